@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -95,7 +94,7 @@ def match_by_name(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Ma
     how = max(ways, key=lambda one: np.count_nonzero(ways[one] >= 0))
     if not (ways[how] >= 0).any():
         return None
-    return _match(outputs, ways[how], labels, how, shared if how == "by WordNet name" else {})
+    return _match(outputs, ways[how], labels, how, shared if how == "by WordNet name" else None)
 
 
 def _match(
@@ -103,7 +102,7 @@ def _match(
     code: np.ndarray,
     labels: Sequence[str],
     how: str,
-    shared: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    shared: Mapping[str, Sequence[str]] | None = None,
 ) -> Match:
     """The match, with the number of the output behind a name that is not its own."""
     names = [next(iter(names), "") or f"output {place}" for place, names in enumerate(outputs)]
@@ -115,7 +114,7 @@ def _match(
             uses[names[output]] += 1
     matched = set(code[code >= 0].tolist())
     missing = tuple(label for place, label in enumerate(labels) if place not in matched)
-    return Match(code, names, how, missing, shared)
+    return Match(code, names, how, missing, shared or {})
 
 
 def _matched(keys: list[list[str]], labels: list[str]) -> np.ndarray:
@@ -146,7 +145,7 @@ def read_class_file(path: str | Path, n_outputs: int | None, labels: Sequence[st
     outputs = read_names(path, n_outputs)
     places = {plain(label): place for place, label in enumerate(labels)}
     held = [[places[plain(name)] for name in names if plain(name) in places] for names in outputs]
-    code = np.array([next(iter(places), -1) for places in held], int)
+    code = np.array([next(iter(one), -1) for one in held], int)
     match = match_classes(outputs, labels)
     n_stated = len(np.unique(code[code >= 0]))
     if n_stated and (match is None or n_stated >= match.n_matched):

@@ -181,6 +181,11 @@ def answer_facts(
     }
 
 
+def quoted(names: Sequence[object] | pd.Index | np.ndarray) -> str:
+    """The first names, each in quotes."""
+    return ", ".join(f"'{name}'" for name in names[:SHOWN]) + " …" * (len(names) > SHOWN)
+
+
 def _other_classes_note(predicted: np.ndarray) -> list[str]:
     """Say which classes are predicted that no image has as label, the most common first.
 
@@ -190,7 +195,5 @@ def _other_classes_note(predicted: np.ndarray) -> list[str]:
     names = pd.Series(predicted).value_counts().index.tolist()
     if not names:
         return []
-    few = ", ".join(f"'{with_class_names(str(name))}'" for name in names[:SHOWN]) + " …" * (
-        len(names) > SHOWN
-    )
+    few = quoted([with_class_names(str(name)) for name in names])
     return [f"{counted(len(predicted), 'image')} predicted as classes that no image has as label: {few}"]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.answers.classes import Match, match_by_name, match_classes, read_class_file
-from core.answers.outcome import VALUES, AnswerValues, ClassColumns, Request, from_logits
+from core.answers.outcome import VALUES, AnswerValues, ClassColumns, Request, from_logits, quoted
 from core.common.dataframes import words
 from core.common.formatting import counted
 from core.data.sources.parquet_limit import check_image_rows
@@ -20,7 +20,6 @@ from core.reader import StudyReader
 
 MOST_BYTES = 4_000_000_000  # of a table, which is read into memory
 MOST_OUTPUTS = 100_000
-SHOWN = 3
 KEYS = ("image_id", "path")
 ROUNDING = 1e-5  # of a share that was computed in float32
 
@@ -100,7 +99,7 @@ def _read(path: str) -> pd.DataFrame:
 def _from_table(study: StudyReader, path: str, table: pd.DataFrame, class_file: str | None) -> AnswerValues:
     key = next((name for name in KEYS if name in table.columns), None)
     if key is None:
-        raise SettingsError(f"'{path}' has no column image_id or path; it has {_few(table.columns)}")
+        raise SettingsError(f"'{path}' has no column image_id or path; it has {quoted(table.columns)}")
     if table.columns.duplicated().any():
         raise SettingsError(f"'{path}' has two columns '{table.columns[table.columns.duplicated()][0]}'")
     ids = pd.Index(words(table, key))
@@ -111,8 +110,8 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame, class_file: 
     held = row_of >= 0
     if not held.any():
         raise SettingsError(
-            f"'{path}' holds predictions of other images: it begins with {key} {_few(ids)}, the study with "
-            f"{_few(mine)}"
+            f"'{path}' holds predictions of other images: it begins with {key} {quoted(ids)}, the study with "
+            f"{quoted(mine)}"
         )
     answer = (
         _predicted_classes(study, path, table, row_of, class_file)
@@ -121,7 +120,7 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame, class_file: 
     )
     if not held.all():
         first = study.images["image_id"].to_numpy(object)[~held]
-        answer.notes.append(f"{counted(int((~held).sum()), 'image')} without a prediction: {_few(first)}")
+        answer.notes.append(f"{counted(int((~held).sum()), 'image')} without a prediction: {quoted(first)}")
     if (more := len(ids) - int(held.sum())) > 0:
         answer.notes.append(f"{counted(more, 'row')} of images that the study does not have, ignored")
     return answer
@@ -174,7 +173,7 @@ def _match_predicted(
         bad = [name for name, one in zip(names, outputs, strict=True) if not 0 <= one < len(match.code)]
         if bad:
             raise SettingsError(
-                f"'{path}' predicts {_few(bad)}; --head-classes {class_file} names outputs by number, 0 to "
+                f"'{path}' predicts {quoted(bad)}; --head-classes {class_file} names outputs by number, 0 to "
                 f"{len(match.code) - 1:,}"
             )
         return match, outputs
@@ -182,8 +181,8 @@ def _match_predicted(
     if match is None:
         numbers = bool(names) and all(name.isdecimal() for name in names)
         raise SettingsError(
-            f"no class that '{path}' predicts is a label of the study: it predicts {_few(names)}, the labels "
-            f"are {_few(labels)}{'. Name the outputs: --head-classes FILE' * numbers}"
+            f"no class that '{path}' predicts is a label of the study: it predicts {quoted(names)}, the "
+            f"labels are {quoted(labels)}{'. Name the outputs: --head-classes FILE' * numbers}"
         )
     return match, list(range(len(names)))
 
@@ -197,7 +196,7 @@ def _class_scores(
     others = [str(name) for name in table.columns if name not in (*KEYS, "split", "true", "label")]
     if class_file and others != [str(output) for output in range(len(others))]:
         raise SettingsError(
-            f"'{path}' has the columns {_few(others)}; --head-classes {class_file} names them by number"
+            f"'{path}' has the columns {quoted(others)}; --head-classes {class_file} names them by number"
         )
     if class_file and others:
         match = read_class_file(class_file, len(others), study.class_names)
@@ -206,7 +205,7 @@ def _class_scores(
     if match is None:
         raise SettingsError(
             f"'{path}' has neither a column predicted nor columns named like classes; it has "
-            f"{_few(table.columns)}"
+            f"{quoted(table.columns)}"
         )
     if len(others) > MOST_OUTPUTS:
         raise SettingsError(
@@ -215,7 +214,7 @@ def _class_scores(
     try:
         scores = table[others].to_numpy(np.float32, copy=True)
     except (TypeError, ValueError):
-        raise SettingsError(f"'{path}' has texts among its columns of classes {_few(others)}") from None
+        raise SettingsError(f"'{path}' has texts among its columns of classes {quoted(others)}") from None
     used = scores[row_of[row_of >= 0]]
     if not np.isfinite(used).all():
         bad = row_of[row_of >= 0][~np.isfinite(used).all(1)][0]
@@ -243,8 +242,3 @@ def _class_scores(
 def _class_text(value: object) -> str:
     """A class as text; a number of a Parquet file, also one that missing rows made a float, as an integer."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _few(names: Sequence[object] | pd.Index | pd.Series | np.ndarray) -> str:
-    shown = ", ".join(f"'{name}'" for name in list(names)[:SHOWN])
-    return f"{shown}{' …' if len(names) > SHOWN else ''}"

@@ -12,19 +12,15 @@ import torch
 from core.answers.classes import read_names
 from core.answers.knn import unit
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
-from core.common.captions import WORDNET, wordnet_names
+from core.common.captions import WORDNET, imagenet_synsets, wordnet_names
 from core.concepts.clip.clip import imagenet_names, imagenet_prompts, load_clip
 from core.encoders.spec import parse_spec
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.reader import StudyReader
 
-OTHER_READOUT = (
-    "layer",
-    "pool",
-    "tokens",
-    "token_norm",
-)  # with one of them the embedding is not what is stored
+# With one of them the embedding is not what is stored.
+OTHER_READOUT = ("layer", "pool", "tokens", "token_norm")
 
 
 def zero_shot_answer(study: StudyReader, request: Request, progress: Progress) -> AnswerValues:
@@ -94,8 +90,6 @@ def text_tower(study: StudyReader) -> str:
 
 def class_texts(labels: Sequence[str], file: str | None) -> list[str]:
     """What each class is called in prompts: in a file of names, by WordNet id, or by its label."""
-    from timm.data.imagenet_info import ImageNetInfo
-
     if file:
         names = read_names(file, len(labels))
         return [one[-1] if one else label for one, label in zip(names, labels, strict=True)]
@@ -103,7 +97,7 @@ def class_texts(labels: Sequence[str], file: str | None) -> list[str]:
         raise SettingsError(
             "zero-shot needs names of the classes, and these are numbers: --head-classes FILE"
         )
-    names_by_synset = wordnet_names() | dict(zip(ImageNetInfo().label_names(), imagenet_names(), strict=True))
+    names_by_synset = wordnet_names() | dict(zip(imagenet_synsets(), imagenet_names(), strict=True))
     names_by_synset = {synset: name.partition(" (")[0] for synset, name in names_by_synset.items()}
     ids = [label if WORDNET.fullmatch(label) else "" for label in labels]
     return [names_by_synset.get(one, label.replace("_", " ")) for one, label in zip(ids, labels, strict=True)]

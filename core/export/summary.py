@@ -25,7 +25,9 @@ def info(study: Study) -> dict[str, Any]:
     embed, features, probe = (read.summary(step) for step in ("embed", "features", "probe"))
     quality, encoder, trust = headline(read), embed.get("encoder", {}), read_check(read)
     scores = scores_of_answer(read) if read.answer and read.has("quality_metrics") else None
-    blames = read is not study and read.has("probe_weights")  # the errors of an answer need no step
+    skipped = {step: why for step in STEPS if (why := study.summary(step).get("skipped"))}
+    if read is not study and read.has("probe_weights"):
+        skipped.pop("failures", None)  # those of an answer need no step
     return {
         "name": study.name,
         "finding": study_finding(read),
@@ -71,11 +73,7 @@ def info(study: Study) -> dict[str, Any]:
         "notes": embed.get("notes", []),
         "steps": {step: study.state(step) for step in STEPS if step in in_analysis() or study.settings(step)},
         "settings": {step: study.settings(step) for step in STEPS if study.settings(step)},
-        "skipped_steps": {
-            step: study.summary(step)["skipped"]
-            for step in STEPS
-            if study.summary(step).get("skipped") and not (step == "failures" and blames)
-        },
+        "skipped_steps": skipped,
         "missing": {step: str(missing) for step, missing in study.missing().items()},
         "bytes": sum(path.stat().st_size for path in files_below(study.path)),
     }

@@ -187,9 +187,6 @@ class Statistics:
             return means
         rows = []
         for ranking, mean in zip(self.rankings, means, strict=True):
-            if not len(ranking.rows):
-                rows.append([*mean, *[np.nan] * 5])
-                continue
             total, right, auroc, auprc = areas_in_order(*ranking, counts)
             base = right / total if total else np.nan
             gap = mean[self.means.index("q_correct")] - mean[self.means.index("q_misclassified")]

@@ -115,10 +115,10 @@ def _torchvision_head(
     tensors: Mapping[str, Tensor],
 ) -> tuple[nn.Module, Sequence[HeadPart]]:
     """A network of torchvision with its classifier, and the classifier."""
-    drawn = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    network = torchvision.models.get_model(
-        name, weights=None, **{**arguments, **drawn, **_outputs_in(tensors, whole)}
-    )
+    options = {**arguments, **_outputs_in(tensors, whole)}
+    if name in ("googlenet", "inception_v3"):
+        options["init_weights"] = False  # which takes long
+    network = torchvision.models.get_model(name, weights=None, **options)
     if with_weights:
         network.load_state_dict(whole)
     else:

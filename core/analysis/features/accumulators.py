@@ -12,7 +12,7 @@ from core.common.statistics.moments import Moments
 
 
 def by_group(group: np.ndarray) -> np.ndarray:
-    """ChunkRows with a group, of group (n,) int that is -1 for those without, in the order of the groups."""
+    """Rows with a group, of group (n,) int that is -1 for those without, in the order of the groups."""
     return np.argsort(group, kind="stable")[np.count_nonzero(group < 0) :]
 
 

@@ -6,8 +6,10 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+from core.slices.firing_counts import count_firing_images
+from core.slices.slice import Slice
 from core.store import open_study
-from dashboard.cache import reads
+from dashboard.cache import highlight_reads, reads
 from dashboard.server import warm_up
 from tests.dashboard.conftest import unescaped
 
@@ -19,6 +21,14 @@ def test_images__of_columns_in_several_tables_the_first_is_taken(studies):
     assert frame.columns.is_unique
     assert frame["confidence"].equals(study.table("probe")["confidence"])
     assert set(study.columns("quality")) <= set(frame.columns)
+
+
+def test_features_to_show__without_labels_fire_on_the_images_that_are_shown(unlabelled_study):
+    study = open_study(unlabelled_study)
+    fires = count_firing_images(study, [study.is_val])[0]
+    shown = highlight_reads.features_to_show(study, Slice(split="val"), 48)
+    counts = [min(fires[number], highlight_reads.PICTURES) for number in shown]
+    assert counts[0] > 0 and 0 in counts and counts == sorted(counts, reverse=True)
 
 
 def test_facts_of__are_those_of_each_row_and_nobody_else_s(studies):

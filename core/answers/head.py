@@ -44,10 +44,8 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
     if why := why_no_head(study):
         raise SettingsError(f"no head in '{study.path}': {why}")
     match, columns = matched(study, request)
-    labels = study.class_names
     with progress.stage("head", total=study.n_images, unit="images"):
         answer = from_logits(_rows(study, request.device), study.n_images, columns)
-    answer.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
     answer.facts = {"n_outputs": len(match.code), "matched": match.how, "n_matched": match.n_matched}
     answer.notes = match.notes() + (
         usual_order_note(study, answer, match) or order_note(study, answer, match)

@@ -67,6 +67,7 @@ class ClassColumns:
 
     names: tuple[str, ...]
     column: np.ndarray  # (n_outputs,) place in `names`, -1: left out
+    known: tuple[str, ...] | None = None  # labels among `names`; None: all
 
     @classmethod
     def of(cls, match: Match, labels: Sequence[str], *, restrict: bool = False) -> ClassColumns:
@@ -75,7 +76,8 @@ class ClassColumns:
         column_of = np.full(len(labels), -1)
         column_of[held] = np.arange(len(held))
         column = np.where(match.code >= 0, column_of[match.code], -1)
-        names = [str(labels[int(code)]) for code in held]
+        known = tuple(str(labels[int(code)]) for code in held)
+        names = [*known]
         if not restrict:
             others = np.flatnonzero(match.code < 0)
             column[others] = len(names) + np.arange(len(others))
@@ -85,7 +87,7 @@ class ClassColumns:
                 f"only {names[0] if names else 'no class'} can be predicted, so nothing is told apart: an "
                 "answer needs two classes or more (of a single logit x, store 0 and x)"
             )
-        return cls(tuple(names), column)
+        return cls(tuple(names), column, known)
 
     @property
     def combines(self) -> bool:
@@ -133,7 +135,7 @@ def from_logits(
         if n_best > 1:
             values["margin"][start:stop] = (shares[:, 0] - shares[:, 1]).cpu().numpy()
         values["energy"][start:stop] = (top[:, 0].double() + torch.log(total)).cpu().numpy()
-    return AnswerValues(columns.names, best, values)
+    return AnswerValues(columns.names, best, values, columns.known)
 
 
 def outcome_table(study: StudyReader, answer: AnswerValues) -> pd.DataFrame:

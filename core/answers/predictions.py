@@ -72,7 +72,6 @@ def _from_npy(study: StudyReader, path: str, request: Request) -> AnswerValues:
         return torch.from_numpy(block)
 
     answer = from_logits(rows, n, ClassColumns.of(match, labels, restrict=request.restrict))
-    answer.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
     answer.facts = {"n_classes": n_outputs, "matched": match.how}
     answer.notes = match.notes()
     return answer
@@ -228,12 +227,10 @@ def _class_scores(
     def rows(start: int, stop: int) -> torch.Tensor:
         return scored[torch.from_numpy(np.maximum(row_of[start:stop], 0))]
 
-    labels = study.class_names
-    answer = from_logits(rows, study.n_images, ClassColumns.of(match, labels))
+    answer = from_logits(rows, study.n_images, ClassColumns.of(match, study.class_names))
     answer.best[row_of < 0] = -1
     for name in VALUES:
         answer.values[name][row_of < 0] = np.nan
-    answer.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
     answer.facts = {"n_classes": len(others), "matched": match.how}
     answer.notes = [*match.notes(), *(["read as probabilities: each row adds up to 1"] if shares else [])]
     return answer

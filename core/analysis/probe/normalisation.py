@@ -43,12 +43,11 @@ def likely_normalisation(
     try:
         encoder = study_encoder(study, request.device)
         head = encoder.find_head()
-        match, columns = matched(study, request)
+        _, columns = matched(study, request)
         if isinstance(head, str):
             return None
         labels, names = study.images["label"].to_numpy(object), study.class_names
-        has_answer = np.isin(labels, [names[code] for code in np.unique(match.code[match.code >= 0])])
-        rows = np.flatnonzero(has_answer)
+        rows = np.flatnonzero(np.isin(labels, columns.known or ()))
         rows = np.random.default_rng(0).permutation(rows[evenly(len(rows), IMAGES)])
         usual = tuple(encoder.transform.mean), tuple(encoder.transform.std)
         tried = [usual, *(one for one in COMMON if not np.allclose(one, usual))]

@@ -34,7 +34,7 @@ def file_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
     with progress.stage("predictions"):
         if path.lower().endswith(".npy"):
             return _from_npy(study, path, request)
-        return _from_table(study, path, _read(path), request.head_classes)
+        return _from_table(study, path, _read(path), request)
 
 
 def _from_npy(study: StudyReader, path: str, request: Request) -> AnswerValues:
@@ -95,7 +95,7 @@ def _read(path: str) -> pd.DataFrame:
     raise SettingsError(f"'{path}' is no .csv, .tsv, .parquet or .npy file")
 
 
-def _from_table(study: StudyReader, path: str, table: pd.DataFrame, class_file: str | None) -> AnswerValues:
+def _from_table(study: StudyReader, path: str, table: pd.DataFrame, request: Request) -> AnswerValues:
     key = next((name for name in KEYS if name in table.columns), None)
     if key is None:
         raise SettingsError(f"'{path}' has no column image_id or path; it has {quoted(table.columns)}")
@@ -113,9 +113,9 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame, class_file: 
             f"{quoted(mine)}"
         )
     answer = (
-        _predicted_classes(study, path, table, row_of, class_file)
+        _predicted_classes(study, path, table, row_of, request)
         if "predicted" in table.columns
-        else _class_scores(study, path, table, row_of, class_file)
+        else _class_scores(study, path, table, row_of, request)
     )
     if not held.all():
         first = study.images["image_id"].to_numpy(object)[~held]
@@ -126,9 +126,12 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame, class_file: 
 
 
 def _predicted_classes(
-    study: StudyReader, path: str, table: pd.DataFrame, row_of: np.ndarray, class_file: str | None
+    study: StudyReader, path: str, table: pd.DataFrame, row_of: np.ndarray, request: Request
 ) -> AnswerValues:
     """One predicted class an image, by name or as the number of an output, and perhaps its confidence."""
+    class_file = request.head_classes
+    if request.restrict:
+        raise SettingsError(f"--restrict needs scores; '{path}' has one class an image: leave it out")
     predicted = pd.Series([*table["predicted"].astype(object), None], dtype=object).take(row_of)
     predicted = predicted.map(_class_text, na_action="ignore")
     labels, names = study.class_names, list(pd.unique(predicted.dropna()))
@@ -187,11 +190,12 @@ def _match_predicted(
 
 
 def _class_scores(
-    study: StudyReader, path: str, table: pd.DataFrame, row_of: np.ndarray, class_file: str | None
+    study: StudyReader, path: str, table: pd.DataFrame, row_of: np.ndarray, request: Request
 ) -> AnswerValues:
     """One column a class, of logits or probabilities."""
     import torch
 
+    class_file = request.head_classes
     others = [str(name) for name in table.columns if name not in (*KEYS, "split", "true", "label")]
     if class_file and others != [str(output) for output in range(len(others))]:
         raise SettingsError(
@@ -227,7 +231,8 @@ def _class_scores(
     def rows(start: int, stop: int) -> torch.Tensor:
         return scored[torch.from_numpy(np.maximum(row_of[start:stop], 0))]
 
-    answer = from_logits(rows, study.n_images, ClassColumns.of(match, study.class_names))
+    columns = ClassColumns.of(match, study.class_names, restrict=request.restrict)
+    answer = from_logits(rows, study.n_images, columns)
     answer.best[row_of < 0] = -1
     for name in VALUES:
         answer.values[name][row_of < 0] = np.nan

@@ -60,6 +60,16 @@ def test_numbers_of_outputs_are_read_with_a_file_of_their_names(study, tmp_path)
         answer_of(study, tmp_path / "scores.csv", scores.rename(columns={"0": "tench"}), **request)
 
 
+def test_restricted_scores_predict_only_labels(study, tmp_path):
+    scores = pd.DataFrame([[0.2, 0.1, 0.7]] * 4, columns=["n01440764", "n02012849", "x"])
+    _, free = answer_of(study, tmp_path / "scores.csv", scores)
+    _, restricted = answer_of(study, tmp_path / "scores.csv", scores, restrict=True)
+    assert set(free["predicted"]) == {"x"} and set(restricted["predicted"]) == {"n01440764"}
+    assert np.allclose(restricted["confidence"], 2 / 3)
+    with pytest.raises(SettingsError, match=r"--restrict needs scores; '.*told.csv' has one class an image"):
+        answer_of(study, tmp_path / "told.csv", pd.DataFrame({"predicted": LABELS}), restrict=True)
+
+
 @pytest.mark.parametrize("shape", [(10**30, 4), (10**12, 10**6)], ids=str)
 def test_logits_with_a_header_that_lies_are_one_clear_line(study, tmp_path, shape):
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"

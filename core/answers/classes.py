@@ -123,10 +123,10 @@ def _matched(keys: list[list[str]], labels: list[str]) -> np.ndarray:
     for place, mine in enumerate(keys):
         for key in mine:
             owners.setdefault(key, set()).add(place)
-    code = np.full(len(keys), -1)
+    code, uses = np.full(len(keys), -1), Counter(labels)
     for label, key in enumerate(labels):
         places = owners.get(key, set())
-        if len(places) == 1 and labels.count(key) == 1:
+        if len(places) == 1 and uses[key] == 1:
             code[next(iter(places))] = label
     return code
 

@@ -15,12 +15,12 @@ import pandas as pd
 
 from core.analysis.quality.recommendation import CONFIDENCE
 from core.common.arrays import safe_divide
-from core.common.dataframes import numbers
 from core.common.statistics.chance import LEAST
 from core.common.statistics.intervals import area_bounds, percentile_interval, resampled_logit_interval
 from core.common.statistics.kernels import areas_in_order
 from core.comparison.images import Shared
 from core.measures.metrics import rank, resample
+from core.slices.evaluate import result_column
 from core.slices.overlap_values import MASKS, overlap_values
 from core.store import Study
 
@@ -91,24 +91,16 @@ class StudyScores:
 
 def judged_of(study: Study, rows: np.ndarray) -> StudyScores:
     """Read the probe and Q-Score results of a study for some of its images."""
-    probe = study.kept("probe", ["correct", "confidence"]) if study.has("probe") else pd.DataFrame()
-    score_columns = ["q_score", "n_firing", "n_firing_discriminative"]
-    quality = study.kept("quality", score_columns) if study.has("quality") else pd.DataFrame()
-
-    def column(table: pd.DataFrame, name: str) -> np.ndarray:
-        values = numbers(table, name)
-        return values[rows] if len(values) else np.full(len(rows), np.nan)
-
-    correct, q = column(probe, "correct"), column(quality, "q_score")
-    discriminative = column(quality, "n_firing_discriminative")
+    read = ("correct", "q_score", "n_firing", "n_firing_discriminative", "confidence")
+    correct, q, firing, discriminative, confidence = (result_column(study, name)[rows] for name in read)
     columns = {
         "accuracy": correct,
         "q_correct": np.where(correct == 1, q, np.nan),
         "q_misclassified": np.where(correct == 0, q, np.nan),
-        "mean_firing": column(quality, "n_firing"),
+        "mean_firing": firing,
         "mean_firing_discriminative": discriminative,
         "share_scored": np.where(np.isnan(discriminative), np.nan, (discriminative > 0).astype(float)),
-        "confidence": column(probe, "confidence"),
+        "confidence": confidence,
     }
     return StudyScores(columns, q, correct)
 

@@ -9,6 +9,7 @@ from core.common.dataframes import numbers
 from core.common.score_names import score_label
 from core.common.statistics.intervals import auroc_interval
 from core.comparison.images import Shared
+from core.slices.evaluate import result_column
 
 SEPARATED = {  # score -> the measure that is its AUROC, where there is one
     "q_score": "q_auroc",
@@ -30,16 +31,14 @@ def separation_table(shared: Shared, measures: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for name, study, places in zip(shared.names, shared.studies, shared.rows[:, shared.judged], strict=True):
-        held = study.columns("quality") if study.has("quality") else []
-        quality = study.kept("quality", [score for score in SEPARATED if score in held])
-        probe = study.kept("probe", ["correct"]) if study.has("probe") else pd.DataFrame()
-        if not len(probe):
+        if not study.has("probe"):
             continue
-        correct = numbers(probe, "correct")[places]
+        held = study.columns("quality") if study.has("quality") else []
+        correct = result_column(study, "correct")[places]
         for score, measure in SEPARATED.items():
-            if score not in quality:
+            if score not in held:
                 continue
-            values = numbers(quality, score)[places]
+            values = result_column(study, score)[places]
             groups = [int((np.isfinite(values) & (correct == side)).sum()) for side in (1, 0)]
             measured = measures.loc[(measures["measure"] == measure) & (measures["study"] == name)]
             judged = np.isfinite(correct)

@@ -21,6 +21,7 @@ from core.comparison.result_files import write_result
 from core.comparison.text import columns_text, markdown_table
 from core.errors import SettingsError
 from core.measures.concept_features import known_concepts
+from core.slices.evaluate import result_column
 from core.slices.inspection.words import feature_words
 from core.slices.slice import Slice
 from core.store import Study
@@ -78,7 +79,8 @@ class SharedDictionary:
     def verdicts(self, rows: list[int]) -> list[tuple[float, float]]:
         """For images of the first study whether each study answers right: 1, 0 or NaN."""
         at = np.searchsorted(self.shared.rows[0], rows)
-        sides = [_correct(study)[self.shared.rows[i, at]] for i, study in enumerate(self.shared.studies)]
+        pairs = zip(self.shared.studies, self.shared.rows[:, at], strict=True)
+        sides = [result_column(study, "correct")[here] for study, here in pairs]
         return list(zip(*map(np.ndarray.tolist, sides), strict=True))
 
 
@@ -153,7 +155,8 @@ def _frame(study: Study, shared: Shared, basis: Basis, codes: Any) -> pd.DataFra
     )
     rows = shared.rows[:, _looked_at(shared)]
     active = (codes[rows[0]] != 0).astype(np.float64)  # (n, M), sparse
-    first, other = (_correct(one)[here] for one, here in zip(shared.studies, rows, strict=True))
+    pairs = zip(shared.studies, rows, strict=True)
+    first, other = (result_column(one, "correct")[here] for one, here in pairs)
     right = {
         "accuracy_first": first,
         "accuracy_other": other,
@@ -222,13 +225,6 @@ def known_to(first: np.ndarray, other: np.ndarray) -> np.ndarray:
         (other >= KNOWS) & (first < LACKS),
     ]
     return np.select(conditions, ["", BOTH, FIRST, OTHER], BETWEEN)
-
-
-def _correct(study: Study) -> np.ndarray:
-    """(n_images,) float64: 1, 0, or NaN where the study does not say."""
-    if not study.has("probe"):
-        return np.full(study.n_images, np.nan)
-    return numbers(study.kept("probe", ["correct"]), "correct")
 
 
 def shared_finding(data: SharedDictionary) -> str:

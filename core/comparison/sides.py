@@ -5,6 +5,7 @@ import pandas as pd
 
 from core.common.dataframes import numbers
 from core.comparison.images import Shared
+from core.slices.evaluate import result_column
 from core.store import Study
 
 GAINED, LOST, RIGHT, WRONG = "wrong to right", "right to wrong", "right in both", "wrong in both"
@@ -49,14 +50,7 @@ def side_table(shared: Shared) -> pd.DataFrame:
 
 def _answers(study: Study, rows: np.ndarray) -> pd.DataFrame:
     """predicted, confidence, correct, q of some images, in order."""
-    probe = study.kept("probe", ["predicted", "confidence", "correct"]) if study.has("probe") else None
-    quality = study.kept("quality", ["q_score"]) if study.has("quality") else None
-    unknown = np.full(len(rows), np.nan)
-    return pd.DataFrame(
-        {
-            "predicted": "" if probe is None else probe["predicted"].to_numpy(object)[rows],
-            "confidence": unknown if probe is None else numbers(probe, "confidence")[rows],
-            "correct": unknown if probe is None else numbers(probe, "correct")[rows],
-            "q": unknown if quality is None else numbers(quality, "q_score")[rows],
-        }
-    )
+    results = {"confidence": "confidence", "correct": "correct", "q": "q_score"}
+    predicted = study.column("probe", "predicted").to_numpy(object)[rows] if study.has("probe") else ""
+    known = {name: result_column(study, column)[rows] for name, column in results.items()}
+    return pd.DataFrame({"predicted": predicted, **known})

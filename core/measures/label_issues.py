@@ -5,9 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import numbers, where, words
+from core.common.dataframes import numbers, select, where
 from core.common.formatting import counted
 from core.reader import StudyReader
+from core.slices.evaluate import class_column
 
 COLUMNS = ("image_id", "label", "suggested", "label_quality", "confidence")
 ACCURATE = 0.9
@@ -32,19 +33,12 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     if why_no_probabilities(study):
         return pd.DataFrame({name: [] for name in COLUMNS})
     classes, is_val = np.array(study.class_names, object), study.is_val
-    truth = pd.Categorical(words(study.images, "label"), categories=list(classes)).codes[is_val]
-    found = likely_wrong(_logits(study, np.flatnonzero(is_val)), truth)
-    rows = np.flatnonzero(is_val)[found["row"]]
-    table = pd.DataFrame(
-        {
-            "image_id": study.images["image_id"].to_numpy()[rows],
-            "label": classes[truth[found["row"]]],
-            "suggested": classes[found["suggested"]],
-            "label_quality": found["label_quality"],
-            "confidence": found["confidence"],
-        }
-    )
-    return where(table, mask[rows]).reset_index(drop=True)
+    truth = class_column(study, "label")[is_val]
+    issues = likely_wrong(_logits(study, np.flatnonzero(is_val)), truth)
+    rows = np.flatnonzero(is_val)[issues["row"]]
+    names = {"label": classes[truth[issues["row"]]], "suggested": classes[issues["suggested"]]}
+    table = issues.assign(image_id=study.images["image_id"].to_numpy()[rows], **names)
+    return where(select(table, list(COLUMNS)), mask[rows])
 
 
 def why_no_probabilities(study: StudyReader) -> str:
@@ -85,18 +79,18 @@ def likely_wrong(logits_of: LogitsOf, truth: np.ndarray) -> pd.DataFrame:
     if len(present) < 2:
         return table.iloc[:0]
     block_rows = max(BLOCK // logits_of(rows[:1]).shape[1], 1)
-    parts, own = [], np.empty(len(rows))
+    parts, label_shares = [], np.empty(len(rows))
     differs = np.empty(len(rows), bool)  # from the label, among the classes that are labels here
     for start in range(0, len(rows), block_rows):
         block = slice(start, start + block_rows)
         shares, among = _probabilities(logits_of(rows[block]), present)
         here = np.arange(len(shares))
         parts.append((shares.argmax(1), shares[here, truth[rows[block]]], shares.max(1)))
-        own[block] = among[here, codes[block]]
+        label_shares[block] = among[here, codes[block]]
         differs[block] = among.argmax(1) != codes[block]
     for name, values in zip(table.columns[1:], zip(*parts, strict=True), strict=True):
         table[name] = np.concatenate(values)
-    thresholds = np.maximum(np.bincount(codes, own) / np.bincount(codes), LOWEST_THRESHOLD)
+    thresholds = np.maximum(np.bincount(codes, label_shares) / np.bincount(codes), LOWEST_THRESHOLD)
     n_wrong, other = 0, np.flatnonzero(differs)
     for start in range(0, len(other), block_rows):
         block = other[start : start + block_rows]
@@ -105,7 +99,7 @@ def likely_wrong(logits_of: LogitsOf, truth: np.ndarray) -> pd.DataFrame:
             codes[block], among, thresholds=thresholds, calibrate=False, return_indices_of_off_diagonals=True
         )
         n_wrong += len(confident)
-    unlikely = np.isin(np.arange(len(rows)), np.argsort(own, kind="stable")[:n_wrong])
+    unlikely = np.isin(np.arange(len(rows)), np.argsort(label_shares, kind="stable")[:n_wrong])
     table = where(table, unlikely & (table["suggested"].to_numpy() != truth[rows]))
     return table.sort_values("label_quality", kind="stable", ignore_index=True)
 

@@ -156,11 +156,7 @@ def order_note(study: StudyReader, answer: AnswerValues, match: Match) -> list[s
     share, judged = usual_share(true, predicted)
     if judged.sum() < 10:
         return []
-    right = (
-        np.searchsorted(study.class_names, np.array(answer.names, dtype=object)[predicted].astype(str))
-        == true
-    )
-    right &= np.isin(np.array(answer.names, dtype=object)[predicted], study.class_names)
+    right = np.array(answer.names, dtype=object)[predicted] == label.to_numpy(object)[rows]
     accuracy = float(right[judged].mean())
     constant = float(np.unique(predicted[judged], return_counts=True)[1].max() / judged.sum())
     if share < 2 * accuracy or share - max(accuracy, constant) < 0.2:  # one answer to all is no order

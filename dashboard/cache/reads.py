@@ -126,12 +126,10 @@ def firing(study: Study, row: int) -> pd.DataFrame:
     return frame.sort_values("excess", ascending=False, ignore_index=True)
 
 
-def top_rows(study: Study, feature: int, *, split: str | None = None, limit: int = 64) -> np.ndarray:
+def top_rows(study: Study, feature: int, *, limit: int = 64) -> np.ndarray:
     """Rows of the images on which a feature is largest, best first (at most 64 are stored)."""
     rows = vector(study, "top_images")[feature]
     rows = rows[rows >= 0]
-    if split is not None:
-        rows = rows[table(study, "images", ("split",))["split"].to_numpy()[rows] == split]
     return rows[:limit]
 
 

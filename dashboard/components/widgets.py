@@ -27,7 +27,7 @@ from dashboard.components.run_button import run_button, step_command
 from dashboard.components.stable_container import stable_container
 from dashboard.components.tooltips import help_text as help_text
 from dashboard.components.tooltips import plain as plain
-from dashboard.state import session
+from dashboard.state import problems, session
 
 PAGE_BUTTON = 36  # pixels of a button of the page switch, with its gap
 FEWEST_PAGE_BUTTONS = 5  # where fewer would fit, Streamlit's switch leaves out the second of two pages
@@ -131,6 +131,30 @@ def image_gallery(
         )
 
 
+def nearest_gallery(
+    study: Study,
+    rows: np.ndarray,
+    cosines: np.ndarray,
+    *,
+    key: str,
+    label: str,
+    tile: int = 104,
+    on_open: Callable[[int], None] | None = None,
+    names: Mapping[int, str] | None = None,
+) -> None:
+    """Tiles of images with their class and the cosine by which they were found, the nearest first.
+
+    on_open: in place of moving the opened image. names: what a row is called in place of its cosine.
+    """
+    labels = reads.images(study)["label"]
+    captions = {}
+    for row, cosine in zip(rows.tolist(), cosines, strict=True):
+        found_by = (names or {}).get(row, f"cosine {cosine:.3f}")
+        captions[row] = (found_by,) if undefined(labels.iat[row]) else (str(labels.iat[row]), found_by)
+    move = on_open or (lambda row: session.step_image(study, row))
+    image_gallery(study, rows, key=key, captions=captions, tile=tile, label=label, on_open=move)
+
+
 def page_span(n_items: int, page_size: int, *, key: str) -> slice:
     """The part of a long list that is shown now; draws the page switch when one page is not enough."""
     n_pages = max(1, math.ceil(n_items / page_size))
@@ -193,6 +217,15 @@ def caption_lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
     return (headline(fact),)
 
 
+def truth_then_answer(fact: Mapping[str, Any]) -> tuple[str]:
+    """The class of an image, and the answer where it is wrong; the file name where no class is known."""
+    if undefined(fact.get("label")):
+        return (str(fact["image_id"]).rpartition("/")[2],)
+    if fact.get("correct") is False:
+        return (f"{fact['label']} → {fact['predicted']}",)
+    return (str(fact["label"]),)
+
+
 def _verdict(fact: Mapping[str, Any]) -> str:
     correct = fact.get("correct")
     return "" if undefined(correct) else ("correct" if correct else "wrong")
@@ -222,6 +255,12 @@ def empty_state(what: str, why: str, command: Command | str | None = None) -> No
             st.code(command, language="bash", wrap_lines=True)
         elif command:
             run_button(command, key=f"{what}: {command.shell}")
+
+
+def problem_of(of: str) -> None:
+    """Say once why what was tried there was not possible; see `problems.attempt`."""
+    if problem := problems.take(of):
+        st.warning(plain(problem), icon=":material/error:")
 
 
 @stable_container

@@ -86,8 +86,7 @@ def _popover(label: str, icon: str, key: str, rows: np.ndarray, draw: Callable[[
     )
     if drawer.open:
         with drawer:
-            if problem := problems.take(key):
-                st.warning(widgets.plain(problem), icon=":material/error:")
+            widgets.problem_of(key)
             draw(key)
 
 
@@ -235,11 +234,7 @@ def _done(study: Study, says: str, back: Callable[[], None] | None) -> None:
 
 def _try(key: str, act: Callable[[], None]) -> None:
     """Act, and close the popover; or keep it open with what is wrong."""
-    try:
-        act()
-    except PeregrineError as error:
-        problems.keep(key, str(error))
-    else:
+    if problems.attempt(key, act):
         session.set_widget(key, False)
 
 

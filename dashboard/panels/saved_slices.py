@@ -11,11 +11,13 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import slice_reads
 from dashboard.components import tooltips
+from dashboard.components.widgets import problem_of
 from dashboard.state import image_filter, problems, session
 
 SHOWN = 8  # chips in the bar; all are in the drawer
 LONGEST_LINK = 800  # characters of a slice that a link writes out; a longer one is named
 LATER = "_saved_slices_later"  # of this session: a page with its filter, and the slices saved on it
+OF = "slices"  # what a problem is of
 NAME, RENAMED, CHOSEN = "slice_name", "slice_new_name", "slice_chosen"
 
 
@@ -80,8 +82,7 @@ def popover(study: Study, current: Slice) -> None:
     if not drawer.open:
         return
     with drawer:
-        if problem := problems.take("slices"):
-            st.warning(tooltips.plain(problem), icon=":material/error:")
+        problem_of(OF)
         _save(study, current)
         if saved := known(study):
             _manage(study, list(saved))
@@ -111,7 +112,7 @@ def _saving(study: Study, current: Slice) -> None:
         session.set_widget(NAME, "")
         session.set_filter(applied(study, name))
 
-    _try(keep)
+    problems.attempt(OF, keep)
 
 
 def _manage(study: Study, held: list[str]) -> None:
@@ -123,7 +124,7 @@ def _manage(study: Study, held: list[str]) -> None:
             "Delete",
             key="slice_delete",
             icon=":material/delete:",
-            on_click=lambda: _try(lambda: saved_slices.delete(study.path, name)),
+            on_click=lambda: problems.attempt(OF, lambda: saved_slices.delete(study.path, name)),
         )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("New name", key=RENAMED, max_chars=saved_slices.LONGEST)
@@ -140,14 +141,7 @@ def _renaming(study: Study, name: str) -> None:
             followed = tuple(new if one == name else one for one in here.saved)
             session.set_filter(str(replace(here, saved=followed)))
 
-    _try(move)
-
-
-def _try(act) -> None:
-    try:
-        act()
-    except PeregrineError as error:
-        problems.keep("slices", str(error))
+    problems.attempt(OF, move)
 
 
 def known(study: Study) -> dict[str, str]:

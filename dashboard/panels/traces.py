@@ -94,7 +94,7 @@ def _note(note: str) -> None:
 
 
 def _feature_fields(study: Study, feature: int, now: FeatureTrace, tags: list[str]) -> None:
-    _problem()
+    widgets.problem_of(PROBLEM)
     name, note, tags_key = (f"trace_{part}_{feature}" for part in ("name", "note", "tags"))
     st.text_input(
         "Name",
@@ -119,7 +119,7 @@ def _feature_fields(study: Study, feature: int, now: FeatureTrace, tags: list[st
 
 
 def _image_fields(study: Study, image_id: str, now: ImageTrace, tags: list[str]) -> None:
-    _problem()
+    widgets.problem_of(PROBLEM)
     doubt, note, tags_key = (f"trace_{part}_{image_id}" for part in ("label", "note", "tags"))
     if study.labelled:
         answers = [RIGHT, UNSURE, *(name for name in study.class_names if name != UNSURE)]
@@ -162,20 +162,12 @@ def _note_and_tags(note: str, tags_key: str, text: str, present: tuple[str, ...]
     st.text_area("Note", text, key=note, max_chars=limits.LONGEST_NOTE, height=110)
 
 
-def _problem() -> None:
-    if problem := problems.take(PROBLEM):
-        st.warning(widgets.plain(problem), icon=":material/error:")
-
-
 def _save_button(key: str, save: Callable[[], None]) -> None:
     """The button; what other people change meanwhile in fields that were not touched here stays."""
 
     def saving() -> None:
-        try:
-            save()
+        if problems.attempt(PROBLEM, save):
             problems.keep(SAVED, "Saved in the study.")
-        except PeregrineError as error:
-            problems.keep(PROBLEM, str(error))
 
     st.button("Save", key=key, type="primary", on_click=saving)
     if message := problems.take(SAVED):

@@ -6,10 +6,8 @@ import streamlit as st
 from core.errors import PeregrineError
 from core.research.changed_inputs import near_moved as search
 from core.store import Study
-from dashboard.cache import reads
 from dashboard.cache.reader import cached_read
 from dashboard.components import widgets
-from dashboard.state import session
 
 SHOWN = 6
 LARGEST, FIRST, STEP = 2.0, 0.2, 0.05
@@ -34,31 +32,16 @@ def near_moved_embedding(study: Study, row: int) -> None:
         return
     st.subheader("Moved embedding", help=widgets.help_text("perturbed"))
     epsilon = st.slider("Size of the move (epsilon)", 0.0, LARGEST, FIRST, STEP, key="alike_epsilon")
-    labels = reads.images(study)["label"]
     for kind, title in KINDS.items():
         rows, cosines = nearest(study, row, float(epsilon), kind, SHOWN)
         st.caption(title if len(rows) else f"{title}: the move ends at a point without direction.")
         if len(rows):
             moved = row if kind == "positive" else search.partner_of(row, study.n_images)
-            _gallery(study, rows, cosines, moved=moved, kind=kind, labels=labels.to_numpy())
-
-
-def _gallery(
-    study: Study, rows: np.ndarray, cosines: np.ndarray, *, moved: int, kind: str, labels: np.ndarray
-) -> None:
-    captions = {
-        int(other): (
-            *(() if widgets.undefined(labels[other]) else (str(labels[other]),)),
-            "the moved image" if other == moved else f"cosine {cosine:.3f}",
-        )
-        for other, cosine in zip(rows, cosines, strict=True)
-    }
-    widgets.image_gallery(
-        study,
-        rows,
-        key=f"detail_moved_{kind}",
-        captions=captions,
-        tile=104,
-        label=f"images nearest to the moved embedding, {kind}",
-        on_open=lambda other: session.step_image(study, other),
-    )
+            widgets.nearest_gallery(
+                study,
+                rows,
+                cosines,
+                key=f"detail_moved_{kind}",
+                label=f"images nearest to the moved embedding, {kind}",
+                names={moved: "the moved image"},
+            )

@@ -1,6 +1,10 @@
 """Problems with typed text, from the run that tried it to the one that shows them."""
 
+from collections.abc import Callable
+
 import streamlit as st
+
+from core.errors import PeregrineError
 
 _PROBLEMS = "_problems"
 
@@ -18,3 +22,13 @@ def of_text(of: str) -> str | None:
 def take(of: str) -> str | None:
     """Return that reason and forget it."""
     return st.session_state.get(_PROBLEMS, {}).pop(of, None)
+
+
+def attempt(of: str, act: Callable[[], object]) -> bool:
+    """Act; False, and the reason is kept, where that is not possible. Meant for callbacks."""
+    try:
+        act()
+    except PeregrineError as error:
+        keep(of, str(error))
+        return False
+    return True

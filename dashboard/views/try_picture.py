@@ -220,18 +220,11 @@ def _similar(study: Study, one: Tried) -> None:
     if not len(rows):
         return
     st.subheader("Similar images of this study", help=widgets.help_text("alike"))
-    labels = reads.images(study)["label"]
-    captions, spoken = {}, tried_reads.spoken(study)
-    for row, cosine in zip(rows, cosines, strict=True):
-        label = labels.iat[row]
-        named = () if widgets.undefined(label) else (spoken.get(str(label), str(label)),)
-        captions[int(row)] = (*named, f"cosine {cosine:.3f}")
-    widgets.image_gallery(
+    widgets.nearest_gallery(
         study,
         rows,
+        cosines,
         key="try_similar",
-        captions=captions,
-        tile=104,
         label="images most like the picture",
         on_open=lambda row: session.go("image", image=str(study.images["image_id"].iat[row])),
     )

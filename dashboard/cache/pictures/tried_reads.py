@@ -84,12 +84,6 @@ def classifier(study: Study | None) -> Answering | None:
     return _packaged() if study is None else _classifier(study)
 
 
-def spoken(study: Study) -> dict[str, str]:
-    """Labels in words, where they are WordNet ids."""
-    asked = classifier(study)
-    return {} if asked is None else dict(zip(asked.names, asked.spoken, strict=True))
-
-
 def speaks_for(study: Study | None, feature: int) -> str:
     """The class that a feature speaks most for, in words, where there is nothing else to call it by."""
     asked = classifier(study) if study is None else None

@@ -146,15 +146,6 @@ def pictures_of(study: Study, feature: int, rows: list[int], n_stored: int) -> t
     )
     facts = reads.facts_of(study, rows)
     return tuple(
-        Picture(address, f"{_called(fact)}: {kind}")
+        Picture(address, f"{widgets.truth_then_answer(fact)[0]}: {kind}")
         for address, fact, kind in zip(addresses, facts, kinds, strict=True)
     )
-
-
-def _called(fact: Mapping[str, Any]) -> str:
-    """An image's truth first, then the answer."""
-    if widgets.undefined(fact.get("label")):
-        return str(fact["image_id"])
-    if fact.get("correct") is False:
-        return f"{fact['label']} → {fact['predicted']}"
-    return str(fact["label"])

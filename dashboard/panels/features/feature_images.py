@@ -1,7 +1,6 @@
 """The images on which a feature fires: the most and least active ones and those between, with heatmaps."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -145,7 +144,7 @@ def _gallery(
         study,
         rows,
         key=key,
-        captions=_lines,
+        captions=widgets.truth_then_answer,
         badges=badges,
         page_size=page_size,
         tile=TILE,
@@ -154,12 +153,3 @@ def _gallery(
         pictures=addresses,
         names=(look,),
     )
-
-
-def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
-    """The truth first, then the answer where it differs."""
-    if widgets.undefined(fact.get("label")):
-        return (str(fact["image_id"]).rpartition("/")[2],)
-    if fact.get("correct") is False:
-        return (f"{fact['label']} → {fact['predicted']}",)
-    return (str(fact["label"]),)

@@ -223,10 +223,6 @@ def _feature_words(study: Study, feature: dict) -> str:
     return f"+{feature['excess']:.3f} above the mean · {widgets.plain(fires)}"
 
 
-def _label(label: object) -> tuple[str, ...]:
-    return () if widgets.undefined(label) else (str(label),)
-
-
 def neighbours(study: Study, row: int) -> None:
     """The nearest train images; nothing where the split leaves none to compare with."""
     if not study.has("neighbours") and study.summary("neighbours").get("skipped"):
@@ -239,17 +235,5 @@ def neighbours(study: Study, row: int) -> None:
         else:
             st.caption("Neighbours are computed for evaluation images only.")
         return
-    labels = reads.images(study)["label"]
-    captions = {
-        int(other): (*_label(labels.iat[other]), f"cosine {similarity:.3f}")
-        for other, similarity in zip(near["row"], near["similarity"], strict=True)
-    }
-    widgets.image_gallery(
-        study,
-        near["row"].to_numpy(),
-        key="detail_neighbours",
-        captions=captions,
-        tile=104,
-        label="nearest train images",
-        on_open=lambda other: session.step_image(study, other),
-    )
+    rows, cosines = near["row"].to_numpy(), near["similarity"].to_numpy()
+    widgets.nearest_gallery(study, rows, cosines, key="detail_neighbours", label="nearest train images")

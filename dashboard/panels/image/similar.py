@@ -60,27 +60,12 @@ def _gallery(
     labels = pd.Series(reads.images(study)["label"])
     if words := same_class_words(labels, row, rows):
         st.caption(words)
-    captions = {
-        int(other): (
-            *(() if widgets.undefined(labels.iat[other]) else (str(labels.iat[other]),)),
-            f"cosine {cosine:.3f}",
-        )
-        for other, cosine in zip(rows, cosines, strict=True)
-    }
-    widgets.image_gallery(
-        study,
-        rows,
-        key=key,
-        captions=captions,
-        tile=tile,
-        label=label,
-        on_open=lambda other: session.step_image(study, other),
-    )
+    widgets.nearest_gallery(study, rows, cosines, key=key, label=label, tile=tile)
 
 
-def same_class_words(labels: pd.Series, row: int, rows: np.ndarray, k: int = NEAREST) -> str:
-    """Precision at k in words; empty without another image of its class, or where nothing was found."""
-    label, nearest = labels.iat[row], list(rows[:k])
+def same_class_words(labels: pd.Series, row: int, rows: np.ndarray) -> str:
+    """Precision at NEAREST in words; empty without another image of its class, or where nothing was found."""
+    label, nearest = labels.iat[row], list(rows[:NEAREST])
     if widgets.undefined(label) or not nearest or np.count_nonzero(labels == label) < 2:
         return ""
     hits = sum(not widgets.undefined(labels.iat[other]) and labels.iat[other] == label for other in nearest)

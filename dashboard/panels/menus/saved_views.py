@@ -9,6 +9,7 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import reads
 from dashboard.components.tooltips import plain
+from dashboard.components.widgets import problem_of
 from dashboard.state import problems, session, view_address
 
 NAME, OF = "view_name", "views"  # widget key; what a problem is of
@@ -39,8 +40,7 @@ def menu(entry: served_studies.Entry) -> None:
 
 
 def _contents(study: Study) -> None:
-    if problem := problems.take(OF):
-        st.warning(plain(problem), icon=":material/error:")
+    problem_of(OF)
     views = known(study)
     for name, address in views.items():
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -58,7 +58,7 @@ def _contents(study: Study) -> None:
                 key=f"view_remove_{name}",
                 type="tertiary",
                 help=f"Remove the view {plain(name)}",
-                on_click=lambda name=name: _try(lambda: changes.remove_view(study, name)),
+                on_click=lambda name=name: problems.attempt(OF, lambda: changes.remove_view(study, name)),
             )
     if not views:
         st.caption("A view is a page with its filter and choices. None is saved in this study yet.")
@@ -71,11 +71,4 @@ def _saving(study: Study) -> None:
         changes.save_view(study, str(session.value(NAME) or ""), view_address.address())
         session.set_widget(NAME, "")
 
-    _try(keep)
-
-
-def _try(act) -> None:
-    try:
-        act()
-    except PeregrineError as error:
-        problems.keep(OF, str(error))
+    problems.attempt(OF, keep)

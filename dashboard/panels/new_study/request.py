@@ -50,10 +50,6 @@ class StudyRequest:
         }
         return [name for name, given in needed.items() if not given]
 
-    @property
-    def is_complete(self) -> bool:
-        return not self.missing
-
     def command(self, study: Path, *, dry_run: bool = False) -> Analyze:
         """The command that makes the study, every path resolved.
 

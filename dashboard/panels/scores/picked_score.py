@@ -129,18 +129,13 @@ def _strip(
         study,
         rows[order],
         key="quality_flagged",
-        captions=_truth_first,
+        captions=widgets.truth_then_answer,
         page_size=TILES,
         columns=4,
         label="images looked at, lowest score first",
     )
     limit = Slice.joined([population, Slice.parse(f"{score}=..{_upwards(threshold)}")])
     link("images", "All these images", study, icon="photo_library", where=limit)
-
-
-def _truth_first(fact) -> tuple[str, ...]:
-    label = str(fact["label"])
-    return (label,) if fact.get("correct") in (True, None) else (f"{label} → {fact['predicted']}",)
 
 
 def _upwards(value: float) -> str:

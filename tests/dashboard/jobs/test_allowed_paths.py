@@ -171,7 +171,7 @@ def test_study_request__words_of_the_command(place):
         encoder_text="open/model.pth",
         architecture="resnet18",
     )
-    assert asked.is_complete
+    assert not asked.missing
     study = place / "mine"
     assert asked.command(study) == Analyze(
         study, images=str(place / "open" / "photos"), encoder=f"resnet18@{place / 'open' / 'model.pth'}"
@@ -265,4 +265,4 @@ def test_study_request__refuses(place, change):
     ],
 )
 def test_study_request__is_complete(asked, complete):
-    assert asked.is_complete == complete
+    assert bool(asked.missing) != complete

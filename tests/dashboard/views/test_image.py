@@ -145,10 +145,7 @@ def test_similar_images__and_for_another_study(studies, worded, open_page):
 
 def test_same_class_words__precision_at_k():
     labels = pd.Series(["dog", "dog", "cat", "dog", None, "cat"])
-    assert (
-        same_class_words(labels, 0, np.array([1, 2, 3, 4]), k=4)
-        == "Of the 4 nearest, 2 are of its class, dog."
-    )
+    assert same_class_words(labels, 0, np.array([1, 2, 3, 4])) == "Of the 4 nearest, 2 are of its class, dog."
     assert same_class_words(labels, 0, np.array([2, 1, 4])) == "Of the 3 nearest, 1 is of its class, dog."
     assert same_class_words(labels, 0, np.array([1])) == "The nearest image is of its class, dog."
     assert same_class_words(labels, 2, np.array([1])) == "The nearest image is not of its class, cat."

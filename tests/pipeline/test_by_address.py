@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import fsspec
+import pyarrow as pa
 import pytest
 from numpy.testing import assert_array_equal
 
@@ -24,13 +25,22 @@ def test_embed__out_of_s3_is_as_from_the_disk(bucket, tmp_path, run):
     make_tar(tmp_path / "shards" / "train-0.tar", members)
     for folder in (photos, tmp_path / "shards"):
         upload(folder, f"{bucket}/{folder.name}")
-    for name, local in (("pets", photos), ("shards", tmp_path / "shards")):
+    for name, local in (("shards", tmp_path / "shards"), ("pets", photos)):
         assert run("embed", tmp_path / "near", "--images", local, *SMALL, *QUICK[:4]).code == 0
         assert run("embed", tmp_path / "far", "--images", f"{bucket}/{name}", *SMALL, *QUICK[:4]).code == 0
         near, far = open_study(tmp_path / "near"), open_study(tmp_path / "far")
         assert list(near.images["image_id"]) == list(far.images["image_id"])
         assert_array_equal(near.array("representations"), far.array("representations"))
         assert_array_equal(far.image(0), near.image(0))
+    rows = pa.table({"url": [f"{bucket}/pets/{name}" for name in ("dog/0.png", "dog/3.png", "dog/none.png")]})
+    path, study = tmp_path / "rows.arrow", tmp_path / "listed"
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, rows.schema) as stream:
+        stream.write_table(rows)
+    assert run("embed", study, "--images", path, *SMALL, *QUICK[:4]).code == 0
+    listed, pets = open_study(study), list(near.images["image_id"])
+    expected = [near.array("representations")[pets.index(name)] for name in ("dog/0.png", "dog/3.png")]
+    assert_array_equal(listed.array("representations"), expected)
+    assert list(listed.table("skipped")["reason"]) == ["file not found"]
     for folder in ("far", "cache", "state"):
         for file in (tmp_path / folder).rglob("*"):
             assert file.is_dir() or SECRET.encode() not in file.read_bytes(), file

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.common.remote.addresses import is_url
 from core.data.sources.parquet_limit import MOST_BYTES, MOST_ROWS, check_unpacked
 
 GROUP_BYTES = 2_000_000_000  # of the pictures of one row group, unpacked
@@ -44,14 +45,14 @@ class ColumnFile(ABC):
         return memoryview(value.as_buffer()) if value.is_valid else None
 
     def paths(self, name: str) -> list[str]:
-        """Return the file names that pictures had before they were stored; "" where there is none."""
+        """Return the address or the former file name of each picture; "" where there is none."""
         kind = self.schema.field(name).type
         names = {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)}
         if "path" not in names or not (
             pa.types.is_string(names["path"]) or pa.types.is_large_string(names["path"])
         ):
             return [""] * self.n_rows
-        return [os.path.basename(path.replace("\\", "/")) if path else "" for path in self._inner_paths(name)]
+        return [_file_name(path) if path else "" for path in self._inner_paths(name)]
 
 
 class ParquetColumns(ColumnFile):
@@ -149,6 +150,10 @@ class ArrowColumns(ColumnFile):
             values.validate(full=True)
             self._checked.add((number, name))
         return values
+
+
+def _file_name(path: str) -> str:
+    return path if is_url(path) else os.path.basename(path.replace("\\", "/"))
 
 
 def _stream_or_file(file: Any) -> Iterator[pa.RecordBatch]:

@@ -1,7 +1,7 @@
 """Data sets of Hugging Face `datasets`, read in place: Parquet files with images, `save_to_disk` folders.
 
-Both carry the names of the classes in their schema. `datasets` itself is not needed, and no code of a data
-set is run.
+Both carry the names of the classes in their schema. Where a row has an address in place of a picture, the
+picture is read from there. `datasets` itself is not needed, and no code of a data set is run.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from PIL import Image
 
 from core.common.formatting import counted
 from core.common.inside import read_json_file
+from core.common.remote.addresses import is_url, listed_place
 from core.common.threadsafe import cached_property
 from core.data.formats.columns_on_disk import ColumnFile, open_column_file
-from core.data.formats.schema import Columns, find_roles, image_columns
+from core.data.formats.schema import Columns, find_roles, image_columns, places
 from core.data.sources.decode import decode
 from core.data.sources.pixel_limit import check_bytes
 from core.data.sources.shards import is_pattern, matching_files, split_of_name
@@ -39,7 +40,7 @@ from core.data.sources.source import (
     some,
     unseen_classes_note,
 )
-from core.data.sources.tables import further_columns, text_column
+from core.data.sources.tables import decode_listed, further_columns, text_column
 from core.errors import ImageSourceError, UnreadableImage, first_line
 
 SAVED = ("dataset_dict.json", "state.json")  # what save_to_disk writes beside its .arrow files
@@ -90,13 +91,23 @@ class HuggingFaceSource(ListedSource):
         return {}
 
     def read(self, row: int) -> Image.Image:
+        if place := self.place(row):
+            return decode_listed(self.path_texts[row].as_py(), place)
         at, position = (int(part[row]) for part in self.listing.places)
         with self._lock:  # a file is read forwards, by one thread at a time
             content = self._content(at, position)
         if content is None:
-            raise UnreadableImage("the row has no bytes of a picture, at most its path")
+            if is_url(path := self.path_texts[row].as_py()):
+                return decode_listed(path, listed_place("", path))
+            raise UnreadableImage("the row has no bytes of a picture, nor its address")
         check_bytes(len(content))
         return decode(bytes(content))
+
+    def place(self, row: int) -> str:
+        if not self._columns.by_place or not (text := self.path_texts[row].as_py()):
+            return ""
+        folder = os.path.dirname(self.files[int(self.listing.places[0][row])].path)
+        return listed_place(folder, text)
 
     def _content(self, at: int, position: int) -> memoryview | None:
         try:
@@ -128,8 +139,10 @@ class HuggingFaceSource(ListedSource):
         at = np.repeat(np.flatnonzero(keep_files), n_rows[keep_files])
         position = np.concatenate([np.arange(n) for n in n_rows[keep_files]])
         ids = [f"{self.files[a].name}/{row:06d}" for a, row in zip(at, position, strict=True)]
-        paths = [f"{file_id.rpartition('/')[0]}/{name}" if name else file_id
-                 for file_id, name in zip(ids, frame.pop("_path"), strict=True)]  # fmt: skip
+        paths = list(frame.pop("_path"))
+        if not self._columns.by_place:
+            paths = [name if is_url(name) else f"{file_id.rpartition('/')[0]}/{name}" if name else file_id
+                     for file_id, name in zip(ids, paths, strict=True)]  # fmt: skip
         labels, label_notes = self._labels(frame)
         if given:
             notes += unseen_classes_note(splits, labels)
@@ -141,9 +154,10 @@ class HuggingFaceSource(ListedSource):
         return Listing(table, [*label_notes, *notes], extras, given, (at, position))
 
     def _rows_of(self, file: DataFile) -> pd.DataFrame:
-        """Return every column but the image, with the names of classes for their numbers."""
+        """Return every column but the pictures, with the names of classes for their numbers."""
         columns = self._columns
         names = [*filter(None, [columns.label]), *columns.further]
+        names += [columns.image] if columns.by_place else []
         opened = _reading(file.path, lambda: open_column_file(file.path))
         if missing := [name for name in (columns.image, *names) if name not in opened.schema.names]:
             raise ImageSourceError(
@@ -155,7 +169,10 @@ class HuggingFaceSource(ListedSource):
         for name in names:
             if name in columns.classes:
                 frame[name] = _named(list(frame[name]), columns.classes[name])
-        frame["_path"] = _reading(file.path, lambda: opened.paths(columns.image))
+        if columns.by_place:
+            frame["_path"] = frame.pop(columns.image).fillna("")
+        else:
+            frame["_path"] = _reading(file.path, lambda: opened.paths(columns.image))
         return frame
 
     def _labels(self, frame: pd.DataFrame) -> tuple[list[str | None], list[str]]:
@@ -192,22 +209,29 @@ class HuggingFaceSource(ListedSource):
         return list(np.repeat(splits, n_rows[keep])), notes, True, keep
 
 
-def holds_pictures(path: str | Path) -> bool:
-    """Return True when a Parquet file has a column of images; False also where it cannot be read."""
+def holds_pictures(path: str | Path, *, or_places: bool = False) -> bool:
+    """Return True when a Parquet file has a column of images; False also where it cannot be read.
+
+    Args:
+        or_places: or one of addresses or paths of images.
+    """
     try:
-        return bool(image_columns(open_column_file(str(path)).schema))
+        schema = open_column_file(str(path)).schema
+        return bool(image_columns(schema) or (or_places and places(schema)))
     except READ_ERRORS:
         return False
 
 
 def is_data_set(folder: Path) -> bool:
-    """Return True for a folder that save_to_disk wrote, and for one with a Parquet file of images."""
+    """Return True for a folder that save_to_disk wrote, and for one with a Parquet file of images, or of
+    their addresses.
+    """
     if any((folder / name).is_file() for name in SAVED):
         return True
     for here, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if tables := sorted(name for name in names if name.lower().endswith(".parquet")):
-            return holds_pictures(os.path.join(here, tables[0]))
+            return holds_pictures(os.path.join(here, tables[0]), or_places=True)
         if any(name.rpartition(".")[2].lower() in IMAGE_EXTENSIONS for name in names):
             return False  # a folder of a million images is not walked to its end
     return False

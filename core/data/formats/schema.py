@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from core.common.inside import parse_json
 from core.data.sources.source import some
-from core.data.sources.tables import COLUMNS
+from core.data.sources.tables import COLUMNS, place_columns
 from core.errors import ImageSourceError, did_you_mean
 
 IMAGE_NAMES = ("image", "img", "picture", "jpg", "png", "image_bytes", "bytes")
@@ -19,6 +19,7 @@ class Columns:
 
     image: str
     label: str | None
+    by_place: bool = False  # `image` holds addresses or paths of pictures, as text
     classes: dict[str, list[str]] = field(default_factory=dict)  # of each column of ClassLabel
     further: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -34,13 +35,15 @@ def find_roles(schema: pa.Schema, path: str, label: str | None) -> Columns:
         ImageSourceError: there is no column of images, or no column `label`.
     """
     images, features = image_columns(schema), _features(schema)
-    if not images:
+    by_place = not images
+    if by_place and not (images := places(schema)):
         raise ImageSourceError(
             f"no column of images in '{path}' (columns: {some(schema.names, 20)}). Expected bytes of image "
-            "files, as `datasets` writes them"
+            "files, as `datasets` writes them, or a column `url` or `path` of text"
         )
-    image = next((name for name in IMAGE_NAMES if name in images), images[0])
-    plain = [one.name for one in schema if one.name not in images and _is_plain(one.type)]
+    image = images[0] if by_place else next((name for name in IMAGE_NAMES if name in images), images[0])
+    pictures = images[:1] if by_place else images
+    plain = [one.name for one in schema if one.name not in pictures and _is_plain(one.type)]
     if label is not None and label not in plain:
         raise ImageSourceError(
             f"'{path}' has no column '{label}' of labels (columns: {some(plain, 20)})."
@@ -51,7 +54,8 @@ def find_roles(schema: pa.Schema, path: str, label: str | None) -> Columns:
     column = label or next((n for n in usual if n in classes), None) or next(iter(classes), None)
     column = column or next(iter(usual), None)
     left_out = tuple(one.name for one in schema if one.name != image and one.name not in plain)
-    return Columns(image, column, classes, tuple(name for name in plain if name != column), left_out)
+    further = tuple(name for name in plain if name != column)
+    return Columns(image, column, by_place, classes, further, left_out)
 
 
 def image_columns(schema: pa.Schema) -> list[str]:
@@ -67,6 +71,11 @@ def image_columns(schema: pa.Schema) -> list[str]:
         if holder or (_is_binary(kind) and (is_marked or one.name.lower() in IMAGE_NAMES)):
             names.append(one.name)
     return names
+
+
+def places(schema: pa.Schema) -> list[str]:
+    """List the columns of text that hold paths or addresses of pictures by their names."""
+    return place_columns(one.name for one in schema if _is_text(one.type))
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
@@ -90,5 +99,9 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string)
-    return any(test(kind) for test in (*tests, pa.types.is_large_string))
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, _is_text)
+    return any(test(kind) for test in tests)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)

@@ -29,7 +29,7 @@ from core.data.sources.source import (
     some,
     unseen_classes_note,
 )
-from core.errors import ImageSourceError, UnreadableImage, did_you_mean
+from core.errors import AddressRefused, ImageSourceError, UnreadableImage, did_you_mean
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 COLUMNS = {
@@ -38,6 +38,7 @@ COLUMNS = {
     "label": ("label", "class", "target", "class_name", "y"),
     "split": ("split",),
 }
+ADDRESS_NAMES = ("url", "image_url", "img_url", "image_link")  # of columns, where none is called a path
 
 
 class TableSource(ListedSource):
@@ -66,7 +67,7 @@ class TableSource(ListedSource):
         path = self.path_texts[row].as_py()
         if self.root and not is_below(self.root, path):
             raise UnreadableImage(f"its path leaves '{self.root}', the folder of the images")
-        return decode(self.place(row))
+        return decode_listed(path, self.place(row))
 
     def place(self, row: int) -> str:
         return self._resolve(self.path_texts[row].as_py())
@@ -84,10 +85,12 @@ class TableSource(ListedSource):
         self._check_root()
         frame = read_table_file(self.path)
         roles = find_columns(frame.columns)
+        if self.needs_paths and "path" not in roles and (names := place_columns(frame.columns)):
+            roles["path"] = names[0]
         if self.needs_paths and "path" not in roles:
             raise ImageSourceError(
                 f"no column of image paths in '{self.path}' (columns: {some(list(frame.columns), 20)}). "
-                f"Name it one of {', '.join(COLUMNS['path'][:4])}"
+                f"Name it one of {', '.join(COLUMNS['path'][:4])}, url"
             )
         return self._listing_of(frame, roles)
 
@@ -177,7 +180,7 @@ class RepresentationsOnly(TableSource):
         path = self.path_texts[row].as_py()
         if not path:
             raise UnreadableImage("no picture, only its representation")
-        return decode(self._resolve(path))
+        return decode_listed(path, self._resolve(path))
 
     def fingerprint(self) -> str:
         stamps = (file_stamp(self._resolve(path)) if path else "" for path in self.table["path"])
@@ -211,6 +214,16 @@ def open_representation_table(
             "there must be one row for each, in their order"
         )
     return source
+
+
+def decode_listed(text: str, place: str) -> Image.Image:
+    """Decode the picture that a list names as `text` and that lies at `place`. Raises UnreadableImage."""
+    if is_url(text):
+        try:
+            located(text)
+        except AddressRefused as error:
+            raise UnreadableImage(str(error)) from None
+    return decode(place)
 
 
 def is_below(root: str, path: str) -> bool:
@@ -272,6 +285,12 @@ def find_columns(names: Iterable[str]) -> dict[str, str]:
         if name := next((by_lower[alias] for alias in aliases if alias in by_lower), None):
             roles[role] = name
     return roles
+
+
+def place_columns(names: Iterable[str]) -> list[str]:
+    """List the columns that are called as paths or addresses of images are, the likeliest first."""
+    by_lower = {name.lower(): name for name in reversed(list(names))}
+    return [by_lower[alias] for alias in (*COLUMNS["path"], *ADDRESS_NAMES) if alias in by_lower]
 
 
 def text_column(column: pd.Series) -> pd.Series:

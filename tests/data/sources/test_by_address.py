@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 
+import pyarrow as pa
 import pytest
 from numpy.testing import assert_array_equal
 
 from core.data.sources import images
+from core.data.sources.decode import decode
 from core.data.sources.images import open_images, reopen_images
 from core.errors import AddressRefused, ImageSourceError, RemoteError, UnreadableImage
 from tests.data.formats.test_annotated import THREE, choice, coco
+from tests.data.formats.test_hugging_face import PICTURE, features, save_to_disk, write
 from tests.data.sources.pictures import class_folder, make_folder, make_tar, picture
 
 LAYOUTS = {
@@ -93,6 +96,49 @@ def test_table__paths_beside_it_below_a_root_and_by_address(server, tmp_path, pl
         source.read(2)
     assert any("1 of 3 files not found" in note for note in source.notes)
     assert reopen_images(source.describe()).fingerprint() == source.fingerprint()
+
+
+@pytest.mark.parametrize("kind", ["url.csv", "url.parquet", "folder", "save_to_disk", "image.parquet"])
+def test_rows_with_addresses__in_place_of_pictures(server, tmp_path, kind):
+    """Each row has the address of its picture: as text, or where `datasets` would have the bytes."""
+    make_folder(server.root / "photos", ["1.png", "2.png", "3.png"])
+    urls = [f"{server.url}/photos/{name}" for name in ("1.png", "none.png", "3.png")]
+    urls += ["http://elsewhere.invalid/1.png", f"{server.url}/photos/2.png?width=9", None]
+    numbers = {"label": pa.array([0, 1, 2, 0, 1, 2])}
+    rows = pa.table({"TEXT": list("abcdef"), "URL": urls} | numbers).replace_schema_metadata(features())
+    path = tmp_path / kind
+    if kind == "url.csv":
+        rows.slice(0, 5).to_pandas().to_csv(path)
+    elif kind == "url.parquet":
+        path = write(path, rows.slice(0, 5))
+    elif kind == "folder":
+        write(path / "data/train-0.parquet", rows)
+    elif kind == "save_to_disk":
+        save_to_disk(path, rows)
+    else:
+        held = [{"bytes": None, "path": url} for url in urls]
+        path = write(path, pa.table({"image": pa.array(held, PICTURE)} | numbers))
+    asked = len(server.requests)
+    source = open_images(path)
+    streams = kind not in ("url.csv", "url.parquet")
+    assert not streams or len(server.requests) == asked  # a billion rows are no billion requests
+    source.read_ahead(range(len(source.table)))
+    for row in (0, 2):
+        assert_array_equal(source.read(row), decode(picture_of(server.root / "photos", urls[row])))
+        assert source.table["path"].iat[row] == urls[row]
+    reasons = ["file not found", "named by a file, not by you", "holds a password, a signature or options"]
+    for row, reason in zip((1, 3, 4), reasons, strict=True):
+        with pytest.raises(UnreadableImage, match=reason) as error:
+            source.read(row)
+        assert "\n" not in str(error.value)
+    if streams:
+        with pytest.raises(UnreadableImage, match="no bytes of a picture, nor its address"):
+            source.read(5)
+    assert reopen_images(source.describe()).fingerprint() == source.fingerprint()
+
+
+def picture_of(folder, url: str):
+    return folder / url.rpartition("/")[2]
 
 
 FIFTYONE = [{"filepath": f"data/{name}", "label": {"_cls": "Classification", "label": "x"}} for name in THREE]

@@ -1,7 +1,5 @@
 """The Q-Score and its baselines: per score a dot with its 95 % interval."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,13 +11,11 @@ import plotly.graph_objects as go
 from core.analysis.quality.recommendation import claim, recommend, score_row
 from core.charts.chart import Chart
 from core.charts.marks import dots, interval
-from core.charts.options import FigureOptions
 from core.charts.reading import known_score
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.dataframes import numbers, words
 from core.common.score_names import score_in_sentence, score_label
 from core.common.statistics.chance import CHANCE, outcomes, untold
-from core.store import Study
 
 
 @dataclass(frozen=True)
@@ -176,7 +172,9 @@ def ranked_scores(
             part_labels = [label for label, use in zip(labels, part, strict=True) if use]
             of_kind = rows.loc[part]
             fig.add_trace(_dots(of_kind, part_labels, metric, selected, free=free, name=name, theme=theme))
-    base = _base(rows, info)
+    base = CHANCE
+    if info.base_column is not None:
+        base = info.base_share * float(numbers(rows, info.base_column)[0])
     marks = Marks(theme)
     if marked in words(rows, "score"):
         marks.row(labels[::-1].index(_axis_label(str(marked), selected)), theme.discriminative)
@@ -225,12 +223,6 @@ def _axis_label(score: str, selected: str) -> str:
     return f"<b>{score_label(score)}</b>" if score == selected else score_label(score)
 
 
-def _base(rows: pd.DataFrame, info: Metric) -> float:
-    if info.base_column is None:
-        return CHANCE
-    return info.base_share * float(numbers(rows, info.base_column)[0])
-
-
 def _span(rows: pd.DataFrame, metric: str, base: float) -> list[float]:
     values = np.concatenate([numbers(rows, metric + end) for end in ("", "_low", "_high")] + [[base]])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
@@ -241,10 +233,6 @@ def _span(rows: pd.DataFrame, metric: str, base: float) -> list[float]:
 def _why_empty(metrics: pd.DataFrame) -> str:
     notes = [note for note in words(metrics, "note") if note]
     return notes[0] if notes else "No score could be evaluated in this study."
-
-
-def _table(study: Study, options: FigureOptions) -> RankedScores:
-    return RankedScores(study.table("quality_metrics"), known_score(study.kept("quality"), options.score))
 
 
 class RankedScores(NamedTuple):
@@ -258,7 +246,9 @@ BASELINES = Chart(
     name="baselines",
     title="every score with its interval",
     needs=("probe", "quality", "quality_metrics", "quality_curves"),
-    table=_table,
+    table=lambda study, options: RankedScores(
+        study.table("quality_metrics"), known_score(study.kept("quality"), options.score)
+    ),
     draw=lambda data, options, theme: ranked_scores(
         data.frame, metric=options.metric, selected=data.selected, theme=theme
     ),

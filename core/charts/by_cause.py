@@ -57,19 +57,14 @@ def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
 
 
 def _grid(table: pd.DataFrame, column: str, causes: list[str], scores: list[str]) -> np.ndarray:
-    grid = np.full((len(causes), len(scores)), np.nan)
-    cells = zip(words(table, "cause"), words(table, "score"), numbers(table, column), strict=True)
-    for cause, score, value in cells:
-        grid[causes.index(cause), scores.index(score)] = value
-    return grid
+    wide = table.pivot(index="cause", columns="score", values=column)
+    return wide.reindex(index=causes, columns=scores).to_numpy(np.float64)
 
 
 def _diverging(theme: Theme) -> list[list]:
     """Orange to blue, never so strong that text on it becomes illegible."""
-    low, middle, high = (
-        ("#9A4D1B", "#2A3542", "#1C6BA0") if theme.is_dark else ("#F0A468", "#F4F5F7", "#7CBDE8")
-    )
-    return [[0, low], [0.5, middle], [1, high]]
+    on_dark, on_light = ("#9A4D1B", "#2A3542", "#1C6BA0"), ("#F0A468", "#F4F5F7", "#7CBDE8")
+    return [[at / 2, colour] for at, colour in enumerate(on_dark if theme.is_dark else on_light)]
 
 
 def _finding(table: pd.DataFrame) -> str:

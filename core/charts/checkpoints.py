@@ -14,18 +14,17 @@ from core.charts.marks import dots, interval, line
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Strip, picture_grid
 from core.charts.picked_images import strongest_rows
-from core.charts.reading import whole_study
+from core.charts.reading import shown_slice, whole_study
 from core.charts.study_heats import StudyHeats
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.arrays import evenly
 from core.common.dataframes import as_text, numbers
 from core.common.formatting import percent
 from core.comparison.checkpoints import DISCRIMINATIVE, THERE, Checkpoints, along, checkpoints_finding
-from core.comparison.compare import EVERYTHING
 from core.comparison.features import UNLIKE
 from core.errors import StudyError
 from core.slices.inspection.words import feature_words
-from core.store import Narrowed, Study
+from core.store import Study
 
 PANELS = (  # title, its measures
     ("Accuracy", ("accuracy",)),
@@ -47,9 +46,7 @@ FEATURES, NARROW = 8, 500  # rows of pictures; pixels below which panels stand i
 
 def read_checkpoints(studies: Sequence[Study], options: FigureOptions) -> Checkpoints:
     """Read what the charts of a training show, of the slice of the first study."""
-    first = studies[0]
-    among = first.slice if isinstance(first, Narrowed) else EVERYTHING
-    return along([whole_study(study) for study in studies], among=among, seed=options.seed)
+    return along([whole_study(study) for study in studies], among=shown_slice(studies[0]), seed=options.seed)
 
 
 def checkpoint_numbers(data: Checkpoints, *, theme: Theme = LIGHT) -> go.Figure:

@@ -31,10 +31,6 @@ class ClassImages:
     misclassified: Sequence[Shown]
 
 
-def _taken_for(image: Shown) -> str:
-    return f"as {as_text(short(image.predicted))}" if image.correct is False else ""
-
-
 class ClassBlocks(NamedTuple):
     """Classes with their images: `frame` has a row per image; the names of the studies, and a note."""
 
@@ -84,8 +80,12 @@ def _draw(data: ClassBlocks, options: FigureOptions, theme: Theme) -> go.Figure:
         images = [*filled_up(one.correct, n_correct), *filled_up(one.misclassified, n_wrong)]
         pictures = [original(image) if image else None for image in images]
         strips.append(Strip(f"<b>{as_text(short(one.name))}</b>", pictures, apart=True))
+        answers = [
+            f"as {as_text(short(image.predicted))}" if image and image.correct is False else ""
+            for image in images
+        ]
         for layer in data.layers:
-            words = [_taken_for(image) if image and layer == data.layers[-1] else "" for image in images]
+            words = answers if layer == data.layers[-1] else [""] * len(images)
             drawn = [overlay(image, layer, options.colours, caption=words_below) if image else None
                      for image, words_below in zip(images, words, strict=True)]  # fmt: skip
             strips.append(Strip(as_text(layer) if len(data.layers) > 1 else "", drawn))

@@ -113,29 +113,25 @@ def class_representations(
     columns = [_column_name(number, (words or {}).get(number, "")) for number in features.tolist()]
     if words:
         columns = [_numbered(name) for name in columns]
-    fig = make_subplots(
-        rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=_gap(len(classes), theme)
-    )
+    row_height, room = 1.5 * theme.font_size, 2.0 * theme.font_size  # of a title line between two panels
+    gap = room / (3 * row_height * len(classes) + 2 * room)  # as a share of the plot
+    fig = make_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=gap)
     for row, panel in enumerate(panels, start=1):
         n = None if counts is None else np.asarray(counts)[:, classes]
         fig.add_trace(_cells(grids[panel], panel, names, columns, n), row=row, col=1)
         if selectable:
-            fig.add_trace(_click_points(classes, features, names), row=row, col=1)
+            x, y = (part.ravel() for part in np.meshgrid(np.arange(len(features)), np.arange(len(names))))
+            places = np.column_stack([classes[y], features[x]])
+            fig.add_trace(click_cells(x, y, places, size=14, hoverinfo="none"), row=row, col=1)
     _dress(fig, grids, panels, [str(class_names[number]) for number in classes], columns, theme)
     finish(fig, theme)
-    row_height, below = 1.5 * theme.font_size, 5 * theme.font_size
+    below = 5 * theme.font_size
     if words:
         fig.update_xaxes(tickangle=-40, ticklabeloverflow="allow", title_text=None)
         below = (2 + 0.36 * max(map(len, columns))) * theme.font_size
         fig.update_layout(margin_l=_overhang(columns, theme))
     height = round(len(panels) * (len(classes) * row_height + 2.6 * theme.font_size) + below)
     return fig.update_layout(height=height, margin={"t": round(2.2 * theme.font_size), "r": 8})
-
-
-def _gap(n_rows: int, theme: Theme) -> float:
-    """Return the share of the plot between two panels: room for a title line, whatever the number of rows."""
-    panel, title = 1.5 * theme.font_size * n_rows, 2.0 * theme.font_size
-    return title / (3 * panel + 2 * title)
 
 
 def _cells(
@@ -180,12 +176,6 @@ def _sizes(panel: str, counts: np.ndarray) -> str:
     right, wrong = (f"{int(n):,}" for n in counts)
     words = {"correct": f"{right} images", "misclassified": f"{wrong} images"}
     return words.get(panel, f"{right} correct, {wrong} misclassified images")
-
-
-def _click_points(classes: np.ndarray, features: np.ndarray, names: list[str]) -> go.Scatter:
-    x, y = np.meshgrid(np.arange(len(features)), np.arange(len(names)))
-    data = np.column_stack([classes[y.ravel()], features[x.ravel()]])
-    return click_cells(x.ravel(), y.ravel(), data, size=14, hoverinfo="none")
 
 
 def _dress(

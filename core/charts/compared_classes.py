@@ -15,7 +15,7 @@ from core.charts.reading import shared_of_slice
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.captions import shortened, with_class_names
 from core.common.dataframes import as_text, numbers, words
-from core.common.formatting import signed
+from core.common.formatting import joined, signed
 from core.common.statistics.intervals import leaves_out_0
 from core.comparison.measures import class_accuracy_changes, judged_of
 from core.store import Study
@@ -46,20 +46,11 @@ def class_change_finding(classes: pd.DataFrame, other: str) -> str:
         if most > 0 if verb == "gain" else most < 0:
             alike = sorted(name for name, one in zip(names, change, strict=True) if np.isclose(one, most))
             points = signed(100 * most, 0)
-            parts.append(f"{_listed(alike)} {verb}{'s' if len(alike) == 1 else ''} most ({points} points)")
+            listed = f"{len(alike)} classes" if len(alike) > 3 else joined(alike)
+            parts.append(f"{listed} {verb}{'s' if len(alike) == 1 else ''} most ({points} points)")
     sentence = ", ".join(parts) or "No class changes"
     tail = "no change is significant" if not sure else f"{sure} of {len(table)} changes are significant"
     return f"{sentence}; {tail}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    """
-    >>> _listed(["ant"]), _listed(["ant", "bee", "cat"]), _listed(list("abcde"))
-    ('ant', 'ant, bee and cat', '5 classes')
-    """
-    if len(names) > 3:
-        return f"{len(names)} classes"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def class_changes(
@@ -80,6 +71,7 @@ def class_changes(
     change = numbers(after, "difference")
     drawn = np.sort(np.argsort(-np.abs(change), kind="stable")[:most])
     drawn = drawn[np.argsort(change[drawn], kind="stable")]  # plotly draws from the bottom
+    change = 100 * change[drawn]
     names = [as_text(shortened(with_class_names(name))) for name in after["label"].to_numpy(object)[drawn]]
     was, now = 100 * numbers(before, "accuracy")[drawn], 100 * numbers(after, "accuracy")[drawn]
     low, high = (100 * numbers(after, f"difference_{end}")[drawn] for end in ("low", "high"))
@@ -108,9 +100,18 @@ def class_changes(
         (~leaves_out_0(low, high), theme.neutral, "could be chance"),
     ):
         if mask.any():
-            fig.add_trace(
-                _changes(at, change * 100, low, high, drawn, mask, colour, name, names, theme), row=1, col=2
+            middle, ends = change[mask], (low[mask], high[mask])
+            trace = dots(
+                middle,
+                at[mask],
+                name=name,
+                marker={"color": colour, "size": theme.stroke(7), "symbol": "diamond"},
+                error_x=interval(middle, *ends, colour=colour, thickness=theme.stroke(1.5)),
+                customdata=np.column_stack([np.array(names, object)[mask], *ends]),
+                hover="<b>%{customdata[0]}</b>: %{x:+.1f} points (%{customdata[1]:+.1f} to "
+                "%{customdata[2]:+.1f})",
             )
+            fig.add_trace(trace, row=1, col=2)
     fig.update_yaxes(
         tickvals=at, ticktext=names, ticks="", range=[-0.7, len(at) - 0.3], tickfont_color=theme.ink
     )
@@ -120,22 +121,6 @@ def class_changes(
     row_height = 1.6 * theme.font_size
     fig.add_vline(x=0, line={"color": theme.muted, "width": 1}, row=1, col=2)  # pyright: ignore[reportArgumentType]
     return fig.update_layout(height=round(len(at) * row_height + 8 * theme.font_size))
-
-
-def _changes(
-    at: np.ndarray, change: np.ndarray, low: np.ndarray, high: np.ndarray, drawn: np.ndarray,
-    mask: np.ndarray, colour: str, name: str, names: Sequence[str], theme: Theme,
-) -> go.Scatter:  # fmt: skip
-    middle = change[drawn][mask]
-    return dots(
-        middle,
-        at[mask],
-        name=name,
-        marker={"color": colour, "size": theme.stroke(7), "symbol": "diamond"},
-        error_x=interval(middle, low[mask], high[mask], colour=colour, thickness=theme.stroke(1.5)),
-        customdata=np.column_stack([np.array(names, object)[mask], low[mask], high[mask]]),
-        hover="<b>%{customdata[0]}</b>: %{x:+.1f} points (%{customdata[1]:+.1f} to %{customdata[2]:+.1f})",
-    )
 
 
 class ClassChanges(NamedTuple):

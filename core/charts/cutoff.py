@@ -31,7 +31,9 @@ def apply_cutoff(values: np.ndarray, correct: np.ndarray, threshold: float) -> C
         values: (n_images,) scores, higher is better; images with NaN in either input are left out.
         correct: (n_images,) 1 correct, 0 misclassified.
     """
-    values, right = _defined(values, correct)
+    values, outcome = np.asarray(values, float), np.asarray(correct, float)
+    defined = np.isfinite(values) & np.isfinite(outcome)
+    values, right = values[defined], outcome[defined] == 1
     flagged = values <= threshold
     n_flagged, n_errors = int(flagged.sum()), int((~right).sum())
     n_caught = int((flagged & ~right).sum())
@@ -84,12 +86,6 @@ def tie_sentence(values: np.ndarray, threshold: float) -> str:
     if threshold == scores.min():
         return f"{equal:,} images share the lowest score, so no smaller share can be looked at."
     return f"{equal:,} images share the score {threshold:.4g} and are looked at together."
-
-
-def _defined(values: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    values, outcome = np.asarray(values, float), np.asarray(correct, float)
-    defined = np.isfinite(values) & np.isfinite(outcome)
-    return values[defined], outcome[defined] == 1
 
 
 def _percent(part: int, whole: int) -> float:

@@ -34,20 +34,19 @@ def font_faces(*fonts: str) -> str:
     return "".join(rules)
 
 
-def text_width(text: str, size: float, *, font: str = "serif", bold: bool = False) -> float:
+def text_width(text: str, size: float, *, font: str = "serif") -> float:
     """Return how wide a line of text is in CSS px; markup takes no room.
 
-    >>> round(text_width("Peregrine", 10)), round(text_width("<b>Peregrine</b>", 10, font="sans", bold=True))
-    (38, 46)
+    >>> round(text_width("Peregrine", 10)), round(text_width("<b>Peregrine</b>", 10, font="sans"))
+    (38, 43)
     """
     plain = MARKUP.sub("", text).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-    return _measure(font, bold).getlength(plain) * size / MEASURED_AT
+    return _measure(font).getlength(plain) * size / MEASURED_AT
 
 
 @lru_cache(maxsize=4)
-def _measure(font: str, bold: bool) -> ImageFont.FreeTypeFont:
-    path = font_file(font, bold=bold)
-    return ImageFont.truetype(str(path), MEASURED_AT, layout_engine=ImageFont.Layout.BASIC)
+def _measure(font: str) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(font_file(font)), MEASURED_AT, layout_engine=ImageFont.Layout.BASIC)
 
 
 def wrapped_lines(text: str, width: float, size: float, *, font: str = "serif") -> list[str]:

@@ -267,11 +267,6 @@ def _amount_marker(colouring: Colouring, theme: Theme) -> dict:
     }
 
 
-def score_colouring(values: np.ndarray, column: str, theme: Theme) -> Colouring:
-    """Colour a column of scores on a scale, titled with its display name."""
-    return by_amount(np.asarray(values, np.float64), title=score_label(column), theme=theme)
-
-
 class Places(NamedTuple):
     """Images on a map: `frame` has image_id, x, y and the coloured value."""
 

@@ -28,11 +28,8 @@ def interval(
     """Ends of intervals, as error bars from `value`; an unknown end has no bar. width: of the caps."""
     look = {"color": colour, "thickness": thickness, "width": width}
     ends = {"array": np.nan_to_num(high - value), "arrayminus": np.nan_to_num(value - low)}
-    return (
-        {"type": "data", "symmetric": False}
-        | ends
-        | {key: one for key, one in look.items() if one is not None}
-    )
+    given = {key: one for key, one in look.items() if one is not None}
+    return {"type": "data", "symmetric": False} | ends | given
 
 
 def dots(
@@ -109,9 +106,8 @@ def bars(
         )
     )
     fig.update_xaxes(range=list(reach))
-    name_rows(
-        fig, [as_text(name) for name in names], theme, span={"autorange": "reversed"}, standoff=standoff
-    )
+    span = {"autorange": "reversed"}
+    name_rows(fig, [as_text(name) for name in names], theme, span=span, standoff=standoff)
     finish(fig, theme, height=80 + row * len(values))
     return fig.update_layout(bargap=0.28, margin_t=4)
 
@@ -148,13 +144,13 @@ def cells(
     """
     if "text" in more:
         more = {"texttemplate": "%{text}"} | more
-    colour_bar = (
-        {"showscale": False} if bar is None else {"colorbar": {"thickness": 12, "outlinewidth": 0} | bar}
-    )
-    gaps = {"xgap": 2, "ygap": 2}
-    return go.Heatmap(
-        z=grid, x=x, y=y, colorscale=scale, **(gaps | colour_bar | _hover(hover, silent=False) | more)
-    )
+    if bar is None:
+        look = {"xgap": 2, "ygap": 2, "showscale": False}
+    else:
+        look = {"xgap": 2, "ygap": 2, "colorbar": {"thickness": 12, "outlinewidth": 0} | bar}
+    if hover:
+        look |= _hover(hover)
+    return go.Heatmap(z=grid, x=x, y=y, colorscale=scale, **(look | more))
 
 
 def click_cells(x: Any, y: Any, data: Any, *, size: float, **more: Any) -> go.Scatter:
@@ -172,7 +168,5 @@ def click_cells(x: Any, y: Any, data: Any, *, size: float, **more: Any) -> go.Sc
     )
 
 
-def _hover(template: str, *, silent: bool = True) -> dict[str, str]:
-    if template:
-        return {"hovertemplate": f"{template}<extra></extra>"}
-    return {"hoverinfo": "skip"} if silent else {}
+def _hover(template: str) -> dict[str, str]:
+    return {"hovertemplate": f"{template}<extra></extra>"} if template else {"hoverinfo": "skip"}

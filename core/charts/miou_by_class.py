@@ -40,9 +40,10 @@ def miou_by_class(
     for group, lift in zip(groups, (0.16, -0.16) if len(groups) == 2 else (0.0,), strict=True):
         fig.add_trace(_class_dots(chosen_rows(rows, group=group), names, group, lift, theme))
     if left_out:
-        middle = {"x": 0.5, "xref": "x domain", "y": len(names) - most // 2 - 0.5}
-        marks.shapes.append(_gap_line(len(names) - most // 2 - 0.5, theme))
-        marks.note(f"{left_out} classes between", **middle, bgcolor=theme.surface)
+        y, line = len(names) - most // 2 - 0.5, {"color": theme.neutral, "width": 1, "dash": "dot"}
+        ends = {"x0": 0, "x1": 1, "xref": "x domain", "y0": y, "y1": y}
+        marks.shapes.append({"type": "line"} | ends | {"line": line})
+        marks.note(f"{left_out} classes between", x=0.5, xref="x domain", y=y, bgcolor=theme.surface)
     marks.put_on(fig)
     fig.update_yaxes(
         tickvals=np.arange(len(names))[::-1],
@@ -80,11 +81,6 @@ def _class_dots(
         ),
         hover=f"<b>%{{customdata[0]}}</b>, {group}: %{{x:.3f}}<br>%{{customdata[1]}} images",
     )
-
-
-def _gap_line(y: float, theme: Theme) -> dict:
-    line = {"color": theme.neutral, "width": 1, "dash": "dot"}
-    return {"type": "line", "x0": 0, "x1": 1, "xref": "x domain", "y0": y, "y1": y, "line": line}
 
 
 def _table(study: Study, options: FigureOptions) -> pd.DataFrame:

@@ -144,9 +144,7 @@ def _labels(part: pd.DataFrame, places: dict[str, Place], y: float, theme: Theme
         for name, value in _controls(part)
     ]
     encoder = part.loc[part["heatmap"] == ENCODER]
-    for value, low, high in zip(
-        *(numbers(encoder, column) for column in ("value", "low", "high")), strict=True
-    ):
+    for value, low, high in encoder[["value", "low", "high"]].to_numpy(np.float64):
         ends = f" ({low:.2f} to {high:.2f})" if np.isfinite(low) else ""
         notes.append(
             {

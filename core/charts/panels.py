@@ -13,6 +13,7 @@ from core.common.image_files import image_address, image_file
 
 SCREEN_WIDTH = 960  # pixels; layout width of a figure without a fixed width
 LARGEST_CELL, GAP, BREAK = 150, 3, 14  # pixels
+ON_AXES = {"xref": "x", "yref": "y"}
 LETTER = 0.52  # mean width of a letter, in font sizes
 AS_PNG = 200_000  # maximum pixels of an image with few colours to be stored losslessly
 
@@ -84,14 +85,7 @@ def picture_grid(
     for header in headers:
         _header(marks, header, layout)
     if note:
-        corner = {
-            "x": 0,
-            "y": layout.height,
-            "xref": "x",
-            "yref": "y",
-            "xanchor": "left",
-            "yanchor": "bottom",
-        }
+        corner = {"x": 0, "y": layout.height, **ON_AXES, "xanchor": "left", "yanchor": "bottom"}
         marks.note("<br>".join(layout.note_lines), **corner, align="left")
     fig.add_trace(_points(strips, layout))
     marks.put_on(fig)
@@ -160,22 +154,15 @@ def _lines(text: str) -> int:
 
 
 def _title(marks: Marks, strip: Strip, layout: _Layout, number: int) -> None:
-    middle = layout.y[number] + layout.cell / 2
-    at = {
-        "x": layout.left - 6,
-        "y": middle,
-        "xref": "x",
-        "yref": "y",
-        "xanchor": "right",
-        "yanchor": "middle",
-    }
-    marks.note(strip.title, color=marks.theme.ink, **at, align="right")
+    at = {"x": layout.left - 6, "y": layout.y[number] + layout.cell / 2, **ON_AXES}
+    right = {"xanchor": "right", "yanchor": "middle", "align": "right"}
+    marks.note(strip.title, color=marks.theme.ink, **at, **right)
 
 
 def _header(marks: Marks, header: Header, layout: _Layout) -> None:
     left, right = layout.x[header.start], layout.x[header.stop - 1] + layout.cell
     colours = {"correct": marks.theme.correct, "misclassified": marks.theme.misclassified}
-    at = {"x": (left + right) / 2, "y": 0, "xref": "x", "yref": "y", "xanchor": "center", "yanchor": "top"}
+    at = {"x": (left + right) / 2, "y": 0, **ON_AXES, "xanchor": "center", "yanchor": "top"}
     marks.note(f"<b>{header.text}</b>", color=colours.get(header.verdict, marks.theme.ink), small=False, **at)
 
 
@@ -185,24 +172,14 @@ def _frame(marks: Marks, picture: Picture, layout: _Layout, number: int, column:
         colour = marks.theme.correct if picture.verdict == "correct" else marks.theme.misclassified
         box = {"type": "rect", "x0": x, "x1": x + layout.cell, "y0": y, "y1": y + layout.cell}
         marks.shapes.append(box | {"line": {"color": colour, "width": 1.5}})
-    at = {"x": x + layout.cell / 2, "y": y + layout.cell, "xref": "x", "yref": "y", "xanchor": "center"}
+    at = {"x": x + layout.cell / 2, "y": y + layout.cell, **ON_AXES, "xanchor": "center"}
     marks.note(layout.caption_of(picture), **at, yanchor="top", color=marks.theme.ink)
 
 
 def _image(picture: Picture, layout: _Layout, number: int, column: int) -> dict:
-    return {
-        "source": data_uri(picture.image),
-        "x": layout.x[column],
-        "y": layout.y[number],
-        "xref": "x",
-        "yref": "y",
-        "sizex": layout.cell,
-        "sizey": layout.cell,
-        "sizing": "contain",
-        "xanchor": "left",
-        "yanchor": "top",
-        "layer": "below",
-    }
+    at = {"x": layout.x[column], "y": layout.y[number], **ON_AXES, "xanchor": "left", "yanchor": "top"}
+    size = {"sizex": layout.cell, "sizey": layout.cell, "sizing": "contain", "layer": "below"}
+    return {"source": data_uri(picture.image), **at, **size}
 
 
 def data_uri(image: Image.Image) -> str:
@@ -219,13 +196,14 @@ def _points(strips: Sequence[Strip], layout: _Layout) -> go.Scatter:
         for column, picture in enumerate(strip.pictures)
         if picture is not None
     ]
+    x, y, pictures = zip(*cells, strict=True)
     return go.Scatter(
-        x=[x for x, _, _ in cells],
-        y=[y for _, y, _ in cells],
+        x=x,
+        y=y,
         mode="markers",
         marker={"size": layout.cell * 0.9, "opacity": 0, "symbol": "square"},
         unselected={"marker": {"opacity": 0}},
-        customdata=[[picture.row] for _, _, picture in cells],
-        text=[picture.hover or picture.caption for _, _, picture in cells],
+        customdata=[[picture.row] for picture in pictures],
+        text=[picture.hover or picture.caption for picture in pictures],
         hovertemplate="%{text}<extra></extra>",
     )

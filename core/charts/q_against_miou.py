@@ -55,15 +55,8 @@ def trend(x: np.ndarray, y: np.ndarray, *, bins: int = TREND_BINS) -> pd.DataFra
         part = y[bin_of == group]
         if len(part) >= FEWEST_IN_BIN:
             half = TYPICAL * part.std(ddof=1) / np.sqrt(len(part))
-            rows.append(
-                (
-                    np.median(x[bin_of == group]),
-                    part.mean(),
-                    part.mean() - half,
-                    part.mean() + half,
-                    len(part),
-                )
-            )
+            ends = part.mean() - half, part.mean() + half
+            rows.append((np.median(x[bin_of == group]), part.mean(), *ends, len(part)))
     return pd.DataFrame(rows, columns=["x", "y", "low", "high", "n"])
 
 

@@ -12,7 +12,7 @@ from core.charts.compared_scores import score_distributions, score_table
 from core.charts.marks import line
 from core.charts.options import FigureOptions
 from core.charts.reading import score_values
-from core.charts.theme import LIGHT, USUAL_HEIGHT, Marks, Theme, finish, note_figure, tint
+from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure, tint
 from core.common.dataframes import numbers
 from core.common.score_names import SCORES, score_label
 from core.comparison.images import study_names
@@ -69,7 +69,6 @@ def score_distribution(
     score: str,
     zero: dict[str, tuple[int, int]] | None = None,
     cutoff: float | None = None,
-    height: int = USUAL_HEIGHT,
     theme: Theme = LIGHT,
 ) -> go.Figure:
     """Plot the distribution of a score for correct and misclassified images, each as a share of its group.
@@ -104,7 +103,7 @@ def score_distribution(
         ticksuffix=" %",
         rangemode="tozero",
     )
-    return finish(fig, theme, height=height)
+    return finish(fig, theme)
 
 
 def _bin_width(histogram: pd.DataFrame) -> float:

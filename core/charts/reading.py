@@ -11,6 +11,7 @@ from core.common.score_names import available_scores
 from core.comparison.images import Shared, shared_images
 from core.errors import SettingsError, did_you_mean
 from core.slices.inspection.populations import shown_images
+from core.slices.slice import Slice
 from core.store import Narrowed, Study
 
 
@@ -62,6 +63,11 @@ def whole_study(study: Study) -> Study:
     return study.whole if isinstance(study, Narrowed) else study
 
 
+def shown_slice(study: Study) -> Slice:
+    """Return the slice that a study is narrowed to; of a whole study the empty one, which holds all."""
+    return study.slice if isinstance(study, Narrowed) else Slice()
+
+
 def narrowed_of(study: Study) -> Narrowed:
     """Return the study itself where it is narrowed, else narrowed to the images of `shown_images`."""
     return study if isinstance(study, Narrowed) else study.evaluation
@@ -69,6 +75,4 @@ def narrowed_of(study: Study) -> Narrowed:
 
 def shared_of_slice(studies: Sequence[Study]) -> Shared:
     """Find the images of the first study's slice that all studies hold."""
-    first = studies[0]
-    shared = shared_images([whole_study(one) for one in studies])
-    return shared.narrowed(first.slice) if isinstance(first, Narrowed) else shared
+    return shared_images([whole_study(one) for one in studies]).narrowed(shown_slice(studies[0]))

@@ -86,8 +86,13 @@ def score_curve(
             strong = position == 0
             colour = theme.correct if strong else next(others, theme.neutral)
             legend = f"{score_label(score)}: {about.short} {metric_with_interval(row, about.measure)}"
+            hover = (
+                f"<b>{score_label(score)}</b><br>%{{xaxis.title.text}}: %{{x:.1f}} %<br>"
+                "%{yaxis.title.text}: %{y:.1f} %"
+            )
+            x, y = (100 * numbers(points, axis) for axis in "xy")
             stroke = theme.stroke(3 if strong else 1.5)
-            fig.add_trace(_curve_trace(points, legend, score_label(score), colour, stroke))
+            fig.add_trace(line(x, y, colour=colour, width=stroke, hover=hover, name=legend))
     if not len(list(fig.data)):
         return note_figure(_why_none(metrics, scores[0]), theme)
     base = metric_row(metrics, scores[0]).get(about.base, np.nan)
@@ -101,12 +106,6 @@ def score_curve(
     fig.update_yaxes(title_text=about.y, **reach)
     finish(fig, theme, height=430)
     return fig.update_layout(legend={"y": 1.02, "yanchor": "bottom"}, margin_t=52, showlegend=True)
-
-
-def _curve_trace(points: pd.DataFrame, legend: str, name: str, colour: str, stroke: float) -> go.Scatter:
-    x, y = (100 * numbers(points, axis) for axis in "xy")
-    hover = f"<b>{name}</b><br>%{{xaxis.title.text}}: %{{x:.1f}} %<br>%{{yaxis.title.text}}: %{{y:.1f}} %"
-    return line(x, y, colour=colour, width=stroke, hover=hover, name=legend)
 
 
 def metric_row(metrics: pd.DataFrame, score: str) -> dict[str, Any]:

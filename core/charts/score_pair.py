@@ -24,9 +24,8 @@ FEWEST = 5  # images that a cell needs for its risk to be written
 
 def quantile_bins(values: np.ndarray, bins: int = BINS) -> np.ndarray:
     """(n,) int: which of `bins` equal parts of the ranks each value is in; ties share the mean rank."""
-    return np.minimum(
-        (pd.Series(values).rank().to_numpy() - 0.5) / max(len(values), 1) * bins, bins - 1
-    ).astype(int)
+    ranks = pd.Series(values).rank().to_numpy()
+    return np.minimum((ranks - 0.5) / max(len(values), 1) * bins, bins - 1).astype(int)
 
 
 def pair_table(
@@ -53,7 +52,7 @@ def pair_table(
     return pd.DataFrame(dict(zip(columns, values, strict=True)))
 
 
-def pair_finding(table: pd.DataFrame, pair: tuple[str, str] = PAIR) -> str:
+def pair_finding(table: pd.DataFrame, pair: tuple[str, str]) -> str:
     """State the risk where both scores are lowest and where both are highest."""
     first, second = (score_label(name) for name in pair)
     if table.empty:
@@ -65,7 +64,7 @@ def pair_finding(table: pd.DataFrame, pair: tuple[str, str] = PAIR) -> str:
     return f"{low} errors where {first} and {second} are both lowest, {high} where both are highest"
 
 
-def pair_heat(table: pd.DataFrame, pair: tuple[str, str] = PAIR, *, theme: Theme = LIGHT) -> go.Figure:
+def pair_heat(table: pd.DataFrame, pair: tuple[str, str], *, theme: Theme = LIGHT) -> go.Figure:
     """Plot the error rate of each cell; cells with fewer than FEWEST images stay empty.
 
     Args:

@@ -13,11 +13,10 @@ from core.charts.heat_panels import Shown, enlarged, heat_picture
 from core.charts.marks import dots, line, points_kind
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Picture, Strip, picture_grid
-from core.charts.reading import whole_study
+from core.charts.reading import shown_slice, whole_study
 from core.charts.study_heats import StudyHeats
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
 from core.common.dataframes import as_text, numbers
-from core.comparison.compare import EVERYTHING
 from core.comparison.shared_dictionary import (
     BETWEEN,
     BOTH,
@@ -30,7 +29,7 @@ from core.comparison.shared_dictionary import (
     shared_finding,
 )
 from core.errors import StudyError
-from core.store import Narrowed, Study
+from core.store import Study
 
 LATENTS, IMAGES = 4, 6  # of either side, and of each
 LETTERS = 18  # of a line beside the pictures
@@ -38,10 +37,8 @@ LETTERS = 18  # of a line beside the pictures
 
 def read_shared(studies: Sequence[Study], options: FigureOptions) -> SharedDictionary:
     """Read what the charts show, of the slice of the first study."""
-    first = studies[0]
-    among = first.slice if isinstance(first, Narrowed) else EVERYTHING
-    whole, other = (whole_study(study) for study in studies)
-    return shared_dictionary(whole, other, among=among)
+    whole, other = map(whole_study, studies)
+    return shared_dictionary(whole, other, among=shown_slice(studies[0]))
 
 
 def shared_scatter(data: SharedDictionary, *, theme: Theme = LIGHT) -> go.Figure:

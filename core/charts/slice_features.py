@@ -50,7 +50,8 @@ def rates_against(
         {"type": "line", "line": line, "layer": "below", "x0": 0, "y0": 0, "x1": end, "y1": end}
     )
     for at in _apart(x / reach[0], y / reach[1], np.flatnonzero(sure & (difference > 0))):
-        marks.note(_point_name(rows, at), x=float(x[at]), y=float(y[at]), xanchor="left", xshift=8)
+        number, name = f"#{int(rows['feature'].iat[at])}", as_text(words(rows, "name")[at])
+        marks.note(f"{name} {number}".strip(), x=float(x[at]), y=float(y[at]), xanchor="left", xshift=8)
     marks.put_on(fig)
     fig.update_xaxes(title_text=f"share of {as_text(elsewhere)}", range=[-0.02 * reach[0], reach[0]])
     fig.update_yaxes(title_text=f"share of {as_text(here)}", range=[-0.02 * reach[1], reach[1]])
@@ -97,12 +98,6 @@ def _points(
         hover="<b>#%{customdata[0]}</b> %{customdata[1]}<br>"
         f"{here}: %{{y:.1f}} %<br>{elsewhere}: %{{x:.1f}} %",
     )
-
-
-def _point_name(rows: pd.DataFrame, at: int) -> str:
-    name = words(rows, "name")[at]
-    number = f"#{int(rows['feature'].iat[at])}"
-    return f"{as_text(name)} {number}" if name else number
 
 
 def sorted_rates(features: pd.DataFrame, *, log: bool = False, theme: Theme = LIGHT) -> go.Figure:

@@ -1,6 +1,5 @@
 """Names and sizes of charts with a slice or a trait in each row."""
 
-import numpy as np
 import pandas as pd
 
 from core.common.captions import shortened
@@ -20,11 +19,6 @@ def slice_names(table: pd.DataFrame) -> list[str]:
     """
     pairs = zip(words(table, "label"), words(table, "trait"), strict=True)
     return [" · ".join(part for part in pair if part) for pair in pairs]
-
-
-def kept_kinds(table: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
-    """Return the rows of some kinds of slice."""
-    return table.loc[np.isin(np.array(words(table, "kind")), kinds)]
 
 
 def cut_name(name: str) -> str:

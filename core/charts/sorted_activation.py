@@ -65,7 +65,8 @@ def sorted_activation(
         return note_figure("This study has no features yet.", theme)
     rate = numbers(ordered, "activation_rate")
     bounds = np.percentile(rate, data.percentiles)
-    heights = _log_floor(rate) if log else rate
+    floor = rate[rate > 0].min() / 2 if (rate > 0).any() else 0.01
+    heights = np.where(rate > 0, rate, floor) if log else rate
     fig = go.Figure()
     for tail in TAILS:
         part = ordered["tail"].to_numpy() == tail
@@ -77,8 +78,8 @@ def sorted_activation(
             text = f"{percentile:g}th percentile: {bound:.3g} %"
             marks.horizontal(float(bound), text, log=log)
     if log and (n_dead := int((rate == 0).sum())):
-        floor = float(np.log10(heights[0]))
-        marks.note(f"{n_dead:,} never fire", x=n_dead / 2, y=floor, yanchor="bottom", yshift=4)
+        at = {"x": n_dead / 2, "y": float(np.log10(heights[0]))}
+        marks.note(f"{n_dead:,} never fire", **at, yanchor="bottom", yshift=4)
     marks.put_on(fig)
     mark_selected(fig, ordered, heights, "rank", selected, theme)
     fig.update_xaxes(title_text="features, rarest first", range=[0, len(ordered) + 1])
@@ -104,12 +105,6 @@ def _with_note_below(fig: go.Figure, note: str, theme: Theme) -> go.Figure:
         x=0, xref="paper", xanchor="left", y=0, yref="paper", yanchor="top", yshift=-AXIS_ROOM,
     )  # fmt: skip
     return fig.update_layout(margin_b=AXIS_ROOM + room, height=layout_of(fig).height + room)
-
-
-def _log_floor(rate: np.ndarray) -> np.ndarray:
-    positive = rate[rate > 0]
-    floor = positive.min() / 2 if len(positive) else 0.01
-    return np.where(rate > 0, rate, floor)
 
 
 def _bands(ordered: pd.DataFrame, theme: Theme) -> Marks:

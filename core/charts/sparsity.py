@@ -68,16 +68,13 @@ def sparsity(data: Sorted, *, theme: Theme = LIGHT) -> go.Figure:
                     name=f"{group} (n = {int(n):,})",
                 )
             )
-    fig.update_xaxes(
-        title_text="features of an image, strongest first (log scale)", **_rank_axis(int(ranks[-1]))
-    )
+    last = int(ranks[-1])
+    ticks = [value for power in range(5) for value in (10**power, 3 * 10**power) if value < 0.7 * last]
+    names = [f"{tick:,}" for tick in [*ticks, last]]
+    fig.update_xaxes(title_text="features of an image, strongest first (log scale)", type="log")
+    fig.update_xaxes(tickvals=[*ticks, last], ticktext=names)
     fig.update_yaxes(title_text="mean activation (normalised)", rangemode="tozero")
     return finish(fig, theme, height=330)
-
-
-def _rank_axis(last: int) -> dict:
-    ticks = [value for power in range(5) for value in (10**power, 3 * 10**power) if value < 0.7 * last]
-    return {"type": "log", "tickvals": [*ticks, last], "ticktext": [f"{tick:,}" for tick in [*ticks, last]]}
 
 
 def _table(study: Study, options: FigureOptions) -> Sorted:

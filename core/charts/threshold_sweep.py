@@ -66,7 +66,9 @@ def threshold_sweep(data: Sweep, *, variant: str = "paper", theme: Theme = LIGHT
     fig.update_xaxes(title_text="threshold t of the heatmap", range=[0, 1.005])
     fig.update_yaxes(title_text=variant_title(variant, theme), rangemode="tozero")
     finish(fig, theme, height=400)
-    return _rows_of_legend(fig, 2 * len(groups), theme)
+    a_row = 2 if (theme.width or 900) < 700 else 4
+    n_rows = -(-2 * len(groups) // a_row)  # of the legend, which wraps above the plot
+    return fig.update_layout(margin_t=round(theme.font_size * (1.2 + 1.7 * n_rows)))
 
 
 def _add_band(fig: go.Figure, part: pd.DataFrame, name: str, colour: str, dash: str) -> None:
@@ -78,12 +80,6 @@ def _add_band(fig: go.Figure, part: pd.DataFrame, name: str, colour: str, dash: 
     hover = f"{name} (n = %{{customdata:,.0f}})<br>t = %{{x:.2f}}: %{{y:.3f}}"
     more = {"name": name, "customdata": numbers(part, "n")}
     fig.add_trace(line(x, mean, colour=colour, width=2, dash=dash, hover=hover, **more))
-
-
-def _rows_of_legend(fig: go.Figure, n_entries: int, theme: Theme) -> go.Figure:
-    """Make room above the plot for a legend that wraps."""
-    rows = -(-n_entries // (2 if (theme.width or 900) < 700 else 4))
-    return fig.update_layout(margin_t=round(theme.font_size * (1.2 + 1.7 * rows)))
 
 
 def _table(study: Study, options: FigureOptions) -> Sweep:

@@ -1,7 +1,5 @@
 """Find the images of a study that a slice contains."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Mapping
 from weakref import WeakKeyDictionary
 

@@ -10,6 +10,7 @@ from core.charts.maps import Colouring
 from core.charts.theme import theme_named
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
+from core.common.score_names import score_label
 from core.measures.feature_rates import feature_differences
 from core.slices.inspection.populations import split_of
 from core.slices.inspection.words import different_words, slice_words
@@ -175,7 +176,7 @@ def colouring(study: Study, by: str, theme: str, feature: int = 0) -> Colouring:
         return maps.by_amount(values, title=reads.feature_name(study, feature), theme=look)
     if (names := names_by(study, by)) is not None:
         return maps.by_name(names, title=TITLES.get(by, by.removeprefix(ATTRIBUTE)), theme=look)
-    return maps.score_colouring(numbers(images, by), by, look)
+    return maps.by_amount(numbers(images, by), title=score_label(by), theme=look)
 
 
 @cached_read(max_entries=4)

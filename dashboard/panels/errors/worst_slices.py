@@ -8,7 +8,6 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.charts import worst_slices as drawn
-from core.charts.slice_rows import kept_kinds
 from core.common.dataframes import numbers, where
 from core.figures.cells import CellRequest
 from core.slices.finder import ALL, CLASS, MIN_IMAGES
@@ -61,7 +60,7 @@ def worst_slice_list(
     if (opened := _opened(table)) is not None:
         _one(study, table.iloc[opened], choice)
         return
-    table = kept_kinds(table, kinds)
+    table = table.loc[table["kind"].isin(kinds).to_numpy(bool)]
     significant = numbers(table, "q") <= 0.05
     listed = where(table, significant) if choice.significant else table
     if by_chance := listed.empty:

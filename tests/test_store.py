@@ -16,7 +16,7 @@ import pytest
 from core.errors import DamagedManifest, StudyBusy, StudyError
 from core.export.streaming import stream_table
 from core.export.summary import verify
-from core.storage import seals
+from core.storage import damage, seals
 from core.storage.manifest import FORMAT
 from core.storage.writer import write_study
 from core.store import open_study
@@ -206,6 +206,25 @@ def test_damage__what_cannot_be_read_and_nothing_else(tmp_path):
     assert damage_of(folder)["features"] == "features.parquet has 2 rows instead of 1"
     table.unlink()
     assert damage_of(folder)["features"] == "features.parquet is missing"
+
+
+def test_damage__files_are_looked_up_by_folder_and_links_one_by_one(tmp_path, monkeypatch):
+    folder, asked = make(tmp_path / "s"), []
+    inside = damage.inside
+    monkeypatch.setattr(damage, "inside", lambda *place: asked.append(place[1]) or inside(*place))
+    assert damage_of(folder) == {} and "representations/00001.npy" not in asked
+    chunk, elsewhere = folder / "representations" / "00001.npy", tmp_path / "elsewhere.npy"
+    chunk.rename(elsewhere)
+    chunk.symlink_to(elsewhere)
+    what = "representations/00001.npy points outside the study folder"
+    assert damage_of(folder) == {"representations": what}
+    chunk.unlink()
+    elsewhere.rename(folder / "kept.npy")
+    chunk.symlink_to(folder / "kept.npy")
+    assert damage_of(folder) == {}
+    chunk.unlink()
+    chunk.mkdir()
+    assert damage_of(folder)["representations"].startswith("representations/00001.npy")
 
 
 def test_damage_set_aside__serves_the_rest_and_names_the_command(tmp_path):

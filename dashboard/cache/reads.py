@@ -52,6 +52,11 @@ def vector(study: Study, name: str) -> np.ndarray:
     return np.asarray(study.vector(name))
 
 
+def discriminative(study: Study) -> np.ndarray:
+    """(n_features,) bool: the discriminative features."""
+    return table(study, "features", ("discriminative",))["discriminative"].to_numpy(bool)
+
+
 @cached_read(max_entries=8)
 def images(study: Study) -> pd.DataFrame:
     """One row an image, in study order: image_id, path, split, label, and what the steps done so far add:

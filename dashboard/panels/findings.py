@@ -1,6 +1,5 @@
 """The first page's findings: three places to look at first, and what the features look at, as cards."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -135,7 +134,7 @@ def _background(study: Study, population: Slice) -> tuple[Card, Target] | None:
         "background",
         ("masks", session.filter_text(), {}),
         title="A feature looks at the background" if n == 1 else f"{n} features look at the background",
-        subtitle=f"The clearest: {_listed(reads.feature_names(study, features[:3]))}",
+        subtitle=f"The clearest: {', '.join(reads.feature_names(study, features[:3]))}",
         pictures=_background_pictures(study, population, features[:PICTURES]),
         action="Open masks and mIoU →",
     )
@@ -147,10 +146,6 @@ def _background_pictures(study: Study, population: Slice, features: list[int]) -
         return tuple(picture for number in features for picture in heat_pictures(study, number, 1))
     by_feature = feature_cards.pictures(study, population, tuple(features))
     return tuple(picture for number in features for picture in by_feature[number][:1])
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
 
 
 def feature_findings(

@@ -1,6 +1,6 @@
 """Heatmaps as views show them: the controls of their style, rows of pictures, and what to do without them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -126,8 +126,13 @@ def gallery(
     page_size: int = 12,
     label: str = "heatmaps",
     scale: float = 1.0,
+    names: Sequence[str] = (),
+    on_open: Callable[[int], None] | None = None,
 ) -> None:
-    """Tiles that show each image's original, overlay and masks side by side; a click opens the image."""
+    """Tiles that show each image's original, overlay and masks side by side; a click opens the image.
+
+    names: what the pictures are called, if not by their kind. on_open: instead of opening the image.
+    """
 
     def addresses(some: list[int]) -> list[tuple[str, ...]]:
         sources = {
@@ -147,7 +152,8 @@ def gallery(
         tile=round(scale * WIDTHS[len(kinds)]),
         label=label,
         pictures=addresses,
-        names=tuple(kinds),
+        names=tuple(names or kinds),
+        on_open=on_open,
     )
 
 
@@ -170,8 +176,6 @@ def mask_urls(study: Study, rows: list[int], *, side: int = TILE) -> list[str]:
     urls = overlay_urls(study, rows, styles, side=side)
     return [url if style.masks else "" for url, style in zip(urls, styles, strict=True)]
 
-
-lines = widgets.caption_lines  # what stands under a picture with its heatmap
 
 MEANINGS = {"core": "dimmed: outside the core mask", "spurious": "hatched: the spurious mask"}
 SWATCHES = {

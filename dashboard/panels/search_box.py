@@ -98,7 +98,10 @@ def results(
     if query.row is not None:
         return _like(study, query.row, where, note)
     if not has_index(study):
-        return _without_index(study, query, where)
+        _offer(
+            study
+        )  # the images are not embedded yet; until then captions and names of classes are searched
+        return _by_words(study, query, where)
     if query.picture:
         return _with_clip(study, query, where, note)
     if search_reads.is_read(study, query.text):
@@ -258,12 +261,6 @@ def _say(
     else:
         which = f"The **{n_shown:,}** of {n_filter:,} images{only} {about}, nearest first."
     st.caption(f"{which} {note}{gone}")
-
-
-def _without_index(study: Study, query: Query, where: Slice) -> search_reads.Found | None:
-    """The images are not embedded yet: offer that, and show what captions and names of classes find."""
-    _offer(study)
-    return _by_words(study, query, where)
 
 
 def _by_words(study: Study, query: Query, where: Slice) -> search_reads.Found | None:

@@ -43,7 +43,6 @@ def _pictures(study: Study, rows: Sequence[int]) -> None:
         style,
         key="beside_gallery",
         kinds=("Original", "Overlay"),
-        captions=heatmap_grid.lines,
         label="marked images with their heatmaps",
     )
 

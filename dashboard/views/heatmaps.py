@@ -198,14 +198,9 @@ def _stored(study: Study, choice: Choice, rows: np.ndarray) -> None:
     if n_stored == n:
         return
     line = f"It fires on **{n:,}** of these images; **{n_stored:,}** have a stored heatmap."
-    if not _discriminative(study, choice.feature):
+    if not reads.discriminative(study)[choice.feature]:
         line += " Of features that are not discriminative only the strongest images of each class are stored."
     st.caption(f"{line} An opened image can compute one.")
-
-
-def _discriminative(study: Study, feature: int) -> bool:
-    features = reads.table(study, "features", ("feature", "discriminative"))
-    return bool(features["discriminative"].to_numpy(bool)[features["feature"].to_numpy() == feature].any())
 
 
 @stable_container

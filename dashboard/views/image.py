@@ -50,7 +50,8 @@ def image_page(study: Study) -> None:
     facts = reads.image_facts(study, opened.row)
     _header(study, opened, facts)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        part = _part(study)
+        places = [PLACES] if position_reads.has_places(study) else []
+        part = choose_one("Part", [*PARTS, *places, *parts.OF_AN_IMAGE], key="image_part")
         traces.of_image(study, facts)
     traces.note_of_image(study, facts)
     if part == HEATMAPS:
@@ -80,11 +81,6 @@ def _header(study: Study, opened: session.OpenedImage, facts: dict[str, Any]) ->
         name = str(facts["image_id"])
         link("try_picture", "Crop or cover it", study, icon="crop", of=name)
         detail.walk(study, opened)
-
-
-def _part(study: Study) -> str:
-    places = [PLACES] if position_reads.has_places(study) else []
-    return choose_one("Part", [*PARTS, *places, *parts.OF_AN_IMAGE], key="image_part")
 
 
 def _features(study: Study, row: int, facts: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ def images_page(study: Study, population: Slice) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="images_controls"):
         query = search_box.field(study)
         score, ascending = _order(study, searching=bool(query))
-        tile = _size()
+        tile = choose_one("Size of the pictures", SIZES, key=f"{KEY}_size", default="Medium")
         words = st.container(width="content")
     badges: Badges = _badges(study, score)
     search_box.trouble()
@@ -59,17 +59,13 @@ def images_page(study: Study, population: Slice) -> None:
                 study, rows, key="images_gallery", select=True, badges=badges, tile=SIZES[tile],
                 page_size=PAGES[tile],
             )  # fmt: skip
+            below = "Below an image: class → answer, confidence. " if study.has("probe") else ""
             st.caption(
-                f"{_below(study)}Arrow keys move, Enter opens. To mark images: click a corner; Ctrl, Cmd or "
+                f"{below}Arrow keys move, Enter opens. To mark images: click a corner; Ctrl, Cmd or "
                 "Shift click; Space; or draw a box with the mouse."
             )
         with st.container(key="images_facets_side", width=BESIDE):
             facets.facet_counts(study, population, None if hits is None else np.sort(rows))
-
-
-def _size() -> str:
-    """How large the pictures are."""
-    return choose_one("Size of the pictures", SIZES, key=f"{KEY}_size", default="Medium")
 
 
 def _order(study: Study, *, searching: bool) -> tuple[str | None, bool]:
@@ -90,11 +86,6 @@ def _sorted_rows(study: Study, rows: np.ndarray, score: str | None, ascending: b
         return rows
     values = reads.images(study)[score].to_numpy(dtype=float)[rows]
     return rows[np.argsort(values if ascending else -values, kind="stable")]
-
-
-def _below(study: Study) -> str:
-    """What stands below each picture, where a classifier has answered."""
-    return "Below an image: class → answer, confidence. " if study.has("probe") else ""
 
 
 def _line(study: Study, rows: np.ndarray, *, searched: bool) -> None:

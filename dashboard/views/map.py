@@ -26,7 +26,7 @@ from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.job_follower import start_button
 from dashboard.components.page_link import link
 from dashboard.components.run_button import step_command
-from dashboard.components.scatter import Outline, scatter
+from dashboard.components.scatter import scatter
 from dashboard.panels import map_legend, marks, search_box
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.server.map_points import Wanted, cloud
@@ -117,7 +117,9 @@ def _scatter(
         pressed=map_legend.pressed(study, request.by, image_filter.of_page()),
         widest=WIDEST if request.kind.endswith("umap") else 1.0,
         on_open=lambda row: session.open_image(study, row),
-        on_outline=_select,
+        on_outline=lambda corners: session.set_url(
+            OUTLINE, ";".join(f"{x:.6g},{y:.6g}" for x, y in corners) or None
+        ),
         on_legend=partial(map_legend.toggle, study, request.by) if map_legend.filters(request.by) else None,
     )
 
@@ -226,10 +228,6 @@ def _outline() -> tuple[tuple[float, float], ...]:
         session.notify("The link's selection on the map cannot be read, so it was dropped.")
         return ()
     return corners
-
-
-def _select(outline: Outline) -> None:
-    session.set_url(OUTLINE, ";".join(f"{x:.6g},{y:.6g}" for x, y in outline) or None)
 
 
 def _selected(study: Study, rows: np.ndarray, features: pd.DataFrame, words: pd.DataFrame) -> None:

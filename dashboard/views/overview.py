@@ -186,18 +186,15 @@ def _features(study: Study, population: Slice, *, filtered: bool) -> None:
     rates = inspection_reads.feature_differences(study, population).set_index("feature")["rate"]
     fire = rates.sort_index().to_numpy() > 0
     alive = int(np.count_nonzero(fire))
-    telling = reads.table(study, "features", ("discriminative",))["discriminative"].to_numpy(bool) & fire
+    telling = reads.discriminative(study) & fire
     many = len(study.class_names) > 1
     detail = f"{np.count_nonzero(telling):,} are class-specific; " if many else ""
-    mean = inspection_reads.headline(study, population)["n_firing"] if filtered else _mean_firing(study)
+    # Over the evaluation images once they are scored, as everywhere; until then over all of them.
+    mean = study.summary("quality").get("mean_firing", study.summary("features").get("mean_firing"))
+    if filtered:
+        mean = inspection_reads.headline(study, population)["n_firing"]
     detail += f"{widgets.number(mean, digits=1)} fire on an image"
     widgets.metric("Active features", f"{alive:,} of {len(rates):,}", explain="mean_firing", detail=detail)
-
-
-def _mean_firing(study: Study) -> float | None:
-    """Over the evaluation images once they are scored, as everywhere; until then over all of them."""
-    of_all = study.summary("features").get("mean_firing")
-    return study.summary("quality").get("mean_firing", of_all)
 
 
 def _overlap(study: Study, population: Slice) -> None:

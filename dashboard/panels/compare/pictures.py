@@ -18,7 +18,7 @@ from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
-from dashboard.cache import comparison_reads, heatmap_reads, reads
+from dashboard.cache import comparison_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import cell_beside, show_chart, with_menu
 from dashboard.components.choose_one import choose_one
@@ -195,9 +195,8 @@ def _representations(comparison: Comparison) -> None:
     )
     for column, study in zip(st.columns(len(held), gap="large"), held, strict=True):
         numbers_of = np.array([at for at, name in enumerate(study.class_names) if name in classes], np.int64)
-        inside = reads.table(study, "features", ("feature", "discriminative")).sort_values("feature")
         features = class_representations.choose_features(
-            reads.vector(study, "class_means"), inside["discriminative"].to_numpy(bool), numbers_of, fewest=12
+            reads.vector(study, "class_means"), reads.discriminative(study), numbers_of, fewest=12
         )
         name = comparison.names[comparison.shared.studies.index(study)]
         with column:
@@ -243,14 +242,6 @@ def _feature_gallery(comparison: Comparison, number: int, study: Study, feature:
     rows = reads.top_rows(study, feature, limit=TOP)
     with_heat = study.has("heatmap_maps")
 
-    def addresses(some: list[int]) -> list[tuple[str, ...]]:
-        pictures = [served_studies.picture_urls(study, some)]
-        if with_heat:
-            there = [feature in heatmap_reads.features_of(study, row) for row in some]
-            urls = overlay_urls(study, some, [OverlayStyle(features=(feature,))] * len(some))
-            pictures.append([url if stored else "" for url, stored in zip(urls, there, strict=True)])
-        return list(zip(*pictures, strict=True))
-
     def opened(row: int) -> None:
         session.open_image(first, first.row_of(study.images["image_id"].iat[row]))
 
@@ -258,14 +249,13 @@ def _feature_gallery(comparison: Comparison, number: int, study: Study, feature:
     options = FigureOptions(features=(feature,), colours=OverlayStyle.colour_map)
     cell = cell_beside(CellRequest("feature_heatmaps", options), study) if with_heat else None
     with with_menu(f"compare_top_{number}", alt=label, cell=cell):
-        widgets.image_gallery(
+        heatmap_grid.gallery(
             study,
             rows[np.isin(rows, comparison.shared.rows[number])],
+            OverlayStyle(features=(feature,)),
             key=f"compare_feature_{number}",
-            captions=heatmap_grid.lines,
-            tile=heatmap_grid.WIDTHS[1 + with_heat],
+            kinds=("Original", "Overlay")[: 1 + with_heat],
+            names=("Image", "Heatmap")[: 1 + with_heat],
             label=label,
             on_open=opened,
-            pictures=addresses,
-            names=("Image", "Heatmap")[: 1 + with_heat],
         )

@@ -15,10 +15,12 @@ def words(comparison: Comparison) -> None:
     """Shared concepts, and words gained and lost."""
     st.caption("What the features of each study look at, in words", help=widgets.help_text("n_concepts"))
     if comparison.words is None:
-        _words_missing(comparison)
+        lacking = next(study for study in comparison.shared.studies if not study.has("concepts"))
+        widgets.needs(lacking, "concepts", "The comparison of words")
         return
     left, right = st.columns([2, 3], gap="large")
     matrix = comparison.words.matrix
+    first, *others = [study for study in comparison.shared.studies if study.has("concepts")]
     with left:
         chart(
             comparison.shared.studies[0],
@@ -27,7 +29,7 @@ def words(comparison: Comparison) -> None:
             *comparison.shared.studies[1:],
             alt="Number of words that each pair of studies shares",
             data=matrix.reset_index(names="study"),
-            cell=_cell(comparison),
+            cell=cell_beside(CellRequest("compared_words"), first, others),
         )
     with right:
         for name, changes in comparison.words.changes.items():
@@ -44,15 +46,3 @@ def words(comparison: Comparison) -> None:
     download(comparison.shared.studies, comparison.words.shared, name="compare_shared_words")
     for show in parts.BELOW_COMPARED_WORDS:
         show(comparison)
-
-
-def _cell(comparison: Comparison) -> CellRequest:
-    first, *rest = [study for study in comparison.shared.studies if study.has("concepts")]
-    return cell_beside(CellRequest("compared_words"), first, rest)
-
-
-def _words_missing(comparison: Comparison) -> None:
-    for study in comparison.shared.studies:
-        if not study.has("concepts"):
-            widgets.needs(study, "concepts", "The comparison of words")
-            return

@@ -60,7 +60,9 @@ def word_evidence(study: Study, group: str, population: Slice) -> None:
     with left:
         _words(study, concepts, group)
     with right:
-        part = _part()
+        with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+            st.subheader("Evidence", width="content")
+            part = choose_one("Evidence", PARTS, key="concept_evidence", default=CROPS)
         if part == CROPS:
             feature_panel.images(study, group, population)
         elif part == CONTRAST:
@@ -68,12 +70,6 @@ def word_evidence(study: Study, group: str, population: Slice) -> None:
             feature_panel.counterfactuals(study, group)
         else:
             _captions(study, group)
-
-
-def _part() -> str:
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.subheader("Evidence", width="content")
-        return choose_one("Evidence", PARTS, key="concept_evidence", default=CROPS)
 
 
 def classes(study: Study, group: str) -> None:

@@ -1,8 +1,5 @@
 """Parts of the page of one feature: its images, what contrast took away, its counterfactual images."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -54,7 +51,6 @@ def images(study: Study, group: str, population: Slice) -> None:
         study,
         rows,
         key="concept_images",
-        captions=_lines,
         badges={row: f"{value:.2f}" for row, value in values.items()},
         page_size=TILES,
         tile=180,
@@ -69,10 +65,6 @@ def _heatmaps(study: Study, rows: np.ndarray, features: tuple[int, ...]) -> dict
     held = [row for row in rows.tolist() if set(features) <= heatmap_reads.features_of(study, row)]
     style = OverlayStyle(features=features, combine="mean")
     return dict(zip(held, overlay_urls(study, held, [style] * len(held)), strict=True))
-
-
-def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
-    return widgets.caption_lines(fact)[:1]
 
 
 def contrast(study: Study, concepts: pd.DataFrame, group: str) -> None:
@@ -103,7 +95,7 @@ def counterfactuals(study: Study, group: str) -> None:
         study,
         rows,
         key="concept_counterfactuals",
-        captions=lambda fact: (*_lines(fact), *took.get(str(fact["image_id"]), ())),
+        captions=lambda fact: (*widgets.caption_lines(fact), *took.get(str(fact["image_id"]), ())),
         badges=dict(zip(rows.tolist(), [f"{score:.2f}" for score in images["score"]], strict=True)),
         page_size=20,
         tile=110,

@@ -124,7 +124,8 @@ def _ranked(
     }
     slot = st.container()
     page_pairs = pairs.iloc[widgets.page_span(len(pairs), PAGE, key="failure_page")]
-    sizes = _class_sizes(study, population)
+    labels = pd.Series(reads.images(study)["label"].to_numpy(object)[reads.mask(study, population)])
+    sizes = {str(name): int(n) for name, n in labels.value_counts().items()}
     with slot:
         cards(
             [_card(study, population, row, sizes) for row in page_pairs.to_dict("records")],
@@ -138,6 +139,7 @@ def _ranked(
 def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int]) -> Card:
     true, predicted, n = str(row["true"]), str(row["predicted"]), int(row["n_images"])
     size = sizes.get(true, 0)
+    named = concept_reads.pushed_by(study, population, true, predicted)
     share = f"{widgets.percent(n / size)} of the {counted(size, 'image')} of {true}" if size else ""
     return Card(
         f"{true} → {predicted}",
@@ -148,19 +150,8 @@ def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int]) -> 
         pictures=thumbnails(
             study, concept_reads.confused_rows(study, population, true, predicted)[:PICTURES]
         ),
-        lines=_reason(study, population, true, predicted),
+        lines=(f"Pushed towards {predicted} by {named}",) if named else (),
     )
-
-
-def _reason(study: Study, population: Slice, true: str, predicted: str) -> tuple[str, ...]:
-    """The features that push most towards the answer."""
-    named = concept_reads.pushed_by(study, population, true, predicted)
-    return (f"Pushed towards {predicted} by {named}",) if named else ()
-
-
-def _class_sizes(study: Study, population: Slice) -> dict[str, int]:
-    labels = pd.Series(reads.images(study)["label"].to_numpy(object)[reads.mask(study, population)])
-    return {str(name): int(n) for name, n in labels.value_counts().items()}
 
 
 @stable_container

@@ -145,7 +145,7 @@ def _correct(study: Study, population: Slice, feature: int, of: str) -> tuple[np
 
 
 def _pictures(
-    study: Study, rows: np.ndarray, feature: int | None, captions: widgets.Captions, key: str, n: int
+    study: Study, rows: np.ndarray, feature: int | None, captions: widgets.Captions | None, key: str, n: int
 ) -> None:
     """The images and their heatmaps of one feature, with its activation; the images alone without any."""
     badges, style = None, OverlayStyle()
@@ -183,7 +183,7 @@ def correct_under(study: Study, population: Slice, feature: int | None, true: st
                 f"**{widgets.plain(of)}**: {values.mean():.2f} on average on {len(rows):,} correct images "
                 f"({here:.2f} on those confused); the strongest:"
             )
-            _pictures(study, rows[:CORRECT], feature, heatmap_grid.lines, f"failure_correct_{of}", CORRECT)
+            _pictures(study, rows[:CORRECT], feature, None, f"failure_correct_{of}", CORRECT)
 
 
 def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from core.charts import slice_differences
 from core.charts.options import FigureOptions
-from core.common.dataframes import where
+from core.common.dataframes import select, where
 from core.figures.cells import CellRequest
 from core.slices.finder import ALL, MIN_IMAGES
 from core.slices.inspection.populations import with_split
@@ -28,6 +27,7 @@ WRONG, RIGHT = "Misclassified", "Correct"
 KINDS = {"Features": "feature", "Concepts": "concept", "Columns": "column"}
 TILES = 12
 MOST_TRAITS = 8  # drawn on either side
+TRAIT_COLUMNS = ["title", "k_a", "k_b", "rate_a", "rate_b", "difference", "low", "high", "p", "q"]
 MOST_WORST = 12  # slices that are offered
 
 
@@ -194,7 +194,7 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
         lambda theme: slice_differences.differences(table, names, limit=MOST_TRAITS, theme=theme),
         *(sides[0].parts, sides[1].parts, names, kind),
         alt=f"Difference of how often {title} occur in {names[0]} and in {names[1]}",
-        data=_columns(table),
+        data=select(table, TRAIT_COLUMNS).rename(columns={"title": "trait"}),
         cell=_cell(study, sides, kind),
     )
 
@@ -225,12 +225,6 @@ def _cell(study: Study, sides: tuple[Side, Side], kind: str) -> CellRequest | No
         return None
     options = FigureOptions(versus=str(sides[1].chosen), trait=kind)
     return CellRequest("slice_differences", options, str(sides[0].chosen))
-
-
-def _columns(table: pd.DataFrame) -> pd.DataFrame:
-    return table.loc[
-        :, ["title", "k_a", "k_b", "rate_a", "rate_b", "difference", "low", "high", "p", "q"]
-    ].rename(columns={"title": "trait"})
 
 
 def _galleries(study: Study, sides: tuple[Side, Side], masks: list[np.ndarray]) -> None:

@@ -82,12 +82,13 @@ def _card(
     rate, rest = float(row["error_rate"]), float(row["rest"])
     also = str(row["also"])
     name = saved.get(_text(where))
+    saved_as = name and ("saved" if name == str(row["name"]) else f"saved as “{name}”")
     return Card(
         where,
         str(row["name"]),
         href=session.href("errors", served_studies.name_of(study), slice=where, **link),
         note=f"{int(row['n']):,} images",
-        tag=_saved_as(name, str(row["name"])) if name else "" if row["q"] <= 0.05 else "could be chance",
+        tag=saved_as or ("" if row["q"] <= 0.05 else "could be chance"),
         subtitle="; ".join(filter(None, [source_of(study, row), also and f"the same images: {also}"])),
         pictures=thumbnails(study, rows),
         bars=(
@@ -108,10 +109,6 @@ def _card(
             *_sheet_button(study, where),
         ),
     )
-
-
-def _saved_as(name: str, usual: str) -> str:
-    return "saved" if name == usual else f"saved as “{name}”"
 
 
 def source_of(study: Study, row: dict) -> str:

@@ -39,7 +39,8 @@ def likely_wrong_list(
         download(study, table, population, name=TABLE)
     suggested = dict(zip(rows, table["suggested"].astype(str), strict=True))
     marks.action_bar(study, rows, key="wrong_labels_bar", suggested=suggested)
-    captions = {row: _caption(fact) for row, fact in zip(rows, table.to_dict("records"), strict=True)}
+    pairs = zip(rows, table["label"], table["suggested"], strict=True)
+    captions = {row: (f"{label} → {better}",) for row, label, better in pairs}
     badges = {row: f"{100 * sure:.0f} %" for row, sure in zip(rows, table["confidence"], strict=True)}
     widgets.image_gallery(
         study,
@@ -51,7 +52,3 @@ def likely_wrong_list(
         select=True,
         label="images whose label is likely wrong",
     )
-
-
-def _caption(fact: dict) -> tuple[str, ...]:
-    return (f"{fact['label']} → {fact['suggested']}",)

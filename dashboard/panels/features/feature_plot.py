@@ -16,7 +16,7 @@ from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.components import widgets
-from dashboard.components.chart import chart, show_chart
+from dashboard.components.chart import bold, chart, show_chart
 from dashboard.components.choose_one import choose_one
 from dashboard.panels.features.population_name import others_name, population_name
 from dashboard.state import session
@@ -78,7 +78,7 @@ def feature_scatter(
             on_select=clicked,
         )
     else:
-        _title(f"{np.count_nonzero(numbers(features, 'rate') > 0):,} features fire, most of them rarely")
+        bold(f"{np.count_nonzero(numbers(features, 'rate') > 0):,} features fire, most of them rarely")
         chart(
             study,
             "features_chart",
@@ -103,17 +103,14 @@ def _choose(study: Study, compared: bool) -> tuple[str, bool]:
     return plot, bool(log)
 
 
-def _title(finding: str) -> None:
-    st.markdown(f"**{widgets.plain(finding)}**")
-
-
 def _against(study: Study, features: pd.DataFrame, population: Slice, data: pd.DataFrame, clicked) -> None:
     here, elsewhere = population_name(population), others_name(population)
     sure, difference = numbers(features, "q") < SURE, numbers(features, "difference")
     more, fewer = (int(np.count_nonzero(sure & (sign * difference > 0))) for sign in (1, -1))
-    _title(
+    what = (
         f"{more:,} features fire significantly more often on {here} than on {elsewhere}, {fewer:,} less often"
     )
+    bold(widgets.plain(what))
 
     def draw(theme: Theme):
         return figures.rates_against(features, here=here, elsewhere=elsewhere, q_below=SURE, theme=theme)

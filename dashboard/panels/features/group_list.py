@@ -35,7 +35,9 @@ OF_A_GROUP = [  # columns of the table `explained` that the chart's file holds
 
 def feature_groups(study: Study) -> None:
     """Draw the sizes of the groups, the list of them, and one of them beside its features."""
-    if not word_list.ready(study, "No groups were looked for") or not _ready(study):
+    if not word_list.ready(study, "No groups were looked for"):
+        return
+    if not all(widgets.needs(study, item, "The table of groups") for item in ("groups", "explained")):
         return
     every, joint = group_reads.groups(study), group_reads.joint(study)
     _facts(study, every, joint)
@@ -49,10 +51,6 @@ def feature_groups(study: Study) -> None:
     _table(units)
     if group is not None:
         _one(study, group)
-
-
-def _ready(study: Study) -> bool:
-    return all(widgets.needs(study, item, "The table of groups") for item in ("groups", "explained"))
 
 
 def _facts(study: Study, every: pd.DataFrame, joint: pd.DataFrame) -> None:
@@ -213,17 +211,15 @@ def _one(study: Study, group: str) -> None:
     joint = group_reads.kept_words(study, group)
     alone = {word for member in members for word in group_reads.kept_words(study, member)}
     group_panel.together(study, group, joint, alone)
-    most = len(members) if len(members) <= group_panel.MOST or _all(members) else group_panel.MOST
+    most = group_panel.MOST
+    if len(members) > most and st.toggle(f"Show all {len(members)} features", key="group_all_members"):
+        most = len(members)
     for member in members[:most]:
         group_panel.row(study, member, joint=joint)
     _matrix(study, [group, *members[:most]])
     if joint:
         evidence.classes(study, group)
         evidence.word_evidence(study, group, Slice())
-
-
-def _all(members: Sequence[str]) -> bool:
-    return st.toggle(f"Show all {len(members)} features", key="group_all_members")
 
 
 def _matrix(study: Study, units: Sequence[str]) -> None:

@@ -36,6 +36,7 @@ def choose_feature(study: Study, population: Slice) -> int | None:
         session.set_url(FEATURE, names.get(session.value(WIDGET)))
         session.set_url(OF, None)
 
+    here = f"in {plain(population.labels[0])}" if len(population.labels) == 1 else "in these images"
     session.show_in_widget(WIDGET, name)
     labels = [ALL, *names]
     st.selectbox(
@@ -47,7 +48,7 @@ def choose_feature(study: Study, population: Slice) -> int | None:
         filter_mode="contains",
         width=220,
         label_visibility="collapsed",
-        help=f"By word or number; first those that are strongest {where_strongest(population)}",
+        help=f"By word or number; first those that are strongest {here}",
     )
     if feature is not None:
         st.button(
@@ -60,11 +61,6 @@ def choose_feature(study: Study, population: Slice) -> int | None:
             kwargs={FEATURE: str(feature)},
         )
     return feature
-
-
-def where_strongest(population: Slice) -> str:
-    """In words, the images by which features are ranked."""
-    return f"in {plain(population.labels[0])}" if len(population.labels) == 1 else "in these images"
 
 
 def ranked(study: Study, population: Slice) -> list[int]:

@@ -60,17 +60,9 @@ def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, tuple[s
         )  # fmt: skip
     classes = np.sort(np.array([names.index(name) for name in labels], np.int64))
     features = class_representations.choose_features(
-        reads.vector(study, "class_means"), _discriminative(study), classes
+        reads.vector(study, "class_means"), reads.discriminative(study), classes
     )
     return classes, features, tuple(PANELS[name] for name in panels) or ("difference",)
-
-
-def _discriminative(study: Study) -> np.ndarray:
-    """(n_features,) bool by feature number."""
-    table = reads.table(study, "features", ("feature", "discriminative"))
-    mask = np.zeros(len(table), bool)
-    mask[table["feature"].to_numpy()] = table["discriminative"].to_numpy(bool)
-    return mask
 
 
 def _representations(
@@ -201,7 +193,7 @@ def _one(study: Study, population: Slice, means: Means) -> None:
 def _strongest(study: Study, number: int) -> int:
     """The discriminative feature that is strongest on the train images of a class."""
     means = reads.vector(study, "class_means")[:, number]
-    return int(np.argmax(np.where(_discriminative(study), np.nan_to_num(means), -1.0)))
+    return int(np.argmax(np.where(reads.discriminative(study), np.nan_to_num(means), -1.0)))
 
 
 def _images(study: Study, population: Slice, label: str, feature: int, group: str) -> None:

@@ -56,14 +56,10 @@ def _opened(study: Study) -> None:
     with st.container(key=TITLED):
         st.header(widgets.plain(headline(facts)), anchor=False)
     walk(study, opened)
-    if _part() == HEATMAP:
+    if choose_one("Part", PARTS, key="detail_part") == HEATMAP:
         image_heatmap.heatmap_part(study, opened.row, facts, verdict)
     else:
         _facts(study, opened.row, facts)
-
-
-def _part() -> str:
-    return choose_one("Part", PARTS, key="detail_part")
 
 
 def _facts(study: Study, row: int, facts: dict[str, Any]) -> None:
@@ -195,7 +191,10 @@ def _feature(study: Study, row: int, feature: dict) -> None:
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             link("feature", f"**{widgets.plain(feature['name'])}**", study, feature=str(number))
-            _tail_badge(feature)
+            colour = (
+                "green" if feature["discriminative"] else "violet" if feature["tail"] == "upper" else "gray"
+            )
+            st.badge("discriminative" if colour == "green" else f"{feature['tail']} tail", color=colour)
             st.caption(_feature_words(study, feature), width="content")
         rows = [other for other in reads.top_rows(study, number) if other != row][:TOP_IMAGES]
         widgets.image_gallery(
@@ -207,13 +206,6 @@ def _feature(study: Study, row: int, feature: dict) -> None:
             label=f"images on which {feature['name']} is largest",
             on_open=lambda other: session.step_image(study, other),
         )
-
-
-def _tail_badge(feature: dict) -> None:
-    if feature["discriminative"]:
-        st.badge("discriminative", color="green")
-    else:
-        st.badge(f"{feature['tail']} tail", color="violet" if feature["tail"] == "upper" else "gray")
 
 
 def _feature_words(study: Study, feature: dict) -> str:

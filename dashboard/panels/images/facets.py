@@ -40,8 +40,11 @@ def facet_counts(study: Study, population: Slice, search_rows: np.ndarray | None
     """
     slot = st.container()
     titles = {image_filter.column_name(name): name for name in slice_reads.further_facets(study)}
-    added = [titles[title] for title in _added(titles)]
-    lists = [_facet(study, population, facet, search_rows) for facet in (*FACETS, *added)]
+    added = titles and select_some(
+        "Further columns", titles, key=ADDED, placeholder="Add a column", shows_label=True
+    )
+    listed = (*FACETS, *(titles[title] for title in added))
+    lists = [_facet(study, population, facet, search_rows) for facet in listed]
     shown = [one for one in lists if len(one.values) > 1 or any(value.pressed for value in one.values)]
     with slot:
         facets(
@@ -51,12 +54,6 @@ def facet_counts(study: Study, population: Slice, search_rows: np.ndarray | None
         )
     if search_rows is not None:
         st.caption(f"Counted are the {len(search_rows):,} images found.")
-
-
-def _added(titles: dict[str, str]) -> list[str]:
-    if not titles:
-        return []
-    return select_some("Further columns", titles, key=ADDED, placeholder="Add a column", shows_label=True)
 
 
 def _facet(study: Study, population: Slice, facet: str, search_rows: np.ndarray | None) -> Facet:

@@ -82,11 +82,11 @@ def _one(job: Job) -> None:
 
 def _listed() -> list[Job]:
     """The jobs that somebody asked for by name; checks and searches, only where they failed."""
-    return [job for job in launcher.all_jobs() if job.state == "failed" or not _internal(job)]
-
-
-def _internal(job: Job) -> bool:
-    return "--dry-run" in job.arguments or job.arguments[:1] == ("search",)
+    return [
+        job
+        for job in launcher.all_jobs()
+        if job.state == "failed" or not ("--dry-run" in job.arguments or job.arguments[:1] == ("search",))
+    ]
 
 
 def title(job: Job) -> str:

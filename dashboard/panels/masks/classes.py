@@ -28,7 +28,8 @@ IMAGES = {"With both masks": "both masks", "With any mask": "any mask"}
 def by_class(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """A dot and an interval a class of the page's images, correct and misclassified ones apart."""
     with controls:
-        mask, variant = _mask(key="overlap_class_mask"), choose_variant()
+        mask = MASKS[choose_one("Mask", MASKS, key="overlap_class_mask", default="Object")]
+        variant = choose_variant()
     table = overlap_reads.by_class(study, population, variant)
     if table.empty:
         widgets.empty_state("No classes to compare", "No image of a known class has a heatmap and a mask.")
@@ -46,10 +47,6 @@ def by_class(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     )
     with st.expander("All classes as a table", icon=":material/table:"):
         _class_table(study, table, population)
-
-
-def _mask(*, key: str) -> str:
-    return MASKS[choose_one("Mask", MASKS, key=key, default="Object")]
 
 
 def _ends(part: pd.DataFrame, mask: str) -> str:

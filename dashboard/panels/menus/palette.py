@@ -38,13 +38,9 @@ def is_open() -> bool:
     return bool(session.recall(OPEN))
 
 
+@st.dialog("Go to", on_dismiss=lambda: session.set_widget(OPEN, None))
 def search_palette(study: Study) -> None:
     """The dialog."""
-    _dialog(study)
-
-
-@st.dialog("Go to", on_dismiss=lambda: session.set_widget(OPEN, None))
-def _dialog(study: Study) -> None:
     if session.recall(OPEN) is None:  # something was chosen: leave, and go there
         st.rerun()
     places = _places(study)

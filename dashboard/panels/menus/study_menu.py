@@ -49,14 +49,10 @@ def _deletion(entry: served_studies.Entry) -> None:
     key = f"study_delete_{entry.name}"
     st.text_input(f"To delete it, type {plain(entry.path.name)}", key=key)
     st.caption("This deletes the results permanently. Your images are not touched.")
-    size = format_bytes(_size(entry.path))
+    size = format_bytes(sum(path.lstat().st_size for path in files_below(entry.path)))
     st.button(
         f"Delete {size}", key="study_delete", icon=":material/delete:", on_click=_delete, args=(entry, key)
     )
-
-
-def _size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in files_below(folder))
 
 
 def _rename(entry: served_studies.Entry, key: str) -> None:

@@ -55,17 +55,16 @@ def _samples(samples: list[Found]) -> None:
             id=number,
             src=one["thumbnail"],
             alt=one["image_id"],
-            lines=(one["label"] or str(one["image_id"]).rpartition("/")[2], _split(one["split"])),
+            lines=(
+                one["label"] or str(one["image_id"]).rpartition("/")[2],
+                "evaluation" if one["split"] == "val" else one["split"],
+            ),
         )
         for number, one in enumerate(samples)
         if "thumbnail" in one
     ]
     if tiles:
         gallery(tiles, key="new_samples", label="samples of the images", columns=4)
-
-
-def _split(name: str) -> str:
-    return "evaluation" if name == "val" else name
 
 
 def _judged_by(images: Found) -> str:

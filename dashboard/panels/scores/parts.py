@@ -40,9 +40,6 @@ def choose_part(*, judged: bool) -> str:
     part = _asked(groups)
     group = next(name for name, members in groups.items() if part in members)
 
-    def regrouped() -> None:
-        _show(groups, groups[session.value(GROUP)][0])
-
     session.show_in_widget(GROUP, group)
     st.segmented_control(
         "Part",
@@ -50,7 +47,7 @@ def choose_part(*, judged: bool) -> str:
         default=group,
         required=True,
         key=GROUP,
-        on_change=regrouped,
+        on_change=lambda: _show(groups, groups[session.value(GROUP)][0]),
         label_visibility="collapsed",
     )
     with st.container(width="content"):  # keeps its place, as in `stable_container`

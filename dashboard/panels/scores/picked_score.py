@@ -98,22 +98,12 @@ def _slider(values: np.ndarray) -> int:
         asked = USUAL_PERCENT
     if asked is not None and (reachable := reachable_percent(values, int(asked))) != now:
         session.set_widget(CUTOFF, reachable)
-    percent = _drawn_slider()
+    percent = st.slider(
+        "Look at the lowest", 0, 100, USUAL_PERCENT, format="%d %%", key=CUTOFF, bind="query-params"
+    )
     session.set_widget(ASKED, percent if asked is None else asked)
     session.set_widget(SET, percent)
     return percent
-
-
-def _drawn_slider() -> int:
-    return st.slider(
-        "Look at the lowest",
-        min_value=0,
-        max_value=100,
-        value=USUAL_PERCENT,
-        format="%d %%",
-        key=CUTOFF,
-        bind="query-params",
-    )
 
 
 def _strip(

@@ -178,6 +178,25 @@ def press_some(
     return [name for name in among if name in pressed]
 
 
+def feature_number(
+    label: str, n_features: int, *, key: str, width: int, default: int = 0, shows_label: bool = True
+) -> int:
+    """Draw a field for the number of a feature; a link to one that is not there gives a note."""
+    session.url_int(key, below=n_features, what="feature")
+    number = st.number_input(
+        label,
+        0,
+        n_features - 1,
+        default,
+        step=1,
+        key=key,
+        bind="query-params",
+        width=width,
+        label_visibility="visible" if shows_label else "collapsed",
+    )
+    return int(number)
+
+
 def _in_the_link(key: str, options: Iterable[str]) -> list[str]:
     """The options; what a link names beside them is dropped with a note."""
     among = list(options)

@@ -8,7 +8,7 @@ import streamlit as st
 from core.common.captions import headline, with_class_names
 from core.common.dataframes import numbers
 from core.common.score_names import score_label
-from core.slices.inspection.populations import is_filtered
+from core.slices.inspection.populations import is_filtered, with_split
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Study
@@ -18,14 +18,21 @@ from dashboard.cache import highlight_reads, reads
 from dashboard.cache.features import concept_reads, feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, Picture, cards
-from dashboard.panels.errors.pictures import heat_pictures, thumbnails
+from dashboard.components.stable_container import stable_container
 from dashboard.panels.features import feature_cards
+from dashboard.panels.features.feature_cards import heat_pictures, thumbnails
 from dashboard.panels.features.population_name import others_name, population_name
 from dashboard.state import session
 
 PICTURES = 4
 CONFIDENT_FIRST = f"{score_label('confidence')}, highest first"  # an order of the page Images
 FEATURES = 4
+WAY = (
+    "1. **Choose images and an encoder.** They are looked at, and nothing is written: number of images and "
+    "classes, samples, time and disk space. No encoder at hand? Choose *Shipped with Peregrine*.\n"
+    "2. **Start.** It keeps running if you close this page.\n"
+    "3. **Open the study.** Which features fire and where they look, what is misclassified and why."
+)
 
 
 def look_first(study: Study, population: Slice) -> None:
@@ -193,3 +200,14 @@ def _firing_lines(study: Study, population: Slice, features: list[int]) -> dict[
         feature: f"fires on {widgets.percent(rate)} of {here}, {widgets.percent(elsewhere)} of {others}"
         for feature, (rate, elsewhere) in zip(features, rates.loc[features].to_numpy(), strict=True)
     }
+
+
+@stable_container
+def time_outlook(study: Study | None) -> None:
+    """Draw features of `study`, if there is one, as an example, and say how a study is made."""
+    if study is not None and study.has("heatmap_maps"):
+        name = widgets.plain(served_studies.name_of(study))
+        feature_findings(
+            study, with_split(study, Slice()), title=f"What comes of it: two of the features of {name}", n=2
+        )
+    st.markdown(WAY)

@@ -28,7 +28,6 @@ from dashboard.panels.features import (
     word_list,
 )
 from dashboard.panels.features.bases import BASES
-from dashboard.panels.features.headline import headline
 from dashboard.panels.features.population_name import population_name
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
@@ -73,7 +72,7 @@ def _header(study: Study, population: Slice, features: pd.DataFrame) -> str:
             )
         else:
             title = f"Features of :blue[{widgets.plain(name)}]" if name else "Features"
-            widgets.page_header(title, widgets.plain(headline(study, population, features)))
+            widgets.page_header(title, widgets.plain(controls.headline(study, population, features)))
     return form
 
 

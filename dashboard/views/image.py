@@ -8,25 +8,23 @@ import streamlit as st
 
 from core.charts.options import FigureOptions
 from core.common.captions import SPLITS, headline, split_images
-from core.common.formatting import signed
 from core.figures.cells import CellRequest
 from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import heatmap_reads, image_reads, reads
-from dashboard.cache.features import feature_reads
 from dashboard.cache.pictures import position_reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one
-from dashboard.components.feature_heat_list import Row, feature_heat_list
+from dashboard.components.feature_heat_list import feature_heat_list
 from dashboard.components.page_link import link
 from dashboard.panels import traces
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.image import crops, detail, heatmap, similar
 from dashboard.panels.image.places import PLACES, places_part
-from dashboard.panels.image.removal import REMOVED, removal, switch, switched_off
+from dashboard.panels.image.removal import REMOVED, removal, switch, switch_row, switched_off
 from dashboard.research import parts
 from dashboard.state import image_filter, session
 
@@ -102,7 +100,7 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
         else float("nan")
     )
     rows = [
-        _row(study, number, push, bool(fires), most, source, removed)
+        switch_row(study, number, push, most, fires=bool(fires), src=source, off=removed)
         for number, push, fires, source in zip(
             numbers, table["push"], table["fires"], _sources(study, row, numbers), strict=True
         )
@@ -161,24 +159,6 @@ def _sources(study: Study, row: int, numbers: list[int]) -> list[str]:
         study, [row] * len(numbers), [OverlayStyle(features=(n,)) for n in numbers], side=SIDE
     )
     return [url if number in stored else "" for number, url in zip(numbers, urls, strict=True)]
-
-
-def _row(
-    study: Study, number: int, push: float, fires: bool, most: float, source: str, removed: tuple[int, ...]
-) -> Row:
-    words = feature_reads.names(study)
-    has_push = np.isfinite(push) and most > 0
-    return Row(
-        id=str(number),
-        title=feature_reads.title(study, number),
-        note=f"#{number}" if number in words else reads.class_words(study, number),
-        href=session.href("feature", served_studies.name_of(study), feature=str(number)),
-        push=float(push / most) if has_push else None,
-        text=signed(push, 2) if has_push else "",
-        src=source,
-        marked=fires,
-        off=number in removed if has_push else None,
-    )
 
 
 def _without_image(study: Study) -> None:

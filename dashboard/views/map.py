@@ -22,7 +22,7 @@ from dashboard.cache import map_reads, reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, page_theme
-from dashboard.components.choose_one import choose_one, select_one
+from dashboard.components.choose_one import choose_one, feature_number, select_one
 from dashboard.components.job_follower import start_button
 from dashboard.components.page_link import link
 from dashboard.components.run_button import step_command
@@ -147,7 +147,8 @@ def _controls(study: Study) -> tuple[str, str, int, search_box.Query]:
     st.caption("Colour by", width="content")
     by = select_one("Colour", choices, key=COLOUR, width=220)
     if by == ACTIVATION:
-        feature = _feature(study)
+        n_features = study.array("representations").shape[1]
+        feature = feature_number("Feature", n_features, key=FEATURE, width=130, shows_label=False)
     query = search_box.field(study)
     return kind, choices.get(by, next(iter(choices.values()))), feature, query
 
@@ -166,22 +167,6 @@ def _choices(study: Study) -> dict[str, str]:
     if study.has("row_stats"):
         columns[ACTIVATION] = "activation"
     return columns
-
-
-def _feature(study: Study) -> int:
-    n_features = study.array("representations").shape[1]
-    session.url_int(FEATURE, below=n_features, what="feature")
-    number = st.number_input(
-        "Feature",
-        0,
-        n_features - 1,
-        step=1,
-        key=FEATURE,
-        bind="query-params",
-        width=130,
-        label_visibility="collapsed",
-    )
-    return int(number)
 
 
 def _pictures(study: Study) -> str:

@@ -17,9 +17,10 @@ from dashboard.components.path_picker import path_field
 from dashboard.components.stable_container import stable_container
 from dashboard.components.tooltips import plain
 from dashboard.jobs import allowed_paths, launcher
+from dashboard.panels import findings
 from dashboard.panels.jobs import further_steps, job_list, study_progress
 from dashboard.panels.jobs.controls import open_by_name
-from dashboard.panels.new_study import augmentations, drop, outlook, request
+from dashboard.panels.new_study import augmentations, drop, request
 from dashboard.panels.new_study.dry_run_panel import found_panel
 from dashboard.panels.new_study.encoder_titles import ASSETS
 from dashboard.state import session
@@ -238,7 +239,7 @@ def _command_of_check(asked: request.StudyRequest) -> Analyze | None:
         still = f"Still to choose: {' and '.join(missing)}."
         st.info(still, icon=":material/info:")
         st.button("Start", key="new_start_not_yet", icon=":material/play_arrow:", disabled=True, help=still)
-        outlook.time_outlook(further_steps.chosen_study())
+        findings.time_outlook(further_steps.chosen_study())
         if allowed_paths.roots():
             st.caption(
                 f"You can pick files inside {plain(allowed_paths.spoken_roots())}. "

@@ -4,31 +4,29 @@ The address holds which picture (`sample=NAME` or `of=IMAGE`; an uploaded one is
 what is `covered`, and which features are `off`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from core.common.dataframes import numbers, where
-from core.common.formatting import full_sentence, signed
+from core.common.formatting import full_sentence
 from core.errors import PeregrineError, SettingsError
 from core.pictures.look import SHOWN, Look
 from core.pictures.seen import Alteration
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES, TRY_PICTURE
-from dashboard.cache import reads
-from dashboard.cache.features import feature_reads
 from dashboard.cache.pictures import tried_reads
 from dashboard.cache.pictures.tried_reads import Picture, Tried
 from dashboard.components import widgets
-from dashboard.components.feature_heat_list import Row, feature_heat_list
+from dashboard.components.feature_heat_list import feature_heat_list
 from dashboard.components.picture_marks import Boxes, picture_marks
 from dashboard.jobs import encoder_process
 from dashboard.panels.image import class_bars
 from dashboard.panels.image.picture_field import BROUGHT, COVERED, CROP, OF, OFF, SAMPLE, picture_field
-from dashboard.panels.image.removal import switch, switched_off
+from dashboard.panels.image.removal import switch, switch_row, switched_off
 from dashboard.state import session
 
 WITHOUT = (
@@ -137,8 +135,8 @@ def _features(study: Study | None, picture: Picture, one: Tried, made: Look, off
     table = where(table, off_too | (np.arange(len(table)) < SHOWN))
     most = float(np.abs(numbers(table, "push")).max(initial=0.0))
     rows = [
-        _row(study, int(row["feature"]), row["push"], bool(row["fires"]), most, one.heats, off)
-        for row in table.to_dict("records")
+        switch_row(study, number, push, most, fires=bool(fires), src=one.heats.get(number, ""), off=off)
+        for number, push, fires in table[["feature", "push", "fires"]].itertuples(index=False)
     ]
     feature_heat_list(
         rows,
@@ -150,34 +148,6 @@ def _features(study: Study | None, picture: Picture, one: Tried, made: Look, off
         ends=(made.rival, made.answer) if made.answer and rows and rows[0].push is not None else ("", ""),
         on_open=_open,
         on_switch=lambda feature: switch(OFF, feature),
-    )
-
-
-def _row(
-    study: Study | None,
-    feature: int,
-    push: float,
-    fires: bool,
-    most: float,
-    heats: Mapping[int, str],
-    off: tuple[int, ...],
-) -> Row:
-    words = feature_reads.names(study) if study is not None else {}
-    note = f"#{feature}" if feature in words else ""
-    if study is not None and not note and study.has("firing_features"):
-        note = reads.class_words(study, feature)
-    has_push = push == push and most > 0
-    name = served_studies.name_of(study) if study is not None else None
-    return Row(
-        id=str(feature),
-        title=words.get(feature, f"Feature {feature}"),
-        note=note or tried_reads.speaks_for(study, feature),
-        href=session.href("feature", name, feature=str(feature)) if name else "",
-        push=push / most if has_push else None,
-        text=signed(push, 2) if has_push else "",
-        src=heats.get(feature, ""),
-        marked=fires,
-        off=feature in off if has_push else None,
     )
 
 

@@ -37,30 +37,19 @@ def explained(study: Study, population: Slice | None = None) -> pd.DataFrame:
     high = study.table("highly_activating", ["group", "image_id"])
     if population is not None:
         high = where(high, reads.mask(study, population)[rows_of(study, high)])
-    kept_concepts = _kept(study)
-    words: dict[str, list[str]] = {}
-    best: dict[str, float] = {}
-    for group, word, score in zip(
-        kept_concepts["group"], kept_concepts["word"], numbers(kept_concepts, "score"), strict=True
-    ):
-        words.setdefault(group, []).append(str(word))
-        best[group] = max(float(score), best.get(group, -np.inf))
-    n_images = Counter(map(str, high["group"]))
-    groups = list(n_images)
-    classes = _top_classes(study, high, n_images)
-    groups_table = pd.DataFrame(
+    n_images = high["group"].astype(str).value_counts(sort=False)
+    by_group = _kept(study).groupby("group")
+    table = pd.DataFrame(
         {
-            "group": groups,
-            "name": [plain_name(group) for group in groups],
-            "n_images": [n_images[group] for group in groups],
-            "words": [" · ".join(words.get(group, [])) for group in groups],
-            "score": [best.get(group, np.nan) for group in groups],
-            "top_class": [classes.get(group) for group in groups],
+            "group": n_images.index,
+            "name": n_images.index.map(plain_name),
+            "n_images": n_images.to_numpy(),
+            "words": by_group["word"].agg(" · ".join).reindex(n_images.index, fill_value="").to_numpy(),
+            "score": by_group["score"].max().reindex(n_images.index).to_numpy(float),
+            "top_class": n_images.index.map(_top_classes(study, high)),
         }
     )
-    return groups_table.take(np.argsort(-numbers(groups_table, "score"), kind="stable")).reset_index(
-        drop=True
-    )
+    return table.sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
 
 def word_counts(study: Study) -> pd.DataFrame:
@@ -78,15 +67,13 @@ def groups_with(study: Study, text: str) -> dict[str, float]:
     A word holds it where one of its parts, or several in a row, begin with it: "red" finds "red brick", not
     "scattered".
     """
-    kept_concepts = _kept(study)
+    kept = _kept(study)
     phrase = " ".join(text.lower().split())
-    best: dict[str, float] = {}
-    for group, word, score in zip(
-        kept_concepts["group"], kept_concepts["word"], kept_concepts["score"], strict=True
-    ):
-        if f" {phrase}" in f" {str(word).lower()}":
-            best[str(group)] = max(float(score), best.get(str(group), -np.inf))
-    return dict(sorted(best.items(), key=lambda pair: -pair[1]))
+    matches = where(
+        kept, (" " + kept["word"].str.lower()).str.contains(f" {phrase}", regex=False).to_numpy(bool)
+    )
+    best = matches.groupby("group", sort=False)["score"].max().sort_values(ascending=False, kind="stable")
+    return {str(group): float(score) for group, score in best.items()}
 
 
 @cached_read(max_entries=64)
@@ -218,15 +205,12 @@ def plain_name(group: str) -> str:
     return group.replace("_", " + ")
 
 
-def _top_classes(study: Study, high: pd.DataFrame, n_images: Counter[str]) -> dict[str, str]:
+def _top_classes(study: Study, high: pd.DataFrame) -> dict[str, str]:
     """The most common class among the images of each group, with its share; of equals the first by name."""
     if not study.labelled:
         return {}
-    label = dict(zip(study.images["image_id"], study.images["label"], strict=True))
-    counts = Counter(
-        (str(group), str(label[name])) for group, name in zip(high["group"], high["image_id"], strict=True)
-    )
-    best: dict[str, str] = {}
-    for (group, name), n in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
-        best.setdefault(group, f"{name} ({100 * n / n_images[group]:.0f} %)")
-    return best
+    labels = study.images.set_index("image_id")["label"].reindex(high["image_id"]).astype(str)
+    shares = labels.groupby([high["group"].to_numpy(), labels.to_numpy()]).size()
+    shares = shares / shares.groupby(level=0).transform("sum")
+    best = shares.groupby(level=0).idxmax()
+    return {str(group): f"{label} ({100 * shares[group, label]:.0f} %)" for group, label in best}

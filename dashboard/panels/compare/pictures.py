@@ -21,7 +21,7 @@ from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import comparison_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import cell_beside, show_chart, with_menu
-from dashboard.components.choose_one import choose_one
+from dashboard.components.choose_one import choose_one, feature_number
 from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
 from dashboard.state import session
@@ -220,12 +220,7 @@ def _one_feature(comparison: Comparison) -> None:
         widgets.needs(comparison.shared.studies[0], "top_images", "The collection of features")
         return
     n = min(len(reads.table(study, "features", ("feature",))) for _, study in held)
-    session.url_int("compare_feature", below=n, what="feature")
-    feature = int(
-        st.number_input(
-            "Feature number", 0, n - 1, 0, step=1, key="compare_feature", bind="query-params", width=170
-        )
-    )
+    feature = feature_number("Feature number", n, key="compare_feature", width=170)
     st.caption(
         "The images on which the feature is largest. A number means the same feature only where one encoder "
         "was trained on from the other."

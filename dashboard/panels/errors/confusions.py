@@ -24,7 +24,7 @@ from dashboard.components.chart import chart
 from dashboard.components.choose_one import select_class
 from dashboard.components.stable_container import stable_container
 from dashboard.panels.errors import one_confusion
-from dashboard.panels.errors.pictures import thumbnails
+from dashboard.panels.features.feature_cards import thumbnails
 from dashboard.state import session
 
 PAGE = 8

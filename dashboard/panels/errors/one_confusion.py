@@ -25,7 +25,7 @@ from dashboard.components.chart import chart
 from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
-from dashboard.panels.errors.pictures import heat_pictures
+from dashboard.panels.features.feature_cards import heat_pictures
 from dashboard.panels.image.heatmap import compute_missing
 from dashboard.state import session
 

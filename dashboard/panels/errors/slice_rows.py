@@ -18,7 +18,7 @@ from dashboard.components import widgets
 from dashboard.components.cards import Bar, Button, Card, cards
 from dashboard.components.chart_menu import with_caption
 from dashboard.panels import saved_slices
-from dashboard.panels.errors.pictures import thumbnails
+from dashboard.panels.features.feature_cards import thumbnails
 from dashboard.state import session, sheet
 
 SAVE, UNDO, SAVED, FILTER, HEATMAPS, SHEET = "save", "undo", "saved", "filter", "heatmaps", "sheet"

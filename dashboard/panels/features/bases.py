@@ -23,7 +23,7 @@ from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.job_follower import begin, start_button
 from dashboard.jobs import launcher
-from dashboard.panels.errors.pictures import thumbnails
+from dashboard.panels.features.feature_cards import thumbnails
 from dashboard.panels.jobs import study_progress
 from dashboard.state import image_filter, session
 

@@ -1,6 +1,6 @@
 """Features as cards: name, pictures with heatmaps, how often they fire, and where they look."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
-from dashboard.cache import reads
+from dashboard.cache import heatmap_reads, reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar, Card, Picture, Tone, cards
@@ -149,3 +149,20 @@ def pictures_of(study: Study, feature: int, rows: list[int], n_stored: int) -> t
         Picture(address, f"{widgets.truth_then_answer(fact)[0]}: {kind}")
         for address, fact, kind in zip(addresses, facts, kinds, strict=True)
     )
+
+
+def thumbnails(study: Study, rows: np.ndarray | Sequence[int]) -> tuple[Picture, ...]:
+    """The images as they are."""
+    numbers = [int(row) for row in rows]
+    facts = reads.facts_of(study, numbers)
+    urls = served_studies.picture_urls(study, numbers)
+    return tuple(Picture(url, widgets.image_name(fact)) for url, fact in zip(urls, facts, strict=True))
+
+
+def heat_pictures(study: Study, feature: int, n: int) -> tuple[Picture, ...]:
+    """The images on which a feature is largest, with its heatmap where one is stored."""
+    if not study.has("top_images"):
+        return ()
+    rows = reads.top_rows(study, feature)
+    stored = rows[np.isin(rows, heatmap_reads.rows_with(study, feature))][:n].tolist()
+    return pictures_of(study, feature, stored, len(stored)) if stored else thumbnails(study, rows[:n])

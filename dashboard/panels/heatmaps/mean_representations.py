@@ -18,7 +18,7 @@ from core.store import Study
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, show_chart
-from dashboard.components.choose_one import press_some, select_class, select_classes
+from dashboard.components.choose_one import feature_number, press_some, select_class, select_classes
 from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.state import session
@@ -161,19 +161,10 @@ def _one(study: Study, population: Slice, means: Means) -> None:
         )
         assert label is not None  # there is a default
         number = names.index(label)
-        session.url_int("groups_feature", below=n_features, what="feature")
-        feature = st.number_input(
-            "Feature number",
-            0,
-            n_features - 1,
-            _strongest(study, number),
-            step=1,
-            key="groups_feature",
-            bind="query-params",
-            width=170,
-        )
+        usual = _strongest(study, number)
+        feature = feature_number("Feature number", n_features, key="groups_feature", width=170, default=usual)
         if study.has("heatmap_maps"):
-            name = widgets.plain(reads.feature_name(study, int(feature)))
+            name = widgets.plain(reads.feature_name(study, feature))
             link(
                 "heatmaps",
                 f"Heatmaps of {name} on {widgets.plain(label)}",
@@ -181,13 +172,13 @@ def _one(study: Study, population: Slice, means: Means) -> None:
                 icon="local_fire_department",
                 where=replace(population, labels=(label,)),
                 heat_of="One feature",
-                feature=str(int(feature)),
+                feature=str(feature),
             )
     for column, group in zip(st.columns(2, gap="large"), GROUPS, strict=True):
-        mean = float(means[group.lower()][number, int(feature)])
+        mean = float(means[group.lower()][number, feature])
         with column:
             st.markdown(f"**{group}**: mean activation {widgets.number(mean, digits=4)}")
-            _images(study, population, label, int(feature), group)
+            _images(study, population, label, feature, group)
 
 
 def _strongest(study: Study, number: int) -> int:

@@ -3,9 +3,14 @@
 import numpy as np
 import streamlit as st
 
+from core.common.formatting import signed
 from core.store import Study
-from dashboard.cache import image_reads
+from dashboard.addresses import served_studies
+from dashboard.cache import image_reads, reads
+from dashboard.cache.features import feature_reads
+from dashboard.cache.pictures import tried_reads
 from dashboard.components import widgets
+from dashboard.components.feature_heat_list import Row
 from dashboard.components.stable_container import stable_container
 from dashboard.state import session
 
@@ -25,6 +30,41 @@ def switch(part: str, feature: str) -> None:
     """Switch a feature off, or on again. Meant for callbacks."""
     off = {*(session.url_text(part) or "").split(",")} - {""} ^ {feature}
     session.set_url(part, ",".join(sorted(off)) or None)
+
+
+def switch_row(
+    study: Study | None,
+    feature: int,
+    push: float,
+    most: float,
+    *,
+    fires: bool,
+    src: str,
+    off: tuple[int, ...],
+) -> Row:
+    """A feature in a list of those that push an answer, with its switch.
+
+    Args:
+        study: None: of the packaged encoder. push: in logits, NaN where unknown. most: the largest of all.
+        src: address of its heatmap, or "". off: the features that are switched off.
+    """
+    words = feature_reads.names(study) if study is not None else {}
+    note = f"#{feature}" if feature in words else tried_reads.speaks_for(study, feature)
+    if not note and study is not None and study.has("firing_features"):
+        note = reads.class_words(study, feature)
+    name = None if study is None else served_studies.name_of(study)
+    has_push = bool(np.isfinite(push)) and most > 0
+    return Row(
+        id=str(feature),
+        title=words.get(feature, f"{study.feature_kind if study is not None else 'Feature'} {feature}"),
+        note=note,
+        href=session.href("feature", name, feature=str(feature)) if name else "",
+        push=float(push / most) if has_push else None,
+        text=signed(push, 2) if has_push else "",
+        src=src,
+        marked=fires,
+        off=feature in off if has_push else None,
+    )
 
 
 @stable_container

@@ -33,12 +33,12 @@ from core.training.dictionaries import BATCH, DictionaryRun
 WIDTH, LATENTS, K = 512, 4096, 32
 ROUNDS = 5
 TRAINING_GOAL, ENCODING_GOAL, STEP_GOAL = 0.5, 0.7, 1.5
-N_IMAGES = 20_000
-# Above 2 deviations a tenth of the units fire that are not 0 and all latents; above 0, nearly as many units.
+N_IMAGES = 100_000
+# Settings of the units and of the basis, with which as many of either fire: most that are not 0, or a few.
 STEPS = {
-    "features, as many fire": ("features", {"epsilon": 0.0}),
-    "features": ("features", {"epsilon": 2.0}),
-    "quality": ("quality", {}),
+    "features, most fire": ("features", ({"epsilon": 0.0}, {"epsilon": 0.0})),
+    "features, few fire": ("features", ({"epsilon": 2.0}, {"epsilon": 8.0})),
+    "quality": ("quality", ({}, {})),
 }
 
 
@@ -90,8 +90,9 @@ def in_a_basis() -> Iterator[Result]:
     if "control" not in open_study(folder).bases:
         config = BasisConfig(kind="random", size=LATENTS, k=k, seeds=1)
         add_basis(folder, "control", config, Progress.silent(), device="cpu")
-    for name, (step, options) in STEPS.items():
-        works = {of: _step_of(step, place, options) for of, place in _places(folder).items()}
+    for name, (step, settings) in STEPS.items():
+        sides = zip(_places(folder).items(), settings, strict=True)
+        works = {of: _step_of(step, place, options) for (of, place), options in sides}
         seconds = in_turns(works, rounds=ROUNDS)
         ratio = float(np.median(seconds["basis"] / seconds["units"]))
         fire = [open_study(place).summary("features")["mean_firing"] for place in _places(folder).values()]

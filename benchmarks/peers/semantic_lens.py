@@ -54,7 +54,7 @@ def _examples_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
             row, feature = np.nonzero(h[start : start + ROWS] > top.least)
             entries = feature.astype(np.int32), h[row + start, feature], row.astype(np.int32)
             top.add(ByFeature.of_entries(*entries, h.shape[1]), start)
-        return top.rows
+        return top.descending()[0]
 
     return rows
 

@@ -115,18 +115,12 @@ class TopImages:
         self._heaps = np.zeros((n_features, k), np.int64)
         self.least = np.zeros(n_features, np.float32)  # a value must exceed this to enter
 
-    @property
-    def rows(self) -> np.ndarray:
-        """(n_features, k) int32, largest value first; -1 where there are fewer."""
-        return (~self._descending()).astype(np.int32)
-
-    @property
-    def values(self) -> np.ndarray:
-        """(n_features, k) float32 of the same rows; 0 where there are fewer."""
-        return (self._descending() >> 32).astype(np.int32).view(np.float32)
-
-    def _descending(self) -> np.ndarray:
-        return np.sort(self._heaps, 1)[:, ::-1]
+    def descending(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n_features, k) int32 rows, largest value first, -1 where there are fewer; their float32 values, 0
+        there.
+        """
+        keys = np.sort(self._heaps, 1)[:, ::-1]
+        return (~keys).astype(np.int32), (keys >> 32).astype(np.int32).view(np.float32)
 
     def add(self, entries: ByFeature, start: int = 0) -> None:
         """Offer entries of rows that are counted from row `start` on."""

@@ -49,6 +49,7 @@ class ChunkScan:
     values: np.ndarray  # (n_firing,) float32 normalised activation
     excess: np.ndarray  # (n_firing,) float32 h_ij - mu_i
     columns: ColumnSums  # of the rows with a group
+    silent: np.ndarray | None  # (r,) float32 largest positive activation that does not fire; None if unknown
 
     @cached_property
     def by_feature(self) -> ByFeature:
@@ -80,15 +81,15 @@ class Scanner:
         """
         columns = ColumnSums.of_groups(group, chunk)
         moments, count = np.empty((5, len(chunk))), np.empty(len(chunk), np.int32)
-        parts: list[tuple[np.ndarray, ...]] = []
+        parts, silent = list[tuple[np.ndarray, ...]](), np.zeros(self.n_features, np.float32)
         n_firing = 0
         for here, x in chunk.blocks():
             begin, start = chunk.begin[here.start : here.stop + 1], 0
             while True:
                 start, n_firing = scan_rows(
                     x, x.view(np.int32), begin, chunk.columns, start, columns.local[here], self.epsilon,
-                    moments[:, here], columns.sums, columns.squares, columns.raw_sums, count[here], n_firing,
-                    *self._entries,
+                    moments[:, here], columns.sums, columns.squares, columns.raw_sums, silent, count[here],
+                    n_firing, *self._entries,
                 )  # fmt: skip
                 if start == len(x):
                     break
@@ -100,7 +101,7 @@ class Scanner:
         features, values, excess = joined
         rows = RowStatistics.of_moments(moments, self.n_features)
         columns.sum_entries(chunk, 1.0 / np.maximum(rows.norm, LEAST_NORM))
-        return ChunkScan(rows, count, features, values, excess, columns)
+        return ChunkScan(rows, count, features, values, excess, columns, silent if chunk.is_sparse else None)
 
 
 def check_finite_squares(squares: np.ndarray) -> None:

@@ -24,7 +24,7 @@ REORDER = {"reassoc", "nsz", "contract"}  # sums may be reordered; NaN and infin
 @compiled(fastmath=REORDER)
 def scan_rows(
     x, bits, begin, columns, start, group, epsilon, moments, sums, squares, raw_sums,
-    count, n_firing, features, values, excess,
+    silent, count, n_firing, features, values, excess,
 ):  # fmt: skip
     """Compute row statistics, firing sets and column sums of raw rows from `start` on, until the buffers are
     full.
@@ -42,7 +42,8 @@ def scan_rows(
             at least r.
     Adds to:
         sums (groups, r) float64: h, but not of sparse rows (see `sum_rows`); squares (r,) float64: h²;
-        raw_sums (2, r) float64: raw and raw².
+        raw_sums (2, r) float64: raw and raw². silent (r,) float32, of sparse rows: the largest h that does
+        not fire.
     Returns:
         the first row not processed, and the number of firing entries.
     """
@@ -55,8 +56,24 @@ def scan_rows(
         if n_firing + r > len(features):  # all r entries may fire: the caller empties the buffers first
             return i, n_firing
         total, square, signs, top = 0.0, 0.0, np.int32(0), LEAST_BITS
+        at = begin[i] if sparse else 0
         for span in range(r // SPAN):  # its length is known at compile time, which allows vectorisation
             most = LEAST_BITS
+            if sparse:
+                of_span = at
+                while at < begin[i + 1] and columns[at] < (span + 1) * SPAN:
+                    at += 1
+                if at - of_span < 2:  # zeros change no sum, and one entry is rounded in no other order
+                    most = np.int32(0)
+                    if at > of_span:
+                        value, word = np.float64(x[i, columns[of_span]]), bits[i, columns[of_span]]
+                        total += value
+                        square += value * value
+                        most = max(most, word)
+                        signs |= word
+                    highest[span] = most
+                    top = max(top, most)
+                    continue
             for k in range(SPAN):
                 j = span * SPAN + k
                 value, word = np.float64(x[i, j]), bits[i, j]
@@ -115,6 +132,8 @@ def scan_rows(
                         values[n_firing] = np.float32(x[i, j] * scale)
                         excess[n_firing] = np.float32(x[i, j] * scale - mean * scale)
                         n_firing += 1
+                    elif by_entry:
+                        silent[j] = max(silent[j], np.float32(x[i, j] * scale))
         count[i] = n_firing - first
 
         owner = group[i]

@@ -195,16 +195,17 @@ def rows_by_feature(
     return pointer, rows
 
 
-def complete_top_images(top: TopImages, array: ChunkedArray, rows: RowStatistics, bound: float) -> None:
+def complete_top_images(
+    top: TopImages, array: ChunkedArray, rows: RowStatistics, bound: float | np.ndarray
+) -> None:
     """Make `top`, which was collected from firing entries only, exact.
 
-    Every entry above the largest firing threshold fires, so a feature whose k-th best value lies above it is
-    complete. The other features are read again.
+    A feature whose k-th best value lies above all that do not fire is complete. The others are read again.
 
     Args:
-        bound: largest mu_i + eps sigma_i of any row.
+        bound: no entry above it is silent; of all features, or (n_features,) of each.
     """
-    weak = np.flatnonzero(top.least <= bound * (1 + 1e-6))
+    weak = np.flatnonzero((top.least <= bound) & (bound > 0))
     if not len(weak):
         return
     top.restart(weak)

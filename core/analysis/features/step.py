@@ -139,17 +139,26 @@ def scan_study(
         statistics, top = FeatureStatistics(array.shape[1], len(sizes)), TopImages(array.shape[1])
         sampled = sampled_rows(np.flatnonzero(train), array.shape[1])
         activations = Activations(array.shape[1], near_zero=config.near_zero)
-        store, parts = FiringStore(step, array.shape[1]), []
+        store, parts, silent = FiringStore(step, array.shape[1]), [], []
         for start, scan, raw in scan_chunks(array, group, epsilon=epsilon, sampled=sampled):
             activations.update(raw)
             parts.append(scan.rows)
+            silent.append(scan.silent)
             store.add(scan)
             statistics.update(scan, group[start : start + len(scan.count)])
             top.add(scan.by_feature, start)
             bar.update(len(scan.count))
         rows = join_rows(parts)
-        complete_top_images(top, array, rows, float(rows.threshold(epsilon).max()))
+        complete_top_images(top, array, rows, _silent_up_to(silent, rows, epsilon))
     return FeaturePass(choice, rows, statistics, sizes, top, activations, store)
+
+
+def _silent_up_to(silent: list[np.ndarray | None], rows: RowStatistics, epsilon: float) -> float | np.ndarray:
+    """The largest activation that does not fire, of each feature where the chunks say so, else of any."""
+    known = [one for one in silent if one is not None]
+    if len(known) == len(silent):
+        return np.max(known, 0)
+    return float(rows.threshold(epsilon).max()) * (1 + 1e-6)
 
 
 def _write_views(study: Study, step: StepWriter, feature_pass: FeaturePass) -> None:
@@ -157,8 +166,8 @@ def _write_views(study: Study, step: StepWriter, feature_pass: FeaturePass) -> N
     counts, edges = feature_pass.activations.histogram()
     step.vector("class_counts", feature_pass.statistics.firing[:, :n_classes].astype(np.int32))
     step.vector("class_means", _class_means(feature_pass)[:, :n_classes])
-    step.vector("top_images", feature_pass.top.rows)
-    step.vector("top_values", feature_pass.top.values)
+    for name, values in zip(("top_images", "top_values"), feature_pass.top.descending(), strict=True):
+        step.vector(name, values)
     step.vector("activation_histogram", counts)
     step.vector("histogram_edges", edges)
     raw = feature_pass.statistics.raw_moments

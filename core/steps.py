@@ -94,7 +94,10 @@ STEPS: dict[str, Step] = {
             inputs=("images", "representations", "head_classes", "head_weights", "head_bias", "head_logits"),
             outside="core.answers.requests:fingerprints",
             needs=("embed",),
-            outputs=("answer_head", "answer_head_weights", "answer_head_bias"),
+            outputs=(
+                *("answer_head", "answer_head_weights", "answer_head_bias"),
+                *("answer_head_outputs", "answer_head_gradients"),
+            ),
             needs_labels=True,
             extra=True,
         ),

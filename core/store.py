@@ -28,6 +28,7 @@ from core.measures.overlap import overlap_by_class, summary_table
 from core.measures.slice_tables import NOT_OF_SLICES, OF_EVALUATION, OF_SCORES, QUICK, TABLES, VECTORS
 from core.reader import StudyReader
 from core.slices.evaluate import result_column
+from core.slices.features.class_logits import explains_errors
 from core.slices.inspection.populations import images_of, with_split
 from core.slices.notebook import DisplayedStudy
 from core.slices.slice import Slice
@@ -42,7 +43,7 @@ WHOLE = "its numbers are of all images of the study, and there are none of a sli
 OF_PROBE = ("val_logits", "probe_curves", "quality_calibration", "mask_accuracy")  # of no other answer
 OF_FAILURES = STEPS["failures"].outputs
 OF_ANSWER = "what this step says is of the probe"
-NOT_LINEAR = "the answer '{name}' is not linear on the representation, so it has no weights for features"
+NO_WEIGHTS = "no weights: it is not linear on the representation, or labels and outputs are not one to one"
 NO_SUMMARY = ("quality", "concepts", "failures")  # what their steps say is of the whole study
 
 
@@ -130,8 +131,7 @@ class Answered(Study):
 
     def __init__(self, study: Study, answer: Answer):
         of_probe = {"_answered", *vars(Study), *vars(StudyReader)}  # what is cached of it
-        state = {name: value for name, value in study.__dict__.items() if name not in of_probe}
-        self.__dict__.update(state)
+        self.__dict__.update({name: value for name, value in vars(study).items() if name not in of_probe})
         self.whole, self.answer = study, answer
         self.key = f"{study.key}@{answer.name}"
         self._made: dict[str, Any] = {}
@@ -147,7 +147,7 @@ class Answered(Study):
         if item in PARTS:
             return self.whole.has(self.answer.part(item))
         if item in OF_FAILURES:
-            return self.whole.has("representations") and self.has("probe_weights") and item in self._failures
+            return self.whole.has("representations") and explains_errors(self) and item in self._failures
         return item == PROBE or (item not in OF_PROBE and self.whole.has(item))
 
     def why_missing(self, item: str) -> Missing | None:
@@ -157,14 +157,14 @@ class Answered(Study):
         if item in OF_PROBE:
             of_probe = f"it is of the probe, not of '{self.answer.name}'"
             return Missing(item, step_of(item) or "", "whole", of_probe)
-        return Missing(item, "answers", "skipped", f"left out: {self.summary('failures')['skipped']}")
+        why = self.summary("failures")["skipped"] if item in OF_FAILURES else NO_WEIGHTS
+        return Missing(item, "answers", "skipped", f"left out: {why}")
 
     def summary(self, step: str) -> dict[str, Any]:
         if step == PROBE:
             return {**self.evaluation._of_probe(), "n_classes": len(self.class_names)}
         if step == "failures":
-            not_linear = NOT_LINEAR.format(name=self.answer.name)
-            return self._failures[""] if self.has("probe_weights") else {"skipped": not_linear}
+            return self._failures[""] if explains_errors(self) else {"skipped": NO_WEIGHTS}
         return {"skipped": OF_ANSWER} if step == "quality" else self.whole.summary(step)
 
     def holder(self, table: str, column: str) -> StudyReader:
@@ -273,10 +273,8 @@ class Narrowed(Study):
 
     def why_missing(self, item: str) -> Missing | None:
         """As for a whole study; an item that it holds and a slice cannot have is "whole"."""
-        if self.has(item):
-            return None
-        missing = self.whole.why_missing(item)
-        return missing or Missing(item, step_of(item) or "", "whole", WHOLE)
+        whole = Missing(item, step_of(item) or "", "whole", WHOLE)
+        return None if self.has(item) else self.whole.why_missing(item) or whole
 
     def summary(self, step: str) -> dict[str, Any]:
         whole = self.whole.summary(step)

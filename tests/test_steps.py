@@ -77,6 +77,7 @@ def test_complete_study__every_item_is_in_the_row_of_its_step(seen):
         "word_twins",
         *("head_classes", "head_weights", "head_bias", "head_logits"),
         *("answer_head", "answer_head_weights", "answer_head_bias"),
+        *("answer_head_outputs", "answer_head_gradients"),
     }
 
 

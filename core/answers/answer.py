@@ -2,7 +2,9 @@
 
 An answer says for each image which class is predicted. The probe is one: it lies in the study as it always
 did. Every other one is a table `answer_NAME` of one row an image and, where its logits are linear on the
-representation, `answer_NAME_weights` and `answer_NAME_bias`, a row for each class of the study.
+representation, `answer_NAME_weights` and `answer_NAME_bias`, a row for each class of the study. A head whose
+classes have no weights has `answer_NAME_outputs`, the class of each output; where these are made of the
+representation alone, but not linear on it, `answer_NAME_gradients` too (`core.slices.features.class_logits`).
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +23,12 @@ from core.reader import StudyReader
 PROBE, HEAD = "probe", "head"
 TABLE = "answer_{name}"
 COLUMNS = ("predicted", "confidence", "margin", "energy", "correct", "top5_correct")  # of the table
-PARTS = {"probe_weights": "weights", "probe_bias": "bias"}  # of a linear answer, by what they stand in for
+PARTS = {  # of an answer, by what they stand in for
+    "probe_weights": "weights",
+    "probe_bias": "bias",
+    "probe_outputs": "outputs",
+    "probe_gradients": "gradients",
+}
 
 
 @dataclass(frozen=True)

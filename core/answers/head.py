@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 ITEMS = ("head_classes", "head_weights", "head_bias", "head_logits")  # what `embed` writes of a head
 WRONG_ORDER = "THE ORDER OF THE CLASSES IS LIKELY WRONG"
 NOT_LINEAR = (
-    "not linear on the representation, so what needs weights cannot be had of it; on what its last layer "
-    "reads it is (analyze --layer head-input)"
+    "not linear on the representation; on what its last layer reads it is (analyze --layer head-input)"
 )
+MIXED = "labels and outputs are not one to one, so what features add to a class differs from image to image"
 NO_HEAD = "the encoder comes without a classifier"
 
 
@@ -106,11 +106,11 @@ def _rows(study: StudyReader, device: Any) -> Any:
 
 
 def _add_weights(study: StudyReader, answer: AnswerValues, match: Match) -> None:
-    """Add the weights by class of the study, where each class is one output of a linear head."""
-    if not study.has("head_weights"):
-        answer.notes.append(NOT_LINEAR)
-    elif match.unmatched or not match.one_to_one:
-        answer.notes.append("labels and outputs are not one to one: what needs weights cannot be had of it")
+    """Add the weights by class of the study, where each class is one output of a linear head, else what each
+    output means."""
+    if not study.has("head_weights") or match.unmatched or not match.one_to_one:
+        answer.notes.append(MIXED if study.has("head_weights") else NOT_LINEAR)
+        answer.outputs = match.code.astype(np.int32)
     else:
         output_of = np.empty(len(study.class_names), int)
         output_of[match.code[match.code >= 0]] = np.flatnonzero(match.code >= 0)

@@ -16,6 +16,9 @@ class Kind:
             the probe, which is a step of its own.
         cause: "module:function" that names the likely cause of a low accuracy, (study, request, progress,
             at_chance) -> a line or None.
+        gradients: "module:function" that writes, for an answer with `outputs` that are not linear on the
+            representation, what features add at each misclassified image, (study, step, item, table,
+            outputs, request, progress) -> None or a line that says why it cannot be had.
         fitted: something was fitted on the study's train images, so only the others are evaluation images.
     """
 
@@ -24,6 +27,7 @@ class Kind:
     summary: str
     make: str = ""
     cause: str = ""
+    gradients: str = ""
     fitted: bool = False
 
 
@@ -36,6 +40,7 @@ KINDS = {
             "the classifier that the encoder's own checkpoint holds",
             "core.answers.head:head_answer",
             "core.analysis.probe.normalisation:likely_normalisation",
+            "core.analysis.probe.head_gradients:write_gradients",
         ),
         Kind("probe", "linear probe", "the linear probe that the study trains", fitted=True),
         Kind(

@@ -44,6 +44,8 @@ class AnswerValues:
         values: (n_images,) confidence, margin and energy, NaN where unknown.
         known: labels that can be right; the images of others are left out. None: all.
         weights, bias: by class of the study, of an answer that is linear on the representation.
+        outputs: (n_outputs,) class of the study that each output of a head means, -1 for none, where it has
+            no such weights.
         facts: what its summary says besides; notes: one line each, for users.
     """
 
@@ -53,6 +55,7 @@ class AnswerValues:
     known: Sequence[str] | None = None
     weights: np.ndarray | None = None
     bias: np.ndarray | None = None
+    outputs: np.ndarray | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 

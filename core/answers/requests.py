@@ -81,6 +81,11 @@ def write_answer(
     if answer.weights is not None and answer.bias is not None:
         step.vector(f"{item}_weights", answer.weights)
         step.vector(f"{item}_bias", answer.bias)
+    if answer.outputs is not None:
+        step.vector(f"{item}_outputs", answer.outputs)
+        if not study.has("head_weights") and (write := KINDS[kind].gradients):
+            wrong = function_named(write)(study, step, item, table, answer.outputs, request, progress)
+            facts["notes"] += [wrong] if wrong else []
     step.summary = {"answers": {name: facts}}
 
 

@@ -1,6 +1,6 @@
 """The features behind one confusion, over any of its images, and the answer without one (docs/method.md 6.8).
 
-For answers that are linear in the features. No torch.
+For answers that are linear in the features, and near each image for others (`class_logits`). No torch.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from core.concepts.failures import SIDES, top_contributions, top_rows, words_of_
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import FailuresConfig
 from core.measures.removal import logits_without
+from core.slices.features.class_logits import class_logits, lead_gradients
 from core.store import Study
 
 COLUMNS = ["side", "rank", "feature", "push", "share", "too_little", "words"]
@@ -41,20 +42,30 @@ class Without:
     push: float
 
 
-def pushes(raw: np.ndarray, means: np.ndarray, weights: np.ndarray, true: int, predicted: int) -> np.ndarray:
+def pushes(raw: np.ndarray, means: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     """How much each feature moves the lead of the answer over the truth, beside its usual activation.
 
     push_ij = (raw_ij - m_j) (U'_aj - U'_tj), the answer a, the truth t: by so much the lead of image i falls
-    when feature j is set to its mean m_j.
+    when feature j is set to its mean m_j. Where the classes have no weights, the gradient of the lead stands
+    for their difference, and the push is local.
 
     Args:
-        raw: (n, n_features) raw representations. means: (n_features,) of the train images. weights:
-            (n_classes, n_features), for raw h. true, predicted: class codes.
+        raw: (n, n_features) raw representations. means: (n_features,) of the train images. gradients: (n,
+            n_features) of the lead (`lead_gradients`).
     Returns:
         (n, n_features) float64, in logits.
     """
-    toward = np.asarray(weights[predicted], np.float64) - np.asarray(weights[true], np.float64)
-    return (np.asarray(raw, np.float64) - means) * toward
+    return (np.asarray(raw, np.float64) - means) * gradients
+
+
+def _pushes(
+    study: Study, probe: ProbeWithMeans, rows: np.ndarray, true: int, predicted: int
+) -> tuple[np.ndarray, float]:
+    """Mean pushes over images, (n_features,), and the mean lead of the answer, in logits."""
+    raw, logits = study.array("representations").rows(rows), class_logits(study, rows)
+    sides = (np.full(len(rows), code) for code in (predicted, true))
+    mean = pushes(raw, probe.means, lead_gradients(study, rows, *sides)).mean(0)
+    return mean, float((logits[:, predicted] - logits[:, true]).mean())
 
 
 def behind_confusion(
@@ -77,8 +88,7 @@ def behind_confusion(
     raw = study.array("representations").rows(rows).astype(np.float64)
     if not len(rows):
         return pd.DataFrame(columns=COLUMNS)
-    mean = pushes(raw, probe.means, probe.weights, truth, answer).mean(0)
-    lead = _lead(raw, probe, truth, answer)
+    mean, lead = _pushes(study, probe, rows, truth, answer)
     allowed = np.ones(len(mean), bool)
     if settings.get("explained", usual.explained):
         allowed = np.isin(np.arange(len(mean)), list(words))
@@ -105,13 +115,15 @@ def without_feature(
     names = study.class_names
     truth, answer = names.index(true), names.index(predicted)
     raw = study.array("representations").rows(rows).astype(np.float64)
-    logits = raw @ probe.weights.T + probe.bias
+    logits = probe.logits(raw)
 
     def answers(one: int) -> np.ndarray:
         removed = np.full((len(rows), 1), one)
-        return logits_without(logits, raw, probe.means, probe.weights, removed).argmax(1)
+        changed = logits_without(logits, raw, probe.means, probe.weights, removed)
+        return probe.classes(changed).argmax(1)
 
-    now, here = logits.argmax(1), answers(feature)
+    mean, lead = _pushes(study, probe, rows, truth, answer)
+    now, here = probe.classes(logits).argmax(1), answers(feature)
     alike = _firing_as_often(study, feature)
     changed = [np.count_nonzero(answers(int(one)) != now) for one in alike]
     return Without(
@@ -121,15 +133,9 @@ def without_feature(
         too_little=bool(raw[:, feature].mean() < probe.means[feature]),
         changed_alike=float(np.mean(changed)) if changed else np.nan,
         n_alike=len(changed),
-        lead=_lead(raw, probe, truth, answer),
-        push=float(pushes(raw, probe.means, probe.weights, truth, answer)[:, feature].mean()),
+        lead=lead,
+        push=float(mean[feature]),
     )
-
-
-def _lead(raw: np.ndarray, probe: ProbeWithMeans, truth: int, answer: int) -> float:
-    """Mean logit of the answer minus that of the truth."""
-    toward = probe.weights[answer] - probe.weights[truth]
-    return float((raw @ toward).mean() + probe.bias[answer] - probe.bias[truth])
 
 
 def _firing_as_often(study: Study, feature: int) -> np.ndarray:

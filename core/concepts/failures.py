@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 from core.common.formatting import counted
 from core.errors import SettingsError, ShapeError
+from core.slices.features.class_logits import LOCAL, can_switch_off, has_gradients, lead_gradients
 from core.storage.chunked_array import CHUNK_ROWS
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ NO_WEIGHTS = (
     "vector is scaled on its own; fit the basis with --pool-codes mean"
 )
 OF_NO_IMAGE = "{n}: predicted as a class that no image has"
+NOT_SWITCHED_OFF = "the answer is not linear on the representation, so no feature can be taken out of it"
 NONE_WRONG = "the probe is right on every {split} image"
 NONE_JUDGED = "there are no evaluation images, so no error is known"
 
@@ -136,11 +138,9 @@ def compute_failures(
             )
             bar.update(len(rows[part]))
     failures = pd.concat(images, ignore_index=True)
-    order = ["row", "side", "rank"]
-    failures = failures.sort_values(order, kind="stable", ignore_index=True).drop(columns="row")
-    pairs = sums.table(study, words)
-    step.table("failures", failures)
-    step.table("failure_pairs", pairs)
+    failures = failures.sort_values(["row", "side", "rank"], kind="stable", ignore_index=True)
+    step.table("failures", failures.drop(columns="row"))
+    step.table("failure_pairs", sums.table(study, words))
     intervened = _intervene(study, step, config, progress) if config.interventions else {}
     features = failures["feature"].unique()
     without = sum(int(feature) not in words for feature in features)
@@ -152,6 +152,7 @@ def compute_failures(
         "split": config.split,
         "note": note_on(len(features), without, bool(words)),
         **({"left_out": elsewhere} if elsewhere else {}),
+        **({"local": LOCAL} if has_gradients(study) else {}),
         **intervened,
     }
 
@@ -160,6 +161,8 @@ def _intervene(study: Study, step: StepWriter, config: FailuresConfig, progress:
     """Write what the removal of features does (`core.concepts.interventions`); return the summary's part."""
     from core.concepts.interventions import blame
 
+    if not can_switch_off(study):
+        return {"interventions": NOT_SWITCHED_OFF}
     rows = {
         kind: images_of_verdict(study, config.split, correct=kind == blame.CORRECT)[:2]
         for kind in (blame.MISCLASSIFIED, blame.CORRECT)
@@ -229,7 +232,6 @@ def _image_rows(
     sums: PairSums,
 ) -> pd.DataFrame:
     """Build the rows of `failures` for some images, and add their contributions to `sums`."""
-    raw, weights = study.array("representations").rows(rows), study.vector("probe_weights")
     names = np.array(study.class_names, object)
     about = {
         "row": rows,
@@ -238,13 +240,28 @@ def _image_rows(
         "predicted": names[predicted],
     }
     parts = []
-    for side, classes in zip(SIDES, (predicted, true), strict=True):
-        values = contributions(raw, weights, classes)
+    for side, values in zip(SIDES, _of_sides(study, rows, true, predicted), strict=True):
         features, best = top_contributions(np.where(sums.allowed, values, -np.inf), top)
         sums.add(side, true, predicted, values, features)
         parts.append(top_rows(features, best, words, about, side))
     text = dict.fromkeys(("image_id", "true", "predicted", "side", "words"), "str")
     return pd.concat(parts, ignore_index=True).astype(text)
+
+
+def _of_sides(
+    study: Study, rows: np.ndarray, true: np.ndarray, predicted: np.ndarray
+) -> Iterator[np.ndarray]:
+    """What each feature adds to the prediction, then to the truth: (n, n_features) float64 each.
+
+    To the logits of both, where the classes have weights; else to the lead of the one over the other.
+    """
+    raw = study.array("representations").rows(rows)
+    if study.has("probe_weights"):
+        weights = study.vector("probe_weights")
+        yield from (contributions(raw, weights, classes) for classes in (predicted, true))
+    else:
+        local = raw.astype(np.float64) * lead_gradients(study, rows, predicted, true)
+        yield from (local, -local)
 
 
 class PairSums:

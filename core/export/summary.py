@@ -10,6 +10,7 @@ from core.common.readout import readout_words
 from core.common.remote.place import files_below
 from core.export.finding import study_finding
 from core.pipeline.verify import Problem, verify
+from core.slices.features.class_logits import explains_errors
 from core.steps import STEPS, in_analysis
 from core.store import Study
 
@@ -26,7 +27,7 @@ def info(study: Study) -> dict[str, Any]:
     quality, encoder, trust = headline(read), embed.get("encoder", {}), read_check(read)
     scores = scores_of_answer(read) if read.answer and read.has("quality_metrics") else None
     skipped = {step: why for step in STEPS if (why := study.summary(step).get("skipped"))}
-    if read is not study and read.has("probe_weights"):
+    if read is not study and explains_errors(read):
         skipped.pop("failures", None)  # those of an answer need no step
     return {
         "name": study.name,

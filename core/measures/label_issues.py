@@ -9,13 +9,13 @@ from core.common.dataframes import numbers, select, where
 from core.common.formatting import counted
 from core.reader import StudyReader
 from core.slices.evaluate import class_column
+from core.slices.features.class_logits import OUTPUTS, class_logits, codes_of_outputs
 
 COLUMNS = ("image_id", "label", "suggested", "label_quality", "confidence")
 ACCURATE = 0.9
 BLOCK = 2**22  # probabilities held at once
 LOWEST_THRESHOLD = 2e-6  # of the probability from which cleanlab counts an image for a class
 LogitsOf = Callable[[np.ndarray], np.ndarray]
-LINEAR = ("probe_weights", "probe_bias")  # of the answer that the study is read by
 
 
 def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
@@ -34,6 +34,8 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
         return pd.DataFrame({name: [] for name in COLUMNS})
     classes, is_val = np.array(study.class_names, object), study.is_val
     truth = class_column(study, "label")[is_val]
+    if study.has(OUTPUTS):
+        truth = np.where(np.isin(truth, codes_of_outputs(study)), truth, -1)  # no output means the others
     issues = likely_wrong(_logits(study, np.flatnonzero(is_val)), truth)
     rows = np.flatnonzero(is_val)[issues["row"]]
     names = {"label": classes[truth[issues["row"]]], "suggested": classes[issues["suggested"]]}
@@ -43,7 +45,7 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
 
 def why_no_probabilities(study: StudyReader) -> str:
     """Explain why the probability of each class is not known of the evaluation images; empty if it is."""
-    if study.has("val_logits") or all(study.has(item) for item in LINEAR):
+    if any(study.has(item) for item in ("val_logits", "probe_weights", OUTPUTS)):
         return ""
     if study.has("probe"):
         return "this answer gives no probability of each class, so no label can be compared with it"
@@ -54,8 +56,7 @@ def _logits(study: StudyReader, images: np.ndarray) -> LogitsOf:
     """Of rows among `images`, the rows of the study that are evaluated."""
     if study.has("val_logits"):
         return study.array("val_logits").rows
-    weights, bias = (study.vector(item) for item in LINEAR)
-    return lambda rows: study.array("representations").rows(images[rows]) @ weights.T + bias
+    return lambda rows: class_logits(study, images[rows])
 
 
 def likely_wrong(logits_of: LogitsOf, truth: np.ndarray) -> pd.DataFrame:

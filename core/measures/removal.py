@@ -8,6 +8,7 @@ import numpy as np
 
 from core.errors import ShapeError
 from core.reader import StudyReader
+from core.slices.features.class_logits import class_gradients
 
 CONTRIBUTION, GRADIENT, ACTIVATION, RANDOM = ORDERS = ("contribution", "gradient", "activation", "random")
 ALIKE = 10  # a random feature is drawn among those at most so many places away in the image's order
@@ -58,7 +59,13 @@ def logits_without(
 
 
 def strongest_features(
-    order: str, raw: np.ndarray, logits: np.ndarray, weights: np.ndarray, predicted: np.ndarray, top: int
+    order: str,
+    raw: np.ndarray,
+    logits: np.ndarray,
+    weights: np.ndarray,
+    predicted: np.ndarray,
+    top: int,
+    codes: np.ndarray | None = None,
 ) -> np.ndarray:
     """The features of each row that come first in an order, at most `top`.
 
@@ -66,19 +73,22 @@ def strongest_features(
     input of the probability of y, h_j (U'_yj - sum_c p_c U'_cj). 'activation': h_j.
 
     Args:
-        raw, logits, weights: as for `logits_without`. predicted: (n,) int, y.
+        raw, logits, weights: as for `logits_without`. predicted: (n,) int, y. codes: (n_outputs,) int, the
+            class of each output, where several may mean one: U'_y is then the gradient of the logit of y.
     Returns:
         (n, top) int64, largest first, ties by number; -1 where no more values are positive.
     Raises:
         ValueError: no such order.
     """
     raw, weights = np.asarray(raw, np.float64), np.asarray(weights, np.float64)
+    if order in (CONTRIBUTION, GRADIENT):
+        toward = weights[predicted] if codes is None else class_gradients(logits, weights, codes, predicted)
     if order == CONTRIBUTION:
-        values = raw * weights[predicted]
+        values = raw * toward
     elif order == GRADIENT:
         from scipy.special import softmax  # here: it takes long to load, and most pages need it not
 
-        values = raw * (weights[predicted] - softmax(logits, axis=1) @ weights)
+        values = raw * (toward - softmax(logits, axis=1) @ weights)
     elif order == ACTIVATION:
         values = raw
     else:

@@ -10,6 +10,7 @@ from core.charts.options import FigureOptions
 from core.common.captions import SPLITS, headline, split_images
 from core.figures.cells import CellRequest
 from core.heatmaps.overlay_image import OverlayStyle
+from core.slices.features.class_logits import LOCAL, has_gradients
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
@@ -123,17 +124,17 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
             on_open=lambda chosen: session.go("feature", feature=chosen),
             on_switch=lambda chosen: switch(REMOVED, chosen),
         )
-    st.caption(_note(decided is not None))
+    st.caption(_note(study, decided is not None))
     similar.nearest(study, row)
 
 
-def _note(decided: bool) -> str:
+def _note(study: Study, decided: bool) -> str:
     if not decided:
         return "The features that fire on this image, the most active first. Click one for its page."
+    how = f". {LOCAL} " if has_gradients(study) else ": the difference of its weights times the activation. "
     return (
-        "Each bar is what a feature adds to the answer (right) or to the other class (left), in logits: the "
-        "difference of its weights times the activation. Bold features fire on this image. Click one "
-        "for its page."
+        f"Each bar is what a feature adds to the answer (right) or to the other class (left), in logits{how}"
+        "Bold features fire on this image. Click one for its page."
     )
 
 

@@ -40,7 +40,9 @@ def logits_of(study, raw: np.ndarray) -> list[float]:
 def test_pushes__of_two_features_by_hand():
     raw, means = np.array([[2.0, 1.0]]), np.array([0.5, 1.0])
     weights = np.array([[1.0, 5.0], [3.0, 0.0]])
-    assert pushes(raw, means, weights, 0, 1).tolist() == [[3.0, 0.0]]  # one at its mean pushes nothing
+    assert pushes(raw, means, weights[1] - weights[0]).tolist() == [
+        [3.0, 0.0]
+    ]  # one at its mean pushes nothing
 
 
 def test_behind_and_without__by_a_loop(worded, confusion):

@@ -25,6 +25,7 @@ from core.measures.removal import (
     strongest_features,
     train_means,
 )
+from core.slices.features.class_logits import by_class, can_switch_off, codes_of_outputs
 from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
 from core.topics import function_of_option
@@ -41,18 +42,40 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ProbeWithMeans:
-    """The probe for raw rows, and the mean of each feature over the train images."""
+    """The probe for raw rows, or an answer that is linear in its outputs, and the mean of each feature.
+
+    Attributes:
+        weights: (n_outputs, n_features), bias: (n_outputs,); without rows where it is linear in no outputs.
+        means: (n_features,) over the train images.
+        codes: (n_outputs,) the class of each output, where several may mean one; None: one each.
+    """
 
     weights: np.ndarray
     bias: np.ndarray
     means: np.ndarray
+    n_classes: int
+    codes: np.ndarray | None = None
 
     @classmethod
     def of(cls, study: Study) -> ProbeWithMeans:
-        """Read the probe of a study and the means (see `train_means`)."""
-        weights = study.vector("probe_weights").astype(np.float64)
-        bias = study.vector("probe_bias").astype(np.float64)
-        return cls(weights, bias, train_means(study))
+        """Read the answer of a study that `explains_errors`, and the means (see `train_means`)."""
+        means, n_classes = train_means(study), len(study.class_names)
+        if not can_switch_off(study):
+            return cls(np.empty((0, len(means))), np.empty(0), means, n_classes)
+        of = "probe" if study.has("probe_weights") else "head"
+        weights, bias = (study.vector(f"{of}_{part}").astype(np.float64) for part in ("weights", "bias"))
+        if of == "probe":
+            return cls(weights, bias, means, n_classes)
+        codes = codes_of_outputs(study)
+        return cls(weights[codes >= 0], bias[codes >= 0], means, n_classes, codes[codes >= 0])
+
+    def logits(self, raw: np.ndarray) -> np.ndarray:
+        """(n, n_outputs) float64 of raw rows."""
+        return raw.astype(np.float64) @ self.weights.T + self.bias
+
+    def classes(self, logits: np.ndarray) -> np.ndarray:
+        """(n, n_classes): the logits of the classes from those of the outputs."""
+        return logits if self.codes is None else by_class(logits, self.codes, self.n_classes)
 
 
 def without(
@@ -66,10 +89,11 @@ def without(
     from scipy.special import softmax  # here: it takes long to load, and most pages need it not
 
     raw = study.array("representations").rows([row]).astype(np.float64)
-    logits = raw @ probe.weights.T + probe.bias
+    logits = probe.logits(raw)
     removed = np.array([sorted(set(features))], np.int64).reshape(1, -1)
     changed = logits_without(logits, raw, probe.means, probe.weights, removed)
-    return softmax(logits, axis=1)[0], softmax(changed, axis=1)[0]
+    before, after = softmax(probe.classes(np.concatenate([logits, changed])), axis=1)
+    return before, after
 
 
 @dataclass(frozen=True)
@@ -179,21 +203,23 @@ def _chunk(
     rng: np.random.Generator,
 ) -> None:
     raw = study.array("representations").rows(rows).astype(np.float64)
-    logits = raw @ probe.weights.T + probe.bias
-    predicted = logits.argmax(1)
+    logits = probe.logits(raw)
+    predicted = probe.classes(logits).argmax(1)
+
+    def strongest(by: str) -> np.ndarray:
+        return strongest_features(by, raw, logits, probe.weights, predicted, max(REMOVED), probe.codes)
+
     for order in ORDERS:
         draws = DRAWS if order == RANDOM else 1
         for _ in range(draws):
             if order == RANDOM:
-                blamed = strongest_features(CONTRIBUTION, raw, logits, probe.weights, predicted, max(REMOVED))
-                features = random_alike(raw, blamed, rng)
+                features = random_alike(raw, strongest(CONTRIBUTION), rng)
             else:
-                features = strongest_features(order, raw, logits, probe.weights, predicted, max(REMOVED))
+                features = strongest(order)
             outcomes.first[order][part] = features[:, 0]
             for k in REMOVED:
-                new_prediction = logits_without(
-                    logits, raw, probe.means, probe.weights, features[:, :k]
-                ).argmax(1)
+                changed = logits_without(logits, raw, probe.means, probe.weights, features[:, :k])
+                new_prediction = probe.classes(changed).argmax(1)
                 outcomes.flips[order, k][part] += (new_prediction != predicted) / draws
                 outcomes.to_true[order, k][part] += (
                     (new_prediction != predicted) & (new_prediction == true)

@@ -54,6 +54,7 @@ class Head:
 
     Attributes:
         linear: (weights (C, r), bias (C,)) where it is linear on the representation, else None.
+        reads_representation: all its parts read the representation, and nothing else.
         names: what the outputs are called, one list an output, in the checkpoint or the library.
         assumed: the names are those of the data set that has so many classes.
     """
@@ -63,6 +64,7 @@ class Head:
     linear: LinearMap | None = None
     names: list[list[str]] = field(default_factory=list)
     assumed: bool = True
+    reads_representation: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -197,17 +199,14 @@ def complete_head(
     head.names, head.assumed = (names, False) if len(names) == head.n_outputs else ([], True)
     if not head.names:
         head.names = known_names(head.n_outputs)
-    head.linear = _linear_on(raw, inputs, head.parts, logits)
+    head.reads_representation = all(_same(one, raw) for one in inputs)
+    head.linear = _linear_on(raw, head.parts, logits) if head.reads_representation else None
     return head
 
 
-def _linear_on(
-    raw: Tensor, inputs: Sequence[Tensor], parts: Sequence[HeadPart], logits: Tensor
-) -> LinearMap | None:
-    """The weights and the bias of a head whose parts read `raw` alone, and are linear on it."""
-    if not all(_same(one, raw) for one in inputs):
-        return None
-    maps = [_as_linear(part.module) for part in parts]
+def _linear_on(raw: Tensor, parts: Sequence[HeadPart], logits: Tensor) -> LinearMap | None:
+    """The weights and the bias of a head whose parts read `raw` alone, where they are linear on it."""
+    maps = [_as_linear(part.module, raw.shape[1]) for part in parts]
     if not all(maps):
         return None
     weights = torch.stack([one[0] for one in maps if one]).mean(0).cpu()
@@ -254,24 +253,23 @@ def bare_linear(tensors: Mapping[str, Tensor], width: int) -> tuple[HeadPart, ..
     return ()
 
 
-def _as_linear(module: nn.Module) -> LinearMap | None:
-    """The weights (C, r) and bias (C,) of a Linear, perhaps in a chain with dropout, flattening of vectors
-    and BatchNorm, which scales and shifts by what it has stored; None for any other module."""
+def _as_linear(module: nn.Module, width: int) -> LinearMap | None:
+    """The weights (C, width) and bias (C,) of a Linear, also behind dropout or flattening of vectors; of any
+    other module those that it would have, were it linear, which its logits have to show. None: it fails."""
     if isinstance(module, nn.Linear):
         bias = torch.zeros(module.out_features) if module.bias is None else module.bias
         return module.weight, bias.to(module.weight)
-    if type(module).forward is not nn.Sequential.forward:
+    if type(module).forward is nn.Sequential.forward:
+        skipped = nn.Dropout | nn.Identity | nn.Flatten
+        inner = [one for one in module.children() if not isinstance(one, skipped)]
+        if len(inner) == 1:
+            return _as_linear(inner[0], width)
+    try:
+        exact = copy.deepcopy(module).cpu().double()
+        shift = exact(torch.zeros(1, width).double())
+        return (exact(torch.eye(width).double()) - shift).T.float(), shift[0].float()
+    except (RuntimeError, ValueError, TypeError):
         return None
-    inner = [one for one in module.children() if not isinstance(one, nn.Dropout | nn.Identity | nn.Flatten)]
-    if len(inner) == 1:
-        return _as_linear(inner[0])
-    linears = [one for one in inner if isinstance(one, nn.Linear)]
-    norms = [one for one in inner if isinstance(one, nn.BatchNorm1d) and one.track_running_stats]
-    if len(linears) != 1 or len(linears) + len(norms) != len(inner):
-        return None
-    exact = copy.deepcopy(module).cpu().double()
-    shift = exact(torch.zeros(1, linears[0].in_features).double())
-    return (exact(torch.eye(linears[0].in_features).double()) - shift).T.float(), shift[0].float()
 
 
 def untrained(linear: nn.Linear) -> bool:

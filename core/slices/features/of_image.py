@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from core.reader import StudyReader
+from core.slices.features.class_logits import class_logits, explains_errors, lead_gradients
 from core.slices.features.images import firing_pairs
 
 NORM_FLOOR = 1e-12
@@ -27,37 +28,41 @@ class Decision:
 
 
 def decision(study: StudyReader, row: int) -> Decision | None:
-    """Return the decision of the probe on an image; None without a probe or with a single class."""
-    of_classes = _logits(study, row)
-    if of_classes is None:
+    """Return the decision of the probe on an image; None without a probe, with a single class, or where what
+    features add is not known."""
+    classes = _weighed(study, row)
+    if classes is None:
         return None
-    logits, bias, answer, rival = of_classes
-    names = study.class_names
-    lead = float(logits[answer] - logits[rival])
-    return Decision(names[answer], names[rival], lead, float(bias[answer] - bias[rival]))
+    answer, rival, lead = classes
+    names, bias = study.class_names, lead - float(_push(study, row, answer, rival).sum())
+    return Decision(names[answer], names[rival], lead, bias) if np.isfinite(bias) else None
 
 
 def features_of_image(study: StudyReader, row: int) -> pd.DataFrame:
     """List what the features of one image do, the strongest push first.
 
-    push_j = (W[answer, j] - W[rival, j]) x_j, with the raw representation x and the weights W of the probe:
-    together with the bias the pushes of all features add up to the lead of the answer (see `decision`).
+    push_j = g_j x_j, with the raw representation x and the gradient g of the lead of the answer over its
+    rival (see `decision`): of a linear probe W[answer, j] - W[rival, j], and together with the bias the
+    pushes of all features add up to the lead; of other answers it is local (`class_logits.lead_gradients`).
 
     Returns:
         one row per feature that fires on the image or pushes: feature, activation (of the representation
-        scaled to length 1), fires (bool), push (NaN without a probe). Without a probe in the order of the
-        activation; ties by number.
+        scaled to length 1), fires (bool), push (NaN where it is not known). Without pushes in the order of
+        the activation; ties by number.
     """
     raw = study.array("representations")[row].astype(np.float64)
     fires = np.zeros(len(raw), bool)
     if study.has("firing_features"):
         fires[firing_pairs(study, np.array([row]))["feature"].to_numpy()] = True
-    push = np.full(len(raw), np.nan)
-    if (of_classes := _logits(study, row)) is not None:
-        _, _, answer, rival = of_classes
-        weights = study.vector("probe_weights").astype(np.float64)
-        push = (weights[answer] - weights[rival]) * raw
+    classes = _weighed(study, row)
+    push = np.full(len(raw), np.nan) if classes is None else _push(study, row, *classes[:2])
     return ranked_features(raw, fires, push)
+
+
+def _push(study: StudyReader, row: int, answer: int, rival: int) -> np.ndarray:
+    """(n_features,) float64: what each feature adds to the lead of the answer, NaN where it is not known."""
+    raw = study.array("representations")[row].astype(np.float64)
+    return lead_gradients(study, np.array([row]), np.array([answer]), np.array([rival]))[0] * raw
 
 
 def ranked_features(raw: np.ndarray, fires: np.ndarray, push: np.ndarray) -> pd.DataFrame:
@@ -75,16 +80,15 @@ def ranked_features(raw: np.ndarray, fires: np.ndarray, push: np.ndarray) -> pd.
     )
 
 
-def _logits(study: StudyReader, row: int) -> tuple[np.ndarray, np.ndarray, int, int] | None:
-    """Logits and biases of all classes, and the codes of the answer and of its rival."""
-    if not (study.labelled and study.has("probe_weights")) or len(study.class_names) < 2:
+def _weighed(study: StudyReader, row: int) -> tuple[int, int, float] | None:
+    """The codes of the answer and of its rival, and the lead of the one over the other, in logits."""
+    if not (study.labelled and explains_errors(study)) or len(study.class_names) < 2:
         return None
-    raw = study.array("representations")[row].astype(np.float64)
-    bias = study.vector("probe_bias").astype(np.float64)
-    logits = study.vector("probe_weights").astype(np.float64) @ raw + bias
+    logits = class_logits(study, np.array([row]))[0]
     order = np.argsort(-logits, kind="stable")
     answer, rival = int(order[0]), int(order[1])
     label = study.images["label"].iat[row]
     if label in study.class_names and label != study.class_names[answer]:
         rival = study.class_names.index(label)
-    return logits, bias, answer, rival
+    lead = float(logits[answer] - logits[rival])
+    return (answer, rival, lead) if np.isfinite(lead) else None  # no output means a label

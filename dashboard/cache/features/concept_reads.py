@@ -11,6 +11,7 @@ from core.common.image_files import image_address, image_file
 from core.concepts import confused
 from core.concepts.confused import Without
 from core.errors import PeregrineError
+from core.slices.features.class_logits import explains_errors
 from core.slices.slice import Slice
 from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
@@ -157,9 +158,9 @@ def confused_rows(study: Study, where: Slice, true: str, predicted: str) -> np.n
 
 @cached_read(max_entries=256)
 def behind_confusion(study: Study, where: Slice, true: str, predicted: str) -> pd.DataFrame:
-    """See `core.concepts.confused`: of the images of a filter; empty where the answer is not linear."""
+    """See `core.concepts.confused`: of the images of a filter; empty where what features add is not known."""
     rows = confused_rows(study, where, true, predicted)[:CHUNK_ROWS]
-    if not (rows.size and study.has("representations") and study.has("probe_weights")):
+    if not (rows.size and study.has("representations") and explains_errors(study)):
         return pd.DataFrame(columns=confused.COLUMNS)
     return confused.behind_confusion(study, probe_with_means(study), rows, true, predicted)
 

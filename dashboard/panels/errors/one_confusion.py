@@ -13,6 +13,7 @@ from core.charts import word_bars
 from core.common.dataframes import equals, where
 from core.concepts.confused import Without
 from core.heatmaps.overlay_image import OverlayStyle
+from core.slices.features.class_logits import LOCAL, can_switch_off, has_gradients
 from core.slices.slice import Slice
 from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
@@ -55,17 +56,16 @@ def images(study: Study, population: Slice, rows: np.ndarray, true: str, predict
     if feature is None:
         _pictures(study, rows, feature, _lines, "failure_images", TILES)
         return None
-    asked = rows[:CHUNK_ROWS]
-    without = concept_reads.without_feature(study, asked, feature, true, predicted)
-    st.markdown(_told(study, without, feature, true, predicted), help=widgets.help_text("push"))
-    answers = dict(zip(study.images["image_id"].iloc[asked], without.answers.tolist(), strict=True))
+    asked, answers, changed = rows[:CHUNK_ROWS], {}, ""
+    if can_switch_off(study):
+        without = concept_reads.without_feature(study, asked, feature, true, predicted)
+        st.markdown(_told(study, without, feature, true, predicted), help=widgets.help_text("push"))
+        answers = dict(zip(study.images["image_id"].iloc[asked], without.answers.tolist(), strict=True))
+        changed = _changed(without)
 
     def lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
         answer = answers.get(fact["image_id"])
-        return (
-            *_lines(fact),
-            *(() if answer is None else (f"{_changed(without)}: {study.class_names[answer]}",)),
-        )
+        return (*_lines(fact), *(() if answer is None else (f"{changed}: {study.class_names[answer]}",)))
 
     _compute_maps(study, population, rows, feature, (true, predicted))
     _pictures(study, rows, feature, lines, "failure_images", TILES)
@@ -204,6 +204,8 @@ def features_behind(study: Study, population: Slice, true: str, predicted: str) 
             st.subheader(widgets.plain(title), help=widgets.help_text("push"), anchor=False)
             part = where(table, equals(table, "side", side))
             _side(study, part, side, (population, true, predicted))
+    if has_gradients(study):
+        st.caption(LOCAL)
     _wordless(study, table)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from core.common.formatting import signed
+from core.slices.features.class_logits import can_switch_off
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import image_reads, reads
@@ -73,7 +74,7 @@ def removal(study: Study, row: int, removed: tuple[int, ...], label: str | None)
 
     label: the true class, if it is known.
     """
-    if removed and study.has("probe_weights"):
+    if removed and can_switch_off(study):
         with st.container(key="removal", width="content"):
             st.markdown(_told(study, row, removed, label), width="content", help=widgets.help_text("removal"))
 

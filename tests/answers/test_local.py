@@ -1,0 +1,141 @@
+"""Heads whose classes have no weights: likely wrong labels, and what features add near each image.
+
+The twin is a loop over the images with the untouched network: logits by `logsumexp`, gradients by autograd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from cleanlab.filter import find_label_issues
+from PIL import Image
+from torch import Tensor, nn
+
+from core.measures.label_issues import label_issues
+from core.slices.features import decision, features_of_image
+from core.slices.features.class_logits import LOCAL, class_logits, lead_gradients
+from core.store import Study
+from tests.answers.test_head import studied, trained
+from tests.encoders.planted import narrow_resnet
+
+LABELS = ("ant", "bee", "cat")
+OUTPUTS = ("bee", "ant", None, "ant", "cat", "bee", "ant")  # what the seven outputs of the networks mean
+
+
+class Case(NamedTuple):
+    study: Study
+    raw: list[Tensor]  # representation of each image
+    classify: Callable[[Tensor], Tensor]
+
+
+@pytest.fixture(
+    scope="module", params=["many outputs to a label", pytest.param("a hidden layer", marks=pytest.mark.slow)]
+)
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    """A study read by its head, and the two halves of its network."""
+    folder, rng = tmp_path_factory.mktemp("local"), np.random.default_rng(0)
+    for number in range(30):
+        place = folder / "images" / LABELS[number % 3]
+        place.mkdir(parents=True, exist_ok=True)
+        squares = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(squares).resize((40, 40)).save(place / f"{number}.png")
+    rows = [f"{output},{label or ''}" for output, label in enumerate(OUTPUTS)]
+    (folder / "classes.csv").write_text("\n".join(["output,label", *rows]))
+    torch.manual_seed(3)
+    if request.param != "a hidden layer":
+        network, last = narrow_resnet().eval(), nn.Linear(64, len(OUTPUTS))
+        nn.init.normal_(last.weight, std=0.4)
+        state = {**network.state_dict(), **{f"fc.{key}": one for key, one in last.state_dict().items()}}
+        torch.save(state, folder / "net.pth")
+        spec, represent, classify = str(folder / "net.pth"), network, last
+    else:
+        whole = trained(torchvision.models.get_model("mobilenet_v3_small", num_classes=len(OUTPUTS)))
+        torch.save(whole.state_dict(), folder / "net.pth")
+        spec = f"torchvision:mobilenet_v3_small@{folder / 'net.pth'}"
+        body, classify = whole.get_submodule("features"), whole.get_submodule("classifier")
+        represent = lambda x: body(x).mean((2, 3))  # noqa: E731
+    classes = str(folder / "classes.csv")
+    study = studied(folder / "study", folder / "images", spec, head_classes=classes).answering("head")
+    raw = [represent(pixels(study, row)[None])[0].detach() for row in range(study.n_images)]
+    return Case(study, raw, classify)
+
+
+def pixels(study: Study, row: int) -> Tensor:
+    transform = study.transform
+    values = torch.from_numpy(transform.pixels(study.image(row))).permute(2, 0, 1).float() / 255
+    mean, std = (torch.tensor(one).view(3, 1, 1) for one in (transform.mean, transform.std))
+    return (values - mean) / std
+
+
+def logit(case: Case, r: Tensor, label: str) -> Tensor:
+    outputs = case.classify(r[None])[0]
+    return torch.logsumexp(torch.stack([outputs[at] for at, name in enumerate(OUTPUTS) if name == label]), 0)
+
+
+def gradient(case: Case, row: int, answer: str, rival: str) -> tuple[Tensor, Tensor]:
+    r = case.raw[row].clone().requires_grad_()
+    lead = logit(case, r, answer) - logit(case, r, rival)
+    return r.detach(), torch.autograd.grad(lead, r)[0]
+
+
+def misclassified(case: Case) -> list[tuple[int, str, str]]:
+    """Row, truth and prediction of the images that are taken for another label."""
+    table, labels = case.study.table("probe"), case.study.images["label"]
+    pairs = zip(labels, table["predicted"], strict=True)
+    return [(row, true, told) for row, (true, told) in enumerate(pairs) if told in LABELS and told != true]
+
+
+def logits_of(case: Case) -> np.ndarray:
+    with torch.no_grad():
+        return np.array([[float(logit(case, r, label)) for label in LABELS] for r in case.raw])
+
+
+def test_class_logits__are_those_of_the_network(case):
+    found = class_logits(case.study, np.arange(case.study.n_images))
+    np.testing.assert_allclose(found, logits_of(case), rtol=1e-3, atol=1e-3)
+
+
+def test_label_issues__are_cleanlabs(case):
+    truth = np.array([LABELS.index(one) for one in case.study.images["label"]])
+    logits = logits_of(case)
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    listed = find_label_issues(truth, shares, filter_by="low_self_confidence", n_jobs=1)
+    expected = np.flatnonzero(listed & (shares.argmax(1) != truth))
+    table = label_issues(case.study, np.ones(len(truth), bool))
+    ids = case.study.images["image_id"].to_numpy(object)
+    assert len(expected) and set(table["image_id"]) == set(ids[expected])
+    own = [shares[list(ids).index(one), truth[list(ids).index(one)]] for one in table["image_id"]]
+    np.testing.assert_allclose(table["label_quality"], own, rtol=1e-2)
+
+
+def test_failures__name_what_adds_to_the_lead_near_each_image(case):
+    table, wrong = case.study.table("failures"), misclassified(case)
+    assert len(wrong) >= 3 and not case.study.has("probe_weights")
+    ids = case.study.images["image_id"].to_numpy(object)
+    assert set(table["image_id"]) == {ids[row] for row, _, _ in wrong}
+    for row, true, told in wrong:
+        r, g = gradient(case, row, told, true)
+        codes = (np.array([LABELS.index(name)]) for name in (told, true))
+        found = lead_gradients(case.study, np.array([row]), *codes)[0]
+        np.testing.assert_allclose(found, g, rtol=1e-3, atol=1e-3 * float(g.abs().max()))
+        for side, sign in (("predicted", 1.0), ("true", -1.0)):
+            part = table[(table["image_id"] == ids[row]) & (table["side"] == side)]
+            best = torch.sort(sign * r * g, descending=True).values[: len(part)]
+            np.testing.assert_allclose(part["contribution"], best, rtol=5e-3)
+    assert case.study.summary("failures")["local"] == LOCAL and "local" in LOCAL
+
+
+def test_features_of_an_image__push_its_lead(case):
+    row, true, told = misclassified(case)[0]
+    r, g = gradient(case, row, told, true)
+    made, table = decision(case.study, row), features_of_image(case.study, row)
+    assert made is not None and (made.answer, made.rival) == (told, true)
+    order = table["feature"].to_numpy()
+    np.testing.assert_allclose(table["push"], (r * g).numpy()[order], rtol=5e-3, atol=1e-4)
+    lead = (logit(case, r, told) - logit(case, r, true)).detach()
+    np.testing.assert_allclose(made.lead, float(lead), rtol=1e-3)

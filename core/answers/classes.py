@@ -55,7 +55,9 @@ class Match:
 
     def shared_note(self) -> list[str]:
         """Name the names that several classes have, if there are any."""
-        names = _few([f"'{name}' ({_few(labels)})" for name, labels in sorted(self.shared.items())])
+        names = _few(
+            [f"{name} ({label})" for name, labels in sorted(self.shared.items()) for label in labels]
+        )
         return [f"names of several classes or outputs, matched to none: {names}"] if names else []
 
 

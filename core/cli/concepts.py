@@ -29,7 +29,7 @@ def add_decompose(commands: Any) -> None:
         "decompose studies/demo --file photo.jpg --json",
     )
     options.add_study(sub)
-    options.add_basis(sub)
+    options.add_answer(sub)
     which = sub.add_mutually_exclusive_group(required=True)
     which.add_argument("--image", metavar="ID", help="id of an image of the study")
     which.add_argument("--file", type=Path, metavar="PATH", help="any other image; it is not stored")
@@ -47,9 +47,7 @@ def add_decompose(commands: Any) -> None:
 
 def decompose(args: argparse.Namespace) -> None:
     """Explain the image, and print the result or write it."""
-    from core.store import open_study
-
-    study = open_study(args.study)
+    study = options.study_of(args)
     with Progress.for_command(None, stages_total=3) as progress:
         result = _explain(study, args, progress)
         if "output" in args:
@@ -61,11 +59,9 @@ def decompose(args: argparse.Namespace) -> None:
 
 
 def _explain(study: Study, args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    from core.concepts.across import check_has_concepts
     from core.concepts.decomposition import TOP, check_class
 
     true = _true_class(study, args)
-    check_has_concepts(study)
     check_class(study, true)
     with progress.stage("reading the image"):
         picture = _picture(study, args)
@@ -84,8 +80,10 @@ def _explain(study: Study, args: argparse.Namespace, progress: Progress) -> dict
 def _true_class(study: Study, args: argparse.Namespace) -> str | None:
     if "image" not in args:
         return getattr(args, "true", None)
+    from core.concepts.decomposition import can_tell
+
     label = study.images["label"].iat[study.row_of(args.image)]
-    return label if isinstance(label, str) and study.has("probe_weights") else None
+    return label if isinstance(label, str) and can_tell(study, label) else None
 
 
 def _picture(study: Study, args: argparse.Namespace) -> Image.Image:
@@ -133,4 +131,4 @@ def result_text(result: Mapping[str, Any]) -> str:
             )
             for feature, value, words in behind:
                 lines.append((what, f"  {value:+.2f} feature {feature}: {', '.join(words) or 'no words'}"))
-    return aligned(lines)
+    return aligned([*lines, *(("note", note) for note in result["notes"])])

@@ -12,7 +12,6 @@ from PIL import Image
 from core.analysis.gradcam.gradcam import gradcam_maps
 from core.analysis.gradcam.on_demand import study_encoder
 from core.common.image_files import image_address, image_file
-from core.concepts.across import check_has_concepts
 from core.concepts.crops import box_on_image
 from core.concepts.decomposition import TOP, check_class, describe
 from core.concepts.falcon import feature_crop
@@ -41,10 +40,9 @@ def decompose(
         as in `core.concepts.decomposition.describe`, with the `box` of each feature (left, top, right, bottom
         in pixels of the image; None without heat), and the `size` (width, height) of the image.
     Raises:
-        StudyError: the study has no concepts. EncoderError: its encoder is missing. SettingsError: it has no
+        EncoderError: its encoder is missing. SettingsError: it has no
             such class.
     """
-    check_has_concepts(study)
     check_class(study, true)
     used = study_encoder(study, device) if encoder is None else encoder
     pixels = torch.from_numpy(used.transform.pixels(picture))[None]

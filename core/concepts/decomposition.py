@@ -11,16 +11,23 @@ from typing import Any
 
 import numpy as np
 
+from core.common.command_line import command_line
 from core.common.dataframes import numbers
 from core.common.dataframes import words as texts
 from core.concepts.across import check_has_concepts
-from core.concepts.failures import SEPARATOR, behind_class, behind_image, words_of_features
+from core.concepts.activating import ProbeImages, scan, threshold_of
+from core.concepts.failures import SEPARATOR, behind_class, words_of_features
+from core.concepts.falcon import K_CANDIDATES
 from core.concepts.groups import group_name
+from core.concepts.interventions.blame import ProbeWithMeans
+from core.config import ConceptsConfig
 from core.errors import SettingsError, did_you_mean
+from core.slices.features.class_logits import LOCAL, can_switch_off, codes_of_outputs, has_gradients
 from core.store import Study
 
 TOP = 12
 NORM_FLOOR = 1e-12
+NO_WORDS = "no feature has words yet: they need captions and CLIP. Run: {command}"
 
 
 def describe(
@@ -38,36 +45,50 @@ def describe(
             known. words: from `words_of_features`, if many images are processed.
     Returns:
         JSON-able. `features`: those above alpha, by descending activation: feature, activation (of h), box
-        (None), words (list). `group`: name of Algorithm 1's group of the image, or None; `n_features`:
-        the number above alpha; `alpha`. `answer`: the probe's prediction (predicted, confidence) and the
-        features behind it with their contributions and words, or None without a probe. `truth`: the same
-        for the class `true` (true, confidence …), or None.
+        (None), words (list; empty without the step `concepts`). `group`: name of Algorithm 1's group of the
+        image, or None; `n_features`: the number above alpha; `alpha`. `answer`: the prediction (predicted,
+        confidence) of the answer that the study is read by, and the features behind it with their
+        contributions and words, or None where it is not linear in its outputs. `truth`: the same for class
+        `true` (true, confidence …), or None. `notes`: what has to be said besides.
     Raises:
-        StudyError: the study has no concepts. SettingsError: it has no such class.
+        SettingsError: it has no such class.
     """
-    check_has_concepts(study)
     check_class(study, true)
     raw = np.asarray(raw, np.float32)
     h = (raw / max(float(np.linalg.norm(raw)), NORM_FLOOR)).astype(np.float64)
-    alpha = float(study.summary("concepts")["alpha"])
+    alpha = alpha_of(study)
     above = np.flatnonzero(h > alpha)
     strongest = above[np.argsort(-h[above], kind="stable")][:top]
-    feature_words = words_of_features(study.table("concepts")) if words is None else words
+    if words is None:
+        words = words_of_features(study.table("concepts")) if study.has("concepts") else {}
     return {
         "features": [
-            {
-                "feature": int(j),
-                "activation": float(h[j]),
-                "box": None,
-                "words": split(feature_words.get(int(j), "")),
-            }
+            {"feature": int(j), "activation": float(h[j]), "box": None, "words": split(words.get(int(j), ""))}
             for j in strongest
         ],
         "group": group_name(tuple(above.tolist())) if len(above) else None,
         "n_features": len(above),
         "alpha": alpha,
-        **_behind(study, raw, true, feature_words),
+        **_behind(study, raw, true, words),
+        "notes": _notes(study),
     }
+
+
+def _notes(study: Study) -> list[str]:
+    no_words = NO_WORDS.format(command=command_line("concepts", study.path))
+    return [no_words] * (not study.has("concepts")) + [LOCAL] * has_gradients(study)
+
+
+def alpha_of(study: Study) -> float:
+    """Return the activation above which a feature is highly active (docs/method.md 6.1).
+
+    That of the step `concepts`, else what its rule gives on the evaluation images.
+    """
+    if study.has("concepts"):
+        return float(study.summary("concepts")["alpha"])
+    usual = ConceptsConfig()
+    probe = ProbeImages(study, "val" if study.is_val.any() else "all")
+    return threshold_of(scan(probe, K_CANDIDATES), "auto", min_images=usual.min_images).alpha
 
 
 def stored(study: Study, row: int, *, top: int = TOP) -> dict[str, Any]:
@@ -76,7 +97,7 @@ def stored(study: Study, row: int, *, top: int = TOP) -> dict[str, Any]:
     """
     check_has_concepts(study)
     label = study.images["label"].iat[row]
-    has_class = isinstance(label, str) and study.has("probe_weights") and label in study.class_names
+    has_class = isinstance(label, str) and can_tell(study, label)
     description = describe(
         study, study.array("representations")[row], top=top, true=label if has_class else None
     )
@@ -91,10 +112,18 @@ def stored(study: Study, row: int, *, top: int = TOP) -> dict[str, Any]:
 
 
 def check_class(study: Study, name: str | None) -> None:
-    """Raise SettingsError for a class that the study's probe does not have."""
-    if name is not None and (not study.has("probe_weights") or name not in study.class_names):
+    """Raise SettingsError for a class that the answer of a study does not have."""
+    if name is not None and not can_tell(study, name):
+        answer = study.answer.name if study.answer else "probe"
         hint = did_you_mean(name, study.class_names)
-        raise SettingsError(f"the probe of '{study.path}' has no class '{name}'.{hint}")
+        raise SettingsError(f"the {answer} of '{study.path}' has no class '{name}'.{hint}")
+
+
+def can_tell(study: Study, name: str) -> bool:
+    """Whether features behind a class are known for any picture."""
+    if not can_switch_off(study) or name not in study.class_names:
+        return False
+    return study.has("probe_weights") or study.class_names.index(name) in codes_of_outputs(study)
 
 
 def split(words: str) -> list[str]:
@@ -102,15 +131,16 @@ def split(words: str) -> list[str]:
 
 
 def _behind(study: Study, raw: np.ndarray, true: str | None, words: Mapping[int, str]) -> dict[str, Any]:
-    if not study.has("probe_weights"):
+    if not can_switch_off(study):
         return {"answer": None, "truth": None}
-    weights, bias = study.vector("probe_weights"), study.vector("probe_bias")
+    probe, names = ProbeWithMeans.of(study), study.class_names
 
     def with_words(features: dict[str, Any]) -> dict[str, Any]:
         return features | {"words": [split(words.get(feature, "")) for feature in features["features"]]}
 
-    answer = with_words(behind_image(raw, weights, bias, study.class_names))
+    best = int(probe.classes(probe.logits(raw[None])).argmax())
+    answer = with_words({"predicted": names[best], **behind_class(raw, probe, best)})
     if true is None:
         return {"answer": answer, "truth": None}
-    truth = behind_class(raw, weights, bias, study.class_names.index(true))
+    truth = behind_class(raw, probe, names.index(true))
     return {"answer": answer, "truth": with_words({"true": true, **truth})}

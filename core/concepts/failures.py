@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from core.storage.chunked_array import CHUNK_ROWS
 if TYPE_CHECKING:
     import torch
 
+    from core.concepts.interventions.blame import ProbeWithMeans
     from core.config import FailuresConfig
     from core.jobs.progress import Progress
     from core.storage.writer import StepWriter
@@ -313,34 +314,20 @@ class PairSums:
         return frame.drop(columns="pair").astype(text)
 
 
-def behind_image(
-    raw: np.ndarray, weights: np.ndarray, bias: np.ndarray, names: Sequence[str], *, top: int = 5
-) -> dict[str, Any]:
-    """Predict the class of one image outside any study, and find the features behind the prediction.
+def behind_class(raw: np.ndarray, probe: ProbeWithMeans, code: int, *, top: int = 5) -> dict[str, Any]:
+    """Return the confidence of an answer in one class of an image, and the features that support it.
 
     Args:
-        raw: (n_features,) raw representation. weights, bias: of the probe, for raw h.
-    Returns:
-        predicted (class name), confidence (softmax), features, contributions (lists, best first).
-    """
-    logits = np.asarray(weights, np.float64) @ np.asarray(raw, np.float64) + bias
-    best = int(logits.argmax())
-    return {"predicted": names[best], **behind_class(raw, weights, bias, best, top=top)}
-
-
-def behind_class(
-    raw: np.ndarray, weights: np.ndarray, bias: np.ndarray, code: int, *, top: int = 5
-) -> dict[str, Any]:
-    """Return the probe's confidence in one class, and the features that support it.
-
-    Args:
-        raw, weights, bias: as for `behind_image`. code: the class.
+        raw: (n_features,) raw representation, of an image of the study or not. code: the class; some output
+            means it.
     Returns:
         confidence (softmax), features, contributions (lists, best first).
     """
-    logits = np.asarray(weights, np.float64) @ np.asarray(raw, np.float64) + bias
+    outputs = probe.logits(raw[None])
+    logits = probe.classes(outputs)[0]
     shares = np.exp(logits - logits.max())
-    features, values = top_contributions(contributions(raw[None], weights, np.array([code])), top)
+    local = raw.astype(np.float64) * probe.gradients(outputs, np.array([code]))
+    features, values = top_contributions(local, top)
     supporting = features[0] >= 0
     return {
         "confidence": float(shares[code] / shares.sum()),

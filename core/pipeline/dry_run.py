@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from core.answers.classes import match_classes, read_class_file, read_names
+from core.answers.classes import match_classes, read_names
 from core.common.device import run_options
 from core.config import EmbedConfig
 from core.data.sources.decode import thumbnail_jpeg
 from core.encoders.trusted_code import allowing
-from core.errors import SettingsError, UnreadableImage
+from core.errors import UnreadableImage
 from core.jobs.progress import Progress
 from core.pipeline.dry_run_extras import captions_found, clip_found, masks_found, sample_images
-from core.pipeline.embed import load, open_source, own_head, with_encoder
+from core.pipeline.embed import check_class_file, load, open_source, own_head, with_encoder
 from core.steps import settings_of
 
 if TYPE_CHECKING:
@@ -111,12 +111,10 @@ def _n_known(encoder: Encoder | np.ndarray, source: ImageSource, class_file: str
         SettingsError: the file of class names cannot be read, or does not fit the classifier or the labels.
     """
     head, about = own_head(encoder)
-    if class_file and head is None:
-        raise SettingsError(f"--head-classes {class_file}: {about['why']}")
     labels = source.table["label"].dropna()
     classes = sorted(labels.unique())
-    if class_file and head is not None:
-        match = read_class_file(class_file, head.n_outputs, classes)
+    if class_file:
+        match = check_class_file(class_file, head, about, classes)
     else:
         match = match_classes(head.names, classes) if head is not None and any(head.names) else None
     if match is None:

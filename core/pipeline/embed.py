@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from core.answers.classes import Match, read_class_file
 from core.common.formatting import counted
 from core.common.processes import default_workers
 from core.common.worker_group import Ranks
 from core.config import ENCODER_SETTINGS, EmbedConfig, RunOptions, as_settings
 from core.config.checks import default_encoder, lacks_encoder
-from core.errors import UnreadableImage
+from core.errors import SettingsError, UnreadableImage
 from core.jobs.progress import Progress
 from core.storage.chunked_array import file_sha256
 from core.storage.manifest import MANIFEST, last_settings
@@ -51,6 +52,8 @@ def run_embed(
     with progress.stage("load"):
         encoder, about = load(config, source, run)
     head, about_head = own_head(encoder)
+    if class_file := writer.asked.get("answers", {}).get("head_classes"):  # which is used at the end
+        check_class_file(class_file, head, about_head, sorted(source.table["label"].dropna().unique()))
     settings, outside["encoder"] = as_settings(config), about["fingerprint"]
     is_current = not redo and writer.is_current("embed", settings, (), outside)
     is_current &= _same_head(writer, about_head)
@@ -98,6 +101,19 @@ def own_head(encoder: Encoder | np.ndarray) -> tuple[Head | None, dict[str, Any]
     facts = {"n_outputs": head.n_outputs, "linear": head.linear is not None, "assumed": head.assumed}
     facts["normalisation_stated"] = one.normalisation_stated
     return head, facts | {"fingerprint": head.fingerprint}
+
+
+def check_class_file(path: str, head: Head | None, about: Mapping[str, Any], labels: Sequence[str]) -> Match:
+    """The classes of the encoder's own classifier, as a file names them.
+
+    Args:
+        head, about: of `own_head`. labels: sorted.
+    Raises:
+        SettingsError: there is no classifier, or the file does not fit it or the labels.
+    """
+    if head is None:
+        raise SettingsError(f"--head-classes {path}: {about['why']}")
+    return read_class_file(path, head.n_outputs, labels)
 
 
 def _same_head(writer: StudyWriter, about: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ import torch
 from core.answers import classes
 from core.answers.classes import match_classes, read_class_file
 from core.answers.outcome import ClassColumns, from_logits, outcome_table
+from core.common.captions import with_class_names
 from core.errors import SettingsError
 from tests.answers.sorted_images import Labelled
 
@@ -132,7 +133,8 @@ def test_names_of_wordnet_are_matched_to_folders_that_are_ids(tmp_path, name, te
     match = read_class_file(tmp_path / name, 5, FOLDERS)
     assert match.code.tolist() == [0, -1, -1, 2, -1] and match.how == "by WordNet name"
     assert match.unmatched == ("n02012849", "n03126707")
-    assert "matched to none: 'crane' (n02012849, n03126707)" in match.notes()[-1]
+    assert "matched to none: crane (n02012849), crane (n03126707)" in match.notes()[-1]
+    assert with_class_names(match.notes()[-1]) == match.notes()[-1]  # no name is said twice
 
 
 def test_a_more_exact_name_counts_and_a_name_of_two_outputs_does_not():

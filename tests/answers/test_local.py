@@ -16,6 +16,9 @@ from cleanlab.filter import find_label_issues
 from PIL import Image
 from torch import Tensor, nn
 
+from core.concepts.decomposition import describe
+from core.concepts.interventions import blame
+from core.concepts.interventions.blame import ProbeWithMeans
 from core.measures.label_issues import label_issues
 from core.slices.features import decision, features_of_image
 from core.slices.features.class_logits import LOCAL, class_logits, lead_gradients
@@ -139,3 +142,26 @@ def test_features_of_an_image__push_its_lead(case):
     np.testing.assert_allclose(table["push"], (r * g).numpy()[order], rtol=5e-3, atol=1e-4)
     lead = (logit(case, r, told) - logit(case, r, true)).detach()
     np.testing.assert_allclose(made.lead, float(lead), rtol=1e-3)
+
+
+def test_decompose_and_blame__of_outputs_that_are_linear(case):
+    """Behind one class stands the gradient of its own logit; features are taken out exactly."""
+    if not case.study.has("head_weights"):
+        assert describe(case.study, case.raw[0].numpy())["answer"] is None
+        return
+    row, true, told = misclassified(case)[0]
+    described, r = describe(case.study, case.raw[row].numpy(), true=true), case.raw[row]
+    assert described["answer"]["predicted"] == told and described["notes"][-1] == LOCAL
+    for side, label in (("answer", told), ("truth", true)):
+        read = r.clone().requires_grad_()
+        g = torch.autograd.grad(logit(case, read, label), read)[0]
+        best = torch.sort(r * g, descending=True).values[: len(described[side]["features"])]
+        np.testing.assert_allclose(described[side]["contributions"], best, rtol=5e-3)
+    probe = ProbeWithMeans.of(case.study)
+    feature = described["answer"]["features"][0]
+    _, after = blame.without(case.study, probe, row, [feature])
+    changed = r.clone()
+    changed[feature] = float(probe.means[feature])
+    with torch.no_grad():
+        logits = torch.stack([logit(case, changed, label) for label in LABELS])
+    np.testing.assert_allclose(after, torch.softmax(logits, 0), rtol=5e-3)

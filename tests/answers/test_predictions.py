@@ -38,7 +38,7 @@ def test_predicted_names_of_wordnet_are_those_of_the_folders(study, tmp_path):
     assert table["correct"].fillna(False).tolist() == [True, False, True, False]
     assert answer.notes == [
         "classes matched by WordNet name",
-        "names of several classes or outputs, matched to none: 'crane' (n02012849, n03126707)",
+        "names of several classes or outputs, matched to none: crane (n02012849), crane (n03126707)",
     ]
 
 

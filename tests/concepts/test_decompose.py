@@ -12,11 +12,12 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from core.analysis.gradcam.on_demand import on_demand
+from core.common.arrays import unit_rows
 from core.concepts.crops import box_on_image
 from core.concepts.decompose import decompose, with_pictures
 from core.concepts.decomposition import stored
-from core.concepts.falcon import feature_crop
-from core.errors import SettingsError, StudyError
+from core.concepts.falcon import K_CANDIDATES, feature_crop
+from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
 from core.storage.writer import write_study
@@ -163,9 +164,17 @@ def test_decompose__a_strangers_picture_of_any_size(study):
             assert 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
 
 
-def test_decompose__needs_concepts(study, tmp_path):
+def test_decompose__without_captions_has_no_words_and_says_so(study, tmp_path, capsys):
     bare = shutil.copytree(study.path, tmp_path / "bare")
     with write_study(bare) as writer:
         writer.forget("concepts")
-    with pytest.raises(StudyError, match="has no concepts"):
-        decompose(open_study(bare), Image.new("RGB", (8, 8)))
+    name = study.images["image_id"].iat[13]
+    outcome = runner(capsys)("decompose", bare, "--image", name, "--device", "cpu", "--json")
+    assert outcome.code == 0, outcome.err
+    found, worded = json.loads(outcome.out), decompose(study, study.image(13))
+    h = unit_rows(study.vector("representations")[study.is_val])
+    ks = [(found["alpha"] - h.mean()) / h.std()]  # alpha is mean + k std, for a k that the rule knows
+    assert min(abs(ks[0] - k) for k in K_CANDIDATES) < 1e-6
+    assert all(part["words"] == [] and part["activation"] > found["alpha"] for part in found["features"])
+    assert found["answer"]["predicted"] == worded["answer"]["predicted"]
+    assert "no feature has words yet" in found["notes"][0] and "core concepts" in found["notes"][0]

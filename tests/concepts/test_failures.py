@@ -8,12 +8,13 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.concepts.failures import (
-    behind_image,
+    behind_class,
     compute_failures,
     contributions,
     top_contributions,
     words_of_features,
 )
+from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import FailuresConfig
 from core.errors import SettingsError, ShapeError
 from core.jobs.progress import Progress
@@ -144,11 +145,10 @@ def test_failures__refuse_impossible_options(study_path, wrong):
         run(study_path(pictures=False), FailuresConfig(**wrong))
 
 
-def test_behind_image__is_the_probes_answer(rng):
+def test_behind_class__is_what_supports_it(rng):
     raw, weights, bias = rng.gamma(1.0, size=6), rng.normal(size=(3, 6)), rng.normal(size=3)
-    answer = behind_image(raw, weights, bias, ["ant", "bee", "cat"], top=2)
+    answer = behind_class(raw, ProbeWithMeans(weights, bias, np.zeros(6), 3), 1, top=2)
     logits = weights @ raw + bias
-    assert answer["predicted"] == ["ant", "bee", "cat"][int(logits.argmax())]
-    assert answer["confidence"] == pytest.approx(np.exp(logits.max()) / np.exp(logits).sum())
-    values = raw * weights[logits.argmax()]
+    assert answer["confidence"] == pytest.approx(np.exp(logits[1]) / np.exp(logits).sum())
+    values = raw * weights[1]
     assert answer["features"] == [int(j) for j in np.argsort(-values)[:2] if values[j] > 0]

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import tests.planted_encoder
@@ -19,6 +20,7 @@ from core.pipeline.estimates import ImageRates, Sizes, estimate_steps, firing_pe
 from core.steps import in_analysis, settings_of
 from core.store import open_study
 from tests.command_line import QUICK, SMALL, photos
+from tests.encoders.planted import narrow_resnet
 
 
 def planned(run, tmp_path, *words: object) -> dict:
@@ -88,12 +90,25 @@ def test_a_file_of_class_names_that_cannot_be_read__before_anything_runs(run, tm
     assert not (tmp_path / "study").exists()
 
 
-def test_a_file_of_class_names_that_the_encoder_has_no_use_for__one_line(run, tmp_path):
+@pytest.mark.parametrize("words", [("--dry-run",), ()], ids=["dry", "real"])
+def test_a_file_of_class_names_that_the_encoder_has_no_use_for__one_line(run, tmp_path, words):
     images = photos(tmp_path / "photos", {"cat": 6, "dog": 3})
     (tmp_path / "names.txt").write_text("cat\ndog\n")
-    words = (*SMALL, *QUICK, "--dry-run", "--head-classes", tmp_path / "names.txt")
+    words = (*SMALL, *QUICK, *words, "--head-classes", tmp_path / "names.txt")
     said = run("analyze", tmp_path / "study", "--images", images, *words)
     assert f"--head-classes {tmp_path / 'names.txt'}: " in said.error
+    assert not (tmp_path / "study" / "representations").exists()
+
+
+def test_a_file_with_another_number_of_class_names__before_any_image_is_embedded(run, tmp_path):
+    images = photos(tmp_path / "photos", {"cat": 6, "dog": 3})
+    state = narrow_resnet().state_dict() | {"fc.weight": torch.randn(3, 64), "fc.bias": torch.zeros(3)}
+    torch.save(state, tmp_path / "net.pth")
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
+    words = ("--encoder", tmp_path / "net.pth", *QUICK, "--head-classes", tmp_path / "names.txt")
+    said = run("analyze", tmp_path / "study", "--images", images, *words)
+    assert "names 2 classes; the head has 3 outputs" in said.error
+    assert not (tmp_path / "study" / "representations").exists()
 
 
 def test_steps__every_one_is_estimated_and_adds_up(run, tmp_path):

@@ -25,7 +25,7 @@ from core.measures.removal import (
     strongest_features,
     train_means,
 )
-from core.slices.features.class_logits import by_class, can_switch_off, codes_of_outputs
+from core.slices.features.class_logits import by_class, can_switch_off, class_gradients, codes_of_outputs
 from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
 from core.topics import function_of_option
@@ -72,6 +72,14 @@ class ProbeWithMeans:
     def logits(self, raw: np.ndarray) -> np.ndarray:
         """(n, n_outputs) float64 of raw rows."""
         return raw.astype(np.float64) @ self.weights.T + self.bias
+
+    def gradients(self, logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """(n, n_features): of the logit of a class for each row of logits of the outputs; its weights."""
+        return (
+            self.weights[classes]
+            if self.codes is None
+            else class_gradients(logits, self.weights, self.codes, classes)
+        )
 
     def classes(self, logits: np.ndarray) -> np.ndarray:
         """(n, n_classes): the logits of the classes from those of the outputs."""

@@ -55,9 +55,8 @@ class Match:
 
     def shared_note(self) -> list[str]:
         """Name the names that several classes have, if there are any."""
-        names = _few(
-            [f"{name} ({label})" for name, labels in sorted(self.shared.items()) for label in labels]
-        )
+        shared = [(name.strip(), label) for name, labels in sorted(self.shared.items()) for label in labels]
+        names = _few(list(dict.fromkeys(f"{name} ({label})" for name, label in shared)))
         return [f"names of several classes or outputs, matched to none: {names}"] if names else []
 
 

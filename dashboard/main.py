@@ -23,7 +23,7 @@ from dashboard.panels.image import detail as image_detail
 from dashboard.panels.jobs import study_progress
 from dashboard.panels.menus import palette
 from dashboard.server import gc_schedule
-from dashboard.state import image_filter, session, sheet
+from dashboard.state import image_filter, session, sheet, view_address
 
 ANSWER_FIELD, BASIS_FIELD = "answer_field", "basis_field"
 WHAT_A_BASIS_IS = (
@@ -87,7 +87,7 @@ def main() -> None:
     st.html(STYLE.replace("INK", page_theme().ink).replace("HERE", PAGES[name].within or name))
     st.html(f"<style>{folding.STYLE}</style>")
     if (target := session.take_target()) is not None:
-        st.switch_page(f"views/{target.page}.py", query_params=target.query)
+        st.switch_page(f"views/{target.page}.py", query_params=view_address.told_to_widgets(target.query))
     session.enter_page(name)
     try:
         entry = _selected_study()

@@ -32,7 +32,9 @@ def test_names_numbers_and_words(visitor, address, served):
         ("Predicting errors", "**/predicting_errors?*"),
         ("#3", "**/feature?*feature=3*"),
         (image, f"**/image?*image={quote(image, safe='')}*"),
-        ("a red ball", "**/images?*search=*"),
+        ("a red ball", "**/images?*search=a+red*"),
+        ("a blue ball", "**/images?*search=a+blue*"),  # from a page whose field shows the address
+        ("feature 5", "**/feature?*feature=5*"),
         ("Class bee", "**/features?*where=label*bee*"),
     ):
         go(page, text)

@@ -26,6 +26,10 @@ def test_view__is_saved_opened_from_another_page_and_removed(reader, address, se
     assert read_traces(served / "demo").views == {
         "bees in a table": "features?where=label%3Dbee&features_as=Table"
     }
+    page.get_by_test_id("stMain").get_by_text("Cards", exact=True).click()
+    settle(page)
+    page.get_by_role("button", name="bees in a table", exact=True).click()
+    page.wait_for_url("**/features?*features_as=Table*")
     page.goto(f"{address}/errors?study=demo")
     settle(page)
     menu()

@@ -90,14 +90,20 @@ def _go(study: Study, places: dict[str, Go]) -> None:
     if not text:
         return
     session.set_widget(OPEN, None)
-    if text in places:
-        places[text]()
+    if (go := _by_name(places, text)) is not None:
+        go()
     elif (row := _image(study, text)) is not None:
         session.go("image", image=str(study.images["image_id"].iat[row]))
     elif (number := _feature(study, text)) is not None:
         session.go("feature", feature=str(number))
     else:
         session.go("images", search=text)
+
+
+def _by_name(places: dict[str, Go], text: str) -> Go | None:
+    """Enter takes what was typed, before any option: its case is not always that of the name."""
+    by_name = {name.casefold(): go for name, go in places.items()}
+    return places.get(text) or by_name.get(text.casefold())
 
 
 def _image(study: Study, text: str) -> int | None:

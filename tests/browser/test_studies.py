@@ -31,8 +31,8 @@ def test_studies__are_duplicated_renamed_and_deleted(visitor, address, served):
     assert one.query()["study"] == ["demo copy"] and one.query()["where"] == ["label=bee"]
     assert open_study(served / "demo copy").digest == open_study(served / "demo").digest
 
-    page.get_by_label("To delete it, type demo copy").wait_for()
-    settle(page)
+    expect(page.locator(".st-key-study_menu_body")).to_have_count(0)
+    opened(page)
     page.get_by_label("Name", exact=True).fill("renamed")
     page.get_by_role("button", name="Rename").click()
     expect(page).to_have_url(re.compile("study=renamed"))
@@ -40,8 +40,7 @@ def test_studies__are_duplicated_renamed_and_deleted(visitor, address, served):
     expect(page.get_by_test_id("stAlert")).to_have_text(["infoRenamed 'demo copy' to 'renamed'."])
     assert not (served / "demo copy").exists() and (served / "renamed").is_dir()
 
-    page.get_by_label("To delete it, type renamed").wait_for()
-    settle(page)
+    opened(page)
     page.get_by_label("To delete it, type renamed").fill("demo")
     page.get_by_role("button", name="Delete").click()
     page.wait_for_selector("text=Nothing was deleted")
@@ -53,4 +52,5 @@ def test_studies__are_duplicated_renamed_and_deleted(visitor, address, served):
     expect(page.locator("h1")).to_have_text("Images")
     assert one.query()["study"] == ["demo"]
     expect(page.get_by_test_id("stAlert")).to_have_text(["infoDeleted 'renamed'."])
+    expect(page.locator(".st-key-study_menu_body")).to_have_count(0)
     assert not (served / "renamed").exists() and (served / "demo").is_dir()

@@ -15,11 +15,13 @@ from dashboard.components import widgets
 from dashboard.components.tooltips import plain
 from dashboard.state import session
 
+MENU = "study_menu"
+
 
 def menu(entry: served_studies.Entry) -> None:
     """A button below the selector that opens what can be done with the study as a whole."""
     with st.popover(
-        "Manage", icon=":material/more_horiz:", key="study_menu", type="tertiary", on_change="rerun"
+        "Manage", icon=":material/more_horiz:", key=MENU, type="tertiary", on_change="rerun"
     ) as opened:
         if opened.open:
             with st.container(key="study_menu_body"):
@@ -88,7 +90,7 @@ def _delete(entry: served_studies.Entry, key: str) -> None:
     session.notify(reason or f"Deleted '{entry.path.name}'.")
     session.set_filter("")
     left = served_studies.entries(served_studies.studies_folder())
-    session.choose_study(left[0].name if left else None)
+    _show(left[0].name if left else None)
 
 
 def _act(act: Callable[[Path, Path, str], Path], entry: served_studies.Entry, name: str) -> Path | None:
@@ -101,4 +103,10 @@ def _act(act: Callable[[Path, Path, str], Path], entry: served_studies.Entry, na
 
 
 def _choose(folder: Path) -> None:
-    session.choose_study(folder.relative_to(served_studies.studies_folder()).as_posix())
+    _show(folder.relative_to(served_studies.studies_folder()).as_posix())
+
+
+def _show(name: str | None) -> None:
+    """Another study, with the menu closed: open, it would be that study's, above its page."""
+    session.choose_study(name)
+    session.set_widget(MENU, False)

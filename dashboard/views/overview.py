@@ -208,6 +208,8 @@ def _overlap(study: Study, population: Slice) -> None:
             needs = running
         elif study.summary("heatmaps").get("skipped"):
             needs = "It needs heatmaps, and this study has none."
+        elif why and not none_yet.missing(study):
+            needs = "Not computed yet."
         detail = needs if why else "No image here has a heatmap and a mask of the object."
         text = "no masks" if none_yet.missing(study) else "not defined"
         widgets.metric(OVERLAP, text, explain="miou", detail=detail)

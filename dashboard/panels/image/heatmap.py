@@ -35,6 +35,7 @@ MEASURES = {
 FEATURES = "detail_features"  # part of the URL: the features whose map is drawn, as 3,98
 MOST_FEATURES = 24
 SIDE = 720  # pixels
+BUSY = "It can be computed when the job that is running now has ended."
 SEEN_PART = "The encoder saw the framed part of the picture only."
 
 
@@ -168,14 +169,17 @@ def _overlaps(study: Study, row: int) -> None:
 def compute_missing(study: Study, rows: Sequence[int], features: Sequence[int]) -> None:
     """Maps that are not stored: a button that computes them, the progress, or why that failed."""
     job = read_job(study.path)
-    if job is not None and job.running:
+    first, *further = study.images["image_id"].iloc[list(rows)].astype(str)
+    command = RequestHeatmaps(study.path, first, tuple(features), tuple(further))
+    if job is not None and job.running and command.words[-1] in job.arguments:  # of these features
         follow(study.path, _waiting, every=0.7)
         return
     these = "this image is" if len(rows) == 1 else f"{len(rows)} of these images is"
     with st.container(border=True):
         st.markdown(f"The heatmap of {_names(study, features)} on {these} not stored.")
-        first, *further = study.images["image_id"].iloc[list(rows)].astype(str)
-        command = RequestHeatmaps(study.path, first, tuple(features), tuple(further))
+        if job is not None and job.running:
+            follow(study.path, lambda _: st.caption(BUSY), every=0.7)
+            return
         about = "Loads the encoder, which takes a few seconds. The maps are kept beside the study."
         start_button(command, "Compute it now", key="detail_compute", about=about)
         if job is not None and list(job.arguments) == command.words and job.state == "failed":
@@ -184,4 +188,3 @@ def compute_missing(study: Study, rows: Sequence[int], features: Sequence[int]) 
 
 def _waiting(job: Job) -> None:
     st.progress(0.0 if job.fraction is None else job.fraction, text="Computing the heatmap …")
-    st.caption(f"`{' '.join(job.command)}`")

@@ -112,10 +112,20 @@ def test_job_that_cannot_start__says_why(opened, absent, monkeypatch, trusted):
 
 
 def test_job_that_runs__shows_its_progress_instead_of_the_button(seen, opened, absent):
-    write_progress(seen, stage="heatmaps")
-    app = opened(absent[0], detail_features=str(absent[1]))
+    row, feature = absent
+    words = RequestHeatmaps(seen, open_study(seen).images["image_id"].iat[row], (feature,)).words
+    write_progress(seen, stage="heatmaps", command=["python", "-m", "core", *words])
+    app = opened(row, detail_features=str(feature))
     assert not app.exception
     assert "Computing the heatmap" in all_text(app)
+    assert not [button for button in app.button if button.key == "detail_compute"]
+
+
+def test_another_job_that_runs__is_not_said_to_compute_it(seen, opened, absent):
+    write_progress(seen, stage="heatmaps")
+    app = opened(absent[0], detail_features=str(absent[1]))
+    assert "Computing the heatmap" not in all_text(app)
+    assert "can be computed when the job that is running now has ended" in all_text(app)
     assert not [button for button in app.button if button.key == "detail_compute"]
 
 

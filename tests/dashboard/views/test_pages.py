@@ -154,6 +154,12 @@ def test_overview__heat_on_the_object_is_that_of_masks_and_miou(seen, open_page)
     assert shown["Grad-CAM overlap with the object (mIoU)"] == f"{mine['value'].iloc[0]:.2f}"
 
 
+def test_overview__heatmaps_that_are_yet_to_come_do_not_lack_masks(seen, open_page):
+    forget(seen, "heatmaps", "overlap")
+    said = all_text(open_page(study=seen.name))
+    assert "It needs masks" not in said and "Not computed yet." in said
+
+
 def test_overview__names_the_recommended_score_and_what_it_is_worth(studies, open_page):
     study = open_study(studies / "demo")
     advised = recommended(study)

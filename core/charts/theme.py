@@ -192,7 +192,7 @@ def template(theme: Theme) -> go.layout.Template:
             "font": {"color": theme.ink, "size": size - 1},
             "bgcolor": TRANSPARENT,
         },
-        margin={"l": 8, "r": 12, "t": 36, "b": 8},
+        margin={"l": 8, "r": 20, "t": 36, "b": 8},
         hoverlabel={
             "bgcolor": theme.surface,
             "bordercolor": theme.muted,

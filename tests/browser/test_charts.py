@@ -102,3 +102,10 @@ def test_coming_back__after_many_other_charts_the_oldest_are_drawn_anew(visitor,
     page.get_by_role("radio", name="Plot", exact=True).click()
     page.wait_for_function(DRAWN)
     assert not page.evaluate("document.querySelector('.js-plotly-plot').marked")
+
+
+def test_last_label_of_an_axis_in_percent__is_drawn(reader, address):
+    page = reader().open(f"{address}/predicting_errors?study=demo&score=Q-Score")
+    page.wait_for_function(DRAWN)
+    labels = page.locator(".xaxislayer-above .xtick text")
+    assert labels.last.text_content() == "100 %" and labels.last.is_visible()

@@ -79,13 +79,7 @@ PAGES = {
             "Which score tells which images are misclassified?",
             "Errors",
         ),
-        Page(
-            "compare",
-            "Compare",
-            ":material/difference:",
-            "Which of two encoders, or answers of one, is better on the same images, and where?",
-            "Work",
-        ),
+        Page("compare", "Compare", ":material/difference:", "Which is better, and on which images?", "Work"),
         Page(
             "figures",
             "Figures",

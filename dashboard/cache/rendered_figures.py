@@ -13,11 +13,14 @@ HEIGHT = 450  # pixels, of a figure that names none
 
 
 class RenderedFigure:
-    """What the page receives of a figure: its JSON text and its height in pixels."""
+    """What the page receives of a figure: its JSON text and its height in pixels; and whether it says only
+    why there is nothing to draw.
+    """
 
     def __init__(self, figure: go.Figure) -> None:
         self.text = str(plotly.io.to_json(figure, validate=False))
         self.height = int(layout_of(figure).height or HEIGHT)
+        self.is_note = not (figure.data or layout_of(figure).images or layout_of(figure).shapes)
 
 
 @cached_read(max_entries=256, names_features=True)

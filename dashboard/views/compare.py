@@ -113,7 +113,7 @@ def _choose(others: dict[str, Study], alike: list[str]) -> list[str]:
         st.caption("Compared with", width="content")
         return select_some(
             "Compare with", others, key=WITH, default=alike[:1], most=MOST,
-            placeholder="Studies over the same images", width=320,
+            placeholder="Of the same images", width=260,
         )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from dashboard.addresses.pages import PAGES
 from dashboard.cache import inspection_reads, reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
+from dashboard.components.page_link import link
 from dashboard.panels.errors import confusions, slice_pair, worst_slices, wrong_labels
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
@@ -29,6 +30,8 @@ def errors_page(study: Study, population: Slice) -> None:
     elif judged is not None:
         if study.has("probe") or not study.labelled or len(study.class_names) == 1:
             widgets.empty_state("No known outcomes", judged)
+            if not study.labelled:
+                _without_labels(study)
         else:
             widgets.needs(study, "probe", "The probe's verdict on each image")
     elif tab == CONFUSIONS:
@@ -55,6 +58,14 @@ def _why_not_judged(study: Study, population: Slice) -> str | None:
     if not study.is_val.any():
         return reads.NONE_HELD_OUT
     return None if headline["accuracy_n"] else "The probe has no verdict on any of these images."
+
+
+def _without_labels(study: Study) -> None:
+    """Where labels come from, and what can be seen without them."""
+    st.caption("Labels come from folders named by class, or from a column of a CSV file of images.")
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        link("predicting_errors", "Scores that need no labels", study, icon="speed")
+        link("new_study", "New study", study, icon="add_circle")
 
 
 def _headline(study: Study, population: Slice, why_not: str | None) -> None:

@@ -50,7 +50,7 @@ def images_page(study: Study, population: Slice) -> None:
     marked, bar = marks.action_bar(study, rows, key="images_bar")
     with bar:
         beside = side_by_side.is_on(marked)
-    with st.container(horizontal=True, gap="medium", key="images_row"):
+    with st.container(horizontal=facets.are_there(study), gap="medium", key="images_row"):
         with st.container(key="images_shown"):
             with st.container():  # always there, so that the gallery below keeps its place
                 if beside:

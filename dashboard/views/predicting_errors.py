@@ -22,6 +22,7 @@ from dashboard.panels.scores import details, parts, picked_score, trust_check
 from dashboard.state import image_filter, session
 
 Q = "q_score"
+FEW = 3  # images with the lowest and with the highest score, beside a part
 ROW = 18  # pixels of a score in the chart, so that all of them and what is picked fit on a screen
 # The part on the left and the picked score on its right; below a wide part, or on a narrow page.
 STYLE = (
@@ -47,6 +48,8 @@ def predicting_errors_page(study: Study, population: Slice) -> None:
             score = picked_score.choose_score(study)
             details.about(study, score)
             threshold = picked_score.cutoff(study, population, score) if judged else None
+            if not judged and part not in (parts.IMAGES, parts.TRUST):
+                details.extremes(study, population, score, judged=False, n=FEW)
     with part_slot:
         _why_nothing(study, population, aurocs, judged)
         _part(study, population, part, score, threshold)

@@ -22,7 +22,7 @@ from core.store import Study
 from dashboard.cache import slice_reads
 from dashboard.components.choose_one import select_some
 from dashboard.components.facets import Facet, Value, facets
-from dashboard.state import image_filter
+from dashboard.state import image_filter, session
 
 TITLES = {LABEL: "Class", PREDICTED: "Predicted as", CORRECT: "Verdict", SPLIT: "Split"}
 WORDS = {"true": "Correct", "false": "Misclassified", **SPLITS}
@@ -54,6 +54,11 @@ def facet_counts(study: Study, population: Slice, search_rows: np.ndarray | None
         )
     if search_rows is not None:
         st.caption(f"Counted are the {len(search_rows):,} images found.")
+
+
+def are_there(study: Study) -> bool:
+    """Whether there is more to count by than the split: a column of lists beside the images."""
+    return study.labelled or study.has("probe") or bool(session.recall(ADDED))
 
 
 def _facet(study: Study, population: Slice, facet: str, search_rows: np.ndarray | None) -> Facet:

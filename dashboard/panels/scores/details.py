@@ -168,8 +168,8 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
 
 
 @stable_container
-def extremes(study: Study, population: Slice, score: str, *, judged: bool) -> None:
-    """The images with the lowest and the highest score."""
+def extremes(study: Study, population: Slice, score: str, *, judged: bool, n: int = TILES) -> None:
+    """The `n` images with the lowest and with the highest score."""
     group = "All"
     if judged:
         group = choose_one("Among", SHOWN, key="quality_shown", default="All")
@@ -180,7 +180,7 @@ def extremes(study: Study, population: Slice, score: str, *, judged: bool) -> No
     rows, values = rows[keep], values[keep]
     order = np.argsort(values, kind="stable")
     left, right = st.columns(2, gap="large")
-    for side, name, places in ((left, "Lowest", order[:TILES]), (right, "Highest", order[::-1][:TILES])):
+    for side, name, places in ((left, "Lowest", order[:n]), (right, "Highest", order[::-1][:n])):
         with side:
             st.markdown(f"**{name} {score_label(score)}**")
             widgets.image_gallery(

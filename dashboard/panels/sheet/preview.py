@@ -67,7 +67,7 @@ def thumbnail(study: Study, cell: CellRequest) -> Callable[[str], None] | None:
         "double" if not cell.is_picture and cell.chart.column == "double" else "single", 1, "sans"
     )
     (content,), problems = contents(study, [cell], grid)
-    if problems:
+    if problems or _says_why_not(study, cell, grid):
         return None
     width = grid.width_of()
     height = max(width * PAPER, min(content.height, MOST_SHRUNK * width * PAPER))
@@ -75,6 +75,11 @@ def thumbnail(study: Study, cell: CellRequest) -> Callable[[str], None] | None:
     slot = Slot((height / PAPER - width) / 2, top, width, content.height, letter="", caption=())
     size = round(height / PAPER), round(height)
     return lambda key: sheet_preview([content], [slot], size, font="sans", key=key)
+
+
+def _says_why_not(study: Study, cell: CellRequest, grid: SheetGrid) -> bool:
+    drawn = grid.drawn_width(cell.span)
+    return not cell.is_picture and sheet_figure(study, cell, drawn, grid.font).is_note
 
 
 def _content(study: Study, cell: CellRequest, grid: SheetGrid) -> Content:

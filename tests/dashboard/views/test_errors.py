@@ -274,7 +274,7 @@ def test_unlabelled__nothing_is_judged(tab, studies, unlabelled_study, open_page
     shutil.copytree(unlabelled_study, studies / "unlabelled")
     app = open_page("errors", study="unlabelled", errors_tab=tab)
     assert not app.exception
-    assert "carry no labels" in all_text(app)
+    assert "carry no labels" in all_text(app) and "Labels come from folders" in all_text(app)
 
 
 def test_unlabelled__two_slices_can_still_be_compared(studies, unlabelled_study, open_page):

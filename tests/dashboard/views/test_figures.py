@@ -60,6 +60,12 @@ def test_gallery__leaves_out_what_cannot_be_drawn_here(study):
     assert preview_panel.thumbnail(study, no_errors) is None
 
 
+def test_gallery__leaves_out_a_figure_that_says_why_there_is_none(studies, unlabelled_study, open_page):
+    shutil.copytree(unlabelled_study, studies / "bare")
+    labels = [button.label for button in suggested(open_page("figures", study="bare"))]
+    assert "Activation rate of every feature" in labels and not any("purity" in one for one in labels)
+
+
 @pytest.mark.slow
 def test_empty_sheet__says_how_it_is_filled_and_begins_with_one_click(study, open_page):
     app = open_page("figures", study="seen")

@@ -367,6 +367,7 @@ def test_unlabelled_study__keeps_what_needs_no_labels(studies, unlabelled_study,
     assert not app.exception
     assert "carry no labels" in said(app) and "No known outcomes" in said(app)
     assert [name for name in charts(app) if "score_" in name] and not app.slider
+    assert tiles(app, "quality_lowest") and tiles(app, "quality_highest")  # beside the distribution
     app.get_by_key("quality_group").set_value("Images").run()
     assert "Lowest" in said(app) and tiles(app, "quality_lowest")
     assert "Confidence" not in app.selectbox(key="score").options

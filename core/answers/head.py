@@ -24,6 +24,7 @@ NOT_LINEAR = (
     "not linear on the representation; on what its last layer reads it is (analyze --layer head-input)"
 )
 MIXED = "labels and outputs are not one to one, so what features add to a class differs from image to image"
+UNCHECKED = "its logits were not compared with those of a whole network: none is known for {arch}"
 NO_HEAD = "the encoder comes without a classifier"
 
 
@@ -51,6 +52,8 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
         usual_order_note(study, answer, match) or order_note(study, answer, match)
     )
     _add_weights(study, answer, match)
+    if arch := study.summary("embed")["head"].get("unchecked"):
+        answer.notes.append(UNCHECKED.format(arch=arch))
     return answer
 
 

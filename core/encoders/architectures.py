@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torchvision
 from timm.layers.mlp import SwiGLUPacked
 from timm.layers.norm import LayerNorm
 from timm.models.vision_transformer import VisionTransformer
@@ -166,6 +167,22 @@ def named_resnet(name: str, *, stem: Stem, stem_channels: int | None = None) -> 
     elif match[4]:
         shape = replace(shape, width=64 * int(match[4]))
     return replace(shape, stem_channels=stem_channels or shape.width)
+
+
+def resnet_around(shape: ResNetShape, linear: nn.Linear) -> nn.Module | None:
+    """Build torchvision's network of a shape, with this classifier; None where torchvision has none."""
+    if shape.stem != Stem() or shape.name not in torchvision.models.list_models():
+        return None
+    network = torchvision.models.get_model(shape.name, weights=None)
+    network.fc = linear
+    return network
+
+
+def vision_transformer_around(arguments: Mapping[str, Any], linear: nn.Linear) -> nn.Module:
+    """Build timm's network of `vit_arguments`, with this classifier."""
+    network = vision_transformer(arguments)
+    network.head = linear
+    return network
 
 
 def fit_stem(model: nn.Module, layout: Layout) -> None:

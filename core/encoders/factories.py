@@ -43,6 +43,8 @@ class Built:
     whole: Callable[[], Mapping[str, Tensor]] | None = None
     # The network with a classifier of the shapes in a file, or with that of its library's weights; its parts.
     head: HeadMaker | None = None
+    # A library's network around a classifier that the file has; None where no library builds such a one.
+    around: Callable[[nn.Linear], nn.Module | None] | None = None
     transform_stated: bool = True  # it came with the weights
 
 

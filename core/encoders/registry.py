@@ -16,8 +16,10 @@ from core.encoders.architectures import (
     Stem,
     fit_stem,
     named_resnet,
+    resnet_around,
     resnet_shape,
     vision_transformer,
+    vision_transformer_around,
     vit_arguments,
     with_stem,
 )
@@ -226,18 +228,18 @@ def _from_keys(spec: Spec, layout: Layout, path: Path) -> Built:
         if "pre_norm" in arguments:
             notes.append("GELU assumed; for OpenAI's quick GELU write timm:vit_…_clip_quickgelu_224@PATH")
         arch = "vit[" + ",".join(f"{key}={value}" for key, value in sorted(arguments.items())) + "]"
-        pixels: dict[str, Any] = (
-            {"mean": HALF, "std": HALF} if "attn_pool.latent" in layout.state else {}
-        )  # SigLIP's
-        transform = scaled(Transform(**pixels), int(arguments["img_size"]))
-        return Built(vision_transformer(arguments), transform, arch, "checkpoint", notes)
+        is_siglip = "attn_pool.latent" in layout.state
+        pixels = Transform(mean=HALF, std=HALF) if is_siglip else Transform()
+        transform = scaled(pixels, int(arguments["img_size"]))
+        around = partial(vision_transformer_around, arguments)
+        return Built(vision_transformer(arguments), transform, arch, "checkpoint", notes, around=around)
     if layout.kind != "resnet":
         raise CheckpointError(
             f"its keys (layout {layout.name}) are not those of {spec.name or 'a ResNet'}; "
             "name the architecture: timm:NAME@PATH"
         )
     shape = _shape(spec, layout)
-    return Built(ResNet(shape), Transform(), shape.name, "checkpoint")
+    return Built(ResNet(shape), Transform(), shape.name, "checkpoint", around=partial(resnet_around, shape))
 
 
 def _shape(spec: Spec, layout: Layout) -> ResNetShape:

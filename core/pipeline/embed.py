@@ -100,6 +100,8 @@ def own_head(encoder: Encoder | np.ndarray) -> tuple[Head | None, dict[str, Any]
         return None, {"why": head}
     facts = {"n_outputs": head.n_outputs, "linear": head.linear is not None, "assumed": head.assumed}
     facts["normalisation_stated"] = one.normalisation_stated
+    if head.unchecked:
+        facts["unchecked"] = one.arch
     return head, facts | {"fingerprint": head.fingerprint}
 
 

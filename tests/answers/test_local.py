@@ -131,6 +131,10 @@ def test_failures__name_what_adds_to_the_lead_near_each_image(case):
             best = torch.sort(sign * r * g, descending=True).values[: len(part)]
             np.testing.assert_allclose(part["contribution"], best, rtol=5e-3)
     assert case.study.summary("failures")["local"] == LOCAL and "local" in LOCAL
+    notes = " ".join(case.study.answers["head"].facts["notes"])
+    bare = case.study.has("head_weights")  # of a width that no library has
+    assert ("not compared with those of a whole network" in notes) == bare
+    assert ("not one to one" in notes) == bare
 
 
 def test_features_of_an_image__push_its_lead(case):

@@ -54,6 +54,7 @@ class Head:
 
     Attributes:
         linear: (weights (C, r), bias (C,)) where it is linear on the representation, else None.
+        unchecked: no whole network is known with whose logits these could be compared.
         reads_representation: all its parts read the representation, and nothing else.
         names: what the outputs are called, one list an output, in the checkpoint or the library.
         assumed: the names are those of the data set that has so many classes.
@@ -64,6 +65,7 @@ class Head:
     linear: LinearMap | None = None
     names: list[list[str]] = field(default_factory=list)
     assumed: bool = True
+    unchecked: bool = False
     reads_representation: bool = False
 
     @property
@@ -138,7 +140,17 @@ def head_of_network(encoder: Any, built: Any, beside: Beside | None) -> Head | s
             return f"the classifier in the checkpoint is not that of {encoder.arch}: it lacks {lacking}"
     if network is None and not parts and tensors:
         parts = bare_linear(tensors, int(encoder.random_input()[1].shape[1]))
+    if network is None and parts and built.around is not None:
+        network = built.around(copy.deepcopy(parts[0].module))
+        if network is not None and _load(network.eval(), encoder.base, _of_linear(network)):
+            network = None  # it has more than the encoder and the classifier
     return complete_head(encoder, parts, names, network)
+
+
+def _of_linear(network: nn.Module) -> dict[str, Tensor]:
+    """The tensors of the last Linear of a network, by their names in it."""
+    name, linear = [pair for pair in network.named_modules() if isinstance(pair[1], nn.Linear)][-1]
+    return {f"{name}.{key}": tensor for key, tensor in linear.state_dict().items()}
 
 
 def _load(network: nn.Module, base: nn.Module, tensors: Mapping[str, Tensor]) -> str | None:
@@ -186,7 +198,7 @@ def complete_head(
     for part in (*parts, *whole):
         part.module.eval().requires_grad_(False).to(encoder.device)
     x, _ = encoder.random_input()
-    head = Head(tuple(parts))
+    head = Head(tuple(parts), unchecked=network is None and encoder.classifier is None)
     forward, of_network = (_forward(Head(tuple(one)), encoder, x) if one else None for one in (parts, whole))
     if of_network and not (forward and _same(forward[2], of_network[2])):
         head.parts, forward = whole, of_network

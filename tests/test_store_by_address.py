@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +22,7 @@ from core.storage import bounds
 from core.store import Study, open_study
 from tests.manifests import edited_manifest
 from tests.object_server import s3_client, upload
+from tests.test_store import make
 
 pytestmark = pytest.mark.slow
 
@@ -91,6 +93,27 @@ def test_it_is_listed_once_and_each_file_is_fetched_once(granted, caplog):
     assert_array_equal(open_study(granted).vector("top_images"), study.vector("top_images"))
     assert len([one for one in asked if "HEAD" in one]) == 0
     assert len(asked) == len(set(asked)), asked
+
+
+def test_small_files_are_fetched_at_once_before_a_page_asks_for_them(bucket, tmp_path, monkeypatch, caplog):
+    """Each round of requests that waits for another costs the way to the store and back."""
+    near = make(tmp_path / "near")
+    upload(near, f"{bucket}/studies/far")
+    monkeypatch.setenv("PEREGRINE_STUDIES", f"{bucket}/studies")
+    folder, before = served.studies_folder(), len(caplog.records)
+    assert len(served.study_entries(folder)) == 1
+    study = served.open_current(served.resolve(folder, "far"))
+    for thread in threading.enumerate():
+        if thread.name == place.AHEAD:
+            thread.join()
+    asked = [str(record.args) for record in caplog.records[before:]]
+    assert len(asked) == len(set(asked)) and len([one for one in asked if "manifest.json" in one]) == 2, asked
+    names = [path.relative_to(near).as_posix() for path in near.rglob("*.npy")]
+    assert "representations/00001.npy" in names
+    assert [name for name in names if not any(f"/far/{name} " in one for one in asked)] == []
+    before = len(caplog.records)
+    assert_array_equal(study.array("representations")[:], open_study(near).array("representations")[:])
+    assert len(caplog.records) == before
 
 
 def test_a_study_that_changes_in_the_store_is_noticed(granted, shared_study, tmp_path, monkeypatch):

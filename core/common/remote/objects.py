@@ -28,7 +28,8 @@ ATTEMPTS = 6
 FIRST_WAIT = 0.25  # seconds; doubled after each attempt
 TIMEOUT = 30  # seconds without a byte
 BLOCK = 4 << 20  # bytes of one request
-AT_ONCE = 16  # requests
+AT_ONCE = 16  # requests …
+SMALL_AT_ONCE = 64  # … for small files, which take no longer than the way to the server and back
 REMEMBERED_FOR = 600  # seconds in which the size and version of a single object are not asked for again
 GONE = (404, 410)
 FORBIDDEN = (401, 403)
@@ -69,9 +70,9 @@ def is_known(url: str) -> bool:
     return url in _known and _known[url][1] >= time.monotonic()
 
 
-def forget_below(url: str) -> None:
-    """Ask again for the size and version of each object below a folder."""
-    for known in [known for known in list(_known) if known.startswith(f"{url}/")]:
+def forget_below(url: str, *, but: str = "") -> None:
+    """Ask again for the size and version of each object below a folder, but for one."""
+    for known in [known for known in list(_known) if known.startswith(f"{url}/") and known != but]:
         _known.pop(known, None)
 
 
@@ -123,14 +124,14 @@ def read_object(url: str, start: int = 0, size: int | None = None, *, block: int
     return parts[start % block :][: max(end - start, 0)]
 
 
-def fetch_ahead(urls: Iterable[str], *, whole: bool = False) -> None:
+def fetch_ahead(urls: Iterable[str], *, whole: bool = False, at_once: int = AT_ONCE) -> None:
     """Load objects into the cache in parallel; errors are ignored here and raised when the object is read."""
 
     def fetch(url: str) -> None:
         with suppress(OSError, RemoteError):
             local_copy(url) if whole else read_object(url, 0, BLOCK)
 
-    for _ in _at_once(fetch, urls):
+    for _ in _at_once(fetch, urls, at_once):
         pass
 
 
@@ -284,7 +285,7 @@ def _opened(scheme: str, process: int) -> Any:
         options["headers"] = {"Accept-Encoding": "identity"}  # or lengths would be those of compressed bytes
     if scheme == "s3":
         wait = {"connect_timeout": TIMEOUT, "read_timeout": TIMEOUT}
-        wait |= {"max_pool_connections": 2 * AT_ONCE}
+        wait |= {"max_pool_connections": SMALL_AT_ONCE + AT_ONCE}
         options = {"config_kwargs": {"retries": {"total_max_attempts": 1}, **wait}}
         options["max_concurrency"] = 1  # else it asks for each size again, which is known here
     return fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False, **options)
@@ -313,12 +314,12 @@ def _stat_or_none(url: str) -> Object | None:
         return None
 
 
-def _at_once(work: Callable[[Any], T], items: Iterable[Any]) -> Iterator[T]:
+def _at_once(work: Callable[[Any], T], items: Iterable[Any], at_once: int = AT_ONCE) -> Iterator[T]:
     items = list(items)
     if len(items) < 2:
         yield from map(work, items)
         return
-    with ThreadPoolExecutor(min(AT_ONCE, len(items))) as pool:
+    with ThreadPoolExecutor(min(at_once, len(items))) as pool:
         yield from pool.map(work, items)
 
 

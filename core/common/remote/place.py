@@ -11,6 +11,7 @@ import os
 import posixpath
 import stat as modes
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -28,6 +29,7 @@ FRESH = 10  # seconds in which a store is not asked again about a file or a fold
 MOST_ASKED = 100_000
 PART = 1 << 16  # bytes that are fetched for a part of a file
 SMALL, MOST_AHEAD = 1 << 20, 200  # bytes of a file, and files, that are fetched before they are asked for
+AHEAD = "small files"  # the thread that does so
 
 # By address: until when it is known …
 _asked: dict[str, tuple[float, objects.Object | None]] = {}  # … what is there; None for nothing
@@ -145,11 +147,15 @@ class AddressPath(type(Path())):  # pyright: ignore[reportGeneralTypeIssues, rep
             StudyError: it does not, or may not be read. RemoteError.
         """
         url, names = str(self), frozenset[str]()
-        objects.forget_below(url)
+        known, facts = _asked.get(f"{url}/{file}", (0.0, None))
+        is_fresh = facts is not None and known >= time.monotonic()  # a list of studies has just asked
+        objects.forget_below(url, but=f"{url}/{file}" if is_fresh else "")
         _listed.pop(url, None)
         try:
             if not url.startswith("http"):  # a page of a web server has the links of one folder only
-                with suppress(FileNotFoundError, PermissionError):
+                with suppress(FileNotFoundError, PermissionError), ThreadPoolExecutor(1) as beside:
+                    if is_fresh:
+                        beside.submit(objects.fetch_ahead, [f"{url}/{file}"], whole=True)
                     names = frozenset(objects.objects_below(url))
                     _listed[url] = time.monotonic() + FRESH, names
             objects.stat(f"{url}/{file}")
@@ -168,14 +174,29 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def fetch_small_files(folder: Path) -> None:
-    """Begin to copy small tables and arrays of a study by address, many at a time: most pages read them."""
+    """Begin to copy small tables, small arrays and first chunks of a study by address, many at a time: most
+    pages read them.
+    """
     if isinstance(folder, AddressPath) and (names := folder.listed()):
-        early = [name for name in names if name.endswith((".parquet", "/00000.npy"))]
-        urls = [f"{folder}/{name}" for name in sorted(early, key=lambda name: (name.count("/"), name))]
-        small = [url for url in urls if objects.stat(url).size <= SMALL]
-        Thread(
-            target=objects.fetch_ahead, args=(small[:MOST_AHEAD],), kwargs={"whole": True}, daemon=True
-        ).start()
+        sizes = {name: objects.stat(f"{folder}/{name}").size for name in names}
+        of_item = Counter[str]()
+        for name, size in sizes.items():
+            of_item[_item(name)] += size
+        early = [
+            name
+            for name, size in sizes.items()
+            if of_item[_item(name)] <= SMALL or (size <= SMALL and name.endswith("/00000.npy"))
+        ]
+        early = [name for name in early if name.endswith((".parquet", ".npy"))]
+        early.sort(key=lambda name: ("/" in name, not name.endswith("/00000.npy"), name))
+        urls = [f"{folder}/{name}" for name in early[:MOST_AHEAD]]
+        options = {"whole": True, "at_once": objects.SMALL_AT_ONCE}
+        Thread(None, objects.fetch_ahead, AHEAD, (urls,), options, daemon=True).start()
+
+
+def _item(name: str) -> str:
+    """Return the array that a chunk belongs to; a table's file is one."""
+    return name.partition("/")[0]
 
 
 def folders_with(folder: AddressPath, file: str, depth: int) -> list[AddressPath]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from core.jobs.progress import Progress
     from core.reader import StudyReader
+    from core.storage.chunked_array import ChunkedArray
 
 ITEMS = ("head_classes", "head_weights", "head_bias", "head_logits")  # what `embed` writes of a head
 WRONG_ORDER = "THE ORDER OF THE CLASSES IS LIKELY WRONG"
@@ -92,20 +95,24 @@ def unmatched(names: list[list[str]], labels: list[str]) -> str:
     )
 
 
-def _rows(study: StudyReader, device: Any) -> Any:
+def _rows(study: StudyReader, device: Any) -> Callable[[int, int], torch.Tensor]:
+    if study.has("head_logits"):
+        return partial(_logits, study.array("head_logits"), device, None)
+    weights = study.vector("head_weights"), study.vector("head_bias")
+    return partial(_logits, study.array("representations"), device, weights)
+
+
+def _logits(
+    array: ChunkedArray, device: Any, weights: tuple[np.ndarray, np.ndarray] | None, start: int, stop: int
+) -> torch.Tensor:
+    """The logits of images from one row up to another: as stored, or representations times weights."""
     import torch
 
-    if study.has("head_logits"):
-        logits = study.array("head_logits")
-        return lambda start, stop: torch.from_numpy(np.array(logits[start:stop])).to(device).float()
-    weights = torch.from_numpy(study.vector("head_weights")).to(device).float()
-    bias = torch.from_numpy(study.vector("head_bias")).to(device).float()
-    raw = study.array("representations")
-
-    def rows(start: int, stop: int) -> torch.Tensor:
-        return torch.from_numpy(np.array(raw[start:stop])).to(device).float() @ weights.T + bias
-
-    return rows
+    rows, *head = (
+        torch.from_numpy(values).to(device).float()
+        for values in (np.array(array[start:stop]), *(weights or ()))
+    )
+    return rows @ head[0].T + head[1] if head else rows
 
 
 def _add_weights(study: StudyReader, answer: AnswerValues, match: Match) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.answers.outcome import VALUES, AnswerValues, Request
+from core.answers.outcome import AnswerValues, Request, joined_blocks
+from core.common.threadsafe import cached_property
+from core.common.worker_group import map_in_order
 from core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
     from core.jobs.progress import Progress
     from core.reader import StudyReader
+    from core.storage.chunked_array import ChunkedArray
 
 K, TEMPERATURE = 20, 0.07
 QUERIES, KEYS = 1024, 65_536  # rows of a block of products
@@ -21,38 +25,62 @@ QUERIES, KEYS = 1024, 65_536  # rows of a block of products
 
 def knn_answer(study: StudyReader, request: Request, progress: Progress) -> AnswerValues:
     """The answer `knn`: each image by the train images with the largest cosines, its own row left out."""
-    import torch
-
     names = study.class_names
     label = study.images["label"]
     codes = np.searchsorted(names, label.fillna(names[0]).to_numpy(object).astype(str))
     train = np.flatnonzero(~study.is_val & label.notna().to_numpy())
     if len(train) < 2:
         raise SettingsError(f"'{study.path}' has {len(train)} labelled train images; knn needs two or more")
-    device = torch.device(request.device)
-    dtype = torch.float16 if device.type == "cuda" else torch.float32
-    raw, n = study.array("representations"), study.n_images
-    parts = [
-        unit(torch.from_numpy(raw.rows(train[start : start + KEYS])).to(device)).to(dtype)
-        for start in range(0, len(train), KEYS)
-    ]
-    best = np.empty((n, min(5, len(names))), np.int32)
-    values = {name: np.full(n, np.nan) for name in VALUES}
-    votes_of, rows_of = torch.from_numpy(codes[train]).to(device), torch.from_numpy(train).to(device)
+    n, voted = study.n_images, [names[code] for code in np.unique(codes[train])]
+    votes = Votes(study.array("representations"), train, codes[train], len(names), request.device)
+    spans = ((start, min(start + QUERIES, n)) for start in range(0, n, QUERIES))
     with progress.stage("knn", total=n, unit="images") as bar:
-        for start in range(0, n, QUERIES):
-            stop = min(start + QUERIES, n)
-            queries = unit(torch.from_numpy(np.array(raw[start:stop])).to(device)).to(dtype)
-            cosines, places = nearest(queries, torch.arange(start, stop, device=device), parts, rows_of)
-            shares = vote(cosines, votes_of[places], len(names))
-            top, classes = shares.topk(min(5, len(names)), dim=1)
-            best[start:stop] = classes.cpu().numpy()
-            values["confidence"][start:stop] = top[:, 0].cpu().numpy()
-            if top.shape[1] > 1:
-                values["margin"][start:stop] = (top[:, 0] - top[:, 1]).cpu().numpy()
-            bar.update(stop - start)
-    voted = [names[code] for code in np.unique(codes[train])]
-    return AnswerValues(names, best, values, voted, facts={"k": min(K, len(train)), "n_classes": len(voted)})
+        blocks = []
+        for block in map_in_order(votes, spans, threads=1):
+            blocks.append(block)
+            bar.update(len(block[0]))
+    answer = joined_blocks(names, blocks, voted)
+    answer.facts = {"k": min(K, len(train)), "n_classes": len(voted)}
+    return answer
+
+
+@dataclass
+class Votes:
+    """The votes of images from one row up to another; each process reads the train images once."""
+
+    array: ChunkedArray
+    train: np.ndarray
+    codes: np.ndarray  # of the train images
+    n_classes: int
+    device: str | torch.device
+
+    @cached_property
+    def keys(self) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
+        """Parts of the train images, their rows and their classes."""
+        import torch
+
+        starts = range(0, len(self.train), KEYS)
+        parts = [self._unit(self.array.rows(self.train[start : start + KEYS])) for start in starts]
+        rows, codes = (torch.from_numpy(values).to(self.device) for values in (self.train, self.codes))
+        return parts, rows, codes
+
+    def _unit(self, raw: np.ndarray) -> torch.Tensor:
+        import torch
+
+        on_gpu = torch.device(self.device).type == "cuda"
+        rows = unit(torch.from_numpy(raw).to(self.device))
+        return rows.to(torch.float16 if on_gpu else torch.float32)
+
+    def __call__(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        import torch
+
+        parts, rows, codes = self.keys
+        own = torch.arange(start, stop, device=self.device)
+        cosines, places = nearest(self._unit(np.array(self.array[start:stop])), own, parts, rows)
+        top, classes = vote(cosines, codes[places], self.n_classes).topk(min(5, self.n_classes), dim=1)
+        undefined = torch.full_like(top[:, 0], torch.nan)
+        margin = top[:, 0] - top[:, 1] if top.shape[1] > 1 else undefined
+        return classes.int().cpu().numpy(), torch.stack([top[:, 0], margin, undefined]).cpu().numpy()
 
 
 def unit(raw: torch.Tensor) -> torch.Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from core.common.captions import with_class_names
 from core.common.dataframes import where, words
 from core.common.formatting import counted
 from core.common.statistics.intervals import wilson
+from core.common.worker_group import map_in_order
 from core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -120,25 +122,39 @@ def from_logits(
     """Predictions of all images, a block at a time.
 
     Args:
-        rows: the logits of the images from one row up to another, (n, n_outputs) float32.
+        rows: the logits of the images from one row up to another, (n, n_outputs) float32; pickled for the
+            processes that share the work.
     """
+    spans = ((start, min(start + step, n_images)) for start in range(0, n_images, step))
+    return joined_blocks(
+        columns.names, map_in_order(partial(_predicted, rows, columns), spans, threads=1), columns.known
+    )
+
+
+def joined_blocks(
+    names: Sequence[str], blocks: Iterable[tuple[np.ndarray, np.ndarray]], known: Sequence[str] | None
+) -> AnswerValues:
+    """Predictions of blocks of images, in order: their best classes, and confidence, margin and energy."""
+    best, values = [np.empty((0, min(5, len(names))), np.int32)], [np.empty((len(VALUES), 0))]
+    for classes, of_block in blocks:
+        best.append(classes)
+        values.append(of_block)
+    of_all: dict[str, np.ndarray] = dict(zip(VALUES, np.concatenate(values, 1), strict=True))
+    return AnswerValues(names, np.concatenate(best), of_all, known)
+
+
+def _predicted(
+    rows: Callable[[int, int], torch.Tensor], columns: ClassColumns, start: int, stop: int
+) -> tuple[np.ndarray, np.ndarray]:
     import torch
 
-    n_best = min(5, len(columns.names))
-    best = np.empty((n_images, n_best), np.int32)
-    values = {name: np.full(n_images, np.nan) for name in VALUES}
-    for start in range(0, n_images, step):
-        stop = min(start + step, n_images)
-        logits = columns.combined(rows(start, stop))
-        top, places = logits.topk(n_best, dim=1)
-        best[start:stop] = places.cpu().numpy()
-        total = (logits - top[:, :1]).exp().sum(1).double()
-        shares = (top - top[:, :1]).exp().double() / total[:, None]
-        values["confidence"][start:stop] = shares[:, 0].cpu().numpy()
-        if n_best > 1:
-            values["margin"][start:stop] = (shares[:, 0] - shares[:, 1]).cpu().numpy()
-        values["energy"][start:stop] = (top[:, 0].double() + torch.log(total)).cpu().numpy()
-    return AnswerValues(columns.names, best, values, columns.known)
+    logits = columns.combined(rows(start, stop))
+    top, places = logits.topk(min(5, len(columns.names)), dim=1)
+    total = (logits - top[:, :1]).exp().sum(1).double()
+    shares = (top - top[:, :1]).exp().double() / total[:, None]
+    margin = shares[:, 0] - shares[:, 1] if top.shape[1] > 1 else torch.full_like(total, torch.nan)
+    values = torch.stack([shares[:, 0], margin, top[:, 0].double() + torch.log(total)])
+    return places.int().cpu().numpy(), values.cpu().numpy()
 
 
 def outcome_table(study: StudyReader, answer: AnswerValues) -> pd.DataFrame:

@@ -13,8 +13,8 @@ from core.encoders.trusted_code import allowing
 from core.topics import topics
 
 SHARED = (  # commands whose work several processes share
-    *("embed", "features", "neighbours", "heatmaps", "overlap", "concepts", "search", "basis"),
-    *("analyze", "resume", "demo", "train", "finetune"),
+    *("embed", "features", "neighbours", "probe", "quality", "map", "heatmaps", "overlap", "concepts"),
+    *("search", "basis", "domains", "analyze", "resume", "demo", "train", "finetune"),
 )
 MAY_NAME_CODE = (  # options whose value may name code to run
     *("encoder", "captioner", "arch", "export_arch"),
@@ -45,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command is None:
         parser.print_help()
         return 0
-    shared = args.command in SHARED and not ("dry_run" in args or "background" in args)
+    alone = any(option in args for option in ("dry_run", "background", "answer"))
+    shared = args.command in SHARED and not alone
     if not takes_part(shared):
         return 0
     named = [getattr(args, name, None) for name in MAY_NAME_CODE]

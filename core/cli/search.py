@@ -6,6 +6,7 @@ from typing import Any
 
 from core.cli import options, output
 from core.common.formatting import counted
+from core.common.processes import is_first
 from core.config import RunOptions, SearchConfig
 from core.jobs.progress import Progress
 from core.steps import STEPS
@@ -38,7 +39,8 @@ def search(args: argparse.Namespace) -> None:
     folder = below(args.study) or args.study  # the images are the same in every basis
     with Progress.for_command(folder, stages_total=1) as progress:
         report = run_search(folder, getattr(args, "text", None), given, progress)
-    output.show(report, matches_text, as_json="json" in args)
+    if is_first():
+        output.show(report, matches_text, as_json="json" in args)
 
 
 def matches_text(report: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core.cli import options, output
 from core.common.processes import is_first
 from core.common.remote.place import as_path
+from core.common.worker_group import join_ranks
 from core.config import (
     AnswersConfig,
     ConceptsConfig,
@@ -203,10 +204,15 @@ def analyze(args: argparse.Namespace) -> None:
         return
     with Progress.for_command(args.study, stages_total=len(in_analysis())) as progress:
         pipeline.analyze(args.study, settings, progress)
-        if "answers" in args and is_first():
+        if "answers" in args:
             from core.answers.requests import add_kinds
 
-            add_kinds(args.study, args.answers, settings, progress)
+            ranks = join_ranks()
+            if not ranks.is_first:
+                ranks.help()
+            else:
+                with ranks.lead():
+                    add_kinds(args.study, args.answers, settings, progress)
     print_study(args.study, as_json="json" in args)
 
 

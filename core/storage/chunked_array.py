@@ -92,6 +92,10 @@ class ChunkedArray:
         """Return the row number of the chunk's first row."""
         return int(self.starts[chunk])
 
+    def by_chunk(self, values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield every chunk's number with its part of values of all rows."""
+        return zip(range(self.n_chunks), np.split(values, self.starts[1:-1]), strict=False)
+
     def chunk(self, chunk: int) -> np.ndarray:
         """Return one chunk, memory-mapped (an empty one is an ordinary empty array)."""
         last = self._last
@@ -126,9 +130,8 @@ class ChunkedArray:
 
     def damage(self, what: str) -> PeregrineError:
         """Return the error to raise when a file or its content is not what was written."""
-        if self._damaged is not None:
-            return self._damaged(what)
-        return StudyError(f"{what}. Run: {command_line('verify', self.folder.parent)}")
+        run = command_line("verify", self.folder.parent)
+        return self._damaged(what) if self._damaged else StudyError(f"{what}. Run: {run}")
 
     def _sound(self, values: np.ndarray) -> np.ndarray:
         if self._fault and (what := self._fault(values, len(values) == len(self))):
@@ -137,8 +140,7 @@ class ChunkedArray:
 
     def chunks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield pairs (number of the first row, chunk), in order."""
-        for number in range(self.n_chunks):
-            yield self.chunk_start(number), self.chunk(number)
+        return ((self.chunk_start(number), self.chunk(number)) for number in range(self.n_chunks))
 
     def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the rows at `indices`, in that order; only the chunks that contain them are read."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from core.steps import STEPS
 from core.store import open_study
 from tests.command_line import contents
 from tests.data.sources.pictures import picture
@@ -26,8 +27,20 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ("--images", "glyphworld?train=64&val=32")  # three chunks, which two processes share unevenly
 ENCODER = ("--encoder", "asset:simclr_glyphworld", "--workers", "0")
+ANSWERS = ("--answers", "knn")
+CLIP = "asset:glyphworld"
 WORDS = ("--captions", "glyphworld?n=400", "--k", "1.5")
 ANALYZE = (*IMAGES, *ENCODER, "--batch-size", "8", "--epsilon", "1.5", "--lr", "0.1")
+# Steps whose work the first process does alone, and why that is little.
+ALONE = {
+    "failures": "reads misclassified images only",
+    "few-shot": "its probes see a few images of each class",
+    "mask-interventions": "alters a sample of the images",
+}
+NOT_RUN_HERE = {
+    "answers": "shared by from_logits, as knn is; the encoder has no head",
+    "domains": "shares what it takes from `map`",
+}
 BASES = (
     ("--kind", "random", "--size", "24", "--k", "3"),
     ("--kind", "pca", "--size", "6", "--k", "3", "--on", "positions"),
@@ -54,8 +67,9 @@ def forked(*runs: Run) -> list[dict[str, Any]]:
 def whole_study(n: int, study: Path) -> list[Run]:
     """A study with words and two bases, made by n processes."""
     return [
-        run_of(n, "analyze", study, *ANALYZE),
-        run_of(n, "concepts", study, *WORDS),
+        run_of(n, "analyze", study, *ANALYZE, *ANSWERS, STEPS_SHARED=str(study.with_suffix(".log"))),
+        run_of(n, "concepts", study, *WORDS, STEPS_SHARED=str(study.with_suffix(".log"))),
+        run_of(n, "search", study, "--clip", CLIP, "--workers", "0"),
         *(run_of(n, "basis", study, *words, "--device", "cpu") for words in BASES),
     ]
 
@@ -85,6 +99,19 @@ def test_several_processes__make_the_study_of_one(studies, n):
     ours, theirs = contents(studies[1]), contents(studies[n])
     assert ours.keys() == theirs.keys()
     assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+def test_every_step__that_reads_pictures_or_all_rows_is_shared_and_documented(studies):
+    """Table of docs/scale.md: step, what all processes share, what the first does alone."""
+    lines = (ROOT / "docs/scale.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    documented = {name.strip("`"): shared for name, shared, *_ in rows if name.strip("`") in STEPS}
+    assert documented.keys() == STEPS.keys()
+    written = {name for name, step in STEPS.items() if step.shared or step.makes_study}
+    asked = set(studies[SIZES[0]].with_suffix(".log").read_text().split())
+    assert (written | asked | NOT_RUN_HERE.keys()).isdisjoint(ALONE)
+    assert written | asked | NOT_RUN_HERE.keys() | ALONE.keys() == STEPS.keys()
+    assert {name for name, shared in documented.items() if not shared} == ALONE.keys()
 
 
 def test_group__that_ends_early_says_why_once_and_one_process_completes(alone, tmp_path):

@@ -67,9 +67,7 @@ def count_epsilons(array: ChunkedArray, train: np.ndarray, bar: Bar) -> EpsilonC
         train: (n_images,) bool.
     """
     total = EpsilonCounts(array.shape[1])
-    spans = enumerate(pairwise(array.starts.tolist()))
-    items = ((chunk, train[start:stop]) for chunk, (start, stop) in spans)
-    for n_rows, counts in map_in_order(partial(_count, array), items):
+    for n_rows, counts in map_in_order(partial(_count, array), array.by_chunk(train)):
         total.merge(counts)
         bar.update(n_rows)
     return total

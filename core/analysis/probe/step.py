@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,12 @@ from core.analysis.tensors import as_tensor, check_matrix
 from core.common.arrays import check_same_length
 from core.common.formatting import counted
 from core.common.statistics.moments import Moments
+from core.common.worker_group import map_in_order
 from core.config import ProbeConfig
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.slices.evaluate import class_column
+from core.storage.chunked_array import ChunkedArray
 from core.storage.writer import StepWriter
 from core.store import Study
 from core.topics import function_of_option
@@ -187,17 +190,21 @@ def compute_probe(
 
 def predict(study: Study, step: StepWriter, probe: Probe) -> pd.DataFrame:
     """Write `val_logits` and return the table `probe`: the result for every image."""
-    array, is_val = study.array("representations"), study.is_val
-    parts = []
-    for number in range(array.n_chunks):
-        start, raw = array.chunk_start(number), torch.from_numpy(np.array(array.chunk(number)))
-        logits = probe.logits(raw)
-        here = is_val[start : start + len(raw)]
-        step.array("val_logits").put(number, logits.cpu().numpy()[here].astype(np.float32))
-        parts.append(_verdicts(logits))
+    array, parts = study.array("representations"), []
+    predicted = map_in_order(partial(_predicted, array, probe), array.by_chunk(study.is_val), threads=1)
+    for number, (logits, verdicts) in enumerate(predicted):
+        step.array("val_logits").put(number, logits)
+        parts.append(verdicts)
     step.finish_array("val_logits", array.n_chunks)
     predictions = pd.concat(parts, ignore_index=True)
     return _with_truth(study, predictions)
+
+
+def _predicted(
+    array: ChunkedArray, probe: Probe, chunk: int, is_val: np.ndarray
+) -> tuple[np.ndarray, pd.DataFrame]:
+    logits = probe.logits(torch.from_numpy(np.array(array.chunk(chunk))))
+    return logits.cpu().numpy()[is_val].astype(np.float32), _verdicts(logits)
 
 
 def _verdicts(logits: Tensor) -> pd.DataFrame:

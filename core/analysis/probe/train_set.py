@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from core.analysis.probe.linear import MEMORY_ENTRIES, ShuffledRows, Standard
 from core.common.statistics.moments import Moments
+from core.common.worker_group import map_in_order
 from core.slices.evaluate import class_column
 from core.storage.chunked_array import ChunkedArray
 from core.store import Study
@@ -46,6 +48,10 @@ def column_moments(array: ChunkedArray, rows: np.ndarray) -> Moments:
     is_used = np.zeros(len(array), bool)
     is_used[rows] = True
     moments = Moments.empty(array.shape[1])
-    for start, raw in array.chunks():
-        moments = moments.merge(Moments.of_rows(raw[is_used[start : start + len(raw)]]))
+    for of_chunk in map_in_order(partial(_moments, array), array.by_chunk(is_used), threads=1):
+        moments = moments.merge(of_chunk)
     return moments
+
+
+def _moments(array: ChunkedArray, chunk: int, is_used: np.ndarray) -> Moments:
+    return Moments.of_rows(array.chunk(chunk)[is_used])

@@ -12,6 +12,7 @@ import torch
 from core.analysis.projection.pca import Components, principal_components
 from core.analysis.quality.neighbours import sample_rows
 from core.common.arrays import unit_rows
+from core.common.worker_group import map_in_order
 from core.config import MapConfig
 from core.errors import SettingsError
 from core.jobs.progress import Bar, Progress
@@ -83,11 +84,16 @@ def project(
     array: ChunkedArray, components: Components, bar: Bar, columns: slice = slice(None)
 ) -> np.ndarray:
     """(n_images, k) float32 coordinates of all rows, by some of their columns."""
-    placed = np.empty((len(array), len(components.axes)), np.float32)
-    for start, chunk in array.chunks():
-        placed[start : start + len(chunk)] = components.project(unit_rows(chunk[:, columns]))
-        bar.update(len(chunk))
-    return placed
+    placed = [np.empty((0, len(components.axes)), np.float32)]
+    chunks = ((chunk,) for chunk in range(array.n_chunks))
+    for part in map_in_order(partial(_projected, array, components, columns), chunks, threads=1):
+        placed.append(part)
+        bar.update(len(part))
+    return np.concatenate(placed)
+
+
+def _projected(array: ChunkedArray, components: Components, columns: slice, chunk: int) -> np.ndarray:
+    return components.project(unit_rows(array.chunk(chunk)[:, columns])).astype(np.float32)
 
 
 def rows_for_umap(n_images: int, config: MapConfig) -> np.ndarray:

@@ -1,5 +1,9 @@
 """GEN, NNGuide, fDBD, SHE and ViM's residual of the evaluation images, from what a study holds."""
 
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
 import numpy as np
 import torch
 
@@ -8,10 +12,12 @@ from core.analysis.quality.label_free.distinctiveness import raw_moments
 from core.analysis.quality.label_free.principal_scores import MOST_FEATURES
 from core.analysis.quality.neighbours import QUERY_ROWS, sample_rows, stored_unit_rows
 from core.common.arrays import safe_divide
+from core.common.threadsafe import cached_property
+from core.common.worker_group import map_in_order
 from core.config import NeighboursConfig
 from core.slices.evaluate import class_column
 from core.steps import settings_of
-from core.storage.chunked_array import CHUNK_ROWS
+from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray
 from core.store import Study
 
 OTHERS = ("nnguide", "fdbd", "she", "vim_residual")  # than those of logits alone
@@ -41,16 +47,36 @@ def baseline_scores(
     origin = baselines.vim_origin(weights, bias)
     second = vim_second_moment(study, origin, seed=seed)
     outside = None if second is None else baselines.outside_axes(second, kept=min(KEPT, len(mean) // 2))
-    done = 0
-    for start, chunk in array.chunks():
-        rows = start + np.flatnonzero(study.is_val[start : start + len(chunk)])
-        raw, z = np.asarray(chunk[rows - start]), logits[done : done + len(rows)]
-        done += len(rows)
-        scores["fdbd"][rows] = baselines.fdbd(z, weights, raw, mean)
-        scores["she"][rows] = baselines.she(raw, z.argmax(1), patterns)
-        if outside is not None:
-            scores["vim_residual"][rows] = baselines.vim_residual(raw, origin, outside)
+    of_rows = _OfRows(array, weights, mean, patterns, origin, outside)
+    ends = np.searchsorted(val, array.starts).tolist()
+    spans = [(first, last) for first, last in pairwise(ends) if last > first]
+    items = ((val[first:last], logits[first:last]) for first, last in spans)
+    for (first, last), values in zip(spans, map_in_order(of_rows, items, threads=1), strict=True):
+        for name, value in values.items():
+            scores[name][val[first:last]] = value
     return scores
+
+
+@dataclass
+class _OfRows:
+    """The scores that read representations, of evaluation images of one chunk."""
+
+    array: ChunkedArray
+    weights: np.ndarray
+    mean: np.ndarray
+    patterns: np.ndarray
+    origin: np.ndarray
+    outside: np.ndarray | None
+
+    def __call__(self, rows: np.ndarray, logits: np.ndarray) -> dict[str, np.ndarray]:
+        raw = self.array.rows(rows)
+        values = {
+            "fdbd": baselines.fdbd(logits, self.weights, raw, self.mean),
+            "she": baselines.she(raw, logits.argmax(1), self.patterns),
+        }
+        if self.outside is not None:
+            values["vim_residual"] = baselines.vim_residual(raw, self.origin, self.outside)
+        return values
 
 
 def largest_guidance(
@@ -71,18 +97,34 @@ def largest_guidance(
     train = sample_rows(np.flatnonzero(~study.is_val), settings.max_train, settings.seed)
     largest, height = [np.empty((0, k), np.float32)], max(1, GUIDED_ENTRIES // array.shape[1])
     for first in range(0, len(val), height):
-        queries = stored_unit_rows(array, val[first : first + height], device)
-        best = queries.new_full((len(queries), k), -torch.inf)
-        for start in range(0, len(train), CHUNK_ROWS):
-            rows = train[start : start + CHUNK_ROWS]
-            weights = torch.as_tensor(energy[rows, None], dtype=queries.dtype, device=queries.device)
-            bank = stored_unit_rows(array, rows, device) * weights
-            for at in range(0, len(queries), QUERY_ROWS):
-                part = slice(at, at + QUERY_ROWS)
-                products = torch.cat([best[part], queries[part] @ bank.T], dim=1)
-                best[part] = products.topk(k, dim=1).values
-        largest.append(best.masked_fill(best == -torch.inf, torch.nan).cpu().numpy())
+        guided = _Guided(array, val[first : first + height], k, device)
+        best = torch.full((len(guided.val), k), -torch.inf)
+        parts = (train[start : start + CHUNK_ROWS] for start in range(0, len(train), CHUNK_ROWS))
+        for here in map_in_order(guided, ((rows, energy[rows]) for rows in parts), threads=1):
+            best = torch.cat([best, torch.from_numpy(here)], dim=1).topk(k, dim=1).values
+        largest.append(best.masked_fill(best == -torch.inf, torch.nan).numpy())
     return np.concatenate(largest)
+
+
+@dataclass
+class _Guided:
+    """The largest products of evaluation images with train images; each process reads the former once."""
+
+    array: ChunkedArray
+    val: np.ndarray
+    k: int
+    device: str | torch.device
+
+    @cached_property
+    def queries(self) -> torch.Tensor:
+        return stored_unit_rows(self.array, self.val, self.device)
+
+    def __call__(self, rows: np.ndarray, energy: np.ndarray) -> np.ndarray:
+        weights = torch.as_tensor(energy[:, None], dtype=self.queries.dtype, device=self.queries.device)
+        bank = stored_unit_rows(self.array, rows, self.device) * weights
+        k = min(self.k, len(rows))
+        parts = ((part @ bank.T).topk(k, dim=1).values for part in self.queries.split(QUERY_ROWS))
+        return torch.cat([*parts]).cpu().numpy()
 
 
 def correct_patterns(study: Study) -> np.ndarray:
@@ -91,14 +133,19 @@ def correct_patterns(study: Study) -> np.ndarray:
     code = np.where(correct & ~study.is_val, class_column(study, "label"), -1)
     array = study.array("representations")
     sums = np.zeros((len(study.class_names), array.shape[1]))
-    for start, chunk in array.chunks():
-        rows = np.flatnonzero(code[start : start + len(chunk)] >= 0)
-        if not len(rows):
-            continue
-        order = rows[np.argsort(code[start + rows], kind="stable")]
-        classes, firsts = np.unique(code[start + order], return_index=True)
-        sums[classes] += np.add.reduceat(np.asarray(chunk[order]), firsts, axis=0, dtype=np.float64)
+    for classes, of_chunk in map_in_order(partial(_class_sums, array), array.by_chunk(code), threads=1):
+        sums[classes] += of_chunk
     return safe_divide(sums, np.bincount(code[code >= 0], minlength=len(sums))[:, None])
+
+
+def _class_sums(array: ChunkedArray, chunk: int, code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The classes >= 0 of a chunk, and the sums of their rows."""
+    order = np.argsort(code, kind="stable")
+    order = order[np.count_nonzero(code < 0) :]
+    classes, firsts = np.unique(code[order], return_index=True)
+    if not len(order):
+        return classes, np.empty((0, array.shape[1]))
+    return classes, np.add.reduceat(array.chunk(chunk)[order], firsts, axis=0, dtype=np.float64)
 
 
 def vim_second_moment(study: Study, origin: np.ndarray, *, seed: int) -> np.ndarray | None:

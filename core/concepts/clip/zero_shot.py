@@ -5,6 +5,8 @@ class, at length 1, and s the model's own factor (Radford et al. 2021). It is li
 """
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from core.encoders.spec import parse_spec
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.reader import StudyReader
+from core.storage.chunked_array import ChunkedArray
 
 # With one of them the embedding is not what is stored.
 OTHER_READOUT = ("layer", "pool", "tokens", "token_norm")
@@ -46,11 +49,7 @@ def zero_shot_answer(study: StudyReader, request: Request, progress: Progress) -
             texts[place] = class_embedding(clip.embed_texts(imagenet_prompts(name)))
             bar.update(1)
     weights = clip.temperature * texts
-    factors = torch.from_numpy(weights).to(request.device)
-
-    def rows(start: int, stop: int) -> torch.Tensor:
-        return unit(torch.from_numpy(np.array(raw[start:stop])).to(request.device)) @ factors.T
-
+    rows = partial(_logits, raw, weights, request.device)
     columns = ClassColumns(tuple(labels), np.arange(len(labels)))
     with progress.stage("zero-shot", total=study.n_images, unit="images"):
         answer = from_logits(rows, study.n_images, columns)
@@ -60,6 +59,11 @@ def zero_shot_answer(study: StudyReader, request: Request, progress: Progress) -
     if renamed:
         answer.notes = [f"classes as texts: {', '.join(renamed[:3])}{' …' * (len(renamed) > 3)}"]
     return answer
+
+
+def _logits(raw: ChunkedArray, weights: np.ndarray, device: Any, start: int, stop: int) -> torch.Tensor:
+    rows, factors = (torch.from_numpy(values).to(device) for values in (np.array(raw[start:stop]), weights))
+    return unit(rows) @ factors.T
 
 
 def text_tower(study: StudyReader) -> str:

@@ -14,7 +14,6 @@ ddof 0. Undefined (NaN) where no feature varies.
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 
@@ -44,9 +43,8 @@ def deviation_scores(study: Study, *, threshold: float = BEYOND) -> dict[str, np
     scale = np.float32(1.0) / np.maximum(norm, np.float32(LEAST_NORM))
 
     moments = (inverse, shift, raw_inverse, raw_shift)
-    spans = enumerate(pairwise(array.starts.tolist()))
-    items = ((chunk, scale[start:stop]) for chunk, (start, stop) in spans)
-    parts = map_in_order(partial(_deviations, array, moments, np.float32(threshold)), items)
+    deviations = partial(_deviations, array, moments, np.float32(threshold))
+    parts = map_in_order(deviations, array.by_chunk(scale))
     sums = np.concatenate([np.empty((3, 0)), *parts], 1)
     n_varying, n_raw = np.count_nonzero(inverse), np.count_nonzero(raw_inverse)
     means = (safe_divide(part, n) for part, n in zip(sums, (n_varying, n_raw, n_varying), strict=True))

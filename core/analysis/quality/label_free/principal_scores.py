@@ -1,8 +1,6 @@
 """The table `principal_scores`: scores from principal components of the train images (docs/method.md 2.7)."""
 
-from collections.abc import Iterator
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -53,7 +51,7 @@ def write_principal_scores(
     kernel = _kernel(covariance, seed)
     of_kernel, scores = Covariance.empty(len(kernel.phases)), []
     for of_chunk, *here in map_in_order(
-        partial(_scores, array, axes, kernel), _parts(array, in_train), threads=1
+        partial(_scores, array, axes, kernel), array.by_chunk(in_train), threads=1
     ):
         of_kernel = of_kernel.merge(of_chunk)
         scores.append(here)
@@ -64,7 +62,7 @@ def write_principal_scores(
         "image_id": study.images["image_id"],
         "pca_residual": residual,
         "whitened_norm": whitened,
-        "kpca_error": np.concatenate([*map_in_order(errors, _parts(array, study.is_val), threads=1)]),
+        "kpca_error": np.concatenate([*map_in_order(errors, array.by_chunk(study.is_val), threads=1)]),
     }
     step.table("principal_scores", pd.DataFrame(table))
     return {"n_components": components_for(axes.variance, SHARE), "component_share": SHARE}
@@ -73,16 +71,10 @@ def write_principal_scores(
 def train_covariance(array: ChunkedArray, in_train: np.ndarray, bar: Bar) -> Covariance:
     """Covariance of the normalised rows of a mask, in one pass; holds few chunks and matrices."""
     covariance = Covariance.empty(array.shape[1])
-    for of_chunk in map_in_order(partial(_covariance, array), _parts(array, in_train), threads=1):
+    for of_chunk in map_in_order(partial(_covariance, array), array.by_chunk(in_train), threads=1):
         covariance = covariance.merge(of_chunk)
         bar.update(1)
     return covariance
-
-
-def _parts(array: ChunkedArray, mask: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield every chunk with its part of a mask of all rows."""
-    for chunk, (start, stop) in enumerate(pairwise(array.starts.tolist())):
-        yield chunk, mask[start:stop]
 
 
 def _covariance(array: ChunkedArray, chunk: int, mask: np.ndarray) -> Covariance:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.analysis.features.kernels import add_cells, keep_best, sort_entries, sum_cells, sum_rows
+from core.analysis.features.entry_kernels import add_cells, keep_best, sort_entries, sum_cells, sum_rows
 from core.analysis.features.rows import ChunkRows
 from core.common.statistics.moments import Moments
 

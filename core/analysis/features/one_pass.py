@@ -16,8 +16,8 @@ import numpy as np
 
 from core.analysis.features.accumulators import ByFeature, TopImages
 from core.analysis.features.chunk_scan import ChunkScan, RowStatistics, Scanner
+from core.analysis.features.entry_kernels import append_rows, firing_counts
 from core.analysis.features.epsilon import EpsilonCounts
-from core.analysis.features.kernels import append_rows, firing_counts
 from core.analysis.features.rows import ChunkRows
 from core.common.arrays import LEAST_NORM
 from core.common.statistics.moments import Moments

@@ -16,7 +16,10 @@ from core.analysis.overlap import step as overlap_step
 from core.analysis.overlap.input_masks import masked_images
 from core.analysis.overlap.iou import VARIANTS
 from core.analysis.overlap.maps import map_pairs
+from core.bases.requests import add_basis
+from core.config import BasisConfig
 from core.data.masks.masks import CROP
+from core.export.bases_table import bases_table
 from core.heatmaps.combine import combine
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
@@ -289,8 +292,10 @@ def test_feature_keywords__come_from_the_masks_that_the_heat_lies_on(seen):
 
 
 @pytest.mark.slow
-def test_overlap__with_salient_imagenet(tmp_path):
-    """Its masks lie in their own crop; its keywords come to the features that look at them."""
+def test_overlap__with_salient_imagenet(tmp_path, monkeypatch):
+    """Its masks lie in their own crop; its keywords come to the features that look at them, and maps of the
+    latents of a basis on positions are judged by them.
+    """
     rng, masks = np.random.default_rng(0), {59: {}, 981: {}}
     for label, wnid in enumerate((TENCH, GOLDFISH)):
         for number in range(24):
@@ -319,3 +324,13 @@ def test_overlap__with_salient_imagenet(tmp_path):
     features = study.table("overlap_by_feature")
     words = features.loc[(features["mask"] == "core") & (features["energy"] > 0), "keywords"]
     assert len(words) and words.str.startswith("seen at 59").all()
+    for module in ("core.analysis.overlap.concept_maps", "core.measures.concept_features"):
+        monkeypatch.setattr(f"{module}.FEWEST", 4)
+    monkeypatch.setenv("PEREGRINE_TRUST_STUDIES", "1")
+    config = BasisConfig(kind="nmf", size=6, k=2, on="positions", seeds=1)
+    add_basis(tmp_path / "study", "sae", config, Progress.silent(), device="cpu")
+    bases = bases_table(open_study(tmp_path / "study")).set_index("basis")
+    maps = bases.loc["sae", [f"{name}_of_maps" for name in ("ap", "base_rate", "centre_ap")]].astype(float)
+    assert (
+        maps["ap_of_maps"] > 3 * maps["base_rate_of_maps"] and maps["ap_of_maps"] > maps["centre_ap_of_maps"]
+    )

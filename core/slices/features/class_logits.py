@@ -13,7 +13,7 @@ from core.storage.chunked_array import CHUNK_ROWS
 OUTPUTS, GRADIENTS = "probe_outputs", "probe_gradients"
 LOCAL = (
     "The classes of this answer have no weights of their own. What a feature adds is local: feature times "
-    "gradient of the lead (predicted minus true logit) at that image."
+    "the gradient at that image."
 )
 
 

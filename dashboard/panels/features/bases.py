@@ -32,7 +32,7 @@ WHAT = (
     "A unit is one number that the encoder computes. A latent is a direction of many units, found so that "
     "few are active on an image: one often stands for one thing."
 )
-CONTROLS = ("random", "pca")  # kinds that a dictionary has to beat
+CONTROLS = ("random", "pca", "kmeans")  # kinds that a dictionary has to beat
 ABOUT_STABILITY = (
     "How nearly another fit, from another seed, found the same directions: mean |cosine|. Below .7, many "
     "latents are accidents of the seed."

@@ -32,6 +32,7 @@ from core.store import open_study
 from dashboard.cache import reads
 from dashboard.cache.comparison_reads import comparison, other_studies
 from dashboard.cache.features import basis_reads
+from dashboard.panels.features import bases as panel
 from dashboard.panels.features.bases import advice
 from tests.dashboard.conftest import all_text, drawn_cards, tiles
 from tests.synthetic import make_seen_study
@@ -252,3 +253,17 @@ def test_removed_basis__is_missed_in_one_line_and_units_are_shown(served, open_p
     app = open_page("features", study="demo", basis="pca")
     assert not app.exception and "basis" not in app.query_params
     assert sum("There is no basis 'pca'" in box.value for box in app.info) == 1
+
+
+def test_advice__controls_are_not_recommended_however_stable_and_close():
+    held = [
+        Basis(kind, kind, f"basis-{kind}", {"r2": r2, "stability": stability, "l0": 1.0, "on": "pooled"})
+        for kind, r2, stability in (
+            ("kmeans", 0.96, 0.96),
+            ("pca", 0.99, 1.0),
+            ("nmf", 0.69, 0.77),
+            ("random", 0.08, 0.1),
+        )
+    ]
+    assert panel.advice(held)[0] == "Look at latents of nmf, measure with the units"
+    assert panel.advice([one for one in held if one.kind != "nmf"])[0] == "Read the units"

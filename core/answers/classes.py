@@ -75,10 +75,10 @@ def match_classes(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Ma
     if by_index.max(initial=-1) >= 0 and (
         by_name is None or np.count_nonzero(by_index >= 0) > by_name.n_matched
     ):
-        return _match(outputs, by_index, labels, "by index")
+        return match_as_stated(outputs, by_index, labels, "by index")
     if by_name is None and not any(outputs) and len(outputs) == len(labels):
         how = "in the order of the sorted class names (the file names none)"
-        return _match(outputs, np.arange(len(labels)), labels, how)
+        return match_as_stated(outputs, np.arange(len(labels)), labels, how)
     return by_name
 
 
@@ -95,17 +95,22 @@ def match_by_name(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Ma
     how = max(ways, key=lambda one: np.count_nonzero(ways[one] >= 0))
     if not (ways[how] >= 0).any():
         return None
-    return _match(outputs, ways[how], labels, how, shared if how == "by WordNet name" else None)
+    return match_as_stated(outputs, ways[how], labels, how, shared if how == "by WordNet name" else None)
 
 
-def _match(
+def match_as_stated(
     outputs: Sequence[Sequence[str]],
     code: np.ndarray,
     labels: Sequence[str],
     how: str,
     shared: Mapping[str, Sequence[str]] | None = None,
 ) -> Match:
-    """The match, with the number of the output behind a name that is not its own."""
+    """The match of outputs whose labels are known, with the number of an output behind a name that is not
+    its own.
+
+    Args:
+        code: (n_outputs,) place in `labels`, -1 for none. outputs, labels: as for `match_classes`.
+    """
     names = [next(iter(names), "") or f"output {place}" for place, names in enumerate(outputs)]
     others = np.flatnonzero(code < 0).tolist()
     uses = Counter([*labels, *(names[output] for output in others)])
@@ -150,7 +155,7 @@ def read_class_file(path: str | Path, n_outputs: int | None, labels: Sequence[st
     match = match_classes(outputs, labels)
     n_stated = len(np.unique(code[code >= 0]))
     if n_stated and (match is None or n_stated >= match.n_matched):
-        return _match(outputs, code, labels, f"by {Path(path).name}")
+        return match_as_stated(outputs, code, labels, f"by {Path(path).name}")
     if match is None:
         names = [name for names in outputs for name in names[-1:]]
         raise SettingsError(

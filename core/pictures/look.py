@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from core.answers.answer import HEAD, PROBE
-from core.answers.classes import WORDNET, match_classes
+from core.answers.classes import WORDNET, match_as_stated, match_classes
 from core.answers.outcome import ClassColumns
 from core.common.dataframes import words
 from core.common.image_files import image_file
@@ -20,6 +20,7 @@ from core.measures.removal import logits_without, train_means
 from core.pictures.seen import Glance
 from core.search.search import most_alike
 from core.slices.features import ranked_features
+from core.slices.features.class_logits import OUTPUTS, by_class, class_gradients, codes_of_outputs
 from core.store import Study
 
 MOST_CLASSES = 5
@@ -104,13 +105,14 @@ def _of_head(study: Study) -> Answering | None:
     outputs, settings, labels = study.table("head_classes"), study.settings("answers"), study.class_names
     outputs_words = list(zip(words(outputs, "wordnet"), words(outputs, "name"), strict=True))
     names = [[one for one in pair if one] for pair in outputs_words]
+    code = codes_of_outputs(study) if study.has(OUTPUTS) else None
     if settings.get("head_classes") and study.has("probe_weights"):  # only that file said what outputs mean
         weights, bias = study.vector("probe_weights"), study.vector("probe_bias")
         return of_outputs([[]] * len(labels), labels, weights, bias, train_means(study))
     weights = study.vector("head_weights") if study.has("head_weights") else None
     bias = study.vector("head_bias") if study.has("head_bias") else None
     restrict = bool(settings.get("restrict"))
-    return of_outputs(names, labels, weights, bias, train_means(study), restrict=restrict)
+    return of_outputs(names, labels, weights, bias, train_means(study), restrict=restrict, code=code)
 
 
 def of_outputs(
@@ -121,13 +123,18 @@ def of_outputs(
     means: np.ndarray,
     *,
     restrict: bool = False,
+    code: np.ndarray | None = None,
 ) -> Answering:
     """A classifier whose outputs mean labels where they match, else what they are called themselves.
 
     Args:
-        names: what each output may be called, as `match_classes` reads them.
+        names: what each output may be called, as `match_classes` reads them. code: (n_outputs,) the label
+            that each output means, -1 for none, where that is known.
     """
-    match = match_classes(names, labels) if len(labels) else None
+    if code is None:
+        match = match_classes(names, labels) if len(labels) else None
+    else:
+        match = match_as_stated(names, code, labels, "as stored")
     if match is None:
         class_names = tuple(next(iter(one), f"output {at}") for at, one in enumerate(names))
         columns = ClassColumns(class_names, np.arange(len(class_names)))
@@ -168,21 +175,18 @@ def decide(
     answer, rival = int(order[0]), int(order[1])
     if true in asked.names and asked.names.index(true) != answer:
         rival = asked.names.index(true)
-    outputs = [_output(asked, logits, code) for code in (answer, rival)]
-    push = nothing if asked.weights is None else (asked.weights[outputs[0]] - asked.weights[outputs[1]]) * raw
+    classes, push = by_class(logits[None], asked.column, len(asked.names))[0], nothing
+    if asked.weights is not None:
+        sides = np.array([answer, rival])
+        toward = class_gradients(np.stack([logits] * 2), asked.weights, asked.column, sides)
+        push = (toward[0] - toward[1]) * raw
     return Look(
         _likely(asked, before, after),
         asked.spoken[answer],
         asked.spoken[rival],
-        float(logits[outputs[0]] - logits[outputs[1]]),
+        float(classes[answer] - classes[rival]),
         ranked_features(raw, fires, push),
     )
-
-
-def _output(asked: Answering, logits: np.ndarray, code: int) -> int:
-    """The output with the largest logit among those that mean a class."""
-    mine = np.flatnonzero(asked.column == code)
-    return int(mine[np.argmax(logits[mine])])
 
 
 def _likely(asked: Answering, before: np.ndarray, after: np.ndarray) -> pd.DataFrame:

@@ -6,7 +6,8 @@ The twin is a loop over the images with the untouched network: logits by `logsum
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from core.concepts.decomposition import describe
 from core.concepts.interventions import blame
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.measures.label_issues import label_issues
+from core.pictures.look import answering, decide
 from core.slices.features import decision, features_of_image
 from core.slices.features.class_logits import LOCAL, class_logits, lead_gradients
 from core.store import Study
@@ -169,3 +171,20 @@ def test_decompose_and_blame__of_outputs_that_are_linear(case):
     with torch.no_grad():
         logits = torch.stack([logit(case, changed, label) for label in LABELS])
     np.testing.assert_allclose(after, torch.softmax(logits, 0), rtol=5e-3)
+
+
+def test_a_picture_is_answered_by_the_classes_that_the_file_states(case):
+    row, true, told = misclassified(case)[0]
+    asked, r = answering(case.study), case.raw[row]
+    assert asked is not None and set(LABELS) < set(asked.names)
+    with torch.no_grad():
+        outputs = case.classify(r[None])[0].numpy()
+    seen: Any = SimpleNamespace(raw=r.numpy(), fires=np.zeros(len(r)), logits=outputs)
+    look = decide(asked, seen, true=true)
+    assert (look.answer, look.rival) == (told, true)
+    lead = (logit(case, r, told) - logit(case, r, true)).detach()
+    np.testing.assert_allclose(look.lead, float(lead), rtol=1e-3)
+    if asked.weights is not None:
+        _, g = gradient(case, row, told, true)
+        order = look.features["feature"].to_numpy()
+        np.testing.assert_allclose(look.features["push"], (r * g).numpy()[order], rtol=5e-3, atol=1e-4)

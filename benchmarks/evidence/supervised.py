@@ -148,7 +148,7 @@ class Training:
         mean, std = self.scale
         return {
             "arch": ARCH,
-            "arguments": parse_arch(ARCH)[2],
+            "arguments": parse_arch(ARCH).arguments,
             "stem": STEM,
             "transform": Transform(SIZE, SIZE, tuple(mean), tuple(std)).to_dict(),
             "method": "supervised",

@@ -48,7 +48,7 @@ def pretrain(method: str, preset: Preset, folder: Path, given: Path | None, devi
     start = folder / "start" / begun.name
     sidecar = json.loads(Path(f"{begun}.json").read_text(encoding="utf-8"))
     plain = sidecar["settings"]["arch"]
-    sidecar |= {"arch": plain, "arguments": parse_arch(plain)[2]}
+    sidecar |= {"arch": plain, "arguments": parse_arch(plain).arguments}
     sidecar["settings"]["export_arch"] = None
     start.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(begun, start)

@@ -155,8 +155,7 @@ def _lines(text: str) -> int:
 
 def _title(marks: Marks, strip: Strip, layout: _Layout, number: int) -> None:
     at = {"x": layout.left - 6, "y": layout.y[number] + layout.cell / 2, **ON_AXES}
-    right = {"xanchor": "right", "yanchor": "middle", "align": "right"}
-    marks.note(strip.title, color=marks.theme.ink, **at, **right)
+    marks.note(strip.title, color=marks.theme.ink, **at, xanchor="right", yanchor="middle", align="right")
 
 
 def _header(marks: Marks, header: Header, layout: _Layout) -> None:

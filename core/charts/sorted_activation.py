@@ -78,8 +78,8 @@ def sorted_activation(
             text = f"{percentile:g}th percentile: {bound:.3g} %"
             marks.horizontal(float(bound), text, log=log)
     if log and (n_dead := int((rate == 0).sum())):
-        at = {"x": n_dead / 2, "y": float(np.log10(heights[0]))}
-        marks.note(f"{n_dead:,} never fire", **at, yanchor="bottom", yshift=4)
+        y = float(np.log10(heights[0]))
+        marks.note(f"{n_dead:,} never fire", x=n_dead / 2, y=y, yanchor="bottom", yshift=4)
     marks.put_on(fig)
     mark_selected(fig, ordered, heights, "rank", selected, theme)
     fig.update_xaxes(title_text="features, rarest first", range=[0, len(ordered) + 1])

@@ -145,7 +145,7 @@ def resnet_shape(state: Mapping[str, Tensor]) -> ResNetShape:
     )
 
 
-def named_resnet(name: str, *, stem: Stem, stem_channels: int | None = None) -> ResNetShape:
+def named_resnet(name: str, *, stem: Stem) -> ResNetShape:
     """Return the shape for a name: resnet18 … resnet200, resnet50x2, wide_resnet50_2, resnext50_32x4d.
 
     Raises:
@@ -166,7 +166,7 @@ def named_resnet(name: str, *, stem: Stem, stem_channels: int | None = None) -> 
         shape = replace(shape, base_width=64 * int(match[4] or 2))
     elif match[4]:
         shape = replace(shape, width=64 * int(match[4]))
-    return replace(shape, stem_channels=stem_channels or shape.width)
+    return replace(shape, stem_channels=shape.width)
 
 
 def resnet_around(shape: ResNetShape, linear: nn.Linear) -> nn.Module | None:

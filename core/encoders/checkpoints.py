@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +41,7 @@ class LoadReport:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
-        return {
-            "layout": self.layout,
-            "prefix": self.prefix,
-            "matched": self.matched,
-            "missing": list(self.missing),
-            "unexpected": list(self.unexpected),
-            "dropped": dict(self.dropped),
-        }
+        return {key: list(one) if isinstance(one, tuple) else one for key, one in asdict(self).items()}
 
 
 def copied_checkpoint(url: str) -> Path:

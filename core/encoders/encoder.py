@@ -104,7 +104,9 @@ class Encoder:
         for parameter in self.model.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        self._scale, self._shift = self._normalisation()
+        both = (transform.mean, transform.std)
+        mean, std = (torch.tensor(one, dtype=torch.float64).view(1, 3, 1, 1) for one in both)
+        self._scale, self._shift = (x.float().to(self.device) for x in (1 / (255 * std), -mean / std))
 
     @property
     def target_module(self) -> nn.Module:
@@ -185,19 +187,9 @@ class Encoder:
         old_gpu = on_gpu and not torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.autocast(self.device.type, dtype=torch.float16 if old_gpu else torch.bfloat16)
 
-    def _normalisation(self) -> tuple[Tensor, Tensor]:
-        mean = torch.tensor(self.transform.mean, dtype=torch.float64).view(1, 3, 1, 1)
-        std = torch.tensor(self.transform.std, dtype=torch.float64).view(1, 3, 1, 1)
-        return (1 / (255 * std)).float().to(self.device), (-mean / std).float().to(self.device)
-
     @torch.no_grad()
     def _examine(
-        self,
-        layer: str | None,
-        pool: str | None,
-        tokens: str | None,
-        token_norm: str | None,
-        may_classify: bool,
+        self, layer: str | None, pool: str | None, tokens: str | None, norm: str | None, may_classify: bool
     ) -> None:
         x, raw = self.random_input()
         if not raw.isfinite().all():
@@ -208,7 +200,7 @@ class Encoder:
             self.model = ClassifierInput(self.base, self.classifier).eval()
             raw = self.model(x)
         default = default_layer(self.base, self.family, x, raw)
-        self._choose_tokens(x, raw, tokens, token_norm)
+        self._choose_tokens(x, raw, tokens, norm)
         if isinstance(self.model, TokenPool):
             raw = self.model(x)
             if layer is not None:

@@ -1,8 +1,8 @@
 """Find the layer that provides an encoder's maps, and capture its output."""
 
+import contextlib
 import difflib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 
@@ -27,7 +27,7 @@ class Captured:
     output: Tensor | None = None
 
 
-@contextmanager
+@contextlib.contextmanager
 def capture(module: nn.Module, convert: Callable[[Tensor], Tensor] = torch.clone) -> Iterator[Captured]:
     """Record a layer's output while the block runs; the hook is always removed at the end.
 
@@ -39,11 +39,8 @@ def capture(module: nn.Module, convert: Callable[[Tensor], Tensor] = torch.clone
     def keep(_module: nn.Module, _inputs: object, output: object) -> None:
         captured.output = convert(output) if isinstance(output, Tensor) else None
 
-    handle = module.register_forward_hook(keep)
-    try:
+    with module.register_forward_hook(keep):
         yield captured
-    finally:
-        handle.remove()
 
 
 class LayerPool(nn.Module):
@@ -200,11 +197,10 @@ def _maps_in_order(model: nn.Module, x: Tensor, raw: Tensor) -> tuple[list[str],
 
         return hook
 
-    handles = [module.register_forward_hook(keep(name)) for name, module in model.named_modules() if name]
-    try:
+    with contextlib.ExitStack() as hooks:
+        for name, module in model.named_modules():
+            if name:
+                hooks.enter_context(module.register_forward_hook(keep(name)))
         model(x)
-    finally:
-        for handle in handles:
-            handle.remove()
     matching = [name for name, mean in means if averages_to(mean[:, :, None, None], raw)]
     return matching, [name for name, _ in means]

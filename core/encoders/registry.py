@@ -77,7 +77,9 @@ def load_encoder(
     """
     device = resolve_device(device)
     parsed, sidecar = _located(parse_spec(spec))
-    flags = _flags(mean, std, input_size, resize)
+    settings = {"mean": mean, "std": std, "input_size": input_size, "resize": resize}
+    settings = {key: value for key, value in settings.items() if value is not None}
+    flags = frozenset(settings)
     beside = None
     if parsed.checkpoint is None:
         built = build_architecture(parsed, with_weights=True)
@@ -89,12 +91,13 @@ def load_encoder(
         try:
             built, report, beside = _from_checkpoint(parsed, parsed.checkpoint, sidecar, flags)
         except CheckpointError as error:
-            raise type(error)(_naming(error, parsed.checkpoint)) from error
+            text, path = str(error), str(parsed.checkpoint)
+            raise type(error)(text if path in text.split(": ")[0] else f"'{path}': {text}") from error
     to_head = layer == HEAD_INPUT
     layer = None if to_head else layer
     encoder = Encoder(
         built.model,
-        _overridden(built.transform, mean=mean, std=std, input_size=input_size, resize=resize),
+        _overridden(built.transform, settings),
         arch=built.arch,
         spec=spec,
         layer=layer or built.layer,
@@ -323,27 +326,7 @@ def _assumed(transform: Transform, flags: frozenset[str]) -> list[str]:
     return [f"images assumed as {', '.join(guesses)}{silently} (--resize, --input-size, --mean, --std)"]
 
 
-def _flags(mean: Any, std: Any, input_size: Any, resize: Any) -> frozenset[str]:
-    given: Mapping[str, Any] = {"mean": mean, "std": std, "input_size": input_size, "resize": resize}
-    return frozenset(key for key, value in given.items() if value is not None)
-
-
-def _overridden(
-    transform: Transform,
-    *,
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
-    input_size: int | None,
-    resize: int | None,
-) -> Transform:
-    if input_size is not None:
-        transform = scaled(transform, input_size)
-    changes: dict[str, Any] = {"mean": mean, "std": std, "resize": resize}
-    return dataclasses.replace(
-        transform, **{key: value for key, value in changes.items() if value is not None}
-    )
-
-
-def _naming(error: CheckpointError, path: Path) -> str:
-    text = str(error)
-    return text if str(path) in text.split(": ")[0] else f"'{path}': {text}"
+def _overridden(transform: Transform, settings: Mapping[str, Any]) -> Transform:
+    if "input_size" in settings:
+        transform = scaled(transform, settings["input_size"])
+    return dataclasses.replace(transform, **{k: v for k, v in settings.items() if k != "input_size"})

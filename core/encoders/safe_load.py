@@ -195,7 +195,8 @@ def _read_torch(path: Path, *, zipped: bool, content: io.BytesIO | None = None) 
                 content.seek(0)
             return _load(content or path, stubs, mmap=zipped and content is None)
         except pickle.UnpicklingError as error:
-            global_name = _wanted_global(str(error))
+            wanted = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", str(error))
+            global_name = wanted[1] if wanted else None
             if (
                 global_name is None
                 or global_name.split(".")[0] not in INERT_PACKAGES
@@ -230,11 +231,6 @@ def _refuse_other_archives(path: Path) -> None:
         )
     if not any(name.endswith("data.pkl") for name in names):
         raise CheckpointError(f"'{path}' is a zip archive without a PyTorch checkpoint; unpack it first")
-
-
-def _wanted_global(message: str) -> str | None:
-    match = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", message)
-    return match[1] if match else None
 
 
 def _refusal(path: Path, global_name: str | None, message: str) -> str:

@@ -1,6 +1,5 @@
 """Build untrained backbones: torchvision and timm classifiers without their classification layer."""
 
-import ast
 from typing import Any
 
 import timm
@@ -8,44 +7,32 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from core.encoders.spec import Spec
+from core.encoders.spec import Spec, parse_spec
 from core.encoders.trusted_code import check_arguments
 from core.errors import EncoderError, did_you_mean, first_line
 
 
-def parse_arch(arch: str) -> tuple[str, str, dict[str, Any]]:
-    """Split into library, name and keyword arguments; a bare name is torchvision's.
+def parse_arch(arch: str) -> Spec:
+    """Parse the SPEC of an untrained network; a bare name is torchvision's.
 
-    >>> parse_arch("timm:resnet18?output_stride=16")
-    ('timm', 'resnet18', {'output_stride': 16})
+    >>> parse_arch("timm:resnet18?output_stride=16").arguments, parse_arch("resnet18").family
+    ({'output_stride': 16}, 'torchvision')
     """
-    library, separator, rest = arch.partition(":")
-    if not separator:
-        library, rest = "torchvision", arch
-    name, _, query = rest.partition("?")
-    arguments = {}
-    for pair in filter(None, query.split("&")):
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise EncoderError(f"'{pair}' in '{arch}' is not KEY=VALUE.")
-        arguments[key] = _literal(value)
-    return library, name, arguments
+    return parse_spec(arch if ":" in arch else f"torchvision:{arch}")
 
 
 def build_backbone(arch: str, stem: str = "standard", size: int = 64) -> tuple[nn.Module, int]:
     """Build a randomly initialised network from images to (B, n_features); return it and n_features.
 
     Raises:
-        EncoderError: unknown network, or one that does not turn images of `size` pixels into vectors.
+        SettingsError: not a SPEC. EncoderError: unknown network, or one that does not turn images of `size`
+            pixels into vectors.
         CodeRefused: an argument may name a file or an address.
     """
-    library, name, arguments = parse_arch(arch)
-    if library == "timm":
-        model = _timm(name, arguments)
-    elif library == "torchvision":
-        model = _torchvision(name, arguments)
-    else:
+    spec = parse_arch(arch)
+    if spec.family not in ("timm", "torchvision"):
         raise EncoderError(f"'{arch}': only timm:NAME and torchvision:NAME can be trained.")
+    model = _timm(spec) if spec.family == "timm" else _torchvision(spec)
     if stem == "cifar":
         use_cifar_stem(model, arch)
     for layer in model.modules():
@@ -79,23 +66,22 @@ def use_cifar_stem(model: nn.Module, arch: str) -> None:
     model.maxpool = nn.Identity()
 
 
-def _timm(name: str, arguments: dict[str, Any]) -> nn.Module:
-    if name not in timm.list_models():
-        raise EncoderError(f"timm has no model '{name}'.{did_you_mean(name, timm.list_models())}")
-    ours = {"pretrained": False, "num_classes": 0}
-    return _call(timm.create_model, Spec("timm", name, arguments), ours)
+def _timm(spec: Spec) -> nn.Module:
+    if spec.name not in timm.list_models():
+        raise EncoderError(f"timm has no model '{spec.name}'.{did_you_mean(spec.name, timm.list_models())}")
+    return _call(timm.create_model, spec, {"pretrained": False, "num_classes": 0})
 
 
-def _torchvision(name: str, arguments: dict[str, Any]) -> nn.Module:
+def _torchvision(spec: Spec) -> nn.Module:
     names = torchvision.models.list_models(module=torchvision.models)
-    if name not in names:
-        raise EncoderError(f"torchvision has no model '{name}'.{did_you_mean(name, names)}")
-    model = _call(torchvision.models.get_model, Spec("torchvision", name, arguments), {"weights": None})
+    if spec.name not in names:
+        raise EncoderError(f"torchvision has no model '{spec.name}'.{did_you_mean(spec.name, names)}")
+    model = _call(torchvision.models.get_model, spec, {"weights": None})
     for head in ("fc", "classifier", "heads", "head"):
         if hasattr(model, head):
             setattr(model, head, nn.Identity())
             return model
-    raise EncoderError(f"torchvision's '{name}' has no classifier that can be removed.")
+    raise EncoderError(f"torchvision's '{spec.name}' has no classifier that can be removed.")
 
 
 def _call(factory: Any, spec: Spec, ours: dict[str, Any]) -> nn.Module:
@@ -131,11 +117,3 @@ def count_features(model: nn.Module, arch: str, size: int) -> int:
     if raw.ndim != 2:
         raise EncoderError(f"'{arch}' returns {tuple(raw.shape[1:])} per image; training needs one vector.")
     return raw.shape[1]
-
-
-def _literal(text: str) -> Any:
-    """Parse numbers, True and None; anything else stays a string."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +18,14 @@ from core.training.config import TrainConfig, fixed
 COMPANIONS = ("frequency",)  # networks that a method may write beside its backbone
 
 
-def resume_path(output: Path) -> Path:
-    return output.with_name(output.name + ".resume.pt")
+def _beside(ending: str) -> Callable[[Path], Path]:
+    """Return the function that names the file of this ending beside the weights."""
+    return lambda output: output.with_name(output.name + ending)
 
 
-def sidecar_path(output: Path) -> Path:
-    return output.with_name(output.name + ".json")
-
-
-def log_path(output: Path) -> Path:
-    return output.with_name(output.name + ".csv")
-
-
-def steps_path(output: Path) -> Path:
-    return output.with_name(output.name + ".steps.csv")
-
-
-def head_path(output: Path) -> Path:
-    return output.with_name(output.name + ".head.safetensors")
+resume_path, sidecar_path = _beside(".resume.pt"), _beside(".json")
+log_path, steps_path = _beside(".csv"), _beside(".steps.csv")
+head_path = _beside(".head.safetensors")
 
 
 def companion_path(output: Path, name: str) -> Path:

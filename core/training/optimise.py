@@ -30,31 +30,19 @@ def build_optimiser(method: Trained, config: TrainConfig) -> torch.optim.Optimiz
     """
     trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
     constant = {id(parameter) for parameter in method.constant_rate_parameters()}
-    groups = _groups([p for p in trained if id(p) not in constant], config, constant_rate=False)
-    if constant:
-        groups += _groups([p for p in trained if id(p) in constant], config, constant_rate=True)
+    groups: list[dict[str, Any]] = []
+    for constant_rate in (False, True) if constant else (False,):
+        some = [p for p in trained if (id(p) in constant) == constant_rate]
+        for decayed in (True, False):
+            params = [p for p in some if (p.ndim > 1) == decayed]
+            group = {"params": params, "weight_decay": config.weight_decay if decayed else 0.0}
+            groups.append(group | {"decayed": decayed, "constant_rate": constant_rate})
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr)
     if config.optimizer == "muon":  # a weight of (n, m, 3, 3) is orthogonalised as (n, 9 m)
         return Muon(groups, lr=config.lr, momentum=config.momentum, nesterov=True)
     factory: Any = Lars if config.optimizer == "lars" else torch.optim.SGD
     return factory(groups, lr=config.lr, momentum=config.momentum)
-
-
-def _groups(
-    parameters: list[nn.Parameter], config: TrainConfig, *, constant_rate: bool
-) -> list[dict[str, Any]]:
-    decayed = [p for p in parameters if p.ndim > 1]
-    others = [p for p in parameters if p.ndim <= 1]
-    return [
-        {
-            "params": decayed,
-            "weight_decay": config.weight_decay,
-            "decayed": True,
-            "constant_rate": constant_rate,
-        },
-        {"params": others, "weight_decay": 0.0, "decayed": False, "constant_rate": constant_rate},
-    ]
 
 
 def set_rates(optimiser: torch.optim.Optimizer, step: int, config: TrainConfig, steps_per_epoch: int) -> None:
@@ -92,11 +80,6 @@ def learning_rate(step: int, config: TrainConfig, steps_per_epoch: int) -> float
     if step < warmup:
         return peak * (step + 1) / warmup
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
-
-
-def first_not_finite(module: nn.Module) -> str | None:
-    """Return the name of a non-finite weight; the loss may hide it."""
-    return next((name for name, x in module.state_dict().items() if not torch.isfinite(x).all()), None)
 
 
 @contextmanager

@@ -21,10 +21,9 @@ from core.training.augmentations.batches import Batches, parts_of_batch
 from core.training.augmentations.pixels import load_pixels
 from core.training.backbones import parse_arch
 from core.training.config import TrainConfig, fixed, lasting
-from core.training.events import Events
 from core.training.loop import ResumableRun, run_steps
 from core.training.methods.heads import head_of
-from core.training.optimise import autocast, build_optimiser, first_not_finite, naming_memory, set_rates
+from core.training.optimise import autocast, build_optimiser, naming_memory, set_rates
 from core.training.process_group import connect, synchronise
 from core.training.setup import (
     build_around,
@@ -35,7 +34,7 @@ from core.training.setup import (
     start_method,
     transform_of,
 )
-from core.training.step_log import StepLog
+from core.training.step_log import Events, StepLog
 
 
 def train(config: TrainConfig, *, progress: Progress | None = None, fresh: bool = False) -> Path:
@@ -159,7 +158,7 @@ class TrainingRun(ResumableRun):
         set_rates(self.optimiser, step, config, self.steps_per_epoch)
         self.method.train()
         self.method.progress = self.progress_share
-        if self.method.before_step(self.represent_training):
+        if self.method.before_step(lambda rows: self.represent(self.train_pixels.images[rows])):
             self.batches.regroup(self.method.batch_groups())
         self.optimiser.zero_grad(set_to_none=True)
         losses = [self.micro_step(step, part) for part in range(config.accumulate)]
@@ -252,28 +251,24 @@ class TrainingRun(ResumableRun):
             values["knn"] = monitors.knn_accuracy(raw_train, train.labels, raw, val.labels)
         return {name: round(value, 4) for name, value in values.items()}
 
-    def represent_training(self, rows: np.ndarray) -> Tensor:
-        """Represent training images by number, as the analysis does."""
-        return self.represent(self.train_pixels.images[rows])
-
     def represent(self, images: np.ndarray) -> Tensor:
+        """Represent pixels (n, side, side, 3) as the analysis does: of larger images the centre."""
+        seen, side = min(self.transform.sides), images.shape[1]
+        at = max(round((side - seen) / 2), 0)
+
         def batches() -> Iterator[Tensor]:
             for start in range(0, len(images), 250):
-                block = self.as_analysed(images[start : start + 250]).to(self.device)
+                centre = np.array(images[start : start + 250, at : at + seen, at : at + seen])
+                block = torch.from_numpy(centre).to(self.device)
                 yield self.batches.normalise(block.permute(0, 3, 1, 2).float() / 255)
 
         self.exported.load_state_dict(self.method.backbone.state_dict())
         with autocast(self.config.precision, self.device):
             return monitors.represent(self.exported, batches())
 
-    def as_analysed(self, images: np.ndarray) -> Tensor:
-        """Crop pixels (n, side, side, 3) as the analysis does: the centre of a larger image."""
-        seen, side = min(self.transform.sides), images.shape[1]
-        at = max(round((side - seen) / 2), 0)
-        return torch.from_numpy(np.array(images[:, at : at + seen, at : at + seen]))
-
     def check_weights(self) -> None:
-        lost = first_not_finite(self.method)
+        weights = self.method.state_dict().items()  # the loss may hide them
+        lost = next((name for name, x in weights if not torch.isfinite(x).all()), None)
         if lost is not None:
             raise TrainingDiverged(
                 f"Weights of '{lost}' are no longer finite at step {self.step}. {self.what_is_left()}"
@@ -303,7 +298,7 @@ class TrainingRun(ResumableRun):
         last = next((row for row in reversed(self.rows) if "near_zero" in row), {})
         sidecar = {
             "arch": arch,
-            "arguments": parse_arch(arch)[2],
+            "arguments": parse_arch(arch).arguments,
             "stem": config.stem,
             "transform": self.transform.to_dict(),
             "method": config.method,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import EncoderError, SettingsError
+from core.encoders.spec import Spec
+from core.errors import PeregrineError, SettingsError
 from core.training.backbones import build_backbone, parse_arch
 from core.training.config import TrainConfig, fixed, from_dict, read_config, to_dict
 from core.training.files import setting_changes
@@ -181,12 +182,9 @@ def test_defaults__make_a_config(name):
 
 
 def test_parse_arch():
-    assert parse_arch("timm:resnet18?output_stride=16&act_layer=gelu") == (
-        "timm",
-        "resnet18",
-        {"output_stride": 16, "act_layer": "gelu"},
-    )
-    assert parse_arch("resnet18") == ("torchvision", "resnet18", {})
+    arguments = {"output_stride": 16, "act_layer": "gelu"}
+    assert parse_arch("timm:resnet18?output_stride=16&act_layer=gelu") == Spec("timm", "resnet18", arguments)
+    assert parse_arch("resnet18") == Spec("torchvision", "resnet18")
 
 
 @pytest.mark.parametrize(
@@ -194,8 +192,9 @@ def test_parse_arch():
     [
         ("timm:resnet81", "standard", "timm has no model 'resnet81'"),
         ("resnet81", "standard", "torchvision has no model 'resnet81'.*Did you mean"),
-        ("keras:resnet18", "standard", "only timm:NAME and torchvision:NAME"),
-        ("timm:resnet18?depth", "standard", "not KEY=VALUE"),
+        ("keras:resnet18", "standard", "unknown kind of encoder 'keras:'"),
+        ("open_clip:RN50", "standard", "only timm:NAME and torchvision:NAME"),
+        ("timm:resnet18?depth", "standard", "write NAME.key=value"),
         ("timm:resnet18?depth=3", "standard", "Cannot build 'resnet18'"),
         ("timm:vit_tiny_patch16_224?img_size=64", "cifar", "no conv1"),
         ("timm:vit_tiny_patch16_224?img_size=96", "standard", "not accept images of 64 pixels.*dynamic_img"),
@@ -203,7 +202,7 @@ def test_parse_arch():
     ],
 )
 def test_build_backbone__one_clear_error(arch, stem, message):
-    with pytest.raises(EncoderError, match=message):
+    with pytest.raises(PeregrineError, match=message):
         build_backbone(arch, stem)
 
 

@@ -11,7 +11,7 @@ import pytest
 from core.errors import SettingsError
 from core.training import files
 from core.training.config import fixed, from_dict, to_dict
-from core.training.finetuning.recorded import sidecar_settings
+from core.training.finetuning.finetune import recorded_settings
 from core.training.step_log import StepLog
 from core.training.trainer import TrainingRun
 
@@ -121,15 +121,15 @@ def test_training_of_the_first_version__is_neither_finished_nor_gone_on_with(tmp
 def test_sidecar__that_is_none_says_nothing(tmp_path, text):
     weights = tmp_path / "a.safetensors"
     files.sidecar_path(weights).write_text(text)
-    assert sidecar_settings(str(weights)) == {}
+    assert recorded_settings(str(weights)) == {}
 
 
 def test_sidecar__odd_specs_and_files_say_nothing(tmp_path):
     for spec in ("", "asset:../../secret", "python:os:system", "a@b@c", "\0", "timm:resnet18"):
-        assert sidecar_settings(spec) == {}
+        assert recorded_settings(spec) == {}
     weights = tmp_path / "a.safetensors"
     settings = {"regularizer": {"kind": "q"}}
     files.sidecar_path(weights).write_text(json.dumps({"settings": settings, "more": "x" * (1 << 20)}))
-    assert sidecar_settings(str(weights)) == {}  # far larger than any sidecar of ours
+    assert recorded_settings(str(weights)) == {}  # far larger than any sidecar of ours
     files.sidecar_path(weights).write_text(json.dumps({"settings": settings}))
-    assert sidecar_settings(str(weights)) == settings
+    assert recorded_settings(str(weights)) == settings

@@ -21,10 +21,10 @@ from core.errors import PeregrineError, SettingsError
 from core.jobs.progress import Progress
 from core.training import files, monitors, setup
 from core.training.backbones import build_backbone
-from core.training.events import events_path
 from core.training.methods.contrastive import SimCLR
 from core.training.optimise import build_optimiser, learning_rate, set_rates
 from core.training.setup import start_method
+from core.training.step_log import events_path
 from core.training.trainer import TrainingRun, train
 from tests import reference
 from tests.data.sources.pictures import picture

@@ -1,5 +1,7 @@
 """The input of a network's own classifier as its representation."""
 
+from contextlib import ExitStack
+
 import torch
 from torch import Tensor, nn
 
@@ -25,11 +27,8 @@ class ClassifierInput(nn.Module):
         def keep(_module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
             inputs.append(arguments[0].clone())
 
-        handle = find_layer(self.base, self.layer).register_forward_pre_hook(keep)
-        try:
+        with find_layer(self.base, self.layer).register_forward_pre_hook(keep):
             self.base(x)
-        finally:
-            handle.remove()
         return inputs[-1]
 
 
@@ -46,12 +45,10 @@ def final_linear(model: nn.Module, x: Tensor) -> str | None:
         if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
             ran.append((module, inputs[0], output))
 
-    handles = [module.register_forward_hook(keep) for module in names]
-    try:
+    with ExitStack() as hooks:
+        for module in names:
+            hooks.enter_context(module.register_forward_hook(keep))
         raw = model(x)
-    finally:
-        for handle in handles:
-            handle.remove()
     while ran and isinstance(ran[-1][0], ACTIVATIONS):
         ran.pop()
     if not ran or not isinstance(ran[-1][0], nn.Linear) or ran[-1][1].ndim != 2:

@@ -98,10 +98,6 @@ def _crop(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> 
     return np.asarray(resized, np.float64) / 255
 
 
-def _flip(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
-    return image[:, ::-1]
-
-
 def _jitter(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
     """Brightness, saturation and hue are one matrix; contrast is the distance from the mean grey."""
     angle = 2 * math.pi * values["hue"]
@@ -119,10 +115,6 @@ def saturation_matrix(factor: float) -> np.ndarray:
     return factor * np.eye(3) + (1 - factor) * np.broadcast_to(LUMA, (3, 3))
 
 
-def _grayscale(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
-    return image @ saturation_matrix(0.0).T
-
-
 def _blur(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
     rows, columns = (_gaussians(n, values["sigma"]) for n in image.shape[:2])
     return np.einsum("ih,hwc,jw->ijc", rows, image, columns, optimize=True)
@@ -133,10 +125,6 @@ def _gaussians(n: int, sigma: float) -> np.ndarray:
     places = np.arange(n)
     weights = np.exp(-0.5 * ((places[:, None] - places) / sigma) ** 2)
     return weights / weights.sum(1, keepdims=True)
-
-
-def _solarize(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
-    return np.where(image >= values["threshold"], 1 - image, image)
 
 
 def filtered(image: np.ndarray, response: np.ndarray) -> np.ndarray:
@@ -234,7 +222,7 @@ PREVIEWS: dict[str, Preview] = {
         _crop,
         random=True,
     ),
-    "flip": Preview("Flip", "Left and right are exchanged.", (), _flip),
+    "flip": Preview("Flip", "Left and right are exchanged.", (), lambda image, *_: image[:, ::-1]),
     "jitter": Preview(
         "Colour jitter",
         "Brightness, contrast, saturation and hue change.",
@@ -246,7 +234,12 @@ PREVIEWS: dict[str, Preview] = {
         ),
         _jitter,
     ),
-    "grayscale": Preview("Grayscale", "Colour is removed; shapes remain.", (), _grayscale),
+    "grayscale": Preview(
+        "Grayscale",
+        "Colour is removed; shapes remain.",
+        (),
+        lambda image, *_: image @ saturation_matrix(0.0).T,
+    ),
     "blur": Preview(
         "Gaussian blur",
         "Fine detail is removed.",
@@ -257,7 +250,7 @@ PREVIEWS: dict[str, Preview] = {
         "Solarize",
         "Bright pixels are inverted.",
         (Slider("threshold", "Inverted from this brightness on", 0.0, 1.0, USUAL.solarize_threshold, 0.01),),
-        _solarize,
+        lambda image, values, _: np.where(image >= values["threshold"], 1 - image, image),
     ),
     "amplitude": Preview(
         "Amplitude rescale",

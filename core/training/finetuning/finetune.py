@@ -8,23 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from core.analysis.gradcam.on_demand import check_probed, encoder_of
-from core.common.inside import replacing
+from core.common.assets import asset
+from core.common.inside import read_json_file, replacing
 from core.common.readout import POOLED
 from core.config import as_settings
 from core.encoders.readout.tokens import TokenPool
 from core.encoders.registry import Encoder, load_encoder
 from core.encoders.spec import parse_spec
-from core.errors import EncoderError, ImageSourceError, SettingsError
+from core.errors import EncoderError, ImageSourceError, PeregrineError, SettingsError
 from core.jobs.progress import Progress
 from core.store import Study
 from core.training import files
 from core.training.config import TrainConfig, from_dict
 from core.training.finetuning.defaults import PAPER, PRACTICAL, WARMUP
-from core.training.finetuning.recorded import sidecar_settings
 from core.training.finetuning.start import square_side, stem_of
 from core.training.objective import method_name, under_optimizer, with_defaults
 from core.training.setup import open_training_images
 
+LARGEST = 1 << 20  # bytes of a sidecar; ours have 4 kB
 OF_IMAGES = ("augment", "batch_size", "crop_size", "precision")  # whichever the method
 # Of the start's own training, and without meaning for another.
 OF_THAT_RUN = (
@@ -70,7 +71,11 @@ def finetune_config(
     values = {"crop_size": encoder.transform.input_size, **architecture(encoder, recorded), **inherited}
     optimizer = given.get("optimizer", None if practical else PAPER["optimizer"])
     values = with_defaults(under_optimizer({**values, "method": name}, optimizer))
-    values |= practical_rate(values) if practical else PAPER
+    if practical:
+        rate, optimizer = values.get("lr", TrainConfig.lr), values.get("optimizer", TrainConfig.optimizer)
+        values |= {"lr": PRACTICAL * rate, "optimizer": optimizer, "epochs": 50}
+    else:
+        values |= PAPER
     values |= {
         "images": embed["images"],
         "val": embed.get("val"),
@@ -86,7 +91,9 @@ def finetune_config(
         values |= {"val": None}
     values |= given
     values.setdefault("warmup_epochs", WARMUP * values["epochs"])
-    refuse_own_start(Path(output), encoder.spec)
+    checkpoint = parse_spec(encoder.spec).checkpoint
+    if checkpoint is not None and Path(output).exists() and Path(output).resolve() == checkpoint.resolve():
+        raise SettingsError(f"'{output}' is the start encoder itself. Choose another -o.")
     return from_dict(values, where="finetune")
 
 
@@ -132,11 +139,21 @@ def check_study(study: Study) -> Encoder:
 
 
 def recorded_settings(spec: str) -> dict[str, Any]:
-    """Return the training settings in the sidecar of a SPEC's checkpoint; empty if there are none."""
-    if parse_spec(spec).family not in ("", "asset"):
+    """Return the training settings in the sidecar of a SPEC's checkpoint; empty if there are none.
+
+    The SPEC may come from a foreign study: only a small regular JSON file is read.
+    """
+    try:
+        parsed = parse_spec(spec)
+        if parsed.family not in ("", "asset"):
+            return {}
+        shipped = asset(f"encoders/{Path(parsed.name).name}.safetensors")
+        path = shipped if parsed.family == "asset" else parsed.checkpoint
+        sidecar = None if path is None else path.with_name(path.name + ".json")
+        settings = read_json_file(sidecar, LARGEST)["settings"] if sidecar and sidecar.is_file() else {}
+        return {key: settings[key] for key in TrainConfig.__dataclass_fields__ if key in settings}
+    except (PeregrineError, OSError, ValueError, KeyError, TypeError):
         return {}
-    settings, fields = sidecar_settings(spec), TrainConfig.__dataclass_fields__
-    return {key: settings[key] for key in fields if key in settings}
 
 
 def architecture(encoder: Encoder, recorded: dict[str, Any]) -> dict[str, Any]:
@@ -165,19 +182,6 @@ def check_paper_rate(changes: dict[str, Any]) -> None:
             f"{PAPER['lr']:g} is the paper's rate for {PAPER['optimizer'].upper()}: give --lr with "
             f"--optimizer {optimizer}, or --practical"
         )
-
-
-def practical_rate(values: dict[str, Any]) -> dict[str, Any]:
-    """Return a tenth of the method's initial rate, and its optimiser."""
-    rate = values.get("lr", TrainConfig.lr)
-    return {"lr": PRACTICAL * rate, "optimizer": values.get("optimizer", TrainConfig.optimizer), "epochs": 50}
-
-
-def refuse_own_start(output: Path, spec: str) -> None:
-    """Prevent a fine-tuning from overwriting its start encoder."""
-    checkpoint = parse_spec(spec).checkpoint
-    if checkpoint is not None and output.exists() and output.resolve() == checkpoint.resolve():
-        raise SettingsError(f"'{output}' is the start encoder itself. Choose another -o.")
 
 
 def add_to_sidecar(output: Path, config: TrainConfig) -> dict[str, Any]:

@@ -217,11 +217,8 @@ def outputs_for(
         seen.append(output)
         return passed_on(output)
 
-    handle = backbone.register_forward_hook(keep)
-    try:
+    with backbone.register_forward_hook(keep):
         yield seen
-    finally:
-        handle.remove()
 
 
 class GradientNorms:

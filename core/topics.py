@@ -57,7 +57,7 @@ class Topic:
         commands: name functions that add a command to the parser; `add(commands)`.
         code_options: options of these commands whose value may name code to run.
         charts: name charts of studies, `core.charts.chart.Chart`.
-        folder_charts: names a tuple of charts of folders, `core.figures.folder_chart.FolderChart`.
+        folder_charts: names a tuple of charts of folders, `core.charts.chart.FolderChart`.
         image_sets: for `core.data.sources.images`. training: names a part of a training,
             `core.training.section.TrainingSection`.
         contrastive_loss: names a function (TrainConfig, **options of NT-Xent) -> loss of SimCLR and MoCo, or

@@ -1,7 +1,11 @@
-"""A chart as an object: everything that a command, a page, a sheet and a report need to know of it."""
+"""A chart as an object: everything that a command, a page, a sheet and a report need to know of it.
+
+A chart is of studies, or of a folder or a file of research.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -9,6 +13,7 @@ import plotly.graph_objects as go
 
 from core.charts.options import FigureOptions
 from core.charts.theme import Theme
+from core.topics import function_named, topics
 
 MANY = 8  # studies that a chart compares at most
 
@@ -61,3 +66,28 @@ def frame_of(data: Any) -> pd.DataFrame | None:
     """Return the numbers of a chart as a data frame; None for a chart of pictures."""
     frame = data if isinstance(data, pd.DataFrame) else getattr(data, "frame", None)
     return frame if isinstance(frame, pd.DataFrame) else None
+
+
+@dataclass(frozen=True)
+class FolderChart:
+    """A chart of a folder.
+
+    Attributes:
+        source: its number in the paper, or "". needs: what the command names instead of a study, in words.
+        draw: (that path, options, theme) -> the figure. column: its width in print, single or double.
+        score: `options.score` where none is given; "": that of studies.
+    """
+
+    name: str
+    title: str
+    source: str
+    needs: str
+    draw: Callable[[Path, FigureOptions, Theme], go.Figure]
+    column: str = "double"
+    score: str = ""
+
+
+def folder_charts() -> dict[str, FolderChart]:
+    """Return those of all topics by name."""
+    named = [topic.folder_charts for topic in topics() if topic.folder_charts]
+    return {chart.name: chart for name in named for chart in function_named(name)}

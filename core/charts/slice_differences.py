@@ -16,7 +16,7 @@ from core.common.captions import shortened
 from core.common.dataframes import as_text, numbers, words
 from core.errors import StudyError
 from core.slices import finder, inspection
-from core.slices.inspection.differences import compare_traits
+from core.slices.compare import compare_traits
 from core.slices.inspection.populations import shown_images
 from core.slices.inspection.words import feature_words
 from core.slices.plain_names import plain_name

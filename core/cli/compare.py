@@ -10,7 +10,6 @@ from core.errors import SettingsError
 
 
 def add_compare(commands: Any) -> None:
-    """Add the command `compare`."""
     sub = options.add_command(
         commands,
         "compare",
@@ -70,23 +69,20 @@ def compare(args: argparse.Namespace) -> None:
     given = vars(args)
     if "output" in given:
         check_output_file(given["output"], "a comparison", FORMATS)
-    settings = {
-        "among": Slice.parse(given.get("where", "")),
-        "resamples": given.get("bootstrap", 1000),
-        "seed": given.get("seed", 0),
-    }
+    settings: dict[str, Any] = {"among": Slice.parse(given.get("where", ""))}
+    settings |= {"resamples": given.get("bootstrap", 1000), "seed": given.get("seed", 0)}
     studies = [open_study(path) for path in given["studies"]]
+    read = studies if "answers" in given else [one.answering(given.get("answer")) for one in studies]
     if "shared" in given:
-        return _shared([study.answering(given.get("answer")) for study in studies], settings["among"], given)
+        return _shared(read, settings["among"], given)
     if "checkpoints" in given:
-        return _along([study.answering(given.get("answer")) for study in studies], settings, given)
+        return _along(read, settings, given)
     if "answers" in given:
         if len(studies) != 1 or len(given["answers"]) != 2 or "answer" in given:
             raise SettingsError("--answers A,B is of one study: name it, and two of its answers")
         comparison = compare_answers(studies[0], *given["answers"], **settings)
     else:
-        studies = [study.answering(given.get("answer")) for study in studies]
-        comparison = compare_studies(studies, **settings)
+        comparison = compare_studies(read, **settings)
     _say(comparison, comparison_text.printed, report, comparison_text.write_comparison, given)
 
 

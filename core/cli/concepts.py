@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 
 def add_decompose(commands: Any) -> None:
-    """Add the command `decompose`."""
     sub = options.add_command(
         commands,
         "decompose",

@@ -20,7 +20,6 @@ PROXIES = "FORWARDED_ALLOW_IPS"
 
 
 def add_dashboard(commands: Any) -> None:
-    """Add the command `dashboard`."""
     summary = "serve studies in the browser"
     sub = options.add_command(
         commands, "dashboard", dashboard, summary, "dashboard --studies studies --port 8501"
@@ -35,7 +34,6 @@ def add_dashboard(commands: Any) -> None:
 
 
 def add_mcp(commands: Any) -> None:
-    """Add the command `mcp`."""
     summary = "let agents read studies: a read-only MCP server (needs the package `mcp`)"
     sub = options.add_command(
         commands, "mcp", mcp, summary, "mcp --studies studies", "mcp --studies studies --http 8600"

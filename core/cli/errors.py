@@ -36,7 +36,9 @@ def run_guarded(args: argparse.Namespace, addresses: Iterable[object] = ()) -> i
 
     addresses: words that may name data by address: where they do, it may be read.
     """
-    _let_interrupts_through()
+    if threading.current_thread() is threading.main_thread():
+        # even in a process that a shell started in the background, where it is ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         in_basis(args)
         grant(addresses)
@@ -49,12 +51,6 @@ def run_guarded(args: argparse.Namespace, addresses: Iterable[object] = ()) -> i
         return 0
     except Exception as error:
         return _report(error, args)
-
-
-def _let_interrupts_through() -> None:
-    """Handle SIGINT even in a process that a shell started in the background, where it is ignored."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _report(error: Exception, args: argparse.Namespace) -> int:

@@ -17,8 +17,7 @@ from core.jobs.progress import Progress
 from core.steps import step_of
 
 if TYPE_CHECKING:
-    from core.charts.chart import Chart
-    from core.figures.folder_chart import FolderChart
+    from core.charts.chart import Chart, FolderChart
     from core.store import Study
 
 EXTENSIONS = ".html, .svg, .png, .pdf or .json"
@@ -26,7 +25,6 @@ TABLE = ".csv"  # the numbers of a figure of the catalogue
 
 
 def add_figure(commands: Any) -> None:
-    """Add the command `figure`."""
     sample = "figure studies/demo heatmaps -o heatmaps.pdf --classes dog,flower --style paper-double"
     summary = "write one figure of the catalogue to a file"
     sub = options.add_command(commands, "figure", figure, summary, sample, notes=options.POPULATION)
@@ -65,9 +63,9 @@ def figure(args: argparse.Namespace) -> None:
     if "list" in given or "name" not in given:
         print(listing())
         return
+    from core.charts.chart import folder_charts
     from core.figures.catalogue import chart_named, draw
     from core.figures.files import check_file, write_figure
-    from core.figures.folder_chart import folder_charts
     from core.store import open_study
 
     name = given["name"]
@@ -146,7 +144,6 @@ def _chart_options(given: Mapping[str, Any]) -> FigureOptions:
 
 
 def add_figure_sheet(commands: Any) -> None:
-    """Add the command `figure-sheet`."""
     sample = "figure-sheet studies/demo roc baselines heatmap:0/10000003 -o sheet.pdf --columns 2"
     summary = "combine figures, images and heatmaps on one page, as vector graphics"
     sub = options.add_command(commands, "figure-sheet", figure_sheet, summary, sample)
@@ -202,8 +199,8 @@ def figure_sheet(args: argparse.Namespace) -> None:
 
 def listing() -> str:
     """Return the catalogue, one line per figure: those of the workbench, then those of research."""
+    from core.charts.chart import folder_charts
     from core.charts.registry import CHARTS, WORKBENCH
-    from core.figures.folder_chart import folder_charts
 
     rows = [(chart.name, f"{_titled(chart)}; needs {_steps(chart)}") for chart in CHARTS.values()]
     rows += [(chart.name, f"{_titled(chart)}; needs {chart.needs}") for chart in folder_charts().values()]
@@ -222,7 +219,6 @@ def _titled(chart: Chart | FolderChart) -> str:
 
 
 def add_report(commands: Any) -> None:
-    """Add the command `report`."""
     sample = "report studies/demo -o demo.html"
     summary = "write a self-contained HTML report of a study, or of a comparison of several"
     sub = options.add_command(commands, "report", report, summary, sample, notes=options.POPULATION)
@@ -240,7 +236,6 @@ def add_report(commands: Any) -> None:
 
 
 def add_publish(commands: Any) -> None:
-    """Add the command `publish`."""
     sample = "publish studies/demo -o site.zip"
     summary = "write a study as a web page with its pictures, which opens without a server"
     sub = options.add_command(commands, "publish", publish, summary, sample, notes=options.POPULATION)

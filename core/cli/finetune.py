@@ -38,7 +38,6 @@ LAMBDAS = ("lambda1", "lambda2", "weight", "reading")
 
 
 def add_finetune(commands: Any) -> None:
-    """Add the command `finetune`."""
     sub = options.add_command(
         commands,
         "finetune",

@@ -36,7 +36,8 @@ def say(printed: str, *, as_json: bool) -> None:
 
 
 def info_text(report: Report) -> str:
-    """Return the text that `info` prints."""
+    """Return the text that `info` prints; of the answers besides the probe, the default first."""
+    others = [one for one in report.get("answers", []) if one["name"] != "probe"]
     return aligned(
         [
             ("study", f"{report['name']}  ({report['path']}, {format_bytes(report['bytes'])})"),
@@ -48,7 +49,7 @@ def info_text(report: Report) -> str:
             *(("features", line) for line in report.get("feature_notes", [])),
             (report["answer"], _accuracy_line(report)),
             *(("probe", line) for line in report.get("probe_notes", [])),
-            *(("answer", line) for line in _answer_lines(report)),
+            *(("answer", line) for one in others for line in (one["words"], *one["notes"])),
             *(("basis", line) for one in report.get("bases", []) for line in (one["words"], *one["notes"])),
             *(("Q-Score", line) for line in _quality_lines(report)),
             ("errors", report.get("recommendation") or ""),
@@ -109,12 +110,6 @@ def _accuracy_line(report: Report) -> str:
     return f"top-1 {percent(report['accuracy'])}{top5}{on}"
 
 
-def _answer_lines(report: Report) -> list[str]:
-    """The answers besides the probe, the default first, with their notes."""
-    others = [one for one in report.get("answers", []) if one["name"] != "probe"]
-    return [line for one in others for line in (one["words"], *one["notes"])]
-
-
 def _quality_lines(report: Report) -> list[str]:
     if report["steps"].get("quality") != "done":
         return []
@@ -147,14 +142,14 @@ def plan_text(report: Report) -> str:
     classes = counted(images["n_classes"], "class", "classes") if images["n_classes"] else "no labels"
     names = ", ".join(images["classes"])
     transform = encoder.get("transform") or {}
+    bank = report.get("captions")
     seconds, words = report.get("seconds"), readout_words(encoder)
     took = "unknown" if seconds is None else f"about {format_duration(seconds)} in all on this machine"
+    exists = " (exists; only changed steps run again)" if report["exists"] else ""
+    disk = f"about {format_bytes(report['bytes'])} in all, of {format_bytes(report['free_bytes'])} free"
     return aligned(
         [
-            (
-                "study",
-                f"{report['study']}{' (exists; only changed steps run again)' if report['exists'] else ''}",
-            ),
+            ("study", f"{report['study']}{exists}"),
             ("images", f"{counted(images['n_images'], 'image')} ({images['kind']}): {splits}, {classes}"),
             ("images", names + (" …" if images["n_classes"] > len(images["classes"]) else "")),
             ("encoder", _encoder_line({**encoder, "encoder": encoder["spec"], "readout": words})),
@@ -163,20 +158,13 @@ def plan_text(report: Report) -> str:
             *(("note", line) for line in [*images["notes"], *report.get("assumptions", [])]),
             *(("unreadable", line) for line in images.get("unreadable_in_sample", [])),
             *(("masks", line) for line in (report.get("masks") or {}).get("notes", [])),
-            ("captions", _captions_line(report.get("captions"))),
+            ("captions", f"{counted(bank['n_captions'], 'caption')} in {bank['name']}" if bank else ""),
             ("time", took),
             ("time", step_times(report.get("steps", []))),
-            (
-                "disk",
-                f"about {format_bytes(report['bytes'])} in all, of {format_bytes(report['free_bytes'])} free",
-            ),
+            ("disk", disk),
             ("", "Nothing was written. Run without --dry-run to start."),
         ]
     )
-
-
-def _captions_line(captions: Report | None) -> str:
-    return f"{counted(captions['n_captions'], 'caption')} in {captions['name']}" if captions else ""
 
 
 def summary_text(report: Report) -> str:
@@ -188,8 +176,7 @@ def summary_text(report: Report) -> str:
     """
     simple = [(key, value) for key, value in report.items() if isinstance(value, (str, int, float))]
     lines = [(key, f"{value:.4g}" if isinstance(value, float) else str(value)) for key, value in simple]
-    notes = report.get("notes")
-    return aligned([*_estimates(report), *lines, *(("note", line) for line in notes or [])])
+    return aligned([*_estimates(report), *lines, *(("note", line) for line in report.get("notes") or [])])
 
 
 def _estimates(report: Report) -> list[tuple[str, str]]:

@@ -13,7 +13,6 @@ from core.steps import STEPS
 
 
 def add_search(commands: Any) -> None:
-    """Add the command `search`."""
     sub = options.add_command(commands, "search", search, STEPS["search"].summary, STEPS["search"].example)
     options.add_study(sub)
     options.add_basis(sub)

@@ -23,7 +23,6 @@ SCENES = 200  # fresh scenes of each slice
 
 
 def add_slices(commands: Any) -> None:
-    """Add the command `slices`."""
     sub = options.add_command(
         commands,
         "slices",
@@ -63,7 +62,6 @@ SHOWN = 10  # features, confusions and words that the text lists
 
 
 def add_inspect(commands: Any) -> None:
-    """Add the command `inspect`."""
     sub = options.add_command(
         commands,
         "inspect",
@@ -116,6 +114,7 @@ def inspection_text(report: Mapping[str, Any]) -> str:
     """Return the numbers of a slice, and the first lines of its lists."""
     pairs = [f"{row['true']} → {row['predicted']} {row['n']:,}" for row in report["confusions"]]
     scores = [row for row in report["scores"] if not math.isnan(row["auroc"])]
+    features = [row for row in report["features"][:SHOWN] if row["difference"] > 0]
     undefined = next((row["reason"] for row in report["scores"] if not scores), "")
     return aligned(
         [
@@ -131,11 +130,7 @@ def inspection_text(report: Mapping[str, Any]) -> str:
             ("AUROC", _too_few(scores)),
             ("AUROC", f"{number(None)}: {undefined}" if undefined else ""),
             *(("mIoU", _overlap_line(report, mask)) for mask in ("core", "spurious")),
-            *(
-                ("features", _feature_line(row))
-                for row in report["features"][:SHOWN]
-                if row["difference"] > 0
-            ),
+            *(("features", _rates(f"{_named(row)} fires on", row)) for row in features),
             *(("words", _rates(f"{row['word']} on", row)) for row in report["words"][:SHOWN]),
             *(("answer", _without_line(row)) for row in report.get("without", ())),
             *(("note", line) for line in report["notes"]),
@@ -179,9 +174,8 @@ def _overlap_line(report: Mapping[str, Any], mask: str) -> str:
     return f"{mask} {_mean(report, f'miou_{mask}')} on {counted(n, 'image')}; {scale}"
 
 
-def _feature_line(row: Mapping[str, Any]) -> str:
-    words = f" ({', '.join(row['words'])})" if row["words"] else ""
-    return _rates(f"{row['feature']}{words} fires on", row)
+def _named(row: Mapping[str, Any]) -> str:
+    return f"{row['feature']} ({', '.join(row['words'])})" if row["words"] else str(row["feature"])
 
 
 def _without_line(row: Mapping[str, Any]) -> str:
@@ -209,11 +203,13 @@ def slices(args: argparse.Namespace) -> None:
             report |= function_of_option("slices --fresh")(study, args.worst, given, args.fresh, device)
         output.show(report, worst_text, as_json="json" in args)
     else:
-        output.show(saved_report(study), saved_text, as_json="json" in args)
+        from core.slices import saved_slices
+
+        report = {"study": str(study.path), "slices": saved_slices.listed(study)}
+        output.show(report, saved_text, as_json="json" in args)
 
 
 def add_notes(commands: Any) -> None:
-    """Add the command `notes`."""
     summary = "list the notes, tags, doubted labels and names that people left in a study"
     sub = options.add_command(commands, "notes", notes, summary, "notes studies/demo")
     options.add_study(sub)
@@ -267,13 +263,6 @@ def _doubt(row: Mapping[str, Any]) -> str:
 
 def _note_line(what: str, parts: list[str]) -> str:
     return f"{what}: {'  '.join(' '.join(part.split()) for part in parts if part)}"
-
-
-def saved_report(study: Study) -> dict[str, Any]:
-    """Return the saved slices, see `saved_slices.listed`."""
-    from core.slices import saved_slices
-
-    return {"study": str(study.path), "slices": saved_slices.listed(study)}
 
 
 def saved_text(report: Mapping[str, Any]) -> str:

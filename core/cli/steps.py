@@ -98,7 +98,6 @@ def _of_answer(args: argparse.Namespace, name: str) -> dict[str, Any]:
 
 
 def add_answers(commands: Any) -> None:
-    """Add the command `answers`."""
     step = STEPS["answers"]
     sub = options.add_command(
         commands, "answers", answers, step.summary, "answers studies/mine", step.example
@@ -171,7 +170,6 @@ def answers_text(about: Mapping[str, Any]) -> str:
 
 
 def add_basis(commands: Any) -> None:
-    """Add the command `basis`."""
     summary = "add a dictionary whose latents are features, or load one, and list and remove them"
     sub = options.add_command(
         commands,

@@ -37,7 +37,6 @@ def given(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def add_demo(commands: Any) -> None:
-    """Add the command `demo`."""
     sub = options.add_command(commands, "demo", demo, "build the demo study", "demo")
     sub.add_argument("--fresh", action="store_true", help="rebuild it from scratch")
     sub.add_argument("--background", action="store_true", help="start a background job and return at once")
@@ -55,7 +54,6 @@ def add_demo(commands: Any) -> None:
 
 
 def add_analyze(commands: Any) -> None:
-    """Add the command `analyze`."""
     sub = options.add_command(
         commands,
         "analyze",
@@ -93,7 +91,6 @@ def add_analyze(commands: Any) -> None:
 
 
 def add_resume(commands: Any) -> None:
-    """Add the command `resume`."""
     summary = "run the steps that are missing from a study, with its settings"
     sub = options.add_command(commands, "resume", resume, summary, "resume studies/mine")
     options.add_study(sub)
@@ -104,7 +101,6 @@ def add_resume(commands: Any) -> None:
 
 
 def add_info(commands: Any) -> None:
-    """Add the command `info`."""
     summary = "summarise a study: its contents and what is missing"
     sub = options.add_command(commands, "info", info, summary, "info studies/demo")
     options.add_study(sub)
@@ -113,7 +109,6 @@ def add_info(commands: Any) -> None:
 
 
 def add_verify(commands: Any) -> None:
-    """Add the command `verify`."""
     summary = "check every array and table against the manifest"
     sub = options.add_command(commands, "verify", verify, summary, "verify studies/demo")
     options.add_study(sub)
@@ -121,7 +116,6 @@ def add_verify(commands: Any) -> None:
 
 
 def add_export(commands: Any) -> None:
-    """Add the command `export`."""
     sample = 'export studies/demo quality -o worst.csv --where "correct=false q_score=..0.1"'
     summary = "write a table, a heatmap or a mask to a file"
     sub = options.add_command(commands, "export", export, summary, sample, notes=options.POPULATION)

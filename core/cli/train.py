@@ -29,7 +29,6 @@ TRAIN_OPTIONS = (
 
 
 def add_train(commands: Any) -> None:
-    """Add the command `train`."""
     sub = options.add_command(
         commands,
         "train",

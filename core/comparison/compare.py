@@ -216,7 +216,12 @@ def differences_in_setup(shared: Shared) -> tuple[list[Note], frozenset[str]]:
     """Notes on settings that differ, and the measures and facts that they make incomparable."""
     notes, measures = [], set()
     for one in ALIKE:
-        values = [_made_with(study, one) for study in shared.studies]
+        values = [  # as a finished step recorded it, else as given; None without the step
+            summary.get(one.setting, study.settings(one.step).get(one.setting))
+            if (summary := study.summary(one.step))
+            else None
+            for study in shared.studies
+        ]
         present = [at for at, value in enumerate(values) if value is not None]
         if len({str(values[at]) for at in present}) < 2:
             continue
@@ -231,12 +236,6 @@ def differences_in_setup(shared: Shared) -> tuple[list[Note], frozenset[str]]:
     if len({tuple(study.class_names) for study in shared.studies}) > 1:
         notes.append(Note("the studies have different classes, so their probes answer different questions"))
     return notes, frozenset(measures)
-
-
-def _made_with(study: Study, one: Alike) -> Any:
-    """Return a setting as a finished step recorded it, else as given; None without the step."""
-    summary = study.summary(one.step)
-    return summary.get(one.setting, study.settings(one.step).get(one.setting)) if summary else None
 
 
 def _plain(value: object) -> str:
@@ -269,16 +268,7 @@ def report(comparison: Comparison) -> dict[str, Any]:
             "shared_matrix": words.matrix.to_dict("index"),
             "changes": words.changes,
         },
-        "transfers": [
-            {
-                "source": one.source,
-                "target": one.target,
-                "about": one.about,
-                "explained_share": one.explained_share,
-                "features": records(one.features),
-            }
-            for one in comparison.transfers
-        ],
+        "transfers": [vars(one) | {"features": records(one.features)} for one in comparison.transfers],
         "answers": comparison.pair and asdict(comparison.pair),
     }
 
@@ -290,7 +280,6 @@ def records(frame: Any) -> list[dict[str, Any]]:
 
 def titled(measures: pd.DataFrame) -> pd.DataFrame:
     """Add a column `title` after the name of the measure."""
-    titles = [MEASURES[name].title for name in measures["measure"]]
     result = measures.copy()
-    result.insert(1, "title", titles)
+    result.insert(1, "title", [MEASURES[name].title for name in measures["measure"]])
     return result

@@ -93,7 +93,10 @@ def verdict_sentence(comparison: Comparison, other: str) -> str:
     first, of = comparison.names[0], counted(len(judged), "measure")
     named = {verdict: [one for one in judged if one.verdict == verdict] for verdict in (BETTER, WORSE)}
     if not any(named.values()):
-        return f"{other} is neither better nor worse than {first}: {_no_change(len(judged))}."
+        chance = f"each of {len(judged)} changes could be chance"
+        if len(judged) == 1:
+            chance = "the change of the one measure could be chance"
+        return f"{other} is neither better nor worse than {first}: {chance}."
     parts = []
     for verdict, some in named.items():
         if some:
@@ -102,12 +105,6 @@ def verdict_sentence(comparison: Comparison, other: str) -> str:
             )
             parts.append(f"{than}: {joined([_named(one) for one in some])}")
     return f"{other} is {', '.join(parts)}."
-
-
-def _no_change(n: int) -> str:
-    if n == 1:
-        return "the change of the one measure could be chance"
-    return f"each of {n} changes could be chance"
 
 
 def changed_sentence(comparison: Comparison, other: str) -> str:

@@ -45,9 +45,9 @@ class Transfer:
 
     source: str
     target: str
-    features: pd.DataFrame
     about: dict[str, dict[str, Any]]
     explained_share: dict[str, float | None]
+    features: pd.DataFrame
 
     def explained(self, method: str) -> str:
         """State what a method's map explains, and whether it therefore carries words."""
@@ -102,23 +102,17 @@ def transfers(shared: Shared) -> list[Transfer]:
         if not study.has("transfer_concepts"):
             continue
         about = study.summary("transfer")
-        source = by_path.get(str(Path(str(about.get("source", ""))).resolve())) or _by_name(
-            shared, about, name
-        )
-        if source is None:
+        source = by_path.get(str(Path(str(about.get("source", ""))).resolve()))
+        # its folder name: studies are moved together, which changes their paths
+        source = source or (folder if (folder := str(about.get("source_name", ""))) != name else None)
+        if source not in shared.names:
             continue
         shares, features = about.get("explained_share", {}), carried_and_direct(study)
         by_method = {method: about[method] for method in METHODS if method in about}
         carrying = [method for method in by_method if carries_words(shares.get(method))]
         features = features.loc[features["method"].isin(carrying)].reset_index(drop=True)
-        results.append(Transfer(source, name, features, by_method, shares))
+        results.append(Transfer(source, name, by_method, shares, features))
     return results
-
-
-def _by_name(shared: Shared, about: dict[str, Any], target: str) -> str | None:
-    """Find the source by its folder name: studies are moved together, which changes their paths."""
-    name = str(about.get("source_name", ""))
-    return name if name in shared.names and name != target else None
 
 
 def carried_and_direct(study: Study) -> pd.DataFrame:

@@ -44,15 +44,11 @@ def check_has_concepts(study: Study) -> None:
         raise StudyError(f"'{study.path}' has no concepts ({why}). Run: {command}")
 
 
-def concept_counts(concepts: pd.DataFrame, *, interpretable: set[str] | None = None) -> Counter[str]:
-    """Count the features and groups that have each kept word.
-
-    Args:
-        concepts: table `concepts`. interpretable: only these groups; None: all.
-    """
+def concept_counts(concepts: pd.DataFrame) -> Counter[str]:
+    """Count the features and groups that have each kept word of the table `concepts`."""
     kept_words = concepts["kept"].to_numpy(bool)
     pairs = set(zip(concepts["group"][kept_words], concepts["word"][kept_words], strict=True))
-    return Counter(word for group, word in pairs if interpretable is None or group in interpretable)
+    return Counter(word for _, word in pairs)
 
 
 def most_common_words(counts: Counter[str], n: int = 5) -> list[str]:
@@ -66,7 +62,7 @@ def across_table(
     """Table B.1, one row per study.
 
     Args:
-        found: words of each study, with the number of groups that have them. facts: summary of `concepts`.
+        word_counts: of each study, the number of groups that have each word. facts: summary of `concepts`.
     Returns:
         study, n_interpretable_groups, n_interpretable_features, n_concepts (unique words), n_unshared (in
         no other study), most_common_words, k, alpha, n_explainable, n_features, highly_activating_share.

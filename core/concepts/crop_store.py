@@ -65,15 +65,12 @@ class CropStore:
     def files(self) -> list[Path]:
         return sorted(self.folder.glob("[0-9]*.npz"))
 
-    def _next(self) -> Path:
-        files = self.files()
-        return self.folder / f"{int(files[-1].stem) + 1 if files else 0:06d}.npz"
-
     def put(self, batch: CropBatch) -> None:
         """Add a file; it appears only when complete."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self._next()
-        seals.write_arrays(path, batch._asdict())
+        files = self.files()
+        number = int(files[-1].stem) + 1 if files else 0
+        seals.write_arrays(self.folder / f"{number:06d}.npz", batch._asdict())
 
     def read(self, path: Path, names: Sequence[str] = CropBatch._fields) -> dict[str, np.ndarray] | None:
         """Read some parts of a file; None for a damaged file: it is deleted, and its crops are missing."""

@@ -81,7 +81,6 @@ class UnitExplanation:
     unit: Unit
     crops: np.ndarray
     positions: np.ndarray
-    counter_crops: np.ndarray
     counter_positions: np.ndarray
     counter_dots: np.ndarray
     largest_beta: float
@@ -165,7 +164,6 @@ class Explainer:
                         unit,
                         mine[here],
                         unit.positions[here],
-                        counter_crops=theirs[there],
                         counter_positions=positions,
                         counter_dots=counter.dots[there],
                         largest_beta=counter.largest_beta,

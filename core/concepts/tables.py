@@ -64,7 +64,7 @@ def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFram
 
     `largest_beta`: the largest beta at which it has a counterfactual image.
     """
-    units, gamma = explained.units, explained.thresholds.gamma
+    units, gamma, least = explained.units, explained.thresholds.gamma, config.min_images
     return pd.DataFrame(
         {
             "group": text_array([unit.unit.name for unit in units]),
@@ -73,7 +73,13 @@ def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFram
             "n_crops": np.array([len(unit.crops) for unit in units], np.int32),
             "clip_cosine": np.array([unit.cosine for unit in units], np.float64),
             "clip_cosine_with_diagonal": np.array([unit.cosine_diagonal for unit in units], np.float64),
-            "interpretable": np.array([_alike(unit, gamma, config.min_images) for unit in units], bool),
+            "interpretable": np.array(
+                [
+                    is_interpretable(len(unit.unit.positions), unit.cosine, gamma=gamma, min_images=least)
+                    for unit in units
+                ],
+                bool,
+            ),
             "n_counterfactuals": np.array([len(unit.counter_dots) for unit in units], np.int32),
             "largest_beta": np.array([unit.largest_beta for unit in units], np.float64),
             "n_kept": np.array([np.count_nonzero(unit.words["kept"]) for unit in units], np.int32),
@@ -81,10 +87,6 @@ def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFram
             "words": text_array([SEPARATOR.join(unit.kept_words) for unit in units]),
         }
     )
-
-
-def _alike(unit: UnitExplanation, gamma: float, min_images: int) -> bool:
-    return is_interpretable(len(unit.unit.positions), unit.cosine, gamma=gamma, min_images=min_images)
 
 
 def group_table(
@@ -97,9 +99,8 @@ def group_table(
         cosines: mean pairwise CLIP cosine, without and with the diagonal, of the groups that have it.
     """
     names = [group_name(group.features) for group in groups]
-    cosine_pairs = np.array([cosines.get(name, (np.nan, np.nan)) for name in names], np.float64).reshape(
-        -1, 2
-    )
+    pairs = [cosines.get(name, (np.nan, np.nan)) for name in names]
+    cosine_pairs = np.array(pairs, np.float64).reshape(-1, 2)
     sizes = groups.sizes
     return pd.DataFrame(
         {

@@ -281,15 +281,6 @@ def complete_file(out: Path) -> Iterator[Path]:
         yield temporary
 
 
-def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_parquet(path, index=False)
-
-
-def _write_json(frame: pd.DataFrame, path: Path) -> None:
-    """Write a list of objects; a missing number is null."""
-    frame.to_json(path, orient="records", force_ascii=False, double_precision=15)
-
-
 def _write_npy(frame: pd.DataFrame, path: Path) -> None:
     """Write a structured array, one field per column; fixed-width texts, so it loads without pickle."""
     columns = {str(name): _plain(values) for name, values in frame.items()}
@@ -310,7 +301,9 @@ def _plain(series: pd.Series) -> np.ndarray:
 
 WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
     ".csv": write_csv,
-    ".parquet": _write_parquet,
-    ".json": _write_json,
+    ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
+    ".json": lambda frame, path: frame.to_json(  # a list of objects; a missing number is null
+        path, orient="records", force_ascii=False, double_precision=15
+    ),
     ".npy": _write_npy,
 }

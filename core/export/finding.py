@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from core.common.dataframes import words
-from core.common.formatting import counted, percent
+from core.common.formatting import counted, joined, percent
 from core.common.statistics.chance import FEW
 from core.measures.object_preference import object_preference
 from core.slices.finder import judged
@@ -39,7 +39,7 @@ def study_finding(study: Study, among: np.ndarray | None = None) -> str:
     if not study.has("features"):
         return "Not finished: its features are still to come"
     verb, seen = _seen(study, shown)
-    sees = f"{verb} {_joined(seen)}" if seen else ""
+    sees = f"{verb} {joined(seen)}" if seen else ""
     accuracy = class_accuracy(study, among)
     outcomes = judged(study, among)
     # The probe knows its train images by heart.
@@ -80,7 +80,7 @@ def _without_outcomes(study: Study, shown: np.ndarray, sees: str, seen: list[str
             return f"{sees or 'Not finished'}; where it goes wrong is still to come"
         return f"{sees or 'Its features are known'}; no evaluation image tells where it goes wrong"
     if seen:
-        return f"Groups these images by {_joined(seen)}"
+        return f"Groups these images by {joined(seen)}"
     if study.has("probe") and (answers := _answers(study, shown)):
         return _begun(f"{_subject(study)} most often answers {answers}")
     fires = count_firing_images(study, [shown])[0] > 0 if has_firing(study) else np.zeros(0, bool)
@@ -95,7 +95,7 @@ def _answers(study: Study, shown: np.ndarray) -> str:
     """Name the most common answers on some images, each with its share."""
     predicted = words(study.kept("probe", ["predicted"]).loc[shown].dropna(), "predicted")
     common = sorted(Counter(predicted).items(), key=lambda pair: (-pair[1], pair[0]))[:MOST]
-    return _joined([f"“{name}” ({percent(n / len(predicted), digits=0)})" for name, n in common])
+    return joined([f"“{name}” ({percent(n / len(predicted), digits=0)})" for name, n in common])
 
 
 def _useless(accuracy: ClassAccuracy) -> str:
@@ -138,11 +138,3 @@ def _subject(study: Study) -> str:
 
 def _begun(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
-
-
-def _joined(parts: list[str]) -> str:
-    """
-    >>> _joined(["sky"]), _joined(["grass", "sky", "brick"])
-    ('sky', 'grass, sky and brick')
-    """
-    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)

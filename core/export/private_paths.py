@@ -24,10 +24,10 @@ def relative_paths(paths: pd.Series, folder: str) -> pd.Series:
     """Return paths relative to the folder of images; absolute ones elsewhere by their last two parts."""
     start = folder.rstrip("/") + "/"
     return paths.map(
-        lambda path: path.removeprefix(start) if path.startswith(start) else _last_parts(path),
+        lambda path: (
+            path.removeprefix(start)
+            if path.startswith(start) or not os.path.isabs(path)
+            else "/".join(path.split("/")[-2:])
+        ),
         na_action="ignore",
     ).astype(paths.dtype)
-
-
-def _last_parts(path: str) -> str:
-    return "/".join(path.split("/")[-2:]) if os.path.isabs(path) else path

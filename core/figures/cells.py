@@ -192,7 +192,8 @@ def title_of(cell: CellRequest) -> str:
     title = cell.chart.title.partition(";")[0]
     if cell.name == "map":
         title = "every image on the map"
-    title = title.replace("the others (--versus)", _versus(cell.options.versus))
+    versus = cell.options.versus
+    title = title.replace("the others (--versus)", Slice.parse(versus).describe() if versus else "all others")
     title = title.replace("Q (--score)", score_label(cell.options.score))
     title = title.replace(" (--mask)", f" with the {cell.options.mask} mask")
     if cell.options.features and cell.name in OF_FEATURES:
@@ -200,11 +201,6 @@ def title_of(cell: CellRequest) -> str:
     title += f", in {study_name(cell.of)}" if cell.of else ""
     title += f", compared with {', '.join(map(study_name, cell.beside))}" if cell.beside else ""
     return title if title[1:2].isupper() else title[:1].upper() + title[1:]
-
-
-def _versus(text: str) -> str:
-    """The slice that another one is compared with, in words."""
-    return Slice.parse(text).describe() if text else "all others"
 
 
 def usual_caption(cell: CellRequest) -> str:

@@ -198,10 +198,6 @@ def _encoded(picture: Image.Image) -> tuple[bytes, str]:
     return image_file(picture, quality=92), "jpeg"
 
 
-def _source(cell: Cell) -> str:
-    return image_address(cell.content, cell.kind)
-
-
 def _nested(cell: Cell, slot: Slot, number: int) -> str:
     """One cell of the page as SVG: text stays text, and a figure's vectors stay vectors."""
     head = LETTER if slot.letter else 0
@@ -209,7 +205,7 @@ def _nested(cell: Cell, slot: Slot, number: int) -> str:
     if cell.kind == "svg+xml":
         content = _as_part(cell.content.decode("utf-8"), size, number)
     else:
-        content = f'<image {size} href="{_source(cell)}"/>'
+        content = f'<image {size} href="{image_address(cell.content, cell.kind)}"/>'
     texts = f'<text y="11" font-size="11" font-weight="bold">{slot.letter}</text>' if head else ""
     below = head + cell.height + CAPTION_SPACE + CAPTION_SIZE
     for line, words in enumerate(slot.caption):

@@ -155,7 +155,7 @@ def token_facts(
     import torch
 
     from core.analysis.representations import Pictures
-    from core.encoders.readout.token_norms import norm_warning, token_norms
+    from core.encoders.readout.tokens import norm_warning, token_norms
 
     first = Pictures(source, one.transform, 0)[range(min(n_images, len(source.table)))]
     if first.pixels is None:

@@ -92,18 +92,13 @@ def embed(
 ) -> list[Markup]:
     """Figures with their titles below, as pieces of a page; `described` is for screen readers."""
     if interactive:
-        return [_living(figure, title) for figure, title in zip(figures, titles, strict=True)]
+        config: dict[str, Any] = HTML_CONFIG | {"responsive": True}
+        pieces = [
+            Markup(one.to_html(full_html=False, include_plotlyjs=False, config=config)) for one in figures
+        ]
+        return [parts.chart(piece, title) for piece, title in zip(pieces, titles, strict=True)]
     for figure in figures:
         figure.update_layout(width=WIDTH)
     pictures = render_all(figures, "svg")
     facts = zip(pictures, titles, described or titles, strict=True)
-    return [_framed(picture(svg, "svg+xml", alt=alt), title) for svg, title, alt in facts]
-
-
-def _living(figure: go.Figure, title: str) -> Markup:
-    config: dict[str, Any] = HTML_CONFIG | {"responsive": True}
-    return _framed(Markup(figure.to_html(full_html=False, include_plotlyjs=False, config=config)), title)
-
-
-def _framed(inner: Markup, title: str) -> Markup:
-    return parts.chart(inner, title)
+    return [parts.chart(picture(svg, "svg+xml", alt=alt), title) for svg, title, alt in facts]

@@ -1,6 +1,6 @@
 """Sections on features: which they are, where they look, what they mean, and how they lead to errors."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -30,28 +30,37 @@ def features(source: Source) -> list[Markup]:
     study = source.study
     if not study.has("features"):
         return []
-    table, summary = study.table("features"), study.summary("features")
+    table, epsilon = study.table("features"), study.summary("features").get("epsilon", float("nan"))
     pieces = [
-        parts.paragraph(f"{bands_sentence(table)} Epsilon is {summary.get('epsilon', float('nan')):g}."),
+        parts.paragraph(f"{bands_sentence(table)} Epsilon is {epsilon:g}."),
         *(parts.paragraph(note) for note in notes_on_features(study)),
         *source.charts.row("sorted_activation", "purity"),
         parts.heading("The most telling discriminative features"),
         parts.quiet("With the images on which each is largest, and where it looks if that is stored."),
     ]
-    by_number = {row["feature"]: row for row in table.to_dict("records")}
-    top = study.vector("top_images") if study.has("top_images") else None
-    for feature in telling_features(table)[:FEATURES]:
-        pieces += _feature(source, feature, by_number[feature], top)
+    seen = study.has("heatmap_maps")
+    for feature, facts, rows in telling(study, FEATURES):
+        pieces += [parts.heading(source.feature_name(feature)), parts.quiet(facts)]
+        if study.has("top_images"):
+            pieces.append(source.seen_tiles(rows, [feature]) if seen else source.tiles(rows))
     return pieces
 
 
-def feature_facts(study: Study, fact: Mapping[str, Any]) -> str:
-    """Say on how many images a feature fires, and on which class; fact: its row of the table `features`."""
+def telling(study: Study, most: int) -> Iterator[tuple[int, str, list[int]]]:
+    """Yield the most telling features: number, on how many images and which class it fires, and the rows of
+    the images on which it is largest.
+    """
+    table = study.table("features")
+    by_number = {row["feature"]: row for row in table.to_dict("records")}
+    top = study.vector("top_images") if study.has("top_images") else None
     images = "train images" if study.chosen is None else "images of the slice"
-    facts = f"fires on {fact['activation_rate']:.3g} % of the {images}"
-    if isinstance(fact["top_class"], str):
-        facts += f", {percent(fact['purity'], 0)} of them {fact['top_class']}"
-    return with_class_names(facts)
+    for feature in telling_features(table)[:most]:
+        fact = by_number[feature]
+        facts = f"fires on {fact['activation_rate']:.3g} % of the {images}"
+        if isinstance(fact["top_class"], str):
+            facts += f", {percent(fact['purity'], 0)} of them {fact['top_class']}"
+        rows = [] if top is None else top[feature][top[feature] >= 0][:TOP_IMAGES].tolist()
+        yield feature, with_class_names(facts), rows
 
 
 def slices(source: Source) -> list[Markup]:
@@ -80,16 +89,6 @@ def slices(source: Source) -> list[Markup]:
 def _some(source: Source, mask: np.ndarray) -> Markup:
     rows = np.flatnonzero(mask)
     return source.tiles(rows[evenly(len(rows), HEATS)])
-
-
-def _feature(source: Source, feature: int, fact: dict[str, Any], top: np.ndarray | None) -> list[Markup]:
-    facts = feature_facts(source.study, fact)
-    pieces = [parts.heading(source.feature_name(feature)), parts.quiet(facts)]
-    if top is None:
-        return pieces
-    rows = top[feature][top[feature] >= 0][:TOP_IMAGES]
-    seen = source.study.has("heatmap_maps")
-    return [*pieces, source.seen_tiles(rows, [feature]) if seen else source.tiles(rows)]
 
 
 def heatmaps(source: Source) -> list[Markup]:

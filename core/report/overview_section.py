@@ -25,7 +25,7 @@ from core.report.inputs import Source
 from core.report.page import parts
 from core.steps import STEPS
 from core.storage.manifest import digest
-from core.store import Study
+from core.store import Narrowed, Study
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pyarrow", "plotly")
 SAMPLES, CLASSES = 12, 30
@@ -37,8 +37,8 @@ def holds(source: Source) -> list[Markup]:
     encoder = embed.get("encoder") or {}
     n_val = int(study.is_val.sum())
     narrowed = []
-    if study.chosen is not None:
-        narrowed = [("Images of the slice", f"{int(study.chosen.sum()):,}", _slice_words(study))]
+    if isinstance(study, Narrowed):
+        narrowed = [("Images of the slice", f"{study.n_chosen:,}", study.slice.describe())]
     numbers_shown = [
         *narrowed,
         ("Images", f"{study.n_images:,}", f"{embed.get('n_skipped', 0):,} skipped as unreadable"),
@@ -121,21 +121,15 @@ def command_lines(study: Study) -> list[str]:
     for step in done_steps(study):
         if step not in STEPS:
             continue
-        usual, options = _defaults(step), {}
+        usual, options = {}, {}
+        for field in STEPS[step].config.__dataclass_fields__.values():
+            default = field.default
+            usual[field.name] = list(default) if isinstance(default, tuple) else default
         for name, value in study.settings(step).items():
             if value is not None and value != usual.get(name):
                 options |= {f"no_{name}": True} if value is False else {name: _plain(value)}
         lines.append(command_line(step, study.name, **options))
     return lines
-
-
-def _defaults(step: str) -> dict[str, Any]:
-    fields = STEPS[step].config.__dataclass_fields__.values()
-    return {field.name: _listed(field.default) for field in fields}
-
-
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _plain(value: Any) -> bool | str:
@@ -170,15 +164,10 @@ def introduction(source: Source) -> list[Markup]:
 
 def narrowed_to(study: Study) -> list[Markup]:
     """One sentence on the slice that a study is narrowed to; empty for a whole study."""
-    if study.chosen is None:
+    if not isinstance(study, Narrowed):
         return []
-    n = counted(int(study.chosen.sum()), "image")
-    return [parts.strong(f"This report is about {n}: {_slice_words(study)}.")]
-
-
-def _slice_words(study: Any) -> str:
-    """Describe the slice that a study is narrowed to."""
-    return study.slice.describe()
+    images = counted(study.n_chosen, "image")
+    return [parts.strong(f"This report is about {images}: {study.slice.describe()}.")]
 
 
 def accuracy(source: Source) -> list[Markup]:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from core.charts.feature_points import telling_features
 from core.common.arrays import evenly
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
@@ -27,14 +26,14 @@ from core.export.pictures import WHEN
 from core.jobs.progress import Progress
 from core.report import overview_section
 from core.report.charts import choose_interactive, study_charts
-from core.report.image_sections import feature_facts
+from core.report.image_sections import telling
 from core.report.inputs import Source
 from core.report.page import SCRIPTED, TEMPLATES, Section, page, parts
 from core.report.write import plotly_script, study_sections
 from core.slices.inspection.populations import shown_images
 from core.store import Study
 
-IMAGES, FEATURES, TOP_IMAGES = 5000, 500, 6
+IMAGES, FEATURES = 5000, 500
 BESIDE = "img-src data: 'self' file:"  # a page from a file is of no origin, so it is not 'self'
 
 
@@ -110,7 +109,7 @@ class _Site:
                 for row in card["rows"]:
                     body = self.source.overlay(row, [card["feature"]])
                     if body:
-                        yield heat_name(card["feature"], row), body
+                        yield f"heatmaps/{card['feature']:05d}-{row:07d}.jpg", body
                     card["heats"].append(bool(body))
         yield "index.html", self._page(rows, cards, kept).encode("utf-8", "replace")
 
@@ -120,18 +119,12 @@ class _Site:
 
     def _features(self) -> list[dict[str, Any]]:
         """A card a feature: its number, name, facts and the rows of its strongest images."""
-        study = self.study
-        if not study.has("features"):
+        if not self.study.has("features"):
             return []
-        table = study.table("features")
-        facts = {row["feature"]: row for row in table.to_dict("records")}
-        top = study.vector("top_images") if study.has("top_images") else None
-        cards = []
-        for feature in telling_features(table)[: self.n_features]:
-            rows = [] if top is None else [int(row) for row in top[feature] if row >= 0][:TOP_IMAGES]
-            name, text = self.source.feature_name(feature), feature_facts(study, facts[feature])
-            cards.append({"feature": int(feature), "name": name, "facts": text, "rows": rows})
-        return cards
+        return [
+            {"feature": feature, "name": self.source.feature_name(feature), "facts": facts, "rows": rows}
+            for feature, facts, rows in telling(self.study, self.n_features)
+        ]
 
     def _thumbnail(self, row: int) -> bytes:
         try:
@@ -185,10 +178,6 @@ class _Site:
 
 def picture_name(row: int) -> str:
     return f"images/{row:07d}.jpg"
-
-
-def heat_name(feature: int, row: int) -> str:
-    return f"heatmaps/{feature:05d}-{row:07d}.jpg"
 
 
 def size_of(out: Path) -> int:

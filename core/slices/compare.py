@@ -19,7 +19,8 @@ from core.common.statistics.intervals import (
     two_sided,
     wilson,
 )
-from core.slices.traits import Traits
+from core.reader import StudyReader
+from core.slices.traits import FEATURE, Traits, count_traits
 
 MEANS = ("q_score", "confidence", "n_firing")
 
@@ -111,3 +112,29 @@ def trait_differences(traits: Traits, counts: np.ndarray, sizes: tuple[int, int]
     )
     order = np.lexsort([-np.abs(np.nan_to_num(table["difference"])), table["p"]])
     return table.iloc[order].reset_index(drop=True)
+
+
+def compare_traits(
+    study: StudyReader, masks: tuple[np.ndarray, np.ndarray], words: Mapping[int, str]
+) -> pd.DataFrame:
+    """Compare the traits of two slices; see `trait_differences`.
+
+    Args:
+        masks: (n_images,) bool each. Images in both count in the smaller slice only.
+        words: what features are called.
+    Returns:
+        its table, with `title`, what a trait is called.
+    """
+    apart = separate(*masks)
+    traits, counts = count_traits(study, apart)
+    sizes = int(np.count_nonzero(apart[0])), int(np.count_nonzero(apart[1]))
+    table = trait_differences(traits, counts, sizes)
+    named = zip(table["kind"], table["within"], table["name"], strict=True)
+    return table.assign(title=[_title(study, kind, within, name, words) for kind, within, name in named])
+
+
+def _title(study: StudyReader, kind: str, within: str, name: str, words: Mapping[int, str]) -> str:
+    if kind == FEATURE:
+        meaning = words.get(int(name))
+        return f"{study.feature_kind} {name}" + (f" ({meaning})" if meaning else "")
+    return f"{within}: {name}" if within else name

@@ -1,6 +1,6 @@
 """Find the images of a study that a slice contains."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -85,19 +85,12 @@ def of_results(conditions: Conditions, study: StudyReader) -> bool:
         SliceError: no saved slice has a name that is used.
     """
     tables = slice_columns(study)
-    return any(_is_of_results(part, tables) for part in with_saved(conditions, study.path))
-
-
-def _is_of_results(conditions: Conditions, tables: Mapping[str, str]) -> bool:
-    if (
-        conditions.predicted
-        or conditions.correct is not None
-        or conditions.confusion
-        or conditions.fires
-        or conditions.concepts
-    ):
-        return True
-    return any(tables.get(column) in RESULTS for column in (*conditions.ranges, *conditions.extras))
+    for part in with_saved(conditions, study.path):
+        if part.correct is not None or part.predicted or part.confusion or part.fires or part.concepts:
+            return True
+        if any(tables.get(column) in RESULTS for column in (*part.ranges, *part.extras)):
+            return True
+    return False
 
 
 def named_splits(conditions: Conditions, study: StudyReader) -> set[str]:

@@ -117,9 +117,8 @@ def _concepts(study: StudyReader, mask: np.ndarray) -> Tokens:
     concepts = study.table("concepts", ["group", "word", "kept"])
     concepts = concepts.loc[concepts["kept"].to_numpy(bool)]
     words, ids = np.unique(concepts["word"].to_numpy(object).astype(str), return_inverse=True)
-    words_of_groups = pd.DataFrame(
-        {"group": concepts["group"].to_numpy(object), "word": ids}
-    ).drop_duplicates()
+    pairs = pd.DataFrame({"group": concepts["group"].to_numpy(object), "word": ids})
+    words_of_groups = pairs.drop_duplicates()
     high = study.table("highly_activating", ["group", "image_id"])
 
     def look_up() -> np.ndarray:  # takes a second for a million images
@@ -127,9 +126,8 @@ def _concepts(study: StudyReader, mask: np.ndarray) -> Tokens:
 
     rows = read_once(study, "rows of highly_activating", look_up)
     high = pd.DataFrame({"group": high["group"].to_numpy(object), "row": rows})
-    pairs = (
-        high.loc[(rows >= 0) & mask[rows]].merge(words_of_groups, on="group").drop_duplicates(["row", "word"])
-    )
+    pairs = high.loc[(rows >= 0) & mask[rows]].merge(words_of_groups, on="group")
+    pairs = pairs.drop_duplicates(["row", "word"])
     return _made(pairs["row"].to_numpy(), pairs["word"].to_numpy(), CONCEPT, words.tolist())
 
 

@@ -62,8 +62,6 @@ class ClusterSettings(SmallViewSettings):
 
 @dataclass(frozen=True)
 class SimCLRSettings(SmallViewSettings, HarderSettings):
-    """Of simclr."""
-
     local_pairs: CountFrom0 = 0  # small views per image, each a positive of both large ones; 0 for none
     dual: bool = False  # a second encoder, for the frequency image that is the right view
     cross_only: bool = False  # dual: negatives only from the other encoder, as in CLIP
@@ -71,15 +69,11 @@ class SimCLRSettings(SmallViewSettings, HarderSettings):
 
 @dataclass(frozen=True)
 class MoCoSettings(MomentumSettings, HarderSettings):
-    """Of moco."""
-
     queue: CountFrom0 = 0  # images stored per view
 
 
 @dataclass(frozen=True)
 class SwAVSettings(ClusterSettings):
-    """Of swav."""
-
     queue: CountFrom0 = 0  # images stored per view
     queue_from: Share = 0.15  # share of the training after which the queue is used
     prototype_bias: bool = False  # lightly's layer has a bias, the paper's has none
@@ -89,15 +83,11 @@ class SwAVSettings(ClusterSettings):
 
 @dataclass(frozen=True)
 class BYOLSettings(MomentumSettings):
-    """Of byol."""
-
     predictor_hidden: Count = 512
 
 
 @dataclass(frozen=True)
 class DINOSettings(MomentumSettings, ClusterSettings):
-    """Of dino."""
-
     bottleneck: Count = 256
     teacher_temperature: Positive = 0.04
     center_momentum: Share = 0.9
@@ -105,8 +95,6 @@ class DINOSettings(MomentumSettings, ClusterSettings):
 
 @dataclass(frozen=True)
 class SimSiamSettings(ObjectiveConfig):
-    """Of simsiam."""
-
     predictor_hidden: Count = 512
     constant_predictor_rate: bool = True  # the predictor's rate follows no schedule
 
@@ -122,8 +110,6 @@ class VICRegSettings(ObjectiveConfig):
 
 @dataclass(frozen=True)
 class BarlowSettings(ObjectiveConfig):
-    """Of barlow."""
-
     redundancy: float = 5e-3  # weight of the entries off the diagonal
 
 

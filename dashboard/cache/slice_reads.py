@@ -9,9 +9,9 @@ from core.common.dataframes import numbers
 from core.errors import PeregrineError, SliceError
 from core.slices import compare as slice_compare
 from core.slices import inspection, saved_slices
+from core.slices.compare import compare_traits
 from core.slices.evaluate import OVERLAPS
 from core.slices.inspection import facets
-from core.slices.inspection.differences import compare_traits
 from core.slices.inspection.distinct import distinct as core_distinct
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice

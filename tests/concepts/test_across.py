@@ -34,7 +34,6 @@ def test_concept_counts__by_hand():
         }
     )
     assert concept_counts(concepts) == Counter({"dog": 3, "red": 1})
-    assert concept_counts(concepts, interpretable={"1"}) == Counter({"dog": 1, "red": 1})
 
 
 def test_most_common_words__breaks_ties_by_the_alphabet():

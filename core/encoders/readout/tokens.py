@@ -12,6 +12,8 @@ from core.config import TOKEN_NORMS, TOKENS
 from core.encoders.layers import RTOL, capture, find_layer
 from core.errors import EncoderError, SettingsError, did_you_mean
 
+FAR_APART = 5.0  # times as long, or a fifth: of the vectors of two rules
+
 
 @dataclass(frozen=True)
 class TokenRule:
@@ -204,3 +206,49 @@ def _check(what: str, word: str | None, choices: Sequence[str]) -> None:
         raise SettingsError(
             f"unknown {what} '{word}'; known: {', '.join(choices)}.{did_you_mean(str(word), choices)}"
         )
+
+
+@torch.no_grad()
+def token_norms(encoder: Any, pixels: Tensor) -> dict[TokenRule, float]:
+    """Compute the median Euclidean norm over some images of the raw vectors of every token rule.
+
+    Args:
+        pixels: (B, S, S, 3) uint8.
+    Returns:
+        norms by rule, in the unit of the tokens; empty for a network without tokens.
+    """
+    parts = token_parts(encoder.base)
+    if parts is None:
+        return {}
+    tokens = all_tokens(encoder.base, parts, encoder.normalise(pixels))
+    return {
+        rule: float(read_tokens(tokens, parts, rule).float().norm(dim=1).median()) for rule in parts.rules
+    }
+
+
+def norm_warning(norms: dict[TokenRule, float], used: TokenRule | None) -> str | None:
+    """Name the rules with norms farthest from those of the rule in use; None if all are within FAR_APART.
+
+    >>> rules = TokenRule("cls", "after"), TokenRule("cls", "before"), TokenRule("mean", "after")
+    >>> norm_warning(dict(zip(rules, (10.0, 200.0, 11.0))), rules[0]).split(": ")[0]
+    'norm 10 (CLS token after the final norm), but 200 (CLS token before the final norm), 20 times as long'
+    """
+    if used is None or not norms.get(used):
+        return None
+    length, parts = norms[used], []
+    longest, shortest = max(norms, key=norms.__getitem__), min(norms, key=norms.__getitem__)
+    if norms[longest] > FAR_APART * length:
+        parts.append(f"{_length(norms[longest], longest)}, {norms[longest] / length:,.0f} times as long")
+    if norms[shortest] * FAR_APART < length:
+        times = f"{length / norms[shortest]:,.0f} times shorter" if norms[shortest] else "empty"
+        parts.append(f"{_length(norms[shortest], shortest)}, {times}")
+    if not parts:
+        return None
+    return (
+        f"norm {_length(length, used)}, but {', and '.join(parts)}: compare only with studies of the same "
+        "--tokens and --token-norm"
+    )
+
+
+def _length(norm: float, rule: TokenRule) -> str:
+    return f"{norm:.3g} ({rule.words})"

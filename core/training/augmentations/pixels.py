@@ -35,9 +35,11 @@ def load_pixels(
 ) -> dict[str, Pixels]:
     """Return {"train": Pixels, "val": Pixels} of an ImageSource at size x size, without unreadable images.
 
-    Images are resized so that the shorter side is `size`, and centre-cropped, as in the analysis.
+    Images are resized so that the shorter side is `size`, and centre-cropped, as in the analysis. They lie in
+    the folder `cache`, else in the user's cache folder, which XDG_CACHE_HOME changes.
     """
-    folder = Path(cache) if cache else default_cache()
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "peregrine" / "pixels"
+    folder = Path(cache) if cache else usual
     stem = folder / f"{sha256(source.fingerprint().encode()).hexdigest()[:24]}-{size}"
     images_path, readable_path = stem.with_suffix(".npy"), stem.with_suffix(".readable.npy")
     if not (images_path.exists() and readable_path.exists()):
@@ -46,11 +48,6 @@ def load_pixels(
         progress.update(len(source.table))
     images, readable = np.load(images_path, mmap_mode="r"), np.load(readable_path)
     return {split: _split(source, split, images, readable) for split in ("train", "val")}
-
-
-def default_cache() -> Path:
-    """Return the user's cache folder; XDG_CACHE_HOME changes it."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "peregrine" / "pixels"
 
 
 def _split(source: Any, split: str, images: np.ndarray, readable: np.ndarray) -> Pixels:

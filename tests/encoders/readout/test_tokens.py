@@ -11,8 +11,7 @@ from torch import nn
 from core.config import TOKENS
 from core.encoders.encoder import Encoder
 from core.encoders.layers import as_map, capture
-from core.encoders.readout.token_norms import norm_warning, token_norms
-from core.encoders.readout.tokens import TokenRule, token_parts
+from core.encoders.readout.tokens import TokenRule, norm_warning, token_norms, token_parts
 from core.encoders.registry import load_encoder
 from core.encoders.transform import Transform
 from core.errors import EncoderError, SettingsError

@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.chart import FolderChart
 from core.charts.options import FigureOptions
 from core.charts.theme import Theme
 from core.common.command_line import command_line
 from core.common.csv_text import as_written
 from core.errors import SettingsError, did_you_mean
-from core.figures.folder_chart import FolderChart
 from core.storage.manifest import MANIFEST
 
 TABLE = "cells.csv"

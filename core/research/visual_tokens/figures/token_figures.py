@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.chart import FolderChart
 from core.charts.options import FigureOptions
 from core.charts.theme import Theme
 from core.common.command_line import PROGRAM, command_line
 from core.common.inside import read_json_file
 from core.data.sources.images import reopen_images
 from core.errors import SettingsError
-from core.figures.folder_chart import FolderChart
 from core.research.grids.over_seeds import ENOUGH
 from core.research.grids.seeds import preset_of
 from core.research.visual_tokens.beside_study import rank_weights, shown_tokens

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.charts.chart import folder_charts
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, layout_of
 from core.errors import SettingsError
-from core.figures.folder_chart import folder_charts
 from core.research.shortcuts.figures.grid_bars import (
     loss_readout_figure,
     suppression_figure,

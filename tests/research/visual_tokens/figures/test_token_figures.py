@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from core.charts.chart import folder_charts
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, layout_of
 from core.errors import SettingsError
-from core.figures.folder_chart import folder_charts
 from core.research.visual_tokens.figures.scene_graph import attention_figure, scene_graph_figure
 from core.research.visual_tokens.figures.token_curves import (
     CHOICES,

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.charts.chart import folder_charts
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT
 from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import TokenError
-from core.figures.folder_chart import folder_charts
 from core.jobs.progress import Progress
 from core.research.visual_tokens.attach import attach_to_study, same_images
 from core.research.visual_tokens.beside_study import rank_weights, shown_tokens

@@ -299,7 +299,7 @@ def _plain(series: pd.Series) -> np.ndarray:
     return np.array(texts, dtype=f"<U{max(map(len, texts), default=1) or 1}")
 
 
-WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
+WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
     ".csv": write_csv,
     ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
     ".json": lambda frame, path: frame.to_json(  # a list of objects; a missing number is null

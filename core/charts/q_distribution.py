@@ -47,7 +47,7 @@ def score_histogram(
         values, outcome = values[values != 0], outcome[values != 0]
     if not len(values):
         return pd.DataFrame(columns=["left", "right", "all", "correct", "misclassified"])
-    edges = _whole_edges(values, n_bins) if whole else _even_edges(values, n_bins)
+    edges = _whole_edges(values, n_bins) if whole else np.histogram_bin_edges(values, n_bins)
     count = {
         "all": np.histogram(values, edges)[0],
         "correct": np.histogram(values[outcome == 1], edges)[0],
@@ -157,13 +157,6 @@ def _finite(values: np.ndarray, correct: np.ndarray | None) -> tuple[np.ndarray,
     outcome = np.full(len(values), np.nan) if correct is None else np.asarray(correct, float)
     keep = np.isfinite(values)
     return values[keep], outcome[keep]
-
-
-def _even_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    return np.linspace(low, high, n_bins + 1)
 
 
 def _whole_edges(values: np.ndarray, n_bins: int) -> np.ndarray:

@@ -20,16 +20,8 @@ MAY_NAME_CODE = (  # options whose value may name code to run
     *("encoder", "captioner", "arch", "export_arch"),
     *(name for topic in topics() for name in topic.code_options),
 )
-MAY_NAME_ADDRESSES = (
-    "images",
-    "val",
-    "masks",
-    "captions",
-    "encoder",
-    "study",
-    "studies",
-    "others",
-)  # the owner's words
+# the owner's words
+MAY_NAME_ADDRESSES = ("images", "val", "masks", "captions", "encoder", "study", "studies", "others")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from mcp.types import ToolAnnotations
 from core.common.formatting import json_text
 from core.errors import PeregrineError, SettingsError, without_middle
 from core.export.private_paths import without_folders
-from core.mcp.tools import MOST_PICTURES, StudyTools, bounded, stored_only
+from core.mcp.tools import MOST_PICTURES, StudyTools, bounded
 from core.served.token import Tries, check_token
 
 PROBLEMS = {
@@ -95,9 +95,7 @@ def make_server(folder: Path, address: str) -> MCPServer:
         """Draw a figure of the catalogue as PNG: roc, baselines, q_distribution, worst_slices … ; a wrong
         name lists them all.
         """
-        return Image(
-            data=studies.figure(study, figure, where, answer, stored_only(features or [])), format="png"
-        )
+        return Image(data=studies.figure(study, figure, where, answer, features or []), format="png")
 
     def search(study: str, text: str, where: str = "", n: int = 24) -> Any:
         """Find images by words: with CLIP where the study has an index, in captions, and by class names."""

@@ -87,13 +87,8 @@ class StudyTools:
     def describe(self, name: str) -> dict[str, Any]:
         """Return what `info` says of a study, and the slices saved in it."""
         study = self.opened(name)
-        report = info(study)
-        return {
-            **report,
-            "path": name,
-            "slices": saved_slices(study)[:MOST_ROWS],
-            "link": self.link("overview", name),
-        }
+        more = {"slices": saved_slices(study)[:MOST_ROWS], "link": self.link("overview", name)}
+        return {**info(study), "path": name, **more}
 
     def table(
         self, name: str, table: str, where: str, columns: Sequence[str], page: tuple[int, int], answer: str
@@ -175,12 +170,13 @@ class StudyTools:
         shown = study.overlay(row, list(features) or None, ground=study.thumbnail_image(row))
         return image_file(shown, quality=85)
 
-    def figure(self, name: str, figure: str, where: str, answer: str, options: FigureOptions) -> bytes:
-        """Return a figure of the catalogue as PNG, of what the study holds."""
+    def figure(self, name: str, figure: str, where: str, answer: str, features: Sequence[int]) -> bytes:
+        """Return a figure of the catalogue as PNG, of what the study holds: no heatmap is computed."""
         from core.figures.catalogue import draw
         from core.figures.files import render
 
         study = self.opened(name, answer)
+        options = FigureOptions(features=tuple(features), device=STORED_ONLY)
         drawn = draw(study.where(self.slice(where)) if where else study, figure, options=options)
         if (layout_of(drawn).height or 0) > TALLEST:
             raise SettingsError(f"the figure is {layout_of(drawn).height} pixels high; narrow it by a slice")
@@ -224,11 +220,6 @@ class StudyTools:
         study, basis = split_basis(name)
         query = {key: value for key, value in {"study": study, "basis": basis, **parts}.items() if value}
         return f"{self.address}/{page}?{urlencode(query)}"
-
-
-def stored_only(features: Sequence[int]) -> FigureOptions:
-    """Return the options of a figure that computes no heatmap."""
-    return FigureOptions(features=tuple(features), device=STORED_ONLY)
 
 
 def bounded(value: int, name: str, least: int, most: int) -> int:

@@ -102,18 +102,13 @@ class Events:
             shutil.rmtree(events_path(output), ignore_errors=True)
         self.writer = writer(str(events_path(output)), purge_step=step + 1 if step else None)
 
-    def write_step(self, step: int, values: dict[str, float]) -> None:
-        """Write named values after a step."""
+    def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
+        """Write named values after a step (kind "step"), or of a row of the log (kind "epoch")."""
         if self.writer is not None:
             for name, value in values.items():
-                self.writer.add_scalar(f"step/{name}", value, step)
-
-    def write_epoch(self, step: int, row: dict[str, Any]) -> None:
-        """Write a row of the log, at the epoch's last step."""
-        if self.writer is not None:
-            for name, value in row.items():
-                self.writer.add_scalar(f"epoch/{name}", value, step)
-            self.writer.flush()
+                self.writer.add_scalar(f"{kind}/{name}", value, step)
+            if kind == "epoch":
+                self.writer.flush()
 
     def close(self) -> None:
         if self.writer is not None:

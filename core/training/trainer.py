@@ -177,9 +177,8 @@ class TrainingRun(ResumableRun):
             raise TrainingDiverged(f"The loss is {loss} at step {step}. {self.what_is_left()}")
         method_facts = self.method.step_facts()
         self.steps.add(self.step, method_facts)
-        self.events.write_step(
-            self.step, {"loss": loss, "lr": self.optimiser.param_groups[0]["lr"], **method_facts}
-        )
+        rate = self.optimiser.param_groups[0]["lr"]
+        self.events.write("step", self.step, {"loss": loss, "lr": rate, **method_facts})
 
     def micro_step(self, step: int, part: int) -> Tensor:
         """Add the gradients of one micro-batch; those of several processes are combined at the last one."""
@@ -224,7 +223,7 @@ class TrainingRun(ResumableRun):
         if self.config.keep_every and self.epoch % self.config.keep_every == 0:
             self.export(files.kept_path(self.output, self.epoch))
         files.write_log(self.output, self.rows)
-        self.events.write_epoch(self.step, row)
+        self.events.write("epoch", self.step, row)
         self.progress.note("  ".join(f"{key} {value}" for key, value in row.items()))
         if concern := self.method.concern(means):
             self.progress.note(f"warning: epoch {self.epoch}: {concern}")

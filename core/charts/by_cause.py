@@ -64,7 +64,7 @@ def _grid(table: pd.DataFrame, column: str, causes: list[str], scores: list[str]
 def _diverging(theme: Theme) -> list[list]:
     """Orange to blue, never so strong that text on it becomes illegible."""
     on_dark, on_light = ("#9A4D1B", "#2A3542", "#1C6BA0"), ("#F0A468", "#F4F5F7", "#7CBDE8")
-    return [[at / 2, colour] for at, colour in enumerate(on_dark if theme.is_dark else on_light)]
+    return [list(stop) for stop in zip((0, 0.5, 1), on_dark if theme.is_dark else on_light, strict=True)]
 
 
 def _finding(table: pd.DataFrame) -> str:

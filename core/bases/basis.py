@@ -169,6 +169,10 @@ def about_latent(basis: Basis, row: Mapping[str, Any]) -> str:
     >>> row = {"latent": 12, "l0": 0.031, "r2": 0.0021, "stability": 0.95, "dead": False}
     >>> about_latent(Basis("sae", "topk", "basis-sae", {}), row)[:71]
     "Latent sae/12: a direction of the encoder's numbers, active on 3.1 % of"
+    >>> about_latent(Basis("sae", "topk", "basis-sae", {"on": "positions"}), row)[63:99]
+    '3.1 % of the places in images. Anoth'
+    >>> about_latent(Basis("sae", "topk", "basis-sae", {}), row)[-52:]
+    'Without it, 0.21 % less of what varies is explained.'
     """
     start = f"Latent {basis.name}/{row['latent']}: a direction of the encoder's numbers"
     if row["dead"]:
@@ -184,9 +188,10 @@ def about_latent(basis: Basis, row: Mapping[str, Any]) -> str:
         other_fit = "Another fit found a similar direction" if ALIKE <= stability < SAME else other_fit
         other_fit += f" (cosine {_short(stability)})"
         other_fit += "" if stability >= ALIKE else ": it may be an accident of the seed"
-    lost = f"{row['r2']:.4f}".lstrip("0") if row["r2"] >= 0.00005 else "less than .0001"
-    active = f"active on {100 * row['l0']:.1f} % of the images"
-    return f"{start}, {active}. {other_fit}. Without it, R2 falls by {lost}."
+    lost = f"{100 * row['r2']:.2f} %" if row["r2"] >= 0.00005 else "less than 0.01 %"
+    places = "places in images" if basis.card.get("on") == "positions" else "images"
+    active = f"active on {100 * row['l0']:.1f} % of the {places}"
+    return f"{start}, {active}. {other_fit}. Without it, {lost} less of what varies is explained."
 
 
 def latents_table(study: StudyReader, basis: Basis) -> pd.DataFrame:

@@ -32,7 +32,6 @@ from core.store import open_study
 from dashboard.cache import reads
 from dashboard.cache.comparison_reads import comparison, other_studies
 from dashboard.cache.features import basis_reads
-from dashboard.panels.features import bases as panel
 from dashboard.panels.features.bases import advice
 from tests.dashboard.conftest import all_text, drawn_cards, tiles
 from tests.synthetic import make_seen_study
@@ -265,5 +264,5 @@ def test_advice__controls_are_not_recommended_however_stable_and_close():
             ("random", 0.08, 0.1),
         )
     ]
-    assert panel.advice(held)[0] == "Look at latents of nmf, measure with the units"
-    assert panel.advice([one for one in held if one.kind != "nmf"])[0] == "Read the units"
+    assert advice(held)[0] == "Look at latents of nmf, measure with the units"
+    assert advice([one for one in held if one.kind != "nmf"])[0] == "Read the units"

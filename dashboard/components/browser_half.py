@@ -8,17 +8,24 @@ from streamlit.components.v2 import component
 COMPONENTS = Path(__file__).parent
 
 
-def browser_half(name: str, html: str, *scripts: str) -> Any:
+def browser_half(
+    name: str, html: str, *scripts: str | Path, style: str = "", isolate_styles: bool = True
+) -> Any:
     """Register the component in the folder `name`, and return what draws it: see `streamlit.components.v2`.
 
     Args:
-        scripts: files of the folder, run in this order; by default the one called as the folder.
+        scripts: files of the folder, or paths of others, run in this order; by default the one called as the
+            folder. Before them all stands `shared.js`.
+        style: rules that stand before those of the folder. isolate_styles: False: they hold everywhere.
     """
     folder = COMPONENTS / name
-    style = folder / f"{name}.css"
+    sheet = folder / f"{name}.css"
+    paths = (COMPONENTS / "shared.js", *(folder / one for one in scripts or (f"{name}.js",)))
+    parts = (path.read_text(encoding="utf-8") for path in paths)
     return component(
         f"peregrine_{name}",
         html=html,
-        css=style.read_text(encoding="utf-8") if style.is_file() else None,
-        js="\n".join((folder / one).read_text(encoding="utf-8") for one in scripts or (f"{name}.js",)),
+        css=style + sheet.read_text(encoding="utf-8") if sheet.is_file() else None,
+        js="\n".join(part.replace("export async function", "async function") for part in parts),
+        isolate_styles=isolate_styles,
     )

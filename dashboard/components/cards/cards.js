@@ -1,13 +1,3 @@
-// One instance of state per mounted list; Streamlit calls the default export again on every rerun.
-const instances = new WeakMap();
-
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  node.className = className;
-  if (text !== undefined) node.textContent = text ?? "";
-  return node;
-}
-
 function percent(share) {
   return `${Math.max(0, Math.min(1, share)) * 100}%`;
 }
@@ -76,7 +66,6 @@ function fill(link, card) {
 
 function button(card, { id, label, help, active, first }) {
   const made = element("button", first ? "button first" : "button", label);
-  made.type = "button";
   made.dataset.button = id;
   made.disabled = !active;
   made.setAttribute("aria-label", `${label}: ${card.title}`);
@@ -114,7 +103,7 @@ function draw(self, cards) {
     let item = items.get(card.id);
     items.delete(card.id);
     if (!item) {
-      item = document.createElement("li");
+      item = element("li");
       item.dataset.id = card.id;
       item.append(element("a", "card"));
     }
@@ -140,11 +129,7 @@ function onClick(self, event) {
 
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
-  let self = instances.get(parentElement);
-  if (!self) {
-    self = {};
-    instances.set(parentElement, self);
-  }
+  const self = mounted(parentElement);
   self.root = parentElement.querySelector(".cards");
   self.emit = setTriggerValue;
   self.root.setAttribute("aria-label", data.label);

@@ -14,9 +14,9 @@ from core.errors import SettingsError
 from core.export.table_file import TableFile
 from core.figures.cells import CellRequest, usual_caption
 from core.figures.files import find_browser, render
+from dashboard.components.browser_half import browser_half
 from dashboard.state import session, sheet
 
-HERE = Path(__file__).parent
 FONTS = ("serif", "sans")
 COLUMNS = {"single": "PDF, one column wide (3.5 in)", "double": "PDF, two columns wide (7.25 in)"}
 
@@ -47,16 +47,8 @@ def _html() -> str:
     )
 
 
-_MENU = component(
-    "peregrine_chart_menu",
-    html=_html(),
-    css=(HERE / "chart_menu.css").read_text(encoding="utf-8"),
-    js="\n".join(
-        (HERE / name).read_text(encoding="utf-8").replace("export async function", "async function")
-        for name in ("vector_text.js", "chart_menu.js")
-    ),
-    isolate_styles=False,  # its place on the chart is a matter of the page
-)
+# Its place on the chart is a matter of the page.
+_MENU = browser_half("chart_menu", _html(), "vector_text.js", "chart_menu.js", isolate_styles=False)
 
 
 def chart_menu(

@@ -1,6 +1,5 @@
 // The "⋯" of a chart: files of it as it is drawn now (by plotly, here), files that the server makes (by hidden
 // buttons, which come when the menu is first opened), and "Add to sheet".
-const instances = new WeakMap();
 const SHOWN = 8000; // milliseconds of a message
 const PATIENCE = 15000; // for the hidden buttons
 const COLOURS = ["font", "text-color", "background-color", "border-color", "primary-color", "link-color"]
@@ -67,7 +66,7 @@ async function press(self, name) {
 function toast(self) {
   let shown = document.getElementById("peregrine-toast");
   if (!shown) {
-    shown = document.createElement("div");
+    shown = element("div");
     shown.id = "peregrine-toast";
     shown.setAttribute("role", "status");
     document.body.append(shown);
@@ -80,13 +79,9 @@ function toast(self) {
 function say(self, text, open = false) {
   clearTimeout(hiding);
   const shown = toast(self);
-  const line = document.createElement("span");
-  line.textContent = text;
-  shown.replaceChildren(line);
+  shown.replaceChildren(element("span", "", text));
   if (open) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = "Open";
+    const button = element("button", "", "Open");
     button.setAttribute("aria-label", "Open the figure sheet");
     button.onclick = () => {
       shown.replaceChildren();
@@ -191,9 +186,9 @@ function show(self, { alt, files, sheet, problem }) {
 }
 
 export default function ({ data, parentElement, setTriggerValue }) {
-  let self = instances.get(parentElement);
-  const known = self?.data.said?.number ?? (self ? 0 : data.said?.number);
-  if (!self) instances.set(parentElement, (self = start(parentElement)));
+  const before = instances.get(parentElement);
+  const known = before?.data.said?.number ?? (before ? 0 : data.said?.number);
+  const self = mounted(parentElement, start);
   Object.assign(self, { data, emit: setTriggerValue });
   show(self, data);
   if (data.said && data.said.number !== known) say(self, data.said.text, true);

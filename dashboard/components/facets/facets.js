@@ -1,22 +1,6 @@
-// One instance of state per mounted list; Streamlit calls the default export again on every rerun.
-const instances = new WeakMap();
-
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
-function button(className, id) {
-  const node = element("button", className);
-  node.type = "button";
-  node.dataset.id = id;
-  return node;
-}
-
 function valueButton({ id, name, n, pressed }, most) {
-  const node = button("value", id);
+  const node = element("button", "value");
+  node.dataset.id = id;
   node.title = name;
   node.setAttribute("aria-pressed", String(pressed));
   const bar = element("span", "bar");
@@ -37,8 +21,8 @@ function facetList(self, { id, title, values, left_out: leftOut }) {
   const shown = values.filter(({ pressed }, at) => open || pressed || at < self.first);
   list.append(...shown.map((value) => valueButton(value, most)));
   if (values.length > self.first) {
-    const more = button("more", "");
-    more.textContent = open ? "Fewer" : `${values.length - shown.length} more`;
+    const more = element("button", "more", open ? "Fewer" : `${values.length - shown.length} more`);
+    more.dataset.id = "";
     more.setAttribute("aria-expanded", String(open));
     more.setAttribute("aria-label", `${more.textContent} of ${title}`);
     if (open || shown.length < values.length) list.append(more);
@@ -67,8 +51,7 @@ function onClick(self, event) {
 }
 
 export default function ({ data, parentElement, setTriggerValue }) {
-  let self = instances.get(parentElement);
-  if (!self) instances.set(parentElement, (self = { open: new Set() }));
+  const self = mounted(parentElement, () => ({ open: new Set() }));
   Object.assign(self, { emit: setTriggerValue, facets: data.facets, first: data.first });
   self.root = parentElement.querySelector(".facets");
   self.root.onclick = (event) => onClick(self, event);

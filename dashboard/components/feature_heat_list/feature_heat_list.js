@@ -1,13 +1,3 @@
-// One instance of state per mounted list; Streamlit calls the default export again on every rerun.
-const instances = new WeakMap();
-
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
 function makeView() {
   const figure = element("figure", "view");
   const image = document.createElement("img");
@@ -25,7 +15,6 @@ function show(figure, src, alt, caption) {
 
 function makeSwitch({ id, title, note, off }) {
   const button = element("button", "switch");
-  button.type = "button";
   button.dataset.id = id;
   button.setAttribute("role", "switch");
   button.setAttribute("aria-checked", String(!off));
@@ -110,11 +99,7 @@ function onClick(self, event) {
 
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
-  let self = instances.get(parentElement);
-  if (!self) {
-    self = {};
-    instances.set(parentElement, self);
-  }
+  const self = mounted(parentElement);
   self.views = parentElement.querySelector(".views");
   self.ends = parentElement.querySelector(".ends");
   self.rows = parentElement.querySelector(".rows");

@@ -1,7 +1,6 @@
 const COLLAPSE = "[data-testid=stSidebarCollapseButton]"; // only there while the sidebar is open
 const EXPAND = "[data-testid=stExpandSidebarButton]"; // only there while it is folded, in the header
 const KEPT = "stSidebarCollapsed-"; // Streamlit keeps here what a reader chose
-const instances = new WeakMap();
 
 function choices() {
   return Object.fromEntries(Object.entries(window.localStorage).filter(([key]) => key.startsWith(KEPT)));
@@ -48,11 +47,7 @@ function watch(narrow) {
 }
 
 export default function ({ data, parentElement }) {
-  let self = instances.get(parentElement);
-  if (!self) {
-    self = watch(window.matchMedia(`(max-width: ${data.narrow}px)`));
-    instances.set(parentElement, self);
-  }
+  const self = mounted(parentElement, () => watch(window.matchMedia(`(max-width: ${data.narrow}px)`)));
   self.enter(data.page);
   return () => {
     self.end();

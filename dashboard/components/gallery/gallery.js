@@ -1,6 +1,3 @@
-// One instance of state per mounted gallery; Streamlit calls the default export again on every rerun.
-const instances = new WeakMap();
-
 const FAR = 8; // pixels that the mouse moves before a click becomes a box
 const MARKS = { correct: ["✓", "classified correctly"], wrong: ["✗", "misclassified"] };
 
@@ -8,15 +5,8 @@ function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-function element(tag, className) {
-  const node = document.createElement(tag);
-  node.className = className;
-  return node;
-}
-
 function makeTile(id, still) {
   const button = element(still ? "div" : "button", still ? "tile still" : "tile");
-  if (!still) button.type = "button";
   if (!still) button.tabIndex = -1;
   button.dataset.id = String(id);
   const frames = element("span", "frames");
@@ -264,11 +254,7 @@ function onKey(self, event) {
 
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
-  let self = instances.get(parentElement);
-  if (!self) {
-    self = { buttons: new Map(), turn: data.turn };
-    instances.set(parentElement, self);
-  }
+  const self = mounted(parentElement, () => ({ buttons: new Map(), turn: data.turn }));
   self.root = parentElement.querySelector(".gallery");
   self.host = self.root.getRootNode().host;
   if (!self.buttons.size) self.root.replaceChildren();

@@ -19,16 +19,13 @@ function makeZoomable(frames, name) {
 }
 
 function zoomButtons(frames) {
-  const bar = document.createElement("span");
-  bar.className = "zooms";
+  const bar = element("span", "zooms");
   for (const [text, name, act] of [
     ["+", "Zoom in", () => zoomBy(frames, 1.5)],
     ["−", "Zoom out", () => zoomBy(frames, 1 / 1.5)],
     ["⤢", "Show all of it", () => frames.zoom.reset()],
   ]) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = text;
+    const button = element("button", "", text);
     button.title = name;
     button.setAttribute("aria-label", name);
     button.onclick = act;

@@ -1,5 +1,3 @@
-// One instance of state per mounted picture; Streamlit calls the default export again on every rerun.
-const instances = new WeakMap();
 const LEAST = 0.03; // side of a box, as a share of the picture's
 const STEP = 0.02; // of an arrow key
 const HINTS = {
@@ -12,9 +10,7 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const percent = (value) => `${(100 * value).toFixed(2)}%`;
 
 function button(text, onclick, pressed) {
-  const node = document.createElement("button");
-  node.type = "button";
-  node.textContent = text;
+  const node = element("button", "", text);
   node.onclick = onclick;
   if (pressed !== undefined) node.setAttribute("aria-pressed", String(pressed));
   return node;
@@ -73,10 +69,8 @@ function onKey(self, event, { kind, at, box }) {
 }
 
 function makeBox(self, one) {
-  const node = document.createElement("button");
+  const node = element("button", `box ${one.kind}`);
   const [left, top, right, bottom] = one.box;
-  node.type = "button";
-  node.className = `box ${one.kind}`;
   node.dataset.box = `${one.kind} ${one.at}`;
   const place = `${Math.round(100 * left)} to ${Math.round(100 * right)} % from the left, ${Math.round(100 * top)} to ${Math.round(100 * bottom)} % from the top`;
   node.setAttribute("aria-label", `${one.kind === "crop" ? "Cropped to" : "Covered"}: ${place}. ${KEYS}`);
@@ -157,19 +151,19 @@ function onUp(self, event) {
   send(self);
 }
 
+function start(parentElement) {
+  const [stage, tools, shade, hint] = ["stage", "tools", "shade", "hint"].map((name) => parentElement.querySelector(`.${name}`));
+  const self = { mode: "cover", turn: 0, stage, tools, shade, hint };
+  stage.onpointerdown = (event) => onDown(self, event);
+  stage.onpointermove = (event) => onMove(self, event);
+  stage.onpointerup = (event) => onUp(self, event);
+  stage.onpointercancel = () => { self.drag = null; self.ghost?.remove(); self.ghost = null; };
+  return self;
+}
+
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
-  let self = instances.get(parentElement);
-  if (!self) {
-    self = { mode: "cover", turn: 0, stage: parentElement.querySelector(".stage"), tools: parentElement.querySelector(".tools") };
-    self.shade = parentElement.querySelector(".shade");
-    self.hint = parentElement.querySelector(".hint");
-    self.stage.onpointerdown = (event) => onDown(self, event);
-    self.stage.onpointermove = (event) => onMove(self, event);
-    self.stage.onpointerup = (event) => onUp(self, event);
-    self.stage.onpointercancel = () => { self.drag = null; self.ghost?.remove(); self.ghost = null; };
-    instances.set(parentElement, self);
-  }
+  const self = mounted(parentElement, start);
   self.emit = setTriggerValue;
   const image = self.stage.querySelector("img");
   if (image.getAttribute("src") !== data.picture) {

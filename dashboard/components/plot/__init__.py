@@ -14,15 +14,14 @@ from plotly.offline import get_plotlyjs_version
 from streamlit.components.v2 import component
 
 from dashboard.cache.rendered_figures import RenderedFigure
+from dashboard.components.browser_half import browser_half
 
-HERE = Path(__file__).parent
-LOAD_PLOTLY = (HERE / "load_plotly.js").read_text(encoding="utf-8")
+LOAD_PLOTLY = Path(__file__).with_name("load_plotly.js")
 
-_PLOT = component(
-    "peregrine_plot",
-    html='<div class="peregrine-plot" role="figure"><div class="peregrine-drawing"></div></div>',
-    css=(HERE / "plot.css").read_text(encoding="utf-8"),
-    js=LOAD_PLOTLY + (HERE / "plot.js").read_text(encoding="utf-8"),
+_PLOT = browser_half(
+    "plot",
+    '<div class="peregrine-plot" role="figure"><div class="peregrine-drawing"></div></div>',
+    *(LOAD_PLOTLY, "plot.js"),
     isolate_styles=False,  # plotly's own style sheet is the page's
 )
 

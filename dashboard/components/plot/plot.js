@@ -1,5 +1,3 @@
-// One instance of state per mounted chart; Streamlit calls the default export again on every rerun.
-const instances = new WeakMap();
 // Drawings of charts that left the page, by what they show. A reader who comes back to a view gets them as they
 // were, at once: drawing one anew takes plotly a tenth of a second and more.
 const shelf = new Map();
@@ -112,10 +110,7 @@ async function draw(self) {
 
 function say(self, error) {
   self.shown = null;
-  const line = document.createElement("p");
-  line.className = "peregrine-failed";
-  line.textContent = `This chart could not be drawn: ${error.message}.`;
-  self.drawing.replaceChildren(line);
+  self.drawing.replaceChildren(element("p", "peregrine-failed", `This chart could not be drawn: ${error.message}.`));
 }
 
 // One drawing after another: plotly does not bear two at once on the same element.
@@ -161,8 +156,7 @@ function stop(self) {
 }
 
 export default function ({ data, parentElement, setTriggerValue }) {
-  let self = instances.get(parentElement);
-  if (!self) instances.set(parentElement, (self = start(parentElement)));
+  const self = mounted(parentElement, start);
   Object.assign(self, data, { emit: setTriggerValue });
   if (!document.fullscreenElement) self.holder.style.height = `${data.height}px`;
   self.holder.setAttribute("aria-label", data.alt);

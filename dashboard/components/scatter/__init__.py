@@ -10,18 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
-from streamlit.components.v2 import component
 
-HERE = Path(__file__).parent
-SCRIPTS = ("legend.js", "pictures.js", "scatter.js")  # one script, in this order
+from dashboard.components.browser_half import browser_half
+
+HTML = Path(__file__).with_name("scatter.html")
 Outline = list[tuple[float, float]]
 
-_SCATTER = component(
-    "peregrine_scatter",
-    html=(HERE / "scatter.html").read_text(encoding="utf-8"),
-    css=(HERE / "scatter.css").read_text(encoding="utf-8"),
-    js="".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
-)
+_SCATTER = browser_half("scatter", HTML.read_text(encoding="utf-8"), "legend.js", "pictures.js", "scatter.js")
 
 
 def scatter(

@@ -31,38 +31,29 @@ function point(self, at) {
 }
 
 function drawLegend(self) {
-  const title = document.createElement("span");
-  title.className = "title";
-  title.textContent = self.title;
   const few = self.names.length <= MOST_ENTRIES;
   const isListed = (name, at) => few || self.shades[at] !== self.shared || self.pressed.includes(name);
   const parts = self.names.map((name, at) => isListed(name, at) && entry(self, name, at)).filter(Boolean);
   if (parts.length < self.names.length) {
-    const more = document.createElement("span");
-    more.textContent = `and ${self.names.length - parts.length} more in grey; the filter above holds them`;
-    parts.push(more);
+    const n = self.names.length - parts.length;
+    parts.push(element("span", "", `and ${n} more in grey; the filter above holds them`));
   }
   if (self.scale) {
-    const item = document.createElement("span");
-    item.className = "item";
-    const bar = document.createElement("span");
-    bar.className = "bar";
+    const item = element("span", "item"), bar = element("span", "bar");
     bar.style.background = `linear-gradient(to right, ${self.palette.slice(1).join(",")})`;
     item.append(self.scale[0].toPrecision(3), bar, self.scale[1].toPrecision(3));
     parts.push(item);
   }
   const focused = self.legend.getRootNode().activeElement?.dataset?.name;
-  self.legend.replaceChildren(title, ...parts);
+  self.legend.replaceChildren(element("span", "title", self.title), ...parts);
   if (focused !== undefined) parts.find((part) => part.dataset.name === focused)?.focus();
 }
 
 function entry(self, name, at) {
   const filters = self.filters && name !== self.missing;
-  const item = document.createElement(filters ? "button" : "span");
-  item.className = "item";
+  const item = element(filters ? "button" : "span", "item");
   item.dataset.name = name;
-  const dot = document.createElement("span");
-  dot.className = "dot";
+  const dot = element("span", "dot");
   dot.style.background = self.palette[self.shades[at]];
   dot.dataset.shape = self.shapes[self.shades[at]] ?? 0;
   const shown = self.shown[at];
@@ -71,7 +62,6 @@ function entry(self, name, at) {
   item.onpointerleave = item.onblur = () => point(self, -1);
   if (filters) {
     const on = self.pressed.includes(name);
-    item.type = "button";
     item.setAttribute("aria-pressed", String(on));
     item.title = on ? `Take ${shown} out of the filter` : `Show only ${shown}`;
     item.classList.toggle("off", self.pressed.length > 0 && !on);
@@ -90,8 +80,7 @@ function setClusters(self, clusters) {
   self.clusters = clusters;
   self.words.replaceChildren(
     ...clusters.map(({ words, reason }) => {
-      const label = document.createElement("span");
-      label.textContent = words;
+      const label = element("span", "", words);
       label.title = reason;
       return label;
     }),

@@ -1,5 +1,3 @@
-// One instance of state per mounted map; Streamlit calls the default export again on every rerun.
-const instances = new WeakMap();
 const CELLS = 200; // along either side of the grid that finds the point under the pointer
 const REACH = 9; // pixels around the pointer
 const CORNERS = 80; // at most so many corners of an outline travel back
@@ -392,24 +390,22 @@ function rest(self, at) {
   render(self, { marksOnly: true });
 }
 
+function tipLine(name, value) {
+  const line = element("p");
+  line.append(element("span", "", `${name} `), value);
+  return line;
+}
+
 function showTip(self, at) {
   const lines = self.said.map(({ name, values, words }) => {
     const value = words.length ? words[values[at]] : Number.isNaN(values[at]) ? undefined : values[at].toPrecision(3);
     if (value === undefined) return null;
-    const line = document.createElement("p");
-    const label = document.createElement("span");
-    label.textContent = `${name} `;
-    line.append(label, value);
-    return line;
+    return tipLine(name, value);
   });
   const parts = lines.filter(Boolean);
   const title = self.title;
   if (self.names.length && title !== "Result" && !self.said.some(({ name }) => name.startsWith(title.split(" ")[0]))) {
-    const line = document.createElement("p");
-    const label = document.createElement("span");
-    label.textContent = `${title} `;
-    line.append(label, self.shown[self.values[at]]);
-    parts.push(line);
+    parts.push(tipLine(title, self.shown[self.values[at]]));
   }
   if (self.pictures) {
     const image = document.createElement("img");
@@ -572,8 +568,7 @@ function load(self, address) {
 
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
-  let self = instances.get(parentElement);
-  if (!self) instances.set(parentElement, (self = mount(parentElement)));
+  const self = mounted(parentElement, mount);
   Object.assign(self, { emit: setTriggerValue, pictures: data.pictures, widest: data.widest });
   self.stage.setAttribute("aria-label", data.label);
   measure(self);

@@ -1,18 +1,9 @@
 // The server is told keys, not places: a second move may be made before it has answered the first.
 // Cards keep their elements by key, so that the focus and a caption that is being typed survive a rerun. An
 // order that was changed here is shown at once; the server's answer has the same order.
-const instances = new WeakMap();
-
-function element(tag, className, text = "") {
-  const node = document.createElement(tag);
-  node.className = className;
-  node.textContent = text;
-  return node;
-}
 
 function button(text, label, act) {
   const node = element("button", "", text);
-  node.type = "button";
   node.title = label;
   node.onclick = () => node.getAttribute("aria-disabled") !== "true" && act();
   return node;
@@ -123,11 +114,8 @@ function fill(self, card, one) {
 }
 
 export default function ({ data, parentElement, setTriggerValue }) {
-  let self = instances.get(parentElement);
-  if (!self) {
-    self = { list: parentElement.querySelector(".cards"), told: parentElement.querySelector(".told") };
-    instances.set(parentElement, self);
-  }
+  const find = (name) => parentElement.querySelector(name);
+  const self = mounted(parentElement, () => ({ list: find(".cards"), told: find(".told") }));
   self.emit = setTriggerValue;
   self.longest = data.longest;
   self.columns = data.columns;

@@ -10,9 +10,8 @@ from core.charts.fonts import font_faces
 from core.charts.theme import PRINTED
 from core.figures.files import DRAWN_TEXT
 from core.figures.sheet_layout import CAPTION_LINE, CAPTION_SIZE, CAPTION_SPACE, LETTER, Slot
+from dashboard.components.browser_half import browser_half
 from dashboard.components.plot import LOAD_PLOTLY, library
-
-HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -29,13 +28,11 @@ class Content:
     drawn: tuple[float, float] = (0, 0)
 
 
-_PREVIEW = component(
-    "peregrine_sheet_preview",
-    html='<div class="peregrine-sheet" role="figure"><div class="page"></div></div>',
-    css=font_faces() + (HERE / "sheet_preview.css").read_text(encoding="utf-8"),
-    js="\n".join(
-        [LOAD_PLOTLY, *(one.read_text(encoding="utf-8") for one in (DRAWN_TEXT, HERE / "sheet_preview.js"))]
-    ),
+_PREVIEW = browser_half(
+    "sheet_preview",
+    '<div class="peregrine-sheet" role="figure"><div class="page"></div></div>',
+    *(LOAD_PLOTLY, DRAWN_TEXT, "sheet_preview.js"),
+    style=font_faces(),
     isolate_styles=False,  # plotly's own style sheet is the page's
 )
 

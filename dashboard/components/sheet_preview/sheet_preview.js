@@ -1,15 +1,7 @@
 // The cells are drawn by plotly from the same figures, in the same fonts, and stand in the same places, as on the
 // printed page.
 // A new page is put together aside from those cells of the old one that did not change, and shown when it is done.
-const instances = new WeakMap();
 const MARGIN = 16; // px of paper around the sheet
-
-function element(className, text = "") {
-  const node = document.createElement("div");
-  node.className = className;
-  node.textContent = text;
-  return node;
-}
 
 // What is drawn in a cell; the same for as long as this is.
 function drawingOf({ figure, src, why, width, content_height: height }) {
@@ -17,7 +9,7 @@ function drawingOf({ figure, src, why, width, content_height: height }) {
 }
 
 async function body(self, cell) {
-  const node = element("body");
+  const node = element("div", "body");
   node.drawing = drawingOf(cell);
   node.style.height = `${cell.content_height}px`;
   if (cell.figure) {
@@ -32,25 +24,25 @@ async function body(self, cell) {
     image.src = cell.src;
     await image.decode().catch(() => {});
     node.append(image);
-  } else node.append(element("why", cell.why));
+  } else node.append(element("div", "why", cell.why));
   return node;
 }
 
 function placed(self, cell, content) {
   const { data } = self;
-  const node = element("cell");
+  const node = element("div", "cell");
   const { left, top, width, height } = cell;
   Object.assign(node.style, { left: `${left}px`, top: `${top}px`, width: `${width}px`, height: `${height}px` });
   node.setAttribute("role", "img");
   node.setAttribute("aria-label", `${cell.letter} ${cell.alt}`.trim());
   if (cell.letter) {
-    const letter = element("letter", cell.letter);
+    const letter = element("div", "letter", cell.letter);
     Object.assign(letter.style, { height: `${data.head}px`, lineHeight: `${data.head}px` });
     node.append(letter);
   }
   node.append(content);
   cell.caption.forEach((line, at) => {
-    const words = element("caption", line);
+    const words = element("div", "caption", line);
     Object.assign(words.style, {
       font: `${data.caption_size}px/${data.caption_line}px ${data.font}`,
       marginTop: at ? "0" : `${data.caption_space}px`,
@@ -105,13 +97,12 @@ function start(parentElement) {
 }
 
 export default function ({ data, parentElement }) {
-  let self = instances.get(parentElement);
-  if (!self) instances.set(parentElement, (self = start(parentElement)));
+  const self = mounted(parentElement, start);
   self.data = data;
   self.holder.setAttribute("aria-label", `The sheet as it will be printed: ${data.cells.length} figures`);
   // One after another: a slow figure of an older sheet must not be put over the newer one.
   self.busy = self.busy.then(() => draw(self)).catch((error) => {
-    self.page.replaceChildren(element("why", `The preview could not be drawn: ${error.message}.`));
+    self.page.replaceChildren(element("div", "why", `The preview could not be drawn: ${error.message}.`));
   });
   return () => {
     self.gone = true;

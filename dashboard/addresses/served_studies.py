@@ -1,8 +1,10 @@
 """Addresses of studies and of their pictures. No streamlit: the thumbnail route uses them too."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from urllib.parse import quote
 
+from core.errors import PeregrineError
 from core.served.studies import (
     DEFAULT,
     MANIFEST,
@@ -65,3 +67,10 @@ def asked_for(name: str, query: Mapping[str, str]) -> Study:
     """
     study, answer = open_current(resolve(studies_folder(), name)), query.get(ANSWER)
     return study.answering(answer) if answer else study
+
+
+def readable() -> Iterator[tuple[str, Study]]:
+    """The studies of the studies folder with their names; broken ones are left out."""
+    for entry in entries(studies_folder()):
+        with suppress(PeregrineError):
+            yield entry.name, open_current(entry.path)

@@ -13,11 +13,9 @@ from core.comparison.checkpoints import Checkpoints, along
 from core.comparison.compare import Comparison, compare
 from core.comparison.features import lone_features as core_lone_features
 from core.comparison.shared_dictionary import shared_dictionary
-from core.errors import PeregrineError
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import heatmap_reads
 from dashboard.cache.reader import cached_read
 
 
@@ -26,15 +24,11 @@ def other_studies(study: Study) -> dict[str, Study]:
     first. Broken ones are left out.
     """
     others: dict[str, Study] = {}
-    for entry in served_studies.entries(served_studies.studies_folder()):
-        try:
-            other = served_studies.open_current(entry.path)
-        except PeregrineError:
-            continue
+    for name, other in served_studies.readable():
         if study.below is not None and other.path.resolve() == study.below.resolve():
             other = other.answering(study.answer.name if study.answer else None)  # as the basis is read
         if other.has("images") and other.path.resolve() != study.path.resolve():
-            others[entry.name] = other
+            others[name] = other
     return dict(sorted(others.items(), key=lambda pair: not made_of_the_same(study, pair[1])))
 
 
@@ -100,10 +94,3 @@ def _lone_features(
 def rows_in(comparison: Comparison, number: int, rows: Sequence[int]) -> list[int]:
     """Where images of the first study stand in another one; each of them is one of those compared."""
     return comparison.shared.rows[number, np.searchsorted(comparison.shared.rows[0], rows)].tolist()
-
-
-def is_stored(study: Study, row: int) -> bool:
-    """Whether the heatmap of an image's discriminative features is stored."""
-    rows = heatmap_reads.stored_rows(study)
-    position = int(np.searchsorted(rows, row))
-    return position < len(rows) and int(rows[position]) == row

@@ -7,7 +7,6 @@ from core.common.dataframes import numbers, words
 from core.errors import PeregrineError
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import KINDS
 from dashboard.cache import reads
 from dashboard.cache.reader import cached_read
@@ -147,19 +146,6 @@ def feature_overlaps(study: Study) -> pd.DataFrame:
     lift = np.where(verdict == "spurious", numbers(wide, "spurious_lift"), numbers(wide, "core_lift"))
     verdict_rank = np.select([verdict == "core", verdict == "spurious"], [0, 1], 2)
     return wide[columns].reset_index().take(np.lexsort((-lift, verdict_rank))).reset_index(drop=True)
-
-
-def studies_with_overlap() -> dict[str, Study]:
-    """Every study of the studies folder that has overlaps, by name; broken ones are left out."""
-    studies = {}
-    for entry in served_studies.entries(served_studies.studies_folder()):
-        try:
-            study = served_studies.open_current(entry.path)
-        except PeregrineError:
-            continue
-        if study.has("overlap_summary"):
-            studies[entry.name] = study
-    return studies
 
 
 @cached_read(max_entries=8)

@@ -1,8 +1,5 @@
 """Cached reads of what to look at first; the rules are those of `reader.py`."""
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import numpy as np
 
 from core.charts import feature_points
@@ -14,29 +11,24 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, reads
 from dashboard.cache.features import feature_reads
-from dashboard.cache.reader import cached_read, named_after
+from dashboard.cache.inspection_reads import of_filter
+from dashboard.cache.reader import cached_read
 
 PICTURES = 3  # heatmaps of a feature that are enough to show it
-T = TypeVar("T")
 
 
-def _among(find: Callable[[Study, np.ndarray | None], T]) -> Callable[[Study, Slice], T]:
-    """Let a function of images take their filter; without one, those with a known outcome count (None)."""
-
-    @named_after(find)
-    def of_its_images(study: Study, population: Slice) -> T:
-        return find(study, reads.mask(study, population) if is_filtered(study, population) else None)
-
-    return of_its_images
+def _known(study: Study, population: Slice) -> tuple[np.ndarray | None]:
+    """The images of a filter; None without one: then those with a known outcome count."""
+    return (reads.mask(study, population) if is_filtered(study, population) else None,)
 
 
-class_accuracy = cached_read(max_entries=32)(_among(highlights.class_accuracy))
-finding = cached_read(max_entries=32)(_among(sentence.study_finding))
-worst_confusion = cached_read(max_entries=32)(_among(highlights.worst_confusion))
+class_accuracy = cached_read(max_entries=32)(of_filter(highlights.class_accuracy, _known))
+finding = cached_read(max_entries=32)(of_filter(sentence.study_finding, _known))
+worst_confusion = cached_read(max_entries=32)(of_filter(highlights.worst_confusion, _known))
 worst_slice = cached_read(max_entries=32, spinner="Looking through all slices")(
-    _among(highlights.worst_slice)
+    of_filter(highlights.worst_slice, _known)
 )
-background_features = cached_read(max_entries=32)(_among(highlights.background_features))
+background_features = cached_read(max_entries=32)(of_filter(highlights.background_features, _known))
 
 
 @cached_read(max_entries=32)

@@ -20,27 +20,24 @@ T = TypeVar("T")
 population = cached_read(max_entries=64)(inspection.population)
 
 
-def of_filter(measure: Callable[..., T]) -> Callable[..., T]:
-    """Let a measure whose last argument are images, (n_images,) bool, take the filter that holds them."""
+def inside(study: Study, where: Slice) -> tuple[np.ndarray]:
+    """The images of a filter, (n_images,) bool."""
+    return (population(study, where)[0],)
+
+
+def of_filter(
+    measure: Callable[..., T], images: Callable[[Study, Slice], tuple] = inside
+) -> Callable[..., T]:
+    """Let a measure whose last arguments are images take the filter that `images` reads them from."""
 
     @named_after(measure)
     def of_its_images(study: Study, *arguments: Any) -> T:
         *others, where = arguments
-        return measure(study, *others, population(study, where)[0])
-
-    return of_its_images
-
-
-def against_others(measure: Callable[[Study, np.ndarray, np.ndarray], T]) -> Callable[[Study, Slice], T]:
-    """Let a measure of images and of those that they are compared with take the filter that holds them."""
-
-    @named_after(measure)
-    def of_its_images(study: Study, where: Slice) -> T:
-        return measure(study, *population(study, where))
+        return measure(study, *others, *images(study, where))
 
     return of_its_images
 
 
 headline = cached_read(max_entries=64)(of_filter(measured.headline))
-feature_differences = cached_read(max_entries=64)(against_others(feature_rates.feature_differences))
-word_differences = cached_read(max_entries=64)(against_others(inspection.words))
+feature_differences = cached_read(max_entries=64)(of_filter(feature_rates.feature_differences, population))
+word_differences = cached_read(max_entries=64)(of_filter(inspection.words, population))

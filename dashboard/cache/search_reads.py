@@ -61,14 +61,6 @@ def by_picture(study: Study, digest: str, where: Slice) -> Found | None:
     return None if picture is None else _nearest(study, picture.vector, where, "")
 
 
-def like_image(study: Study, row: int, where: Slice, space: str) -> Found:
-    """The images of a slice most like one of the study; empty where it has no vector."""
-    try:
-        return _like_image(study, row, where, space)
-    except PeregrineError:
-        return np.empty(0, np.int64), np.empty(0, np.float32)
-
-
 def said_of(study: Study, text: str, where: Slice) -> Found:
     """The images of a slice with a crop whose nearest captions hold the words of a text."""
     rows, cosines = _said_of(study, search.tidy(text))
@@ -129,10 +121,11 @@ def picture_of(study: Study, digest: str) -> Picture | None:
 
 
 @cached_read(max_entries=256, spinner="Comparing with every image")
-def alike(study: Study, row: int, space: str, k: int) -> Found:
-    """The images most like one of the study; empty where it has no vector."""
+def alike(study: Study, row: int, space: str, k: int, where: Slice | None = None) -> Found:
+    """The images most like one of the study, of a slice or of all; empty where it has no vector."""
+    among = None if where is None else reads.mask(study, where)
     try:
-        return search.like_image(study, row, k, space=space)
+        return search.like_image(study, row, k, space=space, among=among)
     except PeregrineError:
         return np.empty(0, np.int64), np.empty(0, np.float32)
 
@@ -151,11 +144,6 @@ def alike_elsewhere(study: Study, other: Study, row: int, k: int) -> Found:
     rows, cosines = alike(other, int(there), "representations", k)
     here = ids.get_indexer(other.images["image_id"].to_numpy()[rows])
     return here[here >= 0].astype(np.int64), cosines[here >= 0]
-
-
-@cached_read(max_entries=64, spinner="Comparing with every image")
-def _like_image(study: Study, row: int, where: Slice, space: str) -> Found:
-    return search.like_image(study, row, MOST_FOUND, space=space, among=reads.mask(study, where))
 
 
 @cached_read(max_entries=64, spinner="Comparing with every image")

@@ -8,7 +8,7 @@ import pandas as pd
 from core.common.dataframes import numbers
 from core.errors import PeregrineError, SliceError
 from core.slices import compare as slice_compare
-from core.slices import inspection, saved_slices
+from core.slices import inspection
 from core.slices.compare import compare_traits
 from core.slices.evaluate import OVERLAPS
 from core.slices.inspection import facets
@@ -72,11 +72,6 @@ def facet(study: Study, where: Slice, name: str, search_rows: np.ndarray | None 
 
 
 further_facets = cached_read(max_entries=8, names_features=True)(facets.further_facets)
-
-
-def saved(study: Study) -> dict[str, str]:
-    """The saved slices by name, in text form. Raises SliceError where the file is damaged."""
-    return saved_slices.texts(study.path)
 
 
 def tags(study: Study) -> tuple[list[str], bool]:

@@ -137,7 +137,6 @@ def select_some(
     most: int | None = None,
     placeholder: str | None = None,
     shows_label: bool = False,
-    help: str | None = None,
 ) -> list[str]:
     """Draw a list of which several can be chosen, `most` of them, and return these."""
     return st.multiselect(
@@ -150,7 +149,6 @@ def select_some(
         placeholder=placeholder,
         width=width,
         label_visibility="visible" if shows_label else "collapsed",
-        help=help,
     )
 
 

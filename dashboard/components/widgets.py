@@ -60,13 +60,13 @@ def interval(value: float, low: float, high: float, *, digits: int = 3) -> str:
     return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def number(value: float | None, *, digits: int = 3, unit: str = "") -> str:
+def number(value: float | None, *, digits: int = 3) -> str:
     """A number for people.
 
-    >>> number(128000, digits=0), number(4.25, digits=1, unit=" %"), number(None)
-    ('128,000', '4.2 %', 'not defined')
+    >>> number(128000, digits=0), number(4.25, digits=1), number(None)
+    ('128,000', '4.2', 'not defined')
     """
-    return "not defined" if value is None or undefined(value) else f"{value:,.{digits}f}{unit}"
+    return "not defined" if value is None or undefined(value) else f"{value:,.{digits}f}"
 
 
 def percent(share: float | None, *, digits: int = 1) -> str:

@@ -9,7 +9,7 @@ import streamlit as st
 from core.heatmaps.overlay_image import COLOUR_MAPS, OverlayStyle, colour_table
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.overlay_images import KINDS, TILE, overlay_urls
+from dashboard.addresses.overlay_images import KINDS, overlay_urls
 from dashboard.cache import heatmap_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one, press_some, select_one
@@ -45,21 +45,16 @@ class Display:
 
 
 def display(
-    study: Study,
-    *,
-    key: str,
-    several: bool,
-    plain: OverlayStyle | None = None,
-    default: Sequence[str] = ("Original", "Overlay"),
+    study: Study, *, key: str, several: bool, default: Sequence[str] = ("Original", "Overlay")
 ) -> Display:
     """Show a button with the choices behind it: pictures side by side, their size, and the style of overlays.
 
-    The choices stand in the URL under names that start with `key`. `plain`, `default`: the first choice.
+    The choices stand in the URL under names that start with `key`. `default`: the first choice.
     """
     with st.popover("Display", icon=":material/tune:", key=f"{key}_display"):
         kinds = pictures(study, key=f"{key}_shown", default=default)
         size = choose_one("Size", SIZES, key=f"{key}_size", default="Medium", shows_label=True)
-        style = controls(study, key=key, several=several, plain=plain)
+        style = controls(study, key=key, several=several)
     return Display(style, kinds, SIZES[size])
 
 
@@ -170,10 +165,10 @@ def masked(study: Study, row: int, style: OverlayStyle) -> OverlayStyle:
     return replace(style, masks=tuple(kind for kind in style.masks if there[kind][row]))
 
 
-def mask_urls(study: Study, rows: list[int], *, side: int = TILE) -> list[str]:
+def mask_urls(study: Study, rows: list[int]) -> list[str]:
     """Addresses of the images with all their masks; empty where an image has none."""
     styles = [masked(study, row, OverlayStyle(opacity=0.0, masks=KINDS)) for row in rows]
-    urls = overlay_urls(study, rows, styles, side=side)
+    urls = overlay_urls(study, rows, styles)
     return [url if style.masks else "" for url, style in zip(urls, styles, strict=True)]
 
 

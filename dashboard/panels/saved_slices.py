@@ -147,7 +147,7 @@ def _renaming(study: Study, name: str) -> None:
 def known(study: Study) -> dict[str, str]:
     """The saved slices by name, in text form; none, and a note, where they cannot be read."""
     try:
-        return slice_reads.saved(study)
+        return saved_slices.texts(study.path)
     except PeregrineError as error:
         session.notify(str(error))
         return {}

@@ -202,7 +202,7 @@ def _upload(study: Study) -> None:
 
 def _like(study: Study, row: int, where: Slice, note: str) -> search_reads.Found:
     space = choose_space(study, SPACE)
-    hits = search_reads.like_image(study, row, where, space)
+    hits = search_reads.alike(study, row, space, search_reads.MOST_FOUND, where)
     if not len(hits[0]):
         st.caption("There is nothing to compare this image by: its vector is zero, or it is missing.")
         return hits

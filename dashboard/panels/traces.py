@@ -4,6 +4,7 @@ Beside them only `marks.py` writes `traces.json`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -95,7 +96,7 @@ def _note(note: str) -> None:
 
 def _feature_fields(study: Study, feature: int, now: FeatureTrace, tags: list[str]) -> None:
     widgets.problem_of(PROBLEM)
-    name, note, tags_key = (f"trace_{part}_{feature}" for part in ("name", "note", "tags"))
+    name = f"trace_name_{feature}"
     st.text_input(
         "Name",
         now.name,
@@ -104,23 +105,18 @@ def _feature_fields(study: Study, feature: int, now: FeatureTrace, tags: list[st
         placeholder=", ".join(reads.words_alone(study).get(feature, [])) or "night sky",
         help="Shown instead of the feature's words on every page, in exports and in reports.",
     )
-    _note_and_tags(note, tags_key, now.note, now.tags, tags)
 
-    def save() -> None:
-        given = (session.value(name) or "", session.value(note) or "", tuple(session.value(tags_key)))
-        if given[0] != now.name:
-            changes.name_feature(study, feature, given[0])
-        if given[1] != now.note:
-            changes.note_feature(study, feature, given[1], seen=now.note)
-        if set(given[2]) != set(now.tags):
-            changes.set_feature_tags(study, feature, given[2], seen=now.tags)
+    def rename() -> None:
+        if (given := session.value(name) or "") != now.name:
+            changes.name_feature(study, feature, given)
 
-    _save_button(f"trace_save_{feature}", save)
+    note, retag = (partial(one, study, feature) for one in (changes.note_feature, changes.set_feature_tags))
+    _note_tags_and_save(str(feature), now, tags, rename, note, retag)
 
 
 def _image_fields(study: Study, image_id: str, now: ImageTrace, tags: list[str]) -> None:
     widgets.problem_of(PROBLEM)
-    doubt, note, tags_key = (f"trace_{part}_{image_id}" for part in ("label", "note", "tags"))
+    doubt = f"trace_label_{image_id}"
     if study.labelled:
         answers = [RIGHT, UNSURE, *(name for name in study.class_names if name != UNSURE)]
         options = answers if now.wrong_label in answers else [*answers, now.wrong_label]
@@ -133,25 +129,31 @@ def _image_fields(study: Study, image_id: str, now: ImageTrace, tags: list[str])
                 one, f"Yes: {with_class_names(one)}"
             ),
         )
-    _note_and_tags(note, tags_key, now.note, now.tags, tags)
 
-    def save() -> None:
-        given = (session.recall(doubt, RIGHT), session.value(note) or "", tuple(session.value(tags_key)))
-        if given[0] != now.wrong_label:
-            changes.mark_wrong_label(study, image_id, given[0])
-        if given[1] != now.note:
-            changes.set_note(study, image_id, given[1], seen=now.note)
-        if set(given[2]) != set(now.tags):
-            changes.set_tags(study, image_id, given[2], seen=now.tags)
+    def doubt_label() -> None:
+        if (given := session.recall(doubt, RIGHT)) != now.wrong_label:
+            changes.mark_wrong_label(study, image_id, given)
 
-    _save_button(f"trace_save_{image_id}", save)
+    note, retag = (partial(one, study, image_id) for one in (changes.set_note, changes.set_tags))
+    _note_tags_and_save(image_id, now, tags, doubt_label, note, retag)
 
 
-def _note_and_tags(note: str, tags_key: str, text: str, present: tuple[str, ...], tags: list[str]) -> None:
+def _note_tags_and_save(
+    of: str,
+    now: FeatureTrace | ImageTrace,
+    tags: list[str],
+    save_first: Callable[[], None],
+    note: Callable[..., None],
+    retag: Callable[..., None],
+) -> None:
+    """The fields of both kinds, and the button; what other people change meanwhile in fields that were not
+    touched here stays.
+    """
+    note_key, tags_key = f"trace_note_{of}", f"trace_tags_{of}"
     st.multiselect(
         "Tags",
-        sorted({*tags, *present}),
-        default=list(present),
+        sorted({*tags, *now.tags}),
+        default=list(now.tags),
         key=tags_key,
         accept_new_options=True,
         max_selections=limits.MOST_TAGS,
@@ -159,17 +161,21 @@ def _note_and_tags(note: str, tags_key: str, text: str, present: tuple[str, ...]
         help=TAGS_HELP,
         select_all=False,
     )
-    st.text_area("Note", text, key=note, max_chars=limits.LONGEST_NOTE, height=110)
+    st.text_area("Note", now.note, key=note_key, max_chars=limits.LONGEST_NOTE, height=110)
 
-
-def _save_button(key: str, save: Callable[[], None]) -> None:
-    """The button; what other people change meanwhile in fields that were not touched here stays."""
+    def save() -> None:
+        text, chosen = session.value(note_key) or "", tuple(session.value(tags_key))
+        save_first()
+        if text != now.note:
+            note(text, seen=now.note)
+        if set(chosen) != set(now.tags):
+            retag(chosen, seen=now.tags)
 
     def saving() -> None:
         if problems.attempt(PROBLEM, save):
             problems.keep(SAVED, "Saved in the study.")
 
-    st.button("Save", key=key, type="primary", on_click=saving)
+    st.button("Save", key=f"trace_save_{of}", type="primary", on_click=saving)
     if message := problems.take(SAVED):
         st.html(f'<div role="status">{message}</div>')
     st.caption("Kept in the study's folder, for everyone who opens it.")

@@ -54,17 +54,16 @@ def compare_page(study: Study, among: Slice) -> None:
     if what == CHECKPOINTS:
         mine = served_studies.name_of(study)
         trained = checkpoints.choose_checkpoints({mine: study, **others}, [mine, *alike])
-    if what == ANSWERS:
-        filter_bar(study, among, says=OF_ANSWERS)
-        _or_warning(lambda: answers.answers(study, among))
-        return
-    if what == CHECKPOINTS:
-        filter_bar(study, among, says=OF_CHECKPOINTS)
-        _or_warning(lambda: checkpoints.checkpoints(trained, among))
-        return
-    if what == DICTIONARY:
-        filter_bar(study, among, says=OF_ANSWERS)
-        _or_warning(lambda: dictionary.dictionary(study, {name: others[name] for name in alike}, among))
+    same = {name: others[name] for name in alike}
+    shown = {
+        ANSWERS: (OF_ANSWERS, lambda: answers.answers(study, among)),
+        CHECKPOINTS: (OF_CHECKPOINTS, lambda: checkpoints.checkpoints(trained, among)),
+        DICTIONARY: (OF_ANSWERS, lambda: dictionary.dictionary(study, same, among)),
+    }
+    if what in shown:
+        says, show = shown[what]
+        filter_bar(study, among, says=says)
+        _or_warning(show)
         return
     if not others:
         _alone(study, "There is only one study here")

@@ -18,7 +18,7 @@ from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
-from dashboard.cache import comparison_reads, reads
+from dashboard.cache import comparison_reads, image_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import cell_beside, show_chart, with_menu
 from dashboard.components.choose_one import choose_one, feature_number
@@ -126,9 +126,8 @@ def _heats_said(comparison: Comparison, other: str, moved: pd.DataFrame) -> str:
 def _overlays(study: Study, rows: list[int]) -> list[str]:
     """Addresses of overlays; empty where the study does not hold the map."""
     urls = overlay_urls(study, rows, [OverlayStyle()] * len(rows))
-    return [
-        url if comparison_reads.is_stored(study, row) else "" for url, row in zip(urls, rows, strict=True)
-    ]
+    stored = image_reads.stored_set(study)
+    return [url if row in stored else "" for url, row in zip(urls, rows, strict=True)]
 
 
 def _lines(row: Mapping[str, Any], comparison: Comparison, other: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import word_bars
+from core.common.command_line import command_line
 from core.common.dataframes import columns, where
 from core.common.formatting import with_interval
 from core.slices.slice import Slice
@@ -22,9 +23,16 @@ TABLES = ("concepts", "highly_activating", "captions", "counterfactuals")
 CROPS, CONTRAST, CAPTIONS = PARTS = ("Described crops", "Counterfactual images", "Captions")
 
 
-def ready(study: Study) -> bool:
-    """True when the study holds words and the evidence for them; else says what to run."""
+def ready(study: Study, what: str = "") -> bool:
+    """True when the study holds words and the evidence for them; else says why not and what to do.
+
+    what: what is missing, where the step left the words out; "": the items that are not there.
+    """
     if not captioned(study):
+        return False
+    if what and (skipped := study.summary("concepts").get("skipped")):
+        command = command_line("concepts", study.path, captions="FILE", clip="MODEL@WEIGHTS")
+        widgets.empty_state(what, str(skipped), command)
         return False
     return all(widgets.needs(study, item, "The words of the features") for item in TABLES)
 

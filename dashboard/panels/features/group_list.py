@@ -20,7 +20,6 @@ from dashboard.components.job_follower import start_button
 from dashboard.components.pick_row import pick_row
 from dashboard.components.run_button import step_command
 from dashboard.panels.concepts import evidence, group_panel
-from dashboard.panels.features import word_list
 from dashboard.state import session
 
 GROUP = "group"  # part of the URL
@@ -35,7 +34,7 @@ OF_A_GROUP = [  # columns of the table `explained` that the chart's file holds
 
 def feature_groups(study: Study) -> None:
     """Draw the sizes of the groups, the list of them, and one of them beside its features."""
-    if not word_list.ready(study, "No groups were looked for"):
+    if not evidence.ready(study, "No groups were looked for"):
         return
     if not all(widgets.needs(study, item, "The table of groups") for item in ("groups", "explained")):
         return

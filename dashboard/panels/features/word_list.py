@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.common.command_line import command_line
 from core.common.dataframes import columns, numbers, where
 from core.common.formatting import counted
 from core.slices.slice import Slice
@@ -26,23 +25,12 @@ TILES = 12
 NONE = "No feature has a word that begins so. Words are in lower case and in the singular."
 
 
-def ready(study: Study, what: str) -> bool:
-    """True when the study holds words; else says why not and what to do."""
-    if not evidence.captioned(study):
-        return False
-    if skipped := study.summary("concepts").get("skipped"):
-        command = command_line("concepts", study.path, captions="FILE", clip="MODEL@WEIGHTS")
-        widgets.empty_state(what, str(skipped), command)
-        return False
-    return evidence.ready(study)
-
-
 def word_table(study: Study, population: Slice, find: str) -> None:
     """Draw the words on the left, and the features that mean those asked for on the right.
 
     population: the filter, whose images are counted. find: what the words have to begin with; empty for all.
     """
-    if not ready(study, "No feature was put into words"):
+    if not evidence.ready(study, "No feature was put into words"):
         return
     left, right = st.columns([5, 6] if population_name(population) else [3, 5], gap="large")
     with left:

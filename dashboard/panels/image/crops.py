@@ -30,7 +30,7 @@ STAGES = {
 
 def of_image(study: Study, row: int) -> None:
     """The crops of an image of the study: where each feature that it highly activates looks, with words."""
-    if not _has_words(study):
+    if not evidence.ready(study, "No feature was put into words"):
         return
     image_id = str(study.images["image_id"].iat[row])
     decomposed = _result(study, image_id) or stored(study, row) | {"size": concept_reads.size_of(study, row)}
@@ -41,15 +41,6 @@ def of_image(study: Study, row: int) -> None:
     decomposition.decomposition(
         study, decomposed, picture=picture, crop=lambda part: _crop(study, row, part["box"])
     )
-
-
-def _has_words(study: Study) -> bool:
-    if not evidence.captioned(study):
-        return False
-    if skipped := study.summary("concepts").get("skipped"):
-        widgets.empty_state("No feature was put into words", str(skipped))
-        return False
-    return widgets.needs(study, "concepts", "The words of the features")
 
 
 def _crop(study: Study, row: int, box: list[int] | None) -> str:

@@ -8,6 +8,7 @@ from core.jobs.commands import Command
 from core.jobs.jobs import Job
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import HOME
+from dashboard.components.job_follower import start_button
 from dashboard.jobs import launcher
 from dashboard.state import session
 
@@ -17,7 +18,10 @@ STOPPED = ("failed", "cancelled", "interrupted")
 def controls(job: Job) -> None:
     """Cancel what runs, resume what stopped, open the study that is done."""
     if job.running:
-        _cancel_button(job)
+        if launcher.can_stop(job):  # only what was started here: a progress file may name any process
+            st.button(
+                "Cancel", key=f"cancel_{job.folder}", icon=":material/stop:", on_click=lambda: _stop(job)
+            )
     elif job.state in STOPPED:
         if launcher.can_remove(job):
             st.button(
@@ -29,9 +33,9 @@ def controls(job: Job) -> None:
                 args=(job.folder,),
             )
         if (other := launcher.offered(job)) is not None:
-            _start_button(job, other, f"Try epsilon {job.offer['epsilon']:g}", "offer")
+            _restart(job, other, f"Try epsilon {job.offer['epsilon']:g}", "offer")
         if (command := launcher.resume_command(job)) is not None:
-            _start_button(job, command, "Resume", "resume")
+            _restart(job, command, "Resume", "resume")
     elif (name := study_name(job.folder)) is not None:
         # A link would keep the study that the selector shows.
         st.button(
@@ -53,37 +57,16 @@ def open_by_name(name: str) -> None:
     session.go(HOME)
 
 
-def _cancel_button(job: Job) -> None:
-    """Only what was started here is stopped from here: a progress file may name any process."""
-    if launcher.can_stop(job):
-        st.button(
-            "Cancel",
-            key=f"cancel_{job.folder}",
-            icon=":material/stop:",
-            on_click=_say,
-            args=(launcher.stop, job),
-        )
+def _stop(job: Job) -> None:
+    if reason := launcher.stop(job):
+        session.notify(reason)
 
 
-def _start_button(job: Job, command: Command, label: str, kind: str) -> None:
-    reason = launcher.refusal(command)
-    st.button(
-        label,
-        key=f"{kind}_{job.folder}",
-        icon=":material/replay:",
-        help=reason,
-        disabled=reason is not None,
-        on_click=_say,
-        args=(launcher.run, command, job.folder),
-    )
+def _restart(job: Job, command: Command, label: str, kind: str) -> None:
+    start_button(command, label, key=f"{kind}_{job.folder}", folder=job.folder, icon=":material/replay:")
 
 
 def study_name(folder: Path) -> str | None:
     """The study that a job's folder is, by the name it is served under; None for other folders."""
     root = served_studies.studies_folder()
     return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else None
-
-
-def _say(act, *arguments) -> None:
-    if reason := act(*arguments):
-        session.notify(reason)

@@ -13,7 +13,7 @@ from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import heatmap_reads, overlap_reads, reads, slice_reads
+from dashboard.cache import overlap_reads, reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
 from dashboard.components.choose_one import choose_one, select_one, select_some
@@ -141,10 +141,8 @@ def _uniform(study: Study, population: Slice, variant: str) -> pd.DataFrame | No
 
 
 def _compared(study: Study) -> dict[str, Study]:
-    study_name = served_studies.name_of(study)
-    others = {
-        name: other for name, other in heatmap_reads.studies_with_overlap().items() if name != study_name
-    }
+    others = {name: other for name, other in served_studies.readable() if other.has("overlap_summary")}
+    others.pop(served_studies.name_of(study), None)
     if not others:
         return {}
     names = select_some(

@@ -19,7 +19,7 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import KINDS, overlay_urls
 from dashboard.cache import heatmap_reads
 from dashboard.cache.sheet_reads import picture_shape, sheet_figure
-from dashboard.components.job_follower import begin, follow
+from dashboard.components.job_follower import follow, start_button
 from dashboard.components.sheet_preview import Content, sheet_preview
 from dashboard.components.tooltips import plain
 from dashboard.jobs import launcher
@@ -132,18 +132,10 @@ def in_a_terminal(command: MakeSheet) -> None:
 def _make(command: MakeSheet, job: Job | None) -> None:
     if job is not None and job.error:
         st.error(plain(job.error), icon=":material/error:")
-    reason = launcher.refusal(command)
-    if reason is not None:
+    if reason := launcher.refusal(command):
         st.warning(plain(reason), icon=":material/shield:")
-    st.button(
-        "Make PDF, SVG, PNG and LaTeX",
-        key="sheet_make",
-        type="primary",
-        icon=":material/picture_as_pdf:",
-        disabled=reason is not None,
-        on_click=begin,
-        args=(command,),
-    )
+    label, icon = "Make PDF, SVG, PNG and LaTeX", ":material/picture_as_pdf:"
+    start_button(command, label, key="sheet_make", icon=icon, kind="primary")
 
 
 def _downloads(study: Study, folder: Path) -> None:

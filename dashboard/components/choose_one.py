@@ -75,6 +75,34 @@ def select_one(
     return choice or among[0]
 
 
+def pick_one(
+    label: str,
+    options: Sequence[str],
+    choice: str | None,
+    *,
+    key: str,
+    on_pick: Callable[[str], object],
+    width: Width = "stretch",
+    shows_label: bool = False,
+    **further: Any,
+) -> None:
+    """Draw a list that shows what the page has chosen; `on_pick` is called with what the reader picks.
+
+    further: as `st.selectbox` takes it.
+    """
+    session.show_in_widget(key, choice)
+    st.selectbox(
+        label,
+        options,
+        index=None if choice is None else options.index(choice),
+        key=key,
+        on_change=lambda: on_pick(session.value(key)),
+        width=width,
+        label_visibility="visible" if shows_label else "collapsed",
+        **further,
+    )
+
+
 def select_class(
     label: str,
     classes: Sequence[str],
@@ -93,17 +121,16 @@ def select_class(
     _in_the_link(key, classes)
     asked = session.url_text(key)
     choice = asked if asked in classes else default
-    session.show_in_widget(key, choice)
-    st.selectbox(
+    pick_one(
         label,
         classes,
-        index=None if choice is None else classes.index(choice),
+        choice,
         key=key,
-        format_func=with_class_names,
-        on_change=lambda: session.set_url(key, session.value(key)),
+        on_pick=lambda name: session.set_url(key, name),
         width=width,
+        shows_label=shows_label,
+        format_func=with_class_names,
         placeholder=placeholder,
-        label_visibility="visible" if shows_label else "collapsed",
     )
     return choice
 

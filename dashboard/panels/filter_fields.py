@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -157,8 +157,18 @@ def _rounded(low: float, high: float) -> tuple[float, float, float, int]:
     return round(ends[0], digits), round(ends[1], digits), step, digits
 
 
-def _several(label: str, key: str, options: list, value: list, name_of: Callable, put: Callable) -> None:
-    session.show_in_widget(key, value)
+def _several(
+    study: Study,
+    label: str,
+    field: str,
+    options: list,
+    value: Sequence,
+    name_of: Callable[[Any], str] = str,
+    put: Callable[..., None] = image_filter.put,
+) -> None:
+    """A field of which any value fits; `put` takes the study and, by the name of the field, what is chosen."""
+    key = f"filter_{field}"
+    session.show_in_widget(key, list(value))
     st.multiselect(
         label,
         options,
@@ -166,34 +176,21 @@ def _several(label: str, key: str, options: list, value: list, name_of: Callable
         key=key,
         format_func=name_of,
         placeholder="Any",
-        on_change=lambda: put(session.value(key)),
+        on_change=lambda: put(study, **{field: tuple(session.value(key))}),
     )
 
 
 def _features(study: Study, current: Slice) -> None:
     names = slice_reads.names_by_feature(study)
     if names:
-        _several(
-            "Features that fire, by number or word",
-            "filter_fires",
-            list(names),
-            list(current.fires),
-            lambda number: names.get(number, str(number)),
-            lambda numbers: image_filter.put(study, fires=tuple(numbers)),
-        )
+        label = "Features that fire, by number or word"
+        _several(study, label, "fires", list(names), current.fires, lambda one: names.get(one, str(one)))
 
 
 def _concepts(study: Study, current: Slice) -> None:
     words = slice_reads.concept_words(study)
     if words:
-        _several(
-            "Words of what the image shows",
-            "filter_concepts",
-            words,
-            list(current.concepts),
-            str,
-            lambda some: image_filter.put(study, concepts=tuple(some)),
-        )
+        _several(study, "Words of what the image shows", "concepts", words, current.concepts)
 
 
 def _tags(study: Study, current: Slice) -> None:
@@ -201,14 +198,8 @@ def _tags(study: Study, current: Slice) -> None:
     tags, any_doubted = slice_reads.tags(study)
     columns = slice_columns(study)  # a study's own column of such a name goes before
     if tags and columns[TAG] == TRACES:
-        _several(
-            "Tags",
-            "filter_tags",
-            tags,
-            list(current.extras.get(TAG, ())),
-            str,
-            lambda some: _put_extra(study, TAG, tuple(some)),
-        )
+        chosen = current.extras.get(TAG, ())
+        _several(study, "Tags", "tags", tags, chosen, put=lambda study, tags: _put_extra(study, TAG, tags))
     if any_doubted and columns[WRONG_LABEL] == TRACES:
         key, marked = "filter_wrong_label", ("true",)
         session.show_in_widget(key, current.extras.get(WRONG_LABEL) == marked)

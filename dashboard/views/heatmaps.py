@@ -58,7 +58,10 @@ def _pictures(study: Study, population: Slice, controls: DeltaGenerator) -> None
         return
     with controls:
         choice, order, display = _choose(study, population)
-    rows, texts = _ordered(study, choice, _rows(study, choice), *order)
+    stored = heatmap_reads.stored_rows(study)
+    if choice.feature is not None:
+        stored = heatmap_reads.rows_with(study, choice.feature)
+    rows, texts = _ordered(study, choice, stored[reads.mask(study, population)[stored]], *order)
     if not rows.size:
         _nothing(choice)
         return
@@ -96,15 +99,6 @@ def _choose(study: Study, population: Slice) -> tuple[Choice, tuple[str, bool], 
     display = heatmap_grid.display(study, key="heat", several=feature is None)
     style = replace(display.style, features=() if feature is None else (feature,))
     return choice, orders[order], replace(display, style=style)
-
-
-def _rows(study: Study, choice: Choice) -> np.ndarray:
-    """Rows of the images of the page whose heatmap is stored, in study order."""
-    if choice.feature is None:
-        rows = heatmap_reads.stored_rows(study)
-    else:
-        rows = heatmap_reads.rows_with(study, choice.feature)
-    return rows[reads.mask(study, choice.population)[rows]]
 
 
 def _ordered(

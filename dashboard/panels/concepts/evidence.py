@@ -39,7 +39,10 @@ def ready(study: Study, what: str = "") -> bool:
 
 def captioned(study: Study) -> bool:
     """False, with the way to choose them, when words were left out because the study has no captions."""
-    if _no_captions(study):
+    skipped = study.summary("concepts").get("skipped")
+    given = study.settings("concepts").get("captions", "")
+    brings_its_own = str(study.settings("embed").get("images") or "").startswith("glyphworld")
+    if skipped and given is None and not brings_its_own:
         widgets.empty_state(
             "No words yet",
             "Words come from captions, which CLIP compares with the images. Choose a file of captions under "
@@ -48,14 +51,6 @@ def captioned(study: Study) -> bool:
         link("new_study", "Choose the captions", study, icon="arrow_forward")
         return False
     return True
-
-
-def _no_captions(study: Study) -> bool:
-    """True when words were left out because the study has no captions; Glyphworld brings its own."""
-    skipped = study.summary("concepts").get("skipped")
-    given = study.settings("concepts").get("captions", "")
-    from_glyphworld = str(study.settings("embed").get("images") or "").startswith("glyphworld")
-    return bool(skipped) and given is None and not from_glyphworld
 
 
 def word_evidence(study: Study, group: str, population: Slice) -> None:

@@ -23,6 +23,7 @@ from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, cards
 from dashboard.components.chart import chart
+from dashboard.components.choose_one import pick_one
 from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
@@ -86,13 +87,13 @@ def _choose_feature(study: Study, population: Slice, true: str, predicted: str) 
     feature = options[0] if asked is None else asked
     names = dict(zip(reads.list_names(study, options), options, strict=True))
     shown = next(name for name, number in names.items() if number == feature)
-    session.show_in_widget(f"_{UNDER}", shown)
-    st.selectbox(
+    pick_one(
         "Under the feature",
         list(names),
-        index=list(names).index(shown),
+        shown,
         key=f"_{UNDER}",
-        on_change=lambda: session.set_url(UNDER, names[session.value(f"_{UNDER}")]),
+        on_pick=lambda name: session.set_url(UNDER, names[name]),
+        shows_label=True,
         help="First those that push most towards the answer",
     )
     return feature

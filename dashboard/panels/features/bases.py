@@ -72,8 +72,13 @@ def panel(study: Study) -> None:
     here = study.path.name if study.below is not None else UNITS
     shown = [_units(whole, here), *(_card(whole, basis, here) for basis in whole.bases.values())]
     cards.cards(
-        shown, key="bases_cards", label="Bases of the study", on_open=_show, spread=True, width=250,
-    )  # fmt: skip
+        shown,
+        key="bases_cards",
+        label="Bases of the study",
+        on_open=lambda name: session.go("features", **{session.BASIS: name}),
+        spread=True,
+        width=250,
+    )
     if whole.bases:
         _drawer("What each knows of classes and attributes", "bases_known", "fact_check", _known, whole)
         _drawer("Two side by side", "bases_twins", "compare_arrows", lambda one: _twins(study, one), whole)
@@ -289,10 +294,6 @@ def _twins(study: Study, whole: Study) -> None:
             "cosine": st.column_config.ProgressColumn("|cosine|", format="%.2f", min_value=0, max_value=1),
         },
     )
-
-
-def _show(name: str) -> None:
-    session.go("features", **{session.BASIS: name})
 
 
 def _removal(whole: Study, here: str) -> None:

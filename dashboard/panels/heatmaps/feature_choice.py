@@ -7,6 +7,7 @@ from core.charts.feature_points import telling_features
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, inspection_reads, reads
+from dashboard.components.choose_one import pick_one
 from dashboard.components.tooltips import plain
 from dashboard.state import session
 
@@ -32,22 +33,19 @@ def choose_feature(study: Study, population: Slice) -> int | None:
     names = dict(zip(reads.list_names(study, options), options, strict=True))
     name = next((name for name, number in names.items() if number == feature), ALL)
 
-    def changed() -> None:
-        session.set_url(FEATURE, names.get(session.value(WIDGET)))
+    def picked(label: str) -> None:
+        session.set_url(FEATURE, names.get(label))
         session.set_url(OF, None)
 
     here = f"in {plain(population.labels[0])}" if len(population.labels) == 1 else "in these images"
-    session.show_in_widget(WIDGET, name)
-    labels = [ALL, *names]
-    st.selectbox(
+    pick_one(
         "Feature",
-        labels,
-        index=labels.index(name),
+        [ALL, *names],
+        name,
         key=WIDGET,
-        on_change=changed,
-        filter_mode="contains",
+        on_pick=picked,
         width=220,
-        label_visibility="collapsed",
+        filter_mode="contains",
         help=f"By word or number; first those that are strongest {here}",
     )
     if feature is not None:

@@ -46,7 +46,11 @@ def mean_representations(study: Study, population: Slice, controls: DeltaGenerat
         classes, features, panels = _choose(study, means)
     _representations(study, population, means, classes, features, panels)
     _one(study, population, means)
-    _sparsity(study, population, means)
+    show_chart(study, SPARSITY, among=population, name="groups_sparsity", title=st.subheader)
+    st.caption(
+        "The activations of each image sorted, then averaged: a curve that starts higher and falls faster "
+        "belongs to sparser representations."
+    )
 
 
 def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
@@ -140,14 +144,6 @@ def _clicked(points: list[dict]) -> None:
 def _cells(study: Study, means: Means, classes: np.ndarray, features: np.ndarray) -> pd.DataFrame:
     right, wrong = means["correct"], means["misclassified"]
     return class_representations.mean_cells(right, wrong, study.class_names, classes, features)
-
-
-def _sparsity(study: Study, population: Slice, means: Means) -> None:
-    show_chart(study, SPARSITY, among=population, name="groups_sparsity", title=st.subheader)
-    st.caption(
-        "The activations of each image sorted, then averaged: a curve that starts higher and falls faster "
-        "belongs to sparser representations."
-    )
 
 
 def _one(study: Study, population: Slice, means: Means) -> None:

@@ -39,15 +39,11 @@ def of_image(study: Study, row: int) -> None:
     if without and _result(study, image_id) is None:
         _ask(study, image_id, without)
     decomposition.decomposition(
-        study, decomposed, picture=picture, crop=lambda part: _crop(study, row, part["box"])
+        study,
+        decomposed,
+        picture=picture,
+        crop=lambda part: concept_reads.crop_url(study, row, tuple(part["box"])) if part["box"] else "",
     )
-
-
-def _crop(study: Study, row: int, box: list[int] | None) -> str:
-    if box is None:
-        return ""
-    left, top, right, bottom = box
-    return concept_reads.crop_url(study, row, (left, top, right, bottom))
 
 
 def _ask(study: Study, image_id: str, without: int) -> None:

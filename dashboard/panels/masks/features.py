@@ -20,7 +20,7 @@ from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar, Card, Picture, Tone, cards
 from dashboard.components.chart import download
-from dashboard.components.choose_one import select_one
+from dashboard.components.choose_one import pick_one, select_one
 from dashboard.components.stable_container import stable_container
 from dashboard.state import session
 
@@ -70,24 +70,19 @@ def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
     verdicts = words(wide, "verdict")
     options = {"All": f"All {len(wide):,} features"}
     options |= {name: f"{words.capitalize()} {verdicts.count(name):,}" for name, words in LOOKS.items()}
-    key, names = "overlap_verdict", list(options)
     asked = session.url_text("verdict")
     if asked is not None and asked not in options:
         session.drop_unknown("verdict", options)
         session.set_url("verdict", None)
     before = asked if asked in options else "All"
-    session.show_in_widget(key, before)
-    st.selectbox(
+    pick_one(
         "Verdict",
-        names,
-        index=names.index(before),
-        key=key,
-        format_func=lambda name: options[name],
-        on_change=lambda: session.set_url(
-            "verdict", None if session.value(key) == "All" else session.value(key)
-        ),
+        list(options),
+        before,
+        key="overlap_verdict",
+        on_pick=lambda name: session.set_url("verdict", None if name == "All" else name),
         width=180,
-        label_visibility="collapsed",
+        format_func=lambda name: options[name],
     )
     order = select_one("Order", ORDERS, key="overlap_order", width=205)
     if before != "All":

@@ -4,9 +4,11 @@ The part stands in the address under its own name, `quality_plot=ROC`, whatever 
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import streamlit as st
 
+from dashboard.components.choose_one import pick_one
 from dashboard.state import session
 
 PART = "quality_plot"  # part of the URL
@@ -59,16 +61,7 @@ def choose_part(*, judged: bool) -> str:
 def _member(groups: Mapping[str, tuple[str, ...]], group: str, part: str) -> None:
     members = groups[group]
     key = f"{MEMBER}_{list(groups).index(group)}"  # another widget for each group, with options of its own
-    session.show_in_widget(key, part)
-    st.selectbox(
-        f"Part of {group}",
-        members,
-        index=members.index(part),
-        key=key,
-        on_change=lambda: _show(groups, session.value(key)),
-        width=170,
-        label_visibility="collapsed",
-    )
+    pick_one(f"Part of {group}", members, part, key=key, on_pick=partial(_show, groups), width=170)
 
 
 def _asked(groups: Mapping[str, tuple[str, ...]]) -> str:

@@ -28,16 +28,12 @@ def choose_score(study: Study) -> str:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         label = select_one("Score", labels, key=SCORE, default=score_label(first))
         score = labels[label]
-        _other(first if score == Q else Q, held=reads.scores(study), current=score)
+        other = first if score == Q else Q
+        with st.container(width="content"):  # keeps its place, as in `stable_container`
+            if other in labels.values() and other != score:
+                name = score_label(other)
+                st.button(name, key="score_other", on_click=pick, args=(other,), help=f"Show {name} instead")
     return score
-
-
-def _other(score: str, *, held: tuple[str, ...], current: str) -> None:
-    """A button that picks the Q-Score, or from there the score that the page opens with."""
-    with st.container(width="content"):  # keeps its place, as in `stable_container`
-        if score in held and score != current:
-            name = score_label(score)
-            st.button(name, key="score_other", on_click=pick, args=(score,), help=f"Show {name} instead")
 
 
 def pick(score: str) -> None:

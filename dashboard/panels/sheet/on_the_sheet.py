@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -54,17 +55,12 @@ def cards(cells: list[CellRequest], problems: Mapping[int, str], grid: SheetGrid
         if sorted(keys) == sorted(now):  # else it has changed elsewhere
             sheet.put([now[key] for key in keys])
 
-    def captioned(key: str, text: str) -> None:
-        caption = " ".join(text.split())
+    def changed(key: str, **parts: Any) -> None:
         now = _by_key(sheet.cells())
-        sheet.put([replace(cell, caption=caption) if one == key else cell for one, cell in now.items()])
+        sheet.put([replace(cell, **parts) if one == key else cell for one, cell in now.items()])
 
     def removed(key: str) -> None:
         sheet.put([cell for one, cell in _by_key(sheet.cells()).items() if one != key])
-
-    def spanned(key: str, span: int) -> None:
-        now = _by_key(sheet.cells())
-        sheet.put([replace(cell, span=span) if one == key else cell for one, cell in now.items()])
 
     figure_cards = [
         SheetCard(
@@ -84,9 +80,9 @@ def cards(cells: list[CellRequest], problems: Mapping[int, str], grid: SheetGrid
         columns=grid.columns,
         longest=LONGEST_CAPTION,
         on_order=ordered,
-        on_caption=captioned,
+        on_caption=lambda key, text: changed(key, caption=" ".join(text.split())),
         on_remove=removed,
-        on_span=spanned,
+        on_span=lambda key, span: changed(key, span=span),
     )
 
 

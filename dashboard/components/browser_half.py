@@ -1,8 +1,10 @@
 """The browser half of a component: the style sheet and the scripts in the folder of its module."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import streamlit as st
 from streamlit.components.v2 import component
 
 COMPONENTS = Path(__file__).parent
@@ -29,3 +31,22 @@ def browser_half(
         js="\n".join(part.replace("export async function", "async function") for part in parts),
         isolate_styles=isolate_styles,
     )
+
+
+def on_sent(
+    key: str, part: str, act: Callable[..., object] | None, *reads: Callable[[Any], Any]
+) -> Callable[[], None]:
+    """Return a callback that calls `act` with what the browser sent as `part`; it does nothing where that is
+    nothing, or where `act` is None.
+
+    Args:
+        reads: makes the argument of what was sent; several make one each of the values of a list.
+    """
+
+    def changed() -> None:
+        value = getattr(st.session_state[key], part)
+        if act is not None and value is not None:
+            values = value if len(reads) > 1 else (value,)
+            act(*(read(one) for read, one in zip(reads, values, strict=True)))
+
+    return changed

@@ -9,10 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import streamlit as st
-
 from core.common.captions import with_class_names
-from dashboard.components.browser_half import browser_half
+from dashboard.components.browser_half import browser_half, on_sent
 
 Tone = Literal["", "good", "bad", "quiet"]
 
@@ -113,15 +111,6 @@ def cards(
         on_press: gets the ids of the card and of its button that was pressed; runs as `on_open` does.
     """
 
-    def opened() -> None:
-        if (card := st.session_state[key].opened) is not None:
-            on_open(str(card))
-
-    def pressed() -> None:
-        if (both := st.session_state[key].pressed) is not None and on_press is not None:
-            card, button = both
-            on_press(str(card), str(button))
-
     _CARDS(
         key=key,
         data={
@@ -132,6 +121,6 @@ def cards(
             "spread": spread,
             "picturesFirst": pictures_first,
         },
-        on_opened_change=opened,
-        on_pressed_change=pressed,
+        on_opened_change=on_sent(key, "opened", on_open, str),
+        on_pressed_change=on_sent(key, "pressed", on_press, str, str),
     )

@@ -4,11 +4,9 @@ and is seen where a pointer or the focus is.
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import plotly.graph_objects as go
 import streamlit as st
-from streamlit.components.v2 import component
 
 from core.errors import SettingsError
 from core.export.table_file import TableFile

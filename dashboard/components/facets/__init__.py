@@ -7,9 +7,7 @@ markup stays inert.
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-import streamlit as st
-
-from dashboard.components.browser_half import browser_half
+from dashboard.components.browser_half import browser_half, on_sent
 
 FIRST = 6  # values of a facet that are in sight; "more" shows the others
 
@@ -45,11 +43,8 @@ def facets(items: Sequence[Facet], *, key: str, on_press: Callable[[str, str], N
             as a callback, before the next run.
     """
 
-    def pressed() -> None:
-        if (pressed_value := st.session_state[key].pressed) is not None:
-            facet, value = pressed_value
-            on_press(str(facet), str(value))
-
     _FACETS(
-        key=key, data={"facets": [asdict(one) for one in items], "first": FIRST}, on_pressed_change=pressed
+        key=key,
+        data={"facets": [asdict(one) for one in items], "first": FIRST},
+        on_pressed_change=on_sent(key, "pressed", on_press, str, str),
     )

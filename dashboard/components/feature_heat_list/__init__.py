@@ -3,10 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-import streamlit as st
-
 from core.common.captions import with_class_names
-from dashboard.components.browser_half import browser_half
+from dashboard.components.browser_half import browser_half, on_sent
 
 
 @dataclass(frozen=True)
@@ -58,14 +56,7 @@ def feature_heat_list(
             as callbacks, before the next run.
     """
 
-    def opened() -> None:
-        if (row := st.session_state[key].opened) is not None:
-            on_open(str(row))
-
-    def switched() -> None:
-        if on_switch is not None and (row := st.session_state[key].switched) is not None:
-            on_switch(str(row))
-
     data = {"rows": [asdict(row) for row in rows], "picture": picture, "overlay": overlay}
     data |= {"name": name, "said": overlay_text, "ends": [with_class_names(end) for end in ends]}
+    opened, switched = on_sent(key, "opened", on_open, str), on_sent(key, "switched", on_switch, str)
     _LOOKING(key=key, data=data, on_opened_change=opened, on_switched_change=switched)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 import streamlit as st
 
 from core.common.captions import with_class_names
-from dashboard.components.browser_half import browser_half
+from dashboard.components.browser_half import browser_half, on_sent
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,6 @@ def gallery(
 
     turn = f"{key}_turn"  # how often the browser has sent marks
 
-    def opened() -> None:
-        if on_open is not None and (row := st.session_state[key].opened) is not None:
-            on_open(int(row))
-
     def marked() -> None:
         marks = st.session_state[key].picked
         if on_pick is not None and marks is not None:
@@ -88,6 +84,6 @@ def gallery(
             "columns": columns,
             "zoom": zoom and on_open is None,
         },
-        on_opened_change=opened,
+        on_opened_change=on_sent(key, "opened", on_open, int),
         on_picked_change=marked,
     )

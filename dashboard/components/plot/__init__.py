@@ -11,7 +11,6 @@ from typing import Any
 
 import streamlit as st
 from plotly.offline import get_plotlyjs_version
-from streamlit.components.v2 import component
 
 from dashboard.cache.rendered_figures import RenderedFigure
 from dashboard.components.browser_half import browser_half

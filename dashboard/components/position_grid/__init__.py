@@ -3,9 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import streamlit as st
-
-from dashboard.components.browser_half import browser_half
+from dashboard.components.browser_half import browser_half, on_sent
 
 _GRID = browser_half(
     "position_grid", '<div class="stage"><img alt=""><div class="places" role="group"></div></div>'
@@ -31,9 +29,5 @@ def position_grid(
             next run.
     """
 
-    def changed() -> None:
-        if (place := st.session_state[key].chosen) is not None:
-            on_choose(int(place))
-
     data: dict[str, Any] = {"picture": picture, "grid": grid, "box": box, "chosen": chosen, "name": name}
-    _GRID(key=key, data=data, on_chosen_change=changed)
+    _GRID(key=key, data=data, on_chosen_change=on_sent(key, "chosen", on_choose, int))

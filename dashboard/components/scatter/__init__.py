@@ -9,9 +9,7 @@ outline is all that travels, however many points lie in it.
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import streamlit as st
-
-from dashboard.components.browser_half import browser_half
+from dashboard.components.browser_half import browser_half, on_sent
 
 HTML = Path(__file__).with_name("scatter.html")
 Outline = list[tuple[float, float]]
@@ -48,19 +46,6 @@ def scatter(
         widest: how much wider than high a unit of the map may be drawn, to use a wide page.
     """
 
-    def opened() -> None:
-        if on_open is not None and (row := st.session_state[key].opened) is not None:
-            on_open(int(row))
-
-    def outlined() -> None:
-        corners = st.session_state[key].outline
-        if on_outline is not None and corners is not None:
-            on_outline([(float(x), float(y)) for x, y in corners])
-
-    def legend() -> None:
-        if on_legend is not None and (name := st.session_state[key].legend) is not None:
-            on_legend(str(name))
-
     _SCATTER(
         key=key,
         data={
@@ -74,7 +59,11 @@ def scatter(
             "widest": widest,
             "filters": on_legend is not None,
         },
-        on_opened_change=opened,
-        on_outline_change=outlined,
-        on_legend_change=legend,
+        on_opened_change=on_sent(key, "opened", on_open, int),
+        on_outline_change=on_sent(key, "outline", on_outline, _corners),
+        on_legend_change=on_sent(key, "legend", on_legend, str),
     )
+
+
+def _corners(sent: Sequence[Sequence[float]]) -> Outline:
+    return [(float(x), float(y)) for x, y in sent]

@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-
-from streamlit.components.v2 import component
 
 from core.charts.fonts import font_faces
 from core.charts.theme import PRINTED

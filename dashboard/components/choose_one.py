@@ -81,7 +81,7 @@ def pick_one(
     choice: str | None,
     *,
     key: str,
-    on_pick: Callable[[str], object],
+    on_pick: Callable[[str], None],
     width: Width = "stretch",
     shows_label: bool = False,
     **further: Any,

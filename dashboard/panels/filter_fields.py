@@ -166,7 +166,7 @@ def _several(
     name_of: Callable[[Any], str] = str,
     put: Callable[..., None] = image_filter.put,
 ) -> None:
-    """A field of which any value fits; `put` takes the study and, by the name of the field, what is chosen."""
+    """A field of which any value fits. put: takes the study and what is chosen, by the name of the field."""
     key = f"filter_{field}"
     session.show_in_widget(key, list(value))
     st.multiselect(

@@ -234,8 +234,7 @@ def _done(study: Study, says: str, back: Callable[[], None] | None) -> None:
 
 def _try(key: str, act: Callable[[], None]) -> None:
     """Act, and close the popover; or keep it open with what is wrong."""
-    if problems.attempt(key, act):
-        session.set_widget(key, False)
+    problems.attempt(key, act, lambda: session.set_widget(key, False))
 
 
 def _ids(study: Study, rows: np.ndarray) -> list[str]:

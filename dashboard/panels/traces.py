@@ -172,8 +172,7 @@ def _note_tags_and_save(
             retag(chosen, seen=now.tags)
 
     def saving() -> None:
-        if problems.attempt(PROBLEM, save):
-            problems.keep(SAVED, "Saved in the study.")
+        problems.attempt(PROBLEM, save, lambda: problems.keep(SAVED, "Saved in the study."))
 
     st.button("Save", key=f"trace_save_{of}", type="primary", on_click=saving)
     if message := problems.take(SAVED):

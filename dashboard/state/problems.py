@@ -24,11 +24,11 @@ def take(of: str) -> str | None:
     return st.session_state.get(_PROBLEMS, {}).pop(of, None)
 
 
-def attempt(of: str, act: Callable[[], object]) -> bool:
-    """Act; False, and the reason is kept, where that is not possible. Meant for callbacks."""
+def attempt(of: str, act: Callable[[], object], then: Callable[[], object] = lambda: None) -> None:
+    """Act, and go on with `then`; where that is not possible, the reason is kept. Meant for callbacks."""
     try:
         act()
     except PeregrineError as error:
         keep(of, str(error))
-        return False
-    return True
+    else:
+        then()

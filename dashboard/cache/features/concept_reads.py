@@ -46,7 +46,7 @@ def explained(study: Study, population: Slice | None = None) -> pd.DataFrame:
             "name": n_images.index.map(plain_name),
             "n_images": n_images.to_numpy(),
             "words": by_group["word"].agg(" · ".join).reindex(n_images.index, fill_value="").to_numpy(),
-            "score": by_group["score"].max().reindex(n_images.index).to_numpy(float),
+            "score": by_group["score"].agg("max").reindex(n_images.index).to_numpy(float),
             "top_class": n_images.index.map(_top_classes(study, high)),
         }
     )
@@ -73,8 +73,11 @@ def groups_with(study: Study, text: str) -> dict[str, float]:
     matches = where(
         kept, (" " + kept["word"].str.lower()).str.contains(f" {phrase}", regex=False).to_numpy(bool)
     )
-    best = matches.groupby("group", sort=False)["score"].max().sort_values(ascending=False, kind="stable")
-    return {str(group): float(score) for group, score in best.items()}
+    best = {
+        str(group): float(numbers(rows, "score").max())
+        for group, rows in matches.groupby("group", sort=False)
+    }
+    return dict(sorted(best.items(), key=lambda pair: -pair[1]))
 
 
 @cached_read(max_entries=64)

@@ -8,16 +8,20 @@ import multiprocessing
 import os
 import platform
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 
 from core.config import RunOptions
 
+LOST_AFTER = 180  # seconds without an answer of another machine, which one gives however slow a process is
 LOOK_EVERY = 1.0  # seconds between two checks for the parent
 PR_SET_PDEATHSIG = 1
 TORCHRUN = (
@@ -117,6 +121,25 @@ def own_cores() -> int:
 def is_first() -> bool:
     """Return True in a process without torchrun, and in the first process of a torchrun."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def watch_connections() -> None:
+    """Let each connection of this process fail once its other machine has not answered for LOST_AFTER.
+
+    A process that is killed closes its connections. A machine without power or network does not, and who
+    waits for its next message would do so for ever.
+    """
+    options = {"TCP_KEEPIDLE": LOST_AFTER // 3, "TCP_KEEPINTVL": LOST_AFTER // 9, "TCP_KEEPCNT": 6}
+    options["TCP_USER_TIMEOUT"] = 1000 * LOST_AFTER  # while something that was sent is not confirmed
+    for number in os.listdir("/proc/self/fd") if sys.platform == "linux" else ():
+        with suppress(OSError):  # the folder itself is closed by now
+            if not stat.S_ISSOCK(os.fstat(int(number)).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(int(number))) as same:
+                if same.family in (socket.AF_INET, socket.AF_INET6) and same.type == socket.SOCK_STREAM:
+                    same.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                    for name, value in options.items():
+                        same.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def takes_part(shared: bool) -> bool:

@@ -22,7 +22,7 @@ from itertools import starmap
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from core.common.processes import host_name, own_cores
+from core.common.processes import host_name, own_cores, watch_connections
 from core.errors import JobError, PeregrineError, SettingsError
 
 MAX_THREADS = 8
@@ -276,7 +276,7 @@ def _unless_another_ended(patience: timedelta | None = None) -> Iterator[None]:
         minutes = f", or did not start within {patience.seconds // 60} minutes" if patience else ""
         raise JobError(
             f"process {os.environ['RANK']} of {os.environ['WORLD_SIZE']} stops because another one has "
-            f"ended{minutes}; see the error of that process"
+            f"ended{minutes}; see the error of that process, or whether its machine is still there"
         ) from error
 
 
@@ -301,6 +301,7 @@ def join_ranks() -> Ranks:
             own.set(str(rank), "here")  # connecting by itself waits as long as any later message
             own.wait([str(other) for other in range(size)], MEETING)
             torch.distributed.init_process_group("gloo", None, PATIENCE, size, rank, own)
+        watch_connections()
     return Ranks(int(os.environ["RANK"]), size)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from core.common.processes import process_started
+from core.common.processes import LOST_AFTER, process_started, watch_connections
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 6.0  # seconds until no descendant may be left
@@ -132,6 +133,27 @@ def test_killed_rank__leaves_no_worker_of_any(tmp_path):
         assert left_of(below) == [], (tmp_path / "log.txt").read_text()
     finally:
         end(process)
+
+
+def test_connections__fail_where_another_machine_no_longer_answers():
+    """Else one that waits for a message of a machine without power waits for ever."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as ours,
+    ):
+        watch_connections()
+        level = socket.IPPROTO_TCP
+        asked_after, between, times = (
+            ours.getsockopt(level, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        )
+        assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert asked_after + between * times == LOST_AFTER
+        assert ours.getsockopt(level, socket.TCP_USER_TIMEOUT) == 1000 * LOST_AFTER
+        peer, _ = server.accept()
+        ours.sendall(b"still open")
+        assert peer.recv(10) == b"still open"
+        peer.close()
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -52,17 +52,17 @@ def make_chunks_small() -> None:
 def in_trouble(words: list[str]) -> list[str]:
     """What the environment asks for.
 
-    A moment is a message between processes, or a chunk that is written. KILLED: "RANK N": that process ends
-    by SIGKILL at its Nth moment; torchrun counts its restarts, and in the second try it lives. SLOW:
-    "RANK S": that process waits S seconds at each moment. BLIND: the folder that the second process has in
-    place of --images. RESTARTED: torchrun has started the second process more often than the first, as on
-    another machine. SHORT: `demo` runs the first two steps on few images. STEPS_SHARED: a file to which the
-    first process adds the name of each step of which it asks the second for a part.
+    A moment is a message between processes, or a chunk that is written. KILLED: "RANKS N": those processes
+    ("2" or "2,3") end by SIGKILL at their Nth moment; torchrun counts restarts, and in the second try they
+    live. SLOW: "RANK S": that process waits S seconds at each moment. BLIND: the folder that the second
+    process has in place of --images. RESTARTED: torchrun has started the second process more often than the
+    first, as on another machine. SHORT: `demo` runs the first two steps on few images. STEPS_SHARED: a file
+    to which the first process adds the name of each step of which it asks the second for a part.
     """
     rank, second = os.environ.get("RANK", "0"), os.environ.get("RANK") == "1"
     killed, moment = os.environ.get(KILLED, "none 0").split()
     slow, seconds = os.environ.get(SLOW, "none 0").split()
-    if killed == rank and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+    if rank in killed.split(",") and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
         _at_moments(lambda n: os.kill(os.getpid(), signal.SIGKILL) if n == int(moment) else None)
     if slow == rank:
         _at_moments(lambda _: time.sleep(float(seconds)))

@@ -114,21 +114,24 @@ def test_every_step__that_reads_pictures_or_all_rows_is_shared_and_documented(st
     assert {name for name, shared in documented.items() if not shared} == ALONE.keys()
 
 
-def test_group__that_ends_early_says_why_once_and_one_process_completes(alone, tmp_path):
+def test_group__that_ends_early_says_why_once_and_fewer_processes_complete(alone, tmp_path):
     study = shutil.copytree(alone, tmp_path / "study")
     for folder, n in (("pictures", 4), ("elsewhere", 3)):
         (tmp_path / folder).mkdir()
         for number in range(n):
             (tmp_path / folder / f"{number}.png").write_bytes(picture(number))
     images = "--images", tmp_path / "pictures", *ENCODER
-    killed, resumed, missing, unseen = forked(
+    killed, lost, resumed, missing, unseen = forked(
         run_of(2, "features", study, "--redo", KILLED="1 1"),
-        run_of(1, "features", study, "--epsilon", "1.5"),
+        run_of(4, "heatmaps", study, "--batch-size", "8", "--redo", KILLED="2,3 1"),
+        run_of(2, "resume", study, "--batch-size", "8"),
         run_of(2, "features", tmp_path / "none"),
         run_of(2, "embed", tmp_path / "other", *images, BLIND=str(tmp_path / "elsewhere")),
     )
     assert killed["codes"] == [2, -9] and "because another one has ended" in killed["err"][0]
-    assert resumed["codes"] == [0] and contents(study) == contents(alone)
+    assert lost["codes"] == [2, 2, -9, -9], lost  # of two machines with two processes each, one is gone
+    assert all(err.count("because another one has ended") == 1 for err in lost["err"][:2])
+    assert resumed["codes"] == [0, 0] and contents(study) == contents(alone)
     assert missing["codes"][0] == 2 and "".join(missing["err"]).count("error: no study at") == 1
     assert unseen["codes"][1] == 2 and "sees other images than the first process" in unseen["err"][1]
     assert "this is a bug" not in str([killed, missing, unseen])

@@ -78,16 +78,17 @@ def slow_store(delay_s: float, folders: list[Path]) -> Iterator[Callable[[], lis
     os.environ |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
     command = [sys.executable, "-m", "benchmarks.by_address", "--serve", str(delay_s), *map(str, folders)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdin and server.stdout
-        os.environ["AWS_ENDPOINT_URL"] = server.stdout.readline().strip()
+        question, answer = server.stdin, server.stdout
+        assert question and answer
+        os.environ["AWS_ENDPOINT_URL"] = answer.readline().strip()
 
         def asked() -> list[tuple[int, str]]:
-            server.stdin.write("\n")
-            server.stdin.flush()
-            return json.loads(server.stdout.readline())
+            question.write("\n")
+            question.flush()
+            return json.loads(answer.readline())
 
         yield asked
-        server.stdin.close()
+        question.close()
 
 
 def overview_s(studies: str, name: str) -> float:

@@ -42,12 +42,12 @@ def test_pair_heat__cells_are_those_of_the_table(rng):
     first, second = rng.normal(size=(2, 400))
     correct = (rng.random(400) < 1 / (1 + np.exp(-first - second))).astype(float)
     table = figures.pair_table(first, second, correct)
-    cells = np.array(figures.pair_heat(table).data[0].z, float)
+    cells = np.array(figures.pair_heat(table, figures.PAIR).data[0].z, float)
     risk = table["risk"].to_numpy().reshape(4, 4)
     enough = table["n"].to_numpy().reshape(4, 4) >= figures.FEWEST
     np.testing.assert_allclose(cells[enough], 100 * risk[enough])
     assert np.isnan(cells[~enough]).all()
-    said = figures.pair_finding(table)
+    said = figures.pair_finding(table, figures.PAIR)
     assert (
         said.startswith(f"{100 * risk[0, 0]:.0f} % errors") and f"{100 * risk[3, 3]:.0f} % where both" in said
     )
@@ -55,5 +55,5 @@ def test_pair_heat__cells_are_those_of_the_table(rng):
 
 def test_no_images__says_so():
     nothing = figures.pair_table(np.full(3, np.nan), np.ones(3), np.ones(3))
-    assert nothing.empty and not figures.pair_heat(nothing).data
-    assert "no images with both scores" in figures.pair_finding(nothing)
+    assert nothing.empty and not figures.pair_heat(nothing, figures.PAIR).data
+    assert "no images with both scores" in figures.pair_finding(nothing, figures.PAIR)

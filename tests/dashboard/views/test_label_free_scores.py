@@ -54,7 +54,7 @@ def test_two_scores__cells_are_those_of_the_images(studies, open_page):
     table = open_study(studies / "demo").table("quality")
     table = rows_where(table, table["split"] == "val")
     expected = pair_table(*(table[name].to_numpy(float) for name in (*PAIR, "correct")))
-    assert pair_finding(expected) in said(app)
+    assert pair_finding(expected, PAIR) in said(app)
     cells = np.array(grid(spec(app, "score_pair")["data"][0]["z"]), float)
     enough = expected["n"].to_numpy().reshape(4, 4) >= 5
     assert_allclose(cells[enough], 100 * expected["risk"].to_numpy().reshape(4, 4)[enough])

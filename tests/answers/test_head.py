@@ -81,6 +81,7 @@ def head_of(
 )  # fmt: skip
 def test_the_head_of_a_library_gives_what_the_network_gives(family, name, options, linear, tmp_path):
     make = timm.create_model if family == "timm" else torchvision.models.get_model
+    torch.manual_seed(0)
     model = trained(make(name, **options))
     depth = f"?depth={options['depth']}" if "depth" in options else ""
     size = {} if depth else {"input_size": 64}

@@ -69,6 +69,7 @@ def whole_study(n: int, study: Path) -> list[Run]:
     return [
         run_of(n, "analyze", study, *ANALYZE, *ANSWERS, STEPS_SHARED=str(study.with_suffix(".log"))),
         run_of(n, "concepts", study, *WORDS, STEPS_SHARED=str(study.with_suffix(".log"))),
+        run_of(n, "failures", study),  # again, with words
         run_of(n, "search", study, "--clip", CLIP, "--workers", "0"),
         *(run_of(n, "basis", study, *words, "--device", "cpu") for words in BASES),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,18 +118,23 @@ class ClassColumns:
 
 
 def from_logits(
-    rows: Callable[[int, int], torch.Tensor], n_images: int, columns: ClassColumns, *, step: int = 4096
+    rows: Callable[[int, int], torch.Tensor],
+    n_images: int,
+    columns: ClassColumns,
+    *,
+    step: int = 4096,
+    alone: bool = False,
 ) -> AnswerValues:
     """Predictions of all images, a block at a time.
 
     Args:
         rows: the logits of the images from one row up to another, (n, n_outputs) float32; pickled for the
-            processes that share the work.
+            processes that share the work. alone: this process reads them all, which is quick for a file.
     """
     spans = ((start, min(start + step, n_images)) for start in range(0, n_images, step))
-    return joined_blocks(
-        columns.names, map_in_order(partial(_predicted, rows, columns), spans, threads=1), columns.known
-    )
+    work = partial(_predicted, rows, columns)
+    blocks = starmap(work, spans) if alone else map_in_order(work, spans, threads=1)
+    return joined_blocks(columns.names, blocks, columns.known)
 
 
 def joined_blocks(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from itertools import starmap
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -76,3 +78,15 @@ def test_logits_with_a_header_that_lies_are_one_clear_line(study, tmp_path, shap
     (tmp_path / "logits.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00" + header.encode())
     with pytest.raises(SettingsError, match="cannot read the logits '.*logits.npy': "):
         file_answer(study, Request(file=str(tmp_path / "logits.npy")), Progress.silent())
+
+
+def test_scores_of_a_file_are_not_sent_to_other_processes(study, tmp_path, monkeypatch):
+    def sent(work: Any, items: Any, **_: Any) -> Any:
+        pickle.dumps(work)
+        return starmap(work, items)
+
+    monkeypatch.setattr("core.answers.outcome.map_in_order", sent)
+    _, table = answer_of(study, tmp_path / "scores.csv", pd.DataFrame(np.eye(4), columns=LABELS))
+    np.save(tmp_path / "logits.npy", np.eye(4, dtype=np.float32))
+    held = file_answer(study, Request(file=str(tmp_path / "logits.npy")), Progress.silent())
+    assert table["predicted"].tolist() == outcome_table(study, held)["predicted"].tolist() == LABELS

@@ -6,5 +6,5 @@ _INPUT = browser_half("picture_input", "<span hidden></span>")
 
 
 def paste_and_drop(uploader: str) -> None:
-    """Hand what is pasted or dropped to the file field with this key."""
+    """Hand what is pasted or dropped to the file field whose key begins so."""
     _INPUT(key=f"{uploader}_anywhere", data={"uploader": uploader}, height=1, width=1)

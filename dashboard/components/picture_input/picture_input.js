@@ -1,7 +1,8 @@
-// The file field checks and uploads as if the file had been chosen in it.
+// The file field checks and uploads as if the file had been chosen in it. Each picture is followed by a new
+// field, whose key begins alike: a paste just then finds the one that stands on the page.
 function give(uploader, files) {
   const file = [...(files ?? [])].find((one) => one.type.startsWith("image/"));
-  const field = document.querySelector(`.st-key-${CSS.escape(uploader)} input[type=file]`);
+  const field = document.querySelector(`[class*="st-key-${CSS.escape(uploader)}"] input[type=file]`);
   if (!file || !field) return false;
   const list = new DataTransfer();
   list.items.add(file);

@@ -50,7 +50,7 @@ def picture_field(*, small: bool, leads_there: bool = False) -> None:
             columns=2 if small else 4,
             on_open=lambda at: _take(leads_there, **{SAMPLE: names[at]}),
         )
-    paste_and_drop(key)
+    paste_and_drop(FILE)
     if why := session.recall(TROUBLE):
         st.error(widgets.plain(full_sentence(why)), icon=":material/error:")
 

@@ -37,7 +37,7 @@ Badges = Mapping[int, str] | Callable[[int], str | None]
 
 
 def metric(label: str, value: str, *, explain: str, detail: str | None = None) -> None:
-    """A headline number as a bordered card. `explain` is a key of explain.TEXTS: its formula and source
+    """A headline number as a bordered card. `explain` is a key of tooltips.TEXTS: its formula and source
     become the tooltip. `detail` is a short second line: base rate, interval, rank.
     """
     with st.container(border=True, height="stretch", gap=None):

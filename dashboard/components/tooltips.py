@@ -18,10 +18,8 @@ class Tooltip:
 
 
 _WRITTEN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-TEXTS: dict[str, Tooltip] = {key: Tooltip(**text) for key, text in _WRITTEN.items()} | {
-    name: Tooltip(score.tooltip, score.formula, score.source)
-    for name, score in SCORES.items()
-    if score.tooltip
+TEXTS = {key: Tooltip(**text) for key, text in _WRITTEN.items()} | {
+    name: Tooltip(score.tooltip, score.formula, score.source) for name, score in SCORES.items()
 }
 
 

@@ -28,11 +28,12 @@ _of_classes = cached_read(max_entries=64)(search.of_classes)
 
 @dataclass(frozen=True)
 class Picture:
-    """What is remembered of an uploaded picture: its name and what CLIP made of it, not its pixels."""
+    """What is remembered of an uploaded picture: its name, what CLIP made of it, and a small copy."""
 
     name: str
     clip: str  # fingerprint
     vector: np.ndarray
+    preview: bytes = b""  # a JPEG
 
 
 def by_text(study: Study, text: str, where: Slice, *, captioned: bool = False) -> Found:
@@ -102,12 +103,12 @@ def keep_picture(study: Study, name: str, data: bytes) -> str:
     Raises:
         ClipError, UnreadableImage: one line with what is wrong.
     """
-    vector = clip_process.picture_vector(study, data)
+    vector, preview = clip_process.picture_vector(study, data)
     digest = hashlib.sha256(data).hexdigest()[:24]
     clip = str(search.index_facts(study)["clip_fingerprint"])
     with _pictures_lock():
         pictures = _pictures()
-        pictures[digest] = Picture(name[:80], clip, vector)
+        pictures[digest] = Picture(name[:80], clip, vector, preview)
         pictures.move_to_end(digest)
         while len(pictures) > MOST_PICTURES:
             pictures.popitem(last=False)

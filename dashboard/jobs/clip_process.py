@@ -53,9 +53,10 @@ def text_vector(study: Study, text: str) -> np.ndarray:
     return _sound(study, embed_text(_clip(study), tidy(text)))
 
 
-def picture_vector(study: Study, picture: bytes) -> np.ndarray:
-    """Embed an encoded picture, which is stored nowhere. Raises ClipError, UnreadableImage."""
-    return _sound(study, embed_picture(_clip(study), picture))
+def picture_vector(study: Study, picture: bytes) -> tuple[np.ndarray, bytes]:
+    """See `embed_picture`, by the CLIP of a study. Raises ClipError, UnreadableImage."""
+    vector, preview = embed_picture(_clip(study), picture)
+    return _sound(study, vector), preview
 
 
 def _clip(study: Study) -> str:

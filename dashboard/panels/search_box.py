@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.common.command_line import command_line
 from core.common.formatting import full_sentence
+from core.common.image_files import image_address
 from core.errors import PeregrineError
 from core.jobs import uploads
 from core.jobs.commands import RunStep
@@ -18,9 +19,11 @@ from core.search.search import CLIP_IMAGES, LONGEST, has_index, index_facts, pla
 from core.search.text_fit import FITS, GENERIC, JUDGED
 from core.slices.slice import Slice
 from core.store import Study
+from dashboard.addresses import served_studies
 from dashboard.cache import reads, search_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
+from dashboard.components.gallery import Tile, gallery
 from dashboard.components.job_follower import follow, start_button
 from dashboard.jobs import clip_process, launcher
 from dashboard.state import session
@@ -28,7 +31,7 @@ from dashboard.state import session
 KEY, LIKE, PICTURE = "search", "like", "picture"
 CAPTIONED, SPACE = "search_captions", "like_space"
 UPLOAD, TROUBLE, UPLOADS = "search_upload", "_search_trouble", "_search_uploads"
-WIDTH = 240  # pixels
+WIDTH, CHIP = 240, 48  # pixels of the box, and of the picture that is searched by
 LOADING = "Loading the CLIP model"
 ON_PICTURES = "The number on a picture is the similarity."
 
@@ -97,10 +100,8 @@ def results(
     """
     if query.row is not None:
         return _like(study, query.row, where, note)
-    if not has_index(study):
-        _offer(
-            study
-        )  # the images are not embedded yet; until then captions and names of classes are searched
+    if not has_index(study):  # until the images are embedded, captions and names of classes are searched
+        _offer(study)
         return _by_words(study, query, where)
     if query.picture:
         return _with_clip(study, query, where, note)
@@ -146,12 +147,17 @@ def _query(study: Study) -> Query:
 
 
 def _chip(study: Study, query: Query) -> None:
-    """What is looked for instead of a text; a click returns to the text field."""
+    """What is looked for instead of a text, with its picture; a click returns to the text field."""
     if query.row is not None:
         name, about = _named(study, query.row), str(study.images["image_id"].iat[query.row])
+        address = served_studies.picture_url(study, query.row)
     else:
         picture = search_reads.picture_of(study, query.picture)
         name, about = (picture.name, picture.name) if picture else ("your picture", "")
+        address = image_address(picture.preview) if picture and picture.preview else ""
+    if address:
+        with st.container(width=CHIP, key="search_query"):
+            gallery([Tile(0, address, about)], key="search_query_tile", label="searched by", tile=CHIP)
     st.button(
         f"Like {widgets.plain(name)}",
         key="search_clear",
@@ -184,7 +190,7 @@ def _upload(study: Study) -> None:
         type=list(uploads.EXTENSIONS),
         max_upload_size=uploads.MOST_BYTES // 1_000_000,
         key=f"{UPLOAD}_{session.recall(UPLOADS, 0)}",
-        help="CLIP reads it on this computer. The picture itself is not kept.",
+        help="CLIP reads it on this computer, and it is written nowhere.",
         width=320,
     )
     if file is None:

@@ -58,10 +58,12 @@ def test_answers__are_what_the_clip_itself_says_and_bad_input_is_one_line(clip, 
     assert (one.state, one.fingerprint) == ("ready", clip.fingerprint)
     picture = Image.fromarray(rng.integers(0, 256, (70, 90, 3), np.uint8))
     expected = clip.embed_images([picture])[0]
-    np.testing.assert_allclose(embed_picture(CLIP, png(picture)), expected, atol=1e-5)
+    vector, preview = embed_picture(CLIP, png(picture))
+    np.testing.assert_allclose(vector, expected, atol=1e-5)
+    assert Image.open(io.BytesIO(preview)).size == (90, 70)
 
     for thin in ((1, 20_000), (300, 1)):
-        assert embed_picture(CLIP, png(Image.new("RGB", thin))).shape == (clip.width,)
+        assert embed_picture(CLIP, png(Image.new("RGB", thin)))[0].shape == (clip.width,)
 
     for data, what in ((b"%PDF-1.4", "a PDF document"), (b"", "empty"), (b"<svg>", "an SVG drawing")):
         with pytest.raises(UnreadableImage, match=what):

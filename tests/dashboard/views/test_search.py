@@ -227,7 +227,7 @@ def test_like__a_link_to_what_is_not_there_is_dropped_with_a_note(searched, open
 def test_picture__is_searched_by_and_forgotten(searched, open_page, process, monkeypatch):
     process["state"] = clip_process.ModelState("ready")
     vector = np.linspace(-1, 1, 6, dtype=np.float32)
-    monkeypatch.setattr(clip_process, "picture_vector", lambda study, data: vector)
+    monkeypatch.setattr(clip_process, "picture_vector", lambda study, data: (vector, b"small"))
     digest = search_reads.keep_picture(searched, "my *bird*.png", b"pixels")
     app = open_page("images", study="demo", picture=digest)
     found = search.most_alike(searched.array(search.CLIP_IMAGES), vector, 48, among=searched.is_val)[0]
@@ -243,7 +243,7 @@ def test_picture__uploaded_in_the_box(searched, open_page, process, monkeypatch)
     def read(study, data):
         if data != b"good":
             raise ClipError("the picture cannot be read: truncated")
-        return vector
+        return vector, b""
 
     monkeypatch.setattr(clip_process, "picture_vector", read)
     app = open_page("images", study="demo")

@@ -158,15 +158,18 @@ function markRange(self, id) {
   sendMarks(self);
 }
 
-// When the dialog that a tile opened is closed, the focus is put back on the tile, if nothing else took it. The
-// dialog itself cannot: it only knows the gallery's host, which takes no focus.
+// When the dialog that a tile opened is closed, the focus is put on the tile of the image that was seen last, else
+// back on that tile, if nothing else took it. The dialog itself cannot: it only knows the gallery's host.
 function awaitReturn(self, id) {
   self.waiting?.disconnect();
   const dialog = () => document.querySelector("[role=dialog]");
   let seen = Boolean(dialog());
   const give = () => {
     const free = !document.activeElement || document.activeElement === document.body;
-    if (free || document.activeElement === self.host) self.buttons.get(id)?.focus({ preventScroll: true });
+    if (!free && document.activeElement !== self.host) return;
+    const seen = self.tiles.findIndex((tile) => tile.id === Number(document.body.dataset.seenImage));
+    if (seen >= 0) focusAt(self, seen);
+    else self.buttons.get(id)?.focus({ preventScroll: true });
   };
   self.waiting = new MutationObserver(() => {
     if (dialog()) seen = true;

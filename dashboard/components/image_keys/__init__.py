@@ -9,6 +9,10 @@ from dashboard.components.browser_half import browser_half
 _KEYS = browser_half("image_keys", "<span></span>")
 
 
-def image_keys(previous: str, following: str) -> None:
-    """Let the arrow keys press two buttons, named by their keys; there may be one on a page."""
-    _KEYS(key="image_keys", data={"ArrowLeft": previous, "ArrowRight": following}, height=1, width=1)
+def image_keys(previous: str, following: str, row: int) -> None:
+    """Let the arrow keys press two buttons, named by their keys; there may be one on a page.
+
+    row: of the image that is shown. The gallery gives the focus to its tile when the dialog is closed.
+    """
+    keys = {"ArrowLeft": previous, "ArrowRight": following}
+    _KEYS(key="image_keys", data={**keys, "row": row}, height=1, width=1)

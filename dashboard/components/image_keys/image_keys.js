@@ -3,12 +3,13 @@ const CHOICES = "[data-testid=stButtonGroup]";
 
 export default function ({ data, parentElement }) {
   let clicked = null;
+  document.body.dataset.seenImage = data.row; // gallery.js reads it
   const onPointer = (event) => {
     clicked = event.target instanceof Element ? event.target.closest(CHOICES) : null;
   };
   const onKey = (event) => {
     if (event.key === "Tab") clicked = null;
-    const key = data[event.key];
+    const key = event.key.startsWith("Arrow") && data[event.key];
     if (!key || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
     if (!clicked || event.target.closest?.(CHOICES) !== clicked) return; // else the buttons hear it themselves
     const button = document.querySelector(`.st-key-${key} button`);

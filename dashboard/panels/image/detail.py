@@ -90,7 +90,7 @@ def walk(study: Study, opened: session.OpenedImage) -> None:
                 args=(study, row if row is not None else opened.row),
             )
         st.caption(opened.position, width="content")
-        image_keys("detail_previous", "detail_next")
+        image_keys("detail_previous", "detail_next", opened.row)
 
 
 def _picture(study: Study, row: int, facts: dict[str, Any]) -> None:

@@ -45,6 +45,17 @@ def aurocs(study: Study, where: Slice) -> pd.DataFrame:
     return table.merge(reads.table(study, "quality_metrics", ("score", *rivals)), on="score", how="left")
 
 
+@cached_read(max_entries=32)
+def lowest(study: Study, where: Slice) -> tuple[str, np.ndarray] | None:
+    """The recommended score, and the images of a filter from its lowest value up; None without one."""
+    best = recommended(study, where)
+    if best is None:
+        return None
+    rows, scored, _ = values(study, where, best.score)
+    order = np.argsort(scored, kind="stable")  # NaN comes last
+    return best.score, rows[order[: np.count_nonzero(np.isfinite(scored))]]
+
+
 def picked_first(study: Study) -> str:
     """The score that a page opens with: the recommended one, else the first of the study."""
     held, best = reads.scores(study), recommended(study, with_split(study, Slice()))

@@ -14,7 +14,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import of_confusion
-from dashboard.cache import highlight_reads, reads
+from dashboard.cache import highlight_reads, reads, score_reads
 from dashboard.cache.features import concept_reads, feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, Picture, cards
@@ -25,6 +25,7 @@ from dashboard.panels.features.population_name import others_name, population_na
 from dashboard.state import session
 
 PICTURES = 4
+MOST_CARDS = 3  # places to look at first
 CONFIDENT_FIRST = f"{score_label('confidence')}, highest first"  # an order of the page Images
 FEATURES = 4
 WAY = (
@@ -36,10 +37,11 @@ WAY = (
 
 
 def look_first(study: Study, population: Slice) -> None:
-    """The worst confusion, the worst slice and the features on the background of the images of the filter, as
-    far as there are any.
+    """The worst confusion, the worst slice, the features on the background of the images of the filter and,
+    where one of these is not known, the images with the lowest score.
     """
-    made = [card for show in (_confusion, _slice, _background) if (card := show(study, population))]
+    shows = (_confusion, _slice, _background, _lowest, *(() if study.labelled else (_highest,)))
+    made = [card for show in shows if (card := show(study, population))][:MOST_CARDS]
     if not made:
         return
     st.subheader("Look at these first")
@@ -128,6 +130,32 @@ def _slice(study: Study, population: Slice) -> tuple[Card, Target] | None:
         subtitle=f"{worst.errors:,} of {worst.n:,} images; elsewhere {widgets.percent(worst.rest, digits=0)}",
         pictures=thumbnails(study, worst.rows[:PICTURES]),
         action="Open the worst slices →",
+    )
+
+
+def _lowest(study: Study, population: Slice) -> tuple[Card, Target] | None:
+    """The images on which the recommended score is lowest: what can be doubted also without labels."""
+    return _extremes(study, population, "lowest", "By the recommended score, errors are most likely here")
+
+
+def _highest(study: Study, population: Slice) -> tuple[Card, Target] | None:
+    return _extremes(study, population, "highest", "By the same score, errors are least likely here")
+
+
+def _extremes(study: Study, population: Slice, which: str, about: str) -> tuple[Card, Target] | None:
+    lowest = score_reads.lowest(study, population)
+    if lowest is None or len(lowest[1]) < 2 * PICTURES:
+        return None
+    score, rows = lowest
+    name = score_label(score)
+    return _card(
+        study,
+        which,
+        ("images", session.filter_text(), {"images_sort": f"{name}, {which} first"}),
+        title=f"{which.capitalize()} {name[:1].lower()}{name[1:]}",
+        subtitle=about,
+        pictures=thumbnails(study, (rows if which == "lowest" else rows[::-1])[:PICTURES]),
+        action="Open these images →",
     )
 
 

@@ -2,19 +2,23 @@
 
 import streamlit as st
 
+from core.analysis.quality.recommendation import advise
+from core.common.score_names import score_in_sentence
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
-from dashboard.cache import inspection_reads, reads
+from dashboard.cache import inspection_reads, reads, score_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.components.page_link import link
+from dashboard.panels import marks
 from dashboard.panels.errors import confusions, slice_pair, worst_slices, wrong_labels
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
 WORST, LABELS, CONFUSIONS, PAIR = TABS = ("Worst slices", "Wrong labels", "Confusions", "Compare two")
 TAB = "errors_tab"  # part of the URL
+PAGE = 12  # images
 
 
 def errors_page(study: Study, population: Slice) -> None:
@@ -31,7 +35,7 @@ def errors_page(study: Study, population: Slice) -> None:
         if study.has("probe") or not study.labelled or len(study.class_names) == 1:
             widgets.empty_state("No known outcomes", judged)
             if not study.labelled:
-                _without_labels(study)
+                _without_labels(study, population)
         else:
             widgets.needs(study, "probe", "The probe's verdict on each image")
     elif tab == CONFUSIONS:
@@ -60,9 +64,21 @@ def _why_not_judged(study: Study, population: Slice) -> str | None:
     return None if headline["accuracy_n"] else "The probe has no verdict on any of these images."
 
 
-def _without_labels(study: Study) -> None:
-    """Where labels come from, and what can be seen without them."""
+def _without_labels(study: Study, population: Slice) -> None:
+    """Where labels come from, and what can be seen without them: the images with the lowest scores."""
     st.caption("Labels come from folders named by class, or from a column of a CSV file of images.")
+    if lowest := score_reads.lowest(study, population):
+        score, rows = lowest
+        name = score_in_sentence(score)
+        best = score_reads.recommended(study, population)
+        about = f"{advise(best, None)} The number on a picture is its score."
+        st.subheader(f"Errors are most likely where {widgets.plain(name)} is low", anchor=False, help=about)
+        values = reads.images(study)[score]
+        marks.action_bar(study, rows, key="lowest_bar")
+        widgets.image_gallery(
+            study, rows, key="lowest", select=True, page_size=PAGE, label=f"images, lowest {name} first",
+            badges={int(row): f"{values.iat[row]:.3g}" for row in rows},
+        )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         link("predicting_errors", "Scores that need no labels", study, icon="speed")
         link("new_study", "New study", study, icon="add_circle")

@@ -18,7 +18,7 @@ from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import map_reads, reads
+from dashboard.cache import map_reads, reads, score_reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, page_theme
@@ -49,7 +49,7 @@ ACTIVATION = "Activation of a feature"
 MOST_APART = 4  # features, and words, that are named of a selection
 MOST_FOUND = 60  # images of a search that are ringed
 MUCH = 0.3  # share of the variance from which on a plane shows most of what lies near what
-WIDEST = 1.7  # UMAP keeps neighbours and no distances: its axes have no unit, and may fill a wide page
+WIDEST = 1.7  # of a map that keeps no distances: its axes have no unit, and may fill a wide page
 BESIDE = 380  # pixels of the selection, beside the map from 1280 pixels and below it on narrower pages
 STYLE = "<style>.st-key-map_left, :has(> .st-key-map_left) { min-width: min(100%, 480px) }</style>"
 
@@ -115,7 +115,7 @@ def _scatter(
         ],
         search_hits=[(int(row), float(x), float(y)) for row, (x, y) in zip(rows, xy, strict=True)],
         pressed=map_legend.pressed(study, request.by, image_filter.of_page()),
-        widest=WIDEST if request.kind.endswith("umap") else 1.0,
+        widest=_widest(study, request.kind),
         on_open=lambda row: session.open_image(study, row),
         on_outline=lambda corners: session.set_url(
             OUTLINE, ";".join(f"{x:.6g},{y:.6g}" for x, y in corners) or None
@@ -163,7 +163,10 @@ def _choices(study: Study) -> dict[str, str]:
         columns.setdefault(column.replace("_", " ").capitalize(), f"{map_reads.ATTRIBUTE}{column}")
     if study.labelled and not maps.names_tell(images["label"].to_numpy(object)) and len(columns) > 1:
         columns["Class"] = columns.pop("Class")  # nearly all of it would be grey
-    columns |= {score_label(column): column for column in reads.scores(study)}
+    scores = reads.scores(study)
+    if scores:  # without labels the first one gives the colour
+        first = score_reads.picked_first(study)
+        columns |= {score_label(column): column for column in sorted(scores, key=lambda one: one != first)}
     if study.has("row_stats"):
         columns[ACTIVATION] = "activation"
     return columns
@@ -174,6 +177,13 @@ def _pictures(study: Study) -> str:
         return ""
     head, _, tail = served_studies.picture_url(study, 0).rpartition("/0?")
     return f"{head}/{{row}}?{tail}"
+
+
+def _widest(study: Study, kind: str) -> float:
+    """How much wider than high a map may be drawn: not at all where its plane shows most of the distances."""
+    shares = study.summary("map").get("shares", [])
+    keeps_distances = not kind.endswith("umap") and (kind in PARTS or sum(shares) >= MUCH)
+    return 1.0 if keeps_distances else WIDEST
 
 
 def _line(study: Study, n_chosen: int, kind: str) -> None:

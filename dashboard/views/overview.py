@@ -151,7 +151,8 @@ def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
     )
     if accuracy is None:
         why = NO_OUTCOMES if filtered and study.has("probe") else _why_no_accuracy(study)
-        widgets.metric(name, "not defined", explain="accuracy", detail=why)
+        value = "not defined" if study.labelled else "no labels"
+        widgets.metric(f"{name}, accuracy", value, explain="accuracy", detail=why)
         return
     if filtered:  # in a slice of one class, every guess would be right
         detail = f"{accuracy.n:,} images"
@@ -170,7 +171,7 @@ def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
 
 def _why_no_accuracy(study: Study) -> str:
     if not study.labelled:
-        return "These images carry no labels."
+        return "It needs labels of the images."
     if len(study.class_names) == 1:
         return "All images are of one class, so there is nothing to tell apart."
     if study.has("probe") and not study.is_val.any():

@@ -417,6 +417,20 @@ def test_overview__of_a_filter_without_images(seen, open_page):
     assert "No images match the filter." in all_text(app) and not app.metric
 
 
+def test_overview__without_labels_shows_either_end_of_the_recommended_score(
+    studies, unlabelled_study, open_page
+):
+    study = open_study(shutil.copytree(unlabelled_study, studies / "unlabelled"))
+    app = open_page(study="unlabelled")
+    scores = study.table("quality")["distinctiveness"].where(study.is_val).dropna().sort_values()
+    lowest, highest = (
+        [int(picture["src"].split("?")[0].rsplit("/", 1)[-1]) for picture in card["pictures"]]
+        for card in drawn_cards(app, "overview_first")
+    )
+    assert (lowest, highest) == (scores.index[:4].tolist(), scores.index[::-1][:4].tolist())
+    assert "no labels" in [metric.value for metric in app.metric]
+
+
 def test_overview__where_no_classes_are_confused_twice_the_most_confident_errors_come_first(
     studies, open_page
 ):

@@ -18,16 +18,19 @@ SAMPLE, OF, CROP, COVERED, OFF = "sample", "of", "crop", "covered", "off"  # par
 FILE, BROUGHT, TROUBLE, FILES = "try_file", "_try_brought", "_try_trouble", "_try_files"
 
 
-def picture_field(*, small: bool, leads_there: bool = False) -> None:
+def picture_field(*, small: bool, leads_there: bool = False, stacked: bool = False) -> None:
     """The field for a picture, and the samples beside it.
 
     Args:
         small: a picture is shown already. leads_there: the page is another one than *Try a picture*, which
-            opens with the picture.
+            opens with the picture. stacked: the samples stand below the field, and large.
     """
     number = session.recall(FILES, 0)  # another field after each picture, so that it is empty
     key = f"{FILE}_{number}"
-    left, right = st.columns([4, 1] if small else [3, 2], gap="medium", vertical_alignment="bottom")
+    if stacked:
+        left, right = st.container(), st.container()
+    else:
+        left, right = st.columns([4, 1] if small else [3, 2], gap="medium", vertical_alignment="bottom")
     with left:
         st.file_uploader(
             "Drop a picture anywhere on this page, paste one, or choose a file",
@@ -47,7 +50,7 @@ def picture_field(*, small: bool, leads_there: bool = False) -> None:
             key="try_samples",
             label="pictures to try",
             tile=56 if small else 96,
-            columns=2 if small else 4,
+            columns=2 if small or stacked else 4,
             on_open=lambda at: _take(leads_there, **{SAMPLE: names[at]}),
         )
     paste_and_drop(FILE)

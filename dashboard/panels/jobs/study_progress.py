@@ -15,6 +15,7 @@ from dashboard.addresses import served_studies
 from dashboard.components import widgets
 from dashboard.components.job_follower import follow, start_button
 from dashboard.jobs import launcher
+from dashboard.panels.findings import WAY
 from dashboard.panels.image.picture_field import picture_field
 from dashboard.panels.jobs.controls import controls
 
@@ -24,23 +25,28 @@ ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "inter
 def no_studies(folder: Path) -> None:
     """The page of an empty studies folder; becomes the dashboard by itself as soon as a study is there."""
     st.title("Welcome to Peregrine")
-    st.subheader("See what an encoder makes of a picture")
-    picture_field(small=False, leads_there=True)
-    st.subheader("Or study many")
-    st.markdown(
-        "A study is one encoder on one image set: its features, its mistakes, and where it looks. "
-        "It opens here as soon as there is something to see."
-    )
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        start_button(
-            BuildDemo(folder),
-            "Build the demo",
-            key="build_demo",
-            folder=folder / served_studies.DEFAULT,
-            kind="primary",
-            about="5,000 drawn pictures with known truth, and two small encoders that come with Peregrine",
+    st.caption("It opens up an image encoder: which features fire, where they look, what goes wrong and why.")
+    left, right = st.columns(2, gap="medium")
+    with left, st.container(border=True, height="stretch"):
+        st.subheader("See what an encoder makes of a picture", anchor=False)
+        picture_field(small=False, leads_there=True, stacked=True)
+    with right, st.container(border=True, height="stretch"):
+        st.subheader("Or study many", anchor=False)
+        st.markdown(
+            "A study is one encoder on one image set: its features, its mistakes, and where it looks. The "
+            "demo is one of 5,000 drawn pictures whose truth is known. It opens by itself."
         )
-        st.page_link("views/new_study.py", label="Study your own images", icon=":material/add_circle:")
+        with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+            start_button(
+                BuildDemo(folder),
+                "Build the demo",
+                key="build_demo",
+                folder=folder / served_studies.DEFAULT,
+                kind="primary",
+            )
+            st.page_link("views/new_study.py", label="Study your own images", icon=":material/add_circle:")
+        st.caption("With images of your own:")
+        st.markdown(WAY)
     with st.expander("From a terminal"):
         st.code(command_line("demo"), language="bash")
         mine = command_line("analyze", folder / "mine", images="DIR", encoder="torchvision:resnet50")

@@ -37,13 +37,10 @@ def no_masks_help(study: Study) -> bool:
     st.markdown(WHAT_THEY_TELL)
     if summary.get("masks"):
         st.warning(plain(str(summary["skipped"])), icon=":material/warning:")
-    left, right = st.columns(2, gap="large")
-    with left:
-        mask_field(study, key="masks")
-        with st.expander("The same in a terminal"):
-            st.code(command_line("overlap", study.path, masks="DIR"), language="bash", wrap_lines=True)
-    with right:
-        _example(study)
+    mask_field(study, key="masks")
+    with st.expander("The same in a terminal"):
+        st.code(command_line("overlap", study.path, masks="DIR"), language="bash", wrap_lines=True)
+    _example(study)
     return True
 
 
@@ -53,19 +50,23 @@ def mask_field(study: Study, *, key: str) -> None:
     Args:
         key: begins those of the fields, and their names in the URL.
     """
-    kind = st.selectbox("Masks", list(MASKS), format_func=lambda one: MASKS[one], key=f"{key}_kind")
-    about = "Object masks, or folders core (the object) and spurious (what merely comes with it)."
-    path = path_field("Mask folder", key=f"{key}_path", folder=True, help=about)
     command = step_command(study, "overlap")
     if command is not None and (reason := launcher.refusal(command)):
         st.caption(plain(f"Masks cannot be added from here: {reason}"))
-    elif kind == request.MASK_FOLDER:
-        drop.folder_field(
-            "Or drop a folder of masks here",
-            about=about,
-            path_key=f"{key}_path",
-            keep=dropped_images.keep_masks,
-        )
+        return
+    about = "Object masks, or folders core (the object) and spurious (what merely comes with it)."
+    left, right = st.columns(2, gap="large")
+    with left:
+        kind = st.selectbox("Masks", list(MASKS), format_func=lambda one: MASKS[one], key=f"{key}_kind")
+        path = path_field("Mask folder", key=f"{key}_path", folder=True, help=about)
+    if kind == request.MASK_FOLDER:
+        with right:
+            drop.folder_field(
+                "Or drop a folder of masks here",
+                about=about,
+                path_key=f"{key}_path",
+                keep=dropped_images.keep_masks,
+            )
     if path.strip():
         options = partial(request.mask_options, kind, path)
         button_with(study, "overlap", options, "Compare heatmaps with masks")

@@ -321,7 +321,9 @@ def test_study_without_masks__says_how_to_add_them(seen, open_page, trusted):
     assert [code.value for code in app.code] == [f"python -m core overlap {seen} --masks DIR"]
 
 
-def test_study_without_masks__a_folder_that_was_chosen_has_its_button(seen, open_page, tmp_path, monkeypatch):
+def test_study_without_masks__a_folder_that_was_chosen_has_its_button(
+    seen, open_page, tmp_path, monkeypatch, trusted
+):
     monkeypatch.setenv("PEREGRINE_ROOTS", str(tmp_path))
     (tmp_path / "mine").mkdir()
     with edited_manifest(seen) as manifest:
@@ -332,6 +334,14 @@ def test_study_without_masks__a_folder_that_was_chosen_has_its_button(seen, open
     app = open_page("masks", study="seen", masks_path=str(tmp_path / "gone"))
     assert "there is no" in app.error[0].value
     assert "Compare heatmaps with masks" not in [button.label for button in app.button]
+
+
+def test_study_without_masks__where_none_can_be_added_there_is_no_field(seen, open_page):
+    with edited_manifest(seen) as manifest:
+        manifest["steps"]["overlap"]["summary"] = {"skipped": "no masks: give --masks DIR"}
+    app = open_page("masks", study="seen")
+    assert "Masks cannot be added from here" in all_text(app)
+    assert not app.text_input and not app.get("file_uploader") and app.code
 
 
 def test_without_overlap__the_command(seen, open_page):

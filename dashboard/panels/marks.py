@@ -93,7 +93,7 @@ def _popover(label: str, icon: str, key: str, rows: np.ndarray, draw: Callable[[
 def _tag(study: Study, rows: np.ndarray, tags: list[str], key: str) -> None:
     # A list of one, which closes once a tag is chosen: that of several lies over the buttons.
     st.selectbox(
-        "Tag", tags, index=None, key=f"{key}_name", accept_new_options=True, placeholder="doubtful",
+        "Tag", tags, index=None, key=f"{key}_name", accept_new_options=True, placeholder="such as doubtful",
         help=traces.TAGS_HELP,
     )  # fmt: skip
 

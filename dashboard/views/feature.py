@@ -27,11 +27,11 @@ def feature_page(study: Study, population: Slice) -> None:
         parts = st.columns(3, gap="large")
     with parts[0]:
         feature_charts.classes(study, feature, row["tail"], population)
-        feature_charts.heat(study, feature)
     with parts[1]:
         feature_charts.push(study, feature, population)
     with parts[2]:
         feature_charts.activations(study, feature, row["tail"], population)
+        feature_charts.heat(study, feature)
     related.similar(study, feature, population)
     related.words(study, feature, population)
     _elsewhere(study, feature)

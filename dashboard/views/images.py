@@ -21,7 +21,6 @@ KEY = "images"
 STUDY_ORDER = "Order of the study"
 SIZES = {"Small": 84, "Medium": 132, "Large": 240}  # least width of a picture in pixels
 PAGES = {"Small": 96, "Medium": 48, "Large": 24}  # pictures on a page
-BESIDE = 210  # pixels of the facets: left of the pictures, on a narrow page below them
 STYLE = (
     "<style>.st-key-images_shown, :has(> .st-key-images_shown) {min-width: min(100%, 480px)}"
     " @media (min-width: 1100px) {:has(> .st-key-images_facets_side) {order: -1}}</style>"
@@ -50,7 +49,9 @@ def images_page(study: Study, population: Slice) -> None:
     marked, bar = marks.action_bar(study, rows, key="images_bar")
     with bar:
         beside = side_by_side.is_on(marked)
-    with st.container(horizontal=facets.are_there(study), gap="medium", key="images_row"):
+        if not (lists := facets.are_there(study)):  # nothing to count by yet: no room beside the pictures
+            facets.further_columns(study, shows_label=False)
+    with st.container(horizontal=True, gap="medium", key="images_row"):
         with st.container(key="images_shown"):
             with st.container():  # always there, so that the gallery below keeps its place
                 if beside:
@@ -64,8 +65,9 @@ def images_page(study: Study, population: Slice) -> None:
                 f"{below}Arrow keys move, Enter opens. To mark images: click a corner; Ctrl, Cmd or "
                 "Shift click; Space; or draw a box with the mouse."
             )
-        with st.container(key="images_facets_side", width=BESIDE):
-            facets.facet_counts(study, population, None if hits is None else np.sort(rows))
+        if lists:
+            with st.container(key="images_facets_side", width=facets.BESIDE):
+                facets.facet_counts(study, population, None if hits is None else np.sort(rows))
 
 
 def _order(study: Study, *, searching: bool) -> tuple[str | None, bool]:

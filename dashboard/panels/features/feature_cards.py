@@ -103,7 +103,7 @@ def _rates(row: Row, population: Slice, scale: float, *, n_classes: int) -> tupl
     """How often a feature fires on the images of a filter and on the others, or which class these are of."""
     name = population_name(population)
     firing = None if name else row["firing_class"]
-    here = Bar(name or "all images", _length(row["rate"], scale), _rate_words(row["rate"], firing))
+    here = Bar(name or "fires on", _length(row["rate"], scale), _rate_words(row["rate"], firing))
     if name:
         there = Bar(
             others_name(population),
@@ -115,7 +115,7 @@ def _rates(row: Row, population: Slice, scale: float, *, n_classes: int) -> tupl
     if n_classes == 1 or firing is None or firing.few:
         return (here,)
     return here, Bar(
-        f"of these {firing.name}", firing.n / firing.of, f"{firing.n:,} of {firing.of:,} images", "quiet"
+        f"of which {firing.name}", firing.n / firing.of, f"{firing.n:,} of {firing.of:,}", "quiet"
     )
 
 

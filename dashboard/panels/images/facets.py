@@ -29,6 +29,7 @@ WORDS = {"true": "Correct", "false": "Misclassified", **SPLITS}
 SEVERAL = {LABEL: "labels", PREDICTED: "predicted"}  # fields of a slice that hold any number of values
 VERDICTS = {"true": True, "false": False}
 ADDED = "lists"  # part of the URL: the further columns
+BESIDE = 210  # pixels of the lists: left of the pictures, on a narrow page below them
 MOST = 100  # values of a facet that travel to the browser
 
 
@@ -39,11 +40,7 @@ def facet_counts(study: Study, population: Slice, search_rows: np.ndarray | None
     search_rows: the rows that a search has found, which are counted then.
     """
     slot = st.container()
-    titles = {image_filter.column_name(name): name for name in slice_reads.further_facets(study)}
-    added = titles and select_some(
-        "Further columns", titles, key=ADDED, placeholder="Add a column", shows_label=True
-    )
-    listed = (*FACETS, *(titles[title] for title in added))
+    listed = (*FACETS, *further_columns(study, shows_label=True))
     lists = [_facet(study, population, facet, search_rows) for facet in listed]
     shown = [one for one in lists if len(one.values) > 1 or any(value.pressed for value in one.values)]
     with slot:
@@ -54,6 +51,22 @@ def facet_counts(study: Study, population: Slice, search_rows: np.ndarray | None
         )
     if search_rows is not None:
         st.caption(f"Counted are the {len(search_rows):,} images found.")
+
+
+def further_columns(study: Study, *, shows_label: bool) -> list[str]:
+    """Draw the list of columns that a reader may add, and return those that were."""
+    titles = {image_filter.column_name(name): name for name in slice_reads.further_facets(study)}
+    if not titles:
+        return []
+    added = select_some(
+        "Further columns",
+        titles,
+        key=ADDED,
+        placeholder="Add a column",
+        shows_label=shows_label,
+        width=BESIDE,
+    )
+    return [titles[title] for title in added]
 
 
 def are_there(study: Study) -> bool:

@@ -24,7 +24,7 @@ from core.jobs.progress import Progress
 from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import open_study
-from dashboard.panels.compare.pictures import TILES
+from dashboard.panels.compare.pictures import FRAMES
 from tests.comparison.comparable import add_concepts, second_study
 from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles, unescaped
 from tests.sampling import sample
@@ -115,7 +115,7 @@ def test_filter__narrows_what_is_compared(both, open_page):
     for side, name in ((GAINED, "Wrong to right"), (LOST, "Right to wrong")):
         app.segmented_control(key="compare_side").set_value(name).run()
         moved = whole.changed("second", side)["row"].to_numpy()
-        wanted = moved[bees[moved]][:TILES].tolist()
+        wanted = moved[bees[moved]][: FRAMES // 2].tolist()
         shown = [tile["id"] for tile in tiles(app, "compare_gallery")] if wanted else []
         assert shown == wanted and bees[moved].sum() < len(moved)
 
@@ -142,7 +142,7 @@ def test_changed_sides__gallery_holds_these_images_surest_first(found, open_page
     app = open_page("compare", study="demo", compare_with=["second"])
     gained = found.changed("second", GAINED)
     shown = tiles(app, "compare_gallery")
-    assert [tile["id"] for tile in shown] == gained["row"].tolist()[:TILES]
+    assert [tile["id"] for tile in shown] == gained["row"].tolist()[: FRAMES // 2]
     first = gained.iloc[0]
     assert (
         shown[0]["lines"][0] == f"{first['label']}: {first['predicted_before']} → {first['predicted_after']}"
@@ -154,7 +154,7 @@ def test_changed_sides__gallery_holds_these_images_surest_first(found, open_page
 def test_side__from_the_link(found, open_page):
     app = open_page("compare", study="demo", compare_with=["second"], compare_side="Right to wrong")
     lost = found.changed("second", LOST)
-    assert [tile["id"] for tile in tiles(app, "compare_gallery")] == lost["row"].tolist()[:TILES]
+    assert [tile["id"] for tile in tiles(app, "compare_gallery")] == lost["row"].tolist()[: FRAMES // 2]
 
 
 @pytest.mark.slow

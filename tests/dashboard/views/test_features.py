@@ -59,9 +59,9 @@ def test_cards__name_and_bar_tell_the_same_class_of_the_images_it_fires_on(studi
             assert labels.sum() < 5 and f"{labels.sum()} image" in card["bars"][0]["text"]
             assert "fires on" in card["note"] or card["note"].startswith("#")
             continue
-        label = card["bars"][1]["label"].removeprefix("of these ")
+        label = card["bars"][1]["label"].removeprefix("of which ")
         assert labels[label] == labels.max() and labels.sum() >= 5
-        assert card["bars"][1]["text"] == f"{labels.max()} of {labels.sum()} images"
+        assert card["bars"][1]["text"] == f"{labels.max()} of {labels.sum()}"
         assert card["bars"][1]["share"] == pytest.approx(labels.max() / labels.sum())
         assert f" {label}, {labels.max()} of {labels.sum()} images" in card["note"] or card["note"][0] == "#"
 

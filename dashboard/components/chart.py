@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -95,20 +96,25 @@ def show_chart(
     others: Sequence[Study] = (),
     name: str = "",
     title: Callable[[str], object] | None = bold,
+    shown: Any = None,
     data: pd.DataFrame | None = None,
     on_select: Callable[[list[dict]], None] | None = None,
+    on_sheet: bool = True,
 ) -> None:
     """Show a chart of the catalogue, as the command `figure` writes it, below its finding.
 
     Args:
         among: the images that it is of; None: those of the whole study. others: studies that it compares.
         name: unique on the page, if not that of the chart. title: writes the finding; None: no title.
+        shown: what it shows, where the page has read that already.
         data: the numbers that are saved, if not those that are drawn. on_select: see `chart`.
+        on_sheet: whether the figure sheet can draw it too.
     """
-    table = chart_table(study, among, what.name, options, tuple(others))
+    table = chart_table(study, among, what.name, options, tuple(others)) if shown is None else shown
     if title is not None and (finding := what.finding(table)):
         title(plain(finding))
     numbers = frame_of(table) if data is None else data
+    cell = CellRequest(what.name, options, str(among or ""))
     chart(
         study,
         name or what.name,
@@ -117,7 +123,7 @@ def show_chart(
         alt=what.described(table),
         data=pd.DataFrame() if numbers is None else numbers,
         on_select=on_select,
-        cell=cell_beside(CellRequest(what.name, options, str(among or "")), study, others),
+        cell=cell_beside(cell, study, others) if on_sheet else None,
     )
 
 

@@ -5,18 +5,17 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.charts.checkpoints import CHECKPOINT_FEATURES, CHECKPOINTS, checkpoint_numbers, picture_features
+from core.charts.checkpoints import CHECKPOINT_FEATURES, CHECKPOINTS
 from core.charts.options import FigureOptions
 from core.common.formatting import counted, full_sentence
 from core.comparison.checkpoints import Checkpoints, checkpoints_finding
 from core.comparison.features import LEAST
 from core.errors import StudyError
-from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import comparison_reads
 from dashboard.components import widgets
-from dashboard.components.chart import cell_beside, chart
+from dashboard.components.chart import show_chart
 from dashboard.components.choose_one import choose_one, select_some
 
 ORDER, APPEAR = "compare_along", "compare_appear"  # widget keys and parts of the URL
@@ -53,15 +52,9 @@ def checkpoints(studies: tuple[Study, ...], among: Slice) -> None:
     data = comparison_reads.checkpoints(studies, among)
     st.subheader(widgets.plain(checkpoints_finding(data)), anchor=False)
     st.caption(widgets.plain(f"Measured on {data.comparison.population}; bars are 95 % intervals."))
-    request = CellRequest(CHECKPOINTS.name, FigureOptions(), str(among))
-    chart(
-        studies[0],
-        "compare_checkpoints",
-        lambda theme: checkpoint_numbers(data, theme=theme),
-        *(among, *studies),
-        alt=CHECKPOINTS.described(data),
-        data=data.frame,
-        cell=cell_beside(request, studies[0], studies[1:]),
+    first, *others = studies
+    show_chart(
+        first, CHECKPOINTS, among=among, others=others, name="compare_checkpoints", title=None, shown=data
     )
     if len(data.features):
         _features(data, studies, among)
@@ -87,13 +80,13 @@ def _features(data: Checkpoints, studies: tuple[Study, ...], among: Slice) -> No
     except StudyError as error:
         st.caption(widgets.plain(f"{error}."))
         return
-    request = CellRequest(CHECKPOINT_FEATURES.name, FigureOptions(features=features), str(among))
-    chart(
-        studies[0],
-        "compare_checkpoint_features",
-        lambda theme: picture_features(pictures, FigureOptions().colours, theme=theme),
-        *(among, features, *studies),
-        alt=CHECKPOINT_FEATURES.described(pictures),
-        data=pictures.frame,
-        cell=cell_beside(request, studies[0], studies[1:]),
+    first, *others = studies
+    show_chart(
+        first,
+        CHECKPOINT_FEATURES,
+        FigureOptions(features=features),
+        among=among,
+        others=others,
+        name="compare_checkpoint_features",
+        shown=pictures,
     )

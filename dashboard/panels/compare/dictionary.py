@@ -1,18 +1,14 @@
 """A dictionary that two encoders share: which of its latents either of them lacks."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from core.bases.basis import UNITS
 from core.bases.kinds import KINDS
 from core.charts.chart import Chart
-from core.charts.options import FigureOptions
-from core.charts.shared_latents import LACKING_LATENTS, SHARED_LATENTS, picture_latents, shared_scatter
-from core.charts.theme import Theme
+from core.charts.shared_latents import LACKING_LATENTS, SHARED_LATENTS
 from core.common.formatting import full_sentence
 from core.comparison.shared_dictionary import (
     FIRST,
@@ -27,14 +23,13 @@ from core.comparison.shared_dictionary import (
 )
 from core.config import BasisConfig
 from core.errors import PeregrineError
-from core.figures.cells import CellRequest
 from core.jobs.commands import FitBasis
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import comparison_reads
 from dashboard.components import widgets
-from dashboard.components.chart import cell_beside, chart
+from dashboard.components.chart import show_chart
 from dashboard.components.choose_one import select_one
 from dashboard.panels.features.bases import unused_name
 from dashboard.state import session
@@ -67,7 +62,7 @@ def dictionary(study: Study, others: dict[str, Study], among: Slice) -> None:
     )
     if note := read_out_note(data):
         st.caption(widgets.plain(full_sentence(note)))
-    _chart(SHARED_LATENTS, data, lambda theme: shared_scatter(data, theme=theme), (study, other, name, among))
+    _chart(SHARED_LATENTS, data, study, other, among)
     _pictures(study, other, name, among)
     _table(data, whole)
 
@@ -95,23 +90,11 @@ def _pictures(study: Study, other: Study, name: str, among: Slice) -> None:
     except PeregrineError as error:
         st.caption(widgets.plain(full_sentence(str(error))))
         return
-    of = study, other, name, among
-    _chart(LACKING_LATENTS, pictures, lambda theme: picture_latents(pictures, theme=theme), of)
+    _chart(LACKING_LATENTS, pictures, study, other, among)
 
 
-def _chart(
-    what: Chart, data: Any, draw: Callable[[Theme], go.Figure], of: tuple[Study, Study, str, Slice]
-) -> None:
-    study, other, name, among = of
-    chart(
-        study,
-        f"compare_{what.name}",
-        draw,
-        *(among, name, other),
-        alt=what.described(data),
-        data=data.frame,
-        cell=cell_beside(CellRequest(what.name, FigureOptions(), str(among)), study, [other]),
-    )
+def _chart(what: Chart, shown: Any, study: Study, other: Study, among: Slice) -> None:
+    show_chart(study, what, among=among, others=[other], name=f"compare_{what.name}", title=None, shown=shown)
 
 
 def _table(data: SharedDictionary, whole: Study) -> None:

@@ -5,10 +5,10 @@ import html
 import numpy as np
 import streamlit as st
 
-from core.charts import compared_classes, compared_scores
+from core.charts.compared_classes import COMPARED_CLASSES, ClassChanges
+from core.charts.compared_scores import COMPARED_SCORES, ComparedScores, score_table
 from core.charts.options import FigureOptions
 from core.common.dataframes import numbers
-from core.common.score_names import score_label
 from core.comparison.compare import Comparison
 from core.comparison.measures import MEASURES
 from core.comparison.separation import scores_of, separation_sentence
@@ -23,10 +23,9 @@ from core.comparison.verdict import (
     changed_sentence,
     verdict_sentence,
 )
-from core.figures.cells import CellRequest
 from dashboard.cache import reads
 from dashboard.components import tooltips, widgets
-from dashboard.components.chart import cell_beside, chart, download
+from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one
 
 HELP = {
@@ -169,49 +168,34 @@ def _distributions(comparison: Comparison) -> None:
         images = reads.images(study)
         if score in images and "correct" in images:
             values[name] = numbers(images, score)[rows], numbers(images, "correct")[rows]
-    table = compared_scores.score_table(values, score=score)
     title_slot.subheader(widgets.plain(separation_sentence(comparison.separation, score)))
-    chart(
-        comparison.shared.studies[0],
-        "compare_distributions",
-        lambda theme: compared_scores.score_distributions(table, score=score, theme=theme),
-        *(score, comparison.among, *comparison.shared.studies[1:]),
-        alt=f"Distribution of {score_label(score)} over correct and misclassified images in each study",
-        data=table,
-        cell=_cell("compared_scores", comparison, options=FigureOptions(score=score))
-        if len(values) == len(comparison.names)
-        else None,
+    first, *others = comparison.shared.studies
+    show_chart(
+        first,
+        COMPARED_SCORES,
+        FigureOptions(score=score),
+        among=comparison.among,
+        others=others,
+        name="compare_distributions",
+        shown=ComparedScores(score_table(values, score=score), score),
+        on_sheet=not comparison.pair and len(values) == len(comparison.names),
     )
 
 
 def _classes(comparison: Comparison, other: str) -> None:
     """Which classes gained and which lost."""
-    st.subheader(widgets.plain(compared_classes.class_change_finding(comparison.classes, other)))
-    chart(
-        comparison.shared.studies[0],
-        "compare_classes",
-        lambda theme: compared_classes.class_changes(
-            comparison.classes, comparison.names[0], other, theme=theme
-        ),
-        *(other, comparison.among, *comparison.shared.studies[1:]),
-        alt=f"Accuracy of each class in {comparison.names[0]} and in {other}",
-        data=comparison.classes,
-        cell=_cell("compared_classes", comparison, other),
+    first, *others = comparison.shared.studies
+    beside = comparison.shared.studies[comparison.names.index(other)]
+    show_chart(
+        first,
+        COMPARED_CLASSES,
+        among=comparison.among,
+        others=[beside, *(study for study in others if study is not beside)],
+        name="compare_classes",
+        title=st.subheader,
+        shown=ClassChanges(comparison.classes, comparison.names[0], other),
+        on_sheet=not comparison.pair,
     )
-
-
-def _cell(
-    entry: str,
-    comparison: Comparison,
-    other: str = "",
-    options: FigureOptions = FigureOptions(),  # noqa: B008  (frozen)
-) -> CellRequest | None:
-    """What the sheet draws of the compared studies, `other` before the rest; None of two answers."""
-    if comparison.pair:
-        return None
-    first, *rest = comparison.shared.studies
-    rest.sort(key=lambda study: comparison.names[comparison.shared.studies.index(study)] != other)
-    return cell_beside(CellRequest(entry, options, str(comparison.among)), first, rest)
 
 
 def estimates(comparison: Comparison) -> None:

@@ -2,12 +2,11 @@
 
 import streamlit as st
 
-from core.charts import compared_words
+from core.charts.compared_words import COMPARED_WORDS, SharedWords
 from core.common.formatting import first_of
 from core.comparison.compare import Comparison
-from core.figures.cells import CellRequest
 from dashboard.components import widgets
-from dashboard.components.chart import cell_beside, chart, download
+from dashboard.components.chart import download, show_chart
 from dashboard.research import parts
 
 
@@ -22,15 +21,8 @@ def words(comparison: Comparison) -> None:
     matrix = comparison.words.matrix
     first, *others = [study for study in comparison.shared.studies if study.has("concepts")]
     with left:
-        chart(
-            comparison.shared.studies[0],
-            "compare_words",
-            lambda theme: compared_words.concept_matrix(matrix, theme=theme),
-            *comparison.shared.studies[1:],
-            alt="Number of words that each pair of studies shares",
-            data=matrix.reset_index(names="study"),
-            cell=cell_beside(CellRequest("compared_words"), first, others),
-        )
+        shared = SharedWords(matrix.reset_index(names="study"), matrix)
+        show_chart(first, COMPARED_WORDS, others=others, name="compare_words", shown=shared)
     with right:
         for name, changes in comparison.words.changes.items():
             st.markdown(f"**{widgets.plain(name)}**")

@@ -60,6 +60,7 @@ class Topic:
         folder_charts: names a tuple of charts of folders, `core.charts.chart.FolderChart`.
         image_sets: for `core.data.sources.images`. training: names a part of a training,
             `core.training.section.TrainingSection`.
+        previews: names augmentations by name, `core.training.augmentations.preview.Preview`.
         contrastive_loss: names a function (TrainConfig, **options of NT-Xent) -> loss of SimCLR and MoCo, or
             None where the settings ask for no other than NT-Xent.
         grids: by name, the module of a grid (its GRID, unless another constant is named) and what it asks.
@@ -74,6 +75,7 @@ class Topic:
     folder_charts: str = ""
     image_sets: tuple[ImageSet, ...] = ()
     training: str = ""
+    previews: str = ""
     contrastive_loss: str = ""
     grids: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 

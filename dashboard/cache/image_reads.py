@@ -54,7 +54,7 @@ def before_augmentation(study: Study, row: int) -> str:
 def after_augmentation(
     study: Study, row: int, name: str, values: tuple[tuple[str, float], ...], seed: int
 ) -> str:
-    """An image after one augmentation of `preview.PREVIEWS`, as an address that holds the picture itself."""
+    """An image after one augmentation of `preview.previews`, as an address that holds the picture itself."""
     return _as_address(preview.augmented(centred(study, row), name, dict(values), seed=seed))
 
 

@@ -8,6 +8,7 @@ TOPIC = Topic(
         "core.research.fourier.figures.fda_examples:RETRIEVAL_SHEET",
     ),
     folder_charts="core.research.fourier.figures.charts:FOLDER_CHARTS",
+    previews="core.research.fourier.previews:PREVIEWS",
     options={
         "train [augment] view": "core.research.fourier.training.views:render_view",
         "train [objective] dual": "core.research.fourier.training.dual:DualEncoder",

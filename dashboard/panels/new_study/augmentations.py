@@ -8,7 +8,7 @@ import streamlit as st
 from core.common.formatting import counted
 from core.errors import PeregrineError
 from core.store import Study
-from core.training.augmentations.preview import PREVIEWS, SIDE, Preview, Slider
+from core.training.augmentations.preview import SIDE, Preview, Slider, previews
 from dashboard.addresses import served_studies
 from dashboard.cache import image_reads
 from dashboard.components.tooltips import plain
@@ -35,10 +35,11 @@ def section(study: Study | None) -> None:
 def _block(study: Study) -> None:
     left, right = st.columns([2, 3], gap="large")
     with left:
+        effects = previews()
         name = st.selectbox(
-            "Augmentation", list(PREVIEWS), format_func=lambda one: PREVIEWS[one].title, key="augmentation"
+            "Augmentation", list(effects), format_func=lambda one: effects[one].title, key="augmentation"
         )
-        effect = PREVIEWS[name or next(iter(PREVIEWS))]
+        effect = effects[name or next(iter(effects))]
         st.caption(f"{effect.about} {WHERE[effect.fourier]}.")
         values = tuple((slider.name, _slider(name or "", slider)) for slider in effect.sliders)
         row, seed = _image(study), _seed(effect)

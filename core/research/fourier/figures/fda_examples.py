@@ -14,10 +14,11 @@ from core.charts.panels import Header, Picture, Strip, picture_grid
 from core.charts.theme import Theme
 from core.common.dataframes import as_text
 from core.errors import StudyError
+from core.research.fourier.previews import PREVIEWS
 from core.research.fourier.retrieval import precision_at_k
 from core.search.search import like_image
 from core.store import Study
-from core.training.augmentations.preview import PREVIEWS, augmented, centred
+from core.training.augmentations.preview import augmented, centred
 
 FOUR = ("amplitude", "phase", "mask", "mixture")
 STRENGTHS = {  # of each transform: Table C.2's, and stronger, as Kalibhat varies them

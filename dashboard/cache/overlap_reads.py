@@ -9,7 +9,6 @@ from core.store import Study
 from dashboard.cache import heatmap_reads, inspection_reads, reads
 from dashboard.cache.reader import cached_read
 
-MOST_RANKED = 2048  # images whose activation is looked up to find the strongest
 LEAST_ALTERED = 10  # with fewer altered images nothing is said of a feature
 
 
@@ -64,37 +63,3 @@ def kept_shares(study: Study) -> pd.DataFrame:
     wide = table.pivot(index="feature", columns="alteration", values="kept")
     wide = wide.reindex(columns=["object removed", "background removed"])
     return wide.set_axis(["object", "background"], axis=1).dropna()
-
-
-@cached_read(max_entries=1024)
-def strongest(study: Study, population: Slice, feature: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of at most `n` images of a slice on which a feature is strongest: first of those for which its map
-    is stored, then of those on which it fires. And for which the map is stored, (n_rows,) bool.
-    """
-    inside = reads.mask(study, population)
-    mapped = heatmap_reads.rows_with(study, feature)
-    mapped = _strongest_of(study, feature, mapped[inside[mapped]], n)
-    rest = firing_rows(study, feature) if len(mapped) < n else np.empty(0, np.int64)
-    rest = rest[inside[rest] & ~np.isin(rest, mapped)]
-    strongest_rows = np.concatenate([mapped, _strongest_of(study, feature, rest, n - len(mapped))])
-    return strongest_rows, np.arange(len(strongest_rows)) < len(mapped)
-
-
-def _strongest_of(study: Study, feature: int, rows: np.ndarray, n: int) -> np.ndarray:
-    """Those of some rows on which the feature is largest. Where they are not among its stored top images, the
-    activations of the first rows are looked up.
-    """
-    top = reads.top_rows(study, feature)
-    top = top[np.isin(top, rows)]
-    if len(top) < min(n, len(rows)):
-        rows = rows[:MOST_RANKED]
-        top = rows[np.argsort(-heatmap_reads.activations(study, feature, rows), kind="stable")]
-    return np.asarray(top[:n], np.int64)
-
-
-def firing_rows(study: Study, feature: int) -> np.ndarray:
-    """Rising rows of the images on which a feature fires."""
-    if not study.has("firing_by_feature_ptr"):
-        return np.empty(0, np.int64)
-    start, stop = reads.vector(study, "firing_by_feature_ptr")[feature : feature + 2]
-    return np.asarray(study.array("firing_by_feature_rows")[int(start) : int(stop)], np.int64)

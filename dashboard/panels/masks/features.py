@@ -10,11 +10,9 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.common.captions import LOOKS
 from core.common.dataframes import equals, numbers, where, words
-from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import overlap_reads, reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
@@ -22,6 +20,7 @@ from dashboard.components.cards import Bar, Card, Picture, Tone, cards
 from dashboard.components.chart import download
 from dashboard.components.choose_one import pick_one, select_one
 from dashboard.components.stable_container import stable_container
+from dashboard.panels.features.feature_cards import pictures
 from dashboard.state import session
 
 TONES: dict[str, Tone] = {"core": "good", "spurious": "bad", "undecided": "quiet"}
@@ -30,7 +29,6 @@ ORDERS = {
     "Most on the object first": "core_lift",
     "Most on the background first": "spurious_lift",
 }
-PICTURES = 4
 CARDS = 24
 
 
@@ -50,9 +48,10 @@ def overlap_by_feature(study: Study, population: Slice, controls: DeltaGenerator
         return
     title_slot = st.container()
     page_features = wide.iloc[widgets.page_span(len(wide), CARDS, key="overlap_feature_page")]
+    drawn = pictures(study, population, tuple(page_features["feature"].tolist()))
     with title_slot:
         cards(
-            [_card(study, population, row) for row in page_features.to_dict("records")],
+            [_card(study, row, drawn[row["feature"]]) for row in page_features.to_dict("records")],
             key="overlap_features",
             label="features with their heatmaps",
             on_open=lambda feature: session.go("feature", feature=feature),
@@ -91,7 +90,7 @@ def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
     return wide.iloc[np.argsort(by, kind="stable")].reset_index(drop=True)
 
 
-def _card(study: Study, population: Slice, row: Mapping[str, Any]) -> Card:
+def _card(study: Study, row: Mapping[str, Any], pictures: tuple[Picture, ...]) -> Card:
     feature = int(row["feature"])
     workers = str(row.get("keywords") or "")
     return Card(
@@ -101,7 +100,7 @@ def _card(study: Study, population: Slice, row: Mapping[str, Any]) -> Card:
         note=f"#{feature}" if feature in feature_reads.names(study) else reads.class_words(study, feature),
         tag=LOOKS[row["verdict"]],
         tone=TONES[row["verdict"]],
-        pictures=_pictures(study, population, feature),
+        pictures=pictures,
         bars=tuple(_bar(row, mask) for mask in ("core", "spurious") if np.isfinite(row[f"{mask}_energy"])),
         lines=(*([f"People call it: {workers}"] if workers else []), *_kept(study, feature)),
     )
@@ -129,17 +128,4 @@ def _bar(row: Mapping[str, Any], mask: str) -> Bar:
         text=f"{100 * share:.0f} %, {lift:.2f} × uniform" if np.isfinite(lift) else f"{100 * share:.0f} %",
         tone=TONES[mask],
         mark=share / lift if np.isfinite(lift) and lift > 0 else None,
-    )
-
-
-def _pictures(study: Study, population: Slice, feature: int) -> tuple[Picture, ...]:
-    """The images of the page on which the feature is strongest, with its heatmaps where they are stored."""
-    rows, mapped = overlap_reads.strongest(study, population, feature, PICTURES)
-    some = rows.tolist()
-    heat = overlay_urls(study, some, [OverlayStyle(features=(feature,))] * len(some))
-    bare = served_studies.picture_urls(study, some)
-    names = [widgets.caption_lines(fact)[0] for fact in reads.facts_of(study, some)]
-    return tuple(
-        Picture(one, f"Heatmap on {name}") if stored else Picture(other, f"No stored heatmap of {name}")
-        for one, other, name, stored in zip(heat, bare, names, mapped.tolist(), strict=True)
     )

@@ -199,7 +199,7 @@ def test_features__cards_of_those_that_fire_here_by_how_often(where, study, open
 
 
 def test_features__pictures_are_the_strongest_of_the_filter(study, open_page):
-    """First those with a stored heatmap, then those on which the feature fires."""
+    """Images on which the feature fires, first those with a stored heatmap."""
     app = open_page("masks", study="seen", masks_part="By feature", where="label=bee")
     raw = study.vector("representations").astype(float)
     h = raw / np.linalg.norm(raw, axis=1, keepdims=True)
@@ -207,8 +207,8 @@ def test_features__pictures_are_the_strongest_of_the_filter(study, open_page):
     seen = {"overlay": 0, "thumb": 0}
     for card in cards_of(app, "overlap_features"):
         feature = int(card["id"])
-        held = [r for r in np.flatnonzero(inside) if feature in study.heatmap_reader.features_of(r)]
         fires = np.flatnonzero(inside & Slice(fires=(feature,)).mask(study))
+        held = [row for row in fires if feature in study.heatmap_reader.features_of(row)]
         held, rest = (
             sorted(rows, key=lambda row: -h[row, feature]) for rows in (held, set(fires) - set(held))
         )

@@ -32,51 +32,7 @@ WHAT_A_BASIS_IS = (
     "described by a few latents. Trust a latent as far as its stability: how nearly another fit found it."
 )
 HERE = Path(__file__).resolve().parent
-# What Streamlit's theme has no setting for: numbers in columns line up; captions and commands can be read;
-# long names wrap on a narrow page; the fields of the filter are of one height; Streamlit's own download of a
-# table is not offered, since its cells may be formulas to a spreadsheet (`core.common.csv_text` writes ours).
-STYLE = """<style>
-[data-testid=stMetricValue], .stMarkdown table { font-variant-numeric: tabular-nums }
-[data-testid=stCaptionContainer][data-testid] { color: inherit; opacity: 0.8 }
-[data-testid=stCode] .token.token, [data-testid=stSliderThumbValue] { color: inherit }
-[data-variant=segmented_control][data-selected=true] p,
-[data-variant=pills][data-selected=true] p { color: INK }
-[data-testid=stElementToolbarButton]:has([aria-label^="Download as CSV"]) { display: none }
-.st-key-filter_bar [data-variant=segmented_control],
-[class*="_controls"] :is([data-variant=segmented_control], [data-variant=pills]) { min-height: 2.5rem }
-[class*="st-key-sidebar_"] [data-testid=stCaptionContainer] p { font-size: .82rem; letter-spacing: .06em;
-  text-transform: uppercase; padding: 0 0 .2rem .5rem }
-[data-testid=stSidebar] [data-testid=stPageLink] a[data-testid] { min-height: 0; margin: 0;
-  padding: .05rem .5rem }
-[data-testid=stSidebar] [class*=st-key-link_] [data-testid=stElementContainer] { margin: 0 }
-[data-testid=stSidebar] .st-key-link_HERE a { background: #E5A93B }
-[data-testid=stSidebar] .st-key-link_HERE a * { color: #1F2A37; font-weight: 600 }
-[data-testid=stSidebar] [data-testid=stPageLink] a:focus-visible { outline: 3px solid #EDF1F5;
-  outline-offset: 1px }
-:is(.st-key-study_menu_body, .st-key-views_menu_body) { color: #EDF1F5 }
-.st-key-view_save button * { color: #1F2A37 }
-[data-testid=stSidebar] :is(.st-key-study_menu, .st-key-views_menu) button[aria-expanded=true] {
-  color: #F0C069 }
-[data-testid=stTooltipContent] .katex-display { padding: .15rem 0 .5rem; margin: .4rem 0 }
-[data-testid=stMainBlockContainer] { padding: .9rem 2.5rem 3rem }
-[data-testid=stMainBlockContainer] > [data-testid=stVerticalBlock] { gap: .6rem }
-[data-testid=stMain] h1 { padding: 0 0 .9rem }
-@media (max-width: 1000px) {
-  [data-testid=stMain] :has(> .st-key-page_header) { min-width: min(100%, 26rem) }
-  [data-testid=stButtonGroup] > [role=radiogroup] { flex-wrap: wrap; row-gap: .3rem }
-}
-.peregrine-said { position: fixed; right: 2rem; bottom: 2rem; z-index: 99; padding: .6rem 1rem;
-  border-radius: 6px; color: #fff; background: #1F2A37; border: 1px solid #8A95A3;
-  animation: said 6s forwards; pointer-events: none }
-[data-testid=stElementContainer]:has(.peregrine-said), .st-key-page_behaviour { position: absolute }
-[class*=st-key-sheet_suggested] button { min-height: 3.6rem }
-[role=dialog]:has(.st-key-detail_titled) > h2 { position: absolute; clip-path: inset(50%) }
-.st-key-detail_titled { padding: .6rem 2rem .5rem 0 }
-[role=dialog] .st-key-detail_titled h2 { font-size: 1.25rem; padding: 0 }
-@keyframes said { 90% { opacity: 1 } 100% { opacity: 0; visibility: hidden } }
-[data-testid=stMetricLabel][data-testid] *, [data-testid=stFileUploaderDropzoneInstructions] *,
-[data-testid=stMain] [data-testid=stPageLink] * { white-space: normal; overflow: visible }
-</style>"""
+STYLE = HERE.joinpath("page.css").read_text(encoding="utf-8").replace("NARROW", str(folding.NARROW))
 
 
 def main() -> None:
@@ -84,8 +40,8 @@ def main() -> None:
     st.logo(str(HERE / "logo.svg"), size="large", icon_image=str(HERE / "icon.svg"))
     page = st.navigation([_page(one) for one in PAGES.values()], position="hidden")
     name = page.url_path or HOME
-    st.html(STYLE.replace("INK", page_theme().ink).replace("HERE", PAGES[name].within or name))
-    st.html(f"<style>{folding.STYLE}</style>")
+    style = STYLE.replace("INK", page_theme().ink).replace("HERE", PAGES[name].within or name)
+    st.html(f"<style>{style}</style>")
     if (target := session.take_target()) is not None:
         st.switch_page(f"views/{target.page}.py", query_params=view_address.told_to_widgets(target.query))
     session.enter_page(name)

@@ -22,7 +22,7 @@ def buttons(app) -> list[str]:
 
 
 def test_steps__are_six_pages_that_exist():
-    pages = [step.page for step in tour.STEPS]
+    pages = [step.name for step in tour.STEPS]
     assert len(pages) == len(set(pages)) == 6
     assert all((MAIN.parent / "views" / f"{page}.py").is_file() for page in pages)
 
@@ -46,8 +46,8 @@ def test_start_and_close(studies, open_page):
 @pytest.mark.parametrize("number", range(1, 7))
 def test_step__says_its_sentence_and_leads_on(number, studies, open_page):
     step = tour.STEPS[number - 1]
-    app = open_page(step.page, study="demo", tour=str(number))
-    assert not app.exception and step.see in all_text(app)
+    app = open_page(step.name, study="demo", tour=str(number))
+    assert not app.exception and step.tour in all_text(app)
     led = {label: parse_qs(query)["tour"] for label, query in links(app).items()}
     wanted = {"Back": [str(number - 1)]} if number > 1 else {}
     if number < 6:

@@ -1,4 +1,4 @@
-"""What the columns of exported tables mean, in a few words each: `meanings.toml`."""
+"""What the columns of exported tables mean, and what tables hold, in a few words each: `meanings.toml`."""
 
 import tomllib
 from pathlib import Path
@@ -12,6 +12,7 @@ MEANINGS: dict[str, str] = _WRITTEN["column"] | {
     for name, text in _WRITTEN["with_interval"].items()
     for end, what in _ENDS.items()
 }
+TABLES: dict[str, str] = _WRITTEN["table"]
 
 
 def meaning(column: str) -> str:

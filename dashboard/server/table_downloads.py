@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from core.common.command_line import PROGRAM
 from core.errors import PeregrineError, first_line
+from core.export.meanings import TABLES
 from core.export.private_paths import without_folders
 from core.export.streaming import KINDS, Listed, stream_table, tables_of
 from core.export.table_file import file_stem
@@ -21,53 +22,6 @@ from dashboard.addresses.parameters import printable
 from dashboard.components.tooltips import plain
 
 MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
-ABOUT = {
-    "images": "one row an image: path, split, label",
-    "features": "one row a feature: how often it fires, on what",
-    "quality": "one row an image: Q and its baselines, the verdict",
-    "probe": "one row an image: what the probe answers",
-    "overlap": "one row an image and mask: how far heatmap and mask agree",
-    "concepts": "one row a feature and word, with its score",
-    "groups": "features that activate highly together",
-    "captions": "the captions nearest to each crop",
-    "highly_activating": "the images that activate a feature highly",
-    "failures": "the features behind each error",
-    "interventions": "whose prediction changes when features are removed",
-    "interventions_by_cause": "the same by the planted cause of the error",
-    "planted_attributes": "the planted attribute that each feature tells best",
-    "domains": "the domain of each image",
-    "domain_probes": "how well a probe names the domain, by part of the representation",
-    "domain_classes": "accuracy of the class in each domain",
-    "domain_twins": "how often a scene is found again in another style",
-    "domain_jaccard": "outstanding features that classes share across domains",
-    "domain_features": "the domain that each feature fires on most",
-    "domain_map": "one row an image: its place on the map of each part",
-    "skipped": "images that could not be read, and why",
-    "neighbours": "the nearest train images of each evaluation image",
-    "attributes": "what the image source says of each image",
-    "metrics": "how well each score predicts errors, with intervals",
-    "classes": "images of each class",
-    "concept_features": "how many images activate each feature highly",
-    "concept_scores": "how well words fit the embedded world, by method",
-    "counterfactuals": "images alike in all but a feature",
-    "explained": "one row a feature with words",
-    "failure_pairs": "the features behind each confusion of two classes",
-    "heatmaps_missing": "images whose heatmap could not be drawn",
-    "map_pca": "one row an image: its place on the map",
-    "map_umap": "one row an image: its place on the UMAP",
-    "method_words": "the words that each method gives a feature",
-    "overlap_by_class": "overlap of heatmaps and masks by class",
-    "overlap_by_feature": "heat of each feature on core and spurious masks",
-    "overlap_controls": "the overlap that other heatmaps would have",
-    "overlap_summary": "mean overlaps with intervals",
-    "overlap_sweep": "overlap by the heatmap's threshold",
-    "planted_cues": "what the embedded world plants, and what was found",
-    "probe_curves": "accuracy by the share of features kept",
-    "quality_by_cause": "for which cause of failure each score works",
-    "quality_calibration": "what each score without labels is worth and weighs on a few labelled images",
-    "quality_curves": "points of the ROC, precision and risk curves",
-    "row_stats": "one row an image: statistics of its representation",
-}
 
 
 def table_file(request: Request) -> Response:
@@ -106,7 +60,7 @@ def section(study: Study) -> None:
 
 def _line(study: Study, one: Listed) -> str:
     links = " ".join(f"[{kind.upper()}]({address(study, one.name, kind)})" for kind in KINDS)
-    about = ABOUT.get(one.name, "")
+    about = TABLES.get(one.name, "")
     return f"| {plain(one.name)} | {about} | {one.rows:,} | {_spoken(one.size)} | {links} |"
 
 

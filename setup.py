@@ -15,7 +15,6 @@ SHIPPED = {"assets": "core/_assets", "configs": "core/_configs"}  # core/common/
 EXTRAS = {
     "tensorboard": ("tensorboard",),
     "umap": ("umap-learn",),
-    "faiss": ("faiss-cpu",),
     "heic": ("pillow-heif",),
     "mcp": ("mcp",),
     "s3": ("s3fs",),

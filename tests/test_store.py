@@ -120,6 +120,9 @@ def test_is_current__depends_on_settings_inputs_and_the_outside(tmp_path):
         assert writer.is_current("features", {"epsilon": 4.0}, ("representations", "neighbours"))
         newer = {"epsilon": 4.0, "later": None}  # a setting that came later, not given
         assert writer.is_current("features", newer, ("representations", "neighbours"))
+        assert writer.is_current(
+            "features", {"epsilon": 4.0, "gone": False}, ("representations", "neighbours")
+        )
         newer = {"epsilon": 4.0, "later": "given"}
         assert not writer.is_current("features", newer, ("representations", "neighbours"))
         with writer.step("neighbours", {}) as step:  # absent before: now there is something to read

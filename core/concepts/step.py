@@ -77,7 +77,6 @@ def compute_concepts(
         named = tables.concept_table(explained.units, tables.Ids(selection.probe))
         probe = selection.probe.rows
         step.summary["word_twins"] = write_twins(step, named, probe, config.twins, progress, device)
-    step.summary["notes"] += tools.notes()
     for note in step.summary["notes"]:
         progress.note(f"note: {note}")
 
@@ -90,23 +89,11 @@ def check_options(config: ConceptsConfig) -> None:
         raise SettingsError(f"unknown confidence '{config.confidence}'; known: {', '.join(CONFIDENCES)}")
     if config.gamma not in (None, "auto") and not isinstance(config.gamma, (int, float)):
         raise SettingsError(f"gamma must be a cosine or 'auto', not '{config.gamma}'")
-    if config.faiss:
-        check_faiss(config)
     if not 0 < config.threshold <= 1:
         raise SettingsError(f"the crop threshold must lie above 0 and up to 1, got {config.threshold:g}")
     for name in ("n_captions", "n_counterfactuals"):
         if getattr(config, name) < 1:
             raise SettingsError(f"{name} must be at least 1, got {getattr(config, name)}")
-
-
-def check_faiss(config: ConceptsConfig) -> None:
-    """Raise an error if an approximate index is useless: FAISS is missing, or all captions are needed."""
-    if config.captioner or config.confidence == "softmax":
-        what = "a captioner has no bank" if config.captioner else "a softmax needs every caption of the bank"
-        raise SettingsError(f"--faiss finds the nearest captions without reading the others, but {what}")
-    from core.concepts.captions.faiss_index import require_faiss
-
-    require_faiss()
 
 
 @dataclass(frozen=True)

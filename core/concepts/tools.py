@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 NO_CAPTIONS = "no caption bank: give --captions PATH (.txt, .csv, .parquet or a LAION folder)"
 NO_PICTURES = "the study was made without pictures; concepts need them"
 DEFAULT_CLIP = "ViT-B-32@openai"  # as in the paper
-INDEX = "captions.faiss"
 
 
 def is_glyphworld(study: Study) -> bool:
@@ -75,18 +74,7 @@ class Tools:
             "n_bank": len(bank) if bank else 0,
             "clip_temperature": clip_temperature(self.clip),
             "captioner": self.config.captioner,
-            "faiss_recall": getattr(self.retrieve, "recall", None),
         }
-
-    def notes(self) -> list[str]:
-        """Return what a reader should know about the caption search, once it was done."""
-        retrieve: Any = self.retrieve
-        if not self.config.faiss or retrieve is None:
-            return []
-        return [
-            f"captions were looked up in an approximate index: it found {100 * retrieve.recall:.1f} % of the "
-            f"exact {retrieve.k} (on {retrieve.n_sampled:,} crops)"
-        ]
 
 
 def open_tools(study: Study, config: ConceptsConfig, device: str | torch.device, progress: Progress) -> Tools:
@@ -99,18 +87,11 @@ def open_tools(study: Study, config: ConceptsConfig, device: str | torch.device,
 
     bank = open_bank(str(captions_of(study, config)), column=config.caption_column)
     shards = embed_bank(bank, clip, bank_cache(), progress=progress)
-    path = bank_cache() / f"{bank.fingerprint[:20]}-{clip.fingerprint[:20]}" / INDEX
-    searches: list[Retrieve] = []
-    for n_captions in (config.n_captions, IMAGE_CAPTIONS):
-        k = min(n_captions, len(bank))
-        look_up = partial(retrieve, shards=shards, k=k, temperature=config.temperature, device=device)
-        if config.faiss:
-            from core.concepts.captions.faiss_index import ApproximateRetrieve
-
-            with progress.stage("caption index"):
-                look_up = ApproximateRetrieve(path, shards, look_up, k=k)
-        searches.append(look_up)
-    return Tools(clip, bank, searches[0], None, config, searches[1])
+    look_up = partial(retrieve, shards=shards, temperature=config.temperature, device=device)
+    of_crops, of_images = (
+        partial(look_up, k=min(n_captions, len(bank))) for n_captions in (config.n_captions, IMAGE_CAPTIONS)
+    )
+    return Tools(clip, bank, of_crops, None, config, of_images)
 
 
 def bank_cache() -> Path:

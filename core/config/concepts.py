@@ -64,8 +64,6 @@ class ConceptsConfig:
     # the least score, and without that the words are worse (precision at 1 of 0.45 instead of 0.69).
     temperature: float = 100.0
     n_captions: int = 5
-    # the recall of the index is stored
-    faiss: bool = option("search captions with an approximate index (needs faiss-cpu)", False, group="words")
     min_score: float | None = option(
         "minimum score of a word",
         None,

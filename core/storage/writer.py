@@ -137,7 +137,8 @@ class StudyWriter:
     ) -> bool:
         """Return True when the step was made with these settings from the current inputs.
 
-        A setting that is None and one that is absent are the same: a new setting makes no study stale.
+        A setting that is None or False and one that is absent are the same: no study becomes stale by a new
+        setting, or by one that is gone.
         """
         entry = self.manifest["steps"].get(step)
         current_inputs = self._inputs(step, inputs, outside)
@@ -236,7 +237,7 @@ class StudyWriter:
 
 
 def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if value is not None}
+    return {name: value for name, value in settings.items() if value is not None and value is not False}
 
 
 @contextmanager

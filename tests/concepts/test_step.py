@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ from core.concepts.captions.words import concepts_of
 from core.concepts.step import compute_concepts
 from core.concepts.tools import Tools
 from core.config import ConceptsConfig, as_settings
-from core.errors import CaptionError, SettingsError
+from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.storage.writer import write_study
 from core.store import open_study
@@ -447,12 +446,3 @@ def test_another_clip__thresholds_are_scaled_stored_and_said(explained, tmp_path
     assert any("thresholds are scaled" in note for note in summary["notes"])
     kept = study.table("concepts")
     assert kept["score"].min() >= summary["min_score"]
-
-
-def test_faiss__refused_where_every_caption_counts(explained, tmp_path, monkeypatch):
-    copy = shutil.copytree(explained[0].path, tmp_path / "study")
-    with pytest.raises(SettingsError, match="softmax needs every caption"):
-        run(copy, faiss=True, confidence="softmax")
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(CaptionError, match="pip install faiss-cpu"):
-        run(copy, faiss=True)

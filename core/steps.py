@@ -27,6 +27,7 @@ STEPS: dict[str, Step] = {
             outputs=(
                 *("images", "representations", "thumbnails", "thumbnail_sizes", "skipped", "attributes"),
                 *("head_classes", "head_weights", "head_bias", "head_logits"),
+                *("head_hidden_weights", "head_hidden_bias", "head_output_weights", "head_output_bias"),
             ),
             options=None,
             running=(*IN_BATCHES, "strict"),

@@ -76,6 +76,7 @@ def test_complete_study__every_item_is_in_the_row_of_its_step(seen):
         *("attributes", "map_umap", "quality_by_cause", "interventions_by_cause", "planted_attributes"),
         "word_twins",
         *("head_classes", "head_weights", "head_bias", "head_logits"),
+        *("head_hidden_weights", "head_hidden_bias", "head_output_weights", "head_output_bias"),
         *("answer_head", "answer_head_weights", "answer_head_bias"),
         *("answer_head_outputs", "answer_head_gradients"),
     }

@@ -16,6 +16,7 @@ from core.common.inside import check_name
 from core.config import AnswersConfig
 from core.errors import PeregrineError, SettingsError, did_you_mean
 from core.reader import StudyReader
+from core.slices.features.class_logits import own_classifier
 from core.storage.chunked_array import file_sha256
 from core.storage.writer import write_study
 from core.topics import function_named
@@ -83,7 +84,7 @@ def write_answer(
         step.vector(f"{item}_bias", answer.bias)
     if answer.outputs is not None:
         step.vector(f"{item}_outputs", answer.outputs)
-        if not study.has("head_weights") and (write := KINDS[kind].gradients):
+        if own_classifier(study) is None and (write := KINDS[kind].gradients):
             wrong = function_named(write)(study, step, item, table, answer.outputs, request, progress)
             facts["notes"] += [wrong] if wrong else []
     step.summary = {"answers": {name: facts}}

@@ -115,15 +115,15 @@ def without_feature(
     names = study.class_names
     truth, answer = names.index(true), names.index(predicted)
     raw = study.array("representations").rows(rows).astype(np.float64)
-    logits = probe.logits(raw)
+    classifier, started = probe.classifier, probe.classifier.start(raw)
 
     def answers(one: int) -> np.ndarray:
         removed = np.full((len(rows), 1), one)
-        changed = logits_without(logits, raw, probe.means, probe.weights, removed)
+        changed = logits_without(classifier, started, raw, probe.means, removed)
         return probe.classes(changed).argmax(1)
 
     mean, lead = _pushes(study, probe, rows, truth, answer)
-    now, here = probe.classes(logits).argmax(1), answers(feature)
+    now, here = probe.classes(classifier.finish(started)).argmax(1), answers(feature)
     alike = _firing_as_often(study, feature)
     changed = [np.count_nonzero(answers(int(one)) != now) for one in alike]
     return Without(

@@ -48,7 +48,7 @@ def describe(
         (None), words (list; empty without the step `concepts`). `group`: name of Algorithm 1's group of the
         image, or None; `n_features`: the number above alpha; `alpha`. `answer`: the prediction (predicted,
         confidence) of the answer that the study is read by, and the features behind it with their
-        contributions and words, or None where it is not linear in its outputs. `truth`: the same for class
+        contributions and words, or None where its layers are not stored. `truth`: the same for class
         `true` (true, confidence …), or None. `notes`: what has to be said besides.
     Raises:
         SettingsError: it has no such class.
@@ -138,7 +138,7 @@ def _behind(study: Study, raw: np.ndarray, true: str | None, words: Mapping[int,
     def with_words(features: dict[str, Any]) -> dict[str, Any]:
         return features | {"words": [split(words.get(feature, "")) for feature in features["features"]]}
 
-    best = int(probe.classes(probe.logits(raw[None])).argmax())
+    best = int(probe.classes(probe.classifier.logits(raw[None])).argmax())
     answer = with_words({"predicted": names[best], **behind_class(raw, probe, best)})
     if true is None:
         return {"answer": answer, "truth": None}

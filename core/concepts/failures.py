@@ -30,7 +30,7 @@ NO_WEIGHTS = (
     "vector is scaled on its own; fit the basis with --pool-codes mean"
 )
 OF_NO_IMAGE = "{n}: predicted as a class that no image has"
-NOT_SWITCHED_OFF = "the answer is not linear on the representation, so no feature can be taken out of it"
+NOT_SWITCHED_OFF = "the layers of this classifier are not stored, so no feature can be taken out of it"
 NONE_WRONG = "the probe is right on every {split} image"
 NONE_JUDGED = "there are no evaluation images, so no error is known"
 
@@ -323,10 +323,10 @@ def behind_class(raw: np.ndarray, probe: ProbeWithMeans, code: int, *, top: int 
     Returns:
         confidence (softmax), features, contributions (lists, best first).
     """
-    outputs = probe.logits(raw[None])
+    outputs = probe.classifier.logits(raw[None])
     logits = probe.classes(outputs)[0]
     shares = np.exp(logits - logits.max())
-    local = raw.astype(np.float64) * probe.gradients(outputs, np.array([code]))
+    local = raw.astype(np.float64) * probe.gradients(raw[None], outputs, np.array([code]))
     features, values = top_contributions(local, top)
     supporting = features[0] >= 0
     return {

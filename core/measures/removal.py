@@ -1,7 +1,8 @@
 """Take features out of a representation and ask the probe again, in closed form (docs/method.md 6.8).
 
-A feature is taken out by setting it to its mean over the train images. The probe is linear, so its logits
-change by (mean - h_j) times the feature's weights: nothing else has to be computed again.
+A feature is taken out by setting it to its mean over the train images. What the first layer of a classifier
+makes of it changes by (mean - h_j) times the feature's weights: of a linear one nothing else has to be
+computed again.
 """
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from core.errors import ShapeError
 from core.reader import StudyReader
 from core.slices.features.class_logits import class_gradients
+from core.slices.features.classifier import Classifier
 
 CONTRIBUTION, GRADIENT, ACTIVATION, RANDOM = ORDERS = ("contribution", "gradient", "activation", "random")
 ALIKE = 10  # a random feature is drawn among those at most so many places away in the image's order
@@ -34,35 +36,36 @@ def train_means(study: StudyReader) -> np.ndarray:
 
 
 def logits_without(
-    logits: np.ndarray, raw: np.ndarray, means: np.ndarray, weights: np.ndarray, features: np.ndarray
+    classifier: Classifier, started: np.ndarray, raw: np.ndarray, means: np.ndarray, features: np.ndarray
 ) -> np.ndarray:
     """Logits after some features of each row were set to their means.
 
     Args:
-        logits: (n, n_classes) of the rows as they are. raw: (n, n_features) raw representations. means:
-            (n_features,) of the train images. weights: (n_classes, n_features), the probe's, for raw h.
-        features: (n, k) int, those to remove from each row, each once; -1 for none.
+        started: what the first layer makes of the rows, `classifier.start(raw)`. raw: (n, n_features) raw
+            representations. means: (n_features,) of the train images. features: (n, k) int, those to remove
+            from each row, each once; -1 for none.
     Returns:
-        (n, n_classes) float64.
+        (n, n_outputs) float64.
     Raises:
         ShapeError: the inputs disagree.
     """
     n, n_features = raw.shape
-    if weights.shape[1] != n_features or means.shape != (n_features,) or len(logits) != n:
-        raise ShapeError(f"logits {logits.shape}, raw {raw.shape} and weights {weights.shape} do not match")
-    changed = np.array(logits, np.float64)
+    weights = classifier.first
+    if weights.shape[1] != n_features or means.shape != (n_features,) or len(started) != n:
+        raise ShapeError(f"{len(started)} rows, raw {raw.shape} and weights {weights.shape} do not match")
+    changed = np.array(started, np.float64)
     rows = np.arange(n)
     for removed in features.T:
         change = np.where(removed < 0, 0.0, means[removed] - np.asarray(raw[rows, removed], np.float64))
         changed += change[:, None] * weights[:, removed].T
-    return changed
+    return classifier.finish(changed)
 
 
 def strongest_features(
     order: str,
     raw: np.ndarray,
     logits: np.ndarray,
-    weights: np.ndarray,
+    classifier: Classifier,
     predicted: np.ndarray,
     top: int,
     codes: np.ndarray | None = None,
@@ -73,22 +76,23 @@ def strongest_features(
     input of the probability of y, h_j (U'_yj - sum_c p_c U'_cj). 'activation': h_j.
 
     Args:
-        raw, logits, weights: as for `logits_without`. predicted: (n,) int, y. codes: (n_outputs,) int, the
-            class of each output, where several may mean one: U'_y is then the gradient of the logit of y.
+        raw: (n, n_features). logits: (n, n_outputs) of the classifier. predicted: (n,) int, y. codes:
+            (n_outputs,) int, the class of each output, where several may mean one. U'_c is the gradient of
+            the logit of a class, which differs from row to row where a layer is hidden.
     Returns:
         (n, top) int64, largest first, ties by number; -1 where no more values are positive.
     Raises:
         ValueError: no such order.
     """
-    raw, weights = np.asarray(raw, np.float64), np.asarray(weights, np.float64)
+    raw = np.asarray(raw, np.float64)
     if order in (CONTRIBUTION, GRADIENT):
-        toward = weights[predicted] if codes is None else class_gradients(logits, weights, codes, predicted)
+        toward = class_gradients(classifier, raw, logits, codes, predicted)
     if order == CONTRIBUTION:
         values = raw * toward
     elif order == GRADIENT:
         from scipy.special import softmax  # here: it takes long to load, and most pages need it not
 
-        values = raw * (toward - softmax(logits, axis=1) @ weights)
+        values = raw * (toward - classifier.gradients(raw, softmax(logits, axis=1)))
     elif order == ACTIVATION:
         values = raw
     else:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from core.common.statistics.intervals import share_intervals
 from core.measures.removal import logits_without, random_alike
+from core.slices.features.classifier import Classifier
 
 DRAWS = 20  # sets of random features
 AS_IT_IS, WITHOUT, AT_RANDOM = "as it is", "without these features", "without random features"
@@ -38,8 +39,8 @@ class SwitchedOff:
 
 
 def switched_off(
-    chunks: Iterable[tuple[np.ndarray, np.ndarray]],
-    weights: np.ndarray,
+    chunks: Iterable[np.ndarray],
+    classifier: Classifier,
     means: np.ndarray,
     codes_of: Callable[[np.ndarray], np.ndarray],
     features: Sequence[int],
@@ -51,21 +52,21 @@ def switched_off(
     """Predict images again with some features at their means.
 
     Args:
-        chunks: raw representations (m, n_features) and logits (m, n_outputs), a part of the images at a time.
-        weights: (n_outputs, n_features). means: (n_features,) what a feature is when it is off. codes_of:
-            what logits predict. true: (n,). average: (n_features,) mean activation of these images, by which
-            random features are about as active.
+        chunks: raw representations (m, n_features), a part of the images at a time. means: (n_features,) what
+            a feature is when it is off. codes_of: what logits predict. true: (n,). average: (n_features,)
+            mean activation of these images, by which random features are about as active.
     """
     off = np.unique(np.asarray(features, np.int64))[None]
     rng = np.random.default_rng(seed)
     sets = [off, *(random_alike(average[None], off, rng) for _ in range(DRAWS))]
     before: list[np.ndarray] = []
     after: list[list[np.ndarray]] = [[] for _ in sets]
-    for raw, logits in chunks:
-        before.append(codes_of(logits))
+    for raw in chunks:
+        started = classifier.start(raw)
+        before.append(codes_of(classifier.finish(started)))
         for mine, one in zip(after, sets, strict=True):
             removed = np.repeat(one, len(raw), axis=0)
-            mine.append(codes_of(logits_without(logits, raw, means, weights, removed)))
+            mine.append(codes_of(logits_without(classifier, started, raw, means, removed)))
     named, *random = (np.concatenate(one) if one else np.empty(0, int) for one in after)
     return SwitchedOff(np.concatenate(before) if before else np.empty(0, int), named, np.stack(random), true)
 

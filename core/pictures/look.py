@@ -20,7 +20,15 @@ from core.measures.removal import logits_without, train_means
 from core.pictures.seen import Glance
 from core.search.search import most_alike
 from core.slices.features import ranked_features
-from core.slices.features.class_logits import OUTPUTS, by_class, class_gradients, codes_of_outputs
+from core.slices.features.class_logits import (
+    OUTPUTS,
+    by_class,
+    class_gradients,
+    class_weights,
+    codes_of_outputs,
+    own_classifier,
+)
+from core.slices.features.classifier import Classifier
 from core.store import Study
 
 MOST_CLASSES = 5
@@ -34,8 +42,8 @@ class Answering:
     Attributes:
         name: of the answer in its study. names: what can be predicted; spoken: the same, in words where a
             name is a WordNet id. column: (n_outputs,) place of each output in `names`, -1: left out.
-        means: (n_features,) what a feature is when it is switched off. weights, bias: of the outputs on the
-            raw representation; None where it is not linear on it.
+        means: (n_features,) what a feature is when it is switched off. classifier: from a raw representation
+            to outputs; None where its layers are not stored.
     """
 
     name: str
@@ -43,8 +51,14 @@ class Answering:
     spoken: tuple[str, ...]
     column: np.ndarray
     means: np.ndarray
-    weights: np.ndarray | None = None
-    bias: np.ndarray | None = None
+    classifier: Classifier | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """What a feature adds to the answer holds only near a picture: it has no weights of its classes."""
+        used = self.column[self.column >= 0]
+        is_linear = self.classifier is not None and self.classifier.hidden is None
+        return self.classifier is not None and not (is_linear and len(used) == len(self.names))
 
     def shares(self, logits: np.ndarray) -> np.ndarray:
         """(n, n_outputs) -> (n, n_names) probabilities: the softmax of the outputs, added up by meaning."""
@@ -95,8 +109,7 @@ def answering(study: Study) -> Answering | None:
     if not study.has("probe_weights"):
         return None
     names = tuple(study.class_names)
-    weights, bias = (study.vector(f"probe_{part}").astype(np.float64) for part in ("weights", "bias"))
-    return Answering(PROBE, names, names, np.arange(len(names)), train_means(study), weights, bias)
+    return Answering(PROBE, names, names, np.arange(len(names)), train_means(study), class_weights(study))
 
 
 def _of_head(study: Study) -> Answering | None:
@@ -107,19 +120,15 @@ def _of_head(study: Study) -> Answering | None:
     names = [[one for one in pair if one] for pair in outputs_words]
     code = codes_of_outputs(study) if study.has(OUTPUTS) else None
     if settings.get("head_classes") and study.has("probe_weights"):  # only that file said what outputs mean
-        weights, bias = study.vector("probe_weights"), study.vector("probe_bias")
-        return of_outputs([[]] * len(labels), labels, weights, bias, train_means(study))
-    weights = study.vector("head_weights") if study.has("head_weights") else None
-    bias = study.vector("head_bias") if study.has("head_bias") else None
-    restrict = bool(settings.get("restrict"))
-    return of_outputs(names, labels, weights, bias, train_means(study), restrict=restrict, code=code)
+        return of_outputs([[]] * len(labels), labels, class_weights(study), train_means(study))
+    restrict, classifier = bool(settings.get("restrict")), own_classifier(study)
+    return of_outputs(names, labels, classifier, train_means(study), restrict=restrict, code=code)
 
 
 def of_outputs(
     names: Sequence[Sequence[str]],
     labels: Sequence[str],
-    weights: np.ndarray | None,
-    bias: np.ndarray | None,
+    classifier: Classifier | None,
     means: np.ndarray,
     *,
     restrict: bool = False,
@@ -144,10 +153,7 @@ def of_outputs(
     for output in np.flatnonzero(columns.column >= 0)[::-1].tolist():
         if WORDNET.fullmatch(columns.names[columns.column[output]]) and len(names[output]) > 1:
             spoken[columns.column[output]] = str(names[output][-1]).partition(",")[0]
-    if weights is None or bias is None:
-        return Answering(HEAD, columns.names, tuple(spoken), columns.column, means)
-    both = (np.asarray(one, np.float64) for one in (weights, bias))
-    return Answering(HEAD, columns.names, tuple(spoken), columns.column, means, *both)
+    return Answering(HEAD, columns.names, tuple(spoken), columns.column, means, classifier)
 
 
 def decide(
@@ -164,21 +170,23 @@ def decide(
     if asked is None or len(asked.names) < 2:
         empty = pd.DataFrame({"name": [], "spoken": [], "before": [], "after": []})
         return Look(empty, "", "", np.nan, ranked_features(raw, fires, nothing))
-    if asked.weights is None or asked.bias is None:
+    classifier = asked.classifier
+    if classifier is None:
         logits = changed = seen.logits.astype(np.float64)
     else:
-        logits = raw @ asked.weights.T + asked.bias
+        started = classifier.start(raw[None])
+        logits = classifier.finish(started)[0]
         removed = np.unique(np.asarray(off, np.int64))[None]
-        changed = logits_without(logits[None], raw[None], asked.means, asked.weights, removed)[0]
+        changed = logits_without(classifier, started, raw[None], asked.means, removed)[0]
     before, after = asked.shares(np.stack([logits, changed]))
     order = np.argsort(-before, kind="stable")
     answer, rival = int(order[0]), int(order[1])
     if true in asked.names and asked.names.index(true) != answer:
         rival = asked.names.index(true)
     classes, push = by_class(logits[None], asked.column, len(asked.names))[0], nothing
-    if asked.weights is not None:
-        sides = np.array([answer, rival])
-        toward = class_gradients(np.stack([logits] * 2), asked.weights, asked.column, sides)
+    if classifier is not None:
+        twice, both = (np.stack([one] * 2) for one in (raw, logits))
+        toward = class_gradients(classifier, twice, both, asked.column, np.array([answer, rival]))
         push = (toward[0] - toward[1]) * raw
     return Look(
         _likely(asked, before, after),

@@ -12,7 +12,10 @@ from core.pictures.look import Answering, answering
 from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
 
-NOT_LINEAR = "no answer of '{path}' is linear on the representation, so no feature can be switched off"
+NOT_KNOWN = (
+    "no answer of '{path}' can be asked with other features: none is a classifier of the representation whose "
+    "layers are stored, so no feature can be switched off"
+)
 
 
 def without_features(
@@ -25,18 +28,17 @@ def without_features(
     Returns:
         what can be predicted, and the predictions.
     Raises:
-        SettingsError: no such feature, or no answer is linear on the representation.
+        SettingsError: no such feature, or no answer has stored layers.
     """
     off = check_features(study, features)
     asked = answering(study)
-    if asked is None or asked.weights is None or asked.bias is None:
-        raise SettingsError(NOT_LINEAR.format(path=study.path))
-    weights, bias, raw = asked.weights, asked.bias, study.array("representations")
+    if asked is None or asked.classifier is None:
+        raise SettingsError(NOT_KNOWN.format(path=study.path))
+    raw = study.array("representations")
 
-    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def chunks() -> Iterator[np.ndarray]:
         for start in range(0, len(rows), CHUNK_ROWS):
-            part = raw.rows(rows[start : start + CHUNK_ROWS]).astype(np.float64)
-            yield part, part @ weights.T + bias
+            yield raw.rows(rows[start : start + CHUNK_ROWS]).astype(np.float64)
 
     total = np.zeros(raw.shape[1])
     for start in range(0, len(rows), CHUNK_ROWS):
@@ -44,4 +46,5 @@ def without_features(
     labels = pd.Index(asked.names).get_indexer(pd.Index(study.images["label"].to_numpy(object)[rows]))
     true = np.where(labels < 0, np.nan, labels.astype(float))
     average = total / max(len(rows), 1)
-    return asked, switched_off(chunks(), weights, asked.means, asked.codes, off.tolist(), true, average)
+    made = switched_off(chunks(), asked.classifier, asked.means, asked.codes, off.tolist(), true, average)
+    return asked, made

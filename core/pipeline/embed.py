@@ -100,6 +100,8 @@ def own_head(encoder: Encoder | np.ndarray) -> tuple[Head | None, dict[str, Any]
         return None, {"why": head}
     facts = {"n_outputs": head.n_outputs, "linear": head.linear is not None, "assumed": head.assumed}
     facts["normalisation_stated"] = one.normalisation_stated
+    if head.hidden is not None:
+        facts["activation"] = head.hidden[2]
     if head.unchecked:
         facts["unchecked"] = one.arch
     return head, facts | {"fingerprint": head.fingerprint}
@@ -126,17 +128,20 @@ def _same_head(writer: StudyWriter, about: dict[str, Any]) -> bool:
 
 
 def write_head(out: StepWriter, head: Head) -> None:
-    """Write what the outputs are called and, where the head is linear on the representation, its weights."""
+    """Write what the outputs are called and, where the head is linear on the representation or has one hidden
+    layer, the weights of its layers."""
     wordnet = [next(iter(names), "") if len(names) > 1 else "" for names in head.names]
     frame = {"output": range(head.n_outputs), "wordnet": wordnet}
     names = [names[-1] if names else "" for names in head.names]
     out.table(
         "head_classes", pd.DataFrame({**frame, "name": names}).astype({"wordnet": "str", "name": "str"})
     )
-    if head.linear is not None:
-        weights, bias = head.linear
-        out.vector("head_weights", weights.float().numpy())
-        out.vector("head_bias", bias.float().numpy())
+    layers = {"head": head.linear} if head.linear else {}
+    if head.hidden is not None:
+        layers = {"head_hidden": head.hidden[0], "head_output": head.hidden[1]}
+    for name, (weights, bias) in layers.items():
+        out.vector(f"{name}_weights", weights.float().numpy())
+        out.vector(f"{name}_bias", bias.float().numpy())
 
 
 def token_facts(

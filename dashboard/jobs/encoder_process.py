@@ -15,6 +15,7 @@ from core.jobs import resident
 from core.jobs.uploads import HEAD, check_picture
 from core.pictures.look import Answering, of_outputs
 from core.pictures.seen import EPSILON, Alteration, Glance, how_to_see
+from core.slices.features.classifier import Classifier
 from core.store import Study
 from dashboard.jobs.clip_process import ModelState
 from dashboard.jobs.trust import trust_encoder
@@ -65,9 +66,9 @@ def see(
 def packaged_answering() -> Answering:
     """The classifier of the packaged encoder, by its own names; features are switched off to zero."""
     answer = _asked(None, {"head": True})
-    weights, bias = answer["arrays"]["weights"], answer["arrays"]["bias"]
+    weights, bias = (answer["arrays"][part].astype(np.float64) for part in ("weights", "bias"))
     names = [[str(name) for name in one] for one in answer["names"]]
-    return of_outputs(names, (), weights, bias, np.zeros(weights.shape[1]))
+    return of_outputs(names, (), Classifier(weights, bias), np.zeros(weights.shape[1]))
 
 
 def _asked(study: Study | None, request: dict[str, Any], data: bytes = b"") -> resident.Reply:

@@ -22,6 +22,7 @@ from core.concepts.interventions import blame
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.measures.label_issues import label_issues
 from core.pictures.look import answering, decide
+from core.pictures.many import without_features
 from core.slices.features import decision, features_of_image
 from core.slices.features.class_logits import LOCAL, class_logits, lead_gradients
 from core.store import Study
@@ -139,8 +140,13 @@ def test_failures__name_what_adds_to_the_lead_near_each_image(case):
     assert ("not one to one" in notes) == bare
 
 
-def test_features_of_an_image__push_its_lead(case):
+@pytest.mark.parametrize("correct", [False, True])
+def test_features_of_an_image__push_its_lead(case, correct):
     row, true, told = misclassified(case)[0]
+    if correct:
+        logits, labels = logits_of(case), case.study.images["label"].tolist()
+        row = next(row for row, one in enumerate(logits) if LABELS[one.argmax()] == labels[row])
+        told, true = (LABELS[code] for code in np.argsort(-logits[row])[:2])
     r, g = gradient(case, row, told, true)
     made, table = decision(case.study, row), features_of_image(case.study, row)
     assert made is not None and (made.answer, made.rival) == (told, true)
@@ -150,11 +156,8 @@ def test_features_of_an_image__push_its_lead(case):
     np.testing.assert_allclose(made.lead, float(lead), rtol=1e-3)
 
 
-def test_decompose_and_blame__of_outputs_that_are_linear(case):
+def test_decompose_and_blame(case):
     """Behind one class stands the gradient of its own logit; features are taken out exactly."""
-    if not case.study.has("head_weights"):
-        assert describe(case.study, case.raw[0].numpy())["answer"] is None
-        return
     row, true, told = misclassified(case)[0]
     described, r = describe(case.study, case.raw[row].numpy(), true=true), case.raw[row]
     assert described["answer"]["predicted"] == told and described["notes"][-1] == LOCAL
@@ -184,7 +187,29 @@ def test_a_picture_is_answered_by_the_classes_that_the_file_states(case):
     assert (look.answer, look.rival) == (told, true)
     lead = (logit(case, r, told) - logit(case, r, true)).detach()
     np.testing.assert_allclose(look.lead, float(lead), rtol=1e-3)
-    if asked.weights is not None:
-        _, g = gradient(case, row, told, true)
-        order = look.features["feature"].to_numpy()
-        np.testing.assert_allclose(look.features["push"], (r * g).numpy()[order], rtol=5e-3, atol=1e-4)
+    _, g = gradient(case, row, told, true)
+    order = look.features["feature"].to_numpy()
+    np.testing.assert_allclose(look.features["push"], (r * g).numpy()[order], rtol=5e-3, atol=1e-4)
+    assert asked.is_local
+    off = order[:3]
+    changed = r.clone()
+    changed[off] = torch.tensor(asked.means).float()[off]
+    with torch.no_grad():
+        outputs = torch.softmax(case.classify(changed[None])[0], 0)
+    shares = {name: float(sum(outputs[at] for at, one in enumerate(OUTPUTS) if one == name)) for name in LABELS}
+    after = decide(asked, seen, off=off.tolist()).classes.set_index("name")["after"]
+    for name in set(shares) & set(after.index):
+        assert after[name] == pytest.approx(shares[name], rel=5e-3)
+
+
+def test_a_slice_without_some_features__is_answered_by_the_classifier_again(case):
+    rows, off = np.arange(case.study.n_images), [3, 40]
+    asked, made = without_features(case.study, rows, off)
+    for row, code in zip(rows, made.after, strict=True):
+        changed = case.raw[row].clone()
+        changed[off] = torch.tensor(asked.means).float()[off]
+        with torch.no_grad():
+            outputs = torch.softmax(case.classify(changed[None])[0], 0)
+        shares = [sum(outputs[at] for at, one in enumerate(OUTPUTS) if one == name) for name in LABELS]
+        shares.append(next(outputs[at] for at, one in enumerate(OUTPUTS) if one is None))
+        assert code == int(np.argmax(shares)), row

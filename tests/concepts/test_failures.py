@@ -18,6 +18,7 @@ from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import FailuresConfig
 from core.errors import SettingsError, ShapeError
 from core.jobs.progress import Progress
+from core.slices.features.classifier import Classifier
 from core.storage.writer import write_study
 from core.store import open_study
 from tests.concepts import reference_concepts as reference
@@ -147,7 +148,7 @@ def test_failures__refuse_impossible_options(study_path, wrong):
 
 def test_behind_class__is_what_supports_it(rng):
     raw, weights, bias = rng.gamma(1.0, size=6), rng.normal(size=(3, 6)), rng.normal(size=3)
-    answer = behind_class(raw, ProbeWithMeans(weights, bias, np.zeros(6), 3), 1, top=2)
+    answer = behind_class(raw, ProbeWithMeans(Classifier(weights, bias), np.zeros(6), 3), 1, top=2)
     logits = weights @ raw + bias
     assert answer["confidence"] == pytest.approx(np.exp(logits[1]) / np.exp(logits).sum())
     values = raw * weights[1]

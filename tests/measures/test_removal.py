@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.errors import ShapeError
 from core.measures.removal import ALIKE, logits_without, random_alike, strongest_features
+from core.slices.features.classifier import Classifier
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def test_logits_without__are_those_of_the_changed_representation(case, rng):
     raw, weights, bias, logits, means = case
     removed = np.array([rng.permutation(7)[:3] for _ in raw])
     removed[4, 1:] = -1
-    without = logits_without(logits, raw, means, weights, removed)
+    without = logits_without(Classifier(weights, bias), logits, raw, means, removed)
     for row in range(len(raw)):
         changed = raw[row].copy()
         for feature in removed[row]:
@@ -37,9 +38,9 @@ def test_logits_without__are_those_of_the_changed_representation(case, rng):
 
 
 def test_logits_without__refuses_what_does_not_fit(case):
-    raw, weights, _, logits, means = case
+    raw, weights, bias, logits, means = case
     with pytest.raises(ShapeError, match="do not match"):
-        logits_without(logits, raw, means[:-1], weights, np.zeros((12, 1), int))
+        logits_without(Classifier(weights, bias), logits, raw, means[:-1], np.zeros((12, 1), int))
 
 
 def values_by_loop(order, h, logits, weights, y):
@@ -60,22 +61,22 @@ def values_by_loop(order, h, logits, weights, y):
 
 @pytest.mark.parametrize("order", ["contribution", "gradient", "activation"])
 def test_ranked__matches_loop(case, order):
-    raw, weights, _, logits, _ = case
-    predicted = logits.argmax(1)
-    ranked = strongest_features(order, raw, logits, weights, predicted, 5)
+    raw, weights, bias, logits, _ = case
+    predicted, classifier = logits.argmax(1), Classifier(weights, bias)
+    ranked = strongest_features(order, raw, logits, classifier, predicted, 5)
     for row, y in enumerate(predicted):
         values = values_by_loop(order, raw[row], logits[row], weights, y)
         best = sorted((-value, j) for j, value in enumerate(values) if value > 1e-9)[:5]
         assert ranked[row][ranked[row] >= 0].tolist() == [j for _, j in best]
     assert not np.array_equal(
-        ranked, strongest_features("contribution", raw, logits, weights, predicted, 5)
+        ranked, strongest_features("contribution", raw, logits, classifier, predicted, 5)
     ) or (order == "contribution")
 
 
 def test_ranked__knows_its_orders(case):
-    raw, weights, _, logits, _ = case
+    raw, weights, bias, logits, _ = case
     with pytest.raises(ValueError, match="unknown order 'best'"):
-        strongest_features("best", raw, logits, weights, logits.argmax(1), 1)
+        strongest_features("best", raw, logits, Classifier(weights, bias), logits.argmax(1), 1)
 
 
 def test_random_alike__are_other_features_of_like_activation(rng):
@@ -101,5 +102,5 @@ def test_removal_of_every_feature_leaves_the_average_image(case):
     raw, weights, bias, logits, means = case
     every = np.tile(np.arange(7), (12, 1))
     assert_allclose(
-        logits_without(logits, raw, means, weights, every), np.tile(weights @ means + bias, (12, 1))
+        logits_without(Classifier(weights, bias), logits, raw, means, every), np.tile(weights @ means + bias, (12, 1))
     )

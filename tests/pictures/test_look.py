@@ -15,6 +15,7 @@ from core.pictures.look import answering, decide, heat_of, nearest_images, of_ou
 from core.pictures.seen import Alteration, how_to_see
 from core.pipeline import run as pipeline
 from core.slices.features import decision, features_of_image
+from core.slices.features.classifier import Classifier
 from core.store import open_study
 from tests.analysis.gradcam.heatmap_studies import HALF, HERE, VIT, heatmaps, make, make_images
 from tests.shared import made_once
@@ -77,11 +78,11 @@ def test_heatmaps__are_those_of_the_study(study, encoder):
 def test_switching_off__is_the_answer_to_the_changed_vector_and_needs_no_encoder(study, encoder):
     seen = see(encoder, study.image(ROW), **how_to_see(study))
     asked = answering(study)
-    assert asked is not None and asked.weights is not None and asked.bias is not None
+    assert asked is not None and asked.classifier is not None
     off = decide(answering(study), seen).features["feature"].head(3).tolist()
     changed = seen.raw.astype(np.float64)
     changed[off] = study.vector("representations")[~study.is_val].astype(np.float64).mean(0)[off]
-    logits = asked.weights @ changed + asked.bias
+    logits = asked.classifier.weights @ changed + asked.classifier.bias
     expected = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
     after = decide(answering(study), seen, off=off).classes.set_index("name")["after"]
     assert_allclose(after.loc[list(asked.names)], expected, atol=1e-9)
@@ -115,7 +116,8 @@ def test_boxes__that_are_none_are_refused_in_one_line(box):
 def test_outputs__of_a_head_are_labels_or_keep_their_names(encoder, study):
     names = [["n00000001", "cat, house cat"], ["n00000002", "dog"], ["n00000003", "tree"]]
     weights = np.random.default_rng(0).normal(size=(3, encoder.n_features))
-    asked = of_outputs(names, ["n00000001", "n00000002"], weights, np.zeros(3), np.zeros(encoder.n_features))
+    classifier, means = Classifier(weights, np.zeros(3)), np.zeros(encoder.n_features)
+    asked = of_outputs(names, ["n00000001", "n00000002"], classifier, means)
     assert asked.spoken == ("cat", "dog", "tree")
     assert asked.names[:2] == ("n00000001", "n00000002")
     seen = see(encoder, Image.new("RGB", (40, 40), "red"), **how_to_see(study))

@@ -25,7 +25,14 @@ from core.measures.removal import (
     strongest_features,
     train_means,
 )
-from core.slices.features.class_logits import by_class, can_switch_off, class_gradients, codes_of_outputs
+from core.slices.features.class_logits import (
+    by_class,
+    class_gradients,
+    class_weights,
+    codes_of_outputs,
+    own_classifier,
+)
+from core.slices.features.classifier import Classifier
 from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
 from core.topics import function_of_option
@@ -42,16 +49,14 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ProbeWithMeans:
-    """The probe for raw rows, or an answer that is linear in its outputs, and the mean of each feature.
+    """The probe for raw rows, or another answer of the representation, and the mean of each feature.
 
     Attributes:
-        weights: (n_outputs, n_features), bias: (n_outputs,); without rows where it is linear in no outputs.
-        means: (n_features,) over the train images.
+        classifier: has no outputs where its layers are not stored. means: (n_features,) over the train images.
         codes: (n_outputs,) the class of each output, where several may mean one; None: one each.
     """
 
-    weights: np.ndarray
-    bias: np.ndarray
+    classifier: Classifier
     means: np.ndarray
     n_classes: int
     codes: np.ndarray | None = None
@@ -60,26 +65,16 @@ class ProbeWithMeans:
     def of(cls, study: Study) -> ProbeWithMeans:
         """Read the answer of a study that `explains_errors`, and the means (see `train_means`)."""
         means, n_classes = train_means(study), len(study.class_names)
-        if not can_switch_off(study):
-            return cls(np.empty((0, len(means))), np.empty(0), means, n_classes)
-        of = "probe" if study.has("probe_weights") else "head"
-        weights, bias = (study.vector(f"{of}_{part}").astype(np.float64) for part in ("weights", "bias"))
-        if of == "probe":
-            return cls(weights, bias, means, n_classes)
-        codes = codes_of_outputs(study)
-        return cls(weights[codes >= 0], bias[codes >= 0], means, n_classes, codes[codes >= 0])
+        if study.has("probe_weights"):
+            return cls(class_weights(study), means, n_classes)
+        classifier, codes = own_classifier(study), codes_of_outputs(study)
+        if classifier is None:
+            return cls(Classifier(np.empty((0, len(means))), np.empty(0)), means, n_classes)
+        return cls(classifier.of_outputs(codes >= 0), means, n_classes, codes[codes >= 0])
 
-    def logits(self, raw: np.ndarray) -> np.ndarray:
-        """(n, n_outputs) float64 of raw rows."""
-        return raw.astype(np.float64) @ self.weights.T + self.bias
-
-    def gradients(self, logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """(n, n_features): of the logit of a class for each row of logits of the outputs; its weights."""
-        return (
-            self.weights[classes]
-            if self.codes is None
-            else class_gradients(logits, self.weights, self.codes, classes)
-        )
+    def gradients(self, raw: np.ndarray, logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """(n, n_features): of the logit of a class for each raw row and its logits of the outputs."""
+        return class_gradients(self.classifier, raw, logits, self.codes, classes)
 
     def classes(self, logits: np.ndarray) -> np.ndarray:
         """(n, n_classes): the logits of the classes from those of the outputs."""
@@ -97,10 +92,11 @@ def without(
     from scipy.special import softmax  # here: it takes long to load, and most pages need it not
 
     raw = study.array("representations").rows([row]).astype(np.float64)
-    logits = probe.logits(raw)
+    started = probe.classifier.start(raw)
     removed = np.array([sorted(set(features))], np.int64).reshape(1, -1)
-    changed = logits_without(logits, raw, probe.means, probe.weights, removed)
-    before, after = softmax(probe.classes(np.concatenate([logits, changed])), axis=1)
+    changed = logits_without(probe.classifier, started, raw, probe.means, removed)
+    logits = np.concatenate([probe.classifier.finish(started), changed])
+    before, after = softmax(probe.classes(logits), axis=1)
     return before, after
 
 
@@ -211,11 +207,12 @@ def _chunk(
     rng: np.random.Generator,
 ) -> None:
     raw = study.array("representations").rows(rows).astype(np.float64)
-    logits = probe.logits(raw)
+    classifier, started = probe.classifier, probe.classifier.start(raw)
+    logits = classifier.finish(started)
     predicted = probe.classes(logits).argmax(1)
 
     def strongest(by: str) -> np.ndarray:
-        return strongest_features(by, raw, logits, probe.weights, predicted, max(REMOVED), probe.codes)
+        return strongest_features(by, raw, logits, classifier, predicted, max(REMOVED), probe.codes)
 
     for order in ORDERS:
         draws = DRAWS if order == RANDOM else 1
@@ -226,7 +223,7 @@ def _chunk(
                 features = strongest(order)
             outcomes.first[order][part] = features[:, 0]
             for k in REMOVED:
-                changed = logits_without(logits, raw, probe.means, probe.weights, features[:, :k])
+                changed = logits_without(classifier, started, raw, probe.means, features[:, :k])
                 new_prediction = probe.classes(changed).argmax(1)
                 outcomes.flips[order, k][part] += (new_prediction != predicted) / draws
                 outcomes.to_true[order, k][part] += (

@@ -23,6 +23,9 @@ LINEAR = re.compile(
 NAMES = ("classes", "class_names", "categories", "idx_to_class", "class_to_idx")  # in a checkpoint
 RTOL = 1e-4  # of the largest entry: the classifier reads the representation, gives the network's logits
 SPREAD = 0.015  # relative; of a layer of 10 x 512 weights the standard deviation varies by .01
+SKIPPED = nn.Dropout | nn.Identity | nn.Flatten  # of vectors they change nothing
+ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.GELU, nn.SiLU, nn.Tanh)  # of a hidden layer
+USUAL = ("", "inplace=True", "approximate='none'")  # what these say of themselves, as they are known
 LinearMap = tuple[Tensor, Tensor]  # weights (C, r), bias (C,)
 Beside = tuple[dict[str, Tensor], list[list[str]]]  # what else a checkpoint holds; its class names
 NO_WEIGHTS = "the checkpoint holds no classifier"
@@ -54,6 +57,8 @@ class Head:
 
     Attributes:
         linear: (weights (C, r), bias (C,)) where it is linear on the representation, else None.
+        hidden: where it is two Linears on the representation, both as `linear`, the first one first, and the
+            name in torch.nn of the activation between them; else None.
         unchecked: no whole network is known with whose logits these could be compared.
         reads_representation: all its parts read the representation, and nothing else.
         names: what the outputs are called, one list an output, in the checkpoint or the library.
@@ -63,6 +68,7 @@ class Head:
     parts: tuple[HeadPart, ...]
     n_outputs: int = 0
     linear: LinearMap | None = None
+    hidden: tuple[LinearMap, LinearMap, str] | None = None
     names: list[list[str]] = field(default_factory=list)
     assumed: bool = True
     unchecked: bool = False
@@ -212,7 +218,9 @@ def complete_head(
     if not head.names:
         head.names = known_names(head.n_outputs)
     head.reads_representation = all(_same(one, raw) for one in inputs)
-    head.linear = _linear_on(raw, head.parts, logits) if head.reads_representation else None
+    if head.reads_representation:
+        head.linear = _linear_on(raw, head.parts, logits)
+        head.hidden = None if head.linear else _with_hidden_layer(head.parts)
     return head
 
 
@@ -224,6 +232,19 @@ def _linear_on(raw: Tensor, parts: Sequence[HeadPart], logits: Tensor) -> Linear
     weights = torch.stack([one[0] for one in maps if one]).mean(0).cpu()
     bias = torch.stack([one[1] for one in maps if one]).mean(0).cpu()
     return (weights, bias) if _same(raw.cpu() @ weights.T + bias, logits.cpu()) else None
+
+
+def _with_hidden_layer(parts: Sequence[HeadPart]) -> tuple[LinearMap, LinearMap, str] | None:
+    """The layers of a head of one part, where they are Linear, activation, Linear."""
+    module = parts[0].module
+    if len(parts) > 1 or type(module).forward is not nn.Sequential.forward:
+        return None
+    layers = [one for one in module.children() if not isinstance(one, SKIPPED)]
+    if len(layers) != 3 or type(layers[1]) not in ACTIVATIONS or layers[1].extra_repr() not in USUAL:
+        return None
+    both = [_as_linear(one, 0) for one in layers[::2] if isinstance(one, nn.Linear)]
+    maps = [(weights.cpu(), bias.cpu()) for weights, bias in filter(None, both)]
+    return (maps[0], maps[1], type(layers[1]).__name__) if len(maps) == 2 else None
 
 
 def _forward(head: Head, encoder: Any, x: Tensor) -> tuple[Tensor, list[Tensor], Tensor] | None:
@@ -272,8 +293,7 @@ def _as_linear(module: nn.Module, width: int) -> LinearMap | None:
         bias = torch.zeros(module.out_features) if module.bias is None else module.bias
         return module.weight, bias.to(module.weight)
     if type(module).forward is nn.Sequential.forward:
-        skipped = nn.Dropout | nn.Identity | nn.Flatten
-        inner = [one for one in module.children() if not isinstance(one, skipped)]
+        inner = [one for one in module.children() if not isinstance(one, SKIPPED)]
         if len(inner) == 1:
             return _as_linear(inner[0], width)
     try:

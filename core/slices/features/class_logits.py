@@ -2,15 +2,19 @@
 
 An answer whose outputs are not one to one with the labels, or that is not linear on the representation, has
 no weights of its classes. What a feature adds is then read off a gradient, which differs from image to image.
+It is computed where the layers of the classifier are stored, else it is stored for misclassified images.
 """
 
 import numpy as np
 import pandas as pd
 
 from core.reader import StudyReader
+from core.slices.features.classifier import ACTIVATIONS, Classifier
 from core.storage.chunked_array import CHUNK_ROWS
 
 OUTPUTS, GRADIENTS = "probe_outputs", "probe_gradients"
+LINEAR = ("head_weights", "head_bias")  # what a study holds of a linear classifier
+HIDDEN = ("head_output_weights", "head_output_bias", "head_hidden_weights", "head_hidden_bias")
 LOCAL = (
     "The classes of this answer have no weights of their own. What a feature adds is local: feature times "
     "the gradient at that image."
@@ -19,8 +23,8 @@ LOCAL = (
 
 def has_gradients(study: StudyReader) -> bool:
     """Whether what features add is known, and only near each image."""
-    known = study.has("head_weights") or study.has(GRADIENTS)
-    return study.below is None and study.has(OUTPUTS) and known and not study.has("probe_weights")
+    known = own_classifier(study) is not None or (study.below is None and study.has(GRADIENTS))
+    return study.has(OUTPUTS) and known and not study.has("probe_weights")
 
 
 def explains_errors(study: StudyReader) -> bool:
@@ -29,8 +33,18 @@ def explains_errors(study: StudyReader) -> bool:
 
 
 def can_switch_off(study: StudyReader) -> bool:
-    """Whether the answer without some features is known: it is linear in its outputs."""
-    return study.has("probe_weights") or (has_gradients(study) and study.has("head_weights"))
+    """Whether the answer without some features is known: its layers are stored."""
+    return study.has("probe_weights") or (study.has(OUTPUTS) and own_classifier(study) is not None)
+
+
+def own_classifier(study: StudyReader) -> Classifier | None:
+    """The encoder's own classifier, all outputs; None where its layers are not stored."""
+    activation = (study.summary("embed").get("head") or {}).get("activation", "")
+    parts = HIDDEN if activation else LINEAR
+    if not all(study.has(part) for part in parts) or (activation and activation not in ACTIVATIONS):
+        return None
+    layers = (study.vector(part).astype(np.float64) for part in parts)
+    return Classifier(*layers, activation=activation)
 
 
 def class_logits(study: StudyReader, rows: np.ndarray) -> np.ndarray:
@@ -47,7 +61,7 @@ def class_logits(study: StudyReader, rows: np.ndarray) -> np.ndarray:
     codes = None if study.has("probe_weights") else codes_of_outputs(study)
     for start in range(0, len(rows), CHUNK_ROWS):
         part = slice(start, start + CHUNK_ROWS)
-        outputs = output_logits(study, rows[part], "probe" if codes is None else "head")
+        outputs = output_logits(study, rows[part], of_head=codes is not None)
         logits[part] = outputs if codes is None else by_class(outputs, codes, logits.shape[1])
     return logits
 
@@ -58,12 +72,19 @@ def codes_of_outputs(study: StudyReader) -> np.ndarray:
     return np.where(codes < len(study.class_names), codes, -1)
 
 
-def output_logits(study: StudyReader, rows: np.ndarray, of: str = "head") -> np.ndarray:
-    """(n, n_outputs) float64: logits of the encoder's own classifier, or of the weights of the `probe`."""
-    if of == "head" and study.has("head_logits"):
+def output_logits(study: StudyReader, rows: np.ndarray, *, of_head: bool = True) -> np.ndarray:
+    """(n, n_outputs) float64: logits of the encoder's own classifier, or of the weights of the probe."""
+    if of_head and study.has("head_logits"):
         return study.array("head_logits").rows(rows).astype(np.float64)
-    weights, bias = (study.vector(f"{of}_{part}").astype(np.float64) for part in ("weights", "bias"))
-    return study.array("representations").rows(rows).astype(np.float64) @ weights.T + bias
+    classifier = own_classifier(study) if of_head else class_weights(study)
+    assert classifier is not None  # as `explains_errors` says
+    return classifier.logits(study.array("representations").rows(rows))
+
+
+def class_weights(study: StudyReader) -> Classifier:
+    """The answer that a study is read by, where it is linear and each output is a class."""
+    weights, bias = (study.vector(f"probe_{part}").astype(np.float64) for part in ("weights", "bias"))
+    return Classifier(weights, bias)
 
 
 def by_class(logits: np.ndarray, codes: np.ndarray, n_classes: int) -> np.ndarray:
@@ -83,24 +104,28 @@ def by_class(logits: np.ndarray, codes: np.ndarray, n_classes: int) -> np.ndarra
 
 
 def class_gradients(
-    logits: np.ndarray, weights: np.ndarray, codes: np.ndarray, classes: np.ndarray
+    classifier: Classifier,
+    raw: np.ndarray,
+    logits: np.ndarray,
+    codes: np.ndarray | None,
+    classes: np.ndarray,
 ) -> np.ndarray:
-    """Compute the gradient of one class's logit for each row: its outputs' weights, mixed by their softmax.
+    """Compute the gradient of one class's logit for each row: its outputs' gradients, mixed by their softmax.
 
-    d log(sum_o exp(w_o h + b_o)) / dh = sum_o p_o w_o, with p the softmax over the outputs o of the class.
+    d log(sum_o exp(z_o)) / dr = sum_o p_o dz_o / dr, with p the softmax over the outputs o of the class.
 
     Args:
-        logits: (n, n_outputs). weights: (n_outputs, n_features). codes: as for `by_class`. classes: (n,) int.
+        raw: (n, n_features), logits: (n, n_outputs) of them. codes: as for `by_class`; None: each output is
+            the class of its number. classes: (n,) int.
     Returns:
         (n, n_features) float64.
     """
-    gradients = np.empty((len(logits), weights.shape[1]))
-    for code in np.unique(classes):
-        here, mine = classes == code, codes == code
-        shares = logits[np.ix_(here, mine)].astype(np.float64)
-        shares = np.exp(shares - shares.max(1, keepdims=True))
-        gradients[here] = shares / shares.sum(1, keepdims=True) @ weights[mine].astype(np.float64)
-    return gradients
+    if codes is None and classifier.hidden is None:
+        return classifier.weights[classes]
+    of_class = (np.arange(logits.shape[1]) if codes is None else codes)[None] == classes[:, None]
+    shares = np.where(of_class, logits.astype(np.float64), -np.inf)
+    shares = np.exp(shares - shares.max(1, keepdims=True))
+    return classifier.gradients(raw, shares / shares.sum(1, keepdims=True))
 
 
 def lead_gradients(
@@ -112,16 +137,16 @@ def lead_gradients(
         rows: (n,) int, image rows. classes, rivals: (n,) int, class codes.
     Returns:
         (n, n_features) float64. Of a classifier that is linear in its classes, the difference of their
-        weights. Of one that is not linear in its outputs NaN but for what is stored: of misclassified images
-        the lead of the prediction over the truth.
+        weights. Of one whose layers are not stored NaN but for what is: of misclassified images the lead of
+        the prediction over the truth.
     """
     if study.has("probe_weights"):
         weights = study.vector("probe_weights").astype(np.float64)
         return weights[classes] - weights[rivals]
-    if study.has("head_weights"):
-        codes = codes_of_outputs(study)
-        logits, weights = output_logits(study, rows), study.vector("head_weights")
-        sides = (class_gradients(logits, weights, codes, side) for side in (classes, rivals))
+    if (classifier := own_classifier(study)) is not None:
+        codes, logits = codes_of_outputs(study), output_logits(study, rows)
+        raw = study.array("representations").rows(rows)
+        sides = (class_gradients(classifier, raw, logits, codes, side) for side in (classes, rivals))
         return next(sides) - next(sides)
     wrong, predicted, true = misclassified(study, study.table("probe", ["predicted", "correct"]))
     places = np.minimum(np.searchsorted(wrong, rows), max(len(wrong) - 1, 0))

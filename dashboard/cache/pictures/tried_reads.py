@@ -87,9 +87,9 @@ def classifier(study: Study | None) -> Answering | None:
 def speaks_for(study: Study | None, feature: int) -> str:
     """The class that a feature speaks most for, in words, where there is nothing else to call it by."""
     asked = classifier(study) if study is None else None
-    if asked is None or asked.weights is None:
+    if asked is None or asked.classifier is None:
         return ""
-    return f"speaks for {asked.spoken[asked.column[int(asked.weights[:, feature].argmax())]]}"
+    return f"speaks for {asked.spoken[asked.column[int(asked.classifier.weights[:, feature].argmax())]]}"
 
 
 @cached_read(max_entries=32)

@@ -10,7 +10,13 @@ import pandas as pd
 
 from core.common.formatting import counted
 from core.errors import SettingsError, ShapeError
-from core.slices.features.class_logits import LOCAL, can_switch_off, has_gradients, lead_gradients
+from core.slices.features.class_logits import (
+    LOCAL,
+    NOT_SWITCHED_OFF,
+    can_switch_off,
+    has_gradients,
+    lead_gradients,
+)
 from core.storage.chunked_array import CHUNK_ROWS
 
 if TYPE_CHECKING:
@@ -30,7 +36,6 @@ NO_WEIGHTS = (
     "vector is scaled on its own; fit the basis with --pool-codes mean"
 )
 OF_NO_IMAGE = "{n}: predicted as a class that no image has"
-NOT_SWITCHED_OFF = "the layers of this classifier are not stored, so no feature can be taken out of it"
 NONE_WRONG = "the probe is right on every {split} image"
 NONE_JUDGED = "there are no evaluation images, so no error is known"
 

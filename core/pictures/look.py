@@ -21,6 +21,8 @@ from core.pictures.seen import Glance
 from core.search.search import most_alike
 from core.slices.features import ranked_features
 from core.slices.features.class_logits import (
+    LOCAL,
+    NO_PUSH,
     OUTPUTS,
     by_class,
     class_gradients,
@@ -84,7 +86,8 @@ class Look:
             without those that are off, by `after`. Empty without a classifier.
         answer, rival: what it says with all features, and the class that this is weighed against: the true
             one where the answer is wrong, else the next; empty without a classifier. lead: in logits.
-        features: as `core.slices.features.features_of_image` lists them.
+        features: as `core.slices.features.features_of_image` lists them. note: how to read their pushes, or
+            why there are none, in a sentence; empty where there is nothing to say.
     """
 
     classes: pd.DataFrame
@@ -92,6 +95,7 @@ class Look:
     rival: str
     lead: float
     features: pd.DataFrame
+    note: str = ""
 
 
 def answering(study: Study) -> Answering | None:
@@ -194,6 +198,7 @@ def decide(
         asked.spoken[rival],
         float(classes[answer] - classes[rival]),
         ranked_features(raw, fires, push),
+        LOCAL if asked.is_local else NO_PUSH if classifier is None else "",
     )
 
 

@@ -13,8 +13,8 @@ from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
 
 NOT_KNOWN = (
-    "no answer of '{path}' can be asked with other features: none is a classifier of the representation whose "
-    "layers are stored, so no feature can be switched off"
+    "no answer of '{path}' can be asked again: none is a classifier of the representation whose layers are "
+    "stored, so no feature can be switched off"
 )
 
 

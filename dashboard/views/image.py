@@ -10,7 +10,15 @@ from core.charts.options import FigureOptions
 from core.common.captions import SPLITS, headline, split_images
 from core.figures.cells import CellRequest
 from core.heatmaps.overlay_image import OverlayStyle
-from core.slices.features.class_logits import LOCAL, has_gradients
+from core.slices.features.class_logits import (
+    LOCAL,
+    NO_PUSH,
+    NOT_SWITCHED_OFF,
+    ONLY_WRONG,
+    can_switch_off,
+    explains_errors,
+    has_gradients,
+)
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
@@ -90,6 +98,7 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     table = table.head(SHOWN)
     numbers = table["feature"].tolist()
     removed = switched_off(REMOVED, study.array("representations").shape[1])
+    off = removed if can_switch_off(study) else None
     if decided is not None:
         label = facts.get("label")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -101,7 +110,7 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
         else float("nan")
     )
     rows = [
-        switch_row(study, number, push, most, fires=bool(fires), src=source, off=removed)
+        switch_row(study, number, push, most, fires=bool(fires), src=source, off=off)
         for number, push, fires, source in zip(
             numbers, table["push"], table["fires"], _sources(study, row, numbers), strict=True
         )
@@ -124,17 +133,19 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
             on_open=lambda chosen: session.go("feature", feature=chosen),
             on_switch=lambda chosen: switch(REMOVED, chosen),
         )
-    st.caption(_note(study, decided is not None))
+    st.caption(_note(study, decided is not None, switches=off is not None))
     similar.nearest(study, row)
 
 
-def _note(study: Study, decided: bool) -> str:
+def _note(study: Study, decided: bool, *, switches: bool) -> str:
     if not decided:
-        return "The features that fire on this image, the most active first. Click one for its page."
+        why = "" if not study.has("probe") else f" {ONLY_WRONG if explains_errors(study) else NO_PUSH}"
+        return f"The features that fire on this image, the most active first.{why} Click one for its page."
+    fixed = "" if switches else f"{NOT_SWITCHED_OFF} "
     how = f". {LOCAL} " if has_gradients(study) else ": the difference of its weights times the activation. "
     return (
         f"Each bar is what a feature adds to the answer (right) or to the other class (left), in logits{how}"
-        "Bold features fire on this image. Click one for its page."
+        f"Bold features fire on this image. {fixed}Click one for its page."
     )
 
 

@@ -149,6 +149,8 @@ def _features(study: Study | None, picture: Picture, one: Tried, made: Look, off
         on_open=_open,
         on_switch=lambda feature: switch(OFF, feature),
     )
+    if note := made.note:
+        st.caption(note)
 
 
 def _open(feature: str) -> None:

@@ -101,6 +101,5 @@ def test_random_alike__none_where_no_other_feature_is_near(rng):
 def test_removal_of_every_feature_leaves_the_average_image(case):
     raw, weights, bias, logits, means = case
     every = np.tile(np.arange(7), (12, 1))
-    assert_allclose(
-        logits_without(Classifier(weights, bias), logits, raw, means, every), np.tile(weights @ means + bias, (12, 1))
-    )
+    without = logits_without(Classifier(weights, bias), logits, raw, means, every)
+    assert_allclose(without, np.tile(weights @ means + bias, (12, 1)))

@@ -52,7 +52,7 @@ class ProbeWithMeans:
     """The probe for raw rows, or another answer of the representation, and the mean of each feature.
 
     Attributes:
-        classifier: has no outputs where its layers are not stored. means: (n_features,) over the train images.
+        classifier: without outputs where its layers are not stored. means: (n_features,) over train images.
         codes: (n_outputs,) the class of each output, where several may mean one; None: one each.
     """
 

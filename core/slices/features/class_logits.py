@@ -19,6 +19,11 @@ LOCAL = (
     "The classes of this answer have no weights of their own. What a feature adds is local: feature times "
     "the gradient at that image."
 )
+ONLY_WRONG = (
+    "What features add is known of misclassified images alone: the layers of this classifier are not stored."
+)
+NO_PUSH = "This answer has no weights on the features, so what they add to it is not known."
+NOT_SWITCHED_OFF = "No feature can be switched off: the layers of this classifier are not stored."
 
 
 def has_gradients(study: StudyReader) -> bool:
@@ -104,11 +109,7 @@ def by_class(logits: np.ndarray, codes: np.ndarray, n_classes: int) -> np.ndarra
 
 
 def class_gradients(
-    classifier: Classifier,
-    raw: np.ndarray,
-    logits: np.ndarray,
-    codes: np.ndarray | None,
-    classes: np.ndarray,
+    classifier: Classifier, raw: np.ndarray, logits: np.ndarray, codes: np.ndarray | None, classes: np.ndarray
 ) -> np.ndarray:
     """Compute the gradient of one class's logit for each row: its outputs' gradients, mixed by their softmax.
 

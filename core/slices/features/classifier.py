@@ -40,8 +40,9 @@ class Classifier:
     """z = W a(V r + c) + b, or W r + b where no layer is hidden.
 
     Attributes:
-        weights: (n_outputs, n_hidden or n_features) W, bias: (n_outputs,) b. hidden: (n_hidden, n_features) V,
-            hidden_bias: (n_hidden,) c; None for none. activation: a, one of ACTIVATIONS.
+        weights: (n_outputs, n_hidden or n_features) W, bias: (n_outputs,) b.
+        hidden: (n_hidden, n_features) V, hidden_bias: (n_hidden,) c; None for none.
+        activation: a, one of ACTIVATIONS.
     """
 
     weights: np.ndarray

@@ -41,13 +41,13 @@ def switch_row(
     *,
     fires: bool,
     src: str,
-    off: tuple[int, ...],
+    off: tuple[int, ...] | None,
 ) -> Row:
     """A feature in a list of those that push an answer, with its switch.
 
     Args:
         study: None: of the packaged encoder. push: in logits, NaN where unknown. most: the largest of all.
-        src: address of its heatmap, or "". off: the features that are switched off.
+        src: address of its heatmap, or "". off: the features that are switched off; None: none can be.
     """
     words = feature_reads.names(study) if study is not None else {}
     note = f"#{feature}" if feature in words else tried_reads.speaks_for(study, feature)
@@ -64,7 +64,7 @@ def switch_row(
         text=signed(push, 2) if has_push else "",
         src=src,
         marked=fires,
-        off=feature in off if has_push else None,
+        off=feature in off if has_push and off is not None else None,
     )
 
 

@@ -78,7 +78,7 @@ def test_without__takes_the_stored_means_or_makes_them(intervened, shared_study)
     assert before.sum() == pytest.approx(1) and after.sum() == pytest.approx(1)
     h = intervened.vector("representations")[3].astype(float)
     h[[0, 1]] = probe.means[[0, 1]]
-    logits = probe.weights @ h + probe.bias
+    logits = probe.classifier.weights @ h + probe.classifier.bias
     assert_allclose(after, np.exp(logits) / np.exp(logits).sum())
     assert_allclose(blame.without(intervened, probe, 3, [])[1], before)
 
@@ -113,7 +113,8 @@ def test_causes__of_planted_scenes(shared_study, tmp_path, rng):
     probe = blame.ProbeWithMeans.of(study)
     hits = []
     for row in every[cause == "background"]:
-        values = raw[row].astype(float) * probe.weights[np.argmax(probe.weights @ raw[row] + probe.bias)]
+        weights, bias = probe.classifier.weights, probe.classifier.bias
+        values = raw[row].astype(float) * weights[np.argmax(weights @ raw[row] + bias)]
         planted = removal.planted.iloc[int(np.argmax(values))]
         hits.append(planted["column"] == "background" and planted["value"] == background[row])
     assert table.loc[("background", "contribution"), "of_cause"] == pytest.approx(np.mean(hits))

@@ -13,6 +13,7 @@ OF_TOKENS = {
     "cls": "CLS token",
     "mean": "mean of the patch tokens",
     "cls+mean": "CLS token and mean of the patch tokens",
+    "cls+dist": "CLS and distillation token",
     "attnpool": "attention pooling",
 }
 

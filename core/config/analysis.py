@@ -6,7 +6,7 @@ from core.config.settings import option
 
 EPSILON_CANDIDATES = (4.0, 3.5, 3.0, 2.5, 2.0, 1.5, 1.0)
 POOLINGS = ("gap", "max", "top4", "gem3")
-TOKENS = ("cls", "mean", "cls+mean", "attnpool")
+TOKENS = ("cls", "mean", "cls+mean", "cls+dist", "attnpool")
 TOKEN_NORMS = ("after", "before")
 # The settings that, beside its SPEC, make an encoder what it is: arguments of `load_encoder`.
 ENCODER_SETTINGS = ("layer", "pool", "tokens", "token_norm", "mean", "std", "input_size", "resize")
@@ -61,7 +61,8 @@ class EmbedConfig:
     )
     tokens: str | None = option(
         "which tokens of a transformer become the vector: the CLS token, the mean of the patch tokens, "
-        "both one after the other, or the network's attention pooling; registers are in none of them",
+        "both one after the other, the CLS and the distillation token one after the other, or the network's "
+        "attention pooling; registers are in none of them",
         None,
         choices=TOKENS,
         left_out="the network's own",

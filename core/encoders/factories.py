@@ -46,6 +46,7 @@ class Built:
     # A library's network around a classifier that the file has; None where no library builds such a one.
     around: Callable[[nn.Linear], nn.Module | None] | None = None
     transform_stated: bool = True  # it came with the weights
+    reads_more: bool = False  # its classifier, where it has one, may read more than what the network gives
 
 
 def build_architecture(spec: Spec, *, with_weights: bool) -> Built:
@@ -85,9 +86,9 @@ def _torchvision(spec: Spec, with_weights: bool) -> Built:
     if not with_weights:
         _remove_auxiliary(model)
     whole = model.state_dict()
-    _remove_torchvision_head(model)
+    reads_more = any(isinstance(part.module, AfterMap) for part in _remove_torchvision_head(model))
     head = partial(_torchvision_head, spec.name, arguments, whole, with_weights)
-    parts = {"whole": lambda: whole, "head": head}
+    parts = {"whole": lambda: whole, "head": head, "reads_more": reads_more}
     if weights is None:
         return Built(model, Transform(), spec.arch, "random", **parts)
     preset: Any = available[str(weights)].transforms()
@@ -149,21 +150,23 @@ def _remove_torchvision_head(model: nn.Module) -> list[HeadPart]:
         part = HeadPart(head)
         if name == "classifier" and isinstance(pool := getattr(model, "avgpool", None), nn.AdaptiveAvgPool2d):
             if pool.output_size not in (1, (1, 1)):
-                part = HeadPart(_AfterMap(pool, head), "avgpool")
+                part = HeadPart(AfterMap(pool, head), "avgpool")
             model.avgpool = nn.AdaptiveAvgPool2d(1)  # VGG and AlexNet flatten a 7x7 map into their head
         if type(model).__name__ == "ConvNeXt":
             *first, last = model.get_submodule("classifier").children()
             model.classifier, part = nn.Sequential(*first), HeadPart(last)
         elif type(model).__name__ in ("SqueezeNet", "MaxVit"):  # their classifiers begin with a map
             model.classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-            part = HeadPart(head, "classifier")
+            first, _, *others = head.children()
+            pools_first = isinstance(first, nn.AdaptiveAvgPool2d)
+            part = HeadPart(nn.Sequential(*others)) if pools_first else HeadPart(head, "classifier")
         else:
             setattr(model, name, nn.Identity())
         parts.append(part)
     return parts
 
 
-class _AfterMap(nn.Sequential):
+class AfterMap(nn.Sequential):
     """A classifier that flattens a pooled map; its tensors have the names that they have in its network."""
 
     def __init__(self, pool: nn.Module, classifier: nn.Module):
@@ -189,7 +192,8 @@ def _timm(spec: Spec, with_weights: bool) -> Built:
     weights = "timm pretrained" if pretrained else "random"
     whole = partial(_whole_timm_model, spec.name, arguments)
     head = partial(_timm_head, model, spec.name, arguments, pretrained)
-    return Built(model, transform, spec.arch, weights, notes, whole=whole, head=head)
+    of_both = hasattr(model, "dist_token")  # a classifier each, of the CLS token and of that of distillation
+    return Built(model, transform, spec.arch, weights, notes, whole=whole, head=head, reads_more=of_both)
 
 
 def _timm_head(

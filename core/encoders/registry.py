@@ -33,7 +33,7 @@ from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import TRANSFORMERS, Layout, recognise, renamed_by_order
 from core.encoders.packaged import PACKAGED
 from core.encoders.readout.head import Beside, head_of_network, names_in
-from core.encoders.readout.head_input import HEAD_INPUT, to_head_input
+from core.encoders.readout.head_input import HEAD_INPUT, to_head_input, with_all_that_is_read
 from core.encoders.sidecar import Sidecar, read_sidecar
 from core.encoders.spec import Spec, parse_spec
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD, Transform
@@ -64,7 +64,8 @@ def load_encoder(
             resnet18@PATH; PATH (or s3://…); hf:ORG/NAME; asset:NAME; python:module:factory.
             `branch=student|teacher` and `prefix=…` select one of a file's encoders.
         layer: dotted name; the representation is then the pooled output of that layer. Or HEAD_INPUT.
-            Default: the last stage.
+            Default: the last stage; what the last layer of its classifier reads, where the classifier reads
+            more and neither pool nor tokens are given.
         pool: how the map of the layer is pooled, one of POOLINGS; None: gap, where there is a map.
         tokens, token_norm: which tokens of a transformer (TOKENS), before or after its final norm; None: as
             the network does it, and after.
@@ -93,7 +94,7 @@ def load_encoder(
         except CheckpointError as error:
             text, path = str(error), str(parsed.checkpoint)
             raise type(error)(text if path in text.split(": ")[0] else f"'{path}': {text}") from error
-    to_head = layer == HEAD_INPUT
+    to_head, as_usual = layer == HEAD_INPUT, not (layer or pool or tokens or token_norm)
     layer = None if to_head else layer
     encoder = Encoder(
         built.model,
@@ -111,7 +112,9 @@ def load_encoder(
     )
     encoder.find_head = partial(head_of_network, encoder, built, beside)
     encoder.normalisation_stated = built.transform_stated and not {"mean", "std"} & flags
-    return to_head_input(encoder) if to_head else encoder
+    if to_head:
+        return to_head_input(encoder, built.assumptions)
+    return with_all_that_is_read(encoder, built.assumptions) if built.reads_more and as_usual else encoder
 
 
 def _located(spec: Spec) -> tuple[Spec, Sidecar | None]:
@@ -168,6 +171,7 @@ def _from_checkpoint(
         made.head = made.head and with_stem(made.head, layout)
     if layout.kind == "transformers" and spec.family in ("", "timm"):
         made.head = partial(classifier_parts, layout.name.removesuffix(TRANSFORMERS), made.model, path)
+        made.reads_more = True
     if (
         layout.kind == "transformers"
         and not (spec.family or sidecar.transform)

@@ -64,10 +64,10 @@ def head_of(
         ("torchvision", "resnet18", {"num_classes": 7}, True),
         ("torchvision", "mobilenet_v3_small", {"num_classes": 7}, False),  # a hidden layer
         ("torchvision", "squeezenet1_1", {}, False),  # a convolution and a mean
-        ("torchvision", "alexnet", {"num_classes": 7}, False),  # reads a map of 6 x 6
+        ("torchvision", "alexnet", {"num_classes": 7}, True),  # reads a map of 6 x 6, through hidden layers
         ("timm", "convnext_atto", {"num_classes": 7}, True),  # after a LayerNorm
         ("timm", "vit_tiny_patch16_224", {"num_classes": 7, "depth": 1}, True),  # on CLS
-        ("timm", "deit_tiny_distilled_patch16_224", {"num_classes": 7, "depth": 1}, False),  # two heads
+        ("timm", "deit_tiny_distilled_patch16_224", {"num_classes": 7, "depth": 1}, True),  # of two tokens
         ("timm", "resnet10t", {}, True),
         ("torchvision", "mnasnet0_5", {"num_classes": 7}, True),
         pytest.param("timm", "shvit_s1", {"num_classes": 7}, True, marks=pytest.mark.slow),  # a BatchNorm

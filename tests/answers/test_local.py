@@ -6,6 +6,7 @@ The twin is a loop over the images with the untouched network: logits by `logsum
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from core.measures.label_issues import label_issues
 from core.pictures.look import answering, decide
 from core.pictures.many import without_features
 from core.slices.features import decision, features_of_image
-from core.slices.features.class_logits import LOCAL, class_logits, lead_gradients
+from core.slices.features.class_logits import LOCAL, can_switch_off, class_logits, lead_gradients
 from core.store import Study
 from tests.answers.test_head import studied, trained
 from tests.encoders.planted import narrow_resnet
@@ -39,17 +40,22 @@ class Case(NamedTuple):
     classify: Callable[[Tensor], Tensor]
 
 
+def write_images(folder: Path, n: int) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(n):
+        place = folder / LABELS[number % 3]
+        place.mkdir(parents=True, exist_ok=True)
+        squares = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(squares).resize((40, 40)).save(place / f"{number}.png")
+
+
 @pytest.fixture(
     scope="module", params=["many outputs to a label", pytest.param("a hidden layer", marks=pytest.mark.slow)]
 )
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     """A study read by its head, and the two halves of its network."""
-    folder, rng = tmp_path_factory.mktemp("local"), np.random.default_rng(0)
-    for number in range(30):
-        place = folder / "images" / LABELS[number % 3]
-        place.mkdir(parents=True, exist_ok=True)
-        squares = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-        Image.fromarray(squares).resize((40, 40)).save(place / f"{number}.png")
+    folder = tmp_path_factory.mktemp("local")
+    write_images(folder / "images", 30)
     rows = [f"{output},{label or ''}" for output, label in enumerate(OUTPUTS)]
     (folder / "classes.csv").write_text("\n".join(["output,label", *rows]))
     torch.manual_seed(3)
@@ -193,7 +199,7 @@ def test_a_picture_is_answered_by_the_classes_that_the_file_states(case):
     assert look.note == LOCAL
     off = order[:3]
     changed = r.clone()
-    changed[off] = torch.tensor(asked.means).float()[off]
+    changed[off.tolist()] = torch.tensor(asked.means).float()[off.tolist()]
     with torch.no_grad():
         outputs = torch.softmax(case.classify(changed[None])[0], 0)
     shares = {name: sum(outputs[at] for at, one in enumerate(OUTPUTS) if one == name) for name in LABELS}
@@ -213,3 +219,31 @@ def test_a_slice_without_some_features__is_answered_by_the_classifier_again(case
         shares = [sum(outputs[at] for at, one in enumerate(OUTPUTS) if one == name) for name in LABELS]
         shares.append(next(outputs[at] for at, one in enumerate(OUTPUTS) if one is None))
         assert code == int(np.argmax(shares)), row
+
+
+def test_a_classifier_of_a_map__adds_what_each_feature_does_at_all_positions(tmp_path):
+    """The twin scales the map of each feature in the untouched network, and asks autograd."""
+    write_images(tmp_path / "images", 18)
+    network = trained(torchvision.models.get_model("squeezenet1_1", num_classes=len(LABELS)))
+    torch.save(network.state_dict(), tmp_path / "net.pth")
+    spec = f"torchvision:squeezenet1_1@{tmp_path / 'net.pth'}"
+    study = studied(tmp_path / "study", tmp_path / "images", spec, input_size=96, resize=96).answering("head")
+    table, labels = study.table("probe"), study.images["label"]
+    wrong = [
+        row for row, (true, told) in enumerate(zip(labels, table["predicted"], strict=True)) if true != told
+    ]
+    assert wrong and not can_switch_off(study) and study.summary("failures")["local"] == LOCAL
+    for row in wrong:
+        with torch.no_grad():
+            values = network.get_submodule("features")(pixels(study, row)[None])
+        scale = torch.ones(values.shape[1], requires_grad=True)
+        logits = network.get_submodule("classifier")(values * scale[:, None, None]).flatten()
+        told, true = (LABELS.index(one) for one in (table["predicted"][row], labels[row]))
+        added = torch.autograd.grad(logits[told] - logits[true], scale)[0]
+        found = features_of_image(study, row)
+        order = found["feature"].to_numpy()
+        np.testing.assert_allclose(
+            found["push"], added[order], rtol=1e-2, atol=1e-3 * float(added.abs().max())
+        )
+    right = next((row for row in range(study.n_images) if row not in wrong), None)
+    assert right is None or features_of_image(study, right)["push"].isna().all()

@@ -1,4 +1,7 @@
-"""What features add at each misclassified image, where a classifier is not linear (docs/method.md 6.8)."""
+"""What features add at each misclassified image, where the layers of a classifier are not stored
+(docs/method.md 6.8)."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -7,6 +10,8 @@ from torch import Tensor
 
 from core.analysis.gradcam.on_demand import study_encoder
 from core.answers.outcome import Request
+from core.encoders.encoder import Encoder
+from core.encoders.layers import averages_to
 from core.encoders.readout.head import Head
 from core.errors import PeregrineError
 from core.jobs.progress import Progress
@@ -16,6 +21,7 @@ from core.storage.writer import StepWriter
 from core.store import Study
 
 NOT_OF_IT = "its classifier reads more than the representation, so what features add to a class is not known"
+BATCH = 32  # pictures
 
 
 def write_gradients(
@@ -38,36 +44,68 @@ def write_gradients(
     try:
         encoder = study_encoder(study, request.device)
         head = encoder.find_head()
+        if not isinstance(head, Head) or not (head.reads_representation or _reads_map(encoder, head)):
+            return NOT_OF_IT
+        rows, predicted, true = misclassified(study, table)
+        codes, array = torch.from_numpy(outputs).to(encoder.device), step.array(f"{item}_gradients")
+        n_chunks = -(-len(rows) // CHUNK_ROWS) or 1
+        with progress.stage("gradients", total=len(rows), unit="images") as bar:
+            for chunk in range(n_chunks):
+                end = min((chunk + 1) * CHUNK_ROWS, len(rows))
+                made = np.empty((end - chunk * CHUNK_ROWS, encoder.n_features), np.float32)
+                for start in range(0, len(made), BATCH):
+                    part = slice(chunk * CHUNK_ROWS + start, min(chunk * CHUNK_ROWS + start + BATCH, end))
+                    sides = (torch.from_numpy(side[part]).to(encoder.device) for side in (predicted, true))
+                    raw, read = _read(study, encoder, head, rows[part])
+                    made[start : start + BATCH] = gradients_of_lead(head, raw, read, codes, *sides).cpu()
+                    bar.update(len(raw))
+                array.put(chunk, made)
+        step.finish_array(f"{item}_gradients", n_chunks)
     except PeregrineError as error:
         return f"what features add to a class is not known: {error}"
-    if not isinstance(head, Head) or not head.reads_representation:
-        return NOT_OF_IT
-    rows, predicted, true = misclassified(study, table)
-    codes, raw = torch.from_numpy(outputs).to(encoder.device), study.array("representations")
-    array = step.array(f"{item}_gradients")
-    starts = range(0, max(len(rows), 1), CHUNK_ROWS)
-    with progress.stage("gradients", total=len(rows), unit="images") as bar:
-        for chunk, start in enumerate(starts):
-            part = slice(start, start + CHUNK_ROWS)
-            some = torch.from_numpy(raw.rows(rows[part])).to(encoder.device)
-            sides = (torch.from_numpy(side[part]).to(encoder.device) for side in (predicted, true))
-            array.put(chunk, gradients_of_lead(head, some, codes, *sides).float().cpu().numpy())
-            bar.update(len(some))
-    step.finish_array(f"{item}_gradients", len(starts))
     return None
 
 
-def gradients_of_lead(head: Head, raw: Tensor, codes: Tensor, classes: Tensor, rivals: Tensor) -> Tensor:
+@torch.no_grad()
+def _reads_map(encoder: Encoder, head: Head) -> bool:
+    """Whether a head reads one map, whose average is the representation, without negative entries."""
+    x, _ = encoder.random_input()
+    with head.watching(encoder.base) as read:
+        raw, inputs = encoder.model(x), read()
+    return encoder.nonnegative and len(inputs) == 1 and inputs[0].ndim == 4 and averages_to(inputs[0], raw)
+
+
+def _read(study: Study, encoder: Encoder, head: Head, rows: np.ndarray) -> tuple[Tensor, list[Tensor]]:
+    """The representations of some images, and what each part of a head reads of them."""
+    if head.reads_representation:
+        raw = torch.from_numpy(study.array("representations").rows(rows)).to(encoder.device).float()
+        return raw, [raw] * len(head.parts)
+    pixels = np.stack([encoder.transform.pixels(study.image(int(row))) for row in rows])
+    with torch.no_grad(), head.watching(encoder.base) as read:
+        return encoder.represent(torch.from_numpy(pixels)), read()
+
+
+def gradients_of_lead(
+    head: Head, raw: Tensor, read: Sequence[Tensor], codes: Tensor, classes: Tensor, rivals: Tensor
+) -> Tensor:
     """(n, n_features): the gradient of the logit of `classes` minus that of `rivals` at each row of `raw`.
 
+    Of a map A whose average over the positions p is raw, the gradient as the map of a feature is scaled:
+    sum_p A_pj dlead/dA_pj / raw_j, 0 where the map is.
+
     Args:
-        codes: (n_outputs,) class of each output; a class has the log-sum-exp of its outputs.
+        read: what each part of the head reads: `raw`, or that map. codes: (n_outputs,) class of each output;
+            a class has the log-sum-exp of its outputs.
     """
     with torch.enable_grad():
-        read = raw.detach().requires_grad_()
-        logits = head.logits([read] * len(head.parts))
+        inputs = [one.detach().requires_grad_() for one in read]
+        logits = head.logits(inputs)
 
         def of(one: Tensor) -> Tensor:
             return logits.where(codes[None] == one[:, None], -torch.inf).logsumexp(1)
 
-        return torch.autograd.grad((of(classes) - of(rivals)).sum(), read)[0]
+        gradients = torch.autograd.grad((of(classes) - of(rivals)).sum(), inputs)
+    if inputs[0].ndim == 2:
+        return torch.stack(gradients).sum(0)
+    added = (inputs[0].detach() * gradients[0]).sum((2, 3))
+    return torch.where(raw > 0, added / raw, 0.0)

@@ -1,18 +1,28 @@
 """The representation that an encoder's own classifier is linear on: what its last Linear reads."""
 
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
 from torch import nn
 
 from core.encoders.encoder import Encoder
+from core.encoders.factories import AfterMap
 from core.encoders.readout.head import Head, HeadPart, complete_head
+from core.encoders.readout.tokens import TokenRule, token_parts
 from core.errors import EncoderError
 
 HEAD_INPUT = "head-input"  # in place of the name of a layer
 NOTE = "the representation is what the last layer of the classifier reads"
+BY_ITSELF = "for the classifier reads more than what the network gives without it"
+BOTH = TokenRule("cls+dist", "after")
 
 
-def to_head_input(encoder: Encoder) -> Encoder:
+def to_head_input(encoder: Encoder, notes: Sequence[str]) -> Encoder:
     """The encoder whose representation the classifier is linear on.
 
+    Args:
+        notes: what was assumed of the network, whatever its representation.
     Raises:
         EncoderError: there is no classifier, or no Linear at its end.
     """
@@ -21,8 +31,7 @@ def to_head_input(encoder: Encoder) -> Encoder:
         raise EncoderError(f"--layer {HEAD_INPUT}: {head}")
     if head.linear is not None:
         return encoder
-    rule = head.parts[0].rule if len(head.parts) == 1 else None
-    split = before_last_linear(encoder.base, head) if rule is None else (encoder.base, head.parts[0])
+    split = before_last_linear(encoder.base, head)
     if split is None:
         raise EncoderError(
             f"--layer {HEAD_INPUT}: the classifier of {encoder.arch} is no chain of layers behind the "
@@ -34,26 +43,65 @@ def to_head_input(encoder: Encoder) -> Encoder:
         encoder.transform,
         arch=encoder.arch,
         spec=encoder.spec,
-        tokens=rule and rule.tokens,
-        token_norm=rule and rule.norm,
+        tokens=last.rule and last.rule.tokens,
+        token_norm=last.rule and last.rule.norm,
         report=encoder.report,
-        assumptions=[*encoder.assumptions, NOTE],
+        assumptions=[*notes, NOTE],
         device=encoder.device,
     )
     names = [] if head.assumed else head.names
-    deeper.find_head = lambda: complete_head(deeper, [last], names)
+
+    def find_head() -> Head | str:
+        found = complete_head(deeper, [last], names)
+        if isinstance(found, Head):
+            found.unchecked = head.unchecked
+        return found
+
+    deeper.find_head = find_head
     return deeper
+
+
+def with_all_that_is_read(encoder: Encoder, notes: Sequence[str]) -> Encoder:
+    """The encoder as `to_head_input` gives it, where its classifier reads more than its representation."""
+    head = encoder.find_head()
+    if isinstance(head, str) or head.reads_representation:
+        return encoder
+    try:
+        return to_head_input(encoder, [*notes, BY_ITSELF])
+    except EncoderError:
+        return encoder
 
 
 def before_last_linear(base: nn.Module, head: Head) -> tuple[nn.Module, HeadPart] | None:
     """A network that gives what the last Linear of a classifier reads, and that Linear.
 
-    None where the classifier is no chain that ends in a Linear, or reads something else than the output.
+    The two classifiers of a distilled transformer are one on both of their tokens. None where the classifier
+    is no chain that ends in a Linear, or reads something else than the output.
     """
-    part = head.parts[0]
-    layers = list(part.module) if isinstance(part.module, nn.Sequential) and part.at == "" else []
+    part, modules = head.parts[0], [part.module for part in head.parts]
+    linears = [one for one in modules if isinstance(one, nn.Linear)]
+    if len(linears) == len(modules) == 2:
+        tokens = token_parts(base)
+        of_both = tokens is not None and BOTH in tokens.rules
+        return (base, HeadPart(_side_by_side(linears), "norm", BOTH)) if of_both else None
+    if part.rule is not None and len(modules) == 1:
+        return base, part
+    layers = list(part.module.children()) if isinstance(part.module, nn.Sequential) else []
     while layers and isinstance(layers[-1], nn.Dropout | nn.Identity):
         layers.pop()
-    if len(head.parts) > 1 or len(layers) < 2 or not isinstance(layers[-1], nn.Linear):
+    if len(modules) > 1 or len(layers) < 2 or not isinstance(layers[-1], nn.Linear):
         return None
-    return nn.Sequential(base, *layers[:-1]), HeadPart(layers[-1])
+    if isinstance(part.module, AfterMap):
+        read = nn.Sequential(*part.module.before, *layers[:-1])
+        named = OrderedDict(features=base.get_submodule("features"), classifier=read)
+        return nn.Sequential(named), HeadPart(layers[-1])
+    return (nn.Sequential(base, *layers[:-1]), HeadPart(layers[-1])) if part.at == "" else None
+
+
+def _side_by_side(linears: Sequence[nn.Linear]) -> nn.Linear:
+    """The mean of Linears as one, which reads the vectors of all one after another."""
+    weights = torch.cat([one.weight for one in linears], 1) / len(linears)
+    joined = nn.Linear(weights.shape[1], weights.shape[0])
+    biases = [one.bias if one.bias is not None else torch.zeros(one.out_features) for one in linears]
+    joined.load_state_dict({"weight": weights, "bias": torch.stack(biases).mean(0)})
+    return joined

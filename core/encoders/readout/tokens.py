@@ -35,6 +35,7 @@ class TokenParts:
         last: the layer whose output are all tokens (B, T, C), before the final norm.
         n_prefix: number of tokens before the patch tokens: CLS token and registers.
         has_cls: the first of them is a CLS token.
+        has_dist: the second of them is that of distillation.
         norm: the final norm; None if tokens have none.
         norms_vectors: it follows the pooling (timm's `fc_norm`), so it is applied to the pooled vector.
         attnpool: (B, T, C) tokens before the norm -> (B, C); None without attention pooling.
@@ -46,13 +47,14 @@ class TokenParts:
     norm: nn.Module | None = None
     norms_vectors: bool = False
     attnpool: Callable[[Tensor], Tensor] | None = None
+    has_dist: bool = False
 
     @property
     def rules(self) -> list[TokenRule]:
         """Return every rule that this transformer can follow."""
         norms = TOKEN_NORMS if self.norm is not None else ("before",)
-        there = {"cls": self.has_cls, "mean": True, "cls+mean": self.has_cls, "attnpool": False}
-        plain = [TokenRule(tokens, norm) for tokens in TOKENS if there[tokens] for norm in norms]
+        there = {"cls": self.has_cls, "mean": True, "cls+mean": self.has_cls, "cls+dist": self.has_dist}
+        plain = [TokenRule(tokens, norm) for tokens in TOKENS if there.get(tokens) for norm in norms]
         return [*plain, *([TokenRule("attnpool", "after")] if self.attnpool else [])]
 
 
@@ -86,7 +88,7 @@ def read_tokens(tokens: Tensor, parts: TokenParts, rule: TokenRule) -> Tensor:
     Args:
         tokens: (B, T, C), before the final norm. rule: one of `parts.rules`.
     Returns:
-        (B, C); (B, 2 C) for cls+mean, the CLS token first.
+        (B, C); (B, 2 C) for two, the CLS token first.
     """
     if rule.tokens == "attnpool":
         assert parts.attnpool is not None
@@ -94,7 +96,11 @@ def read_tokens(tokens: Tensor, parts: TokenParts, rule: TokenRule) -> Tensor:
     norm = parts.norm if rule.norm == "after" and parts.norm is not None else nn.Identity()
     of_tokens, of_vectors = (nn.Identity(), norm) if parts.norms_vectors else (norm, nn.Identity())
     tokens = of_tokens(tokens)
-    pieces = {"cls": lambda: tokens[:, 0], "mean": lambda: tokens[:, parts.n_prefix :].mean(dim=1)}
+    pieces = {
+        "cls": lambda: tokens[:, 0],
+        "dist": lambda: tokens[:, 1],
+        "mean": lambda: tokens[:, parts.n_prefix :].mean(dim=1),
+    }
     return torch.cat([of_vectors(pieces[name]()) for name in rule.tokens.split("+")], dim=1)
 
 
@@ -120,6 +126,7 @@ def _timm_parts(model: Any, prefix: str) -> TokenParts | None:
         norm=norm or after_pooling,
         norms_vectors=norm is None,
         attnpool=attnpool,
+        has_dist=getattr(model, "dist_token", None) is not None,
     )
 
 
@@ -187,7 +194,8 @@ def choose_rule(
     token_name = tokens or (network_rule.tokens if network_rule else "")
     fits = [rule for rule in parts.rules if rule.tokens == token_name]
     if not fits:
-        missing = "attention pooling" if token_name == "attnpool" else "CLS token"
+        others = {"attnpool": "attention pooling", "cls+dist": "distillation token"}
+        missing = others.get(token_name, "CLS token")
         available = dict.fromkeys(rule.tokens for rule in parts.rules)
         raise EncoderError(f"{arch} has no {missing}: choose --tokens {' or '.join(available)}")
     if norm is None:  # both are there, or one: after the norm comes first

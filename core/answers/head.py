@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 ITEMS = ("head_classes", "head_weights", "head_bias", "head_logits")  # what `embed` writes of a head
 WRONG_ORDER = "THE ORDER OF THE CLASSES IS LIKELY WRONG"
-NOT_LINEAR = (
-    "not linear on the representation; on what its last layer reads it is (analyze --layer head-input)"
+DIFFERS = "so what features add to a class differs from image to image"
+NOT_LINEAR = f"not linear on the representation, {DIFFERS}"
+HIDDEN = (
+    f"it has a hidden layer, {DIFFERS}; on what its last layer reads it has none (analyze --layer head-input)"
 )
-MIXED = "labels and outputs are not one to one, so what features add to a class differs from image to image"
+MIXED = f"labels and outputs are not one to one, {DIFFERS}"
 UNCHECKED = "its logits were not compared with those of a whole network: none is known for {arch}"
 NO_HEAD = "the encoder comes without a classifier"
 
@@ -119,7 +121,8 @@ def _add_weights(study: StudyReader, answer: AnswerValues, match: Match) -> None
     """Add the weights by class of the study, where each class is one output of a linear head, else what each
     output means."""
     if not study.has("head_weights") or match.unmatched or not match.one_to_one:
-        answer.notes.append(MIXED if study.has("head_weights") else NOT_LINEAR)
+        of_layers = HIDDEN if study.has("head_hidden_weights") else NOT_LINEAR
+        answer.notes.append(MIXED if study.has("head_weights") else of_layers)
         answer.outputs = match.code.astype(np.int32)
     else:
         output_of = np.empty(len(study.class_names), int)

@@ -11,9 +11,11 @@ import pandas as pd
 from core.common.formatting import counted
 from core.errors import SettingsError, ShapeError
 from core.slices.features.class_logits import (
+    GRADIENTS,
     LOCAL,
     NOT_SWITCHED_OFF,
     can_switch_off,
+    explains_errors,
     has_gradients,
     lead_gradients,
 )
@@ -34,6 +36,10 @@ NO_PROBE = "no probe: failures need labels and the step 'probe'"
 NO_WEIGHTS = (
     "what a latent adds to an answer is not known where its code is the largest of many positions, or each "
     "vector is scaled on its own; fit the basis with --pool-codes mean"
+)
+NO_LAYERS = (
+    "what a latent adds to an answer is not known where the layers of its classifier are not stored; what "
+    "units add to its errors is"
 )
 OF_NO_IMAGE = "{n}: predicted as a class that no image has"
 NONE_WRONG = "the probe is right on every {split} image"
@@ -120,8 +126,8 @@ def compute_failures(
     if not study.has("probe") or not study.labelled:
         step.summary = {"skipped": NO_PROBE}
         return
-    if study.below is not None and not study.has("probe_weights"):
-        step.summary = {"skipped": NO_WEIGHTS}
+    if study.below is not None and not explains_errors(study):
+        step.summary = {"skipped": NO_LAYERS if study.has(GRADIENTS) else NO_WEIGHTS}
         return
     rows, true, predicted = wrong_images(study, config.split)
     n_elsewhere = len(rows_of_verdict(study, config.split, correct=False)) - len(rows)

@@ -21,7 +21,7 @@ FOLDER = "bases"
 BELOW = "below"  # of a step or an item that shows through
 MADE = "made"  # of an item that is computed as it is read: by CODES, WEIGHTS or BIAS
 CODES, WEIGHTS, BIAS = "codes", "weights", "bias"
-OF_PROBE = {"probe_weights": WEIGHTS, "probe_bias": BIAS}
+READERS = ("probe", "head", "head_hidden")  # of representations, with weights and bias; beside answer_NAME
 ROWS = 16 << 20  # entries of a dense block
 
 
@@ -123,7 +123,7 @@ def _layered(
             outside = {key: value for key, value in entry["inputs"].items() if key.startswith("@")}
             steps[step] = {**entry, "inputs": outside, BELOW: True}
     for item, entry in of["items"].items():
-        if entry["step"] in steps and not item.startswith("head_"):
+        if entry["step"] in steps and item != "head_logits":
             items[item] = {**entry, BELOW: True}
     _through_decoder(of, items, name, card)
     encoder = steps["embed"]["summary"].get("encoder", {})
@@ -170,10 +170,9 @@ def kind_of(item: str) -> str | None:
     >>> kind_of("probe_weights"), kind_of("answer_knn"), kind_of("answer_head_bias")
     ('weights', None, 'bias')
     """
-    if item in OF_PROBE:
-        return OF_PROBE[item]
-    ending = item.rpartition("_")[2]
-    return ending if item.startswith("answer_") and ending in (WEIGHTS, BIAS) else None
+    of, _, ending = item.rpartition("_")
+    reads = of in READERS or of.startswith("answer_")
+    return ending if reads and ending in (WEIGHTS, BIAS) else None
 
 
 def read_made(whole: Any, name: str, item: str, made: str) -> ChunkedArray:

@@ -18,15 +18,18 @@ from cleanlab.filter import find_label_issues
 from PIL import Image
 from torch import Tensor, nn
 
+from core.bases.requests import add_basis
 from core.concepts.decomposition import describe
 from core.concepts.interventions import blame
 from core.concepts.interventions.blame import ProbeWithMeans
+from core.config import BasisConfig
+from core.jobs.progress import Progress
 from core.measures.label_issues import label_issues
 from core.pictures.look import answering, decide
 from core.pictures.many import without_features
 from core.slices.features import decision, features_of_image
 from core.slices.features.class_logits import LOCAL, can_switch_off, class_logits, lead_gradients
-from core.store import Study
+from core.store import Study, open_study
 from tests.answers.test_head import studied, trained
 from tests.encoders.planted import narrow_resnet
 
@@ -206,6 +209,35 @@ def test_a_picture_is_answered_by_the_classes_that_the_file_states(case):
     after = decide(asked, seen, off=off.tolist()).classes.set_index("name")["after"]
     for name in set(shares) & set(after.index):
         assert after[name] == pytest.approx(float(shares[name]), rel=5e-3)
+
+
+def test_in_a_basis__latents_add_what_the_classifier_makes_of_their_reconstruction(case):
+    add_basis(
+        case.study.path, "sae", BasisConfig(kind="topk", size=24, k=6, steps=40, seeds=1), Progress.silent()
+    )
+    study = open_study(case.study.path).in_basis("sae").answering("head")
+    z = torch.from_numpy(study.array("representations")[:])
+    decoder, offset = (
+        torch.from_numpy(open_study(case.study.path).vector(f"basis_sae_{part}").copy())
+        for part in ("decoder", "offset")
+    )
+    for row, true, told in misclassified(case):
+        codes = z[row].clone().requires_grad_()
+        rebuilt = codes @ decoder + offset
+        lead = logit(case, rebuilt, told) - logit(case, rebuilt, true)
+        g = torch.autograd.grad(lead, codes)[0]
+        sides = (np.array([LABELS.index(name)]) for name in (told, true))
+        found = lead_gradients(study, np.array([row]), *sides)[0]
+        np.testing.assert_allclose(found, g, rtol=1e-3, atol=1e-3 * float(g.abs().max()))
+    assert len(study.table("failures")) and study.summary("failures")["local"] == LOCAL
+    off = int(z[row].argmax())
+    asked, made = without_features(study, np.array([row]), [off])
+    z[row, off] = float(asked.means[off])
+    with torch.no_grad():
+        outputs = torch.softmax(case.classify((z[row] @ decoder + offset)[None])[0], 0)
+    shares = [float(sum(outputs[at] for at, one in enumerate(OUTPUTS) if one == name)) for name in LABELS]
+    shares.append(float(outputs[OUTPUTS.index(None)]))
+    assert made.after[0] == int(np.argmax(shares))
 
 
 def test_a_slice_without_some_features__is_answered_by_the_classifier_again(case):

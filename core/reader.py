@@ -25,7 +25,7 @@ from core.storage.chunked_array import ChunkedArray
 from core.storage.damage import find_damage
 from core.storage.missing import LEFT_OUT, NO_LABELS, Missing, damaged_item, missing_step
 from core.storage.seals import Damaged
-from core.storage.table_files import KeptColumns, read_stored_table
+from core.storage.table_files import KeptColumns, empty_columns, read_stored_table
 from core.storage.thumbnails import thumbnail_bytes, thumbnail_picture
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class StudyReader(KeptColumns):
         self.damage: dict[str, str] = {}
         self._arrays: dict[str, ChunkedArray] = {}
         self.kept_columns: dict[tuple[str, str], pd.Series] = {}
+        self._empty: dict[str, set[str]] = {}
         self.states = {step: manifests.step_state(self.manifest, step) for step in self.manifest["steps"]}
 
     def __reduce__(self) -> Any:
@@ -155,6 +156,13 @@ class StudyReader(KeptColumns):
         except Damaged as error:
             raise self._damage_found(name, str(error)) from error
 
+    def has_values(self, table: str, column: str) -> bool:
+        """Return True when a column of a table holds any value, without reading the column."""
+        if table not in self._empty:
+            home = layers.home(self.path, self.below, self._entry(table, "table"))
+            self._empty[table] = empty_columns(home, table)
+        return column not in self._empty[table]
+
     def array(self, name: str) -> ChunkedArray:
         """Return an array of any size, memory-mapped by chunk."""
         entry = self._entry(name, "array")
@@ -187,7 +195,7 @@ class StudyReader(KeptColumns):
     @cached_property
     def images(self) -> pd.DataFrame:
         """One row per image, in the order of every array: image_id, path, split, label."""
-        return self.kept("images")
+        return self.kept("images").frame()
 
     @property
     def n_images(self) -> int:
@@ -195,12 +203,12 @@ class StudyReader(KeptColumns):
 
     @cached_property
     def labelled(self) -> bool:
-        return bool(self.images["label"].notna().any())
+        return bool(self.class_names)
 
     @cached_property
     def class_names(self) -> list[str]:
         """Return the sorted class names; empty for images without labels."""
-        return sorted(self.images["label"].dropna().unique())
+        return sorted(self.column("images", "label").dropna().unique())
 
     @property
     def discriminative(self) -> np.ndarray:
@@ -210,7 +218,7 @@ class StudyReader(KeptColumns):
     @cached_property
     def is_val(self) -> np.ndarray:
         """(n_images,) bool: the evaluation split."""
-        return (self.images["split"] == "val").to_numpy()
+        return (self.column("images", "split") == "val").to_numpy()
 
     chosen: np.ndarray | None = None  # (n_images,) bool: the slice that the study is narrowed to, if any
 
@@ -235,7 +243,7 @@ class StudyReader(KeptColumns):
             UnreadableImage: the file was moved or changed, or the study was made from representations only.
         """
         try:
-            return self.source.read_id(self.images["image_id"].iat[self._row(image)])
+            return self.source.read_id(self.column("images", "image_id").iat[self._row(image)])
         except (UnreadableImage, StudyError):
             raise
         except Exception as error:
@@ -273,7 +281,7 @@ class StudyReader(KeptColumns):
         """
         from core.data.masks.masks import in_encoder_frame
 
-        image_id = str(self.images["image_id"].iat[self._row(image)])
+        image_id = str(self.column("images", "image_id").iat[self._row(image)])
         if (masks := self.masks) is None:
             command = command_line("overlap", self.path, masks="DIR")
             raise StudyError(f"'{self.path}' has no masks. Run: {command}")

@@ -176,9 +176,13 @@ class Answered(Study):
             return self.whole.column(table, name)
         return self._split if name == SPLIT else self.whole.column(*place_as_read(self.answer, table, name))
 
+    def has_values(self, table: str, column: str) -> bool:
+        place = place_as_read(self.answer, table, column) if table in AS_READ else (table, column)
+        return self.whole.has_values(*place)
+
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         if name in AS_READ and self.has(name):
-            return self.kept(name, columns)
+            return self.kept(name).frame(columns)
         if (frame := self._table(name)) is not None:
             return frame if columns is None else select(frame, columns)
         return self._stored(name).table(name, columns)
@@ -254,7 +258,8 @@ class Narrowed(Study):
     def __init__(self, study: Study, where: Slice):
         whole = study.whole if isinstance(study, Narrowed) else study
         where = Slice.joined([study.slice, where]) if isinstance(study, Narrowed) else where
-        self.__dict__.update(whole.__dict__, column=whole.column, holder=whole.holder)  # the same snapshot
+        of_whole = {name: getattr(whole, name) for name in ("column", "has_values", "holder")}
+        self.__dict__.update(whole.__dict__, **of_whole)  # the same snapshot
         self.whole, self.slice = whole, with_split(whole, where)
         self.chosen = self.inside = images_of(whole, where)  # (n_images,) bool: the images of the slice
         self.key = f"{whole.key}#{self.slice}"

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from core.charts.options import FigureOptions
-from core.common.dataframes import numbers
+from core.common.dataframes import LazyTable, numbers
 from core.common.score_names import available_scores
 from core.comparison.images import Shared, shared_images
 from core.errors import SettingsError, did_you_mean
@@ -15,14 +14,13 @@ from core.slices.slice import Slice
 from core.store import Narrowed, Study
 
 
-def known_score(table: pd.DataFrame, score: str) -> str:
+def known_score(table: LazyTable, score: str) -> str:
     """Return the score, checked to exist.
 
     Raises:
         SettingsError: there is no score of this name, or it has no value in this study.
     """
-    scores = available_scores(table)
-    if score not in scores:
+    if score not in (scores := available_scores(table)):
         raise SettingsError(
             f"no score '{score}' in this study.{did_you_mean(score, scores)} It has: {', '.join(scores)}"
         )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from core.common.dataframes import LazyTable, has_values
+
 
 @dataclass(frozen=True)
 class Score:
@@ -49,6 +51,6 @@ def score_in_sentence(column: str) -> str:
     return f"the {name if name[1:2].isupper() or name[1:2] == '-' else name[:1].lower() + name[1:]}"
 
 
-def available_scores(quality: pd.DataFrame) -> list[str]:
+def available_scores(quality: pd.DataFrame | LazyTable) -> list[str]:
     """List the score columns of `quality` that hold at least one number, in the order of SCORES."""
-    return [column for column in SCORES if column in quality and bool(quality[column].notna().any())]
+    return [column for column in SCORES if has_values(quality, column)]

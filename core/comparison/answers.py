@@ -45,7 +45,7 @@ def compare_answers(
     places = shared.rows[0, shared.judged]
     scores = [judged_of(one, places) for one in studies]
     correct = np.stack([one.correct for one in scores])
-    predicted = np.array([words(one.kept(PROBE, ["predicted"]), "predicted") for one in studies], object)
+    predicted = np.array([words(one.kept(PROBE), "predicted") for one in studies], object)
     pair = paired_accuracy(correct, predicted[:, places])
     measures = sort_measures(measure_table(scores, names, resamples=resamples, seed=seed))
     measures = where(measures, measures["measure"].isin(OF_ANSWERS).to_numpy())

@@ -5,16 +5,17 @@ interval lies above guessing or below it, a slice that is significantly worse.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from core.common.dataframes import words
 from core.common.formatting import counted, joined, percent
 from core.common.statistics.chance import FEW
 from core.measures.object_preference import object_preference
 from core.slices.finder import judged
 from core.slices.firing_counts import count_firing_images, has_firing
-from core.slices.highlights import ClassAccuracy, class_accuracy, worst_slice
+from core.slices.highlights import ClassAccuracy, WorstSlice, class_accuracy, worst_slice
 from core.slices.inspection.populations import images_of
 from core.slices.inspection.words import SCENE, different_words, feature_words, named_from
 from core.slices.plain_names import plain_name
@@ -25,13 +26,19 @@ MOST = 3  # words, or classes, that the sentence names
 FAILS = 0.5  # error rate of a slice from which on it fails there
 
 
-def study_finding(study: Study, among: np.ndarray | None = None) -> str:
+def study_finding(
+    study: Study,
+    among: np.ndarray | None = None,
+    *,
+    find_worst: Callable[[], WorstSlice | None] | None = None,
+) -> str:
     """Return what a study found in one sentence without its full stop.
 
     Args:
         study: read by the answer that it speaks of.
         among: (n_images,) bool: images that it is narrowed to; None: the evaluation images, or all if there
             are none. A narrowed study speaks of its own images.
+        find_worst: gives what `worst_slice` would, where that is known already.
     """
     if isinstance(study, Narrowed):
         study, among = study.whole, study.chosen
@@ -50,7 +57,7 @@ def study_finding(study: Study, among: np.ndarray | None = None) -> str:
         return _useless(accuracy)
     if object_preference(study, shown).high < 0:
         sees = f"{sees or 'Its features look'}, more at the background than at the object"
-    wrong = _wrong(study, accuracy, among)
+    wrong = _wrong(study, accuracy, find_worst or partial(worst_slice, study, among))
     if sees and study.answer is None:
         return f"{sees}; {wrong}"
     return f"{sees}; {_subject(study)} {wrong}" if sees else _begun(f"{_subject(study)} {wrong}")
@@ -93,7 +100,7 @@ def _without_outcomes(study: Study, shown: np.ndarray, sees: str, seen: list[str
 
 def _answers(study: Study, shown: np.ndarray) -> str:
     """Name the most common answers on some images, each with its share."""
-    predicted = words(study.kept("probe", ["predicted"]).loc[shown].dropna(), "predicted")
+    predicted = study.column("probe", "predicted")[shown].dropna().tolist()
     common = sorted(Counter(predicted).items(), key=lambda pair: (-pair[1], pair[0]))[:MOST]
     return joined([f"“{name}” ({percent(n / len(predicted), digits=0)})" for name, n in common])
 
@@ -110,13 +117,13 @@ def _useless(accuracy: ClassAccuracy) -> str:
     return f"Does no better than {guess} ({shares}): try another encoder or layer"
 
 
-def _wrong(study: Study, accuracy: ClassAccuracy, among: np.ndarray | None) -> str:
+def _wrong(study: Study, accuracy: ClassAccuracy, find_worst: Callable[[], WorstSlice | None]) -> str:
     """Say on which images the answers are wrong, as far as that is more than chance."""
     if accuracy.accuracy == 1:
         return f"is right on all {counted(accuracy.n, 'image')}"
     if accuracy.accuracy == 0:
         return f"is wrong on all {counted(accuracy.n, 'image')}"
-    worst = worst_slice(study, among)
+    worst = find_worst()
     right = f"is right on {percent(accuracy.accuracy, digits=0)} of {counted(accuracy.n, 'image')}"
     if worst is None:
         return f"{right}, and no group of images is clearly harder"

@@ -4,7 +4,7 @@ Every such file is called STUDY_TABLE_SLICE, and says in columns of its own whic
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -21,7 +21,7 @@ class TableFile:
 
     studies: tuple[str, ...]
     table: str
-    frame: pd.DataFrame
+    frame: pd.DataFrame | Callable[[], pd.DataFrame]  # the table, or what makes it
     among: Slice | None = None
 
     @property
@@ -31,7 +31,7 @@ class TableFile:
 
     def content(self) -> bytes:
         """Return the table as CSV, with columns `study` and `slice` where it has none."""
-        frame = self.frame.copy()
+        frame = self.frame() if callable(self.frame) else self.frame.copy()
         facts = {"study": " / ".join(self.studies), "slice": str(self.among) if self.among else ""}
         for name, value in facts.items():
             if name not in frame:

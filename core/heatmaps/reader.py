@@ -60,7 +60,7 @@ def requested_path(study: ReadableStudy, row: int) -> Path:
     """
     encoder = study.summary("embed").get("encoder", {})
     made_from = {
-        "image": str(study.images["image_id"].iat[row]),
+        "image": str(study.column("images", "image_id").iat[row]),
         "inputs": study.manifest["steps"].get("embed", {}).get("inputs"),
         "encoder": encoder.get("fingerprint"),
         "layer": encoder.get("layer"),
@@ -156,7 +156,7 @@ class HeatmapReader:
         return StoredMaps(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     def _not_stored(self, row: int, feature: int) -> StudyError:
-        path, image = self.study.path, self.study.images["image_id"].iat[row]
+        path, image = self.study.path, self.study.column("images", "image_id").iat[row]
         skipped = self.study.summary("heatmaps").get("skipped")
         if skipped:
             return StudyError(f"no heatmaps in '{path}': {skipped}")
@@ -180,7 +180,8 @@ class HeatmapReader:
         check_combination(combine)
         selected = self.discriminative(row)[0] if features is None else np.asarray(features)
         if combine == "sum" and len(selected) > 1 and not self.sums_are_exact:
-            arguments = {"image": self.study.images["image_id"].iat[row], "feature": "J,K", "combine": "sum"}
+            image = self.study.column("images", "image_id").iat[row]
+            arguments = {"image": image, "feature": "J,K", "combine": "sum"}
             command = command_line("export", self.study.path, "heatmap", **arguments, output="FILE.npy")
             raise HeatmapNotStored(
                 f"the sum of several features cannot be computed from the stored maps of '{self.study.path}' "

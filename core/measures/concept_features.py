@@ -30,7 +30,7 @@ def known_concepts(study: StudyReader) -> tuple[list[str], np.ndarray]:
     Returns:
         their names, "label=bird" or "background=brick"; (n_concepts, n_images) bool: which images have it.
     """
-    columns = {"label": study.images["label"]}
+    columns = {"label": study.column("images", "label")}
     if study.has("attributes"):
         table = study.table("attributes").drop(columns=["image_id", "caption"], errors="ignore")
         columns |= {str(name): table[name] for name in table if table[name].dtype.kind in "OT"}

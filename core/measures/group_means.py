@@ -106,7 +106,7 @@ def with_outcome(study: StudyReader, mask: np.ndarray) -> tuple[np.ndarray, np.n
     """(n_images,) bool twice: images of a mask with a class and a probe result, and if it is correct."""
     if not study.has("probe"):
         return np.zeros(study.n_images, bool), np.zeros(study.n_images, bool)
-    correct = study.kept("probe", ["correct"])["correct"].astype("boolean")
+    correct = study.column("probe", "correct").astype("boolean")
     has_outcome = correct.notna().to_numpy() & (class_column(study, "label") >= 0)
     return mask & has_outcome, correct.fillna(False).to_numpy(bool)
 

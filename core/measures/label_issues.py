@@ -39,7 +39,7 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     issues = likely_wrong(_logits(study, np.flatnonzero(is_val)), truth)
     rows = np.flatnonzero(is_val)[issues["row"]]
     names = {"label": classes[truth[issues["row"]]], "suggested": classes[issues["suggested"]]}
-    table = issues.assign(image_id=study.images["image_id"].to_numpy()[rows], **names)
+    table = issues.assign(image_id=study.column("images", "image_id").to_numpy()[rows], **names)
     return where(select(table, list(COLUMNS)), mask[rows])
 
 

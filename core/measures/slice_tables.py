@@ -44,7 +44,7 @@ def metrics_of_slice(
 ) -> pd.DataFrame:
     """Table `quality_metrics`; scores: only these, whose rivals are then among them."""
     table, correct, rows = judged_scores(study, mask, scores)
-    predicted = study.kept("quality", ["predicted"])["predicted"].iloc[rows]
+    predicted = study.column("quality", "predicted").iloc[rows]
     settings = study.settings("quality")
     return score_metrics(
         table,

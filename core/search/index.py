@@ -113,7 +113,7 @@ def _embedded(
     study: Study, rows: range, clip: Any, run: RunOptions, bar: Bar
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield pairs of a row and its vector; missing images are skipped."""
-    ids = dict(zip(rows, study.images["image_id"].iloc[rows], strict=True))
+    ids = dict(zip(rows, study.column("images", "image_id").iloc[rows], strict=True))
     reader: Any = OriginalReader(study.source, ids, None)
     batches = [list(rows[at : at + BATCH_IMAGES]) for at in range(0, len(rows), BATCH_IMAGES)]
     stream: Any = picture_batches(reader, batches, workers=default_workers(run, len(rows)), pin=False)

@@ -149,7 +149,7 @@ def of_classes(study: Study, text: str, *, among: np.ndarray | None = None) -> n
         for name in study.class_names
         if words and all(word in f" {' '.join(plain_words(name))}" for word in words)
     ]
-    fits = study.images["label"].isin(names).to_numpy(bool)
+    fits = study.column("images", "label").isin(names).to_numpy(bool)
     return np.flatnonzero(fits if among is None else fits & among)
 
 
@@ -212,7 +212,7 @@ def keep_text(study: Study, text: str, vector: np.ndarray) -> Path:
 
 def hits(study: Study, rows: Sequence[int] | np.ndarray, cosines: np.ndarray) -> list[dict[str, object]]:
     """Return the matches as records for output: image_id, cosine."""
-    ids = study.images["image_id"].to_numpy(object)
+    ids = study.column("images", "image_id").to_numpy(object)
     return [
         {"image_id": str(ids[row]), "cosine": float(value)} for row, value in zip(rows, cosines, strict=True)
     ]

@@ -57,7 +57,7 @@ def mask(conditions: Conditions, study: StudyReader) -> np.ndarray:
 
 def _mask(conditions: Conditions, study: StudyReader) -> np.ndarray:
     """(n_images,) bool: all conditions hold but the saved slices."""
-    inside = np.ones(len(study.images), dtype=bool)
+    inside = np.ones(study.n_images, dtype=bool)
     if conditions.split is not None:
         _check_known("split", [conditions.split], SPLITS)
         inside &= study.is_val if conditions.split == "val" else ~study.is_val
@@ -186,7 +186,7 @@ def column_values(study: StudyReader, column: str) -> pd.Series:
     if len(values) == study.n_images:
         return pd.Series(values.array, copy=False)
     frame = study.table(table, columns=["image_id", column])  # a table over one split only
-    frame = frame.set_index("image_id").reindex(study.images["image_id"])
+    frame = frame.set_index("image_id").reindex(study.column("images", "image_id"))
     return pd.Series(frame[column].array)
 
 
@@ -213,7 +213,7 @@ def _shows(study: StudyReader, word: str) -> np.ndarray:
     high = study.table("highly_activating", columns=["group", "image_id"])
     mine = high["group"].isin(list(groups)).to_numpy(dtype=bool)
     names = set(high["image_id"].to_numpy(dtype=object)[mine])
-    return study.images["image_id"].isin(list(names)).to_numpy(dtype=bool)
+    return study.column("images", "image_id").isin(list(names)).to_numpy(dtype=bool)
 
 
 def _unknown_column(study: StudyReader, column: str, columns: list[str]) -> SliceError:
@@ -258,10 +258,10 @@ def _traced(study: StudyReader, column: str, values: tuple[str, ...]) -> np.ndar
             if value not in traces.image_tags:
                 raise SliceError(f"no image has the tag '{value}'.{did_you_mean(value, traces.image_tags)}")
         tagged = [name for name, one in traces.images.items() if set(values) & set(one.tags)]
-        return study.images["image_id"].isin(tagged).to_numpy(dtype=bool)
+        return study.column("images", "image_id").isin(tagged).to_numpy(dtype=bool)
     _check_known(column, values, ("true", "false"))
     marked = [name for name, one in traces.images.items() if one.wrong_label]
-    is_marked = study.images["image_id"].isin(marked).to_numpy(dtype=bool)
+    is_marked = study.column("images", "image_id").isin(marked).to_numpy(dtype=bool)
     return np.logical_or.reduce([is_marked == (value == "true") for value in values])
 
 
@@ -295,7 +295,7 @@ def _fires(study: StudyReader, feature: int) -> np.ndarray:
             f"no feature {feature} in '{study.path}'; {numbers}", short=f"no feature {feature}; {numbers}"
         )
     rows = study.array("firing_by_feature_rows")[int(pointers[feature]) : int(pointers[feature + 1])]
-    fires = np.zeros(len(study.images), dtype=bool)
+    fires = np.zeros(study.n_images, dtype=bool)
     fires[rows] = True
     return fires
 

@@ -159,7 +159,7 @@ def _classes(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) ->
     """Return the class that makes up at least half of each cluster."""
     if not study.labelled:
         return [None] * len(members)
-    codes, names = study.images["label"].factorize()
+    codes, names = study.column("images", "label").factorize()
     every = np.bincount(codes[rows][codes[rows] >= 0], minlength=len(names))
     names_of: list[Name | None] = []
     for inside in members:

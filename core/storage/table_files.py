@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.common.dataframes import LazyTable
 from core.common.inside import inside
 from core.common.remote.place import AddressPath
 from core.data.sources.parquet_limit import check_study_table
@@ -73,6 +74,28 @@ def read_stored_table(
     return frame
 
 
+def empty_columns(folder: Path, name: str) -> set[str]:
+    """Return the columns of a table that hold no value, as its file counts them, without reading them.
+
+    None where the file cannot be read: whoever reads a column is told.
+    """
+    try:
+        about = pq.read_metadata(inside(folder, f"{name}.parquet"))
+    except NO_TABLE:
+        return set()
+    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    return {
+        about.schema.column(leaf).path
+        for leaf in range(about.num_columns)
+        if all(_counts_no_value(group.column(leaf)) for group in groups)
+    }
+
+
+def _counts_no_value(chunk: Any) -> bool:
+    counts = chunk.statistics
+    return counts is not None and counts.has_null_count and counts.null_count == chunk.num_values
+
+
 class KeptColumns:
     """Columns of the tables of a study, each read once, as it is stored, and shared by all that need it.
 
@@ -82,6 +105,7 @@ class KeptColumns:
     kept_columns: dict[tuple[str, str], pd.Series]  # by table and name
     columns: Callable[[str], list[str]]
     table: Callable[..., pd.DataFrame]
+    has_values: Callable[[str, str], bool]
 
     def holder(self, table: str, column: str) -> Any:
         """Return the study that keeps a column, and what is computed of it alone."""
@@ -93,10 +117,9 @@ class KeptColumns:
             self.kept_columns.setdefault((table, name), cast(pd.Series, self.table(table, [name])[name]))
         return self.kept_columns[table, name]
 
-    def kept(self, table: str, names: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return a table, or some of its columns, of columns that are kept."""
-        names = self.columns(table) if names is None else names
-        return pd.DataFrame({name: self.column(table, name) for name in names}, copy=False)
+    def kept(self, table: str) -> LazyTable:
+        """Return a table whose columns are read when they are asked for, and kept."""
+        return LazyTable(self.columns(table), partial(self.column, table), partial(self.has_values, table))
 
     def rows_held(self, image_ids: Sequence[str]) -> dict[str, int]:
         """Return the row of each of these images that the study holds, by its name.

@@ -1,9 +1,11 @@
 """Cached reads of what to look at first; the rules are those of `reader.py`."""
 
+from functools import partial
+
 import numpy as np
 
 from core.charts import feature_points
-from core.export import finding as sentence
+from core.export.finding import study_finding
 from core.slices import highlights
 from core.slices.firing_counts import count_firing_images, has_firing
 from core.slices.inspection.populations import is_filtered
@@ -23,11 +25,19 @@ def _known(study: Study, population: Slice) -> tuple[np.ndarray | None]:
 
 
 class_accuracy = cached_read(max_entries=32)(of_filter(highlights.class_accuracy, _known))
-finding = cached_read(max_entries=32)(of_filter(sentence.study_finding, _known))
 worst_confusion = cached_read(max_entries=32)(of_filter(highlights.worst_confusion, _known))
 worst_slice = cached_read(max_entries=32, spinner="Looking through all slices")(
     of_filter(highlights.worst_slice, _known)
 )
+
+
+@cached_read(max_entries=32)
+def finding(study: Study, population: Slice) -> str:
+    """See `study_finding`."""
+    among, find_worst = _known(study, population)[0], partial(worst_slice, study, population)
+    return study_finding(study, among, find_worst=find_worst)
+
+
 background_features = cached_read(max_entries=32)(of_filter(highlights.background_features, _known))
 
 

@@ -111,7 +111,7 @@ def _attribute(study: Study, column: str) -> np.ndarray:
     values = study.table("attributes", [column])[column]
     if len(values) != study.n_images:  # of one split only
         table = study.table("attributes", ["image_id", column]).set_index("image_id")
-        values = table[column].reindex(study.images["image_id"])
+        values = table[column].reindex(study.column("images", "image_id"))
     texts = [None if pd.isna(value) else _text(value) for value in values]
     return np.array(texts, object)
 

@@ -1,6 +1,7 @@
 """Cached reads of tables, arrays, images and scores; the rules are those of `reader.py`."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from core.analysis.features.notes import notes_on_features
 from core.analysis.quality.trust_check import read_check
 from core.bases.basis import about_latent
+from core.common.dataframes import LazyTable
 from core.common.score_names import available_scores
 from core.errors import PeregrineError
 from core.measures.object_preference import ObjectPreference
@@ -25,7 +27,8 @@ from core.traces.traces import ImageTrace, Traces, read_traces
 from dashboard.cache.reader import cached_read
 
 NONE_HELD_OUT = "There are no evaluation images: the probe was trained on all of them."
-MOST_FACTS = 20_000  # images of a study whose facts are kept as dicts, about 20 MB
+FACTS = ("image_id", "split", "label", "predicted", "confidence", "correct")
+MOST_FACTS = 20_000  # images of a study whose facts are kept as dicts, about 10 MB
 
 
 @cached_read(max_entries=64)
@@ -57,8 +60,8 @@ def discriminative(study: Study) -> np.ndarray:
     return table(study, "features", ("discriminative",))["discriminative"].to_numpy(bool)
 
 
-@cached_read(max_entries=8)
-def images(study: Study) -> pd.DataFrame:
+@cached_read(max_entries=32)
+def images(study: Study) -> LazyTable:
     """One row an image, in study order: image_id, path, split, label, and what the steps done so far add:
     q_score, n_firing, …, predicted, confidence, margin, energy, correct (pandas nullable boolean).
     The index is the row number that thumbnails, firing sets and neighbours use.
@@ -66,14 +69,20 @@ def images(study: Study) -> pd.DataFrame:
     tables = slice_columns(study)  # a column of several tables is that by which filters are read
     held = filter(study.has, ("images", "probe", "quality"))
     names = dict.fromkeys(name for table in held for name in study.columns(table))
-    frame = pd.DataFrame({name: study.column(tables[name], name) for name in names}, copy=False)
-    if "correct" in frame:
-        frame["correct"] = frame["correct"].astype("boolean")
-    return frame
+
+    @cache
+    def verdicts() -> pd.Series:
+        return study.column(tables["correct"], "correct").astype("boolean")
+
+    return LazyTable(
+        [*names],
+        lambda name: verdicts() if name == "correct" else study.column(tables[name], name),
+        lambda name: study.has_values(tables[name], name),
+    )
 
 
 def image_facts(study: Study, row: int) -> dict[str, Any]:
-    """The row of `images` as a dict; missing values are None or NaN."""
+    """What captions say of the image in a row; missing values are None or NaN."""
     return facts_of(study, [row])[0]
 
 
@@ -85,7 +94,8 @@ def facts_of(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
     if new:
         if len(cached) > MOST_FACTS:
             cached.clear()
-        frame = images(study)
+        held = images(study)
+        frame = held.frame([name for name in FACTS if name in held])
         # Slices cost nothing; `iloc[new]` would copy each column of strings whole.
         records = pd.concat([frame.iloc[row : row + 1] for row in new]).to_dict("records")
         facts |= zip(new, records, strict=True)
@@ -93,7 +103,7 @@ def facts_of(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
     return [dict(facts[row]) for row in rows]
 
 
-@cached_read(max_entries=8)
+@cached_read(max_entries=64)
 def scores(study: Study) -> tuple[str, ...]:
     """The score columns that hold at least one number, in the order of `core.common.score_names.SCORES`."""
     return tuple(available_scores(images(study)))
@@ -208,9 +218,8 @@ def firing_thresholds(study: Study) -> tuple[float, float]:
 @cached_read(max_entries=2048)
 def percentile(study: Study, column: str, row: int) -> float:
     """Share of images of the same split, in percent, whose score is at most this image's (mid-rank)."""
-    frame = images(study)
-    scores = frame.loc[frame["split"] == frame["split"].iat[row], column].to_numpy(dtype=float)
-    value = float(frame[column].iat[row])
+    every = images(study)[column].to_numpy(dtype=float)
+    value, scores = every[row], every[study.is_val == study.is_val[row]]
     scores = scores[~np.isnan(scores)]
     if not scores.size or np.isnan(value):
         return float("nan")
@@ -254,7 +263,7 @@ def traces_shown(study: Study) -> Mapping[str, ImageTrace]:
 
 def with_traces(study: Study, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
     """Some rows of `images`, and what people left on them: tags, wrong_label, note."""
-    table = images(study).iloc[np.asarray(rows, np.int64)]
+    table = images(study).frame().iloc[np.asarray(rows, np.int64)]
     left = traces_shown(study)
     of = [left.get(str(name), ImageTrace()) for name in table["image_id"]]
     columns = {

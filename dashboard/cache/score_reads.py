@@ -7,11 +7,16 @@ import pandas as pd
 
 from core.analysis.quality import recommendation
 from core.common.dataframes import numbers
+from core.measures.score_aurocs import SCORE_COLUMNS
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import inspection_reads, reads
 from dashboard.cache.reader import cached_read
+
+NAMES = {"low": "auroc_low", "high": "auroc_high", "reason": "note"}  # in `quality_metrics`
+COLUMNS = [NAMES.get(name, name) for name in SCORE_COLUMNS]
+RIVALS = ("rival", "rival_difference_high")  # known of the evaluation images as a whole
 
 
 @cached_read(max_entries=32)
@@ -35,14 +40,22 @@ def metrics(study: Study, where: Slice, scores: tuple[str, ...]) -> pd.DataFrame
 
 @cached_read(max_entries=32)
 def aurocs(study: Study, where: Slice) -> pd.DataFrame:
-    """AUROC of every score with its interval, in the columns that charts of metrics read."""
-    table = reads.slice_table(study, where, "score_aurocs")
-    table = table.rename(columns={"low": "auroc_low", "high": "auroc_high", "reason": "note"})
-    rivals = ("rival", "rival_difference_high")  # known of the evaluation images as a whole
+    """AUROC of every score with its interval, in the columns that charts of metrics read.
+
+    Those that are stored are the same, and no score of an image has to be read for them.
+    """
     whole = where == with_split(study, Slice()) and study.has("quality_metrics")
-    if not whole or not {*rivals} <= {*study.columns("quality_metrics")}:
+    with_rivals = whole and {*RIVALS} <= {*study.columns("quality_metrics")}
+    if with_rivals and not reads.narrowed(study, where).is_made("quality_metrics"):
+        stored = reads.table(study, "quality_metrics")
+        stored = stored.loc[stored["score"].isin(reads.scores(study))].reset_index(drop=True)
+        if stored["augrc_low"].notna().all():  # else a note says why: of these images, not of AUPRC
+            errors = stored["n"] * stored["base_rate_error"]
+            return stored.assign(n_wrong=errors.round().astype("int64"), note="")[[*COLUMNS, *RIVALS]]
+    table = reads.slice_table(study, where, "score_aurocs").rename(columns=NAMES)
+    if not with_rivals:
         return table
-    return table.merge(reads.table(study, "quality_metrics", ("score", *rivals)), on="score", how="left")
+    return table.merge(reads.table(study, "quality_metrics", ("score", *RIVALS)), on="score", how="left")
 
 
 @cached_read(max_entries=32)

@@ -138,7 +138,7 @@ def alike_elsewhere(study: Study, other: Study, row: int, k: int) -> Found:
     Returns:
         rows in the first study, and cosines in the other one; images that only the other has are left out.
     """
-    ids = pd.Index(study.images["image_id"])
+    ids = pd.Index(study.column("images", "image_id"))
     there = pd.Index(other.images["image_id"]).get_indexer([ids[row]])[0]
     if there < 0:
         return np.empty(0, np.int64), np.empty(0, np.float32)

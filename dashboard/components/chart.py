@@ -64,7 +64,9 @@ def chart(
         chart_menu(name, alt=alt, print_as=print_as, table=table, cell=cell)
 
 
-def table_of(study: Study, name: str, data: pd.DataFrame, *depends_on: Hashable) -> TableFile:
+def table_of(
+    study: Study, name: str, data: pd.DataFrame | Callable[[], pd.DataFrame], *depends_on: Hashable
+) -> TableFile:
     """The numbers of a chart as a file, named after what the chart depends on."""
     studies = [study, *(one for one in depends_on if isinstance(one, Study) and one.key != study.key)]
     among = next((one for one in depends_on if isinstance(one, Slice)), None)
@@ -136,7 +138,7 @@ def cell_beside(cell: CellRequest, study: Study, others: Sequence[Study] = ()) -
 
 def download(
     of: Study | Sequence[Study],
-    frame: pd.DataFrame,
+    frame: pd.DataFrame | Callable[[], pd.DataFrame],
     among: Slice | None = None,
     *,
     name: str,
@@ -147,6 +149,7 @@ def download(
 
     Args:
         of: the study, or the studies, that the numbers are of. among: the images that they are of.
+        frame: the table, or what makes it once the button is pressed.
         name: of the table, and of its file; also the key of the button where none is given.
     """
     first, *others = [of] if isinstance(of, Study) else of

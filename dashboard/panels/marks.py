@@ -187,12 +187,12 @@ def _slice(study: Study, rows: np.ndarray, key: str) -> None:
 
 
 def _export(study: Study, rows: np.ndarray, key: str) -> None:
-    table = reads.with_traces(study, rows)
+    table = partial(reads.with_traces, study, rows)  # all columns: made when a button is pressed
     download(study, table, name=f"{len(rows)}_images", label="List as CSV", key=key)
     n = min(len(rows), MOST_PICTURES)
     st.download_button(
         f"{counted(n, 'picture')} as zip",
-        data=partial(pictures_zip, study, rows, table),
+        data=lambda: pictures_zip(study, rows, table()),
         file_name=f"{file_stem([study.name], f'{n}_pictures')}.zip",
         mime="application/zip",
         key=f"{key}_zip",
@@ -238,4 +238,4 @@ def _try(key: str, act: Callable[[], None]) -> None:
 
 
 def _ids(study: Study, rows: np.ndarray) -> list[str]:
-    return study.images["image_id"].iloc[rows].tolist()
+    return study.column("images", "image_id").iloc[rows].tolist()

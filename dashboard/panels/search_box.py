@@ -149,7 +149,7 @@ def _query(study: Study) -> Query:
 def _chip(study: Study, query: Query) -> None:
     """What is looked for instead of a text, with its picture; a click returns to the text field."""
     if query.row is not None:
-        name, about = _named(study, query.row), str(study.images["image_id"].iat[query.row])
+        name, about = _named(study, query.row), str(study.column("images", "image_id").iat[query.row])
         address = served_studies.picture_url(study, query.row)
     else:
         picture = search_reads.picture_of(study, query.picture)
@@ -170,8 +170,8 @@ def _chip(study: Study, query: Query) -> None:
 
 def _named(study: Study, row: int) -> str:
     """An image by what it shows, or by its name where it has no label."""
-    label = study.images["label"].iat[row]
-    return str(study.images["image_id"].iat[row]) if widgets.undefined(label) else f"an image of {label}"
+    image_id, label = (study.column("images", name).iat[row] for name in ("image_id", "label"))
+    return str(image_id) if widgets.undefined(label) else f"an image of {label}"
 
 
 def _clear() -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import columns
-from core.common.score_names import available_scores, score_label
+from core.common.score_names import score_label
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
@@ -49,13 +49,13 @@ def _pictures(study: Study, rows: Sequence[int]) -> None:
 
 def _numbers(study: Study, rows: Sequence[int]) -> None:
     """One column an image, one line a number."""
-    images = reads.images(study)
-    facts = images.iloc[list(rows)]
+    images, scores = reads.images(study), reads.scores(study)
+    named = [name for name in ("image_id", "label", "predicted", "split") if name in images]
+    facts = images.frame([*named, *scores]).iloc[list(rows)]
     heads = [str(name) for name in facts["image_id"]]
     table: dict[str, list[str]] = {}
-    scores = available_scores(images)
     for column, name in (("label", "True class"), ("predicted", "Answer"), ("split", "Split")):
-        if column in images and bool(facts[column].notna().any()):
+        if column in facts and bool(facts[column].notna().any()):
             table[name] = ["" if pd.isna(value) else str(value) for value in facts[column]]
     for column in scores:
         table[score_label(column)] = [
@@ -66,5 +66,4 @@ def _numbers(study: Study, rows: Sequence[int]) -> None:
     st.dataframe(
         frame, hide_index=True, height="content", alt="Numbers of the marked images, one column each"
     )
-    held = [name for name in ("image_id", "label", "predicted", "split", *scores) if name in facts]
-    download(study, columns(facts, held), name="side_by_side", label="Numbers as CSV")
+    download(study, columns(facts, [*facts]), name="side_by_side", label="Numbers as CSV")

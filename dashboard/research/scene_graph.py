@@ -76,7 +76,7 @@ def _graph(study: Study, row: int, stamp: float, kind: str, graph: SceneGraph, n
     """The graph over its picture, and its relations in words."""
 
     def draw(theme: Theme) -> go.Figure:
-        image_id = str(study.images["image_id"].iat[row])
+        image_id = str(study.column("images", "image_id").iat[row])
         return scene_graph_figure(study.source.read_id(image_id), graph, theme=theme)
 
     st.caption("As Glyphworld planted them" if kind == "planted" else "As the segmenter found them")

@@ -39,15 +39,15 @@ def _read_first_study() -> None:
     from core.slices.inspection.populations import with_split
     from core.slices.slice import Slice
     from dashboard.addresses import served_studies
-    from dashboard.cache import highlight_reads, reads
+    from dashboard.cache import highlight_reads, score_reads
 
     try:
         for entry in served_studies.entries(served_studies.studies_folder())[:1]:
             study = served_studies.open_current(entry.path)
-            reads.images(study)
             population = with_split(study, Slice())
             highlight_reads.class_accuracy(study, population)
             highlight_reads.worst_confusion(study, population)
-            highlight_reads.worst_slice(study, population)
+            highlight_reads.finding(study, population)
+            score_reads.recommended(study, population)
     except (PeregrineError, OSError, KeyError, ValueError):
         pass  # a study that is not ready, or damaged: its page says so, to somebody who looks

@@ -266,7 +266,7 @@ def open_image(study: Study, row: int, among: np.ndarray | None = None) -> None:
 
     Meant for callbacks (of a gallery or a button); elsewhere follow it with `st.rerun()`.
     """
-    set_url(IMAGE, study.images["image_id"].iat[row])
+    set_url(IMAGE, study.column("images", "image_id").iat[row])
     st.session_state[_AMONG] = None if among is None else np.asarray(among, dtype=np.int64)
 
 
@@ -309,7 +309,7 @@ def opened_image(study: Study, otherwise: np.ndarray | None = None) -> OpenedIma
 
 def step_image(study: Study, row: int) -> None:
     """Move the open detail to another image and keep the list it walks through."""
-    set_url(IMAGE, study.images["image_id"].iat[row])
+    set_url(IMAGE, study.column("images", "image_id").iat[row])
 
 
 def picked_rows(study: Study) -> list[int]:
@@ -328,7 +328,7 @@ def rows_held(study: Study, image_ids: Iterable[str]) -> list[int]:
 
 def pick_rows(study: Study, rows: Sequence[int]) -> None:
     """Replace the marked images; the link names the first MAX_PICKED, this session knows all."""
-    names = [str(study.images["image_id"].iat[row]) for row in rows]
+    names = [str(study.column("images", "image_id").iat[row]) for row in rows]
     st.session_state[_PICKED] = names
     set_url(PICKED, names[:MAX_PICKED])
 

@@ -118,12 +118,13 @@ def _ordered(
 
 def _kinds_of(study: Study, rows: np.ndarray) -> np.ndarray:
     """What an image is of: its class and whether it is correct; among images of one class, the answer."""
-    images = reads.images(study).iloc[rows]
-    column = "label" if images["label"].nunique() > 1 or "predicted" not in images else "predicted"
-    codes = images[column].factorize()[0]
+    images = reads.images(study)
+    labels = images["label"].iloc[rows]
+    of = labels if labels.nunique() > 1 or "predicted" not in images else images["predicted"].iloc[rows]
+    codes = of.factorize()[0]
     if "correct" not in images:
         return codes
-    return 2 * codes + images["correct"].fillna(False).to_numpy(bool)
+    return 2 * codes + images["correct"].iloc[rows].fillna(False).to_numpy(bool)
 
 
 def _badges(study: Study, choice: Choice, rows: np.ndarray, kind: str, values: np.ndarray) -> dict[int, str]:

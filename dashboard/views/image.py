@@ -69,7 +69,7 @@ def image_page(study: Study) -> None:
         similar.similar_images(study, opened.row)
         detail.neighbours(study, opened.row)
     elif part == SCORES:
-        detail.scores(study, opened.row, facts)
+        detail.scores(study, opened.row)
     elif part == PLACES:
         places_part(study, opened.row, facts)
     elif part in parts.OF_AN_IMAGE:

@@ -268,16 +268,16 @@ def _rates(here: float, elsewhere: float) -> str:
 
 def _shares(study: Study, rows: np.ndarray) -> str:
     """What the selected images have in common."""
-    images = reads.images(study).iloc[rows]
+    images = reads.images(study)
     line = ""
     if study.labelled and len(rows):
-        counts = images["label"].value_counts()
+        counts = images["label"].iloc[rows].value_counts()
         if len(counts):
             share = widgets.percent(counts.iloc[0] / len(rows), digits=0)
             often = "mostly" if 2 * counts.iloc[0] >= len(rows) else "most often"
             line += f", {often} {widgets.plain(counts.index[0])} ({share})"
-    if "correct" in images and bool(images["correct"].notna().any()):
-        line += f", {widgets.percent(float(images['correct'].mean()))} classified correctly"
+    if "correct" in images and bool((verdicts := images["correct"].iloc[rows]).notna().any()):
+        line += f", {widgets.percent(float(verdicts.mean()))} classified correctly"
     return line
 
 
@@ -292,7 +292,7 @@ def _figure(study: Study, request: Wanted) -> None:
         colouring = cloud(study, replace(request, theme=theme.name)).in_slice().colouring
         return maps.representation_map(drawn.xy, colouring, kind=request.kind, shares=shares, theme=theme)
 
-    data = reads.images(study).iloc[drawn.rows].assign(x=drawn.xy[:, 0], y=drawn.xy[:, 1])
+    data = reads.images(study).frame().iloc[drawn.rows].assign(x=drawn.xy[:, 0], y=drawn.xy[:, 1])
     alt = f"Map of {len(drawn.rows):,} images"
     cell = _cell(study, request)
     chart(study, "map_chart", draw, request.identity(study), alt=alt, data=pd.DataFrame(data), cell=cell)

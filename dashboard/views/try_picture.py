@@ -198,7 +198,7 @@ def _similar(study: Study, one: Tried) -> None:
         cosines,
         key="try_similar",
         label="images most like the picture",
-        on_open=lambda row: session.go("image", image=str(study.images["image_id"].iat[row])),
+        on_open=lambda row: session.go("image", image=str(study.column("images", "image_id").iat[row])),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import equals, where
-from core.common.score_names import SCORES, score_in_sentence
+from core.common.score_names import score_in_sentence
 from core.common.statistics.chance import against_chance, outcomes, untold
 from core.slices.evaluate import result_column, slice_columns
 from core.slices.inspection.populations import shown_images
@@ -81,12 +81,14 @@ def recommended(study: Study) -> Recommendation | None:
         return None
     whole, rows = study.whole if isinstance(study, Narrowed) else study, shown_images(study)
     tables = slice_columns(whole)
-    held = [
-        name
-        for name in (CONFIDENCE, *SCORES)
-        if tables.get(name) == "quality" and np.isfinite(result_column(whole, name)[rows]).any()
-    ]
-    return recommend(held, whole.summary("quality").get("calibration"))
+    calibration = whole.summary("quality").get("calibration")
+
+    def is_held(name: str) -> bool:
+        return tables.get(name) == "quality" and bool(np.isfinite(result_column(whole, name)[rows]).any())
+
+    names = (DISTINCTIVENESS, (calibration or {}).get("score", ""))
+    held = [CONFIDENCE] if is_held(CONFIDENCE) else [name for name in names if is_held(name)]
+    return recommend(held, calibration)
 
 
 def claim(row: Mapping[Any, Any], name: str = "", *, works: str = "predicts errors:") -> str:

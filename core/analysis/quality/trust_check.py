@@ -186,14 +186,14 @@ def headline(study: Study) -> dict[str, Any]:
     of_q = metrics.loc[metrics["score"] == Q].to_dict("records")
     if not of_q:
         return {}
-    row, shown = of_q[0], study.kept("quality", ["n_firing", "n_firing_discriminative"]).loc[study.is_val]
+    row, table = of_q[0], study.kept("quality")
     between = [float(row["auroc_low"]), float(row["auroc_high"])]
     return {
         "q_auroc": _float_or_none(row["auroc"]),
         "q_auroc_interval": None if np.isnan(between).any() else between,
         "base_rate": _float_or_none(1 - row["base_rate_error"]),
-        "mean_firing": float(numbers(shown, "n_firing").mean()),
-        "share_nonempty": float((numbers(shown, "n_firing_discriminative") > 0).mean()),
+        "mean_firing": float(numbers(table, "n_firing")[study.is_val].mean()),
+        "share_nonempty": float((numbers(table, "n_firing_discriminative") > 0)[study.is_val].mean()),
     }
 
 

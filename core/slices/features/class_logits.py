@@ -169,7 +169,7 @@ def misclassified(study: StudyReader, table: pd.DataFrame) -> tuple[np.ndarray, 
     names = pd.Index(study.class_names)
     predicted, true = (
         names.get_indexer(pd.Index(column.to_numpy(object)))
-        for column in (table["predicted"], study.images["label"])
+        for column in (table["predicted"], study.column("images", "label"))
     )
     wrong = ~table["correct"].astype("boolean").fillna(True).to_numpy(bool)
     rows = np.flatnonzero(wrong & (predicted >= 0))

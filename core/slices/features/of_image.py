@@ -87,7 +87,7 @@ def _weighed(study: StudyReader, row: int) -> tuple[int, int, float] | None:
     logits = class_logits(study, np.array([row]))[0]
     order = np.argsort(-logits, kind="stable")
     answer, rival = int(order[0]), int(order[1])
-    label = study.images["label"].iat[row]
+    label = study.column("images", "label").iat[row]
     if label in study.class_names and label != study.class_names[answer]:
         rival = study.class_names.index(label)
     lead = float(logits[answer] - logits[rival])

@@ -138,7 +138,7 @@ def _value_counts(study: StudyReader, column: str, among: np.ndarray) -> dict[st
         values = column_values(study, column).to_numpy(object)[among]
         return dict(Counter(_text(value) for value in values if not pd.isna(value)))
     left = read_traces(study.path).images
-    of = [left[name] for name in study.images["image_id"][among] if name in left]
+    of = [left[name] for name in study.column("images", "image_id")[among] if name in left]
     if column == WRONG_LABEL:
         n = sum(bool(one.wrong_label) for one in of)
         return {"true": n, "false": int(np.count_nonzero(among)) - n}

@@ -72,4 +72,4 @@ def split_of(study: StudyReader, where: Slice) -> np.ndarray:
     splits = named_splits(with_split(study, where), study)
     if not splits:
         return np.ones(study.n_images, bool)
-    return study.images["split"].isin(sorted(splits)).to_numpy(bool)
+    return study.column("images", "split").isin(sorted(splits)).to_numpy(bool)

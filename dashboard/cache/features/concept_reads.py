@@ -97,7 +97,7 @@ def described_with(study: Study, text: str) -> pd.DataFrame:
 def class_counts(study: Study, group: str) -> pd.DataFrame:
     """How many of a group's images are of each class: label, n_images; the most common first."""
     rows = rows_of(study, of_group(study, "highly_activating", group))
-    labels = study.images["label"].iloc[rows].dropna()
+    labels = study.column("images", "label").iloc[rows].dropna()
     counts = sorted(Counter(map(str, labels)).items(), key=lambda pair: (-pair[1], pair[0]))
     return pd.DataFrame(counts, columns=["label", "n_images"])
 

@@ -119,8 +119,8 @@ def thumbnails() -> dict[str, str]:
 def of_study(study: Study, row: int) -> Picture:
     """An image of a study as a picture to try, without loss. Raises UnreadableImage."""
     content = image_file(study.image(row), "PNG", compress_level=1)
-    label = study.images["label"].iat[row]
-    name = str(study.images["image_id"].iat[row])
+    label = study.column("images", "label").iat[row]
+    name = str(study.column("images", "image_id").iat[row])
     return Picture(name, content, label if isinstance(label, str) else None)
 
 

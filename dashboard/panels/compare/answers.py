@@ -48,7 +48,7 @@ def answers(study: Study, among: Slice) -> None:
 
 def add_button(study: Study) -> None:
     """The button of another answer, which needs nothing but the labels."""
-    if study.images["label"].value_counts().max() < 2:
+    if study.column("images", "label").value_counts().max() < 2:
         st.caption("The nearest train images cannot vote: each class has one image.")
         return
     st.caption("Another one is a vote of the 20 nearest train images.")

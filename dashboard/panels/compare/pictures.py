@@ -237,7 +237,7 @@ def _feature_gallery(comparison: Comparison, number: int, study: Study, feature:
     with_heat = study.has("heatmap_maps")
 
     def opened(row: int) -> None:
-        session.open_image(first, first.row_of(study.images["image_id"].iat[row]))
+        session.open_image(first, first.row_of(study.column("images", "image_id").iat[row]))
 
     label = f"images of {study.feature_kind} {feature} in {comparison.names[number]}"
     options = FigureOptions(features=(feature,), colours=OverlayStyle.colour_map)

@@ -61,7 +61,8 @@ def images(study: Study, population: Slice, rows: np.ndarray, true: str, predict
     if can_switch_off(study):
         without = concept_reads.without_feature(study, asked, feature, true, predicted)
         st.markdown(_told(study, without, feature, true, predicted), help=widgets.help_text("push"))
-        answers = dict(zip(study.images["image_id"].iloc[asked], without.answers.tolist(), strict=True))
+        names = study.column("images", "image_id").iloc[asked]
+        answers = dict(zip(names, without.answers.tolist(), strict=True))
         changed = _changed(without)
 
     def lines(fact: Mapping[str, Any]) -> tuple[str, ...]:

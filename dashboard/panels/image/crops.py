@@ -32,7 +32,7 @@ def of_image(study: Study, row: int) -> None:
     """The crops of an image of the study: where each feature that it highly activates looks, with words."""
     if not evidence.ready(study, "No feature was put into words"):
         return
-    image_id = str(study.images["image_id"].iat[row])
+    image_id = str(study.column("images", "image_id").iat[row])
     decomposed = _result(study, image_id) or stored(study, row) | {"size": concept_reads.size_of(study, row)}
     picture = served_studies.picture_url(study, row, "image")
     without = sum(part["box"] is None for part in decomposed["features"])

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.common.captions import SPLITS, headline, split_images
 from core.common.formatting import ordinal
-from core.common.score_names import available_scores, score_label
+from core.common.score_names import score_label
 from core.errors import PeregrineError
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -128,27 +128,28 @@ def _first_score(study: Study, row: int, facts: dict[str, Any]) -> None:
         share = reads.percentile(study, score, row)
         if not widgets.undefined(share):
             split = split_images(facts["split"])
-            name = score_label(score)
+            name, value = score_label(score), reads.images(study)[score].iat[row]
             st.markdown(
-                f"{name} **{facts[score]:.3g}**, {ordinal(round(share))} percentile of the {split}",
+                f"{name} **{value:.3g}**, {ordinal(round(share))} percentile of the {split}",
                 help="The lower it is, the likelier the image is to be misclassified.",
             )
-        with st.expander("All scores of this image", icon=":material/table:"):
-            scores(study, row, facts)
+        title = "All scores of this image"
+        with st.expander(title, icon=":material/table:", key="detail_scores", on_change="rerun") as opened:
+            if opened.open:
+                scores(study, row)
     else:
-        scores(study, row, facts)
+        scores(study, row)
 
 
-def scores(study: Study, row: int, facts: dict[str, Any]) -> None:
-    images = reads.images(study)
-    columns = available_scores(images)
+def scores(study: Study, row: int) -> None:
+    images, columns = reads.images(study), reads.scores(study)
     if not columns:
         widgets.needs(study, "quality", "Scores of this image")
         return
     table = pd.DataFrame(
         {
             "Score": [score_label(column) for column in columns],
-            "Value": [facts[column] for column in columns],
+            "Value": [images[column].iat[row] for column in columns],
             "Percentile": [reads.percentile(study, column, row) for column in columns],
         }
     ).dropna(subset="Value")

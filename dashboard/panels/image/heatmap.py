@@ -108,7 +108,7 @@ def _pictures(study: Study, row: int, facts: dict[str, Any], style: OverlayStyle
     bare = replace(style, masks=())  # masks would dim the heat
     overlay = overlay_urls(study, [row], [bare], side=SIDE)[0] if stored else ""
     name = widgets.image_name(facts)
-    image = str(study.images["image_id"].iat[row])
+    image = str(study.column("images", "image_id").iat[row])
     options = FigureOptions(features=style.features, combine=style.combine, colours=style.colour_map)
     cell = CellRequest(f"heatmap:{image}", options, caption=f"{name}.") if stored else None
     with with_menu("detail_pictures", alt=f"the heatmap of {name}", cell=cell):
@@ -169,7 +169,7 @@ def _overlaps(study: Study, row: int) -> None:
 def compute_missing(study: Study, rows: Sequence[int], features: Sequence[int]) -> None:
     """Maps that are not stored: a button that computes them, the progress, or why that failed."""
     job = read_job(study.path)
-    first, *further = study.images["image_id"].iloc[list(rows)].astype(str)
+    first, *further = study.column("images", "image_id").iloc[list(rows)].astype(str)
     command = RequestHeatmaps(study.path, first, tuple(features), tuple(further))
     if job is not None and job.running and command.words[-1] in job.arguments:  # of these features
         follow(study.path, _waiting, every=0.7)

@@ -89,7 +89,7 @@ def _similar(study: Study, row: int, place: int) -> None:
     for other, at, cosine in similar.itertuples(index=False):
         label = labels.iat[other]
         named = () if widgets.undefined(label) else (str(label),)
-        name = str(study.images["image_id"].iat[other])
+        name = str(study.column("images", "image_id").iat[other])
         lines = (*named, f"cosine {cosine:.2f}")
         tiles.append(Tile(int(other), position_reads.marked(study, int(other), int(at)), name, lines))
     places = dict(zip(similar["row"].tolist(), similar["place"].tolist(), strict=True))

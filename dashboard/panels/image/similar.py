@@ -106,5 +106,5 @@ def _all_of_them(study: Study, row: int, space: str) -> None:
         help="Opens the page Images with all that are like it, within the filter",
         on_click=session.go,
         args=("images",),
-        kwargs={"like": str(study.images["image_id"].iat[row])} | words,
+        kwargs={"like": str(study.column("images", "image_id").iat[row])} | words,
     )

@@ -93,7 +93,7 @@ def _go(study: Study, places: dict[str, Go]) -> None:
     if (go := _by_name(places, text)) is not None:
         go()
     elif (row := _image(study, text)) is not None:
-        session.go("image", image=str(study.images["image_id"].iat[row]))
+        session.go("image", image=str(study.column("images", "image_id").iat[row]))
     elif (number := _feature(study, text)) is not None:
         session.go("feature", feature=str(number))
     else:

@@ -6,14 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.common.score_names import SCORES
 from core.measures.confusions import confusions
 from core.measures.feature_rates import feature_differences
 from core.measures.headline import headline
 from core.measures.overlap_scale import overlap_scale
 from core.measures.score_aurocs import score_aurocs
 from core.slices import inspection, saved_slices
+from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
-from dashboard.cache import inspection_reads, reads, slice_reads
+from core.store import open_study
+from dashboard.cache import inspection_reads, reads, score_reads, slice_reads
 from tests.slices.inspection.worlds import World, make_world
 
 ANTS = Slice(labels=("ant",))
@@ -37,6 +40,17 @@ def test_reads__are_those_of_the_images_of_the_filter(world, where):
     same(reads.slice_table(study, where, "score_aurocs"), score_aurocs(study, mask))
     same(reads.slice_table(study, where, "confusions"), confusions(study, mask))
     np.testing.assert_equal(inspection_reads.headline(study, where), headline(study, mask))
+
+
+def test_aurocs__stored_ones_are_those_that_are_computed_and_no_score_is_read(studies):
+    study = open_study(studies / "demo")
+    where, kept = with_split(study, Slice()), set(study.kept_columns)
+    stored = score_reads.aurocs(study, where)
+    assert not {name for _, name in set(study.kept_columns) - kept} & {*SCORES}
+    computed = score_aurocs(study, study.is_val).rename(columns=score_reads.NAMES)
+    assert len(computed) > 10
+    pd.testing.assert_frame_equal(stored[score_reads.COLUMNS], computed[score_reads.COLUMNS])
+    assert "rival" in stored and "rival" not in score_reads.aurocs(study, Slice(split="train"))
 
 
 def test_reads__are_made_once(world, monkeypatch):

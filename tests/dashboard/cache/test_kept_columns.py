@@ -14,6 +14,7 @@ from core.jobs.progress import Progress
 from core.slices.evaluate import result_column
 from core.slices.inspection.facets import further_facets
 from core.slices.slice import Slice
+from core.storage.writer import write_study
 from core.store import Study, open_study
 from dashboard.cache import reads
 
@@ -34,13 +35,13 @@ def test_columns_are_shared_by_pages_filters_and_answers(study):
     q = result_column(study, "q_score")
     for one in ways:
         assert np.shares_memory(result_column(one, "q_score"), q), type(one)
-        assert np.shares_memory(one.kept("quality", ["q_score"])["q_score"].to_numpy(), q)
+        assert np.shares_memory(one.kept("quality")["q_score"].to_numpy(), q)
     assert np.shares_memory(reads.images(study)["q_score"].to_numpy(), q)
     assert np.shares_memory(reads.images(answered)["q_score"].to_numpy(), q)
 
 
 def test_what_pages_count_by_keeps_no_further_copy(study):
-    reads.images(study)
+    reads.images(study).frame()
     kept = set(study.kept_columns)
     assert "q_score" in further_facets(study)
     assert {*study.kept_columns} == kept
@@ -58,6 +59,26 @@ def test_an_answer_changes_only_its_own_columns(study):
             assert not read["confidence"].equals(whole["confidence"])
     assert answered.table("quality")["q_score"].equals(study.table("quality")["q_score"])
     assert answered.table("probe", ["true"])["true"].tolist() == study.images["label"].tolist()
+
+
+def test_has_values__is_what_reading_says_and_reads_nothing(study):
+    for one in (study, study.answering("told"), study.where(Slice(split="train"))):
+        for table in ("images", "quality", "probe"):
+            study.kept_columns.clear()
+            held = {name: one.has_values(table, name) for name in one.columns(table)}
+            assert not study.kept_columns
+            assert held == one.table(table).notna().any().to_dict()
+
+
+@pytest.mark.parametrize("value", [np.nan, None])
+def test_has_values__of_a_column_without_any(tmp_path, value):
+    with write_study(tmp_path / "study") as writer, writer.step("embed", {}) as step:
+        scores = pd.Series([value] * 2, dtype=float)
+        step.table("images", pd.DataFrame({"image_id": ["a", "b"], "score": scores}))
+    study = open_study(tmp_path / "study")
+    assert study.has_values("images", "image_id") and not study.has_values("images", "score")
+    (study.path / "images.parquet").write_bytes(b"nothing")
+    assert open_study(study.path).has_values("images", "score")  # whoever reads it is told why not
 
 
 def test_rows_held__are_those_of_the_names_that_the_study_has(study):

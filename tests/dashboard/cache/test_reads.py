@@ -6,6 +6,9 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+from core.common.score_names import available_scores
 from core.slices.firing_counts import count_firing_images
 from core.slices.slice import Slice
 from core.store import open_study
@@ -16,11 +19,25 @@ from tests.dashboard.conftest import unescaped
 
 def test_images__of_columns_in_several_tables_the_first_is_taken(studies):
     study = open_study(studies / "demo")
-    frame = reads.images(study)
+    frame = reads.images(study).frame()
     assert "split" in study.columns("probe") and "confidence" in study.columns("quality")
     assert frame.columns.is_unique
     assert frame["confidence"].equals(study.table("probe")["confidence"])
     assert set(study.columns("quality")) <= set(frame.columns)
+
+
+def test_images__a_column_is_read_when_it_is_asked_for(studies):
+    study = open_study(studies / "demo")
+    images, scores = reads.images(study), reads.scores(study)
+    assert "q_score" in images and "absent" not in images
+    assert not study.kept_columns
+    mine = images["correct"]
+    mine.iloc[0] = None
+    assert images["correct"].notna().all()
+    assert [*study.kept_columns] == [("quality", "correct")]
+    assert scores == tuple(available_scores(images.frame()))
+    with pytest.raises(KeyError):
+        images["absent"]
 
 
 def test_features_to_show__without_labels_fire_on_the_images_that_are_shown(unlabelled_study):
@@ -38,7 +55,7 @@ def test_facts_of__are_those_of_each_row_and_nobody_else_s(studies):
     assert [one["image_id"] for one in facts] == frame["image_id"].iloc[[7, 3, 7]].tolist()
     facts[0]["image_id"] = "changed"
     assert reads.image_facts(study, 7)["image_id"] == frame["image_id"].iat[7]
-    assert set(facts[1]) == set(frame.columns)
+    assert set(facts[1]) == set(reads.FACTS)
 
 
 def test_facts_of__few_are_kept(studies, monkeypatch):
@@ -51,7 +68,7 @@ def test_facts_of__few_are_kept(studies, monkeypatch):
 
 def test_warm__reads_the_first_study_while_the_server_starts(studies, monkeypatch):
     read = threading.Event()
-    monkeypatch.setattr(reads, "images", lambda study: read.set())
+    monkeypatch.setattr(highlight_reads, "finding", lambda study, population: read.set())
 
     async def serve() -> None:
         async with warm_up.lifespan(None):  # type: ignore[arg-type]  (the app is not used)
@@ -72,6 +89,6 @@ def test_warm__a_damaged_study_is_left_to_its_page(studies, open_page):
 def test_warm__without_studies_nothing_is_read(tmp_path, monkeypatch):
     read = []
     monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path / "none"))
-    monkeypatch.setattr(reads, "images", read.append)
+    monkeypatch.setattr(highlight_reads, "finding", lambda study, population: read.append(study))
     warm_up.load()
     assert read == []

@@ -436,7 +436,7 @@ def test_overview__where_no_classes_are_confused_twice_the_most_confident_errors
 ):
     names = tuple(f"class {number:02}" for number in range(60))
     many = make_study(studies / "many", n_train=120, n_val=60, n_features=64, n_classes=60, class_names=names)
-    images = reads.images(open_study(many))
+    images = reads.images(open_study(many)).frame()
     wrong = images[images["correct"].eq(False).fillna(False) & (images["split"] == "val")]
     confused = wrong.groupby(["label", "predicted"], observed=True).size()
     assert len(wrong) > 1 and confused.max() == 1, "the study has to be of this kind"

@@ -25,7 +25,7 @@ from core.storage.chunked_array import ChunkedArray
 from core.storage.damage import find_damage
 from core.storage.missing import LEFT_OUT, NO_LABELS, Missing, damaged_item, missing_step
 from core.storage.seals import Damaged
-from core.storage.table_files import KeptColumns, empty_columns, read_stored_table
+from core.storage.table_files import KeptColumns, read_stored_table
 from core.storage.thumbnails import thumbnail_bytes, thumbnail_picture
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ class StudyReader(KeptColumns):
         self.damage: dict[str, str] = {}
         self._arrays: dict[str, ChunkedArray] = {}
         self.kept_columns: dict[tuple[str, str], pd.Series] = {}
-        self._empty: dict[str, set[str]] = {}
         self.states = {step: manifests.step_state(self.manifest, step) for step in self.manifest["steps"]}
 
     def __reduce__(self) -> Any:
@@ -122,7 +121,8 @@ class StudyReader(KeptColumns):
         entry = self.manifest["items"].get(item)
         return entry is not None and self.state(entry["step"]) == "done" and item not in self.damage
 
-    def _entry(self, item: str, kind: str) -> dict[str, Any]:
+    def _entry(self, item: str, kind: str) -> tuple[Path, dict[str, Any]]:
+        """Return the folder that holds an item, and what the manifest says of it."""
         entry = self.manifest["items"].get(item)
         if entry is None:
             options = [name for name, other in self.manifest["items"].items() if other["kind"] == kind]
@@ -137,11 +137,11 @@ class StudyReader(KeptColumns):
                 f"'{item}' in '{self.path}' is stale: its inputs have changed. "
                 f"Run: {command_line(entry['step'], self.path)}"
             )
-        return entry
+        return layers.home(self.path, self.below, entry), entry
 
     def columns(self, name: str) -> list[str]:
         """Return the names of a table's columns without reading the table."""
-        return list(self._entry(name, "table")["columns"])
+        return list(self._entry(name, "table")[1]["columns"])
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         """Read a whole table, or only some columns. A table that turns out damaged is no longer served."""
@@ -151,26 +151,19 @@ class StudyReader(KeptColumns):
                 hint = did_you_mean(column, names)
                 raise StudyError(f"no column '{column}' in table '{name}' of '{self.path}'.{hint}")
         try:
-            entry = self._entry(name, "table")
-            return read_stored_table(layers.home(self.path, self.below, entry), name, entry, columns)
+            folder, entry = self._entry(name, "table")
+            return read_stored_table(folder, name, entry, columns)
         except Damaged as error:
             raise self._damage_found(name, str(error)) from error
 
-    def has_values(self, table: str, column: str) -> bool:
-        """Return True when a column of a table holds any value, without reading the column."""
-        if table not in self._empty:
-            home = layers.home(self.path, self.below, self._entry(table, "table"))
-            self._empty[table] = empty_columns(home, table)
-        return column not in self._empty[table]
-
     def array(self, name: str) -> ChunkedArray:
         """Return an array of any size, memory-mapped by chunk."""
-        entry = self._entry(name, "array")
+        folder, entry = self._entry(name, "array")
         if name not in self._arrays and self.below is not None and layers.MADE in entry:
             whole = StudyReader(self.below)
             self._arrays[name] = layers.read_made(whole, self.path.name, name, entry[layers.MADE])
         if name not in self._arrays:
-            folder, say = layers.home(self.path, self.below, entry), partial(self._damage_found, name)
+            say = partial(self._damage_found, name)
             self._arrays[name] = stored_array(folder, name, self.manifest["items"], say)
         return self._arrays[name]
 

@@ -123,8 +123,7 @@ class Answered(Study):
     """A study in which another answer than the probe says what is correct.
 
     The answer stands in the place of the probe: in the table `probe`, in `probe_weights` where it is linear,
-    and in the columns of other tables that hold a prediction. What is a number of many images is computed,
-    as for a slice, and scores of the probe are left out.
+    and in columns of other tables. Numbers of many images are computed; scores of the probe are left out.
     """
 
     answer: Answer
@@ -172,13 +171,12 @@ class Answered(Study):
         return self if table in AS_READ and is_own else self.whole.holder(table, column)
 
     def column(self, table: str, name: str) -> pd.Series:
-        if table not in AS_READ:
-            return self.whole.column(table, name)
-        return self._split if name == SPLIT else self.whole.column(*place_as_read(self.answer, table, name))
+        if table in AS_READ and name == SPLIT:
+            return self._split
+        return self.whole.column(*place_as_read(self.answer, table, name))
 
-    def has_values(self, table: str, column: str) -> bool:
-        place = place_as_read(self.answer, table, column) if table in AS_READ else (table, column)
-        return self.whole.has_values(*place)
+    def value_range(self, table: str, name: str) -> tuple[Any, Any] | None:
+        return self.whole.value_range(*place_as_read(self.answer, table, name))
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         if name in AS_READ and self.has(name):
@@ -247,9 +245,8 @@ class Answered(Study):
 class Narrowed(Study):
     """A study whose numbers are of the images of a slice.
 
-    What is stored for single images is filtered, what is a number of many images is computed by the function
-    of its step, and what cannot be computed for a slice is missing, with the reason. D and the tails of
-    features are definitions on the train images and stay as they are, like the words of features.
+    What is stored of single images is filtered, numbers of many are computed as their step does, and others
+    are missing, with the reason. D, tails and words of features stay as they are.
     """
 
     def answering(self, name: str | None = None) -> Study:
@@ -258,7 +255,7 @@ class Narrowed(Study):
     def __init__(self, study: Study, where: Slice):
         whole = study.whole if isinstance(study, Narrowed) else study
         where = Slice.joined([study.slice, where]) if isinstance(study, Narrowed) else where
-        of_whole = {name: getattr(whole, name) for name in ("column", "has_values", "holder")}
+        of_whole = {name: getattr(whole, name) for name in ("column", "value_range", "holder")}
         self.__dict__.update(whole.__dict__, **of_whole)  # the same snapshot
         self.whole, self.slice = whole, with_split(whole, where)
         self.chosen = self.inside = images_of(whole, where)  # (n_images,) bool: the images of the slice

@@ -20,7 +20,9 @@ def columns_as_read(study: StudyReader, table: str) -> list[str]:
 
 
 def place_as_read(answer: Answer, table: str, column: str) -> tuple[str, str]:
-    """The table and the column of the whole study that hold a column of one of AS_READ, but for SPLIT."""
+    """The table and the column of the whole study that hold a column, but for SPLIT of one of AS_READ."""
+    if table not in AS_READ:
+        return table, column
     if column in COLUMNS and table != "images":
         return answer.table, column
     if column in ("image_id", "true"):

@@ -100,7 +100,7 @@ def _without_outcomes(study: Study, shown: np.ndarray, sees: str, seen: list[str
 
 def _answers(study: Study, shown: np.ndarray) -> str:
     """Name the most common answers on some images, each with its share."""
-    predicted = study.column("probe", "predicted")[shown].dropna().tolist()
+    predicted = study.column("probe", "predicted").loc[shown].dropna().tolist()
     common = sorted(Counter(predicted).items(), key=lambda pair: (-pair[1], pair[0]))[:MOST]
     return joined([f"“{name}” ({percent(n / len(predicted), digits=0)})" for name, n in common])
 

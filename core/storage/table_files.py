@@ -20,6 +20,7 @@ from core.storage.bounds import wrong_key
 from core.storage.chunked_array import file_sha256
 from core.storage.seals import Damaged
 
+PLAIN = ("NONE", "INT")  # logical types of numbers and truths
 NO_TABLE = (OSError, ValueError, pa.ArrowException)
 
 
@@ -74,26 +75,27 @@ def read_stored_table(
     return frame
 
 
-def empty_columns(folder: Path, name: str) -> set[str]:
-    """Return the columns of a table that hold no value, as its file counts them, without reading them.
+@lru_cache(maxsize=256)
+def _value_ranges(folder: Path, name: str, checksum: str) -> dict[str, tuple[Any, Any]] | None:
+    """Return the smallest and the largest number of each column of a table that holds any value, as the file
+    states them: (None, None) where it does not.
 
-    None where the file cannot be read: whoever reads a column is told.
+    None where the file cannot be read: whoever reads a column is told. checksum: of the table, for the cache.
     """
     try:
         about = pq.read_metadata(inside(folder, f"{name}.parquet"))
     except NO_TABLE:
-        return set()
-    groups = [about.row_group(number) for number in range(about.num_row_groups)]
-    return {
-        about.schema.column(leaf).path
-        for leaf in range(about.num_columns)
-        if all(_counts_no_value(group.column(leaf)) for group in groups)
-    }
-
-
-def _counts_no_value(chunk: Any) -> bool:
-    counts = chunk.statistics
-    return counts is not None and counts.has_null_count and counts.null_count == chunk.num_values
+        return None
+    ranges: dict[str, tuple[Any, Any]] = {}
+    for leaf in range(about.num_columns):
+        column = about.schema.column(leaf)
+        chunks = [about.row_group(number).column(leaf).statistics for number in range(about.num_row_groups)]
+        held = [one for one in chunks if one is None or not one.has_null_count or one.num_values]
+        known = column.logical_type.type in PLAIN and all(one is not None and one.has_min_max for one in held)
+        if held:
+            ends = (min(one.min for one in held), max(one.max for one in held)) if known else (None, None)
+            ranges[column.path] = ends
+    return ranges
 
 
 class KeptColumns:
@@ -105,7 +107,7 @@ class KeptColumns:
     kept_columns: dict[tuple[str, str], pd.Series]  # by table and name
     columns: Callable[[str], list[str]]
     table: Callable[..., pd.DataFrame]
-    has_values: Callable[[str, str], bool]
+    _entry: Callable[[str, str], tuple[Path, dict[str, Any]]]
 
     def holder(self, table: str, column: str) -> Any:
         """Return the study that keeps a column, and what is computed of it alone."""
@@ -116,6 +118,18 @@ class KeptColumns:
         if (table, name) not in self.kept_columns:
             self.kept_columns.setdefault((table, name), cast(pd.Series, self.table(table, [name])[name]))
         return self.kept_columns[table, name]
+
+    def value_range(self, table: str, name: str) -> tuple[Any, Any] | None:
+        """Return the smallest and the largest value of a column, without reading it; (None, None) where its
+        file does not state them, None for a column without values.
+        """
+        folder, entry = self._entry(table, "table")
+        ranges = _value_ranges(folder, table, entry["sha256"])
+        return (None, None) if ranges is None else ranges.get(name)
+
+    def has_values(self, table: str, name: str) -> bool:
+        """Return True when a column of a table holds any value, without reading it."""
+        return self.value_range(table, name) is not None
 
     def kept(self, table: str) -> LazyTable:
         """Return a table whose columns are read when they are asked for, and kept."""

@@ -12,6 +12,7 @@ from core.common.captions import with_class_names
 from core.common.dataframes import numbers
 from core.common.score_names import score_label
 from core.measures.feature_rates import feature_differences
+from core.slices.evaluate import class_column
 from core.slices.inspection.populations import split_of
 from core.slices.inspection.words import different_words, slice_words
 from core.slices.map_clusters import Cluster, named_clusters
@@ -106,6 +107,13 @@ def names_by(study: Study, by: str) -> np.ndarray | None:
     return _attribute(study, column) if column in attributes(study) else None
 
 
+@cached_read(max_entries=32)
+def classes_tell(study: Study) -> bool:
+    """See `maps.names_tell`: of the classes of all images."""
+    labels = class_column(study, "label")
+    return maps.names_tell(labels[labels >= 0])
+
+
 @cached_read(max_entries=16)
 def _attribute(study: Study, column: str) -> np.ndarray:
     values = study.table("attributes", [column])[column]
@@ -185,7 +193,7 @@ def said(study: Study) -> tuple[Said, ...]:
     images = reads.images(study)
     lines = []
     for column, name in (("label", "Class"), ("predicted", "Predicted")):
-        if column in images and bool(images[column].notna().any()):
+        if images.has_values(column):
             codes, words = images[column].factorize()
             lines.append(
                 Said(name, codes.astype(np.int32), tuple(with_class_names(str(word)) for word in words))

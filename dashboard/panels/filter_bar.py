@@ -32,8 +32,7 @@ def filter_bar(study: Study, population: Slice, *, says: str = "") -> None:
             filter_fields.classes(
                 study, "Class", "labels", current.labels, width=160, label_visibility="collapsed"
             )
-        images = reads.images(study)
-        if "correct" in images and bool(images["correct"].notna().any()):
+        if reads.images(study).has_values("correct"):
             _choice(study, "Verdict", VERDICTS, "correct", current.correct)
         if population.split and 0 < np.count_nonzero(study.is_val) < study.n_images:
             _choice(study, "Split", SPLITS, "split", population.split)

@@ -1,5 +1,6 @@
 """Load what the first page needs while the reader's browser is still starting."""
 
+import gc
 import importlib
 import sys
 import threading
@@ -23,8 +24,17 @@ SWITCH_S = 0.0005  # how long a thread may keep the others waiting; Python's own
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Starts with the server; nobody waits for it."""
     sys.setswitchinterval(SWITCH_S)
-    threading.Thread(target=load, name="warm", daemon=True).start()
+    gc.disable()  # it would walk through the modules again and again while they are loaded
+    threading.Thread(target=_load_for_good, name="warm", daemon=True).start()
     yield
+
+
+def _load_for_good() -> None:
+    try:
+        load()
+    finally:
+        gc.freeze()  # what is loaded lives as long as the server does: no need to look for garbage in it
+        gc.enable()
 
 
 def load() -> None:

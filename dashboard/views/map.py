@@ -155,13 +155,12 @@ def _controls(study: Study) -> tuple[str, str, int, search_box.Query]:
 
 def _choices(study: Study) -> dict[str, str]:
     """What the points can be coloured by, as far as the study holds it."""
-    images = reads.images(study)
     columns = {"Class": "label"} if study.labelled else {}
-    if "correct" in images and bool(images["correct"].notna().any()):
+    if reads.images(study).has_values("correct"):
         columns |= {"Correct or misclassified": "correct", "Predicted class": "predicted"}
     for column in map_reads.attributes(study):
         columns.setdefault(column.replace("_", " ").capitalize(), f"{map_reads.ATTRIBUTE}{column}")
-    if study.labelled and not maps.names_tell(images["label"].to_numpy(object)) and len(columns) > 1:
+    if study.labelled and not map_reads.classes_tell(study) and len(columns) > 1:
         columns["Class"] = columns.pop("Class")  # nearly all of it would be grey
     scores = reads.scores(study)
     if scores:  # without labels the first one gives the colour
@@ -305,7 +304,7 @@ def _cell(study: Study, request: Wanted) -> CellRequest | None:
     scores = [name for name in reads.scores(study) if name != FigureOptions.score]
     if request.kind != map_reads.kinds(study)[0] or request.by not in ("label", "activation", *scores):
         return None
-    if request.by == "label" and not maps.names_tell(reads.images(study)["label"].to_numpy(object)):
+    if request.by == "label" and not map_reads.classes_tell(study):
         return None
     options = FigureOptions()
     if request.by == "activation":

@@ -60,10 +60,15 @@ def _is_facet(study: StudyReader, column: str) -> bool:
         return any(one.tags if column == TAG else one.wrong_label for one in left)
     if table not in TABLES:
         return False
-    if ranges_of(study, column):
+    ends = study.value_range(table, column)
+    if ends is None or isinstance(ends[0], int | float):
+        return ends is not None and ends[0] != ends[1]
+    values = study.table(table, [column])[column].dropna()  # not kept: a page shows few of these columns
+    if pd.api.types.is_numeric_dtype(values) and ranges_of(study, column):
         return True
-    n = column_values(study, column).dropna().astype(str).nunique()
-    return 1 < n < min(MOST_VALUES, study.n_images)
+    if values.iloc[: 2 * MOST_VALUES].astype(str).nunique() >= MOST_VALUES:
+        return False
+    return bool(1 < values.astype(str).nunique() < min(MOST_VALUES, study.n_images))
 
 
 def ranges_of(study: StudyReader, column: str) -> list[str]:

@@ -98,8 +98,7 @@ def _options(study: Study, current: Slice, population: Slice) -> dict[str, Slice
     options = _worst(study, population)
     if current:
         options[FILTER] = population
-    images = reads.images(study)
-    if "correct" in images and bool(images["correct"].notna().any()) and population.correct is None:
+    if reads.images(study).has_values("correct") and population.correct is None:
         options |= {
             name: Slice.joined([population, Slice(correct=right)])
             for name, right in ((WRONG, False), (RIGHT, True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -75,10 +76,12 @@ def test_has_values__of_a_column_without_any(tmp_path, value):
     with write_study(tmp_path / "study") as writer, writer.step("embed", {}) as step:
         scores = pd.Series([value] * 2, dtype=float)
         step.table("images", pd.DataFrame({"image_id": ["a", "b"], "score": scores}))
-    study = open_study(tmp_path / "study")
+    (shutil.copytree(tmp_path / "study", tmp_path / "damaged") / "images.parquet").write_bytes(b"nothing")
+    study, damaged = (open_study(tmp_path / name) for name in ("study", "damaged"))
     assert study.has_values("images", "image_id") and not study.has_values("images", "score")
-    (study.path / "images.parquet").write_bytes(b"nothing")
-    assert open_study(study.path).has_values("images", "score")  # whoever reads it is told why not
+    assert damaged.has_values("images", "score")  # whoever reads it is told what is wrong
+    with pytest.raises(StudyError, match=r"images\.parquet cannot be read"):
+        damaged.column("images", "score")
 
 
 def test_rows_held__are_those_of_the_names_that_the_study_has(study):

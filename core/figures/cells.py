@@ -14,7 +14,6 @@ from core.charts.options import FigureOptions
 from core.charts.other_studies import is_beside, study_name
 from core.common.score_names import score_label
 from core.errors import SettingsError, SliceError
-from core.figures.catalogue import chart_named
 from core.slices.slice import Slice
 
 PICTURE_NAMES = {"image": "Image", "heatmap": "Heatmap of", "masks": "Heatmap and masks of"}
@@ -66,6 +65,8 @@ class CellRequest:
     @property
     def chart(self) -> Chart:
         """The figure of the catalogue; SettingsError, naming the closest, if there is none."""
+        from core.figures.catalogue import chart_named  # here: it loads all charts, and pages read cells
+
         return chart_named(self.name)
 
     @property

@@ -151,7 +151,8 @@ def _of_classes(study: StudyReader, column: str, classes: tuple[str, ...]) -> np
     _check_known(column, classes, allowed)
     if column not in slice_columns(study) or not set(classes) <= set(study.class_names):
         return _equals(study, column, classes)
-    return np.isin(_class_codes(study, column), [study.class_names.index(name) for name in classes])
+    codes, numbers = _class_codes(study, column), [study.class_names.index(name) for name in classes]
+    return codes == numbers[0] if len(numbers) == 1 else np.isin(codes, numbers)  # of one, in a fifth
 
 
 def read_once(study: StudyReader, name: str, read: Callable[[], np.ndarray]) -> np.ndarray:

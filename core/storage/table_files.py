@@ -89,8 +89,9 @@ def _value_ranges(folder: Path, name: str, checksum: str) -> dict[str, tuple[Any
     ranges: dict[str, tuple[Any, Any]] = {}
     for leaf in range(about.num_columns):
         column = about.schema.column(leaf)
-        chunks = [about.row_group(number).column(leaf).statistics for number in range(about.num_row_groups)]
-        held = [one for one in chunks if one is None or not one.has_null_count or one.num_values]
+        groups = [about.row_group(number).column(leaf) for number in range(about.num_row_groups)]
+        parts = [group.statistics for group in groups]  # None where the file has none
+        held: list[Any] = [one for one in parts if one is None or not one.has_null_count or one.num_values]
         known = column.logical_type.type in PLAIN and all(one is not None and one.has_min_max for one in held)
         if held:
             ends = (min(one.min for one in held), max(one.max for one in held)) if known else (None, None)

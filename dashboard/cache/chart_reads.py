@@ -3,7 +3,6 @@
 from typing import Any
 
 from core.charts.options import FigureOptions
-from core.charts.registry import CHARTS
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
@@ -15,6 +14,8 @@ def chart_table(
     study: Study, where: Slice | None, name: str, options: FigureOptions, others: tuple[Study, ...] = ()
 ) -> Any:
     """What a chart shows of the images of a filter, beside other studies; see `Chart.read`."""
+    from core.charts.registry import CHARTS  # here: it loads all charts, and the first page has none
+
     beside = None if CHARTS[name].same_images else where
     studies = [narrowed(study, where), *(narrowed(one, beside) for one in others)]
     return CHARTS[name].read(studies, options)

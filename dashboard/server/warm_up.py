@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import streamlit as st
+from streamlit import delta_generator
 
 MODULES = (
     "dashboard.panels.image.detail",
     "dashboard.panels.tour",
     "dashboard.panels.marks",
     "dashboard.server.routes",
-    "core.charts.score_curves",
+    "core.charts.registry",
     "scipy.special",  # of intervals: half of the time of the first page of scores
 )
 SWITCH_S = 0.0005  # how long a thread may keep the others waiting; Python's own 0.005 delays each answer
@@ -24,6 +25,8 @@ SWITCH_S = 0.0005  # how long a thread may keep the others waiting; Python's own
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Starts with the server; nobody waits for it."""
     sys.setswitchinterval(SWITCH_S)
+    # Whether to warn who has not used `streamlit run`: .06 s of the first page, which looks at every module.
+    delta_generator._use_warning_has_been_displayed = True
     gc.disable()  # it would walk through the modules again and again while they are loaded
     threading.Thread(target=_load_for_good, name="warm", daemon=True).start()
     yield

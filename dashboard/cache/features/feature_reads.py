@@ -214,6 +214,7 @@ def _stored_pairs(study: Study, population: Slice) -> pd.DataFrame:
     return slice_features.firing_pairs(study, rows[mask[rows]])
 
 
+@cached_read(max_entries=64)
 def strongest(
     study: Study, population: Slice, features: tuple[int, ...], limit: int
 ) -> dict[int, tuple[list[int], int]]:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import numbers
 from core.errors import PeregrineError
 from core.figures.cells import CellRequest
 from core.slices import saved_slices as saved_file
@@ -67,10 +66,11 @@ def _pictured(study: Study, places: list[str], n: int) -> list[list[int]]:
     """The images on each row: its most confident errors, as far as there are others not on a row above."""
     taken: set[int] = set()
     rows_of: list[list[int]] = []
-    correct = numbers(reads.images(study), "correct")
+    correct = reads.images(study)["correct"]
     for where in places if n else ():
         rows = worst_first(study, Slice.parse(where))
-        rows_of.append(varied(rows[correct[rows] == 0], rows[correct[rows] != 0], taken, n))
+        wrong = correct.iloc[rows].eq(False).fillna(False).to_numpy(bool)
+        rows_of.append(varied(rows[wrong], rows[~wrong], taken, n))
         taken.update(rows_of[-1])
     return rows_of or [[]] * len(places)
 
@@ -128,8 +128,8 @@ def worst_first(study: Study, where: Slice) -> np.ndarray:
     """The images of a slice: misclassified ones first, those that the probe is most confident of in front."""
     rows = np.flatnonzero(reads.mask(study, where))
     images = reads.images(study)
-    right = images["correct"].to_numpy(dtype=float, na_value=np.nan)[rows]
-    confidence = images["confidence"].to_numpy(dtype=float)[rows]
+    right = images["correct"].iloc[rows].to_numpy(dtype=float, na_value=np.nan)
+    confidence = images["confidence"].iloc[rows].to_numpy(dtype=float)
     return rows[np.lexsort((-confidence, right))]
 
 

@@ -45,8 +45,8 @@ def test_the_probes_own_predictions_as_a_file_give_the_probes_numbers(study, tmp
     columns = {name: probe[name] for name in ("predicted", "confidence")}
     mine = add(study, written(study, tmp_path / "mine.parquet", **columns)).answering("mine")
     pd.testing.assert_frame_equal(
-        mine.table("probe")[["image_id", "predicted", "confidence", "correct"]],
-        probe[["image_id", "predicted", "confidence", "correct"]],
+        mine.table("probe").filter(["image_id", "predicted", "confidence", "correct"]),
+        probe.filter(["image_id", "predicted", "confidence", "correct"]),
         check_dtype=False,
     )
     stored = study.table("quality_metrics").set_index("score")

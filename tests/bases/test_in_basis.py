@@ -108,6 +108,7 @@ def test_quality_of_latents__matches_a_loop_over_the_codes(made):
     study = open_study(made).in_basis("sae")
     codes, is_train = loop_codes(study), ~study.is_val
     epsilon, _ = reference.auto_epsilon(codes[is_train], 50, 95)
+    assert epsilon is not None
     h = reference.normalise_rows(codes)
     firing = reference.highly_activating(h, epsilon)
     discriminative = reference.discriminative_features(reference.activation_rate(firing[is_train]), 50, 95)
@@ -128,7 +129,7 @@ def test_failures_of_latents__match_a_loop_through_the_decoder(made):
     wrong = [row for row in np.flatnonzero(whole.is_val) if labels[row] != predicted[row]]
     for row in wrong:
         for side, answer in (("predicted", predicted[row]), ("true", labels[row])):
-            direction = weights[classes.index(answer)].astype(float)
+            direction = weights[classes.index(str(answer))].astype(float)
             pushes = {}
             for latent, code in enumerate(codes[row]):
                 push = code * sum(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.browser.harness import dashboard
+from tests.browser.harness import PATIENCE, dashboard
 from tests.campaign.outcome import Outcome
 from tests.campaign.reading import whole_study
 from tests.campaign.writing import begun, command, compare, ended, expected_of
@@ -69,7 +69,7 @@ def read_only(rng: np.random.Generator, n: int, folder: Path) -> Outcome:
     served = folder / "served"
     served.mkdir()
     shutil.move(whole_study(folder), served / "demo")
-    with dashboard(served, **faulty(folder, served, read_only=1)) as url:
+    with dashboard(served, patience=PATIENCE, port=None, **faulty(folder, served, read_only=1)) as url:
         for path in PATHS:
             outcome.tried += 1
             if (status := ask(url, path).status) != 200:

@@ -5,6 +5,7 @@ Each reader has a process of its own, `python -m tests.campaign.fuzzing KIND SEC
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -58,7 +59,7 @@ def _started(folder: Path, result: str, *words: object) -> Path:
 
 
 def main() -> None:
-    import atheris
+    atheris = importlib.import_module("atheris")
 
     kind, seconds, seed, folder = sys.argv[1], *map(int, sys.argv[2:4]), Path(sys.argv[4])
     with atheris.instrument_imports(include=[f"core.{room}" for room in ROOMS]):

@@ -56,7 +56,7 @@ def test_errors_found__nothing_to_find(correct):
 
 def test_chart__counts_the_errors_of_the_images_that_are_looked_at(shared_study):
     study = open_study(shared_study)
-    table = study.table("quality")[study.is_val]
+    table = study.table("quality").loc[study.is_val]
     lowest = table.sort_values("confidence", kind="stable")["correct"].to_numpy(float)
     shown = ERRORS_FOUND.read([study], FigureOptions(images=12))
     found, n_errors = int((lowest[:12] == 0).sum()), int((lowest == 0).sum())

@@ -90,7 +90,7 @@ def test_study__planted_wrong_labels_are_found_far_above_chance(tmp_path):
     study = open_study(tmp_path / "noisy")
     listed = label_issues(study, study.is_val)
     wrong = set(table["image_id"][changed]) & set(study.images["image_id"][study.is_val])
-    hits = listed["image_id"].isin(wrong)
+    hits = listed["image_id"].isin(list(wrong))
     assert hits.mean() > 5 * len(wrong) / study.is_val.sum() and hits.sum() > 0.6 * len(wrong)
 
     told = issues_sentence(listed, int(study.is_val.sum()), study.summary("probe")["top1"])

@@ -6,9 +6,9 @@ import re
 import subprocess
 import sys
 
-import fsspec
 import pyarrow as pa
 import pytest
+from fsspec import config as fsspec_config
 from numpy.testing import assert_array_equal
 
 from core.store import open_study
@@ -60,7 +60,7 @@ def test_embed__out_of_gs_is_as_from_the_disk(tmp_path, run, monkeypatch):
             monkeypatch.setenv(name, value)
         for name in ("CACHE", "STATE"):
             monkeypatch.setenv(f"PEREGRINE_{name}", str(tmp_path / name))
-        monkeypatch.setitem(fsspec.config.conf, "gs", {"token": "anon"})
+        monkeypatch.setitem(fsspec_config.conf, "gs", {"token": "anon"})
         photos = class_folder(tmp_path / "pets", {"dog": 3, "cat #1%": 3})
         store = gcsfs.GCSFileSystem(token="anon", skip_instance_cache=True)
         store.mkdir("bucket")

@@ -28,7 +28,7 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Run a command that is killed before it writes a table of this name."""
 
     def killed(table: str, *words: object) -> None:
-        def replacing(path: Path, **options: object):
+        def replacing(path: Path, **options: bool):
             if path.name == f"{table}.parquet":
                 raise Killed
             return real(path, **options)

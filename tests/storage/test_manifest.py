@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tracemalloc
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def an_array(n_chunks: int) -> dict[str, object]:
     return {"kind": "array", "step": "embed", "dtype": "<f2", "shape": [n_rows, 4], "chunks": chunks}
 
 
-def of_items(items: dict[str, object]) -> dict[str, object]:
+def of_items(items: dict[str, object]) -> dict[str, Any]:
     return manifest.empty_manifest() | {"items": items}
 
 

@@ -56,7 +56,7 @@ def test_everything_that_a_manifest_names__is_on_the_disk_before_it(tmp_path, mo
         path = os.readlink(f"/proc/self/fd/{descriptor}")
         unsynced.difference_update([path, *[one for one in unsynced if os.path.dirname(one) == path]])
 
-    def replaced(source: object, target: Path) -> None:
+    def replaced(source: Path, target: Path) -> None:
         nonlocal n_manifests
         if Path(target).name == "manifest.json":
             assert not unsynced
@@ -64,7 +64,7 @@ def test_everything_that_a_manifest_names__is_on_the_disk_before_it(tmp_path, mo
         replace(source, target)
         unsynced.add(str(target))
 
-    def made(path: object, *mode: object) -> None:
+    def made(path: Path, *mode: int) -> None:
         mkdir(path, *mode)
         unsynced.add(str(path))
 

@@ -36,7 +36,7 @@ def test_to_dict__round_trips_through_json():
     config = from_dict({"images": "a", "output": "b", **tables, "lr": 1})
     assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
     assert config.augment.crop_scale == (0.3, 1.0) and config.lr == 1.0
-    assert config.objective.queue == 7 and config.objective.local_size == 9
+    assert vars(config.objective).items() >= {"queue": 7, "local_size": 9}.items()
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_objective__a_table_of_all_methods_is_read_as_that_of_one():
 def test_from_dict__a_method_brings_its_defaults(name):
     config = from_dict({"images": "a", "output": "b", "method": name, "objective": {"queue": 8}})
     assert config.method == "moco" and config.lr == DEFAULTS["moco"]["lr"]
-    assert config.objective.queue == 8 and config.objective.momentum_end == 0.999
+    assert vars(config.objective).items() >= {"queue": 8, "momentum_end": 0.999}.items()
     assert from_dict({"images": "a", "output": "b", "method": name, "lr": 3.0}).lr == 3.0
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from core.jobs.progress import Progress
 from core.training import loop
-from core.training.loop import GracefulInterrupt, run_steps
+from core.training.loop import GracefulInterrupt, ResumableRun, run_steps
 
 
-class Counting:
+class Counting(ResumableRun):
     """A training that only counts; `at` maps a step to what happens in it."""
 
     def __init__(self, at=None, step: int = 0):
-        self.step, self.seconds, self.torn, self.at = step, 0.0, False, at or {}
+        super().__init__(Progress.silent(), Path("state.pt"), {})
+        self.step, self.at = step, at or {}
         self.saves: list[int] = []
         self.reviews: list[int] = []
 
@@ -35,9 +37,6 @@ class Counting:
 
     def save(self) -> None:
         self.saves.append(self.step)
-
-    def agreed(self, stop: bool) -> bool:
-        return stop
 
 
 def interrupt(run: Counting) -> None:

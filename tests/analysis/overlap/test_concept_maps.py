@@ -133,7 +133,8 @@ def test_export__has_maps_of_bases_on_positions_and_the_interval_of_stability(
     assert main(["export", str(folder), "bases", "-o", str(tmp_path / "bases.csv")]) == 0
     table = pd.read_csv(tmp_path / "bases.csv").set_index("basis")
     read = {name: open_study(folder).in_basis(name) for name in ("learned", "control")}
-    grid = tuple(read["learned"].basis.card["grid"])
+    assert (basis := read["learned"].basis) is not None
+    grid = tuple(basis.card["grid"])
     maps = {name: concept_maps(one, MaskedPositions(open_study(folder), grid)) for name, one in read.items()}
     apart = (maps["learned"]["ap"] - maps["control"]["ap"]).to_numpy()[:, None]
     for end, value in zip(("", "_low", "_high"), mean_intervals(apart, within=(-1, 1)), strict=False):

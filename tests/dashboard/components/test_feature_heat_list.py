@@ -11,8 +11,16 @@ def test_ends__are_names_of_classes():
     def page() -> None:
         from dashboard.components.feature_heat_list import feature_heat_list
 
-        texts = {"picture": "", "overlay": "", "name": "x", "overlay_text": ""}
-        feature_heat_list([], key="list", ends=("n01440764", "cat"), on_open=print, **texts)
+        feature_heat_list(
+            [],
+            picture="",
+            overlay="",
+            name="x",
+            overlay_text="",
+            key="list",
+            ends=("n01440764", "cat"),
+            on_open=print,
+        )
 
     app = AppTest.from_function(page).run()
     assert not app.exception

@@ -149,7 +149,7 @@ def test_same_class_words__precision_at_k():
     assert same_class_words(labels, 0, np.array([2, 1, 4])) == "Of the 3 nearest, 1 is of its class, dog."
     assert same_class_words(labels, 0, np.array([1])) == "The nearest image is of its class, dog."
     assert same_class_words(labels, 2, np.array([1])) == "The nearest image is not of its class, cat."
-    assert same_class_words(labels[:5], 2, np.array([1])) == ""  # no other image could be
+    assert same_class_words(labels.head(5), 2, np.array([1])) == ""  # no other image could be
     assert same_class_words(labels, 4, np.array([1])) == same_class_words(labels, 0, np.array([], int)) == ""
 
 

@@ -47,7 +47,7 @@ def test_logits_are_those_of_the_whole_network(name, tokens, tmp_path):
 
 def test_a_network_that_no_library_has_is_told(tmp_path):
     model = narrow_resnet()
-    model.set_submodule("fc", nn.Linear(64, 5))
-    nn.init.normal_(model.get_submodule("fc").weight, std=0.4)
+    model.set_submodule("fc", classifier := nn.Linear(64, 5))
+    nn.init.normal_(classifier.weight, std=0.4)
     head = load_encoder(saved(model, tmp_path, "fc.")).find_head()
     assert isinstance(head, Head) and head.unchecked and head.linear is not None

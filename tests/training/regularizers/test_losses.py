@@ -133,8 +133,9 @@ def test_q_regularizer__gradient_is_numerically_right(rng, weights, reading):
 def test_q_regularizer__gradient_matches_loop(rng, weights: tuple[float, float], epsilon, reading):
     raw, d = batch(rng)
     raw.requires_grad_()
-    lambdas = {"lambda1": weights[0], "lambda2": weights[1]}
-    (gradient,) = torch.autograd.grad(q_regularizer(raw, d, epsilon=epsilon, **lambdas, reading=reading), raw)
+    lambda1, lambda2 = weights
+    value = q_regularizer(raw, d, epsilon=epsilon, lambda1=lambda1, lambda2=lambda2, reading=reading)
+    (gradient,) = torch.autograd.grad(value, raw)
     expected = reference.q_regularizer_gradient(raw.detach().numpy(), d.numpy(), epsilon, *weights, reading)
     assert_allclose(gradient, expected, rtol=1e-9, atol=1e-14)
     assert np.abs(expected).max() > 1e-4

@@ -102,6 +102,7 @@ def test_calibrate__many_scores_of_noise_cannot_be_told_from_chance(rng):
         correct = (rng.random(100) < 0.7).astype(float)
         table, facts, found = calibrate(pd.DataFrame(rng.normal(size=(100, 15))).add_prefix("s"), correct)
         above += facts["low"] > 0.5
+        assert found is not None
         fitted = reference.auroc(
             found.score(pd.DataFrame(found.labelled, columns=list(found.names))), correct == 1
         )

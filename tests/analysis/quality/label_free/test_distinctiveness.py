@@ -16,10 +16,11 @@ RTOL = 2e-5  # float32 rows
 
 def scores(rows: np.ndarray, mean: np.ndarray, std: np.ndarray, threshold: float = 1.0) -> np.ndarray:
     """Distinctiveness, raw distinctiveness and soft Q of rows that need no normalising."""
-    of_features, sums = scaling(mean, std), np.empty((3, len(rows)))
-    scale = np.ones(len(rows), np.float32)
-    score_deviations(rows.astype(np.float32), scale, *of_features, *of_features, np.float32(threshold), sums)
-    return safe_divide(sums, np.count_nonzero(of_features[0]))
+    (inverse, shift), sums = scaling(mean, std), np.empty((3, len(rows)))
+    scale, least = np.ones(len(rows), np.float32), np.float32(threshold)
+    judged = rows.astype(np.float32), scale, inverse, shift, inverse, shift, least, sums
+    score_deviations(*judged)
+    return safe_divide(sums, np.count_nonzero(inverse))
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (7, 16), (33, 200)], ids=str)
@@ -29,7 +30,7 @@ def test_scores__match_loops(rng, shape):
     moments = reference.column_moments(train)
     expected = reference.distinctiveness(rows, *moments)
     for threshold in (0.0, 1.0, 4.0):
-        distinct, raw, soft = scores(rows, *map(np.array, moments), threshold)
+        distinct, raw, soft = scores(rows, np.array(moments[0]), np.array(moments[1]), threshold)
         assert_allclose(distinct, expected, rtol=RTOL)
         assert_allclose(raw, expected, rtol=RTOL)
         assert_allclose(soft, reference.soft_q(rows, *moments, threshold), rtol=RTOL, atol=1e-6)

@@ -30,8 +30,8 @@ def test_settings__only_temperature_and_epsilon_differ_and_colours_stay():
     )
     assert one.augment == other.augment and one.crop_size == one.image_size == 24
     assert one.augment.jitter == one.augment.grayscale == 0
-    assert (one.temperature, one.objective.ifm_epsilon) == (0.05, 0.1)
-    assert (other.temperature, other.objective.ifm_epsilon) == (0.2, 0.0)
+    budgets = [vars(config.objective)["ifm_epsilon"] for config in (one, other)]
+    assert (one.temperature, other.temperature) == (0.05, 0.2) and budgets == [0.1, 0.0]
 
 
 @pytest.mark.parametrize(

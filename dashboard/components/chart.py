@@ -99,6 +99,7 @@ def show_chart(
     name: str = "",
     title: Callable[[str], object] | None = bold,
     shown: Any = None,
+    depends_on: tuple[Hashable, ...] = (),
     data: pd.DataFrame | None = None,
     on_select: Callable[[list[dict]], None] | None = None,
     on_sheet: bool = True,
@@ -108,7 +109,8 @@ def show_chart(
     Args:
         among: the images that it is of; None: those of the whole study. others: studies that it compares.
         name: unique on the page, if not that of the chart. title: writes the finding; None: no title.
-        shown: what it shows, where the page has read that already.
+        shown: what it shows, where the page has read that already. depends_on: what that depends on besides
+            the studies, the options and the images.
         data: the numbers that are saved, if not those that are drawn. on_select: see `chart`.
         on_sheet: whether the figure sheet can draw it too.
     """
@@ -121,7 +123,7 @@ def show_chart(
         study,
         name or what.name,
         lambda theme: what.draw(table, options, theme),
-        *(what.name, options, among, *others),
+        *(what.name, options, among, *others, *depends_on),
         alt=what.described(table),
         data=pd.DataFrame() if numbers is None else numbers,
         on_select=on_select,

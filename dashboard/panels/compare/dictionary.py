@@ -62,7 +62,7 @@ def dictionary(study: Study, others: dict[str, Study], among: Slice) -> None:
     )
     if note := read_out_note(data):
         st.caption(widgets.plain(full_sentence(note)))
-    _chart(SHARED_LATENTS, data, study, other, among)
+    _chart(SHARED_LATENTS, data, study, other, name, among)
     _pictures(study, other, name, among)
     _table(data, whole)
 
@@ -90,11 +90,20 @@ def _pictures(study: Study, other: Study, name: str, among: Slice) -> None:
     except PeregrineError as error:
         st.caption(widgets.plain(full_sentence(str(error))))
         return
-    _chart(LACKING_LATENTS, pictures, study, other, among)
+    _chart(LACKING_LATENTS, pictures, study, other, name, among)
 
 
-def _chart(what: Chart, shown: Any, study: Study, other: Study, among: Slice) -> None:
-    show_chart(study, what, among=among, others=[other], name=f"compare_{what.name}", title=None, shown=shown)
+def _chart(what: Chart, shown: Any, study: Study, other: Study, dictionary: str, among: Slice) -> None:
+    show_chart(
+        study,
+        what,
+        among=among,
+        others=[other],
+        name=f"compare_{what.name}",
+        title=None,
+        shown=shown,
+        depends_on=(dictionary,),
+    )
 
 
 def _table(data: SharedDictionary, whole: Study) -> None:

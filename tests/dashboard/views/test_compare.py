@@ -363,5 +363,21 @@ def test_shared_dictionary__says_what_either_lacks(both, open_page):
         open_study(both / "demo"), open_study(both / "second"), among=Slice.parse("label=bee")
     )
     assert unescaped(app.subheader[0].value) == shared_finding(data)
-    drawn = [trace for trace in spec(app, "compare_shared_latents")["data"] if trace["mode"] == "markers"]
-    assert sum(len(grid(trace["x"])) for trace in drawn) == (data.frame["known_to"] != "").sum() > 0
+
+    def n_drawn(app) -> int:
+        traces = spec(app, "compare_shared_latents")["data"]
+        return sum(len(grid(trace["x"])) for trace in traces if trace["mode"] == "markers")
+
+    assert n_drawn(app) == (data.frame["known_to"] != "").sum() > 0
+
+
+@pytest.mark.slow
+def test_shared_dictionary__the_chart_is_of_the_chosen_one(both, open_page):
+    for name, size in (("large", 16), ("small", 4)):
+        config = BasisConfig(kind="topk", size=size, k=2, steps=60, seeds=1)
+        add_basis(both / "demo", name, config, Progress.silent(), device="cpu", other=both / "second")
+    drawn = []
+    for name in ("large", "small"):
+        app = open_page("compare", study="demo", compare_what="Dictionary", compare_dictionary=name)
+        drawn.append(spec(app, "compare_shared_latents"))
+    assert drawn[0] != drawn[1]

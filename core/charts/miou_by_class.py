@@ -99,5 +99,5 @@ MIOU_BY_CLASS = Chart(
     draw=lambda table, options, theme: miou_by_class(
         table, mask=options.mask, variant=options.variant, theme=theme
     ),
-    alt=lambda _: "Mean overlap with the mask by class",
+    alt=lambda table: f"Mean overlap with the {' and '.join(table['mask'].unique())} mask by class",
 )

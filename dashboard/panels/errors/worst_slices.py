@@ -7,15 +7,14 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.charts import worst_slices as drawn
+from core.charts.worst_slices import WORST_SLICES, WorstSlices
 from core.common.dataframes import numbers, where
-from core.figures.cells import CellRequest
 from core.slices.finder import ALL, CLASS, MIN_IMAGES
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
-from dashboard.components.chart import chart, download
+from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one, select_one, select_some
 from dashboard.components.pick_row import pick_row
 from dashboard.components.stable_container import stable_container
@@ -230,15 +229,15 @@ def _chart(study: Study, table: pd.DataFrame, population: Slice, choice: Choice)
         f"**{widgets.plain(worst['name'])}**: {widgets.percent(worst['error_rate'], digits=0)} wrong, "
         f"{widgets.percent(worst['rest'], digits=0)} {_compared(choice)}"
     )
-    chart(
+    show_chart(
         study,
-        "slices_worst",
-        lambda theme: drawn.worst(table, overall=overall, theme=theme),
-        *(*places, overall),
-        alt="Error rates of the worst slices with their 95 % intervals",
+        WORST_SLICES,
+        among=population,
+        name="slices_worst",
+        shown=WorstSlices(table, overall),
+        depends_on=tuple(places),
         data=table.drop(columns=["name"]),
         on_select=clicked,
-        cell=CellRequest("worst_slices", where=str(population)),
     )
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import purity
 from core.charts import slice_features as figures
+from core.charts.feature_points import TRAIN
 from core.charts.options import FigureOptions
-from core.charts.purity import purity_scatter
 from core.charts.sorted_activation import SORTED_ACTIVATION
 from core.charts.theme import Theme
 from core.common.dataframes import numbers, select
@@ -55,16 +56,17 @@ def feature_scatter(
     key = tuple(features["feature"])
     if plot == PURITY:
         table = features.assign(activation_rate=100 * numbers(features, "rate"))
-        chart(
+        show_chart(
             study,
-            "features_chart",
-            lambda theme: purity_scatter(table, theme=theme),
-            *(plot, population, key),
-            alt="Share of the most common class among the images on which each feature fires",
+            purity.PURITY,
+            among=population,
+            name="features_chart",
+            shown=purity.Purities(table, TRAIN),
+            depends_on=key,
             data=data,
             on_select=clicked,
             # with the classes of the filter alone, which the figure of a slice is of, all would be pure
-            cell=None if population.labels else CellRequest("purity", where=str(population)),
+            on_sheet=not population.labels,
         )
     elif name:
         _against(study, features, population, data, clicked)

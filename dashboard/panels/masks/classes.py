@@ -5,17 +5,18 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.charts import miou, miou_by_class, overlap_rows
+from core.charts import overlap_rows
+from core.charts.miou import MIOU, Overlaps
+from core.charts.miou_by_class import MIOU_BY_CLASS
 from core.charts.options import FigureOptions
 from core.common.captions import LOOKS, shortened
 from core.common.dataframes import equals, numbers, where
-from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import overlap_reads, reads, slice_reads
 from dashboard.components import widgets
-from dashboard.components.chart import chart, download
+from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one, select_one, select_some
 from dashboard.components.stable_container import stable_container
 from dashboard.panels.masks.method import choose_variant
@@ -36,15 +37,8 @@ def by_class(study: Study, population: Slice, controls: DeltaGenerator) -> None:
         return
     part = where(table, equals(table, "mask", mask))
     st.markdown(_ends(part, mask))
-    chart(
-        study,
-        "overlap_classes",
-        lambda theme: miou_by_class.miou_by_class(part, mask=mask, variant=variant, theme=theme),
-        *(population, mask, variant),
-        alt=f"Mean overlap with the {mask} mask by class",
-        data=part,
-        cell=CellRequest("miou_by_class", FigureOptions(mask=mask, variant=variant), str(population)),
-    )
+    options = FigureOptions(mask=mask, variant=variant)
+    show_chart(study, MIOU_BY_CLASS, options, among=population, name="overlap_classes", shown=part)
     with st.expander("All classes as a table", icon=":material/table:"):
         _class_table(study, table, population)
 
@@ -84,16 +78,17 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
         tables[name] = overlap_reads.by_group(other, valid, variant)
     rows = overlap_rows.chosen_rows(next(iter(tables.values())), images=images)
     st.markdown(_difference(rows))
-    options = FigureOptions(variant=variant, masked=images)
     uniform = None if others else _uniform(study, population, variant)
-    chart(
+    frame = pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True)
+    show_chart(
         study,
-        "overlap_bars",
-        lambda theme: miou.miou_bars(tables, variant=variant, images=images, controls=uniform, theme=theme),
-        *(population, variant, images, *others.values()),
-        alt="Mean overlap with core and spurious masks for correct and misclassified images",
-        data=pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True),
-        cell=None if others else CellRequest("miou", options, str(population)),
+        MIOU,
+        FigureOptions(variant=variant, masked=images),
+        among=population,
+        others=list(others.values()),
+        name="overlap_bars",
+        shown=Overlaps(frame, tables, images, uniform),
+        on_sheet=not others,
     )
     line = f"Bars: means over images with {images}, with 95 % intervals."
     if uniform is not None and len(uniform):

@@ -40,7 +40,8 @@ def main() -> None:
     st.logo(str(HERE / "logo.svg"), size="large", icon_image=str(HERE / "icon.svg"))
     page = st.navigation([_page(one) for one in PAGES.values()], position="hidden")
     name = page.url_path or HOME
-    style = STYLE.replace("INK", page_theme().ink).replace("HERE", PAGES[name].within or name)
+    theme, style = page_theme(), STYLE.replace("HERE", PAGES[name].within or name)
+    style = style.replace("INK", theme.ink).replace("COLOUR", theme.correct)
     st.html(f"<style>{style}</style>")
     if (target := session.take_target()) is not None:
         st.switch_page(f"views/{target.page}.py", query_params=view_address.told_to_widgets(target.query))

@@ -21,10 +21,6 @@ KEY = "images"
 STUDY_ORDER = "Order of the study"
 SIZES = {"Small": 84, "Medium": 132, "Large": 240}  # least width of a picture in pixels
 PAGES = {"Small": 96, "Medium": 48, "Large": 24}  # pictures on a page
-STYLE = (
-    "<style>.st-key-images_shown, :has(> .st-key-images_shown) {min-width: min(100%, 480px)}"
-    " @media (min-width: 1100px) {:has(> .st-key-images_facets_side) {order: -1}}</style>"
-)
 Badges = Callable[[int], str] | dict[int, str] | None
 
 
@@ -45,7 +41,6 @@ def images_page(study: Study, population: Slice) -> None:
         rows = _sorted_rows(study, np.flatnonzero(reads.mask(study, population)), score, ascending)
     with words:
         _line(study, rows, searched=hits is not None)
-    st.html(STYLE)
     marked, bar = marks.action_bar(study, rows, key="images_bar")
     with bar:
         beside = side_by_side.is_on(marked)

@@ -51,7 +51,6 @@ MOST_FOUND = 60  # images of a search that are ringed
 MUCH = 0.3  # share of the variance from which on a plane shows most of what lies near what
 WIDEST = 1.7  # of a map that keeps no distances: its axes have no unit, and may fill a wide page
 BESIDE = 380  # pixels of the selection, beside the map from 1280 pixels and below it on narrower pages
-STYLE = "<style>.st-key-map_left, :has(> .st-key-map_left) { min-width: min(100%, 480px) }</style>"
 
 
 def map_page(study: Study, population: Slice) -> None:
@@ -73,7 +72,6 @@ def map_page(study: Study, population: Slice) -> None:
         map_reads.activation(study, feature)  # here, where a spinner says what is read
     request = Wanted(kind, by, feature if by == "activation" else 0, page_theme().name, population)
     outline = _outline()
-    st.html(STYLE)
     with st.container(horizontal=True, gap="medium", key="map_row"):
         with st.container(key="map_left"):
             _scatter(study, request, n_chosen, outline, hits)

@@ -41,29 +41,6 @@ OVERLAP = "Grad-CAM overlap with the object (mIoU)"
 NO_OUTCOMES = "Of no image here is it known whether it is classified correctly."
 FEW_OF_A_CLASS = 5  # images; of fewer, the class with the lowest accuracy says nothing
 NOT_SHOWN_HERE = {"map", "search"}  # steps of which this page shows nothing
-FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own rule for lists
-    "<style>dl.facts.facts {display: grid; grid-template-columns: max-content 1fr; margin: 0; padding: 0}"
-    " @media (max-width: 1000px) {dl.facts.facts {grid-template-columns: 1fr}"
-    " dl.facts.facts dt {border: 0; padding-bottom: 0}}"
-    " .facts dt, .facts dd {margin: 0; padding: .4rem .75rem .4rem 0; overflow-wrap: anywhere;"
-    " border-bottom: 1px solid rgba(128,140,155,.3); font-variant-numeric: tabular-nums}"
-    " .facts dt {opacity: .8}</style>"
-)
-
-HEADLINE_STYLE = (  # the number before its name, on one line
-    "<style>.st-key-overview_headline div:has(> [data-testid=stMetricLabel]) {display: flex;"
-    " flex-flow: row-reverse wrap-reverse; justify-content: flex-end; align-items: baseline; gap: 0 .6rem}"
-    " .st-key-overview_headline :has(> [data-testid=stMetricLabel]) > * {width: auto}"
-    " .st-key-overview_headline [data-testid=stMetricValue] {font-size: 1.55rem; line-height: 1.25;"
-    " padding: 0}"
-    " .st-key-overview_headline [data-testid=stLayoutWrapper] > [data-testid=stVerticalBlock]"
-    " {padding: .45rem .9rem}"
-    " @media (max-width: 1000px) {.st-key-overview_headline [data-testid=stHorizontalBlock]"
-    " {flex-wrap: wrap} .st-key-overview_headline [data-testid=stColumn] {min-width: 40%}"
-    " .st-key-overview_headline [data-testid=stColumn]:last-child {min-width: 100%}}"
-    " [data-testid=stMain] .st-key-overview_places h3, [data-testid=stMain] .st-key-overview_looks h3"
-    " {padding: .1rem 0 .75rem}</style>"
-)
 
 
 def overview_page(study: Study, population: Slice) -> None:
@@ -129,7 +106,6 @@ def _sentence(study: Study) -> str:
 
 def _headline(study: Study, population: Slice, *, filtered: bool) -> None:
     """Three numbers with their scale, low enough that pictures begin on the first screen."""
-    st.html(HEADLINE_STYLE)
     with st.container(key="overview_headline"):
         columns = st.columns([1.1, 1.1, 1.4], gap="small")
         with columns[0]:
@@ -320,7 +296,7 @@ def _holdings(study: Study) -> None:
     }
     st.subheader("What it holds")
     pairs = (f"<dt>{html.escape(name)}</dt><dd>{html.escape(fact)}</dd>" for name, fact in facts.items())
-    st.html(f"{FACTS_STYLE}<dl class=facts>{''.join(pairs)}</dl>")
+    st.html(f"<dl class=facts>{''.join(pairs)}</dl>")
 
 
 def _remarks(study: Study) -> None:

@@ -24,12 +24,6 @@ from dashboard.state import image_filter, session
 Q = "q_score"
 FEW = 3  # images with the lowest and with the highest score, beside a part
 ROW = 18  # pixels of a score in the chart, so that all of them and what is picked fit on a screen
-# The part on the left and the picked score on its right; below a wide part, or on a narrow page.
-STYLE = (
-    "<style>:has(> .st-key-quality_narrow) {min-width: min(100%, 460px); flex: 11 1 0}"
-    " :has(> .st-key-quality_wide) {min-width: 100%}"
-    " :has(> .st-key-quality_picked) {min-width: min(100%, 330px); flex: 9 1 0}</style>"
-)
 
 
 def predicting_errors_page(study: Study, population: Slice) -> None:
@@ -41,7 +35,6 @@ def predicting_errors_page(study: Study, population: Slice) -> None:
     judged = bool((aurocs["n"] > 0).any())
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="quality_controls"):
         part = parts.choose_part(judged=judged)
-    st.html(STYLE)
     with st.container(horizontal=True, gap="large", key="quality_row"):
         part_slot = st.container(key=f"quality_{'wide' if part in parts.WIDE else 'narrow'}")
         with st.container(key="quality_picked"):

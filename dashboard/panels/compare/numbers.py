@@ -49,14 +49,6 @@ HELP = {
     "n_interpretable_features": "interpretable",
     "n_concepts": "n_concepts",
 }
-STYLE = (
-    "<style>.compare {border-collapse: collapse; width: 100%; font-size: .875rem;"
-    " font-variant-numeric: tabular-nums} .compare th, .compare td {text-align: left; padding: .3rem .6rem;"
-    " border-bottom: 1px solid rgba(128,140,155,.3); vertical-align: top}"
-    " .compare thead th {font-weight: 600} .compare tbody th {font-weight: 400}"
-    " .compare abbr {text-decoration: underline dotted; text-underline-offset: 3px; cursor: help}"
-    " .compare .clear {font-weight: 600} .compare .quiet {opacity: .72}</style>"
-)
 MARKS = {
     BETTER: ":green[▲ better:]",
     WORSE: ":orange[▼ worse:]",
@@ -123,7 +115,7 @@ def table(comparison: Comparison, other: str) -> None:
             f"<td{_kind(head[at], cell)}>{html.escape(cell)}</td>" for at, cell in enumerate(values, start=2)
         ]
         body.append(f"<tr><th scope=row>{heading}</th>{''.join(parts)}</tr>")
-    st.html(f"{STYLE}<table class=compare><thead>{cells[0]}</thead><tbody>{''.join(body)}</tbody></table>")
+    st.html(f"<table class=compare><thead>{cells[0]}</thead><tbody>{''.join(body)}</tbody></table>")
     how = (
         "from resampling the images; a change is measured on the same resampled images in both studies."
         if comparison.pair is None

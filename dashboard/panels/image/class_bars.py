@@ -6,19 +6,7 @@ import streamlit as st
 
 from core.pictures.look import Look
 from dashboard.components import widgets
-from dashboard.components.chart import page_theme
 
-STYLE = (
-    "<style>.class-bars {display: grid; grid-template-columns: minmax(6rem, 11rem) 1fr 3.6rem;"
-    " gap: .4rem .75rem; align-items: center; font-variant-numeric: tabular-nums}"
-    " .class-bars .name {overflow: hidden; text-overflow: ellipsis; white-space: nowrap}"
-    " .class-bars .track {position: relative; height: 14px; border-radius: 4px;"
-    " background: rgba(128,140,155,.18)}"
-    " .class-bars .now {position: absolute; inset: 0 auto 0 0; border-radius: 4px; background: COLOUR;"
-    " transition: width .2s}"
-    " .class-bars .was {position: absolute; top: -3px; bottom: -3px; width: 2px; background: currentColor}"
-    " .class-bars .first {font-weight: 600} .class-bars .share {text-align: right}</style>"
-)
 UNCHANGED = "Switch a feature off below, or draw on the picture, and watch the answer."
 
 
@@ -49,8 +37,7 @@ def answer(before: Look, after: Look, *, changed: str) -> None:
         _line(str(row["spoken"]), row["after"], shares.get(row["name"], 0.0) if changed else None, at == 0)
         for at, row in enumerate(after.classes.to_dict("records"))
     ]
-    style = STYLE.replace("COLOUR", page_theme().correct)
-    st.html(f'{style}<div class="class-bars">{"".join(lines)}</div>')
+    st.html(f'<div class="class-bars">{"".join(lines)}</div>')
 
 
 def _line(name: str, share: float, was: float | None, first: bool) -> str:

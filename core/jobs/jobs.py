@@ -23,7 +23,6 @@ __all__ = ["Job", "list_jobs", "log_tail", "read_job", "read_report", "format_du
 START_PATIENCE = 60.0  # seconds within which a command must write its first progress
 FOREIGN_PATIENCE = 600.0  # seconds without progress after which a job on another machine counts as dead
 SEARCH_DEPTH = 4
-STATES = ("running", "done", "failed", "cancelled", "interrupted")
 
 children: dict[Path, subprocess.Popen[bytes]] = {}  # processes started by this process, by folder
 
@@ -37,7 +36,7 @@ class Job:
     cwd: str | None = None
     pid: int | None = None
     pid_started: str | None = None
-    state: str = "running"
+    state: str = "running"  # or done, failed, cancelled, interrupted
     stage: str | None = None
     detail: str | None = None
     stages_done: tuple[str, ...] = ()

@@ -9,8 +9,6 @@ from core.store import Study
 from dashboard.cache import heatmap_reads, inspection_reads, reads
 from dashboard.cache.reader import cached_read
 
-LEAST_ALTERED = 10  # with fewer altered images nothing is said of a feature
-
 
 def by_class(study: Study, population: Slice, variant: str) -> pd.DataFrame:
     """The rows of table `overlap_by_class` of a slice with a mean of this variant."""
@@ -48,18 +46,3 @@ def feature_overlaps(study: Study, population: Slice) -> pd.DataFrame:
     wide = wide.assign(rate=rate)
     wide = where(wide, numbers(wide, "rate") > 0)
     return wide.iloc[np.argsort(-numbers(wide, "rate"), kind="stable")].reset_index(drop=True)
-
-
-@cached_read(max_entries=16)
-def kept_shares(study: Study) -> pd.DataFrame:
-    """The share of its activation that a feature keeps without the object, and without the background; by
-    feature, columns `object` and `background`. Empty where `mask-interventions` has not run; features that
-    fire on fewer than LEAST_ALTERED altered images are left out.
-    """
-    if not study.has("mask_responses"):
-        return pd.DataFrame({"object": pd.Series(dtype=float), "background": pd.Series(dtype=float)})
-    table = reads.table(study, "mask_responses", ("feature", "alteration", "n", "kept"))
-    table = where(table, numbers(table, "n") >= LEAST_ALTERED)
-    wide = table.pivot(index="feature", columns="alteration", values="kept")
-    wide = wide.reindex(columns=["object removed", "background removed"])
-    return wide.set_axis(["object", "background"], axis=1).dropna()

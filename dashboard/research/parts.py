@@ -1,8 +1,9 @@
 """What research adds to the pages: one table, of which a page shows its row."""
 
-from dashboard.research import domain_line, moved_embedding, scene_graph, transferred_words
+from dashboard.research import domain_line, kept_activation, moved_embedding, scene_graph, transferred_words
 
 ON_THE_OVERVIEW = (domain_line.domain_probe_line,)  # (study)
 OF_AN_IMAGE = {"Scene graph": scene_graph.scene_graph_part}  # further parts of its page: (study, row, facts)
 BELOW_SIMILAR_IMAGES = (moved_embedding.near_moved_embedding,)  # (study, row)
+ON_CARDS_OF_MASKS = (kept_activation.kept_lines,)  # (study, feature) -> lines
 BELOW_COMPARED_WORDS = (transferred_words.carried_words,)  # (comparison), of studies that have words

@@ -21,6 +21,7 @@ from dashboard.components.chart import download
 from dashboard.components.choose_one import pick_one, select_one
 from dashboard.components.stable_container import stable_container
 from dashboard.panels.features.feature_cards import pictures
+from dashboard.research import parts
 from dashboard.state import session
 
 TONES: dict[str, Tone] = {"core": "good", "spurious": "bad", "undecided": "quiet"}
@@ -92,6 +93,7 @@ def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
 
 def _card(study: Study, row: Mapping[str, Any], pictures: tuple[Picture, ...]) -> Card:
     feature = int(row["feature"])
+    further = [line for lines in parts.ON_CARDS_OF_MASKS for line in lines(study, feature)]
     workers = str(row.get("keywords") or "")
     return Card(
         id=str(feature),
@@ -102,21 +104,8 @@ def _card(study: Study, row: Mapping[str, Any], pictures: tuple[Picture, ...]) -
         tone=TONES[row["verdict"]],
         pictures=pictures,
         bars=tuple(_bar(row, mask) for mask in ("core", "spurious") if np.isfinite(row[f"{mask}_energy"])),
-        lines=(*([f"People call it: {workers}"] if workers else []), *_kept(study, feature)),
+        lines=(*([f"People call it: {workers}"] if workers else []), *further),
     )
-
-
-def _kept(study: Study, feature: int) -> list[str]:
-    """What is left of the feature's activation when object or background is removed by mask, if it was."""
-    shares = overlap_reads.kept_shares(study)
-    if feature not in shares.index:
-        return []
-    left = {
-        name: f"{100 * float(shares.at[feature, name]):.0f}\N{NO-BREAK SPACE}%"
-        for name in ("object", "background")
-    }
-    line = f"Keeps {left['object']} of its activation without the object, {left['background']} without the "
-    return [line + "background"]
 
 
 def _bar(row: Mapping[str, Any], mask: str) -> Bar:

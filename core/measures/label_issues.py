@@ -9,7 +9,7 @@ from core.common.dataframes import numbers, select, where
 from core.common.formatting import counted
 from core.reader import StudyReader
 from core.slices.evaluate import class_column
-from core.slices.features.class_logits import OUTPUTS, class_logits, codes_of_outputs
+from core.slices.features.class_logits import OUTPUTS, class_logits, codes_of_outputs, has_logits
 
 COLUMNS = ("image_id", "label", "suggested", "label_quality", "confidence")
 ACCURATE = 0.9
@@ -45,7 +45,7 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
 
 def why_no_probabilities(study: StudyReader) -> str:
     """Explain why the probability of each class is not known of the evaluation images; empty if it is."""
-    if any(study.has(item) for item in ("val_logits", "probe_weights", OUTPUTS)):
+    if study.has("val_logits") or has_logits(study):
         return ""
     if study.has("probe"):
         return "this answer gives no probability of each class, so no label can be compared with it"

@@ -24,7 +24,7 @@ from core.concepts.interventions import blame
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import BasisConfig
 from core.jobs.progress import Progress
-from core.measures.label_issues import label_issues
+from core.measures.label_issues import label_issues, why_no_probabilities
 from core.pictures.look import answering, decide
 from core.pictures.many import without_features
 from core.slices.features import decision, features_of_image
@@ -126,6 +126,14 @@ def test_label_issues__are_cleanlabs(case):
     assert len(expected) and set(table["image_id"]) == set(ids[expected])
     own = [shares[list(ids).index(one), truth[list(ids).index(one)]] for one in table["image_id"]]
     np.testing.assert_allclose(table["label_quality"], own, rtol=1e-2)
+
+
+def test_label_issues__are_none_where_a_basis_gives_no_logits(case, monkeypatch):
+    study = case.study.whole.answering("head").where("split=val")
+    has = study.has
+    monkeypatch.setattr(study, "has", lambda item: not item.startswith("head_") and has(item))
+    assert "no probability of each class" in why_no_probabilities(study)
+    assert label_issues(study, np.ones(study.n_images, bool)).empty
 
 
 def test_failures__name_what_adds_to_the_lead_near_each_image(case):

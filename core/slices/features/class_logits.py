@@ -32,6 +32,12 @@ def has_gradients(study: StudyReader) -> bool:
     return study.has(OUTPUTS) and known and not study.has("probe_weights")
 
 
+def has_logits(study: StudyReader) -> bool:
+    """Whether `class_logits` are known."""
+    of_head = study.has("head_logits") or own_classifier(study) is not None
+    return study.has("probe_weights") or (study.has(OUTPUTS) and of_head)
+
+
 def explains_errors(study: StudyReader) -> bool:
     """Whether what features add to the prediction and to the truth is known of misclassified images."""
     return study.has("probe_weights") or has_gradients(study)
@@ -58,7 +64,7 @@ def class_logits(study: StudyReader, rows: np.ndarray) -> np.ndarray:
     A class that several outputs mean has the log of the sum of their exponentials.
 
     Args:
-        rows: (n,) int, image rows.
+        study: of which `has_logits` is true. rows: (n,) int, image rows.
     Returns:
         (n, n_classes) float64; -inf for a class that no output means.
     """
@@ -82,7 +88,7 @@ def output_logits(study: StudyReader, rows: np.ndarray, *, of_head: bool = True)
     if of_head and study.has("head_logits"):
         return study.array("head_logits").rows(rows).astype(np.float64)
     classifier = own_classifier(study) if of_head else class_weights(study)
-    assert classifier is not None  # as `explains_errors` says
+    assert classifier is not None  # as `has_logits` says
     return classifier.logits(study.array("representations").rows(rows))
 
 

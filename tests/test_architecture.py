@@ -74,6 +74,7 @@ CORE_FOR_DASHBOARD = (
         "core.search.text_fit",
         "core.pictures.look",
         "core.pictures.many",
+        "core.pictures.of_image",
         "core.pictures.samples",
         "core.pictures.seen",
     ),

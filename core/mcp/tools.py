@@ -21,9 +21,9 @@ from core.export.files import COLUMNS, TABLES, note_on_train_images, of_slice, r
 from core.export.meanings import meaning
 from core.export.private_paths import without_folders
 from core.export.summary import info
+from core.pictures.of_image import asked_of_images, look_at
 from core.search import resident, search
 from core.served.studies import open_current, resolve, split_basis, study_entries
-from core.slices.features.of_image import decision, features_of_image
 from core.slices.features.similar import similar_features
 from core.slices.finder import worst_slices
 from core.slices.inspection.populations import shown_images
@@ -140,10 +140,11 @@ class StudyTools:
             if study.has(table):
                 facts |= plain_rows(read_table(study, table).iloc[[row]])[0]
         if study.has("representations"):
-            words, made = feature_words(study), decision(study, row)
-            features = plain_rows(features_of_image(study, row).head(LISTED))
+            words, look = feature_words(study), look_at(study, asked_of_images(study), row)
+            features = plain_rows(look.features.head(LISTED))
             facts["features"] = [one | {"words": words.get(one["feature"], [])} for one in features]
-            facts["decision"] = vars(made) if made else None
+            decided = {"answer": look.answer, "rival": look.rival, "lead": look.lead, "note": look.note}
+            facts["decision"] = decided if look.answer else None
         return {**facts, "link": self.link("image", name, image=image_id)}
 
     def feature(self, name: str, feature: int, answer: str) -> dict[str, Any]:

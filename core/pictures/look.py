@@ -1,8 +1,9 @@
 """What a study's answer makes of a picture that an encoder has seen, also without some features. No torch."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,6 @@ from core.heatmaps.reader import StoredMaps
 from core.measures.removal import logits_without, train_means
 from core.pictures.seen import Glance
 from core.search.search import most_alike
-from core.slices.features import ranked_features
 from core.slices.features.class_logits import (
     LOCAL,
     NO_PUSH,
@@ -35,6 +35,7 @@ from core.store import Study
 
 MOST_CLASSES = 5
 SHOWN = 14  # features
+NORM_FLOOR = 1e-12
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ class Look:
             without those that are off, by `after`. Empty without a classifier.
         answer, rival: what it says with all features, and the class that this is weighed against: the true
             one where the answer is wrong, else the next; empty without a classifier. lead: in logits.
-        features: as `core.slices.features.features_of_image` lists them. note: how to read their pushes, or
-            why there are none, in a sentence; empty where there is nothing to say.
+        features: as `ranked_features` lists them. note: how to read their pushes, or why there are none, in a
+            sentence; empty where there is nothing to say.
     """
 
     classes: pd.DataFrame
@@ -96,6 +97,11 @@ class Look:
     lead: float
     features: pd.DataFrame
     note: str = ""
+
+    @property
+    def pushes(self) -> bool:
+        """Whether it is known what features add."""
+        return bool(self.answer) and bool(np.isfinite(self.features["push"].to_numpy()).any())
 
 
 def answering(study: Study) -> Answering | None:
@@ -160,20 +166,48 @@ def of_outputs(
     return Answering(HEAD, columns.names, tuple(spoken), columns.column, means, classifier)
 
 
+def ranked_features(raw: np.ndarray, fires: np.ndarray, push: np.ndarray) -> pd.DataFrame:
+    """List the features that fire on an image or push its answer, the strongest push first.
+
+    Args:
+        raw: (n_features,) float64. fires: (n_features,) bool. push: (n_features,), NaN without an answer.
+    Returns:
+        feature, activation (of the representation scaled to length 1), fires (bool), push. Without pushes in
+        the order of the activation; ties by number.
+    """
+    involved = np.flatnonzero(fires | (np.nan_to_num(push) != 0))
+    activation = raw / max(float(np.linalg.norm(raw)), NORM_FLOOR)
+    strength = np.abs(push) if np.isfinite(push).all() else activation
+    order = involved[np.argsort(-strength[involved], kind="stable")]
+    return pd.DataFrame(
+        {"feature": order, "activation": activation[order], "fires": fires[order], "push": push[order]}
+    )
+
+
 def decide(
-    asked: Answering | None, seen: Glance, *, off: Sequence[int] = (), true: str | None = None
+    asked: Answering | None,
+    seen: Any,
+    *,
+    off: Sequence[int] = (),
+    true: str | None = None,
+    pushes: Callable[[str, str], np.ndarray] | None = None,
 ) -> Look:
     """Say what an answer makes of a picture, and which features push it.
 
+    push_j = g_j x_j, with the raw representation x and the gradient g of the lead of the answer over its
+    rival: of a linear classifier W[answer, j] - W[rival, j], and together with the bias the pushes of all
+    features add up to the lead; of others it is local.
+
     Args:
-        off: features set to their means, as `core.measures.removal` takes them out. true: the class of the
-            picture, if known.
+        seen: with `raw`, `fires` and `logits`, as a `Glance` has them. off: features set to their means, as
+            `core.measures.removal` takes them out. true: the class of the picture, if known.
+        pushes: (n_features,) by the names of answer and rival, where there is no classifier to ask.
     """
     raw, fires = seen.raw.astype(np.float64), seen.fires.astype(bool)
     nothing = np.full(len(raw), np.nan)
     if asked is None or len(asked.names) < 2:
         empty = pd.DataFrame({"name": [], "spoken": [], "before": [], "after": []})
-        return Look(empty, "", "", np.nan, ranked_features(raw, fires, nothing))
+        return Look(empty, "", "", np.nan, ranked_features(raw, fires, nothing), NO_PUSH)
     classifier = asked.classifier
     if classifier is None:
         logits = changed = seen.logits.astype(np.float64)
@@ -192,13 +226,16 @@ def decide(
         twice, both = (np.stack([one] * 2) for one in (raw, logits))
         toward = class_gradients(classifier, twice, both, asked.column, np.array([answer, rival]))
         push = (toward[0] - toward[1]) * raw
+    elif pushes is not None:
+        push = pushes(asked.names[answer], asked.names[rival])
+    is_local = asked.is_local or (classifier is None and bool(np.isfinite(push).all()))
     return Look(
         _likely(asked, before, after),
         asked.spoken[answer],
         asked.spoken[rival],
         float(classes[answer] - classes[rival]),
         ranked_features(raw, fires, push),
-        LOCAL if asked.is_local else NO_PUSH if classifier is None else "",
+        LOCAL if is_local else NO_PUSH if classifier is None else "",
     )
 
 

@@ -1,13 +1,11 @@
 """Cached reads of one image; the rules are those of `reader.py`."""
 
-import numpy as np
-import pandas as pd
 from PIL import Image
 
 from core.common.image_files import image_address, image_file
 from core.concepts.interventions import blame
-from core.slices.features import Decision as Decision
-from core.slices.features import decision, features_of_image
+from core.pictures.look import Look
+from core.pictures.of_image import asked_of_images, look_at
 from core.store import Study
 from core.training.augmentations import preview
 from dashboard.cache import heatmap_reads
@@ -16,16 +14,13 @@ from dashboard.cache.reader import cached_read
 probe_with_means = cached_read(max_entries=4, spinner="Averaging the train images")(blame.ProbeWithMeans.of)
 
 
-@cached_read(max_entries=512)
-def feature_contributions(study: Study, row: int) -> tuple[Decision | None, pd.DataFrame]:
-    """The probe's decision on an image, and what its features do (see `features_of_image`)."""
-    return decision(study, row), features_of_image(study, row)
+asked = cached_read(max_entries=8)(asked_of_images)
 
 
 @cached_read(max_entries=512)
-def without(study: Study, row: int, features: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """See `blame.without`."""
-    return blame.without(study, probe_with_means(study), row, features)
+def look(study: Study, row: int, off: tuple[int, ...] = ()) -> Look:
+    """See `look_at`."""
+    return look_at(study, asked(study), row, off=off)
 
 
 @cached_read(max_entries=4)

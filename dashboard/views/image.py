@@ -10,15 +10,8 @@ from core.charts.options import FigureOptions
 from core.common.captions import SPLITS, headline, split_images
 from core.figures.cells import CellRequest
 from core.heatmaps.overlay_image import OverlayStyle
-from core.slices.features.class_logits import (
-    LOCAL,
-    NO_PUSH,
-    NOT_SWITCHED_OFF,
-    ONLY_WRONG,
-    can_switch_off,
-    explains_errors,
-    has_gradients,
-)
+from core.pictures.look import Look
+from core.slices.features.class_logits import LOCAL, NOT_SWITCHED_OFF
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
@@ -94,21 +87,17 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     """The picture with its heatmap, and the features that push the answer most, each with where it looks."""
     if not widgets.needs(study, "firing_features", "Which features fire"):
         return
-    decided, table = image_reads.feature_contributions(study, row)
-    table = table.head(SHOWN)
+    look, asked = image_reads.look(study, row), image_reads.asked(study)
+    table = look.features.head(SHOWN)
     numbers = table["feature"].tolist()
     removed = switched_off(REMOVED, study.array("representations").shape[1])
-    off = removed if can_switch_off(study) else None
-    if decided is not None:
+    off = removed if asked is not None and asked.classifier is not None else None
+    if look.pushes:
         label = facts.get("label")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            _said(decided, facts)
-            removal(study, row, removed, None if widgets.undefined(label) else str(label))
-    most = (
-        float(np.fmax.reduce(np.abs(table["push"].to_numpy(float))))
-        if decided is not None and len(table)
-        else float("nan")
-    )
+            _said(look, facts)
+            removal(study, row, off or (), None if widgets.undefined(label) else str(label))
+    most = float(np.fmax.reduce(np.abs(table["push"].to_numpy(float)))) if look.pushes else float("nan")
     rows = [
         switch_row(study, number, push, most, fires=bool(fires), src=source, off=off)
         for number, push, fires, source in zip(
@@ -129,37 +118,33 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
             "Point at a feature to see where that one looks."
             + f" {heatmap.SEEN_PART}"
             * (with_heat and heatmap_reads.shows_view(study, row)),
-            ends=(decided.rival, decided.answer) if decided is not None else ("", ""),
+            ends=(look.rival, look.answer) if look.pushes else ("", ""),
             on_open=lambda chosen: session.go("feature", feature=chosen),
             on_switch=lambda chosen: switch(REMOVED, chosen),
         )
-    st.caption(_note(study, decided is not None, switches=off is not None))
+    st.caption(_note(study, look, switches=off is not None))
     similar.nearest(study, row)
 
 
-def _note(study: Study, decided: bool, *, switches: bool) -> str:
-    if not decided:
-        why = "" if not study.has("probe") else f" {ONLY_WRONG if explains_errors(study) else NO_PUSH}"
+def _note(study: Study, look: Look, *, switches: bool) -> str:
+    if not look.pushes:
+        why = f" {look.note}" if study.has("probe") else ""
         return f"The features that fire on this image, the most active first.{why} Click one for its page."
     fixed = "" if switches else f"{NOT_SWITCHED_OFF} "
-    how = f". {LOCAL} " if has_gradients(study) else ": the difference of its weights times the activation. "
+    how = f". {LOCAL} " if look.note == LOCAL else ": the difference of its weights times the activation. "
     return (
         f"Each bar is what a feature adds to the answer (right) or to the other class (left), in logits{how}"
         f"Bold features fire on this image. {fixed}Click one for its page."
     )
 
 
-def _said(decided: image_reads.Decision, facts: dict[str, Any]) -> None:
+def _said(look: Look, facts: dict[str, Any]) -> None:
     """Who wins, and by how much."""
     wrong = not widgets.undefined(facts.get("correct")) and not facts["correct"]
-    rival = (
-        f"the true class **{widgets.plain(decided.rival)}**"
-        if wrong
-        else f"**{widgets.plain(decided.rival)}**"
-    )
+    rival = f"the true class **{widgets.plain(look.rival)}**" if wrong else f"**{widgets.plain(look.rival)}**"
     st.markdown(
-        f"The classifier says **{widgets.plain(decided.answer)}**, "
-        f"{decided.lead:.2f} logits ahead of {rival}. These features weigh most, for it and against it:",
+        f"The classifier says **{widgets.plain(look.answer)}**, "
+        f"{look.lead:.2f} logits ahead of {rival}. These features weigh most, for it and against it:",
         width="content",
     )
 

@@ -5,7 +5,8 @@ The twin is a loop over the images with the untouched network: logits by `logsum
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -19,16 +20,17 @@ from PIL import Image
 from torch import Tensor, nn
 
 from core.bases.requests import add_basis
+from core.concepts.confused import without_feature
 from core.concepts.decomposition import describe
-from core.concepts.interventions import blame
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import BasisConfig
 from core.jobs.progress import Progress
 from core.measures.label_issues import label_issues, why_no_probabilities
 from core.pictures.look import answering, decide
 from core.pictures.many import without_features
-from core.slices.features import decision, features_of_image
-from core.slices.features.class_logits import LOCAL, can_switch_off, class_logits, lead_gradients
+from core.pictures.of_image import asked_of_images, look_at
+from core.pipeline.run import run_step
+from core.slices.features.class_logits import LOCAL, ONLY_WRONG, can_switch_off, class_logits, lead_gradients
 from core.store import Study, open_study
 from tests.answers.test_head import studied, trained
 from tests.encoders.planted import narrow_resnet
@@ -87,9 +89,9 @@ def pixels(study: Study, row: int) -> Tensor:
     return (values - mean) / std
 
 
-def logit(case: Case, r: Tensor, label: str) -> Tensor:
+def logit(case: Case, r: Tensor, label: str, means: Sequence[str | None] = OUTPUTS) -> Tensor:
     outputs = case.classify(r[None])[0]
-    return torch.logsumexp(torch.stack([outputs[at] for at, name in enumerate(OUTPUTS) if name == label]), 0)
+    return torch.logsumexp(torch.stack([outputs[at] for at, name in enumerate(means) if name == label]), 0)
 
 
 def gradient(case: Case, row: int, answer: str, rival: str) -> tuple[Tensor, Tensor]:
@@ -165,12 +167,40 @@ def test_features_of_an_image__push_its_lead(case, correct):
         row = next(row for row, one in enumerate(logits) if LABELS[one.argmax()] == labels[row])
         told, true = (LABELS[code] for code in np.argsort(-logits[row])[:2])
     r, g = gradient(case, row, told, true)
-    made, table = decision(case.study, row), features_of_image(case.study, row)
-    assert made is not None and (made.answer, made.rival) == (told, true)
+    made = look_at(case.study, asked_of_images(case.study), row)
+    table = made.features
+    assert (made.answer, made.rival) == (told, true)
     order = table["feature"].to_numpy()
     np.testing.assert_allclose(table["push"], (r * g).numpy()[order], rtol=5e-3, atol=1e-4)
     lead = (logit(case, r, told) - logit(case, r, true)).detach()
     np.testing.assert_allclose(made.lead, float(lead), rtol=1e-3)
+
+
+def test_an_image_that_is_taken_for_no_label__is_pushed_towards_what_it_is_taken_for(case, tmp_path):
+    """Outputs that mean no label can be predicted; the page of the image says so, not the best label."""
+    with torch.no_grad():
+        outputs = torch.stack([case.classify(r[None])[0] for r in case.raw])
+    lone = int(outputs.argmax(1).mode().values)  # the output that wins most
+    means = [None if at == lone else name for at, name in enumerate(OUTPUTS)]
+    (tmp_path / "classes.csv").write_text(
+        "\n".join(["output,label", *(f"{at},{one or ''}" for at, one in enumerate(means))])
+    )
+    folder = shutil.copytree(case.study.path, tmp_path / "study")
+    run_step("answers", folder, {"head_classes": str(tmp_path / "classes.csv")}, Progress.silent())
+    study = open_study(folder).answering("head")
+    table, labels, n_seen = study.table("probe"), study.images["label"], 0
+    for row, told in enumerate(table["predicted"]):
+        if told in LABELS:
+            continue
+        look, r = look_at(study, asked_of_images(study), row), case.raw[row].clone().requires_grad_()
+        assert (look.answer, look.rival) == (told, labels[row])
+        lead = case.classify(r[None])[0][lone] - logit(case, r, labels[row], means)
+        (g,) = torch.autograd.grad(lead, r)
+        assert look.lead == pytest.approx(lead.item(), rel=1e-3, abs=1e-4)
+        order = look.features["feature"].to_numpy()
+        np.testing.assert_allclose(look.features["push"], (r * g).detach()[order], rtol=5e-3, atol=1e-4)
+        n_seen += 1
+    assert n_seen
 
 
 def test_decompose_and_blame(case):
@@ -185,12 +215,11 @@ def test_decompose_and_blame(case):
         np.testing.assert_allclose(described[side]["contributions"], best, rtol=5e-3)
     probe = ProbeWithMeans.of(case.study)
     feature = described["answer"]["features"][0]
-    _, after = blame.without(case.study, probe, row, [feature])
+    without = without_feature(case.study, probe, np.array([row]), feature, true, told)
     changed = r.clone()
     changed[feature] = float(probe.means[feature])
     with torch.no_grad():
-        logits = torch.stack([logit(case, changed, label) for label in LABELS])
-    np.testing.assert_allclose(after, torch.softmax(logits, 0), rtol=5e-3)
+        assert without.answers[0] == int(torch.stack([logit(case, changed, one) for one in LABELS]).argmax())
 
 
 def test_a_picture_is_answered_by_the_classes_that_the_file_states(case):
@@ -280,10 +309,12 @@ def test_a_classifier_of_a_map__adds_what_each_feature_does_at_all_positions(tmp
         logits = network.get_submodule("classifier")(values * scale[:, None, None]).flatten()
         told, true = (LABELS.index(one) for one in (table["predicted"][row], labels[row]))
         added = torch.autograd.grad(logits[told] - logits[true], scale)[0]
-        found = features_of_image(study, row)
+        found = look_at(study, asked_of_images(study), row).features
         order = found["feature"].to_numpy()
         np.testing.assert_allclose(
             found["push"], added[order], rtol=1e-2, atol=1e-3 * float(added.abs().max())
         )
     right = next((row for row in range(study.n_images) if row not in wrong), None)
-    assert right is None or features_of_image(study, right)["push"].isna().all()
+    if right is not None:
+        look = look_at(study, asked_of_images(study), right)
+        assert look.note == ONLY_WRONG and look.features["push"].isna().all()

@@ -12,9 +12,9 @@ from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.pictures.encode import see
 from core.pictures.look import answering, decide, heat_of, nearest_images, of_outputs, picture_overlay
+from core.pictures.of_image import asked_of_images, look_at
 from core.pictures.seen import Alteration, how_to_see
 from core.pipeline import run as pipeline
-from core.slices.features import decision, features_of_image
 from core.slices.features.classifier import Classifier
 from core.store import open_study
 from tests.analysis.gradcam.heatmap_studies import HALF, HERE, VIT, heatmaps, make, make_images
@@ -49,8 +49,8 @@ def test_picture_of_the_study__gives_what_is_stored(study, encoder):
     made = decide(answering(study), seen)
     raw = study.array("representations")[ROW]
     assert_allclose(seen.raw, raw, atol=1e-5 * np.abs(raw).max())
-    stored, decided = features_of_image(study, ROW), decision(study, ROW)
-    assert decided is not None
+    decided = look_at(study, asked_of_images(study), ROW)
+    stored = decided.features
     same = decide(answering(study), seen, true=true)
     assert (same.answer, same.rival) == (decided.answer, decided.rival)
     assert same.lead == pytest.approx(decided.lead, abs=1e-4)

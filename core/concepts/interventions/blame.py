@@ -6,7 +6,7 @@ activation, the most active ones, and those that come first by gradient times in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,25 +79,6 @@ class ProbeWithMeans:
     def classes(self, logits: np.ndarray) -> np.ndarray:
         """(n, n_classes): the logits of the classes from those of the outputs."""
         return logits if self.codes is None else by_class(logits, self.codes, self.n_classes)
-
-
-def without(
-    study: Study, probe: ProbeWithMeans, row: int, features: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Predict one image before and after features are set to their train means.
-
-    Returns:
-        before, after: (n_classes,) float64, probabilities in the order of `class_names`.
-    """
-    from scipy.special import softmax  # here: it takes long to load, and most pages need it not
-
-    raw = study.array("representations").rows([row]).astype(np.float64)
-    started = probe.classifier.start(raw)
-    removed = np.array([sorted(set(features))], np.int64).reshape(1, -1)
-    changed = logits_without(probe.classifier, started, raw, probe.means, removed)
-    logits = np.concatenate([probe.classifier.finish(started), changed])
-    before, after = softmax(probe.classes(logits), axis=1)
-    return before, after
 
 
 @dataclass(frozen=True)

@@ -20,5 +20,4 @@ from core.slices.features.images import (
     strongest_images,
 )
 from core.slices.features.logits import class_push
-from core.slices.features.of_image import Decision, decision, features_of_image, ranked_features
 from core.slices.features.similar import similar_features

@@ -4,7 +4,6 @@ import numpy as np
 import streamlit as st
 
 from core.common.formatting import signed
-from core.slices.features.class_logits import can_switch_off
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import image_reads, reads
@@ -74,7 +73,7 @@ def removal(study: Study, row: int, removed: tuple[int, ...], label: str | None)
 
     label: the true class, if it is known.
     """
-    if removed and can_switch_off(study):
+    if removed:
         with st.container(key="removal", width="content"):
             st.markdown(_told(study, row, removed, label), width="content", help=widgets.help_text("removal"))
 
@@ -82,16 +81,15 @@ def removal(study: Study, row: int, removed: tuple[int, ...], label: str | None)
 def _told(study: Study, row: int, removed: tuple[int, ...], label: str | None) -> str:
     """The new answer, and how the probabilities of the classes in question change."""
     these = "this one" if len(removed) == 1 else "these"
-    before, after = image_reads.without(study, row, removed)
-    names = study.class_names
-    first, then = int(np.argmax(before)), int(np.argmax(after))
-    asked = [first, then, *(names.index(one) for one in [label] if one in names)]
+    classes = image_reads.look(study, row, removed).classes.set_index("name")
+    first, then = str(classes["before"].idxmax()), str(classes["after"].idxmax())
+    asked = [first, then, *(one for one in [label] if one in classes.index)]
+    few = classes.loc[list(dict.fromkeys(asked))[:SHOWN]]
     changes = ", ".join(
-        f"{widgets.plain(names[code])} {widgets.percent(before[code], digits=0)} → "
-        f"{widgets.percent(after[code], digits=0)}"
-        for code in list(dict.fromkeys(asked))[:SHOWN]
+        f"{widgets.plain(spoken)} {widgets.percent(before, digits=0)} → {widgets.percent(after, digits=0)}"
+        for spoken, before, after in few[["spoken", "before", "after"]].itertuples(index=False)
     )
+    says = widgets.plain(classes["spoken"].loc[then])
     if first == then:
-        return f"without {these} it still says **{widgets.plain(names[then])}**: {changes}"
-    right = " (the truth)" if names[then] == label else ""
-    return f"without {these} it says **{widgets.plain(names[then])}**{right}: {changes}"
+        return f"without {these} it still says **{says}**: {changes}"
+    return f"without {these} it says **{says}**{' (the truth)' if then == label else ''}: {changes}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import softmax
 
 from core.concepts.decomposition import stored
 from core.concepts.interventions import blame
@@ -17,9 +18,10 @@ from core.errors import JobError
 from core.jobs import uploads
 from core.jobs.commands import Command
 from core.jobs.jobs import Job
+from core.pictures.of_image import asked_of_images, look_at
 from core.research.visual_tokens.beside_study import keep_tables
 from core.research.visual_tokens.graph import Node, SceneGraph
-from core.slices.features import decision, feature_classes, features_of_image
+from core.slices.features import feature_classes
 from core.store import Study, open_study
 from dashboard.jobs import launcher
 from dashboard.panels.image.similar import same_class_words
@@ -41,6 +43,10 @@ def opened(open_page, study, row: int, part: str = "Crops in words"):
     return open_page("image", study="seen", image=str(study.images["image_id"].iat[row]), image_part=part)
 
 
+def looked(study, row: int):
+    return look_at(study, asked_of_images(study), row)
+
+
 def looked_at(app) -> dict:
     """What the picture with its list of features was given."""
     (found,) = [one for one in components(app) if "ends" in one]
@@ -55,8 +61,8 @@ def test_features__are_those_that_push_most_and_each_shows_where_it_looks(worded
     row = mistake(worded)
     app = opened(open_page, worded, row, "Features")
     assert not app.exception
-    decided, table = decision(worded, row), features_of_image(worded, row)
-    assert decided is not None
+    decided = looked(worded, row)
+    table = decided.features
     assert f"The classifier says **{decided.answer}**" in all_text(app)
     assert f"the true class **{decided.rival}**" in all_text(app)
     shown = looked_at(app)
@@ -169,7 +175,7 @@ def test_unlabelled_study__the_features_that_fire(worded, open_page):
     app = opened(open_page, worded, row, "Features")
     assert not app.exception and "The classifier says" not in all_text(app)
     shown = looked_at(app)
-    wanted = features_of_image(open_study(worded.path), row)["feature"].tolist()
+    wanted = looked(open_study(worded.path), row).features["feature"].tolist()
     assert [int(one["id"]) for one in shown["rows"]] == wanted[: len(shown["rows"])]
     assert all(one["push"] is None for one in shown["rows"]) and shown["ends"] == ["", ""]
 
@@ -213,11 +219,14 @@ def test_image_of_the_study__what_is_not_stored_can_be_asked_for(worded, open_pa
 
 def test_without_features__what_the_probe_says_then(worded, open_page):
     row = mistake(worded)
-    features = features_of_image(worded, row)["feature"].tolist()
+    features = looked(worded, row).features["feature"].tolist()
     image = str(worded.images["image_id"].iat[row])
     app = open_page("image", study="seen", image=image, removed=",".join(map(str, features[:2])))
     assert not app.exception
-    before, after = blame.without(worded, blame.ProbeWithMeans.of(worded), row, features[:2])
+    probe, raw = blame.ProbeWithMeans.of(worded), worded.array("representations")[row].astype(float)
+    changed = raw.copy()
+    changed[features[:2]] = probe.means[features[:2]]
+    before, after = (softmax(probe.classifier.logits(one[None])[0]) for one in (raw, changed))
     name = worded.class_names[int(np.argmax(before))]
     change = f"{name} {100 * before.max():.0f} % → {100 * after[before.argmax()]:.0f} %"
     assert change in all_text(app)

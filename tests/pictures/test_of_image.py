@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.slices.features import decision, features_of_image
-from core.store import open_study
+from core.pictures.look import Look
+from core.pictures.of_image import asked_of_images, look_at
+from core.store import Study, open_study
+
+
+def looked(study: Study, row: int) -> Look:
+    return look_at(study, asked_of_images(study), row)
 
 
 def test_pushes__add_up_to_the_lead_of_the_answer(shared_study):
@@ -21,15 +26,15 @@ def test_pushes__add_up_to_the_lead_of_the_answer(shared_study):
             sum(w * x for w, x in zip(weights[c], raw, strict=True)) + bias[c] for c in range(len(names))
         ]
         ranked = sorted(range(len(names)), key=lambda c: -logits[c])
-        found = decision(study, row)
-        assert found is not None and found.answer == names[ranked[0]] == probe["predicted"].iat[row]
+        found = looked(study, row)
+        assert found.answer == names[ranked[0]] == probe["predicted"].iat[row]
         label = study.images["label"].iat[row]
         rival = names[ranked[1]] if label == found.answer else label
         wrong += label != found.answer
         assert found.rival == rival
         assert found.lead == pytest.approx(logits[ranked[0]] - logits[names.index(rival)], rel=1e-4, abs=1e-5)
-        table = features_of_image(study, row)
-        assert table["push"].sum() + found.bias == pytest.approx(found.lead, rel=1e-4, abs=1e-5)
+        table, beside = found.features, bias[ranked[0]] - bias[names.index(rival)]
+        assert table["push"].sum() + beside == pytest.approx(found.lead, rel=1e-4, abs=1e-5)
         assert table["push"].abs().is_monotonic_decreasing and table["feature"].is_unique
     assert wrong  # both kinds of rivals were seen
 
@@ -39,7 +44,7 @@ def test_features__fire_as_the_firing_sets_say(shared_study):
     ends = np.cumsum(study.vector("firing_count"))
     fired = study.vector("firing_features")
     for row in (0, 5, study.n_images - 1):
-        table = features_of_image(study, row)
+        table = looked(study, row).features
         wanted = fired[ends[row - 1] if row else 0 : ends[row]]
         assert sorted(table.loc[table["fires"], "feature"]) == sorted(wanted.tolist())
         raw = study.array("representations")[row].astype(float)
@@ -50,7 +55,8 @@ def test_features__fire_as_the_firing_sets_say(shared_study):
 
 def test_without_labels__no_pushes_and_the_most_active_first(study_path):
     study = open_study(study_path(labels=False))
-    assert decision(study, 0) is None
-    table = features_of_image(study, 0)
+    look = looked(study, 0)
+    assert not look.answer and not look.pushes
+    table = look.features
     assert table["push"].isna().all() and table["fires"].all()
     assert table["activation"].is_monotonic_decreasing

@@ -1,0 +1,68 @@
+"""An image of a study: what the answer that it is read by says, and what its features do to it. No torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from core.answers.answer import HEAD, PROBE
+from core.measures.removal import train_means
+from core.pictures.look import Answering, Look, answering, decide
+from core.slices.features.class_logits import (
+    ONLY_WRONG,
+    class_weights,
+    has_gradients,
+    lead_gradients,
+    output_logits,
+)
+from core.slices.features.images import firing_pairs
+from core.store import Study
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a study holds of an image, as `core.pictures.seen.Glance` holds it of a picture."""
+
+    raw: np.ndarray
+    fires: np.ndarray
+    logits: np.ndarray
+
+
+def asked_of_images(study: Study) -> Answering | None:
+    """The classifier of the answer that a study is read by; None where its outputs are not known."""
+    kind = study.answer.kind if study.answer else PROBE
+    if kind in (HEAD, PROBE):
+        asked = answering(study)
+        known = asked is None or asked.classifier is not None or study.has("head_logits")
+        return asked if known else None
+    if not study.has("probe_weights"):
+        return None
+    names = tuple(study.class_names)
+    return Answering(kind, names, names, np.arange(len(names)), train_means(study), class_weights(study))
+
+
+def look_at(study: Study, asked: Answering | None, row: int, *, off: Sequence[int] = ()) -> Look:
+    """Say what an answer makes of an image of a study, and which features push it.
+
+    Args:
+        asked: `asked_of_images`. off: features set to their means.
+    """
+    raw = study.array("representations")[row].astype(np.float64)
+    fires = np.zeros(len(raw), bool)
+    if study.has("firing_features"):
+        fires[firing_pairs(study, np.array([row]))["feature"].to_numpy()] = True
+    is_stored = asked is not None and asked.classifier is None
+    logits = output_logits(study, np.array([row]))[0] if is_stored else np.empty(0)
+
+    def stored(answer: str, rival: str) -> np.ndarray:
+        names = study.class_names
+        if not has_gradients(study) or answer not in names or rival not in names:
+            return np.full(len(raw), np.nan)
+        codes = (np.array([names.index(name)]) for name in (answer, rival))
+        return lead_gradients(study, np.array([row]), *codes)[0] * raw
+
+    label = study.images["label"].iat[row]
+    true = label if isinstance(label, str) else None
+    look = decide(asked, Stored(raw, fires, logits), off=off, true=true, pushes=stored if is_stored else None)
+    only_wrong = is_stored and has_gradients(study) and not look.pushes
+    return replace(look, note=ONLY_WRONG) if only_wrong else look

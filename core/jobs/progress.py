@@ -65,7 +65,10 @@ class Bar:
 
     def __init__(self, progress: Progress, name: str, total: int | None, unit: str):
         self.name, self.total, self.unit, self.done = name, total, unit, 0
-        self._skipped = 0
+        self._uncounted = (
+            0  # units of an earlier run, and of the first update: it waits for a model
+        )
+        self._updates = 0
         self._progress = progress
         self._began = self._last_note = time.monotonic()
         self._drawing: Any = progress._draw(self)
@@ -73,6 +76,9 @@ class Bar:
     def update(self, n: int = 1) -> None:
         """Count `n` more units as done."""
         self.done += n
+        self._updates += 1
+        if self._updates == 1:
+            self._uncounted, self._began = self._uncounted + n, time.monotonic()
         if self._drawing is not None:
             self._drawing.update(n)
         elif (
@@ -87,7 +93,7 @@ class Bar:
     def skip(self, n: int) -> None:
         """Count `n` units as done by an earlier run: they do not enter the rate."""
         self.done += n
-        self._skipped += n
+        self._uncounted += n
         if self._drawing is not None:
             self._drawing.initial += n
             self._drawing.update(n)
@@ -95,9 +101,9 @@ class Bar:
 
     @property
     def rate(self) -> float | None:
-        """Units per second in this run; None before the first."""
+        """Units per second in this run since the first update; None before the second."""
         elapsed = time.monotonic() - self._began
-        worked = self.done - self._skipped
+        worked = self.done - self._uncounted
         return worked / elapsed if worked and elapsed > 0 else None
 
     @property

@@ -13,7 +13,7 @@ from dashboard.components.page_behaviour import page_behaviour
 from dashboard.components.theme_switch import theme_switch
 from dashboard.panels.menus import palette, saved_views, study_menu
 from dashboard.panels.new_study.encoder_titles import encoder_title
-from dashboard.state import session
+from dashboard.state import session, view_address
 
 
 def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
@@ -25,7 +25,10 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
     name = entry.name if entry else None
     with st.sidebar:
         page_behaviour(
-            no_step=(session.PICKED, session.SHEET), closing=("filter_labels",), asking=palette.CHOICE
+            no_step=(session.PICKED, session.SHEET),
+            closing=("filter_labels",),
+            asking=palette.CHOICE,
+            query=view_address.take_query(),
         )
         facts_slot = st.container()
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="sidebar_studies"):

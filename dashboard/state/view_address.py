@@ -8,6 +8,8 @@ import streamlit as st
 
 from dashboard.state import session
 
+_QUERY = "_query_asked"
+
 
 def address() -> str:
     """The page as it is now: its name and its query."""
@@ -22,8 +24,18 @@ def address() -> str:
 
 def go_to(kept: str) -> None:
     """Go to an address of `address` in the present study, before the next run. Meant for callbacks."""
-    page, _, query = kept.partition("?")
-    session.go(page, **({session.WHERE: ""} | parse_qs(query)))
+    page, _, text = kept.partition("?")
+    query = parse_qs(text)
+    if page != session.here()[0]:
+        return session.go(page, **({session.WHERE: ""} | query))
+    # Only the browser can put widgets that it holds back to what they are where an address leaves them out.
+    study = session.link_query(session.recall(session.STUDY), "")
+    st.session_state[_QUERY] = urlencode(study | query, doseq=True)
+
+
+def take_query() -> str:
+    """The query of the present page that the browser is to go to, once; "" for none. For the sidebar."""
+    return st.session_state.pop(_QUERY, "")
 
 
 def told_to_widgets(query: Mapping[str, Any]) -> dict[str, Any]:

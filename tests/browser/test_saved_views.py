@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
+from core.store import open_study
+from core.traces.changes import remove_view, save_view
 from core.traces.traces import read_traces
 from tests.browser.harness import settle
 
@@ -28,8 +31,15 @@ def test_view__is_saved_opened_from_another_page_and_removed(reader, address, se
     }
     page.get_by_test_id("stMain").get_by_text("Cards", exact=True).click()
     settle(page)
+    save_view(open_study(served / "demo"), "bees", "features?where=label%3Dbee")  # as cards
     page.get_by_role("button", name="bees in a table", exact=True).click()
     page.wait_for_url("**/features?*features_as=Table*")
+    settle(page)
+    for view, shown in (("bees", "Cards"), ("bees in a table", "Table")):
+        page.get_by_role("button", name=view, exact=True).click()
+        expect(page.get_by_role("radio", name=shown, exact=True)).to_be_checked()
+        settle(page)
+    remove_view(open_study(served / "demo"), "bees")
     page.goto(f"{address}/errors?study=demo")
     settle(page)
     menu()

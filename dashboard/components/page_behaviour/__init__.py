@@ -23,14 +23,14 @@ _BEHAVIOUR = browser_half(
 )
 
 
-def page_behaviour(*, no_step: Sequence[str], closing: Sequence[str], asking: str) -> None:
+def page_behaviour(*, no_step: Sequence[str], closing: Sequence[str], asking: str, query: str = "") -> None:
     """Draw nothing. Meant for the sidebar, which every page has.
 
     Args:
         no_step: parts of the address whose change alone is no step of the history.
         closing: keys of the fields for several choices whose list closes after each.
         asking: key of the field that has the focus when its dialog opens.
+        query: what the browser goes to on this page, as a link would; "" for nothing.
     """
-    _BEHAVIOUR(
-        key=KEY, data={"kept": list(no_step), "closing": list(closing), "asking": asking}, height=1, width=1
-    )
+    data = {"kept": list(no_step), "closing": list(closing), "asking": asking, "query": query}
+    _BEHAVIOUR(key=KEY, data=data, height=1, width=1)

@@ -11,22 +11,31 @@ from typing import Any
 
 import numpy as np
 
+from core.answers.answer import HEAD
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
 from core.common.dataframes import words as texts
 from core.concepts.across import check_has_concepts
 from core.concepts.activating import ProbeImages, scan, threshold_of
-from core.concepts.failures import SEPARATOR, behind_class, words_of_features
+from core.concepts.failures import SEPARATOR, behind_class, supporting, words_of_features
 from core.concepts.falcon import K_CANDIDATES
 from core.concepts.groups import group_name
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import ConceptsConfig
 from core.errors import SettingsError, did_you_mean
-from core.slices.features.class_logits import LOCAL, can_switch_off, codes_of_outputs, has_gradients
+from core.slices.features.class_logits import (
+    LOCAL,
+    can_switch_off,
+    codes_of_outputs,
+    has_gradients,
+    own_classifier,
+)
+from core.slices.features.classifier import Classifier
 from core.store import Study
 
 TOP = 12
 NORM_FLOOR = 1e-12
+TIED = 1e-6  # relative: an output that is a class has its logit
 NO_WORDS = "no feature has words yet: they need captions and CLIP. Run: {command}"
 
 
@@ -138,9 +147,29 @@ def _behind(study: Study, raw: np.ndarray, true: str | None, words: Mapping[int,
     def with_words(features: dict[str, Any]) -> dict[str, Any]:
         return features | {"words": [split(words.get(feature, "")) for feature in features["features"]]}
 
-    best = int(probe.classes(probe.classifier.logits(raw[None])).argmax())
-    answer = with_words({"predicted": names[best], **behind_class(raw, probe, best)})
+    logits = probe.classes(probe.classifier.logits(raw[None]))[0]
+    best, whole = int(logits.argmax()), _every_output(study)
+    outputs = np.empty(0) if whole is None else whole.logits(raw[None])[0]
+    total = float(np.logaddexp.reduce(outputs)) if whole is not None else None
+    if whole is not None and outputs.max() > logits[best] + TIED * abs(logits[best]):  # it means no class
+        first = int(outputs.argmax())
+        toward = whole.gradients(raw[None], np.eye(1, len(outputs), first))
+        share = float(np.exp(outputs[first] - total))
+        answer = {"predicted": _name_of_output(study, first), **supporting(raw, toward, share)}
+    else:
+        answer = {"predicted": names[best], **behind_class(raw, probe, best, total=total)}
     if true is None:
-        return {"answer": answer, "truth": None}
-    truth = behind_class(raw, probe, names.index(true))
-    return {"answer": answer, "truth": with_words({"true": true, **truth})}
+        return {"answer": with_words(answer), "truth": None}
+    truth = behind_class(raw, probe, names.index(true), total=total)
+    return {"answer": with_words(answer), "truth": with_words({"true": true, **truth})}
+
+
+def _every_output(study: Study) -> Classifier | None:
+    """The encoder's own classifier, where a study is read by it and it may predict what is no class."""
+    of_head = study.answer is not None and study.answer.kind == HEAD
+    return own_classifier(study) if of_head and not study.settings("answers").get("restrict") else None
+
+
+def _name_of_output(study: Study, output: int) -> str:
+    named = study.table("head_classes").iloc[output]
+    return str(named["wordnet"] or named["name"] or f"output {output}")

@@ -199,6 +199,12 @@ def test_an_image_that_is_taken_for_no_label__is_pushed_towards_what_it_is_taken
         assert look.lead == pytest.approx(lead.item(), rel=1e-3, abs=1e-4)
         order = look.features["feature"].to_numpy()
         np.testing.assert_allclose(look.features["push"], (r * g).detach()[order], rtol=5e-3, atol=1e-4)
+        answer = describe(study, case.raw[row].numpy(), true=labels[row])["answer"]
+        (of_output,) = torch.autograd.grad(case.classify(r[None])[0][lone], r)
+        best = torch.sort(r * of_output, descending=True).values[: len(answer["features"])]
+        np.testing.assert_allclose(answer["contributions"], best.detach(), rtol=5e-3)
+        shares = torch.softmax(case.classify(r[None])[0], 0)
+        assert answer["confidence"] == pytest.approx(float(shares[lone].detach()), rel=5e-3)
         n_seen += 1
     assert n_seen
 

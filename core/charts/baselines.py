@@ -20,44 +20,21 @@ from core.common.statistics.chance import CHANCE, outcomes, untold
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of `quality_metrics` that ranks scores, and the value of an uninformative score."""
+    """A column of `quality_metrics` that ranks scores."""
 
     column: str
     title: str
-    base_column: str | None
-    base_word: str
     higher_is_better: bool = True
-    base_share: float = 1.0  # of the base column, that the uninformative score has
 
 
 METRICS: dict[str, Metric] = {
     metric.column: metric
     for metric in (
-        Metric("auroc", "AUROC (correct above misclassified)", None, "chance: 0.5"),
-        Metric(
-            "auprc_correct", "AUPRC, correct images as positive", "base_rate_correct", "base rate = accuracy"
-        ),
-        Metric(
-            "auprc_error",
-            "AUPRC, misclassified images as positive",
-            "base_rate_error",
-            "base rate = error rate",
-        ),
-        Metric(
-            "aurc",
-            "AURC, area under risk-coverage (lower is better)",
-            "base_rate_error",
-            "random order",
-            False,
-        ),
-        Metric(
-            "augrc",
-            "AUGRC, area under generalised risk-coverage (lower is better)",
-            "base_rate_error",
-            "random order",
-            False,
-            0.5,
-        ),
+        Metric("auroc", "AUROC (correct above misclassified)"),
+        Metric("auprc_correct", "AUPRC, correct images as positive"),
+        Metric("auprc_error", "AUPRC, misclassified images as positive"),
+        Metric("aurc", "AURC, area under risk-coverage (lower is better)", False),
+        Metric("augrc", "AUGRC, area under generalised risk-coverage (lower is better)", False),
     )
 }
 
@@ -145,25 +122,23 @@ def level_words(scores: Sequence[str]) -> str:
 def ranked_scores(
     metrics: pd.DataFrame,
     *,
-    metric: str = "auroc",
     selected: str = "q_score",
     marked: str | None = None,
     row: int = 28,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Plot every score with its 95 % interval, best on top; filled: needs no labels, open: a classifier.
+    """Plot the AUROC of every score with its 95 % interval, best on top; filled: needs no labels, open: a
+    classifier.
 
     Args:
         metrics: table `quality_metrics`.
-        metric: a key of METRICS.
         selected: the score with a bold name and an accented dot.
         marked: a score whose row has a ground of its own.
         row: height of a score in pixels.
     """
-    rows = ranked(metrics, metric)
+    rows = ranked(metrics, "auroc")
     if rows.empty:
         return note_figure(_why_empty(metrics), theme)
-    info = METRICS[metric]
     labels = [_axis_label(score, selected) for score in rows["score"]]
     fig = go.Figure()
     for free, name in ((True, "needs no labels"), (False, "needs a classifier")):
@@ -171,17 +146,12 @@ def ranked_scores(
         if part.any():
             part_labels = [label for label, use in zip(labels, part, strict=True) if use]
             of_kind = rows.loc[part]
-            fig.add_trace(_dots(of_kind, part_labels, metric, selected, free=free, name=name, theme=theme))
-    base = CHANCE
-    if info.base_column is not None:
-        base = info.base_share * float(numbers(rows, info.base_column)[0])
+            fig.add_trace(_dots(of_kind, part_labels, selected, free=free, name=name, theme=theme))
     marks = Marks(theme)
     if marked in words(rows, "score"):
         marks.row(labels[::-1].index(_axis_label(str(marked), selected)), theme.discriminative)
-    if np.isfinite(base):
-        marks.vertical(base, info.base_word + ("" if info.base_column is None else f": {base:.3f}"))
-    marks.put_on(fig)
-    fig.update_xaxes(title_text=info.title, showgrid=True, range=_span(rows, metric, base))
+    marks.vertical(CHANCE, f"chance: {CHANCE:g}").put_on(fig)
+    fig.update_xaxes(title_text=METRICS["auroc"].title, showgrid=True, range=_span(rows))
     fig.update_yaxes(
         type="category", categoryorder="array", categoryarray=labels[::-1], ticks="", tickfont_color=theme.ink
     )
@@ -193,13 +163,12 @@ def ranked_scores(
 
 
 def _dots(
-    rows: pd.DataFrame, labels: list[str], metric: str, selected: str, *, free: bool, name: str, theme: Theme
+    rows: pd.DataFrame, labels: list[str], selected: str, *, free: bool, name: str, theme: Theme
 ) -> go.Scatter:
     # The legend has the colour of the first dot, which is not to be the selected one.
     order = np.argsort(rows["score"].to_numpy() == selected, kind="stable")
     rows, labels = rows.take(order), [labels[at] for at in order]
-    value = numbers(rows, metric)
-    low, high = numbers(rows, f"{metric}_low"), numbers(rows, f"{metric}_high")
+    value, low, high = (numbers(rows, f"auroc{end}") for end in ("", "_low", "_high"))
     is_selected = rows["score"] == selected
     colours = [theme.accent if one else theme.correct if free else theme.neutral for one in is_selected]
     return dots(
@@ -214,7 +183,7 @@ def _dots(
         },
         error_x=interval(value, low, high, colour=theme.muted, thickness=theme.stroke(2)),
         customdata=[[s, a, b] for s, a, b in zip(rows["score"], low, high, strict=True)],
-        hover=f"<b>%{{y}}</b><br>{METRICS[metric].title}: %{{x:.3f}}<br>95 % interval "
+        hover=f"<b>%{{y}}</b><br>{METRICS['auroc'].title}: %{{x:.3f}}<br>95 % interval "
         f"%{{customdata[1]:.3f}} to %{{customdata[2]:.3f}}<br>{name}",
     )
 
@@ -223,8 +192,8 @@ def _axis_label(score: str, selected: str) -> str:
     return f"<b>{score_label(score)}</b>" if score == selected else score_label(score)
 
 
-def _span(rows: pd.DataFrame, metric: str, base: float) -> list[float]:
-    values = np.concatenate([numbers(rows, metric + end) for end in ("", "_low", "_high")] + [[base]])
+def _span(rows: pd.DataFrame) -> list[float]:
+    values = np.concatenate([numbers(rows, f"auroc{end}") for end in ("", "_low", "_high")] + [[CHANCE]])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     room = max(0.04 * (high - low), 0.01)
     return [max(low - room, 0.0), min(high + room, 1.02)]
@@ -249,9 +218,7 @@ BASELINES = Chart(
     table=lambda study, options: RankedScores(
         study.table("quality_metrics"), known_score(study.kept("quality"), options.score)
     ),
-    draw=lambda data, options, theme: ranked_scores(
-        data.frame, metric=options.metric, selected=data.selected, theme=theme
-    ),
+    draw=lambda data, _, theme: ranked_scores(data.frame, selected=data.selected, theme=theme),
     finding=lambda data: finding(data.frame),
     alt=lambda _: "AUROC of every score with its 95 % interval",
 )

@@ -293,7 +293,6 @@ def _draw(data: MeanCells, options: FigureOptions, theme: Theme) -> go.Figure:
         features=data.features,
         counts=data.counts,
         panels=options.panels or PANELS,
-        selectable=options.selectable,
         theme=theme,
     )
 

@@ -23,7 +23,6 @@ def miou_bars(
     *,
     variant: str = "paper",
     images: str = "both masks",
-    split: str = "all",
     controls: pd.DataFrame | None = None,
     theme: Theme = LIGHT,
 ) -> go.Figure:
@@ -32,10 +31,10 @@ def miou_bars(
 
     Args:
         summaries: name of the study -> table `overlap_summary`; several are plotted side by side.
-        variant, images, split: which rows of the tables.
+        variant, images: which rows of the tables, of images of all splits.
         controls: table `overlap_controls`: the score of a uniform heatmap is marked beside the bars.
     """
-    parts = {name: chosen_rows(table, variant=variant, images=images, split=split)
+    parts = {name: chosen_rows(table, variant=variant, images=images, split="all")
              for name, table in summaries.items()}  # fmt: skip
     parts = {name: part for name, part in parts.items() if np.isfinite(numbers(part, "mean")).any()}
     if not parts:
@@ -126,12 +125,7 @@ MIOU = Chart(
     needs=("overlap_summary",),
     table=_table,
     draw=lambda data, options, theme: miou_bars(
-        data.tables,
-        variant=options.variant,
-        images=data.images,
-        split=options.split,
-        controls=data.controls,
-        theme=theme,
+        data.tables, variant=options.variant, images=data.images, controls=data.controls, theme=theme
     ),
     alt=lambda _: "Mean overlap with core and spurious masks for correct and misclassified images",
     studies=(1, MANY),

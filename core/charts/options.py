@@ -48,9 +48,6 @@ class FigureOptions:
     log: bool = False  # logarithmic axis of activation rates
     cutoff: float | None = None  # score below which images are flagged
     against: tuple[str, ...] = ()  # further scores to draw beside `score`
-    metric: str = "auroc"  # by which scores are ranked
     # "both masks" or "any mask": which images of an overlap count ("": both, if there are such)
     masked: str = ""
-    split: str = "all"  # all, train or val, of an overlap
     panels: tuple[str, ...] = ()  # of class representations, sides of changed heatmaps (none: the usual ones)
-    selectable: bool = False  # cells can be clicked

@@ -21,8 +21,7 @@ PICTURES = tuple(PICTURE_NAMES)
 OF_FEATURES = ("sorted_activation", "purity", "map", "feature_heatmaps")  # which a feature can be marked in
 LONGEST_CAPTION = 300  # characters
 LONGEST_TEXT = 2000  # characters of a cell
-NOT_KEPT = ("device", "selectable")  # options of how a figure is made, not of what it shows
-KEPT = tuple(part.name for part in fields(FigureOptions) if part.name not in NOT_KEPT)
+KEPT = tuple(part.name for part in fields(FigureOptions) if part.name != "device")  # what a figure shows
 WHERE, CAPTION = "where", "caption"
 OF, WITH = "of", "with"  # other studies, by their folders
 SPAN, MOST_SPANNED = "span", 4

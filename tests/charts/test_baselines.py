@@ -20,31 +20,29 @@ def dots(fig) -> dict[str, tuple[float, float, float]]:
     }
 
 
-@pytest.mark.parametrize("metric", list(figures.METRICS))
-def test_ranked_scores__values_and_intervals_are_those_of_the_table(metrics, metric):
-    drawn = dots(figures.ranked_scores(metrics, metric=metric))
+def test_ranked_scores__values_and_intervals_are_those_of_the_table(metrics):
+    drawn = dots(figures.ranked_scores(metrics))
     for _, row in metrics.iterrows():
-        expected = row[metric], row[f"{metric}_low"], row[f"{metric}_high"]
-        assert_allclose(drawn[row["score"]], expected)
+        assert_allclose(drawn[row["score"]], row[["auroc", "auroc_low", "auroc_high"]].to_list())
 
 
-def test_ranked_scores__best_on_top_also_where_lower_is_better(metrics):
-    for metric in ("auroc", "aurc", "augrc"):
-        axis = layout_of(figures.ranked_scores(metrics, metric=metric)).yaxis
-        assert list(axis.categoryarray)[::-1] == ["Confidence", "Raw norm", "<b>Q-Score</b>"]
+def test_ranked_scores__best_on_top(metrics):
+    axis = layout_of(figures.ranked_scores(metrics)).yaxis
+    assert list(axis.categoryarray)[::-1] == ["Confidence", "Raw norm", "<b>Q-Score</b>"]
+
+
+@pytest.mark.parametrize("metric", ["auroc", "aurc", "augrc"])
+def test_ranked__best_first_also_where_lower_is_better(metrics, metric):
+    assert figures.ranked(metrics, metric)["score"].to_list() == ["confidence", "norm", "q_score"]
 
 
 def test_ranked_scores__marks_labels_and_the_reference(metrics):
-    fig = figures.ranked_scores(metrics, metric="auprc_error", selected="norm")
+    fig = figures.ranked_scores(metrics, selected="norm")
     assert {t.name: t.marker.symbol for t in fig.data} == {
         "needs no labels": "circle",
         "needs a classifier": "diamond-open",
     }
-    assert [s.x0 for s in layout_of(fig).shapes] == [0.2]
-    assert [s.x0 for s in layout_of(figures.ranked_scores(metrics)).shapes] == [0.5]
-    assert [s.x0 for s in layout_of(figures.ranked_scores(metrics, metric="augrc")).shapes] == [
-        0.1
-    ]  # half the errors
+    assert [s.x0 for s in layout_of(fig).shapes] == [0.5]
 
 
 def test_ranked_scores__the_legend_has_the_colour_of_the_others_also_where_the_best_is_selected(metrics):

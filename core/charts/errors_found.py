@@ -16,8 +16,6 @@ from core.common.dataframes import equals, numbers, where
 from core.common.formatting import counted
 from core.common.score_names import SCORES, score_in_sentence, score_label
 from core.measures.errors_found import RANDOM, SHARES, errors_found, share_of
-from core.measures.score_aurocs import score_aurocs
-from core.slices.inspection.populations import shown_images
 from core.store import Study
 
 USUAL_SHARE = 0.1  # of the images, where no number is given
@@ -44,8 +42,9 @@ def errors_found_table(study: Study, options: FigureOptions) -> ErrorsFound:
     Of the options, `against` names further scores, the first of which comes first, and `images` the number
     looked at.
     """
-    advised, aurocs = recommended(whole_study(study)), score_aurocs(whole_study(study), shown_images(study))
-    tested = aurocs.dropna(subset="auroc")
+    advised, shown = recommended(whole_study(study)), study if study.chosen is not None else study.evaluation
+    stored = not shown.is_made("quality_metrics")  # with the same areas, and no score has to be read for them
+    tested = shown.table("quality_metrics" if stored else "score_aurocs").dropna(subset="auroc")
     best = str(tested.loc[tested["auroc"].idxmax(), "score"]) if len(tested) else ""
     asked = [*options.against, *([options.score] if options.score != FigureOptions.score else [])]
     names: list[str] = list(

@@ -14,6 +14,7 @@ from core.analysis.quality.trust_check import read_check
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
 from core.common.readout import chosen_readout
+from core.common.threadsafe import cached_property
 from core.comparison.images import Shared, shared_images
 from core.comparison.images import study_names as study_names
 from core.comparison.measures import MEASURES, class_accuracy_changes, judged_of, measure_table, overlaps_of
@@ -119,8 +120,12 @@ class Comparison:
 
     def value(self, measure: str, study: str) -> dict[str, Any]:
         """Return one row of `measures` as a dict; empty if the study does not have that number."""
-        is_row = (self.measures["measure"] == measure) & (self.measures["study"] == study)
-        return next(iter(records(self.measures.loc[is_row])), {})
+        return self._values.get((measure, study), {})
+
+    @cached_property
+    def _values(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """The rows of `measures`: a page asks for a hundred of them."""
+        return {(row["measure"], row["study"]): row for row in records(self.measures)}
 
     def side_counts(self, study: str) -> dict[str, int]:
         """Count the evaluation images by side: changed or unchanged from the first study to this one."""

@@ -124,7 +124,7 @@ def evaluated(study: StudyReader, kind: str) -> np.ndarray:
     given = study.summary("embed").get("split_given", True)
     if study.is_val.any() and (given or KINDS[kind].fitted):
         return study.is_val
-    return study.images["label"].notna().to_numpy()
+    return study.column("images", "label").notna().to_numpy()
 
 
 def answers_table(study: Any) -> pd.DataFrame:

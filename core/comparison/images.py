@@ -43,12 +43,12 @@ class Shared:
     @property
     def image_ids(self) -> np.ndarray:
         """(n_shared,) object."""
-        return self.studies[0].images["image_id"].to_numpy(object)[self.rows[0]]
+        return self.studies[0].column("images", "image_id").to_numpy(object)[self.rows[0]]
 
     @property
     def labels(self) -> np.ndarray:
         """(n_shared,) object, the first study's; missing ones are None or NA."""
-        return self.studies[0].images["label"].to_numpy(object)[self.rows[0]]
+        return self.studies[0].column("images", "label").to_numpy(object)[self.rows[0]]
 
     def narrowed(self, among: Slice) -> Shared:
         """Keep the images that are in a slice of the first study.
@@ -81,8 +81,8 @@ def shared_images(studies: Sequence[Study]) -> Shared:
             images of the same name show different pictures.
     """
     check_distinct(studies)
-    first = pd.Index(studies[0].images["image_id"])
-    places = np.stack([pd.Index(study.images["image_id"]).get_indexer(first) for study in studies])
+    first = pd.Index(studies[0].column("images", "image_id"))
+    places = np.stack([pd.Index(study.column("images", "image_id")).get_indexer(first) for study in studies])
     rows = places[:, (places >= 0).all(0)]
     if not rows.shape[1]:
         raise StudyError(nothing_shared(studies))
@@ -140,9 +140,9 @@ def judged_images(studies: Sequence[Study], rows: np.ndarray) -> tuple[np.ndarra
 def other_labels(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
     """Return a note if an image has different classes in different studies."""
     notes = []
-    first = studies[0].images["label"].astype("object").fillna("").to_numpy()[rows[0]]
+    first = studies[0].column("images", "label").astype("object").fillna("").to_numpy()[rows[0]]
     for name, study, places in zip(study_names(studies)[1:], studies[1:], rows[1:], strict=True):
-        labels = study.images["label"].astype("object").fillna("").to_numpy()[places]
+        labels = study.column("images", "label").astype("object").fillna("").to_numpy()[places]
         n = int(np.count_nonzero(labels != first))
         if n:
             notes.append(f"{n:,} shared images have another class in {name}; each study uses its own")

@@ -139,11 +139,11 @@ def alike_elsewhere(study: Study, other: Study, row: int, k: int) -> Found:
         rows in the first study, and cosines in the other one; images that only the other has are left out.
     """
     ids = pd.Index(study.column("images", "image_id"))
-    there = pd.Index(other.images["image_id"]).get_indexer([ids[row]])[0]
+    there = pd.Index(other.column("images", "image_id")).get_indexer([ids[row]])[0]
     if there < 0:
         return np.empty(0, np.int64), np.empty(0, np.float32)
     rows, cosines = alike(other, int(there), "representations", k)
-    here = ids.get_indexer(other.images["image_id"].to_numpy()[rows])
+    here = ids.get_indexer(other.column("images", "image_id").to_numpy()[rows])
     return here[here >= 0].astype(np.int64), cosines[here >= 0]
 
 

@@ -294,7 +294,7 @@ def opened_image(study: Study, otherwise: np.ndarray | None = None) -> OpenedIma
     if row is None:
         return None
     among = st.session_state.get(_AMONG)
-    for rows in (otherwise, np.arange(len(study.images))):
+    for rows in (otherwise, np.arange(study.n_images)):
         if (among is None or row not in among) and rows is not None:
             among = rows
     assert among is not None  # the last are all images

@@ -213,7 +213,8 @@ def _top_classes(study: Study, high: pd.DataFrame) -> dict[str, str]:
     """The most common class among the images of each group, with its share; of equals the first by name."""
     if not study.labelled:
         return {}
-    labels = study.images.set_index("image_id")["label"].reindex(high["image_id"]).astype(str)
+    images = study.kept("images").frame(["image_id", "label"]).set_index("image_id")
+    labels = images["label"].reindex(high["image_id"]).astype(str)
     shares = labels.groupby([high["group"].to_numpy(), labels.to_numpy()]).size()
     shares = shares / shares.groupby(level=0).transform("sum")
     best = shares.groupby(level=0).idxmax()

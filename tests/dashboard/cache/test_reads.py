@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from core.charts import maps
 from core.common.score_names import available_scores
 from core.slices.firing_counts import count_firing_images
 from core.slices.slice import Slice
 from core.store import open_study
-from dashboard.cache import highlight_reads, reads
+from dashboard.cache import highlight_reads, map_reads, reads
 from dashboard.server import warm_up
 from tests.dashboard.conftest import unescaped
 
@@ -38,6 +39,13 @@ def test_images__a_column_is_read_when_it_is_asked_for(studies):
     assert scores == tuple(available_scores(images.frame()))
     with pytest.raises(KeyError):
         images["absent"]
+
+
+def test_classes_tell__is_counted_once_for_all_runs_of_the_map(studies, monkeypatch):
+    study, names_tell, counted = open_study(studies / "demo"), maps.names_tell, []
+    monkeypatch.setattr(maps, "names_tell", lambda names: counted.append(names) or names_tell(names))
+    answers = {map_reads.classes_tell(study) for _ in range(3)}
+    assert len(counted) == 1 and answers == {names_tell(study.images["label"].to_numpy(object))}
 
 
 def test_features_to_show__without_labels_fire_on_the_images_that_are_shown(unlabelled_study):

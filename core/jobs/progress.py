@@ -65,9 +65,7 @@ class Bar:
 
     def __init__(self, progress: Progress, name: str, total: int | None, unit: str):
         self.name, self.total, self.unit, self.done = name, total, unit, 0
-        self._uncounted = (
-            0  # units of an earlier run, and of the first update: it waits for a model
-        )
+        self._uncounted = 0  # units of an earlier run, and of the first update: it waits for a model
         self._updates = 0
         self._progress = progress
         self._began = self._last_note = time.monotonic()

@@ -27,8 +27,7 @@ from dashboard.panels import heatmap_grid
 from dashboard.state import session
 
 SIDES = {"Wrong to right": GAINED, "Right to wrong": LOST, "Wrong in both": WRONG}
-FRAMES = 12  # pictures and heatmaps on a page of the gallery
-LARGER = 1.25  # than elsewhere, so that two stand in a row at 1280 and 1440 pixels, and four at 1920
+FRAMES = 12  # pictures and heatmaps on a page of the gallery, in two rows
 TOP = 6
 SHEET_IMAGES = 6  # of a side, in a row of the sheet
 PARTS_OF_LINK = ("compare_figure", "compare_feature")
@@ -85,7 +84,7 @@ def _gallery(comparison: Comparison, other: str, moved: pd.DataFrame) -> None:
         key="compare_gallery",
         captions=lines,
         page_size=FRAMES // len(names),
-        tile=round(LARGER * heatmap_grid.WIDTHS[len(names)]),
+        columns=FRAMES // len(names) // 2,
         label="images",
         pictures=addresses,
         names=names,

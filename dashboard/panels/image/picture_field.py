@@ -30,7 +30,8 @@ def picture_field(*, small: bool, leads_there: bool = False, stacked: bool = Fal
     if stacked:
         left, right = st.container(), st.container()
     else:
-        left, right = st.columns([4, 1] if small else [3, 2], gap="medium", vertical_alignment="bottom")
+        aligned = "center" if small else "bottom"  # a label stands above the field
+        left, right = st.columns([4, 1] if small else [3, 2], gap="medium", vertical_alignment=aligned)
     with left:
         st.file_uploader(
             "Drop a picture anywhere on this page, paste one, or choose a file",

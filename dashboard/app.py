@@ -8,6 +8,7 @@ All requests, Streamlit's own and the WebSocket included, pass the guard first (
 
 import importlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
@@ -45,6 +46,13 @@ ROUTES = [
     Route("/table/{study:path}/{file}", _answered_by("table_file")),
     Route("/plotly.js", _answered_by("library")),
 ]
+
+# Components of other packages are not shown here. To look for some, Streamlit would read what each installed
+# package says of itself: .1 s until the server is up.
+with suppress(ImportError):
+    from streamlit.components.v2 import manifest_scanner
+
+    manifest_scanner.scan_component_manifests = lambda max_workers=None: []
 
 # `streamlit run` looks for an `st.App` that is called app, and serves what is called app in the end.
 app = st.App(Path(__file__).with_name("main.py"), routes=ROUTES, lifespan=lifespan)

@@ -119,10 +119,9 @@ def _useless(accuracy: ClassAccuracy) -> str:
 
 def _wrong(study: Study, accuracy: ClassAccuracy, find_worst: Callable[[], WorstSlice | None]) -> str:
     """Say on which images the answers are wrong, as far as that is more than chance."""
-    if accuracy.accuracy == 1:
-        return f"is right on all {counted(accuracy.n, 'image')}"
-    if accuracy.accuracy == 0:
-        return f"is wrong on all {counted(accuracy.n, 'image')}"
+    every = "the only image" if accuracy.n == 1 else f"all {accuracy.n:,} images"
+    if accuracy.accuracy in (0, 1):
+        return f"is {'right' if accuracy.accuracy else 'wrong'} on {every}"
     worst = find_worst()
     right = f"is right on {percent(accuracy.accuracy, digits=0)} of {counted(accuracy.n, 'image')}"
     if worst is None:

@@ -18,7 +18,7 @@ from dashboard.state import image_filter, session
 
 WORST, LABELS, CONFUSIONS, PAIR = TABS = ("Worst slices", "Wrong labels", "Confusions", "Compare two")
 TAB = "errors_tab"  # part of the URL
-PAGE = 12  # images
+PAGE = 24  # images
 
 
 def errors_page(study: Study, population: Slice) -> None:

@@ -75,7 +75,7 @@ def map_page(study: Study, population: Slice) -> None:
     with st.container(horizontal=True, gap="medium", key="map_row"):
         with st.container(key="map_left"):
             _scatter(study, request, n_chosen, outline, hits)
-            _line(study, n_chosen, kind)
+            _line(study, n_chosen, kind, by)
         if outline:
             with st.container(key="map_right", width=BESIDE, gap="small"):
                 apart = map_reads.set_apart(study, kind, population, outline)
@@ -183,7 +183,7 @@ def _widest(study: Study, kind: str) -> float:
     return 1.0 if keeps_distances else WIDEST
 
 
-def _line(study: Study, n_chosen: int, kind: str) -> None:
+def _line(study: Study, n_chosen: int, kind: str, by: str) -> None:
     """One line on what the map is."""
     shares = study.summary("map").get("shares", [])
     line = f"{KINDS[kind]}: images near each other look alike to the encoder."
@@ -194,7 +194,8 @@ def _line(study: Study, n_chosen: int, kind: str) -> None:
         line += "." if sum(shares) >= MUCH else ", so images beside each other here need not be alike."
     if n_chosen > map_reads.MOST_POINTS:
         line += f" A random {map_reads.MOST_POINTS:,} are drawn; a selection takes all that lie in it."
-    line += " Click an image to open it; *Lasso* and *Box* select; the legend filters."
+    legend = "; the legend filters" if map_legend.filters(by) else ""
+    line += f" Click an image to open it; *Lasso* and *Box* select{legend}."
     st.caption(line, help=widgets.help_text(f"map_{kind}"))
 
 

@@ -131,10 +131,10 @@ def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
         widgets.metric(f"{name}, accuracy", value, explain="accuracy", detail=why)
         return
     if filtered:  # in a slice of one class, every guess would be right
-        detail = f"{accuracy.n:,} images"
+        detail = counted(accuracy.n, "image")
     else:
         guess = widgets.percent(accuracy.guess, digits=int(accuracy.guess < 0.01))
-        detail = f"{accuracy.n:,} evaluation images; guessing: {guess}"
+        detail = f"{counted(accuracy.n, 'evaluation image')}; guessing: {guess}"
     if filtered or (not accuracy.beats_guessing and accuracy.worst):
         detail = f"95 % interval: {100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}; {detail}"
     if accuracy.worst and accuracy.n >= FEW_OF_A_CLASS * len(study.class_names):

@@ -50,8 +50,8 @@ def picture_field(*, small: bool, leads_there: bool = False, stacked: bool = Fal
             [Tile(at, thumbnails[one], samples()[one].about) for at, one in enumerate(names)],
             key="try_samples",
             label="pictures to try",
-            tile=56 if small else 96,
-            columns=2 if small or stacked else 4,
+            tile=150 if stacked else 56 if small else 96,
+            columns=0 if stacked else 2 if small else 4,
             on_open=lambda at: _take(leads_there, **{SAMPLE: names[at]}),
         )
     paste_and_drop(FILE)

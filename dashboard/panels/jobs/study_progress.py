@@ -34,7 +34,7 @@ def no_studies(folder: Path) -> None:
         st.subheader("Or study many", anchor=False)
         st.markdown(
             "A study is one encoder on one image set: its features, its mistakes, and where it looks. The "
-            "demo is one of 5,000 drawn pictures whose truth is known. It opens by itself."
+            "demo is one of 5,000 drawn pictures whose truth is known. Once built, it opens by itself."
         )
         with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
             start_button(

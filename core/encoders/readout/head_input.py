@@ -14,15 +14,18 @@ from core.errors import EncoderError
 
 HEAD_INPUT = "head-input"  # in place of the name of a layer
 NOTE = "the representation is what the last layer of the classifier reads"
-BY_ITSELF = "for the classifier reads more than what the network gives without it"
+BY_ITSELF = (
+    f"{NOTE}, for that reads more than the network gives without it. --pool gap takes what the network gives, "
+    "--tokens of a transformer"
+)
 BOTH = TokenRule("cls+dist", "after")
 
 
-def to_head_input(encoder: Encoder, notes: Sequence[str]) -> Encoder:
+def to_head_input(encoder: Encoder, notes: Sequence[str], *, note: str = NOTE) -> Encoder:
     """The encoder whose representation the classifier is linear on.
 
     Args:
-        notes: what was assumed of the network, whatever its representation.
+        notes: what was assumed of the network, whatever its representation. note: what is said of that.
     Raises:
         EncoderError: there is no classifier, or no Linear at its end.
     """
@@ -46,7 +49,7 @@ def to_head_input(encoder: Encoder, notes: Sequence[str]) -> Encoder:
         tokens=last.rule and last.rule.tokens,
         token_norm=last.rule and last.rule.norm,
         report=encoder.report,
-        assumptions=[*notes, NOTE],
+        assumptions=[*notes, note],
         device=encoder.device,
     )
     names = [] if head.assumed else head.names
@@ -67,7 +70,7 @@ def with_all_that_is_read(encoder: Encoder, notes: Sequence[str]) -> Encoder:
     if isinstance(head, str) or head.reads_representation:
         return encoder
     try:
-        return to_head_input(encoder, [*notes, BY_ITSELF])
+        return to_head_input(encoder, notes, note=BY_ITSELF)
     except EncoderError:
         return encoder
 

@@ -17,7 +17,7 @@ from core.common.dataframes import numbers
 from core.common.dataframes import words as texts
 from core.concepts.across import check_has_concepts
 from core.concepts.activating import ProbeImages, scan, threshold_of
-from core.concepts.failures import SEPARATOR, behind_class, supporting, words_of_features
+from core.concepts.failures import SEPARATOR, top_contributions, words_of_features
 from core.concepts.falcon import K_CANDIDATES
 from core.concepts.groups import group_name
 from core.concepts.interventions.blame import ProbeWithMeans
@@ -173,3 +173,33 @@ def _every_output(study: Study) -> Classifier | None:
 def _name_of_output(study: Study, output: int) -> str:
     named = study.table("head_classes").iloc[output]
     return str(named["wordnet"] or named["name"] or f"output {output}")
+
+
+def behind_class(
+    raw: np.ndarray, probe: ProbeWithMeans, code: int, *, top: int = 5, total: float | None = None
+) -> dict[str, Any]:
+    """Return the confidence of an answer in one class of an image, and the features that support it.
+
+    Args:
+        raw: (n_features,) raw representation, of an image of the study or not. code: the class; some output
+            means it. total: log of the sum of the exponentials of all that can be predicted, where that is
+            more than the classes.
+    Returns:
+        confidence (softmax), features, contributions (lists, best first).
+    """
+    outputs = probe.classifier.logits(raw[None])
+    logits = probe.classes(outputs)[0]
+    total = float(np.logaddexp.reduce(logits)) if total is None else total
+    gradients = probe.gradients(raw[None], outputs, np.array([code]))
+    return supporting(raw, gradients, float(np.exp(logits[code] - total)), top)
+
+
+def supporting(raw: np.ndarray, gradients: np.ndarray, confidence: float, top: int = 5) -> dict[str, Any]:
+    """What `behind_class` returns, from the gradient (1, n_features) of the logit of a prediction."""
+    features, values = top_contributions(raw.astype(np.float64) * gradients, top)
+    positive = features[0] >= 0
+    return {
+        "confidence": confidence,
+        "features": features[0][positive].tolist(),
+        "contributions": values[0][positive].tolist(),
+    }

@@ -24,7 +24,6 @@ from core.storage.chunked_array import CHUNK_ROWS
 if TYPE_CHECKING:
     import torch
 
-    from core.concepts.interventions.blame import ProbeWithMeans
     from core.config import FailuresConfig
     from core.jobs.progress import Progress
     from core.storage.writer import StepWriter
@@ -323,33 +322,3 @@ class PairSums:
         )
         text = dict.fromkeys(("true", "predicted", "side", "words"), "str")
         return frame.drop(columns="pair").astype(text)
-
-
-def behind_class(
-    raw: np.ndarray, probe: ProbeWithMeans, code: int, *, top: int = 5, total: float | None = None
-) -> dict[str, Any]:
-    """Return the confidence of an answer in one class of an image, and the features that support it.
-
-    Args:
-        raw: (n_features,) raw representation, of an image of the study or not. code: the class; some output
-            means it. total: log of the sum of the exponentials of all that can be predicted, where that is
-            more than the classes.
-    Returns:
-        confidence (softmax), features, contributions (lists, best first).
-    """
-    outputs = probe.classifier.logits(raw[None])
-    logits = probe.classes(outputs)[0]
-    total = float(np.logaddexp.reduce(logits)) if total is None else total
-    gradients = probe.gradients(raw[None], outputs, np.array([code]))
-    return supporting(raw, gradients, float(np.exp(logits[code] - total)), top)
-
-
-def supporting(raw: np.ndarray, gradients: np.ndarray, confidence: float, top: int = 5) -> dict[str, Any]:
-    """What `behind_class` returns, from the gradient (1, n_features) of the logit of a prediction."""
-    features, values = top_contributions(raw.astype(np.float64) * gradients, top)
-    positive = features[0] >= 0
-    return {
-        "confidence": confidence,
-        "features": features[0][positive].tolist(),
-        "contributions": values[0][positive].tolist(),
-    }

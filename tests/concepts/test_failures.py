@@ -7,13 +7,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.concepts.failures import (
-    behind_class,
-    compute_failures,
-    contributions,
-    top_contributions,
-    words_of_features,
-)
+from core.concepts.decomposition import behind_class
+from core.concepts.failures import compute_failures, contributions, top_contributions, words_of_features
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import FailuresConfig
 from core.errors import SettingsError, ShapeError

@@ -15,8 +15,7 @@ from core.errors import EncoderError
 HEAD_INPUT = "head-input"  # in place of the name of a layer
 NOTE = "the representation is what the last layer of the classifier reads"
 BY_ITSELF = (
-    f"{NOTE}, for that reads more than the network gives without it. --pool gap takes what the network gives, "
-    "--tokens of a transformer"
+    f"{NOTE}: more than the network gives without it, which --pool gap takes, or --tokens of a transformer"
 )
 BOTH = TokenRule("cls+dist", "after")
 

@@ -61,6 +61,6 @@ def _read_first_study() -> None:
             highlight_reads.class_accuracy(study, population)
             highlight_reads.worst_confusion(study, population)
             highlight_reads.finding(study, population)
-            score_reads.recommended(study, population)
+            score_reads.lowest(study, population)
     except (PeregrineError, OSError, KeyError, ValueError):
         pass  # a study that is not ready, or damaged: its page says so, to somebody who looks

@@ -209,7 +209,8 @@ def _caption(row: int, fact: Mapping[str, Any], captions: Captions) -> tuple[str
 def image_name(fact: Mapping[str, Any]) -> str:
     """Return an image's name: its path, and its label where it has one."""
     label = fact.get("label")
-    return str(fact["image_id"]) if undefined(label) else f"{fact['image_id']} ({label})"
+    name = str(fact["image_id"])
+    return name if undefined(label) else f"{name} ({with_class_names(str(label))})"
 
 
 def caption_lines(fact: Mapping[str, Any]) -> tuple[str, ...]:

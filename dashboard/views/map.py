@@ -270,7 +270,7 @@ def _shares(study: Study, rows: np.ndarray) -> str:
     line = ""
     if study.labelled and len(rows):
         counts = images["label"].iloc[rows].value_counts()
-        if len(counts):
+        if len(counts) and counts.iloc[0] > 1:  # one image of each class is no common class
             share = widgets.percent(counts.iloc[0] / len(rows), digits=0)
             often = "mostly" if 2 * counts.iloc[0] >= len(rows) else "most often"
             line += f", {often} {widgets.plain(counts.index[0])} ({share})"

@@ -172,6 +172,13 @@ def test_selection__a_class_is_most_of_it_only_from_a_half_on(studies, open_page
     assert f"selected, {often} {shares.index[0]} (" in all_text(app)
 
 
+def test_selection__of_one_image_of_each_class_names_none(studies, open_page):
+    study = open_study(studies / "demo")
+    norms = study.table("row_stats")["norm"].where(study.is_val).nlargest(1)
+    app = open_page("map", study="demo", map_outline=EVERYWHERE, where=f"norm={norms.iloc[0]:.9g}..")
+    assert "**1** selected, 1" in all_text(app) or "**1** selected, 0" in all_text(app)
+
+
 def test_map__a_selection_that_cannot_be_read_is_dropped_with_a_note(studies, open_page):
     for outline in ("1,2;x", "nan,1;2,3;4,5", "1,2,3;4,5,6"):
         app = open_page("map", study="demo", map_outline=outline)

@@ -28,7 +28,7 @@ from core.pipeline.memory import keep_freed_memory
 from core.pipeline.run import run_step
 from core.storage.layers import layer
 from core.store import open_study
-from core.training.dictionaries import BATCH, EPOCH_STEPS, DictionaryRun
+from core.training.dictionaries import BATCH, DictionaryRun
 
 WIDTH, LATENTS, K = 512, 4096, 32
 ROUNDS = 5
@@ -51,7 +51,7 @@ def run() -> Iterator[Result | Absent]:
 
 def against_products(size: int = LATENTS, width: int = WIDTH) -> Iterator[Result]:
     """A training step beside the five products of a dense one, and encoding beside its one."""
-    raw = np.random.default_rng(0).standard_normal((EPOCH_STEPS * BATCH, width), np.float32)
+    raw = np.random.default_rng(0).standard_normal((2 * BATCH, width), np.float32)
     device = torch.device("cpu")
     setup = FitRun(Progress.silent(), device, Path("never-saved"), {}, 1000)
     training = DictionaryRun(Vectors(raw, np.arange(len(raw))), (size,), K, 0, setup)

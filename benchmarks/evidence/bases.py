@@ -1,9 +1,9 @@
 """What a basis of features is worth: units beside dictionaries and controls, on one study.
 
-python -m benchmarks.evidence.bases studies/demo -o build/bases
+python -m benchmarks.evidence.bases studies/demo --steps 3000 -o build/bases
 
 Copies the study, fits each basis, runs every step in it, and prints Markdown. What is done and current is
-kept, so an interrupted run goes on where it was. About 15 minutes of two cores on the embedded study.
+kept, so an interrupted run goes on where it was. About an hour of two cores on the embedded study.
 
 Concepts are the classes and the values of attributes that hold words (Glyphworld's truth); how features are
 judged by them: docs/method.md 18.7.

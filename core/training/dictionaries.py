@@ -19,9 +19,9 @@ from core.bases.vectors import FitRun, Vectors
 from core.errors import PeregrineError
 from core.training.loop import ResumableRun, run_steps
 
-BATCH, SMALL_BATCH = 4096, 512
-EPOCH_STEPS = 8  # batches of an epoch, at least; so a training on few images takes minutes
-FEWEST_STEPS = 3000
+BATCH = 4096
+FEWEST_STEPS, USUAL_STEPS = 1000, 3000
+PASSES = 1000  # over few vectors, at most: more of them train no better
 AUXILIARY, AUXILIARY_WEIGHT = 512, 1 / 32  # dead latents that reconstruct the residual, and their weight
 DEAD_AFTER = 10_000_000  # vectors on which a dead latent has not been active
 PREFIXES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
@@ -39,21 +39,13 @@ def fit_matryoshka(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) 
 
 
 def default_steps(n: int) -> int:
-    """At least FEWEST_STEPS, or one pass over n vectors.
+    """Steps of a training on n vectors: PASSES of them, within FEWEST_STEPS and USUAL_STEPS; or one pass.
 
-    >>> default_steps(5_000), default_steps(1_280_000_000)
-    (3000, 312500)
+    >>> default_steps(4_000), default_steps(8_000), default_steps(150_000), default_steps(1_280_000_000)
+    (1000, 1954, 3000, 312500)
     """
-    return max(FEWEST_STEPS, math.ceil(n / BATCH))
-
-
-def batch_size(n: int) -> int:
-    """Vectors of one step of a training on n vectors.
-
-    >>> batch_size(100), batch_size(4_000), batch_size(12_000), batch_size(1_280_000)
-    (100, 512, 1500, 4096)
-    """
-    return min(BATCH, max(n // EPOCH_STEPS, SMALL_BATCH), n)
+    passes = min(max(FEWEST_STEPS, math.ceil(PASSES * n / BATCH)), USUAL_STEPS)
+    return max(passes, math.ceil(n / BATCH))
 
 
 def _fit(vectors: Vectors, prefixes: tuple[int, ...], k: int, seed: int, run: FitRun) -> Dictionary:
@@ -91,7 +83,7 @@ class DictionaryRun(ResumableRun):
         self.vectors, self.prefixes, self.seed, self.device = vectors, prefixes, seed, run.device
         size = prefixes[-1]
         self.k = min(k, size)
-        self.batch_size = batch_size(len(vectors))
+        self.batch_size = min(BATCH, len(vectors))
         self.n_steps = run.steps or default_steps(len(vectors))
         self.dead_after = min(DEAD_AFTER, self.n_steps * self.batch_size / 10)
         self.model = Autoencoder(size, vectors.width, seed).to(self.device)

@@ -198,7 +198,9 @@ def test_an_image_that_is_taken_for_no_label__is_pushed_towards_what_it_is_taken
         (g,) = torch.autograd.grad(lead, r)
         assert look.lead == pytest.approx(lead.item(), rel=1e-3, abs=1e-4)
         order = look.features["feature"].to_numpy()
-        np.testing.assert_allclose(look.features["push"], (r * g).detach()[order], rtol=5e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            look.features["push"], (r * g).detach().numpy()[order], rtol=5e-3, atol=1e-4
+        )
         answer = describe(study, case.raw[row].numpy(), true=labels[row])["answer"]
         (of_output,) = torch.autograd.grad(case.classify(r[None])[0][lone], r)
         best = torch.sort(r * of_output, descending=True).values[: len(answer["features"])]
@@ -318,7 +320,7 @@ def test_a_classifier_of_a_map__adds_what_each_feature_does_at_all_positions(tmp
         found = look_at(study, asked_of_images(study), row).features
         order = found["feature"].to_numpy()
         np.testing.assert_allclose(
-            found["push"], added[order], rtol=1e-2, atol=1e-3 * float(added.abs().max())
+            found["push"], added.numpy()[order], rtol=1e-2, atol=1e-3 * float(added.abs().max())
         )
     right = next((row for row in range(study.n_images) if row not in wrong), None)
     if right is not None:

@@ -179,6 +179,13 @@ def test_selection__of_one_image_of_each_class_names_none(studies, open_page):
     assert "**1** selected, 1" in all_text(app) or "**1** selected, 0" in all_text(app)
 
 
+@pytest.mark.parametrize(("shares", "wider"), [([0.3, 0.2], False), ([0.02, 0.01], True)], ids=str)
+def test_map__fills_a_wide_page_where_its_plane_holds_few_of_the_distances(studies, open_page, shares, wider):
+    with edited_manifest(studies / "demo") as manifest:
+        manifest["steps"]["map"]["summary"]["shares"] = shares
+    assert (component(open_page("map", study="demo"))["widest"] > 1) == wider
+
+
 def test_map__a_selection_that_cannot_be_read_is_dropped_with_a_note(studies, open_page):
     for outline in ("1,2;x", "nan,1;2,3;4,5", "1,2,3;4,5,6"):
         app = open_page("map", study="demo", map_outline=outline)

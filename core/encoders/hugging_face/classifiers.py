@@ -17,6 +17,7 @@ RULES = {
     "CLIP": TokenRule("mean", "before"),
     "SigLIP": TokenRule("mean", "after"),
 }
+TEXT_TOWER = "text_model."  # its last layer is called head, too
 ENDING = "ForImageClassification"  # of the names of the classes that read so
 
 
@@ -30,6 +31,7 @@ def classifier_parts(
         path: of the file, perhaps with a config.json beside it.
         tensors: those of the file that the network lacks.
     """
+    tensors = {key: tensor for key, tensor in tensors.items() if TEXT_TOWER not in key}
     rule, width = RULES.get(family), int(model.num_features)
     if family == "ViT" and model.global_pool == "token":
         rule = None  # it is what the network returns

@@ -33,6 +33,11 @@ def write(folder: Path, name: str, *, config: bool = True) -> Path:
     return folder
 
 
+def own_tokens(name: str) -> str | None:
+    """Those of which a network gives its output, where a classifier reads others; else None."""
+    return ("attnpool" if name.startswith("SigLIP") else "cls") if "classifier" in name else None
+
+
 def output(encoder: Any, name: str) -> torch.Tensor:
     return encoder.model(planted_input(REFERENCES[name]["size"]))
 
@@ -40,7 +45,7 @@ def output(encoder: Any, name: str) -> torch.Tensor:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REFERENCES)
 def test_the_same_representation_as_transformers(tmp_path, name):
-    encoder = load_encoder(str(write(tmp_path, name)))
+    encoder = load_encoder(str(write(tmp_path, name)), tokens=own_tokens(name))
     family = name.split()[0]
     assert encoder.report.layout == f"{family} (Hugging Face transformers)"
     assert encoder.arch.startswith(f"{family.lower()}[")
@@ -90,8 +95,7 @@ def test_the_classifier_of_a_transformers_checkpoint_is_its_head(tmp_path, name,
 @pytest.mark.parametrize("name", [name for name in REFERENCES if "classifier" in name])
 def test_a_classifier_reads_the_tokens_that_it_reads_in_transformers(tmp_path, name):
     folder, expected = write(tmp_path, name), torch.tensor(REFERENCES[name]["logits"])
-    own = "attnpool" if name.startswith("SigLIP") else "cls"
-    encoder = load_encoder(str(folder), tokens=own)
+    encoder = load_encoder(str(folder), tokens=own_tokens(name))
     head, x = encoder.find_head(), planted_input(REFERENCES[name]["size"])
     assert isinstance(head, Head) and head.linear is None
     with head.reading(encoder.base) as logits:

@@ -52,8 +52,8 @@ wheel: $(STAMP)  ## build the installable package into build/wheel
 
 # Files are given to the workers in the order of tests/conftest.py: the longest first.
 SHARED := -n $(JOBS) --dist loadfile --no-loadscope-reorder
-# A slow test waits for a browser or another process for more than half of its time.
-WAITING := $(shell expr $(JOBS) "*" 2)
+# Half of the time of a slow test is spent waiting for a browser or another process.
+WAITING := $(shell expr $(JOBS) + 1)
 
 test: $(DEV_STAMP)  ## run every test, JOBS=2 files at a time (TESTS=path for some)
 ifdef TESTS

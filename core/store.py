@@ -21,7 +21,6 @@ from core.answers.answer import PARTS, PROBE, Answer, answer_named, answers_of, 
 from core.answers.as_read import AS_READ, SPLIT, columns_as_read, overlap_as_read, place_as_read
 from core.bases.basis import UNITS, Basis, bases_of, latents_table
 from core.common.arrays import unit_rows
-from core.common.dataframes import select
 from core.common.threadsafe import cached_property
 from core.jobs.progress import Progress
 from core.measures.overlap import overlap_by_class, summary_table
@@ -182,7 +181,7 @@ class Answered(Study):
         if name in AS_READ and self.has(name):
             return self.kept(name).frame(columns)
         if (frame := self._table(name)) is not None:
-            return frame if columns is None else select(frame, columns)
+            return frame if columns is None else frame.loc[:, columns]
         return self._stored(name).table(name, columns)
 
     def columns(self, name: str) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.evidence.concept_evaluation import SHARES, compute_evaluation
-from core.common.dataframes import numbers, where
+from core.common.dataframes import numbers
 from core.config import as_settings
 from core.jobs.progress import Progress
 from core.steps import settings_of
@@ -41,7 +41,7 @@ def scores(study: Study, share: float) -> Iterator[str]:
     """Precision, recall of all true words and pooled recall at K, a word being related when it is true of
     `share` of the feature's images."""
     table = study.table("concept_scores")
-    table = where(table, numbers(table, "share") == share)
+    table = table.loc[numbers(table, "share") == share].reset_index(drop=True)
     ranks = sorted(set(table["k"]))
     heads = " | ".join(f"K = {k}" for k in ranks)
     yield f"| precision / recall of all true words / pooled recall, share {share:g} | {heads} |"

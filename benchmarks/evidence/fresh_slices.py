@@ -17,7 +17,7 @@ import pandas as pd
 
 from core.analysis.gradcam.on_demand import study_encoder
 from core.common.arrays import known_mean
-from core.common.dataframes import numbers, where
+from core.common.dataframes import numbers
 from core.common.statistics.intervals import mean_intervals, wilson
 from core.jobs.progress import Progress
 from core.research.rendered_scenes.fresh_slices import MOST_RENDERED, SCENES, check_fresh, verify_slices
@@ -51,7 +51,7 @@ def fresh(study: Study, worst: int, n: int, most_rendered: int) -> None:
             f"| `{row['where']}` | {rate(row['error_rate'], row['low'], row['high'])} | {row['n']} "
             f"| {seen if row['fresh_n'] else '–'} | {row['fresh_n']} | {row['holds']} |"
         )
-    measured_slices = where(table, numbers(table, "fresh_n") >= FEWEST)
+    measured_slices = table.loc[numbers(table, "fresh_n") >= FEWEST].reset_index(drop=True)
     rates, measured = numbers(measured_slices, "error_rate"), numbers(measured_slices, "fresh_error_rate")
     change = measured - rates
     mean, low, high, _ = mean_intervals(change[:, None])

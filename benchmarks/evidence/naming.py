@@ -28,7 +28,7 @@ from benchmarks.evidence.concept_evaluation import (
 )
 from core.common import dataframes
 from core.common.arrays import safe_divide
-from core.common.dataframes import by_values, equals, numbers, where
+from core.common.dataframes import by_values, numbers
 from core.common.statistics.intervals import percentile_interval
 from core.concepts.step import look
 from core.concepts.tools import open_tools
@@ -171,7 +171,7 @@ def interval(values: np.ndarray, *, signed: bool = False) -> str:
 def compare(frame: pd.DataFrame) -> Iterator[str]:
     """The table of all methods over some worlds, line by line."""
     resamples = FeatureResamples(frame)
-    parts = {method: where(frame, equals(frame, "method", method)) for method in METHODS}
+    parts = {method: frame.loc[frame["method"] == method].reset_index(drop=True) for method in METHODS}
     ours = parts[MAJORITY]
     yield (
         f"| | precision at K = {K} | words | features named | recall | the majority rule's lead "
@@ -185,7 +185,9 @@ def compare(frame: pd.DataFrame) -> Iterator[str]:
         if method != MAJORITY:
             gap = resamples.means(ours, "precision") - resamples.means(part, "precision")
             both = pd.merge(ours, part, on=["seed", "group"], suffixes=("", "_other"))
-            both = where(both, np.isfinite(numbers(both, "cut")) & np.isfinite(numbers(both, "cut_other")))
+            both = both.loc[
+                np.isfinite(numbers(both, "cut")) & np.isfinite(numbers(both, "cut_other"))
+            ].reset_index(drop=True)
             cut = resamples.means(both, "cut") - resamples.means(both, "cut_other")
             leads = [interval(gap, signed=True), interval(cut, signed=True)]
         yield (

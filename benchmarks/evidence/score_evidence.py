@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.measures.metrics import METRICS, bootstrap_metrics, rank
 from core.store import Study
 
@@ -107,7 +107,8 @@ def measure(study: Study, name: str) -> Measured:
     if not np.isfinite(metrics.loc[RULE, "aurc_low"]):
         raise SystemExit(f"{name}: measured without resamples. {again} --bootstrap {RESAMPLES}")
     table = study.table("quality")
-    table = where(table, equals(table, "split", "val") & np.isfinite(numbers(table, "correct")))
+    judged = (table["split"] == "val") & np.isfinite(numbers(table, "correct"))
+    table = table.loc[judged].reset_index(drop=True)
     return Measured(name, study, metrics, resampled(table), len(table))
 
 

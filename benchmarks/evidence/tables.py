@@ -12,7 +12,7 @@ import pandas as pd
 from core.analysis.quality.label_free.consensus import COMBINED
 from core.analysis.quality.trust_check import read_check
 from core.common.arrays import known_mean
-from core.common.dataframes import by_values, equals, numbers, where
+from core.common.dataframes import by_values, numbers
 from core.common.formatting import number, with_interval
 from core.export.summary import info
 from core.store import Study, open_study
@@ -66,7 +66,7 @@ def scores(study: Study) -> Iterator[str]:
 def accuracies(study: Study) -> Iterator[str]:
     """How many evaluation images of each cause there are, and how many the probe gets right."""
     judged = study.table("probe").merge(study.table("attributes", ["image_id", "cause"]), on="image_id")
-    judged = where(judged, equals(judged, "split", "val"))
+    judged = judged.loc[judged["split"] == "val"].reset_index(drop=True)
     shares = [
         (cause, len(rows), known_mean(numbers(rows, "correct")))
         for (cause,), rows in by_values(judged, ["cause"])

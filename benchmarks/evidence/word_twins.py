@@ -16,7 +16,7 @@ import pandas as pd
 from benchmarks.evidence.naming import FOLDER, HELD_OUT, METHODS, study_of, words_of
 from core.analysis.gradcam.on_demand import study_encoder
 from core.common.arrays import known_mean
-from core.common.dataframes import by_values, equals, numbers, select, where
+from core.common.dataframes import by_values, numbers
 from core.common.statistics.intervals import mean_intervals
 from core.jobs.progress import Progress
 from core.research.rendered_scenes.word_auc import activations_of
@@ -31,8 +31,8 @@ def words_to_test(words: pd.DataFrame, n_features: int) -> pd.DataFrame:
     """The first words of each method for seeded features: method, group, word."""
     groups = sorted(set(words["group"]))
     sampled = np.random.default_rng(SEED).permutation(groups)[:n_features]
-    first = np.isin(words["group"], sampled) & (numbers(words, "rank") <= FIRST) & ~equals(words, "word", "")
-    return select(where(words, first), ["method", "group", "word"])
+    first = np.isin(words["group"], sampled) & (numbers(words, "rank") <= FIRST) & (words["word"] != "")
+    return words.loc[first].reset_index(drop=True).loc[:, ["method", "group", "word"]]
 
 
 def tested(words: pd.DataFrame, folder: Path, *, n_pairs: int) -> pd.DataFrame:
@@ -40,7 +40,7 @@ def tested(words: pd.DataFrame, folder: Path, *, n_pairs: int) -> pd.DataFrame:
     world = HELD_OUT[0]
     study = study_of(world, folder)
     source: Any = study.source
-    pairs = select(words, ["group", "word"]).drop_duplicates(ignore_index=True)
+    pairs = words.loc[:, ["group", "word"]].drop_duplicates(ignore_index=True)
     names = list(dict.fromkeys(pairs["group"]))
     scales = activations_of(study, np.flatnonzero(study.is_val), names).std(0)
     maker = TwinMaker(source.seed, source.world)
@@ -57,8 +57,8 @@ def by_method(effects: pd.DataFrame) -> None:
         + " |\n|---|---|---|---|---|---|---|"
     )
     for method in METHODS:
-        part = where(effects, equals(effects, "method", method))
-        defined = where(part, np.isfinite(numbers(part, "effect")))
+        part = effects.loc[effects["method"] == method].reset_index(drop=True)
+        defined = part.loc[np.isfinite(numbers(part, "effect"))].reset_index(drop=True)
         defined["above"] = (numbers(defined, "effect_low") > 0).astype(float)
         columns = ("above", *MEASURES)
         means = [

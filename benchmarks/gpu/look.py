@@ -9,7 +9,6 @@ import json
 import sys
 from pathlib import Path
 
-from core.common.dataframes import select
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import open_study
@@ -23,7 +22,7 @@ def main() -> None:
     for step in STEPS:
         run_step(step, folder, {"device": device, **options.get(step, {})}, Progress.silent())
     study = open_study(folder)
-    scores = select(study.table("quality_metrics"), ["score", "auroc", "auroc_low", "auroc_high"])
+    scores = study.table("quality_metrics").loc[:, ["score", "auroc", "auroc_low", "auroc_high"]]
     summary = {"top1": study.summary("probe")["top1"], "scores": scores.to_dict("records")}
     (folder / "look.json").write_text(json.dumps(summary) + "\n", encoding="utf-8")
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.captions import with_class_names
-from core.common.dataframes import where, words
+from core.common.dataframes import words
 from core.common.formatting import counted
 from core.common.statistics.intervals import wilson
 from core.common.worker_group import map_in_order
@@ -186,7 +186,7 @@ def answer_facts(
     judged = evaluated & table["correct"].notna().to_numpy()
     right = table["correct"].fillna(False).to_numpy(bool)
     n, n_right = int(judged.sum()), int((judged & right).sum())
-    labels = words(where(study.images, judged), "label")
+    labels = words(study.images.loc[judged], "label")
     common = int(np.unique(labels, return_counts=True)[1].max()) if n else 0
     low = float(wilson(n_right, n)[0]) if n else np.nan
     predicted = pd.Series(table["predicted"])

@@ -12,7 +12,7 @@ from core.charts.marks import line
 from core.charts.options import FigureOptions
 from core.charts.reading import score_values, whole_study
 from core.charts.theme import PERCENT_AXIS, Marks, Theme, finish, note_figure
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.common.score_names import SCORES, score_in_sentence, score_label
 from core.measures.errors_found import RANDOM, SHARES, errors_found, share_of
@@ -64,7 +64,7 @@ def errors_found_curves(shown: ErrorsFound, options: FigureOptions, theme: Theme
         return note_figure(NOTHING, theme)
     fig, others = go.Figure(), iter([theme.upper, theme.accent, theme.discriminative])
     for order in dict.fromkeys(frame["order"]):
-        rows = where(frame, equals(frame, "order", order))
+        rows = frame.loc[frame["order"] == order].reset_index(drop=True)
         score, first = order in SCORES, order == shown.first
         colour = theme.correct if first else next(others, theme.neutral) if score else theme.neutral
         name = (
@@ -91,7 +91,7 @@ def errors_found_sentence(shown: ErrorsFound) -> str:
     """State how many errors the first images hold, and how many they would in other orders."""
     if shown.frame.empty:
         return NOTHING
-    here = where(shown.frame, numbers(shown.frame, "n_looked") == shown.n_looked).set_index("order")["found"]
+    here = shown.frame.loc[numbers(shown.frame, "n_looked") == shown.n_looked].set_index("order")["found"]
     n_errors = int(numbers(shown.frame, "found").max())
     text = (
         f"Looking at the {counted(shown.n_looked, 'image')} where {score_in_sentence(shown.first)} is lowest "

@@ -72,24 +72,6 @@ def as_text(name: str) -> str:
     return with_class_names(name).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def where(frame: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:
-    """Return the rows of a bool mask, in order, with a new index from 0."""
-    return frame.take(np.flatnonzero(mask)).reset_index(drop=True)
-
-
-def equals(frame: pd.DataFrame, column: str, value: str) -> np.ndarray:
-    """(n_rows,) bool: True where the column's text is `value`."""
-    if column not in frame.columns:
-        return np.zeros(len(frame), bool)
-    texts = cast(pd.Series, frame[column]).to_numpy(dtype=object, na_value="")
-    return np.asarray(texts == value, dtype=bool)
-
-
-def select(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Return these columns of a table that holds them all."""
-    return cast(pd.DataFrame, frame[names])
-
-
 def by_values(frame: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
     """Yield each combination of values of some columns, as they first appear, with its rows.
 
@@ -103,4 +85,4 @@ def by_values(frame: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple[Any
 
 def columns(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """List those of `names` that are columns of the table and hold any value, in the order of `names`."""
-    return select(frame, [name for name in names if has_values(frame, name)])
+    return frame.loc[:, [name for name in names if has_values(frame, name)]]

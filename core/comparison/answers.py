@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from core.answers.answer import HEAD, PROBE
-from core.common.dataframes import where, words
+from core.common.dataframes import words
 from core.common.formatting import counted
 from core.common.statistics.intervals import wilson
 from core.comparison.compare import EVERYTHING, Comparison, fact_table, sort_measures
@@ -48,7 +48,7 @@ def compare_answers(
     predicted = np.array([words(one.kept(PROBE), "predicted") for one in studies], object)
     pair = paired_accuracy(correct, predicted[:, places])
     measures = sort_measures(measure_table(scores, names, resamples=resamples, seed=seed))
-    measures = where(measures, measures["measure"].isin(OF_ANSWERS).to_numpy())
+    measures = measures.loc[measures["measure"].isin(OF_ANSWERS).to_numpy()].reset_index(drop=True)
     notes = [*shared.notes, *chosen_by_result(among, shared)]
     notes += few_error_notes(dict(zip(names, correct, strict=True)))
     return Comparison(
@@ -79,7 +79,7 @@ def _left_out(val: np.ndarray, names: tuple[str, str]) -> list[str]:
 
 def _paired(measures: pd.DataFrame, pair: PairedAccuracy, names: tuple[str, str]) -> pd.DataFrame:
     """The accuracies on the images with both verdicts, with Wilson's intervals and that of the difference."""
-    others = where(measures, (measures["measure"] != "accuracy").to_numpy())
+    others = measures.loc[(measures["measure"] != "accuracy").to_numpy()].reset_index(drop=True)
     if not pair.n:
         return others
     rows = []

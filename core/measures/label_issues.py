@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import numbers, select, where
+from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.reader import StudyReader
 from core.slices.evaluate import class_column
@@ -40,7 +40,7 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     rows = np.flatnonzero(is_val)[issues["row"]]
     names = {"label": classes[truth[issues["row"]]], "suggested": classes[issues["suggested"]]}
     table = issues.assign(image_id=study.column("images", "image_id").to_numpy()[rows], **names)
-    return where(select(table, list(COLUMNS)), mask[rows])
+    return table.loc[:, list(COLUMNS)].loc[mask[rows]].reset_index(drop=True)
 
 
 def why_no_probabilities(study: StudyReader) -> str:
@@ -101,7 +101,7 @@ def likely_wrong(logits_of: LogitsOf, truth: np.ndarray) -> pd.DataFrame:
         )
         n_wrong += len(confident)
     unlikely = np.isin(np.arange(len(rows)), np.argsort(label_shares, kind="stable")[:n_wrong])
-    table = where(table, unlikely & (table["suggested"].to_numpy() != truth[rows]))
+    table = table.loc[unlikely & (table["suggested"].to_numpy() != truth[rows])].reset_index(drop=True)
     return table.sort_values("label_quality", kind="stable", ignore_index=True)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, inspection_reads, reads
@@ -18,21 +18,21 @@ def by_class(study: Study, population: Slice, variant: str) -> pd.DataFrame:
 def by_group(study: Study, population: Slice, variant: str) -> pd.DataFrame:
     """The rows of table `overlap_summary` of a slice, of this variant and of its images of all splits."""
     table = _means(study, population, "overlap_summary", variant)
-    return where(table, equals(table, "split", "all")) if len(table) else table
+    return table.loc[table["split"] == "all"].reset_index(drop=True) if len(table) else table
 
 
 def _means(study: Study, population: Slice, name: str, variant: str) -> pd.DataFrame:
     if not study.has(name):
         return pd.DataFrame(columns=["label", "images", "mask", "group", "variant", "mean", "low", "high"])
     table = reads.slice_table(study, population, name)
-    return where(table, equals(table, "variant", variant))
+    return table.loc[table["variant"] == variant].reset_index(drop=True)
 
 
 @cached_read(max_entries=64)
 def rows(study: Study, population: Slice) -> pd.DataFrame:
     """`heatmap_reads.overlap_rows` of the images of a slice."""
     table = heatmap_reads.overlap_rows(study)
-    return where(table, reads.mask(study, population)[table["row"].to_numpy()])
+    return table.loc[reads.mask(study, population)[table["row"].to_numpy()]].reset_index(drop=True)
 
 
 @cached_read(max_entries=64)
@@ -44,5 +44,5 @@ def feature_overlaps(study: Study, population: Slice) -> pd.DataFrame:
     inside = inspection_reads.feature_differences(study, population)
     rate = inside.set_index("feature")["rate"].reindex(wide["feature"]).to_numpy(float)
     wide = wide.assign(rate=rate)
-    wide = where(wide, numbers(wide, "rate") > 0)
+    wide = wide.loc[numbers(wide, "rate") > 0].reset_index(drop=True)
     return wide.iloc[np.argsort(-numbers(wide, "rate"), kind="stable")].reset_index(drop=True)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from core.common.dataframes import numbers, where
+from core.common.dataframes import numbers
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.cache.reader import cached_read
@@ -19,7 +19,7 @@ def kept_shares(study: Study) -> pd.DataFrame:
     if not study.has("mask_responses"):
         return pd.DataFrame({"object": pd.Series(dtype=float), "background": pd.Series(dtype=float)})
     table = reads.table(study, "mask_responses", ("feature", "alteration", "n", "kept"))
-    table = where(table, numbers(table, "n") >= LEAST_ALTERED)
+    table = table.loc[numbers(table, "n") >= LEAST_ALTERED].reset_index(drop=True)
     wide = table.pivot(index="feature", columns="alteration", values="kept")
     wide = wide.reindex(columns=["object removed", "background removed"])
     return wide.set_axis(["object", "background"], axis=1).dropna()

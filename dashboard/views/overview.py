@@ -9,7 +9,7 @@ import streamlit as st
 from core.analysis.probe.notes import notes_on_probe
 from core.analysis.quality.recommendation import advise
 from core.charts.miou_scale import CONTROL_NAMES
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.common.readout import layer_words, readout_words
 from core.jobs.commands import Resume
@@ -206,7 +206,7 @@ def _object_scale(study: Study, population: Slice) -> dict[str, float]:
     if not study.has("overlap"):
         return {}
     table = reads.slice_table(study, population, "overlap_scale")
-    mine = where(table, equals(table, "mask", "core"))
+    mine = table.loc[table["mask"] == "core"].reset_index(drop=True)
     means = dict(zip(mine["heatmap"].astype(str).tolist(), numbers(mine, "value").tolist(), strict=True))
     if "uniform" in means:
         means.pop("noise", None)  # they are nearly the same

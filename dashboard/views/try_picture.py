@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from core.common.dataframes import numbers, where
+from core.common.dataframes import numbers
 from core.common.formatting import full_sentence
 from core.errors import PeregrineError, SettingsError
 from core.pictures.look import SHOWN, Look
@@ -132,7 +132,7 @@ def _features(study: Study | None, picture: Picture, one: Tried, made: Look, off
     """The heatmap, and the features that push the answer most, each with a switch."""
     table = made.features
     off_too = table["feature"].isin(list(off)).to_numpy()  # so that it can be switched on again
-    table = where(table, off_too | (np.arange(len(table)) < SHOWN))
+    table = table.loc[off_too | (np.arange(len(table)) < SHOWN)].reset_index(drop=True)
     most = float(np.abs(numbers(table, "push")).max(initial=0.0))
     rows = [
         switch_row(study, number, push, most, fires=bool(fires), src=one.heats.get(number, ""), off=off)

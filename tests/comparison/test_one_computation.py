@@ -11,7 +11,7 @@ import pytest
 
 from core.charts.compared_classes import class_change_finding
 from core.charts.compared_scores import FEWEST_BINS, score_table
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.comparison.compare import Comparison, compare
 from core.comparison.separation import SEPARATED, separation_sentence, side_of
 from core.comparison.text import STAR, headline_rows, numbers_table, premise_lines
@@ -69,7 +69,9 @@ def test_title_of_a_score__says_what_its_row_says(comparison):
         title = separation_sentence(comparison.separation, score)
         for study in comparison.names:
             row, separation = comparison.value(measure, study), comparison.separation
-            mine = where(separation, equals(separation, "study", study) & equals(separation, "score", score))
+            mine = separation.loc[
+                (separation["study"] == study) & (separation["score"] == score)
+            ].reset_index(drop=True)
             if not len(mine) or not row or not np.isfinite(row["low"]):
                 continue
             ends = [numbers(mine, name)[0] for name in ("auroc", "low", "high")]
@@ -86,7 +88,7 @@ def test_title_of_the_classes__agrees_with_the_accuracy_of_the_table(comparison)
         class_change_finding(comparison.classes, "second"),
         change_of(comparison, "accuracy", "second"),
     )
-    classes = where(comparison.classes, equals(comparison.classes, "study", "second"))
+    classes = comparison.classes.loc[comparison.classes["study"] == "second"].reset_index(drop=True)
     if len(classes) == 1 and comparison.shared.judged.sum() > 1:
         assert "most" not in title and str(classes["label"].iat[0]) in title
         assert ("significant" in title) == accuracy.significant
@@ -109,7 +111,7 @@ def test_csv__holds_the_numbers_of_the_table(comparison):
     for name in ("value", "low", "high", "difference", "difference_low", "difference_high", "n"):
         assert pd.api.types.is_numeric_dtype(table[name])
     assert set(table["slice"].dropna()) == ({str(comparison.among)} if comparison.among else set())
-    for row in where(table, table["n"].notna().to_numpy()).to_dict("records"):
+    for row in table.loc[table["n"].notna().to_numpy()].to_dict("records"):
         here = comparison.value(row["measure"], row["study"])
         for name in ("value", "low", "high", "difference", "difference_low", "difference_high"):
             assert row[name] == pytest.approx(here[name], nan_ok=True, rel=1e-9)
@@ -121,6 +123,6 @@ def test_csv__holds_the_numbers_of_the_table(comparison):
 def test_bins__by_the_number_of_images(rng):
     def n_bins(n: int) -> int:
         table = score_table({"a": (rng.random(n), np.ones(n))}, score="confidence")
-        return int(equals(table, "group", "correct").sum())
+        return int((table["group"] == "correct").sum())
 
     assert [n_bins(n) for n in (1, 50, 1000, 100_000)] == [FEWEST_BINS, 7, 20, 48]

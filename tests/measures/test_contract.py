@@ -13,7 +13,7 @@ from pandas.testing import assert_frame_equal
 
 from core.charts.options import FigureOptions
 from core.charts.other_studies import narrowed_study
-from core.common.dataframes import equals, numbers, select, where
+from core.common.dataframes import numbers
 from core.common.formatting import with_interval
 from core.errors import SliceError
 from core.export.files import export_table
@@ -118,20 +118,17 @@ def test_inspect__says_what_the_page_shows(study, folder, run: Callable):
         scale = reads.slice_table(study, population, "overlap_scale")
         summary = overlap_reads.by_group(study, population, "paper")
         for mask in ("core", "spurious"):
-            part = where(scale, equals(scale, "mask", mask))
+            part = scale.loc[scale["mask"] == mask].reset_index(drop=True)
             ends = [told[f"miou_{mask}"], *told[f"miou_{mask}_interval"]]
-            encoder = where(part, equals(part, "heatmap", "encoder"))
+            encoder = part.loc[part["heatmap"] == "encoder"].reset_index(drop=True)
             np.testing.assert_array_equal(values(ends), encoder[["value", "low", "high"]].to_numpy()[0])
             images = str(encoder["images"].iloc[0])
-            rows = where(
-                summary,
-                equals(summary, "images", images)
-                & equals(summary, "mask", mask)
-                & equals(summary, "group", "all"),
-            )
+            rows = summary.loc[
+                (summary["images"] == images) & (summary["mask"] == mask) & (summary["group"] == "all")
+            ].reset_index(drop=True)
             np.testing.assert_array_equal(values(ends), rows[["mean", "low", "high"]].to_numpy()[0])
         controls = study.where(one).table("overlap_controls").set_index(["control", "mask"])["mean"]
-        uniform = where(scale, equals(scale, "heatmap", "uniform") & equals(scale, "images", "both masks"))
+        uniform = scale.loc[(scale["heatmap"] == "uniform") & (scale["images"] == "both masks")]
         for row in uniform.to_dict("records"):
             np.testing.assert_array_equal([row["value"]], [controls[("uniform", row["mask"])]])
         rates = 100 * numbers(
@@ -154,10 +151,10 @@ def test_export__writes_what_the_page_shows(study, folder, run: Callable, tmp_pa
         page = score_reads.metrics(study, population, tuple(written["score"]))
         assert_frame_equal(page, written, **EXACT)
         few = score_reads.metrics(study, population, ("norm", "confidence"))  # what a curve's legend says
-        kept = where(written, written["score"].isin(["norm", "confidence"]).to_numpy())
+        kept = written.loc[written["score"].isin(["norm", "confidence"]).to_numpy()].reset_index(drop=True)
         names = [name for name in kept if not str(name).startswith(("rival", "auroc_difference"))]
-        kept = select(kept, names).reset_index(drop=True)
-        assert_frame_equal(select(few, names), kept, **EXACT)
+        kept = kept.loc[:, names].reset_index(drop=True)
+        assert_frame_equal(few.loc[:, names], kept, **EXACT)
         if study.where(one).n_chosen:
             run("export", folder, "features", "--where", str(population), "-o", tmp_path / "f.parquet")
             table = study.where(one).table("features")
@@ -183,11 +180,11 @@ def test_figure_and_report__say_what_the_page_shows(study, folder):
         options = FigureOptions(score="norm")
         curves = reads.narrowed(study, population).of_scores("quality_curves", ("norm",))
         roc = draw(other, "roc", style="screen", options=options)
-        points = where(curves, equals(curves, "curve", "roc"))
+        points = curves.loc[curves["curve"] == "roc"].reset_index(drop=True)
         if len(points):
             assert set(100 * numbers(points, "x")) <= set(traced(roc, "x"))
         by_class = overlap_reads.by_class(study, population, "paper")
-        core = where(by_class, equals(by_class, "mask", "core") & ~equals(by_class, "group", "all"))
+        core = by_class.loc[(by_class["mask"] == "core") & (by_class["group"] != "all")]
         if len(core):
             shown = draw(other, "miou_by_class", style="screen")
             assert set(finite(core, "mean")) <= set(traced(shown, "x", "y"))

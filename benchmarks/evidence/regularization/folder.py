@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from core.common.csv_text import as_written, write_csv
-from core.common.dataframes import equals, select, where
 from core.common.inside import replacing
 from core.errors import SettingsError
 
@@ -76,9 +75,11 @@ def sampled_images(images: str, folder: Path, *, n_train: int | None, n_val: int
             f"'{images}' does not consist of image files, so no sample of it can be listed. "
             "Unpack it into folders, or use --preset gpu, which takes all images"
         )
-    parts = [sample(where(table, equals(table, "split", split)), n) for split, n in n_images.items()]
+    parts = [
+        sample(table.loc[table["split"] == split].reset_index(drop=True), n) for split, n in n_images.items()
+    ]
     with replacing(path, parents=True) as temporary:
-        write_csv(select(pd.concat(parts), ["image_id", "path", "split", "label"]), temporary)
+        write_csv(pd.concat(parts).loc[:, ["image_id", "path", "split", "label"]], temporary)
     return str(path)
 
 

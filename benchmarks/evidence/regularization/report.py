@@ -12,7 +12,7 @@ from scipy import stats
 from benchmarks.evidence.regularization.folder import read_rows
 from benchmarks.evidence.regularization.plan import BASELINE, FROZEN, KINDS, RATES, START
 from core.common.arrays import known_mean
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 
 TITLES = {
     START: "start",
@@ -47,7 +47,7 @@ def paired(rows: pd.DataFrame, kind: str, rate: str, column: str) -> list[float]
     """Return the differences to the baseline of the same rate and seed."""
     by_seed = {}
     for name in (kind, BASELINE):
-        runs = where(rows, equals(rows, "kind", name) & equals(rows, "rate", rate))
+        runs = rows.loc[(rows["kind"] == name) & (rows["rate"] == rate)].reset_index(drop=True)
         by_seed[name] = dict(zip(numbers(runs, "seed").tolist(), numbers(runs, column).tolist(), strict=True))
     both = sorted(set(by_seed[kind]) & set(by_seed[BASELINE]))
     gaps = [by_seed[kind][seed] - by_seed[BASELINE][seed] for seed in both]
@@ -57,7 +57,7 @@ def paired(rows: pd.DataFrame, kind: str, rate: str, column: str) -> list[float]
 def report(rows: pd.DataFrame) -> Iterator[str]:
     """Yield the lines: a table for each rate, with the start above, and what the numbers mean."""
     for rate in [rate for rate in RATES if rate in set(rows["rate"])]:
-        runs = where(rows, equals(rows, "rate", rate))
+        runs = rows.loc[rows["rate"] == rate].reset_index(drop=True)
         lr, optimizer, epochs = (runs[name].iloc[0] for name in ("lr", "optimizer", "epochs"))
         yield f"### {rate.capitalize()} rate: {optimizer}, {lr:g} per 256 images, {epochs:.0f} epochs"
         yield ""
@@ -78,7 +78,7 @@ def report(rows: pd.DataFrame) -> Iterator[str]:
 
 def _cells(rows: pd.DataFrame, kind: str, rate: str) -> list[str]:
     if kind == START:
-        runs = where(rows, equals(rows, "kind", START))
+        runs = rows.loc[rows["kind"] == START].reset_index(drop=True)
         if runs.empty:
             return []
         one = runs.iloc[0]
@@ -88,7 +88,7 @@ def _cells(rows: pd.DataFrame, kind: str, rate: str) -> list[str]:
         auroc = f"{one['q_auroc']:.3f} ({one['q_auroc_low']:.3f} to {one['q_auroc_high']:.3f})"
         first = [TITLES[kind], f"{100 * one['top1']:.2f}{between}", "", f"{one['mean_firing']:.2f}", auroc]
         return [*first, *[""] * 5, f"{one['seconds'] / 60:.1f}", ""]
-    runs = where(rows, equals(rows, "kind", kind) & equals(rows, "rate", rate))
+    runs = rows.loc[(rows["kind"] == kind) & (rows["rate"] == rate)].reset_index(drop=True)
     if runs.empty:
         return []
     return [

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import equals, where
 from core.common.score_names import score_in_sentence
 from core.common.statistics.chance import against_chance, outcomes, untold
 from core.slices.evaluate import result_column, slice_columns
@@ -138,5 +137,5 @@ def advise(recommended: Recommendation | None, metrics: pd.DataFrame | None) -> 
 
 def score_row(metrics: pd.DataFrame, score: str) -> dict[Any, Any]:
     """The row of a score in a table of metrics, if its AUROC is known; else empty."""
-    rows = where(metrics, equals(metrics, "score", score)).to_dict("records")
+    rows = metrics.loc[metrics["score"] == score].to_dict("records")
     return rows[0] if rows and np.isfinite(rows[0]["auroc"]) else {}

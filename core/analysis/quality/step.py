@@ -16,7 +16,7 @@ from core.analysis.quality.label_free.consensus import combined_scores, refused
 from core.analysis.quality.label_free.distinctiveness import deviation_scores
 from core.analysis.quality.recommendation import advise, recommend
 from core.common.arrays import safe_divide
-from core.common.dataframes import numbers, where
+from core.common.dataframes import numbers
 from core.common.score_names import SCORES
 from core.config import QualityConfig
 from core.jobs.progress import Progress
@@ -122,7 +122,7 @@ def compute_quality(
     step.summary = summarise(study, table, metrics) | {"combined_weights": weights}
     step.summary |= {"notes": [f"combined: {refusal}"]} if refusal else {}
     step.summary |= calibration
-    shown = where(table, judged.to_numpy(bool)) if len(scores) else table
+    shown = table.loc[judged.to_numpy(bool)].reset_index(drop=True) if len(scores) else table
     held = [name for name in scores if np.isfinite(numbers(shown, str(name))).any()]
     issues = label_issues(study, study.is_val)
     if len(issues):

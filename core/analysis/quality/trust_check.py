@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.formatting import number, ordinal, percent
 from core.common.score_names import score_label
 from core.common.statistics.chance import Standing, against_chance, outcomes, untold
@@ -131,7 +131,7 @@ def evidence_of(summary: Mapping[str, Any], metrics: pd.DataFrame) -> Evidence:
             negative_share, mean_firing, share_nonempty; None where undefined.
         metrics: table `quality_metrics`: score, label_free, auroc, n, base_rate_error, note.
     """
-    of_q = where(metrics, equals(metrics, "score", Q)).to_dict("records")
+    of_q = metrics.loc[metrics["score"] == Q].to_dict("records")
     low, high = summary.get("q_auroc_interval") or (None, None)
     rated = metrics.dropna(subset="auroc").sort_values("auroc", ascending=False, kind="stable")
     free = rated.loc[rated["label_free"].to_numpy(bool), "score"].tolist()

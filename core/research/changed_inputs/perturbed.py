@@ -14,7 +14,7 @@ from torch import nn
 from core.analysis.gradcam.on_demand import encoder_of
 from core.analysis.representations import Pictures, picture_batches
 from core.common.command_line import command_line
-from core.common.dataframes import by_values, equals, numbers
+from core.common.dataframes import by_values, numbers
 from core.common.device import check_device, run_options
 from core.common.statistics.intervals import wilson
 from core.config import RunOptions, as_settings
@@ -120,7 +120,7 @@ def compute_perturbed(
     named = {name: _ids(ids, table[name].to_numpy()) for name in ("anchor", "other", "neighbour")}
     step.table("perturbed_neighbours", table.assign(**named))
     step.table("perturbed", shares)
-    unmoved = equals(table, "kind", POSITIVE) & (numbers(table, "epsilon") == 0)
+    unmoved = (table["kind"] == POSITIVE) & (numbers(table, "epsilon") == 0)
     step.summary = {
         "space": BACKBONE if head is None else HEAD,
         "dimensions": bank.shape[1],

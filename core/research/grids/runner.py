@@ -18,7 +18,6 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from core.common.csv_text import as_written, write_csv
-from core.common.dataframes import where
 from core.common.inside import replacing
 from core.errors import SettingsError, TrainingDiverged
 from core.jobs.progress import Progress
@@ -268,4 +267,4 @@ def ordered(table: pd.DataFrame, cells: Sequence[GridCell]) -> pd.DataFrame:
 
 def finished(table: pd.DataFrame) -> pd.DataFrame:
     """Leave out the rows of runs that diverged."""
-    return where(table, table[ERROR].isna().to_numpy()) if ERROR in table else table
+    return table.loc[table[ERROR].isna().to_numpy()].reset_index(drop=True) if ERROR in table else table

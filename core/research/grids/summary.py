@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import known_mean
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.formatting import format_duration
 from core.common.inside import replacing
 from core.research.grids.definition import Grid, Values
@@ -27,7 +27,7 @@ def summary_lines(grid: Grid, values: Values, table: pd.DataFrame) -> Iterator[s
     yield f"| {' | '.join(heads)} |"
     yield "|---" * len(heads) + "|"
     for arm, measured in summarise_arms(done, list(grid.measures), baseline=baselines.get).items():
-        rows, cells = where(done, equals(done, "arm", arm)), [arm]
+        rows, cells = done.loc[done["arm"] == arm].reset_index(drop=True), [arm]
         for name, (_, factor) in grid.measures.items():
             summary, difference = measured[name]
             cells += [summary.text(factor=factor), _difference(difference, factor)][: 1 + compared]

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.dataframes import equals, numbers, where, words
+from core.common.dataframes import numbers, words
 from core.errors import SettingsError, did_you_mean
 
 MEASURES = {  # column: title, factor, digits
@@ -35,7 +35,7 @@ def lambda_grid(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LI
             f"Measures: {', '.join(MEASURES)}"
         )
     label, factor, digits = MEASURES[measure]
-    grid, lasso = (where(table, equals(table, "kind", kind)) for kind in ("q", "lasso"))
+    grid, lasso = (table.loc[table["kind"] == kind].reset_index(drop=True) for kind in ("q", "lasso"))
     value = {kind: factor * numbers(part, measure) for kind, part in (("q", grid), ("lasso", lasso))}
     values = np.concatenate([value["q"], value["lasso"], factor * numbers(table, measure)])
     if not np.isfinite(values).any():
@@ -55,7 +55,7 @@ def lambda_grid(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LI
         figure.add_trace(trace, 1, column)
         figure.update_xaxes(title_text=x, type="category", showgrid=False, row=1, col=column)
         figure.update_yaxes(title_text=y, type="category", showgrid=False, row=1, col=column)
-    base = factor * numbers(where(table, equals(table, "kind", "none")), measure)
+    base = factor * numbers(table.loc[table["kind"] == "none"], measure)
     baseline_text = f"; no regulariser: {base[0]:.{digits}f}" if len(base) and np.isfinite(base[0]) else ""
     axis = {
         "colorscale": theme.sequential,
@@ -78,18 +78,18 @@ def _is_rectangle(grid: pd.DataFrame) -> bool:
 
 def _lines(table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
     """(title of the axis, its column, rows) of every line along which one weight varies."""
-    grid = where(table, equals(table, "kind", "q"))
+    grid = table.loc[table["kind"] == "q"].reset_index(drop=True)
     found = []
     for along, other, symbol, held in (
         ("lambda1", "lambda2", "λ₁", "λ₂"),
         ("lambda2", "lambda1", "λ₂", "λ₁"),
     ):
         for value in sorted(set(numbers(grid, other))):
-            rows = where(grid, numbers(grid, other) == value)
+            rows = grid.loc[numbers(grid, other) == value].reset_index(drop=True)
             if len(set(numbers(rows, along))) > 1:
                 found.append((f"{symbol} ({held} = {value:g})", along, rows))
     alone = [("λ₁", "lambda1", grid)] if len(grid) and not found else []
-    lasso = where(table, equals(table, "kind", "lasso"))
+    lasso = table.loc[table["kind"] == "lasso"].reset_index(drop=True)
     return [*found, *alone, *([("Lasso's weight", "weight", lasso)] if len(lasso) else [])]
 
 
@@ -98,7 +98,7 @@ def _search_lines(table: pd.DataFrame, measure: str, theme: Theme) -> go.Figure:
     lines = _lines(table)
     if not lines:
         return note_figure(f"The search has no values of: {label}.", theme)
-    base = where(table, equals(table, "kind", "none"))
+    base = table.loc[table["kind"] == "none"].reset_index(drop=True)
     figure = make_subplots(1, len(lines), shared_yaxes=True, horizontal_spacing=0.05)
     for column, (title, along, rows) in enumerate(lines, 1):
         rows = rows.sort_values(along)
@@ -159,7 +159,7 @@ def _draw_base(figure: go.Figure, base: pd.DataFrame, measure: str, factor: floa
 def _finding(table: pd.DataFrame, measure: str) -> str:
     """State the highest value of the search, and that of no regulariser."""
     label, factor, digits = MEASURES[measure]
-    table = where(table, np.isfinite(numbers(table, measure)))
+    table = table.loc[np.isfinite(numbers(table, measure))].reset_index(drop=True)
     values = factor * numbers(table, measure)
     best = table.iloc[int(values.argmax())]
     names = {
@@ -170,7 +170,7 @@ def _finding(table: pd.DataFrame, measure: str) -> str:
     summary = (
         f"{label[:1].upper()}{label[1:]}: highest with {names[str(best['kind'])]}, {values.max():.{digits}f}"
     )
-    base = factor * numbers(where(table, equals(table, "kind", "none")), measure)
+    base = factor * numbers(table.loc[table["kind"] == "none"], measure)
     comparable = len(base) and np.isfinite(base[0]) and best["kind"] != "none"
     return f"{summary} (no regulariser: {base[0]:.{digits}f})" if comparable else summary
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import select, where
 from core.data.sources.glyphworld import GlyphworldSource
 from core.data.sources.images import reopen_images
 from core.data.sources.source import ImageSource
@@ -44,7 +43,7 @@ def attach_to_study(
     tables, weights, shown = {}, None, set()
     if source is not None and same_images(source, opened.source):
         swaps = items.rename(columns={"picture": "image_id"})
-        tables[SWAPS] = select(_of_images(swaps, study_ids), SWAP_COLUMNS)
+        tables[SWAPS] = _of_images(swaps, study_ids).loc[:, SWAP_COLUMNS]
         shown |= set(tables[SWAPS]["image_id"])
     if tokens is not None and same_images(reopen_images(tokens.manifest["images"]), opened.source):
         shared_ids = [image_id for image_id in tokens.images["image_id"] if image_id in study_ids]
@@ -87,7 +86,7 @@ def _vision(model: TokenModel) -> VisualTokenEncoder:
 
 
 def _of_images(frame: pd.DataFrame, study_ids: set[str]) -> pd.DataFrame:
-    return where(frame, np.array([image_id in study_ids for image_id in frame["image_id"]], bool))
+    return frame.loc[frame["image_id"].isin(list(study_ids))].reset_index(drop=True)
 
 
 def attention_table(model: TokenModel, tokens: TokenFolder, ids: Sequence[str]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from core.common.dataframes import numbers, where
+from core.common.dataframes import numbers
 from core.common.image_files import image_address, image_file
 from core.concepts import confused
 from core.concepts.confused import Without
@@ -25,7 +25,7 @@ CROP_SIDE = 200  # pixels of the longer side of a crop
 def of_group(study: Study, name: str, group: str) -> pd.DataFrame:
     """The rows of one of the tables `concepts`, `captions`, … that belong to a feature or group."""
     table = reads.table(study, name)
-    return where(table, table["group"].to_numpy(object) == group)
+    return table.loc[table["group"].to_numpy(object) == group].reset_index(drop=True)
 
 
 @cached_read(max_entries=16)
@@ -37,7 +37,7 @@ def explained(study: Study, population: Slice | None = None) -> pd.DataFrame:
     """
     high = study.table("highly_activating", ["group", "image_id"])
     if population is not None:
-        high = where(high, reads.mask(study, population)[rows_of(study, high)])
+        high = high.loc[reads.mask(study, population)[rows_of(study, high)]].reset_index(drop=True)
     n_images = high["group"].astype(str).value_counts(sort=False)
     by_group = _kept(study).groupby("group")
     table = pd.DataFrame(
@@ -70,9 +70,9 @@ def groups_with(study: Study, text: str) -> dict[str, float]:
     """
     kept = _kept(study)
     phrase = " ".join(text.lower().split())
-    matches = where(
-        kept, (" " + kept["word"].str.lower()).str.contains(f" {phrase}", regex=False).to_numpy(bool)
-    )
+    matches = kept.loc[
+        (" " + kept["word"].str.lower()).str.contains(f" {phrase}", regex=False).to_numpy(bool)
+    ].reset_index(drop=True)
     best = {
         str(group): float(numbers(rows, "score").max())
         for group, rows in matches.groupby("group", sort=False)
@@ -89,7 +89,7 @@ def described_with(study: Study, text: str) -> pd.DataFrame:
     phrase = " ".join(text.lower().split())
     captions = study.table("captions", ["image_id", "caption", "cosine"])
     lower = " " + captions["caption"].str.lower()
-    matches = where(captions, lower.str.contains(f" {phrase}", regex=False).to_numpy(bool))
+    matches = captions.loc[lower.str.contains(f" {phrase}", regex=False).to_numpy(bool)]
     matches = matches.sort_values("cosine", ascending=False, kind="stable").drop_duplicates("image_id")
     return matches.assign(row=rows_of(study, matches)).reset_index(drop=True)
 
@@ -197,7 +197,7 @@ def _behind_answer(study: Study, where: Slice, true: str, predicted: str) -> pd.
 @cached_read(max_entries=8)
 def _kept(study: Study) -> pd.DataFrame:
     table = study.table("concepts")
-    return where(table, table["kept"].to_numpy(bool))
+    return table.loc[table["kept"].to_numpy(bool)].reset_index(drop=True)
 
 
 def plain_name(group: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import numbers, where
+from core.common.dataframes import numbers
 from core.common.dataframes import words as texts
 from core.slices import features as slice_features
 from core.slices.features import firing_class
@@ -81,15 +81,17 @@ def in_order(study: Study, population: Slice, asked: Listing) -> pd.DataFrame:
     """The rows of `listed` that a list holds, in its order."""
     features = listed(study, population)
     if asked.numbers:
-        features = where(features, np.isin(features["feature"].to_numpy(), asked.numbers))
+        features = features.loc[np.isin(features["feature"].to_numpy(), asked.numbers)].reset_index(drop=True)
     elif asked.find.strip():
         scores = _found_scores(study, asked.find) | _named(study, asked.find)
-        features = where(features, np.isin(features["feature"].to_numpy(), list(scores)))
+        features = features.loc[np.isin(features["feature"].to_numpy(), list(scores))].reset_index(drop=True)
         features["word_score"] = [scores[int(feature)] for feature in features["feature"]]
     has_rate = np.isfinite(numbers(features, "rate"))  # of no image, nothing can be said
-    features = where(features, has_rate if asked.dead or asked.numbers else numbers(features, "rate") > 0)
+    features = features.loc[
+        has_rate if asked.dead or asked.numbers else numbers(features, "rate") > 0
+    ].reset_index(drop=True)
     if asked.verdict:
-        features = where(features, np.array(texts(features, "verdict")) == asked.verdict)
+        features = features.loc[np.array(texts(features, "verdict")) == asked.verdict].reset_index(drop=True)
     keys = [-_strength(features, asked.sort), -numbers(features, "rate"), features["feature"].to_numpy()]
     return features.take(np.lexsort(keys[::-1])).reset_index(drop=True)
 
@@ -222,12 +224,12 @@ def strongest(
     the first, have a stored heatmap of it; only where these are too few, the others follow.
     """
     pairs = _stored_pairs(study, population)
-    pairs = where(pairs, np.isin(pairs["feature"].to_numpy(), features))
+    pairs = pairs.loc[np.isin(pairs["feature"].to_numpy(), features)].reset_index(drop=True)
     row, feature = pairs["row"].to_numpy(), pairs["feature"].to_numpy()
     held = np.zeros(len(pairs), bool)
     for one in features:
         held |= (feature == one) & np.isin(row, heatmap_reads.rows_with(study, one))
-    stored = slice_features.strongest_images(where(pairs, held), features, limit)
+    stored = slice_features.strongest_images(pairs.loc[held].reset_index(drop=True), features, limit)
     strongest_rows = {}
     for one in features:
         rows = stored[one]

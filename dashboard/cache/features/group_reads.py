@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import where, words
+from core.common.dataframes import words
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.cache.features import concept_reads
@@ -36,11 +36,11 @@ def joint(study: Study) -> pd.DataFrame:
     those with most images, then with fewest features.
     """
     table = groups(study)
-    table = where(table, table["n_features"].to_numpy() > 1)
+    table = table.loc[table["n_features"].to_numpy() > 1].reset_index(drop=True)
     explained = study.table("explained", ["group", "words", "clip_cosine", "clip_cosine_with_diagonal"])
     explained = explained.set_index("group")
     concepts = study.table("concepts", ["group", "rank", "word", "kept"])
-    first = where(concepts, concepts["kept"].to_numpy(bool)).drop_duplicates("group")
+    first = concepts.loc[concepts["kept"].to_numpy(bool)].reset_index(drop=True).drop_duplicates("group")
     best = dict(zip(first["group"], first["word"], strict=True))
     names = [str(group) for group in table["group"]]
     joined = table.assign(
@@ -57,7 +57,7 @@ def joint(study: Study) -> pd.DataFrame:
 def single(study: Study) -> pd.DataFrame:
     """The rows of table `explained` that are single features, with `name` and `words` to show."""
     table = reads.table(study, "explained")
-    table = where(table, table["n_features"].to_numpy() == 1)
+    table = table.loc[table["n_features"].to_numpy() == 1].reset_index(drop=True)
     return table.assign(words=[text.replace("; ", " · ") for text in words(table, "words")])
 
 
@@ -94,7 +94,7 @@ def short_name(study: Study, group: str) -> str:
 def kept_words(study: Study, group: str) -> list[str]:
     """The words of a feature or group that survived contrast, best first."""
     table = concept_reads.of_group(study, "concepts", group)
-    kept_rows = where(table, table["kept"].to_numpy(bool)).sort_values("rank")
+    kept_rows = table.loc[table["kept"].to_numpy(bool)].reset_index(drop=True).sort_values("rank")
     return [str(word) for word in kept_rows["word"]]
 
 

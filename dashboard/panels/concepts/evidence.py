@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.charts import word_bars
 from core.common.command_line import command_line
-from core.common.dataframes import columns, where
+from core.common.dataframes import columns
 from core.common.formatting import with_interval
 from core.slices.slice import Slice
 from core.store import Study
@@ -100,7 +100,7 @@ def _classes_title(counts: pd.DataFrame) -> str:
 
 
 def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
-    kept_words = where(concepts, concepts["kept"].to_numpy(bool))
+    kept_words = concepts.loc[concepts["kept"].to_numpy(bool)].reset_index(drop=True)
     best = kept_words.head(2)["word"].tolist()
     title = f"It means {' or '.join(map(str, best))}" if best else "What it means"
     st.subheader(widgets.plain(title), help=widgets.help_text("word_score"))
@@ -123,7 +123,7 @@ def detection_line(kept_words: pd.DataFrame) -> str:
     """How well the feature detects the scenes that show its words; empty where their truth is not known."""
     if "auc" not in kept_words:  # made by an older version
         return ""
-    tested = where(kept_words, kept_words["auc"].notna().to_numpy(bool)).head(DETECTED)
+    tested = kept_words.loc[kept_words["auc"].notna().to_numpy(bool)].reset_index(drop=True).head(DETECTED)
     parts = [
         f"{word} {with_interval(auc, low, high, 2)}"
         for word, auc, low, high in tested[["word", "auc", "auc_low", "auc_high"]].itertuples(index=False)

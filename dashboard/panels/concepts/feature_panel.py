@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.common.dataframes import columns, where
+from core.common.dataframes import columns
 from core.common.formatting import counted
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.slice import Slice
@@ -28,7 +28,7 @@ def images(study: Study, group: str, population: Slice) -> None:
     high = concept_reads.of_group(study, "highly_activating", group)
     rows = concept_reads.rows_of(study, high)
     fits = reads.mask(study, population)[rows]
-    high, rows = where(high, fits), rows[fits]
+    high, rows = high.loc[fits].reset_index(drop=True), rows[fits]
     boxes = concept_reads.boxes_of(high, rows)
     values = dict(zip(rows.tolist(), high["activation"].tolist(), strict=True))
     sides = (PLAIN, HEAT) if study.has("heatmap_maps") else ()
@@ -76,7 +76,7 @@ def contrast(study: Study, concepts: pd.DataFrame, group: str) -> None:
             "some of them may be true of any image of the kind."
         )
         return
-    _discarded(where(concepts, ~concepts["kept"].to_numpy(bool)))
+    _discarded(concepts.loc[~concepts["kept"].to_numpy(bool)].reset_index(drop=True))
 
 
 def counterfactuals(study: Study, group: str) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.charts import confusions
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.figures.cells import CellRequest
 from core.slices.inspection.populations import with_split
@@ -118,7 +118,7 @@ def _ranked(
     study: Study, population: Slice, pairs: pd.DataFrame, true: str | None, predicted: str | None
 ) -> None:
     for side, name in (("true", true), ("predicted", predicted)):
-        pairs = pairs if name is None else where(pairs, equals(pairs, side, name))
+        pairs = pairs if name is None else pairs.loc[pairs[side] == name].reset_index(drop=True)
     by_id = {
         f"{one} → {other}": (one, other) for one, other in zip(pairs["true"], pairs["predicted"], strict=True)
     }
@@ -184,7 +184,7 @@ def _clicked(points: list[dict]) -> None:
 def _never(pairs: pd.DataFrame, true: str, predicted: str) -> None:
     """A pair that was never confused, and what its class was taken for."""
     names = f"**{widgets.plain(true)}**", f"**{widgets.plain(predicted)}**"
-    others = where(pairs, equals(pairs, "true", true))
+    others = pairs.loc[pairs["true"] == true].reset_index(drop=True)
     answers = ", ".join(
         f"{name} ({n})" for name, n in zip(others["predicted"], others["n_images"], strict=True)
     )

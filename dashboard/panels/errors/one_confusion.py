@@ -10,7 +10,6 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import word_bars
-from core.common.dataframes import equals, where
 from core.concepts.confused import Without
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.features.class_logits import LOCAL, can_switch_off, has_gradients
@@ -204,7 +203,7 @@ def features_behind(study: Study, population: Slice, true: str, predicted: str) 
     for column, (side, title) in zip(st.columns(2, gap="large"), sides, strict=True):
         with column:
             st.subheader(widgets.plain(title), help=widgets.help_text("push"), anchor=False)
-            part = where(table, equals(table, "side", side))
+            part = table.loc[table["side"] == side].reset_index(drop=True)
             _side(study, part, side, (population, true, predicted))
     if has_gradients(study):
         st.caption(LOCAL)
@@ -260,8 +259,8 @@ def _wordless(study: Study, table: pd.DataFrame) -> None:
     few = ""
     if study.has("concept_features"):
         facts = reads.table(study, "concept_features")
-        here = where(
-            facts, np.isin(facts["feature"].to_numpy(), without) & ~facts["explainable"].to_numpy(bool)
-        )
+        here = facts.loc[
+            np.isin(facts["feature"].to_numpy(), without) & ~facts["explainable"].to_numpy(bool)
+        ].reset_index(drop=True)
         few = ": too few images activate them highly" if len(here) == len(without) else ""
     st.caption(f"No words for {named}{few}.")

@@ -7,7 +7,6 @@ import streamlit as st
 
 from core.charts import slice_differences
 from core.charts.options import FigureOptions
-from core.common.dataframes import select, where
 from core.figures.cells import CellRequest
 from core.slices.finder import ALL, MIN_IMAGES
 from core.slices.inspection.populations import with_split
@@ -179,7 +178,7 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     st.subheader("More common in one than in the other", help=widgets.help_text("slice_difference"))
     title = choose_one("Trait", there, key="slices_trait")
     kind = KINDS[title]
-    table = where(table, (table["kind"] == kind).to_numpy())
+    table = table.loc[(table["kind"] == kind).to_numpy()].reset_index(drop=True)
     names = sides[0].name, sides[1].name
     sure = table["q"].to_numpy() <= 0.05
     more, fewer = (int((sure & (table["difference"] * sign > 0)).sum()) for sign in (1, -1))
@@ -193,7 +192,7 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
         lambda theme: slice_differences.differences(table, names, limit=MOST_TRAITS, theme=theme),
         *(sides[0].parts, sides[1].parts, names, kind),
         alt=f"Difference of how often {title} occur in {names[0]} and in {names[1]}",
-        data=select(table, TRAIT_COLUMNS).rename(columns={"title": "trait"}),
+        data=table.loc[:, TRAIT_COLUMNS].rename(columns={"title": "trait"}),
         cell=_cell(study, sides, kind),
     )
 

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.charts.worst_slices import WORST_SLICES, WorstSlices
-from core.common.dataframes import numbers, where
+from core.common.dataframes import numbers
 from core.slices.finder import ALL, CLASS, MIN_IMAGES
 from core.slices.slice import Slice
 from core.store import Study
@@ -61,15 +61,15 @@ def worst_slice_list(
         return
     table = table.loc[table["kind"].isin(kinds).to_numpy(bool)]
     significant = numbers(table, "q") <= 0.05
-    listed = where(table, significant) if choice.significant else table
+    listed = table.loc[significant].reset_index(drop=True) if choice.significant else table
     if by_chance := listed.empty:
-        listed = where(table, numbers(table, "error_rate") > numbers(table, "rest"))
+        listed = table.loc[numbers(table, "error_rate") > numbers(table, "rest")].reset_index(drop=True)
     if listed.empty:
         _none(study, population, choice)
         return
     n_all = len(listed)
     if choice.distinct:
-        distinct = where(listed, slice_reads.distinct(study, tuple(listed["where"])))
+        distinct = listed.loc[slice_reads.distinct(study, tuple(listed["where"]))].reset_index(drop=True)
         listed = listed if distinct.empty else distinct  # slices without errors repeat none
     if by_chance:
         line = _said_of_chance(len(table), n_all, len(listed))

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.charts import one_feature as figures
 from core.common.captions import ON_MASKS, split_images
-from core.common.dataframes import equals, numbers, where, words
+from core.common.dataframes import numbers, words
 from core.common.formatting import counted
 from core.slices.features import firing_class
 from core.slices.slice import Slice
@@ -41,7 +41,7 @@ def classes(study: Study, feature: int, tail: str, population: Slice) -> None:
         ),
         *(feature, population),
         alt=f"Classes of the {images} on which {study.feature_kind} {feature} fires",
-        data=where(shares, numbers(shares, "images") > 0),
+        data=shares.loc[numbers(shares, "images") > 0].reset_index(drop=True),
     )
 
 
@@ -52,7 +52,7 @@ def _classes_title(shares: pd.DataFrame | None, population: Slice) -> str:
         return "Classes it fires on"
     title = firing.clause
     if len(population.labels) == 1 and population.labels[0] != firing.name:
-        n = int(fires[equals(shares, "class", population.labels[0])].sum())
+        n = int(fires[shares["class"] == population.labels[0]].sum())
         title += f"; {n or 'none'} {'is' if n == 1 else 'are'} {population.labels[0]}"
     return widgets.plain(f"{title[:1].upper()}{title[1:]}")
 
@@ -102,7 +102,7 @@ def push(study: Study, feature: int, population: Slice) -> None:
         widgets.needs(study, "top_images", "What it pushes towards")
         return
     weights = feature_reads.push(study, feature)
-    finite = where(weights, np.isfinite(numbers(weights, "push")))
+    finite = weights.loc[np.isfinite(numbers(weights, "push"))].reset_index(drop=True)
     title = (
         f"Pushes towards {words(finite, 'label')[0]}" if len(finite) else "Which classes it pushes towards"
     )
@@ -126,7 +126,7 @@ def heat(study: Study, feature: int) -> None:
     """Whether it looks at the object or at the background."""
     there = study.has("overlap_by_feature")
     table = reads.table(study, "overlap_by_feature") if there else pd.DataFrame(columns=["feature", "mask"])
-    rows = where(table, table["feature"].to_numpy() == feature)
+    rows = table.loc[table["feature"].to_numpy() == feature].reset_index(drop=True)
     st.subheader(figures.heat_finding(rows), help=widgets.help_text("feature_heat"))
     if none_yet.briefly_explained(study) or not widgets.needs(
         study, "overlap_by_feature", "The overlap of single features"

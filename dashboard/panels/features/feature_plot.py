@@ -12,7 +12,7 @@ from core.charts.feature_points import TRAIN
 from core.charts.options import FigureOptions
 from core.charts.sorted_activation import SORTED_ACTIVATION
 from core.charts.theme import Theme
-from core.common.dataframes import numbers, select
+from core.common.dataframes import numbers
 from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
@@ -52,7 +52,7 @@ def feature_scatter(
 
     name = population_name(population)
     plot, log = _choose(study, bool(name))
-    data = select(features, COLUMNS)
+    data = features.loc[:, COLUMNS]
     key = tuple(features["feature"])
     if plot == PURITY:
         table = features.assign(activation_rate=100 * numbers(features, "rate"))

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from core.common.dataframes import where
 from core.common.formatting import counted, signed
 from core.slices.slice import Slice
 from core.store import Study
@@ -26,7 +25,8 @@ def similar(study: Study, feature: int, population: Slice) -> None:
     """The features that fire on the same images of the filter's split."""
     st.subheader("Similar features", help=widgets.help_text("similar_features"))
     similar_features = feature_reads.similar(study, feature, population)
-    similar_features = where(similar_features, similar_features["both"].to_numpy() > 0).head(MOST_SIMILAR)
+    both = similar_features["both"].to_numpy() > 0
+    similar_features = similar_features.loc[both].head(MOST_SIMILAR).reset_index(drop=True)
     if similar_features.empty:
         st.caption("No other feature fires on an image on which it fires.")
         return
@@ -65,7 +65,7 @@ def why_wordless(study: Study, feature: int) -> str:
     if not study.has("concept_features"):
         return "It has no words."
     facts = reads.table(study, "concept_features")
-    rows = where(facts, facts["feature"].to_numpy() == feature)
+    rows = facts.loc[facts["feature"].to_numpy() == feature].reset_index(drop=True)
     if rows.empty or bool(rows["explainable"].iat[0]):
         return "It has no words."
     n = int(rows["n_images"].iat[0])
@@ -78,9 +78,13 @@ def groups(study: Study, feature: int) -> None:
     if not study.has("groups"):
         return
     table = reads.table(study, "groups")
-    several = where(table, (table["n_features"].to_numpy() > 1) & (table["n_images"].to_numpy() > 1))
+    several = table.loc[
+        (table["n_features"].to_numpy() > 1) & (table["n_images"].to_numpy() > 1)
+    ].reset_index(drop=True)
     mine = np.array([feature in concept_reads.features_of(str(name)) for name in several["group"]], bool)
-    groups_table = where(several, mine).sort_values(["n_images", "group"], ascending=[False, True])
+    groups_table = (
+        several.loc[mine].reset_index(drop=True).sort_values(["n_images", "group"], ascending=[False, True])
+    )
     if groups_table.empty:
         return
     st.subheader("Groups it belongs to", help=widgets.help_text("group"))

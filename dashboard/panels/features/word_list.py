@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.common.dataframes import columns, numbers, where
+from core.common.dataframes import columns, numbers
 from core.common.formatting import counted
 from core.slices.slice import Slice
 from core.store import Study
@@ -48,9 +48,11 @@ def _words(study: Study, population: Slice, find: str) -> None:
     table = _word_table(study, population)
     if find.strip():
         phrase = " ".join(find.lower().split())
-        table = where(table, np.array([f" {phrase}" in f" {word}".lower() for word in table["word"]], bool))
+        table = table.loc[
+            np.array([f" {phrase}" in f" {word}".lower() for word in table["word"]], bool)
+        ].reset_index(drop=True)
     elif name:
-        table = where(table, table["rate"].notna().to_numpy())
+        table = table.loc[table["rate"].notna().to_numpy()].reset_index(drop=True)
     if table.empty:
         rarer = f"No word is more common on {name} than on {others_name(population)}."
         st.info(NONE if find.strip() else widgets.plain(rarer))
@@ -92,7 +94,7 @@ def _features(study: Study, population: Slice, find: str) -> None:
     explained = concept_reads.explained(study, population)
     scores = concept_reads.groups_with(study, find)
     if find.strip():
-        explained = where(explained, explained["group"].isin(list(scores)).to_numpy(bool))
+        explained = explained.loc[explained["group"].isin(list(scores)).to_numpy(bool)].reset_index(drop=True)
         explained = explained.assign(score=[scores[group] for group in explained["group"]])
         explained = explained.sort_values("score", ascending=False, kind="stable", ignore_index=True)
     st.subheader(
@@ -141,7 +143,8 @@ def _described(study: Study, population: Slice, find: str) -> None:
     if not text:
         return
     described = concept_reads.described_with(study, text)
-    described = where(described, reads.mask(study, population)[described["row"].to_numpy(np.int64)])
+    inside = reads.mask(study, population)[described["row"].to_numpy(np.int64)]
+    described = described.loc[inside].reset_index(drop=True)
     n = len(described)
     quoted = widgets.plain(repr(text))
     with st.expander(f"{counted(n, 'image')} described with {quoted}", expanded=True):

@@ -10,7 +10,7 @@ from core.charts.miou import MIOU, Overlaps
 from core.charts.miou_by_class import MIOU_BY_CLASS
 from core.charts.options import FigureOptions
 from core.common.captions import LOOKS, shortened
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -35,7 +35,7 @@ def by_class(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     if table.empty:
         widgets.empty_state("No classes to compare", "No image of a known class has a heatmap and a mask.")
         return
-    part = where(table, equals(table, "mask", mask))
+    part = table.loc[table["mask"] == mask].reset_index(drop=True)
     st.markdown(_ends(part, mask))
     options = FigureOptions(mask=mask, variant=variant)
     show_chart(study, MIOU_BY_CLASS, options, among=population, name="overlap_classes", shown=part)
@@ -45,7 +45,7 @@ def by_class(study: Study, population: Slice, controls: DeltaGenerator) -> None:
 
 def _ends(part: pd.DataFrame, mask: str) -> str:
     """The classes with the least and the most overlap, in words."""
-    ranked = where(part, equals(part, "group", "all")).dropna(subset="mean").sort_values("mean")
+    ranked = part.loc[part["group"] == "all"].reset_index(drop=True).dropna(subset="mean").sort_values("mean")
     if ranked.empty:
         return ""
     texts = [
@@ -107,7 +107,7 @@ def _options(study: Study) -> tuple[str, dict[str, Study]]:
 
 def _difference(rows: pd.DataFrame) -> str:
     """Which of the two groups lies more on the object, in words."""
-    core = where(rows, equals(rows, "mask", "core")).set_index("group")
+    core = rows.loc[rows["mask"] == "core"].set_index("group")
     if not {"correct", "misclassified"} <= set(core.index):
         return ""
     right, wrong = core.loc["correct"], core.loc["misclassified"]
@@ -126,7 +126,8 @@ def _uniform(study: Study, population: Slice, variant: str) -> pd.DataFrame | No
     """The uniform heatmap's overlap: of the page's images for the paper's measure, else of the study's."""
     if variant == "paper":
         scale = reads.slice_table(study, population, "overlap_scale")
-        scale = where(scale, equals(scale, "heatmap", "uniform") & np.isfinite(numbers(scale, "value")))
+        scale = scale.loc[(scale["heatmap"] == "uniform") & np.isfinite(numbers(scale, "value"))]
+        scale = scale.reset_index(drop=True)
         return pd.DataFrame(
             {"control": "uniform", "mask": scale["mask"], "variant": "paper", "mean": scale["value"]}
         )

@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.common.captions import LOOKS
-from core.common.dataframes import equals, numbers, where, words
+from core.common.dataframes import numbers, words
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -86,7 +86,7 @@ def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
     )
     order = select_one("Order", ORDERS, key="overlap_order", width=205)
     if before != "All":
-        wide = where(wide, equals(wide, "verdict", before))
+        wide = wide.loc[wide["verdict"] == before].reset_index(drop=True)
     by = -numbers(wide, ORDERS[order])
     return wide.iloc[np.argsort(by, kind="stable")].reset_index(drop=True)
 

@@ -5,7 +5,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.common.captions import ON_MASKS
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, overlap_reads
@@ -35,7 +35,7 @@ def overlap_by_image(study: Study, population: Slice, controls: DeltaGenerator) 
         [kind for kind in heatmap_reads.mask_kinds(study) if kind in display.kinds], display.style.colour_map
     )
     table = overlap_reads.rows(study, population)
-    table = where(table, equals(table, "mask", mask) & np.isfinite(numbers(table, "energy")))
+    table = table.loc[(table["mask"] == mask) & np.isfinite(numbers(table, "energy"))].reset_index(drop=True)
     table = table.sort_values("energy", ascending=ascending, kind="stable")
     share = dict(zip(table["row"].tolist(), table["energy"].tolist(), strict=True))
     heatmap_grid.gallery(

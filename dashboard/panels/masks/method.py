@@ -10,7 +10,7 @@ from core.charts.options import FigureOptions
 from core.charts.overlap_rows import VARIANTS
 from core.charts.q_against_miou import Q_AGAINST_MIOU
 from core.charts.threshold_sweep import SWEPT, THRESHOLD_SWEEP
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.score_names import score_label
 from core.slices.slice import Slice
 from core.store import Study
@@ -91,14 +91,14 @@ def _controls(study: Study, variant: str) -> None:
     if not study.has("overlap_controls"):
         return
     table = reads.table(study, "overlap_controls")
-    table = where(table, equals(table, "variant", variant))
+    table = table.loc[table["variant"] == variant].reset_index(drop=True)
     if table.empty:
         return
     n = int(numbers(table, "n").max(initial=0))
     st.subheader("What the measure says of known heatmaps")
     columns = pd.DataFrame({"Heatmap": list(dict.fromkeys(table["control"]))})
     for mask in MASKS:
-        part = where(table, equals(table, "mask", mask)).to_dict("records")
+        part = table.loc[table["mask"] == mask].to_dict("records")
         intervals = {row["control"]: widgets.interval(row["mean"], row["low"], row["high"]) for row in part}
         columns[f"On the {mask} mask"] = [intervals.get(name, "") for name in columns["Heatmap"]]
     columns["Heatmap"] = [CONTROLS.get(name, name) for name in columns["Heatmap"]]

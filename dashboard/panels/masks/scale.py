@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.charts.miou_scale import MIOU_SCALE
 from core.common.captions import LOOKS, ON_MASKS
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.slice import Slice
@@ -48,10 +48,10 @@ def _preference(study: Study, population: Slice) -> None:
 
 def _images(table: pd.DataFrame) -> str:
     """How many images the scale is of, said once."""
-    encoder = where(table, equals(table, "heatmap", "encoder"))
+    encoder = table.loc[table["heatmap"] == "encoder"].reset_index(drop=True)
     masks = dict(zip(encoder["mask"], encoder["n"].tolist(), strict=True))
     n = max(masks.values(), default=0)
-    if equals(encoder, "images", "both masks").any():
+    if (encoder["images"] == "both masks").any():
         those = f"**{n:,}** images that have" if n > 1 else "the only image that has"
         return f"Based on {those} a heatmap and both masks."
     counts = [f"**{count:,}** with a {mask} mask" for mask, count in masks.items() if count]
@@ -62,8 +62,8 @@ def _images(table: pd.DataFrame) -> str:
 def example_overlays(study: Study, population: Slice) -> None:
     """Draw two images for each mask, with heatmap and masks side by side."""
     table = overlap_reads.rows(study, population)
-    table = where(table, np.isfinite(numbers(table, "energy")))
-    sides = {mask: where(table, equals(table, "mask", mask)) for mask in ON_MASKS}
+    table = table.loc[np.isfinite(numbers(table, "energy"))].reset_index(drop=True)
+    sides = {mask: table.loc[table["mask"] == mask].reset_index(drop=True) for mask in ON_MASKS}
     if any(len(side) < EACH for side in sides.values()):
         return
     for column, (mask, side) in zip(st.columns(2, gap="medium"), sides.items(), strict=True):

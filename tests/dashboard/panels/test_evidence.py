@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import select
 from dashboard.panels.concepts.evidence import detection_line
 
 WORDS = pd.DataFrame(
@@ -26,4 +25,4 @@ def test_detection_line__names_the_first_words_whose_truth_is_known():
 
 def test_detection_line__is_empty_for_other_images_and_older_studies():
     assert detection_line(WORDS.iloc[1:2]) == ""
-    assert detection_line(select(WORDS, ["word"])) == ""
+    assert detection_line(WORDS.loc[:, ["word"]]) == ""

@@ -6,7 +6,6 @@ import pytest
 from numpy.testing import assert_allclose
 
 from benchmarks.evidence.concept_evaluation import evaluate_methods, names_cue
-from core.common.dataframes import select
 from core.data.sources.glyphworld import GlyphworldSource
 from core.research.human_study import word_measures
 from core.research.human_study.word_measures import (
@@ -193,7 +192,7 @@ def test_judge__of_perfect_and_of_wrong_words():
     assert best["recall_true"].to_dict() == {"right": 1.0, "wrong": 0.0}
     quarter = scores[(scores["k"] == 6) & (scores["share"] == 0.25)].set_index("method")
     assert quarter.at["right", "recall_true"] == 0.5  # red is true of more than a quarter
-    assert select(words, ["method", "related"]).to_dict("list") == {
+    assert words.loc[:, ["method", "related"]].to_dict("list") == {
         "method": ["right", "wrong"],
         "related": [True, False],
     }

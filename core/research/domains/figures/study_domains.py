@@ -11,7 +11,7 @@ from core.charts.options import FigureOptions
 from core.charts.reading import class_numbers, seeded_rows
 from core.charts.theme import Theme
 from core.common.arrays import known_mean, unit_rows
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.errors import SettingsError
 from core.research.domains.analysis.parts import part_columns
 from core.research.domains.figures import domains
@@ -44,9 +44,7 @@ def ddm_features(studies: Sequence[Study], options: FigureOptions, theme: Theme)
             if len(rows):
                 means[row, code] = unit_rows(array.rows(rows)).mean(0)
     table = study.table("domain_jaccard")
-    shared = {
-        part: known_mean(numbers(where(table, equals(table, "part", part)), "jaccard")) for part in PARTS
-    }
+    shared = {part: known_mean(numbers(table.loc[table["part"] == part], "jaccard")) for part in PARTS}
     classes = [study.class_names[number] for number in shown_classes]
     return domains.domain_features(means, classes, names, k=prefix_of(study), jaccard=shared, theme=theme)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import known_mean
-from core.common.dataframes import by_values, equals, numbers, where, words
+from core.common.dataframes import by_values, numbers, words
 from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import SettingsError
 from core.research.domains.analysis.domain_probe import class_probes, domain_probes
@@ -204,11 +204,11 @@ def measured_domains(
     shared = feature_jaccard(images, k)
     for part in PARTS:
         if retrieved is not None:
-            part_rows = where(retrieved, equals(retrieved, "part", part))
+            part_rows = retrieved.loc[retrieved["part"] == part].reset_index(drop=True)
             r1, outside = numbers(part_rows, "r1"), _names_any(part_rows, ["query", "gallery"], away)
             numbers_of_run[f"r1_{part}"] = known_mean(r1[~outside])
             numbers_of_run[f"r1_unseen_{part}"] = known_mean(r1[outside])
-        part_rows = where(shared, equals(shared, "part", part))
+        part_rows = shared.loc[shared["part"] == part].reset_index(drop=True)
         numbers_of_run[f"jaccard_{part}"] = known_mean(
             numbers(part_rows, "jaccard")[~_names_any(part_rows, ["first", "second"], away)]
         )

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from core.common.csv_text import write_csv
-from core.common.dataframes import select
 from core.common.inside import replacing
 from core.data.sources.images import open_images
 from core.errors import SettingsError
@@ -108,7 +107,7 @@ def sampled_table(job: CellJob) -> Path:
             parts.append(rows.iloc[np.sort(np.random.default_rng(0).permutation(len(rows))[:n])])
     sample = pd.concat(parts)
     with replacing(path, parents=True) as temporary:
-        write_csv(select(sample, ["image_id", "path", "split", "label"]), temporary)
+        write_csv(sample.loc[:, ["image_id", "path", "split", "label"]], temporary)
     return path
 
 

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.charts.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure, tint
-from core.common.dataframes import equals, numbers, where, words
+from core.common.dataframes import numbers, words
 from core.research.grids.figures.grid_titles import (
     fewest_seeds,
     grouped_by_sign,
@@ -44,7 +44,7 @@ def factors_in(table: pd.DataFrame) -> list[str]:
 def trained(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of trained encoders whose training did not diverge."""
     read = [np.isfinite(numbers(table, name)) for name in factors_in(table)]
-    return where(table, np.logical_and.reduce([~equals(table, "arm", UNTRAINED), *read]))
+    return table.loc[np.logical_and.reduce([(table["arm"] != UNTRAINED), *read])].reset_index(drop=True)
 
 
 def factor_bars(table: pd.DataFrame, arms: Sequence[str], *, theme: Theme = LIGHT) -> go.Figure:
@@ -52,7 +52,7 @@ def factor_bars(table: pd.DataFrame, arms: Sequence[str], *, theme: Theme = LIGH
     factors, colours = [*factors_in(table), "mean"], _colours(theme)
     figure = go.Figure()
     for index, arm in enumerate(arms):
-        arm_rows = where(table, equals(table, "arm", arm))
+        arm_rows = table.loc[table["arm"] == arm].reset_index(drop=True)
         summaries = [over_seeds(100 * numbers(arm_rows, name)) for name in factors]
         figure.add_trace(_bar(factors, summaries, arm, colours[index % len(colours)]))
         for name, one in zip(factors, summaries, strict=True):
@@ -117,14 +117,16 @@ def suppression_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figur
     figure = make_subplots(1, len(temperatures), shared_yaxes=True, subplot_titles=titles)
     for column, temperature in enumerate(temperatures, start=1):
         for index, epsilon in enumerate(epsilons):
-            cell_rows = where(trained_rows, (at == temperature) & (sizes == epsilon))
+            cell_rows = trained_rows.loc[(at == temperature) & (sizes == epsilon)].reset_index(drop=True)
             summaries = [over_seeds(100 * numbers(cell_rows, name)) for name in factors]
             name = f"IFM, epsilon {epsilon:g}" if epsilon else "InfoNCE"
             bar = _bar(factors, summaries, name, colours[index % len(colours)])
             figure.add_trace(bar.update(showlegend=column == 1), 1, column)
             for factor, one in zip(factors, summaries, strict=True):
                 figure.add_trace(run_dots(factor, one, name, theme), 1, column)
-    _draw_untrained(figure, where(table, equals(table, "arm", UNTRAINED)), factors, len(temperatures), theme)
+    _draw_untrained(
+        figure, table.loc[table["arm"] == UNTRAINED].reset_index(drop=True), factors, len(temperatures), theme
+    )
     _draw_chance(figure, trained_rows, factors, len(temperatures), theme)
     figure.update_layout(barmode="group", scattermode="group", bargap=0.25, bargroupgap=0.05)
     figure.update_yaxes(title_text="readout accuracy", row=1, col=1)
@@ -185,9 +187,8 @@ def _draw_levels(figure: go.Figure, levels: Sequence[float], n_panels: int, line
 def tradeoff_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """[I] Figs 3 and 13: readout of each factor against temperature, and against the negatives' hardness."""
     trained_rows = trained(table)
-    trained_rows = where(
-        trained_rows, numbers(trained_rows, "ifm_epsilon") == 0
-    )  # arms are not seeds: IFM's are left out
+    without_ifm = numbers(trained_rows, "ifm_epsilon") == 0  # arms are not seeds
+    trained_rows = trained_rows.loc[without_ifm].reset_index(drop=True)
     panels = [
         ("temperature", _unweighted(trained_rows), True),
         ("hard_beta", _as_hard_ones(trained_rows), False),
@@ -231,13 +232,13 @@ def _hardest_against_easiest(part: pd.DataFrame, name: str, falls: bool, factors
 
 def _unweighted(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows without weights on negatives."""
-    return where(table, numbers(table, "hard_beta") == 0)
+    return table.loc[numbers(table, "hard_beta") == 0].reset_index(drop=True)
 
 
 def _as_hard_ones(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows at the temperatures at which negatives were also weighted."""
     at = numbers(table, "temperature")
-    return where(table, np.isin(at, at[numbers(table, "hard_beta") > 0]))
+    return table.loc[np.isin(at, at[numbers(table, "hard_beta") > 0])].reset_index(drop=True)
 
 
 def _line(

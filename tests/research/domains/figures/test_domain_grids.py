@@ -9,7 +9,6 @@ import pytest
 
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, layout_of, paper
-from core.common.dataframes import select
 from core.errors import SettingsError
 from core.research.domains.figures.domain_grids import ddm_bars, ddm_table, tinted_rows
 from tests.research.domains.grids.written_domains import ARM, BASE, cells, tinted
@@ -43,7 +42,7 @@ def test_ddm_bars__one_bar_an_arm_and_domain():
     assert not few.data[0].error_y.visible  # NaN would be drawn as an interval of 0
     assert "preset short" in layout_of(few).title.text and layout_of(few).shapes[0].y0 == 5
     with pytest.raises(SettingsError, match="no accuracies by domain"):
-        ddm_bars(select(cells(), ["arm", "seed", "domains", "method", "colour"]), FigureOptions(), LIGHT)
+        ddm_bars(cells().loc[:, ["arm", "seed", "domains", "method", "colour"]], FigureOptions(), LIGHT)
 
 
 def test_tinted_rows__show_the_closed_gap_of_disentangled_arms():

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.common.dataframes import where
 from core.research.domains.grids.domain_verdict import (
     closed_gap,
     clustering_verdict,
@@ -82,7 +81,7 @@ def test_clustering_verdict__needs_purer_rows_and_a_gain(kept, gain, said):
     sentence = clustering_verdict(both, "simclr-on-robust", "simclr-on-kmeans")
     assert said in sentence and "\n" not in sentence
     assert "not enough runs" in clustering_verdict(
-        where(both, both["seed"].to_numpy() < 3), "simclr-on-robust", "simclr-on-kmeans"
+        both.loc[both["seed"].to_numpy() < 3].reset_index(drop=True), "simclr-on-robust", "simclr-on-kmeans"
     )
     (last,) = domain_verdicts({"domains": []}, both)
     assert last == f"simclr-on-robust: {sentence}"

@@ -10,7 +10,7 @@ import pytest
 
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, layout_of
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.errors import SettingsError
 from core.research.fourier.figures.augmentation_bars import PANELS, augmentation_bars
 from core.research.fourier.figures.fda_examples import spread_rows
@@ -200,10 +200,10 @@ def test_removal_verdict__hurts_is_open_or_unknown():
     assert said.endswith("worse without crop, flip, jitter, blur, solarize; SimCLR is better without gray")
     both_ways = few.assign(top1=[0.6, 0.6, *[0.5, 0.7] * 6])  # seed 0 falls, seed 1 rises
     assert removal_verdict(both_ways).endswith("no removal changes all runs in the same direction")
-    whole, first = equals(few, "arm", "simclr-add-solarize"), numbers(few, "seed") == 0
-    assert removal_verdict(where(few, whole)).endswith("no removal has two runs yet")
-    assert removal_verdict(where(few, first)).endswith("no removal has two runs yet")
-    begun = where(few, first | whole | equals(few, "arm", removed[0]))
+    whole, first = (few["arm"] == "simclr-add-solarize"), numbers(few, "seed") == 0
+    assert removal_verdict(few.loc[whole].reset_index(drop=True)).endswith("no removal has two runs yet")
+    assert removal_verdict(few.loc[first].reset_index(drop=True)).endswith("no removal has two runs yet")
+    begun = few.loc[first | whole | (few["arm"] == removed[0])].reset_index(drop=True)
     assert removal_verdict(begun).endswith("in every run: SimCLR is worse without crop")
 
 

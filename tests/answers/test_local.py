@@ -194,14 +194,14 @@ def test_an_image_that_is_taken_for_no_label__is_pushed_towards_what_it_is_taken
             continue
         look, r = look_at(study, asked_of_images(study), row), case.raw[row].clone().requires_grad_()
         assert (look.answer, look.rival) == (told, labels[row])
-        lead = case.classify(r[None])[0][lone] - logit(case, r, labels[row], means)
+        lead = case.classify(r[None])[0][lone] - logit(case, r, str(labels[row]), means)
         (g,) = torch.autograd.grad(lead, r)
         assert look.lead == pytest.approx(lead.item(), rel=1e-3, abs=1e-4)
         order = look.features["feature"].to_numpy()
         np.testing.assert_allclose(
             look.features["push"], (r * g).detach().numpy()[order], rtol=5e-3, atol=1e-4
         )
-        answer = describe(study, case.raw[row].numpy(), true=labels[row])["answer"]
+        answer = describe(study, case.raw[row].numpy(), true=str(labels[row]))["answer"]
         (of_output,) = torch.autograd.grad(case.classify(r[None])[0][lone], r)
         best = torch.sort(r * of_output, descending=True).values[: len(answer["features"])]
         np.testing.assert_allclose(answer["contributions"], best.detach(), rtol=5e-3)

@@ -147,7 +147,7 @@ def test_finding__of_a_slice_is_of_its_images(tmp_path):
         == f"{SEES}; is right on 94 % of 70 images, and no group of images is clearly harder"
     )
     assert study_finding(study.where("correct=false")).endswith("; is wrong on all 13 images")
-    one = np.arange(study.n_images) == np.flatnonzero(large.chosen)[0]
+    one = np.arange(study.n_images) == np.flatnonzero(large.chosen is not None and large.chosen)[0]
     assert study_finding(study, one).endswith(" on the only image")
     assert study_finding(study, large.chosen) == study_finding(large)
 

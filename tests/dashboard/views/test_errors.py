@@ -276,7 +276,7 @@ def test_unlabelled__nothing_is_judged(tab, studies, unlabelled_study, open_page
     assert not app.exception
     assert "carry no labels" in all_text(app) and "Labels come from folders" in all_text(app)
     study = open_study(studies / "unlabelled")
-    scores = study.table("quality")["distinctiveness"].where(study.is_val).dropna().sort_values(kind="stable")
+    scores = study.table("quality").loc[study.is_val, "distinctiveness"].dropna().sort_values(kind="stable")
     assert [tile["id"] for tile in tiles(app, "lowest")] == scores.index[:24].tolist()
 
 

@@ -422,7 +422,7 @@ def test_overview__without_labels_shows_either_end_of_the_recommended_score(
 ):
     study = open_study(shutil.copytree(unlabelled_study, studies / "unlabelled"))
     app = open_page(study="unlabelled")
-    scores = study.table("quality")["distinctiveness"].where(study.is_val).dropna().sort_values()
+    scores = study.table("quality").loc[study.is_val, "distinctiveness"].dropna().sort_values()
     lowest, highest = (
         [int(picture["src"].split("?")[0].rsplit("/", 1)[-1]) for picture in card["pictures"]]
         for card in drawn_cards(app, "overview_first")

@@ -46,7 +46,7 @@ class Constants:
 
     Attributes:
         embed_ms: of one core, reading and the encoder. rows_ms: passes over the rows of numbers, which are
-            shared. alone_ms: what the first process does alone: the probe, the map, failures, answers.
+            shared. alone_ms: what the first process does alone: the training of the probe, failures.
         neighbours_ms: of an evaluation image. heatmap_ms: of an image with maps.
         disk_bytes: representations in half precision, thumbnail, firing sets, tables.
         memory_bytes: of the first process, above start_bytes. manifest_bytes: of the study's manifest.
@@ -136,8 +136,8 @@ def times() -> dict[str, float]:
     stored = dry_run._bytes(1, WIDTH, opened, EmbedConfig(images="", encoder="", dtype="float16"))
     return {
         "embed_ms": each["embed"],
-        "rows_ms": each["features"] + each["quality"],
-        "alone_ms": sum(each[name] for name in ("probe", "map", "failures", "answers")),
+        "rows_ms": sum(each[name] for name in ("features", "quality", "map", "answers")),
+        "alone_ms": each["probe"] + each["failures"],
         "neighbours_ms": 1000 * (with_val["neighbours"] - many["neighbours"]) / N_VAL,
         "heatmap_ms": 1000 * (rates.map_seconds or 0.0),
         "disk_bytes": float(stored),

@@ -80,7 +80,7 @@ def _value_ranges(folder: Path, name: str, checksum: str) -> dict[str, tuple[Any
     """Return the smallest and the largest number of each column of a table that holds any value, as the file
     states them: (None, None) where it does not.
 
-    None where the file cannot be read: whoever reads a column is told. checksum: of the table, for the cache.
+    None where the file cannot be read; reading a column then raises. checksum: of the table, for the cache.
     """
     try:
         about = pq.read_metadata(inside(folder, f"{name}.parquet"))

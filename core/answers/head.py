@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from core.reader import StudyReader
     from core.storage.chunked_array import ChunkedArray
 
-ITEMS = ("head_classes", "head_weights", "head_bias", "head_logits")  # what `embed` writes of a head
 WRONG_ORDER = "THE ORDER OF THE CLASSES IS LIKELY WRONG"
 DIFFERS = "so what features add to a class differs from image to image"
 NOT_LINEAR = f"not linear on the representation, {DIFFERS}"

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import streamlit as st
-from streamlit import delta_generator
 
 MODULES = (
     "dashboard.panels.image.detail",
@@ -25,8 +24,6 @@ SWITCH_S = 0.0005  # how long a thread may keep the others waiting; Python's own
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Starts with the server; nobody waits for it."""
     sys.setswitchinterval(SWITCH_S)
-    # Whether to warn who has not used `streamlit run`: .06 s of the first page, which looks at every module.
-    delta_generator._use_warning_has_been_displayed = True
     gc.disable()  # it would walk through the modules again and again while they are loaded
     threading.Thread(target=_load_for_good, name="warm", daemon=True).start()
     yield

@@ -167,8 +167,8 @@ function awaitReturn(self, id) {
   const give = () => {
     const free = !document.activeElement || document.activeElement === document.body;
     if (!free && document.activeElement !== self.host) return;
-    const seen = self.tiles.findIndex((tile) => tile.id === Number(document.body.dataset.seenImage));
-    if (seen >= 0) focusAt(self, seen);
+    const last = self.tiles.findIndex((tile) => tile.id === Number(document.body.dataset.seenImage));
+    if (last >= 0) focusAt(self, last);
     else self.buttons.get(id)?.focus({ preventScroll: true });
   };
   self.waiting = new MutationObserver(() => {

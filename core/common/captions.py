@@ -101,24 +101,27 @@ def imagenet_synsets() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def wordnet_names() -> dict[str, str]:
-    """The first name of each synset of ImageNet, by its id; empty without the table.
+    """The first name of each synset of ImageNet, by its id; empty without the table. No two are equal.
 
-    Where others share the first name, it is all of them; where others share all, the id stands behind.
+    Among the 1,000 classes the first name alone tells one, as long as no two of them share it. Where others
+    share the first name, it is all of them; where others share all, the id stands behind.
 
-    >>> wordnet_names()["n02099601"], wordnet_names()["n03126707"]
-    ('golden retriever', 'crane (n03126707)')
+    >>> [wordnet_names()[synset] for synset in ("n02099601", "n01514859", "n03126707")]
+    ['golden retriever', 'hen', 'crane (n03126707)']
     """
     lemmas = wordnet_lemmas()
     firsts = {synset: names.partition(",")[0] for synset, names in lemmas.items()}
-    same_first, same = Counter(firsts.values()), Counter(lemmas.values())
-    return {
-        synset: first
-        if same_first[first] == 1
-        else f"{first} ({synset})"
-        if same[lemmas[synset]] > 1
-        else lemmas[synset]
-        for synset, first in firsts.items()
-    }
+    of_classes = Counter(firsts[synset] for synset in imagenet_synsets())
+    usual = {synset: firsts[synset] for synset in imagenet_synsets() if of_classes[firsts[synset]] == 1}
+    taken, same_first, same = set(usual.values()), Counter(firsts.values()), Counter(lemmas.values())
+
+    def name(synset: str, first: str) -> str:
+        if same_first[first] == 1:
+            return first
+        alike = same[lemmas[synset]] > 1 or lemmas[synset] in taken
+        return f"{first} ({synset})" if alike else lemmas[synset]
+
+    return {synset: name(synset, first) for synset, first in firsts.items()} | usual
 
 
 def class_id(name: str, classes: Collection[str]) -> str:

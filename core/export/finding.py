@@ -13,6 +13,7 @@ import numpy as np
 from core.common.formatting import counted, joined, percent
 from core.common.statistics.chance import FEW
 from core.measures.object_preference import object_preference
+from core.slices.features.class_logits import output_logits, own_classifier
 from core.slices.finder import judged
 from core.slices.firing_counts import count_firing_images, has_firing
 from core.slices.highlights import ClassAccuracy, WorstSlice, class_accuracy, worst_slice
@@ -24,6 +25,9 @@ from core.store import Narrowed, Study
 
 MOST = 3  # words, or classes, that the sentence names
 FAILS = 0.5  # error rate of a slice from which on it fails there
+SAMPLE = 1_000  # images without labels whose answers are looked at
+SURE, OFTEN = 0.5, 0.1  # confidence of an answer to be sure of, and share of the images of one to be named
+EQUAL = 0.99  # cosine of the representations of two images that an encoder hardly tells apart
 
 
 def study_finding(
@@ -90,12 +94,56 @@ def _without_outcomes(study: Study, shown: np.ndarray, sees: str, seen: list[str
         return f"Groups these images by {joined(seen)}"
     if study.has("probe") and (answers := _answers(study, shown)):
         return _begun(f"{_subject(study)} most often answers {answers}")
-    fires = count_firing_images(study, [shown])[0] > 0 if has_firing(study) else np.zeros(0, bool)
-    alive, images = f"{np.count_nonzero(fires):,} of {len(fires):,}", counted(int(shown.sum()), "image")
-    told = "without labels and words nothing says what they mean"
-    if feature_words(study, named=False):
-        told = "each is named by the classes that it pushes"
-    return f"{alive} features fire on these {images}; {told}"
+    return _own_answers(study, shown) or _of_features(study, shown)
+
+
+def _own_answers(study: Study, shown: np.ndarray) -> str:
+    """Say how many images without labels the encoder's own classifier is sure of, and of what; of many images
+    `SAMPLE`, evenly spaced. Empty where its layers are not stored.
+    """
+    if not study.has("head_classes") or study.below is not None or not shown.any():
+        return ""
+    if not study.has("head_logits") and own_classifier(study) is None:
+        return ""
+    rows = np.flatnonzero(shown)
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(int))]
+    logits = output_logits(study, rows)
+    sure = 1 / np.exp(logits - logits.max(1, keepdims=True)).sum(1) > SURE
+    told = f"Its own classifier is confident (above {percent(SURE, digits=0)}) on "
+    told += f"{percent(sure.mean(), digits=0)} of these {counted(int(shown.sum()), 'image')}"
+    answers = Counter(logits[sure].argmax(1).tolist())
+    if not answers:
+        return told
+    output, n = min(answers.items(), key=lambda pair: (-pair[1], pair[0]))
+    name = str(study.table("head_classes", ["name"])["name"].iloc[output]).partition(",")[0]
+    if name and n > 1 and n / len(rows) >= OFTEN:
+        return f"{told}, and most often sees “{name}” ({percent(n / len(rows), digits=0)})"
+    return f"{told}, and sees {counted(len(answers), 'class')} there"
+
+
+def _of_features(study: Study, shown: np.ndarray) -> str:
+    """Say how many features fire, how often, and whether the encoder tells the images apart."""
+    images = counted(int(shown.sum()), "image")
+    if not (has_firing(study) and shown.any()):
+        return f"Its features are known on {images}; without labels and words nothing says what they mean"
+    fires = count_firing_images(study, [shown])[0]
+    share = shown.sum()
+    told = f"{np.count_nonzero(fires):,} of {len(fires):,} features fire on these {images}, "
+    told += (
+        f"{fires.sum() / share:.1f} on each, the most common one on {percent(fires.max() / share, digits=0)}"
+    )
+    return told + _repeats(study, shown)
+
+
+def _repeats(study: Study, shown: np.ndarray) -> str:
+    """Say how many evaluation images are to the encoder as good as equal to a train image; empty for none."""
+    if not (study.has("neighbour_similarity") and (shown & study.is_val).any()):
+        return ""
+    nearest = study.vector("neighbour_similarity").max(1)[shown[study.is_val]]
+    n = int(np.count_nonzero(nearest > EQUAL))
+    if not n:
+        return ""
+    return f"; {n:,} of them {'is' if n == 1 else 'are'} nearly equal to a train image"
 
 
 def _answers(study: Study, shown: np.ndarray) -> str:

@@ -54,7 +54,7 @@ AGREES = re.compile(r"(.+?)[_ ](agrees|matches)$")
 HAS = re.compile(r"(has|with)[_ ](.+)$")
 IS = re.compile(r"is[_ ](.+)$")
 SAY = "whose features say "
-RELATIVE = ("on which ", "whose ")
+RELATIVE = ("with feature ", "with latent ", "whose ")  # what stands behind all other words, joined by "and"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,11 @@ def plain_name(where: Slice, words: Mapping[int, str] | None = None, kind: str =
         return plural(label)
     if not label and all(one.alone for one in phrases):
         return ", ".join(one.behind for one in phrases)
-    comma = [one.behind for one in phrases if one.alone or one.behind.startswith("with ")]
+    comma = [
+        one.behind
+        for one in phrases
+        if one.alone or (one.behind.startswith("with ") and not one.behind.startswith(RELATIVE))
+    ]
     direct = _joined([one.behind for one in phrases if one.behind and one.behind not in comma])
     before = [one.before for one in phrases if one.before]
     subject = label
@@ -121,7 +125,7 @@ def _phrase(part: Slice, words: Mapping[int, str], kind: str) -> Phrase:
         return Phrase(behind=f"{part.confusion[0]} taken for {part.confusion[1]}", alone=True)
     for number in part.fires:
         in_brackets = f" ({words[number]})" if words.get(number) else ""
-        return Phrase(behind=f"on which {kind} {number}{in_brackets} fires")
+        return Phrase(behind=f"with {kind} {number}{in_brackets}")
     for word in part.concepts:
         return Phrase(behind=f"{SAY}“{word}”")  # which is not always what the image shows
     return Phrase(behind=part.describe().removeprefix("images, "))

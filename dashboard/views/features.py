@@ -136,7 +136,8 @@ def _cards(study: Study, population: Slice, asked: feature_reads.Listing, listed
             what += " Grey bars: of the images on which it fires, the share of their most common class."
         if reads.named_from(study):
             what += " Words: heat, seen in the crops around the heat; scene, only in the whole images; "
-            what += "unsure, barely more common on its images (AUC below 0.6)."
+            what += "unsure, barely more common on its images (AUC below 0.6); "
+            what += "alike, neither further words nor classes tell features of one name apart."
         st.caption(what)
 
 

@@ -133,10 +133,52 @@ def test_finding__without_labels_and_words_says_the_answers_or_that_nothing_is_k
     share = "“bee” (56 %) and “ant” (44 %)"
     assert study_finding(head) == f"Its own classifier most often answers {share}"
     bare = study_finding(write(tmp_path / "bare", labels="none", words=False))
-    assert bare.startswith("5 of 5 features fire on these 80 images; without labels and words")
-    pushing = study_finding(write(tmp_path / "pushing", labels="none", words=False, outputs=True))
-    assert pushing == "5 of 5 features fire on these 80 images; each is named by the classes that it pushes"
+    assert bare == "5 of 5 features fire on these 80 images, 1.4 on each, the most common one on 50 %"
+    unnamed = write(tmp_path / "no_bias", labels="none", words=False, outputs=True)
+    assert study_finding(unnamed) == bare  # half a classifier gives no answers
     assert study_finding(write(tmp_path / "begun", until="embed")).startswith("Not finished")
+
+
+@pytest.mark.parametrize(
+    ("logits", "said"),
+    [
+        (
+            [3.0, 0.0],
+            "is confident (above 50 %) on 100 % of these 80 images, and most often sees “fox” (75 %)",
+        ),
+        ([0.0, 0.0], "is confident (above 50 %) on 0 % of these 80 images"),
+        (None, "is confident (above 50 %) on 50 % of these 80 images, and sees 20 classes there"),
+    ],
+)
+def test_finding__without_labels_says_what_the_encoders_own_classifier_is_confident_of(
+    tmp_path, logits, said
+):
+    study = write(tmp_path / "study", labels="none", words=False)
+    if logits is None:  # 20 classes, each the answer on 2 of the 80 evaluation images; no answer on 40
+        names = [f"class {number}, a name" for number in range(20)]
+        values = np.zeros((160, 20))
+        values[np.arange(80, 120), np.arange(40) % 20] = 9.0
+    else:  # a quarter of the images are the other way round
+        names, values = ["fox, red fox", "owl"], np.tile(logits, (160, 1))
+        values[::4] = values[::4, ::-1]
+    with write_study(study.path) as writer, writer.step("embed", {}) as step:
+        step.table("images", study.images)
+        write_array(step, "representations", np.ones((160, N_FEATURES), np.float32), 32)
+        step.table("head_classes", pd.DataFrame({"name": names, "wordnet": ""}))
+        write_array(step, "head_logits", values.astype(np.float32), 32)
+    assert study_finding(open_study(study.path)) == f"Its own classifier {said}"
+
+
+@pytest.mark.parametrize(
+    ("cosine", "said"), [(0.98, ""), (0.995, "; 40 of them are nearly equal to a train image")]
+)
+def test_finding__without_labels_says_how_many_images_the_encoder_does_not_tell_apart(tmp_path, cosine, said):
+    study = write(tmp_path / "study", labels="none", words=False)
+    nearest = np.full((80, 3), 0.1, np.float32)
+    nearest[:40, 1] = cosine
+    with write_study(study.path) as writer, writer.step("neighbours", {}, ("representations",)) as step:
+        step.vector("neighbour_similarity", nearest)
+    assert study_finding(open_study(study.path)).endswith(f"the most common one on 50 %{said}")
 
 
 def test_finding__of_a_slice_is_of_its_images(tmp_path):

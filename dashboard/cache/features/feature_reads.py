@@ -1,6 +1,7 @@
 """Cached reads of the features of a slice, and of one feature on it; the rules are those of `reader.py`."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +9,10 @@ import pandas as pd
 
 from core.common.dataframes import numbers
 from core.common.dataframes import words as texts
+from core.common.formatting import joined
 from core.slices import features as slice_features
 from core.slices.features import firing_class
-from core.slices.inspection.words import classes_apart, words_apart
+from core.slices.inspection.words import classes_apart, second_classes_apart, words_apart
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, inspection_reads, reads
@@ -119,24 +121,30 @@ def names(study: Study) -> dict[int, str]:
     """The name that people gave, else the two best words, as in "night sky · blue"; without any, nothing.
 
     Of several features with the same words each says which class it fires on, and of those that then still
-    have one name each says a further word of its own, as far as there are such: "yellow, on cat",
-    "yellow · sand, on cat".
+    have one name each says a further word of its own, else a second class, as far as there are such: "yellow,
+    on cat", "yellow · sand, on cat", "yellow, on cat and fish".
     """
     words, given = reads.kept_words(study), reads.names_given(study)
-    of_class = classes_apart(
-        study, {feature: some for feature, some in words.items() if feature not in given}
-    )
-    alike = {
-        feature: f"{' · '.join(some)}, {of_class.get(feature)}"
-        for feature, some in words.items()
-        if feature not in given
-    }
-    further = words_apart(study, alike)
-    return {
-        feature: " · ".join([*some, *([further[feature]] if feature in further else [])])
-        + (f", on {of_class[feature]}" if feature in of_class else "")
-        for feature, some in words.items()
-    }
+    unnamed = {feature: some for feature, some in words.items() if feature not in given}
+    classes = {feature: [name] for feature, name in classes_apart(study, unnamed).items()}
+
+    def called() -> dict[int, str]:
+        return {
+            feature: " · ".join(some) + (f", on {joined(classes[feature])}" if feature in classes else "")
+            for feature, some in unnamed.items()
+        }
+
+    for feature, word in words_apart(study, called()).items():
+        unnamed[feature] = [*unnamed[feature], word]
+    for feature, name in second_classes_apart(study, called()).items():
+        classes[feature] = [*classes.get(feature, ()), name]
+    return {feature: " · ".join(some) for feature, some in words.items()} | called()
+
+
+@cached_read(max_entries=8, names_features=True)
+def namesakes(study: Study) -> Counter[str]:
+    """How many features have each name."""
+    return Counter(names(study).values())
 
 
 def title(study: Study, feature: int) -> str:

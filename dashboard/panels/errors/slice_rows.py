@@ -33,11 +33,12 @@ def slice_rows(
     link: Callable[[], Mapping[str, str]],
     key: str,
     pictures: int = PICTURES,
+    mark_chance: bool = True,
 ) -> None:
     """Draw rows of `slice_reads.worst`, each of which opens its slice.
 
     compared: where the images are that a slice is compared with, as in "26 % elsewhere". link: further parts
-    of the address of an opened slice.
+    of the address of an opened slice. mark_chance: say which differences could be chance.
     """
     saved = {text: name for name, text in saved_slices.known(study).items()}
     rows = table.to_dict("records")
@@ -51,7 +52,7 @@ def slice_rows(
 
     cards(
         [
-            _card(study, row, saved, compared, link(), some)
+            _card(study, row, saved, compared, link(), some, mark_chance=mark_chance)
             for row, some in zip(rows, pictures_of, strict=True)
         ],
         key=key,
@@ -76,7 +77,14 @@ def _pictured(study: Study, places: list[str], n: int) -> list[list[int]]:
 
 
 def _card(
-    study: Study, row: dict, saved: Mapping[str, str], compared: str, link: Mapping[str, str], rows: list[int]
+    study: Study,
+    row: dict,
+    saved: Mapping[str, str],
+    compared: str,
+    link: Mapping[str, str],
+    rows: list[int],
+    *,
+    mark_chance: bool,
 ) -> Card:
     where = str(row["where"])
     rate, rest = float(row["error_rate"]), float(row["rest"])
@@ -88,7 +96,7 @@ def _card(
         str(row["name"]),
         href=session.href("errors", served_studies.name_of(study), slice=where, **link),
         note=f"{int(row['n']):,} images",
-        tag=saved_as or ("" if row["q"] <= 0.05 else "could be chance"),
+        tag=saved_as or ("could be chance" if mark_chance and row["q"] > 0.05 else ""),
         subtitle="; ".join(filter(None, [source_of(study, row), also and f"the same images: {also}"])),
         pictures=thumbnails(study, rows),
         bars=(

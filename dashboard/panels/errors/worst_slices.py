@@ -83,7 +83,7 @@ def worst_slice_list(
     elif choice.view == TABLE:
         _table(study, listed, population)
     else:
-        _rows(study, listed, choice)
+        _rows(study, listed, choice, mark_chance=not by_chance)  # else the line above says it of all
     _all_of_them(n_all, len(listed), choice, worse=by_chance)
 
 
@@ -184,12 +184,17 @@ def _all_of_them(n_all: int, n_shown: int, choice: Choice, *, worse: bool) -> No
 
 
 @stable_container
-def _rows(study: Study, table: pd.DataFrame, choice: Choice) -> None:
+def _rows(study: Study, table: pd.DataFrame, choice: Choice, *, mark_chance: bool) -> None:
     slot = st.container()
     span = widgets.page_span(len(table), PAGE, key="slices_page")
     with slot:
         slice_rows.slice_rows(
-            study, table.iloc[span], compared=_compared(choice), link=_link, key="slices_rows"
+            study,
+            table.iloc[span],
+            compared=_compared(choice),
+            link=_link,
+            key="slices_rows",
+            mark_chance=mark_chance,
         )
 
 

@@ -69,7 +69,9 @@ def title_and_note(study: Study, row: Row) -> tuple[str, str]:
     stable = reads.stability(study, int(row["feature"]))
     trust = [f"stability {stable:.2f}"] if stable is not None else []
     if row["name"]:
-        return row["name"], " · ".join([reads.number_and_place(study, int(row["feature"])), *trust])
+        alike = feature_reads.namesakes(study)[row["name"]]
+        shared = [f"one of {alike} alike"] if alike > 1 else []
+        return row["name"], " · ".join([reads.number_and_place(study, int(row["feature"])), *trust, *shared])
     return f"{study.feature_kind} {row['feature']}", " · ".join(
         [part for part in (row["classes"], *trust) if part]
     )

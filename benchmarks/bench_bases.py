@@ -1,7 +1,7 @@
 """Bases of features: training and encoding beside bare matrix products, and steps in a basis beside units.
 
-Both sides take turns in one process with one thread, by its processor time (see step_ratios). Other trainers:
-benchmarks/peers/dictionaries.py.
+Both sides take turns in one process with one thread, by its processor time (see step_ratios); training and
+encoding on a GPU, where there is one. Other trainers: benchmarks/peers/dictionaries.py.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from torch import Tensor
 
 from benchmarks import bench_peers
 from benchmarks.results import Absent, Result
-from benchmarks.step_ratios import Work, in_turns
+from benchmarks.step_ratios import Work, gpu_clock, in_turns
 from benchmarks.studies import large_study
-from core.bases.dictionary import Coder
+from core.bases.dictionary import MOST_ENTRIES, Coder
 from core.bases.requests import add_basis
 from core.bases.vectors import FitRun, Vectors
+from core.common.device import resolve_device
 from core.config import BasisConfig
 from core.jobs.progress import Progress
 from core.pipeline.memory import keep_freed_memory
@@ -51,29 +52,35 @@ def run() -> Iterator[Result | Absent]:
 
 def against_products(size: int = LATENTS, width: int = WIDTH) -> Iterator[Result]:
     """A training step beside the five products of a dense one, and encoding beside its one."""
-    raw = np.random.default_rng(0).standard_normal((2 * BATCH, width), np.float32)
-    device = torch.device("cpu")
+    device = resolve_device("auto")
+    on_gpu = device.type == "cuda"
+    n = max(2 * BATCH, MOST_ENTRIES // size)
+    raw = np.random.default_rng(0).standard_normal((n, width), np.float32)
     setup = FitRun(Progress.silent(), device, Path("never-saved"), {}, 1000)
     training = DictionaryRun(Vectors(raw, np.arange(len(raw))), (size,), K, 0, setup)
-    x = torch.from_numpy(raw[: training.batch_size])
+    x = torch.from_numpy(raw[: training.batch_size]).to(device)
     coder, weights = Coder(training.dictionary(), device), training.model.encoder.detach().clone()
-    code, block = torch.zeros(len(x), size), x[: coder.block_rows]
+    code = torch.zeros(len(x), size, device=device)
+    block = torch.from_numpy(raw[: coder.block_rows]).to(device) if on_gpu else x[: coder.block_rows]
     seconds = in_turns(
         {
             "step": lambda: training.train_step(x),
+            "step with its vectors": training.advance,
             "products": partial(_dense_step, x, weights, code),
             "encode": lambda: coder.encode(block),
             "product": lambda: block @ weights.T,
         },
         rounds=ROUNDS,
+        **({"steps": 20, "clock": gpu_clock} if on_gpu else {}),
     )
     for name, plain, goal, of in (
         ("step", "products", TRAINING_GOAL, f"five products of {len(x):,} vectors"),
+        ("step with its vectors", "products", TRAINING_GOAL, "… which come from memory"),
         ("encode", "product", ENCODING_GOAL, f"one product of {len(block):,} vectors"),
     ):
         share = seconds[plain] / seconds[name]
-        detail = f"{of} of {width} with {size:,} latents; {np.median(seconds[name]):.2f} s, "
-        detail += f"products {np.median(seconds[plain]):.2f} s"
+        detail = f"{of} of {width} with {size:,} latents; {1000 * np.median(seconds[name]):.3g} ms, "
+        detail += f"products {1000 * np.median(seconds[plain]):.3g} ms on {device}"
         yield Result(f"bases: products / {name}", float(np.median(share)), "x", goal, True, detail)
 
 

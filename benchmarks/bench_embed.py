@@ -1,7 +1,8 @@
-"""`embed` against the least it could do: decode every image, then run the encoder on ready batches."""
+"""`embed` against the least it could do: decode every image, and run the encoder on ready batches."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,13 +14,15 @@ import torch
 from benchmarks.results import Result
 from benchmarks.studies import FOLDER
 from core.common.device import resolve_device
+from core.common.processes import own_cores
 from core.config import RunOptions
 from core.data.sources.images import ImageSource, open_images
 from core.encoders.registry import Encoder, load_encoder
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 
-IMAGES = "glyphworld?train=1500&val=500"
+N_IMAGES = int(os.environ.get("PEREGRINE_BENCH_IMAGES", 2000))
+IMAGES = f"glyphworld?train={N_IMAGES * 3 // 4}&val={N_IMAGES // 4}"
 ENCODER = "asset:simclr_glyphworld"
 REPEATS = 3
 
@@ -57,11 +60,11 @@ def run() -> Iterator[Result]:
         decode.append(seconds)
         forward.append(bare_forward(encoder, pixels, size))
         whole.append(embed(FOLDER / "embed"))
-    on_gpu = device.type == "cuda"
-    bare = min(forward) if on_gpu else min(decode) + min(forward)
+    on_gpu = device.type == "cuda"  # there the cores decode while it computes
+    bare = max(min(forward), min(decode) / own_cores()) if on_gpu else min(decode) + min(forward)
     detail = (
         f"{len(source.table)} scenes on {device}: decode {min(decode):.1f} s, forward {min(forward):.1f} s, "
         f"embed {min(whole):.1f} s, min of {REPEATS}"
     )
-    name = "embed / bare forward" if on_gpu else "embed / (decode + forward)"
+    name = "embed / the slower of decode and forward" if on_gpu else "embed / (decode + forward)"
     yield Result(name, bare / min(whole), "x", 0.9 if on_gpu else 0.85, True, detail)

@@ -58,11 +58,13 @@ def run() -> Iterator[Result]:
         yield attention(n_tokens)
 
 
-def in_turns(works: Mapping[str, Work], *, rounds: int, steps: int = 1) -> dict[str, np.ndarray]:
+def in_turns(
+    works: Mapping[str, Work], *, rounds: int, steps: int = 1, clock: Callable[[], float] = time.process_time
+) -> dict[str, np.ndarray]:
     """Time several works in turns, in the opposite order in every other round, after one run of each.
 
     Returns:
-        by name (rounds,) seconds of processor time of one step.
+        by name (rounds,) seconds of one step by the clock, processor time if none is given.
     """
     seconds_of: dict[str, list[float]] = {name: [] for name in works}
     with one_torch_thread():  # idle threads that wait would count as processor time
@@ -70,11 +72,17 @@ def in_turns(works: Mapping[str, Work], *, rounds: int, steps: int = 1) -> dict[
             work()
         for number in range(rounds):
             for name in list(works)[:: -1 if number % 2 else 1]:
-                began = time.process_time()
+                began = clock()
                 for _ in range(steps):
                     works[name]()
-                seconds_of[name].append((time.process_time() - began) / steps)
+                seconds_of[name].append((clock() - began) / steps)
     return {name: np.array(seconds) for name, seconds in seconds_of.items()}
+
+
+def gpu_clock() -> float:
+    """Seconds, once the GPU has done all that it was given."""
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def ratio(name: str, longer: np.ndarray, plain: np.ndarray, goal: float) -> Result:

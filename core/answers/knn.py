@@ -101,6 +101,8 @@ def nearest(
     """
     import torch
 
+    from core.common.statistics.largest import top_of
+
     k = min(K, len(rows) - 1)
     cosines, places, first = [], [], 0
     for keys in parts:
@@ -108,7 +110,7 @@ def nearest(
         mine = torch.searchsorted(rows[first : first + len(keys)], query_rows).clamp(max=len(keys) - 1)
         is_own = rows[first : first + len(keys)][mine] == query_rows
         products[is_own.nonzero()[:, 0], mine[is_own]] = -torch.inf
-        nearest_cosines, at = products.topk(min(k, len(keys)), dim=1)
+        nearest_cosines, at = top_of(products, k)
         cosines.append(nearest_cosines)
         places.append(at + first)
         first += len(keys)

@@ -16,7 +16,12 @@ from torch.testing import assert_close
 from core.analysis.gradcam.gradcam import channel_maps, gradcam_maps
 from core.analysis.probe.step import train_probe
 from core.analysis.quality.neighbours import nearest_rows
+from core.answers.knn import nearest, vote
+from core.bases.dictionary import Coder
+from core.bases.requests import add_basis
+from core.bases.vectors import FitRun, Vectors
 from core.concepts.captions.nearest import retrieve
+from core.config import BasisConfig
 from core.encoders.encoder import Encoder
 from core.encoders.registry import load_encoder
 from core.encoders.transform import Transform
@@ -25,6 +30,7 @@ from core.pipeline.run import run_step
 from core.store import open_study
 from core.training.augmentations.augment import augment
 from core.training.config import AugmentConfig
+from core.training.dictionaries import DictionaryRun, gradients_of
 from core.training.methods.registry import METHODS
 from core.training.trainer import TrainingRun
 from tests.encoders.planted import narrow_resnet, some_pixels
@@ -34,6 +40,11 @@ from tests.training.conftest import TinySource
 DEVICE = os.environ.get("PEREGRINE_TEST_DEVICE", "cuda" if torch.cuda.is_available() else "")
 TF32 = 1e-2  # a GPU multiplies float32 matrices with 10 bits of mantissa where it may
 SCENES = "glyphworld?train=48&val=24"
+STEPS: dict[str, dict[str, object]] = {
+    **dict.fromkeys(("neighbours", "probe"), {}),
+    "answers": {"answers": ["knn"]},
+    **dict.fromkeys(("quality", "map", "heatmaps", "overlap", "concepts", "failures", "search"), {}),
+}
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DEVICE, reason="needs a GPU")]
 
@@ -82,6 +93,49 @@ def test_nearest_rows(rng):
     assert_close(nearest_rows(queries.to(DEVICE), train)[1].cpu(), here, rtol=TF32, atol=TF32)
 
 
+def test_votes_of_the_nearest(rng):
+    """In half precision on the GPU, as there `knn` does it."""
+    raw, codes = torch.from_numpy(unit(rng, 3000, 64)), torch.from_numpy(rng.integers(0, 7, 2500))
+    votes = []
+    for name, dtype in (("cpu", torch.float32), (DEVICE, torch.float16)):
+        rows = raw.to(name, dtype)
+        keys, numbers = list(rows[:2500].split(1000)), torch.arange(3000, device=name)
+        cosines, places = nearest(rows, numbers, keys, numbers[:2500])
+        votes.append(vote(cosines, codes.to(name)[places], 7).cpu())
+    assert (votes[1].argmax(1) == votes[0].argmax(1)).float().mean() > 0.98
+    assert_close(votes[1], votes[0], rtol=0, atol=0.1)
+
+
+@pytest.mark.parametrize("prefixes", [(96,), (6, 24, 96)])
+def test_a_dictionary(tmp_path: Path, rng, prefixes: tuple[int, ...]):
+    raw = rng.standard_normal((2000, 32)).astype(np.float32)
+    runs = []
+    for name in ("cpu", DEVICE):
+        run = FitRun(Progress.silent(), torch.device(name), tmp_path / name, {}, 20)
+        runs.append(DictionaryRun(Vectors(raw, np.arange(2000)), prefixes, 5, 0, run))
+    x, dead = torch.from_numpy(raw[:500]), torch.arange(96) % 3 == 0
+    here, there = (
+        gradients_of(run.model, x.to(run.device), 5, prefixes, dead=dead.to(run.device)) for run in runs
+    )
+    assert_close(there[0].cpu(), here[0], rtol=TF32, atol=0)
+    for name, gradient in here[1].items():
+        assert_close(there[1][name].cpu(), gradient, rtol=TF32, atol=TF32 * float(gradient.abs().max()))
+    for run in runs:
+        while run.step < run.n_steps:
+            run.advance()
+    losses = [torch.stack(run.losses).cpu() for run in runs]
+    assert losses[0][-1] < losses[0][0]
+    assert_close(losses[1], losses[0], rtol=TF32, atol=0)
+    dictionary = runs[0].dictionary()
+    codes = [Coder(dictionary, name).encode(x.to(name)) for name in ("cpu", DEVICE)]
+    back = [
+        Coder(dictionary, name).decode(of, x.to(name))[0].cpu()
+        for of, name in zip(codes, ("cpu", DEVICE), strict=True)
+    ]
+    assert codes[0].counts.sum() == codes[1].counts.sum()
+    assert_close(back[1], back[0], rtol=TF32, atol=TF32 * float(back[0].abs().max()))
+
+
 def test_the_probe(rng):
     codes = rng.integers(0, 5, 600)
     raw = (rng.standard_normal((5, 32))[codes] + rng.standard_normal((600, 32))).astype(np.float32)
@@ -122,8 +176,11 @@ def test_the_steps_of_a_study(tmp_path: Path):
         options = {"images": SCENES, "encoder": "asset:simclr_glyphworld", "precision": "float32"}
         run_step("embed", folder, options | {"device": name}, Progress.silent())
         run_step("features", folder, {"epsilon": "2", "device": name}, Progress.silent())
-        for step in ("neighbours", "probe", "quality", "heatmaps"):
-            run_step(step, folder, {"device": name}, Progress.silent())
+        for step, more in STEPS.items():
+            run_step(step, folder, {"device": name} | more, Progress.silent())
+        for on in ("pooled", "positions"):
+            config = BasisConfig(kind="topk", size=64, k=4, steps=20, on=on)
+            add_basis(folder, on, config, Progress.silent(), device=name)
         studies.append(open_study(folder))
     here, there = studies
     assert_close(
@@ -136,3 +193,9 @@ def test_the_steps_of_a_study(tmp_path: Path):
     predicted = [study.table("probe", ["predicted"])["predicted"].to_numpy(object) for study in studies]
     assert (predicted[0] == predicted[1]).mean() > 0.9
     assert here.summary("heatmaps")["n_images"] == there.summary("heatmaps")["n_images"] > 0
+    assert here.summary("overlap")["n_images"] == there.summary("overlap")["n_images"] > 0
+    found = [study.array("clip_images")[:].astype(np.float32) for study in studies]
+    np.testing.assert_allclose(found[1], found[0], atol=TF32)
+    for name in ("pooled", "positions"):
+        of_both = [study.bases[name].card for study in studies]
+        assert of_both[1]["r2"] == pytest.approx(of_both[0]["r2"], abs=5 * TF32)

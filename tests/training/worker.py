@@ -45,7 +45,7 @@ CASES = {
 
 def settings(folder: Path, case: str, **changes: Any) -> TrainConfig:
     """One step of SGD on the tiny world: after more, rounding would be amplified."""
-    changes = {**CASES[case], **changes}
+    changes = {**EVERY_CASE[case], **changes}
     objective = {**OBJECTIVE, **changes.pop("objective", {})}
     values = {"epochs": 1, "batch_size": 64, "optimizer": "sgd", "lr": 0.02, "warmup_epochs": 0.0}
     values |= {"head_hidden": 16, "head_out": 12, "image_size": 24, "crop_size": 16, "monitor_every": 1}

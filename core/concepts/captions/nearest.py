@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from core.common.device import resolve_device
+from core.common.statistics.largest import top_of
 from core.errors import CaptionError, ShapeError
 
 BLOCK_ROWS = 1280  # captions multiplied at a time: with the crops, a tile of similarities takes 5 MB
@@ -22,7 +23,6 @@ BLOCK_CROPS = 1024  # crops multiplied at a time
 SMALLEST = (
     -126.0
 )  # smaller powers of 2 are denormal in float32: a hundred times slower, and negligible beside 1
-GROUP = 64  # the k largest of a tile lie in the k groups with the largest maxima
 
 
 class ShardRows(Protocol):
@@ -128,29 +128,6 @@ class _Running:
 
     def finish(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.where, self.best / self.scale, (self.peak + self.total.log2()) * math.log(2)
-
-
-def top_of(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k largest of each row and their columns (fewer if there are fewer columns).
-
-    Selecting whole groups by their maxima first reads each value once; a plain top-k takes longer than the
-    matrix product that made the values.
-    """
-    n, m = values.shape
-    n_groups = m // GROUP
-    if n_groups <= k:
-        return values.topk(min(k, m), dim=1)
-    head = values[:, : n_groups * GROUP].reshape(n, n_groups, GROUP)
-    groups = head.amax(2).topk(k, dim=1).indices  # (n, k)
-    members = head.gather(1, groups[:, :, None].expand(n, k, GROUP)).reshape(n, k * GROUP)
-    columns = (groups[:, :, None] * GROUP + torch.arange(GROUP, device=values.device)).reshape(n, k * GROUP)
-    rest = values[:, n_groups * GROUP :]
-    if rest.shape[1]:
-        members = torch.cat([members, rest], 1)
-        tail = torch.arange(n_groups * GROUP, m, device=values.device).expand(n, -1)
-        columns = torch.cat([columns, tail], 1)
-    best, order = members.topk(k, dim=1)
-    return best, columns.gather(1, order)
 
 
 def _nothing(k: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
-import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.concepts.captions import nearest as module
-from core.concepts.captions.nearest import retrieve, top_of
+from core.concepts.captions.nearest import retrieve
 from core.errors import CaptionError, ShapeError
 from tests.concepts.clip import reference_clip as reference
 
@@ -98,12 +97,3 @@ def test_retrieve__refuses_what_cannot_be_compared(rng):
     broken[17, 3] = np.nan
     with pytest.raises(CaptionError, match="NaN"):
         retrieve(crops, [broken])
-
-
-@pytest.mark.parametrize("columns", [3, 64, 320, 321, 448, 1000])
-def test_top_of__matches_sorting(rng, columns):
-    values = torch.from_numpy(rng.normal(size=(17, columns)))
-    best, where = top_of(values, 5)
-    expected = np.sort(values.numpy(), axis=1)[:, ::-1][:, :5]
-    assert_array_equal(best.numpy(), expected)
-    assert_array_equal(values.gather(1, where).numpy(), expected)

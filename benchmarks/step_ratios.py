@@ -59,13 +59,14 @@ def run() -> Iterator[Result]:
 
 
 def in_turns(
-    works: Mapping[str, Work], *, rounds: int, steps: int = 1, clock: Callable[[], float] = time.process_time
+    works: Mapping[str, Work], *, rounds: int, steps: int = 1, clock: Callable[[], float] | None = None
 ) -> dict[str, np.ndarray]:
     """Time several works in turns, in the opposite order in every other round, after one run of each.
 
     Returns:
         by name (rounds,) seconds of one step by the clock, processor time if none is given.
     """
+    clock = clock or time.process_time
     seconds_of: dict[str, list[float]] = {name: [] for name in works}
     with one_torch_thread():  # idle threads that wait would count as processor time
         for work in works.values():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.answers.outcome import AnswerValues, Request, joined_blocks
+from core.common.statistics.largest import top_of
 from core.common.threadsafe import cached_property
 from core.common.worker_group import map_in_order
 from core.errors import SettingsError
@@ -100,8 +101,6 @@ def nearest(
             key.
     """
     import torch
-
-    from core.common.statistics.largest import top_of
 
     k = min(K, len(rows) - 1)
     cosines, places, first = [], [], 0

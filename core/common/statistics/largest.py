@@ -1,7 +1,11 @@
-"""The largest values of each row. [torch]"""
+"""The largest values of each row. torch is imported on the first call."""
 
-import torch
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GROUP = 64  # the k largest lie in the k groups with the largest maxima
 
@@ -12,6 +16,8 @@ def top_of(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     Selecting whole groups by their maxima first reads each value once; a plain top-k takes longer than the
     matrix product that made the values.
     """
+    import torch
+
     n, m = values.shape
     n_groups = m // GROUP
     if n_groups <= k:

@@ -12,6 +12,10 @@ from core.config import checks
 from core.config.step import IN_BATCHES, Step
 from core.topics import topics
 
+OF_HEAD = (  # what `embed` writes of an encoder's own classifier
+    *("head_classes", "head_weights", "head_bias", "head_logits"),
+    *("head_hidden_weights", "head_hidden_bias", "head_output_weights", "head_output_bias"),
+)
 STEPS: dict[str, Step] = {
     step.name: step
     for step in (
@@ -26,8 +30,7 @@ STEPS: dict[str, Step] = {
             function="core.pipeline.embed:run_embed",
             outputs=(
                 *("images", "representations", "thumbnails", "thumbnail_sizes", "skipped", "attributes"),
-                *("head_classes", "head_weights", "head_bias", "head_logits"),
-                *("head_hidden_weights", "head_hidden_bias", "head_output_weights", "head_output_bias"),
+                *OF_HEAD,
             ),
             options=None,
             running=(*IN_BATCHES, "strict"),
@@ -92,7 +95,7 @@ STEPS: dict[str, Step] = {
             weight=0.5,
             config=config.AnswersConfig,
             function="core.answers.requests:compute_answers",
-            inputs=("images", "representations", "head_classes", "head_weights", "head_bias", "head_logits"),
+            inputs=("images", "representations", *OF_HEAD),
             outside="core.answers.requests:fingerprints",
             needs=("embed",),
             outputs=(

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.answers.activation import likely_activation
 from core.answers.classes import Match, match_classes, read_class_file
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
 from core.common.dataframes import words
 from core.common.formatting import counted
 from core.errors import SettingsError
+from core.slices.features.class_logits import own_classifier
+from core.slices.features.classifier import Classifier
 
 if TYPE_CHECKING:
     import torch
@@ -24,9 +27,8 @@ if TYPE_CHECKING:
 WRONG_ORDER = "THE ORDER OF THE CLASSES IS LIKELY WRONG"
 DIFFERS = "so what features add to a class differs from image to image"
 NOT_LINEAR = f"not linear on the representation, {DIFFERS}"
-HIDDEN = (
-    f"it has a hidden layer, {DIFFERS}; on what its last layer reads it has none (analyze --layer head-input)"
-)
+HIDDEN = f"it has a hidden layer, {DIFFERS}"
+AT_ITS_END = "; on what its last layer reads it has none (analyze --layer head-input)"
 MIXED = f"labels and outputs are not one to one, {DIFFERS}"
 UNCHECKED = "its logits were not compared with those of a whole network: none is known for {arch}"
 NO_HEAD = "the encoder comes without a classifier"
@@ -49,11 +51,13 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
     if why := why_no_head(study):
         raise SettingsError(f"no head in '{study.path}': {why}")
     match, columns = matched(study, request)
+    activation, found = _activation(study, request, match)
     with progress.stage("head", total=study.n_images, unit="images"):
-        answer = from_logits(_rows(study, request.device), study.n_images, columns)
+        answer = from_logits(_rows(study, request.device, activation), study.n_images, columns)
     answer.facts = {"n_outputs": len(match.code), "matched": match.how, "n_matched": match.n_matched}
-    answer.notes = match.notes() + (
-        usual_order_note(study, answer, match) or order_note(study, answer, match)
+    answer.facts |= {"activation": activation} if activation else {}
+    answer.notes = (
+        match.notes() + found + (usual_order_note(study, answer, match) or order_note(study, answer, match))
     )
     _add_weights(study, answer, match)
     if arch := study.summary("embed")["head"].get("unchecked"):
@@ -96,9 +100,30 @@ def unmatched(names: list[list[str]], labels: list[str]) -> str:
     )
 
 
-def _rows(study: StudyReader, device: Any) -> Callable[[int, int], torch.Tensor]:
+def _activation(study: StudyReader, request: Request, match: Match) -> tuple[str | None, list[str]]:
+    """The activation of a head whose file does not say it, and what is said of that; None for other heads.
+
+    Raises:
+        SettingsError: labelled images do not tell it and nobody states it, or it is stated for another head.
+    """
+    stated = request.head_activation
+    if study.summary("embed")["head"].get("activation") == "":
+        if stated:
+            return stated, [f"{stated} between its layers, as stated by --head-activation"]
+        name, found = likely_activation(study, match)
+        return name, [found]
+    if stated:
+        raise SettingsError(
+            f"--head-activation {stated}: the layers of this classifier are known, or it has no hidden one"
+        )
+    return None, []
+
+
+def _rows(study: StudyReader, device: Any, activation: str | None) -> Callable[[int, int], torch.Tensor]:
     if study.has("head_logits"):
         return partial(_logits, study.array("head_logits"), device, None)
+    if activation:
+        return partial(_of_layers, study.array("representations"), own_classifier(study, activation), device)
     weights = study.vector("head_weights"), study.vector("head_bias")
     return partial(_logits, study.array("representations"), device, weights)
 
@@ -116,11 +141,22 @@ def _logits(
     return rows @ head[0].T + head[1] if head else rows
 
 
+def _of_layers(
+    array: ChunkedArray, classifier: Classifier, device: Any, start: int, stop: int
+) -> torch.Tensor:
+    """The logits of a head with a hidden layer, of images from one row up to another."""
+    import torch
+
+    return torch.from_numpy(classifier.logits(np.array(array[start:stop]))).float().to(device)
+
+
 def _add_weights(study: StudyReader, answer: AnswerValues, match: Match) -> None:
     """Add the weights by class of the study, where each class is one output of a linear head, else what each
     output means."""
     if not study.has("head_weights") or match.unmatched or not match.one_to_one:
         of_layers = HIDDEN if study.has("head_hidden_weights") else NOT_LINEAR
+        if of_layers == HIDDEN and "activation" not in answer.facts:
+            of_layers += AT_ITS_END
         answer.notes.append(MIXED if study.has("head_weights") else of_layers)
         answer.outputs = match.code.astype(np.int32)
     else:

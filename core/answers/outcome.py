@@ -33,6 +33,7 @@ class Request:
     """What an answer is made with."""
 
     head_classes: str | None = None
+    head_activation: str | None = None
     restrict: bool = False
     file: str | None = None
     device: str | torch.device = "cpu"

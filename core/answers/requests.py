@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,14 +55,15 @@ def compute_answers(
 ) -> None:
     """The step `answers`: the head, if the encoder has one that fits the labels; else only the reason."""
     why = why_no_head(study) or ("the images have no labels" if not study.labelled else None)
-    if why and config.head_classes:
-        raise SettingsError(f"--head-classes {config.head_classes}: {why}")
-    request = Request(config.head_classes, config.restrict, device=device)
+    for name, value in (("head-classes", config.head_classes), ("head-activation", config.head_activation)):
+        if why and value:
+            raise SettingsError(f"--{name} {value}: {why}")
+    request = Request(config.head_classes, config.head_activation, config.restrict, device=device)
     if why is None:
         try:
             write_answer(study, step, HEAD, HEAD, request, progress)
         except SettingsError as error:
-            if config.head_classes:
+            if config.head_classes or config.head_activation:
                 raise
             why = str(error)
     if why:
@@ -74,7 +76,8 @@ def write_answer(
     answer = function_named(KINDS[kind].make)(study, request, progress)
     table = outcome_table(study, answer)
     facts = answer_facts(study, table, answer, kind, evaluated(study, kind))
-    facts["notes"] = _with_cause(study, kind, facts, request, progress)
+    known = replace(request, head_activation=facts.get("activation"))
+    facts["notes"] = _with_cause(study, kind, facts, known, progress)
     for note in facts["notes"]:
         progress.note(f"{name}: {note}")
     item = answers.TABLE.format(name=name)
@@ -84,7 +87,7 @@ def write_answer(
         step.vector(f"{item}_bias", answer.bias)
     if answer.outputs is not None:
         step.vector(f"{item}_outputs", answer.outputs)
-        if own_classifier(study) is None and (write := KINDS[kind].gradients):
+        if own_classifier(study, facts.get("activation")) is None and (write := KINDS[kind].gradients):
             wrong = function_named(write)(study, step, item, table, answer.outputs, request, progress)
             facts["notes"] += [wrong] if wrong else []
     step.summary = {"answers": {name: facts}}

@@ -124,13 +124,13 @@ def answers(args: argparse.Namespace) -> None:
     from core.pipeline import run as pipeline
     from core.store import open_study
 
-    given = {name: value for name, value in vars(args).items() if name in ("restrict", "device")}
-    given |= {"head_classes": args.head_classes} if "head_classes" in args else {}
+    of_head = {name: None for name in ("head_classes", "head_activation")} | {"restrict": False}
+    given = {name: value for name, value in vars(args).items() if name in (*of_head, "device")}
     if "name" in args and "add" not in args:
         raise SettingsError("--name names the answer that --add adds")
     if "remove" in args:
         remove_answer(args.study, args.remove)
-    what = getattr(args, "add", "head" if "head_classes" in args or "restrict" in args else None)
+    what = getattr(args, "add", "head" if given.keys() & of_head else None)
     if what is not None:
         open_study(args.study)
         with Progress.for_command(args.study, stages_total=1) as progress:
@@ -138,8 +138,7 @@ def answers(args: argparse.Namespace) -> None:
                 if "name" in args:
                     raise SettingsError(f"the {what} is called {what}; leave out --name")
                 redo = {"redo": True} if "redo" in args else {}
-                as_usual = {"head_classes": None, "restrict": False} if "add" in args else {}
-                request = {**as_usual, **given, **redo}
+                request = {**(of_head if "add" in args else {}), **given, **redo}
                 summary = pipeline.run_step(OF_STEPS[what], args.study, request, progress)
                 if why := summary.get("skipped"):
                     raise SettingsError(f"no {what}: {why}")

@@ -66,7 +66,7 @@ def add_analyze(commands: Any) -> None:
     options.add_options(sub, EmbedConfig)
     options.add_options(sub, FeaturesConfig, "epsilon")
     options.add_options(sub, ProbeConfig, "lr")
-    options.add_options(sub, AnswersConfig, "head_classes")
+    options.add_options(sub, AnswersConfig, "head_classes", "head_activation")
     sub.add_argument(
         "--answers",
         type=options.names,

@@ -3,6 +3,7 @@
 from core.config.analysis import (
     ENCODER_SETTINGS,
     EPSILON_CANDIDATES,
+    HEAD_ACTIVATIONS,
     MAP_METHODS,
     POOLINGS,
     TOKEN_NORMS,

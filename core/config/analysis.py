@@ -7,6 +7,7 @@ from core.config.settings import option
 EPSILON_CANDIDATES = (4.0, 3.5, 3.0, 2.5, 2.0, 1.5, 1.0)
 POOLINGS = ("gap", "max", "top4", "gem3")
 TOKENS = ("cls", "mean", "cls+mean", "cls+dist", "attnpool")
+HEAD_ACTIVATIONS = ("ReLU", "ReLU6", "Hardswish", "GELU", "SiLU", "Identity", "Tanh")
 TOKEN_NORMS = ("after", "before")
 # The settings that, beside its SPEC, make an encoder what it is: arguments of `load_encoder`.
 ENCODER_SETTINGS = ("layer", "pool", "tokens", "token_norm", "mean", "std", "input_size", "resize")
@@ -197,6 +198,14 @@ class AnswersConfig:
         None,
         metavar="FILE",
         left_out="those of the checkpoint or its library",
+        group="analysis",
+    )
+    head_activation: str | None = option(
+        "activation between the two layers of a head whose file does not say it",
+        None,
+        metavar="NAME",
+        choices=HEAD_ACTIVATIONS,
+        left_out="the one that labelled images tell",
         group="analysis",
     )
     restrict: bool = option("only classes that the images have as labels can be predicted", False)

@@ -32,7 +32,8 @@ from core.encoders.hugging_face.networks import HALF, PREPROCESSOR, build_networ
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import TRANSFORMERS, Layout, recognise, renamed_by_order
 from core.encoders.packaged import PACKAGED
-from core.encoders.readout.head import Beside, head_of_network, names_in
+from core.encoders.readout.class_names import names_in
+from core.encoders.readout.head import Beside, head_of_network
 from core.encoders.readout.head_input import HEAD_INPUT, to_head_input, with_all_that_is_read
 from core.encoders.sidecar import Sidecar, read_sidecar
 from core.encoders.spec import Spec, parse_spec

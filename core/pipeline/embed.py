@@ -78,7 +78,7 @@ def run_embed(
                 batch_size=run.batch_size,
                 workers=default_workers(run, len(source.table)),
                 strict=run.strict,
-                head=head if head is not None and head.linear is None else None,
+                head=head if head is not None and head.logits_in_pass else None,
                 ranks=ranks,
             )
         if ranks.is_first:

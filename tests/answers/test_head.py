@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,17 @@ from core.analysis.probe.normalisation import likely_normalisation
 from core.answers.classes import Match
 from core.answers.head import matched, usual_order_note
 from core.answers.outcome import AnswerValues, Request
+from core.config import HEAD_ACTIVATIONS
 from core.encoders.encoder import Encoder
-from core.encoders.readout.head import Head, HeadPart, complete_head, names_in, untrained
+from core.encoders.readout.class_names import names_in
+from core.encoders.readout.head import Head, HeadPart, complete_head, untrained
 from core.encoders.registry import load_encoder
 from core.encoders.transform import Transform
 from core.errors import EncoderError, SettingsError
 from core.jobs.progress import Progress
 from core.pipeline.run import analyze
+from core.slices.features.class_logits import class_logits
+from core.slices.features.classifier import ACTIVATIONS, Classifier
 from core.store import Study, open_study
 from tests.answers.sorted_images import Labelled
 from tests.encoders.planted import narrow_resnet, stir
@@ -158,6 +163,113 @@ def test_a_linear_behind_dropout_is_a_classifier(inside, tmp_path):
     assert torch.equal(head.linear[0], linear.weight)
 
 
+HIDDEN_FORMS = {  # of a classifier: the places of its layers in a Sequential, or their names
+    "fc": (nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 5)),
+    "classifier": (nn.Dropout(), nn.Linear(64, 20), nn.GELU(), nn.Dropout(), nn.Linear(20, 5)),
+    "head.mlp": (nn.Linear(64, 20), nn.BatchNorm1d(20), nn.Tanh(), nn.Linear(20, 5, bias=False)),
+    "1": (nn.BatchNorm1d(64), nn.Linear(64, 20), nn.SiLU(), nn.BatchNorm1d(20), nn.Linear(20, 5)),
+    "head": OrderedDict(fc1=nn.Linear(64, 20), act=nn.ReLU(), fc2=nn.Linear(20, 1)),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN_FORMS)
+def test_the_layers_of_a_classifier_in_a_bare_checkpoint_are_found(name, tmp_path):
+    torch.manual_seed(0)
+    form = HIDDEN_FORMS[name]
+    layers = nn.Sequential(form) if isinstance(form, OrderedDict) else nn.Sequential(*form)
+    for module in layers.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.running_mean, module.running_var = (
+                torch.randn(module.num_features),
+                torch.rand(module.num_features),
+            )
+            nn.init.normal_(module.weight)
+    network, wrap = narrow_resnet(), "0." if name == "1" else "model."
+    outer = "" if name == "1" else wrap
+    state = {f"{wrap}{key}": one for key, one in network.state_dict().items()}
+    state |= {f"{outer}{name}.{key}": one for key, one in layers.state_dict().items()}
+    torch.save(state, tmp_path / "net.pth")
+    head = load_encoder(str(tmp_path / "net.pth"), input_size=32).find_head()
+    assert isinstance(head, Head) and head.linear is None and head.hidden is not None and head.hidden[2] == ""
+    activation = next(one for one in layers if type(one).__name__ in ACTIVATIONS)
+    raw = torch.randn(6, 64)
+    (first, shift), (last, bias), _ = head.hidden
+    numbers = Classifier(last.numpy(), bias.numpy(), first.numpy(), shift.numpy(), type(activation).__name__)
+    with torch.no_grad():
+        plain = layers.eval()(raw).numpy()
+    plain = np.concatenate([0 * plain, plain], 1) if plain.shape[1] == 1 else plain
+    np.testing.assert_allclose(numbers.logits(raw.numpy()), plain, rtol=1e-4, atol=1e-4)
+    with pytest.raises(EncoderError, match="does not say which activation"):
+        load_encoder(str(tmp_path / "net.pth"), input_size=32, layer="head-input").model(
+            torch.zeros(1, 3, 32, 32)
+        )
+
+
+def test_a_batchnorm_before_a_linear_and_a_single_output_are_linear(tmp_path):
+    torch.manual_seed(0)
+    network, norm, linear = narrow_resnet(), nn.BatchNorm1d(64, affine=False), nn.Linear(64, 1)
+    norm.running_mean, norm.running_var = torch.randn(64), torch.rand(64)
+    state = {f"head.0.{key}": one for key, one in norm.state_dict().items()}
+    state |= {f"head.1.{key}": one for key, one in linear.state_dict().items()}
+    torch.save({**network.state_dict(), **state}, tmp_path / "net.pth")
+    head = load_encoder(str(tmp_path / "net.pth"), input_size=32).find_head()
+    assert isinstance(head, Head) and head.linear is not None and head.n_outputs == 2
+    raw = torch.randn(6, 64)
+    with torch.no_grad():
+        plain = linear(norm.eval()(raw))
+        logits = raw @ head.linear[0].T + head.linear[1]
+    torch.testing.assert_close(logits.softmax(1)[:, 1:], plain.sigmoid(), rtol=1e-4, atol=1e-4)
+
+
+def test_an_activation_that_the_file_does_not_name_is_told_by_labelled_images(tmp_path, run):
+    assert tuple(ACTIVATIONS) == HEAD_ACTIVATIONS
+    torch.manual_seed(0)
+    network, first, last = narrow_resnet(), nn.Linear(64, 30), nn.Linear(30, 3)
+    layers = nn.Sequential(first, nn.Tanh(), last)
+    for one in (first, last):
+        nn.init.normal_(one.weight, std=1.5)
+    state = network.state_dict()
+    torch.save(state, tmp_path / "net.pth")
+    encoder, rng = load_encoder(str(tmp_path / "net.pth"), input_size=32, resize=32), np.random.default_rng(0)
+    squares = rng.integers(0, 256, (90, 3, 3, 3), dtype=np.uint8)
+    pictures = [Image.fromarray(one).resize((32, 32)) for one in squares]
+    with torch.no_grad():
+        raw = encoder.represent(
+            torch.from_numpy(np.stack([encoder.transform.pixels(one) for one in pictures]))
+        )
+        first.bias.copy_(-first.weight @ raw.mean(0))
+        last.bias.copy_(-first(raw).tanh().mean(0) @ last.weight.T)
+        answers = layers(raw).argmax(1).tolist()
+    state |= {f"fc.{key}": one for key, one in layers.state_dict().items()}
+    torch.save({"state_dict": state, "classes": list("abc")}, tmp_path / "net.pth")
+    for number, picture in enumerate(pictures):
+        for place, label in (("right", answers[number]), ("random", number % 3)):
+            folder = tmp_path / place / "abc"[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            picture.save(folder / f"{number}.png")
+    study = studied(tmp_path / "study", tmp_path / "right", str(tmp_path / "net.pth"))
+    facts = study.answers["head"].facts
+    assert facts["top1"] == 1.0 and facts["activation"] == "Tanh"
+    assert any("Tanh (top-1 100.0 %) has the lowest loss" in note for note in facts["notes"])
+    read = study.answering("head")
+    assert read.has("head_hidden_weights") and not read.has("head_logits")
+    raw = torch.from_numpy(study.array("representations").rows(np.arange(90))).float()
+    with torch.no_grad():
+        np.testing.assert_allclose(
+            class_logits(read, np.arange(90)), layers(raw).numpy(), rtol=1e-3, atol=1e-3
+        )
+    said = run("answers", study.path, "--head-activation", "ReLU")
+    assert said.code == 0 and "ReLU between its layers, as stated" in said.out
+    assert "head-input" not in said.out
+    guessed = open_study(study.path).answering("head").table("probe")["predicted"]
+    with torch.no_grad():
+        relu = last(first(raw).relu()).argmax(1)
+    assert guessed.tolist() == ["abc"[one] for one in relu.tolist()]
+    chance = studied(tmp_path / "chance", tmp_path / "random", str(tmp_path / "net.pth"))
+    assert "head" not in chance.answers
+    assert "with each of them its answers are at chance" in chance.summary("answers")["skipped"]
+
+
 def test_half_of_the_classifier_of_a_network_is_none(tmp_path):
     model = trained(torchvision.models.get_model("mobilenet_v3_small", num_classes=7))
     state = {key: one for key, one in model.state_dict().items() if not key.startswith("classifier.0")}
@@ -196,12 +308,20 @@ def test_what_is_no_answer_says_so(tmp_path):
     drawn = {f"fc.{name}": one for name, one in nn.Linear(64, 100).state_dict().items()}
     torch.save({**network.state_dict(), **drawn}, tmp_path / "drawn.pth")
     assert "never trained" in str(load_encoder(str(tmp_path / "drawn.pth")).find_head())
-    one = {"fc.weight": torch.randn(1, 64), "fc.bias": torch.zeros(1)}
-    torch.save({**network.state_dict(), **one}, tmp_path / "one.pth")
-    assert "1 output" in str(load_encoder(str(tmp_path / "one.pth")).find_head())
-    mlp = {"fc.0.weight": torch.randn(64, 64), "fc.2.weight": torch.randn(128, 64)}
-    torch.save({**network.state_dict(), **mlp}, tmp_path / "mlp.pth")
-    assert "no classifier" in str(load_encoder(str(tmp_path / "mlp.pth")).find_head())
+    linears = {f"fc.{2 * place}.weight": torch.randn(64, 64) for place in range(3)}
+    norm = {"fc.0.weight": torch.ones(64), "fc.0.bias": torch.ones(64), "fc.1.weight": torch.randn(5, 64)}
+    both = {"1.2.weight": torch.randn(5, 128)}
+    for tensors, why in (
+        (linears, "layers 'fc.0' to 'fc.4', has 2 places for an activation"),
+        (norm, "layer 'fc.0' of its classifier is neither Linear nor BatchNorm"),
+        (both, "layer '1.2' of its classifier reads 128, perhaps the maximum and the mean of a map, not 64"),
+    ):
+        encoder = {f"0.{name}": one for name, one in network.state_dict().items()}
+        torch.save(
+            {**(encoder if tensors.keys() & both.keys() else network.state_dict()), **tensors},
+            tmp_path / "mlp.pth",
+        )
+        assert why in str(load_encoder(str(tmp_path / "mlp.pth")).find_head())
     assert "not been trained" in str(load_encoder("timm:resnet10t", input_size=32).find_head())
 
 

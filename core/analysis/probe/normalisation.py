@@ -7,6 +7,7 @@ from core.analysis.gradcam.on_demand import study_encoder
 from core.answers.head import matched, usual_share
 from core.answers.outcome import Request
 from core.common.arrays import evenly
+from core.encoders.readout.bare_head import fill_activation
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD
 from core.errors import PeregrineError
 from core.jobs.progress import Progress
@@ -46,6 +47,8 @@ def likely_normalisation(
         _, columns = matched(study, request)
         if isinstance(head, str):
             return None
+        for part in head.parts:
+            fill_activation(part.module, request.head_activation)
         labels, names = study.images["label"].to_numpy(object), study.class_names
         rows = np.flatnonzero(np.isin(labels, columns.known or ()))
         rows = np.random.default_rng(0).permutation(rows[evenly(len(rows), IMAGES)])

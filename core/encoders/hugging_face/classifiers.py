@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from core.encoders.hugging_face.networks import read_beside
-from core.encoders.readout.head import HeadPart, bare_linear
+from core.encoders.readout.bare_head import bare_linear
+from core.encoders.readout.head import HeadPart
 from core.encoders.readout.tokens import TokenRule
 
 RULES = {

@@ -3,8 +3,7 @@
 import copy
 import hashlib
 import math
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,18 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from core.encoders.layers import find_layer
+from core.encoders.readout.bare_head import UnknownActivation, bare_classifier
+from core.encoders.readout.class_names import known_names
 from core.encoders.readout.tokens import TokenRule, read_tokens, token_parts
 
-# Names of a single Linear that is a classifier, at the end of the name of its weight.
-LINEAR = re.compile(
-    r"(?:^|\.)(?:fc|head|classifier|linear|last_linear|heads\.head|head\.fc|cls_head|classification_head|logits)"
-    r"(?P<place>\.\d+)?\.weight$"
-)
-NAMES = ("classes", "class_names", "categories", "idx_to_class", "class_to_idx")  # in a checkpoint
 RTOL = 1e-4  # of the largest entry: the classifier reads the representation, gives the network's logits
 SPREAD = 0.015  # relative; of a layer of 10 x 512 weights the standard deviation varies by .01
 SKIPPED = nn.Dropout | nn.Identity | nn.Flatten  # of vectors they change nothing
-ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.GELU, nn.SiLU, nn.Tanh)  # of a hidden layer
+ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.GELU, nn.SiLU, nn.Tanh, UnknownActivation)
 USUAL = ("", "inplace=True", "approximate='none'")  # what these say of themselves, as they are known
 LinearMap = tuple[Tensor, Tensor]  # weights (C, r), bias (C,)
 Beside = tuple[dict[str, Tensor], list[list[str]]]  # what else a checkpoint holds; its class names
@@ -58,7 +53,7 @@ class Head:
     Attributes:
         linear: (weights (C, r), bias (C,)) where it is linear on the representation, else None.
         hidden: where it is two Linears on the representation, both as `linear`, the first one first, and the
-            name in torch.nn of the activation between them; else None.
+            name in torch.nn of the activation between them, "" where the file does not say it; else None.
         unchecked: no whole network is known with whose logits these could be compared.
         reads_representation: all its parts read the representation, and nothing else.
         names: what the outputs are called, one list an output, in the checkpoint or the library.
@@ -73,6 +68,11 @@ class Head:
     assumed: bool = True
     unchecked: bool = False
     reads_representation: bool = False
+
+    @property
+    def logits_in_pass(self) -> bool:
+        """Whether its logits are to be taken in the encoder's pass; else they are made of its layers."""
+        return self.linear is None and not (self.hidden and not self.hidden[2])
 
     @property
     def fingerprint(self) -> str:
@@ -90,8 +90,10 @@ class Head:
             yield lambda: self.logits(inputs())
 
     def logits(self, inputs: Sequence[Tensor]) -> Tensor:
-        """(B, n_outputs) of what each part reads."""
-        return sum_logits([part.module(x).flatten(1) for part, x in zip(self.parts, inputs, strict=True)])
+        """(B, n_outputs) of what each part reads. A single output x is the logits (0, x): of them the softmax
+        is the sigmoid of x."""
+        logits = sum_logits([part.module(x).flatten(1) for part, x in zip(self.parts, inputs, strict=True)])
+        return _with_zero(logits.T).T if logits.shape[1] == 1 else logits
 
     @contextmanager
     def watching(self, base: nn.Module) -> Iterator[Callable[[], list[Tensor]]]:
@@ -145,8 +147,11 @@ def head_of_network(encoder: Any, built: Any, beside: Beside | None) -> Head | s
         elif lacking:
             return f"the classifier in the checkpoint is not that of {encoder.arch}: it lacks {lacking}"
     if network is None and not parts and tensors:
-        parts = bare_linear(tensors, int(encoder.random_input()[1].shape[1]))
-    if network is None and parts and built.around is not None:
+        module = bare_classifier(tensors, int(encoder.random_input()[1].shape[1]))
+        if isinstance(module, str):
+            return module or NO_WEIGHTS
+        parts = (HeadPart(module),)
+    if network is None and parts and built.around is not None and not lacks_activation(parts):
         network = built.around(copy.deepcopy(parts[0].module))
         if network is not None and _load(network.eval(), encoder.base, _of_linear(network)):
             network = None  # it has more than the encoder and the classifier
@@ -205,22 +210,40 @@ def complete_head(
         part.module.eval().requires_grad_(False).to(encoder.device)
     x, _ = encoder.random_input()
     head = Head(tuple(parts), unchecked=network is None and encoder.classifier is None)
+    if lacks_activation(parts):
+        return _without_activation(head, encoder, x, names)
     forward, of_network = (_forward(Head(tuple(one)), encoder, x) if one else None for one in (parts, whole))
     if of_network and not (forward and _same(forward[2], of_network[2])):
         head.parts, forward = whole, of_network
     if forward is None:
         return "its classifier does not fit what the encoder returns"
     raw, inputs, logits = forward
-    if logits.ndim != 2 or logits.shape[1] < 2:
-        return f"its classifier has {counted_outputs(logits)}: a class needs another to be told from"
-    head.n_outputs = int(logits.shape[1])
-    head.names, head.assumed = (names, False) if len(names) == head.n_outputs else ([], True)
-    if not head.names:
-        head.names = known_names(head.n_outputs)
+    _name_outputs(head, int(logits.shape[1]), names)
     head.reads_representation = all(_same(one, raw) for one in inputs)
     if head.reads_representation:
         head.linear = _linear_on(raw, head.parts, logits)
         head.hidden = None if head.linear else _with_hidden_layer(head.parts)
+    return head
+
+
+def _name_outputs(head: Head, n_outputs: int, names: list[list[str]]) -> None:
+    """State how many outputs a head has, and their names: those of the file, else those of ImageNet."""
+    head.n_outputs, head.assumed = n_outputs, len(names) != n_outputs
+    head.names = known_names(n_outputs) if head.assumed else names
+
+
+def lacks_activation(parts: Sequence[HeadPart]) -> bool:
+    """Whether the file of a head does not name the activation between its layers."""
+    return any(isinstance(module, UnknownActivation) for part in parts for module in part.module.modules())
+
+
+def _without_activation(head: Head, encoder: Any, x: Tensor, names: list[list[str]]) -> Head | str:
+    with head.watching(encoder.base) as read:
+        raw, inputs = encoder.model(x), read()
+    head.hidden, head.reads_representation = _with_hidden_layer(head.parts), _same(inputs[0], raw)
+    if not head.reads_representation or head.hidden is None:
+        return "its classifier has a hidden layer, which does not read this representation"
+    _name_outputs(head, len(head.hidden[1][1]), names)
     return head
 
 
@@ -229,8 +252,8 @@ def _linear_on(raw: Tensor, parts: Sequence[HeadPart], logits: Tensor) -> Linear
     maps = [_as_linear(part.module, raw.shape[1]) for part in parts]
     if not all(maps):
         return None
-    weights = torch.stack([one[0] for one in maps if one]).mean(0).cpu()
-    bias = torch.stack([one[1] for one in maps if one]).mean(0).cpu()
+    weights = _with_zero(torch.stack([one[0] for one in maps if one]).mean(0).cpu())
+    bias = _with_zero(torch.stack([one[1] for one in maps if one]).mean(0)[:, None].cpu())[:, 0]
     return (weights, bias) if _same(raw.cpu() @ weights.T + bias, logits.cpu()) else None
 
 
@@ -242,9 +265,12 @@ def _with_hidden_layer(parts: Sequence[HeadPart]) -> tuple[LinearMap, LinearMap,
     layers = [one for one in module.children() if not isinstance(one, SKIPPED)]
     if len(layers) != 3 or type(layers[1]) not in ACTIVATIONS or layers[1].extra_repr() not in USUAL:
         return None
+    activation = "" if isinstance(layers[1], UnknownActivation) else type(layers[1]).__name__
     both = [_as_linear(one, 0) for one in layers[::2] if isinstance(one, nn.Linear)]
     maps = [(weights.cpu(), bias.cpu()) for weights, bias in filter(None, both)]
-    return (maps[0], maps[1], type(layers[1]).__name__) if len(maps) == 2 else None
+    if len(maps) < 2:
+        return None
+    return maps[0], (_with_zero(maps[1][0]), _with_zero(maps[1][1][:, None])[:, 0]), activation
 
 
 def _forward(head: Head, encoder: Any, x: Tensor) -> tuple[Tensor, list[Tensor], Tensor] | None:
@@ -265,25 +291,9 @@ def _same(one: Tensor, other: Tensor) -> bool:
     return float((one - other).abs().max()) <= RTOL * float(other.abs().max())
 
 
-def counted_outputs(logits: Tensor) -> str:
-    return f"{logits.shape[-1]} output{'s' * (logits.shape[-1] != 1)}"
-
-
-def bare_linear(tensors: Mapping[str, Tensor], width: int) -> tuple[HeadPart, ...]:
-    """A Linear with the name of a classifier that reads a vector of this width."""
-    for key, weight in tensors.items():
-        if (name := LINEAR.search(key)) and weight.ndim == 2 and weight.shape[1] == width:
-            chain = key.removesuffix(f"{name['place']}.weight") + "."  # of a Sequential, its only tensors
-            own = (key, f"{key.removesuffix('weight')}bias")
-            if name["place"] and any(one.startswith(chain) and one not in own for one in tensors):
-                continue
-            bias = tensors.get(f"{key.removesuffix('weight')}bias")
-            linear = nn.Linear(width, weight.shape[0], bias is not None)
-            linear.load_state_dict(
-                {"weight": weight.float()} | ({} if bias is None else {"bias": bias.float()})
-            )
-            return (HeadPart(linear),)
-    return ()
+def _with_zero(rows: Tensor) -> Tensor:
+    """One row, behind another of zeros."""
+    return torch.cat([torch.zeros_like(rows), rows]) if len(rows) == 1 else rows
 
 
 def _as_linear(module: nn.Module, width: int) -> LinearMap | None:
@@ -316,30 +326,3 @@ def untrained(linear: nn.Linear) -> bool:
     drawn_bias = bias is None or float(bias.detach().abs().max()) <= bound * 1.0001
     normal = any(abs(spread / std - 1) < SPREAD for std in (0.02, 0.01)) and no_bias and bias is not None
     return weight.numel() >= 1000 and ((uniform and drawn_bias) or normal)
-
-
-def known_names(n_outputs: int) -> list[list[str]]:
-    """WordNet id and names of each class of the ImageNet that has so many; empty lists for other numbers."""
-    from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
-
-    subset = infer_imagenet_subset({"num_classes": n_outputs})
-    if subset is None:
-        return [[] for _ in range(n_outputs)]
-    info = ImageNetInfo(subset)
-    return [[info.index_to_label_name(place), info.index_to_description(place)] for place in range(n_outputs)]
-
-
-def names_in(file: Any) -> list[list[str]]:
-    """The class names that a checkpoint states beside its weights, if it does."""
-    if not isinstance(file, Mapping):
-        return []
-    for key in NAMES:
-        classes = file.get(key)
-        if isinstance(classes, Mapping) and all(isinstance(value, int) for value in classes.values()):
-            classes = [str(name) for name, _ in sorted(classes.items(), key=lambda one: one[1])]
-        elif isinstance(classes, Mapping) and all(str(one).isdecimal() for one in classes):
-            classes = [str(classes[output]) for output in sorted(classes, key=lambda one: int(one))]
-        if isinstance(classes, list | tuple) and classes and all(isinstance(one, str) for one in classes):
-            return [[one] for one in classes]
-    parts: Collection[Any] = [file.get(key) for key in ("hyper_parameters", "args", "config", "meta")]
-    return next((names for part in parts if (names := names_in(part))), [])

@@ -48,14 +48,21 @@ def can_switch_off(study: StudyReader) -> bool:
     return study.has("probe_weights") or (study.has(OUTPUTS) and own_classifier(study) is not None)
 
 
-def own_classifier(study: StudyReader) -> Classifier | None:
-    """The encoder's own classifier, all outputs; None where its layers are not stored."""
-    activation = (study.summary("embed").get("head") or {}).get("activation", "")
-    parts = HIDDEN if activation else LINEAR
-    if not all(study.has(part) for part in parts) or (activation and activation not in ACTIVATIONS):
+def own_classifier(study: StudyReader, activation: str | None = None) -> Classifier | None:
+    """The encoder's own classifier, all outputs; None where its layers are not stored.
+
+    Args:
+        activation: between its layers, where the file does not say it; None: the one of the answer `head`.
+    """
+    known = (study.summary("embed").get("head") or {}).get("activation")
+    if known == "":
+        of_answer = study.summary("answers").get("answers", {}).get("head", {})
+        known = activation or of_answer.get("activation", "")
+    parts = LINEAR if known is None else HIDDEN
+    if not all(study.has(part) for part in parts) or (known is not None and known not in ACTIVATIONS):
         return None
     layers = (study.vector(part).astype(np.float64) for part in parts)
-    return Classifier(*layers, activation=activation)
+    return Classifier(*layers, activation=known or "")
 
 
 def class_logits(study: StudyReader, rows: np.ndarray) -> np.ndarray:

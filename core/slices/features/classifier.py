@@ -31,6 +31,7 @@ ACTIVATIONS: dict[str, Curve] = {
     ),
     "GELU": _gelu,
     "SiLU": _silu,
+    "Identity": lambda x: (x, np.ones_like(x)),  # two Linears and dropout between
     "Tanh": lambda x: (np.tanh(x), 1 - np.tanh(x) ** 2),
 }
 

@@ -91,6 +91,7 @@ CORE_FOR_DASHBOARD = (
 RESEARCH_FOR_DASHBOARD = (
     *("core.research.changed_inputs.near_moved", "core.research.visual_tokens.beside_study"),
     *("core.research.visual_tokens.graph", "core.research.visual_tokens.figures.scene_graph"),
+    "core.research.transfer.compared_words",
 )
 MOST_FILES = 15  # in a folder, `__init__.py` not counted
 LARGE_FOLDERS = {"core/charts", "core/measures", "dashboard/views"}

@@ -61,7 +61,7 @@ def compare_answers(
         separation_table(shared, measures),
         function_of_option("compare of estimates")(pd.DataFrame()),
         None,
-        [],
+        function_of_option("compare of transfers")(),
         list(map(Note, notes)),
         frozenset(),
         pair,

@@ -23,7 +23,7 @@ from core.comparison.measures import Measure as Measure
 from core.comparison.notes import Note, chosen_by_result, damage_notes, feature_notes, few_error_notes
 from core.comparison.separation import separation_table
 from core.comparison.sides import GAINED, LOST, SIDES, side_table, surest_first
-from core.comparison.words import Transfer, Words, compare_words, transfers
+from core.comparison.words import Words, compare_words
 from core.measures.paired_accuracy import PairedAccuracy
 from core.slices.slice import Slice
 from core.store import Study
@@ -79,7 +79,9 @@ class Comparison:
         classes: see `class_table`. sides: see `side_table`, one block for each study except the first.
         separation: see `separation_table`. estimates: accuracy without labels, as the topic
             `transfer_learning` reads it: its `table`, `sentences()` and `by_method()`.
-        words: None if fewer than two studies have concepts. notes: what a reader should know.
+        words: None if fewer than two studies have concepts. transfers: words transferred between them, as the
+            topic `transfer` reads them: a list with `sentences()` and `report()`. notes: what a reader should
+            know.
         not_comparable: measures and facts that mean different things because of different settings.
         pair: of two answers of one study (`core.comparison.answers`), None of studies.
     """
@@ -93,7 +95,7 @@ class Comparison:
     separation: pd.DataFrame
     estimates: Any
     words: Words | None
-    transfers: list[Transfer]
+    transfers: Any
     notes: list[Note]
     not_comparable: frozenset[str]
     pair: PairedAccuracy | None = None
@@ -171,7 +173,7 @@ def compare(
         separation_table(shared, measures),
         estimates.of(shared),
         compare_words(shared),
-        transfers(shared),
+        function_of_option("compare of transfers").of(shared),
         [
             *map(Note, shared.notes),
             *damage_notes(shared),
@@ -273,7 +275,7 @@ def report(comparison: Comparison) -> dict[str, Any]:
             "shared_matrix": words.matrix.to_dict("index"),
             "changes": words.changes,
         },
-        "transfers": [vars(one) | {"features": records(one.features)} for one in comparison.transfers],
+        "transfers": comparison.transfers.report(),
         "answers": comparison.pair and asdict(comparison.pair),
     }
 

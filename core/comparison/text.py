@@ -15,7 +15,6 @@ from core.comparison.compare import PERCENT, Comparison, records, report, titled
 from core.comparison.measures import MEASURES
 from core.comparison.result_files import write_result
 from core.comparison.sides import GAINED, LOST, SIDES
-from core.comparison.words import carries_words
 
 FACT_TITLES = {
     "n_features": "Features",
@@ -59,7 +58,7 @@ def printed(comparison: Comparison) -> str:
         ]
         parts.append(columns_text(changes))
     parts += ["", *sides_lines(comparison), *comparison.estimates.sentences()]
-    parts += [*word_lines(comparison), *transfer_lines(comparison)]
+    parts += [*word_lines(comparison), *comparison.transfers.sentences()]
     return "\n".join(parts)
 
 
@@ -77,7 +76,7 @@ def markdown(comparison: Comparison) -> list[str]:
     lines += ["## Changed sides", "", *(f"* {line}" for line in sides_lines(comparison)), ""]
     if estimated := comparison.estimates.sentences():
         lines += ["## Accuracy without labels", "", *(f"* {line}" for line in estimated), ""]
-    about_words = [*word_lines(comparison), *transfer_lines(comparison)]
+    about_words = [*word_lines(comparison), *comparison.transfers.sentences()]
     return [*lines, "## Words", "", *(f"* {line}" for line in about_words)] if about_words else lines
 
 
@@ -143,7 +142,7 @@ def numbers_table(comparison: Comparison) -> pd.DataFrame:
             }
         )
     for name, title in FACT_TITLES.items():
-        facts = [fact for fact in records(comparison.facts) if has_value(fact[name])]
+        facts = [fact for fact in records(comparison.facts) if pd.notna(fact[name])]
         base = next((fact[name] for fact in facts if fact["study"] == first), None)
         for fact in facts:
             row = {"measure": name, "title": title, "unit": "count", "study": fact["study"]}
@@ -179,22 +178,18 @@ def headline_rows(comparison: Comparison) -> list[list[str]]:
         rows.append([name, measure.title + DAGGER * (name in comparison.not_comparable), *cells])
     for name, title in FACT_TITLES.items():
         values = [fact[name] for fact in records(comparison.facts)]
-        if any(has_value(value) for value in values):
+        if any(pd.notna(value) for value in values):
             title += " (all images)" * comparison.narrowed
             rows.append([name, title + DAGGER * (name in comparison.not_comparable), whole(values[0])])
             for value in values[1:]:
-                both = has_value(value) and has_value(values[0])
+                both = pd.notna(value) and pd.notna(values[0])
                 apart = f"{int(value) - int(values[0]):+,}".replace("-", MINUS) if both else ""
                 rows[-1] += [whole(value), apart]
     return rows
 
 
-def has_value(value: Any) -> bool:
-    return value is not None and value == value
-
-
 def whole(value: Any) -> str:
-    return f"{int(value):,}" if has_value(value) else "not known"
+    return f"{int(value):,}" if pd.notna(value) else "not known"
 
 
 def amount(row: dict[str, Any], unit: str, digits: int) -> str:
@@ -288,24 +283,6 @@ def word_lines(comparison: Comparison) -> list[str]:
         n_shared = int(comparison.words.matrix.to_numpy()[0, list(comparison.words.matrix).index(name)])
         lines.append(f"words of {first} and {name}: {n_shared} shared")
         lines += [f"  {what}: {first_of(words, NAMED_WORDS)}" for what, words in changes.items() if words]
-    return lines
-
-
-def transfer_lines(comparison: Comparison) -> list[str]:
-    """State what each map explains, and how the words that it carries agree with the study's own."""
-    lines = []
-    for one in comparison.transfers:
-        for method, about in one.about.items():
-            line = f"words of {one.source} transferred to {one.target} ({method}): {one.explained(method)}"
-            if not carries_words(one.explained_share.get(method)):
-                lines.append(line)
-                continue
-            line += f"; {about.get('n_with_words', 0)} features get words"
-            if has_value(about.get("precision")):
-                line += f", precision {about['precision']:.2f} against their own words"
-            if has_value(about.get("jaccard")) and has_value(about.get("chance")):
-                line += f", Jaccard {about['jaccard']:.2f} (chance {about['chance']:.2f})"
-            lines.append(line)
     return lines
 
 

@@ -1,7 +1,7 @@
 """Compare words of studies: counts, and shared ones (Kalibhat, dissertation, Table B.1, Figs B.1, B.3)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,30 +10,6 @@ import pandas as pd
 from core.common.command_line import command_line
 from core.errors import StudyError
 from core.store import Study
-
-NAMED = 3  # image ids named in an error
-
-
-def check_same_images(studies: Sequence[Study]) -> np.ndarray:
-    """Locate each image of the first study in the others.
-
-    Returns:
-        (n_studies, n_images) int64 rows, in the order of the first study's images.
-    Raises:
-        StudyError: the studies use different images; the message says how many they share.
-    """
-    first = pd.Index(studies[0].images["image_id"])
-    rows = [np.arange(len(first))]
-    for other in studies[1:]:
-        positions = pd.Index(other.images["image_id"]).get_indexer(first)
-        n_shared = int((positions >= 0).sum())
-        if n_shared < len(first) or len(other.images) != len(first):
-            raise StudyError(
-                f"'{studies[0].path}' ({len(first):,} images) and '{other.path}' ({len(other.images):,}) are "
-                f"over different images: {n_shared:,} in common. Make both from the same --images"
-            )
-        rows.append(positions)
-    return np.stack(rows)
 
 
 def check_has_concepts(study: Study) -> None:

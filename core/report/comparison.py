@@ -78,7 +78,7 @@ def _sides(comparison: Comparison) -> Section:
 
 
 def _words(comparison: Comparison) -> Section:
-    lines = [*said.word_lines(comparison), *said.transfer_lines(comparison)]
+    lines = [*said.word_lines(comparison), *comparison.transfers.sentences()]
     return Section("words", "Words", [parts.bullets(lines)] if lines else [])
 
 

@@ -4,15 +4,12 @@ Everything is of the images with a known correctness: those of a mask `among`, (
 of the evaluation images, or of all where there is no evaluation split.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
-from core.common.formatting import counted, percent
 from core.common.statistics.intervals import wilson
 from core.reader import StudyReader
 from core.slices.evaluate import class_column
@@ -161,23 +158,3 @@ def background_features(study: StudyReader, among: np.ndarray | None = None) -> 
         fires = count_firing_images(study, [among])[0] > 0
         spurious = spurious.loc[fires[spurious["feature"].to_numpy(int)]]
     return spurious["feature"].astype(int).tolist()
-
-
-def few_shot_words(summary: Mapping[str, Any]) -> str:
-    """Say how accurate probes on a few images of each class are, from the summary of the step `few-shot`.
-
-    >>> few_shot_words({"shots": {"5": {"accuracy": 0.512, "low": 0.5, "high": 0.524, "left_out": []}}})
-    'trained on 5 images a class: 51.2 % (50.0 to 52.4)'
-    """
-    parts = []
-    for shots, result in summary.get("shots", {}).items():
-        ends = [result.get(end) for end in ("low", "high")]
-        between = "" if None in ends else f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f})"
-        left = len(result.get("left_out", ()))
-        without = f", {counted(left, 'smaller class', 'smaller classes')} left out" if left else ""
-        parts.append(f"{shots}: {percent(result['accuracy'])}{between}{without}")
-    if not parts:
-        return ""
-    first, *others = parts
-    first = first.replace(":", " images a class:", 1)
-    return "; ".join([f"trained on {first}", *(f"on {part}" for part in others)])

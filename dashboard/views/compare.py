@@ -23,6 +23,7 @@ from dashboard.components.stable_container import stable_container
 from dashboard.jobs import allowed_paths
 from dashboard.panels.compare import answers, checkpoints, dictionary, features, numbers, pictures, words
 from dashboard.panels.filter_bar import filter_bar
+from dashboard.research import parts
 from dashboard.state import image_filter, session
 
 WITH, OTHER = "compare_with", "compare_to"  # widget keys and parts of the URL
@@ -137,7 +138,8 @@ def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
     if len(comparison.classes) or scores_of(comparison.separation):  # else there are no labels
         _judged(comparison, other, judged)
     features.gained_and_lost(comparison, other)
-    numbers.estimates(comparison)
+    for show in parts.BELOW_COMPARED_FEATURES:
+        show(comparison)
     with st.expander("All numbers", icon=":material/table:"):
         numbers.table(comparison, other)
         _premises(comparison)

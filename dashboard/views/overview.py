@@ -14,7 +14,6 @@ from core.common.formatting import counted
 from core.common.readout import layer_words, readout_words
 from core.jobs.commands import Resume
 from core.measures.overlap_scale import ENCODER
-from core.slices.highlights import few_shot_words
 from core.slices.inspection.populations import is_filtered
 from core.slices.slice import Slice
 from core.steps import STEPS
@@ -140,8 +139,8 @@ def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
     if accuracy.worst and accuracy.n >= FEW_OF_A_CLASS * len(study.class_names):
         worst = widgets.percent(accuracy.worst_accuracy, digits=0)
         detail += f"; worst class: {widgets.plain(accuracy.worst)}, {worst}"
-    if not filtered and (few := few_shot_words(study.summary("few-shot"))):
-        detail += f"; {few}"
+    for say in () if filtered else parts.BESIDE_THE_ACCURACY:
+        detail += f"; {words}" if (words := say(study)) else ""
     widgets.metric(f"{name}, accuracy", widgets.percent(accuracy.accuracy), explain="accuracy", detail=detail)
 
 

@@ -1,22 +1,10 @@
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 
 import pandas as pd
-import pytest
 
-from core.concepts.across import (
-    across_table,
-    check_same_images,
-    concept_counts,
-    most_common_words,
-    shared_matrix,
-    shared_words,
-)
-from core.errors import StudyError
-from core.storage.writer import write_study
-from core.store import open_study
+from core.concepts.across import across_table, concept_counts, most_common_words, shared_matrix, shared_words
 
 FOUND = {
     "a": Counter({"dog": 3, "red": 1, "sky": 1}),
@@ -63,24 +51,3 @@ def test_shared_words__come_with_those_of_most_studies_first():
     assert table["n_studies"].tolist() == [3, 2, 1, 1]
     assert table["b"].tolist() == [1, 0, 5, 0]
     assert shared_words({"a": Counter()}).empty
-
-
-def test_check_same_images__finds_them_in_another_order(shared_study, tmp_path):
-    study = open_study(shared_study)
-    other = shutil.copytree(shared_study, tmp_path / "other")
-    turned = study.images.iloc[::-1].reset_index(drop=True)
-    with write_study(other) as writer, writer.step("embed", {}) as step:
-        step.table("images", turned)
-    rows = check_same_images([study, open_study(other)])
-    assert rows[0].tolist() == list(range(120)) and rows[1].tolist() == list(range(119, -1, -1))
-
-
-@pytest.mark.slow
-def test_check_same_images__refuses_others(shared_study, study_path):
-    study, other = open_study(shared_study), open_study(study_path(pictures=False, n_val=30))
-    with pytest.raises(
-        StudyError, match=r"\(120 images\) .* \(110\) are over different images: 110 in common"
-    ):
-        check_same_images([study, other])
-    with pytest.raises(StudyError, match="over different images"):
-        check_same_images([other, study])

@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 
 from core.common.statistics.intervals import wilson
-from core.slices.highlights import (
-    background_features,
-    class_accuracy,
-    few_shot_words,
-    worst_confusion,
-    worst_slice,
-)
+from core.slices.highlights import background_features, class_accuracy, worst_confusion, worst_slice
 from core.slices.slice import Slice
 from core.storage.writer import StudyWriter
 from core.store import open_study
@@ -119,13 +113,3 @@ def test_nothing_judged__nothing_to_look_at(study_path):
     study = open_study(study_path(labels=False))
     assert class_accuracy(study) is None and worst_confusion(study) is None and worst_slice(study) is None
     assert background_features(study) == []
-
-
-def test_few_shot_words__intervals_and_what_was_left_out():
-    five = {"accuracy": 0.512, "low": 0.5, "high": 0.524, "left_out": []}
-    ten = {"accuracy": 0.6, "low": None, "high": None, "left_out": ["ant", "bee"]}
-    words = few_shot_words({"shots": {"5": five, "10": ten}})
-    assert words == (
-        "trained on 5 images a class: 51.2 % (50.0 to 52.4); on 10: 60.0 %, 2 smaller classes left out"
-    )
-    assert few_shot_words({}) == "" and few_shot_words({"skipped": "no labels"}) == ""

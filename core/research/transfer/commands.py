@@ -42,7 +42,7 @@ def transfer_text(report: Mapping[str, Any]) -> str:
     """Return the result of each way of fitting the map, the closed form first."""
     from core.cli.output import summary_text
     from core.common.formatting import aligned, number, percent
-    from core.comparison.words import METHODS, carries_words
+    from core.research.transfer.compared_words import METHODS, carries_words
 
     lines = []
     for method in METHODS:

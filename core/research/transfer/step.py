@@ -1,5 +1,6 @@
 """`transfer SOURCE TARGET`: transfer concepts between two studies over the same images, and check them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,12 +8,12 @@ import pandas as pd
 import torch
 
 from core.analysis.features.definitions import normalise_rows
-from core.comparison.words import METHODS, carries_words
-from core.concepts.across import check_has_concepts, check_same_images
+from core.concepts.across import check_has_concepts
 from core.concepts.failures import SEPARATOR, words_of_features
-from core.errors import SettingsError
+from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
 from core.research.transfer import transfer
+from core.research.transfer.compared_words import METHODS, carries_words
 from core.research.transfer.config import TransferConfig
 from core.storage import manifest as manifests
 from core.storage.writer import StepWriter
@@ -80,6 +81,28 @@ def compute_transfer(
             "explained_share": shares,
         }
         bar.update()
+
+
+def check_same_images(studies: Sequence[Study]) -> np.ndarray:
+    """Locate each image of the first study in the others.
+
+    Returns:
+        (n_studies, n_images) int64 rows, in the order of the first study's images.
+    Raises:
+        StudyError: the studies use different images; the message says how many they share.
+    """
+    first = pd.Index(studies[0].images["image_id"])
+    rows = [np.arange(len(first))]
+    for other in studies[1:]:
+        positions = pd.Index(other.images["image_id"]).get_indexer(first)
+        n_shared = int((positions >= 0).sum())
+        if n_shared < len(first) or len(other.images) != len(first):
+            raise StudyError(
+                f"'{studies[0].path}' ({len(first):,} images) and '{other.path}' ({len(other.images):,}) are "
+                f"over different images: {n_shared:,} in common. Make both from the same --images"
+            )
+        rows.append(positions)
+    return np.stack(rows)
 
 
 def fit_and_judge(study: Study) -> tuple[np.ndarray, np.ndarray]:

@@ -2,4 +2,7 @@
 
 from core.topics import Topic
 
-TOPIC = Topic(commands=("core.research.transfer.commands:add_transfer",))
+TOPIC = Topic(
+    options={"compare of transfers": "core.research.transfer.compared_words:Transfers"},
+    commands=("core.research.transfer.commands:add_transfer",),
+)

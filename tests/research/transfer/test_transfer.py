@@ -8,11 +8,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.comparison.compare import compare
-from core.comparison.text import transfer_lines
 from core.errors import SettingsError, ShapeError, StudyError
 from core.jobs.progress import Progress
 from core.research.transfer.config import TransferConfig
-from core.research.transfer.step import compute_transfer, transfer_inputs
+from core.research.transfer.step import check_same_images, compute_transfer, transfer_inputs
 from core.research.transfer.transfer import (
     agreement,
     carried_words,
@@ -220,7 +219,7 @@ def test_compare__shows_no_words_of_a_map_that_explains_less_than_nothing(permut
     found = compare([open_study(source), open_study(target)], resamples=10)
     (carried,) = found.transfers
     assert list(carried.about) == ["ridge", "sgd"] and set(carried.features["method"]) == {"ridge"}
-    first, second = transfer_lines(found)
+    first, second = found.transfers.sentences()
     assert "(ridge): its map explains 99.0 % of source; " in first and "features get words" in first
     assert second.endswith("its map explains less of source than its mean does (-50.0 %): no words")
 
@@ -249,3 +248,24 @@ def test_transfer__needs_words(permuted, tmp_path):
     with pytest.raises(StudyError, match="has no concepts .* python -m core concepts"):
         transfer(bare, target)
     assert "has no concepts to check" in transfer(source, bare).summary("transfer")["note"]
+
+
+def test_check_same_images__finds_them_in_another_order(shared_study, tmp_path):
+    study = open_study(shared_study)
+    other = shutil.copytree(shared_study, tmp_path / "other")
+    turned = study.images.iloc[::-1].reset_index(drop=True)
+    with write_study(other) as writer, writer.step("embed", {}) as step:
+        step.table("images", turned)
+    rows = check_same_images([study, open_study(other)])
+    assert rows[0].tolist() == list(range(120)) and rows[1].tolist() == list(range(119, -1, -1))
+
+
+@pytest.mark.slow
+def test_check_same_images__refuses_others(shared_study, study_path):
+    study, other = open_study(shared_study), open_study(study_path(pictures=False, n_val=30))
+    with pytest.raises(
+        StudyError, match=r"\(120 images\) .* \(110\) are over different images: 110 in common"
+    ):
+        check_same_images([study, other])
+    with pytest.raises(StudyError, match="over different images"):
+        check_same_images([other, study])

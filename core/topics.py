@@ -17,6 +17,7 @@ from core.config.step import Step
 
 TOPICS = (
     "published_figures",
+    "salient_imagenet",
     "rendered_scenes",
     "transfer_learning",
     "domains",

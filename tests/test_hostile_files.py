@@ -13,7 +13,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.concepts.captions.bank import open_bank
-from core.data.masks.salient_answers import read_classes, read_judgements
 from core.data.sources.decode import decode
 from core.data.sources.torchvision_sets import TorchvisionSource
 from core.encoders.safe_load import read_checkpoint
@@ -29,6 +28,7 @@ from core.errors import (
     StudyError,
     UnreadableImage,
 )
+from core.research.salient_imagenet.answers import read_classes, read_judgements
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.storage import seals

@@ -12,14 +12,15 @@ from core.data.masks.coco_masks import CocoMasks
 from core.data.masks.mask_folder import FolderMasks
 from core.data.masks.mask_source import KINDS, MaskSource
 from core.data.masks.planted import PlantedMasks, is_planted
-from core.data.masks.salient_imagenet import SalientImageNet
 from core.data.sources.source import ImageSource
 from core.encoders.transform import Transform
 from core.errors import MaskError, SettingsError, ShapeError
+from core.topics import function_of_option
 
 __all__ = ["KINDS", "MaskSource", "in_encoder_frame", "open_masks", "reopen_masks"]
 
 CROP = Transform(resize=256, input_size=224)  # the crop that Salient ImageNet's masks cover
+SALIENT = "--salient-imagenet"  # the option, whose masks a topic of research reads
 WITHIN = 1e-6  # tolerance in mask pixels, for rounding errors only
 
 
@@ -52,7 +53,7 @@ def open_masks(
     elif masks is not None:
         mask_source = FolderMasks(masks, source)
     elif salient_imagenet is not None:
-        mask_source = SalientImageNet(salient_imagenet, annotations, source)
+        mask_source = function_of_option(SALIENT)(salient_imagenet, annotations, source)
     else:
         return PlantedMasks(source) if is_planted(source) else None
     _ = mask_source.listing  # list now, so that errors appear on opening
@@ -70,8 +71,8 @@ def reopen_masks(description: dict[str, Any], source: ImageSource) -> MaskSource
         return FolderMasks(description["root"], source)
     if kind == CocoMasks.kind:
         return CocoMasks(description["path"], source)
-    if kind == SalientImageNet.kind:
-        return SalientImageNet(description["root"], description["annotations"], source)
+    if kind == "salient_imagenet":
+        return function_of_option(SALIENT)(description["root"], description["annotations"], source)
     if kind == PlantedMasks.kind:
         return PlantedMasks(source)
     raise MaskError(f"unknown kind of masks '{kind}': made by a newer version?")

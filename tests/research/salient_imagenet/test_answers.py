@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from core.data.masks.salient_answers import read_classes, read_judgements
 from core.errors import MaskError
+from core.research.salient_imagenet.answers import read_classes, read_judgements
 from tests.data.masks.mask_files import ANSWER_COLUMNS, GOLDFISH, TENCH, answers, answers_csv
 
 CLASSES = {0: TENCH, 1: GOLDFISH}

@@ -7,9 +7,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from core.data.masks.mask_match import without_extension
-from core.data.masks.salient_answers import ANSWERS_FILE, CLASSES_FILE, read_classes
 from core.data.sources.folder import missing_folder
 from core.errors import MaskError
+from core.research.salient_imagenet.answers import ANSWERS_FILE, CLASSES_FILE, read_classes
 
 NAMES_FILE = "image_names_map.csv"
 # the data set's own folder has no answers: they come with the authors' code, into which it is unpacked

@@ -15,8 +15,10 @@ from core.common.formatting import counted
 from core.common.threadsafe import cached_property
 from core.data.masks.mask_match import last_part
 from core.data.masks.mask_source import EXAMPLES, KINDS, MaskListing, MaskSource, coverage, no_mask, read_mask
-from core.data.masks.salient_answers import CLASSES_FILE, Pair, read_judgements
-from core.data.masks.salient_folder import (
+from core.data.sources.source import ImageSource, file_stamp, some
+from core.errors import MaskError, UnreadableImage
+from core.research.salient_imagenet.answers import CLASSES_FILE, Pair, read_judgements
+from core.research.salient_imagenet.folder import (
     NAMES_FILE,
     ClassFolder,
     find_answers,
@@ -24,8 +26,6 @@ from core.data.masks.salient_folder import (
     image_name,
     wnids_by_name,
 )
-from core.data.sources.source import ImageSource, file_stamp, some
-from core.errors import MaskError, UnreadableImage
 
 
 class TrainImage(NamedTuple):

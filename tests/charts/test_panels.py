@@ -11,15 +11,16 @@ import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from core.charts import heat_panels, mask_overlap
+from core.charts import heat_panels
 from core.charts.class_heatmaps import HEATMAPS, ClassBlocks, ClassImages
 from core.charts.feature_heatmaps import FEATURE_HEATMAPS, FeatureRows
 from core.charts.heat_panels import Shown
-from core.charts.mask_overlap import MASK_OVERLAP, MaskedImages
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Picture, Strip, data_uri, picture_grid
 from core.charts.theme import LIGHT, layout_of, paper
 from core.heatmaps.overlay_image import colour_table
+from core.research.published_figures import mask_overlap
+from core.research.published_figures.mask_overlap import MASK_OVERLAP, MaskedImages
 
 
 def plain(colour: tuple[int, int, int], side: int = 8) -> Image.Image:

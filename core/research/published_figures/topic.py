@@ -4,6 +4,8 @@ from core.topics import Topic
 
 TOPIC = Topic(
     charts=(
+        "core.research.published_figures.mask_overlap:MASK_OVERLAP",
+        "core.research.published_figures.transferred_features:TRANSFERRED_FEATURES",
         "core.research.published_figures.kept_features:KEPT_FEATURES",
         "core.research.published_figures.directions:DIRECTIONS",
     ),

@@ -28,7 +28,7 @@ from benchmarks.evidence.concept_evaluation import (
 )
 from core.common import dataframes
 from core.common.arrays import safe_divide
-from core.common.dataframes import by_values, numbers
+from core.common.dataframes import numbers
 from core.common.statistics.intervals import percentile_interval
 from core.concepts.step import look
 from core.concepts.tools import open_tools
@@ -126,7 +126,7 @@ def by_feature(words: pd.DataFrame) -> pd.DataFrame:
     ranked: dict[tuple[Any, ...], Ranked] = {}
     rows = []
     keys = ["seed", "group", "method"]
-    for key, part in by_values(words, keys):
+    for key, part in words.groupby(keys, sort=False):
         named = part.loc[part["word"] != "", "word"].tolist()
         related = set(part.loc[part["related"], "word"])
         n_true, n_found = int(part["n_true"].iloc[0]), int(part["n_found"].iloc[0])

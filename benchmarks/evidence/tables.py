@@ -12,7 +12,7 @@ import pandas as pd
 from core.analysis.quality.label_free.consensus import COMBINED
 from core.analysis.quality.trust_check import read_check
 from core.common.arrays import known_mean
-from core.common.dataframes import by_values, numbers
+from core.common.dataframes import numbers
 from core.common.formatting import number, with_interval
 from core.export.summary import info
 from core.store import Study, open_study
@@ -69,7 +69,7 @@ def accuracies(study: Study) -> Iterator[str]:
     judged = judged.loc[judged["split"] == "val"].reset_index(drop=True)
     shares = [
         (cause, len(rows), known_mean(numbers(rows, "correct")))
-        for (cause,), rows in by_values(judged, ["cause"])
+        for (cause,), rows in judged.groupby(["cause"], sort=False)
     ]
     yield "| what speaks against the image | images | classified correctly |"
     yield "|---|---|---|"
@@ -84,7 +84,7 @@ def causes(study: Study) -> Iterator[str]:
     shown = [score for score in BY_CAUSE if score in score_names]  # an older study lacks some
     yield f"| cause of failure | failures | {' | '.join(shown)} |"
     yield "|---|---|" + "---|" * len(shown)
-    for (cause,), rows in by_values(table, ["cause"]):
+    for (cause,), rows in table.groupby(["cause"], sort=False):
         n, by_score = rows["n_errors"].iloc[0], rows.set_index("score")
         cells = [with_interval(*by_score.loc[score, ["auroc", "low", "high"]], digits=2) for score in shown]
         yield f"| {cause} | {n} | {' | '.join(cells)} |"

@@ -16,7 +16,7 @@ import pandas as pd
 from benchmarks.evidence.naming import FOLDER, HELD_OUT, METHODS, study_of, words_of
 from core.analysis.gradcam.on_demand import study_encoder
 from core.common.arrays import known_mean
-from core.common.dataframes import by_values, numbers
+from core.common.dataframes import numbers
 from core.common.statistics.intervals import mean_intervals
 from core.jobs.progress import Progress
 from core.research.rendered_scenes.word_auc import activations_of
@@ -63,7 +63,7 @@ def by_method(effects: pd.DataFrame) -> None:
         columns = ("above", *MEASURES)
         means = [
             [known_mean(numbers(rows, name)) for name in columns]
-            for _, rows in sorted(by_values(defined, ["group"]), key=lambda pair: pair[0])
+            for _, rows in sorted(defined.groupby(["group"], sort=False), key=lambda pair: pair[0])
         ]
         mean, low, high, _ = mean_intervals(np.reshape(means, (-1, len(columns))))
         cells = [f"{m:.2f} ({a:.2f} to {b:.2f})" for m, a, b in zip(mean, low, high, strict=True)]

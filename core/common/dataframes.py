@@ -1,7 +1,7 @@
 """Read table columns as plain arrays: an absent column is undefined everywhere, not an error."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -70,17 +70,6 @@ def as_text(name: str) -> str:
     A WordNet id is drawn as its name.
     """
     return with_class_names(name).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def by_values(frame: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """Yield each combination of values of some columns, as they first appear, with its rows.
-
-    >>> table = pd.DataFrame({"kind": ["b", "a", "b"], "n": [1, 2, 3]})
-    >>> [(values, rows["n"].tolist()) for values, rows in by_values(table, ["kind"])]
-    [(('b',), [1, 3]), (('a',), [2])]
-    """
-    for values, rows in frame.groupby(names, sort=False):
-        yield values if isinstance(values, tuple) else (values,), rows
 
 
 def columns(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:

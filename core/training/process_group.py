@@ -86,25 +86,6 @@ def gathered(rows: Tensor) -> Tensor:
     return torch.cat(dist.gather(rows)) if dist.world_size() > 1 else rows
 
 
-def gathered_in_order(rows: Tensor, n_views: int) -> Tensor:
-    """Gather (n_views * B, d) rows, view after view, as one process would hold them: differentiable.
-
-    Returns:
-        (n_views * n_processes * B, d): all images of the first view, then all of the second.
-    """
-    if dist.world_size() == 1:
-        return rows
-    parts = gathered(rows).view(dist.world_size(), n_views, -1, rows.shape[1])
-    return parts.transpose(0, 1).reshape(-1, rows.shape[1])
-
-
-def of_first_process(value: Tensor) -> Tensor:
-    """Return the first process's value, so that all go on with the same one."""
-    if dist.world_size() > 1:
-        torch.distributed.broadcast(value, 0)
-    return value
-
-
 def total(value: Tensor) -> Tensor:
     """Sum a number that needs no gradient over all processes."""
     if dist.world_size() > 1:

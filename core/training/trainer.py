@@ -22,9 +22,9 @@ from core.training.augmentations.pixels import load_pixels
 from core.training.backbones import parse_arch
 from core.training.config import TrainConfig, fixed, lasting
 from core.training.loop import ResumableRun, run_steps
-from core.training.methods.heads import head_of
 from core.training.optimise import autocast, build_optimiser, naming_memory, set_rates
 from core.training.process_group import connect, synchronise
+from core.training.regularizers.penalty import head_of
 from core.training.setup import (
     build_around,
     build_exported,

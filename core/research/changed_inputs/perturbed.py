@@ -14,7 +14,7 @@ from torch import nn
 from core.analysis.gradcam.on_demand import encoder_of
 from core.analysis.representations import Pictures, picture_batches
 from core.common.command_line import command_line
-from core.common.dataframes import by_values, numbers
+from core.common.dataframes import numbers
 from core.common.device import check_device, run_options
 from core.common.statistics.intervals import wilson
 from core.config import RunOptions, as_settings
@@ -34,12 +34,12 @@ from core.research.changed_inputs.moved import (
     perturbed_neighbours,
 )
 from core.research.shortcuts.grids.readout import encode_views
+from core.research.shortcuts.trained_head import load_head, recorded_config, unit_outputs
 from core.storage.writer import StepWriter, write_study
 from core.store import Study, open_study
 from core.training import files
 from core.training.augmentations.augment import augment
 from core.training.config import AugmentConfig, TrainConfig
-from core.training.methods.heads import load_head, recorded_config, unit_outputs
 from core.training.setup import derived_seed
 
 STEP = "perturbed"
@@ -213,7 +213,7 @@ def factor_table(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for factor, values in factors_of(study).items():
-        for (kind, epsilon), part in by_values(table, ["kind", "epsilon"]):
+        for (kind, epsilon), part in table.groupby(["kind", "epsilon"], sort=False):
             share, n = kept_share(values, part["anchor"].to_numpy(), part["neighbour"].to_numpy())
             low, high = (float(end) for end in wilson(share * n, n)) if n else (np.nan, np.nan)
             rows.append((kind, epsilon, factor, share, low, high, n))
@@ -226,7 +226,7 @@ def kept_by_factor(shares: pd.DataFrame) -> dict[str, list[float | None]]:
         f"{kind}, {factor}": [
             round(s, 3) if math.isfinite(s) else None for s in numbers(part, "share").tolist()
         ]
-        for (kind, factor), part in by_values(shares, ["kind", "factor"])
+        for (kind, factor), part in shares.groupby(["kind", "factor"], sort=False)
     }
 
 

@@ -253,3 +253,10 @@ def relative(square: Tensor | None, other: Tensor) -> float:
     if not float(other) > 0:
         return float("nan")
     return 0.0 if square is None else float(torch.sqrt(square / other))
+
+
+def head_of(method: Method) -> nn.Module | None:
+    """Return the projection head of a method, which maps raw representations to what its loss compares."""
+    inner = method.inner if isinstance(method, Penalised) else method
+    head = getattr(inner, "head", None)
+    return head if isinstance(head, nn.Module) else None

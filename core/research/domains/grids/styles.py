@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import known_mean
-from core.common.dataframes import by_values, numbers, words
+from core.common.dataframes import numbers, words
 from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import SettingsError
 from core.research.domains.analysis.domain_probe import class_probes, domain_probes
@@ -195,7 +195,7 @@ def measured_domains(
     classes = class_probes(images, k, unseen=away)
     for row in classes.to_dict("records"):
         numbers_of_run[f"top1_{row['protocol']}_{row['domain']}_{row['part']}"] = row["top1"]
-    for (protocol, part), rows in by_values(classes, ["protocol", "part"]):
+    for (protocol, part), rows in classes.groupby(["protocol", "part"], sort=False):
         top1, outside = numbers(rows, "top1"), rows["unseen"].to_numpy(bool)
         numbers_of_run[f"seen_{protocol}_{part}"] = known_mean(top1[~outside])
         if away:

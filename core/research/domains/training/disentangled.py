@@ -22,7 +22,7 @@ from core.research.domains.training.robust_clustering import clustering_times
 from core.training.config import TrainConfig
 from core.training.methods.base import Around
 from core.training.methods.registry import build_method
-from core.training.process_group import at_least_single, gathered_in_order, of_first_process
+from core.training.process_group import at_least_single, gathered, n_processes
 
 STEP_FACTS = (
     *("own_loss", "l_var", "wasserstein", "critic_penalty", "prefix_norm", "rest_norm"),
@@ -89,7 +89,7 @@ class Disentangled(Around):
         settings = self.settings
         if not settings.variant and not settings.invariant:
             return None
-        rows, domains = gathered_in_order(raw, self.n_views), self._domains_of_batch(raw)
+        rows, domains = _in_order(raw, self.n_views), self._domains_of_batch(raw)
         facts = dict.fromkeys(STEP_FACTS, torch.full((), torch.nan, device=raw.device))
         term = rows.new_zeros(())
         if settings.variant:
@@ -112,11 +112,11 @@ class Disentangled(Around):
         return term
 
     def _domains_of_batch(self, raw: Tensor) -> Tensor:
-        """(n_views * B,) int64 of all processes, in the order of `gathered_in_order`."""
+        """(n_views * B,) int64 of all processes, in the order of `_in_order`."""
         assert self.rows is not None, "the trainer sets the rows of a batch"
         here = self.codes[torch.from_numpy(np.asarray(self.rows)).to(raw.device)]
         column = here.repeat(self.n_views)[:, None].double()
-        return gathered_in_order(column, self.n_views)[:, 0].long()
+        return _in_order(column, self.n_views)[:, 0].long()
 
     def _adversarial_term(self, h_p: Tensor, domains: Tensor) -> tuple[Tensor, Tensor]:
         """Train the critic on a batch, then return mean L_invar for the encoder, and the penalty."""
@@ -164,10 +164,10 @@ class Disentangled(Around):
         values = [domains.threshold, *(domains.facts[name] for name in FACTS)]
         codes = [UNKNOWN if math.isnan(value) else value for value in values]
         self.clustering.copy_(
-            of_first_process(torch.tensor(codes, dtype=torch.float64, device=self.codes.device))
+            _of_first_process(torch.tensor(codes, dtype=torch.float64, device=self.codes.device))
         )
-        clusters = of_first_process(torch.from_numpy(domains.clusters).to(self.codes.device))
-        sure = of_first_process(torch.from_numpy(domains.kept).to(self.codes.device).long())
+        clusters = _of_first_process(torch.from_numpy(domains.clusters).to(self.codes.device))
+        sure = _of_first_process(torch.from_numpy(domains.kept).to(self.codes.device).long())
         self.clusters.copy_(clusters)
         self.codes.copy_(torch.where(sure > 0, clusters, -1))
         self.n_clusterings.fill_(due)
@@ -243,3 +243,18 @@ def prefix_temperature(settings: DomainsConfig, config: TrainConfig) -> float:
     if settings.temperature is not None:
         return settings.temperature
     return config.temperature if config.method in OWN_TEMPERATURE else TEMPERATURE
+
+
+def _in_order(rows: Tensor, n_views: int) -> Tensor:
+    """Gather (n_views * B, d) rows of all processes, the first view of all first; differentiable."""
+    if n_processes() == 1:
+        return rows
+    parts = gathered(rows).view(n_processes(), n_views, -1, rows.shape[1])
+    return parts.transpose(0, 1).reshape(-1, rows.shape[1])
+
+
+def _of_first_process(value: Tensor) -> Tensor:
+    """Return the first process's value, so that all go on with the same one."""
+    if n_processes() > 1:
+        torch.distributed.broadcast(value, 0)
+    return value

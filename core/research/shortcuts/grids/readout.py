@@ -14,12 +14,12 @@ from core.encoders.registry import load_encoder
 from core.errors import SettingsError
 from core.research.grids.definition import CellJob
 from core.research.shortcuts.grids.lbfgs import lbfgs_accuracy
+from core.research.shortcuts.trained_head import load_head, unit_outputs
 from core.research.shortcuts.training.ifm import ifm_info_nce
 from core.research.transfer_learning.evaluate import represent_pixels
 from core.training.augmentations.augment import augment
 from core.training.augmentations.pixels import load_pixels
 from core.training.config import AugmentConfig, TrainConfig
-from core.training.methods.heads import load_head, unit_outputs
 from core.training.setup import derived_seed, open_training_images
 
 READOUTS = ("sgd", "lbfgs")

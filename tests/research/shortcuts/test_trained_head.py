@@ -9,10 +9,11 @@ import torch
 from torch.nn.functional import normalize
 
 from core.errors import CheckpointError
+from core.research.shortcuts.trained_head import load_head, unit_outputs
 from core.training import files
 from core.training.config import from_dict, lasting
-from core.training.methods.heads import head_of, load_head, unit_outputs
 from core.training.methods.registry import METHODS, build_method
+from core.training.regularizers.penalty import head_of
 
 
 def written(folder, method: str):

@@ -15,16 +15,8 @@ from core.common.inside import read_json_file
 from core.errors import CheckpointError, PeregrineError
 from core.training import files
 from core.training.config import TrainConfig, from_dict
-from core.training.methods.base import Method
 from core.training.methods.registry import build_method
-from core.training.regularizers.penalty import Penalised
-
-
-def head_of(method: Method) -> nn.Module | None:
-    """Return the projection head of a method, which maps raw representations to what its loss compares."""
-    inner = method.inner if isinstance(method, Penalised) else method
-    head = getattr(inner, "head", None)
-    return head if isinstance(head, nn.Module) else None
+from core.training.regularizers.penalty import head_of
 
 
 def recorded_config(checkpoint: Path) -> TrainConfig | None:

@@ -68,6 +68,7 @@ def confusion_matrix(
     n = len(columns)
     upright = 7 * max(len(_short(name)) for name in classes)  # pixels that the names of the columns take
     cell = max(SMALLEST_CELL, min(36, round(420 / n)))
+    name_size = theme.font_size - (3 if n > MOST_WITH_NUMBERS else 1)
     fig = go.Figure(
         cells(
             grid,
@@ -81,7 +82,7 @@ def confusion_matrix(
             texttemplate="%{z:.0f}" if n <= MOST_WITH_NUMBERS else "",
             textfont_size=theme.font_size - 2,
             bar={  # below, so that the columns have the whole width
-                "title": {"text": "images", "side": "bottom", "font_size": theme.font_size - 1},
+                "title": {"text": "images", "side": "right", "font_size": theme.font_size - 1},
                 "orientation": "h",
                 "y": 0,
                 "yanchor": "top",
@@ -124,10 +125,10 @@ def confusion_matrix(
         showline=False,
         range=[-0.5, n - 0.5],
         tickangle=-90,  # upright names stand in the middle of their columns; slanted ones lean out of them
-        tickfont_size=theme.font_size - 3 if n > MOST_WITH_NUMBERS else theme.font_size - 1,
+        tickfont_size=name_size,
     )
     truths_axis = named_axis([as_text(_short(name)) for name in rows], theme)
-    fig.update_yaxes(truths_axis, title_text="truth", range=[len(rows) - 0.5, -0.5])
+    fig.update_yaxes(truths_axis, title_text="truth", range=[len(rows) - 0.5, -0.5], tickfont_size=name_size)
     finish(fig, theme, height=max(cell * len(rows), 60) + 100 + upright)
     return fig.update_layout(shapes=shapes, margin_t=8)
 

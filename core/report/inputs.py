@@ -64,7 +64,7 @@ class Source:
 
     def seen_tiles(self, rows: Iterable[int], features: Sequence[int] | None = None) -> Markup:
         """The same with the heatmap below each, where one is stored."""
-        pairs = ((int(row), self._overlay(int(row), features)) for row in rows)
+        pairs = ((int(row), self.heat(int(row), features)) for row in rows)
         return parts.gallery(
             ([self.thumbnail(row), *([heat] if heat else [])], self.lines(row)) for row, heat in pairs
         )
@@ -75,7 +75,8 @@ class Source:
         except (PeregrineError, OSError, IndexError):
             return parts.no_image()
 
-    def _overlay(self, row: int, features: Sequence[int] | None) -> Markup | None:
+    def heat(self, row: int, features: Sequence[int] | None) -> Markup | None:
+        """The picture of an image under its stored heatmap; None without one."""
         body = self.overlay(row, features)
         return picture(body, "jpeg", alt=f"heatmap of {self._name(row)}") if body else None
 

@@ -17,10 +17,11 @@ from core.common.assets import PROJECT, version
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, words
 from core.common.formatting import counted, percent
-from core.common.readout import layer_words, readout_words, weights_words
+from core.common.readout import encoder_title, layer_words, readout_words, weights_words
 from core.common.statistics.intervals import wilson
 from core.export.finding import study_finding
 from core.export.private_paths import without_folders
+from core.report.image_sections import telling
 from core.report.inputs import Source
 from core.report.page import parts
 from core.steps import STEPS
@@ -28,7 +29,7 @@ from core.storage.manifest import digest
 from core.store import Narrowed, Study
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pyarrow", "plotly")
-SAMPLES, CLASSES = 12, 30
+SAMPLES, CLASSES, LOOKS = 12, 30, 7
 
 
 def holds(source: Source) -> list[Markup]:
@@ -151,15 +152,24 @@ def versions() -> str:
 
 
 def introduction(source: Source) -> list[Markup]:
-    """What was found, one sentence on the study, and the verdict on Q."""
+    """What was found, one sentence on the study, what its features look at, and the verdict on Q."""
     study = source.study
     words = f"{study.n_images:,} images"
     words += f" of {len(study.class_names):,} classes" if study.class_names else " without labels"
-    words += f", seen by {study.encoder_name}" if study.encoder_name else ""
+    words += f", seen by {encoder_title(study.encoder_name)}" if study.encoder_name else ""
     trust = read_check(study)
-    paragraphs = [parts.strong(f"{study_finding(study)}."), parts.paragraph(f"{words}.")]
-    paragraphs += narrowed_to(study)
-    return [*paragraphs, parts.strong(trust.sentence)] if trust else paragraphs
+    paragraphs = [parts.lead(f"{study_finding(study)}."), parts.paragraph(f"{words}."), *narrowed_to(study)]
+    return [*paragraphs, *_looks(source), *([parts.paragraph(trust.sentence)] if trust else [])]
+
+
+def _looks(source: Source) -> list[Markup]:
+    """The most telling features, each on the image on which it is largest; empty without heatmaps."""
+    tiles = []
+    for feature, _, rows in telling(source.study, LOOKS) if source.study.has("heatmap_maps") else ():
+        heats = (source.heat(row, [feature]) for row in rows)
+        if heat := next(filter(None, heats), None):
+            tiles.append(([heat], [source.feature_name(feature)]))
+    return [parts.gallery(tiles)] if tiles else []
 
 
 def narrowed_to(study: Study) -> list[Markup]:

@@ -3,6 +3,7 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.common.readout import encoder_title
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import ALSO_WITHOUT_STUDY, GROUPS, HOME, NEW_STUDY, PAGES, Page
@@ -12,7 +13,6 @@ from dashboard.components.folding import fold_when_narrow
 from dashboard.components.page_behaviour import page_behaviour
 from dashboard.components.theme_switch import theme_switch
 from dashboard.panels.menus import palette, saved_views, study_menu
-from dashboard.panels.new_study.encoder_titles import encoder_title
 from dashboard.state import session, view_address
 
 

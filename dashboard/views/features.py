@@ -137,7 +137,7 @@ def _cards(study: Study, population: Slice, asked: feature_reads.Listing, listed
         if reads.named_from(study):
             what += " Words: heat, seen in the crops around the heat; scene, only in the whole images; "
             what += "unsure, barely more common on its images (AUC below 0.6); "
-            what += "alike, neither further words nor classes tell features of one name apart."
+            what += "alike, neither further words nor classes tell as many apart."
         st.caption(what)
 
 

@@ -95,7 +95,7 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     if look.pushes:
         label = facts.get("label")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            _said(look, facts)
+            _said(look, facts, explained=not off)
             removal(study, row, off or (), None if widgets.undefined(label) else str(label))
     most = float(np.fmax.reduce(np.abs(table["push"].to_numpy(float)))) if look.pushes else float("nan")
     rows = [
@@ -138,13 +138,15 @@ def _note(study: Study, look: Look, *, switches: bool) -> str:
     )
 
 
-def _said(look: Look, facts: dict[str, Any]) -> None:
-    """Who wins, and by how much."""
+def _said(look: Look, facts: dict[str, Any], *, explained: bool) -> None:
+    """Who wins, and by how much; explained: and what the list below shows."""
     wrong = not widgets.undefined(facts.get("correct")) and not facts["correct"]
     rival = f"the true class **{widgets.plain(look.rival)}**" if wrong else f"**{widgets.plain(look.rival)}**"
     st.markdown(
         f"The classifier says **{widgets.plain(look.answer)}**, "
-        f"{look.lead:.2f} logits ahead of {rival}. These features weigh most, for it and against it:",
+        f"{look.lead:.2f} logits ahead of {rival}."
+        + " These features weigh most, for it and against it:"
+        * explained,
         width="content",
     )
 

@@ -225,9 +225,8 @@ def _outline() -> tuple[tuple[float, float], ...]:
 
 def _selected(study: Study, rows: np.ndarray, features: pd.DataFrame, words: pd.DataFrame) -> None:
     """The images in the selection: how many, what to do with them, and what they are."""
-    st.header("Selected images", anchor=False)
-    st.markdown(f"**{len(rows):,}** selected{_shares(study, rows)}")
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.header("Selected images", anchor=False, width="content")
         st.button(
             "Clear selection",
             type="tertiary",
@@ -235,6 +234,7 @@ def _selected(study: Study, rows: np.ndarray, features: pd.DataFrame, words: pd.
             on_click=session.set_url,
             args=(OUTLINE, None),
         )
+    st.markdown(f"**{len(rows):,}** selected{_shares(study, rows)}")
     _set_apart(study, features.head(MOST_APART), words.head(MOST_APART))
     marks.action_bar(study, rows, key="map_selected", sticky=False)
     widgets.image_gallery(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.common.readout import ASSETS
 from core.config import EmbedConfig
 from core.errors import JobError, SettingsError
 from core.jobs.commands import Analyze
@@ -22,7 +23,6 @@ from dashboard.panels.jobs import further_steps, job_list, study_progress
 from dashboard.panels.jobs.controls import open_by_name
 from dashboard.panels.new_study import augmentations, drop, request
 from dashboard.panels.new_study.dry_run_panel import found_panel
-from dashboard.panels.new_study.encoder_titles import ASSETS
 from dashboard.state import session
 
 IMAGES = {

@@ -11,7 +11,7 @@ from core.analysis.quality.recommendation import advise
 from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import numbers
 from core.common.formatting import counted
-from core.common.readout import layer_words, readout_words
+from core.common.readout import encoder_title, layer_words, readout_words
 from core.jobs.commands import Resume
 from core.measures.overlap_scale import ENCODER
 from core.slices.inspection.populations import is_filtered
@@ -31,7 +31,6 @@ from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.image.picture_field import picture_field
 from dashboard.panels.jobs import study_progress
 from dashboard.panels.masks import none_yet
-from dashboard.panels.new_study.encoder_titles import encoder_title
 from dashboard.research import parts
 from dashboard.server import table_downloads
 from dashboard.state import image_filter, session

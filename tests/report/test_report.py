@@ -87,6 +87,8 @@ def test_report__says_what_the_study_says(seen, tmp_path, no_browser):
         assert anchor in found.ids
     for line in command_lines(study):
         assert line in found.said
+    opening = text[: text.index("<nav")]  # what its features look at is seen before the list of chapters
+    assert 3 < opening.count('alt="heatmap of ') == opening.count("<img")
     assert found.tags.count("img") > 40  # samples, top images, worst images, heatmaps
     assert found.tags.count("math") >= 5
 

@@ -10,6 +10,7 @@ import streamlit as st
 from core.charts import class_representations
 from core.charts.miou import MIOU
 from core.charts.options import FigureOptions
+from core.common.formatting import counted
 from core.comparison.answers import answers_finding
 from core.comparison.compare import Comparison
 from core.comparison.sides import GAINED, LOST, RIGHT, WRONG
@@ -42,7 +43,7 @@ def changed_sides(comparison: Comparison, other: str) -> None:
         st.caption("No image has a verdict in both studies.")
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="compare_controls"):
-        title, sides = f"{n[GAINED]:,} images became right, {n[LOST]:,} became wrong", SIDES
+        title, sides = f"{counted(n[GAINED], 'image')} became right, {n[LOST]:,} became wrong", SIDES
         from_to = f"From {widgets.plain(first)} to {widgets.plain(other)}; "
         if comparison.pair:
             title = answers_finding(comparison)

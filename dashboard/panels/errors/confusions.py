@@ -41,7 +41,8 @@ def confusion_matrix_part(study: Study, population: Slice, answer_slot: DeltaGen
         widgets.empty_state("No confusions", text)
         return
     n, most = len(pairs), int(pairs["n_images"].iloc[0])
-    said = f"{counted(n, 'pair')} of classes, at most {counted(most, 'image')} each."
+    most_images = f"{counted(most, 'image')}." if n == 1 else f"at most {counted(most, 'image')} each."
+    said = f"{counted(n, 'pair')} of classes, {most_images}"
     answer_slot.caption(f"{said} {beside}" if others else said)
     true, predicted = _choose(study, pairs)
     with st.container(key="stacked_confusions"):

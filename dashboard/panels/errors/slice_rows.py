@@ -182,12 +182,25 @@ def _save(study: Study, where: str, name: str) -> None:
 
 def _free_name(study: Study, where: str, name: str) -> str:
     """The plain name, shortened to what a name may be; with a number where another slice has it."""
-    texts, short = saved_slices.known(study), " ".join(name.split())[: saved_file.LONGEST - 4].strip()
+    texts, short = saved_slices.known(study), _shortened(" ".join(name.split()), saved_file.LONGEST - 4)
+    free = short
     for number in range(2, len(texts) + 3):
-        if texts.get(short, _text(where)) == _text(where):
+        if texts.get(free, _text(where)) == _text(where):
             break
-        short = f"{' '.join(name.split())[: saved_file.LONGEST - 4].strip()} {number}"
-    return short
+        free = f"{short} {number}"
+    return free
+
+
+def _shortened(name: str, most: int) -> str:
+    """The words of a name that `most` characters hold; a bracket that is opened is closed.
+
+    >>> _shortened("images with feature 8 (gown, mortarboard)", 36), _shortened("small objects", 36)
+    ('images with feature 8 (gown)', 'small objects')
+    """
+    if len(name) <= most:
+        return name
+    words = name[:most].rpartition(" ")[0].rstrip(" ,(") or name[: most - 1]
+    return f"{words})" if words.count("(") > words.count(")") else words
 
 
 def _undo(study: Study, where: str, name: str) -> None:

@@ -70,7 +70,7 @@ def title_and_note(study: Study, row: Row) -> tuple[str, str]:
     trust = [f"stability {stable:.2f}"] if stable is not None else []
     if row["name"]:
         alike = feature_reads.namesakes(study)[row["name"]]
-        shared = [f"one of {alike} alike"] if alike > 1 else []
+        shared = [f"{alike} alike"] if alike > 1 else []
         return row["name"], " · ".join([reads.number_and_place(study, int(row["feature"])), *trust, *shared])
     return f"{study.feature_kind} {row['feature']}", " · ".join(
         [part for part in (row["classes"], *trust) if part]

@@ -79,17 +79,16 @@ def removal(study: Study, row: int, removed: tuple[int, ...], label: str | None)
 
 
 def _told(study: Study, row: int, removed: tuple[int, ...], label: str | None) -> str:
-    """The new answer, and how the probabilities of the classes in question change."""
-    these = "this one" if len(removed) == 1 else "these"
+    """The new answer, and how the probabilities of the classes in question change, its own first."""
+    these = f"#{removed[0]}" if len(removed) == 1 else f"these {len(removed)}"
     classes = image_reads.look(study, row, removed).classes.set_index("name")
     first, then = str(classes["before"].idxmax()), str(classes["after"].idxmax())
-    asked = [first, then, *(one for one in [label] if one in classes.index)]
+    asked = [then, first, *(one for one in [label] if one in classes.index)]
     few = classes.loc[list(dict.fromkeys(asked))[:SHOWN]]
+    spoken = [widgets.plain(one) for one in few["spoken"]]
+    spoken[0] = f"**{spoken[0]}**{' (the truth)' if then == label and then != first else ''},"
     changes = ", ".join(
-        f"{widgets.plain(spoken)} {widgets.percent(before, digits=0)} → {widgets.percent(after, digits=0)}"
-        for spoken, before, after in few[["spoken", "before", "after"]].itertuples(index=False)
+        f"{name} {widgets.percent(before, digits=0)} → {widgets.percent(after, digits=0)}"
+        for name, before, after in zip(spoken, few["before"], few["after"], strict=True)
     )
-    says = widgets.plain(classes["spoken"].loc[then])
-    if first == then:
-        return f"without {these} it still says **{says}**: {changes}"
-    return f"without {these} it says **{says}**{' (the truth)' if then == label else ''}: {changes}"
+    return f"Without {these} it {'still says' if first == then else 'says'} {changes}"

@@ -8,11 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from core.common.formatting import counted, step_times
-from core.common.readout import layer_words, readout_words, weights_words
+from core.common.readout import encoder_title, layer_words, readout_words, weights_words
 from core.jobs.jobs import format_duration
 from dashboard.components.gallery import Tile, gallery
 from dashboard.components.tooltips import plain
-from dashboard.panels.new_study.encoder_titles import encoder_title
 
 Found = Mapping[str, Any]
 FEW_EVALUATED = 50  # images below which an accuracy says little

@@ -99,6 +99,7 @@ def test_map_that_is_not_stored__of_a_study_that_names_code_is_not_computed_by_a
     app = opened(absent[0], detail_features=str(absent[1]))
     button = app.button(key="detail_compute")
     assert button.disabled and "names code of its own" in button.help
+    assert any("names code of its own" in one.value for one in app.caption)  # also without a pointer
 
 
 def test_job_that_cannot_start__says_why(opened, absent, monkeypatch, trusted):

@@ -228,12 +228,14 @@ def test_without_features__what_the_probe_says_then(worded, open_page):
     changed[features[:2]] = probe.means[features[:2]]
     before, after = (softmax(probe.classifier.logits(one[None])[0]) for one in (raw, changed))
     name = worded.class_names[int(np.argmax(before))]
-    change = f"{name} {100 * before.max():.0f} % → {100 * after[before.argmax()]:.0f} %"
-    assert change in all_text(app)
+    change = f" {100 * before.max():.0f} % → {100 * after[before.argmax()]:.0f} %"
     then = worded.class_names[int(np.argmax(after))]
+    assert f"**,{change}" in all_text(app) if then == name else f"{name}{change}" in all_text(app)
     assert ("still says" in all_text(app)) == (then == name) and f"**{then}**" in all_text(app)
+    assert "Without these 2 it " in all_text(app) and "These features weigh most" not in all_text(app)
     app = open_page("image", study="seen", image=image, removed="Feature -3,-1,99999999")
     assert not app.exception and "still says" not in all_text(app) and "Without" not in all_text(app)
+    assert "These features weigh most" in all_text(app)
 
 
 def test_suggested__the_surest_mistakes(worded, open_page):

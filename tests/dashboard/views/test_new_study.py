@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from core.common import readout
 from core.common.assets import asset_names, make_private, state_folder
 from core.encoders.packaged import PACKAGED
 from core.errors import SettingsError, UnreadableImage
@@ -17,7 +18,7 @@ from core.jobs.jobs import Job
 from core.steps import in_analysis
 from core.store import Study
 from dashboard.jobs import launcher
-from dashboard.panels.new_study import encoder_titles, request
+from dashboard.panels.new_study import request
 from dashboard.panels.new_study.dry_run_panel import nothing_to_evaluate
 from tests.dashboard.conftest import all_text, forget, remember, stored_job, write_progress
 
@@ -429,7 +430,7 @@ def test_augmentations__without_a_study(tmp_path, monkeypatch, open_page):
 
 
 def test_assets__are_the_shipped_encoders():
-    assert sorted(encoder_titles.ASSETS) == sorted([*PACKAGED, *asset_names("encoders", ".safetensors")])
+    assert sorted(readout.ASSETS) == sorted([*PACKAGED, *asset_names("encoders", ".safetensors")])
 
 
 def test_path__taking_one_closes_the_list(studies, tmp_path, open_page, monkeypatch):

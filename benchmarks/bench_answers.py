@@ -19,7 +19,7 @@ from benchmarks.bench_large import N_FEATURES, N_IMAGES, p95, served
 from benchmarks.browsing import FILTERED, open_page, slowest_of
 from benchmarks.results import Result
 from benchmarks.studies import FOLDER
-from core.answers.knn import KEYS, QUERIES, nearest, unit, vote
+from core.answers.knn import QUERIES, block_rows, nearest, unit, vote
 from core.answers.requests import add_answer
 from core.common.device import resolve_device
 from core.jobs.progress import Progress
@@ -83,18 +83,20 @@ def knn_result() -> Result:
     def stored(n: int) -> torch.Tensor:
         return unit(torch.randn(n, WIDTH, generator=generator, device=device).half()).to(dtype)
 
-    parts = [stored(min(KEYS, n_keys - start)) for start in range(0, n_keys, KEYS)]  # as `knn_answer` does
+    height, n_at_once = block_rows(device)
+    starts = range(0, n_keys, n_at_once)
+    parts = [stored(min(n_at_once, n_keys - start)) for start in starts]  # as `knn_answer` does
     queries, rows = stored(n_queries), torch.arange(n_keys, device=device)
     classes = torch.randint(0, N_CLASSES, (n_keys,), generator=generator, device=device)
     own = torch.arange(n_queries, device=device) + n_keys  # none is a key
 
     def bare() -> None:
-        for block in queries.split(QUERIES):
+        for block in queries.split(height):
             for part in parts:
                 torch.mm(block, part.T)
 
     def whole() -> None:
-        for block, rows_of in zip(queries.split(QUERIES), own.split(QUERIES), strict=True):
+        for block, rows_of in zip(queries.split(height), own.split(height), strict=True):
             cosines, places = nearest(block, rows_of, parts, rows)
             vote(cosines, classes[places], N_CLASSES)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 K, TEMPERATURE = 20, 0.07
 QUERIES, KEYS = 1024, 65_536  # rows of a block of products
+ON_A_GPU = 4096, 131_072  # which waits for its launches with fewer
 
 
 def knn_answer(study: StudyReader, request: Request, progress: Progress) -> AnswerValues:
@@ -34,7 +35,8 @@ def knn_answer(study: StudyReader, request: Request, progress: Progress) -> Answ
         raise SettingsError(f"'{study.path}' has {len(train)} labelled train images; knn needs two or more")
     n, voted = study.n_images, [names[code] for code in np.unique(codes[train])]
     votes = Votes(study.array("representations"), train, codes[train], len(names), request.device)
-    spans = ((start, min(start + QUERIES, n)) for start in range(0, n, QUERIES))
+    height = block_rows(request.device)[0]
+    spans = ((start, min(start + height, n)) for start in range(0, n, height))
     with progress.stage("knn", total=n, unit="images") as bar:
         blocks = []
         for block in map_in_order(votes, spans, threads=1):
@@ -60,17 +62,17 @@ class Votes:
         """Parts of the train images, their rows and their classes."""
         import torch
 
-        starts = range(0, len(self.train), KEYS)
-        parts = [self._unit(self.array.rows(self.train[start : start + KEYS])) for start in starts]
+        height = block_rows(self.device)[1]
+        starts = range(0, len(self.train), height)
+        parts = [self._unit(self.array.rows(self.train[start : start + height])) for start in starts]
         rows, codes = (torch.from_numpy(values).to(self.device) for values in (self.train, self.codes))
         return parts, rows, codes
 
     def _unit(self, raw: np.ndarray) -> torch.Tensor:
         import torch
 
-        on_gpu = torch.device(self.device).type == "cuda"
         rows = unit(torch.from_numpy(raw).to(self.device))
-        return rows.to(torch.float16 if on_gpu else torch.float32)
+        return rows.to(torch.float16 if rows.is_cuda else torch.float32)
 
     def __call__(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         import torch
@@ -82,6 +84,13 @@ class Votes:
         undefined = torch.full_like(top[:, 0], torch.nan)
         margin = top[:, 0] - top[:, 1] if top.shape[1] > 1 else undefined
         return classes.int().cpu().numpy(), torch.stack([top[:, 0], margin, undefined]).cpu().numpy()
+
+
+def block_rows(device: str | torch.device) -> tuple[int, int]:
+    """How many queries and how many keys are multiplied at a time."""
+    import torch
+
+    return ON_A_GPU if torch.device(device).type == "cuda" else (QUERIES, KEYS)
 
 
 def unit(raw: torch.Tensor) -> torch.Tensor:

@@ -72,7 +72,7 @@ class Vectors:
         return int(self.array.shape[1])
 
     @cached_property
-    def _held(self) -> np.ndarray | None:
+    def held(self) -> np.ndarray | None:
         """All vectors, float32, where they fit into memory."""
         return self._read(self.rows) if len(self) * self.width <= MEMORY_ENTRIES else None
 
@@ -84,7 +84,7 @@ class Vectors:
 
     def take(self, places: np.ndarray) -> np.ndarray:
         """(len(places), r) float32: the vectors at `places`, 0 to m - 1."""
-        return self._held[places] if self._held is not None else self._read(self.rows[places])
+        return self.held[places] if self.held is not None else self._read(self.rows[places])
 
     def blocks(self, size: int = 4096) -> Iterator[np.ndarray]:
         for start in range(0, len(self), size):
@@ -110,8 +110,8 @@ class Vectors:
         squared = sum(float(((block - self.centre) ** 2).sum()) for block in self.blocks()) / len(self)
         return float(np.sqrt(self.width / squared)) if squared > 0 else 1.0
 
-    def batch(self, seed: int, step: int, size: int) -> np.ndarray:
-        """(size, r) float32: the vectors of one training step, a function of (seed, step).
+    def places_of_step(self, seed: int, step: int, size: int) -> np.ndarray:
+        """(size,) int64: the places of the vectors of one training step, a function of (seed, step).
 
         Steps walk through one epoch after another. An epoch is a shuffle of runs of neighbouring rows, and
         within every BUFFER_ROWS of them of single rows.
@@ -121,7 +121,7 @@ class Vectors:
         parts = [
             self._order(seed, int(epoch))[places[epochs == epoch] % len(self)] for epoch in np.unique(epochs)
         ]
-        return self.take(np.concatenate(parts))
+        return np.concatenate(parts)
 
     def _order(self, seed: int, epoch: int) -> np.ndarray:
         made = self.__dict__.setdefault("_orders", {})

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from core.bases.dictionary import TOPK, Dictionary
 from core.bases.vectors import FitRun, Vectors
 from core.errors import PeregrineError
+from core.training.augmentations.batches import held
 from core.training.loop import ResumableRun, run_steps
 
 BATCH = 4096
@@ -91,18 +92,24 @@ class DictionaryRun(ResumableRun):
         rate = 4e-4 * math.sqrt(16_384 / size)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=rate)
         self._centre = torch.from_numpy(vectors.centre.astype(np.float32)).to(self.device)
+        self._held = None if vectors.held is None else held(vectors.held, self.device)
 
     def stateful(self) -> dict[str, Any]:
         return {"model": self.model, "optimiser": self.optimiser}
 
     def advance(self) -> None:
-        raw = torch.from_numpy(self.vectors.batch(self.seed, self.step, self.batch_size)).to(self.device)
-        x = (raw - self._centre) * self.vectors.scale
+        places = self.vectors.places_of_step(self.seed, self.step, self.batch_size)
+        x = (self._take(places) - self._centre) * self.vectors.scale
         self.torn = True
         loss = self.train_step(x)
         self.step += 1
         self.torn = False
         self.losses.append(loss)
+
+    def _take(self, places: np.ndarray) -> Tensor:
+        if isinstance(self._held, Tensor):
+            return self._held[torch.from_numpy(places).to(self.device)]
+        return torch.from_numpy(self.vectors.take(places)).to(self.device)
 
     def review(self) -> None:
         if self.step % 100 == 0 or self.step == self.n_steps:

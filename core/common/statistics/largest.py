@@ -14,7 +14,8 @@ def top_of(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the k largest of each row and their columns (fewer if there are fewer columns).
 
     Selecting whole groups by their maxima first reads each value once; a plain top-k takes longer than the
-    matrix product that made the values.
+    matrix product that made the values. Neighbouring columns are of one group on a CPU, which reads a row
+    from left to right, and of different groups on a GPU, which reads them all at once.
     """
     import torch
 
@@ -22,10 +23,12 @@ def top_of(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     n_groups = m // GROUP
     if n_groups <= k:
         return values.topk(min(k, m), dim=1)
-    head = values[:, : n_groups * GROUP].reshape(n, n_groups, GROUP)
-    groups = head.amax(2).topk(k, dim=1).indices  # (n, k)
-    members = head.gather(1, groups[:, :, None].expand(n, k, GROUP)).reshape(n, k * GROUP)
-    columns = (groups[:, :, None] * GROUP + torch.arange(GROUP, device=values.device)).reshape(n, k * GROUP)
+    head, spread = values[:, : n_groups * GROUP], values.device.type != "cpu"
+    by_group = head.unflatten(1, (GROUP, n_groups)) if spread else head.unflatten(1, (n_groups, GROUP)).mT
+    groups = by_group.amax(1).topk(k, dim=1).indices[:, None]  # (n, 1, k)
+    members = by_group.gather(2, groups.expand(n, GROUP, k)).flatten(1)
+    number = torch.arange(GROUP, device=values.device)[:, None]
+    columns = (groups + number * n_groups if spread else groups * GROUP + number).flatten(1)
     rest = values[:, n_groups * GROUP :]
     if rest.shape[1]:
         members = torch.cat([members, rest], 1)

@@ -15,7 +15,7 @@ from core.training.augmentations.config import AugmentConfig, view_settings
 from core.training.config import TrainConfig
 from core.training.setup import derived_seed, epoch_order, grouped_order, local_views
 
-HELD = 0.25  # share of a GPU's free memory that the images may use
+HELD = 0.25  # share of a GPU's free memory that they may use
 
 
 @dataclass(frozen=True)
@@ -131,13 +131,15 @@ class Batches:
         return ((views - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
 
-def held(images: np.ndarray, device: torch.device, share: float = HELD) -> np.ndarray | Tensor:
-    """Move the images to the GPU if they fit, so that no step waits for them; else return them unchanged."""
-    if device.type != "cuda" or images.nbytes > share * torch.cuda.mem_get_info(device)[0]:
-        return images
-    there = torch.empty(images.shape, dtype=torch.uint8, device=device)
-    for start in range(0, len(images), 4096):
-        there[start : start + 4096] = torch.from_numpy(np.array(images[start : start + 4096]))
+def held(rows: np.ndarray, device: torch.device, share: float = HELD) -> np.ndarray | Tensor:
+    """Move images or vectors to the GPU if they fit, so that no step waits for them; else return them as
+    they are.
+    """
+    if device.type != "cuda" or rows.nbytes > share * torch.cuda.mem_get_info(device)[0]:
+        return rows
+    there = torch.empty(rows.shape, dtype=torch.from_numpy(np.array(rows[:1])).dtype, device=device)
+    for start in range(0, len(rows), 4096):
+        there[start : start + 4096] = torch.from_numpy(np.array(rows[start : start + 4096]))
     return there
 
 

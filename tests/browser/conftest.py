@@ -16,9 +16,6 @@ from tests.concepts.worded import make_worded
 from tests.shared import made_once
 from tests.synthetic import make_seen_study, make_study
 
-HOSTILE = "<script>window.stolen=1</script>"
-NAMES = ("ant", HOSTILE, "<img src=x onerror=window.stolen=1>", "**cat** $x$ :material/home:")
-
 
 @pytest.fixture(scope="session")
 def chrome() -> Iterator[object]:
@@ -45,12 +42,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _make_served(studies: Path) -> None:
     make_study(studies / "demo", n_train=120, n_val=80)
     make_worded(make_seen_study(studies / "seen"))
-
-
-@pytest.fixture(scope="session")
-def hostile(served: Path) -> Path:
-    """A third study beside them, whose class names try to be markup."""
-    return make_study(served / "hostile", n_train=40, n_val=24, class_names=NAMES)
 
 
 @pytest.fixture(scope="session")

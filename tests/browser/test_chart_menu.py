@@ -88,28 +88,6 @@ def test_each_format__by_mouse_and_keyboard(reader, address):
     assert page.locator(".js-plotly-plot").count() == 1  # nothing was rerun away
 
 
-@pytest.mark.exhaustive(
-    "test_each_format__by_mouse_and_keyboard saves a PDF, tests/figures/test_files.py its widths"
-)
-def test_pdf__of_the_chosen_width_and_type(reader, address):
-    page = opened(reader(), address)
-    widths = {}
-    for words, font in (
-        ("PDF, one column wide (3.5 in)", "Serif"),
-        ("PDF, two columns wide (7.25 in)", "Sans"),
-    ):
-        more(page, DISTRIBUTION).click()
-        page.get_by_role("menuitemradio", name=font).click()
-        expect(page.get_by_role("menuitemradio", name=font, checked=True)).to_be_visible()
-        page.keyboard.press("Escape")
-        name, content = saved(page, DISTRIBUTION, words)
-        assert name == "demo_score_histogram.pdf" and content.startswith(b"%PDF")
-        (box,) = re.findall(rb"/MediaBox\s*\[([^\]]*)\]", content)
-        widths[font] = float(box.split()[2])
-        assert page.locator(".plotly-notifier *").count() == 0  # only our own messages
-    assert widths == pytest.approx({"Serif": 252, "Sans": 522}, abs=1)
-
-
 def test_keyboard__enter_opens_arrows_move_escape_gives_the_focus_back(reader, address):
     page = opened(reader(), address)
     more(page, DISTRIBUTION).focus()
@@ -210,28 +188,6 @@ def test_every_chart_has_its_menu(reader, address, view):
     expect(page.locator("[class*=_framed] .peregrine-menu .more")).to_have_count(charts)
     titles = "[...document.querySelectorAll('.modebar-btn')].map((one) => one.dataset.title)"
     assert set(page.evaluate(titles)) == {"Reset axes", "Full screen"}  # none sends data away
-
-
-@pytest.mark.exhaustive("test_sheet.py adds charts by the same menu")
-def test_add_to_sheet__says_how_many_and_opens_it(visitor, address):
-    one = visitor()
-    page = opened(one, address, "predicting_errors")
-    for part, chart, said in (
-        ("Scores", "score_aurocs", "Added to the sheet · 1 figure"),
-        ("Distribution", DISTRIBUTION, "Added to the sheet · 2 figures"),
-        ("Distribution", DISTRIBUTION, "Already on the sheet · 2 figures"),
-    ):
-        page.get_by_role("radio", name=part, exact=True).click()
-        settle(page)
-        more(page, chart).click()
-        item(page, "Add to sheet").click()
-        expect(page.locator("#peregrine-toast")).to_contain_text(said)
-    expect(more(page, DISTRIBUTION)).to_be_focused()
-    page.get_by_role("button", name="Open the figure sheet").click()
-    page.wait_for_url("**/figures?*")
-    cells = one.query()["sheet"][0].split("|")
-    assert [cell.partition("?")[0] for cell in cells] == ["baselines", "q_distribution"]
-    assert all("where=split=val" in cell for cell in cells)
 
 
 def test_menu__above_a_frame_covers_nothing(reader, address):

@@ -14,7 +14,7 @@ from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import TILE
 from tests.browser.test_sheet import add, previewed, titles
 from tests.comparison.comparable import add_concepts, second_study
-from tests.sampling import EVERYTHING, pairs_of, sample
+from tests.sampling import EVERYTHING
 from tests.synthetic import make_study
 
 pytestmark = pytest.mark.browser
@@ -33,22 +33,6 @@ def pair(chrome, tmp_path_factory):
     add_concepts(second_study(first, studies / "second"), {"3": ["dog", HOSTILE]})
     with dashboard(studies, PEREGRINE_TRUST_STUDIES="1") as url:
         yield url, studies
-
-
-@pytest.mark.parametrize(("width", "theme"), sample(pairs_of((1280, 1920), ("light", "dark")), 1))
-@pytest.mark.exhaustive("test_every_page.py looks at this page at every width")
-def test_layout__nothing_is_wider_than_the_page(reader, pair, theme, width):
-    one = reader(color_scheme=theme)
-    one.page.set_viewport_size({"width": width, "height": 900})
-    page = one.open(f"{pair[0]}/compare?study=demo")
-    page.get_by_text("All numbers").click()
-    page.wait_for_selector("table.compare")
-    overflow = page.evaluate(
-        "(() => { const main = document.querySelector('[data-testid=stMain]');"
-        " return main.scrollWidth - main.clientWidth; })()"
-    )
-    assert overflow <= 0
-    assert page.locator("[data-testid=stException]").count() == 0
 
 
 def test_choices__live_in_the_link_and_a_click_opens_the_image(visitor, pair):

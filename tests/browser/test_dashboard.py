@@ -7,25 +7,11 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from dashboard.addresses.pages import HOME, PAGES
-from tests.browser.harness import settle, visit
-from tests.sampling import sample
+from dashboard.addresses.pages import HOME
+from tests.browser.harness import settle
 
 pytestmark = pytest.mark.browser
 TILE = ".tile"
-
-
-@pytest.mark.parametrize("theme", sample(["dark", "light"], 1))
-@pytest.mark.exhaustive("test_history.py goes to every view by the sidebar")
-def test_walk__every_view_by_the_sidebar(reader, address, theme):
-    one = reader(color_scheme=theme)
-    page = one.open(address)
-    titles = [page.title for page in PAGES.values() if page.group]
-    for title in (*titles[1:], titles[0]):
-        visit(page, title)
-        page.wait_for_selector("text=Active features" if title == titles[0] else f"h1:has-text('{title}')")
-        settle(page)
-        assert page.locator("[data-testid=stException], [data-testid=stAlert]").count() == 0
 
 
 def test_overview__its_name_as_an_address_leads_to_it(reader, address):
@@ -125,34 +111,6 @@ def test_gallery__a_rerun_keeps_the_tiles(visitor, address):
     page.wait_for_selector("text=1 marked")
     settle(page)
     assert page.evaluate(_in_gallery("tiles[0].seenBefore")) is True
-
-
-@pytest.mark.exhaustive("test_links.py opens links of every kind")
-def test_link__opens_the_same_in_a_fresh_browser(reader, visitor, address):
-    one = reader()
-    page = one.open(f"{address}/images?study=demo")
-    page.get_by_role("radio", name="Misclassified").or_(
-        page.get_by_text("Misclassified", exact=True)
-    ).first.click()
-    settle(page)
-    page.locator(TILE).nth(1).click()
-    page.wait_for_selector("[role=dialog] >> text=misclassified")
-    settle(page)
-    shown = page.locator("[role=dialog] [data-testid=stCaptionContainer]").nth(1).inner_text()
-    other = visitor().open(page.url)
-    other.wait_for_selector("[role=dialog] >> text=misclassified")
-    expect(other.locator("[role=dialog] [data-testid=stCaptionContainer]").nth(1)).to_have_text(shown)
-
-
-@pytest.mark.exhaustive("test_hostile.py looks for such names on every page")
-def test_names__markup_stays_text(reader, address, hostile):
-    """In an opened image; tests/browser/test_hostile.py looks at every view."""
-    page = reader().open(f"{address}/images?study=hostile")
-    page.locator(f"{TILE}[aria-label*='<script>']").first.click()
-    page.wait_for_selector("[role=dialog] >> text=True class")
-    settle(page)
-    assert page.evaluate("window.stolen") is None
-    assert page.locator("[role=dialog]").get_by_text("<script>").count() > 0
 
 
 QUICK_READER = """rounds => new Promise((done) => {

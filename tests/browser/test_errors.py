@@ -116,22 +116,6 @@ def test_confusions__a_click_on_a_cell_shows_its_images_and_features(reader, add
         assert page.locator(".st-key-failure_behind_true .js-plotly-plot").count() == 1
 
 
-@pytest.mark.exhaustive("test_confusions__a_click_on_a_cell_shows_its_images_and_features opens them too")
-def test_confusions__a_click_on_the_list_opens_the_same(reader, address, served):
-    one = reader()
-    page = one.open(f"{address}/errors?study=seen&errors_tab=Confusions")
-    first = page.locator("a.card").first
-    first.wait_for()
-    title = first.locator(".title").inner_text()
-    first.click()
-    page.wait_for_selector("text=Behind the answer")
-    query = one.query()
-    assert title.startswith(f"{query['failure_true'][0]} → {query['failure_predicted'][0]}")
-    page.get_by_role("button", name="All confusions").click()
-    page.locator("a.card").nth(1).wait_for()
-    assert "failure_true" not in one.query()
-
-
 def test_cutoff__the_thumb_moves_to_what_can_be_flagged(reader, address, served):
     page = reader().open(f"{address}/predicting_errors?study=demo&score=Number+of+firing+features")
     values = open_study(served / "demo").table("quality").query("split == 'val'")["n_firing"].to_numpy()

@@ -114,12 +114,3 @@ def assert_read_in_the_dark(page) -> None:
     settle(page)
     page.wait_for_timeout(500)
     assert violations(page, ["color-contrast"]) == []
-
-
-@pytest.mark.exhaustive("test_page__works_at_every_width_under_the_policy looks at open pages in the dark")
-@pytest.mark.parametrize("shown", (*VIEWS, *PARTS))
-def test_page__can_be_read_in_the_dark(reader, address, shown):
-    """Where only colours differ."""
-    page = reader(color_scheme="dark").open(f"{address}/{shown}{'&' if '?' in shown else '?'}study=seen")
-    page.wait_for_timeout(500)
-    assert violations(page, ["color-contrast"]) == []

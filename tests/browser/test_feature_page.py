@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import quote
 
 import pytest
@@ -106,22 +105,6 @@ def test_names_that_are_markup__stay_text(reader, address):
     page.wait_for_selector("h3:has-text('together and alone')")
     assert page.locator("b:has-text('loud')").count() == 0
     assert MARKUP.split()[0] in page.locator("[data-testid=stMain]").inner_text()
-
-
-@pytest.mark.exhaustive("test_hostile.py opens both pages with such names")
-def test_hostile_class_names__in_titles_and_cards(reader, address, hostile):
-    study = open_study(hostile)
-    page = reader().open(f"{address}/features?study=hostile")
-    for name in study.class_names:
-        where = str(Slice(labels=(name,)))
-        page = reader().open(f"{address}/features?study=hostile&where={quote(where)}")
-        said = re.sub(r":material/(\w+):", r"\1", name)  # Streamlit draws an icon for it in every heading
-        expect(page.locator("h1")).to_have_text(re.compile(rf"^Features of {re.escape(said)}\s*$"))
-        assert page.locator("h1 :is(strong, .katex, script)").count() == 0
-        page.locator(CARD).first.click()
-        page.wait_for_url("**/feature?*")
-        settle(page)
-        assert page.evaluate("window.stolen") is None
 
 
 def test_content__is_in_sight_at_once(reader, address):

@@ -105,17 +105,6 @@ def test_tour__does_not_lengthen_the_address(visitor, address):
         assert found["tour"] == [str(number)] and found.get("study", ["demo"]) == ["demo"]
 
 
-@pytest.mark.exhaustive("test_tour__does_not_lengthen_the_address finds the same")
-def test_sidebar__does_not_lengthen_the_address(visitor, address):
-    one = visitor()
-    page = one.open(f"{address}/images?study=seen")
-    for title in ("Map", "Features", "Heatmaps", "Images"):
-        visit(page, title)
-        page.wait_for_selector(f"h1:has-text('{title}')")
-        settle(page)
-        assert one.query()["study"] == ["seen"]
-
-
 def test_one_feature__is_that_of_the_filter(visitor, address, served):
     study = open_study(served / "seen")
     means = study.vector("class_means")

@@ -44,20 +44,6 @@ def press(page, label: str) -> None:
     settle(page)
 
 
-def pick(page, label: str, option: str) -> None:
-    """Choose one option of a select box; a feature by its number, whatever stands in brackets after it."""
-    box = (
-        page.locator(f"{MAIN}, [data-testid=stPopoverBody]")
-        .get_by_role("combobox", name=label, exact=True)
-        .first
-    )
-    box.click()
-    box.press_sequentially(option)  # a long list holds only the options in sight
-    page.get_by_role("option", name=re.compile(rf"^{re.escape(option)}( \(.*)?$")).click()
-    page.wait_for_timeout(400)
-    settle(page)
-
-
 def said(page) -> list[str]:
     """What the page says, and which options are chosen."""
     settle(page)
@@ -78,37 +64,6 @@ def test_view__opens_the_same_in_a_fresh_browser(reader, visitor, address, view)
     other = visitor().open(page.url)
     assert said(other) == said(page)
     assert parse_qs(urlsplit(other.url).query) == query
-
-
-@pytest.mark.parametrize(
-    ("view", "label", "option"),
-    sample(
-        [
-            ("predicting_errors", "Score", "Number of firing features"),
-            ("errors", "Compare with", "The rest of its class"),
-            ("images", "Sort by", "Q-Score, lowest first"),
-            ("heatmaps", "Feature", "Feature 27"),
-            ("masks", "Measured by", "soft mIoU (no threshold)"),
-            ("heatmaps", "Order", "Lowest Q first"),
-        ],
-        1,
-    ),
-)
-@pytest.mark.exhaustive("test_view__opens_the_same_in_a_fresh_browser does it with other controls")
-def test_select_box__opens_the_same_in_a_fresh_browser(reader, visitor, address, view, label, option):
-    page = reader().open(f"{address}/{view}?study=seen")
-    if view == "errors":
-        press(page, "Options")
-    before = said(page)
-    pick(page, label, option)
-    other = visitor().open(page.url)
-    assert said(other) == said(page)
-    assert said(page) != before or view in ("heatmaps", "images")
-    assert numbers(other) == numbers(page)
-
-
-def numbers(page) -> list[str]:
-    return [box.input_value() for box in page.locator(f"{MAIN} input[type=number]").all()]
 
 
 def bar(page) -> list[str]:

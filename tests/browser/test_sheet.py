@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser import axe
-from tests.browser.harness import dashboard, settle, until, visit
+from tests.browser.harness import settle, until
 from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
@@ -49,52 +46,6 @@ def add(page, frame: str, said: str) -> None:
     page.get_by_role("menuitem", name="Add to sheet", exact=True).click()
     expect(page.locator("#peregrine-toast")).to_contain_text(said)
     settle(page)
-
-
-@pytest.fixture(scope="module")
-def trusted_address(chrome, served):
-    """A dashboard whose studies are the owner's, so that a click may make a sheet."""
-    with dashboard(served, PEREGRINE_TRUST_STUDIES="1") as url:
-        yield url
-
-
-@pytest.mark.exhaustive("tests/figures/test_sheet.py makes such a file, the other tests here add from pages")
-def test_three_pages__to_a_pdf(visitor, trusted_address):
-    one = visitor()
-    shown = "quality_plot=Distribution&score=Q-Score"
-    page = one.open(f"{trusted_address}/predicting_errors?study=seen&where=label%3Dbee&{shown}")
-    page.wait_for_function(DRAWN)
-    add(page, "score_histogram", "1 figure")
-    visit(page, "Masks and mIoU")
-    page.get_by_role("radio", name="By class", exact=True).wait_for()
-    page.get_by_role("radio", name="By class", exact=True).click()
-    page.wait_for_selector(".st-key-overlap_classes_framed")
-    add(page, "overlap_classes", "2 figures")
-    visit(page, "Heatmaps")
-    page.wait_for_selector(".st-key-heat_framed")
-    add(page, "heat", "3 figures")
-    page.reload()
-    page.wait_for_selector(".st-key-heat_framed")
-    page.get_by_test_id("stSidebar").get_by_role("link", name="Figures", exact=True).click()
-    page.wait_for_selector(".peregrine-sheet")
-    previewed(page, 3)
-    assert [text.partition(" ")[2] for text in titles(page)] == [
-        "Q-Score by correctness",
-        "mIoU of each class with the core mask",
-        "Heatmaps of correct and misclassified images",
-    ]
-    abouts = page.locator(".cards .card .about").all_text_contents()
-    assert abouts == ["evaluation images of bee"] * 3
-    page.get_by_role("button", name="Make PDF, SVG, PNG and LaTeX").click()
-    with page.expect_download(timeout=120_000) as waiting:
-        page.get_by_role("button", name="Download PDF").click(timeout=120_000)
-    assert waiting.value.suggested_filename == "seen_figures.pdf"
-    content = Path(waiting.value.path()).read_bytes()
-    assert content.startswith(b"%PDF") and len(re.findall(rb"/Type\s*/Page\b", content)) == 1
-    with page.expect_download() as waiting:
-        page.get_by_role("button", name="Download SVG").click()
-    vector = Path(waiting.value.path()).read_text(encoding="utf-8")
-    assert vector.count(">(a)<") == 1 and "evaluation images of bee" in vector
 
 
 def test_order__by_drag(visitor, address):

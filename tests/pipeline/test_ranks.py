@@ -182,17 +182,6 @@ def test_torchrun__starts_a_killed_group_again_and_the_study_is_that_of_one(alon
     assert contents(study) == contents(alone)
 
 
-@pytest.mark.exhaustive("test_several_processes__make_the_study_of_one runs these steps")
-def test_steps__are_redone_by_two_processes(alone):
-    before = contents(alone)
-    steps = ("features", "embed", "overlap", "concepts")
-    for words, done in zip(steps, forked(*(run_of(2, step, alone, "--redo") for step in steps)), strict=True):
-        assert done["codes"] == [0, 0], f"{words}: {done['err']}"
-    assert contents(alone) == before
-    (verified,) = forked(run_of(2, "verify", alone))
-    assert "".join(verified["out"]).count("all files are intact") == 1
-
-
 @pytest.mark.exhaustive("test_several_processes__make_the_study_of_one waits in the same way")
 def test_demo__second_study_waits_for_the_first(tmp_path):
     for words in ((), ("--fresh",)):

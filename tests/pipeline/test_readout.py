@@ -118,20 +118,6 @@ def test_tokens__are_stored_with_the_norms_of_every_rule(pictures, tmp_path):
     assert "mean of the patch tokens before the final norm" in info_text(info(study))
 
 
-@pytest.mark.slow
-@pytest.mark.exhaustive("tests/benchmarks/evidence/test_poolings.py makes this study")
-def test_demo__with_another_pooling(tmp_path, monkeypatch):
-    from core.cli import main
-    from core.pipeline import demo
-
-    small = demo.SETTINGS | {"images": "glyphworld?train=60&val=20"}
-    monkeypatch.setattr(demo, "SETTINGS", small)
-    monkeypatch.setattr(demo, "has_umap", lambda: False)
-    assert main(["demo", "--single", "--pool", "max", "--studies", str(tmp_path)]) == 0
-    study = open_study(tmp_path / "demo")
-    assert study.summary("embed")["encoder"]["pool"] == "max" and study.state("heatmaps") == "done"
-
-
 WIDE = "timm:vit_small_patch14_reg4_dinov2?img_size=(56,84)&embed_dim=32&depth=2&num_heads=2"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from tests.sampling import sample
 
 pytestmark = pytest.mark.slow
 
-CIFAR = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10.tar.xz"
 PER_CLASS = 20
 
 
@@ -54,17 +52,6 @@ def test_drawn_pictures(run, tmp_path, monkeypatch, kind):
         assert note in said.out
 
 
-@pytest.mark.exhaustive("test_drawn_pictures runs the same command")
-def test_photographs(run, tmp_path, monkeypatch):
-    if not CIFAR.is_file():
-        pytest.skip(f"no {CIFAR.name} beside the checkout")
-    monkeypatch.setenv("PEREGRINE_ROOTS", str(tmp_path))
-    unpack(tmp_path / "images")
-    said = analyze(run, tmp_path / "study", tmp_path / "images")
-    assert said.code == 0, said.err
-    assert open_study(tmp_path / "study").table("features")["discriminative"].any()
-
-
 def test_failed_epsilon__is_offered_a_smaller_one_that_works(run, tmp_path, monkeypatch):
     monkeypatch.setenv("PEREGRINE_ROOTS", str(tmp_path))
     images, study = draw(tmp_path / "images", "noise", np.random.default_rng(0)), tmp_path / "study"
@@ -75,19 +62,3 @@ def test_failed_epsilon__is_offered_a_smaller_one_that_works(run, tmp_path, monk
     assert f"{epsilon:g} works. Run: python -m core " in failed.error
     assert analyze(run, study, images, "--epsilon", epsilon).code == 0
     assert json.loads((study / "progress.json").read_text())["offer"] is None
-
-
-def unpack(folder: Path) -> None:
-    """The first 20 train pictures of three classes that the archive comes to."""
-    missing: dict[str, int] = dict.fromkeys(("bird", "cat", "ship"), PER_CLASS)
-    with tarfile.open(CIFAR) as archive:
-        for member in archive:
-            parts = Path(member.name).parts
-            if member.isfile() and "train" in parts and missing.get(parts[-2], 0):
-                missing[parts[-2]] -= 1
-                (folder / parts[-2]).mkdir(parents=True, exist_ok=True)
-                data = archive.extractfile(member)
-                assert data is not None
-                (folder / parts[-2] / parts[-1]).write_bytes(data.read())
-            if not any(missing.values()):
-                return

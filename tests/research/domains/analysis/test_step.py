@@ -144,23 +144,6 @@ def test_maps_of_parts__each_by_the_columns_of_its_part(tmp_path, monkeypatch):
             np.testing.assert_allclose(places[[f"x_{part}_umap", f"y_{part}_umap"]], 2 * own, atol=1e-5)
 
 
-@pytest.mark.exhaustive("test_umap__real_one_keeps_clusters_apart_and_repeats fits the same function")
-@pytest.mark.slow
-def test_maps_of_parts__the_rest_groups_classes_and_the_prefix_domains(tmp_path):
-    pytest.importorskip("umap")
-    images = planted(180)
-    places = maps_of_parts(stored(tmp_path, images.raw), K, MapConfig("umap"), Progress.silent())
-
-    def alike(part: str, codes: np.ndarray) -> float:
-        """How often the nearest image on the map of a part has the same code."""
-        xy = places[[f"x_{part}_umap", f"y_{part}_umap"]].to_numpy()
-        distance = np.linalg.norm(xy[:, None] - xy[None], axis=2) + np.diag([np.inf] * len(xy))
-        return float(np.mean(codes[distance.argmin(1)] == codes))
-
-    assert alike("rest", images.classes) > 0.9 > 0.5 > alike("rest", images.domains)
-    assert alike("prefix", images.domains) > 0.9 > 0.5 > alike("prefix", images.classes)
-
-
 def test_rows_to_test__a_seeded_sample_of_each_split_with_a_domain():
     is_val, codes = np.arange(100) % 4 == 0, np.where(np.arange(100) < 90, 0, -1)
     rows = rows_to_test(is_val, codes, DomainTestsConfig(sample=20))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import gc
 import re
 import struct
-import subprocess
 import sys
 import tarfile
 import zlib
@@ -20,21 +19,24 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from core.analysis.representations import open_ready_representations
+from core.concepts.captions.files import read_captions
 from core.data.masks.mask_source import read_mask
+from core.data.sources.decode import decode
 from core.data.sources.images import open_images
 from core.data.sources.parquet_limit import check_study_table
-from core.errors import ShapeError, UnreadableImage
+from core.errors import PeregrineError, ShapeError, UnreadableImage
+from core.export.streaming import stream_table
 from core.storage.chunked_array import file_sha256
 from core.storage.manifest import read_manifest, write_manifest
 from core.storage.table_files import type_names
 from core.storage.writer import write_study
 from core.store import open_study
-from tests.command_line import SMALL, analyzed, info_of, runner
+from tests.command_line import SMALL, info_of
 from tests.data.sources.pictures import encoded, make_tar, picture
 
-ROOT = Path(__file__).resolve().parents[3]
 SIDE = 22_000  # 484 million pixels, of which half a gigabyte would be decoded at least
-MOST = 400e6  # bytes that a process may have taken, Python and its packages included
+MOST = 250e6  # bytes that this process may take, and what it imports
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc"),
@@ -58,34 +60,37 @@ def bomb() -> bytes:
     return data
 
 
-# Not getrusage: a process that was forked begins with the peak of the one that forked it.
-PEAK = r"""
-import re
-print(1024 * int(re.search(r"VmHWM:\s+(\d+) kB", open("/proc/self/status").read())[1]))
-"""
+def in_memory(what: str) -> float:
+    """Bytes that this process holds ("VmRSS"), or held at most ("VmHWM")."""
+    found = re.search(rf"{what}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found
+    return 1024 * float(found[1])
 
 
-def peak_of(code: str, *arguments: object) -> tuple[list[str], float]:
-    """What a script prints, line by line, and the most memory in bytes that its process held."""
-    command = [sys.executable, "-c", f"import sys\n{code}\n{PEAK}", *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    *lines, peak = done.stdout.splitlines()
-    return lines, float(peak)
+def refusals(read: Callable[[Any], object], *arguments: object) -> tuple[list[str], float]:
+    """What `read` raises for each argument that it refuses, and the most bytes that it took meanwhile."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins again
+    before, said = in_memory("VmRSS"), []
+    for argument in arguments:
+        try:
+            read(argument)
+        except PeregrineError as error:
+            said.append(str(error))
+    return said, in_memory("VmHWM") - before
 
 
-READ = """
-from core.data.sources.images import open_images
-from core.errors import UnreadableImage
-for spec in sys.argv[1:]:
-    source = open_images(spec)
+def read_all(spec: object) -> None:
+    """Read each image of a source; raises at the end what the last one that is refused raises."""
+    source, refused = open_images(str(spec)), None
     for row in range(len(source.table)):
         try:
             source.read(row)
         except UnreadableImage as error:
-            print(error)
-"""
+            refused = error
+    if refused:
+        raise refused
 
 
 def test_every_source__refuses_by_the_header(tmp_path, bomb):
@@ -98,72 +103,46 @@ def test_every_source__refuses_by_the_header(tmp_path, bomb):
     pd.DataFrame({"path": ["folder/cat/b.png"]}).to_parquet(tmp_path / "table.parquet")
     specs = [folder, tmp_path / "s.tar", tmp_path / "table.csv", tmp_path / "table.parquet"]
     specs.append(f"torchvision:ImageFolder?root={folder}")
-    lines, _ = peak_of(READ, specs[-1])  # imports torchvision
-    assert len(lines) == 1 and re.match(REFUSED, lines[0])
-    lines, peak = peak_of(READ, *specs[:-1])
-    assert len(lines) == 4 and all(re.match(REFUSED, line) for line in lines)
-    assert peak < MOST
+    lines, taken = refusals(read_all, *specs)
+    assert len(lines) == 5 and all(re.match(REFUSED, line) for line in lines)
+    assert taken < MOST
 
 
 def test_masks_and_uploads__refuse_by_the_header(tmp_path, bomb):
     (tmp_path / "mask.png").write_bytes(bomb)
-    code = """
-from core.data.sources.decode import decode
-from core.data.masks.mask_source import read_mask
-from core.errors import UnreadableImage
-for read in (read_mask, decode):
-    try:
-        read(sys.argv[1])
-    except UnreadableImage as error:
-        print(error)
-"""
-    lines, peak = peak_of(code, tmp_path / "mask.png")
-    assert len(lines) == 2 and peak < MOST
-    with pytest.raises(UnreadableImage, match=REFUSED):
-        read_mask(tmp_path / "mask.png")
+    for read in (read_mask, decode):
+        lines, taken = refusals(read, str(tmp_path / "mask.png"))
+        assert len(lines) == 1 and re.match(REFUSED, lines[0]) and taken < MOST
 
 
-def test_analyze__lists_it_as_skipped(tmp_path, capsys, bomb):
+def test_embed__lists_it_as_skipped_and_an_original_that_grew_since_is_refused(tmp_path, run, bomb):
     folder = tmp_path / "photos"
     for number in range(12):
         (folder / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
         (folder / "ab"[number % 2] / f"{number}.png").write_bytes(picture(number))
     (folder / "a" / "bomb.png").write_bytes(bomb)
-    run = runner(capsys)
     outcome = run("embed", tmp_path / "study", "--images", folder, *SMALL, "--workers", 0)
     assert outcome.code == 0, outcome.err
     study = open_study(tmp_path / "study")
     assert study.n_images == 12 and info_of(run, study.path)["n_skipped"] == 1
     path, reason = study.table("skipped").iloc[0]
     assert path.endswith("bomb.png") and reason.endswith("or set PEREGRINE_MAX_PIXELS")
-
-
-def test_original_that_grew_since__is_refused_when_opened(tmp_path, capsys, bomb):
-    folder = tmp_path / "photos"
-    for number in range(12):
-        (folder / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
-        (folder / "ab"[number % 2] / f"{number}.png").write_bytes(picture(number))
-    run = runner(capsys)
-    assert run("embed", tmp_path / "study", "--images", folder, *SMALL, "--workers", 0).code == 0
     (folder / "a" / "0.png").write_bytes(bomb)
     with pytest.raises(UnreadableImage, match=REFUSED):
-        open_study(tmp_path / "study").image("a/0.png")
+        open_study(study.path).image("a/0.png")
 
 
-def test_upload__is_refused_in_one_line(tmp_path, capsys, bomb):
-    run = runner(capsys)
-    study = analyzed(run, tmp_path / "study", "glyphworld?train=60&val=20")
+def test_upload__is_refused_in_one_line(tmp_path, run, begun, bomb):
     (tmp_path / "mine.png").write_bytes(bomb)
-    error = run("decompose", study.path, "--file", tmp_path / "mine.png", "-o", tmp_path / "r.json").error
+    error = run("decompose", begun, "--file", tmp_path / "mine.png", "-o", tmp_path / "r.json").error
     assert "too large: 484 million pixels" in error
 
 
 def test_deep_picture_at_the_limit__takes_little_more_than_its_pixels(tmp_path):
     """16 bits a pixel become 8 in strips: in double precision they would take 16 bytes each, and more."""
     Image.fromarray(np.zeros((5_000, 5_000), np.uint16)).save(tmp_path / "deep.png")
-    code = f"from core.data.sources.decode import decode\n{PEAK}\nprint(*decode(sys.argv[1]).size)"
-    (base, *lines), peak = peak_of(code, tmp_path / "deep.png")
-    assert lines == ["5000 5000"] and peak - float(base) < 14 * 25e6
+    lines, taken = refusals(decode, str(tmp_path / "deep.png"))
+    assert lines == [] and taken < 14 * 25e6
 
 
 def test_tiff__a_tile_larger_than_the_picture():
@@ -172,15 +151,11 @@ def test_tiff__a_tile_larger_than_the_picture():
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     entries += struct.pack("<HHII", 324, 4, 1, 200) + struct.pack("<HHII", 325, 4, 1, 64)
     data = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags) + 2) + entries + b"\0" * 4
-    from core.data.sources.decode import decode
-
     with pytest.raises(UnreadableImage, match="too large: 65520 x 65520 pixels"):
         decode(data.ljust(300, b"\0"))
 
 
 def test_several_frames__the_first_counts_and_the_others_do_not(monkeypatch):
-    from core.data.sources.decode import decode
-
     monkeypatch.setenv("PEREGRINE_MAX_PIXELS", "300")
     small, large = Image.new("RGB", (10, 10)), Image.new("RGB", (20, 20))
     assert decode(encoded(small, "TIFF", save_all=True, append_images=[large])).size == (10, 10)
@@ -191,42 +166,18 @@ def test_several_frames__the_first_counts_and_the_others_do_not(monkeypatch):
         decode(encoded(large, "JPEG"), at_least=2)  # a progressive one is held whole even so
 
 
-SHAPES = ("(10**12, 2048)", "(2**62, 2**62)", "(-1, 4)")
-
-
-@pytest.fixture(scope="module")
-def refused_shapes(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], float]:
-    """What is said of each file of SHAPES in turn, and the memory of the process that tries them all."""
-    paths = []
-    for number, shape in enumerate(SHAPES):
-        header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {eval(shape)}}}".encode()
-        header = header.ljust(118 - 1) + b"\n"
-        paths.append(tmp_path_factory.mktemp("npy") / f"{number}.npy")
-        paths[-1].write_bytes(b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header + b"\0" * 64)
-    code = """
-from core.analysis.representations import open_ready_representations
-from core.errors import ShapeError
-for path in sys.argv[1:]:
-    try:
-        open_ready_representations(path)
-        print("opened")
-    except ShapeError as error:
-        print(error)
-"""
-    return peak_of(code, *paths)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_npy__hostile_shape(refused_shapes, shape):
-    lines, peak = refused_shapes
-    assert len(lines) == len(SHAPES) and peak < 1e9  # torch alone takes half of it
-    assert lines[SHAPES.index(shape)].startswith("cannot read representations")
+@pytest.mark.parametrize("shape", [(10**12, 2048), (2**62, 2**62), (-1, 4)], ids=str)
+def test_npy__hostile_shape(tmp_path, shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".encode().ljust(118 - 1) + b"\n"
+    (tmp_path / "raw.npy").write_bytes(
+        b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header + bytes(64)
+    )
+    (line,), taken = refusals(open_ready_representations, str(tmp_path / "raw.npy"))
+    assert line.startswith("cannot read representations") and taken < MOST
 
 
 def test_npy__objects_are_not_unpickled(tmp_path):
     np.save(tmp_path / "raw.npy", np.array([[print]], dtype=object))
-    from core.analysis.representations import open_ready_representations
-
     with pytest.raises(ShapeError, match="cannot read representations"):
         open_ready_representations(str(tmp_path / "raw.npy"))
 
@@ -239,17 +190,10 @@ def long_table(path: Path, column: str, n_rows: int = 30_000_000) -> Path:
     return path
 
 
-REFUSAL = """
-from pathlib import Path
-from core.concepts.captions.files import read_captions
-from core.data.sources.images import open_images
-from core.errors import PeregrineError
-opens = {"path": open_images, "caption": lambda path: read_captions(Path(path))}
-try:
-    opens[sys.argv[2]](sys.argv[1])
-except PeregrineError as error:
-    print(error)
-"""
+OPENS: dict[str, Callable[[Path], object]] = {
+    "path": lambda path: open_images(str(path)),
+    "caption": read_captions,
+}
 
 
 @pytest.mark.parametrize(
@@ -261,8 +205,8 @@ except PeregrineError as error:
 )
 def test_parquet__many_rows_in_few_bytes(tmp_path, column, reason):
     path = long_table(tmp_path / "t.parquet", column)
-    lines, peak = peak_of(REFUSAL, path, column)
-    assert re.search(reason, lines[0]) and peak < MOST
+    (line,), taken = refusals(OPENS[column], path)
+    assert re.search(reason, line) and taken < MOST
 
 
 @pytest.fixture(scope="module")
@@ -279,8 +223,8 @@ def gigabytes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("column", ["path", "caption"])
 def test_parquet__gigabytes_of_text(gigabytes, column):
-    lines, peak = peak_of(REFUSAL, gigabytes, column)
-    assert re.search("it has 4,[0-9]{3} MB when unpacked; limit 4,000 MB", lines[0]) and peak < MOST
+    (line,), taken = refusals(OPENS[column], gigabytes)
+    assert re.search("it has 4,[0-9]{3} MB when unpacked; limit 4,000 MB", line) and taken < MOST
 
 
 N_LONG = 11_000
@@ -316,19 +260,11 @@ def test_table_of_a_study__that_unpacks_to_gigabytes_is_refused(tmp_path, kind):
     entry = {"shape": [len(table), 1], "types": type_names(pq.read_schema(path)), "sha256": file_sha256(path)}
     manifest["items"]["images"].update(entry)
     write_manifest(tmp_path / "study", manifest)
-    code = """
-from core.errors import StudyError
-from core.export.streaming import stream_table
-from core.store import open_study
-study = open_study(sys.argv[1])
-for read in (lambda: next(stream_table(study, "images", "csv")), lambda: study.images):
-    try:
-        print(read())
-    except StudyError as error:
-        print(error)
-"""
-    lines, peak = peak_of(code, tmp_path / "study")
-    assert len(lines) == 2 and all("when unpacked" in line for line in lines) and peak < MOST
+    del table
+    study = open_study(tmp_path / "study")
+    for read in (lambda _: next(stream_table(study, "images", "csv")), lambda _: study.images):
+        (line,), taken = refusals(read, None)
+        assert "when unpacked" in line and taken < MOST
 
 
 def test_table_of_a_study__of_all_images_of_imagenet_is_read(tmp_path):
@@ -369,8 +305,8 @@ def test_tar__encoded_picture_larger_than_pixels_can_need(tmp_path):
     with open(path, "wb") as file:
         file.write(info.tobuf())
         file.truncate(512 + size + 1024)
-    lines, peak = peak_of(READ, path)
+    lines, taken = refusals(read_all, path)
     assert lines == [
         "too large: 10,000 MB; the limit is 100 million pixels. Make it smaller, or set PEREGRINE_MAX_PIXELS"
     ]
-    assert peak < MOST
+    assert taken < MOST

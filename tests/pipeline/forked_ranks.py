@@ -1,12 +1,13 @@
 """Commands of ours in several processes, as torchrun starts them, forked from one that has imported all.
 
-`python -m tests.pipeline.forked_ranks` reads a JSON list of runs, [n, [word, …], {environment}], from its
-input. For each it forks n processes, waits for them, and prints a line of JSON: their exit codes, and what
+`python -m tests.pipeline.forked_ranks` reads runs from its input, each a line of JSON, [n, [word, …],
+{environment}]. It forks n processes, waits for them, and prints a line of JSON: their exit codes, and what
 each printed. One process is no fork: what it has compiled and loaded, later ones have, too.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import io
@@ -18,6 +19,7 @@ import socket
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -125,7 +127,16 @@ def _fork(words: list[str], environment: dict[str, str], files: list[Path]) -> i
     for number, file in enumerate(files, 1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
     os.environ.update(environment)
-    sys.exit(command(words))  # ends as a process of torchrun does
+    try:
+        code = command(words)
+        atexit._run_exitfuncs()
+        threads = [comm.read_text() for comm in Path("/proc/self/task").glob("*/comm")]
+        assert not [name for name in threads if "gloo" in name]  # they abort a Python that ends
+    except BaseException:
+        code = 1
+        traceback.print_exc()
+    sys.stdout.flush()
+    os._exit(code)  # to free what it shares with the others would cost a second; torchrun's free it
 
 
 def _free_port() -> int:
@@ -170,7 +181,8 @@ def main() -> None:
     make_chunks_small()  # imports what a step needs, once for all processes
     for name in ("pipeline.run", "concepts.step", "analysis.overlap.step", "bases.requests"):
         importlib.import_module(f"core.{name}")
-    for n, words, environment in json.load(sys.stdin):
+    for line in sys.stdin:
+        n, words, environment = json.loads(line)
         print(json.dumps(run(n, words, environment)), flush=True)
 
 

@@ -11,7 +11,9 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -53,15 +55,23 @@ def run_of(n: int, *words: object, **environment: str) -> Run:
     return n, [*map(str, words)], environment
 
 
-def forked(*runs: Run) -> list[dict[str, Any]]:
+@pytest.fixture(scope="module")
+def forked() -> Iterator[Callable[..., list[dict[str, Any]]]]:
     """Run commands in groups of processes, one group after the other; see `forked_ranks`."""
     command = [sys.executable, "-m", "tests.pipeline.forked_ranks"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, input=json.dumps(runs), capture_output=True, text=True, env=environment, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, env=environment, cwd=ROOT) as process:
+        asked, answers = process.stdin, process.stdout
+        assert asked is not None and answers is not None
+
+        def run(*runs: Run) -> list[dict[str, Any]]:
+            made = []
+            for one in runs:
+                print(json.dumps(one), file=asked, flush=True)
+                made.append(json.loads(answers.readline()))
+            return made
+
+        yield run
 
 
 def whole_study(n: int, study: Path) -> list[Run]:
@@ -76,7 +86,7 @@ def whole_study(n: int, study: Path) -> list[Run]:
 
 
 @pytest.fixture(scope="module")
-def studies(tmp_path_factory) -> dict[int, Path]:
+def studies(forked, tmp_path_factory) -> dict[int, Path]:
     """The study of one process, and those of several, by their number."""
     folder = tmp_path_factory.mktemp("ranks")
     made = {n: folder / str(n) for n in (1, *SIZES)}
@@ -115,7 +125,7 @@ def test_every_step__that_reads_pictures_or_all_rows_is_shared_and_documented(st
     assert {name for name, shared in documented.items() if not shared} == ALONE.keys()
 
 
-def test_group__that_ends_early_says_why_once_and_fewer_processes_complete(alone, tmp_path):
+def test_group__that_ends_early_says_why_once_and_fewer_processes_complete(forked, alone, tmp_path):
     study = shutil.copytree(alone, tmp_path / "study")
     for folder, n in (("pictures", 4), ("elsewhere", 3)):
         (tmp_path / folder).mkdir()
@@ -138,7 +148,7 @@ def test_group__that_ends_early_says_why_once_and_fewer_processes_complete(alone
     assert "this is a bug" not in str([killed, missing, unseen])
 
 
-def test_any_order_of_failures__ends_in_the_study_of_one(alone, tmp_path):
+def test_any_order_of_failures__ends_in_the_study_of_one(forked, alone, tmp_path):
     """A process is killed at a moment that is drawn; then some go on, how many is drawn, and one is slow."""
     study, draw = shutil.copytree(alone, tmp_path / "study"), random.Random(0)
     steps = sample(["embed", "features", "heatmaps", "overlap", "neighbours"] * 4, 3)
@@ -157,7 +167,7 @@ def test_any_order_of_failures__ends_in_the_study_of_one(alone, tmp_path):
     assert contents(study) == contents(alone)
 
 
-def test_restart__processes_meet_that_torchrun_has_started_differently_often(alone):
+def test_restart__processes_meet_that_torchrun_has_started_differently_often(forked, alone):
     """Each machine counts the restarts that began there."""
     (done,) = forked(run_of(2, "verify", alone, RESTARTED="1"))
     assert done["codes"] == [0, 0], done["err"]
@@ -183,7 +193,7 @@ def test_torchrun__starts_a_killed_group_again_and_the_study_is_that_of_one(alon
 
 
 @pytest.mark.exhaustive("test_several_processes__make_the_study_of_one waits in the same way")
-def test_demo__second_study_waits_for_the_first(tmp_path):
+def test_demo__second_study_waits_for_the_first(forked, tmp_path):
     for words in ((), ("--fresh",)):
         (done,) = forked(run_of(2, "demo", "--studies", tmp_path, *words, SHORT="demo"))
         assert done["codes"] == [0, 0], done["err"]

@@ -84,7 +84,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no worker is left with one at the end.
+    """Begin with long computations, then browsers, whose files take a minute at most: so no worker is left
+    with a long one at the end.
 
     A test marked `exhaustive` is left to `make test-all`: another one, which its mark names, finds the same.
     """
@@ -93,7 +94,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(f"{left_out.args[0]}; `make test-all` runs both"))
     ranks: dict[Path, int] = {}
     for item in items:
-        rank = 0 if item.get_closest_marker("browser") else 1 if item.get_closest_marker("slow") else 2
+        rank = 1 if item.get_closest_marker("browser") else 0 if item.get_closest_marker("slow") else 2
         ranks[item.path] = min(rank, ranks.get(item.path, 2))
     items.sort(key=lambda item: ranks[item.path])
 

@@ -156,3 +156,7 @@ def run() -> Iterator[Result]:
     yield knn_result()
     if find_browser() is not None:
         yield from switches()
+
+
+def on_a_gpu() -> Iterator[Result]:
+    yield knn_result()

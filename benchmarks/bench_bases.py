@@ -50,6 +50,11 @@ def run() -> Iterator[Result | Absent]:
     yield from bench_peers.run(trainers=True)
 
 
+def on_a_gpu() -> Iterator[Result]:
+    yield from against_products(LATENTS)
+    yield from against_products(4 * LATENTS)
+
+
 def against_products(size: int = LATENTS, width: int = WIDTH) -> Iterator[Result]:
     """A training step beside the five products of a dense one, and encoding beside its one."""
     device = resolve_device("auto")

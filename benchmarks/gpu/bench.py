@@ -13,8 +13,10 @@ from typing import Any
 
 from benchmarks.results import Result
 
-NAMES = ("embed", "heatmaps", "training")
+NAMES = ("answers", "bases", "embed", "heatmaps", "training")
 TINY: dict[str, dict[str, Any]] = {
+    "answers": {"N_IMAGES": 2000, "ON_CPU": 100, "REPEATS": 1},
+    "bases": {"LATENTS": 128, "ROUNDS": 1},
     "embed": {"IMAGES": "glyphworld?train=24&val=8", "REPEATS": 1},
     "heatmaps": {
         "SCENES": "glyphworld?train=16&val=8",
@@ -32,7 +34,7 @@ def main() -> None:
         if hasattr(module, constant):
             setattr(module, constant, value)
     rows: list[Result] = []
-    for row in module.run():
+    for row in getattr(module, "on_a_gpu", module.run)():
         print(row.line(), flush=True)
         rows.append(row)
     Path(file).write_text(json.dumps([row.as_dict() for row in rows], indent=1) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from core.charts.checkpoints import FeaturesAlong, features_in_pictures
 from core.charts.options import FigureOptions
 from core.charts.shared_latents import LatentPictures, latents_in_pictures
 from core.comparison.answers import compare_answers
-from core.comparison.checkpoints import Checkpoints, along
+from core.comparison.checkpoints import along
 from core.comparison.compare import Comparison, compare
 from core.comparison.features import lone_features as core_lone_features
 from core.comparison.shared_dictionary import shared_dictionary
@@ -40,33 +40,17 @@ def made_of_the_same(study: Study, other: Study) -> bool:
     return inputs[0] is not None and inputs[0] == inputs[1]
 
 
-@cached_read(max_entries=8, spinner="Comparing the studies")
-def comparison(study: Study, others: tuple[Study, ...], among: Slice) -> Comparison:
-    """Compare a study with others on the images of one of its slices.
-
-    Raises:
-        StudyError: they share no image, or none of that slice.
-    """
-    return compare((study, *others), among=among)
-
-
+comparison = cached_read(max_entries=8, spinner="Comparing the studies")(compare)
 answers_compared = cached_read(max_entries=8, spinner="Comparing the answers")(compare_answers)
 
 
-@cached_read(max_entries=4, spinner="Reading the checkpoints")
-def checkpoints(studies: tuple[Study, ...], among: Slice) -> Checkpoints:
-    """Read studies as checkpoints of one training, on the images of a slice of the first.
-
-    Raises:
-        StudyError: they share no image, or none of that slice.
-    """
-    return along(studies, among=among)
+checkpoints = cached_read(max_entries=4, spinner="Reading the checkpoints")(along)
 
 
 @cached_read(max_entries=4)
 def checkpoint_features(studies: tuple[Study, ...], among: Slice, features: tuple[int, ...]) -> FeaturesAlong:
     """See `core.charts.checkpoints.features_in_pictures`."""
-    return features_in_pictures(checkpoints(studies, among), FigureOptions(features=features))
+    return features_in_pictures(checkpoints(studies, among=among), FigureOptions(features=features))
 
 
 shared = cached_read(max_entries=4, spinner="Reading the shared dictionary")(shared_dictionary)
@@ -78,17 +62,10 @@ def lacking(study: Study, other: Study, name: str, among: Slice) -> LatentPictur
     return latents_in_pictures(shared(study, other, name, among=among), FigureOptions())
 
 
-def lone_features(comparison: Comparison, one: int, other: int) -> pd.DataFrame:
-    """See `core.comparison.features.lone_features`."""
-    first, *others = comparison.shared.studies
-    return _lone_features(first, tuple(others), comparison.among, one, other)
-
-
 @cached_read(max_entries=16)
-def _lone_features(
-    study: Study, others: tuple[Study, ...], among: Slice, one: int, other: int
-) -> pd.DataFrame:
-    return core_lone_features(comparison(study, others, among).shared, one, other)
+def lone_features(studies: tuple[Study, ...], among: Slice, one: int, other: int) -> pd.DataFrame:
+    """See `core.comparison.features.lone_features`."""
+    return core_lone_features(comparison(studies, among=among).shared, one, other)
 
 
 def rows_in(comparison: Comparison, number: int, rows: Sequence[int]) -> list[int]:

@@ -39,7 +39,7 @@ KEYS: dict[str | type, Callable[[Any], Any]] = {
 def cached_read(
     *, max_entries: int, spinner: bool | str = False, names_features: bool = False
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Cache what a function reads from the study that is its first argument.
+    """Cache what a function reads from the study, or the studies, that are its first argument.
 
     The files that people change are no part of `study.key`, so their stamps join the key where the result
     may depend on them. An error is not cached.
@@ -83,11 +83,13 @@ def named_after(measure: Callable[..., Any]) -> Callable[[Callable[P, T]], Calla
     return decorate
 
 
-def saved_stamp(study: Study, *arguments: Any, names_features: bool = False) -> tuple[int, ...]:
+def saved_stamp(
+    of: Study | tuple[Study, ...], *arguments: Any, names_features: bool = False
+) -> tuple[int, ...]:
     """Return a value that changes whenever a slice among the arguments may hold other images, or
     (`names_features`) a feature may have another name.
     """
-    slices = list(_slices(arguments))
+    study, slices = of[0] if isinstance(of, tuple) else of, list(_slices(arguments))
     saved = saved_slices.stamp(study.path) if any(where.saved for where in slices) else (0, 0)
     traced = names_features or any(map(may_depend_on_traces, slices))
     return *saved, *(traces_stamp(study.path) if traced else (0, 0))

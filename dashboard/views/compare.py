@@ -77,7 +77,7 @@ def compare_page(study: Study, among: Slice) -> None:
             _alone(study, "No other study is of these images")
         return
     selected = tuple(others[name] for name in names)
-    _or_warning(lambda: _show(comparison_reads.comparison(study, selected, among), answer_slot))
+    _or_warning(lambda: _show(comparison_reads.comparison((study, *selected), among=among), answer_slot))
 
 
 def _or_warning(show: Callable[[], None]) -> None:

@@ -49,7 +49,7 @@ def checkpoints(studies: tuple[Study, ...], among: Slice) -> None:
     if len(studies) < 2:
         st.caption("Choose two studies or more.")
         return
-    data = comparison_reads.checkpoints(studies, among)
+    data = comparison_reads.checkpoints(studies, among=among)
     st.subheader(widgets.plain(checkpoints_finding(data)), anchor=False)
     st.caption(widgets.plain(f"Measured on {data.comparison.population}; bars are 95 % intervals."))
     first, *others = studies

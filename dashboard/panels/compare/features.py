@@ -26,8 +26,9 @@ def gained_and_lost(comparison: Comparison, other: str) -> None:
     number = comparison.names.index(other)
     if comparison.pair or not all(one.has("features") for one in comparison.shared.studies):
         return
-    gained = comparison_reads.lone_features(comparison, number, 0)
-    lost = comparison_reads.lone_features(comparison, 0, number)
+    studies, among = tuple(comparison.shared.studies), comparison.among
+    gained = comparison_reads.lone_features(studies, among, number, 0)
+    lost = comparison_reads.lone_features(studies, among, 0, number)
     st.subheader(
         f"{counted(len(gained), 'feature')} gained, {len(lost):,} lost",
         anchor=False,

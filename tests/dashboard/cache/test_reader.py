@@ -52,6 +52,12 @@ def held(study: Study, where: tuple[Slice, Slice | None]) -> int:
 
 
 @cached_read(max_entries=4)
+def held_of_first(studies: tuple[Study, ...], where: Slice) -> int:
+    calls.append(studies)
+    return int(np.count_nonzero(where.mask(studies[0])))
+
+
+@cached_read(max_entries=4)
 def failing(study: Study) -> int:
     calls.append((study.key,))
     raise StudyError("not now")
@@ -125,6 +131,14 @@ def test_cached_read__saved_slices_join_the_key_where_a_slice_names_one(study):
     assert len(calls) == 3
     held(study, (plain, None))
     assert len(calls) == 3
+
+
+def test_cached_read__a_saved_slice_of_the_first_of_several_studies(study):
+    saved_slices.save(study.path, "mine", Slice.parse("split=val"), overwrite=True)
+    here, n_val = (study, study), np.count_nonzero(study.is_val)
+    assert held_of_first(here, Slice.parse("@mine")) == n_val
+    saved_slices.save(study.path, "mine", Slice.parse("split=train"), overwrite=True)
+    assert held_of_first(here, Slice.parse("@mine")) == study.n_images - n_val and len(calls) == 2
 
 
 def test_cached_read__an_error_is_not_kept(study):

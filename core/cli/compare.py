@@ -1,12 +1,15 @@
 """The command `compare`: studies of the same images, or two answers of one study."""
 
 import argparse
+from operator import attrgetter
 from typing import Any
 
 from core.cli import options, output
 from core.common import formatting
 from core.common.inside import check_output_file
 from core.errors import SettingsError
+
+FORMATS = (".csv", ".json", ".md")
 
 
 def add_compare(commands: Any) -> None:
@@ -58,11 +61,10 @@ def add_compare(commands: Any) -> None:
 
 def compare(args: argparse.Namespace) -> None:
     """Compare the studies or answers, print the result, and write it if a file is named."""
-    from core.comparison import text as comparison_text
     from core.comparison.answers import compare_answers
     from core.comparison.compare import compare as compare_studies
     from core.comparison.compare import report
-    from core.comparison.result_files import FORMATS
+    from core.comparison.text import comparison_text, numbers_table
     from core.slices.slice import Slice
     from core.store import open_study
 
@@ -83,34 +85,45 @@ def compare(args: argparse.Namespace) -> None:
         comparison = compare_answers(studies[0], *given["answers"], **settings)
     else:
         comparison = compare_studies(read, **settings)
-    _say(comparison, comparison_text.printed, report, comparison_text.write_comparison, given)
+    _say(comparison, numbers_table, report, comparison_text, given)
 
 
 def _along(studies: list[Any], settings: dict[str, Any], given: dict[str, Any]) -> None:
     """Print the checkpoints of a training, and write what is printed if a file is named."""
-    from core.comparison.checkpoints import along, checkpoints_report, checkpoints_text, write_checkpoints
+    from core.comparison.checkpoints import along, checkpoints_report, checkpoints_text
 
     if "answers" in given:
         raise SettingsError("--checkpoints is of studies, --answers of two answers of one study: give one")
-    _say(along(studies, **settings), checkpoints_text, checkpoints_report, write_checkpoints, given)
+    _say(along(studies, **settings), attrgetter("frame"), checkpoints_report, checkpoints_text, given)
 
 
 def _shared(studies: list[Any], among: Any, given: dict[str, Any]) -> None:
     """Print what either encoder knows of a shared dictionary, and write it if a file is named."""
-    from core.comparison.shared_dictionary import shared_dictionary, shared_report, shared_text, write_shared
+    from core.comparison.shared_dictionary import shared_dictionary, shared_report, shared_text
 
     if len(studies) != 2 or {"answers", "checkpoints"} & set(given):
         raise SettingsError("--shared is of two studies: name both, without --answers or --checkpoints")
     first, other = studies
     latents = shared_dictionary(first, other, given["shared"] or None, among=among)
-    _say(latents, shared_text, shared_report, write_shared, given)
+    _say(latents, attrgetter("frame"), shared_report, shared_text, given)
 
 
-def _say(compared: Any, text: Any, report: Any, write: Any, given: dict[str, Any]) -> None:
-    """Print a comparison as text or JSON, and write it if a file is named."""
-    as_json = "json" in given
+def _say(compared: Any, table: Any, report: Any, text: Any, given: dict[str, Any]) -> None:
+    """Print a comparison as text or JSON; write the table (.csv), everything (.json) or the text (.md)."""
+    as_json, path = "json" in given, given.get("output")
     output.say(formatting.json_text(report(compared)) if as_json else text(compared), as_json=as_json)
-    if "output" in given:
-        write(compared, given["output"])
-        if not as_json:
-            print(given["output"])
+    if path is None:
+        return
+    from core.common.csv_text import write_csv  # with pandas
+
+    ending = check_output_file(path, "a comparison", FORMATS)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if ending == ".csv":
+        write_csv(table(compared), path)
+    else:
+        whole = (
+            formatting.json_text(report(compared)) if ending == ".json" else text(compared, as_markdown=True)
+        )
+        path.write_text(f"{whole}\n", encoding="utf-8")
+    if not as_json:
+        print(path)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from core.common.formatting import counted, percent
 from core.comparison.compare import EVERYTHING, Comparison, compare
 from core.comparison.features import UNLIKE, features_along
 from core.comparison.measures import MEASURES
-from core.comparison.result_files import write_result
 from core.comparison.text import amount, columns_text, markdown_table
 from core.slices.slice import Slice
 from core.store import Study
@@ -139,13 +137,3 @@ def checkpoints_text(data: Checkpoints, *, as_markdown: bool = False) -> str:
     table = "\n".join(markdown_table(amounts(data))) if as_markdown else columns_text(amounts(data))
     notes = [f"{'* ' * as_markdown}note: {note}" for note in data.comparison.notes]
     return "\n".join([*notes, *([""] * bool(notes)), table, "", f"{checkpoints_finding(data)}."])
-
-
-def write_checkpoints(data: Checkpoints, path: Path) -> None:
-    """Write everything (.json), the numbers (.csv), or the printed text as Markdown (.md)."""
-    write_result(
-        path,
-        table=lambda: data.frame,
-        everything=lambda: checkpoints_report(data),
-        text=lambda: checkpoints_text(data, as_markdown=True),
-    )

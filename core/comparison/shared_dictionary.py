@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from core.common.formatting import counted, percent
 from core.comparison.compare import EVERYTHING
 from core.comparison.features import UNLIKE
 from core.comparison.images import Shared, shared_images
-from core.comparison.result_files import write_result
 from core.comparison.text import columns_text, markdown_table
 from core.errors import SettingsError
 from core.measures.concept_features import known_concepts
@@ -280,13 +278,3 @@ def shared_text(data: SharedDictionary, *, as_markdown: bool = False) -> str:
             lines += ["", f"## {title}\n" if as_markdown else f"{title}:"]
             lines.append("\n".join(markdown_table(rows)) if as_markdown else columns_text(rows))
     return "\n".join(lines)
-
-
-def write_shared(data: SharedDictionary, path: Path) -> None:
-    """Write everything (.json), the latents (.csv), or the printed text as Markdown (.md)."""
-    write_result(
-        path,
-        table=lambda: data.frame,
-        everything=lambda: shared_report(data),
-        text=lambda: shared_text(data, as_markdown=True),
-    )

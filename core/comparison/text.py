@@ -1,7 +1,6 @@
 """A comparison as text: for the terminal, and as Markdown, CSV or JSON."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,8 @@ from core.common.dataframes import numbers
 from core.common.formatting import counted, first_of, signed
 from core.common.statistics.intervals import leaves_out_0
 from core.comparison.answers import agreement_lines
-from core.comparison.compare import PERCENT, Comparison, records, report, titled
+from core.comparison.compare import PERCENT, Comparison, records, titled
 from core.comparison.measures import MEASURES
-from core.comparison.result_files import write_result
 from core.comparison.sides import GAINED, LOST, SIDES
 
 FACT_TITLES = {
@@ -37,18 +35,10 @@ OF_ANSWERS = (
 NOT_ALIKE = f" {DAGGER.strip()} not comparable, see the notes."
 
 
-def write_comparison(comparison: Comparison, path: Path) -> None:
-    """Write everything (.json), the headline table (.csv), or the printed text as Markdown tables (.md)."""
-    write_result(
-        path,
-        table=lambda: numbers_table(comparison),
-        everything=lambda: report(comparison),
-        text=lambda: "\n".join(markdown(comparison)),
-    )
-
-
-def printed(comparison: Comparison) -> str:
-    """Return the text that `compare` prints."""
+def comparison_text(comparison: Comparison, *, as_markdown: bool = False) -> str:
+    """Return the text that `compare` prints, or the same as Markdown."""
+    if as_markdown:
+        return "\n".join(_markdown(comparison))
     parts = [head(comparison), "", columns_text(headline_cells(comparison)), legend(comparison)]
     if len(changes := class_change_rows(comparison)) > 1:
         parts += [
@@ -62,8 +52,7 @@ def printed(comparison: Comparison) -> str:
     return "\n".join(parts)
 
 
-def markdown(comparison: Comparison) -> list[str]:
-    """Return the same as Markdown tables."""
+def _markdown(comparison: Comparison) -> list[str]:
     lines = [
         f"# {' / '.join(comparison.names)}",
         "",

@@ -21,7 +21,7 @@ from core.comparison.measures import (
 )
 from core.comparison.notes import few_error_notes
 from core.comparison.sides import GAINED, LOST, RIGHT, WRONG
-from core.comparison.text import amount, change, markdown, printed
+from core.comparison.text import amount, change, comparison_text
 from core.errors import SettingsError, SliceError, StudyError
 from core.slices import saved_slices
 from core.slices.slice import Slice
@@ -279,7 +279,7 @@ def test_settings_that_differ__are_named_with_the_remedy(pair, folder):
         "mean_firing",
         "n_discriminative",
     } <= comparison.not_comparable and "accuracy" not in comparison.not_comparable
-    said = printed(comparison)
+    said = comparison_text(comparison)
     assert "AUROC of Q †" in said and "Accuracy  " in said and "† not comparable" in said
 
 
@@ -297,7 +297,7 @@ def test_words__gained_lost_and_shared(folder, pair):
     assert comparison.words.changes == {"reworded": {"gained": ["<b>sky", "sea"], "lost": ["red"]}}
     assert comparison.words.matrix.to_numpy().tolist() == [[2, 1], [1, 3]]
     assert comparison.words.across.set_index("study")["n_unshared"].to_dict() == {"worded": 1, "reworded": 2}
-    text = "\n".join(markdown(comparison))
+    text = comparison_text(comparison, as_markdown=True)
     assert "words of worded and reworded: 1 shared" in text
     assert compare([pair[0], open_study(paths[0])], resamples=5).words is None
 
@@ -320,7 +320,7 @@ def test_unlabelled__compares_what_needs_no_labels(folder, pair):
     assert "mean_firing" in set(comparison.measures["measure"]) and "accuracy" not in set(
         comparison.measures["measure"]
     )
-    assert "no image has a known correctness" in printed(comparison)
+    assert "no image has a known correctness" in comparison_text(comparison)
 
 
 @pytest.mark.parametrize("among", ["label=bee", "label=ant,bee split=val", "q_score=0.1.."])
@@ -382,7 +382,7 @@ def test_among__without_evaluation_images_has_no_numbers(pair):
     comparison = compare(pair, among=Slice(split="train"), resamples=5)
     assert comparison.shared.n_images == 80 and not comparison.shared.judged.any()
     assert "accuracy" not in set(comparison.measures["measure"]) and not len(comparison.sides)
-    assert "80 images in both studies; compared on 0 evaluation images" in printed(comparison)
+    assert "80 images in both studies; compared on 0 evaluation images" in comparison_text(comparison)
 
 
 def test_among__what_is_refused(pair):

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 from core.cli import main
 from core.comparison.compare import compare
-from core.comparison.text import markdown, printed
+from core.comparison.text import comparison_text
 from core.data.sources.images import open_images
 from core.research.transfer_learning.compared_estimates import ASSUMED, METHODS
 from core.store import open_study
@@ -88,7 +88,7 @@ def test_compare__shows_the_estimates_of_unlabelled_studies(kept, unlabelled):
     (is_best,) = rows_where(comparison.estimates.table, comparison.estimates.table["chosen"]).to_dict(
         "records"
     )
-    for text in (printed(comparison), "\n".join(markdown(comparison))):
+    for text in (comparison_text(comparison), comparison_text(comparison, as_markdown=True)):
         assert "kept: without labels, the probe of study is estimated to be right on" in text
         assert f"{100 * is_best['estimate']:.1f} %" in text and "of 30 images" in text
 

@@ -40,10 +40,7 @@ METRICS: dict[str, Metric] = {
 
 
 def ranked(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return the rows of `quality_metrics` that have `metric`, best first, with `rank` from 1.
-
-    Scores that are equal in the three digits shown share a rank, and none is better than the other.
-    """
+    """Return the rows that have `metric`, best first, with `rank` from 1, equal where three digits are."""
     value = numbers(metrics, metric) * (-1 if METRICS[metric].higher_is_better else 1)
     order = np.argsort(value, kind="stable")[: int(np.isfinite(value).sum())]
     rounded = value[order].round(3)

@@ -62,10 +62,7 @@ def threshold_for(values: np.ndarray, percent: float) -> float:
 
 
 def reachable_percent(values: np.ndarray, percent: int) -> int:
-    """Return the whole percentage of images that is flagged where `percent` is asked for.
-
-    Images with equal scores are flagged together, so it may be larger.
-    """
+    """Return the whole percentage that is flagged where `percent` is asked for: equal scores go together."""
     scores = np.asarray(values, float)[np.isfinite(values)]
     if not len(scores) or not percent:
         return percent

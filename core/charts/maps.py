@@ -278,9 +278,7 @@ class Places(NamedTuple):
 
 
 def _table(study: Study, options: FigureOptions) -> Places:
-    """Read the map (UMAP if available), and what colours it: a feature, a score, or the class where a legend
-    can name most.
-    """
+    """Read the map (UMAP if there is one), and what colours it: a feature, a score or, if few, classes."""
     kind = "umap" if study.has("map_umap") else "pca"
     rows = np.arange(study.n_images) if study.chosen is None else np.flatnonzero(study.chosen)
     rows = rows[seeded_rows(len(rows), MOST_ON_A_MAP, options.seed)]

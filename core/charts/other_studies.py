@@ -13,10 +13,7 @@ MOST_PARTS = 6
 
 
 def folder_name(study: Study, other: Study) -> str:
-    """Return the folder of another study as seen from the folder that holds this one.
-
-    A study beside it is named by its own folder: `second`.
-    """
+    """Return the folder of another study from the folder that holds this one: `second` for one beside it."""
     return Path(os.path.relpath(str(other.path), str(study.path.parent))).as_posix()
 
 

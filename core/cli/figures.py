@@ -110,9 +110,7 @@ def _write_table(studies: Sequence[Any], name: str, options: FigureOptions, out:
 
 
 def narrowed(studies: Sequence[Study], given: Mapping[str, Any], *, same_images: bool = False) -> list[Study]:
-    """Narrow the studies of a figure to the slice that was given, if any; SliceError where one has no image
-    in it.
-    """
+    """Narrow the studies of a figure to the given slice, if any; SliceError where one has no image in it."""
     if "where" not in given:
         return list(studies)
     from core.charts.other_studies import narrowed_studies

@@ -43,10 +43,7 @@ def configs_folder() -> Path:
 
 
 def version() -> str:
-    """Return the version of the code that runs; "unknown" for a copy without any metadata.
-
-    A checkout is asked first: an older installation of it may have left its metadata behind.
-    """
+    """Return the version of the code, of a checkout before any installation; "unknown" without metadata."""
     try:
         project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         if project["name"] == PROJECT:
@@ -65,10 +62,7 @@ def _shipped(installed: str, checkout: str) -> Path:
 
 
 def state_folder() -> Path:
-    """Return the folder of job records: PEREGRINE_STATE, else `peregrine` in the user's state folder.
-
-    It holds no part of a study, and nothing that is copied together with a study.
-    """
+    """Return the folder of job records, outside of studies: PEREGRINE_STATE, else the user's `peregrine`."""
     if named := os.environ.get(STATE):
         return Path(named).expanduser().resolve()
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"

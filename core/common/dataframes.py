@@ -65,10 +65,7 @@ def words(frame: pd.DataFrame | LazyTable, column: str) -> list[str]:
 
 
 def as_text(name: str) -> str:
-    """Escape a name so that plotly draws it as is: plotly interprets tags and entities in every text.
-
-    A WordNet id is drawn as its name.
-    """
+    """Escape a name so that plotly draws it as it is; a WordNet id is drawn as its name."""
     return with_class_names(name).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

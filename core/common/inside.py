@@ -87,10 +87,7 @@ def read_json_file(path: str | Path, most: int = MOST_BYTES, hook: Hook | None =
 
 
 def parse_json(text: str | bytes, hook: Hook | None = None) -> Any:
-    """Parse JSON in UTF-8; `hook` replaces every object as soon as it is read, by a smaller one.
-
-    Raises ValueError, also for lists in lists so deep that Python gives up.
-    """
+    """Parse JSON in UTF-8; `hook` replaces each object as it is read. Raises ValueError, also if too deep."""
     try:
         return json.loads(text if isinstance(text, str) else text.decode("utf-8-sig"), object_hook=hook)
     except RecursionError:

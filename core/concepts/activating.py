@@ -112,9 +112,7 @@ class Threshold:
 
 
 def threshold_of(activations: HighActivations, k: float | str, *, min_images: int) -> Threshold:
-    """Return the given k, or for "auto" the one by docs/method.md 6.1; candidates below the floor are left
-    out.
-    """
+    """Return the given k, or for "auto" that of docs/method.md 6.1 among the candidates above the floor."""
     candidates = set(K_CANDIDATES) | (set() if k == "auto" else {float(k)})
     per_k = []
     for candidate in sorted(candidates, reverse=True):

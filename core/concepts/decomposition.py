@@ -89,10 +89,7 @@ def _notes(study: Study) -> list[str]:
 
 
 def alpha_of(study: Study) -> float:
-    """Return the activation above which a feature is highly active (docs/method.md 6.1).
-
-    That of the step `concepts`, else what its rule gives on the evaluation images.
-    """
+    """Return the activation above which a feature is highly active: of the step `concepts`, or its rule."""
     if study.has("concepts"):
         return float(study.summary("concepts")["alpha"])
     usual = ConceptsConfig()

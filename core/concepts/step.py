@@ -209,10 +209,7 @@ def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
 
 
 def lone_groups(selection: Selection) -> list[tuple[str, np.ndarray]]:
-    """Return Algorithm 1's groups of one explained feature: their name and images.
-
-    They are subsets of the feature's own images, so their crops exist already.
-    """
+    """Return name and images of the groups of one explained feature; their crops are its own."""
     explained = {unit.features for unit in selection.units}
     single = np.flatnonzero(selection.groups.n_members == 1)
     groups = [selection.groups[int(group)] for group in single]

@@ -108,10 +108,7 @@ def opened_clip(spec: str, device: str) -> Any:
 
 
 def clip_and_caption_inputs(study: Study, config: ConceptsConfig, run: RunOptions) -> dict[str, str]:
-    """Return the identity of CLIP and the captions, for `StepWriter`'s inputs outside the study.
-
-    Empty if the step would be skipped.
-    """
+    """Return the identity of CLIP and the captions, inputs outside a study; empty if the step is skipped."""
     if why_skipped(study, config):
         return {}
     from core.concepts.captions.bank import open_bank

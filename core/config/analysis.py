@@ -156,10 +156,7 @@ class FeaturesConfig:
 
 @dataclass(frozen=True)
 class NeighboursConfig:
-    """Exact cosine neighbours of val images among train images, and the spectrum of the representations.
-
-    Both multiply whole matrices; everything else in the analysis reads each row once.
-    """
+    """Exact cosine neighbours of val images among train images, and the spectrum of the representations."""
 
     k: int = option("neighbours per image", 10, metavar="N", minimum=1)
     max_train: int = 100_000

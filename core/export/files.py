@@ -166,9 +166,7 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
 
 
 def of_slice(study: Study, table: str, where: Slice | None) -> tuple[Study, Slice | None]:
-    """Return the study and the slice with which `read_table` reads a table of the images of a slice: a table
-    without rows per image is computed again for it.
-    """
+    """Return study and slice with which `read_table` reads a table; one of many images is computed again."""
     if where is None:
         return study, None
     where = with_split(study, where)

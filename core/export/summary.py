@@ -18,10 +18,7 @@ __all__ = ["Problem", "info", "verify"]
 
 
 def info(study: Study) -> dict[str, Any]:
-    """Return headline numbers, settings, size and missing steps as a JSON-able dict.
-
-    Numbers that a step has not produced are None.
-    """
+    """Return headline numbers, settings, size and missing steps as a JSON-able dict; None where unknown."""
     read = study.answering()
     embed, features, probe = (read.summary(step) for step in ("embed", "features", "probe"))
     quality, encoder, trust = headline(read), embed.get("encoder", {}), read_check(read)

@@ -105,10 +105,7 @@ class Look:
 
 
 def answering(study: Study) -> Answering | None:
-    """The classifier of the answer that a study is read by; the default where that one cannot be asked.
-
-    The encoder's own classifier answers with all its classes, as it does in the table of its answer.
-    """
+    """The classifier of the answer that a study is read by, with all its classes; else the default's."""
     kind = study.answer.kind if study.answer else PROBE
     if kind not in (HEAD, PROBE) or (kind == PROBE and not study.has(PROBE)):
         other = study.answering()
@@ -256,10 +253,7 @@ def _likely(asked: Answering, before: np.ndarray, after: np.ndarray) -> pd.DataF
 
 
 def nearest_images(study: Study, raw: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The images of a study most like a picture for its encoder: rows and cosines, the nearest first.
-
-    raw: (n_features,), the picture's representation.
-    """
+    """Rows and cosines of the images most like a picture with the representation `raw` (n_features,)."""
     if not np.any(raw):
         return np.empty(0, np.int64), np.empty(0, np.float32)
     return most_alike(study.array("representations"), raw, k)

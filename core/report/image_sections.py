@@ -47,9 +47,7 @@ def features(source: Source) -> list[Markup]:
 
 
 def telling(study: Study, most: int) -> Iterator[tuple[int, str, list[int]]]:
-    """Yield the most telling features: number, on how many images and which class it fires, and the rows of
-    the images on which it is largest.
-    """
+    """Yield the most telling features: number, on how many images and which class it fires, best rows."""
     table = study.table("features")
     by_number = {row["feature"]: row for row in table.to_dict("records")}
     top = study.vector("top_images") if study.has("top_images") else None

@@ -25,9 +25,7 @@ WORDS = 3  # of a feature
 
 
 class Source:
-    """One study with its charts, and what several chapters need; nothing is computed that the study does
-    not hold.
-    """
+    """One study with its charts, and what several chapters need of what the study holds."""
 
     def __init__(self, study: Study, charts: Charts | None = None):
         self.study, self.charts = study, charts or Charts({})

@@ -172,10 +172,7 @@ def has_index(study: Study) -> bool:
 
 
 def index_facts(study: Study) -> dict[str, Any]:
-    """Return what is known of the images embedded with CLIP: clip, clip_fingerprint, n_images, n_missing.
-
-    Empty where they are not embedded.
-    """
+    """Return clip, clip_fingerprint, n_images and n_missing of the images embedded with CLIP; {} without."""
     return study.summary("search") if study.has(CLIP_IMAGES) else {}
 
 

@@ -93,10 +93,7 @@ def forget_studies() -> None:
 
 
 def link_out(folder: Path) -> Path | None:
-    """A link below a study's folder that leads out of it, or a pipe or device there; None without.
-
-    The folder itself may be a link.
-    """
+    """A link below a study's folder that leads out of it, or a pipe or device there; None without."""
     if isinstance(folder, AddressPath):
         return None
     inside = os.path.realpath(folder) + os.sep

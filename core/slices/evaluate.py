@@ -27,10 +27,7 @@ OVERLAPS = {f"{mask}_{measure}": (mask, measure) for mask in MASKS for measure i
 
 
 def slice_columns(study: StudyReader) -> dict[str, str]:
-    """Map every column that a slice of this study can name to the table that holds it.
-
-    Columns of the study's own tables go before those of the traces.
-    """
+    """Map every column that a slice can name to its table; the study's own go before those of the traces."""
     tables: dict[str, str] = {}
     for table in TABLES:
         if study.has(table):
@@ -111,9 +108,7 @@ def names_images(conditions: Conditions, study: StudyReader) -> bool:
 
 
 def result_column(study: StudyReader, column: str) -> np.ndarray:
-    """(n_images,) float64, read-only: a numeric or boolean column of the results, 'correct' say, NaN where
-    unknown or not computed.
-    """
+    """(n_images,) float64, read-only: a numeric or boolean column of the results; NaN where unknown."""
     if slice_columns(study).get(column) not in RESULTS:
         return np.full(study.n_images, np.nan)
     values = column_values(study, column)
@@ -122,9 +117,7 @@ def result_column(study: StudyReader, column: str) -> np.ndarray:
 
 
 def class_column(study: StudyReader, column: str) -> np.ndarray:
-    """(n_images,) int64, read-only: the number in `class_names` of the class in a column, 'label' or
-    'predicted'; -1 where unknown or not computed.
-    """
+    """(n_images,) int64, read-only: place in `class_names` of 'label' or 'predicted'; -1 where unknown."""
     if slice_columns(study).get(column) not in ("images", *RESULTS):
         return np.full(study.n_images, -1)
     return read_only(_class_codes(study, column).astype(np.int64))
@@ -156,10 +149,7 @@ def _of_classes(study: StudyReader, column: str, classes: tuple[str, ...]) -> np
 
 
 def read_once(study: StudyReader, name: str, read: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return an array that is read at the first call and kept, read-only, as long as the study is.
-
-    Every number of every slice needs some of the same few columns.
-    """
+    """Return an array that is read at the first call and kept, read-only, as long as the study is."""
     arrays = _READ.setdefault(study, {})
     if name not in arrays:
         arrays.setdefault(name, read_only(read()))

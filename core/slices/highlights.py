@@ -146,9 +146,7 @@ def worst_slice(study: StudyReader, among: np.ndarray | None = None) -> WorstSli
 
 
 def background_features(study: StudyReader, among: np.ndarray | None = None) -> list[int]:
-    """Return the features whose heat lies on the background (verdict 'spurious'), the clearest first; among
-    some images those that fire on any of them.
-    """
+    """Return the features with the verdict 'spurious', the clearest first; of `among` those firing there."""
     if not study.has("overlap_by_feature"):
         return []
     table = study.table("overlap_by_feature", ["feature", "mask", "lift", "verdict"])

@@ -35,10 +35,7 @@ def overlap_values(study: StudyReader, variant: str = "paper") -> tuple[np.ndarr
 
 
 def control_values(study: StudyReader) -> np.ndarray:
-    """(n_images, 2, 4) float64: overlap of each of CONTROLS with the core and spurious mask of each image.
-
-    Variant `paper`, NaN where undefined.
-    """
+    """(n_images, 2, 4) float64: overlap `paper` of each control with core and spurious mask, or NaN."""
     names = [control_column(control) for control in CONTROLS]
     overlaps = np.full((study.n_images, len(MASKS), len(CONTROLS)), np.nan)
     table = study.table("overlap", ["row", "mask", *names])

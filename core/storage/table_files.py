@@ -137,10 +137,7 @@ class KeptColumns:
         return LazyTable(self.columns(table), partial(self.column, table), partial(self.has_values, table))
 
     def rows_held(self, image_ids: Sequence[str]) -> dict[str, int]:
-        """Return the row of each of these images that the study holds, by its name.
-
-        They are looked for: an index of a million names would take 100 MB.
-        """
+        """Return the row of each of these images, by name; an index of a million names would take 100 MB."""
         names = self.column("images", "image_id")
         rows = np.flatnonzero(names.isin(list(image_ids)))
         return dict(zip(names.iloc[rows].tolist(), rows.tolist(), strict=True))

@@ -11,10 +11,7 @@ BETWEEN = ", "  # two tags, which hold no comma
 
 
 def images_table(study: StudyReader) -> pd.DataFrame:
-    """Return one row per image with a trace, by image id; the label is None where it is unknown.
-
-    Images that are no longer in the study keep their traces, without a label.
-    """
+    """Return one row per image with a trace, by image id; without a label where the image is gone."""
     traces = read_traces(study.path).images
     labels = study.images.set_index("image_id")["label"].reindex(list(traces)).astype(object)
     rows = [

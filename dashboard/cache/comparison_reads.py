@@ -20,9 +20,7 @@ from dashboard.cache.reader import cached_read
 
 
 def other_studies(study: Study) -> dict[str, Study]:
-    """The other studies of the studies folder that hold images, by name: those made of the same --images
-    first. Broken ones are left out.
-    """
+    """The other studies of the folder that hold images, by name: first those made of the same --images."""
     others: dict[str, Study] = {}
     for name, other in served_studies.readable():
         if study.below is not None and other.path.resolve() == study.below.resolve():

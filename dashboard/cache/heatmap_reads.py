@@ -27,9 +27,7 @@ def stored_rows(study: Study) -> np.ndarray:
 
 @cached_read(max_entries=16)
 def nothing_fires(study: Study) -> np.ndarray:
-    """(n_images,) bool: stored images whose heatmap is that of their strongest discriminative feature,
-    because none fires.
-    """
+    """(n_images,) bool: stored images on which none fires, with the heatmap of their strongest feature."""
     fallback = np.zeros(study.n_images, bool)
     if study.has("heatmap_fallback"):
         fallback[study.vector("heatmap_rows")] = study.vector("heatmap_fallback")

@@ -62,9 +62,7 @@ def count(study: Study, where: Slice) -> int:
 
 @cached_read(max_entries=64, names_features=True)  # which may count tags, that people change as names
 def facet(study: Study, where: Slice, name: str, search_rows: np.ndarray | None = None) -> dict[str, int]:
-    """See `facets.facet_counts`: of the images of a slice without its condition on the facet, or of the rows
-    that a search has found.
-    """
+    """`facets.facet_counts` of a slice without its condition on the facet, or of rows of a search."""
     among = np.zeros(study.n_images, bool)
     among[slice(None) if search_rows is None else search_rows] = True
     here = facets.without_facet(where, name) if search_rows is None else where
@@ -85,9 +83,7 @@ def tags(study: Study) -> tuple[list[str], bool]:
 
 @cached_read(max_entries=128)
 def bounds(study: Study, column: str) -> tuple[float, float] | None:
-    """Smallest and largest value of a column of `loaders.images` or of an overlap; None where all are equal
-    or none is known.
-    """
+    """Smallest and largest value of a column of `images` or an overlap; None where all are equal."""
     images = reads.images(study)
     values = numbers(images if column in images else heatmap_reads.overlaps(study), column)
     values = values[np.isfinite(values)]
@@ -122,10 +118,7 @@ def concept_words(study: Study) -> list[str]:
 
 @cached_read(max_entries=16, spinner="Looking through all slices", names_features=True)
 def worst(study: Study, where: Slice, min_images: int, against: str) -> pd.DataFrame:
-    """The worst slices among the images of a filter, with `name`, each in plain words.
-
-    See `inspection.worst_within`.
-    """
+    """`inspection.worst_within` of the images of a filter, with `name`, each in plain words."""
     among = inspection_reads.population(study, where)[0]
     table = inspection.worst_within(study, among, within=where, min_images=min_images, against=against)
     return table.assign(name=_plain_names(study, table))
@@ -133,10 +126,7 @@ def worst(study: Study, where: Slice, min_images: int, against: str) -> pd.DataF
 
 @cached_read(max_entries=16, spinner="Looking through all slices")
 def distinct(study: Study, places: tuple[str, ...]) -> np.ndarray:
-    """(n,) bool: which slices of a list, given by their text, show mostly errors of their own.
-
-    See `core.slices.inspection.distinct`.
-    """
+    """(n,) bool: which slices of a list, given by their text, show mostly errors of their own."""
     wrong = numbers(reads.images(study), "correct") == 0
     return core_distinct([np.flatnonzero(Slice.parse(text).mask(study) & wrong) for text in places])
 
@@ -173,9 +163,7 @@ Side = tuple[Slice, Slice | None]
 
 @cached_read(max_entries=32, spinner="Comparing", names_features=True)
 def differences(study: Study, a: Side, b: Side) -> tuple[pd.DataFrame, int]:
-    """See `compare_traits`; and how many images both sides hold. A side is a slice, and one whose images
-    are taken out of it.
-    """
+    """`compare_traits` of two sides, and how many images both hold; see `Side`."""
     masks = mask_of(study, *a), mask_of(study, *b)
     table = compare_traits(study, masks, reads.feature_words(study))
     return table, int(np.count_nonzero(masks[0] & masks[1]))

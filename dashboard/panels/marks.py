@@ -47,10 +47,7 @@ def action_bar(
     suggested: Mapping[int, str] | None = None,
     sticky: bool = True,
 ) -> tuple[list[int], DeltaGenerator]:
-    """Draw the bar for the marked images, or without any for all of `rows`; return the marks and the bar.
-
-    key: unique on the page. suggested: the class that the label of an image should be, by row.
-    """
+    """Draw the bar for the marked images, else all of `rows`; return both. suggested: label by row."""
     if sticky:
         st.html(STYLE.replace("KEY", key).replace("SURFACE", page_theme().background))
     marked = session.picked_rows(study)

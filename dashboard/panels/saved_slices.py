@@ -154,9 +154,7 @@ def known(study: Study) -> dict[str, str]:
 
 
 def _with_count(study: Study, name: str) -> str:
-    """A saved slice's name and how many images a page shows of it; one that this study can no longer meet
-    says so.
-    """
+    """A saved slice's name and how many images a page shows of it, or that the study cannot meet it."""
     try:
         n = slice_reads.count(study, with_split(study, Slice.parse(known(study)[name])))
     except SliceError:

@@ -29,10 +29,7 @@ TRAIN_ROWS = 25_600  # train images that ViM's subspace is computed from, as man
 def baseline_scores(
     study: Study, *, seed: int = 0, device: str | torch.device = "cpu"
 ) -> dict[str, np.ndarray]:
-    """Compute the baselines (n_images,) float64; NaN on train images, and all NaN without a probe.
-
-    On train images the probe would rate its own training.
-    """
+    """Compute the baselines (n_images,) float64; NaN on train images, which the probe has learnt."""
     scores = {name: np.full(study.n_images, np.nan) for name in (*baselines.OF_LOGITS, *OTHERS)}
     if not (study.has("probe_weights") and study.has("val_logits") and study.is_val.any()):
         return scores

@@ -124,10 +124,7 @@ def advice(study: Study, metrics: pd.DataFrame | None = None) -> str:
 
 
 def advise(recommended: Recommendation | None, metrics: pd.DataFrame | None) -> str:
-    """Name the recommended score, what it is worth on some images, and why it is recommended.
-
-    Empty where nothing can be recommended.
-    """
+    """Name the recommended score, what it is worth on some images, and why; empty where there is none."""
     if recommended is None:
         return ""
     row = {} if metrics is None else score_row(metrics, recommended.score)

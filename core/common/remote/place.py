@@ -174,9 +174,7 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def fetch_small_files(folder: Path) -> None:
-    """Begin to copy small tables, small arrays and first chunks of a study by address, many at a time: most
-    pages read them.
-    """
+    """Begin to copy small tables, arrays and first chunks of a study by address, which most pages read."""
     if isinstance(folder, AddressPath) and (names := folder.listed()):
         sizes = {name: objects.stat(f"{folder}/{name}").size for name in names}
         of_item = Counter[str]()

@@ -7,10 +7,7 @@ from typing import Any
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Apply numba.njit for several threads, with a disk cache if one can be written.
-
-    numba is imported by the first call, since most commands need none of this.
-    """
+    """Apply numba.njit for several threads, with a disk cache if possible; the first call imports numba."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         lock, built = threading.Lock(), []

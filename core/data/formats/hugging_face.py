@@ -223,9 +223,7 @@ def holds_pictures(path: str | Path, *, or_places: bool = False) -> bool:
 
 
 def is_data_set(folder: Path) -> bool:
-    """Return True for a folder that save_to_disk wrote, and for one with a Parquet file of images, or of
-    their addresses.
-    """
+    """Return True for a folder of save_to_disk, or with a Parquet file of images or of their addresses."""
     if any((folder / name).is_file() for name in SAVED):
         return True
     for here, folders, names in os.walk(folder):

@@ -33,9 +33,7 @@ FEW_NUMBERS = 6  # a column of so many different numbers is counted by number
 
 
 def without_facet(where: Slice, facet: str) -> Slice:
-    """Return a slice without its condition on a facet: whose images a facet counts, so that it also says how
-    many another value would give.
-    """
+    """Return a slice without its condition on a facet, to count what its other values would give."""
     if facet == LABEL:
         return replace(where, labels=())
     if facet == PREDICTED:

@@ -59,11 +59,7 @@ def is_filtered(study: StudyReader, population: Slice) -> bool:
 
 
 def shown_images(study: StudyReader) -> np.ndarray:
-    """(n_images,) bool: the images that charts and reports are of.
-
-    Those of the slice that the study is narrowed to; without one the evaluation images, or all if there are
-    none.
-    """
+    """(n_images,) bool: those of the slice that a study is narrowed to, else evaluation images, else all."""
     return images_of(study, Slice()) if study.chosen is None else study.chosen
 
 

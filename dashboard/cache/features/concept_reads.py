@@ -128,9 +128,7 @@ def features_of(group: str) -> tuple[int, ...]:
 
 @cached_read(max_entries=2048)
 def crop_url(study: Study, row: int, box: tuple[float, float, float, float]) -> str:
-    """The part of an image that was shown to CLIP, as an address that holds the picture itself; empty where
-    the image cannot be read now, or was gone then.
-    """
+    """The part of an image that CLIP was shown, as an address that holds it; empty where it is gone."""
     if not np.isfinite(box).all():
         return ""
     left, top, right, bottom = (round(side) for side in box)

@@ -100,9 +100,7 @@ def _table_of(study: Study, population: Slice, choice: Choice) -> tuple[pd.DataF
 
 
 def _controls() -> tuple[Choice, DeltaGenerator]:
-    """What is listed, behind a button, and in which form; returns that, and the place for what depends on the
-    table.
-    """
+    """What is listed, behind a button, and in which form; and the place for what depends on the table."""
     view = choose_one("View", VIEWS, key="slices_view", default=ROWS)
     with st.popover("Options"):
         against = select_one("Compare with", AGAINST, key="slices_against", shows_label=True)

@@ -63,9 +63,7 @@ def draw(
 
 
 def title_and_note(study: Study, row: Row) -> tuple[str, str]:
-    """The name of a feature, and in grey its number and where its words were seen, or of one without words
-    the classes that it fires on.
-    """
+    """The name of a feature, and in grey its number and source, or without words the classes it fires on."""
     stable = reads.stability(study, int(row["feature"]))
     trust = [f"stability {stable:.2f}"] if stable is not None else []
     if row["name"]:

@@ -42,10 +42,7 @@ COLUMNS = [
 def feature_scatter(
     study: Study, features: pd.DataFrame, population: Slice, query: Mapping[str, str]
 ) -> None:
-    """Draw rows of `feature_reads.in_order`; a click on a point opens the page of that feature.
-
-    query: further parts of the address of that page.
-    """
+    """Draw rows of `feature_reads.in_order`; a click opens a feature's page, with `query` in its address."""
 
     def clicked(points: list[dict]) -> None:
         session.go("feature", **query, feature=str(int(points[-1]["customdata"][0])))

@@ -21,10 +21,7 @@ BANDS = {"lower": "lower tail", "middle": "discriminative", "upper": "upper tail
 
 
 def feature_table(features: pd.DataFrame, population: Slice, query: Mapping[str, str]) -> None:
-    """Draw rows of `feature_reads.in_order`; a click on one opens the page of that feature.
-
-    query: further parts of the address of that page.
-    """
+    """Draw rows of `feature_reads.in_order`; a click opens a feature's page, with `query` in its address."""
     table = features.assign(
         **{name: 100 * numbers(features, name) for name in SHARES if name in features},
         name=features["name"] if any(features["name"]) else None,

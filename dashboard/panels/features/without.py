@@ -22,10 +22,7 @@ TILES = 24
 
 @stable_container
 def without_panel(study: Study, population: Slice, listed: np.ndarray) -> None:
-    """Choose features of the page, and see what the answer is without them.
-
-    listed: the features of the page, in its order.
-    """
+    """Choose features of the page, as `listed` there, and see what the answer is without them."""
     if tried_reads.classifier(study) is None or not len(listed):
         return
     st.subheader("Without some features", help=widgets.help_text("removal"))

@@ -62,9 +62,7 @@ def choose_feature(study: Study, population: Slice) -> int | None:
 
 
 def ranked(study: Study, population: Slice) -> list[int]:
-    """The features that have a stored heatmap: first those that have one on an image of the page, and of
-    these the strongest first.
-    """
+    """The features with a stored heatmap: first those with one on the page's images, strongest first."""
     features = reads.table(study, "features")
     order = np.array(telling_features(features, _strength(study, population)), np.int64)
     rest = np.setdiff1d(features["feature"].to_numpy(np.int64), order)
@@ -75,9 +73,7 @@ def ranked(study: Study, population: Slice) -> list[int]:
 
 
 def _strength(study: Study, population: Slice) -> np.ndarray | None:
-    """(n_features,): mean activation in the single class of the filter, or how much more often a feature
-    fires on its images than on others; None for all images of a split.
-    """
+    """(n_features,): mean activation in the filter's class, or how much more often it fires, or None."""
     if len(population.labels) == 1 and study.has("class_means"):
         return reads.vector(study, "class_means")[:, study.class_names.index(population.labels[0])]
     if any(part.split is None for part in population.parts()):

@@ -69,10 +69,7 @@ def switch_row(
 
 @stable_container
 def removal(study: Study, row: int, removed: tuple[int, ...], label: str | None) -> None:
-    """The probabilities before and after features of the image were switched off.
-
-    label: the true class, if it is known.
-    """
+    """The probabilities before and after features were switched off. label: the true class, if known."""
     if removed:
         with st.container(key="removal", width="content"):
             st.markdown(_told(study, row, removed, label), width="content", help=widgets.help_text("removal"))

@@ -60,9 +60,7 @@ def sheet_preview_part(cells: list[CellRequest], drawn: list[Content], grid: She
 
 
 def thumbnail(study: Study, cell: CellRequest) -> Callable[[str], None] | None:
-    """What draws a cell alone, or its upper part, on paper of one shape, under a key; None where this study
-    and its filter give nothing to draw.
-    """
+    """What draws a cell on paper of one shape, under a key; None where there is nothing to draw."""
     grid = SheetGrid(
         "double" if not cell.is_picture and cell.chart.column == "double" else "single", 1, "sans"
     )

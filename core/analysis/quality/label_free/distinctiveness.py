@@ -61,10 +61,7 @@ def _deviations(
 
 
 def raw_moments(study: Study, array: ChunkedArray) -> np.ndarray:
-    """Mean and standard deviation of each raw feature over the train images, (2, n_features) float64.
-
-    Studies whose step `features` did not store them cost a pass over the train images.
-    """
+    """(2, n_features) float64: mean and standard deviation of raw features on train images, maybe stored."""
     if study.has("raw_moments"):
         return study.vector("raw_moments")
     moments = Moments.empty(array.shape[1])

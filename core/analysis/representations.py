@@ -194,7 +194,7 @@ def embed_chunks(
     with ranks.first():
         writers = [step.array(name) for name in names]
     done = [chunk for chunk in range(n_chunks) if all(writer.has(chunk) for writer in writers)]
-    bar.skip(sum(_chunk_length(chunk, source) for chunk in done))
+    bar.skip(sum(min(CHUNK_ROWS, len(source.table) - chunk * CHUNK_ROWS) for chunk in done))
     todo = [chunk for chunk in range(n_chunks) if chunk not in set(done) and ranks.owns(chunk)]
 
     ready = isinstance(encoder, np.ndarray)
@@ -226,10 +226,6 @@ def embed_chunks(
     _check_some_readable([row for one in waiting.values() for row in one.unreadable], source)
     ranks.wait()
     return _finish(step, source, names, n_chunks) if ranks.is_first else []
-
-
-def _chunk_length(chunk: int, source: ImageSource) -> int:
-    return min(CHUNK_ROWS, len(source.table) - chunk * CHUNK_ROWS)
 
 
 def as_stored(raw: np.ndarray, dtype: str) -> np.ndarray:

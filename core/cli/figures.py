@@ -200,16 +200,13 @@ def listing() -> str:
     from core.charts.chart import folder_charts
     from core.charts.registry import CHARTS, WORKBENCH
 
-    rows = [(chart.name, f"{_titled(chart)}; needs {_steps(chart)}") for chart in CHARTS.values()]
+    steps = {name: dict.fromkeys(step_of(item) or item for item in one.needs) for name, one in CHARTS.items()}
+    rows = [(name, f"{_titled(one)}; needs {', '.join(steps[name])}") for name, one in CHARTS.items()]
     rows += [(chart.name, f"{_titled(chart)}; needs {chart.needs}") for chart in folder_charts().values()]
     width = max(len(name) for name, _ in rows)
     lines = [f"{name:<{width}}  {text}" for name, text in rows]
     lines.insert(len(WORKBENCH), "\nResearch:")
     return "\n".join([*lines, "", f"Write one: {PROGRAM} figure STUDY NAME -o FILE"])
-
-
-def _steps(chart: Chart) -> str:
-    return ", ".join(dict.fromkeys(step_of(item) or item for item in chart.needs))
 
 
 def _titled(chart: Chart | FolderChart) -> str:

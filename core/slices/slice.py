@@ -107,7 +107,9 @@ class Slice:
             for item in dataclasses.fields(self)
             if getattr(self, item.name) not in (None, "", (), {})
         }
-        ranges = {key: [_finite(end) for end in pair] for key, pair in self.ranges.items()}
+        ranges = {
+            key: [end if math.isfinite(end) else None for end in pair] for key, pair in self.ranges.items()
+        }
         return given | ({"ranges": ranges} if ranges else {})
 
     @classmethod
@@ -238,10 +240,6 @@ def _bounds(column: str, pair: Iterable[float | None]) -> tuple[float, float]:
     if not low <= high:
         raise SliceError(f"the range {column}={low:g}..{high:g} is empty; the lower end comes first")
     return low, high
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _of_column(column: str, values: tuple[str, ...]) -> str:

@@ -165,7 +165,8 @@ def _write_views(study: Study, step: StepWriter, feature_pass: FeaturePass) -> N
     n_classes = len(study.class_names)
     counts, edges = feature_pass.activations.histogram()
     step.vector("class_counts", feature_pass.statistics.firing[:, :n_classes].astype(np.int32))
-    step.vector("class_means", _class_means(feature_pass)[:, :n_classes])
+    means = safe_divide(feature_pass.statistics.group_sums, feature_pass.sizes[:, None]).T
+    step.vector("class_means", means[:, :n_classes].astype(np.float32))  # NaN without train images
     for name, values in zip(("top_images", "top_values"), feature_pass.top.descending(), strict=True):
         step.vector(name, values)
     step.vector("activation_histogram", counts)
@@ -299,8 +300,3 @@ def _class_table(study: Study) -> pd.DataFrame:
         for split, val in (("train", False), ("val", True))
     }
     return pd.DataFrame({"label": pd.array(study.class_names, dtype="str"), **count})
-
-
-def _class_means(feature_pass: FeaturePass) -> np.ndarray:
-    """(n_features, n_groups) float32 mean of normalised h; NaN for a class without train images."""
-    return safe_divide(feature_pass.statistics.group_sums, feature_pass.sizes[:, None]).T.astype(np.float32)

@@ -52,7 +52,8 @@ class ColumnFile(ABC):
             pa.types.is_string(names["path"]) or pa.types.is_large_string(names["path"])
         ):
             return [""] * self.n_rows
-        return [_file_name(path) if path else "" for path in self._inner_paths(name)]
+        paths = (path or "" for path in self._inner_paths(name))
+        return [path if is_url(path) else os.path.basename(path.replace("\\", "/")) for path in paths]
 
 
 class ParquetColumns(ColumnFile):
@@ -150,10 +151,6 @@ class ArrowColumns(ColumnFile):
             values.validate(full=True)
             self._checked.add((number, name))
         return values
-
-
-def _file_name(path: str) -> str:
-    return path if is_url(path) else os.path.basename(path.replace("\\", "/"))
 
 
 def _stream_or_file(file: Any) -> Iterator[pa.RecordBatch]:

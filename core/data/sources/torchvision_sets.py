@@ -55,12 +55,16 @@ class TorchvisionSource(ListedSource):
     @classmethod
     def reopen(cls, description: dict[str, Any]) -> TorchvisionSource:
         """Reopen a data set. Raises ImageSourceError for one that unpickles files."""
-        options = {key: value for key, value in description["options"].items() if key != "download"}
+        options = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in description["options"].items()
+            if key != "download"
+        }
         if description["name"].startswith(UNPICKLES):
             raise ImageSourceError(
                 f"torchvision:{description['name']} unpickles a file; name it in a command"
             )
-        return cls(description["name"], _as_tuples(options), description["seed"])
+        return cls(description["name"], options, description["seed"])
 
     def describe(self) -> dict[str, Any]:
         options = {key: value for key, value in self.options.items() if key != "download"}
@@ -127,10 +131,6 @@ def _value(text: str) -> Any:
     except (ValueError, SyntaxError):
         return text
     return value if isinstance(value, (int, float, tuple)) else text
-
-
-def _as_tuples(options: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
 
 
 def _open_sets(name: str, options: dict[str, Any]) -> dict[str, Any]:

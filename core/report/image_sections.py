@@ -28,8 +28,6 @@ FEATURES, TOP_IMAGES, HEATS, PAIRS, CONCEPTS, SLICES = 8, 6, 6, 12, 20, 6
 def features(source: Source) -> list[Markup]:
     """State how many fire how often, and show the most telling ones with words and top images."""
     study = source.study
-    if not study.has("features"):
-        return []
     table, epsilon = study.table("features"), study.summary("features").get("epsilon", float("nan"))
     pieces = [
         parts.paragraph(f"{bands_sentence(table)} Epsilon is {epsilon:g}."),
@@ -91,9 +89,6 @@ def _some(source: Source, mask: np.ndarray) -> Markup:
 
 def heatmaps(source: Source) -> list[Markup]:
     """Correct and misclassified images with the heatmap of what fires on them."""
-    study = source.study
-    if not study.has("heatmap_maps"):
-        return []
     firing = numbers(source.judged, "n_firing_discriminative") > 0
     pieces: list[Markup] = []
     for name, verdict in (("Correct images", 1), ("Misclassified images", 0)):
@@ -108,8 +103,6 @@ def heatmaps(source: Source) -> list[Markup]:
 def overlap(source: Source) -> list[Markup]:
     """mIoU with both kinds of mask, beside what a uniform heatmap has."""
     study = source.study
-    if not study.has("overlap_summary"):
-        return []
     summary = study.table("overlap_summary")
     paper = summary.loc[summary["variant"] == "paper"]
     both = paper.loc[paper["images"] == "both masks"]
@@ -143,8 +136,6 @@ def _amount(row: dict) -> str:
 def failures(source: Source) -> list[Markup]:
     """The features that push the most common confusions."""
     study = source.study
-    if not study.has("failure_pairs"):
-        return []
     pairs = study.table("failure_pairs")
     by_pair: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in pairs.loc[pairs["side"] == "predicted"].to_dict("records"):
@@ -167,8 +158,6 @@ def failures(source: Source) -> list[Markup]:
 def concepts(source: Source) -> list[Markup]:
     """List the words of the features with most highly activating images."""
     study = source.study
-    if not study.has("explained"):
-        return []
     summary = study.summary("concepts")
     explained = study.table("explained")
     explained = explained.sort_values("n_images", ascending=False, kind="stable").head(CONCEPTS)

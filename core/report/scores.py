@@ -27,8 +27,6 @@ COLUMNS = {  # of the table of scores
 def quality(source: Source) -> list[Markup]:
     """Every score with its interval, beside guessing and the base rates."""
     study = source.study
-    if not study.has("quality_metrics"):
-        return []
     metrics = study.table("quality_metrics").sort_values("auroc", ascending=False, kind="stable")
     pieces = [parts.strong(baselines.finding(metrics))]
     if sentence := advice(study):
@@ -100,8 +98,6 @@ def premise(source: Source) -> list[Markup]:
 def worst_images(source: Source) -> list[Markup]:
     """Images with the lowest Q, and errors of which the probe is most confident."""
     study = source.study
-    if not study.has("quality"):
-        return []
     q = numbers(source.judged, "q_score")
     zero = int((q == 0).sum())
     positive = source.judged.loc[q > 0]

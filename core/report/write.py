@@ -22,16 +22,17 @@ ENDINGS = (".html", ".htm")
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter about one study: its parts, or why there are none: what `step` says of its results."""
+    """A chapter about one study: its parts, or why there are none: what `step` says of its item `needs`."""
 
     anchor: str
     title: str
     step: str
     parts: Callable[[Source], list[Markup]]
+    needs: str = "images"
 
     def of(self, source: Source) -> Section:
-        why = [] if (drawn := self.parts(source)) else [parts.paragraph(source.reason(self.step))]
-        return Section(self.anchor, self.title, drawn or why)
+        drawn = self.parts(source) if source.study.has(self.needs) else []
+        return Section(self.anchor, self.title, drawn or [parts.paragraph(source.reason(self.step))])
 
 
 HOLDS = Chapter("holds", "What it holds", "embed", overview_section.holds)
@@ -40,15 +41,27 @@ SETTINGS = Chapter("settings", "Settings, versions and commands", "embed", overv
 CHAPTERS = (
     HOLDS,
     ACCURACY,
-    Chapter("quality", "Q-Score and its rivals", "quality", scores.quality),
+    Chapter("quality", "Q-Score and its rivals", "quality", scores.quality, "quality_metrics"),
     Chapter("premise", "Trust check", "quality", scores.premise),
-    Chapter("features", "Features", "features", image_sections.features),
+    Chapter("features", "Features", "features", image_sections.features, "features"),
     Chapter("slices", "Slices", "probe", image_sections.slices),
-    Chapter("worst", "Worst images", "quality", scores.worst_images),
-    Chapter("heatmaps", "Where the discriminative features look", "heatmaps", image_sections.heatmaps),
-    Chapter("overlap", "Overlap of heatmaps and masks (mIoU)", "overlap", image_sections.overlap),
-    Chapter("failures", "Features behind the errors", "failures", image_sections.failures),
-    Chapter("concepts", "Concepts", "concepts", image_sections.concepts),
+    Chapter("worst", "Worst images", "quality", scores.worst_images, "quality"),
+    Chapter(
+        "heatmaps",
+        "Where the discriminative features look",
+        "heatmaps",
+        image_sections.heatmaps,
+        "heatmap_maps",
+    ),
+    Chapter(
+        "overlap",
+        "Overlap of heatmaps and masks (mIoU)",
+        "overlap",
+        image_sections.overlap,
+        "overlap_summary",
+    ),
+    Chapter("failures", "Features behind the errors", "failures", image_sections.failures, "failure_pairs"),
+    Chapter("concepts", "Concepts", "concepts", image_sections.concepts, "explained"),
     SETTINGS,
 )
 

@@ -16,10 +16,7 @@ from core.common.dataframes import numbers
 from core.common.readout import chosen_readout
 from core.common.threadsafe import cached_property
 from core.comparison.images import Shared, shared_images
-from core.comparison.images import study_names as study_names
 from core.comparison.measures import MEASURES, class_accuracy_changes, judged_of, measure_table, overlaps_of
-from core.comparison.measures import PERCENT as PERCENT
-from core.comparison.measures import Measure as Measure
 from core.comparison.notes import Note, chosen_by_result, damage_notes, feature_notes, few_error_notes
 from core.comparison.separation import separation_table
 from core.comparison.sides import GAINED, LOST, SIDES, side_table, surest_first

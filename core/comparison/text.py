@@ -10,8 +10,8 @@ from core.common.dataframes import numbers
 from core.common.formatting import counted, first_of, signed
 from core.common.statistics.intervals import leaves_out_0
 from core.comparison.answers import agreement_lines
-from core.comparison.compare import PERCENT, Comparison, records, titled
-from core.comparison.measures import MEASURES
+from core.comparison.compare import Comparison, records, titled
+from core.comparison.measures import MEASURES, PERCENT
 from core.comparison.sides import GAINED, LOST, SIDES
 
 FACT_TITLES = {

@@ -35,6 +35,7 @@ from core.concepts.tools import open_tools
 from core.config import ConceptsConfig
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
+from core.research.grids.groups import by_values
 from core.research.human_study.methods import MAJORITY
 from core.research.human_study.word_measures import precision_at, recall_of_true
 from core.research.rendered_scenes.word_auc import activations_of, truths_of, word_aucs
@@ -126,7 +127,7 @@ def by_feature(words: pd.DataFrame) -> pd.DataFrame:
     ranked: dict[tuple[Any, ...], Ranked] = {}
     rows = []
     keys = ["seed", "group", "method"]
-    for key, part in words.groupby(keys, sort=False):
+    for key, part in by_values(words, keys):
         named = part.loc[part["word"] != "", "word"].tolist()
         related = set(part.loc[part["related"], "word"])
         n_true, n_found = int(part["n_true"].iloc[0]), int(part["n_found"].iloc[0])

@@ -15,6 +15,7 @@ from core.common.arrays import known_mean
 from core.common.dataframes import numbers
 from core.common.formatting import number, with_interval
 from core.export.summary import info
+from core.research.grids.groups import by_values
 from core.store import Study, open_study
 
 BY_CAUSE = ("combined", *COMBINED, "pca_residual", "q_score", "confidence")
@@ -69,7 +70,7 @@ def accuracies(study: Study) -> Iterator[str]:
     judged = judged.loc[judged["split"] == "val"].reset_index(drop=True)
     shares = [
         (cause, len(rows), known_mean(numbers(rows, "correct")))
-        for (cause,), rows in judged.groupby(["cause"], sort=False)
+        for (cause,), rows in by_values(judged, ["cause"])
     ]
     yield "| what speaks against the image | images | classified correctly |"
     yield "|---|---|---|"
@@ -84,7 +85,7 @@ def causes(study: Study) -> Iterator[str]:
     shown = [score for score in BY_CAUSE if score in score_names]  # an older study lacks some
     yield f"| cause of failure | failures | {' | '.join(shown)} |"
     yield "|---|---|" + "---|" * len(shown)
-    for (cause,), rows in table.groupby(["cause"], sort=False):
+    for (cause,), rows in by_values(table, ["cause"]):
         n, by_score = rows["n_errors"].iloc[0], rows.set_index("score")
         cells = [with_interval(*by_score.loc[score, ["auroc", "low", "high"]], digits=2) for score in shown]
         yield f"| {cause} | {n} | {' | '.join(cells)} |"

@@ -19,6 +19,7 @@ from core.common.arrays import known_mean
 from core.common.dataframes import numbers
 from core.common.statistics.intervals import mean_intervals
 from core.jobs.progress import Progress
+from core.research.grids.groups import by_values
 from core.research.rendered_scenes.word_auc import activations_of
 from core.research.rendered_scenes.word_twins import PAIRS, renderer, word_twins
 from core.worlds.glyphworld.twins import TwinMaker
@@ -63,7 +64,7 @@ def by_method(effects: pd.DataFrame) -> None:
         columns = ("above", *MEASURES)
         means = [
             [known_mean(numbers(rows, name)) for name in columns]
-            for _, rows in sorted(defined.groupby(["group"], sort=False), key=lambda pair: pair[0])
+            for _, rows in sorted(by_values(defined, ["group"]), key=lambda pair: pair[0])
         ]
         mean, low, high, _ = mean_intervals(np.reshape(means, (-1, len(columns))))
         cells = [f"{m:.2f} ({a:.2f} to {b:.2f})" for m, a, b in zip(mean, low, high, strict=True)]

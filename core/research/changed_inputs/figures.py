@@ -14,6 +14,7 @@ from core.charts.panels import Header, Picture, Strip, picture_grid
 from core.charts.theme import PERCENT_AXIS, Theme, finish, tint
 from core.common.dataframes import as_text, numbers, words
 from core.comparison.images import study_names as names
+from core.research.grids.groups import by_values
 from core.store import Study
 
 KINDS = {
@@ -30,7 +31,7 @@ def perturbed_sheet(studies: Sequence[Study], options: FigureOptions, theme: The
     epsilons = list(dict.fromkeys(table["epsilon"]))
     strips, seen = [], Thumbnails(study)
     for kind in KINDS:
-        pairs = table.loc[table["kind"] == kind].reset_index(drop=True).groupby(["pair"], sort=False)
+        pairs = by_values(table.loc[table["kind"] == kind].reset_index(drop=True), ["pair"])
         for index, (_, rows) in enumerate(islice(pairs, n)):
             row_of_epsilon = {row["epsilon"]: row for row in rows.to_dict("records")}
             anchor = seen.picture(next(iter(row_of_epsilon.values()))["anchor"])

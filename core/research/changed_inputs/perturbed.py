@@ -33,6 +33,7 @@ from core.research.changed_inputs.moved import (
     kept_share,
     perturbed_neighbours,
 )
+from core.research.grids.groups import by_values
 from core.research.shortcuts.grids.readout import encode_views
 from core.research.shortcuts.trained_head import load_head, recorded_config, unit_outputs
 from core.storage.writer import StepWriter, write_study
@@ -213,7 +214,7 @@ def factor_table(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for factor, values in factors_of(study).items():
-        for (kind, epsilon), part in table.groupby(["kind", "epsilon"], sort=False):
+        for (kind, epsilon), part in by_values(table, ["kind", "epsilon"]):
             share, n = kept_share(values, part["anchor"].to_numpy(), part["neighbour"].to_numpy())
             low, high = (float(end) for end in wilson(share * n, n)) if n else (np.nan, np.nan)
             rows.append((kind, epsilon, factor, share, low, high, n))
@@ -226,7 +227,7 @@ def kept_by_factor(shares: pd.DataFrame) -> dict[str, list[float | None]]:
         f"{kind}, {factor}": [
             round(s, 3) if math.isfinite(s) else None for s in numbers(part, "share").tolist()
         ]
-        for (kind, factor), part in shares.groupby(["kind", "factor"], sort=False)
+        for (kind, factor), part in by_values(shares, ["kind", "factor"])
     }
 
 

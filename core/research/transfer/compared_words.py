@@ -74,10 +74,12 @@ def _sentence(one: Transfer, method: str, about: dict[str, Any]) -> str:
     if not carries_words(one.explained_share.get(method)):
         return line
     line += f"; {about.get('n_with_words', 0)} features get words"
-    if pd.notna(about.get("precision")):
-        line += f", precision {about['precision']:.2f} against their own words"
-    if pd.notna(about.get("jaccard")) and pd.notna(about.get("chance")):
-        line += f", Jaccard {about['jaccard']:.2f} (chance {about['chance']:.2f})"
+    names = ("precision", "jaccard", "chance")
+    known = {name: value for name in names if (value := about.get(name)) is not None and value == value}
+    if "precision" in known:
+        line += f", precision {known['precision']:.2f} against their own words"
+    if {"jaccard", "chance"} <= known.keys():
+        line += f", Jaccard {known['jaccard']:.2f} (chance {known['chance']:.2f})"
     return line
 
 

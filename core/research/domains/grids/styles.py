@@ -18,6 +18,7 @@ from core.research.domains.analysis.twins import feature_jaccard, twin_retrieval
 from core.research.domains.grids.domain_verdict import clustering_verdict, domain_verdict
 from core.research.domains.training.rest import prefix_length
 from core.research.grids.definition import CellJob, Grid, Values
+from core.research.grids.groups import by_values
 from core.research.grids.runner import GridCell, Row
 from core.research.grids.trained import HALF_WIDTH, cell_config, raw_splits, train_cell
 from core.training import files
@@ -195,7 +196,7 @@ def measured_domains(
     classes = class_probes(images, k, unseen=away)
     for row in classes.to_dict("records"):
         numbers_of_run[f"top1_{row['protocol']}_{row['domain']}_{row['part']}"] = row["top1"]
-    for (protocol, part), rows in classes.groupby(["protocol", "part"], sort=False):
+    for (protocol, part), rows in by_values(classes, ["protocol", "part"]):
         top1, outside = numbers(rows, "top1"), rows["unseen"].to_numpy(bool)
         numbers_of_run[f"seen_{protocol}_{part}"] = known_mean(top1[~outside])
         if away:

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from core.charts.theme import Theme
 from core.research.grids.figures.text_table import sentence_lines
+from core.research.grids.groups import by_values
 from core.research.grids.over_seeds import ENOUGH, NOT_ENOUGH, SeedSummary
 from core.research.grids.seeds import by_seed, paired_difference, preset_of
 
@@ -40,7 +41,7 @@ def paired_differences(
 
 def fewest_seeds(table: pd.DataFrame) -> tuple[int, int]:
     """The smallest and the largest number of different seeds that an arm was run with."""
-    counts = [len(set(rows["seed"])) for _, rows in table.groupby(["arm"], sort=False)]
+    counts = [len(set(rows["seed"])) for _, rows in by_values(table, ["arm"])]
     return min(counts), max(counts)
 
 

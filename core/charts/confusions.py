@@ -1,6 +1,7 @@
 """The confusion matrix: classes taken for each other."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -129,6 +130,9 @@ def confusion_matrix(
     )
     truths_axis = named_axis([as_text(_short(name)) for name in rows], theme)
     fig.update_yaxes(truths_axis, title_text="truth", range=[len(rows) - 0.5, -0.5], tickfont_size=name_size)
+    if theme.height:  # on paper: as high as the names of the rows need
+        needed = round(1.2 * name_size * len(rows)) + 100 + upright
+        theme = replace(theme, height=max(theme.height, needed))
     finish(fig, theme, height=max(cell * len(rows), 60) + 100 + upright)
     return fig.update_layout(shapes=shapes, margin_t=8)
 

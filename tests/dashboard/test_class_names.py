@@ -11,7 +11,7 @@ import pytest
 
 from core.charts.confusions import LONGEST_NAME, confusion_matrix
 from core.charts.maps import by_name, representation_map
-from core.charts.theme import layout_of
+from core.charts.theme import layout_of, paper
 from core.common.captions import with_class_names, wordnet_names
 from core.common.dataframes import as_text
 from core.store import open_study
@@ -51,6 +51,18 @@ def test_the_confusion_matrix_cuts_long_names_and_has_room_for_them():
     plain_names = pairs.replace({ids[0]: "tench", ids[1]: "Greater Swiss Mountain dog"})
     named = layout_of(confusion_matrix(plain_names, ["tench", "Greater Swiss Mountain dog"]))
     assert layout.height == named.height
+
+
+@pytest.mark.parametrize("n", [5, 20, 40])
+def test_the_rows_of_a_printed_confusion_matrix_are_as_high_as_their_names(n):
+    names = [f"class {number}" for number in range(n)]
+    pairs = pd.DataFrame({"true": names, "predicted": [*names[1:], names[0]], "n_images": 1})
+    theme = paper(column="single")
+    layout = layout_of(confusion_matrix(pairs, names, theme=theme))
+    around = 100 + 7 * len(names[-1])  # axis, colour bar and the names of the columns, as on the screen
+    assert layout.height - around >= 1.15 * n * layout.yaxis.tickfont.size
+    assert layout.yaxis.tickfont.size == layout.xaxis.tickfont.size
+    assert layout.height == theme.height or n > 5
 
 
 def test_the_legend_of_a_printed_map_has_room_for_two_columns():

@@ -17,8 +17,12 @@ N_FEATURES = 512
 
 
 def run() -> Iterator[Result]:
-    yield overhead()
     yield from step_ratios.run()
+    yield from on_a_gpu()
+
+
+def on_a_gpu() -> Iterator[Result]:
+    yield overhead()
     yield losses()
     if torch.cuda.is_available():
         yield pipeline()

@@ -81,10 +81,10 @@ def image_rates(
     pixels = torch.from_numpy(np.stack(images))
     small = pixels[:2]
     _timed(lambda: encoder.represent(small[:1]))  # the first call allocates
-    slow = _timed(lambda: encoder.represent(small)) > ENOUGH * len(small) / BATCH
+    together = encoder.device.type == "cuda"  # reading overlaps with the encoder
+    slow = not together and _timed(lambda: encoder.represent(small)) > ENOUGH * len(small) / BATCH
     batch = small if slow else pixels[: min(run.batch_size, len(pixels))]
     outputs: list[torch.Tensor] = []
-    together = encoder.device.type == "cuda"  # reading overlaps with the encoder
     times = 2 if together else 1  # a GPU loads its kernels in the first call
     forward = _timed(lambda: outputs.append(encoder.represent(batch).cpu()), times=times) / len(batch)
     seconds = max(decode, forward) if together else decode + forward

@@ -79,6 +79,8 @@ PLACES: dict[str, Callable[[Any], None]] = {
 }
 PLACES |= {"feature": by_palette("#5"), "image": by_palette("val/cat/0070.png")}
 CARDS = {"confusion": confusion, "first_finding": first_finding}
+# A usual run goes from every second place, and opens the dashboard once for all of them.
+SOURCES = [[name] for name in [*PLACES, *CARDS]] if EVERYTHING else [[*PLACES, *CARDS][::2]]
 WITHIN = {"confusion": "errors", "first_finding": "errors"}  # the page that a card's place is a part of
 
 
@@ -92,33 +94,34 @@ def targets(source: str, at: int) -> list[str]:
     return others if EVERYTHING else [others[(at * QUICK + step) % len(others)] for step in range(QUICK)]
 
 
-@pytest.mark.parametrize("source", [*PLACES, *CARDS][:: 1 if EVERYTHING else 2])
-def test_back_and_forward__from_a_place_to_every_page(reader, address, source):
+@pytest.mark.parametrize("sources", SOURCES, ids=lambda sources: sources[0])
+def test_back_and_forward__from_places_to_every_page(reader, address, sources):
     page = reader().open(f"{address}/images?study=seen&where={quote('correct=false')}")
-    (PLACES | CARDS)[source](page)
-    rest(page)
-    settle(page)
-    at_source, heading = page.url, page.locator("h1").first.inner_text()
-    names = targets(source, [*PLACES, *CARDS].index(source))
-    for name in names:
-        before, index = entries(page)
-        PLACES[name](page)
-        page.wait_for_url(re.compile(rf"/{name if name != 'overview' else ''}\?"))
+    for source in sources:
+        (PLACES | CARDS)[source](page)
         rest(page)
-        after, there = entries(page)
-        expected = [*before[: len(before) + index + 1], page.url]
-        assert there == -1 and after[-len(expected) :] == expected[-LAST:], (
-            f"one step from {source} to {name}"
-        )
-        page.go_back()
+        settle(page)
+        at_source, heading = page.url, page.locator("h1").first.inner_text()
+        names = targets(source, [*PLACES, *CARDS].index(source))
+        for name in names:
+            before, index = entries(page)
+            PLACES[name](page)
+            page.wait_for_url(re.compile(rf"/{name if name != 'overview' else ''}\?"))
+            rest(page)
+            after, there = entries(page)
+            expected = [*before[: len(before) + index + 1], page.url]
+            assert there == -1 and after[-len(expected) :] == expected[-LAST:], (
+                f"one step from {source} to {name}"
+            )
+            page.go_back()
+            rest(page)
+            assert page.url == at_source, f"Back from {name}"
+            expect(page.locator("h1").first).to_have_text(heading)
+            assert entries(page) == (after, -2), f"Back from {name} leaves what lies ahead"
+        page.go_forward()
         rest(page)
-        assert page.url == at_source, f"Back from {name}"
-        expect(page.locator("h1").first).to_have_text(heading)
-        assert entries(page) == (after, -2), f"Back from {name} leaves what lies ahead"
-    page.go_forward()
-    rest(page)
-    assert page.url == after[there], f"Forward to {names[-1]}"
-    assert entries(page) == (after, there)
+        assert page.url == after[there], f"Forward to {names[-1]}"
+        assert entries(page) == (after, there)
 
 
 def test_back__from_a_feature_that_a_card_opened(reader, address):

@@ -158,10 +158,24 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def study(installed: Installed) -> str:
-    """A study of the small world, made by the installed command with the shipped encoder and CLIP."""
-    words = ("--images", SMALL_WORLD, "--encoder", "asset:simclr_glyphworld")
-    installed.peregrine("analyze", "studies/small", *words)
-    return "studies/small"
+    """A study of the small world, made by the installed package with the shipped encoder, CLIP and captions.
+
+    One process runs every command: each would load torch.
+    """
+    path, out = "studies/small", "words.csv"
+    commands = (
+        ("analyze", path, "--images", SMALL_WORLD, "--encoder", "asset:simclr_glyphworld"),
+        ("concepts", path, "--k", "1"),  # 20 images are too few for the usual 16
+        ("info", path, "--json"),
+        ("export", path, "captions", "-o", out),
+        ("verify", path),
+    )
+    code = f"from core.cli import main\nassert [main(words) for words in {commands!r}] == 5 * [0]"
+    said = installed.run("python", "-P", "-c", code)
+    about, _ = json.JSONDecoder().raw_decode(said[said.index("\n{") + 1 :])
+    assert about["n_images"] == 80 and about["n_features"] == 512
+    assert len((installed.work / out).read_text().splitlines()) > 5
+    return path
 
 
 def test_wheel__holds_every_file_of_the_packages_and_nothing_else(wheel: Path):
@@ -229,7 +243,8 @@ def test_watch__reports_what_is_opened_of_the_checkout(installed: Installed):
 
 
 def test_commands__answer_from_any_folder(installed: Installed):
-    assert "dashboard" in installed.peregrine("--help")
+    said = installed.peregrine("--help")
+    assert "dashboard" in said and "peregrine analyze studies/mine" in said
     code = (
         "import json, core, dashboard; from core.common.assets import assets_folder, version\n"
         "print(json.dumps([core.__file__, dashboard.__file__, str(assets_folder()), version()]))"
@@ -239,23 +254,7 @@ def test_commands__answer_from_any_folder(installed: Installed):
     assert re.search(rf'^version = "{re.escape(version)}"$', (ROOT / "pyproject.toml").read_text(), re.M)
 
 
-def test_analyze__makes_a_study_with_the_shipped_encoder_clip_and_captions(installed: Installed, study: str):
-    words = installed.work / "words.csv"
-    commands = (
-        ("concepts", study, "--k", "1"),  # 20 images are too few for the usual 16
-        ("info", study, "--json"),
-        ("export", study, "captions", "-o", str(words)),
-        ("verify", study),
-    )
-    code = f"from core.cli import main\nassert [main(words) for words in {commands!r}] == [0, 0, 0, 0]"
-    said = installed.run("python", "-P", "-c", code)
-    about, _ = json.JSONDecoder().raw_decode(said[said.index("{") :])
-    assert about["n_images"] == 80 and about["n_features"] == 512
-    assert len(words.read_text().splitlines()) > 5
-
-
 def test_messages__name_the_command_that_is_installed(installed: Installed, study: str):
-    assert "peregrine analyze studies/mine" in installed.peregrine("--help")
     code = "from core.store import open_study; open_study('studies/none')"
     done = subprocess.run(
         [installed.python, "-P", "-c", code],

@@ -109,19 +109,22 @@ ONE_THREAD := tests/common/test_bootstrap.py tests/concepts/test_groups.py tests
 	features/test_kernels overlap/test_iou)) \
 	$(foreach case,simsiam lasso,"$(STEP_OF_ONE)[$(case)]")
 
-# Both run at once, each with half of the workers: loading torch is most of what a worker costs.
+# Both run at once, each with half of the workers: loading torch is most of what a worker costs, so one has no
+# pool, whose first process would load it as well.
 HALF := $(shell expr '(' $(JOBS) + 1 ')' / 2)
+POOL := $(if $(filter-out 1,$(HALF)),$(SHARED) -n $(HALF))
 IN_TURN := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 test-numeric: $(DEV_STAMP)  ## run the numeric tests as other processors and one or two threads compute
 	@$(MAKE) --no-print-directory --jobs=$(JOBS) $(IN_TURN) numeric-of-any numeric-of-avx2
 
 numeric-of-any numeric-of-avx2: export OMP_WAIT_POLICY := PASSIVE
+numeric-of-any numeric-of-avx2: export NUMBA_NUM_THREADS := 1
 numeric-of-any: $(DEV_STAMP)
-	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SHARED) -n $(HALF) $(PYTEST_ARGS) $(NUMERIC) $(ONE_THREAD)
+	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(POOL) $(PYTEST_ARGS) $(NUMERIC) $(ONE_THREAD)
 
 numeric-of-avx2: $(DEV_STAMP)
-	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 $(BIN)/python -m pytest $(SHARED) -n $(HALF) $(PYTEST_ARGS) $(NUMERIC)
+	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 $(BIN)/python -m pytest $(POOL) $(PYTEST_ARGS) $(NUMERIC)
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

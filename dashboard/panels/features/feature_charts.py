@@ -29,8 +29,12 @@ def classes(study: Study, feature: int, tail: str, population: Slice) -> None:
     if shares is None:
         widgets.empty_state("No classes", NO_LABELS)
         return
-    if not (numbers(shares, "fires") > 0).any():
+    fires = numbers(shares, "fires")
+    if not (fires > 0).any():
         st.caption("It fires on none of these images.")
+        return
+    if fires.max() == 1 < fires.sum():  # a bar each would tell nothing
+        st.caption(f"Each of these {int(fires.sum()):,} images is of another class.")
         return
     images = split_images(population.split)
     chart(

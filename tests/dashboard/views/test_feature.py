@@ -14,8 +14,9 @@ from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import open_study
 from tests.concepts.worded import MARKUP
-from tests.dashboard.conftest import all_text, drawn_cards, forget, grid, spec, tiles, unescaped
+from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles, unescaped
 from tests.sampling import sample
+from tests.synthetic import make_study
 
 
 @pytest.fixture
@@ -385,3 +386,17 @@ def test_groups__that_it_belongs_to(worded, open_page):
     wanted = [name for name in several["group"] if "1" in name.split("_")]
     assert "1_2" in wanted and len(links) == min(len(wanted), 12)
     assert any("group=1_2" in link.query_string for link in links)
+
+
+def test_classes__where_each_image_is_of_another_class_no_bars_are_drawn(open_page, studies):
+    names = tuple(f"class {number}" for number in range(28))
+    study = open_study(
+        make_study(studies / "apart", n_train=20, n_val=8, n_classes=28, class_names=names, pictures=False)
+    )
+    counts, _ = slice_features.class_firing(study, study.is_val)
+    several = int(counts.sum(1).argmax())
+    assert counts.max() == 1 < counts[several].sum()
+    app = open_page("feature", study="apart", feature=str(several), where="split=val")
+    assert not app.exception
+    assert f"Each of these {counts[several].sum()} images is of another class." in all_text(app)
+    assert not any("feature_classes" in name for name in drawn_charts(app))

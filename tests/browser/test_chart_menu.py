@@ -12,8 +12,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser import axe
-from tests.browser.harness import settle
-from tests.sampling import pairs_of, sample
+from tests.browser.harness import BACKGROUND, WHITE, settle, until
 
 pytestmark = pytest.mark.browser
 DRAWN = "(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0"
@@ -72,55 +71,9 @@ def opened(one, address: str, place: str = "predicting_errors?quality_plot=Distr
     return page
 
 
-def test_each_format__by_mouse_and_keyboard(reader, address):
-    page = opened(reader(), address)
-    name, content = saved(page, DISTRIBUTION, "SVG")
-    assert name == "demo_score_histogram.svg" and b"<svg" in content and b"Q-Score" in content
-    name, content = saved(page, DISTRIBUTION, "PNG", key="Enter")
-    assert name == "demo_score_histogram.png"
-    with Image.open(io.BytesIO(content)) as picture:
-        assert picture.format == "PNG" and picture.width > 800
-    name, content = saved(page, DISTRIBUTION, "Data as CSV", key="Enter")
-    assert name == "demo_score_histogram.csv"
-    table = pd.read_csv(io.BytesIO(content))
-    assert list(table.columns) == ["left", "right", "all", "correct", "misclassified", "study", "slice"]
-    settle(page)
-    assert page.locator(".js-plotly-plot").count() == 1  # nothing was rerun away
-
-
-def test_keyboard__enter_opens_arrows_move_escape_gives_the_focus_back(reader, address):
-    page = opened(reader(), address)
-    more(page, DISTRIBUTION).focus()
-    focused = "document.activeElement.textContent"
-    page.keyboard.press("Enter")
-    assert page.evaluate(focused) == "SVG"
-    page.keyboard.press("ArrowDown")
-    assert page.evaluate(focused) == "PNG"
-    page.keyboard.press("End")
-    assert page.evaluate(focused) == "Add to sheet"
-    page.keyboard.press("ArrowDown")
-    assert page.evaluate(focused) == "SVG"
-    page.keyboard.press("ArrowUp")
-    assert page.evaluate(focused) == "Add to sheet"
-    page.keyboard.press("Escape")
-    expect(more(page, DISTRIBUTION)).to_be_focused()
-    expect(more(page, DISTRIBUTION)).to_have_attribute("aria-expanded", "false")
-    page.keyboard.press("ArrowUp")
-    assert page.evaluate(focused) == "Add to sheet"
-    page.keyboard.press("Tab")
-    expect(item(page, "SVG")).to_have_count(0)
-
-
-@pytest.mark.parametrize("scheme", sample(["dark", "light"], 1))
-def test_open_menu__accessible(reader, address, scheme):
-    page = opened(reader(color_scheme=scheme), address)
-    more(page, DISTRIBUTION).click()
-    expect(item(page, "Add to sheet")).to_be_visible()
-    assert axe.violations(page) == []
-
-
-def test_seen_on_hover_and_focus_and_takes_no_room(reader, address):
-    page = opened(reader(), address)
+def test_menu__is_seen_on_hover_and_focus_and_takes_no_room(reader, address):
+    one = reader()
+    page = opened(one, address)
     opacity = f"getComputedStyle(document.querySelector('.st-key-{DISTRIBUTION}_framed .more')).opacity"
     assert page.evaluate(opacity) == "0"
     more(page, DISTRIBUTION).focus()
@@ -136,6 +89,72 @@ def test_seen_on_hover_and_focus_and_takes_no_room(reader, address):
     button = more(page, DISTRIBUTION).bounding_box()
     assert button["x"] + button["width"] == pytest.approx(frame["x"] + frame["width"], abs=2)
     assert button["y"] == pytest.approx(frame["y"], abs=2)
+    assert_read_by_keys(page)
+    assert_saved_in_each_format(page)
+    page.emulate_media(color_scheme="dark")
+    until(page, f"() => ({BACKGROUND})() !== {WHITE!r}")
+    settle(page)
+    more(page, DISTRIBUTION).click()
+    expect(item(page, "Add to sheet")).to_be_visible()
+    assert axe.violations(page) == []
+
+
+def assert_read_by_keys(page) -> None:
+    """Enter opens, arrows move, Escape gives the focus back."""
+    more(page, DISTRIBUTION).focus()
+    focused = "document.activeElement.textContent"
+    page.keyboard.press("Enter")
+    for key, words in (
+        ("", "SVG"),
+        ("ArrowDown", "PNG"),
+        ("End", "Add to sheet"),
+        ("ArrowDown", "SVG"),
+        ("ArrowUp", "Add to sheet"),
+    ):
+        if key:
+            page.keyboard.press(key)
+        assert page.evaluate(focused) == words
+    page.keyboard.press("Escape")
+    expect(more(page, DISTRIBUTION)).to_be_focused()
+    expect(more(page, DISTRIBUTION)).to_have_attribute("aria-expanded", "false")
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate(focused) == "Add to sheet"
+    page.keyboard.press("Tab")
+    expect(item(page, "SVG")).to_have_count(0)
+
+
+def assert_saved_in_each_format(page) -> None:
+    """By mouse and keyboard; nothing is cut in the SVG, whose type is embedded."""
+    name, content = saved(page, DISTRIBUTION, "SVG")
+    assert name == "demo_score_histogram.svg" and b"Q-Score" in content
+    assert_nothing_is_cut(page.context, content.decode("utf-8"), embedded=True)
+    name, content = saved(page, DISTRIBUTION, "PNG", key="Enter")
+    assert name == "demo_score_histogram.png"
+    with Image.open(io.BytesIO(content)) as picture:
+        assert picture.format == "PNG" and picture.width > 800
+    name, content = saved(page, DISTRIBUTION, "Data as CSV", key="Enter")
+    assert name == "demo_score_histogram.csv"
+    table = pd.read_csv(io.BytesIO(content))
+    assert list(table.columns) == ["left", "right", "all", "correct", "misclassified", "study", "slice"]
+    settle(page)
+    assert page.locator(".js-plotly-plot").count() == 1  # nothing was rerun away
+
+
+def assert_nothing_is_cut(context, svg: str, *, embedded: bool) -> None:
+    assert "@font-face" in svg and "data:font/woff2" in svg
+    if not embedded:
+        svg = re.sub(r"@font-face\{.*?\}", "", svg)
+        svg = svg.replace("Source Sans", "No Such Font").replace("Liberation Sans", "Also None")
+    other = context.new_page()
+    other.set_content(svg)
+    other.evaluate("document.fonts.ready.then(() => true)")
+    result = other.evaluate(OUTSIDE)
+    assert result["found"] == [] and result["seen"] > 8
+    loaded = other.evaluate(
+        "[...document.fonts].some((one) => one.family.includes('Source Sans') && one.status === 'loaded')"
+    )
+    assert loaded == embedded
+    other.close()
 
 
 def test_touch__always_seen(visitor, address):
@@ -144,50 +163,28 @@ def test_touch__always_seen(visitor, address):
     assert page.evaluate(opacity) == "1"
 
 
-GROUNDS = [("dark", (16, 23, 31)), ("light", (255, 255, 255))]
-
-
-@pytest.mark.parametrize(("scheme", "ground"), sample(GROUNDS, 1))
-def test_saved_picture__has_the_ground_and_the_type_of_the_page(reader, address, scheme, ground):
-    page = opened(reader(color_scheme=scheme), address, "predicting_errors?quality_plot=Chart")
+def test_saved_files__have_the_ground_of_the_page_and_room_for_another_type(reader, address):
+    page = opened(reader(color_scheme="dark"), address, "predicting_errors?quality_plot=Chart")
+    assert_each_chart_has_its_menu(page)
     _, content = saved(page, "score_aurocs", "PNG")
     with Image.open(io.BytesIO(content)) as picture:
         edge = picture.convert("RGBA").crop((0, 0, 4, picture.height))
     # Names of scores in a wider type than the page's would be cut off here.
-    assert edge.getcolors() == [(edge.width * edge.height, (*ground, 255))]
+    assert edge.getcolors() == [(edge.width * edge.height, (16, 23, 31, 255))]
+    _, content = saved(page, "score_aurocs", "SVG")
+    assert_nothing_is_cut(page.context, content.decode("utf-8"), embedded=False)
 
 
-@pytest.mark.parametrize(
-    ("chart", "font"), pairs_of(("score_histogram", "score_aurocs"), ("embedded", "not available"))
-)
-def test_saved_svg__nothing_is_cut_where_the_page_s_font_is_missing(reader, visitor, address, chart, font):
-    part = "Chart" if chart == "score_aurocs" else "Distribution"
-    page = opened(reader(), address, f"predicting_errors?score=Q-Score&quality_plot={part}")
-    _, content = saved(page, chart, "SVG")
-    text = content.decode("utf-8")
-    assert "@font-face" in text and "data:font/woff2" in text
-    if font == "not available":
-        text = re.sub(r"@font-face\{.*?\}", "", text)
-        text = text.replace("Source Sans", "No Such Font").replace("Liberation Sans", "Also None")
-    other = visitor().context.new_page()
-    other.set_content(text)
-    other.evaluate("document.fonts.ready.then(() => true)")
-    result = other.evaluate(OUTSIDE)
-    assert result["found"] == [] and result["seen"] > 8
-    loaded = other.evaluate(
-        "[...document.fonts].some((one) => one.family.includes('Source Sans') && one.status === 'loaded')"
-    )
-    assert loaded == (font == "embedded")
-
-
-@pytest.mark.parametrize("view", ["features?features_as=Plot", "predicting_errors"])
-def test_every_chart_has_its_menu(reader, address, view):
-    page = opened(reader(), address, view)
+def assert_each_chart_has_its_menu(page) -> None:
     charts = page.locator(".peregrine-plot").count()
     assert charts >= 1
     expect(page.locator("[class*=_framed] .peregrine-menu .more")).to_have_count(charts)
     titles = "[...document.querySelectorAll('.modebar-btn')].map((one) => one.dataset.title)"
     assert set(page.evaluate(titles)) == {"Reset axes", "Full screen"}  # none sends data away
+
+
+def test_plot_of_features__has_its_menu(reader, address):
+    assert_each_chart_has_its_menu(opened(reader(), address, "features?features_as=Plot"))
 
 
 def test_menu__above_a_frame_covers_nothing(reader, address):

@@ -48,7 +48,7 @@ def test_save_in_the_row__a_message_and_an_undo(reader, visitor, address, served
     assert saved_slices.texts(served / "demo") == {}
 
 
-def test_sheet_in_the_row__adds_its_heatmaps(reader, address, served):
+def test_sheet_and_heatmaps_in_the_row__add_and_open_the_heatmaps_of_the_slice(reader, address, served):
     row = worst_slices(open_study(served / "seen"), min_images=5).iloc[0]
     one = reader()
     page = one.open(f"{address}/errors?study=seen&{ALL_ROWS}")
@@ -57,23 +57,6 @@ def test_sheet_in_the_row__adds_its_heatmaps(reader, address, served):
     assert page.get_by_role("button", name="On sheet: ").first.is_disabled()
     cell = parse_cell(one.query()["sheet"][0])
     assert (cell.name, cell.where) == ("heatmaps", row["where"]) and cell.caption
-
-
-def test_filter_in_the_row__is_the_filter_of_the_page(reader, address, served):
-    row = worst_slices(open_study(served / "demo"), min_images=5).iloc[1]
-    one = reader()
-    page = one.open(f"{address}/errors?study=demo&{ALL_ROWS}")
-    page.get_by_role("button", name="Filter: ").nth(1).click()
-    page.locator(TOAST, has_text="Every page now shows").wait_for()
-    shown = " ".join(part for part in row["where"].split(" ") if part != "split=val")
-    assert one.query()["where"] == [shown]
-    page.wait_for_selector(f"text={row['errors']} of {row['n']}")
-
-
-def test_heatmaps_in_the_row__open_with_the_slice_and_the_study(reader, address, served):
-    row = worst_slices(open_study(served / "seen"), min_images=5).iloc[0]
-    one = reader()
-    page = one.open(f"{address}/errors?study=seen&{ALL_ROWS}")
     page.get_by_role("button", name="Heatmaps: ").first.click()
     page.wait_for_selector("h1:has-text('Heatmaps')")
     query = one.query()
@@ -81,7 +64,7 @@ def test_heatmaps_in_the_row__open_with_the_slice_and_the_study(reader, address,
     assert query["where"] == [" ".join(part for part in row["where"].split(" ") if part != "split=val")]
 
 
-def test_a_row__opens_its_slice_and_the_way_back(reader, visitor, address, served):
+def test_a_row__opens_its_slice_leads_back_and_is_the_filter_of_the_page(reader, visitor, address, served):
     row = worst_slices(open_study(served / "demo"), min_images=5).iloc[0]
     one = reader()
     page = one.open(f"{address}/errors?study=demo&{ALL_ROWS}")
@@ -93,6 +76,11 @@ def test_a_row__opens_its_slice_and_the_way_back(reader, visitor, address, serve
     page.get_by_role("button", name="All slices").click()
     page.locator("a.card").nth(1).wait_for()
     assert "slice" not in one.query()
+    row = worst_slices(open_study(served / "demo"), min_images=5).iloc[1]
+    page.get_by_role("button", name="Filter: ").nth(1).click()
+    page.locator(TOAST, has_text="Every page now shows").wait_for()
+    assert one.query()["where"] == [" ".join(part for part in row["where"].split(" ") if part != "split=val")]
+    page.wait_for_selector(f"text={row['errors']} of {row['n']}")
 
 
 def test_confusions__a_click_on_a_cell_shows_its_images_and_features(reader, address, served):

@@ -177,22 +177,13 @@ def test_files__names_are_text_in_a_browser(chrome, guarded, hostile_address, ho
         assert guarded.page.evaluate(PLANTED) == []
 
 
-@pytest.mark.parametrize("part", ["../../etc", "%2e%2e/demo", STUDY + "/../..", "<script>alert(7)</script>"])
-def test_link__to_a_study_that_is_none__opens_another_with_a_note(guarded, hostile_address, part):
-    page = guarded.open(f"{hostile_address}/?study={quote(part)}")
+def test_link__to_a_study_that_is_none__opens_another_with_a_note(guarded, hostile_address):
+    page = guarded.open(f"{hostile_address}/?study={quote('<script>alert(7)</script>')}")
     expect(page.get_by_text("There is no study").first).to_be_visible()
     nothing_planted(page)
     expect(page.get_by_text("Active features", exact=True)).to_be_visible()
     chosen = page.get_by_test_id("stSidebar").get_by_role("combobox", name="Study")
     expect(chosen).to_have_value(STUDY)
-
-
-@pytest.mark.parametrize("kind", ["thumb", "image", "overlay"])
-@pytest.mark.parametrize("path", ["..%2f..%2f..%2fetc%2fpasswd/0", "%2fetc/0", ".hidden/0", "x%00/0"])
-def test_pictures__no_way_out_of_the_folder(reader, hostile_address, kind, path):
-    answer = reader().context.request.get(f"{hostile_address}/{kind}/{path}")
-    assert answer.status in (400, 404)
-    assert "root:" not in answer.text()
 
 
 def test_server__answers_on_this_machine_only(hostile_address):

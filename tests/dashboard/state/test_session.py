@@ -45,8 +45,9 @@ def test_study__is_named_by_every_address(run):
     assert run("map", study="other") == {"study": "other"}
     assert run("map") == {"study": "other"}
     assert not session.pop_notices()
-    assert run("map", study="gone") == {"study": "other"}
-    assert session.pop_notices() == ["There is no study 'gone' here; the link opened another one."]
+    for name in ("gone", "../../etc", "%2e%2e/demo", "../demo", "demo/../.."):
+        assert run("map", study=name) == {"study": "other"}
+        assert session.pop_notices() == [f"There is no study {name!r} here; the link opened another one."]
 
 
 def test_study__chosen_otherwise_is_no_stale_link(run):

@@ -11,7 +11,7 @@ import numpy as np
 from core.answers.activation import likely_activation
 from core.answers.classes import Match, match_classes, read_class_file
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
-from core.common.dataframes import words
+from core.answers.predictable import output_names
 from core.common.formatting import counted
 from core.errors import SettingsError
 from core.slices.features.class_logits import own_classifier
@@ -29,6 +29,7 @@ DIFFERS = "so what features add to a class differs from image to image"
 NOT_LINEAR = f"not linear on the representation, {DIFFERS}"
 HIDDEN = f"it has a hidden layer, {DIFFERS}"
 AT_ITS_END = "; on what its last layer reads it has none (analyze --layer head-input)"
+SINGLE = "it has one output x: x > 0 means the second class, the confidence is the sigmoid"
 MIXED = f"labels and outputs are not one to one, {DIFFERS}"
 UNCHECKED = "its logits were not compared with those of a whole network: none is known for {arch}"
 NO_HEAD = "the encoder comes without a classifier"
@@ -56,8 +57,12 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
         answer = from_logits(_rows(study, request.device, activation), study.n_images, columns)
     answer.facts = {"n_outputs": len(match.code), "matched": match.how, "n_matched": match.n_matched}
     answer.facts |= {"activation": activation} if activation else {}
+    single = [SINGLE] if study.summary("embed")["head"].get("single") else []
     answer.notes = (
-        match.notes() + found + (usual_order_note(study, answer, match) or order_note(study, answer, match))
+        match.notes()
+        + found
+        + single
+        + (usual_order_note(study, answer, match) or order_note(study, answer, match))
     )
     _add_weights(study, answer, match)
     if arch := study.summary("embed")["head"].get("unchecked"):
@@ -71,7 +76,7 @@ def matched(study: StudyReader, request: Request) -> tuple[Match, ClassColumns]:
     Raises:
         SettingsError: none of its outputs is a label.
     """
-    names, labels = _usual_names(study), study.class_names
+    names, labels = output_names(study), study.class_names
     if request.head_classes:
         match = read_class_file(request.head_classes, len(names), labels)
     else:
@@ -83,20 +88,14 @@ def matched(study: StudyReader, request: Request) -> tuple[Match, ClassColumns]:
     return match, ClassColumns.of(match, labels, restrict=request.restrict)
 
 
-def _usual_names(study: StudyReader) -> list[list[str]]:
-    """What each output is called by the checkpoint, or by the data set that has so many classes."""
-    outputs = study.table("head_classes")
-    pairs = zip(words(outputs, "wordnet"), words(outputs, "name"), strict=True)
-    return [[one for one in pair if one] for pair in pairs]
-
-
 def unmatched(names: list[list[str]], labels: list[str]) -> str:
-    outputs = ", ".join(one[-1].partition(",")[0] for one in names[:3] if one) or "without names"
+    outputs = ", ".join(one[-1].partition(",")[0] for one in names[:3] if one)
+    outputs = f": {outputs}{' …' * (len(names) > 3)}" if outputs else ", without names"
     return (
         "no output of the head is a label of the images. "
-        f"{counted(len(names), 'output')}: {outputs}{' …' * (len(names) > 3)}; "
+        f"{counted(len(names), 'output')}{outputs}; "
         f"{counted(len(labels), 'label')}: {', '.join(labels[:3])}{' …' * (len(labels) > 3)}. "
-        "Name them: --head-classes FILE"
+        "Name them in their order: answers STUDY --head-classes FILE"
     )
 
 
@@ -122,8 +121,8 @@ def _activation(study: StudyReader, request: Request, match: Match) -> tuple[str
 def _rows(study: StudyReader, device: Any, activation: str | None) -> Callable[[int, int], torch.Tensor]:
     if study.has("head_logits"):
         return partial(_logits, study.array("head_logits"), device, None)
-    if activation:
-        return partial(_of_layers, study.array("representations"), own_classifier(study, activation), device)
+    if activation and (classifier := own_classifier(study, activation)):
+        return partial(_of_layers, study.array("representations"), classifier, device)
     weights = study.vector("head_weights"), study.vector("head_bias")
     return partial(_logits, study.array("representations"), device, weights)
 
@@ -171,7 +170,7 @@ def usual_order_note(study: StudyReader, answer: AnswerValues, match: Match) -> 
 
     Read off the outputs that won, so only where each output is a class of its own.
     """
-    usual = match_classes(_usual_names(study), study.class_names)
+    usual = match_classes(output_names(study), study.class_names)
     codes = {name: code for code, name in enumerate(study.class_names)}
     output_of = {match.names[output]: output for output in np.flatnonzero(match.code < 0).tolist()}
     output_of |= {study.class_names[match.code[one]]: one for one in np.flatnonzero(match.code >= 0).tolist()}

@@ -196,7 +196,7 @@ def answer_facts(
     return {
         "kind": kind,
         "top1": n_right / n if n else None,
-        "top5": float(np.nanmean(top5)) if np.isfinite(top5).any() else None,
+        "top5": float(np.nanmean(top5)) if np.isfinite(top5).any() and len(answer.names) > 5 else None,
         "n": n,
         "n_wrong": n - n_right if n else None,
         "n_missing": int(table["predicted"].isna().to_numpy().sum()),

@@ -28,11 +28,13 @@ NO_ERRORS = "No image was misclassified, so there are no confusions."
 def confused_classes(
     pairs: pd.DataFrame, class_names: Sequence[str], *, most: int = MOST_CLASSES
 ) -> list[str]:
-    """Return the classes with the most confusions (as truth or as prediction), in the study's order.
+    """Return the classes with the most confusions (as truth or as prediction), in the study's order; after
+    them those that no image has as label.
 
     Args:
         pairs: one row per confusion (true, predicted, n_images).
     """
+    class_names = [*class_names, *sorted({*pairs["predicted"]} - {*class_names})]
     numbers_by_name = {name: at for at, name in enumerate(class_names)}
     totals = np.zeros(len(class_names))
     for side in ("true", "predicted"):

@@ -8,12 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from core.answers.predictable import predictable
 from core.common.arrays import safe_divide
 from core.concepts.failures import SIDES, top_contributions, top_rows, words_of_features
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import FailuresConfig
 from core.measures.removal import logits_without
-from core.slices.features.class_logits import class_logits, lead_gradients
+from core.slices.features.class_logits import (
+    by_class,
+    class_logits,
+    lead_gradients,
+    output_logits,
+    own_classifier,
+)
 from core.store import Study
 
 COLUMNS = ["side", "rank", "feature", "push", "share", "too_little", "words"]
@@ -25,14 +32,14 @@ class Without:
     """What the answer would be on the images of a confusion without one feature.
 
     Attributes:
-        answers: (n,) int, codes of the answers without it. to_true: images whose answer becomes the truth.
+        answers: the classes that are answered without it. to_true: images whose answer becomes the truth.
         changed: images whose answer changes. too_little: the feature is weaker here than usual, so "without"
             brings it back. changed_alike: the mean of `changed` over features that fire as often, `n_alike`
             of them; NaN for none.
         lead: mean lead of the answer over the truth, in logits. push: how much of it goes with the feature.
     """
 
-    answers: np.ndarray
+    answers: list[str]
     to_true: int
     changed: int
     too_little: bool
@@ -59,12 +66,20 @@ def pushes(raw: np.ndarray, means: np.ndarray, gradients: np.ndarray) -> np.ndar
 
 
 def _pushes(
-    study: Study, probe: ProbeWithMeans, rows: np.ndarray, true: int, predicted: int
+    study: Study, probe: ProbeWithMeans, rows: np.ndarray, true: int, predicted: int, codes: np.ndarray | None
 ) -> tuple[np.ndarray, float]:
-    """Mean pushes over images, (n_features,), and the mean lead of the answer, in logits."""
-    raw, logits = study.array("representations").rows(rows), class_logits(study, rows)
+    """Mean pushes over images, (n_features,), and the mean lead of the answer, in logits.
+
+    Args:
+        codes: as for `lead_gradients`.
+    """
+    raw = study.array("representations").rows(rows)
+    if codes is None:
+        logits = class_logits(study, rows)
+    else:
+        logits = by_class(output_logits(study, rows), codes, codes.max() + 1)
     sides = (np.full(len(rows), code) for code in (predicted, true))
-    mean = pushes(raw, probe.means, lead_gradients(study, rows, *sides)).mean(0)
+    mean = pushes(raw, probe.means, lead_gradients(study, rows, *sides, codes=codes)).mean(0)
     return mean, float((logits[:, predicted] - logits[:, true]).mean())
 
 
@@ -74,7 +89,8 @@ def behind_confusion(
     """Find the features that push towards the answer and towards the truth, over images of one confusion.
 
     Args:
-        probe: of the study. rows: (n,) int, images of the class `true` that are taken for `predicted`.
+        probe: of the study. rows: (n,) int, images of the class `true` that are taken for `predicted`, which
+            may be an output of a head that means no label.
     Returns:
         side ('predicted', 'true'), rank, feature, push (`pushes`, mean over the images; towards the side, so
         positive), share (of the mean lead), too_little (bool: it pushes because its mean activation here is
@@ -83,12 +99,11 @@ def behind_confusion(
     usual = FailuresConfig()
     settings = study.settings("failures") if study.has("failure_pairs") else {}
     words = words_of_features(study.table("concepts")) if study.has("concepts") else {}
-    names = study.class_names
-    truth, answer = names.index(true), names.index(predicted)
+    names, codes = _told(study, predicted)
     raw = study.array("representations").rows(rows).astype(np.float64)
-    if not len(rows):
+    if not len(rows) or predicted not in names:
         return pd.DataFrame(columns=COLUMNS)
-    mean, lead = _pushes(study, probe, rows, truth, answer)
+    mean, lead = _pushes(study, probe, rows, names.index(true), names.index(predicted), codes)
     allowed = np.ones(len(mean), bool)
     if settings.get("explained", usual.explained):
         allowed = np.isin(np.arange(len(mean)), list(words))
@@ -112,9 +127,11 @@ def without_feature(
     Args:
         probe, rows, true, predicted: as for `behind_confusion`; at least one row.
     """
-    names = study.class_names
+    names, codes = _told(study, predicted)
     truth, answer = names.index(true), names.index(predicted)
     raw = study.array("representations").rows(rows).astype(np.float64)
+    if codes is not None and (whole := own_classifier(study)) is not None:
+        probe = ProbeWithMeans(whole, probe.means, len(names), codes)
     classifier, started = probe.classifier, probe.classifier.start(raw)
 
     def answers(one: int) -> np.ndarray:
@@ -122,12 +139,12 @@ def without_feature(
         changed = logits_without(classifier, started, raw, probe.means, removed)
         return probe.classes(changed).argmax(1)
 
-    mean, lead = _pushes(study, probe, rows, truth, answer)
+    mean, lead = _pushes(study, probe, rows, truth, answer, codes)
     now, here = probe.classes(classifier.finish(started)).argmax(1), answers(feature)
     alike = _firing_as_often(study, feature)
     changed = [np.count_nonzero(answers(int(one)) != now) for one in alike]
     return Without(
-        answers=here,
+        answers=[names[one] for one in here.tolist()],
         to_true=int(np.count_nonzero(here == truth)),
         changed=int(np.count_nonzero(here != now)),
         too_little=bool(raw[:, feature].mean() < probe.means[feature]),
@@ -136,6 +153,11 @@ def without_feature(
         lead=lead,
         push=float(mean[feature]),
     )
+
+
+def _told(study: Study, predicted: str) -> tuple[list[str], np.ndarray | None]:
+    """The names of classes and, where that of an answer is no label, what each output means among them."""
+    return (study.class_names, None) if predicted in study.class_names else predictable(study)
 
 
 def _firing_as_often(study: Study, feature: int) -> np.ndarray:

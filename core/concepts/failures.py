@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from core.answers.predictable import predictable
 from core.common.formatting import counted
 from core.errors import SettingsError, ShapeError
 from core.slices.features.class_logits import (
@@ -18,6 +19,7 @@ from core.slices.features.class_logits import (
     explains_errors,
     has_gradients,
     lead_gradients,
+    own_classifier,
 )
 from core.storage.chunked_array import CHUNK_ROWS
 
@@ -40,7 +42,7 @@ NO_LAYERS = (
     "what a latent adds to an answer is not known where the layers of its classifier are not stored; what "
     "units add to its errors is"
 )
-OF_NO_IMAGE = "{n}: predicted as a class that no image has"
+OF_NO_IMAGE = "{n}: predicted as a class that no image has, whose weights are not known"
 NONE_WRONG = "the probe is right on every {split} image"
 NONE_JUDGED = "there are no evaluation images, so no error is known"
 
@@ -128,7 +130,8 @@ def compute_failures(
     if study.below is not None and not explains_errors(study):
         step.summary = {"skipped": NO_LAYERS if study.has(GRADIENTS) else NO_WEIGHTS}
         return
-    rows, true, predicted = wrong_images(study, config.split)
+    names, codes = predictable(study)
+    rows, true, predicted = images_of_verdict(study, config.split, names, correct=False)
     n_elsewhere = len(rows_of_verdict(study, config.split, correct=False)) - len(rows)
     elsewhere = OF_NO_IMAGE.format(n=counted(n_elsewhere, "misclassified image")) if n_elsewhere else None
     if not len(rows):
@@ -141,17 +144,16 @@ def compute_failures(
     if config.explained:
         allowed = np.isin(np.arange(n_features), list(words))
     with progress.stage("failures", total=len(rows), unit="images") as bar:
-        images, sums = [], PairSums(true, predicted, allowed, config.top)
+        images, sums = [], PairSums(true, predicted, names, allowed, config.top)
         for start in range(0, len(rows), CHUNK_ROWS):
             part = slice(start, start + CHUNK_ROWS)
-            images.append(
-                _image_rows(study, rows[part], true[part], predicted[part], words, config.top, sums)
-            )
+            sides = _of_sides(study, rows[part], true[part], predicted[part], codes)
+            images.append(_image_rows(study, rows[part], true[part], predicted[part], words, sides, sums))
             bar.update(len(rows[part]))
     failures = pd.concat(images, ignore_index=True)
     failures = failures.sort_values(["row", "side", "rank"], kind="stable", ignore_index=True)
     step.table("failures", failures.drop(columns="row"))
-    step.table("failure_pairs", sums.table(study, words))
+    step.table("failure_pairs", sums.table(words))
     intervened = _intervene(study, step, config, progress) if config.interventions else {}
     features = failures["feature"].unique()
     without = sum(int(feature) not in words for feature in features)
@@ -175,9 +177,11 @@ def _intervene(study: Study, step: StepWriter, config: FailuresConfig, progress:
     if not can_switch_off(study):
         return {"interventions": NOT_SWITCHED_OFF}
     rows = {
-        kind: images_of_verdict(study, config.split, correct=kind == blame.CORRECT)[:2]
+        kind: images_of_verdict(study, config.split, study.class_names, correct=kind == blame.CORRECT)[:2]
         for kind in (blame.MISCLASSIFIED, blame.CORRECT)
     }
+    if not len(rows[blame.MISCLASSIFIED][0]):
+        return {}
     removal = blame.intervene(study, rows, seed=config.seed, progress=progress)
     step.table("interventions", removal.rates)
     step.vector("feature_means", removal.means)
@@ -207,21 +211,15 @@ def check_failures_config(config: FailuresConfig) -> None:
         raise SettingsError(f"unknown split '{config.split}'; known: val, train, all")
 
 
-def wrong_images(study: Study, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of misclassified images, ascending; class codes (into `class_names`) of truth and prediction."""
-    return images_of_verdict(study, split, correct=False)
-
-
 def images_of_verdict(
-    study: Study, split: str, *, correct: bool
+    study: Study, split: str, names: Sequence[str], *, correct: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of the images that the probe classifies correctly, or of the others, as `wrong_images`.
-
-    Images that are predicted as a class that no image has, as a head may do, are left out.
+    """Rows of the images that the probe classifies correctly, or of the others, ascending; truth and
+    prediction as places in `names`. Images that are predicted as none of these are left out.
     """
     rows, probe = rows_of_verdict(study, split, correct=correct), study.table("probe", ["true", "predicted"])
-    names = pd.Index(study.class_names)
-    codes = [names.get_indexer(pd.Index(probe[side].iloc[rows])) for side in ("true", "predicted")]
+    index = pd.Index(names)
+    codes = [index.get_indexer(pd.Index(probe[side].iloc[rows])) for side in ("true", "predicted")]
     has_code = codes[1] >= 0
     return rows[has_code], codes[0][has_code], codes[1][has_code]
 
@@ -239,11 +237,11 @@ def _image_rows(
     true: np.ndarray,
     predicted: np.ndarray,
     words: Mapping[int, str],
-    top: int,
+    sides: Iterable[np.ndarray],
     sums: PairSums,
 ) -> pd.DataFrame:
-    """Build the rows of `failures` for some images, and add their contributions to `sums`."""
-    names = np.array(study.class_names, object)
+    """Build the rows of `failures` for some images from `_of_sides`, and add them to `sums`."""
+    names = sums.names
     about = {
         "row": rows,
         "image_id": study.images["image_id"].to_numpy(object)[rows],
@@ -251,8 +249,8 @@ def _image_rows(
         "predicted": names[predicted],
     }
     parts = []
-    for side, values in zip(SIDES, _of_sides(study, rows, true, predicted), strict=True):
-        features, best = top_contributions(np.where(sums.allowed, values, -np.inf), top)
+    for side, values in zip(SIDES, sides, strict=True):
+        features, best = top_contributions(np.where(sums.allowed, values, -np.inf), sums.top)
         sums.add(side, true, predicted, values, features)
         parts.append(top_rows(features, best, words, about, side))
     text = dict.fromkeys(("image_id", "true", "predicted", "side", "words"), "str")
@@ -260,18 +258,24 @@ def _image_rows(
 
 
 def _of_sides(
-    study: Study, rows: np.ndarray, true: np.ndarray, predicted: np.ndarray
+    study: Study, rows: np.ndarray, true: np.ndarray, predicted: np.ndarray, codes: np.ndarray | None
 ) -> Iterator[np.ndarray]:
     """What each feature adds to the prediction, then to the truth: (n, n_features) float64 each.
 
     To the logits of both, where the classes have weights; else to the lead of the one over the other.
+
+    Args:
+        codes: of `predictable`.
     """
     raw = study.array("representations").rows(rows)
     if study.has("probe_weights"):
         weights = study.vector("probe_weights")
+        if codes is not None and (whole := own_classifier(study)) is not None:
+            weights = np.zeros((codes.max() + 1, raw.shape[1]))
+            weights[codes] = whole.weights
         yield from (contributions(raw, weights, classes) for classes in (predicted, true))
     else:
-        local = raw.astype(np.float64) * lead_gradients(study, rows, predicted, true)
+        local = raw.astype(np.float64) * lead_gradients(study, rows, predicted, true, codes=codes)
         yield from (local, -local)
 
 
@@ -279,12 +283,15 @@ class PairSums:
     """Sums of contributions over all failures of each pair (true, predicted).
 
     Attributes:
-        pairs: (n_pairs, 2) class codes, by descending number of images, then by code. counts: (n_pairs,).
+        names: what can be predicted, labels first.
+        pairs: (n_pairs, 2) places in it, by descending number of images, then by code. counts: (n_pairs,).
         shown: (n_features,) bool: features that may be named.
     """
 
-    def __init__(self, true: np.ndarray, predicted: np.ndarray, allowed: np.ndarray, top: int):
-        self.allowed, n_features = allowed, len(allowed)
+    def __init__(
+        self, true: np.ndarray, predicted: np.ndarray, names: Sequence[str], allowed: np.ndarray, top: int
+    ):
+        self.names, self.allowed, n_features = np.array(names, object), allowed, len(allowed)
         pairs, counts = np.unique(np.stack([true, predicted], 1), axis=0, return_counts=True)
         order = np.argsort(-counts, kind="stable")
         self.pairs, self.counts, self.top = pairs[order], counts[order], top
@@ -301,9 +308,9 @@ class PairSums:
         row, column = np.nonzero(features >= 0)
         np.add.at(self.n_top[side], (pair[row], features[row, column]), 1)
 
-    def table(self, study: Study, words: Mapping[int, str]) -> pd.DataFrame:
+    def table(self, words: Mapping[int, str]) -> pd.DataFrame:
         """Build the table `failure_pairs`."""
-        names, parts = np.array(study.class_names, object), []
+        names, parts = self.names, []
         pair = np.arange(len(self.pairs))
         about = {
             "pair": pair,

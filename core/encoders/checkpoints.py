@@ -113,9 +113,10 @@ def _head_of(key: str, expected: Collection[str], classifier: Collection[str]) -
 
 
 def is_head(key: str, expected: Collection[str]) -> bool:
-    """Return True for a key of a head, queue or pretext task that the model `expected` lacks."""
+    """Return True for a key of a head, queue or pretext task that the model `expected` lacks; a number is
+    the place of a head behind a network in a Sequential."""
     first = key.split(".")[0]
-    return first in HEADS and not any(name.split(".")[0] == first for name in expected)
+    return (first in HEADS or first.isdigit()) and not any(name.split(".")[0] == first for name in expected)
 
 
 def _count(keys: list[str], what: str) -> str:

@@ -279,7 +279,8 @@ def _from_numeric(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[
     for key, tensor in state.items():
         number, _, rest = key.partition(".")
         index = int(number) if number.isdigit() else -1
-        name = {0: "conv1", 1: "bn1"}.get(index, f"layer{index - first + 1}" if index >= first else number)
+        is_stage = index >= first and rest.partition(".")[0].isdigit()  # a classifier may follow them
+        name = {0: "conv1", 1: "bn1"}.get(index, f"layer{index - first + 1}" if is_stage else number)
         renamed[f"{name}.{rest}"] = tensor
     return renamed, {"stem_relu": first >= 3, "maxpool": False if first < 4 else None}
 

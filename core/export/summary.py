@@ -9,11 +9,13 @@ from core.analysis.quality.trust_check import headline, read_check, scores_of_an
 from core.common.readout import readout_words
 from core.common.remote.place import files_below
 from core.export.finding import study_finding
+from core.measures.label_issues import issues_sentence, label_issues, why_no_probabilities
 from core.pipeline.verify import Problem, verify
 from core.slices.features.class_logits import explains_errors
 from core.steps import STEPS, in_analysis
 from core.store import Study
 
+MOST_LOGITS = 2 * 10**7  # more take seconds
 __all__ = ["Problem", "info", "verify"]
 
 
@@ -78,6 +80,13 @@ def info(study: Study) -> dict[str, Any]:
 
 
 def _label_issues(study: Study, read: Study) -> str | None:
-    """What the step quality says of labels, by the probe; which is not always the answer that is read."""
+    """What is said of labels, by the answer that is read; of large studies as the step quality says it, by
+    the probe."""
     sentence = study.summary("quality").get("label_issues")
-    return f"By the linear probe, {sentence}" if sentence and read is not study else sentence
+    if read is study or read.answer is None:
+        return sentence
+    facts = read.answer.facts
+    size = int(read.is_val.sum()) * facts.get("n_outputs", read.n_images)
+    if why_no_probabilities(read) or not facts.get("n") or size > MOST_LOGITS:
+        return f"By the linear probe, {sentence}" if sentence else None
+    return issues_sentence(label_issues(read, read.is_val), facts["n"], facts["top1"]) or None

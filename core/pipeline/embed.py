@@ -102,6 +102,8 @@ def own_head(encoder: Encoder | np.ndarray) -> tuple[Head | None, dict[str, Any]
     facts["normalisation_stated"] = one.normalisation_stated
     if head.hidden is not None:
         facts["activation"] = head.hidden[2]
+    if head.single:
+        facts["single"] = True
     if head.unchecked:
         facts["unchecked"] = one.arch
     return head, facts | {"fingerprint": head.fingerprint}

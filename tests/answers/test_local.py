@@ -20,11 +20,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from core.bases.requests import add_basis
-from core.concepts.confused import without_feature
+from core.concepts.confused import behind_confusion, without_feature
 from core.concepts.decomposition import describe
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import BasisConfig
+from core.export.summary import info
 from core.jobs.progress import Progress
+from core.measures.confusions import confusions
 from core.measures.label_issues import label_issues, why_no_probabilities
 from core.pictures.look import answering, decide
 from core.pictures.many import without_features
@@ -128,6 +130,8 @@ def test_label_issues__are_cleanlabs(case):
     assert len(expected) and set(table["image_id"]) == set(ids[expected])
     own = [shares[list(ids).index(one), truth[list(ids).index(one)]] for one in table["image_id"]]
     np.testing.assert_allclose(table["label_quality"], own, rtol=1e-2)
+    said = info(case.study.whole)["label_issues"]  # of the answer that the study is read by
+    assert said.startswith(f"{len(expected)} of 30 labels may be wrong. First: {table['label'][0]}")
 
 
 def test_label_issues__are_none_where_a_basis_gives_no_logits(case, monkeypatch):
@@ -208,7 +212,30 @@ def test_an_image_that_is_taken_for_no_label__is_pushed_towards_what_it_is_taken
         shares = torch.softmax(case.classify(r[None])[0], 0)
         assert answer["confidence"] == pytest.approx(float(shares[lone].detach()), rel=5e-3)
         n_seen += 1
-    assert n_seen
+        told_for = f"output {lone}"
+        assert told == told_for
+        mine = study.table("failures").query("image_id == @study.images['image_id'][@row]")
+        for side, sign in (("predicted", 1.0), ("true", -1.0)):
+            part = mine[mine["side"] == side]
+            best = torch.sort(sign * (r * g).detach(), descending=True).values[: len(part)]
+            np.testing.assert_allclose(part["contribution"], best, rtol=5e-3)
+    pairs = study.table("failure_pairs").query("side == 'predicted' and rank == 1")
+    counted = confusions(study, study.is_val).rename(columns={"n": "n_images"})
+    keys = ["true", "predicted", "n_images"]
+    assert n_seen and set(pairs[keys].itertuples(index=False)) == set(counted[keys].itertuples(index=False))
+    wrong = table["predicted"].to_numpy(object) != labels.to_numpy(object)
+    assert counted["n_images"].sum() == wrong.sum()
+    probe, rows = ProbeWithMeans.of(study), np.flatnonzero(table["predicted"] == told_for)[:1]
+    truth = str(labels[rows[0]])
+    behind = behind_confusion(study, probe, rows, truth, told_for)
+    feature = int(behind["feature"].iloc[0])
+    without = without_feature(study, probe, rows, feature, truth, told_for)
+    changed = case.raw[int(rows[0])].clone()
+    changed[feature] = float(probe.means[feature])
+    with torch.no_grad():
+        shown = {name: float(logit(case, changed, name, means)) for name in LABELS}
+        shown[told_for] = float(case.classify(changed[None])[0][lone])
+    assert without.answers == [max(shown, key=lambda name: shown[name])]
 
 
 def test_decompose_and_blame(case):
@@ -227,7 +254,8 @@ def test_decompose_and_blame(case):
     changed = r.clone()
     changed[feature] = float(probe.means[feature])
     with torch.no_grad():
-        assert without.answers[0] == int(torch.stack([logit(case, changed, one) for one in LABELS]).argmax())
+        best = int(torch.stack([logit(case, changed, one) for one in LABELS]).argmax())
+        assert without.answers[0] == LABELS[best]
 
 
 def test_a_picture_is_answered_by_the_classes_that_the_file_states(case):

@@ -76,7 +76,7 @@ def test_behind_and_without__by_a_loop(worded, confusion):
         assert part["too_little"].tolist() == [one < 0 for one in toward]  # only its lack can push
     feature = int(table["feature"].iloc[0])
     without = without_feature(worded, probe, rows, feature, true, predicted)
-    assert without.answers.tolist() == answers[feature]
+    assert without.answers == [worded.class_names[one] for one in answers[feature]]
     assert without.to_true == answers[feature].count(truth)
     assert without.too_little == table["too_little"].iloc[0]
     assert without.changed == sum(one != answer for one in answers[feature])

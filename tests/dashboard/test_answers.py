@@ -108,5 +108,5 @@ def test_errors_whose_answer_is_no_label_are_counted_beside_the_confusions(answe
     frame.to_csv(tmp_path / "wider.csv", index=False)
     add_answer(study.path, str(tmp_path / "wider.csv"), None, {"device": "cpu"}, Progress.silent())
     app = open_page("errors", study="demo", answer="wider", errors_tab="Confusions")
-    said = "3 further errors: the answer is a class that no image is labelled with."
+    said = "3 errors: the answer is a class that no image is labelled with."
     assert not app.exception and said in all_text(app) and "10 of " in all_text(app)

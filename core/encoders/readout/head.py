@@ -70,6 +70,12 @@ class Head:
     reads_representation: bool = False
 
     @property
+    def single(self) -> bool:
+        """Whether it is one output, of which `logits` makes two."""
+        last = [one for part in self.parts for one in part.module.modules() if isinstance(one, nn.Linear)]
+        return self.n_outputs == 2 and bool(last) and last[-1].out_features == 1
+
+    @property
     def logits_in_pass(self) -> bool:
         """Whether its logits are to be taken in the encoder's pass; else they are made of its layers."""
         return self.linear is None and not (self.hidden and not self.hidden[2])

@@ -143,22 +143,29 @@ def class_gradients(
 
 
 def lead_gradients(
-    study: StudyReader, rows: np.ndarray, classes: np.ndarray, rivals: np.ndarray
+    study: StudyReader,
+    rows: np.ndarray,
+    classes: np.ndarray,
+    rivals: np.ndarray,
+    *,
+    codes: np.ndarray | None = None,
 ) -> np.ndarray:
     """Compute the gradient of the lead of one class over another with respect to the raw representation.
 
     Args:
         rows: (n,) int, image rows. classes, rivals: (n,) int, class codes.
+        codes: (n_outputs,) the class of each output, where some mean classes that no image has.
     Returns:
         (n, n_features) float64. Of a classifier that is linear in its classes, the difference of their
         weights. Of one whose layers are not stored NaN but for what is: of misclassified images the lead of
         the prediction over the truth.
     """
-    if study.has("probe_weights"):
+    if study.has("probe_weights") and codes is None:
         weights = study.vector("probe_weights").astype(np.float64)
         return weights[classes] - weights[rivals]
     if (classifier := own_classifier(study)) is not None:
-        codes, logits = codes_of_outputs(study), output_logits(study, rows)
+        codes = codes_of_outputs(study) if codes is None else codes
+        logits = output_logits(study, rows)
         raw = study.array("representations").rows(rows)
         sides = (class_gradients(classifier, raw, logits, codes, side) for side in (classes, rivals))
         return next(sides) - next(sides)

@@ -16,7 +16,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import ANSWERED, CONFUSED, of_confusion
-from dashboard.cache import inspection_reads, reads
+from dashboard.cache import reads
 from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, cards
@@ -34,12 +34,11 @@ PICTURES = 4
 def confusion_matrix_part(study: Study, population: Slice, answer_slot: DeltaGenerator) -> None:
     """Draw the section; `answer_slot`, the line below the title, says how many confusions there are."""
     pairs = reads.slice_table(study, population, "confusions").rename(columns={"n": "n_images"})
-    others = n_errors(inspection_reads.headline(study, population)) - int(numbers(pairs, "n_images").sum())
-    beside = f"{counted(others, 'further error')}: the answer is a class that no image is labelled with."
     if pairs.empty:
-        text = beside if others else "None of these images is misclassified."
-        widgets.empty_state("No confusions", text)
+        widgets.empty_state("No confusions", "None of these images is misclassified.")
         return
+    others = int(numbers(pairs.loc[~pairs["predicted"].isin(study.class_names)], "n_images").sum())
+    beside = f"{counted(others, 'error')}: the answer is a class that no image is labelled with."
     n, most = len(pairs), int(pairs["n_images"].iloc[0])
     most_images = f"{counted(most, 'image')}." if n == 1 else f"at most {counted(most, 'image')} each."
     said = f"{counted(n, 'pair')} of classes, {most_images}"
@@ -104,7 +103,7 @@ def _choose(study: Study, pairs: pd.DataFrame) -> tuple[str | None, str | None]:
 
 def _class(study: Study, pairs: pd.DataFrame, side: str, label: str, key: str) -> str | None:
     there = set(pairs[side])
-    options = [name for name in study.class_names if name in there]
+    options = [*(name for name in study.class_names if name in there), *sorted(there - {*study.class_names})]
     return select_class(label, options, key=key, width=180, placeholder=f"{label}: any class")
 
 

@@ -61,12 +61,12 @@ def images(study: Study, population: Slice, rows: np.ndarray, true: str, predict
         without = concept_reads.without_feature(study, asked, feature, true, predicted)
         st.markdown(_told(study, without, feature, true, predicted), help=widgets.help_text("push"))
         names = study.column("images", "image_id").iloc[asked]
-        answers = dict(zip(names, without.answers.tolist(), strict=True))
+        answers = dict(zip(names, without.answers, strict=True))
         changed = _changed(without)
 
     def lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
         answer = answers.get(fact["image_id"])
-        return (*_lines(fact), *(() if answer is None else (f"{changed}: {study.class_names[answer]}",)))
+        return (*_lines(fact), *(() if answer is None else (f"{changed}: {answer}",)))
 
     _compute_maps(study, population, rows, feature, (true, predicted))
     _pictures(study, rows, feature, lines, "failure_images", TILES)
@@ -139,7 +139,9 @@ def _compute_maps(
 
 def _correct(study: Study, population: Slice, feature: int, of: str) -> tuple[np.ndarray, np.ndarray]:
     """The correct images of a class and the feature's activation on them, the strongest first."""
-    rows = np.flatnonzero(reads.mask(study, Slice(split=population.split, labels=(of,), correct=True)))
+    rows = np.empty(0, np.int64)
+    if of in study.class_names:  # a head may answer what no image has as label
+        rows = np.flatnonzero(reads.mask(study, Slice(split=population.split, labels=(of,), correct=True)))
     values = heatmap_reads.activations(study, feature, rows)
     order = np.argsort(-values, kind="stable")
     return rows[order], values[order]

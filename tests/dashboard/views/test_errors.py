@@ -418,8 +418,7 @@ def test_pair__most_confident_images_first_and_features_of_both_sides(step_ran, 
     without = without_feature(worded, probe_of, rows, first, *classes)
     assert f"**{without.to_true} of {len(rows)}** become {row['true']}" in all_text(app)
     answers = [tile["lines"][1] for tile in tiles(app, "failure_images")]
-    names = worded.class_names
-    assert answers == [f"without it: {names[code]}" for code in without.answers[: len(answers)]]
+    assert answers == [f"without it: {name}" for name in without.answers[: len(answers)]]
     wordless = set()
     for side in ("true", "predicted"):
         part = table[table["side"] == side]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -89,7 +89,7 @@ def least_loss(logits: np.ndarray, true: np.ndarray) -> np.ndarray:
         scaled = logits * np.exp(log_scale)
         return np.logaddexp.reduce(scaled, axis=1) - scaled[np.arange(len(true)), true]
 
-    found = minimize_scalar(lambda one: losses(one).mean(), bounds=(-7.0, 7.0), method="bounded")
+    found: Any = minimize_scalar(lambda one: losses(one).mean(), bounds=(-7.0, 7.0), method="bounded")
     return losses(float(found.x))
 
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.encoders.hugging_face.networks import read_beside
-from core.encoders.readout.bare_head import bare_linear
+from core.encoders.readout.bare_head import bare_classifier
 from core.encoders.readout.head import HeadPart
 from core.encoders.readout.tokens import TokenRule
 
@@ -36,9 +36,12 @@ def classifier_parts(
     rule, width = RULES.get(family), int(model.num_features)
     if family == "ViT" and model.global_pool == "token":
         rule = None  # it is what the network returns
-    parts = bare_linear(tensors, width * (2 if rule and rule.tokens == "cls+mean" else 1))
+    linear = bare_classifier(tensors, width * (2 if rule and rule.tokens == "cls+mean" else 1))
     written_by = read_beside(path).get("architectures")
     name = str(written_by[0]) if isinstance(written_by, list) and written_by else ENDING
-    if not name.endswith(ENDING) and (parts or bare_linear(tensors, width)):
+    if not name.endswith(ENDING) and any(
+        isinstance(one, nn.Linear) for one in (linear, bare_classifier(tensors, width))
+    ):
         return f"what the classifier of {name} reads is not known"
-    return None, [replace(part, at="norm", rule=rule) if rule else part for part in parts]
+    part = [HeadPart(linear)] if isinstance(linear, nn.Linear) else []
+    return None, [replace(one, at="norm", rule=rule) if rule else one for one in part]

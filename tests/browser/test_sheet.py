@@ -48,10 +48,22 @@ def add(page, frame: str, said: str) -> None:
     settle(page)
 
 
-def test_order__by_drag(visitor, address):
+def test_preview__is_inside_the_paper_and_follows_a_drag(visitor, address):
     one = visitor()
     page = one.open(f"{address}/figures?study=seen&sheet={THREE}")
     previewed(page, 3)
+    outside = page.evaluate("""() => {
+      const sheet = document.querySelector(".peregrine-sheet");
+      const paper = sheet.getBoundingClientRect();
+      return [...sheet.querySelectorAll(".cell, text, .caption")]
+        .filter((one) => one.textContent && one.getBoundingClientRect().width)
+        .filter((one) => {
+          const box = one.getBoundingClientRect();
+          return box.left < paper.left || box.right > paper.right || box.top < paper.top
+            || box.bottom > paper.bottom;
+        }).map((one) => one.textContent);
+    }""")
+    assert outside == []
     grips = page.locator(".cards .grip")
     first, last = grips.nth(0).bounding_box(), grips.nth(2).bounding_box()
     page.mouse.move(first["x"] + 5, first["y"] + 10)
@@ -66,7 +78,7 @@ def test_order__by_drag(visitor, address):
     assert [cell.partition("?")[0] for cell in one.query()["sheet"][0].split("|")] == ["map", "miou", "roc"]
 
 
-def test_order__by_keyboard_keeps_the_focus(visitor, address):
+def test_order__by_keyboard_keeps_the_focus_and_what_did_not_change(visitor, address):
     one = visitor()
     page = one.open(f"{address}/figures?study=seen&sheet={THREE}")
     previewed(page, 3)
@@ -83,11 +95,8 @@ def test_order__by_keyboard_keeps_the_focus(visitor, address):
     settle(page)
     assert [cell.partition("?")[0] for cell in one.query()["sheet"][0].split("|")] == ["map", "roc", "miou"]
     expect(page.locator(".told")).to_have_text("ROC of Q-Score: 2 of 3")
-
-
-def test_preview__the_old_one_stays_until_the_new_one_is_there(visitor, address):
-    page = visitor().open(f"{address}/figures?study=seen&sheet={THREE}")
-    previewed(page, 3)
+    expect(page.locator(".peregrine-sheet .cell .caption")).to_have_text(["Second", "First", "Third"])
+    settle(page)
     page.evaluate("""() => {
       window.fewest = 99;
       const sheet = document.querySelector(".peregrine-sheet .page");
@@ -106,24 +115,7 @@ def test_preview__the_old_one_stays_until_the_new_one_is_there(visitor, address)
     assert page.evaluate("document.contains(window.kept)")  # what did not change is not drawn again
     page.get_by_role("button", name="Remove from the sheet: mIoU with both masks by correctness").click()
     previewed(page, 2)
-    assert captions(page) == ["First", "Where the images lie"]
-
-
-def test_preview__inside_the_paper(visitor, address):
-    page = visitor().open(f"{address}/figures?study=seen&sheet={THREE}")
-    previewed(page, 3)
-    outside = page.evaluate("""() => {
-      const sheet = document.querySelector(".peregrine-sheet");
-      const paper = sheet.getBoundingClientRect();
-      return [...sheet.querySelectorAll(".cell, text, .caption")]
-        .filter((one) => one.textContent && one.getBoundingClientRect().width)
-        .filter((one) => {
-          const box = one.getBoundingClientRect();
-          return box.left < paper.left || box.right > paper.right || box.top < paper.top
-            || box.bottom > paper.bottom;
-        }).map((one) => one.textContent);
-    }""")
-    assert outside == []
+    assert captions(page) == ["Where the images lie", "First"]
 
 
 @pytest.mark.parametrize("scheme", sample(["dark", "light"], 1))

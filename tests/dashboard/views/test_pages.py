@@ -78,7 +78,7 @@ def test_view__unlabelled_study(view, studies, unlabelled_study, open_page):
 def test_unlabelled_study__nothing_is_said_of_answers(studies, unlabelled_study, open_page):
     shutil.copytree(unlabelled_study, studies / "unlabelled")
     app = open_page("overview", study="unlabelled")
-    assert "labels" in app.title[0].value and "right" not in app.title[0].value
+    assert "features fire on these" in app.title[0].value and "right" not in app.title[0].value
     app = open_page("heatmaps", study="unlabelled")
     assert "answer" not in all_text(app)
     assert not [order for box in app.selectbox for order in box.options if "confident" in order]

@@ -1,6 +1,7 @@
 """What the Overview says of probes on a few images of each class."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -23,4 +24,5 @@ TEN = {"accuracy": 0.6, "low": None, "high": None, "left_out": ["ant", "bee"]}
     ],
 )
 def test_few_shot_words__intervals_and_what_was_left_out(summary, words):
-    assert few_shot_words(SimpleNamespace(summary=lambda step: summary)) == words
+    study: Any = SimpleNamespace(summary=lambda step: summary)
+    assert few_shot_words(study) == words

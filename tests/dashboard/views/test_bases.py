@@ -236,7 +236,7 @@ def test_compare__a_basis_and_its_units_are_read_by_the_same_answer(served):
     study = open_study(served).in_basis("pca").answering("knn")
     other = other_studies(study)["demo"]
     assert other.below is None and other.answer is not None and other.answer.name == "knn"
-    assert comparison(study, (other,), Slice.parse("split=val")).shared.judged.any()
+    assert comparison((study, other), among=Slice.parse("split=val")).shared.judged.any()
 
 
 def test_twins_of__units_are_the_axes(made):

@@ -15,10 +15,9 @@ __all__ = ["hostile"]
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_site_opens_from_a_file(chrome, hostile: Path, tmp_path: Path, theme: str) -> None:
+def test_a_site_opens_from_a_file(chrome, hostile: Path, tmp_path: Path) -> None:
     site = write_site(open_study(hostile), tmp_path / "site") / "index.html"
-    page = chrome.new_page(viewport={"width": 820, "height": 800}, color_scheme=theme)
+    page = chrome.new_page(viewport={"width": 820, "height": 800})
     problems, asked = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: problems.append(str(error)))

@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from core.answers.kinds import KINDS
 from core.common.formatting import counted, joined, percent
 from core.common.statistics.chance import FEW
 from core.measures.object_preference import object_preference
@@ -58,7 +59,7 @@ def study_finding(
     if accuracy is None or of_train or (len(study.class_names) == 1 and accuracy.accuracy == 1):
         return _without_outcomes(study, shown, sees, seen)
     if among is None and accuracy.worst and not accuracy.beats_guessing:
-        return _useless(accuracy)
+        return _useless(study, accuracy)
     if object_preference(study, shown).high < 0:
         sees = f"{sees or 'Its features look'}, more at the background than at the object"
     wrong = _wrong(study, accuracy, find_worst or partial(worst_slice, study, among))
@@ -153,16 +154,18 @@ def _answers(study: Study, shown: np.ndarray) -> str:
     return joined([f"“{name}” ({percent(n / len(predicted), digits=0)})" for name, n in common])
 
 
-def _useless(accuracy: ClassAccuracy) -> str:
+def _useless(study: Study, accuracy: ClassAccuracy) -> str:
     """Say that the answers are no better than guessing, or that so few images cannot tell."""
+    fitted = study.answer is None or KINDS[study.answer.kind].fitted
+    remedy = "try another encoder or layer" if fitted else "check the order of its classes, and the pixels"
     guess = f"always answering “{accuracy.common}”"
     shares = f"{percent(accuracy.accuracy, digits=0)} correct against {percent(accuracy.guess, digits=0)}"
     if accuracy.high < accuracy.guess:
-        return f"Does worse than {guess} ({shares}): try another encoder or layer"
+        return f"Does worse than {guess} ({shares}): {remedy}"
     if accuracy.n < FEW:
         few = counted(accuracy.n, "evaluation image")
         return f"Too few images: {few} cannot tell whether it beats {guess} ({shares})"
-    return f"Does no better than {guess} ({shares}): try another encoder or layer"
+    return f"Does no better than {guess} ({shares}): {remedy}"
 
 
 def _wrong(study: Study, accuracy: ClassAccuracy, find_worst: Callable[[], WorstSlice | None]) -> str:

@@ -87,6 +87,8 @@ def _label_issues(study: Study, read: Study) -> str | None:
         return sentence
     facts = read.answer.facts
     size = int(read.is_val.sum()) * facts.get("n_outputs", read.n_images)
+    if facts.get("at_chance"):  # it tells nothing of labels
+        return None
     if why_no_probabilities(read) or not facts.get("n") or size > MOST_LOGITS:
         return f"By the linear probe, {sentence}" if sentence else None
     return issues_sentence(label_issues(read, read.is_val), facts["n"], facts["top1"]) or None

@@ -98,6 +98,11 @@ KINDS = {
         "Does no better than always answering “ant” (50 % correct against 50 %): "
         "try another encoder or layer",
     ),
+    "useless own head": (
+        {"wrong_small": 0.5, "wrong": 0.5, "head": True},
+        "Does no better than always answering “ant” (50 % correct against 50 %): "
+        "check the order of its classes, and the pixels",
+    ),
     "no labels": ({"labels": "none"}, "Groups these images by grass, sky and brick"),
     "one class": ({"classes": ("ant",), "probe": False}, "Groups these images by grass, sky and brick"),
     "tiny": (

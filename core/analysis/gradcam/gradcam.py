@@ -9,7 +9,7 @@ Maps have the layer's own resolution, after the ReLU and unscaled; `core.heatmap
 them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from core.errors import EncoderError, SettingsError, ShapeError
 
 AnyEncoder = Encoder | LatentEncoder
 CLOSED, LIBRARY = "closed form", "pytorch-grad-cam"
+MOST_AT_ONCE = 2**24  # entries of the gradients of several targets, 64 MiB
 METHODS = {"auto": "", "closed": CLOSED, "library": LIBRARY}
 
 
@@ -183,8 +184,8 @@ def _library_maps(encoder: AnyEncoder, pixels: Tensor, targets: Callable[[Tensor
     `targets` clones the tensors that it holds: tensors made in inference mode cannot enter a gradient.
 
     The library scales its maps and runs the network again for each target; therefore its parts are called
-    here: one forward pass, a backward pass per target, its weights and its weighted sum. A backward pass ends
-    at the layer: through a transformer's last block only, where that is the layer, instead of through all.
+    here: one forward pass, backward passes (`_gradients`), its weights and its weighted sum. A backward pass
+    ends at the layer: through a transformer's last block only, where that is the layer, not through all.
     """
     from pytorch_grad_cam import GradCAM
 
@@ -195,13 +196,14 @@ def _library_maps(encoder: AnyEncoder, pixels: Tensor, targets: Callable[[Tensor
         encoder.model, [encoder.target_module], reshape_transform=_copied_map(encoder, pixels.shape[1:3])
     )
     recorded = cam.activations_and_grads
+    recorded.handles.pop().remove()  # which would record gradients
     try:
         with torch.inference_mode(False), torch.enable_grad():
             x = encoder.normalise(
                 pixels
             ).clone()  # made in inference mode, perhaps; weights need no gradients
             values = targets(recorded(x).float())
-            maps = [_one_map(cam, x, begun, values[:, k].sum()) for k in range(values.shape[1])]
+            maps = [_one_map(cam, x, gradient) for gradient in _gradients(encoder, values, begun)]
         if not maps:
             return torch.zeros(len(pixels), 0, *recorded.activations[0].shape[2:], device=encoder.device)
     finally:
@@ -232,15 +234,36 @@ def _copied_map(encoder: AnyEncoder, size: Sequence[int]) -> Callable[[Tensor], 
     return copied
 
 
-def _one_map(cam: Any, x: Tensor, begun: list[Tensor], target: Tensor) -> np.ndarray:
-    recorded = cam.activations_and_grads
-    recorded.gradients = []
-    if target.requires_grad:
-        torch.autograd.grad(target, begun, retain_graph=True, allow_unused=True)
-    if not recorded.gradients:
-        raise EncoderError(
-            "the representation does not depend on the layer of the maps: choose another layer"
-        )
-    layer = cam.target_layers[0]
-    map_ = cam.get_cam_image(x, layer, None, recorded.activations[0].numpy(), recorded.gradients[0].numpy())
-    return np.maximum(map_, 0)
+def _gradients(encoder: AnyEncoder, values: Tensor, begun: list[Tensor]) -> Iterator[Tensor]:
+    """The gradient of each target, summed over the images, with respect to what the layer returned.
+
+    Those of a convolutional network are taken many at once: behind its layer may lie Linears of millions of
+    weights, as in AlexNet, which each backward pass reads. The attention of transformers has no such pass.
+    """
+    n, size = values.shape[1], begun[0].numel() if begun else 1
+    group = max(min(MOST_AT_ONCE // size, n), 1) if encoder.family == "cnn" else 1
+    for start in range(0, n, group):
+        one_hot = torch.zeros(min(group, n - start), *values.shape, device=values.device)
+        for place in range(len(one_hot)):
+            one_hot[place, :, start + place] = 1
+        gradients = None
+        if values.requires_grad:
+            (gradients,) = torch.autograd.grad(
+                values,
+                begun,
+                one_hot if group > 1 else one_hot[0],
+                retain_graph=True,
+                allow_unused=True,
+                is_grads_batched=group > 1,
+            )
+        if gradients is None:
+            raise EncoderError(
+                "the representation does not depend on the layer of the maps: choose another layer"
+            )
+        yield from gradients if group > 1 else [gradients]
+
+
+def _one_map(cam: Any, x: Tensor, gradient: Tensor) -> np.ndarray:
+    recorded, layer = cam.activations_and_grads, cam.target_layers[0]
+    gradients = recorded.reshape_transform(gradient).cpu().numpy()
+    return np.maximum(cam.get_cam_image(x, layer, None, recorded.activations[0].numpy(), gradients), 0)

@@ -260,6 +260,16 @@ def test_hooks_are_removed_also_after_errors(narrow, monkeypatch, method):
     assert n_hooks(narrow.base) == 0
 
 
+def test_the_gradients_of_many_features_are_taken_at_once(max_pooled, monkeypatch):
+    """Behind the layer of AlexNet lie 54 million weights, which each backward pass reads."""
+    passes, grad = [], torch.autograd.grad
+    one_by_one = torch.cat([gradcam_maps(max_pooled, pixels_of(max_pooled), [j]) for j in range(9)], 1)
+    monkeypatch.setattr(torch.autograd, "grad", lambda *a, **k: passes.append(1) or grad(*a, **k))
+    maps = gradcam_maps(max_pooled, pixels_of(max_pooled), range(9))
+    assert len(passes) == 1
+    torch.testing.assert_close(maps, one_by_one)
+
+
 def test_hooks_are_removed_after_an_error_in_the_backward_pass(max_pooled, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError

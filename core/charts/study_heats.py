@@ -1,6 +1,6 @@
 """The images of a study in the encoder's input view, with heatmaps, which are stored or computed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 from core.charts.heat_panels import Shown
 from core.charts.options import FigureOptions
 from core.common.threadsafe import cached_property
-from core.errors import HeatmapNotStored, PeregrineError, StudyError, UnreadableImage
+from core.errors import HeatmapNotStored, StudyError, UnreadableImage
 from core.store import Study
 
 STORED_ONLY = "stored"  # the device of a reader that computes nothing
@@ -87,17 +87,6 @@ class StudyHeats:
         except StudyError:
             return image
         return replace(image, heats={**image.heats, "heatmap": heat})
-
-    def with_masks(self, image: Shown, scores: pd.DataFrame) -> Shown:
-        """Add masks and overlaps to an image: `scores` has a row per image and a column per mask."""
-        masks: dict[str, np.ndarray] = {}
-        for kind in scores.columns:
-            try:
-                masks[str(kind)] = self.study.mask(image.row, str(kind))
-            except PeregrineError:
-                continue
-        values: Mapping[Any, Any] = scores.loc[image.row].to_dict()
-        return replace(image, masks=masks, scores={str(kind): float(value) for kind, value in values.items()})
 
     @cached_property
     def encoder(self) -> Any:

@@ -1,7 +1,9 @@
 """Heatmaps against masks: image, heatmap, mask and their overlap (Kalibhat 2024, Fig. 6)."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,7 +29,7 @@ from core.charts.reading import class_numbers
 from core.charts.study_heats import StudyHeats
 from core.charts.theme import Theme
 from core.common.dataframes import as_text, numbers
-from core.errors import StudyError
+from core.errors import PeregrineError, StudyError
 from core.store import Study
 
 REGIONS = {  # Okabe-Ito colours, distinguishable with every colour vision
@@ -99,7 +101,7 @@ def _table(study: Study, options: FigureOptions) -> MaskedImages:
     n = options.images or 3
     rows = [*middles(order[correct == 1], n), *middles(order[correct == 0], n)]
     images = source.shown(rows or middles(order, 2 * n))
-    images = [source.with_masks(source.with_heat(image, "heatmap"), scores) for image in images]
+    images = [_with_masks(study, source.with_heat(image, "heatmap"), scores) for image in images]
     threshold = float(study.settings("overlap").get("threshold", 0.5))
     note = (
         f"Below an overlap: its value (variant {options.variant}, t = {threshold:g}). Correct images first, "
@@ -107,6 +109,16 @@ def _table(study: Study, options: FigureOptions) -> MaskedImages:
     )
     values = pd.DataFrame([dict(image.scores) for image in images])
     return MaskedImages(pd.concat([facts_of(images), values], axis=1), images, threshold, note)
+
+
+def _with_masks(study: Study, image: Shown, scores: pd.DataFrame) -> Shown:
+    """Add masks and overlaps to an image: `scores` has a row per image and a column per mask."""
+    masks: dict[str, np.ndarray] = {}
+    for kind in scores.columns:
+        with suppress(PeregrineError):
+            masks[str(kind)] = study.mask(image.row, str(kind))
+    values: Mapping[Any, Any] = scores.loc[image.row].to_dict()
+    return replace(image, masks=masks, scores={str(kind): float(value) for kind, value in values.items()})
 
 
 def _draw(data: MaskedImages, options: FigureOptions, theme: Theme) -> go.Figure:

@@ -1,12 +1,19 @@
-"""What an answer can predict: the labels of a study, and outputs of its head that mean none. No torch."""
+"""What an answer can predict: labels, and outputs of a head that mean none. No torch."""
+
+from typing import Any
 
 import numpy as np
 
 from core.answers.answer import HEAD
-from core.answers.classes import match_as_stated, match_classes
 from core.common.dataframes import words
 from core.reader import StudyReader
-from core.slices.features.class_logits import OUTPUTS, codes_of_outputs, own_classifier
+from core.slices.features.class_logits import (
+    OUTPUTS,
+    class_weights,
+    codes_of_outputs,
+    output_logits,
+    own_classifier,
+)
 
 
 def output_names(study: StudyReader) -> list[list[str]]:
@@ -19,24 +26,30 @@ def output_names(study: StudyReader) -> list[list[str]]:
 
 
 def predictable(study: StudyReader) -> tuple[list[str], np.ndarray | None]:
-    """Name what the answer that a study is read by can predict: its labels, then other outputs of a head.
+    """Name what the answer that a study is read by predicts: its labels, then other outputs of a head.
+
+    Which output a name that is no label means is read off an image that is taken for it: no file is needed.
 
     Returns:
-        the names, and (n_outputs,) the place among them of what each output means; None where there are the
-        labels alone, or the layers are not stored, or only a file said what the outputs mean.
+        the names, and (n_outputs,) the place among them of what each output means, -1 for one that is never
+        predicted; None where there are the labels alone, or the layers are not stored.
     """
-    labels, settings = study.class_names, study.settings("answers")
-    kind = getattr(getattr(study, "answer", None), "kind", "")
-    if kind != HEAD or settings.get("restrict") or own_classifier(study) is None:
+    labels, kind = study.class_names, getattr(getattr(study, "answer", None), "kind", "")
+    classifier = own_classifier(study) if kind == HEAD else None
+    predicted: Any = study.table("probe", ["predicted"])["predicted"]
+    others = predicted[predicted.notna() & ~predicted.isin(labels)].drop_duplicates().sort_values()
+    if classifier is None or others.empty:
         return labels, None
-    names = output_names(study)
     if study.has(OUTPUTS):
-        match = match_as_stated(names, codes_of_outputs(study), labels, "as stored")
+        places = codes_of_outputs(study)
     else:
-        match = None if settings.get("head_classes") else match_classes(names, labels)
-    if match is None:
-        return labels, None
-    others = np.flatnonzero(match.code < 0)
-    places = match.code.copy()
-    places[others] = len(labels) + np.arange(len(others))
-    return [*labels, *(match.names[output] for output in others.tolist())], places
+        places = np.full(len(classifier.bias), -1)
+        places[_rows_of(class_weights(study).weights, classifier.weights)] = np.arange(len(labels))
+    logits = output_logits(study, others.index.to_numpy())
+    places[np.where(places < 0, logits, -np.inf).argmax(1)] = len(labels) + np.arange(len(others))
+    return [*labels, *others.astype(str)], places
+
+
+def _rows_of(some: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """The row of `whole` that each row of `some` is."""
+    return (np.square(whole).sum(1) - 2 * some @ whole.T).argmin(1)

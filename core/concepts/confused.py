@@ -131,7 +131,7 @@ def without_feature(
     truth, answer = names.index(true), names.index(predicted)
     raw = study.array("representations").rows(rows).astype(np.float64)
     if codes is not None and (whole := own_classifier(study)) is not None:
-        probe = ProbeWithMeans(whole, probe.means, len(names), codes)
+        probe = ProbeWithMeans(whole.of_outputs(codes >= 0), probe.means, len(names), codes[codes >= 0])
     classifier, started = probe.classifier, probe.classifier.start(raw)
 
     def answers(one: int) -> np.ndarray:

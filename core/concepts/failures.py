@@ -272,7 +272,7 @@ def _of_sides(
         weights = study.vector("probe_weights")
         if codes is not None and (whole := own_classifier(study)) is not None:
             weights = np.zeros((codes.max() + 1, raw.shape[1]))
-            weights[codes] = whole.weights
+            weights[codes[codes >= 0]] = whole.weights[codes >= 0]
         yield from (contributions(raw, weights, classes) for classes in (predicted, true))
     else:
         local = raw.astype(np.float64) * lead_gradients(study, rows, predicted, true, codes=codes)

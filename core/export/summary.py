@@ -50,7 +50,7 @@ def info(study: Study) -> dict[str, Any]:
         "feature_notes": notes_on_features(study),
         "answer": read.answer.name if read.answer else "probe",
         "accuracy": probe.get("top1"),
-        "top5": probe.get("top5"),
+        "top5": probe.get("top5") if read is not study or embed.get("n_classes", 0) > 5 else None,
         "answers": [
             {"name": one.name, "kind": one.kind, "words": one.words, "notes": one.facts.get("notes", [])}
             for one in study.answers.values()

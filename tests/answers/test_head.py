@@ -466,8 +466,10 @@ def test_an_image_taken_for_what_no_image_is__is_explained_by_the_weights_of_tha
     nn.init.constant_(last.bias[3:], 100.0)
     names = [*SYNSETS, "lute", "drum"]
     state = {**network.state_dict(), **{f"fc.{key}": one for key, one in last.state_dict().items()}}
-    torch.save({"state_dict": state, "classes": names}, tmp_path / "net.pth")
-    study = studied(tmp_path / "study", photographs, str(tmp_path / "net.pth")).answering("head")
+    torch.save(state, tmp_path / "net.pth")
+    (tmp_path / "names.txt").write_text("\n".join(names))  # of which the study keeps no copy
+    stated = {"head_classes": str(tmp_path / "names.txt")}
+    study = studied(tmp_path / "study", photographs, str(tmp_path / "net.pth"), **stated).answering("head")
     assert study.has("probe_weights") and not study.has("probe_outputs")
     table, failures = study.table("probe"), study.table("failures")
     others = np.flatnonzero(table["predicted"].isin(["lute", "drum"]))

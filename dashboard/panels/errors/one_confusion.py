@@ -180,7 +180,13 @@ def correct_under(study: Study, population: Slice, feature: int | None, true: st
         rows, values = _correct(study, population, feature, of)
         with column:
             if not rows.size:
-                st.caption(widgets.plain(f"No image of {of} is classified correctly."))
+                is_label = of in study.class_names
+                line = (
+                    f"No image of {of} is classified correctly."
+                    if is_label
+                    else f"No image is labelled {of}."
+                )
+                st.caption(widgets.plain(line))
                 continue
             st.markdown(
                 f"**{widgets.plain(of)}**: {values.mean():.2f} on average on {len(rows):,} correct images "

@@ -36,6 +36,7 @@ from core.slices.features.class_logits import LOCAL, ONLY_WRONG, can_switch_off,
 from core.store import Study, open_study
 from tests.answers.test_head import studied, trained
 from tests.encoders.planted import narrow_resnet
+from tests.manifests import edited_manifest
 
 LABELS = ("ant", "bee", "cat")
 OUTPUTS = ("bee", "ant", None, "ant", "cat", "bee", "ant")  # what the seven outputs of the networks mean
@@ -119,7 +120,7 @@ def test_class_logits__are_those_of_the_network(case):
     np.testing.assert_allclose(found, logits_of(case), rtol=1e-3, atol=1e-3)
 
 
-def test_label_issues__are_cleanlabs(case):
+def test_label_issues__are_cleanlabs(case, tmp_path):
     truth = np.array([LABELS.index(one) for one in case.study.images["label"]])
     logits = logits_of(case)
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -130,7 +131,11 @@ def test_label_issues__are_cleanlabs(case):
     assert len(expected) and set(table["image_id"]) == set(ids[expected])
     own = [shares[list(ids).index(one), truth[list(ids).index(one)]] for one in table["image_id"]]
     np.testing.assert_allclose(table["label_quality"], own, rtol=1e-2)
-    said = info(case.study.whole)["label_issues"]  # of the answer that the study is read by
+    folder = shutil.copytree(case.study.path, tmp_path / "study")
+    assert info(open_study(folder))["label_issues"] is None  # an answer at chance tells nothing of labels
+    with edited_manifest(folder) as manifest:
+        manifest["steps"]["answers"]["summary"]["answers"]["head"]["at_chance"] = False
+    said = info(open_study(folder))["label_issues"]  # of the answer that the study is read by
     assert said.startswith(f"{len(expected)} of 30 labels may be wrong. First: {table['label'][0]}")
 
 

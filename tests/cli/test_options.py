@@ -18,6 +18,7 @@ from core.cli.options import Formatter, Parser, add_options, default_text
 from core.comparison.compare import compare
 from core.concepts import decomposition
 from core.config import (
+    AnswersConfig,
     BasisConfig,
     ConceptsConfig,
     EmbedConfig,
@@ -70,7 +71,9 @@ def test_every_command_has_help_debug_and_trust():
 
 CONFIGS: dict[str, tuple[type, ...]] = {
     "demo": (EmbedConfig,),
-    "analyze": (EmbedConfig, RunOptions, FeaturesConfig, ProbeConfig, MaskOptions, ConceptsConfig),
+    "analyze": (
+        *(EmbedConfig, RunOptions, FeaturesConfig, ProbeConfig, AnswersConfig, MaskOptions, ConceptsConfig),
+    ),
     "resume": (FeaturesConfig, RunOptions),
     "transfer": (TransferConfig, RunOptions),
     "export": (RunOptions,),

@@ -297,7 +297,8 @@ def test_interrupted_command(tmp_path: Path, ignored: bool) -> None:
         "import sys, time; from core import cli; from core.pipeline import run as pipeline\n"
         "def slow(step, folder, options, progress):\n"
         "    with progress.stage('features', total=9):\n"
-        "        print('ready', flush=True); time.sleep(60)\n"
+        "        print('ready', flush=True)\n"
+        "        while True: time.sleep(0.1)\n"  # a signal may reach another thread, which wakes no sleep
         "pipeline.run_step = slow\n"
         "sys.exit(cli.main(['features', sys.argv[1]]))"
     )

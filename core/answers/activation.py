@@ -10,7 +10,6 @@ from core.common.arrays import evenly
 from core.common.statistics.intervals import wilson
 from core.errors import SettingsError
 from core.slices.features.class_logits import by_class, own_classifier
-from core.slices.features.classifier import ACTIVATIONS
 
 if TYPE_CHECKING:
     from core.answers.classes import Match
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 IMAGES = 4096  # that they are compared on
 SURE = 3.0  # standard errors of the mean difference of two losses
-TRIED = [name for name in ACTIVATIONS if name != "Identity"]  # nobody trains two layers without one
+TRIED = ("ReLU", "GELU", "SiLU", "Tanh", "ReLU6", "Hardswish")  # the most common between two layers first
 ALIKE = 0.98  # share of images with one answer: between such activations the choice matters little
 STATE = "state it: answers STUDY --head-activation"
 CHANCE = (
@@ -29,15 +28,16 @@ CHANCE = (
 
 
 def likely_activation(study: StudyReader, match: Match) -> tuple[str, str]:
-    """Find the activation under which labelled images have the lowest cross-entropy (`least_loss`).
+    """Find the activation under which labelled images have the lowest cross-entropy (`least_loss`), or the
+    most common of those whose cross-entropy cannot be told from it.
 
     Args:
         match: which label each output means.
     Returns:
         the activation, and what was found in a line.
     Raises:
-        SettingsError: with none is the accuracy above chance, or another one gives different answers and a
-            loss that cannot be told from the lowest.
+        SettingsError: with none is the accuracy above chance, or of those that cannot be told apart another
+            one gives different answers.
     """
     label = study.column("images", "label")
     known = np.unique(match.code[match.code >= 0])
@@ -53,26 +53,38 @@ def likely_activation(study: StudyReader, match: Match) -> tuple[str, str]:
         logits = np.concatenate([labels, outputs[:, match.code < 0]], axis=1)
         losses[name] = least_loss(logits, true)
         answers[name] = logits.argmax(1)
-    best, *others = sorted(TRIED, key=lambda name: (losses[name].mean(), name))
+    best, second = sorted(TRIED, key=lambda name: losses[name].mean())[:2]
     right = {name: int((answers[name] == true).sum()) for name in TRIED}
     if wilson(right[best], len(rows))[0] <= np.bincount(true).max() / len(rows):
         raise SettingsError(CHANCE)
-    for other in others:
-        excess = losses[other] - losses[best]
-        sure = excess.mean() > SURE * excess.std(ddof=1) / len(rows) ** 0.5
-        if not sure and (answers[other] == answers[best]).mean() < ALIKE:
+    taken, *alike = [name for name in TRIED if not _is_worse(losses[name] - losses[best])]
+    same = {name: (answers[name] == answers[taken]).mean() for name in TRIED}
+    for other in alike:
+        if same[other] < ALIKE:
             raise SettingsError(
                 f"the file does not say which activation lies between the layers of the classifier, and "
-                f"{len(rows):,} labelled images do not tell {_words(best, right, rows)} from "
-                f"{_words(other, right, rows)}: {STATE} {best}"
+                f"{len(rows):,} labelled images do not tell {_words(taken, right, rows)} from "
+                f"{_words(other, right, rows)}: {STATE} {taken}"
             )
-    second = _words(others[0], right, rows)
-    share = f"{100 * (answers[others[0]] == answers[best]).mean():.1f} %"
-    return best, (
-        f"the file does not say which activation lies between its layers: of {len(TRIED)} that were "
-        f"tried on {len(rows):,} labelled images, {_words(best, right, rows)} fits best, then {second}, "
-        f"which answers {share} of them alike"
+    tried = (
+        f"the file does not say which activation lies between its layers: of {len(TRIED)} that were tried on "
+        f"{len(rows):,} labelled images, {_words(taken, right, rows)} "
     )
+    if alike:
+        least = 100 * min(same[name] for name in alike)
+        return taken, (
+            f"{tried}is taken as the most common of those that fit. {', '.join(alike)} fit as well, and "
+            f"answer {least:.1f} % of the images alike or more; confidences depend on it, so {STATE} NAME"
+        )
+    return taken, (
+        f"{tried}fits best, then {_words(second, right, rows)}, which answers {100 * same[second]:.1f} % of "
+        "them alike"
+    )
+
+
+def _is_worse(excess: np.ndarray) -> bool:
+    """Whether losses exceed the lowest ones by more than chance; (n,) differences."""
+    return excess.mean() > SURE * excess.std(ddof=1) / len(excess) ** 0.5
 
 
 def least_loss(logits: np.ndarray, true: np.ndarray) -> np.ndarray:

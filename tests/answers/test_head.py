@@ -223,6 +223,35 @@ def test_a_batchnorm_before_a_linear_and_a_single_output_are_linear(tmp_path):
     torch.testing.assert_close(logits.softmax(1)[:, 1:], plain.sigmoid(), rtol=1e-4, atol=1e-4)
 
 
+def test_of_activations_that_labelled_images_cannot_tell_apart_the_most_common_is_taken(tmp_path):
+    """Where all that the first layer gives is far above 0, they are nearly the same."""
+    torch.manual_seed(0)
+    network, first, last = narrow_resnet(), nn.Linear(64, 30), nn.Linear(30, 3)
+    torch.save(network.state_dict(), tmp_path / "net.pth")
+    encoder, rng = load_encoder(str(tmp_path / "net.pth"), input_size=32, resize=32), np.random.default_rng(0)
+    squares = rng.integers(0, 256, (60, 3, 3, 3), dtype=np.uint8)
+    pictures = [Image.fromarray(one).resize((32, 32)) for one in squares]
+    pixels = torch.from_numpy(np.stack([encoder.transform.pixels(one) for one in pictures]))
+    with torch.no_grad():
+        raw = encoder.represent(pixels)
+        first.weight.div_(2 * (raw @ first.weight.T).std())
+        first.bias.copy_(9.0 - first.weight @ raw.mean(0))
+        last.bias.copy_(-first(raw).mean(0) @ last.weight.T)
+        answers = last(nn.functional.gelu(first(raw))).argmax(1).tolist()
+    layers = nn.Sequential(first, nn.GELU(), last).state_dict()
+    state = network.state_dict() | {f"fc.{key}": one for key, one in layers.items()}
+    torch.save({"state_dict": state, "classes": list("abc")}, tmp_path / "net.pth")
+    for number, picture in enumerate(pictures):  # an error in ten, as classifiers have them
+        folder = tmp_path / "pictures" / "abc"[(answers[number] + (number % 10 == 0)) % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / f"{number}.png")
+    study = studied(tmp_path / "study", tmp_path / "pictures", str(tmp_path / "net.pth"))
+    facts = study.answers["head"].facts
+    assert facts["activation"] == "ReLU" and facts["top1"] > 0.8
+    (note,) = [one for one in facts["notes"] if "the most common of those that fit" in one]
+    assert "GELU, SiLU" in note and "confidences depend on it" in note
+
+
 def test_an_activation_that_the_file_does_not_name_is_told_by_labelled_images(tmp_path, run):
     assert tuple(ACTIVATIONS) == HEAD_ACTIVATIONS
     torch.manual_seed(0)

@@ -8,8 +8,6 @@ study.answering("head").where("correct=false").table("probe")
 study.image("train/dog/0001.jpg")
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +49,7 @@ class Study(DisplayedStudy):
 
     answer: Answer | None = None  # the answer that it is read by, if that is not the probe
 
-    def where(self, where: Slice | str) -> Narrowed:
+    def where(self, where: Slice | str) -> "Narrowed":
         """Return the study narrowed to a slice: its numbers are of these images.
 
         Args:
@@ -81,7 +79,7 @@ class Study(DisplayedStudy):
         """A row for each latent of the basis in which the study is read (see LATENTS); None for units."""
         return latents_table(StudyReader(self.below), self.basis) if self.basis and self.below else None
 
-    def in_basis(self, name: str | None) -> Study:
+    def in_basis(self, name: str | None) -> "Study":
         """Return the study as it reads in a basis: its features are the latents (docs/method.md 18.5).
 
         Args:
@@ -96,7 +94,7 @@ class Study(DisplayedStudy):
         """Return True for a table that is computed as it is read, and not the stored one."""
         return False
 
-    def answering(self, name: str | None = None) -> Study:
+    def answering(self, name: str | None = None) -> "Study":
         """Return the study as it reads with an answer: its predictions, weights and all that follows.
 
         Args:
@@ -113,7 +111,7 @@ class Study(DisplayedStudy):
         return made[name]
 
     @cached_property
-    def evaluation(self) -> Narrowed:
+    def evaluation(self) -> "Narrowed":
         """The study narrowed to the evaluation images, or to all where there are none."""
         return self.where(Slice())
 

@@ -1,7 +1,5 @@
 """Predictions that the user has: a table of images, or logits in their order. Data, never code."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The map of representations: colours of its points, points inside an outline, and the figure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -62,7 +60,7 @@ class Colouring:
     title: str = ""
     shapes: tuple[int, ...] = ()
 
-    def of(self, rows: np.ndarray) -> Colouring:
+    def of(self, rows: np.ndarray) -> "Colouring":
         """Return the colouring of some of the points."""
         return replace(self, codes=self.codes[rows])
 

@@ -1,7 +1,5 @@
 """The scale of mIoU: the encoder's heatmaps between control heatmaps whose overlap is known."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -79,7 +77,7 @@ class Place:
     left: float
     right: float
 
-    def clashes(self, other: Place) -> bool:
+    def clashes(self, other: "Place") -> bool:
         """Return True if two labels overlap, or a line from a mark to its label runs through the other."""
         if self.row == other.row:
             return self.left < other.right + GAP and other.left < self.right + GAP

@@ -4,8 +4,6 @@ Colours follow the Okabe-Ito set (distinguishable with every common colour visio
 A meaning keeps its colour everywhere: correct is blue, misclassified is vermillion.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -237,7 +235,7 @@ class Marks:
     shapes: list[dict] = field(default_factory=list)
     notes: list[dict] = field(default_factory=list)
 
-    def horizontal(self, y: float, text: str = "", *, log: bool = False, below: bool = False) -> Marks:
+    def horizontal(self, y: float, text: str = "", *, log: bool = False, below: bool = False) -> "Marks":
         """Add a dotted line at `y` with its meaning above or `below` it, at the left end.
 
         Args:
@@ -248,7 +246,7 @@ class Marks:
         ground = tint(self.theme.surface, 0.75)  # a curve may run behind it
         return self.note(text, **position, yanchor="top" if below else "bottom", bgcolor=ground, borderpad=1)
 
-    def vertical(self, x: float, text: str = "", *, top: bool = False, solid: bool = False) -> Marks:
+    def vertical(self, x: float, text: str = "", *, top: bool = False, solid: bool = False) -> "Marks":
         """Add a line at `x`: dotted for a reference, solid for a selection; meaning at the bottom or top."""
         colour = self.theme.accent if solid else self.theme.neutral
         line = self._line(colour, x0=x, x1=x, y0=0, y1=1, yref="y domain")
@@ -260,20 +258,20 @@ class Marks:
             text, color=colour if solid else None, **position, yanchor="top" if top else "bottom"
         )
 
-    def band(self, x0: float, x1: float, colour: str, *, alpha: float = 0.1) -> Marks:
+    def band(self, x0: float, x1: float, colour: str, *, alpha: float = 0.1) -> "Marks":
         """Add a vertical band behind the data."""
         fill = {"fillcolor": tint(colour, alpha), "line": {"width": 0}, "layer": "below"}
         self.shapes.append({"type": "rect", "x0": x0, "x1": x1, "y0": 0, "y1": 1, "yref": "y domain"} | fill)
         return self
 
-    def row(self, at: int, colour: str, *, alpha: float = 0.12) -> Marks:
+    def row(self, at: int, colour: str, *, alpha: float = 0.12) -> "Marks":
         """Add a ground behind one row of a chart with a category per row, counted from the bottom."""
         fill = {"fillcolor": tint(colour, alpha), "line": {"width": 0}, "layer": "below"}
         ends = {"x0": 0, "x1": 1, "xref": "x domain", "y0": at - 0.5, "y1": at + 0.5, "yref": "y"}
         self.shapes.append({"type": "rect"} | ends | fill)
         return self
 
-    def note(self, text: str, *, color: str | None = None, small: bool = True, **position: object) -> Marks:
+    def note(self, text: str, *, color: str | None = None, small: bool = True, **position: object) -> "Marks":
         """Add a text at a position in plotly's terms; an empty text is ignored."""
         if text:
             font = {"color": color or self.theme.muted, "size": self.theme.font_size - (2 if small else 0)}

@@ -1,7 +1,5 @@
 """Find the images that several studies share, and their rows in each study. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -50,7 +48,7 @@ class Shared:
         """(n_shared,) object, the first study's; missing ones are None or NA."""
         return self.studies[0].column("images", "label").to_numpy(object)[self.rows[0]]
 
-    def narrowed(self, among: Slice) -> Shared:
+    def narrowed(self, among: Slice) -> "Shared":
         """Keep the images that are in a slice of the first study.
 
         Raises:

@@ -3,8 +3,6 @@
 `h` is (n_images, n_features), L2-normalised rows of the probe images: the evaluation split.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,11 +31,11 @@ class EntryMoments:
     squares: float = 0.0
 
     @classmethod
-    def of(cls, h: np.ndarray) -> EntryMoments:
+    def of(cls, h: np.ndarray) -> "EntryMoments":
         flat = np.asarray(h, np.float64).reshape(-1)
         return cls(flat.size, float(flat.sum()), float(np.dot(flat, flat)))
 
-    def __add__(self, other: EntryMoments) -> EntryMoments:
+    def __add__(self, other: "EntryMoments") -> "EntryMoments":
         return EntryMoments(self.n + other.n, self.total + other.total, self.squares + other.squares)
 
     @property

@@ -1,7 +1,5 @@
 """Rules that identify the library of a checkpoint; they provide its name and pixel statistics."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,7 +26,7 @@ class Clues:
     filename: str
 
     @classmethod
-    def of(cls, file: Mapping[str, Any], candidate: Any, state: Mapping[str, Any], filename: str) -> Clues:
+    def of(cls, file: Mapping[str, Any], candidate: Any, state: Mapping[str, Any], filename: str) -> "Clues":
         outer = candidate.prefix[: len(candidate.prefix) - len(candidate.core)]
         keys = [key.removeprefix(outer) for key in candidate.tensors]
         return cls(

@@ -1,7 +1,5 @@
 """The image geometry that an encoder expects: Pillow in, uint8 pixels out. No torch, for workers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -116,7 +114,7 @@ class Transform:
         return asdict(self) | {"mean": list(self.mean), "std": list(self.std), "input_size": size}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], *, base: Transform | None = None) -> Transform:
+    def from_dict(cls, values: Mapping[str, Any], *, base: "Transform | None" = None) -> "Transform":
         """Build a transform from a (partial) dictionary; missing values come from `base`."""
         setting_names = {field.name for field in fields(cls)}
         for name in values:

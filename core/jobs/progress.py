@@ -7,8 +7,6 @@ with Progress(study / "progress.json", terminal=True, stages_total=5) as progres
 Leaving the outer block records the outcome: done, failed (with the reason) or cancelled.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -63,7 +61,7 @@ def replace_text(path: Path, text: str) -> None:
 class Bar:
     """Counts the work of one stage; created by `Progress.stage`."""
 
-    def __init__(self, progress: Progress, name: str, total: int | None, unit: str):
+    def __init__(self, progress: "Progress", name: str, total: int | None, unit: str):
         self.name, self.total, self.unit, self.done = name, total, unit, 0
         self._uncounted = 0  # units of an earlier run, and of the first update: it waits for a model
         self._updates = 0
@@ -157,12 +155,12 @@ class Progress:
         self._mine = False
 
     @classmethod
-    def silent(cls) -> Progress:
+    def silent(cls) -> "Progress":
         """Return an object that reports nothing, for use as a library."""
         return cls(None, terminal=False)
 
     @classmethod
-    def for_command(cls, folder: Path | None, *, stages_total: int = 0) -> Progress:
+    def for_command(cls, folder: Path | None, *, stages_total: int = 0) -> "Progress":
         """Choose where a command reports: to its folder, or to the folder of its job if it has none.
 
         Of the processes that torchrun starts, only the first reports.
@@ -222,7 +220,7 @@ class Progress:
         self.state, self.error, self.offer = state, error, dict(offer) if offer else None
         self._write(self._last_bar, now=True)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> "Progress":
         return self
 
     def __exit__(

@@ -10,8 +10,6 @@ minutes and when this process ends, and is started again when it is wanted again
 or, each time, {"error": ONE LINE}. The bytes of {"arrays": {NAME: [DTYPE, SHAPE]}} follow an answer.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os
@@ -58,7 +56,7 @@ KINDS = {
     "encoder": ModelKind("core.pictures.resident_encoder:encoder_answers", EncoderError),
 }
 ResidentState = Literal["loading", "ready", "failed", "ended"]
-_residents: dict[tuple[str, str], Resident] = {}
+_residents: "dict[tuple[str, str], Resident]" = {}
 _lock = threading.Lock()
 
 

@@ -1,7 +1,5 @@
 """What an encoder makes of one picture, and how the picture may be altered before it looks. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import ceil, floor
@@ -40,7 +38,7 @@ class Alteration:
                 raise SettingsError(f"a box is left, top, right, bottom between 0 and 1; got {list(box)}")
 
     @classmethod
-    def of(cls, crop: Sequence[Any] | None, covered: Sequence[Sequence[Any]]) -> Alteration:
+    def of(cls, crop: Sequence[Any] | None, covered: Sequence[Sequence[Any]]) -> "Alteration":
         """Read boxes as they come from a page, a request or a command. Raises SettingsError."""
         return cls(None if crop is None else _box(crop), tuple(_box(one) for one in covered))
 
@@ -100,7 +98,7 @@ class Glance:
     sides: np.ndarray
 
     @classmethod
-    def of(cls, arrays: Mapping[str, np.ndarray]) -> Glance:
+    def of(cls, arrays: Mapping[str, np.ndarray]) -> "Glance":
         """From the arrays of an answer. Raises SettingsError where one is missing."""
         try:
             return cls(**{part.name: arrays[part.name] for part in fields(cls)})

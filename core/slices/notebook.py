@@ -1,7 +1,5 @@
 """What a notebook shows of a study, a slice and a feature: numbers and stored pictures; texts are escaped."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
@@ -24,7 +22,7 @@ PICTURES, SIDE = 8, 112  # how many, and pixels of the longer side
 class DisplayedStudy(StudyReader):
     """A study as the last expression of a notebook's cell shows it."""
 
-    def feature(self, number: int) -> Feature:
+    def feature(self, number: int) -> "Feature":
         """Return one feature, to be shown. Raises StudyError for a number that the study does not have."""
         n_features = len(self.table("features", ["feature"]))
         if not 0 <= number < n_features:

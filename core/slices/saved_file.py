@@ -1,7 +1,5 @@
 """Read the file of a study's saved slices: `slices.json`, name to text form."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -45,7 +43,7 @@ class Conditions(Protocol):
     def saved(self) -> tuple[str, ...]: ...
 
     @classmethod
-    def parse(cls, text: str) -> Conditions: ...
+    def parse(cls, text: str) -> "Conditions": ...
 
 
 KEPT = KeptFile(FILE, ".slices.lock", ("slices",), "slices", DamagedSlices, REPAIR)

@@ -9,8 +9,6 @@ refers to a slice saved in the study and contains the same images. `tag=doubtful
 what people left on the images (see `core.traces`); a study's own column of such a name goes before.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math
@@ -89,7 +87,7 @@ class Slice:
         return slice_text.write_text(self.to_dict())
 
     @classmethod
-    def parse(cls, text: str) -> Slice:
+    def parse(cls, text: str) -> "Slice":
         """Parse the text form of a slice.
 
         Raises:
@@ -113,7 +111,7 @@ class Slice:
         return given | ({"ranges": ranges} if ranges else {})
 
     @classmethod
-    def from_dict(cls, conditions: Mapping[str, Any]) -> Slice:
+    def from_dict(cls, conditions: Mapping[str, Any]) -> "Slice":
         field_names = [item.name for item in dataclasses.fields(cls)]
         for key in conditions:
             if key not in field_names:
@@ -126,10 +124,10 @@ class Slice:
         return json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> Slice:
+    def from_json(cls, text: str) -> "Slice":
         return cls.from_dict(json.loads(text))
 
-    def parts(self) -> list[Slice]:
+    def parts(self) -> "list[Slice]":
         """Split the slice into slices of one condition each, in the order of the text form."""
         single: list[dict[str, Any]] = []
         for name, value in self.to_dict().items():
@@ -142,7 +140,7 @@ class Slice:
         return [Slice(**conditions) for conditions in single]
 
     @classmethod
-    def joined(cls, parts: Iterable[Slice]) -> Slice:
+    def joined(cls, parts: "Iterable[Slice]") -> "Slice":
         """Combine slices into one on which all conditions hold; for a repeated key the last one counts."""
         values: dict[str, Any] = {}
         for part in parts:

@@ -1,7 +1,5 @@
 """The text form of slices: `split=val label="golden retriever" q_score=0.1..0.3 fires=12,40`."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping
@@ -91,7 +89,7 @@ def read(text: str) -> dict[str, Any]:
     return conditions
 
 
-def _read_keyword(key: str, reader: _Reader, conditions: dict[str, Any]) -> None:
+def _read_keyword(key: str, reader: "_Reader", conditions: dict[str, Any]) -> None:
     name = TEXT_KEYS.get(key) or LIST_KEYS.get(key) or key
     if name in conditions:
         raise SliceError(f"'{key}' is given twice; list the values with commas: {key}=a,b")
@@ -106,7 +104,7 @@ def _read_keyword(key: str, reader: _Reader, conditions: dict[str, Any]) -> None
         conditions[name] = {"correct": _truth, "fires": _features}.get(key, tuple)(values)
 
 
-def _read_column(key: str, reader: _Reader, conditions: dict[str, Any]) -> None:
+def _read_column(key: str, reader: "_Reader", conditions: dict[str, Any]) -> None:
     if key in conditions["ranges"] or key in conditions["extras"]:
         raise SliceError(f"'{key}' is given twice")
     ends = reader.range()

@@ -2,8 +2,6 @@
 features that it highly activates, and values of extra columns. They serve to compare and find slices.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,7 +45,7 @@ class Tokens(Traits):
     rows: np.ndarray
     ids: np.ndarray
 
-    def of(self, mask: np.ndarray) -> Tokens:
+    def of(self, mask: np.ndarray) -> "Tokens":
         """Keep the pairs of the images in a mask, (n_images,) bool; the list of traits does not change."""
         keep = mask[self.rows]
         return Tokens(self.kinds, self.names, self.within, self.rows[keep], self.ids[keep])

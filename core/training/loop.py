@@ -1,7 +1,5 @@
 """What all trainings share: a state that can be resumed, and a loop whose stop loses nothing."""
 
-from __future__ import annotations
-
 import signal
 import threading
 import time
@@ -111,7 +109,7 @@ def run_steps(run: ResumableRun, n_steps: int, progress: Progress, *, save_every
 class GracefulInterrupt:
     """Context manager: the first Ctrl-C requests a graceful stop, a second one aborts."""
 
-    def __enter__(self) -> GracefulInterrupt:
+    def __enter__(self) -> "GracefulInterrupt":
         self.to_stop, self.since = False, 0.0
         main = threading.current_thread() is threading.main_thread()
         self.ours = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,7 +1,5 @@
 """Starting a job with a button, and following it until it has ended."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal

@@ -1,7 +1,5 @@
 """The fields behind "More filters": drawn only while they are open; a page without them stays light."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace

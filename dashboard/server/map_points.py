@@ -4,8 +4,6 @@ The address names everything they depend on, so a browser may keep them for ever
 the address only. 100,000 points are about 2.5 MB.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
@@ -46,7 +44,7 @@ class Wanted:
     where: Slice = Slice()
 
     @staticmethod
-    def of(query: Mapping[str, str]) -> Wanted:
+    def of(query: Mapping[str, str]) -> "Wanted":
         """Parse an address. Raises PeregrineError for one that this module did not write."""
         try:
             request = Wanted(
@@ -101,7 +99,7 @@ class Cloud:
     values: np.ndarray = field(default_factory=lambda: NOTHING)
     shades: tuple[int, ...] = ()
 
-    def in_slice(self) -> Cloud:
+    def in_slice(self) -> "Cloud":
         """The points of the slice alone, for a figure."""
         return replace(
             self,

@@ -1,7 +1,5 @@
 """Statistics that can be accumulated: sums of columns, and the highest-valued rows of each feature."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +29,7 @@ class ByFeature:
     @classmethod
     def of_entries(
         cls, features: np.ndarray, values: np.ndarray, rows: np.ndarray, n_features: int
-    ) -> ByFeature:
+    ) -> "ByFeature":
         """Sort entries, feature (int32), value (float32) and row (int32) of each, with ascending rows."""
         ends = np.zeros(n_features + 2, np.int64)
         sorted_rows, sorted_values = np.empty_like(rows), np.empty_like(values)
@@ -64,7 +62,7 @@ class ColumnSums:
         self.cells = np.zeros((0, 2), np.int32)
 
     @classmethod
-    def of_groups(cls, group: np.ndarray, chunk: ChunkRows) -> ColumnSums:
+    def of_groups(cls, group: np.ndarray, chunk: ChunkRows) -> "ColumnSums":
         """Prepare sums for rows of the given groups (n,) int; rows with -1 are left out."""
         member = group >= 0
         present, positions = np.unique(group[member], return_inverse=True)

@@ -1,7 +1,5 @@
 """Measure how strongly features are active: histograms and shares over an evenly spaced sample of rows."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from core.analysis.features.kernels import count_bins
@@ -32,7 +30,7 @@ class Activations:
         self.counts = np.zeros((n_features, 2 * bins), np.int64)
         self.n_rows = self.n_near_zero = self.n_negative = 0
 
-    def update(self, raw: ChunkRows) -> Activations:
+    def update(self, raw: ChunkRows) -> "Activations":
         """Add raw rows."""
         for here, x in raw.blocks():
             begin = raw.begin[here.start : here.stop + 1]
@@ -42,7 +40,7 @@ class Activations:
         self.n_rows += len(raw)
         return self
 
-    def merge(self, other: Activations) -> None:
+    def merge(self, other: "Activations") -> None:
         """Add the counts of `other`."""
         self.counts += other.counts
         self.n_rows += other.n_rows

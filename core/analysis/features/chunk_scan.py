@@ -1,7 +1,5 @@
 """The dense pass over one chunk: everything that needs all entries of a row, while they are in cache."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +24,7 @@ class RowStatistics:
     hoyer: np.ndarray
 
     @classmethod
-    def of_moments(cls, moments: np.ndarray, n_features: int) -> RowStatistics:
+    def of_moments(cls, moments: np.ndarray, n_features: int) -> "RowStatistics":
         """Compute from mean, sum of squares, deviation, maximum and sum of magnitudes of raw rows, (5, n)."""
         mean, squares, std, peak, magnitude = moments
         norm = np.sqrt(squares)

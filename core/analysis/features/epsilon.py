@@ -1,7 +1,5 @@
 """Choose epsilon: count the train images at each candidate, and select one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,13 +56,13 @@ class EpsilonCounts:
         check_finite_squares(deviations)
         self.n_images += int(np.count_nonzero(train))
 
-    def merge(self, other: EpsilonCounts) -> None:
+    def merge(self, other: "EpsilonCounts") -> None:
         """Add the counts of `other`, for the same epsilons."""
         self.n_images += other.n_images
         self._highest_image += other._highest_image
         self._highest += other._highest
 
-    def outcomes(self, *, low: float = 50.0, high: float = 95.0) -> list[Outcome]:
+    def outcomes(self, *, low: float = 50.0, high: float = 95.0) -> "list[Outcome]":
         """Return the outcome of each epsilon, largest first. Raises SettingsError as `percentile_bounds`."""
         per_epsilon = []
         for epsilon, images, firing in zip(self.epsilons, self.firing_images, self.firing, strict=True):

@@ -4,8 +4,6 @@ Several threads and processes scan the chunks; results are used in order, so tha
 many there are.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -108,7 +106,7 @@ class FeatureStatistics:
         scan.columns.add_to(self.group_sums)
         firing_counts(scan.by_feature.begin, scan.by_feature.rows, group, self.firing)
 
-    def merge(self, other: FeatureStatistics) -> None:
+    def merge(self, other: "FeatureStatistics") -> None:
         """Add the statistics of `other`."""
         self.moments = self.moments.merge(other.moments)
         self.raw_moments = self.raw_moments.merge(other.raw_moments)

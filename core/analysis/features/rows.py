@@ -1,7 +1,5 @@
 """The rows of a chunk of representations, block by block as float32: stored as such, or as codes by entry."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 
@@ -40,7 +38,7 @@ class ChunkRows:
         self.begin, self.columns, self.values = begin, _unwritten(columns), _unwritten(values)
 
     @classmethod
-    def of_chunk(cls, array: ChunkedArray, chunk: int) -> ChunkRows:
+    def of_chunk(cls, array: ChunkedArray, chunk: int) -> "ChunkRows":
         if not isinstance(array, DenseCodes):
             return cls(array.chunk(chunk), array.shape[1])
         begin, columns, values = array.entries(chunk)
@@ -53,7 +51,7 @@ class ChunkRows:
     def is_sparse(self) -> bool:
         return self.stored is None
 
-    def take(self, rows: np.ndarray) -> ChunkRows:
+    def take(self, rows: np.ndarray) -> "ChunkRows":
         """The rows of these numbers."""
         if self.stored is not None:
             return ChunkRows(np.asarray(self.stored[rows]), self.n_features)

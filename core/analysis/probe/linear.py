@@ -4,8 +4,6 @@ Training K probes together (learning rates, feature subsets) costs little more t
 gathered once and the K weight matrices are a single matrix product.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -43,7 +41,7 @@ class Standard:
     scale: Tensor  # (n_features,) float64, 1 / std
 
     @classmethod
-    def of(cls, moments: Moments) -> Standard:
+    def of(cls, moments: Moments) -> "Standard":
         std = moments.std
         constant = std <= CONSTANT * np.abs(moments.mean)
         scale = np.divide(1.0, std, out=np.zeros_like(std), where=~constant)

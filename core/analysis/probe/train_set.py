@@ -1,7 +1,5 @@
 """The rows that a probe is trained on, and the standardisation of their columns."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +26,7 @@ class TrainSet:
     standard: Standard
 
     @classmethod
-    def of(cls, study: Study) -> TrainSet:
+    def of(cls, study: Study) -> "TrainSet":
         array, codes = study.array("representations"), class_column(study, "label")
         rows = np.flatnonzero(~study.is_val & (codes >= 0))
         return cls(array, rows, codes[rows], Standard.of(column_moments(array, rows)))

@@ -1,7 +1,5 @@
 """Compiled loops of scores of single images (numba): over firing sets, and over rows of representations."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from core.analysis.features.kernels import REORDER, SPAN

@@ -4,8 +4,6 @@ What opens a path gets the whole copy of that object in the cache. What lies in 
 it is opened; files that change (the manifest, saved slices, notes) are asked for again after FRESH seconds.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import posixpath
@@ -77,12 +75,12 @@ class AddressPath(type(Path())):  # pyright: ignore[reportGeneralTypeIssues, rep
             self.stat()
         return objects.local_copy(url)
 
-    def resolve(self, strict: bool = False) -> AddressPath:
+    def resolve(self, strict: bool = False) -> "AddressPath":
         """Return the address without `..`: there are no links."""
         scheme, _, path = str(self).partition("://")
         return type(self)(f"{scheme}://{posixpath.normpath(path)}")
 
-    def absolute(self) -> AddressPath:
+    def absolute(self) -> "AddressPath":
         return self
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
@@ -107,7 +105,7 @@ class AddressPath(type(Path())):  # pyright: ignore[reportGeneralTypeIssues, rep
     def is_symlink(self) -> bool:
         return False
 
-    def iterdir(self) -> Iterator[AddressPath]:
+    def iterdir(self) -> "Iterator[AddressPath]":
         """Yield the folders directly below."""
         url = str(self)
         if _folders.get(url, (0, []))[0] < time.monotonic():

@@ -1,7 +1,5 @@
 """Mean and covariance of columns, joined from parts of the rows."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +17,11 @@ class Covariance:
     scatter: np.ndarray  # (n_features, n_features) float64, sum of outer products of centred rows
 
     @classmethod
-    def empty(cls, n_features: int) -> Covariance:
+    def empty(cls, n_features: int) -> "Covariance":
         return cls(0, np.zeros(n_features), np.zeros((n_features, n_features)))
 
     @classmethod
-    def of_rows(cls, rows: np.ndarray) -> Covariance:
+    def of_rows(cls, rows: np.ndarray) -> "Covariance":
         """Compute mean and scatter of `rows` (n, n_features), in one pass around the mean of the first."""
         if not len(rows):
             return cls.empty(rows.shape[1])
@@ -37,7 +35,7 @@ class Covariance:
         upper = dsyrk(-len(rows), gap[:, None], beta=1.0, c=upper, overwrite_c=True)
         return cls(len(rows), near + gap, upper + np.triu(upper, 1).T)
 
-    def merge(self, other: Covariance) -> Covariance:
+    def merge(self, other: "Covariance") -> "Covariance":
         """Combine two sets of rows. Overwrites the scatter of `other`, so that no third matrix is held."""
         n = self.n + other.n
         if not n:

@@ -1,7 +1,5 @@
 """Mean and variance of columns, joined from parts of the rows."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +16,11 @@ class Moments:
     m2: np.ndarray  # (n_features,) float64
 
     @classmethod
-    def empty(cls, n_features: int) -> Moments:
+    def empty(cls, n_features: int) -> "Moments":
         return cls(0, np.zeros(n_features), np.zeros(n_features))
 
     @classmethod
-    def from_sums(cls, n: int, sums: np.ndarray, squares: np.ndarray) -> Moments:
+    def from_sums(cls, n: int, sums: np.ndarray, squares: np.ndarray) -> "Moments":
         """Build moments from the sum and the sum of squares of `n` rows."""
         if not n:
             return cls.empty(len(sums))
@@ -30,7 +28,7 @@ class Moments:
         return cls(n, mean, np.maximum(squares - n * mean**2, 0.0))
 
     @classmethod
-    def of_rows(cls, rows: np.ndarray) -> Moments:
+    def of_rows(cls, rows: np.ndarray) -> "Moments":
         """Compute the moments of the columns of `rows` (n, n_features), in two passes."""
         if not len(rows):
             return cls.empty(rows.shape[1])
@@ -39,7 +37,7 @@ class Moments:
             m2 += np.square(rows[start : start + BLOCK_ROWS] - mean).sum(0)
         return cls(len(rows), mean, m2)
 
-    def merge(self, other: Moments) -> Moments:
+    def merge(self, other: "Moments") -> "Moments":
         """Combine the moments of two sets of rows."""
         n = self.n + other.n
         if not n:

@@ -5,8 +5,6 @@ The AUROC is their mean; the interval of AUGRC and that of a difference of AUROC
 all, sorted once.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,13 +26,13 @@ class Spread:
     variance: float
 
     @classmethod
-    def of(cls, values: np.ndarray) -> Spread:
+    def of(cls, values: np.ndarray) -> "Spread":
         """Of (n,) float64."""
         n = len(values)
         return cls(n, float(values.mean()) if n else np.nan, float(values.var(ddof=1)) if n > 1 else np.nan)
 
     @classmethod
-    def from_sums(cls, n: int, total: float, squares: float) -> Spread:
+    def from_sums(cls, n: int, total: float, squares: float) -> "Spread":
         """Of the sum of n values, and of their squares."""
         mean = total / n if n else np.nan
         return cls(n, mean, max(0.0, squares - total * mean) / (n - 1) if n > 1 else np.nan)

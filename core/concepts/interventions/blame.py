@@ -4,8 +4,6 @@ The features that come first for the wrong answer are removed, and so are, for c
 activation, the most active ones, and those that come first by gradient times input.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +60,7 @@ class ProbeWithMeans:
     codes: np.ndarray | None = None
 
     @classmethod
-    def of(cls, study: Study) -> ProbeWithMeans:
+    def of(cls, study: Study) -> "ProbeWithMeans":
         """Read the answer of a study that `explains_errors`, and the means (see `train_means`)."""
         means, n_classes = train_means(study), len(study.class_names)
         if study.has("probe_weights"):

@@ -1,7 +1,5 @@
 """Images that an annotation file of another tool lists: COCO, FiftyOne, Label Studio, .txt lists."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +55,7 @@ class AnnotatedSource(TableSource):
         self.label = label
 
     @classmethod
-    def reopen(cls, description: dict[str, Any]) -> AnnotatedSource:
+    def reopen(cls, description: dict[str, Any]) -> "AnnotatedSource":
         return cls(description["path"], description["seed"], description["root"], description["label"])
 
     def describe(self) -> dict[str, Any]:

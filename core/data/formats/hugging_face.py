@@ -4,8 +4,6 @@ Both carry the names of the classes in their schema. Where a row has an address 
 picture is read from there. `datasets` itself is not needed, and no code of a data set is run.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections import Counter
@@ -69,7 +67,7 @@ class HuggingFaceSource(ListedSource):
         self._lock = Lock()
 
     @classmethod
-    def reopen(cls, description: dict[str, Any]) -> HuggingFaceSource:
+    def reopen(cls, description: dict[str, Any]) -> "HuggingFaceSource":
         return cls(description["path"], description["seed"], description["label"])
 
     def describe(self) -> dict[str, Any]:

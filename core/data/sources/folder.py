@@ -1,7 +1,5 @@
 """Images in folders: one folder per class, with or without train/ and val/ above, or one flat folder."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,7 +52,7 @@ class FolderSource(ListedSource):
         self.root, self.seed, self.class_level = located(str(root)), seed, class_level
 
     @classmethod
-    def reopen(cls, description: dict[str, Any]) -> FolderSource:
+    def reopen(cls, description: dict[str, Any]) -> "FolderSource":
         return cls(description["root"], description["seed"], description.get("class_level", 1))
 
     def describe(self) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Find image files below a folder, in an order that does not depend on the file system."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -22,7 +20,7 @@ class Walk:
     hidden: int = 0
     links: list[str] = field(default_factory=list)
     not_images: Counter[str] = field(default_factory=Counter)
-    tree: dict[str, Folder] | None = None  # all folders, where they are listed by address in one go
+    tree: "dict[str, Folder] | None" = None  # all folders, where they are listed by address in one go
 
     def notes(self) -> list[str]:
         """Return one sentence for each kind of ignored item."""

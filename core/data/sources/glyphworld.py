@@ -1,7 +1,5 @@
 """Glyphworld as a source of images (docs/method.md 8)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd
@@ -32,7 +30,7 @@ class GlyphworldSource(Glyphworld, ImageSource):  # pyright: ignore[reportIncomp
         return {"kind": self.kind, "spec": self.spec, "pixels_version": PIXELS_VERSION}
 
     @classmethod
-    def reopen(cls, description: dict[str, Any]) -> GlyphworldSource:
+    def reopen(cls, description: dict[str, Any]) -> "GlyphworldSource":
         """Reopen the world, unless this version draws other images than the version of the description."""
         drawn = description.get("pixels_version", 1)
         if drawn != PIXELS_VERSION:

@@ -1,7 +1,5 @@
 """Train images from one source and evaluation images from another (`--images TRAIN --val VAL`)."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +31,7 @@ class PairSource(ListedSource):
     @classmethod
     def reopen(
         cls, description: dict[str, Any], reopen: Callable[[dict[str, Any]], ImageSource]
-    ) -> PairSource:
+    ) -> "PairSource":
         return cls(reopen(description["train"]), reopen(description["val"]), description["prefixed"])
 
     @property

@@ -1,7 +1,5 @@
 """WebDataset tar shards: a sample is all files of one name, `key.jpg` with `key.cls`, `.json` or `.txt`."""
 
-from __future__ import annotations
-
 import fnmatch
 import glob
 import json
@@ -80,7 +78,7 @@ class ShardSource(ListedSource):
         self.names = shard_names(self.paths)
 
     @classmethod
-    def reopen(cls, description: dict[str, Any]) -> ShardSource:
+    def reopen(cls, description: dict[str, Any]) -> "ShardSource":
         return cls(description["paths"], description["seed"])
 
     def describe(self) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Images listed in a table: CSV, TSV or Parquet with a column of paths, and optional labels and splits."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -56,7 +54,7 @@ class TableSource(ListedSource):
         self.root = located(os.path.expanduser(root)) if root else None
 
     @classmethod
-    def reopen(cls, description: dict[str, Any]) -> TableSource:
+    def reopen(cls, description: dict[str, Any]) -> "TableSource":
         return cls(description["path"], description["seed"], description.get("root"))
 
     def describe(self) -> dict[str, Any]:
@@ -166,7 +164,7 @@ class RepresentationsOnly(TableSource):
         self.n_rows = n_rows
 
     @classmethod
-    def reopen(cls, description: dict[str, Any]) -> RepresentationsOnly:
+    def reopen(cls, description: dict[str, Any]) -> "RepresentationsOnly":
         return cls(description["path"] or None, description["n_rows"], description["seed"])
 
     def describe(self) -> dict[str, Any]:

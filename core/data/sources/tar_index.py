@@ -1,7 +1,5 @@
 """Index the members of a tar file from its headers; nothing is extracted."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shlex
@@ -31,7 +29,7 @@ class _Header(tarfile.TarInfo):
     """A header whose size is looked at before tarfile reads what follows."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
         info = super().frombuf(buf, encoding, errors)
         if info.size < 0 or (info.type in LONG_HEADERS and info.size > LONGEST_HEADER):
             raise tarfile.ReadError(f"a header that claims {info.size:,} bytes")

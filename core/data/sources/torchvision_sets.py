@@ -1,7 +1,5 @@
 """Data sets of torchvision: `torchvision:CIFAR10?root=DIR&download=true`. Imports torchvision."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import importlib
@@ -45,7 +43,7 @@ class TorchvisionSource(ListedSource):
         self._sets: dict[str, Any] | None = None
 
     @classmethod
-    def from_spec(cls, spec: str, seed: int | None = 0) -> TorchvisionSource:
+    def from_spec(cls, spec: str, seed: int | None = 0) -> "TorchvisionSource":
         name, _, query = spec.removeprefix("torchvision:").partition("?")
         options = {key: _value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
         if isinstance(options.get("root"), str):
@@ -53,7 +51,7 @@ class TorchvisionSource(ListedSource):
         return cls(name, options, seed)
 
     @classmethod
-    def reopen(cls, description: dict[str, Any]) -> TorchvisionSource:
+    def reopen(cls, description: dict[str, Any]) -> "TorchvisionSource":
         """Reopen a data set. Raises ImageSourceError for one that unpickles files."""
         options = {
             key: tuple(value) if isinstance(value, list) else value

@@ -1,7 +1,5 @@
 """A classifier of raw representations in numbers: a Linear, or two with an activation between. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -87,6 +85,6 @@ class Classifier:
             return back
         return (back * ACTIVATIONS[self.activation](self.start(raw))[1]) @ self.hidden
 
-    def of_outputs(self, kept: np.ndarray) -> Classifier:
+    def of_outputs(self, kept: np.ndarray) -> "Classifier":
         """The classifier with some of its outputs. kept: (n_outputs,) bool."""
         return replace(self, weights=self.weights[kept], bias=self.bias[kept])

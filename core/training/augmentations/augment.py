@@ -7,8 +7,6 @@ are clamped once, after the colours; hue is rotated in YIQ instead of HSV; blur 
 not linear and comes last, as in BYOL.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -33,14 +31,14 @@ class ViewParameters:
     contrast: Tensor  # (B,) factor on the distance from the mean grey
     solarize: Tensor | None = None  # (B,) pixels in [0, 1] from here on are inverted; None: none anywhere
 
-    def to(self, device: torch.device | str) -> ViewParameters:
+    def to(self, device: torch.device | str) -> "ViewParameters":
         return self._each(lambda values: values.to(device, non_blocking=True))
 
-    def part(self, rows: slice) -> ViewParameters:
+    def part(self, rows: slice) -> "ViewParameters":
         """Return the parameters of some of the images."""
         return self._each(lambda values: values[rows])
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> ViewParameters:
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "ViewParameters":
         parts = (getattr(self, f.name) for f in fields(self))
         return ViewParameters(*(None if values is None else change(values) for values in parts))  # type: ignore[arg-type]
 

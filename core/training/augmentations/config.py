@@ -1,7 +1,5 @@
 """The settings of random views: one set for each of the two large views of an image. No torch."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +59,7 @@ class AugmentConfig:
     fourier: FourierConfig | None = None  # [augment.fourier]; None: off
     view: str | None = None  # one of RECIPES; None: "both" with [augment.fourier], else "image"
     frequency_scale: str = option("scale of frequency images", "log", choices=SCALES)
-    right: AugmentConfig | None = None  # [augment.right]; None: as left, without Fourier augmentations
+    right: "AugmentConfig | None" = None  # [augment.right]; None: as left, without Fourier augmentations
 
     @property
     def recipe(self) -> str:

@@ -3,8 +3,6 @@
 Kalibhat et al. 2024, "Q", arXiv 2203.01881. Scores, sets and normalisation are the same as in the analysis.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,7 +25,7 @@ def q_regularizer(
     lambda2: float = 1e-4,
     reading: str = "sum",
     branches: tuple[Tensor, Tensor] | None = None,
-    observe: Callable[[Reward], None] | None = None,
+    observe: "Callable[[Reward], None] | None" = None,
 ) -> Tensor:
     """Raise low Q-Scores and shrink features that are active on much of the batch, when minimised.
 

@@ -1,7 +1,5 @@
 """What the page of a feature says above its pictures: its name, a sentence, and the way to the next one."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Scores of an image's place among the principal components of the train images (docs/method.md 2.7)."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -104,7 +102,7 @@ class RandomFeatures:
     phases: np.ndarray
 
     @classmethod
-    def draw(cls, n_features: int, m: int, *, gamma: float, seed: int) -> RandomFeatures:
+    def draw(cls, n_features: int, m: int, *, gamma: float, seed: int) -> "RandomFeatures":
         """Draw m frequencies from N(0, 2 gamma) and phases from U[0, 2 pi)."""
         rng = np.random.default_rng(seed)
         frequencies = rng.standard_normal((n_features, m)) * math.sqrt(2.0 * gamma)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.bases.basis import UNITS, Basis, codes_of
-from core.bases.joint import COLUMNS, SIDES, mark_of
+from core.bases.joint import COLUMNS, FEWEST, SIDES, mark_of
 from core.common.arrays import safe_divide
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
@@ -80,6 +80,17 @@ class SharedDictionary:
         pairs = zip(self.shared.studies, self.shared.rows[:, at], strict=True)
         sides = [result_column(study, "correct")[here] for study, here in pairs]
         return list(zip(*map(np.ndarray.tolist, sides), strict=True))
+
+
+def judgeable_latents(n_images: int, k: int) -> int:
+    """How many latents, k of them active on each of n_images evaluation images, most of which can be judged.
+
+    An average latent is then active on twice the FEWEST images that judge one.
+
+    >>> judgeable_latents(1000, 32)
+    1600
+    """
+    return n_images * k // (2 * FEWEST)
 
 
 def bases_shared_with(study: Study, other: Study) -> list[str]:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from core.errors import SettingsError
-from core.jobs.commands import Command, RunStep
+from core.jobs.commands import Command, Resume, RunStep
 from core.steps import STEPS
 from core.store import Study
 from dashboard.components.job_follower import start_button
 from dashboard.components.tooltips import plain
+from dashboard.jobs import launcher
 
 
 def run_button(command: Command, *, key: str) -> None:
@@ -28,6 +29,17 @@ def step_command(
     if step not in STEPS or STEPS[step].options is None:
         return None
     return RunStep(step, study.path, tuple((options or {}).items()), redo)
+
+
+def making_command(study: Study, step: str, *, redo: bool = False) -> Command | None:
+    """As `step_command`; in a basis that lacks further steps, the command that runs all of them.
+
+    Nothing has to be chosen for those, as the settings are the study's.
+    """
+    whole = Resume(study.path)
+    if not redo and study.below is not None and len(study.missing()) > 1 and launcher.refusal(whole) is None:
+        return whole
+    return step_command(study, step, redo=redo)
 
 
 def button_with(study: Study, step: str, options: Callable[[], Mapping[str, str]], label: str) -> None:

@@ -15,7 +15,7 @@ from core.common.captions import headline, with_class_names
 from core.common.formatting import UNDEFINED, full_sentence
 from core.common.remote.place import check_writable
 from core.errors import StudyError
-from core.jobs.commands import Command
+from core.jobs.commands import Command, Resume
 from core.jobs.jobs import read_job
 from core.steps import STEPS
 from core.store import Study
@@ -23,7 +23,7 @@ from core.traces.traces import UNSURE, ImageTrace
 from dashboard.addresses import served_studies
 from dashboard.cache import reads
 from dashboard.components.gallery import Tile, gallery
-from dashboard.components.run_button import run_button, step_command
+from dashboard.components.run_button import making_command, run_button
 from dashboard.components.stable_container import stable_container
 from dashboard.components.tooltips import help_text as help_text
 from dashboard.components.tooltips import plain as plain
@@ -274,8 +274,12 @@ def needs(study: Study, item: str, what: str) -> bool:
         empty_state(f"{what}: being computed", "It appears here by itself; the bar above says how far it is.")
         return False
     lacks = "cannot be read" if missing.state == "damaged" else "not computed"
-    command = step_command(study, missing.step, redo=missing.redo) if missing.command else None
-    empty_state(f"{what}: {lacks}", missing.sentence, command)
+    command = making_command(study, missing.step, redo=missing.redo) if missing.command else None
+    why = missing.sentence
+    if isinstance(command, Resume):
+        steps = ", ".join(STEPS[step].title for step in study.missing())
+        why = f"In the basis '{study.path.name}' is still to be computed: {steps}"
+    empty_state(f"{what}: {lacks}", why, command)
     return False
 
 

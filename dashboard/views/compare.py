@@ -1,12 +1,14 @@
 """Compare: what differs between encoders on the same images, or between two answers of one study."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.bases.basis import UNITS
 from core.common.formatting import full_sentence
+from core.common.readout import ASSETS
 from core.comparison.compare import Comparison
 from core.comparison.separation import scores_of
 from core.comparison.text import premise_lines
@@ -22,7 +24,9 @@ from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.jobs import allowed_paths
 from dashboard.panels.compare import answers, checkpoints, dictionary, features, numbers, pictures, words
+from dashboard.panels.features.bases import BASES
 from dashboard.panels.filter_bar import filter_bar
+from dashboard.panels.new_study.request import GLYPHWORLD, IMAGES
 from dashboard.research import parts
 from dashboard.state import image_filter, session
 
@@ -42,7 +46,7 @@ OF_CHECKPOINTS = "The filter applies to the images compared, as the first checkp
 def compare_page(study: Study, among: Slice) -> None:
     others = comparison_reads.other_studies(study)
     alike = [name for name, other in others.items() if comparison_reads.made_of_the_same(study, other)]
-    default = STUDIES if others or len(study.answers) < 2 else ANSWERS
+    default = STUDIES if alike or len(study.answers) < 2 else ANSWERS
     kinds = [STUDIES, *[ANSWERS] * (len(study.answers) > 1), *[CHECKPOINTS] * bool(others)]
     kinds += [DICTIONARY] * bool(alike)
     what, trained = default, ()
@@ -67,14 +71,14 @@ def compare_page(study: Study, among: Slice) -> None:
         _or_warning(show)
         return
     if not others:
-        _alone(study, "There is only one study here")
+        _alone(study, others, "There is only one study here")
         return
     filter_bar(study, among, says=OF_ALL)
     if not names:
         if alike:
             st.caption("Choose at least one study to compare with.")
         else:
-            _alone(study, "No other study is of these images")
+            _alone(study, others, "No other study is of these images")
         return
     selected = tuple(others[name] for name in names)
     _or_warning(lambda: _show(comparison_reads.comparison((study, *selected), among=among), answer_slot))
@@ -89,21 +93,45 @@ def _or_warning(show: Callable[[], None]) -> None:
 
 
 @stable_container
-def _alone(study: Study, title: str) -> None:
+def _alone(study: Study, others: Iterable[str], title: str) -> None:
     """The ways to something that this study can be compared with."""
     st.subheader(title)
-    left, right = st.columns(2, gap="medium")
-    with left.container(border=True, height="stretch"):
+    gives_answer = study.labelled and len(study.answers) < 2
+    columns = iter(st.columns(2 + gives_answer, gap="medium"))
+    with next(columns).container(border=True, height="stretch"):
         st.markdown("**Another encoder**")
-        st.caption("One that is shipped, one of torchvision or timm, or a checkpoint of your own.")
-        images = str(study.settings("embed").get("images") or "")
-        query = {"new_images_path": allowed_paths.short(Path(images))} if Path(images).is_dir() else {}
-        link("new_study", "New study of these images", study, icon="add_circle", **query)
-    if not study.labelled or len(study.answers) > 1:
-        return
-    with right.container(border=True, height="stretch"):
-        st.markdown("**Another answer of this encoder**")
-        answers.add_button(study)
+        _another_encoder(study)
+    if gives_answer:
+        with next(columns).container(border=True, height="stretch"):
+            st.markdown("**Another answer of this encoder**")
+            answers.add_button(study)
+    with next(columns).container(border=True, height="stretch"):
+        st.markdown("**Another basis of its features**")
+        if study.in_basis(UNITS).bases:
+            st.caption("Which latents of one basis another one has, too, and what each knows of the classes.")
+            link("features", "Compare its bases", study, icon="layers", features_as=BASES, bases_twins="true")
+        else:
+            st.caption("A dictionary describes the same images by latents, each a direction of many units.")
+            link("features", "Fit a dictionary", study, icon="layers", features_as=BASES)
+    if others:
+        names = ", ".join(widgets.plain(name) for name in others)
+        st.caption(f"Of other images are {names}: only studies over the same images can be compared.")
+
+
+def _another_encoder(study: Study) -> None:
+    """Links to the form of a new study of these images, also with each shipped encoder made for such ones."""
+    st.caption("One that is shipped, one of torchvision or timm, or a checkpoint of your own.")
+    images = str(study.settings("embed").get("images") or "")
+    of_world = images == GLYPHWORLD
+    query, field = {}, "new_asset"
+    if of_world:
+        query, field = {"new_images": IMAGES[GLYPHWORLD]}, "new_world_asset"
+    elif Path(images).is_dir():
+        query = {"new_images_path": allowed_paths.short(Path(images))}
+    for name, title in ASSETS.items():
+        if query and of_world == ("glyphworld" in name) and study.encoder_name != f"asset:{name}":
+            link("new_study", title, study, icon="add_circle", **query, **{field: title})
+    link("new_study", "New study of these images", study, icon="add_circle", **query)
 
 
 def _choose(others: dict[str, Study], alike: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ from dashboard.panels.masks import classes, features, images, method, none_yet, 
 from dashboard.state import image_filter, session
 
 SHOWN = {
+    "Overall": scale.overlap_scale,
     "By class": classes.by_class,
     "By feature": features.overlap_by_feature,
     "By image": images.overlap_by_image,
@@ -27,9 +28,9 @@ def masks_page(study: Study, population: Slice) -> None:
     if not _ready(study):
         return
     filter_bar(study, population)
-    scale.overlap_scale(study, population)
+    scale.finding(study, population)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="masks_controls"):
-        part = choose_one("Show", SHOWN, key="masks_part", default="By class")
+        part = choose_one("Show", SHOWN, key="masks_part")
         controls = st.container(
             horizontal=True, vertical_alignment="center", gap="small", width="content", key="part_controls"
         )

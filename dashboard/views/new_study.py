@@ -25,11 +25,6 @@ from dashboard.panels.new_study import augmentations, drop, request
 from dashboard.panels.new_study.dry_run_panel import found_panel
 from dashboard.state import session
 
-IMAGES = {
-    request.FOLDER: "A folder",
-    request.TABLE: "A table of paths and labels",
-    request.GLYPHWORLD: "The embedded world",
-}
 ENCODERS = {
     request.ASSET: "Shipped with Peregrine",
     request.CHECKPOINT: "A checkpoint file",
@@ -114,7 +109,7 @@ def _form() -> tuple[request.StudyRequest, str]:
 
 @stable_container
 def _images() -> dict[str, str]:
-    images, path = _kind("1. Images", "Images", IMAGES, "new_images"), ""
+    images, path = _kind("1. Images", "Images", request.IMAGES, "new_images"), ""
     if images == request.FOLDER:
         about = "CLASS/IMAGE, with or without train/ and val/, or flat without labels."
         path = path_field("Image folder", key="new_images_path", folder=True, help=about)

@@ -23,9 +23,8 @@ from dashboard.cache import highlight_reads, inspection_reads, reads, score_read
 from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.page_link import link
-from dashboard.components.run_button import run_button, step_command
+from dashboard.components.run_button import making_command, run_button
 from dashboard.components.scale import scale
-from dashboard.jobs import launcher
 from dashboard.panels import findings, report, tour
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.image.picture_field import picture_field
@@ -37,6 +36,8 @@ from dashboard.state import image_filter, session
 
 OVERLAP = "Grad-CAM overlap with the object (mIoU)"
 NO_OUTCOMES = "Of no image here is it known whether it is classified correctly."
+NO_LABELS = "Labels would tell accuracy and errors: images in folders named by class, or a table."
+NO_MASKS = "Masks of the objects would tell whether it looks at them."
 FEW_OF_A_CLASS = 5  # images; of fewer, the class with the lowest accuracy says nothing
 NOT_SHOWN_HERE = {"map", "search"}  # steps of which this page shows nothing
 
@@ -103,17 +104,31 @@ def _sentence(study: Study) -> str:
 
 
 def _headline(study: Study, population: Slice, *, filtered: bool) -> None:
-    """Three numbers with their scale, low enough that pictures begin on the first screen."""
+    """Up to three numbers with their scale, low enough that pictures begin on the first screen."""
+    no_masks = none_yet.missing(study)
+    cards = [
+        *[(1.1, lambda: _accuracy(study, population, filtered=filtered))] * study.labelled,
+        *[(1.1, lambda: _features(study, population, filtered=filtered))] * study.has("features"),
+        *[(1.4, lambda: _overlap(study, population))] * (not no_masks),
+    ]
+    lacks = [*[NO_LABELS] * (not study.labelled), *[NO_MASKS] * no_masks]
+    if lacks:
+        cards.append((1.4, lambda: _lacks(study, lacks)))
     with st.container(key="overview_headline"):
-        columns = st.columns([1.1, 1.1, 1.4], gap="small")
-        with columns[0]:
-            _accuracy(study, population, filtered=filtered)
-        with columns[1]:
-            _features(study, population, filtered=filtered)
-        with columns[2]:
-            _overlap(study, population)
+        for column, (_, show) in zip(st.columns([one for one, _ in cards], gap="small"), cards, strict=True):
+            with column:
+                show()
     for note in (*reads.feature_notes(study), *(notes_on_probe(study) if study.answer is None else ())):
         st.caption(widgets.plain(note))
+
+
+def _lacks(study: Study, lacks: list[str]) -> None:
+    """What further numbers would need, in place of them."""
+    with st.container(border=True, height="stretch", gap="xxsmall"):
+        for line in lacks:
+            st.caption(line)
+        if NO_MASKS in lacks:
+            link("masks", "Add masks", study, icon_right="arrow_forward")
 
 
 def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
@@ -125,8 +140,7 @@ def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
     )
     if accuracy is None:
         why = NO_OUTCOMES if filtered and study.has("probe") else _why_no_accuracy(study)
-        value = "not defined" if study.labelled else "no labels"
-        widgets.metric(f"{name}, accuracy", value, explain="accuracy", detail=why)
+        widgets.metric(f"{name}, accuracy", "not defined", explain="accuracy", detail=why)
         return
     if filtered:  # in a slice of one class, every guess would be right
         detail = counted(accuracy.n, "image")
@@ -144,8 +158,6 @@ def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
 
 
 def _why_no_accuracy(study: Study) -> str:
-    if not study.labelled:
-        return "It needs labels of the images."
     if len(study.class_names) == 1:
         return "All images are of one class, so there is nothing to tell apart."
     if study.has("probe") and not study.is_val.any():
@@ -156,8 +168,6 @@ def _why_no_accuracy(study: Study) -> str:
 
 
 def _features(study: Study, population: Slice, *, filtered: bool) -> None:
-    if not study.has("features"):
-        return
     rates = inspection_reads.feature_differences(study, population).set_index("feature")["rate"]
     fire = rates.sort_index().to_numpy() > 0
     alive = int(np.count_nonzero(fire))
@@ -177,17 +187,12 @@ def _overlap(study: Study, population: Slice) -> None:
     means = _object_scale(study, population)
     value = means.pop(ENCODER, math.nan)
     if not math.isfinite(value):
-        why = study.why_missing("overlap_summary")
-        needs = "It needs masks of the objects."
-        if why and (running := study_progress.time_left(study.path)):
-            needs = running
-        elif study.summary("heatmaps").get("skipped"):
-            needs = "It needs heatmaps, and this study has none."
-        elif why and not none_yet.missing(study):
-            needs = "Not computed yet."
-        detail = needs if why else "No image here has a heatmap and a mask of the object."
-        text = "no masks" if none_yet.missing(study) else "not defined"
-        widgets.metric(OVERLAP, text, explain="miou", detail=detail)
+        why = "No image here has a heatmap and a mask of the object."
+        if study.why_missing("overlap_summary"):
+            why = study_progress.time_left(study.path) or "Not computed yet."
+        if study.summary("heatmaps").get("skipped"):
+            why = "It needs heatmaps, and this study has none."
+        widgets.metric(OVERLAP, "not defined", explain="miou", detail=why)
         return
     marks = sorted(means.items(), key=lambda pair: pair[1])
     with st.container(border=True, height="stretch", gap=None):
@@ -269,12 +274,10 @@ def _steps(study: Study) -> None:
 
 def _next_step(study: Study, missing: dict[str, Missing]) -> None:
     step, why = next(iter(missing.items()))
-    command = Resume(study.path)  # all that a basis lacks needs nothing to be chosen
-    if study.below is not None and len(missing) > 1 and launcher.refusal(command) is None:
-        run_button(command, key="overview_next")
-        return
-    st.caption(widgets.plain(f"{STEPS[step].title}: {why.reason}"))
-    if (command := step_command(study, step, redo=why.redo)) is not None:
+    command = making_command(study, step, redo=why.redo)
+    if not isinstance(command, Resume):
+        st.caption(widgets.plain(f"{STEPS[step].title}: {why.reason}"))
+    if command is not None:
         run_button(command, key="overview_next")
     else:
         st.code(why.command, language="bash", wrap_lines=True)

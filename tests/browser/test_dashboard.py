@@ -29,14 +29,14 @@ TEXT_BOX = """(one) => {
 
 
 def test_overview__a_headline_s_name_and_its_help_lie_beside_each_other(reader, address):
-    """Also behind words as wide as "no masks", where the card leaves no room for the name."""
+    """Also behind words as wide as "not defined", where the card leaves no room for the name."""
     one = reader()
     one.page.set_viewport_size({"width": 1280, "height": 800})
     page = one.open(f"{address}/?study=demo")
     label = page.locator(".st-key-overview_headline [data-testid=stMetricLabel]").last
     assert label.inner_text().startswith("Grad-CAM overlap")
     value = page.locator(".st-key-overview_headline [data-testid=stMetricValue]").last
-    value.evaluate("one => { one.textContent = 'no masks' }")  # as a study says it whose masks are not given
+    value.evaluate("one => { one.textContent = 'not defined' }")  # as of an empty slice
     words = label.locator("p").evaluate(TEXT_BOX)
     icon = label.locator("[data-testid=stTooltipIcon]").bounding_box()
     assert words["x"] + words["width"] <= icon["x"] + 1 or words["y"] + words["height"] <= icon["y"] + 1

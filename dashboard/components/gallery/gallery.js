@@ -83,7 +83,7 @@ function fillLines(holder, tile) {
         mark.textContent = MARKS[tile.verdict][0];
         line.append(mark);
       }
-      line.append(document.createTextNode(text));
+      for (const part of text.split(/(?<=[_-])/)) line.append(part, document.createElement("wbr")); // of file names
       return line;
     }),
   );

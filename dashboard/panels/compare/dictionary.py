@@ -17,6 +17,7 @@ from core.comparison.shared_dictionary import (
     OTHER,
     SharedDictionary,
     bases_shared_with,
+    judgeable_latents,
     latent_words,
     read_out_note,
     shared_finding,
@@ -70,12 +71,17 @@ def dictionary(study: Study, others: dict[str, Study], among: Slice) -> None:
 def _fit(whole: Study, other: Study) -> None:
     """Two sizes and a button: one dictionary more, of the images of both."""
     width = sum(one.array("representations").shape[1] for one in (whole, other))
-    usual = {"Latents": KINDS[KIND].default_size(width, whole.n_images), "Active at once": BasisConfig.k}
+    n_judged = int(whole.is_val.sum()) or whole.n_images // 2
+    k = min(BasisConfig.k, width)
+    most = max(k, judgeable_latents(n_judged, k))
+    usual = {"Latents": min(KINDS[KIND].default_size(width, whole.n_images), most), "Active at once": k}
     with st.container(horizontal=True, gap="small"):
         size, k = (
             st.number_input(label, 1, value=value, key=f"compare_fit_{label}", width=160)
             for label, value in usual.items()
         )
+    each = f"some {n_judged * k // size:,} for each of {size:,}"
+    st.caption(f"A latent is judged by the evaluation images on which it is active: {each}.")
     widgets.empty_state(
         "These encoders share no dictionary yet",
         "Fit one to the images of both. Its latents get words when the study is read in it",

@@ -14,7 +14,7 @@ from dashboard.components.path_picker import path_field
 from dashboard.components.run_button import button_with, step_command
 from dashboard.components.tooltips import plain
 from dashboard.jobs import dropped_images, launcher
-from dashboard.panels.masks.scale import overlap_scale
+from dashboard.panels.masks import scale
 from dashboard.panels.new_study import drop, request
 
 MASKS = {request.MASK_FOLDER: "Pictures named like the images", request.SALIENT: "Salient ImageNet"}
@@ -96,5 +96,6 @@ def _example(study: Study) -> None:
     if demo.has("overlap_summary"):
         with st.container(border=True):
             st.caption(f"An example, of the study {served_studies.DEFAULT}:")
-            overlap_scale(demo, with_split(demo, Slice()))
+            scale.finding(demo, among := with_split(demo, Slice()))
+            scale.overlap_scale(demo, among)
             link("masks", "Open this example", demo, icon="arrow_forward", where="")

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.charts.miou_scale import MIOU_SCALE
 from core.common.captions import LOOKS, ON_MASKS
@@ -21,12 +22,17 @@ EACH = 2  # pictures of either end
 
 
 @stable_container
-def overlap_scale(study: Study, population: Slice) -> None:
-    """The sentence, the scale of either mask, and how many images stand behind them."""
-    table = reads.slice_table(study, population, "overlap_scale")
-    sentence = overlap_sentence(table)
+def finding(study: Study, population: Slice) -> None:
+    """The sentence, and how far the heat prefers the object."""
+    sentence = overlap_sentence(reads.slice_table(study, population, "overlap_scale"))
     st.subheader(sentence.removesuffix("."), help=widgets.help_text("miou"))
     _preference(study, population)
+
+
+@stable_container
+def overlap_scale(study: Study, population: Slice, controls: DeltaGenerator | None = None) -> None:
+    """Pictures of either end, the scale of either mask, and how many images stand behind them."""
+    table = reads.slice_table(study, population, "overlap_scale")
     example_overlays(study, population)
     if not np.isfinite(numbers(table, "value")).any():
         return

@@ -12,6 +12,7 @@ from core.jobs.commands import Analyze
 from dashboard.jobs import allowed_paths
 
 FOLDER, TABLE, GLYPHWORLD = "folder", "table", "glyphworld"
+IMAGES = {FOLDER: "A folder", TABLE: "A table of paths and labels", GLYPHWORLD: "The embedded world"}
 CHECKPOINT, ASSET, TORCHVISION, TIMM = "checkpoint", "asset", "torchvision", "timm"
 NO_MASKS, MASK_FOLDER, SALIENT = "none", "masks", "salient_imagenet"
 NO_WORDS, WORD_FILE, GLYPH_WORDS = "none", "file", "glyphworld"

@@ -22,7 +22,7 @@ from core.charts.word_bars import contribution_bars
 from core.common.formatting import signed_interval
 from core.config import BasisConfig
 from core.export.bases_table import bases_table
-from core.jobs.commands import FitBasis, RemoveBasis
+from core.jobs.commands import FitBasis, RemoveBasis, Resume
 from core.jobs.progress import Progress
 from core.measures import concept_features
 from core.pipeline.run import resume
@@ -266,3 +266,11 @@ def test_advice__controls_are_not_recommended_however_stable_and_close():
     ]
     assert advice(held)[0] == "Look at latents of nmf, measure with the units"
     assert advice([one for one in held if one.kind != "nmf"])[0] == "Read the units"
+
+
+def test_page_of_a_basis_without_results__offers_to_compute_all_of_them(served, open_page, trusted, started):
+    app = open_page("features", study="demo", basis="pca")
+    assert not app.exception
+    assert "In the basis 'pca' is still to be computed: Features, Quality scores" in all_text(app)
+    next(button for button in app.button if button.label == "Run").click().run()
+    assert [command for command, _ in started] == [Resume(layer(served, "pca"))]

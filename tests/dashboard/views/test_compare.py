@@ -55,7 +55,9 @@ def page_html(app) -> str:
 def test_one_study__offers_another_encoder_and_another_answer(studies, started, open_page):
     app = open_page("compare", study="demo")
     assert not app.exception and not app.code
-    assert "New study of these images" in [one.proto.label for one in app.get("page_link")]
+    links = {one.proto.label: one.proto.query_string for one in app.get("page_link")}
+    assert "New study of these images" in links
+    assert "features_as=Bases" in links["Fit a dictionary"]
     app.button(key="compare_add_answer").click().run()
     assert [command for command, _ in started] == [AddAnswer(studies / "demo")]
 
@@ -343,6 +345,9 @@ def test_checkpoints__in_counted_order_with_numbers_and_features(both, open_page
 
 def test_shared_dictionary__is_fitted_by_a_click(both, started, open_page):
     app = open_page("compare", study="demo", compare_what="Dictionary")
+    n_judged = int(open_study(both / "demo").is_val.sum())
+    size, k = (app.number_input(key=f"compare_fit_{name}").value for name in ("Latents", "Active at once"))
+    assert n_judged * k / size >= 20, "latents that too few images can judge are proposed"
     assert not app.exception
     app.number_input(key="compare_fit_Latents").set_value(16)
     app.number_input(key="compare_fit_Active at once").set_value(2).run()

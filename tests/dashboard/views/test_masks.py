@@ -136,7 +136,9 @@ def test_bars__of_several_studies(study, seen, open_page):
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["", "label=bee,cat"])
 def test_classes__those_of_the_slice(where, study, open_page):
-    app = open_page("masks", study="seen", where=where, overlap_class_mask="Background")
+    app = open_page(
+        "masks", study="seen", masks_part="By class", where=where, overlap_class_mask="Background"
+    )
     assert not app.exception
     table = table_of(study, where).query("mask == 'spurious'").dropna(subset="paper")
     layout = spec(app, "overlap_classes")["layout"]

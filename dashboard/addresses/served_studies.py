@@ -59,6 +59,14 @@ def answer_query(study: Study) -> dict[str, str]:
     return {ANSWER: study.answer.name} if study.answer else {}
 
 
+def in_units(study: Study) -> Study:
+    """A study by the units of its encoder, whatever its basis, read by the same answer."""
+    if study.below is None:
+        return study
+    whole = open_current(study.below)
+    return whole.answering(study.answer.name) if study.answer else whole
+
+
 def asked_for(name: str, query: Mapping[str, str]) -> Study:
     """The study that an address names, as it reads with the answer that the address names.
 

@@ -24,7 +24,7 @@ def other_studies(study: Study) -> dict[str, Study]:
     others: dict[str, Study] = {}
     for name, other in served_studies.readable():
         if study.below is not None and other.path.resolve() == study.below.resolve():
-            other = other.answering(study.answer.name if study.answer else None)  # as the basis is read
+            other = served_studies.in_units(study)
         if other.has("images") and other.path.resolve() != study.path.resolve():
             others[name] = other
     return dict(sorted(others.items(), key=lambda pair: not made_of_the_same(study, pair[1])))

@@ -37,7 +37,7 @@ WITHOUT = (
 def try_picture_page(study: Study | None) -> None:
     page = PAGES[TRY_PICTURE]
     if study is not None and study.below is not None:
-        study = served_studies.open_current(study.below)
+        study = served_studies.in_units(study)
         session.notify("A picture is tried with the encoder's own units, whatever the basis of the study.")
     widgets.page_header(page.title, page.question if study is not None else f"{page.question} {WITHOUT}")
     picture = _picture(study)

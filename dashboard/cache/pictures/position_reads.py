@@ -33,13 +33,13 @@ def view_of(study: Study, row: int) -> tuple[float, float, float, float]:
 @cached_read(max_entries=64)
 def latents_at(study: Study, row: int, place: int) -> pd.DataFrame:
     """The latents that are active at a place, strongest first: latent, value."""
-    return at_position(_below(study), _basis(study), row, *_centre(study, row, place))
+    return at_position(served_studies.in_units(study), _basis(study), row, *_centre(study, row, place))
 
 
 @cached_read(max_entries=64, spinner="Looking for this elsewhere")
 def places_like(study: Study, row: int, place: int) -> pd.DataFrame:
     """The most similar positions, one an image: row, place, cosine."""
-    return similar_positions(_below(study), _basis(study), row, *_centre(study, row, place))
+    return similar_positions(served_studies.in_units(study), _basis(study), row, *_centre(study, row, place))
 
 
 @cached_read(max_entries=256)
@@ -62,10 +62,6 @@ def _centre(study: Study, row: int, place: int) -> tuple[float, float]:
     rows, columns = grid(study)
     across, down = (place % columns + 0.5) / columns, (place // columns + 0.5) / rows
     return left + across * (right - left), top + down * (bottom - top)
-
-
-def _below(study: Study) -> Study:
-    return study if study.below is None else served_studies.open_current(study.below)
 
 
 def _basis(study: Study):

@@ -63,7 +63,7 @@ PICTURES = 4
 
 
 def panel(study: Study) -> None:
-    whole = study if study.below is None else served_studies.open_current(study.below)
+    whole = served_studies.in_units(study)
     if whole is not study:  # above the page stands what runs in the basis
         study_progress.banner(served_studies.Entry(served_studies.name_of(whole), whole.path))
     title, why = advice(list(whole.bases.values()))
@@ -97,8 +97,10 @@ def _units(whole: Study, here: str) -> cards.Card:
     width, unit, rows = whole.array("representations").shape[1], 0, []
     if whole.has("firing_features"):
         among = image_filter.population()
-        unit = int(feature_reads.in_order(whole, among, feature_reads.Listing())["feature"].iat[0])
-        rows = feature_reads.activations(whole, unit, among)[0].tolist()
+        firing = feature_reads.in_order(whole, among, feature_reads.Listing())["feature"]
+        if len(firing):
+            unit = int(firing.iat[0])
+            rows = feature_reads.activations(whole, unit, among)[0].tolist()
     return cards.Card(
         UNITS,
         "units",

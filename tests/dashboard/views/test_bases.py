@@ -12,7 +12,7 @@ import pytest
 from numpy.testing import assert_allclose
 from streamlit.testing.v1 import AppTest
 
-from core.answers.requests import add_kinds
+from core.answers.requests import add_answer, add_kinds
 from core.bases.basis import Basis, codes_of
 from core.bases.position_index import at_position, similar_positions
 from core.bases.requests import add_basis, remove_basis
@@ -34,7 +34,7 @@ from dashboard.cache.comparison_reads import comparison, other_studies
 from dashboard.cache.features import basis_reads
 from dashboard.panels.features.bases import advice
 from tests.dashboard.conftest import all_text, drawn_cards, tiles
-from tests.synthetic import make_seen_study
+from tests.synthetic import make_seen_study, make_study
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +119,28 @@ def test_panel__shows_bases_as_cards_also_where_nothing_is_computed_in_them(serv
         assert card["note"] == f"{basis.card['size']} latents"
         assert card["bars"][0]["share"] == pytest.approx(max(basis.card["r2_val"], 0))
         assert f"basis={basis.name}" in card["href"] and not started
+
+
+def test_panel__counts_units_on_the_images_of_the_answer_and_none_where_no_unit_fires(
+    tmp_path, monkeypatch, open_page
+):
+    """Without evaluation images, predictions of a file are judged on all images, in a basis as in the units."""
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path / "studies"))
+    folder = make_study(tmp_path / "studies" / "demo", n_train=40, n_val=0)
+    images = open_study(folder).images
+    predicted = images[["image_id"]].assign(predicted=images["label"])
+    predicted.to_csv(tmp_path / "mine.csv", index=False)
+    add_answer(folder, str(tmp_path / "mine.csv"), "mine", {"device": "cpu"}, Progress.silent())
+    config = BasisConfig(kind="random", size=12, k=3, seeds=1)
+    add_basis(folder, None, config, Progress.silent(), device="cpu")
+    resume(layer(folder, "random"), {}, Progress.silent())
+    for parts, fires in (({}, True), ({"where": "correct=false"}, False)):
+        shown = []
+        for basis in ({}, {"basis": "random"}):
+            app = open_page("features", study="demo", answer="mine", features_as="Bases", **basis, **parts)
+            assert not app.exception
+            shown.append(drawn_cards(app, "bases_cards")[0]["pictures"])
+        assert shown[0] == shown[1] and bool(shown[0]) == fires
 
 
 def test_example__is_a_latent_on_the_images_where_its_code_is_largest(served):

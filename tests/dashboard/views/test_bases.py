@@ -124,7 +124,7 @@ def test_panel__shows_bases_as_cards_also_where_nothing_is_computed_in_them(serv
 def test_panel__counts_units_on_the_images_of_the_answer_and_none_where_no_unit_fires(
     tmp_path, monkeypatch, open_page
 ):
-    """Without evaluation images, predictions of a file are judged on all images, in a basis as in the units."""
+    """Without evaluation images, a file is judged on all images, in a basis as in the units."""
     monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path / "studies"))
     folder = make_study(tmp_path / "studies" / "demo", n_train=40, n_val=0)
     images = open_study(folder).images

@@ -45,8 +45,8 @@ def compare_answers(
     places = shared.rows[0, shared.judged]
     scores = [judged_of(one, places) for one in studies]
     correct = np.stack([one.correct for one in scores])
-    predicted = np.array([words(one.kept(PROBE), "predicted") for one in studies], object)
-    pair = paired_accuracy(correct, predicted[:, places])
+    predicted = [words(one.table(PROBE, ["predicted"]).take(places), "predicted") for one in studies]
+    pair = paired_accuracy(correct, np.array(predicted, object))
     measures = sort_measures(measure_table(scores, names, resamples=resamples, seed=seed))
     measures = measures.loc[measures["measure"].isin(OF_ANSWERS).to_numpy()].reset_index(drop=True)
     notes = [*shared.notes, *chosen_by_result(among, shared)]

@@ -17,7 +17,7 @@ from core.analysis.quality.recommendation import CONFIDENCE
 from core.common.arrays import safe_divide
 from core.common.statistics.chance import LEAST
 from core.common.statistics.intervals import area_bounds, percentile_interval, resampled_logit_interval
-from core.common.statistics.kernels import areas_in_order
+from core.common.statistics.kernels import areas_in_order, sums_of_draws
 from core.comparison.images import Shared
 from core.measures.metrics import rank, resample
 from core.slices.evaluate import result_column
@@ -26,6 +26,8 @@ from core.store import Study
 
 PERCENT, PLAIN = "percent", "plain"
 AUROCS = ("q_auroc", "confidence_auroc")
+SIDES_OF_Q = ("correct", "misclassified")
+AT_ONCE = 8  # resamples that are evaluated in one pass over the images: a vector register of float64
 
 
 @dataclass(frozen=True)
@@ -158,8 +160,12 @@ class Statistics:
         self.n, self.n_studies = studies[0].n, len(studies)
         self.means = list(studies[0].columns)
         values = np.stack([one.columns[name] for one in studies for name in self.means])
-        self.is_finite = np.isfinite(values).astype(np.float64)
-        self.filled = np.where(self.is_finite > 0, values, 0.0)
+        self.is_finite = np.isfinite(values)
+        columns = np.concatenate([np.where(self.is_finite, values, 0.0), self.is_finite])
+        distinct = {column.tobytes(): column for column in columns}  # studies share most of them
+        places = {key: at for at, key in enumerate(distinct)}
+        self.places = [places[column.tobytes()] for column in columns]
+        self.columns = np.column_stack(list(distinct.values()))
         nothing = np.full(self.n, np.nan)
         self.rankings = [_ranked(one.score, one.correct) for one in studies]
         self.by_confidence = [_ranked(one.columns.get(CONFIDENCE, nothing), one.correct) for one in studies]
@@ -171,19 +177,24 @@ class Statistics:
         return [*self.means, *ranked, *derived]
 
     def of(self, counts: np.ndarray | None = None) -> np.ndarray:
-        """(n_studies, n_names) float64; `counts` (n,): how often each image occurs, None: once."""
-        counts = np.ones(self.n, np.int64) if counts is None else counts
-        weight = counts.astype(np.float64)
-        means = safe_divide(self.filled @ weight, self.is_finite @ weight).reshape(self.n_studies, -1)
+        """(R, n_studies, n_names) float64; `counts` (n, R) int32: how often each image occurs in each of R
+        resamples, None: once in one.
+        """
+        counts = np.ones((self.n, 1), np.int32) if counts is None else counts
+        totals, known = np.split(sums_of_draws(self.columns, counts)[self.places], 2)
+        means = safe_divide(totals, known).reshape(self.n_studies, len(self.means), -1)
+        means = np.moveaxis(means, -1, 0)
         if len(self.names) == len(self.means):
             return means
-        rows = []
-        for ranking, mean in zip(self.rankings, means, strict=True):
-            total, right, auroc, auprc = areas_in_order(*ranking, counts)
-            base = right / total if total else np.nan
-            gap = mean[self.means.index("q_correct")] - mean[self.means.index("q_misclassified")]
-            rows.append([*mean, auroc, auprc, base, gap, auprc - base])
-        return np.column_stack([rows, [areas_in_order(*one, counts)[2] for one in self.by_confidence]])
+        q_correct, q_misclassified = (means[:, :, self.means.index(f"q_{side}")] for side in SIDES_OF_Q)
+        ranked = [areas_in_order(*ranking, counts) for ranking in self.rankings]
+        total, right, auroc, auprc = np.moveaxis(
+            np.array(ranked), (1, 2, 0), (0, 1, 2)
+        )  # (R, n_studies) each
+        base = safe_divide(right, total)
+        of_confidence = [areas_in_order(*ranking, counts)[2] for ranking in self.by_confidence]
+        derived = [auroc, auprc, base, q_correct - q_misclassified, auprc - base, np.transpose(of_confidence)]
+        return np.concatenate([means, np.stack(derived, -1)], axis=-1)
 
     def outcomes(self, measure: str) -> tuple[np.ndarray, np.ndarray]:
         """(n_studies,) misclassified and (n_studies,) correct images behind an AUROC of AUROCS."""
@@ -199,7 +210,7 @@ class Statistics:
         ranked = np.array([[len(ranking.rows)] * extra for ranking in self.rankings], np.int64)
         n = np.concatenate([counts, ranked.reshape(self.n_studies, extra)], axis=1)
         if extra:  # the smaller side limits a difference of two means
-            sides = [self.means.index(name) for name in ("q_correct", "q_misclassified")]
+            sides = [self.means.index(f"q_{side}") for side in SIDES_OF_Q]
             n[:, self.names.index("q_gap")] = counts[:, sides].min(1)
         return n
 
@@ -219,13 +230,15 @@ def measure_table(
     statistics = Statistics(studies)
     if not statistics.n:
         return pd.DataFrame(columns=COLUMNS)
-    values, n = statistics.of(), statistics.n_known()
+    values, n = statistics.of()[0], statistics.n_known()
 
-    def one(number: int) -> np.ndarray:
-        return statistics.of(resample(statistics.n, seed, number))
+    def some(first: int) -> np.ndarray:
+        numbers = range(first, min(first + AT_ONCE, resamples))
+        counts = np.stack([resample(statistics.n, seed, number) for number in numbers], axis=1)
+        return statistics.of(counts.astype(np.int32))
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
-        draws = np.array(list(pool.map(one, range(resamples))))  # (resamples, n_studies, n_names)
+        draws = np.concatenate(list(pool.map(some, range(0, resamples, AT_ONCE))))
     rows = []
     for at, measure in enumerate(statistics.names):
         if not np.isfinite(values[:, at]).any():
@@ -265,9 +278,9 @@ def class_accuracy_changes(
         label, study, n, accuracy, difference, difference_low, difference_high; by class name.
     """
     rows = []
-    labelled = ~pd.isna(labels)
-    for label in sorted(set(labels[labelled])):
-        here = correct[:, labelled & (labels == label)]
+    codes, classes = pd.factorize(labels, sort=True)  # -1 without a label
+    for code, label in enumerate(classes):
+        here = correct[:, codes == code]
         here = here[:, np.isfinite(here).all(0)]
         n = here.shape[1]
         if not n:

@@ -111,9 +111,10 @@ def accuracy_by_class(correct: np.ndarray, labels: np.ndarray, names: tuple[str,
     """The accuracy of both answers on each class, and the difference with its interval; columns
     CLASS_COLUMNS, by class name.
     """
-    in_all, rows = np.isfinite(correct).all(0) & ~pd.isna(labels), []
-    for label in sorted(set(labels[in_all])):
-        here = correct[:, in_all & (labels == label)]
+    rows, in_all = [], np.isfinite(correct).all(0)
+    codes, classes = pd.factorize(np.where(in_all, labels, None), sort=True)  # -1 without a label
+    for code, label in enumerate(classes):
+        here = correct[:, codes == code]
         pair = paired_accuracy(here, np.empty(here.shape, object))
         first, second = (right / pair.n for right in pair.n_right)
         rows.append([label, names[0], pair.n, first, np.nan, np.nan, np.nan])

@@ -1,5 +1,7 @@
 """Compiled loops over scores (numba)."""
 
+import numpy as np
+
 from core.common.statistics.compiled import compiled
 
 
@@ -44,31 +46,48 @@ def walk_in_order(order, tied, outcome):
 
 @compiled()
 def areas_in_order(rows, outcome, starts, counts):
-    """Count drawn images, and measure AUROC and AUPRC (correct is positive) of a resample in one pass.
+    """Count drawn images, and measure AUROC and AUPRC (correct is positive) of R resamples in one pass.
 
     They are those of `core.measures.metrics.metrics_of`; both NaN unless both outcomes are drawn.
 
     Args:
         rows: (n,) int64, best score first. outcome: (n,) float64, 1 = correct, and starts: (n,) bool, another
-            score than that of the rank before; both by rank. counts: (N,) int64, how often each row is drawn.
+            score than that of the rank before; both by rank.
+        counts: (N, R) int32, how often each row is drawn in each resample.
     Returns:
-        images, correct ones, AUROC, AUPRC.
+        images, correct ones, AUROC, AUPRC: (R,) float64 each.
     """
-    images = correct = group = group_correct = 0
-    area = precision = 0.0
+    n_draws = counts.shape[1]
+    images, correct, group, group_correct, area, precision = np.zeros((6, n_draws))
     for at in range(len(rows) + 1):
         if at == len(rows) or starts[at]:  # the images before it with equal scores are entered together
-            area += (group - group_correct) * (correct + 0.5 * group_correct)
-            images += group
-            correct += group_correct
-            if group_correct:
-                precision += group_correct * (correct / images)
-            group = group_correct = 0
+            for draw in range(n_draws):  # without a branch, so that resamples share vector registers
+                area[draw] += (group[draw] - group_correct[draw]) * (
+                    correct[draw] + 0.5 * group_correct[draw]
+                )
+                images[draw] += group[draw]
+                correct[draw] += group_correct[draw]
+                precision[draw] += group_correct[draw] * (correct[draw] / max(images[draw], 1.0))
+                group[draw] = group_correct[draw] = 0.0
         if at < len(rows):
-            drawn = counts[rows[at]]
-            group += drawn
-            if outcome[at] == 1.0:
-                group_correct += drawn
-    if correct == 0 or correct == images:
-        return images, correct, float("nan"), float("nan")
-    return images, correct, area / (correct * (images - correct)), precision / correct
+            for draw in range(n_draws):
+                group[draw] += counts[rows[at], draw]
+                group_correct[draw] += counts[rows[at], draw] * outcome[at]
+    both = (correct > 0) & (correct < images)
+    area = np.where(both, area / (correct * (images - correct)), np.nan)
+    return images, correct, area, np.where(both, precision / correct, np.nan)
+
+
+@compiled()
+def sums_of_draws(values, counts):
+    """(C, R) float64: the sum of each column of (n, C) float64 over the rows of each of R resamples.
+
+    Args:
+        counts: (n, R) int32, how often each row is drawn.
+    """
+    sums = np.zeros((values.shape[1], counts.shape[1]))
+    for row in range(len(values)):
+        for column in range(values.shape[1]):
+            for draw in range(counts.shape[1]):
+                sums[column, draw] += values[row, column] * counts[row, draw]
+    return sums

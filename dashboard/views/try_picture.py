@@ -25,10 +25,11 @@ from dashboard.components.feature_heat_list import feature_heat_list
 from dashboard.components.picture_marks import Boxes, picture_marks
 from dashboard.jobs import encoder_process
 from dashboard.panels.image import class_bars
-from dashboard.panels.image.picture_field import BROUGHT, COVERED, CROP, OF, OFF, SAMPLE, picture_field
+from dashboard.panels.image.picture_field import BROUGHT, COVERED, CROP, OF, OFF, SAMPLE, picture_field, take
 from dashboard.panels.image.removal import switch, switch_row, switched_off
 from dashboard.state import session
 
+OFFERED = 18  # images of the study
 WITHOUT = (
     "There is no study yet, so EfficientNet-Lite0 answers, which tells 1,000 classes of photographs apart."
 )
@@ -49,11 +50,27 @@ def try_picture_page(study: Study | None) -> None:
         return
     picture_field(small=picture is not None)
     if picture is None:
+        if study is not None:
+            _images_to_try(study)
         return
     if state.name == "loading":
         _wait(study)
         return
     _tried(study, picture)
+
+
+def _images_to_try(study: Study) -> None:
+    """Offer images of the study, spread over it: each is cropped and covered like a picture from outside."""
+    rows = np.flatnonzero(study.is_val) if study.is_val.any() else np.arange(study.n_images)
+    names = study.column("images", "image_id")
+    st.subheader("Or take an image of this study", anchor=False)
+    widgets.image_gallery(
+        study,
+        rows[np.linspace(0, len(rows) - 1, min(OFFERED, len(rows))).astype(np.int64)],
+        key="try_images",
+        label="images of the study to try",
+        on_open=lambda row: take(False, **{OF: str(names.iloc[row])}),
+    )
 
 
 def _picture(study: Study | None) -> Picture | None:

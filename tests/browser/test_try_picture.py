@@ -60,6 +60,9 @@ def test_picture__its_answer_moves_with_switches_and_boxes(visitor, address, fol
     table = study.table("probe")
     row = table.iloc[int((table["confidence"] - 0.6).abs().argmin())]  # one whose answer can be moved
     page = visitor().page
+    page.goto(f"{address}/try_picture?study=world")
+    page.locator(".st-key-try_images .tile").nth(1).click()  # of the study, where one has no picture at hand
+    page.wait_for_url("**of=*")
     page.goto(f"{address}/try_picture?study=world&of={row['image_id']}")
     first = page.locator(".class-bars .first")
     expect(first).to_have_text(str(row["predicted"]), timeout=LOADED)  # what the study stores of this image

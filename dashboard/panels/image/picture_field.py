@@ -52,7 +52,7 @@ def picture_field(*, small: bool, leads_there: bool = False, stacked: bool = Fal
             label="pictures to try",
             tile=150 if stacked else 56 if small else 96,
             columns=0 if stacked else 2 if small else 4,
-            on_open=lambda at: _take(leads_there, **{SAMPLE: names[at]}),
+            on_open=lambda at: take(leads_there, **{SAMPLE: names[at]}),
         )
     paste_and_drop(FILE)
     if why := session.recall(TROUBLE):
@@ -69,14 +69,14 @@ def _bring(key: str, leads_there: bool) -> None:
     try:
         uploads.check_picture(data[: uploads.HEAD], len(data))
     except PeregrineError as error:
-        _take(False)
+        take(False)
         session.set_widget(TROUBLE, str(error))
         return
-    _take(leads_there)
+    take(leads_there)
     session.set_widget(BROUGHT, Picture(file.name[:80], data))
 
 
-def _take(leads_there: bool, **parts: str) -> None:
+def take(leads_there: bool, **parts: str) -> None:
     """Another picture: nothing is cropped, covered or off any more."""
     for name in (BROUGHT, TROUBLE):
         session.set_widget(name, None)

@@ -25,6 +25,7 @@ from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.components.gallery import Tile, gallery
 from dashboard.components.job_follower import follow, start_button
+from dashboard.components.page_link import link
 from dashboard.jobs import clip_process, launcher
 from dashboard.state import session
 
@@ -182,7 +183,8 @@ def _clear() -> None:
 def _upload(study: Study) -> None:
     """A picture of the user's: CLIP reads it once, and its vector is remembered."""
     if not has_index(study):
-        st.caption("Searching by a picture needs the images embedded with CLIP.")
+        link("try_picture", "Images that this encoder finds similar", study, icon="add_photo_alternate")
+        st.caption("Here, CLIP would find them, which needs the images embedded with it.")
         _offer(study, key="search_prepare_picture")
         return
     file = st.file_uploader(

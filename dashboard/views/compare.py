@@ -47,7 +47,8 @@ def compare_page(study: Study, among: Slice) -> None:
     others = comparison_reads.other_studies(study)
     alike = [name for name, other in others.items() if comparison_reads.made_of_the_same(study, other)]
     default = STUDIES if alike or len(study.answers) < 2 else ANSWERS
-    kinds = [STUDIES, *[ANSWERS] * (len(study.answers) > 1), *[CHECKPOINTS] * bool(others)]
+    has_answers = len(study.answers) > 1 or (bool(others) and study.labelled)  # or can be given another one
+    kinds = [STUDIES, *[ANSWERS] * has_answers, *[CHECKPOINTS] * bool(others)]
     kinds += [DICTIONARY] * bool(alike)
     what, trained = default, ()
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare_header"):

@@ -62,6 +62,13 @@ def test_one_study__offers_another_encoder_and_another_answer(studies, started, 
     assert [command for command, _ in started] == [AddAnswer(studies / "demo")]
 
 
+def test_several_studies__another_answer_is_offered_too(studies, both, started, open_page):
+    app = open_page("compare", study="demo", compare_what="Answers")
+    assert not app.exception and "This study has one answer" in all_text(app)
+    app.button(key="compare_add_answer").click().run()
+    assert [command for command, _ in started] == [AddAnswer(studies / "demo")]
+
+
 def test_one_study_of_one_image_a_class__offers_no_vote(studies, open_page):
     shutil.rmtree(studies / "demo")
     names = tuple(f"class {number}" for number in range(40))

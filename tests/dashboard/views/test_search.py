@@ -405,3 +405,9 @@ def test_more_like_this__goes_to_the_search(searched, open_page):
     assert (app.query_params["like"], app.query_params["like_space"]) == (name, "CLIP")
     found = search.like_image(searched, 3, 48, space=search.CLIP_IMAGES, among=searched.is_val)[0]
     assert ids(app) == found.tolist()
+
+
+def test_search_by_picture__before_clip_has_read_the_images_leads_to_the_encoder_itself(captioned, open_page):
+    app = open_page("images", study="demo")
+    assert not app.exception and buttons(app, "search_prepare_picture")
+    assert "Images that this encoder finds similar" in [one.proto.label for one in app.get("page_link")]

@@ -1,10 +1,14 @@
-"""Columns of a Parquet or Arrow file: small ones at once, pictures one by one without holding the file."""
+"""Columns of a Parquet or Arrow file: small ones at once, pictures one by one without holding the file.
+
+A file by address is copied into the cache as a whole, once; each time that it is opened, the cache is asked.
+"""
 
 import errno
 import os
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.common.remote.addresses import is_url
+from core.common.remote.place import as_path
 from core.data.sources.parquet_limit import MOST_BYTES, MOST_ROWS, check_unpacked
 
 GROUP_BYTES = 2_000_000_000  # of the pictures of one row group, unpacked
@@ -59,7 +64,7 @@ class ColumnFile(ABC):
 class ParquetColumns(ColumnFile):
     """A Parquet file, read forwards: a row before the last one starts its row group again."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: Path):
         self.path = path
         about = pq.read_metadata(path)
         self.schema, self.n_rows = about.schema.to_arrow_schema(), about.num_rows
@@ -120,9 +125,8 @@ class ParquetColumns(ColumnFile):
 class ArrowColumns(ColumnFile):
     """An Arrow stream, as save_to_disk writes it: mapped into memory, so that nothing is read twice."""
 
-    def __init__(self, path: str):
-        self.path = path
-        with pa.memory_map(path) as file:
+    def __init__(self, path: Path):
+        with pa.memory_map(os.fspath(path)) as file:
             self._batches = list(_stream_or_file(file))
         self.schema = self._batches[0].schema if self._batches else pa.schema([])
         self._starts = [0, *np.cumsum([batch.num_rows for batch in self._batches]).tolist()]
@@ -163,7 +167,8 @@ def _stream_or_file(file: Any) -> Iterator[pa.RecordBatch]:
 
 
 def open_column_file(path: str) -> ColumnFile:
-    """Open a .parquet or .arrow file. Raises OSError or ValueError."""
-    if not os.path.isfile(path):  # a pipe would be waited for
+    """Open a .parquet or .arrow file, also by address. Raises OSError or ValueError, RemoteError."""
+    place = as_path(path)
+    if not place.is_file():  # a pipe would be waited for
         raise FileNotFoundError(errno.ENOENT, "no such file", path)
-    return ParquetColumns(path) if path.lower().endswith(".parquet") else ArrowColumns(path)
+    return ParquetColumns(place) if path.lower().endswith(".parquet") else ArrowColumns(place)

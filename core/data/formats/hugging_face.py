@@ -19,7 +19,9 @@ from PIL import Image
 
 from core.common.formatting import counted
 from core.common.inside import read_json_file
-from core.common.remote.addresses import is_url, listed_place
+from core.common.remote.addresses import is_url, listed_place, located
+from core.common.remote.objects import objects_below
+from core.common.remote.place import as_path
 from core.common.threadsafe import cached_property
 from core.data.formats.columns_on_disk import ColumnFile, open_column_file
 from core.data.formats.schema import Columns, find_roles, image_columns, places
@@ -42,6 +44,7 @@ from core.data.sources.tables import decode_listed, further_columns, text_column
 from core.errors import ImageSourceError, UnreadableImage, first_line
 
 SAVED = ("dataset_dict.json", "state.json")  # what save_to_disk writes beside its .arrow files
+ENDINGS = (".parquet", ".arrow")
 MOST_FILES = 10_000
 READ_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError)  # of pyarrow
 
@@ -62,8 +65,10 @@ class HuggingFaceSource(ListedSource):
     kind = "hugging_face"
 
     def __init__(self, path: str | Path, seed: int | None = 0, label: str | None = None):
-        """`path`: a .parquet or .arrow file, a pattern, or a folder; `label`: the column of the classes."""
-        self.path, self.seed, self.label = os.path.abspath(path), seed, label
+        """`path`: a .parquet or .arrow file, a pattern, or a folder, also by address; `label`: the column of
+        the classes.
+        """
+        self.path, self.seed, self.label = located(str(path)), seed, label
         self._lock = Lock()
 
     @classmethod
@@ -239,8 +244,8 @@ def data_files(path: str) -> list[DataFile]:
     Raises:
         ImageSourceError: none, too many, or a folder of save_to_disk that names files outside itself.
     """
-    if os.path.isdir(path):
-        paths = _saved_files(path) or sorted(_below(Path(path), ".parquet", most=MOST_FILES))
+    if os.path.isdir(path) or (is_url(path) and not path.lower().endswith(ENDINGS)):
+        paths = _saved_files(path) or sorted(_below(path, ".parquet", most=MOST_FILES))
         root = path
     else:
         paths = sorted(matching_files(path)) if is_pattern(path) and not os.path.exists(path) else [path]
@@ -253,7 +258,10 @@ def data_files(path: str) -> list[DataFile]:
     return [DataFile(one, name, split_of_name(name)) for one, name in zip(paths, names, strict=True)]
 
 
-def _below(folder: Path, ending: str, *, most: int) -> list[str]:
+def _below(folder: str, ending: str, *, most: int) -> list[str]:
+    if is_url(folder):
+        names = [name for name in objects_below(folder) if name.lower().endswith(ending)]
+        return [f"{folder}/{name}" for name in names if not f"/{name}".count("/.")][:most]
     paths: list[str] = []
     for here, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -267,15 +275,16 @@ def _saved_files(folder: str) -> list[str]:
     """List the .arrow files that save_to_disk's own records name; none if the folder is another one."""
     top = os.path.join(folder, SAVED[0])
     parts = [folder]
-    if os.path.isfile(top):
-        splits = _reading(top, lambda: list(read_json_file(top)["splits"]))
+    if as_path(top).is_file():
+        splits = _reading(top, lambda: list(read_json_file(as_path(top))["splits"]))
         parts = [os.path.join(folder, _plain(name, top)) for name in splits]
     paths = []
     for part in parts:
         state = os.path.join(part, SAVED[1])
-        if part != folder or os.path.isfile(state):
+        if part != folder or as_path(state).is_file():
             named = _reading(
-                state, lambda at=state: [one["filename"] for one in read_json_file(at)["_data_files"]]
+                state,
+                lambda at=state: [one["filename"] for one in read_json_file(as_path(at))["_data_files"]],
             )
             paths += [os.path.join(part, _plain(name, state)) for name in named]
     return paths

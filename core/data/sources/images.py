@@ -3,13 +3,14 @@
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from core.common.command_line import with_options
 from core.common.remote.addresses import check_granted, is_url, located
 from core.data.formats.annotated import SUFFIXES, AnnotatedSource, exported_file
-from core.data.formats.hugging_face import HuggingFaceSource, holds_pictures, is_data_set
+from core.data.formats.hugging_face import HuggingFaceSource, data_files, holds_pictures, is_data_set
 from core.data.formats.text_list import ground_truth
 from core.data.sources.folder import FolderSource, missing_folder
 from core.data.sources.folder_walk import any_images
@@ -42,8 +43,8 @@ def open_images(
             `DIR/{000..010}.tar`, `torchvision:CIFAR10?root=DIR`, `glyphworld?preset=spurious`,
             `domains?root=DIR&domains=photo,sketch` (DOMAIN/CLASS/IMAGE),
             `tinted?images=DIR&colours=red,green&strength=1&seed=0`, `trifeature?train=2000`,
-            `composite?images=(glyphworld?train=2000)`. Folders, tables of paths and shards by address too:
-            s3://, gs://, https://, file:// (docs/guide.md).
+            `composite?images=(glyphworld?train=2000)`. All files and folders by address too: s3://, gs://, https://,
+            file:// (docs/guide.md).
         val: the evaluation images, if stored elsewhere; any of the above.
         seed: of the stratified 80/20 split, used if the images come without a split.
         class_level: which level of folders names the class, in a folder; None: the first.
@@ -109,22 +110,32 @@ def _source(spec: str, seed: int | None) -> ImageSource:
 def _by_address(url: str, options: dict[str, str], seed: int | None) -> ImageSource:
     check_granted(re.split(r"[{*\[]", url)[0])
     ending = os.path.splitext(url)[1].lower()
+    if ending == ".arrow" or (ending == ".parquet" and (is_pattern(url) or holds_pictures(url))):
+        return HuggingFaceSource(url, seed, **_known(url, options, "label"))
     if ending in TABLE_SUFFIXES and not is_pattern(url):
         return TableSource(url, seed, **_known(url, options, "root"))
     if ending in SUFFIXES and not is_pattern(url):
         return AnnotatedSource(url, seed, **_known(url, options, "root", "label"))
-    _known(url, options)
-    if ending in (*SUFFIXES, ".arrow") or (ending in TABLE_SUFFIXES):
-        raise ImageSourceError(f"'{url}' is not read by address. Make a .csv of paths and labels, or copy it")
     if is_pattern(url) or is_tar(url):
+        _known(url, options)
         return ShardSource(shard_paths(url), seed)
     try:
-        return _listed(FolderSource(url, seed))
-    except ImageSourceError as error:  # no images; perhaps there are shards
+        source = _listed(FolderSource(url, seed))
+    except ImageSourceError as error:  # no images; perhaps a data set, or shards
+        if _is_data_set_by_address(url):
+            return HuggingFaceSource(url, seed, **_known(url, options, "label"))
         try:
-            return ShardSource(matching_files(f"{url}/*.tar"), seed)
+            source = ShardSource(matching_files(f"{url}/*.tar"), seed)
         except ImageSourceError:
             raise error from None
+    _known(url, options)
+    return source
+
+
+def _is_data_set_by_address(url: str) -> bool:
+    with suppress(ImageSourceError, OSError):
+        return holds_pictures(data_files(url)[0].path, or_places=True)
+    return False
 
 
 def _known(spec: str, options: dict[str, str], *names: str) -> dict[str, str]:

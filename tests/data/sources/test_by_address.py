@@ -8,12 +8,13 @@ import pyarrow as pa
 import pytest
 from numpy.testing import assert_array_equal
 
+from core.common.remote import objects
 from core.data.sources import images
 from core.data.sources.decode import decode
 from core.data.sources.images import open_images, reopen_images
 from core.errors import AddressRefused, ImageSourceError, RemoteError, UnreadableImage
 from tests.data.formats.test_annotated import THREE, choice, coco
-from tests.data.formats.test_hugging_face import PICTURE, features, save_to_disk, write
+from tests.data.formats.test_hugging_face import PICTURE, features, save_to_disk, table, write
 from tests.data.sources.pictures import class_folder, make_folder, make_tar, picture
 
 LAYOUTS = {
@@ -137,6 +138,48 @@ def test_rows_with_addresses__in_place_of_pictures(server, tmp_path, kind):
     assert reopen_images(source.describe()).fingerprint() == source.fingerprint()
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "rows/data/train-0.parquet",
+        "rows/data/*.parquet",
+        "rows",
+        "saved",
+        "saved/train/data-00000-of-00001.arrow",
+    ],
+)
+def test_rows_of_pictures__as_on_disk(server, spec):
+    write(server.root / "rows/data/train-0.parquet", table(range(9)), row_group_size=4)
+    write(server.root / "rows/data/validation-0.parquet", table(range(9, 12)))
+    write(server.root / "rows/.cache/train-9.parquet", table(range(3)))
+    for split, numbers in (("train", range(5)), ("test", range(5, 8))):
+        save_to_disk(server.root / "saved" / split, table(numbers), split)
+    (server.root / "saved/dataset_dict.json").write_text(json.dumps({"splits": ["train", "test"]}))
+    remote = open_images(f"{server.url}/{spec}?label=label")
+    assert_same(remote, open_images(f"{server.root}/{spec}?label=label"))
+    assert remote.kind == "hugging_face" and remote.table["label"].notna().all()
+    asked = len(server.requests)
+    again = reopen_images(json.loads(json.dumps(remote.describe())))
+    assert_array_equal(again.read_id(remote.table["image_id"].iloc[4]), remote.read(4))
+    assert again.fingerprint() == remote.fingerprint()
+    got = [
+        one
+        for one in server.requests[asked:]
+        if one.startswith("GET") and one.endswith((".parquet", ".arrow"))
+    ]
+    assert not got  # a file is fetched once
+
+
+def test_rows_of_pictures__an_outage_is_no_fault_of_an_image(server):
+    path = write(server.root / "rows.parquet", table(range(4)))
+    source = open_images(f"{server.url}/rows.parquet")
+    path.write_bytes(path.read_bytes() + b" ")
+    objects._known.clear()
+    server.broken = 1000
+    with pytest.raises(RemoteError, match="the server answers 503"):
+        source.read(2)
+
+
 def picture_of(folder, url: str):
     return folder / url.rpartition("/")[2]
 
@@ -210,14 +253,22 @@ def test_pair__from_two_places(server):
         ("lists/none.csv", "no such file"),
         ("coco.json", "no such file"),
         ("list.txt", "no such file"),
-        ("pictures.arrow", "is not read by address"),
+        ("pictures.arrow", "no such file"),
+        ("pictures-*.parquet", "no file matches"),
+        ("notes.parquet", "cannot read the table"),
         ("pets?label=x", "has no option 'label'"),
         ("web.tar.gz", "is compressed"),
     ],
 )
 def test_open__one_line_about_what_is_wrong(server, spec, match):
     make_folder(
-        server.root, {"empty/notes.txt": b"x", "web.tar.gz": b"\x1f\x8b" + bytes(600), "pets/1.png": b"x"}
+        server.root,
+        {
+            "empty/notes.txt": b"x",
+            "web.tar.gz": b"\x1f\x8b" + bytes(600),
+            "pets/1.png": b"x",
+            "notes.parquet": b"x",
+        },
     )
     with pytest.raises(ImageSourceError, match=match) as error:
         open_images(f"{server.url}/{spec}")

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from core.answers.answer import PARTS, PROBE, Answer, answer_named, answers_of, default_answer, evaluated
-from core.answers.as_read import AS_READ, SPLIT, columns_as_read, overlap_as_read, place_as_read
+from core.answers.as_read import AS_READ, SPLIT, columns_as_read, has_top5, overlap_as_read, place_as_read
 from core.bases.basis import UNITS, Basis, bases_of, latents_table
 from core.common.arrays import unit_rows
 from core.common.threadsafe import cached_property
@@ -293,7 +293,7 @@ class Narrowed(Study):
             values = values[np.isfinite(values)]
             summary[name] = float(values.mean()) if len(values) else None
             summary["n_val"] = max(len(values), summary.get("n_val", 0))
-        return summary
+        return summary if has_top5(self.whole) else summary | {"top5": None}
 
     def is_made(self, table: str) -> bool:
         return (table in TABLES or table in QUICK) and not self._is_stored(table)

@@ -1,5 +1,7 @@
 """Tables of a study that hold a prediction, as they read with another answer than the probe."""
 
+from typing import Any
+
 import pandas as pd
 
 from core.answers.answer import COLUMNS, PROBE, Answer
@@ -28,6 +30,13 @@ def place_as_read(answer: Answer, table: str, column: str) -> tuple[str, str]:
     if column in ("image_id", "true"):
         return "images", "label" if column == "true" else column
     return table, column
+
+
+def has_top5(study: Any) -> bool:
+    """Whether the answer of a study can predict more than five classes; else the truth is always among the
+    five best."""
+    facts = study.answer.facts if study.answer else study.summary(PROBE)
+    return facts.get("top5") is not None and facts.get("n_classes", 6) > 5
 
 
 def overlap_as_read(overlap: pd.DataFrame, probe: pd.DataFrame) -> pd.DataFrame:

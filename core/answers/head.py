@@ -24,12 +24,17 @@ if TYPE_CHECKING:
     from core.reader import StudyReader
     from core.storage.chunked_array import ChunkedArray
 
-WRONG_ORDER = "THE ORDER OF THE CLASSES IS LIKELY WRONG"
+LIKELY_WRONG = "LIKELY WRONG"
+WRONG_ORDER = f"THE ORDER OF THE CLASSES IS {LIKELY_WRONG}"
 DIFFERS = "so what features add to a class differs from image to image"
 NOT_LINEAR = f"not linear on the representation, {DIFFERS}"
 HIDDEN = f"it has a hidden layer, {DIFFERS}"
 AT_ITS_END = "; on what its last layer reads it has none (analyze --layer head-input)"
 SINGLE = "it has one output x: x > 0 means the second class, the confidence is the sigmoid"
+SEVERAL = (
+    "its outputs are independent of each other (sigmoid): here each image has the one class whose output is "
+    "largest, and confidences are of a softmax over all outputs, not the classifier's own"
+)
 MIXED = f"labels and outputs are not one to one, {DIFFERS}"
 UNCHECKED = "its logits were not compared with those of a whole network: none is known for {arch}"
 NO_HEAD = "the encoder comes without a classifier"
@@ -57,15 +62,16 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
         answer = from_logits(_rows(study, request.device, activation), study.n_images, columns)
     answer.facts = {"n_outputs": len(match.code), "matched": match.how, "n_matched": match.n_matched}
     answer.facts |= {"activation": activation} if activation else {}
-    single = [SINGLE] if study.summary("embed")["head"].get("single") else []
+    about = study.summary("embed")["head"]
+    sigmoid = [SINGLE] * bool(about.get("single")) + [SEVERAL] * bool(about.get("independent"))
     answer.notes = (
         match.notes()
         + found
-        + single
+        + sigmoid
         + (usual_order_note(study, answer, match) or order_note(study, answer, match))
     )
     _add_weights(study, answer, match)
-    if arch := study.summary("embed")["head"].get("unchecked"):
+    if arch := about.get("unchecked"):
         answer.notes.append(UNCHECKED.format(arch=arch))
     return answer
 

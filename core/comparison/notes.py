@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.analysis.features.notes import notes_on_features
-from core.analysis.probe.notes import notes_on_probe
+from core.analysis.probe.notes import notes_on_accuracy
 from core.common.statistics.chance import untold
 from core.comparison.images import Shared
 from core.slices.evaluate import of_results
@@ -53,7 +53,7 @@ def feature_notes(shared: Shared) -> list[str]:
     return [
         f"in {name}, {note[:1].lower()}{note[1:]}"
         for name, study in zip(shared.names, shared.studies, strict=True)
-        for note in (*notes_on_features(study), *notes_on_probe(study))
+        for note in (*notes_on_features(study), *notes_on_accuracy(study))
     ]
 
 

@@ -176,13 +176,14 @@ def _intervene(study: Study, step: StepWriter, config: FailuresConfig, progress:
 
     if not can_switch_off(study):
         return {"interventions": NOT_SWITCHED_OFF}
+    probe, names = blame.ProbeWithMeans.of_every_output(study)
     rows = {
-        kind: images_of_verdict(study, config.split, study.class_names, correct=kind == blame.CORRECT)[:2]
+        kind: images_of_verdict(study, config.split, names, correct=kind == blame.CORRECT)[:2]
         for kind in (blame.MISCLASSIFIED, blame.CORRECT)
     }
     if not len(rows[blame.MISCLASSIFIED][0]):
         return {}
-    removal = blame.intervene(study, rows, seed=config.seed, progress=progress)
+    removal = blame.intervene(study, probe, rows, seed=config.seed, progress=progress)
     step.table("interventions", removal.rates)
     step.vector("feature_means", removal.means)
     if removal.by_cause is not None:

@@ -173,6 +173,7 @@ def _from_checkpoint(
     if layout.kind == "transformers" and spec.family in ("", "timm"):
         made.head = partial(classifier_parts, layout.name.removesuffix(TRANSFORMERS), made.model, path)
         made.reads_more = True
+        made.independent = read_beside(path).get("problem_type") == "multi_label_classification"
     if (
         layout.kind == "transformers"
         and not (spec.family or sidecar.transform)

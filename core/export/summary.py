@@ -3,7 +3,7 @@
 from typing import Any
 
 from core.analysis.features.notes import notes_on_features
-from core.analysis.probe.notes import notes_on_probe
+from core.analysis.probe.notes import notes_on_accuracy
 from core.analysis.quality.recommendation import advice
 from core.analysis.quality.trust_check import headline, read_check, scores_of_answer
 from core.common.readout import readout_words
@@ -56,7 +56,7 @@ def info(study: Study) -> dict[str, Any]:
             for one in study.answers.values()
         ],
         "bases": [{**one.facts, "words": one.words, "notes": one.notes} for one in study.bases.values()],
-        "probe_notes": notes_on_probe(study),
+        "probe_notes": notes_on_accuracy(study),
         "q_auroc": quality.get("q_auroc"),
         "q_auroc_interval": quality.get("q_auroc_interval"),
         "q_auprc": quality.get("q_auprc"),

@@ -104,6 +104,8 @@ def own_head(encoder: Encoder | np.ndarray) -> tuple[Head | None, dict[str, Any]
         facts["activation"] = head.hidden[2]
     if head.single:
         facts["single"] = True
+    if head.independent:
+        facts["independent"] = True
     if head.unchecked:
         facts["unchecked"] = one.arch
     return head, facts | {"fingerprint": head.fingerprint}

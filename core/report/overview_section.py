@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from core.analysis.probe.notes import notes_on_probe
+from core.analysis.probe.notes import notes_on_accuracy, whose_accuracy
 from core.analysis.quality.trust_check import read_check
 from core.common.arrays import evenly
 from core.common.assets import PROJECT, version
@@ -43,7 +43,7 @@ def holds(source: Source) -> list[Markup]:
     numbers_shown = [
         *narrowed,
         ("Images", f"{study.n_images:,}", f"{embed.get('n_skipped', 0):,} skipped as unreadable"),
-        ("Evaluation images", f"{n_val:,}", f"beside {study.n_images - n_val:,} for training the probe"),
+        ("Evaluation images", f"{n_val:,}", f"beside {study.n_images - n_val:,} others"),
         ("Classes", f"{len(study.class_names):,}" if study.labelled else "none", "from the labels"),
         ("Features", f"{encoder.get('n_features', 0):,}", layer_words(encoder)),
     ]
@@ -181,7 +181,7 @@ def narrowed_to(study: Study) -> list[Markup]:
 
 
 def accuracy(source: Source) -> list[Markup]:
-    """The probe's accuracy beside guessing, and what it confuses."""
+    """The accuracy of the answer beside guessing, and what it confuses."""
     study = source.study
     images = "evaluation images" if study.chosen is None else "images"
     probe = study.summary("probe")
@@ -193,12 +193,12 @@ def accuracy(source: Source) -> list[Markup]:
     beside = f"{100 * low:.1f} to {100 * high:.1f} %"
     if study.chosen is None:  # in a slice of one class, every guess would be right
         beside += f"; guessing {percent(base)}"
-    cards = [("Linear probe, top-1", percent(probe["top1"]), beside)]
-    if probe.get("top5") is not None:
+    cards = [(f"{whose_accuracy(study)}, top-1", percent(probe["top1"]), beside)]
+    if probe.get("top5") is not None and probe.get("n_classes", 6) > 5:
         cards.append(("Top-5", percent(probe["top5"]), f"{n:,} {images}"))
     if probe.get("train_top1") is not None:
         cards.append(("On train images", percent(probe["train_top1"]), "optimistic: it was trained on them"))
-    return [parts.cards(cards), *map(parts.paragraph, notes_on_probe(study)), *_confusions(source)]
+    return [parts.cards(cards), *map(parts.paragraph, notes_on_accuracy(study)), *_confusions(source)]
 
 
 def _confusions(source: Source, most: int = 12) -> list[Markup]:

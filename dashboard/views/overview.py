@@ -6,7 +6,7 @@ import math
 import numpy as np
 import streamlit as st
 
-from core.analysis.probe.notes import notes_on_probe
+from core.analysis.probe.notes import notes_on_accuracy, whose_accuracy
 from core.analysis.quality.recommendation import advise
 from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import numbers
@@ -118,7 +118,7 @@ def _headline(study: Study, population: Slice, *, filtered: bool) -> None:
         for column, (_, show) in zip(st.columns([one for one, _ in cards], gap="small"), cards, strict=True):
             with column:
                 show()
-    for note in (*reads.feature_notes(study), *(notes_on_probe(study) if study.answer is None else ())):
+    for note in (*reads.feature_notes(study), *notes_on_accuracy(study)):
         st.caption(widgets.plain(note))
 
 
@@ -133,11 +133,7 @@ def _lacks(study: Study, lacks: list[str]) -> None:
 
 def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
     accuracy = highlight_reads.class_accuracy(study, population)
-    name = (
-        "Linear probe"
-        if study.answer is None
-        else widgets.plain(study.answer.title[:1].upper() + study.answer.title[1:])
-    )
+    name = widgets.plain(whose_accuracy(study))
     if accuracy is None:
         why = NO_OUTCOMES if filtered and study.has("probe") else _why_no_accuracy(study)
         widgets.metric(f"{name}, accuracy", "not defined", explain="accuracy", detail=why)
@@ -304,7 +300,12 @@ def _remarks(study: Study) -> None:
     """Everything that was assumed, ignored or skipped, so that no number surprises."""
     embed = study.summary("embed")
     encoder = embed.get("encoder") or {}
-    remarks = [*embed.get("notes", []), *encoder.get("assumptions", [])]
+    of_answer = (
+        [f"{study.answer.name}: {note}" for note in study.answer.facts.get("notes", [])]
+        if study.answer
+        else []
+    )
+    remarks = [*of_answer, *embed.get("notes", []), *encoder.get("assumptions", [])]
     if remarks:
         with st.expander(f"Notes ({len(remarks)})", icon=":material/sticky_note_2:"):
             st.markdown("\n".join(f"- {widgets.plain(remark)}" for remark in remarks))

@@ -19,6 +19,7 @@ from cleanlab.filter import find_label_issues
 from PIL import Image
 from torch import Tensor, nn
 
+from core.answers.head import SEVERAL
 from core.bases.requests import add_basis
 from core.concepts.confused import behind_confusion, without_feature
 from core.concepts.decomposition import describe
@@ -195,8 +196,11 @@ def test_an_image_that_is_taken_for_no_label__is_pushed_towards_what_it_is_taken
         "\n".join(["output,label", *(f"{at},{one or ''}" for at, one in enumerate(means))])
     )
     folder = shutil.copytree(case.study.path, tmp_path / "study")
+    with edited_manifest(folder) as manifest:  # as of a network that ends in a sigmoid
+        manifest["steps"]["embed"]["summary"]["head"]["independent"] = True
     run_step("answers", folder, {"head_classes": str(tmp_path / "classes.csv")}, Progress.silent())
     study = open_study(folder).answering("head")
+    assert SEVERAL in study.answers["head"].facts["notes"] and study.summary("probe")["top5"] is None
     table, labels, n_seen = study.table("probe"), study.images["label"], 0
     for row, told in enumerate(table["predicted"]):
         if told in LABELS:
@@ -241,6 +245,30 @@ def test_an_image_that_is_taken_for_no_label__is_pushed_towards_what_it_is_taken
         shown = {name: float(logit(case, changed, name, means)) for name in LABELS}
         shown[told_for] = float(case.classify(changed[None])[0][lone])
     assert without.answers == [max(shown, key=lambda name: shown[name])]
+    run_step("failures", folder, {"interventions": True, "split": "all"}, Progress.silent())
+    study = open_study(folder).answering("head")
+    rates = study.table("interventions").query("order == 'contribution' and removed == 1")
+    flips = [flips_without_the_first(case, r, means, probe.means) for r in case.raw]
+    for kind, here in (("misclassified", wrong), ("correct", ~wrong)):
+        row = rates.set_index("images").loc[kind]
+        assert row["n"] == here.sum()
+        assert not here.any() or row["flip_rate"] == pytest.approx(np.array(flips)[here].mean())
+    assert f"of {wrong.sum()} misclassified images" in study.summary("failures")["interventions"]
+
+
+def flips_without_the_first(case: Case, r: Tensor, means: Sequence[str | None], usual: np.ndarray) -> bool:
+    """Whether an answer changes, of all outputs, once the feature that adds most to it is at its mean."""
+    names = [name or f"output {at}" for at, name in enumerate(means)]
+
+    def answer(values: Tensor) -> str:
+        return max(names, key=lambda name: logit(case, values, name, names).item())
+
+    read = r.clone().requires_grad_()
+    (g,) = torch.autograd.grad(logit(case, read, answer(r), names), read)
+    first = int((r * g).argmax())
+    changed = r.clone()
+    changed[first] = float(usual[first])
+    return answer(changed) != answer(r)
 
 
 def test_decompose_and_blame(case):

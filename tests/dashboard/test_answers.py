@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from core.analysis.probe import notes
+from core.answers.head import WRONG_ORDER
 from core.answers.requests import add_answer
 from core.comparison.answers import compare_answers
 from core.jobs.progress import Progress
@@ -53,10 +54,17 @@ def test_the_selector_changes_whose_mistakes_are_shown(answered, open_page):
     assert shown["Deployed, accuracy"].startswith(f"{100 * (n_val - 7) / n_val:.1f}")
 
 
-def test_a_note_on_the_probe_stands_beside_its_own_accuracy_only(answered, open_page, monkeypatch):
-    monkeypatch.setattr(notes, "notes_on_probe", lambda study: ["Another rate may be better."])
-    for answer, told in ({}, True), ({"answer": "deployed"}, False):
-        assert ("Another rate" in all_text(open_page("overview", study="demo", **answer))) == told
+def test_notes_stand_beside_the_accuracy_that_they_are_about(answered, open_page, monkeypatch):
+    monkeypatch.setattr(notes, "rate_note", lambda lr, searched: "Another rate may be better.")
+    with edited_manifest(answered) as manifest:
+        facts = manifest["steps"]["answer-deployed"]["summary"]["answers"]["deployed"]
+        facts["notes"] = ["10 of 10 labels matched", f"{WRONG_ORDER}: top-1 is 3 %"]
+    for answer, of_probe in ({}, True), ({"answer": "deployed"}, False):
+        app = open_page("overview", study="demo", **answer)
+        captions = [one.value.replace("\\", "") for one in app.caption]
+        assert ("Another rate may be better." in captions) == of_probe
+        assert (f"{WRONG_ORDER}: top-1 is 3 %." in captions) != of_probe
+        assert ("10 of 10 labels matched" in all_text(app)) != of_probe  # among the notes of the study
 
 
 def test_two_answers_of_one_study_are_compared(answered, open_page):

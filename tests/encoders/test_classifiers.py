@@ -13,6 +13,7 @@ from torch.testing import assert_close
 
 from core.encoders.encoder import Encoder
 from core.encoders.factories import build_architecture
+from core.encoders.readout.head import Head
 from core.encoders.registry import load_encoder
 from core.encoders.spec import parse_spec
 from core.encoders.transform import Transform
@@ -123,6 +124,12 @@ def with_softmax():
     return Classifier(nn.Softmax(dim=1))
 
 
+def with_sigmoids():
+    model = Classifier(nn.Sigmoid())
+    nn.init.normal_(model.fc.weight, std=0.4)
+    return model
+
+
 def of_logits():
     return Classifier(nn.Identity())
 
@@ -143,6 +150,16 @@ def test_a_factory_of_a_classifier_gives_what_its_classifier_reads(factory):
     note = "ends in a classifier ('fc', 10 outputs): what it reads, 64 features, is the representation"
     assert any(note in line for line in encoder.assumptions)
     assert not any("what the network returns" in line for line in encoder.assumptions)
+
+
+@pytest.mark.usefixtures("trusted")
+def test_several_sigmoids_are_outputs_that_are_independent(tmp_path):
+    head = load_encoder(f"{HERE}:with_sigmoids", input_size=64).find_head()
+    assert isinstance(head, Head) and head.independent
+    torch.save(with_sigmoids().state_dict(), tmp_path / "own.pth")
+    for factory in ("with_softmax", "Classifier"):
+        head = load_encoder(f"{HERE}:{factory}@{tmp_path / 'own.pth'}", input_size=64).find_head()
+        assert isinstance(head, Head) and not head.independent
 
 
 @pytest.mark.usefixtures("trusted")

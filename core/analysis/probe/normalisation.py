@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from core.analysis.gradcam.on_demand import study_encoder
-from core.answers.head import matched, usual_share
+from core.answers.head import LIKELY_WRONG, matched, usual_share
 from core.answers.outcome import Request
 from core.common.arrays import evenly
 from core.encoders.readout.bare_head import fill_activation
@@ -86,6 +86,6 @@ def likely_normalisation(
     mean, std = (",".join(f"{value:g}" for value in values) for values in tried[place])
     shares = [f"{100 * right[one].mean():.1f} %" for one in (place, 0)]
     return (
-        f"THE NORMALISATION IS LIKELY WRONG: on {len(rows)} of the images top-1 is {shares[0]} with "
+        f"THE NORMALISATION IS {LIKELY_WRONG}: on {len(rows)} of the images top-1 is {shares[0]} with "
         f"--mean {mean} --std {std}, and {shares[1]} with that of the study"
     )

@@ -1,7 +1,9 @@
-"""Sentences that a reader of the probe's accuracy should know; written only here. No torch."""
+"""What a reader of an accuracy should know: whose it is, and what to mind. No torch."""
 
 from collections.abc import Mapping
 
+from core.answers.head import LIKELY_WRONG, SEVERAL
+from core.answers.requests import CHANCE
 from core.store import Study
 
 BETWEEN = 0.3  # ratio of neighbouring candidates, about
@@ -33,8 +35,20 @@ def rate_note(lr: float, searched: Mapping[float, float]) -> str:
     )
 
 
-def notes_on_probe(study: Study) -> list[str]:
-    """Return notes to show beside the accuracy of a study's probe; for most studies there are none."""
+def whose_accuracy(study: Study) -> str:
+    """Name the answer that a study is read by, as a title."""
+    return f"{study.answer.title[:1].upper()}{study.answer.title[1:]}" if study.answer else "Linear probe"
+
+
+def notes_on_accuracy(study: Study) -> list[str]:
+    """Return notes to show beside the accuracy of a study's answer; for most studies there are none.
+
+    Of an answer other than the probe those that put its accuracy or its confidences in question.
+    """
+    if study.answer is not None:
+        notes = (str(note) for note in study.answer.facts.get("notes", []))
+        marks = (LIKELY_WRONG, CHANCE, SEVERAL)
+        return [f"{one[:1].upper()}{one[1:]}." for one in notes if any(mark in one for mark in marks)]
     summary = getattr(study, "whole", study).summary("probe")  # a slice has the probe of the whole study
     lr, searched = summary.get("lr"), summary.get("lr_accuracy")
     if not isinstance(lr, float) or not isinstance(searched, dict):

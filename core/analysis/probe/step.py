@@ -259,7 +259,7 @@ def _summary(table: pd.DataFrame, probe: Probe, train: TrainSet, n_classes: int)
 
     return {
         "top1": share("val", "correct"),
-        "top5": share("val", "top5_correct"),
+        "top5": share("val", "top5_correct") if n_classes > 5 else None,
         "train_top1": share("train", "correct"),
         "lr": probe.lr,
         "lr_accuracy": {f"{rate:g}": accuracy for rate, accuracy in probe.searched.items()},

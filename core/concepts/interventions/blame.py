@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.answers.predictable import predictable
 from core.common.formatting import percent
 from core.common.statistics.intervals import mean_intervals, share_intervals
 from core.jobs.progress import Progress
@@ -70,6 +71,21 @@ class ProbeWithMeans:
             return cls(Classifier(np.empty((0, len(means))), np.empty(0)), means, n_classes)
         return cls(classifier.of_outputs(codes >= 0), means, n_classes, codes[codes >= 0])
 
+    @classmethod
+    def of_every_output(cls, study: Study) -> tuple["ProbeWithMeans", list[str]]:
+        """As `of`, but a head may answer outputs that mean no class of the study, where it does so for any
+        image. Also the names of the classes, in their order; outputs that nothing is taken for have none.
+        """
+        (names, codes), whole = predictable(study), own_classifier(study)
+        if codes is None or whole is None:
+            return cls.of(study), names
+        nameless = codes < 0
+        codes[nameless] = len(names) + np.arange(np.count_nonzero(nameless))
+        n_classes = len(names) + np.count_nonzero(nameless)
+        if len(codes) == n_classes == len(np.unique(codes)):
+            return cls(whole.of_outputs(np.argsort(codes)), train_means(study), n_classes), names
+        return cls(whole, train_means(study), n_classes, codes), names
+
     def gradients(self, raw: np.ndarray, logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """(n, n_features): of the logit of a class for each raw row and its logits of the outputs."""
         return class_gradients(self.classifier, raw, logits, self.codes, classes)
@@ -90,11 +106,17 @@ class Intervened:
 
 
 def intervene(
-    study: Study, rows: Mapping[str, tuple[np.ndarray, np.ndarray]], *, seed: int = 0, progress: Progress
+    study: Study,
+    probe: ProbeWithMeans,
+    rows: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    *,
+    seed: int = 0,
+    progress: Progress,
 ) -> Intervened:
     """Remove features from misclassified and from correct images, and count whose prediction changes.
 
     Args:
+        probe: `ProbeWithMeans.of_every_output` of the study.
         rows: 'misclassified' and 'correct' -> rows of images, class codes of their truth, (n,) each. Of more
             than `MOST` of a kind a seeded part is taken.
     Returns:
@@ -105,7 +127,6 @@ def intervene(
         `planted_attributes`, see `PlantedAttributes`; None for images whose truth is not known. means:
         (n_features,) of the train images.
     """
-    probe = ProbeWithMeans.of(study)
     planted = function_of_option("failures of planted causes").of(study, seed=seed)
     tables, causes = [], None
     with progress.stage(

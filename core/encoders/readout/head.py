@@ -54,6 +54,7 @@ class Head:
         linear: (weights (C, r), bias (C,)) where it is linear on the representation, else None.
         hidden: where it is two Linears on the representation, both as `linear`, the first one first, and the
             name in torch.nn of the activation between them, "" where the file does not say it; else None.
+        independent: each of several outputs is a sigmoid, so an image may have several classes.
         unchecked: no whole network is known with whose logits these could be compared.
         reads_representation: all its parts read the representation, and nothing else.
         names: what the outputs are called, one list an output, in the checkpoint or the library.
@@ -66,6 +67,7 @@ class Head:
     hidden: tuple[LinearMap, LinearMap, str] | None = None
     names: list[list[str]] = field(default_factory=list)
     assumed: bool = True
+    independent: bool = False
     unchecked: bool = False
     reads_representation: bool = False
 
@@ -138,7 +140,10 @@ def head_of_network(encoder: Any, built: Any, beside: Beside | None) -> Head | s
     """
     if encoder.classifier is not None:
         part = HeadPart(encoder.base.get_submodule(encoder.classifier), encoder.classifier)
-        return complete_head(encoder, [part], [])
+        head = complete_head(encoder, [part], [])
+        if isinstance(head, Head) and not head.single:
+            head.independent = _ends_in_sigmoids(encoder, head)
+        return head
     if beside is None and (built.head is None or built.weights == "random"):
         return "the network has not been trained" if built.weights == "random" else NO_WEIGHTS
     tensors, names = beside or ({}, [])
@@ -161,7 +166,18 @@ def head_of_network(encoder: Any, built: Any, beside: Beside | None) -> Head | s
         network = built.around(copy.deepcopy(parts[0].module))
         if network is not None and _load(network.eval(), encoder.base, _of_linear(network)):
             network = None  # it has more than the encoder and the classifier
-    return complete_head(encoder, parts, names, network)
+    head = complete_head(encoder, parts, names, network)
+    if isinstance(head, Head):
+        head.independent = built.independent
+    return head
+
+
+@torch.no_grad()
+def _ends_in_sigmoids(encoder: Any, head: Head) -> bool:
+    x, _ = encoder.random_input()
+    with head.reading(encoder.base) as logits:
+        returned = encoder.base(x)
+        return bool(torch.allclose(returned, logits().sigmoid(), atol=1e-5))
 
 
 def _of_linear(network: nn.Module) -> dict[str, Tensor]:

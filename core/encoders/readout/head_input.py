@@ -56,7 +56,7 @@ def to_head_input(encoder: Encoder, notes: Sequence[str], *, note: str = NOTE) -
     def find_head() -> Head | str:
         found = complete_head(deeper, [last], names)
         if isinstance(found, Head):
-            found.unchecked = head.unchecked
+            found.unchecked, found.independent = head.unchecked, head.independent
         return found
 
     deeper.find_head = find_head

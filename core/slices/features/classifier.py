@@ -86,5 +86,5 @@ class Classifier:
         return (back * ACTIVATIONS[self.activation](self.start(raw))[1]) @ self.hidden
 
     def of_outputs(self, kept: np.ndarray) -> "Classifier":
-        """The classifier with some of its outputs. kept: (n_outputs,) bool."""
+        """The classifier with some of its outputs. kept: (n_outputs,) bool, or their numbers in order."""
         return replace(self, weights=self.weights[kept], bias=self.bias[kept])

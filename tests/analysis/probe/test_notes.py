@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.analysis.probe.notes import notes_on_probe, rate_note
+from core.analysis.probe.notes import notes_on_accuracy, rate_note
 from core.analysis.probe.step import train_probe
 from core.comparison.images import shared_images
 from core.comparison.notes import feature_notes
@@ -76,7 +76,7 @@ def of_before(tmp_path: Path) -> Path:
 
 def test_note__is_told_with_the_accuracy_and_goes_with_the_next_probe(of_before, run):
     study = open_study(of_before)
-    (note,) = notes_on_probe(study)
+    (note,) = notes_on_accuracy(study)
     assert note.startswith("The probe learnt best at the smallest of 4 rates, 0.01.")
     assert info(study)["probe_notes"] == [note] and note in run("info", of_before).out
     assert note in str(accuracy(Source(study)))
@@ -86,11 +86,11 @@ def test_note__is_told_with_the_accuracy_and_goes_with_the_next_probe(of_before,
     assert outcome.code == 0 and "up to date" not in outcome.err
     after = open_study(of_before).summary("probe")
     assert len(after["lr_accuracy"]) == len(SIX) and after["top1"] > study.summary("probe")["top1"]
-    assert notes_on_probe(open_study(of_before)) == [] and "probe learnt best" not in outcome.err
+    assert notes_on_accuracy(open_study(of_before)) == [] and "probe learnt best" not in outcome.err
     assert "up to date" in run("probe", of_before, "--device", "cpu").err
 
 
 def test_note__is_printed_when_the_probe_is_trained(of_before, capsys):
     progress = Progress.for_command(None)
     run_step("probe", of_before, {"lr_candidates": (0.3, 0.1, 0.03, 0.01), "redo": True}, progress)
-    assert f"note: {notes_on_probe(open_study(of_before))[0]}" in capsys.readouterr().err
+    assert f"note: {notes_on_accuracy(open_study(of_before))[0]}" in capsys.readouterr().err

@@ -106,6 +106,11 @@ def test_a_classifier_reads_the_tokens_that_it_reads_in_transformers(tmp_path, n
         head = deeper.find_head()
         assert isinstance(head, Head) and head.linear is not None
         assert_close(deeper.model(x) @ head.linear[0].T + head.linear[1], expected, rtol=1e-3, atol=1e-3)
+        assert not head.independent
+    several = REFERENCES[name]["config"] | {"problem_type": "multi_label_classification"}
+    (folder / "config.json").write_text(json.dumps(several))
+    head = load_encoder(str(folder)).find_head()
+    assert isinstance(head, Head) and head.independent
     (folder / "config.json").write_text(
         json.dumps(REFERENCES[name]["config"] | {"architectures": ["MyClassifier"]})
     )

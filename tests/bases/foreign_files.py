@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 M, R, K = 10, 6, 3
 Codes = Callable[[np.ndarray], np.ndarray]
+Decoded = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def weights(seed: int = 0, width: int = R, size: int = M) -> dict[str, np.ndarray]:
@@ -49,12 +50,14 @@ class Case:
 
     Attributes:
         write: (folder) -> what is loaded. codes: vectors (n, r) float64 -> (n, M).
+        decoded: codes and the vectors themselves -> (n, r).
     """
 
     library: str
     name: str
     write: Callable[[Path], Path]
     codes: Codes
+    decoded: Decoded = lambda codes, _: codes @ weights()["D"] + weights()["o"]
 
 
 def tensors(**arrays: np.ndarray) -> dict[str, torch.Tensor]:
@@ -100,10 +103,15 @@ def layer_normalised(x: np.ndarray) -> np.ndarray:
     return centred / (centred.std(1, ddof=1, keepdims=True) + 1e-5)
 
 
+def undone(decoded: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Where `layer_normalised` vectors came from."""
+    return decoded * x.std(1, ddof=1, keepdims=True) + x.mean(1, keepdims=True)
+
+
 def cases() -> list[Case]:
     w = weights()
     wide = {name: one.astype(np.float64) for name, one in w.items()}
-    W, b, o, t = (wide[name] for name in ("W", "b", "o", "t"))
+    W, D, b, o, t = (wide[name] for name in ("W", "D", "b", "o", "t"))
 
     def plain(x: np.ndarray) -> np.ndarray:
         return x @ W.T + b
@@ -157,6 +165,14 @@ def cases() -> list[Case]:
     def above(pre: np.ndarray, threshold: Any) -> np.ndarray:
         return np.where(pre > threshold, relu(pre), 0)
 
+    def plus_bias(codes: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return undone(codes @ D + o, x)
+
+    def multiplied(codes: np.ndarray, _: np.ndarray) -> np.ndarray:
+        return codes @ D * np.exp(0.2)
+
+    lengths = np.linspace(0.5, 2, M)
+    long = w | {"D": (w["D"] * lengths[:, None]).astype(np.float32)}
     schema = "schema"
     top = of_class("TopK", top_k=K)
     new = {
@@ -196,6 +212,13 @@ def cases() -> list[Case]:
                 normalize_activations="layer_norm",
             ),
             lambda x: topk(shifted(layer_normalised(x)), K),
+            plus_bias,
+        ),
+        Case(
+            "SAELens",
+            "codes-times-lengths",
+            lambda p: sae_lens(p, long, architecture="topk", k=K, rescale_acts_by_decoder_norm=True),
+            lambda x: topk(shifted(x) * lengths, K),
         ),
         Case("saev", "schema-0", lambda p: saev(p, w, dimensions(l1_coeff=0.1)), lambda x: relu(plain(x))),
         Case(
@@ -227,12 +250,13 @@ def cases() -> list[Case]:
             lambda p: saev(p, w, {schema: 5, "cfg": batched}, activation__threshold=f(0.3)),
             lambda x: above(plain(x), 0.3),
         ),
-        Case("overcomplete", "topk", overcomplete, lambda x: topk(relu(batch_normalised(x)), K)),
+        Case("overcomplete", "topk", overcomplete, lambda x: topk(relu(batch_normalised(x)), K), multiplied),
         Case(
             "overcomplete",
             "jumprelu",
             lambda p: overcomplete(p, thresholds=np.log(w["t"])),
             lambda x: above(batch_normalised(x), t),
+            multiplied,
         ),
         Case(
             "ViSAEBench",
@@ -286,6 +310,20 @@ def cases() -> list[Case]:
             ),
             lambda x: above(plain(x), t),
         ),
+        Case(
+            "dictionary_learning",
+            "matryoshka",
+            lambda p: torch_file(
+                p / "ae.pt",
+                W_enc=w["W"].T,
+                W_dec=w["D"],
+                b_enc=w["b"],
+                b_dec=w["o"],
+                threshold=f(0.3),
+                group_sizes=np.array([4, 6]),
+            ),
+            lambda x: above(shifted(x), f(0.3)),
+        ),
         Case("Prisma", "relu", lambda p: prisma(p, activation_fn_str="relu"), lambda x: relu(shifted(x))),
         Case(
             "Prisma",
@@ -294,5 +332,6 @@ def cases() -> list[Case]:
                 p, activation_fn_str="topk", activation_fn_kwargs={"k": K}, normalize_activations="layer_norm"
             ),
             lambda x: topk(shifted(layer_normalised(x)), K),
+            plus_bias,
         ),
     ]

@@ -31,13 +31,17 @@ def dense(codes: SparseRows) -> np.ndarray:
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: f"{case.library}-{case.name}")
-def test_codes_are_those_of_the_librarys_forward_pass(rng, tmp_path, case: Case):
+def test_codes_and_reconstructions_are_those_of_the_librarys_forward_pass(rng, tmp_path, case: Case):
     dictionary, report = read_dictionary(case.write(tmp_path))
     assert dictionary.facts["library"] == case.library and report.startswith(f"read as {case.library}: ")
     x = rng.standard_normal((50, R)).astype(np.float32)
     expected = case.codes(x.astype(np.float64))
-    found = dense(Coder(dictionary).encode(torch.from_numpy(x)))
-    np.testing.assert_allclose(found, expected, atol=2e-5)
+    coder, raw = Coder(dictionary), torch.from_numpy(x)
+    codes = coder.encode(raw)
+    np.testing.assert_allclose(dense(codes), expected, atol=2e-5)
+    np.testing.assert_allclose(
+        coder.decode(codes, raw)[0], case.decoded(expected, x.astype(np.float64)), atol=1e-4
+    )
     assert 0 < (expected != 0).mean() < 1  # so that the activation matters
 
 

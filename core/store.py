@@ -32,7 +32,7 @@ from core.slices.slice import Slice
 from core.steps import STEPS, settings_of, step_of
 from core.storage.chunked_array import ChunkedArray, MappedArray
 from core.storage.layers import layer
-from core.storage.missing import Missing
+from core.storage.missing import NO_WEIGHTS_OF_LATENTS, Missing
 from core.storage.writer import Collected
 from core.topics import function_named
 
@@ -153,14 +153,20 @@ class Answered(Study):
         if item in OF_PROBE:
             of_probe = f"it is of the probe, not of '{self.answer.name}'"
             return Missing(item, step_of(item) or "", "whole", of_probe)
-        why = self.summary("failures")["skipped"] if item in OF_FAILURES else NO_WEIGHTS
+        why = self.summary("failures")["skipped"] if item in OF_FAILURES else self._no_weights
         return Missing(item, "answers", "skipped", f"left out: {why}")
+
+    @property
+    def _no_weights(self) -> str:
+        if self.below is not None and self.in_basis(UNITS).answering(self.answer.name).has("probe_weights"):
+            return NO_WEIGHTS_OF_LATENTS
+        return NO_WEIGHTS
 
     def summary(self, step: str) -> dict[str, Any]:
         if step == PROBE:
             return {**self.evaluation._of_probe(), "n_classes": len(self.class_names)}
         if step == "failures":
-            return self._failures[""] if explains_errors(self) else {"skipped": NO_WEIGHTS}
+            return self._failures[""] if explains_errors(self) else {"skipped": self._no_weights}
         return {"skipped": OF_ANSWER} if step == "quality" else self.whole.summary(step)
 
     def holder(self, table: str, column: str) -> StudyReader:

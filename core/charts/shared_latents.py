@@ -127,7 +127,7 @@ def picture_latents(data: LatentPictures, *, theme: Theme = LIGHT) -> go.Figure:
             pictures = [_picture(image, verdicts, side) for image, verdicts in images]
             strips.append(Strip(title, pictures, apart=at == 0 and bool(strips)))
             n = max(n, len(pictures))
-    lacking = " and ".join({OTHER: first, FIRST: other}[side] for side in data.sides)
+    lacking = " or ".join({OTHER: first, FIRST: other}[side] for side in data.sides)
     note = (
         f"Evaluation images on which a latent is strongest that {lacking} cannot tell (AUROC below {LACKS}). "
         f"Left: the AUROC of {first} and {other}. Frame and caption: the answer of the encoder that lacks it."

@@ -22,6 +22,7 @@ from core.slices.features.class_logits import (
     own_classifier,
 )
 from core.storage.chunked_array import CHUNK_ROWS
+from core.storage.missing import NO_WEIGHTS_OF_LATENTS
 
 if TYPE_CHECKING:
     import torch
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
 SIDES = ("predicted", "true")
 SEPARATOR = "; "
 NO_PROBE = "no probe: failures need labels and the step 'probe'"
-NO_WEIGHTS = (
-    "what a latent adds to an answer is not known where its code is the largest of many positions, or each "
-    "vector is scaled on its own; fit the basis with --pool-codes mean"
-)
 NO_LAYERS = (
     "what a latent adds to an answer is not known where the layers of its classifier are not stored; what "
     "units add to its errors is"
@@ -128,7 +125,7 @@ def compute_failures(
         step.summary = {"skipped": NO_PROBE}
         return
     if study.below is not None and not explains_errors(study):
-        step.summary = {"skipped": NO_LAYERS if study.has(GRADIENTS) else NO_WEIGHTS}
+        step.summary = {"skipped": NO_LAYERS if study.has(GRADIENTS) else NO_WEIGHTS_OF_LATENTS}
         return
     names, codes = predictable(study)
     rows, true, predicted = images_of_verdict(study, config.split, names, correct=False)

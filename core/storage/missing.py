@@ -15,6 +15,10 @@ REASONS: dict[State, str] = {
     "stale": "made from inputs or formulas that have changed since",
 }
 LEFT_OUT = "run with settings or images that leave it out"
+NO_WEIGHTS_OF_LATENTS = (
+    "what a latent adds to an answer is not known where its code is the largest of many positions, or each "
+    "vector is scaled on its own; fit the basis with --pool-codes mean"
+)
 NO_LABELS = "run without it: these images carry no labels, so none is classified correctly or wrongly"
 
 

@@ -238,6 +238,7 @@ def test_heatmaps_of_latents_are_the_stored_codes(made, tmp_path):
         encoder.represent(pixels).numpy(), study.array("representations")[[row]], atol=1e-4 * codes.max()
     )
     assert not study.has("probe_weights")  # the largest codes of positions are no reconstruction
+    assert "--pool-codes mean" in str(study.why_missing("probe_weights"))
     failures = pipeline.run_step("failures", folder / "bases" / "p", {}, Progress.silent())
     assert "--pool-codes mean" in failures["skipped"]
     weights = np.zeros((1, SIZE), np.float32)

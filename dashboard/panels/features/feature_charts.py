@@ -114,7 +114,7 @@ def push(study: Study, feature: int, population: Slice) -> None:
     if not study.labelled:
         widgets.empty_state("No probe", "These images carry no labels, so no probe was trained.")
         return
-    if not widgets.needs(study, "probe_weights", "The weights of the probe"):
+    if not widgets.needs(study, "probe_weights", "The weights of the classifier"):
         return
     chart(
         study,

@@ -42,6 +42,11 @@ ABOUT_R2 = (
     "images where there are any, which no fit has seen."
 )
 STABLE = 0.7
+MEASURED = (  # docs/RESULTS.md, "Bases of features"
+    "Measured on the example study and on CIFAR-10: words fit units best and, of dictionaries, those of NMF. "
+    "Single TopK latents of places mark objects better than units; much of the larger overlap of whole maps "
+    "comes with random directions, too. No basis predicts errors as well as the classifier's confidence."
+)
 VECTORS = {"whole images": "pooled", "places in images": "positions"}
 ABOUT_VECTORS = (
     "One vector an image, or one for each place of the encoder's last map: then the page of an image shows "
@@ -82,6 +87,7 @@ def panel(study: Study) -> None:
     if whole.bases:
         _drawer("What each knows of classes and attributes", "bases_known", "fact_check", _known, whole)
         _drawer("Two side by side", "bases_twins", "compare_arrows", lambda one: _twins(study, one), whole)
+    st.caption(MEASURED)
     _fit(whole)
     _removal(whole, here)
 
@@ -122,10 +128,11 @@ def _card(whole: Study, basis: Basis, here: str) -> cards.Card:
     if (stability := card.get("stability")) is not None:
         tone = "quiet" if basis.kind in CONTROLS else "good" if stability >= STABLE else "bad"
         bars.append(cards.Bar("found again by another fit", stability, f"{stability:.2f}", tone, mark=STABLE))
-    lines = [f"{card.get('l0') or 0:.0f} active on an image"]
+    on_positions = card.get("on") == "positions"
+    lines = [f"{card.get('l0') or 0:.0f} active {'at a place' if on_positions else 'on an image'}"]
     if dead := card.get("dead"):
         lines.append(f"{widgets.percent(dead, digits=0)} are never active")
-    about = KINDS[basis.kind].summary + (", on positions" if card.get("on") == "positions" else "")
+    about = KINDS[basis.kind].summary + (", on positions" if on_positions else "")
     if other := about_other(basis):
         about += f", shared with {other.get('study') or 'another study'}"
     return cards.Card(

@@ -235,6 +235,8 @@ def test_place_of_an_image__its_latents_and_where_else_they_are(on_places, monke
     asked = {"study": "demo", "basis": "places", "image": image, "image_part": "Places", "place": place}
     app = open_page("image", **asked)
     assert not app.exception
+    (card,) = drawn_cards(open_page("features", study="demo", features_as="Bases"), "bases_cards")[1:]
+    assert any("3 active at a place" in line for line in card["lines"])
     latents = at_position(study, basis, image, x, y)["latent"].tolist()
     assert latents and f"**{len(latents)} latent" in all_text(app)
     shown = re.findall(r"\[Latent (\d+)\]", all_text(app))

@@ -24,16 +24,18 @@ SHOWN = {
 
 
 def masks_page(study: Study, population: Slice) -> None:
-    widgets.page_header(PAGES["masks"].title, PAGES["masks"].question)
+    row = st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
+    with row:
+        with st.container(width="content"):
+            widgets.page_header(PAGES["masks"].title, PAGES["masks"].question)
+        parts = st.container(width="content")
     if not _ready(study):
         return
+    with parts:
+        part = choose_one("Show", SHOWN, key="masks_part")
     filter_bar(study, population)
     scale.finding(study, population)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="masks_controls"):
-        part = choose_one("Show", SHOWN, key="masks_part")
-        controls = st.container(
-            horizontal=True, vertical_alignment="center", gap="small", width="content", key="part_controls"
-        )
+    controls = st.container(horizontal=True, vertical_alignment="center", gap="small", key="part_controls")
     _part(study, population, part, controls)
 
 

@@ -25,8 +25,9 @@ EACH = 2  # pictures of either end
 def finding(study: Study, population: Slice) -> None:
     """The sentence, and how far the heat prefers the object."""
     sentence = overlap_sentence(reads.slice_table(study, population, "overlap_scale"))
-    st.subheader(sentence.removesuffix("."), help=widgets.help_text("miou"))
-    _preference(study, population)
+    with st.container(gap=None):
+        st.subheader(sentence.removesuffix("."), help=widgets.help_text("miou"))
+        _preference(study, population)
 
 
 @stable_container

@@ -23,14 +23,7 @@ from core.storage import manifest as manifests
 from core.storage.bounds import stored_array
 from core.storage.chunked_array import ChunkedArray
 from core.storage.damage import find_damage
-from core.storage.missing import (
-    LEFT_OUT,
-    NO_LABELS,
-    NO_WEIGHTS_OF_LATENTS,
-    Missing,
-    damaged_item,
-    missing_step,
-)
+from core.storage.missing import LEFT_OUT, NO_LABELS, OF_LATENTS, Missing, damaged_item, missing_step
 from core.storage.seals import Damaged
 from core.storage.table_files import KeptColumns, read_stored_table
 from core.storage.thumbnails import thumbnail_bytes, thumbnail_picture
@@ -99,7 +92,7 @@ class StudyReader(KeptColumns):
         if step in STEPS and STEPS[step].needs_labels and self.has("images") and not self.labelled:
             return Missing(item, step, "skipped", NO_LABELS)
         of_latents = self.below is not None and item == "probe_weights"
-        return Missing(item, step, "skipped", NO_WEIGHTS_OF_LATENTS if of_latents else LEFT_OUT)
+        return Missing(item, step, "skipped", OF_LATENTS if of_latents else LEFT_OUT)
 
     def _damaged(self, item: str) -> Missing:
         return damaged_item(self.path, self.manifest["items"][item]["step"], item, self.damage[item])

@@ -32,7 +32,7 @@ from core.slices.slice import Slice
 from core.steps import STEPS, settings_of, step_of
 from core.storage.chunked_array import ChunkedArray, MappedArray
 from core.storage.layers import layer
-from core.storage.missing import NO_WEIGHTS_OF_LATENTS, Missing
+from core.storage.missing import NO_WEIGHTS, OF_LATENTS, Missing
 from core.storage.writer import Collected
 from core.topics import function_named
 
@@ -40,7 +40,6 @@ WHOLE = "its numbers are of all images of the study, and there are none of a sli
 OF_PROBE = ("val_logits", "probe_curves", "quality_calibration", "mask_accuracy")  # of no other answer
 OF_FAILURES = STEPS["failures"].outputs
 OF_ANSWER = "what this step says is of the probe"
-NO_WEIGHTS = "no weights: it is not linear on the representation, or labels and outputs are not one to one"
 NO_SUMMARY = ("quality", "concepts", "failures")  # what their steps say is of the whole study
 
 
@@ -158,9 +157,7 @@ class Answered(Study):
 
     @property
     def _no_weights(self) -> str:
-        if self.below is not None and self.in_basis(UNITS).answering(self.answer.name).has("probe_weights"):
-            return NO_WEIGHTS_OF_LATENTS
-        return NO_WEIGHTS
+        return OF_LATENTS if self.below is not None and self.answer.facts.get("linear") else NO_WEIGHTS
 
     def summary(self, step: str) -> dict[str, Any]:
         if step == PROBE:

@@ -22,7 +22,7 @@ from core.slices.features.class_logits import (
     own_classifier,
 )
 from core.storage.chunked_array import CHUNK_ROWS
-from core.storage.missing import NO_WEIGHTS_OF_LATENTS
+from core.storage.missing import OF_LATENTS
 
 if TYPE_CHECKING:
     import torch
@@ -125,7 +125,7 @@ def compute_failures(
         step.summary = {"skipped": NO_PROBE}
         return
     if study.below is not None and not explains_errors(study):
-        step.summary = {"skipped": NO_LAYERS if study.has(GRADIENTS) else NO_WEIGHTS_OF_LATENTS}
+        step.summary = {"skipped": NO_LAYERS if study.has(GRADIENTS) else OF_LATENTS}
         return
     names, codes = predictable(study)
     rows, true, predicted = images_of_verdict(study, config.split, names, correct=False)

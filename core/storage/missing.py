@@ -15,7 +15,8 @@ REASONS: dict[State, str] = {
     "stale": "made from inputs or formulas that have changed since",
 }
 LEFT_OUT = "run with settings or images that leave it out"
-NO_WEIGHTS_OF_LATENTS = (
+NO_WEIGHTS = "no weights: it is not linear on the representation, or labels and outputs are not one to one"
+OF_LATENTS = (
     "what a latent adds to an answer is not known where its code is the largest of many positions, or each "
     "vector is scaled on its own; fit the basis with --pool-codes mean"
 )

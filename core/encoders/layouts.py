@@ -35,7 +35,7 @@ class Layout:
     name: str
     container: str  # location in the file, e.g. "state_dict"; "" is the top level
     prefix: str  # prefix of the encoder's keys there
-    kind: str  # resnet, numeric (a Sequential of a ResNet's children), vit, transformers, other
+    kind: str  # resnet, numeric (a Sequential of a ResNet's children), vit, convnext, transformers, other
     role: str  # online or momentum
     state: dict[str, Tensor] = field(repr=False)  # keys without prefix, with torchvision's or timm's names
     dropped: dict[str, int] = field(default_factory=dict)  # group of dropped keys -> count
@@ -145,6 +145,10 @@ def _candidates(path: tuple[str, ...], tensors: Mapping[str, Tensor]) -> Iterato
         elif (prefix := _before(key, "blocks.0.norm1.weight")) is not None:
             if f"{prefix}patch_embed.proj.weight" in tensors:
                 yield Candidate(path, prefix, "vit", tensors)
+        elif (prefix := _before(key, "stages.0.blocks.0.conv_dw.weight")) is not None:
+            stem, head = tensors.get(f"{prefix}stem.1.weight"), f"{prefix}head.norm.weight"
+            if tensor.shape[-1] == 7 and stem is not None and stem.ndim == 1 and head in tensors:
+                yield Candidate(path, prefix, "convnext", tensors)
         elif (prefix := _before(key, "0.weight")) is not None:
             first_block = re.compile(re.escape(prefix) + r"\d\.0\.conv1\.weight")
             if (

@@ -28,7 +28,13 @@ from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled
 from core.encoders.hugging_face.classifiers import classifier_parts
 from core.encoders.hugging_face.hub import repository, timm_sidecar
-from core.encoders.hugging_face.networks import HALF, PREPROCESSOR, build_network, read_beside
+from core.encoders.hugging_face.networks import (
+    HALF,
+    PREPROCESSOR,
+    build_network,
+    read_beside,
+    with_classifier,
+)
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import TRANSFORMERS, Layout, recognise, renamed_by_order
 from core.encoders.packaged import PACKAGED
@@ -231,6 +237,10 @@ def _from_keys(spec: Spec, layout: Layout, path: Path) -> Built:
         family = layout.name.removesuffix(TRANSFORMERS)
         model, arch, transform, notes = build_network(family, layout.state, path)
         return Built(model, transform, arch, "checkpoint", notes)
+    if layout.kind == "convnext" and not spec.family:
+        model, arch, transform, notes = build_network(layout.kind, layout.state, path)
+        whole, around = (lambda: with_classifier(model).state_dict()), partial(with_classifier, model)
+        return Built(model, transform, arch, "checkpoint", notes, whole=whole, around=around)
     if layout.kind == "vit" and not spec.family:
         arguments: dict[str, Any] = dict(vit_arguments(layout.state, moco_v3=layout.name == "MoCo v3"))
         notes = [f"{arguments['num_heads']} attention heads assumed (not stored in the weights)"]

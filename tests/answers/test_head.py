@@ -16,7 +16,7 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from core.analysis.probe.normalisation import likely_normalisation
+from core.analysis.probe.normalisation import SURE, likely_normalisation, still_tried
 from core.answers.activation import least_loss
 from core.answers.classes import Match
 from core.answers.head import matched, usual_order_note
@@ -552,6 +552,33 @@ class Waves(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(torch.cos(9 * self.grey(x)).relu().mean((2, 3)))
+
+
+def test_few_images_tell_that_no_other_normalisation_is_better(rng):
+    """Passes of 32 images through the network are bounded, mostly few, and what all would show is found."""
+
+    def outcomes(share: float) -> np.ndarray:
+        luck, noise = rng.random(256), rng.random((6, 256)) < 0.02  # the same images are hard with all
+        return (luck < np.array([0.78, 0.77, 0.78, share, 0.7, 0.2])[:, None]) ^ noise
+
+    def tried(right: np.ndarray) -> tuple[int, list[int]]:
+        left, n_passes = list(range(6)), 0
+        for seen in range(32, 257, 32):
+            n_passes += len(left)
+            left = still_tried(right[:, :seen], left)
+            if left == [0]:
+                break
+        return n_passes, left
+
+    n_passes = [tried(outcomes(0.78))[0] for _ in range(200)]
+    assert max(n_passes) <= 4 * 6 + 4 * 2 and np.mean(n_passes) < 16  # of 48 without stopping
+    sure = []
+    for _ in range(400):
+        right = outcomes(0.88)
+        won, lost = (right[3] & ~right[0]).sum(), (right[0] & ~right[3]).sum()
+        if won - lost >= SURE * (won + lost) ** 0.5:
+            sure.append(tried(right)[1] == [0, 3])
+    assert len(sure) > 100 and np.mean(sure) > 0.95
 
 
 @pytest.mark.slow

@@ -107,6 +107,18 @@ def test_names_are_not_guessed_where_order_or_shapes_differ(change, tmp_path):
     assert "name the architecture" not in message
 
 
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_bare_checkpoint_of_timms_convnext_is_recognised_with_its_classifier(prefix, tmp_path):
+    model = timm.create_model("test_convnext", num_classes=7).eval()
+    stir(model)
+    torch.save({f"{prefix}{key}": one for key, one in model.state_dict().items()}, tmp_path / "net.pth")
+    encoder = load_encoder(str(tmp_path / "net.pth"), input_size=64)
+    head, pixels = encoder.find_head(), torch.randn(2, 3, 64, 64)
+    assert isinstance(head, Head) and head.linear is not None and not head.unchecked
+    with torch.no_grad():
+        assert_close(encoder.model(pixels) @ head.linear[0].T + head.linear[1], model(pixels), **TOLERANCE)
+
+
 class Classifier(nn.Module):
     """A classifier as people write them: features, average, a Linear to ten classes."""
 

@@ -1,5 +1,7 @@
-"""Build timm's network for weights of Hugging Face `transformers`: from their shapes, and config.json."""
+"""Build timm's network for weights of Hugging Face `transformers`, and for its own ConvNeXts, which are
+named alike: from their shapes, and config.json."""
 
+import copy
 import dataclasses
 import re
 from collections.abc import Mapping
@@ -21,7 +23,13 @@ from core.errors import CheckpointError, SettingsError
 HALF = (0.5, 0.5, 0.5)
 OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 PIXELS = {"ViT": (HALF, HALF), "SigLIP": (HALF, HALF), "CLIP": (OPENAI_MEAN, OPENAI_STD)}
-EPSILON = {"ViT": 1e-12, "CLIP": 1e-5, "Swin": 1e-5, "DINOv3": 1e-5}  # of LayerNorms, in `transformers`
+EPSILON = {
+    "ViT": 1e-12,
+    "CLIP": 1e-5,
+    "Swin": 1e-5,
+    "DINOv3": 1e-5,
+    "ConvNeXt": 1e-12,
+}  # of LayerNorms, in `transformers`
 ACTIVATIONS = {"gelu": "gelu", "quick_gelu": "quick_gelu", "gelu_pytorch_tanh": "gelu_tanh", "silu": "silu"}
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 PREPROCESSOR = "preprocessor_config.json"
@@ -44,12 +52,14 @@ def read_beside(path: Path, name: str = "config.json") -> dict[str, Any]:
 def build_network(family: str, state: Tensors, path: Path) -> tuple[nn.Module, str, Transform, list[str]]:
     """Return the network, the name of its architecture, its transform, and what was assumed.
 
+    Args:
+        family: of `names.FAMILIES`, or `convnext` for timm's own.
     Raises:
         CheckpointError: the weights are not those of a network of this kind.
     """
     config = read_beside(path)
     config = config["vision_config"] if isinstance(config.get("vision_config"), dict) else config
-    makers = {"Swin": _swin, "ConvNeXt": _convnext, "DINOv3": _dinov3}
+    makers = {"Swin": _swin, "ConvNeXt": _convnext, "convnext": _convnext, "DINOv3": _dinov3}
     try:
         model, arguments = makers.get(family, _transformer)(state, config, family)
     except MISFITS as error:
@@ -140,11 +150,20 @@ def _convnext(state: Tensors, config: Config, family: str) -> tuple[nn.Module, d
         "patch_size": state["stem.0.weight"].shape[-1],
         "use_grn": "stages.0.blocks.0.mlp.grn.weight" in state,
     }
+    if state["stages.0.blocks.0.mlp.fc1.weight"].ndim == 4:
+        arguments["conv_mlp"] = True
     scale = 1.0 if "stages.0.blocks.0.gamma" in state else None
     model = ConvNeXt(**arguments, ls_init_value=scale, num_classes=0)
     if isinstance(norm := model.head.norm, nn.LayerNorm):
-        norm.eps = _number(config, "layer_norm_eps") or 1e-12  # transformers' own, of the last norm alone
+        norm.eps = _number(config, "layer_norm_eps") or EPSILON.get(family, 1e-6)  # of the last norm alone
     return model, arguments
+
+
+def with_classifier(model: nn.Module, linear: nn.Linear | None = None) -> nn.Module:
+    """A copy of a ConvNeXt of timm that ends in a classifier; None: one of two outputs."""
+    network: Any = copy.deepcopy(model)
+    network.head.fc = linear or nn.Linear(network.num_features, 2)
+    return network
 
 
 def _count(state: Tensors, pattern: str) -> int:

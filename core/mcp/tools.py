@@ -32,7 +32,7 @@ from core.slices.saved_slices import listed as saved_slices
 from core.slices.slice import Slice
 from core.store import Study
 
-MOST_ROWS, MOST_STUDIES, MOST_PICTURES, LISTED = 200, 200, 12, 20
+MOST_ROWS, MOST_STUDIES, MOST_PICTURES, MOST_FEATURES, LISTED = 200, 200, 12, 50, 20
 LONGEST_CELL = 2000  # characters
 LONGEST_WHERE = 2000
 WIDEST, TALLEST = 1600, 4000  # pixels of a picture of a figure, and of what it is drawn from
@@ -100,6 +100,7 @@ class StudyTools:
         study, among = of_slice(self.opened(name, answer), table, self.slice(where) if where else None)
         frame = read_table(study, table, slice=among)
         held = [str(column) for column in frame.columns]
+        columns = list(dict.fromkeys(columns))
         for column in columns:
             if column not in held:
                 hint = did_you_mean(column, held)
@@ -107,7 +108,7 @@ class StudyTools:
                     f"no column '{column[:80]}' in '{table}'.{hint} It has: {', '.join(held)}"
                 )
         start, n = bounded(page[0], "offset", 0, 1 << 62), bounded(page[1], "limit", 1, MOST_ROWS)
-        part = frame.iloc[start : start + n][list(columns) or held]
+        part = frame.iloc[start : start + n][columns or held]
         next_offset = start + len(part) if start + len(part) < len(frame) else None
         pages = {"n_rows": len(frame), "offset": start, "next_offset": next_offset}
         note = note_on_train_images(study, table, slice=among)
@@ -168,7 +169,7 @@ class StudyTools:
         """Return the thumbnail of an image as JPEG; with a list of features, their stored heatmap over it."""
         if features is None:
             return study.thumbnail(row)
-        shown = study.overlay(row, list(features) or None, ground=study.thumbnail_image(row))
+        shown = study.overlay(row, each_once(features) or None, ground=study.thumbnail_image(row))
         return image_file(shown, quality=85)
 
     def figure(self, name: str, figure: str, where: str, answer: str, features: Sequence[int]) -> bytes:
@@ -177,7 +178,7 @@ class StudyTools:
         from core.figures.files import render
 
         study = self.opened(name, answer)
-        options = FigureOptions(features=tuple(features), device=STORED_ONLY)
+        options = FigureOptions(features=tuple(each_once(features)), device=STORED_ONLY)
         drawn = draw(study.where(self.slice(where)) if where else study, figure, options=options)
         if (layout_of(drawn).height or 0) > TALLEST:
             raise SettingsError(f"the figure is {layout_of(drawn).height} pixels high; narrow it by a slice")
@@ -228,6 +229,13 @@ def bounded(value: int, name: str, least: int, most: int) -> int:
     if not least <= value <= most:
         raise SettingsError(f"{name} is a number from {least} to {most:,}; got {str(value)[:30]}")
     return value
+
+
+def each_once(features: Sequence[int]) -> list[int]:
+    """Return the features without repetitions. Raises SettingsError for too many of them."""
+    features = list(dict.fromkeys(features))
+    bounded(len(features), "the number of features", 0, MOST_FEATURES)
+    return features
 
 
 def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The studies below a folder, by name: nothing outside it can be named."""
 
+import errno
 import os
 from dataclasses import dataclass
 from functools import lru_cache
@@ -49,7 +50,13 @@ def resolve(folder: Path, name: str) -> Path:
         if basis in open_current(whole).bases:
             return layer(whole, basis)
     sane = all(part and not part.startswith(".") and "\\" not in part and "\0" not in part for part in parts)
-    if not sane or len(parts) > MAX_DEPTH or not _is_study(path):
+    try:
+        is_study = sane and len(parts) <= MAX_DEPTH and _is_study(path)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        is_study = False
+    if not is_study:
         raise StudyError(f"no study '{name[:80]}'")
     return path
 

@@ -28,7 +28,7 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 from core.errors import SettingsError
 from core.export.files import COLUMNS
 from core.mcp.server import http_app, make_server, serve_agents
-from core.mcp.tools import READ_HERE, StudyTools
+from core.mcp.tools import READ_HERE, StudyTools, each_once
 from core.store import open_study
 from dashboard.addresses.pages import PAGES
 from dashboard.addresses.served_studies import BASIS
@@ -42,6 +42,7 @@ HOSTILE: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("describe", {"study": "/etc"}, "no study"),
     ("describe", {"study": "share"}, "Did you mean 'shared'"),
     ("describe", {"study": 7}, "valid string"),
+    ("describe", {"study": "a" * 10**5}, "no study"),
     ("table", {"study": "shared", "table": "imges"}, "Did you mean 'images'"),
     ("table", {"study": "shared", "table": "representations"}, "no table"),
     ("table", {"study": "shared", "table": "images", "columns": ["lable"]}, "Did you mean 'label'"),
@@ -54,6 +55,7 @@ HOSTILE: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("feature", {"study": "shared", "feature": 10**12}, "feature is a number"),
     ("feature", {"study": "shared", "feature": 0, "pictures": 10**6}, "pictures"),
     ("figure", {"study": "shared", "figure": "../roc"}, "no figure"),
+    ("figure", {"study": "shared", "figure": "heatmaps", "features": list(range(51))}, "number of features"),
     ("search", {"study": "shared", "text": "!!"}, "nothing to search for"),
 )
 
@@ -202,3 +204,11 @@ async def _over_http(url: str) -> Any:
         Client(streamable_http_client(url, http_client=opened)) as client,
     ):
         return await read(client, "studies")
+
+
+def test_a_column_or_feature_that_is_named_again_and_again_is_read_once(shared_study: Path) -> None:
+    read = StudyTools(shared_study.parent, "http://x").table(
+        "shared", "images", "", ["image_id"] * 1000, (0, 2), ""
+    )
+    assert read["columns"] == list(read["rows"][0]) == ["image_id"]
+    assert each_once([3, 4] * 1000) == [3, 4]

@@ -151,6 +151,8 @@ def test_commands_take_a_basis_and_features_of_it(made, capsys):
     in_basis = capsys.readouterr().out
     assert main(["inspect", str(layers.layer(made, "sae")), "--where", "correct=false", "--json"]) == 0
     assert capsys.readouterr().out == in_basis
+    assert main(["slices", str(made), "--basis", "sae"]) == 0
+    assert f"slices {made} --basis sae --worst 10" in capsys.readouterr().out.replace("'", "")
     assert main(["info", str(made), "--basis", "sea"]) == 2
     assert "no basis 'sea'" in (error := capsys.readouterr().err) and "sae" in error
     assert main(["probe", str(layers.layer(made, "sae"))]) == 2

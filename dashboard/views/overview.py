@@ -118,8 +118,10 @@ def _headline(study: Study, population: Slice, *, filtered: bool) -> None:
         for column, (_, show) in zip(st.columns([one for one, _ in cards], gap="small"), cards, strict=True):
             with column:
                 show()
-    for note in (*reads.feature_notes(study), *notes_on_accuracy(study)):
+    for note in reads.feature_notes(study):
         st.caption(widgets.plain(note))
+    for note in notes_on_accuracy(study):
+        (st.warning if study.answer else st.caption)(widgets.plain(note))
 
 
 def _lacks(study: Study, lacks: list[str]) -> None:

@@ -363,7 +363,7 @@ def test_what_is_no_answer_says_so(tmp_path):
     for tensors, why in (
         (linears, "layers 'fc.0' to 'fc.4', has 2 places for an activation"),
         (norm, "layer 'fc.0' of its classifier is neither Linear nor BatchNorm"),
-        (both, "layer '1.2' of its classifier reads 128, perhaps the maximum and the mean of a map, not 64"),
+        (both, "layer '1.2' of its classifier reads 128, perhaps the maximum and the mean of a map, as with"),
     ):
         encoder = {f"0.{name}": one for name, one in network.state_dict().items()}
         torch.save(

@@ -63,7 +63,8 @@ def test_notes_stand_beside_the_accuracy_that_they_are_about(answered, open_page
         app = open_page("overview", study="demo", **answer)
         captions = [one.value.replace("\\", "") for one in app.caption]
         assert ("Another rate may be better." in captions) == of_probe
-        assert (f"{WRONG_ORDER}: top-1 is 3 %." in captions) != of_probe
+        warnings = [one.value.replace("\\", "") for one in app.warning]
+        assert (f"{WRONG_ORDER}: top-1 is 3 %." in warnings) != of_probe
         assert ("10 of 10 labels matched" in all_text(app)) != of_probe  # among the notes of the study
 
 

@@ -81,7 +81,7 @@ class ProbeWithMeans:
             return cls.of(study), names
         nameless = codes < 0
         codes[nameless] = len(names) + np.arange(np.count_nonzero(nameless))
-        n_classes = len(names) + np.count_nonzero(nameless)
+        n_classes = len(names) + int(nameless.sum())
         if len(codes) == n_classes == len(np.unique(codes)):
             return cls(whole.of_outputs(np.argsort(codes)), train_means(study), n_classes), names
         return cls(whole, train_means(study), n_classes, codes), names

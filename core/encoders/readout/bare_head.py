@@ -68,7 +68,7 @@ def bare_classifier(tensors: Mapping[str, Tensor], width: int) -> nn.Module | st
             return f"layer '{stem}{at}' of its classifier is neither Linear nor BatchNorm: {FACTORY}"
         reads, given = one[0].shape[-1], len(folded[-1][1]) if folded else width
         if reads != given:
-            both = ", perhaps the maximum and the mean of a map" if reads == 2 * given else ""
+            both = ", perhaps the maximum and the mean of a map, as with fastai" if reads == 2 * given else ""
             return f"layer '{stem}{at}' of its classifier reads {reads:,}{both}, not {given:,}: {FACTORY}"
         if folded and in_sequence and at - 1 in layers:
             folded[-1] = _after(folded[-1], one)

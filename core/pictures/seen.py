@@ -65,7 +65,7 @@ def in_pixels(box: ShareBox, width: int, height: int) -> tuple[int, int, int, in
 
 
 def how_to_see(study: Study) -> dict[str, Any]:
-    """The options of `core.pictures.encode.see` with which a picture is seen as the images of a study are."""
+    """The options of `resident_encoder.see` with which a picture is seen as the images of a study are."""
     return {
         "epsilon": float(study.summary("features").get("epsilon", EPSILON)),
         "dtype": str(study.settings("embed").get("dtype", "float32")),

@@ -7,7 +7,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.bases.basis import UNITS
-from core.common.formatting import full_sentence
+from core.charts.compared_words import COMPARED_WORDS, SharedWords
+from core.common.formatting import first_of, full_sentence
 from core.common.readout import ASSETS
 from core.comparison.compare import Comparison
 from core.comparison.separation import scores_of
@@ -19,11 +20,12 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import comparison_reads
 from dashboard.components import widgets
+from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one, select_some
 from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.jobs import allowed_paths
-from dashboard.panels.compare import answers, checkpoints, dictionary, features, numbers, pictures, words
+from dashboard.panels.compare import answers, checkpoints, dictionary, features, numbers, pictures
 from dashboard.panels.features.bases import BASES
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.new_study.request import GLYPHWORLD, IMAGES
@@ -38,7 +40,6 @@ OF_ALL = (
     "The filter applies to the images compared. Counts of features, words, and the overlap and mean "
     "representations among the paper's figures still use all images."
 )
-
 OF_ANSWERS = "The filter applies to the images compared."
 OF_CHECKPOINTS = "The filter applies to the images compared, as the first checkpoint answers them."
 
@@ -172,7 +173,7 @@ def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
     with st.expander("All numbers", icon=":material/table:"):
         numbers.table(comparison, other)
         _premises(comparison)
-    _drawer("Words", "compare_words_open", ":material/text_fields:", lambda: words.words(comparison))
+    _drawer("Words", "compare_words_open", ":material/text_fields:", lambda: words(comparison))
     _drawer(
         "The paper's figures, side by side",
         "compare_figures_open",
@@ -235,6 +236,36 @@ def _premises(comparison: Comparison) -> None:
     """Whether Q can be trusted in each study: said wherever Q is shown."""
     for line in premise_lines(comparison):
         st.caption(widgets.plain(line))
+
+
+def words(comparison: Comparison) -> None:
+    """Shared concepts, and words gained and lost."""
+    st.caption("What the features of each study look at, in words", help=widgets.help_text("n_concepts"))
+    if comparison.words is None:
+        lacking = next(study for study in comparison.shared.studies if not study.has("concepts"))
+        widgets.needs(lacking, "concepts", "The comparison of words")
+        return
+    left, right = st.columns([2, 3], gap="large")
+    matrix = comparison.words.matrix
+    first, *others = [study for study in comparison.shared.studies if study.has("concepts")]
+    with left:
+        shared = SharedWords(matrix.reset_index(names="study"), matrix)
+        show_chart(first, COMPARED_WORDS, others=others, name="compare_words", shown=shared)
+    with right:
+        for name, changes in comparison.words.changes.items():
+            st.markdown(f"**{widgets.plain(name)}**")
+            for what, one in changes.items():
+                text = widgets.plain(first_of(one, 24)) if one else "none"
+                st.markdown(f"{what.capitalize()} ({len(one):,}): {text}")
+    st.dataframe(
+        comparison.words.shared,
+        hide_index=True,
+        height=240,
+        alt="In how many features of each study a word stands",
+    )
+    download(comparison.shared.studies, comparison.words.shared, name="compare_shared_words")
+    for show in parts.BELOW_COMPARED_WORDS:
+        show(comparison)
 
 
 compare_page(session.current_study(), image_filter.population())

@@ -1,24 +1,34 @@
 """Errors: which images are misclassified, which classes are confused, and how two slices differ."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.analysis.quality.recommendation import advise
+from core.common.formatting import counted
 from core.common.score_names import score_in_sentence
+from core.measures.label_issues import own_errors, why_no_probabilities
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import inspection_reads, reads, score_reads
 from dashboard.components import widgets
+from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one
 from dashboard.components.page_link import link
 from dashboard.panels import marks
-from dashboard.panels.errors import confusions, slice_pair, worst_slices, wrong_labels
+from dashboard.panels.errors import confusions, slice_pair, worst_slices
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
 WORST, LABELS, CONFUSIONS, PAIR = TABS = ("Worst slices", "Wrong labels", "Confusions", "Compare two")
 TAB = "errors_tab"  # part of the URL
 PAGE = 24  # images
+LABELS_A_PAGE = 24
+TABLE = "label_issues"
+HELP = (
+    "Confident learning estimates how many labels are wrong; these are the ones that the classifier finds "
+    "least likely. Train images are left out: the classifier learnt their labels."
+)
 
 
 def errors_page(study: Study, population: Slice) -> None:
@@ -41,7 +51,7 @@ def errors_page(study: Study, population: Slice) -> None:
     elif tab == CONFUSIONS:
         confusions.confusion_matrix_part(study, population, answer_slot)
     elif tab == LABELS:
-        wrong_labels.likely_wrong_list(study, population, head, answer_slot)
+        likely_wrong_list(study, population, head, answer_slot)
     else:
         worst_slices.worst_slice_list(study, population, head, answer_slot)
 
@@ -94,6 +104,40 @@ def _headline(study: Study, population: Slice, why_not: str | None) -> None:
         what = "" if n == headline["n"] else " with a known answer"
         st.subheader(f"{widgets.percent(wrong / n)} wrong", anchor=False, width="content")
         st.caption(f"{wrong:,} of {n:,}{what}", width="content")
+
+
+def likely_wrong_list(
+    study: Study, population: Slice, head: DeltaGenerator, answer_slot: DeltaGenerator
+) -> None:
+    """Draw the section; `head`, the row of the page's headline, takes the buttons, and `answer_slot`, the
+    line below the title, how many labels there are.
+    """
+    table = reads.slice_table(study, population, TABLE)
+    if table.empty:
+        why = why_no_probabilities(study) or "no label of these evaluation images is unlikely enough"
+        widgets.empty_state("No label is likely wrong", f"{widgets.plain(why[0].upper() + why[1:])}.")
+        return
+    warning = own_errors(study.summary("probe")["top1"])
+    text = f"{counted(len(table), 'label')} that may be wrong, the least likely first.{warning}"
+    answer_slot.caption(text, help=HELP)
+    rows = session.rows_held(study, table["image_id"])
+    with head:
+        download(study, table, population, name=TABLE)
+    suggested = dict(zip(rows, table["suggested"].astype(str), strict=True))
+    marks.action_bar(study, rows, key="wrong_labels_bar", suggested=suggested)
+    pairs = zip(rows, table["label"], table["suggested"], strict=True)
+    captions = {row: (f"{label} → {better}",) for row, label, better in pairs}
+    badges = {row: f"{100 * sure:.0f} %" for row, sure in zip(rows, table["confidence"], strict=True)}
+    widgets.image_gallery(
+        study,
+        rows,
+        key="wrong_labels",
+        captions=captions,
+        badges=badges,
+        page_size=LABELS_A_PAGE,
+        select=True,
+        label="images whose label is likely wrong",
+    )
 
 
 errors_page(session.current_study(), image_filter.population())

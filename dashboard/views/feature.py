@@ -1,15 +1,27 @@
 """One feature: what it looks at, what it means in words, and what it does to the answer."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 import streamlit as st
 
+from core.common.formatting import counted, signed
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache.features import feature_reads
+from dashboard.cache import reads
+from dashboard.cache.features import concept_reads, feature_reads
+from dashboard.components import widgets
+from dashboard.components.cards import Bar
 from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
-from dashboard.panels.features import controls, feature_charts, feature_images, one_feature, related
+from dashboard.panels.concepts import evidence
+from dashboard.panels.features import controls, feature_cards, feature_charts, feature_images, one_feature
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
+
+MOST_SIMILAR = 8
+MOST_GROUPS = 12
 
 
 def feature_page(study: Study, population: Slice) -> None:
@@ -32,18 +44,97 @@ def feature_page(study: Study, population: Slice) -> None:
     with parts[2]:
         feature_charts.activations(study, feature, row["tail"], population)
         feature_charts.heat(study, feature)
-    related.similar(study, feature, population)
-    related.words(study, feature, population)
+    similar(study, feature, population)
+    words(study, feature, population)
     _elsewhere(study, feature)
 
 
 @stable_container
 def _elsewhere(study: Study, feature: int) -> None:
-    related.groups(study, feature)
+    groups(study, feature)
     link(
         "heatmaps", "All heatmaps of this feature", study, icon="local_fire_department",
         heat_of="One feature", feature=str(feature),
     )  # fmt: skip
+
+
+def similar(study: Study, feature: int, population: Slice) -> None:
+    """The features that fire on the same images of the filter's split."""
+    st.subheader("Similar features", help=widgets.help_text("similar_features"))
+    similar_features = feature_reads.similar(study, feature, population)
+    both = similar_features["both"].to_numpy() > 0
+    similar_features = similar_features.loc[both].head(MOST_SIMILAR).reset_index(drop=True)
+    if similar_features.empty:
+        st.caption("No other feature fires on an image on which it fires.")
+        return
+    rows = (
+        feature_reads.listed(study, population)
+        .set_index("feature", drop=False)
+        .loc[similar_features["feature"]]
+    )
+    alike = similar_features.set_index("feature").to_dict("index")
+
+    def bars(row: Mapping[str, Any]) -> tuple[Bar, ...]:
+        of = alike[row["feature"]]
+        both = Bar("fire together", of["jaccard"], widgets.percent(of["jaccard"], digits=0))
+        if widgets.undefined(of["profile"]):
+            return (both,)
+        profile = max(float(of["profile"]), 0.0)
+        return both, Bar("same classes", profile, signed(of["profile"], 2), "quiet")
+
+    feature_cards.draw(study, rows, population, key="feature_similar", label="similar features", bars=bars)
+
+
+def words(study: Study, feature: int, population: Slice) -> None:
+    """Its words with the evidence for them, or why it has none."""
+    if not evidence.ready(study):
+        return
+    group = str(feature)
+    if concept_reads.of_group(study, "highly_activating", group).empty:
+        st.subheader("What it means")
+        st.caption(why_wordless(study, feature))
+        return
+    evidence.word_evidence(study, group, population)
+
+
+def why_wordless(study: Study, feature: int) -> str:
+    """Why a feature has no words."""
+    if not study.has("concept_features"):
+        return "It has no words."
+    facts = reads.table(study, "concept_features")
+    rows = facts.loc[facts["feature"].to_numpy() == feature].reset_index(drop=True)
+    if rows.empty or bool(rows["explainable"].iat[0]):
+        return "It has no words."
+    n = int(rows["n_images"].iat[0])
+    activate = "image activates" if n == 1 else "images activate"
+    return f"It has no words: {n or 'no'} {activate} it highly, too few to explain it."
+
+
+def groups(study: Study, feature: int) -> None:
+    """The groups of several features that it is a member of."""
+    if not study.has("groups"):
+        return
+    table = reads.table(study, "groups")
+    several = table.loc[
+        (table["n_features"].to_numpy() > 1) & (table["n_images"].to_numpy() > 1)
+    ].reset_index(drop=True)
+    mine = np.array([feature in concept_reads.features_of(str(name)) for name in several["group"]], bool)
+    groups_table = (
+        several.loc[mine].reset_index(drop=True).sort_values(["n_images", "group"], ascending=[False, True])
+    )
+    if groups_table.empty:
+        return
+    st.subheader("Groups it belongs to", help=widgets.help_text("group"))
+    n = len(groups_table)
+    st.caption(
+        f"{counted(n, 'set')} of features that images activate together"
+        + ("" if n <= MOST_GROUPS else f"; the {MOST_GROUPS} with most images")
+        + "."
+    )
+    with st.container(horizontal=True, gap="medium"):
+        for row in groups_table.head(MOST_GROUPS).to_dict("records"):
+            name = f"{concept_reads.plain_name(str(row['group']))} ({counted(row['n_images'], 'image')})"
+            link("features", name, study, icon="hub", features_as="Groups", group=str(row["group"]))
 
 
 feature_page(session.current_study(), image_filter.population())

@@ -1,40 +1,45 @@
 """Features: which fire on the images of the filter, what they look at, and what is special there."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.common.dataframes import numbers
+from core.common.dataframes import columns, numbers
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import of_confusion
 from dashboard.cache import reads
 from dashboard.cache.features import concept_reads, feature_reads
 from dashboard.components import widgets
+from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one
 from dashboard.components.page_link import link
+from dashboard.components.pick_row import pick_row
 from dashboard.components.stable_container import stable_container
 from dashboard.panels.features import (
     bases,
     controls,
     feature_cards,
     feature_plot,
-    feature_table,
     group_list,
     one_feature,
     without,
     word_list,
 )
 from dashboard.panels.features.bases import BASES
-from dashboard.panels.features.population_name import population_name
+from dashboard.panels.features.feature_cards import VERDICTS
+from dashboard.panels.features.population_name import others_name, population_name
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
 FORM = "features_as"  # widget key and part of the URL
 FORMS = ("Cards", "Table", "Plot", "Words", "Groups", BASES)
 PAGE_SIZE = 24
+SHARES = ("rate", "rate_against", "difference", "likeliest_rate", "purity", "domain_purity")
+COLUMNS = ["feature", "name", *SHARES[:3], "q", "likeliest", "likeliest_rate", "purity", "verdict", "tail"]
 
 
 def features_page(study: Study, population: Slice) -> None:
@@ -108,7 +113,7 @@ def _list(study: Study, population: Slice, asked: feature_reads.Listing, form: s
         if listed.empty:
             _nothing(study, population, asked)
         elif form == "Table":
-            feature_table.feature_table(listed, population, controls.as_query(asked))
+            feature_table(listed, population, controls.as_query(asked))
         elif form == "Plot":
             feature_plot.feature_scatter(study, listed, population, controls.as_query(asked))
         else:
@@ -177,6 +182,57 @@ def _dense(study: Study) -> list[str]:
         "This encoder's representations are dense and have negative values. The paper's notion of firing "
         "features is made for sparse, non-negative ones, so it does not cover this case."
     ]
+
+
+COLUMNS += ["part", "top_domain", "domain_purity"]
+
+
+BANDS = {"lower": "lower tail", "middle": "discriminative", "upper": "upper tail"}
+
+
+def feature_table(features: pd.DataFrame, population: Slice, query: Mapping[str, str]) -> None:
+    """Draw rows of `feature_reads.in_order`; a click opens a feature's page, with `query` in its address."""
+    table = features.assign(
+        **{name: 100 * numbers(features, name) for name in SHARES if name in features},
+        name=features["name"] if any(features["name"]) else None,
+        verdict=[VERDICTS.get(verdict, (None,))[0] for verdict in features["verdict"]],
+        tail=[BANDS.get(tail, tail) for tail in features["tail"]],
+    )
+    pick_row(
+        columns(table, COLUMNS),
+        _columns(population),
+        lambda row: session.go("feature", **query, feature=str(features["feature"].iat[row])),
+        key="features_table",
+        alt="Features; select a row to open the page of that feature",
+        height=640,
+    )
+    download(
+        session.current_study(),
+        features.drop(columns=["word_score", "firing_class"]),
+        population,
+        name="features",
+    )
+
+
+def _columns(population: Slice) -> dict:
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    name = population_name(population) or "all images"
+    return {
+        "feature": number("Feature", format="%d", width=70),
+        "name": text("Words", width=170),
+        "rate": number(f"Fires on, % of {name}", format="%.1f", help=widgets.help_text("slice_rate")),
+        "rate_against": number(f"% of {others_name(population)}", format="%.1f"),
+        "difference": number("Difference", format="%+.1f", help=widgets.help_text("rate_difference")),
+        "q": number("q", format="%.2g", help=widgets.help_text("q_value")),
+        "likeliest": text("Most often on", help=widgets.help_text("likeliest_class")),
+        "likeliest_rate": number("% of that class", format="%.1f"),
+        "purity": number("Purity (%)", format="%.1f", help=widgets.help_text("slice_purity")),
+        "verdict": text("Looks", help=widgets.help_text("feature_verdict")),
+        "tail": text("Band", help=widgets.help_text("tail")),
+        "part": text("Part", help=widgets.help_text("feature_part")),
+        "top_domain": text("Domain"),
+        "domain_purity": number("Domain purity (%)", format="%.1f", help=widgets.help_text("domain_purity")),
+    }
 
 
 features_page(session.current_study(), image_filter.population())

@@ -1,18 +1,20 @@
 """Images: every image of the study; filter, sort, mark, open."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.common.dataframes import columns
 from core.common.score_names import score_label
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
+from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one, select_one
-from dashboard.panels import marks, search_box, side_by_side
+from dashboard.panels import heatmap_grid, marks, search_box
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.images import facets
 from dashboard.state import image_filter, session
@@ -22,6 +24,7 @@ STUDY_ORDER = "Order of the study"
 SIZES = {"Small": 84, "Medium": 132, "Large": 240}  # least width of a picture in pixels
 PAGES = {"Small": 96, "Medium": 48, "Large": 24}  # pictures on a page
 Badges = Callable[[int], str] | dict[int, str] | None
+FEWEST, MOST = 2, 6
 
 
 def images_page(study: Study, population: Slice) -> None:
@@ -43,14 +46,14 @@ def images_page(study: Study, population: Slice) -> None:
         _line(study, rows, searched=hits is not None)
     marked, bar = marks.action_bar(study, rows, key="images_bar")
     with bar:
-        beside = side_by_side.is_on(marked)
+        beside = is_on(marked)
         if not (lists := facets.are_there(study)):  # nothing to count by yet: no room beside the pictures
             facets.further_columns(study, shows_label=False)
     with st.container(horizontal=True, gap="medium", key="images_row"):
         with st.container(key="images_shown"):
             with st.container():  # always there, so that the gallery below keeps its place
                 if beside:
-                    side_by_side.images_side_by_side(study, marked)
+                    images_side_by_side(study, marked)
             widgets.image_gallery(
                 study, rows, key="images_gallery", select=True, badges=badges, tile=SIZES[tile],
                 page_size=PAGES[tile],
@@ -102,6 +105,59 @@ def _badges(study: Study, score: str | None) -> Callable[[int], str] | None:
         return None
     values = reads.images(study)[score]
     return lambda row: f"{values.iat[row]:.3g}" if pd.notna(values.iat[row]) else ""
+
+
+def is_on(rows: Sequence[int]) -> bool:
+    """Draw the switch, which does nothing for fewer than two or more than six marked images."""
+    fits = FEWEST <= len(rows) <= MOST
+    about = f"{FEWEST} to {MOST} marked images"
+    is_set = st.toggle("Side by side", key="beside", bind="query-params", disabled=not fits, help=about)
+    return is_set and fits
+
+
+def images_side_by_side(study: Study, rows: Sequence[int]) -> None:
+    """The marked images side by side."""
+    with st.container(border=True):
+        _pictures(study, rows)
+        _numbers(study, rows)
+
+
+def _pictures(study: Study, rows: Sequence[int]) -> None:
+    if not study.has("heatmap_maps"):
+        widgets.image_gallery(study, rows, key="beside_gallery", tile=240, label="marked images")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        style = heatmap_grid.controls(study, key="beside", several=False)
+    heatmap_grid.gallery(
+        study,
+        rows,
+        style,
+        key="beside_gallery",
+        kinds=("Original", "Overlay"),
+        label="marked images with their heatmaps",
+    )
+
+
+def _numbers(study: Study, rows: Sequence[int]) -> None:
+    """One column an image, one line a number."""
+    images, scores = reads.images(study), reads.scores(study)
+    named = [name for name in ("image_id", "label", "predicted", "split") if name in images]
+    facts = images.frame([*named, *scores]).iloc[list(rows)]
+    heads = [str(name) for name in facts["image_id"]]
+    table: dict[str, list[str]] = {}
+    for column, name in (("label", "True class"), ("predicted", "Answer"), ("split", "Split")):
+        if column in facts and bool(facts[column].notna().any()):
+            table[name] = ["" if pd.isna(value) else str(value) for value in facts[column]]
+    for column in scores:
+        table[score_label(column)] = [
+            "" if widgets.undefined(value) else f"{value:.4g}" for value in facts[column].astype(float)
+        ]
+    frame = pd.DataFrame(table, index=pd.Index(heads)).T
+    frame.insert(0, "", frame.index)
+    st.dataframe(
+        frame, hide_index=True, height="content", alt="Numbers of the marked images, one column each"
+    )
+    download(study, columns(facts, [*facts]), name="side_by_side", label="Numbers as CSV")
 
 
 images_page(session.current_study(), image_filter.population())

@@ -2,6 +2,9 @@
 trust.
 """
 
+from collections.abc import Mapping
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -16,14 +19,38 @@ from dashboard.addresses.pages import PAGES
 from dashboard.cache import reads, score_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
+from dashboard.components.choose_one import pick_one
 from dashboard.components.stable_container import stable_container
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.panels.scores import details, parts, picked_score, trust_check
+from dashboard.panels.scores import details, picked_score, trust_check
 from dashboard.state import image_filter, session
 
 Q = "q_score"
 FEW = 3  # images with the lowest and with the highest score, beside a part
 ROW = 18  # pixels of a score in the chart, so that all of them and what is picked fit on a screen
+PART = "quality_plot"  # part of the URL
+GROUP, MEMBER = "quality_group", "quality_member"  # widget keys
+FOUND, CHART, NUMBERS, DISTRIBUTION, CAUSE, PAIR, IMAGES, TRUST = (
+    "Errors found",
+    "Chart",
+    "Numbers",
+    "Distribution",
+    "By cause",
+    "Two scores",
+    "Images",
+    "Trust",
+)
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Errors found": (FOUND,),
+    "Scores": (CHART, NUMBERS),
+    "Distribution": (DISTRIBUTION,),
+    "Curves": ("ROC", "Precision-recall", "Finding errors", "Risk-coverage"),
+    "When it works": (CAUSE, PAIR),
+    "Images": (IMAGES,),
+    "Trust in Q": (TRUST,),
+}
+WITHOUT_VERDICTS = {name: GROUPS[name] for name in ("Distribution", "Images", "Trust in Q")}
+WIDE = (NUMBERS, CAUSE, IMAGES, TRUST)  # need the width of the page
 
 
 def predicting_errors_page(study: Study, population: Slice) -> None:
@@ -34,14 +61,14 @@ def predicting_errors_page(study: Study, population: Slice) -> None:
     aurocs = score_reads.aurocs(study, population)
     judged = bool((aurocs["n"] > 0).any())
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="quality_controls"):
-        part = parts.choose_part(judged=judged)
+        part = choose_part(judged=judged)
     with st.container(horizontal=True, gap="large", key="quality_row"):
-        part_slot = st.container(key=f"quality_{'wide' if part in parts.WIDE else 'narrow'}")
+        part_slot = st.container(key=f"quality_{'wide' if part in WIDE else 'narrow'}")
         with st.container(key="quality_picked"):
             score = picked_score.choose_score(study)
             details.about(study, score)
             threshold = picked_score.cutoff(study, population, score) if judged else None
-            if not judged and part not in (parts.IMAGES, parts.TRUST):
+            if not judged and part not in (IMAGES, TRUST):
                 details.extremes(study, population, score, judged=False, n=FEW)
     with part_slot:
         _why_nothing(study, population, aurocs, judged)
@@ -69,21 +96,21 @@ def _why_nothing(study: Study, population: Slice, aurocs: pd.DataFrame, judged: 
 
 @stable_container
 def _part(study: Study, population: Slice, part: str, score: str, threshold: float | None) -> None:
-    if part == parts.FOUND and threshold is not None:
+    if part == FOUND and threshold is not None:
         details.errors_found_part(study, population, score, threshold)
-    elif part == parts.CHART:
+    elif part == CHART:
         _scores(study, population, score)
     elif part in details.CURVES:
         details.curve(study, population, part, score)
-    elif part == parts.PAIR:
+    elif part == PAIR:
         details.two_scores(study, population)
-    elif part == parts.CAUSE:
+    elif part == CAUSE:
         details.by_cause(study, population)
-    elif part == parts.NUMBERS:
+    elif part == NUMBERS:
         details.all_numbers(study, population, score)
-    elif part == parts.IMAGES:
+    elif part == IMAGES:
         details.extremes(study, population, score, judged=threshold is not None)
-    elif part == parts.TRUST:
+    elif part == TRUST:
         if session.filter_text():
             st.caption("Of all evaluation images, whatever the filter.")
         trust_check.trust_checks(study)
@@ -114,6 +141,50 @@ def _scores(study: Study, population: Slice, score: str) -> None:
     )
     if score != Q and Q in reads.scores(study):
         st.caption(f"Shaded, {SCORES[Q].label}: {SCORES[Q].meaning}.", help=widgets.help_text(Q))
+
+
+def choose_part(*, judged: bool) -> str:
+    """Draw the choice and return the part; the first one where the address names none that is there."""
+    groups = GROUPS if judged else WITHOUT_VERDICTS
+    part = _asked(groups)
+    group = next(name for name, members in groups.items() if part in members)
+
+    session.show_in_widget(GROUP, group)
+    st.segmented_control(
+        "Part",
+        list(groups),
+        default=group,
+        required=True,
+        key=GROUP,
+        on_change=lambda: _show(groups, groups[session.value(GROUP)][0]),
+        label_visibility="collapsed",
+    )
+    with st.container(width="content"):  # keeps its place, as in `stable_container`
+        if len(groups[group]) > 1:
+            _member(groups, group, part)
+    return part
+
+
+def _member(groups: Mapping[str, tuple[str, ...]], group: str, part: str) -> None:
+    members = groups[group]
+    key = f"{MEMBER}_{list(groups).index(group)}"  # another widget for each group, with options of its own
+    pick_one(f"Part of {group}", members, part, key=key, on_pick=partial(_show, groups), width=170)
+
+
+def _asked(groups: Mapping[str, tuple[str, ...]]) -> str:
+    """The part that the address names; one that is not there is dropped, with a note if none has the name."""
+    all_parts = [part for members in groups.values() for part in members]
+    asked = session.url_text(PART)
+    if asked is None or asked in all_parts:
+        return asked or all_parts[0]
+    session.drop_unknown(PART, [part for members in GROUPS.values() for part in members])
+    session.set_url(PART, None)
+    return all_parts[0]
+
+
+def _show(groups: Mapping[str, tuple[str, ...]], part: str) -> None:
+    first = next(iter(groups.values()))[0]
+    session.set_url(PART, None if part == first else part)
 
 
 predicting_errors_page(session.current_study(), image_filter.population())

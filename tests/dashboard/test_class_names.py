@@ -16,7 +16,7 @@ from core.common.captions import with_class_names, wordnet_names
 from core.common.dataframes import as_text
 from core.store import open_study
 from dashboard.components.cards import Bar, Card, _named
-from dashboard.components.plain_text import plain
+from dashboard.components.tooltips import plain
 from dashboard.server.map_points import FORMAT, Wanted, packed
 from tests.dashboard.conftest import drawn_cards, tiles
 from tests.synthetic import make_study

@@ -10,9 +10,9 @@ from PIL import Image
 from core.analysis.gradcam.on_demand import study_encoder
 from core.errors import SettingsError
 from core.jobs.progress import Progress
-from core.pictures.encode import see
 from core.pictures.look import answering, decide, heat_of, nearest_images, of_outputs, picture_overlay
 from core.pictures.of_image import asked_of_images, look_at
+from core.pictures.resident_encoder import see
 from core.pictures.seen import Alteration, how_to_see
 from core.pipeline import run as pipeline
 from core.slices.features.classifier import Classifier

@@ -13,8 +13,8 @@ from numpy.testing import assert_allclose
 from core.analysis.gradcam.on_demand import study_encoder
 from core.errors import EncoderError, PeregrineError, UnreadableImage
 from core.jobs import resident
-from core.pictures.encode import see
 from core.pictures.look import decide, heat_of
+from core.pictures.resident_encoder import see
 from core.pictures.samples import samples
 from core.pictures.seen import Alteration, how_to_see
 from core.store import open_study

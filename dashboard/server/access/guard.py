@@ -3,22 +3,28 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from html import escape
+from pathlib import Path
+from string import Template
 from typing import Any
 from urllib.parse import parse_qs
 
 from core.common.threadsafe import cached_property
 from core.errors import SettingsError
 from core.served.token import Tries
-from dashboard.server.access import headers, login, tokens
+from dashboard.server.access import headers, tokens
 from dashboard.server.access.hosts import origin_host
 from dashboard.server.access.rules import TOKEN, Request, Rules, refusal
 
+PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+STYLE = PAGE.template.partition("<style>")[2].partition("</style>")[0]  # whose hash the page's policy allows
+# A link on another site brings no SameSite=Strict cookie along. Loaded again from here, the page brings it.
+AGAIN = '<meta http-equiv="refresh" content="0">'
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 FORM = "application/x-www-form-urlencoded"
 LONGEST_FORM, SLOWEST_FORM = 4096, 10.0  # bytes; seconds until all of it must be here
 PLAIN, HTML = "text/plain; charset=utf-8", "text/html; charset=utf-8"
@@ -27,7 +33,7 @@ PROBLEMS = {
     408: "The token did not arrive in time. Try again.",
     429: "Too many wrong tokens from this address. Wait a minute, then try again.",
 }
-_OWN_HEADERS = headers.common(headers.closed_policy(login.STYLE))
+_OWN_HEADERS = headers.common(headers.closed_policy(STYLE))
 
 
 class Guard:
@@ -111,9 +117,7 @@ class Guard:
         if status != 200:
             # What is still to come of a slow form must not be taken for the next request.
             closed = ((b"connection", b"close"),) * (status == 408)
-            await _answer(
-                scope, receive, send, status, login.login_page(PROBLEMS[status]), kind=HTML, more=closed
-            )
+            await _answer(scope, receive, send, status, login_page(PROBLEMS[status]), kind=HTML, more=closed)
             return
         made = tokens.make_pass(token, self._clock())
         cookie = f"{request.cookie_name}={made}; Path=/; HttpOnly; SameSite=Strict; Max-Age={tokens.KEPT_S}"
@@ -129,7 +133,7 @@ async def _ask(request: Request, scope: Scope, receive: Receive, send: Send) -> 
     if request.only_reads and "text/html" in request.one(b"accept"):
         # After a click on another site the browser holds back a SameSite=Strict pass; a reload brings it.
         again = request.one(b"sec-fetch-site") == "cross-site"
-        await _answer(scope, receive, send, 401, login.login_page(again=again), kind=HTML)
+        await _answer(scope, receive, send, 401, login_page(again=again), kind=HTML)
     else:
         sentence = (
             f"This server needs its token ({TOKEN}). Open it in a browser, or send the token as Bearer."
@@ -188,3 +192,9 @@ def _as_the_browser_sees_it(scope: Scope, request: Request) -> Scope:
         return scope
     others = [(name, value) for name, value in scope["headers"] if name.lower() != b"host"]
     return {**scope, "headers": [*others, (b"host", origin.encode("ascii"))]}
+
+
+def login_page(problem: str = "", *, again: bool = False) -> str:
+    """The page; `problem` is what went wrong with the last try, `again` lets it load itself once more."""
+    wrong = f'<p class="wrong" role="alert">{escape(problem)}</p>' if problem else ""
+    return PAGE.substitute(wrong=wrong, again=AGAIN if again else "")

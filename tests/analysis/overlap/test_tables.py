@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.overlap import tables
+from core.analysis.overlap import step
 from core.analysis.overlap.iou import VARIANTS
 from core.common.statistics.intervals import mean_intervals
 from core.config import OverlapConfig
@@ -82,7 +82,7 @@ def test_summary_table__without_a_probe_has_only_all(scores):
 
 
 def test_headline__is_the_paper_variant_of_images_with_both_masks(scores):
-    found = tables.overlap_headline(overlap.summary_table(scores))
+    found = step.overlap_headline(overlap.summary_table(scores))
     both = scores[overlap.has_both(scores)]
     core = both[both["mask"] == "core"]
     assert_allclose(found["miou_core"], core["paper"].mean())
@@ -93,7 +93,7 @@ def test_headline__is_the_paper_variant_of_images_with_both_masks(scores):
 
 
 def test_headline__is_none_where_no_image_has_both(scores):
-    found = tables.overlap_headline(overlap.summary_table(scores[scores["mask"] == "core"]))
+    found = step.overlap_headline(overlap.summary_table(scores[scores["mask"] == "core"]))
     assert found["miou_core"] is None and found["miou_core_interval"] is None
 
 
@@ -113,7 +113,7 @@ def test_class_table__has_classes_with_images(scores):
 
 def test_sweep_table__follows_the_rows(scores, rng):
     swept = rng.random((len(scores), 2, 3)).astype(np.float32)
-    table = tables.sweep_table(scores, swept, [0.25, 0.5, 0.75])
+    table = step.sweep_table(scores, swept, [0.25, 0.5, 0.75])
     chosen = overlap.has_both(scores) & (scores["mask"] == "core").to_numpy()
     line = table.query("mask == 'core' and group == 'all' and variant == 'binary' and threshold == 0.75")
     assert_allclose(line["mean"], swept[chosen, 1, 2].mean(dtype=float), rtol=1e-6)
@@ -146,7 +146,7 @@ def test_feature_table__judges_against_the_area():
         feature_pairs(0.05, 0.8, 12, 7),
         feature_pairs(0.4, 0.55, 9, 8),  # too few images
     ]
-    table = tables.overlap_by_feature(pd.concat(pairs), {(3, "core"): ["fur", "ears"]}, CONFIG)
+    table = step.overlap_by_feature(pd.concat(pairs), {(3, "core"): ["fur", "ears"]}, CONFIG)
     verdicts = table.set_index(["feature", "mask"])["verdict"]
     assert verdicts.to_dict() == {
         (3, "core"): "core", (3, "spurious"): "core", (7, "core"): "spurious", (7, "spurious"): "spurious",
@@ -160,13 +160,13 @@ def test_feature_table__judges_against_the_area():
 
 def test_feature_table__of_one_kind_of_mask_is_undecided():
     pairs = feature_pairs(0.4, 0.5, 12, 3)
-    table = tables.overlap_by_feature(rows_where(pairs, pairs["mask"] == "core"), {}, CONFIG)
+    table = step.overlap_by_feature(rows_where(pairs, pairs["mask"] == "core"), {}, CONFIG)
     assert table[["mask", "verdict"]].to_numpy().tolist() == [["core", "undecided"]]
 
 
 def test_tables__of_nothing_keep_their_columns():
     empty = feature_pairs(0.4, 0.5, 1, 1).iloc[:0]
-    assert list(tables.overlap_by_feature(empty, {}, CONFIG)) == list(tables.FEATURE_COLUMNS)
+    assert list(step.overlap_by_feature(empty, {}, CONFIG)) == list(step.FEATURE_COLUMNS)
     assert list(overlap.control_table({}))[:3] == ["control", "mask", "variant"]
 
 

@@ -12,7 +12,7 @@ from core.common.score_names import SCORES
 from core.storage.writer import write_study
 from core.store import open_study
 from dashboard.cache import reads
-from dashboard.components import plain_text, tooltips, widgets
+from dashboard.components import tooltips, widgets
 
 
 @pytest.mark.parametrize("value", [None, math.nan, pd.NA])
@@ -30,7 +30,7 @@ def test_interval__without_bounds_is_the_value_alone():
 def test_plain__markup_cannot_take_effect():
     hostile = "<b>**x**</b> $a$ :material/home: [l](u) `c` ~~s~~ # h"
     shown = widgets.plain(hostile)
-    assert shown.replace("\\", "").replace(plain_text.JOINER, "") == hostile
+    assert shown.replace("\\", "").replace(tooltips.JOINER, "") == hostile
     for sign in "<*$:[`~#":
         assert f"\\{sign}" in shown
 
@@ -51,7 +51,7 @@ def test_plain__markup_cannot_take_effect():
 def test_plain__nothing_that_streamlit_would_replace_is_left(text):
     """It replaces these in the text that Markdown has made, from which the backslashes are gone."""
     shown = widgets.plain(text).replace("\\", "")
-    assert shown != text and shown.replace(plain_text.JOINER, "") == text
+    assert shown != text and shown.replace(tooltips.JOINER, "") == text
 
 
 @pytest.mark.parametrize("text", ["16:9", "a: b", "dog/1.jpg", "x-y", "a->b", "@home", "night sky"])

@@ -179,11 +179,8 @@ def default_layer(model: nn.Module, family: str, x: Tensor, raw: Tensor) -> str:
 def averages_to(map_: Tensor, raw: Tensor) -> bool:
     """Return True when the mean of a map over its pixels equals the representation."""
     mean = map_.float().mean(dim=(2, 3))
-    return mean.shape == raw.shape and torch.allclose(mean, raw.float(), rtol=RTOL, atol=ATOL * _scale(raw))
-
-
-def _scale(raw: Tensor) -> float:
-    return max(float(raw.abs().max()), 1e-6)
+    scale = max(float(raw.abs().max()), 1e-6)
+    return mean.shape == raw.shape and torch.allclose(mean, raw.float(), rtol=RTOL, atol=ATOL * scale)
 
 
 def _maps_in_order(model: nn.Module, x: Tensor, raw: Tensor) -> tuple[list[str], list[str]]:

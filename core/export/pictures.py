@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from core.common.csv_text import csv_text
 from core.common.image_files import image_file
@@ -53,13 +52,10 @@ def _picture(study: StudyReader, row: int) -> tuple[str, bytes]:
     folder = "unlabelled" if pd.isna(label) else _plain(str(label))
     stem = _plain(str(image_id).rpartition("/")[2].partition(".")[0])
     kind = "png" if max(picture.size) <= SMALL else "jpg"
-    return f"{folder}/{row:07d}-{stem}.{kind}", _encoded(picture, kind)
+    content = image_file(picture, "PNG") if kind == "png" else image_file(picture, quality=95)
+    return f"{folder}/{row:07d}-{stem}.{kind}", content
 
 
 def _plain(text: str) -> str:
     """A text as a name that every system takes, and none for a path."""
     return re.sub(r"[^\w-]+", "-", text).strip("-")[:60] or "x"
-
-
-def _encoded(picture: Image.Image, kind: str) -> bytes:
-    return image_file(picture, "PNG") if kind == "png" else image_file(picture, quality=95)

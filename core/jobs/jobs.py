@@ -71,7 +71,8 @@ def read_job(folder: str | Path) -> Job | None:
     """Read the last job of a folder, or None if there was none; a vanished process reads 'interrupted'."""
     folder = Path(folder)
     record = read_record(folder / PROGRESS)
-    if record is None or not _sound(record):
+    # A progress file of another program, or one forged to do harm, has values of other kinds.
+    if record is None or not all(_is_sound(record.get(name), kinds) for name, kinds in _KINDS.items()):
         return None
     return _judge(_job(folder, record), record)
 
@@ -98,11 +99,6 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "offer": (dict,),
     "updated": (int, float),
 }
-
-
-def _sound(record: dict[str, Any]) -> bool:
-    """Return False for a progress file of another program, or one forged to do harm."""
-    return all(_is_sound(record.get(name), kinds) for name, kinds in _KINDS.items())
 
 
 def _is_sound(value: Any, kinds: tuple[type, ...]) -> bool:

@@ -38,7 +38,7 @@ def overlap_scale(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     """
     if not study.has("overlap"):
         names = (ENCODER, *CONTROLS)
-        rows = [_undefined(kind, name, NO_OVERLAP) for kind in MASKS for name in names]
+        rows = [_row(kind, name, np.empty(0), ANY, NO_OVERLAP) for kind in MASKS for name in names]
         return pd.DataFrame(rows, columns=COLUMNS)
     controls = control_values(study)
     values, masked = overlap_values(study, VARIANT)
@@ -59,10 +59,6 @@ def _row(kind: str, name: str, values: np.ndarray, images: str, reason: str) -> 
     about = {"mask": kind, "heatmap": name, "images": images}
     reason = reason or ("" if n else NO_HEAT)
     return about | {"value": value, "low": low, "high": high, "n": n, "reason": reason}
-
-
-def _undefined(kind: str, name: str, reason: str) -> dict[str, Any]:
-    return _row(kind, name, np.empty(0), ANY, reason)
 
 
 def _why_undefined(mask: np.ndarray, masked: np.ndarray, kind: str) -> str:

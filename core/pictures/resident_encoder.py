@@ -111,7 +111,7 @@ def see(
         maps=stored.maps.astype("<f2"),
         peaks=stored.peaks.astype("<f4"),
         floors=stored.floors.astype("<f4"),
-        preview=np.frombuffer(_jpeg(ground), np.uint8),
+        preview=np.frombuffer(image_file(reduced(ground.copy(), PREVIEW), quality=88), np.uint8),
         size=np.array(ground.size, "<i4"),
         view=np.array([left + crop[0], top + crop[1], right + crop[0], bottom + crop[1]], "<f4"),
         sides=np.array(encoder.transform.sides, "<i4"),
@@ -141,7 +141,3 @@ def _covered(picture: Image.Image, alteration: Alteration, mean: Sequence[float]
     for box in alteration.covered:
         painted.paste(tuple(round(255 * value) for value in mean), in_pixels(box, *picture.size))
     return painted
-
-
-def _jpeg(picture: Image.Image) -> bytes:
-    return image_file(reduced(picture.copy(), PREVIEW), quality=88)

@@ -13,10 +13,6 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 SCRIPTED = f"{POLICY}; script-src 'unsafe-inline'; connect-src 'none'"
 
 
-def _is_numeric(cell: object) -> bool:
-    return not isinstance(cell, Markup) and str(cell)[:1].lstrip("+-\N{MINUS SIGN}")[:1].isdigit()
-
-
 TEMPLATES = Environment(
     loader=PackageLoader("core.report"),
     autoescape=True,
@@ -24,7 +20,9 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-TEMPLATES.tests["numeric"] = _is_numeric
+TEMPLATES.tests["numeric"] = lambda cell: (
+    not isinstance(cell, Markup) and str(cell)[:1].lstrip("+-\N{MINUS SIGN}")[:1].isdigit()
+)
 parts: Any = TEMPLATES.get_template("parts.html").module  # its macros, as functions that return Markup
 
 

@@ -24,15 +24,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _array_key(array: np.ndarray) -> tuple[str, tuple[int, ...], bytes]:
-    return array.dtype.str, array.shape, array.tobytes()  # Streamlit would only sample a large one
-
-
 KEYS: dict[str | type, Callable[[Any], Any]] = {
     Study: lambda study: study.key,
     Answered: lambda study: study.key,
     Slice: lambda where: where.to_json(),
-    np.ndarray: _array_key,
+    # Streamlit would only sample a large one.
+    np.ndarray: lambda array: (array.dtype.str, array.shape, array.tobytes()),
 }
 
 
@@ -65,7 +62,7 @@ def cached_read(
             given = (*bound.args, *bound.kwargs.values())
             stamps = saved_stamp(*given, names_features=names_features)
             result: Any = cached(*bound.args, stamps=stamps, **bound.kwargs)
-            return _view(result)
+            return result.copy(deep=False) if isinstance(result, pd.DataFrame) else result
 
         return returned
 
@@ -101,10 +98,6 @@ def _slices(arguments: Iterable[Any]) -> Iterable[Slice]:
             yield one
         elif isinstance(one, tuple):
             yield from _slices(one)
-
-
-def _view(value: Any) -> Any:
-    return value.copy(deep=False) if isinstance(value, pd.DataFrame) else value
 
 
 def _read_only(value: Any) -> Any:

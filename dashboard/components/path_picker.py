@@ -86,13 +86,9 @@ def _button(
         key=key,
         icon=f":material/{icon}:",
         type="primary" if primary else "tertiary",
-        on_click=_take if take else _go,
+        on_click=_take if take else lambda key, path: session.set_widget(f"{key}_at", path),
         args=goal,
     )
-
-
-def _go(key: str, path: Path | None) -> None:
-    session.set_widget(f"{key}_at", path)
 
 
 def _take(key: str, path: Path) -> None:

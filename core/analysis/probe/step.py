@@ -231,7 +231,10 @@ def _with_truth(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
             "true": pd.array(names[codes], dtype="str"),
             "predicted": pd.array(names[best[:, 0]], dtype="str"),
             **{name: predictions[name] for name in ("confidence", "margin", "energy")},
-            **{name: _where_known(values, labelled) for name, values in verdicts.items()},
+            **{
+                name: values if labelled.all() else pd.arrays.BooleanArray(values, ~labelled)
+                for name, values in verdicts.items()
+            },
         }
     )
 
@@ -243,11 +246,6 @@ def _without_outcomes(table: pd.DataFrame) -> pd.DataFrame:
     """
     unknown = pd.array([pd.NA] * len(table), dtype="boolean")
     return table.assign(correct=unknown, top5_correct=unknown)
-
-
-def _where_known(values: np.ndarray, labelled: np.ndarray) -> np.ndarray | pd.api.extensions.ExtensionArray:
-    """Return plain bool if every image has a label, else nullable bool."""
-    return values if labelled.all() else pd.arrays.BooleanArray(values, ~labelled)
 
 
 def _summary(table: pd.DataFrame, probe: Probe, train: TrainSet, n_classes: int) -> dict[str, object]:

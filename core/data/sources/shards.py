@@ -267,10 +267,6 @@ def _by_key(members: list[Member]) -> dict[str, dict[str, Member]]:
     return groups
 
 
-def _picture(members: dict[str, Member]) -> Member | None:
-    return next((m for ending, m in members.items() if ending.rpartition(".")[2] in IMAGE_EXTENSIONS), None)
-
-
 def listed_shard(path: str) -> ShardListing:
     """List a shard; of one by address, the cache keeps the listing, since it takes all headers of the shard.
 
@@ -301,7 +297,8 @@ def _list_shard(path: str) -> ShardListing:
 
 
 def _sample(path: str, key: str, members: dict[str, Member]) -> ShardSample | None:
-    image = _picture(members)
+    images = (m for ending, m in members.items() if ending.rpartition(".")[2] in IMAGE_EXTENSIONS)
+    image = next(images, None)
     if image is None:
         return None
     texts = {

@@ -29,7 +29,8 @@ def read_rules() -> Rules:
             f"Set {TOKEN} ({tokens.SHORTEST} characters or more), or start it with --server.address localhost"
         )
     listed = [*os.environ.get(HOSTS, "").split(","), *_browser_address()]
-    policy = headers.page_policy(headers.inline_scripts(_streamlit_page()))
+    page = Path(file_util.get_static_dir()) / "index.html"
+    policy = headers.page_policy(headers.inline_scripts(page.read_text(encoding="utf-8")))
     return Rules(hosts_of([address] if address else [], listed), token, headers.common(policy))
 
 
@@ -41,7 +42,3 @@ def _browser_address() -> list[str]:
     if config.is_manually_set("browser.serverPort"):
         return [f"{name}:{config.get_option('browser.serverPort')}"]
     return [name]
-
-
-def _streamlit_page() -> str:
-    return (Path(file_util.get_static_dir()) / "index.html").read_text(encoding="utf-8")

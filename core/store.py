@@ -18,7 +18,7 @@ import pandas as pd
 from core.answers.answer import PARTS, PROBE, Answer, answer_named, answers_of, default_answer, evaluated
 from core.answers.as_read import AS_READ, SPLIT, columns_as_read, has_top5, overlap_as_read, place_as_read
 from core.bases.basis import UNITS, Basis, bases_of, latents_table
-from core.common.arrays import unit_rows
+from core.common.dataframes import unit_rows
 from core.common.threadsafe import cached_property
 from core.jobs.progress import Progress
 from core.measures.overlap import overlap_by_class, summary_table

@@ -16,7 +16,6 @@ from dashboard.addresses.pages import ALSO_WITHOUT_STUDY, HOME, IMAGE_PAGE, PAGE
 from dashboard.components import folding, widgets
 from dashboard.components.chart import page_theme
 from dashboard.components.page_link import link
-from dashboard.components.stable_container import stable_container
 from dashboard.components.tooltips import plain
 from dashboard.panels import sidebar, tour
 from dashboard.panels.image import detail as image_detail
@@ -179,7 +178,7 @@ def _if_ready(entry: served_studies.Entry | None, facts_slot: DeltaGenerator) ->
     return study if study is not None and study.has("images") else None
 
 
-@stable_container
+@widgets.stable_container
 def _above(page: st.Page, entry: served_studies.Entry, study: Study) -> None:
     """What comes and goes above a page."""
     study_progress.banner(entry)

@@ -78,7 +78,7 @@ CORE_FOR_DASHBOARD = (
         "core.pictures.samples",
         "core.pictures.seen",
     ),
-    *("core.encoders.spec", "core.encoders.sidecar", "core.encoders.trusted_code"),
+    *("core.encoders.spec", "core.encoders.trusted_code"),
     *("core.analysis.features.notes", "core.analysis.quality.trust_check"),
     *("core.analysis.quality.recommendation", "core.analysis.quality.label_free.consensus"),
     *("core.analysis.probe.notes", "core.answers.answer", "core.bases.basis"),

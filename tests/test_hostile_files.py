@@ -16,7 +16,7 @@ from core.concepts.captions.bank import open_bank
 from core.data.sources.decode import decode
 from core.data.sources.torchvision_sets import TorchvisionSource
 from core.encoders.safe_load import read_checkpoint
-from core.encoders.sidecar import read_sidecar
+from core.encoders.spec import read_sidecar
 from core.errors import (
     CaptionError,
     CheckpointError,

@@ -16,8 +16,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.gradcam.on_demand import study_encoder
-from core.common.arrays import known_mean
-from core.common.dataframes import numbers
+from core.common.dataframes import known_mean, numbers
 from core.common.statistics.intervals import mean_intervals, wilson
 from core.jobs.progress import Progress
 from core.research.rendered_scenes.fresh_slices import MOST_RENDERED, SCENES, check_fresh, verify_slices

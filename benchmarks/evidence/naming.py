@@ -27,8 +27,7 @@ from benchmarks.evidence.concept_evaluation import (
     words_by_method,
 )
 from core.common import dataframes
-from core.common.arrays import safe_divide
-from core.common.dataframes import numbers
+from core.common.dataframes import numbers, safe_divide
 from core.common.statistics.intervals import percentile_interval
 from core.concepts.step import look
 from core.concepts.tools import open_tools

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import safe_divide
-from core.common.dataframes import numbers
+from core.common.dataframes import numbers, safe_divide
 from core.measures.metrics import METRICS, bootstrap_metrics, rank
 from core.store import Study
 

@@ -11,8 +11,7 @@ import pandas as pd
 
 from core.analysis.quality.label_free.consensus import COMBINED
 from core.analysis.quality.trust_check import read_check
-from core.common.arrays import known_mean
-from core.common.dataframes import numbers
+from core.common.dataframes import known_mean, numbers
 from core.common.formatting import number, with_interval
 from core.export.summary import info
 from core.research.grids.groups import by_values

@@ -15,8 +15,7 @@ import pandas as pd
 
 from benchmarks.evidence.naming import FOLDER, HELD_OUT, METHODS, study_of, words_of
 from core.analysis.gradcam.on_demand import study_encoder
-from core.common.arrays import known_mean
-from core.common.dataframes import numbers
+from core.common.dataframes import known_mean, numbers
 from core.common.statistics.intervals import mean_intervals
 from core.jobs.progress import Progress
 from core.research.grids.groups import by_values

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.common.arrays import evenly
+from core.common.dataframes import evenly
 from core.common.statistics.intervals import wilson
 from core.errors import SettingsError
 from core.slices.features.class_logits import by_class, own_classifier

@@ -14,8 +14,7 @@ from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logit
 from core.answers.predictable import output_names
 from core.common.formatting import counted
 from core.errors import SettingsError
-from core.slices.features.class_logits import own_classifier
-from core.slices.features.classifier import Classifier
+from core.slices.features.class_logits import Classifier, own_classifier
 
 if TYPE_CHECKING:
     import torch

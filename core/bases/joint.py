@@ -14,7 +14,7 @@ import numpy as np
 
 from core.bases.dictionary import Coder, Dictionary
 from core.bases.vectors import Vectors
-from core.common.arrays import evenly, safe_divide
+from core.common.dataframes import evenly, safe_divide
 from core.common.formatting import counted
 from core.errors import SettingsError
 from core.reader import StudyReader

@@ -9,9 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.analysis.quality.recommendation import claim, recommend, score_row
-from core.charts.chart import Chart
+from core.charts.chart import Chart, known_score
 from core.charts.marks import dots, interval
-from core.charts.reading import known_score
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.dataframes import numbers, words
 from core.common.score_names import score_in_sentence, score_label

@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.chart import Chart
-from core.charts.heat_panels import Shown, facts_of, heated, original, short
+from core.charts.chart import Chart, shared_of_slice, whole_study
+from core.charts.heat_panels import Shown, StudyHeats, facts_of, heated, original, short
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Strip, picture_grid
 from core.charts.picked_images import check_side_by_side
-from core.charts.reading import shared_of_slice, whole_study
-from core.charts.study_heats import StudyHeats
 from core.charts.theme import Theme
 from core.common.dataframes import as_text, numbers
 from core.comparison.images import study_names

@@ -8,17 +8,14 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.charts.chart import MANY, Chart
-from core.charts.heat_panels import Shown, heated, short
+from core.charts.chart import MANY, Chart, shown_slice, whole_study
+from core.charts.heat_panels import Shown, StudyHeats, heated, short
 from core.charts.marks import dots, interval, line
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Strip, picture_grid
 from core.charts.picked_images import strongest_rows
-from core.charts.reading import shown_slice, whole_study
-from core.charts.study_heats import StudyHeats
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.arrays import evenly
-from core.common.dataframes import as_text, numbers
+from core.common.dataframes import as_text, evenly, numbers
 from core.common.formatting import percent
 from core.comparison.checkpoints import DISCRIMINATIVE, THERE, Checkpoints, along, checkpoints_finding
 from core.comparison.features import UNLIKE

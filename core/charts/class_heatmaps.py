@@ -7,14 +7,12 @@ from typing import NamedTuple
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.chart import Chart
+from core.charts.chart import Chart, class_numbers
 from core.charts.class_representations import choose_classes
-from core.charts.heat_panels import Shown, facts_of, filled_up, original, overlay, short
+from core.charts.heat_panels import Shown, StudyHeats, facts_of, filled_up, original, overlay, short
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Strip, picture_grid
 from core.charts.picked_images import EVENLY, check_side_by_side, counts_by_class, of_class, spread
-from core.charts.reading import class_numbers
-from core.charts.study_heats import StudyHeats
 from core.charts.theme import Theme
 from core.common.dataframes import as_text
 from core.comparison.images import study_names

@@ -8,10 +8,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.charts.chart import Chart
+from core.charts.chart import Chart, class_numbers
 from core.charts.marks import click_cells, name_rows
 from core.charts.options import FigureOptions
-from core.charts.reading import class_numbers
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.captions import shortened
 from core.common.dataframes import as_text

@@ -8,10 +8,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.charts.chart import MANY, Chart
+from core.charts.chart import MANY, Chart, shared_of_slice
 from core.charts.marks import dots, interval
 from core.charts.options import FigureOptions
-from core.charts.reading import shared_of_slice
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.captions import shortened, with_class_names
 from core.common.dataframes import as_text, numbers, words

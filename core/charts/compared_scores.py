@@ -8,10 +8,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.charts.chart import MANY, Chart
+from core.charts.chart import MANY, Chart, known_score, shared_of_slice
 from core.charts.marks import line
 from core.charts.options import FigureOptions
-from core.charts.reading import known_score, shared_of_slice
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
 from core.common.dataframes import as_text, numbers
 from core.common.score_names import SCORES, score_label

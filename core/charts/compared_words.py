@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.chart import MANY, Chart
+from core.charts.chart import MANY, Chart, shared_of_slice
 from core.charts.marks import cells, named_axis
 from core.charts.options import FigureOptions
-from core.charts.reading import shared_of_slice
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text
 from core.comparison.words import compare_words

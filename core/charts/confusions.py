@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.chart import Chart
+from core.charts.chart import Chart, narrowed_of
 from core.charts.marks import cells, click_cells, named_axis
 from core.charts.options import FigureOptions
-from core.charts.reading import narrowed_of
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.captions import shortened, with_class_names
 from core.common.dataframes import as_text, numbers

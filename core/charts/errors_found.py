@@ -7,10 +7,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.analysis.quality.recommendation import recommended
-from core.charts.chart import Chart
+from core.charts.chart import Chart, score_values, whole_study
 from core.charts.marks import line
 from core.charts.options import FigureOptions
-from core.charts.reading import score_values, whole_study
 from core.charts.theme import PERCENT_AXIS, Marks, Theme, finish, note_figure
 from core.common.dataframes import numbers
 from core.common.formatting import counted

@@ -6,11 +6,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
-from core.charts.heat_panels import Shown, facts_of, filled_up, heated, short
+from core.charts.heat_panels import Shown, StudyHeats, facts_of, filled_up, heated, short
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Strip, picture_grid
 from core.charts.picked_images import top_images_of
-from core.charts.study_heats import StudyHeats
 from core.charts.theme import Theme
 from core.common.dataframes import as_text
 from core.store import Study

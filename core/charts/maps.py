@@ -8,14 +8,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.chart import Chart
+from core.charts.chart import Chart, known_score, seeded_rows
 from core.charts.marks import dots, points_kind
 from core.charts.options import FigureOptions
-from core.charts.reading import known_score, seeded_rows
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.arrays import safe_divide
 from core.common.captions import shortened, with_class_names
-from core.common.dataframes import as_text, numbers
+from core.common.dataframes import as_text, numbers, safe_divide
 from core.common.score_names import score_label
 from core.store import Study
 

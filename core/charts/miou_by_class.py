@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.chart import Chart
+from core.charts.chart import Chart, class_numbers
 from core.charts.marks import dots, interval
 from core.charts.options import FigureOptions
 from core.charts.overlap_rows import GROUPS, NO_OVERLAP, chosen_rows, has_group, variant_title
-from core.charts.reading import class_numbers
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.captions import shortened
 from core.common.dataframes import as_text, numbers, words

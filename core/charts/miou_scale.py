@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.chart import Chart
+from core.charts.chart import Chart, narrowed_of
 from core.charts.marks import dots, interval
 from core.charts.overlap_rows import MASKS, NO_OVERLAP
-from core.charts.reading import narrowed_of
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
 from core.common.dataframes import numbers, words
 from core.slices.inspection.overlap_sentence import overlap_sentence

@@ -9,9 +9,8 @@ import plotly.graph_objects as go
 
 from core.charts.marks import bars, dots, interval, name_rows
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
-from core.common.arrays import safe_divide
 from core.common.captions import shortened, with_class_names
-from core.common.dataframes import as_text, numbers, words
+from core.common.dataframes import as_text, numbers, safe_divide, words
 from core.common.formatting import signed
 
 STANDOFF = 4  # pixels between the name of a row and its bar

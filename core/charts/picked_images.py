@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 
 from core.charts.feature_points import telling_features
-from core.charts.heat_panels import Shown, short
+from core.charts.heat_panels import Shown, StudyHeats, short
 from core.charts.options import FigureOptions
-from core.charts.study_heats import StudyHeats
 from core.common.dataframes import as_text, numbers
 from core.errors import StudyError
 from core.store import Study

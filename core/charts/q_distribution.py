@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.chart import MANY, Chart
+from core.charts.chart import MANY, Chart, score_values
 from core.charts.compared_scores import score_distributions, score_table
 from core.charts.marks import line
 from core.charts.options import FigureOptions
-from core.charts.reading import score_values
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure, tint
 from core.common.dataframes import numbers
 from core.common.score_names import SCORES, score_label

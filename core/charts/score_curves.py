@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.chart import Chart
+from core.charts.chart import Chart, known_score
 from core.charts.marks import diagonal, line
 from core.charts.options import FigureOptions
-from core.charts.reading import known_score
 from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
 from core.common.dataframes import numbers
 from core.common.formatting import with_interval

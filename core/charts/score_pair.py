@@ -6,13 +6,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.chart import Chart
+from core.charts.chart import Chart, score_values
 from core.charts.marks import cells
 from core.charts.options import FigureOptions
-from core.charts.reading import score_values
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.arrays import safe_divide
-from core.common.dataframes import numbers
+from core.common.dataframes import numbers, safe_divide
 from core.common.score_names import score_label
 from core.common.statistics.intervals import wilson
 from core.store import Study

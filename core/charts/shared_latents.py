@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.chart import Chart
-from core.charts.heat_panels import Shown, enlarged, heat_picture
+from core.charts.chart import Chart, shown_slice, whole_study
+from core.charts.heat_panels import Shown, StudyHeats, enlarged, heat_picture
 from core.charts.marks import dots, line, points_kind
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Picture, Strip, picture_grid
-from core.charts.reading import shown_slice, whole_study
-from core.charts.study_heats import StudyHeats
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
 from core.common.dataframes import as_text, numbers
 from core.comparison.shared_dictionary import (

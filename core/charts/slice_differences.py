@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.chart import Chart
+from core.charts.chart import Chart, whole_study
 from core.charts.marks import dots, interval, name_rows
 from core.charts.options import FigureOptions
-from core.charts.reading import whole_study
 from core.charts.slice_rows import MOST_TRAITS, ROW, cut_name
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.captions import shortened

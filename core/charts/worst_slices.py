@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.chart import Chart
+from core.charts.chart import Chart, whole_study
 from core.charts.marks import dots, interval, name_rows
 from core.charts.options import FigureOptions
-from core.charts.reading import whole_study
 from core.charts.slice_rows import MOST_SLICES, ROW, cut_name, slice_names
 from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers, words

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import safe_divide
+from core.common.dataframes import safe_divide
 from core.comparison.images import Shared
 from core.slices.firing_counts import has_firing
 from core.store import Study

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from core.common.arrays import evenly
+from core.common.dataframes import evenly
 from core.errors import PeregrineError, SettingsError, StudyError
 from core.slices.slice import Slice
 from core.store import Study

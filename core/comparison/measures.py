@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.quality.recommendation import CONFIDENCE
-from core.common.arrays import safe_divide
+from core.common.dataframes import safe_divide
 from core.common.statistics.chance import LEAST
 from core.common.statistics.intervals import area_bounds, percentile_interval, resampled_logit_interval
 from core.common.statistics.kernels import areas_in_order, sums_of_draws

@@ -9,9 +9,8 @@ import pandas as pd
 
 from core.bases.basis import UNITS, Basis, codes_of
 from core.bases.joint import COLUMNS, FEWEST, SIDES, mark_of
-from core.common.arrays import safe_divide
 from core.common.command_line import command_line
-from core.common.dataframes import numbers
+from core.common.dataframes import numbers, safe_divide
 from core.common.formatting import counted, percent
 from core.comparison.compare import EVERYTHING
 from core.comparison.features import UNLIKE

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from core.common.arrays import unit_rows
+from core.common.dataframes import unit_rows
 from core.concepts.falcon import K_CANDIDATES, EntryMoments, choose_k, largest_k
 from core.concepts.groups import Groups, find_groups, pack_pairs
 from core.errors import SettingsError

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.answers.predictable import predictable
-from core.common.arrays import safe_divide
+from core.common.dataframes import safe_divide
 from core.concepts.failures import SIDES, top_contributions, top_rows, words_of_features
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import FailuresConfig

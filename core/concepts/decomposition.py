@@ -25,12 +25,12 @@ from core.config import ConceptsConfig
 from core.errors import SettingsError, did_you_mean
 from core.slices.features.class_logits import (
     LOCAL,
+    Classifier,
     can_switch_off,
     codes_of_outputs,
     has_gradients,
     own_classifier,
 )
-from core.slices.features.classifier import Classifier
 from core.store import Study
 
 TOP = 12

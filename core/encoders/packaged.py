@@ -5,7 +5,7 @@ from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
-from core.encoders.sidecar import Sidecar
+from core.encoders.spec import Sidecar
 from core.errors import CheckpointError
 
 

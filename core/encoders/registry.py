@@ -41,8 +41,7 @@ from core.encoders.packaged import PACKAGED
 from core.encoders.readout.class_names import names_in
 from core.encoders.readout.head import Beside, head_of_network
 from core.encoders.readout.head_input import HEAD_INPUT, to_head_input, with_all_that_is_read
-from core.encoders.sidecar import Sidecar, read_sidecar
-from core.encoders.spec import Spec, parse_spec
+from core.encoders.spec import Sidecar, Spec, parse_spec, read_sidecar
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD, Transform
 from core.errors import CheckpointError, EncoderError, did_you_mean
 

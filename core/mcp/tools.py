@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.charts.heat_panels import STORED_ONLY
 from core.charts.options import FigureOptions
-from core.charts.study_heats import STORED_ONLY
 from core.charts.theme import layout_of
 from core.common.image_files import image_file
 from core.errors import SettingsError, StudyError, did_you_mean

@@ -7,7 +7,7 @@ advantage by chance (docs/method.md 18.7).
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import evenly
+from core.common.dataframes import evenly
 from core.common.statistics.intervals import mean_intervals
 from core.errors import StudyError
 from core.reader import StudyReader

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import evenly
+from core.common.dataframes import evenly
 
 RANDOM, PERFECT = "at random", "perfect"
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2)  # of the images: rows that every table has

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import safe_divide, unit_rows
+from core.common.dataframes import safe_divide, unit_rows
 from core.common.statistics.intervals import benjamini_hochberg, newcombe, two_sided, welch
 from core.common.statistics.moments import Moments
 from core.reader import StudyReader

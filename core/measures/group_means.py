@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from core.common.arrays import safe_divide, unit_rows
+from core.common.dataframes import safe_divide, unit_rows
 from core.reader import StudyReader
 from core.slices.evaluate import class_column
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import check_same_length, evenly, safe_divide
+from core.common.dataframes import check_same_length, evenly, safe_divide
 from core.common.statistics.chance import FEW, too_few
 from core.common.statistics.generalised_risk import interval_of_augrc
 from core.common.statistics.intervals import auroc_difference, interval_of_auroc, resampled_logit_interval

@@ -9,8 +9,7 @@ import numpy as np
 
 from core.errors import ShapeError
 from core.reader import StudyReader
-from core.slices.features.class_logits import class_gradients
-from core.slices.features.classifier import Classifier
+from core.slices.features.class_logits import Classifier, class_gradients
 
 CONTRIBUTION, GRADIENT, ACTIVATION, RANDOM = ORDERS = ("contribution", "gradient", "activation", "random")
 ALIKE = 10  # a random feature is drawn among those at most so many places away in the image's order

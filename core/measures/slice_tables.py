@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import unit_rows
+from core.common.dataframes import unit_rows
 from core.common.score_names import SCORES
 from core.config import QualityConfig
 from core.measures.confusions import confusions

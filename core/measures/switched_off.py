@@ -12,7 +12,7 @@ import pandas as pd
 
 from core.common.statistics.intervals import share_intervals
 from core.measures.removal import logits_without, random_alike
-from core.slices.features.classifier import Classifier
+from core.slices.features.class_logits import Classifier
 
 DRAWS = 20  # sets of random features
 AS_IT_IS, WITHOUT, AT_RANDOM = "as it is", "without these features", "without random features"

@@ -24,13 +24,13 @@ from core.slices.features.class_logits import (
     LOCAL,
     NO_PUSH,
     OUTPUTS,
+    Classifier,
     by_class,
     class_gradients,
     class_weights,
     codes_of_outputs,
     own_classifier,
 )
-from core.slices.features.classifier import Classifier
 from core.store import Study
 
 MOST_CLASSES = 5

@@ -249,8 +249,7 @@ def load(
             "assumptions": ["representations were given; there are no heatmaps without an encoder"],
         }
     from core.encoders.registry import load_encoder
-    from core.encoders.sidecar import domain_prefix
-    from core.encoders.spec import parse_spec
+    from core.encoders.spec import domain_prefix, parse_spec
 
     encoder = load_encoder(
         config.encoder, **{name: getattr(config, name) for name in ENCODER_SETTINGS}, device=run.device

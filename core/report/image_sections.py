@@ -9,9 +9,8 @@ from markupsafe import Markup
 from core.analysis.features.notes import notes_on_features
 from core.charts.feature_points import telling_features
 from core.charts.sentences import bands_sentence
-from core.common.arrays import evenly
 from core.common.captions import with_class_names
-from core.common.dataframes import numbers
+from core.common.dataframes import evenly, numbers
 from core.common.formatting import counted, number, percent, signed, with_interval
 from core.report.inputs import Source
 from core.report.page import parts

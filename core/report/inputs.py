@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from core.charts.heat_panels import StudyHeats
 from core.charts.options import FigureOptions
-from core.charts.study_heats import StudyHeats
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
 from core.common.image_files import image_file

@@ -12,10 +12,9 @@ from markupsafe import Markup
 
 from core.analysis.probe.notes import notes_on_accuracy, whose_accuracy
 from core.analysis.quality.trust_check import read_check
-from core.common.arrays import evenly
 from core.common.assets import PROJECT, version
 from core.common.command_line import command_line
-from core.common.dataframes import numbers, words
+from core.common.dataframes import evenly, numbers, words
 from core.common.formatting import counted, percent
 from core.common.readout import encoder_title, layer_words, readout_words, weights_words
 from core.common.statistics.intervals import wilson

@@ -7,8 +7,7 @@ from core.analysis.features.notes import notes_on_features
 from core.analysis.quality.recommendation import advice
 from core.analysis.quality.trust_check import read_check
 from core.charts import baselines
-from core.common.arrays import evenly
-from core.common.dataframes import numbers
+from core.common.dataframes import evenly, numbers
 from core.common.formatting import number, percent, with_interval
 from core.common.score_names import score_label
 from core.report.inputs import Source, lowest

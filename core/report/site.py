@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from core.common.arrays import evenly
 from core.common.captions import with_class_names
-from core.common.dataframes import numbers
+from core.common.dataframes import evenly, numbers
 from core.common.formatting import counted
 from core.errors import PeregrineError, SettingsError
 from core.export.files import complete_file

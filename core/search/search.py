@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import safe_divide
 from core.common.command_line import command_line
+from core.common.dataframes import safe_divide
 from core.common.inside import inside
 from core.errors import ShapeError, StudyError
 from core.storage import manifest as manifests

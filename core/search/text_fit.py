@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.common.arrays import safe_divide
+from core.common.dataframes import safe_divide
 
 GENERIC = ("object", "things", "stuff", "texture")  # the canonical phrases of Kerr et al. 2023
 JUDGED = 5  # nearest images

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import safe_divide
+from core.common.dataframes import safe_divide
 from core.common.statistics.intervals import (
     auroc_interval,
     benjamini_hochberg,

@@ -6,9 +6,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import read_only
 from core.common.captions import class_id, with_class_names
 from core.common.command_line import command_line
+from core.common.dataframes import read_only
 from core.errors import SliceError, did_you_mean
 from core.reader import StudyReader
 from core.slices.saved_file import Conditions, with_saved

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import safe_divide
+from core.common.dataframes import safe_divide
 from core.common.formatting import first_of
 from core.common.statistics.intervals import at_least, benjamini_hochberg, wilson
 from core.reader import StudyReader

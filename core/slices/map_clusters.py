@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from core.common.arrays import safe_divide
+from core.common.dataframes import safe_divide
 from core.common.formatting import percent
 from core.common.statistics.intervals import newcombe
 from core.reader import StudyReader

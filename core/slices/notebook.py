@@ -6,8 +6,8 @@ from html import escape
 
 import numpy as np
 
-from core.common.arrays import evenly
 from core.common.captions import with_class_names
+from core.common.dataframes import evenly
 from core.common.formatting import counted, percent
 from core.common.image_files import image_address, image_file
 from core.errors import PeregrineError, StudyError

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from core.charts.heat_panels import STORED_ONLY
 from core.charts.other_studies import folder_of, gone_study
-from core.charts.study_heats import STORED_ONLY
 from core.errors import PeregrineError, StudyError
 from core.figures.catalogue import draw
 from core.figures.cells import CellRequest

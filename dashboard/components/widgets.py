@@ -3,8 +3,9 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,6 @@ from dashboard.addresses import served_studies
 from dashboard.cache import reads
 from dashboard.components.gallery import Tile, gallery
 from dashboard.components.run_button import making_command, run_button
-from dashboard.components.stable_container import stable_container
 from dashboard.components.tooltips import help_text as help_text
 from dashboard.components.tooltips import plain as plain
 from dashboard.state import problems, session
@@ -34,6 +34,24 @@ FEWEST_PAGE_BUTTONS = 5  # where fewer would fit, Streamlit's switch leaves out 
 MOST_PAGE_BUTTONS = 7
 Captions = Mapping[int, Sequence[str]] | Callable[[Mapping[str, Any]], Sequence[str]]
 Badges = Mapping[int, str] | Callable[[int], str | None]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def stable_container(draw: Callable[P, T]) -> Callable[P, T]:
+    """Draw a part of a page in a container of its own, so that what follows keeps its place.
+
+    For each part that draws now more, now less. Streamlit knows elements by their place: where one moves, the
+    browser holds two of it for a moment, and when the old one goes, so does its tie to the address. An empty
+    container takes no room.
+    """
+
+    @wraps(draw)
+    def in_its_place(*args: P.args, **kwargs: P.kwargs) -> T:
+        with st.container():
+            return draw(*args, **kwargs)
+
+    return in_its_place
 
 
 def metric(label: str, value: str, *, explain: str, detail: str | None = None) -> None:

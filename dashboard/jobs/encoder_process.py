@@ -15,7 +15,7 @@ from core.jobs import resident
 from core.jobs.uploads import HEAD, check_picture
 from core.pictures.look import Answering, of_outputs
 from core.pictures.seen import EPSILON, Alteration, Glance, how_to_see
-from core.slices.features.classifier import Classifier
+from core.slices.features.class_logits import Classifier
 from core.store import Study
 from dashboard.jobs.clip_process import ModelState
 from dashboard.jobs.trust import trust_encoder

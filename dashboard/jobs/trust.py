@@ -16,8 +16,7 @@ from core.common.assets import assets_folder
 from core.common.command_line import with_options
 from core.common.remote.addresses import check_granted, is_url, located
 from core.common.remote.place import check_writable
-from core.encoders.sidecar import read_sidecar
-from core.encoders.spec import Spec, parse_spec
+from core.encoders.spec import Spec, parse_spec, read_sidecar
 from core.encoders.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
 from core.errors import PeregrineError, SettingsError
 from core.figures.cells import parse_cell

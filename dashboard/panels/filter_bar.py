@@ -11,7 +11,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import tooltips
-from dashboard.components.stable_container import stable_container
+from dashboard.components.widgets import stable_container
 from dashboard.panels import filter_fields, saved_slices
 from dashboard.state import image_filter, session
 

@@ -18,10 +18,8 @@ from dashboard.cache import highlight_reads, reads, score_reads
 from dashboard.cache.features import concept_reads, feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, Picture, cards
-from dashboard.components.stable_container import stable_container
 from dashboard.panels.features import feature_cards
-from dashboard.panels.features.feature_cards import heat_pictures, thumbnails
-from dashboard.panels.features.population_name import others_name, population_name
+from dashboard.panels.features.feature_cards import heat_pictures, others_name, population_name, thumbnails
 from dashboard.state import session
 
 PICTURES = 4
@@ -230,7 +228,7 @@ def _firing_lines(study: Study, population: Slice, features: list[int]) -> dict[
     }
 
 
-@stable_container
+@widgets.stable_container
 def time_outlook(study: Study | None) -> None:
     """Draw features of `study`, if there is one, as an example, and say how a study is made."""
     if study is not None and study.has("heatmap_maps"):

@@ -13,7 +13,6 @@ from dashboard.addresses.overlay_images import KINDS, overlay_urls
 from dashboard.cache import heatmap_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one, press_some, select_one
-from dashboard.components.stable_container import stable_container
 
 COMBINE = {"Mean": "mean", "Sum": "sum", "Largest": "max", "Smallest": "min"}
 MASKS = {"Core": "core", "Spurious": "spurious"}
@@ -179,7 +178,7 @@ SWATCHES = {
 }
 
 
-@stable_container
+@widgets.stable_container
 def legend(kinds: Sequence[str], colour_map: str) -> None:
     """What the colours of the heat mean, and what is dimmed and what is hatched on the pictures."""
     steps = ",".join("rgb({},{},{})".format(*rgb) for rgb in colour_table(colour_map)[::32])

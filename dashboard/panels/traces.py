@@ -16,7 +16,6 @@ from core.traces import changes, limits
 from core.traces.traces import UNSURE, FeatureTrace, ImageTrace, Traces
 from dashboard.cache import reads
 from dashboard.components import widgets
-from dashboard.components.stable_container import stable_container
 from dashboard.state import problems, session
 
 PROBLEM, SAVED = "traces", "traces_saved"
@@ -24,7 +23,7 @@ RIGHT = ""  # the label is not doubted
 TAGS_HELP = "For sorting: the filter finds them again. Choose one, or type a new one and press Enter."
 
 
-@stable_container
+@widgets.stable_container
 def of_feature(study: Study, feature: int) -> None:
     """The tags of a feature, and the popover that changes its name, its note and them."""
     traces = known(study)
@@ -45,7 +44,7 @@ def note_of_feature(study: Study, feature: int) -> None:
     _note(traces.features.get(feature, FeatureTrace()).note if traces else "")
 
 
-@stable_container
+@widgets.stable_container
 def of_image(study: Study, facts: dict[str, Any]) -> None:
     """The doubt and the tags of an image, and the popover that changes them and its note."""
     traces, image_id = known(study), str(facts["image_id"])
@@ -63,7 +62,7 @@ def of_image(study: Study, facts: dict[str, Any]) -> None:
                 _image_fields(study, image_id, now, traces.image_tags)
 
 
-@stable_container
+@widgets.stable_container
 def note_of_image(study: Study, facts: dict[str, Any]) -> None:
     """The note on an image, as plain text."""
     traces = known(study)

@@ -23,7 +23,6 @@ from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one, select_some
 from dashboard.components.page_link import link
-from dashboard.components.stable_container import stable_container
 from dashboard.jobs import allowed_paths
 from dashboard.panels.compare import answers, checkpoints, dictionary, features, numbers, pictures
 from dashboard.panels.features.bases import BASES
@@ -94,7 +93,7 @@ def _or_warning(show: Callable[[], None]) -> None:
         st.warning(_sentence(str(error)), icon=":material/difference:")
 
 
-@stable_container
+@widgets.stable_container
 def _alone(study: Study, others: Iterable[str], title: str) -> None:
     """The ways to something that this study can be compared with."""
     st.subheader(title)
@@ -192,7 +191,7 @@ def _drawer(title: str, key: str, icon: str, draw: Callable[[], None]) -> None:
             draw()
 
 
-@stable_container
+@widgets.stable_container
 def _judged(comparison: Comparison, other: str, judged: bool) -> None:
     """Charts that rest on verdicts, which are compared on evaluation images."""
     if not judged:
@@ -212,7 +211,7 @@ def _sentence(text: str) -> str:
     return widgets.plain(full_sentence(text))
 
 
-@stable_container
+@widgets.stable_container
 def _notes(comparison: Comparison) -> None:
     """What makes the studies hard to compare; the commands that mend it are folded."""
     for note in comparison.notes:
@@ -222,7 +221,7 @@ def _notes(comparison: Comparison) -> None:
             st.code("\n".join(commands), language="bash", wrap_lines=True)
 
 
-@stable_container
+@widgets.stable_container
 def _other(comparison: Comparison) -> str:
     """Of several studies the one whose change is shown in detail."""
     names = comparison.names[1:]
@@ -231,7 +230,7 @@ def _other(comparison: Comparison) -> str:
     return choose_one("Changes are shown to", names, key=OTHER, shows_label=True)
 
 
-@stable_container
+@widgets.stable_container
 def _premises(comparison: Comparison) -> None:
     """Whether Q can be trusted in each study: said wherever Q is shown."""
     for line in premise_lines(comparison):

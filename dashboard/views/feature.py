@@ -14,7 +14,6 @@ from dashboard.cache.features import concept_reads, feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar
 from dashboard.components.page_link import link
-from dashboard.components.stable_container import stable_container
 from dashboard.panels.concepts import evidence
 from dashboard.panels.features import controls, feature_cards, feature_charts, feature_images, one_feature
 from dashboard.panels.filter_bar import filter_bar
@@ -49,7 +48,7 @@ def feature_page(study: Study, population: Slice) -> None:
     _elsewhere(study, feature)
 
 
-@stable_container
+@widgets.stable_container
 def _elsewhere(study: Study, feature: int) -> None:
     groups(study, feature)
     link(

@@ -18,7 +18,6 @@ from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one
 from dashboard.components.page_link import link
 from dashboard.components.pick_row import pick_row
-from dashboard.components.stable_container import stable_container
 from dashboard.panels.features import (
     bases,
     controls,
@@ -30,8 +29,7 @@ from dashboard.panels.features import (
     word_list,
 )
 from dashboard.panels.features.bases import BASES
-from dashboard.panels.features.feature_cards import VERDICTS
-from dashboard.panels.features.population_name import others_name, population_name
+from dashboard.panels.features.feature_cards import VERDICTS, others_name, population_name
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
@@ -89,7 +87,7 @@ def _bases(study: Study) -> None:
     bases.panel(study)
 
 
-@stable_container
+@widgets.stable_container
 def _pushed(study: Study, population: Slice) -> None:
     """What pushes the images of a confusion, beside what fires on them, which the page lists."""
     if population.confusion is None:
@@ -103,7 +101,7 @@ def _pushed(study: Study, population: Slice) -> None:
             link("errors", "Open this confusion", study, icon="error_outline", **parts)
 
 
-@stable_container
+@widgets.stable_container
 def _list(study: Study, population: Slice, asked: feature_reads.Listing, form: str) -> None:
     if form == "Plot" and population_name(population):  # what never fires here may fire elsewhere
         listed = feature_reads.in_order(study, population, replace(asked, dead=True))
@@ -160,7 +158,7 @@ def _nothing(study: Study, population: Slice, asked: feature_reads.Listing) -> N
     widgets.empty_state("No features", why)
 
 
-@stable_container
+@widgets.stable_container
 def _notes(study: Study) -> None:
     """What a reader should know of the features of this encoder, and what it means to fire."""
     summary = study.summary("features")

@@ -13,7 +13,6 @@ from dashboard.addresses.pages import PAGES
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.sheet_preview import Content
-from dashboard.components.stable_container import stable_container
 from dashboard.panels.sheet import on_the_sheet, preview
 from dashboard.state import session, sheet
 
@@ -41,7 +40,7 @@ def figures_page(study: Study) -> None:
     on_the_sheet.gallery(study)
 
 
-@stable_container
+@widgets.stable_container
 def _right(cells: list[CellRequest], drawn: list[Content], grid: SheetGrid, command: MakeSheet) -> None:
     with st.container(key="sheet_files"):
         preview.files(session.current_study(), command)
@@ -50,7 +49,7 @@ def _right(cells: list[CellRequest], drawn: list[Content], grid: SheetGrid, comm
     preview.in_a_terminal(command)
 
 
-@stable_container
+@widgets.stable_container
 def _look(*, drawn: bool) -> SheetGrid:
     """The width of the page, its columns, type and letters; not asked of an empty sheet."""
     if not drawn:

@@ -7,8 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.charts.options import FigureOptions
-from core.common.arrays import one_of_each_first
-from core.common.dataframes import numbers
+from core.common.dataframes import numbers, one_of_each_first
 from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
@@ -18,7 +17,6 @@ from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one, select_one
-from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.heatmap_grid import Display
@@ -52,7 +50,7 @@ def heatmaps_page(study: Study, population: Slice) -> None:
         _pictures(study, population, controls)
 
 
-@stable_container
+@widgets.stable_container
 def _pictures(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     if not (heatmap_grid.ready(study) and widgets.needs(study, "features", "The collection of features")):
         return
@@ -180,7 +178,7 @@ def _nothing(choice: Choice) -> None:
     )
 
 
-@stable_container
+@widgets.stable_container
 def _stored(study: Study, choice: Choice, rows: np.ndarray) -> None:
     """On how many images none fires, or one feature does without a stored heatmap on each."""
     if choice.feature is None:
@@ -198,7 +196,7 @@ def _stored(study: Study, choice: Choice, rows: np.ndarray) -> None:
     st.caption(f"{line} An opened image can compute one.")
 
 
-@stable_container
+@widgets.stable_container
 def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, texts: dict[int, str]) -> None:
     """Correct left, misclassified right; one gallery where nobody has judged the images."""
     images = reads.images(study)
@@ -228,7 +226,7 @@ def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, tex
             )
 
 
-@stable_container
+@widgets.stable_container
 def _sentence(study: Study, choice: Choice) -> None:
     """What these heatmaps are of."""
     if choice.feature is not None:

@@ -8,7 +8,6 @@ from core.store import Study
 from dashboard.addresses.pages import PAGES
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
-from dashboard.components.stable_container import stable_container
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.masks import classes, features, images, method, none_yet, scale
 from dashboard.state import image_filter, session
@@ -39,7 +38,7 @@ def masks_page(study: Study, population: Slice) -> None:
     _part(study, population, part, controls)
 
 
-@stable_container
+@widgets.stable_container
 def _part(study: Study, population: Slice, part: str, controls: DeltaGenerator) -> None:
     SHOWN[part](study, population, controls)
 

@@ -15,7 +15,6 @@ from dashboard.addresses import served_studies
 from dashboard.components import widgets
 from dashboard.components.job_follower import begin, follow
 from dashboard.components.path_picker import path_field
-from dashboard.components.stable_container import stable_container
 from dashboard.components.tooltips import plain
 from dashboard.jobs import allowed_paths, launcher
 from dashboard.panels import findings
@@ -107,7 +106,7 @@ def _form() -> tuple[request.StudyRequest, str]:
     return request.StudyRequest(**asked), name
 
 
-@stable_container
+@widgets.stable_container
 def _images() -> dict[str, str]:
     images, path = _kind("1. Images", "Images", request.IMAGES, "new_images"), ""
     if images == request.FOLDER:
@@ -124,7 +123,7 @@ def _images() -> dict[str, str]:
     return {"images": images, "images_path": path}
 
 
-@stable_container
+@widgets.stable_container
 def _encoder(images: str) -> dict[str, str]:
     encoder = _kind("2. Encoder", "Encoder", ENCODERS, "new_encoder")
     if encoder == request.CHECKPOINT:
@@ -141,7 +140,7 @@ def _encoder(images: str) -> dict[str, str]:
     return {"encoder": encoder, "encoder_text": text}
 
 
-@stable_container
+@widgets.stable_container
 def _name(images_path: str) -> str:
     """The name that is typed, else that of the images, followed by a number where a study has it already."""
     usual = request.usual_name(images_path, served_studies.studies_folder())
@@ -158,7 +157,7 @@ def _name(images_path: str) -> str:
     return (typed or "").strip() or usual
 
 
-@stable_container
+@widgets.stable_container
 def _architecture(encoder: str) -> dict[str, str]:
     if encoder != request.CHECKPOINT:
         return {}
@@ -166,7 +165,7 @@ def _architecture(encoder: str) -> dict[str, str]:
     return {"architecture": _text(label, "new_architecture", "resnet18 or timm:NAME")}
 
 
-@stable_container
+@widgets.stable_container
 def _class_level(images: str) -> dict[str, str]:
     if images != request.FOLDER:
         return {}
@@ -174,7 +173,7 @@ def _class_level(images: str) -> dict[str, str]:
     return {"class_level": _choice(label, CLASS_LEVELS, "new_class_level", ABOUT_LEVEL)}
 
 
-@stable_container
+@widgets.stable_container
 def _masks() -> dict[str, str]:
     options = {"masks": _choice("Masks of the objects", MASKS, "new_masks")}
     if options["masks"] != request.NO_MASKS:
@@ -183,7 +182,7 @@ def _masks() -> dict[str, str]:
     return options
 
 
-@stable_container
+@widgets.stable_container
 def _words() -> dict[str, str]:
     options = {"words": _choice("Captions, to name features with", WORDS, "new_words")}
     if options["words"] == request.WORD_FILE:
@@ -194,7 +193,7 @@ def _words() -> dict[str, str]:
     return options
 
 
-@stable_container
+@widgets.stable_container
 def _tokens() -> dict[str, str]:
     return {
         "tokens": _choice("Tokens of a transformer", TOKENS, "new_tokens", ABOUT_TOKENS),

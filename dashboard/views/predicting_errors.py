@@ -20,7 +20,6 @@ from dashboard.cache import reads, score_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.components.choose_one import pick_one
-from dashboard.components.stable_container import stable_container
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.scores import details, picked_score, trust_check
 from dashboard.state import image_filter, session
@@ -75,7 +74,7 @@ def predicting_errors_page(study: Study, population: Slice) -> None:
         _part(study, population, part, score, threshold)
 
 
-@stable_container
+@widgets.stable_container
 def _why_nothing(study: Study, population: Slice, aurocs: pd.DataFrame, judged: bool) -> None:
     """Why no score has an AUROC here, whatever part is shown."""
     if judged and not np.isfinite(aurocs["auroc"]).any():
@@ -94,7 +93,7 @@ def _why_nothing(study: Study, population: Slice, aurocs: pd.DataFrame, judged: 
         widgets.empty_state("No known outcomes", why)
 
 
-@stable_container
+@widgets.stable_container
 def _part(study: Study, population: Slice, part: str, score: str, threshold: float | None) -> None:
     if part == FOUND and threshold is not None:
         details.errors_found_part(study, population, score, threshold)
@@ -118,7 +117,7 @@ def _part(study: Study, population: Slice, part: str, score: str, threshold: flo
         details.distribution(study, population, score, threshold)
 
 
-@stable_container
+@widgets.stable_container
 def _scores(study: Study, population: Slice, score: str) -> None:
     """AUROC of every score; a click picks one."""
     aurocs = score_reads.aurocs(study, population)

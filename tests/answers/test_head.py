@@ -30,8 +30,7 @@ from core.encoders.transform import Transform
 from core.errors import EncoderError, SettingsError
 from core.jobs.progress import Progress
 from core.pipeline.run import analyze
-from core.slices.features.class_logits import class_logits
-from core.slices.features.classifier import ACTIVATIONS, Classifier
+from core.slices.features.class_logits import ACTIVATIONS, Classifier, class_logits
 from core.store import Study, open_study
 from tests.answers.sorted_images import Labelled
 from tests.encoders.planted import narrow_resnet, stir

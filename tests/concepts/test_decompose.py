@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from core.analysis.gradcam.on_demand import on_demand
-from core.common.arrays import unit_rows
+from core.common.dataframes import unit_rows
 from core.concepts.crops import box_on_image
 from core.concepts.decompose import decompose, with_pictures
 from core.concepts.decomposition import stored

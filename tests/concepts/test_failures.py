@@ -13,7 +13,7 @@ from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import FailuresConfig
 from core.errors import SettingsError, ShapeError
 from core.jobs.progress import Progress
-from core.slices.features.classifier import Classifier
+from core.slices.features.class_logits import Classifier
 from core.storage.writer import write_study
 from core.store import open_study
 from tests.concepts import reference_concepts as reference

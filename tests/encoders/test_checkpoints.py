@@ -10,7 +10,7 @@ import torchvision
 from torch.testing import assert_close
 
 from core.encoders.registry import load_encoder
-from core.encoders.sidecar import Sidecar, read_sidecar
+from core.encoders.spec import Sidecar, read_sidecar
 from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD
 from core.errors import AddressRefused, CheckpointError, CodeRefused, PeregrineError
 from tests.encoders.planted import head, linear, narrow_resnet, reference, some_pixels, stir, under

@@ -12,10 +12,10 @@ from numpy.testing import assert_allclose
 
 from core.bases.requests import add_basis
 from core.charts.chart import frame_of
+from core.charts.heat_panels import StudyHeats
 from core.charts.options import FigureOptions
 from core.charts.picked_images import middles, spread
 from core.charts.registry import CHARTS
-from core.charts.study_heats import StudyHeats
 from core.charts.theme import layout_of
 from core.cli import main
 from core.comparison.sides import GAINED, LOST, WRONG

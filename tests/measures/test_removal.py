@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.errors import ShapeError
 from core.measures.removal import ALIKE, logits_without, random_alike, strongest_features
-from core.slices.features.classifier import Classifier
+from core.slices.features.class_logits import Classifier
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from core.pictures.of_image import asked_of_images, look_at
 from core.pictures.resident_encoder import see
 from core.pictures.seen import Alteration, how_to_see
 from core.pipeline import run as pipeline
-from core.slices.features.classifier import Classifier
+from core.slices.features.class_logits import Classifier
 from core.store import open_study
 from tests.analysis.gradcam.heatmap_studies import HALF, HERE, VIT, heatmaps, make, make_images
 from tests.shared import made_once

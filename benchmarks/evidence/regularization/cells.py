@@ -13,8 +13,7 @@ import pandas as pd
 from benchmarks.evidence.regularization.folder import STUDY
 from benchmarks.evidence.regularization.plan import BASELINE, FROZEN, KINDS, Cell
 from benchmarks.evidence.training_runs import CHANGES, JUDGED
-from core.common.arrays import known_mean
-from core.common.dataframes import numbers
+from core.common.dataframes import known_mean, numbers
 from core.jobs.progress import Progress
 from core.store import Study, open_study
 

@@ -11,8 +11,7 @@ from scipy import stats
 
 from benchmarks.evidence.regularization.folder import read_rows
 from benchmarks.evidence.regularization.plan import BASELINE, FROZEN, KINDS, RATES, START
-from core.common.arrays import known_mean
-from core.common.dataframes import numbers
+from core.common.dataframes import known_mean, numbers
 
 TITLES = {
     START: "start",

@@ -8,7 +8,7 @@ from core.analysis.features.accumulators import ByFeature, ColumnSums
 from core.analysis.features.kernels import scan_rows
 from core.analysis.features.rows import BLOCK_ENTRIES, ChunkRows
 from core.analysis.tensors import hoyer_of_norms
-from core.common.arrays import LEAST_NORM
+from core.common.dataframes import LEAST_NORM
 from core.common.threadsafe import cached_property
 from core.errors import StudyError
 

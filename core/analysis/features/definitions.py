@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from core.analysis.tensors import TIE, as_tensor, check_matrix, row_moments
-from core.common.arrays import LEAST_NORM, safe_divide
+from core.common.dataframes import LEAST_NORM, safe_divide
 from core.errors import NoDiscriminativeFeatures, SettingsError
 
 LOWER, MIDDLE, UPPER = "lower", "middle", "upper"

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from core.analysis.tensors import TIE
-from core.common.arrays import LEAST_NORM
+from core.common.dataframes import LEAST_NORM
 from core.common.statistics.compiled import compiled
 
 SPAN = 64  # entries per span; its maximum decides whether any entry can fire

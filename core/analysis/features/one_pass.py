@@ -17,7 +17,7 @@ from core.analysis.features.chunk_scan import ChunkScan, RowStatistics, Scanner
 from core.analysis.features.entry_kernels import append_rows, firing_counts
 from core.analysis.features.epsilon import EpsilonCounts
 from core.analysis.features.rows import ChunkRows
-from core.common.arrays import LEAST_NORM
+from core.common.dataframes import LEAST_NORM
 from core.common.statistics.moments import Moments
 from core.common.worker_group import map_in_order
 from core.jobs.progress import Bar

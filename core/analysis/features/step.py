@@ -25,8 +25,8 @@ from core.analysis.features.one_pass import (
     join_rows,
     scan_chunks,
 )
-from core.common.arrays import safe_divide
 from core.common.command_line import PREFIX, TYPED
+from core.common.dataframes import safe_divide
 from core.config import FeaturesConfig
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
 from core.jobs.progress import Progress

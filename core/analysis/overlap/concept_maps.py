@@ -7,7 +7,7 @@ import pandas as pd
 
 from core.bases.basis import UNITS
 from core.bases.position_index import codes_at, grid_of
-from core.common.arrays import evenly, safe_divide
+from core.common.dataframes import evenly, safe_divide
 from core.common.statistics.intervals import mean_intervals
 from core.data.masks.mask_source import KINDS
 from core.errors import UnreadableImage

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.common.arrays import safe_divide
+from core.common.dataframes import safe_divide
 from core.common.statistics.intervals import percentile_interval, resampled_means
 from core.errors import ShapeError
 from core.slices.overlap_values import VARIANTS

@@ -12,7 +12,7 @@ import torch
 
 from core.analysis.overlap.iou import SWEPT, Lift, heat_lift, mask_preference
 from core.analysis.overlap.measuring import Measured, Measurer
-from core.common.arrays import safe_divide
+from core.common.dataframes import safe_divide
 from core.common.worker_group import stream_in_order
 from core.config import OverlapConfig, RunOptions
 from core.data.masks.masks import KINDS, MaskSource

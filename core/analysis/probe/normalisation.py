@@ -8,7 +8,7 @@ import torch
 from core.analysis.gradcam.on_demand import study_encoder
 from core.answers.head import LIKELY_WRONG, matched, usual_share
 from core.answers.outcome import Request
-from core.common.arrays import evenly
+from core.common.dataframes import evenly
 from core.encoders.readout.bare_head import fill_activation
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD
 from core.errors import PeregrineError

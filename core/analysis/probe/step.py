@@ -15,7 +15,7 @@ from core.analysis.probe.notes import rate_note
 from core.analysis.probe.train_set import TrainSet
 from core.analysis.quality.scores import confidence, energy, margin
 from core.analysis.tensors import as_tensor, check_matrix
-from core.common.arrays import check_same_length
+from core.common.dataframes import check_same_length
 from core.common.formatting import counted
 from core.common.statistics.moments import Moments
 from core.common.worker_group import map_in_order

@@ -11,7 +11,7 @@ import torch
 
 from core.analysis.projection.pca import Components, principal_components
 from core.analysis.quality.neighbours import sample_rows
-from core.common.arrays import unit_rows
+from core.common.dataframes import unit_rows
 from core.common.worker_group import map_in_order
 from core.config import MapConfig
 from core.errors import SettingsError

@@ -11,7 +11,7 @@ from core.analysis.quality import baselines
 from core.analysis.quality.label_free.distinctiveness import raw_moments
 from core.analysis.quality.label_free.principal_scores import MOST_FEATURES
 from core.analysis.quality.neighbours import QUERY_ROWS, sample_rows, stored_unit_rows
-from core.common.arrays import safe_divide
+from core.common.dataframes import safe_divide
 from core.common.threadsafe import cached_property
 from core.common.worker_group import map_in_order
 from core.config import NeighboursConfig

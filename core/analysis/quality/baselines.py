@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.special import softmax
 
-from core.common.arrays import check_same_length, safe_divide
+from core.common.dataframes import check_same_length, safe_divide
 
 ROUNDING = 1e-12  # eigenvalues with less of the sum are rounding
 

@@ -13,7 +13,7 @@ from core.analysis.features.definitions import Array, normalise_rows
 from core.analysis.quality.label_free.principal_scores import write_principal_scores
 from core.analysis.quality.spectrum import alpha_req, rankme, spectra
 from core.analysis.tensors import as_tensor
-from core.common.arrays import check_same_length
+from core.common.dataframes import check_same_length
 from core.common.threadsafe import cached_property
 from core.common.worker_group import map_in_order
 from core.config import NeighboursConfig

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from core.analysis.features.definitions import Array, highly_activating
 from core.analysis.tensors import as_tensor, check_matrix, masked_mean
-from core.common.arrays import check_same_length
+from core.common.dataframes import check_same_length
 
 
 def q_score(h: Array, discriminative: Array, *, epsilon: float = 4.0) -> Tensor:

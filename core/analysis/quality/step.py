@@ -15,8 +15,7 @@ from core.analysis.quality.label_free.calibration_step import calibrate_study, c
 from core.analysis.quality.label_free.consensus import combined_scores, refused
 from core.analysis.quality.label_free.distinctiveness import deviation_scores
 from core.analysis.quality.recommendation import advise, recommend
-from core.common.arrays import safe_divide
-from core.common.dataframes import numbers
+from core.common.dataframes import numbers, safe_divide
 from core.common.score_names import SCORES
 from core.config import QualityConfig
 from core.jobs.progress import Progress

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import safe_divide
-from core.common.dataframes import numbers
+from core.common.dataframes import numbers, safe_divide
 from core.common.formatting import number, ordinal, percent
 from core.common.score_names import score_label
 from core.common.statistics.chance import Standing, against_chance, outcomes, untold

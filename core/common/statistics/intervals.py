@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.common.arrays import safe_divide
+from core.common.dataframes import safe_divide
 from core.common.statistics.placements import Spread, placed, spreads
 
 Z = 1.959963984540054  # 97.5th percentile of the normal distribution

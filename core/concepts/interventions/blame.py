@@ -25,13 +25,13 @@ from core.measures.removal import (
     train_means,
 )
 from core.slices.features.class_logits import (
+    Classifier,
     by_class,
     class_gradients,
     class_weights,
     codes_of_outputs,
     own_classifier,
 )
-from core.slices.features.classifier import Classifier
 from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
 from core.topics import function_of_option

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from core.common.arrays import safe_divide
+from core.common.dataframes import safe_divide
 from core.concepts.falcon import WordList
 from core.concepts.naming.majority import WordMass, caption_weights, word_mass
 

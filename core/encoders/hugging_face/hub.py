@@ -6,8 +6,7 @@ from typing import Any
 
 from core.encoders.hugging_face.networks import read_beside
 from core.encoders.hugging_face.shards import WHOLE
-from core.encoders.sidecar import Sidecar
-from core.encoders.spec import Spec
+from core.encoders.spec import Sidecar, Spec
 from core.encoders.trusted_code import is_named_by_owner, studies_are_trusted
 from core.errors import EncoderError, first_line
 

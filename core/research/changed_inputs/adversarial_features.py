@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from core.common.arrays import check_same_length
+from core.common.dataframes import check_same_length
 from core.errors import SettingsError
 
 Logits = Callable[[Tensor], Tensor]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.common.arrays import check_same_length, safe_divide
+from core.common.dataframes import check_same_length, safe_divide
 from core.errors import SettingsError
 
 POSITIVE, NEGATIVE = "positive", "negative"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.common.arrays import check_same_length, known_mean, unit_rows
+from core.common.dataframes import check_same_length, known_mean, unit_rows
 from core.errors import SettingsError, ShapeError
 
 KS = (1, 4)

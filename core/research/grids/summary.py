@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import known_mean
-from core.common.dataframes import numbers
+from core.common.dataframes import known_mean, numbers
 from core.common.formatting import format_duration
 from core.common.inside import replacing
 from core.research.grids.definition import Grid, Values

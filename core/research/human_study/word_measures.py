@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import known_mean
+from core.common.dataframes import known_mean
 from core.concepts.falcon import TOP_WORDS
 
 KS = tuple(range(1, TOP_WORDS + 1))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.overlap.iou import LEAST_IMAGES
-from core.common.arrays import safe_divide
+from core.common.dataframes import safe_divide
 from core.common.statistics.intervals import (
     auroc_interval,
     mean_intervals,

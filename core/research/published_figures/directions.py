@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.chart import Chart
-from core.charts.heat_panels import Shown, facts_of, original, overlay
+from core.charts.chart import Chart, class_numbers
+from core.charts.heat_panels import STORED_ONLY, Shown, StudyHeats, facts_of, original, overlay
 from core.charts.options import FigureOptions
 from core.charts.panels import Strip, picture_grid
 from core.charts.picked_images import EVENLY, counts_by_class, of_class, spread
-from core.charts.reading import class_numbers
-from core.charts.study_heats import STORED_ONLY, StudyHeats
 from core.charts.theme import Theme
 from core.common.dataframes import as_text
 from core.errors import HeatmapNotStored, StudyError

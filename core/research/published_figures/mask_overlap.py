@@ -10,10 +10,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
-from core.charts.chart import Chart
+from core.charts.chart import Chart, class_numbers
 from core.charts.heat_panels import (
     SIDE,
     Shown,
+    StudyHeats,
     enlarged,
     enlarged_map,
     facts_of,
@@ -25,8 +26,6 @@ from core.charts.heat_panels import (
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Picture, Strip, picture_grid
 from core.charts.picked_images import middles
-from core.charts.reading import class_numbers
-from core.charts.study_heats import StudyHeats
 from core.charts.theme import Theme
 from core.common.dataframes import as_text, numbers
 from core.errors import PeregrineError, StudyError

@@ -6,10 +6,9 @@ import pandas as pd
 
 from core.charts.chart import Chart
 from core.charts.feature_heatmaps import FEATURE_HEATMAPS, FeatureRows
-from core.charts.heat_panels import facts_of
+from core.charts.heat_panels import StudyHeats, facts_of
 from core.charts.options import FigureOptions
 from core.charts.picked_images import strongest_rows, top_images_of
-from core.charts.study_heats import StudyHeats
 from core.comparison.images import study_names
 from core.errors import StudyError
 from core.store import Study

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import safe_divide, unit_rows
 from core.common.command_line import command_line
-from core.common.dataframes import numbers, words
+from core.common.dataframes import numbers, safe_divide, unit_rows, words
 from core.common.statistics.intervals import wilson
 from core.common.threadsafe import cached_property
 from core.concepts.groups import group_features

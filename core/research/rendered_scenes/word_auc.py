@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import unit_rows
+from core.common.dataframes import unit_rows
 from core.common.statistics.intervals import auroc_interval
 from core.concepts.groups import group_features
 from core.concepts.tables import AUCS

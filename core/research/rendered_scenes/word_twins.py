@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import known_mean, unit_rows
-from core.common.dataframes import numbers
+from core.common.dataframes import known_mean, numbers, unit_rows
 from core.common.statistics.intervals import auroc_interval, mean_intervals
 from core.concepts.tools import has_encoder, is_glyphworld
 from core.errors import SettingsError

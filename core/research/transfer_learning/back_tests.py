@@ -12,8 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from core.common.arrays import known_mean
-from core.common.dataframes import numbers
+from core.common.dataframes import known_mean, numbers
 from core.common.statistics.intervals import percentile_interval
 from core.errors import SettingsError
 from core.research.transfer_learning.accuracy_estimates import Predictions, estimates

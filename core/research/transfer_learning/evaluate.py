@@ -16,7 +16,7 @@ from core.analysis.probe.linear import Recipe
 from core.analysis.probe.step import Probe, train_probe
 from core.analysis.quality.scores import confidence, near_zero_share, q_score
 from core.analysis.representations import Pictures, batches_of, check_finite_representations, picture_batches
-from core.common.arrays import check_same_length
+from core.common.dataframes import check_same_length
 from core.common.statistics.intervals import share_intervals
 from core.data.sources.images import ImageSource
 from core.encoders.registry import Encoder

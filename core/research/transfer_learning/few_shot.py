@@ -15,7 +15,7 @@ from core.analysis.features.definitions import Array
 from core.analysis.probe.linear import Recipe
 from core.analysis.probe.step import train_probe, why_no_probe
 from core.analysis.tensors import as_tensor
-from core.common.arrays import check_same_length
+from core.common.dataframes import check_same_length
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.research.grids.over_seeds import over_seeds

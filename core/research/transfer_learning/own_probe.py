@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from core.analysis.probe.step import Probe, train_probe
-from core.common.arrays import known_mean
+from core.common.dataframes import known_mean
 from core.common.formatting import percent
 from core.common.threadsafe import cached_property
 from core.encoders.registry import Encoder

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import safe_divide
 from core.common.captions import with_class_names
+from core.common.dataframes import safe_divide
 from core.common.formatting import counted
 from core.reader import StudyReader
 from core.slices.evaluate import class_column

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import safe_divide
+from core.common.dataframes import safe_divide
 from core.reader import StudyReader
 from core.slices.features.images import firing_pairs, firing_rows
 from core.slices.firing_counts import count_firing_images

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import safe_divide
-from core.common.dataframes import numbers
+from core.common.dataframes import numbers, safe_divide
 from core.common.statistics.intervals import wilson
 from core.reader import StudyReader
 from core.slices import finder

@@ -13,14 +13,13 @@ from dashboard.cache import comparison_reads, reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, cards
-from dashboard.components.stable_container import stable_container
 from dashboard.panels.features import feature_cards
 from dashboard.state import session
 
 EACH = 4  # features on either side
 
 
-@stable_container
+@widgets.stable_container
 def gained_and_lost(comparison: Comparison, other: str) -> None:
     """Discriminative features of the other study that the first one has nothing like, and the other way."""
     number = comparison.names.index(other)

@@ -23,7 +23,6 @@ from dashboard.cache import comparison_reads, image_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import cell_beside, show_chart, with_menu
 from dashboard.components.choose_one import choose_one, feature_number
-from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
 from dashboard.state import session
 
@@ -35,7 +34,7 @@ PARTS_OF_LINK = ("compare_figure", "compare_feature")
 FIGURES = ("Overlap with masks", "Mean representations", "One feature")
 
 
-@stable_container
+@widgets.stable_container
 def changed_sides(comparison: Comparison, other: str) -> None:
     """Images that one study or answer gets right and the other wrong, with the heatmaps of both."""
     first, n = comparison.names[0], comparison.side_counts(other)
@@ -152,7 +151,7 @@ def _lines(row: Mapping[str, Any], comparison: Comparison, other: str) -> tuple[
     return classes, " · ".join(parts)
 
 
-@stable_container
+@widgets.stable_container
 def paper_figures(comparison: Comparison) -> None:
     """Figures that the paper draws before and after: 7, 3 and A.10."""
     figure = choose_one("Figure", FIGURES, key="compare_figure")

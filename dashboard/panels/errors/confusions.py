@@ -22,7 +22,6 @@ from dashboard.components import widgets
 from dashboard.components.cards import Card, cards
 from dashboard.components.chart import chart
 from dashboard.components.choose_one import select_class
-from dashboard.components.stable_container import stable_container
 from dashboard.panels.errors import one_confusion
 from dashboard.panels.features.feature_cards import thumbnails
 from dashboard.state import session
@@ -71,7 +70,7 @@ def n_errors(headline: Mapping[str, Any]) -> int:
     return round(headline["accuracy_n"] * (1 - headline["accuracy"]))
 
 
-@stable_container
+@widgets.stable_container
 def _blame(study: Study, population: Slice) -> None:
     """What removing the blamed features does, over all images that the step has tried it on."""
     interventions = study.summary("failures").get("interventions")
@@ -82,7 +81,7 @@ def _blame(study: Study, population: Slice) -> None:
         )
 
 
-@stable_container
+@widgets.stable_container
 def _choose(study: Study, pairs: pd.DataFrame) -> tuple[str | None, str | None]:
     """The row of controls: one class, or both of a confusion, which is then opened."""
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", width="content"):
@@ -113,7 +112,7 @@ def _choose_both(true: str | None, predicted: str | None) -> None:
     session.set_url(one_confusion.UNDER, None)
 
 
-@stable_container
+@widgets.stable_container
 def _ranked(
     study: Study, population: Slice, pairs: pd.DataFrame, true: str | None, predicted: str | None
 ) -> None:
@@ -154,7 +153,7 @@ def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int]) -> 
     )
 
 
-@stable_container
+@widgets.stable_container
 def _matrix(
     study: Study, population: Slice, pairs: pd.DataFrame, selected: tuple[str | None, str | None]
 ) -> None:

@@ -24,7 +24,6 @@ from dashboard.components.cards import Card, cards
 from dashboard.components.chart import chart
 from dashboard.components.choose_one import pick_one
 from dashboard.components.page_link import link
-from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
 from dashboard.panels.features.feature_cards import heat_pictures
 from dashboard.panels.image.heatmap import compute_missing
@@ -37,7 +36,7 @@ MOST = 5  # features that are offered
 UNDER = "under"  # part of the URL: the feature under which the images are shown
 
 
-@stable_container
+@widgets.stable_container
 def images(study: Study, population: Slice, rows: np.ndarray, true: str, predicted: str) -> int | None:
     """The images under the feature that pushes them, most confident first, what the answer is without it, and
     the ways on; returns that feature.
@@ -167,7 +166,7 @@ def _pictures(
     widgets.image_gallery(study, rows, key=key, captions=captions, badges=badges, page_size=n)
 
 
-@stable_container
+@widgets.stable_container
 def correct_under(study: Study, population: Slice, feature: int | None, true: str, predicted: str) -> None:
     """Correct images of both classes under the same feature: where it is strongest, and how strong it is."""
     if feature is None:
@@ -201,7 +200,7 @@ def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
     return (f"{fact['label']} → {fact['predicted']}{f', {sure}' if sure else ''}",)
 
 
-@stable_container
+@widgets.stable_container
 def features_behind(study: Study, population: Slice, true: str, predicted: str) -> None:
     """The features that push towards the answer, and those that push towards the truth."""
     table = concept_reads.behind_confusion(study, population, true, predicted)

@@ -16,7 +16,6 @@ from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.components.choose_one import choose_one, select_class
-from dashboard.components.stable_container import stable_container
 from dashboard.panels import saved_slices
 from dashboard.state import image_filter
 
@@ -120,7 +119,7 @@ def _worst(study: Study, population: Slice) -> dict[str, Slice]:
     }
 
 
-@stable_container
+@widgets.stable_container
 def _numbers(study: Study, sides: tuple[Side, Side]) -> None:
     """A line a number: what it is, and of either slice its value and interval."""
     tables = [slice_reads.metrics(study, side.chosen, without=side.without) for side in sides]
@@ -168,7 +167,7 @@ def _said(row: dict) -> str:
     return f"**{value}{unit}**{interval}"
 
 
-@stable_container
+@widgets.stable_container
 def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     table, shared = slice_reads.differences(study, sides[0].parts, sides[1].parts)
     held = set(table["kind"])

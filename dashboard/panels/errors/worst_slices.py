@@ -17,7 +17,6 @@ from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one, select_one, select_some
 from dashboard.components.pick_row import pick_row
-from dashboard.components.stable_container import stable_container
 from dashboard.panels.errors import slice_rows
 from dashboard.state import session
 
@@ -126,7 +125,7 @@ def _kinds(slot: DeltaGenerator, table: pd.DataFrame) -> list[str]:
     return [KINDS[title] for title in titles or there]
 
 
-@stable_container
+@widgets.stable_container
 def _none(study: Study, population: Slice, choice: Choice) -> None:
     why = f"No slice of at least {choice.least:,} images has errors that could be compared."
     verdicts = numbers(reads.images(study), "correct")[reads.mask(study, population)]
@@ -169,7 +168,7 @@ def _said_of_chance(n: int, n_worse: int, n_shown: int) -> str:
     return f"{line} {have} more errors than other images{listed if n_shown < n_worse else ''}."
 
 
-@stable_container
+@widgets.stable_container
 def _all_of_them(n_all: int, n_shown: int, choice: Choice, *, worse: bool) -> None:
     """The way to the slices that are not listed."""
     if not choice.distinct or n_shown >= n_all:
@@ -181,7 +180,7 @@ def _all_of_them(n_all: int, n_shown: int, choice: Choice, *, worse: bool) -> No
     )  # fmt: skip
 
 
-@stable_container
+@widgets.stable_container
 def _rows(study: Study, table: pd.DataFrame, choice: Choice, *, mark_chance: bool) -> None:
     slot = st.container()
     span = widgets.page_span(len(table), PAGE, key="slices_page")
@@ -218,7 +217,7 @@ def _opened(table: pd.DataFrame) -> int | None:
     return None
 
 
-@stable_container
+@widgets.stable_container
 def _chart(study: Study, table: pd.DataFrame, population: Slice, choice: Choice) -> None:
     places = table["where"].tolist()
 
@@ -244,7 +243,7 @@ def _chart(study: Study, table: pd.DataFrame, population: Slice, choice: Choice)
     )
 
 
-@stable_container
+@widgets.stable_container
 def _table(study: Study, table: pd.DataFrame, population: Slice) -> None:
     places = table["where"].tolist()
 
@@ -289,7 +288,7 @@ def _table(study: Study, table: pd.DataFrame, population: Slice) -> None:
     download(study, table, population, name="slices_worst_table")
 
 
-@stable_container
+@widgets.stable_container
 def _one(study: Study, row: pd.Series, choice: Choice) -> None:
     """An opened slice: its row, and all its images, misclassified ones first."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):

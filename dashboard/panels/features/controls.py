@@ -12,8 +12,7 @@ from dashboard.cache.features import feature_reads
 from dashboard.cache.features.feature_reads import SORTS, Listing
 from dashboard.components import widgets
 from dashboard.components.choose_one import select_one
-from dashboard.panels.features.feature_cards import VERDICTS
-from dashboard.panels.features.population_name import others_name, population_name
+from dashboard.panels.features.feature_cards import VERDICTS, others_name, population_name
 from dashboard.state import session
 
 FIND, SORT, VERDICT, DEAD = "features_find", "features_sort", "features_verdict", "features_dead"

@@ -1,6 +1,7 @@
 """Features as cards: name, pictures with heatmaps, how often they fire, and where they look."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from dashboard.cache import heatmap_reads, reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar, Card, Picture, Tone, cards
-from dashboard.panels.features.population_name import others_name, population_name
 from dashboard.state import session
 
 PICTURES = 4
@@ -28,6 +28,7 @@ VERDICTS: dict[str, tuple[str, Tone]] = {
     "undecided": ("undecided", "quiet"),
 }
 Row = Mapping[str, Any]
+MOST_CLASSES = 3  # that are named
 
 
 def draw(
@@ -166,3 +167,46 @@ def heat_pictures(study: Study, feature: int, n: int) -> tuple[Picture, ...]:
     rows = reads.top_rows(study, feature)
     stored = rows[np.isin(rows, heatmap_reads.rows_with(study, feature))][:n].tolist()
     return pictures_of(study, feature, stored, len(stored)) if stored else thumbnails(study, rows[:n])
+
+
+def population_name(population: Slice) -> str:
+    """Name the images of a filter in a few words; empty for a filter that names at most a split.
+
+    >>> population_name(Slice(split="val", labels=("bird",))), population_name(Slice(split="val"))
+    ('bird', '')
+    >>> population_name(Slice(labels=("bird", "cat"), correct=False)), population_name(Slice(correct=True))
+    ('misclassified bird or cat', 'correctly classified images')
+    >>> population_name(Slice(confusion=("bird", "cat")))
+    'bird taken for cat'
+    >>> population_name(Slice(labels=("bird",), fires=(3,)))
+    'bird, filtered'
+    """
+    plain = replace(population, name="", split=None)
+    if not plain:
+        return ""
+    if plain == Slice(confusion=plain.confusion) and plain.confusion:
+        return f"{plain.confusion[0]} taken for {plain.confusion[1]}"
+    kind = {True: "correctly classified ", False: "misclassified ", None: ""}[plain.correct]
+    rest = replace(plain, labels=(), correct=None)
+    if not (plain.labels or kind):
+        return "the filtered images"
+    return f"{kind}{_classes(plain.labels) or 'images'}{', filtered' if rest else ''}"
+
+
+def others_name(population: Slice) -> str:
+    """Name the images that those of a filter are compared with.
+
+    >>> others_name(Slice(labels=("bird",), split="val")), others_name(Slice(correct=False))
+    ('other classes', 'all other images')
+    """
+    return (
+        "other classes"
+        if replace(population, split=None) == Slice(labels=population.labels)
+        else "all other images"
+    )
+
+
+def _classes(labels: tuple[str, ...]) -> str:
+    if len(labels) > MOST_CLASSES:
+        return f"{len(labels)} classes"
+    return " or ".join(labels)

@@ -16,7 +16,7 @@ from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.panels.features import one_feature
-from dashboard.panels.features.population_name import population_name
+from dashboard.panels.features.feature_cards import population_name
 from dashboard.panels.masks import none_yet
 
 NO_LABELS = "These images carry no labels, so it cannot be said which class a feature prefers."

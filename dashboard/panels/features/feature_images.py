@@ -18,7 +18,6 @@ from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one
-from dashboard.components.stable_container import stable_container
 
 HEAT, PLAIN = LOOKS = ("Heatmap", "Image")
 TITLES = {"top": "Most active", "median": "In the middle", "lowest": "Least active"}
@@ -66,7 +65,7 @@ def _choose(study: Study, stored: bool) -> tuple[str, bool]:
     return look if stored else PLAIN, every
 
 
-@stable_container
+@widgets.stable_container
 def _told(study: Study, n: int, n_stored: int, look: str) -> None:
     """Which images are shown, where it is not all of them, or not with heatmaps."""
     if not n or not study.has("heatmap_maps"):

@@ -19,7 +19,7 @@ from core.store import Study
 from dashboard.components import widgets
 from dashboard.components.chart import bold, chart, show_chart
 from dashboard.components.choose_one import choose_one
-from dashboard.panels.features.population_name import others_name, population_name
+from dashboard.panels.features.feature_cards import others_name, population_name
 from dashboard.state import session
 
 RATE, PURITY = "Activation rate", "Purity"

@@ -21,8 +21,7 @@ from dashboard.components import widgets
 from dashboard.components.page_link import link
 from dashboard.panels import traces
 from dashboard.panels.features import controls
-from dashboard.panels.features.feature_cards import VERDICTS, title_and_note
-from dashboard.panels.features.population_name import others_name, population_name
+from dashboard.panels.features.feature_cards import VERDICTS, others_name, population_name, title_and_note
 from dashboard.state import session
 
 NEEDED = {

@@ -13,14 +13,13 @@ from dashboard.cache import reads
 from dashboard.cache.pictures import tried_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import select_some
-from dashboard.components.stable_container import stable_container
 
 OFF = "without"  # part of the address
 OFFERED, MOST = 200, 20
 TILES = 24
 
 
-@stable_container
+@widgets.stable_container
 def without_panel(study: Study, population: Slice, listed: np.ndarray) -> None:
     """Choose features of the page, as `listed` there, and see what the answer is without them."""
     if tried_reads.classifier(study) is None or not len(listed):

@@ -15,10 +15,9 @@ from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.pick_row import pick_row
-from dashboard.components.stable_container import stable_container
 from dashboard.panels.concepts import evidence
 from dashboard.panels.features import controls
-from dashboard.panels.features.population_name import others_name, population_name
+from dashboard.panels.features.feature_cards import others_name, population_name
 from dashboard.state import session
 
 TILES = 12
@@ -41,7 +40,7 @@ def word_table(study: Study, population: Slice, find: str) -> None:
     _facts(study)
 
 
-@stable_container
+@widgets.stable_container
 def _words(study: Study, population: Slice, find: str) -> None:
     name = population_name(population)
     st.subheader(f"Words of {widgets.plain(name)}" if name else "Words")
@@ -89,7 +88,7 @@ def _word_table(study: Study, population: Slice) -> pd.DataFrame:
     return merged.sort_values(keys, ascending=[False, False, True], na_position="last", ignore_index=True)
 
 
-@stable_container
+@widgets.stable_container
 def _features(study: Study, population: Slice, find: str) -> None:
     explained = concept_reads.explained(study, population)
     scores = concept_reads.groups_with(study, find)
@@ -136,7 +135,7 @@ def open_unit(group: str) -> None:
         session.go("feature", feature=group)
 
 
-@stable_container
+@widgets.stable_container
 def _described(study: Study, population: Slice, find: str) -> None:
     """The images of the filter whose crops were described with the text asked for."""
     text = find.strip()

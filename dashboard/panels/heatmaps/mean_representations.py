@@ -20,7 +20,6 @@ from dashboard.components import widgets
 from dashboard.components.chart import chart, show_chart
 from dashboard.components.choose_one import feature_number, press_some, select_class, select_classes
 from dashboard.components.page_link import link
-from dashboard.components.stable_container import stable_container
 from dashboard.state import session
 
 PANELS = {"Difference": "difference", "Correct": "correct", "Misclassified": "misclassified"}
@@ -30,7 +29,7 @@ TILES = 12
 Means = Mapping[str, np.ndarray]
 
 
-@stable_container
+@widgets.stable_container
 def mean_representations(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """The two groups of the images of the page; `controls` is the row above them."""
     if not study.labelled:

@@ -11,7 +11,6 @@ from dashboard.cache.features import feature_reads
 from dashboard.cache.pictures import tried_reads
 from dashboard.components import widgets
 from dashboard.components.feature_heat_list import Row
-from dashboard.components.stable_container import stable_container
 from dashboard.state import session
 
 REMOVED = "removed"  # part of the URL
@@ -67,7 +66,7 @@ def switch_row(
     )
 
 
-@stable_container
+@widgets.stable_container
 def removal(study: Study, row: int, removed: tuple[int, ...], label: str | None) -> None:
     """The probabilities before and after features were switched off. label: the true class, if known."""
     if removed:

@@ -18,14 +18,13 @@ from dashboard.cache import overlap_reads, reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one, select_one, select_some
-from dashboard.components.stable_container import stable_container
 from dashboard.panels.masks.method import choose_variant
 
 MASKS = {"Object": "core", "Background": "spurious"}
 IMAGES = {"With both masks": "both masks", "With any mask": "any mask"}
 
 
-@stable_container
+@widgets.stable_container
 def by_class(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """A dot and an interval a class of the page's images, correct and misclassified ones apart."""
     with controls:
@@ -66,7 +65,7 @@ def _class_table(study: Study, table: pd.DataFrame, population: Slice) -> None:
     download(study, wide, population, name="overlap_classes_table", label="Table as CSV")
 
 
-@stable_container
+@widgets.stable_container
 def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """Bars of the correct and the misclassified images, also of other studies; a uniform heatmap beside."""
     with controls:

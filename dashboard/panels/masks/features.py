@@ -19,7 +19,6 @@ from dashboard.components import widgets
 from dashboard.components.cards import Bar, Card, Picture, Tone, cards
 from dashboard.components.chart import download
 from dashboard.components.choose_one import pick_one, select_one
-from dashboard.components.stable_container import stable_container
 from dashboard.panels.features.feature_cards import pictures
 from dashboard.research import parts
 from dashboard.state import session
@@ -33,7 +32,7 @@ ORDERS = {
 CARDS = 24
 
 
-@stable_container
+@widgets.stable_container
 def overlap_by_feature(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """Cards of the features that fire on the page's images, each with its heatmaps of these images."""
     if not widgets.needs(study, "overlap_by_feature", "The overlap of single features"):

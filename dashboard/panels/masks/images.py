@@ -11,7 +11,6 @@ from core.store import Study
 from dashboard.cache import heatmap_reads, overlap_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import select_one
-from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
 
 ORDERS = {
@@ -23,7 +22,7 @@ ORDERS = {
 TILES = 24
 
 
-@stable_container
+@widgets.stable_container
 def overlap_by_image(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """Images with their heatmaps and masks, by the share of the heat that lies on a mask."""
     with controls:

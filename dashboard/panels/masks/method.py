@@ -18,7 +18,6 @@ from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.chart import show_chart
 from dashboard.components.choose_one import select_one
-from dashboard.components.stable_container import stable_container
 from dashboard.state import session
 
 MASKS = ("core", "spurious")
@@ -33,7 +32,7 @@ CONTROLS = {
 }
 
 
-@stable_container
+@widgets.stable_container
 def overlap_method(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """The score of each image of the page against its overlap; then what holds for the whole study."""
     with controls:
@@ -66,7 +65,7 @@ def _score(study: Study) -> str | None:
     return labels[select_one("Score", labels, key="overlap_score", width=190)]
 
 
-@stable_container
+@widgets.stable_container
 def _scatter(study: Study, population: Slice, score: str, variant: str) -> None:
     options = FigureOptions(score=score, variant=variant)
 
@@ -85,7 +84,7 @@ def _scatter(study: Study, population: Slice, score: str, variant: str) -> None:
     st.caption("One point per image; click one to open the image.")
 
 
-@stable_container
+@widgets.stable_container
 def _controls(study: Study, variant: str) -> None:
     """What the chosen measure says of heatmaps whose truth is known."""
     if not study.has("overlap_controls"):
@@ -109,7 +108,7 @@ def _controls(study: Study, variant: str) -> None:
     )
 
 
-@stable_container
+@widgets.stable_container
 def _sweep(study: Study, variant: str) -> None:
     if not widgets.needs(study, "overlap_sweep", "The sweep of the threshold"):
         return

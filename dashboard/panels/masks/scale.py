@@ -15,13 +15,12 @@ from core.store import Study
 from dashboard.cache import overlap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import show_chart
-from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
 
 EACH = 2  # pictures of either end
 
 
-@stable_container
+@widgets.stable_container
 def finding(study: Study, population: Slice) -> None:
     """The sentence, and how far the heat prefers the object."""
     sentence = overlap_sentence(reads.slice_table(study, population, "overlap_scale"))
@@ -30,7 +29,7 @@ def finding(study: Study, population: Slice) -> None:
         _preference(study, population)
 
 
-@stable_container
+@widgets.stable_container
 def overlap_scale(study: Study, population: Slice, controls: DeltaGenerator | None = None) -> None:
     """Pictures of either end, the scale of either mask, and how many images stand behind them."""
     table = reads.slice_table(study, population, "overlap_scale")
@@ -65,7 +64,7 @@ def _images(table: pd.DataFrame) -> str:
     return f"Based on images that have a heatmap and a mask: {' and '.join(counts)}."
 
 
-@stable_container
+@widgets.stable_container
 def example_overlays(study: Study, population: Slice) -> None:
     """Draw two images for each mask, with heatmap and masks side by side."""
     table = overlap_reads.rows(study, population)

@@ -21,14 +21,13 @@ from dashboard.cache.chart_reads import chart_table
 from dashboard.components import widgets
 from dashboard.components.chart import bold, download, show_chart
 from dashboard.components.choose_one import choose_one, select_one
-from dashboard.components.stable_container import stable_container
 from dashboard.state import session
 
 SHOWN = {"All": None, "Correct": 1.0, "Misclassified": 0.0}
 TILES = 12
 
 
-@stable_container
+@widgets.stable_container
 def about(study: Study, score: str) -> None:
     """What the picked score is; of the combined one, how much each of its parts weighs."""
     line = widgets.plain(sentences.describe_score(score))
@@ -40,13 +39,13 @@ def about(study: Study, score: str) -> None:
     st.caption(line, help=widgets.help_text(score))
 
 
-@stable_container
+@widgets.stable_container
 def distribution(study: Study, population: Slice, score: str, threshold: float | None) -> None:
     options = FigureOptions(score=score, cutoff=threshold)
     show_chart(study, Q_DISTRIBUTION, options, among=population, name="score_histogram")
 
 
-@stable_container
+@widgets.stable_container
 def errors_found_part(study: Study, population: Slice, score: str, threshold: float) -> None:
     """How many errors looking at the lowest scores finds, and which score is recommended for that."""
     _, values, correct = score_reads.values(study, population, score)
@@ -67,7 +66,7 @@ def errors_found_part(study: Study, population: Slice, score: str, threshold: fl
         st.caption(widgets.plain(calibrated))
 
 
-@stable_container
+@widgets.stable_container
 def two_scores(study: Study, population: Slice) -> None:
     """Share of errors by distinctiveness and the similarity to train images."""
     lacking = [score_label(name) for name in score_pair.PAIR if name not in reads.scores(study)]
@@ -87,7 +86,7 @@ CURVES = {  # part of the page: its name there, and the chart
 }
 
 
-@stable_container
+@widgets.stable_container
 def curve(study: Study, population: Slice, plot: str, score: str) -> None:
     options = FigureOptions(score=score, against=tuple(_compared(study, score)))
     name, what = CURVES[plot]
@@ -110,7 +109,7 @@ def _compared(study: Study, score: str) -> list[str]:
     return [labels[label] for label in titles]
 
 
-@stable_container
+@widgets.stable_container
 def by_cause(study: Study, population: Slice) -> None:
     if reads.slice_table(study, population, "quality_by_cause").empty:
         widgets.empty_state(
@@ -121,7 +120,7 @@ def by_cause(study: Study, population: Slice) -> None:
     show_chart(study, BY_CAUSE, among=population, name="score_causes", title=st.markdown)
 
 
-@stable_container
+@widgets.stable_container
 def all_numbers(study: Study, population: Slice, score: str) -> None:
     titles = {metric.title: metric.column for metric in baselines.METRICS.values()}
     title = select_one("Order by", titles, key="quality_metric", width=420)
@@ -167,7 +166,7 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
     download(study, metrics, population, name="quality_numbers")
 
 
-@stable_container
+@widgets.stable_container
 def extremes(study: Study, population: Slice, score: str, *, judged: bool, n: int = TILES) -> None:
     """The `n` images with the lowest and with the highest score."""
     group = "All"

@@ -11,7 +11,6 @@ from dashboard.cache import reads, score_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import select_one
 from dashboard.components.page_link import link
-from dashboard.components.stable_container import stable_container
 from dashboard.state import session
 
 Q = "q_score"
@@ -41,7 +40,7 @@ def pick(score: str) -> None:
     session.set_widget(SCORE, score_label(score))
 
 
-@stable_container
+@widgets.stable_container
 def cutoff(study: Study, population: Slice, score: str) -> float:
     """The slider and what it catches; returns the threshold."""
     rows, values, correct = score_reads.values(study, population, score)

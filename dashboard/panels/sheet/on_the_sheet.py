@@ -20,8 +20,8 @@ from core.store import Study
 from dashboard.cache import reads
 from dashboard.components.chart_menu import with_caption
 from dashboard.components.sheet_cards import SheetCard, sheet_cards
-from dashboard.components.stable_container import stable_container
 from dashboard.components.tooltips import plain
+from dashboard.components.widgets import stable_container
 from dashboard.panels.sheet import preview
 from dashboard.state import session, sheet
 from dashboard.state.sheet import LONGEST_CAPTION

@@ -16,7 +16,7 @@ from dashboard.server.access import headers, tokens
 from dashboard.server.access.hosts import origin_host
 from dashboard.server.access.rules import TOKEN, Request, Rules, refusal
 
-PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+PAGE = Template(Path(__file__).with_name("login.html").read_text(encoding="utf-8"))
 STYLE = PAGE.template.partition("<style>")[2].partition("</style>")[0]  # whose hash the page's policy allows
 # A link on another site brings no SameSite=Strict cookie along. Loaded again from here, the page brings it.
 AGAIN = '<meta http-equiv="refresh" content="0">'

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 from core.analysis.projection import pca
 from core.analysis.projection import step as map_step
 from core.analysis.projection.pca import principal_components
-from core.common.arrays import unit_rows
+from core.common.dataframes import unit_rows
 from core.config import MapConfig
 from core.errors import SettingsError
 from core.jobs.progress import Bar, Progress

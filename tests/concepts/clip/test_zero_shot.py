@@ -14,7 +14,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from core.answers.requests import add_answer
-from core.common.arrays import unit_rows
+from core.common.dataframes import unit_rows
 from core.concepts.clip.zero_shot import class_texts, text_tower
 from core.encoders.clip_towers import silent_logs
 from core.errors import SettingsError

@@ -10,7 +10,7 @@ from torch import nn
 
 from core.encoders.readout.head import ACTIVATIONS as RECOGNISED
 from core.measures.removal import logits_without
-from core.slices.features.classifier import ACTIVATIONS, Classifier
+from core.slices.features.class_logits import ACTIVATIONS, Classifier
 
 
 def numbers(linear: nn.Linear) -> tuple[np.ndarray, np.ndarray]:

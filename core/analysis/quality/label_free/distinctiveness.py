@@ -19,7 +19,7 @@ import numpy as np
 
 from core.analysis.features.rows import ChunkRows
 from core.analysis.quality.kernels import score_deviations
-from core.common.arrays import LEAST_NORM, safe_divide
+from core.common.dataframes import LEAST_NORM, safe_divide
 from core.common.statistics.moments import Moments
 from core.common.worker_group import map_in_order
 from core.storage.chunked_array import ChunkedArray

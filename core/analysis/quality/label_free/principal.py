@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
-from core.common.arrays import check_same_length, safe_divide
+from core.common.dataframes import check_same_length, safe_divide
 from core.common.statistics.covariance import Covariance
 
 SHARE = 0.9  # of the train variance that the kept components explain

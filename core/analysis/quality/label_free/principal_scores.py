@@ -16,7 +16,7 @@ from core.analysis.quality.label_free.principal import (
     pca_residual,
     whitened_norm,
 )
-from core.common.arrays import unit_rows
+from core.common.dataframes import unit_rows
 from core.common.statistics.covariance import Covariance
 from core.common.worker_group import map_in_order
 from core.jobs.progress import Bar

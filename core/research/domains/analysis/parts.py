@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.common.arrays import check_same_length
+from core.common.dataframes import check_same_length
 from core.errors import SettingsError
 
 ALL, REST, PREFIX = "all", "rest", "prefix"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import check_same_length, safe_divide, unit_rows
+from core.common.dataframes import check_same_length, safe_divide, unit_rows
 from core.common.statistics.intervals import wilson
 from core.research.domains.analysis.parts import DomainImages, part_slices
 

@@ -6,12 +6,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.charts import maps
-from core.charts.chart import Chart
+from core.charts.chart import Chart, class_numbers, seeded_rows
 from core.charts.options import FigureOptions
-from core.charts.reading import class_numbers, seeded_rows
 from core.charts.theme import Theme
-from core.common.arrays import known_mean, unit_rows
-from core.common.dataframes import numbers
+from core.common.dataframes import known_mean, numbers, unit_rows
 from core.errors import SettingsError
 from core.research.domains.analysis.parts import part_columns
 from core.research.domains.figures import domains

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import known_mean
-from core.common.dataframes import numbers, words
+from core.common.dataframes import known_mean, numbers, words
 from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import SettingsError
 from core.research.domains.analysis.domain_probe import class_probes, domain_probes

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from core.common.arrays import check_same_length
+from core.common.dataframes import check_same_length
 
 Critic = Callable[[Tensor, Tensor], Tensor]  # (n, d) rows, (n, M) domains -> (n,)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from core.common.arrays import unit_rows
+from core.common.dataframes import unit_rows
 from core.research.domains.training import robust_clustering as robust
 from core.research.domains.training.config import AUTO, DomainsConfig
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from core.analysis.tensors import check_matrix
-from core.common.arrays import check_same_length
+from core.common.dataframes import check_same_length
 from core.errors import SettingsError
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.common.arrays import safe_divide
+from core.common.dataframes import safe_divide
 from core.common.statistics.intervals import wilson
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import known_mean
+from core.common.dataframes import known_mean
 from core.common.statistics.intervals import mean_interval
 from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import SettingsError, did_you_mean

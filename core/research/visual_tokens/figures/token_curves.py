@@ -9,8 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.arrays import known_mean
-from core.common.dataframes import numbers
+from core.common.dataframes import known_mean, numbers
 from core.research.grids.figures.text_table import text_table
 from core.research.grids.over_seeds import over_seeds
 from core.research.visual_tokens.training.verdict import ARM_NAMES

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from core.analysis.quality.kernels import score_deviations
 from core.analysis.quality.label_free.distinctiveness import scaling
-from core.common.arrays import safe_divide
+from core.common.dataframes import safe_divide
 from tests import reference_scores as reference
 
 RTOL = 2e-5  # float32 rows

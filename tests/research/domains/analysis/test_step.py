@@ -10,7 +10,7 @@ import pytest
 
 from core.analysis.projection import step as map_step
 from core.cli import main
-from core.common.arrays import unit_rows
+from core.common.dataframes import unit_rows
 from core.config import MapConfig
 from core.errors import SettingsError
 from core.jobs.progress import Progress

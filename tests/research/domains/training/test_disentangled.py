@@ -15,7 +15,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.torch import load_file
 
-from core.encoders.sidecar import read_sidecar
+from core.encoders.spec import read_sidecar
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.research.domains.training.config import DomainsConfig

@@ -7,13 +7,7 @@ import numpy as np
 from core.answers.answer import HEAD
 from core.common.dataframes import words
 from core.reader import StudyReader
-from core.slices.features.class_logits import (
-    OUTPUTS,
-    class_weights,
-    codes_of_outputs,
-    output_logits,
-    own_classifier,
-)
+from core.slices.features import class_logits
 
 
 def output_names(study: StudyReader) -> list[list[str]]:
@@ -35,17 +29,19 @@ def predictable(study: StudyReader) -> tuple[list[str], np.ndarray | None]:
         predicted; None where there are the labels alone, or the layers are not stored.
     """
     labels, kind = study.class_names, getattr(getattr(study, "answer", None), "kind", "")
-    classifier = own_classifier(study) if kind == HEAD else None
+    classifier = class_logits.own_classifier(study) if kind == HEAD else None
     predicted: Any = study.table("probe", ["predicted"])["predicted"]
     others = predicted[predicted.notna() & ~predicted.isin(labels)].drop_duplicates().sort_values()
     if classifier is None or others.empty:
         return labels, None
-    if study.has(OUTPUTS):
-        places = codes_of_outputs(study)
+    if study.has(class_logits.OUTPUTS):
+        places = class_logits.codes_of_outputs(study)
     else:
         places = np.full(len(classifier.bias), -1)
-        places[_rows_of(class_weights(study).weights, classifier.weights)] = np.arange(len(labels))
-    logits = output_logits(study, others.index.to_numpy())
+        places[_rows_of(class_logits.class_weights(study).weights, classifier.weights)] = np.arange(
+            len(labels)
+        )
+    logits = class_logits.output_logits(study, others.index.to_numpy())
     places[np.where(places < 0, logits, -np.inf).argmax(1)] = len(labels) + np.arange(len(others))
     return [*labels, *others.astype(str)], places
 

@@ -7,19 +7,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core import config
 from core.cli import options, output
 from core.common.processes import is_first
 from core.common.remote.place import as_path
 from core.common.worker_group import join_ranks
-from core.config import (
-    AnswersConfig,
-    ConceptsConfig,
-    EmbedConfig,
-    FeaturesConfig,
-    MaskOptions,
-    ProbeConfig,
-    RunOptions,
-)
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.steps import in_analysis
@@ -49,7 +41,7 @@ def add_demo(commands: Any) -> None:
         metavar="FOLDER",
         help=f"parent folder (default: $PEREGRINE_STUDIES, or {DEFAULT_STUDIES})",
     )
-    options.add_options(sub, EmbedConfig, "pool")
+    options.add_options(sub, config.EmbedConfig, "pool")
     options.add_json(sub)
 
 
@@ -63,19 +55,19 @@ def add_analyze(commands: Any) -> None:
     )
     options.add_study(sub)
     options.add_basis(sub)
-    options.add_options(sub, EmbedConfig)
-    options.add_options(sub, FeaturesConfig, "epsilon")
-    options.add_options(sub, ProbeConfig, "lr")
-    options.add_options(sub, AnswersConfig, "head_classes", "head_activation")
+    options.add_options(sub, config.EmbedConfig)
+    options.add_options(sub, config.FeaturesConfig, "epsilon")
+    options.add_options(sub, config.ProbeConfig, "lr")
+    options.add_options(sub, config.AnswersConfig, "head_classes", "head_activation")
     sub.add_argument(
         "--answers",
         type=options.names,
         metavar="KIND[,KIND]",
         help="answers to add besides the head, which is taken where one fits: knn, zero-shot",
     )
-    options.add_options(sub, MaskOptions)
-    options.add_options(sub, ConceptsConfig, "captions", "clip")
-    options.add_options(sub, RunOptions)
+    options.add_options(sub, config.MaskOptions)
+    options.add_options(sub, config.ConceptsConfig, "captions", "clip")
+    options.add_options(sub, config.RunOptions)
     sub.add_argument(
         "--dry-run",
         action="store_true",
@@ -95,8 +87,8 @@ def add_resume(commands: Any) -> None:
     sub = options.add_command(commands, "resume", resume, summary, "resume studies/mine")
     options.add_study(sub)
     options.add_basis(sub)
-    options.add_options(sub, FeaturesConfig, "epsilon")
-    options.add_options(sub, RunOptions, "device", "batch_size", "workers")
+    options.add_options(sub, config.FeaturesConfig, "epsilon")
+    options.add_options(sub, config.RunOptions, "device", "batch_size", "workers")
     options.add_json(sub)
 
 
@@ -149,7 +141,7 @@ def add_export(commands: Any) -> None:
         help="how the heatmaps of several features are combined (default: mean)",
     )
     group.add_argument("--mask", choices=["core", "spurious"], help="mask to export (default: core)")
-    options.add_options(sub, RunOptions, "device")
+    options.add_options(sub, config.RunOptions, "device")
 
 
 def demo(args: argparse.Namespace) -> None:

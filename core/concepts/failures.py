@@ -11,16 +11,7 @@ import pandas as pd
 from core.answers.predictable import predictable
 from core.common.formatting import counted
 from core.errors import SettingsError, ShapeError
-from core.slices.features.class_logits import (
-    GRADIENTS,
-    LOCAL,
-    NOT_SWITCHED_OFF,
-    can_switch_off,
-    explains_errors,
-    has_gradients,
-    lead_gradients,
-    own_classifier,
-)
+from core.slices.features import class_logits
 from core.storage.chunked_array import CHUNK_ROWS
 from core.storage.missing import OF_LATENTS
 
@@ -124,8 +115,8 @@ def compute_failures(
     if not study.has("probe") or not study.labelled:
         step.summary = {"skipped": NO_PROBE}
         return
-    if study.below is not None and not explains_errors(study):
-        step.summary = {"skipped": NO_LAYERS if study.has(GRADIENTS) else OF_LATENTS}
+    if study.below is not None and not class_logits.explains_errors(study):
+        step.summary = {"skipped": NO_LAYERS if study.has(class_logits.GRADIENTS) else OF_LATENTS}
         return
     names, codes = predictable(study)
     rows, true, predicted = images_of_verdict(study, config.split, names, correct=False)
@@ -162,7 +153,7 @@ def compute_failures(
         "split": config.split,
         "note": note_on(len(features), without, bool(words)),
         **({"left_out": elsewhere} if elsewhere else {}),
-        **({"local": LOCAL} if has_gradients(study) else {}),
+        **({"local": class_logits.LOCAL} if class_logits.has_gradients(study) else {}),
         **intervened,
     }
 
@@ -171,8 +162,8 @@ def _intervene(study: Study, step: StepWriter, config: FailuresConfig, progress:
     """Write what the removal of features does (`core.concepts.interventions`); return the summary's part."""
     from core.concepts.interventions import blame
 
-    if not can_switch_off(study):
-        return {"interventions": NOT_SWITCHED_OFF}
+    if not class_logits.can_switch_off(study):
+        return {"interventions": class_logits.NOT_SWITCHED_OFF}
     probe, names = blame.ProbeWithMeans.of_every_output(study)
     rows = {
         kind: images_of_verdict(study, config.split, names, correct=kind == blame.CORRECT)[:2]
@@ -268,12 +259,14 @@ def _of_sides(
     raw = study.array("representations").rows(rows)
     if study.has("probe_weights"):
         weights = study.vector("probe_weights")
-        if codes is not None and (whole := own_classifier(study)) is not None:
+        if codes is not None and (whole := class_logits.own_classifier(study)) is not None:
             weights = np.zeros((codes.max() + 1, raw.shape[1]))
             weights[codes[codes >= 0]] = whole.weights[codes >= 0]
         yield from (contributions(raw, weights, classes) for classes in (predicted, true))
     else:
-        local = raw.astype(np.float64) * lead_gradients(study, rows, predicted, true, codes=codes)
+        local = raw.astype(np.float64) * class_logits.lead_gradients(
+            study, rows, predicted, true, codes=codes
+        )
         yield from (local, -local)
 
 

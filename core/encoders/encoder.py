@@ -10,16 +10,8 @@ from torch import Tensor, nn
 
 from core.common.device import resolve_device
 from core.common.readout import POOLED
+from core.encoders import layers
 from core.encoders.checkpoints import LoadReport
-from core.encoders.layers import (
-    LayerPool,
-    as_map,
-    averages_to,
-    capture,
-    default_layer,
-    find_layer,
-    is_transformer,
-)
 from core.encoders.readout.classifier import ClassifierInput, final_linear
 from core.encoders.readout.head import NO_WEIGHTS, Head
 from core.encoders.readout.pooling import check_pool
@@ -95,7 +87,7 @@ class Encoder:
         self.base = base.eval().requires_grad_(False).cpu().float()
         self.transform = transform
         self.arch, self.spec = arch, spec or arch
-        self.family = "vit" if is_transformer(base) else "cnn"
+        self.family = "vit" if layers.is_transformer(base) else "cnn"
         self.report = report or LoadReport("none", "", len(base.state_dict()))
         self._examine(layer, pool, tokens, token_norm, may_classify)
         self.assumptions = list(dict.fromkeys([*assumptions, *self._cautions(may_classify)]))
@@ -111,9 +103,9 @@ class Encoder:
     @property
     def target_module(self) -> nn.Module:
         """Return the module whose output is the map: the layer, or what follows it before it is averaged."""
-        if isinstance(self.model, LayerPool):
+        if isinstance(self.model, layers.LayerPool):
             return self.model.pooled_map
-        return find_layer(self.base, self.target_layer)
+        return layers.find_layer(self.base, self.target_layer)
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """(B, S, S, 3) uint8 -> (B, 3, S, S) float32 on the encoder's device: (x / 255 - mean) / std.
@@ -174,11 +166,11 @@ class Encoder:
         return raw.float(), map_.float()
 
     def _forward_with_map(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if isinstance(self.model, LayerPool):
+        if isinstance(self.model, layers.LayerPool):
             return self.model.forward_with_map(x)
-        with capture(self.target_module) as captured:
+        with layers.capture(self.target_module) as captured:
             raw = self.model(x)
-        return raw, as_map(captured.output, self.target_layer, self.base, self.family, x.shape[2:])
+        return raw, layers.as_map(captured.output, self.target_layer, self.base, self.family, x.shape[2:])
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
         on_gpu = self.device.type == "cuda"
@@ -199,7 +191,7 @@ class Encoder:
         if self.classifier is not None:
             self.model = ClassifierInput(self.base, self.classifier).eval()
             raw = self.model(x)
-        default = default_layer(self.base, self.family, x, raw)
+        default = layers.default_layer(self.base, self.family, x, raw)
         self._choose_tokens(x, raw, tokens, norm)
         if isinstance(self.model, TokenPool):
             raw = self.model(x)
@@ -209,9 +201,9 @@ class Encoder:
                     "of: give one of them"
                 )
         self.target_layer = layer or default
-        find_layer(self.base, self.target_layer)
+        layers.find_layer(self.base, self.target_layer)
         _, map_ = self._forward_with_map(x)
-        self.pools_globally = averages_to(map_, raw)
+        self.pools_globally = layers.averages_to(map_, raw)
         self.early = layer is not None and not self.pools_globally
         self._reads_default = self.early and layer == default
         if self.early:
@@ -219,7 +211,9 @@ class Encoder:
         self.pool = self._chosen_pool(pool)
         if self.early or self.pool not in (None, "gap"):
             relu = self.early and self.family == "cnn"
-            pooled = LayerPool(self.base, self.target_layer, self.family, pool=self.pool or "gap", relu=relu)
+            pooled = layers.LayerPool(
+                self.base, self.target_layer, self.family, pool=self.pool or "gap", relu=relu
+            )
             self.model, self.token_rule = pooled.eval(), None
             raw, map_ = self._forward_with_map(x)
         self.n_features = int(raw.shape[1])

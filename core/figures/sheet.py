@@ -16,23 +16,12 @@ from core.charts.other_studies import narrowed_studies, narrowed_study, one_line
 from core.charts.theme import PRINTED, layout_of, note_figure, paper_of_width
 from core.common.image_files import image_address, image_file
 from core.errors import PeregrineError, SettingsError
+from core.figures import sheet_layout
 from core.figures.catalogue import check_holds, read_chart
 from core.figures.catalogue import drawn as drawn_chart
 from core.figures.cells import CellRequest, parse_cell, title_of
 from core.figures.files import render_all
 from core.figures.latex import latex
-from core.figures.sheet_layout import (
-    CAPTION_LINE,
-    CAPTION_SIZE,
-    CAPTION_SPACE,
-    LETTER,
-    MOST_COLUMNS,
-    PAGE_WIDTH,
-    SheetGrid,
-    Slot,
-    letter_of,
-    wrapped,
-)
 from core.store import Study
 
 NOTE_HEIGHT = 120  # CSS px, of a cell that only says why it shows no figure
@@ -68,7 +57,11 @@ class Sheet:
 
 
 def make_sheet(
-    study: Study, names: Sequence[str], grid: SheetGrid | None = None, *, options: FigureOptions | None = None
+    study: Study,
+    names: Sequence[str],
+    grid: sheet_layout.SheetGrid | None = None,
+    *,
+    options: FigureOptions | None = None,
 ) -> Sheet:
     """Draw every cell and lay them out.
 
@@ -85,7 +78,7 @@ def make_sheet(
         SliceError: the study lacks something that the images of a cell are chosen by, or none is left.
         StudyError: the study lacks data of a figure, or has no such image or heatmap.
     """
-    grid = grid or SheetGrid()
+    grid = grid or sheet_layout.SheetGrid()
     requests = check_sheet(names, grid, options)
     own_study = {one.where: narrowed_study(study, one.slice) for one in requests if not one.of}
     for one in requests:
@@ -102,7 +95,7 @@ def make_sheet(
             drawn[number], frame, problem = _drawn_with_others(study, one, width, grid.font)
             problems += [f"{title_of(one)}: {problem}"] if problem else []
         if frame is not None:
-            frames[f"{letter_of(number)}_{one.name}"] = frame
+            frames[f"{sheet_layout.letter_of(number)}_{one.name}"] = frame
     vectors = dict(zip(drawn, render_all(list(drawn.values()), "svg"), strict=True))
     cells = [
         _figure_cell(one, drawn[number], vectors[number], grid)
@@ -133,26 +126,26 @@ def _drawn_with_others(
         return *_drawn(studies, request, width, font), ""
     except PeregrineError as error:
         problem = one_line(error)
-        text = "<br>".join(map(html.escape, wrapped(problem, width, font)))
+        text = "<br>".join(map(html.escape, sheet_layout.wrapped(problem, width, font)))
         theme = replace(paper_of_width(width, font), height=NOTE_HEIGHT)
         return note_figure(text, theme), None, problem
 
 
 def check_sheet(
-    names: Sequence[str], grid: SheetGrid, options: FigureOptions | None = None
+    names: Sequence[str], grid: sheet_layout.SheetGrid, options: FigureOptions | None = None
 ) -> list[CellRequest]:
     """Return the cells; raise SettingsError for an invalid sheet, before any work is done."""
     if not names:
         raise SettingsError("the sheet is empty. Give figures (figure --list), image:ID or heatmap:ID")
-    if not 1 <= grid.columns <= MOST_COLUMNS:
-        raise SettingsError(f"a sheet has 1 to {MOST_COLUMNS} columns, not {grid.columns}")
-    for what, value, checked in (("font", grid.font, PRINTED), ("page", grid.page, PAGE_WIDTH)):
+    if not 1 <= grid.columns <= sheet_layout.MOST_COLUMNS:
+        raise SettingsError(f"a sheet has 1 to {sheet_layout.MOST_COLUMNS} columns, not {grid.columns}")
+    for what, value, checked in (("font", grid.font, PRINTED), ("page", grid.page, sheet_layout.PAGE_WIDTH)):
         if value not in checked:
             raise SettingsError(f"no {what} '{value}'; use {' or '.join(checked)}")
     return [parse_cell(name, options) for name in names]
 
 
-def lay_out(cells: Sequence[Cell], grid: SheetGrid) -> Sheet:
+def lay_out(cells: Sequence[Cell], grid: sheet_layout.SheetGrid) -> Sheet:
     """Arrange the cells in rows, and write the page."""
     slots, height = grid.slots_of(
         [cell.span for cell in cells], [cell.height for cell in cells], [cell.caption for cell in cells]
@@ -163,13 +156,13 @@ def lay_out(cells: Sequence[Cell], grid: SheetGrid) -> Sheet:
     return Sheet(_vector_page(parts, grid, height), grid.page_width, height)
 
 
-def _figure_cell(request: CellRequest, figure: go.Figure, svg: bytes, grid: SheetGrid) -> Cell:
+def _figure_cell(request: CellRequest, figure: go.Figure, svg: bytes, grid: sheet_layout.SheetGrid) -> Cell:
     scale = grid.width_of(request.span) / float(layout_of(figure).width)
     height = float(layout_of(figure).height) * scale
     return Cell(request.name, svg, "svg+xml", request.span, height, request.caption)
 
 
-def _picture_cell(study: Study, request: CellRequest, grid: SheetGrid) -> Cell:
+def _picture_cell(study: Study, request: CellRequest, grid: sheet_layout.SheetGrid) -> Cell:
     kind, _, image = request.name.partition(":")
     options = request.options
     if kind == "image":
@@ -198,18 +191,18 @@ def _encoded(picture: Image.Image) -> tuple[bytes, str]:
     return image_file(picture, quality=92), "jpeg"
 
 
-def _nested(cell: Cell, slot: Slot, number: int) -> str:
+def _nested(cell: Cell, slot: sheet_layout.Slot, number: int) -> str:
     """One cell of the page as SVG: text stays text, and a figure's vectors stay vectors."""
-    head = LETTER if slot.letter else 0
+    head = sheet_layout.LETTER if slot.letter else 0
     size = f'width="{slot.width:g}" height="{cell.height:g}"'
     if cell.kind == "svg+xml":
         content = _as_part(cell.content.decode("utf-8"), size, number)
     else:
         content = f'<image {size} href="{image_address(cell.content, cell.kind)}"/>'
     texts = f'<text y="11" font-size="11" font-weight="bold">{slot.letter}</text>' if head else ""
-    below = head + cell.height + CAPTION_SPACE + CAPTION_SIZE
+    below = head + cell.height + sheet_layout.CAPTION_SPACE + sheet_layout.CAPTION_SIZE
     for line, words in enumerate(slot.caption):
-        texts += f'<text y="{below + line * CAPTION_LINE:g}">{html.escape(words)}</text>'
+        texts += f'<text y="{below + line * sheet_layout.CAPTION_LINE:g}">{html.escape(words)}</text>'
     return (
         f'<g transform="translate({slot.left:g} {slot.top:g})">{texts}'
         f'<g transform="translate(0 {head})">{content}</g></g>'
@@ -229,11 +222,11 @@ def _as_part(svg: str, size: str, number: int) -> str:
     return note.replace("<svg", f"<svg {size}", 1) + svg[opening.end() :]
 
 
-def _vector_page(parts: str, grid: SheetGrid, height: int) -> str:
+def _vector_page(parts: str, grid: sheet_layout.SheetGrid, height: int) -> str:
     width, faces = grid.page_width, font_faces(grid.font)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{width}" '
         f'height="{height}" viewBox="0 0 {width} {height}" font-family="{html.escape(PRINTED[grid.font])}" '
-        f'font-size="{CAPTION_SIZE}"><style>{faces}</style>'
+        f'font-size="{sheet_layout.CAPTION_SIZE}"><style>{faces}</style>'
         f'<rect width="{width}" height="{height}" fill="#fff"/>{parts}</svg>'
     )

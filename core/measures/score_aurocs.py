@@ -8,17 +8,9 @@ import numpy as np
 import pandas as pd
 
 from core.common.score_names import SCORES
+from core.common.statistics import placements
 from core.common.statistics.generalised_risk import interval_of_augrc
 from core.common.statistics.intervals import area_bounds
-from core.common.statistics.placements import (
-    LEFT_OUT,
-    POSITIVE,
-    Spread,
-    ranked_spreads,
-    ranking,
-    spreads,
-    ties,
-)
 from core.measures.headline import NO_IMAGES, NO_VERDICTS
 from core.reader import StudyReader
 from core.slices.evaluate import read_once, result_column, slice_columns
@@ -46,7 +38,7 @@ def score_aurocs(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     correct = result_column(study, "correct")
     judged = mask & np.isfinite(correct)
     inside = np.flatnonzero(judged)
-    outcome = np.where(judged, correct == 1, LEFT_OUT).astype(np.int8)
+    outcome = np.where(judged, correct == 1, placements.LEFT_OUT).astype(np.int8)
     rows: list[dict[str, Any]] = []
     for name, score in SCORES.items():
         if tables.get(name) != "quality":
@@ -65,7 +57,9 @@ def score_aurocs(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     return table.assign(low=low, high=high)
 
 
-def _spreads(study: StudyReader, name: str, inside: np.ndarray, outcome: np.ndarray) -> tuple[Spread, Spread]:
+def _spreads(
+    study: StudyReader, name: str, inside: np.ndarray, outcome: np.ndarray
+) -> tuple[placements.Spread, placements.Spread]:
     """Placements by a score of the correct and the misclassified ones of the rows `inside`.
 
     Few images are sorted; of many, the order of all images of the study is walked along, sorted at most once.
@@ -73,11 +67,11 @@ def _spreads(study: StudyReader, name: str, inside: np.ndarray, outcome: np.ndar
     values = result_column(study, name)
     if len(inside) > max(SORTED_AT_ONCE * len(values), LEAST_ORDERED):
         holder = study.holder("quality", name)
-        order = read_once(holder, f"ranking by {name}", lambda: ranking(values))
-        tied = read_once(holder, f"ties of {name}", lambda: ties(values, order))
-        return ranked_spreads(order, tied, outcome)
+        order = read_once(holder, f"ranking by {name}", lambda: placements.ranking(values))
+        tied = read_once(holder, f"ties of {name}", lambda: placements.ties(values, order))
+        return placements.ranked_spreads(order, tied, outcome)
     scored = inside[np.isfinite(values[inside])]
-    return spreads(values[scored], outcome[scored] == POSITIVE)
+    return placements.spreads(values[scored], outcome[scored] == placements.POSITIVE)
 
 
 def _why_undefined(any_images: bool, judged: int, n: int, n_wrong: int) -> str:

@@ -20,17 +20,7 @@ from core.heatmaps.reader import StoredMaps
 from core.measures.removal import logits_without, train_means
 from core.pictures.seen import Glance
 from core.search.search import most_alike
-from core.slices.features.class_logits import (
-    LOCAL,
-    NO_PUSH,
-    OUTPUTS,
-    Classifier,
-    by_class,
-    class_gradients,
-    class_weights,
-    codes_of_outputs,
-    own_classifier,
-)
+from core.slices.features import class_logits
 from core.store import Study
 
 MOST_CLASSES = 5
@@ -54,7 +44,7 @@ class Answering:
     spoken: tuple[str, ...]
     column: np.ndarray
     means: np.ndarray
-    classifier: Classifier | None = None
+    classifier: class_logits.Classifier | None = None
 
     @property
     def is_local(self) -> bool:
@@ -116,7 +106,9 @@ def answering(study: Study) -> Answering | None:
     if not study.has("probe_weights"):
         return None
     names = tuple(study.class_names)
-    return Answering(PROBE, names, names, np.arange(len(names)), train_means(study), class_weights(study))
+    return Answering(
+        PROBE, names, names, np.arange(len(names)), train_means(study), class_logits.class_weights(study)
+    )
 
 
 def _of_head(study: Study) -> Answering | None:
@@ -125,17 +117,17 @@ def _of_head(study: Study) -> Answering | None:
     outputs, settings, labels = study.table("head_classes"), study.settings("answers"), study.class_names
     outputs_words = list(zip(words(outputs, "wordnet"), words(outputs, "name"), strict=True))
     names = [[one for one in pair if one] for pair in outputs_words]
-    code = codes_of_outputs(study) if study.has(OUTPUTS) else None
+    code = class_logits.codes_of_outputs(study) if study.has(class_logits.OUTPUTS) else None
     if settings.get("head_classes") and study.has("probe_weights"):  # only that file said what outputs mean
-        return of_outputs([[]] * len(labels), labels, class_weights(study), train_means(study))
-    restrict, classifier = bool(settings.get("restrict")), own_classifier(study)
+        return of_outputs([[]] * len(labels), labels, class_logits.class_weights(study), train_means(study))
+    restrict, classifier = bool(settings.get("restrict")), class_logits.own_classifier(study)
     return of_outputs(names, labels, classifier, train_means(study), restrict=restrict, code=code)
 
 
 def of_outputs(
     names: Sequence[Sequence[str]],
     labels: Sequence[str],
-    classifier: Classifier | None,
+    classifier: class_logits.Classifier | None,
     means: np.ndarray,
     *,
     restrict: bool = False,
@@ -204,7 +196,7 @@ def decide(
     nothing = np.full(len(raw), np.nan)
     if asked is None or len(asked.names) < 2:
         empty = pd.DataFrame({"name": [], "spoken": [], "before": [], "after": []})
-        return Look(empty, "", "", np.nan, ranked_features(raw, fires, nothing), NO_PUSH)
+        return Look(empty, "", "", np.nan, ranked_features(raw, fires, nothing), class_logits.NO_PUSH)
     classifier = asked.classifier
     if classifier is None:
         logits = changed = seen.logits.astype(np.float64)
@@ -218,10 +210,12 @@ def decide(
     answer, rival = int(order[0]), int(order[1])
     if true in asked.names and asked.names.index(true) != answer:
         rival = asked.names.index(true)
-    classes, push = by_class(logits[None], asked.column, len(asked.names))[0], nothing
+    classes, push = class_logits.by_class(logits[None], asked.column, len(asked.names))[0], nothing
     if classifier is not None:
         twice, both = (np.stack([one] * 2) for one in (raw, logits))
-        toward = class_gradients(classifier, twice, both, asked.column, np.array([answer, rival]))
+        toward = class_logits.class_gradients(
+            classifier, twice, both, asked.column, np.array([answer, rival])
+        )
         push = (toward[0] - toward[1]) * raw
     elif pushes is not None:
         push = pushes(asked.names[answer], asked.names[rival])
@@ -232,7 +226,7 @@ def decide(
         asked.spoken[rival],
         float(classes[answer] - classes[rival]),
         ranked_features(raw, fires, push),
-        LOCAL if is_local else NO_PUSH if classifier is None else "",
+        class_logits.LOCAL if is_local else class_logits.NO_PUSH if classifier is None else "",
     )
 
 

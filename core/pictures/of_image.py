@@ -8,13 +8,7 @@ import numpy as np
 from core.answers.answer import HEAD, PROBE
 from core.measures.removal import train_means
 from core.pictures.look import Answering, Look, answering, decide
-from core.slices.features.class_logits import (
-    ONLY_WRONG,
-    class_weights,
-    has_gradients,
-    lead_gradients,
-    output_logits,
-)
+from core.slices.features import class_logits
 from core.slices.features.images import firing_pairs
 from core.store import Study
 
@@ -38,7 +32,9 @@ def asked_of_images(study: Study) -> Answering | None:
     if not study.has("probe_weights"):
         return None
     names = tuple(study.class_names)
-    return Answering(kind, names, names, np.arange(len(names)), train_means(study), class_weights(study))
+    return Answering(
+        kind, names, names, np.arange(len(names)), train_means(study), class_logits.class_weights(study)
+    )
 
 
 def look_at(study: Study, asked: Answering | None, row: int, *, off: Sequence[int] = ()) -> Look:
@@ -52,17 +48,17 @@ def look_at(study: Study, asked: Answering | None, row: int, *, off: Sequence[in
     if study.has("firing_features"):
         fires[firing_pairs(study, np.array([row]))["feature"].to_numpy()] = True
     is_stored = asked is not None and asked.classifier is None
-    logits = output_logits(study, np.array([row]))[0] if is_stored else np.empty(0)
+    logits = class_logits.output_logits(study, np.array([row]))[0] if is_stored else np.empty(0)
 
     def stored(answer: str, rival: str) -> np.ndarray:
         names = study.class_names
-        if not has_gradients(study) or answer not in names or rival not in names:
+        if not class_logits.has_gradients(study) or answer not in names or rival not in names:
             return np.full(len(raw), np.nan)
         codes = (np.array([names.index(name)]) for name in (answer, rival))
-        return lead_gradients(study, np.array([row]), *codes)[0] * raw
+        return class_logits.lead_gradients(study, np.array([row]), *codes)[0] * raw
 
     label = study.images["label"].iat[row]
     true = label if isinstance(label, str) else None
     look = decide(asked, Stored(raw, fires, logits), off=off, true=true, pushes=stored if is_stored else None)
-    only_wrong = is_stored and has_gradients(study) and not look.pushes
-    return replace(look, note=ONLY_WRONG) if only_wrong else look
+    only_wrong = is_stored and class_logits.has_gradients(study) and not look.pushes
+    return replace(look, note=class_logits.ONLY_WRONG) if only_wrong else look

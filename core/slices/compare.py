@@ -11,14 +11,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import safe_divide
-from core.common.statistics.intervals import (
-    auroc_interval,
-    benjamini_hochberg,
-    mean_interval,
-    newcombe,
-    two_sided,
-    wilson,
-)
+from core.common.statistics import intervals
 from core.reader import StudyReader
 from core.slices.traits import FEATURE, Traits, count_traits
 
@@ -31,7 +24,7 @@ def metrics(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame
     if not {"q_score", "correct"} <= set(columns):
         return table
     judged = mask & np.isfinite(columns["correct"])
-    area = auroc_interval(columns["q_score"][judged], columns["correct"][judged] == 1)
+    area = intervals.auroc_interval(columns["q_score"][judged], columns["correct"][judged] == 1)
     table.loc[len(table)] = ["q_auroc", *area]
     return table
 
@@ -53,7 +46,7 @@ def means(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
     values = {name: column[inside] for name, column in columns.items()}
     if "correct" in values:
         outcomes = values["correct"][np.isfinite(values["correct"])]
-        low, high = wilson(outcomes.sum(), len(outcomes))
+        low, high = intervals.wilson(outcomes.sum(), len(outcomes))
         rows.append(
             (
                 "accuracy",
@@ -63,7 +56,7 @@ def means(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
                 len(outcomes),
             )
         )
-    rows += [(name, *mean_interval(values[name])) for name in MEANS if name in values]
+    rows += [(name, *intervals.mean_interval(values[name])) for name in MEANS if name in values]
     return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n"])
 
 
@@ -86,12 +79,12 @@ def trait_differences(traits: Traits, counts: np.ndarray, sizes: tuple[int, int]
     n_a, n_b = sizes
     there = np.flatnonzero(counts.sum(0) > 0)
     k_a, k_b = counts[:, there]
-    low, high = newcombe(k_a, n_a, k_b, n_b)
-    p = two_sided(k_a, n_a, k_a + k_b, n_a + n_b) if n_a and n_b else np.full(len(there), np.nan)
+    low, high = intervals.newcombe(k_a, n_a, k_b, n_b)
+    p = intervals.two_sided(k_a, n_a, k_a + k_b, n_a + n_b) if n_a and n_b else np.full(len(there), np.nan)
     kinds = np.array(traits.kinds, object)[there]
     q = np.full(len(there), np.nan)
     for kind in set(kinds):
-        q[kinds == kind] = benjamini_hochberg(p[kinds == kind])
+        q[kinds == kind] = intervals.benjamini_hochberg(p[kinds == kind])
     rate_a, rate_b = safe_divide(k_a, n_a), safe_divide(k_b, n_b)
     table = pd.DataFrame(
         {

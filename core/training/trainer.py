@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from core.errors import SettingsError, TrainingDiverged
 from core.jobs.progress import Progress
-from core.training import files, monitors
+from core.training import files, monitors, setup
 from core.training.augmentations.batches import Batches, parts_of_batch
 from core.training.augmentations.pixels import load_pixels
 from core.training.backbones import parse_arch
@@ -25,15 +25,6 @@ from core.training.loop import ResumableRun, run_steps
 from core.training.optimise import autocast, build_optimiser, naming_memory, set_rates
 from core.training.process_group import connect, synchronise
 from core.training.regularizers.penalty import head_of
-from core.training.setup import (
-    build_around,
-    build_exported,
-    describe_source,
-    open_training_images,
-    sample,
-    start_method,
-    transform_of,
-)
 from core.training.step_log import Events, StepLog
 
 
@@ -60,7 +51,7 @@ def train(config: TrainConfig, *, progress: Progress | None = None, fresh: bool 
     if files.is_complete(output, config):
         progress.note(f"{output} is complete; --fresh trains it again.")
         return output
-    images = open_training_images(config)
+    images = setup.open_training_images(config)
     files.make_folder(output)
     run = TrainingRun(config, images, progress, fabric)
     run.resume()
@@ -87,13 +78,13 @@ class TrainingRun(ResumableRun):
             )
         self.train_pixels, self.val_pixels = splits["train"], splits["val"]
         self.parts = parts_of_batch(config, self.fabric.global_rank, self.fabric.world_size)
-        self.transform = transform_of(config, self.train_pixels.images)
+        self.transform = setup.transform_of(config, self.train_pixels.images)
         self.mean, self.std = list(self.transform.mean), list(self.transform.std)
         torch.manual_seed(config.seed)
-        around = build_around(config, source, self.train_pixels.rows, progress.note)
-        self.method = start_method(config, around).to(self.device)
+        around = setup.build_around(config, source, self.train_pixels.rows, progress.note)
+        self.method = setup.start_method(config, around).to(self.device)
         self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.exported = build_exported(config).to(self.device)
+        self.exported = setup.build_exported(config).to(self.device)
         self.method = synchronise(self.method, self.device)
         self.wrapped, self.optimiser = self.fabric.setup(self.method, build_optimiser(self.method, config))
         counts = (self.method.n_views, self.method.n_local)
@@ -239,8 +230,8 @@ class TrainingRun(ResumableRun):
     def monitor(self) -> dict[str, float]:
         """Measure sparsity and collapse on val (else train), and kNN accuracy if there are labels."""
         config = self.config
-        train = sample(self.train_pixels, config.monitor_train, config.seed)
-        val = sample(self.val_pixels, config.monitor_val, config.seed)
+        train = setup.sample(self.train_pixels, config.monitor_train, config.seed)
+        val = setup.sample(self.val_pixels, config.monitor_val, config.seed)
         has_val = len(val.images) > 0
         raw_train = self.represent(train.images) if val.labels is not None or not has_val else None
         raw = self.represent(val.images) if has_val else raw_train
@@ -305,7 +296,7 @@ class TrainingRun(ResumableRun):
             "images": config.images,
             "seed": config.seed,
             "monitors": last,
-            "source": describe_source(self.source),
+            "source": setup.describe_source(self.source),
             "settings": lasting(config),
             **self.method.sidecar(),
         }

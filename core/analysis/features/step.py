@@ -11,20 +11,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from core.analysis.features import one_pass
 from core.analysis.features.accumulators import TopImages
 from core.analysis.features.activations import Activations, sampled_rows
 from core.analysis.features.chunk_scan import RowStatistics
 from core.analysis.features.definitions import class_purity, discriminative_features, tails
 from core.analysis.features.epsilon import Choice, Outcome, choose_epsilon, next_smaller
 from core.analysis.features.notes import CONSTANT_NOTE, DEFAULT_NOTE, silent_note
-from core.analysis.features.one_pass import (
-    FeatureStatistics,
-    FiringStore,
-    complete_top_images,
-    count_epsilons,
-    join_rows,
-    scan_chunks,
-)
 from core.common.command_line import PREFIX, TYPED
 from core.common.dataframes import safe_divide
 from core.config import FeaturesConfig
@@ -106,11 +99,11 @@ class FeaturePass:
 
     choice: Choice
     rows: RowStatistics
-    statistics: FeatureStatistics
+    statistics: one_pass.FeatureStatistics
     sizes: np.ndarray  # (n_groups,) train images in each group
     top: TopImages
     activations: Activations
-    store: FiringStore
+    store: one_pass.FiringStore
 
     @property
     def rate(self) -> np.ndarray:
@@ -136,11 +129,11 @@ def scan_study(
     array, train, epsilon = study.array("representations"), ~study.is_val, choice.epsilon
     group, sizes = train_groups(study)
     with progress.stage("features", total=len(array), unit="images") as bar:
-        statistics, top = FeatureStatistics(array.shape[1], len(sizes)), TopImages(array.shape[1])
+        statistics, top = one_pass.FeatureStatistics(array.shape[1], len(sizes)), TopImages(array.shape[1])
         sampled = sampled_rows(np.flatnonzero(train), array.shape[1])
         activations = Activations(array.shape[1], near_zero=config.near_zero)
-        store, parts, silent = FiringStore(step, array.shape[1]), [], []
-        for start, scan, raw in scan_chunks(array, group, epsilon=epsilon, sampled=sampled):
+        store, parts, silent = one_pass.FiringStore(step, array.shape[1]), [], []
+        for start, scan, raw in one_pass.scan_chunks(array, group, epsilon=epsilon, sampled=sampled):
             activations.update(raw)
             parts.append(scan.rows)
             silent.append(scan.silent)
@@ -148,8 +141,8 @@ def scan_study(
             statistics.update(scan, group[start : start + len(scan.count)])
             top.add(scan.by_feature, start)
             bar.update(len(scan.count))
-        rows = join_rows(parts)
-        complete_top_images(top, array, rows, _silent_up_to(silent, rows, epsilon))
+        rows = one_pass.join_rows(parts)
+        one_pass.complete_top_images(top, array, rows, _silent_up_to(silent, rows, epsilon))
     return FeaturePass(choice, rows, statistics, sizes, top, activations, store)
 
 
@@ -235,7 +228,7 @@ def _outcomes(study: Study, config: FeaturesConfig, progress: Progress) -> list[
     """Compute the outcome of each candidate epsilon in an extra pass over the representations."""
     array = study.array("representations")
     with progress.stage("epsilon", total=len(array), unit="images") as bar:
-        counts = count_epsilons(array, ~study.is_val, bar)
+        counts = one_pass.count_epsilons(array, ~study.is_val, bar)
     return counts.outcomes(low=config.low, high=config.high)
 
 

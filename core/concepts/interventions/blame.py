@@ -24,14 +24,7 @@ from core.measures.removal import (
     strongest_features,
     train_means,
 )
-from core.slices.features.class_logits import (
-    Classifier,
-    by_class,
-    class_gradients,
-    class_weights,
-    codes_of_outputs,
-    own_classifier,
-)
+from core.slices.features import class_logits
 from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
 from core.topics import function_of_option
@@ -55,7 +48,7 @@ class ProbeWithMeans:
         codes: (n_outputs,) the class of each output, where several may mean one; None: one each.
     """
 
-    classifier: Classifier
+    classifier: class_logits.Classifier
     means: np.ndarray
     n_classes: int
     codes: np.ndarray | None = None
@@ -65,10 +58,10 @@ class ProbeWithMeans:
         """Read the answer of a study that `explains_errors`, and the means (see `train_means`)."""
         means, n_classes = train_means(study), len(study.class_names)
         if study.has("probe_weights"):
-            return cls(class_weights(study), means, n_classes)
-        classifier, codes = own_classifier(study), codes_of_outputs(study)
+            return cls(class_logits.class_weights(study), means, n_classes)
+        classifier, codes = class_logits.own_classifier(study), class_logits.codes_of_outputs(study)
         if classifier is None:
-            return cls(Classifier(np.empty((0, len(means))), np.empty(0)), means, n_classes)
+            return cls(class_logits.Classifier(np.empty((0, len(means))), np.empty(0)), means, n_classes)
         return cls(classifier.of_outputs(codes >= 0), means, n_classes, codes[codes >= 0])
 
     @classmethod
@@ -88,11 +81,11 @@ class ProbeWithMeans:
 
     def gradients(self, raw: np.ndarray, logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """(n, n_features): of the logit of a class for each raw row and its logits of the outputs."""
-        return class_gradients(self.classifier, raw, logits, self.codes, classes)
+        return class_logits.class_gradients(self.classifier, raw, logits, self.codes, classes)
 
     def classes(self, logits: np.ndarray) -> np.ndarray:
         """(n, n_classes): the logits of the classes from those of the outputs."""
-        return logits if self.codes is None else by_class(logits, self.codes, self.n_classes)
+        return logits if self.codes is None else class_logits.by_class(logits, self.codes, self.n_classes)
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,7 @@ import os
 from typing import Any
 
 from core.common.formatting import counted
-from core.data.formats.rows import (
-    LARGEST,
-    NotThisForm,
-    Rows,
-    entries,
-    image_names,
-    largest_class,
-    scalars,
-    side,
-    text_or_none,
-)
+from core.data.formats import rows
 from core.data.sources.source import SPLIT_NAMES, some
 from core.errors import ImageSourceError, did_you_mean
 
@@ -29,11 +19,11 @@ def is_labels(tree: Any) -> bool:
     return isinstance(tree, dict) and "labels" in tree and "classes" in tree
 
 
-def read_samples(tree: dict[str, Any], path: str, label: str | None = None) -> Rows:
+def read_samples(tree: dict[str, Any], path: str, label: str | None = None) -> rows.Rows:
     """Return the samples with the label of one field: a Classification, or the largest of its Detections."""
-    samples = entries(tree["samples"], "samples")
+    samples = rows.entries(tree["samples"], "samples")
     if any(not isinstance(sample.get("filepath"), str) for sample in samples):
-        raise NotThisForm("a sample has no filepath")
+        raise rows.NotThisForm("a sample has no filepath")
     fields = {
         name: value["_cls"]
         for sample in samples
@@ -47,29 +37,29 @@ def read_samples(tree: dict[str, Any], path: str, label: str | None = None) -> R
     labels = [_label(sample.get(field)) if field else None for sample in samples]
     notes = []
     if field and fields[field] != "Classification":
-        notes.append(f"{LARGEST} in the field '{field}'")
+        notes.append(f"{rows.LARGEST} in the field '{field}'")
     others = [name for name in fields if name != field]
     if others:
         notes.append(f"labels are '{field}'; for {some(others)} write ?label={others[0]}")
-    further = scalars(samples, ("filepath", "id"))
+    further = rows.scalars(samples, ("filepath", "id"))
     paths = [sample["filepath"] for sample in samples]
-    return Rows(paths, labels, _splits(samples), further, notes, [".", "data"])
+    return rows.Rows(paths, labels, _splits(samples), further, notes, [".", "data"])
 
 
 def _label(value: Any) -> str | None:
     if not isinstance(value, dict):
         return None
     if value.get("_cls") == "Classification":
-        return text_or_none(value.get("label"))
+        return rows.text_or_none(value.get("label"))
     parts = value.get("detections", value.get("polylines"))
-    return largest_class(
-        (text_or_none(one.get("label")), _area(one)) for one in parts or () if isinstance(one, dict)
+    return rows.largest_class(
+        (rows.text_or_none(one.get("label")), _area(one)) for one in parts or () if isinstance(one, dict)
     )
 
 
 def _area(part: dict[str, Any]) -> float:
     box = part.get("bounding_box")
-    return side(box[2]) * side(box[3]) if isinstance(box, list) and len(box) == 4 else 0.0
+    return rows.side(box[2]) * rows.side(box[3]) if isinstance(box, list) and len(box) == 4 else 0.0
 
 
 def _splits(samples: list[dict[str, Any]]) -> list[str] | None:
@@ -84,28 +74,30 @@ def _splits(samples: list[dict[str, Any]]) -> list[str] | None:
     return splits
 
 
-def read_labels(tree: dict[str, Any], path: str, label: str | None = None) -> Rows:
+def read_labels(tree: dict[str, Any], path: str, label: str | None = None) -> rows.Rows:
     """Return the images of data/ with their labels: numbers or names of classes, or of boxes."""
     classes, labels = tree["classes"], tree["labels"]
     if not isinstance(labels, dict) or not isinstance(classes, (list, type(None))):
-        raise NotThisForm("'labels' is no object, or 'classes' no list")
+        raise rows.NotThisForm("'labels' is no object, or 'classes' no list")
     folder = os.path.join(os.path.dirname(path), "data")
-    names = image_names(folder)
+    names = rows.image_names(folder)
     by_key: dict[str, str] = {key: name for name in names for key in (os.path.splitext(name)[0], name)}
     paths = [by_key.get(key, key) for key in map(str, labels)]
     unlisted = len(set(names) - set(paths))
-    notes = [LARGEST] if any(isinstance(value, list) for value in labels.values()) else []
+    notes = [rows.LARGEST] if any(isinstance(value, list) for value in labels.values()) else []
     if unlisted:
         notes.append(f"{counted(unlisted, 'image')} of data/ that labels.json does not name ignored")
-    return Rows(
+    return rows.Rows(
         paths, [_named(value, classes or []) for value in labels.values()], notes=notes, folders=["data"]
     )
 
 
 def _named(value: Any, classes: list[Any]) -> str | None:
     if isinstance(value, list):
-        return largest_class((_named(one, classes), _area(one)) for one in value if isinstance(one, dict))
+        return rows.largest_class(
+            (_named(one, classes), _area(one)) for one in value if isinstance(one, dict)
+        )
     value = value.get("label") if isinstance(value, dict) else value
     if isinstance(value, int) and not isinstance(value, bool) and classes:
-        return text_or_none(classes[value]) if 0 <= value < len(classes) else None
-    return text_or_none(value)
+        return rows.text_or_none(classes[value]) if 0 <= value < len(classes) else None
+    return rows.text_or_none(value)

@@ -25,21 +25,10 @@ from core.common.remote.place import as_path
 from core.common.threadsafe import cached_property
 from core.data.formats.columns_on_disk import ColumnFile, open_column_file
 from core.data.formats.schema import Columns, find_roles, image_columns, places
+from core.data.sources import source
 from core.data.sources.decode import decode
 from core.data.sources.pixel_limit import check_bytes
 from core.data.sources.shards import is_pattern, matching_files, split_of_name
-from core.data.sources.source import (
-    IMAGE_EXTENSIONS,
-    ListedSource,
-    Listing,
-    digest_table,
-    draw_split,
-    file_stamp,
-    image_table,
-    one_evaluation_split,
-    some,
-    unseen_classes_note,
-)
 from core.data.sources.tables import decode_listed, further_columns, text_column
 from core.errors import ImageSourceError, UnreadableImage, first_line
 
@@ -58,7 +47,7 @@ class DataFile:
     split: str | None
 
 
-class HuggingFaceSource(ListedSource):
+class HuggingFaceSource(source.ListedSource):
     """Images in the rows of Parquet or Arrow files; ids are `FILE/ROW`. Rows are read forwards, one
     at a time, so that a data set of any size costs the memory of one row group at most."""
 
@@ -126,15 +115,17 @@ class HuggingFaceSource(ListedSource):
         return self._opened[at]
 
     def fingerprint(self) -> str:
-        stamps = [file_stamp(file.path) for file in self.files]
-        return digest_table(self.kind, self.table, (stamps[at] for at in self.listing.places[0]), self.extras)
+        stamps = [source.file_stamp(file.path) for file in self.files]
+        return source.digest_table(
+            self.kind, self.table, (stamps[at] for at in self.listing.places[0]), self.extras
+        )
 
     @cached_property
     def _columns(self) -> Columns:
         path = self.files[0].path
         return find_roles(_reading(path, lambda: open_column_file(path).schema), path, self.label)
 
-    def _list(self) -> Listing:
+    def _list(self) -> source.Listing:
         frames = [self._rows_of(file) for file in self.files]
         n_rows = np.array([len(frame) for frame in frames])
         splits, notes, given, keep_files = self._splits(n_rows)
@@ -148,13 +139,13 @@ class HuggingFaceSource(ListedSource):
                      for file_id, name in zip(ids, paths, strict=True)]  # fmt: skip
         labels, label_notes = self._labels(frame)
         if given:
-            notes += unseen_classes_note(splits, labels)
+            notes += source.unseen_classes_note(splits, labels)
         else:
-            splits, drawn = draw_split(ids, labels, self.seed)
+            splits, drawn = source.draw_split(ids, labels, self.seed)
             notes += drawn
         extras = further_columns(frame) if len(frame.columns) else None
-        table = image_table(ids, paths, splits, labels)
-        return Listing(table, [*label_notes, *notes], extras, given, (at, position))
+        table = source.image_table(ids, paths, splits, labels)
+        return source.Listing(table, [*label_notes, *notes], extras, given, (at, position))
 
     def _rows_of(self, file: DataFile) -> pd.DataFrame:
         """Return every column but the pictures, with the names of classes for their numbers."""
@@ -180,7 +171,7 @@ class HuggingFaceSource(ListedSource):
 
     def _labels(self, frame: pd.DataFrame) -> tuple[list[str | None], list[str]]:
         columns = self._columns
-        notes = [f"columns left out: {some(columns.left_out)}"] if columns.left_out else []
+        notes = [f"columns left out: {source.some(columns.left_out)}"] if columns.left_out else []
         if columns.label is None:
             return [None] * len(frame), [*notes, "no column of labels: images without labels"]
         values = text_column(frame.pop(columns.label))
@@ -189,7 +180,7 @@ class HuggingFaceSource(ListedSource):
             notes.append(f"{counted(missing, 'image')} without label")
         others = [name for name in columns.classes if name != columns.label]
         if others:
-            notes.append(f"labels are '{columns.label}'; for {some(others)} write ?label={others[0]}")
+            notes.append(f"labels are '{columns.label}'; for {source.some(others)} write ?label={others[0]}")
         return labels, notes
 
     def _splits(self, n_rows: np.ndarray) -> tuple[list[str], list[str], bool, np.ndarray]:
@@ -198,7 +189,7 @@ class HuggingFaceSource(ListedSource):
         named = [file.split for file in self.files]
         if len(set(named)) < 2 or not {"val", "test"} & set(named):
             return [], [], False, everything
-        keep, splits, _ = one_evaluation_split([split or "train" for split in named])
+        keep, splits, _ = source.one_evaluation_split([split or "train" for split in named])
         if len(set(splits)) < 2:
             return [], [], False, everything
         left = Counter(dict.fromkeys(filter(None, named), 0))
@@ -233,7 +224,7 @@ def is_data_set(folder: Path) -> bool:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if tables := sorted(name for name in names if name.lower().endswith(".parquet")):
             return holds_pictures(os.path.join(here, tables[0]), or_places=True)
-        if any(name.rpartition(".")[2].lower() in IMAGE_EXTENSIONS for name in names):
+        if any(name.rpartition(".")[2].lower() in source.IMAGE_EXTENSIONS for name in names):
             return False  # a folder of a million images is not walked to its end
     return False
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from core.common.formatting import counted
 from core.common.remote.addresses import is_url, located
+from core.data.sources import source
 from core.data.sources.decode import decode
 from core.data.sources.folder_walk import (
     Folder,
@@ -17,17 +18,6 @@ from core.data.sources.folder_walk import (
     look_into,
     readable,
     walk_by_address,
-)
-from core.data.sources.source import (
-    SPLIT_NAMES,
-    ListedSource,
-    Listing,
-    digest_table,
-    draw_split,
-    file_stamp,
-    image_table,
-    some,
-    unseen_classes_note,
 )
 from core.errors import ImageSourceError, did_you_mean
 
@@ -40,7 +30,7 @@ class ImageFile(NamedTuple):
     split: str
 
 
-class FolderSource(ListedSource):
+class FolderSource(source.ListedSource):
     """ImageFolder layout (CLASS/…/IMAGE), the same below train/ and val/ or test/, or a flat folder.
 
     With `class_level` 2 the class is the name of the second folder (GROUP/CLASS/…/IMAGE), and so on.
@@ -74,10 +64,10 @@ class FolderSource(ListedSource):
         return decode(path)
 
     def fingerprint(self) -> str:
-        stamps = (file_stamp(self.place(row)) for row in range(len(self.table)))
-        return digest_table(self.kind, self.table, stamps)
+        stamps = (source.file_stamp(self.place(row)) for row in range(len(self.table)))
+        return source.digest_table(self.kind, self.table, stamps)
 
-    def _list(self) -> Listing:
+    def _list(self) -> source.Listing:
         walk = walk_by_address(self.root) if is_url(self.root) else Walk()
         images, notes = _find(self.root, walk)
         if not images:
@@ -89,13 +79,15 @@ class FolderSource(ListedSource):
         splits = [image.split for image in images]
         given = len(set(splits)) > 1
         if given:
-            notes += unseen_classes_note(splits, labels)
+            notes += source.unseen_classes_note(splits, labels)
         else:
-            splits, drawn = draw_split(image_ids, labels, self.seed)
+            splits, drawn = source.draw_split(image_ids, labels, self.seed)
             notes += drawn
         root = readable(self.root)
-        table = image_table(image_ids, [f"{root}/{image_id}" for image_id in image_ids], splits, labels)
-        return Listing(table, [*notes, *odd_notes, *walk.notes()], split_given=given, places=odd)
+        table = source.image_table(
+            image_ids, [f"{root}/{image_id}" for image_id in image_ids], splits, labels
+        )
+        return source.Listing(table, [*notes, *odd_notes, *walk.notes()], split_given=given, places=odd)
 
 
 def _find(root: str, walk: Walk) -> tuple[list[ImageFile], list[str]]:
@@ -115,7 +107,7 @@ def _find(root: str, walk: Walk) -> tuple[list[ImageFile], list[str]]:
         notes += more if images else [f"{name}/ holds no images"]
     if ignored:
         used = dict.fromkeys(image.name.split("/")[0] + "/" for image in image_files)
-        notes.append(f"ignored beside {' and '.join(used)}: {some(ignored)}")
+        notes.append(f"ignored beside {' and '.join(used)}: {source.some(ignored)}")
     if top.images:
         notes.append(f"{counted(len(top.images), 'image')} ignored, outside train/ and val/")
     return image_files, notes
@@ -134,7 +126,9 @@ def at_class_level(images: list[ImageFile], level: int) -> tuple[list[ImageFile]
         better = next((at for at in range(1, depth) if len(names[at]) > 1), None)
         if better is None or len(names[0]) > 1:
             return images, []
-        levels = "; ".join(f"level {at + 1}: {some([readable(n) for n in names[at]])}" for at in range(depth))
+        levels = "; ".join(
+            f"level {at + 1}: {source.some([readable(n) for n in names[at]])}" for at in range(depth)
+        )
         return images, [
             f"1 class only, '{readable(names[0][0])}', since the first level of folders names it ({levels}). "
             f"If the classes are on level {better + 1}, give --class-level {better + 1}"
@@ -160,9 +154,9 @@ def _folders(image: ImageFile) -> list[str]:
 
 def _split_folders(root: str, top: Folder, walk: Walk) -> dict[str, str]:
     """Map folder names to "train" or "val", preferred evaluation folder first; empty if they are classes."""
-    order = list(SPLIT_NAMES)
-    named = sorted((name for name in top.folders if name in SPLIT_NAMES), key=order.index)
-    splits = {name: "train" if SPLIT_NAMES[name] == "train" else "val" for name in named}
+    order = list(source.SPLIT_NAMES)
+    named = sorted((name for name in top.folders if name in source.SPLIT_NAMES), key=order.index)
+    splits = {name: "train" if source.SPLIT_NAMES[name] == "train" else "val" for name in named}
     if "train" in splits.values() and "val" in splits.values():
         return splits
     alone = len(splits) == 1 == len(top.folders)
@@ -184,7 +178,9 @@ def _find_classes(
         if not names:
             empty.append(readable(label))
     where = f" in {prefix}" if prefix else ""
-    notes = [f"{counted(len(empty), 'empty class folder')} ignored{where}: {some(empty)}"] if empty else []
+    notes = (
+        [f"{counted(len(empty), 'empty class folder')} ignored{where}: {source.some(empty)}"] if empty else []
+    )
     if not labelled:
         images = [ImageFile(prefix + name, None, split) for name in inside.images]
         return images, notes + ([f"no class folders{where}: images without labels"] if images else [])
@@ -199,7 +195,7 @@ def _as_text(names: list[str]) -> tuple[list[str], dict[int, str], list[str]]:
     image_ids = [readable(name) if row in odd else name for row, name in enumerate(names)]
     if not odd:
         return image_ids, odd, []
-    examples = some([image_ids[row] for row in odd], 3)
+    examples = source.some([image_ids[row] for row in odd], 3)
     note = rf"{counted(len(odd), 'file name')} not valid UTF-8, shown with \xNN: {examples}"
     return image_ids, odd, [note]
 

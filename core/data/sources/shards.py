@@ -20,22 +20,11 @@ from core.common.formatting import counted
 from core.common.remote.addresses import is_url, located
 from core.common.remote.cache import OUTER_LOCK, cached, entry_of
 from core.common.remote.objects import objects_below, stat, stat_all
+from core.data.sources import source
 from core.data.sources.decode import decode
 from core.data.sources.folder_walk import readable
 from core.data.sources.pixel_limit import check_bytes
 from core.data.sources.shard_names import names_to_split_by
-from core.data.sources.source import (
-    IMAGE_EXTENSIONS,
-    SPLIT_NAMES,
-    ListedSource,
-    Listing,
-    digest_table,
-    draw_split,
-    file_stamp,
-    image_table,
-    one_evaluation_split,
-    unseen_classes_note,
-)
 from core.data.sources.tar_index import Member, index_tar, read_member, unreadable_shard
 from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 
@@ -68,7 +57,7 @@ class ShardListing(NamedTuple):
     damage: str
 
 
-class ShardSource(ListedSource):
+class ShardSource(source.ListedSource):
     """Images read in place from tar files. Ids are `shard/key`, with the shard named without `.tar`."""
 
     kind = "shards"
@@ -107,12 +96,12 @@ class ShardSource(ListedSource):
             raise UnreadableImage(f"shard {self.names[shard]}: {reason}") from None
 
     def fingerprint(self) -> str:
-        shards = [file_stamp(path) for path in self.paths]
+        shards = [source.file_stamp(path) for path in self.paths]
         places = zip(*self.listing.places, strict=True)
         stamps = (f"{shards[shard]}:{offset}:{size}" for shard, offset, size in places)
-        return digest_table(self.kind, self.table, stamps, self.extras)
+        return source.digest_table(self.kind, self.table, stamps, self.extras)
 
-    def _list(self) -> Listing:
+    def _list(self) -> source.Listing:
         samples, notes = self._samples()
         if not samples:
             more = f"; {'; '.join(notes)}" if notes else ""
@@ -125,16 +114,16 @@ class ShardSource(ListedSource):
         ids = self._ids(samples)
         if not given:
             names = names_to_split_by([sample.name for sample in samples], labels, ids)
-            splits, drawn = draw_split(ids, labels, self.seed, names)
+            splits, drawn = source.draw_split(ids, labels, self.seed, names)
             split_notes += drawn
         files = [f"{self.names[sample.shard]}.tar/{sample.image.name}" for sample in samples]
         extras = pd.DataFrame({"caption": captions}) if captions else None
-        notes += split_notes + label_notes + unseen_classes_note(splits, labels)
+        notes += split_notes + label_notes + source.unseen_classes_note(splits, labels)
         places = tuple(
             np.array(values, np.int64)
             for values in zip(*((s.shard, s.image.offset, s.image.size) for s in samples), strict=True)
         )
-        return Listing(image_table(ids, files, splits, labels), notes, extras, given, places)
+        return source.Listing(source.image_table(ids, files, splits, labels), notes, extras, given, places)
 
     def _ids(self, samples: list[ShardSample]) -> list[str]:
         return [f"{self.names[sample.shard]}/{sample.key}" for sample in samples]
@@ -157,7 +146,9 @@ class ShardSource(ListedSource):
             return [], [], False, samples
         unnamed = counted(named.count(None), "shard")
         notes = [f"{unnamed} without a split in the name taken as train"] if None in named else []
-        is_kept, splits, more = one_evaluation_split([named[sample.shard] or "train" for sample in samples])
+        is_kept, splits, more = source.one_evaluation_split(
+            [named[sample.shard] or "train" for sample in samples]
+        )
         if len(set(splits)) < 2:
             return [], notes, False, samples
         return splits, notes + more, True, [s for s, keep in zip(samples, is_kept, strict=True) if keep]
@@ -253,7 +244,7 @@ def shard_names(paths: Sequence[str]) -> list[str]:
 def split_of_name(name: str) -> str | None:
     """`imagenet-train-0001` -> "train"; also "val" and "test"; None if no part of the name is a split."""
     parts = re.split(r"[^a-z]+", name.lower())
-    return next((SPLIT_NAMES[part] for part in parts if part in SPLIT_NAMES), None)
+    return next((source.SPLIT_NAMES[part] for part in parts if part in source.SPLIT_NAMES), None)
 
 
 def _by_key(members: list[Member]) -> dict[str, dict[str, Member]]:
@@ -297,7 +288,7 @@ def _list_shard(path: str) -> ShardListing:
 
 
 def _sample(path: str, key: str, members: dict[str, Member]) -> ShardSample | None:
-    images = (m for ending, m in members.items() if ending.rpartition(".")[2] in IMAGE_EXTENSIONS)
+    images = (m for ending, m in members.items() if ending.rpartition(".")[2] in source.IMAGE_EXTENSIONS)
     image = next(images, None)
     if image is None:
         return None

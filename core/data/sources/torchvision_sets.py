@@ -13,17 +13,9 @@ import numpy as np
 from PIL import Image
 
 from core.common.formatting import counted
+from core.data.sources import source
 from core.data.sources.decode import to_rgb
 from core.data.sources.pixel_limit import limited_pillow
-from core.data.sources.source import (
-    ListedSource,
-    Listing,
-    digest_table,
-    draw_split,
-    file_stamp,
-    image_table,
-    unseen_classes_note,
-)
 from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 
 TRAIN_NAMES = ("train", "trainval")
@@ -33,7 +25,7 @@ UNPICKLES = ("LSUN",)  # a cache file in the working folder
 FILE_ATTRIBUTES = ("samples", "imgs", "_image_files", "_images", "_samples")
 
 
-class TorchvisionSource(ListedSource):
+class TorchvisionSource(source.ListedSource):
     """A torchvision data set with its own train and test (or val) split, or a seeded one if it has none."""
 
     kind = "torchvision"
@@ -100,9 +92,9 @@ class TorchvisionSource(ListedSource):
         stored_options = self.describe()["options"]
         options = sorted((key, str(value)) for key, value in stored_options.items() if key != "root")
         kind = f"{self.kind}:{self.name}:{options}:{hashlib.sha256(content.encode()).hexdigest()}"
-        return digest_table(kind, self.table, [""] * len(self.table))
+        return source.digest_table(kind, self.table, [""] * len(self.table))
 
-    def _list(self) -> Listing:
+    def _list(self) -> source.Listing:
         ids, labels, splits, notes = [], [], [], []
         for split, one in self.sets.items():
             ids += [f"{split}/{number:06d}" for number in range(len(one))]
@@ -110,14 +102,14 @@ class TorchvisionSource(ListedSource):
             splits += ["val" if split in VAL_NAMES else "train"] * len(one)
         given = len(set(splits)) > 1
         if given:
-            notes += unseen_classes_note(splits, labels)
+            notes += source.unseen_classes_note(splits, labels)
         else:
-            splits, drawn = draw_split(ids, labels, self.seed)
+            splits, drawn = source.draw_split(ids, labels, self.seed)
             notes += drawn
         if missing := labels.count(None):
             notes.append(f"{counted(missing, 'image')} without label")
         paths = [f"torchvision:{self.name}/{image_id}" for image_id in ids]
-        return Listing(image_table(ids, paths, splits, labels), notes, split_given=given)
+        return source.Listing(source.image_table(ids, paths, splits, labels), notes, split_given=given)
 
 
 def _value(text: str) -> Any:
@@ -218,5 +210,7 @@ def _content(data_set: Any) -> Iterator[str]:
     for name in FILE_ATTRIBUTES:
         files = getattr(data_set, name, None)
         if isinstance(files, (list, tuple)):
-            yield from (file_stamp(str(item[0] if isinstance(item, tuple) else item)) for item in files)
+            yield from (
+                source.file_stamp(str(item[0] if isinstance(item, tuple) else item)) for item in files
+            )
             return

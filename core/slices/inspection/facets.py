@@ -11,17 +11,7 @@ import numpy as np
 import pandas as pd
 
 from core.reader import StudyReader
-from core.slices.evaluate import (
-    TABLES,
-    TAG,
-    TRACES,
-    WRONG_LABEL,
-    class_column,
-    column_values,
-    mask,
-    result_column,
-    slice_columns,
-)
+from core.slices import evaluate
 from core.slices.slice import Slice
 from core.traces.traces import read_traces
 
@@ -48,15 +38,19 @@ def without_facet(where: Slice, facet: str) -> Slice:
 
 def further_facets(study: StudyReader) -> list[str]:
     """The other columns by which images can be counted: those of several values, but not one an image."""
-    return [column for column in slice_columns(study) if column not in FACETS and _is_facet(study, column)]
+    return [
+        column
+        for column in evaluate.slice_columns(study)
+        if column not in FACETS and _is_facet(study, column)
+    ]
 
 
 def _is_facet(study: StudyReader, column: str) -> bool:
-    table = slice_columns(study)[column]
-    if table == TRACES:
+    table = evaluate.slice_columns(study)[column]
+    if table == evaluate.TRACES:
         left = read_traces(study.path).images.values()
-        return any(one.tags if column == TAG else one.wrong_label for one in left)
-    if table not in TABLES:
+        return any(one.tags if column == evaluate.TAG else one.wrong_label for one in left)
+    if table not in evaluate.TABLES:
         return False
     ends = study.value_range(table, column)
     if ends is None or isinstance(ends[0], int | float):
@@ -76,9 +70,9 @@ def ranges_of(study: StudyReader, column: str) -> list[str]:
     Their ends are round numbers: multiples of 1, 2 or 5 times a power of ten. Whole numbers are in one range
     only; another number that is an end is in both.
     """
-    if slice_columns(study).get(column) == TRACES:
+    if evaluate.slice_columns(study).get(column) == evaluate.TRACES:
         return []
-    series = column_values(study, column)
+    series = evaluate.column_values(study, column)
     if pd.api.types.is_bool_dtype(series) or not pd.api.types.is_numeric_dtype(series):
         return []
     values = series.to_numpy(np.float64, na_value=np.nan)
@@ -118,18 +112,18 @@ def facet_counts(study: StudyReader, facet: str, among: np.ndarray) -> dict[str,
         texts and ranges. A value without images is left out; images without a value are in no count.
     """
     if ranges := ranges_of(study, facet) if facet not in FACETS else []:
-        held = {text: mask(Slice(ranges={facet: range_in(facet, text)}), study) for text in ranges}
+        held = {text: evaluate.mask(Slice(ranges={facet: range_in(facet, text)}), study) for text in ranges}
         return {text: n for text, inside in held.items() if (n := int(np.count_nonzero(inside & among)))}
     if facet == SPLIT:
         n_val = int(np.count_nonzero(study.is_val & among))
         counts = {"val": n_val, "train": int(np.count_nonzero(among)) - n_val}
     elif facet == CORRECT:
-        correct = result_column(study, "correct")[among]
+        correct = evaluate.result_column(study, "correct")[among]
         counts = {"true": int(np.sum(correct == 1)), "false": int(np.sum(correct == 0))}
     elif facet not in FACETS:
         counts = _value_counts(study, facet, among)
     else:
-        codes = class_column(study, facet)[among]
+        codes = evaluate.class_column(study, facet)[among]
         n = np.bincount(codes[codes >= 0], minlength=len(study.class_names))
         counts = dict(zip(study.class_names, n.tolist(), strict=True))
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -137,12 +131,12 @@ def facet_counts(study: StudyReader, facet: str, among: np.ndarray) -> dict[str,
 
 
 def _value_counts(study: StudyReader, column: str, among: np.ndarray) -> dict[str, int]:
-    if slice_columns(study)[column] != TRACES:
-        values = column_values(study, column).to_numpy(object)[among]
+    if evaluate.slice_columns(study)[column] != evaluate.TRACES:
+        values = evaluate.column_values(study, column).to_numpy(object)[among]
         return dict(Counter(_text(value) for value in values if not pd.isna(value)))
     left = read_traces(study.path).images
     of = [left[name] for name in study.column("images", "image_id")[among] if name in left]
-    if column == WRONG_LABEL:
+    if column == evaluate.WRONG_LABEL:
         n = sum(bool(one.wrong_label) for one in of)
         return {"true": n, "false": int(np.count_nonzero(among)) - n}
     return dict(Counter(tag for one in of for tag in one.tags))

@@ -1,10 +1,8 @@
 """Several processes on one study (torchrun): share chunks, wait for each other, and leave the group.
 
-A step shares its work in one of two ways. Where each process writes what it makes (`embed`, `heatmaps`,
-`search`), all of them run the step, and each does the chunks that it `owns`. Elsewhere the first process runs
-the step and `lead`s, and the others `help`: `map_in_order` and `stream_in_order` give each process another
-chunk when it is free. Results come in order, so that they do not depend on how many processes there are and
-how fast each is.
+Where each process writes what it makes (`embed`, `heatmaps`, `search`), all run the step, and each does the
+chunks that it `owns`. Elsewhere the first process runs the step and `lead`s, and the others `help`: each gets
+another chunk when it is free. Results come in order, however many processes there are.
 """
 
 import atexit

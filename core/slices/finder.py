@@ -1,14 +1,10 @@
 """Find the worst slices: classes, traits, and classes with a trait, with too many misclassified images.
 
-A candidate is a class, a trait (a feature that fires, a word that the image shows, a value of an extra
-column) or a class with a trait, with at least `min_images` evaluation images. Given n images and k errors in
-the candidate, and K errors among the N images that it is compared with (itself included), p is the chance of
-k or more errors among n random draws from N images of which K are wrong (Fisher's exact test, one-sided).
-The p of all candidates are corrected by the method of Benjamini and Hochberg; candidates with the same images
-count as one. The interval of the error rate is Wilson's.
-
-The slices are selected and evaluated on the same images: q corrects for testing many candidates, but the
-error rates are those of the worst candidates, and somewhat higher than new images would show.
+A candidate has at least `min_images` evaluation images. With n images and k errors, and K errors among the N
+images that it is compared with (itself included), p is the chance of k or more errors among n random draws
+(Fisher's exact test, one-sided), corrected over all candidates by the method of Benjamini and Hochberg;
+candidates with the same images count as one. Slices are selected and evaluated on the same images, so the
+error rates of the worst are somewhat higher than new images would show.
 """
 
 from dataclasses import dataclass

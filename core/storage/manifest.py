@@ -1,11 +1,8 @@
 """The manifest of a study: each step's items, inputs, settings and checksums.
 
-It lists the chunks of an array, {"rows", "sha256"} each. In the file the list of a large array is packed into
-two texts: the numbers of rows with spaces between, and the checksums without. So a manifest of 10^9 images is
-read in seconds, and a file of a stranger that would fill the memory with small values is refused.
-
-Its own checksum detects damage, but is no signature: someone who edits a manifest on purpose can compute a
-new checksum (`write_manifest` does).
+In the file the list of the chunks of a large array ({"rows", "sha256"} each) is packed into two texts, so
+that a manifest of 10^9 images is read in seconds, and a file that would fill the memory is refused.
+Its own checksum detects damage, but is no signature.
 """
 
 import hashlib

@@ -1,8 +1,7 @@
 """The training loop: seeded, logged and resumable to the bit, on Lightning Fabric.
 
 Nothing random depends on earlier computations: the order of an epoch follows from (seed, epoch), the views of
-a batch from (seed, step). The state is therefore the weights, the optimiser, the step and torch's own
-generators. With several processes, each takes its part of every batch; only the first writes and reports.
+a batch from (seed, step). With several processes, only the first writes and reports.
 """
 
 import math

@@ -1,7 +1,6 @@
 """The bar above a gallery: what can be done with the marked images, or with all that the page shows.
 
-It is always there, so that a mark moves nothing. Each action is one change of the study's files, which *Undo*
-takes back as long as it was the last one.
+It is always there, so that a mark moves nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence

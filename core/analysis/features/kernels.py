@@ -1,9 +1,7 @@
 """Compiled loops over representations (numba), where numpy would read the memory several times.
 
-Each kernel implements the definition of a pure function (`features.highly_activating`, `numeric.row_moments`
-…) in one pass over a row while it is in the nearest cache; tests compare them with those functions and with
-plain loops. They release the GIL, sum in float64, and are compiled on the first call, then read from a disk
-cache.
+Each implements a pure function (`features.highly_activating` …) in one pass over a row while it is in the
+nearest cache; tests compare the two. They release the GIL and sum in float64.
 """
 
 import math

@@ -1,12 +1,6 @@
 """Grad-CAM of features (docs/method.md 4): in closed form if the layer is pooled, else with the library.
 
-Grad-CAM (Selvaraju et al. 2017) of a target t at a layer with channels A_c: ReLU(sum_c w_c A_c), w_c the mean
-over the map of dt / dA_c. For t = raw_j, the mean of channel j, that is ReLU(A_j) / (h w): no backward pass.
-So it is for the maximum of channel j and for the mean of its strongest positions; a generalised mean also
-multiplies it with one number per image and channel (`times_mean_gradient`).
-
-Maps have the layer's own resolution, after the ReLU and unscaled; `core.heatmaps.combine` makes heatmaps of
-them.
+Maps have the layer's own resolution, after the ReLU and unscaled; `core.heatmaps.combine` makes heatmaps.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,6 @@
 """Compare heatmaps with masks: four overlaps per image, a threshold sweep, and the focus of a feature.
 
-Many images at once, each separately; all sums are in float64. docs/method.md 5 (Kalibhat et al. 2024,
-Figs 6 and 7, use `paper`).
+Many images at once, each separately; all sums are in float64. docs/method.md 5.
 """
 
 from collections.abc import Iterator, Sequence

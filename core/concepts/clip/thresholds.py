@@ -1,15 +1,8 @@
 """The thresholds of FALCON for a CLIP other than the paper's (docs/method.md 6). No torch.
 
-0.08, 0.1 and 0.8 are meant for the cosines of the paper's CLIP. The range of cosines depends on the
-temperature at the end of a CLIP's training: all models of OpenAI and most of open_clip reached 100, and share
-these numbers. For any other temperature the thresholds are scaled:
-
-    threshold = paper's threshold * F / 0.284,  F = mean cosine of a crop with its best caption
-
-0.284 is the paper's mean score of relevant words (Kalibhat 2023, B.4); F is the score of a word in the best
-caption of every crop. So 0.08 still means "in the captions of more than a quarter of the crops". Groups are
-interpretable above the cosine half-way between that of any two crops and 1. A softmax shares 1 among all
-captions for every CLIP, so its thresholds are not scaled.
+The range of cosines depends on a CLIP's temperature. At another one than the paper's the thresholds are
+scaled: threshold = paper's threshold * F / 0.284, with F the mean cosine of a crop with its best caption, and
+0.284 what that is for the paper's CLIP (Kalibhat 2023, B.4). A softmax shares 1 for every CLIP: not scaled.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,4 @@
-"""The self-supervised methods by name.
-
-A method is one class. It declares how many views it needs, turns them into a loss, and may act after each
-optimiser step (update a momentum encoder, say). The trainer depends on nothing else.
-"""
+"""The self-supervised methods by name: one class each, of which the trainer uses nothing but `Method`."""
 
 from torch import nn
 

@@ -1,8 +1,4 @@
-"""Facets: lists of values with the number of images of each; a click on one puts it into the filter.
-
-The browser half (facets.js) receives plain data and writes every text as text, so a label that contains
-markup stays inert.
-"""
+"""Facets: lists of values with the number of images of each; a click on one puts it into the filter."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass

@@ -2,14 +2,6 @@
 
 Standard scores z_ij = (h_ij - m_j) / s_j of the features with s_j > LEAST_STD; m and s over the train images,
 ddof 0. Undefined (NaN) where no feature varies.
-
-* distinctiveness_i = mean of z_ij^2 over j: a diagonal Mahalanobis distance from the average train image,
-  read with the opposite sign of detectors of foreign images: the distinctive image is the well represented
-  one. Images of another data set lie far away as well, and score high.
-* raw_distinctiveness: the same of rows that are not normalised.
-* soft_q_i = mean of max(0, z_ij - threshold) over j: the Q-Score's excess without its two cliffs, column by
-  column, at one deviation in place of four, over all features in place of D. At large thresholds it only
-  counts outliers.
 """
 
 from collections.abc import Sequence

@@ -69,7 +69,7 @@ class ProbeWithMeans:
         """As `of`, but a head may answer outputs that mean no class of the study, where it does so for any
         image. Also the names of the classes, in their order; outputs that nothing is taken for have none.
         """
-        (names, codes), whole = predictable(study), own_classifier(study)
+        (names, codes), whole = predictable(study), class_logits.own_classifier(study)
         if codes is None or whole is None:
             return cls.of(study), names
         nameless = codes < 0

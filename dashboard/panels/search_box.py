@@ -104,9 +104,7 @@ def results(
     if not has_index(study):  # until the images are embedded, captions and names of classes are searched
         _offer(study)
         return _by_words(study, query, where)
-    if query.picture:
-        return _with_clip(study, query, where, note)
-    if search_reads.is_read(study, query.text):
+    if query.picture or search_reads.is_read(study, query.text):
         return _with_clip(study, query, where, note)
     state = clip_process.prepare(study)
     if state.name == "loading":
@@ -324,8 +322,7 @@ def _by_hand(study: Study, command: RunStep, *, download: bool) -> None:
         st.code(command.shell, language="bash", wrap_lines=True)
     if download:
         st.caption("With weights of your own, instead:")
-        command_text = command_line("search", study.path, clip="MODEL@FILE")
-        st.code(command_text, language="bash", wrap_lines=True)
+        st.code(command_line("search", study.path, clip="MODEL@FILE"), language="bash", wrap_lines=True)
 
 
 def _progress(job: Job) -> None:

@@ -62,7 +62,8 @@ def cached_read(
             given = (*bound.args, *bound.kwargs.values())
             stamps = saved_stamp(*given, names_features=names_features)
             result: Any = cached(*bound.args, stamps=stamps, **bound.kwargs)
-            return result.copy(deep=False) if isinstance(result, pd.DataFrame) else result
+            seen: Any = result.copy(deep=False) if isinstance(result, pd.DataFrame) else result
+            return seen
 
         return returned
 

@@ -23,8 +23,7 @@ import numpy as np
 from benchmarks.__main__ import machine
 from benchmarks.evidence.tables import metric_text
 from core.bases.requests import add_basis
-from core.common.arrays import known_mean
-from core.common.dataframes import numbers
+from core.common.dataframes import known_mean, numbers
 from core.common.formatting import with_interval
 from core.common.statistics.intervals import mean_intervals
 from core.concepts.tools import is_glyphworld

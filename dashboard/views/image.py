@@ -94,7 +94,7 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     off = removed if asked is not None and asked.classifier is not None else None
     if look.pushes:
         label = facts.get("label")
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="image_beside_menu"):
             _said(look, facts, explained=not off)
             removal(study, row, off or (), None if widgets.undefined(label) else str(label))
     most = float(np.fmax.reduce(np.abs(table["push"].to_numpy(float)))) if look.pushes else float("nan")

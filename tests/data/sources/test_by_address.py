@@ -279,17 +279,20 @@ def test_a_study_makes_nobody_fetch_an_address(server, monkeypatch, tmp_path):
     """A stranger's study, table or list names addresses; the dashboard reopens images from just that."""
     make_folder(server.root / "pets", ["1.png"])
     shards(server.root / "shards")
-    sources = [open_images(f"{server.url}/{name}").describe() for name in ("pets", "shards")]
-    table = tmp_path / "images.csv"
-    table.write_text(f"path\n{server.url}/pets/1.png\n")
+    write(server.root / "rows/train.parquet", table(range(3)))
+    places = ("pets", "shards", "rows", "rows/train.parquet")
+    sources = [open_images(f"{server.url}/{name}").describe() for name in places]
+    listed = tmp_path / "images.csv"
+    listed.write_text(f"path\n{server.url}/pets/1.png\n")
     monkeypatch.setenv("PEREGRINE_URLS", "")
     server.requests.clear()
-    ids = ("1.png", "train-000/0", f"{server.url}/pets/1.png")
-    for description, image_id in zip([*sources, open_images(table).describe()], ids, strict=True):
+    ids = ("1.png", "train-000/0", "train/000000", "train/000000", f"{server.url}/pets/1.png")
+    for description, image_id in zip([*sources, open_images(listed).describe()], ids, strict=True):
         source = reopen_images(description)
         with pytest.raises((UnreadableImage, RemoteError), match="named by a file, not by you"):
             source.read_id(image_id)
-    for spec in (f"{server.url}/pets", f"{server.url}/shards/train-{{000..002}}.tar", f"{server.url}/t.csv"):
+    named = ("pets", "shards/train-{000..002}.tar", "t.csv", "rows", "rows/*.parquet", "rows/train.parquet")
+    for spec in (f"{server.url}/{name}" for name in named):
         with pytest.raises(AddressRefused, match="PEREGRINE_URLS="):
             images.open_images(spec)
     assert server.requests == []

@@ -112,9 +112,8 @@ def accuracy_by_class(correct: np.ndarray, labels: np.ndarray, names: tuple[str,
     CLASS_COLUMNS, by class name.
     """
     rows, in_all = [], np.isfinite(correct).all(0)
-    codes, classes = pd.factorize(
-        pd.Series(labels, dtype=object).where(in_all), sort=True
-    )  # -1 without a label
+    labelled = pd.Series(labels, dtype=object).where(in_all)
+    codes, classes = pd.factorize(labelled, sort=True)  # -1 without a label
     for code, label in enumerate(classes):
         here = correct[:, codes == code]
         pair = paired_accuracy(here, np.empty(here.shape, object))

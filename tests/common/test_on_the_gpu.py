@@ -158,7 +158,7 @@ def test_views_are_drawn_the_same(rng):
 @pytest.mark.parametrize("method", METHODS)
 def test_a_step_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str):
     source = TinySource()
-    monkeypatch.setattr("core.training.trainer.open_training_images", lambda config: source)
+    monkeypatch.setattr("core.training.setup.open_training_images", lambda config: source)
     losses = []
     for device in ("cpu", DEVICE):
         config = worker.settings(tmp_path, method, device=device, output=str(tmp_path / f"{device}.pt"))

@@ -53,7 +53,7 @@ class TinySource:
 def tiny_source(monkeypatch: pytest.MonkeyPatch) -> TinySource:
     """Makes `train` open the tiny world whatever `images` says."""
     source = TinySource()
-    monkeypatch.setattr("core.training.trainer.open_training_images", lambda config: source)
+    monkeypatch.setattr("core.training.setup.open_training_images", lambda config: source)
     return source
 
 

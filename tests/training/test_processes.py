@@ -52,7 +52,7 @@ def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 @pytest.mark.parametrize("case", worker.CASES)
 def test_two_processes__make_the_step_of_one(two, tmp_path, monkeypatch, case):
     source = worker.TinySource()
-    monkeypatch.setattr("core.training.trainer.open_training_images", lambda config: source)
+    monkeypatch.setattr("core.training.setup.open_training_images", lambda config: source)
     monkeypatch.setattr(contrastive, "in_shuffled_halves", lambda network, views: network(views))
     with worker.double_precision():
         alone = load_file(train(worker.settings(tmp_path, case)))

@@ -137,7 +137,7 @@ def test_train__refuses_other_settings(tiny_source, tiny_config, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         train(tiny_config())
     monkeypatch.undo()
-    monkeypatch.setattr("core.training.trainer.open_training_images", lambda config: tiny_source)
+    monkeypatch.setattr("core.training.setup.open_training_images", lambda config: tiny_source)
     with pytest.raises(SettingsError, match="lr 1.0 -> 0.5.*--fresh"):
         train(tiny_config(lr=0.5))
     assert train(tiny_config(lr=0.5, epochs=1), fresh=True).exists()
@@ -154,7 +154,7 @@ def test_train__complete_output_is_left_alone(tiny_source, tiny_config, monkeypa
 def test_train__does_without_labels(tiny_config, monkeypatch):
     from tests.training.conftest import TinySource
 
-    monkeypatch.setattr("core.training.trainer.open_training_images", lambda config: TinySource(labels=False))
+    monkeypatch.setattr("core.training.setup.open_training_images", lambda config: TinySource(labels=False))
     rows = log_rows(train(tiny_config(epochs=1)))
     assert "knn" not in rows[0] and "near_zero" in rows[0]
 

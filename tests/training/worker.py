@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from core.jobs.progress import Progress
-from core.training import trainer
+from core.training import setup
 from core.training.config import TrainConfig, from_dict
 from core.training.methods import contrastive
 from core.training.methods.registry import METHODS
@@ -57,7 +57,7 @@ def settings(folder: Path, case: str, **changes: Any) -> TrainConfig:
 def use_tiny_world() -> TinySource:
     """Also without MoCo's shuffling, which is drawn for each process by itself."""
     source = TinySource()
-    trainer.open_training_images = lambda config: source
+    setup.open_training_images = lambda config: source
     contrastive.in_shuffled_halves = lambda network, views: network(views)
     return source
 

@@ -100,10 +100,10 @@ def test_causes__of_planted_scenes(shared_study, tmp_path, rng):
     study = open_study(folder)
     every = np.arange(study.n_images)
     wrong = {"misclassified": (every, np.zeros(len(every), int))}
-    removal = blame.intervene(study, wrong, progress=Progress.silent())
+    probe = blame.ProbeWithMeans.of(study)
+    removal = blame.intervene(study, probe, wrong, progress=Progress.silent())
     assert removal.by_cause is not None and removal.planted is not None
     table = removal.by_cause.set_index(["cause", "order"])
-    probe = blame.ProbeWithMeans.of(study)
     hits = []
     for row in every[cause == "background"]:
         weights, bias = probe.classifier.weights, probe.classifier.bias

@@ -182,7 +182,7 @@ def test_parquet__one_picture_in_many_rows_is_held_once(tmp_path):
     one = pa.DictionaryArray.from_arrays(pa.array(np.zeros(100_000, np.int32)), pa.array([large]))
     rows = pa.table({"image": one, "label": ["x"] * 100_000})
     path = write(tmp_path / "t.parquet", rows, store_schema=False, dictionary_pagesize_limit=1 << 21)
-    columns = ParquetColumns(str(path))
+    columns = ParquetColumns(path)
     before = pa.total_allocated_bytes()
     assert columns.binary("image", 99_999) == large
     assert pa.total_allocated_bytes() - before < 50_000_000
@@ -191,7 +191,7 @@ def test_parquet__one_picture_in_many_rows_is_held_once(tmp_path):
 def test_columns__rows_are_read_forwards(tmp_path, monkeypatch):
     """Each row group is begun once when the rows are read in order, whatever its size."""
     path = write(tmp_path / "t.parquet", table(range(40)), row_group_size=20)
-    columns, begun = ParquetColumns(str(path)), []
+    columns, begun = ParquetColumns(path), []
     begin = columns._from
     monkeypatch.setattr(columns, "_from", lambda name, group: begun.append(group) or begin(name, group))
     for row in range(40):
@@ -206,7 +206,7 @@ def test_arrow__of_one_file_and_of_a_file_format(tmp_path):
     rows, path = table(range(3)), tmp_path / "x.arrow"
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
         writer.write_table(rows)
-    content = ArrowColumns(str(path)).binary("image", 2)
+    content = ArrowColumns(path).binary("image", 2)
     assert content is not None and decode(io.BytesIO(content)).size == (6, 5)
     assert open_images(path).table["image_id"].tolist()[2] == "x/000002"
 

@@ -25,5 +25,5 @@ class TwoDomains(TinySource):
 def two_domains(monkeypatch: pytest.MonkeyPatch) -> TwoDomains:
     """Makes `train` open that world whatever `images` says."""
     source = TwoDomains()
-    monkeypatch.setattr("core.training.trainer.open_training_images", lambda config: source)
+    monkeypatch.setattr("core.training.setup.open_training_images", lambda config: source)
     return source

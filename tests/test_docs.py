@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import doctest
-import importlib
+import importlib.util
 import re
 import subprocess
 from functools import cache
@@ -126,6 +126,17 @@ def test_links_between_documents_lead_to_files(name):
 def test_links_of_the_root_documents_lead_to_files(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     assert [link for link in links(text) if not (ROOT / link).exists()] == []
+
+
+def test_every_module_that_a_text_runs_exists():
+    told = {
+        (path, name)
+        for path, text in texts().items()
+        for name in re.findall(r"python -m ((?:core|benchmarks|tests)(?:\.\w+)*)", text)
+        if path != "CHANGELOG.md"
+    }
+    assert len(told) > 100
+    assert [one for one in sorted(told) if not importlib.util.find_spec(one[1])] == []
 
 
 def public_functions(module: str) -> set[str]:

@@ -14,16 +14,11 @@ from core.concepts.failures import SIDES, top_contributions, top_rows, words_of_
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import FailuresConfig
 from core.measures.removal import logits_without
-from core.slices.features.class_logits import (
-    by_class,
-    class_logits,
-    lead_gradients,
-    output_logits,
-    own_classifier,
-)
+from core.slices.features.class_logits import by_class, class_logits, lead_gradients, output_logits
 from core.store import Study
 
 COLUMNS = ["side", "rank", "feature", "push", "share", "too_little", "words"]
+OTHER = "another output"  # of a head, which means no label and which no image is taken for
 ALIKE = 20  # features of the nearest activation rate, taken out for comparison
 
 
@@ -125,13 +120,12 @@ def without_feature(
     """Take one feature out of the images of a confusion, and others that fire as often for comparison.
 
     Args:
-        probe, rows, true, predicted: as for `behind_confusion`; at least one row.
+        probe: `ProbeWithMeans.of_every_output` of the study. rows, true, predicted: as for
+            `behind_confusion`; at least one row.
     """
     names, codes = _told(study, predicted)
     truth, answer = names.index(true), names.index(predicted)
     raw = study.array("representations").rows(rows).astype(np.float64)
-    if codes is not None and (whole := own_classifier(study)) is not None:
-        probe = ProbeWithMeans(whole.of_outputs(codes >= 0), probe.means, len(names), codes[codes >= 0])
     classifier, started = probe.classifier, probe.classifier.start(raw)
 
     def answers(one: int) -> np.ndarray:
@@ -143,8 +137,9 @@ def without_feature(
     now, here = probe.classes(classifier.finish(started)).argmax(1), answers(feature)
     alike = _firing_as_often(study, feature)
     changed = [np.count_nonzero(answers(int(one)) != now) for one in alike]
+    told, _ = predictable(study)
     return Without(
-        answers=[names[one] for one in here.tolist()],
+        answers=[told[one] if one < len(told) else OTHER for one in here.tolist()],
         to_true=int(np.count_nonzero(here == truth)),
         changed=int(np.count_nonzero(here != now)),
         too_little=bool(raw[:, feature].mean() < probe.means[feature]),

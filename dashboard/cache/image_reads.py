@@ -3,16 +3,12 @@
 from PIL import Image
 
 from core.common.image_files import image_address, image_file
-from core.concepts.interventions import blame
 from core.pictures.look import Look
 from core.pictures.of_image import asked_of_images, look_at
 from core.store import Study
 from core.training.augmentations import preview
 from dashboard.cache import heatmap_reads
 from dashboard.cache.reader import cached_read
-
-probe_with_means = cached_read(max_entries=4, spinner="Averaging the train images")(blame.ProbeWithMeans.of)
-
 
 asked = cached_read(max_entries=8)(asked_of_images)
 

@@ -10,13 +10,13 @@ from core.common.dataframes import numbers
 from core.common.image_files import image_address, image_file
 from core.concepts import confused
 from core.concepts.confused import Without
+from core.concepts.interventions.blame import ProbeWithMeans
 from core.errors import PeregrineError
 from core.slices.features.class_logits import explains_errors
 from core.slices.slice import Slice
 from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
 from dashboard.cache import inspection_reads, reads
-from dashboard.cache.image_reads import probe_with_means
 from dashboard.cache.reader import cached_read
 
 CROP_SIDE = 200  # pixels of the longer side of a crop
@@ -157,19 +157,24 @@ def confused_rows(study: Study, where: Slice, true: str, predicted: str) -> np.n
     return rows[np.argsort(-confidence, kind="stable")]
 
 
+@cached_read(max_entries=4, spinner="Averaging the train images")
+def _probe(study: Study) -> ProbeWithMeans:
+    return ProbeWithMeans.of_every_output(study)[0]
+
+
 @cached_read(max_entries=256)
 def behind_confusion(study: Study, where: Slice, true: str, predicted: str) -> pd.DataFrame:
     """See `core.concepts.confused`: of the images of a filter; empty where what features add is not known."""
     rows = confused_rows(study, where, true, predicted)[:CHUNK_ROWS]
     if not (rows.size and study.has("representations") and explains_errors(study)):
         return pd.DataFrame(columns=confused.COLUMNS)
-    return confused.behind_confusion(study, probe_with_means(study), rows, true, predicted)
+    return confused.behind_confusion(study, _probe(study), rows, true, predicted)
 
 
 @cached_read(max_entries=256)
 def without_feature(study: Study, rows: np.ndarray, feature: int, true: str, predicted: str) -> Without:
     """See `core.concepts.confused`."""
-    return confused.without_feature(study, probe_with_means(study), rows, feature, true, predicted)
+    return confused.without_feature(study, _probe(study), rows, feature, true, predicted)
 
 
 def pushers(study: Study, where: Slice, true: str, predicted: str, n: int) -> list[int]:

@@ -334,6 +334,9 @@ def test_any_timm_model_loads_a_prefixed_checkpoint(tmp_path):
         encoder.represent(pixels), reference(model, pixels, transform.mean, transform.std), **TOLERANCE
     )
     assert encoder.report.dropped == {"pretext": 4} and encoder.report.prefix == "student."
+    assert load_encoder(str(tmp_path / "c.ckpt"), input_size=64).n_features == encoder.n_features
+    unknown = timm.create_model("test_efficientnet", num_classes=0)
+    torch.save(under("student.", dict(unknown.state_dict())), tmp_path / "c.ckpt")
     with pytest.raises(
         CheckpointError, match="no known encoder layout among its keys.*name the architecture: timm:NAME"
     ):

@@ -181,8 +181,8 @@ class Statistics:
         resamples, None: once in one.
         """
         counts = np.ones((self.n, 1), np.int32) if counts is None else counts
-        totals, known = np.split(sums_of_draws(self.columns, counts)[self.places], 2)
-        means = safe_divide(totals, known).reshape(self.n_studies, len(self.means), -1)
+        totals, counted = np.split(sums_of_draws(self.columns, counts)[self.places], 2)
+        means = safe_divide(totals, counted).reshape(self.n_studies, len(self.means), -1)
         means = np.moveaxis(means, -1, 0)
         if len(self.names) == len(self.means):
             return means

@@ -94,7 +94,7 @@ def behind_confusion(
     usual = FailuresConfig()
     settings = study.settings("failures") if study.has("failure_pairs") else {}
     words = words_of_features(study.table("concepts")) if study.has("concepts") else {}
-    names, codes = _told(study, predicted)
+    names, codes = _classes_and_codes(study, predicted)
     raw = study.array("representations").rows(rows).astype(np.float64)
     if not len(rows) or predicted not in names:
         return pd.DataFrame(columns=COLUMNS)
@@ -123,7 +123,7 @@ def without_feature(
         probe: `ProbeWithMeans.of_every_output` of the study. rows, true, predicted: as for
             `behind_confusion`; at least one row.
     """
-    names, codes = _told(study, predicted)
+    names, codes = _classes_and_codes(study, predicted)
     truth, answer = names.index(true), names.index(predicted)
     raw = study.array("representations").rows(rows).astype(np.float64)
     classifier, started = probe.classifier, probe.classifier.start(raw)
@@ -137,9 +137,9 @@ def without_feature(
     now, here = probe.classes(classifier.finish(started)).argmax(1), answers(feature)
     alike = _firing_as_often(study, feature)
     changed = [np.count_nonzero(answers(int(one)) != now) for one in alike]
-    told, _ = predictable(study)
+    predicted_names, _ = predictable(study)
     return Without(
-        answers=[told[one] if one < len(told) else OTHER for one in here.tolist()],
+        answers=[predicted_names[one] if one < len(predicted_names) else OTHER for one in here.tolist()],
         to_true=int(np.count_nonzero(here == truth)),
         changed=int(np.count_nonzero(here != now)),
         too_little=bool(raw[:, feature].mean() < probe.means[feature]),
@@ -150,7 +150,7 @@ def without_feature(
     )
 
 
-def _told(study: Study, predicted: str) -> tuple[list[str], np.ndarray | None]:
+def _classes_and_codes(study: Study, predicted: str) -> tuple[list[str], np.ndarray | None]:
     """The names of classes and, where that of an answer is no label, what each output means among them."""
     return (study.class_names, None) if predicted in study.class_names else predictable(study)
 

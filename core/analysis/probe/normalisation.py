@@ -80,7 +80,7 @@ def likely_normalisation(
         rows = np.random.default_rng(0).permutation(rows[evenly(len(rows), IMAGES)])
         usual = tuple(encoder.transform.mean), tuple(encoder.transform.std)
         tried = [usual, *(one for one in COMMON if not np.allclose(one, usual))]
-        best, left = np.zeros((len(tried), len(rows)), int), list(range(len(tried)))
+        predicted, left = np.zeros((len(tried), len(rows)), int), list(range(len(tried)))
         predictable, right = np.array(columns.names, object), np.zeros((len(tried), 0), bool)
         with progress.stage("normalisations", total=len(rows), unit="images") as bar:
             for start in range(0, len(rows), BATCH):
@@ -92,10 +92,10 @@ def likely_normalisation(
                     with torch.no_grad(), head.reading(encoder.base) as logits:
                         encoder.base(x.permute(0, 3, 1, 2).to(encoder.device))
                         answers = columns.combined(logits().float()).argmax(1)
-                    best[place, start : start + BATCH] = answers.cpu().numpy()
+                    predicted[place, start : start + BATCH] = answers.cpu().numpy()
                 bar.update(len(some))
                 seen = rows[: start + len(some)]
-                right = predictable[best[:, : len(seen)]] == labels[seen]
+                right = predictable[predicted[:, : len(seen)]] == labels[seen]
                 left = still_tried(right, left)
                 if left == [0]:
                     return None
@@ -103,15 +103,15 @@ def likely_normalisation(
                     break
     except PeregrineError:
         return None
-    place, n = left[1], right.shape[1]
-    if leads(right)[place] < SURE:
+    better, n = left[1], right.shape[1]
+    if leads(right)[better] < SURE:
         return None
     true = np.searchsorted(names, labels[rows[:n]].astype(str))
-    order, _ = usual_share(true, best[0, :n])  # what that explains
-    if right[place].mean() < order:
+    order, _ = usual_share(true, predicted[0, :n])  # what that explains
+    if right[better].mean() < order:
         return None
-    mean, std = (",".join(f"{value:g}" for value in values) for values in tried[place])
-    shares = [f"{100 * right[one].mean():.1f} %" for one in (place, 0)]
+    mean, std = (",".join(f"{value:g}" for value in values) for values in tried[better])
+    shares = [f"{100 * right[one].mean():.1f} %" for one in (better, 0)]
     return (
         f"THE NORMALISATION IS {LIKELY_WRONG}: on {n} of the images top-1 is {shares[0]} with "
         f"--mean {mean} --std {std}, and {shares[1]} with that of the study"

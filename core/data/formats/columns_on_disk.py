@@ -168,7 +168,7 @@ def _stream_or_file(file: Any) -> Iterator[pa.RecordBatch]:
 
 def open_column_file(path: str) -> ColumnFile:
     """Open a .parquet or .arrow file, also by address. Raises OSError or ValueError, RemoteError."""
-    place = as_path(path)
-    if not place.is_file():  # a pipe would be waited for
+    file = as_path(path)
+    if not file.is_file():  # a pipe would be waited for
         raise FileNotFoundError(errno.ENOENT, "no such file", path)
-    return ParquetColumns(place) if path.lower().endswith(".parquet") else ArrowColumns(place)
+    return ParquetColumns(file) if path.lower().endswith(".parquet") else ArrowColumns(file)

@@ -203,6 +203,8 @@ def draw_split(
     if seed is None:
         return ["train"] * len(image_ids), []
     splits, notes = seeded_split(image_ids, labels, seed=seed, names=names)
+    if "val" not in splits:
+        return splits, notes
     by_class = ", class by class" if any(label is not None for label in labels) else ""
     share = f"{1 - VAL_SHARE:.0%} train, {VAL_SHARE:.0%} val{by_class}"
     return splits, [f"the images come without a train and val split: split by seed {seed} ({share})", *notes]

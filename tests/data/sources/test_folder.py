@@ -71,7 +71,12 @@ def test_seeded_split__a_new_class_moves_no_other_image(tmp_path):
 def test_one_image_class__stays_in_train_with_a_note(tmp_path):
     source = open_images(class_folder(tmp_path, {"a": 5, "lonely": 1}))
     assert ("lonely/0.png", "train", "lonely") in rows(source)
-    assert note(source, "1 class with one image", "lonely")
+    assert note(source, "1 class with one image", "lonely") and note(source, "split by seed 0")
+
+
+def test_classes_of_one_image_each__are_not_said_to_be_split(tmp_path):
+    source = open_images(class_folder(tmp_path, {"a": 1, "b": 1}))
+    assert note(source, "2 classes with one image") and not note(source, "split by seed")
 
 
 def test_one_class_only__is_a_source(tmp_path):

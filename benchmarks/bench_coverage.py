@@ -55,7 +55,7 @@ def auroc(rng: np.random.Generator, n: int, accuracy: float, area: float) -> Fou
 
 def within_groups(rng: np.random.Generator, n: int, accuracy: float, area: float) -> Found:
     """The AUROC pooled over five groups."""
-    from core.measures.scores import pooled_auroc
+    from core.measures.within_predicted import pooled_auroc
 
     score, correct = sample(rng, n, accuracy, area)
     return *pooled_auroc(score, correct.astype(float), rng.integers(0, 5, n))[1:3], area

@@ -14,7 +14,8 @@ from core.errors import SliceError, StudyError
 from core.export.files import export_table
 from core.figures.catalogue import chart_named, check_holds
 from core.measures.metrics import auroc
-from core.measures.slice_tables import MOST_TOP, NOT_OF_SLICES, top_images
+from core.measures.slice_tables import NOT_OF_SLICES
+from core.measures.top_images import MOST_TOP, top_images
 from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import WHOLE, Narrowed, open_study

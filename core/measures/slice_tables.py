@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import unit_rows
 from core.common.score_names import SCORES
 from core.config import QualityConfig
 from core.measures.confusions import confusions
@@ -20,14 +19,13 @@ from core.measures.overlap import control_table, overlap_by_class, summary_table
 from core.measures.overlap_scale import overlap_scale, stored_name
 from core.measures.score_aurocs import score_aurocs
 from core.measures.scores import resamples_of, score_causes, score_curves, score_metrics
+from core.measures.top_images import top_images
 from core.reader import StudyReader
 from core.slices.evaluate import result_column, slice_columns
 from core.slices.overlap_values import CONTROLS, MASKS, control_values, overlap_values
-from core.storage.chunked_array import ChunkedArray
 
 CAUSE = "cause"  # column of the attributes that says what makes an image hard
 NO_OUTCOME = "no image of the slice has a probe result"
-MOST_TOP = 64  # images of a feature, as the step `features` stores
 
 
 def judged_scores(
@@ -146,27 +144,3 @@ NOT_OF_SLICES = (
     *("overlap_sweep", "overlap_by_feature", "probe_curves", "failure_pairs", "explained"),
     *("domain_probes", "domain_classes", "domain_twins", "domain_jaccard", "domain_features", "domain_map"),
 )
-
-
-def top_images(array: ChunkedArray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the images of a mask on which each feature is largest, best first, and the values of h.
-
-    Args:
-        array: (n_images, n_features) raw representations. mask: (n_images,) bool.
-    Returns:
-        (n_features, 64) int64, -1 where the mask holds fewer images, and float64, NaN there.
-    """
-    rows = np.full((0, array.shape[1]), -1)
-    values = np.empty((0, array.shape[1]))
-    for number in range(array.n_chunks):
-        start = array.chunk_start(number)
-        inside = np.flatnonzero(mask[start : array.chunk_start(number + 1)])
-        if not len(inside):
-            continue
-        h = unit_rows(array.chunk(number)[inside])
-        values = np.concatenate([values, h])
-        rows = np.concatenate([rows, np.broadcast_to((start + inside)[:, None], h.shape)])
-        order = np.argsort(-values, axis=0, kind="stable")[:MOST_TOP]  # ties in the order of the images
-        rows, values = (np.take_along_axis(part, order, axis=0) for part in (rows, values))
-    missing = ((0, MOST_TOP - len(rows)), (0, 0))
-    return np.pad(rows, missing, constant_values=-1).T, np.pad(values, missing, constant_values=np.nan).T

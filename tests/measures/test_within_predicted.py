@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.common.statistics.intervals import auroc_interval
-from core.measures.scores import auroc_within_predicted, pooled_auroc
+from core.measures.within_predicted import auroc_within_predicted, pooled_auroc
 from tests import reference_scores as reference
 
 

@@ -144,18 +144,19 @@ def _classes(small: bool) -> dict[str, np.ndarray]:
 
 def _probe_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
     from core.analysis.probe.step import train_probe
+    from core.config import ProbeConfig
 
     raw, codes, half = inputs["raw"], inputs["codes"], len(inputs["codes"]) // 2
 
     def right() -> np.ndarray:
-        probe = train_probe(raw[:half], codes[:half], N_CLASSES)
+        probe = train_probe(raw[:half], codes[:half], N_CLASSES, penalties=ProbeConfig.penalties)
         return probe.logits(raw[half:]).argmax(1).numpy() == codes[half:]
 
     return right
 
 
 def _probe_theirs(inputs: Inputs) -> Callable[[], np.ndarray]:
-    """As ours chooses its learning rate: the best of some penalties on a tenth of the rows."""
+    """As ours: the best of some penalties on a tenth of the rows."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -197,6 +198,6 @@ TASKS = (
     Task("nearest rows", SKLEARN, _rows, _nearest_ours, _nearest_theirs, largest_difference, 1e-5),
     Task("whitened norm", SKLEARN, _rows, _whitened_ours, _whitened_theirs, largest_difference, 1e-6),
     Task("ridge", SKLEARN, _pairs, _ridge_ours, _ridge_theirs, largest_difference, 1e-6),
-    # Two ways to keep a classifier simple: few epochs of a chosen rate, and a chosen penalty.
+    # Each chooses among penalties of its own.
     Task("linear probe", SKLEARN, _classes, _probe_ours, _probe_theirs, _accuracies, None),
 )

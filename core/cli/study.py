@@ -57,7 +57,7 @@ def add_analyze(commands: Any) -> None:
     options.add_basis(sub)
     options.add_options(sub, config.EmbedConfig)
     options.add_options(sub, config.FeaturesConfig, "epsilon")
-    options.add_options(sub, config.ProbeConfig, "lr")
+    options.add_options(sub, config.ProbeConfig, "lr", "solver")
     options.add_options(sub, config.AnswersConfig, "head_classes", "head_activation")
     sub.add_argument(
         "--answers",

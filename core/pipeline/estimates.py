@@ -24,6 +24,7 @@ from core.steps import STEPS, in_analysis, settings_of
 ENOUGH = 1.0  # seconds: a rate that took this long is measured
 BATCH = 32
 ROWS = 256  # rows of numbers that a rate is measured on
+PASSES = 800  # passes over the rows of a probe trained to its optimum, on the embedded study
 N_SCORES = 20  # scores that `quality` evaluates
 STARTING = 0.5  # seconds that a step takes for no image: imports, reading and writing the study
 MAP_BYTES = 2  # a stored heatmap has half precision
@@ -175,6 +176,8 @@ def _probe_seconds(sizes: Sizes, rows: np.ndarray, options: Mapping[str, Any]) -
     def epoch(lrs: tuple[float, ...]) -> float:
         return _timed(lambda: fit(shuffled, np.arange(ROWS), sizes.n_classes, lrs=list(lrs), recipe=once))
 
+    if config.solver == "lbfgs":
+        return epoch((0.1,)) / ROWS * sizes.n_train * PASSES
     both = epoch((config.lr_candidates[0],)) + (0 if config.lr else epoch(config.lr_candidates))
     return both / ROWS * sizes.n_train * config.epochs
 

@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 
 from core.analysis.features.definitions import Array
-from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, accuracy_and_loss, fit
+from core.analysis.probe.lbfgs import CurvaturePairs
+from core.analysis.probe.linear import (
+    Fit,
+    Recipe,
+    ShuffledRows,
+    Standard,
+    accuracy_and_loss,
+    fit,
+    fit_optimum,
+)
 from core.analysis.probe.notes import rate_note
 from core.analysis.probe.train_set import TrainSet
 from core.analysis.quality.scores import confidence, energy, margin
@@ -29,6 +38,7 @@ from core.store import Study
 from core.topics import function_of_option
 
 WIDENED_ROWS = 1024  # rows widened to float64 at a time
+PATIENCE = 2  # penalties in a row that are no better, after which smaller ones are not tried
 FEWEST_EVALUATED = 8  # with 7 images the 95 % interval of an accuracy is .35 to .59 wide
 NONE_HELD_OUT = "there are no evaluation images, and train has one image of each class"
 TOO_FEW = (
@@ -43,8 +53,9 @@ class Probe:
 
     weights: Tensor  # (n_classes, n_features) float64; 0 for features constant on train
     bias: Tensor  # (n_classes,) float64
-    lr: float
-    searched: dict[float, float]  # held-out accuracy of each learning rate tried; empty if the rate was given
+    lr: float | None  # None: trained to its optimum, with `penalty`
+    searched: dict[float, float]  # held-out accuracy of each rate or penalty tried; empty if one was given
+    penalty: float | None = None
 
     def logits(self, raw: Array) -> Tensor:
         """(n, n_classes) float64."""
@@ -60,6 +71,7 @@ def train_probe(
     *,
     lr: float | None = None,
     candidates: tuple[float, ...] = ProbeConfig.lr_candidates,
+    penalties: tuple[float, ...] = (),
     recipe: Recipe | None = None,
 ) -> Probe:
     """Train a probe on rows in memory.
@@ -68,6 +80,7 @@ def train_probe(
         raw: (n, n_features) float, raw representations, on the device to train on.
         labels: (n,) int class codes in [0, n_classes).
         lr: learning rate; None = the best of `candidates` on a seeded tenth of the rows.
+        penalties: train to the optimum with the best of these instead.
     Raises:
         ShapeError: the two disagree on n. SettingsError: an invalid learning rate.
     """
@@ -81,7 +94,8 @@ def train_probe(
         return raw[torch.from_numpy(positions).to(raw.device)]
 
     rows = ShuffledRows(load, codes, raw.shape[1], standard)
-    return train_on_rows(rows, standard, n_classes, lr=lr, candidates=candidates, recipe=recipe or Recipe())
+    settings = {"candidates": candidates, "penalties": penalties, "recipe": recipe or Recipe()}
+    return train_on_rows(rows, standard, n_classes, lr=lr, **settings)
 
 
 def train_on_rows(
@@ -92,16 +106,22 @@ def train_on_rows(
     lr: float | None,
     candidates: tuple[float, ...],
     recipe: Recipe,
+    penalties: tuple[float, ...] = (),
     after_epoch: Callable[[], object] = lambda: None,
 ) -> Probe:
-    """Choose the learning rate if none is given, then train on all rows."""
+    """Choose the learning rate or the penalty if none is given, then train on all rows."""
+    if penalties:
+        return search_penalty(rows, standard, n_classes, penalties, recipe.seed, after_epoch)
     if lr is not None and not lr > 0:
         raise SettingsError(f"--lr {lr:g}: expected a number above 0, e.g. 0.3")
-    searched = {} if lr is not None else search_rate(rows, n_classes, candidates, recipe, after_epoch)
-    best_lr = lr if lr is not None else max(searched, key=lambda rate: searched[rate])
-    fitted = fit(rows, np.arange(len(rows)), n_classes, lrs=[best_lr], recipe=recipe, after_epoch=after_epoch)
+    given = lr is not None or recipe.penalty is not None
+    searched = {} if given else search_rate(rows, n_classes, candidates, recipe, after_epoch)
+    best_lr = lr if given else max(searched, key=lambda rate: searched[rate])
+    everything = np.arange(len(rows))
+    fitted = fit(rows, everything, n_classes, lrs=[best_lr or 0], recipe=recipe, after_epoch=after_epoch)
     weights, bias = standard.fold(fitted.weights[0], fitted.bias[0])
-    return Probe(weights, bias, best_lr, {rate: accuracy for rate, (accuracy, _) in searched.items()})
+    accuracies = {rate: accuracy for rate, (accuracy, _) in searched.items()}
+    return Probe(weights, bias, best_lr, accuracies, recipe.penalty)
 
 
 def search_rate(
@@ -115,16 +135,55 @@ def search_rate(
 
     With fewer than ten rows nothing can be held out, and the rates are evaluated on the rows themselves.
     """
-    order = np.random.default_rng(recipe.seed).permutation(len(rows))
-    held = np.sort(order[: len(rows) // 10])
-    used = np.sort(order[len(held) :])
+    used, held = _held_out(len(rows), recipe.seed)
     fitted = fit(rows, used, n_classes, lrs=list(candidates), recipe=recipe, after_epoch=after_epoch)
-    accuracy, loss = accuracy_and_loss(fitted, rows, held if len(held) else used)
+    accuracy, loss = accuracy_and_loss(fitted, rows, held)
     return {rate: (float(a), -float(v)) for rate, a, v in zip(candidates, accuracy, loss, strict=True)}
 
 
-def recipe_of(config: ProbeConfig) -> Recipe:
-    return Recipe(config.epochs, config.batch_size, config.momentum, config.weight_decay, config.seed)
+def search_penalty(
+    rows: ShuffledRows,
+    standard: Standard,
+    n_classes: int,
+    candidates: tuple[float, ...],
+    seed: int,
+    after_fit: Callable[[], object] = lambda: None,
+) -> Probe:
+    """Train to the optimum with the penalty that is best on the same tenth of the rows as a rate.
+
+    Penalties are tried from the largest on, each from the optimum of the one before, until two in a row are
+    no better than the best.
+    """
+    used, held = _held_out(len(rows), seed)
+    pairs: CurvaturePairs = []
+    found, best, start, searched, behind = None, 0.0, None, {}, 0
+    for penalty in sorted(candidates, reverse=True):
+        found = fit_optimum(rows, used, n_classes, penalty, start=found, pairs=pairs)
+        accuracy, loss = accuracy_and_loss(Fit.of(found[None]), rows, held)
+        searched[penalty] = float(accuracy[0]), -float(loss[0])
+        after_fit()
+        if searched[penalty] >= max(searched.values()):
+            best, start, behind = penalty, found, 0
+        elif (behind := behind + 1) == PATIENCE:
+            break
+    trained = fit_optimum(rows, np.arange(len(rows)), n_classes, best, start=start)
+    after_fit()
+    weights, bias = standard.fold(trained[:, :-1], trained[:, -1])
+    return Probe(weights, bias, None, {at: accuracy for at, (accuracy, _) in searched.items()}, best)
+
+
+def _held_out(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions to train on and a tenth to evaluate on; below ten rows, all and all."""
+    order = np.random.default_rng(seed).permutation(n)
+    used = np.sort(order[n // 10 :])
+    return used, np.sort(order[: n // 10]) if n >= 10 else used
+
+
+def recipe_of(config: ProbeConfig, penalty: float | None = None) -> Recipe:
+    """Return the recipe of these settings; `penalty`: that of a probe trained to its optimum."""
+    return Recipe(
+        config.epochs, config.batch_size, config.momentum, config.weight_decay, config.seed, penalty
+    )
 
 
 def why_no_probe(study: Study) -> str | None:
@@ -165,14 +224,18 @@ def compute_probe(
     n_classes = len(study.class_names)
     train = TrainSet.of(study)
     rows, recipe = train.batches(device), recipe_of(config)
-    n_runs = 1 if config.lr is not None else 2
-    with progress.stage("probe", total=n_runs * config.epochs, unit="epochs") as bar:
+    penalties = config.penalties if config.solver == "lbfgs" else ()
+    if penalties and config.lr is not None:
+        raise SettingsError("--lr is the rate of --solver sgd; --solver lbfgs has none. Leave one out.")
+    total = len(penalties) + 1 if penalties else config.epochs * (1 if config.lr is not None else 2)
+    with progress.stage("probe", total=total, unit="penalties" if penalties else "epochs") as bar:
         probe = train_on_rows(
             rows,
             train.standard,
             n_classes,
             lr=config.lr,
             candidates=config.lr_candidates,
+            penalties=penalties,
             recipe=recipe,
             after_epoch=lambda: bar.update(1),
         )
@@ -181,11 +244,12 @@ def compute_probe(
     table = predict(study, step, probe)
     step.table("probe", table if study.is_val.any() else _without_outcomes(table))
     step.summary = _summary(table, probe, train, n_classes)
-    if note := rate_note(probe.lr, probe.searched):
+    if probe.lr and (note := rate_note(probe.lr, probe.searched)):
         progress.note(f"note: {note}")
     if config.curves:
         write_curves = function_of_option("probe --curves")
-        step.summary |= write_curves(study, step, train, rows, probe.lr, recipe, progress, device)
+        recipe = recipe_of(config, probe.penalty)
+        step.summary |= write_curves(study, step, train, rows, probe.lr or 0.0, recipe, progress, device)
 
 
 def predict(study: Study, step: StepWriter, probe: Probe) -> pd.DataFrame:
@@ -248,6 +312,11 @@ def _without_outcomes(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(correct=unknown, top5_correct=unknown)
 
 
+def _chosen(probe: Probe) -> dict[str, object]:
+    name, value = ("lr", probe.lr) if probe.penalty is None else ("penalty", probe.penalty)
+    return {name: value, f"{name}_accuracy": {f"{one:g}": share for one, share in probe.searched.items()}}
+
+
 def _summary(table: pd.DataFrame, probe: Probe, train: TrainSet, n_classes: int) -> dict[str, object]:
     split, labelled = table["split"].to_numpy(), table["true"].notna().to_numpy()
 
@@ -259,8 +328,7 @@ def _summary(table: pd.DataFrame, probe: Probe, train: TrainSet, n_classes: int)
         "top1": share("val", "correct"),
         "top5": share("val", "top5_correct") if n_classes > 5 else None,
         "train_top1": share("train", "correct"),
-        "lr": probe.lr,
-        "lr_accuracy": {f"{rate:g}": accuracy for rate, accuracy in probe.searched.items()},
+        **_chosen(probe),
         "n_train": len(train.rows),
         "n_val": int(((split == "val") & labelled).sum()),
         "n_classes": n_classes,

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from core.analysis.probe.linear import Recipe
 from core.analysis.probe.step import Probe, train_probe
 from core.common.dataframes import known_mean
 from core.common.formatting import percent
@@ -95,12 +96,14 @@ class OwnProbe:
         weights, bias = (
             torch.from_numpy(study.vector(f"probe_{part}")).double() for part in ("weights", "bias")
         )
-        probe = Probe(weights, bias, float(summary["lr"]), {})
+        probe = Probe(weights, bias, summary.get("lr"), {}, summary.get("penalty"))
         train = np.flatnonzero(~study.is_val & (codes >= 0))
         train = np.sort(np.random.default_rng(seed).permutation(train)[:MOST_TRAIN])
         raw = study.array("representations").rows(train).astype(np.float32)
         first, second = (
-            train_probe(raw[part], codes[train[part]], len(names), lr=probe.lr)
+            train_probe(
+                raw[part], codes[train[part]], len(names), lr=probe.lr, recipe=Recipe(penalty=probe.penalty)
+            )
             for part in back_tests.halves(len(train), seed)
         )
         held = np.flatnonzero(study.is_val & (codes >= 0))

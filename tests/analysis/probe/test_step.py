@@ -215,3 +215,63 @@ def test_compute_probe__says_why_there_is_none(study_path, options, reason):
     quality = study.table("quality")
     assert quality["q_score"].notna().all() and quality["confidence"].isna().all()
     assert reason in study.summary("quality")["premise_sentence"]
+
+
+def overlapping(rng: np.random.Generator, n: int = 300):
+    labels = rng.integers(0, 3, n)
+    return (rng.normal(size=(n, 5)) + 0.7 * np.eye(5)[labels]).astype(np.float32), labels
+
+
+@pytest.mark.parametrize("memory", [64, 1 << 20], ids=["bounded", "whole"])
+@pytest.mark.parametrize("penalty", [0.1, 1e-4])
+def test_fit_optimum__is_scikit_learn_on_used_rows_and_allowed_features(rng, monkeypatch, memory, penalty):
+    monkeypatch.setattr(linear, "PART_ROWS", 100)
+    raw, labels = overlapping(rng)
+    used, mask = np.arange(20, 300), np.array([True, True, False, True, True])
+    rows = rows_of(raw, labels, memory_entries=memory)
+    recipe = Recipe(penalty=penalty)
+    fitted = fit(rows, used, 3, lrs=[0.0], recipe=recipe, masks=torch.from_numpy(mask[None]))
+    x = StandardScaler().fit_transform(raw.astype(float))[used][:, mask]
+    exact = LogisticRegression(C=1 / (penalty * len(used)), max_iter=1000, tol=1e-8).fit(x, labels[used])
+    expected = exact.predict_log_proba(x)
+    standardised = next(rows.take(used[:50]))[0]
+    assert_allclose(torch.log_softmax(fitted.logits(standardised)[:, 0], 1), expected[:50], atol=5e-3)
+    assert not fitted.weights[0][:, ~mask].any()
+
+
+def test_train_probe__of_the_best_penalty(rng):
+    raw, labels = overlapping(rng)
+    candidates = (1e-6, 30.0, 0.1, 100.0, 1e-3)
+    probe = train_probe(raw, labels, 3, penalties=candidates)
+    again = train_probe(raw, labels, 3, penalties=candidates)
+    assert_array_equal(probe.weights, again.weights)
+    assert list(probe.searched)[:2] == [100.0, 30.0] and probe.lr is None
+    best = max(probe.searched.values())
+    assert probe.searched[probe.penalty] == best > probe.searched[100.0]
+    alone = train_probe(raw, labels, 3, recipe=Recipe(penalty=probe.penalty))
+    assert_allclose(probe.logits(raw), alone.logits(raw), atol=0.03)  # gradient at most 1e-4
+    assert alone.penalty == probe.penalty and not alone.searched
+
+
+def test_train_probe__tries_no_penalty_after_two_in_a_row_that_are_no_better(rng):
+    raw = rng.normal(size=(200, 60)).astype(np.float32)
+    labels = (raw[:, 0] + 2 * rng.normal(size=200) > 0).astype(int)
+    candidates = tuple(10.0 ** -np.arange(8))
+    searched = train_probe(raw, labels, 2, penalties=candidates).searched
+    best = max(searched, key=lambda penalty: searched[penalty])
+    assert list(searched).index(best) == len(searched) - 3 < 5
+
+
+def test_compute_probe__to_its_optimum(study_path, run):
+    path = study_path(n_train=300, n_val=60, n_features=24, pictures=False)
+    assert run("probe", path, "--solver", "lbfgs", "--device", "cpu").code == 0
+    summary = open_study(path).summary("probe")
+    assert summary["penalty"] in ProbeConfig.penalties and "lr" not in summary
+    assert summary["penalty_accuracy"] and summary["top1"] > 0.5
+    assert "up to date" in run("probe", path, "--device", "cpu").err
+    assert run("quality", path, "--calibrate", 40, "--device", "cpu").code == 0
+    assert open_study(path).has("quality_calibration")
+    refused = run("probe", path, "--lr", "0.1", "--device", "cpu")
+    assert refused.code != 0 and "--lr is the rate of --solver sgd" in refused.err
+    assert run("probe", path, "--solver", "sgd", "--lr", "0.1", "--device", "cpu").code == 0
+    assert open_study(path).summary("probe")["lr"] == 0.1

@@ -72,13 +72,14 @@ def _correct_without(
 ) -> np.ndarray:
     """(len(held),) 1 or 0: whether a probe trained on the other train rows classifies each correctly."""
     settings: ProbeConfig = settings_of("probe", {}, study.settings("probe"))
+    summary = study.summary("probe")
     used = np.setdiff1d(np.arange(len(train.rows)), held)
     calibration = fit(
         train.batches(device),
         used,
         len(study.class_names),
-        lrs=[float(study.summary("probe")["lr"])],
-        recipe=recipe_of(settings),
+        lrs=[summary.get("lr", 0.0)],
+        recipe=recipe_of(settings, summary.get("penalty")),
         after_epoch=lambda: bar.update(1),
     )
     weights, bias = train.standard.fold(calibration.weights[0], calibration.bias[0])

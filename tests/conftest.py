@@ -91,19 +91,22 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with long computations, then browsers, whose files take a minute at most: so no worker is left
-    with a long one at the end.
+    """Mix files that wait for a browser with those that compute, so that the cores always have work; at the
+    end come some that compute, which are short.
 
     A test marked `exhaustive` is left to `make test-all`: another one, which its mark names, finds the same.
     """
     for item in items:
         if (left_out := item.get_closest_marker("exhaustive")) and not EVERYTHING:
             item.add_marker(pytest.mark.skip(f"{left_out.args[0]}; `make test-all` runs both"))
-    ranks: dict[Path, int] = {}
+    files: dict[Path, bool] = {}
     for item in items:
-        rank = 1 if item.get_closest_marker("browser") else 0 if item.get_closest_marker("slow") else 2
-        ranks[item.path] = min(rank, ranks.get(item.path, 2))
-    items.sort(key=lambda item: ranks[item.path])
+        files[item.path] = files.get(item.path, False) or bool(item.get_closest_marker("browser"))
+    places: dict[Path, float] = {}
+    for in_browser, end in ((False, 1.0), (True, 0.9)):
+        alike = [path for path, browser in files.items() if browser == in_browser]
+        places |= {path: end * at / len(alike) for at, path in enumerate(alike)}
+    items.sort(key=lambda item: places[item.path])
 
 
 def pytest_collection_finish() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.browser.harness import NOTE, PATIENCE, REQUIRED, Visitor, chromium, dashboard, find_browser
+from tests.browser.harness import PATIENCE, REQUIRED, Visitor, chromium, dashboard, find_browser, watching
+from tests.browser.hostile import make_hostile
 from tests.concepts.worded import make_worded
 from tests.shared import made_once
 from tests.synthetic import make_seen_study, make_study
@@ -48,6 +49,20 @@ def _make_served(studies: Path) -> None:
 def address(chrome: object, served: Path) -> Iterator[str]:
     """A dashboard that serves them."""
     with dashboard(served) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study whose every name is an attack."""
+    made = made_once(tmp_path_factory, "hostile", make_hostile)
+    return Path(shutil.copytree(made, tmp_path_factory.mktemp("own") / "hostile"))
+
+
+@pytest.fixture(scope="module")
+def hostile_address(chrome: object, hostile_folder: Path) -> Iterator[str]:
+    """A dashboard that serves it."""
+    with dashboard(hostile_folder) as url:
         yield url
 
 
@@ -103,15 +118,5 @@ def watched(reader: Callable[..., Visitor], address: str) -> Iterator[Visitor]:
     """A page on which neither a violation of the policy nor a request to another host may happen."""
     one = reader(bypass_csp=False)
     one.page.goto("about:blank")  # a page of an earlier test would still ask for its server
-    asked: list[str] = []
-    one.run_first(NOTE)
-
-    def note(request: Any) -> None:
-        asked.append(request.url)
-
-    one.page.on("request", note)
-    yield one
-    one.page.remove_listener("request", note)
-    assert one.page.evaluate("window.broken ?? []") == []
-    own = (address, "data:", f"blob:{address}")
-    assert [one for one in asked if not one.startswith(own)] == []
+    with watching(one, address):
+        yield one

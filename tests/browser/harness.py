@@ -225,3 +225,20 @@ class Visitor:
         self.page.wait_for_timeout(300)
         settle(self.page)
         return parse_qs(urlsplit(self.page.url).query)
+
+
+@contextmanager
+def watching(one: Visitor, address: str) -> Iterator[None]:
+    """Fail where a page that is opened in the block breaks the server's policy, or asks another host."""
+    asked: list[str] = []
+    one.run_first(NOTE)
+
+    def note(request: Any) -> None:
+        asked.append(request.url)
+
+    one.page.on("request", note)
+    yield
+    one.page.remove_listener("request", note)
+    assert one.page.evaluate("window.broken ?? []") == []
+    own = (address, "data:", f"blob:{address}")
+    assert [url for url in asked if not url.startswith(own)] == []

@@ -1,15 +1,19 @@
 """What holds on every page and every part of one, looked at in one visit: axe-core finds nothing serious,
 nothing is wider than the window at any width or cut off on a narrow one, the answer begins high, the server's
-policy is kept.
+policy is kept, and names that try to be markup are text.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 
 from dashboard.addresses.pages import HOME, PAGES
 from tests.browser.axe import violations
-from tests.browser.harness import BACKGROUND, WHITE, settle, until
+from tests.browser.harness import BACKGROUND, WHITE, Visitor, settle, until, visit, watching
+from tests.browser.hostile import CLASSES, FILE, PLANTED, STUDY, WORD
 from tests.sampling import EVERYTHING, sample
 
 pytestmark = pytest.mark.browser
@@ -75,24 +79,58 @@ TITLE_IN_SIGHT = """() => {
 }"""
 
 
+AT_REST = """() => document.getAnimations().every(
+  (one) => one.playState !== "running" || one.effect.getComputedTiming().endTime === Infinity)"""
+OPENED = "window.openedByThisModule"
+LONG = [name[:20] for name in (*CLASSES, FILE, STUDY, WORD) if len(name) > 20]  # may end in "…"
+LABEL = quote(f"label={CLASSES[3]}")
+
+
+@pytest.fixture
+def watched_page(reader, hostile_address) -> Iterator[Visitor]:
+    """The page that the test before has left, under the policy; where there is none, the first page."""
+    one = reader(bypass_csp=False)
+    if not one.page.evaluate(f"{OPENED} === {hostile_address!r}"):
+        one.page.goto("about:blank")  # a page of an earlier test would still ask for its server
+    with watching(one, hostile_address):
+        yield one
+
+
+def come_to(one: Visitor, address: str, shown: str):
+    """Open a page by the sidebar where that is possible: the browser keeps what it has loaded."""
+    if shown in PAGES and PAGES[shown].group and one.page.evaluate(f"{OPENED} === {address!r}"):
+        visit(one.page, PAGES[shown].title)
+        one.page.wait_for_selector(f"h1:has-text('{PAGES[shown].title}')")
+        settle(one.page)
+    else:
+        place = shown.replace("label%3Dant", LABEL)
+        one.open(f"{address}/{place}{'&' if '?' in place else '?'}study={quote(STUDY)}")
+        one.page.evaluate(f"{OPENED} = {address!r}")
+    until(one.page, AT_REST)
+    return one.page
+
+
+def cut(page) -> list[str]:
+    return [text for text in page.evaluate(CUT) if not any(name in text for name in LONG)]
+
+
 @pytest.mark.parametrize("shown", (*VIEWS, *sample(PARTS, 2)))
-def test_page__works_at_every_width_under_the_policy(watched, address, shown):
+def test_page__works_at_every_width_under_the_policy(watched_page, hostile_address, shown):
     """In light, and at last in the dark, where only colours differ."""
-    page = watched.open(f"{address}/{shown}{'&' if '?' in shown else '?'}study=seen")
+    page = come_to(watched_page, hostile_address, shown)
     assert page.locator("[data-testid=stException], .peregrine-failed").count() == 0
-    page.wait_for_timeout(500)
-    assert violations(page) == [] and page.evaluate(CUT) == []
+    assert violations(page) == [] and cut(page) == []
     for width in WIDTHS if EVERYTHING else WIDTHS[::2]:
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(200)
         settle(page)
-        assert page.evaluate(TOO_WIDE) <= 0, f"at {width} px"
+        until(page, f"{TOO_WIDE} <= 0", patience=5)
         if width == 820:
-            assert page.evaluate(CUT) == []
+            assert cut(page) == []
         if shown in HIGH and width > 820:
             page.locator(CONTENT).first.wait_for()
             boxes = [one.bounding_box() for one in page.locator(CONTENT).all()]
-            assert min(box["y"] for box in boxes if box and box["height"]) < 260, f"at {width} px"
+            # 260 with short names, which take a line less
+            assert min(box["y"] for box in boxes if box and box["height"]) < 290, f"at {width} px"
     for _ in range(2):
         page.evaluate("document.querySelector('[data-testid=stMain]').scrollBy(0, 2000)")
         settle(page)
@@ -101,6 +139,7 @@ def test_page__works_at_every_width_under_the_policy(watched, address, shown):
         page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 0)")
         until(page, TITLE_IN_SIGHT, patience=5)
         assert page.evaluate(TOO_WIDE) <= 0
+    assert page.evaluate(PLANTED) == []
     assert page.locator("[data-testid=stException], .peregrine-failed").count() == 0
     if EVERYTHING or shown in VIEWS:
         assert_read_in_the_dark(page)
@@ -112,5 +151,5 @@ def assert_read_in_the_dark(page) -> None:
     page.emulate_media(color_scheme="dark")
     until(page, f"() => ({BACKGROUND})() !== {WHITE!r}")
     settle(page)
-    page.wait_for_timeout(500)
+    until(page, AT_REST)
     assert violations(page, ["color-contrast"]) == []

@@ -1,80 +1,19 @@
-"""Names that try to be markup, in every place where a study can hold one, are text in every view."""
+"""Names that try to be markup are text in dialogs, tips, files and messages; in views: test_every_page.py."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
 from playwright.sync_api import expect
 
 from core.cli import main
-from core.slices import saved_slices
-from core.slices.slice import Slice
-from core.store import open_study
-from core.traces import changes
-from dashboard.addresses.pages import PAGES
-from tests.browser.harness import dashboard, settle, visit
+from tests.browser.harness import settle
+from tests.browser.hostile import CLASSES, FILE, PLANTED, SLICE, STUDY, WORD
 from tests.browser.test_dashboard import TILE
-from tests.browser.test_every_page import PARTS, VIEWS
-from tests.concepts.worded import make_worded
-from tests.manifests import change_texts
-from tests.sampling import sample
-from tests.synthetic import make_seen_study
 
 pytestmark = pytest.mark.browser
-STUDY = "<b id=planted onclick=alert(1)>study"
-CLASSES = (
-    "<img id=planted src=x onerror=alert(2)>",
-    "<script id=planted>alert(3)<!--",
-    "**bold** $x$ :material-home: [l](javascript:alert(4))",
-    "plain",
-)
-FILE = "<svg id=planted onload=alert(5)>"
-SLICE = '<iframe id=planted srcdoc="<script>alert(6)</script>">'
-WORD = (  # what Markdown and Streamlit's own signs would make of it has texts of its own
-    "<img id=planted src=x onerror=window.xss=1><script>window.xss=2</script>**zqbold** $zqmath$ "
-    ":red[zqred] [zqlink](javascript:window.xss=3) :material/zqicon: `zqcode` http://zq.invalid/ "
-)
-WORDS = ("word", "words", "caption", "reason", "keywords", "note")
-# Elements that such a name would have made, also in shadow roots, and links that would run a script.
-PLANTED = """() => {
-  const roots = [document];
-  for (const root of roots) {
-    roots.push(...[...root.querySelectorAll('*')].map(one => one.shadowRoot).filter(Boolean));
-  }
-  const wanted = '#planted, img[src="x"], [onerror], [onload], a[href^="javascript:"], [srcdoc], ' +
-    'a[href^="http://zq"]';
-  const marked = root => [...root.querySelectorAll('*')].filter(
-    one => !one.children.length && /^zq\\w+$/.test(one.textContent.trim()));
-  return [
-    ...roots.flatMap(root => [...root.querySelectorAll(wanted), ...marked(root)]).map(
-      one => one.outerHTML.slice(0, 200)),
-    ...(window.xss ? [`a script ran: ${window.xss}`] : []),
-  ];
-}"""
-
-
-@pytest.fixture(scope="module")
-def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study whose every name is an attack."""
-    folder: Path = tmp_path_factory.mktemp("hostile") / STUDY
-    make_worded(make_seen_study(folder, class_names=CLASSES, tail=FILE))
-    change_texts(folder, WORDS, WORD)
-    study = open_study(folder)
-    changes.set_note(study, study.images["image_id"].iat[-1], WORD)
-    changes.note_feature(study, 3, WORD)
-    saved_slices.save(folder, SLICE, Slice.parse("correct=false"))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def hostile_address(chrome: object, hostile_folder: Path) -> Iterator[str]:
-    """A dashboard over that study."""
-    with dashboard(hostile_folder.parent) as url:
-        yield url
 
 
 @pytest.fixture
@@ -97,34 +36,6 @@ def nothing_planted(page) -> None:
     page.wait_for_timeout(600)
     settle(page)
     assert page.evaluate(PLANTED) == []
-
-
-def come_to(guarded, hostile_address: str, view: str):
-    """Open a page by the sidebar where the study is open, so that the browser keeps what it has loaded."""
-    page = guarded.page
-    if not view or not PAGES[view].group or not page.url.startswith(f"{hostile_address}/"):
-        return guarded.open(f"{hostile_address}/{view}?study={quote(STUDY)}")
-    visit(page, PAGES[view].title)
-    page.wait_for_selector(f"h1:has-text('{PAGES[view].title}')")
-    return page
-
-
-@pytest.mark.parametrize("view", sample(VIEWS[::2] + VIEWS[1::2], 8))
-def test_view__names_are_text(guarded, hostile_address, view):
-    page = come_to(guarded, hostile_address, view)
-    nothing_planted(page)
-    assert page.locator("[data-testid=stException]").count() == 0
-
-
-WITHOUT_A_FILTER = [part for part in PARTS if "where=" not in part and "concept_" not in part]
-
-
-@pytest.mark.parametrize("part", sample(WITHOUT_A_FILTER, 3))
-def test_part_of_a_view__names_are_text(guarded, hostile_address, part):
-    where = quote(str(Slice(labels=CLASSES[:1])))
-    page = guarded.open(f"{hostile_address}/{part}&study={quote(STUDY)}&where={where}")
-    nothing_planted(page)
-    assert page.locator("[data-testid=stException]").count() == 0
 
 
 def test_names__are_shown_as_they_are(guarded, hostile_address):
@@ -167,7 +78,7 @@ def test_palette_and_tip_of_the_map__names_are_text(guarded, hostile_address):
 
 def test_files__names_are_text_in_a_browser(chrome, guarded, hostile_address, hostile_folder, tmp_path):
     """A report, a figure and the page of a human study, each opened from its file."""
-    study = str(hostile_folder)
+    study = str(hostile_folder / STUDY)
     assert main(["report", study, "-o", str(tmp_path / "report.html")]) == 0
     assert main(["figure", study, "purity", "-o", str(tmp_path / "figure.html")]) == 0
     assert main(["human-study", "export", study, "-o", str(tmp_path / "human")]) == 0

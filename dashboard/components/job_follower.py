@@ -9,6 +9,7 @@ import streamlit as st
 from core.jobs.commands import Command
 from core.jobs.jobs import Job, read_job
 from dashboard.jobs import launcher
+from dashboard.jobs.clip_process import ModelState
 from dashboard.state import session
 
 
@@ -40,6 +41,23 @@ def follow(
         show(job)
 
     progress()
+
+
+def follow_model(prepare: Callable[[], ModelState], said: Callable[[float], str]) -> None:
+    """Say for how long a model has been loading, and run the whole page again when that has ended.
+
+    Args:
+        prepare: the state of the model now. said: a line for the seconds so far.
+    """
+
+    @st.fragment(run_every=0.4)
+    def loading() -> None:
+        state = prepare()
+        if state.name != "loading":
+            st.rerun()
+        st.caption(said(state.seconds))
+
+    loading()
 
 
 def start_button(

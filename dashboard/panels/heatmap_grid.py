@@ -122,16 +122,18 @@ def gallery(
     scale: float = 1.0,
     names: Sequence[str] = (),
     on_open: Callable[[int], None] | None = None,
+    unstored: Callable[[int], str] = lambda row: "",
 ) -> None:
     """Tiles that show each image's original, overlay and masks side by side; a click opens the image.
 
     names: what the pictures are called, if not by their kind. on_open: instead of opening the image.
+    unstored: the address of a row's overlay where the study does not hold its map.
     """
 
     def addresses(some: list[int]) -> list[tuple[str, ...]]:
         sources = {
             "Original": lambda: served_studies.picture_urls(study, some),
-            "Overlay": lambda: _stored_urls(study, some, style),
+            "Overlay": lambda: _overlay_urls(study, some, style, unstored),
             "Masks": lambda: mask_urls(study, some),
         }
         return list(zip(*(sources[name]() for name in kinds), strict=True))
@@ -151,11 +153,13 @@ def gallery(
     )
 
 
-def _stored_urls(study: Study, rows: list[int], style: OverlayStyle) -> list[str]:
-    """Addresses of the overlays; empty where the study does not hold the map of a feature that is wanted."""
+def _overlay_urls(
+    study: Study, rows: list[int], style: OverlayStyle, unstored: Callable[[int], str]
+) -> list[str]:
+    """Addresses of the overlays, also of those whose maps the study does not hold."""
     urls = overlay_urls(study, rows, [masked(study, row, style) for row in rows])
     held = [set(style.features) <= heatmap_reads.features_of(study, row) for row in rows]
-    return [url if there else "" for url, there in zip(urls, held, strict=True)]
+    return [url if there else unstored(row) for row, url, there in zip(rows, urls, held, strict=True)]
 
 
 def masked(study: Study, row: int, style: OverlayStyle) -> OverlayStyle:

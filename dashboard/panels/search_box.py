@@ -24,7 +24,7 @@ from dashboard.cache import reads, search_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.components.gallery import Tile, gallery
-from dashboard.components.job_follower import follow, start_button
+from dashboard.components.job_follower import follow, follow_model, start_button
 from dashboard.components.page_link import link
 from dashboard.jobs import clip_process, launcher
 from dashboard.state import session
@@ -334,16 +334,10 @@ def _progress(job: Job) -> None:
 
 
 def _wait(study: Study) -> None:
-    """Say for how long the model is loading, and run the page again when it is loaded."""
-
-    @st.fragment(run_every=0.5)
-    def loading() -> None:
-        state = clip_process.prepare(study)
-        if state.name != "loading":
-            st.rerun()
-        st.caption(
-            f"{LOADING}: {state.seconds:.0f} s so far, usually half a minute at most, and only once. The "
+    follow_model(
+        lambda: clip_process.prepare(study),
+        lambda seconds: (
+            f"{LOADING}: {seconds:.0f} s so far, usually half a minute at most, and only once. The "
             "results then appear here by themselves; what is shown until then is not searched yet."
-        )
-
-    loading()
+        ),
+    )

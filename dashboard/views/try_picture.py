@@ -22,6 +22,7 @@ from dashboard.cache.pictures import tried_reads
 from dashboard.cache.pictures.tried_reads import Picture, Tried
 from dashboard.components import widgets
 from dashboard.components.feature_heat_list import feature_heat_list
+from dashboard.components.job_follower import follow_model
 from dashboard.components.picture_marks import Boxes, picture_marks
 from dashboard.jobs import encoder_process
 from dashboard.panels.image import class_bars
@@ -92,14 +93,10 @@ def _picture(study: Study | None) -> Picture | None:
 
 
 def _wait(study: Study | None) -> None:
-    @st.fragment(run_every=0.4)
-    def loading() -> None:
-        state = encoder_process.prepare(study)
-        if state.name != "loading":
-            st.rerun()
-        st.caption(f"Loading the encoder: {state.seconds:.0f} s so far. It stays loaded for ten minutes.")
-
-    loading()
+    follow_model(
+        lambda: encoder_process.prepare(study),
+        lambda seconds: f"Loading the encoder: {seconds:.0f} s so far. It stays loaded for ten minutes.",
+    )
 
 
 @st.fragment

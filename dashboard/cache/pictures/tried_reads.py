@@ -124,6 +124,15 @@ def of_study(study: Study, row: int) -> Picture:
     return Picture(name, content, label if isinstance(label, str) else None)
 
 
+@cached_read(max_entries=512)
+def heat(study: Study, row: int, feature: int) -> str:
+    """The heatmap of one of the encoder's units on an image of the study, as an address that holds it; waits
+    until the encoder is loaded. Raises UnreadableImage, EncoderError.
+    """
+    seen = encoder_process.see(study, of_study(study, row).data, Alteration(), (feature,))
+    return _address(picture_overlay(seen, [feature], side=SIDE))
+
+
 @cached_read(max_entries=32, spinner="Asking again for every image")
 def without(
     study: Study, where: Slice, features: tuple[int, ...]

@@ -3,6 +3,7 @@ under it; and all features that push towards the answer or the truth.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import streamlit as st
 
 from core.charts import word_bars
 from core.concepts.confused import Without
+from core.errors import PeregrineError
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.features.class_logits import LOCAL, can_switch_off, has_gradients
 from core.slices.slice import Slice
@@ -19,11 +21,14 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import heatmap_reads, reads
 from dashboard.cache.features import concept_reads
+from dashboard.cache.pictures import tried_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, cards
 from dashboard.components.chart import chart
 from dashboard.components.choose_one import pick_one
+from dashboard.components.job_follower import follow_model
 from dashboard.components.page_link import link
+from dashboard.jobs import encoder_process
 from dashboard.panels import heatmap_grid
 from dashboard.panels.features.feature_cards import heat_pictures
 from dashboard.panels.image.heatmap import compute_missing
@@ -67,7 +72,7 @@ def images(study: Study, population: Slice, rows: np.ndarray, true: str, predict
         answer = answers.get(fact["image_id"])
         return (*_lines(fact), *(() if answer is None else (f"{changed}: {answer}",)))
 
-    _compute_maps(study, population, rows, feature, (true, predicted))
+    _await_maps(study, population, rows, feature, (true, predicted))
     _pictures(study, rows, feature, lines, "failure_images", TILES)
     return feature
 
@@ -123,17 +128,36 @@ def _told(study: Study, without: Without, feature: int, true: str, predicted: st
     )
 
 
-def _compute_maps(
+def _await_maps(
     study: Study, population: Slice, rows: np.ndarray, feature: int, classes: tuple[str, str]
 ) -> None:
-    """A button that computes the heatmaps of the feature that are not stored, of all images shown."""
+    """Say what the heatmaps that are not stored wait for: those of a basis for a click."""
     if not study.has("heatmap_maps"):
         return
     correct = [_correct(study, population, feature, of)[0][:CORRECT] for of in classes]
     shown = np.concatenate([rows[:TILES], *correct]).tolist()
     missing = [row for row in shown if feature not in heatmap_reads.features_of(study, row)]
-    if missing:
+    if missing and study.below is not None:
         compute_missing(study, missing, [feature])
+    elif missing:
+        state = encoder_process.prepare(study)
+        if state.name == "loading":
+            follow_model(
+                lambda: encoder_process.prepare(study),
+                lambda seconds: f"Loading the encoder for the heatmaps: {seconds:.0f} s so far.",
+            )
+        elif state.name != "ready":
+            st.caption(widgets.plain(f"No heatmaps of this feature: {state.why}"))
+
+
+def _unstored(study: Study, row: int, feature: int) -> str:
+    """The address of a heatmap that is not stored, from the loaded encoder; empty until it is loaded."""
+    if study.below is not None or encoder_process.prepare(study).name != "ready":
+        return ""
+    try:
+        return tried_reads.heat(study, row, feature)
+    except PeregrineError:
+        return ""
 
 
 def _correct(study: Study, population: Slice, feature: int, of: str) -> tuple[np.ndarray, np.ndarray]:
@@ -150,20 +174,21 @@ def _pictures(
     study: Study, rows: np.ndarray, feature: int | None, captions: widgets.Captions | None, key: str, n: int
 ) -> None:
     """The images and their heatmaps of one feature, with its activation; the images alone without any."""
-    badges, style = None, OverlayStyle()
-    stored = rows.tolist()
-    if feature is not None:
-        values = heatmap_reads.activations(study, feature, rows)
-        badges = {int(row): f"{value:.2f}" for row, value in zip(rows, values, strict=True)}
-        style = OverlayStyle(features=(feature,))
-        stored = [row for row in stored[:n] if feature in heatmap_reads.features_of(study, row)]
-    if study.has("heatmap_maps") and stored:
+    if feature is None:
+        return widgets.image_gallery(study, rows, key=key, captions=captions, page_size=n)
+    values = heatmap_reads.activations(study, feature, rows)
+    badges = {int(row): f"{value:.2f}" for row, value in zip(rows, values, strict=True)}
+    unstored = partial(_unstored, study, feature=feature)
+    if study.has("heatmap_maps") and any(
+        feature in heatmap_reads.features_of(study, row) or unstored(row) for row in rows[:n].tolist()
+    ):
         heatmap_grid.gallery(
-            study, rows, style, key=key, kinds=("Original", "Overlay"), captions=captions, badges=badges,
-            page_size=n, label="images of this confusion",
+            study, rows, OverlayStyle(features=(feature,)), key=key, kinds=("Original", "Overlay"),
+            captions=captions, badges=badges, page_size=n, label="images of this confusion",
+            unstored=unstored,
         )  # fmt: skip
-        return
-    widgets.image_gallery(study, rows, key=key, captions=captions, badges=badges, page_size=n)
+        return None
+    return widgets.image_gallery(study, rows, key=key, captions=captions, badges=badges, page_size=n)
 
 
 @widgets.stable_container

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 from core.answers.requests import add_answer
 from core.concepts.confused import behind_confusion, without_feature
 from core.concepts.interventions.blame import ProbeWithMeans
+from core.heatmaps.reader import REQUESTED
 from core.jobs.progress import Progress
 from core.measures.confusions import confusions
 from core.slices import saved_slices
@@ -21,6 +23,7 @@ from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import open_study
 from dashboard.cache import reads, slice_reads
+from dashboard.jobs import encoder_process
 from dashboard.panels import saved_slices as saved_slices_panel
 from dashboard.panels.errors import slice_rows
 from dashboard.panels.errors import worst_slices as worst_slices_panel
@@ -437,29 +440,23 @@ def test_pair__most_confident_images_first_and_features_of_both_sides(step_ran, 
         assert all_text(app).count("No words") == 1
 
 
-def test_pair__its_pictures_are_of_the_feature_that_pushes(worded, open_page, started, trusted):
+def test_pair__its_pictures_are_of_the_feature_that_pushes_without_a_click(worded, open_page, trusted):
     row = pairs_of(worded).sort_values("n").iloc[-1]
     app = confused(open_page, row["true"], row["predicted"])
     rows, classes = np.array(shown_rows(app, "failure_images")), (row["true"], row["predicted"])
-    table = behind_confusion(worded, ProbeWithMeans.of(worded), rows, *classes)
-    stored = int(np.bincount(worded.vector("heatmap_features")).argmax())
-    for feature, link in ((int(table["feature"].iloc[0]), {}), (stored, {"under": str(stored)})):
-        app = open_page("errors", study="seen", errors_tab="Confusions", failure_true=row["true"],
-                        failure_predicted=row["predicted"], **link)  # fmt: skip
-        assert not app.exception and f"**Feature {feature}** is " in all_text(app)
-        shown, absent = [], []
-        for key in ("failure_images", *(f"failure_correct_{row[side]}" for side in ("true", "predicted"))):
-            for tile in tiles(app, key):
-                held = feature in worded.heatmap_reader.features_of(tile["id"])
-                (shown if held else absent).append(tile["id"])
-                assert bool("".join(tile["beside"])) == held
-                assert not held or f"features={feature}&" in f"{tile['beside'][0]}&"
-        if absent:
-            app.button(key="detail_compute").click().run()
-            command = started[-1][0]
-            ids = worded.images["image_id"]
-            assert {command.image, *command.further} == {ids[one] for one in absent}
-            assert command.features == (feature,)
+    feature = int(behind_confusion(worded, ProbeWithMeans.of(worded), rows, *classes)["feature"].iloc[0])
+    assert not app.exception and f"**Feature {feature}" in all_text(app)
+    while encoder_process.prepare(worded).name == "loading":
+        time.sleep(0.2)
+    app.run()
+    held = []
+    for key in ("failure_images", *(f"failure_correct_{one}" for one in classes)):
+        for tile in tiles(app, key):
+            (drawn,) = tile["beside"]
+            held.append(feature in worded.heatmap_reader.features_of(tile["id"]))
+            assert (f"features={feature}&" in f"{drawn}&") if held[-1] else drawn.startswith("data:image")
+    assert not all(held)  # those that are not stored are computed, and stay so
+    assert not (worded.path / REQUESTED).exists()
 
 
 def test_pair__of_an_answer_that_is_not_linear_says_so_in_one_line(worded, open_page, tmp_path):

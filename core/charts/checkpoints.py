@@ -20,7 +20,7 @@ from core.common.formatting import percent
 from core.comparison.checkpoints import DISCRIMINATIVE, THERE, Checkpoints, along, checkpoints_finding
 from core.comparison.features import UNLIKE
 from core.errors import StudyError
-from core.slices.inspection.words import feature_words
+from core.slices.inspection.names import feature_names
 from core.store import Study
 
 PANELS = (  # title, its measures
@@ -147,7 +147,7 @@ def features_in_pictures(data: Checkpoints, options: FigureOptions) -> FeaturesA
         raise StudyError("no feature of the last study fires on enough images to be looked for in the others")
     studies = data.comparison.shared.studies
     sources = [StudyHeats(study, options) for study in studies]
-    words = feature_words(studies[-1])
+    called = feature_names(studies[-1])
     of_features = table.loc[table["feature"].isin(numbers_shown)]
     rows = []
     for feature in numbers_shown:
@@ -159,7 +159,7 @@ def features_in_pictures(data: Checkpoints, options: FigureOptions) -> FeaturesA
             shown = source.shown(strongest_rows(source.study, closest, 1)) if there else []
             image = source.with_stored(shown[0], closest) if shown else None
             cells.append((image, f"#{closest}, {percent(likeness, 0)}"))
-        title = "<br>".join([f"<b>{feature}</b>", *map(as_text, words.get(feature, []))])
+        title = "<br>".join([f"<b>{feature}</b>", *map(as_text, called.get(feature, "").split(", "))])
         rows.append((title, cells))
     return FeaturesAlong(of_features.reset_index(drop=True), rows, data.names)
 

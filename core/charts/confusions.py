@@ -27,20 +27,19 @@ NO_ERRORS = "No image was misclassified, so there are no confusions."
 def confused_classes(
     pairs: pd.DataFrame, class_names: Sequence[str], *, most: int = MOST_CLASSES
 ) -> list[str]:
-    """Return the classes with the most confusions (as truth or as prediction), in the study's order; after
-    them those that no image has as label.
+    """Return the classes of the most common confusions, in the study's order; after them those that no image
+    has as label.
 
     Args:
         pairs: one row per confusion (true, predicted, n_images).
     """
     class_names = [*class_names, *sorted({*pairs["predicted"]} - {*class_names})]
-    numbers_by_name = {name: at for at, name in enumerate(class_names)}
-    totals = np.zeros(len(class_names))
-    for side in ("true", "predicted"):
-        codes = np.array([numbers_by_name[name] for name in pairs[side]], np.int64)
-        np.add.at(totals, codes, numbers(pairs, "n_images"))
-    most_confused = np.argsort(-totals, kind="stable")[:most]
-    return [str(class_names[at]) for at in sorted(most_confused.tolist()) if totals[at] > 0]
+    confused: set[str] = set()
+    order = np.argsort(-numbers(pairs, "n_images"), kind="stable")
+    for pair in pairs[["true", "predicted"]].to_numpy(object)[order]:
+        if len(confused | {*pair}) <= most:
+            confused |= {*pair}
+    return [str(name) for name in class_names if name in confused]
 
 
 def confusion_matrix(
@@ -154,7 +153,8 @@ def _frame(x: int, y: int, colour: str, *, fill: str | None = None) -> dict:
 
 def sides(pairs: pd.DataFrame, classes: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return those of the classes that were mistaken (rows), and those that were answered (columns)."""
-    mistaken, answered = set(pairs["true"]), set(pairs["predicted"])
+    drawn = pairs.loc[(pairs["true"].isin(classes) & pairs["predicted"].isin(classes)).to_numpy(bool)]
+    mistaken, answered = set(drawn["true"]), set(drawn["predicted"])
     return [name for name in classes if name in mistaken], [name for name in classes if name in answered]
 
 

@@ -16,8 +16,8 @@ from core.common.dataframes import as_text, numbers, words
 from core.errors import StudyError
 from core.slices import finder, inspection
 from core.slices.compare import compare_traits
+from core.slices.inspection.names import feature_names
 from core.slices.inspection.populations import shown_images
-from core.slices.inspection.words import feature_words
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Narrowed, Study
@@ -103,8 +103,7 @@ def _table(study: Study, options: FigureOptions) -> Differences:
             )
         sides = outcomes.mask & outcomes.wrong, outcomes.mask & ~outcomes.wrong
         names = ("misclassified images", "correct images")
-    words_of = {feature: ", ".join(some) for feature, some in feature_words(whole).items()}
-    table = compare_traits(whole, sides, words_of)
+    table = compare_traits(whole, sides, feature_names(whole))
     return Differences(table.loc[table["kind"] == options.trait], names)
 
 

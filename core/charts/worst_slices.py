@@ -15,8 +15,8 @@ from core.common.dataframes import as_text, numbers, words
 from core.errors import StudyError
 from core.slices import finder, inspection
 from core.slices.finder import MIN_IMAGES
+from core.slices.inspection.names import feature_names
 from core.slices.inspection.populations import shown_images
-from core.slices.inspection.words import feature_words
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Study
@@ -99,7 +99,7 @@ def _table(study: Study, options: FigureOptions) -> WorstSlices:
     table = inspection.worst_within(whole, mask)
     significant = numbers(table, "q") <= 0.05
     table = table.loc[significant | ~significant.any()].head(options.images or MOST_SLICES)
-    words_of = {feature: ", ".join(words) for feature, words in feature_words(whole).items()}
+    words_of = feature_names(whole)
     names = [plain_name(Slice.parse(str(text)), words_of, study.feature_kind) for text in table["where"]]
     names = [name.removeprefix("images on which ") for name in names]  # all rows are of images
     return WorstSlices(table.assign(name=names), float(outcomes.wrong[outcomes.mask].mean()))

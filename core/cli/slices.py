@@ -176,7 +176,7 @@ def _overlap_line(report: Mapping[str, Any], mask: str) -> str:
 
 
 def _named(row: Mapping[str, Any]) -> str:
-    return f"{row['feature']} ({', '.join(row['words'])})" if row["words"] else str(row["feature"])
+    return f"{row['feature']} ({row['name']})" if row["name"] else str(row["feature"])
 
 
 def _without_line(row: Mapping[str, Any]) -> str:

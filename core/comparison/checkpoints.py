@@ -90,7 +90,10 @@ def checkpoints_finding(data: Checkpoints) -> str:
     accuracy = data.frame.loc[data.frame["measure"] == "accuracy"].set_index("study")["value"]
     first, last = data.names[0], data.names[-1]
     if {first, last} <= set(accuracy.index):
-        parts.append(f"accuracy goes from {percent(accuracy[first])} to {percent(accuracy[last])}")
+        change = data.comparison.value("accuracy", last)
+        by_chance = change["difference_low"] <= 0 <= change["difference_high"]
+        chance = ", which could be chance" if by_chance else ""
+        parts.append(f"accuracy goes from {percent(accuracy[first])} to {percent(accuracy[last])}{chance}")
     if len(data.features):
         n = len(set(data.features["feature"]))
         early = len(data.appearing(first))

@@ -121,8 +121,12 @@ def partly_shared(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
 
 
 def judged_images(studies: Sequence[Study], rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """(n_shared,) bool: the evaluation images; and a note if studies disagree about them."""
+    """(n_shared,) bool: the evaluation images; and a note if studies disagree about them.
+
+    A study that evaluates every image, since nothing was fitted to any, agrees with all others.
+    """
     val = np.stack([study.is_val[places] for study, places in zip(studies, rows, strict=True)])
+    val = val[~val.all(1)]
     if not val.any():
         return np.ones(rows.shape[1], bool), []
     judged = np.asarray(val.all(0))

@@ -18,6 +18,7 @@ from core.slices.features.class_logits import output_logits, own_classifier
 from core.slices.finder import judged
 from core.slices.firing_counts import count_firing_images, has_firing
 from core.slices.highlights import ClassAccuracy, WorstSlice, class_accuracy, worst_slice
+from core.slices.inspection.names import feature_names
 from core.slices.inspection.populations import images_of
 from core.slices.inspection.words import SCENE, different_words, feature_words, named_from
 from core.slices.plain_names import plain_name
@@ -178,8 +179,8 @@ def _wrong(study: Study, accuracy: ClassAccuracy, find_worst: Callable[[], Worst
     if worst is None:
         return f"{right}, and no group of images is clearly harder"
     share = worst.errors / worst.n
-    words_of = {feature: ", ".join(mine) for feature, mine in feature_words(study).items()}
-    name = plain_name(Slice.parse(worst.where), words_of, study.feature_kind)
+    where = Slice.parse(worst.where)
+    name = plain_name(where, feature_names(study) if where.fires else {}, study.feature_kind)
     elsewhere = percent(worst.rest, digits=0)
     if share >= FAILS:
         return f"fails on {name}"

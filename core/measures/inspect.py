@@ -13,6 +13,7 @@ from core.measures.overlap_scale import ENCODER, overlap_scale
 from core.measures.score_aurocs import score_aurocs
 from core.reader import StudyReader
 from core.slices.evaluate import named_splits
+from core.slices.inspection.names import feature_names
 from core.slices.inspection.populations import population, with_split
 from core.slices.inspection.words import feature_words, slice_words
 from core.slices.slice import Slice
@@ -28,21 +29,24 @@ def inspect(
     Returns:
         where, against (in text form, None without), images, others (the same in words), n, n_against,
         accuracy, mean_confidence, mean_q, n_firing, miou_core and miou_spurious (each also with _interval and
-        _n), confusions, features (with the words of each), controls, scores, words, notes (what is undefined
-        or of other images, and why). Tables are lists of dicts. Rates are in [0, 1]; undefined numbers are
-        NaN.
+        _n), confusions, features (with the name and words of each), controls, scores, words, notes (what is
+        undefined or of other images, and why). Tables are lists of dicts. Rates are in [0, 1]; undefined
+        numbers are NaN.
     """
     mask, others = population(study, where, against)
     numbers = headline(study, mask)
     reasons = numbers.pop("reasons")
     scale = overlap_scale(study, mask)
-    named = feature_words(study)
+    words, names = feature_words(study), feature_names(study)
     features = feature_differences(study, mask, others, means=means).to_dict("records")
     report: dict[str, Any] = {"where": str(where), "images": with_split(study, where).describe()}
     report |= {"against": None if against is None else str(against), "others": _others(study, where, against)}
     report |= {"n": numbers.pop("n"), "n_against": int(np.count_nonzero(others))} | numbers
     report["confusions"] = confusions(study, mask).to_dict("records")
-    report["features"] = [row | {"words": named.get(row["feature"], [])} for row in features]
+    report["features"] = [
+        row | {"name": names.get(row["feature"], ""), "words": words.get(row["feature"], [])}
+        for row in features
+    ]
     for row in scale.loc[scale["heatmap"] == ENCODER].to_dict("records"):
         name = f"miou_{row['mask']}"
         report |= {name: row["value"], f"{name}_interval": (row["low"], row["high"]), f"{name}_n": row["n"]}

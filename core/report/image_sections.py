@@ -16,7 +16,7 @@ from core.report.inputs import Source
 from core.report.page import parts
 from core.slices import saved_slices
 from core.slices.finder import worst_slices
-from core.slices.inspection.words import feature_words
+from core.slices.inspection.names import feature_names
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Narrowed, Study
@@ -63,7 +63,7 @@ def slices(source: Source) -> list[Markup]:
     study = source.study
     whole = study.whole if isinstance(study, Narrowed) else study
     inside = np.ones(study.n_images, bool) if study.chosen is None else study.chosen
-    words = {feature: ", ".join(named) for feature, named in feature_words(whole).items()}
+    words = feature_names(whole)
     pieces: list[Markup] = []
     for row in worst_slices(whole, limit=SLICES, among=study.chosen).to_dict("records"):
         where = Slice.parse(str(row["where"]))

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from core.charts.chart import whole_study
 from core.charts.heat_panels import StudyHeats
 from core.charts.options import FigureOptions
 from core.common.captions import with_class_names
@@ -16,12 +17,11 @@ from core.errors import PeregrineError
 from core.export.private_paths import without_folders
 from core.report.charts import Charts
 from core.report.page import parts, picture
+from core.slices.inspection.names import feature_names
 from core.slices.inspection.populations import shown_images
-from core.slices.inspection.words import feature_words
 from core.store import Study
 
 JPEG = 85
-WORDS = 3  # of a feature
 
 
 class Source:
@@ -42,8 +42,8 @@ class Source:
 
     @cached_property
     def words(self) -> dict[int, str]:
-        """Map features to their best words, for those that have any."""
-        return {feature: ", ".join(words) for feature, words in feature_words(self.study, most=WORDS).items()}
+        """Map features to what they are called, for those that are."""
+        return feature_names(whole_study(self.study))
 
     def feature_name(self, feature: int) -> str:
         """ "Feature 12 (brick wall, red)", "Latent 12" in a basis."""

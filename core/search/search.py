@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.common.captions import wordnet_lemmas
 from core.common.command_line import command_line
 from core.common.dataframes import safe_divide
 from core.common.inside import inside
@@ -141,13 +142,15 @@ def said_of(study: Study, text: str, *, among: np.ndarray | None = None) -> tupl
 def of_classes(study: Study, text: str, *, among: np.ndarray | None = None) -> np.ndarray:
     """Find the images whose class has a name with all the words of a text: rows (m,) int64 in study order.
 
-    A word matches at the beginning, as in `said_of`. Needs neither CLIP nor captions.
+    A word matches at the beginning, as in `said_of`; a WordNet id has the names of its synset, too. Needs
+    neither CLIP nor captions.
     """
     words = [f" {word}" for word in plain_words(text)]
+    called = {name: f"{name} {wordnet_lemmas().get(name, '')}" for name in study.class_names}
     names = [
         name
-        for name in study.class_names
-        if words and all(word in f" {' '.join(plain_words(name))}" for word in words)
+        for name, names in called.items()
+        if words and all(word in f" {' '.join(plain_words(names))}" for word in words)
     ]
     fits = study.column("images", "label").isin(names).to_numpy(bool)
     return np.flatnonzero(fits if among is None else fits & among)

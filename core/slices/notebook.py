@@ -13,8 +13,8 @@ from core.common.image_files import image_address, image_file
 from core.errors import PeregrineError, StudyError
 from core.reader import StudyReader
 from core.slices.highlights import class_accuracy
+from core.slices.inspection.names import feature_names
 from core.slices.inspection.populations import shown_images
-from core.slices.inspection.words import feature_words
 
 PICTURES, SIDE = 8, 112  # how many, and pixels of the longer side
 
@@ -55,7 +55,7 @@ class Feature:
     def _repr_html_(self) -> str:
         study, number = self.study, self.number
         fact = study.table("features").iloc[number]
-        name = ", ".join(feature_words(study).get(number, []))
+        name = feature_names(study).get(number, "")
         lines = [f"fires on {fact['activation_rate']:.3g} % of the train images, {fact['tail']}"]
         if isinstance(fact["top_class"], str):
             lines.append(f"{percent(fact['purity'], 0)} of them {with_class_names(fact['top_class'])}")

@@ -17,6 +17,7 @@ from core.measures.object_preference import ObjectPreference
 from core.measures.object_preference import object_preference as core_object_preference
 from core.slices.evaluate import slice_columns
 from core.slices.features import feature_classes
+from core.slices.inspection.names import feature_names as core_feature_names
 from core.slices.inspection.words import feature_words as core_feature_words
 from core.slices.inspection.words import named_from as core_named_from
 from core.slices.inspection.words import unsure_names
@@ -160,8 +161,8 @@ def neighbours(study: Study, row: int) -> pd.DataFrame:
 
 
 def feature_name(study: Study, feature: int) -> str:
-    """What a feature is called wherever it is shown: "Feature 12 (brick wall, red)", or "Feature 12" without
-    concepts. Not safe in Markdown: a stranger's study may call any text a concept.
+    """What a feature is called wherever it is shown: "Feature 12 (brick wall, red)", without words "Feature
+    12 (strongest on bird)". Not safe in Markdown: a stranger's study may call any text a concept.
     """
     return feature_names(study, [feature])[0]
 
@@ -176,15 +177,15 @@ def feature_names(study: Study, features: Iterable[int]) -> list[str]:
 
 
 def list_names(study: Study, features: Iterable[int]) -> list[str]:
-    """What features are called in lists to choose from: as `feature_name`, and without words by the classes
-    of the images on which they fire: "Feature 12 (mostly bird, 5 of 9 images)". Not safe in Markdown.
+    """`feature_names` in lists to choose from, where those without a name say on what they fire: "Feature 12
+    (mostly bird, 5 of 9 images)".
     """
+    numbers = [int(number) for number in features]
     words = feature_words(study)
-    descriptions = (
-        (number, words.get(number) or class_words(study, number)) for number in map(int, features)
-    )
-    kind = study.feature_kind
-    return [f"{kind} {number} ({text})" if text else f"{kind} {number}" for number, text in descriptions]
+    return [
+        f"{name} ({text})" if number not in words and (text := class_words(study, number)) else name
+        for number, name in zip(numbers, feature_names(study, numbers), strict=True)
+    ]
 
 
 firing_classes = cached_read(max_entries=8)(feature_classes)
@@ -233,18 +234,12 @@ def _known_facts(study: Study) -> dict[int, dict[str, Any]]:
 
 
 @cached_read(max_entries=8, names_features=True)
-def feature_words(study: Study) -> dict[int, str]:
-    """What each single feature is called: the name that people gave it, else its two best concepts."""
-    return {feature: ", ".join(words) for feature, words in kept_words(study).items()}
-
-
-@cached_read(max_entries=8, names_features=True)
-def kept_words(study: Study) -> dict[int, list[str]]:
-    """See `core.slices.inspection.words.feature_words`; where the names cannot be read, the words alone."""
+def feature_words(study: Study, between: str = ", ") -> dict[int, str]:
+    """See `core.slices.inspection.names`; without the names that people gave where they cannot be read."""
     try:
-        return core_feature_words(study)
+        return core_feature_names(study, between=between)
     except PeregrineError:  # `traces` says so on the page
-        return words_alone(study)
+        return core_feature_names(study, named=False, between=between)
 
 
 @cached_read(max_entries=8, names_features=True)

@@ -117,7 +117,7 @@ def _saving(study: Study, current: Slice) -> None:
 
 def _manage(study: Study, held: list[str]) -> None:
     name = st.selectbox("Saved slices", held, key=CHOSEN, format_func=lambda one: _with_count(study, one))
-    st.caption(tooltips.plain(known(study)[name]))
+    st.caption(tooltips.plain(_described(study, name)))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button("Apply", key="slice_apply", on_click=session.set_filter, args=(applied(study, name),))
         st.button(
@@ -151,6 +151,15 @@ def known(study: Study) -> dict[str, str]:
     except PeregrineError as error:
         session.notify(str(error))
         return {}
+
+
+def _described(study: Study, name: str) -> str:
+    """A saved slice in words, or as it is written where it cannot be read."""
+    text = known(study)[name]
+    try:
+        return Slice.parse(text).describe()
+    except SliceError:
+        return text
 
 
 def _with_count(study: Study, name: str) -> str:

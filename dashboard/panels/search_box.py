@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from core.common.command_line import command_line
-from core.common.formatting import full_sentence
+from core.common.formatting import counted, full_sentence
 from core.common.image_files import image_address
 from core.errors import PeregrineError
 from core.jobs import uploads
@@ -275,14 +275,18 @@ def _by_words(study: Study, query: Query, where: Slice) -> search_reads.Found | 
     quoted = f"“{widgets.plain(query.text)}”"
     if study.has("captions") and len((hits := search_reads.said_of(study, query.text, where))[0]):
         st.caption(
-            f"Until then: the **{len(hits[0]):,}** images with a part whose nearest captions say {quoted}. "
-            "Images without captions are not among them."
+            f"Without CLIP only captions are searched: **{counted(len(hits[0]), 'image')}** with a part "
+            f"whose nearest captions say {quoted}. Images without captions are not among them."
         )
         return hits
     if len((hits := search_reads.of_classes(study, query.text, where))[0]):
-        st.caption(f"Until then: the **{len(hits[0]):,}** images of a class with {quoted} in its name.")
+        images = f"**{counted(len(hits[0]), 'image')}** of classes with {quoted} in their name"
+        st.caption(f"Without CLIP only names of classes are searched: {images}.")
         return hits
-    st.caption(f"Until then: no class or caption here has {quoted}, so these are all images of the filter.")
+    st.caption(
+        f"Without CLIP only captions and names of classes are searched, and none has {quoted}: "
+        "these are all images of the filter."
+    )
     return None
 
 

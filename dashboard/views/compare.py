@@ -79,7 +79,7 @@ def compare_page(study: Study, among: Slice) -> None:
         if alike:
             st.caption("Choose at least one study to compare with.")
         else:
-            _alone(study, others, "No other study is of these images")
+            _alone(study, others, "No other study has these images")
         return
     selected = tuple(others[name] for name in names)
     _or_warning(lambda: _show(comparison_reads.comparison((study, *selected), among=among), answer_slot))
@@ -116,7 +116,8 @@ def _alone(study: Study, others: Iterable[str], title: str) -> None:
             link("features", "Fit a dictionary", study, icon="layers", features_as=BASES)
     if others:
         names = ", ".join(widgets.plain(name) for name in others)
-        st.caption(f"Of other images are {names}: only studies over the same images can be compared.")
+        have = f"The study {names} has" if len(list(others)) == 1 else f"The studies {names} have"
+        st.caption(f"{have} other images. Only studies of the same images can be compared.")
 
 
 def _another_encoder(study: Study) -> None:
@@ -164,7 +165,7 @@ def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
         pictures.changed_sides(comparison, other)
     numbers.cards(comparison, other)
     _notes(comparison)
-    if len(comparison.classes) or scores_of(comparison.separation):  # else there are no labels
+    if len(comparison.classes) or (not judged and scores_of(comparison.separation)):  # else no verdicts
         _judged(comparison, other, judged)
     features.gained_and_lost(comparison, other)
     for show in parts.BELOW_COMPARED_FEATURES:

@@ -71,3 +71,11 @@ def test_confusion_matrix__a_hundred_classes_stay_legible():
     fig = confusions.confusion_matrix(pairs, drawn)
     assert layout_of(fig).height < 900
     assert "no" in layout_of(confusions.confusion_matrix(pairs, names[:1])).annotations[0].text.lower()
+
+
+def test_confusion_matrix__of_many_pairs_has_no_row_without_a_cell():
+    pairs = pd.DataFrame({"true": [f"t{n}" for n in range(40)], "predicted": [f"p{n}" for n in range(40)]})
+    pairs = pairs.assign(n_images=1)
+    rows, columns = confusions.sides(pairs, confusions.confused_classes(pairs, list(pairs["true"])))
+    assert len(rows) == len(columns) == confusions.MOST_CLASSES / 2
+    assert set(pairs.loc[pairs["true"].isin(rows), "predicted"]) == set(columns)

@@ -95,6 +95,9 @@ def test_numbers__are_those_of_compare(trained: list[Study]) -> None:
     counts = [int(cell) for cell in table[-1][1:]]
     assert sum(counts) == found.features["feature"].nunique()
     assert f"{counts[0]} of " in checkpoints_finding(found)
+    change = plain.value("accuracy", "epoch10")
+    by_chance = change["difference_low"] <= 0 <= change["difference_high"]
+    assert ("which could be chance" in checkpoints_finding(found)) == by_chance
 
 
 def test_command__prints_writes_and_refuses(run: Command, folders: list[Path], tmp_path: Path) -> None:

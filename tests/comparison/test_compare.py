@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.comparison.compare import compare, report
-from core.comparison.images import shared_images
+from core.comparison.images import judged_images, shared_images
 from core.comparison.measures import (
     AUROCS,
     StudyScores,
@@ -460,3 +461,11 @@ def test_cells__say_what_is_not_known():
     row = {"difference": -0.1, "difference_low": -0.2, "difference_high": 0.1}
     assert change(row, "plain", 2) == "−0.10 (−0.20 to +0.10)"
     assert change(row, "percent", 0) == "−10 points (−20 to +10)"
+
+
+@pytest.mark.parametrize("split", [[True, False, True], [False, False, False]], ids=str)
+def test_judged_images__a_study_that_evaluates_all_agrees_with_any_split(split):
+    """As one that is read by the encoder's own classifier, to which nothing was fitted."""
+    every, fitted = (SimpleNamespace(is_val=np.array(one)) for one in ([True] * 3, split))
+    judged, notes = judged_images([every, fitted], np.array([[0, 1, 2], [2, 1, 0]]))  # pyright: ignore
+    assert judged.tolist() == (split[::-1] if any(split) else [True] * 3) and notes == []

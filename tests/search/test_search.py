@@ -15,6 +15,7 @@ from core.storage.writer import write_study
 from core.store import open_study
 from tests.search.nearest import by_text
 from tests.small import write_small_study
+from tests.synthetic import make_study
 
 
 def stored(folder, rows, height):
@@ -119,6 +120,14 @@ def test_of_classes__words_begin_with_what_was_asked_for(shared_study):
     assert "bee" in study.class_names
     bees = search.of_classes(study, "bee", among=study.is_val)
     assert len(bees) and study.is_val[bees].all()
+
+
+def test_of_classes__a_wordnet_id_is_found_by_its_names(tmp_path):
+    study = open_study(make_study(tmp_path / "study", n_classes=2, class_names=("n02093754", "n01440764")))
+    terriers = study.images["label"].eq("n02093754").to_numpy().nonzero()[0].tolist()
+    for text in ("border terrier", "Terr", "n02093754"):
+        assert search.of_classes(study, text).tolist() == terriers, text
+    assert not len(search.of_classes(study, "tench terrier"))
 
 
 def test_by_text__only_after_the_text_was_embedded(captioned):

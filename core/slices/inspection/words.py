@@ -12,7 +12,6 @@ from core.common.statistics.intervals import wilson
 from core.reader import StudyReader
 from core.slices import finder
 from core.slices.compare import trait_differences
-from core.slices.features.classes import class_firing
 from core.slices.slice import Slice
 from core.slices.traits import CONCEPT, tokens_of
 from core.traces.traces import read_traces
@@ -23,7 +22,6 @@ UNDER, SCENE = "under the heat", "scene"
 KEYS = ["group", "word", "under_heat"]
 UNDER_HEAT = 0.45  # share of the crops: what `naming.majority.LEAST_SHARE` is of the images
 CLEARER = 2.0  # times its share among all images: a class that tells features apart
-NOTABLE = 0.1  # share of the images of a feature from which on a second class names it
 CLEAR_WORD = 0.6  # AUC of a word that a feature is called by without doubt
 COLUMNS = ["word", "n", "n_against", "rate", "rate_against", "difference", "low", "high", "p", "q"]
 OF_ANSWER = "answer_head_weights"  # by class of the study, where `core.answers` matched the outputs to labels
@@ -164,30 +162,6 @@ def classes_apart(study: StudyReader, words: Mapping[int, Sequence[str]]) -> dic
         and least > CLEARER * shares.get(name, 1.0)
         and not any(name in word for word in words[feature])
     }
-
-
-def second_classes_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:
-    """Return a class that tells a feature from the others of the same name, where there is one.
-
-    It is the class, not yet in the name, that makes up `NOTABLE` or more of the train images on which the
-    feature fires, and whose share there has the lower end of its interval furthest above its share where the
-    others of the name fire; it must lie above `CLEARER` times that share.
-    """
-    alike = pd.Series(names, dtype=str).groupby(names).groups
-    if all(len(features) < 2 for features in alike.values()) or not len(study.class_names):
-        return {}
-    counts, _ = class_firing(study, ~study.is_val)
-    apart = {}
-    for name, features in alike.items() if len(counts) else ():
-        usable = ~np.array([one in str(name) for one in study.class_names])
-        for feature in features if len(features) > 1 else ():
-            mine, others = counts[feature], counts[list(features)].sum(0) - counts[feature]
-            low, _ = wilson(mine, mine.sum())
-            excess = low - CLEARER * safe_divide(others, others.sum())
-            telling = usable & (safe_divide(mine, mine.sum()) >= NOTABLE) & (excess > 0)
-            if telling.any():
-                apart[int(feature)] = study.class_names[int(np.where(telling, excess, -np.inf).argmax())]
-    return apart
 
 
 def words_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:

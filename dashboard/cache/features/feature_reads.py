@@ -9,10 +9,8 @@ import pandas as pd
 
 from core.common.dataframes import numbers
 from core.common.dataframes import words as texts
-from core.common.formatting import joined
 from core.slices import features as slice_features
 from core.slices.features import firing_class
-from core.slices.inspection.words import classes_apart, second_classes_apart, words_apart
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, inspection_reads, reads
@@ -116,35 +114,16 @@ def _strength(features: pd.DataFrame, sort: str) -> np.ndarray:
     return np.where(np.isfinite(value), value, -np.inf)
 
 
-@cached_read(max_entries=8, names_features=True)
 def names(study: Study) -> dict[int, str]:
-    """The name that people gave, else the two best words, as in "night sky · blue"; without any, nothing.
-
-    Of several features with the same words each says which class it fires on, and of those that then still
-    have one name each says a further word of its own, else a second class, as far as there are such: "yellow,
-    on cat", "yellow · sand, on cat", "yellow, on cat and fish".
-    """
-    words, given = reads.kept_words(study), reads.names_given(study)
-    unnamed = {feature: some for feature, some in words.items() if feature not in given}
-    classes = {feature: [name] for feature, name in classes_apart(study, unnamed).items()}
-
-    def called() -> dict[int, str]:
-        return {
-            feature: " · ".join(some) + (f", on {joined(classes[feature])}" if feature in classes else "")
-            for feature, some in unnamed.items()
-        }
-
-    for feature, word in words_apart(study, called()).items():
-        unnamed[feature] = [*unnamed[feature], word]
-    for feature, name in second_classes_apart(study, called()).items():
-        classes[feature] = [*classes.get(feature, ()), name]
-    return {feature: " · ".join(some) for feature, some in words.items()} | called()
+    """What features are called on cards: "night sky · blue", "yellow, on cat", "strongest on bird"."""
+    return reads.feature_words(study, " · ")
 
 
 @cached_read(max_entries=8, names_features=True)
 def namesakes(study: Study) -> Counter[str]:
-    """How many features have each name."""
-    return Counter(names(study).values())
+    """How many features with words have each name."""
+    worded = {*reads.words_alone(study), *reads.names_given(study)}
+    return Counter(name for feature, name in names(study).items() if feature in worded)
 
 
 def title(study: Study, feature: int) -> str:

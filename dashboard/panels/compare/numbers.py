@@ -68,11 +68,10 @@ SCORES = {
 
 def cards(comparison: Comparison, other: str) -> None:
     """The headline numbers of both studies, each with its change."""
-    card_names = [name for name in CARDS if comparison.value(name, other)][:MOST_CARDS]
-    if comparison.pair:
-        card_names = [
-            name for name in CARDS[:2] if np.isfinite(change_of(comparison, name, other).difference)
-        ]
+    offered = CARDS if comparison.pair is None else CARDS[:2]
+    known = [name for name in offered if comparison.value(name, other)]
+    known = [name for name in known if np.isfinite(change_of(comparison, name, other).difference)]
+    card_names = known[:MOST_CARDS]
     for name, column in zip(card_names, st.columns(max(len(card_names), 1)), strict=False):
         measure, change = MEASURES[name], change_of(comparison, name, other)
         before, after = (

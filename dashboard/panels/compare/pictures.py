@@ -39,7 +39,7 @@ def changed_sides(comparison: Comparison, other: str) -> None:
     """Images that one study or answer gets right and the other wrong, with the heatmaps of both."""
     first, n = comparison.names[0], comparison.side_counts(other)
     if not sum(n.values()):
-        st.caption("No image has a verdict in both studies.")
+        st.caption("No image has an answer in both studies, so their features are compared.")
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="compare_controls"):
         title, sides = f"{counted(n[GAINED], 'image')} became right, {n[LOST]:,} became wrong", SIDES

@@ -11,6 +11,8 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import word_bars
+from core.common.captions import with_class_names
+from core.common.formatting import counted
 from core.concepts.confused import Without
 from core.errors import PeregrineError
 from core.heatmaps.overlay_image import OverlayStyle
@@ -20,7 +22,7 @@ from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import heatmap_reads, reads
-from dashboard.cache.features import concept_reads
+from dashboard.cache.features import concept_reads, feature_reads
 from dashboard.cache.pictures import tried_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, cards
@@ -52,7 +54,7 @@ def images(study: Study, population: Slice, rows: np.ndarray, true: str, predict
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
             f"**{n:,}** image{'s' * (n != 1)} of **{widgets.plain(true)}** {'was' if n == 1 else 'were'} "
-            f"taken for **{widgets.plain(predicted)}**, most confident first",
+            f"taken for **{widgets.plain(predicted)}**{', most confident first' if n > 1 else ''}",
             width="content",
         )
         link("images", "Open in Images", study, icon="photo_library", where=where)
@@ -213,8 +215,8 @@ def correct_under(study: Study, population: Slice, feature: int | None, true: st
                 st.caption(widgets.plain(line))
                 continue
             st.markdown(
-                f"**{widgets.plain(of)}**: {values.mean():.2f} on average on {len(rows):,} correct images "
-                f"({here:.2f} on those confused); the strongest:"
+                f"**{widgets.plain(of)}**: {values.mean():.2f} on average on "
+                f"{counted(len(rows), 'correct image')} ({here:.2f} on those confused); the strongest:"
             )
             _pictures(study, rows[:CORRECT], feature, None, f"failure_correct_{of}", CORRECT)
 
@@ -239,10 +241,10 @@ def features_behind(study: Study, population: Slice, true: str, predicted: str) 
             _side(study, part, side, (population, true, predicted))
     if has_gradients(study):
         st.caption(LOCAL)
-    _wordless(study, table)
 
 
 def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str]) -> None:
+    towards = with_class_names(of[1] if side == "true" else of[2])
     chart(
         study,
         f"failure_behind_{side}",
@@ -251,7 +253,7 @@ def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str
             colour=theme.correct if side == "true" else theme.misclassified,
             theme=theme,
             kind=study.feature_kind,
-        ).update_xaxes(title_text=f"pushes towards {of[1] if side == 'true' else of[2]}, in logits"),
+        ).update_xaxes(title_text=f"pushes towards {towards}, in logits"),
         *of,
         alt=f"How much of the lead each feature is that pushes towards the {side} class",
         data=part,
@@ -261,9 +263,9 @@ def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str
         [
             Card(
                 str(row["feature"]),
-                str(row["words"]).replace("; ", " · ") or f"{study.feature_kind} {row['feature']}",
+                feature_reads.title(study, int(row["feature"])),
                 href=session.href("feature", name, feature=str(row["feature"])),
-                note=f"#{row['feature']}" if row["words"] else reads.class_words(study, int(row["feature"])),
+                note=f"#{row['feature']}",
                 subtitle=f"{row['push']:.2f} logits{', by too little of it' if row['too_little'] else ''}",
                 pictures=heat_pictures(study, int(row["feature"]), TOP_IMAGES),
             )
@@ -274,25 +276,3 @@ def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str
         on_open=lambda chosen: session.go("feature", feature=chosen),
         width=210,
     )
-
-
-def _wordless(study: Study, table: pd.DataFrame) -> None:
-    """Which of the features have no words, and why, in one line."""
-    without = sorted(
-        {int(number) for number, words in zip(table["feature"], table["words"], strict=True) if not words}
-    )
-    if not without:
-        return
-    named = ", ".join(f"#{number}" for number in without)
-    if not study.has("concepts"):
-        missing = study.why_missing("concepts")
-        st.caption(widgets.plain(f"No feature has words yet. {missing.sentence if missing else ''}".strip()))
-        return
-    few = ""
-    if study.has("concept_features"):
-        facts = reads.table(study, "concept_features")
-        here = facts.loc[
-            np.isin(facts["feature"].to_numpy(), without) & ~facts["explainable"].to_numpy(bool)
-        ].reset_index(drop=True)
-        few = ": too few images activate them highly" if len(here) == len(without) else ""
-    st.caption(f"No words for {named}{few}.")

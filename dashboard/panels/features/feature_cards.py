@@ -65,15 +65,14 @@ def draw(
 
 def title_and_note(study: Study, row: Row) -> tuple[str, str]:
     """The name of a feature, and in grey its number and source, or without words the classes it fires on."""
-    stable = reads.stability(study, int(row["feature"]))
+    number, name = int(row["feature"]), row["name"]
+    stable = reads.stability(study, number)
     trust = [f"stability {stable:.2f}"] if stable is not None else []
-    if row["name"]:
-        alike = feature_reads.namesakes(study)[row["name"]]
+    if alike := feature_reads.namesakes(study)[name]:
         shared = [f"{alike} alike"] if alike > 1 else []
-        return row["name"], " · ".join([reads.number_and_place(study, int(row["feature"])), *trust, *shared])
-    return f"{study.feature_kind} {row['feature']}", " · ".join(
-        [part for part in (row["classes"], *trust) if part]
-    )
+        return name, " · ".join([reads.number_and_place(study, number), *trust, *shared])
+    parts = (f"#{number} · no word" if name else row["classes"], *trust)
+    return name or f"{study.feature_kind} {number}", " · ".join(filter(None, parts))
 
 
 def _card(

@@ -176,7 +176,7 @@ def _features(study: Study, row: int) -> None:
         st.caption("No feature stands out here: none exceeds the mean by epsilon standard deviations.")
         return
     kinds = np.count_nonzero(firing["discriminative"])
-    st.caption(f"{len(firing)} features fire, {kinds} of them discriminative. Strongest first.")
+    st.caption(f"{len(firing)} features fire, {kinds} of them {_telling(study)}. Strongest first.")
     limit = (
         len(firing)
         if st.toggle("Show all", key="detail_all_features", bind="query-params")
@@ -187,6 +187,10 @@ def _features(study: Study, row: int) -> None:
         _feature(study, row, feature)
 
 
+def _telling(study: Study) -> str:
+    return "class-specific" if len(study.class_names) > 1 else "discriminative"
+
+
 def _feature(study: Study, row: int, feature: dict) -> None:
     number = int(feature["feature"])
     with st.container(border=True, gap="xsmall"):
@@ -195,7 +199,8 @@ def _feature(study: Study, row: int, feature: dict) -> None:
             colour = (
                 "green" if feature["discriminative"] else "violet" if feature["tail"] == "upper" else "gray"
             )
-            st.badge("discriminative" if colour == "green" else f"{feature['tail']} tail", color=colour)
+            rare = {"upper": "fires on many images", "lower": "fires on few images"}
+            st.badge(rare.get(feature["tail"], _telling(study)), color=colour)
             st.caption(_feature_words(study, feature), width="content")
         rows = [other for other in reads.top_rows(study, number) if other != row][:TOP_IMAGES]
         widgets.image_gallery(

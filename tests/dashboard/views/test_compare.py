@@ -203,7 +203,7 @@ def test_other_images__one_line_and_no_crash(both, full_study, open_page):
     shutil.rmtree(both / "second")
     other = second_study(full_study, both / "foreign", rename="x")
     app = open_page("compare", study="demo")
-    assert app.subheader[0].value == "No other study is of these images"
+    assert app.subheader[0].value == "No other study has these images"
     assert "Choose at least one" not in all_text(app)
     app = open_page("compare", study="demo", compare_with=["foreign"])
     assert not app.exception and other.exists()
@@ -225,6 +225,9 @@ def test_half_finished__the_rest_is_there(both, open_page, steps):
     forget(both / "second", *steps)
     app = open_page("compare", study="demo", compare_with=["second"])
     assert not app.exception
+    if "probe" in steps:  # nothing is drawn of what only one of them has
+        assert "so their features are compared" in all_text(app)
+        assert "not known" not in page_html(app) and "compare_classes" not in drawn_charts(app)
 
 
 @pytest.mark.slow

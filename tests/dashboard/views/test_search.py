@@ -152,7 +152,7 @@ def test_search__only_where_captions_hold_the_words(searched, open_page, process
 def test_search__without_an_index_captions_stand_in_and_the_page_says_so(captioned, open_page):
     app = open_page("images", study="demo", search="red ball", where="split=train")
     assert ids(app) == [9, 4]
-    assert "Until then: the **2** images with a part whose nearest captions say" in all_text(app)
+    assert "**2 images** with a part whose nearest captions say" in all_text(app)
     assert buttons(app, "search_prepare")
 
 
@@ -167,9 +167,9 @@ def test_search__without_an_index_names_of_classes_stand_in(studies, open_page):
     app = open_page("images", study="demo", search="Be")
     bees = np.flatnonzero(study.images["label"].eq("bee") & study.is_val)
     assert ids(app) == bees.tolist() and not any(tile["badge"] for tile in tiles(app, "images_gallery"))
-    assert f"Until then: the **{len(bees)}** images of a class with “Be” in its name" in all_text(app)
+    assert f"**{len(bees)} images** of classes with “Be” in their name" in all_text(app)
     app = open_page("images", study="demo", search="zebra")
-    assert "no class or caption here has “zebra”, so these are all images of the filter" in all_text(app)
+    assert "none has “zebra”: these are all images of the filter" in all_text(app)
 
 
 def test_search__one_button_prepares_it(studies, open_page, started, trusted):

@@ -17,7 +17,6 @@ from core.slices.inspection.words import (
     feature_words,
     named_from,
     pushed_classes,
-    second_classes_apart,
     unsure_names,
     words_apart,
 )
@@ -136,28 +135,6 @@ def test_classes_apart__of_features_with_the_same_words_the_class_that_each_fire
     assert classes_apart(study, words) == expected and 2 < len(expected) < 47
     named = {feature: [f"red {name}"] for feature, name in expected.items()}  # which says it already
     assert not set(classes_apart(study, named)) & set(named)
-
-
-def test_second_classes_apart__of_features_with_the_same_name_a_class_where_the_others_do_not_fire(tmp_path):
-    study = open_study(make_study(tmp_path / "study", n_train=80, n_val=8, epsilon=1.5))
-    labels = study.images["label"].astype(str).to_numpy()
-    names = {feature: ("red", "red, on A", "blue")[feature % 3] for feature in range(48)} | {47: "alone"}
-    names = {feature: name.replace("A", study.class_names[0]) for feature, name in names.items()}
-    on = {
-        j: [labels[i] for i in np.flatnonzero(Slice(fires=(j,)).mask(study)) if not study.is_val[i]]
-        for j in names
-    }
-    expected = {}
-    for feature, name in names.items():
-        others = [label for j in names if names[j] == name and j != feature for label in on[j]]
-        best = 0.0
-        for label in study.class_names if others and on[feature] else ():
-            n, of = on[feature].count(label), len(on[feature])
-            above = wilson(n, of)[0] - 2 * others.count(label) / len(others)
-            if label not in name and n / of >= 0.1 and above > best:
-                expected[feature], best = label, above
-    assert second_classes_apart(study, names) == expected and 2 < len(expected) < 40
-    assert second_classes_apart(study, {0: "red", 1: "blue"}) == {}
 
 
 def test_unsure_names__are_those_whose_first_word_tells_little(tmp_path):

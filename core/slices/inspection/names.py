@@ -1,0 +1,120 @@
+"""What features are called: their words and what tells them apart, else the classes they are strongest on."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from core.common.dataframes import safe_divide
+from core.common.formatting import joined
+from core.common.statistics.intervals import wilson
+from core.reader import StudyReader
+from core.slices.evaluate import class_column
+from core.slices.features.classes import class_firing
+from core.slices.inspection.words import CLEARER, classes_apart, feature_words, words_apart
+from core.traces.traces import read_traces
+
+NOTABLE = 0.1  # share of the images of a feature from which on a class names it
+MOST_CLASSES = 2  # of a feature without words
+
+
+def feature_names(study: StudyReader, *, named: bool = True, between: str = ", ") -> dict[int, str]:
+    """Return what each feature is called: the name that people gave it, else its words, else its classes.
+
+    Of several features with the same words each says which class it fires on; those that still share a name
+    say a further word of their own, then a second class, then a class on which it is strongest, as far as
+    there are such: "yellow, on cat", "yellow, sand, on cat", "yellow, on cat and fish". A feature without
+    words is called by the classes of its strongest images: "strongest on ball and insect". Features of which
+    nothing is known are missing.
+
+    Args:
+        named: False for names without those that people gave. between: what stands between words.
+    Raises:
+        DamagedTraces: the names that people gave cannot be read.
+    """
+    given = read_traces(study.path).feature_names if named else {}
+    words = {one: some for one, some in feature_words(study, named=False).items() if one not in given}
+    classes = {feature: [name] for feature, name in classes_apart(study, words).items()}
+
+    def called() -> dict[int, str]:
+        return {
+            feature: between.join(some) + (f", on {joined(classes[feature])}" if feature in classes else "")
+            for feature, some in words.items()
+        }
+
+    for feature, word in words_apart(study, called()).items():
+        words[feature] = [*words[feature], word]
+    for apart in (second_classes_apart, strongest_apart):
+        for feature, name in apart(study, called()).items():
+            classes[feature] = [*classes.get(feature, ()), name]
+    wordless = {one: f"strongest on {joined(some)}" for one, some in strongest_classes(study).items()}
+    return wordless | called() | given
+
+
+def second_classes_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:
+    """Return a class that tells a feature from the others of the same name, where there is one.
+
+    It is the class, not yet in the name, that makes up `NOTABLE` or more of the train images on which the
+    feature fires, and whose share there has the lower end of its interval furthest above its share where the
+    others of the name fire; it must lie above `CLEARER` times that share.
+    """
+    if len(set(names.values())) == len(names) or not len(study.class_names):
+        return {}
+    return _apart(study, names, class_firing(study, ~study.is_val)[0], CLEARER)
+
+
+def strongest_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:
+    """Return the same of the images on which each feature is strongest, where the lower end of the interval
+    needs only lie above the share among those of the others.
+    """
+    if len(set(names.values())) == len(names):
+        return {}
+    return _apart(study, names, strongest_counts(study), 1.0)
+
+
+def _apart(study: StudyReader, names: Mapping[int, str], counts: np.ndarray, times: float) -> dict[int, str]:
+    alike = pd.Series(names, dtype=str).groupby(names).groups
+    apart = {}
+    for name, features in alike.items() if len(counts) else ():
+        usable = ~np.array([one in str(name) for one in study.class_names])
+        for feature in features if len(features) > 1 else ():
+            mine, others = counts[feature], counts[list(features)].sum(0) - counts[feature]
+            low, _ = wilson(mine, mine.sum())
+            excess = low - times * safe_divide(others, others.sum())
+            telling = usable & (safe_divide(mine, mine.sum()) >= NOTABLE) & (excess > 0)
+            if telling.any():
+                apart[int(feature)] = study.class_names[int(np.where(telling, excess, -np.inf).argmax())]
+    return apart
+
+
+def strongest_counts(study: StudyReader) -> np.ndarray:
+    """(n_features, n_classes) int64: of the images on which each feature is strongest those of each class;
+    no rows where it is not known.
+    """
+    n_classes = len(study.class_names)
+    if not (n_classes and study.has("top_images")):
+        return np.zeros((0, n_classes), np.int64)
+    top, codes = study.vector("top_images"), class_column(study, "label")
+    features, places = np.nonzero(top >= 0)
+    label = codes[top[features, places]]
+    cells = features[label >= 0] * n_classes + label[label >= 0]
+    return np.bincount(cells, minlength=len(top) * n_classes).reshape(len(top), n_classes)
+
+
+def strongest_classes(study: StudyReader) -> dict[int, list[str]]:
+    """Return the classes of the images on which a feature is strongest, the most common first, at most
+    `MOST_CLASSES`: those whose share there has the lower end of its interval above `CLEARER` times their
+    share of all images. Features without such a class are missing.
+    """
+    counts, labels = strongest_counts(study), class_column(study, "label")
+    if not len(counts):
+        return {}
+    sizes = np.bincount(labels[labels >= 0], minlength=counts.shape[1])
+    totals = np.broadcast_to(counts.sum(1, keepdims=True), counts.shape)
+    clear = wilson(counts, totals)[0] > CLEARER * safe_divide(sizes, sizes.sum())
+    order = np.argsort(np.where(clear, -counts, 1), axis=1, kind="stable")[:, :MOST_CLASSES]
+    names = {
+        feature: [study.class_names[code] for code in mine if clear[feature, code]]
+        for feature, mine in enumerate(order.tolist())
+    }
+    return {feature: some for feature, some in names.items() if some}

@@ -1,0 +1,97 @@
+"""What features are called: apart where something tells them apart, and by classes where there is no word."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from core.common.statistics.intervals import wilson
+from core.slices.inspection.names import (
+    feature_names,
+    second_classes_apart,
+    strongest_apart,
+    strongest_classes,
+)
+from core.slices.slice import Slice
+from core.storage.writer import write_study
+from core.store import open_study
+from core.traces.changes import name_feature
+from tests.synthetic import make_study
+
+
+def test_second_classes_apart__of_features_with_the_same_name_a_class_where_the_others_do_not_fire(tmp_path):
+    study = open_study(make_study(tmp_path / "study", n_train=80, n_val=8, epsilon=1.5))
+    labels = study.images["label"].astype(str).to_numpy()
+    names = {feature: ("red", "red, on A", "blue")[feature % 3] for feature in range(48)} | {47: "alone"}
+    names = {feature: name.replace("A", study.class_names[0]) for feature, name in names.items()}
+    on = {
+        j: [labels[i] for i in np.flatnonzero(Slice(fires=(j,)).mask(study)) if not study.is_val[i]]
+        for j in names
+    }
+    expected = {}
+    for feature, name in names.items():
+        others = [label for j in names if names[j] == name and j != feature for label in on[j]]
+        best = 0.0
+        for label in study.class_names if others and on[feature] else ():
+            n, of = on[feature].count(label), len(on[feature])
+            above = wilson(n, of)[0] - 2 * others.count(label) / len(others)
+            if label not in name and n / of >= 0.1 and above > best:
+                expected[feature], best = label, above
+    assert second_classes_apart(study, names) == expected and 2 < len(expected) < 40
+    assert second_classes_apart(study, {0: "red", 1: "blue"}) == {}
+
+
+def labels_of_strongest(study) -> dict[int, list[str]]:
+    labels = study.images["label"].astype(str).to_numpy()
+    return {j: labels[rows[rows >= 0]].tolist() for j, rows in enumerate(study.vector("top_images"))}
+
+
+def test_strongest_apart__of_features_of_one_name_a_class_of_its_strongest_images(tmp_path):
+    study = open_study(make_study(tmp_path / "study", n_train=80, n_val=8, epsilon=1.5))
+    on, names = labels_of_strongest(study), {feature: ("red", "blue")[feature % 2] for feature in range(12)}
+    expected = {}
+    for feature, name in names.items():
+        others = [label for j in names if names[j] == name and j != feature for label in on[j]]
+        best = 0.0
+        for label in study.class_names:
+            n, of = on[feature].count(label), len(on[feature])
+            above = wilson(n, of)[0] - others.count(label) / len(others)
+            if n / of >= 0.1 and above > best:
+                expected[feature], best = label, above
+    assert strongest_apart(study, names) == expected and expected
+    assert strongest_apart(study, {0: "red", 1: "blue"}) == {}
+
+
+def test_strongest_classes__are_those_far_more_common_there_than_among_all_images(tmp_path):
+    study = open_study(make_study(tmp_path / "study", n_train=200, n_val=8, epsilon=1.5))
+    shares = study.images["label"].astype(str).value_counts(normalize=True)
+    expected = {}
+    for feature, labels in labels_of_strongest(study).items():
+        clear = [
+            (-labels.count(one), at, one)
+            for at, one in enumerate(study.class_names)
+            if wilson(labels.count(one), len(labels))[0] > 2 * shares[one]
+        ]
+        if clear:
+            expected[feature] = [one for _, _, one in sorted(clear)[:2]]
+    assert strongest_classes(study) == expected and expected
+
+
+def test_feature_names__words_then_what_tells_apart_and_classes_where_there_is_no_word(tmp_path):
+    folder = make_study(tmp_path / "study", n_train=200, n_val=8, epsilon=1.5)
+    strongest = strongest_classes(open_study(folder))
+    yellow = {some[0]: feature for feature, some in reversed(strongest.items())}  # one of each class
+    blue, wordless, named = (j for j in list(strongest)[-3:])
+    rows = [(str(j), 1, "yellow", True) for j in [*yellow.values(), named]]
+    rows += [(str(blue), 1, "sea", True), (str(blue), 2, "blue", True)]
+    with write_study(folder) as writer, writer.step("concepts", {}) as step:
+        step.table("concepts", pd.DataFrame(rows, columns=["group", "rank", "word", "kept"]))
+    study = open_study(folder)
+    names = feature_names(study)
+    assert names[blue] == "sea, blue" and feature_names(study, between=" · ")[blue] == "sea · blue"
+    called = [names[feature] for feature in yellow.values()]
+    assert len({*called}) == len(called) > 1 and all(name.startswith("yellow, on ") for name in called)
+    assert names[wordless] == f"strongest on {' and '.join(strongest[wordless])}"
+    name_feature(study, named, "my own")
+    assert feature_names(open_study(folder))[named] == "my own"
+    assert feature_names(open_study(folder), named=False)[named].startswith("yellow")

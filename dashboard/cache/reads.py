@@ -10,7 +10,8 @@ import pandas as pd
 from core.analysis.features.notes import notes_on_features
 from core.analysis.quality.trust_check import read_check
 from core.bases.basis import about_latent
-from core.common.dataframes import LazyTable
+from core.common.captions import WORDNET, with_class_names
+from core.common.dataframes import LazyTable, words
 from core.common.score_names import available_scores
 from core.errors import PeregrineError
 from core.measures.object_preference import ObjectPreference
@@ -257,7 +258,9 @@ def traces_shown(study: Study) -> Mapping[str, ImageTrace]:
 
 
 def with_traces(study: Study, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
-    """Some rows of `images`, and what people left on them: tags, wrong_label, note."""
+    """Some rows of `images`, the names of classes that are WordNet ids (label_name, predicted_name), and what
+    people left: tags, wrong_label, note.
+    """
     table = images(study).frame().iloc[np.asarray(rows, np.int64)]
     left = traces_shown(study)
     of = [left.get(str(name), ImageTrace()) for name in table["image_id"]]
@@ -266,6 +269,10 @@ def with_traces(study: Study, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
         "wrong_label": [one.wrong_label for one in of],
         "note": [one.note for one in of],
     }
+    for column in ("label", "predicted"):
+        texts = words(table, column)
+        if any(map(WORDNET.fullmatch, texts)):
+            columns[f"{column}_name"] = list(map(with_class_names, texts))
     return table.assign(**{name: values for name, values in columns.items() if name not in table})
 
 

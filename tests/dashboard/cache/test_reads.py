@@ -16,6 +16,7 @@ from core.store import open_study
 from dashboard.cache import highlight_reads, map_reads, reads
 from dashboard.server import warm_up
 from tests.dashboard.conftest import unescaped
+from tests.synthetic import make_study
 
 
 def test_images__of_columns_in_several_tables_the_first_is_taken(studies):
@@ -100,3 +101,11 @@ def test_warm__without_studies_nothing_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(highlight_reads, "finding", lambda study, population: read.append(study))
     warm_up.load()
     assert read == []
+
+
+def test_with_traces__classes_that_are_wordnet_ids_have_their_names(tmp_path):
+    folder = make_study(tmp_path / "study", n_classes=2, class_names=("n02093754", "n01440764"))
+    listed = reads.with_traces(open_study(folder), [0, 1, 2])
+    names = {"n02093754": "Border terrier", "n01440764": "tench"}
+    assert listed["label_name"].tolist() == [names[one] for one in listed["label"]]
+    assert listed["predicted_name"].tolist() == [names[one] for one in listed["predicted"]]

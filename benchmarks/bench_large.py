@@ -17,6 +17,7 @@ from benchmarks.bench_views import cold_result, filter_result, slowest
 from benchmarks.browsing import (
     FILTERED,
     NOT_A_VIEW,
+    SERVER,
     cold_screens,
     filter_changes,
     open_page,
@@ -112,7 +113,7 @@ def together(browser: Any, address: str, users: int) -> list[float]:
 
 def busy(address: str) -> np.ndarray:
     """(2,) seconds of processor time that the server, and the browsers of this machine, have taken."""
-    return np.array([processor_seconds("streamlit", address.rpartition(":")[2]), processor_seconds("chrom")])
+    return np.array([processor_seconds(SERVER, address.rpartition(":")[2]), processor_seconds("chrom")])
 
 
 def p95(milliseconds: Sequence[float]) -> float:

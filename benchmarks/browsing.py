@@ -16,6 +16,7 @@ from tests.browser.harness import until
 # charts, and the pictures of galleries. `timed` clicks and resolves to the milliseconds until `changed` says
 # that the page is another one and it is ready for good: what is drawn again within `rest` milliseconds counts
 # as not yet ready. `tour` goes through all pages by the sidebar.
+SERVER = "dashboard.server.start"  # in the command line of a server
 TOOLS = """() => {
   const all = (selector) => [...document.querySelectorAll(selector)];
   const main = () => document.querySelector('[data-testid=stMain]');
@@ -158,7 +159,7 @@ def slowest_of(taken: dict[str, list[float]]) -> str:
 def server_memory(address: str) -> int:
     """Bytes that the server at this address holds now (resident set, Linux)."""
     port = address.rpartition(":")[2]
-    for process in _processes("streamlit", port):
+    for process in _processes(SERVER, port):
         status = (process / "status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) * 1024
     return 0
@@ -167,7 +168,7 @@ def server_memory(address: str) -> int:
 def server_handles(address: str) -> int:
     """Files and connections that the server at this address holds open now (Linux)."""
     port = address.rpartition(":")[2]
-    return sum(len(list((process / "fd").iterdir())) for process in _processes("streamlit", port))
+    return sum(len(list((process / "fd").iterdir())) for process in _processes(SERVER, port))
 
 
 def processor_seconds(*words: str) -> float:

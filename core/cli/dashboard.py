@@ -108,7 +108,7 @@ def server_command(port: int, host: str | None = None) -> list[str]:
     if not APP.is_file():
         raise SettingsError(f"the dashboard is not installed: there is no '{APP}'. Install Peregrine again")
     flags = [f"--server.port={port}", *([f"--server.address={host}"] if host else [])]
-    return python_module("streamlit", "run", str(APP), *flags)
+    return python_module("dashboard.server.start", "run", str(APP), *flags)
 
 
 def replace_process(command: list[str]) -> int:

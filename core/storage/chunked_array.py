@@ -27,7 +27,7 @@ from core.common.inside import (
     replacing,
     sync_folder,
 )
-from core.common.threadsafe import map_npy
+from core.common.npy_files import map_npy
 from core.errors import NotEnoughMemory, PeregrineError, ShapeError, StudyError, first_line
 from core.storage.leftovers import owner
 

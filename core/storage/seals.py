@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from core.common.inside import parse_json, replacing
-from core.common.threadsafe import read_npy
+from core.common.npy_files import read_npy
 from core.errors import NotEnoughMemory, PeregrineError
 from core.storage.chunked_array import NO_ARRAY
 

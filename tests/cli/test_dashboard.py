@@ -30,7 +30,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
-SERVER = [sys.executable, "-P", "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py")]
+SERVER = [sys.executable, "-P", "-m", "dashboard.server.start", "run", str(ROOT / "dashboard" / "app.py")]
 
 
 def test_dashboard__serves_studies_of_the_working_directory(started, tmp_path, capsys):

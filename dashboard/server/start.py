@@ -1,0 +1,14 @@
+"""The process of the server: Streamlit's command line, without the theme that it makes for plotly's charts.
+
+The pages show charts in a component of their own. For the theme Streamlit would load plotly before it
+answers: a third of the time until it does.
+"""
+
+import sys
+
+if __name__ == "__main__":
+    sys.modules["plotly.graph_objects"] = None  # pyright: ignore[reportArgumentType]  # as if not installed
+    from streamlit.web import cli
+
+    del sys.modules["plotly.graph_objects"]
+    cli.main(prog_name="streamlit")

@@ -39,7 +39,7 @@ from core.topics import function_named
 WHOLE = "its numbers are of all images of the study, and there are none of a slice; leave out --where"
 OF_PROBE = ("val_logits", "probe_curves", "quality_calibration", "mask_accuracy")  # of no other answer
 OF_FAILURES = STEPS["failures"].outputs
-OF_ANSWER = "what this step says is of the probe"
+OF_ANSWER = "known of the linear probe alone, not of the answer that the study is read by"
 NO_SUMMARY = ("quality", "concepts", "failures")  # what their steps say is of the whole study
 
 

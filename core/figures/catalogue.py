@@ -1,6 +1,7 @@
 """The catalogue of figures: each drawn by its name from a study, or from several that it compares."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,7 @@ from core.common.command_line import command_line
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.figures.fit_text import fit_text, legend_room
 from core.steps import step_of
+from core.storage.missing import Missing
 from core.store import Study
 
 NAMES = tuple(CHARTS)
@@ -103,33 +105,34 @@ def theme_of(style: str, column: str, font: str = "serif") -> Theme:
 
 def check_holds(study: Study, chart: Chart) -> None:
     """Raise StudyError, with the reason and the command, when a study lacks an item that a figure needs."""
-    if (reason := why_not_drawn(study, chart)) is not None:
-        raise StudyError(f"no figure '{chart.name}' of '{study.path}': {reason}")
+    if (missing := what_it_lacks(study, chart)) is not None:
+        step = "" if missing.state in ("skipped", "whole") else f"the step '{missing.step}' is "
+        raise StudyError(f"no figure '{chart.name}' of '{study.path}': {step}{missing}")
 
 
-def why_not_drawn(study: Study, chart: Chart) -> str | None:
-    """Why a study lacks an item that a figure needs, and the command that makes it; None where it has all."""
+def what_it_lacks(study: Study, chart: Chart) -> Missing | None:
+    """The first item that a figure needs and a study lacks, with the reason; None where it has all."""
     for item in chart.needs:
-        missing, step = study.why_missing(item), step_of(item) or item
-        if missing is None:
-            continue
-        if missing.state in ("missing", "stale", "damaged"):
-            return f"the step '{step}' is {missing}"
-        if missing.state == "whole":
-            return missing.reason
-        return study.summary(step).get("skipped") or _why_absent(study, item, step)
+        missing = study.why_missing(item)
+        if missing is not None:
+            return _with_reason(study, missing, item) if missing.state == "skipped" else missing
     return None
 
 
-def _why_absent(study: Study, item: str, step: str) -> str:
+def _with_reason(study: Study, missing: Missing, item: str) -> Missing:
+    """An item that a step left out: why, and the command that makes it where one does."""
+    step = step_of(item) or item
+    if why := study.summary(step).get("skipped"):
+        return replace(missing, reason=why)
     if item == "quality_by_cause":
-        return "its images do not record what makes them hard (Glyphworld's do)"
+        return replace(missing, reason="its images do not record what makes them hard (Glyphworld's do)")
     if item == "probe_curves":
-        return f"the probe was run without curves. Run: {command_line(step, study.path, curves=True)}"
-    redo = f"Run: {command_line(step, study.path, redo=True)}"
+        command = command_line(step, study.path, curves=True)
+        return replace(missing, reason="the probe was run without curves", command=command)
+    why = f"it holds no '{item}'"
     if item in ("class_means_correct", "sparsity_curves"):
-        return f"no evaluation image has a probe result, or '{step}' ran before these were stored. {redo}"
-    return f"it holds no '{item}'. {redo}"
+        why = f"no evaluation image has a probe result, or '{step}' ran before these were stored"
+    return replace(missing, reason=why, command=command_line(step, study.path, redo=True))
 
 
 def _check_number(chart: Chart, studies: Sequence[Study]) -> None:

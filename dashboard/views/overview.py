@@ -135,11 +135,11 @@ def _lacks(study: Study, lacks: list[str]) -> None:
 
 def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
     accuracy = highlight_reads.class_accuracy(study, population)
-    name = widgets.plain(whose_accuracy(study))
     if accuracy is None:
         why = NO_OUTCOMES if filtered and study.has("probe") else _why_no_accuracy(study)
-        widgets.metric(f"{name}, accuracy", "not defined", explain="accuracy", detail=why)
+        widgets.metric("Accuracy", "not defined", explain="accuracy", detail=why)
         return
+    name = widgets.plain(whose_accuracy(study))
     if filtered:  # in a slice of one class, every guess would be right
         detail = counted(accuracy.n, "image")
     else:
@@ -162,7 +162,7 @@ def _why_no_accuracy(study: Study) -> str:
         return reads.NONE_HELD_OUT
     if skipped := study.summary("probe").get("skipped"):
         return f"{widgets.plain(skipped[0].upper() + skipped[1:])}."
-    return study_progress.time_left(study.path) or "The probe has not been trained yet."
+    return study_progress.time_left(study.path) or "No classifier of these features has been evaluated yet."
 
 
 def _features(study: Study, population: Slice, *, filtered: bool) -> None:

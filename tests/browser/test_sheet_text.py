@@ -14,7 +14,7 @@ from core.charts.fonts import SHIPPED
 from core.charts.registry import CHARTS
 from core.charts.theme import layout_of
 from core.errors import PeregrineError
-from core.figures.catalogue import draw, why_not_drawn
+from core.figures.catalogue import draw, what_it_lacks
 from core.figures.files import render_all
 from core.figures.sheet import Cell, Sheet, lay_out, make_sheet
 from core.figures.sheet_layout import MARGIN, SheetGrid
@@ -102,7 +102,7 @@ def test_catalogue__every_text_is_inside_its_panel(page, served):
     studies = [open_study(served / "seen")]
     figures = {}
     for name, entry in CHARTS.items():
-        if entry.studies[0] > 1 or why_not_drawn(studies[0], entry) is not None:
+        if entry.studies[0] > 1 or what_it_lacks(studies[0], entry) is not None:
             continue
         for columns in (2, 3):
             try:

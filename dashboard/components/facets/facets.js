@@ -20,14 +20,15 @@ function facetList(self, { id, title, values, left_out: leftOut }) {
   const open = self.open.has(id);
   const shown = values.filter(({ pressed }, at) => open || pressed || at < self.first);
   list.append(...shown.map((value) => valueButton(value, most)));
+  if (open && leftOut) list.append(element("span", "rest", `and ${leftOut.toLocaleString("en")} more`));
   if (values.length > self.first) {
-    const more = element("button", "more", open ? "Fewer" : `${values.length - shown.length} more`);
+    const folded = values.length - shown.length + leftOut;
+    const more = element("button", "more", open ? "Fewer" : `${folded.toLocaleString("en")} more`);
     more.dataset.id = "";
     more.setAttribute("aria-expanded", String(open));
     more.setAttribute("aria-label", `${more.textContent} of ${title}`);
     if (open || shown.length < values.length) list.append(more);
   }
-  if (open && leftOut) list.append(element("span", "rest", `and ${leftOut.toLocaleString("en")} more`));
   return list;
 }
 

@@ -10,12 +10,14 @@ import streamlit as st
 
 from core.charts.options import FigureOptions
 from core.charts.registry import CHARTS
-from core.figures.catalogue import why_not_drawn
+from core.figures.catalogue import what_it_lacks
 from core.figures.cells import CellRequest, title_of
 from core.figures.sheet_layout import SheetGrid, letter_of
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
+from core.steps import STEPS
+from core.storage.missing import Missing
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.components.chart_menu import with_caption
@@ -43,6 +45,7 @@ SUGGESTED = (  # in this order, the first nine that the study has
 N_SUGGESTED = 9
 A_ROW = 3
 ADD = "sheet_add"
+COMPARES = "Compare studies, and are added on the page Compare"
 USUAL_PICTURES = 4  # offered where no image is marked
 MOST_PICTURES = 24
 
@@ -120,11 +123,12 @@ def add(study: Study) -> None:
 
 
 def absent(study: Study) -> None:
-    """What the study lacks, folded."""
+    """What the study lacks, folded: the figures of each reason."""
     missing = _figures(study)[1]
     if missing:
-        with st.expander(f"Not in this study ({len(missing)})"):
-            st.markdown("\n".join(f"- **{plain(name)}**: {plain(why)}" for name, why in missing.items()))
+        with st.expander(f"Not in this study ({sum(map(len, missing.values()))})"):
+            lines = (f"- **{plain(why)}**: {plain('; '.join(names))}" for why, names in missing.items())
+            st.markdown("\n".join(lines))
 
 
 def begin(study: Study) -> None:
@@ -168,21 +172,34 @@ def _add(cell: CellRequest) -> None:
         session.notify(message)
 
 
-def _figures(study: Study) -> tuple[list[CellRequest], dict[str, str]]:
-    """Figures that can be drawn, and the others by title, each with the reason."""
+def _figures(study: Study) -> tuple[list[CellRequest], dict[str, list[str]]]:
+    """Figures that can be drawn, and the titles of the others by the reason."""
     where = str(with_split(study, Slice()))
     there: list[CellRequest] = []
-    missing: dict[str, str] = {}
+    missing: dict[str, list[str]] = {}
     for name, entry in CHARTS.items():
         options = FigureOptions(colours=OverlayStyle.colour_map if name in OF_HEAT else FigureOptions.colours)
         cell = CellRequest(name, options, where if name not in OF_WHOLE else "")
-        reason = "compares studies; it is added on the page Compare" if entry.studies[0] > 1 else None
-        reason = reason or why_not_drawn(study, entry)
-        if reason is None:
+        lacks = what_it_lacks(study, entry)
+        if entry.studies[0] == 1 and lacks is None:
             there.append(cell)
-        else:
-            missing[title_of(cell)] = reason
+            continue
+        why = COMPARES if lacks is None or entry.studies[0] > 1 else _in_words(lacks)
+        missing.setdefault(why, []).append(title_of(cell))
     return there, missing
+
+
+def _in_words(lacks: Missing) -> str:
+    """A reason without what one types in a terminal.
+
+    >>> _in_words(Missing("overlap", "overlap", "skipped", "no masks: give --masks DIR"))
+    'No masks'
+    >>> _in_words(Missing("overlap", "overlap", "missing", "not run yet", "python -m core overlap mine"))
+    'Overlap with masks: not run yet'
+    """
+    step = STEPS.get(lacks.step) if lacks.state in ("missing", "stale", "damaged") else None
+    reason = lacks.reason.partition(": give --")[0]
+    return f"{step.title}: {reason}" if step else f"{reason[:1].upper()}{reason[1:]}"
 
 
 OF_HEAT = ("heatmaps", "mask_overlap", "feature_heatmaps", "directions")  # in the colours of the pages

@@ -54,10 +54,6 @@ class AnnotatedSource(TableSource):
         super().__init__(path, seed, root)
         self.label = label
 
-    @classmethod
-    def reopen(cls, description: dict[str, Any]) -> "AnnotatedSource":
-        return cls(description["path"], description["seed"], description["root"], description["label"])
-
     def describe(self) -> dict[str, Any]:
         _ = self.listing  # which finds the folder of the images
         return {**super().describe(), "label": self.label}

@@ -60,10 +60,6 @@ class HuggingFaceSource(source.ListedSource):
         self.path, self.seed, self.label = located(str(path)), seed, label
         self._lock = Lock()
 
-    @classmethod
-    def reopen(cls, description: dict[str, Any]) -> "HuggingFaceSource":
-        return cls(description["path"], description["seed"], description["label"])
-
     def describe(self) -> dict[str, Any]:
         return {"kind": self.kind, "path": self.path, "seed": self.seed, "label": self.label}
 

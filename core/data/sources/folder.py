@@ -41,10 +41,6 @@ class FolderSource(source.ListedSource):
     def __init__(self, root: str | Path, seed: int | None = 0, class_level: int = 1):
         self.root, self.seed, self.class_level = located(str(root)), seed, class_level
 
-    @classmethod
-    def reopen(cls, description: dict[str, Any]) -> "FolderSource":
-        return cls(description["root"], description["seed"], description.get("class_level", 1))
-
     def describe(self) -> dict[str, Any]:
         level = {"class_level": self.class_level} if self.class_level != 1 else {}
         return {"kind": self.kind, "root": self.root, "seed": self.seed, **level}

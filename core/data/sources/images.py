@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from core.data.sources.folder import FolderSource, missing_folder
 from core.data.sources.folder_walk import any_images
 from core.data.sources.pair import PairSource
 from core.data.sources.shards import ShardSource, is_pattern, is_tar, matching_files, shard_paths
-from core.data.sources.source import ImageSource
+from core.data.sources.source import ImageSource, ListedSource
 from core.data.sources.tables import (
     TABLE_SUFFIXES,
     RepresentationsOnly,
@@ -27,6 +26,13 @@ from core.data.sources.torchvision_sets import TorchvisionSource
 from core.errors import ImageSourceError, did_you_mean
 from core.topics import function_named, topics
 
+SOURCES: dict[str, type[ListedSource]] = {
+    kind.kind: kind
+    for kind in (
+        *(FolderSource, TableSource, RepresentationsOnly, ShardSource),
+        *(TorchvisionSource, AnnotatedSource, HuggingFaceSource),
+    )
+}
 GUESTS = {image_set.kind: image_set for topic in topics() for image_set in topic.image_sets}
 
 __all__ = ["ImageSource", "open_images", "open_representation_table", "reopen_images"]
@@ -159,24 +165,16 @@ def reopen_images(description: dict[str, Any]) -> ImageSource:
     Raises:
         ImageSourceError: the kind is unknown to this version.
     """
-    openers: dict[str, Callable[[dict[str, Any]], ImageSource]] = {
-        "folder": FolderSource.reopen,
-        "table": TableSource.reopen,
-        "representations": RepresentationsOnly.reopen,
-        "shards": ShardSource.reopen,
-        "torchvision": TorchvisionSource.reopen,
-        "annotated": AnnotatedSource.reopen,
-        "hugging_face": HuggingFaceSource.reopen,
-        "glyphworld": lambda world: _glyphworld().reopen(world),
-        "pair": lambda pair: PairSource.reopen(pair, reopen_images),
-    }
     kind = description.get("kind", "")
     if kind in GUESTS:
         return _guest(kind).reopen(description, reopen_images)
-    opener = openers.get(kind)
-    if opener is None:
+    if kind == PairSource.kind:
+        return PairSource.joined(description, reopen_images)
+    if kind == "glyphworld":
+        return _glyphworld().reopen(description)
+    if kind not in SOURCES:
         raise ImageSourceError(f"unknown kind of image source '{kind}': made by a newer version?")
-    return opener(description)
+    return SOURCES[kind].reopen(description)
 
 
 def _holds_tars(path: Path) -> bool:

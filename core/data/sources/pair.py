@@ -29,9 +29,10 @@ class PairSource(ListedSource):
         self.has_pictures = train.has_pictures and val.has_pictures
 
     @classmethod
-    def reopen(
+    def joined(
         cls, description: dict[str, Any], reopen: Callable[[dict[str, Any]], ImageSource]
     ) -> "PairSource":
+        """Open both sources of a description by a function."""
         return cls(reopen(description["train"]), reopen(description["val"]), description["prefixed"])
 
     @property

@@ -66,10 +66,6 @@ class ShardSource(source.ListedSource):
         self.paths, self.seed = [located(path) for path in paths], seed
         self.names = shard_names(self.paths)
 
-    @classmethod
-    def reopen(cls, description: dict[str, Any]) -> "ShardSource":
-        return cls(description["paths"], description["seed"])
-
     def describe(self) -> dict[str, Any]:
         return {"kind": self.kind, "paths": self.paths, "seed": self.seed}
 

@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from inspect import signature
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -106,6 +107,11 @@ class Listing:
 
 class ListedSource(ImageSource):
     """A source that lists its images when its table is first used, so that reopening it costs nothing."""
+
+    @classmethod
+    def reopen(cls, description: dict[str, Any]) -> Self:
+        """Open the source that a description is of: it holds the arguments of the class by their names."""
+        return cls(**{name: description[name] for name in signature(cls).parameters if name in description})
 
     @abstractmethod
     def _list(self) -> Listing: ...

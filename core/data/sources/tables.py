@@ -53,10 +53,6 @@ class TableSource(ListedSource):
         self.path, self.seed = located(str(path)), seed
         self.root = located(os.path.expanduser(root)) if root else None
 
-    @classmethod
-    def reopen(cls, description: dict[str, Any]) -> "TableSource":
-        return cls(description["path"], description["seed"], description.get("root"))
-
     def describe(self) -> dict[str, Any]:
         root = {"root": self.root} if self.root else {}
         return {"kind": self.kind, "path": self.path, "seed": self.seed, **root}
@@ -162,10 +158,6 @@ class RepresentationsOnly(TableSource):
         super().__init__(path or "", seed)
         self.path = self.path if path else ""
         self.n_rows = n_rows
-
-    @classmethod
-    def reopen(cls, description: dict[str, Any]) -> "RepresentationsOnly":
-        return cls(description["path"] or None, description["n_rows"], description["seed"])
 
     def describe(self) -> dict[str, Any]:
         return {"kind": self.kind, "path": self.path, "n_rows": self.n_rows, "seed": self.seed}

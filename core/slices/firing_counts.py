@@ -1,6 +1,6 @@
 """On how many images of a slice each feature fires, from the stored firing sets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -39,25 +39,42 @@ def count_firing_images(study: StudyReader, masks: Sequence[np.ndarray]) -> np.n
     return counts
 
 
-def _by_image(study: StudyReader, mask: np.ndarray, n_features: int) -> np.ndarray:
-    """Count the features in the firing lists of the images of one mask."""
+def places_of_images(study: StudyReader, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the firing lists of some images lie in the stored arrays, in the order of `rows`.
+
+    Returns:
+        places (n_pairs,) int64, and the number of them for each of the rows.
+    """
     count = study.vector("firing_count").astype(np.int64)
-    rows = np.flatnonzero(mask)
     sizes = count[rows]
     # the lists of all images lie end to end: entry k of a chosen image is at its start + k, and one arange
     # over all chosen entries, shifted by image, gives every such place at once
     starts = np.cumsum(count)[rows] - sizes
     before = np.cumsum(sizes) - sizes  # entries of the lists of earlier images
-    places = np.repeat(starts - before, sizes) + np.arange(int(sizes.sum()))
+    return np.repeat(starts - before, sizes) + np.arange(int(sizes.sum())), sizes
+
+
+def firing_blocks(study: StudyReader) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the images on which the features fire, feature after feature: a start and a block of image rows.
+
+    `firing_by_feature_ptr` says where the images of each feature begin.
+    """
+    stored = study.array("firing_by_feature_rows")
+    end = int(study.vector("firing_by_feature_ptr")[-1])
+    for start in range(0, end, BLOCK):
+        yield start, np.asarray(stored[start : min(start + BLOCK, end)])
+
+
+def _by_image(study: StudyReader, mask: np.ndarray, n_features: int) -> np.ndarray:
+    """Count the features in the firing lists of the images of one mask."""
+    places, _ = places_of_images(study, np.flatnonzero(mask))
     return np.bincount(study.array("firing_features").rows(places), minlength=n_features)
 
 
 def _by_feature(study: StudyReader, masks: Sequence[np.ndarray], pointers: np.ndarray) -> np.ndarray:
     """Look up in each mask the images on which each feature fires, block by block."""
-    stored = study.array("firing_by_feature_rows")
     counts = np.zeros((len(masks), len(pointers) - 1), np.int64)
-    for start in range(0, int(pointers[-1]), BLOCK):
-        block = stored[start : min(start + BLOCK, int(pointers[-1]))]
+    for start, block in firing_blocks(study):
         begins = np.clip(pointers[:-1] - start, 0, len(block))
         ends = np.clip(pointers[1:] - start, 0, len(block))
         there = np.flatnonzero(ends > begins)  # the lists of these features follow one another

@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.reader import StudyReader
 from core.slices.evaluate import read_once, slice_columns
-from core.slices.firing_counts import BLOCK, count_firing_images, has_firing
+from core.slices.firing_counts import count_firing_images, firing_blocks, has_firing
 
 MOST_VALUES = 50  # a column with more values does not describe kinds of images
 FEATURE, CONCEPT, COLUMN = KINDS = ("feature", "concept", "column")
@@ -97,10 +97,8 @@ def _features(study: StudyReader, mask: np.ndarray) -> Tokens:
     if not has_firing(study):
         return _none(FEATURE)
     pointers = study.vector("firing_by_feature_ptr").astype(np.int64)
-    stored = study.array("firing_by_feature_rows")
     rows, ids = [], []
-    for start in range(0, int(pointers[-1]), BLOCK):
-        block = np.asarray(stored[start : min(start + BLOCK, int(pointers[-1]))])
+    for start, block in firing_blocks(study):
         inside = np.flatnonzero(mask[block])
         rows.append(block[inside])
         ids.append(np.searchsorted(pointers, start + inside, "right") - 1)

@@ -154,7 +154,7 @@ def test_worst_slices__nothing_judged(tmp_path: Path):
 
 
 def test_tokens__features_match_the_sets_by_image(study, monkeypatch):
-    monkeypatch.setattr("core.slices.traits.BLOCK", 7)
+    monkeypatch.setattr("core.slices.firing_counts.BLOCK", 7)
     tokens = tokens_of(study, study.is_val, ("feature",))
     ends = np.cumsum(study.vector("firing_count"))
     flat = study.vector("firing_features")

@@ -28,18 +28,26 @@ SUFFIXES = (".json", ".txt")
 
 
 class Form(NamedTuple):
-    """A kind of JSON file: what it is called, how it is known, and what reads it."""
+    """A kind of JSON file: what it is called, what an object of it holds (none: it is a list of objects), and
+    what reads it."""
 
     name: str
-    fits: Callable[[Any], bool]
+    keys: tuple[str, ...]
     read: Callable[[Any, str, str | None], Rows]
 
+    def fits(self, tree: Any) -> bool:
+        """Return True for the content of such a file."""
+        if self.keys:
+            return isinstance(tree, dict) and all(key in tree for key in self.keys)
+        return isinstance(tree, list) and all(isinstance(one, dict) for one in tree)
 
+
+COCO = Form("COCO", ("images", "annotations"), coco.read_coco)
 FORMS = (
-    Form("COCO", coco.is_coco, coco.read_coco),
-    Form("FiftyOne's samples.json", fiftyone.is_samples, fiftyone.read_samples),
-    Form("FiftyOne's labels.json", fiftyone.is_labels, fiftyone.read_labels),
-    Form("Label Studio", label_studio.is_label_studio, label_studio.read_label_studio),
+    COCO,
+    Form("FiftyOne's samples.json", ("samples",), fiftyone.read_samples),
+    Form("FiftyOne's labels.json", ("labels", "classes"), fiftyone.read_labels),
+    Form("Label Studio", (), label_studio.read_label_studio),
 )
 
 

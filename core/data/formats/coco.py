@@ -8,10 +8,6 @@ from core.common.formatting import counted
 from core.data.formats.rows import LARGEST, NotThisForm, Rows, entries, largest_class, side, text_or_none
 
 
-def is_coco(tree: Any) -> bool:
-    return isinstance(tree, dict) and "images" in tree and "annotations" in tree
-
-
 def read_coco(tree: dict[str, Any], path: str, label: str | None = None) -> Rows:
     """Return the images of a COCO file with the class of their largest box; crowds do not count.
 

@@ -11,14 +11,6 @@ from core.errors import ImageSourceError, did_you_mean
 USUAL = ("ground_truth", "label", "class", "classification", "detections")
 
 
-def is_samples(tree: Any) -> bool:
-    return isinstance(tree, dict) and "samples" in tree
-
-
-def is_labels(tree: Any) -> bool:
-    return isinstance(tree, dict) and "labels" in tree and "classes" in tree
-
-
 def read_samples(tree: dict[str, Any], path: str, label: str | None = None) -> rows.Rows:
     """Return the samples with the label of one field: a Classification, or the largest of its Detections."""
     samples = rows.entries(tree["samples"], "samples")

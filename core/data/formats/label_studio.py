@@ -15,10 +15,6 @@ UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the name 
 SHAPES = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels")
 
 
-def is_label_studio(tree: Any) -> bool:
-    return isinstance(tree, list) and all(isinstance(task, dict) for task in tree)
-
-
 def read_label_studio(tree: list[dict[str, Any]], path: str, label: str | None = None) -> Rows:
     """Return the images of the tasks; of several annotations of a task, the first that was not cancelled."""
     paths, labels, several, from_boxes = [], [], 0, 0

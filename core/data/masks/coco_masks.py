@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw
 
 from core.common.formatting import counted
 from core.common.inside import read_json_file
-from core.data.formats.annotated import MOST_BYTES
-from core.data.formats.coco import box_area, category_names, is_coco
+from core.data.formats.annotated import COCO, MOST_BYTES
+from core.data.formats.coco import box_area, category_names
 from core.data.formats.rows import NotThisForm, entries, largest_class
 from core.data.masks.mask_match import match_names
 from core.data.masks.mask_source import EXAMPLES, MaskListing, MaskSource, coverage, no_mask
@@ -60,7 +60,7 @@ class CocoMasks(MaskSource):
     def _list(self) -> MaskListing:
         try:
             tree = read_json_file(self.path, MOST_BYTES, _packed)
-            if not is_coco(tree):
+            if not COCO.fits(tree):
                 raise NotThisForm("it has no 'images' and 'annotations'")
             images, shapes = _annotated(tree)
         except (OSError, ValueError) as error:

@@ -11,7 +11,7 @@ from core.common.dataframes import safe_divide
 from core.common.formatting import counted
 from core.reader import StudyReader
 from core.slices.evaluate import class_column
-from core.slices.firing_counts import BLOCK, has_firing
+from core.slices.firing_counts import firing_blocks, has_firing
 
 FEW_IMAGES = 5  # on which a feature fires, below which no class is named
 
@@ -33,11 +33,9 @@ def class_firing(study: StudyReader, mask: np.ndarray) -> tuple[np.ndarray, np.n
     if not has_firing(study):
         return np.zeros((0, n_classes), np.int64), sizes
     pointers = study.vector("firing_by_feature_ptr").astype(np.int64)
-    stored = study.array("firing_by_feature_rows")
     n_features = len(pointers) - 1
     counts = np.zeros(n_features * n_classes, np.int64)
-    for start in range(0, int(pointers[-1]), BLOCK):
-        block = np.asarray(stored[start : min(start + BLOCK, int(pointers[-1]))])
+    for start, block in firing_blocks(study):
         labelled = np.flatnonzero(codes[block] >= 0)
         features = np.searchsorted(pointers, start + labelled, "right") - 1
         counts += np.bincount(features * n_classes + codes[block[labelled]], minlength=len(counts))

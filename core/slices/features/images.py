@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from core.reader import StudyReader
+from core.slices.firing_counts import places_of_images
 
 LEVELS = ("top", "median", "lowest")
 
@@ -26,11 +27,7 @@ def firing_pairs(study: StudyReader, rows: np.ndarray) -> pd.DataFrame:
         one row per image and feature that fires on it: row, feature, activation (h_ij of the representation
         scaled to length 1), in the order of `rows`.
     """
-    counts = study.vector("firing_count").astype(np.int64)
-    starts = np.concatenate([[0], np.cumsum(counts)])[:-1]
-    n = counts[rows]
-    first = np.concatenate([[0], np.cumsum(n)])[:-1]
-    places = np.repeat(starts[rows] - first, n) + np.arange(int(n.sum()))  # the runs of all rows, joined
+    places, n = places_of_images(study, rows)
     mean = study.table("row_stats", ["mean"])["mean"].to_numpy(np.float64)
     owner = np.repeat(np.asarray(rows, np.int64), n)
     excess = study.array("firing_excess").rows(places).astype(np.float64)

@@ -53,7 +53,7 @@ def test_class_firing__matches_loop(study, where):
 
 def test_class_firing__blocks_do_not_change_it(study, monkeypatch):
     whole = class_firing(study, study.is_val)
-    monkeypatch.setattr("core.slices.features.classes.BLOCK", 7)
+    monkeypatch.setattr("core.slices.firing_counts.BLOCK", 7)
     for one, other in zip(whole, class_firing(study, study.is_val), strict=True):
         assert_allclose(one, other)
 

@@ -77,14 +77,36 @@ def choose_features(
     return columns[np.lexsort((-peak, home))]
 
 
+class MeanCells(NamedTuple):
+    """Mean representations of selected classes and features.
+
+    Attributes:
+        correct, misclassified: (n_classes, n_features), NaN rows if a class has no such image.
+        class_names: of all classes. classes, features: numbers of the rows and columns, in the order drawn.
+        counts: (2, n_classes) number of images behind each mean.
+    """
+
+    correct: np.ndarray
+    misclassified: np.ndarray
+    class_names: Sequence[str]
+    classes: Sequence[int] | np.ndarray
+    features: Sequence[int] | np.ndarray
+    counts: np.ndarray | None = None
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The cells as rows: class, feature, correct, misclassified, difference."""
+        chosen = (np.asarray(part, np.int64) for part in (self.classes, self.features))
+        row, column = (part.ravel() for part in np.meshgrid(*chosen, indexing="ij"))
+        right, wrong = self.correct[row, column], self.misclassified[row, column]
+        names = [self.class_names[number] for number in row.tolist()]
+        facts = {"class": names, "feature": column, "correct": right, "misclassified": wrong}
+        return pd.DataFrame(facts).assign(difference=right - wrong)
+
+
 def class_representations(
-    correct: np.ndarray,
-    misclassified: np.ndarray,
-    class_names: Sequence[str],
+    data: MeanCells,
     *,
-    classes: Sequence[int] | np.ndarray,
-    features: Sequence[int] | np.ndarray,
-    counts: np.ndarray | None = None,
     panels: Sequence[str] = PANELS,
     words: Mapping[int, str] | None = None,
     selectable: bool = False,
@@ -94,21 +116,18 @@ def class_representations(
     (rows), for correct and misclassified images on one colour scale, and their difference.
 
     Args:
-        correct, misclassified: (n_classes, n_features), NaN rows if a class has no such image.
-        classes, features: numbers of the rows and columns, in the order drawn.
-        counts: (2, n_classes) number of images behind each mean, for the hover text.
         panels: which of `correct`, `misclassified`, `difference`, from top to bottom.
         words: what a feature is called, by its number; columns of other features have only their number.
         selectable: lay transparent points with customdata [class number, feature] over the cells, because
             plotly's heatmaps do not report clicks.
     """
-    classes, features = np.asarray(classes, np.int64), np.asarray(features, np.int64)
+    classes, features = (np.asarray(part, np.int64) for part in (data.classes, data.features))
     if not len(classes) or not len(features):
         return note_figure(NO_GROUPS if not len(classes) else "No feature was selected.", theme)
-    grids = {name: np.asarray(values, float)[np.ix_(classes, features)]
-             for name, values in (("correct", correct), ("misclassified", misclassified))}  # fmt: skip
+    means = {"correct": data.correct, "misclassified": data.misclassified}
+    grids = {name: np.asarray(one, float)[np.ix_(classes, features)] for name, one in means.items()}
     grids["difference"] = grids["correct"] - grids["misclassified"]
-    names = [as_text(str(class_names[number])) for number in classes]
+    names = [as_text(str(data.class_names[number])) for number in classes]
     columns = [_column_name(number, (words or {}).get(number, "")) for number in features.tolist()]
     if words:
         columns = [_numbered(name) for name in columns]
@@ -116,13 +135,13 @@ def class_representations(
     gap = room / (3 * row_height * len(classes) + 2 * room)  # as a share of the plot
     fig = make_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=gap)
     for row, panel in enumerate(panels, start=1):
-        n = None if counts is None else np.asarray(counts)[:, classes]
+        n = None if data.counts is None else np.asarray(data.counts)[:, classes]
         fig.add_trace(_cells(grids[panel], panel, names, columns, n), row=row, col=1)
         if selectable:
             x, y = (part.ravel() for part in np.meshgrid(np.arange(len(features)), np.arange(len(names))))
             places = np.column_stack([classes[y], features[x]])
             fig.add_trace(click_cells(x, y, places, size=14, hoverinfo="none"), row=row, col=1)
-    _dress(fig, grids, panels, [str(class_names[number]) for number in classes], columns, theme)
+    _dress(fig, grids, panels, [str(data.class_names[number]) for number in classes], columns, theme)
     finish(fig, theme)
     below = 5 * theme.font_size
     if words:
@@ -242,34 +261,6 @@ def _colour_bars(fig: go.Figure, grids: dict[str, np.ndarray], panels: Sequence[
     )
 
 
-class MeanCells(NamedTuple):
-    """Mean representations of selected classes and features; `frame` has a row per cell, see `mean_cells`."""
-
-    frame: pd.DataFrame
-    correct: np.ndarray
-    misclassified: np.ndarray
-    class_names: list[str]
-    classes: list[int]
-    features: list[int]
-    counts: np.ndarray
-
-
-def mean_cells(
-    correct: np.ndarray,
-    misclassified: np.ndarray,
-    class_names: Sequence[str],
-    classes: Sequence[int] | np.ndarray,
-    features: Sequence[int] | np.ndarray,
-) -> pd.DataFrame:
-    """Return the cells as rows: class, feature, correct, misclassified, difference."""
-    picked = (np.asarray(part, np.int64) for part in (classes, features))
-    row, column = (part.ravel() for part in np.meshgrid(*picked, indexing="ij"))
-    right, wrong = correct[row, column], misclassified[row, column]
-    names = [class_names[number] for number in row.tolist()]
-    facts = {"class": names, "feature": column, "correct": right, "misclassified": wrong}
-    return pd.DataFrame(facts).assign(difference=right - wrong)
-
-
 def _table(study: Study, options: FigureOptions) -> MeanCells:
     counts = study.vector("group_counts")
     classes = class_numbers(study, options) or choose_classes(counts, most=10).tolist()
@@ -279,21 +270,7 @@ def _table(study: Study, options: FigureOptions) -> MeanCells:
         features = choose_features(study.vector("class_means"), discriminative, classes).tolist()
     names = ("class_means_correct", "class_means_misclassified")
     right, wrong = (study.vector(name) for name in names)
-    frame = mean_cells(right, wrong, study.class_names, classes, features)
-    return MeanCells(frame, right, wrong, study.class_names, classes, features, counts)
-
-
-def _draw(data: MeanCells, options: FigureOptions, theme: Theme) -> go.Figure:
-    return class_representations(
-        data.correct,
-        data.misclassified,
-        data.class_names,
-        classes=data.classes,
-        features=data.features,
-        counts=data.counts,
-        panels=options.panels or PANELS,
-        theme=theme,
-    )
+    return MeanCells(right, wrong, study.class_names, classes, features, counts)
 
 
 CLASS_REPRESENTATIONS = Chart(
@@ -302,7 +279,9 @@ CLASS_REPRESENTATIONS = Chart(
     source="Kalibhat 2024, Fig. 3",
     needs=("features", "probe", "class_means_correct"),
     table=_table,
-    draw=_draw,
+    draw=lambda data, options, theme: class_representations(
+        data, panels=options.panels or PANELS, theme=theme
+    ),
     alt=lambda _: "Mean activation of features by class: difference, correct and misclassified images",
     column="double",
 )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.charts import class_representations, sparsity
+from core.charts.class_representations import MeanCells
 from core.charts.theme import DARK, LIGHT, layout_of, paper
 
 NAMES = ["ant", "<bee>", "cat"]
@@ -53,7 +52,7 @@ def test_choose_features__of_many_stays_small_and_different(rng):
 def test_class_representations__cells_are_the_means(rng, theme):
     right, wrong = rng.random((3, 8)), rng.random((3, 8))
     fig = class_representations.class_representations(
-        right, wrong, NAMES, classes=[2, 1], features=[7, 0, 3], theme=theme
+        MeanCells(right, wrong, NAMES, [2, 1], [7, 0, 3]), theme=theme
     )
     cells = {trace.hovertemplate.split("<br>")[1].split(":")[0]: np.array(trace.z) for trace in fig.data}
     assert_allclose(cells["correct"], right[[2, 1]][:, [7, 0, 3]])
@@ -68,11 +67,9 @@ def test_class_representations__cells_are_the_means(rng, theme):
 def test_class_representations__columns_carry_the_words_of_their_features(rng):
     right, wrong = rng.random((3, 8)), rng.random((3, 8))
     words = {7: "blue, <sky>", 3: "a very long name of a feature", 0: ""}
-    chosen: dict[str, Any] = {"classes": [2, 1], "features": [7, 0, 3]}
-    bare = class_representations.class_representations(right, wrong, NAMES, panels=["difference"], **chosen)
-    fig = class_representations.class_representations(
-        right, wrong, NAMES, panels=["difference"], words=words, **chosen
-    )
+    cells = MeanCells(right, wrong, NAMES, [2, 1], [7, 0, 3])
+    bare = class_representations.class_representations(cells, panels=["difference"])
+    fig = class_representations.class_representations(cells, panels=["difference"], words=words)
     named = ["blue, &lt;sky&gt; #7", "#0", "a very long name of a f… #3"]
     assert list(layout_of(fig).xaxis.ticktext) == named
     assert layout_of(fig).xaxis.tickangle == -40
@@ -84,9 +81,9 @@ def test_class_representations__columns_carry_the_words_of_their_features(rng):
 
 def test_class_representations__with_the_difference_on_top__each_scale_stands_beside_its_panels(rng):
     right, wrong = rng.random((3, 8)), rng.random((3, 8))
-    chosen: dict[str, Any] = {"classes": [2, 1], "features": [7, 0, 3]}
+    cells = MeanCells(right, wrong, NAMES, [2, 1], [7, 0, 3])
     for panels in (class_representations.PANELS, ("difference", "correct", "misclassified")):
-        fig = class_representations.class_representations(right, wrong, NAMES, panels=panels, **chosen)
+        fig = class_representations.class_representations(cells, panels=panels)
         gap, means = layout_of(fig).coloraxis2.colorbar, layout_of(fig).coloraxis.colorbar
         assert (gap.y, means.y) == ((0, 1) if panels[-1] == "difference" else (1, 0))
         assert gap.len + means.len < 1
@@ -96,7 +93,7 @@ def test_class_representations__with_the_difference_on_top__each_scale_stands_be
 def test_class_representations__clicks_name_class_and_feature():
     values = np.zeros((3, 4))
     fig = class_representations.class_representations(
-        values, values, NAMES, classes=[2, 0], features=[3, 1], panels=["correct"], selectable=True
+        MeanCells(values, values, NAMES, [2, 0], [3, 1]), panels=["correct"], selectable=True
     )
     points = fig.data[1]
     assert [tuple(p) for p in points.customdata] == [(2, 3), (2, 1), (0, 3), (0, 1)]
@@ -106,7 +103,7 @@ def test_class_representations__clicks_name_class_and_feature():
 def test_class_representations__many_columns_label_only_some_of_them(rng):
     values = rng.random((100, 400))
     fig = class_representations.class_representations(
-        values, values, [f"c{i}" for i in range(100)], classes=range(30), features=range(400), theme=paper()
+        MeanCells(values, values, [f"c{i}" for i in range(100)], range(30), range(400)), theme=paper()
     )
     assert len(layout_of(fig).xaxis3.tickvals) <= class_representations.MOST_FEATURE_TICKS
     assert layout_of(fig).xaxis3.ticktext[1] == str(layout_of(fig).xaxis3.tickvals[1])
@@ -114,14 +111,14 @@ def test_class_representations__many_columns_label_only_some_of_them(rng):
 
 def test_class_representations__nothing_to_compare_is_said():
     fig = class_representations.class_representations(
-        np.empty((0, 4)), np.empty((0, 4)), [], classes=[], features=[0]
+        MeanCells(np.empty((0, 4)), np.empty((0, 4)), [], [], [0])
     )
     assert not fig.data and "No class has both" in layout_of(fig).annotations[0].text
 
 
 def test_class_representations__a_class_without_one_group_leaves_gaps():
     right, wrong = np.array([[0.1, 0.2]]), np.array([[np.nan, np.nan]])
-    fig = class_representations.class_representations(right, wrong, ["ant"], classes=[0], features=[0, 1])
+    fig = class_representations.class_representations(MeanCells(right, wrong, ["ant"], [0], [0, 1]))
     assert np.isnan(np.array(fig.data[1].z)).all() and layout_of(fig).coloraxis.cmax == 0.2
     assert layout_of(fig).coloraxis2.cmax == 1.0
 

@@ -76,10 +76,13 @@ def _representations(
     features: np.ndarray,
     panels: tuple[str, ...],
 ) -> None:
+    cells = class_representations.MeanCells(
+        means["correct"], means["misclassified"], study.class_names, classes, features, means["counts"]
+    )
     right, wrong = (int(n) for n in means["counts"].sum(1))
     st.markdown(
         f"The probe classifies **{right:,}** of these images correctly and **{wrong:,}** wrongly. "
-        + _finding(study, means, classes, features)
+        + _finding(study, cells.frame)
     )
     options = FigureOptions(
         classes=tuple(study.class_names[number] for number in classes),
@@ -95,20 +98,11 @@ def _representations(
         study,
         "groups_chart",
         lambda theme: class_representations.class_representations(
-            means["correct"],
-            means["misclassified"],
-            study.class_names,
-            classes=classes,
-            features=features,
-            counts=means["counts"],
-            panels=panels,
-            words=words if any(words.values()) else None,
-            selectable=True,
-            theme=theme,
+            cells, panels=panels, words=words if any(words.values()) else None, selectable=True, theme=theme
         ),
         *(population, tuple(classes.tolist()), tuple(features.tolist()), panels),
         alt="Mean activation of features by class: difference, correct and misclassified images",
-        data=_cells(study, means, classes, features),
+        data=cells.frame,
         on_select=_clicked,
         cell=CellRequest("class_representations", options, str(population)),
     )
@@ -118,9 +112,9 @@ def _representations(
     )
 
 
-def _finding(study: Study, means: Means, classes: np.ndarray, features: np.ndarray) -> str:
+def _finding(study: Study, cells: pd.DataFrame) -> str:
     """The cell with the largest difference, in words."""
-    cells = _cells(study, means, classes, features).dropna(subset="difference")
+    cells = cells.dropna(subset="difference")
     if cells.empty:
         return ""
     most = cells.loc[cells["difference"].abs().idxmax()]
@@ -138,11 +132,6 @@ def _clicked(points: list[dict]) -> None:
     names = session.current_study().class_names
     session.set_url("groups_class", names[int(number)])
     session.set_widget("groups_feature", int(feature))
-
-
-def _cells(study: Study, means: Means, classes: np.ndarray, features: np.ndarray) -> pd.DataFrame:
-    right, wrong = means["correct"], means["misclassified"]
-    return class_representations.mean_cells(right, wrong, study.class_names, classes, features)
 
 
 def _one(study: Study, population: Slice, means: Means) -> None:

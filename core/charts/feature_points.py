@@ -1,5 +1,7 @@
 """Features as points: their bands by activation rate, and the one that is picked."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -19,15 +21,31 @@ TAIL_MEANING = {
 TRAIN = "training images"  # the images that activation rates are shares of
 
 
+class Rates(NamedTuple):
+    """Activation rates A_j of features.
+
+    frame: feature, activation_rate (percent), tail; optionally name, top_class and purity. images: those that
+    the rates are shares of; the bands are those of the training images. percentiles: the two of A_j that
+    bound the discriminative band. note: what a reader of the bands should know; drawn on paper only, where no
+    text stands beside it.
+    """
+
+    frame: pd.DataFrame
+    images: str = TRAIN
+    percentiles: tuple[float, float] = (50, 95)
+    note: str = ""
+
+
 def point_facts(rows: pd.DataFrame) -> np.ndarray:
-    """(n, 3) object: feature, rate in percent, and its preferred class in words."""
+    """(n, 3) object: feature, rate in percent, and its name and preferred class in words."""
     facts = np.empty((len(rows), 3), dtype=object)
-    purity, names = numbers(rows, "purity"), words(rows, "top_class")
+    columns = words(rows, "name"), numbers(rows, "purity"), words(rows, "top_class")
     facts[:, 0] = rows["feature"].to_numpy(dtype=np.int64)
     facts[:, 1] = numbers(rows, "activation_rate")
     facts[:, 2] = [
-        f"<br>{100 * share:.0f} % of them {as_text(name)}" if name and share >= 0 else ""
-        for share, name in zip(purity, names, strict=True)
+        (f"<br>{as_text(name)}" if name else "")
+        + (f"<br>{100 * share:.0f} % of them {as_text(label)}" if label and share >= 0 else "")
+        for name, share, label in zip(*columns, strict=True)
     ]
     return facts
 
@@ -37,21 +55,27 @@ def images_word(images: str) -> str:
 
 
 def add_points(
-    fig: go.Figure, rows: pd.DataFrame, y: np.ndarray, x: str, tail: str, images: str, theme: Theme
+    fig: go.Figure, features: pd.DataFrame, y: np.ndarray, x: str, images: str, theme: Theme
 ) -> None:
-    colour = theme.tail(tail)
-    trace = dots(
-        rows[x].to_numpy(float),
-        y,
-        kind=points_kind(len(rows)),
-        name=TAIL_LABEL[tail],
-        marker={"color": colour, "size": theme.stroke(6), "opacity": 0.8},
-        unselected={"marker": {"opacity": 0.8}},
-        customdata=point_facts(rows),
-        hover="<b>#%{customdata[0]}</b><br>fires on %{customdata[1]:.3g} % of the "
-        f"{images}%{{customdata[2]}}<br>{TAIL_LABEL[tail]}: {TAIL_MEANING[tail]}",
-    )
-    fig.add_trace(trace)
+    """Add a trace for each band that holds features."""
+    for tail in TAILS:
+        part = features["tail"].to_numpy() == tail
+        if not part.any():
+            continue
+        rows = features.loc[part]
+        fig.add_trace(
+            dots(
+                rows[x].to_numpy(float),
+                y[part],
+                kind=points_kind(len(rows)),
+                name=TAIL_LABEL[tail],
+                marker={"color": theme.tail(tail), "size": theme.stroke(6), "opacity": 0.8},
+                unselected={"marker": {"opacity": 0.8}},
+                customdata=point_facts(rows),
+                hover="<b>#%{customdata[0]}</b><br>fires on %{customdata[1]:.3g} % of the "
+                f"{images}%{{customdata[2]}}<br>{TAIL_LABEL[tail]}: {TAIL_MEANING[tail]}",
+            )
+        )
 
 
 def mark_selected(

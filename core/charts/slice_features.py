@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.feature_points import TAIL_LABEL, TAILS
 from core.charts.marks import dots, points_kind
-from core.charts.theme import LIGHT, Marks, Theme, finish, log_percent_ticks, note_figure
+from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers, words
 
 MOST_NAMED = 12
@@ -98,43 +97,3 @@ def _points(
         hover="<b>#%{customdata[0]}</b> %{customdata[1]}<br>"
         f"{here}: %{{y:.1f}} %<br>{elsewhere}: %{{x:.1f}} %",
     )
-
-
-def sorted_rates(features: pd.DataFrame, *, log: bool = False, theme: Theme = LIGHT) -> go.Figure:
-    """Plot on how many images of a slice each feature fires, rarest first, coloured by its band.
-
-    Features that never fire are left out. The band (discriminative or one of the tails) was found on the
-    train images, so here the bands overlap.
-
-    Args:
-        features: feature, rate, tail; optionally name. log: logarithmic percent axis.
-    Returns:
-        a figure whose points carry customdata[0] = feature.
-    """
-    rows = features.loc[numbers(features, "rate") > 0]
-    if rows.empty:
-        return note_figure(NEVER, theme)
-    rows = rows.sort_values(["rate", "feature"], kind="stable", ignore_index=True)
-    rate = 100 * numbers(rows, "rate")
-    rank = np.arange(1, len(rows) + 1)
-    fig = go.Figure()
-    for tail in TAILS:
-        part = rows["tail"].to_numpy() == tail
-        if not part.any():
-            continue
-        trace = _points(
-            rows.loc[part], rank[part], rate[part], TAIL_LABEL[tail], theme.tail(tail), ("", ""), theme
-        )
-        trace.hovertemplate = (
-            "<b>#%{customdata[0]}</b> %{customdata[1]}<br>fires on %{y:.3g} %<extra></extra>"
-        )
-        fig.add_trace(trace)
-    fig.update_xaxes(title_text="features that fire, rarest first", range=[0, len(rows) + 1])
-    fig.update_yaxes(title_text="images it fires on")
-    if log:
-        span = [np.log10(rate.min()) - 0.15, np.log10(rate.max()) + 0.15]
-        fig.update_yaxes(range=span, **log_percent_ticks(rate.min(), rate.max()))
-    else:
-        fig.update_yaxes(rangemode="tozero", ticksuffix=" %")
-    fig.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
-    return finish(fig, theme, height=440)

@@ -1,7 +1,6 @@
 """Activation rates of all features in ascending order (Kalibhat 2024, Fig. 1)."""
 
 import textwrap
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from core.charts.feature_points import (
     TAIL_LABEL,
     TAILS,
     TRAIN,
+    Rates,
     add_points,
     images_word,
     mark_selected,
@@ -31,21 +31,6 @@ def by_rate(features: pd.DataFrame) -> pd.DataFrame:
     """Sort the `features` table by ascending activation rate, with `rank` 1…r; ties by feature number."""
     ordered = features.sort_values(["activation_rate", "feature"], kind="stable").reset_index(drop=True)
     return ordered.assign(rank=np.arange(1, len(ordered) + 1))
-
-
-class Rates(NamedTuple):
-    """Activation rates A_j of features.
-
-    frame: feature, activation_rate (percent), tail; optionally top_class and purity. images: those that the
-    rates are shares of; the bands are those of the training images. percentiles: the two of A_j that bound
-    the discriminative band. note: what a reader of the bands should know; drawn on paper only, where no text
-    stands beside it.
-    """
-
-    frame: pd.DataFrame
-    images: str = TRAIN
-    percentiles: tuple[float, float] = (50, 95)
-    note: str = ""
 
 
 def sorted_activation(
@@ -68,10 +53,7 @@ def sorted_activation(
     floor = rate[rate > 0].min() / 2 if (rate > 0).any() else 0.01
     heights = np.where(rate > 0, rate, floor) if log else rate
     fig = go.Figure()
-    for tail in TAILS:
-        part = ordered["tail"].to_numpy() == tail
-        if part.any():
-            add_points(fig, ordered.loc[part], heights[part], "rank", tail, images, theme)
+    add_points(fig, ordered, heights, "rank", images, theme)
     marks = _bands(ordered, theme) if images == TRAIN else Marks(theme)
     for bound, percentile in zip(bounds, data.percentiles, strict=True):
         if images == TRAIN and (bound > 0 or not log):

@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.charts import purity, sorted_activation
-from core.charts.sorted_activation import Rates
+from core.charts.feature_points import Rates
 from core.charts.theme import DARK, LIGHT, layout_of
 
 
@@ -26,6 +26,15 @@ def test_sorted_activation__draws_every_feature_in_rising_order(features):
     assert [p[2] for p in drawn] == list(ordered["feature"])
     assert_allclose([p[1] for p in drawn], ordered["activation_rate"])
     assert [p[0] for p in drawn] == list(range(1, 11))
+
+
+def test_sorted_activation__of_a_slice_has_names_and_no_bands(features):
+    named = features.assign(name=["<i>sky</i>", *[""] * (len(features) - 1)])
+    fig = sorted_activation.sorted_activation(Rates(named, "images of the slice"))
+    assert not layout_of(fig).shapes and layout_of(fig).showlegend
+    facts = {point[0]: point[2] for trace in fig.data for point in trace.customdata}
+    assert facts[features["feature"].iloc[0]].startswith("<br>&lt;i&gt;sky")
+    assert all("of the images of the slice" in trace.hovertemplate for trace in fig.data)
 
 
 def test_sorted_activation__bands_and_percentiles_are_where_they_belong(features):
@@ -65,18 +74,18 @@ def test_sorted_activation__uses_webgl_only_for_many_points(features, rng):
 
 
 def test_purity_scatter__leaves_out_features_without_purity(features):
-    drawn = {feature: (x, y) for x, y, feature in points(purity.purity_scatter(features))}
+    drawn = {feature: (x, y) for x, y, feature in points(purity.purity_scatter(Rates(features)))}
     assert 7 not in drawn and len(drawn) == 9
     assert_allclose(drawn[3], (0.5, 90))
 
 
 def test_purity_scatter__says_that_labels_are_missing(features):
-    fig = purity.purity_scatter(features.assign(purity=np.nan))
+    fig = purity.purity_scatter(Rates(features.assign(purity=np.nan)))
     assert not fig.data and "needs class labels" in texts(fig)
 
 
 def test_class_names_that_are_markup_stay_text(features):
-    fig = purity.purity_scatter(features.assign(top_class="<i>x</i>"))
+    fig = purity.purity_scatter(Rates(features.assign(top_class="<i>x</i>")))
     assert "of them &lt;i&gt;x" in fig.data[0].customdata[0][2]
 
 
@@ -85,7 +94,7 @@ def test_nothing_to_draw__gives_a_note(features, theme):
     empty = features.iloc[:0]
     for fig in (
         sorted_activation.sorted_activation(Rates(empty), theme=theme),
-        purity.purity_scatter(empty, theme=theme),
+        purity.purity_scatter(Rates(empty), theme=theme),
     ):
         assert not fig.data and texts(fig)
         assert layout_of(fig).annotations[0].font.color == theme.muted

@@ -50,18 +50,8 @@ def test_rates_against__names_do_not_overlap(rates):
     assert texts(figures.rates_against(crowd, here="a", elsewhere="b")).count("#") == 1
 
 
-def test_sorted_rates__rarest_first_without_the_silent(rates):
-    drawn = sorted(points(figures.sorted_rates(rates)))
-    assert [one[2] for one in drawn] == [5, 1, 3]
-    assert_allclose([one[1] for one in drawn], [2, 10, 50])
-    assert layout_of(figures.sorted_rates(rates, log=True)).yaxis.type == "log"
-
-
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
 def test_nothing_to_draw__gives_a_note(rates, theme):
     silent = rates.assign(rate=0.0, rate_against=0.0)
-    for fig in (
-        figures.rates_against(silent, here="a", elsewhere="b", theme=theme),
-        figures.sorted_rates(silent, theme=theme),
-    ):
-        assert not fig.data and texts(fig)
+    fig = figures.rates_against(silent, here="a", elsewhere="b", theme=theme)
+    assert not fig.data and texts(fig)

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.charts import purity
 from core.charts import slice_features as figures
-from core.charts.feature_points import TRAIN
+from core.charts.feature_points import Rates
 from core.charts.options import FigureOptions
+from core.charts.purity import PURITY as PURITY_CHART
 from core.charts.sorted_activation import SORTED_ACTIVATION
 from core.charts.theme import Theme
+from core.common.captions import split_images
 from core.common.dataframes import numbers
-from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.components import widgets
@@ -50,44 +50,28 @@ def feature_scatter(
     name = population_name(population)
     plot, log = _choose(study, bool(name))
     data = features.loc[:, COLUMNS]
-    key = tuple(features["feature"])
-    if plot == PURITY:
-        table = features.assign(activation_rate=100 * numbers(features, "rate"))
-        show_chart(
-            study,
-            purity.PURITY,
-            among=population,
-            name="features_chart",
-            shown=purity.Purities(table, TRAIN),
-            depends_on=key,
-            data=data,
-            on_select=clicked,
-            # with the classes of the filter alone, which the figure of a slice is of, all would be pure
-            on_sheet=not population.labels,
-        )
-    elif name:
-        _against(study, features, population, data, clicked)
-    elif population.split == "train" and not query:
-        show_chart(
-            study,
-            SORTED_ACTIVATION,
-            FigureOptions(log=log),
-            name="features_chart",
-            data=data,
-            on_select=clicked,
-        )
-    else:
+    if name and plot == RATE:
+        return _against(study, features, population, data, clicked)
+    shown, among = None, None  # as the study stores them
+    if plot == PURITY or population.split != "train" or query:
+        rated = features.assign(activation_rate=100 * numbers(features, "rate"))
+        shown = Rates(rated, "images of the slice" if name else split_images(population.split))
+        among = population
+    if plot == RATE and shown is not None:
         bold(f"{np.count_nonzero(numbers(features, 'rate') > 0):,} features fire, most of them rarely")
-        chart(
-            study,
-            "features_chart",
-            lambda theme: figures.sorted_rates(features, log=log, theme=theme),
-            *(plot, population, key, log),
-            alt="Share of the images on which each feature fires, rarest first",
-            data=data,
-            on_select=clicked,
-            cell=CellRequest("sorted_activation", FigureOptions(log=log), str(population)),
-        )
+    show_chart(
+        study,
+        PURITY_CHART if plot == PURITY else SORTED_ACTIVATION,
+        FigureOptions(log=log),
+        among=among,
+        name="features_chart",
+        shown=shown,
+        depends_on=tuple(features["feature"]),
+        data=data,
+        on_select=clicked,
+        # with the classes of the filter alone, which the figure of a slice is of, all would be pure
+        on_sheet=plot == RATE or not population.labels,
+    )
 
 
 def _choose(study: Study, compared: bool) -> tuple[str, bool]:

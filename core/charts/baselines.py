@@ -201,10 +201,12 @@ def _why_empty(metrics: pd.DataFrame) -> str:
 
 
 class RankedScores(NamedTuple):
-    """Scores to be ranked: `frame` is the table `quality_metrics`."""
+    """Scores to be ranked: `frame` is the table `quality_metrics`; see `ranked_scores`."""
 
     frame: pd.DataFrame
     selected: str
+    marked: str | None = None
+    row: int = 28
 
 
 BASELINES = Chart(
@@ -214,7 +216,9 @@ BASELINES = Chart(
     table=lambda study, options: RankedScores(
         study.table("quality_metrics"), known_score(study.kept("quality"), options.score)
     ),
-    draw=lambda data, _, theme: ranked_scores(data.frame, selected=data.selected, theme=theme),
+    draw=lambda data, _, theme: ranked_scores(
+        data.frame, selected=data.selected, marked=data.marked, row=data.row, theme=theme
+    ),
     finding=lambda data: finding(data.frame),
     alt=lambda _: "AUROC of every score with its 95 % interval",
 )

@@ -9,16 +9,15 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.charts import baselines
+from core.charts.baselines import BASELINES, RankedScores
 from core.charts.options import FigureOptions
 from core.common.score_names import SCORES
-from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import reads, score_reads
 from dashboard.components import widgets
-from dashboard.components.chart import chart
+from dashboard.components.chart import show_chart
 from dashboard.components.choose_one import pick_one
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.scores import details, picked_score, trust_check
@@ -123,20 +122,18 @@ def _scores(study: Study, population: Slice, score: str) -> None:
     aurocs = score_reads.aurocs(study, population)
     if not np.isfinite(aurocs["auroc"]).any():
         return
-    st.markdown(f"**{widgets.plain(baselines.finding(aurocs))}**")
 
     def clicked(points: list[dict]) -> None:
         picked_score.pick(str(points[-1]["customdata"][0]))
 
-    chart(
+    show_chart(
         study,
-        "score_aurocs",
-        lambda theme: baselines.ranked_scores(aurocs, selected=score, marked=Q, row=ROW, theme=theme),
-        *(population, score),
-        alt="AUROC of every score with its 95 % interval",
-        data=aurocs,
+        BASELINES,
+        FigureOptions(score=score),
+        among=population,
+        name="score_aurocs",
+        shown=RankedScores(aurocs, score, Q, ROW),
         on_select=clicked,
-        cell=CellRequest("baselines", FigureOptions(score=score), str(population)),
     )
     if score != Q and Q in reads.scores(study):
         st.caption(f"Shaded, {SCORES[Q].label}: {SCORES[Q].meaning}.", help=widgets.help_text(Q))

@@ -141,7 +141,7 @@ def by_verdict(correct: np.ndarray, *, theme: Theme = LIGHT) -> Colouring:
     palette, names = (theme.correct, theme.misclassified), ("correct", "misclassified")
     if (codes == 2).any():
         palette, names = (*palette, theme.grid), (*names, UNKNOWN)
-    return Colouring(codes, palette, names, title="Result")
+    return Colouring(codes, palette, names, title="Correctness")
 
 
 def by_amount(values: np.ndarray, *, title: str = "", theme: Theme = LIGHT) -> Colouring:

@@ -33,7 +33,7 @@ def filter_bar(study: Study, population: Slice, *, says: str = "") -> None:
                 study, "Class", "labels", current.labels, width=160, label_visibility="collapsed"
             )
         if reads.images(study).has_values("correct"):
-            _choice(study, "Verdict", VERDICTS, "correct", current.correct)
+            _choice(study, "Correctness", VERDICTS, "correct", current.correct)
         if population.split and 0 < np.count_nonzero(study.is_val) < study.n_images:
             _choice(study, "Split", SPLITS, "split", population.split)
         filter_fields.more(study, current)

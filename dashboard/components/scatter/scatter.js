@@ -404,7 +404,7 @@ function showTip(self, at) {
   });
   const parts = lines.filter(Boolean);
   const title = self.title;
-  if (self.names.length && title !== "Result" && !self.said.some(({ name }) => name.startsWith(title.split(" ")[0]))) {
+  if (self.names.length && title !== "Correctness" && !self.said.some(({ name }) => name.startsWith(title.split(" ")[0]))) {
     parts.push(tipLine(title, self.shown[self.values[at]]));
   }
   if (self.pictures) {

@@ -27,8 +27,8 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     Args:
         mask: (n_images,) bool.
     Returns:
-        COLUMNS: suggested, the class predicted instead; label_quality, the probability of the label;
-        confidence, that of the predicted class. Empty without a classifier.
+        COLUMNS: suggested and confidence, the answer, which may be a class that no image has;
+        label_quality, the probability of the label among the labels. Empty without a classifier.
     """
     if why_no_probabilities(study):
         return pd.DataFrame({name: [] for name in COLUMNS})
@@ -38,9 +38,13 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
         truth = np.where(np.isin(truth, codes_of_outputs(study)), truth, -1)  # no output means the others
     issues = likely_wrong(_logits(study, np.flatnonzero(is_val)), truth)
     rows = np.flatnonzero(is_val)[issues["row"]]
-    names = {"label": classes[truth[issues["row"]]], "suggested": classes[issues["suggested"]]}
-    table = issues.assign(image_id=study.column("images", "image_id").to_numpy()[rows], **names)
-    return table.loc[:, list(COLUMNS)].loc[mask[rows]].reset_index(drop=True)
+    said = study.table("probe", ["predicted", "confidence"]).iloc[rows].reset_index(drop=True)
+    table = said.rename(columns={"predicted": "suggested"}).assign(
+        image_id=study.column("images", "image_id").to_numpy()[rows],
+        label=classes[truth[issues["row"]]],
+        label_quality=issues["label_quality"],
+    )
+    return table.loc[mask[rows], list(COLUMNS)].reset_index(drop=True)
 
 
 def why_no_probabilities(study: StudyReader) -> str:

@@ -122,17 +122,16 @@ def _check_study(study: Path, command: Command) -> None:
         return
     manifest = served_studies.open_current(study).manifest
     stored = [
-        (step, {name: entry.get(name) for name in ("settings", "summary")})
-        for step, entry in manifest["steps"].items()
+        {name: entry.get(name) for name in ("settings", "summary")} for entry in manifest["steps"].values()
     ]
-    stored += [(step, {"settings": one}) for step, one in manifest.get(UNFINISHED, {}).items()]
-    values = [(step, key, value) for step, tree in stored for key, value in _values(tree)]
+    stored += [{"settings": one} for one in manifest.get(UNFINISHED, {}).values()]
+    values = [pair for tree in stored for pair in _values(tree)]
     for check in (_check_code, _check_value):  # code is the graver matter, so it is named first
-        for step, key, value in values:
+        for key, value in values:
             try:
                 check(key, value, study)
             except SettingsError as error:
-                raise SettingsError(f"{error} (step '{step[:40]}'). {REMEDY}") from None
+                raise SettingsError(f"{error}. {REMEDY}") from None
 
 
 def _check_parts(command: Command) -> None:
@@ -260,6 +259,6 @@ def _check_path(text: str, study: Path) -> None:
     folders = [*allowed_paths.roots(), assets_folder(), served_studies.studies_folder(), study.resolve()]
     if not any(path.is_relative_to(folder) for folder in folders):
         raise SettingsError(
-            f"This study reads '{text[:120]}', outside the folders that {allowed_paths.ROOTS} names. "
-            "Start the dashboard with its folder in that variable"
+            f"This study reads '{text[:120]}', and the dashboard may not: start it with that folder in "
+            f"{allowed_paths.ROOTS}"
         )

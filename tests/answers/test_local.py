@@ -132,6 +132,9 @@ def test_label_issues__are_cleanlabs(case, tmp_path):
     assert len(expected) and set(table["image_id"]) == set(ids[expected])
     own = [shares[list(ids).index(one), truth[list(ids).index(one)]] for one in table["image_id"]]
     np.testing.assert_allclose(table["label_quality"], own, rtol=1e-2)
+    said = case.study.table("probe").set_index(ids).loc[table["image_id"]]  # of all seven outputs
+    assert table["suggested"].tolist() == said["predicted"].tolist()
+    assert table["confidence"].tolist() == said["confidence"].tolist()
     folder = shutil.copytree(case.study.path, tmp_path / "study")
     assert info(open_study(folder))["label_issues"] is None  # an answer at chance tells nothing of labels
     with edited_manifest(folder) as manifest:

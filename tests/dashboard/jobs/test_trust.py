@@ -91,6 +91,14 @@ def test_trust__images_that_are_drawn_are_no_encoder(served, text, fine):
     assert (trust(served, MakeSheet(served, ("roc",))) is None) == fine
 
 
+def test_trust__images_of_another_folder_name_the_variable_and_no_step(served, tmp_path):
+    with edited_manifest(served) as manifest:
+        manifest["steps"]["embed"]["settings"]["images"] = str(tmp_path / "photos")
+    reason = trust(served, MakeSheet(served, ("roc",)))
+    assert reason and "photos', and the dashboard may not: start it with that folder in" in reason
+    assert "PEREGRINE_ROOTS" in reason and "step" not in reason
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_trust__no_hostile_setting(served, mark, name):
     apply_setting(served, name, mark)

@@ -101,7 +101,8 @@ def _table(study: Study, options: FigureOptions) -> WorstSlices:
     table = table.loc[significant | ~significant.any()].head(options.images or MOST_SLICES)
     words_of = feature_names(whole)
     names = [plain_name(Slice.parse(str(text)), words_of, study.feature_kind) for text in table["where"]]
-    names = [name.removeprefix("images on which ") for name in names]  # all rows are of images
+    for said in ("images on which ", "images with "):  # all rows are of images
+        names = [name.removeprefix(said) for name in names]
     return WorstSlices(table.assign(name=names), float(outcomes.wrong[outcomes.mask].mean()))
 
 

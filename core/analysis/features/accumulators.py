@@ -4,7 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.analysis.features.entry_kernels import add_cells, keep_best, sort_entries, sum_cells, sum_rows
+from core.analysis.features.entry_kernels import (
+    add_cells,
+    add_rows,
+    keep_best,
+    sort_entries,
+    sum_cells,
+    sum_rows,
+)
 from core.analysis.features.rows import ChunkRows
 from core.common.statistics.moments import Moments
 
@@ -56,7 +63,8 @@ class ColumnSums:
         self.present, self.local = present, local
         in_cells = 2 * len(chunk.columns)  # as many numbers as cells take
         self._by_cell = chunk.is_sparse and len(present) * chunk.n_features > in_cells
-        self.sums = np.zeros((0 if self._by_cell else len(present), chunk.n_features))
+        fresh = np.empty if chunk.is_sparse else np.zeros  # `sum_rows` fills them
+        self.sums = fresh((0 if self._by_cell else len(present), chunk.n_features))
         self.squares = np.zeros(chunk.n_features)
         self.raw_sums = np.zeros((2, chunk.n_features))
         self.cells = np.zeros((0, 2), np.int32)
@@ -85,7 +93,7 @@ class ColumnSums:
         if self._by_cell:
             add_cells(self.cells, self.sums, self.present, group_sums)
         else:
-            group_sums[self.present] += self.sums
+            add_rows(self.sums, self.present, group_sums)
 
     def moments(self) -> Moments:
         """Moments of the normalised columns over all rows with a group."""

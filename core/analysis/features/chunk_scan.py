@@ -80,16 +80,17 @@ class Scanner:
         columns = ColumnSums.of_groups(group, chunk)
         moments, count = np.empty((5, len(chunk))), np.empty(len(chunk), np.int32)
         parts, silent = list[tuple[np.ndarray, ...]](), np.zeros(self.n_features, np.float32)
-        n_firing = 0
-        for here, x in chunk.blocks():
-            begin, start = chunk.begin[here.start : here.stop + 1], 0
+        n_firing, dense = 0, np.zeros(self.n_features if chunk.is_sparse else 0, np.float32)
+        for here, x in chunk.stored_blocks():
+            start, n = 0, here.stop - here.start
             while True:
                 start, n_firing = scan_rows(
-                    x, x.view(np.int32), begin, chunk.columns, start, columns.local[here], self.epsilon,
-                    moments[:, here], columns.sums, columns.squares, columns.raw_sums, silent, count[here],
-                    n_firing, *self._entries,
+                    x, x.view(np.int32), chunk.begin, chunk.columns, chunk.values, dense,
+                    dense.view(np.int32), start, columns.local[here], self.epsilon, moments[:, here],
+                    columns.sums, columns.squares, columns.raw_sums, silent, count[here], n_firing,
+                    *self._entries,
                 )  # fmt: skip
-                if start == len(x):
+                if start == n:
                     break
                 parts.append(tuple(buffer[:n_firing].copy() for buffer in self._entries))
                 n_firing = 0

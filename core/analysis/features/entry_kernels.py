@@ -9,10 +9,18 @@ LOWER = np.int64(2**32 - 1)  # the lower half of 64 bits
 
 @compiled()
 def sum_rows(order, group, begin, columns, values, scale, sums):
-    """sums[group of i, j] += scale_i x_ij for each entry of sparse rows; arguments as of `sum_cells`."""
+    """Sum normalised sparse rows by group; arguments as of `sum_cells`.
+
+    sums: (n_groups, r) float64, filled; each group has rows.
+    """
+    now = -1
     for i in order:
+        of_group, factor = sums[group[i]], scale[i]
+        if group[i] != now:
+            now = group[i]
+            of_group[:] = 0  # while it is in the cache
         for entry in range(begin[i], begin[i + 1]):
-            sums[group[i], columns[entry]] += np.float64(values[entry]) * scale[i]
+            of_group[columns[entry]] += np.float64(values[entry]) * factor
 
 
 @compiled()
@@ -30,14 +38,21 @@ def sum_cells(order, group, begin, columns, values, scale, latest, cells, sums):
     for i in order:
         if group[i] != now:
             first, now = n, group[i]
+        factor = scale[i]
         for entry in range(begin[i], begin[i + 1]):
             j = columns[entry]
             if latest[j] < first:  # not of this group yet
                 latest[j], cells[n, 0], cells[n, 1], sums[n] = n, now, j, 0.0
                 n += 1
-            h = np.float64(values[entry]) * scale[i]
-            sums[latest[j]] += h
+            sums[latest[j]] += np.float64(values[entry]) * factor
     return n
+
+
+@compiled()
+def add_rows(sums, groups, group_sums):
+    """group_sums[groups[g]] += sums[g]."""
+    for g in range(len(sums)):
+        group_sums[groups[g]] += sums[g]
 
 
 @compiled()

@@ -20,8 +20,8 @@ REORDER = {"reassoc", "nsz", "contract"}  # sums may be reordered; NaN and infin
 
 @compiled(fastmath=REORDER)
 def scan_rows(
-    x, bits, begin, columns, start, group, epsilon, moments, sums, squares, raw_sums,
-    silent, count, n_firing, features, values, excess,
+    x, bits, begin, columns, active, dense, dense_bits, start, group, epsilon, moments, sums, squares,
+    raw_sums, silent, count, n_firing, features, values, excess,
 ):  # fmt: skip
     """Compute row statistics, firing sets and column sums of raw rows from `start` on, until the buffers are
     full.
@@ -30,8 +30,10 @@ def scan_rows(
 
     Args:
         x: (n, r) float32, and bits: the same memory as int32: non-negative floats keep their order, and
-            negative ones are negative. begin, columns: where sparse rows are not 0, as in `ChunkRows`; else
-            empty. group: (n,) int64 row of `sums`; -1 leaves a row out of the columns.
+            negative ones are negative. Not used of sparse rows.
+        begin, columns, active: sparse rows, as in `ChunkRows`; else empty. dense, dense_bits: (r,) float32
+            zeros and the same memory as int32, in which one of them is dense at a time.
+        group: (n,) int64 row of `sums`; -1 leaves a row out of the columns.
     Fills:
         moments (5, n) float64: mean, sum of squares, deviation, maximum, sum of magnitudes, of raw rows.
         count (n,) number of firing entries of each row; for each, in order, after the n_firing that are
@@ -44,7 +46,7 @@ def scan_rows(
     Returns:
         the first row not processed, and the number of firing entries.
     """
-    n, r = x.shape
+    n, r = len(count), len(silent)
     n_spans, sparse = (r + SPAN - 1) // SPAN, len(begin) > 0
     highest = np.empty(n_spans, np.int32)
     single = np.empty(1, np.float32)
@@ -53,17 +55,20 @@ def scan_rows(
         if n_firing + r > len(features):  # all r entries may fire: the caller empties the buffers first
             return i, n_firing
         total, square, signs, top = 0.0, 0.0, np.int32(0), LEAST_BITS
-        at = begin[i] if sparse else 0
+        row, words = (dense, dense_bits) if sparse else (x[i], bits[i])
+        at, end = (begin[i], begin[i + 1]) if sparse else (0, 0)
+        for entry in range(at, end):
+            dense[columns[entry]] = active[entry]
         for span in range(r // SPAN):  # its length is known at compile time, which allows vectorisation
             most = LEAST_BITS
             if sparse:
                 of_span = at
-                while at < begin[i + 1] and columns[at] < (span + 1) * SPAN:
+                while at < end and columns[at] < (span + 1) * SPAN:
                     at += 1
                 if at - of_span < 2:  # zeros change no sum, and one entry is rounded in no other order
                     most = np.int32(0)
                     if at > of_span:
-                        value, word = np.float64(x[i, columns[of_span]]), bits[i, columns[of_span]]
+                        value, word = np.float64(row[columns[of_span]]), words[columns[of_span]]
                         total += value
                         square += value * value
                         most = max(most, word)
@@ -73,7 +78,7 @@ def scan_rows(
                     continue
             for k in range(SPAN):
                 j = span * SPAN + k
-                value, word = np.float64(x[i, j]), bits[i, j]
+                value, word = np.float64(row[j]), words[j]
                 total += value
                 square += value * value
                 most = max(most, word)  # integers: a maximum of floats is not vectorised, as NaN has no order
@@ -83,7 +88,7 @@ def scan_rows(
         if r % SPAN:
             most = LEAST_BITS
             for j in range(r - r % SPAN, r):
-                value, word = np.float64(x[i, j]), bits[i, j]
+                value, word = np.float64(row[j]), words[j]
                 total += value
                 square += value * value
                 most = max(most, word)
@@ -94,9 +99,9 @@ def scan_rows(
         peak, magnitude = np.float64(single[0]), total
         # As integers, negative floats are in reverse order: a row with one is read again (none after a ReLU).
         if signs < 0:
-            peak, magnitude = np.float64(x[i, 0]), 0.0
+            peak, magnitude = np.float64(row[0]), 0.0
             for j in range(r):
-                value = np.float64(x[i, j])
+                value = np.float64(row[j])
                 peak = max(peak, value)
                 magnitude += abs(value)
         mean = total / r
@@ -104,7 +109,7 @@ def scan_rows(
         if variance < FLAT * mean * mean:  # the difference of two near numbers: take the exact second pass
             variance = 0.0
             for j in range(r):
-                variance += (x[i, j] - mean) ** 2
+                variance += (row[j] - mean) ** 2
             variance /= r
         deviation = math.sqrt(max(variance, 0.0))
         moments[0, i], moments[1, i], moments[2, i] = mean, square, deviation
@@ -117,34 +122,37 @@ def scan_rows(
         first = n_firing
         by_entry = sparse and threshold >= 0  # no 0 fires
         # Few entries fire, so most spans are skipped by their maximum alone.
-        for span in range(1 if by_entry else n_spans):
-            if by_entry or highest[span] >= lowest:
-                start_at = begin[i] if by_entry else span * SPAN
-                stop_at = begin[i + 1] if by_entry else min(r, (span + 1) * SPAN)
-                for at in range(start_at, stop_at):
-                    j = columns[at] if by_entry else at
+        for span in range(0 if by_entry else n_spans):
+            if highest[span] >= lowest:
+                for j in range(span * SPAN, min(r, (span + 1) * SPAN)):
                     # The integers rule out most entries; float64 decides, as in the definition.
-                    if bits[i, j] >= lowest and np.float64(x[i, j]) > threshold:
+                    if words[j] >= lowest and np.float64(row[j]) > threshold:
                         features[n_firing] = j
-                        values[n_firing] = np.float32(x[i, j] * scale)
-                        excess[n_firing] = np.float32(x[i, j] * scale - mean * scale)
+                        values[n_firing] = np.float32(row[j] * scale)
+                        excess[n_firing] = np.float32(row[j] * scale - mean * scale)
                         n_firing += 1
-                    elif by_entry:
-                        silent[j] = max(silent[j], np.float32(x[i, j] * scale))
-        count[i] = n_firing - first
-
         owner = group[i]
-        if sparse and owner >= 0:
-            for entry in range(begin[i], begin[i + 1]):
-                j = columns[entry]
-                value = np.float64(x[i, j])
-                h = value * scale
+        for entry in range(begin[i] if sparse else 0, end):
+            j = columns[entry]
+            value = np.float64(active[entry])
+            h = value * scale
+            dense[j] = 0
+            if by_entry and value > threshold:
+                features[n_firing] = j
+                values[n_firing] = np.float32(h)
+                excess[n_firing] = np.float32(h - mean * scale)
+                n_firing += 1
+            elif by_entry:
+                silent[j] = max(silent[j], np.float32(h))
+            if owner >= 0:
                 squares[j] += h * h
                 raw_sums[0, j] += value
                 raw_sums[1, j] += value * value
-        elif owner >= 0:
+        count[i] = n_firing - first
+
+        if owner >= 0 and not sparse:
             for j in range(r):
-                value = np.float64(x[i, j])
+                value = np.float64(row[j])
                 h = value * scale
                 sums[owner, j] += h
                 squares[j] += h * h

@@ -62,8 +62,12 @@ class ChunkRows:
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield pairs (which rows, their float32 entries), in order; a block of codes until the next one."""
+        yield from self.stored_blocks() if self.stored is not None else self._dense_blocks()
+
+    def stored_blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """As `blocks`; of codes one block, which holds no entries."""
         if self.stored is None:
-            yield from self._dense_blocks()
+            yield slice(0, len(self)), _unwritten(np.zeros((0, 0), np.float32))
             return
         size = max(8, BLOCK_ENTRIES // max(self.n_features, 1))
         height = max(1, len(self)) if self.stored.dtype == np.float32 else size

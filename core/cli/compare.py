@@ -45,11 +45,7 @@ def add_compare(commands: Any) -> None:
         metavar="BASIS",
         help="what two encoders know of the latents of a dictionary that `basis --with` has fitted to both",
     )
-    sub.add_argument(
-        "--where",
-        metavar="SLICE",
-        help="only the images of this slice of the first study: 'label=bee correct=false', '@saved'",
-    )
+    options.add_where(sub, "only the images of this slice of the first study")
     options.add_output(sub, "also write the result: .csv, .json or .md", required=False)
     sub.add_argument(
         "--bootstrap", type=options.POSITIVE, metavar="N", help="bootstrap resamples (default: 1000)"

@@ -9,8 +9,10 @@ import math
 import os
 import subprocess
 import time
-from dataclasses import dataclass, field
+import typing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any
 
 from core.common.command_line import PREFIX
@@ -77,28 +79,15 @@ def read_job(folder: str | Path) -> Job | None:
     return _judge(_job(folder, record), record)
 
 
-_KINDS: dict[str, tuple[type, ...]] = {
-    "command": (list,),
-    "cwd": (str,),
-    "pid": (int,),
-    "pid_started": (str,),
-    "host": (str,),
-    "state": (str,),
-    "stage": (str,),
-    "detail": (str,),
-    "stages_done": (list,),
-    "seconds": (dict,),
-    "stages_total": (int,),
-    "done": (int,),
-    "total": (int,),
-    "unit": (str,),
-    "rate": (int, float),
-    "eta_s": (int, float),
-    "step_s": (int, float),
-    "error": (str,),
-    "offer": (dict,),
-    "updated": (int, float),
-}
+def _kinds_of(hint: Any) -> tuple[type, ...]:
+    """The types that a field of a job has in JSON, besides null."""
+    parts = typing.get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    kinds = [typing.get_origin(part) or part for part in parts if part is not NoneType]
+    return tuple(one for kind in kinds for one in {tuple: (list,), float: (int, float)}.get(kind, (kind,)))
+
+
+_KINDS = {name: _kinds_of(hint) for name, hint in typing.get_type_hints(Job).items() if name != "folder"}
+_KINDS["host"] = (str,)
 
 
 def _is_sound(value: Any, kinds: tuple[type, ...]) -> bool:
@@ -165,7 +154,7 @@ def _judge(job: Job, record: dict[str, Any]) -> Job:
         return _job(job.folder, last)
     if record.get("pid") is None:
         return _never_reported(job)
-    return _with(
+    return replace(
         job,
         state="interrupted",
         error="the process ended without a message (killed, out of memory, or the machine restarted). "
@@ -177,9 +166,9 @@ def _never_reported(job: Job) -> Job:
     """Describe a job that ended before it reported progress: a wrong option, or a short command."""
     child = children.get(job.folder.resolve())
     if child is not None and child.poll() == 0:
-        return _with(job, state="done", stage=None)
+        return replace(job, state="done", stage=None)
     last_line = log_tail(job.folder, 1) or "the command did not start"
-    return _with(job, state="failed", error=last_line.removeprefix("error: "))
+    return replace(job, state="failed", error=last_line.removeprefix("error: "))
 
 
 def _alive(job: Job, record: dict[str, Any]) -> bool:
@@ -190,10 +179,6 @@ def _alive(job: Job, record: dict[str, Any]) -> bool:
         return is_running(job.pid, job.pid_started)
     started_here = job.folder.resolve() in children
     return not started_here and age < START_PATIENCE
-
-
-def _with(job: Job, **changes: Any) -> Job:
-    return Job(**(job.__dict__ | changes))
 
 
 def _folders_with_progress(folder: Path, depth: int) -> list[Path]:

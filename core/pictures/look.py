@@ -12,7 +12,7 @@ from PIL import Image
 from core.answers.answer import HEAD, PROBE
 from core.answers.classes import WORDNET, match_as_stated, match_classes
 from core.answers.outcome import ClassColumns
-from core.common.dataframes import words
+from core.answers.predictable import output_names
 from core.common.image_files import image_file
 from core.heatmaps.combine import combine, place_on_image
 from core.heatmaps.overlay_image import draw_overlay
@@ -105,23 +105,25 @@ def answering(study: Study) -> Answering | None:
         return _of_head(study)
     if not study.has("probe_weights"):
         return None
-    names = tuple(study.class_names)
-    return Answering(
-        PROBE, names, names, np.arange(len(names)), train_means(study), class_logits.class_weights(study)
-    )
+    return linear(study, PROBE)
+
+
+def linear(study: Study, name: str) -> Answering:
+    """An answer of a study whose labels have weights."""
+    names, means = tuple(study.class_names), train_means(study)
+    return Answering(name, names, names, np.arange(len(names)), means, class_logits.class_weights(study))
 
 
 def _of_head(study: Study) -> Answering | None:
     if not study.has("head_classes"):
         return None
-    outputs, settings, labels = study.table("head_classes"), study.settings("answers"), study.class_names
-    outputs_words = list(zip(words(outputs, "wordnet"), words(outputs, "name"), strict=True))
-    names = [[one for one in pair if one] for pair in outputs_words]
+    settings, labels = study.settings("answers"), study.class_names
     code = class_logits.codes_of_outputs(study) if study.has(class_logits.OUTPUTS) else None
     if settings.get("head_classes") and study.has("probe_weights"):  # only that file said what outputs mean
         return of_outputs([[]] * len(labels), labels, class_logits.class_weights(study), train_means(study))
     restrict, classifier = bool(settings.get("restrict")), class_logits.own_classifier(study)
-    return of_outputs(names, labels, classifier, train_means(study), restrict=restrict, code=code)
+    means = train_means(study)
+    return of_outputs(output_names(study), labels, classifier, means, restrict=restrict, code=code)
 
 
 def of_outputs(

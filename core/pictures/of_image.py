@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.answers.answer import HEAD, PROBE
-from core.measures.removal import train_means
-from core.pictures.look import Answering, Look, answering, decide
+from core.pictures.look import Answering, Look, answering, decide, linear
 from core.slices.features import class_logits
 from core.slices.features.images import firing_pairs
 from core.store import Study
@@ -29,12 +28,7 @@ def asked_of_images(study: Study) -> Answering | None:
         asked = answering(study)
         known = asked is None or asked.classifier is not None or study.has("head_logits")
         return asked if known else None
-    if not study.has("probe_weights"):
-        return None
-    names = tuple(study.class_names)
-    return Answering(
-        kind, names, names, np.arange(len(names)), train_means(study), class_logits.class_weights(study)
-    )
+    return linear(study, kind) if study.has("probe_weights") else None
 
 
 def look_at(study: Study, asked: Answering | None, row: int, *, off: Sequence[int] = ()) -> Look:

@@ -67,11 +67,16 @@ class Source:
             ([self.thumbnail(row), *([heat] if heat else [])], self.lines(row)) for row, heat in pairs
         )
 
-    def thumbnail(self, row: int) -> Markup:
+    def small(self, row: int) -> bytes:
+        """Return the thumbnail of an image as JPEG; empty where none is stored."""
         try:
-            return picture(self.study.thumbnail(row), "jpeg", alt=self._name(row))
+            return self.study.thumbnail(row)
         except (PeregrineError, OSError, IndexError):
-            return parts.no_image()
+            return b""
+
+    def thumbnail(self, row: int) -> Markup:
+        body = self.small(row)
+        return picture(body, "jpeg", alt=self._name(row)) if body else parts.no_image()
 
     def heat(self, row: int, features: Sequence[int] | None) -> Markup | None:
         """The picture of an image under its stored heatmap; None without one."""

@@ -19,7 +19,7 @@ import numpy as np
 from core.common.captions import with_class_names
 from core.common.dataframes import evenly, numbers
 from core.common.formatting import counted
-from core.errors import PeregrineError, SettingsError
+from core.errors import SettingsError
 from core.export.files import complete_file
 from core.export.pictures import WHEN
 from core.jobs.progress import Progress
@@ -100,7 +100,7 @@ class _Site:
         kept: dict[int, bool] = {}
         with self.progress.step("pictures"):
             for row in [*rows, *(row for card in cards for row in card["rows"])]:
-                if row not in kept and (body := self._thumbnail(row)):
+                if row not in kept and (body := self.source.small(row)):
                     yield picture_name(row), body
                 kept.setdefault(row, bool(body))
             for card in cards:
@@ -124,12 +124,6 @@ class _Site:
             {"feature": feature, "name": self.source.feature_name(feature), "facts": facts, "rows": rows}
             for feature, facts, rows in telling(self.study, self.n_features)
         ]
-
-    def _thumbnail(self, row: int) -> bytes:
-        try:
-            return self.study.thumbnail(row)
-        except (PeregrineError, OSError, IndexError):
-            return b""
 
     def _page(self, rows: Sequence[int], cards: Sequence[dict[str, Any]], kept: dict[int, bool]) -> str:
         study, source = self.study, self.source

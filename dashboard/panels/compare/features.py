@@ -34,7 +34,7 @@ def gained_and_lost(comparison: Comparison, other: str) -> None:
         help=widgets.help_text("lone_features"),
     )
     if gained.empty and lost.empty:
-        st.caption(f"Each that fires on {LEAST} images or more resembles one of the other study.")
+        st.caption(f"No feature that fires on {LEAST} images or more is unlike every one of the other study.")
         return
     names = comparison.names[0], other
     for column, table, at in zip(st.columns(2, gap="medium"), (gained, lost), (number, 0), strict=True):

@@ -92,7 +92,8 @@ def verdict(comparison: Comparison, other: str) -> None:
     """On what the other study is better and worse, and of which images the numbers are."""
     if sentence := verdict_sentence(comparison, other):
         st.subheader(widgets.plain(sentence.removesuffix(".")))
-        masked = "" if comparison.pair else ", mIoU on those with masks"
+        has_masks = any(comparison.value(name, other) for name in ("miou_core", "miou_spurious"))
+        masked = ", mIoU on those with masks" if has_masks else ""
         st.caption(widgets.plain(f"Measured on {comparison.population}{masked}."))
 
 

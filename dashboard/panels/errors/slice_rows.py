@@ -128,6 +128,8 @@ def source_of(study: Study, row: dict) -> str:
         return "" if firing is None or firing.few else reads.where_it_fires(study, feature)
     if kind == "column":
         column, _, value = trait.rpartition(": ")
+        if value in map_reads.TRUTHS or value in str(row.get("name", "")):  # the title says it in words
+            return ""
         return f"{column.replace('_', ' ')}: {map_reads.TRUTHS.get(value, value)}"
     return {"class": "all of the class", "concept": ""}.get(kind, trait)  # a title has its word, too
 

@@ -101,7 +101,7 @@ def test_rows__are_the_worst_slices_of_the_filter(where, study, open_page):
         ("class", "", "all of the class"),
         ("concept", "night", ""),
         ("column", "cause: small", "cause: small"),
-        ("column", "companion_agrees: false", "companion agrees: no"),
+        ("column", "companion_agrees: false", ""),
         ("feature", "feature 0", "fires "),
         ("feature", "feature 10000", ""),
     ],
@@ -113,6 +113,11 @@ def test_rows__say_where_the_trait_is_from(kind, trait, said, study):
         assert found == reads.firing_classes(study)[0].clause
     else:
         assert found == said
+
+
+def test_rows__say_nothing_twice(study):
+    row = {"kind": "column", "trait": "cause: small", "name": "small objects"}
+    assert slice_rows.source_of(study, row) == ""
 
 
 def test_significant_only__leaves_out_the_others(study, open_page):

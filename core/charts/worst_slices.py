@@ -21,6 +21,8 @@ from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Study
 
+LONGEST = 22  # characters of a feature's name in a row; with a longer one its number is all there is room for
+
 
 def worst(table: pd.DataFrame, *, overall: float, theme: Theme = LIGHT) -> go.Figure:
     """Plot the error rate of each slice with its 95 % interval, the first row on top.
@@ -99,7 +101,7 @@ def _table(study: Study, options: FigureOptions) -> WorstSlices:
     table = inspection.worst_within(whole, mask)
     significant = numbers(table, "q") <= 0.05
     table = table.loc[significant | ~significant.any()].head(options.images or MOST_SLICES)
-    words_of = feature_names(whole)
+    words_of = {one: name for one, name in feature_names(whole).items() if len(name) <= LONGEST}
     names = [plain_name(Slice.parse(str(text)), words_of, study.feature_kind) for text in table["where"]]
     for said in ("images on which ", "images with "):  # all rows are of images
         names = [name.removeprefix(said) for name in names]

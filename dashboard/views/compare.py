@@ -198,7 +198,7 @@ def _judged(comparison: Comparison, other: str, judged: bool) -> None:
     if not judged:
         widgets.empty_state(
             "No evaluation images",
-            "Verdicts, Q and confidence are compared on evaluation images, and the filter leaves none.",
+            "Correctness, Q and confidence are compared on evaluation images, and the filter leaves none.",
         )
         return
     numbers.classes_and_scores(comparison, other)

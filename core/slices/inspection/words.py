@@ -171,6 +171,8 @@ def words_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:
         names: what features are called; those that are called alike are told apart.
     """
     features_of: dict[str, list[int]] = {}
+    if len(set(names.values())) == len(names):
+        return {}
     for feature, name in names.items():
         features_of.setdefault(name, []).append(feature)
     words = feature_words(study, most=MOST_APART, named=False)

@@ -311,8 +311,12 @@ def number_and_place(study: Study, feature: int) -> str:
     """What stands in grey behind the words of a feature on a card: "#482 · scene", "#43 · heat"."""
     source = named_from(study).get(feature)
     source_text = f"#{feature} · {source.split()[-1]}" if source else f"#{feature}"
-    unsure = feature in _unsure_names(study) and feature not in names_given(study)
-    return f"{source_text} · unsure" if unsure else source_text
+    return f"{source_text} · unsure" if is_unsure(study, feature) else source_text
+
+
+def is_unsure(study: Study, feature: int) -> bool:
+    """True where the words that a feature is called by barely tell its images apart, and nobody named it."""
+    return feature in _unsure_names(study) and feature not in names_given(study)
 
 
 _unsure_names = cached_read(max_entries=8)(unsure_names)

@@ -1,5 +1,7 @@
 """What a feature, or a group of features, means in words, and the evidence for it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -107,8 +109,8 @@ def _classes_title(counts: pd.DataFrame) -> str:
 
 def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
     kept_words = concepts.loc[concepts["kept"].to_numpy(bool)].reset_index(drop=True)
-    best = kept_words.head(2)["word"].tolist()
-    title = f"It means {' or '.join(map(str, best))}" if best else "What it means"
+    is_unsure = group.isdecimal() and reads.is_unsure(study, int(group))
+    title = meaning(kept_words.head(2)["word"].astype(str).tolist(), is_unsure=is_unsure)
     st.subheader(widgets.plain(title), help=widgets.help_text("word_score"))
     if kept_words.empty:
         widgets.empty_state("No words", "No word holds for most of its images and for fewer of the others.")
@@ -123,6 +125,18 @@ def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
     )
     if line := detection_line(kept_words):
         st.caption(widgets.plain(line), help=widgets.help_text("word_auc"))
+
+
+def meaning(words: Sequence[str], *, is_unsure: bool) -> str:
+    """Say what a feature means by its best words; is_unsure: they barely tell its images from others.
+
+    >>> meaning(["sky", "blue"], is_unsure=False), meaning(["yellow"], is_unsure=True)
+    ('It means sky or blue', 'It may mean yellow: the word barely tells its images apart')
+    """
+    if not words:
+        return "What it means"
+    said = " or ".join(words)
+    return f"It may mean {said}: the word barely tells its images apart" if is_unsure else f"It means {said}"
 
 
 def detection_line(kept_words: pd.DataFrame) -> str:

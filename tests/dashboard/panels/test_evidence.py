@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dashboard.panels.concepts.evidence import detection_line
+from dashboard.panels.concepts.evidence import detection_line, meaning
 
 WORDS = pd.DataFrame(
     {
@@ -26,3 +26,9 @@ def test_detection_line__names_the_first_words_whose_truth_is_known():
 def test_detection_line__is_empty_for_other_images_and_older_studies():
     assert detection_line(WORDS.iloc[1:2]) == ""
     assert detection_line(WORDS.loc[:, ["word"]]) == ""
+
+
+def test_meaning__of_a_word_that_barely_tells_the_images_apart_is_no_fact():
+    assert meaning(["sky", "blue"], is_unsure=False) == "It means sky or blue"
+    assert meaning(["yellow"], is_unsure=True).startswith("It may mean yellow")
+    assert meaning([], is_unsure=True) == "What it means"

@@ -21,7 +21,7 @@ from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Study
 
-LONGEST = 22  # characters of a feature's name in a row; with a longer one its number is all there is room for
+LONGEST = 30  # characters of a feature's name in a row; with a longer one its number is all there is room for
 
 
 def worst(table: pd.DataFrame, *, overall: float, theme: Theme = LIGHT) -> go.Figure:

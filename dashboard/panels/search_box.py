@@ -321,12 +321,13 @@ def _offer(study: Study, *, key: str = "search_prepare") -> None:
 
 def _by_hand(study: Study, command: RunStep, *, download: bool) -> None:
     """The command, where the button may not be pressed; and how to use weights that are here already."""
-    if reason := launcher.refusal(command):
+    reason = launcher.refusal(command)
+    if reason:
         st.caption(widgets.plain(f"The button is off: {reason}"))
-        st.code(command.shell, language="bash", wrap_lines=True)
-    if download:
-        st.caption("With weights of your own, instead:")
-        st.code(command_line("search", study.path, clip="MODEL@FILE"), language="bash", wrap_lines=True)
+    own = command_line("search", study.path, clip="MODEL@FILE")
+    if lines := [*[command.shell] * (reason is not None), *[f"# with weights of your own\n{own}"] * download]:
+        with st.expander("In a terminal", icon=":material/terminal:"):
+            st.code("\n".join(lines), language="bash", wrap_lines=True)
 
 
 def _progress(job: Job) -> None:

@@ -52,6 +52,7 @@ def confusion_matrix_part(study: Study, population: Slice, answer_slot: DeltaGen
             _blame(study, population)
         with left:
             _ranked(study, population, pairs, true, predicted)
+        one_confusion.load_encoder(study)  # while the reader chooses
         return
     rows = concept_reads.confused_rows(study, population, true, predicted)
     feature = None

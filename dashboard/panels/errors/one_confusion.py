@@ -152,6 +152,12 @@ def _await_maps(
             st.caption(widgets.plain(f"No heatmaps of this feature: {state.why}"))
 
 
+def load_encoder(study: Study) -> None:
+    """Begin to load what computes the heatmaps that are not stored; does not wait."""
+    if study.has("heatmap_maps") and study.below is None:
+        encoder_process.prepare(study)
+
+
 def _unstored(study: Study, row: int, feature: int) -> str:
     """The address of a heatmap that is not stored, from the loaded encoder; empty until it is loaded."""
     if study.below is not None or encoder_process.prepare(study).name != "ready":

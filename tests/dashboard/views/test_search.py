@@ -190,7 +190,7 @@ def test_search__not_started_by_a_click_for_a_study_that_names_code(studies, ope
     app = open_page("images", study="demo", search="red")
     assert app.button(key="search_prepare").disabled
     assert "The button is off: " in all_text(app) and "It is not on this computer" in all_text(app)
-    commands = [code.value for code in app.code]
+    commands = [line for code in app.code for line in code.value.splitlines() if line[0] != "#"]
     assert len(commands) == 4 and {line.split()[3] for line in commands} == {"search"}  # also in the popover
     assert sum("--clip MODEL@FILE" in line for line in commands) == 2
 

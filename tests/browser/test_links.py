@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 
 from core.slices import saved_slices
 from core.slices.slice import Slice
+from dashboard.addresses.pages import HOME, PAGES
 from tests.browser.harness import dashboard, free_port, settle, visit
 from tests.sampling import sample
 
@@ -73,34 +74,29 @@ def bar(page) -> list[str]:
     return within.locator("[data-selected=true]").all_inner_texts() + tags
 
 
+def bar_comes_to(page, chosen: list[str]) -> bool:
+    """The page comes to rest before the browser's widgets are told anew."""
+    for _ in range(40):
+        if bar(page) == chosen:
+            return True
+        page.wait_for_timeout(300)
+    return False
+
+
 CHOSEN = ["Correct", "Evaluation", "ant"]
 
 
 def test_filter__goes_along_by_the_sidebar_and_back(reader, address):
     one = reader()
     page = one.open(f"{address}/images?study=seen&where={quote('label=ant correct=true')}")
-    for title in (
-        "Heatmaps",
-        "Predicting errors",
-        "Overview",
-        "Map",
-        "Features",
-        "Errors",
-        "Masks and mIoU",
-        "Images",
-    ):
-        visit(page, title)
-        page.wait_for_timeout(600)
-        settle(page)
-        assert one.query()["where"] == ["label=ant correct=true"], title
-        assert bar(page) == CHOSEN or title == "Overview", title
+    for name in ("heatmaps", "predicting_errors", HOME, "map", "features", "errors", "masks", "images"):
+        visit(page, PAGES[name].title)
+        page.wait_for_url(re.compile(rf"/{'' if name == HOME else name}\?"))
+        assert one.query()["where"] == ["label=ant correct=true"], name
+        assert name == HOME or bar_comes_to(page, CHOSEN), name
     page.go_back()
-    for _ in range(20):  # the page comes to rest before the browser's widgets are told anew
-        page.wait_for_timeout(600)
-        settle(page)
-        if bar(page) == CHOSEN:
-            break
-    assert bar(page) == CHOSEN
+    page.wait_for_url(re.compile(r"/masks\?"))
+    assert bar_comes_to(page, CHOSEN)
     page.get_by_role("button", name="Clear", exact=True).click()
     settle(page)
     assert "where" not in one.query()

@@ -73,6 +73,12 @@ def loop_differences(study, one: np.ndarray, other: np.ndarray) -> dict[str, flo
     return found
 
 
+def drawn_differences(fig) -> dict[str, float]:
+    """What the chart shows, by the name of the feature without the words behind it."""
+    points = zip(fig.data[0].customdata, fig.data[0].x, strict=True)
+    return {title.partition(" (")[0]: x for (_, title, *_), x in points}
+
+
 @pytest.mark.parametrize("versus", ["", "label=ant split=val", "split=val"])
 def test_slice_differences__of_a_slice_and_the_others(seen, versus):
     bees = Slice.parse("label=bee split=val")
@@ -80,7 +86,7 @@ def test_slice_differences__of_a_slice_and_the_others(seen, versus):
     one = bees.mask(seen)
     other = (Slice.parse(versus) if versus else Slice(split="val")).mask(seen) & ~one
     wanted = loop_differences(seen, one, other)
-    drawn = {title: x for (_, title, *_), x in zip(fig.data[0].customdata, fig.data[0].x, strict=True)}
+    drawn = drawn_differences(fig)
     assert drawn and drawn == pytest.approx({title: wanted[title] for title in drawn})
     assert "bees" in layout_of(fig).xaxis.title.text
 
@@ -89,7 +95,7 @@ def test_slice_differences__of_a_whole_study_its_errors_against_the_rest(seen):
     fig = draw(seen, "slice_differences", options=FigureOptions(images=2))
     correct = seen.table("probe")["correct"].to_numpy(bool)
     wanted = loop_differences(seen, seen.is_val & ~correct, seen.is_val & correct)
-    drawn = {title: x for (_, title, *_), x in zip(fig.data[0].customdata, fig.data[0].x, strict=True)}
+    drawn = drawn_differences(fig)
     assert 0 < len(drawn) <= 4 and drawn == pytest.approx({title: wanted[title] for title in drawn})
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from core.bases.dictionary import Dictionary, folded
 from core.bases.layouts import UnknownLayout, recognise_dictionary
 from core.common.inside import parse_json, read_bounded
-from core.encoders.safe_load import read_after_header, read_checkpoint
+from core.encoders.safe_load import IS_POINTER, POINTER, read_after_header, read_checkpoint
 from core.errors import CheckpointError
 
 WEIGHTS = (
@@ -83,7 +83,10 @@ def _settings(file: Path) -> dict[str, Any]:
         for name in SETTINGS:
             if (folder / name).is_file():
                 try:
-                    held = parse_json(read_bounded(folder / name, MOST_SETTINGS))
+                    text = read_bounded(folder / name, MOST_SETTINGS)
+                    if text.startswith(POINTER):
+                        raise CheckpointError(f"'{folder / name}' {IS_POINTER}")
+                    held = parse_json(text)
                 except (ValueError, OSError) as error:
                     raise CheckpointError(f"'{folder / name}' cannot be read as JSON: {error}") from None
                 return held if isinstance(held, dict) else {}

@@ -162,7 +162,7 @@ def _same_images(study: StudyReader, other: StudyReader) -> np.ndarray:
     import pandas as pd
 
     ids = study.images["image_id"]
-    rows = pd.Index(other.images["image_id"]).get_indexer(pd.Index(ids))
+    rows = other.image_index().get_indexer(pd.Index(ids))
     if missing := int((rows < 0).sum()):
         raise SettingsError(
             f"--with '{other.path}' lacks {counted(missing, 'image')} of '{study.path}' (first: "

@@ -80,7 +80,7 @@ def shared_images(studies: Sequence[Study]) -> Shared:
     """
     check_distinct(studies)
     first = pd.Index(studies[0].column("images", "image_id"))
-    places = np.stack([pd.Index(study.column("images", "image_id")).get_indexer(first) for study in studies])
+    places = np.stack([study.image_index().get_indexer(first) for study in studies])
     rows = places[:, (places >= 0).all(0)]
     if not rows.shape[1]:
         raise StudyError(nothing_shared(studies))

@@ -41,6 +41,10 @@ class Inert:
     def __setstate__(self, state: Any) -> None: ...
 
 
+POINTER = b"version https://git-lfs"
+IS_POINTER = "is a git-lfs pointer, not the file itself; run `git lfs pull` in its repository"
+
+
 def _plain_dict(*_factory: Any) -> dict[Any, Any]:
     """Replace a defaultdict, whose items torch's reader only writes into a plain dictionary."""
     return {}
@@ -140,8 +144,8 @@ def _not_a_checkpoint(head: bytes, suffix: str = "") -> str | None:
         return "is empty (0 bytes); download or copy it again"
     if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<body")):
         return "is a web page, not a checkpoint: the page of the link was saved; download the file itself"
-    if text.startswith(b"version https://git-lfs"):
-        return "is a git-lfs pointer, not the checkpoint itself; run `git lfs pull` in its repository"
+    if text.startswith(POINTER):
+        return IS_POINTER
     if text.startswith(b"{") and b"weight_map" in head:
         return "is the index of a checkpoint in several files; name it NAME.index.json, beside them"
     if text.startswith((b"{", b"[")) and head[8:9] != b"{":

@@ -118,7 +118,7 @@ def _concepts(study: StudyReader, mask: np.ndarray) -> Tokens:
     high = study.table("highly_activating", ["group", "image_id"])
 
     def look_up() -> np.ndarray:  # takes a second for a million images
-        return pd.Index(study.column("images", "image_id")).get_indexer(pd.Index(high["image_id"]))
+        return study.image_index().get_indexer(pd.Index(high["image_id"]))
 
     rows = read_once(study, "rows of highly_activating", look_up)
     high = pd.DataFrame({"group": high["group"].to_numpy(object), "row": rows})

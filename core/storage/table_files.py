@@ -136,6 +136,18 @@ class KeptColumns:
         """Return a table whose columns are read when they are asked for, and kept."""
         return LazyTable(self.columns(table), partial(self.column, table), partial(self.has_values, table))
 
+    def image_index(self) -> pd.Index:
+        """Return the names of the images as an index, made anew: of a million names it takes 100 MB.
+
+        Raises:
+            StudyError: two images have the same name.
+        """
+        names = pd.Index(self.column("images", "image_id"))
+        if not names.is_unique:
+            folder, doubled = self._entry("images", "table")[0], names[names.duplicated()][0]
+            raise StudyError(f"'{folder}' holds two images named {doubled!r}. Make the study again: embed")
+        return names
+
     def rows_held(self, image_ids: Sequence[str]) -> dict[str, int]:
         """Return the row of each of these images, by name; an index of a million names would take 100 MB."""
         names = self.column("images", "image_id")

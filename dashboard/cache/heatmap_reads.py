@@ -96,7 +96,7 @@ def masked_rows(study: Study) -> dict[str, np.ndarray]:
         table = None
     if table is None:
         return masked
-    ids = pd.Index(study.column("images", "image_id"))
+    ids = study.image_index()
     for kind, part in table.groupby("mask"):
         places = ids.get_indexer(part["image_id"])
         masked[str(kind)][places[places >= 0]] = True

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from core.errors import PeregrineError
@@ -138,8 +137,8 @@ def alike_elsewhere(study: Study, other: Study, row: int, k: int) -> Found:
     Returns:
         rows in the first study, and cosines in the other one; images that only the other has are left out.
     """
-    ids = pd.Index(study.column("images", "image_id"))
-    there = pd.Index(other.column("images", "image_id")).get_indexer([ids[row]])[0]
+    ids = study.image_index()
+    there = other.image_index().get_indexer([ids[row]])[0]
     if there < 0:
         return np.empty(0, np.int64), np.empty(0, np.float32)
     rows, cosines = alike(other, int(there), "representations", k)

@@ -138,6 +138,9 @@ def bad(path: Path, what: str) -> Path:
     elif what in ("html", "lfs"):
         text = {"html": "<!DOCTYPE html><p>Not found", "lfs": "version https://git-lfs.github.com/spec/v1\n"}
         (path / "sae.pt").write_text(text[what])
+    elif what == "lfs settings":
+        sae_lens(path, w, architecture="topk", k=3)
+        (path / "cfg.json").write_text("version https://git-lfs.github.com/spec/v1\n")
     elif what == "strange":
         torch.save({"weight": torch.zeros(2)}, path / "sae.pt")
     elif what == "empty":
@@ -162,6 +165,7 @@ def bad(path: Path, what: str) -> Path:
         ("pickle", r"its pickle asks for .*re-save the weights alone"),
         ("html", "is a web page"),
         ("lfs", "is a git-lfs pointer"),
+        ("lfs settings", "cfg.json' is a git-lfs pointer.* run `git lfs pull`"),
         ("strange", "no dictionary that is known .*its weights: weight"),
         ("empty", "no weights: name the file"),
         ("header", "not a readable PyTorch checkpoint"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,9 +27,11 @@ from core.comparison.text import amount, change, comparison_text
 from core.errors import SettingsError, SliceError, StudyError
 from core.slices import saved_slices
 from core.slices.slice import Slice
+from core.storage.writer import StepWriter
 from core.store import open_study
 from tests.comparison import reference_compare as reference
 from tests.comparison.comparable import add_concepts, change_summary, second_study
+from tests.manifests import edited_manifest
 from tests.reference_scores import logit_interval, newcombe_area
 from tests.synthetic import make_study
 from tests.tables import rows_where
@@ -259,6 +262,17 @@ def test_other_pictures_under_the_same_names__refused(pair, folder):
     run_step("embed", other, {"redo": True, "workers": 0}, Progress.silent())
     with pytest.raises(StudyError, match="same names but show different pictures"):
         compare([pair[0], open_study(other)])
+
+
+def test_a_name_twice_in_a_study_that_is_sound_otherwise__one_line_names_it(pair, folder):
+    doubled = shutil.copytree(pair[1].path, folder / "doubled")
+    writer, images = StepWriter(doubled, ""), pd.read_parquet(doubled / "images.parquet")
+    images.loc[1, "image_id"] = name = images.loc[0, "image_id"]
+    writer.table("images", images)
+    with edited_manifest(doubled) as manifest:
+        manifest["items"]["images"] |= writer.items["images"]
+    with pytest.raises(StudyError, match=f"doubled' holds two images named '{name}'. Make the study again"):
+        compare([pair[0], open_study(doubled)])
 
 
 def test_one_study__says_to_name_two(pair):

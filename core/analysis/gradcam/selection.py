@@ -105,7 +105,7 @@ def masked_rows(study: Study, config: HeatmapsConfig) -> np.ndarray:
     masks = masks_of(study, config)
     if masks is None:
         return np.empty(0, np.int64)
-    places = pd.Index(study.images["image_id"]).get_indexer(pd.Index(masks.table["image_id"].unique()))
+    places = study.image_index().get_indexer(pd.Index(masks.table["image_id"].unique()))
     return places[places >= 0]
 
 

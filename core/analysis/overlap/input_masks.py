@@ -34,7 +34,7 @@ def masked_images(study: Study, masks: MaskSource) -> tuple[np.ndarray, np.ndarr
     Returns:
         rows (n,) int64, ascending; exists (n, 2) bool: has a core, has a spurious mask.
     """
-    places = pd.Index(study.images["image_id"]).get_indexer(pd.Index(masks.table["image_id"]))
+    places = study.image_index().get_indexer(pd.Index(masks.table["image_id"]))
     exists = np.zeros((study.n_images, len(KINDS)), bool)
     for number, kind in enumerate(KINDS):
         here = (masks.table["mask"] == kind).to_numpy() & (places >= 0)

@@ -157,7 +157,7 @@ def feature_keywords(
     """
     if masks.features is None or not len(pairs):
         return {}
-    rows = pd.Index(study.images["image_id"]).get_indexer(pd.Index(masks.features["image_id"]))
+    rows = study.image_index().get_indexer(pd.Index(masks.features["image_id"]))
     theirs = pd.DataFrame({"row": rows, "mask": masks.features["kind"].astype("str")})
     theirs["keywords"] = masks.features["keywords"].astype("str")
     ours = pairs.loc[pairs["energy"] > 0, ["feature", "mask", "row", "energy"]]

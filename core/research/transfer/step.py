@@ -94,7 +94,7 @@ def check_same_images(studies: Sequence[Study]) -> np.ndarray:
     first = pd.Index(studies[0].images["image_id"])
     rows = [np.arange(len(first))]
     for other in studies[1:]:
-        positions = pd.Index(other.images["image_id"]).get_indexer(first)
+        positions = other.image_index().get_indexer(first)
         n_shared = int((positions >= 0).sum())
         if n_shared < len(first) or len(other.images) != len(first):
             raise StudyError(

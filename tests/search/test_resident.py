@@ -80,25 +80,21 @@ def test_answers__are_what_the_clip_itself_says_and_bad_input_is_one_line(clip, 
     assert resident.resident("clip", CLIP) is one  # none of it has ended the process
 
 
-def test_process__is_started_again_after_it_was_killed(clip, monkeypatch):
+def test_process__that_was_killed_is_started_again_and_one_that_stops_answering_is_ended(clip, monkeypatch):
     first = resident.resident("clip", CLIP)
     assert first.wait() == "ready"
     os.kill(first.pid, signal.SIGKILL)
     monkeypatch.setenv("PEREGRINE_MAX_PIXELS", "10000")  # handed on to the next process
     expected = clip.embed_texts(["a red ball"])[0]
     np.testing.assert_allclose(embed_text(CLIP, "a red ball"), expected, atol=1e-5)
-    assert resident.resident("clip", CLIP).pid != first.pid and first.state == "ended"
+    second = resident.resident("clip", CLIP)
+    assert second.pid != first.pid and first.state == "ended"
     with pytest.raises(ClipError, match="the picture cannot be read: .*pixels"):  # and is not decoded
         embed_picture(CLIP, png(Image.new("RGB", (200, 100))))
-
-
-def test_process__that_stops_answering_is_ended_and_the_reader_is_told():
-    one = resident.resident("clip", CLIP)
-    assert one.wait() == "ready"
-    os.kill(one.pid, signal.SIGSTOP)
+    os.kill(second.pid, signal.SIGSTOP)
     with pytest.raises(resident.Ended, match="ended before it answered"):
-        one.ask({"text": "a red ball"}, patience=0.5)
-    assert one.state == "ended"
+        second.ask({"text": "a red ball"}, patience=0.5)
+    assert second.state == "ended"
 
 
 def test_process__that_never_gets_loaded_is_ended(monkeypatch):
@@ -110,7 +106,7 @@ def test_process__that_never_gets_loaded_is_ended(monkeypatch):
     assert gone(one.pid, started) and one.wait(10.0) == "failed" and "ended with code -9" in one.error
 
 
-@pytest.mark.exhaustive("test_process__that_stops_answering_is_ended_and_the_reader_is_told ends it too")
+@pytest.mark.exhaustive("test_process__that_was_killed_is_started_again… ends one, too")
 def test_process__ends_when_nobody_asks():
     one = resident.resident("clip", CLIP, idle=0.3)
     assert one.wait() == "ready"

@@ -25,6 +25,9 @@ def gained_and_lost(comparison: Comparison, other: str) -> None:
     number = comparison.names.index(other)
     if comparison.pair or not all(one.has("features") for one in comparison.shared.studies):
         return
+    if int(comparison.shared.judged.sum()) < LEAST:
+        st.caption(f"Which features either study lacks is told by {LEAST} evaluation images or more.")
+        return
     studies, among = tuple(comparison.shared.studies), comparison.among
     gained = comparison_reads.lone_features(studies, among, number, 0)
     lost = comparison_reads.lone_features(studies, among, 0, number)

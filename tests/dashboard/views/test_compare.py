@@ -134,6 +134,7 @@ def test_filter__without_evaluation_images_says_so_once(both, open_page):
     assert not app.exception
     assert "**80** images of the filter are in both studies" in all_text(app)
     assert "the filter leaves none" in all_text(app)
+    assert "resembles" not in all_text(app) and not any("gained" in head.value for head in app.subheader)
     assert not [name for name in drawn_charts(app) if "distributions" in name or "classes" in name]
 
 

@@ -37,6 +37,7 @@ PICTURES_IN_SIGHT = 12  # a browser asks for no more before the user scrolls
 LARGEST_MESSAGE = 256 * MIB
 PATIENCE = 120.0  # seconds for one view
 WARM = 0.2  # of the time: what the server holds then is compared with the end
+FLAT = 1.1  # the most by which memory, handles and the p95 of views may grow after that
 
 
 @dataclass
@@ -136,8 +137,13 @@ async def crowd(
         )
     )
     (memory, handles), (memory_after, handles_after) = await held
-    print(f"memory  {memory / MIB:,.0f} MiB when warm, {memory_after / MIB:,.0f} MiB at the end")
-    print(f"handles {handles} when warm, {handles_after} at the end")
+    growth = memory_after / max(memory, 1), handles_after / max(handles, 1)
+    print(
+        f"memory  {memory / MIB:,.0f} MiB when warm, {memory_after / MIB:,.0f} at the end: {growth[0]:.2f} x"
+    )
+    print(
+        f"handles {handles} when warm, {handles_after} at the end: {growth[1]:.2f} x (flat: at most {FLAT} x)"
+    )
     return log
 
 
@@ -159,6 +165,10 @@ def table(log: Log, seconds: float) -> str:
             f"{name:<9} {len(taken):>7,} {len(taken) / seconds:>9.1f}"
             f" {median:>8.0f} {p95:>8.0f} {taken.max():>8.0f}"
         )
+    middle, last = (np.percentile(part, 95) for part in np.array_split(log.views or [np.nan], 3)[1:])
+    lines.append(
+        f"views     p95 of the last third / of the middle one: {last / middle:.2f} x (flat: {FLAT} x)"
+    )
     lines.append(f"{'failures':<9} {len(log.failures):>7,}")
     return "\n".join(lines + sorted(set(log.failures))[:10])
 

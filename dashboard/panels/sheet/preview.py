@@ -32,7 +32,7 @@ LATER = "Its heatmaps are not stored; they are computed when the file is made."
 EMPTY = 160.0  # px; height of a cell without a drawing
 SIDE = 720
 PAPER = 0.72  # height of a thumbnail's paper, divided by its width
-MOST_SHRUNK = 1.7  # how much taller than that a figure may be to be shown whole
+MOST_SHRUNK = 2.1  # how much taller than that a figure may be to be shown whole
 MIME = {"PDF": "application/pdf", "SVG": "image/svg+xml", "PNG": "image/png", "ZIP": "application/zip"}
 
 

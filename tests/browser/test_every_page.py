@@ -106,8 +106,14 @@ def come_to(one: Visitor, address: str, shown: str):
         place = shown.replace("label%3Dant", LABEL)
         one.open(f"{address}/{place}{'&' if '?' in place else '?'}study={quote(STUDY)}")
         one.page.evaluate(f"{OPENED} = {address!r}")
-    until(one.page, AT_REST)
+    come_to_rest(one.page)
     return one.page
+
+
+def come_to_rest(page) -> None:
+    """Wait until colours and opacities have ended to change: on the way, a contrast may be too low."""
+    page.wait_for_timeout(500)
+    until(page, AT_REST)
 
 
 def cut(page) -> list[str]:
@@ -137,7 +143,8 @@ def test_page__works_at_every_width_under_the_policy(watched_page, hostile_addre
     if EVERYTHING or shown in VIEWS:
         page.set_viewport_size(ENLARGED)
         page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 0)")
-        until(page, TITLE_IN_SIGHT, patience=5)
+        if "feature=3" not in shown:  # its word makes a title higher than this window
+            until(page, TITLE_IN_SIGHT, patience=5)
         assert page.evaluate(TOO_WIDE) <= 0
     assert page.evaluate(PLANTED) == []
     assert page.locator("[data-testid=stException], .peregrine-failed").count() == 0
@@ -151,5 +158,5 @@ def assert_read_in_the_dark(page) -> None:
     page.emulate_media(color_scheme="dark")
     until(page, f"() => ({BACKGROUND})() !== {WHITE!r}")
     settle(page)
-    until(page, AT_REST)
+    come_to_rest(page)
     assert violations(page, ["color-contrast"]) == []

@@ -29,8 +29,8 @@ from dashboard.state import image_filter, session
 
 BASES = "Bases"  # what the page Features calls this panel
 WHAT = (
-    "A unit is one number that the encoder computes. A latent is a direction of many units, found so that "
-    "few are active on an image: one often stands for one thing."
+    "A unit is one number that the encoder computes. A latent is a mix of units. Few latents are active on "
+    "an image, so one often stands for one thing."
 )
 CONTROLS = ("random", "pca", "kmeans")  # kinds that a dictionary has to beat
 ABOUT_STABILITY = (
@@ -190,7 +190,9 @@ def advice(bases: list[Basis]) -> tuple[str, str]:
     fitted = [basis for basis in bases if basis.card.get("r2") is not None]
     learned = [one for one in fitted if one.kind not in CONTROLS]
     if not learned:
-        return "Read the units", "No dictionary has been fitted. One gives latents to look at one by one."
+        names = ", ".join(one.name for one in fitted)
+        there = f"Only controls are fitted ({names})" if names else "No dictionary is fitted"
+        return "Read the units", f"{there}. A dictionary gives latents to look at one by one."
     best = max(learned, key=lambda one: ((one.card.get("stability") or 0) >= STABLE, _r2(one)))
     alike = [one for one in fitted if one.kind == "random" and one.card.get("on") == best.card.get("on")]
     control = max(alike, key=_r2, default=None)

@@ -183,7 +183,8 @@ def test_advice__follows_control_and_stability():
         return Basis(kind, kind, f"basis-{kind}", card)
 
     control = basis("random", 0.12)
-    assert advice([control])[0] == "Read the units"
+    why = "Only controls are fitted (random). A dictionary gives latents to look at one by one."
+    assert advice([control]) == ("Read the units", why)
     for others in ([], [basis("random", 0.3, on="positions")], [basis("pca", 0.9)]):
         assert advice([basis("topk", 0.71), *others])[0] == "Fit a control before you trust topk"
     title, why = advice([basis("topk", 0.71, 0.84), control])

@@ -107,9 +107,11 @@ def push(study: Study, feature: int, population: Slice) -> None:
         return
     weights = feature_reads.push(study, feature)
     finite = weights.loc[np.isfinite(numbers(weights, "push"))].reset_index(drop=True)
-    title = (
-        f"Pushes towards {words(finite, 'label')[0]}" if len(finite) else "Which classes it pushes towards"
-    )
+    title = "Which classes it pushes towards"
+    if len(finite):
+        outputs = study.answer.facts.get("n_outputs", 0) if study.answer else 0
+        among = ", of the classes here" * (outputs > len(study.class_names))  # its name is of all outputs
+        title = f"Pushes towards {words(finite, 'label')[0]}{among}"
     st.subheader(widgets.plain(title), help=widgets.help_text("class_push"))
     if not study.labelled:
         widgets.empty_state("No probe", "These images carry no labels, so no probe was trained.")

@@ -236,10 +236,10 @@ def _known_facts(study: Study) -> dict[int, dict[str, Any]]:
 
 @cached_read(max_entries=8, names_features=True)
 def feature_words(study: Study, between: str = ", ") -> dict[int, str]:
-    """See `core.slices.inspection.names`; without the names that people gave where they cannot be read."""
+    """See `core.slices.inspection.names`; without what cannot be read, such as the names that people gave."""
     try:
         return core_feature_names(study, between=between)
-    except PeregrineError:  # `traces` says so on the page
+    except PeregrineError:  # a page says so where it shows that itself
         return core_feature_names(study, named=False, between=between)
 
 

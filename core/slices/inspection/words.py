@@ -145,7 +145,7 @@ def classes_apart(study: StudyReader, words: Mapping[int, Sequence[str]]) -> dic
     interval of its share lies above `CLEARER` times the share of that class among all train images, and the
     words do not say it already.
     """
-    if not (study.has("classes") and "purity" in study.columns("features")):
+    if not all(map(study.has, ("classes", "features"))) or "purity" not in study.columns("features"):
         return {}
     classes = study.table("classes", ["label", "n_train"])
     n_train, labels = int(np.count_nonzero(~study.is_val)), classes["label"].astype(str)

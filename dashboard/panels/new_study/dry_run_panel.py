@@ -21,22 +21,23 @@ FEW = 10  # images of the smallest class below which its numbers say little
 def found_panel(report: Found, start: Callable[[], None]) -> None:
     """Everything that the dry run says: the headline, what may be wrong, what `start` draws, the rest."""
     images, encoder = report["images"], report["encoder"]
-    splits = images["splits"]
+    splits, by_head = images["splits"], _by_own_classifier(images)
     with st.container(horizontal=True, gap="medium"):
         st.metric("Images", f"{images['n_images']:,}")
-        st.metric("Train", f"{splits.get('train', 0):,}")
-        st.metric("Evaluation", f"{splits.get('val', 0):,}")
+        st.metric("Train", f"{0 if by_head else splits.get('train', 0):,}")
+        st.metric("Evaluation", f"{by_head or splits.get('val', 0):,}")
         st.metric("Classes", f"{images['n_classes']:,}" if images["n_classes"] else "no labels")
         st.metric("Features", f"{encoder['n_features']:,}")
     for line in _warnings(report):
         st.warning(plain(line), icon=":material/warning:")
-    if line := _judged_by(images):
-        st.info(plain(line), icon=":material/info:")
+    if by_head:
+        about = f"The encoder's own classifier is evaluated on {by_head:,} of {images['n_images']:,} images"
+        st.info(f"{about}; none is left to evaluate a linear probe.", icon=":material/info:")
     if report.get("seconds") is not None:
         took, size = format_duration(report["seconds"]), _size(report["bytes"])
         st.caption(f"About {took} on this machine, and {size} of its disk.")
     start()
-    _samples(report.get("samples") or [])
+    _samples(report.get("samples") or [], with_split=not by_head)
     st.markdown("  \n".join(f"**{name}**: {plain(text)}" for name, text in _facts(report).items()))
     notes = [*images["notes"], *report.get("assumptions", []), *(report.get("masks") or {}).get("notes", [])]
     if notes:
@@ -48,7 +49,7 @@ def found_panel(report: Found, start: Callable[[], None]) -> None:
             st.dataframe(frame, hide_index=True, alt="Images of each class")
 
 
-def _samples(samples: list[Found]) -> None:
+def _samples(samples: list[Found], *, with_split: bool) -> None:
     tiles = [
         Tile(
             id=number,
@@ -56,7 +57,7 @@ def _samples(samples: list[Found]) -> None:
             alt=one["image_id"],
             lines=(
                 one["label"] or str(one["image_id"]).rpartition("/")[2],
-                "evaluation" if one["split"] == "val" else one["split"],
+                *["evaluation" if one["split"] == "val" else one["split"]] * with_split,
             ),
         )
         for number, one in enumerate(samples)
@@ -66,17 +67,13 @@ def _samples(samples: list[Found]) -> None:
         gallery(tiles, key="new_samples", label="samples of the images", columns=4)
 
 
-def _judged_by(images: Found) -> str:
-    """Which images the encoder's own classifier is judged on, where it is the only one that can be.
+def _by_own_classifier(images: Found) -> int:
+    """How many images the encoder's own classifier is evaluated on, where nothing else can be; else 0.
 
-    >>> _judged_by({"n_images": 9, "n_known_to_classifier": 9, "splits": {"train": 9}})
-    "No image is left to evaluate a linear probe; the encoder's own classifier is judged on 9 of 9 images."
+    >>> _by_own_classifier({"n_known_to_classifier": 9, "splits": {"train": 9}})
+    9
     """
-    n = images.get("n_known_to_classifier", 0)
-    if not n or images["splits"].get("val"):
-        return ""
-    judged = f"the encoder's own classifier is judged on {n:,} of {images['n_images']:,} images"
-    return f"No image is left to evaluate a linear probe; {judged}."
+    return 0 if images["splits"].get("val") else images.get("n_known_to_classifier", 0)
 
 
 def _warnings(report: Found) -> list[str]:

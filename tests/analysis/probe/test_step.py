@@ -247,7 +247,7 @@ def test_train_probe__of_the_best_penalty(rng):
     assert_array_equal(probe.weights, again.weights)
     assert list(probe.searched)[:2] == [100.0, 30.0] and probe.lr is None
     best = max(probe.searched.values())
-    assert probe.searched[probe.penalty] == best > probe.searched[100.0]
+    assert probe.penalty is not None and probe.searched[probe.penalty] == best > probe.searched[100.0]
     alone = train_probe(raw, labels, 3, recipe=Recipe(penalty=probe.penalty))
     assert_allclose(probe.logits(raw), alone.logits(raw), atol=0.03)  # gradient at most 1e-4
     assert alone.penalty == probe.penalty and not alone.searched

@@ -96,8 +96,8 @@ class MeanCells(NamedTuple):
     @property
     def frame(self) -> pd.DataFrame:
         """The cells as rows: class, feature, correct, misclassified, difference."""
-        chosen = (np.asarray(part, np.int64) for part in (self.classes, self.features))
-        row, column = (part.ravel() for part in np.meshgrid(*chosen, indexing="ij"))
+        numbers = (np.asarray(part, np.int64) for part in (self.classes, self.features))
+        row, column = (part.ravel() for part in np.meshgrid(*numbers, indexing="ij"))
         right, wrong = self.correct[row, column], self.misclassified[row, column]
         names = [self.class_names[number] for number in row.tolist()]
         facts = {"class": names, "feature": column, "correct": right, "misclassified": wrong}

@@ -103,8 +103,8 @@ def _table(study: Study, options: FigureOptions) -> WorstSlices:
     table = table.loc[significant | ~significant.any()].head(options.images or MOST_SLICES)
     words_of = {one: name for one, name in feature_names(whole).items() if len(name) <= LONGEST}
     names = [plain_name(Slice.parse(str(text)), words_of, study.feature_kind) for text in table["where"]]
-    for said in ("images on which ", "images with "):  # all rows are of images
-        names = [name.removeprefix(said) for name in names]
+    for beginning in ("images on which ", "images with "):  # all rows are of images
+        names = [name.removeprefix(beginning) for name in names]
     return WorstSlices(table.assign(name=names), float(outcomes.wrong[outcomes.mask].mean()))
 
 

@@ -38,8 +38,8 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
         truth = np.where(np.isin(truth, codes_of_outputs(study)), truth, -1)  # no output means the others
     issues = likely_wrong(_logits(study, np.flatnonzero(is_val)), truth)
     rows = np.flatnonzero(is_val)[issues["row"]]
-    said = study.table("probe", ["predicted", "confidence"]).iloc[rows].reset_index(drop=True)
-    table = said.rename(columns={"predicted": "suggested"}).assign(
+    answers = study.table("probe", ["predicted", "confidence"]).iloc[rows].reset_index(drop=True)
+    table = answers.rename(columns={"predicted": "suggested"}).assign(
         image_id=study.column("images", "image_id").to_numpy()[rows],
         label=classes[truth[issues["row"]]],
         label_quality=issues["label_quality"],

@@ -137,7 +137,7 @@ class KeptColumns:
         return LazyTable(self.columns(table), partial(self.column, table), partial(self.has_values, table))
 
     def image_index(self) -> pd.Index:
-        """Return the names of the images as an index, made anew: of a million names it takes 100 MB.
+        """Return the names of the images as a new index; one of a million names takes 100 MB.
 
         Raises:
             StudyError: two images have the same name.

@@ -324,8 +324,9 @@ def _by_hand(study: Study, command: RunStep, *, download: bool) -> None:
     reason = launcher.refusal(command)
     if reason:
         st.caption(widgets.plain(f"The button is off: {reason}"))
-    own = command_line("search", study.path, clip="MODEL@FILE")
-    if lines := [*[command.shell] * (reason is not None), *[f"# with weights of your own\n{own}"] * download]:
+    by_file = command_line("search", study.path, clip="MODEL@FILE")
+    own_weights = f"# with weights of your own\n{by_file}"
+    if lines := [*[command.shell] * (reason is not None), *[own_weights] * download]:
         with st.expander("In a terminal", icon=":material/terminal:"):
             st.code("\n".join(lines), language="bash", wrap_lines=True)
 

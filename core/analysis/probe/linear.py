@@ -136,9 +136,9 @@ class Fit:
     bias: Tensor  # (K, n_classes) float32
 
     @classmethod
-    def of(cls, found: Tensor) -> "Fit":
+    def of(cls, weights_and_bias: Tensor) -> "Fit":
         """From (K, n_classes, n_features + 1), the last column is the bias."""
-        return cls(found[..., :-1].contiguous(), found[..., -1].contiguous())
+        return cls(weights_and_bias[..., :-1].contiguous(), weights_and_bias[..., -1].contiguous())
 
     def logits(self, rows: Tensor) -> Tensor:
         """(n, K, n_classes) logits of standardised rows."""
@@ -167,10 +167,10 @@ def fit(
     """
     if recipe.penalty is not None:
         each = masks if masks is not None else [None] * len(lrs)
-        found = torch.stack([fit_optimum(rows, used, n_classes, recipe.penalty, mask=one) for one in each])
+        optima = [fit_optimum(rows, used, n_classes, recipe.penalty, mask=one) for one in each]
         for _ in range(recipe.epochs):  # what waits counts epochs
             after_epoch()
-        return Fit.of(found)
+        return Fit.of(torch.stack(optima))
     with _threads_for(2 * recipe.batch_size * rows.n_features * len(lrs) * n_classes):
         return _fit(rows, used, n_classes, lrs, recipe, masks, after_epoch)
 

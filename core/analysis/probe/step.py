@@ -156,17 +156,17 @@ def search_penalty(
     """
     used, held = _held_out(len(rows), seed)
     pairs: CurvaturePairs = []
-    found, best, start, searched, behind = None, 0.0, None, {}, 0
+    optimum, best, best_optimum, searched, n_worse = None, 0.0, None, {}, 0
     for penalty in sorted(candidates, reverse=True):
-        found = fit_optimum(rows, used, n_classes, penalty, start=found, pairs=pairs)
-        accuracy, loss = accuracy_and_loss(Fit.of(found[None]), rows, held)
+        optimum = fit_optimum(rows, used, n_classes, penalty, start=optimum, pairs=pairs)
+        accuracy, loss = accuracy_and_loss(Fit.of(optimum[None]), rows, held)
         searched[penalty] = float(accuracy[0]), -float(loss[0])
         after_fit()
         if searched[penalty] >= max(searched.values()):
-            best, start, behind = penalty, found, 0
-        elif (behind := behind + 1) == PATIENCE:
+            best, best_optimum, n_worse = penalty, optimum, 0
+        elif (n_worse := n_worse + 1) == PATIENCE:
             break
-    trained = fit_optimum(rows, np.arange(len(rows)), n_classes, best, start=start)
+    trained = fit_optimum(rows, np.arange(len(rows)), n_classes, best, start=best_optimum)
     after_fit()
     weights, bias = standard.fold(trained[:, :-1], trained[:, -1])
     return Probe(weights, bias, None, {at: accuracy for at, (accuracy, _) in searched.items()}, best)

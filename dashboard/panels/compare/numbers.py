@@ -69,9 +69,9 @@ SCORES = {
 def cards(comparison: Comparison, other: str) -> None:
     """The headline numbers of both studies, each with its change."""
     offered = CARDS if comparison.pair is None else CARDS[:2]
-    known = [name for name in offered if comparison.value(name, other)]
-    known = [name for name in known if np.isfinite(change_of(comparison, name, other).difference)]
-    card_names = known[:MOST_CARDS]
+    in_other = [name for name in offered if comparison.value(name, other)]
+    in_both = [name for name in in_other if np.isfinite(change_of(comparison, name, other).difference)]
+    card_names = in_both[:MOST_CARDS]
     for name, column in zip(card_names, st.columns(max(len(card_names), 1)), strict=False):
         measure, change = MEASURES[name], change_of(comparison, name, other)
         before, after = (

@@ -135,8 +135,10 @@ def meaning(words: Sequence[str], *, is_unsure: bool) -> str:
     """
     if not words:
         return "What it means"
-    said = " or ".join(words)
-    return f"It may mean {said}: the word barely tells its images apart" if is_unsure else f"It means {said}"
+    means = " or ".join(words)
+    return (
+        f"It may mean {means}: the word barely tells its images apart" if is_unsure else f"It means {means}"
+    )
 
 
 def detection_line(kept_words: pd.DataFrame) -> str:

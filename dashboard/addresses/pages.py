@@ -23,6 +23,7 @@ class Page:
     within: str = ""
     tour: str = ""
     tour_title: str = ""
+    charts: bool = False
 
 
 _WRITTEN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))

@@ -29,6 +29,7 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
             closing=("filter_labels",),
             asking=palette.CHOICE,
             query=view_address.take_query(),
+            charts=PAGES[here].charts,
         )
         facts_slot = st.container()
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="sidebar_studies"):

@@ -5,12 +5,10 @@ stale one.
 """
 
 import hashlib
-from pathlib import Path
 
-import plotly
 from PIL import Image, ImageDraw
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from core.common.image_files import image_file
 from core.errors import PeregrineError, first_line
@@ -18,10 +16,10 @@ from core.export.private_paths import without_folders
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.parameters import printable, whole
+from dashboard.server import chart_library
 from dashboard.server.table_downloads import table_file as table_file
 
 MAX_SIDE = 1600  # pixels of the larger side of a full-size picture
-PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 MOST_SAID = 1000  # characters of an error
 FOR_EVER = "public, max-age=31536000, immutable"
 
@@ -86,9 +84,12 @@ def points(request: Request) -> Response:
 
 
 def library(request: Request) -> Response:
-    """The browser half of plotly, as the Python package brings it along: no other server is asked."""
+    """The browser half of plotly: no other server is asked."""
+    compressed = "gzip" in request.headers.get("accept-encoding", "")
     headers = {"Cache-Control": FOR_EVER if request.query_params.get("v") else "no-cache"}
-    return FileResponse(PLOTLY, media_type="text/javascript", headers=headers)
+    headers |= {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if compressed else {})
+    body = chart_library.library(compressed=compressed)
+    return Response(body, media_type="text/javascript", headers=headers)
 
 
 def _asked_for(request: Request) -> Study:

@@ -42,6 +42,7 @@ def load() -> None:
     _read_first_study()
     for module in MODULES:
         importlib.import_module(module)
+    importlib.import_module("dashboard.server.chart_library").library(compressed=True)
 
 
 def _read_first_study() -> None:

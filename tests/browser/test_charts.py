@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from dashboard.server.chart_library import KINDS
 from tests.browser import harness
 from tests.browser.harness import settle
 from tests.sampling import sample
@@ -109,3 +110,19 @@ def test_last_label_of_an_axis_in_percent__is_drawn(reader, address):
     page.wait_for_function(DRAWN)
     labels = page.locator(".xaxislayer-above .xtick text")
     assert labels.last.text_content() == "100 %" and labels.last.is_visible()
+
+
+def test_the_library_draws_every_kind_of_marks(reader, address):
+    page = reader().page
+    page.goto(f"{address}/plotly.js")  # a page of the server without Streamlit's
+    page.add_script_tag(url=f"{address}/plotly.js?v=1")
+    drawn = page.evaluate(
+        """async (kinds) => {
+          const node = document.body.appendChild(document.createElement("div"));
+          const data = kinds.map((type) => ({ type, x: [1, 2], y: [1, 2], z: [[1, 2], [3, 4]] }));
+          await Plotly.newPlot(node, data);
+          return node._fullData.map((trace) => trace.type);
+        }""",
+        kinds := [*KINDS, "scatter", "scattergl"],
+    )
+    assert drawn == kinds

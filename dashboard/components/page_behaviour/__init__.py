@@ -1,4 +1,5 @@
-"""Behaviour of the page for which Streamlit has no setting: history, lists that close, focus, percent signs.
+"""Behaviour of the page for which Streamlit has no setting: history, lists that close, focus, percent signs;
+and the chart library is asked for before the first chart.
 
 history.js: one step of the browser's history for each action of the reader, so that the back button leads to
 what was left. close_after_choice.js: the list of a field closes after a choice. focus_field.js: a dialog
@@ -9,12 +10,14 @@ percent_signs.js: no line begins with a percent sign.
 from collections.abc import Sequence
 
 from dashboard.components.browser_half import browser_half
+from dashboard.components.plot import LOAD_PLOTLY, library
 
 KEY = "page_behaviour"
 
 _BEHAVIOUR = browser_half(
     "page_behaviour",
     "<span></span>",
+    LOAD_PLOTLY,
     "history.js",
     "close_after_choice.js",
     "focus_field.js",
@@ -23,7 +26,9 @@ _BEHAVIOUR = browser_half(
 )
 
 
-def page_behaviour(*, no_step: Sequence[str], closing: Sequence[str], asking: str, query: str = "") -> None:
+def page_behaviour(
+    *, no_step: Sequence[str], closing: Sequence[str], asking: str, query: str = "", charts: bool = False
+) -> None:
     """Draw nothing. Meant for the sidebar, which every page has.
 
     Args:
@@ -31,6 +36,8 @@ def page_behaviour(*, no_step: Sequence[str], closing: Sequence[str], asking: st
         closing: keys of the fields for several choices whose list closes after each.
         asking: key of the field that has the focus when its dialog opens.
         query: what the browser goes to on this page, as a link would; "" for nothing.
+        charts: whether it begins to load the library of charts.
     """
     data = {"kept": list(no_step), "closing": list(closing), "asking": asking, "query": query}
+    data["library"] = library() if charts else ""
     _BEHAVIOUR(key=KEY, data=data, height=1, width=1)

@@ -11,6 +11,7 @@ function goTo(query) {
 
 export default function ({ data }) {
   goTo(data.query);
+  if (data.library) plotly(data.library).catch(() => {}); // the chart that needs it says so
   if (window.peregrineBehaviour) return; // once, also where this file is loaded again
   window.peregrineBehaviour = true;
   oneStepPerAction(data.kept);

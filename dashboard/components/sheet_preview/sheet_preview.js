@@ -2,6 +2,14 @@
 // printed page.
 // A new page is put together aside from those cells of the old one that did not change, and shown when it is done.
 const MARGIN = 16; // px of paper around the sheet
+let turn = Promise.resolve();
+
+// One cell of the page after another; between two of them the browser shows what is drawn.
+function inTurn(act) {
+  const mine = turn.then(() => new Promise((go) => setTimeout(go))).then(act);
+  turn = mine.catch(() => {});
+  return mine;
+}
 
 // What is drawn in a cell; the same for as long as this is.
 function drawingOf({ figure, src, why, width, content_height: height }) {
@@ -73,7 +81,7 @@ async function draw(self) {
   if (self.gone || self.shown === text) return;
   const drawn = new Map([...self.page.querySelectorAll(".body")].map((one) => [one.drawing, one]));
   const bodies = [];
-  for (const cell of data.cells) bodies.push(drawn.get(drawingOf(cell)) ?? (await body(self, cell)));
+  for (const cell of data.cells) bodies.push(drawn.get(drawingOf(cell)) ?? (await inTurn(() => body(self, cell))));
   if (self.gone || self.data !== data) return; // a newer one is waiting
   const used = new Set(); // an element stands in one place only: a cell that comes twice gets a copy
   const cells = data.cells.map((cell, at) => {

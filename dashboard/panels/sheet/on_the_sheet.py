@@ -147,22 +147,23 @@ def gallery(study: Study) -> None:
     used = {cell.name for cell in sheet.cells()}
     offered = (by_name[name] for name in SUGGESTED if name in by_name and name not in used)
     drawn = ((cell, draw) for cell in offered if (draw := preview.thumbnail(study, cell)) is not None)
-    there = list(islice(drawn, N_SUGGESTED))
-    if used and there:
-        st.subheader("Add another figure", anchor=False)
+    heading, columns = st.container(), []
     with st.container(key="sheet_empty"):
-        for first in range(0, len(there), A_ROW):
-            for column, (cell, draw) in zip(st.columns(A_ROW), there[first : first + A_ROW], strict=False):
-                with column, st.container(gap="xsmall"):
-                    draw(f"sheet_thumbnail_{cell.name}")
-                    st.button(
-                        title_of(cell),
-                        key=f"sheet_suggested_{cell.name}",
-                        icon=":material/add:",
-                        width="stretch",
-                        on_click=_add,
-                        args=(cell,),
-                    )
+        for number, (cell, draw) in enumerate(islice(drawn, N_SUGGESTED)):  # each is seen once it is drawn
+            if used and number == 0:
+                heading.header("Add another figure", anchor=False)
+            if number % A_ROW == 0:
+                columns = st.columns(A_ROW)
+            with columns[number % A_ROW], st.container(gap="xsmall"):
+                draw(f"sheet_thumbnail_{cell.name}")
+                st.button(
+                    title_of(cell),
+                    key=f"sheet_suggested_{cell.name}",
+                    icon=":material/add:",
+                    width="stretch",
+                    on_click=_add,
+                    args=(cell,),
+                )
 
 
 def _add(cell: CellRequest) -> None:

@@ -20,7 +20,6 @@ from core.common.processes import default_workers
 from core.common.threadsafe import cached_property
 from core.common.worker_group import stream_in_order
 from core.concepts.crop_store import WHOLE, CropBatch, Crops, CropStore
-from core.concepts.falcon import Box, feature_crop
 from core.concepts.groups import group_features
 from core.config import RunOptions
 from core.data.sources.decode import CLIP_SIDE, reduced
@@ -29,6 +28,7 @@ from core.encoders.registry import Encoder
 from core.encoders.transform import Transform, sides_of
 from core.errors import UnreadableImage
 from core.heatmaps.combine import combine
+from core.heatmaps.hot_region import Box, feature_crop
 from core.jobs.progress import Bar
 from core.store import Study
 

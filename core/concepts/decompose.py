@@ -14,9 +14,9 @@ from core.analysis.gradcam.on_demand import study_encoder
 from core.common.image_files import image_address, image_file
 from core.concepts.crops import box_on_image
 from core.concepts.decomposition import TOP, check_class, describe
-from core.concepts.falcon import feature_crop
 from core.encoders.registry import Encoder
 from core.heatmaps.combine import singly_scaled
+from core.heatmaps.hot_region import feature_crop
 from core.store import Study
 
 PREVIEW, CROP = 720, 200  # longer side in pixels of the images in a result

@@ -5,11 +5,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
 
 from core.errors import SettingsError, ShapeError
 
@@ -18,8 +16,6 @@ MIN_IMAGES = 10  # a feature is explainable with more images than this
 AUTO_SHARE = 0.2
 TOP_WORDS = 6
 WordList = Sequence[tuple[str, str]]  # (word, kind "word" or "phrase") of one caption
-
-Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -81,33 +77,6 @@ def largest_k(moments: EntryMoments, reached: np.ndarray) -> float:
     if not np.isfinite(best):
         return -np.inf
     return (best - moments.mean) / moments.std if moments.std > 0 else float("nan")
-
-
-def feature_crop(heat: np.ndarray, threshold: float = 0.6) -> Box | None:
-    """Return the box of the largest connected region of a heatmap (docs/method.md 6.2).
-
-    Regions of {heat >= threshold} are connected over edges, not corners (scipy's default); among equally
-    large regions, the first in reading order counts.
-
-    Args:
-        heat: (H, W) float in [0, 1]; NaN (not seen by the encoder) is never inside.
-    Returns:
-        (left, top, right, bottom) in pixels of `heat`, right and bottom exclusive; None if no pixel reaches
-        the threshold.
-    Raises:
-        ShapeError: not two-dimensional.
-    """
-    heat = np.asarray(heat)
-    if heat.ndim != 2:
-        raise ShapeError(f"a heatmap is (H, W), got {heat.shape}")
-    labelled: Any = ndimage.label(np.nan_to_num(heat, nan=-np.inf) >= threshold)
-    regions, n_regions = labelled
-    if not n_regions:
-        return None
-    largest = int(np.bincount(regions.reshape(-1))[1:].argmax())
-    objects: Any = ndimage.find_objects(regions)
-    rows, columns = objects[largest]
-    return columns.start, rows.start, columns.stop, rows.stop
 
 
 def word_scores(words: Sequence[Sequence[WordList]], confidence: np.ndarray) -> pd.DataFrame:

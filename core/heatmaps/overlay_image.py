@@ -10,6 +10,7 @@ from PIL import Image
 
 from core.errors import SettingsError, ShapeError, did_you_mean
 from core.heatmaps.combine import place_on_image
+from core.heatmaps.hot_region import feature_crop, square_around
 from core.storage.readable import ReadableStudy
 
 COLOUR_MAPS = {
@@ -42,6 +43,7 @@ class OverlayStyle:
         masks: "core", "spurious": which are drawn.
         mask_style: "region" (dim what is outside the core mask, hatch the spurious mask) or "outline" (their
             borders, the last one on top).
+        crop: in place of all that, the part of the picture around the largest hot region, without colours.
     """
 
     features: tuple[int, ...] = ()
@@ -50,6 +52,7 @@ class OverlayStyle:
     colour_map: str = "inferno"  # its lightness rises evenly, so that no edge is made by colour alone
     masks: tuple[str, ...] = ()
     mask_style: str = "region"
+    crop: bool = False
 
 
 @lru_cache
@@ -173,8 +176,11 @@ def overlay_image(
         return place_on_image(frame, (left, top, right, bottom), *picture.size)
 
     heat = np.zeros((1, 1), np.float32)
-    if style.opacity:  # otherwise the heatmap would be invisible, so none needs to be stored
+    if style.opacity or style.crop:  # otherwise the heatmap would be invisible, so none needs to be stored
         heat = study.heatmap(image, style.features or None, style.combine)
+    if style.crop:
+        region = feature_crop(placed(heat)) or (0, 0, *picture.size)
+        return picture.crop(square_around(region, *picture.size))
     masks = {kind: placed(study.mask(image, kind, size=original.size)) for kind in style.masks}
     look = {"opacity": style.opacity, "colour_map": style.colour_map}
     if style.mask_style == "outline":

@@ -53,12 +53,13 @@ class Missing:
         """The reason as a whole sentence.
 
         >>> Missing("q", "quality", "missing", "not run yet").sentence
-        "The step 'quality' is not run yet."
+        "The step 'Quality scores' is not run yet."
         """
         if not self.step:
             return f"{self.reason[:1].upper()}{self.reason[1:]}."
         verb = "was" if self.state == "skipped" else "is"
-        return f"The step '{self.step}' {verb} {self.reason.rstrip('.')}."
+        title = STEPS[self.step].title if self.step in STEPS else self.step
+        return f"The step '{title}' {verb} {self.reason.rstrip('.')}."
 
     def __str__(self) -> str:
         return f"{self.reason}. Run: {self.command}" if self.command else self.reason

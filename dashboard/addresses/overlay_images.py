@@ -35,6 +35,7 @@ def query_of(style: OverlayStyle) -> dict[str, str]:
         "colours": style.colour_map if style.colour_map != plain.colour_map else "",
         "mask": ",".join(style.masks),
         "masks_as": style.mask_style if style.masks else "",
+        "crop": "1" if style.crop else "",
     }
     return {name: text for name, text in parts.items() if text}
 
@@ -58,6 +59,7 @@ def style_of(query: Mapping[str, str]) -> OverlayStyle:
         colour_map=query.get("colours", plain.colour_map),
         masks=_parts(query, "mask"),
         mask_style=query.get("masks_as", plain.mask_style),
+        crop=query.get("crop") == "1",
     )
     fine = (
         len(style.features) <= MOST_FEATURES

@@ -52,7 +52,8 @@ def features_to_show(study: Study, population: Slice, n: int) -> list[int]:
         order = feature_reads.in_order(study, population, feature_reads.Listing())["feature"].tolist()
         return sorted(order, key=lambda number: not maps[number])[:n]
     table = reads.table(study, "features")
-    order = feature_points.telling_features(table)
+    by_likeness = not feature_reads.classes_tell(study) and study.has("top_images")
+    order = feature_points.telling_features(table, feature_reads.likeness(study) if by_likeness else None)
     if has_firing(study):
         fires = count_firing_images(study, [reads.mask(study, population)])[0]
         pictured = np.minimum(fires, maps) if study.has("heatmap_features") else fires

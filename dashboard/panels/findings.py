@@ -19,7 +19,13 @@ from dashboard.cache.features import concept_reads, feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, Picture, cards
 from dashboard.panels.features import feature_cards
-from dashboard.panels.features.feature_cards import heat_pictures, others_name, population_name, thumbnails
+from dashboard.panels.features.feature_cards import (
+    HEAT,
+    heat_pictures,
+    others_name,
+    population_name,
+    thumbnails,
+)
 from dashboard.state import session
 
 PICTURES = 4
@@ -176,8 +182,8 @@ def _background(study: Study, population: Slice) -> tuple[Card, Target] | None:
 def _background_pictures(study: Study, population: Slice, features: list[int]) -> tuple[Picture, ...]:
     """A picture of each feature: of the images of a filter, or without one the one where it is largest."""
     if not is_filtered(study, population):
-        return tuple(picture for number in features for picture in heat_pictures(study, number, 1))
-    by_feature = feature_cards.pictures(study, population, tuple(features))
+        return tuple(picture for number in features for picture in heat_pictures(study, number, 1, HEAT))
+    by_feature = feature_cards.pictures(study, population, tuple(features), HEAT)
     return tuple(picture for number in features for picture in by_feature[number][:1])
 
 

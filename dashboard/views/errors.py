@@ -11,6 +11,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import inspection_reads, reads, score_reads
+from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one
@@ -38,7 +39,8 @@ def errors_page(study: Study, population: Slice) -> None:
     head = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="errors_controls")
     with head:
         _headline(study, population, judged)
-        tab = choose_one("Part", TABS, key=TAB, default=WORST)
+        several = feature_reads.classes_tell(study) or judged is not None
+        tab = choose_one("Part", TABS, key=TAB, default=WORST if several else CONFUSIONS)
     if tab == PAIR:
         slice_pair.slice_comparison(study, population)
     elif judged is not None:

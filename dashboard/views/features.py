@@ -36,6 +36,10 @@ from dashboard.state import image_filter, session
 FORM = "features_as"  # widget key and part of the URL
 FORMS = ("Cards", "Table", "Plot", "Words", "Groups", BASES)
 PAGE_SIZE = 24
+NO_WORDS = (
+    "Words were not computed here: they need captions, see Words above. So features are named by the "
+    "classes of their strongest images, or by the classes that they push in the classifier."
+)
 SHARES = ("rate", "rate_against", "difference", "likeliest_rate", "purity", "domain_purity")
 COLUMNS = ["feature", "name", *SHARES[:3], "q", "likeliest", "likeliest_rate", "purity", "verdict", "tail"]
 
@@ -138,10 +142,10 @@ def _cards(study: Study, population: Slice, asked: feature_reads.Listing, listed
         if several and any(firing and not firing.few for firing in some["firing_class"]):
             what += " Grey bars: of the images on which it fires, the share of their most common class."
         if reads.named_from(study):
-            what += " Words: heat, seen in the crops around the heat; scene, only in the whole images; "
-            what += "unsure, barely more common on its images (AUC below 0.6); "
-            what += "alike, neither further words nor classes tell as many apart."
+            what += " " + " ".join(feature_cards.NOTES.values())
         st.caption(what)
+        if not study.has("concepts"):
+            st.caption(NO_WORDS)
 
 
 def _nothing(study: Study, population: Slice, asked: feature_reads.Listing) -> None:

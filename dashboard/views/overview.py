@@ -14,12 +14,14 @@ from core.common.formatting import counted
 from core.common.readout import encoder_title, layer_words, readout_words
 from core.jobs.commands import Resume
 from core.measures.overlap_scale import ENCODER
+from core.slices.features import FEW_OF_A_CLASS
 from core.slices.inspection.populations import is_filtered
 from core.slices.slice import Slice
 from core.steps import STEPS
 from core.storage.missing import Missing
 from core.store import Study
 from dashboard.cache import highlight_reads, inspection_reads, reads, score_reads, slice_reads
+from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.page_link import link
@@ -38,7 +40,6 @@ OVERLAP = "Grad-CAM overlap with the object (mIoU)"
 NO_OUTCOMES = "Of no image here is it known whether it is classified correctly."
 NO_LABELS = "Labels would tell accuracy and errors: images in folders named by class, or a table."
 NO_MASKS = "Masks of the objects would tell whether it looks at them."
-FEW_OF_A_CLASS = 5  # images; of fewer, the class with the lowest accuracy says nothing
 NOT_SHOWN_HERE = {"map", "search"}  # steps of which this page shows nothing
 
 
@@ -170,8 +171,8 @@ def _features(study: Study, population: Slice, *, filtered: bool) -> None:
     fire = rates.sort_index().to_numpy() > 0
     alive = int(np.count_nonzero(fire))
     telling = reads.discriminative(study) & fire
-    many = len(study.class_names) > 1
-    detail = f"{np.count_nonzero(telling):,} are class-specific; " if many else ""
+    counted_by_class = f"{np.count_nonzero(telling):,} are class-specific; "
+    detail = counted_by_class if feature_reads.classes_tell(study) else ""
     # Over the evaluation images once they are scored, as everywhere; until then over all of them.
     mean = study.summary("quality").get("mean_firing", study.summary("features").get("mean_firing"))
     if filtered:

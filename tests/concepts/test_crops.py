@@ -15,9 +15,9 @@ from core.analysis.gradcam.gradcam import gradcam_maps
 from core.analysis.gradcam.on_demand import on_demand, study_encoder
 from core.concepts.crop_store import WHOLE, CropBatch, CropStore
 from core.concepts.crops import Cropper, box_on_image, crop_of, unit_features
-from core.concepts.falcon import feature_crop
 from core.errors import UnreadableImage
 from core.heatmaps.combine import combine, place_on_image
+from core.heatmaps.hot_region import feature_crop
 from core.jobs.progress import Progress
 from core.store import open_study
 from tests.analysis.gradcam.heatmap_studies import VIT, make, make_images

@@ -16,8 +16,9 @@ from core.common.dataframes import unit_rows
 from core.concepts.crops import box_on_image
 from core.concepts.decompose import decompose, with_pictures
 from core.concepts.decomposition import stored
-from core.concepts.falcon import K_CANDIDATES, feature_crop
+from core.concepts.falcon import K_CANDIDATES
 from core.errors import SettingsError
+from core.heatmaps.hot_region import feature_crop
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
 from core.storage.writer import write_study

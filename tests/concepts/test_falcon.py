@@ -2,9 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.concepts.crops import box_on_image
@@ -14,7 +11,6 @@ from core.concepts.falcon import (
     choose_k,
     confidence_of,
     contrast,
-    feature_crop,
     largest_k,
     word_scores,
 )
@@ -102,34 +98,6 @@ def test_largest_k__is_where_features_stop_to_qualify(rng):
 
 def test_largest_k__of_too_few_images():
     assert largest_k(EntryMoments(4, 1.0, 1.0), np.full(3, -np.inf)) == -np.inf
-
-
-HEAT = st.floats(0, 1) | st.sampled_from([0.0, 0.6, 1.0, np.nan])
-SHAPES = array_shapes(min_dims=2, max_dims=2, max_side=12)
-
-
-@given(
-    heat=arrays(np.float64, SHAPES, elements=HEAT, fill=st.nothing()),
-    threshold=st.sampled_from([0.2, 0.6, 0.9]),
-)
-def test_feature_crop__matches_flood_fill(heat, threshold):
-    assert feature_crop(heat, threshold) == reference.feature_crop(heat, threshold)
-
-
-def test_feature_crop__by_hand():
-    heat = np.zeros((6, 8))
-    heat[1:3, 2:6] = 0.6  # 8 pixels, at the threshold
-    heat[3, 6] = 1.0  # touches by a corner only
-    heat[5, :3] = 0.9  # a smaller region
-    heat[4, 0:2] = np.nan
-    assert feature_crop(heat) == (2, 1, 6, 3)
-
-
-def test_feature_crop__without_heat():
-    assert feature_crop(np.zeros((4, 4))) is None
-    assert feature_crop(np.full((4, 4), np.nan)) is None
-    with pytest.raises(ShapeError, match="heatmap"):
-        feature_crop(np.zeros(4))
 
 
 def test_box_on_image__undoes_resize_and_crop():

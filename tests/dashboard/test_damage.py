@@ -83,7 +83,7 @@ def test_damaged_array__its_panel_names_the_file_and_the_command(array, damaged,
     app = open_page("feature", study="worded", feature=3)
     assert not app.exception
     said = all_text(app).replace("\\", "")
-    assert f"The step 'features' is damaged: {array}/00000.npy is " in said
+    assert f"The step 'Features' is damaged: {array}/00000.npy is " in said
     assert any(code.value.endswith("worded --redo") for code in app.code)
 
 

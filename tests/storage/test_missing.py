@@ -27,7 +27,7 @@ def test_missing__the_steps_that_were_not_run(tmp_path):
     run = command("features", study.path)
     assert missing["features"] == Missing(None, "features", "missing", "not run yet", run)
     assert str(missing["features"]) == f"not run yet. Run: {run}"
-    assert missing["features"].sentence == "The step 'features' is not run yet."
+    assert missing["features"].sentence == "The step 'Features' is not run yet."
     assert not missing["features"].redo
     assert study.why_missing("top_images") == Missing("top_images", "features", "missing", "not run yet", run)
     assert study.why_missing("images") is None
@@ -84,7 +84,7 @@ def test_damaged_item__names_its_file_its_step_and_the_command(tmp_path, item):
     assert fault.startswith(f"{file} is ")
     assert missing == Missing(item, entry["step"], "damaged", f"damaged: {fault}", run)
     assert missing is not None and missing.redo and study.missing()[entry["step"]] == missing
-    assert missing.sentence == f"The step '{entry['step']}' is damaged: {fault}."
+    assert missing.sentence == f"The step '{STEPS[entry['step']].title}' is damaged: {fault}."
 
 
 def test_skipped_item__says_why_and_offers_no_command(tmp_path):
@@ -96,14 +96,14 @@ def test_skipped_item__says_why_and_offers_no_command(tmp_path):
     missing = study.why_missing("overlap_summary")
     assert missing == Missing("overlap_summary", "overlap", "skipped", "left out: there are no masks")
     assert missing is not None
-    assert missing.sentence == "The step 'overlap' was left out: there are no masks."
+    assert missing.sentence == "The step 'Overlap with masks' was left out: there are no masks."
     assert str(missing) == "left out: there are no masks"
 
 
 def test_item_that_its_step_did_not_make__says_so_and_offers_no_command(tmp_path):
     missing = write_small_study(tmp_path / "s").why_missing("class_means_correct")
     assert missing is not None and missing.state == "skipped" and not missing.redo and not missing.command
-    assert missing.sentence == "The step 'quality' was run with settings or images that leave it out."
+    assert missing.sentence == "The step 'Quality scores' was run with settings or images that leave it out."
 
 
 def test_item_that_needs_labels__says_that_there_are_none(tmp_path):

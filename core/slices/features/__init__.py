@@ -4,8 +4,10 @@ All results are exact, from the stored firing sets and probe weights. No torch.
 """
 
 from core.slices.features.classes import (
+    FEW_OF_A_CLASS,
     FiringClass,
     class_firing,
+    classes_tell,
     feature_classes,
     firing_class,
     more_often_on,
@@ -20,4 +22,4 @@ from core.slices.features.images import (
     strongest_images,
 )
 from core.slices.features.logits import class_push
-from core.slices.features.similar import similar_features
+from core.slices.features.similar import likeness_of_strongest, similar_features

@@ -14,6 +14,13 @@ from core.slices.evaluate import class_column
 from core.slices.firing_counts import firing_blocks, has_firing
 
 FEW_IMAGES = 5  # on which a feature fires, below which no class is named
+FEW_OF_A_CLASS = 5  # images on average, below which classes say little of features
+
+
+def classes_tell(study: StudyReader) -> bool:
+    """True where there are several classes, of `FEW_OF_A_CLASS` images or more on average."""
+    n = len(study.class_names)
+    return n > 1 and int(np.count_nonzero(class_column(study, "label") >= 0)) >= FEW_OF_A_CLASS * n
 
 
 def class_firing(study: StudyReader, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,12 +1,15 @@
-"""Features that resemble one: they fire on the same images, or prefer the same classes."""
+"""Features that resemble one, and features whose strongest images resemble each other."""
 
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import safe_divide
+from core.common.dataframes import safe_divide, unit_rows
 from core.reader import StudyReader
 from core.slices.features.images import firing_pairs, firing_rows
 from core.slices.firing_counts import count_firing_images
+
+STRONGEST = 8  # images of a feature that are compared
+MOST_ENTRIES = 2**26  # of their representations that are read, 256 MiB; of more features nothing is said
 
 
 def similar_features(study: StudyReader, feature: int, mask: np.ndarray) -> pd.DataFrame:
@@ -48,3 +51,28 @@ def class_profile_cosine(study: StudyReader, feature: int, n_features: int) -> n
     centred = means - means.mean(1, keepdims=True)
     length = np.linalg.norm(centred, axis=1)
     return safe_divide(centred @ centred[feature], length * length[feature])
+
+
+def likeness_of_strongest(study: StudyReader) -> np.ndarray:
+    """How alike the images are on which each feature is strongest, to the encoder.
+
+    The mean cosine between the representations of the `STRONGEST` images of a feature, two by two, without
+    its own entry, after the mean of all these images is taken away. It needs no labels and no words.
+
+    Returns:
+        (n_features,) float64 in [-1, 1]; NaN for features with fewer than two images, and for all where more
+        than `MOST_ENTRIES` numbers would be read.
+    """
+    top = study.vector("top_images")[:, :STRONGEST]
+    likeness = np.full(len(top), np.nan)
+    rows, places = np.unique(top, return_inverse=True)
+    if len(rows) * len(top) > MOST_ENTRIES or rows[-1] < 0:
+        return likeness
+    h = unit_rows(study.array("representations").rows(np.maximum(rows, 0)))
+    h -= h[rows >= 0].mean(0)
+    for feature, mine in enumerate(places.reshape(top.shape)):
+        mine = mine[top[feature] >= 0]
+        if len(mine) > 1:
+            others = unit_rows(np.delete(h[mine], feature, axis=1))
+            likeness[feature] = ((others @ others.T).sum() - len(mine)) / (len(mine) * (len(mine) - 1))
+    return likeness

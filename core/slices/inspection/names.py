@@ -1,16 +1,18 @@
-"""What features are called: their words and what tells them apart, else the classes they are strongest on."""
+"""What features are called: their words and what tells them apart, else the classes they are strongest on,
+else the classes that they push in the encoder's own head."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
+from core.common.captions import with_class_names
 from core.common.dataframes import safe_divide
 from core.common.formatting import joined
 from core.common.statistics.intervals import wilson
 from core.reader import StudyReader
 from core.slices.evaluate import class_column
-from core.slices.features.classes import class_firing
+from core.slices.features.classes import class_firing, classes_tell
 from core.slices.inspection.words import CLEARER, classes_apart, feature_words, words_apart
 from core.traces.traces import read_traces
 
@@ -19,7 +21,8 @@ MOST_CLASSES = 2  # of a feature without words
 
 
 def feature_names(study: StudyReader, *, named: bool = True, between: str = ", ") -> dict[int, str]:
-    """Return what each feature is called: the name that people gave it, else its words, else its classes.
+    """Return what each feature is called: the name that people gave it, else its words, else its classes,
+    else, without concepts, what it pushes in the encoder's own head.
 
     Of several features with the same words each says which class it fires on; those that still share a name
     say a further word of their own, then a second class, then a class on which it is strongest, as far as
@@ -33,7 +36,12 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
         DamagedTraces: the names that people gave cannot be read.
     """
     given = read_traces(study.path).feature_names if named else {}
-    words = {one: some for one, some in feature_words(study, named=False).items() if one not in given}
+    wordless = {
+        one: f"strongest on {with_class_names(joined(some))}"
+        for one, some in strongest_classes(study).items()
+    }
+    better = given if study.has("concepts") else wordless | given
+    words = {one: some for one, some in feature_words(study, named=False).items() if one not in better}
     classes = {feature: [name] for feature, name in classes_apart(study, words).items()}
 
     def called() -> dict[int, str]:
@@ -47,8 +55,8 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
     for apart in (second_classes_apart, strongest_apart):
         for feature, name in apart(study, called()).items():
             classes[feature] = [*classes.get(feature, ()), name]
-    wordless = {one: f"strongest on {joined(some)}" for one, some in strongest_classes(study).items()}
-    return wordless | called() | given
+    told_apart = {feature: with_class_names(name) for feature, name in called().items()}
+    return wordless | told_apart | given
 
 
 def second_classes_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:
@@ -104,11 +112,20 @@ def strongest_counts(study: StudyReader) -> np.ndarray:
 def strongest_classes(study: StudyReader) -> dict[int, list[str]]:
     """Return the classes of the images on which a feature is strongest, the most common first, at most
     `MOST_CLASSES`: those whose share there has the lower end of its interval above `CLEARER` times their
-    share of all images. Features without such a class are missing.
+    share of all images. Features without such a class are missing. Where classes have too few images for
+    that (see `classes_tell`), the classes of the `MOST_CLASSES` images on which a feature is strongest.
     """
     counts, labels = strongest_counts(study), class_column(study, "label")
     if not len(counts):
         return {}
+    if len(study.class_names) > 1 and not classes_tell(study):
+        top = study.vector("top_images")[:, :MOST_CLASSES]
+        of_top = [[labels[row] for row in rows if row >= 0 and labels[row] >= 0] for rows in top.tolist()]
+        return {
+            feature: [study.class_names[code] for code in dict.fromkeys(codes)]
+            for feature, codes in enumerate(of_top)
+            if codes
+        }
     sizes = np.bincount(labels[labels >= 0], minlength=counts.shape[1])
     totals = np.broadcast_to(counts.sum(1, keepdims=True), counts.shape)
     clear = wilson(counts, totals)[0] > CLEARER * safe_divide(sizes, sizes.sum())

@@ -92,11 +92,12 @@ def in_order(study: Study, population: Slice, asked: Listing) -> pd.DataFrame:
     ].reset_index(drop=True)
     if asked.verdict:
         features = features.loc[np.array(texts(features, "verdict")) == asked.verdict].reset_index(drop=True)
-    keys = [-_strength(features, asked.sort), -numbers(features, "rate"), features["feature"].to_numpy()]
+    strength, number = _strength(study, features, asked.sort), features["feature"].to_numpy()
+    keys = [-strength, -numbers(features, "rate"), number]
     return features.take(np.lexsort(keys[::-1])).reset_index(drop=True)
 
 
-def _strength(features: pd.DataFrame, sort: str) -> np.ndarray:
+def _strength(study: Study, features: pd.DataFrame, sort: str) -> np.ndarray:
     """(n,) float64: what a list is ordered by, largest first; undefined values come last."""
     if sort == "By number":
         value = -numbers(features, "feature")
@@ -108,10 +109,24 @@ def _strength(features: pd.DataFrame, sort: str) -> np.ndarray:
         value = numbers(features, "word_score")
     else:
         value = numbers(features, "difference")
-        if not np.isfinite(value).any():  # nothing to compare with: the share of all images that are of
-            value = numbers(features, "purity") * numbers(features, "rate")  # its class and make it fire
-            value = np.where(np.isfinite(value), value, numbers(features, "rate"))
+        if not np.isfinite(value).any():  # nothing to compare with
+            value = _strength_of_all(study, features)
     return np.where(np.isfinite(value), value, -np.inf)
+
+
+def _strength_of_all(study: Study, features: pd.DataFrame) -> np.ndarray:
+    """The share of all images that are of its class and make it fire; where classes are too small to say
+    anything, how alike its strongest images are.
+    """
+    if not classes_tell(study) and study.has("top_images"):
+        return likeness(study)[features["feature"].to_numpy()]
+    value = numbers(features, "purity") * numbers(features, "rate")
+    return np.where(np.isfinite(value), value, numbers(features, "rate"))
+
+
+likeness = cached_read(max_entries=4)(slice_features.likeness_of_strongest)
+
+classes_tell = cached_read(max_entries=8)(slice_features.classes_tell)
 
 
 def names(study: Study) -> dict[int, str]:

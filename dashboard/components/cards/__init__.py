@@ -57,8 +57,9 @@ class Button:
 class Card:
     """One card. `id` is what `on_open` gets, `href` the page that it opens (see `session.href`).
 
-    note stands in grey after the title ("#168"), tag at the right in its tone ("on the object"),
-    subtitle below the title, lines below pictures and bars, action at the end ("Open the slice").
+    note stands in grey after the title ("#168"), note_help is said where the pointer rests on it, tag at the
+    right in its tone ("on the object"), subtitle below the title, lines below pictures and bars, action at
+    the end ("Open the slice").
     buttons stand beside the link, since a link may not hold buttons.
     """
 
@@ -66,6 +67,7 @@ class Card:
     title: str
     href: str = ""
     note: str = ""
+    note_help: str = ""
     tag: str = ""
     tone: Tone = "quiet"
     subtitle: str = ""

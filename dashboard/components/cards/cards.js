@@ -45,7 +45,11 @@ function fill(link, card) {
   const words = element("span", "words");
   const head = element("span", "head");
   const title = element("span", "title", card.title);
-  if (card.note) title.append(" ", element("span", "note", card.note)); // may wrap, as a whole
+  if (card.note) { // may wrap, as a whole
+    const note = element("span", "note", card.note);
+    if (card.note_help) note.title = card.note_help;
+    title.append(" ", note);
+  }
   head.append(title);
   if (card.tag) head.append(element("span", `tag ${card.tone}`, card.tag));
   const pictures = element("span", "pictures");

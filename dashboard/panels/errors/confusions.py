@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -19,11 +20,11 @@ from dashboard.addresses.pages import ANSWERED, CONFUSED, of_confusion
 from dashboard.cache import reads
 from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
-from dashboard.components.cards import Card, cards
+from dashboard.components.cards import Card, Picture, cards
 from dashboard.components.chart import chart
 from dashboard.components.choose_one import select_class
 from dashboard.panels.errors import one_confusion
-from dashboard.panels.features.feature_cards import thumbnails
+from dashboard.panels.features.feature_cards import heat_pictures, thumbnails
 from dashboard.state import session
 
 PAGE = 8
@@ -36,6 +37,7 @@ def confusion_matrix_part(study: Study, population: Slice, answer_slot: DeltaGen
     if pairs.empty:
         widgets.empty_state("No confusions", "None of these images is misclassified.")
         return
+    pairs = _confident_first(study, population, pairs)
     others = int(numbers(pairs.loc[~pairs["predicted"].isin(study.class_names)], "n_images").sum())
     beside = f"{counted(others, 'error')}: the answer is a class that no image is labelled with."
     n, most = len(pairs), int(pairs["n_images"].iloc[0])
@@ -64,6 +66,17 @@ def confusion_matrix_part(study: Study, population: Slice, answer_slot: DeltaGen
     if rows.size:
         one_confusion.correct_under(study, population, feature, true, predicted)
         one_confusion.features_behind(study, population, true, predicted)
+
+
+def _confident_first(study: Study, population: Slice, pairs: pd.DataFrame) -> pd.DataFrame:
+    """The pairs of most images first; of equally many, those of which the classifier was surest of one."""
+    images = reads.images(study)
+    answers = pd.DataFrame({name: images[name].to_numpy() for name in ("label", "predicted", "confidence")})
+    answers = answers.loc[reads.mask(study, population)].astype({"label": str, "predicted": str})
+    surest = answers.groupby(["label", "predicted"])["confidence"].max().to_dict()
+    named = zip(pairs["true"].astype(str), pairs["predicted"].astype(str), strict=True)
+    sure = np.array([surest.get(pair, np.nan) for pair in named])
+    return pairs.take(np.lexsort((-sure, -numbers(pairs, "n_images")))).reset_index(drop=True)
 
 
 def n_errors(headline: Mapping[str, Any]) -> int:
@@ -141,17 +154,26 @@ def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int]) -> 
     size = sizes.get(true, 0)
     named = concept_reads.pushed_by(study, population, true, predicted)
     share = f"{widgets.percent(n / size)} of the {counted(size, 'image')} of {true}" if size else ""
+    rows = concept_reads.confused_rows(study, population, true, predicted)[:PICTURES]
+    seen = _looked_at(study, population, true, predicted, n=PICTURES - len(rows))
+    lines = (f"Pushed towards {predicted} by {named}",) if named else ()
+    if seen:
+        lines = (*lines, f"What the first of these looks at: the last {counted(len(seen), 'picture')}")
     return Card(
         f"{true} → {predicted}",
         f"{true} → {predicted}",
         href=session.href("errors", served_studies.name_of(study), **of_confusion(true, predicted)),
         note=counted(n, "image"),
         subtitle=f"the only image of {true}" if size == 1 else share,
-        pictures=thumbnails(
-            study, concept_reads.confused_rows(study, population, true, predicted)[:PICTURES]
-        ),
-        lines=(f"Pushed towards {predicted} by {named}",) if named else (),
+        pictures=(*thumbnails(study, rows), *seen),
+        lines=lines,
     )
+
+
+def _looked_at(study: Study, population: Slice, true: str, predicted: str, *, n: int) -> tuple[Picture, ...]:
+    """What the feature looks at that pushes most towards the answer: its strongest `n` images."""
+    pushing = concept_reads.pushers(study, population, true, predicted, 1) if n else []
+    return heat_pictures(study, pushing[0], n) if pushing else ()
 
 
 @widgets.stable_container

@@ -22,12 +22,20 @@ from dashboard.components.cards import Bar, Card, Picture, Tone, cards
 from dashboard.state import session
 
 PICTURES = 4
+CROP, HEAT = OverlayStyle(crop=True), OverlayStyle()  # looks of a picture
 VERDICTS: dict[str, tuple[str, Tone]] = {
     "core": ("on the object", "good"),
     "spurious": ("on the background", "bad"),
     "undecided": ("undecided", "quiet"),
 }
 Row = Mapping[str, Any]
+NOTES = {  # what the words of a note mean
+    "heat": "heat: its words are seen in the crops around the heat.",
+    "scene": "scene: its words are seen only in the whole images, maybe beside what it looks at.",
+    "unsure": "unsure: its words are barely more common on its images (AUC below 0.6).",
+    "alike": "alike: neither further words nor classes tell as many features apart.",
+    "word": "No word of the captions holds for most of its images and few others.",
+}
 MOST_CLASSES = 3  # that are named
 
 
@@ -71,7 +79,8 @@ def title_and_note(study: Study, row: Row) -> tuple[str, str]:
     if alike := feature_reads.namesakes(study)[name]:
         shared = [f"{alike} alike"] if alike > 1 else []
         return name, " · ".join([reads.number_and_place(study, number), *trust, *shared])
-    parts = (f"#{number} · no word" if name else row["classes"], *trust)
+    wordless = f"#{number} · no word" if study.has("concepts") else f"#{number}"
+    parts = (wordless if name else row["classes"], *trust)
     return name or f"{study.feature_kind} {number}", " · ".join(filter(None, parts))
 
 
@@ -85,6 +94,7 @@ def _card(
         id=str(row["feature"]),
         title=title,
         note=note,
+        note_help=" ".join(text for word, text in NOTES.items() if word in note.split()),
         href=address,
         tag=tag,
         tone=tone,
@@ -130,20 +140,28 @@ def _length(share: float, scale: float) -> float:
     return 0.0 if widgets.undefined(share) else min(share / scale, 1.0)
 
 
-def pictures(study: Study, population: Slice, features: tuple[int, ...]) -> dict[int, tuple[Picture, ...]]:
-    """Pictures of the images of a filter on which each feature fires most, with its heatmap where stored."""
+def pictures(
+    study: Study, population: Slice, features: tuple[int, ...], look: OverlayStyle = CROP
+) -> dict[int, tuple[Picture, ...]]:
+    """Pictures of the images of a filter on which each feature fires most, whole where no heatmap is stored.
+
+    Args:
+        look: CROP for what lies under the heat, HEAT for where in the image that is.
+    """
     strongest = feature_reads.strongest(study, population, features, PICTURES)
-    return {feature: pictures_of(study, feature, *strongest[feature]) for feature in features}
+    return {feature: pictures_of(study, feature, *strongest[feature], look) for feature in features}
 
 
-def pictures_of(study: Study, feature: int, rows: list[int], n_stored: int) -> tuple[Picture, ...]:
-    """The pictures of some images; the first `n_stored` with the heatmap of a feature, which is stored."""
-    style = OverlayStyle(features=(feature,))
+def pictures_of(
+    study: Study, feature: int, rows: list[int], n_stored: int, look: OverlayStyle = CROP
+) -> tuple[Picture, ...]:
+    """The pictures of some images; of the first `n_stored` the heatmap of a feature is stored."""
+    style = replace(look, features=(feature,))
     addresses = overlay_urls(study, rows[:n_stored], [style] * n_stored)
     addresses += served_studies.picture_urls(study, rows[n_stored:])
-    kinds = [f"heatmap of {study.feature_kind} {feature}"] * n_stored + ["no stored heatmap"] * (
-        len(rows) - n_stored
-    )
+    shown = "what {} looks at" if look.crop else "heatmap of {}"
+    kinds = [shown.format(f"{study.feature_kind} {feature}")] * n_stored
+    kinds += ["no stored heatmap"] * (len(rows) - n_stored)
     facts = reads.facts_of(study, rows)
     return tuple(
         Picture(address, f"{widgets.truth_then_answer(fact)[0]}: {kind}")
@@ -159,13 +177,13 @@ def thumbnails(study: Study, rows: np.ndarray | Sequence[int]) -> tuple[Picture,
     return tuple(Picture(url, widgets.image_name(fact)) for url, fact in zip(urls, facts, strict=True))
 
 
-def heat_pictures(study: Study, feature: int, n: int) -> tuple[Picture, ...]:
-    """The images on which a feature is largest, with its heatmap where one is stored."""
+def heat_pictures(study: Study, feature: int, n: int, look: OverlayStyle = CROP) -> tuple[Picture, ...]:
+    """The images on which a feature is largest, in a look where a heatmap is stored."""
     if not study.has("top_images"):
         return ()
     rows = reads.top_rows(study, feature)
     stored = rows[np.isin(rows, heatmap_reads.rows_with(study, feature))][:n].tolist()
-    return pictures_of(study, feature, stored, len(stored)) if stored else thumbnails(study, rows[:n])
+    return pictures_of(study, feature, stored, len(stored), look) if stored else thumbnails(study, rows[:n])
 
 
 def population_name(population: Slice) -> str:

@@ -19,7 +19,7 @@ from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one
 
-HEAT, PLAIN = LOOKS = ("Heatmap", "Image")
+CROP, HEAT, PLAIN = LOOKS = ("Crop", "Heatmap", "Image")
 TITLES = {"top": "Most active", "median": "In the middle", "lowest": "Least active"}
 NUMBER = "The number on a picture is the activation there; a representation has length 1."
 EACH = FEW = 6  # of fewer stored heatmaps no rows are made: all images are shown, the others without
@@ -31,7 +31,7 @@ def strongest_images(study: Study, feature: int, population: Slice) -> None:
     rows, values = feature_reads.activations(study, feature, population)
     stored = np.isin(rows, heatmap_reads.rows_with(study, feature))
     look, every = _choose(study, bool(stored.any()))
-    if look == HEAT and stored.sum() >= FEW:
+    if look != PLAIN and stored.sum() >= FEW:
         rows, values = rows[stored], values[stored]
     with st.container(gap="small", key="feature_images"):
         _told(study, len(stored), int(stored.sum()), look)
@@ -72,14 +72,14 @@ def _told(study: Study, n: int, n_stored: int, look: str) -> None:
         return
     if not n_stored:
         st.caption("No heatmap of it is stored for these images, but an opened image can compute one.")
-    elif look == HEAT and n_stored == n <= EACH:
+    elif look != PLAIN and n_stored == n <= EACH:
         st.caption(f"It fires on {'this image' if n == 1 else f'these {n:,} images'} only.")
-    elif look == HEAT and n_stored < min(n, FEW):
+    elif look != PLAIN and n_stored < min(n, FEW):
         st.caption(
             f"It fires on {n:,} of these images; {n_stored:,} of them {'has' if n_stored == 1 else 'have'} a "
             "stored heatmap. An opened image can compute one."
         )
-    elif look == HEAT and n_stored < n:
+    elif look != PLAIN and n_stored < n:
         st.caption(f"It fires on {n:,} of these images; shown are the {n_stored:,} with a stored heatmap.")
 
 
@@ -131,9 +131,10 @@ def _gallery(
 ) -> None:
     def addresses(some: list[int]) -> list[tuple[str, ...]]:
         urls = served_studies.picture_urls(study, some)
-        if look == HEAT:
+        if look != PLAIN:
             held = set(heatmap_reads.rows_with(study, feature).tolist())
-            heats = overlay_urls(study, some, [OverlayStyle(features=(feature,))] * len(some))
+            style = OverlayStyle(features=(feature,), crop=look == CROP)
+            heats = overlay_urls(study, some, [style] * len(some))
             urls = [
                 heat if row in held else plain for row, heat, plain in zip(some, heats, urls, strict=True)
             ]

@@ -279,5 +279,5 @@ def test_measure__of_an_older_study(hand, monkeypatch):
 def test_measure__before_quality(tmp_path):
     with write_study(tmp_path / "early") as writer, writer.step("embed", {}) as step:
         step.table("images", pd.DataFrame({"image_id": ["a"], "split": ["val"]}))
-    with pytest.raises(SystemExit, match=r"early: The step 'quality' .* Run: python -m core quality"):
+    with pytest.raises(SystemExit, match=r"early: The step 'Quality scores' .* Run: python -m core quality"):
         measured(open_study(tmp_path / "early"))

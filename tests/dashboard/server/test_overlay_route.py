@@ -101,6 +101,7 @@ def test_overlay__is_kept_by_the_browser_under_its_own_tag(client, study):
         OverlayStyle(masks=("core",)),
         OverlayStyle(masks=("core",), mask_style="outline"),
         OverlayStyle(combine="max"),
+        OverlayStyle(crop=True),
     ]
     tags = []
     for url in overlay_urls(study, [firing_row(study)] * len(styles), styles):
@@ -111,6 +112,29 @@ def test_overlay__is_kept_by_the_browser_under_its_own_tag(client, study):
         assert (again.status_code, again.content) == (304, b"")
         tags.append(answer.headers["etag"])
     assert len(set(tags)) == len(styles)
+
+
+def test_crop__is_the_part_of_the_picture_around_the_heat(client, study):
+    row = firing_row(study)
+    plain, crop = (
+        picture(client.get(f"/{url}"))
+        for url in overlay_urls(study, [row, row], [OverlayStyle(opacity=0.0), OverlayStyle(crop=True)])
+    )
+    height, width, _ = crop.shape
+    assert height == width < plain.shape[0]
+    off = [
+        np.abs(plain[y : y + height, x : x + width] - crop).mean()
+        for y in range(plain.shape[0] - height + 1)
+        for x in range(plain.shape[1] - width + 1)
+    ]
+    assert min(off) < JPEG_NOISE  # without the colours of the heat
+    y, x = divmod(int(np.argmin(off)), plain.shape[1] - width + 1)
+    heat = study.heatmap(row)
+    peak_y, peak_x = np.unravel_index(heat.argmax(), heat.shape)
+    scale = plain.shape[1] / 64  # pixels of the tile in one of the picture
+    at_y = (peak_y + 0.5) / heat.shape[0] * CROP_SIDE * scale
+    at_x = (CROP_LEFT + (peak_x + 0.5) / heat.shape[1] * CROP_SIDE) * scale
+    assert y <= at_y <= y + height and x <= at_x <= x + width
 
 
 def test_tile__is_drawn_without_opening_the_original(client, study, monkeypatch):

@@ -19,6 +19,7 @@ from core.slices.features import (
     firing_class,
     firing_pairs,
     firing_rows,
+    likeness_of_strongest,
     more_often_on,
     most_common_classes,
     similar_features,
@@ -197,3 +198,17 @@ def test_class_push__undefined_without_images_and_without_a_probe(study, tmp_pat
     assert class_push(study, 0, np.empty(0, np.int64))["push"].isna().all()
     bare = open_study(make_study(tmp_path / "bare", n_train=20, n_val=8, labels=False))
     assert class_push(bare, 0, np.arange(3)).empty
+
+
+def test_likeness_of_strongest__matches_loop(study):
+    top, h = study.vector("top_images")[:, :8], np.asarray(study.array("representations")[:], float)
+    h /= np.maximum(np.linalg.norm(h, axis=1, keepdims=True), 1e-30)
+    h -= h[np.unique(top[top >= 0])].mean(0)
+    expected = []
+    for feature, rows in enumerate(top.tolist()):
+        entries = [np.delete(h[row], feature) for row in rows if row >= 0]
+        pairs = [(a, b) for at, a in enumerate(entries) for b in entries[:at]]
+        cosines = [a @ b / (np.linalg.norm(a) * np.linalg.norm(b)) for a, b in pairs]
+        expected.append(np.mean(cosines) if cosines else np.nan)
+    assert_allclose(likeness_of_strongest(study), expected, atol=1e-6)
+    assert np.ptp(np.array(expected)) > 0.1

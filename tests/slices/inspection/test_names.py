@@ -77,6 +77,16 @@ def test_strongest_classes__are_those_far_more_common_there_than_among_all_image
     assert strongest_classes(study) == expected and expected
 
 
+def test_strongest_classes__of_few_images_a_class_are_those_of_the_two_strongest_images(tmp_path):
+    names = tuple(f"class{at:02}" for at in range(30))
+    made = make_study(tmp_path / "study", n_train=100, n_val=20, n_classes=30, class_names=names)
+    study = open_study(made)
+    labels = study.images["label"].astype(str)
+    strongest = strongest_classes(study)
+    for feature, rows in enumerate(study.vector("top_images")[:, :2].tolist()):
+        assert strongest[feature] == list(dict.fromkeys(labels.iloc[rows]))
+
+
 def test_feature_names__words_then_what_tells_apart_and_classes_where_there_is_no_word(tmp_path):
     folder = make_study(tmp_path / "study", n_train=200, n_val=8, epsilon=1.5)
     strongest = strongest_classes(open_study(folder))

@@ -55,12 +55,9 @@ SHARED := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # Half of the time of a slow test is spent waiting for a browser or another process.
 WAITING := $(shell expr $(JOBS) + 1)
 
+# In one run: what a worker has imported, compiled and made for the fast tests serves the slow ones.
 test: $(DEV_STAMP)  ## run every test, JOBS=2 files at a time (TESTS=path for some)
-ifdef TESTS
-	$(BIN)/python -m pytest $(PYTEST_ARGS) $(TESTS)
-else  # the slow half also where the fast one fails
-	@failed=0; for half in test-fast test-slow; do $(MAKE) --no-print-directory $$half || failed=1; done; exit $$failed
-endif
+	$(BIN)/python -m pytest $(if $(TESTS),,$(SHARED) -n $(WAITING)) $(PYTEST_ARGS) $(TESTS)
 
 test-all: export PEREGRINE_TESTS := all
 test-all: test  ## run every test, and every case where the others run a sample

@@ -27,7 +27,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from core.pipeline.memory import keep_freed_memory
-from tests.object_server import ObjectServer, object_server, s3_client, s3_server
+from tests.object_server import ObjectServer, object_server, s3_server
 from tests.sampling import EVERYTHING
 from tests.shared import made_once
 
@@ -63,18 +63,19 @@ def pytest_runtest_setup() -> None:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     """Fail a test of the fast loop that takes too long to be in it.
 
-    Only `make test-fast` judges: while `make coverage` measures, the same test takes longer.
+    Only runs with workers judge: while `make coverage` measures, the same test takes longer.
     """
     before, loaded = processor_time(), len(sys.modules)
     yield
     spent = processor_time() - before
-    judged = _is_fast_loop(item) and "SLIPCOVER_ENABLED" not in os.environ
+    judged = _is_fast(item) and "SLIPCOVER_ENABLED" not in os.environ
     if judged and spent > MOST_SECONDS and len(sys.modules) - loaded < IMPORTS:
         pytest.fail(f"took {spent:.1f} s, more than {MOST_SECONDS} s: make it faster, or mark it `slow`")
 
 
-def _is_fast_loop(item: pytest.Item) -> bool:
-    return item.config.option.markexpr == FAST
+def _is_fast(item: pytest.Item) -> bool:
+    of_many = "PYTEST_XDIST_WORKER" in os.environ
+    return of_many and not any(map(item.get_closest_marker, ("slow", "browser")))
 
 
 MARKED = re.compile(r"\bmark\.(slow|browser)\b")
@@ -228,6 +229,5 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         for known in (objects._known, place._asked, place._listed, place._folders):
             known.clear()  # an earlier test's store
         objects._opened.cache_clear()
-        s3_client().makedirs("bucket")
         yield "s3://bucket"
     objects._opened.cache_clear()

@@ -111,12 +111,13 @@ def object_server(root: Path) -> Iterator[ObjectServer]:
 
 @contextmanager
 def s3_server() -> Iterator[dict[str, str]]:
-    """Run an empty S3 server (moto's) until the block ends; yields the environment that reaches it."""
-    from moto.core.models import DEFAULT_ACCOUNT_ID
-    from moto.s3.models import s3_backends
+    """Run an S3 server (moto's) with an empty `bucket` until the block ends; yields the environment that
+    reaches it.
+    """
     from moto.server import ThreadedMotoServer
 
-    s3_backends[DEFAULT_ACCOUNT_ID].reset()  # what an earlier one of this process held
+    _held().reset()  # what an earlier one of this process held
+    _held()["aws"].create_bucket("bucket", "us-east-1")
     store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     store.start()
     endpoint = "http://{}:{}".format(*store.get_host_and_port())
@@ -129,6 +130,14 @@ def s3_server() -> Iterator[dict[str, str]]:
     store.stop()
 
 
+def _held() -> Any:
+    """Return what the S3 server of this process holds."""
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+
+    return s3_backends[DEFAULT_ACCOUNT_ID]
+
+
 def s3_client() -> Any:
     """Return a client of the server that the environment names, which remembers nothing."""
     import s3fs
@@ -137,5 +146,7 @@ def s3_client() -> Any:
 
 
 def upload(folder: Path, address: str) -> None:
-    """Put a folder with all that it holds to an address that is free."""
-    s3_client().put(str(folder), address, recursive=True)
+    """Put a folder with all that it holds to an address, without a request for each file."""
+    bucket, _, top = address.removeprefix("s3://").partition("/")
+    for file in filter(Path.is_file, folder.rglob("*")):
+        _held()["aws"].put_object(bucket, f"{top}/{file.relative_to(folder).as_posix()}", file.read_bytes())

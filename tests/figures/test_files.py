@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 
 import plotly.graph_objects as go
 import pytest
@@ -16,6 +14,7 @@ from core.charts.panels import Picture, Strip, picture_grid
 from core.charts.theme import finish, paper
 from core.errors import SettingsError
 from core.figures import files
+from tests.browser.harness import run_apart
 
 REQUIRED = "PEREGRINE_REQUIRE_BROWSER"
 
@@ -105,8 +104,7 @@ def test_write_figure__inside_a_running_event_loop(figure, tmp_path, browser):
     async def cell() -> bytes:
         return files.write_figure(figure, tmp_path / "figure.svg").read_bytes()
 
-    with ThreadPoolExecutor(1) as thread:  # the browser tests keep a loop running in this one
-        assert thread.submit(lambda: asyncio.run(cell())).result().startswith(b"<svg")
+    assert run_apart(cell()).startswith(b"<svg")
 
 
 @pytest.mark.browser

@@ -11,8 +11,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +31,7 @@ from core.store import open_study
 from dashboard.addresses.pages import PAGES
 from dashboard.addresses.served_studies import BASIS
 from dashboard.state.session import IMAGE, WHERE
-from tests.browser.harness import free_port
+from tests.browser.harness import free_port, run_apart
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "correct horse battery staple"
@@ -60,12 +58,6 @@ HOSTILE: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 
 
-def ran(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run to the end in a thread of its own: browser tests leave a loop running in this one."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
-
-
 def files(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(one): (one.stat().st_size, one.stat().st_mtime_ns) for one in folder.rglob("*")}
 
@@ -84,7 +76,7 @@ async def read(client: Client, name: str, **given: Any) -> Any:
 def test_a_session_over_stdio_reads_a_study_and_writes_nothing(shared_study: Path) -> None:
     before = files(shared_study)
     command = ["-m", "core", "mcp", "--studies", str(shared_study.parent)]
-    ran(_session(StdioServerParameters(command=sys.executable, args=command, cwd=ROOT), shared_study))
+    run_apart(_session(StdioServerParameters(command=sys.executable, args=command, cwd=ROOT), shared_study))
     assert files(shared_study) == before
 
 
@@ -131,7 +123,7 @@ def test_a_figure_comes_as_png_of_bounded_size(shared_study: Path) -> None:
         async with Client(make_server(shared_study.parent, "http://x")) as client:
             return await call(client, "figure", study="shared", figure="roc")
 
-    picture = Image.open(io.BytesIO(base64.b64decode(ran(drawn())[0].data)))
+    picture = Image.open(io.BytesIO(base64.b64decode(run_apart(drawn())[0].data)))
     assert picture.format == "PNG" and 100 < max(picture.size) <= 1600
 
 
@@ -154,12 +146,12 @@ def test_http_answers_only_who_brings_the_token(shared_study: Path, monkeypatch:
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8600") as client:
             return (await client.post("/mcp", json={}, headers=headers)).status_code
 
-    assert ran(status({})) == 401
-    wrong = [ran(status({"Authorization": f"Bearer wrong{number}"})) for number in range(5)]
+    assert run_apart(status({})) == 401
+    wrong = [run_apart(status({"Authorization": f"Bearer wrong{number}"})) for number in range(5)]
     assert wrong == [401, 401, 401, 429, 429]
     with pytest.raises(RuntimeError):  # let in: the server inside has not been started
-        ran(status({"Authorization": f"bearer {TOKEN}"}))
-    assert ran(status({})) == 401
+        run_apart(status({"Authorization": f"bearer {TOKEN}"}))
+    assert run_apart(status({})) == 401
     for token, message in (("", "needs a token"), ("short", "16 or more")):
         with pytest.raises(SettingsError, match=message):
             serve_agents(shared_study.parent, "http://x", http=("localhost", 8600), token=token)
@@ -187,7 +179,7 @@ def test_a_session_over_http_with_the_token(shared_study: Path) -> None:
     environment = {**os.environ, "PEREGRINE_TOKEN": TOKEN}
     with subprocess.Popen([*command, "--http", str(port)], cwd=ROOT, env=environment) as server:
         try:
-            named = ran(_over_http(f"http://localhost:{port}/mcp"))
+            named = run_apart(_over_http(f"http://localhost:{port}/mcp"))
         finally:
             server.terminate()
     assert "shared" in [row["study"] for row in named["studies"]]

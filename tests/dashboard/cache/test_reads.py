@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -15,6 +14,7 @@ from core.slices.slice import Slice
 from core.store import open_study
 from dashboard.cache import highlight_reads, map_reads, reads
 from dashboard.server import warm_up
+from tests.browser.harness import run_apart
 from tests.dashboard.conftest import unescaped
 from tests.synthetic import make_study
 
@@ -83,8 +83,7 @@ def test_warm__reads_the_first_study_while_the_server_starts(studies, monkeypatc
         async with warm_up.lifespan(None):  # type: ignore[arg-type]  (the app is not used)
             assert await asyncio.to_thread(read.wait, 30)
 
-    with ThreadPoolExecutor() as thread:  # the browser tests' playwright keeps a loop in this one
-        thread.submit(asyncio.run, serve()).result()
+    run_apart(serve())
 
 
 def test_warm__a_damaged_study_is_left_to_its_page(studies, open_page):

@@ -16,6 +16,7 @@ from dashboard.server.access import headers, tokens
 from dashboard.server.access.guard import Guard
 from dashboard.server.access.hosts import hosts_of
 from dashboard.server.access.rules import Request, Rules, refusal
+from tests.browser.harness import run_apart
 
 ROOT = Path(__file__).parents[3]
 TOKEN = "correct horse battery staple"
@@ -166,7 +167,7 @@ def exchange(guard: Guard, given: dict, *messages: dict) -> list[dict]:
     async def send(message):
         sent.append(message)
 
-    asyncio.run(guard(given, receive, send))
+    run_apart(guard(given, receive, send))
     return sent
 
 
@@ -236,7 +237,7 @@ def test_guard__waits_for_no_form_that_does_not_come(monkeypatch):
         sent.append(message)
 
     guard = Guard(hello, lambda: rules(TOKEN))
-    asyncio.run(asyncio.wait_for(guard(scope(method="POST", **form), receive, send), 5))
+    run_apart(asyncio.wait_for(guard(scope(method="POST", **form), receive, send), 5))
     assert sent[0]["status"] == 408 and (b"connection", b"close") in sent[0]["headers"]
 
 

@@ -20,6 +20,7 @@ from dashboard.server.access import headers
 from dashboard.server.access.guard import Guard
 from dashboard.server.access.hosts import hosts_of
 from dashboard.server.access.rules import Rules
+from tests.browser.harness import run_apart
 
 SECRET = "the secret of the owner"
 MARKS = ("Traceback", 'File "', SECRET, "root:", "PAR1", "JFIF")
@@ -161,9 +162,9 @@ def ask(seen_study: Path, full_study: Path, tmp_path_factory: pytest.TempPathFac
     (folder / "leads_out" / "images.parquet").symlink_to(full_study / "images.parquet")
     rules = Rules(hosts_of((), ()), None, headers.common("default-src 'self'"))
     guarded = Guard(Starlette(routes=ROUTES), lambda: rules)
-    with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PEREGRINE_STUDIES", str(folder))
-        yield lambda address, method="GET", **given: runner.run(_answer(guarded, address, method, **given))
+        yield lambda address, method="GET", **given: run_apart(_answer(guarded, address, method, **given))
 
 
 async def _answer(app: Guard, address: str, method: str, **given: str) -> tuple[int, dict[str, str], str]:

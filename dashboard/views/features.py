@@ -38,7 +38,7 @@ FORMS = ("Cards", "Table", "Plot", "Words", "Groups", BASES)
 PAGE_SIZE = 24
 NO_WORDS = (
     "Words were not computed here: they need captions, see Words above. So features are named by the "
-    "classes of their strongest images, or by the classes that they push in the classifier."
+    "classes of their strongest images, or by what the classifier answers there."
 )
 SHARES = ("rate", "rate_against", "difference", "likeliest_rate", "purity", "domain_purity")
 COLUMNS = ["feature", "name", *SHARES[:3], "q", "likeliest", "likeliest_rate", "purity", "verdict", "tail"]

@@ -1,5 +1,5 @@
 """What features are called: their words and what tells them apart, else the classes they are strongest on,
-else the classes that they push in the encoder's own head."""
+else the answers that the encoder's own head gives there."""
 
 from collections.abc import Mapping
 
@@ -8,6 +8,7 @@ import pandas as pd
 
 from core.common.captions import with_class_names
 from core.common.dataframes import safe_divide
+from core.common.dataframes import words as texts
 from core.common.formatting import joined
 from core.common.statistics.intervals import wilson
 from core.reader import StudyReader
@@ -18,11 +19,12 @@ from core.traces.traces import read_traces
 
 NOTABLE = 0.1  # share of the images of a feature from which on a class names it
 MOST_CLASSES = 2  # of a feature without words
+MOST_PRODUCTS = 2**35  # of weights with representations, some seconds
 
 
 def feature_names(study: StudyReader, *, named: bool = True, between: str = ", ") -> dict[int, str]:
     """Return what each feature is called: the name that people gave it, else its words, else its classes,
-    else, without concepts, what it pushes in the encoder's own head.
+    else, without concepts, what the encoder's own head answers on its strongest images.
 
     Of several features with the same words each says which class it fires on; those that still share a name
     say a further word of their own, then a second class, then a class on which it is strongest, as far as
@@ -36,10 +38,9 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
         DamagedTraces: the names that people gave cannot be read.
     """
     given = read_traces(study.path).feature_names if named else {}
-    wordless = {
-        one: f"strongest on {with_class_names(joined(some))}"
-        for one, some in strongest_classes(study).items()
-    }
+    on, answered = strongest_classes(study), answers_on_strongest(study)
+    wordless = {one: f"strongest where it answers {joined(some)}" for one, some in answered.items()}
+    wordless |= {one: f"strongest on {with_class_names(joined(some))}" for one, some in on.items()}
     better = given if study.has("concepts") else wordless | given
     words = {one: some for one, some in feature_words(study, named=False).items() if one not in better}
     classes = {feature: [name] for feature, name in classes_apart(study, words).items()}
@@ -135,3 +136,21 @@ def strongest_classes(study: StudyReader) -> dict[int, list[str]]:
         for feature, mine in enumerate(order.tolist())
     }
     return {feature: some for feature, some in names.items() if some}
+
+
+def answers_on_strongest(study: StudyReader) -> dict[int, list[str]]:
+    """Return what the encoder's own linear head answers on the `MOST_CLASSES` images on which each feature is
+    strongest, whatever their labels. Empty with concepts, whose words say more, and without named outputs.
+    """
+    held = all(map(study.has, ("head_weights", "head_bias", "head_classes", "top_images")))
+    if study.has("concepts") or not held:
+        return {}
+    names = [name.partition(",")[0].strip() for name in texts(study.table("head_classes", ["name"]), "name")]
+    top = study.vector("top_images")[:, :MOST_CLASSES]
+    rows, weights = np.unique(top[top >= 0]), study.vector("head_weights")
+    if not all(names) or len(rows) * weights.size > MOST_PRODUCTS:
+        return {}
+    logits = study.array("representations").rows(rows) @ weights.T + study.vector("head_bias")
+    answers = dict(zip(rows.tolist(), logits.argmax(1).tolist(), strict=True))
+    of_top = [dict.fromkeys(names[answers[row]] for row in mine if row >= 0) for mine in top.tolist()]
+    return {feature: list(some) for feature, some in enumerate(of_top) if some}

@@ -7,6 +7,7 @@ import pandas as pd
 
 from core.common.statistics.intervals import wilson
 from core.slices.inspection.names import (
+    answers_on_strongest,
     feature_names,
     second_classes_apart,
     strongest_apart,
@@ -105,3 +106,24 @@ def test_feature_names__words_then_what_tells_apart_and_classes_where_there_is_n
     name_feature(study, named, "my own")
     assert feature_names(open_study(folder))[named] == "my own"
     assert feature_names(open_study(folder), named=False)[named].startswith("yellow")
+
+
+def test_answers_on_strongest__are_those_of_the_head_whatever_the_labels(tmp_path):
+    folder = make_study(tmp_path / "study", n_train=40, n_val=8, labels=False)
+    rng, n_features = np.random.default_rng(0), open_study(folder).array("representations").shape[1]
+    weights, bias = rng.normal(size=(3, n_features)).astype(np.float32), np.array([0, 1, 2], np.float32)
+    with write_study(folder) as writer, writer.step("answers", {}) as step:
+        step.table(
+            "head_classes", pd.DataFrame({"output": range(3), "name": ["tench, Tinca", "ray", "cock"]})
+        )
+        step.vector("head_weights", weights)
+        step.vector("head_bias", bias)
+    study = open_study(folder)
+    raw = np.asarray(study.array("representations")[:], float)
+    answers = [["tench", "ray", "cock"][int((weights @ one + bias).argmax())] for one in raw]
+    answered = answers_on_strongest(study)
+    for feature, rows in enumerate(study.vector("top_images")[:, :2].tolist()):
+        assert answered[feature] == list(dict.fromkeys(answers[row] for row in rows if row >= 0))
+    assert len({*map(tuple, answered.values())}) > 1
+    names = feature_names(study)
+    assert names[5] == f"strongest where it answers {' and '.join(answered[5])}"

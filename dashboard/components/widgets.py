@@ -276,6 +276,14 @@ def empty_state(what: str, why: str, command: Command | str | None = None) -> No
             run_button(command, key=f"{what}: {command.shell}")
 
 
+def drawer(title: str, key: str, icon: str, draw: Callable[[], object]) -> None:
+    """A part that is drawn only while it is open; the link says whether it is."""
+    part = st.expander(title, icon=f":material/{icon}:", key=key, bind="query-params")
+    if part.open:
+        with part:
+            draw()
+
+
 def problem_of(of: str) -> None:
     """Say once why what was tried there was not possible; see `problems.attempt`."""
     if problem := problems.take(of):

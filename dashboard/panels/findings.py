@@ -197,28 +197,14 @@ def feature_findings(
     if not numbers:
         return
     st.subheader(title)
-    name, words = served_studies.name_of(study), feature_reads.names(study)
-    pictures = feature_cards.pictures(study, population, tuple(numbers))
-    lines = _firing_lines(study, population, numbers)
-    listed = [
-        Card(
-            str(number),
-            title=feature_reads.title(study, number),
-            note=reads.number_and_place(study, number) if number in words else "",
-            subtitle=lines[number],
-            href=session.href("feature", name, feature=str(number)),
-            pictures=pictures[number],
-        )
-        for number in numbers
-    ]
-    cards(
-        listed,
+    feature_cards.with_lines(
+        study,
+        population,
+        _firing_lines(study, population, numbers),
         key="overview_features",
         label="Features and what they look at",
-        on_open=lambda chosen: session.go("feature", feature=chosen),
         width=165,
         spread=True,
-        pictures_first=True,
     )
 
 

@@ -1,6 +1,7 @@
 """Compare: what differs between encoders on the same images, or between two answers of one study."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -173,23 +174,11 @@ def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
     with st.expander("All numbers", icon=":material/table:"):
         numbers.table(comparison, other)
         _premises(comparison)
-    _drawer("Words", "compare_words_open", ":material/text_fields:", lambda: words(comparison))
-    _drawer(
-        "The paper's figures, side by side",
-        "compare_figures_open",
-        ":material/imagesmode:",
-        lambda: pictures.paper_figures(comparison),
-    )
-
-
-def _drawer(title: str, key: str, icon: str, draw: Callable[[], None]) -> None:
-    """A part that is drawn only while it is open; the link says whether it is."""
-    for name in pictures.PARTS_OF_LINK:  # a link may name a choice in it while it is closed
+    for name in pictures.PARTS_OF_LINK:  # a link may name a choice in a part that is closed
         session.url_text(name)
-    drawer = st.expander(title, icon=icon, key=key, bind="query-params")
-    if drawer.open:
-        with drawer:
-            draw()
+    widgets.drawer("Words", "compare_words_open", "text_fields", lambda: words(comparison))
+    figures = partial(pictures.paper_figures, comparison)
+    widgets.drawer("The paper's figures, side by side", "compare_figures_open", "imagesmode", figures)
 
 
 @widgets.stable_container

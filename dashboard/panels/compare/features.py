@@ -8,13 +8,9 @@ from core.comparison.compare import Comparison
 from core.comparison.features import LEAST
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
-from dashboard.addresses import served_studies
-from dashboard.cache import comparison_reads, reads
-from dashboard.cache.features import feature_reads
+from dashboard.cache import comparison_reads
 from dashboard.components import widgets
-from dashboard.components.cards import Card, cards
 from dashboard.panels.features import feature_cards
-from dashboard.state import session
 
 EACH = 4  # features on either side
 
@@ -49,29 +45,13 @@ def gained_and_lost(comparison: Comparison, other: str) -> None:
 
 def _cards(comparison: Comparison, number: int, table: pd.DataFrame) -> None:
     study = comparison.shared.studies[number]
-    numbers, population = tuple(table["feature"].tolist()), with_split(study, Slice())
-    if not numbers:
+    lines = {
+        feature: f"fires on {counted(n, 'image')}; most alike: #{closest}, "
+        f"{widgets.percent(likeness, digits=0)} of the images shared"
+        for feature, n, closest, likeness in table.itertuples(index=False)
+    }
+    if not lines:
         st.caption("None.")
         return
-    name, words = served_studies.name_of(study), feature_reads.names(study)
-    pictures = feature_cards.pictures(study, population, numbers)
-    listed = [
-        Card(
-            str(feature),
-            title=feature_reads.title(study, feature),
-            note=reads.number_and_place(study, feature) if feature in words else "",
-            subtitle=f"fires on {counted(n, 'image')}; most alike: #{closest}, "
-            f"{widgets.percent(likeness, digits=0)} of the images shared",
-            href=session.href("feature", name, feature=str(feature)),
-            pictures=pictures[feature],
-        )
-        for feature, n, closest, likeness in table.itertuples(index=False)
-    ]
-    cards(
-        listed,
-        key=f"compare_lone_{'gained' if number else 'lost'}",
-        label="features that only one of the studies has",
-        on_open=lambda feature: session.go("feature", study=name, feature=feature),
-        width=150,
-        pictures_first=True,
-    )
+    key, label = f"compare_lone_{'gained' if number else 'lost'}", "features that only one of the studies has"
+    feature_cards.with_lines(study, with_split(study, Slice()), lines, key=key, label=label, width=150)

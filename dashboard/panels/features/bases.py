@@ -1,7 +1,7 @@
 """The bases of a study: which there are, how good they are, one more, one less, and two side by side."""
 
 import itertools
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -85,18 +85,12 @@ def panel(study: Study) -> None:
         width=250,
     )
     if whole.bases:
-        _drawer("What each knows of classes and attributes", "bases_known", "fact_check", _known, whole)
-        _drawer("Two side by side", "bases_twins", "compare_arrows", lambda one: _twins(study, one), whole)
+        known, twins = partial(_known, whole), partial(_twins, study, whole)
+        widgets.drawer("What each knows of classes and attributes", "bases_known", "fact_check", known)
+        widgets.drawer("Two side by side", "bases_twins", "compare_arrows", twins)
     st.caption(MEASURED)
     _fit(whole)
     _removal(whole, here)
-
-
-def _drawer(title: str, key: str, icon: str, draw: Callable[[Study], None], whole: Study) -> None:
-    drawer = st.expander(title, icon=f":material/{icon}:", key=key, bind="query-params")
-    if drawer.open:
-        with drawer:
-            draw(whole)
 
 
 def _units(whole: Study, here: str) -> cards.Card:

@@ -71,6 +71,41 @@ def draw(
     )
 
 
+def with_lines(
+    study: Study,
+    population: Slice,
+    lines: Mapping[int, str],
+    *,
+    key: str,
+    label: str,
+    width: int,
+    spread: bool = False,
+) -> None:
+    """Draw a card per feature: pictures of the filter's images, and its line; a click opens its page."""
+    name, words = served_studies.name_of(study), feature_reads.names(study)
+    drawn = pictures(study, population, tuple(lines))
+    made = [
+        Card(
+            str(feature),
+            title=feature_reads.title(study, feature),
+            note=reads.number_and_place(study, feature) if feature in words else "",
+            href=session.href("feature", name, feature=str(feature)),
+            subtitle=line,
+            pictures=drawn[feature],
+        )
+        for feature, line in lines.items()
+    ]
+    cards(
+        made,
+        key=key,
+        label=label,
+        on_open=lambda feature: session.go("feature", study=name, feature=feature),
+        width=width,
+        spread=spread,
+        pictures_first=True,
+    )
+
+
 def title_and_note(study: Study, row: Row) -> tuple[str, str]:
     """The name of a feature, and in grey its number and source, or without words the classes it fires on."""
     number, name = int(row["feature"]), row["name"]

@@ -17,15 +17,10 @@ from dashboard.components import widgets
 from dashboard.components.job_follower import follow
 from dashboard.jobs import launcher
 from dashboard.panels.concepts import decomposition, evidence
+from dashboard.panels.jobs import study_progress
 from dashboard.state import session
 
 JOB, RESULT, TROUBLE = "_decompose_job", "_decompose_result", "_decompose_trouble"  # of this session
-STAGES = {
-    "starting": "Starting",
-    "reading the image": "Reading the image",
-    "loading the encoder": "Loading the encoder",
-    "explaining the image": "Explaining the image",
-}
 
 
 def of_image(study: Study, row: int) -> None:
@@ -107,6 +102,5 @@ def _progress(study: Study, folder: Path, name: str) -> None:
 
 
 def _working(job: Job) -> None:
-    done = min(len(job.stages_done) / max(job.stages_total, 3), 1.0)
-    st.progress(done, text=f"{STAGES.get(job.stage or 'starting', 'Working')} …")
+    study_progress.staged(job, least=3)
     st.button("Stop", key="decompose_stop", icon=":material/stop:", on_click=_forget)

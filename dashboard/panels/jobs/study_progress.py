@@ -133,10 +133,10 @@ def _stamp(path: Path) -> int:
         return 0
 
 
-def staged(job: Job) -> None:
-    """A running job whose stages have no length: how many of them are done."""
+def staged(job: Job, *, least: int = 1) -> None:
+    """A running job whose stages have no length: how many of them, which are `least` or more, are done."""
     stage = (job.stage or "starting").capitalize()
-    st.progress(min(len(job.stages_done) / max(job.stages_total, 1), 1.0), text=f"{stage} …")
+    st.progress(min(len(job.stages_done) / max(job.stages_total, least), 1.0), text=f"{stage} …")
 
 
 def bar(job: Job) -> None:

@@ -75,9 +75,13 @@ def weights_words(report: Mapping[str, Any] | None) -> str:
     '120 tensors used, format SimSiam; not of the representation: module.predictor (6)'
     >>> weights_words({"layout": "plain", "matched": 84})
     '84 tensors used, format plain state dict'
+    >>> weights_words({"layout": "random", "matched": 120})
+    'random weights, not trained'
     """
     if not report:
         return ""
+    if report["layout"] == "random":
+        return "random weights, not trained"
     layout = "plain state dict" if report["layout"] == "plain" else report["layout"]
     dropped = ", ".join(f"{group} ({n})" for group, n in (report.get("dropped") or {}).items())
     used = f"{report['matched']:,} tensors used, format {layout}"

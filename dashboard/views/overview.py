@@ -11,7 +11,7 @@ from core.analysis.quality.recommendation import advise
 from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import numbers
 from core.common.formatting import counted
-from core.common.readout import encoder_title, layer_words, readout_words
+from core.common.readout import encoder_title, layer_words, readout_words, weights_words
 from core.jobs.commands import Resume
 from core.measures.overlap_scale import ENCODER
 from core.slices.features import FEW_OF_A_CLASS
@@ -97,6 +97,8 @@ def _sentence(study: Study) -> str:
         parts.append(f"representations given in {widgets.plain(study.encoder_name or 'a file')}")
     elif study.encoder_name:
         parts.append(widgets.plain(encoder_title(study.encoder_name)))
+    if (report := encoder.get("report") or {}).get("layout") == "random":
+        parts.append(f"**{weights_words(report)}**")
     if encoder.get("layer"):
         parts.append(widgets.plain(layer_words(encoder)))
     if words := readout_words(encoder):
@@ -171,7 +173,8 @@ def _features(study: Study, population: Slice, *, filtered: bool) -> None:
     fire = rates.sort_index().to_numpy() > 0
     alive = int(np.count_nonzero(fire))
     telling = reads.discriminative(study) & fire
-    counted_by_class = f"{np.count_nonzero(telling):,} are class-specific; "
+    n_telling = int(np.count_nonzero(telling))
+    counted_by_class = f"{n_telling:,} {'is' if n_telling == 1 else 'are'} class-specific; "
     detail = counted_by_class if feature_reads.classes_tell(study) else ""
     # Over the evaluation images once they are scored, as everywhere; until then over all of them.
     mean = study.summary("quality").get("mean_firing", study.summary("features").get("mean_firing"))

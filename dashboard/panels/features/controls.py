@@ -35,7 +35,11 @@ def headline(study: Study, population: Slice, features: pd.DataFrame) -> str:
     if not name:
         telling = int(np.count_nonzero(features["discriminative"].to_numpy(bool) & (rate > 0)))
         line = f"{np.count_nonzero(rate > 0):,} of {len(features):,} features fire on these {n:,} images"
-        return line + (f"; {telling:,} are class-specific." if feature_reads.classes_tell(study) else ".")
+        return line + (
+            f"; {telling:,} {'is' if telling == 1 else 'are'} class-specific."
+            if feature_reads.classes_tell(study)
+            else "."
+        )
     often = rate >= feature_reads.OFTEN
     share = f"{100 * feature_reads.OFTEN:.0f} %"
     line = f"{np.count_nonzero(often):,} features fire on at least {share} of {name}"

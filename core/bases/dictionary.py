@@ -113,26 +113,33 @@ class Coder:
         """(n, r) vectors -> codes; all n at once, see `block_rows`."""
         import torch
 
+        from core.bases.selection.largest import largest_of_rows
+
         about, weights = self.about, self.weights
         if about.activation == NMF:
             return _entries(torch.from_numpy(nmf_codes(raw.cpu().numpy(), about)).to(self.device), about.k)
-        mean, scale = normalisation(raw, about.norm)
-        x = raw if about.norm == "none" else (raw - mean) / scale
+        x = raw
+        if about.norm != "none":
+            mean, scale = normalisation(raw, about.norm)
+            x = (raw - mean) / scale
         pre = torch.addmm(weights["bias"], x - weights["pre_bias"], weights["encoder"].T)
         if about.activation in (RELU, JUMP):
             above = weights["threshold"] if about.activation == JUMP else 0.0
             return _entries(torch.where((pre > above) & (pre > 0), pre, 0.0), None)
         ranked = pre.abs() if about.activation == MAGNITUDE else pre
         k = 1 if about.activation == NEAREST else min(about.k or about.size, about.size)
-        latents = ranked.topk(k, dim=1, sorted=False).indices.sort(1).values
+        latents = largest_of_rows(ranked, k)
         values = pre.gather(1, latents)
         if about.activation == NEAREST:
             values = torch.ones_like(values)
         elif about.activation == TOPK:
-            values = values.clamp_min(0)
-        is_active = values != 0
+            values = values.clamp_min_(0)
         rows = torch.arange(len(raw), device=self.device)[:, None].expand_as(latents)
-        return SparseRows(len(raw), rows[is_active], latents[is_active], values[is_active])
+        entries = [one.flatten() for one in (rows, latents, values)]
+        if not (is_active := entries[2] != 0).all():
+            active = is_active.nonzero()[:, 0]
+            entries = [one[active] for one in entries]
+        return SparseRows(len(raw), *entries)
 
     def decode(self, codes: SparseRows, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstruct vectors from their codes.

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.bases.dictionary import TOPK, Dictionary
+from core.bases.selection.largest import largest_of_rows
 from core.bases.vectors import FitRun, Vectors
 from core.errors import PeregrineError
 from core.training.augmentations.batches import held
@@ -113,7 +114,7 @@ class DictionaryRun(ResumableRun):
 
     def review(self) -> None:
         if self.step % 100 == 0 or self.step == self.n_steps:
-            loss = float(torch.stack([torch.as_tensor(one) for one in self.losses]).mean())
+            loss = sum(map(float, self.losses)) / len(self.losses)
             self.losses = [loss]
             if not math.isfinite(loss):
                 raise PeregrineError(f"the loss is {loss} at step {self.step}; are there extreme vectors?")
@@ -169,7 +170,7 @@ def gradients_of(
     """
     centred = x - model.centre
     pre = torch.addmm(model.bias, centred, model.encoder.T)  # (B, M)
-    latents = pre.topk(k, dim=1, sorted=False).indices.sort(1).values
+    latents = largest_of_rows(pre, k)
     z = pre.gather(1, latents).clamp_min_(0)  # (B, k)
     size, loss, residual = len(model.decoder), x.new_zeros(()), x
     to_x, to_z, to_decoder = torch.zeros_like(x), torch.zeros_like(z), torch.zeros_like(model.decoder)

@@ -19,6 +19,7 @@ from core.analysis.quality.neighbours import nearest_rows
 from core.answers.knn import nearest, vote
 from core.bases.dictionary import Coder
 from core.bases.requests import add_basis
+from core.bases.selection.largest import largest_of_rows
 from core.bases.vectors import FitRun, Vectors
 from core.concepts.captions.nearest import retrieve
 from core.config import BasisConfig
@@ -126,6 +127,10 @@ def test_a_dictionary(tmp_path: Path, rng, prefixes: tuple[int, ...]):
     losses = [torch.stack(run.losses).cpu() for run in runs]
     assert losses[0][-1] < losses[0][0]
     assert_close(losses[1], losses[0], rtol=TF32, atol=0)
+    for run in runs:  # as a long training does every hundred steps
+        run.review()
+        run.advance()
+        run.review()
     dictionary = runs[0].dictionary()
     codes = [Coder(dictionary, name).encode(x.to(name)) for name in ("cpu", DEVICE)]
     back = [
@@ -134,6 +139,17 @@ def test_a_dictionary(tmp_path: Path, rng, prefixes: tuple[int, ...]):
     ]
     assert codes[0].counts.sum() == codes[1].counts.sum()
     assert_close(back[1], back[0], rtol=TF32, atol=TF32 * float(back[0].abs().max()))
+
+
+@pytest.mark.parametrize(("width", "k"), [(7, 7), (96, 5), (4096, 32), (5000, 40), (20_000, 32)])
+def test_the_largest_of_rows(rng, width: int, k: int):
+    """Of equal numbers torch takes any, the kernel those further left."""
+    values = torch.from_numpy(rng.standard_normal((50, width)).astype(np.float32))
+    assert torch.equal(largest_of_rows(values.to(DEVICE), k).cpu(), largest_of_rows(values, k))
+    coarse = (2 * values).round().to(DEVICE)
+    columns = largest_of_rows(coarse, k)
+    assert bool((columns.diff(dim=1) > 0).all())
+    assert torch.equal(coarse.gather(1, columns).sort(1).values, coarse.topk(k, 1).values.flip(1))
 
 
 def test_the_probe(rng):

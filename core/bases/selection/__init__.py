@@ -1,0 +1,1 @@
+"""Which of many numbers are the largest."""

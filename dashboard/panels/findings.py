@@ -48,7 +48,7 @@ def look_first(study: Study, population: Slice) -> None:
     made = [card for show in shows if (card := show(study, population))][:MOST_CARDS]
     if not made:
         return
-    st.subheader("Look at these first")
+    st.header("Look at these first")
     opens = {card.id: target for card, target in made}
     cards_only = [card for card, _ in made]
 
@@ -196,7 +196,7 @@ def feature_findings(
     numbers = highlight_reads.features_to_show(study, population, n)
     if not numbers:
         return
-    st.subheader(title)
+    st.header(title)
     feature_cards.with_lines(
         study,
         population,

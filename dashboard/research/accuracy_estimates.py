@@ -11,7 +11,7 @@ def accuracy_estimates(comparison: Comparison) -> None:
     """Accuracy without labels, where a study holds estimates of it."""
     if not len(comparison.estimates.table):
         return
-    st.subheader("Accuracy estimated without labels")
+    st.header("Accuracy estimated without labels")
     st.markdown("\n".join(f"- {widgets.plain(line)}." for line in comparison.estimates.sentences()))
     with st.expander("All methods, with their errors where the truth is known", icon=":material/table:"):
         by_method = comparison.estimates.by_method()

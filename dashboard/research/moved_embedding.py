@@ -30,7 +30,7 @@ def near_moved_embedding(study: Study, row: int) -> None:
     """The slider and the nearest images; nothing for a study without the moved embeddings."""
     if not search.has_moved(study):
         return
-    st.subheader("Moved embedding", help=widgets.help_text("perturbed"))
+    st.header("Moved embedding", help=widgets.help_text("perturbed"))
     epsilon = st.slider("Size of the move (epsilon)", 0.0, LARGEST, FIRST, STEP, key="alike_epsilon")
     for kind, title in KINDS.items():
         rows, cosines = nearest(study, row, float(epsilon), kind, SHOWN)

@@ -97,7 +97,7 @@ def _or_warning(show: Callable[[], None]) -> None:
 @widgets.stable_container
 def _alone(study: Study, others: Iterable[str], title: str) -> None:
     """The ways to something that this study can be compared with."""
-    st.subheader(title)
+    st.header(title)
     gives_answer = study.labelled and len(study.answers) < 2
     columns = iter(st.columns(2 + gives_answer, gap="medium"))
     with next(columns).container(border=True, height="stretch"):

@@ -84,7 +84,7 @@ def _without_labels(study: Study, population: Slice) -> None:
         name = score_in_sentence(score)
         best = score_reads.recommended(study, population)
         about = f"{advise(best, None)} The number on a picture is its score."
-        st.subheader(f"Errors are most likely where {widgets.plain(name)} is low", anchor=False, help=about)
+        st.header(f"Errors are most likely where {widgets.plain(name)} is low", anchor=False, help=about)
         values = reads.images(study)[score]
         marks.action_bar(study, rows, key="lowest_bar")
         widgets.image_gallery(
@@ -104,7 +104,7 @@ def _headline(study: Study, population: Slice, why_not: str | None) -> None:
         headline = inspection_reads.headline(study, population)
         n, wrong = int(headline["accuracy_n"]), confusions.n_errors(headline)
         what = "" if n == headline["n"] else " with a known answer"
-        st.subheader(f"{widgets.percent(wrong / n)} wrong", anchor=False, width="content")
+        st.header(f"{widgets.percent(wrong / n)} wrong", anchor=False, width="content")
         st.caption(f"{wrong:,} of {n:,}{what}", width="content")
 
 

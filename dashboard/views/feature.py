@@ -59,7 +59,7 @@ def _elsewhere(study: Study, feature: int) -> None:
 
 def similar(study: Study, feature: int, population: Slice) -> None:
     """The features that fire on the same images of the filter's split."""
-    st.subheader("Similar features", help=widgets.help_text("similar_features"))
+    st.header("Similar features", help=widgets.help_text("similar_features"))
     similar_features = feature_reads.similar(study, feature, population)
     both = similar_features["both"].to_numpy() > 0
     similar_features = similar_features.loc[both].head(MOST_SIMILAR).reset_index(drop=True)
@@ -90,7 +90,7 @@ def words(study: Study, feature: int, population: Slice) -> None:
         return
     group = str(feature)
     if concept_reads.of_group(study, "highly_activating", group).empty:
-        st.subheader("What it means")
+        st.header("What it means")
         st.caption(why_wordless(study, feature))
         return
     evidence.word_evidence(study, group, population)
@@ -123,7 +123,7 @@ def groups(study: Study, feature: int) -> None:
     )
     if groups_table.empty:
         return
-    st.subheader("Groups it belongs to", help=widgets.help_text("group"))
+    st.header("Groups it belongs to", help=widgets.help_text("group"))
     n = len(groups_table)
     st.caption(
         f"{counted(n, 'set')} of features that images activate together"

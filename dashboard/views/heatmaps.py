@@ -209,7 +209,7 @@ def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, tex
             parts = {name: some for name, some in parts.items() if some.size} or parts
     for column, (name, some) in zip(st.columns(len(parts), gap="medium"), parts.items(), strict=True):
         with column, st.container(gap="xxsmall"):
-            st.subheader(f"{name} ({len(some):,})")
+            st.header(f"{name} ({len(some):,})")
             if not len(some):
                 st.caption("None of these images.")
                 continue

@@ -85,7 +85,7 @@ def new_study_page() -> None:
     with right:
         check = _command_of_check(asked)
         if check is not None:
-            st.subheader("What was found")
+            st.header("What was found")
             _check(check, lambda: _start(asked, name))
     job_list.jobs_section()
     further_steps.section()

@@ -61,7 +61,7 @@ def overview_page(study: Study, population: Slice) -> None:
     with first if gaps_matter else st.container():
         _unfinished(study)
     if has_encoder:
-        st.subheader("Try a picture of your own")
+        st.header("Try a picture of your own")
         picture_field(small=True, leads_there=True)
     with st.expander("About this study", icon=":material/info:"):
         left, right = st.columns(2, gap="large")
@@ -255,7 +255,7 @@ def _unfinished(study: Study) -> None:
 
 
 def _steps(study: Study) -> None:
-    st.subheader("Steps")
+    st.header("Steps")
     missing = study.missing()
     lines = []
     for step, row in STEPS.items():
@@ -297,7 +297,7 @@ def _holdings(study: Study) -> None:
         "One vector from": readout_words(encoder) or "not known",
         "Skipped images": f"{embed.get('n_skipped', 0):,}",
     }
-    st.subheader("What it holds")
+    st.header("What it holds")
     pairs = (f"<dt>{html.escape(name)}</dt><dd>{html.escape(fact)}</dd>" for name, fact in facts.items())
     st.html(f"<dl class=facts>{''.join(pairs)}</dl>")
 

@@ -64,7 +64,7 @@ def _images_to_try(study: Study) -> None:
     """Offer images of the study, spread over it: each is cropped and covered like a picture from outside."""
     rows = np.flatnonzero(study.is_val) if study.is_val.any() else np.arange(study.n_images)
     names = study.column("images", "image_id")
-    st.subheader("Or take an image of this study", anchor=False)
+    st.header("Or take an image of this study", anchor=False)
     widgets.image_gallery(
         study,
         rows[np.linspace(0, len(rows) - 1, min(OFFERED, len(rows))).astype(np.int64)],
@@ -205,7 +205,7 @@ def _similar(study: Study, one: Tried) -> None:
     rows, cosines = tried_reads.similar(study, one.seen.raw)
     if not len(rows):
         return
-    st.subheader("Similar images of this study", help=widgets.help_text("alike"))
+    st.header("Similar images of this study", help=widgets.help_text("alike"))
     widgets.nearest_gallery(
         study,
         rows,

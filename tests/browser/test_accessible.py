@@ -1,4 +1,4 @@
-"""Screen readers and keyboards: axe-core finds nothing serious on any view, and everything can be reached."""
+"""Screen readers and keyboards: axe-core finds nothing on any view, and everything can be reached."""
 
 from __future__ import annotations
 

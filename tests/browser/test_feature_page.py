@@ -94,7 +94,7 @@ def test_search__a_word_and_a_number(reader, address):
 def test_words__a_row_searches_for_that_word(reader, address):
     page = reader().open(f"{address}/features?study=seen")
     press(page, "Words")
-    page.wait_for_selector("h3:has-text('features in words')")
+    page.wait_for_selector("h2:has-text('features in words')")
     page.get_by_test_id("stDataFrame").first.click(position={"x": 18, "y": 55})  # the box of the first row
     expect(page.get_by_role("textbox", name="Word or number")).not_to_have_value("")
     page.wait_for_selector("text=described with")
@@ -102,7 +102,7 @@ def test_words__a_row_searches_for_that_word(reader, address):
 
 def test_names_that_are_markup__stay_text(reader, address):
     page = reader().open(f"{address}/features?study=seen&features_as=Groups&group=1_2")
-    page.wait_for_selector("h3:has-text('together and alone')")
+    page.wait_for_selector("h2:has-text('together and alone')")
     assert page.locator("b:has-text('loud')").count() == 0
     assert MARKUP.split()[0] in page.locator("[data-testid=stMain]").inner_text()
 

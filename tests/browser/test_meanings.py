@@ -37,7 +37,7 @@ def test_groups__a_click_on_a_point_opens_that_group(reader, address):
     page = one.open(f"{address}/features?study=seen&features_as=Groups")
     place = next(point for point in points(page, "group_interpretability") if point["custom"] == ["7"])
     page.mouse.click(place["x"], place["y"])
-    page.wait_for_selector("h3:has-text('One feature')")
+    page.wait_for_selector("h2:has-text('One feature')")
     assert one.query()["group"] == ["7"]
     page.wait_for_selector(".stMarkdownBadge >> text=scattered")
 

@@ -75,7 +75,7 @@ def test_two_answers_of_one_study_are_compared(answered, open_page):
     assert pair is not None and pair.only_first + pair.only_second > 0
     shown = {one.label: one.value for one in app.metric}
     assert shown["Same class"] == f"{100 * pair.agreement:.1f} %" and "McNemar" in all_text(app)
-    titles = " ".join(one.value for one in app.subheader)
+    titles = " ".join(one.value for one in app.header)
     assert f"probe on {pair.only_first} image" in titles and f"deployed on {pair.only_second} image" in titles
     app = open_page("compare", study="demo", answer="deployed", compare_what="Answers")
     assert app.selectbox(key="compare_answer").options == ["probe"] and not app.exception

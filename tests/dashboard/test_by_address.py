@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 def texts(app, name: str) -> list[str]:
     """What a page says, but for commands and why their buttons are off."""
-    kinds = ("title", "header", "subheader", "markdown", "caption", "metric", "info", "warning")
+    kinds = ("title", "header", "markdown", "caption", "metric", "info", "warning")
     lines = [f"{kind}: {one.value}" for kind in kinds for one in app.get(kind)]
     lines = [line.replace(name, "STUDY") for line in lines if "The button is off" not in line]
     return [re.sub(r"\\?\. Run.*", "", line) for line in lines]

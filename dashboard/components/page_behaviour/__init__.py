@@ -4,7 +4,7 @@ and the chart library is asked for before the first chart.
 history.js: one step of the browser's history for each action of the reader, so that the back button leads to
 what was left. close_after_choice.js: the list of a field closes after a choice. focus_field.js: a dialog
 that asks for one thing begins in its field.
-percent_signs.js: no line begins with a percent sign.
+percent_signs.js: no line begins with a percent sign. roles.js: parts of Streamlit have names and roles.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ _BEHAVIOUR = browser_half(
     "close_after_choice.js",
     "focus_field.js",
     "percent_signs.js",
+    "roles.js",
     "page_behaviour.js",
 )
 

@@ -18,4 +18,5 @@ export default function ({ data }) {
   closeAfterChoice(data.closing);
   focusField(data.asking);
   keepPercentSigns();
+  nameParts();
 }

@@ -50,7 +50,7 @@ def checkpoints(studies: tuple[Study, ...], among: Slice) -> None:
         st.caption("Choose two studies or more.")
         return
     data = comparison_reads.checkpoints(studies, among=among)
-    st.subheader(widgets.plain(checkpoints_finding(data)), anchor=False)
+    st.header(widgets.plain(checkpoints_finding(data)), anchor=False)
     st.caption(widgets.plain(f"Measured on {data.comparison.population}; bars are 95 % intervals."))
     first, *others = studies
     show_chart(
@@ -67,7 +67,7 @@ def checkpoints(studies: tuple[Study, ...], among: Slice) -> None:
 
 def _features(data: Checkpoints, studies: tuple[Study, ...], among: Slice) -> None:
     counts = {name: len(data.appearing(name)) for name in data.names}
-    st.subheader("Which features appear when", anchor=False, help=widgets.help_text("features_along"))
+    st.header("Which features appear when", anchor=False, help=widgets.help_text("features_along"))
     counts_text = ", ".join(f"{n:,} with {name}" for name, n in counts.items() if n)
     n = len(set(data.features["feature"]))
     last = f"Of {counted(n, 'feature')} of {data.names[-1]}"

@@ -56,7 +56,7 @@ def dictionary(study: Study, others: dict[str, Study], among: Slice) -> None:
         _fit(whole, other)
         return
     data = comparison_reads.shared(study, other, name, among=among)
-    st.subheader(widgets.plain(shared_finding(data)), anchor=False)
+    st.header(widgets.plain(shared_finding(data)), anchor=False)
     st.caption(
         f"Knows: AUROC of {KNOWS} or more. Lacks: below {LACKS}, where the other one knows it. Judged on "
         "evaluation images, whatever the filter is; answers are those of the images of the filter."

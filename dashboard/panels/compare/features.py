@@ -27,7 +27,7 @@ def gained_and_lost(comparison: Comparison, other: str) -> None:
     studies, among = tuple(comparison.shared.studies), comparison.among
     gained = comparison_reads.lone_features(studies, among, number, 0)
     lost = comparison_reads.lone_features(studies, among, 0, number)
-    st.subheader(
+    st.header(
         f"{counted(len(gained), 'feature')} gained, {len(lost):,} lost",
         anchor=False,
         help=widgets.help_text("lone_features"),

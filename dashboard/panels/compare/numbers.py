@@ -91,7 +91,7 @@ def cards(comparison: Comparison, other: str) -> None:
 def verdict(comparison: Comparison, other: str) -> None:
     """On what the other study is better and worse, and of which images the numbers are."""
     if sentence := verdict_sentence(comparison, other):
-        st.subheader(widgets.plain(sentence.removesuffix(".")))
+        st.header(widgets.plain(sentence.removesuffix(".")))
         has_masks = any(comparison.value(name, other) for name in ("miou_core", "miou_spurious"))
         masked = ", mIoU on those with masks" if has_masks else ""
         st.caption(widgets.plain(f"Measured on {comparison.population}{masked}."))
@@ -160,7 +160,7 @@ def _distributions(comparison: Comparison) -> None:
         images = reads.images(study)
         if score in images and "correct" in images:
             values[name] = numbers(images, score)[rows], numbers(images, "correct")[rows]
-    title_slot.subheader(widgets.plain(separation_sentence(comparison.separation, score)))
+    title_slot.header(widgets.plain(separation_sentence(comparison.separation, score)))
     first, *others = comparison.shared.studies
     show_chart(
         first,
@@ -184,7 +184,7 @@ def _classes(comparison: Comparison, other: str) -> None:
         among=comparison.among,
         others=[beside, *(study for study in others if study is not beside)],
         name="compare_classes",
-        title=st.subheader,
+        title=st.header,
         shown=ClassChanges(comparison.classes, comparison.names[0], other),
         on_sheet=not comparison.pair,
     )

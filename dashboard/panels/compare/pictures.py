@@ -48,7 +48,7 @@ def changed_sides(comparison: Comparison, other: str) -> None:
             title = answers_finding(comparison)
             sides = {f"Only {other} right": GAINED, f"Only {first} right": LOST, "Neither right": WRONG}
             from_to = ""
-        st.subheader(widgets.plain(title), anchor=False, width="content")
+        st.header(widgets.plain(title), anchor=False, width="content")
         default = next((name for name, side in sides.items() if n[side]), next(iter(sides)))
         side = choose_one("Which images", sides, key="compare_side", default=default)
     moved = comparison.changed(other, sides[side])

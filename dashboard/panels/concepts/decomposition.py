@@ -127,7 +127,7 @@ def _summary(study: Study, decomposed: Description) -> None:
 def _features(study: Study, decomposed: Description, crop: Callable[[Description], str]) -> None:
     if not decomposed["features"]:
         return
-    st.subheader("Its features", help=widgets.help_text("word_score"))
+    st.header("Its features", help=widgets.help_text("word_score"))
     for start in range(0, len(decomposed["features"]), COLUMNS):
         parts = decomposed["features"][start : start + COLUMNS]
         for at, (part, column) in enumerate(zip(parts, st.columns(COLUMNS), strict=False), start + 1):
@@ -186,7 +186,7 @@ def _behind(study: Study, decomposed: Description) -> None:
         sides.append(("truth", f"Behind the truth, {truth['true']}", truth, "correct"))
     for column, (side, title, behind, colour) in zip(st.columns(2, gap="large"), sides, strict=False):
         with column:
-            st.subheader(widgets.plain(title), help=widgets.help_text("contribution"))
+            st.header(widgets.plain(title), help=widgets.help_text("contribution"))
             table = pd.DataFrame(
                 {
                     "feature": behind["features"],

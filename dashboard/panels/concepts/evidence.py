@@ -72,7 +72,7 @@ def word_evidence(study: Study, group: str, population: Slice) -> None:
         _words(study, concepts, group)
     with right:
         with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-            st.subheader("Evidence", width="content")
+            st.header("Evidence", width="content")
             part = choose_one("Evidence", PARTS, key="concept_evidence", default=CROPS)
         if part == CROPS:
             images(study, group, population)
@@ -88,7 +88,7 @@ def classes(study: Study, group: str) -> None:
     if not study.labelled:
         return
     counts = concept_reads.class_counts(study, group)
-    st.subheader(_classes_title(counts), help=widgets.help_text("highly_activating"))
+    st.header(_classes_title(counts), help=widgets.help_text("highly_activating"))
     chart(
         study,
         "concept_classes",
@@ -111,7 +111,7 @@ def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
     kept_words = concepts.loc[concepts["kept"].to_numpy(bool)].reset_index(drop=True)
     is_unsure = group.isdecimal() and reads.is_unsure(study, int(group))
     title = meaning(kept_words.head(2)["word"].astype(str).tolist(), is_unsure=is_unsure)
-    st.subheader(widgets.plain(title), help=widgets.help_text("word_score"))
+    st.header(widgets.plain(title), help=widgets.help_text("word_score"))
     if kept_words.empty:
         widgets.empty_state("No words", "No word holds for most of its images and for fewer of the others.")
         return

@@ -49,7 +49,7 @@ def images(study: Study, population: Slice, rows: np.ndarray, true: str, predict
     the ways on; returns that feature.
     """
     n = len(rows)
-    st.subheader(widgets.plain(f"{true} → {predicted}"), anchor=False)
+    st.header(widgets.plain(f"{true} → {predicted}"), anchor=False)
     where = Slice.joined([population, Slice(confusion=(true, predicted))])
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
@@ -207,7 +207,7 @@ def correct_under(study: Study, population: Slice, feature: int | None, true: st
     confused = concept_reads.confused_rows(study, population, true, predicted)
     here = heatmap_reads.activations(study, feature, confused).mean()
     name = widgets.plain(reads.feature_name(study, feature))
-    st.subheader(f"Correct images under {name}", anchor=False)
+    st.header(f"Correct images under {name}", anchor=False)
     for column, of in zip(st.columns(2, gap="large"), (predicted, true), strict=True):
         rows, values = _correct(study, population, feature, of)
         with column:
@@ -242,7 +242,7 @@ def features_behind(study: Study, population: Slice, true: str, predicted: str) 
     sides = (("predicted", f"Behind the answer, {predicted}"), ("true", f"Behind the truth, {true}"))
     for column, (side, title) in zip(st.columns(2, gap="large"), sides, strict=True):
         with column:
-            st.subheader(widgets.plain(title), help=widgets.help_text("push"), anchor=False)
+            st.header(widgets.plain(title), help=widgets.help_text("push"), anchor=False)
             part = table.loc[table["side"] == side].reset_index(drop=True)
             _side(study, part, side, (population, true, predicted))
     if has_gradients(study):

@@ -174,7 +174,7 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     there = [title for title, kind in KINDS.items() if kind in held]
     if not there:
         return
-    st.subheader("More common in one than in the other", help=widgets.help_text("slice_difference"))
+    st.header("More common in one than in the other", help=widgets.help_text("slice_difference"))
     title = choose_one("Trait", there, key="slices_trait")
     kind = KINDS[title]
     table = table.loc[(table["kind"] == kind).to_numpy()].reset_index(drop=True)

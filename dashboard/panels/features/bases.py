@@ -72,7 +72,7 @@ def panel(study: Study) -> None:
     if whole is not study:  # above the page stands what runs in the basis
         study_progress.banner(served_studies.Entry(served_studies.name_of(whole), whole.path))
     title, why = advice(list(whole.bases.values()))
-    st.subheader(widgets.plain(title), help=f"{ABOUT_R2} {ABOUT_STABILITY}")
+    st.header(widgets.plain(title), help=f"{ABOUT_R2} {ABOUT_STABILITY}")
     st.caption(widgets.plain(why))
     here = study.path.name if study.below is not None else UNITS
     shown = [_units(whole, here), *(_card(whole, basis, here) for basis in whole.bases.values())]

@@ -25,7 +25,7 @@ NO_LABELS = "These images carry no labels, so it cannot be said which class a fe
 def classes(study: Study, feature: int, tail: str, population: Slice) -> None:
     """On which classes of the filter's images it fires; those that the filter names stand out."""
     shares = one_feature.shares_by_class(study, feature, population)
-    st.subheader(_classes_title(shares, population), help=widgets.help_text("slice_rate"))
+    st.header(_classes_title(shares, population), help=widgets.help_text("slice_rate"))
     if shares is None:
         widgets.empty_state("No classes", NO_LABELS)
         return
@@ -67,7 +67,7 @@ def activations(study: Study, feature: int, tail: str, population: Slice) -> Non
     named = population_name(population)
     name = f"images of {named}" if named else split_images(population.split)
     n_images = int(np.count_nonzero(inspection_reads.population(study, population)[0]))
-    st.subheader(widgets.plain(figures.activation_finding(marked, n_images, name)))
+    st.header(widgets.plain(figures.activation_finding(marked, n_images, name)))
     if not widgets.needs(study, "activation_histogram", "Its histogram"):
         return
     counts = reads.vector(study, "activation_histogram")[feature]
@@ -112,7 +112,7 @@ def push(study: Study, feature: int, population: Slice) -> None:
         outputs = study.answer.facts.get("n_outputs", 0) if study.answer else 0
         among = ", of the classes here" * (outputs > len(study.class_names))  # its name is of all outputs
         title = f"Pushes towards {words(finite, 'label')[0]}{among}"
-    st.subheader(widgets.plain(title), help=widgets.help_text("class_push"))
+    st.header(widgets.plain(title), help=widgets.help_text("class_push"))
     if not study.labelled:
         widgets.empty_state("No probe", "These images carry no labels, so no probe was trained.")
         return
@@ -133,7 +133,7 @@ def heat(study: Study, feature: int) -> None:
     there = study.has("overlap_by_feature")
     table = reads.table(study, "overlap_by_feature") if there else pd.DataFrame(columns=["feature", "mask"])
     rows = table.loc[table["feature"].to_numpy() == feature].reset_index(drop=True)
-    st.subheader(figures.heat_finding(rows), help=widgets.help_text("feature_heat"))
+    st.header(figures.heat_finding(rows), help=widgets.help_text("feature_heat"))
     if none_yet.briefly_explained(study) or not widgets.needs(
         study, "overlap_by_feature", "The overlap of single features"
     ):

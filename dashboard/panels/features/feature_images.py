@@ -55,7 +55,7 @@ def strongest_images(study: Study, feature: int, population: Slice) -> None:
 
 def _choose(study: Study, stored: bool) -> tuple[str, bool]:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.subheader("What it looks at", width="content", help=NUMBER)
+        st.header("What it looks at", width="content", help=NUMBER)
         look = PLAIN
         if study.has("heatmap_maps"):
             look = choose_one("Pictures", LOOKS, key="feature_look", default=HEAT)

@@ -103,7 +103,7 @@ def _sizes(study: Study, every: pd.DataFrame) -> None:
         by = choose_one("Size in", SIZES, key="group_size", default="Images")
     size = SIZES[by]
     counts = figures.count_by_size(every, size)
-    slot.subheader(concept_groups.group_size_finding(counts, size))
+    slot.header(concept_groups.group_size_finding(counts, size))
     chart(
         study,
         "group_sizes",
@@ -133,7 +133,7 @@ def _interpretability(study: Study, group: str | None) -> None:
         )
     units, gamma = reads.table(study, "explained"), group_reads.gamma(study)
     cosine = numbers(units, "clip_cosine_with_diagonal" if diagonal else "clip_cosine")
-    slot.subheader(concept_groups.likeness_finding(cosine, gamma), help=widgets.help_text("clip_cosine"))
+    slot.header(concept_groups.likeness_finding(cosine, gamma), help=widgets.help_text("clip_cosine"))
     chart(
         study,
         "group_interpretability",
@@ -203,10 +203,10 @@ def _table(units: pd.DataFrame) -> None:
 def _one(study: Study, group: str) -> None:
     members = [str(feature) for feature in concept_reads.features_of(group)]
     if len(members) == 1:
-        st.subheader("One feature")
+        st.header("One feature")
         group_panel.row(study, group, joint=())
         return
-    st.subheader("One group: together and alone", help=widgets.help_text("group"))
+    st.header("One group: together and alone", help=widgets.help_text("group"))
     joint = group_reads.kept_words(study, group)
     alone = {word for member in members for word in group_reads.kept_words(study, member)}
     group_panel.together(study, group, joint, alone)
@@ -226,7 +226,7 @@ def _matrix(study: Study, units: Sequence[str]) -> None:
     if not group_reads.kept_words(study, units[0]):
         return
     scores = figures.word_table(reads.table(study, "concepts"), units)
-    st.subheader("Their words side by side", help=widgets.help_text("word_score"))
+    st.header("Their words side by side", help=widgets.help_text("word_score"))
     names = {units[0]: "together"} | {unit: f"{unit} alone" for unit in units[1:]}
     chart(
         study,

@@ -24,7 +24,7 @@ def without_panel(study: Study, population: Slice, listed: np.ndarray) -> None:
     """Choose features of the page, as `listed` there, and see what the answer is without them."""
     if tried_reads.classifier(study) is None or not len(listed):
         return
-    st.subheader("Without some features", help=widgets.help_text("removal"))
+    st.header("Without some features", help=widgets.help_text("removal"))
     offered = listed[:OFFERED].tolist()
     names = dict(zip(reads.list_names(study, offered), offered, strict=True))
     picked = select_some(

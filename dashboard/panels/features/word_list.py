@@ -43,7 +43,7 @@ def word_table(study: Study, population: Slice, find: str) -> None:
 @widgets.stable_container
 def _words(study: Study, population: Slice, find: str) -> None:
     name = population_name(population)
-    st.subheader(f"Words of {widgets.plain(name)}" if name else "Words")
+    st.header(f"Words of {widgets.plain(name)}" if name else "Words")
     table = _word_table(study, population)
     if find.strip():
         phrase = " ".join(find.lower().split())
@@ -96,7 +96,7 @@ def _features(study: Study, population: Slice, find: str) -> None:
         explained = explained.loc[explained["group"].isin(list(scores)).to_numpy(bool)].reset_index(drop=True)
         explained = explained.assign(score=[scores[group] for group in explained["group"]])
         explained = explained.sort_values("score", ascending=False, kind="stable", ignore_index=True)
-    st.subheader(
+    st.header(
         f"{counted(len(explained), 'feature')} with {widgets.plain(repr(find.strip()))}"
         if find.strip()
         else f"{len(explained):,} features in words"

@@ -45,7 +45,7 @@ def mean_representations(study: Study, population: Slice, controls: DeltaGenerat
         classes, features, panels = _choose(study, means)
     _representations(study, population, means, classes, features, panels)
     _one(study, population, means)
-    show_chart(study, SPARSITY, among=population, name="groups_sparsity", title=st.subheader)
+    show_chart(study, SPARSITY, among=population, name="groups_sparsity", title=st.header)
     st.caption(
         "The activations of each image sorted, then averaged: a curve that starts higher and falls faster "
         "belongs to sparser representations."
@@ -136,7 +136,7 @@ def _clicked(points: list[dict]) -> None:
 
 def _one(study: Study, population: Slice, means: Means) -> None:
     """The images behind one cell: a class, correct left and misclassified right, ordered by one feature."""
-    st.subheader("The images behind a cell")
+    st.header("The images behind a cell")
     names, n_features = study.class_names, means["correct"].shape[1]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         usual = int(np.argmax(means["counts"].min(0)))

@@ -29,7 +29,7 @@ def answer(before: Look, after: Look, *, changed: str) -> None:
         title = f"Now **{spoken}**, {sure}; before **{widgets.plain(was['spoken'])}**"
     else:
         title = f"It says **{spoken}**, {sure}"
-    st.markdown(f"### {title}")
+    st.markdown(f"## {title}")
     caption = f"{changed[:1].upper()}{changed[1:]}. The marks are the whole picture with all features."
     st.caption(caption if changed else UNCHANGED)
     shares = dict(zip(before.classes["name"], before.classes["after"], strict=True))

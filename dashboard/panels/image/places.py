@@ -83,7 +83,7 @@ def _similar(study: Study, row: int, place: int) -> None:
     similar = position_reads.places_like(study, row, place)
     if similar.empty:
         return
-    st.subheader("Similar places in other images", anchor=False)
+    st.header("Similar places in other images", anchor=False)
     labels = reads.images(study)["label"]
     tiles = []
     for other, at, cosine in similar.itertuples(index=False):

@@ -48,7 +48,7 @@ def nearest(study: Study, row: int) -> None:
         return
     rows, cosines = search_reads.alike(study, row, "representations", A_ROW)
     if len(rows):
-        st.subheader("Nearest images for this encoder", anchor=False)
+        st.header("Nearest images for this encoder", anchor=False)
         label = "images most like this one"
         _gallery(study, row, rows, cosines, key="image_nearest", label=label, tile=WIDE)
 

@@ -24,7 +24,7 @@ def section() -> None:
     study = chosen_study()
     if study is None:
         return
-    st.subheader(f"Further steps of {plain(served_studies.name_of(study))}")
+    st.header(f"Further steps of {plain(served_studies.name_of(study))}")
     job = read_job(study.path)
     if job is not None and job.running:
         st.caption("A job runs in this study; further steps can be started when it has ended.")

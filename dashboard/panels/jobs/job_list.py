@@ -27,7 +27,7 @@ MARKS = {
 
 def jobs_section() -> None:
     """The list of jobs; it follows running ones by itself, also when the page was opened in the middle."""
-    st.subheader("Jobs")
+    st.header("Jobs")
     jobs = _listed()
     if not jobs:
         st.caption("Nothing was started yet. Jobs go on when this page is closed, and are listed here.")

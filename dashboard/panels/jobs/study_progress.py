@@ -28,10 +28,10 @@ def no_studies(folder: Path) -> None:
     st.caption("It opens up an image encoder: which features fire, where they look, what goes wrong and why.")
     left, right = st.columns(2, gap="medium")
     with left, st.container(border=True, height="stretch"):
-        st.subheader("See what an encoder makes of a picture", anchor=False)
+        st.header("See what an encoder makes of a picture", anchor=False)
         picture_field(small=False, leads_there=True, stacked=True)
     with right, st.container(border=True, height="stretch"):
-        st.subheader("Or study many", anchor=False)
+        st.header("Or study many", anchor=False)
         st.markdown(
             "A study is one encoder on one image set: its features, its mistakes, and where it looks. The "
             "demo is one of 5,000 drawn pictures whose truth is known. Once built, it opens by itself."

@@ -78,7 +78,7 @@ def _scatter(study: Study, population: Slice, score: str, variant: str) -> None:
         options,
         among=population,
         name="overlap_scatter",
-        title=st.subheader,
+        title=st.header,
         on_select=clicked,
     )
     st.caption("One point per image; click one to open the image.")
@@ -94,7 +94,7 @@ def _controls(study: Study, variant: str) -> None:
     if table.empty:
         return
     n = int(numbers(table, "n").max(initial=0))
-    st.subheader("What the measure says of known heatmaps")
+    st.header("What the measure says of known heatmaps")
     columns = pd.DataFrame({"Heatmap": list(dict.fromkeys(table["control"]))})
     for mask in MASKS:
         part = table.loc[table["mask"] == mask].to_dict("records")
@@ -113,7 +113,7 @@ def _sweep(study: Study, variant: str) -> None:
     if not widgets.needs(study, "overlap_sweep", "The sweep of the threshold"):
         return
     options = FigureOptions(variant=variant if variant in SWEPT else "paper")
-    show_chart(study, THRESHOLD_SWEEP, options, name="overlap_sweep", title=st.subheader)
+    show_chart(study, THRESHOLD_SWEEP, options, name="overlap_sweep", title=st.header)
     line = "Of all images of the study with both masks, whatever the filter."
     if options.variant != variant:
         line += " The measure chosen above has no threshold; this is the paper's."

@@ -33,7 +33,7 @@ def no_masks_help(study: Study) -> bool:
     if not missing(study):
         return False
     summary = study.summary("overlap")
-    st.subheader("Does it look at the object? Masks would tell")
+    st.header("Does it look at the object? Masks would tell")
     st.markdown(WHAT_THEY_TELL)
     if summary.get("masks"):
         st.warning(plain(str(summary["skipped"])), icon=":material/warning:")

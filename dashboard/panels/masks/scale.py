@@ -25,7 +25,7 @@ def finding(study: Study, population: Slice) -> None:
     """The sentence, and how far the heat prefers the object."""
     sentence = overlap_sentence(reads.slice_table(study, population, "overlap_scale"))
     with st.container(gap=None):
-        st.subheader(sentence.removesuffix("."), help=widgets.help_text("miou"))
+        st.header(sentence.removesuffix("."), help=widgets.help_text("miou"))
         _preference(study, population)
 
 

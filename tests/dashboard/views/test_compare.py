@@ -134,7 +134,7 @@ def test_filter__without_evaluation_images_says_so_once(both, open_page):
     assert not app.exception
     assert "**80** images of the filter are in both studies" in all_text(app)
     assert "the filter leaves none" in all_text(app)
-    assert "resembles" not in all_text(app) and not any("gained" in head.value for head in app.subheader)
+    assert "resembles" not in all_text(app) and not any("gained" in head.value for head in app.header)
     assert not [name for name in drawn_charts(app) if "distributions" in name or "classes" in name]
 
 
@@ -204,7 +204,7 @@ def test_other_images__one_line_and_no_crash(both, full_study, open_page):
     shutil.rmtree(both / "second")
     other = second_study(full_study, both / "foreign", rename="x")
     app = open_page("compare", study="demo")
-    assert app.subheader[0].value == "No other study has these images"
+    assert app.header[0].value == "No other study has these images"
     assert "Choose at least one" not in all_text(app)
     app = open_page("compare", study="demo", compare_with=["foreign"])
     assert not app.exception and other.exists()
@@ -267,7 +267,7 @@ def test_estimates__are_shown_where_a_study_keeps_them(both, open_page):
     app = open_page("compare", study="demo", compare_with=["second"])
     assert not app.exception
     said = unescaped(all_text(app))
-    assert "Accuracy estimated without labels" in [head.value for head in app.subheader]
+    assert "Accuracy estimated without labels" in [head.value for head in app.header]
     assert (
         "the probe of labelled is estimated to be right on 70.0 % (prediction interval 64.0 % to 76.0 %)"
         in said
@@ -288,7 +288,7 @@ def test_unlabelled_studies__say_how_accuracy_could_be_estimated(studies, unlabe
     said = all_text(app)
     assert "How many images twin classifies correctly is not known without labels" in said
     assert f"transfer-probe LABELLED --into {studies / 'twin'}" in said
-    assert "Accuracy estimated without labels" not in [head.value for head in app.subheader]
+    assert "Accuracy estimated without labels" not in [head.value for head in app.header]
 
 
 def menus(app) -> dict[str, dict]:
@@ -321,7 +321,7 @@ def test_features_gained_and_lost__in_pictures_of_their_study(both, open_page, m
     assert not app.exception
     gained, lost = lone_features(shared, 1, 0), lone_features(shared, 0, 1)
     many = "feature" if len(gained) == 1 else "features"
-    assert f"{len(gained)} {many} gained, {len(lost)} lost" in [head.value for head in app.subheader]
+    assert f"{len(gained)} {many} gained, {len(lost)} lost" in [head.value for head in app.header]
     for key, table, name in (("gained", gained, "second"), ("lost", lost, "demo")):
         if len(table):
             shown = drawn_cards(app, f"compare_lone_{key}")
@@ -339,7 +339,7 @@ def test_checkpoints__in_counted_order_with_numbers_and_features(both, open_page
     assert not app.exception and not app.error
     assert app.multiselect(key="compare_along").value == ["epoch2", "epoch10"]
     data = along([open_study(both / name) for name in ("epoch2", "epoch10")])
-    assert unescaped(app.subheader[0].value) == checkpoints_finding(data) and len(data.features)
+    assert unescaped(app.header[0].value) == checkpoints_finding(data) and len(data.features)
     (drawn,) = [trace for trace in spec(app, "compare_checkpoints")["data"] if trace["xaxis"] == "x"]
     accuracy = data.frame.loc[data.frame["measure"] == "accuracy", "value"]
     assert grid(drawn["y"]).tolist() == pytest.approx((100 * accuracy).tolist())
@@ -378,7 +378,7 @@ def test_shared_dictionary__says_what_either_lacks(both, open_page):
     data = shared_dictionary(
         open_study(both / "demo"), open_study(both / "second"), among=Slice.parse("label=bee")
     )
-    assert unescaped(app.subheader[0].value) == shared_finding(data)
+    assert unescaped(app.header[0].value) == shared_finding(data)
 
     def n_drawn(app) -> int:
         traces = spec(app, "compare_shared_latents")["data"]

@@ -67,7 +67,7 @@ def test_headline__is_of_the_images_of_the_filter(where, study, open_page):
     wrong = (
         study.table("probe")["correct"].astype("boolean").to_numpy(dtype=float, na_value=np.nan)[mask] == 0
     )
-    said = all_text(app) + " ".join(head.value for head in app.subheader)
+    said = all_text(app) + " ".join(head.value for head in app.header)
     assert f"{100 * wrong.mean():.1f} % wrong" in said
     assert f"{wrong.sum()} of {mask.sum()}\n" in said
 

@@ -218,7 +218,7 @@ def test_push__what_the_probe_adds(demo, open_page):
     app = open_page("feature", study="demo", feature=feature)
     bar = spec(app, "feature_push")["data"][0]
     assert grid(bar["x"]).tolist() == pytest.approx(wanted["push"].tolist())
-    assert f"Pushes towards {wanted['label'].iat[0]}" in [part.value for part in app.subheader]
+    assert f"Pushes towards {wanted['label'].iat[0]}" in [part.value for part in app.header]
 
 
 def test_heat__on_both_masks(seen, open_page):

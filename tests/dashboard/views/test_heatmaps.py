@@ -59,7 +59,7 @@ def test_correct_left_and_misclassified_right__surest_of_each_class_first(study,
     answers = study.table("probe")["predicted"].to_numpy()
     assert rows_of(bees, "heat_misclassified") == one_of_each(wrong, answers)[:PER_PAGE]
     assert {tile["verdict"] for tile in tiles(app, "heat_misclassified")} == {"wrong"}
-    heads = [head.value for head in app.subheader]
+    heads = [head.value for head in app.header]
     n_correct = len(judged(study, correct=True))
     assert heads == [f"Correct ({n_correct})", f"Misclassified ({40 - n_correct})"]
 

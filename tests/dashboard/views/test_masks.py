@@ -70,7 +70,7 @@ def test_scale__is_of_the_images_of_the_filter_and_its_sentence_stands_above(whe
     assert not app.exception
     table = overlap_scale(study, images_of(study, where))
     sentence = overlap_sentence(table)
-    assert app.subheader[0].value == sentence.removesuffix(".")
+    assert app.header[0].value == sentence.removesuffix(".")
     value, low, high, _ = object_preference(study, images_of(study, where))
     if np.isfinite(low):
         shown = f"**Object preference {100 * value:+.1f} points** ({100 * low:+.1f} to {100 * high:+.1f})"
@@ -95,7 +95,7 @@ def test_scale__is_of_the_images_of_the_filter_and_its_sentence_stands_above(whe
 def test_scale__of_an_empty_slice_says_why_nothing_is_known(study, open_page):
     app = open_page("masks", study="seen", where="label=ant predicted=bee q_score=99..")
     assert not app.exception
-    assert app.subheader[0].value == "Where heatmaps lie is not known: the slice has no images"
+    assert app.header[0].value == "Where heatmaps lie is not known: the slice has no images"
 
 
 def test_numbers_of_images__are_said_once_and_no_second_switch_of_splits(study, open_page):
@@ -168,7 +168,7 @@ def test_scatter__its_title_states_the_rank_correlation(study, open_page):
         part = table[table["mask"] == mask]
         rho = part["paper"].corr(scores.iloc[part["row"]].set_axis(part.index), method="spearman")
         said.append(f"{rho:.2f} on the {place}".replace("-", "−"))
-    titles = [unescaped(head.value) for head in app.subheader]
+    titles = [unescaped(head.value) for head in app.header]
     assert f"Hoyer sparsity and overlap: rank correlation {', '.join(said)}" in titles
 
 
@@ -318,7 +318,7 @@ def test_study_without_masks__says_how_to_add_them(seen, open_page, trusted):
     app = open_page("masks", study="seen")
     assert not app.exception
     said = all_text(app)
-    assert "Masks would tell" in app.subheader[0].value and "white where the object is" in said
+    assert "Masks would tell" in app.header[0].value and "white where the object is" in said
     assert "Or drop a folder of masks here" in [field.label for field in app.get("file_uploader")]
     assert [code.value for code in app.code] == [f"python -m core overlap {seen} --masks DIR"]
 

@@ -294,7 +294,7 @@ def test_missing_step__has_a_run_button(studies, started, open_page):
 def test_further_steps__of_the_chosen_study(studies, started, open_page):
     forget(studies / "demo", "quality")
     app = open_page("new_study", study="demo")
-    assert "Further steps of demo" in [title.value for title in app.subheader]
+    assert "Further steps of demo" in [title.value for title in app.header]
     app.button(key="run_further_quality").click().run()
     assert started == [(RunStep("quality", studies / "demo"), studies / "demo")]
 

@@ -69,14 +69,6 @@ def field(study: Study) -> Query:
             width=WIDTH,
         )
         query = Query(text=tidy(text or "") if plain_words(text or "") else "")
-        if query.text and study.has("captions"):
-            st.toggle(
-                "Search captions instead",
-                key=CAPTIONED,
-                bind="query-params",
-                help="Only images whose captions contain the words. The captions are those found for parts "
-                "of an image while features were put into words.",
-            )
     number = session.recall(UPLOADS, 0)  # another one after each upload, so that it is closed and empty
     about = "Search by a picture of your own"
     with st.popover("Picture", icon=":material/image_search:", help=about, key=f"search_picture_{number}"):
@@ -225,7 +217,9 @@ def choose_space(study: Study, key: str) -> str:
 
 
 def _with_clip(study: Study, query: Query, where: Slice, note: str) -> search_reads.Found | None:
-    captioned = bool(query.text and study.has("captions") and session.recall(CAPTIONED))
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        line = st.container()
+        captioned = bool(query.text) and study.has("captions") and _captioned()
     try:
         if query.picture:
             hits = search_reads.by_picture(study, query.picture, where)
@@ -238,21 +232,28 @@ def _with_clip(study: Study, query: Query, where: Slice, note: str) -> search_re
         return None
     if hits is not None:
         only = " whose captions contain the words" if captioned else ""
-        _say(about, study, hits, where, note, only=only)
         if query.text and clip_process.prepare(study).name == "ready":
-            _admit_poor_fit(study, query.text, hits)
+            note = _poor_fit(study, query.text, hits) or note
+        with line:
+            _say(about, study, hits, where, note, only=only)
     return hits
 
 
-def _admit_poor_fit(study: Study, text: str, hits: search_reads.Found) -> None:
-    """A search always finds something: say where even the nearest images do not fit the text."""
-    fit = search_reads.text_fit(study, text, tuple(shown_rows(hits)[:JUDGED].tolist()))
-    if fit < FITS:
-        st.warning(
-            f"No image fits “{widgets.plain(text)}” well. For CLIP, “{GENERIC[0]}” or “{GENERIC[-1]}” fits "
-            "the nearest images about as well or better.",
-            icon=":material/search_off:",
-        )
+def _captioned() -> bool:
+    return st.toggle(
+        "Search captions instead",
+        key=CAPTIONED,
+        bind="query-params",
+        help="Only images whose captions contain the words; captions are of parts of an image.",
+        width="content",
+    )
+
+
+def _poor_fit(study: Study, text: str, hits: search_reads.Found) -> str:
+    """A search always finds something: a sentence where even the nearest images do not fit the text."""
+    if search_reads.text_fit(study, text, tuple(shown_rows(hits)[:JUDGED].tolist())) >= FITS:
+        return ""
+    return f"**None fits it well**: for CLIP, “{GENERIC[0]}” fits the nearest about as well or better."
 
 
 def _say(
@@ -343,7 +344,7 @@ def _wait(study: Study) -> None:
     follow_model(
         lambda: clip_process.prepare(study),
         lambda seconds: (
-            f"{LOADING}: {seconds:.0f} s so far, usually half a minute at most, and only once. The "
-            "results then appear here by themselves; what is shown until then is not searched yet."
+            f"{LOADING}: {seconds:.0f} s so far, usually half a minute at most, and only once. "
+            "The results then appear here by themselves."
         ),
     )

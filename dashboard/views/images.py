@@ -36,14 +36,21 @@ def images_page(study: Study, population: Slice) -> None:
         tile = choose_one("Size of the pictures", SIZES, key=f"{KEY}_size", default="Medium")
         words = st.container(width="content")
     badges: Badges = _badges(study, score)
-    search_box.trouble()
-    hits = search_box.results(study, query, population) if query else None
+    with st.container(key="images_said"):  # has room for what a search says, so that the pictures stay
+        search_box.trouble()
+        hits = search_box.results(study, query, population) if query else None
+        if not query:
+            below = "Below an image: class → answer, confidence. " if study.has("probe") else ""
+            st.caption(
+                f"{below}Arrow keys move, Enter opens. To mark images: click a corner; Ctrl, Cmd or "
+                "Shift click; Space; or draw a box with the mouse."
+            )
     if hits is not None:
         rows, badges = search_box.shown_rows(hits), search_box.badges(hits)
     else:
         rows = _sorted_rows(study, np.flatnonzero(reads.mask(study, population)), score, ascending)
     with words:
-        _line(study, rows, searched=hits is not None)
+        _accuracy(study, rows)
     marked, bar = marks.action_bar(study, rows, key="images_bar")
     with bar:
         beside = is_on(marked)
@@ -58,11 +65,6 @@ def images_page(study: Study, population: Slice) -> None:
                 study, rows, key="images_gallery", select=True, badges=badges, tile=SIZES[tile],
                 page_size=PAGES[tile],
             )  # fmt: skip
-            below = "Below an image: class → answer, confidence. " if study.has("probe") else ""
-            st.caption(
-                f"{below}Arrow keys move, Enter opens. To mark images: click a corner; Ctrl, Cmd or "
-                "Shift click; Space; or draw a box with the mouse."
-            )
         if lists:
             with st.container(key="images_facets_side", width=facets.BESIDE):
                 facets.facet_counts(study, population, None if hits is None else np.sort(rows))
@@ -88,15 +90,12 @@ def _sorted_rows(study: Study, rows: np.ndarray, score: str | None, ascending: b
     return rows[np.argsort(values if ascending else -values, kind="stable")]
 
 
-def _line(study: Study, rows: np.ndarray, *, searched: bool) -> None:
+def _accuracy(study: Study, rows: np.ndarray) -> None:
     images = reads.images(study)
-    line = f"**{len(rows):,}** found" if searched else ""
     if "correct" in images and rows.size:
         verdicts = images["correct"].iloc[rows].dropna()
         if len(verdicts):
-            line += f"{', ' if line else ''}**{widgets.percent(float(verdicts.mean()))}** correct"
-    if line:
-        st.markdown(line)
+            st.markdown(f"**{widgets.percent(float(verdicts.mean()))}** correct")
 
 
 def _badges(study: Study, score: str | None) -> Callable[[int], str] | None:

@@ -48,6 +48,18 @@ def badges(page) -> list[str]:
     )
 
 
+def test_search__leaves_the_pictures_where_they_are(visitor, address, folder):
+    one = visitor()
+    page = one.open(f"{address}/images?study=indexed")
+    first = page.locator(f"{GALLERY} {TILE}").first
+    top = first.bounding_box()["y"]
+    page.get_by_placeholder(FIELD).fill(TEXT)
+    page.get_by_placeholder(FIELD).press("Enter")
+    expect(page.get_by_text(f"nearest to “{TEXT}”")).to_be_visible(timeout=LOADED)
+    settle(page)
+    assert first.bounding_box()["y"] == top
+
+
 def test_search__a_text_an_image_and_a_picture(visitor, address, folder, tmp_path):
     one = visitor()
     page = one.open(f"{address}/images?study=world")

@@ -24,7 +24,7 @@ GOAL_MS = 300.0
 PAUSE_MS = 400  # charts out of sight finish drawing before the next click
 FILTER_MS, COLD_MS = 500.0, 1500.0
 COLD = ("map", "predicting_errors")  # this study has no pictures
-COLD_SEEN = ("", "images", "features", "heatmaps", "masks", "errors")
+COLD_SEEN = ("", "images", "features", "heatmaps", "masks", "errors", "figures")
 ON_SERVER = ("features", "predicting_errors", "images", "overview")
 
 

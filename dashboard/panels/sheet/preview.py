@@ -116,15 +116,17 @@ def files(study: Study, command: MakeSheet) -> None:
 
 def in_a_paper(cells: list[CellRequest], grid: SheetGrid) -> None:
     """The LaTeX that places the sheet, with a caption of every panel, folded."""
-    with st.expander("In LaTeX"):
-        st.code(latex(cells, grid), language="latex", wrap_lines=True)
+    with st.expander("In LaTeX", key="sheet_latex", on_change="rerun") as drawer:
+        if drawer.open:  # what colours the text is as large as a third of the page's scripts
+            st.code(latex(cells, grid), language="latex", wrap_lines=True)
 
 
 def in_a_terminal(command: MakeSheet) -> None:
     """The command that writes the same sheet, folded."""
-    with st.expander("The same in a terminal"):
-        outputs = (Path(SHEETS["PDF"]),)
-        st.code(replace(command, outputs=outputs).shell, language="bash", wrap_lines=True)
+    with st.expander("The same in a terminal", key="sheet_terminal", on_change="rerun") as drawer:
+        if drawer.open:
+            outputs = (Path(SHEETS["PDF"]),)
+            st.code(replace(command, outputs=outputs).shell, language="bash", wrap_lines=True)
 
 
 def _make(command: MakeSheet, job: Job | None) -> None:

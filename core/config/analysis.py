@@ -1,9 +1,16 @@
 """The settings of the steps that compute on images and features: one frozen dataclass per step."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from core.config.settings import option
 
+# Options by the heading that they stand under in help texts.
+encoder_option = partial(option, group="encoder")
+analysis_option = partial(option, group="analysis")
+image_option = partial(option, group="images")
+running_option = partial(option, group="running")
+mask_option = partial(option, group="masks")
 EPSILON_CANDIDATES = (4.0, 3.5, 3.0, 2.5, 2.0, 1.5, 1.0)
 POOLINGS = ("gap", "max", "top4", "gem3")
 TOKENS = ("cls", "mean", "cls+mean", "cls+dist", "attnpool")
@@ -17,110 +24,84 @@ ENCODER_SETTINGS = ("layer", "pool", "tokens", "token_norm", "mean", "std", "inp
 class EmbedConfig:
     """Images, encoder and transform of an embedding. Everything here changes the result."""
 
-    images: str = option(
+    images: str = image_option(
         "images to analyse: a folder (CLASS/IMAGE; train/ and val/ folders; or images without labels), "
         "a .csv or .parquet of paths and labels, a Hugging Face data set (.parquet files or what "
         "save_to_disk wrote), a .json of COCO, FiftyOne or Label Studio, a .txt of PATH LABEL, "
         "'SHARDS-{000..099}.tar', 'torchvision:NAME?root=DIR' or 'glyphworld'; FILE?root=DIR says where "
         "relative paths begin",
         metavar="DIR",
-        group="images",
     )
-    encoder: str = option(
+    encoder: str = encoder_option(
         "encoder to analyse: torchvision:resnet50, timm:NAME?output_stride=16, resnet18@PATH.ckpt, "
         "timm:NAME@PATH, a checkpoint or its folder, hf:ORG/NAME, asset:NAME or "
         "python:package.module:factory",
         metavar="SPEC",
         left_out="asset:efficientnet_lite0, which knows photographs; of a study, its own",
-        group="encoder",
     )
-    val: str | None = option(
-        "evaluation images, if they are stored separately", None, metavar="DIR", group="images"
-    )
-    class_level: int | None = option(
+    val: str | None = image_option("evaluation images, if they are stored separately", None, metavar="DIR")
+    class_level: int | None = image_option(
         "which level of folders names the class: 2 for GROUP/CLASS/IMAGE",
         None,
         metavar="N",
         left_out="1, below train/ and val/ where there are any",
         minimum=1,
-        group="images",
     )
-    layer: str | None = option(
+    layer: str | None = encoder_option(
         "layer to analyse; head-input: what the last layer of its classifier reads",
         None,
         metavar="NAME",
         left_out="the last stage",
-        group="encoder",
     )
-    pool: str | None = option(
+    pool: str | None = encoder_option(
         "how a map of the layer becomes one vector: the average of each channel (gap), its maximum, the "
         "mean of its 4 strongest positions, or its generalised mean with exponent 3",
         None,
         choices=POOLINGS,
         left_out="gap",
-        group="encoder",
     )
-    tokens: str | None = option(
+    tokens: str | None = encoder_option(
         "which tokens of a transformer become the vector: the CLS token, the mean of the patch tokens, "
         "both one after the other, the CLS and the distillation token one after the other, or the network's "
         "attention pooling; registers are in none of them",
         None,
         choices=TOKENS,
         left_out="the network's own",
-        group="encoder",
     )
-    token_norm: str | None = option(
+    token_norm: str | None = encoder_option(
         "read the tokens after the transformer's final norm, or before it",
         None,
         choices=TOKEN_NORMS,
         left_out="after",
-        group="encoder",
     )
-    mean: tuple[float, ...] | None = option(
-        "pixel mean for normalisation", None, metavar="R,G,B", left_out="the checkpoint's", group="encoder"
+    mean: tuple[float, ...] | None = encoder_option(
+        "pixel mean for normalisation", None, metavar="R,G,B", left_out="the checkpoint's"
     )
-    std: tuple[float, ...] | None = option(
-        "pixel standard deviation for normalisation",
-        None,
-        metavar="R,G,B",
-        left_out="the checkpoint's",
-        group="encoder",
+    std: tuple[float, ...] | None = encoder_option(
+        "pixel standard deviation for normalisation", None, metavar="R,G,B", left_out="the checkpoint's"
     )
-    input_size: int | None = option(
-        "size of the encoder's input", None, metavar="N", unit="pixels", minimum=1, group="encoder"
+    input_size: int | None = encoder_option(
+        "size of the encoder's input", None, metavar="N", unit="pixels", minimum=1
     )
-    resize: int | None = option(
-        "shorter side of an image before the crop",
-        None,
-        metavar="N",
-        unit="pixels",
-        minimum=1,
-        group="encoder",
+    resize: int | None = encoder_option(
+        "shorter side of an image before the crop", None, metavar="N", unit="pixels", minimum=1
     )
-    representations: str | None = option(
-        "your own representations, an array of shape (N, r), in place of an encoder",
-        None,
-        metavar="FILE.npy",
-        group="encoder",
+    representations: str | None = encoder_option(
+        "your own representations, an array of shape (N, r), in place of an encoder", None, metavar="FILE.npy"
     )
-    seed: int = option(
-        "random seed; it also decides the train/val split of images without one",
-        0,
-        metavar="N",
-        group="running",
+    seed: int = running_option(
+        "random seed; it also decides the train/val split of images without one", 0, metavar="N"
     )
-    precision: str = option(
+    precision: str = encoder_option(
         "numeric precision of the encoder; auto is mixed on CUDA and float32 elsewhere",
         "auto",
         choices=("auto", "float32", "mixed"),
-        group="encoder",
     )
     # float16: relative errors of up to 5e-4
-    dtype: str = option(
+    dtype: str = encoder_option(
         "type of the stored representations; float16 halves the disk space",
         "float32",
         choices=("float32", "float16"),
-        group="encoder",
     )
     thumbnail_size: int = 128  # pixels, longer side; 0 stores none
 
@@ -129,25 +110,24 @@ class EmbedConfig:
 class RunOptions:
     """Speed and device of a step; never part of a result."""
 
-    device: str = option("auto, cpu, cuda, cuda:N or mps", "auto", metavar="NAME", group="running")
-    batch_size: int = option("images per batch", 64, metavar="N", minimum=1, group="running")
-    workers: int | None = option(
-        "processes that decode images", None, metavar="N", left_out="depends on the machine", group="running"
+    device: str = running_option("auto, cpu, cuda, cuda:N or mps", "auto", metavar="NAME")
+    batch_size: int = running_option("images per batch", 64, metavar="N", minimum=1)
+    workers: int | None = running_option(
+        "processes that decode images", None, metavar="N", left_out="depends on the machine"
     )
-    strict: bool = option("stop at the first unreadable image instead of skipping it", False, group="images")
+    strict: bool = image_option("stop at the first unreadable image instead of skipping it", False)
 
 
 @dataclass(frozen=True)
 class FeaturesConfig:
     """Which features fire, and which are discriminative (docs/method.md 1)."""
 
-    epsilon: float | str = option(
+    epsilon: float | str = analysis_option(
         "how far above the mean of its image an activation fires; 'auto' chooses it from the data",
         4.0,
         metavar="E",
         unit="standard deviations",
         minimum=0,
-        group="analysis",
     )
     low: float = 50.0
     high: float = 95.0
@@ -173,20 +153,15 @@ class ProbeConfig:
     momentum: float = 0.9
     weight_decay: float = 0.0
     # None: the best of `lr_candidates` on a held-out tenth of train
-    lr: float | None = option(
-        "learning rate of the probe",
-        None,
-        metavar="LR",
-        left_out="the best of six on held-out train images",
-        group="analysis",
+    lr: float | None = analysis_option(
+        "learning rate of the probe", None, metavar="LR", left_out="the best of six on held-out train images"
     )
     lr_candidates: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
-    solver: str = option(
+    solver: str = analysis_option(
         "how the probe is trained: epochs of SGD, or to its optimum with an L2 penalty, the best on held-out "
         "train images; faster where images are many",
         "sgd",
         choices=("sgd", "lbfgs"),
-        group="analysis",
     )
     penalties: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01, 0.003, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
     seed: int = option("random seed of the order of images and of the held-out set", 0, metavar="N")
@@ -198,20 +173,18 @@ class ProbeConfig:
 class AnswersConfig:
     """The encoder's own classifier, matched to the labels (docs/method.md 3.6)."""
 
-    head_classes: str | None = option(
+    head_classes: str | None = analysis_option(
         "class names of the head's outputs: one a line, .json, or .csv with output,label",
         None,
         metavar="FILE",
         left_out="those of the checkpoint or its library",
-        group="analysis",
     )
-    head_activation: str | None = option(
+    head_activation: str | None = analysis_option(
         "activation between the two layers of a head whose file does not say it",
         None,
         metavar="NAME",
         choices=HEAD_ACTIVATIONS,
         left_out="the one that labelled images tell",
-        group="analysis",
     )
     restrict: bool = option("only classes that the images have as labels can be predicted", False)
 
@@ -253,21 +226,19 @@ class MapConfig:
 class MaskOptions:
     """Source of core and spurious masks; none given: those that the image source plants itself."""
 
-    masks: str | None = option(
+    masks: str | None = mask_option(
         "folder with core/… and spurious/… masks, named like the images, or a .json of COCO",
         None,
         metavar="DIR",
-        group="masks",
     )
-    salient_imagenet: str | None = option(
-        "folder of Salient ImageNet's masks, in its own layout", None, metavar="DIR", group="masks"
+    salient_imagenet: str | None = mask_option(
+        "folder of Salient ImageNet's masks, in its own layout", None, metavar="DIR"
     )
-    annotations: str | None = option(
+    annotations: str | None = mask_option(
         "file of Salient ImageNet's worker answers",
         None,
         metavar="CSV",
         left_out="discover_spurious_features.csv in that folder",
-        group="masks",
     )
 
 

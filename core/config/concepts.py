@@ -1,9 +1,14 @@
 """The settings of the steps that name features in words: one frozen dataclass per step."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from core.config.settings import option
 
+# Options by the heading that they stand under in help texts.
+word_option = partial(option, group="words")
+selection_option = partial(option, group="selection")
+crop_option = partial(option, group="crops")
 # Least WordScore of a kept word, and of a word of counterfactual images that discards it. 0.08 and 0.1 are
 # the paper's and the code's, meant for cosines; a softmax over a bank shares 1 among all captions alike.
 CONCEPT_SCORES = {"cosine": (0.08, 0.1), "softmax": (0.01, 0.0125)}
@@ -14,109 +19,91 @@ class ConceptsConfig:
     """FALCON (docs/method.md 6). "Code" = the authors' released code, where the paper is silent."""
 
     # Captions: None is Glyphworld's own bank for Glyphworld; other studies skip the step.
-    captions: str | None = option(
+    captions: str | None = word_option(
         "caption bank: .txt, .csv, .parquet or a folder of LAION files",
         None,
         metavar="PATH",
         left_out="the built-in bank for Glyphworld, none for other images",
-        group="words",
     )
-    caption_column: str | None = option(
+    caption_column: str | None = word_option(
         "caption column of a .csv, .tsv or .parquet bank",
         None,
         metavar="NAME",
         left_out="detected from the names",
-        group="words",
     )
-    clip: str | None = option(
+    clip: str | None = word_option(
         "CLIP model of open_clip or asset:NAME",
         None,
         metavar="MODEL[@WEIGHTS]",
         left_out="asset:glyphworld for Glyphworld, else ViT-B-32@openai",
-        group="words",
     )
-    features: tuple[int, ...] | None = option(
-        "explain only these features", None, metavar="J[,K]", group="selection"
-    )
+    features: tuple[int, ...] | None = selection_option("explain only these features", None, metavar="J[,K]")
     # Single features: those with more than `min_images` highly activating images. Neither of the two: both.
-    explainable: bool = option("explain only single features", False, group="selection")
-    groups: bool = option("explain only groups of several features", False, group="selection")
-    k: float | str = option(
+    explainable: bool = selection_option("explain only single features", False)
+    groups: bool = selection_option("explain only groups of several features", False)
+    k: float | str = selection_option(
         "how far above the mean of all activations an image activates a feature highly; 'auto' "
         "chooses it from the data",
         "auto",
         metavar="N",
         unit="standard deviations",
         minimum=0,
-        group="selection",
     )
-    split: str = option("probe images", "val", choices=("val", "train", "all"), group="selection")
+    split: str = selection_option("probe images", "val", choices=("val", "train", "all"))
     # (code)
-    threshold: float = option(
-        "heatmap value above which a crop keeps a pixel", 0.6, metavar="T", group="crops"
-    )
-    crop: bool = option("caption whole images instead of crops", True, flags=("--no-crop",), group="crops")
+    threshold: float = crop_option("heatmap value above which a crop keeps a pixel", 0.6, metavar="T")
+    crop: bool = crop_option("caption whole images instead of crops", True, flags=("--no-crop",))
     # softmax: over the whole bank
-    confidence: str = option(
-        "confidence of a caption", "cosine", choices=("cosine", "softmax"), group="words"
-    )
+    confidence: str = word_option("confidence of a caption", "cosine", choices=("cosine", "softmax"))
     # Of that softmax. A CLIP's own, where it is lower, is not used: 22 over 22,141 captions leaves none above
     # the least score, and without that the words are worse (precision at 1 of 0.45 instead of 0.69).
     temperature: float = 100.0
     n_captions: int = 5
-    min_score: float | None = option(
+    min_score: float | None = word_option(
         "minimum score of a word",
         None,
         metavar="S",
         left_out=f"0.45; falcon: {CONCEPT_SCORES['cosine'][0]}, scaled for other CLIPs than ViT-B-32@openai",
-        group="words",
     )
-    counter_score: float | None = option(
+    counter_score: float | None = word_option(
         "score on other images above which a word is discarded: all others, or falcon's counterfactual "
         "images",
         None,
         metavar="S",
         left_out=f"0.5; falcon: {CONCEPT_SCORES['cosine'][1]}, scaled likewise",
-        group="words",
     )
     # (code: 0.3)
-    beta: float = option("minimum similarity of counterfactual images", 0.7, metavar="B", group="words")
+    beta: float = word_option("minimum similarity of counterfactual images", 0.7, metavar="B")
     n_counterfactuals: int = 10  # (code)
     # Mean pairwise CLIP cosine that an interpretable group exceeds (code: 0.8, for the paper's CLIP). "auto":
     # half-way between that of all crops and 1. None: 0.8, for another CLIP "auto" (concepts/thresholds.py).
-    gamma: float | str | None = option(
+    gamma: float | str | None = selection_option(
         "minimum mean cosine of an interpretable group's images, or 'auto'",
         None,
         metavar="G",
         minimum=0,
         left_out="0.8 for ViT-B-32@openai, else auto",
-        group="selection",
     )
-    min_images: int = option(
-        "minimum number of highly activating images", 10, metavar="N", minimum=1, group="selection"
+    min_images: int = selection_option(
+        "minimum number of highly activating images", 10, metavar="N", minimum=1
     )
-    naming: str | None = option(
+    naming: str | None = word_option(
         "how words are chosen: those that most images of a feature show and most others do not, or by "
         "the scores and the contrast of FALCON",
         None,
         choices=("majority", "falcon"),
         left_out="majority; falcon with a captioner",
-        group="words",
     )
-    twins: int = option(
+    twins: int = word_option(
         "Glyphworld: render N pairs of scenes with and without what each word says, and test the "
         "features on them",
         0,
         metavar="N",
         minimum=0,
         bare=32,
-        group="words",
     )
-    captioner: str | None = option(
-        "your own captioner in place of a bank, as package.module:function",
-        None,
-        metavar="MODULE:FUNCTION",
-        group="words",
+    captioner: str | None = word_option(
+        "your own captioner in place of a bank, as package.module:function", None, metavar="MODULE:FUNCTION"
     )
 
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from core.answers.outcome import AnswerValues, Request, joined_blocks
 from core.common.statistics.largest import top_of
 from core.common.threadsafe import cached_property
 from core.common.worker_group import map_in_order
 from core.errors import SettingsError
-
-if TYPE_CHECKING:
-    import torch
-
-    from core.jobs.progress import Progress
-    from core.reader import StudyReader
-    from core.storage.chunked_array import ChunkedArray
+from core.jobs.progress import Progress
+from core.reader import StudyReader
+from core.storage.chunked_array import ChunkedArray
 
 K, TEMPERATURE = 20, 0.07
 QUERIES, KEYS = 1024, 65_536  # rows of a block of products
@@ -60,8 +56,6 @@ class Votes:
     @cached_property
     def keys(self) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
         """Parts of the train images, their rows and their classes."""
-        import torch
-
         height = block_rows(self.device)[1]
         starts = range(0, len(self.train), height)
         parts = [self._unit(self.array.rows(self.train[start : start + height])) for start in starts]
@@ -69,14 +63,10 @@ class Votes:
         return parts, rows, codes
 
     def _unit(self, raw: np.ndarray) -> torch.Tensor:
-        import torch
-
         rows = unit(torch.from_numpy(raw).to(self.device))
         return rows.to(torch.float16 if rows.is_cuda else torch.float32)
 
     def __call__(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        import torch
-
         parts, rows, codes = self.keys
         own = torch.arange(start, stop, device=self.device)
         cosines, places = nearest(self._unit(np.array(self.array[start:stop])), own, parts, rows)
@@ -88,8 +78,6 @@ class Votes:
 
 def block_rows(device: str | torch.device) -> tuple[int, int]:
     """How many queries and how many keys are multiplied at a time."""
-    import torch
-
     return ON_A_GPU if torch.device(device).type == "cuda" else (QUERIES, KEYS)
 
 
@@ -109,8 +97,6 @@ def nearest(
         query_rows: (n,) row of each query; the key of the same row is left out. rows: (n_keys,) of each
             key.
     """
-    import torch
-
     k = min(K, len(rows) - 1)
     cosines, places, first = [], [], 0
     for keys in parts:
@@ -128,8 +114,6 @@ def nearest(
 
 def vote(cosines: torch.Tensor, classes: torch.Tensor, n_classes: int) -> torch.Tensor:
     """(n, n_classes) float64 share of each class in the votes exp(cosine / T), which add up to 1."""
-    import torch
-
     weight = ((cosines - cosines[:, :1]) / TEMPERATURE).double().exp()
     weight = weight.where(torch.isfinite(cosines), 0.0)
     votes = torch.zeros(len(cosines), n_classes, dtype=torch.float64, device=cosines.device)

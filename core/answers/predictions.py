@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from core.answers.classes import Match, match_by_name, match_classes, read_class_file
 from core.answers.outcome import VALUES, AnswerValues, ClassColumns, Request, from_logits, quoted
@@ -36,8 +37,6 @@ def file_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
 
 
 def _from_npy(study: StudyReader, path: str, request: Request) -> AnswerValues:
-    import torch
-
     try:
         logits = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, OverflowError, MemoryError) as error:
@@ -191,8 +190,6 @@ def _class_scores(
     study: StudyReader, path: str, table: pd.DataFrame, row_of: np.ndarray, request: Request
 ) -> AnswerValues:
     """One column a class, of logits or probabilities."""
-    import torch
-
     class_file = request.head_classes
     others = [str(name) for name in table.columns if name not in (*KEYS, "split", "true", "label")]
     if class_file and others != [str(output) for output in range(len(others))]:

@@ -13,7 +13,7 @@ from core.answers.head import WRONG_ORDER, why_no_head
 from core.answers.kinds import KINDS
 from core.answers.outcome import Request, answer_facts, outcome_table
 from core.common.device import resolve_device
-from core.common.inside import check_name
+from core.common.inside import check_name, name_from
 from core.config import AnswersConfig
 from core.errors import PeregrineError, SettingsError, did_you_mean
 from core.reader import StudyReader
@@ -122,7 +122,7 @@ def add_answer(
             f"--add {what}: no such file, and no kind of answers.{hint} "
             f"Kinds: {', '.join(one for one in KINDS if one != 'file')}"
         )
-    name = check_name(name or (kind if kind != "file" else _name_of(what)), answers.PROBE)
+    name = check_name(name or (kind if kind != "file" else name_from(Path(what))), answers.PROBE)
     if name == HEAD and kind != HEAD:
         raise SettingsError(f"--name {HEAD}: that is the name of the encoder's own classifier")
     device = resolve_device(request.pop("device", "auto"))
@@ -175,9 +175,3 @@ def remove_answer(folder: str | Path, name: str) -> None:
         raise SettingsError("the probe is a step of the study and stays; other answers can be removed")
     with write_study(folder) as writer:
         writer.remove(answers.answer_named(StudyReader(folder), name).step)
-
-
-def _name_of(path: str) -> str:
-    """The name of an answer from that of its file: preds_v2.csv is preds-v2."""
-    stem = "".join(one if one.isascii() and one.isalnum() else "-" for one in Path(path).stem).strip("-")
-    return (stem if stem[:1].isalpha() else f"file-{stem}")[:40].strip("-")

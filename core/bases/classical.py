@@ -4,6 +4,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+import torch
 
 from core.bases.dictionary import MAGNITUDE, NEAREST, NMF, TOPK, Coder, Dictionary, with_gain
 from core.bases.vectors import FitRun, Vectors
@@ -69,8 +70,6 @@ def fit_random(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> D
 
     The factor is the one with which the reconstructions are nearest to the vectors.
     """
-    import torch
-
     rows = np.random.default_rng(seed).standard_normal((size, vectors.width))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     dictionary = _linear(rows, vectors.centre.astype(np.float32), TOPK, min(k, size))

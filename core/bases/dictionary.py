@@ -11,15 +11,13 @@ weights, so codes are in the units of the vectors.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from core.errors import SettingsError
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
 TOPK, MAGNITUDE, NEAREST, RELU, JUMP, RAW_TOPK, NMF = (
     "topk",  # the k largest, then ReLU
@@ -84,8 +82,6 @@ class SparseRows:
 
     @property
     def counts(self) -> Tensor:
-        import torch
-
         return torch.bincount(self.rows, minlength=self.n)
 
 
@@ -93,8 +89,6 @@ class Coder:
     """A dictionary on a device, which encodes and decodes."""
 
     def __init__(self, dictionary: Dictionary, device: str | torch.device = "cpu"):
-        import torch
-
         self.about, self.device = dictionary, torch.device(device)
         self.weights = {
             name: torch.from_numpy(np.ascontiguousarray(one)).to(self.device)
@@ -111,8 +105,6 @@ class Coder:
 
     def encode(self, raw: Tensor) -> SparseRows:
         """(n, r) vectors -> codes; all n at once, see `block_rows`."""
-        import torch
-
         from core.bases.selection.largest import largest_of_rows
 
         about, weights = self.about, self.weights
@@ -149,8 +141,6 @@ class Coder:
         Returns:
             (n, r) reconstructions, and (n, 1) the scale s_i by which a latent's direction is multiplied.
         """
-        import torch
-
         starts = torch.cat([codes.counts.new_zeros(1), codes.counts.cumsum(0)[:-1]])
         summed = torch.nn.functional.embedding_bag(
             codes.latents, self.weights["decoder"], starts, mode="sum", per_sample_weights=codes.values
@@ -161,8 +151,6 @@ class Coder:
 
 def normalisation(raw: Tensor, norm: str) -> tuple[Tensor, Tensor]:
     """The m and s of each vector, (n, 1): x' = (x - m) / s. A vector without length or spread has s = 1."""
-    import torch
-
     zero, one = raw.new_zeros(len(raw), 1), raw.new_ones(len(raw), 1)
     if norm == "none":
         return zero, one
@@ -177,8 +165,6 @@ def normalisation(raw: Tensor, norm: str) -> tuple[Tensor, Tensor]:
 
 def _entries(dense: Tensor, k: int | None) -> SparseRows:
     """The entries of dense codes that are not 0, of each row the k largest."""
-    import torch
-
     if k is not None and k < dense.shape[1]:
         largest = dense.topk(k, dim=1, sorted=False)
         dense = torch.zeros_like(dense).scatter_(1, largest.indices, largest.values)

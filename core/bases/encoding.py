@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from core.bases.basis import TABLE
 from core.bases.dictionary import Coder, Dictionary, SparseRows
@@ -22,15 +24,10 @@ from core.common.formatting import counted
 from core.common.readout import readout_words
 from core.common.worker_group import stream_in_order
 from core.errors import ImageSourceError
+from core.jobs.progress import Bar, Progress
 from core.reader import StudyReader
 from core.storage.chunked_array import ArrayWriter, chunk_name
 from core.storage.writer import StepWriter
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from core.jobs.progress import Bar, Progress
 
 IMAGES = 512  # of a chunk where every position is encoded
 CODES = ("count", "features", "values")  # of images
@@ -71,8 +68,6 @@ class Sums:
 
     def encode(self, coder: Coder, raw: Tensor, is_val: np.ndarray) -> SparseRows:
         """Encode a block (n, r), and add it; is_val: (n,) whether a vector is of an evaluation image."""
-        import torch
-
         codes = coder.encode(raw)
         decoded, scale = coder.decode(codes, raw)
         residual, counts = raw - decoded, codes.counts
@@ -176,8 +171,6 @@ def _encoded_spans(
     is_val: np.ndarray, coder: Coder, vectors: RowsAtOnce, spans: Sequence[range]
 ) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
     """Yield the arrays CODES and the packed sums of each range of images."""
-    import torch
-
     for span in spans:
         sums, parts = Sums(LatentTally(coder.about.size)), [NOTHING]
         for at in range(span.start, span.stop, coder.block_rows):

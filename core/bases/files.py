@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from core.bases.dictionary import Dictionary, folded
 from core.bases.layouts import UnknownLayout, recognise_dictionary
@@ -97,8 +98,6 @@ def _settings(file: Path) -> dict[str, Any]:
 
 def _arrays(state: dict[str, Any]) -> dict[str, np.ndarray]:
     """The tensors of a file as arrays, float32."""
-    import torch
-
     nested = next((state[name] for name in INSIDE if isinstance(state.get(name), dict)), state)
     return {
         str(name).removeprefix("module."): one.detach().float().numpy()

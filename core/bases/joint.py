@@ -8,32 +8,22 @@ of its dictionary are those of the first encoder, `basis_NAME_other_decoder` and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from core.bases.dictionary import Coder, Dictionary
+from core.bases.twins import FEWEST, SIDES, mark_of
 from core.bases.vectors import Vectors
 from core.common.dataframes import evenly, safe_divide
 from core.common.formatting import counted
 from core.errors import SettingsError
 from core.reader import StudyReader
-from core.storage.manifest import digest
 
-if TYPE_CHECKING:
-    import torch
-
-SIDES = ("first", "other")
 HALVES = ("decoder", "offset", "encoder", "pre_bias")  # parts of a dictionary that each encoder has
-COLUMNS = ("share", "told_by_first", "told_by_other")  # of a latent, beside those of every basis
 SAMPLED = 20_000  # train, and evaluation images that read-outs are fitted and judged on
-FEWEST = 10  # images of either that a latent is active on, and as many that it is not
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)  # of ridges on features of variance 1 on average
-
-
-def mark_of(study: StudyReader) -> str:
-    """What the representations of a study are recognised by, wherever it lies."""
-    return digest([chunk["sha256"] for chunk in study.manifest["items"]["representations"]["chunks"]])[:16]
 
 
 class Joint:
@@ -119,8 +109,6 @@ class Joint:
 
     def _encoded(self, coder: Coder, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of some images the vectors (n, r), what is active (n, M) bool, and the reconstructions (n, r)."""
-        import torch
-
         x, decoded = self[rows], np.empty((len(rows), self.shape[1]), np.float32)
         active = np.zeros((len(rows), coder.about.size), bool)
         for at in range(0, len(rows), coder.block_rows):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
 from core.bases.basis import LATENTS
 from core.bases.dictionary import Coder, SparseRows
 from core.bases.twins import twins
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 GATHERED = 1 << 24  # entries of decoder rows that are gathered at once
 
@@ -80,8 +79,6 @@ class LatentTally:
 
     def add(self, coder: Coder, codes: SparseRows, residual: Tensor, scale: Tensor) -> None:
         """Add a block. `gain` is by how much the squared residual grows where the latent is left out."""
-        import torch
-
         decoder, values = coder.weights["decoder"], codes.values.double()
         along = torch.empty_like(codes.values)
         step = max(1, GATHERED // decoder.shape[1])

@@ -11,14 +11,15 @@ from core.bases.basis import STEP, UNITS, Basis, basis_named
 from core.bases.dictionary import check_dictionary
 from core.bases.encoding import NewBasis, write_basis
 from core.bases.files import normalised, read_dictionary, weights_file
-from core.bases.joint import Joint, mark_of
+from core.bases.joint import Joint
 from core.bases.kinds import KINDS
 from core.bases.measures import stability
 from core.bases.sampled import sampled_positions, states
 from core.bases.self_check import check_fit
+from core.bases.twins import mark_of
 from core.bases.vectors import FitRun, Vectors
 from core.common.device import resolve_device
-from core.common.inside import check_name
+from core.common.inside import check_name, name_from
 from core.config import BasisConfig, as_settings
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
@@ -123,7 +124,7 @@ def load_basis(
         CheckpointError: the file holds no dictionary. SettingsError: it encodes nothing of this study.
     """
     where = resolve_device(device)
-    name = check_name(name or _name_of(Path(path)), UNITS)
+    name = check_name(name or name_from(Path(path)), UNITS)
     dictionary, report = read_dictionary(path, k=k)
     file = weights_file(Path(path))
     settings = {"file": str(file.resolve()), "k": k, "on": config.on, "normalisation": config.normalisation}
@@ -161,12 +162,6 @@ def load_basis(
             how = {"positions": positions, "pool_codes": config.pool_codes, "state": _sums(state)}
             write_basis(study, out, new, where, progress, **how)
     return basis_named(StudyReader(folder), name)
-
-
-def _name_of(path: Path) -> str:
-    """The name of a basis from that of its file or folder."""
-    stem = "".join(one if one.isascii() and one.isalnum() else "-" for one in path.stem).strip("-")
-    return (stem if stem[:1].isalpha() else f"file-{stem}")[:40].strip("-")
 
 
 def remove_basis(folder: str | Path, name: str) -> None:

@@ -7,20 +7,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
+from torch import Tensor
 
 from core.bases.vectors import Vectors
 from core.common.worker_group import stream_in_order
 from core.errors import ImageSourceError, SettingsError
+from core.jobs.progress import Progress
+from core.reader import StudyReader
 from core.storage.chunked_array import ArrayWriter, ChunkedArray
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from core.jobs.progress import Progress
-    from core.reader import StudyReader
 
 MOST_ENTRIES = 512 << 20  # numbers of all vectors: 2 GiB on disk
 CHUNK_ENTRIES = 16 << 20  # and of a chunk in memory

@@ -28,8 +28,6 @@ class Described:
 
 def fit_of(dictionary: Dictionary, vectors: np.ndarray, device: torch.device | str) -> Described:
     """R2 (-inf without variation or where it overflows) and L0 of a dictionary on vectors (n, r)."""
-    import torch
-
     coder, tally = Coder(dictionary, device), Tally()
     for start in range(0, len(vectors), coder.block_rows):
         raw = torch.from_numpy(vectors[start : start + coder.block_rows]).to(coder.device)

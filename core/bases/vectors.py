@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from core.common.threadsafe import cached_property
 from core.errors import SettingsError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import torch
-
-    from core.jobs.progress import Progress
-    from core.storage.chunked_array import ChunkedArray
+from core.jobs.progress import Progress
+from core.storage.chunked_array import ChunkedArray
 
 MEMORY_ENTRIES = 256 << 20  # vectors of at most so many numbers are held in memory: 1 GiB
 SAMPLE = 65_536  # vectors that kinds without a stream are fitted on

@@ -184,11 +184,17 @@ def check_output_file(out: Path, what: str, endings: Sequence[str]) -> str:
     return ending
 
 
-def check_name(name: str, kept: str) -> str:
-    """Return a name that a reader gives; `kept` is what they may not use. Raises SettingsError."""
-    if not NAME.fullmatch(name) or name == kept:
+def check_name(name: str, reserved: str) -> str:
+    """Return a name that a reader gives; `reserved` is what they may not use. Raises SettingsError."""
+    if not NAME.fullmatch(name) or name == reserved:
         raise SettingsError(
             f"--name {name}: a name is up to 40 letters, digits and hyphens, begins with a letter, and is "
-            f"not '{kept}'"
+            f"not '{reserved}'"
         )
     return name
+
+
+def name_from(path: Path) -> str:
+    """A name that `check_name` takes, from that of a file or folder: preds_v2.csv gives preds-v2."""
+    stem = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in path.stem).strip("-")
+    return (stem if stem[:1].isalpha() else f"file-{stem}")[:40].strip("-")

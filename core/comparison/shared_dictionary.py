@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.bases.basis import UNITS, Basis, codes_of
-from core.bases.joint import COLUMNS, FEWEST, SIDES, mark_of
+from core.bases.twins import COLUMNS, FEWEST, SIDES, mark_of
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, safe_divide
 from core.common.formatting import counted, percent
@@ -40,7 +40,7 @@ class SharedDictionary:
         frame: latent; words, "; " between them; concept, the known class or word of an attribute that is most
             alike ("" below UNLIKE), and its likeness (Jaccard: of images with either, the share with both);
             known_to: BOTH, FIRST or OTHER (the one that knows what the other lacks), BETWEEN (not clear), ""
-            (too few images tell); COLUMNS of `core.bases.joint`; and of the evaluation images on which the
+            (too few images tell); COLUMNS of `core.bases.twins`; and of the evaluation images on which the
             latent is active n, the accuracy of either study (NaN without answers), and how many only one of
             them answers right. Most different AUROC first.
         codes: of all images of the first study, sparse.

@@ -4,13 +4,11 @@ Of such a job only the result outlives it, and only until it is fetched; abandon
 """
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from core.common.assets import make_private
 from core.errors import JobError, UnreadableImage
@@ -84,15 +82,6 @@ def new_folder() -> Path:
         return Path(tempfile.mkdtemp(dir=root))
     except OSError as error:
         raise JobError(f"cannot write to '{root}': {error.strerror or error}") from error
-
-
-def fetch(folder: Path) -> dict[str, Any] | None:
-    """Return the result of a finished job, or None if it left none."""
-    try:
-        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return result if isinstance(result, dict) else None
 
 
 def discard(folder: Path) -> None:

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
-from core.bases.joint import FEWEST, STRENGTHS, told_by
+from core.bases.joint import STRENGTHS, told_by
 from core.bases.requests import add_basis
+from core.bases.twins import FEWEST
 from core.cli import main
 from core.comparison import shared_dictionary as shared_module
 from core.comparison.shared_dictionary import (

@@ -12,6 +12,7 @@ from PIL import Image
 
 from core.errors import JobError, UnreadableImage
 from core.jobs import uploads
+from core.jobs.jobs import read_report
 from core.jobs.progress import write_record
 
 
@@ -91,9 +92,9 @@ def test_discard__only_below_the_uploads_folder(tmp_path):
     assert other.exists()
     folder = kept()
     (folder / uploads.RESULT).write_text('{"features": []}')
-    assert uploads.fetch(folder) == {"features": []}
+    assert read_report(folder) == {"features": []}
     uploads.discard(folder)
-    assert not folder.exists() and uploads.fetch(folder) is None
+    assert not folder.exists() and read_report(folder) is None
 
 
 def test_forget__a_finished_job_that_nobody_fetches_is_removed(tmp_path, monkeypatch):

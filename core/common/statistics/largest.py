@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
 
 GROUP = 64  # the k largest lie in the k groups with the largest maxima
 
@@ -17,8 +15,6 @@ def top_of(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     matrix product that made the values. Neighbouring columns are of one group on a CPU, which reads a row
     from left to right, and of different groups on a GPU, which reads them all at once.
     """
-    import torch
-
     n, m = values.shape
     n_groups = m // GROUP
     if n_groups <= k:

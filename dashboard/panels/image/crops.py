@@ -8,8 +8,7 @@ import streamlit as st
 
 from core.concepts.decomposition import stored
 from core.errors import PeregrineError
-from core.jobs import uploads
-from core.jobs.jobs import Job
+from core.jobs.jobs import Job, read_report
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache.features import concept_reads
@@ -89,7 +88,7 @@ def _progress(study: Study, folder: Path, name: str) -> None:
     """Show how far the job is; when it has ended, fetch its result and remove its folder."""
 
     def fetch(job: Job | None) -> None:
-        result = uploads.fetch(folder)
+        result = read_report(folder)
         if result is None:
             why = (job.error if job is not None else None) or "the job ended without a result"
             session.set_widget(TROUBLE, why)

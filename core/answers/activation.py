@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from core.answers.classes import Match
 from core.common.dataframes import evenly
 from core.common.statistics.intervals import wilson
 from core.errors import SettingsError
+from core.reader import StudyReader
 from core.slices.features.class_logits import by_class, own_classifier
-
-if TYPE_CHECKING:
-    from core.answers.classes import Match
-    from core.reader import StudyReader
 
 IMAGES = 4096  # that they are compared on
 SURE = 3.0  # standard errors of the mean difference of two losses

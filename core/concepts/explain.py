@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,16 +16,14 @@ from scipy import sparse
 from core.common.threadsafe import cached_property
 from core.concepts.clip.thresholds import Thresholds, clip_temperature, thresholds_of
 from core.concepts.crop_store import WHOLE, Crops
+from core.concepts.crops import Cropper
 from core.concepts.falcon import TOP_WORDS, confidence_of, contrast, word_scores
 from core.concepts.groups import cosine_from_sum
 from core.concepts.naming.majority import ShownWords, WordMass, majority_words
 from core.concepts.naming.under_heat import crop_mass, shares_under_heat
+from core.concepts.units import Counterfactuals, Unit
 from core.config import ConceptsConfig
-
-if TYPE_CHECKING:
-    from core.concepts.crops import Cropper
-    from core.concepts.units import Counterfactuals, Unit
-    from core.jobs.progress import Progress
+from core.jobs.progress import Progress
 
 BLOCK_CROPS = 32_768  # crops compared with the caption bank together
 MOST_DISCARDED = 24  # discarded words kept for display, per unit

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from core.common.inside import inside
 from core.concepts import tables
@@ -21,6 +22,7 @@ from core.concepts.activating import (
     why_none,
 )
 from core.concepts.crop_store import FOLDER, CropStore
+from core.concepts.crops import Cropper
 from core.concepts.explain import Explained, Explainer
 from core.concepts.falcon import CONFIDENCES, K_CANDIDATES
 from core.concepts.groups import Groups, group_name
@@ -30,16 +32,11 @@ from core.concepts.tools import Tools, has_encoder, is_glyphworld, open_tools, w
 from core.concepts.units import Counterfactuals, Unit, choose_units, find_counterfactuals, no_groups
 from core.config import ConceptsConfig
 from core.errors import SettingsError
+from core.jobs.progress import Progress
 from core.storage import manifest as manifests
+from core.storage.writer import StepWriter
+from core.store import Study
 from core.topics import function_of_option
-
-if TYPE_CHECKING:
-    import torch
-
-    from core.concepts.crops import Cropper
-    from core.jobs.progress import Progress
-    from core.storage.writer import StepWriter
-    from core.store import Study
 
 CROPS_VERSION = 1  # increased whenever the crop of an image changes
 NO_ENCODER = "the study has no encoder, so there are no heatmaps: whole images are used instead of crops"

@@ -8,22 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from core.common.device import resolve_device
 from core.concepts.clip.thresholds import clip_temperature
+from core.concepts.crops import Captioner
 from core.concepts.explain import CaptionTexts, Retrieve
 from core.concepts.naming.majority import IMAGE_CAPTIONS
 from core.config import ConceptsConfig, RunOptions
 from core.encoders.trusted_code import check_code
 from core.errors import SettingsError
-
-if TYPE_CHECKING:
-    import torch
-
-    from core.concepts.crops import Captioner
-    from core.jobs.progress import Progress
-    from core.store import Study
+from core.jobs.progress import Progress
+from core.store import Study
 
 NO_CAPTIONS = "no caption bank: give --captions PATH (.txt, .csv, .parquet or a LAION folder)"
 NO_PICTURES = "the study was made without pictures; concepts need them"

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from core.concepts.captions.words import concepts_of
 from core.concepts.clip.thresholds import clip_temperature
 from core.concepts.crop_store import WHOLE
+from core.concepts.crops import Cropper
 from core.concepts.naming.majority import ShownWords, caption_weights, shown_words, word_mass
-
-if TYPE_CHECKING:
-    from core.concepts.crops import Cropper
-    from core.concepts.tools import Tools
-    from core.jobs.progress import Progress
+from core.concepts.tools import Tools
+from core.jobs.progress import Progress
 
 BLOCK_IMAGES = 32_768  # images compared with the caption bank together
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
+from core.encoders.encoder import Encoder
 from core.encoders.layers import as_map
 from core.encoders.readout.tokens import all_tokens, token_parts
-
-if TYPE_CHECKING:
-    from core.encoders.encoder import Encoder
 
 
 @torch.no_grad()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
+from core.data.sources.images import ImageSource
+from core.research.grids.definition import CellJob
 from core.research.grids.runner import Row
 from core.training import files
 from core.training.config import TrainConfig, from_dict
@@ -16,10 +18,6 @@ from core.training.config import TrainConfig, from_dict
 # Networks of the presets `short`: resnet10t with half of its channels, 256 features, a third of its time.
 HALF_WIDTH = "timm:resnet10t?channels=(32,64,128,256)&stem_width=16"
 HALF_WIDTH_PLAIN_STEM = "timm:resnet18?layers=(1,1,1,1)&channels=(32,64,128,256)"  # for stem = "cifar"
-
-if TYPE_CHECKING:
-    from core.data.sources.images import ImageSource
-    from core.research.grids.definition import CellJob
 
 
 def cell_config(job: CellJob, settings: dict[str, Any]) -> TrainConfig:

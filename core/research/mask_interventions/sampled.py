@@ -187,8 +187,6 @@ class AlteredPictures:
         self.fill = fill_colour(self.transform.mean)
 
     def __getitem__(self, positions: range) -> AlteredBatch:
-        import torch
-
         read, pixels = [], []
         for position in positions:
             donor, other = int(self.sampled.donors[position]), int(self.sampled.others[position])

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, safe_divide, unit_rows, words
@@ -22,16 +23,14 @@ from core.common.threadsafe import cached_property
 from core.concepts.groups import group_features
 from core.concepts.tools import has_encoder, is_glyphworld
 from core.data.sources.glyphworld import GlyphworldSource
+from core.encoders.encoder import Encoder
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
 from core.slices.slice import Slice
+from core.store import Study
 from core.worlds.glyphworld.glyphworld import scene_row
 from core.worlds.glyphworld.painting import paint
 from core.worlds.glyphworld.scenes import ScenePlan, plan_scene
-
-if TYPE_CHECKING:
-    from core.encoders.encoder import Encoder
-    from core.store import Study
 
 FRESH_START = 60_000_000  # scenes from here on belong to no study
 SCENES = 200  # of each slice
@@ -76,8 +75,6 @@ class FreshWorld:
 
     def look(self, plans: Sequence[ScenePlan]) -> FreshScenes:
         """Render scenes, and ask the encoder and the probe."""
-        import torch
-
         from core.analysis.features.definitions import highly_activating
 
         pictures = [paint(plan, self.source.world.size) for plan in plans]

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from core.common.dataframes import known_mean, numbers, unit_rows
 from core.common.statistics.intervals import auroc_interval, mean_intervals
 from core.concepts.tools import has_encoder, is_glyphworld
+from core.encoders.encoder import Encoder
 from core.errors import SettingsError
+from core.jobs.progress import Progress
 from core.research.rendered_scenes.word_auc import activations_of, group_activations
+from core.storage.writer import StepWriter
+from core.store import Study
 from core.worlds.glyphworld.painting import paint
 from core.worlds.glyphworld.scenes import ScenePlan
 from core.worlds.glyphworld.twins import TwinMaker
-
-if TYPE_CHECKING:
-    import torch
-
-    from core.encoders.encoder import Encoder
-    from core.jobs.progress import Progress
-    from core.storage.writer import StepWriter
-    from core.store import Study
 
 PAIRS = 32
 FEWEST = 8  # pairs without which nothing is said of a word
@@ -38,7 +35,6 @@ RepresentScenes = Callable[[Sequence[ScenePlan]], np.ndarray]
 
 def renderer(encoder: Encoder, size: int) -> RepresentScenes:
     """Return a function from plans to raw representations (n, n_features)."""
-    import torch
 
     def represent(plans: Sequence[ScenePlan]) -> np.ndarray:
         parts = []

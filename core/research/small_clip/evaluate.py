@@ -9,17 +9,15 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from core.concepts.clip.clip import Clip
+from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import PeregrineError
 from core.worlds.glyphworld.scenes import FAULTS
-
-if TYPE_CHECKING:
-    from core.concepts.clip.clip import Clip
-    from core.data.sources.glyphworld import GlyphworldSource
 
 TEMPLATES = ("a photo of a {}", "a {}", "a picture of a {}", "a large {}", "a small {}", "a huge {}")
 

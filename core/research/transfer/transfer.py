@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
 from core.errors import ShapeError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def check_rows(target: np.ndarray, source: np.ndarray) -> None:
@@ -50,8 +48,6 @@ def fit_sgd(
     Raises:
         ShapeError: the numbers of rows differ.
     """
-    import torch
-
     check_rows(target, source)
     x, y = (torch.from_numpy(np.ascontiguousarray(rows, np.float32)).to(device) for rows in (target, source))
     z = torch.zeros(y.shape[1], x.shape[1], device=device)

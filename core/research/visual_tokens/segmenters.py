@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from core.concepts.clip.clip import Clip
 from core.errors import TokenError, did_you_mean
 from core.research.visual_tokens.graph import Node, SceneGraph
 from core.research.visual_tokens.planted import graph_of, ground_picture, seen_objects
@@ -27,9 +27,6 @@ from core.worlds.glyphworld.atlas import load_atlas
 from core.worlds.glyphworld.backgrounds import COLOUR_WORDS
 from core.worlds.glyphworld.captions import SIZES
 from core.worlds.glyphworld.painting import HUES
-
-if TYPE_CHECKING:
-    from core.concepts.clip.clip import Clip
 
 SEGMENTERS = ("planted", "onehot", "grid")
 RELATORS = ("planted", "none")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,22 +11,19 @@ import torch
 
 from core.analysis.projection.step import places_of_columns
 from core.analysis.quality.neighbours import sample_rows
-from core.config import MapConfig
+from core.config import MapConfig, RunOptions
 from core.data.sources.source import some
+from core.encoders.registry import Encoder
 from core.errors import PeregrineError, SettingsError, did_you_mean
+from core.jobs.progress import Progress
 from core.research.domains.analysis.domain_probe import LINEAR, MLP, class_probes, domain_probes
 from core.research.domains.analysis.parts import ALL, PARTS, DomainImages, confounded, part_slices
 from core.research.domains.analysis.twins import domain_purity, feature_jaccard, twin_retrieval
+from core.research.domains.config import DomainTestsConfig
 from core.slices.evaluate import class_column
-
-if TYPE_CHECKING:
-    from core.config import RunOptions
-    from core.encoders.registry import Encoder
-    from core.jobs.progress import Progress
-    from core.research.domains.config import DomainTestsConfig
-    from core.storage.chunked_array import ChunkedArray
-    from core.storage.writer import StepWriter
-    from core.store import Study
+from core.storage.chunked_array import ChunkedArray
+from core.storage.writer import StepWriter
+from core.store import Study
 
 TWIN_SCENES = 1000  # evaluation scenes that are drawn in every style
 MOST_DOMAINS = 1000

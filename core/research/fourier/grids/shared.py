@@ -5,12 +5,13 @@ PAPER holds the dissertation's settings, with ours where it has none; CPU fits o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from core.analysis.probe.step import train_probe
+from core.data.sources.images import ImageSource
 from core.errors import ImageSourceError, SettingsError
 from core.research.fourier.retrieval import precision_at_k
 from core.research.grids.definition import CellJob, Values
@@ -19,9 +20,6 @@ from core.research.grids.trained import HALF_WIDTH, cell_config, train_cell
 from core.research.transfer_learning.few_shot import few_shot_accuracy
 from core.training.augmentations.pixels import load_pixels
 from core.training.config import TrainConfig
-
-if TYPE_CHECKING:
-    from core.data.sources.images import ImageSource
 
 SHOTS = (5, 10)
 KS = (1, 4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,16 +17,14 @@ from core.research.visual_tokens.graph import Node, SceneGraph
 from core.research.visual_tokens.planted import GROUND
 from core.research.visual_tokens.store import TokenFolder
 from core.research.visual_tokens.tokens import pack_tokens
+from core.research.visual_tokens.training.config import TokenTrainConfig
+from core.research.visual_tokens.training.model import TokenModel
 from core.research.visual_tokens.training.towers import PixelData, VisionData
 from core.training.augmentations.pixels import load_pixels
 from core.worlds.glyphworld.backgrounds import KINDS
 from core.worlds.glyphworld.captions import SIZES
 from core.worlds.glyphworld.painting import HUES
 from core.worlds.glyphworld.scenes import Dice
-
-if TYPE_CHECKING:
-    from core.research.visual_tokens.training.config import TokenTrainConfig
-    from core.research.visual_tokens.training.model import TokenModel
 
 VAL_TAG = 0x76616C  # keeps captions of the val images apart from those of an epoch
 Captions = Callable[[int, Dice], str]

@@ -31,7 +31,7 @@ from core.config import BasisConfig
 from core.jobs.progress import Progress
 from core.measures.concept_features import concept_features, concept_means, known_concepts
 from core.pipeline.run import resume, run_step
-from core.research.grids.groups import by_values
+from core.research.grids.seeds import by_values
 from core.research.rendered_scenes.word_twins import PAIRS
 from core.storage.layers import layer
 from core.store import Study, open_study

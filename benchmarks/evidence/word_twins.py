@@ -18,7 +18,7 @@ from core.analysis.gradcam.on_demand import study_encoder
 from core.common.dataframes import known_mean, numbers
 from core.common.statistics.intervals import mean_intervals
 from core.jobs.progress import Progress
-from core.research.grids.groups import by_values
+from core.research.grids.seeds import by_values
 from core.research.rendered_scenes.word_auc import activations_of
 from core.research.rendered_scenes.word_twins import PAIRS, renderer, word_twins
 from core.worlds.glyphworld.twins import TwinMaker

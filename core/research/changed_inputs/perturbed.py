@@ -33,7 +33,7 @@ from core.research.changed_inputs.moved import (
     kept_share,
     perturbed_neighbours,
 )
-from core.research.grids.groups import by_values
+from core.research.grids.seeds import by_values
 from core.research.shortcuts.grids.readout import encode_views
 from core.research.shortcuts.trained_head import load_head, recorded_config, unit_outputs
 from core.storage.writer import StepWriter, write_study

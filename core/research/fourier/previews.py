@@ -1,6 +1,6 @@
 """Each Fourier augmentation on one image, at a strength that is chosen instead of drawn. No torch.
 
-The same formulas as in `training/fourier.py` and `training/frequency_image.py`; the tests compare them.
+The same formulas as in `training/fourier.py` and `training/views.py`; the tests compare them.
 """
 
 import math

@@ -1,8 +1,9 @@
 """Compare the arms of a grid over seeds: paired differences, ratios of means, summaries of all arms."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,3 +102,14 @@ def summarise_arms(
             against = None if other is None else paired_difference(values, by_seed(table, other, measure))
             summaries[arm][measure] = (over_seeds(values.values()), against)
     return summaries
+
+
+def by_values(frame: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """Yield each combination of values of some columns, as they first appear, with its rows.
+
+    >>> table = pd.DataFrame({"kind": ["b", "a", "b"], "n": [1, 2, 3]})
+    >>> [(values, rows["n"].tolist()) for values, rows in by_values(table, ["kind"])]
+    [(('b',), [1, 3]), (('a',), [2])]
+    """
+    for values, rows in frame.groupby(names, sort=False):
+        yield values if isinstance(values, tuple) else (values,), rows

@@ -3,6 +3,7 @@
 All results are exact, from the stored firing sets and probe weights. No torch.
 """
 
+from core.slices.features.class_logits import class_push
 from core.slices.features.classes import (
     FEW_OF_A_CLASS,
     FiringClass,
@@ -21,5 +22,4 @@ from core.slices.features.images import (
     firing_rows,
     strongest_images,
 )
-from core.slices.features.logits import class_push
 from core.slices.features.similar import likeness_of_strongest, similar_features

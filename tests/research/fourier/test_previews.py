@@ -16,7 +16,7 @@ from core.research.fourier.training.fourier import (
     PhaseShift,
     RandomFrequencyMask,
 )
-from core.research.fourier.training.frequency_image import to_frequency_image
+from core.research.fourier.training.views import to_frequency_image
 from core.training.augmentations.config import FourierConfig
 from tests.research.fourier.training import reference_fourier as reference
 from tests.training.augmentations.test_preview import draw

@@ -15,10 +15,9 @@ from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.research.grids.definition import Grid, cells_of_grid, preset_values
 from core.research.grids.registry import GRIDS, PRESETS, load_grid
-from core.research.grids.run import run_named
+from core.research.grids.run import run_named, summary_lines
 from core.research.grids.runner import GridCell
 from core.research.grids.seeds import preset_of
-from core.research.grids.summary import summary_lines
 
 MORE = {"losses": [0.0], "span": (0.5, 1.0), "kinds": ["one"], "kind": "one"}
 TINY = Grid(

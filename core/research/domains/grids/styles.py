@@ -17,8 +17,8 @@ from core.research.domains.analysis.twins import feature_jaccard, twin_retrieval
 from core.research.domains.grids.domain_verdict import clustering_verdict, domain_verdict
 from core.research.domains.training.rest import prefix_length
 from core.research.grids.definition import CellJob, Grid, Values
-from core.research.grids.groups import by_values
 from core.research.grids.runner import GridCell, Row
+from core.research.grids.seeds import by_values
 from core.research.grids.trained import HALF_WIDTH, cell_config, raw_splits, train_cell
 from core.training import files
 from core.training.methods.registry import METHODS

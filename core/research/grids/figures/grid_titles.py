@@ -9,9 +9,8 @@ import plotly.graph_objects as go
 
 from core.charts.theme import Theme
 from core.research.grids.figures.text_table import sentence_lines
-from core.research.grids.groups import by_values
 from core.research.grids.over_seeds import ENOUGH, NOT_ENOUGH, SeedSummary
-from core.research.grids.seeds import by_seed, paired_difference, preset_of
+from core.research.grids.seeds import by_seed, by_values, paired_difference, preset_of
 
 
 def grouped_by_sign(summaries: Mapping[str, SeedSummary], *, above: str, below: str) -> str:

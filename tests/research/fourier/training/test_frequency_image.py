@@ -9,7 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from core.errors import SettingsError, ShapeError
-from core.research.fourier.training.frequency_image import to_frequency_image
+from core.research.fourier.training.views import to_frequency_image
 from tests.research.fourier.training.reference_fourier import dft
 
 

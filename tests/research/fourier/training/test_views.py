@@ -11,8 +11,7 @@ from torch.testing import assert_close
 
 from core.errors import SettingsError
 from core.research.fourier.training.fourier import RandomFrequencyMask, fourier_chain
-from core.research.fourier.training.frequency_image import spectra_as_images, to_frequency_image
-from core.research.fourier.training.views import render_view
+from core.research.fourier.training.views import render_view, spectra_as_images, to_frequency_image
 from core.training.augmentations.augment import apply_views, augment, centre_view, draw_parameters, solarized
 from core.training.augmentations.batches import Batches
 from core.training.augmentations.config import AugmentConfig, FourierConfig

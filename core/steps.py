@@ -164,7 +164,6 @@ STEPS: dict[str, Step] = {
             ),
             running=IN_BATCHES,
             shared=True,
-            decodes=True,
             in_basis=True,
         ),
         Step(
@@ -186,7 +185,6 @@ STEPS: dict[str, Step] = {
             ),
             options=("masks", "salient_imagenet"),
             running=IN_BATCHES,
-            decodes=True,
             in_basis=True,
         ),
         Step(
@@ -244,7 +242,6 @@ STEPS: dict[str, Step] = {
             options=("clip",),
             running=("device", "workers"),
             shared=True,
-            decodes=True,
         ),
         *(step for topic in topics() for step in topic.steps),
     )

@@ -33,7 +33,7 @@ from core.steps import STEPS, settings_of, step_of
 from core.storage.chunked_array import ChunkedArray, MappedArray
 from core.storage.layers import layer
 from core.storage.missing import NO_WEIGHTS, OF_LATENTS, Missing
-from core.storage.writer import Collected
+from core.storage.writer import Collected, StepRun
 from core.topics import function_named
 
 WHOLE = "its numbers are of all images of the study, and there are none of a slice; leave out --where"
@@ -238,7 +238,7 @@ class Answered(Study):
         settings = settings_of("failures", {}, self.settings("failures"))
         before = Answered(self.whole, self.answer)
         before.__dict__["_failures"] = {}  # as the study is read before the step: it has none of these
-        function_named(STEPS["failures"].function)(before, step, settings, progress=Progress.silent())
+        function_named(STEPS["failures"].function)(before, step, settings, StepRun(Progress.silent()))
         return {**step.items, "": step.summary}
 
 

@@ -89,7 +89,7 @@ class NormsConfig:
     power: float = 2.0
 
 
-def compute_norms(study, step, config, *, progress, device) -> None:
+def compute_norms(study, step, config, run) -> None:
     rows = study.vector("representations")
     step.vector("norms", (np.abs(rows) ** config.power).sum(1))
     step.summary = {"power": config.power}

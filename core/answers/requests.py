@@ -23,11 +23,9 @@ from core.storage.writer import write_study
 from core.topics import function_named
 
 if TYPE_CHECKING:
-    import torch
-
     from core.config import RunOptions
     from core.jobs.progress import Progress
-    from core.storage.writer import StepWriter
+    from core.storage.writer import StepRun, StepWriter
 
 OWN_STEP = "answer-{name}"  # the entry of the manifest of an answer that was added
 CHANCE = "at chance level: top-1 is not above the share of the most common class"
@@ -45,23 +43,16 @@ def fingerprints(study: StudyReader, config: AnswersConfig, run: RunOptions) -> 
     return {"head_classes": file_sha256(Path(path))} if path and Path(path).is_file() else {}
 
 
-def compute_answers(
-    study: StudyReader,
-    step: StepWriter,
-    config: AnswersConfig,
-    *,
-    progress: Progress,
-    device: str | torch.device = "cpu",
-) -> None:
+def compute_answers(study: StudyReader, step: StepWriter, config: AnswersConfig, run: StepRun) -> None:
     """The step `answers`: the head, if the encoder has one that fits the labels; else only the reason."""
     why = why_no_head(study) or ("the images have no labels" if not study.labelled else None)
     for name, value in (("head-classes", config.head_classes), ("head-activation", config.head_activation)):
         if why and value:
             raise SettingsError(f"--{name} {value}: {why}")
-    request = Request(config.head_classes, config.head_activation, config.restrict, device=device)
+    request = Request(config.head_classes, config.head_activation, config.restrict, device=run.device)
     if why is None:
         try:
-            write_answer(study, step, HEAD, HEAD, request, progress)
+            write_answer(study, step, HEAD, HEAD, request, run.progress)
         except SettingsError as error:
             if config.head_classes or config.head_activation:
                 raise

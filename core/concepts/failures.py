@@ -16,11 +16,9 @@ from core.storage.chunked_array import CHUNK_ROWS
 from core.storage.missing import OF_LATENTS
 
 if TYPE_CHECKING:
-    import torch
-
     from core.config import FailuresConfig
     from core.jobs.progress import Progress
-    from core.storage.writer import StepWriter
+    from core.storage.writer import StepRun, StepWriter
     from core.store import Study
 
 SIDES = ("predicted", "true")
@@ -92,14 +90,7 @@ def words_of_features(concepts: pd.DataFrame) -> dict[int, str]:
     return {int(group): str(words) for group, words in joined.items()}
 
 
-def compute_failures(
-    study: Study,
-    step: StepWriter,
-    config: FailuresConfig,
-    *,
-    progress: Progress,
-    device: str | torch.device = "cpu",
-) -> None:
+def compute_failures(study: Study, step: StepWriter, config: FailuresConfig, run: StepRun) -> None:
     """Write tables `failures` (image_id, true, predicted, rank, feature, contribution, side, words) and
     `failure_pairs` (true, predicted, n_images, side, rank, feature, contribution, words, n_top); with
     `interventions` also those of `core.concepts.interventions.blame`.
@@ -110,7 +101,6 @@ def compute_failures(
     Raises:
         SettingsError: an option has an invalid value.
     """
-    del device
     check_failures_config(config)
     if not study.has("probe") or not study.labelled:
         step.summary = {"skipped": NO_PROBE}
@@ -131,7 +121,7 @@ def compute_failures(
     allowed = np.ones(n_features, bool)
     if config.explained:
         allowed = np.isin(np.arange(n_features), list(words))
-    with progress.stage("failures", total=len(rows), unit="images") as bar:
+    with run.progress.stage("failures", total=len(rows), unit="images") as bar:
         images, sums = [], PairSums(true, predicted, names, allowed, config.top)
         for start in range(0, len(rows), CHUNK_ROWS):
             part = slice(start, start + CHUNK_ROWS)
@@ -142,7 +132,7 @@ def compute_failures(
     failures = failures.sort_values(["row", "side", "rank"], kind="stable", ignore_index=True)
     step.table("failures", failures.drop(columns="row"))
     step.table("failure_pairs", sums.table(words))
-    intervened = _intervene(study, step, config, progress) if config.interventions else {}
+    intervened = _intervene(study, step, config, run.progress) if config.interventions else {}
     features = failures["feature"].unique()
     without = sum(int(feature) not in words for feature in features)
     step.summary = {

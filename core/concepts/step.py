@@ -34,7 +34,7 @@ from core.config import ConceptsConfig
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.storage import manifest as manifests
-from core.storage.writer import StepWriter
+from core.storage.writer import StepRun, StepWriter
 from core.store import Study
 from core.topics import function_of_option
 
@@ -43,14 +43,7 @@ NO_ENCODER = "the study has no encoder, so there are no heatmaps: whole images a
 NAMED = 8  # features listed in a note
 
 
-def compute_concepts(
-    study: Study,
-    step: StepWriter,
-    config: ConceptsConfig,
-    *,
-    progress: Progress,
-    device: str | torch.device = "cpu",
-) -> None:
+def compute_concepts(study: Study, step: StepWriter, config: ConceptsConfig, run: StepRun) -> None:
     """Write tables `concepts`, `explained`, `groups`, `captions`, `highly_activating`, `counterfactuals` and
     `concept_features` (see `concept_tables`), and in the summary k, alpha and the effect of other k.
 
@@ -63,19 +56,21 @@ def compute_concepts(
         step.summary = {"skipped": why}
         return
     write_twins = function_of_option("concepts --twins")(study) if config.twins else None
-    selection = look(study, config, progress)
+    selection = look(study, config, run.progress)
     if not selection.units:
         step.summary = {"skipped": selection.why_none, **selection.numbers()}
         return
-    tools = open_tools(study, config, device, progress)
-    explained = explain(study, selection, tools, config, progress, device)
-    step.summary = write_concept_tables(step, study, selection, explained, config, progress) | tools.about()
+    tools = open_tools(study, config, run.device, run.progress)
+    explained = explain(study, selection, tools, config, run.progress, run.device)
+    step.summary = (
+        write_concept_tables(step, study, selection, explained, config, run.progress) | tools.about()
+    )
     if write_twins is not None:
         named = tables.concept_table(explained.units, tables.Ids(selection.probe))
         probe = selection.probe.rows
-        step.summary["word_twins"] = write_twins(step, named, probe, config.twins, progress, device)
+        step.summary["word_twins"] = write_twins(step, named, probe, config.twins, run.progress, run.device)
     for note in step.summary["notes"]:
-        progress.note(f"note: {note}")
+        run.progress.note(f"note: {note}")
 
 
 def check_options(config: ConceptsConfig) -> None:

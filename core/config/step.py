@@ -21,7 +21,7 @@ class Step:
     summary: str  # what `python -m core --help` says of it
     example: str  # a command line with it, after `python -m core`
     config: type
-    function: str  # (study, step writer, config, *, progress, device) -> None
+    function: str  # (study, step writer, config, storage.writer.StepRun) -> None
     outputs: tuple[str, ...]  # every item (table or array) that it may write
     weight: float = 1.0  # share of the time of a whole analysis in percent: the embedded study's on two cores
     inputs: tuple[str, ...] = ()  # items that it reads: a later change of one makes the step stale
@@ -29,9 +29,7 @@ class Step:
     options: tuple[str, ...] | None = ()  # settings that a click may give; None: no click can run it
     running: tuple[str, ...] = ("device",)  # fields of config.RunOptions that are options of its command
     needs_labels: bool = False  # writes less, or nothing, for images without labels
-    decodes: bool = False  # reads pictures in batches: its function also takes `options`, a config.RunOptions
-    # All processes of a torchrun share its work: its function also takes `ranks`, and the first ends it.
-    shared: bool = False
+    shared: bool = False  # all processes of a torchrun share its work (`StepRun.ranks`); the first ends it
     # It makes the study, in all processes of a torchrun together. Its function is (study writer, config, run
     # options, progress, ranks) -> None, since there is no study yet that it could read.
     makes_study: bool = False

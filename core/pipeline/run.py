@@ -21,7 +21,7 @@ from core.pipeline.memory import give_back_memory
 from core.steps import STEPS, Step, in_analysis, kept_settings, settings_of
 from core.storage import layers
 from core.storage.manifest import last_settings
-from core.storage.writer import StudyWriter, write_study
+from core.storage.writer import StepRun, StudyWriter, write_study
 from core.store import open_study
 from core.topics import function_named
 
@@ -228,11 +228,10 @@ def _run(
     outside = function_named(step.outside)(study, config, run) if step.outside else None
     if not redo and writer.is_current(step.name, settings, inputs, outside):
         return progress.note(f"{step.name}: up to date")
-    function, more = function_named(step.function), {"options": run} if step.decodes else {}
     if step.shared:
-        more |= {"ranks": ranks}
         ranks.wait()  # all have looked before the first changes the manifest
     with writer.step(step.name, settings, inputs, outside) as out:
-        function(study, out, config, progress=progress, device=resolve_device(run.device), **more)
+        step_run = StepRun(progress, resolve_device(run.device), run, ranks)
+        function_named(step.function)(study, out, config, step_run)
         if undeclared := out.items.keys() - set(step.outputs):
             raise RuntimeError(f"'{step.name}' wrote {sorted(undeclared)}, which its row in core.steps lacks")

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from core.analysis.representations import picture_batches
@@ -15,10 +14,10 @@ from core.concepts.clip.clip import clip_is_here
 from core.concepts.crops import OriginalReader
 from core.concepts.tools import DEFAULT_CLIP, clip_of, is_glyphworld, opened_clip
 from core.config import ConceptsConfig, RunOptions, SearchConfig
-from core.jobs.progress import Bar, Progress
+from core.jobs.progress import Bar
 from core.search.search import CLIP_IMAGES
 from core.storage.chunked_array import CHUNK_ROWS
-from core.storage.writer import StepWriter
+from core.storage.writer import StepRun, StepWriter
 from core.store import Study
 
 BATCH_IMAGES = 32
@@ -26,16 +25,7 @@ NO_PICTURES = "the study was made without pictures; a search by text needs them"
 NO_CLIP = f"no CLIP is named, and the weights of {DEFAULT_CLIP} are not on this computer"
 
 
-def compute_index(
-    study: Study,
-    step: StepWriter,
-    config: SearchConfig,
-    *,
-    progress: Progress,
-    device: str | torch.device = "cpu",
-    options: RunOptions | None = None,
-    ranks: Ranks = Ranks(),  # noqa: B008  (frozen)
-) -> None:
+def compute_index(study: Study, step: StepWriter, config: SearchConfig, run: StepRun) -> None:
     """Write the array `clip_images` (n_images, d) float16: CLIP of each whole image; zero where missing.
 
     A chunk holds `CHUNK_ROWS` images, so an interrupted run resumes with the missing chunks.
@@ -46,10 +36,10 @@ def compute_index(
     if why := why_no_index(study, config):
         step.summary = {"skipped": why} | ({"default_clip": DEFAULT_CLIP} if why == NO_CLIP else {})
         return
-    clip = opened_clip(chosen_clip(study, config), str(device))
-    with progress.stage("embed images with CLIP", total=study.n_images, unit="images") as bar:
-        n_missing = _write_chunks(study, step, clip, options or RunOptions(), bar, ranks)
-    if not ranks.is_first:
+    clip = opened_clip(chosen_clip(study, config), str(run.device))
+    with run.progress.stage("embed images with CLIP", total=study.n_images, unit="images") as bar:
+        n_missing = _write_chunks(study, step, clip, run.options, bar, run.ranks)
+    if not run.ranks.is_first:
         return
     step.summary = {
         "clip": clip.name,

@@ -10,6 +10,7 @@ with write_study("studies/mine") as writer:
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,29 @@ from filelock import FileLock, Timeout
 
 from core.common.inside import inside, make_durable_folder, replacing
 from core.common.remote.place import as_path, check_writable
+from core.common.worker_group import Ranks
+from core.config import RunOptions
 from core.errors import PeregrineError, SettingsError, StudyBusy, StudyError
+from core.jobs.progress import Progress
 from core.storage import layers
 from core.storage import manifest as manifests
 from core.storage.chunked_array import ArrayWriter, file_sha256, write_whole
 from core.storage.leftovers import remove_leftovers
 from core.storage.table_files import type_names
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """How a step is run; never part of its result.
+
+    Attributes:
+        device: a torch device, or its name. ranks: the processes that share the work of a `shared` step.
+    """
+
+    progress: Progress
+    device: Any = "cpu"
+    options: RunOptions = RunOptions()
+    ranks: Ranks = Ranks()
 
 
 class StepWriter:

@@ -14,7 +14,7 @@ from core.config import FailuresConfig
 from core.errors import SettingsError, ShapeError
 from core.jobs.progress import Progress
 from core.slices.features.class_logits import Classifier
-from core.storage.writer import write_study
+from core.storage.writer import StepRun, write_study
 from core.store import open_study
 from tests.concepts import reference_concepts as reference
 
@@ -60,7 +60,7 @@ def failed(shared_study, tmp_path_factory):
             step.table("concepts", pd.DataFrame(words).assign(kept=True))
         with writer.step("failures", {}) as step:
             config = FailuresConfig(top=3, split="all")
-            compute_failures(open_study(folder), step, config, progress=Progress.silent())
+            compute_failures(open_study(folder), step, config, StepRun(Progress.silent()))
     return open_study(folder)
 
 
@@ -110,7 +110,7 @@ def test_failure_pairs__are_means_over_all_failures_of_a_pair(failed):
 
 def run(folder, config):
     with write_study(folder) as writer, writer.step("failures", {}) as step:
-        compute_failures(open_study(folder), step, config, progress=Progress.silent())
+        compute_failures(open_study(folder), step, config, StepRun(Progress.silent()))
     return open_study(folder)
 
 

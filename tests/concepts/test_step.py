@@ -16,7 +16,7 @@ from core.concepts.tools import Tools
 from core.config import ConceptsConfig, as_settings
 from core.errors import SettingsError
 from core.jobs.progress import Progress
-from core.storage.writer import write_study
+from core.storage.writer import StepRun, write_study
 from core.store import open_study
 from tests.analysis.gradcam.heatmap_studies import make, make_images
 from tests.command_line import contents
@@ -44,7 +44,7 @@ def run(folder, clip=None, **options):
     with pytest.MonkeyPatch.context() as patch, write_study(folder) as writer:
         patch.setattr(concept_step, "open_tools", lambda *_: colour_tools(config, clip))
         with writer.step("concepts", as_settings(config), ("representations", "images")) as step:
-            compute_concepts(open_study(folder), step, config, progress=Progress.silent())
+            compute_concepts(open_study(folder), step, config, StepRun(Progress.silent()))
     return open_study(folder), config
 
 
@@ -401,7 +401,7 @@ def test_a_captioner__replaces_the_bank(embedded, tmp_path):
         tools = Tools(ColourClip(), None, None, say, config)
         patch.setattr(concept_step, "open_tools", lambda *_: tools)
         with writer.step("concepts", as_settings(config)) as step:
-            compute_concepts(open_study(folder), step, config, progress=Progress.silent())
+            compute_concepts(open_study(folder), step, config, StepRun(Progress.silent()))
     study = open_study(folder)
     captions = study.table("captions")
     assert set(captions["caption"]) == {"a green boat", "a red dog"} and set(captions["rank"]) == {1, 2}

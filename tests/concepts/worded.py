@@ -11,7 +11,7 @@ from core.concepts.failures import compute_failures
 from core.concepts.groups import find_groups
 from core.config import FailuresConfig
 from core.jobs.progress import Progress
-from core.storage.writer import write_study
+from core.storage.writer import StepRun, write_study
 from core.store import open_study
 
 MARKUP = "<b>loud</b> [link](http://x)"
@@ -70,7 +70,7 @@ def make_worded(folder: Path) -> Path:
             }
         with writer.step("failures", {"top": 3}) as step:
             config = FailuresConfig(top=3)
-            compute_failures(open_study(folder), step, config, progress=Progress.silent())
+            compute_failures(open_study(folder), step, config, StepRun(Progress.silent()))
     return folder
 
 

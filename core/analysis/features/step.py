@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from core.analysis.features import one_pass
 from core.analysis.features.accumulators import TopImages
@@ -24,20 +23,13 @@ from core.config import FeaturesConfig
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
 from core.jobs.progress import Progress
 from core.slices.evaluate import class_column
-from core.storage.writer import StepWriter
+from core.storage.writer import StepRun, StepWriter
 from core.store import Study
 
 CONSTANT = 1e-6  # a smaller deviation relative to the mean is rounding: m2 is a difference of large numbers
 
 
-def compute_features(
-    study: Study,
-    step: StepWriter,
-    config: FeaturesConfig,
-    *,
-    progress: Progress,
-    device: str | torch.device = "cpu",
-) -> None:
+def compute_features(study: Study, step: StepWriter, config: FeaturesConfig, run: StepRun) -> None:
     """Stream the study's representations and write all results of docs/method.md 1.
 
     Tables `features`, `classes`, `row_stats`; the firing sets by row (`firing_count`, `firing_features`,
@@ -57,19 +49,19 @@ def compute_features(
             f"'{study.path}' has no train images, and activation rates are defined on them. "
             "Run embed again with images in both splits"
         )
-    choice = _choice(study, config, progress)
+    choice = _choice(study, config, run.progress)
     if choice.note:
-        progress.note(f"note: {choice.note}")
-    feature_pass = scan_study(study, step, config, progress, choice=choice)
+        run.progress.note(f"note: {choice.note}")
+    feature_pass = scan_study(study, step, config, run.progress, choice=choice)
     try:
         table = _feature_table(study, feature_pass, config)
     except NoDiscriminativeFeatures as error:
-        smaller = _smaller_than_default(study, config, progress)
+        smaller = _smaller_than_default(study, config, run.progress)
         if smaller is None:
-            raise _with_offer(error, study, feature_pass, config, progress) from None
-        progress.note(f"note: {smaller.note}")
+            raise _with_offer(error, study, feature_pass, config, run.progress) from None
+        run.progress.note(f"note: {smaller.note}")
         feature_pass.store.stop()
-        feature_pass = scan_study(study, step, config, progress, choice=smaller)
+        feature_pass = scan_study(study, step, config, run.progress, choice=smaller)
         table = _feature_table(study, feature_pass, config)
     # Compressing and syncing wait for different resources, so the parts of the result are written in
     # parallel.
@@ -90,7 +82,7 @@ def compute_features(
         silent_note(feature_pass.rate, low=config.low, high=config.high),
     ):
         if note:
-            progress.note(f"note: {note}")
+            run.progress.note(f"note: {note}")
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from core.config import HeatmapsConfig, RunOptions
 from core.encoders.registry import Encoder
 from core.errors import ImageSourceError
 from core.heatmaps.reader import StoredMaps, pack_maps
-from core.jobs.progress import Bar, Progress
-from core.storage.writer import StepWriter
+from core.jobs.progress import Bar
+from core.storage.writer import StepRun, StepWriter
 from core.store import Study
 
 __all__ = ["compute_heatmaps", "on_demand", "request_heatmaps", "study_encoder"]
@@ -41,16 +41,7 @@ ONE_PIXEL = (
 )
 
 
-def compute_heatmaps(
-    study: Study,
-    step: StepWriter,
-    config: HeatmapsConfig,
-    *,
-    progress: Progress,
-    device: str | torch.device = "cpu",
-    options: RunOptions | None = None,
-    ranks: Ranks = Ranks(),  # noqa: B008  (frozen)
-) -> None:
+def compute_heatmaps(study: Study, step: StepWriter, config: HeatmapsConfig, run: StepRun) -> None:
     """Write the maps of val, masked and top images (docs/method.md 4; see `wanted_pairs`).
 
     Per image: `heatmap_rows` (n,) int32 ascending, `heatmap_count` (n,) int32, `heatmap_fallback` (n,) bool.
@@ -65,21 +56,21 @@ def compute_heatmaps(
     if study.summary("embed").get("encoder", {}).get("family") == "given":
         step.summary = {"skipped": "the study was made from representations; heatmaps need an encoder"}
         return
-    encoder = study_encoder(study, device)
+    encoder = study_encoder(study, run.device)
     if native_size(encoder) == (1, 1):
         side = max(encoder.transform.sides)
         step.summary = {"skipped": ONE_PIXEL.format(layer=encoder.target_layer, side=side)}
         return
     pairs = wanted_pairs(study, config)
-    with progress.stage("heatmaps", total=len(pairs.rows), unit="images") as bar:
-        run = _Run(study, encoder, pairs, step, options or RunOptions(), ranks)
-        run.write_chunks(bar)
-        ranks.wait()
-        if not ranks.is_first:
+    with run.progress.stage("heatmaps", total=len(pairs.rows), unit="images") as bar:
+        maps = _Run(study, encoder, pairs, step, run.options, run.ranks)
+        maps.write_chunks(bar)
+        run.ranks.wait()
+        if not run.ranks.is_first:
             return
-        step.summary = run.finish()
+        step.summary = maps.finish()
     if step.summary["n_missing"]:
-        progress.note(f"{step.summary['n_missing']} images are missing; see the table 'heatmaps_missing'")
+        run.progress.note(f"{step.summary['n_missing']} images are missing; see the table 'heatmaps_missing'")
 
 
 def native_size(encoder: Encoder) -> tuple[int, int]:

@@ -8,19 +8,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from core.analysis.overlap.iou import SWEPT, Lift, heat_lift, mask_preference
 from core.analysis.overlap.measuring import Measured, Measurer
 from core.common.dataframes import safe_divide
 from core.common.worker_group import stream_in_order
-from core.config import OverlapConfig, RunOptions
+from core.config import OverlapConfig
 from core.data.masks.masks import KINDS, MaskSource
-from core.jobs.progress import Progress
 from core.measures import overlap as measures
 from core.measures.overlap import Means, groups_of, has_both, mean_rows, rows_by_keys, values_of
 from core.slices.overlap_values import CONTROLS, MASKS, VARIANTS, control_column
-from core.storage.writer import StepWriter
+from core.storage.writer import StepRun, StepWriter
 from core.store import Study
 
 NO_MASKS = "no masks: give --masks DIR or --salient-imagenet DIR"
@@ -30,22 +28,14 @@ MOST_KEYWORDS = 6
 FEATURE_COLUMNS = {"feature": "int32", "mask": "str", "n": "int64", **dict.fromkeys(VARIANTS, "float64")}
 
 
-def compute_overlap(
-    study: Study,
-    step: StepWriter,
-    config: OverlapConfig,
-    *,
-    progress: Progress,
-    device: str | torch.device = "cpu",
-    options: RunOptions | None = None,
-) -> None:
+def compute_overlap(study: Study, step: StepWriter, config: OverlapConfig, run: StepRun) -> None:
     """Write tables `overlap` (one row per image and mask), `overlap_summary`, `overlap_by_class`,
     `overlap_sweep`, `overlap_by_feature`, `overlap_controls`, and the headline mIoU in the summary.
 
     Raises:
         MaskError: the masks cannot be listed. EncoderError: a map is not stored, and the encoder is missing.
     """
-    measurer = Measurer(study, config, options or RunOptions(), device)
+    measurer = Measurer(study, config, run.options, run.device)
     if measurer.masks is None:
         step.summary = {"skipped": NO_MASKS}
         return
@@ -55,7 +45,7 @@ def compute_overlap(
     if not len(measurer.rows):
         step.summary = {"skipped": NOT_HERE}
         return
-    with progress.stage("overlap", total=len(measurer.rows), unit="images") as bar:
+    with run.progress.stage("overlap", total=len(measurer.rows), unit="images") as bar:
         parts: list[Measured] = []
         for part in stream_in_order(measurer.measure, measurer.batches()):
             parts.append(part)

@@ -30,10 +30,9 @@ from core.common.statistics.moments import Moments
 from core.common.worker_group import map_in_order
 from core.config import ProbeConfig
 from core.errors import SettingsError
-from core.jobs.progress import Progress
 from core.slices.evaluate import class_column
 from core.storage.chunked_array import ChunkedArray
-from core.storage.writer import StepWriter
+from core.storage.writer import StepRun, StepWriter
 from core.store import Study
 from core.topics import function_of_option
 
@@ -205,14 +204,7 @@ def why_no_probe(study: Study) -> str | None:
     return None
 
 
-def compute_probe(
-    study: Study,
-    step: StepWriter,
-    config: ProbeConfig,
-    *,
-    progress: Progress,
-    device: str | torch.device = "cpu",
-) -> None:
+def compute_probe(study: Study, step: StepWriter, config: ProbeConfig, run: StepRun) -> None:
     """Train the probe and write `probe_weights`, `probe_bias`, `val_logits`, table `probe`.
 
     With `config.curves` also the table `probe_curves`. Without labels, or with one class, only the reason is
@@ -223,12 +215,12 @@ def compute_probe(
         return
     n_classes = len(study.class_names)
     train = TrainSet.of(study)
-    rows, recipe = train.batches(device), recipe_of(config)
+    rows, recipe = train.batches(run.device), recipe_of(config)
     penalties = config.penalties if config.solver == "lbfgs" else ()
     if penalties and config.lr is not None:
         raise SettingsError("--lr is the rate of --solver sgd; --solver lbfgs has none. Leave one out.")
     total = len(penalties) + 1 if penalties else config.epochs * (1 if config.lr is not None else 2)
-    with progress.stage("probe", total=total, unit="penalties" if penalties else "epochs") as bar:
+    with run.progress.stage("probe", total=total, unit="penalties" if penalties else "epochs") as bar:
         probe = train_on_rows(
             rows,
             train.standard,
@@ -245,11 +237,13 @@ def compute_probe(
     step.table("probe", table if study.is_val.any() else _without_outcomes(table))
     step.summary = _summary(table, probe, train, n_classes)
     if probe.lr and (note := rate_note(probe.lr, probe.searched)):
-        progress.note(f"note: {note}")
+        run.progress.note(f"note: {note}")
     if config.curves:
         write_curves = function_of_option("probe --curves")
         recipe = recipe_of(config, probe.penalty)
-        step.summary |= write_curves(study, step, train, rows, probe.lr or 0.0, recipe, progress, device)
+        step.summary |= write_curves(
+            study, step, train, rows, probe.lr or 0.0, recipe, run.progress, run.device
+        )
 
 
 def predict(study: Study, step: StepWriter, probe: Probe) -> pd.DataFrame:

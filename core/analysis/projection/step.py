@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
-import torch
 
 from core.analysis.projection.pca import Components, principal_components
 from core.analysis.quality.neighbours import sample_rows
@@ -17,21 +16,14 @@ from core.config import MapConfig
 from core.errors import SettingsError
 from core.jobs.progress import Bar, Progress
 from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray
-from core.storage.writer import StepWriter
+from core.storage.writer import StepRun, StepWriter
 from core.store import Study
 
 UMAP_FEATURES = 50  # principal components passed to UMAP: most of the variance, a fraction of the memory
 FEWEST_FOR_UMAP = 4
 
 
-def compute_map(
-    study: Study,
-    step: StepWriter,
-    config: MapConfig,
-    *,
-    progress: Progress,
-    device: str | torch.device = "cpu",
-) -> None:
+def compute_map(study: Study, step: StepWriter, config: MapConfig, run: StepRun) -> None:
     """Write `map_pca` and, with the method "umap", `map_umap`: (n_images, 2) float32.
 
     At most `config.sample` seeded rows are used for fitting (a fifth of them for UMAP); all rows are
@@ -46,7 +38,7 @@ def compute_map(
     if not len(array):
         step.summary["skipped"] = "the study has no images"
         return
-    places, shares = places_of_columns(array, slice(None), config, progress)
+    places, shares = places_of_columns(array, slice(None), config, run.progress)
     for method, xy in places.items():
         step.vector(f"map_{method}", xy)
     step.summary["shares"] = shares

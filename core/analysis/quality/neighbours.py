@@ -17,9 +17,9 @@ from core.common.dataframes import check_same_length
 from core.common.threadsafe import cached_property
 from core.common.worker_group import map_in_order
 from core.config import NeighboursConfig
-from core.jobs.progress import Bar, Progress
+from core.jobs.progress import Bar
 from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray
-from core.storage.writer import StepWriter
+from core.storage.writer import StepRun, StepWriter
 from core.store import Study
 
 QUERY_ROWS = 1024
@@ -59,28 +59,21 @@ def sample_rows(rows: np.ndarray, limit: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
 
 
-def compute_neighbours(
-    study: Study,
-    step: StepWriter,
-    config: NeighboursConfig,
-    *,
-    progress: Progress,
-    device: str | torch.device = "cpu",
-) -> None:
+def compute_neighbours(study: Study, step: StepWriter, config: NeighboursConfig, run: StepRun) -> None:
     """Write `neighbours` and `neighbour_similarity` (n_val, k), table `principal_scores`, and the spectral
     scores to the summary."""
     array = study.array("representations")
     train, val = np.flatnonzero(~study.is_val), np.flatnonzero(study.is_val)
     against = sample_rows(train, config.max_train, config.seed)
-    with progress.stage("components", total=2 * array.n_chunks, unit="parts") as bar:
-        step.summary = spectral_scores(array, config, device)
+    with run.progress.stage("components", total=2 * array.n_chunks, unit="parts") as bar:
+        step.summary = spectral_scores(array, config, run.device)
         step.summary |= {"k": config.k, "n_train_used": len(against), "n_train": len(train)}
         step.summary |= write_principal_scores(study, step, against, seed=config.seed, bar=bar)
-    with progress.stage("neighbours", total=len(val), unit="images") as bar:
+    with run.progress.stage("neighbours", total=len(val), unit="images") as bar:
         if not len(val) or not len(train):
             step.summary["skipped"] = f"no {'evaluation' if len(train) else 'train'} images to compare"
             return
-        rows, cosine = _nearest(_Search(array, against, config.k, device), val, bar)
+        rows, cosine = _nearest(_Search(array, against, config.k, run.device), val, bar)
     step.vector("neighbours", rows)
     step.vector("neighbour_similarity", cosine)
 

@@ -18,12 +18,11 @@ from core.analysis.quality.recommendation import advise, recommend
 from core.common.dataframes import numbers, safe_divide
 from core.common.score_names import SCORES
 from core.config import QualityConfig
-from core.jobs.progress import Progress
 from core.measures.group_means import group_means, vectors_of, with_outcome
 from core.measures.label_issues import issues_sentence, label_issues
 from core.measures.scores import score_causes, score_curves, score_metrics
 from core.measures.slice_tables import causes_of
-from core.storage.writer import StepWriter
+from core.storage.writer import StepRun, StepWriter
 from core.store import Study
 
 FROM_PROBE = ("confidence", "margin", "energy")  # columns of the table `probe`
@@ -65,14 +64,7 @@ def firing_pieces(study: Study) -> Iterator[tuple[np.ndarray, np.ndarray, np.nda
         first = last
 
 
-def compute_quality(
-    study: Study,
-    step: StepWriter,
-    config: QualityConfig,
-    *,
-    progress: Progress,
-    device: str | torch.device = "cpu",
-) -> None:
+def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: StepRun) -> None:
     """Write tables `quality`, `quality_metrics`, `quality_curves` (and `quality_by_cause` if causes are
     known), the trust check and the weights of the combined score in the summary and, if evaluation images
     have a probe result, their average representations (`core.measures.group_means`).
@@ -83,21 +75,23 @@ def compute_quality(
     # before any work, since a number may be impossible
     held = calibration_rows(study, config) if config.calibrate else None
     if n_images := int(np.count_nonzero(with_outcome(study, study.is_val)[0])):
-        with progress.stage("class means", total=n_images, unit="images") as bar:
+        with run.progress.stage("class means", total=n_images, unit="images") as bar:
             for name, values in vectors_of(group_means(study, study.is_val, bar.update)).items():
                 step.vector(name, values)
-    with progress.stage("quality", total=1, unit="parts") as bar:
-        table, weights = quality_table(study, device)
+    with run.progress.stage("quality", total=1, unit="parts") as bar:
+        table, weights = quality_table(study, run.device)
         bar.update(1)
     calibration: dict[str, Any] = {}
     if held is not None:
-        with progress.stage("calibration", total=study.settings("probe").get("epochs"), unit="epochs") as bar:
-            regression, facts, calibrated = calibrate_study(study, held, table, config, device, bar)
+        with run.progress.stage(
+            "calibration", total=study.settings("probe").get("epochs"), unit="epochs"
+        ) as bar:
+            regression, facts, calibrated = calibrate_study(study, held, table, config, run.device, bar)
         step.table("quality_calibration", regression)
         calibration = {"calibration": facts, "calibration_sentence": calibration_sentence(facts)}
         table = table.assign(calibrated=calibrated.score(table)) if calibrated else table
     step.table("quality", table)
-    with progress.stage("evaluation", total=3, unit="parts") as bar:
+    with run.progress.stage("evaluation", total=3, unit="parts") as bar:
         judged = (table["split"] == "val") & table["correct"].notna()
         scores = table.loc[judged, [name for name in SCORES if name in table]]
         correct = table.loc[judged, "correct"].to_numpy(dtype=float)

@@ -23,7 +23,6 @@ TOPIC = Topic(
             ),
             options=("column", "unseen"),
             running=IN_BATCHES,
-            decodes=True,
             check=check_domain_options,
             on_request=True,
         ),

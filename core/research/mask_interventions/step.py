@@ -32,18 +32,12 @@ from core.research.mask_interventions.responses import (
 )
 from core.research.mask_interventions.sampled import AlteredPictures, Sampled, sample_pictures
 from core.slices.evaluate import class_column
-from core.storage.writer import StepWriter
+from core.storage.writer import StepRun, StepWriter
 from core.store import Study
 
 
 def compute_mask_interventions(
-    study: Study,
-    step: StepWriter,
-    config: MaskInterventionsConfig,
-    *,
-    progress: Progress,
-    device: str | torch.device = "cpu",
-    options: RunOptions | None = None,
+    study: Study, step: StepWriter, config: MaskInterventionsConfig, run: StepRun
 ) -> None:
     """Write `mask_responses`, `mask_contrasts`, `mask_groups`, `mask_agreement`, and, where there is
     a probe and labels, `mask_accuracy`.
@@ -53,11 +47,10 @@ def compute_mask_interventions(
         than two that divide a picture. UnreadableImage: no picture can be read.
     """
     check_can_intervene(study)
-    options = options or RunOptions()
-    encoder = study_encoder(study, device)
-    workers = default_workers(options, config.sample)
-    sampled = sample_pictures(study, config.sample, config.seed, workers=workers, progress=progress)
-    pairs, read, predicted = embed_altered(study, encoder, sampled, options, progress)
+    encoder = study_encoder(study, run.device)
+    workers = default_workers(run.options, config.sample)
+    sampled = sample_pictures(study, config.sample, config.seed, workers=workers, progress=run.progress)
+    pairs, read, predicted = embed_altered(study, encoder, sampled, run.options, run.progress)
     pairs = FiringPairs(np.searchsorted(read, pairs.image), pairs.feature, pairs.before, pairs.after)
     features, called, discriminative = reported_features(study, pairs.feature)
     scales = raw_moments(study, study.array("representations"))[1][features]

@@ -21,7 +21,6 @@ TOPIC = Topic(
             outputs=("mask_responses", "mask_contrasts", "mask_groups", "mask_agreement", "mask_accuracy"),
             options=("sample",),
             running=IN_BATCHES,
-            decodes=True,
             on_request=True,
         ),
     )

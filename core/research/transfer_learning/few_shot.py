@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 
 from core.analysis.features.definitions import Array
 from core.analysis.probe.linear import Recipe
@@ -17,11 +16,10 @@ from core.analysis.probe.step import train_probe, why_no_probe
 from core.analysis.tensors import as_tensor
 from core.common.dataframes import check_same_length
 from core.errors import SettingsError
-from core.jobs.progress import Progress
 from core.research.grids.over_seeds import over_seeds
 from core.research.transfer_learning.config import FewShotConfig
 from core.slices.evaluate import class_column
-from core.storage.writer import StepWriter
+from core.storage.writer import StepRun, StepWriter
 from core.store import Study
 
 LR = 0.1  # too few images to choose one
@@ -115,14 +113,7 @@ def draws(
         yield np.sort(np.concatenate(dealt_rows))
 
 
-def compute_few_shot(
-    study: Study,
-    step: StepWriter,
-    config: FewShotConfig,
-    *,
-    progress: Progress,
-    device: str | torch.device = "cpu",
-) -> None:
+def compute_few_shot(study: Study, step: StepWriter, config: FewShotConfig, run: StepRun) -> None:
     """Write the table `few_shot`, one row a draw: shots, draw, accuracy; the summary has means and intervals.
 
     Without labels, or with one class, only the reason is written.
@@ -135,9 +126,9 @@ def compute_few_shot(
     if not len(val):
         step.summary = {"skipped": "no labelled evaluation images"}
         return
-    parts = [as_tensor(array.rows(rows)).to(device) for rows in (train, val)]
+    parts = [as_tensor(array.rows(rows)).to(run.device) for rows in (train, val)]
     rows, about = [], {}
-    with progress.stage("probes", total=len(config.shots) * config.draws, unit="probes") as bar:
+    with run.progress.stage("probes", total=len(config.shots) * config.draws, unit="probes") as bar:
         for shots in config.shots:
             result = few_shot_accuracy(
                 *(parts[0], codes[train], parts[1], codes[val]),

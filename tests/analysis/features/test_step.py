@@ -11,7 +11,7 @@ from core.analysis.features.step import compute_features
 from core.config import FeaturesConfig
 from core.errors import NoDiscriminativeFeatures, SettingsError
 from core.jobs.progress import Progress
-from core.storage.writer import write_study
+from core.storage.writer import StepRun, write_study
 from core.store import Study, open_study
 from tests import reference
 from tests.tables import rows_where
@@ -75,7 +75,7 @@ def test_compute_features__views_of_the_values(shared_study):
 def redo(study: Study, **settings) -> Study:
     config = FeaturesConfig(**settings)
     with write_study(study.path) as writer, writer.step("features", {}, ("representations",)) as step:
-        compute_features(study, step, config, progress=Progress.silent())
+        compute_features(study, step, config, StepRun(Progress.silent()))
     return open_study(study.path)
 
 

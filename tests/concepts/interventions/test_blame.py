@@ -11,7 +11,7 @@ from core.concepts import failures
 from core.concepts.interventions import blame
 from core.config import FailuresConfig
 from core.jobs.progress import Progress
-from core.storage.writer import write_study
+from core.storage.writer import StepRun, write_study
 from core.store import open_study
 
 
@@ -21,7 +21,7 @@ def intervened(shared_study, tmp_path_factory):
     folder = shutil.copytree(shared_study, tmp_path_factory.mktemp("blame") / "study")
     with write_study(folder) as writer, writer.step("failures", {}) as step:
         config = FailuresConfig(split="all")
-        failures.compute_failures(open_study(folder), step, config, progress=Progress.silent())
+        failures.compute_failures(open_study(folder), step, config, StepRun(Progress.silent()))
     return open_study(folder)
 
 
@@ -120,5 +120,5 @@ def test_option__leaves_interventions_out(shared_study, tmp_path):
     folder = shutil.copytree(shared_study, tmp_path / "study")
     with write_study(folder) as writer, writer.step("failures", {}) as step:
         config = FailuresConfig(split="all", interventions=False)
-        failures.compute_failures(open_study(folder), step, config, progress=Progress.silent())
+        failures.compute_failures(open_study(folder), step, config, StepRun(Progress.silent()))
     assert not open_study(folder).has("interventions")

@@ -11,7 +11,7 @@ import torch
 
 from core.analysis.projection.step import places_of_columns
 from core.analysis.quality.neighbours import sample_rows
-from core.config import MapConfig, RunOptions
+from core.config import MapConfig
 from core.data.sources.source import some
 from core.encoders.registry import Encoder
 from core.errors import PeregrineError, SettingsError, did_you_mean
@@ -22,22 +22,14 @@ from core.research.domains.analysis.twins import domain_purity, feature_jaccard,
 from core.research.domains.config import DomainTestsConfig
 from core.slices.evaluate import class_column
 from core.storage.chunked_array import ChunkedArray
-from core.storage.writer import StepWriter
+from core.storage.writer import StepRun, StepWriter
 from core.store import Study
 
 TWIN_SCENES = 1000  # evaluation scenes that are drawn in every style
 MOST_DOMAINS = 1000
 
 
-def compute_domains(
-    study: Study,
-    step: StepWriter,
-    config: DomainTestsConfig,
-    *,
-    progress: Progress,
-    device: str | torch.device = "cpu",
-    options: RunOptions | None = None,
-) -> None:
+def compute_domains(study: Study, step: StepWriter, config: DomainTestsConfig, run: StepRun) -> None:
     """Write the tables of docs/method.md 14.3.
 
     `domains` (image_id, domain), `domain_probes`, `domain_classes`, `domain_twins` (of Glyphworld and an
@@ -65,16 +57,16 @@ def compute_domains(
     check_unseen(unseen, images.domain_names, config.column)
     cautions = cautions_of(images, config.column)
     for caution in cautions:
-        progress.note(f"warning: {caution}")
-    with progress.stage("probes", total=3) as bar:
+        run.progress.note(f"warning: {caution}")
+    with run.progress.stage("probes", total=3) as bar:
         probes = domain_probes(images, k, unseen=unseen)
         bar.update(1)
         classes = class_probes(images, k, unseen=unseen)
         bar.update(1)
         jaccard = feature_jaccard(images, k)
         bar.update(1)
-    maps = maps_of_parts(array, k, MapConfig(method=config.method, seed=config.seed), progress)
-    twins, why_no_twins = _twins(study, config.column, images.domain_names, k, progress, device)
+    maps = maps_of_parts(array, k, MapConfig(method=config.method, seed=config.seed), run.progress)
+    twins, why_no_twins = _twins(study, config.column, images.domain_names, k, run.progress, run.device)
     pointers, fired = study.vector("firing_by_feature_ptr"), study.vector("firing_by_feature_rows")
     table = pd.DataFrame({"image_id": study.images["image_id"], "domain": pd.array(values, dtype="str")})
     step.table("domains", table)
@@ -90,7 +82,7 @@ def compute_domains(
         step.summary["cautions"] = cautions
     if why_no_twins:
         step.summary["no_twins"] = why_no_twins
-        progress.note(f"no twins: {why_no_twins}")
+        run.progress.note(f"no twins: {why_no_twins}")
 
 
 def domain_column(study: Study, column: str) -> np.ndarray:

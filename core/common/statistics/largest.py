@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GROUP = 64  # the k largest lie in the k groups with the largest maxima
 
@@ -15,6 +17,8 @@ def top_of(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     matrix product that made the values. Neighbouring columns are of one group on a CPU, which reads a row
     from left to right, and of different groups on a GPU, which reads them all at once.
     """
+    import torch
+
     n, m = values.shape
     n_groups = m // GROUP
     if n_groups <= k:

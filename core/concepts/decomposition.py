@@ -23,14 +23,7 @@ from core.concepts.groups import group_name
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import ConceptsConfig
 from core.errors import SettingsError, did_you_mean
-from core.slices.features.class_logits import (
-    LOCAL,
-    Classifier,
-    can_switch_off,
-    codes_of_outputs,
-    has_gradients,
-    own_classifier,
-)
+from core.slices.features import class_logits
 from core.store import Study
 
 TOP = 12
@@ -85,7 +78,7 @@ def describe(
 
 def _notes(study: Study) -> list[str]:
     no_words = NO_WORDS.format(command=command_line("concepts", study.path))
-    return [no_words] * (not study.has("concepts")) + [LOCAL] * has_gradients(study)
+    return [no_words] * (not study.has("concepts")) + [class_logits.LOCAL] * class_logits.has_gradients(study)
 
 
 def alpha_of(study: Study) -> float:
@@ -127,9 +120,9 @@ def check_class(study: Study, name: str | None) -> None:
 
 def can_tell(study: Study, name: str) -> bool:
     """Whether features behind a class are known for any picture."""
-    if not can_switch_off(study) or name not in study.class_names:
+    if not class_logits.can_switch_off(study) or name not in study.class_names:
         return False
-    return study.has("probe_weights") or study.class_names.index(name) in codes_of_outputs(study)
+    return study.has("probe_weights") or study.class_names.index(name) in class_logits.codes_of_outputs(study)
 
 
 def split(words: str) -> list[str]:
@@ -137,7 +130,7 @@ def split(words: str) -> list[str]:
 
 
 def _behind(study: Study, raw: np.ndarray, true: str | None, words: Mapping[int, str]) -> dict[str, Any]:
-    if not can_switch_off(study):
+    if not class_logits.can_switch_off(study):
         return {"answer": None, "truth": None}
     probe, names = ProbeWithMeans.of(study), study.class_names
 
@@ -161,10 +154,14 @@ def _behind(study: Study, raw: np.ndarray, true: str | None, words: Mapping[int,
     return {"answer": with_words(answer), "truth": with_words({"true": true, **truth})}
 
 
-def _every_output(study: Study) -> Classifier | None:
+def _every_output(study: Study) -> class_logits.Classifier | None:
     """The encoder's own classifier, where a study is read by it and it may predict what is no class."""
     of_head = study.answer is not None and study.answer.kind == HEAD
-    return own_classifier(study) if of_head and not study.settings("answers").get("restrict") else None
+    return (
+        class_logits.own_classifier(study)
+        if of_head and not study.settings("answers").get("restrict")
+        else None
+    )
 
 
 def _name_of_output(study: Study, output: int) -> str:

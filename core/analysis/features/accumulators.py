@@ -4,14 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.analysis.features.entry_kernels import (
-    add_cells,
-    add_rows,
-    keep_best,
-    sort_entries,
-    sum_cells,
-    sum_rows,
-)
+from core.analysis.features import entry_kernels
 from core.analysis.features.rows import ChunkRows
 from core.common.statistics.moments import Moments
 
@@ -40,7 +33,7 @@ class ByFeature:
         """Sort entries, feature (int32), value (float32) and row (int32) of each, with ascending rows."""
         ends = np.zeros(n_features + 2, np.int64)
         sorted_rows, sorted_values = np.empty_like(rows), np.empty_like(values)
-        sort_entries(features, rows, values, ends, sorted_rows, sorted_values)
+        entry_kernels.sort_entries(features, rows, values, ends, sorted_rows, sorted_values)
         return cls(ends[:-1], sorted_rows, sorted_values)
 
 
@@ -83,17 +76,19 @@ class ColumnSums:
         entries = self.local, chunk.begin, chunk.columns, chunk.values, scale
         if self._by_cell:
             cells, sums = np.empty((len(chunk.columns), 2), np.int32), np.empty(len(chunk.columns))
-            n = sum_cells(by_group(self.local), *entries, np.full(chunk.n_features, -1), cells, sums)
+            n = entry_kernels.sum_cells(
+                by_group(self.local), *entries, np.full(chunk.n_features, -1), cells, sums
+            )
             self.cells, self.sums = cells[:n], sums[:n]
         elif chunk.is_sparse:
-            sum_rows(by_group(self.local), *entries, self.sums)
+            entry_kernels.sum_rows(by_group(self.local), *entries, self.sums)
 
     def add_to(self, group_sums: np.ndarray) -> None:
         """Add the sums to those of all groups, (n_groups, n_features) float64."""
         if self._by_cell:
-            add_cells(self.cells, self.sums, self.present, group_sums)
+            entry_kernels.add_cells(self.cells, self.sums, self.present, group_sums)
         else:
-            add_rows(self.sums, self.present, group_sums)
+            entry_kernels.add_rows(self.sums, self.present, group_sums)
 
     def moments(self) -> Moments:
         """Moments of the normalised columns over all rows with a group."""
@@ -131,7 +126,7 @@ class TopImages:
     def add(self, entries: ByFeature, start: int = 0) -> None:
         """Offer entries of rows that are counted from row `start` on."""
         bits, least = entries.values.view(np.int32), self.least.view(np.int32)
-        keep_best(entries.begin, entries.rows, bits, start, self._heaps, least)
+        entry_kernels.keep_best(entries.begin, entries.rows, bits, start, self._heaps, least)
 
     def restart(self, features: np.ndarray) -> None:
         """Discard the rows of these features but keep their thresholds, which only exclude worse rows.

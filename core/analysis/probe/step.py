@@ -10,16 +10,8 @@ import torch
 from torch import Tensor
 
 from core.analysis.features.definitions import Array
+from core.analysis.probe import linear
 from core.analysis.probe.lbfgs import CurvaturePairs
-from core.analysis.probe.linear import (
-    Fit,
-    Recipe,
-    ShuffledRows,
-    Standard,
-    accuracy_and_loss,
-    fit,
-    fit_optimum,
-)
 from core.analysis.probe.notes import rate_note
 from core.analysis.probe.train_set import TrainSet
 from core.analysis.quality.scores import confidence, energy, margin
@@ -71,7 +63,7 @@ def train_probe(
     lr: float | None = None,
     candidates: tuple[float, ...] = ProbeConfig.lr_candidates,
     penalties: tuple[float, ...] = (),
-    recipe: Recipe | None = None,
+    recipe: linear.Recipe | None = None,
 ) -> Probe:
     """Train a probe on rows in memory.
 
@@ -86,25 +78,25 @@ def train_probe(
     raw, labels = as_tensor(raw), as_tensor(labels)
     check_matrix("raw", raw)
     check_same_length("raw rows", len(raw), "labels", len(labels))
-    standard = Standard.of(Moments.of_rows(raw.cpu().numpy()))
+    standard = linear.Standard.of(Moments.of_rows(raw.cpu().numpy()))
     codes = labels.long().to(raw.device)
 
     def load(positions: np.ndarray) -> Tensor:
         return raw[torch.from_numpy(positions).to(raw.device)]
 
-    rows = ShuffledRows(load, codes, raw.shape[1], standard)
-    settings = {"candidates": candidates, "penalties": penalties, "recipe": recipe or Recipe()}
+    rows = linear.ShuffledRows(load, codes, raw.shape[1], standard)
+    settings = {"candidates": candidates, "penalties": penalties, "recipe": recipe or linear.Recipe()}
     return train_on_rows(rows, standard, n_classes, lr=lr, **settings)
 
 
 def train_on_rows(
-    rows: ShuffledRows,
-    standard: Standard,
+    rows: linear.ShuffledRows,
+    standard: linear.Standard,
     n_classes: int,
     *,
     lr: float | None,
     candidates: tuple[float, ...],
-    recipe: Recipe,
+    recipe: linear.Recipe,
     penalties: tuple[float, ...] = (),
     after_epoch: Callable[[], object] = lambda: None,
 ) -> Probe:
@@ -117,17 +109,19 @@ def train_on_rows(
     searched = {} if given else search_rate(rows, n_classes, candidates, recipe, after_epoch)
     best_lr = lr if given else max(searched, key=lambda rate: searched[rate])
     everything = np.arange(len(rows))
-    fitted = fit(rows, everything, n_classes, lrs=[best_lr or 0], recipe=recipe, after_epoch=after_epoch)
+    fitted = linear.fit(
+        rows, everything, n_classes, lrs=[best_lr or 0], recipe=recipe, after_epoch=after_epoch
+    )
     weights, bias = standard.fold(fitted.weights[0], fitted.bias[0])
     accuracies = {rate: accuracy for rate, (accuracy, _) in searched.items()}
     return Probe(weights, bias, best_lr, accuracies, recipe.penalty)
 
 
 def search_rate(
-    rows: ShuffledRows,
+    rows: linear.ShuffledRows,
     n_classes: int,
     candidates: tuple[float, ...],
-    recipe: Recipe,
+    recipe: linear.Recipe,
     after_epoch: Callable[[], object] = lambda: None,
 ) -> dict[float, tuple[float, float]]:
     """(accuracy, - loss) of each learning rate on a seeded tenth of the rows, trained on the others.
@@ -135,14 +129,14 @@ def search_rate(
     With fewer than ten rows nothing can be held out, and the rates are evaluated on the rows themselves.
     """
     used, held = _held_out(len(rows), recipe.seed)
-    fitted = fit(rows, used, n_classes, lrs=list(candidates), recipe=recipe, after_epoch=after_epoch)
-    accuracy, loss = accuracy_and_loss(fitted, rows, held)
+    fitted = linear.fit(rows, used, n_classes, lrs=list(candidates), recipe=recipe, after_epoch=after_epoch)
+    accuracy, loss = linear.accuracy_and_loss(fitted, rows, held)
     return {rate: (float(a), -float(v)) for rate, a, v in zip(candidates, accuracy, loss, strict=True)}
 
 
 def search_penalty(
-    rows: ShuffledRows,
-    standard: Standard,
+    rows: linear.ShuffledRows,
+    standard: linear.Standard,
     n_classes: int,
     candidates: tuple[float, ...],
     seed: int,
@@ -157,15 +151,15 @@ def search_penalty(
     pairs: CurvaturePairs = []
     optimum, best, best_optimum, searched, n_worse = None, 0.0, None, {}, 0
     for penalty in sorted(candidates, reverse=True):
-        optimum = fit_optimum(rows, used, n_classes, penalty, start=optimum, pairs=pairs)
-        accuracy, loss = accuracy_and_loss(Fit.of(optimum[None]), rows, held)
+        optimum = linear.fit_optimum(rows, used, n_classes, penalty, start=optimum, pairs=pairs)
+        accuracy, loss = linear.accuracy_and_loss(linear.Fit.of(optimum[None]), rows, held)
         searched[penalty] = float(accuracy[0]), -float(loss[0])
         after_fit()
         if searched[penalty] >= max(searched.values()):
             best, best_optimum, n_worse = penalty, optimum, 0
         elif (n_worse := n_worse + 1) == PATIENCE:
             break
-    trained = fit_optimum(rows, np.arange(len(rows)), n_classes, best, start=best_optimum)
+    trained = linear.fit_optimum(rows, np.arange(len(rows)), n_classes, best, start=best_optimum)
     after_fit()
     weights, bias = standard.fold(trained[:, :-1], trained[:, -1])
     return Probe(weights, bias, None, {at: accuracy for at, (accuracy, _) in searched.items()}, best)
@@ -178,9 +172,9 @@ def _held_out(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return used, np.sort(order[: n // 10]) if n >= 10 else used
 
 
-def recipe_of(config: ProbeConfig, penalty: float | None = None) -> Recipe:
+def recipe_of(config: ProbeConfig, penalty: float | None = None) -> linear.Recipe:
     """Return the recipe of these settings; `penalty`: that of a probe trained to its optimum."""
-    return Recipe(
+    return linear.Recipe(
         config.epochs, config.batch_size, config.momentum, config.weight_decay, config.seed, penalty
     )
 

@@ -22,17 +22,8 @@ from core.encoders.encoder import Encoder
 from core.encoders.spec import parse_spec
 from core.errors import ImageSourceError, StudyError
 from core.jobs.progress import Progress
+from core.research.changed_inputs import moved
 from core.research.changed_inputs.config import PerturbedConfig
-from core.research.changed_inputs.moved import (
-    NEGATIVE,
-    POSITIVE,
-    VECTORS,
-    VIEWS,
-    check_epsilon,
-    draw_pairs,
-    kept_share,
-    perturbed_neighbours,
-)
 from core.research.grids.seeds import by_values
 from core.research.shortcuts.grids.readout import encode_views
 from core.research.shortcuts.trained_head import load_head, recorded_config, unit_outputs
@@ -62,7 +53,7 @@ def run_perturbed(folder: str | Path, options: Mapping[str, Any], progress: Prog
     config = PerturbedConfig(**{n: options[n] for n in PerturbedConfig.__dataclass_fields__ if n in options})
     config = replace(config, epsilons=tuple(dict.fromkeys(config.epsilons)))
     for epsilon in config.epsilons:
-        check_epsilon(epsilon)
+        moved.check_epsilon(epsilon)
     study, run = open_study(folder), run_options(options)
     check_has_encoder(study)
     settings, inputs = as_settings(config), ("representations", "images")
@@ -106,22 +97,22 @@ def compute_perturbed(
 
     rows = np.flatnonzero(~study.is_val)
     rows = rows if len(rows) > 1 else np.arange(study.n_images)
-    anchors, others = draw_pairs(rows, config.pairs, seed=config.seed)
+    anchors, others = moved.draw_pairs(rows, config.pairs, seed=config.seed)
     device = resolve_device(run.device)
     encoder, checkpoint = encoder_of(study, str(device)), checkpoint_of(study)
     head = None if checkpoint is None else load_head(checkpoint, device=device)
     recorded = None if checkpoint is None else recorded_config(checkpoint)
     bank = unit_outputs(head, torch.from_numpy(np.asarray(study.array("representations")[:], np.float32)))
     views = view_vectors(study, encoder, head, recorded, config.seed, run, progress=progress)
-    step.vector(VECTORS, bank.numpy())
-    step.vector(VIEWS, views)
+    step.vector(moved.VECTORS, bank.numpy())
+    step.vector(moved.VIEWS, views)
     table = neighbour_table(bank.numpy(), views, rows, anchors, others, config.epsilons)
     shares = factor_table(study, table)
     ids = study.images["image_id"].to_numpy()
     named = {name: _ids(ids, table[name].to_numpy()) for name in ("anchor", "other", "neighbour")}
     step.table("perturbed_neighbours", table.assign(**named))
     step.table("perturbed", shares)
-    unmoved = (table["kind"] == POSITIVE) & (numbers(table, "epsilon") == 0)
+    unmoved = (table["kind"] == moved.POSITIVE) & (numbers(table, "epsilon") == 0)
     step.summary = {
         "space": BACKBONE if head is None else HEAD,
         "dimensions": bank.shape[1],
@@ -194,9 +185,9 @@ def neighbour_table(
         the neighbour is the moved point's own image).
     """
     parts = []
-    for kind, start in ((POSITIVE, anchors), (NEGATIVE, others)):
+    for kind, start in ((moved.POSITIVE, anchors), (moved.NEGATIVE, others)):
         for epsilon in epsilons:
-            position, cosine = perturbed_neighbours(
+            position, cosine = moved.perturbed_neighbours(
                 bank[start], views[anchors], bank[rows], epsilon=epsilon, kind=kind
             )
             near = np.where(position[:, 0] >= 0, rows[position[:, 0]], -1)
@@ -215,7 +206,7 @@ def factor_table(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for factor, values in factors_of(study).items():
         for (kind, epsilon), part in by_values(table, ["kind", "epsilon"]):
-            share, n = kept_share(values, part["anchor"].to_numpy(), part["neighbour"].to_numpy())
+            share, n = moved.kept_share(values, part["anchor"].to_numpy(), part["neighbour"].to_numpy())
             low, high = (float(end) for end in wilson(share * n, n)) if n else (np.nan, np.nan)
             rows.append((kind, epsilon, factor, share, low, high, n))
     return pd.DataFrame(rows, columns=["kind", "epsilon", "factor", "share", "low", "high", "n"])

@@ -10,24 +10,11 @@ import pandas as pd
 
 from core.analysis.overlap.iou import LEAST_IMAGES
 from core.common.dataframes import safe_divide
-from core.common.statistics.intervals import (
-    auroc_interval,
-    mean_intervals,
-    percentile_interval,
-    resampled_means,
-    share_intervals,
-    wilson,
-)
-from core.research.mask_interventions.alterations import (
-    ALTERATIONS,
-    BACKGROUND_REMOVED,
-    CONTROL_BACKGROUND,
-    CONTROL_OBJECT,
-    OBJECT_REMOVED,
-)
+from core.common.statistics import intervals
+from core.research.mask_interventions import alterations
 
 DIFFERENCE, CONTROL, EXCESS, PER_AREA = CONTRASTS = ("difference", "control", "excess", "per_area")
-MEASURES = (*ALTERATIONS, *CONTRASTS)
+MEASURES = (*alterations.ALTERATIONS, *CONTRASTS)
 CALLED = ("core", "spurious", "undecided")
 AGREES = {"core": 1.0, "spurious": -1.0}  # the sign of a contrast that a name asks for
 BLOCK = 1 << 21  # numbers held at a time, before resampling
@@ -93,7 +80,10 @@ def feature_responses(
     """
     shape, n_images = (len(features), len(MEASURES)), len(areas)
     mean, low, high = (np.full(shape, np.nan) for _ in range(3))
-    n, retained = np.zeros(len(features), np.int64), np.full((len(features), len(ALTERATIONS)), np.nan)
+    n, retained = (
+        np.zeros(len(features), np.int64),
+        np.full((len(features), len(alterations.ALTERATIONS)), np.nan),
+    )
     totals = {name: [0.0, 0.0] for name in CALLED}
     for start, stop in _blocks(len(features), n_images):
         block = slice(start, stop)
@@ -101,9 +91,11 @@ def feature_responses(
         n[block] = np.isfinite(before).sum(0)
         retained[block] = safe_divide(np.nansum(after, axis=0), np.nansum(before, axis=0)[:, None])
         changes = measures_of(before, after, scales[block], areas).reshape(n_images, -1)
-        part = mean_intervals(changes)[:3]
+        part = intervals.mean_intervals(changes)[:3]
         mean[block], low[block], high[block] = (one.reshape(stop - start, -1) for one in part)
-        draws = resampled_means(changes, resamples=resamples, seed=seed).reshape(resamples, stop - start, -1)
+        draws = intervals.resampled_means(changes, resamples=resamples, seed=seed).reshape(
+            resamples, stop - start, -1
+        )
         for name in CALLED:
             mine = draws[:, (called[block] == name) & enough(n[block], scales[block])]
             totals[name][0] += np.where(np.isnan(mine), 0.0, mine).sum(1)
@@ -112,7 +104,7 @@ def feature_responses(
     for name, (total, count) in totals.items():
         members = (called == name) & enough(n, scales)
         if members.any():
-            ends = percentile_interval(safe_divide(total, count))
+            ends = intervals.percentile_interval(safe_divide(total, count))
             groups[name] = int(members.sum()), mean[members].mean(0), *ends
     return Responses(features, n, mean, low, high, retained, groups)
 
@@ -126,12 +118,12 @@ def measures_of(before: np.ndarray, after: np.ndarray, scales: np.ndarray, areas
     """
     spread = np.where(scales > 0, scales, np.nan)[:, None]
     change = (after - before[..., None]) / spread
-    at = {name: change[..., number] for number, name in enumerate(ALTERATIONS)}
-    difference = at[BACKGROUND_REMOVED] - at[OBJECT_REMOVED]
-    control = at[CONTROL_BACKGROUND] - at[CONTROL_OBJECT]
+    at = {name: change[..., number] for number, name in enumerate(alterations.ALTERATIONS)}
+    difference = at[alterations.BACKGROUND_REMOVED] - at[alterations.OBJECT_REMOVED]
+    control = at[alterations.CONTROL_BACKGROUND] - at[alterations.CONTROL_OBJECT]
     fires = np.isfinite(before)
     area = safe_divide((fires * areas[:, None]).sum(0), fires.sum(0))
-    per_area = at[BACKGROUND_REMOVED] / (1 - area) - at[OBJECT_REMOVED] / area
+    per_area = at[alterations.BACKGROUND_REMOVED] / (1 - area) - at[alterations.OBJECT_REMOVED] / area
     return np.concatenate(
         [change, np.stack([difference, control, difference - control, per_area], axis=-1)], axis=-1
     )
@@ -152,7 +144,7 @@ def _dense(pairs: FiringPairs, features: np.ndarray, n_images: int) -> tuple[np.
     position = pd.Index(features).get_indexer(pd.Index(pairs.feature))
     here = np.flatnonzero(position >= 0)
     before = np.full((n_images, len(features)), np.nan)
-    after = np.full((n_images, len(features), len(ALTERATIONS)), np.nan)
+    after = np.full((n_images, len(features), len(alterations.ALTERATIONS)), np.nan)
     before[pairs.image[here], position[here]] = pairs.before[here]
     after[pairs.image[here], position[here]] = pairs.after[here]
     return before, after
@@ -160,12 +152,12 @@ def _dense(pairs: FiringPairs, features: np.ndarray, n_images: int) -> tuple[np.
 
 def responses_table(responses: Responses) -> pd.DataFrame:
     """Table `mask_responses`: feature, alteration, n, change, low, high, kept; one row for each pair."""
-    n_alterations = len(ALTERATIONS)
+    n_alterations = len(alterations.ALTERATIONS)
     parts = {"change": responses.mean, "low": responses.low, "high": responses.high}
     return pd.DataFrame(
         {
             "feature": np.repeat(responses.features, n_alterations).astype(np.int32),
-            "alteration": pd.array(list(ALTERATIONS) * len(responses.features), dtype="str"),
+            "alteration": pd.array(list(alterations.ALTERATIONS) * len(responses.features), dtype="str"),
             "n": np.repeat(responses.n, n_alterations),
             **{name: values[:, :n_alterations].reshape(-1) for name, values in parts.items()},
             "kept": responses.kept.reshape(-1),
@@ -180,7 +172,7 @@ def contrasts_table(
     excess and per_area with their intervals, and responds_to (`responds_to`).
     """
     columns = {}
-    for number, name in enumerate(CONTRASTS, start=len(ALTERATIONS)):
+    for number, name in enumerate(CONTRASTS, start=len(alterations.ALTERATIONS)):
         columns |= {name: responses.mean[:, number], f"{name}_low": responses.low[:, number]}
         columns |= {f"{name}_high": responses.high[:, number]}
     return pd.DataFrame(
@@ -240,7 +232,7 @@ def agreement_table(responses: Responses, called: np.ndarray, scales: np.ndarray
             agree = int((sign * mean > 0).sum())
             shares = (agree, int((nearer > 0).sum()), int((further < 0).sum()))
             share, clearly, against = (float(safe_divide(count, n)) for count in shares)
-            ends = (float(end) for end in wilson(agree, n))
+            ends = (float(end) for end in intervals.wilson(agree, n))
             rows.append((name, measure, n, share, *ends, clearly, against))
     columns = ["called", "measure", "n_features", "agree", "low", "high", "clearly", "against"]
     return pd.DataFrame(rows, columns=columns).astype({"called": "str", "measure": "str"})
@@ -257,7 +249,7 @@ def core_from_spurious(
     either = np.isin(called, list(AGREES)) & enough(responses.n, scales)
     core, separations = called[either] == "core", {}
     for measure in CONTRASTS:
-        area, low, high, _ = auroc_interval(responses.mean[either, MEASURES.index(measure)], core)
+        area, low, high, _ = intervals.auroc_interval(responses.mean[either, MEASURES.index(measure)], core)
         separations[measure] = {"auroc": area, "low": low, "high": high}
     return separations
 
@@ -276,10 +268,10 @@ def accuracy_table(predicted: np.ndarray, true: np.ndarray) -> pd.DataFrame:
     has_truth = true >= 0
     right = (predicted[has_truth] == true[has_truth, None]).astype(np.float64)
     same = (predicted[has_truth] == predicted[has_truth, :1]).astype(np.float64)
-    columns: dict[str, object] = {"alteration": pd.array(["none", *ALTERATIONS], dtype="str")}
+    columns: dict[str, object] = {"alteration": pd.array(["none", *alterations.ALTERATIONS], dtype="str")}
     columns["n"] = int(has_truth.sum())
-    columns |= dict(zip(("accuracy", "low", "high"), share_intervals(right), strict=False))
-    change = mean_intervals(right - right[:, :1], within=(-1.0, 1.0))
+    columns |= dict(zip(("accuracy", "low", "high"), intervals.share_intervals(right), strict=False))
+    change = intervals.mean_intervals(right - right[:, :1], within=(-1.0, 1.0))
     columns |= dict(zip(("change", "change_low", "change_high"), change, strict=False))
-    columns["same"] = share_intervals(same)[0]
+    columns["same"] = intervals.share_intervals(same)[0]
     return pd.DataFrame(columns)

@@ -10,19 +10,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
+from core.charts import heat_panels
 from core.charts.chart import Chart, class_numbers
-from core.charts.heat_panels import (
-    SIDE,
-    Shown,
-    StudyHeats,
-    enlarged,
-    enlarged_map,
-    facts_of,
-    heat_picture,
-    original,
-    overlay,
-    short,
-)
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Picture, Strip, picture_grid
 from core.charts.picked_images import middles
@@ -39,12 +28,14 @@ REGIONS = {  # Okabe-Ito colours, distinguishable with every colour vision
 REGION_NOTE = "Yellow: heatmap and mask; blue: mask only; vermillion: heatmap only."
 
 
-def region_picture(image: Shown, heat: np.ndarray, mask: np.ndarray, threshold: float) -> Image.Image:
+def region_picture(
+    image: heat_panels.Shown, heat: np.ndarray, mask: np.ndarray, threshold: float
+) -> Image.Image:
     """Return the image in grey, coloured by heatmap (>= threshold) and mask (>= 0.5) and their overlap."""
-    ground = enlarged(image.pixels)
+    ground = heat_panels.enlarged(image.pixels)
     side = ground.width
-    hot = enlarged_map(heat, side) >= threshold
-    inside = enlarged_map(mask, side) >= 0.5
+    hot = heat_panels.enlarged_map(heat, side) >= threshold
+    inside = heat_panels.enlarged_map(mask, side) >= 0.5
     grey = np.repeat(np.asarray(ground.convert("L"), np.float32)[..., None], 3, axis=2)
     for name, where in (
         ("both", hot & inside),
@@ -55,23 +46,25 @@ def region_picture(image: Shown, heat: np.ndarray, mask: np.ndarray, threshold: 
     return Image.fromarray(grey.round().astype(np.uint8))
 
 
-def _mask_strip(image: Shown, kinds: Sequence[str], threshold: float, colours: str) -> Strip:
+def _mask_strip(image: heat_panels.Shown, kinds: Sequence[str], threshold: float, colours: str) -> Strip:
     layer, heat = next(((name, heat) for name, heat in image.heats.items() if heat is not None), ("", None))
-    pictures: list[Picture | None] = [original(image), overlay(image, layer, colours)]
+    pictures: list[Picture | None] = [heat_panels.original(image), heat_panels.overlay(image, layer, colours)]
     for kind in kinds:
         mask = image.masks.get(kind)
         if mask is None or heat is None:
             pictures += [None, None]
             continue
-        outline = enlarged_map(mask, max(SIDE, image.pixels.shape[0]))
+        outline = heat_panels.enlarged_map(mask, max(heat_panels.SIDE, image.pixels.shape[0]))
         levels = Image.fromarray(np.repeat((255 * outline).round().astype(np.uint8)[..., None], 3, axis=2))
         score = image.scores.get(kind, float("nan"))
         caption = f"{score:.2f}" if np.isfinite(score) else "undefined"
-        pictures += [heat_picture(image, levels)]
-        pictures += [heat_picture(image, region_picture(image, heat, mask, threshold), caption=caption)]
-    words = f"<b>{as_text(short(image.label))}</b>"
+        pictures += [heat_panels.heat_picture(image, levels)]
+        pictures += [
+            heat_panels.heat_picture(image, region_picture(image, heat, mask, threshold), caption=caption)
+        ]
+    words = f"<b>{as_text(heat_panels.short(image.label))}</b>"
     if image.correct is False:
-        words += f"<br>as {as_text(short(image.predicted))}"
+        words += f"<br>as {as_text(heat_panels.short(image.predicted))}"
     return Strip(words, pictures)
 
 
@@ -79,14 +72,14 @@ class MaskedImages(NamedTuple):
     """Images with their masks: `frame` has a row per image, with its overlaps."""
 
     frame: pd.DataFrame
-    images: list[Shown]
+    images: list[heat_panels.Shown]
     threshold: float
     note: str
 
 
 def _table(study: Study, options: FigureOptions) -> MaskedImages:
     """Choose images with low, medium and high overlap with the core mask."""
-    source = StudyHeats(study, options)
+    source = heat_panels.StudyHeats(study, options)
     table = study.table("overlap")
     if options.classes:
         class_numbers(study, options)
@@ -107,10 +100,10 @@ def _table(study: Study, options: FigureOptions) -> MaskedImages:
         f"then misclassified ones, each evenly spaced by the overlap with the {scores.columns[0]} mask."
     )
     values = pd.DataFrame([dict(image.scores) for image in images])
-    return MaskedImages(pd.concat([facts_of(images), values], axis=1), images, threshold, note)
+    return MaskedImages(pd.concat([heat_panels.facts_of(images), values], axis=1), images, threshold, note)
 
 
-def _with_masks(study: Study, image: Shown, scores: pd.DataFrame) -> Shown:
+def _with_masks(study: Study, image: heat_panels.Shown, scores: pd.DataFrame) -> heat_panels.Shown:
     """Add masks and overlaps to an image: `scores` has a row per image and a column per mask."""
     masks: dict[str, np.ndarray] = {}
     for kind in scores.columns:

@@ -11,14 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import ShapeError
-from core.research.transfer_learning.compared_estimates import (
-    AGREEMENT,
-    ASSUMED,
-    ATC,
-    CONFIDENCES,
-    METHODS,
-    NUCLEAR,
-)
+from core.research.transfer_learning import compared_estimates
 
 FEWEST = 10  # images on each side
 MOST_ROWS = 5000  # of the nuclear norm
@@ -105,16 +98,16 @@ def estimates(labelled: Predictions, correct: np.ndarray, new: Predictions) -> d
         method -> float in [0, 1]; NaN with fewer than `FEWEST` images on a side.
     """
     if min(len(labelled), len(new)) < FEWEST:
-        return dict.fromkeys(METHODS, np.nan)
+        return dict.fromkeys(compared_estimates.METHODS, np.nan)
     accuracy = float(np.mean(correct))
     changed = accuracy - float(labelled.confidence.mean() - new.confidence.mean())
     norms = nuclear_norm(new.shares) / nuclear_norm(labelled.shares)
     by_method = {
-        ASSUMED: accuracy,
-        ATC: float(np.mean(new.confidence >= threshold(labelled.confidence, correct))),
-        CONFIDENCES: changed,
-        NUCLEAR: accuracy * norms,
-        AGREEMENT: float(np.mean(new.halves[:, 0] == new.halves[:, 1])),
+        compared_estimates.ASSUMED: accuracy,
+        compared_estimates.ATC: float(np.mean(new.confidence >= threshold(labelled.confidence, correct))),
+        compared_estimates.CONFIDENCES: changed,
+        compared_estimates.NUCLEAR: accuracy * norms,
+        compared_estimates.AGREEMENT: float(np.mean(new.halves[:, 0] == new.halves[:, 1])),
     }
     return {name: float(np.clip(value, 0.0, 1.0)) for name, value in by_method.items()}
 
@@ -133,10 +126,10 @@ def resampled_estimates(
     """
     of_known, of_new = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
     new = new.at(of_new.permutation(len(new)))  # so that draws stay pairs of those that older studies keep
-    draws = np.full((resamples, len(METHODS)), np.nan)
+    draws = np.full((resamples, len(compared_estimates.METHODS)), np.nan)
     for draw in draws if min(len(labelled), len(new)) >= FEWEST else ():
         mine = of_known.integers(0, len(labelled), len(labelled))
         theirs = of_new.integers(0, len(new), len(new))
         by_method = estimates(labelled.at(mine), correct[mine], new.at(theirs))
-        draw[:] = [by_method[name] for name in METHODS]
+        draw[:] = [by_method[name] for name in compared_estimates.METHODS]
     return estimates(labelled, correct, new), draws

@@ -2,12 +2,7 @@
 
 import torch
 from lightly.loss import NegativeCosineSimilarity
-from lightly.models.modules.heads import (
-    BYOLPredictionHead,
-    BYOLProjectionHead,
-    SimSiamPredictionHead,
-    SimSiamProjectionHead,
-)
+from lightly.models.modules import heads
 from torch import Tensor, nn
 
 from core.training.config import TrainConfig
@@ -22,8 +17,8 @@ class BYOL(MomentumMethod):
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
         out = config.head_out
-        self.head = BYOLProjectionHead(n_features, config.head_hidden, out)
-        self.predictor = BYOLPredictionHead(
+        self.head = heads.BYOLProjectionHead(n_features, config.head_hidden, out)
+        self.predictor = heads.BYOLPredictionHead(
             out, own_settings(config.objective, BYOLSettings).predictor_hidden, out
         )
         self.target_head = target_of(self.head)
@@ -45,9 +40,9 @@ class SimSiam(Method):
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
         out = config.head_out
-        self.head = SimSiamProjectionHead(n_features, config.head_hidden, out)
+        self.head = heads.SimSiamProjectionHead(n_features, config.head_hidden, out)
         settings = own_settings(config.objective, SimSiamSettings)
-        self.predictor = SimSiamPredictionHead(out, settings.predictor_hidden, out)
+        self.predictor = heads.SimSiamPredictionHead(out, settings.predictor_hidden, out)
         self.constant_predictor_rate = settings.constant_predictor_rate
         self.criterion = NegativeCosineSimilarity()
 

@@ -15,17 +15,8 @@ from core.common.inside import replacing
 from core.data.sources.images import open_images
 from core.errors import SettingsError
 from core.research.domains.analysis.parts import DomainImages
+from core.research.domains.grids import styles
 from core.research.domains.grids.domain_verdict import ONE, TWO, gap_sentence
-from core.research.domains.grids.styles import (
-    BASELINE,
-    DDM,
-    DOMAIN_CHOICES,
-    PSEUDO,
-    domain_settings,
-    last_of_log,
-    measured_domains,
-    outlier_threshold,
-)
 from core.research.domains.tinted import COLOURS, COLUMN, tinted_spec
 from core.research.domains.training.rest import prefix_length
 from core.research.grids.definition import CellJob, Grid, Values
@@ -40,7 +31,7 @@ CPU: dict[str, Any] = {
     "n_val": 2000,
     "colours": ["red", "green"],
     "strength": 1.0,
-    "arms": [PLAIN, ONE, TWO, f"{TWO}-{DDM}", *(f"{TWO}-{kind}" for kind in PSEUDO)],
+    "arms": [PLAIN, ONE, TWO, f"{TWO}-{styles.DDM}", *(f"{TWO}-{kind}" for kind in styles.PSEUDO)],
     "method": "simclr",
     "arch": "torchvision:resnet18",
     "stem": "cifar",
@@ -67,7 +58,7 @@ PAPER = {
 
 def tinted_arms(values: Values) -> list[GridCell]:
     """List the images without tint, with one and with two, and the two disentangled. Raises SettingsError."""
-    outlier_threshold(values["threshold"])
+    styles.outlier_threshold(values["threshold"])
     two = [arm for arm in values["arms"] if arm.startswith(TWO)]
     if two and len(values["colours"]) < 2:
         raise SettingsError(f"colours = {values['colours'][0]} is one tint, but the arm '{two[0]}' needs two")
@@ -76,7 +67,7 @@ def tinted_arms(values: Values) -> list[GridCell]:
 
 def _domains(arm: str) -> str:
     kind = arm.rpartition("-")[2]
-    return kind if kind in (DDM, *PSEUDO) else BASELINE
+    return kind if kind in (styles.DDM, *styles.PSEUDO) else styles.BASELINE
 
 
 def two_tints(values: Values, arm: str) -> str | None:
@@ -128,12 +119,12 @@ def run_tinted(job: CellJob) -> Row:
     settings = {name: values[name] for name in names} | {
         "images": spec,
         "augment": {**augment, "blur": 0.0},
-        "domains": domain_settings(_domains(arm), len(values["colours"]), values, f"column:{COLUMN}"),
+        "domains": styles.domain_settings(_domains(arm), len(values["colours"]), values, f"column:{COLUMN}"),
     }
     row = train_cell(job, cell_config(job, settings))
     images = tinted_images(job, spec)
     k = prefix_length(None, images.raw.shape[1])
-    return {**measured_domains(images, None, k, ""), **last_of_log(job), **row}
+    return {**styles.measured_domains(images, None, k, ""), **styles.last_of_log(job), **row}
 
 
 def tinted_images(job: CellJob, spec: str) -> DomainImages:
@@ -175,6 +166,6 @@ GRID = Grid(
     },
     baseline=two_tints,
     of_arms=("arms",),
-    choices=DOMAIN_CHOICES | {"arms": tuple(CPU["arms"]), "colours": tuple(COLOURS)},
+    choices=styles.DOMAIN_CHOICES | {"arms": tuple(CPU["arms"]), "colours": tuple(COLOURS)},
     verdicts=tinted_verdicts,
 )

@@ -11,13 +11,7 @@ import plotly.graph_objects as go
 from core.charts.theme import LIGHT, Theme
 from core.common import dataframes
 from core.common.dataframes import words
-from core.research.fourier.grids.verdicts import (
-    METHODS,
-    PAPER_ORDER,
-    PAPER_TOP1,
-    gain_verdicts,
-    order_verdict,
-)
+from core.research.fourier.grids import verdicts
 from core.research.grids.figures.grid_titles import runs_note
 from core.research.grids.figures.text_table import text_table
 from core.research.grids.over_seeds import NOT_ENOUGH, SeedSummary, over_seeds
@@ -44,11 +38,11 @@ def fda_table(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIGH
     for method in dict.fromkeys(words(table, "method")):
         plain, fda = by_seed(table, method, measure), by_seed(table, f"{method}-fda", measure)
         gain = paired_difference(fda, plain)
-        name, paper = METHODS.get(method, method), PAPER_TOP1.get(method)
+        name, paper = verdicts.METHODS.get(method, method), verdicts.PAPER_TOP1.get(method)
         published = f"{paper[0]} → {paper[1]}" if paper and measure == "top1" else ""
         means = [mean_and_std(over_seeds(values.values())) for values in (plain, fda)]
         rows.append([name, *means, points(gain), published])
-    findings = gain_verdicts(table) if measure == "top1" else []
+    findings = verdicts.gain_verdicts(table) if measure == "top1" else []
     return text_table(head, rows, finding="; ".join(findings), note=_note(table), theme=theme)
 
 
@@ -57,10 +51,10 @@ def _order_table(table: pd.DataFrame, measure: str, theme: Theme) -> go.Figure:
     before = by_seed(table, "before", measure)
     for arm, name in (("none", "none"), ("before", "before the others"), ("after", "after the others")):
         of_seeds = by_seed(table, arm, measure)
-        paper = f"{PAPER_ORDER[arm]}" if arm in PAPER_ORDER and measure == "top1" else ""
+        paper = f"{verdicts.PAPER_ORDER[arm]}" if arm in verdicts.PAPER_ORDER and measure == "top1" else ""
         difference = "" if arm == "before" else points(paired_difference(of_seeds, before))
         rows.append([name, mean_and_std(over_seeds(of_seeds.values())), difference, paper])
-    finding = order_verdict(table) if measure == "top1" else ""
+    finding = verdicts.order_verdict(table) if measure == "top1" else ""
     return text_table(head, rows, finding=finding, note=_note(table), theme=theme)
 
 
@@ -81,8 +75,8 @@ def fda_transfer(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
         )
         differences = [paired_difference(one, other) for one, other in zip(fda, plain, strict=True)]
         gains += differences[:-1]
-        averages.append(f"{METHODS.get(method, method)} {differences[-1].points()}")
-        rows.append([METHODS.get(method, method), *map(_mean, plain)])
+        averages.append(f"{verdicts.METHODS.get(method, method)} {differences[-1].points()}")
+        rows.append([verdicts.METHODS.get(method, method), *map(_mean, plain)])
         rows.append(["+ FDA", *map(_mean, fda)])
         rows.append(["difference", *map(points, differences)])
     signs = [gain.sign for gain in gains]

@@ -4,16 +4,7 @@ the place of FDA.
 
 from typing import Any
 
-from core.research.fourier.grids.shared import (
-    CPU,
-    MEASURES,
-    PAPER,
-    SHORT,
-    image_augmentations,
-    merged,
-    train_and_measure,
-    training,
-)
+from core.research.fourier.grids import shared
 from core.research.fourier.grids.verdicts import ALL, SIX, order_verdict, removal_verdict
 from core.research.grids.definition import CellJob, Grid, Values
 from core.research.grids.runner import GridCell, Row
@@ -51,24 +42,24 @@ def study_arms(values: Values) -> list[GridCell]:
 def augmentations(values: Values, kind: str, name: str) -> dict[str, Any]:
     """Return `[augment]` of an arm. Solarizing is on the right view, as in BYOL; FDA on the left."""
     on = SIX[: SIX.index(name) + 1] if kind == ADD else [one for one in SIX if (kind, one) != (REMOVE, name)]
-    base = merged(image_augmentations(values), {}, {"solarize": 0.2})
+    base = shared.merged(shared.image_augmentations(values), {}, {"solarize": 0.2})
     off = [setting for one in SIX if one not in on for setting in OFF[one].items()]
-    base = merged(base, dict(off), dict(off))
+    base = shared.merged(base, dict(off), dict(off))
     if kind in (ADD, REMOVE):
         return base
     gone = {FDA: (), ONLY: [one for one in FOUR if one != name], WITHOUT: (name,)}[kind]
-    return merged(base, {"fourier": dict.fromkeys(gone, 0.0)}, {})
+    return shared.merged(base, {"fourier": dict.fromkeys(gone, 0.0)}, {})
 
 
 def study_settings(job: CellJob) -> TrainConfig:
     columns = job.cell.columns
     augment = augmentations(job.values, columns["kind"], columns["name"])
-    return training(job, columns["method"], augment)
+    return shared.training(job, columns["method"], augment)
 
 
 def run_study(job: CellJob) -> Row:
     """Train one cell and measure its encoder."""
-    return train_and_measure(job, study_settings(job))
+    return shared.train_and_measure(job, study_settings(job))
 
 
 def all_six(values: Values, arm: str) -> str | None:
@@ -89,12 +80,12 @@ def order_arms(values: Values) -> list[GridCell]:
 def order_settings(job: CellJob) -> TrainConfig:
     when = job.cell.columns["when"]
     left: dict[str, Any] = {} if when == "none" else {"fourier": {"when": when}}
-    return training(job, "simclr", merged(image_augmentations(job.values), left, {}))
+    return shared.training(job, "simclr", shared.merged(shared.image_augmentations(job.values), left, {}))
 
 
 def run_order(job: CellJob) -> Row:
     """Train one cell and measure its encoder."""
-    return train_and_measure(job, order_settings(job))
+    return shared.train_and_measure(job, order_settings(job))
 
 
 def against_before(values: Values, arm: str) -> str | None:
@@ -105,13 +96,13 @@ def against_before(values: Values, arm: str) -> str | None:
 STUDY = Grid(
     name="fda-augmentations",
     presets={
-        "cpu": {**CPU, "methods": ["simclr"]},
-        "short": {**SHORT, "methods": ["simclr"]},
-        "paper": {**PAPER, "methods": ["simclr", "byol", "moco"]},
+        "cpu": {**shared.CPU, "methods": ["simclr"]},
+        "short": {**shared.SHORT, "methods": ["simclr"]},
+        "paper": {**shared.PAPER, "methods": ["simclr", "byol", "moco"]},
     },
     arms=study_arms,
     run=run_study,
-    measures=MEASURES,
+    measures=shared.MEASURES,
     baseline=all_six,
     seeds=3,
     of_arms=("methods",),
@@ -120,10 +111,10 @@ STUDY = Grid(
 )
 ORDER = Grid(
     name="fda-order",
-    presets={"cpu": CPU, "short": SHORT, "paper": PAPER},
+    presets=shared.PRESETS,
     arms=order_arms,
     run=run_order,
-    measures=MEASURES,
+    measures=shared.MEASURES,
     baseline=against_before,
     seeds=5,
     verdicts=lambda values, table: [order_verdict(table)],

@@ -4,16 +4,7 @@ left view.
 
 from typing import Any
 
-from core.research.fourier.grids.shared import (
-    CPU,
-    MEASURES,
-    PAPER,
-    SHORT,
-    image_augmentations,
-    merged,
-    train_and_measure,
-    training,
-)
+from core.research.fourier.grids import shared
 from core.research.fourier.grids.verdicts import gain_verdicts
 from core.research.grids.definition import CellJob, Grid, Values
 from core.research.grids.runner import GridCell, Row
@@ -48,24 +39,26 @@ def arm_without_fda(values: Values, arm: str) -> str | None:
 def gain_settings(job: CellJob) -> TrainConfig:
     columns = job.cell.columns
     left: dict[str, Any] = {"fourier": {}} if columns["fda"] else {}
-    return training(job, columns["method"], merged(image_augmentations(job.values), left, {}))
+    return shared.training(
+        job, columns["method"], shared.merged(shared.image_augmentations(job.values), left, {})
+    )
 
 
 def run_gain(job: CellJob) -> Row:
     """Train one cell, and measure its encoder here and on the images of `transfer`."""
-    return train_and_measure(job, gain_settings(job))
+    return shared.train_and_measure(job, gain_settings(job))
 
 
 GRID = Grid(
     name="fda-gain",
     presets={
-        "cpu": {**CPU, "methods": ["simclr", "byol"]},
-        "short": {**SHORT, "methods": ["simclr", "byol"]},
-        "paper": {**PAPER, "methods": ["simclr", "byol", "moco", "simsiam"]},
+        "cpu": {**shared.CPU, "methods": ["simclr", "byol"]},
+        "short": {**shared.SHORT, "methods": ["simclr", "byol"]},
+        "paper": {**shared.PAPER, "methods": ["simclr", "byol", "moco", "simsiam"]},
     },
     arms=gain_arms,
     run=run_gain,
-    measures={**MEASURES, **TRANSFER},
+    measures={**shared.MEASURES, **TRANSFER},
     baseline=arm_without_fda,
     seeds=5,
     of_arms=("methods",),

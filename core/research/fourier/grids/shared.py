@@ -59,6 +59,7 @@ PAPER: dict[str, Any] = {
     "crop_min": 0.08,
     "blur_max": 2.0,
 }
+PRESETS = {"cpu": CPU, "short": SHORT, "paper": PAPER}
 LARGE_HEADS: dict[str, dict[str, Any]] = {  # Table C.1
     "simclr": {"head_hidden": 4096, "head_out": 256},
     "moco": {"head_hidden": 4096, "head_out": 256},

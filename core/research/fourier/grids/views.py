@@ -4,16 +4,7 @@ frequency image.
 
 from typing import Any
 
-from core.research.fourier.grids.shared import (
-    CPU,
-    MEASURES,
-    PAPER,
-    SHORT,
-    image_augmentations,
-    merged,
-    train_and_measure,
-    training,
-)
+from core.research.fourier.grids import shared
 from core.research.fourier.grids.verdicts import dual_verdict, matrix_verdict
 from core.research.grids.definition import CellJob, Grid, Values
 from core.research.grids.runner import GridCell, Row
@@ -41,18 +32,18 @@ def pair_settings(job: CellJob) -> TrainConfig:
     """Return the training of a pair; both views draw their crops in every arm, even where they use none."""
     left, right = job.cell.columns["left"], job.cell.columns["right"]
     scale = job.values.get("frequency_scale", "log")
-    augment = merged(
-        image_augmentations(job.values) | {"frequency_scale": scale}, {"view": left}, {"view": right}
+    augment = shared.merged(
+        shared.image_augmentations(job.values) | {"frequency_scale": scale}, {"view": left}, {"view": right}
     )
     objective: dict[str, Any] = {}
     if right in FREQUENCY_VIEWS:
         objective = {"dual": True, "cross_only": job.values["cross_only"]}
-    return training(job, "simclr", augment, objective=objective)
+    return shared.training(job, "simclr", augment, objective=objective)
 
 
 def run_pair(job: CellJob) -> Row:
     """Train one cell and measure the encoder of its left view."""
-    return train_and_measure(job, pair_settings(job))
+    return shared.train_and_measure(job, pair_settings(job))
 
 
 def against_x(values: Values, arm: str) -> str | None:
@@ -76,10 +67,10 @@ def against_one_encoder(values: Values, arm: str) -> str | None:
 
 MATRIX = Grid(
     name="fda-views",
-    presets={"cpu": CPU, "short": SHORT, "paper": PAPER},
+    presets=shared.PRESETS,
     arms=matrix_arms,
     run=run_pair,
-    measures=MEASURES,
+    measures=shared.MEASURES,
     baseline=against_x,
     seeds=3,
     verdicts=lambda values, table: [matrix_verdict(table)],
@@ -88,11 +79,11 @@ DUAL = Grid(
     name="fda-dual",
     presets={
         name: {**values, "frequency_scale": "log", "cross_only": False}
-        for name, values in (("cpu", CPU), ("short", SHORT), ("paper", PAPER))
+        for name, values in shared.PRESETS.items()
     },
     arms=dual_arms,
     run=run_pair,
-    measures=MEASURES,
+    measures=shared.MEASURES,
     baseline=against_one_encoder,
     seeds=3,
     verdicts=lambda values, table: [dual_verdict(table)],

@@ -1,12 +1,7 @@
 """The charts of the topic: of grids."""
 
 from core.research.grids.figures.grid_figures import GridFigure, of_rows
-from core.research.shortcuts.figures.grid_bars import (
-    loss_readout_figure,
-    suppression_figure,
-    tradeoff_figure,
-    variants_figure,
-)
+from core.research.shortcuts.figures import grid_bars
 
 READ = ("arm", "seed", "temperature", "ifm_epsilon", "hard_beta", "held_out_loss", "mean")
 FOLDER_CHARTS = tuple(
@@ -18,7 +13,7 @@ FOLDER_CHARTS = tuple(
             "Robinson 2021, Figs 6, 14",
             ("suppression", "composites"),
             READ,
-            of_rows(suppression_figure),
+            of_rows(grid_bars.suppression_figure),
         ),
         GridFigure(
             "tradeoff",
@@ -26,7 +21,7 @@ FOLDER_CHARTS = tuple(
             "Robinson 2021, Figs 3, 13",
             ("hard", "suppression", "composites"),
             READ,
-            of_rows(tradeoff_figure),
+            of_rows(grid_bars.tradeoff_figure),
         ),
         GridFigure(
             "loss_readout",
@@ -34,7 +29,7 @@ FOLDER_CHARTS = tuple(
             "Robinson 2021, Fig. 2",
             ("hard", "suppression"),
             READ,
-            of_rows(loss_readout_figure),
+            of_rows(grid_bars.loss_readout_figure),
         ),
         GridFigure(
             "ifm_table3",
@@ -42,7 +37,7 @@ FOLDER_CHARTS = tuple(
             "Robinson 2021, Table 3",
             ("ifm-variants",),
             READ,
-            of_rows(variants_figure),
+            of_rows(grid_bars.variants_figure),
         ),
     )
 )

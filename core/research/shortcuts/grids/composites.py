@@ -11,23 +11,14 @@ from core.errors import ImageSourceError
 from core.research.grids.definition import CellJob, Grid, Values
 from core.research.grids.runner import Row
 from core.research.grids.trained import cell_config
+from core.research.shortcuts.grids import shortcut_runs
 from core.research.shortcuts.grids.readout import Factor
-from core.research.shortcuts.grids.shortcut_runs import (
-    CHOICES,
-    CPU,
-    PAPER,
-    SHORT,
-    factor_measures,
-    no_trade_off,
-    shortcut_settings,
-    trained_row,
-)
 from core.research.shortcuts.grids.suppression import suppression_arms, without_ifm
 
 FACTORS = ("object", "digit")
 ARMS = {"temperatures": [0.5], "epsilons": [0.0, 0.1], "alpha": 1.0, "jitter": 0.0, "grayscale": 0.0}
 GLYPHS = {
-    **CPU,
+    **shortcut_runs.CPU,
     **ARMS,
     "images": "composite?images=(glyphworld?train=2000&val=1000&size=96)&threshold=100&seed=0",
     "size": 96,
@@ -35,7 +26,7 @@ GLYPHS = {
     "crop_scale": (0.2, 1.0),
 }
 SMALL_GLYPHS = {
-    **SHORT,
+    **shortcut_runs.SHORT,
     **ARMS,
     "images": GLYPHS["images"],
     "jitter": 0.8,  # with its colours alone the small network tells images apart, and keeps no digit
@@ -45,7 +36,7 @@ SMALL_GLYPHS = {
     "crop_scale": (0.4, 1.0),
 }
 STL = {
-    **PAPER,
+    **shortcut_runs.PAPER,
     **ARMS,
     "images": "composite?images=(torchvision:STL10?root=data)&digits=(torchvision:MNIST?root=data)",
     "size": 96,
@@ -61,10 +52,10 @@ def run_composite(job: CellJob) -> Row:
             f"'{job.values['images']}' has images without a label, so no object can be read out. "
             "Give labelled ones"
         )
-    settings = shortcut_settings(job.values, job.cell.columns, size=job.values["size"])
+    settings = shortcut_runs.shortcut_settings(job.values, job.cell.columns, size=job.values["size"])
     settings["augment"] |= {name: job.values[name] for name in ("jitter", "grayscale")}
     config = cell_config(job, {**settings, "crop_size": job.values["crop_size"]})
-    return trained_row(job, config, composite_factors(source))
+    return shortcut_runs.trained_row(job, config, composite_factors(source))
 
 
 def composite_factors(source: ImageSource) -> dict[str, Factor]:
@@ -81,7 +72,9 @@ def composite_factors(source: ImageSource) -> dict[str, Factor]:
 
 def composite_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
     pairs = [(cell.arm, without_ifm(values, cell.arm)) for cell in suppression_arms(values)]
-    return [no_trade_off(table, arm, other, FACTORS) for arm, other in pairs if other is not None]
+    return [
+        shortcut_runs.no_trade_off(table, arm, other, FACTORS) for arm, other in pairs if other is not None
+    ]
 
 
 GRID = Grid(
@@ -89,10 +82,10 @@ GRID = Grid(
     presets={"cpu": GLYPHS, "paper": STL, "short": SMALL_GLYPHS},
     arms=suppression_arms,
     run=run_composite,
-    measures=factor_measures(FACTORS),
+    measures=shortcut_runs.factor_measures(FACTORS),
     baseline=without_ifm,
     of_arms=("temperatures", "epsilons"),
-    choices=CHOICES,
+    choices=shortcut_runs.CHOICES,
     positive=("temperatures",),
     not_negative=("epsilons", "alpha"),
     verdicts=composite_verdicts,

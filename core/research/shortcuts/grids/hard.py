@@ -8,16 +8,7 @@ import pandas as pd
 
 from core.research.grids.definition import Grid, Values
 from core.research.grids.runner import GridCell
-from core.research.shortcuts.grids.shortcut_runs import (
-    CHOICES,
-    CPU,
-    PAPER,
-    SHORT,
-    arm_columns,
-    factor_measures,
-    run_trifeature,
-    trade_off,
-)
+from core.research.shortcuts.grids import shortcut_runs
 from core.research.shortcuts.trifeature import FACTORS
 
 ARMS = {
@@ -34,7 +25,7 @@ def hardness_arms(values: Values) -> list[GridCell]:
     pairs += [(values["beta_temperature"], beta) for beta in values["betas"]]
     cells = []
     for temperature, beta in dict.fromkeys(pairs):
-        columns = arm_columns(temperature, hard_beta=beta, hard_tau_plus=values["tau_plus"])
+        columns = shortcut_runs.arm_columns(temperature, hard_beta=beta, hard_tau_plus=values["tau_plus"])
         cells.append(GridCell(f"tau{temperature:g}-beta{beta:g}", columns))
     return cells
 
@@ -51,19 +42,19 @@ def hardness_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
     hardest = [f"tau{min(values['temperatures']):g}-beta0"]
     hardest += [f"tau{values['beta_temperature']:g}-beta{max(values['betas']):g}"] if values["betas"] else []
     pairs = [(arm, plain_arm(values, arm)) for arm in hardest]
-    return [trade_off(table, arm, other, FACTORS) for arm, other in pairs if other is not None]
+    return [shortcut_runs.trade_off(table, arm, other, FACTORS) for arm, other in pairs if other is not None]
 
 
 GRID = Grid(
     name="hard",
-    presets={"cpu": {**CPU, **ARMS}, "paper": {**PAPER, **ARMS}, "short": {**SHORT, **ARMS}},
+    presets={name: {**preset, **ARMS} for name, preset in shortcut_runs.PRESETS.items()},
     arms=hardness_arms,
-    run=run_trifeature,
-    measures=factor_measures(FACTORS) | {"held_out_loss": ("InfoNCE at tau 0.5", 1.0)},
+    run=shortcut_runs.run_trifeature,
+    measures=shortcut_runs.factor_measures(FACTORS) | {"held_out_loss": ("InfoNCE at tau 0.5", 1.0)},
     baseline=plain_arm,
     seeds=3,
     of_arms=("temperatures", "betas"),
-    choices=CHOICES,
+    choices=shortcut_runs.CHOICES,
     positive=("temperatures", "beta_temperature"),
     not_negative=("betas",),
     verdicts=hardness_verdicts,

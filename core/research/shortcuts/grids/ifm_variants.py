@@ -8,17 +8,7 @@ import pandas as pd
 
 from core.research.grids.definition import Grid, Values
 from core.research.grids.runner import GridCell
-from core.research.shortcuts.grids.shortcut_runs import (
-    CHOICES,
-    CPU,
-    PAPER,
-    SHORT,
-    arm_columns,
-    equality,
-    factor_measures,
-    no_trade_off,
-    run_trifeature,
-)
+from core.research.shortcuts.grids import shortcut_runs
 from core.research.shortcuts.trifeature import FACTORS
 
 PLAIN, IFM = "plain", "ifm"
@@ -36,7 +26,8 @@ ARMS = {"temperature": 0.2, "epsilon": 0.1}
 def variant_arms(values: Values) -> list[GridCell]:
     given = {"ifm_epsilon": values["epsilon"]}
     return [
-        GridCell(arm, arm_columns(values["temperature"], **{**given, **own})) for arm, own in VARIANTS.items()
+        GridCell(arm, shortcut_runs.arm_columns(values["temperature"], **{**given, **own}))
+        for arm, own in VARIANTS.items()
     ]
 
 
@@ -47,18 +38,18 @@ def plain_info_nce(values: Values, arm: str) -> str | None:
 def variant_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
     """Say of each variant whether it works, and of each form of the move whether it equals IFM's own."""
     others = [arm for arm in VARIANTS if arm not in (PLAIN, IFM)]
-    works = [no_trade_off(table, arm, PLAIN, FACTORS) for arm in (IFM, *others)]
-    return [*works, *(equality(table, arm, IFM) for arm in others)]
+    works = [shortcut_runs.no_trade_off(table, arm, PLAIN, FACTORS) for arm in (IFM, *others)]
+    return [*works, *(shortcut_runs.equality(table, arm, IFM) for arm in others)]
 
 
 GRID = Grid(
     name="ifm-variants",
-    presets={"cpu": {**CPU, **ARMS}, "paper": {**PAPER, **ARMS}, "short": {**SHORT, **ARMS}},
+    presets={name: {**preset, **ARMS} for name, preset in shortcut_runs.PRESETS.items()},
     arms=variant_arms,
-    run=run_trifeature,
-    measures=factor_measures(FACTORS),
+    run=shortcut_runs.run_trifeature,
+    measures=shortcut_runs.factor_measures(FACTORS),
     baseline=plain_info_nce,
-    choices=CHOICES,
+    choices=shortcut_runs.CHOICES,
     positive=("temperature",),
     not_negative=("epsilon",),
     verdicts=variant_verdicts,

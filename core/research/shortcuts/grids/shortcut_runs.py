@@ -54,6 +54,7 @@ PAPER: dict[str, Any] = {  # App. C.2; Adam's rate is 1e-3 for batches of 512
     "readout": "lbfgs",
     "augmented": True,
 }
+PRESETS = {"cpu": CPU, "paper": PAPER, "short": SHORT}
 CHOICES = {"readout": READOUTS}
 SHARED = ("method", "images", "epochs", "batch_size", "optimizer", "lr", "weight_decay", "arch", "precision")
 OBJECTIVE = ("ifm_epsilon", "ifm_alpha", "ifm_variant", "ifm_relative", "hard_beta", "hard_tau_plus")

@@ -9,17 +9,7 @@ import pandas as pd
 
 from core.research.grids.definition import Grid, Values
 from core.research.grids.runner import GridCell
-from core.research.shortcuts.grids.shortcut_runs import (
-    CHOICES,
-    CPU,
-    PAPER,
-    SHORT,
-    UNTRAINED,
-    arm_columns,
-    factor_measures,
-    no_trade_off,
-    run_trifeature,
-)
+from core.research.shortcuts.grids import shortcut_runs
 from core.research.shortcuts.trifeature import FACTORS
 
 ARMS = {"temperatures": [0.05, 0.2, 0.5], "epsilons": [0.0, 0.1], "alpha": 1.0}  # alpha inf: L_eps alone
@@ -27,9 +17,9 @@ ARMS = {"temperatures": [0.05, 0.2, 0.5], "epsilons": [0.0, 0.1], "alpha": 1.0} 
 
 def suppression_arms(values: Values) -> list[GridCell]:
     """List the untrained encoder and each temperature with each epsilon."""
-    cells = [GridCell(UNTRAINED, arm_columns(values["temperatures"][0]))]
+    cells = [GridCell(shortcut_runs.UNTRAINED, shortcut_runs.arm_columns(values["temperatures"][0]))]
     for temperature, epsilon in itertools.product(values["temperatures"], values["epsilons"]):
-        columns = arm_columns(temperature, ifm_epsilon=epsilon, ifm_alpha=values["alpha"])
+        columns = shortcut_runs.arm_columns(temperature, ifm_epsilon=epsilon, ifm_alpha=values["alpha"])
         cells.append(GridCell(f"tau{temperature:g}-eps{epsilon:g}", columns))
     return cells
 
@@ -42,18 +32,20 @@ def without_ifm(values: Values, arm: str) -> str | None:
 
 def suppression_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
     pairs = [(cell.arm, without_ifm(values, cell.arm)) for cell in suppression_arms(values)]
-    return [no_trade_off(table, arm, other, FACTORS) for arm, other in pairs if other is not None]
+    return [
+        shortcut_runs.no_trade_off(table, arm, other, FACTORS) for arm, other in pairs if other is not None
+    ]
 
 
 GRID = Grid(
     name="suppression",
-    presets={"cpu": {**CPU, **ARMS}, "paper": {**PAPER, **ARMS}, "short": {**SHORT, **ARMS}},
+    presets={name: {**preset, **ARMS} for name, preset in shortcut_runs.PRESETS.items()},
     arms=suppression_arms,
-    run=run_trifeature,
-    measures=factor_measures(FACTORS),
+    run=shortcut_runs.run_trifeature,
+    measures=shortcut_runs.factor_measures(FACTORS),
     baseline=without_ifm,
     of_arms=("temperatures", "epsilons"),
-    choices=CHOICES,
+    choices=shortcut_runs.CHOICES,
     positive=("temperatures",),
     not_negative=("epsilons", "alpha"),
     verdicts=suppression_verdicts,

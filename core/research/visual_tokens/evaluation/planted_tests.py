@@ -5,14 +5,7 @@ from dataclasses import dataclass, field
 
 from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import SettingsError
-from core.research.visual_tokens.captions import (
-    N_SHUFFLES,
-    SHUFFLES_DROPPED,
-    Statement,
-    draw_statement,
-    false_shuffles,
-    is_true,
-)
+from core.research.visual_tokens import captions
 from core.research.visual_tokens.evaluation.benchmark import Benchmark, ChoiceItem, PairItem
 from core.research.visual_tokens.graph import SceneGraph
 from core.research.visual_tokens.planted import scene_graph
@@ -103,41 +96,43 @@ def _benchmark(
             unusable += 1
             continue
         items.append(item)
-        short += 1 + N_SHUFFLES - len(item.captions) if name == "order" else 0
+        short += 1 + captions.N_SHUFFLES - len(item.captions) if name == "order" else 0
     if not items:
         raise SettingsError(
             f"'{scenes.source.spec}': none of its {scenes.source.n_val} val scenes makes an item of the test "
             f"'{name}'. Take more of them, with val="
         )
     dropped = {"scenes without such an item": unusable}
-    dropped |= {SHUFFLES_DROPPED: short} if name == "order" else {}
+    dropped |= {captions.SHUFFLES_DROPPED: short} if name == "order" else {}
     return Benchmark(f"glyphworld {name}", items, scenes.read, dropped)
 
 
 def relation_item(scenes: PlantedScenes, row: int, dice: Dice) -> ChoiceItem | None:
     graph = scenes.graph(row)
-    statement = draw_statement(graph, dice)
+    statement = captions.draw_statement(graph, dice)
     return None if statement is None else _choice(scenes, row, statement, statement.with_objects_exchanged())
 
 
 def attribution_item(scenes: PlantedScenes, row: int, dice: Dice) -> ChoiceItem | None:
-    statement = draw_statement(scenes.graph(row), dice)
+    statement = captions.draw_statement(scenes.graph(row), dice)
     if statement is None or statement.first.colour == statement.second.colour:
         return None
     return _choice(scenes, row, statement, statement.with_colours_exchanged())
 
 
-def _choice(scenes: PlantedScenes, row: int, true: Statement, false: Statement) -> ChoiceItem | None:
-    if is_true(false, scenes.graph(row)):
+def _choice(
+    scenes: PlantedScenes, row: int, true: captions.Statement, false: captions.Statement
+) -> ChoiceItem | None:
+    if captions.is_true(false, scenes.graph(row)):
         return None
     return ChoiceItem(scenes.key(row), (true.text, false.text), true.relation)
 
 
 def order_item(scenes: PlantedScenes, row: int, dice: Dice) -> ChoiceItem | None:
-    statement = draw_statement(scenes.graph(row), dice)
+    statement = captions.draw_statement(scenes.graph(row), dice)
     if statement is None:
         return None
-    shuffled = false_shuffles(statement.text, statement.tagged(), dice)
+    shuffled = captions.false_shuffles(statement.text, statement.tagged(), dice)
     return ChoiceItem(scenes.key(row), (statement.text, *shuffled), statement.relation)
 
 
@@ -147,12 +142,12 @@ def winoground_item(scenes: PlantedScenes, row: int, dice: Dice) -> PairItem | N
     twin = "places" if dice.chance(0.5) else "hues"
     if [node.role for node in graph.nodes[:2]] != ["main", "companion"]:
         return None
-    statement = draw_statement(graph, dice, (0, 1))
+    statement = captions.draw_statement(graph, dice, (0, 1))
     if statement is None:
         return None
     other = statement.with_objects_exchanged() if twin == "places" else statement.with_colours_exchanged()
     exchanged = scenes.graph_of(TWINS[twin](scenes.plan(row)))
-    truths = [is_true(caption, one) for one in (graph, exchanged) for caption in (statement, other)]
+    truths = [captions.is_true(caption, one) for one in (graph, exchanged) for caption in (statement, other)]
     if truths != [True, False, False, True]:
         return None
     pictures = (scenes.key(row), scenes.key(row, twin))
@@ -164,6 +159,6 @@ def training_captions(source: GlyphworldSource, *, n: int, seed: int = 0) -> Ite
     size = source.world.size
     for row in range(min(n, source.n_train)):
         graph = scene_graph(source.plan(row), size)
-        statement = draw_statement(graph, Dice(seed, row))
+        statement = captions.draw_statement(graph, Dice(seed, row))
         if statement is not None:
             yield statement.text

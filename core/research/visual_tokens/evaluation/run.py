@@ -12,15 +12,9 @@ from core.common.statistics.intervals import mean_interval
 from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import SettingsError, did_you_mean
 from core.jobs.progress import Progress
+from core.research.visual_tokens.evaluation import blind
 from core.research.visual_tokens.evaluation.aro import aro_benchmarks
 from core.research.visual_tokens.evaluation.benchmark import Benchmark
-from core.research.visual_tokens.evaluation.blind import (
-    Bigrams,
-    BlindCheck,
-    blind_check,
-    leaky_tests,
-    mean_chance,
-)
 from core.research.visual_tokens.evaluation.clustered import clustered_wilson
 from core.research.visual_tokens.evaluation.compositional import (
     PAIR_CHANCE,
@@ -69,20 +63,22 @@ def benchmark_source(name: str, root: str | None) -> GlyphworldSource | None:
     return GlyphworldSource.from_spec(root or COMPOSED) if name == "glyphworld" else None
 
 
-def blind_checks(benchmarks: Sequence[Benchmark], judge: Judge, bigrams: Bigrams | None) -> list[BlindCheck]:
+def blind_checks(
+    benchmarks: Sequence[Benchmark], judge: Judge, bigrams: blind.Bigrams | None
+) -> list[blind.BlindCheck]:
     """Try a bigram model, and the judge's own text tower with a constant image, on every test."""
     checks = []
     for benchmark in benchmarks:
         if bigrams is not None:
             score = bigrams.score
             checks.append(
-                blind_check(
+                blind.blind_check(
                     benchmark, "bigrams", lambda captions, s=score: np.array([s(c) for c in captions])
                 )
             )
         constant = judge.pictures(_first(benchmark, BLOCK)).mean(0)
         checks.append(
-            blind_check(
+            blind.blind_check(
                 benchmark, "constant image", lambda captions, c=constant: cosines(judge.texts(captions), c)
             )
         )
@@ -138,7 +134,7 @@ def try_judge(judge: Judge, benchmark: Benchmark) -> tuple[list[SwapScore], pd.D
             "margin": [c[0] - c[1:].max() if len(c) > 1 else np.nan for c in likeness],
         }
     )
-    chance = mean_chance(benchmark)
+    chance = blind.mean_chance(benchmark)
     outcomes = [
         _outcome(benchmark.name, judge.name, "accuracy", right, chance, table["picture"].to_numpy(str))
     ]
@@ -236,7 +232,7 @@ def compositionality(
     if benchmark == "glyphworld":
         with progress.stage("captions"):
             source = GlyphworldSource.from_spec(root or COMPOSED)
-            bigrams = Bigrams(training_captions(source, n=BLIND_CAPTIONS, seed=seed))
+            bigrams = blind.Bigrams(training_captions(source, n=BLIND_CAPTIONS, seed=seed))
     with progress.stage("blind checks", total=len(judges), unit="models") as bar:
         checks = []
         for judge in judges:
@@ -253,7 +249,7 @@ def compositionality(
                 outcomes += of_judge
                 tables.append(table)
                 bar.update(1)
-    leaky = leaky_tests(check for _, check in checks)
+    leaky = blind.leaky_tests(check for _, check in checks)
     return {
         "benchmark": benchmark,
         "blind": [{"of": model, **asdict(check), "leaky": check.leaky} for model, check in checks],
@@ -264,7 +260,7 @@ def compositionality(
     }
 
 
-def blind_line(model: str, check: BlindCheck) -> str:
+def blind_line(model: str, check: blind.BlindCheck) -> str:
     """Say in one line what a blind model reaches, and whether the test is leaky."""
     who = check.model if check.model == "bigrams" else f"{check.model} ({model})"
     verdict = "LEAKY: no claim can be made from it" if check.leaky else "at chance"

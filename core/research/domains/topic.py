@@ -31,7 +31,7 @@ TOPIC = Topic(
         "core.research.domains.figures.study_domains:DDM_FEATURES",
         "core.research.domains.figures.study_domains:DDM_MAP",
     ),
-    folder_charts="core.research.domains.figures.charts:FOLDER_CHARTS",
+    folder_charts="core.research.domains.figures.domain_grids:FOLDER_CHARTS",
     image_sets=(
         ImageSet("domains", "core.research.domains.domain_folders:DomainFolders"),
         ImageSet("tinted", "core.research.domains.tinted:TintedSource"),

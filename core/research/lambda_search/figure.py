@@ -5,9 +5,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import numbers, words
 from core.errors import SettingsError, did_you_mean
+from core.research.grids.figures.grid_figures import grid_figure
 
 MEASURES = {  # column: title, factor, digits
     "top1": ("top-1 accuracy (%)", 100, 1),
@@ -207,3 +209,20 @@ def _ordered(frame: pd.DataFrame, name: str) -> list[str]:
 
 def _texts(frame: pd.DataFrame, name: str) -> list[str]:
     return words(frame, name) if name == "kind" else [f"{value:g}" for value in numbers(frame, name)]
+
+
+def _lambda_grid(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Figure:
+    return lambda_grid(table, measure=options.score, theme=theme)
+
+
+FOLDER_CHARTS = (
+    grid_figure(
+        "lambda_search",
+        "results of a grid of lambdas",
+        "Kalibhat 2024, Fig. A.8",
+        ("lambda-search",),
+        ("kind", "lambda1", "lambda2", "weight"),
+        _lambda_grid,
+        measure="top1",
+    ),
+)

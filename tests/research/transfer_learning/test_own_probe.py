@@ -13,8 +13,8 @@ from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.research.transfer_learning.back_tests import absolute_errors, best_method, halves
 from core.research.transfer_learning.compared_estimates import METHODS
-from core.research.transfer_learning.kept_estimates import represented_study
 from core.research.transfer_learning.own_probe import COLUMNS, OwnProbe, in_words
+from core.research.transfer_learning.transfer import represented_study
 from core.store import Study, open_study
 from tests.synthetic import planted_representations
 

@@ -21,6 +21,7 @@ from core.research.domains.grids.domain_verdict import (
     styles_of,
     unseen_style,
 )
+from core.research.grids.figures.grid_figures import grid_figure
 from core.research.grids.figures.grid_titles import (
     grouped_by_sign,
     headed,
@@ -207,3 +208,23 @@ def _pair_of_means(table: pd.DataFrame, base: str, arm: str, styles: list[str]) 
         ]
         ends.append(100 * sum(means) / len(means))
     return f"{ends[0]:.1f} / {ends[1]:.1f}"
+
+
+FOLDER_CHARTS = (
+    grid_figure(
+        "ddm_table",
+        "accuracy in each domain, baseline and disentangled, with the verdict",
+        "Kalibhat's dissertation, Table 2.1",
+        ("domains", "tinted"),
+        ("arm", "seed", "domains"),
+        ddm_table,
+    ),
+    grid_figure(
+        "ddm_bars",
+        "accuracy in each domain by arm",
+        "Kalibhat's dissertation, Fig. 2.2",
+        ("domains",),
+        ("arm", "seed", "domains", "unseen_own_all"),
+        ddm_bars,
+    ),
+)

@@ -15,7 +15,7 @@ from core.research.domains.analysis.domain_probe import class_probes, domain_pro
 from core.research.domains.analysis.parts import PARTS, DomainImages
 from core.research.domains.analysis.twins import feature_jaccard, twin_retrieval
 from core.research.domains.grids.domain_verdict import clustering_verdict, domain_verdict
-from core.research.domains.training.rest import prefix_length
+from core.research.domains.training.labels import prefix_length
 from core.research.grids.definition import CellJob, Grid, Values
 from core.research.grids.runner import GridCell, Row
 from core.research.grids.seeds import by_values

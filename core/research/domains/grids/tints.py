@@ -18,7 +18,7 @@ from core.research.domains.analysis.parts import DomainImages
 from core.research.domains.grids import styles
 from core.research.domains.grids.domain_verdict import ONE, TWO, gap_sentence
 from core.research.domains.tinted import COLOURS, COLUMN, tinted_spec
-from core.research.domains.training.rest import prefix_length
+from core.research.domains.training.labels import prefix_length
 from core.research.grids.definition import CellJob, Grid, Values
 from core.research.grids.runner import GridCell, Row
 from core.research.grids.trained import HALF_WIDTH_PLAIN_STEM, cell_config, raw_splits, train_cell

@@ -14,10 +14,9 @@ from torch.nn.functional import one_hot
 
 from core.research.domains.training.config import CLUSTER, OWN_TEMPERATURE, TEMPERATURE, DomainsConfig
 from core.research.domains.training.critic import DomainCritic, falling_rate
-from core.research.domains.training.labels import DomainLabels
+from core.research.domains.training.labels import DomainLabels, Rest, prefix_length
 from core.research.domains.training.objectives import as_read_by_critic, critic_gap, prefix_objective
 from core.research.domains.training.pseudo_labels import FACTS, Represent, find_domains
-from core.research.domains.training.rest import Rest, prefix_length
 from core.research.domains.training.robust_clustering import clustering_times
 from core.training.config import TrainConfig
 from core.training.methods.base import Around

@@ -1,7 +1,6 @@
 """A figure of a grid, which is read from the folder of a `grid` or of a `lambda-search`, not from a study."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -19,37 +18,27 @@ TABLE = "cells.csv"
 Draw = Callable[[pd.DataFrame, FigureOptions, Theme], go.Figure]
 
 
-@dataclass(frozen=True)
-class GridFigure:
-    """A figure of a grid.
+def grid_figure(
+    name: str,
+    title: str,
+    source: str,
+    grids: tuple[str, ...],
+    columns: tuple[str, ...],
+    draw: Draw,
+    measure: str = "",
+) -> FolderChart:
+    """Return a figure of a grid as a chart of its folder, or of its cells.csv.
 
-    Attributes:
+    Args:
         source: its number in the paper, or "". grids: names of the grids that it shows.
         columns: columns of cells.csv without which it cannot be drawn.
         draw: (cells.csv, options, theme) -> the figure. measure: `options.score` where none is given.
-        column: its width in print, single or double.
     """
 
-    name: str
-    title: str
-    source: str
-    grids: tuple[str, ...]
-    columns: tuple[str, ...]
-    draw: Draw
-    measure: str = ""
-    column: str = "double"
+    def drawn(path: Path, options: FigureOptions, theme: Theme) -> go.Figure:
+        return draw(read_grid(path, name, grids, columns), options, theme)
 
-    def chart(self) -> FolderChart:
-        """Return the figure as a chart of its folder, or of its cells.csv."""
-        return FolderChart(
-            name=self.name,
-            title=self.title,
-            source=self.source,
-            needs=f"the folder of a grid: {', '.join(self.grids)}",
-            draw=lambda path, options, theme: self.draw(read_grid(path, self), options, theme),
-            column=self.column,
-            score=self.measure,
-        )
+    return FolderChart(name, title, source, f"the folder of a grid: {', '.join(grids)}", drawn, score=measure)
 
 
 def of_measure(draw: Callable[..., go.Figure]) -> Draw:
@@ -70,35 +59,29 @@ def of_rows(draw: Callable[..., go.Figure]) -> Draw:
     return lambda table, options, theme: draw(table, theme=theme)
 
 
-def read_grid(path: str | Path, figure: GridFigure) -> pd.DataFrame:
-    """Read the table of a grid from its folder or its cells.csv.
+def read_grid(path: Path, name: str, grids: tuple[str, ...], columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read the table of a grid from its folder or its cells.csv, for the figure `name`.
 
     Raises:
         SettingsError: there is none, or it is the table of another grid.
     """
-    file = Path(path) / TABLE if Path(path).is_dir() else Path(path)
-    words = figure.name.replace("_", " ")
+    file, words = path / TABLE if path.is_dir() else path, name.replace("_", " ")
+    of_search = grids[0] == "lambda-search"
+    command = command_line(*(("lambda-search", "STUDY") if of_search else ("grid", grids[0])), output=path)
     try:
         table = pd.read_csv(file).map(as_written)
     except FileNotFoundError:
-        if (Path(path) / MANIFEST).exists():
+        if (path / MANIFEST).exists():
             raise SettingsError(
-                f"no {words} in '{path}', which is a study. Give the folder of a grid: "
-                f"{' or '.join(figure.grids)}"
+                f"no {words} in '{path}', which is a study. Give the folder of a grid: {' or '.join(grids)}"
             ) from None
-        raise SettingsError(f"no {words} in '{path}'. Run: {_command(figure, path)}") from None
+        raise SettingsError(f"no {words} in '{path}'. Run: {command}") from None
     except (OSError, ValueError) as error:
         kind = type(error).__name__
-        raise SettingsError(f"cannot read '{file}' ({kind}). Run: {_command(figure, path)}") from None
-    missing = [name for name in figure.columns if name not in table]
+        raise SettingsError(f"cannot read '{file}' ({kind}). Run: {command}") from None
+    missing = [name for name in columns if name not in table]
     if missing:
         raise SettingsError(f"'{file}' is not a table of a {words} (no columns {', '.join(missing)})")
     if table.empty:
-        raise SettingsError(f"'{file}' has no rows yet. Run: {_command(figure, path)}")
+        raise SettingsError(f"'{file}' has no rows yet. Run: {command}")
     return table
-
-
-def _command(figure: GridFigure, path: str | Path) -> str:
-    name = figure.grids[0]
-    words = ("lambda-search", "STUDY") if name == "lambda-search" else ("grid", name)
-    return command_line(*words, output=path)

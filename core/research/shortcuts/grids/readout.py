@@ -1,5 +1,6 @@
 """What is read out of a trained encoder: factors by two kinds of probe, and its loss on held-out images."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,11 @@ import torch
 from torch import Tensor
 
 from core.analysis.probe.step import train_probe
+from core.common.dataframes import check_same_length
 from core.encoders.encoder import Encoder
 from core.encoders.registry import load_encoder
 from core.errors import SettingsError
 from core.research.grids.definition import CellJob
-from core.research.shortcuts.grids.lbfgs import lbfgs_accuracy
 from core.research.shortcuts.trained_head import load_head, unit_outputs
 from core.research.shortcuts.training.ifm import ifm_info_nce
 from core.research.transfer_learning.evaluate import represent_pixels
@@ -21,6 +22,45 @@ from core.training.augmentations.augment import augment
 from core.training.augmentations.pixels import load_pixels
 from core.training.config import AugmentConfig, TrainConfig
 from core.training.setup import derived_seed, open_training_images
+
+ITERATIONS = 500
+
+
+def lbfgs_accuracy(
+    train: np.ndarray,
+    train_codes: np.ndarray,
+    val: np.ndarray,
+    val_codes: np.ndarray,
+    *,
+    iterations: int = ITERATIONS,
+) -> float:
+    """Share of `val` rows whose class scikit-learn's logistic regression finds, fitted on `train`.
+
+    L-BFGS with at most `iterations` iterations and scikit-learn's own penalty (C = 1), on raw rows, as in the
+    paper. Rows are not standardised.
+
+    Args:
+        train, val: (n, n_features) float. train_codes, val_codes: (n,) int.
+    Returns:
+        in [0, 1]; NaN without val rows.
+    Raises:
+        ShapeError: codes of another length. SettingsError: fewer than two classes to fit.
+    """
+    check_same_length("train rows", len(train), "train_codes", len(train_codes))
+    check_same_length("val rows", len(val), "val_codes", len(val_codes))
+    if len(np.unique(train_codes)) < 2:
+        raise SettingsError("a readout needs at least two classes among the train images")
+    if not len(val):
+        return float("nan")
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(solver="lbfgs", max_iter=iterations)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations is the protocol
+        model.fit(np.asarray(train, np.float64), train_codes)
+    return float(np.mean(np.equal(model.predict(np.asarray(val, np.float64)), val_codes)))
+
 
 READOUTS = ("sgd", "lbfgs")
 LOSS_TEMPERATURE, LOSS_BATCH = 0.5, 512  # at which losses are compared, whatever the training's

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.research.visual_tokens.figures.label_places import Label, free_places, nearest_in, shared_area
+from core.research.visual_tokens.figures.scene_graph import Label, free_places, nearest_in, shared_area
 
 SIZE = (400.0, 400.0)
 labels = st.builds(

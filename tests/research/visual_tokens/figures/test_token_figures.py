@@ -15,7 +15,7 @@ from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, layout_of
 from core.errors import SettingsError
 from core.research.visual_tokens.figures.scene_graph import attention_figure, scene_graph_figure
-from core.research.visual_tokens.figures.token_curves import (
+from core.research.visual_tokens.figures.token_figures import (
     CHOICES,
     CURVES,
     PAIRS,

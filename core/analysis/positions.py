@@ -63,7 +63,7 @@ class PositionReader:
         ids = self.study.images["image_id"]
         listing = pd.Index(self.study.source.table["image_id"])
         places = [listing.get_indexer(pd.Index(ids.iloc[rows])) for rows in batches]
-        held = [[int(place) for place in some if place >= 0] for some in places]
+        held = [[int(at) for at in some if at >= 0] for some in places]
         options = RunOptions(workers=self.workers)
         stream = picture_batches(
             Pictures(self.study.source, self.encoder.transform, 0),
@@ -73,14 +73,14 @@ class PositionReader:
         )
         for rows, some, batch in zip(batches, places, stream, strict=True):
             row_of = dict(zip(some.tolist(), rows.tolist(), strict=True))
-            self.missing += [(int(row), GONE) for row, place in zip(rows, some, strict=True) if place < 0]
-            self.missing += [(row_of[place], reason) for place, reason in batch.unreadable]
+            self.missing += [(int(row), GONE) for row, at in zip(rows, some, strict=True) if at < 0]
+            self.missing += [(row_of[at], reason) for at, reason in batch.unreadable]
             if batch.pixels is None:
                 yield np.zeros(0, np.int64), torch.zeros(0, self.n, self.width)
                 continue
             with torch.inference_mode():
                 maps = position_maps(self.encoder, batch.pixels)
                 yield (
-                    np.array([row_of[place] for place in batch.rows]),
+                    np.array([row_of[at] for at in batch.rows]),
                     maps.flatten(2).transpose(1, 2).contiguous(),
                 )

@@ -38,8 +38,8 @@ def likely_activation(study: StudyReader, match: Match) -> tuple[str, str]:
             one gives different answers.
     """
     label = study.column("images", "label")
-    known = np.unique(match.code[match.code >= 0])
-    rows = np.flatnonzero(label.isin([study.class_names[code] for code in known.tolist()]).to_numpy())
+    matched_codes = np.unique(match.code[match.code >= 0])
+    rows = np.flatnonzero(label.isin([study.class_names[code] for code in matched_codes.tolist()]).to_numpy())
     rows = rows[evenly(len(rows), IMAGES)]
     true = np.searchsorted(study.class_names, label.to_numpy(object)[rows].astype(str))
     raw, losses, answers = study.array("representations").rows(rows), {}, {}
@@ -99,8 +99,8 @@ def least_loss(logits: np.ndarray, true: np.ndarray) -> np.ndarray:
         scaled = logits * np.exp(log_scale)
         return np.logaddexp.reduce(scaled, axis=1) - scaled[np.arange(len(true)), true]
 
-    found: Any = minimize_scalar(lambda one: losses(one).mean(), bounds=(-7.0, 7.0), method="bounded")
-    return losses(float(found.x))
+    minimum: Any = minimize_scalar(lambda one: losses(one).mean(), bounds=(-7.0, 7.0), method="bounded")
+    return losses(float(minimum.x))
 
 
 def _words(name: str, right: dict[str, int], rows: np.ndarray) -> str:

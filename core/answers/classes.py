@@ -69,7 +69,7 @@ def match_classes(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Ma
     Returns:
         The way that matches most labels; None where none matches any.
     """
-    numbers = [[str(place)] for place in range(len(outputs))]
+    numbers = [[str(output)] for output in range(len(outputs))]
     indices = [str(int(label)) if label.isdecimal() else label for label in labels]
     by_name, by_index = match_by_name(outputs, labels), _matched(numbers, indices)
     if by_index.max(initial=-1) >= 0 and (
@@ -126,9 +126,9 @@ def match_as_stated(
 def _matched(keys: list[list[str]], labels: list[str]) -> np.ndarray:
     """The place in `labels` of each output; a key of several outputs, or of several labels, matches none."""
     owners: dict[str, set[int]] = {}
-    for place, mine in enumerate(keys):
+    for output, mine in enumerate(keys):
         for key in mine:
-            owners.setdefault(key, set()).add(place)
+            owners.setdefault(key, set()).add(output)
     code, uses = np.full(len(keys), -1), Counter(labels)
     for label, key in enumerate(labels):
         places = owners.get(key, set())

@@ -56,7 +56,7 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
     if why := why_no_head(study):
         raise SettingsError(f"no head in '{study.path}': {why}")
     match, columns = matched(study, request)
-    activation, found = _activation(study, request, match)
+    activation, activation_notes = _activation(study, request, match)
     with progress.stage("head", total=study.n_images, unit="images"):
         answer = from_logits(_rows(study, request.device, activation), study.n_images, columns)
     answer.facts = {"n_outputs": len(match.code), "matched": match.how, "n_matched": match.n_matched}
@@ -65,7 +65,7 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
     sigmoid = [SINGLE] * bool(about.get("single")) + [SEVERAL] * bool(about.get("independent"))
     answer.notes = (
         match.notes()
-        + found
+        + activation_notes
         + sigmoid
         + (usual_order_note(study, answer, match) or order_note(study, answer, match))
     )
@@ -114,8 +114,8 @@ def _activation(study: StudyReader, request: Request, match: Match) -> tuple[str
     if study.summary("embed")["head"].get("activation") == "":
         if stated:
             return stated, [f"{stated} between its layers, as stated by --head-activation"]
-        name, found = likely_activation(study, match)
-        return name, [found]
+        name, why = likely_activation(study, match)
+        return name, [why]
     if stated:
         raise SettingsError(
             f"--head-activation {stated}: the layers of this classifier are known, or it has no hidden one"

@@ -68,8 +68,8 @@ class Votes:
 
     def __call__(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         parts, rows, codes = self.keys
-        own = torch.arange(start, stop, device=self.device)
-        cosines, places = nearest(self._unit(np.array(self.array[start:stop])), own, parts, rows)
+        query_rows = torch.arange(start, stop, device=self.device)
+        cosines, places = nearest(self._unit(np.array(self.array[start:stop])), query_rows, parts, rows)
         top, classes = vote(cosines, codes[places], self.n_classes).topk(min(5, self.n_classes), dim=1)
         undefined = torch.full_like(top[:, 0], torch.nan)
         margin = top[:, 0] - top[:, 1] if top.shape[1] > 1 else undefined

@@ -83,8 +83,8 @@ class ClassColumns:
         column_of = np.full(len(labels), -1)
         column_of[held] = np.arange(len(held))
         column = np.where(match.code >= 0, column_of[match.code], -1)
-        known = tuple(str(labels[int(code)]) for code in held)
-        names = [*known]
+        known_labels = tuple(str(labels[int(code)]) for code in held)
+        names = [*known_labels]
         if not restrict:
             others = np.flatnonzero(match.code < 0)
             column[others] = len(names) + np.arange(len(others))
@@ -94,7 +94,7 @@ class ClassColumns:
                 f"only {names[0] if names else 'no class'} can be predicted, so nothing is told apart: an "
                 "answer needs two classes or more (of a single logit x, store 0 and x)"
             )
-        return cls(tuple(names), column, known)
+        return cls(tuple(names), column, known_labels)
 
     @property
     def combines(self) -> bool:

@@ -67,8 +67,8 @@ def write_answer(
     answer = function_named(KINDS[kind].make)(study, request, progress)
     table = outcome_table(study, answer)
     facts = answer_facts(study, table, answer, kind, evaluated(study, kind))
-    known = replace(request, head_activation=facts.get("activation"))
-    facts["notes"] = _with_cause(study, kind, facts, known, progress)
+    as_made = replace(request, head_activation=facts.get("activation"))
+    facts["notes"] = _with_cause(study, kind, facts, as_made, progress)
     for note in facts["notes"]:
         progress.note(f"{name}: {note}")
     item = answers.TABLE.format(name=name)

@@ -162,10 +162,10 @@ def at_position(study: StudyReader, basis: Basis, image: str | int, x: float, y:
     Args:
         x, y: as `place_of`; nothing is active where the encoder does not see.
     """
-    place = place_of(study, basis, image, x, y)
+    position = place_of(study, basis, image, x, y)
     latents, values = (np.zeros(0, np.int64), np.zeros(0, np.float32))
-    if place is not None:
-        latents, values = code_at(study, basis, image, place)
+    if position is not None:
+        latents, values = code_at(study, basis, image, position)
     frame = pd.DataFrame({"latent": latents, "value": values})
     return frame.sort_values("value", ascending=False, kind="stable", key=np.abs, ignore_index=True)
 
@@ -182,10 +182,10 @@ def similar_positions(
         row, place, cosine; largest cosine first.
     """
     none = pd.DataFrame({"row": [], "place": [], "cosine": []}).astype({"row": int, "place": int})
-    place, image_row = place_of(study, basis, image, x, y), study._row(image)
-    if place is None:
+    position, image_row = place_of(study, basis, image, x, y), study._row(image)
+    if position is None:
         return none
-    latents, values = code_at(study, basis, image, place)
+    latents, values = code_at(study, basis, image, position)
     norms = study.array(basis.item("position_norm")).chunk(0)
     n_places = int(np.prod(grid_of(basis)))
     dots = np.zeros(len(norms), np.float32)

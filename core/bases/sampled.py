@@ -73,10 +73,10 @@ def sampled_positions(
     with progress.stage("positions", total=len(train), unit="images") as bar:
         bar.skip(len(train) - sum(len(chunks[chunk]) for chunk in todo))
         drawn = stream_in_order(partial(_drawn, positions, each, seed), [rows for _, rows in batches])
-        for number, ((chunk, wanted), (vectors, gone)) in enumerate(zip(batches, drawn, strict=True)):
+        for number, ((chunk, rows_of_batch), (vectors, gone)) in enumerate(zip(batches, drawn, strict=True)):
             parts.append(vectors)
             missing += gone
-            bar.update(len(wanted))
+            bar.update(len(rows_of_batch))
             if number + 1 == len(batches) or batches[number + 1][0] != chunk:
                 array.put(chunk, np.concatenate(parts))
                 parts = []

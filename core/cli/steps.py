@@ -160,8 +160,8 @@ def answers_report(study: Any) -> dict[str, Any]:
 def answers_text(about: Mapping[str, Any]) -> str:
     """One line an answer, and its notes."""
     lines = []
-    for place, one in enumerate(about["answers"]):
-        lines.append(f"{one['words']}{'  (default)' * (place == 0)}")
+    for number, one in enumerate(about["answers"]):
+        lines.append(f"{one['words']}{'  (default)' * (number == 0)}")
         lines += [f"  {note}" for note in one.get("notes", ())]
     if about["no_head"]:
         lines.append(f"no head: {about['no_head']}")

@@ -295,10 +295,10 @@ def join_ranks() -> Ranks:
         _see_one_gpu()
         with _unless_another_ended(MEETING):
             store, rank, _ = next(rendezvous("env://", timeout=MEETING))
-            own = torch.distributed.PrefixStore(_attempt(size), store)  # pyright: ignore[reportPrivateImportUsage]
-            own.set(str(rank), "here")  # connecting by itself waits as long as any later message
-            own.wait([str(other) for other in range(size)], MEETING)
-            torch.distributed.init_process_group("gloo", None, PATIENCE, size, rank, own)
+            attempt_store = torch.distributed.PrefixStore(_attempt(size), store)  # pyright: ignore[reportPrivateImportUsage]
+            attempt_store.set(str(rank), "here")  # connecting by itself waits as long as any later message
+            attempt_store.wait([str(other) for other in range(size)], MEETING)
+            torch.distributed.init_process_group("gloo", None, PATIENCE, size, rank, attempt_store)
         watch_connections()
     return Ranks(int(os.environ["RANK"]), size)
 

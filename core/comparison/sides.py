@@ -52,5 +52,5 @@ def _answers(study: Study, rows: np.ndarray) -> pd.DataFrame:
     """predicted, confidence, correct, q of some images, in order."""
     results = {"confidence": "confidence", "correct": "correct", "q": "q_score"}
     predicted = study.column("probe", "predicted").to_numpy(object)[rows] if study.has("probe") else ""
-    known = {name: result_column(study, column)[rows] for name, column in results.items()}
-    return pd.DataFrame({"predicted": predicted, **known})
+    results_of_rows = {name: result_column(study, column)[rows] for name, column in results.items()}
+    return pd.DataFrame({"predicted": predicted, **results_of_rows})

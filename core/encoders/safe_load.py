@@ -199,8 +199,8 @@ def _read_torch(path: Path, *, zipped: bool, content: io.BytesIO | None = None) 
                 content.seek(0)
             return _load(content or path, stubs, mmap=zipped and content is None)
         except pickle.UnpicklingError as error:
-            wanted = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", str(error))
-            global_name = wanted[1] if wanted else None
+            refused_name = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", str(error))
+            global_name = refused_name[1] if refused_name else None
             if (
                 global_name is None
                 or global_name.split(".")[0] not in INERT_PACKAGES

@@ -111,16 +111,16 @@ def _own_answers(study: Study, shown: np.ndarray) -> str:
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(int))]
     logits = output_logits(study, rows)
     sure = 1 / np.exp(logits - logits.max(1, keepdims=True)).sum(1) > SURE
-    told = f"Its own classifier is confident (above {percent(SURE, digits=0)}) on "
-    told += f"{percent(sure.mean(), digits=0)} of these {counted(int(shown.sum()), 'image')}"
+    sentence = f"Its own classifier is confident (above {percent(SURE, digits=0)}) on "
+    sentence += f"{percent(sure.mean(), digits=0)} of these {counted(int(shown.sum()), 'image')}"
     answers = Counter(logits[sure].argmax(1).tolist())
     if not answers:
-        return told
+        return sentence
     output, n = min(answers.items(), key=lambda pair: (-pair[1], pair[0]))
     name = str(study.table("head_classes", ["name"])["name"].iloc[output]).partition(",")[0]
     if name and n > 1 and n / len(rows) >= OFTEN:
-        return f"{told}, and most often sees “{name}” ({percent(n / len(rows), digits=0)})"
-    return f"{told}, and sees {counted(len(answers), 'class')} there"
+        return f"{sentence}, and most often sees “{name}” ({percent(n / len(rows), digits=0)})"
+    return f"{sentence}, and sees {counted(len(answers), 'class')} there"
 
 
 def _of_features(study: Study, shown: np.ndarray) -> str:
@@ -130,11 +130,11 @@ def _of_features(study: Study, shown: np.ndarray) -> str:
         return f"Its features are known on {images}; without labels and words nothing says what they mean"
     fires = count_firing_images(study, [shown])[0]
     share = shown.sum()
-    told = f"{np.count_nonzero(fires):,} of {len(fires):,} features fire on these {images}, "
-    told += (
+    sentence = f"{np.count_nonzero(fires):,} of {len(fires):,} features fire on these {images}, "
+    sentence += (
         f"{fires.sum() / share:.1f} on each, the most common one on {percent(fires.max() / share, digits=0)}"
     )
-    return told + _repeats(study, shown)
+    return sentence + _repeats(study, shown)
 
 
 def _repeats(study: Study, shown: np.ndarray) -> str:

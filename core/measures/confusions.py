@@ -17,10 +17,10 @@ def confusions(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     wrong = mask & (result_column(study, "correct") == 0) & (true >= 0)
     names, other = np.array(study.class_names, object), wrong & (predicted < 0)
     if other.any():
-        told, codes = np.unique(column_values(study, "predicted")[other].astype(str), return_inverse=True)
+        answers, codes = np.unique(column_values(study, "predicted")[other].astype(str), return_inverse=True)
         predicted = predicted.copy()
         predicted[other] = len(names) + codes
-        names = np.append(names, told)
+        names = np.append(names, answers)
     pairs, n = np.unique(true[wrong] * len(names) + predicted[wrong], return_counts=True)
     order = np.lexsort([pairs, -n])  # class names are sorted, so pairs are in the order of the names
     first, second = np.divmod(pairs[order], max(len(names), 1))

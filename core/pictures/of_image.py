@@ -26,8 +26,8 @@ def asked_of_images(study: Study) -> Answering | None:
     kind = study.answer.kind if study.answer else PROBE
     if kind in (HEAD, PROBE):
         asked = answering(study)
-        known = asked is None or asked.classifier is not None or study.has("head_logits")
-        return asked if known else None
+        is_answered = asked is None or asked.classifier is not None or study.has("head_logits")
+        return asked if is_answered else None
     return linear(study, kind) if study.has("probe_weights") else None
 
 

@@ -97,12 +97,12 @@ class _Site:
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         rows, cards = self._rows(), self._features()
-        kept: dict[int, bool] = {}
+        drawn_rows: dict[int, bool] = {}
         with self.progress.step("pictures"):
             for row in [*rows, *(row for card in cards for row in card["rows"])]:
-                if row not in kept and (body := self.source.small(row)):
+                if row not in drawn_rows and (body := self.source.small(row)):
                     yield picture_name(row), body
-                kept.setdefault(row, bool(body))
+                drawn_rows.setdefault(row, bool(body))
             for card in cards:
                 card["heats"] = []
                 for row in card["rows"]:
@@ -110,7 +110,7 @@ class _Site:
                     if body:
                         yield f"heatmaps/{card['feature']:05d}-{row:07d}.jpg", body
                     card["heats"].append(bool(body))
-        yield "index.html", self._page(rows, cards, kept).encode("utf-8", "replace")
+        yield "index.html", self._page(rows, cards, drawn_rows).encode("utf-8", "replace")
 
     def _rows(self) -> list[int]:
         rows = np.flatnonzero(shown_images(self.study))

@@ -88,11 +88,11 @@ def read_layered(folder: Path) -> dict[str, Any]:
 
 def write_layered(folder: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest of a study, or what is a basis's own of its."""
-    own = {
+    own_items = {
         part: {name: entry for name, entry in manifest[part].items() if BELOW not in entry}
         for part in ("steps", "items")
     }
-    manifests.write_manifest(folder, {**manifest, **own})
+    manifests.write_manifest(folder, {**manifest, **own_items})
 
 
 def card_of(manifest: Mapping[str, Any], study: Path, name: str) -> dict[str, Any]:
@@ -186,11 +186,11 @@ def read_made(whole: Any, name: str, item: str, made: str) -> ChunkedArray:
     if made == CODES:
         counts, features, values = (whole.array(part(one)) for one in ("count", "features", "values"))
         return DenseCodes(counts, features, values, int(whole.array(decoder).shape[0]))
-    own = whole.vector(item).astype(np.float64)
+    codes_of_basis = whole.vector(item).astype(np.float64)
     if made == WEIGHTS:
-        return Computed(whole.path / item, (own @ whole.vector(decoder).T.astype(np.float64)))
+        return Computed(whole.path / item, (codes_of_basis @ whole.vector(decoder).T.astype(np.float64)))
     weights = whole.vector(item.removesuffix(BIAS) + WEIGHTS).astype(np.float64)
-    return Computed(whole.path / item, own + weights @ whole.vector(part("offset")))
+    return Computed(whole.path / item, codes_of_basis + weights @ whole.vector(part("offset")))
 
 
 class DenseCodes(ChunkedArray):
@@ -213,10 +213,10 @@ class DenseCodes(ChunkedArray):
         """Where each image of a chunk begins (n + 1,), its latents and their codes, image after image."""
         counts, features, values = self.sparse
         begin = np.concatenate([[0], np.cumsum(counts.chunk(chunk), dtype=np.int64)])
-        found, codes = features._sound(features.chunk(chunk)), values.chunk(chunk)
-        if (np.diff(begin) < 0).any() or not begin[-1] == len(found) == len(codes):
+        latents, codes = features._sound(features.chunk(chunk)), values.chunk(chunk)
+        if (np.diff(begin) < 0).any() or not begin[-1] == len(latents) == len(codes):
             raise counts.damage(f"{counts.folder.name}/{chunk_name(chunk)} does not count its latents")
-        return begin, found, codes
+        return begin, latents, codes
 
     def _dense(self, chunk: int, start: int, stop: int) -> np.ndarray:
         begin, features, values = self.entries(chunk)

@@ -92,9 +92,13 @@ def _value_ranges(folder: Path, name: str, checksum: str) -> dict[str, tuple[Any
         groups = [about.row_group(number).column(leaf) for number in range(about.num_row_groups)]
         parts = [group.statistics for group in groups]  # None where the file has none
         held: list[Any] = [one for one in parts if one is None or not one.has_null_count or one.num_values]
-        known = column.logical_type.type in PLAIN and all(one is not None and one.has_min_max for one in held)
+        has_ranges = column.logical_type.type in PLAIN and all(
+            one is not None and one.has_min_max for one in held
+        )
         if held:
-            ends = (min(one.min for one in held), max(one.max for one in held)) if known else (None, None)
+            ends = (
+                (min(one.min for one in held), max(one.max for one in held)) if has_ranges else (None, None)
+            )
             ranges[column.path] = ends
     return ranges
 

@@ -225,8 +225,8 @@ class StudyWriter:
 
     def _write(self) -> None:
         unfinished = {manifests.UNFINISHED: one} if (one := self._unfinished()) else {}
-        kept = {part: value for part, value in self.manifest.items() if part != manifests.UNFINISHED}
-        self.manifest = kept | unfinished
+        finished = {part: value for part, value in self.manifest.items() if part != manifests.UNFINISHED}
+        self.manifest = finished | unfinished
         layers.write_layered(self.folder, self.manifest)
 
     def forget(self, name: str) -> None:

@@ -140,9 +140,9 @@ def scan_study(
 
 def _silent_up_to(silent: list[np.ndarray | None], rows: RowStatistics, epsilon: float) -> float | np.ndarray:
     """The largest activation that does not fire, of each feature where the chunks say so, else of any."""
-    known = [one for one in silent if one is not None]
-    if len(known) == len(silent):
-        return np.max(known, 0)
+    silent_thresholds = [one for one in silent if one is not None]
+    if len(silent_thresholds) == len(silent):
+        return np.max(silent_thresholds, 0)
     return float(rows.threshold(epsilon).max()) * (1 + 1e-6)
 
 

@@ -238,8 +238,8 @@ def _gradients(encoder: AnyEncoder, values: Tensor, begun: list[Tensor]) -> Iter
     group = max(min(MOST_AT_ONCE // size, n), 1) if encoder.family == "cnn" else 1
     for start in range(0, n, group):
         one_hot = torch.zeros(min(group, n - start), *values.shape, device=values.device)
-        for place in range(len(one_hot)):
-            one_hot[place, :, start + place] = 1
+        for position in range(len(one_hot)):
+            one_hot[position, :, start + position] = 1
         gradients = None
         if values.requires_grad:
             (gradients,) = torch.autograd.grad(

@@ -40,8 +40,8 @@ def still_tried(right: np.ndarray, left: Iterable[int]) -> list[int]:
         0 and those others.
     """
     n, ahead = right.shape[1], leads(right)
-    others = sorted((place for place in left if place), key=lambda one: -ahead[one])
-    others = [place for place in others if ahead[place] >= (n - BATCH) / (HALF - BATCH)]
+    others = sorted((candidate for candidate in left if candidate), key=lambda one: -ahead[one])
+    others = [candidate for candidate in others if ahead[candidate] >= (n - BATCH) / (HALF - BATCH)]
     return [0, *others[: 1 if n >= HALF else None]]
 
 
@@ -86,13 +86,13 @@ def likely_normalisation(
             for start in range(0, len(rows), BATCH):
                 some = rows[start : start + BATCH]
                 pixels = np.stack([encoder.transform.pixels(study.image(int(row))) for row in some])
-                for place in left:
-                    mean, std = tried[place]
+                for candidate in left:
+                    mean, std = tried[candidate]
                     x = (torch.from_numpy(pixels).float() / 255 - torch.tensor(mean)) / torch.tensor(std)
                     with torch.no_grad(), head.reading(encoder.base) as logits:
                         encoder.base(x.permute(0, 3, 1, 2).to(encoder.device))
                         answers = columns.combined(logits().float()).argmax(1)
-                    predicted[place, start : start + BATCH] = answers.cpu().numpy()
+                    predicted[candidate, start : start + BATCH] = answers.cpu().numpy()
                 bar.update(len(some))
                 seen = rows[: start + len(some)]
                 right = predictable[predicted[:, : len(seen)]] == labels[seen]

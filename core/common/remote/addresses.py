@@ -54,9 +54,9 @@ def located(text: str) -> str:
     if scheme == "file" and host in ("", "localhost"):
         return os.path.abspath("/" + unquote(path))
     if scheme not in SCHEMES or not host:
-        known = ", ".join(f"{name}://" for name in (*SCHEMES, "file"))
+        schemes = ", ".join(f"{name}://" for name in (*SCHEMES, "file"))
         raise AddressRefused(
-            f"data cannot be read from '{_without_secrets(text)}'. Addresses begin with {known}"
+            f"data cannot be read from '{_without_secrets(text)}'. Addresses begin with {schemes}"
         )
     if "@" in host or "?" in rest or "#" in rest:
         raise AddressRefused(
@@ -103,8 +103,8 @@ def grant(texts: Iterable[object]) -> None:
     with suppress(OSError, PeregrineError):  # a machine where nothing can be remembered
         path = make_private(state_folder()) / REMEMBERED
         with replacing(path) as temporary:
-            kept = list(dict.fromkeys([*_remembered(), *new]))[-MOST_REMEMBERED:]
-            temporary.write_text(json.dumps(kept), encoding="utf-8")
+            remembered = list(dict.fromkeys([*_remembered(), *new]))[-MOST_REMEMBERED:]
+            temporary.write_text(json.dumps(remembered), encoding="utf-8")
 
 
 def is_granted(url: str) -> bool:
@@ -158,8 +158,8 @@ def _remembered() -> list[str]:
 
 @lru_cache(maxsize=1)
 def _read_remembered(path: Path, changed: int) -> list[str]:
-    kept = read_json_file(path)
-    return [text for text in kept if is_url(text)] if isinstance(kept, list) else []
+    record = read_json_file(path)
+    return [text for text in record if is_url(text)] if isinstance(record, list) else []
 
 
 def _without_secrets(text: str) -> str:

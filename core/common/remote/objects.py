@@ -72,8 +72,8 @@ def is_known(url: str) -> bool:
 
 def forget_below(url: str, *, but: str = "") -> None:
     """Ask again for the size and version of each object below a folder, but for one."""
-    for known in [known for known in list(_known) if known.startswith(f"{url}/") and known != but]:
-        _known.pop(known, None)
+    for other in [other for other in list(_known) if other.startswith(f"{url}/") and other != but]:
+        _known.pop(other, None)
 
 
 def folders_in(url: str) -> list[str]:
@@ -326,8 +326,8 @@ def _at_once(work: Callable[[Any], T], items: Iterable[Any], at_once: int = AT_O
 def _flat(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """List a store of keys in one go: as many requests as there are thousands of objects."""
     root = url.partition("://")[2]
-    found = _patiently(url, lambda: _store(url).find(_path(url), detail=True))
-    for path, facts in found.items():
+    listing = _patiently(url, lambda: _store(url).find(_path(url), detail=True))
+    for path, facts in listing.items():
         if facts.get("type") == "file" and path.startswith(f"{root}/") and not path.endswith("/"):
             yield path.removeprefix(f"{root}/"), facts
 

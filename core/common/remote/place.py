@@ -145,8 +145,8 @@ class AddressPath(type(Path())):  # pyright: ignore[reportGeneralTypeIssues, rep
             StudyError: it does not, or may not be read. RemoteError.
         """
         url, names = str(self), frozenset[str]()
-        known, facts = _asked.get(f"{url}/{file}", (0.0, None))
-        is_fresh = facts is not None and known >= time.monotonic()  # a list of studies has just asked
+        asked_at, facts = _asked.get(f"{url}/{file}", (0.0, None))
+        is_fresh = facts is not None and asked_at >= time.monotonic()  # a list of studies has just asked
         objects.forget_below(url, but=f"{url}/{file}" if is_fresh else "")
         _listed.pop(url, None)
         try:
@@ -199,10 +199,10 @@ def folders_with(folder: AddressPath, file: str, depth: int) -> list[AddressPath
     """List the folders that hold a file, up to so many levels below."""
     children = [child for child in folder.iterdir() if not child.name.startswith(".")] if depth else []
     _ask([str(child / file) for child in children])
-    found: list[AddressPath] = []
+    folders: list[AddressPath] = []
     for child in children:
-        found += [child] if (child / file).is_file() else folders_with(child, file, depth - 1)
-    return found
+        folders += [child] if (child / file).is_file() else folders_with(child, file, depth - 1)
+    return folders
 
 
 def _facts(url: str) -> objects.Object | None:

@@ -45,8 +45,8 @@ def zero_shot_answer(study: StudyReader, request: Request, progress: Progress) -
         )
     with progress.stage("prompts", total=len(names), unit="classes") as bar:
         texts = np.empty((len(names), clip.width), np.float32)
-        for place, name in enumerate(names):
-            texts[place] = class_embedding(clip.embed_texts(imagenet_prompts(name)))
+        for number, name in enumerate(names):
+            texts[number] = class_embedding(clip.embed_texts(imagenet_prompts(name)))
             bar.update(1)
     weights = clip.temperature * texts
     rows = partial(_logits, raw, weights, request.device)

@@ -189,8 +189,8 @@ class HuggingFaceSource(source.ListedSource):
         if len(set(splits)) < 2:
             return [], [], False, everything
         left = Counter(dict.fromkeys(filter(None, named), 0))
-        for split, n, kept in zip(named, n_rows, keep, strict=True):
-            left[split or "train"] += 0 if kept else int(n)
+        for split, n, is_read in zip(named, n_rows, keep, strict=True):
+            left[split or "train"] += 0 if is_read else int(n)
         notes = [
             f"{counted(n, 'image')} of '{split}' left out: 'val' is used" for split, n in left.items() if n
         ]

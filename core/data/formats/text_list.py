@@ -65,7 +65,7 @@ def ground_truth(folder: str) -> str | None:
     places = [
         os.path.join(above, name) for above in (folder, os.path.dirname(folder)) for name in GROUND_TRUTH
     ]
-    return next((place for place in places if os.path.isfile(place)), None)
+    return next((file for file in places if os.path.isfile(file)), None)
 
 
 def is_image(path: str) -> bool:

@@ -47,8 +47,8 @@ def open_masks(
         raise SettingsError("masks and salient-imagenet are two sources of masks. Give only one of them")
     if annotations is not None and salient_imagenet is None:
         raise SettingsError("annotations belong to Salient ImageNet. Give its folder too: --salient-imagenet")
-    for place in (masks, salient_imagenet, annotations):
-        if is_url(place) and (place is not masks or str(place).endswith(".json")):
+    for address in (masks, salient_imagenet, annotations):
+        if is_url(address) and (address is not masks or str(address).endswith(".json")):
             raise MaskError("only a folder with core/ and spurious/ is read by address. Copy the other masks")
     if masks is not None and str(masks).lower().endswith(".json") and not Path(masks).is_dir():
         mask_source: MaskSource = CocoMasks(masks, source)

@@ -79,7 +79,7 @@ class ImageSource(ABC):
 
     def read_ahead(self, rows: Iterable[int]) -> None:
         """Fetch images by address at once, into the cache, where each `read` would wait for the server."""
-        fetch_ahead(place for row in rows if is_url(place := self.place(row)))
+        fetch_ahead(address for row in rows if is_url(address := self.place(row)))
 
     @property
     def labelled(self) -> bool:

@@ -131,12 +131,12 @@ class TableSource(ListedSource):
 
     def _missing_note(self, paths: Sequence[str]) -> list[str]:
         places = [self._resolve(path) for path in paths]
-        remote = [place for place in places if is_url(place)]
-        there = {place for place, about in zip(remote, stat_all(remote), strict=True) if about}
+        remote = [file for file in places if is_url(file)]
+        there = {file for file, about in zip(remote, stat_all(remote), strict=True) if about}
         missing = [
             path
-            for path, place in zip(paths, places, strict=True)
-            if not (place in there or os.path.exists(place))
+            for path, file in zip(paths, places, strict=True)
+            if not (file in there or os.path.exists(file))
         ]
         if not missing:
             return []

@@ -33,9 +33,9 @@ class UnknownActivation(nn.Module):
 
 def fill_activation(module: nn.Module, name: str | None) -> None:
     """Put an activation of torch.nn in place of the one of a chain that is not known."""
-    for place, one in enumerate(module.children()):
+    for position, one in enumerate(module.children()):
         if name and isinstance(module, nn.Sequential) and isinstance(one, UnknownActivation):
-            module[place] = getattr(nn, name)()
+            module[position] = getattr(nn, name)()
 
 
 def bare_linear(tensors: Mapping[str, Tensor], width: int) -> nn.Linear | None:
@@ -86,16 +86,16 @@ def bare_classifier(tensors: Mapping[str, Tensor], width: int) -> nn.Module | st
 def _chain(tensors: Mapping[str, Tensor]) -> tuple[str, Layers]:
     """The numbered layers of a classifier, in order, and what stands before their numbers."""
     for pattern in CHAINS:
-        found = {key: match for key in tensors if (match := pattern.fullmatch(key))}
-        for match in found.values():
+        matches = {key: match for key in tensors if (match := pattern.fullmatch(key))}
+        for match in matches.values():
             stem, module = match["stem"], match.groupdict().get("module", "")
             inside = "" if pattern is CHAINS[1] else f"{module}." if stem != module else stem
-            members = [key for key, one in found.items() if one["stem"] == stem]
+            members = [key for key, one in matches.items() if one["stem"] == stem]
             if len(members) < sum(key.startswith(inside) for key in tensors):
                 continue  # it has more than numbered layers
             layers: Layers = {}
             for key in members:
-                layers.setdefault(int(found[key]["at"]), {})[found[key]["tensor"]] = tensors[key]
+                layers.setdefault(int(matches[key]["at"]), {})[matches[key]["tensor"]] = tensors[key]
             return stem, dict(sorted(layers.items()))
     return "", {}
 

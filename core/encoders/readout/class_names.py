@@ -14,7 +14,9 @@ def known_names(n_outputs: int) -> list[list[str]]:
     if subset is None:
         return [[] for _ in range(n_outputs)]
     info = ImageNetInfo(subset)
-    return [[info.index_to_label_name(place), info.index_to_description(place)] for place in range(n_outputs)]
+    return [
+        [info.index_to_label_name(output), info.index_to_description(output)] for output in range(n_outputs)
+    ]
 
 
 def names_in(file: Any) -> list[list[str]]:

@@ -192,20 +192,20 @@ def _load(network: nn.Module, base: nn.Module, tensors: Mapping[str, Tensor]) ->
     Returns:
         "" if all are there, the first that is not, None if none is.
     """
-    state, own = network.state_dict(), base.state_dict()
-    rest = [key for key in state if key not in own and not key.endswith("num_batches_tracked")]
+    state, base_state = network.state_dict(), base.state_dict()
+    rest = [key for key in state if key not in base_state and not key.endswith("num_batches_tracked")]
     lacking = [
         key
         for key in rest
         if (key not in tensors or tensors[key].shape != state[key].shape)
         and not (key.endswith(".bias") and key not in tensors and f"{key[:-4]}weight" in tensors)
     ]
-    lacking += [key for key in own if key in state and own[key].shape != state[key].shape]
+    lacking += [key for key in base_state if key in state and base_state[key].shape != state[key].shape]
     if lacking or not rest:
         return lacking[0] if any(key in tensors for key in rest) else None
     for key in rest:
         state[key] = tensors[key].to(state[key].dtype) if key in tensors else torch.zeros_like(state[key])
-    state.update({key: own[key] for key in state if key in own})
+    state.update({key: base_state[key] for key in state if key in base_state})
     network.load_state_dict(state, assign=True)
     return ""
 

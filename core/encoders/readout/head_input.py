@@ -54,10 +54,10 @@ def to_head_input(encoder: Encoder, notes: Sequence[str], *, note: str = NOTE) -
     names = [] if head.assumed else head.names
 
     def find_head() -> Head | str:
-        found = complete_head(deeper, [last], names)
-        if isinstance(found, Head):
-            found.unchecked, found.independent = head.unchecked, head.independent
-        return found
+        complete = complete_head(deeper, [last], names)
+        if isinstance(complete, Head):
+            complete.unchecked, complete.independent = head.unchecked, head.independent
+        return complete
 
     deeper.find_head = find_head
     return deeper

@@ -81,7 +81,7 @@ def _is_rectangle(grid: pd.DataFrame) -> bool:
 def _lines(table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
     """(title of the axis, its column, rows) of every line along which one weight varies."""
     grid = table.loc[table["kind"] == "q"].reset_index(drop=True)
-    found = []
+    lines = []
     for along, other, symbol, held in (
         ("lambda1", "lambda2", "λ₁", "λ₂"),
         ("lambda2", "lambda1", "λ₂", "λ₁"),
@@ -89,10 +89,10 @@ def _lines(table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
         for value in sorted(set(numbers(grid, other))):
             rows = grid.loc[numbers(grid, other) == value].reset_index(drop=True)
             if len(set(numbers(rows, along))) > 1:
-                found.append((f"{symbol} ({held} = {value:g})", along, rows))
-    alone = [("λ₁", "lambda1", grid)] if len(grid) and not found else []
+                lines.append((f"{symbol} ({held} = {value:g})", along, rows))
+    alone = [("λ₁", "lambda1", grid)] if len(grid) and not lines else []
     lasso = table.loc[table["kind"] == "lasso"].reset_index(drop=True)
-    return [*found, *alone, *([("Lasso's weight", "weight", lasso)] if len(lasso) else [])]
+    return [*lines, *alone, *([("Lasso's weight", "weight", lasso)] if len(lasso) else [])]
 
 
 def _search_lines(table: pd.DataFrame, measure: str, theme: Theme) -> go.Figure:

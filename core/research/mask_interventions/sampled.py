@@ -98,7 +98,7 @@ def _usable(
     exists[:, CORE] = True
     ids = study.images["image_id"].iloc[rows].tolist()
     frames: Any = MaskFrames(study.masks, study.source, study.transform, ids, exists, stored)
-    kept: list[int] = []
+    usable_rows: list[int] = []
     bits, lost = [], 0
     with progress.stage("masks", total=min(n, len(rows)), unit="masks") as bar:
         for start in range(0, len(rows), BATCH * 8):
@@ -110,14 +110,14 @@ def _usable(
                 objects = part.masks[:, CORE].numpy() >= MASK_REGION  # pyright: ignore[reportAttributeAccessIssue]
                 counts, n_pixels = objects.sum((1, 2)), objects[0].size
                 good = (counts > 0) & (counts < n_pixels)
-                take = np.flatnonzero(good)[: n - len(kept)]
-                lost += int((~good[: take[-1] + 1 if len(kept) + len(take) == n else None]).sum())
-                kept += [int(rows[batch.start + index]) for index in take]
+                take = np.flatnonzero(good)[: n - len(usable_rows)]
+                lost += int((~good[: take[-1] + 1 if len(usable_rows) + len(take) == n else None]).sum())
+                usable_rows += [int(rows[batch.start + index]) for index in take]
                 bits += [np.packbits(objects[index]) for index in take]
                 bar.update(len(take))
-                if len(kept) == n:
-                    return np.array(kept, np.int64), np.array(bits), lost
-    return np.array(kept, np.int64), np.array(bits), lost
+                if len(usable_rows) == n:
+                    return np.array(usable_rows, np.int64), np.array(bits), lost
+    return np.array(usable_rows, np.int64), np.array(bits), lost
 
 
 def _drawn(

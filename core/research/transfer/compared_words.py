@@ -75,11 +75,11 @@ def _sentence(one: Transfer, method: str, about: dict[str, Any]) -> str:
         return line
     line += f"; {about.get('n_with_words', 0)} features get words"
     names = ("precision", "jaccard", "chance")
-    known = {name: value for name in names if (value := about.get(name)) is not None and value == value}
-    if "precision" in known:
-        line += f", precision {known['precision']:.2f} against their own words"
-    if {"jaccard", "chance"} <= known.keys():
-        line += f", Jaccard {known['jaccard']:.2f} (chance {known['chance']:.2f})"
+    measured = {name: value for name in names if (value := about.get(name)) is not None and value == value}
+    if "precision" in measured:
+        line += f", precision {measured['precision']:.2f} against their own words"
+    if {"jaccard", "chance"} <= measured.keys():
+        line += f", Jaccard {measured['jaccard']:.2f} (chance {measured['chance']:.2f})"
     return line
 
 

@@ -66,12 +66,12 @@ class Statement:
     def tagged(self) -> list[tuple[str, bool]]:
         """List the words of the sentence; True for its nouns and adjectives, known from the grammar."""
         content = [_content(self.first), _content(self.second)]
-        place = _content(self.place) | set(_nouns_of_place(self.place.noun)) if self.place else set()
+        place_words = _content(self.place) | set(_nouns_of_place(self.place.noun)) if self.place else set()
         words = [(word, word in content[0]) for word in self.first.text.split()]
         words += [(word, False) for word in self.relation.split()]
         words += [(word, word in content[1]) for word in self.second.text.split()]
         n_words = len(words)
-        return words + [(word, word in place) for word in self.text.split()[n_words:]]
+        return words + [(word, word in place_words) for word in self.text.split()[n_words:]]
 
 
 def _content(phrase: NounPhrase) -> set[str]:
@@ -156,9 +156,9 @@ def shuffles(words: Sequence[tuple[str, bool | str]], dice: Dice) -> list[str]:
     content = plain
     for kind in dict.fromkeys(kind for _, kind in words if kind):
         content = _permuted(
-            content, [place for place, (_, word_kind) in enumerate(words) if word_kind == kind], dice
+            content, [index for index, (_, word_kind) in enumerate(words) if word_kind == kind], dice
         )
-    rest = [place for place, (_, kind) in enumerate(words) if not kind]
+    rest = [index for index, (_, kind) in enumerate(words) if not kind]
     trigrams = [plain[start : start + 3] for start in range(0, len(plain), 3)]
     return [
         " ".join(content),

@@ -113,8 +113,8 @@ class Classifier:
 
 def has_gradients(study: StudyReader) -> bool:
     """Whether what features add is known, and only near each image."""
-    known = own_classifier(study) is not None or (study.below is None and study.has(GRADIENTS))
-    return study.has(OUTPUTS) and known and not study.has("probe_weights")
+    is_stored = own_classifier(study) is not None or (study.below is None and study.has(GRADIENTS))
+    return study.has(OUTPUTS) and is_stored and not study.has("probe_weights")
 
 
 def has_logits(study: StudyReader) -> bool:
@@ -139,15 +139,15 @@ def own_classifier(study: StudyReader, activation: str | None = None) -> Classif
     Args:
         activation: between its layers, where the file does not say it; None: the one of the answer `head`.
     """
-    known = (study.summary("embed").get("head") or {}).get("activation")
-    if known == "":
+    between = (study.summary("embed").get("head") or {}).get("activation")
+    if between == "":
         of_answer = study.summary("answers").get("answers", {}).get("head", {})
-        known = activation or of_answer.get("activation", "")
-    parts = LINEAR if known is None else HIDDEN
-    if not all(study.has(part) for part in parts) or (known is not None and known not in ACTIVATIONS):
+        between = activation or of_answer.get("activation", "")
+    parts = LINEAR if between is None else HIDDEN
+    if not all(study.has(part) for part in parts) or (between is not None and between not in ACTIVATIONS):
         return None
     layers = (study.vector(part).astype(np.float64) for part in parts)
-    return Classifier(*layers, activation=known or "")
+    return Classifier(*layers, activation=between or "")
 
 
 def class_logits(study: StudyReader, rows: np.ndarray) -> np.ndarray:
@@ -259,8 +259,8 @@ def lead_gradients(
     stored = study.array(GRADIENTS)
     gradients = np.full((len(rows), stored.shape[1]), np.nan)
     if len(wrong):
-        known = (wrong[places] == rows) & (predicted[places] == classes) & (true[places] == rivals)
-        gradients[known] = stored.rows(places[known])
+        is_known = (wrong[places] == rows) & (predicted[places] == classes) & (true[places] == rivals)
+        gradients[is_known] = stored.rows(places[is_known])
     return gradients
 
 

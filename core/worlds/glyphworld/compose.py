@@ -35,8 +35,8 @@ def composed(plan: ScenePlan) -> ScenePlan:
     base, items = dice.between(SMALLEST_BASE, LARGEST_BASE), []
     for label in labels:
         size = base * dice.between(1 - LIKE, 1 + LIKE)
-        glyph, place = dice.pick(by_class[label]), best_place(dice, size, items)
-        items.append(replace(draw_item(dice, glyph, *place, size), hue=dice.pick(tuple(HUES))))
+        glyph, position = dice.pick(by_class[label]), best_place(dice, size, items)
+        items.append(replace(draw_item(dice, glyph, *position, size), hue=dice.pick(tuple(HUES))))
     return replace(
         plan,
         main=items[0],

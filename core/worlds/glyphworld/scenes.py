@@ -163,8 +163,8 @@ def _class_order(seed: int, block: int, n_classes: int) -> tuple[int, ...]:
 def label_of(seed: int, index: int) -> str:
     """Class of scene `index`: each run of n_classes indices holds each class once, in random order."""
     names = load_atlas().class_names
-    block, place = divmod(index, len(names))
-    return names[_class_order(seed, block, len(names))[place]]
+    block, number = divmod(index, len(names))
+    return names[_class_order(seed, block, len(names))[number]]
 
 
 def plan_scene(seed: int, index: int, world: World) -> ScenePlan:

@@ -26,8 +26,8 @@ ARMS = {"temperature": 0.2, "epsilon": 0.1}
 def variant_arms(values: Values) -> list[GridCell]:
     given = {"ifm_epsilon": values["epsilon"]}
     return [
-        GridCell(arm, shortcut_runs.arm_columns(values["temperature"], **{**given, **own}))
-        for arm, own in VARIANTS.items()
+        GridCell(arm, shortcut_runs.arm_columns(values["temperature"], **{**given, **settings}))
+        for arm, settings in VARIANTS.items()
     ]
 
 

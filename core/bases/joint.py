@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from core.bases.dictionary import Coder, Dictionary
@@ -147,8 +148,6 @@ def told_by(x: np.ndarray, active: np.ndarray, judged: np.ndarray, truth: np.nda
 
 def _same_images(study: StudyReader, other: StudyReader) -> np.ndarray:
     """(n,) the row of each image in the other study."""
-    import pandas as pd
-
     ids = study.images["image_id"]
     rows = other.image_index().get_indexer(pd.Index(ids))
     if missing := int((rows < 0).sum()):

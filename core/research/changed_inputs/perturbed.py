@@ -15,7 +15,7 @@ from core.analysis.gradcam.on_demand import encoder_of
 from core.analysis.representations import Pictures, picture_batches
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
-from core.common.device import check_device, run_options
+from core.common.device import check_device, resolve_device, run_options
 from core.common.statistics.intervals import wilson
 from core.config import RunOptions, as_settings
 from core.encoders.encoder import Encoder
@@ -93,8 +93,6 @@ def compute_perturbed(
     study: Study, step: StepWriter, config: PerturbedConfig, run: RunOptions, *, progress: Progress
 ) -> None:
     """Compute and write the items of the step."""
-    from core.common.device import resolve_device
-
     rows = np.flatnonzero(~study.is_val)
     rows = rows if len(rows) > 1 else np.arange(study.n_images)
     anchors, others = moved.draw_pairs(rows, config.pairs, seed=config.seed)

@@ -17,7 +17,7 @@ from core.analysis.probe.linear import Recipe
 from core.analysis.probe.step import Probe, train_probe
 from core.analysis.quality.neighbours import sample_rows
 from core.analysis.representations import Pictures, picture_batches
-from core.common.device import check_device, run_options
+from core.common.device import check_device, resolve_device, run_options
 from core.common.statistics.intervals import wilson
 from core.config import RunOptions, as_settings
 from core.encoders.encoder import Encoder
@@ -70,8 +70,6 @@ def compute_robust_features(
     study: Study, step: StepWriter, config: RobustConfig, run: RunOptions, *, progress: Progress
 ) -> None:
     """Change the images, train the two probes, and write their accuracies."""
-    from core.common.device import resolve_device
-
     encoder = encoder_of(study, str(resolve_device(run.device)))
     codes, n_classes = class_column(study, "label"), len(study.class_names)
     train = sample_rows(np.flatnonzero(~study.is_val & (codes >= 0)), config.images, config.seed)

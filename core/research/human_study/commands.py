@@ -6,6 +6,7 @@ from typing import Any
 
 from core.cli import options, output
 from core.common.command_line import command_line
+from core.errors import SettingsError
 
 
 def add_human_study(commands: Any) -> None:
@@ -37,7 +38,6 @@ def add_human_study(commands: Any) -> None:
 def human_study(args: argparse.Namespace) -> None:
     """Export the tasks of a study, or summarise the answers as in the paper's tables."""
     from core.common import formatting
-    from core.errors import SettingsError
     from core.research.human_study.methods import answers_report, answers_text, methods_of
     from core.research.human_study.study import PAGE, check_has_words, export_tasks, read_study_answers
     from core.store import open_study

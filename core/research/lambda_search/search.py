@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.encoders.registry import load_encoder
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.research.grids.runner import GridCell, run_grid
@@ -100,8 +101,6 @@ def run_cell(
     study: Study, output: Path, cell: GridCell, progress: Progress, *, reading: str, **options: Any
 ) -> dict[str, Any]:
     """Run one fine-tuning, or go on with it, and evaluate it."""
-    from core.encoders.registry import load_encoder
-
     config = finetune_config(study, output, regularizer={**cell.columns, "reading": reading}, **options)
     progress.note(f"{cell.name}: {config.epochs} epochs of {config.method}")
     finetune(config, progress=progress)

@@ -18,6 +18,7 @@ import torch
 
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, safe_divide, unit_rows, words
+from core.common.device import resolve_device
 from core.common.statistics.intervals import wilson
 from core.common.threadsafe import cached_property
 from core.concepts.groups import group_features
@@ -266,7 +267,6 @@ def fresh_report(study: Study, limit: int, given: Mapping[str, Any], n: int, dev
 
     check_fresh(study)
     from core.analysis.gradcam.on_demand import study_encoder
-    from core.common.device import resolve_device
 
     table = worst_slices(study, limit=limit, **given)
     with Progress.for_command(None, stages_total=2) as progress:

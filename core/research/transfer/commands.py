@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from core.cli import options, output
+from core.cli.output import summary_text
+from core.common.formatting import aligned, number, percent
 from core.config import RunOptions
 from core.jobs.progress import Progress
 from core.research.transfer.config import TransferConfig
@@ -40,8 +42,6 @@ def transfer(args: argparse.Namespace) -> None:
 
 def transfer_text(report: Mapping[str, Any]) -> str:
     """Return the result of each way of fitting the map, the closed form first."""
-    from core.cli.output import summary_text
-    from core.common.formatting import aligned, number, percent
     from core.research.transfer.compared_words import METHODS, carries_words
 
     lines = []

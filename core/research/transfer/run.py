@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.common.device import check_device, run_options
+from core.common.device import check_device, resolve_device, run_options
 from core.config import as_settings
 from core.jobs.progress import Progress
 from core.research.transfer.config import TransferConfig
@@ -17,7 +17,6 @@ def transfer(
 ) -> dict[str, Any]:
     """Transfer the concepts of one study to another over the same images; return the step's summary."""
     check_device(options)
-    from core.common.device import resolve_device
     from core.research.transfer.step import compute_transfer, transfer_inputs
 
     given = {name: options[name] for name in ("epochs", "lr", "seed") if name in options}

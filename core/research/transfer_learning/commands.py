@@ -6,6 +6,7 @@ from typing import Any
 
 from core.cli import options, output
 from core.config import EmbedConfig, ProbeConfig, RunOptions
+from core.errors import SettingsError
 from core.jobs.progress import Progress
 
 
@@ -62,7 +63,6 @@ def add_transfer_probe(commands: Any) -> None:
 
 def transfer_probe(args: argparse.Namespace) -> None:
     """Evaluate every study on every set, print one line each, and write the table if a file is named."""
-    from core.errors import SettingsError
     from core.research.transfer_learning.transfer import transfer_probe as probe
     from core.store import open_study
 

@@ -9,6 +9,9 @@ import pandas as pd
 
 from core.analysis.gradcam.on_demand import check_probed, encoder_of
 from core.common.command_line import command_line
+from core.common.processes import default_workers
+from core.config import RunOptions
+from core.data.sources.images import open_images
 from core.errors import StudyError
 from core.jobs.progress import Progress
 from core.research.transfer_learning.back_tests import CORRUPTED
@@ -144,10 +147,6 @@ def transfer_probe(
         StudyError: a study lacks an encoder or D, or one of `into` has another encoder.
         ImageSourceError: a set cannot be listed.
     """
-    from core.common.processes import default_workers
-    from core.config import RunOptions
-    from core.data.sources.images import open_images
-
     sources = [(spec, open_images(spec, val=val, seed=seed)) for spec in images]
     for study in studies:
         check_probed(study)

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.cli import options, output
 from core.cli.train import FRESH, given_settings
+from core.common.formatting import json_text
 from core.config import EmbedConfig
 from core.errors import SettingsError
 from core.jobs.progress import Progress
@@ -119,7 +120,6 @@ def add_compositionality(commands: Any) -> None:
 
 def compositionality(args: argparse.Namespace) -> None:
     """Print the blind checks, then every model's results."""
-    from core.common.formatting import json_text
     from core.research.visual_tokens.evaluation.run import compositionality as try_models
 
     given, as_json = vars(args), "json" in args

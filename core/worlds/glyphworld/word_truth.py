@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 
+from core.worlds.glyphworld.atlas import load_atlas
 from core.worlds.glyphworld.backgrounds import COLOUR_WORDS, NEUTRAL_FLOOR, NEUTRAL_WALL
 from core.worlds.glyphworld.painting import measure_occlusion
 from core.worlds.glyphworld.scenes import BACKGROUND_CUE, ScenePlan, severities
@@ -117,7 +118,5 @@ class TruthTable:
 
 def cue_words(label: str) -> dict[str, str]:
     """Return the planted cues of a class: kind of background, and companion."""
-    from core.worlds.glyphworld.atlas import load_atlas
-
     atlas = load_atlas()
     return {"background": BACKGROUND_CUE[label], "companion": atlas.glyphs[atlas.companion_of[label]].noun}

@@ -10,6 +10,7 @@ from core.charts.chart import Chart, class_numbers, seeded_rows
 from core.charts.options import FigureOptions
 from core.charts.theme import Theme
 from core.common.dataframes import known_mean, numbers, unit_rows
+from core.config.checks import check_map_options
 from core.errors import SettingsError
 from core.research.domains.analysis.parts import part_columns
 from core.research.domains.figures import domains
@@ -94,8 +95,6 @@ def _projected(rows: np.ndarray, projection: str, seed: int) -> np.ndarray:
 
         nearest = min(30.0, (len(h) - 1) / 3)
         return TSNE(2, perplexity=nearest, init="pca", random_state=seed).fit_transform(h)
-    from core.config.checks import check_map_options
-
     check_map_options({"method": "umap"})
     from umap import UMAP  # pyright: ignore
 

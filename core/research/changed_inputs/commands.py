@@ -13,7 +13,6 @@ RUNNING = ("device", "batch_size", "workers")
 
 
 def add_perturbed(commands: Any) -> None:
-    """Add the command `perturbed`."""
     sub = options.add_command(
         commands,
         "perturbed",
@@ -34,7 +33,6 @@ def add_perturbed(commands: Any) -> None:
 
 
 def add_robust_features(commands: Any) -> None:
-    """Add the command `robust-features`."""
     sub = options.add_command(
         commands,
         "robust-features",

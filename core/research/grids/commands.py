@@ -15,7 +15,6 @@ MACHINE = ("device", "workers", "cache")
 
 
 def add_grid(commands: Any) -> None:
-    """Add the command `grid`."""
     width = max(map(len, GRIDS))
     listed = "\n".join(f"  {name:<{width}}  {asks}" for name, (_, asks) in GRIDS.items())
     notes = (

@@ -10,7 +10,6 @@ from core.errors import SettingsError
 
 
 def add_human_study(commands: Any) -> None:
-    """Add the command `human-study`."""
     sub = options.add_command(
         commands,
         "human-study",

@@ -18,7 +18,6 @@ continue."""
 
 
 def add_lambda_search(commands: Any) -> None:
-    """Add the command `lambda-search`."""
     sub = options.add_command(
         commands,
         "lambda-search",

@@ -16,7 +16,6 @@ OF_CONFIG: dict[str, str] = dict.fromkeys(CLIP_OPTIONS[:-1], "as in CONFIG")
 
 
 def add_train_clip(commands: Any) -> None:
-    """Add the command `train-clip`."""
     summary = "train the built-in CLIP model on Glyphworld"
     sub = options.add_command(commands, "train-clip", run_train_clip, summary, "train-clip")
     sub.add_argument(

@@ -14,7 +14,6 @@ from core.research.transfer.config import TransferConfig
 
 
 def add_transfer(commands: Any) -> None:
-    """Add the command `transfer`."""
     sub = options.add_command(
         commands,
         "transfer",

@@ -11,7 +11,6 @@ from core.jobs.progress import Progress
 
 
 def add_transfer_probe(commands: Any) -> None:
-    """Add the command `transfer-probe`."""
     sub = options.add_command(
         commands,
         "transfer-probe",

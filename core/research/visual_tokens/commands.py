@@ -20,7 +20,6 @@ TRAIN = ("output", "tokens", "vision", "pool", "epochs", "batch_size", "lr", "se
 
 
 def add_extract_tokens(commands: Any) -> None:
-    """Add the command `extract-tokens`."""
     sub = options.add_command(
         commands,
         "extract-tokens",
@@ -61,7 +60,6 @@ def extract(args: argparse.Namespace) -> None:
 
 
 def add_train_tokens(commands: Any) -> None:
-    """Add the command `train-tokens`."""
     sub = options.add_command(
         commands,
         "train-tokens",
@@ -88,7 +86,6 @@ def train(args: argparse.Namespace) -> None:
 
 
 def add_compositionality(commands: Any) -> None:
-    """Add the command `compositionality`."""
     sub = options.add_command(
         commands,
         "compositionality",

@@ -177,10 +177,8 @@ def about_latent(basis: Basis, row: Mapping[str, Any]) -> str:
     start = f"Latent {basis.name}/{row['latent']}: a direction of the encoder's numbers"
     if row["dead"]:
         return f"{start} that is active on no image (dead)."
-    other_fit, stability = (
-        "How stable it is, is not known: the basis has one fit (--seeds 2)",
-        row["stability"],
-    )
+    other_fit = "How stable it is, is not known: the basis has one fit (--seeds 2)"
+    stability = row["stability"]
     if stability is not None and stability == stability:
         other_fit = (
             "Another fit found the same direction" if stability >= SAME else "Another fit did not find it"

@@ -80,10 +80,8 @@ def feature_responses(
     """
     shape, n_images = (len(features), len(MEASURES)), len(areas)
     mean, low, high = (np.full(shape, np.nan) for _ in range(3))
-    n, retained = (
-        np.zeros(len(features), np.int64),
-        np.full((len(features), len(alterations.ALTERATIONS)), np.nan),
-    )
+    n = np.zeros(len(features), np.int64)
+    retained = np.full((len(features), len(alterations.ALTERATIONS)), np.nan)
     totals = {name: [0.0, 0.0] for name in CALLED}
     for start, stop in _blocks(len(features), n_images):
         block = slice(start, stop)

@@ -214,10 +214,8 @@ def verify_slices(
     rate = safe_divide(errors, counts)
     low, high = wilson(errors, counts)
     some = counts > 0
-    above, inside = (
-        low > usual["error_rate"],
-        (rate >= numbers(slices, "low")) & (rate <= numbers(slices, "high")),
-    )
+    above = low > usual["error_rate"]
+    inside = (rate >= numbers(slices, "low")) & (rate <= numbers(slices, "high"))
     frame = slices.assign(
         fresh_n=counts,
         fresh_errors=errors,

@@ -73,10 +73,8 @@ class TokenFolder:
     def _check_manifest(self) -> None:
         """Raise ValueError or KeyError for what a later reader would trip over."""
         _, words = self.fingerprint, self.manifest["predicates"]
-        n_words, distinct_words = (
-            len(self._arrays["predicates"]),
-            {word for word in words if isinstance(word, str)},
-        )
+        n_words = len(self._arrays["predicates"])
+        distinct_words = {word for word in words if isinstance(word, str)}
         if not len(distinct_words) == len(words) == n_words:
             raise ValueError("predicates")
         for array in self._arrays.values():

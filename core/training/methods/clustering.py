@@ -23,11 +23,9 @@ class SwAV(Method):
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
         objective = own_settings(config.objective, SwAVSettings)
-        self.n_local, self.frozen, self.queue_from = (
-            objective.local_crops,
-            objective.frozen,
-            objective.queue_from,
-        )
+        self.n_local = objective.local_crops
+        self.frozen = objective.frozen
+        self.queue_from = objective.queue_from
         self.head = SwaVProjectionHead(n_features, config.head_hidden, config.head_out)
         self.prototypes = SwaVPrototypes(config.head_out, objective.prototypes)
         if not objective.prototype_bias:  # logits are cosines, as in the paper

@@ -30,10 +30,8 @@ class DualEncoder(Method):
         self.head = SimCLRProjectionHead(n_features, config.head_hidden, config.head_out)
         self.frequency_head = SimCLRProjectionHead(n_frequency, config.head_hidden, config.head_out)
         self.criterion = nt_xent(config)
-        self.cross_only, self.temperature = (
-            own_settings(config.objective, SimCLRSettings).cross_only,
-            config.temperature,
-        )
+        self.cross_only = own_settings(config.objective, SimCLRSettings).cross_only
+        self.temperature = config.temperature
 
     def loss(self, views: Tensor, local: Tensor | None = None) -> Tensor:
         left, _ = views.chunk(2)

@@ -67,11 +67,9 @@ class HarderNTXent(SimilarityNTXent):
     def __init__(self, config: TrainConfig, **options: Any):
         super().__init__(config.temperature, **options)
         objective = own_settings(config.objective, HarderSettings)
-        self.epsilon, self.alpha, self.variant = (
-            objective.ifm_epsilon,
-            objective.ifm_alpha,
-            objective.ifm_variant,
-        )
+        self.epsilon = objective.ifm_epsilon
+        self.alpha = objective.ifm_alpha
+        self.variant = objective.ifm_variant
         self.detach, self.undefined = objective.ifm_detach, 0
 
     def loss_between(self, v: Tensor, positive: Tensor, negatives: Tensor, itself: Tensor | None) -> Tensor:

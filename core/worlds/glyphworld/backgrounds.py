@@ -195,9 +195,7 @@ def night(rng: Generator, variant: int) -> np.ndarray:
     base = over(base, glow, (fractal(rng, 3, 6, 5) - 0.52) * 2.2)
     stars = np.zeros((TILE, TILE))
     for x, y, bright in rng.random((150, 3)):
-        distance = np.maximum(abs(columns - x * TILE), abs(rows - y * TILE)) + np.minimum(
-            abs(columns - x * TILE), abs(rows - y * TILE)
-        )
+        distance = abs(columns - x * TILE) + abs(rows - y * TILE)
         stars = np.maximum(
             stars, (0.45 + 0.55 * bright) * np.clip(1.5 + 1.3 * bright**4 - 0.8 * distance, 0, 1)
         )

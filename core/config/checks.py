@@ -54,8 +54,4 @@ def check_map_options(options: Mapping[str, Any]) -> None:
 
 def has_umap() -> bool:
     """Return True when umap-learn is installed."""
-    return bool(sys.modules.get("umap")) or _installed("umap")
-
-
-def _installed(module: str) -> bool:
-    return module not in sys.modules and find_spec(module) is not None
+    return bool(sys.modules.get("umap")) or ("umap" not in sys.modules and find_spec("umap") is not None)

@@ -76,17 +76,13 @@ def blind_checks(
                     benchmark, "bigrams", lambda captions, s=score: np.array([s(c) for c in captions])
                 )
             )
-        constant = judge.pictures(_first(benchmark, BLOCK)).mean(0)
+        constant = judge.pictures(Benchmark(benchmark.name, benchmark.items[:BLOCK], benchmark.read)).mean(0)
         checks.append(
             blind.blind_check(
                 benchmark, "constant image", lambda captions, c=constant: cosines(judge.texts(captions), c)
             )
         )
     return checks
-
-
-def _first(benchmark: Benchmark, n: int) -> Benchmark:
-    return Benchmark(benchmark.name, benchmark.items[:n], benchmark.read)
 
 
 @dataclass(frozen=True)

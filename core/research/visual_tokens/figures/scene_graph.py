@@ -120,7 +120,7 @@ def scene_graph_figure(
     width, height = image.size
     side = max(width, height)
     pixel = height / (theme.height or HEIGHT)  # of the drawing, in pixels of the image
-    whole = [_is_whole(box, width, height) for box in graph.boxes]
+    whole = [(box.tolist() == [0.0, 0.0, float(width), float(height)]) for box in graph.boxes]
     points = graph.centres.copy()
     points[[index for index, is_whole in enumerate(whole) if is_whole]] = (width / 2, height * GROUND_AT)
     shapes, notes, words = [], [], []
@@ -224,10 +224,6 @@ def _leader(word: _Word, corner: tuple[float, float], theme: Theme) -> list[dict
     line = {"color": word.colour, "width": theme.stroke(1), "dash": "dot"}
     ends = {"x0": near[0], "y0": near[1], "x1": end[0], "y1": end[1]}
     return [{"type": "line", **ends, "line": line}]
-
-
-def _is_whole(box: np.ndarray, width: int, height: int) -> bool:
-    return box.tolist() == [0.0, 0.0, float(width), float(height)]
 
 
 def _bent(start: np.ndarray, end: np.ndarray, bend: float) -> np.ndarray:

@@ -157,6 +157,15 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     return f" Did you mean '{near[0]}'?" if near else ""
 
 
+def unknown_name(text: str, name: str, known: Iterable[str], label: str) -> str:
+    """Say that a name is not known: the text, the closest known name, and after a label all of them.
+
+    >>> unknown_name("no grid 'hrd'", "hrd", ["hard", "tokens"], "Grids")
+    "no grid 'hrd'. Did you mean 'hard'? Grids: hard, tokens"
+    """
+    return f"{text}.{did_you_mean(name, known)} {label}: {', '.join(known)}"
+
+
 def without_middle(message: str, longest: int = 1000) -> str:
     """Leave out the middle of a long message: a text that it quotes from a file may have megabytes.
 

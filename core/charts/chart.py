@@ -17,7 +17,7 @@ from core.charts.theme import Theme
 from core.common.dataframes import LazyTable, numbers
 from core.common.score_names import available_scores
 from core.comparison.images import Shared, shared_images
-from core.errors import SettingsError, did_you_mean
+from core.errors import SettingsError, did_you_mean, unknown_name
 from core.slices.inspection.populations import shown_images
 from core.slices.slice import Slice
 from core.store import Narrowed, Study
@@ -108,9 +108,7 @@ def known_score(table: LazyTable, score: str) -> str:
         SettingsError: there is no score of this name, or it has no value in this study.
     """
     if score not in (scores := available_scores(table)):
-        raise SettingsError(
-            f"no score '{score}' in this study.{did_you_mean(score, scores)} It has: {', '.join(scores)}"
-        )
+        raise SettingsError(unknown_name(f"no score '{score}' in this study", score, scores, "It has"))
     return score
 
 

@@ -19,7 +19,7 @@ from core.common.csv_text import write_csv
 from core.common.inside import check_output_file, replacing
 from core.common.score_names import SCORES
 from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
-from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
+from core.errors import HeatmapNotStored, SettingsError, StudyError, unknown_name
 from core.export.bases_table import bases_table
 from core.export.private_paths import relative_paths
 from core.measures.concept_features import COLUMNS as CONCEPT_FEATURES
@@ -202,8 +202,7 @@ def without_image_folder(study: Study, table: str, frame: pd.DataFrame) -> pd.Da
 
 def _check(table: str, out: Path) -> None:
     if table not in TABLES:
-        hint = did_you_mean(table, TABLES)
-        raise SettingsError(f"no table '{table}'.{hint} Tables: {', '.join(TABLES)}")
+        raise SettingsError(unknown_name(f"no table '{table}'", table, TABLES, "Tables"))
     extensions = (".npy",) if table in ("representations", "heatmap", "mask") else EXTENSIONS
     check_output_file(out, table, extensions)
 

@@ -12,7 +12,7 @@ from core.charts.options import FigureOptions
 from core.charts.registry import CHARTS
 from core.charts.theme import LIGHT, Theme, layout_of, paper, paper_of_width
 from core.common.command_line import command_line
-from core.errors import SettingsError, StudyError, did_you_mean
+from core.errors import SettingsError, StudyError, unknown_name
 from core.figures.fit_text import fit_text, legend_room
 from core.steps import step_of
 from core.storage.missing import Missing
@@ -84,7 +84,7 @@ def table(
 def chart_named(name: str) -> Chart:
     """Return the named chart; SettingsError, naming the closest, if there is none."""
     if name not in CHARTS:
-        raise SettingsError(f"no figure '{name}'.{did_you_mean(name, NAMES)} Figures: {', '.join(NAMES)}")
+        raise SettingsError(unknown_name(f"no figure '{name}'", name, NAMES, "Figures"))
     return CHARTS[name]
 
 
@@ -95,9 +95,9 @@ def theme_of(style: str, column: str, font: str = "serif") -> Theme:
         column: width of the chart where the style names none, single or double.
     """
     if style not in STYLES:
-        raise SettingsError(f"no style '{style}'.{did_you_mean(style, STYLES)} Styles: {', '.join(STYLES)}")
+        raise SettingsError(unknown_name(f"no style '{style}'", style, STYLES, "Styles"))
     if font not in FONTS:
-        raise SettingsError(f"no font '{font}'.{did_you_mean(font, FONTS)} Fonts: {', '.join(FONTS)}")
+        raise SettingsError(unknown_name(f"no font '{font}'", font, FONTS, "Fonts"))
     if style == "screen":
         return LIGHT
     return paper(column=style.partition("-")[2] or column, font=font)

@@ -16,7 +16,7 @@ from core.charts.heat_panels import STORED_ONLY
 from core.charts.options import FigureOptions
 from core.charts.theme import layout_of
 from core.common.image_files import image_file
-from core.errors import SettingsError, StudyError, did_you_mean
+from core.errors import SettingsError, StudyError, did_you_mean, unknown_name
 from core.export.files import COLUMNS, TABLES, note_on_train_images, of_slice, read_table
 from core.export.meanings import meaning
 from core.export.private_paths import without_folders
@@ -95,17 +95,15 @@ class StudyTools:
     ) -> dict[str, Any]:
         """Return rows of a table as `export --where` writes it; page: the first row and how many."""
         if table not in READ_HERE:
-            hint = did_you_mean(table, READ_HERE)
-            raise SettingsError(f"no table '{table[:80]}'.{hint} Tables: {', '.join(READ_HERE)}")
+            raise SettingsError(unknown_name(f"no table '{table[:80]}'", table, READ_HERE, "Tables"))
         study, among = of_slice(self.opened(name, answer), table, self.slice(where) if where else None)
         frame = read_table(study, table, slice=among)
         held = [str(column) for column in frame.columns]
         columns = list(dict.fromkeys(columns))
         for column in columns:
             if column not in held:
-                hint = did_you_mean(column, held)
                 raise SettingsError(
-                    f"no column '{column[:80]}' in '{table}'.{hint} It has: {', '.join(held)}"
+                    unknown_name(f"no column '{column[:80]}' in '{table}'", column, held, "It has")
                 )
         start, n = bounded(page[0], "offset", 0, 1 << 62), bounded(page[1], "limit", 1, MOST_ROWS)
         part = frame.iloc[start : start + n][columns or held]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.data.sources.parquet_limit import check_caption_rows
-from core.errors import CaptionError, did_you_mean
+from core.errors import CaptionError, unknown_name
 
 LONGEST = 1000  # maximum characters of a caption: no text tower reads more
 LONGEST_LINE = 4 * LONGEST  # maximum bytes of a line to decode
@@ -98,8 +98,7 @@ def choose_column(path: Path, schema: pa.Schema, column: str | None) -> str:
     names = list(schema.names)
     if column is not None:
         if column not in names:
-            hint = did_you_mean(column, names)
-            raise CaptionError(f"'{path}' has no column '{column}'.{hint} Columns: {', '.join(names)}")
+            raise CaptionError(unknown_name(f"'{path}' has no column '{column}'", column, names, "Columns"))
         if not _is_text(schema.field(column).type):
             raise CaptionError(f"column '{column}' of '{path}' holds {schema.field(column).type}, not text")
         return column

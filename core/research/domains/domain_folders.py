@@ -13,7 +13,7 @@ from PIL import Image
 
 from core.data.sources.folder import FolderSource
 from core.data.sources.source import SPLIT_NAMES, ListedSource, Listing, draw_split, image_table, some
-from core.errors import ImageSourceError, did_you_mean
+from core.errors import ImageSourceError, did_you_mean, unknown_name
 
 OPTIONS = ("root", "domains")
 COLUMN = "domain"
@@ -37,8 +37,9 @@ class DomainFolders(ListedSource):
         pairs = dict(parse_qsl(spec.partition("?")[2], keep_blank_values=True))
         for name in pairs:
             if name not in OPTIONS:
-                hint = did_you_mean(name, OPTIONS)
-                raise ImageSourceError(f"domains has no option '{name}'.{hint} Options: {', '.join(OPTIONS)}")
+                raise ImageSourceError(
+                    unknown_name(f"domains has no option '{name}'", name, OPTIONS, "Options")
+                )
         if not pairs.get("root"):
             raise ImageSourceError(f"'{spec}' names no folder. Write domains?root=DIR&domains=photo,sketch")
         domains = tuple(name for name in pairs.get("domains", "").split(",") if name)

@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from core.data.sources.source import ImageSource, ListedSource, Listing
-from core.errors import ImageSourceError, did_you_mean
+from core.errors import ImageSourceError, did_you_mean, unknown_name
 
 COLOURS = {"red": (1.0, 0.25, 0.25), "green": (0.25, 1.0, 0.25)}
 LUMA = (0.299, 0.587, 0.114)
@@ -100,8 +100,7 @@ def _options(spec: str) -> dict[str, str]:
     pairs = parse_qsl(spec.partition("?")[2], keep_blank_values=True)
     for name, _ in pairs:
         if name not in OPTIONS:
-            hint = did_you_mean(name, OPTIONS)
-            raise ImageSourceError(f"tinted has no option '{name}'.{hint} Options: {', '.join(OPTIONS)}")
+            raise ImageSourceError(unknown_name(f"tinted has no option '{name}'", name, OPTIONS, "Options"))
     if not dict(pairs).get("images"):
         raise ImageSourceError(f"'{spec}' names no images. Write tinted?images=DIR&colours=red,green")
     return dict(pairs)

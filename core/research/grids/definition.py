@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from core.common.command_line import command_line
-from core.errors import SettingsError, did_you_mean
+from core.errors import SettingsError, did_you_mean, unknown_name
 from core.jobs.progress import Progress
 from core.research.grids.runner import GridCell, Row, checkpoint, with_seeds
 
@@ -90,16 +90,14 @@ def preset_values(
             its list or not among its choices. All this is said before the first cell trains.
     """
     if preset not in grid.presets:
-        hint = did_you_mean(preset, grid.presets)
         raise SettingsError(
-            f"no preset '{preset}' of '{grid.name}'.{hint} Presets: {', '.join(grid.presets)}"
+            unknown_name(f"no preset '{preset}' of '{grid.name}'", preset, grid.presets, "Presets")
         )
     values = dict(grid.presets[preset])
     for name, text in (changes or {}).items():
         if name not in values:
             raise SettingsError(
-                f"'{grid.name}' has no setting '{name}'.{did_you_mean(name, values)} "
-                f"Settings: {', '.join(values)}"
+                unknown_name(f"'{grid.name}' has no setting '{name}'", name, values, "Settings")
             )
         values[name] = _as_type_of(values[name], text, f"{grid.name}: {name}")
         _check_range(grid, name, values[name])
@@ -167,8 +165,6 @@ def cells_of_grid(
     by_name = {arm.arm: arm for arm in grid.arms(values)}
     for name in arms:
         if name not in by_name:
-            raise SettingsError(
-                f"no arm '{name}' of '{grid.name}'.{did_you_mean(name, by_name)} Arms: {', '.join(by_name)}"
-            )
+            raise SettingsError(unknown_name(f"no arm '{name}' of '{grid.name}'", name, by_name, "Arms"))
     selected = [by_name[name] for name in arms] if arms else list(by_name.values())
     return with_seeds(selected, range(first_seed, first_seed + seeds))

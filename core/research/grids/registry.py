@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from core.errors import SettingsError, did_you_mean
+from core.errors import SettingsError, unknown_name
 from core.topics import topics
 
 if TYPE_CHECKING:
@@ -22,6 +22,6 @@ PRESETS = ("cpu", "paper", "short")
 def load_grid(name: str) -> Grid:
     """Import and return the named grid. Raises SettingsError."""
     if name not in GRIDS:
-        raise SettingsError(f"no grid '{name}'.{did_you_mean(name, GRIDS)} Grids: {', '.join(GRIDS)}")
+        raise SettingsError(unknown_name(f"no grid '{name}'", name, GRIDS, "Grids"))
     module, _, constant = GRIDS[name][0].partition(":")
     return getattr(import_module(module), constant or "GRID")

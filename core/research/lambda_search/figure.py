@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import numbers, words
-from core.errors import SettingsError, did_you_mean
+from core.errors import SettingsError, unknown_name
 from core.research.grids.figures.grid_figures import grid_figure
 
 MEASURES = {  # column: title, factor, digits
@@ -33,8 +33,7 @@ def lambda_grid(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LI
     """
     if measure not in MEASURES:
         raise SettingsError(
-            f"no measure '{measure}' of a search.{did_you_mean(measure, MEASURES)} "
-            f"Measures: {', '.join(MEASURES)}"
+            unknown_name(f"no measure '{measure}' of a search", measure, MEASURES, "Measures")
         )
     label, factor, digits = MEASURES[measure]
     grid, lasso = (table.loc[table["kind"] == kind].reset_index(drop=True) for kind in ("q", "lasso"))

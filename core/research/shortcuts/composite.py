@@ -18,7 +18,7 @@ from PIL import Image
 
 from core.common.threadsafe import cached_property
 from core.data.sources.source import ImageSource, image_table, one_evaluation_split, unseen_classes_note
-from core.errors import ImageSourceError, UnreadableImage, did_you_mean
+from core.errors import ImageSourceError, UnreadableImage, unknown_name
 
 GRID = 3  # cells a side
 SIDE = 28  # pixels of the bundled digits: 8 x 8, enlarged; MNIST's own size
@@ -217,8 +217,9 @@ def parse_composite(spec: str) -> dict[str, str]:
     for part in filter(None, parts):
         name, equals, value = part.partition("=")
         if name not in OPTIONS or not equals:
-            hint = did_you_mean(name, OPTIONS)
-            raise ImageSourceError(f"composite has no option '{name}'.{hint} Options: {', '.join(OPTIONS)}")
+            raise ImageSourceError(
+                unknown_name(f"composite has no option '{name}'", name, OPTIONS, "Options")
+            )
         options[name] = value[1:-1] if value.startswith("(") and value.endswith(")") else value
     if not options.get("images"):
         raise ImageSourceError(f"composite needs the images to paint on. Write {EXAMPLE}")

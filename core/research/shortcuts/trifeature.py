@@ -20,7 +20,7 @@ from PIL import Image
 
 from core.common.threadsafe import cached_property
 from core.data.sources.source import ImageSource, image_table
-from core.errors import ImageSourceError, UnreadableImage, did_you_mean
+from core.errors import ImageSourceError, UnreadableImage, unknown_name
 from core.worlds.glyphworld.atlas import FOLDER, INDEX, SHEET, load_atlas
 
 FACTORS = ("shape", "colour", "texture")
@@ -138,8 +138,7 @@ def parse_trifeature(spec: str) -> dict[str, Any]:
 def _option(option: str, text: str) -> Any:
     names = (*RANGES, "label")
     if option not in names:
-        hint = did_you_mean(option, names)
-        raise ImageSourceError(f"trifeature has no option '{option}'.{hint} Options: {', '.join(names)}")
+        raise ImageSourceError(unknown_name(f"trifeature has no option '{option}'", option, names, "Options"))
     if option == "label":
         if text not in FACTORS:
             raise ImageSourceError(f"trifeature: label must be one of {', '.join(FACTORS)}, not '{text}'")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from urllib.parse import parse_qsl
 
-from core.errors import CaptionError, did_you_mean
+from core.errors import CaptionError, unknown_name
 from core.worlds.glyphworld.atlas import Glyph, load_atlas
 from core.worlds.glyphworld.backgrounds import COLOUR_WORDS, KINDS
 from core.worlds.glyphworld.captions import NEUTRAL_GROUNDS, OPENINGS, SIZES, absent_words
@@ -29,9 +29,8 @@ def parse_bank_spec(spec: str) -> dict[str, int]:
     values = {"n": N_CAPTIONS, "seed": SEED}
     for name, text in parse_qsl(spec.partition("?")[2], keep_blank_values=True):
         if name not in RANGES:
-            hint = did_you_mean(name, RANGES)
             raise CaptionError(
-                f"the bank glyphworld has no option '{name}'.{hint} Options: {', '.join(RANGES)}"
+                unknown_name(f"the bank glyphworld has no option '{name}'", name, RANGES, "Options")
             )
         low, high = RANGES[name]
         if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from core.errors import ImageSourceError, UnreadableImage, did_you_mean
+from core.errors import ImageSourceError, UnreadableImage, did_you_mean, unknown_name
 from core.worlds.glyphworld.atlas import FOLDER, INDEX, SHEET
 from core.worlds.glyphworld.backgrounds import VARIANTS
 from core.worlds.glyphworld.compose import plan_world_scene
@@ -249,9 +249,8 @@ def parse_world(spec: str) -> dict[str, Any]:
         ) from None
     for option, _ in pairs:
         if option not in readers:
-            hint = did_you_mean(option, readers)
             raise ImageSourceError(
-                f"glyphworld has no option '{option}'.{hint} Options: {', '.join(readers)}"
+                unknown_name(f"glyphworld has no option '{option}'", option, readers, "Options")
             )
     return {option: readers[option](option, text) for option, text in pairs}
 
@@ -288,6 +287,5 @@ def _styles(option: str, text: str) -> tuple[tuple[str, float], ...]:
 
 def _preset(option: str, text: str) -> str:
     if text not in PRESETS:
-        hint = did_you_mean(text, PRESETS)
-        raise ImageSourceError(f"glyphworld has no preset '{text}'.{hint} Presets: {', '.join(PRESETS)}")
+        raise ImageSourceError(unknown_name(f"glyphworld has no preset '{text}'", text, PRESETS, "Presets"))
     return text

@@ -10,7 +10,7 @@ import pandas as pd
 from core.common.dataframes import known_mean
 from core.common.statistics.intervals import mean_interval
 from core.data.sources.glyphworld import GlyphworldSource
-from core.errors import SettingsError, did_you_mean
+from core.errors import SettingsError, unknown_name
 from core.jobs.progress import Progress
 from core.research.visual_tokens.evaluation import blind
 from core.research.visual_tokens.evaluation.aro import aro_benchmarks
@@ -49,8 +49,7 @@ def open_benchmarks(
         SettingsError: an unknown benchmark, or no root where files are needed. TokenError: no such files.
     """
     if name not in BENCHMARKS:
-        hint = did_you_mean(name, BENCHMARKS)
-        raise SettingsError(f"no benchmark '{name}'.{hint} Benchmarks: {', '.join(BENCHMARKS)}")
+        raise SettingsError(unknown_name(f"no benchmark '{name}'", name, BENCHMARKS, "Benchmarks"))
     if name == "glyphworld":
         return planted_benchmarks(GlyphworldSource.from_spec(root or COMPOSED), tests=tests, n=n, seed=seed)
     if root is None:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-import torch
 
 from core.charts.chart import Chart, class_numbers
 from core.charts.heat_panels import STORED_ONLY, Shown, StudyHeats, facts_of, original, overlay
@@ -17,7 +16,6 @@ from core.charts.picked_images import EVENLY, counts_by_class, of_class, spread
 from core.charts.theme import Theme
 from core.common.dataframes import as_text
 from core.errors import HeatmapNotStored, StudyError
-from core.heatmaps.combine import resize_map, scale_map
 from core.store import Study
 
 PCA_ROWS = 2000  # evenly spaced train images used to compute the principal component
@@ -68,7 +66,10 @@ def along_directions(
     component, to the images; return them and the names of these four."""
     if source.options.device == STORED_ONLY:
         raise HeatmapNotStored("the heatmaps of these directions are computed when the figure is made")
+    import torch
+
     from core.analysis.gradcam import gradcam
+    from core.heatmaps.combine import resize_map, scale_map
 
     study = source.study
     means = study.vector("class_means")

@@ -175,6 +175,8 @@ def about_latent(basis: Basis, row: Mapping[str, Any]) -> str:
     'Without it, 0.21 % less of what varies is explained.'
     """
     start = f"Latent {basis.name}/{row['latent']}: a direction of the encoder's numbers"
+    if basis.kind == "random":
+        start += " drawn at random, a control that other bases have to beat"
     if row["dead"]:
         return f"{start} that is active on no image (dead)."
     other_fit = "How stable it is, is not known: the basis has one fit (--seeds 2)"

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from core.errors import ShapeError
 
@@ -26,6 +25,8 @@ def feature_crop(heat: np.ndarray, threshold: float = 0.6) -> Box | None:
     Raises:
         ShapeError: not two-dimensional.
     """
+    from scipy import ndimage  # half a second that the first page does not wait for
+
     heat = np.asarray(heat)
     if heat.ndim != 2:
         raise ShapeError(f"a heatmap is (H, W), got {heat.shape}")

@@ -190,6 +190,8 @@ def test_a_latent_says_what_it_is_and_whether_to_trust_it():
     assert "an accident of the seed" in said[0.2]
     assert said[None] == list(said.values())[-1] and "--seeds 2" in said[None]
     assert "dead" in about_latent(basis, {**row, "dead": True, "stability": None})
+    assert "a control" in about_latent(Basis("r", "random", "basis-r", {}), {**row, "stability": None})
+    assert not any("a control" in text for text in said.values())
 
 
 @pytest.mark.parametrize("mark", [layers.BELOW, layers.MADE])

@@ -45,6 +45,7 @@ def ready(study: Study) -> bool:
     """True when the study holds its features and the images on which each fires; else says what to run."""
     for item, what in NEEDED.items():
         if not study.has(item):
+            session.url_text("feature")  # no part of the link is unknown
             widgets.page_header("Features", PAGES["features"].question)
             return widgets.needs(study, item, what)
     return True

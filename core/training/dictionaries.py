@@ -121,7 +121,7 @@ class DictionaryRun(ResumableRun):
 
     @torch.no_grad()
     def train_step(self, x: Tensor) -> Tensor:
-        """One step of Adam; the decoder's rows keep their length of 1."""
+        """One step of Adam, with gradients of length 1 at most; the decoder's rows keep their length of 1."""
         model: Any = self.model
         loss, gradients, active = gradients_of(
             model, x, self.k, self.prefixes, dead=model.idle > self.dead_after
@@ -130,6 +130,7 @@ class DictionaryRun(ResumableRun):
         gradients["decoder"] -= along * model.decoder
         for name, parameter in model.named_parameters():
             parameter.grad = gradients[name]
+        nn.utils.clip_grad_norm_(model.parameters(), 1 / x.shape[1])  # 1 of the loss summed over features
         self.optimiser.step()
         model.decoder.copy_(F.normalize(model.decoder, dim=1))
         model.idle.add_(len(x))

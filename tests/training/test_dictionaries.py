@@ -11,7 +11,7 @@ import torch
 from core.bases.dictionary import Dictionary
 from core.bases.vectors import FitRun, Vectors
 from core.jobs.progress import Progress
-from core.training.dictionaries import Autoencoder, fit_topk, gradients_of
+from core.training.dictionaries import Autoencoder, DictionaryRun, fit_topk, gradients_of
 
 SIZE, WIDTH, K = 24, 7, 4
 
@@ -93,6 +93,24 @@ def test_the_auxiliary_gradient_is_that_of_autograd(rng, prefixes):
     (((pre.relu() * dead) @ model.decoder - residual) ** 2).mean().div(32).backward()
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(with_dead[name] - without[name], parameter.grad, rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.01])
+def test_a_step_takes_gradients_that_are_not_longer_than_1(rng, tmp_path, factor):
+    """Of the loss summed over features: WIDTH times those of the loss; shorter ones are taken as they are."""
+    x = rng.standard_normal((9, WIDTH)).astype(np.float32)
+    run = FitRun(Progress.silent(), torch.device("cpu"), tmp_path / "state", {}, 10)
+    training = DictionaryRun(Vectors(x, np.arange(len(x))), (SIZE,), K, 0, run)
+    model, batch = training.model, factor * torch.from_numpy(x)
+    none_dead = torch.zeros(SIZE, dtype=torch.bool)
+    _, gradients, _ = gradients_of(model, batch, K, (SIZE,), dead=none_dead)
+    along = (gradients["decoder"] * model.decoder.detach()).sum(1, keepdim=True)
+    gradients["decoder"] -= along * model.decoder.detach()
+    length = WIDTH * np.sqrt(sum(float(one.square().sum()) for one in gradients.values()))
+    assert (length > 1) == (factor == 1.0)
+    training.train_step(batch)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, gradients[name] / max(1.0, length), rtol=1e-4, atol=1e-7)
 
 
 def test_a_planted_dictionary_is_recovered_and_another_is_not(tmp_path):

@@ -380,16 +380,20 @@ def test_matrix__counts_of_misclassified_images(worded, open_page):
 def test_ranked_list__the_confusions_of_the_filter(where, worded, open_page):
     app = confused(open_page, where=where)
     table = confusions(worded, population(worded, Slice.parse(where))[0])
+    probe, split = worded.table("probe"), Slice.parse(where).mask(worded) if where else worded.is_val
+    surest = {}  # how sure the probe is of its surest image of a pair
+    for image in probe[split].to_dict("records"):
+        pair = f"{image['true']} → {image['predicted']}"
+        surest[pair] = max(image["confidence"], surest.get(pair, 0.0))
+    pairs = [(f"{row['true']} → {row['predicted']}", row["n"]) for row in table.to_dict("records")]
+    pairs.sort(key=lambda pair: (-pair[1], -surest[pair[0]]))
     found = shown_cards(app, "failure_list")
-    named = [f"{true} → {told}" for true, told in zip(table["true"], table["predicted"], strict=True)]
-    assert [card["title"] for card in found] == named[:8]
-    notes = [f"{n} image{'s' * (n != 1)}" for n in table["n"]]
-    assert [card["note"] for card in found] == notes[:8]
-    assert all(len(card["pictures"]) == min(4, n) for card, n in zip(found, table["n"], strict=False))
+    assert [card["title"] for card in found] == [name for name, _ in pairs[:8]]
+    assert [card["note"] for card in found] == [f"{n} image{'s' * (n != 1)}" for _, n in pairs[:8]]
+    assert all(len(card["pictures"]) >= min(4, n) for card, (_, n) in zip(found, pairs, strict=False))
     weights, code = worded.vector("probe_weights"), worded.class_names.index
     for card in found:
         true, told = card["title"].split(" → ")
-        probe, split = worded.table("probe"), Slice.parse(where).mask(worded) if where else worded.is_val
         rows = np.flatnonzero(split & (probe["true"] == true) & (probe["predicted"] == told))
         behind = behind_confusion(worded, ProbeWithMeans.of(worded), rows, true, told)["feature"]
         causes = card["lines"][0].removeprefix(f"Pushed towards {told} by ").split(" and ")

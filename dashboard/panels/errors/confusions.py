@@ -69,14 +69,14 @@ def confusion_matrix_part(study: Study, population: Slice, answer_slot: DeltaGen
 
 
 def _confident_first(study: Study, population: Slice, pairs: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of most images first; of equally many, those of which the classifier was surest of one."""
+    """The pairs of most images first; of equally many, those with the highest confidence."""
     images = reads.images(study)
     answers = pd.DataFrame({name: images[name].to_numpy() for name in ("label", "predicted", "confidence")})
     answers = answers.loc[reads.mask(study, population)].astype({"label": str, "predicted": str})
-    surest = answers.groupby(["label", "predicted"])["confidence"].max().to_dict()
+    highest = answers.groupby(["label", "predicted"])["confidence"].max().to_dict()
     named = zip(pairs["true"].astype(str), pairs["predicted"].astype(str), strict=True)
-    sure = np.array([surest.get(pair, np.nan) for pair in named])
-    return pairs.take(np.lexsort((-sure, -numbers(pairs, "n_images")))).reset_index(drop=True)
+    confidence = np.array([highest.get(pair, np.nan) for pair in named])
+    return pairs.take(np.lexsort((-confidence, -numbers(pairs, "n_images")))).reset_index(drop=True)
 
 
 def n_errors(headline: Mapping[str, Any]) -> int:

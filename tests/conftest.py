@@ -10,7 +10,7 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before NumPy and torch start their threads
@@ -42,14 +42,6 @@ settings.register_profile(  # the same cases in every run; they share what a fix
 settings.load_profile("tests")
 
 FAST, SLOW = "not slow and not browser", "slow or browser"  # `make test-fast` and `make test-slow`
-MOST_SECONDS = 4.0  # of processor time, in a test of the fast loop: a tenth on a quiet machine
-IMPORTS = 50  # a test that loads so many modules is the first one to import a package, and may take longer
-
-
-def processor_time() -> float:
-    """The seconds that this process and its ended children have computed."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -57,25 +49,6 @@ def pytest_runtest_setup() -> None:
     """Networks that a test leaves to torch's own start are the same, whatever ran before it."""
     if torch := sys.modules.get("torch"):
         torch.manual_seed(0)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
-    """Fail a test of the fast loop that takes too long to be in it.
-
-    Only runs with workers judge: while `make coverage` measures, the same test takes longer.
-    """
-    before, loaded = processor_time(), len(sys.modules)
-    yield
-    spent = processor_time() - before
-    judged = _is_fast(item) and "SLIPCOVER_ENABLED" not in os.environ
-    if judged and spent > MOST_SECONDS and len(sys.modules) - loaded < IMPORTS:
-        pytest.fail(f"took {spent:.1f} s, more than {MOST_SECONDS} s: make it faster, or mark it `slow`")
-
-
-def _is_fast(item: pytest.Item) -> bool:
-    of_many = "PYTEST_XDIST_WORKER" in os.environ
-    return of_many and not any(map(item.get_closest_marker, ("slow", "browser")))
 
 
 MARKED = re.compile(r"\bmark\.(slow|browser)\b")

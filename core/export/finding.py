@@ -6,11 +6,13 @@ interval lies above guessing or below it, a slice that is significantly worse.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from core.answers.kinds import KINDS
+from core.common.captions import shortened
 from core.common.formatting import counted, joined, percent
 from core.common.statistics.chance import FEW
 from core.measures.object_preference import object_preference
@@ -38,7 +40,7 @@ def study_finding(
     *,
     find_worst: Callable[[], WorstSlice | None] | None = None,
 ) -> str:
-    """Return what a study found in one sentence without its full stop.
+    """Return what a study found in one sentence without its full stop, long names of classes shortened.
 
     Args:
         study: read by the answer that it speaks of.
@@ -117,7 +119,8 @@ def _own_answers(study: Study, shown: np.ndarray) -> str:
     if not answers:
         return sentence
     output, n = min(answers.items(), key=lambda pair: (-pair[1], pair[0]))
-    name = str(study.table("head_classes", ["name"])["name"].iloc[output]).partition(",")[0]
+    name = str(study.table("head_classes", ["name"])["name"].iloc[output])
+    name = shortened(name.partition(",")[0])
     if name and n > 1 and n / len(rows) >= OFTEN:
         return f"{sentence}, and most often sees “{name}” ({percent(n / len(rows), digits=0)})"
     return f"{sentence}, and sees {counted(len(answers), 'class')} there"
@@ -152,14 +155,16 @@ def _answers(study: Study, shown: np.ndarray) -> str:
     """Name the most common answers on some images, each with its share."""
     predicted = study.column("probe", "predicted").loc[shown].dropna().tolist()
     common = sorted(Counter(predicted).items(), key=lambda pair: (-pair[1], pair[0]))[:MOST]
-    return joined([f"“{name}” ({percent(n / len(predicted), digits=0)})" for name, n in common])
+    return joined(
+        [f"“{shortened(str(name))}” ({percent(n / len(predicted), digits=0)})" for name, n in common]
+    )
 
 
 def _useless(study: Study, accuracy: ClassAccuracy) -> str:
     """Say that the answers are no better than guessing, or that so few images cannot tell."""
     fitted = study.answer is None or KINDS[study.answer.kind].fitted
     remedy = "try another encoder or layer" if fitted else "check the order of its classes, and the pixels"
-    guess = f"always answering “{accuracy.common}”"
+    guess = f"always answering “{shortened(accuracy.common)}”"
     shares = f"{percent(accuracy.accuracy, digits=0)} correct against {percent(accuracy.guess, digits=0)}"
     if accuracy.high < accuracy.guess:
         return f"Does worse than {guess} ({shares}): {remedy}"
@@ -180,6 +185,7 @@ def _wrong(study: Study, accuracy: ClassAccuracy, find_worst: Callable[[], Worst
         return f"{right}, and no group of images is clearly harder"
     share = worst.errors / worst.n
     where = Slice.parse(worst.where)
+    where = replace(where, labels=tuple(map(shortened, where.labels)))
     name = plain_name(where, feature_names(study) if where.fires else {}, study.feature_kind)
     elsewhere = percent(worst.rest, digits=0)
     if share >= FAILS:

@@ -147,7 +147,8 @@ def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
         detail = counted(accuracy.n, "image")
     else:
         guess = widgets.percent(accuracy.guess, digits=int(accuracy.guess < 0.01))
-        detail = f"{counted(accuracy.n, 'evaluation image')}; guessing: {guess}"
+        guessing = "guessing" if accuracy.beats_guessing else f"always “{widgets.plain(accuracy.common)}”"
+        detail = f"{counted(accuracy.n, 'evaluation image')}; {guessing}: {guess}"
     if filtered or (not accuracy.beats_guessing and accuracy.worst):
         detail = f"95 % interval: {100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}; {detail}"
     if accuracy.worst and accuracy.n >= FEW_OF_A_CLASS * len(study.class_names):

@@ -10,6 +10,8 @@ import pytest
 
 from core.export.finding import study_finding
 from core.export.summary import info
+from core.slices.highlights import WorstSlice
+from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests.slices.inspection.worlds import VARIANTS, verdicts, write_array, write_firing
@@ -202,3 +204,21 @@ def test_finding__of_a_slice_is_of_its_images(tmp_path):
 def test_finding__worse_than_guessing_is_said(tmp_path):
     study = write(tmp_path / "study", wrong=0.8)
     assert study_finding(study).startswith("Does worse than always answering “ant” (19 % correct")
+
+
+@pytest.mark.parametrize(
+    ("options", "quoted"),
+    [({"wrong": 0.8}, "ant"), ({"labels": "none", "words": False, "head": True}, "bee")],
+)
+def test_finding__shortens_long_names_of_classes(tmp_path, options, quoted):
+    names = {name: f"{name} with a very long name of sixty letters, {'x' * 17}" for name in ("ant", "bee")}
+    study = write(tmp_path / "study", classes=tuple(names.values()), **options).answering()
+    assert f"“{quoted} with a very long name o…”" in study_finding(study)
+    assert names[quoted] not in study_finding(study)
+
+
+def test_finding__shortens_the_class_of_the_worst_slice(tmp_path):
+    long = "bee with a very long name of sixty letters"
+    worst = WorstSlice("", long, str(Slice(labels=(long,))), n=9, errors=8, rest=0.1, rows=np.arange(9))
+    said = study_finding(write(tmp_path / "study"), find_worst=lambda: worst)
+    assert long not in said and "fails on bee with a very long name o…" in said

@@ -145,6 +145,17 @@ def test_overview__few_images_of_a_class_have_no_worst_class(guess, n, says, stu
     assert says in said and ("worst class" in said) == (n == 500)
 
 
+def test_overview__useless_answers_are_compared_with_the_whole_name_of_a_class(
+    studies, open_page, monkeypatch
+):
+    """The headline shortens it."""
+    name = "a class with a very long name of sixty letters"
+    known = ClassAccuracy(0.3, 0.2, 0.4, guess=0.33, common=name, worst="b", worst_accuracy=0.0, n=9)
+    monkeypatch.setattr("dashboard.cache.highlight_reads.class_accuracy", lambda study, population: known)
+    said = all_text(open_page(study="demo"))
+    assert f"always “{name}”: 33" in said and "guessing:" not in said
+
+
 def test_overview__heat_on_the_object_is_that_of_masks_and_miou(seen, open_page):
     study = open_study(seen)
     scale = overlap_scale(study, study.is_val)

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.charts.one_feature import class_shares
 from core.charts.sentences import feature_sentence
-from core.common.captions import split_images
+from core.common.captions import shortened, split_images
 from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.slices.slice import Slice
@@ -38,6 +38,7 @@ NEEDED = {
         "The sets of firing features",
     ),
 }
+LONGEST_NAME = 60  # letters: two lines beside the buttons at 1280 px
 COLOURS: dict[str, Literal["green", "orange", "gray"]] = {"good": "green", "bad": "orange", "quiet": "gray"}
 
 
@@ -63,7 +64,7 @@ def chosen_feature(features: pd.DataFrame, n_features: int) -> int:
 def header(
     study: Study, population: Slice, row: dict[str, Any], asked: Listing, features: pd.DataFrame
 ) -> None:
-    """Draw name, verdict and sentence, and on their right the steps along the list that led here.
+    """Draw the name, on its right the steps along the list that led here.
 
     Args:
         row: of `feature_reads.listed`. asked, features: the list, and its rows.
@@ -80,14 +81,17 @@ def header(
                 key="feature_title",
             ):
                 number = f" :gray[{widgets.plain(note.partition(' ')[0])}]" if row["name"] else ""
-                st.title(f"{widgets.plain(title)}{number}", width="content")
-                if source := reads.named_from(study).get(int(row["feature"])):
-                    st.badge(f"words: {source}", color="gray", help=widgets.help_text("named_from"))
-                if verdict:
-                    st.badge(verdict, color=COLOURS[tone], help=widgets.help_text("feature_verdict"))
+                short = shortened(title, LONGEST_NAME)
+                whole = widgets.plain(title) if short != title else None
+                st.title(f"{widgets.plain(short)}{number}", width="content", help=whole)
                 traces.of_feature(study, row["feature"])
             _steps(study, row["feature"], asked, features)
-        st.caption(widgets.plain(sentence(study, population, row)))
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="feature_sentence"):
+            if source := reads.named_from(study).get(int(row["feature"])):
+                st.badge(f"words: {source}", color="gray", help=widgets.help_text("named_from"))
+            if verdict:
+                st.badge(verdict, color=COLOURS[tone], help=widgets.help_text("feature_verdict"))
+            st.caption(widgets.plain(sentence(study, population, row)))
         if latent := reads.latent_sentence(study, row["feature"]):
             st.caption(widgets.plain(latent))
         traces.note_of_feature(study, row["feature"])

@@ -59,6 +59,15 @@ def test_header__name_verdict_and_sentence(seen, open_page):
     assert ":green-badge[on the object]" in all_text(app)
 
 
+def test_header__a_long_name_is_shortened_and_stands_whole_behind_the_question_mark(
+    demo, open_page, monkeypatch
+):
+    name = "strongest where it answers a garden spider with stripes and a great white shark"
+    monkeypatch.setattr("dashboard.panels.features.one_feature.title_and_note", lambda *_: (name, "#3"))
+    title = open_page("feature", study="demo", feature="3").title[0]
+    assert title.value.startswith(f"{name[:59]}…") and title.help == name
+
+
 def test_sentence__states_rate_and_best_class(demo, open_page):
     feature = busiest(demo)
     said = all_text(open_page("feature", study="demo", feature=str(feature)))

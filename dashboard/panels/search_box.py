@@ -33,6 +33,7 @@ KEY, LIKE, PICTURE = "search", "like", "picture"
 CAPTIONED, SPACE = "search_captions", "like_space"
 UPLOAD, TROUBLE, UPLOADS = "search_upload", "_search_trouble", "_search_uploads"
 WIDTH, CHIP = 240, 48  # pixels of the box, and of the picture that is searched by
+ICON = ":material/image_search:"
 LOADING = "Loading the CLIP model"
 ON_PICTURES = "The number on a picture is the similarity."
 
@@ -71,7 +72,7 @@ def field(study: Study) -> Query:
         query = Query(text=tidy(text or "") if plain_words(text or "") else "")
     number = session.recall(UPLOADS, 0)  # another one after each upload, so that it is closed and empty
     about = "Search by a picture of your own"
-    with st.popover("Picture", icon=":material/image_search:", help=about, key=f"search_picture_{number}"):
+    with st.popover("Picture", icon=ICON, help=about, key=f"search_picture_{number}"):
         _upload(study)
     return query
 
@@ -94,8 +95,7 @@ def results(
     if query.row is not None:
         return _like(study, query.row, where, note)
     if not has_index(study):  # until the images are embedded, captions and names of classes are searched
-        _offer(study)
-        return _by_words(study, query, where)
+        return _beside_the_offer(study, query, where)
     if query.picture or search_reads.is_read(study, query.text):
         return _with_clip(study, query, where, note)
     state = clip_process.prepare(study)
@@ -106,7 +106,7 @@ def results(
         return _with_clip(study, query, where, note)
     st.warning(widgets.plain(f"CLIP cannot read this text: {state.why}"), icon=":material/warning:")
     if state.why == clip_process.CHANGED:
-        _offer(study)
+        return _beside_the_offer(study, query, where)
     return _by_words(study, query, where)
 
 
@@ -291,6 +291,16 @@ def _by_words(study: Study, query: Query, where: Slice) -> search_reads.Found | 
     return None
 
 
+def _beside_the_offer(study: Study, query: Query, where: Slice) -> search_reads.Found | None:
+    """What is found without CLIP, with the offer in the same line, so that the pictures below stay."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="search_line"):
+        hits, job = _by_words(study, query, where), read_job(study.path)
+        runs = job is not None and job.running
+        with st.container() if runs else st.popover("Search with CLIP", icon=ICON, type="tertiary"):
+            _offer(study)
+    return hits
+
+
 def _offer(study: Study, *, key: str = "search_prepare") -> None:
     """One button that embeds the images with CLIP; the progress while it runs; or why that failed."""
     job = read_job(study.path)
@@ -302,31 +312,21 @@ def _offer(study: Study, *, key: str = "search_prepare") -> None:
         return
     default = study.summary("search").get("default_clip")
     command = RunStep("search", study.path, (("clip", str(default)),) if default else ())
-    with st.container(border=True, gap="small"):
-        st.markdown("**A search needs CLIP, which compares images with words**")
-        here = "It is not on this computer: the button downloads it once. " if default else ""
-        st.caption(
-            f"{here}CLIP then reads every image, in the background. From then on a search takes less than a "
-            "second."
-        )
-        start_button(
-            command,
-            f"Download {default} and prepare the search" if default else "Prepare the search",
-            key=key,
-            icon=":material/image_search:",
-        )
-        _by_hand(study, command, download=bool(default))
+    st.markdown("**A search needs CLIP, which compares images with words**")
+    here = "It is not on this computer: the button downloads it once. " if default else ""
+    st.caption(f"{here}CLIP then reads every image, in the background; a search then takes under a second.")
+    label = f"Download {default} and prepare the search" if default else "Prepare the search"
+    start_button(command, label, key=key, icon=ICON)
+    _by_hand(study, command, download=bool(default))
     if job is not None and job.state == "failed" and list(job.arguments[:1]) == ["search"]:
         st.warning(widgets.plain(job.error or "It ended with an error."), icon=":material/warning:")
 
 
 def _by_hand(study: Study, command: RunStep, *, download: bool) -> None:
     """The command, where the button may not be pressed; and how to use weights that are here already."""
-    reason = launcher.refusal(command)
-    if reason:
+    if reason := launcher.refusal(command):
         st.caption(widgets.plain(f"The button is off: {reason}"))
-    by_file = command_line("search", study.path, clip="MODEL@FILE")
-    own_weights = f"# with weights of your own\n{by_file}"
+    own_weights = f"# with weights of your own\n{command_line('search', study.path, clip='MODEL@FILE')}"
     if lines := [*[command.shell] * (reason is not None), *[own_weights] * download]:
         with st.expander("In a terminal", icon=":material/terminal:"):
             st.code("\n".join(lines), language="bash", wrap_lines=True)

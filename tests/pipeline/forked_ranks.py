@@ -38,6 +38,7 @@ SMALL = {  # chunks and batches of so few images that each process gets some
 MOST_SECONDS = 900
 KILLED, SLOW, BLIND, RESTARTED, SHORT = "KILLED", "SLOW", "BLIND", "RESTARTED", "SHORT"  # see `in_trouble`
 STEPS_SHARED = "STEPS_SHARED"
+RESTARTS = "RESTARTS"  # one process is torchrun's agent, which starts its two this often again
 MOMENTS = (
     ("core.common.worker_group", "_send"),
     ("core.common.worker_group", "_receive"),
@@ -128,7 +129,7 @@ def _fork(words: list[str], environment: dict[str, str], files: list[Path]) -> i
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
     os.environ.update(environment)
     try:
-        code = command(words)
+        code = _launched(words) if RESTARTS in environment else command(words)
         atexit._run_exitfuncs()
         threads = [comm.read_text() for comm in Path("/proc/self/task").glob("*/comm")]
         assert not [name for name in threads if "gloo" in name]  # they abort a Python that ends
@@ -137,6 +138,13 @@ def _fork(words: list[str], environment: dict[str, str], files: list[Path]) -> i
         traceback.print_exc()
     sys.stdout.flush()
     os._exit(code)  # to free what it shares with the others would cost a second; torchrun's free it
+
+
+def _launched(words: list[str]) -> int:
+    from tests.launched import launch
+
+    launch(command, words, max_restarts=int(os.environ[RESTARTS]))
+    return 0
 
 
 def _free_port() -> int:
@@ -153,7 +161,7 @@ def run_here(words: list[str]) -> dict[str, list[Any]]:
 
 
 def run(n: int, words: list[str], environment: dict[str, str]) -> dict[str, list[Any]]:
-    if n == 1:
+    if n == 1 and RESTARTS not in environment:
         return run_here(words)
     folder = Path(tempfile.mkdtemp())
     group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(n)}

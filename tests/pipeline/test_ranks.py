@@ -1,6 +1,6 @@
 """Commands in several processes: the work is shared or left to the first process, and nobody stops it.
 
-Most groups are forked (`forked_ranks`), which costs no imports; one test starts a real torchrun.
+Groups are forked (`forked_ranks`), which costs no imports; one is started by torchrun's own agent.
 """
 
 from __future__ import annotations
@@ -173,22 +173,11 @@ def test_restart__processes_meet_that_torchrun_has_started_differently_often(for
     assert done["codes"] == [0, 0], done["err"]
 
 
-def test_torchrun__starts_a_killed_group_again_and_the_study_is_that_of_one(alone, tmp_path):
+def test_torchrun__starts_a_killed_group_again_and_the_study_is_that_of_one(forked, alone, tmp_path):
     study = shutil.copytree(alone, tmp_path / "study")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    launcher += ["--max-restarts", "1", "--monitor-interval", "0.1", "--no-python"]
-    ours = "from tests.pipeline.forked_ranks import command; import sys; sys.exit(command(sys.argv[1:]))"
-    words = ["features", str(study), "--redo"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "KILLED": "1 1"}
-    done = subprocess.run(
-        [*launcher, sys.executable, "-c", ours, *words],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=ROOT,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Signal 9 (SIGKILL)" in done.stderr or "exitcode: -9" in done.stderr, done.stderr
+    (done,) = forked(run_of(1, "features", study, "--redo", KILLED="1 1", RESTARTS="1"))
+    assert done["codes"] == [0], done["err"]
+    assert "Signal 9 (SIGKILL)" in done["err"][0] or "exitcode: -9" in done["err"][0], done["err"]
     assert contents(study) == contents(alone)
 
 

@@ -1,4 +1,4 @@
-"""Two real processes under torchrun, against one that does the same."""
+"""Two real processes under torchrun's agent, against one that does the same."""
 
 from __future__ import annotations
 
@@ -37,15 +37,9 @@ def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     asked = [item.callspec.params.get("case") if hasattr(item, "callspec") else None for item in items]  # pyright: ignore
     cases = [str(case) for case in asked] if all(asked) else list(worker.CASES)
     folder = tmp_path_factory.mktemp("two")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, "-m", "tests.training.worker", str(folder), *cases]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [*launcher, "-m", "tests.training.worker", str(folder), *cases],
-        check=True,
-        env=environment,
-        cwd=ROOT,
-        timeout=300,
-    )
+    subprocess.run(command, check=True, env=environment, cwd=ROOT, timeout=300)
     return folder
 
 

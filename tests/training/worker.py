@@ -1,9 +1,10 @@
-"""What `test_processes.py` runs under torchrun: python -m tests.training.worker FOLDER CASE …"""
+"""What `test_processes.py` runs in two processes: python -m tests.training.worker FOLDER CASE …"""
 
 from __future__ import annotations
 
 import atexit
 import hashlib
+import importlib
 import json
 import os
 import sys
@@ -20,6 +21,7 @@ from core.training.config import TrainConfig, from_dict
 from core.training.methods import contrastive
 from core.training.methods.registry import METHODS
 from core.training.trainer import TrainingRun, train
+from tests.launched import launch
 from tests.sampling import sample
 from tests.training.conftest import TinySource
 
@@ -103,4 +105,6 @@ def main(folder: Path, cases: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    for name in ("lightning_fabric", "sklearn.cluster"):  # once for both processes
+        importlib.import_module(name)
+    launch(main, Path(sys.argv[1]), sys.argv[2:])

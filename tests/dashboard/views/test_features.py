@@ -11,6 +11,7 @@ from core.measures.feature_rates import feature_differences
 from core.slices import inspection
 from core.slices.slice import Slice
 from core.store import open_study
+from dashboard.panels.features import feature_cards
 from tests.concepts.worded import MARKUP
 from tests.dashboard.conftest import all_text, drawn_cards, forget, grid, spec, tiles
 from tests.synthetic import make_study
@@ -145,6 +146,16 @@ def test_search__words_and_numbers(worded, open_page):
     assert {card["id"] for card in drawn_cards(app, "features_cards")} == {"2", "5"}
     for text, why in (("cat", "No feature has a word"), ("4711", "no feature of that number")):
         assert why in all_text(open_page("features", study="seen", features_find=text))
+
+
+def test_cards__words_of_the_note_are_explained_where_the_pointer_rests(worded, open_page, monkeypatch):
+    cards = drawn_cards(open_page("features", study="seen", features_dead="true"), "features_cards")
+    noted = {card["note"]: card["note_help"] for card in cards}
+    assert noted["#17 · no word"].startswith("No word of the captions holds") and noted["#7"] == ""
+    row = {"feature": 3, "name": "sky", "classes": "", "verdict": "", "rate": 0.5}
+    monkeypatch.setattr(feature_cards, "title_and_note", lambda *_: ("sky", "#3 · scene · unsure · 2 alike"))
+    card = feature_cards._card(open_study(worded.path), row, (), (), {})
+    assert [part.partition(":")[0] for part in card.note_help.split(". ")] == ["scene", "unsure", "alike"]
 
 
 def test_search__without_words_numbers_only(studies, open_page):

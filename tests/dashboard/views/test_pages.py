@@ -156,6 +156,15 @@ def test_overview__useless_answers_are_compared_with_the_whole_name_of_a_class(
     assert f"always “{name}”: 33" in said and "guessing:" not in said
 
 
+@pytest.mark.parametrize(("layout", "says"), [("random", True), ("plain", False)])
+def test_overview__says_that_a_network_is_not_trained(layout, says, studies, open_page):
+    with edited_manifest(studies / "demo") as manifest:
+        encoder = manifest["steps"]["embed"]["summary"].setdefault("encoder", {})
+        encoder["report"] = {"layout": layout, "matched": 1}
+    app = open_page(study="demo")
+    assert not app.exception and ("**random weights, not trained**" in all_text(app)) == says
+
+
 def test_overview__heat_on_the_object_is_that_of_masks_and_miou(seen, open_page):
     study = open_study(seen)
     scale = overlap_scale(study, study.is_val)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from core.answers.answer import PROBE
 from core.charts.checkpoints import FeaturesAlong, features_in_pictures
 from core.charts.options import FigureOptions
 from core.charts.shared_latents import LatentPictures, latents_in_pictures
@@ -20,13 +21,16 @@ from dashboard.cache.reader import cached_read
 
 
 def other_studies(study: Study) -> dict[str, Study]:
-    """The other studies of the folder that hold images, by name: first those made of the same --images."""
+    """The other studies of the folder that hold images, by name: first those made of the same --images. Each
+    is read by the answer that the study is read by, or by its default where it has none of that name.
+    """
     others: dict[str, Study] = {}
+    answer = study.answer.name if study.answer else PROBE
     for name, other in served_studies.readable():
         if study.below is not None and other.path.resolve() == study.below.resolve():
             other = served_studies.in_units(study)
         if other.has("images") and other.path.resolve() != study.path.resolve():
-            others[name] = other
+            others[name] = other.answering(answer if answer in other.answers else None)
     return dict(sorted(others.items(), key=lambda pair: not made_of_the_same(study, pair[1])))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,10 @@ from core.comparison.answers import compare_answers
 from core.jobs.progress import Progress
 from core.store import open_study
 from dashboard.app import ROUTES
+from dashboard.cache.comparison_reads import other_studies
 from dashboard.server import table_downloads
 from dashboard.server.map_points import Wanted
-from tests.dashboard.conftest import all_text
+from tests.dashboard.conftest import all_text, forget
 from tests.manifests import edited_manifest
 
 
@@ -52,6 +54,22 @@ def test_the_selector_changes_whose_mistakes_are_shown(answered, open_page):
     assert app.query_params["answer"] == "deployed"
     shown = {one.label: one.value for one in app.metric}
     assert shown["Deployed, accuracy"].startswith(f"{100 * (n_val - 7) / n_val:.1f}")
+
+
+def test_another_study_is_compared_by_the_same_answer_or_by_its_default(answered, studies, open_page):
+    shutil.copytree(answered, studies / "second")
+    study = open_study(answered)
+    n_val = int(study.is_val.sum())
+    app = open_page("compare", study="demo", compare_with=["second"], answer="deployed")
+    assert not app.exception
+    assert f"{n_val - 7} images are right in both, 7 wrong in both" in all_text(app)
+    errors = n_val - int(study.table("probe").loc[study.is_val, "correct"].to_numpy(bool).sum())
+    assert errors != 7
+    app = open_page("compare", study="demo", compare_with=["second"])
+    assert f"{n_val - errors} images are right in both, {errors} wrong in both" in all_text(app)
+    forget(studies / "second", "probe")
+    answer = other_studies(study)["second"].answer
+    assert answer is not None and answer.name == "deployed"
 
 
 def test_notes_stand_beside_the_accuracy_that_they_are_about(answered, open_page, monkeypatch):

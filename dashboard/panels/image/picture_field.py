@@ -40,7 +40,7 @@ def picture_field(*, small: bool, leads_there: bool = False, stacked: bool = Fal
             key=key,
             on_change=_bring,
             args=(key, leads_there),
-            label_visibility="collapsed" if small else "visible",
+            label_visibility="collapsed" if small and not leads_there else "visible",
             help="It stays on this computer: a process reads it, and it is written nowhere.",
         )
     with right:

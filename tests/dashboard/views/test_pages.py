@@ -156,6 +156,14 @@ def test_overview__useless_answers_are_compared_with_the_whole_name_of_a_class(
     assert f"always “{name}”: 33" in said and "guessing:" not in said
 
 
+def test_overview__says_that_a_picture_can_be_dropped(seen, open_page):
+    fields = [one.proto for one in open_page(study=seen.name).get("file_uploader")]
+    assert [one.label.startswith("Drop a picture anywhere") for one in fields] == [True]
+    assert (
+        fields[0].label_visibility.value == fields[0].label_visibility.VISIBLE
+    )  # else only "Upload" stands there
+
+
 @pytest.mark.parametrize(("layout", "says"), [("random", True), ("plain", False)])
 def test_overview__says_that_a_network_is_not_trained(layout, says, studies, open_page):
     with edited_manifest(studies / "demo") as manifest:

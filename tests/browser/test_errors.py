@@ -87,6 +87,8 @@ def test_confusions__a_click_on_a_cell_shows_its_images_and_features(reader, add
     one = reader()
     page = one.open(f"{address}/errors?study=seen&errors_tab=Confusions")
     assert len(points(page, "failure_matrix")) >= 2
+    picture = page.locator(".st-key-failure_list .card .picture").first.bounding_box()
+    assert picture and picture["width"] > 100  # also beside the matrix there is something to see
     for number in (-1, 0):  # the second click is on a chart that was drawn anew
         cell = points(page, "failure_matrix")[number]
         true, predicted = cell["custom"]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
+import multiprocessing
 import time
 from pathlib import Path
 
@@ -126,30 +123,22 @@ def test_embed__interrupted_then_resumed_is_byte_identical(tmp_path, folder, mon
 def test_embed__killed_at_random_points_then_resumed_is_byte_identical(tmp_path, rng, monkeypatch):
     images = "glyphworld?train=450&val=150"
     arguments = ["--images", images, "--encoder", "timm:resnet10t", "--input-size", "32", "--resize", "32"]
-    small = (
-        "import core.analysis.representations as r, core.cli, sys;"
-        "r.CHUNK_ROWS = 64; sys.exit(core.cli.main())"
-    )
 
     def words(study: str) -> list[str]:
         return ["embed", str(tmp_path / study), *arguments, "--workers", "0"]
 
     monkeypatch.setattr(representations, "CHUNK_ROWS", 64)
     assert main(words("straight")) == 0
-    null = subprocess.DEVNULL
     ledger = tmp_path / "broken" / "representations" / "ledger.jsonl"
     for kill in sample((1, 0, 2), 1):
-        command = [sys.executable, "-c", small, *words("broken")]
-        process = subprocess.Popen(command, start_new_session=True, stdout=null, stderr=null)
+        process = multiprocessing.get_context("fork").Process(target=main, args=(words("broken"),))
+        process.start()
         wanted = 2 * kill + 1
-        while process.poll() is None and not (
-            ledger.exists() and ledger.read_text().count("sha256") >= wanted
-        ):
+        while process.is_alive() and not (ledger.exists() and ledger.read_text().count("sha256") >= wanted):
             time.sleep(0.01)
         time.sleep(float(rng.uniform(0, 0.3)))
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
     assert not (tmp_path / "broken" / "manifest.json").exists()
     assert main(words("broken")) == 0
     assert contents(tmp_path / "broken") == contents(tmp_path / "straight")

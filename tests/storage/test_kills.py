@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from core.cli import main
 from core.pipeline.verify import verify
 from core.storage.leftovers import TEMPORARY
 from core.storage.writer import write_study
 from tests.command_line import contents
 from tests.sampling import sample
-
-ROOT = Path(__file__).parents[2]
-KILLED = """
-    import os, sys
-    from core.cli import main
-    from tests.storage.test_kills import killing
-
-    os.replace = killing(os.replace, int(sys.argv[1]), [])
-    sys.exit(main(sys.argv[2:]))
-"""
 
 
 def killing(real: Callable[..., None], last: int, done: list[object]) -> Callable[..., None]:
@@ -44,16 +35,17 @@ def killing(real: Callable[..., None], last: int, done: list[object]) -> Callabl
     return replace
 
 
-def run_until(rename: int, *words: object) -> subprocess.CompletedProcess[str]:
-    """Run a command that kills itself exactly before its nth rename."""
-    script = textwrap.dedent(KILLED)
-    return subprocess.run(
-        [sys.executable, "-c", script, str(rename), *map(str, words)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def run_until(rename: int, *words: object) -> int | None:
+    """Run a command that kills itself exactly before its nth rename, in a fork; gives what it exits with."""
+
+    def run() -> None:
+        os.replace = killing(os.replace, rename, [])
+        sys.exit(main([*map(str, words)]))
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join()
+    return process.exitcode
 
 
 def temporaries(study: Path) -> list[Path]:
@@ -74,8 +66,7 @@ def test_killed_before_a_rename__the_same_command_ends_byte_for_byte_the_same(
     points = sample((n_renames // 2, n_renames, 2, n_renames // 3), 2)
     for killed_before in points:
         shutil.rmtree(study, ignore_errors=True)
-        ended = run_until(killed_before, "analyze", study, *given)
-        assert ended.returncode == -signal.SIGKILL
+        assert run_until(killed_before, "analyze", study, *given) == -signal.SIGKILL
         left.append(len(temporaries(study)))
         if (study / "manifest.json").exists():
             assert "of a killed command" in " ".join(map(str, verify(study)))

@@ -6,12 +6,14 @@ The markers `slow` and `browser` leave a test out of the fast loop (`make test-f
 from __future__ import annotations
 
 import atexit
+import fcntl
 import gc
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before NumPy and torch start their threads
     # Workers share the cores. Several threads in each wait for one another: ten times the time.
@@ -62,6 +64,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     text, loop = collection_path.read_text(encoding="utf-8"), config.option.markexpr
     runs_none = (loop == FAST and ALL_MARKED.search(text)) or (loop == SLOW and not MARKED.search(text))
     return True if runs_none else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    """Workers import a file one after the other: the first compiles it, which takes as long as all else."""
+    if "PYTEST_XDIST_WORKER" not in os.environ or not isinstance(collector, pytest.Module):
+        return (yield)
+    with open(collector.path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

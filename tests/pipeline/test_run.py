@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -224,25 +225,24 @@ def test_demo__builds_before_and_after(tmp_path, monkeypatch, words, built):
 def test_control_c__says_how_to_go_on_and_the_same_command_ends_the_study(tmp_path, monkeypatch):
     arguments = ["--images", "glyphworld?train=240&val=80", "--encoder", "timm:resnet10t"]
     arguments += ["--input-size", "64", "--resize", "64", "--workers", "1"]
-    small = (
-        "import core.analysis.representations as r, core.cli, sys;"
-        "r.CHUNK_ROWS = 64; sys.exit(core.cli.main())"
-    )
     monkeypatch.setattr(representations, "CHUNK_ROWS", 64)
     assert main(["embed", str(tmp_path / "straight"), *arguments]) == 0
-    process = subprocess.Popen(
-        [sys.executable, "-c", small, "embed", str(tmp_path / "broken"), *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+
+    def broken() -> None:
+        os.setsid()  # a terminal sends the signal to all processes of a group
+        with open(tmp_path / "err.txt", "w") as errors, contextlib.redirect_stderr(errors):
+            sys.exit(main(["embed", str(tmp_path / "broken"), *arguments]))
+
+    process = multiprocessing.get_context("fork").Process(target=broken)
+    process.start()
     ledger = tmp_path / "broken" / "representations" / "ledger.jsonl"
-    while process.poll() is None and not (ledger.exists() and ledger.read_text().count("sha256") >= 2):
+    while process.is_alive() and not (ledger.exists() and ledger.read_text().count("sha256") >= 2):
         time.sleep(0.01)
+    assert process.pid is not None
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    process.join(60)
+    said = (tmp_path / "err.txt").read_text()
+    assert process.exitcode == 130
     assert "run the same command to resume" in said and "Traceback" not in said
     assert main(["embed", str(tmp_path / "broken"), *arguments]) == 0
     assert contents(tmp_path / "broken") == contents(tmp_path / "straight")

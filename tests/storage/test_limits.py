@@ -74,7 +74,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_full_disk__says_so_and_the_same_command_goes_on(small_disk, tmp_path, big, run):
     study = small_disk / "study"
-    error = error_of(limited("embed", study, *big))
+    error = run("embed", study, *big).error
     assert "the disk is full" in error and error.endswith("Free up space and run the same command again")
     subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
     assert run("embed", study, *big).code == 0

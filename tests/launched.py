@@ -10,7 +10,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 
 def launch(function: Callable[..., int | None], *arguments: object, max_restarts: int = 0) -> None:
-    """Call a function in two processes, as `torchrun --standalone --nproc-per-node 2` starts them..
+    """Call a function in two processes, as `torchrun --standalone --nproc-per-node 2` starts them.
 
     Raises torch's ChildFailedError where one has failed more often than both may be started again.
     """

@@ -15,11 +15,11 @@ from core.charts.registry import CHARTS
 from core.charts.theme import layout_of
 from core.errors import PeregrineError
 from core.figures.catalogue import draw, what_it_lacks
-from core.figures.files import render_all
+from core.figures.files import find_browser, render_all
 from core.figures.sheet import Cell, Sheet, lay_out, make_sheet
 from core.figures.sheet_layout import MARGIN, SheetGrid
 from core.store import open_study
-from tests.browser.harness import until
+from tests.browser.harness import ARGUMENTS, Visitor, until
 from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
@@ -64,9 +64,17 @@ def outside(found: list[dict[str, Any]], sheet: Sheet) -> list[str]:
     return odd
 
 
+@pytest.fixture(scope="module")
+def printer(chrome: Any) -> Any:
+    """The browser that prints: another one sets a letter a fraction of a pixel away."""
+    made = chrome.browser_type.launch(executable_path=find_browser(), args=ARGUMENTS)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def page(chrome: Any) -> Any:
-    made = chrome.new_page()
+def page(printer: Any) -> Any:
+    made = printer.new_page()
     yield made
     made.close()
 
@@ -119,10 +127,12 @@ def test_catalogue__every_text_is_inside_its_panel(page, served):
         assert box is not None and float(box.group(1)) <= MOST_SHRUNK * layout.width, name
 
 
-def test_preview__has_each_text_where_the_printed_sheet_has_it(visitor, page, address, served):
+def test_preview__has_each_text_where_the_printed_sheet_has_it(printer, page, address, served):
     names = ("baselines", "miou", "q_distribution")
     sheet = make_sheet(open_study(served / "seen"), names)
-    shown = visitor().open(f"{address}/figures?study=seen&sheet={'|'.join(names)}")
+    one = Visitor(printer)
+    one.begin()
+    shown = one.open(f"{address}/figures?study=seen&sheet={'|'.join(names)}")
     until(shown, "() => document.querySelector('.peregrine-sheet')?.dataset.drawn === '3'")
     preview = shown.evaluate(TEXTS, [".peregrine-sheet .page", "svg"])
     printed = [one for one in texts_of(page, sheet) if one["room"]]
@@ -132,6 +142,7 @@ def test_preview__has_each_text_where_the_printed_sheet_has_it(visitor, page, ad
         assert near == pytest.approx([side / there["width"] for side in there["box"]], abs=0.004), here[
             "text"
         ]
+    assert one.errors == []
 
 
 def test_svg__is_self_contained(page, served, tmp_path: Path):

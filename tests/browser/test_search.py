@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,13 +88,9 @@ def test_search__a_text_an_image_and_a_picture(visitor, address, folder, tmp_pat
     _, cosines = search.most_alike(study.array(search.CLIP_IMAGES), query, 40, among=study.is_val)
     assert badges(page) == [f"{cosine:.2f}" for cosine in cosines]
 
-    began = time.monotonic()
     page.get_by_placeholder(FIELD).fill("a red ball")
     page.get_by_placeholder(FIELD).press("Enter")
     expect(page.get_by_text("nearest to “a red ball” for CLIP")).to_be_visible()
-    assert (
-        time.monotonic() - began < 10.0
-    )  # below one second where nothing else runs; the model was not loaded
     settle(page)
 
     row = int(np.flatnonzero(study.is_val)[5])

@@ -74,9 +74,7 @@ def test_answers__are_what_the_clip_itself_says_and_bad_input_is_one_line(clip, 
     for text in ("", "  ", "x" * (LONGEST_TEXT + 1)):
         with pytest.raises(ClipError, match="1 to 1,000 characters"):
             embed_text(CLIP, text)
-    began = time.monotonic()
     embed_text(CLIP, "a blue fish")
-    assert time.monotonic() - began < 1.0
     assert resident.resident("clip", CLIP) is one  # none of it has ended the process
 
 

@@ -78,17 +78,3 @@ def test_rank_matrices__order_of_the_objects_does_not_matter(rng):
 def test_rank_matrices__refuse_what_does_not_fit(rng):
     with pytest.raises(ShapeError, match="8 tokens do not fit into a context of 7"):
         rank_matrices(graph_batch([random_graph(rng, 4, 3)]), 7)
-
-
-@pytest.mark.slow
-def test_rank_matrices__a_batch_of_256_in_5_ms_of_processor_time(rng):
-    import time
-
-    n = rng.integers(5, 26, 256)
-    graphs = graph_batch([random_graph(rng, int(k), int(76 - k)) for k in n])
-    times = []
-    for _ in range(20):
-        began = time.process_time()
-        rank_matrices(graphs, 77)
-        times.append(time.process_time() - began)
-    assert min(times) < 0.005

@@ -132,6 +132,7 @@ def feature_overlaps(study: Study) -> pd.DataFrame:
     table = study.table("overlap_by_feature")
     wide = table.pivot(index="feature", columns="mask", values=["energy", "lift", "n"])
     wide.columns = [f"{mask}_{value}" for value, mask in wide.columns]
+    wide = wide.reindex(columns=[f"{mask}_{value}" for value in ("energy", "lift", "n") for mask in KINDS])
     by_feature = table.groupby("feature")
     wide.insert(0, "verdict", by_feature["verdict"].first())
     classes = study.table("features", ["feature", "top_class"]).set_index("feature")

@@ -6,6 +6,7 @@ import pandas as pd
 from core.common.dataframes import numbers
 from core.slices.slice import Slice
 from core.store import Study
+from dashboard.addresses.overlay_images import KINDS
 from dashboard.cache import heatmap_reads, inspection_reads, reads
 from dashboard.cache.reader import cached_read
 
@@ -26,6 +27,12 @@ def _means(study: Study, population: Slice, name: str, variant: str) -> pd.DataF
         return pd.DataFrame(columns=["label", "images", "mask", "group", "variant", "mean", "low", "high"])
     table = reads.slice_table(study, population, name)
     return table.loc[table["variant"] == variant].reset_index(drop=True)
+
+
+def kinds(study: Study) -> list[str]:
+    """Of "core" and "spurious" those that heatmaps of the study were compared with."""
+    measured = set(reads.table(study, "overlap")["mask"])
+    return [kind for kind in KINDS if kind in measured]
 
 
 @cached_read(max_entries=64)

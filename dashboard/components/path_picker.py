@@ -24,11 +24,12 @@ def path_field(
     """
     field, browse = st.columns([5, 2], vertical_alignment="bottom", gap="small")
     roots = allowed_paths.roots()
+    none_yet = "drop one instead" if folder and not endings else "none may be chosen yet"
     text = field.text_input(
         label,
         key=key,
         bind="query-params",
-        placeholder=f"a path below {allowed_paths.short(roots[0])}" if roots else "no folder may be chosen",
+        placeholder=f"a path below {allowed_paths.short(roots[0])}" if roots else none_yet,
         help=help,
     )
     with browse.popover("Browse", key=f"{key}_list", on_change="rerun", width="stretch") as opened:

@@ -1,6 +1,7 @@
 """A small button that starts a command, where a click may do that, and the same in a terminal, folded."""
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import streamlit as st
 
@@ -13,11 +14,13 @@ from dashboard.components.tooltips import plain
 from dashboard.jobs import launcher
 
 
-def run_button(command: Command, *, key: str) -> None:
+def run_button(
+    command: Command, label: str = "Run", *, key: str, kind: Literal["primary", "secondary"] = "secondary"
+) -> None:
     """The button; where a click may not start the command, it is disabled and says why."""
     about = "Runs in the background; its progress is shown above."
     with st.container(horizontal=True, vertical_alignment="center"):
-        start_button(command, "Run", key=f"run_{key}", about=about)
+        start_button(command, label, key=f"run_{key}", about=about, kind=kind)
         with st.popover("In a terminal", type="tertiary"):
             st.code(command.shell, language="bash", wrap_lines=True)
 
@@ -50,4 +53,4 @@ def button_with(study: Study, step: str, options: Callable[[], Mapping[str, str]
         st.error(plain(error), icon=":material/error:")
         return
     if command is not None:
-        start_button(command, label, key=f"run_{step}_with", kind="primary")
+        run_button(command, label, key=f"{step}_with", kind="primary")

@@ -37,9 +37,9 @@ class Kept:
         """What became of the drop, in a line.
 
         >>> Kept(Path("birds"), 3, {"list.txt": "not a picture"}).text
-        '3 images are in birds. 1 file was left out, such as list.txt: not a picture.'
+        '3 pictures are in birds. 1 file was left out, such as list.txt: not a picture.'
         """
-        start = f"{counted(self.n, 'image')} {'is' if self.n == 1 else 'are'} in {short(self.folder)}."
+        start = f"{counted(self.n, 'picture')} {'is' if self.n == 1 else 'are'} in {short(self.folder)}."
         if not self.refused:
             return start
         name, why = next(iter(self.refused.items()))

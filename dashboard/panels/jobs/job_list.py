@@ -41,16 +41,15 @@ def _list(*, every: float | None) -> None:
         jobs = _listed()
         latest = jobs[:SHOWN]
         folded = [job for job in latest if job.state == "done"][IN_SIGHT:]
-        for job in latest:
-            if job not in folded:
-                with st.container(border=True, gap="xsmall"):
+        with st.container(gap="xxsmall"):
+            for job in latest:
+                if job not in folded:
                     _one(job)
         if folded:
             title = f"{len(folded):,} earlier {'one' if len(folded) == 1 else 'ones'}"
             with st.expander(title, key="jobs_earlier", on_change="rerun") as earlier:
                 for job in folded if earlier.open else ():
-                    with st.container(border=True, gap="xsmall"):
-                        _one(job)
+                    _one(job)
         if len(jobs) > SHOWN:
             st.caption(f"{len(jobs) - SHOWN} older ones are not listed.")
         if any(job.running for job in jobs) != (every is not None):
@@ -60,24 +59,36 @@ def _list(*, every: float | None) -> None:
 
 
 def _one(job: Job) -> None:
-    left, right = st.columns([4, 1], vertical_alignment="center")
-    with left:
-        st.markdown(f"{MARKS.get(job.state, '')} **{plain(title(job))}** {job.state}{_when(job)}")
-        if job.running:
-            study_progress.bar(job)
-        elif job.state in ("cancelled", "interrupted"):
-            more = "*Resume* continues where it stopped." if launcher.resume_command(job) else ""
-            st.caption(f"Finished work is kept. {more}")
-        elif job.error:
-            st.caption(plain(job.error))
-    with right.container(horizontal=True, horizontal_alignment="right"):
-        controls(job)
+    """A line of a job that is done; a box of one that runs or has stopped."""
     if job.state == "done":
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(_headline(job), width="content")
+            controls(job)
         return
-    with st.expander("What the command printed", key=f"jobs_log_{job.folder}", on_change="rerun") as log:
-        if log.open:
-            st.code(f"$ {shell_text(job.command)}", language=None, wrap_lines=True)
-            st.code(log_tail(job.folder, 15) or "Nothing yet.", language=None, wrap_lines=True)
+    with st.container(border=True, gap="xsmall"):
+        left, right = st.columns([4, 1], vertical_alignment="center")
+        with left:
+            st.markdown(_headline(job))
+            if job.running:
+                study_progress.bar(job)
+            elif job.state in ("cancelled", "interrupted"):
+                more = "*Resume* continues where it stopped." if launcher.resume_command(job) else ""
+                st.caption(f"Finished work is kept. {more}")
+            elif job.error:
+                st.caption(plain(job.error))
+        with right.container(horizontal=True, horizontal_alignment="right"):
+            controls(job)
+        with st.expander("What the command printed", key=f"jobs_log_{job.folder}", on_change="rerun") as log:
+            if log.open:
+                st.code(f"$ {shell_text(job.command)}", language=None, wrap_lines=True)
+                st.code(log_tail(job.folder, 15) or "Nothing yet.", language=None, wrap_lines=True)
+
+
+def _headline(job: Job) -> str:
+    """How it stands with a job, in a line of Markdown."""
+    age = time.time() - job.updated
+    when = f", {format_duration(age)} ago" if not job.running and age >= 1 else ""
+    return f"{MARKS.get(job.state, '')} **{plain(title(job))}** {job.state}{when}"
 
 
 def _listed() -> list[Job]:
@@ -98,8 +109,3 @@ def title(job: Job) -> str:
     named = Path(job.arguments[1]).name if len(job.arguments) > 1 and command != "demo" else ""
     of = study_name(job.folder) or named
     return f"{what}: {of}" if of else what
-
-
-def _when(job: Job) -> str:
-    age = time.time() - job.updated
-    return f", {format_duration(age)} ago" if not job.running and age >= 1 else ""

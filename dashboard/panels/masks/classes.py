@@ -27,8 +27,10 @@ IMAGES = {"With both masks": "both masks", "With any mask": "any mask"}
 @widgets.stable_container
 def by_class(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """A dot and an interval a class of the page's images, correct and misclassified ones apart."""
+    kinds = overlap_reads.kinds(study)
     with controls:
-        mask = MASKS[choose_one("Mask", MASKS, key="overlap_class_mask", default="Object")]
+        titles = [title for title, mask in MASKS.items() if mask in kinds]
+        mask = MASKS[choose_one("Mask", titles, key="overlap_class_mask")]
         variant = choose_variant()
     table = overlap_reads.by_class(study, population, variant)
     if table.empty:
@@ -99,8 +101,9 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
 
 def _options(study: Study) -> tuple[str, dict[str, Study]]:
     """Which images count, a value of IMAGES, and the studies that are drawn beside, behind a button."""
+    titles = list(IMAGES)[-len(overlap_reads.kinds(study)) :]  # of one kind of masks none has both
     with st.popover("Options", key="overlap_options"):
-        title = select_one("Images", IMAGES, key="overlap_images", width=270, shows_label=True)
+        title = select_one("Images", titles, key="overlap_images", width=270, shows_label=True)
         return IMAGES[title], _compared(study)
 
 

@@ -83,7 +83,8 @@ def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
         width=180,
         format_func=lambda name: options[name],
     )
-    order = select_one("Order", ORDERS, key="overlap_order", width=205)
+    orders = [title for title, column in ORDERS.items() if np.isfinite(numbers(wide, column)).any()]
+    order = select_one("Order", orders, key="overlap_order", width=205)
     if before != "All":
         wide = wide.loc[wide["verdict"] == before].reset_index(drop=True)
     by = -numbers(wide, ORDERS[order])

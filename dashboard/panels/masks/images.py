@@ -25,17 +25,19 @@ TILES = 24
 @widgets.stable_container
 def overlap_by_image(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """Images with their heatmaps and masks, by the share of the heat that lies on a mask."""
+    table = overlap_reads.rows(study, population)
+    table = table.loc[np.isfinite(numbers(table, "energy"))]
+    has = set(table["mask"])
+    orders = [order for order, (mask, _) in ORDERS.items() if mask in has] or list(ORDERS)
     with controls:
-        order = select_one("Order", ORDERS, key="overlap_image_order", width=255)
+        order = select_one("Order", orders, key="overlap_image_order", width=255)
         kinds = ("Overlay", "Masks")
         display = heatmap_grid.display(study, key="overlap_look", several=True, default=kinds)
     mask, ascending = ORDERS[order]
     heatmap_grid.legend(
         [kind for kind in heatmap_reads.mask_kinds(study) if kind in display.kinds], display.style.colour_map
     )
-    table = overlap_reads.rows(study, population)
-    table = table.loc[(table["mask"] == mask) & np.isfinite(numbers(table, "energy"))].reset_index(drop=True)
-    table = table.sort_values("energy", ascending=ascending, kind="stable")
+    table = table.loc[table["mask"] == mask].sort_values("energy", ascending=ascending, kind="stable")
     share = dict(zip(table["row"].tolist(), table["energy"].tolist(), strict=True))
     heatmap_grid.gallery(
         study,

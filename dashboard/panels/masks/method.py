@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -112,6 +113,8 @@ def _controls(study: Study, variant: str) -> None:
 def _sweep(study: Study, variant: str) -> None:
     if not widgets.needs(study, "overlap_sweep", "The sweep of the threshold"):
         return
+    if not np.isfinite(numbers(reads.table(study, "overlap_sweep"), "mean")).any():
+        return  # no image has both masks
     options = FigureOptions(variant=variant if variant in SWEPT else "paper")
     show_chart(study, THRESHOLD_SWEEP, options, name="overlap_sweep", title=st.header)
     line = "Of all images of the study with both masks, whatever the filter."

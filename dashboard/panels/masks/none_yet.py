@@ -4,7 +4,6 @@ from functools import partial
 
 import streamlit as st
 
-from core.common.command_line import command_line
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study
@@ -38,22 +37,16 @@ def no_masks_help(study: Study) -> bool:
     if summary.get("masks"):
         st.warning(plain(str(summary["skipped"])), icon=":material/warning:")
     mask_field(study, key="masks")
-    with st.expander("The same in a terminal"):
-        st.code(command_line("overlap", study.path, masks="DIR"), language="bash", wrap_lines=True)
     _example(study)
     return True
 
 
 def mask_field(study: Study, *, key: str) -> None:
-    """Choose or drop masks, and compare the heatmaps with them.
+    """Choose or drop masks, and compare the heatmaps with them; where no click may, with a line to paste.
 
     Args:
         key: begins those of the fields, and their names in the URL.
     """
-    command = step_command(study, "overlap")
-    if command is not None and (reason := launcher.refusal(command)):
-        st.caption(plain(f"Masks cannot be added from here: {reason}"))
-        return
     about = "Object masks, or folders core (the object) and spurious (what merely comes with it)."
     left, right = st.columns(2, gap="large")
     with left:
@@ -67,9 +60,13 @@ def mask_field(study: Study, *, key: str) -> None:
                 path_key=f"{key}_path",
                 keep=dropped_images.keep_masks,
             )
+    options = partial(request.mask_options, kind, path)
+    command = step_command(study, "overlap")
+    reason = launcher.refusal(command) if command is not None else None
     if path.strip():
-        options = partial(request.mask_options, kind, path)
         button_with(study, "overlap", options, "Compare heatmaps with masks")
+    if reason is not None:
+        st.caption(f"The comparison cannot be started from here yet. {plain(reason)}")
 
 
 def briefly_explained(study: Study) -> bool:

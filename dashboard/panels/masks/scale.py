@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.charts.miou_scale import MIOU_SCALE
-from core.common.captions import LOOKS, ON_MASKS
+from core.common.captions import ON_MASKS
 from core.common.dataframes import numbers
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.inspection.overlap_sentence import overlap_sentence
@@ -66,28 +66,34 @@ def _images(table: pd.DataFrame) -> str:
 
 @widgets.stable_container
 def example_overlays(study: Study, population: Slice) -> None:
-    """Draw two images for each mask, with heatmap and masks side by side."""
+    """Draw two images of either end, with heatmap and masks side by side.
+
+    Without masks of the background, the ends are the most and the least on the object.
+    """
     table = overlap_reads.rows(study, population)
-    table = table.loc[np.isfinite(numbers(table, "energy"))].reset_index(drop=True)
-    sides = {mask: table.loc[table["mask"] == mask].reset_index(drop=True) for mask in ON_MASKS}
-    if any(len(side) < EACH for side in sides.values()):
+    table = table.loc[np.isfinite(numbers(table, "energy"))].sort_values("energy", kind="stable")
+    lowest, background = (table.loc[table["mask"] == mask].reset_index(drop=True) for mask in ON_MASKS)
+    ends = {"Most on the object": lowest[::-1], "Most on the background": background[::-1]}
+    if background.empty and len(lowest) >= 2 * EACH:
+        ends = {"Most on the object": lowest[::-1], "Least on the object": lowest}
+    if any(len(end) < EACH for end in ends.values()):
         return
-    for column, (mask, side) in zip(st.columns(2, gap="medium"), sides.items(), strict=True):
+    for column, (title, end) in zip(st.columns(2, gap="medium"), ends.items(), strict=True):
         with column, st.container(gap="xxsmall"):
-            st.markdown(f"**Most {LOOKS[mask]}**")
-            _pictures(study, mask, side.sort_values("energy", ascending=False, kind="stable"))
+            st.markdown(f"**{title}**")
+            _pictures(study, title.lower(), end)
 
 
-def _pictures(study: Study, mask: str, side: pd.DataFrame) -> None:
-    rows, shares = side["row"].to_numpy(np.int64), numbers(side, "energy")
+def _pictures(study: Study, end: str, ordered: pd.DataFrame) -> None:
+    rows, shares = ordered["row"].to_numpy(np.int64), numbers(ordered, "energy")
     for number, column in enumerate(st.columns(EACH, gap="small")):
         with column:
             heatmap_grid.gallery(
                 study,
                 rows[number : number + 1],
                 OverlayStyle(),
-                key=f"overlap_example_{mask}_{number}",
+                key=f"overlap_example_{end.replace(' ', '_')}_{number}",
                 kinds=("Overlay", "Masks"),
                 badges=lambda row, share=shares[number]: widgets.percent(share, digits=0),
-                label=f"image with the {'second ' * number}largest share of its heat on the {mask} mask",
+                label=f"image whose heat lies {'second ' * number}{end}",
             )

@@ -16,10 +16,12 @@ from core.measures.object_preference import object_preference
 from core.measures.overlap_scale import overlap_scale
 from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.slice import Slice
+from core.steps import STEPS
 from core.storage.writer import write_study
 from core.store import open_study
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
 from tests.manifests import edited_manifest
+from tests.tables import rows_where
 
 CORRECTNESS = "Correct against misclassified"
 
@@ -305,6 +307,24 @@ def test_controls__a_perfect_heatmap_comes_out_as_one(study, open_page):
     assert shown.loc["Exactly the core mask", "On the core mask"].startswith("1.000")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["Overall", "By class", "By feature", "By image", CORRECTNESS, "Method"])
+def test_masks_of_objects_alone__no_part_asks_for_the_background(part, seen, open_page):
+    tables = {name: open_study(seen).table(name) for name in STEPS["overlap"].outputs}
+    tables["overlap_sweep"]["mean"] = np.nan  # no image has both
+    with write_study(seen) as writer, writer.step("overlap", {}) as step:
+        for name, table in tables.items():
+            step.table(name, rows_where(table, table["mask"] == "core"))
+    app = open_page("masks", study="seen", masks_part=part)
+    assert not app.exception
+    chosen = [option for one in (*app.selectbox, *app.button_group) for option in one.options]
+    assert not any("ackground first" in option or option == "Background" for option in chosen)
+    if part == "Overall":
+        assert "**Least on the object**" in all_text(app)
+        ends = [tiles(app, f"overlap_example_{end}_on_the_object_0")[0]["badge"] for end in ("most", "least")]
+        assert int(ends[0].split()[0]) > int(ends[1].split()[0])
+
+
 def test_study_without_heatmaps__says_why_there_is_nothing_to_compare(studies, open_page):
     app = open_page("masks", study="demo")
     assert not app.exception
@@ -320,7 +340,7 @@ def test_study_without_masks__says_how_to_add_them(seen, open_page, trusted):
     said = all_text(app)
     assert "Masks would tell" in app.header[0].value and "white where the object is" in said
     assert "Or drop a folder of masks here" in [field.label for field in app.get("file_uploader")]
-    assert [code.value for code in app.code] == [f"python -m core overlap {seen} --masks DIR"]
+    assert not app.code and "cannot be started" not in said
 
 
 def test_study_without_masks__a_folder_that_was_chosen_has_its_button(
@@ -333,17 +353,25 @@ def test_study_without_masks__a_folder_that_was_chosen_has_its_button(
     app = open_page("masks", study="seen", masks_path=str(tmp_path / "mine"))
     assert not app.exception
     assert "Compare heatmaps with masks" in [button.label for button in app.button]
+    assert [code.value for code in app.code] == [f"python -m core overlap {seen} --masks={tmp_path / 'mine'}"]
     app = open_page("masks", study="seen", masks_path=str(tmp_path / "gone"))
     assert "there is no" in app.error[0].value
     assert "Compare heatmaps with masks" not in [button.label for button in app.button]
 
 
-def test_study_without_masks__where_none_can_be_added_there_is_no_field(seen, open_page):
+def test_study_without_masks__where_no_click_may_start_it_a_folder_gives_the_line_to_paste(
+    seen, open_page, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PEREGRINE_ROOTS", str(tmp_path / "mine"))
+    (tmp_path / "mine").mkdir()
     with edited_manifest(seen) as manifest:
         manifest["steps"]["overlap"]["summary"] = {"skipped": "no masks: give --masks DIR"}
     app = open_page("masks", study="seen")
-    assert "Masks cannot be added from here" in all_text(app)
-    assert not app.text_input and not app.get("file_uploader") and app.code
+    assert "The comparison cannot be started from here yet" in all_text(app)
+    app = open_page("masks", study="seen", masks_path=str(tmp_path / "mine"))
+    (button,) = [button for button in app.button if button.label == "Compare heatmaps with masks"]
+    assert button.disabled and button.help in unescaped(all_text(app))
+    assert [code.value for code in app.code] == [f"python -m core overlap {seen} --masks={tmp_path / 'mine'}"]
 
 
 def test_without_overlap__the_command(seen, open_page):

@@ -1,5 +1,7 @@
 """Features that resemble one, and features whose strongest images resemble each other."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
@@ -63,16 +65,41 @@ def likeness_of_strongest(study: StudyReader) -> np.ndarray:
         (n_features,) float64 in [-1, 1]; NaN for features with fewer than two images, and for all where more
         than `MOST_ENTRIES` numbers would be read.
     """
+    likeness = np.full(len(study.vector("top_images")), np.nan)
+    for feature, rows, cosines in _two_by_two(study):
+        if len(rows) > 1:
+            likeness[feature] = cosines.sum() / (len(rows) * (len(rows) - 1))
+    return likeness
+
+
+def typical_of_strongest(study: StudyReader, most: int) -> np.ndarray:
+    """Of the `STRONGEST` images of each feature those that are most like the others of them, to the encoder,
+    by the cosines of `likeness_of_strongest`; of equally typical ones the stronger first.
+
+    Returns:
+        (n_features, most) int64 rows of the study, -1 for none; the strongest ones where too many numbers
+        would be read.
+    """
+    typical = study.vector("top_images")[:, :most].astype(np.int64)
+    for feature, rows, cosines in _two_by_two(study):
+        order = np.argsort(-cosines.sum(1), kind="stable")[:most]
+        typical[feature, : len(order)] = rows[order]
+    return typical
+
+
+def _two_by_two(study: StudyReader) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Of each feature the rows of its `STRONGEST` images, (n,), and their cosines, (n, n) with 0 on the
+    diagonal, without its own entry and less the mean; nothing of more than `MOST_ENTRIES` numbers.
+    """
     top = study.vector("top_images")[:, :STRONGEST]
-    likeness = np.full(len(top), np.nan)
     rows, places = np.unique(top, return_inverse=True)
     if len(rows) * len(top) > MOST_ENTRIES or rows[-1] < 0:
-        return likeness
+        return
     h = unit_rows(study.array("representations").rows(np.maximum(rows, 0)))
     h -= h[rows >= 0].mean(0)
     for feature, mine in enumerate(places.reshape(top.shape)):
         mine = mine[top[feature] >= 0]
-        if len(mine) > 1:
-            others = unit_rows(np.delete(h[mine], feature, axis=1))
-            likeness[feature] = ((others @ others.T).sum() - len(mine)) / (len(mine) * (len(mine) - 1))
-    return likeness
+        others = unit_rows(np.delete(h[mine], feature, axis=1))
+        cosines = others @ others.T
+        np.fill_diagonal(cosines, 0.0)
+        yield feature, rows[mine], cosines

@@ -14,6 +14,7 @@ from core.common.statistics.intervals import wilson
 from core.reader import StudyReader
 from core.slices.evaluate import class_column
 from core.slices.features.classes import class_firing, classes_tell
+from core.slices.features.similar import typical_of_strongest
 from core.slices.inspection.words import CLEARER, classes_apart, feature_words, words_apart
 from core.traces.traces import read_traces
 
@@ -114,13 +115,13 @@ def strongest_classes(study: StudyReader) -> dict[int, list[str]]:
     """Return the classes of the images on which a feature is strongest, the most common first, at most
     `MOST_CLASSES`: those whose share there has the lower end of its interval above `CLEARER` times their
     share of all images. Features without such a class are missing. Where classes have too few images for
-    that (see `classes_tell`), the classes of the `MOST_CLASSES` images on which a feature is strongest.
+    that (see `classes_tell`), the classes of the `MOST_CLASSES` most typical of its strongest images.
     """
     counts, labels = strongest_counts(study), class_column(study, "label")
     if not len(counts):
         return {}
     if len(study.class_names) > 1 and not classes_tell(study):
-        top = study.vector("top_images")[:, :MOST_CLASSES]
+        top = typical_of_strongest(study, MOST_CLASSES)
         of_top = [[labels[row] for row in rows if row >= 0 and labels[row] >= 0] for rows in top.tolist()]
         return {
             feature: [study.class_names[code] for code in dict.fromkeys(codes)]
@@ -139,14 +140,15 @@ def strongest_classes(study: StudyReader) -> dict[int, list[str]]:
 
 
 def answers_on_strongest(study: StudyReader) -> dict[int, list[str]]:
-    """Return what the encoder's own linear head answers on the `MOST_CLASSES` images on which each feature is
-    strongest, whatever their labels. Empty with concepts, whose words say more, and without named outputs.
+    """Return what the encoder's own linear head answers on the `MOST_CLASSES` most typical of the images on
+    which each feature is strongest, whatever their labels. Empty with concepts, whose words say more, and
+    without named outputs.
     """
     held = all(map(study.has, ("head_weights", "head_bias", "head_classes", "top_images")))
     if study.has("concepts") or not held:
         return {}
     names = [name.partition(",")[0].strip() for name in texts(study.table("head_classes", ["name"]), "name")]
-    top = study.vector("top_images")[:, :MOST_CLASSES]
+    top = typical_of_strongest(study, MOST_CLASSES)
     rows, weights = np.unique(top[top >= 0]), study.vector("head_weights")
     if not all(names) or len(rows) * weights.size > MOST_PRODUCTS:
         return {}

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.statistics.intervals import wilson
+from core.slices.features import typical_of_strongest
 from core.slices.inspection.names import (
     answers_on_strongest,
     feature_names,
@@ -78,13 +79,13 @@ def test_strongest_classes__are_those_far_more_common_there_than_among_all_image
     assert strongest_classes(study) == expected and expected
 
 
-def test_strongest_classes__of_few_images_a_class_are_those_of_the_two_strongest_images(tmp_path):
+def test_strongest_classes__of_few_images_a_class_are_those_of_two_typical_images(tmp_path):
     names = tuple(f"class{at:02}" for at in range(30))
     made = make_study(tmp_path / "study", n_train=100, n_val=20, n_classes=30, class_names=names)
     study = open_study(made)
     labels = study.images["label"].astype(str)
     strongest = strongest_classes(study)
-    for feature, rows in enumerate(study.vector("top_images")[:, :2].tolist()):
+    for feature, rows in enumerate(typical_of_strongest(study, 2).tolist()):
         assert strongest[feature] == list(dict.fromkeys(labels.iloc[rows]))
 
 
@@ -122,7 +123,7 @@ def test_answers_on_strongest__are_those_of_the_head_whatever_the_labels(tmp_pat
     raw = np.asarray(study.array("representations")[:], float)
     answers = [["tench", "ray", "cock"][int((weights @ one + bias).argmax())] for one in raw]
     answered = answers_on_strongest(study)
-    for feature, rows in enumerate(study.vector("top_images")[:, :2].tolist()):
+    for feature, rows in enumerate(typical_of_strongest(study, 2).tolist()):
         assert answered[feature] == list(dict.fromkeys(answers[row] for row in rows if row >= 0))
     assert len({*map(tuple, answered.values())}) > 1
     names = feature_names(study)

@@ -183,7 +183,7 @@ def _background_pictures(study: Study, population: Slice, features: list[int]) -
     """A picture of each feature: of the images of a filter, or without one the one where it is largest."""
     if not is_filtered(study, population):
         return tuple(picture for number in features for picture in heat_pictures(study, number, 1, HEAT))
-    by_feature = feature_cards.pictures(study, population, tuple(features), HEAT)
+    by_feature = feature_cards.pictures(study, population, tuple(features), look=HEAT)
     return tuple(picture for number in features for picture in by_feature[number][:1])
 
 

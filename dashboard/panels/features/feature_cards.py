@@ -21,7 +21,7 @@ from dashboard.components import widgets
 from dashboard.components.cards import Bar, Card, Picture, Tone, cards
 from dashboard.state import session
 
-PICTURES = 4
+PICTURES, WORDLESS = 4, 8  # of a feature, and of one that neither words nor classes describe
 CROP, HEAT = OverlayStyle(crop=True), OverlayStyle()  # looks of a picture
 VERDICTS: dict[str, tuple[str, Tone]] = {
     "core": ("on the object", "good"),
@@ -57,7 +57,8 @@ def draw(
     """
     parts = dict(query or {})
     features = tuple(features_table["feature"].tolist())
-    drawn_pictures = pictures(study, population, features)
+    wordless = not (study.has("concepts") or feature_reads.classes_tell(study))
+    drawn_pictures = pictures(study, population, features, WORDLESS if wordless else PICTURES)
     rows = features_table.to_dict("records")
     scale = full_bar(features_table)
     drawn = bars or (lambda row: _rates(row, population, scale, n_classes=len(study.class_names)))
@@ -68,6 +69,7 @@ def draw(
         label=label,
         on_open=lambda feature: session.go("feature", **parts, feature=feature),
         width=250,
+        pictures_first=wordless,
     )
 
 
@@ -176,14 +178,18 @@ def _length(share: float, scale: float) -> float:
 
 
 def pictures(
-    study: Study, population: Slice, features: tuple[int, ...], look: OverlayStyle = CROP
+    study: Study,
+    population: Slice,
+    features: tuple[int, ...],
+    most: int = PICTURES,
+    look: OverlayStyle = CROP,
 ) -> dict[int, tuple[Picture, ...]]:
     """Pictures of the images of a filter on which each feature fires most, whole where no heatmap is stored.
 
     Args:
-        look: CROP for what lies under the heat, HEAT for where in the image that is.
+        most: of each feature. look: CROP for what lies under the heat, HEAT for where in the image that is.
     """
-    strongest = feature_reads.strongest(study, population, features, PICTURES)
+    strongest = feature_reads.strongest(study, population, features, most)
     return {feature: pictures_of(study, feature, *strongest[feature], look) for feature in features}
 
 

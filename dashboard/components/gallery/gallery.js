@@ -83,7 +83,10 @@ function fillLines(holder, tile) {
         mark.textContent = MARKS[tile.verdict][0];
         line.append(mark);
       }
-      for (const part of text.split(/(?<=[_-])/)) line.append(part, document.createElement("wbr")); // of file names
+      // Lines break between words and after the signs in file names; a word that is too long ends in dots.
+      for (const part of text.replace(/(?<=\d) (?=%)/, "\u00a0").split(/( +)|(?<=[_-])/).filter(Boolean)) {
+        line.append(part.startsWith(" ") ? part : element("span", "word", part));
+      }
       return line;
     }),
   );

@@ -34,13 +34,15 @@ def feature_page(study: Study, population: Slice) -> None:
     one_feature.header(study, population, row, asked, features)
     filter_bar(study, population)
     feature_images.strongest_images(study, feature, population)
+    classes = feature_charts.has_classes(study, feature, population)
     with st.container(key="stacked_charts"):
-        parts = st.columns(3, gap="large")
-    with parts[0]:
-        feature_charts.classes(study, feature, row["tail"], population)
-    with parts[1]:
+        *first, middle, last = st.columns(2 + classes, gap="large")
+    for column in first:
+        with column:
+            feature_charts.classes(study, feature, row["tail"], population)
+    with middle:
         feature_charts.push(study, feature, population)
-    with parts[2]:
+    with last:
         feature_charts.activations(study, feature, row["tail"], population)
         feature_charts.heat(study, feature)
     similar(study, feature, population)

@@ -1,11 +1,13 @@
 """Charts of a single feature: its classes, its activations, the probe's weights, object and background."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from core.charts import one_feature as figures
-from core.common.captions import ON_MASKS, split_images
+from core.common.captions import ON_MASKS, shortened, split_images, with_class_names
 from core.common.dataframes import numbers, words
 from core.common.formatting import counted
 from core.slices.features import firing_class
@@ -22,19 +24,18 @@ from dashboard.panels.masks import none_yet
 NO_LABELS = "These images carry no labels, so it cannot be said which class a feature prefers."
 
 
+def has_classes(study: Study, feature: int, population: Slice) -> bool:
+    """Whether a bar for each class tells something: it fires on several images of a class, or none can."""
+    shares = one_feature.shares_by_class(study, feature, population)
+    return shares is None or bool(numbers(shares, "fires").max(initial=0) > 1)
+
+
 def classes(study: Study, feature: int, tail: str, population: Slice) -> None:
     """On which classes of the filter's images it fires; those that the filter names stand out."""
     shares = one_feature.shares_by_class(study, feature, population)
     st.header(_classes_title(shares, population), help=widgets.help_text("slice_rate"))
     if shares is None:
         widgets.empty_state("No classes", NO_LABELS)
-        return
-    fires = numbers(shares, "fires")
-    if not (fires > 0).any():
-        st.caption("It fires on none of these images.")
-        return
-    if fires.max() == 1 < fires.sum():  # a bar each would tell nothing
-        st.caption(f"Each of these {int(fires.sum()):,} images is of another class.")
         return
     images = split_images(population.split)
     chart(
@@ -54,17 +55,21 @@ def _classes_title(shares: pd.DataFrame | None, population: Slice) -> str:
     fires = numbers(shares, "fires").astype(int) if shares is not None else np.zeros(0, int)
     if shares is None or (firing := firing_class(fires, words(shares, "class"))) is None:
         return "Classes it fires on"
-    title = firing.clause
+    title = replace(firing, name=_short(firing.name)).clause
     if len(population.labels) == 1 and population.labels[0] != firing.name:
         n = int(fires[shares["class"] == population.labels[0]].sum())
-        title += f"; {n or 'none'} {'is' if n == 1 else 'are'} {population.labels[0]}"
+        title += f"; {n or 'none'} {'is' if n == 1 else 'are'} {_short(population.labels[0])}"
     return widgets.plain(f"{title[:1].upper()}{title[1:]}")
+
+
+def _short(name: str) -> str:
+    return shortened(with_class_names(name))
 
 
 def activations(study: Study, feature: int, tail: str, population: Slice) -> None:
     """How active it is over the train images, and where the filter's firing images stand."""
     marked = feature_reads.activations(study, feature, population)[1]
-    named = population_name(population)
+    named = population_name(replace(population, labels=tuple(map(_short, population.labels))))
     name = f"images of {named}" if named else split_images(population.split)
     n_images = int(np.count_nonzero(inspection_reads.population(study, population)[0]))
     st.header(widgets.plain(figures.activation_finding(marked, n_images, name)))
@@ -111,7 +116,7 @@ def push(study: Study, feature: int, population: Slice) -> None:
     if len(finite):
         outputs = study.answer.facts.get("n_outputs", 0) if study.answer else 0
         among = ", of the classes here" * (outputs > len(study.class_names))  # its name is of all outputs
-        title = f"Pushes towards {words(finite, 'label')[0]}{among}"
+        title = f"Pushes towards {_short(words(finite, 'label')[0])}{among}"
     st.header(widgets.plain(title), help=widgets.help_text("class_push"))
     if not study.labelled:
         widgets.empty_state("No probe", "These images carry no labels, so no probe was trained.")

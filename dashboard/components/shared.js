@@ -14,3 +14,5 @@ function element(tag, className = "", text = "") {
   node.textContent = text ?? "";
   return node;
 }
+
+const HEAT_OF = "peregrine-heat-of"; // from a list of features to the pictures beside it

@@ -156,7 +156,7 @@ def nearest_gallery(
     *,
     key: str,
     label: str,
-    tile: int = 104,
+    columns: int = 0,
     on_open: Callable[[int], None] | None = None,
     names: Mapping[int, str] | None = None,
 ) -> None:
@@ -170,7 +170,9 @@ def nearest_gallery(
         found_by = (names or {}).get(row, f"cosine {cosine:.3f}")
         captions[row] = (found_by,) if undefined(labels.iat[row]) else (str(labels.iat[row]), found_by)
     move = on_open or (lambda row: session.step_image(study, row))
-    image_gallery(study, rows, key=key, captions=captions, tile=tile, label=label, on_open=move)
+    image_gallery(
+        study, rows, key=key, captions=captions, tile=104, columns=columns, label=label, on_open=move
+    )
 
 
 def page_span(n_items: int, page_size: int, *, key: str) -> slice:

@@ -21,6 +21,7 @@ from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one
 from dashboard.components.feature_heat_list import feature_heat_list
+from dashboard.components.heat_views import heat_views
 from dashboard.components.page_link import link
 from dashboard.panels import traces
 from dashboard.panels.filter_bar import filter_bar
@@ -40,6 +41,7 @@ FEATURES, HEATMAPS, CROPS, ALIKE, SCORES = PARTS = (
 SHOWN = 14
 SIDE = 560  # pixels of a picture
 SUGGESTED = 48
+VIEWS = "image_views"
 
 
 def image_page(study: Study) -> None:
@@ -107,23 +109,28 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     with_heat, name = row in image_reads.stored_set(study), widgets.image_name(facts)
     options = FigureOptions(colours=OverlayStyle.colour_map)
     cell = CellRequest(f"heatmap:{facts['image_id']}", options, caption=f"{name}.") if with_heat else None
-    with with_menu("image", alt=f"the heatmap of {name}", cell=cell, above=True):
+    left, right = st.columns([5, 6], gap="medium")
+    with left:
+        with with_menu("image", alt=f"the heatmap of {name}", cell=cell, above=True):
+            heat_views(
+                key=VIEWS,
+                picture=served_studies.picture_url(study, row, "image"),
+                overlay=overlay_urls(study, [row], [OverlayStyle()], side=SIDE)[0] if with_heat else "",
+                name=name,
+                overlay_text="Heatmap of its discriminative features. Point at one to see where that looks."
+                + f" {heatmap.SEEN_PART}" * (with_heat and heatmap_reads.shows_view(study, row)),
+            )
+        similar.nearest(study, row)
+    with right:
         feature_heat_list(
             rows,
             key="image_features",
-            picture=served_studies.picture_url(study, row, "image"),
-            overlay=overlay_urls(study, [row], [OverlayStyle()], side=SIDE)[0] if with_heat else "",
-            name=name,
-            overlay_text="Heatmap of its discriminative features. "
-            "Point at a feature to see where that one looks."
-            + f" {heatmap.SEEN_PART}"
-            * (with_heat and heatmap_reads.shows_view(study, row)),
+            views=VIEWS,
             ends=(look.rival, look.answer) if look.pushes else ("", ""),
             on_open=lambda chosen: session.go("feature", feature=chosen),
             on_switch=lambda chosen: switch(REMOVED, chosen),
         )
-    st.caption(_note(study, look, switches=off is not None))
-    similar.nearest(study, row)
+        st.caption(_note(study, look, switches=off is not None))
 
 
 def _note(study: Study, look: Look, *, switches: bool) -> str:

@@ -22,6 +22,7 @@ from dashboard.cache.pictures import tried_reads
 from dashboard.cache.pictures.tried_reads import Picture, Tried
 from dashboard.components import widgets
 from dashboard.components.feature_heat_list import feature_heat_list
+from dashboard.components.heat_views import heat_views
 from dashboard.components.job_follower import follow_model
 from dashboard.components.picture_marks import Boxes, picture_marks
 from dashboard.jobs import encoder_process
@@ -31,6 +32,7 @@ from dashboard.panels.image.removal import switch, switch_row, switched_off
 from dashboard.state import session
 
 OFFERED = 18  # images of the study
+VIEWS = "try_views"
 WITHOUT = (
     "There is no study yet, so EfficientNet-Lite0 answers, which tells 1,000 classes of photographs apart."
 )
@@ -152,17 +154,24 @@ def _features(study: Study | None, picture: Picture, one: Tried, made: Look, off
         switch_row(study, number, push, most, fires=bool(fires), src=one.heats.get(number, ""), off=off)
         for number, push, fires in table[["feature", "push", "fires"]].itertuples(index=False)
     ]
-    feature_heat_list(
-        rows,
-        key="try_features",
-        picture="",
-        overlay=one.whole or one.preview,
-        name=picture.name,
-        overlay_text="Heatmap of the features that fire. Point at a feature to see where that one looks.",
-        ends=(made.rival, made.answer) if made.answer and rows and rows[0].push is not None else ("", ""),
-        on_open=_open,
-        on_switch=lambda feature: switch(OFF, feature),
-    )
+    left, right = st.columns([13, 11], gap="medium")
+    with left:
+        heat_views(
+            key=VIEWS,
+            picture="",
+            overlay=one.whole or one.preview,
+            name=picture.name,
+            overlay_text="Heatmap of the features that fire. Point at a feature to see where that one looks.",
+        )
+    with right:
+        feature_heat_list(
+            rows,
+            key="try_features",
+            views=VIEWS,
+            ends=(made.rival, made.answer) if made.answer and rows and rows[0].push is not None else ("", ""),
+            on_open=_open,
+            on_switch=lambda feature: switch(OFF, feature),
+        )
     if note := made.note:
         st.caption(note)
 

@@ -1,4 +1,4 @@
-"""A picture, and beside it what is drawn over it: resting on a row of the list shows where that row looks."""
+"""Features and what each adds to an answer; hovering over one shows in `heat_views` where it looks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ class Row:
 
     push: in [-1, 1], the length and the side of its bar; None for no bar. text: the push in words.
     src: address of the picture with its heatmap; empty where none is stored. off: whether the feature is
-    switched off; None: it has no switch.
+    switched off; None: it has no switch. examples: addresses of pictures of what it looks at.
     """
 
     id: str
@@ -25,12 +25,11 @@ class Row:
     src: str
     marked: bool = False
     off: bool | None = None
+    examples: tuple[str, ...] = ()
 
 
 _LOOKING = browser_half(
-    "feature_heat_list",
-    '<div class="feature-heat-list"><div class="views"></div><div class="side"><p class="ends"></p>'
-    '<ol class="rows"></ol></div></div>',
+    "feature_heat_list", '<div class="feature-heat-list"><p class="ends"></p><ol class="rows"></ol></div>'
 )
 
 
@@ -38,25 +37,21 @@ def feature_heat_list(
     rows: Sequence[Row],
     *,
     key: str,
-    picture: str,
-    overlay: str,
-    name: str,
-    overlay_text: str,
+    views: str,
     ends: tuple[str, str],
     on_open: Callable[[str], None],
     on_switch: Callable[[str], None] | None = None,
 ) -> None:
-    """Draw the picture, its heatmap, and the list.
+    """Draw the list.
 
     Args:
-        picture, overlay: addresses of the image and of its heatmap as a whole; an empty one is left out.
-        name: the image, for a screen reader. overlay_text: what the whole heatmap is of.
+        views: key of the `heat_views` that show where a feature looks.
         ends: what a push to the left and to the right speaks for; empty texts for no pushes.
         on_open: gets the id of the row that was clicked, on_switch that of the row whose switch was; both run
             as callbacks, before the next run.
     """
 
-    data = {"rows": [asdict(row) for row in rows], "picture": picture, "overlay": overlay}
-    data |= {"name": name, "said": overlay_text, "ends": [with_class_names(end) for end in ends]}
+    ends_in_words = [with_class_names(end) for end in ends]
+    data = {"rows": [asdict(row) for row in rows], "views": views, "ends": ends_in_words}
     opened, switched = on_sent(key, "opened", on_open, str), on_sent(key, "switched", on_switch, str)
     _LOOKING(key=key, data=data, on_opened_change=opened, on_switched_change=switched)

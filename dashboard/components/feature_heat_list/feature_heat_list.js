@@ -1,18 +1,3 @@
-function makeView() {
-  const figure = element("figure", "view");
-  const image = document.createElement("img");
-  image.draggable = false;
-  figure.append(image, element("figcaption", ""));
-  return figure;
-}
-
-function show(figure, src, alt, caption) {
-  const [image, words] = figure.children;
-  if (image.getAttribute("src") !== src) image.src = src;
-  image.alt = alt;
-  if (words.textContent !== caption) words.textContent = caption;
-}
-
 function makeSwitch({ id, title, note, off }) {
   const button = element("button", "switch");
   button.dataset.id = id;
@@ -23,8 +8,19 @@ function makeSwitch({ id, title, note, off }) {
   return button;
 }
 
+function makeExamples(sources) {
+  const examples = element("span", "examples");
+  examples.title = "What it looks at where it is strongest";
+  for (const src of sources) {
+    const image = document.createElement("img");
+    Object.assign(image, { src, alt: "", loading: "lazy", draggable: false });
+    examples.append(image);
+  }
+  return examples;
+}
+
 function makeRow(row) {
-  const { id, title, note, href, push, text, marked, off } = row;
+  const { id, title, note, href, push, text, marked, off, examples } = row;
   const item = element("li", off ? "item off" : "item");
   if (off !== null) item.append(makeSwitch(row));
   const link = element("a", marked ? "row marked" : "row");
@@ -34,6 +30,7 @@ function makeRow(row) {
   words.title = `${title} ${note}`;
   words.append(element("span", "note", note));
   link.append(words);
+  if (examples.length) link.append(makeExamples(examples));
   if (push !== null) {
     const track = element("span", "track");
     const bar = element("span", push < 0 ? "push left" : "push");
@@ -48,31 +45,14 @@ function makeRow(row) {
   return item;
 }
 
-function overlayOf(self) {
-  return self.data.overlay ? self.views.lastElementChild : null;
-}
-
-function rest(self) {
-  const { data } = self;
-  const overlay = overlayOf(self);
-  if (overlay) show(overlay, data.overlay, `Heatmap of ${data.name}`, data.said);
-}
-
-function look(self, id) {
-  const row = self.data.rows.find((one) => one.id === id);
-  const overlay = overlayOf(self);
-  if (!row || !overlay) return;
-  if (row.src) show(overlay, row.src, `Where ${row.title} ${row.note} looks`, `Where ${row.title} ${row.note} looks`);
-  else show(overlay, self.data.overlay, `Heatmap of ${self.data.name}`, `${row.title} ${row.note}: its heatmap is not stored`);
+// Show in the pictures beside the list where a feature looks; without an id: the heatmap as a whole.
+function look({ data }, id) {
+  const row = data.rows.find((one) => one.id === id) ?? null;
+  document.dispatchEvent(new CustomEvent(HEAT_OF, { detail: { views: data.views, row } }));
 }
 
 function draw(self) {
   const { data } = self;
-  const sources = [data.picture, data.overlay].filter(Boolean);
-  while (self.views.children.length > sources.length) self.views.lastChild.remove();
-  while (self.views.children.length < sources.length) self.views.append(makeView());
-  if (data.picture) show(self.views.children[0], data.picture, data.name, "");
-  rest(self);
   const [left, right] = data.ends;
   self.ends.replaceChildren(...(left ? [element("span", "", left), element("span", "", right)] : []));
   const content = JSON.stringify(data.rows);
@@ -100,18 +80,17 @@ function onClick(self, event) {
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   const self = mounted(parentElement);
-  self.views = parentElement.querySelector(".views");
   self.ends = parentElement.querySelector(".ends");
   self.rows = parentElement.querySelector(".rows");
   self.data = data;
   self.emit = setTriggerValue;
   const at = (event) => event.target.closest(".row, .switch")?.dataset.id;
   self.rows.onmouseover = (event) => at(event) && look(self, at(event));
-  self.rows.onmouseleave = () => rest(self);
+  self.rows.onmouseleave = () => look(self);
   if (!self.listens) {
     self.listens = true; // there is no property for these two
     self.rows.addEventListener("focusin", (event) => at(event) && look(self, at(event)));
-    self.rows.addEventListener("focusout", () => rest(self));
+    self.rows.addEventListener("focusout", () => look(self));
   }
   self.rows.onclick = (event) => onClick(self, event);
   draw(self);

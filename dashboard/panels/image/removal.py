@@ -11,11 +11,13 @@ from dashboard.cache.features import feature_reads
 from dashboard.cache.pictures import tried_reads
 from dashboard.components import widgets
 from dashboard.components.feature_heat_list import Row
+from dashboard.panels.features.feature_cards import heat_pictures
 from dashboard.state import session
 
 REMOVED = "removed"  # part of the URL
 SHOWN = 3  # classes
 MOST = 64  # features
+EXAMPLES = 4  # images beside a feature
 
 
 def switched_off(part: str, n_features: int) -> tuple[int, ...]:
@@ -63,6 +65,7 @@ def switch_row(
         src=src,
         marked=fires,
         off=feature in off if has_push and off is not None else None,
+        examples=() if study is None else tuple(one.src for one in heat_pictures(study, feature, EXAMPLES)),
     )
 
 

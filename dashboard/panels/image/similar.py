@@ -13,7 +13,7 @@ from dashboard.research import parts
 from dashboard.state import session
 
 SHOWN = 12
-A_ROW, WIDE = 8, 180  # images, and pixels: of which 4 or 8 fill a page
+BESIDE, A_ROW = 8, 4  # images beside the features that push, and in a row
 NEAREST = 4  # as many as Kalibhat's dissertation, Fig. 5.4 shows
 OTHER, NO_OTHER = "alike_other", "None"
 AT_ONCE = 1 << 27  # numbers that are compared without being asked to: a tenth of a second or two
@@ -42,25 +42,25 @@ def similar_images(study: Study, row: int) -> None:
 
 
 def nearest(study: Study, row: int) -> None:
-    """A row of the nearest images for this encoder, where the comparison with all of them is quick."""
+    """The nearest images for this encoder, where the comparison with all of them is quick."""
     vectors = study.array("representations")
     if len(vectors) * vectors.shape[1] > AT_ONCE:
         return
-    rows, cosines = search_reads.alike(study, row, "representations", A_ROW)
+    rows, cosines = search_reads.alike(study, row, "representations", BESIDE)
     if len(rows):
         st.header("Nearest images for this encoder", anchor=False)
         label = "images most like this one"
-        _gallery(study, row, rows, cosines, key="image_nearest", label=label, tile=WIDE)
+        _gallery(study, row, rows, cosines, key="image_nearest", label=label, columns=A_ROW)
 
 
 def _gallery(
-    study: Study, row: int, rows: np.ndarray, cosines: np.ndarray, *, key: str, label: str, tile: int = 104
+    study: Study, row: int, rows: np.ndarray, cosines: np.ndarray, *, key: str, label: str, columns: int = 0
 ) -> None:
     """The found images, and how many of the first are of the class of the opened one."""
     labels = pd.Series(reads.images(study)["label"])
     if words := same_class_words(labels, row, rows):
         st.caption(words)
-    widgets.nearest_gallery(study, rows, cosines, key=key, label=label, tile=tile)
+    widgets.nearest_gallery(study, rows, cosines, key=key, label=label, columns=columns)
 
 
 def same_class_words(labels: pd.Series, row: int, rows: np.ndarray) -> str:

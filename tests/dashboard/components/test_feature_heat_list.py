@@ -1,4 +1,4 @@
-"""The list beside a picture: what its two ends are called."""
+"""The list of features beside a picture: what its two ends are called."""
 
 from __future__ import annotations
 
@@ -11,16 +11,7 @@ def test_ends__are_names_of_classes():
     def page() -> None:
         from dashboard.components.feature_heat_list import feature_heat_list
 
-        feature_heat_list(
-            [],
-            picture="",
-            overlay="",
-            name="x",
-            overlay_text="",
-            key="list",
-            ends=("n01440764", "cat"),
-            on_open=print,
-        )
+        feature_heat_list([], key="list", views="pictures", ends=("n01440764", "cat"), on_open=print)
 
     app = AppTest.from_function(page).run()
     assert not app.exception

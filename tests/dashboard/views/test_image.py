@@ -48,9 +48,11 @@ def looked(study, row: int):
 
 
 def looked_at(app) -> dict:
-    """What the picture with its list of features was given."""
-    (found,) = [one for one in components(app) if "ends" in one]
-    return found
+    """What the list of features and the pictures that it is for were given."""
+    (listed,) = [one for one in components(app) if "ends" in one]
+    (views,) = [one for one in components(app) if "overlay" in one]
+    assert views["views"] == listed["views"]
+    return views | listed
 
 
 def components(app) -> list[dict]:
@@ -74,6 +76,9 @@ def test_features__are_those_that_push_most_and_each_shows_where_it_looks(worded
     stored_maps = set(worded.heatmap_reader.features_of(row).tolist())
     for one in shown["rows"]:
         assert bool(one["src"]) == (int(one["id"]) in stored_maps)
+        assert one["examples"] and all(
+            f"features={one['id']}" in src or "thumb" in src for src in one["examples"]
+        )
         assert one["href"].startswith("/feature?study=seen") and one["href"].endswith(f"feature={one['id']}")
 
 

@@ -1,9 +1,10 @@
 """Clusters of a map, and what they are called: places where many images lie close together.
 
 The density of the images is smoothed, and each image belongs to the peak that a walk uphill leads to. A
-cluster is called by its class, if one class makes up at least half of it, or else by the words of the feature
-that fires there most above its rate elsewhere. A cluster that neither marks has no name. Clusters of one
-name are told apart by the words of a further feature; where nothing does, the largest one alone has the name.
+cluster is called by its class, if one class makes up at least half of it, or else by the words (in a study
+without words: the name) of the feature that fires there most above its rate elsewhere. A cluster that neither
+marks has no name. Clusters of one name are told apart by the words of a further feature; where nothing does,
+the largest one alone has the name.
 """
 
 from collections import defaultdict
@@ -17,6 +18,7 @@ from core.common.formatting import percent
 from core.common.statistics.intervals import newcombe
 from core.reader import StudyReader
 from core.slices.firing_counts import count_firing_images, has_firing
+from core.slices.inspection.names import feature_names
 from core.slices.inspection.words import feature_words
 
 CELLS = 96  # of the density, along either side of the map
@@ -175,7 +177,11 @@ def _classes(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) ->
 
 def _words(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> list[Name | None]:
     """Return the words of the feature whose firing rate in each cluster lies most above that outside."""
-    words = feature_words(study) if members else {}
+    words: dict[int, list[str]] = {}
+    if members and study.has("concepts"):
+        words = feature_words(study)
+    elif members:
+        words = {feature: [name] for feature, name in feature_names(study).items()}
     if not words or not has_firing(study):
         return [None] * len(members)
     features = np.array(sorted(words))

@@ -42,8 +42,7 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
     on, answered = strongest_classes(study), answers_on_strongest(study)
     wordless = {one: f"strongest where it answers {joined(some)}" for one, some in answered.items()}
     wordless |= {one: f"strongest on {with_class_names(joined(some))}" for one, some in on.items()}
-    better = given if study.has("concepts") else wordless | given
-    words = {one: some for one, some in feature_words(study, named=False).items() if one not in better}
+    words = {one: some for one, some in feature_words(study, named=False).items() if one not in given}
     classes = {feature: [name] for feature, name in classes_apart(study, words).items()}
 
     def called() -> dict[int, str]:

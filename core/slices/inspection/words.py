@@ -24,7 +24,6 @@ UNDER_HEAT = 0.45  # share of the crops: what `naming.majority.LEAST_SHARE` is o
 CLEARER = 2.0  # times its share among all images: a class that tells features apart
 CLEAR_WORD = 0.6  # AUC of a word that a feature is called by without doubt
 COLUMNS = ["word", "n", "n_against", "rate", "rate_against", "difference", "low", "high", "p", "q"]
-OF_ANSWER = "answer_head_weights"  # by class of the study, where `core.answers` matched the outputs to labels
 
 
 def slice_words(study: StudyReader, mask: np.ndarray, against: np.ndarray) -> pd.DataFrame:
@@ -89,49 +88,15 @@ def different_words(words: Iterable[str]) -> list[str]:
     return listed
 
 
-def pushed_classes(weights: np.ndarray, names: Sequence[str], *, most: int = MOST_WORDS) -> list[list[str]]:
-    """Return the classes that each feature pushes most, in words: ["pushes golden retriever", "Labrador"].
-
-    A feature pushes a class by as much as its weight lies above the mean of its weights: what it adds to all
-    classes alike changes no answer. Of several names of a class, "tabby, tabby cat", the first is said.
-
-    Args:
-        weights: (n_classes, r) of a linear classifier on the representation. names: (n_classes,).
-    Returns:
-        r lists of at most `most` names, the most pushed class first.
-    """
-    above = weights - weights.mean(0, keepdims=True)
-    top = np.argsort(-above, axis=0, kind="stable")[:most]
-    first = [name.partition(",")[0].strip() for name in names]
-    pushed = [[first[c] for c in mine if above[c, j] > 0] for j, mine in enumerate(top.T)]
-    return [[f"pushes {mine[0]}", *mine[1:]] if mine else [] for mine in pushed]
-
-
-def _head_words(study: StudyReader, most: int) -> dict[int, list[str]]:
-    """Return the classes that each feature pushes in the encoder's own head; empty without a linear one.
-
-    Where the checkpoint does not name its outputs, the labels that they were matched to do.
-    """
-    if not (study.has("head_weights") and study.has("head_classes")):
-        return {}
-    names = study.table("head_classes", ["name"])["name"].astype(str).tolist()
-    weights = "head_weights"
-    if not all(names):
-        names, weights = study.class_names, OF_ANSWER
-    pushed = pushed_classes(study.vector(weights), names, most=most) if study.has(weights) else []
-    return {feature: classes for feature, classes in enumerate(pushed) if classes}
-
-
 def feature_words(study: StudyReader, *, most: int = MOST_WORDS, named: bool = True) -> dict[int, list[str]]:
-    """Return what each single feature is called: the name that people gave it, else its `best_words`, else,
-    in a study without concepts, the classes that it pushes in the encoder's own head.
+    """Return what each single feature is called: the name that people gave it, else its `best_words`.
 
     Features without any of these are missing. named: False for the words alone.
 
     Raises:
         DamagedTraces: the names cannot be read.
     """
-    words = _head_words(study, most)
+    words = {}
     if study.has("concepts"):
         words = best_words(_concepts(study), most=most, on_object=features_on_object(study))
     names = read_traces(study.path).feature_names if named else {}

@@ -185,7 +185,7 @@ def pushers(study: Study, where: Slice, true: str, predicted: str, n: int) -> li
 def pushed_by(study: Study, where: Slice, true: str, predicted: str, n: int = 2) -> str:
     """Name them in a clause, "Feature 3 and too little of Feature 8"; empty where they are not known."""
     behind = _behind_answer(study, where, true, predicted).head(n)
-    names = [name.replace("(pushes ", "(") for name in reads.feature_names(study, behind["feature"])]
+    names = reads.feature_names(study, behind["feature"])
     return " and ".join(
         f"too little of {name}" if weak else name
         for name, weak in zip(names, behind["too_little"], strict=True)

@@ -16,7 +16,6 @@ from core.slices.inspection.words import (
     classes_apart,
     feature_words,
     named_from,
-    pushed_classes,
     unsure_names,
     words_apart,
 )
@@ -170,32 +169,3 @@ def test_worst_within__of_nothing_is_empty(world):
     assert worst_within(world.study, np.zeros(len(world.raw), bool)).empty
     train = worst_within(world.study, ~world.study.is_val, min_images=3)
     assert len(train) and not train["where"].str.contains("split").any()
-
-
-def test_pushed_classes__match_a_loop_and_ignore_what_all_classes_get(rng):
-    weights, names = rng.normal(size=(5, 7)), ["tabby, tabby cat", "dog", "bird", "fish", "cow"]
-    expected = []
-    for feature in range(7):
-        above = {name: weights[c, feature] - weights[:, feature].mean() for c, name in enumerate(names)}
-        best = sorted((name for name in above if above[name] > 0), key=lambda name: -above[name])[:2]
-        expected.append([name.split(",")[0] for name in best])
-    pushed = pushed_classes(weights, names)
-    assert [", ".join(mine).removeprefix("pushes ").split(", ") for mine in pushed] == expected
-    assert pushed_classes(weights + rng.normal(size=7), names) == pushed
-    assert pushed_classes(np.ones((5, 2)), names) == [[], []]
-
-
-def test_feature_words__without_concepts_are_the_classes_that_the_head_pushes(tmp_path):
-    weights = np.eye(3, small.N_FEATURES, dtype=np.float32)
-    head = dict(zip(["tench, Tinca tinca", "ray", "cock"], weights, strict=True))
-    study = small.write_small_study(tmp_path / "study", head=head)
-    assert feature_words(study) == {0: ["pushes tench"], 1: ["pushes ray"], 2: ["pushes cock"]}
-
-
-def test_feature_words__of_outputs_without_names_are_the_labels_that_they_were_matched_to(tmp_path):
-    weights = np.eye(3, small.N_FEATURES, dtype=np.float32)
-    study = small.write_small_study(tmp_path / "study", head={"": weights[0]})
-    assert feature_words(study) == {}
-    with write_study(study.path) as writer, writer.step("answers", {}) as step:
-        step.vector("answer_head_weights", weights)  # of cat, dog and golden retriever
-    assert feature_words(open_study(study.path))[2] == ["pushes golden retriever"]

@@ -40,7 +40,7 @@ def main() -> None:
     page = st.navigation([_page(one) for one in PAGES.values()], position="hidden")
     name = page.url_path or HOME
     theme, style = page_theme(), STYLE.replace("HERE", PAGES[name].within or name)
-    style = style.replace("INK", theme.ink).replace("COLOUR", theme.correct)
+    style = style.replace("INK", theme.ink).replace("COLOUR", theme.correct).replace("SURFACE", theme.surface)
     st.html(f"<style>{style}</style>")
     if (target := session.take_target()) is not None:
         st.switch_page(f"views/{target.page}.py", query_params=view_address.told_to_widgets(target.query))
@@ -97,7 +97,8 @@ def _show(page: st.Page, entry: served_studies.Entry, facts_slot: DeltaGenerator
         return
     session.set_current_study(study)
     sheet.enter(entry.name)
-    _above(page, served_studies.Entry(entry.name, study.path), study)
+    study_progress.banner(served_studies.Entry(entry.name, study.path))
+    _above(page, study)
     _run_with_notes(page, study)
 
 
@@ -179,9 +180,8 @@ def _if_ready(entry: served_studies.Entry | None, facts_slot: DeltaGenerator) ->
 
 
 @widgets.stable_container
-def _above(page: st.Page, entry: served_studies.Entry, study: Study) -> None:
+def _above(page: st.Page, study: Study) -> None:
     """What comes and goes above a page."""
-    study_progress.banner(entry)
     tour.card(study, page.url_path or HOME)
 
 

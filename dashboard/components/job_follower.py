@@ -12,6 +12,8 @@ from dashboard.jobs import launcher
 from dashboard.jobs.clip_process import ModelState
 from dashboard.state import session
 
+BUSY = "It can start when the command that is running now has ended."
+
 
 def follow(
     folder: Path,
@@ -70,12 +72,14 @@ def start_button(
     about: str | None = None,
     kind: Literal["primary", "secondary", "tertiary"] = "secondary",
 ) -> None:
-    """A button that starts a command; where a click may not start it, it is disabled and says why.
+    """A button that starts a command; where a click may not start it, or a command runs in its folder now, it
+    is disabled and says why.
 
     Args:
         folder: see `launcher.start`. about: tooltip of the button where it may be pressed.
     """
-    reason = launcher.refusal(command)
+    job = read_job(folder or launcher.folder_of(command))
+    reason = BUSY if job is not None and job.running else launcher.refusal(command)
     st.button(
         label,
         key=key,

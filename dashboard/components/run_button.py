@@ -18,7 +18,7 @@ def run_button(
     command: Command, label: str = "Run", *, key: str, kind: Literal["primary", "secondary"] = "secondary"
 ) -> None:
     """The button; where a click may not start the command, it is disabled and says why."""
-    about = "Runs in the background; its progress is shown above."
+    about = "Runs in the background; its progress is shown in the corner below."
     with st.container(horizontal=True, vertical_alignment="center"):
         start_button(command, label, key=f"run_{key}", about=about, kind=kind)
         with st.popover("In a terminal", type="tertiary"):

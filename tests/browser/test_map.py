@@ -12,6 +12,7 @@ from core.slices.slice import Slice
 from core.store import open_study
 from tests.browser.harness import settle
 from tests.browser.test_dashboard import TILE
+from tests.dashboard.conftest import write_progress
 from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
@@ -258,3 +259,17 @@ def test_more_like_this__opens_the_next_one(reader, address, served):
     page.wait_for_timeout(500)
     settle(page)
     assert one.query()["image"] != [study.images["image_id"].iat[0]]
+
+
+def test_progress_of_a_command__moves_nothing_on_the_page(visitor, address, served):
+    page = visitor().open(f"{address}/map?study=demo")
+    drawn(page)
+    before = page.locator(STAGE).bounding_box()
+    write_progress(served / "demo", stage="map")
+    try:
+        page.reload()
+        drawn(page)
+        expect(page.locator(".st-key-corner_progress")).to_be_visible()
+        assert page.locator(STAGE).bounding_box() == before
+    finally:
+        (served / "demo" / "progress.json").unlink()

@@ -76,13 +76,17 @@ def not_ready(entry: served_studies.Entry, error: PeregrineError | None) -> None
         )
 
 
+@widgets.stable_container
 def banner(entry: served_studies.Entry) -> None:
-    """Above the views of a study whose later steps are still running, or ended badly."""
+    """With the views of a study whose later steps are still running, in a corner of the window, or above them
+    where one ended badly.
+    """
     job = read_job(entry.path)
     if job is None or job.state == "done":
         return
     if job.running:
-        _live(entry, full=False)
+        with st.container(key="corner_progress"):
+            _live(entry, full=False)
     else:
         _ended(job)
 

@@ -84,3 +84,20 @@ def test_start_button__starts_the_command_or_says_why_not(studies, monkeypatch, 
         button.click().run()
         ((command, folder),) = given
         assert command.name == "report" and folder.name == "here"
+
+
+def test_start_button__waits_while_a_command_runs_in_its_folder(studies):
+    def page(folder: str) -> None:
+        from pathlib import Path
+
+        from core.jobs.commands import RunStep
+        from dashboard.components.job_follower import start_button
+
+        start_button(RunStep("map", Path(folder)), "Compute it", key="make")
+
+    app = AppTest.from_function(page, kwargs={"folder": str(studies / "demo")})
+    write_progress(studies / "demo", stage="map")
+    button = app.run().button(key="make")
+    assert button.disabled and "has ended" in button.help
+    write_progress(studies / "demo", state="done")
+    assert not app.run().button(key="make").disabled

@@ -1,6 +1,7 @@
 """A training by its checkpoints: numbers along it, and the features of the last one in each before it."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from core.charts.chart import MANY, Chart, shown_slice, whole_study
 from core.charts.heat_panels import Shown, StudyHeats, heated, short
 from core.charts.marks import dots, interval, line
 from core.charts.options import FigureOptions
-from core.charts.panels import Header, Strip, picture_grid
+from core.charts.panels import Strip, picture_grid
 from core.charts.picked_images import strongest_rows
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, evenly, numbers
@@ -38,7 +39,8 @@ SERIES = {
 }
 SHARES = ("accuracy", THERE)
 PANEL = 150  # pixels; height of a panel with its title
-FEATURES, NARROW = 8, 500  # rows of pictures; pixels below which panels stand in one column
+FEATURES, NARROW = 8, 500  # pictures in a row; pixels below which panels stand in one column
+LETTERS = 19  # of a feature's name in a line below its picture
 
 
 def read_checkpoints(studies: Sequence[Study], options: FigureOptions) -> Checkpoints:
@@ -75,6 +77,9 @@ def checkpoint_numbers(data: Checkpoints, *, theme: Theme = LIGHT) -> go.Figure:
         )
     fig.update_annotations(font={"size": theme.font_size - 1, "color": theme.ink})
     finish(fig, theme)
+    if len(shown) % columns:  # the legend stands where no panel does
+        in_the_gap = {"x": 0.6, "y": 0.5 / n_rows, "orientation": "v", "yanchor": "middle"}
+        return fig.update_layout(height=round(height), margin_t=round(28 * scale), legend=in_the_gap)
     above = round(72 * scale)  # the legend, and the title of a panel
     return fig.update_layout(height=round(height), margin_t=above, legend_y=1 + 44 * scale / (height - above))
 
@@ -84,9 +89,10 @@ def _rows(frame: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
 
 
 def _panel(rows: pd.DataFrame, names: Sequence[str], theme: Theme) -> list[go.Scatter]:
-    colours = [theme.correct, theme.misclassified]
+    colours = dict(zip(SERIES, (theme.correct, theme.upper, theme.discriminative, theme.accent), strict=True))
     traces = []
-    for colour, (measure, part) in zip(colours, rows.groupby("measure", sort=False), strict=False):
+    for measure, part in rows.groupby("measure", sort=False):
+        colour = colours.get(str(measure), theme.ink)  # a colour has one meaning in all panels
         scale = 100 if measure in SHARES else 1
         x = part["study"].map(list(names).index).to_numpy()
         value, low, high, chance = (
@@ -119,10 +125,13 @@ def _panel(rows: pd.DataFrame, names: Sequence[str], theme: Theme) -> list[go.Sc
 
 
 class FeaturesAlong(NamedTuple):
-    """Pictures of features along a training: `frame` has a row per feature and study."""
+    """Pictures of features along a training: `frame` has a row per feature and study.
+
+    rows: per feature its number, its name, and for each study a picture and a caption.
+    """
 
     frame: pd.DataFrame
-    rows: list[tuple[str, list[tuple[Shown | None, str]]]]
+    rows: list[tuple[int, str, list[tuple[Shown | None, str]]]]
     names: list[str]
 
 
@@ -159,27 +168,39 @@ def features_in_pictures(data: Checkpoints, options: FigureOptions) -> FeaturesA
             shown = source.shown(strongest_rows(source.study, closest, 1)) if there else []
             image = source.with_stored(shown[0], closest) if shown else None
             cells.append((image, f"#{closest}, {percent(likeness, 0)}"))
-        title = "<br>".join([f"<b>{feature}</b>", *map(as_text, called.get(feature, "").split(", "))])
-        rows.append((title, cells))
+        rows.append((feature, called.get(feature, ""), cells))
     return FeaturesAlong(of_features.reset_index(drop=True), rows, data.names)
 
 
 def picture_features(data: FeaturesAlong, colours: str, *, theme: Theme = LIGHT) -> go.Figure:
-    """Plot a row per feature: the strongest image of the most alike feature of each study, where it is there.
+    """Plot a column per feature and a row per study: the strongest image of the most alike feature there.
 
-    Below: that feature, and the share of images that both fire on.
+    Below it: that feature, and the share of images that both fire on; below the last row the feature's name.
     """
-    strips = [
-        Strip(title, [heated(image, colours, caption=text) if image else None for image, text in cells])
-        for title, cells in data.rows
-    ]
-    headers = [Header(as_text(short(name)), at, at + 1) for at, name in enumerate(data.names)]
+    strips = []
+    for start in range(0, len(data.rows), FEATURES):
+        block = data.rows[start : start + FEATURES]
+        for at, name in enumerate(data.names):
+            is_last = at == len(data.names) - 1
+            captions = [_named(feature, name) if is_last else cells[at][1] for feature, name, cells in block]
+            images = [cells[at][0] for *_, cells in block]
+            pictures = [
+                heated(image, colours, caption=caption) if image else None
+                for image, caption in zip(images, captions, strict=True)
+            ]
+            strips.append(Strip(as_text(short(name)), pictures, apart=at == 0))
     note = (
-        f"Features of {as_text(data.names[-1])} on the left. In each column: the feature most like it there, "
-        "on its strongest image, and the share of the images that both fire on (Jaccard). Empty: none is "
-        f"alike, the share is below {percent(UNLIKE, 0)}."
+        f"Each column is a feature of {as_text(data.names[-1])}, the last row. Above it: the feature most "
+        "like it in each study, on its strongest image, and the share of the images that both fire on "
+        "(Jaccard). "
+        f"Empty: none is alike, the share is below {percent(UNLIKE, 0)}."
     )
-    return picture_grid(strips, headers=headers, note=note, theme=theme)
+    return picture_grid(strips, note=note, theme=theme)
+
+
+def _named(feature: int, name: str) -> str:
+    lines = [line for part in name.split(", ") for line in wrap(part, LETTERS)]
+    return "<br>".join([f"<b>#{feature}</b>", *map(as_text, lines)])
 
 
 CHECKPOINTS = Chart(

@@ -70,10 +70,9 @@ class Basis:
         """What the pages call it.
 
         >>> Basis("sae", "topk", "basis-sae", {"size": 4096}).title
-        'sae: 4,096 latents (topk)'
+        'sae: 4,096 latents'
         """
-        kind = "" if self.name == self.kind else f" ({self.kind})"
-        return f"{self.name}: {self.card.get('size', 0):,} latents{kind}"
+        return f"{self.name}: {self.card.get('size', 0):,} latents"
 
     @property
     def words(self) -> str:

@@ -10,7 +10,8 @@ class BasisKind:
     """One kind of basis.
 
     Attributes:
-        summary: what it is, in a line.
+        title: its name on screen, with the field's word in brackets.
+        summary: what it is, in a line for somebody who knows only neurons.
         fit: "module:function" that fits it, (vectors, size, k, seed, run) -> `dictionary.Dictionary`; "" for
             what is not fitted.
         times: the default number of latents, as a multiple of the width of the vectors.
@@ -18,6 +19,7 @@ class BasisKind:
     """
 
     name: str
+    title: str
     summary: str
     fit: str = ""
     times: float = 8.0
@@ -35,27 +37,49 @@ class BasisKind:
 KINDS = {
     kind.name: kind
     for kind in (
-        BasisKind("units", "the features of the encoder as they are"),
+        BasisKind("units", "Units", "the neurons of the encoder as they are"),
         BasisKind(
             "topk",
-            "a sparse autoencoder that keeps the k largest codes",
+            "Few at a time (TopK)",
+            "each image is described by the few latents that fit it best (sparse autoencoder)",
             "core.training.dictionaries:fit_topk",
         ),
         BasisKind(
             "matryoshka",
-            "a sparse autoencoder whose first latents reconstruct on their own",
+            "Coarse to fine (Matryoshka)",
+            "the first latents describe an image roughly, later ones add detail (sparse autoencoder)",
             "core.training.dictionaries:fit_matryoshka",
         ),
         BasisKind(
-            "nmf", "non-negative matrix factorisation", "core.bases.classical:fit_nmf", 0.25, within=True
+            "nmf",
+            "Parts that add up (NMF)",
+            "latents are only added, never subtracted, so they become parts that many images share",
+            "core.bases.classical:fit_nmf",
+            0.25,
+            within=True,
         ),
         BasisKind(
-            "pca", "principal components, each with a sign", "core.bases.classical:fit_pca", 1.0, within=True
+            "pca",
+            "Largest differences (PCA)",
+            "the directions in which images differ most; quick, but one mixes many things",
+            "core.bases.classical:fit_pca",
+            1.0,
+            within=True,
         ),
         BasisKind(
-            "kmeans", "the nearest of some centres", "core.bases.classical:fit_kmeans", 1.0, within=True
+            "kmeans",
+            "Groups of images (k-means)",
+            "a latent for each group of similar images, active on these alone",
+            "core.bases.classical:fit_kmeans",
+            1.0,
+            within=True,
         ),
-        BasisKind("random", "random directions: a control", "core.bases.classical:fit_random"),
-        BasisKind("file", "a dictionary that another library has trained"),
+        BasisKind(
+            "random",
+            "Random directions (control)",
+            "nothing is learned: what any other basis has to beat",
+            "core.bases.classical:fit_random",
+        ),
+        BasisKind("file", "From a file", "another library has learned it"),
     )
 }

@@ -114,7 +114,7 @@ def _alone(study: Study, others: Iterable[str], title: str) -> None:
             link("features", "Compare its bases", study, icon="layers", features_as=BASES, bases_twins="true")
         else:
             st.caption("A dictionary describes the same images by latents, each a direction of many units.")
-            link("features", "Fit a dictionary", study, icon="layers", features_as=BASES)
+            link("features", "Learn a basis", study, icon="layers", features_as=BASES)
     if others:
         names = ", ".join(widgets.plain(name) for name in others)
         have = f"The study {names} has" if len(list(others)) == 1 else f"The studies {names} have"

@@ -34,7 +34,7 @@ def test_basis__is_chosen_computed_by_a_click_kept_and_missed_in_one_line(visito
     page = one.open(f"{address}/?study=in-basis")
     chooser = page.get_by_test_id("stSidebar").get_by_test_id("stSelectbox").filter(has_text="Features are")
     chooser.locator("[role=combobox]").click()
-    page.get_by_role("option", name="sae: 16 latents (topk)").click()
+    page.get_by_role("option", name="sae: 16 latents").click()
     expect(page).to_have_url(re.compile("basis=sae"))
     expect(page.get_by_text("16 latents of sae")).to_be_visible()
     page.get_by_role("button", name="Run", exact=False).first.click()

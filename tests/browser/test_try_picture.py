@@ -66,6 +66,8 @@ def test_picture__its_answer_moves_with_switches_and_boxes(visitor, address, fol
     page.goto(f"{address}/try_picture?study=world&of={row['image_id']}")
     first = page.locator(".class-bars .first")
     expect(first).to_have_text(str(row["predicted"]), timeout=LOADED)  # what the study stores of this image
+    expect(page.get_by_text("Drop another picture anywhere")).to_be_visible()
+    expect(page.locator(".st-key-try_samples .tile").first).to_contain_text("temple")
     share = page.locator(".class-bars .share").first
     before = share.inner_text()
     assert before.startswith(f"{100 * row['confidence']:.1f}")

@@ -36,8 +36,8 @@ from dashboard.panels.features.bases import unused_name
 from dashboard.state import session
 
 WHAT = (
-    "One dictionary describes the images for both encoders: each latent has one code, and a direction in "
-    "either. An encoder knows a latent if its numbers alone tell where it is active."
+    "One dictionary describes the images for both encoders: each of its latents is a mix of the neurons of "
+    "either. An encoder knows a latent if its neurons alone tell on which images it is active."
 )
 SHOWN = 50  # latents in the table
 KIND = "topk"  # of a dictionary that is fitted here
@@ -84,7 +84,7 @@ def _fit(whole: Study, other: Study) -> None:
     st.caption(f"A latent is judged by the evaluation images on which it is active: {each}.")
     widgets.empty_state(
         "These encoders share no dictionary yet",
-        "Fit one to the images of both. Its latents get words when the study is read in it",
+        "Learn one from the images of both. Its latents get words when the study is read in it",
         FitBasis(whole.path, unused_name(whole, "shared"), KIND, size, k, other=other.path),
     )
 

@@ -29,33 +29,33 @@ from dashboard.state import image_filter, session
 
 BASES = "Bases"  # what the page Features calls this panel
 WHAT = (
-    "A unit is one number that the encoder computes. A latent is a mix of units. Few latents are active on "
-    "an image, so one often stands for one thing."
+    "A unit is one neuron of the encoder. A latent is a mix of units, learned so that few are active on an "
+    "image: one often stands for one thing."
 )
 CONTROLS = ("random", "pca", "kmeans")  # kinds that a dictionary has to beat
 ABOUT_STABILITY = (
-    "How nearly another fit, from another seed, found the same directions: mean |cosine|. Below .7, many "
-    "latents are accidents of the seed."
+    "Learned again from another random start: how similar are the latents (mean |cosine|)? Below .7, many "
+    "are accidents of the start."
 )
 ABOUT_R2 = (
-    "Explained: the share of the variation between images that the latents reconstruct (R2), of evaluation "
-    "images where there are any, which no fit has seen."
+    "Explained: the share of the differences between images that the latents account for (R²), of evaluation "
+    "images where there are any, from which nothing was learned."
 )
 STABLE = 0.7
 MEASURED = (  # docs/RESULTS.md, "Bases of features"
-    "Measured on the example study and on CIFAR-10: words fit units best and, of dictionaries, those of NMF. "
-    "Single TopK latents of places mark objects better than units; much of the larger overlap of whole maps "
-    "comes with random directions, too. No basis predicts errors as well as the classifier's confidence."
+    "On the example study and on CIFAR-10, words fit units best and, of bases, those of parts that add up. "
+    "Latents of places mark objects better than units do. No basis predicts errors as well as the "
+    "classifier's confidence."
 )
 VECTORS = {"whole images": "pooled", "places in images": "positions"}
 ABOUT_VECTORS = (
-    "One vector an image, or one for each place of the encoder's last map: then the page of an image shows "
-    "which latents are active where you click. The encoder has to look at every image again for that."
+    "Whole images: quick. Places in images: the page of an image then shows which latents are active where "
+    "you click; the encoder has to look at every image again for that."
 )
 MEASURES = {  # by the head of their column
-    "Average precision": "ap",
-    "Negated": "inverted_ap",
-    "Five": "probe_ap",
+    "Active there": "ap",
+    "Silent there": "inverted_ap",
+    "Five together": "probe_ap",
     "Purity of the top 16": "purity",
 }
 KNOWN_AS = {  # by the end of their columns
@@ -107,7 +107,7 @@ def _units(whole: Study, here: str) -> cards.Card:
         note=f"{width:,}",
         tag="shown now" if here == UNITS else "",
         href=_address(whole, UNITS),
-        subtitle="the numbers of the encoder itself",
+        subtitle=KINDS[UNITS].summary,
         pictures=thumbnails(whole, rows[:PICTURES]),
         bars=(cards.Bar("explained", 1, "100 %", "quiet"),),
         lines=(*_pictured("unit", unit, rows), "All have a value on every image"),
@@ -121,12 +121,12 @@ def _card(whole: Study, basis: Basis, here: str) -> cards.Card:
     bars = [cards.Bar("explained", max(_r2(basis), 0), widgets.percent(_r2(basis), digits=0))]
     if (stability := card.get("stability")) is not None:
         tone = "quiet" if basis.kind in CONTROLS else "good" if stability >= STABLE else "bad"
-        bars.append(cards.Bar("found again by another fit", stability, f"{stability:.2f}", tone, mark=STABLE))
+        bars.append(cards.Bar("found again by another run", stability, f"{stability:.2f}", tone, mark=STABLE))
     on_positions = card.get("on") == "positions"
     lines = [f"{card.get('l0') or 0:.0f} active {'at a place' if on_positions else 'on an image'}"]
     if dead := card.get("dead"):
         lines.append(f"{widgets.percent(dead, digits=0)} are never active")
-    about = KINDS[basis.kind].summary + (", on positions" if on_positions else "")
+    about = KINDS[basis.kind].title + (", of places in images" if on_positions else "")
     if other := about_other(basis):
         about += f", shared with {other.get('study') or 'another study'}"
     return cards.Card(
@@ -168,9 +168,10 @@ def _known(whole: Study) -> None:
     n, chance = int(frame["n_concepts"].iat[0]), float(frame["base_rate"].iat[0])
     st.caption(
         f"Means over {counted(n, 'class or attribute', 'classes and attributes')} with their 95 % intervals. "
-        "The feature is chosen on train images and judged on evaluation images; features that know nothing "
-        f"reach {chance:.2f}. Negated: the feature that is active everywhere but there. Five: a regression "
-        "on five features. Differences are means over the same concepts, pair by pair."
+        "How well the best feature tells where each is (average precision; 1: without an error, "
+        f"{chance:.2f}: by chance). It is chosen on train images, judged on evaluation images. Silent there: "
+        "the feature that is active everywhere else. Five together: a regression on five features. Purity: "
+        "of the 16 images where it is strongest. Differences are means over the same concepts, pair by pair."
     )
     download(whole, frame, name="bases_known")
 
@@ -185,16 +186,16 @@ def advice(bases: list[Basis]) -> tuple[str, str]:
     learned = [one for one in fitted if one.kind not in CONTROLS]
     if not learned:
         names = ", ".join(one.name for one in fitted)
-        there = f"Only controls are fitted ({names})" if names else "No dictionary is fitted"
-        return "Read the units", f"{there}. A dictionary gives latents to look at one by one."
+        there = f"Only controls are learned yet ({names})" if names else "No basis is learned yet"
+        return "Read the units", f"{there}. One gives latents to look at one by one."
     best = max(learned, key=lambda one: ((one.card.get("stability") or 0) >= STABLE, _r2(one)))
     alike = [one for one in fitted if one.kind == "random" and one.card.get("on") == best.card.get("on")]
     control = max(alike, key=_r2, default=None)
     explains = f"{best.name} explains {_of(best)}"
     if control is None:
         return (
-            f"Fit a control before you trust {best.name}",
-            f"{explains}; random directions, fitted below, say how much of that nobody had to learn.",
+            f"Add random directions before you trust {best.name}",
+            f"{explains}; random directions, added below, say how much of that nobody had to learn.",
         )
     against = f"random directions {_of(control)}"
     if _r2(best) <= _r2(control):
@@ -203,16 +204,16 @@ def advice(bases: list[Basis]) -> tuple[str, str]:
     if stability is None:
         return (
             f"Look at {best.name} with care",
-            f"{explains}, {against}. One fit cannot say how stable it is.",
+            f"{explains}, {against}. One run cannot say how stable it is.",
         )
     if stability < STABLE:
         return (
             f"Read the units; do not trust single latents of {best.name}",
-            f"{explains}, {against}, but another fit finds other latents (similarity {stability:.2f}).",
+            f"{explains}, {against}, but another run finds other latents (similarity {stability:.2f}).",
         )
     return (
         f"Look at latents of {best.name}, measure with the units",
-        f"{explains}, {against}, and another fit finds the same latents (similarity {stability:.2f}).",
+        f"{explains}, {against}, and another run finds the same latents (similarity {stability:.2f}).",
     )
 
 
@@ -228,12 +229,13 @@ def _r2(basis: Basis) -> float:
 def _fit(whole: Study) -> None:
     """The form of one more; its command is fitted by the launcher, above the page stands how far it is."""
     vectors = whole.array("representations").shape
-    with st.expander("Fit another", icon=":material/add_circle:", expanded=not whole.bases):
-        columns = st.columns([2, 2.2, 2, 1.7, 1.7, 1.5], vertical_alignment="bottom", gap="small")
+    with st.expander("Learn a basis", icon=":material/add_circle:", expanded=not whole.bases):
+        columns = st.columns([2.6, 2.1, 1.6, 1.6, 1.7, 1.3], vertical_alignment="bottom", gap="small")
         with columns[0]:
-            kind = select_one("Kind", BASIS_KINDS, key="basis_kind", shows_label=True)
+            titles = {KINDS[name].title: name for name in BASIS_KINDS}
+            kind = titles[select_one("Kind", titles, key="basis_kind", shows_label=True)]
         with columns[1]:
-            on = select_one("Fitted to", list(VECTORS), key="basis_on", shows_label=True, help=ABOUT_VECTORS)
+            on = select_one("Learned from", VECTORS, key="basis_on", shows_label=True, help=ABOUT_VECTORS)
         usual = unused_name(whole, kind)
         name = columns[2].text_input("Name", placeholder=usual, key="basis_name", max_chars=40)
         n_train = int(np.count_nonzero(~whole.is_val)) or vectors[0]
@@ -245,7 +247,7 @@ def _fit(whole: Study) -> None:
             usual_size, usual_k = (learned[0].card.get(name) or 1 for name in ("size", "k"))  # its control
         size = columns[3].number_input("Latents", 1, value=usual_size, key=f"basis_size_{kind}")
         k = columns[4].number_input("Active at once", 1, value=usual_k, key=f"basis_k_{kind}")
-        seeds = columns[5].number_input("Fits", 1, 8, 2, key="basis_fits", help=ABOUT_STABILITY)
+        seeds = columns[5].number_input("Runs", 1, 8, 2, key="basis_fits", help=ABOUT_STABILITY)
         st.caption(f"{KINDS[kind].summary[:1].upper()}{KINDS[kind].summary[1:]}.")
         try:
             sizes = int(size), int(k), int(seeds)
@@ -254,7 +256,8 @@ def _fit(whole: Study) -> None:
             st.error(widgets.plain(error), icon=":material/error:")
             return
         again = command.of in whole.bases
-        start_button(command, f"Fit {command.of} again" if again else "Fit", key="basis_fit", kind="primary")
+        label = f"Learn {command.of} again" if again else "Learn"
+        start_button(command, label, key="basis_fit", kind="primary")
 
 
 def unused_name(whole: Study, start: str) -> str:
@@ -270,15 +273,15 @@ def _twins(study: Study, whole: Study) -> None:
         here = study.path.name if study.below is not None else names[0]
         mine = select_one("Latents of", names, key="twins_of", default=here, width=200)
         st.caption("and the most similar ones of", width="content")
-        others = [name for name in names if name != mine]
+        others = [name for name in (UNITS, *whole.bases) if name != mine]
         other = select_one("Compared with", others, key="twins_with", width=200)
     frame = basis_reads.twins_of(whole, mine, other)
     cosines = numbers(frame, "cosine")
     n = int(np.count_nonzero(cosines >= basis_reads.TWIN))
     st.markdown(
-        f"**{n:,} of {len(frame):,}** of {widgets.plain(mine)} have a twin in {widgets.plain(other)} "
-        f"(|cosine| of their directions at least {basis_reads.TWIN}); "
-        f"the median of the best |cosine| is {widgets.number(float(np.median(cosines)), digits=2)}."
+        f"**{n:,} of {len(frame):,}** of {widgets.plain(mine)} have a twin in {widgets.plain(other)}: "
+        f"one whose direction is at least {basis_reads.TWIN} alike (|cosine|). The median of the best is "
+        f"{widgets.number(float(np.median(cosines)), digits=2)}."
     )
     order = select_one("Order", ("twins first", "without a twin first"), key="twins_order", width=200)
     shown = (frame if order == "twins first" else frame[::-1]).head(SHOWN)
@@ -287,16 +290,17 @@ def _twins(study: Study, whole: Study) -> None:
         column: [session.href("feature", name, feature=str(one), basis=basis) for one in shown[column]]
         for column, basis in (("latent", mine), ("twin", other))
     }
+    unknown = [column for column in ("words", "words_of_twin") if not any(frame[column])]
     st.dataframe(
-        shown.assign(**links),
+        shown.assign(**links).drop(columns=unknown),
         hide_index=True,
         alt=f"The latents of {mine}, and the most similar one of {other}",
         column_config={
             "latent": st.column_config.LinkColumn(mine, display_text=r"feature=(\d+)"),
-            "words": "its words",
+            "words": f"words in {mine}",
             "twin": st.column_config.LinkColumn(other, display_text=r"feature=(\d+)"),
-            "words_of_twin": "words of that one",
-            "cosine": st.column_config.ProgressColumn("|cosine|", format="%.2f", min_value=0, max_value=1),
+            "words_of_twin": f"words in {other}",
+            "cosine": st.column_config.ProgressColumn("Similarity", format="%.2f", min_value=0, max_value=1),
         },
     )
 

@@ -30,27 +30,26 @@ def picture_field(*, small: bool, leads_there: bool = False, stacked: bool = Fal
     if stacked:
         left, right = st.container(), st.container()
     else:
-        aligned = "center" if small else "bottom"  # a label stands above the field
-        left, right = st.columns([4, 1] if small else [3, 2], gap="medium", vertical_alignment=aligned)
+        left, right = st.columns([4, 1] if small else [3, 2], gap="medium", vertical_alignment="bottom")
     with left:
+        which = "another picture" if small and not leads_there else "a picture"
         st.file_uploader(
-            "Drop a picture anywhere on this page, paste one, or choose a file",
+            f"Drop {which} anywhere on this page, paste one, or choose a file",
             type=list(uploads.EXTENSIONS),
             max_upload_size=uploads.MOST_BYTES // 1_000_000,
             key=key,
             on_change=_bring,
             args=(key, leads_there),
-            label_visibility="collapsed" if small and not leads_there else "visible",
             help="It stays on this computer: a process reads it, and it is written nowhere.",
         )
     with right:
         names = list(samples())
         thumbnails = tried_reads.thumbnails()
         gallery(
-            [Tile(at, thumbnails[one], samples()[one].about) for at, one in enumerate(names)],
+            [Tile(at, thumbnails[one], samples()[one].about, (one,)) for at, one in enumerate(names)],
             key="try_samples",
             label="pictures to try",
-            tile=150 if stacked else 56 if small else 96,
+            tile=150 if stacked else 64 if small else 96,
             columns=0 if stacked else 2 if small else 4,
             on_open=lambda at: take(leads_there, **{SAMPLE: names[at]}),
         )

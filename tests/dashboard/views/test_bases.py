@@ -163,7 +163,7 @@ def test_panel__says_what_each_basis_knows_when_it_is_opened(served, open_page, 
     assert not app.exception
     shown, expected = app.dataframe[0].value, bases_table(open_study(served))
     assert shown["Basis"].tolist() == expected["basis"].tolist() == ["units", "pca", "random"]
-    assert [float(cell.split()[0]) for cell in shown["Average precision"]] == [
+    assert [float(cell.split()[0]) for cell in shown["Active there"]] == [
         round(value, 2) for value in expected["ap"]
     ]
     app = open_page(
@@ -183,10 +183,10 @@ def test_advice__follows_control_and_stability():
         return Basis(kind, kind, f"basis-{kind}", card)
 
     control = basis("random", 0.12)
-    why = "Only controls are fitted (random). A dictionary gives latents to look at one by one."
+    why = "Only controls are learned yet (random). One gives latents to look at one by one."
     assert advice([control]) == ("Read the units", why)
     for others in ([], [basis("random", 0.3, on="positions")], [basis("pca", 0.9)]):
-        assert advice([basis("topk", 0.71), *others])[0] == "Fit a control before you trust topk"
+        assert advice([basis("topk", 0.71), *others])[0] == "Add random directions before you trust topk"
     title, why = advice([basis("topk", 0.71, 0.84), control])
     assert title == "Look at latents of topk, measure with the units"
     assert why.startswith("topk explains 71 % with 8 active latents, random directions 12 % with 8 active")

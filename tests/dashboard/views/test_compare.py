@@ -57,7 +57,7 @@ def test_one_study__offers_another_encoder_and_another_answer(studies, started, 
     assert not app.exception and not app.code
     links = {one.proto.label: one.proto.query_string for one in app.get("page_link")}
     assert "New study of these images" in links
-    assert "features_as=Bases" in links["Fit a dictionary"]
+    assert "features_as=Bases" in links["Learn a basis"]
     app.button(key="compare_add_answer").click().run()
     assert [command for command, _ in started] == [AddAnswer(studies / "demo")]
 

@@ -163,6 +163,7 @@ class DecomposeImage(Command):
     study: Path
     image: str
     output: Path
+    answer: str = ""
 
     def _words(self) -> Iterator[str]:
         yield from (*super()._words(), "--pictures")
@@ -175,6 +176,7 @@ class MakeReport(Command):
     name: ClassVar[str] = "report"
     study: Path
     output: Path = Path()
+    answer: str = ""
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,7 @@ class MakeSheet(Command):
     font: str = "serif"
     letters: bool = True
     page: str = "double"
+    answer: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -205,6 +208,7 @@ class MakeSheet(Command):
         yield from (_option(name, getattr(self, name)) for name in ("page", "columns", "font"))
         yield from ["--no-letters"] * (not self.letters)
         yield from (_option("output", path) for path in self.outputs)
+        yield from [_option("answer", self.answer)] * bool(self.answer)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from urllib.parse import quote
 
+from core.answers.answer import PROBE
 from core.errors import PeregrineError
 from core.served.studies import (
     DEFAULT,
@@ -57,6 +58,12 @@ def picture_urls(study: Study, rows: Iterable[int], kind: str = "thumb") -> list
 def answer_query(study: Study) -> dict[str, str]:
     """What an address says of the answer that its study is read by; empty for the probe."""
     return {ANSWER: study.answer.name} if study.answer else {}
+
+
+def answer_option(study: Study) -> str:
+    """What a command is told of the answer that its study is read by; empty for the default of the study."""
+    name = study.answer.name if study.answer else PROBE
+    return name if name in list(study.answers)[1:] else ""  # the default comes first
 
 
 def in_units(study: Study) -> Study:

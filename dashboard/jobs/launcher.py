@@ -84,7 +84,8 @@ def _with_outputs(command: Command, folder: Path) -> Command:
 def decompose_image(study: Study, image_id: str) -> Path:
     """Look at an image of a study; returns the job's private folder. Raises JobError."""
     folder = uploads.new_folder()
-    return _decompose(DecomposeImage(study.path.resolve(), image_id, folder / uploads.RESULT), folder)
+    output, answer = folder / uploads.RESULT, served_studies.answer_option(study)
+    return _decompose(DecomposeImage(study.path.resolve(), image_id, output, answer), folder)
 
 
 def _decompose(command: Command, folder: Path) -> Path:

@@ -7,6 +7,7 @@ import streamlit as st
 from core.jobs.commands import MakeReport
 from core.jobs.jobs import Job, read_job
 from core.store import Study
+from dashboard.addresses import served_studies
 from dashboard.components.job_follower import follow, start_button
 from dashboard.components.tooltips import plain
 from dashboard.jobs import launcher
@@ -22,7 +23,8 @@ def section(study: Study) -> None:
 
 
 def _report(study: Study) -> None:
-    folder = launcher.folder_of(MakeReport(study.path), study.key)
+    command = MakeReport(study.path, answer=served_studies.answer_option(study))
+    folder = launcher.folder_of(command, study.key)
     job, made = read_job(folder), folder / launcher.REPORT
     if job is not None and job.running:
         follow(folder, _bar)
@@ -31,7 +33,7 @@ def _report(study: Study) -> None:
         st.caption(
             "One HTML file with everything on these pages: it opens anywhere, needs no network and prints."
         )
-        _button("Make the report", study, folder)
+        _button("Make the report", command, folder)
         if job is not None and job.error:
             st.error(plain(job.error), icon=":material/error:")
         return
@@ -46,11 +48,11 @@ def _report(study: Study) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-        _button("Make it again", study, folder)
+        _button("Make it again", command, folder)
 
 
-def _button(label: str, study: Study, folder: Path) -> None:
-    start_button(MakeReport(study.path), label, key=f"report_{label}", folder=folder)
+def _button(label: str, command: MakeReport, folder: Path) -> None:
+    start_button(command, label, key=f"report_{label}", folder=folder)
 
 
 def _bar(job: Job) -> None:

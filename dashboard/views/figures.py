@@ -9,6 +9,7 @@ from core.figures.cells import CellRequest
 from core.figures.sheet_layout import PAGE_TITLES, SheetGrid
 from core.jobs.commands import MakeSheet
 from core.store import Study
+from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one, select_one
@@ -28,7 +29,8 @@ def figures_page(study: Study) -> None:
         on_the_sheet.add(study)
         on_the_sheet.absent(study)
         return
-    command = MakeSheet(study.path, tuple(map(str, cells)), **asdict(grid))
+    answer = served_studies.answer_option(study)
+    command = MakeSheet(study.path, tuple(map(str, cells)), **asdict(grid), answer=answer)
     left, right = st.columns([2, 3], gap="large")
     drawn, problems = preview.contents(study, cells, grid)
     with left:

@@ -17,9 +17,11 @@ from core.answers.head import WRONG_ORDER
 from core.answers.requests import add_answer
 from core.comparison.answers import compare_answers
 from core.jobs.progress import Progress
-from core.store import open_study
+from core.store import Study, open_study
+from dashboard.addresses import served_studies
 from dashboard.app import ROUTES
 from dashboard.cache.comparison_reads import other_studies
+from dashboard.jobs import launcher
 from dashboard.server import table_downloads
 from dashboard.server.map_points import Wanted
 from tests.dashboard.conftest import all_text, forget
@@ -116,6 +118,21 @@ def test_files_and_map_points_are_of_the_answer_that_their_address_names(answere
     bodies = [client.get(f"/{address}").content for address in addresses]
     assert bodies[0] != bodies[1] and all(bodies)
     assert client.get(f"/{addresses[0].replace('deployed', 'gone')}").status_code == 404
+
+
+def test_jobs_read_a_study_by_the_answer_of_the_page(answered, open_page, started, trusted, monkeypatch):
+    whole = open_study(answered)
+    launcher.decompose_image(whole.answering("deployed"), str(whole.images["image_id"].iloc[0]))
+    app = open_page("figures", study="demo", answer="deployed", sheet="roc")
+    app.button(key="sheet_make").click().run()
+    app = open_page("overview", study="demo", answer="deployed")
+    app.session_state["report"] = True
+    app.run().button(key="report_Make the report").click().run()
+    assert [command.name for command, _ in started] == ["decompose", "figure-sheet", "report"]
+    assert all("--answer=deployed" in command.words for command, _ in started)
+    assert served_studies.answer_option(whole) == ""  # the default
+    monkeypatch.setattr(Study, "answers", dict.fromkeys(["head", "probe"]))
+    assert served_studies.answer_option(whole) == "probe"
 
 
 def test_a_feature_of_a_study_in_which_every_image_is_judged(answered, open_page):

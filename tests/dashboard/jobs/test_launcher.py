@@ -51,10 +51,12 @@ def every_command(study: Path) -> list[Command]:
         Resume(study, epsilon="2.5"),
         RequestHeatmaps(study, ODD, (3, 98)),
         RunStep("search", study, (("clip", ODD),)),
-        DecomposeImage(study, ODD, study / "out.json"),
-        MakeReport(study, study / "report.html"),
+        DecomposeImage(study, ODD, study / "out.json", "knn"),
+        MakeReport(study, study / "report.html", "knn"),
         MakeSheet(
-            study, ("sorted_activation", f"image:{ODD}"), (study / "a.pdf", study / "a.png"), 3, "sans", False
+            *(study, ("sorted_activation", f"image:{ODD}"), (study / "a.pdf", study / "a.png"), 3, "sans"),
+            letters=False,
+            answer="knn",
         ),
         BuildDemo(study, fresh=True, pool="max"),
         FitBasis(study, "sae", "topk", size=64, k=8, on="positions", other=study / "other"),

@@ -173,7 +173,7 @@ def _background(study: Study, population: Slice) -> tuple[Card, Target] | None:
         "background",
         ("masks", session.filter_text(), {}),
         title="A feature looks at the background" if n == 1 else f"{n} features look at the background",
-        subtitle=f"The clearest: {', '.join(reads.feature_names(study, features[:3]))}",
+        lines=(f"The clearest: {', '.join(reads.feature_names(study, features[:3]))}",),
         pictures=_background_pictures(study, population, features[:PICTURES]),
         action="Open masks and mIoU →",
     )

@@ -98,6 +98,7 @@ def cards(
     wide: bool = False,
     spread: bool = False,
     pictures_first: bool = False,
+    in_a_row: int = 0,
     on_press: Callable[[str, str], None] | None = None,
 ) -> None:
     """Draw cards in as many columns as fit.
@@ -109,7 +110,7 @@ def cards(
         width: least width of a card in pixels.
         wide: one card a row: words and bars on the left, pictures on the right.
         spread: few cards: they share the width of the page.
-        pictures_first: pictures stand above the title.
+        pictures_first: pictures stand above the title. in_a_row: of the pictures of a card; 0: all of them.
         on_press: gets the ids of the card and of its button that was pressed; runs as `on_open` does.
     """
 
@@ -122,6 +123,7 @@ def cards(
             "wide": wide,
             "spread": spread,
             "picturesFirst": pictures_first,
+            "inARow": in_a_row,
         },
         on_opened_change=on_sent(key, "opened", on_open, str),
         on_pressed_change=on_sent(key, "pressed", on_press, str, str),

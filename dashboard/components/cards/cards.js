@@ -99,9 +99,9 @@ function fillButtons(item, card) {
   while (holder.children.length > card.buttons.length) holder.lastChild.remove();
 }
 
-function draw(self, cards) {
+function draw(self, { cards, inARow }) {
   // One size for the pictures of all cards, however many each has.
-  self.root.style.setProperty("--pictures", Math.max(4, ...cards.map((card) => card.pictures.length)));
+  self.root.style.setProperty("--pictures", inARow || Math.max(4, ...cards.map((card) => card.pictures.length)));
   const items = new Map([...self.root.children].map((item) => [item.dataset.id, item]));
   cards.forEach((card, at) => {
     let item = items.get(card.id);
@@ -142,6 +142,6 @@ export default function (component) {
   self.root.classList.toggle("pictures-first", data.picturesFirst);
   self.root.style.setProperty("--card", `${data.width}px`);
   self.root.onclick = (event) => onClick(self, event);
-  draw(self, data.cards);
+  draw(self, data);
   return () => instances.delete(parentElement);
 }

@@ -18,7 +18,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import ANSWERED, CONFUSED, of_confusion
 from dashboard.cache import reads
-from dashboard.cache.features import concept_reads
+from dashboard.cache.features import concept_reads, feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, Picture, cards
 from dashboard.components.chart import chart
@@ -46,9 +46,13 @@ def confusion_matrix_part(study: Study, population: Slice, answer_slot: DeltaGen
     answer_slot.caption(f"{said} {beside}" if others else said)
     true, predicted = _choose(study, pairs)
     with st.container(key="stacked_confusions"):
-        left, right = st.columns([3, 2], gap="large")
-    with right:
-        _matrix(study, population, pairs, (true, predicted))
+        if _each_another(study, pairs):  # a matrix of ones would tell nothing
+            left, right = st.container(), st.container()
+        else:
+            left, right = st.columns([3, 2], gap="large")
+    if not _each_another(study, pairs):
+        with right:
+            _matrix(study, population, pairs, (true, predicted))
     if true is None or predicted is None:
         with right:
             _blame(study, population)
@@ -68,15 +72,21 @@ def confusion_matrix_part(study: Study, population: Slice, answer_slot: DeltaGen
         one_confusion.features_behind(study, population, true, predicted)
 
 
+def _each_another(study: Study, pairs: pd.DataFrame) -> bool:
+    """Whether classes have so few images that no two of them are confused twice."""
+    return not feature_reads.classes_tell(study) and bool((numbers(pairs, "n_images") == 1).all())
+
+
 def _confident_first(study: Study, population: Slice, pairs: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of most images first; of equally many, those with the highest confidence."""
+    """The pairs of most images first; of equally many, those with the highest confidence, a column too."""
     images = reads.images(study)
     answers = pd.DataFrame({name: images[name].to_numpy() for name in ("label", "predicted", "confidence")})
     answers = answers.loc[reads.mask(study, population)].astype({"label": str, "predicted": str})
     highest = answers.groupby(["label", "predicted"])["confidence"].max().to_dict()
     named = zip(pairs["true"].astype(str), pairs["predicted"].astype(str), strict=True)
     confidence = np.array([highest.get(pair, np.nan) for pair in named])
-    return pairs.take(np.lexsort((-confidence, -numbers(pairs, "n_images")))).reset_index(drop=True)
+    order = np.lexsort((-confidence, -numbers(pairs, "n_images")))
+    return pairs.assign(confidence=confidence).take(order).reset_index(drop=True)
 
 
 def n_errors(headline: Mapping[str, Any]) -> int:
@@ -135,27 +145,33 @@ def _ranked(
     by_id = {
         f"{one} → {other}": (one, other) for one, other in zip(pairs["true"], pairs["predicted"], strict=True)
     }
+    each_another = _each_another(study, pairs)
     slot = st.container()
     page_pairs = pairs.iloc[widgets.page_span(len(pairs), PAGE, key="failure_page")]
     labels = pd.Series(reads.images(study)["label"].to_numpy(object)[reads.mask(study, population)])
     sizes = {str(name): int(n) for name, n in labels.value_counts().items()}
     with slot:
         cards(
-            [_card(study, population, row, sizes) for row in page_pairs.to_dict("records")],
+            [
+                _card(study, population, row, sizes, by_confidence=each_another)
+                for row in page_pairs.to_dict("records")
+            ],
             key="failure_list",
             label="Confusions, the most common first",
             on_open=lambda chosen: _choose_both(*by_id[chosen]),
-            wide=True,
+            wide=not each_another,
+            width=400,
         )
 
 
-def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int]) -> Card:
+def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int], *, by_confidence: bool) -> Card:
     true, predicted, n = str(row["true"]), str(row["predicted"]), int(row["n_images"])
-    size = sizes.get(true, 0)
+    size, sure = sizes.get(true, 0), row["confidence"]
     named = concept_reads.pushed_by(study, population, true, predicted)
     share = f"{widgets.percent(n / size)} of the {counted(size, 'image')} of {true}" if size else ""
+    only = f"the only image of {true}" * (max(sizes.values(), default=0) > 1)
     rows = concept_reads.confused_rows(study, population, true, predicted)[:PICTURES]
-    seen = _looked_at(study, population, true, predicted, n=PICTURES - len(rows))
+    seen = _looked_at(study, population, true, predicted, rows)
     lines = (f"Pushed towards {predicted} by {named}",) if named else ()
     if seen:
         lines = (*lines, f"What the first of these looks at: the last {counted(len(seen), 'picture')}")
@@ -163,17 +179,22 @@ def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int]) -> 
         f"{true} → {predicted}",
         f"{true} → {predicted}",
         href=session.href("errors", served_studies.name_of(study), **of_confusion(true, predicted)),
-        note=counted(n, "image"),
-        subtitle=f"the only image of {true}" if size == 1 else share,
+        note=f"confidence {widgets.percent(sure, digits=0)}" if by_confidence else counted(n, "image"),
+        subtitle=only if size == 1 else share,
         pictures=(*thumbnails(study, rows), *seen),
         lines=lines,
     )
 
 
-def _looked_at(study: Study, population: Slice, true: str, predicted: str, *, n: int) -> tuple[Picture, ...]:
-    """What the feature looks at that pushes most towards the answer: its strongest `n` images."""
+def _looked_at(
+    study: Study, population: Slice, true: str, predicted: str, shown: np.ndarray
+) -> tuple[Picture, ...]:
+    """What the feature looks at that pushes most towards the answer: its strongest images that are not
+    shown, as many as there is room for.
+    """
+    n = PICTURES - len(shown)
     pushing = concept_reads.pushers(study, population, true, predicted, 1) if n else []
-    return heat_pictures(study, pushing[0], n) if pushing else ()
+    return heat_pictures(study, pushing[0], n, besides=shown) if pushing else ()
 
 
 @widgets.stable_container

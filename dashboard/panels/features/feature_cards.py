@@ -22,6 +22,7 @@ from dashboard.components.cards import Bar, Card, Picture, Tone, cards
 from dashboard.state import session
 
 PICTURES, WORDLESS = 4, 8  # of a feature, and of one that neither words nor classes describe
+FEW = 3  # on narrow cards
 CROP, HEAT = OverlayStyle(crop=True), OverlayStyle()  # looks of a picture
 VERDICTS: dict[str, tuple[str, Tone]] = {
     "core": ("on the object", "good"),
@@ -70,6 +71,7 @@ def draw(
         on_open=lambda feature: session.go("feature", **parts, feature=feature),
         width=250,
         pictures_first=wordless,
+        in_a_row=PICTURES,
     )
 
 
@@ -85,7 +87,7 @@ def with_lines(
 ) -> None:
     """Draw a card per feature: pictures of the filter's images, and its line; a click opens its page."""
     name, words = served_studies.name_of(study), feature_reads.names(study)
-    drawn = pictures(study, population, tuple(lines))
+    drawn = pictures(study, population, tuple(lines), FEW)
     made = [
         Card(
             str(feature),
@@ -105,6 +107,7 @@ def with_lines(
         width=width,
         spread=spread,
         pictures_first=True,
+        in_a_row=FEW,
     )
 
 
@@ -218,11 +221,16 @@ def thumbnails(study: Study, rows: np.ndarray | Sequence[int]) -> tuple[Picture,
     return tuple(Picture(url, widgets.image_name(fact)) for url, fact in zip(urls, facts, strict=True))
 
 
-def heat_pictures(study: Study, feature: int, n: int, look: OverlayStyle = CROP) -> tuple[Picture, ...]:
-    """The images on which a feature is largest, in a look where a heatmap is stored."""
+def heat_pictures(
+    study: Study, feature: int, n: int, look: OverlayStyle = CROP, *, besides: Sequence[int] | np.ndarray = ()
+) -> tuple[Picture, ...]:
+    """The images on which a feature is largest, but for those of `besides`, in a look where a heatmap is
+    stored.
+    """
     if not study.has("top_images"):
         return ()
     rows = reads.top_rows(study, feature)
+    rows = rows[~np.isin(rows, besides)]
     stored = rows[np.isin(rows, heatmap_reads.rows_with(study, feature))][:n].tolist()
     return pictures_of(study, feature, stored, len(stored), look) if stored else thumbnails(study, rows[:n])
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.common.captions import with_class_names
 from core.common.dataframes import columns, numbers
 from core.slices.slice import Slice
 from core.store import Study
@@ -200,6 +201,10 @@ def feature_table(features: pd.DataFrame, population: Slice, query: Mapping[str,
         verdict=[VERDICTS.get(verdict, (None,))[0] for verdict in features["verdict"]],
         tail=[BANDS.get(tail, tail) for tail in features["tail"]],
     )
+    if not feature_reads.classes_tell(session.current_study()):
+        table = table.drop(columns=["likeliest", "likeliest_rate", "purity"])
+    else:
+        table = table.assign(likeliest=table["likeliest"].map(with_class_names, na_action="ignore"))
     pick_row(
         columns(table, COLUMNS),
         _columns(population),
@@ -221,7 +226,7 @@ def _columns(population: Slice) -> dict:
     name = population_name(population) or "all images"
     return {
         "feature": number("Feature", format="%d", width=70),
-        "name": text("Words", width=170),
+        "name": text("Name", width=210),
         "rate": number(f"Fires on, % of {name}", format="%.1f", help=widgets.help_text("slice_rate")),
         "rate_against": number(f"% of {others_name(population)}", format="%.1f"),
         "difference": number("Difference", format="%+.1f", help=widgets.help_text("rate_difference")),

@@ -188,6 +188,19 @@ def test_order__follows_what_is_asked(sort, column, studies, open_page):
     assert (steps > 0).all() if sort == "By number" else (steps <= 0).all()
 
 
+def test_classes_of_few_images_each__lead_with_pictures_and_take_no_columns(studies, open_page):
+    names = tuple(f"class {number}" for number in range(28))
+    make_study(studies / "apart", n_train=28, n_val=84, n_classes=28, class_names=names, pictures=False)
+    pictures = [
+        max(len(card["pictures"]) for card in drawn_cards(open_page("features", study=one), "features_cards"))
+        for one in ("demo", "apart")
+    ]
+    assert pictures[0] == feature_cards.PICTURES < pictures[1] <= feature_cards.WORDLESS
+    tables = [open_page("features", study=one, features_as="Table").dataframe for one in ("demo", "apart")]
+    told, untold = (next(one.value for one in some if "rate" in one.value) for some in tables)
+    assert set(told.columns) - set(untold.columns) == {"likeliest", "likeliest_rate", "purity"}
+
+
 def test_pages__of_twenty_four(studies, open_page):
     app = open_page("features", study="demo", features_dead="true")
     first = [card["id"] for card in drawn_cards(app, "features_cards")]

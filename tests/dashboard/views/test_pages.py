@@ -112,7 +112,7 @@ def test_overview__features_have_pictures_of_the_images_that_are_counted(seen, o
     for card in shown:
         fires = slice_features.firing_rows(study, int(card["id"]), study.is_val)
         rows = {int(urlsplit(one["src"]).path.rpartition("/")[2]) for one in card["pictures"]}
-        assert rows <= set(fires.tolist()) and len(rows) == min(4, len(fires)) > 0
+        assert rows <= set(fires.tolist()) and len(rows) == min(3, len(fires)) > 0
 
 
 def test_overview__lists_a_step_that_only_its_row_knows(studies, open_page, monkeypatch):

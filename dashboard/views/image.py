@@ -109,7 +109,8 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     with_heat, name = row in image_reads.stored_set(study), widgets.image_name(facts)
     options = FigureOptions(colours=OverlayStyle.colour_map)
     cell = CellRequest(f"heatmap:{facts['image_id']}", options, caption=f"{name}.") if with_heat else None
-    left, right = st.columns([5, 6], gap="medium")
+    with st.container(key="stacked_image"):
+        left, right = st.columns([5, 6], gap="medium")
     with left:
         with with_menu("image", alt=f"the heatmap of {name}", cell=cell, above=True):
             heat_views(

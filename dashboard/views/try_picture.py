@@ -154,7 +154,8 @@ def _features(study: Study | None, picture: Picture, one: Tried, made: Look, off
         switch_row(study, number, push, most, fires=bool(fires), src=one.heats.get(number, ""), off=off)
         for number, push, fires in table[["feature", "push", "fires"]].itertuples(index=False)
     ]
-    left, right = st.columns([13, 11], gap="medium")
+    with st.container(key="stacked_try"):
+        left, right = st.columns([13, 11], gap="medium")
     with left:
         heat_views(
             key=VIEWS,

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from core.answers.answer import PROBE
 from core.errors import PeregrineError, SliceError, StudyError, did_you_mean
 from core.slices.slice import Slice
 from core.store import Study, open_study
@@ -14,7 +15,7 @@ MOST_PARTS = 6
 
 def folder_name(study: Study, other: Study) -> str:
     """Return the folder of another study from the folder that holds this one: `second` for one beside it."""
-    return Path(os.path.relpath(str(other.path), str(study.path.parent))).as_posix()
+    return Path(os.path.relpath(str(other.path), str(_home(study)))).as_posix()
 
 
 def is_beside(name: str) -> bool:
@@ -33,11 +34,16 @@ def study_name(folder: str) -> str:
 
 def folder_of(study: Study, name: str) -> Path:
     """Return the folder that a name means; it need not exist."""
-    return type(study.path)(os.path.normpath(str(study.path.parent / name)))
+    return type(study.path)(os.path.normpath(str(_home(study) / name)))
+
+
+def _home(study: Study) -> Path:
+    """The folder that holds a study; of one that is read in a basis the same as in units."""
+    return (study.below or study.path).parent
 
 
 def open_other(study: Study, name: str) -> Study:
-    """Open another study by its name.
+    """Open another study by its name, read as `alike` says.
 
     Raises:
         StudyError: there is none of that name, or it cannot be read.
@@ -45,7 +51,13 @@ def open_other(study: Study, name: str) -> Study:
     folder = folder_of(study, name)
     if not (folder.is_dir() or _is_study(folder)):
         raise StudyError(gone_study(name, [one.name for one in _folders(folder.parent)]))
-    return open_study(folder)
+    return alike(study, open_study(folder))
+
+
+def alike(study: Study, other: Study) -> Study:
+    """Another study, read by the answer that a study is read by, or by its default where it has none such."""
+    name = study.answer.name if study.answer else PROBE
+    return other.answering(name if name in other.answers else None)
 
 
 def gone_study(name: str, there: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from core.common.dataframes import unit_rows
 from core.concepts.falcon import K_CANDIDATES, EntryMoments, choose_k, largest_k
 from core.concepts.groups import Groups, find_groups, pack_pairs
 from core.errors import SettingsError
+from core.slices.inspection.populations import train_images
 from core.store import Study
 
 SPLITS = ("val", "train", "all")
@@ -28,7 +29,7 @@ class ProbeImages:
         self.study = study
         self.array = study.array("representations")
         self._in_split = (
-            np.ones(study.n_images, bool) if split == "all" else study.is_val ^ (split == "train")
+            np.ones(study.n_images, bool) if split == "all" else train_images(study) ^ (split == "val")
         )
         self.rows = np.flatnonzero(self._in_split)
         if not len(self.rows):

@@ -13,7 +13,7 @@ import numpy as np
 
 from core.answers.answer import HEAD
 from core.common.command_line import command_line
-from core.common.dataframes import numbers
+from core.common.dataframes import numbers, unit_rows
 from core.common.dataframes import words as texts
 from core.concepts.across import check_has_concepts
 from core.concepts.activating import ProbeImages, scan, threshold_of
@@ -23,7 +23,9 @@ from core.concepts.groups import group_name
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import ConceptsConfig
 from core.errors import SettingsError, did_you_mean
+from core.measures.removal import reads_unit_rows
 from core.slices.features import class_logits
+from core.slices.inspection.populations import train_images
 from core.store import Study
 
 TOP = 12
@@ -57,6 +59,8 @@ def describe(
     """
     check_class(study, true)
     raw = np.asarray(raw, np.float32)
+    if reads_unit_rows(study):
+        raw = unit_rows(raw[None])[0]
     h = (raw / max(float(np.linalg.norm(raw)), NORM_FLOOR)).astype(np.float64)
     alpha = alpha_of(study)
     above = np.flatnonzero(h > alpha)
@@ -86,7 +90,7 @@ def alpha_of(study: Study) -> float:
     if study.has("concepts"):
         return float(study.summary("concepts")["alpha"])
     usual = ConceptsConfig()
-    probe = ProbeImages(study, "val" if study.is_val.any() else "all")
+    probe = ProbeImages(study, "all" if train_images(study).all() else "val")
     return threshold_of(scan(probe, K_CANDIDATES), "auto", min_images=usual.min_images).alpha
 
 

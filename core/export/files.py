@@ -26,7 +26,7 @@ from core.measures.concept_features import COLUMNS as CONCEPT_FEATURES
 from core.measures.concept_features import concept_features
 from core.measures.label_issues import COLUMNS as LABEL_ISSUES
 from core.measures.label_issues import label_issues, why_no_probabilities
-from core.slices.inspection.populations import with_split
+from core.slices.inspection.populations import train_images, with_split
 from core.slices.slice import Slice
 from core.store import Study
 from core.traces import tables as traces
@@ -237,7 +237,7 @@ def _neighbours(study: Study) -> pd.DataFrame:
     k = rows.shape[1]
     frame = pd.DataFrame(
         {
-            "image_id": np.repeat(ids[study.is_val], k),
+            "image_id": np.repeat(ids[~train_images(study)], k),
             "rank": np.tile(np.arange(1, k + 1), len(rows)),
             "neighbour": ids[rows.ravel()],
             "similarity": similarity.ravel(),

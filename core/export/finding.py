@@ -21,7 +21,7 @@ from core.slices.finder import judged
 from core.slices.firing_counts import count_firing_images, has_firing
 from core.slices.highlights import ClassAccuracy, WorstSlice, class_accuracy, worst_slice
 from core.slices.inspection.names import feature_names
-from core.slices.inspection.populations import images_of
+from core.slices.inspection.populations import images_of, train_images
 from core.slices.inspection.words import SCENE, different_words, feature_words, named_from
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
@@ -142,9 +142,9 @@ def _of_features(study: Study, shown: np.ndarray) -> str:
 
 def _repeats(study: Study, shown: np.ndarray) -> str:
     """Say how many evaluation images are to the encoder as good as equal to a train image; empty for none."""
-    if not (study.has("neighbour_similarity") and (shown & study.is_val).any()):
+    if not (study.has("neighbour_similarity") and (shown & ~train_images(study)).any()):
         return ""
-    nearest = study.vector("neighbour_similarity").max(1)[shown[study.is_val]]
+    nearest = study.vector("neighbour_similarity").max(1)[shown[~train_images(study)]]
     n = int(np.count_nonzero(nearest > EQUAL))
     if not n:
         return ""

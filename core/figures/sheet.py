@@ -120,8 +120,8 @@ def _drawn_with_others(
 ) -> tuple[go.Figure, pd.DataFrame | None, str]:
     """As `_drawn`, of a cell that needs other studies, and why it is only a line; "" if it is not."""
     try:
-        first = open_other(study, request.of) if request.of else study
-        studies = [first, *(open_other(study, name) for name in request.beside)]
+        others = [open_other(study, name) for name in request.others]
+        studies = others if request.of else [study, *others]
         studies = narrowed_studies(studies, request.slice, same_images=request.chart.same_images)
         return *_drawn(studies, request, width, font), ""
     except PeregrineError as error:

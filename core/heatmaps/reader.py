@@ -18,6 +18,7 @@ from core.heatmaps.combine import check_combination
 from core.heatmaps.combine import combine as combine_maps
 from core.storage import manifest as manifests
 from core.storage import seals
+from core.storage.layers import MADE
 from core.storage.readable import ReadableStudy
 
 REQUESTED = "requested_heatmaps"
@@ -55,8 +56,8 @@ def pack_maps(features: np.ndarray, maps: np.ndarray) -> StoredMaps:
 def requested_path(study: ReadableStudy, row: int) -> Path:
     """Return the path of an image's maps that were computed on request.
 
-    The name contains a digest of everything they depend on (image, images, encoder, layer), so a file from
-    before a change is never read.
+    The name contains a digest of everything they depend on (image, images, encoder, layer, codes of a basis),
+    so a file from before a change is never read.
     """
     encoder = study.summary("embed").get("encoder", {})
     made_from = {
@@ -65,6 +66,8 @@ def requested_path(study: ReadableStudy, row: int) -> Path:
         "encoder": encoder.get("fingerprint"),
         "layer": encoder.get("layer"),
     }
+    if MADE in (codes := study.manifest["items"].get("representations", {})):
+        made_from["codes"] = codes["chunks"]
     return inside(study.path, f"{REQUESTED}/{row}-{manifests.digest(made_from)[:20]}.npz")
 
 

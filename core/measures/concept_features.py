@@ -11,6 +11,7 @@ from core.common.dataframes import evenly
 from core.common.statistics.intervals import mean_intervals
 from core.errors import StudyError
 from core.reader import StudyReader
+from core.slices.inspection.populations import train_images
 
 FEWEST = 20  # images of either split that have a concept, and as many that do not
 MOST = 20_000  # images of either split that are looked at, evenly spaced
@@ -34,11 +35,11 @@ def known_concepts(study: StudyReader) -> tuple[list[str], np.ndarray]:
     if study.has("attributes"):
         table = study.table("attributes").drop(columns=["image_id", "caption"], errors="ignore")
         columns |= {str(name): table[name] for name in table if table[name].dtype.kind in "OT"}
-    names, rows, is_val = [], [], study.is_val
+    names, rows, train = [], [], train_images(study)
     for column, values in columns.items():
         for value in sorted(values.dropna().unique(), key=str):
             has = (values == value).fillna(False).to_numpy(bool)
-            fewest = min(one[part].sum() for one in (has, ~has) for part in (is_val, ~is_val))
+            fewest = min(one[part].sum() for one in (has, ~has) for part in (train, ~train))
             if fewest >= FEWEST:
                 names.append(f"{column}={value}")
                 rows.append(has)
@@ -64,7 +65,7 @@ def concept_features(study: StudyReader) -> pd.DataFrame:
             f"no concepts are known in '{study.path}': no class and no word of an attribute has {FEWEST} "
             f"train and {FEWEST} evaluation images"
         )
-    splits = (np.flatnonzero(~study.is_val), np.flatnonzero(study.is_val))
+    splits = (np.flatnonzero(train_images(study)), np.flatnonzero(~train_images(study)))
     train, val = (rows[evenly(len(rows), MOST)] for rows in splits)
     raw = study.array("representations")
     learnt, judged = (np.asarray(raw.rows(rows), np.float32) for rows in (train, val))

@@ -10,6 +10,7 @@ import numpy as np
 from core.errors import ShapeError
 from core.reader import StudyReader
 from core.slices.features.class_logits import Classifier, class_gradients
+from core.slices.inspection.populations import train_images
 
 CONTRIBUTION, GRADIENT, ACTIVATION, RANDOM = ORDERS = ("contribution", "gradient", "activation", "random")
 ALIKE = 10  # a random feature is drawn among those at most so many places away in the image's order
@@ -22,16 +23,20 @@ def train_means(study: StudyReader) -> np.ndarray:
     """
     if study.has("feature_means"):
         return study.vector("feature_means")
-    if study.has("raw_moments"):
+    if study.has("raw_moments") and not reads_unit_rows(study):
         return study.vector("raw_moments")[0]
     representations = study.array("representations")
-    train = ~study.is_val
-    if not train.any():
-        train[:] = True
+    train = train_images(study) if train_images(study).any() else np.ones(study.n_images, bool)
     total = np.zeros(representations.shape[1])
     for start, chunk in representations.chunks():
         total += chunk[train[start : start + len(chunk)]].sum(0, dtype=np.float64)
     return total / max(np.count_nonzero(train), 1)
+
+
+def reads_unit_rows(study: StudyReader) -> bool:
+    """Whether the answer that a study is read by is linear on representations of length 1."""
+    facts = getattr(getattr(study, "answer", None), "facts", {})
+    return bool(facts.get("on_unit_rows"))
 
 
 def logits_without(

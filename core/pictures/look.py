@@ -12,12 +12,13 @@ from PIL import Image
 from core.answers.answer import HEAD, PROBE
 from core.answers.classes import WORDNET, match_as_stated, match_classes
 from core.answers.outcome import ClassColumns
-from core.answers.predictable import output_names
+from core.answers.predictable import output_names, stated_outputs
+from core.common.dataframes import unit_rows
 from core.common.image_files import image_file
 from core.heatmaps.combine import combine, place_on_image
 from core.heatmaps.overlay_image import draw_overlay
 from core.heatmaps.reader import StoredMaps
-from core.measures.removal import logits_without, train_means
+from core.measures.removal import logits_without, reads_unit_rows, train_means
 from core.pictures.seen import Glance
 from core.search.search import most_alike
 from core.slices.features import class_logits
@@ -35,8 +36,8 @@ class Answering:
     Attributes:
         name: of the answer in its study. names: what can be predicted; spoken: the same, in words where a
             name is a WordNet id. column: (n_outputs,) place of each output in `names`, -1: left out.
-        means: (n_features,) what a feature is when it is switched off. classifier: from a raw representation
-            to outputs; None where its layers are not stored.
+        means: (n_features,) what a feature is when it is switched off. classifier: from a representation to
+            outputs; None where its layers are not stored. reads_unit_rows: it is of length 1, else raw.
     """
 
     name: str
@@ -45,6 +46,11 @@ class Answering:
     column: np.ndarray
     means: np.ndarray
     classifier: class_logits.Classifier | None = None
+    reads_unit_rows: bool = False
+
+    def rows(self, raw: np.ndarray) -> np.ndarray:
+        """(n, n_features) raw rows -> float64, as the classifier reads them."""
+        return unit_rows(raw) if self.reads_unit_rows else raw.astype(np.float64)
 
     @property
     def is_local(self) -> bool:
@@ -97,9 +103,11 @@ class Look:
 def answering(study: Study) -> Answering | None:
     """The classifier of the answer that a study is read by, with all its classes; else the default's."""
     kind = study.answer.kind if study.answer else PROBE
+    if kind not in (HEAD, PROBE) and study.has("probe_weights"):
+        return linear(study, kind)
     if kind not in (HEAD, PROBE) or (kind == PROBE and not study.has(PROBE)):
         other = study.answering()
-        if other is not study and (other.answer.kind if other.answer else PROBE) in (HEAD, PROBE):
+        if other is not study:
             return answering(other)
     if kind == HEAD or (kind == PROBE and not study.has("probe_weights")):
         return _of_head(study)
@@ -111,19 +119,21 @@ def answering(study: Study) -> Answering | None:
 def linear(study: Study, name: str) -> Answering:
     """An answer of a study whose labels have weights."""
     names, means = tuple(study.class_names), train_means(study)
-    return Answering(name, names, names, np.arange(len(names)), means, class_logits.class_weights(study))
+    classifier, columns = class_logits.class_weights(study), np.arange(len(names))
+    return Answering(name, names, names, columns, means, classifier, reads_unit_rows(study))
 
 
 def _of_head(study: Study) -> Answering | None:
     if not study.has("head_classes"):
         return None
     settings, labels = study.settings("answers"), study.class_names
-    code = class_logits.codes_of_outputs(study) if study.has(class_logits.OUTPUTS) else None
-    if settings.get("head_classes") and study.has("probe_weights"):  # only that file said what outputs mean
-        return of_outputs([[]] * len(labels), labels, class_logits.class_weights(study), train_means(study))
+    names, code = output_names(study), None
+    if settings.get("head_classes") and (stated := stated_outputs(study)):  # the file itself is not stored
+        names, code = stated
+    elif study.has(class_logits.OUTPUTS):
+        code = class_logits.codes_of_outputs(study)
     restrict, classifier = bool(settings.get("restrict")), class_logits.own_classifier(study)
-    means = train_means(study)
-    return of_outputs(output_names(study), labels, classifier, means, restrict=restrict, code=code)
+    return of_outputs(names, labels, classifier, train_means(study), restrict=restrict, code=code)
 
 
 def of_outputs(
@@ -195,6 +205,7 @@ def decide(
         pushes: (n_features,) by the names of answer and rival, where there is no classifier to ask.
     """
     raw, fires = seen.raw.astype(np.float64), seen.fires.astype(bool)
+    raw = raw if asked is None else asked.rows(raw[None])[0]
     nothing = np.full(len(raw), np.nan)
     if asked is None or len(asked.names) < 2:
         empty = pd.DataFrame({"name": [], "spoken": [], "before": [], "after": []})

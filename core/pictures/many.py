@@ -38,11 +38,11 @@ def without_features(
 
     def chunks() -> Iterator[np.ndarray]:
         for start in range(0, len(rows), CHUNK_ROWS):
-            yield raw.rows(rows[start : start + CHUNK_ROWS]).astype(np.float64)
+            yield asked.rows(raw.rows(rows[start : start + CHUNK_ROWS]))
 
     total = np.zeros(raw.shape[1])
-    for start in range(0, len(rows), CHUNK_ROWS):
-        total += raw.rows(rows[start : start + CHUNK_ROWS]).sum(0, dtype=np.float64)
+    for chunk in chunks():
+        total += chunk.sum(0)
     labels = pd.Index(asked.names).get_indexer(pd.Index(study.images["label"].to_numpy(object)[rows]))
     true = np.where(labels < 0, np.nan, labels.astype(float))
     average = total / max(len(rows), 1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.answers.answer import HEAD, PROBE
-from core.pictures.look import Answering, Look, answering, decide, linear
+from core.pictures.look import Answering, Look, answering, decide
 from core.slices.features import class_logits
 from core.slices.features.images import firing_pairs
 from core.store import Study
@@ -24,11 +24,11 @@ class Stored:
 def asked_of_images(study: Study) -> Answering | None:
     """The classifier of the answer that a study is read by; None where its outputs are not known."""
     kind = study.answer.kind if study.answer else PROBE
-    if kind in (HEAD, PROBE):
-        asked = answering(study)
-        is_answered = asked is None or asked.classifier is not None or study.has("head_logits")
-        return asked if is_answered else None
-    return linear(study, kind) if study.has("probe_weights") else None
+    if kind not in (HEAD, PROBE) and not study.has("probe_weights"):
+        return None
+    asked = answering(study)
+    is_answered = asked is None or asked.classifier is not None or study.has("head_logits")
+    return asked if is_answered else None
 
 
 def look_at(study: Study, asked: Answering | None, row: int, *, off: Sequence[int] = ()) -> Look:

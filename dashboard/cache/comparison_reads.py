@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from core.answers.answer import PROBE
 from core.charts.checkpoints import FeaturesAlong, features_in_pictures
 from core.charts.options import FigureOptions
+from core.charts.other_studies import alike
 from core.charts.shared_latents import LatentPictures, latents_in_pictures
 from core.comparison.answers import compare_answers
 from core.comparison.checkpoints import along
@@ -25,12 +25,11 @@ def other_studies(study: Study) -> dict[str, Study]:
     is read by the answer that the study is read by, or by its default where it has none of that name.
     """
     others: dict[str, Study] = {}
-    answer = study.answer.name if study.answer else PROBE
     for name, other in served_studies.readable():
         if study.below is not None and other.path.resolve() == study.below.resolve():
             other = served_studies.in_units(study)
         if other.has("images") and other.path.resolve() != study.path.resolve():
-            others[name] = other.answering(answer if answer in other.answers else None)
+            others[name] = alike(study, other)
     return dict(sorted(others.items(), key=lambda pair: not made_of_the_same(study, pair[1])))
 
 

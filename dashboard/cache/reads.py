@@ -19,6 +19,7 @@ from core.measures.object_preference import object_preference as core_object_pre
 from core.slices.evaluate import slice_columns
 from core.slices.features import feature_classes
 from core.slices.inspection.names import feature_names as core_feature_names
+from core.slices.inspection.populations import train_images
 from core.slices.inspection.words import feature_words as core_feature_words
 from core.slices.inspection.words import named_from as core_named_from
 from core.slices.inspection.words import unsure_names
@@ -153,9 +154,9 @@ def top_rows(study: Study, feature: int, *, limit: int = 64) -> np.ndarray:
 @cached_read(max_entries=512)
 def neighbours(study: Study, row: int) -> pd.DataFrame:
     """Nearest train images of a val image: row, similarity (cosine). Empty for a train image."""
-    if not study.has("neighbours") or not study.is_val[row]:
+    if not study.has("neighbours") or train_images(study)[row]:
         return pd.DataFrame({"row": pd.Series(dtype="int64"), "similarity": pd.Series(dtype="float64")})
-    at = int(np.count_nonzero(study.is_val[:row]))
+    at = int(np.count_nonzero(~train_images(study)[:row]))
     rows = study.array("neighbours")[at]
     near = pd.DataFrame({"row": rows, "similarity": study.array("neighbour_similarity")[at]})
     return near.loc[rows >= 0].reset_index(drop=True)

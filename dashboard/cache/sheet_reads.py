@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from core.charts.heat_panels import STORED_ONLY
-from core.charts.other_studies import folder_of, gone_study
+from core.charts.other_studies import alike, folder_of, gone_study
 from core.errors import PeregrineError, StudyError
 from core.figures.catalogue import draw
 from core.figures.cells import CellRequest
@@ -49,7 +49,7 @@ def _served(study: Study, name: str) -> Study:
     path = folder_of(study, name)
     if path not in there:
         raise StudyError(gone_study(name, list(there.values())))
-    return served_studies.open_current(path)
+    return alike(study, served_studies.open_current(path))
 
 
 @cached_read(max_entries=256)

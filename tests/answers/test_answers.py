@@ -13,7 +13,11 @@ from sklearn.metrics import roc_auc_score
 
 from core.answers import knn
 from core.answers.requests import add_answer, remove_answer
+from core.bases.requests import add_basis
+from core.charts.other_studies import folder_name, open_other
+from core.config import BasisConfig
 from core.errors import SettingsError, SliceError
+from core.heatmaps.reader import requested_path
 from core.jobs.progress import Progress
 from core.store import Study, open_study
 from tests.manifests import edited_manifest
@@ -82,6 +86,33 @@ def test_everything_that_says_correct_follows_the_answer(study, tmp_path):
     )  # the study itself is as before
     narrowed = mine.where("label=ant")
     assert narrowed.answering("probe").summary("probe") == study.where("label=ant").summary("probe")
+
+
+def test_another_study_on_a_figure_is_read_by_the_same_answer_or_by_its_default(study, tmp_path):
+    told = study.table("probe")["predicted"]
+    mine = add(study, written(study, tmp_path / "mine.csv", predicted=told)).answering("mine")
+    shutil.copytree(study.path, study.path.with_name("second"))
+    other = open_other(mine, "second")
+    assert other.answer is not None and other.answer.name == "mine"
+    assert open_other(open_study(study.path), "second").answer is None
+    remove_answer(study.path.with_name("second"), "mine")
+    assert open_other(mine, "second").answer is None
+    make_basis(study.path)
+    latents = open_study(study.path).in_basis("few")
+    assert open_other(latents, folder_name(latents, other)).path == other.path
+
+
+def test_requested_heatmaps_of_a_basis_are_of_its_present_latents(study):
+    make_basis(study.path)
+    before = requested_path(open_study(study.path).in_basis("few"), 0)
+    make_basis(study.path)
+    assert requested_path(open_study(study.path).in_basis("few"), 0) == before
+    make_basis(study.path, kind="random")
+    assert requested_path(open_study(study.path).in_basis("few"), 0) != before
+
+
+def make_basis(folder: Path, kind: str = "pca") -> None:
+    add_basis(folder, "few", BasisConfig(kind=kind, size=8, k=2, seeds=1), Progress.silent(), device="cpu")
 
 
 def test_neighbours_vote_as_scikit_learn_says(study):

@@ -21,7 +21,9 @@ from core.answers.activation import least_loss
 from core.answers.classes import Match
 from core.answers.head import matched, usual_order_note
 from core.answers.outcome import AnswerValues, Request
-from core.config import HEAD_ACTIVATIONS
+from core.answers.predictable import predictable
+from core.bases.requests import add_basis
+from core.config import HEAD_ACTIVATIONS, BasisConfig
 from core.encoders.encoder import Encoder
 from core.encoders.readout.class_names import names_in
 from core.encoders.readout.head import Head, HeadPart, complete_head, untrained
@@ -29,6 +31,8 @@ from core.encoders.registry import load_encoder
 from core.encoders.transform import Transform
 from core.errors import EncoderError, SettingsError
 from core.jobs.progress import Progress
+from core.pictures.many import without_features
+from core.pictures.of_image import asked_of_images, look_at
 from core.pipeline.run import analyze
 from core.slices.features.class_logits import ACTIVATIONS, Classifier, class_logits
 from core.store import Study, open_study
@@ -510,6 +514,18 @@ def test_an_image_taken_for_what_no_image_is__is_explained_by_the_weights_of_tha
             added = study.array("representations")[row] * last.weight[names.index(name)].detach().numpy()
             np.testing.assert_allclose(part["contribution"], np.sort(added)[::-1][: len(part)], rtol=1e-4)
             assert len(part) and (mine["predicted"] == told).all()
+    asked = asked_of_images(study)
+    for row in range(study.n_images):  # the page of an image says what the table does
+        first = look_at(study, asked, row).classes.nlargest(1, "before")
+        assert first["name"].item() == table["predicted"][row]
+        assert first["before"].item() == pytest.approx(table["confidence"][row], rel=1e-5)
+    kept = without_features(study, np.arange(study.n_images), [0])[1]
+    assert (kept.before == kept.true).tolist() == table["correct"].tolist()
+    config = BasisConfig(kind="pca", size=3, k=1, seeds=1)  # in which outputs are far from what they are
+    add_basis(study.path, "coarse", config, Progress.silent())
+    latents = open_study(study.path).in_basis("coarse").answering("head")
+    (ours, places), (theirs, expected) = predictable(latents), predictable(study)
+    assert ours == theirs and np.array_equal(places, expected)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from core.charts.picked_images import EVENLY, counts_by_class, of_class, spread
 from core.charts.theme import Theme
 from core.common.dataframes import as_text
 from core.errors import HeatmapNotStored, StudyError
+from core.slices.inspection.populations import train_images
 from core.store import Study
 
 PCA_ROWS = 2000  # evenly spaced train images used to compute the principal component
@@ -94,7 +95,7 @@ def along_directions(
 
 
 def _sample(study: Study) -> np.ndarray:
-    rows = np.flatnonzero(~study.is_val)
+    rows = np.flatnonzero(train_images(study))
     rows = rows if len(rows) else np.arange(study.n_images)
     return study.array("representations").rows(rows[:: max(1, len(rows) // PCA_ROWS)])
 

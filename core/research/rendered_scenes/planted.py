@@ -9,6 +9,7 @@ import pandas as pd
 
 from core.common.statistics.intervals import share_intervals
 from core.concepts.interventions.blame import ORDERS, Outcomes
+from core.slices.inspection.populations import train_images
 from core.store import Study
 
 CUES = ("background", "companion")  # causes of errors that are attributes of the scene as well
@@ -43,7 +44,7 @@ class PlantedAttributes:
             return None
         values = {column: table[column].to_numpy(object) for column in CUES}
         values["label"] = study.images["label"].to_numpy(object)
-        train = np.flatnonzero(~study.is_val)
+        train = np.flatnonzero(train_images(study))
         rows = np.sort(np.random.default_rng(seed).permutation(train)[:MOST])
         best = best_attributes(
             study.array("representations").rows(rows), {name: one[rows] for name, one in values.items()}

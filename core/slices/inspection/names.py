@@ -15,6 +15,7 @@ from core.reader import StudyReader
 from core.slices.evaluate import class_column
 from core.slices.features.classes import class_firing, classes_tell
 from core.slices.features.similar import typical_of_strongest
+from core.slices.inspection.populations import train_images
 from core.slices.inspection.words import CLEARER, classes_apart, feature_words, words_apart
 from core.traces.traces import read_traces
 
@@ -69,7 +70,7 @@ def second_classes_apart(study: StudyReader, names: Mapping[int, str]) -> dict[i
     """
     if len(set(names.values())) == len(names) or not len(study.class_names):
         return {}
-    return _apart(study, names, class_firing(study, ~study.is_val)[0], CLEARER)
+    return _apart(study, names, class_firing(study, train_images(study))[0], CLEARER)
 
 
 def strongest_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:

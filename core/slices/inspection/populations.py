@@ -69,3 +69,12 @@ def split_of(study: StudyReader, where: Slice) -> np.ndarray:
     if not splits:
         return np.ones(study.n_images, bool)
     return study.column("images", "split").isin(sorted(splits)).to_numpy(bool)
+
+
+def train_images(study: StudyReader) -> np.ndarray:
+    """(n_images,) bool: the train split as stored, of which all that is fitted has learned.
+
+    An answer that was not fitted may be judged on these, too.
+    """
+    whole = getattr(study, "whole", None)  # that is narrowed, or read by another answer
+    return ~study.is_val if whole is None else train_images(whole)

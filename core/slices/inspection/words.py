@@ -12,6 +12,7 @@ from core.common.statistics.intervals import wilson
 from core.reader import StudyReader
 from core.slices import finder
 from core.slices.compare import trait_differences
+from core.slices.inspection.populations import train_images
 from core.slices.slice import Slice
 from core.slices.traits import CONCEPT, tokens_of
 from core.traces.traces import read_traces
@@ -113,7 +114,7 @@ def classes_apart(study: StudyReader, words: Mapping[int, Sequence[str]]) -> dic
     if not all(map(study.has, ("classes", "features"))) or "purity" not in study.columns("features"):
         return {}
     classes = study.table("classes", ["label", "n_train"])
-    n_train, labels = int(np.count_nonzero(~study.is_val)), classes["label"].astype(str)
+    n_train, labels = int(np.count_nonzero(train_images(study))), classes["label"].astype(str)
     shares = dict(zip(labels, safe_divide(numbers(classes, "n_train"), n_train), strict=True))
     table = study.table("features", ["feature", "activation_rate", "top_class", "purity"])
     table = table.loc[(table["feature"].isin(list(words)) & table["top_class"].notna()).to_numpy(bool)]

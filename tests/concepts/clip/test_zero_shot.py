@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import open_clip
+import pandas as pd
 import pytest
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
@@ -16,11 +17,18 @@ from PIL import Image
 from core.answers.requests import add_answer
 from core.common.dataframes import unit_rows
 from core.concepts.clip.zero_shot import class_texts, text_tower
+from core.concepts.decompose import decompose
 from core.encoders.clip_towers import silent_logs
 from core.errors import SettingsError
+from core.export.files import read_table
 from core.jobs.progress import Progress
+from core.measures.removal import train_means
+from core.pictures.look import answering, decide
+from core.pictures.of_image import Stored
 from core.pipeline.run import analyze
+from core.slices.inspection.populations import train_images
 from core.store import Study, open_study
+from dashboard.cache.reads import neighbours
 
 LABELS = ("golden_retriever", "n01440764", "n03126707")  # tench; the crane of builders
 TEXTS = ["golden retriever", "tench", "construction crane"]
@@ -153,3 +161,39 @@ def test_the_command_says_it(shared_study: Path, run) -> None:
         "zero-shot needs an encoder with a text tower"
         in run("answers", shared_study, "--add", "zero-shot").error
     )
+
+
+@pytest.mark.slow
+def test_what_features_do_and_pictures_are_read_off_unit_rows_too(made):
+    """Neither stored sums of raw rows nor the raw row of a picture are what it reads."""
+    _, slow, study = made
+    assert study.has("raw_moments")
+    read = study.answering("zero-shot")
+    rows = unit_rows(study.vector("representations"))
+    np.testing.assert_allclose(train_means(read), rows[train_images(study)].mean(0), atol=1e-6)
+    asked = answering(read)
+    assert asked is not None and asked.name == "zero-shot"
+    shares = np.exp(slow - slow.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    for row in range(3):
+        raw = study.array("representations")[row]
+        look = decide(asked, Stored(raw, np.zeros(len(raw), bool), np.empty(0)))
+        assert look.classes["before"].max() == pytest.approx(shares[row].max(), abs=1e-3)
+        told = decompose(read, study.image(row))["answer"]
+        assert told["confidence"] == pytest.approx(shares[row].max(), abs=1e-3)
+
+
+@pytest.mark.slow
+def test_what_was_fitted_is_of_the_train_images_whatever_an_answer_is_judged_on(made):
+    study = made[-1]
+    read = study.answering("zero-shot")
+    assert not study.summary("embed")["split_given"] and read.is_val.all() and not study.is_val.all()
+    assert (train_images(read) == ~study.is_val).all() and (
+        train_images(read.evaluation) == ~study.is_val
+    ).all()
+    ours, theirs = (read_table(one, "neighbours") for one in (read, study))
+    assert len(theirs) and set(theirs["image_id"]) == set(study.images["image_id"][study.is_val])
+    pd.testing.assert_frame_equal(ours, theirs)
+    evaluated, trained = (np.flatnonzero(part)[0] for part in (study.is_val, ~study.is_val))
+    assert len(neighbours(read, int(evaluated))) and neighbours(read, int(trained)).empty
+    pd.testing.assert_frame_equal(neighbours(read, int(evaluated)), neighbours(study, int(evaluated)))

@@ -33,7 +33,8 @@ def class_change_finding(classes: pd.DataFrame, other: str) -> str:
     if table.empty:
         return "Accuracy by class"
     change, names = numbers(table, "difference"), words(table, "label")
-    clear = leaves_out_0(numbers(table, "difference_low"), numbers(table, "difference_high"))
+    lows, highs = (numbers(table, f"difference_{end}") for end in ("low", "high"))
+    clear = leaves_out_0(lows, highs)
     if len(table) == 1:
         ends = [signed(100 * numbers(table, f"difference{end}")[0], 0) for end in ("", "_low", "_high")]
         interval = f"{ends[1]} to {ends[2]}, " if np.isfinite(numbers(table, "difference_low")[0]) else ""
@@ -47,6 +48,8 @@ def class_change_finding(classes: pd.DataFrame, other: str) -> str:
             points = signed(100 * most, 0)
             listed = f"{len(alike)} classes" if len(alike) > 3 else joined(alike)
             parts.append(f"{listed} {verb}{'s' if len(alike) == 1 else ''} most ({points} points)")
+    if not np.any([change, lows, highs]):
+        return "No class changes"
     sentence = ", ".join(parts) or "No class changes"
     tail = "no change is significant" if not sure else f"{sure} of {len(table)} changes are significant"
     return f"{sentence}; {tail}"
@@ -93,10 +96,12 @@ def class_changes(
             row=1,
             col=1,
         )
+    same = (low == 0) & (high == 0)
     for mask, colour, name in (
         (low > 0, theme.correct, "better"),
         (high < 0, theme.misclassified, "worse"),
-        (~leaves_out_0(low, high), theme.neutral, "could be chance"),
+        (~leaves_out_0(low, high) & ~same, theme.neutral, "could be chance"),
+        (same, theme.neutral, "the same"),
     ):
         if mask.any():
             middle, ends = change[mask], (low[mask], high[mask])

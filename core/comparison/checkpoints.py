@@ -93,7 +93,9 @@ def checkpoints_finding(data: Checkpoints) -> str:
         change = data.comparison.value("accuracy", last)
         by_chance = change["difference_low"] <= 0 <= change["difference_high"]
         chance = ", which could be chance" if by_chance else ""
-        parts.append(f"accuracy goes from {percent(accuracy[first])} to {percent(accuracy[last])}{chance}")
+        goes = f"goes from {percent(accuracy[first])} to {percent(accuracy[last])}{chance}"
+        is_same = accuracy[first] == accuracy[last]
+        parts.append(f"accuracy {f'stays at {percent(accuracy[last])}' if is_same else goes}")
     if len(data.features):
         n = len(set(data.features["feature"]))
         early = len(data.appearing(first))

@@ -10,6 +10,7 @@ from core.comparison.compare import Comparison
 from core.comparison.measures import MEASURES, PERCENT, Measure
 
 BETTER, WORSE, UNCLEAR, UNKNOWN = VERDICTS = ("better", "worse", "could be chance", "not known")
+SAME = "the same"  # also on every resampling of the images
 CHANGED = "changed"  # significantly, in a measure of which neither more nor less is better
 
 
@@ -18,7 +19,7 @@ class Change:
     """The change of one measure from the first study to another, with its paired interval.
 
     verdict: BETTER or WORSE (CHANGED for a measure without a good direction) if the interval leaves out 0,
-    UNCLEAR if it does not, UNKNOWN without an interval.
+    SAME if it is 0 and nothing else, UNCLEAR if it holds 0, UNKNOWN without an interval.
     """
 
     measure: Measure
@@ -65,9 +66,13 @@ def verdict_of(difference: float, low: float, high: float, better: int) -> str:
     ('better', 'worse', 'could be chance')
     >>> verdict_of(0.1, 0.02, 0.2, 0), verdict_of(float("nan"), 0, 0, 1)
     ('changed', 'not known')
+    >>> verdict_of(0.0, 0.0, 0.0, 1)
+    'the same'
     """
     if not np.isfinite([difference, low, high]).all():
         return UNKNOWN
+    if not any((difference, low, high)):
+        return SAME
     if not leaves_out_0(low, high):
         return UNCLEAR
     if not better:
@@ -92,9 +97,12 @@ def verdict_sentence(comparison: Comparison, other: str) -> str:
         return ""
     first, of = comparison.names[0], counted(len(judged), "measure")
     named = {verdict: [one for one in judged if one.verdict == verdict] for verdict in (BETTER, WORSE)}
+    n_unclear = sum(one.verdict == UNCLEAR for one in judged)
     if not any(named.values()):
-        chance = f"each of {len(judged)} changes could be chance"
-        if len(judged) == 1:
+        if not n_unclear:
+            return f"{other} does not differ from {first} at any of {of}."
+        chance = f"each of {n_unclear} changes could be chance"
+        if n_unclear == 1 == len(judged):
             chance = "the change of the one measure could be chance"
         return f"{other} is neither better nor worse than {first}: {chance}."
     parts = []

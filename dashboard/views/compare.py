@@ -150,15 +150,9 @@ def _choose(others: dict[str, Study], alike: list[str]) -> list[str]:
 
 def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
     n, n_judged = comparison.shared.n_images, int(comparison.shared.judged.sum())
-    are = "is" if n == 1 else "are"
-    which = "both studies" if len(comparison.names) == 2 else f"all {len(comparison.names)} studies"
-    if n == n_judged:
-        answer_slot.caption(f"{_bold(n, 'evaluation image')} {are} in {which}.")
-    else:
-        answer_slot.caption(
-            f"{_bold(n, 'image')} of the filter {are} in {which}, "
-            f"{_bold(n_judged, 'evaluation image')} among them."
-        )
+    which = "both" if len(comparison.names) == 2 else f"all {len(comparison.names)}"
+    evaluated = "" if n == n_judged else f", **{n_judged:,}** for evaluation"
+    answer_slot.caption(f"{_bold(n, 'image')} in {which}{evaluated}")
     other = _other(comparison)
     numbers.verdict(comparison, other)
     judged = not comparison.among or bool(comparison.shared.judged.any())

@@ -132,6 +132,8 @@ def test_class_changes():
     assert (
         compared_classes.class_change_finding(still, "tuned") == "No class changes; no change is significant"
     )
+    same = table.assign(difference=0.0, difference_low=0.0, difference_high=0.0)
+    assert compared_classes.class_change_finding(same, "tuned") == "No class changes"
     assert compared_classes.class_change_finding(table, "other") == "Accuracy by class"
     one = compared_classes.class_change_finding(table.iloc[1:2], "tuned")
     assert one == "Accuracy on bee: \N{MINUS SIGN}4 points (\N{MINUS SIGN}10 to +2, could be chance)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,8 @@ def test_numbers__are_those_of_compare(trained: list[Study]) -> None:
     change = plain.value("accuracy", "epoch10")
     by_chance = change["difference_low"] <= 0 <= change["difference_high"]
     assert ("which could be chance" in checkpoints_finding(found)) == by_chance
+    twins = replace(found, frame=found.frame.assign(value=0.5))
+    assert checkpoints_finding(twins).startswith("Accuracy stays at 50")
 
 
 def test_command__prints_writes_and_refuses(run: Command, folders: list[Path], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from core.comparison import verdict
 from core.comparison.compare import Comparison, compare
 from core.comparison.measures import MEASURES
 from core.comparison.verdict import (
+    SAME,
     UNCLEAR,
     Change,
     change_of,
@@ -66,6 +67,16 @@ def test_sentence__what_is_neither_better_nor_worse_is_named_apart(comparison, m
         f"second is neither better nor worse than {comparison.names[0]}: each of 2 changes could be chance."
     )
     assert "mean Q, correct images +0.100 (+0.050 to +0.200)" in changed_sentence(comparison, "second")
+
+
+def test_sentence__of_the_same_numbers_does_not_speak_of_chance(comparison, monkeypatch):
+    made(monkeypatch, accuracy=SAME, q_auroc=SAME)
+    first = comparison.names[0]
+    assert (
+        verdict_sentence(comparison, "second") == f"second does not differ from {first} at any of 2 measures."
+    )
+    made(monkeypatch, accuracy=SAME, q_auroc=UNCLEAR, miou_core=UNCLEAR)
+    assert verdict_sentence(comparison, "second").endswith("each of 2 changes could be chance.")
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,18 @@ _PREVIEW = browser_half(
 
 
 def sheet_preview(
-    contents: Sequence[Content], slots: Sequence[Slot], size: tuple[int, int], *, font: str, key: str
+    contents: Sequence[Content],
+    slots: Sequence[Slot],
+    size: tuple[int, int],
+    *,
+    font: str,
+    key: str,
+    margin: int = 16,
 ) -> None:
-    """Draw a sheet of `size` CSS px, with its cells in their places, as wide as there is room."""
+    """Draw a sheet of `size` CSS px, with its cells in their places, as wide as there is room.
+
+    margin: px of paper around it.
+    """
     cells = [asdict(one) | asdict(slot) for one, slot in zip(contents, slots, strict=True)]
     for cell, content in zip(cells, contents, strict=True):
         cell["content_height"] = content.height
@@ -47,6 +56,7 @@ def sheet_preview(
             "cells": cells,
             "width": size[0],
             "height": size[1],
+            "margin": margin,
             "font": PRINTED[font],
             "head": LETTER,
             "caption_size": CAPTION_SIZE,

@@ -1,7 +1,6 @@
 // The cells are drawn by plotly from the same figures, in the same fonts, and stand in the same places, as on the
 // printed page.
 // A new page is put together aside from those cells of the old one that did not change, and shown when it is done.
-const MARGIN = 16; // px of paper around the sheet
 let turn = Promise.resolve();
 
 // One cell of the page after another; between two of them the browser shows what is drawn.
@@ -62,17 +61,17 @@ function placed(self, cell, content) {
 
 // The page is laid out in print's pixels and scaled as a whole, so that lines break as on paper.
 function fit(self) {
-  const { width, height } = self.data;
-  const room = self.holder.clientWidth - 2 * MARGIN;
+  const { width, height, margin } = self.data;
+  const room = self.holder.clientWidth - 2 * margin;
   if (room <= 0) return;
   const scale = Math.min(room / width, 1.6);
-  const left = MARGIN + Math.max(0, (room - width * scale) / 2);
+  const left = margin + Math.max(0, (room - width * scale) / 2);
   Object.assign(self.page.style, {
     width: `${width}px`,
     height: `${height}px`,
-    transform: `translate(${left}px, ${MARGIN}px) scale(${scale})`,
+    transform: `translate(${left}px, ${margin}px) scale(${scale})`,
   });
-  self.holder.style.height = `${height * scale + 2 * MARGIN}px`;
+  self.holder.style.height = `${height * scale + 2 * margin}px`;
 }
 
 async function draw(self) {

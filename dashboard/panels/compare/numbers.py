@@ -16,6 +16,7 @@ from core.comparison.text import STAR, amount, headline_rows, numbers_table
 from core.comparison.verdict import (
     BETTER,
     CHANGED,
+    SAME,
     UNCLEAR,
     UNKNOWN,
     WORSE,
@@ -54,6 +55,7 @@ MARKS = {
     WORSE: ":orange[▼ worse:]",
     CHANGED: "◆ changed:",
     UNCLEAR: ":gray[◆ could be chance:]",
+    SAME: ":gray[◆ the same in both]",
     UNKNOWN: "",
 }
 CARDS = ("accuracy", "confidence_auroc", "q_auroc", "miou_core", "confidence")  # the first that are there
@@ -84,7 +86,7 @@ def cards(comparison: Comparison, other: str) -> None:
                 after,
                 explain=HELP[name],
                 detail=f"in {widgets.plain(other)}; {before} in {widgets.plain(comparison.names[0])}  \n"
-                f"{MARKS[change.verdict]} {change.words}",
+                f"{MARKS[change.verdict]} {change.words if change.verdict != SAME else ''}",
             )
 
 

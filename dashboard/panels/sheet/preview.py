@@ -32,7 +32,7 @@ LATER = "Its heatmaps are not stored; they are computed when the file is made."
 EMPTY = 160.0  # px; height of a cell without a drawing
 SIDE = 720
 PAPER = 0.72  # height of a thumbnail's paper, divided by its width
-MOST_SHRUNK = 2.1  # how much taller than that a figure may be to be shown whole
+MOST_SHRUNK = 1.4  # how much taller than that a figure may be to be shown whole
 MIME = {"PDF": "application/pdf", "SVG": "image/svg+xml", "PNG": "image/png", "ZIP": "application/zip"}
 
 
@@ -61,9 +61,7 @@ def sheet_preview_part(cells: list[CellRequest], drawn: list[Content], grid: She
 
 def thumbnail(study: Study, cell: CellRequest) -> Callable[[str], None] | None:
     """What draws a cell on paper of one shape, under a key; None where there is nothing to draw."""
-    grid = SheetGrid(
-        "double" if not cell.is_picture and cell.chart.column == "double" else "single", 1, "sans"
-    )
+    grid = SheetGrid("single", 1, "sans")  # also of wide figures, so that text can be read
     (content,), problems = contents(study, [cell], grid)
     if problems or _says_why_not(study, cell, grid):
         return None
@@ -72,7 +70,7 @@ def thumbnail(study: Study, cell: CellRequest) -> Callable[[str], None] | None:
     top = max(0.0, (height - content.height) / 2)  # what is still taller is cut, so that text can be read
     slot = Slot((height / PAPER - width) / 2, top, width, content.height, letter="", caption=())
     size = round(height / PAPER), round(height)
-    return lambda key: sheet_preview([content], [slot], size, font="sans", key=key)
+    return lambda key: sheet_preview([content], [slot], size, font="sans", key=key, margin=6)
 
 
 def _says_why_not(study: Study, cell: CellRequest, grid: SheetGrid) -> bool:

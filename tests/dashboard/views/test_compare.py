@@ -96,8 +96,7 @@ def test_numbers__are_those_of_the_comparison(found, open_page):
     for row in headline_cells(found)[1:]:
         for cell in row:
             assert cell in drawn
-    told = "40** evaluation images"
-    assert told in all_text(app)
+    assert "**40** images in both" in all_text(app)
     accuracy = found.value("accuracy", "second")["value"]
     assert f"{100 * accuracy:.1f} %" in [metric.value for metric in app.metric]
 
@@ -115,7 +114,7 @@ def test_filter__narrows_what_is_compared(both, open_page):
     found = compare(studies, among=among)
     app = open_page("compare", study="demo", compare_with=["second"], where="label=bee")
     assert not app.exception
-    assert f"**{found.shared.n_images}** evaluation images are in both studies" in all_text(app)
+    assert f"**{found.shared.n_images}** images in both" in all_text(app)
     drawn = page_html(app)
     for row in headline_cells(found)[1:]:
         assert all(cell in drawn for cell in row)
@@ -132,7 +131,7 @@ def test_filter__narrows_what_is_compared(both, open_page):
 def test_filter__without_evaluation_images_says_so_once(both, open_page):
     app = open_page("compare", study="demo", compare_with=["second"], where="split=train")
     assert not app.exception
-    assert "**80** images of the filter are in both studies" in all_text(app)
+    assert "**80** images in both, **0** for evaluation" in all_text(app)
     assert "the filter leaves none" in all_text(app)
     assert "resembles" not in all_text(app) and not any("gained" in head.value for head in app.header)
     assert not [name for name in drawn_charts(app) if "distributions" in name or "classes" in name]
@@ -144,7 +143,7 @@ def test_filter__that_no_image_fits_leaves_the_page(both, open_page):
     assert not app.exception
     assert "None of the 120 images shared by the studies is in" in all_text(app)
     app.button(key="filter_clear").click().run()
-    assert "**40** evaluation images are in both studies" in all_text(app)
+    assert "**40** images in both" in all_text(app)
 
 
 @pytest.mark.slow

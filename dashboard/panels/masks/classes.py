@@ -14,7 +14,7 @@ from core.common.dataframes import numbers
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import overlap_reads, reads, slice_reads
+from dashboard.cache import comparison_reads, overlap_reads, reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one, select_one, select_some
@@ -74,9 +74,13 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
         images, others = _options(study)  # first, so that the variant stands where `by_class` has it
         variant = choose_variant()
     tables = {served_studies.name_of(study): overlap_reads.by_group(study, population, variant)}
-    for name, other in others.items():
-        valid, _ = slice_reads.checked(other, str(population))
-        tables[name] = overlap_reads.by_group(other, valid, variant)
+    for name, other in list(others.items()):
+        valid, dropped = slice_reads.checked(other, str(population))
+        if dropped:  # its bars would be of other images
+            st.caption(widgets.plain(f"{name} is left out: {dropped[0]}"))
+            del others[name]
+        else:
+            tables[name] = overlap_reads.by_group(other, valid, variant)
     rows = overlap_rows.chosen_rows(next(iter(tables.values())), images=images)
     st.markdown(_difference(rows))
     uniform = None if others else _uniform(study, population, variant)
@@ -139,8 +143,8 @@ def _uniform(study: Study, population: Slice, variant: str) -> pd.DataFrame | No
 
 
 def _compared(study: Study) -> dict[str, Study]:
-    others = {name: other for name, other in served_studies.readable() if other.has("overlap_summary")}
-    others.pop(served_studies.name_of(study), None)
+    others = comparison_reads.other_studies(study)
+    others = {name: other for name, other in others.items() if other.has("overlap_summary")}
     if not others:
         return {}
     names = select_some(

@@ -11,9 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from core.answers.requests import add_answer
 from core.charts.overlap_rows import VARIANTS
+from core.jobs.progress import Progress
 from core.measures.object_preference import object_preference
 from core.measures.overlap_scale import overlap_scale
+from core.slices import saved_slices
 from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.slice import Slice
 from core.steps import STEPS
@@ -133,6 +136,24 @@ def test_bars__of_several_studies(study, seen, open_page):
     assert not app.exception
     own = means(study, "", "paper", "correct")
     np.testing.assert_allclose(bars(app)["correct"], [*own, *own])
+
+
+def test_bars__another_study_is_read_by_the_same_answer_and_left_out_where_it_lacks_the_filter(
+    study, seen, open_page, tmp_path
+):
+    frame = pd.DataFrame({"image_id": study.images["image_id"], "predicted": study.images["label"]})
+    frame.loc[np.flatnonzero(study.is_val)[:4], "predicted"] = study.class_names[0]
+    frame.to_csv(tmp_path / "deployed.csv", index=False)
+    add_answer(seen, str(tmp_path / "deployed.csv"), None, {"device": "cpu"}, Progress.silent())
+    shutil.copytree(seen, seen.with_name("twin"))
+    saved_slices.save(seen, "mine", Slice(split="val", labels=(study.class_names[0],)))
+    asked = {"study": "seen", "masks_part": CORRECTNESS, "overlap_with": ["twin"]}
+    app = open_page("masks", **asked, answer="deployed")
+    for values in bars(app).values():
+        np.testing.assert_array_equal(values[:2], values[2:])
+    app = open_page("masks", **asked, where="@mine")
+    assert not app.exception and "twin is left out: " in all_text(app)
+    assert all(len(values) == 2 for values in bars(app).values())
 
 
 @pytest.mark.slow

@@ -74,7 +74,7 @@ def classes(
     session.show_in_widget(key, list(value))
     st.multiselect(
         label,
-        study.class_names,
+        _with_others(study, value),
         default=value,
         key=key,
         placeholder="Any class",
@@ -87,6 +87,11 @@ def classes(
     )
 
 
+def _with_others(study: Study, value: tuple[str, ...]) -> list[str]:
+    """The classes of the study, then names in a filter that are none: outputs of a head that knows more."""
+    return [*study.class_names, *(name for name in value if name not in study.class_names)]
+
+
 def _confusion(study: Study, current: Slice) -> None:
     """A true class and what it was taken for; it counts once both are chosen."""
     keys = "filter_confused", "filter_taken_for"
@@ -97,14 +102,14 @@ def _confusion(study: Study, current: Slice) -> None:
         if all(pair) or before:
             image_filter.put(study, confusion=pair if all(pair) else None)
 
-    if current.confusion:
-        for key, name in zip(keys, current.confusion, strict=True):
+    pair = current.confusion or (None, None)
+    for column, key, label, name in zip(st.columns(2), keys, ("Images of", "taken for"), pair, strict=True):
+        if name:
             session.show_in_widget(key, name)
-    for column, key, label in zip(st.columns(2), keys, ("Images of", "taken for"), strict=True):
         with column:
             st.selectbox(
                 label,
-                study.class_names,
+                _with_others(study, (name,) if name else ()),
                 index=None,
                 key=key,
                 placeholder="Any",

@@ -154,3 +154,12 @@ def test_errors_whose_answer_is_no_label_are_counted_beside_the_confusions(answe
     app = open_page("errors", study="demo", answer="wider", errors_tab="Confusions")
     said = "3 errors: the answer is a class that no image is labelled with."
     assert not app.exception and said in all_text(app) and "10 of " in all_text(app)
+    truth = study.images["label"].iloc[np.flatnonzero(study.is_val & (told == "lute"))[0]]
+    for where in "predicted=lute", f"confusion={truth}>lute":
+        app = open_page("images", study="demo", answer="wider", where=where)
+        app.session_state["filter_more"] = True
+        app.run()
+        assert not app.exception, app.exception
+        fields = app.multiselect(key="filter_predicted").value, app.selectbox(key="filter_taken_for").value
+        assert fields == ((["lute"], None) if "predicted" in where else ([], "lute"))
+        assert app.query_params["where"] == where

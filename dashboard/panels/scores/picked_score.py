@@ -1,5 +1,7 @@
 """The picked score: a cut-off, what it catches in three numbers, and the images that it flags."""
 
+from dataclasses import replace
+
 import numpy as np
 import streamlit as st
 
@@ -119,11 +121,25 @@ def _strip(
         columns=4,
         label="images looked at, lowest score first",
     )
-    limit = Slice.joined([population, Slice.parse(f"{score}=..{_upwards(threshold)}")])
-    link("images", "All these images", study, icon="photo_library", where=limit)
+    link(
+        "images",
+        "All these images",
+        study,
+        icon="photo_library",
+        where=_looked_at(population, score, threshold),
+    )
 
 
-def _upwards(value: float) -> str:
+def _looked_at(population: Slice, score: str, threshold: float) -> Slice:
+    """The images of a population up to a threshold; what it asks of the score itself still holds."""
+    if score in population.extras:  # single values, such as n_firing=2,3
+        values = tuple(one for one in population.extras[score] if float(one) <= threshold)
+        return replace(population, extras={**population.extras, score: values})
+    low, high = population.ranges.get(score, (-np.inf, np.inf))
+    return replace(population, ranges={**population.ranges, score: (low, min(high, _upwards(threshold)))})
+
+
+def _upwards(value: float) -> float:
     """Six significant digits that are not below `value`, so that the filter keeps the image at the limit."""
-    text = f"{value:.6g}"
-    return text if float(text) >= value else f"{value + abs(value) * 1e-5:.6g}"
+    rounded = float(f"{value:.6g}")
+    return rounded if rounded >= value else float(f"{value + abs(value) * 1e-5:.6g}")

@@ -15,7 +15,7 @@ import pytest
 from core.analysis.quality.recommendation import advice
 from core.analysis.quality.trust_check import read_check
 from core.charts.baselines import finding, rank_sentence
-from core.charts.cutoff import apply_cutoff, threshold_for
+from core.charts.cutoff import apply_cutoff, reachable_percent, threshold_for
 from core.charts.errors_found import ERRORS_FOUND
 from core.charts.options import FigureOptions
 from core.charts.q_distribution import score_histogram
@@ -390,11 +390,25 @@ def test_whole_representation__is_there_in_numbers(studies, open_page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("score", ["q_score", "norm", "n_firing"])
-def test_link_to_the_flagged_images__shows_just_those(score, studies, open_page):
-    values, correct = evaluation(studies / "demo", score)
-    app = open_page("predicting_errors", study="demo", score=score_label(score), quality_cutoff="30")
-    flagged = apply_cutoff(values, correct, threshold_for(values, 30)).n_flagged
+@pytest.mark.parametrize(
+    ("score", "where"),
+    [
+        ("q_score", ""),
+        ("norm", ""),
+        ("n_firing", ""),
+        ("q_score", "q_score=0.3.."),
+        ("n_firing", "n_firing=2,3"),
+    ],
+)
+def test_link_to_the_flagged_images__shows_just_those(score, where, studies, open_page):
+    study = open_study(studies / "demo")
+    inside = Slice.parse(where).mask(study)[study.is_val]
+    values, correct = (column[inside] for column in evaluation(study.path, score))
+    app = open_page(
+        "predicting_errors", study="demo", score=score_label(score), quality_cutoff="30", where=where
+    )
+    threshold = threshold_for(values, reachable_percent(values, 30))
+    flagged = apply_cutoff(values, correct, threshold).n_flagged
     link = next(one for one in app.get("page_link") if "these images" in one.value)
     query = dict(parse_qsl(link.proto.query_string))
-    assert f"**{flagged}** of" in all_text(open_page("images", **query))
+    assert 0 < flagged < len(values) and f"**{flagged}** of" in all_text(open_page("images", **query))

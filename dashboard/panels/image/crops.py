@@ -1,6 +1,5 @@
 """An image as crops with words: what it activates, and what speaks for the probe's answer."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,22 @@ from dashboard.panels.concepts import decomposition, evidence
 from dashboard.panels.jobs import study_progress
 from dashboard.state import session
 
-JOB, RESULT, TROUBLE = "_decompose_job", "_decompose_result", "_decompose_trouble"  # of this session
+# Of this session, each with the image that it is about: `About` and the folder, the result, or the reason.
+JOB, RESULT, TROUBLE = "_decompose_job", "_decompose_result", "_decompose_trouble"
+About = tuple[str, str]  # key of a study as it is now, and image_id
 
 
 def of_image(study: Study, row: int) -> None:
     """The crops of an image of the study: where each feature that it highly activates looks, with words."""
     if not evidence.ready(study, "No feature was put into words"):
         return
-    image_id = str(study.column("images", "image_id").iat[row])
-    decomposed = _result(study, image_id) or stored(study, row) | {"size": concept_reads.size_of(study, row)}
+    about = study.key, str(study.column("images", "image_id").iat[row])
+    result = _kept(RESULT, about)
+    decomposed = result or stored(study, row) | {"size": concept_reads.size_of(study, row)}
     picture = served_studies.picture_url(study, row, "image")
     without = sum(part["box"] is None for part in decomposed["features"])
-    if without and _result(study, image_id) is None:
-        _ask(study, image_id, without)
+    if without and result is None:
+        _ask(study, about, without)
     decomposition.decomposition(
         study,
         decomposed,
@@ -40,60 +42,59 @@ def of_image(study: Study, row: int) -> None:
     )
 
 
-def _ask(study: Study, image_id: str, without: int) -> None:
+def _ask(study: Study, about: About, without: int) -> None:
     """Where the other features look is not stored: the encoder can say."""
-    folder = session.recall(JOB)
-    if folder is not None:
-        _progress(study, Path(folder), image_id)
+    if (folder := _kept(JOB, about)) is not None:
+        _progress(folder, about)
         return
     features, they = ("one of its features looks", "it looks")
     if without > 1:
         features, they = (f"{without} of its features look", "they look")
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.caption(f"Where {features} is not stored.", width="content")
-        if why := session.recall(TROUBLE):  # the last job did not begin, or ended without a result
+        if why := _kept(TROUBLE, about):  # the last job did not begin, or ended without a result
             st.error(widgets.plain(why[:1].upper() + why[1:]), icon=":material/error:")
         st.button(
             f"Compute where {they}",
             icon=":material/center_focus_strong:",
             key="decompose_again",
             on_click=_begin,
-            args=(lambda: launcher.decompose_image(study, image_id),),
+            args=(study, about),
         )
 
 
-def _begin(start: Callable[[], Path]) -> None:
+def _begin(study: Study, about: About) -> None:
     _forget()
     try:
-        session.set_widget(JOB, str(start()))
+        session.set_widget(JOB, (about, launcher.decompose_image(study, about[1])))
     except PeregrineError as error:
-        session.set_widget(TROUBLE, str(error))
+        session.set_widget(TROUBLE, (about, str(error)))
 
 
 def _forget() -> None:
     """Another picture, or none: what is known of the last one goes."""
-    if (folder := session.recall(JOB)) is not None:
-        launcher.discard(Path(folder))
+    if (job := session.recall(JOB)) is not None:
+        launcher.discard(job[1])
     for name in (JOB, RESULT, TROUBLE):
         session.set_widget(name, None)
 
 
-def _result(study: Study, name: str) -> dict[str, Any] | None:
-    """The result of this session's last job, if it is about this picture and this study as it is now."""
-    about, result = session.recall(RESULT) or (None, None)
-    return result if about == (study.key, name) else None
+def _kept(name: str, about: About) -> Any:
+    """What this session keeps under JOB, RESULT or TROUBLE; None where it is about another image."""
+    whose, value = session.recall(name) or (None, None)
+    return value if whose == about else None
 
 
-def _progress(study: Study, folder: Path, name: str) -> None:
+def _progress(folder: Path, about: About) -> None:
     """Show how far the job is; when it has ended, fetch its result and remove its folder."""
 
     def fetch(job: Job | None) -> None:
         result = read_report(folder)
         if result is None:
             why = (job.error if job is not None else None) or "the job ended without a result"
-            session.set_widget(TROUBLE, why)
+            session.set_widget(TROUBLE, (about, why))
         else:
-            session.set_widget(RESULT, ((study.key, name), result))
+            session.set_widget(RESULT, (about, result))
         launcher.discard(folder)
         session.set_widget(JOB, None)
 

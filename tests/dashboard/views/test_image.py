@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,9 +14,6 @@ from scipy.special import softmax
 from core.concepts.decomposition import stored
 from core.concepts.interventions import blame
 from core.errors import JobError
-from core.jobs import uploads
-from core.jobs.commands import Command
-from core.jobs.jobs import Job
 from core.pictures.of_image import asked_of_images, look_at
 from core.research.visual_tokens.beside_study import keep_tables
 from core.research.visual_tokens.graph import Node, SceneGraph
@@ -289,39 +285,3 @@ def test_without_probe__features_only(worded, open_page):
     app = opened(open_page, worded, int(np.flatnonzero(worded.is_val)[0]))
     assert not app.exception
     assert "The classifier says" not in all_text(app)
-
-
-@pytest.fixture
-def jobs(worded, tmp_path, monkeypatch, trusted):
-    """Jobs that end at once, with a result where one is set."""
-    monkeypatch.setattr(uploads.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(uploads, "wait_for_page", lambda folder: None)
-    end: dict = {"state": "done", "error": None, "result": None}
-
-    def start(command: Command, *, folder: Path) -> Job:
-        record = {"state": end["state"], "error": end["error"], "updated": 0.0, "command": []}
-        (folder / uploads.PROGRESS).write_text(json.dumps(record))
-        if end["result"]:
-            (folder / uploads.RESULT).write_text(json.dumps(end["result"]))
-        end["arguments"] = command.words
-        return Job(folder=folder, command=())
-
-    monkeypatch.setattr(launcher, "start_job", start)
-    return end
-
-
-@pytest.mark.parametrize("state", ["done", "failed"])
-def test_look_again__leaves_its_result_or_the_reason_and_no_folder(state, jobs, worded, open_page):
-    row = mistake(worded)
-    jobs |= {"state": state, "error": "no *encoder*" if state == "failed" else None}
-    if state == "done":
-        parts = stored(worded, row)
-        jobs["result"] = parts | {"size": [64, 48], "n_features": 4321}
-    app = opened(open_page, worded, row)
-    app.button(key="decompose_again").click().run()
-    assert not app.exception
-    if state == "done":
-        assert "It activates **4321** features" in all_text(app)
-    else:
-        assert "No *encoder*" in app.error[0].value.replace("\\", "")
-    assert list(uploads.uploads_folder().iterdir()) == []

@@ -1,5 +1,7 @@
 """Cached reads of what stands on the figure sheet; the rules are those of `reader.py`."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 from core.charts.heat_panels import STORED_ONLY
@@ -7,10 +9,11 @@ from core.charts.other_studies import alike, folder_of, gone_study
 from core.errors import PeregrineError, StudyError
 from core.figures.catalogue import draw
 from core.figures.cells import CellRequest
+from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache.chart_reads import narrowed
-from dashboard.cache.reader import cached_read
+from dashboard.cache.reader import cached_read, saved_stamp
 from dashboard.cache.rendered_figures import RenderedFigure, rendered
 
 
@@ -42,6 +45,16 @@ def served_beside(study: Study, cell: CellRequest) -> list[Study]:
     """
     others = [_served(study, name) for name in cell.others]
     return others if cell.of else [study, *others]
+
+
+def version_of(study: Study, cells: Iterable[CellRequest]) -> str:
+    """Whatever the figures of a sheet are read from, as a text that changes when any of it does."""
+    keys, slices = {study.key}, []
+    for cell in cells:
+        slices += [Slice.parse(cell.where), Slice.parse(cell.options.versus)]
+        with suppress(StudyError):
+            keys |= {one.key for one in served_beside(study, cell)}
+    return f"{sorted(keys)} {saved_stamp(study, *slices, names_features=True)}"
 
 
 def _served(study: Study, name: str) -> Study:

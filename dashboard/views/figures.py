@@ -45,7 +45,7 @@ def figures_page(study: Study) -> None:
 @widgets.stable_container
 def _right(cells: list[CellRequest], drawn: list[Content], grid: SheetGrid, command: MakeSheet) -> None:
     with st.container(key="sheet_files"):
-        preview.files(session.current_study(), command)
+        preview.files(session.current_study(), cells, command)
     preview.sheet_preview_part(cells, drawn, grid)
     preview.in_a_paper(cells, grid)
     preview.in_a_terminal(command)

@@ -29,7 +29,7 @@ def of_image(study: Study, row: int) -> None:
         return
     about = study.key, str(study.column("images", "image_id").iat[row])
     result = _kept(RESULT, about)
-    decomposed = result or stored(study, row) | {"size": concept_reads.size_of(study, row)}
+    decomposed: dict[str, Any] = result or stored(study, row) | {"size": concept_reads.size_of(study, row)}
     picture = served_studies.picture_url(study, row, "image")
     without = sum(part["box"] is None for part in decomposed["features"])
     if without and result is None:

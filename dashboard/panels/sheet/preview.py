@@ -18,7 +18,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import KINDS, overlay_urls
 from dashboard.cache import heatmap_reads
-from dashboard.cache.sheet_reads import picture_shape, sheet_figure
+from dashboard.cache.sheet_reads import picture_shape, sheet_figure, version_of
 from dashboard.components.job_follower import follow, start_button
 from dashboard.components.sheet_preview import Content, sheet_preview
 from dashboard.components.tooltips import plain
@@ -98,9 +98,9 @@ def _content(study: Study, cell: CellRequest, grid: SheetGrid) -> Content:
     return Content(title_of(cell), height, src=overlay_urls(study, [row], [style], side=SIDE)[0])
 
 
-def files(study: Study, command: MakeSheet) -> None:
-    """The sheet as files: made by a job, since drawing for print takes seconds."""
-    folder = launcher.folder_of(command)
+def files(study: Study, cells: list[CellRequest], command: MakeSheet) -> None:
+    """The sheet as files, of the study as it is now: made by a job, since drawing for print takes seconds."""
+    folder = launcher.folder_of(command, version_of(study, cells))
     job = read_job(folder)
     if job is not None and job.running:
         follow(folder, _progress)
@@ -109,7 +109,7 @@ def files(study: Study, command: MakeSheet) -> None:
     ):
         _downloads(study, folder)
     else:
-        _make(command, job)
+        _make(command, job, folder)
 
 
 def in_a_paper(cells: list[CellRequest], grid: SheetGrid) -> None:
@@ -127,13 +127,13 @@ def in_a_terminal(command: MakeSheet) -> None:
             st.code(replace(command, outputs=outputs).shell, language="bash", wrap_lines=True)
 
 
-def _make(command: MakeSheet, job: Job | None) -> None:
+def _make(command: MakeSheet, job: Job | None, folder: Path) -> None:
     if job is not None and job.error:
         st.error(plain(job.error), icon=":material/error:")
     if reason := launcher.refusal(command):
         st.warning(plain(reason), icon=":material/shield:")
     label, icon = "Make PDF, SVG, PNG and LaTeX", ":material/picture_as_pdf:"
-    start_button(command, label, key="sheet_make", icon=icon, kind="primary")
+    start_button(command, label, key="sheet_make", folder=folder, icon=icon, kind="primary")
 
 
 def _downloads(study: Study, folder: Path) -> None:

@@ -15,8 +15,10 @@ from core.figures.sheet_layout import GAP, MARGIN
 from core.jobs.commands import MakeSheet
 from core.slices.slice import Slice
 from core.store import Study, open_study
+from dashboard.jobs.launcher import SHEETS
 from dashboard.panels.sheet import preview as preview_panel
-from tests.dashboard.conftest import all_text
+from tests.dashboard.conftest import all_text, write_progress
+from tests.manifests import edited_manifest
 
 
 @pytest.fixture
@@ -159,6 +161,28 @@ def test_make__starts_the_command_with_every_cell(study, open_page, started, tru
     assert isinstance(command, MakeSheet) and command.cells == (text, "map") and command.columns == 3
     assert [path.name for path in command.outputs] == ["sheet.pdf", "sheet.svg", "sheet.png", "sheet.zip"]
     assert all(path.parent == folder for path in command.outputs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changed", ["seen", "second"])
+def test_files__are_offered_while_every_study_is_as_it_was(
+    changed, study, studies, open_page, started, trusted
+):
+    shutil.copytree(study.path, studies / "second")
+    asked = {"study": "seen", "sheet": "compared_classes?with=second"}
+    open_page("figures", **asked).button(key="sheet_make").click().run()
+    ((_, folder),) = started
+    write_progress(folder, state="done", stages_done=["figures"])
+    for name in SHEETS.values():
+        (folder / name).write_bytes(b"a sheet")
+
+    def offers(app) -> tuple[bool, bool]:
+        return bool(app.get("download_button")), "sheet_make" in [button.key for button in app.button]
+
+    assert offers(open_page("figures", **asked)) == (True, False)
+    with edited_manifest(studies / changed) as manifest:
+        manifest["steps"]["quality"]["summary"]["mean_q"] = 0.5
+    assert offers(open_page("figures", **asked)) == (False, True)
 
 
 def test_options_of_a_chart__are_kept(study, open_page):

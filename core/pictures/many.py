@@ -8,13 +8,14 @@ import pandas as pd
 from core.errors import SettingsError
 from core.heatmaps.reader import check_features
 from core.measures.switched_off import SwitchedOff, switched_off
-from core.pictures.look import Answering, answering
+from core.pictures.look import Answering
+from core.pictures.of_image import asked_of_images
 from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
 
 NOT_KNOWN = (
-    "no answer of '{path}' can be asked again: none is a classifier of the representation whose layers are "
-    "stored, so no feature can be switched off"
+    "the answer that '{path}' is read by cannot be asked again: it is no classifier of the representation "
+    "whose layers are stored, so no feature can be switched off"
 )
 
 
@@ -28,10 +29,10 @@ def without_features(
     Returns:
         what can be predicted, and the predictions.
     Raises:
-        SettingsError: no such feature, or no answer has stored layers.
+        SettingsError: no such feature, or the answer has no stored layers.
     """
     off = check_features(study, features)
-    asked = answering(study)
+    asked = asked_of_images(study)
     if asked is None or asked.classifier is None:
         raise SettingsError(NOT_KNOWN.format(path=study.path))
     raw = study.array("representations")

@@ -73,7 +73,7 @@ def _why_not_judged(study: Study, population: Slice) -> str | None:
         return "The filter holds no images. Clear a part of it."
     if not study.is_val.any():
         return reads.NONE_HELD_OUT
-    return None if headline["accuracy_n"] else "The probe has no verdict on any of these images."
+    return None if headline["accuracy_n"] else "The classifier has no verdict on any of these images."
 
 
 def _without_labels(study: Study, population: Slice) -> None:

@@ -87,7 +87,7 @@ def _why_nothing(study: Study, population: Slice, aurocs: pd.DataFrame, judged: 
         )
     elif not judged and widgets.needs(study, "probe", "What the scores predict"):
         notes = [note for note in score_reads.aurocs(study, population)["note"] if note]
-        why = notes[0] if notes else "the probe has no verdict on these images"
+        why = notes[0] if notes else "the classifier has no verdict on these images"
         why = why if study.is_val.any() else reads.NONE_HELD_OUT
         widgets.empty_state("No known outcomes", why)
 

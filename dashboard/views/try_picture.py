@@ -121,6 +121,8 @@ def _tried(study: Study | None, picture: Picture) -> None:
         boxes = Boxes(alteration.crop, alteration.covered)
         picture_marks(whole.preview, boxes, key="try_marks", name=picture.name, on_change=_mark)
     with right:
+        if instead := tried_reads.instead_of(study):
+            st.caption(widgets.plain(full_sentence(instead)))
         class_bars.answer(before, after, changed=_changed(alteration, off))
         if alteration or off:
             st.button("Undo all changes", icon=":material/undo:", key="try_reset", on_click=_undo)

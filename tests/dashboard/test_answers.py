@@ -21,6 +21,7 @@ from core.store import Study, open_study
 from dashboard.addresses import served_studies
 from dashboard.app import ROUTES
 from dashboard.cache.comparison_reads import other_studies
+from dashboard.cache.pictures import tried_reads
 from dashboard.jobs import launcher
 from dashboard.server import table_downloads
 from dashboard.server.map_points import Wanted
@@ -142,6 +143,27 @@ def test_a_feature_of_a_study_in_which_every_image_is_judged(answered, open_page
     app = open_page("feature", study="demo", answer="deployed")
     assert open_study(answered).answering("deployed").is_val.all()
     assert not app.exception, app.exception
+
+
+def test_only_a_fitted_answer_is_optimistic_on_train_images_and_none_is_called_the_probe(answered, open_page):
+    study = open_study(answered)
+    image = str(study.images["image_id"].iat[np.flatnonzero(~study.is_val)[0]])
+    for answer, says in ("probe", True), ("deployed", False):
+        app = open_page("images", study="demo", answer=answer, image=image)
+        assert ("The classifier was fitted to this image" in all_text(app)) is says
+        pair = {"errors_tab": "Compare two", "slices_of": "Misclassified"}
+        app = open_page("errors", study="demo", answer=answer, **pair)
+        assert "whether the classifier is right" in all_text(app) and "probe is" not in all_text(app)
+
+
+def test_what_no_picture_can_be_asked_about_is_not_answered_by_another_one(answered, open_page):
+    for answer, offered in ("probe", True), ("deployed", False):
+        app = open_page("features", study="demo", answer=answer)
+        assert ("Without some features" in [one.value for one in app.header]) is offered
+        says = tried_reads.instead_of(open_study(answered).answering(answer))
+        assert says == (
+            "" if offered else "deployed cannot be asked about a picture, so the linear probe answers"
+        )
 
 
 def test_errors_whose_answer_is_no_label_are_counted_beside_the_confusions(answered, open_page, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from core.answers.answer import PROBE
 from core.common.image_files import image_address, image_file
 from core.measures.switched_off import SwitchedOff
 from core.pictures.look import SHOWN, Answering, Look, answering, decide, nearest_images, picture_overlay
@@ -82,6 +83,19 @@ def look(study: Study | None, picture: Picture, one: Tried, off: tuple[int, ...]
 def classifier(study: Study | None) -> Answering | None:
     """The classifier that is asked; without a study that of the packaged encoder."""
     return _packaged() if study is None else _classifier(study)
+
+
+def instead_of(study: Study | None) -> str:
+    """Whose answer a picture gets, where the answer that the study is read by cannot be asked; else empty."""
+    asked = classifier(study)
+    if study is None or asked is None:
+        return ""
+    mine, answers = study.answer.name if study.answer else PROBE, study.answers
+    if mine == asked.name or not {mine, asked.name} <= set(answers):
+        return ""
+    return (
+        f"{answers[mine].title} cannot be asked about a picture, so the {answers[asked.name].title} answers"
+    )
 
 
 def speaks_for(study: Study | None, feature: int) -> str:

@@ -136,7 +136,7 @@ def _numbers(study: Study, sides: tuple[Side, Side]) -> None:
             title, key = METRICS[one["metric"]]
             _line(title, _said(one), _said(other), explain=key)
         if by_verdict:
-            st.caption("The slices are chosen by whether the probe is right, so accuracy is left out.")
+            st.caption("The slices are chosen by whether the classifier is right, so accuracy is left out.")
 
 
 def _line(title: str, one: str, other: str, *, explain: str | None = None) -> None:

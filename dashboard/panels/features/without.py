@@ -9,7 +9,7 @@ from core.errors import PeregrineError
 from core.measures.switched_off import AT_RANDOM, DRAWS, WITHOUT, SwitchedOff, switched_off_table
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache import reads
+from dashboard.cache import image_reads, reads
 from dashboard.cache.pictures import tried_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import select_some
@@ -22,7 +22,7 @@ TILES = 24
 @widgets.stable_container
 def without_panel(study: Study, population: Slice, listed: np.ndarray) -> None:
     """Choose features of the page, as `listed` there, and see what the answer is without them."""
-    if tried_reads.classifier(study) is None or not len(listed):
+    if image_reads.asked(study) is None or not len(listed):
         return
     st.header("Without some features", help=widgets.help_text("removal"))
     offered = listed[:OFFERED].tolist()

@@ -81,7 +81,7 @@ def _representations(
     )
     right, wrong = (int(n) for n in means["counts"].sum(1))
     st.markdown(
-        f"The probe classifies **{right:,}** of these images correctly and **{wrong:,}** wrongly. "
+        f"**{right:,}** of these images are classified correctly and **{wrong:,}** wrongly. "
         + _finding(study, cells.frame)
     )
     options = FigureOptions(

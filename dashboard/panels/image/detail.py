@@ -1,4 +1,4 @@
-"""One image, opened from anywhere: the picture, what the probe says, its scores, features and neighbours."""
+"""One image, opened from anywhere: the picture, the verdict on it, its scores, features and neighbours."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def _facts(study: Study, row: int, facts: dict[str, Any]) -> None:
     with left:
         _picture(study, row, facts)
     with right:
-        verdict(facts)
+        verdict(study, facts)
         _first_score(study, row, facts)
         _features(study, row)
     similar_images.similar_images(study, row)
@@ -101,7 +101,7 @@ def _picture(study: Study, row: int, facts: dict[str, Any]) -> None:
     link("image", "Open the page of this image", study, icon="open_in_full", **image)
 
 
-def verdict(facts: dict[str, Any]) -> None:
+def verdict(study: Study, facts: dict[str, Any]) -> None:
     split = SPLITS.get(facts["split"], str(facts["split"])).lower()
     lines = []
     if not widgets.undefined(facts.get("label")):
@@ -117,8 +117,8 @@ def verdict(facts: dict[str, Any]) -> None:
             st.badge("classified correctly", icon=":material/check:", color="blue")
         else:
             st.badge("misclassified", icon=":material/close:", color="orange")
-        if facts["split"] == "train":
-            st.caption("The probe was trained on this image, so its verdict here is optimistic.")
+        if facts["split"] == "train" and reads.is_fitted(study):
+            st.caption("The classifier was fitted to this image, so its verdict here is optimistic.")
 
 
 def _first_score(study: Study, row: int, facts: dict[str, Any]) -> None:

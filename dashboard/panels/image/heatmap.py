@@ -41,7 +41,7 @@ SEEN_PART = "The encoder saw the framed part of the picture only."
 
 
 def heatmap_part(
-    study: Study, row: int, facts: dict[str, Any], verdict: Callable[[dict[str, Any]], None]
+    study: Study, row: int, facts: dict[str, Any], verdict: Callable[[Study, dict[str, Any]], None]
 ) -> None:
     """Original and overlay side by side, what they show beside them, their controls below."""
     if not heatmap_grid.ready(study):
@@ -59,7 +59,7 @@ def heatmap_part(
         _pictures(study, row, facts, style, stored=not missing)
         heatmap_grid.legend(style.masks, style.colour_map)
     with right:
-        verdict(facts)
+        verdict(study, facts)
         if not missing:
             st.markdown(_sentence(study, row, features))
             if heatmap_reads.shows_view(study, row):

@@ -99,8 +99,8 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
     if uniform is not None and len(uniform):
         line += " The line is a uniform heatmap, one without any preference."
     st.caption(line)
-    if population.split != "val" and not study.is_val.all():
-        st.caption("On train images the probe is optimistic: it was trained on them.")
+    if population.split != "val" and not study.is_val.all() and reads.is_fitted(study):
+        st.caption("On train images the classifier is optimistic: it was fitted to them.")
 
 
 def _options(study: Study) -> tuple[str, dict[str, Study]]:

@@ -50,7 +50,7 @@ def test_cells__are_the_stored_means(study, open_page):
 def test_sentence__counts_the_two_groups(study, open_page):
     right, wrong = study.vector("group_counts").sum(1)
     said = all_text(open_page("heatmaps", heat_part="Mean representations", study="demo"))
-    assert f"**{right:,}** of these images correctly and **{wrong:,}** wrongly" in said
+    assert f"**{right:,}** of these images are classified correctly and **{wrong:,}** wrongly" in said
 
 
 @pytest.mark.parametrize("where", ["label=ant,bee", "split=train", "label=cat split=train q_score=0.01.."])
@@ -65,7 +65,9 @@ def test_slice__is_averaged_anew(where, study, open_page):
     h = raw / np.linalg.norm(raw, axis=1, keepdims=True)
     correct = study.table("probe")["correct"].to_numpy(bool)
     right, wrong = int((inside & correct).sum()), int((inside & ~correct).sum())
-    assert f"**{right:,}** of these images correctly and **{wrong:,}** wrongly" in all_text(app)
+    assert f"**{right:,}** of these images are classified correctly and **{wrong:,}** wrongly" in all_text(
+        app
+    )
     if not wrong:
         return
     layout, drawn = spec(app, "groups_chart")["layout"], spec(app, "groups_chart")["data"]

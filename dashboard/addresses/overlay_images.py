@@ -87,7 +87,6 @@ def overlay_urls(
     return [f"{url}&{urlencode(query_of(style) | {'side': str(side)}, safe=',')}" for url, style in pairs]
 
 
-@lru_cache(maxsize=768)
 def draw(study: Study, row: int, style: OverlayStyle, side: int) -> tuple[bytes, bool]:
     """Draw an overlay as JPEG, its longer side `side` pixels, and whether it may be kept.
 
@@ -96,20 +95,23 @@ def draw(study: Study, row: int, style: OverlayStyle, side: int) -> tuple[bytes,
     Raises:
         StudyError: no such row, heatmap or mask.
     """
-    ground, lasting = _ground(study, row, side)
-    upward = replace(style, masks=style.masks[::-1])  # the outline of the core on top
-    picture = overlay_image(study, row, upward, ground=ground)
-    return image_file(picture, quality=88), lasting
-
-
-def _ground(study: Study, row: int, side: int) -> tuple[Image.Image, bool]:
-    """Return the image under the overlay, its longer side `side` pixels, and whether it may be cached."""
-    if side <= TILE:
-        return _fitted(study.thumbnail_image(row), side), True
     try:
-        return _fitted(study.image(row), side), True
+        return _drawn(study, row, style, side), True
     except (UnreadableImage, OSError, KeyError):
-        return _fitted(study.thumbnail_image(row), side), False
+        if side <= TILE:
+            raise
+    return _on(study.thumbnail_image(row), study, row, style, side), False
+
+
+@lru_cache(maxsize=768)
+def _drawn(study: Study, row: int, style: OverlayStyle, side: int) -> bytes:
+    ground = study.thumbnail_image(row) if side <= TILE else study.image(row)
+    return _on(ground, study, row, style, side)
+
+
+def _on(ground: Image.Image, study: Study, row: int, style: OverlayStyle, side: int) -> bytes:
+    upward = replace(style, masks=style.masks[::-1])  # the outline of the core on top
+    return image_file(overlay_image(study, row, upward, ground=_fitted(ground, side)), quality=88)
 
 
 def _fitted(picture: Image.Image, side: int) -> Image.Image:

@@ -86,18 +86,21 @@ def mask_kinds(study: Study) -> tuple[str, ...]:
     return tuple(kind for kind in KINDS if masked[kind].any())
 
 
-@cached_read(max_entries=8)
 def masked_rows(study: Study) -> dict[str, np.ndarray]:
-    """For "core" and "spurious" the images that have such a mask, each (n_images,) bool."""
-    masked = {kind: np.zeros(study.n_images, bool) for kind in KINDS}
+    """For "core" and "spurious" the images that have such a mask now, each (n_images,) bool."""
     try:
-        table = None if study.masks is None else study.masks.table
+        return _masked_rows(study)
     except (PeregrineError, OSError, KeyError):  # the folder of masks was moved; the study still works
-        table = None
-    if table is None:
+        return {kind: np.zeros(study.n_images, bool) for kind in KINDS}
+
+
+@cached_read(max_entries=8)
+def _masked_rows(study: Study) -> dict[str, np.ndarray]:
+    masked = {kind: np.zeros(study.n_images, bool) for kind in KINDS}
+    if study.masks is None:
         return masked
     ids = study.image_index()
-    for kind, part in table.groupby("mask"):
+    for kind, part in study.masks.table.groupby("mask"):
         places = ids.get_indexer(part["image_id"])
         masked[str(kind)][places[places >= 0]] = True
     return masked

@@ -65,11 +65,15 @@ def _served(study: Study, name: str) -> Study:
     return alike(study, served_studies.open_current(path))
 
 
-@cached_read(max_entries=256)
 def picture_shape(study: Study, image_id: str) -> float:
-    """Height of an image divided by its width; 1 where it cannot be read."""
+    """Height of an image divided by its width; 1 where it cannot be read now."""
     try:
-        width, height = study.image(image_id).size
+        return _shape(study, image_id)
     except PeregrineError:
         return 1.0
+
+
+@cached_read(max_entries=256)
+def _shape(study: Study, image_id: str) -> float:
+    width, height = study.image(image_id).size
     return height / width

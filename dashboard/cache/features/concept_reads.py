@@ -126,16 +126,18 @@ def features_of(group: str) -> tuple[int, ...]:
     return tuple(int(part) for part in group.split("_"))
 
 
-@cached_read(max_entries=2048)
 def crop_url(study: Study, row: int, box: tuple[float, float, float, float]) -> str:
-    """The part of an image that CLIP was shown, as an address that holds it; empty where it is gone."""
-    if not np.isfinite(box).all():
-        return ""
-    left, top, right, bottom = (round(side) for side in box)
+    """The part of an image that CLIP was shown, as an address that holds it; empty where it is gone now."""
     try:
-        picture = study.image(row).convert("RGB").crop((left, top, right, bottom))
+        return _crop(study, row, box) if np.isfinite(box).all() else ""
     except (PeregrineError, OSError, KeyError):
         return ""
+
+
+@cached_read(max_entries=2048)
+def _crop(study: Study, row: int, box: tuple[float, float, float, float]) -> str:
+    left, top, right, bottom = (round(side) for side in box)
+    picture = study.image(row).convert("RGB").crop((left, top, right, bottom))
     picture.thumbnail((CROP_SIDE, CROP_SIDE), Image.Resampling.BILINEAR)
     return image_address(image_file(picture, quality=85))
 

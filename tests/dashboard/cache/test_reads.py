@@ -10,10 +10,12 @@ import pytest
 
 from core.charts import maps
 from core.common.score_names import available_scores
+from core.errors import UnreadableImage
 from core.slices.firing_counts import count_firing_images
 from core.slices.slice import Slice
-from core.store import open_study
-from dashboard.cache import highlight_reads, map_reads, reads
+from core.store import Study, open_study
+from dashboard.cache import heatmap_reads, highlight_reads, map_reads, reads, sheet_reads
+from dashboard.cache.features import concept_reads
 from dashboard.server import warm_up
 from tests.browser.harness import run_apart
 from tests.dashboard.conftest import unescaped
@@ -27,6 +29,25 @@ def test_images__of_columns_in_several_tables_the_first_is_taken(studies):
     assert frame.columns.is_unique
     assert frame["confidence"].equals(study.table("probe")["confidence"])
     assert set(study.columns("quality")) <= set(frame.columns)
+
+
+def test_what_cannot_be_read_now_is_there_once_it_is_back(seen, monkeypatch):
+    study = open_study(seen)
+    image_id, box = str(study.images["image_id"].iat[0]), (0.0, 0.0, 32.0, 24.0)
+
+    def gone(*_):
+        raise UnreadableImage("the disk is away")
+
+    def read() -> tuple[bool, bool, bool]:
+        masked = heatmap_reads.masked_rows(study)["core"].any()
+        flat = sheet_reads.picture_shape(study, image_id) < 1
+        return bool(concept_reads.crop_url(study, 0, box)), bool(masked), flat
+
+    with monkeypatch.context() as away:
+        away.setattr(Study, "image", gone)
+        away.setattr(Study, "masks", property(gone))
+        assert read() == (False, False, False)
+    assert read() == (True, True, True)
 
 
 def test_images__a_column_is_read_when_it_is_asked_for(studies):

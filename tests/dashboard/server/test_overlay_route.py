@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from core.errors import UnreadableImage
 from core.heatmaps.overlay_image import OverlayStyle
-from core.store import open_study
+from core.store import Study, open_study
 from dashboard.addresses import overlay_images, served_studies
 from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.app import ROUTES
@@ -24,7 +24,7 @@ JPEG_NOISE = 4.0  # mean difference of a grey level
 
 @pytest.fixture
 def client(seen):
-    overlay_images.draw.cache_clear()
+    overlay_images._drawn.cache_clear()
     return TestClient(Starlette(routes=ROUTES))
 
 
@@ -141,7 +141,8 @@ def test_tile__is_drawn_without_opening_the_original(client, study, monkeypatch)
     def gone(*_):
         raise UnreadableImage("moved")
 
-    monkeypatch.setattr("core.store.Study.image", gone)
+    original = Study.image
+    monkeypatch.setattr(Study, "image", gone)
     row = firing_row(study)
     tile, large = (
         overlay_urls(study, [row], [OverlayStyle(masks=("core",))]),
@@ -151,6 +152,8 @@ def test_tile__is_drawn_without_opening_the_original(client, study, monkeypatch)
     answer = client.get(f"/{large[0]}")
     assert picture(answer).shape == (450, 600, 3)
     assert answer.headers["cache-control"] == "no-store"  # the original may come back
+    monkeypatch.setattr(Study, "image", original)
+    assert client.get(f"/{large[0]}").headers["cache-control"] == FOR_EVER
 
 
 def test_bare_outline__is_the_picture_with_a_line_around_the_mask(client, study):

@@ -100,6 +100,7 @@ def go(page: str, **parts: str | list[str]) -> None:
 
     page: a name in `dashboard.addresses.pages`. parts: further parts of its address.
     """
+    st.session_state.pop(_AMONG, None)
     st.session_state[_TARGET] = Target(page, link_query(st.session_state.get(STUDY)) | parts)
 
 
@@ -146,6 +147,7 @@ def enter_study(names: Sequence[str]) -> str:
         notify(f"There is no study {asked[:60]!r} here; the link opened another one.")
     if last != name:
         st.session_state[STUDY] = name
+        st.session_state.pop(_AMONG, None)  # rows of the other study
     return name
 
 
@@ -219,7 +221,7 @@ def set_widget(widget: str, value: object) -> None:
 
 def choose_study(name: str | None) -> None:
     """Show another study (None: there is none), without an opened image. Meant for callbacks."""
-    set_url(IMAGE, None)
+    close_image()
     set_url(PICKED, None)
     set_url(STUDY, name)
     st.session_state[STUDY] = name

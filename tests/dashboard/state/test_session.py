@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import streamlit as st
 
+from core.store import open_study
 from dashboard.state import session
 
 
@@ -55,3 +57,19 @@ def test_study__chosen_otherwise_is_no_stale_link(run):
     session.choose_study("other")
     assert run("images", **st.query_params) == {"study": "other", "where": "label=ant"}
     assert not session.pop_notices()
+
+
+@pytest.mark.parametrize("leave", ["the selector", "a link", "another page"])
+def test_opened_image__of_another_study_or_page_stands_in_no_gallery_of_before(leave, run, full_study):
+    study = open_study(full_study)
+    run("images", study="demo")
+    session.open_image(study, 85, np.array([1, 85, 90]))
+    opened = session.opened_image(study)
+    assert opened is not None and opened.position == "2 of 3"
+    if leave == "the selector":
+        session.choose_study("other")
+    elif leave == "another page":
+        session.go("image", image=str(study.images["image_id"].iat[85]))
+    run("image", study="demo" if leave == "another page" else "other", image=study.images["image_id"].iat[85])
+    opened = session.opened_image(study)
+    assert opened is not None and opened.position == f"86 of {study.n_images}"

@@ -54,6 +54,11 @@ class Answer:
         return item if self.name == PROBE else f"{self.table}_{PARTS[item]}"
 
     @property
+    def is_fitted(self) -> bool:
+        """Whether it was fitted to the train images of the study, where it is optimistic."""
+        return KINDS[self.kind].fitted
+
+    @property
     def title(self) -> str:
         """What the pages call it: its kind, or the name that it was given.
 

@@ -9,7 +9,6 @@ import pandas as pd
 
 from core.analysis.features.notes import notes_on_features
 from core.analysis.quality.trust_check import read_check
-from core.answers.kinds import KINDS as ANSWERS
 from core.bases.basis import about_latent
 from core.common.captions import WORDNET, with_class_names
 from core.common.dataframes import LazyTable, words
@@ -105,11 +104,6 @@ def facts_of(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
         facts |= zip(new, records, strict=True)
         cached.update(facts)
     return [dict(facts[row]) for row in rows]
-
-
-def is_fitted(study: Study) -> bool:
-    """Return True when the answer was fitted to the study's train images, where it is optimistic."""
-    return study.answer is None or ANSWERS[study.answer.kind].fitted
 
 
 @cached_read(max_entries=64)

@@ -117,7 +117,7 @@ def verdict(study: Study, facts: dict[str, Any]) -> None:
             st.badge("classified correctly", icon=":material/check:", color="blue")
         else:
             st.badge("misclassified", icon=":material/close:", color="orange")
-        if facts["split"] == "train" and reads.is_fitted(study):
+        if facts["split"] == "train" and (study.answer is None or study.answer.is_fitted):
             st.caption("The classifier was fitted to this image, so its verdict here is optimistic.")
 
 

@@ -1,5 +1,6 @@
 """Read the file of a study's saved slices: `slices.json`, name to text form."""
 
+import re
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, Protocol
 
 from core.errors import DamagedSlices, SliceError, did_you_mean
 from core.storage.kept_file import KeptFile
+from core.storage.layers import below
 from core.storage.seals import Damaged
 
 FILE = "slices.json"
@@ -46,20 +48,29 @@ class Conditions(Protocol):
     def parse(cls, text: str) -> "Conditions": ...
 
 
+NAMES_FEATURES = re.compile(r"(^|\s)fires=")
 KEPT = KeptFile(FILE, ".slices.lock", ("slices",), "slices", DamagedSlices, REPAIR)
 
 
 def texts(folder: Path) -> dict[str, str]:
     """Map the name of every saved slice to its text form, in alphabetical order; empty if none is saved.
 
+    A basis has those of its study, too, but for slices that name features: there a number is another one.
     A file without a checksum (written or mended by hand) is accepted.
 
     Raises:
         DamagedSlices: the file has been changed or damaged; it is left unchanged.
         StudyError: the file cannot be read or points outside the study folder.
     """
-    slices = KEPT.read(folder, _parsed) or {}
+    slices = kept_texts(folder)
+    if whole := below(folder):
+        slices |= {name: text for name, text in kept_texts(whole).items() if not NAMES_FEATURES.search(text)}
     return dict(sorted(slices.items(), key=lambda pair: (pair[0].casefold(), pair[0])))
+
+
+def kept_texts(folder: Path) -> dict[str, str]:
+    """Return what the file of a folder itself holds; raises as `texts`."""
+    return KEPT.read(folder, _parsed) or {}
 
 
 def _parsed(held: dict[str, Any]) -> dict[str, str]:

@@ -14,13 +14,14 @@ from typing import Any
 
 from core.errors import SliceError, did_you_mean
 from core.reader import StudyReader
-from core.slices.saved_file import KEPT, LONGEST, MOST, texts
+from core.slices.saved_file import KEPT, LONGEST, MOST, NAMES_FEATURES, kept_texts, texts
 from core.slices.slice import Slice
+from core.storage.layers import below
 
 
-def stamp(folder: Path) -> tuple[int, int]:
-    """Return a value that changes with every save, rename or deletion; (0, 0) if nothing was ever saved."""
-    return KEPT.stamp(folder)
+def stamp(folder: Path) -> tuple[int, ...]:
+    """Return a value that changes with every save, rename or deletion; zeros if nothing was ever saved."""
+    return *KEPT.stamp(folder), *KEPT.stamp(below(folder) or folder)
 
 
 def listed(study: StudyReader) -> list[dict[str, Any]]:
@@ -52,7 +53,8 @@ def save(folder: Path, name: str, where: Slice, *, overwrite: bool = False) -> s
         if len(slices) > MOST:
             raise SliceError(f"a study keeps at most {MOST:,} slices; delete some first")
 
-    _change(folder, add)
+    whole = below(folder)
+    _change(folder if whole is None or NAMES_FEATURES.search(text) else whole, add)
     return name
 
 
@@ -68,7 +70,7 @@ def rename(folder: Path, old: str, new: str) -> str:
         for name, text in slices.items():
             slices[name] = _referring(text, old, new)
 
-    _change(folder, move)
+    _change(_home(folder, old), move)
     return new
 
 
@@ -79,7 +81,13 @@ def delete(folder: Path, name: str) -> None:
         _must_know(folder, slices, name)
         del slices[name]
 
-    _change(folder, drop)
+    _change(_home(folder, name), drop)
+
+
+def _home(folder: Path, name: str) -> Path:
+    """The folder whose file holds a slice: that of a basis, or that of its study."""
+    whole = below(folder)
+    return folder if whole is None or name in kept_texts(folder) else whole
 
 
 def _referring(text: str, old: str, new: str) -> str:
@@ -110,7 +118,7 @@ def _change(folder: Path, change: Callable[[dict[str, str]], None]) -> None:
     """Read, change and replace the file under a lock."""
 
     def changed() -> dict[str, dict[str, str]]:
-        slices = texts(folder)
+        slices = kept_texts(folder)
         change(slices)
         return {"slices": slices}
 

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from core.common.inside import MOST_BYTES, TooLarge, inside, read_bounded, refused_once, replacing
 from core.common.remote.place import as_path, check_writable
 from core.errors import DISK_FULL, DamagedKeptFile, StudyError
-from core.storage import seals
+from core.storage import layers, seals
 
 T = TypeVar("T")
 VERSION = 1
@@ -88,7 +88,9 @@ class KeptFile:
         """
         path = as_path(folder) / self.name
         check_writable(path.parent)
-        if not path.parent.is_dir():  # the lock would make the folder again
+        if layers.below(path.parent):
+            layers.read_layered(path.parent)  # raises where the basis is gone; its folder need not exist
+        elif not path.parent.is_dir():  # the lock would make the folder again
             raise StudyError(f"'{folder}' was renamed or deleted meanwhile, so {self.what} cannot be saved")
         try:
             with FileLock(path.with_name(self.lock), timeout=PATIENCE):

@@ -7,11 +7,12 @@ image or feature, or cannot be written to.
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from core.errors import TraceError, did_you_mean
 from core.reader import StudyReader
 from core.traces import limits
-from core.traces.traces import KEPT, UNSURE, FeatureTrace, ImageTrace, Traces, read_traces
+from core.traces.traces import KEPT, UNSURE, FeatureTrace, ImageTrace, Traces, kept_traces, traces_home
 
 
 def set_note(study: StudyReader, image_id: str, note: str, *, seen: str | None = None) -> None:
@@ -80,14 +81,14 @@ def save_view(study: StudyReader, name: str, address: str) -> str:
             raise TraceError(f"a view '{clean}' already exists; choose another name, or remove that one")
         return replace(traces, views={**traces.views, clean: address})
 
-    _change(study, changed)
+    _change(traces_home(study.path), changed)
     return clean
 
 
 def remove_view(study: StudyReader, name: str) -> None:
     """Forget a saved view; one that is gone already is no error."""
     _change(
-        study,
+        traces_home(study.path),
         lambda traces: replace(traces, views={key: one for key, one in traces.views.items() if key != name}),
     )
 
@@ -110,7 +111,7 @@ def _change_image(study: StudyReader, image_id: str, change: Callable[[ImageTrac
         new = change(traces.images.get(image_id, ImageTrace()))
         return replace(traces, images={**traces.images, image_id: new})
 
-    _change(study, changed)
+    _change(traces_home(study.path), changed)
 
 
 def _change_feature(study: StudyReader, feature: int, change: Callable[[FeatureTrace], FeatureTrace]) -> None:
@@ -125,8 +126,8 @@ def _change_feature(study: StudyReader, feature: int, change: Callable[[FeatureT
         new = change(traces.features.get(number, FeatureTrace()))
         return replace(traces, features={**traces.features, number: new})
 
-    _change(study, changed)
+    _change(study.path, changed)
 
 
-def _change(study: StudyReader, change: Callable[[Traces], Traces]) -> None:
-    KEPT.change(study.path, lambda: change(read_traces(study.path)).content())
+def _change(folder: Path, change: Callable[[Traces], Traces]) -> None:
+    KEPT.change(folder, lambda: change(kept_traces(folder)).content())

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from core.errors import TraceError, did_you_mean
 from core.reader import StudyReader
 from core.traces import limits
-from core.traces.traces import KEPT, UNSURE, ImageTrace, read_traces
+from core.traces.traces import KEPT, UNSURE, ImageTrace, kept_traces, traces_home
 
 
 @dataclass(frozen=True)
@@ -95,16 +95,16 @@ def take_back(study: StudyReader, done: ChangedTraces) -> int:
 def _rewrite(
     study: StudyReader, names: list[str], change: Callable[[str, ImageTrace], ImageTrace]
 ) -> ChangedTraces:
-    before: dict[str, ImageTrace] = {}
+    folder, before = traces_home(study.path), dict[str, ImageTrace]()
     after: dict[str, ImageTrace] = {}
 
     def content() -> dict:
-        traces = read_traces(study.path)
+        traces = kept_traces(folder)
         for name in names:
             now = traces.images.get(name, ImageTrace())
             if (new := change(name, now)) != now:
                 before[name], after[name] = now, new
         return replace(traces, images={**traces.images, **after}).content()
 
-    KEPT.change(study.path, content)
+    KEPT.change(folder, content)
     return ChangedTraces(before, after)

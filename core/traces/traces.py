@@ -8,12 +8,13 @@ They lie in `traces.json`, which is not a result and stays outside the manifest.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from core.errors import DamagedTraces, TraceError
 from core.storage.kept_file import KeptFile
+from core.storage.layers import below
 from core.storage.seals import Damaged
 from core.traces import limits
 
@@ -99,19 +100,29 @@ class Traces:
         }
 
 
+def traces_home(folder: Path) -> Path:
+    """The folder that keeps traces of images, and views: those of a basis are of its study."""
+    return below(folder) or folder
+
+
 def read_traces(folder: Path) -> Traces:
-    """Return the traces of a study; empty if nobody left any.
+    """Return the traces of a study, of a basis with those of its study's images; empty if nobody left any.
 
     Raises:
         DamagedTraces: the file has been changed or damaged, or holds what no trace may; it is left unchanged.
         StudyError: the file cannot be read or points outside the study folder.
     """
+    return replace(kept_traces(traces_home(folder)), features=kept_traces(folder).features)
+
+
+def kept_traces(folder: Path) -> Traces:
+    """Return what the file of a folder itself holds; raises as `read_traces`."""
     return KEPT.read(folder, _parsed) or Traces()
 
 
-def traces_stamp(folder: Path) -> tuple[int, int]:
-    """Return a value that changes with every change of the traces; (0, 0) if nobody ever left any."""
-    return KEPT.stamp(folder)
+def traces_stamp(folder: Path) -> tuple[int, ...]:
+    """Return a value that changes with every change of the traces; zeros if nobody ever left any."""
+    return *KEPT.stamp(folder), *KEPT.stamp(traces_home(folder))
 
 
 def _parsed(held: dict[str, Any]) -> Traces:

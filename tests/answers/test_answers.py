@@ -19,7 +19,11 @@ from core.config import BasisConfig
 from core.errors import SettingsError, SliceError
 from core.heatmaps.reader import requested_path
 from core.jobs.progress import Progress
+from core.slices import saved_slices
+from core.slices.slice import Slice
 from core.store import Study, open_study
+from core.traces import changes, many
+from core.traces.traces import read_traces
 from tests.manifests import edited_manifest
 
 
@@ -109,6 +113,36 @@ def test_requested_heatmaps_of_a_basis_are_of_its_present_latents(study):
     assert requested_path(open_study(study.path).in_basis("few"), 0) == before
     make_basis(study.path, kind="random")
     assert requested_path(open_study(study.path).in_basis("few"), 0) != before
+
+
+def test_what_people_leave_on_images_and_slices_of_images_is_there_in_every_basis(study):
+    make_basis(study.path)
+    latents = open_study(study.path).in_basis("few")
+    first, second = study.images["image_id"][:2]
+    changes.set_tags(study, first, ["dark"])
+    changes.set_tags(latents, second, ["small"])
+    many.change_images(latents, [first], wrong_label=study.class_names[0])
+    changes.name_feature(study, 3, "stripes")
+    changes.name_feature(latents, 3, "dots")
+    changes.save_view(latents, "mine", "map?study=demo")
+    for read, name in ((study, "stripes"), (latents, "dots")):
+        traces = read_traces(read.path)
+        assert traces.images[first].tags == ("dark",) and traces.images[second].tags == ("small",)
+        assert traces.images[first].wrong_label == study.class_names[0]
+        assert traces.feature_names == {3: name} and list(traces.views) == ["mine"]
+    saved_slices.save(study.path, "of a unit", Slice(fires=(3,)))
+    saved_slices.save(latents.path, "of a latent", Slice(fires=(3,)))
+    saved_slices.save(latents.path, "wrong", Slice(correct=False))
+    before = saved_slices.stamp(latents.path)
+    saved_slices.save(study.path, "right", Slice(correct=True))
+    assert saved_slices.stamp(latents.path) != before
+    assert list(saved_slices.texts(study.path)) == ["of a unit", "right", "wrong"]
+    assert list(saved_slices.texts(latents.path)) == ["of a latent", "right", "wrong"]
+    saved_slices.rename(latents.path, "right", "good")
+    saved_slices.delete(latents.path, "of a latent")
+    saved_slices.delete(latents.path, "wrong")
+    assert list(saved_slices.texts(latents.path)) == ["good"]
+    assert list(saved_slices.texts(study.path)) == ["good", "of a unit"]
 
 
 def make_basis(folder: Path, kind: str = "pca") -> None:

@@ -9,7 +9,7 @@ import pytest
 from core.errors import StudyError, TraceError
 from core.store import Study
 from core.traces import changes, limits, many
-from core.traces.traces import UNSURE, ImageTrace, Traces, read_traces, traces_stamp
+from core.traces.traces import UNSURE, ImageTrace, Traces, kept_traces, read_traces, traces_stamp
 from tests import small
 
 
@@ -23,7 +23,7 @@ def test_change__every_image_in_one_write(study, monkeypatch):
     changes.set_tags(study, first, ["old"])
     changes.set_note(study, first, "seen")
     writes = []
-    monkeypatch.setattr(many, "read_traces", lambda folder: writes.append(folder) or read_traces(folder))
+    monkeypatch.setattr(many, "kept_traces", lambda folder: writes.append(folder) or kept_traces(folder))
     done = many.change_images(
         study, [first, second], add=["new"], remove=["old"], wrong_label="cat", note="blurred"
     )

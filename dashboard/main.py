@@ -1,5 +1,7 @@
 """The pages, the study selector, and what stands above every page: notes, progress, clear errors."""
 
+from contextlib import suppress
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -8,7 +10,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.answers.answer import Answer
 from core.bases.basis import UNITS
-from core.errors import PeregrineError, RemoteError
+from core.errors import PeregrineError, RemoteError, SliceError
+from core.slices.slice import Slice
 from core.storage.layers import layer
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -96,7 +99,7 @@ def _show(page: st.Page, entry: served_studies.Entry, facts_slot: DeltaGenerator
         study_progress.not_ready(entry, None)
         return
     session.set_current_study(study)
-    sheet.enter(entry.name)
+    sheet.enter(served_studies.name_of(study))
     study_progress.banner(served_studies.Entry(entry.name, study.path))
     _above(page, study)
     _run_with_notes(page, study)
@@ -141,7 +144,13 @@ def _in_basis(study: Study, slot: DeltaGenerator) -> Study:
 def _choose_basis() -> None:
     basis = session.value(BASIS_FIELD)
     session.set_url(session.BASIS, None if basis == UNITS else basis)
-    session.set_url("feature", None)  # a number means another feature there
+    for part in session.OF_FEATURES:  # a number means another feature there
+        session.set_url(part, None)
+    with suppress(SliceError):  # one that cannot be read is dropped by the next run
+        where = Slice.parse(session.filter_text())
+        if where.fires:
+            session.set_filter(str(replace(where, fires=())))
+            session.notify("The filter by features was dropped: a number means another feature there.")
 
 
 def _answering(study: Study, slot: DeltaGenerator) -> Study:

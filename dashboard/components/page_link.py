@@ -4,7 +4,6 @@ import streamlit as st
 
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.state import session
 
 
@@ -24,7 +23,7 @@ def link(
         page: a name in `dashboard.addresses.pages`. icon: of Material; icon_right: one behind the label.
         where: the filter there; None: the present one. query: further parts of the address.
     """
-    address = session.link_query(served_studies.name_of(study), None if where is None else str(where))
+    address = session.link_query(study, None if where is None else str(where))
     symbol = icon or icon_right
     st.page_link(
         f"views/{page}.py",

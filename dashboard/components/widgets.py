@@ -27,7 +27,7 @@ from dashboard.components.gallery import Tile, gallery
 from dashboard.components.run_button import making_command, run_button
 from dashboard.components.tooltips import help_text as help_text
 from dashboard.components.tooltips import plain as plain
-from dashboard.state import problems, session
+from dashboard.state import marked_images, problems, session
 
 PAGE_BUTTON = 36  # pixels of a button of the page switch, with its gap
 FEWEST_PAGE_BUTTONS = 5  # where fewer would fit, Streamlit's switch leaves out the second of two pages
@@ -145,7 +145,7 @@ def image_gallery(
             columns=columns,
             on_open=on_open or (lambda row: session.open_image(study, row, rows)),
             on_pick=(lambda marked: _merge_marks(study, page_rows, marked)) if select else None,
-            picked=[row for row in session.picked_rows(study) if row in page_rows] if select else (),
+            picked=[row for row in marked_images.picked_rows(study) if row in page_rows] if select else (),
         )
 
 
@@ -261,7 +261,9 @@ def _badge(row: int, badges: Badges | None) -> str:
 def _merge_marks(study: Study, page_rows: np.ndarray, marked: list[int]) -> None:
     """Marks on this page as the gallery says; marks on other pages stay."""
     here = set(page_rows.tolist())
-    session.pick_rows(study, [row for row in session.picked_rows(study) if row not in here] + marked)
+    marked_images.pick_rows(
+        study, [row for row in marked_images.picked_rows(study) if row not in here] + marked
+    )
 
 
 def empty_state(what: str, why: str, command: Command | str | None = None) -> None:

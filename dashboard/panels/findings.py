@@ -73,8 +73,7 @@ Target = tuple[str, str, dict[str, str]]  # page, filter, further parts of its a
 
 def _card(study: Study, card_id: str, target: Target, **parts) -> tuple[Card, Target]:
     page, where, query = target
-    name = served_studies.name_of(study)
-    address = session.href(page, name, **({session.WHERE: where} if where else {}), **query)
+    address = session.href(page, study, **({session.WHERE: where} if where else {}), **query)
     return Card(card_id, href=address, **parts), target
 
 

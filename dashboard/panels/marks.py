@@ -25,7 +25,7 @@ from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, page_theme
 from dashboard.panels import traces
-from dashboard.state import problems, session
+from dashboard.state import marked_images, problems, session
 
 MOST_SAVED = 20_000  # images that a slice names one by one; more would make its file slow to read
 LAST = "_last_action"  # of this session: the study, what was done, and what takes it back
@@ -49,7 +49,7 @@ def action_bar(
     """Draw the bar for the marked images, else all of `rows`; return both. suggested: label by row."""
     if sticky:
         st.html(STYLE.replace("KEY", key).replace("SURFACE", page_theme().background))
-    marked = session.picked_rows(study)
+    marked = marked_images.picked_rows(study)
     some = np.asarray(marked or rows, np.int64)
     bar = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key=f"{key}_actions")
     with bar:
@@ -70,7 +70,7 @@ def action_bar(
             type="tertiary",
             icon=":material/close:",
             disabled=not marked,
-            on_click=session.pick_rows,
+            on_click=marked_images.pick_rows,
             args=(study, []),
         )
     return marked, bar

@@ -13,14 +13,24 @@ import numpy as np
 import streamlit as st
 
 from core.store import Study
-from dashboard.addresses.served_studies import ANSWER, BASIS, split_basis
+from dashboard.addresses.served_studies import ANSWER, BASIS, answer_query, name_of, split_basis
 
 STUDY = "study"  # query parameter and widget key of the study selector
 IMAGE = "image"  # query parameter: image_id of the opened image
 PICKED = "picked"  # query parameter, repeated: image_ids marked in a gallery
-MAX_PICKED = 60  # more would make a URL nobody can paste
 WHERE = "where"  # query parameter: the images that the views are about, as a slice's text form
 SHEET = "sheet"  # query parameter: what is on the figure sheet, see `sheet.py`
+# Parts whose numbers mean other features in another basis.
+OF_FEATURES = (
+    "feature",
+    "features",
+    "detail_features",
+    "removed",
+    "without",
+    "under",
+    "map_feature",
+    "group",
+)
 OWN = {STUDY, IMAGE, PICKED, WHERE, SHEET, ANSWER, BASIS}  # parts of the URL of no widget of a view
 
 CURRENT = "_current_study"  # None where there is none
@@ -33,7 +43,6 @@ _TARGET = "_target"
 _LINK = "_link"
 _NOTED = "_noted"
 _READ = "_read_from_url"
-_PICKED = "_picked"  # all marked images, of which the link names the first
 
 
 def current_study() -> Study:
@@ -95,13 +104,14 @@ class Target:
     query: dict[str, Any]
 
 
-def go(page: str, **parts: str | list[str]) -> None:
+def go(page: str, study: str | Study | None = None, **parts: str | list[str]) -> None:
     """Go to another page with the same study and filter, before the next run. Meant for callbacks.
 
-    page: a name in `dashboard.addresses.pages`. parts: further parts of its address.
+    page: a name in `dashboard.addresses.pages`. study: as for `link_query`; None: of this page. parts:
+    further parts of its address.
     """
     st.session_state.pop(_AMONG, None)
-    st.session_state[_TARGET] = Target(page, link_query(st.session_state.get(STUDY)) | parts)
+    st.session_state[_TARGET] = Target(page, link_query(study or st.session_state.get(STUDY)) | parts)
 
 
 def is_leaving() -> bool:
@@ -114,16 +124,26 @@ def take_target() -> Target | None:
     return st.session_state.pop(_TARGET, None)
 
 
-def href(page: str, study: str | None, **parts: str) -> str:
+def href(page: str, study: str | Study | None, **parts: str) -> str:
     """The address of another page with the same study and filter, for a link in the browser."""
     return f"/{page}?{urlencode(link_query(study) | parts)}"
 
 
-def link_query(study: str | None, where: str | None = None) -> dict[str, str]:
-    """Query string of a link to a page: the study and the filter (by default the present one)."""
-    name, basis = split_basis(study or "")
-    parts = {STUDY: name, WHERE: filter_text() if where is None else where, ANSWER: url_text(ANSWER)}
-    return {name: text for name, text in (parts | {BASIS: basis or url_text(BASIS)}).items() if text}
+def link_query(study: str | Study | None, where: str | None = None) -> dict[str, str]:
+    """Query string of a link to a page: the study and the filter (by default the present one).
+
+    study: as it is read there; by its name, the study of this page is read as it is here, and others by their
+    default.
+    """
+    name, basis = split_basis(name_of(study) if isinstance(study, Study) else study or "")
+    is_here = name == st.session_state.get(STUDY)
+    answer = url_text(ANSWER) if is_here else None
+    if isinstance(study, Study):
+        answer = answer or answer_query(study).get(ANSWER)
+    elif is_here:
+        basis = basis or url_text(BASIS) or ""
+    parts = {STUDY: name, WHERE: filter_text() if where is None else where, ANSWER: answer, BASIS: basis}
+    return {part: text for part, text in parts.items() if text}
 
 
 def enter_page(page: str) -> None:
@@ -314,25 +334,11 @@ def step_image(study: Study, row: int) -> None:
     set_url(IMAGE, study.column("images", "image_id").iat[row])
 
 
-def picked_rows(study: Study) -> list[int]:
-    """Rows of the images marked in a gallery; ids that this study does not hold are left out."""
-    linked = st.query_params.get_all(PICKED)
-    marked = st.session_state.get(_PICKED, [])
-    return rows_held(study, marked if marked[:MAX_PICKED] == linked else linked)
-
-
 def rows_held(study: Study, image_ids: Iterable[str]) -> list[int]:
     """Rows of image ids; ids that this study does not hold are left out."""
     names = list(image_ids)
     rows = study.rows_held(names) if names else {}
     return [rows[name] for name in names if name in rows]
-
-
-def pick_rows(study: Study, rows: Sequence[int]) -> None:
-    """Replace the marked images; the link names the first MAX_PICKED, this session knows all."""
-    names = [str(study.column("images", "image_id").iat[row]) for row in rows]
-    st.session_state[_PICKED] = names
-    set_url(PICKED, names[:MAX_PICKED])
 
 
 def _row_in_url(study: Study) -> int | None:

@@ -27,7 +27,7 @@ def go_to(kept: str) -> None:
     page, _, text = kept.partition("?")
     query = parse_qs(text)
     if page != session.here()[0]:
-        return session.go(page, **({session.WHERE: ""} | query))
+        return session.go(page, None, **({session.WHERE: ""} | query))
     # Only the browser can put widgets that it holds back to what they are where an address leaves them out.
     study = session.link_query(session.recall(session.STUDY), "")
     st.session_state[_QUERY] = urlencode(study | query, doseq=True)

@@ -172,16 +172,11 @@ def _features(study: Study | None, picture: Picture, one: Tried, made: Look, off
             key="try_features",
             views=VIEWS,
             ends=(made.rival, made.answer) if made.answer and rows and rows[0].push is not None else ("", ""),
-            on_open=_open,
+            on_open=lambda feature: session.go("feature", study, feature=feature) if study else None,
             on_switch=lambda feature: switch(OFF, feature),
         )
     if note := made.note:
         st.caption(note)
-
-
-def _open(feature: str) -> None:
-    if session.recall(session.CURRENT) is not None:
-        session.go("feature", feature=feature)
 
 
 def _mark(sent: Any) -> None:

@@ -27,7 +27,6 @@ from core.errors import PeregrineError
 from core.jobs.commands import FitBasis
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.cache import comparison_reads
 from dashboard.components import widgets
 from dashboard.components.chart import show_chart
@@ -118,8 +117,9 @@ def _table(data: SharedDictionary, whole: Study) -> None:
     if rows.empty:
         return
     first, other = data.names
-    name = served_studies.name_of(whole)
-    links = [session.href("feature", name, feature=str(one), basis=data.basis.name) for one in rows["latent"]]
+    links = [
+        session.href("feature", whole, feature=str(one), basis=data.basis.name) for one in rows["latent"]
+    ]
     columns = {
         "Latent": links,
         "Words": [latent_words(row) for row in rows.to_dict("records")],

@@ -15,7 +15,6 @@ from core.figures.cells import CellRequest
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.addresses.pages import ANSWERED, CONFUSED, of_confusion
 from dashboard.cache import reads
 from dashboard.cache.features import concept_reads, feature_reads
@@ -178,7 +177,7 @@ def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int], *, 
     return Card(
         f"{true} → {predicted}",
         f"{true} → {predicted}",
-        href=session.href("errors", served_studies.name_of(study), **of_confusion(true, predicted)),
+        href=session.href("errors", study, **of_confusion(true, predicted)),
         note=f"confidence {widgets.percent(sure, digits=0)}" if by_confidence else counted(n, "image"),
         subtitle=only if size == 1 else share,
         pictures=(*thumbnails(study, rows), *seen),

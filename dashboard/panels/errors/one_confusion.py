@@ -20,7 +20,6 @@ from core.slices.features.class_logits import LOCAL, can_switch_off, has_gradien
 from core.slices.slice import Slice
 from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.cache import heatmap_reads, reads
 from dashboard.cache.features import concept_reads, feature_reads
 from dashboard.cache.pictures import tried_reads
@@ -264,13 +263,12 @@ def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str
         alt=f"How much of the lead each feature is that pushes towards the {side} class",
         data=part,
     )
-    name = served_studies.name_of(study)
     cards(
         [
             Card(
                 str(row["feature"]),
                 feature_reads.title(study, int(row["feature"])),
-                href=session.href("feature", name, feature=str(row["feature"])),
+                href=session.href("feature", study, feature=str(row["feature"])),
                 note=f"#{row['feature']}",
                 subtitle=f"{row['push']:.2f} logits{', by too little of it' if row['too_little'] else ''}",
                 pictures=heat_pictures(study, int(row["feature"]), TOP_IMAGES),

@@ -11,7 +11,6 @@ from core.slices import saved_slices as saved_file
 from core.slices.inspection.distinct import varied
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.cache import map_reads, reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar, Button, Card, cards
@@ -94,7 +93,7 @@ def _card(
     return Card(
         where,
         str(row["name"]),
-        href=session.href("errors", served_studies.name_of(study), slice=where, **link),
+        href=session.href("errors", study, slice=where, **link),
         note=f"{int(row['n']):,} images",
         tag=saved_as or ("could be chance" if mark_chance and row["q"] > 0.05 else ""),
         subtitle="; ".join(filter(None, [source_of(study, row), also and f"the same images: {also}"])),

@@ -143,7 +143,7 @@ def _pictured(kind: str, number: int, rows: list[int]) -> list[str]:
 
 
 def _address(whole: Study, name: str) -> str:
-    return session.href("features", served_studies.name_of(whole), basis=name)
+    return session.href("features", whole, basis=name)
 
 
 def _known(whole: Study) -> None:
@@ -285,9 +285,8 @@ def _twins(study: Study, whole: Study) -> None:
     )
     order = select_one("Order", ("twins first", "without a twin first"), key="twins_order", width=200)
     shown = (frame if order == "twins first" else frame[::-1]).head(SHOWN)
-    name = served_studies.name_of(whole)
     links = {
-        column: [session.href("feature", name, feature=str(one), basis=basis) for one in shown[column]]
+        column: [session.href("feature", whole, feature=str(one), basis=basis) for one in shown[column]]
         for column, basis in (("latent", mine), ("twin", other))
     }
     unknown = [column for column in ("words", "words_of_twin") if not any(frame[column])]

@@ -86,14 +86,14 @@ def with_lines(
     spread: bool = False,
 ) -> None:
     """Draw a card per feature: pictures of the filter's images, and its line; a click opens its page."""
-    name, words = served_studies.name_of(study), feature_reads.names(study)
+    words = feature_reads.names(study)
     drawn = pictures(study, population, tuple(lines), FEW)
     made = [
         Card(
             str(feature),
             title=feature_reads.title(study, feature),
             note=reads.number_and_place(study, feature) if feature in words else "",
-            href=session.href("feature", name, feature=str(feature)),
+            href=session.href("feature", study, feature=str(feature)),
             subtitle=line,
             pictures=drawn[feature],
         )
@@ -103,7 +103,7 @@ def with_lines(
         made,
         key=key,
         label=label,
-        on_open=lambda feature: session.go("feature", study=name, feature=feature),
+        on_open=lambda feature: session.go("feature", study, feature=feature),
         width=width,
         spread=spread,
         pictures_first=True,
@@ -129,7 +129,7 @@ def _card(
 ) -> Card:
     title, note = title_and_note(study, row)
     tag, tone = VERDICTS.get(row["verdict"], ("", "quiet"))
-    address = session.href("feature", served_studies.name_of(study), **parts, feature=str(row["feature"]))
+    address = session.href("feature", study, **parts, feature=str(row["feature"]))
     return Card(
         id=str(row["feature"]),
         title=title,

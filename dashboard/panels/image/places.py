@@ -59,9 +59,9 @@ def _latents(study: Study, row: int, place: int) -> None:
     st.markdown(f"**{counted(len(table), 'latent')} {'is' if len(table) == 1 else 'are'} active** at {where}")
     words, values = feature_reads.names(study), numbers(table, "value")
     most = float(np.abs(values).max(initial=0.0)) or 1.0
-    stored, name = heatmap_reads.features_of(study, row), served_studies.name_of(study)
+    stored = heatmap_reads.features_of(study, row)
     for latent, value in zip(table["latent"].head(LISTED).tolist(), values.tolist(), strict=False):
-        address = session.href("feature", name, feature=str(latent))
+        address = session.href("feature", study, feature=str(latent))
         title = widgets.plain(words.get(latent, f"Latent {latent}"))
         stable = reads.stability(study, latent)
         about = " · ".join(

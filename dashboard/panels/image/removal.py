@@ -5,7 +5,6 @@ import streamlit as st
 
 from core.common.formatting import signed
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.cache import image_reads, reads
 from dashboard.cache.features import feature_reads
 from dashboard.cache.pictures import tried_reads
@@ -53,13 +52,12 @@ def switch_row(
     note = f"#{feature}" if feature in words else tried_reads.speaks_for(study, feature)
     if not note and study is not None and study.has("firing_features"):
         note = reads.class_words(study, feature)
-    name = None if study is None else served_studies.name_of(study)
     has_push = bool(np.isfinite(push)) and most > 0
     return Row(
         id=str(feature),
         title=words.get(feature, f"{study.feature_kind if study is not None else 'Feature'} {feature}"),
         note=note,
-        href=session.href("feature", name, feature=str(feature)) if name else "",
+        href=session.href("feature", study, feature=str(feature)) if study else "",
         push=float(push / most) if has_push else None,
         text=signed(push, 2) if has_push else "",
         src=src,

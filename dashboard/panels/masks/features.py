@@ -12,7 +12,6 @@ from core.common.captions import LOOKS
 from core.common.dataframes import numbers, words
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.cache import overlap_reads, reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
@@ -98,7 +97,7 @@ def _card(study: Study, row: Mapping[str, Any], pictures: tuple[Picture, ...]) -
     return Card(
         id=str(feature),
         title=feature_reads.title(study, feature),
-        href=session.href("feature", served_studies.name_of(study), feature=str(feature)),
+        href=session.href("feature", study, feature=str(feature)),
         note=f"#{feature}" if feature in feature_reads.names(study) else reads.class_words(study, feature),
         tag=LOOKS[row["verdict"]],
         tone=TONES[row["verdict"]],

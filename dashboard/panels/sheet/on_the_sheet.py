@@ -25,7 +25,7 @@ from dashboard.components.sheet_cards import SheetCard, sheet_cards
 from dashboard.components.tooltips import plain
 from dashboard.components.widgets import stable_container
 from dashboard.panels.sheet import preview
-from dashboard.state import session, sheet
+from dashboard.state import marked_images, session, sheet
 from dashboard.state.sheet import LONGEST_CAPTION
 
 SUGGESTED = (  # in this order, the first nine that the study has
@@ -211,7 +211,7 @@ def _pictures(study: Study) -> list[CellRequest]:
     """Panels of the marked images, or of the first evaluation images where none is marked."""
     images = reads.images(study)
     first = np.flatnonzero(study.is_val)[:USUAL_PICTURES].tolist() or list(range(USUAL_PICTURES))
-    rows = (session.picked_rows(study) or first)[:MOST_PICTURES]
+    rows = (marked_images.picked_rows(study) or first)[:MOST_PICTURES]
     kinds = [
         kind
         for kind, needed in (("image", "images"), ("heatmap", "heatmap_maps"), ("masks", "overlap"))

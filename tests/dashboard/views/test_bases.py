@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -32,6 +33,7 @@ from core.store import open_study
 from dashboard.cache import reads
 from dashboard.cache.comparison_reads import comparison, other_studies
 from dashboard.cache.features import basis_reads
+from dashboard.panels.features import feature_cards
 from dashboard.panels.features.bases import advice
 from tests.dashboard.conftest import all_text, drawn_cards, tiles
 from tests.synthetic import make_seen_study, make_study
@@ -299,3 +301,87 @@ def test_page_of_a_basis_without_results__offers_to_compute_all_of_them(served, 
     assert "In the basis 'pca' is still to be computed: Features, Quality scores" in all_text(app)
     next(button for button in app.button if button.label == "Run").click().run()
     assert [command for command, _ in started] == [Resume(layer(served, "pca"))]
+
+
+def linked(study: str, **query: str) -> dict[str, dict[str, str]]:
+    """Where links lead that are drawn on a page of a study, by what they are of."""
+
+    def script() -> None:
+        import json
+        import os
+        from pathlib import Path
+
+        import streamlit as st
+
+        from core.store import open_study
+        from dashboard.panels.image.removal import switch_row
+        from dashboard.state import session
+
+        folder, here = Path(os.environ["PEREGRINE_STUDIES"]), st.query_params["study"]
+        st.session_state[session.STUDY] = here
+        demo, second = open_study(folder / "demo"), open_study(folder / "second")
+        row = switch_row(demo, 3, 1.0, 1.0, fires=True, src="", off=())
+        pages = {
+            "menu": session.link_query(here),
+            "units": session.link_query(demo),
+            "latents": session.link_query(demo.in_basis("pca")),
+            "second": session.link_query(second),
+            "its latents": session.link_query(second.in_basis("pca")),
+            "by another answer": session.link_query(second.answering("told")),
+            "second by name": session.link_query("second"),
+            "switch": dict(part.split("=") for part in row.href.partition("?")[2].split("&")),
+        }
+        st.json(json.dumps(pages))
+
+    app = AppTest.from_function(script, default_timeout=60)
+    for name, text in {"study": study, **query}.items():
+        app.query_params[name] = text
+    return json.loads(app.run().json[0].value)
+
+
+def test_links_name_the_basis_and_the_answer_of_the_study_that_they_lead_to(served, tmp_path):
+    study = open_study(served)
+    table = pd.DataFrame(
+        {"image_id": study.images["image_id"], "predicted": study.table("probe")["predicted"]}
+    )
+    table.to_csv(tmp_path / "told.csv", index=False)
+    add_answer(served, str(tmp_path / "told.csv"), "told", {}, Progress.silent())
+    shutil.copytree(served, served.with_name("second"))
+    told, pca = {"answer": "told"}, {"basis": "pca"}
+    demo, second = {"study": "demo"}, {"study": "second"}
+    assert linked("demo", basis="pca", answer="told") == {
+        "menu": demo | told | pca,
+        "units": demo | told,  # of a page that knows units alone, such as Try a picture
+        "latents": demo | told | pca,
+        "second": second,
+        "its latents": second | pca,
+        "by another answer": second | told,
+        "second by name": second,
+        "switch": demo | told | {"feature": "3"},
+    }
+
+
+def test_a_click_on_a_latent_opens_it_and_another_basis_drops_what_names_features(
+    in_basis, open_page, monkeypatch
+):
+    clicked = []
+
+    def at_once(items: list, **parts) -> None:
+        if parts["key"] == "overview_features" and not clicked:
+            clicked.append(items[0].id)
+            parts["on_open"](items[0].id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feature_cards, "cards", at_once)
+        app = open_page("overview", study="demo", basis="pca").run()
+    assert clicked and dict(app.query_params) == {"study": "demo", "basis": "pca", "feature": clicked[0]}
+    assert not app.info and app.title[0].value.startswith("Latent")
+    app = open_page(
+        "image", study="demo", image="val/ant/0080.png", removed="3", where="fires=2 correct=true"
+    )
+    app.selectbox("basis_field").select("pca").run()
+    assert "removed" not in app.query_params and app.query_params["where"] in (
+        "correct=true",
+        ["correct=true"],
+    )
+    assert "The filter by features was dropped" in all_text(app)

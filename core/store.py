@@ -153,7 +153,7 @@ class Answered(Study):
             of_probe = f"it is of the probe, not of '{self.answer.name}'"
             return Missing(item, step_of(item) or "", "whole", of_probe)
         why = self.summary("failures")["skipped"] if item in OF_FAILURES else self._no_weights
-        return Missing(item, "answers", "skipped", f"left out: {why}")
+        return Missing(item, "", "skipped", f"{why} (the answer '{self.answer.name}')")
 
     @property
     def _no_weights(self) -> str:

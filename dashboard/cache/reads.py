@@ -208,13 +208,13 @@ def where_it_fires(study: Study, feature: int) -> str:
 @cached_read(max_entries=32)
 def firing_thresholds(study: Study) -> tuple[float, float]:
     """Between which activations 90 % of the train images start to fire (mu_i + epsilon sigma_i per row); of
-    all images where each is judged.
+    all images where there are none.
     """
     stats = table(study, "row_stats", ("mean", "std"))
     epsilon = float(study.summary("features")["epsilon"])
     thresholds = (stats["mean"] + epsilon * stats["std"]).to_numpy()
-    in_train = ~study.is_val if not study.is_val.all() else study.is_val  # where nothing is fitted, all
-    ends = np.quantile(thresholds[in_train], [0.05, 0.95])
+    in_train = train_images(study)
+    ends = np.quantile(thresholds[in_train] if in_train.any() else thresholds, [0.05, 0.95])
     return float(ends[0]), float(ends[1])
 
 

@@ -143,6 +143,20 @@ def test_a_feature_of_a_study_in_which_every_image_is_judged(answered, open_page
     app = open_page("feature", study="demo", answer="deployed")
     assert open_study(answered).answering("deployed").is_val.all()
     assert not app.exception, app.exception
+    assert "Bars: 80 images." in all_text(app)
+    assert "Bars: 80 train images." in all_text(open_page("feature", study="demo"))
+
+
+def test_steps_are_those_of_the_study_whatever_answers(answered, open_page):
+    with edited_manifest(answered) as manifest:
+        manifest["steps"]["probe"]["summary"]["skipped"] = "one image of each class"
+    for answer in ({}, {"answer": "deployed"}):
+        app = open_page("overview", study="demo", **answer)
+        lines = [line for one in app.markdown for line in one.value.split("\n")]
+        steps = [line.strip().partition(" ")[2] for line in lines if line.startswith((":green[", ":gray["))]
+        assert "Linear probe: one image of each class" in steps and "Quality scores" in steps
+    app = open_page("feature", study="demo", answer="deployed")
+    assert "own classifier" not in all_text(app) and "one to one (the answer 'deployed')." in all_text(app)
 
 
 def test_only_a_fitted_answer_is_optimistic_on_train_images_and_none_is_called_the_probe(answered, open_page):

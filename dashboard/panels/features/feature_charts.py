@@ -11,6 +11,7 @@ from core.common.captions import ON_MASKS, shortened, split_images, with_class_n
 from core.common.dataframes import numbers, words
 from core.common.formatting import counted
 from core.slices.features import firing_class
+from core.slices.inspection.populations import train_images
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import inspection_reads, reads
@@ -78,6 +79,8 @@ def activations(study: Study, feature: int, tail: str, population: Slice) -> Non
     counts = reads.vector(study, "activation_histogram")[feature]
     edges = reads.vector(study, "histogram_edges")
     threshold = reads.firing_thresholds(study)
+    judged_too = bool((train_images(study) & study.is_val).any())  # by an answer that was not fitted to them
+    bars = "images" if judged_too else "train images"
     chart(
         study,
         "feature_histogram",
@@ -92,14 +95,14 @@ def activations(study: Study, feature: int, tail: str, population: Slice) -> Non
             theme=theme,
         ),
         *(feature, population),
-        alt=f"Activation of {study.feature_kind} {feature} over the train images",
+        alt=f"Activation of {study.feature_kind} {feature} over the {bars}",
         data=pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts}),
     )
     count = counted(len(marked), name.replace("images", "image", 1), name)
     ticks = f" Ticks: the {count} on which it fires." if len(marked) else ""
     st.caption(
         widgets.plain(
-            f"Bars: {int(counts.sum()):,} train images.{ticks} Each image has its own firing threshold; "
+            f"Bars: {int(counts.sum()):,} {bars}.{ticks} Each image has its own firing threshold; "
             "the shaded band holds 90 % of them."
         )
     )

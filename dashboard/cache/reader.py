@@ -87,10 +87,13 @@ def saved_stamp(
     """Return a value that changes whenever a slice among the arguments may hold other images, or
     (`names_features`) a feature may have another name.
     """
-    study, slices = of[0] if isinstance(of, tuple) else of, list(_slices(arguments))
-    saved = saved_slices.stamp(study.path) if any(where.saved for where in slices) else (0, 0)
+    slices = list(_slices(arguments))
     traced = names_features or any(map(may_depend_on_traces, slices))
-    return *saved, *(traces_stamp(study.path) if traced else (0, 0))
+    stamps: list[int] = []
+    for study in of if isinstance(of, tuple) else (of,):
+        stamps += saved_slices.stamp(study.path) if any(where.saved for where in slices) else (0, 0)
+        stamps += traces_stamp(study.path) if traced else (0, 0)
+    return tuple(stamps)
 
 
 def _slices(arguments: Iterable[Any]) -> Iterable[Slice]:

@@ -18,7 +18,6 @@ EXAMPLES = 8
 TWIN = 0.9  # |cosine| from which two latents are the same direction
 
 
-@cached_read(max_entries=8, spinner="Comparing the directions of both")
 def twins_of(study: Study, name: str, other: str) -> pd.DataFrame:
     """The twin of each latent that has a direction, the most certain first.
 
@@ -27,8 +26,14 @@ def twins_of(study: Study, name: str, other: str) -> pd.DataFrame:
     Returns:
         columns latent, words, twin, words_of_twin, cosine.
     """
-    rows, cosines = twins(_decoder(study, name), _decoder(study, other))
-    mine, theirs = (feature_reads.names(in_basis(study, one)) for one in (name, other))
+    return _twins((study, in_basis(study, name), in_basis(study, other)), name, other)
+
+
+@cached_read(max_entries=8, spinner="Comparing the directions of both", names_features=True)
+def _twins(studies: tuple[Study, ...], name: str, other: str) -> pd.DataFrame:
+    whole, *sides = studies
+    rows, cosines = twins(_decoder(whole, name), _decoder(whole, other))
+    mine, theirs = map(feature_reads.names, sides)
     frame = pd.DataFrame({"latent": np.arange(len(rows)), "twin": rows, "cosine": cosines})
     frame.insert(1, "words", [mine.get(latent, "") for latent in frame["latent"]])
     frame.insert(3, "words_of_twin", [theirs.get(twin, "") for twin in frame["twin"]])

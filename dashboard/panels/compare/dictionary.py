@@ -54,7 +54,7 @@ def dictionary(study: Study, others: dict[str, Study], among: Slice) -> None:
     if not names:
         _fit(whole, other)
         return
-    data = comparison_reads.shared(study, other, name, among=among)
+    data = comparison_reads.shared(study, other, name, among)
     st.header(widgets.plain(shared_finding(data)), anchor=False)
     st.caption(
         f"Knows: AUROC of {KNOWS} or more. Lacks: below {LACKS}, where the other one knows it. Judged on "

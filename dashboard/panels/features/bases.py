@@ -17,6 +17,7 @@ from core.errors import JobError, StudyError
 from core.jobs.commands import FitBasis, RemoveBasis
 from core.store import Study
 from dashboard.addresses import served_studies
+from dashboard.cache import slice_reads
 from dashboard.cache.features import basis_reads, feature_reads
 from dashboard.components import cards, widgets
 from dashboard.components.chart import download
@@ -96,7 +97,7 @@ def panel(study: Study) -> None:
 def _units(whole: Study, here: str) -> cards.Card:
     width, unit, rows = whole.array("representations").shape[1], 0, []
     if whole.has("firing_features"):
-        among = image_filter.population()
+        among, _ = slice_reads.checked(whole, str(image_filter.population()))  # it may be of latents
         firing = feature_reads.in_order(whole, among, feature_reads.Listing())["feature"]
         if len(firing):
             unit = int(firing.iat[0])

@@ -30,6 +30,7 @@ from core.pipeline.run import resume
 from core.slices.slice import Slice
 from core.storage.layers import layer
 from core.store import open_study
+from core.traces import changes
 from dashboard.cache import reads
 from dashboard.cache.comparison_reads import comparison, other_studies
 from dashboard.cache.features import basis_reads
@@ -272,6 +273,30 @@ def test_twins_of__units_are_the_axes(made):
     unit = np.abs(decoder) / np.linalg.norm(decoder, axis=1, keepdims=True)
     assert frame["cosine"].is_monotonic_decreasing and len(frame) == 6
     assert_allclose(frame.set_index("latent")["cosine"].sort_index(), unit.max(1), rtol=1e-6)
+
+
+def test_twins_of__words_and_names_of_a_basis_are_shown_as_soon_as_they_are_there(served):
+    def words() -> list[str]:
+        return basis_reads.twins_of(open_study(served), "pca", "units").set_index("latent")["words"].tolist()
+
+    before = words()
+    resume(layer(served, "pca"), {}, Progress.silent())
+    after = words()
+    assert not any(before) and any(after)
+    latent = int(basis_reads.twins_of(open_study(served), "pca", "units")["latent"].iloc[0])
+    changes.name_feature(open_study(layer(served, "pca")), latent, "night sky")
+    assert "night sky" in words()
+
+
+def test_panel__a_filter_on_latents_that_fits_no_unit_leaves_the_panel(served, open_page):
+    n_units = open_study(served).array("representations").shape[1]
+    config = BasisConfig(kind="random", size=n_units + 9, k=3, seeds=1)
+    add_basis(served, "wide", config, Progress.silent(), device="cpu")
+    resume(layer(served, "wide"), {}, Progress.silent())
+    where = f"fires={n_units + 5}"
+    app = open_page("features", study="demo", basis="wide", features_as="Bases", where=where)
+    assert not app.exception and not app.error and drawn_cards(app, "bases_cards")
+    assert app.query_params["where"] == where
 
 
 def test_removed_basis__is_missed_in_one_line_and_units_are_shown(served, open_page):

@@ -21,9 +21,13 @@ from core.comparison.text import headline_cells
 from core.config import BasisConfig
 from core.jobs.commands import AddAnswer, FitBasis
 from core.jobs.progress import Progress
+from core.pipeline.run import resume
 from core.slices.slice import Slice
+from core.storage.layers import layer
 from core.storage.writer import write_study
 from core.store import open_study
+from core.traces import changes
+from dashboard.cache import comparison_reads
 from dashboard.panels.compare.pictures import FRAMES
 from tests.comparison.comparable import add_concepts, second_study
 from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles, unescaped
@@ -384,6 +388,11 @@ def test_shared_dictionary__says_what_either_lacks(both, open_page):
         return sum(len(grid(trace["x"])) for trace in traces if trace["mode"] == "markers")
 
     assert n_drawn(app) == (data.frame["known_to"] != "").sum() > 0
+    pair = open_study(both / "demo"), open_study(both / "second")
+    assert "night sky" not in comparison_reads.shared(*pair, "both", Slice()).frame["words"].tolist()
+    resume(layer(both / "demo", "both"), {}, Progress.silent())
+    changes.name_feature(pair[0].in_basis("both"), 0, "night sky")
+    assert "night sky" in comparison_reads.shared(*pair, "both", Slice()).frame["words"].tolist()
 
 
 @pytest.mark.slow

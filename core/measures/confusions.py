@@ -1,10 +1,28 @@
 """Which classes are taken for which."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
 from core.reader import StudyReader
 from core.slices.evaluate import class_column, column_values, result_column
+from core.slices.finder import judged
+from core.slices.slice import Slice
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """The most frequent confusion: `n` of the `of` misclassified images of class `true`.
+
+    predicted: may be a class that no image has.
+    """
+
+    true: str
+    predicted: str
+    n: int
+    of: int
+    rows: np.ndarray
 
 
 def confusions(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
@@ -25,3 +43,22 @@ def confusions(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     order = np.lexsort([pairs, -n])  # class names are sorted, so pairs are in the order of the names
     first, second = np.divmod(pairs[order], max(len(names), 1))
     return pd.DataFrame({"true": names[first], "predicted": names[second], "n": n[order]})
+
+
+def worst_confusion(study: StudyReader, among: np.ndarray | None = None) -> Confusion | None:
+    """Return the pair of classes confused most often; None if no judged image is misclassified.
+
+    Among pairs of the same size the one with the larger share of its class's errors comes first, then the
+    order of `confusions`.
+    """
+    population = judged(study, among)
+    if population is None:
+        return None
+    counted = confusions(study, population.mask)
+    if counted.empty:
+        return None
+    counted["of"] = counted.groupby("true")["n"].transform("sum")
+    counted["share"] = counted["n"] / counted["of"]
+    true, predicted, n, of, _ = counted.sort_values(["n", "share"], ascending=False).iloc[0]
+    confused = Slice(confusion=(true, predicted), correct=False).mask(study)
+    return Confusion(str(true), str(predicted), int(n), int(of), np.flatnonzero(population.mask & confused))

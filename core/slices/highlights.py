@@ -1,4 +1,4 @@
-"""The first things to look at in a study: its worst confusion, its worst slice, features on the background.
+"""The first things to look at in a study: its worst class, its worst slice, features on the background.
 
 Everything is of the images with a known correctness: those of a mask `among`, (n_images,) bool; without one
 of the evaluation images, or of all where there is no evaluation split.
@@ -12,7 +12,6 @@ import pandas as pd
 from core.common.dataframes import safe_divide
 from core.common.statistics.intervals import wilson
 from core.reader import StudyReader
-from core.slices.evaluate import class_column
 from core.slices.finder import judged, worst_slices
 from core.slices.firing_counts import count_firing_images
 from core.slices.slice import Slice
@@ -39,17 +38,6 @@ class ClassAccuracy:
     def beats_guessing(self) -> bool:
         """Return True when the whole interval lies above the share of the most common class."""
         return self.low > self.guess
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """The most frequent confusion: `n` of the `of` misclassified images of class `true`."""
-
-    true: str
-    predicted: str
-    n: int
-    of: int
-    rows: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -92,30 +80,6 @@ def class_accuracy(study: StudyReader, among: np.ndarray | None = None) -> Class
         worst_accuracy=float(rates[worst]) if several else np.nan,
         n=len(labels),
     )
-
-
-def worst_confusion(study: StudyReader, among: np.ndarray | None = None) -> Confusion | None:
-    """Return the pair of classes confused most often; None if no judged image is misclassified.
-
-    Among pairs of the same size the one with the larger share of its class's errors comes first, then the
-    order of the alphabet.
-    """
-    population = judged(study, among)
-    if population is None:
-        return None
-    predicted = class_column(study, "predicted")
-    rows = np.flatnonzero(population.mask & population.wrong & (population.labels >= 0) & (predicted >= 0))
-    if not rows.size:
-        return None
-    names = np.array(study.class_names, object)
-    pairs = pd.DataFrame({"true": population.labels[rows], "predicted": predicted[rows]})
-    counted = pairs.value_counts().rename("n").reset_index()
-    counted["of"] = counted.groupby("true")["n"].transform("sum")
-    counted["share"] = counted["n"] / counted["of"]
-    first = counted.sort_values(["n", "share", "true", "predicted"], ascending=[False, False, True, True])
-    true, guess, n, of = first[["true", "predicted", "n", "of"]].iloc[0]
-    mine = ((pairs["true"] == true) & (pairs["predicted"] == guess)).to_numpy()
-    return Confusion(str(names[int(true)]), str(names[int(guess)]), int(n), int(of), rows[mine])
 
 
 def worst_slice(study: StudyReader, among: np.ndarray | None = None) -> WorstSlice | None:

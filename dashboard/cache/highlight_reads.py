@@ -6,6 +6,7 @@ import numpy as np
 
 from core.charts import feature_points
 from core.export.finding import study_finding
+from core.measures import confusions
 from core.slices import highlights
 from core.slices.firing_counts import count_firing_images, has_firing
 from core.slices.inspection.populations import is_filtered
@@ -25,7 +26,7 @@ def _known(study: Study, population: Slice) -> tuple[np.ndarray | None]:
 
 
 class_accuracy = cached_read(max_entries=32)(of_filter(highlights.class_accuracy, _known))
-worst_confusion = cached_read(max_entries=32)(of_filter(highlights.worst_confusion, _known))
+worst_confusion = cached_read(max_entries=32)(of_filter(confusions.worst_confusion, _known))
 worst_slice = cached_read(max_entries=32, spinner="Looking through all slices")(
     of_filter(highlights.worst_slice, _known)
 )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import pytest
 
 from core.common.statistics.intervals import wilson
-from core.slices.highlights import background_features, class_accuracy, worst_confusion, worst_slice
+from core.slices.highlights import background_features, class_accuracy, worst_slice
 from core.slices.slice import Slice
 from core.storage.writer import StudyWriter
 from core.store import open_study
@@ -43,23 +41,6 @@ def test_class_accuracy__is_that_of_the_evaluation_images(judged_rows):
     assert len(by_class[found.common]) == max(map(len, by_class.values()))
     rates = {label: sum(some) / len(some) for label, some in by_class.items()}
     assert rates[found.worst] == min(rates.values()) == pytest.approx(found.worst_accuracy)
-
-
-def test_worst_confusion__is_the_pair_that_is_confused_most_often(judged_rows):
-    study, rows = judged_rows
-    found = worst_confusion(study)
-    pairs = Counter((label, predicted) for label, predicted, correct in rows.values() if not correct)
-    assert found is not None
-    assert pairs[found.true, found.predicted] == found.n == max(pairs.values())
-    assert found.of == sum(n for (true, _), n in pairs.items() if true == found.true)
-    wanted = [row for row, (t, p, c) in rows.items() if (t, p, c) == (found.true, found.predicted, False)]
-    assert found.rows.tolist() == wanted
-    shares = {
-        pair: n / sum(m for (true, _), m in pairs.items() if true == pair[0])
-        for pair, n in pairs.items()
-        if n == found.n
-    }
-    assert shares[found.true, found.predicted] == max(shares.values())
 
 
 @pytest.fixture
@@ -111,5 +92,5 @@ def test_background_features__the_clearest_first(tmp_path):
 
 def test_nothing_judged__nothing_to_look_at(study_path):
     study = open_study(study_path(labels=False))
-    assert class_accuracy(study) is None and worst_confusion(study) is None and worst_slice(study) is None
+    assert class_accuracy(study) is None and worst_slice(study) is None
     assert background_features(study) == []

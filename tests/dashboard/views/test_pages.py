@@ -17,11 +17,12 @@ from core.analysis.quality.recommendation import advise, recommended
 from core.common.dataframes import numbers
 from core.common.score_names import score_in_sentence
 from core.jobs.commands import Analyze
+from core.measures.confusions import worst_confusion
 from core.measures.feature_rates import feature_differences
 from core.measures.overlap_scale import overlap_scale
 from core.measures.score_aurocs import score_aurocs
 from core.slices import features as slice_features
-from core.slices.highlights import ClassAccuracy, worst_confusion
+from core.slices.highlights import ClassAccuracy
 from core.steps import STEPS, in_analysis
 from core.storage.writer import StudyWriter
 from core.store import open_study

@@ -150,6 +150,7 @@ SHARED_LATENTS = Chart(
     alt=lambda data: f"AUROC of both encoders for each shared latent. {shared_finding(data)}.",
     studies=(2, 2),
     same_images=True,
+    basis_of_first=True,
 )
 LACKING_LATENTS = Chart(
     name="lacking_latents",
@@ -160,4 +161,5 @@ LACKING_LATENTS = Chart(
     studies=(2, 2),
     column="double",
     same_images=True,
+    basis_of_first=True,
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.charts.options import FigureOptions
 from core.cli import options
-from core.common.command_line import PROGRAM
+from core.common.command_line import PROGRAM, basis_of
 from core.common.formatting import counted
 from core.common.inside import check_output_file
 from core.errors import SettingsError
@@ -66,6 +66,7 @@ def figure(args: argparse.Namespace) -> None:
     from core.charts.chart import folder_charts
     from core.figures.catalogue import chart_named, draw
     from core.figures.files import check_file, write_figure
+    from core.storage.layers import layer
     from core.store import open_study
 
     name = given["name"]
@@ -82,9 +83,11 @@ def figure(args: argparse.Namespace) -> None:
             raise SettingsError(f"{name} is not of images; leave out --where")
         print(write_figure(_of_folder(of_folder, given), given["output"]))
         return
-    paths = (given["study"], *given.get("others", []))
-    studies = [open_study(path).answering(given.get("answer")) for path in paths]
-    studies = narrowed(studies, given, same_images=chart_named(name).same_images)
+    kind = chart_named(name)
+    basis = "" if kind.basis_of_first else basis_of(given["study"])[1]
+    others = [layer(path, basis) if basis else path for path in given.get("others", [])]
+    studies = [open_study(path).answering(given.get("answer")) for path in (given["study"], *others)]
+    studies = narrowed(studies, given, same_images=kind.same_images)
     if as_table:
         print(f"{_write_table(studies, name, _chart_options(given), given['output'])}{_of(studies)}")
         return

@@ -161,6 +161,17 @@ def test_commands_take_a_basis_and_features_of_it(made, capsys):
     assert "features of two bases" in capsys.readouterr().err
 
 
+def test_a_figure_of_two_studies_reads_both_in_the_basis(made, tmp_path, capsys):
+    other, out = shutil.copytree(made, tmp_path / "other"), tmp_path / "scores.csv"
+    words = ["figure", made, "compared_scores", "--with", other, "--basis", "sae", "-o", out]
+    assert main(list(map(str, words))) == 0
+    table = pd.read_csv(out, comment="#")
+    first, second = (part.drop(columns="study") for _, part in table.groupby("study", sort=False))
+    pd.testing.assert_frame_equal(first.reset_index(drop=True), second.reset_index(drop=True))
+    remove_basis(other, "sae")
+    assert main(list(map(str, words))) == 2 and "no basis 'sae'" in capsys.readouterr().err
+
+
 def test_another_fit_makes_what_was_made_stale_and_removing_takes_all_with_it(made, tmp_path):
     folder = Path(shutil.copytree(made, tmp_path / "study"))
     config = BasisConfig(kind="topk", size=24, k=3, steps=60, seeds=1)

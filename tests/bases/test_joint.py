@@ -259,6 +259,11 @@ def test_command__prints_what_either_lacks_and_writes_it(pair, tmp_path, capsys)
     assert "both encoders know 4" in text and "both/" in text
     assert "read-outs were fitted on" not in text  # 400 images, at most 40 features
     assert len(pd.read_csv(out)) == LATENTS
+    words = ["figure", pair[0], "shared_latents", "--with", pair[1], "--basis", "both", "-o", out]
+    assert (
+        main(list(map(str, words))) == 2
+    )  # both are read: the second one, which has no such basis, by units
+    assert f"features {pair[0]} --basis both" in capsys.readouterr().err
     for arguments, reason in (
         (["--shared", "none"], "'none' is not shared"),
         (["--shared", "--checkpoints"], "--shared is of two studies"),

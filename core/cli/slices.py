@@ -273,7 +273,7 @@ def saved_text(report: Mapping[str, Any]) -> str:
         return f"no slices saved; save one in the dashboard. To find the worst: {worst}"
     lines = []
     for row in report["slices"]:
-        n = "cannot be read" if row["n_images"] is None else f"{row['n_images']:,} images"
+        n = "cannot be read" if row["n_images"] is None else counted(row["n_images"], "image")
         lines.append(f"@{row['name']}  {n}  {row.get('why', row['where'])}")
     return "\n".join(lines)
 

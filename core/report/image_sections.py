@@ -17,6 +17,7 @@ from core.report.page import parts
 from core.slices import saved_slices
 from core.slices.finder import worst_slices
 from core.slices.inspection.names import feature_names
+from core.slices.inspection.populations import images_of
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Narrowed, Study
@@ -77,7 +78,7 @@ def slices(source: Source) -> list[Markup]:
         count = "cannot be read" if saved["n_images"] is None else counted(saved["n_images"], "image")
         pieces += [parts.heading(f"Saved: {saved['name']}"), parts.quiet(f"{count}: {saved['where']}")]
         if saved["n_images"]:
-            pieces.append(_some(source, Slice.parse(saved["where"]).mask(whole) & inside))
+            pieces.append(_some(source, images_of(whole, Slice.parse(saved["where"])) & inside))
     return pieces or [parts.paragraph("None is saved, and none has clearly more errors.")]
 
 

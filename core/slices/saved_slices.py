@@ -14,6 +14,7 @@ from typing import Any
 
 from core.errors import SliceError, did_you_mean
 from core.reader import StudyReader
+from core.slices.inspection.populations import images_of
 from core.slices.saved_file import KEPT, LONGEST, MOST, NAMES_FEATURES, kept_texts, texts
 from core.slices.slice import Slice
 from core.storage.layers import below
@@ -25,12 +26,12 @@ def stamp(folder: Path) -> tuple[int, ...]:
 
 
 def listed(study: StudyReader) -> list[dict[str, Any]]:
-    """Return name, where (the text form) and n_images of each saved slice; why, if it cannot be read."""
+    """Return name, where (the text form) and n_images (by `images_of`) of each slice; why, if unreadable."""
     rows: list[dict[str, Any]] = []
     for name, text in texts(study.path).items():
         row: dict[str, Any] = {"name": name, "where": text, "n_images": None}
         try:
-            row["n_images"] = int(Slice.parse(text).mask(study).sum())
+            row["n_images"] = int(images_of(study, Slice.parse(text)).sum())
         except SliceError as error:
             row["why"] = str(error)
         rows.append(row)

@@ -43,6 +43,14 @@ def test_save_get_rename_delete(study: Study) -> None:
     assert list(saved_slices.texts(study.path)) == ["Bad cats"]
 
 
+def test_listed__counts_the_images_that_the_name_stands_for(study: Study) -> None:
+    for name, text in (("dogs", "label=dog"), ("train dogs", "label=dog split=train")):
+        saved_slices.save(study.path, name, Slice.parse(text))
+    counts = {one["name"]: one["n_images"] for one in saved_slices.listed(study)}
+    assert counts == {name: study.where(f'@"{name}"').n_chosen for name in counts}
+    assert counts == {"dogs": 1, "train dogs": 2}
+
+
 def test_nothing_of_the_study_changes(study: Study) -> None:
     before = {path: path.read_bytes() for path in study.path.rglob("*") if path.is_file()}
     saved_slices.save(study.path, "dogs", DOGS)
@@ -223,7 +231,7 @@ def test_command_lists_and_exports(study: Study, tmp_path: Path, capsys: pytest.
     )
     assert main(["slices", str(study.path)]) == 0
     said = capsys.readouterr().out
-    assert "@my dogs  3 images  label=dog" in said
+    assert "@my dogs  1 image  label=dog" in said
     assert "@old  cannot be read  no label 'wolf'" in said
     out = tmp_path / "dogs.csv"
     assert main(["export", str(study.path), "images", "-o", str(out), "--slice", '@"my dogs" split=val']) == 0

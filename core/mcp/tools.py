@@ -26,7 +26,7 @@ from core.search import resident, search
 from core.served.studies import open_current, resolve, split_basis, study_entries
 from core.slices.features.similar import similar_features
 from core.slices.finder import worst_slices
-from core.slices.inspection.populations import shown_images
+from core.slices.inspection.populations import images_of, shown_images
 from core.slices.inspection.words import feature_words
 from core.slices.saved_slices import listed as saved_slices
 from core.slices.slice import Slice
@@ -119,13 +119,14 @@ class StudyTools:
         other = self.slice(against) if against else None
         report = inspect(self.opened(name, answer), self.slice(where), other, means=True)
         cut = {key: value[:LISTED] if isinstance(value, list) else value for key, value in report.items()}
-        return {**cut, "link": self.link("images", name, where=where)}
+        return {**cut, "link": self.link("images", name, where=where, answer=answer)}
 
     def worst(self, name: str, n: int, answer: str) -> dict[str, Any]:
         """Return the worst slices, most significant first, each with its page."""
         table = worst_slices(self.opened(name, answer), limit=bounded(n, "n", 1, LISTED))
         linked = [
-            {**row, "link": self.link("images", name, where=str(row["where"]))} for row in plain_rows(table)
+            {**row, "link": self.link("images", name, where=str(row["where"]), answer=answer)}
+            for row in plain_rows(table)
         ]
         return {"slices": linked}
 
@@ -144,7 +145,7 @@ class StudyTools:
             facts["features"] = [one | {"words": words.get(one["feature"], [])} for one in features]
             decided = {"answer": look.answer, "rival": look.rival, "lead": look.lead, "note": look.note}
             facts["decision"] = decided if look.answer else None
-        return {**facts, "link": self.link("image", name, image=image_id)}
+        return {**facts, "link": self.link("image", name, image=image_id, answer=answer)}
 
     def feature(self, name: str, feature: int, answer: str) -> dict[str, Any]:
         """Return the facts of a feature: rates, words, strongest images, similar features."""
@@ -156,7 +157,7 @@ class StudyTools:
         facts["top_images"] = list(study.images["image_id"].iloc[self.top_rows(study, feature)].astype(str))
         if study.has("firing_by_feature_rows"):
             facts["similar"] = plain_rows(similar_features(study, feature, shown_images(study)).head(5))
-        return {**facts, "link": self.link("feature", name, feature=str(feature))}
+        return {**facts, "link": self.link("feature", name, feature=str(feature), answer=answer)}
 
     def top_rows(self, study: Study, feature: int) -> np.ndarray:
         """Return the rows of the images on which a feature is largest; empty where they are not stored."""
@@ -189,7 +190,7 @@ class StudyTools:
         study, text = self.opened(name), search.tidy(text)
         if not search.plain_words(text):
             raise SettingsError("nothing to search for: give a few words, as in 'a red ball on grass'")
-        among = self.slice(where).mask(study) if where else None
+        among = images_of(study, self.slice(where)) if where else None
         n, clip = bounded(n, "n", 1, MOST_ROWS), str(search.index_facts(study).get("clip", ""))
         result: dict[str, Any] = {"text": text}
         if clip.startswith("asset:"):  # the one that is shipped; others would be loaded at a study's word

@@ -137,6 +137,25 @@ def test_what_lies_outside_a_study_is_not_read(shared_study: Path, monkeypatch: 
         assert one.masks is None
 
 
+def test_a_search_is_of_the_evaluation_images_of_its_slice(shared_study: Path) -> None:
+    tools, study = StudyTools(shared_study.parent, "http://x"), open_study(shared_study)
+    for where in ("label=ant", "label=ant split=train"):
+        expected = study.images["image_id"].astype(str)[study.where(where).chosen].tolist()
+        assert tools.search("shared", "ant", where, 200)["by_class"] == expected
+
+
+def test_links_open_the_answer_that_was_asked_for(shared_study: Path) -> None:
+    tools, study = StudyTools(shared_study.parent, "http://x"), open_study(shared_study)
+    for answer in ("probe", ""):
+        links = [
+            tools.inspect("shared", "label=ant", "", answer)["link"],
+            tools.image("shared", str(study.images["image_id"].iloc[0]), answer)["link"],
+            tools.feature("shared", 3, answer)["link"],
+            *(one["link"] for one in tools.worst("shared", 3, answer)["slices"]),
+        ]
+        assert len(links) > 3 and all(("&answer=probe" in link) == bool(answer) for link in links)
+
+
 def test_http_answers_only_who_brings_the_token(shared_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.served.token.HELD_S", 0.0)
     app = http_app(make_server(shared_study.parent, "http://x"), "localhost", 8600, TOKEN)

@@ -40,6 +40,7 @@ WHOLE = "its numbers are of all images of the study, and there are none of a sli
 OF_PROBE = ("val_logits", "probe_curves", "quality_calibration", "mask_accuracy")  # of no other answer
 OF_FAILURES = STEPS["failures"].outputs
 OF_ANSWER = "known of the linear probe alone, not of the answer that the study is read by"
+OF_ANY_ANSWER = ("near_zero_share", "negative_share", "dead_share", "rankme", "alpha_req")  # of `quality`
 NO_SUMMARY = ("quality", "concepts", "failures")  # what their steps say is of the whole study
 
 
@@ -47,6 +48,7 @@ class Study(DisplayedStudy):
     """One encoder on one image set, read from its folder."""
 
     answer: Answer | None = None  # the answer that it is read by, if that is not the probe
+    _made: dict[Any, Any]  # of an answer or a slice: what it has computed
 
     def where(self, where: Slice | str) -> "Narrowed":
         """Return the study narrowed to a slice: its numbers are of these images.
@@ -114,6 +116,11 @@ class Study(DisplayedStudy):
         """The study narrowed to the evaluation images, or to all where there are none."""
         return self.where(Slice())
 
+    def _once(self, name: Any, make: Callable[[], Any]) -> Any:
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
 
 class Answered(Study):
     """A study in which another answer than the probe says what is correct.
@@ -129,7 +136,7 @@ class Answered(Study):
         self.__dict__.update({name: value for name, value in vars(study).items() if name not in of_probe})
         self.whole, self.answer = study, answer
         self.key = f"{study.key}@{answer.name}"
-        self._made: dict[str, Any] = {}
+        self._made = {}
 
     @property
     def answers(self) -> dict[str, Answer]:
@@ -164,7 +171,9 @@ class Answered(Study):
             return {**self.evaluation._of_probe(), "n_classes": len(self.class_names)}
         if step == "failures":
             return self._failures[""] if explains_errors(self) else {"skipped": self._no_weights}
-        return {"skipped": OF_ANSWER} if step == "quality" else self.whole.summary(step)
+        summary = self.whole.summary(step)
+        of_any = {name: summary[name] for name in OF_ANY_ANSWER if name in summary}
+        return {"skipped": OF_ANSWER, **of_any} if step == "quality" else summary
 
     def holder(self, table: str, column: str) -> StudyReader:
         is_own = column == SPLIT or place_as_read(self.answer, table, column) != (table, column)
@@ -217,11 +226,7 @@ class Answered(Study):
             "overlap_by_class": lambda: overlap_by_class(self.table("overlap")),
             **dict.fromkeys(OF_FAILURES, lambda: self._failures[name]),
         }.get(name)
-        if make is None or not self.has(name):
-            return None
-        if name not in self._made:
-            self._made[name] = make()
-        return self._made[name]
+        return None if make is None or not self.has(name) else self._once(name, make)
 
     @cached_property
     def _split(self) -> pd.Series:
@@ -260,7 +265,7 @@ class Narrowed(Study):
         self.whole, self.slice = whole, with_split(whole, where)
         self.chosen = self.inside = images_of(whole, where)  # (n_images,) bool: the images of the slice
         self.key = f"{whole.key}#{self.slice}"
-        self._made: dict[Any, Any] = {}
+        self._made = {}
 
     @property
     def n_chosen(self) -> int:
@@ -334,11 +339,6 @@ class Narrowed(Study):
     @cached_property
     def _of_evaluation(self) -> bool:
         return self.whole.answer is None and np.array_equal(self.inside, self.whole.is_val)
-
-    def _once(self, name: Any, make: Callable[[], Any]) -> Any:
-        if name not in self._made:
-            self._made[name] = make()
-        return self._made[name]
 
 
 def open_study(path: str | Path) -> Study:

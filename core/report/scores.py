@@ -5,7 +5,7 @@ from markupsafe import Markup
 
 from core.analysis.features.notes import notes_on_features
 from core.analysis.quality.recommendation import advice
-from core.analysis.quality.trust_check import read_check
+from core.analysis.quality.trust_check import headline, read_check
 from core.charts import baselines
 from core.common.dataframes import evenly, numbers
 from core.common.formatting import number, percent, with_interval
@@ -70,7 +70,7 @@ def _metrics(rows: list[dict]) -> Markup:
 
 def premise(source: Source) -> list[Markup]:
     """State whether the Q-Score can be trusted, and the facts beside that verdict."""
-    summary, trust = source.study.summary("quality"), read_check(source.study)
+    summary, trust = headline(source.study), read_check(source.study)
     if trust is None:
         return []
     return [

@@ -179,7 +179,7 @@ def _features(study: Study, population: Slice, *, filtered: bool) -> None:
     detail = counted_by_class if feature_reads.classes_tell(study) else ""
     # Over the evaluation images once they are scored, as everywhere; until then over all of them.
     mean = study.summary("quality").get("mean_firing", study.summary("features").get("mean_firing"))
-    if filtered:
+    if filtered or study.answer:
         mean = inspection_reads.headline(study, population)["n_firing"]
     detail += f"{widgets.number(mean, digits=1)} fire on an image"
     widgets.metric("Active features", f"{alive:,} of {len(rates):,}", explain="mean_firing", detail=detail)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from core.analysis.quality.trust_check import headline
 from core.answers import knn
 from core.answers.requests import add_answer, remove_answer
 from core.bases.requests import add_basis
@@ -21,7 +22,7 @@ from core.heatmaps.reader import requested_path
 from core.jobs.progress import Progress
 from core.slices import saved_slices
 from core.slices.slice import Slice
-from core.store import Study, open_study
+from core.store import OF_ANSWER, Study, open_study
 from core.traces import changes, many
 from core.traces.traces import read_traces
 from tests.manifests import edited_manifest
@@ -147,6 +148,16 @@ def test_what_people_leave_on_images_and_slices_of_images_is_there_in_every_basi
 
 def make_basis(folder: Path, kind: str = "pca") -> None:
     add_basis(folder, "few", BasisConfig(kind=kind, size=8, k=2, seeds=1), Progress.silent(), device="cpu")
+
+
+def test_what_no_answer_changes_is_that_of_the_study(study, tmp_path):
+    told = study.images["label"].to_numpy(object)
+    mine = add(study, written(study, tmp_path / "mine.csv", predicted=told)).answering("mine")
+    stored, read = study.summary("quality"), headline(mine)
+    of_features = ["near_zero_share", "negative_share", "dead_share", "rankme", "alpha_req"]
+    for name in (*of_features, "mean_firing", "share_nonempty"):
+        assert read[name] == pytest.approx(stored[name])
+    assert mine.summary("quality") == {name: stored[name] for name in of_features} | {"skipped": OF_ANSWER}
 
 
 def test_neighbours_vote_as_scikit_learn_says(study):

@@ -57,6 +57,8 @@ def test_the_selector_changes_whose_mistakes_are_shown(answered, open_page):
     assert app.query_params["answer"] == "deployed"
     shown = {one.label: one.value for one in app.metric}
     assert shown["Deployed, accuracy"].startswith(f"{100 * (n_val - 7) / n_val:.1f}")
+    mean = open_study(answered).summary("quality")["mean_firing"]  # of the evaluation images, as by the probe
+    assert f"{mean:.1f} fire on an image" in all_text(app)
 
 
 def test_another_study_is_compared_by_the_same_answer_or_by_its_default(answered, studies, open_page):

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from core.answers.requests import add_answer
 from core.errors import SettingsError, StudyError
+from core.jobs.progress import Progress
 from core.report import charts
 from core.report.overview_section import command_lines
 from core.report.page import page, parts, picture
@@ -91,6 +93,18 @@ def test_report__says_what_the_study_says(seen, tmp_path, no_browser):
     assert 3 < opening.count('alt="heatmap of ') == opening.count("<img")
     assert found.tags.count("img") > 40  # samples, top images, worst images, heatmaps
     assert found.tags.count("math") >= 5
+
+
+@pytest.mark.slow
+def test_report__by_another_answer_has_the_numbers_that_no_answer_changes(seen, tmp_path, no_browser):
+    folder = shutil.copytree(seen, tmp_path / "study")
+    add_answer(folder, "knn", None, {"device": "cpu"}, Progress.silent())
+    study = open_study(folder)
+    _, found = read(write_report([study.answering("knn")], tmp_path / "report.html"))
+    quality = study.summary("quality")
+    assert (
+        f"{quality['rankme']:.1f}" in found.said and f"{100 * quality['near_zero_share']:.1f} %" in found.said
+    )
 
 
 @pytest.mark.slow

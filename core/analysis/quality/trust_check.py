@@ -187,7 +187,7 @@ def headline(study: Study) -> dict[str, Any]:
         return {}
     row, table = of_q[0], study.kept("quality")
     between = [float(row["auroc_low"]), float(row["auroc_high"])]
-    return {
+    return study.summary("quality") | {
         "q_auroc": _float_or_none(row["auroc"]),
         "q_auroc_interval": None if np.isnan(between).any() else between,
         "base_rate": _float_or_none(1 - row["base_rate_error"]),

@@ -17,7 +17,14 @@ from core.common.readout import chosen_readout
 from core.common.threadsafe import cached_property
 from core.comparison.images import Shared, shared_images
 from core.comparison.measures import MEASURES, class_accuracy_changes, judged_of, measure_table, overlaps_of
-from core.comparison.notes import Note, chosen_by_result, damage_notes, feature_notes, few_error_notes
+from core.comparison.notes import (
+    Note,
+    answer_notes,
+    chosen_by_result,
+    damage_notes,
+    feature_notes,
+    few_error_notes,
+)
 from core.comparison.separation import separation_table
 from core.comparison.sides import GAINED, LOST, SIDES, side_table, surest_first
 from core.comparison.words import Words, compare_words
@@ -176,6 +183,7 @@ def compare(
             *damage_notes(shared),
             *map(Note, chosen_by_result(among, shared)),
             *estimates.notes(shared),
+            *answer_notes(shared),
             *notes,
             *map(Note, feature_notes(shared)),
             *map(Note, few_error_notes(dict(zip(shared.names, correct, strict=True)))),

@@ -7,6 +7,8 @@ import numpy as np
 
 from core.analysis.features.notes import notes_on_features
 from core.analysis.probe.notes import notes_on_accuracy
+from core.answers.answer import PROBE
+from core.common.command_line import command_line
 from core.common.statistics.chance import untold
 from core.comparison.images import Shared
 from core.slices.evaluate import of_results
@@ -32,6 +34,24 @@ def damage_notes(shared: Shared) -> list[Note]:
         for step, missing in study.missing().items()
         if missing.state == "damaged"
     ]
+
+
+def answer_notes(shared: Shared) -> list[Note]:
+    """A note where studies are read by different answers, with the command that reads all by the same one."""
+    answers = {
+        name: study.answer.name if study.answer else PROBE
+        for name, study in zip(shared.names, shared.studies, strict=True)
+        if study.has(PROBE)
+    }
+    if len(set(answers.values())) < 2:
+        return []
+    by_study = ", ".join(f"{name} {answer}" for name, answer in answers.items())
+    first, *others = (study.answers for study in shared.studies)
+    common = [name for name in first if all(name in held for held in others)]
+    paths = [study.path for study in shared.studies]
+    command = command_line("compare", *paths, answer=common[0]) if common else ""
+    text = f"the answer differs ({by_study}), so a change may be of the answer and not of the encoder"
+    return [Note(text, command)]
 
 
 def few_error_notes(correct: Mapping[str, np.ndarray]) -> list[str]:

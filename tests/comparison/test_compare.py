@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from core.answers.requests import add_answer
 from core.comparison.compare import compare, report
 from core.comparison.images import judged_images, shared_images
 from core.comparison.measures import (
@@ -21,10 +22,11 @@ from core.comparison.measures import (
     class_accuracy_changes,
     measure_table,
 )
-from core.comparison.notes import few_error_notes
+from core.comparison.notes import answer_notes, few_error_notes
 from core.comparison.sides import GAINED, LOST, RIGHT, WRONG
 from core.comparison.text import amount, change, comparison_text
 from core.errors import SettingsError, SliceError, StudyError
+from core.jobs.progress import Progress
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.storage.writer import StepWriter
@@ -280,6 +282,21 @@ def test_one_study__says_to_name_two(pair):
         compare(pair[:1])
     with pytest.raises(SettingsError, match="named twice"):
         compare([pair[0], open_study(pair[0].path)])
+
+
+@pytest.mark.slow
+def test_answers_that_differ__are_named_with_the_remedy(pair, folder):
+    paths = [shutil.copytree(study.path, folder / f"{study.name}-answered") for study in pair]
+    for path in paths:
+        add_answer(path, "knn", None, {"device": "cpu"}, Progress.silent())
+    first, second = map(open_study, paths)
+    (note,) = [str(note) for note in answer_notes(shared_images([first, second.answering("knn")]))]
+    assert f"({first.name} probe, {second.name} knn)" in note and f"{second.name} --answer probe" in note
+    assert note in map(str, compare([first, second.answering("knn")], resamples=5).notes)
+    assert answer_notes(shared_images([first.answering("knn"), second.answering("knn")])) == []
+    (note,) = answer_notes(shared_images([pair[0], second.answering("knn")]))
+    assert note.command.endswith("--answer probe")
+    assert answer_notes(shared_images(pair)) == []
 
 
 @pytest.mark.slow

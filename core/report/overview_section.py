@@ -75,11 +75,13 @@ def _encoder(study: Study) -> list[tuple[object, object]]:
 
 
 def _classes(source: Source) -> Markup:
-    table_ = source.study.table("classes")
+    study, table_ = source.study, source.study.table("classes")
+    all_labels = study.column("images", "label").to_numpy(object)
+    n_train, n_val = (Counter(all_labels[split]) for split in (~study.is_val, study.is_val))
     correct = pd.Series(numbers(source.judged, "correct"), dtype=float)
     means = correct.groupby(source.judged["label"].astype(object).to_numpy()).agg(["mean", "count"])
     rows = []
-    if source.study.chosen is not None:
+    if study.chosen is not None:
         labels = source.judged["label"].dropna().unique().tolist()
         table_ = table_.loc[table_["label"].isin(labels)]
     for row in table_.head(CLASSES).to_dict("records"):
@@ -88,7 +90,8 @@ def _classes(source: Source) -> Markup:
             share, n = means.loc[row["label"], "mean"], int(means.loc[row["label"], "count"])
             low, high = wilson(float(share) * n, n)
             accuracy = f"{percent(share)} ({100 * low:.1f} to {100 * high:.1f})"
-        rows.append([row["label"], f"{row['n_train']:,}", f"{row['n_val']:,}", accuracy])
+        label = row["label"]
+        rows.append([label, f"{n_train[label]:,}", f"{n_val[label]:,}", accuracy])
     more = len(table_) - CLASSES
     caption = f"The first {CLASSES} of {len(table_):,} classes." if more > 0 else ""
     return parts.table(["Class", "Train", "Evaluation", "Accuracy (95 % interval)"], rows, caption=caption)

@@ -18,6 +18,7 @@ from core.report.page import page, parts, picture
 from core.report.write import write_report
 from core.store import open_study
 from tests.command_line import runner
+from tests.manifests import edited_manifest
 from tests.synthetic import make_seen_study, make_study
 
 HOSTILE = "<script>window.stolen=1</script>"
@@ -105,6 +106,23 @@ def test_report__by_another_answer_has_the_numbers_that_no_answer_changes(seen, 
     assert (
         f"{quality['rankme']:.1f}" in found.said and f"{100 * quality['near_zero_share']:.1f} %" in found.said
     )
+
+
+@pytest.mark.slow
+def test_report__of_a_drawn_split_that_an_answer_does_not_need_counts_every_image(seen, tmp_path, no_browser):
+    folder = shutil.copytree(seen, tmp_path / "study")
+    images = open_study(folder).images
+    images[["image_id"]].assign(predicted=images["label"]).to_csv(tmp_path / "told.csv", index=False)
+    add_answer(folder, str(tmp_path / "told.csv"), None, {"device": "cpu"}, Progress.silent())
+    with edited_manifest(folder) as manifest:
+        manifest["steps"]["embed"]["summary"]["split_given"] = False
+    study = open_study(folder).answering("told")
+    text, found = read(write_report([study], tmp_path / "report.html"))
+    assert "beside 0 others" in found.said and study.is_val.all()
+    for label, n in images["label"].value_counts().items():
+        assert f"<td>{label}</td><td>0</td><td>{n}</td>" in re.sub(r"<(t[dh])[^>]*>", r"<\1>", text).replace(
+            "\n", ""
+        )
 
 
 @pytest.mark.slow

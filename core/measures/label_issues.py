@@ -1,6 +1,7 @@
 """Images whose label is likely wrong: an answer is confident against it (docs/method.md 2.9)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,7 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
 
 def why_no_probabilities(study: StudyReader) -> str:
     """Explain why the probability of each class is not known of the evaluation images; empty if it is."""
-    if study.has("val_logits") or has_logits(study):
+    if study.has("val_logits") or has_logits(_of_images(study)):
         return ""
     if study.has("probe"):
         return "this answer gives no probability of each class, so no label can be compared with it"
@@ -60,7 +61,15 @@ def _logits(study: StudyReader, images: np.ndarray) -> LogitsOf:
     """Of rows among `images`, the rows of the study that are evaluated."""
     if study.has("val_logits"):
         return study.array("val_logits").rows
-    return lambda rows: class_logits(study, images[rows])
+    read = _of_images(study)
+    return lambda rows: class_logits(read, images[rows])
+
+
+def _of_images(study: Any) -> StudyReader:
+    """In a basis the study of the units: what it answers is read off images, not off reconstructions."""
+    if study.below is None:
+        return study
+    return study.in_basis(None).answering(study.answer.name if study.answer else "probe")
 
 
 def likely_wrong(logits_of: LogitsOf, truth: np.ndarray) -> pd.DataFrame:

@@ -143,6 +143,18 @@ def test_label_issues__are_cleanlabs(case, tmp_path):
     assert said.startswith(f"{len(expected)} of 30 labels may be wrong. First: {table['label'][0]}")
 
 
+def test_label_issues__in_a_basis_are_those_of_the_images(case, tmp_path):
+    folder = shutil.copytree(case.study.path, tmp_path / "study")
+    config = BasisConfig(kind="pca", size=2, k=2, seeds=1)
+    add_basis(folder, "few", config, Progress.silent(), device="cpu")
+    whole = open_study(folder).answering("head")
+    study, every = whole.in_basis("few").answering("head"), np.ones(whole.n_images, bool)
+    assert study.below is not None and why_no_probabilities(study) == ""
+    assert not np.allclose(class_logits(study, np.arange(9)), class_logits(whole, np.arange(9)))
+    expected = label_issues(whole, every)
+    assert len(expected) and label_issues(study, every).equals(expected)
+
+
 def test_label_issues__are_none_where_a_basis_gives_no_logits(case, monkeypatch):
     study = case.study.whole.answering("head").where("split=val")
     has = study.has

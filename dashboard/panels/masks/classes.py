@@ -99,11 +99,8 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
     if uniform is not None and len(uniform):
         line += " The line is a uniform heatmap, one without any preference."
     st.caption(line)
-    if (
-        population.split != "val"
-        and not study.is_val.all()
-        and (study.answer is None or study.answer.is_fitted)
-    ):
+    has_train = (reads.mask(study, population) & ~study.is_val).any()
+    if has_train and (study.answer is None or study.answer.is_fitted):
         st.caption("On train images the classifier is optimistic: it was fitted to them.")
 
 

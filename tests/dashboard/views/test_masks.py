@@ -153,6 +153,11 @@ def test_bars__another_study_is_read_by_the_same_answer_and_left_out_where_it_la
         np.testing.assert_array_equal(values[:2], values[2:])
     app = open_page("masks", **asked, where="@mine")
     assert not app.exception and "twin is left out: " in all_text(app)
+    assert "optimistic" not in all_text(app)  # of evaluation images, as the slice says
+    for answer, says in ("probe", True), ("deployed", False):
+        app = open_page("masks", **asked, where="split=train", answer=answer)
+        assert ("On train images the classifier is optimistic" in all_text(app)) is says
+    app = open_page("masks", **asked, where="@mine")
     assert all(len(values) == 2 for values in bars(app).values())
 
 

@@ -165,6 +165,12 @@ def _frame(page: Any, says: str, pointer: tuple[float, float] | None) -> Image.I
     return frame
 
 
+def _grey() -> bytes:
+    held = io.BytesIO()
+    Image.new("RGB", (4, 4), "#D5DBE1").save(held, "PNG")
+    return held.getvalue()
+
+
 def save(frames: list[tuple[Image.Image, int]], path: Path) -> None:
     """Write the animation; smaller pictures are no remedy, so a file that is too large is an error."""
     first, *others = [frame for frame, _ in frames]
@@ -186,6 +192,9 @@ def main() -> None:
     steps = STEPS + (OF_PHOTOGRAPHS if (arguments.studies / PHOTOGRAPHS).is_dir() else ())
     with dashboard(arguments.studies.resolve()) as address, chromium(MOUSE) as browser:
         page = browser.new_page(viewport=SIZE, color_scheme="light")
+        page.route(
+            f"**/{PHOTOGRAPHS}/**", lambda route: route.fulfill(content_type="image/png", body=_grey())
+        )
         frames = walk(page, address, steps)
     save(frames, arguments.out)
     seconds = sum(shown for _, shown in frames) / 1000

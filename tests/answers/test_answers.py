@@ -21,6 +21,7 @@ from core.errors import SettingsError, SliceError
 from core.heatmaps.reader import requested_path
 from core.jobs.progress import Progress
 from core.slices import saved_slices
+from core.slices.inspection.facets import facet_counts
 from core.slices.slice import Slice
 from core.store import OF_ANSWER, Study, open_study
 from core.traces import changes, many
@@ -283,6 +284,8 @@ def test_a_class_that_is_no_label_can_be_asked_for(study, tmp_path):
     told[np.flatnonzero(study.is_val)[:3]] = "goldfish"
     held = add(study, written(study, tmp_path / "told.csv", predicted=told)).answering("told")
     assert held.where("predicted=goldfish").n_chosen == 3
+    counts = facet_counts(held, "predicted", np.ones(study.n_images, bool))
+    assert counts["goldfish"] == 3 and sum(counts.values()) == study.n_images
     with pytest.raises(SliceError, match="no predicted 'goldfisch' in this study. Did you mean 'goldfish'"):
         held.where("predicted=goldfisch")
     with pytest.raises(SliceError, match="no predicted 'goldfish'"):  # of the probe there is none

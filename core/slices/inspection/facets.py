@@ -123,9 +123,11 @@ def facet_counts(study: StudyReader, facet: str, among: np.ndarray) -> dict[str,
     elif facet not in FACETS:
         counts = _value_counts(study, facet, among)
     else:
-        codes = evaluate.class_column(study, facet)[among]
-        n = np.bincount(codes[codes >= 0], minlength=len(study.class_names))
+        codes = evaluate.class_column(study, facet)
+        n = np.bincount(codes[among & (codes >= 0)], minlength=len(study.class_names))
         counts = dict(zip(study.class_names, n.tolist(), strict=True))
+        if facet in evaluate.slice_columns(study):  # an output may be no label
+            counts |= Counter(evaluate.column_values(study, facet)[among & (codes < 0)].dropna())
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return {value: n for value, n in ranked if n}
 

@@ -74,12 +74,9 @@ def table_of(
 
 
 @contextmanager
-def with_menu(name: str, *, alt: str, cell: CellRequest | None, above: bool = False) -> Iterator[None]:
-    """A frame around pictures, with a menu that adds them to the figure sheet; see `chart_menu`.
-
-    above: the menu stands above the frame, whose own corner is taken.
-    """
-    with st.container(key=f"{name}_framed{'_above' if above else ''}"):
+def with_menu(name: str, *, alt: str, cell: CellRequest | None) -> Iterator[None]:
+    """A frame around pictures, with a menu that adds them to the figure sheet; see `chart_menu`."""
+    with st.container(key=f"{name}_framed"):
         yield
         chart_menu(name, alt=alt, cell=cell)
 

@@ -96,7 +96,7 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     off = removed if asked is not None and asked.classifier is not None else None
     if look.pushes:
         label = facts.get("label")
-        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="image_beside_menu"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             _said(look, facts, explained=not off)
             removal(study, row, off or (), None if widgets.undefined(label) else str(label))
     most = float(np.fmax.reduce(np.abs(table["push"].to_numpy(float)))) if look.pushes else float("nan")
@@ -112,7 +112,7 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     with st.container(key="stacked_image"):
         left, right = st.columns([5, 6], gap="medium")
     with left:
-        with with_menu("image", alt=f"the heatmap of {name}", cell=cell, above=True):
+        with with_menu("image", alt=f"the heatmap of {name}", cell=cell):
             heat_views(
                 key=VIEWS,
                 picture=served_studies.picture_url(study, row, "image"),

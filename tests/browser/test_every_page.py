@@ -63,7 +63,7 @@ CUT = """() => {
         const inside = one.getBoundingClientRect();
         const beyond = box === one ? one.scrollWidth - one.clientWidth : inside.right - shown.right;
         if (hides(style) && style.display !== "inline" && beyond > 1.5) {
-          cut.push(one.textContent.trim().slice(0, 60));
+          cut.push((one.closest(".line") ?? one).textContent.trim().slice(0, 60));
           break;
         }
       }

@@ -112,8 +112,8 @@ def test_study_from_the_browser(visitor, empty_address, place):
 
     shutil.copytree(place / "studies" / "mine", place / "studies" / "other")
     page.goto(f"{empty_address}/new_study?study=mine")
-    blocks = page.locator("[data-testid=stVerticalBlock]").filter(has=page.get_by_text("Analyze: other"))
-    job = blocks.filter(has=opens(page)).last
+    jobs = page.locator("[data-testid=stHorizontalBlock]").filter(has=page.get_by_text("Analyze: other"))
+    job = jobs.filter(has=opens(page)).last
     try:
         opens(job).click()
         expect(page.get_by_test_id("stSidebar").get_by_role("combobox", name="Study")).to_have_value("other")

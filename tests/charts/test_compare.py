@@ -90,12 +90,12 @@ def test_class_changes__in_order_of_gain_and_coloured_where_clear():
     correct[0, 120:140] = 1  # dog loses 50
     table = class_accuracy_changes(correct, labels, ["a", "b"], resamples=200)
     fig = class_changes(table, "a", "b")
-    before, after, better, worse, chance = fig.data
+    before, after, better, worse, chance, same = fig.data
     assert list(layout_of(fig).yaxis.ticktext)[-1] == "ant" and "&lt;i&gt;" in layout_of(fig).yaxis.ticktext
     assert_allclose(after.x, 100 * correct[1].reshape(4, 40).mean(1)[[3, 1, 2, 0]])
-    assert list(better.x) == [75] and list(worse.x) == [-50] and len(chance.x) == 2
+    assert list(better.x) == [75] and list(worse.x) == [-50] and list(chance.x) == list(same.x) == [0]
     assert (better.marker.color, worse.marker.color) == (LIGHT.correct, LIGHT.misclassified)
-    assert [one.name for one in fig.data[2:]] == ["better", "worse", "could be chance"]
+    assert [one.name for one in fig.data[2:]] == ["better", "worse", "could be chance", "the same"]
     assert_allclose(np.array(before.x), 100 * correct[0].reshape(4, 40).mean(1)[[3, 1, 2, 0]])
 
 

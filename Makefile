@@ -53,7 +53,7 @@ wheel: $(STAMP)  ## build the installable package into build/wheel
 # Files are given to the workers in the order of tests/conftest.py: the longest first.
 SHARED := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # Half of the time of a slow test is spent waiting for a browser or another process.
-WAITING := $(shell expr $(JOBS) + 2)
+WAITING := $(shell expr $(JOBS) + 1)
 
 # In one run: what a worker has imported, compiled and made for the fast tests serves the slow ones.
 test: $(DEV_STAMP)  ## run every test, JOBS=2 files at a time (TESTS=path for some)

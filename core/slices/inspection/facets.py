@@ -127,7 +127,8 @@ def facet_counts(study: StudyReader, facet: str, among: np.ndarray) -> dict[str,
         n = np.bincount(codes[among & (codes >= 0)], minlength=len(study.class_names))
         counts = dict(zip(study.class_names, n.tolist(), strict=True))
         if facet in evaluate.slice_columns(study):  # an output may be no label
-            counts |= Counter(evaluate.column_values(study, facet)[among & (codes < 0)].dropna())
+            values = evaluate.column_values(study, facet).to_numpy(object)[among & (codes < 0)]
+            counts |= Counter(value for value in values if isinstance(value, str))
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return {value: n for value, n in ranked if n}
 

@@ -64,7 +64,10 @@ def texts(folder: Path) -> dict[str, str]:
     """
     slices = kept_texts(folder)
     if whole := below(folder):
-        slices |= {name: text for name, text in kept_texts(whole).items() if not NAMES_FEATURES.search(text)}
+        of_images = {
+            name: text for name, text in kept_texts(whole).items() if not NAMES_FEATURES.search(text)
+        }
+        slices = of_images | slices
     return dict(sorted(slices.items(), key=lambda pair: (pair[0].casefold(), pair[0])))
 
 

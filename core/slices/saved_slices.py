@@ -48,7 +48,7 @@ def save(folder: Path, name: str, where: Slice, *, overwrite: bool = False) -> s
     name, text = _checked(name), str(Slice.joined(where.parts()))
 
     def add(slices: dict[str, str]) -> None:
-        if not overwrite and slices.get(name, text) != text:
+        if not overwrite and (slices | texts(folder)).get(name, text) != text:
             raise SliceError(f"a slice '{name}' already exists; choose another name, or delete that slice")
         slices[name] = text
         if len(slices) > MOST:

@@ -135,6 +135,11 @@ def test_what_people_leave_on_images_and_slices_of_images_is_there_in_every_basi
     saved_slices.save(study.path, "of a unit", Slice(fires=(3,)))
     saved_slices.save(latents.path, "of a latent", Slice(fires=(3,)))
     saved_slices.save(latents.path, "wrong", Slice(correct=False))
+    with pytest.raises(SliceError, match="a slice 'of a latent' already exists"):
+        saved_slices.save(latents.path, "of a latent", Slice(correct=True))
+    saved_slices.save(study.path, "of a latent", Slice(correct=True))  # a name of its own in each
+    assert saved_slices.texts(latents.path)["of a latent"] == "fires=3"
+    saved_slices.delete(study.path, "of a latent")
     before = saved_slices.stamp(latents.path)
     saved_slices.save(study.path, "right", Slice(correct=True))
     assert saved_slices.stamp(latents.path) != before

@@ -155,8 +155,9 @@ def _split_folders(root: str, top: Folder, walk: Walk) -> dict[str, str]:
     splits = {name: "train" if source.SPLIT_NAMES[name] == "train" else "val" for name in named}
     if "train" in splits.values() and "val" in splits.values():
         return splits
-    alone = len(splits) == 1 == len(top.folders)
-    return splits if alone and look_into(os.path.join(root, named[0]), Walk(tree=walk.tree)).folders else {}
+    alone = len(splits) == len(top.folders)
+    inside = (look_into(os.path.join(root, name), Walk(tree=walk.tree)).folders for name in named)
+    return splits if alone and any(inside) else {}
 
 
 def _find_classes(

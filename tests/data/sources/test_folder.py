@@ -119,6 +119,13 @@ def test_split_folders__train_alone_gets_a_seeded_split(tmp_path):
     assert (source.table["split"] == "val").sum() == 2
 
 
+def test_split_folders__val_and_test_without_train_are_no_classes(tmp_path):
+    class_folder(tmp_path / "test", {"a": 5, "b": 5})
+    source = open_images(class_folder(tmp_path / "val", {"a": 5, "b": 5}).parent)
+    assert {row[2] for row in rows(source)} == {"a", "b"} and len(rows(source)) == 10
+    assert note(source, "ignored beside val/: test/")
+
+
 def test_split_folders__train_may_be_a_class_among_others(tmp_path):
     source = open_images(class_folder(tmp_path, {"train": 2, "car": 2}))
     assert {row[2] for row in rows(source)} == {"train", "car"}

@@ -155,7 +155,7 @@ def _drawn(shape: Any, width: int, height: int) -> np.ndarray:
     if shape and not isinstance(shape[0], array):
         x, y, w, h = (_numbers(shape) or array("d", [0, 0, 0, 0]))[:4] if len(shape) == 4 else (0, 0, 0, 0)
         if w > 0 and h > 0:
-            draw.rectangle((x, y, x + w - 1, y + h - 1), fill=1)
+            draw.rectangle((x, y, max(x, x + w - 1), max(y, y + h - 1)), fill=1)
     else:
         for part in shape:
             draw.polygon(list(zip(part[::2], part[1::2], strict=False)), fill=1)

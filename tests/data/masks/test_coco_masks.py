@@ -56,6 +56,7 @@ def test_core_masks_cover_the_images_own_class(tmp_path):
             annotation(0, 1, [5, 0, 1, 5]),  # a second cat, as a box
             annotation(0, 2, [0, 0, 1, 1]),  # no cat
             annotation(1, 2, [2, 1, 3, 2]),
+            annotation(1, 2, [2, 1, 0.4, 0.4]),  # less than a pixel
         ),
     )
     masks = opened(path)

@@ -84,7 +84,8 @@ def _read(path: str) -> pd.DataFrame:
         if path.lower().endswith((".csv", ".tsv")):
             keys: Any = dict.fromkeys((*KEYS, "predicted"), str)
             tab = "\t" if path.lower().endswith(".tsv") else ","
-            return pd.read_csv(path, sep=tab, dtype=keys, keep_default_na=False, na_values=[""])
+            options: Any = {"keep_default_na": False, "na_values": [""], "skipinitialspace": tab == ","}
+            return pd.read_csv(path, sep=tab, dtype=keys, **options)
     except SettingsError:
         raise
     except Exception as error:  # of the parsers, which raise errors of many kinds

@@ -1,6 +1,8 @@
 """Images listed in a table: CSV, TSV or Parquet with a column of paths, and optional labels and splits."""
 
+import csv
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -36,6 +38,7 @@ COLUMNS = {
     "label": ("label", "class", "target", "class_name", "y"),
     "split": ("split",),
 }
+LONG = r"[+-]?\d{16,}"  # whole numbers that a float may round
 ADDRESS_NAMES = ("url", "image_url", "img_url", "image_link")  # of columns, where none is called a path
 
 
@@ -259,7 +262,15 @@ def _read_text(path: str) -> pd.DataFrame:
         header = file.readline()
     separator = "\t" if path.lower().endswith(".tsv") else max(",;\t", key=header.count)
     options = {"sep": separator, "dtype": "str", "keep_default_na": False, "encoding": "utf-8-sig"}
-    return pd.read_csv(path, index_col=False, **options)
+    options |= {"index_col": False, "skipinitialspace": separator != "\t"}
+    with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+        try:
+            frame = pd.read_csv(path, **options)
+        except pd.errors.ParserWarning:
+            raise ValueError("its first row has more cells than its header names") from None
+    if separator == "\t" and any(column.str.contains("\t").any() for _, column in frame.items()):
+        return pd.read_csv(path, quoting=csv.QUOTE_NONE, **options)  # its quotes are letters, and hid rows
+    return frame
 
 
 def find_columns(names: Iterable[str]) -> dict[str, str]:
@@ -303,7 +314,10 @@ def _as_numbers(column: pd.Series) -> pd.Series:
         return column
     filled = column.where(column != "")
     numbers = cast(pd.Series, pd.to_numeric(filled, errors="coerce"))
-    return numbers if (numbers.notna() == filled.notna()).all() and numbers.notna().any() else filled
+    all_numbers = (numbers.notna() == filled.notna()).all() and numbers.notna().any()
+    if pd.api.types.is_float_dtype(numbers) and filled.str.fullmatch(LONG).any():
+        return filled  # ids beside missing ones: rounded, several would be one
+    return numbers if all_numbers else filled
 
 
 def _with_splits(

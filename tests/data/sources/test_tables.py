@@ -75,6 +75,28 @@ def test_table__dialects(tmp_path, start, separator):
     assert [(row[0], row[2]) for row in rows(source)] == [("a.png", "grün"), ("b.png", None)]
 
 
+def test_table__spaces_behind_commas_are_no_letters(tmp_path):
+    make_folder(tmp_path, ["a.png", "b.png"])
+    source = open_images(
+        write(tmp_path / "t.csv", 'label, path, split\n"cat", a.png, train\ndog, b.png, val\n')
+    )
+    assert rows(source) == [("a.png", "train", "cat"), ("b.png", "val", "dog")]
+    assert not note(source, "not found")
+
+
+def test_table__quotes_between_tabs_hide_no_row(tmp_path):
+    text = 'path\tlabel\tcaption\na\tcat\t"hello\nb\tdog\t"x\n'
+    source = open_images(write(tmp_path / "t.tsv", text))
+    assert [row[::2] for row in rows(source)] == [("a", "cat"), ("b", "dog")]
+
+
+def test_table__long_ids_beside_missing_ones_are_not_rounded(tmp_path):
+    text = "path,patient,age\na,1152921504606846977,3\nb,1152921504606846978,\nc,,5\n"
+    extras = open_images(write(tmp_path / "t.csv", text)).extras
+    assert extras is not None and extras["age"].tolist()[::2] == [3, 5]
+    assert extras["patient"].tolist()[:2] == ["1152921504606846977", "1152921504606846978"]
+
+
 def test_table__whole_numbers_stay_whole_beside_missing_labels(tmp_path):
     frame = pd.DataFrame({"path": ["a", "b"], "label": [3.0, np.nan]})
     source = open_images(write_frame(tmp_path / "t.parquet", frame))
@@ -189,6 +211,7 @@ def test_table__reopened_pickled_and_fingerprint(tmp_path):
         ),
         ("t.csv", "", "cannot read the table '.*': No columns to parse"),
         ("t.csv", "path,label\n", "has no rows. Expected a header line"),
+        ("t.csv", "path,label\na,cat,black\n", "its first row has more cells than its header names"),
         ("t.csv", "path\na\nb\na\n", r"path 'a' occurs more than once in '.*' \(1 repeated row\)"),
         ("t.csv", "path,label\na,b\n,c\n", "row 2 of '.*' has no path"),
         (

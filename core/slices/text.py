@@ -30,7 +30,9 @@ def write_text(conditions: Mapping[str, Any]) -> str:
     if "confusion" in conditions:
         words.append("confusion=" + ">".join(map(_quote, conditions["confusion"])))
     ranges, extras = conditions.get("ranges", {}), conditions.get("extras", {})
-    words += [f"{_column(key)}={_number(low)}..{_number(high)}" for key, (low, high) in ranges.items()]
+    words += [
+        f"{_column(key)}={number_text(low)}..{number_text(high)}" for key, (low, high) in ranges.items()
+    ]
     words += [f"{_column(key)}={_list(values)}" for key, values in extras.items()]
     words += [f"{SAVED}{_quote(name)}" for name in conditions.get("saved", ())]
     if "fires" in conditions:
@@ -53,7 +55,8 @@ def _list(values: tuple[str, ...]) -> str:
     return ",".join(map(_quote, values))
 
 
-def _number(value: float | None) -> str:
+def number_text(value: float | None) -> str:
+    """Write a number so that it is read as the same; an open end of a range as nothing."""
     if value is None:
         return ""
     short = f"{value:g}"

@@ -13,6 +13,7 @@ import pandas as pd
 from core.reader import StudyReader
 from core.slices import evaluate
 from core.slices.slice import Slice
+from core.slices.text import number_text
 from core.traces.traces import read_traces
 
 LABEL, PREDICTED, CORRECT, SPLIT = FACETS = ("label", "predicted", "correct", "split")
@@ -149,4 +150,4 @@ def _text(value: object) -> str:
     """A value as a slice writes it."""
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
-    return f"{value:.12g}" if isinstance(value, float | np.floating) else str(value)
+    return number_text(float(value)) if isinstance(value, float | np.floating) else str(value)

@@ -66,6 +66,9 @@ def make_world(folder: Path, *, n: int = 60, seed: int = 0, by_row: bool = True)
             step.table(
                 "images", pd.DataFrame({"image_id": ids, "path": ids, "split": splits, "label": label})
             )
+            thirds = np.arange(n) % 3 / 3
+            columns = {"image_id": ids, "third": thirds, "third_short": thirds.astype(np.float32)}
+            step.table("attributes", pd.DataFrame(columns))
             write_array(step, "representations", raw, CHUNK)
         with writer.step("features", {"epsilon": 4.0}, ("representations", "images")) as step:
             write_firing(step, firing, by_row)

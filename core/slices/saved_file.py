@@ -1,12 +1,14 @@
 """Read the file of a study's saved slices: `slices.json`, name to text form."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Protocol
 
 from core.errors import DamagedSlices, SliceError, did_you_mean
+from core.slices import text as slice_text
 from core.storage.kept_file import KeptFile
 from core.storage.layers import below
 from core.storage.seals import Damaged
@@ -55,7 +57,8 @@ KEPT = KeptFile(FILE, ".slices.lock", ("slices",), "slices", DamagedSlices, REPA
 def texts(folder: Path) -> dict[str, str]:
     """Map the name of every saved slice to its text form, in alphabetical order; empty if none is saved.
 
-    A basis has those of its study, too, but for slices that name features: there a number is another one.
+    A basis has those of its study, too, but for slices that name features, themselves or by another slice:
+    there a number is another one. So is a name that the basis has given to a slice of its own.
     A file without a checksum (written or mended by hand) is accepted.
 
     Raises:
@@ -64,8 +67,9 @@ def texts(folder: Path) -> dict[str, str]:
     """
     slices = kept_texts(folder)
     if whole := below(folder):
+        others = kept_texts(whole)
         of_images = {
-            name: text for name, text in kept_texts(whole).items() if not NAMES_FEATURES.search(text)
+            name: text for name, text in others.items() if not names_features(text, others, but=slices)
         }
         slices = of_images | slices
     return dict(sorted(slices.items(), key=lambda pair: (pair[0].casefold(), pair[0])))
@@ -74,6 +78,25 @@ def texts(folder: Path) -> dict[str, str]:
 def kept_texts(folder: Path) -> dict[str, str]:
     """Return what the file of a folder itself holds; raises as `texts`."""
     return KEPT.read(folder, _parsed) or {}
+
+
+def names_features(text: str, saved: Mapping[str, str], *, but: Collection[str] = ()) -> bool:
+    """Return True for the text of a slice that names features, itself or by a saved one that it names.
+
+    Args:
+        saved: the slices by name. but: names of slices that are others elsewhere, as if they named features.
+    """
+    todo, seen = [text], set[str]()
+    for one in todo:
+        if NAMES_FEATURES.search(one):
+            return True
+        with suppress(SliceError):  # written by hand
+            names = set(slice_text.read(one).get("saved", ())) - seen
+            if not names.isdisjoint(but):
+                return True
+            todo += [saved[name] for name in names if name in saved]
+            seen |= names
+    return False
 
 
 def _parsed(held: dict[str, Any]) -> dict[str, str]:

@@ -15,8 +15,9 @@ from typing import Any
 from core.errors import SliceError, did_you_mean
 from core.reader import StudyReader
 from core.slices.inspection.populations import images_of
-from core.slices.saved_file import KEPT, LONGEST, MOST, NAMES_FEATURES, kept_texts, texts
+from core.slices.saved_file import KEPT, LONGEST, MOST, kept_texts, names_features, texts
 from core.slices.slice import Slice
+from core.storage.layers import FOLDER as BASES
 from core.storage.layers import below
 
 
@@ -55,23 +56,31 @@ def save(folder: Path, name: str, where: Slice, *, overwrite: bool = False) -> s
             raise SliceError(f"a study keeps at most {MOST:,} slices; delete some first")
 
     whole = below(folder)
-    _change(folder if whole is None or NAMES_FEATURES.search(text) else whole, add)
+    _change(folder if whole is None or names_features(text, texts(folder)) else whole, add)
     return name
 
 
 def rename(folder: Path, old: str, new: str) -> str:
-    """Rename a saved slice; saved slices that refer to it are updated."""
+    """Rename a saved slice; saved slices that refer to it are updated, also those of the study's bases."""
     new = _checked(new)
 
     def move(slices: dict[str, str]) -> None:
         _must_know(folder, slices, old)
-        if new != old and new in slices:
+        if new != old and new in slices | texts(folder):
             raise SliceError(f"a slice '{new}' already exists; choose another name, or delete that slice")
         slices[new] = slices.pop(old)
+        refer(slices)
+
+    def refer(slices: dict[str, str]) -> None:
         for name, text in slices.items():
             slices[name] = _referring(text, old, new)
 
-    _change(_home(folder, old), move)
+    home = _home(folder, old)
+    bases = [basis for basis in (home / BASES).glob("*/") if old not in kept_texts(basis)]
+    _change(home, move)
+    for basis in bases:
+        if any(_referring(text, old, new) != text for text in kept_texts(basis).values()):
+            _change(basis, refer)
     return new
 
 

@@ -145,8 +145,14 @@ def test_what_people_leave_on_images_and_slices_of_images_is_there_in_every_basi
     assert saved_slices.stamp(latents.path) != before
     assert list(saved_slices.texts(study.path)) == ["of a unit", "right", "wrong"]
     assert list(saved_slices.texts(latents.path)) == ["of a latent", "right", "wrong"]
+    saved_slices.save(latents.path, "by name", Slice.parse('@"of a latent" @right'))  # names a latent, too
+    saved_slices.save(study.path, "of both", Slice.parse('@"of a unit" split=val'))  # and this one a unit
+    assert not {"by name", "of a latent"} & saved_slices.texts(study.path).keys()
+    assert not {"of both", "of a unit"} & saved_slices.texts(latents.path).keys()
     saved_slices.rename(latents.path, "right", "good")
-    saved_slices.delete(latents.path, "of a latent")
+    assert saved_slices.texts(latents.path)["by name"] == '@good @"of a latent"'
+    for folder, name in ((study, "of both"), (latents, "by name"), (latents, "of a latent")):
+        saved_slices.delete(folder.path, name)
     saved_slices.delete(latents.path, "wrong")
     assert list(saved_slices.texts(latents.path)) == ["good"]
     assert list(saved_slices.texts(study.path)) == ["good", "of a unit"]

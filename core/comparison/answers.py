@@ -8,7 +8,7 @@ from core.common.dataframes import words
 from core.common.formatting import counted
 from core.common.statistics.intervals import wilson
 from core.comparison.compare import EVERYTHING, Comparison, fact_table, sort_measures
-from core.comparison.images import Shared
+from core.comparison.images import Shared, with_known_outcomes
 from core.comparison.measures import judged_of, measure_table
 from core.comparison.notes import Note, chosen_by_result, few_error_notes
 from core.comparison.separation import separation_table
@@ -41,7 +41,8 @@ def compare_answers(
     val = np.stack([one.is_val for one in studies])
     judged = np.asarray(val.all(0)) if val.any() else np.ones(study.n_images, bool)
     rows = np.tile(np.arange(study.n_images), (2, 1))
-    shared = Shared(studies, list(names), rows, judged, _left_out(val, names)).narrowed(among)
+    judged, notes = with_known_outcomes(studies, rows, judged)
+    shared = Shared(studies, list(names), rows, judged, [*_left_out(val, names), *notes]).narrowed(among)
     places = shared.rows[0, shared.judged]
     scores = [judged_of(one, places) for one in studies]
     correct = np.stack([one.correct for one in scores])

@@ -8,7 +8,9 @@ import pandas as pd
 from PIL import Image
 
 from core.common.dataframes import evenly
+from core.common.formatting import counted
 from core.errors import PeregrineError, SettingsError, StudyError
+from core.slices.evaluate import result_column
 from core.slices.slice import Slice
 from core.store import Study
 
@@ -24,7 +26,8 @@ class Shared:
     Attributes:
         studies, names: the other studies are compared with the first one.
         rows: (n_studies, n_shared) int64, rows of each study, in the order of the first study's images.
-        judged: (n_shared,) bool: evaluation images of every study (all images if no study has such a split).
+        judged: (n_shared,) bool: evaluation images of every study (all images if no study has such a split),
+            without those that only some of the studies know to be right or wrong.
         notes: sentences that a reader should know.
     """
 
@@ -87,7 +90,8 @@ def shared_images(studies: Sequence[Study]) -> Shared:
     for study, other in zip(studies[1:], rows[1:], strict=True):
         check_same_pictures(studies[0], study, rows[0], other)
     judged, notes = judged_images(studies, rows)
-    notes = [*partly_shared(studies, rows), *notes, *other_labels(studies, rows)]
+    judged, more = with_known_outcomes(studies, rows, judged)
+    notes = [*partly_shared(studies, rows), *notes, *more, *other_labels(studies, rows)]
     return Shared(tuple(studies), study_names(studies), rows, judged, notes)
 
 
@@ -137,6 +141,29 @@ def judged_images(studies: Sequence[Study], rows: np.ndarray) -> tuple[np.ndarra
         f"{odd:,} images are in the evaluation split of some studies and in the train split of others; they "
         "are left out"
     ]
+
+
+def with_known_outcomes(
+    studies: Sequence[Study], rows: np.ndarray, judged: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """Leave out images that some studies know to be right or wrong and others do not, and say so: accuracies
+    and what follows from them would be of different images. A study that knows none does not count.
+
+    Returns:
+        (n_shared,) bool, all of `judged` where no image is known in every study; notes.
+    """
+    correct = [result_column(study, "correct")[places] for study, places in zip(studies, rows, strict=True)]
+    known = np.isfinite(correct) & judged
+    known = known[known.any(1)]
+    partly = known.any(0) & ~known.all(0)
+    n = counted(int(partly.sum()), "image")
+    if not partly.any():
+        return judged, []
+    if not known.all(0).any():
+        return judged, [
+            "no image is known to be right or wrong in all studies, so accuracies are of different ones"
+        ]
+    return judged & ~partly, [f"{n} known to be right or wrong in some studies only are left out"]
 
 
 def other_labels(studies: Sequence[Study], rows: np.ndarray) -> list[str]:

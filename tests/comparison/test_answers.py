@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from core.answers.requests import add_answer
+from core.common.dataframes import numbers
 from core.comparison.answers import compare_answers
+from core.comparison.compare import compare
 from core.comparison.sides import GAINED, LOST
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
@@ -53,6 +55,28 @@ def test_who_is_right_where(study):
     assert bees.pair is not None and bees.pair.n == int(
         ((study.images["label"] == "bee") & study.is_val).sum()
     )
+
+
+def test_images_without_a_prediction_are_left_out_of_both(study):
+    """Of the accuracy, and of all that follows from it."""
+    path = shutil.copytree(study.path, study.path.with_name("half"))
+    told = study.images.loc[study.is_val].iloc[::2].rename(columns={"label": "predicted"})
+    table = path.with_name("half.csv")
+    told[["image_id", "predicted"]].to_csv(table, index=False)
+    add_answer(path, str(table), None, {"device": "cpu"}, Progress.silent())
+    half, n = open_study(path), int(study.is_val.sum())
+    for found in (
+        compare_answers(half, "probe", "half", resamples=5),
+        compare([study, half.answering("half")], resamples=5),
+    ):
+        assert (numbers(found.measures, "n") <= len(told)).all() and found.shared.judged.sum() == len(told)
+        names = found.names
+        accuracy = {name: found.value("accuracy", name) for name in names}
+        assert accuracy[names[1]]["value"] == 1 and accuracy[names[0]]["n"] == len(told)
+        sides = found.side_counts(names[1])
+        assert accuracy[names[1]]["difference"] == pytest.approx(sides[GAINED] / len(told))
+        note = f"{n - len(told)} images known to be right or wrong in some studies only are left out"
+        assert note in map(str, found.notes)
 
 
 def test_bad_requests_are_one_line(study):

@@ -34,7 +34,7 @@ MOST_FILES = 1_000_000  # that one pattern names
 MOST_BRACES = 20  # in a pattern: with two names each they are more than a million
 RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)")
 LONGEST_TEXT = 16_000_000  # bytes; longer .cls, .json or .txt files are not read
-LISTING_FORM = 1  # of what the cache keeps of a shard; counted up where `ShardSample` changes
+LISTING_FORM = 2  # of what the cache keeps of a shard; counted up where `ShardSample` changes
 CAPTIONS_FROM = 50  # with more distinct texts than this, and than half the images, texts are captions
 
 
@@ -50,11 +50,13 @@ class ShardSample(NamedTuple):
 
 
 class ShardListing(NamedTuple):
-    """The samples of a shard with an image, how many have none, and where reading ended early, if it did."""
+    """The samples of a shard with an image, how many have none, and where reading ended early, if it did;
+    and the names of images beside that of their sample."""
 
     samples: list[ShardSample]
     without: int
     damage: str
+    beside: list[str]
 
 
 class ShardSource(source.ListedSource):
@@ -125,15 +127,19 @@ class ShardSource(source.ListedSource):
         return [f"{self.names[sample.shard]}/{sample.key}" for sample in samples]
 
     def _samples(self) -> tuple[list[ShardSample], list[str]]:
-        samples, notes, without = [], [], 0
+        samples, notes, without, beside = [], [], 0, []
         for shard, listed in enumerate(map(listed_shard, self.paths)):
             samples += [sample._replace(shard=shard) for sample in listed.samples]
             without += listed.without
+            beside += listed.beside
             if listed.damage:
                 used = f"{counted(len(listed.samples), 'image')} before the damage are used"
                 notes.append(f"shard {self.names[shard]} is damaged ({listed.damage}): {used}")
         if without:
             notes.append(f"{counted(without, 'sample')} without an image ignored")
+        if beside:
+            further = f"{counted(len(beside), 'further image')} of samples ignored: {source.some(beside, 3)}"
+            notes.append(f"{further} (the name of a sample ends at its first dot)")
         return samples, notes
 
     def _splits(self, samples: list[ShardSample]) -> tuple[list[str], list[str], bool, list[ShardSample]]:
@@ -270,24 +276,29 @@ def listed_shard(path: str) -> ShardListing:
     def fetch(file: Path) -> None:
         file.write_text(json.dumps(_list_shard(path)), encoding="utf-8")
 
-    samples, without, damage = json.loads(cached(entry, fetch, lock=OUTER_LOCK).read_bytes())
-    return ShardListing(
-        [ShardSample(key, Member(*image), *more) for key, image, *more in samples], without, damage
-    )
+    samples, *rest = json.loads(cached(entry, fetch, lock=OUTER_LOCK).read_bytes())
+    return ShardListing([ShardSample(key, Member(*image), *more) for key, image, *more in samples], *rest)
 
 
 def _list_shard(path: str) -> ShardListing:
     index = index_tar(path)
     groups = _by_key(index.members)
     samples = [sample for key, members in groups.items() if (sample := _sample(path, key, members))]
-    return ShardListing(samples, len(groups) - len(samples), index.damage)
+    used = {sample.image for sample in samples}
+    images = [members[ending] for members in groups.values() for ending in _images(members)]
+    beside = [image.name for image in images if image not in used]
+    return ShardListing(samples, len(groups) - len(samples), index.damage, beside)
+
+
+def _images(members: dict[str, Member]) -> list[str]:
+    return [ending for ending in members if ending.rpartition(".")[2] in source.IMAGE_EXTENSIONS]
 
 
 def _sample(path: str, key: str, members: dict[str, Member]) -> ShardSample | None:
-    images = (m for ending, m in members.items() if ending.rpartition(".")[2] in source.IMAGE_EXTENSIONS)
-    image = next(images, None)
-    if image is None:
+    images = _images(members)
+    if not images:
         return None
+    image = members[min(images, key=lambda ending: ending.count("."))]  # key.jpg before key.depth.png
     texts = {
         ending: read_member(path, member.offset, member.size).decode("utf-8", "replace").strip()
         for ending, member in members.items()

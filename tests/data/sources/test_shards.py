@@ -92,6 +92,13 @@ def test_keys__folders_dots_and_several_endings(tmp_path):
     assert_array_equal(reopen_images(source.describe()).read_id("s/n01/a"), decode(picture(1)))
 
 
+def test_keys__of_several_images_the_one_with_the_shortest_ending_is_the_picture(tmp_path):
+    members = {"a.depth.png": picture(1), "a.png": picture(2), "a.cls": 5, "b.v1.png": picture(3)}
+    source = open_images(make_tar(tmp_path / "s.tar", members | {"b.v2.png": picture(4)}))
+    assert_array_equal(source.read(0), decode(picture(2)))
+    assert note(source, "2 further images of samples ignored", "a.depth.png, b.v2.png")
+
+
 @pytest.mark.parametrize(
     "spec", ["s/in-{000..002}.tar", "s/in-*.tar", "s", "s/in-00[012].tar", "s/in-{000,00[1-2]}.tar"]
 )

@@ -128,6 +128,10 @@ class HuggingFaceSource(source.ListedSource):
         frame = pd.concat([f for f, keep in zip(frames, keep_files, strict=True) if keep], ignore_index=True)
         at = np.repeat(np.flatnonzero(keep_files), n_rows[keep_files])
         position = np.concatenate([np.arange(n) for n in n_rows[keep_files]])
+        keep_rows, of_rows, more = (None, [], []) if given else _split_column(frame)
+        if keep_rows is not None:
+            frame, at, position = frame[keep_rows].reset_index(drop=True), at[keep_rows], position[keep_rows]
+            splits, notes, given = of_rows, more, True
         ids = [f"{self.files[a].name}/{row:06d}" for a, row in zip(at, position, strict=True)]
         paths = list(frame.pop("_path"))
         if not self._columns.by_place:
@@ -197,6 +201,15 @@ class HuggingFaceSource(source.ListedSource):
         if "val" not in named:
             notes.append("'test' is used as the evaluation split, named val")
         return list(np.repeat(splits, n_rows[keep])), notes, True, keep
+
+
+def _split_column(frame: pd.DataFrame) -> tuple[np.ndarray | None, list[str], list[str]]:
+    """Return which rows are used, their splits and notes, where a column `split` names several."""
+    named = frame["split"].map(str).str.strip().str.lower() if "split" in frame else pd.Series(["none"])
+    if not set(named) <= set(source.SPLIT_NAMES):
+        return None, [], []
+    keep, splits, notes = source.one_evaluation_split([source.SPLIT_NAMES[name] for name in named])
+    return (keep, splits, notes) if len(set(splits)) > 1 else (None, [], [])
 
 
 def holds_pictures(path: str | Path, *, or_places: bool = False) -> bool:

@@ -94,6 +94,18 @@ def test_folder__test_alone_is_the_evaluation_split(tmp_path):
     assert "'test' is used as the evaluation split, named val" in source.notes
 
 
+def test_parquet__a_column_of_splits(tmp_path):
+    splits = ["train", "Test", "train", "validation", "train"]
+    path = write(tmp_path / "t.parquet", table(range(5), split=pa.array(splits)))
+    source = open_images(path)
+    assert source.split_given and source.table["split"].tolist() == ["train", "train", "val", "train"]
+    assert source.table["image_id"].tolist() == [f"t/00000{n}" for n in (0, 2, 3, 4)]
+    assert_array_equal(source.read(2), decode(picture(3)))
+    assert source.notes == ["1 image of 'test' left out: 'val' is used"]
+    path = write(tmp_path / "other.parquet", table(range(2), split=pa.array(["wood", "train"])))
+    assert not open_images(path).split_given
+
+
 def test_labels__another_column_and_missing_ones(tmp_path):
     rows = table(range(4), coarse=pa.array([0, 1, -1, 9]), name=pa.array(["a", None, "b", ""]))
     coarse = {"coarse": {"names": ["animal", "plant"], "_type": "ClassLabel"}}

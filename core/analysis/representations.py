@@ -317,7 +317,9 @@ def embed_tables(step: StepWriter, source: ImageSource, unreadable: list[tuple[i
     skipped = listing.iloc[[row for row, _ in unreadable]][["path"]].reset_index(drop=True)
     step.table("skipped", skipped.assign(reason=[reason for _, reason in unreadable]).astype("str"))
     if source.extras is not None:
-        extras = source.extras.loc[is_readable].reset_index(drop=True)
+        extras = (
+            source.extras.loc[is_readable].reset_index(drop=True).rename(columns={"image_id": "image_id_"})
+        )
         step.table("attributes", extras.assign(image_id=images["image_id"]))
     n_val = int((images["split"] == "val").sum())
     return {

@@ -5,20 +5,30 @@ from __future__ import annotations
 import multiprocessing
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
 from core.analysis import representations
-from core.analysis.representations import batches_of, check_finite_representations, load_ready_representations
+from core.analysis.representations import (
+    batches_of,
+    check_finite_representations,
+    embed_tables,
+    load_ready_representations,
+)
 from core.cli import main
 from core.data.sources.images import open_images
+from core.data.sources.source import image_table
 from core.encoders.registry import load_encoder
 from core.errors import EncoderError, ImageSourceError, SettingsError, ShapeError, UnreadableImage
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
+from core.storage.writer import Collected
 from core.store import open_study
 from tests.command_line import contents
 from tests.sampling import sample
@@ -72,6 +82,14 @@ def test_embed__lists_what_it_skipped_and_why(tmp_path, folder):
     skipped = open_study(tmp_path / "study").table("skipped").set_index("path")["reason"]
     assert [Path(str(path)).name for path in skipped.index] == ["2.png", "1.png"]
     assert "truncated" in skipped.iloc[0] and "zero bytes" in skipped.iloc[1]
+
+
+def test_embed__a_column_of_the_images_that_is_called_as_their_name_stays():
+    extras = pd.DataFrame({"image_id": [7]})
+    source: Any = SimpleNamespace(table=image_table(["x"], ["x"], ["train"], ["a"]), extras=extras)
+    step: Any = Collected()
+    embed_tables(step, source, [])
+    assert step.items["attributes"].to_dict("records") == [{"image_id_": 7, "image_id": "x"}]
 
 
 def test_embed__strict_stops_and_names_the_image(tmp_path, folder):

@@ -1,5 +1,6 @@
 """Images with their labels as an annotation file lists them, and what the readers of such files share."""
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -73,10 +74,19 @@ def scalars(items: Sequence[Mapping[str, Any]], but: Iterable[str]) -> dict[str,
     columns = {name: [item.get(name) for item in items] for name in names}
     plain = (str, int, float, bool, type(None))
     return {
-        name: values
+        name: _alike(values)
         for name, values in columns.items()
         if all(isinstance(value, plain) for value in values) and any(value is not None for value in values)
     }
+
+
+def _alike(values: list[Any]) -> list[Any]:
+    """Return values that one column can hold: as texts where they are of several kinds, or too long."""
+    kinds = {type(value) for value in values if value is not None}
+    too_long = any(isinstance(value, int) and abs(value) >= 1 << 63 for value in values)
+    if not too_long and (len(kinds) == 1 or kinds == {int, float}):
+        return values
+    return [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
 
 
 def image_root(rows: Rows, beside: str) -> str:

@@ -98,14 +98,20 @@ def test_fiftyone__samples_with_classes_tags_and_boxes(tmp_path):
         {"label": "ape", "bounding_box": [0, 0, 1, 1]},
     ]
     samples = [
-        {"filepath": "data/a.png", "tags": ["train"], "ground_truth": cat, "weather": "rain"},
-        {"filepath": "data/b.png", "tags": ["x", "validation"], "objects": {"_cls": "Detections"}},
+        {"filepath": "data/a.png", "tags": ["train"], "ground_truth": cat, "weather": "rain", "seen": 1},
+        {
+            "filepath": "data/b.png",
+            "tags": ["x", "validation"],
+            "objects": {"_cls": "Detections"},
+            "seen": "often",
+        },
     ]
     samples[1]["objects"]["detections"] = detections  # pyright: ignore[reportArgumentType, reportIndexIssue]
     as_json(tmp_path / "samples.json", {"samples": samples})
     source = open_images(tmp_path)
     assert rows(source) == [("data/a.png", "train", "cat"), ("data/b.png", "val", None)]
     assert source.extras is not None and source.extras["weather"].fillna("").tolist() == ["rain", ""]
+    assert source.extras["seen"].tolist() == ["1", "often"]  # of two kinds, which no file can hold
     assert "labels are 'ground_truth'; for objects write ?label=objects" in source.notes
     boxes = open_images(f"{tmp_path}?label=objects")
     assert labels(boxes) == [None, "ape"] and boxes.read(1).size == (6, 5)

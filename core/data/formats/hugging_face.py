@@ -130,7 +130,8 @@ class HuggingFaceSource(source.ListedSource):
         position = np.concatenate([np.arange(n) for n in n_rows[keep_files]])
         keep_rows, of_rows, more = (None, [], []) if given else _split_column(frame)
         if keep_rows is not None:
-            frame, at, position = frame[keep_rows].reset_index(drop=True), at[keep_rows], position[keep_rows]
+            frame = frame.loc[keep_rows].reset_index(drop=True)
+            at, position = at[keep_rows], position[keep_rows]
             splits, notes, given = of_rows, more, True
         ids = [f"{self.files[a].name}/{row:06d}" for a, row in zip(at, position, strict=True)]
         paths = list(frame.pop("_path"))

@@ -3,7 +3,9 @@ leads out of the studies: pictures are the thumbnails that a study holds.
 """
 
 import io
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -96,7 +98,8 @@ class StudyTools:
         """Return rows of a table as `export --where` writes it; page: the first row and how many."""
         if table not in READ_HERE:
             raise SettingsError(unknown_name(f"no table '{table[:80]}'", table, READ_HERE, "Tables"))
-        study, among = of_slice(self.opened(name, answer), table, self.slice(where) if where else None)
+        opened = self.opened(name, answer)
+        study, among = of_slice(opened, table, self.slice(opened, where) if where else None)
         frame = read_table(study, table, slice=among)
         held = [str(column) for column in frame.columns]
         columns = list(dict.fromkeys(columns))
@@ -110,14 +113,16 @@ class StudyTools:
         next_offset = start + len(part) if start + len(part) < len(frame) else None
         pages = {"n_rows": len(frame), "offset": start, "next_offset": next_offset}
         note = note_on_train_images(study, table, slice=among)
-        return {"columns": list(part.columns), **pages, "rows": plain_rows(part), "note": note}
+        rows = without_home(study, plain_rows(part))
+        return {"columns": list(part.columns), **pages, "rows": rows, "note": note}
 
     def inspect(self, name: str, where: str, against: str, answer: str) -> dict[str, Any]:
         """Return what `inspect` says of a slice, with the first entries of its lists."""
         from core.measures.inspect import inspect
 
-        other = self.slice(against) if against else None
-        report = inspect(self.opened(name, answer), self.slice(where), other, means=True)
+        study = self.opened(name, answer)
+        other = self.slice(study, against) if against else None
+        report = inspect(study, self.slice(study, where), other, means=True)
         cut = {key: value[:LISTED] if isinstance(value, list) else value for key, value in report.items()}
         return {**cut, "link": self.link("images", name, where=where, answer=answer)}
 
@@ -133,12 +138,12 @@ class StudyTools:
     def image(self, name: str, image_id: str, answer: str) -> dict[str, Any]:
         """Return the facts of an image: label, prediction, scores, most active features with words."""
         study = self.opened(name, answer)
-        row = study.row_of(image_id)
+        row = study.row_of(with_home(study, image_id))
         facts: dict[str, Any] = {"image_id": image_id, "row": row}
-        facts |= plain_rows(study.images.iloc[[row]].drop(columns="path"))[0]
+        facts |= without_home(study, plain_rows(study.images.iloc[[row]].drop(columns="path")))[0]
         for table in ("probe", "quality"):
             if study.has(table):
-                facts |= plain_rows(read_table(study, table).iloc[[row]])[0]
+                facts |= without_home(study, plain_rows(read_table(study, table).iloc[[row]]))[0]
         if study.has("representations"):
             words, look = feature_words(study), look_at(study, asked_of_images(study), row)
             features = plain_rows(look.features.head(LISTED))
@@ -154,7 +159,8 @@ class StudyTools:
         bounded(feature, "feature", 0, len(table) - 1)
         facts: dict[str, Any] = plain_rows(table.iloc[[feature]])[0]
         facts["words"] = feature_words(study).get(feature, [])
-        facts["top_images"] = list(study.images["image_id"].iloc[self.top_rows(study, feature)].astype(str))
+        strongest = study.images["image_id"].iloc[self.top_rows(study, feature)]
+        facts["top_images"] = without_home(study, list(strongest.astype(str)))
         if study.has("firing_by_feature_rows"):
             facts["similar"] = plain_rows(similar_features(study, feature, shown_images(study)).head(5))
         return {**facts, "link": self.link("feature", name, feature=str(feature), answer=answer)}
@@ -178,7 +184,7 @@ class StudyTools:
 
         study = self.opened(name, answer)
         options = FigureOptions(features=tuple(each_once(features)), device=STORED_ONLY)
-        drawn = draw(study.where(self.slice(where)) if where else study, figure, options=options)
+        drawn = draw(study.where(self.slice(study, where)) if where else study, figure, options=options)
         if (layout_of(drawn).height or 0) > TALLEST:
             raise SettingsError(f"the figure is {layout_of(drawn).height} pixels high; narrow it by a slice")
         shown = Image.open(io.BytesIO(render(drawn, "png")))
@@ -190,7 +196,7 @@ class StudyTools:
         study, text = self.opened(name), search.tidy(text)
         if not search.plain_words(text):
             raise SettingsError("nothing to search for: give a few words, as in 'a red ball on grass'")
-        among = images_of(study, self.slice(where)) if where else None
+        among = images_of(study, self.slice(study, where))
         n, clip = bounded(n, "n", 1, MOST_ROWS), str(search.index_facts(study).get("clip", ""))
         result: dict[str, Any] = {"text": text}
         if clip.startswith("asset:"):  # the one that is shipped; others would be loaded at a study's word
@@ -204,23 +210,55 @@ class StudyTools:
         result["by_captions"] = search.hits(study, rows[:n], cosines[:n])
         ids = study.images["image_id"].iloc[search.of_classes(study, text, among=among)[:n]]
         result["by_class"] = [str(one) for one in ids]
-        return result
+        return without_home(study, result)
 
     def schema(self) -> dict[str, Any]:
         """Return the tables and what their columns mean."""
         return {name: {column: meaning(column) for column in COLUMNS[name]} for name in READ_HERE}
 
-    def slice(self, text: str) -> Slice:
+    def slice(self, study: Study, text: str) -> Slice:
         """Parse a slice. Raises SliceError; SettingsError for a text that is too long."""
         if len(text) > LONGEST_WHERE:
             raise SettingsError(f"a slice has at most {LONGEST_WHERE:,} characters; got {len(text):,}")
-        return Slice.parse(text)
+        where = Slice.parse(text)
+        return replace(where, image_ids=tuple(with_home(study, one) for one in where.image_ids))
 
     def link(self, page: str, name: str, **parts: str) -> str:
         """Return the address of a page of the dashboard."""
         study, basis = split_basis(name)
         query = {key: value for key, value in {"study": study, "basis": basis, **parts}.items() if value}
         return f"{self.address}/{page}?{urlencode(query)}"
+
+
+def home_of_ids(study: Study) -> str:
+    """Return the folder, with a slash, in which all images lie whose ids are paths; "" for other ids.
+
+    An agent sees the ids as they are below it: apart from each other, and without a folder of this machine.
+    """
+    ids = study.column("images", "image_id")
+    if not ids.size or not str(ids.iloc[0]).startswith("/") or not ids.str.startswith("/").all():
+        return ""
+    return os.path.dirname(os.path.commonprefix([ids.min(), ids.max()])).rstrip("/") + "/"
+
+
+def with_home(study: Study, image_id: str) -> str:
+    """Return the id of an image that an agent names as `without_home` shows it."""
+    home = home_of_ids(study)
+    return image_id if image_id.startswith(home) else home + image_id
+
+
+def without_home(study: Study, report: Any) -> Any:
+    """Return rows or facts of images with their ids as `home_of_ids` says."""
+    home = home_of_ids(study)
+    return _shortened(report, home) if home else report
+
+
+def _shortened(value: Any, home: str) -> Any:
+    if isinstance(value, dict):
+        return {name: _shortened(inner, home) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_shortened(inner, home) for inner in value]
+    return value.removeprefix(home) if isinstance(value, str) else value
 
 
 def bounded(value: int, name: str, least: int, most: int) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -25,8 +26,9 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 
 from core.errors import SettingsError
 from core.export.files import COLUMNS
-from core.mcp.server import http_app, make_server, serve_agents
+from core.mcp.server import _text, http_app, make_server, serve_agents
 from core.mcp.tools import READ_HERE, StudyTools, each_once
+from core.storage.writer import write_study
 from core.store import open_study
 from dashboard.addresses.pages import PAGES
 from dashboard.addresses.served_studies import BASIS
@@ -139,9 +141,28 @@ def test_what_lies_outside_a_study_is_not_read(shared_study: Path, monkeypatch: 
 
 def test_a_search_is_of_the_evaluation_images_of_its_slice(shared_study: Path) -> None:
     tools, study = StudyTools(shared_study.parent, "http://x"), open_study(shared_study)
-    for where in ("label=ant", "label=ant split=train"):
-        expected = study.images["image_id"].astype(str)[study.where(where).chosen].tolist()
+    for where in ("", "label=ant", "label=ant split=train"):
+        chosen = study.where(f"label=ant {where.removeprefix('label=ant')}").chosen
+        expected = study.images["image_id"].astype(str)[chosen].tolist()
         assert tools.search("shared", "ant", where, 200)["by_class"] == expected
+
+
+def test_ids_that_are_paths_are_told_apart_and_name_their_images(tmp_path: Path) -> None:
+    """A table of absolute paths gives such ids; an agent sees no folder of this machine."""
+    folder = tmp_path / "study"
+    ids = [f"{tmp_path}/{label}/{n}.png" for label in "ab" for n in range(2)]
+    with write_study(folder) as writer, writer.step("embed", {}) as step:
+        frame = pd.DataFrame({"image_id": ids, "path": ids, "split": "val", "label": list("aabb")})
+        step.table("images", frame)
+    tools, shown = StudyTools(tmp_path, "http://x"), ["a/0.png", "a/1.png", "b/0.png", "b/1.png"]
+    rows = tools.table("study", "images", "", ["image_id"], (0, 9), "")["rows"]
+    assert tools.search("study", "b", "", 9)["by_class"] == shown[2:]
+    assert json.loads(_text({"rows": rows}))["rows"] == [{"image_id": one} for one in shown]
+    for row, one in enumerate(shown):
+        facts = tools.image("study", one, "")
+        assert (facts["image_id"], facts["row"]) == (one, row)
+        (found,) = tools.table("study", "images", f"image={one}", [], (0, 9), "")["rows"]
+        assert found["image_id"] == one
 
 
 def test_links_open_the_answer_that_was_asked_for(shared_study: Path) -> None:

@@ -4,6 +4,8 @@ The feature of a concept is chosen on train images and judged on evaluation imag
 advantage by chance (docs/method.md 18.7).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -25,9 +27,13 @@ COLUMNS = (
 MEANS = ("ap", "inverted_ap", "probe_ap", "purity", "coverage", "base_rate")
 
 
-def known_concepts(study: StudyReader) -> tuple[list[str], np.ndarray]:
+def known_concepts(
+    study: StudyReader, splits: Sequence[np.ndarray] | None = None
+) -> tuple[list[str], np.ndarray]:
     """The classes, and the words of attributes, that at least FEWEST images of either split have and lack.
 
+    Args:
+        splits: the train and the evaluation images that are looked at, masks or rows; None: all.
     Returns:
         their names, "label=bird" or "background=brick"; (n_concepts, n_images) bool: which images have it.
     """
@@ -36,10 +42,11 @@ def known_concepts(study: StudyReader) -> tuple[list[str], np.ndarray]:
         table = study.table("attributes").drop(columns=["image_id", "caption"], errors="ignore")
         columns |= {str(name): table[name] for name in table if table[name].dtype.kind in "OT"}
     names, rows, train = [], [], train_images(study)
+    parts = (train, ~train) if splits is None else splits
     for column, values in columns.items():
         for value in sorted(values.dropna().unique(), key=str):
             has = (values == value).fillna(False).to_numpy(bool)
-            fewest = min(one[part].sum() for one in (has, ~has) for part in (train, ~train))
+            fewest = min(one[part].sum() for one in (has, ~has) for part in parts)
             if fewest >= FEWEST:
                 names.append(f"{column}={value}")
                 rows.append(has)
@@ -59,14 +66,14 @@ def concept_features(study: StudyReader) -> pd.DataFrame:
     Raises:
         StudyError: there are no concepts, or no train or evaluation images.
     """
-    names, has = known_concepts(study)
+    splits = (np.flatnonzero(train_images(study)), np.flatnonzero(~train_images(study)))
+    train, val = (rows[evenly(len(rows), MOST)] for rows in splits)
+    names, has = known_concepts(study, (train, val))
     if not names:
         raise StudyError(
             f"no concepts are known in '{study.path}': no class and no word of an attribute has {FEWEST} "
             f"train and {FEWEST} evaluation images"
         )
-    splits = (np.flatnonzero(train_images(study)), np.flatnonzero(~train_images(study)))
-    train, val = (rows[evenly(len(rows), MOST)] for rows in splits)
     raw = study.array("representations")
     learnt, judged = (np.asarray(raw.rows(rows), np.float32) for rows in (train, val))
     best = [average_precision(sign * learnt, has[:, train]).argmax(1) for sign in (1, -1)]
@@ -74,9 +81,8 @@ def concept_features(study: StudyReader) -> pd.DataFrame:
     for at, name in enumerate(names):
         truth, (feature, inverted) = has[at, val], (int(one[at]) for one in best)
         values = judged[:, feature]
-        strongest = np.argsort(-values, kind="stable")[:TOP]
         probed, answer = _sparse_probe(learnt, has[at, train], judged)
-        of_one = feature, _precision(values, truth), float(truth[strongest].mean())
+        of_one = feature, _precision(values, truth), share_of_strongest(values, truth)
         of_others = inverted, _precision(-judged[:, inverted], truth), " ".join(map(str, probed))
         rows.append((name, int(truth.sum()), truth.mean(), *of_one, *of_others, _precision(answer, truth)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -130,6 +136,19 @@ def average_precision(values: np.ndarray, has: np.ndarray) -> np.ndarray:
             summed = np.where(hits, np.take_along_axis(precision, last, 0), 0.0).sum(0)
             areas[at, start : start + step] = summed / max(int(one.sum()), 1)
     return areas
+
+
+def share_of_strongest(values: np.ndarray, truth: np.ndarray, n: int = TOP) -> float:
+    """Share of the n images with the largest values that have a concept, the mean over all orders of equal
+    values: of a sparse feature most are 0.
+
+    Args:
+        values: (n_images,). truth: (n_images,) bool.
+    """
+    n = min(n, len(values))
+    last = np.partition(values, len(values) - n)[len(values) - n]  # the n-th largest
+    above, level = values > last, values == last
+    return float((truth[above].sum() + (n - above.sum()) * truth[level].mean()) / n)
 
 
 def _precision(values: np.ndarray, truth: np.ndarray) -> float:

@@ -17,7 +17,13 @@ from core.config import BasisConfig
 from core.errors import StudyError
 from core.jobs.progress import Progress
 from core.measures import concept_features as module
-from core.measures.concept_features import average_precision, concept_features, concept_means, known_concepts
+from core.measures.concept_features import (
+    average_precision,
+    concept_features,
+    concept_means,
+    known_concepts,
+    share_of_strongest,
+)
 from core.store import Study, open_study
 from tests.synthetic import make_study
 
@@ -89,6 +95,23 @@ def test_table__matches_a_loop(study: Study) -> None:
             LogisticRegression(max_iter=1000).fit(scaled[~is_val], train).decision_function(scaled[is_val])
         )
         assert row["probe_ap"] == pytest.approx(average_precision_score(truth, logits), abs=1e-4)
+
+
+def test_share_of_strongest__does_not_depend_on_the_order_of_equal_values(rng) -> None:
+    values = np.array([0, 0, 3, 0, 2, 0], np.float32)
+    truth = np.array([True, True, True, False, False, False])
+    assert share_of_strongest(values, truth, 2) == 0.5  # those of 3 and 2
+    expected = (1 + 2 * 0.5) / 4  # and two of four zeros, half of which have it
+    assert share_of_strongest(values, truth, 4) == expected
+    order = rng.permutation(6)
+    assert share_of_strongest(values[order], truth[order], 4) == expected
+    assert share_of_strongest(values, truth, 9) == 0.5  # of all six
+
+
+def test_concepts__of_which_too_few_images_are_looked_at_are_none(study: Study, monkeypatch) -> None:
+    monkeypatch.setattr(module, "MOST", 60)  # 15 of each class
+    with pytest.raises(StudyError, match="no concepts are known"):
+        concept_features(study)
 
 
 def test_means__are_over_concepts_with_an_interval(study: Study) -> None:

@@ -260,4 +260,4 @@ def likeness_finding(cosine: Sequence[float] | np.ndarray, gamma: float) -> str:
     """State how many groups and features have crops that look alike to CLIP."""
     finite = np.asarray(cosine, float)
     finite = finite[np.isfinite(finite)]
-    return f"{int((finite >= gamma).sum()):,} of {len(finite):,} have crops that look alike"
+    return f"{int((finite > gamma).sum()):,} of {len(finite):,} have crops that look alike"

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.analysis.overlap.iou import LEAST_IMAGES
 from core.charts.marks import bars, dots, interval, name_rows
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.captions import shortened, with_class_names
 from core.common.dataframes import as_text, numbers, safe_divide, words
-from core.common.formatting import signed
+from core.common.formatting import counted, signed
 
 STANDOFF = 4  # pixels between the name of a row and its bar
 LONGEST_NAME = 20  # letters beside a bar: these charts stand three in a row
@@ -255,22 +256,21 @@ def heat_finding(rows: pd.DataFrame) -> str:
     """State whether a feature's heat prefers the object or the background.
 
     Args:
-        rows: rows of `overlap_by_feature` of one feature: mask, lift, lift_low, lift_high.
+        rows: rows of `overlap_by_feature` of one feature: mask, n, lift, verdict.
     """
     by_mask = {row["mask"]: row for row in rows.to_dict("records") if np.isfinite(row["lift"])}
-    core, spurious = by_mask.get("core"), by_mask.get("spurious")
-    if core is None and spurious is None:
+    parts = {"core": "object", "spurious": "background"}
+    if not by_mask:
         return "Object or background?"
-    if core is not None and spurious is not None:
-        if core["lift_low"] > max(1.0, spurious["lift_high"]):
-            return f"Looks at the object: {core['lift']:.1f}x a uniform heatmap"
-        if spurious["lift_low"] > max(1.0, core["lift_high"]):
-            return f"Looks at the background: {spurious['lift']:.1f}x a uniform heatmap"
-        return "Prefers neither the object nor the background"
-    one = core if core is not None else spurious
-    assert one is not None
-    part = "object" if core is not None else "background"
-    return f"Heat on the {part}: {one['lift']:.1f}x a uniform heatmap"
+    if len(by_mask) == 1:
+        ((mask, row),) = by_mask.items()
+        return f"Heat on the {parts[mask]}: {row['lift']:.1f}x a uniform heatmap"
+    verdict, n = by_mask["core"]["verdict"], min(int(row["n"]) for row in by_mask.values())
+    if verdict in parts:
+        return f"Looks at the {parts[verdict]}: {by_mask[verdict]['lift']:.1f}x a uniform heatmap"
+    if n < LEAST_IMAGES:
+        return f"Object or background? {counted(n, 'image')} cannot tell"
+    return "Prefers neither the object nor the background"
 
 
 def activation_finding(values: np.ndarray, n_images: int, images: str) -> str:

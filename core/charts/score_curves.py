@@ -63,6 +63,12 @@ STANDINGS: dict[Standing, str] = {
     "level": "as good as chance",
     "untold": "beside chance",  # more images than are resampled: no interval of AUPRC
 }
+RISKS: dict[Standing, str] = {
+    "above": "better than",
+    "below": "worse than",
+    "level": "no better than",
+    "untold": "beside that of",
+}
 
 
 def score_curve(
@@ -142,9 +148,9 @@ def curve_finding(metrics: pd.DataFrame, score: str, kind: str) -> str:
     about = KINDS[kind]
     chance = numbers(row, about.base)[0] if about.base else CHANCE
     value, low, high = (numbers(row, f"{about.measure}{end}")[0] for end in ("", "_low", "_high"))
-    if kind == "risk":
-        better = "better" if high < chance else "worse" if low > chance else "no better"
-        return f"{label}: {about.says} {value:.2f}, {better} than leaving images out at random ({chance:.2f})"
+    if kind == "risk":  # less is better
+        standing = RISKS[against_chance(-high, -low, n_wrong, n_right, chance=-chance)]
+        return f"{label}: {about.says} {value:.2f}, {standing} leaving images out at random ({chance:.2f})"
     standing = STANDINGS[against_chance(low, high, n_wrong, n_right, chance=chance)]
     return f"{label}: {about.says} {value:.2f}, {standing} ({chance:.2f})"
 

@@ -56,7 +56,7 @@ def pair_finding(table: pd.DataFrame, pair: tuple[str, str]) -> str:
     if table.empty:
         return f"{first} and {second}: no images with both scores"
     ends = table.iloc[[0, -1]]
-    if (numbers(ends, "n") == 0).any():
+    if (numbers(ends, "n") < FEWEST).any():  # as in the chart, whose cells are then empty
         return f"Share of errors by {first} and {second}"
     low, high = (f"{100 * risk:.0f} %" for risk in numbers(ends, "risk"))
     return f"{low} errors where {first} and {second} are both lowest, {high} where both are highest"

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.analysis.overlap import iou
 from core.charts import (
     compared_classes,
     concept_groups,
@@ -15,8 +16,10 @@ from core.charts import (
     sparsity,
     threshold_sweep,
 )
+from core.slices.overlap_values import MASKS
 
 R = " (0.30)"
+AT = f" images out at random{R}"
 
 
 def metric(value: float, low: float, high: float, n: int = 100) -> pd.DataFrame:
@@ -36,6 +39,9 @@ def metric(value: float, low: float, high: float, n: int = 100) -> pd.DataFrame:
         ("pr", (0.72, 0.68, 0.76), "Q-Score: AUPRC of correct images 0.72, as good as chance (0.70)"),
         ("pr_error", (0.5, 0.4, 0.6), "Q-Score: AUPRC of errors 0.50, better than chance (0.30)"),
         ("risk", (0.1, 0.08, 0.2), "Q-Score: mean risk 0.10, better than leaving images out at random" + R),
+        ("risk", (0.4, 0.35, 0.5), "Q-Score: mean risk 0.40, worse than leaving images out at random" + R),
+        ("risk", (0.3, 0.2, 0.4), "Q-Score: mean risk 0.30, no better than leaving images out at random" + R),
+        ("risk", (0.1, np.nan, np.nan), "Q-Score: mean risk 0.10, beside that of leaving" + AT),
         ("roc", (np.nan, np.nan, np.nan), "Q-Score: not defined on these images"),
     ],
 )  # fmt: skip
@@ -82,12 +88,11 @@ def test_threshold():
     assert threshold_sweep.threshold_finding(sweep.assign(mean=np.nan), 0.5) == "mIoU by threshold"
 
 
-def lifts(**values: tuple[float, float, float]) -> pd.DataFrame:
-    rows = [
-        dict(zip(("lift", "lift_low", "lift_high"), one, strict=True), mask=mask)
-        for mask, one in values.items()
-    ]
-    return pd.DataFrame(rows, columns=["mask", "lift", "lift_low", "lift_high"])
+def lifts(n: int = 20, **values: tuple[float, float, float]) -> pd.DataFrame:
+    of = {mask: iou.Lift(*values.get(mask, (np.nan,) * 3), n if mask in values else 0) for mask in MASKS}
+    verdict = iou.mask_preference(of["core"], of["spurious"])
+    rows = [{"mask": mask, "lift": of[mask].value, "n": n, "verdict": verdict} for mask in values]
+    return pd.DataFrame(rows, columns=["mask", "lift", "n", "verdict"])
 
 
 @pytest.mark.parametrize(
@@ -95,6 +100,7 @@ def lifts(**values: tuple[float, float, float]) -> pd.DataFrame:
     [
         (lifts(core=(1.8, 1.6, 2), spurious=(0.7, 0.6, 0.8)), "Looks at the object: 1.8x"),
         (lifts(core=(0.7, 0.6, 0.8), spurious=(1.3, 1.2, 1.4)), "Looks at the background: 1.3x"),
+        (lifts(9, core=(1.8, 1.6, 2), spurious=(0.7, 0.6, 0.8)), "Object or background? 9 images cannot"),
         (lifts(core=(1.1, 0.9, 1.3), spurious=(1.0, 0.9, 1.2)), "Prefers neither"),
         (lifts(core=(0.9, 0.8, 0.95), spurious=(0.5, 0.4, 0.6)), "Prefers neither"),
         (lifts(spurious=(0.5, 0.4, 0.6)), "Heat on the background: 0.5x"),
@@ -145,4 +151,5 @@ def test_groups():
     other = counts.assign(n_groups=[1, 8])
     assert concept_groups.group_size_finding(other, "n_features") == "8 of 9 groups have 2 to 5 features"
     assert concept_groups.group_size_finding(counts.assign(n_groups=0), "n_images") == "No groups"
-    assert concept_groups.likeness_finding([0.7, 0.5, np.nan], 0.63) == "1 of 2 have crops that look alike"
+    said = "1 of 3 have crops that look alike"  # as `is_interpretable` has it: above gamma
+    assert concept_groups.likeness_finding([0.7, 0.63, 0.5, np.nan], 0.63) == said

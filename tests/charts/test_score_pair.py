@@ -53,6 +53,13 @@ def test_pair_heat__cells_are_those_of_the_table(rng):
     )
 
 
+def test_few_images__say_nothing_of_a_corner_that_the_chart_leaves_empty():
+    first = np.arange(32.0)
+    table = figures.pair_table(first, (first + 6) % 32, np.ones(32))
+    assert table["n"].iloc[[0, -1]].tolist() == [2, 2] and figures.FEWEST > 2
+    assert figures.pair_finding(table, figures.PAIR).startswith("Share of errors by")
+
+
 def test_no_images__says_so():
     nothing = figures.pair_table(np.full(3, np.nan), np.ones(3), np.ones(3))
     assert nothing.empty and not figures.pair_heat(nothing, figures.PAIR).data

@@ -119,8 +119,8 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
     held = [name for name in scores if np.isfinite(numbers(shown, str(name))).any()]
     issues = label_issues(study, study.is_val)
     if len(issues):
-        accuracy = study.summary("probe")["top1"]
-        step.summary["label_issues"] = issues_sentence(issues, study.is_val.sum(), accuracy)
+        probe = study.summary("probe")
+        step.summary["label_issues"] = issues_sentence(issues, probe["n_val"], probe["top1"])
     step.summary["recommendation"] = advise(recommend(held, calibration.get("calibration")), metrics)
 
 

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from core.analysis.probe.linear import Recipe
-from core.analysis.probe.step import Probe, train_probe
+from core.analysis.probe.step import Probe, recipe_of, train_probe
 from core.common.dataframes import known_mean
 from core.common.formatting import percent
 from core.common.threadsafe import cached_property
@@ -29,6 +28,7 @@ from core.research.transfer_learning.compared_estimates import (
     prediction_interval,
 )
 from core.research.transfer_learning.evaluate import Represented, represent_pixels
+from core.steps import settings_of
 from core.store import Study
 
 MOST_TRAIN = 100_000  # rows that the two probes share
@@ -100,10 +100,9 @@ class OwnProbe:
         train = np.flatnonzero(~study.is_val & (codes >= 0))
         train = np.sort(np.random.default_rng(seed).permutation(train)[:MOST_TRAIN])
         raw = study.array("representations").rows(train).astype(np.float32)
+        recipe = recipe_of(settings_of("probe", {}, study.settings("probe")), probe.penalty)
         first, second = (
-            train_probe(
-                raw[part], codes[train[part]], len(names), lr=probe.lr, recipe=Recipe(penalty=probe.penalty)
-            )
+            train_probe(raw[part], codes[train[part]], len(names), lr=probe.lr, recipe=recipe)
             for part in back_tests.halves(len(train), seed)
         )
         held = np.flatnonzero(study.is_val & (codes >= 0))

@@ -9,8 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.analysis.probe.linear import Recipe
+from core.analysis.probe.step import train_probe
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
+from core.research.transfer_learning import own_probe as own_probe_module
 from core.research.transfer_learning.back_tests import absolute_errors, best_method, halves
 from core.research.transfer_learning.compared_estimates import METHODS
 from core.research.transfer_learning.own_probe import COLUMNS, OwnProbe, in_words
@@ -55,6 +58,21 @@ def test_slices__are_of_the_label_and_of_text_and_boolean_columns(with_columns):
         column, value = case.name.split(": ")
         assert case.inside.tolist() == (facts[column].astype(str) == value).tolist(), case.name
     assert len(own_probe.slices.cases) == 7
+
+
+def test_halves__are_trained_as_the_probe_of_the_study_was(with_columns, monkeypatch):
+    given = {"device": "cpu", "epochs": 3, "weight_decay": 0.01, "lr": 0.1, "seed": 5}
+    run_step("probe", with_columns.path, given, Progress.silent())
+    recipes = []
+
+    def train(*rows, lr, recipe):
+        recipes.append((lr, recipe))
+        return train_probe(*rows, lr=lr, recipe=recipe)
+
+    monkeypatch.setattr(own_probe_module, "train_probe", train)
+    OwnProbe.of(open_study(with_columns.path), NO_ENCODER, n_corrupted=0)
+    expected = Recipe(epochs=3, weight_decay=0.01, seed=5)
+    assert recipes == [(0.1, expected)] * 2
 
 
 def test_row__holds_the_best_methods_prediction_interval(with_columns):

@@ -38,7 +38,7 @@ class ClassBlocks(NamedTuple):
 
 
 NOTE = (
-    f"Heatmaps of the discriminative features that fire on each evaluation image; images {EVENLY} "
+    f"Heatmaps of the discriminative features that fire on each image; images {EVENLY} "
     "within their group. Below a misclassified image: the predicted class."
 )
 

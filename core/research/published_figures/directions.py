@@ -50,7 +50,7 @@ def _table(study: Study, options: FigureOptions) -> Directions:
 def _draw(data: Directions, options: FigureOptions, theme: Theme) -> go.Figure:
     """Plot images of one class with heatmaps of directions, one row per direction."""
     note = (
-        f"Evaluation images of class {as_text(data.label)}, {EVENLY}. Rows: the discriminative feature "
+        f"Images of class {as_text(data.label)}, {EVENLY}. Rows: the discriminative feature "
         "with the largest class mean, the feature with the smallest class mean above zero, a random "
         "feature, and the first principal component of the representations. An evenly dark image has no heat."
     )
@@ -113,14 +113,14 @@ def class_top_features(class_means: np.ndarray, discriminative: np.ndarray) -> n
 
 
 def lowly_activating_features(class_means: np.ndarray) -> np.ndarray:
-    """Lowly activating feature of each class: the smallest nonzero class mean (Kalibhat 2024, A.11-A.14).
+    """Lowly activating feature of each class: the smallest class mean above 0 (Kalibhat 2024, A.11-A.14).
 
     Args:
         class_means: (r, C) float.
     Returns:
-        (C,) int64; -1 if all means are zero or NaN.
+        (C,) int64; -1 if no mean is above 0.
     """
-    return _extreme(class_means, np.isfinite(class_means) & (class_means != 0), np.argmin, np.inf)
+    return _extreme(class_means, class_means > 0, np.argmin, np.inf)
 
 
 def _extreme(

@@ -120,7 +120,7 @@ def evaluate_representations(
         epsilon: firing threshold, in standard deviations. low, high: percentiles for a D computed here.
         lr: of the probe; None: the best of six.
     Returns:
-        n_train, n_val, n_classes; top1 and top5 with _low and _high (95 % bootstrap interval over evaluation
+        n_train, n_val, n_classes; top1 and top5 with _low and _high (Wilson's 95 % interval over evaluation
         images); q_auroc with its interval, q_auprc (correct is positive) beside base_rate, q_auprc_error;
         mean_q_correct, mean_q_misclassified; confidence_auroc, the probe's own; mean_firing, share_nonempty
         (evaluation images), near_zero (train), n_discriminative, epsilon, lr. None if undefined; `note` gives

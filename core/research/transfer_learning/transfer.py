@@ -133,7 +133,7 @@ def transfer_probe(
     """Return one row per study and image set, columns COLUMNS.
 
     Encoder, transform, epsilon and D are the study's; the probe is trained on the set's train images and
-    evaluated on its evaluation images, with 95 % bootstrap intervals. D was chosen on the study's images: the
+    evaluated on its evaluation images, with 95 % intervals. D was chosen on the study's images: the
     Q columns show whether it is useful elsewhere. The last columns are about the study's own probe on these
     images, also where they have no labels (see `OwnProbe.row`); None for a study without a probe.
 

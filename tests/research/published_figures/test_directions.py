@@ -20,6 +20,7 @@ def test_features_of_classes__hand_computed():
     assert_array_equal(class_top_features(means, np.zeros(4, bool)), [-1, -1, -1])
     assert_array_equal(lowly_activating_features(means), [2, 1, -1])
     assert_array_equal(lowly_activating_features(np.zeros((3, 1))), [-1])
+    assert_array_equal(lowly_activating_features(np.array([[-0.4, -1], [0.3, 0], [0.1, -1]])), [2, -1])
 
 
 def test_random_features__seeded_and_different():

@@ -61,13 +61,13 @@ STANDINGS: dict[Standing, str] = {
     "above": "better than chance",
     "below": "worse than chance",
     "level": "as good as chance",
-    "untold": "beside chance",  # more images than are resampled: no interval of AUPRC
+    "untold": "beside chance",
 }
 RISKS: dict[Standing, str] = {
-    "above": "better than",
-    "below": "worse than",
-    "level": "no better than",
-    "untold": "beside that of",
+    "above": "better than leaving images out at random",
+    "below": "worse than leaving images out at random",
+    "level": "no better than leaving images out at random",
+    "untold": "beside leaving images out at random",
 }
 
 
@@ -135,6 +135,9 @@ def metric_with_interval(row: dict[str, Any], metric: str) -> str:
 def curve_finding(metrics: pd.DataFrame, score: str, kind: str) -> str:
     """State what the curve of a score says: its measure, and whether that is better than chance.
 
+    The interval of the AUROC tells that of every measure: a score without skill is at chance by each, and the
+    base rates of the others vary with the images.
+
     Args:
         metrics: rows of `quality_metrics`. kind: roc, pr, pr_error or risk.
     """
@@ -147,12 +150,13 @@ def curve_finding(metrics: pd.DataFrame, score: str, kind: str) -> str:
         return f"{label}: what it is worth {few}"
     about = KINDS[kind]
     chance = numbers(row, about.base)[0] if about.base else CHANCE
-    value, low, high = (numbers(row, f"{about.measure}{end}")[0] for end in ("", "_low", "_high"))
-    if kind == "risk":  # less is better
-        standing = RISKS[against_chance(-high, -low, n_wrong, n_right, chance=-chance)]
-        return f"{label}: {about.says} {value:.2f}, {standing} leaving images out at random ({chance:.2f})"
-    standing = STANDINGS[against_chance(low, high, n_wrong, n_right, chance=chance)]
-    return f"{label}: {about.says} {value:.2f}, {standing} ({chance:.2f})"
+    value, low, high = (numbers(row, name)[0] for name in (about.measure, "auroc_low", "auroc_high"))
+    standing = against_chance(low, high, n_wrong, n_right)
+    gain = chance - value if kind == "risk" else value - chance
+    if (standing == "above" and gain <= 0) or (standing == "below" and gain >= 0):
+        standing = "level"
+    words = (RISKS if kind == "risk" else STANDINGS)[standing]
+    return f"{label}: {about.says} {value:.2f}, {words} ({chance:.2f})"
 
 
 class Curves(NamedTuple):

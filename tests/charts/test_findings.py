@@ -16,43 +16,55 @@ from core.charts import (
     sparsity,
     threshold_sweep,
 )
+from core.measures import metrics
 from core.slices.overlap_values import MASKS
 
-R = " (0.30)"
-AT = f" images out at random{R}"
+BETTER, LEVEL, WORSE = (0.6, 0.95), (0.46, 0.6), (0.2, 0.45)  # intervals of an AUROC
 
 
-def metric(value: float, low: float, high: float, n: int = 100) -> pd.DataFrame:
-    row: dict[str, object] = {"score": "q_score", "base_rate_correct": 0.7, "base_rate_error": 0.3}
-    row |= {"n": n}
-    for name in ("auroc", "auprc_correct", "auprc_error", "aurc"):
-        row |= {name: value, f"{name}_low": low, f"{name}_high": high}
-    return pd.DataFrame([row])
+def metric(value: float, auroc: tuple[float, float], n: int = 100) -> pd.DataFrame:
+    """Of which every measure has the same value."""
+    row: dict[str, object] = {"score": "q_score", "base_rate_correct": 0.7, "base_rate_error": 0.3, "n": n}
+    row |= dict.fromkeys(("auroc", "auprc_correct", "auprc_error", "aurc"), value)
+    return pd.DataFrame([row | {"auroc_low": auroc[0], "auroc_high": auroc[1]}])
 
 
 @pytest.mark.parametrize(
-    ("kind", "numbers", "says"),
+    ("kind", "value", "auroc", "says"),
     [
-        ("roc", (0.52, 0.46, 0.55), "Q-Score: AUROC 0.52, as good as chance (0.50)"),
-        ("roc", (0.9, 0.8, 0.95), "Q-Score: AUROC 0.90, better than chance (0.50)"),
-        ("roc", (0.4, 0.3, 0.45), "Q-Score: AUROC 0.40, worse than chance (0.50)"),
-        ("pr", (0.72, 0.68, 0.76), "Q-Score: AUPRC of correct images 0.72, as good as chance (0.70)"),
-        ("pr_error", (0.5, 0.4, 0.6), "Q-Score: AUPRC of errors 0.50, better than chance (0.30)"),
-        ("risk", (0.1, 0.08, 0.2), "Q-Score: mean risk 0.10, better than leaving images out at random" + R),
-        ("risk", (0.4, 0.35, 0.5), "Q-Score: mean risk 0.40, worse than leaving images out at random" + R),
-        ("risk", (0.3, 0.2, 0.4), "Q-Score: mean risk 0.30, no better than leaving images out at random" + R),
-        ("risk", (0.1, np.nan, np.nan), "Q-Score: mean risk 0.10, beside that of leaving" + AT),
-        ("roc", (np.nan, np.nan, np.nan), "Q-Score: not defined on these images"),
+        ("roc", 0.52, LEVEL, "AUROC 0.52, as good as chance (0.50)"),
+        ("roc", 0.9, BETTER, "AUROC 0.90, better than chance (0.50)"),
+        ("roc", 0.4, WORSE, "AUROC 0.40, worse than chance (0.50)"),
+        ("pr", 0.72, LEVEL, "AUPRC of correct images 0.72, as good as chance (0.70)"),
+        ("pr", 0.75, BETTER, "AUPRC of correct images 0.75, better than chance (0.70)"),
+        ("pr", 0.68, BETTER, "AUPRC of correct images 0.68, as good as chance (0.70)"),
+        ("pr_error", 0.5, BETTER, "AUPRC of errors 0.50, better than chance (0.30)"),
+        ("pr_error", 0.28, WORSE, "AUPRC of errors 0.28, worse than chance (0.30)"),
+        ("risk", 0.25, BETTER, "mean risk 0.25, better than leaving images out at random (0.30)"),
+        ("risk", 0.4, WORSE, "mean risk 0.40, worse than leaving images out at random (0.30)"),
+        ("risk", 0.2, LEVEL, "mean risk 0.20, no better than leaving images out at random (0.30)"),
+        ("roc", np.nan, (np.nan, np.nan), "not defined on these images"),
     ],
-)  # fmt: skip
-def test_curve(kind, numbers, says):
-    assert score_curves.curve_finding(metric(*numbers), "q_score", kind) == says
+)
+def test_curve(kind, value, auroc, says):
+    said = score_curves.curve_finding(metric(value, auroc), "q_score", kind)
+    assert said == f"Q-Score: {says}"
+
+
+def test_curve__of_one_score_says_the_same_by_every_measure(rng):
+    """A base rate varies with the images: against it, intervals of AUPRC and AURC tell too little."""
+    correct = (rng.random(120) < 0.75).astype(float)
+    scores = pd.DataFrame({"q_score": rng.normal(size=120) + 0.6 * correct})
+    table = metrics.evaluate(scores, correct, resamples=100)
+    said = [score_curves.curve_finding(table, "q_score", kind) for kind in score_curves.KINDS]
+    assert table["auroc_low"][0] > 0.5 and all("better than" in one for one in said)
+    assert table["aurc_high"][0] > table["base_rate_error"][0]  # which is no reason to say "no better"
 
 
 @pytest.mark.parametrize("kind", ["roc", "pr", "pr_error", "risk"])
 @pytest.mark.parametrize(("n", "told"), [(3, "1 error"), (23, "7 errors"), (27, "")])  # 30 % are errors
 def test_curve__says_nothing_from_fewer_than_eight_errors(kind, n, told):
-    found = score_curves.curve_finding(metric(0.9, 0.8, 0.95, n), "q_score", kind)
+    found = score_curves.curve_finding(metric(0.9, BETTER, n), "q_score", kind)
     assert (found == f"Q-Score: what it is worth cannot be told from {told}") == bool(told)
 
 

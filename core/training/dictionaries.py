@@ -15,18 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.bases.dictionary import TOPK, Dictionary
+from core.bases.kinds import BATCH, PREFIXES, default_steps
 from core.bases.selection.largest import largest_of_rows
 from core.bases.vectors import FitRun, Vectors
 from core.errors import PeregrineError
 from core.training.augmentations.batches import held
 from core.training.loop import ResumableRun, run_steps
 
-BATCH = 4096
-FEWEST_STEPS, USUAL_STEPS = 1000, 3000
-PASSES = 1000  # over few vectors, at most: more of them train no better
 AUXILIARY, AUXILIARY_WEIGHT = 512, 1 / 32  # dead latents that reconstruct the residual, and their weight
 DEAD_AFTER = 10_000_000  # vectors on which a dead latent has not been active
-PREFIXES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
 SAVE_EVERY = 2.0  # minutes
 
 
@@ -38,16 +35,6 @@ def fit_matryoshka(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) 
     """The first 1/16, 1/8 … of the latents reconstruct on their own; the losses add up."""
     nested = sorted({max(1, round(size * share)) for share in PREFIXES})
     return _fit(vectors, tuple(nested), k, seed, run)
-
-
-def default_steps(n: int) -> int:
-    """Steps of a training on n vectors: PASSES of them, within FEWEST_STEPS and USUAL_STEPS; or one pass.
-
-    >>> default_steps(4_000), default_steps(8_000), default_steps(150_000), default_steps(1_280_000_000)
-    (1000, 1954, 3000, 312500)
-    """
-    passes = min(max(FEWEST_STEPS, math.ceil(PASSES * n / BATCH)), USUAL_STEPS)
-    return max(passes, math.ceil(n / BATCH))
 
 
 def _fit(vectors: Vectors, prefixes: tuple[int, ...], k: int, seed: int, run: FitRun) -> Dictionary:

@@ -1,7 +1,10 @@
 """Two bases of a study side by side, read once."""
 
+import time
+
 import numpy as np
 import pandas as pd
+import streamlit as st
 
 from core.bases.basis import SAME, UNITS, codes_of
 from core.bases.twins import twins
@@ -63,10 +66,37 @@ def example(study: Study, name: str) -> tuple[int, list[int]]:
     latent = int(table["latent"].iloc[np.lexsort((numbers(table, "r2"), is_found))[-1]])
     if study.n_images > MOST_IMAGES:
         return latent, []
-    codes = codes_of(study, basis)
-    at = np.flatnonzero(codes.features == latent)
-    at = at[np.argsort(-codes.values[at], kind="stable")][:EXAMPLES]
-    return latent, (np.searchsorted(codes.indptr, at, side="right") - 1).tolist()
+    return latent, strongest(study, name, (latent,), EXAMPLES)[latent]
+
+
+@cached_read(max_entries=8)
+def strongest(study: Study, name: str, features: tuple[int, ...], n: int) -> dict[int, list[int]]:
+    """The `n` images on which each of some latents, or units, is largest; none where it is not active."""
+    if name == UNITS:
+        values = study.array("representations")[:][:, list(features)]
+        order = np.argsort(-values, axis=0, kind="stable")[:n]
+        return {one: order[:, at].tolist() for at, one in enumerate(features)}
+    codes = codes_of(study, study.bases[name])
+    at = np.flatnonzero(np.isin(codes.features, features))
+    at = at[np.argsort(-codes.values[at], kind="stable")]
+    rows, of = np.searchsorted(codes.indptr, at, side="right") - 1, codes.features[at]
+    return {one: rows[of == one][:n].tolist() for one in features}
+
+
+@st.cache_resource(ttl=600, show_spinner=False)
+def _products_per_second() -> float:
+    """Multiply-adds a second of a dense product on all cores of this machine, as busy as it is now."""
+    square, times = np.ones((1024, 1024), np.float32), []
+    for _ in range(4):
+        began = time.perf_counter()
+        square @ square
+        times.append(time.perf_counter() - began)
+    return len(square) ** 3 / float(np.median(times))
+
+
+def seconds_of(operations: float) -> float:
+    """How long so many multiply-adds take on this machine (see `BasisKind.fit_operations`)."""
+    return operations / _products_per_second()
 
 
 def in_basis(study: Study, name: str) -> Study:

@@ -8,9 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from core.bases.basis import UNITS, Basis
-from core.bases.kinds import KINDS
-from core.common.dataframes import numbers
-from core.common.formatting import counted, full_sentence, signed_interval, with_interval
+from core.bases.kinds import BATCH, KINDS
+from core.common.formatting import counted, format_duration, full_sentence, signed_interval, with_interval
 from core.comparison.shared_dictionary import about_other
 from core.config.bases import BASIS_KINDS
 from core.errors import JobError, StudyError
@@ -24,6 +23,7 @@ from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.job_follower import begin, start_button
 from dashboard.jobs import launcher
+from dashboard.panels.features import basis_twins
 from dashboard.panels.features.feature_cards import thumbnails
 from dashboard.panels.jobs import study_progress
 from dashboard.state import image_filter, session
@@ -64,8 +64,9 @@ KNOWN_AS = {  # by the end of their columns
     "_minus_units": "Differences from the units",
     "_minus_random": "Differences from random directions",
 }
-SHOWN = 200  # pairs of latents
 PICTURES = 4
+LONG = 300.0  # seconds from which a quicker fit is offered, with QUICK latents and active ones
+QUICK = (256, 16)
 
 
 def panel(study: Study) -> None:
@@ -83,10 +84,10 @@ def panel(study: Study) -> None:
         label="Bases of the study",
         on_open=lambda name: session.go("features", **{session.BASIS: name}),
         spread=True,
-        width=250,
+        width=205,  # four beside each other at 1280
     )
     if whole.bases:
-        known, twins = partial(_known, whole), partial(_twins, study, whole)
+        known, twins = partial(_known, whole), partial(basis_twins.twins, study, whole)
         widgets.drawer("What each knows of classes and attributes", "bases_known", "fact_check", known)
         widgets.drawer("Two side by side", "bases_twins", "compare_arrows", twins)
     st.caption(MEASURED)
@@ -249,9 +250,10 @@ def _fit(whole: Study) -> None:
         size = columns[3].number_input("Latents", 1, value=usual_size, key=f"basis_size_{kind}")
         k = columns[4].number_input("Active at once", 1, value=usual_k, key=f"basis_k_{kind}")
         seeds = columns[5].number_input("Runs", 1, 8, 2, key="basis_fits", help=ABOUT_STABILITY)
+        sizes = int(size), int(k), int(seeds)
         st.caption(f"{KINDS[kind].summary[:1].upper()}{KINDS[kind].summary[1:]}.")
+        _duration(kind, n_train, vectors[1], sizes, on)
         try:
-            sizes = int(size), int(k), int(seeds)
             command = FitBasis(whole.path, (name or usual).strip(), kind, *sizes, VECTORS[on])
         except JobError as error:
             st.error(widgets.plain(error), icon=":material/error:")
@@ -261,48 +263,41 @@ def _fit(whole: Study) -> None:
         start_button(command, label, key="basis_fit", kind="primary")
 
 
+def _duration(kind: str, n: int, width: int, sizes: tuple[int, int, int], on: str) -> None:
+    """How long learning takes, in a sentence; where that is long, a button for quicker sizes."""
+    positions = VECTORS[on] == "positions"
+    n = max(n, BATCH) if positions else n  # an image has many
+
+    def seconds(size: int, k: int, seeds: int) -> float:
+        return basis_reads.seconds_of(seeds * KINDS[kind].fit_operations(n, width, size, k))
+
+    takes, quick = seconds(*sizes), (min(sizes[0], QUICK[0]), min(sizes[1], QUICK[1]), sizes[2])
+    first = " First, the encoder looks at all images again." if positions else ""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="basis_duration"):
+        st.markdown(
+            f":material/schedule: **About {format_duration(max(takes, 1))}** on this computer without a GPU, "
+            f"in the background.{first}",
+            width="content",
+        )
+        if takes > LONG and quick != sizes:
+            st.button(
+                f"Quicker: {quick[0]:,} latents, {quick[1]} active, about {format_duration(seconds(*quick))}",
+                key="basis_quick",
+                icon=":material/bolt:",
+                on_click=_set_sizes,
+                args=(kind, *quick[:2]),
+            )
+
+
+def _set_sizes(kind: str, size: int, k: int) -> None:
+    session.set_widget(f"basis_size_{kind}", size)
+    session.set_widget(f"basis_k_{kind}", k)
+
+
 def unused_name(whole: Study, start: str) -> str:
     """`start`, or with the first number that makes it the name of no basis of the study."""
     names = itertools.chain([start], (f"{start}-{number}" for number in itertools.count(2)))
     return next(name for name in names if name not in whole.bases)
-
-
-def _twins(study: Study, whole: Study) -> None:
-    """Which latents of one basis another one has, too."""
-    names = [*whole.bases, UNITS]
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        here = study.path.name if study.below is not None else names[0]
-        mine = select_one("Latents of", names, key="twins_of", default=here, width=200)
-        st.caption("and the most similar ones of", width="content")
-        others = [name for name in (UNITS, *whole.bases) if name != mine]
-        other = select_one("Compared with", others, key="twins_with", width=200)
-    frame = basis_reads.twins_of(whole, mine, other)
-    cosines = numbers(frame, "cosine")
-    n = int(np.count_nonzero(cosines >= basis_reads.TWIN))
-    st.markdown(
-        f"**{n:,} of {len(frame):,}** of {widgets.plain(mine)} have a twin in {widgets.plain(other)}: "
-        f"one whose direction is at least {basis_reads.TWIN} alike (|cosine|). The median of the best is "
-        f"{widgets.number(float(np.median(cosines)), digits=2)}."
-    )
-    order = select_one("Order", ("twins first", "without a twin first"), key="twins_order", width=200)
-    shown = (frame if order == "twins first" else frame[::-1]).head(SHOWN)
-    links = {
-        column: [session.href("feature", whole, feature=str(one), basis=basis) for one in shown[column]]
-        for column, basis in (("latent", mine), ("twin", other))
-    }
-    unknown = [column for column in ("words", "words_of_twin") if not any(frame[column])]
-    st.dataframe(
-        shown.assign(**links).drop(columns=unknown),
-        hide_index=True,
-        alt=f"The latents of {mine}, and the most similar one of {other}",
-        column_config={
-            "latent": st.column_config.LinkColumn(mine, display_text=r"feature=(\d+)"),
-            "words": f"words in {mine}",
-            "twin": st.column_config.LinkColumn(other, display_text=r"feature=(\d+)"),
-            "words_of_twin": f"words in {other}",
-            "cosine": st.column_config.ProgressColumn("Similarity", format="%.2f", min_value=0, max_value=1),
-        },
-    )
 
 
 def _removal(whole: Study, here: str) -> None:

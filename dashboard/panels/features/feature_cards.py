@@ -35,6 +35,8 @@ NOTES = {  # what the words of a note mean
     "scene": "scene: its words are seen only in the whole images, maybe beside what it looks at.",
     "unsure": "unsure: its words are barely more common on its images (AUC below 0.6).",
     "alike": "alike: neither further words nor classes tell as many features apart.",
+    "stability": "stability: how nearly a second run, from another random start, found the same latent (1: "
+    "the same; below 0.7 it may be an accident).",
     "word": "No word of the captions holds for most of its images and few others.",
 }
 MOST_CLASSES = 3  # that are named

@@ -34,7 +34,7 @@ from core.traces import changes
 from dashboard.cache import reads
 from dashboard.cache.comparison_reads import comparison, other_studies
 from dashboard.cache.features import basis_reads
-from dashboard.panels.features import feature_cards
+from dashboard.panels.features import bases, feature_cards
 from dashboard.panels.features.bases import advice
 from tests.dashboard.conftest import all_text, drawn_cards, tiles
 from tests.synthetic import make_seen_study, make_study
@@ -180,6 +180,20 @@ def test_panel__says_what_each_basis_knows_when_it_is_opened(served, open_page, 
     assert text == signed_interval(*values) and of_itself == ""
 
 
+def test_twins__show_the_strongest_images_of_both(served, open_page):
+    app = open_page("features", study="demo", features_as="Bases", bases_twins="true", twins_of="pca")
+    assert not app.exception
+    shown, study = app.dataframe[0].value, open_study(served)
+    first = basis_reads.twins_of(study, "pca", "random").iloc[0]
+    for column, basis in (("latent", "pca"), ("twin", "random")):
+        codes = codes_of(study, study.bases[basis]).dense(study.bases[basis].card["size"])
+        strongest = np.argsort(-codes[:, int(first[column])], kind="stable")[:2]
+        for row, at in zip(strongest, (0, 1), strict=True):
+            assert f"thumb/demo/{row}?" in shown[f"{column}_{at}"].iloc[0]
+    ranked = basis_reads.strongest(study, "units", (3,), 4)[3]
+    assert ranked == np.argsort(-study.array("representations")[:][:, 3], kind="stable")[:4].tolist()
+
+
 def test_advice__follows_control_and_stability():
     def basis(kind: str, r2: float, stability: float | None = None, on: str = "pooled") -> Basis:
         card = {"r2": 1.0, "r2_val": r2, "l0": 8, "on": on, "stability": stability}
@@ -200,8 +214,15 @@ def test_advice__follows_control_and_stability():
     assert advice([fuller, stable, control])[0] == "Look at latents of nmf, measure with the units"
 
 
-def test_panel__fits_one_and_removes_one_through_the_launcher(served, started, open_page):
+def test_panel__fits_one_and_removes_one_through_the_launcher(served, started, open_page, monkeypatch):
     app = open_page("features", study="demo", basis="pca", features_as="Bases")
+    assert re.search(r"About \d+ (s|min)\W", all_text(app)) and not [
+        button for button in app.button if button.key == "basis_quick"
+    ]
+    monkeypatch.setattr(bases, "LONG", 0.0)  # seconds: whatever it takes is long now
+    app.number_input(key="basis_size_topk").set_value(700).run()
+    app.button(key="basis_quick").click().run()
+    assert [app.number_input(key=f"basis_{name}_topk").value for name in ("size", "k")] == list(bases.QUICK)
     app.number_input(key="basis_size_topk").set_value(10)
     app.number_input(key="basis_k_topk").set_value(2)
     app.run()

@@ -1,0 +1,85 @@
+"""Two bases of a study side by side: which latents of one the other has too, and images of both."""
+
+import numpy as np
+import streamlit as st
+
+from core.bases.basis import UNITS
+from core.common.dataframes import numbers
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache.features import basis_reads
+from dashboard.components import widgets
+from dashboard.components.choose_one import select_one
+from dashboard.state import session
+
+SHOWN = 200  # pairs of latents
+PICTURES, SIDE = 3, 56  # of each latent, and pixels of a row
+ORDERS = ("most alike first", "least alike first")
+
+
+def twins(study: Study, whole: Study) -> None:
+    """A row a latent: its strongest images, and those of the most similar one of another basis.
+
+    Args:
+        study: as it is read here. whole: the same, by the units of its encoder.
+    """
+    names = [*whole.bases, UNITS]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        here = study.path.name if study.below is not None else names[0]
+        mine = select_one("Latents of", names, key="twins_of", default=here, width=180)
+        st.caption("beside the most similar ones of", width="content")
+        others = [name for name in (*whole.bases, UNITS) if name != mine]
+        other = select_one("Compared with", others, key="twins_with", width=180)
+        order = select_one("Order", ORDERS, key="twins_order", width=180)
+    frame = basis_reads.twins_of(whole, mine, other)
+    cosines = numbers(frame, "cosine")
+    n = int(np.count_nonzero(cosines >= basis_reads.TWIN))
+    st.markdown(
+        f"**{n:,} of {len(frame):,}** of {widgets.plain(mine)} are in {widgets.plain(other)}, too: with a "
+        f"similarity of {basis_reads.TWIN} or more. The median is "
+        f"{widgets.number(float(np.median(cosines)), digits=2)}; 0 is nothing alike, 1 the same."
+    )
+    shown = (frame if order == ORDERS[0] else frame[::-1]).head(SHOWN).reset_index(drop=True)
+    sides = (("latent", mine), ("twin", other))
+    pictured = whole.n_images <= basis_reads.MOST_IMAGES
+    for column, basis in sides:
+        features = shown[column].to_numpy()
+        if pictured:
+            shown = shown.assign(**_pictures(whole, column, basis, features))
+        links = [session.href("feature", whole, feature=str(one), basis=basis) for one in features]
+        shown = shown.assign(**{column: links})
+    columns = ["latent", *_names("latent"), "cosine", "twin", *_names("twin"), "words", "words_of_twin"]
+    st.dataframe(
+        shown[[name for name in columns if name in shown and any(shown[name])]],
+        hide_index=True,
+        row_height=SIDE if pictured else None,
+        height=10 * SIDE,
+        alt=f"The latents of {mine}, and the most similar one of {other}",
+        column_config={
+            **{
+                column: st.column_config.LinkColumn(basis, display_text=r"feature=(\d+)", width=70)
+                for column, basis in sides
+            },
+            **{
+                name: st.column_config.ImageColumn("strongest on" if name == names[0] else " ", width=SIDE)
+                for names in map(_names, ("latent", "twin"))
+                for name in names
+            },
+            "words": f"words in {mine}",
+            "words_of_twin": f"words in {other}",
+            "cosine": st.column_config.ProgressColumn("Similarity", format="%.2f", min_value=0, max_value=1),
+        },
+    )
+
+
+def _names(column: str) -> list[str]:
+    return [f"{column}_{number}" for number in range(PICTURES)]
+
+
+def _pictures(whole: Study, column: str, basis: str, features: np.ndarray) -> dict[str, list[str | None]]:
+    """The addresses of the strongest images of some latents, a column for each of the first PICTURES."""
+    rows = basis_reads.strongest(whole, basis, tuple(features.tolist()), PICTURES)
+    urls = [served_studies.picture_urls(whole, rows[int(one)]) for one in features]
+    return {
+        name: [one[at] if at < len(one) else None for one in urls] for at, name in enumerate(_names(column))
+    }

@@ -1,9 +1,16 @@
 """What is shown where a study has no masks: what they would tell, and the fields that bring them."""
 
+import os
+import shlex
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 import streamlit as st
 
+from core.common.command_line import PROGRAM
+from core.common.formatting import full_sentence
+from core.errors import SettingsError
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study
@@ -12,7 +19,7 @@ from dashboard.components.page_link import link
 from dashboard.components.path_picker import path_field
 from dashboard.components.run_button import button_with, step_command
 from dashboard.components.tooltips import plain
-from dashboard.jobs import dropped_images, launcher
+from dashboard.jobs import allowed_paths, dropped_images, launcher
 from dashboard.panels.masks import scale
 from dashboard.panels.new_study import drop, request
 
@@ -42,7 +49,7 @@ def no_masks_help(study: Study) -> bool:
 
 
 def mask_field(study: Study, *, key: str) -> None:
-    """Choose or drop masks, and compare the heatmaps with them; where no click may, with a line to paste.
+    """Choose or drop masks, and compare the heatmaps with them; where no click may, with lines to paste.
 
     Args:
         key: begins those of the fields, and their names in the URL.
@@ -60,13 +67,46 @@ def mask_field(study: Study, *, key: str) -> None:
                 path_key=f"{key}_path",
                 keep=dropped_images.keep_masks,
             )
-    options = partial(request.mask_options, kind, path)
     command = step_command(study, "overlap")
     reason = launcher.refusal(command) if command is not None else None
-    if path.strip():
-        button_with(study, "overlap", options, "Compare heatmaps with masks")
     if reason is not None:
-        st.caption(f"The comparison cannot be started from here yet. {plain(reason)}")
+        _in_a_terminal(study, kind, path, reason)
+    elif path.strip():
+        options = partial(request.mask_options, kind, path)
+        button_with(study, "overlap", options, "Compare heatmaps with masks")
+
+
+def _in_a_terminal(study: Study, kind: str, path: str, reason: str) -> None:
+    """The line that compares heatmaps with masks, and the one after which a click does it."""
+    options: Mapping[str, str] = {request.OPTIONS[kind]: "MASKS"}
+    if path.strip():
+        try:
+            options = request.mask_options(kind, path)
+        except SettingsError as error:
+            st.error(plain(full_sentence(str(error))), icon=":material/error:")
+    command = step_command(study, "overlap", options)
+    roots = [text for text in (os.environ.get(allowed_paths.ROOTS), _images_folder(study)) if text]
+    if command is None:
+        return
+    with st.container(border=True):
+        st.markdown("**One command compares them.** Then reload this page.")
+        st.code(command.shell, language="bash", wrap_lines=True)
+        if not path.strip():
+            st.caption("MASKS is the folder of the masks. Drop them above, and it stands here.")
+        if allowed_paths.ROOTS in reason and _images_folder(study):
+            st.markdown("**Or let clicks do it:** start the dashboard so that it may read the images, too.")
+            line = f"{allowed_paths.ROOTS}={shlex.quote(os.pathsep.join(roots))} {PROGRAM} dashboard"
+            served = served_studies.studies_folder()
+            st.code(f"{line} --studies {shlex.quote(str(served))}", language="bash", wrap_lines=True)
+        else:
+            st.caption(plain(reason))
+
+
+def _images_folder(study: Study) -> str:
+    """The folder on this computer that a study reads its images from; "" for any other source."""
+    images = Path(str(study.settings("embed").get("images") or ""))
+    folder = images if images.is_dir() else images.parent
+    return str(folder) if images.is_absolute() and folder.is_dir() else ""
 
 
 def briefly_explained(study: Study) -> bool:

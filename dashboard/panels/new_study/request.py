@@ -15,6 +15,7 @@ FOLDER, TABLE, GLYPHWORLD = "folder", "table", "glyphworld"
 IMAGES = {FOLDER: "A folder", TABLE: "A table of paths and labels", GLYPHWORLD: "The embedded world"}
 CHECKPOINT, ASSET, TORCHVISION, TIMM = "checkpoint", "asset", "torchvision", "timm"
 NO_MASKS, MASK_FOLDER, SALIENT = "none", "masks", "salient_imagenet"
+OPTIONS: Mapping[str, str] = {MASK_FOLDER: "masks", SALIENT: "salient_imagenet"}  # that name masks
 NO_WORDS, WORD_FILE, GLYPH_WORDS = "none", "file", "glyphworld"
 AUTO = "auto"
 CLASS_LEVELS = ("1", "2", "3", "4")
@@ -127,8 +128,7 @@ def epsilon_of(text: str) -> str:
 
 def mask_options(kind: str, path: str) -> dict[str, str]:
     """The options that name masks; none for no masks. Raises SettingsError as `roots.allowed`."""
-    option: Mapping[str, str] = {MASK_FOLDER: "masks", SALIENT: "salient_imagenet"}
-    return {option[kind]: str(allowed_paths.allowed(path, folder=True))} if kind in option else {}
+    return {OPTIONS[kind]: str(allowed_paths.allowed(path, folder=True))} if kind in OPTIONS else {}
 
 
 def word_options(kind: str, path: str, clip: str) -> dict[str, str]:

@@ -392,12 +392,18 @@ def test_study_without_masks__where_no_click_may_start_it_a_folder_gives_the_lin
     (tmp_path / "mine").mkdir()
     with edited_manifest(seen) as manifest:
         manifest["steps"]["overlap"]["summary"] = {"skipped": "no masks: give --masks DIR"}
+        text = json.dumps(manifest["steps"]["embed"])  # only its images may not be read
+        text = text.replace("python:tests.planted_encoder:hues", "asset:simclr_glyphworld")
+        manifest["steps"]["embed"] = json.loads(text)
     app = open_page("masks", study="seen")
-    assert "The comparison cannot be started from here yet" in all_text(app)
+    images = open_study(seen).settings("embed")["images"]
+    assert [code.value for code in app.code] == [
+        f"python -m core overlap {seen} --masks=MASKS",
+        f"PEREGRINE_ROOTS={tmp_path / 'mine'}:{images} python -m core dashboard --studies {seen.parent}",
+    ]
     app = open_page("masks", study="seen", masks_path=str(tmp_path / "mine"))
-    (button,) = [button for button in app.button if button.label == "Compare heatmaps with masks"]
-    assert button.disabled and button.help in unescaped(all_text(app))
-    assert [code.value for code in app.code] == [f"python -m core overlap {seen} --masks={tmp_path / 'mine'}"]
+    assert "Compare heatmaps with masks" not in [button.label for button in app.button]
+    assert app.code[0].value == f"python -m core overlap {seen} --masks={tmp_path / 'mine'}"
 
 
 def test_without_overlap__the_command(seen, open_page):

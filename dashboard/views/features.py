@@ -153,7 +153,7 @@ def _nothing(study: Study, population: Slice, asked: feature_reads.Listing) -> N
     if asked.find.strip() and not asked.numbers and study.has("concepts"):
         why = "No feature has a word that begins so. Words are in lower case and in the singular."
     elif asked.find.strip() and not asked.numbers:
-        why = "The features of this study have no words yet, so only numbers can be searched."
+        why = "No feature is named by this class. Words have not been computed here."
     elif asked.numbers:
         why = "This study has no feature of that number."
     elif asked.verdict:

@@ -19,6 +19,7 @@ from dashboard.cache.reader import cached_read
 
 SORTS = ("Most telling first", "Most frequent first", "Purest first", "Best words first", "By number")
 VERDICTS = ("core", "spurious", "undecided")
+FULL = 8  # images of a card without words, which fewer leave half empty
 OFTEN = 0.01  # share of images from which on a feature counts in the sentence above the list
 
 
@@ -94,6 +95,8 @@ def in_order(study: Study, population: Slice, asked: Listing) -> pd.DataFrame:
         features = features.loc[np.array(texts(features, "verdict")) == asked.verdict].reset_index(drop=True)
     strength, number = _strength(study, features, asked.sort), features["feature"].to_numpy()
     keys = [-strength, -numbers(features, "rate"), number]
+    if asked.sort == SORTS[0] and len(features) and not np.isfinite(numbers(features, "difference")).any():
+        keys = [*_variety(study, population, features, strength), *keys]
     return features.take(np.lexsort(keys[::-1])).reset_index(drop=True)
 
 
@@ -122,6 +125,22 @@ def _strength_of_all(study: Study, features: pd.DataFrame) -> np.ndarray:
         return likeness(study)[features["feature"].to_numpy()]
     value = numbers(features, "purity") * numbers(features, "rate")
     return np.where(np.isfinite(value), value, numbers(features, "rate"))
+
+
+def _variety(
+    study: Study, population: Slice, features: pd.DataFrame, strength: np.ndarray
+) -> list[np.ndarray]:
+    """Where classes are too small to tell, first the features that fire on FULL images or more, and of those
+    of one name the strongest, so that a page does not show one thing five times.
+    """
+    if classes_tell(study) or not study.has("top_images"):
+        return []
+    n = int(inspection_reads.population(study, population)[0].sum())
+    order = np.argsort(-strength, kind="stable")
+    name = features["name"].where(features["name"] != "", features["feature"].astype(str))
+    nth = np.empty(len(features), np.int64)
+    nth[order] = name.iloc[order].groupby(name.iloc[order]).cumcount().to_numpy()
+    return [numbers(features, "rate") * n < FULL - 0.5, nth]
 
 
 likeness = cached_read(max_entries=4)(slice_features.likeness_of_strongest)
@@ -204,9 +223,12 @@ def _found_scores(study: Study, text: str) -> dict[int, float]:
 
 
 def _named(study: Study, text: str) -> dict[int, float]:
-    """The best score among the words of each feature whose name, given by people, holds a text."""
+    """The best score among the words of each feature whose name holds a text: one given by people or, without
+    words, that of its classes.
+    """
     phrase, best = " ".join(text.split()).casefold(), _best_scores(study)
-    matches = [number for number, name in reads.names_given(study).items() if phrase in name.casefold()]
+    called = reads.names_given(study) if study.has("concepts") else names(study)
+    matches = [number for number, name in called.items() if phrase in name.casefold()]
     return {number: best.get(number, np.nan) for number in matches}
 
 

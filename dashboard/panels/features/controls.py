@@ -64,7 +64,7 @@ def listing(study: Study, n_dead: int, *, ordered: bool = True) -> Listing:
             bind="query-params",
             max_chars=60,
             icon=":material/search:",
-            placeholder="Word or number" if study.has("concepts") else "Number, such as 7 or 7, 12",
+            placeholder="Word or number" if study.has("concepts") else "Class or number",
             label_visibility="collapsed",
             width=240,
         )

@@ -11,6 +11,7 @@ from core.measures.feature_rates import feature_differences
 from core.slices import inspection
 from core.slices.slice import Slice
 from core.store import open_study
+from dashboard.cache.features import feature_reads
 from dashboard.panels.features import feature_cards
 from tests.concepts.worded import MARKUP
 from tests.dashboard.conftest import all_text, drawn_cards, forget, grid, spec, tiles
@@ -158,9 +159,9 @@ def test_cards__words_of_the_note_are_explained_where_the_pointer_rests(worded, 
     assert [part.partition(":")[0] for part in card.note_help.split(". ")] == ["scene", "unsure", "alike"]
 
 
-def test_search__without_words_numbers_only(studies, open_page):
+def test_search__without_words_classes_or_numbers(studies, open_page):
     app = open_page("features", study="demo", features_find="sky")
-    assert "have no words yet" in all_text(app)
+    assert "No feature is named by this class" in all_text(app)
 
 
 def test_silent_features__stand_behind_a_toggle(studies, open_page):
@@ -188,7 +189,7 @@ def test_order__follows_what_is_asked(sort, column, studies, open_page):
     assert (steps > 0).all() if sort == "By number" else (steps <= 0).all()
 
 
-def test_classes_of_few_images_each__lead_with_pictures_and_take_no_columns(studies, open_page):
+def test_classes_of_few_images_each__lead_with_pictures_and_take_no_columns(studies, open_page, monkeypatch):
     names = tuple(f"class {number}" for number in range(28))
     make_study(studies / "apart", n_train=28, n_val=84, n_classes=28, class_names=names, pictures=False)
     pictures = [
@@ -199,6 +200,18 @@ def test_classes_of_few_images_each__lead_with_pictures_and_take_no_columns(stud
     tables = [open_page("features", study=one, features_as="Table").dataframe for one in ("demo", "apart")]
     told, untold = (next(one.value for one in some if "rate" in one.value) for some in tables)
     assert set(told.columns) - set(untold.columns) == {"likeliest", "likeliest_rate", "purity"}
+    named = drawn_cards(open_page("features", study="apart", features_find="CLASS 2"), "features_cards")
+    assert named and all("class 2" in card["title"] for card in named)
+    monkeypatch.setattr(feature_reads, "FULL", 3)
+    features = feature_reads.in_order(
+        open_study(studies / "apart"), Slice(split="val"), feature_reads.Listing()
+    )
+    likeness = feature_reads.likeness(open_study(studies / "apart"))[features["feature"].to_numpy()]
+    full = 84 * features["rate"].to_numpy() > feature_reads.FULL - 0.5
+    assert full.any() and (np.diff(full.astype(int)) <= 0).all()  # those with a full card come first
+    first = features["name"].iloc[: np.argmin(full)]
+    repeated, alike = first.duplicated().to_numpy(), likeness[: np.argmin(full)]
+    assert not repeated[: first.nunique()].any() and (np.diff(alike[~repeated]) <= 0).all()
 
 
 def test_pages__of_twenty_four(studies, open_page):

@@ -293,7 +293,7 @@ def _fires(study: StudyReader, feature: int) -> np.ndarray:
 
 def _number(column: str, value: str) -> float:
     try:
-        return float(value)
+        return int(value) if value.lstrip("+-").isdecimal() else float(value)  # a float rounds long ids
     except ValueError:
         raise SliceError(f"column '{column}' holds numbers, not '{value}'; write {column}=0.1..0.3") from None
 

@@ -62,7 +62,7 @@ def test_without_facet__leaves_out_one_condition():
 
 def test_further_facets__every_column_of_several_values_but_names(world):
     columns = further_facets(world.study)
-    assert {"third", "third_short"} <= set(columns)  # of numbers that twelve digits do not tell
+    assert {"third", "third_short", "long"} <= set(columns)  # of numbers that twelve digits do not tell
     assert "q_score" in columns and not {"image_id", "path", *FACETS} & set(columns)
     whole = np.ones(len(world.raw), bool)
     for column in columns:

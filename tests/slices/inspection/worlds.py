@@ -68,6 +68,7 @@ def make_world(folder: Path, *, n: int = 60, seed: int = 0, by_row: bool = True)
             )
             thirds = np.arange(n) % 3 / 3
             columns = {"image_id": ids, "third": thirds, "third_short": thirds.astype(np.float32)}
+            columns["long"] = (1 << 53) + np.arange(n) % 4 % 3
             step.table("attributes", pd.DataFrame(columns))
             write_array(step, "representations", raw, CHUNK)
         with writer.step("features", {"epsilon": 4.0}, ("representations", "images")) as step:

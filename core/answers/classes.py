@@ -17,6 +17,7 @@ from core.errors import SettingsError
 MOST_BYTES = 50_000_000  # of a file of class names: 22,000 names take 1 MB
 MOST_OUTPUTS = 1_000_000
 SHOWN = 3
+BY_INDEX = "by index"  # labels are the numbers of outputs
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def match_classes(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Ma
     if by_index.max(initial=-1) >= 0 and (
         by_name is None or np.count_nonzero(by_index >= 0) > by_name.n_matched
     ):
-        return match_as_stated(outputs, by_index, labels, "by index")
+        return match_as_stated(outputs, by_index, labels, BY_INDEX)
     if by_name is None and not any(outputs) and len(outputs) == len(labels):
         how = "in the order of the sorted class names (the file names none)"
         return match_as_stated(outputs, np.arange(len(labels)), labels, how)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.answers.activation import likely_activation
-from core.answers.classes import Match, match_classes, read_class_file
+from core.answers.classes import BY_INDEX, Match, match_classes, read_class_file
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
 from core.answers.predictable import output_names
-from core.common.formatting import counted
+from core.common.formatting import counted, percent
 from core.errors import SettingsError
 from core.slices.features.class_logits import Classifier, own_classifier
 
@@ -101,6 +101,20 @@ def unmatched(names: list[list[str]], labels: list[str]) -> str:
         f"{counted(len(names), 'output')}{outputs}; "
         f"{counted(len(labels), 'label')}: {', '.join(labels[:3])}{' …' * (len(labels) > 3)}. "
         "Name them in their order: answers STUDY --head-classes FILE"
+    )
+
+
+def why_other_numbers(study: StudyReader, facts: Mapping[str, Any]) -> str | None:
+    """Explain why labels that are numbers are not those of a head whose outputs have names: taken so, they
+    are right no more often than any label would be. None where they may be.
+    """
+    by_number = facts.get("matched") == BY_INDEX and any(output_names(study))
+    if not by_number or not facts["at_chance"] or facts["top1"] > 1 / len(study.class_names):
+        return None
+    return (
+        "its outputs have names, and labels that are numbers mean something else: as numbers of outputs "
+        f"{percent(facts['top1'])} of {counted(facts['n'], 'image')} would be right. If they are, name the "
+        "outputs: answers STUDY --head-classes FILE"
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.answers import answer as answers
 from core.answers.answer import HEAD, evaluated
-from core.answers.head import WRONG_ORDER, why_no_head
+from core.answers.head import WRONG_ORDER, why_no_head, why_other_numbers
 from core.answers.kinds import KINDS
 from core.answers.outcome import Request, answer_facts, outcome_table
 from core.common.device import resolve_device
@@ -69,6 +69,9 @@ def write_answer(
     facts = answer_facts(study, table, answer, kind, evaluated(study, kind))
     as_made = replace(request, head_activation=facts.get("activation"))
     facts["notes"] = _with_cause(study, kind, facts, as_made, progress)
+    unexplained = kind == HEAD and not request.head_classes and CHANCE + GUESSES[HEAD] in facts["notes"]
+    if unexplained and (why := why_other_numbers(study, facts)):
+        raise SettingsError(why)
     for note in facts["notes"]:
         progress.note(f"{name}: {note}")
     item = answers.TABLE.format(name=name)

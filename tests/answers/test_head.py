@@ -17,10 +17,13 @@ from PIL import Image
 from torch import nn
 
 from core.analysis.probe.normalisation import SURE, likely_normalisation, still_tried
+from core.answers import requests
 from core.answers.activation import least_loss
-from core.answers.classes import Match
-from core.answers.head import matched, usual_order_note
-from core.answers.outcome import AnswerValues, Request
+from core.answers.answer import HEAD
+from core.answers.classes import BY_INDEX, Match
+from core.answers.head import matched, usual_order_note, why_other_numbers
+from core.answers.kinds import KINDS
+from core.answers.outcome import VALUES, AnswerValues, Request
 from core.answers.predictable import predictable
 from core.bases.requests import add_basis
 from core.config import HEAD_ACTIVATIONS, BasisConfig
@@ -35,6 +38,7 @@ from core.pictures.many import without_features
 from core.pictures.of_image import asked_of_images, look_at
 from core.pipeline.run import analyze
 from core.slices.features.class_logits import ACTIVATIONS, Classifier, class_logits
+from core.storage.writer import Collected
 from core.store import Study, open_study
 from tests.answers.sorted_images import Labelled
 from tests.encoders.planted import narrow_resnet, stir
@@ -664,6 +668,28 @@ def test_labels_that_are_no_classes_of_the_head_are_one_clear_line():
     ) as said:
         matched(study, Request())
     assert "\n" not in str(said.value) and "--head-classes FILE" in str(said.value)
+
+
+def test_labels_that_are_numbers_of_something_else_give_no_head():
+    """As 0 and 1 of a table that is read by a classifier of ImageNet: outputs 0 and 1 are fishes."""
+    study: Any = OfHead(["0", "1"], ["0", "1"])
+    facts = {"matched": matched(study, Request())[0].how, "at_chance": True, "top1": 0.0, "n": 200}
+    assert "as numbers of outputs 0.0 % of 200 images would be right" in str(why_other_numbers(study, facts))
+    for may_be in ({"at_chance": False}, {"top1": 0.6}, {"matched": "by name"}):
+        assert why_other_numbers(study, facts | may_be) is None
+
+
+def test_a_head_that_other_numbers_do_not_fit_is_refused(monkeypatch):
+    study: Any = OfHead(["0", "1"] * 100, ["0", "1"])
+    study.is_val, study.column = np.ones(200, bool), lambda _, name: study.images[name]
+    values = dict.fromkeys(VALUES, np.full(200, 0.5))
+    told = AnswerValues(["0", "1", "dog"], np.full((200, 1), 2), values, facts={"matched": BY_INDEX})
+    makers = {KINDS[HEAD].make: lambda *_: told}
+    monkeypatch.setattr(requests, "function_named", lambda name: makers.get(name, lambda *_: None))
+    step: Any = Collected()
+    with pytest.raises(SettingsError, match="labels that are numbers mean something else"):
+        requests.write_answer(study, step, HEAD, HEAD, Request(), Progress.silent())
+    assert not step.items and not step.summary
 
 
 @pytest.mark.parametrize(

@@ -300,7 +300,7 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
     ".csv": write_csv,
     ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
     ".json": lambda frame, path: frame.to_json(  # a list of objects; a missing number is null
-        path, orient="records", force_ascii=False, double_precision=15
+        path, orient="records", force_ascii=False, double_precision=15, date_format="iso"
     ),
     ".npy": _write_npy,
 }

@@ -56,7 +56,8 @@ class Feature:
         study, number = self.study, self.number
         fact = study.table("features").iloc[number]
         name = feature_names(study).get(number, "")
-        lines = [f"fires on {fact['activation_rate']:.3g} % of the train images, {fact['tail']}"]
+        images = "train images" if study.chosen is None else "images of the slice"
+        lines = [f"fires on {fact['activation_rate']:.3g} % of the {images}, {fact['tail']}"]
         if isinstance(fact["top_class"], str):
             lines.append(f"{percent(fact['purity'], 0)} of them {with_class_names(fact['top_class'])}")
         top = study.vector("top_images")[number] if study.has("top_images") else np.empty(0, np.int64)

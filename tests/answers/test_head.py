@@ -682,7 +682,7 @@ def test_labels_that_are_numbers_of_something_else_give_no_head():
 def test_a_head_that_other_numbers_do_not_fit_is_refused(monkeypatch):
     study: Any = OfHead(["0", "1"] * 100, ["0", "1"])
     study.is_val, study.column = np.ones(200, bool), lambda _, name: study.images[name]
-    values = dict.fromkeys(VALUES, np.full(200, 0.5))
+    values: dict[str, np.ndarray] = {name: np.full(200, 0.5) for name in VALUES}
     told = AnswerValues(["0", "1", "dog"], np.full((200, 1), 2), values, facts={"matched": BY_INDEX})
     makers = {KINDS[HEAD].make: lambda *_: told}
     monkeypatch.setattr(requests, "function_named", lambda name: makers.get(name, lambda *_: None))

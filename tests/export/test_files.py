@@ -16,7 +16,16 @@ from numpy.testing import assert_allclose, assert_array_equal
 from core.cli import build_parser
 from core.errors import SettingsError, StudyError
 from core.export import files as export_files
-from core.export.files import COLUMNS, EXTENSIONS, MADE, STORED_AS, TABLES, export_table, note_on_train_images
+from core.export.files import (
+    COLUMNS,
+    EXTENSIONS,
+    MADE,
+    STORED_AS,
+    TABLES,
+    WRITERS,
+    export_table,
+    note_on_train_images,
+)
 from core.slices.slice import Slice
 from core.steps import step_of
 from core.storage.writer import write_study
@@ -64,6 +73,11 @@ def test_numbers_come_back(extension: str, study: Study, tmp_path: Path) -> None
     assert_allclose(frame["q_score"].astype(float), small.Q_SCORES)
     assert frame["image_id"].tolist() == small.image_ids()
     assert list(frame["correct"].astype(str).str.lower())[:2] == ["true", "false"]
+
+
+def test_json_has_dates_as_dates(tmp_path: Path) -> None:
+    WRITERS[".json"](pd.DataFrame({"seen": pd.to_datetime(["2024-01-02"])}), tmp_path / "d.json")
+    assert json.loads((tmp_path / "d.json").read_text())[0]["seen"].startswith("2024-01-02T00:00")
 
 
 def test_json_has_null_for_missing(study: Study, tmp_path: Path) -> None:

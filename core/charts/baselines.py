@@ -15,6 +15,7 @@ from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.dataframes import numbers, words
 from core.common.score_names import score_in_sentence, score_label
 from core.common.statistics.chance import CHANCE, outcomes, untold
+from core.measures.scores import on_most_images
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,30 @@ METRICS: dict[str, Metric] = {
 
 
 def ranked(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return the rows that have `metric`, best first, with `rank` from 1, equal where three digits are."""
+    """Return the rows that have `metric`, best first, with `rank` from 1, equal where three digits are.
+
+    Scores that far fewer images have come last, without a rank (`on_most_images`).
+    """
     value = numbers(metrics, metric) * (-1 if METRICS[metric].higher_is_better else 1)
-    order = np.argsort(value, kind="stable")[: int(np.isfinite(value).sum())]
-    rounded = value[order].round(3)
-    return metrics.take(order).reset_index(drop=True).assign(rank=1 + np.searchsorted(rounded, rounded))
+    finite, comparable = np.isfinite(value), on_most_images(metrics)
+    order = np.lexsort([value, ~comparable, ~finite])[: int(finite.sum())]
+    rounded = value[order][comparable[order]].round(3)
+    ranks = pd.Series(1 + np.searchsorted(rounded, rounded), dtype="Int64").reindex(range(len(order)))
+    return metrics.take(order).reset_index(drop=True).assign(rank=ranks)
+
+
+def _in_order(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows of `ranked` that have a rank."""
+    rows = ranked(metrics, metric)
+    return rows.loc[rows["rank"].notna()]
 
 
 def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> str:
     """State a score's rank among all scores, and among those without labels, in one sentence."""
-    rows = ranked(metrics, metric)
+    rows = _in_order(metrics, metric)
     names = words(rows, "score")
+    if score in words(ranked(metrics, metric), "score") and score not in names:
+        return f"{score_label(score)} is not ranked: far fewer images have it than other scores."
     if score not in names:
         return f"{score_label(score)} could not be evaluated: the metric is undefined for this study."
     if few := untold(*outcomes(rows.iloc[0].to_dict())):
@@ -73,7 +87,7 @@ def finding(metrics: pd.DataFrame) -> str:
         metrics: score, label_free, auroc, auroc_low, auroc_high, n, and n_wrong or base_rate_error; one row
             per score.
     """
-    rows = ranked(metrics, "auroc")
+    rows = _in_order(metrics, "auroc")
     if rows.empty:
         return _why_empty(metrics)
     if few := untold(*outcomes(rows.iloc[0].to_dict())):
@@ -98,7 +112,7 @@ def level_with_best(metrics: pd.DataFrame) -> list[str]:
     """
     if not {"rival", "rival_difference_high"} <= set(metrics):
         return []
-    rows = ranked(metrics, "auroc")
+    rows = _in_order(metrics, "auroc")
     names = words(rows.loc[rows["label_free"].to_numpy(bool)], "score")
     close = (rows["rival"] == (names[0] if names else "")) & (numbers(rows, "rival_difference_high") >= 0)
     return words(rows.loc[close], "score")
@@ -178,9 +192,9 @@ def _dots(
             "line": {"width": theme.stroke(2)},
         },
         error_x=interval(value, low, high, colour=theme.muted, thickness=theme.stroke(2)),
-        customdata=[[s, a, b] for s, a, b in zip(rows["score"], low, high, strict=True)],
+        customdata=[list(one) for one in zip(rows["score"], low, high, numbers(rows, "n"), strict=True)],
         hover=f"<b>%{{y}}</b><br>{METRICS['auroc'].title}: %{{x:.3f}}<br>95 % interval "
-        f"%{{customdata[1]:.3f}} to %{{customdata[2]:.3f}}<br>{name}",
+        f"%{{customdata[1]:.3f}} to %{{customdata[2]:.3f}}, %{{customdata[3]:,}} images<br>{name}",
     )
 
 

@@ -15,6 +15,7 @@ from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.common.score_names import SCORES, score_in_sentence, score_label
 from core.measures.errors_found import RANDOM, SHARES, errors_found, share_of
+from core.measures.scores import on_most_images
 from core.store import Study
 
 USUAL_SHARE = 0.1  # of the images, where no number is given
@@ -43,7 +44,8 @@ def errors_found_table(study: Study, options: FigureOptions) -> ErrorsFound:
     """
     advised, shown = recommended(whole_study(study)), study if study.chosen is not None else study.evaluation
     stored = not shown.is_made("quality_metrics")  # with the same areas, and no score has to be read for them
-    tested = shown.table("quality_metrics" if stored else "score_aurocs").dropna(subset="auroc")
+    tested = shown.table("quality_metrics" if stored else "score_aurocs")
+    tested = tested.loc[on_most_images(tested) & tested["auroc"].notna()]
     best = str(tested.loc[tested["auroc"].idxmax(), "score"]) if len(tested) else ""
     asked = [*options.against, *([options.score] if options.score != FigureOptions.score else [])]
     names: list[str] = list(

@@ -7,6 +7,7 @@ Everywhere `scores` is a frame of one column a score, higher = better, with a ro
 import numpy as np
 import pandas as pd
 
+from core.common.dataframes import numbers
 from core.common.score_names import SCORES
 from core.common.statistics.chance import LEAST
 from core.common.statistics.intervals import auroc_difference
@@ -20,6 +21,7 @@ CAUSE_COLUMNS = [
 RIVAL_COLUMNS = ("rival", "rival_difference", "rival_difference_low", "rival_difference_high")
 MOST_DRAWS = 4_000_000  # images of a slice times resamples: some seconds for all scores
 LEAST_RESAMPLES = 100  # fewer do not tell where 2.5 % begin
+MOST_IMAGES = 0.9  # of those that any score has, from which on a score is ranked among the others
 
 
 def resamples_of(n_images: int, resamples: int) -> int:
@@ -59,6 +61,19 @@ def score_metrics(
         table["note"] = why
     table = auroc_within_predicted(table.astype({"note": "str", "score": "str"}), scores, correct, predicted)
     return with_rivals(table, scores, correct)
+
+
+def on_most_images(metrics: pd.DataFrame) -> np.ndarray:
+    """(n_scores,) bool: the scores that nearly all judged images have.
+
+    An answer that was not fitted is judged on train images, too, where detectors and the similarity to train
+    images are not defined: what these are worth on the others is no rank among scores of all.
+
+    Args:
+        metrics: n, the images with a score; one row per score.
+    """
+    n = numbers(metrics, "n")
+    return ~(n < MOST_IMAGES * np.nan_to_num(n).max(initial=0))
 
 
 def with_rivals(metrics: pd.DataFrame, scores: pd.DataFrame, correct: np.ndarray) -> pd.DataFrame:

@@ -124,6 +124,21 @@ def test_equal_scores__share_a_rank_and_none_is_better(metrics):
     assert "ranks 1 of 3" in best and "best is" not in best
 
 
+def test_scores_of_far_fewer_images__come_last_and_are_no_best():
+    rows = [
+        ("kpca_error", True, 0.9, "", np.nan),
+        ("norm", True, 0.7, "", np.nan),
+        ("mls", False, 0.8, "", np.nan),
+    ]
+    table = scored(rows, "rival", "rival_difference_high").assign(n=[21, 119, 110], n_wrong=[6, 31, 29])
+    assert figures.ranked(table, "auroc")["score"].tolist() == ["mls", "norm", "kpca_error"]
+    assert figures.ranked(table, "auroc")["rank"].isna().tolist() == [False, False, True]
+    assert figures.finding(table).startswith("The best without labels, the raw norm, reaches AUROC 0.70")
+    assert "ranks 2 of 2 scores, and 1 of the 1" in figures.rank_sentence(table, "norm")
+    assert "is not ranked: far fewer images have it" in figures.rank_sentence(table, "kpca_error")
+    assert set(dots(figures.ranked_scores(table))) == {"kpca_error", "norm", "mls"}  # drawn all the same
+
+
 def test_ranked_scores__a_marked_score_has_a_ground(metrics):
     fig = figures.ranked_scores(metrics, selected="norm", marked="q_score")
     row = next(one for one in layout_of(fig).shapes if one.type == "rect")

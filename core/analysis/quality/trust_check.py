@@ -18,6 +18,7 @@ from core.common.formatting import number, ordinal, percent
 from core.common.score_names import score_label
 from core.common.statistics.chance import Standing, against_chance, outcomes, untold
 from core.measures.score_aurocs import score_aurocs
+from core.measures.scores import on_most_images
 from core.store import Study
 
 TRUSTED, UNRELIABLE, UNTESTED = "trusted", "unreliable", "untested"
@@ -132,6 +133,7 @@ def evidence_of(summary: Mapping[str, Any], metrics: pd.DataFrame) -> Evidence:
     """
     of_q = metrics.loc[metrics["score"] == Q].to_dict("records")
     low, high = summary.get("q_auroc_interval") or (None, None)
+    metrics = metrics.loc[on_most_images(metrics)]
     rated = metrics.dropna(subset="auroc").sort_values("auroc", ascending=False, kind="stable")
     free = rated.loc[rated["label_free"].to_numpy(bool), "score"].tolist()
     ahead, is_rated = _better(rated), bool(of_q) and Q in rated["score"].tolist()

@@ -154,7 +154,7 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
         for row in ranked.to_dict("records")
     ]
     st.dataframe(pd.DataFrame(columns), hide_index=True, alt="Every score with all its metrics and intervals")
-    first = ranked.iloc[0]
+    first = ranked.iloc[0]  # of most images
     st.caption(
         f"In brackets: 95 % intervals over {int(first['n']):,} images. Base rates: "
         f"0.500 for AUROC, {first['base_rate_correct']:.3f} for the AUPRC of correct images, "

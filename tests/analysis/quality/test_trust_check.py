@@ -104,6 +104,8 @@ def test_evidence__rank_and_the_scores_ahead_by_hand():
     assert found.ahead_label_free == ("norm",) and found.n_label_free == 2
     assert (found.n_wrong, found.n_right) == (7, 93)
     assert math.isnan(found.near_zero) and (found.low, found.high) == (0.55, 0.65)
+    few = evidence_of(summary, metrics.assign(n=[100, 20, 100, 100, 100]))  # norm exists on few images
+    assert (few.rank, few.n_scores, few.ahead_label_free) == (2, 3, ())
 
 
 def test_read_check__is_what_the_step_stored(shared_study):

@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.analysis.quality.scores import near_zero_share
 from core.analysis.quality.spectrum import rankme
-
-NEAR_ZERO = 1e-2  # share of the row's maximum (docs/method.md 2.5)
 
 
 @torch.no_grad()
@@ -25,9 +24,8 @@ def representation_statistics(raw: Tensor) -> dict[str, float]:
     """Shares near zero and dead, mean |L_i| at three thresholds, and RankMe, of (N, r) representations."""
     h = torch.nn.functional.normalize(raw.double(), dim=1)
     z = (h - h.mean(1, keepdim=True)) / h.std(1, correction=0, keepdim=True).clamp(min=1e-12)
-    near_zero = raw < NEAR_ZERO * raw.amax(1, keepdim=True)
     values = {
-        "near_zero": near_zero.double().mean().item(),
+        "near_zero": near_zero_share(raw).mean().item(),
         "dead": (raw.amax(0) <= 0).double().mean().item(),
         "rankme": rankme(torch.linalg.svdvals(raw.double())),
     }

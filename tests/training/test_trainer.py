@@ -255,6 +255,8 @@ def test_monitors__hand_cases():
     sparse[:, 3] = 1.0
     values = monitors.representation_statistics(sparse)
     assert values["near_zero"] == pytest.approx(0.99) and values["dead"] == pytest.approx(0.99)
+    collapsed = monitors.representation_statistics(torch.zeros(4, 8))  # no row has a positive entry
+    assert collapsed["near_zero"] == collapsed["dead"] == 1.0
     assert values["firing_4"] == 1.0 and values["rankme"] == pytest.approx(1.0, abs=1e-3)
     assert monitors.representation_statistics(torch.eye(8))["rankme"] == pytest.approx(8.0, abs=1e-3)
     train, labels = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]), np.array([0, 0, 1])

@@ -13,7 +13,7 @@ from core.research.grids.seeds import Ratio, by_seed, paired_difference, ratio_o
 HALF, POINT = 0.5, 0.01
 SILENT_CRITIC = 0.05  # distance below which the critic is said to see nothing
 UNSEEN, REST = "unseen_own_all", "seen_own_rest"
-STYLE = "domain_mlp_rest"
+STYLE, SEEN = "domain_mlp_rest", "seen_seen_all"
 ONE, TWO = "one-tint", "two-tints"
 
 
@@ -61,11 +61,13 @@ def _outcome(
         return "too few", full_sentence(NOT_ENOUGH)
     removed, useful = lost >= HALF, gain.sign == "above 0"
     distance = over_seeds(by_seed(table, arm, "wasserstein").values()).mean
-    if not removed and distance < SILENT_CRITIC:
+    if lost < HALF and distance < SILENT_CRITIC:
         return "fails", "Fails: the critic sees nothing, while an MLP still reads the style from the rest."
     rest = paired_difference(by_seed(table, arm, REST), by_seed(table, baseline, REST))
     if rest.sign == "below 0":
         return "fails", "Fails: the rest tells less of the class."
+    if np.isnan(lost):
+        return "unclear", "There is nothing to remove."
     if not removed:
         return "unclear", "The domain stays in the rest."
     if not useful:
@@ -104,7 +106,7 @@ def mean_top1(table: pd.DataFrame, arm: str) -> dict[int, float]:
 
 def closed_gap(table: pd.DataFrame, arm: str) -> Ratio | None:
     """mean (arm - two) / mean (one - two) over seeds; None where two tints cost less than a point."""
-    top1 = {name: by_seed(table, name, "seen_seen_all") for name in (ONE, TWO, arm)}
+    top1 = {name: by_seed(table, name, SEEN) for name in (ONE, TWO, arm)}
     seeds = [seed for seed in top1[arm] if seed in top1[ONE] and seed in top1[TWO]]
     back, gap = ([top1[name][seed] - top1[TWO][seed] for seed in seeds] for name in (arm, ONE))
     return ratio_of_means(back, gap) if over_seeds(gap).mean >= POINT else None
@@ -113,6 +115,8 @@ def closed_gap(table: pd.DataFrame, arm: str) -> Ratio | None:
 def gap_sentence(table: pd.DataFrame, arm: str) -> str:
     """Say how much of what two tints cost an arm gives back."""
     gap = closed_gap(table, arm)
+    if gap is None and not (by_seed(table, ONE, SEEN).keys() & by_seed(table, TWO, SEEN)):
+        return f"{arm}: closed gap undefined, it takes the arms {ONE} and {TWO}."
     return f"{arm}: closed gap {gap.text() if gap else 'undefined, two tints cost less than a point'}."
 
 

@@ -47,6 +47,10 @@ def test_verdict__counts_seeds_and_says_where_there_is_no_lead():
     blind["domain_mlp_rest"] = blind["base_rate"]
     sentence = domain_verdict(blind, ARM, BASE).sentence
     assert "The baseline's MLP has no lead over the base rate;" in sentence and "nan" not in sentence
+    for distance in (0.5, 0.001):  # with a critic that sees something, or nothing
+        blind = cells(n_seeds=5, wasserstein=distance)
+        found = domain_verdict(blind.assign(domain_mlp_rest=blind["base_rate"]), ARM, BASE)
+        assert found.outcome == "unclear" and found.sentence.startswith("There is nothing to remove. The")
 
 
 def test_verdict__numbers_by_hand():
@@ -100,6 +104,11 @@ def test_closed_gap__by_hand_and_undefined():
     assert closed_gap(tinted(one=0.805), "two-tints-ddm") is None
     assert gap_sentence(tinted(one=0.805), "two-tints-ddm") == (
         "two-tints-ddm: closed gap undefined, two tints cost less than a point."
+    )
+    table = tinted()
+    without = table.loc[table["arm"] != "one-tint"]  # --arms may leave it out
+    assert gap_sentence(without, "two-tints-ddm") == (
+        "two-tints-ddm: closed gap undefined, it takes the arms one-tint and two-tints."
     )
 
 

@@ -228,7 +228,8 @@ def _dress(
 
 def _colour_bars(fig: go.Figure, grids: dict[str, np.ndarray], panels: Sequence[str], theme: Theme) -> None:
     means = [grids[name] for name in ("correct", "misclassified")]
-    top = max((float(np.nanmax(grid)) for grid in means if np.isfinite(grid).any()), default=1.0)
+    ends = [end(grid) for grid in means if np.isfinite(grid).any() for end in (np.nanmin, np.nanmax)]
+    top, low = float(max(ends, default=1.0)), float(min([0.0, *ends]))  # below 0: of signed features
     gaps = grids["difference"]
     reach = float(np.nanmax(np.abs(gaps))) if np.isfinite(gaps).any() else 1.0
     n, apart = len(panels), "difference" in panels
@@ -242,8 +243,8 @@ def _colour_bars(fig: go.Figure, grids: dict[str, np.ndarray], panels: Sequence[
     fig.update_layout(
         coloraxis={
             "colorscale": theme.sequential,
-            "cmin": 0,
-            "cmax": top or 1.0,
+            "cmin": low,
+            "cmax": top if top > low else 1.0,
             "showscale": n > 1 or not apart,
             "colorbar": bar
             | of_means

@@ -64,6 +64,17 @@ def test_class_representations__cells_are_the_means(rng, theme):
     assert layout_of(fig).coloraxis2.cmin == -layout_of(fig).coloraxis2.cmax
 
 
+def test_class_representations__means_below_0_are_told_apart(rng):
+    right, wrong = rng.random((3, 8)) - 0.5, rng.random((3, 8)) - 0.5  # of signed features
+    cells = MeanCells(right, wrong, NAMES, [0, 1, 2], np.arange(8))
+    bar = layout_of(class_representations.class_representations(cells)).coloraxis
+    assert (bar.cmin, bar.cmax) == (min(right.min(), wrong.min()), max(right.max(), wrong.max()))
+    below = layout_of(
+        class_representations.class_representations(cells._replace(correct=wrong - 1))
+    ).coloraxis
+    assert below.cmin < below.cmax
+
+
 def test_class_representations__columns_carry_the_words_of_their_features(rng):
     right, wrong = rng.random((3, 8)), rng.random((3, 8))
     words = {7: "blue, <sky>", 3: "a very long name of a feature", 0: ""}

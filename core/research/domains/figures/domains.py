@@ -65,10 +65,12 @@ def domain_features(
         "outlinewidth": 0,
     }
     finite_means = means[np.isfinite(means)]
-    most = float(np.quantile(finite_means, 0.995)) if finite_means.size else 1.0
+    least, most = np.quantile(finite_means, [0.005, 0.995]).tolist() if finite_means.size else (0.0, 1.0)
+    least = min(least, 0.0)  # below 0: of signed features
+    most = most if most > least else 1.0
     figure.update_layout(
         height=max(height, theme.height or 0),
-        coloraxis={"colorscale": theme.sequential, "cmin": 0, "cmax": most, "colorbar": bar},
+        coloraxis={"colorscale": theme.sequential, "cmin": least, "cmax": most, "colorbar": bar},
     )
     if words:
         title = f"outstanding features shared by two domains (Jaccard): {', '.join(words)}"

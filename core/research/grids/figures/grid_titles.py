@@ -14,12 +14,14 @@ from core.research.grids.seeds import by_seed, by_values, paired_difference, pre
 
 
 def grouped_by_sign(summaries: Mapping[str, SeedSummary], *, above: str, below: str) -> str:
-    """Say which of some paired differences lie above 0, which below, and which are unclear.
+    """Say which of some paired differences lie above 0, which below, and which are unclear or of few runs.
 
     >>> grouped_by_sign({}, above="rises", below="falls")
     'not enough runs to tell'
     """
     words = {"above 0": above, "below 0": below, "no clear difference": "no clear difference"}
+    if any(one.enough for one in summaries.values()):
+        words[NOT_ENOUGH] = NOT_ENOUGH
     groups = [
         f"{word}: {', '.join(names)}"
         for sign, word in words.items()

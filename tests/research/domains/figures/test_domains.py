@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from core.charts import maps
-from core.charts.theme import LIGHT, Theme, paper
-from core.research.domains.figures.domains import legend_height, part_maps
+from core.charts.theme import LIGHT, Theme, layout_of, paper
+from core.research.domains.figures.domains import domain_features, legend_height, part_maps
 
 N_CLASSES, N_DOMAINS = 20, 4
 
@@ -42,3 +42,13 @@ def test_part_maps__a_long_legend_makes_the_figure_higher(theme):
     )
     assert long.layout.height >= legend_height([N_CLASSES, N_DOMAINS], theme)
     assert short.layout.height <= long.layout.height
+
+
+def test_domain_features__colours_reach_from_the_least_mean_to_the_largest(rng):
+    signed = rng.normal(size=(1, 2, 50))
+    for means, least in ((signed, np.quantile(signed, 0.005)), (np.abs(signed), 0.0)):
+        figure = domain_features(means, ["cat"], ["plain", "mono"], k=None, jaccard={}, theme=LIGHT)
+        axis = layout_of(figure).coloraxis
+        assert (axis.cmin, axis.cmax) == pytest.approx((least, np.quantile(means, 0.995)))
+    nothing = domain_features(0 * signed, ["cat"], ["plain", "mono"], k=None, jaccard={}, theme=LIGHT)
+    assert layout_of(nothing).coloraxis.cmin < layout_of(nothing).coloraxis.cmax

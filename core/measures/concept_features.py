@@ -4,6 +4,7 @@ The feature of a concept is chosen on train images and judged on evaluation imag
 advantage by chance (docs/method.md 18.7).
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ FEWEST = 20  # images of either split that have a concept, and as many that do n
 MOST = 20_000  # images of either split that are looked at, evenly spaced
 TOP, COVERED = 16, 0.3
 SPARSE = 5  # features of a sparse probe
+LABEL = "label="  # begins the names of classes
 BLOCK = 1 << 20  # values that are ranked at once
 COLUMNS = (
     *("concept", "n", "base_rate", "feature", "ap", "purity", "inverted_feature", "inverted_ap"),
@@ -56,6 +58,8 @@ def known_concepts(
 def concept_features(study: StudyReader) -> pd.DataFrame:
     """List for each known concept the feature that stands for it best.
 
+    Classes are looked for among the images with a label: others may be of any class.
+
     Returns:
         COLUMNS. n: evaluation images with the concept; base_rate: their share, the average precision of no
         knowledge. feature: of the best average precision on train images; ap: its average precision on the
@@ -66,14 +70,35 @@ def concept_features(study: StudyReader) -> pd.DataFrame:
     Raises:
         StudyError: there are no concepts, or no train or evaluation images.
     """
-    splits = (np.flatnonzero(train_images(study)), np.flatnonzero(~train_images(study)))
-    train, val = (rows[evenly(len(rows), MOST)] for rows in splits)
-    names, has = known_concepts(study, (train, val))
-    if not names:
+    labelled = study.column("images", "label").notna().to_numpy(bool)
+    every, partly = np.ones(len(labelled), bool), 0 < labelled.sum() < len(labelled)
+    table = _of_images(study, every, "", LABEL) if partly else _of_images(study, every)
+    of_classes = _of_images(study, labelled, LABEL) if partly else table.head(0)
+    if not of_classes.empty:
+        table = of_classes if table.empty else pd.concat([of_classes, table], ignore_index=True)
+    if table.empty:
         raise StudyError(
             f"no concepts are known in '{study.path}': no class and no word of an attribute has {FEWEST} "
             f"train and {FEWEST} evaluation images"
         )
+    return table
+
+
+def _of_images(
+    study: StudyReader, looked_at: np.ndarray, begin: str = "", but: str | None = None
+) -> pd.DataFrame:
+    """The rows of `concept_features` of concepts whose names begin so, from these images alone.
+
+    Args:
+        looked_at: (n_images,) bool. but: concepts whose names begin so are left out.
+    """
+    splits = [np.flatnonzero(split & looked_at) for split in (train_images(study), ~train_images(study))]
+    train, val = (rows[evenly(len(rows), MOST)] for rows in splits)
+    names, has = known_concepts(study, (train, val))
+    of_part = [name.startswith(begin) and not (but and name.startswith(but)) for name in names]
+    names, has = list(itertools.compress(names, of_part)), has[np.array(of_part, bool)]
+    if not names:
+        return pd.DataFrame(columns=list(COLUMNS))
     raw = study.array("representations")
     learnt, judged = (np.asarray(raw.rows(rows), np.float32) for rows in (train, val))
     best = [average_precision(sign * learnt, has[:, train]).argmax(1) for sign in (1, -1)]

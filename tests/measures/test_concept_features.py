@@ -24,6 +24,7 @@ from core.measures.concept_features import (
     known_concepts,
     share_of_strongest,
 )
+from core.pipeline.run import analyze
 from core.store import Study, open_study
 from tests.synthetic import make_study
 
@@ -95,6 +96,26 @@ def test_table__matches_a_loop(study: Study) -> None:
             LogisticRegression(max_iter=1000).fit(scaled[~is_val], train).decision_function(scaled[is_val])
         )
         assert row["probe_ap"] == pytest.approx(average_precision_score(truth, logits), abs=1e-4)
+
+
+def test_classes__are_judged_on_images_with_a_label_alone(folder: Path, tmp_path: Path) -> None:
+    source = folder.with_name("study.input")
+    images = pd.read_csv(source / "images.csv").assign(path=lambda table: str(source) + "/" + table["path"])
+    raw, is_val = np.load(source / "raw.npy"), (images["split"] == "val").to_numpy()
+    unlabelled = np.random.default_rng(1).random(len(images)) < 0.3
+    images.loc[unlabelled, "label"] = None
+    images["weather"] = np.where(np.arange(len(images)) % 3 == 0, "sun", "rain")
+    images.to_csv(tmp_path / "images.csv", index=False)
+    options = {"images": str(tmp_path / "images.csv"), "representations": str(source / "raw.npy")}
+    analyze(tmp_path / "study", options | {"epsilon": "auto", "workers": 0}, Progress.silent())
+    table = concept_features(open_study(tmp_path / "study")).set_index("concept")
+    assert {name.partition("=")[0] for name in table.index} == {"label", "weather"}
+    for name, row in table.iterrows():
+        column, _, value = str(name).partition("=")
+        judged = is_val & ~unlabelled if column == "label" else is_val
+        truth = (images[column] == value).to_numpy()[judged]
+        assert (row["n"], row["base_rate"]) == (truth.sum(), pytest.approx(truth.mean()))
+        assert row["ap"] == pytest.approx(average_precision_score(truth, raw[judged][:, row["feature"]]))
 
 
 def test_share_of_strongest__does_not_depend_on_the_order_of_equal_values(rng) -> None:

@@ -18,7 +18,7 @@ from core.common.score_names import SCORES, score_label
 from core.store import Study
 
 TREND_BINS = 10
-FEWEST_IN_BIN = 5
+FEWEST_IN_BIN, FEWEST_RANKED = 5, 3
 TYPICAL = 1.96  # standard errors in half a 95 % interval
 
 
@@ -29,7 +29,7 @@ def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
         in [-1, 1]; NaN for fewer than three pairs or a constant side.
     """
     finite = np.isfinite(x) & np.isfinite(y)
-    if finite.sum() < 3:
+    if finite.sum() < FEWEST_RANKED:
         return float("nan")
     first, second = (pd.Series(values[finite]).rank().to_numpy() for values in (x, y))
     if first.std() == 0 or second.std() == 0:
@@ -137,7 +137,8 @@ def _exact_zeros(images: pd.DataFrame, score: str) -> np.ndarray:
 
 def _panel_title(mask: str, x: np.ndarray, y: np.ndarray, apart: np.ndarray, theme: Theme) -> str:
     narrow = theme.width is not None and theme.width < 500
-    rho = f"{rank_correlation(x, y):.2f}".replace("-", "\N{MINUS SIGN}")
+    correlation = rank_correlation(x, y)
+    rho = f"{correlation:.2f}".replace("-", "\N{MINUS SIGN}") if np.isfinite(correlation) else "undefined"
     text = f"<b>{mask}</b>: rho = {rho}" if narrow else (
         f"<b>{mask} mask</b>: rank correlation {rho}, n = {len(x):,}")  # fmt: skip
     if len(apart) and not narrow:
@@ -206,7 +207,10 @@ def _finding(data: ScoredOverlaps) -> str:
         if np.isfinite(rho)
     ]
     if not parts:
-        return f"{label} and overlap: too few images for a rank correlation"
+        n_drawn = data.known.loc[~_exact_zeros(data.known, data.score), "mask"].value_counts()
+        few = n_drawn.max() < FEWEST_RANKED if len(n_drawn) else True
+        why = "too few images for a" if few else "one of the two is the same on all images, which leaves no"
+        return f"{label} and overlap: {why} rank correlation"
     return f"{label} and overlap: rank correlation {', '.join(parts)}"
 
 

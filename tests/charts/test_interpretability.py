@@ -145,3 +145,12 @@ def test_q_against_miou__points_carry_rows_and_zeros_stand_apart():
     assert "1 images with score 0, mean overlap 0.250" in layout_of(fig).annotations[0].text
     norm = q_against_miou.q_against_miou(ScoredOverlaps(images.rename(columns={"q_score": "norm"}), "norm"))
     assert sum(len(trace.x) for trace in norm.data if trace.mode == "markers") == 3
+
+
+@pytest.mark.parametrize(("n", "why"), [(2, "too few images for a"), (20, "the same on all images")])
+def test_score_against_overlap__says_why_there_is_no_correlation(n, why):
+    rows = {"row": range(n), "mask": "core", "norm": 1.0, "paper": np.linspace(0, 1, n), "correct": 1.0}
+    data = ScoredOverlaps(pd.DataFrame(rows), "norm")
+    assert why in (q_against_miou.Q_AGAINST_MIOU.finding or str)(data)
+    titles = [note.text for note in layout_of(q_against_miou.q_against_miou(data)).annotations]
+    assert any("rank correlation undefined" in text for text in titles)

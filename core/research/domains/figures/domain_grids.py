@@ -18,6 +18,7 @@ from core.research.domains.grids.domain_verdict import (
     closed_gap,
     clustering_verdict,
     domain_verdict,
+    has_gap_arms,
     styles_of,
     unseen_style,
 )
@@ -96,11 +97,11 @@ def _tinted_table(table: pd.DataFrame, theme: Theme) -> go.Figure:
 
 def tinted_rows(table: pd.DataFrame) -> list[list[str]]:
     """One row for each arm of the grid 'tinted'; arms that are not DDM close no gap."""
-    rows = []
+    rows, nothing = [], "nothing to close" if has_gap_arms(table) else ""
     for arm in dict.fromkeys(table["arm"]):
         values = [over_seeds(by_seed(table, arm, f"seen_seen_{part}").values()) for part in ("all", "rest")]
         gap = closed_gap(table, arm)
-        closed = "" if arm in ("untinted", ONE, TWO) else (gap.text() if gap else "nothing to close")
+        closed = "" if arm in ("untinted", ONE, TWO) else (gap.text() if gap else nothing)
         rows.append(
             [TINTED_NAMES.get(str(arm), str(arm)), *(value.text(factor=100) for value in values), closed]
         )

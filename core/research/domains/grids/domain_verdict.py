@@ -112,10 +112,15 @@ def closed_gap(table: pd.DataFrame, arm: str) -> Ratio | None:
     return ratio_of_means(back, gap) if over_seeds(gap).mean >= POINT else None
 
 
+def has_gap_arms(table: pd.DataFrame) -> bool:
+    """Whether one and two tints were run with one seed or more in common."""
+    return bool(by_seed(table, ONE, SEEN).keys() & by_seed(table, TWO, SEEN))
+
+
 def gap_sentence(table: pd.DataFrame, arm: str) -> str:
     """Say how much of what two tints cost an arm gives back."""
     gap = closed_gap(table, arm)
-    if gap is None and not (by_seed(table, ONE, SEEN).keys() & by_seed(table, TWO, SEEN)):
+    if gap is None and not has_gap_arms(table):
         return f"{arm}: closed gap undefined, it takes the arms {ONE} and {TWO}."
     return f"{arm}: closed gap {gap.text() if gap else 'undefined, two tints cost less than a point'}."
 

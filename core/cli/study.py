@@ -67,6 +67,7 @@ def add_analyze(commands: Any) -> None:
     )
     options.add_options(sub, config.MaskOptions)
     options.add_options(sub, config.ConceptsConfig, "captions", "clip")
+    options.add_options(sub, config.MapConfig, "method")
     options.add_options(sub, config.RunOptions)
     sub.add_argument(
         "--dry-run",

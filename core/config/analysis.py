@@ -213,7 +213,7 @@ class MapConfig:
     """Every image as a point of the plane; PCA is always there, UMAP beside it on request."""
 
     method: str = option(
-        "projection; umap is added to pca and needs the package umap-learn", "pca", choices=MAP_METHODS
+        "map of the images; umap is added to pca and needs the package umap-learn", "pca", choices=MAP_METHODS
     )
     # UMAP, which keeps a graph of the rows, is fitted to a fifth of them.
     sample: int = option("images to which the projection is fitted", 100_000, metavar="N", minimum=1)

@@ -91,6 +91,7 @@ class Analyze(Command):
     salient_imagenet: str = ""
     captions: str = ""
     clip: str = ""
+    method: str = ""  # of the map
     dry_run: bool = False
 
     def _words(self) -> Iterator[str]:

@@ -97,7 +97,7 @@ def chip(study: Study, part: Slice) -> str:
     if part.labels:
         return f"Class {_few(part.labels)}"
     if part.predicted:
-        return f"Predicted as {_few(part.predicted)}"
+        return f"Answered as {_few(part.predicted)}"
     if part.confusion:
         return f"{part.confusion[0]} taken for {part.confusion[1]}"
     if part.fires:

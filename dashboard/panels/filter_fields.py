@@ -40,7 +40,7 @@ def more(study: Study, current: Slice) -> None:
     with drawer:
         images = reads.images(study)
         if "predicted" in images and study.labelled:
-            classes(study, "Predicted as", "predicted", current.predicted)
+            classes(study, "Answered as", "predicted", current.predicted)
             _confusion(study, current)
         for column in SLIDERS:
             _range(study, current, column, score_label(column))

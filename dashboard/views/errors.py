@@ -49,7 +49,7 @@ def errors_page(study: Study, population: Slice) -> None:
             if not study.labelled:
                 _without_labels(study, population)
         else:
-            widgets.needs(study, "probe", "The probe's verdict on each image")
+            widgets.needs(study, "probe", "Which images are classified correctly")
     elif tab == CONFUSIONS:
         confusions.confusion_matrix_part(study, population, answer_slot)
     elif tab == LABELS:
@@ -67,7 +67,7 @@ def _why_not_judged(study: Study, population: Slice) -> str | None:
     if skipped := study.summary("probe").get("skipped"):
         return f"{widgets.plain(skipped[0].upper() + skipped[1:])}."
     if not study.has("probe"):
-        return "The probe has not judged these images yet."
+        return "Which of these images are classified correctly is not known yet."
     headline = inspection_reads.headline(study, population)
     if not headline["n"]:
         return "The filter holds no images. Clear a part of it."

@@ -25,6 +25,7 @@ KINDS = {"Classes": "class", "Features": "feature", "Concepts": "concept", "Colu
 ROWS, TABLE, CHART = VIEWS = ("Rows", "Table", "Chart")
 SHOWN = "slice"  # part of the URL: the slice that is opened
 LINKED = ("slices_against", "slices_least")  # parts of the URL that a link to a slice needs
+CHANCE = "slices_chance"  # the same: those that could be chance are unfolded
 DISTINCT = "slices_distinct"  # widget key and part of the URL
 RULE = "Leaves out a slice when more than half of its errors are in slices listed above it."
 PAGE = 10
@@ -71,19 +72,28 @@ def worst_slice_list(
         distinct = listed.loc[slice_reads.distinct(study, tuple(listed["where"]))].reset_index(drop=True)
         listed = listed if distinct.empty else distinct  # slices without errors repeat none
     if by_chance:
-        line = _said_of_chance(len(table), n_all, len(listed))
+        line = _said_of_chance(len(table))
     else:
         line = _said(int(np.count_nonzero(significant)), n_all, len(listed), choice)
     if choice.fewer:
         line += f" No slice of {MIN_IMAGES} images or more has more errors than others; these are smaller."
     answer_slot.caption(line)
-    if choice.view == CHART:
-        _chart(study, listed.head(CHARTED), population, choice)
-    elif choice.view == TABLE:
-        _table(study, listed, population)
-    else:
-        _rows(study, listed, choice, mark_chance=not by_chance)  # else the line above says it of all
-    _all_of_them(n_all, len(listed), choice, worse=by_chance)
+
+    def draw() -> None:
+        if choice.view == CHART:
+            _chart(study, listed.head(CHARTED), population, choice)
+        elif choice.view == TABLE:
+            _table(study, listed, population)
+        else:
+            _rows(study, listed, choice, mark_chance=not by_chance)  # else the line above says it of all
+        _all_of_them(n_all, len(listed), choice, worse=by_chance)
+
+    if not by_chance:
+        draw()
+        return
+    widgets.drawer(_folded(n_all, len(listed)), CHANCE, "unfold_more", draw)
+    st.caption("The images one by one, misclassified ones first:")
+    _images(study, population, "images of the filter")
 
 
 def _table_of(study: Study, population: Slice, choice: Choice) -> tuple[pd.DataFrame, Choice]:
@@ -142,8 +152,13 @@ def _none(study: Study, population: Slice, choice: Choice) -> None:
     if not decided and choice.least > FEW:
         st.button(
             f"List slices of {FEW} images and more", key="slices_fewer", icon=":material/unfold_more:",
-            on_click=session.set_widget, args=("slices_least", FEW),
+            on_click=_list_fewer,
         )  # fmt: skip
+
+
+def _list_fewer() -> None:
+    session.set_widget("slices_least", FEW)
+    session.set_widget(CHANCE, True)
 
 
 def _said(n_significant: int, n_all: int, n_shown: int, choice: Choice) -> str:
@@ -157,15 +172,17 @@ def _said(n_significant: int, n_all: int, n_shown: int, choice: Choice) -> str:
     return f"{line}. Shown: {listed} mostly new errors."
 
 
-def _said_of_chance(n: int, n_worse: int, n_shown: int) -> str:
-    """The same where none is significantly worse, and those with a higher error rate are listed instead."""
+def _said_of_chance(n: int) -> str:
+    """The same where none is significantly worse."""
     line = "The only slice does not do" if n == 1 else f"None of {n:,} slices does"
-    line += " significantly worse: the differences could be chance."
-    if n_worse == n_shown == n:
-        return line
-    have = "1 has" if n_worse == 1 else f"{n_worse:,} have"
-    listed = f"; **{n_shown:,}** of them {'is' if n_shown == 1 else 'are'} listed"
-    return f"{line} {have} more errors than other images{listed if n_shown < n_worse else ''}."
+    return f"{line} significantly worse: the differences could be chance."
+
+
+def _folded(n_worse: int, n_shown: int) -> str:
+    """What is folded then: those with more errors."""
+    have = "1 slice has" if n_worse == 1 else f"{n_worse:,} slices have"
+    listed = f"; {n_shown:,} of them {'is' if n_shown == 1 else 'are'} listed"
+    return f"{have} more errors than other images, maybe by chance{listed if n_shown < n_worse else ''}"
 
 
 @widgets.stable_container

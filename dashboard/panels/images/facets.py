@@ -24,7 +24,7 @@ from dashboard.components.choose_one import select_some
 from dashboard.components.facets import Facet, Value, facets
 from dashboard.state import image_filter, session
 
-TITLES = {LABEL: "Class", PREDICTED: "Predicted as", CORRECT: "Correctness", SPLIT: "Split"}
+TITLES = {LABEL: "Class", PREDICTED: "Answered as", CORRECT: "Correctness", SPLIT: "Split"}
 WORDS = {"true": "Correct", "false": "Misclassified", **SPLITS}
 SEVERAL = {LABEL: "labels", PREDICTED: "predicted"}  # fields of a slice that hold any number of values
 VERDICTS = {"true": True, "false": False}

@@ -81,10 +81,10 @@ def test_every_kind_of_condition_is_a_chip(study, open_page):
     app = open_page("images", study="seen", where=text.replace("x,y", ids))
     assert not app.exception
     assert chips(app) == [
-        "Predicted as bee", "ant taken for bee", "Heat on the core mask from 0.1", "2 chosen images",
+        "Answered as bee", "ant taken for bee", "Heat on the core mask from 0.1", "2 chosen images",
         "n_firing: 2", "In the slice mine",
     ] or set(chips(app)) == {
-        "Predicted as bee", "ant taken for bee", "Heat on the core mask from 0.1", "2 chosen images",
+        "Answered as bee", "ant taken for bee", "Heat on the core mask from 0.1", "2 chosen images",
         "n_firing: 2", "In the slice mine",
     }  # fmt: skip
 

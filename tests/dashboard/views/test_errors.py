@@ -129,6 +129,9 @@ def test_significant_only__leaves_out_the_others(study, open_page):
         assert len(shown_cards(app, "slices_rows")) == min(10, significant)
     else:
         assert f"None of {len(table)} slices does significantly worse" in all_text(app)
+        assert not [one for one in app.get("bidi_component") if one.proto.id.endswith("-slices_rows")]
+        parts = {"slices_least": "5", "slices_distinct": "false", "slices_chance": "true"}
+        app = open_page("errors", study="seen", **parts)
         found = shown_cards(app, "slices_rows")
         worse = table["where"][table["error_rate"] > table["rest"]].tolist()
         assert [card["id"] for card in found] == worse[:10]  # and none that is better than the others
@@ -153,7 +156,7 @@ def test_usual_minimum_leaves_none__smaller_slices_are_listed_and_it_is_said(stu
     few = worst_slices(study, min_images=3)
     usual = worst_slices(study, min_images=10)
     assert not (usual["error_rate"] > usual["rest"]).any() and (few["error_rate"] > few["rest"]).any()
-    app = open_page("errors", study="few")
+    app = open_page("errors", study="few", slices_chance="true")
     assert not app.exception
     assert {card["id"] for card in shown_cards(app, "slices_rows")} <= set(few["where"])
     assert "No slice of 10 images or more has more errors" in all_text(app)
@@ -167,11 +170,11 @@ def test_slices_that_could_be_chance__numbers_of_the_line_and_of_the_button_agre
     assert 1 < worse < len(table)  # or the line would say nothing of it
     found = slice_reads.worst
     monkeypatch.setattr(slice_reads, "worst", lambda *given: found(*given).assign(q=1.0))
-    app = open_page("errors", study="seen", slices_least="5")
+    app = open_page("errors", study="seen", slices_least="5", slices_chance="true")
     shown = len(shown_cards(app, "slices_rows"))
-    said = all_text(app)
-    assert f"None of {len(table)} slices does significantly worse" in said
-    assert f"{worse} have more errors than other images; **{shown}** of them" in said
+    assert f"None of {len(table)} slices does significantly worse" in all_text(app)
+    title = f"{worse} slices have more errors than other images, maybe by chance; {shown} of them are listed"
+    assert title in [box.label for box in app.expander]
     assert app.button(key="slices_every").label == f"List all {worse} that have more errors"
     app.button(key="slices_every").click().run()
     assert len(shown_cards(app, "slices_rows")) == min(worse, 10)
@@ -182,8 +185,8 @@ def test_one_slice_listed__the_line_is_in_the_singular():
     assert worst_slices_panel._said(5, 5, 1, choice).startswith(
         "5 slices do significantly worse. Shown: the **one** that adds mostly new errors"
     )
-    assert worst_slices_panel._said_of_chance(1, 1, 1).startswith("The only slice does not do significantly")
-    assert "1 has more errors than other images." in worst_slices_panel._said_of_chance(3, 1, 1)
+    assert worst_slices_panel._said_of_chance(1).startswith("The only slice does not do significantly")
+    assert worst_slices_panel._folded(1, 1) == "1 slice has more errors than other images, maybe by chance"
 
 
 def test_saved_in_a_row__its_chip_waits_for_the_next_page(study, open_page):

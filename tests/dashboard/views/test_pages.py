@@ -73,7 +73,7 @@ def test_view__unlabelled_study(view, studies, unlabelled_study, open_page):
     app = open_page(view, study="unlabelled")
     assert not app.exception
     assert not app.error
-    assert not [box for box in app.multiselect if box.label in ("Class", "Predicted as")]
+    assert not [box for box in app.multiselect if box.label in ("Class", "Answered as")]
 
 
 def test_unlabelled_study__nothing_is_said_of_answers(studies, unlabelled_study, open_page):

@@ -89,8 +89,9 @@ def picture_grid(
         marks.note("<br>".join(layout.note_lines), **corner, align="left")
     fig.add_trace(_points(strips, layout))
     marks.put_on(fig)
-    fig.update_layout(images=images, showlegend=False, meta={"note": note})
-    # a wide screen leaves room on the right; stretched, frames would be wider than their pictures
+    laid_out = {} if theme.width else {"laid_out_for": SCREEN_WIDTH}  # a wider screen has larger pictures
+    fig.update_layout(images=images, showlegend=False, meta={"note": note, **laid_out})
+    # where room is left, it is on the right; stretched, frames would be wider than their pictures
     fig.update_xaxes(range=[-1, layout.width + 1], constraintoward="left")
     fig.update_yaxes(range=[layout.height, 0], scaleanchor="x", constraintoward="top")
     for update in (fig.update_xaxes, fig.update_yaxes):

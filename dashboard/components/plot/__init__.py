@@ -52,6 +52,7 @@ def plot(
         data={
             "figure": figure.text,
             "height": figure.height,
+            "width": figure.width,
             "alt": alt,
             "name": key,
             "library": library(),

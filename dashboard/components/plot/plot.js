@@ -4,6 +4,7 @@ const shelf = new Map();
 const MOST_SHELVED = 24;
 const MOST_WITH_WEBGL = 2; // browsers take away the oldest of 16 WebGL contexts, and plotly uses three a chart
 const SMALLEST = 150; // pixels
+const LARGEST_SCALE = 1.7; // of pictures on a wide page
 const EXPAND = {
   width: 24,
   height: 24,
@@ -37,11 +38,17 @@ function config({ drawing }) {
   };
 }
 
+// Pictures grow with the page, so their chart is as much higher as the page is wider than it was meant for.
+function heightOf({ holder, height, width }) {
+  return width ? Math.round(height * Math.min(holder.clientWidth / width, LARGEST_SCALE)) : height;
+}
+
 // The figure's layout at the size that the page has for it. A width of its own, as print has, is kept.
 function sized(self, layout) {
   const full = document.fullscreenElement === self.holder;
   const width = Math.max(self.holder.clientWidth - (full ? 32 : 0), SMALLEST);
-  return { width, ...layout, ...(full ? { width, height: window.innerHeight - 32 } : {}) };
+  const tall = self.width ? { height: heightOf(self) } : {};
+  return { width, ...layout, ...tall, ...(full ? { width, height: window.innerHeight - 32 } : {}) };
 }
 
 function point(one) {
@@ -99,6 +106,7 @@ async function draw(self) {
   if (!takeFromShelf(self, what)) {
     self.shown = null; // until it is drawn: a reader who leaves now shall not find half a chart
     const { data, layout } = JSON.parse(self.figure);
+    fit(self);
     await library.react(self.drawing, data, sized(self, layout), config(self));
     if (self.gone) return library.purge(self.drawing); // the reader left while plotly was drawing
   }
@@ -106,6 +114,10 @@ async function draw(self) {
   self.drawing.owner = self;
   listen(self);
   self.holder.dataset.drawn = "yes";
+}
+
+function fit(self) {
+  if (!document.fullscreenElement) self.holder.style.height = `${heightOf(self)}px`;
 }
 
 function say(self, error) {
@@ -158,7 +170,7 @@ function stop(self) {
 export default function ({ data, parentElement, setTriggerValue }) {
   const self = mounted(parentElement, start);
   Object.assign(self, data, { emit: setTriggerValue });
-  if (!document.fullscreenElement) self.holder.style.height = `${data.height}px`;
+  fit(self);
   self.holder.setAttribute("aria-label", data.alt);
   self.holder.classList.toggle("clickable", data.clickable);
   ask(self);

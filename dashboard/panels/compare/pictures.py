@@ -43,11 +43,9 @@ def changed_sides(comparison: Comparison, other: str) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="compare_controls"):
         title, sides = f"{counted(n[GAINED], 'image')} became right, {n[LOST]:,} became wrong", SIDES
-        from_to = f"From {widgets.plain(first)} to {widgets.plain(other)}; "
         if comparison.pair:
             title = answers_finding(comparison)
             sides = {f"Only {other} right": GAINED, f"Only {first} right": LOST, "Neither right": WRONG}
-            from_to = ""
         st.header(widgets.plain(title), anchor=False, width="content")
         default = next((name for name, side in sides.items() if n[side]), next(iter(sides)))
         side = choose_one("Which images", sides, key="compare_side", default=default)
@@ -58,10 +56,8 @@ def changed_sides(comparison: Comparison, other: str) -> None:
             _gallery(comparison, other, moved)
     else:
         st.caption("There is no such image.")
-    st.caption(
-        f"{from_to}{n[RIGHT]:,} images are right in both, {n[WRONG]:,} wrong in both."
-        f"{_heats_said(comparison, other, moved)}"
-    )
+    both = f"{n[RIGHT]:,} images are right in both, {n[WRONG]:,} wrong in both."
+    st.caption(f"{both}{_order_said(comparison, other)}", help=_heats_said(comparison, other, moved) or None)
 
 
 def _gallery(comparison: Comparison, other: str, moved: pd.DataFrame) -> None:
@@ -109,12 +105,19 @@ def _with_heat(comparison: Comparison, other: str) -> list[int]:
     return [at for at in (0, comparison.names.index(other)) if heats[at]]
 
 
-def _heats_said(comparison: Comparison, other: str, moved: pd.DataFrame) -> str:
-    names = [widgets.plain(comparison.names[at]) for at in _with_heat(comparison, other)]
-    if not names:
+def _order_said(comparison: Comparison, other: str) -> str:
+    """Which study stands first."""
+    if comparison.pair:
         return ""
-    what = "The heatmaps show where the discriminative features that fire on an image look"
-    line = f" {what}." if comparison.pair else f" {what}: in {' and in '.join(names)}."
+    names = [widgets.plain(comparison.names[at]) for at in _with_heat(comparison, other)]
+    before = f" From {widgets.plain(comparison.names[0])} to {widgets.plain(other)}."
+    return f" Heatmaps: {', then '.join(names)}." if len(names) > 1 else before
+
+
+def _heats_said(comparison: Comparison, other: str, moved: pd.DataFrame) -> str:
+    if not _with_heat(comparison, other):
+        return ""
+    line = "The heatmaps show where the discriminative features that fire on an image look."
     if (moved[["q_before", "q_after"]].to_numpy(float) == 0).any():
         line += (
             " Where Q is 0 none of them fires, and the heatmap is that of the strongest one; it may be dark."

@@ -65,8 +65,8 @@ KNOWN_AS = {  # by the end of their columns
     "_minus_random": "Differences from random directions",
 }
 PICTURES = 4
-LONG = 300.0  # seconds from which a quicker fit is offered, with QUICK latents and active ones
-QUICK = (256, 16)
+LONG = 300.0  # seconds from which a quicker fit is offered: its latents, active ones and runs
+QUICK = {"size": 256, "k": 8, "fits": 1}
 
 
 def panel(study: Study) -> None:
@@ -181,14 +181,18 @@ def _known(whole: Study) -> None:
 def advice(bases: list[Basis]) -> tuple[str, str]:
     """Which basis to look at, and why, from how much each explains and how stable it is.
 
-    >>> advice([])[0]
-    'Read the units'
+    >>> advice([])
+    ('No basis is learned yet', 'It gives latents to look at one by one, each often of one thing.')
     """
     fitted = [basis for basis in bases if basis.card.get("r2") is not None]
     learned = [one for one in fitted if one.kind not in CONTROLS]
     if not learned:
-        names = ", ".join(one.name for one in fitted)
-        there = f"Only controls are learned yet ({names})" if names else "No basis is learned yet"
+        if not (names := ", ".join(one.name for one in fitted)):
+            return (
+                "No basis is learned yet",
+                "It gives latents to look at one by one, each often of one thing.",
+            )
+        there = f"Only controls are learned yet ({names})"
         return "Read the units", f"{there}. One gives latents to look at one by one."
     best = max(learned, key=lambda one: ((one.card.get("stability") or 0) >= STABLE, _r2(one)))
     alike = [one for one in fitted if one.kind == "random" and one.card.get("on") == best.card.get("on")]
@@ -271,7 +275,7 @@ def _duration(kind: str, n: int, width: int, sizes: tuple[int, int, int], on: st
     def seconds(size: int, k: int, seeds: int) -> float:
         return basis_reads.seconds_of(seeds * KINDS[kind].fit_operations(n, width, size, k))
 
-    takes, quick = seconds(*sizes), (min(sizes[0], QUICK[0]), min(sizes[1], QUICK[1]), sizes[2])
+    takes, quick = seconds(*sizes), tuple(map(min, sizes, QUICK.values()))
     first = " First, the encoder looks at all images again." if positions else ""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="basis_duration"):
         st.markdown(
@@ -281,17 +285,19 @@ def _duration(kind: str, n: int, width: int, sizes: tuple[int, int, int], on: st
         )
         if takes > LONG and quick != sizes:
             st.button(
-                f"Quicker: {quick[0]:,} latents, {quick[1]} active, about {format_duration(seconds(*quick))}",
+                f"Quicker: {quick[0]:,} latents, {quick[1]} active, {counted(quick[2], 'run')}, about "
+                f"{format_duration(seconds(*quick))}",
                 key="basis_quick",
                 icon=":material/bolt:",
                 on_click=_set_sizes,
-                args=(kind, *quick[:2]),
+                args=(kind, *quick),
             )
 
 
-def _set_sizes(kind: str, size: int, k: int) -> None:
+def _set_sizes(kind: str, size: int, k: int, seeds: int) -> None:
     session.set_widget(f"basis_size_{kind}", size)
     session.set_widget(f"basis_k_{kind}", k)
+    session.set_widget("basis_fits", seeds)
 
 
 def unused_name(whole: Study, start: str) -> str:

@@ -222,7 +222,9 @@ def test_panel__fits_one_and_removes_one_through_the_launcher(served, started, o
     monkeypatch.setattr(bases, "LONG", 0.0)  # seconds: whatever it takes is long now
     app.number_input(key="basis_size_topk").set_value(700).run()
     app.button(key="basis_quick").click().run()
-    assert [app.number_input(key=f"basis_{name}_topk").value for name in ("size", "k")] == list(bases.QUICK)
+    sizes = [app.number_input(key=f"basis_{name}").value for name in ("size_topk", "k_topk", "fits")]
+    assert sizes == list(bases.QUICK.values())
+    app.number_input(key="basis_fits").set_value(2)
     app.number_input(key="basis_size_topk").set_value(10)
     app.number_input(key="basis_k_topk").set_value(2)
     app.run()

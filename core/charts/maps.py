@@ -27,6 +27,7 @@ SHAPES = ("circle", "square", "triangle-up")
 OTHERS = "other classes"
 UNKNOWN = "not known"
 LONGEST_ENTRY = 16  # characters of a name in the legend: one column of a paper holds two beside each other
+ENTRY, LINE = 12.0, 1.9  # width of an entry of the legend and height of its line, in sizes of the font
 TAIL = 0.005  # share of the values at either end that may exceed a continuous scale
 MOST_ON_A_MAP = 20_000  # points; more would only hide each other on paper
 AXES = {
@@ -224,7 +225,11 @@ def representation_map(
         axis(title_text=f"{AXES[kind]} {at + 1}{share}", showgrid=False, constrain="domain")
     fig.update_yaxes(scaleanchor="x", scaleratio=1)
     fig.update_layout(legend_itemsizing="constant")
-    return finish(fig, theme, height=560)
+    finish(fig, theme, height=560)
+    if theme.width:  # on paper the legend takes its own room, not that of the points
+        lines = -(-len(colouring.names) // max(1, int(theme.width / (ENTRY * theme.font_size))))
+        fig.update_layout(height=round((theme.height or 560) + max(lines - 1, 0) * LINE * theme.font_size))
+    return fig
 
 
 def _dots(points: np.ndarray, marker: dict, name: str = "", *, like: int = 0) -> go.Scatter | go.Scattergl:

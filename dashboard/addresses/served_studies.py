@@ -44,6 +44,13 @@ def name_of(study: Study) -> str:
     return study.path.relative_to(folder).as_posix() if inside else study.name
 
 
+def example_beside(study: Study) -> Study | None:
+    """The embedded study, where it is served and is another one."""
+    folders = {entry.name: entry.path for entry in entries(studies_folder())}
+    path = folders.get(DEFAULT)
+    return None if path is None or path == (study.below or study.path) else open_current(path)
+
+
 def picture_url(study: Study, row: int, kind: str = "thumb") -> str:
     """Address of a `thumb`, `image` or `overlay`, relative to the page so that a proxy's prefix survives."""
     return picture_urls(study, [row], kind)[0]

@@ -32,6 +32,7 @@ PICTURES = 4
 MOST_CARDS = 3  # places to look at first
 CONFIDENT_FIRST = f"{score_label('confidence')}, highest first"  # an order of the page Images
 FEATURES = 4
+EXAMPLES = 5  # of features with words
 WAY = (
     "1. **Choose images and an encoder.** They are looked at, and nothing is written: number of images and "
     "classes, samples, time and disk space. No encoder at hand? Choose *Shipped with Peregrine*.\n"
@@ -217,6 +218,15 @@ def _firing_lines(study: Study, population: Slice, features: list[int]) -> dict[
         feature: f"fires on {widgets.percent(rate)} of {here}, {widgets.percent(elsewhere)} of {others}"
         for feature, (rate, elsewhere) in zip(features, rates.loc[features].to_numpy(), strict=True)
     }
+
+
+@widgets.stable_container
+def words_example(study: Study) -> None:
+    """What features with words look like, in the embedded study, where it is served."""
+    demo = served_studies.example_beside(study)
+    if demo is not None and demo.has("concepts"):
+        title = f"An example: features of {served_studies.DEFAULT}, and the words for them"
+        feature_findings(demo, with_split(demo, Slice()), title=title, n=EXAMPLES)
 
 
 @widgets.stable_container

@@ -19,6 +19,8 @@ from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one
 from dashboard.components.page_link import link
 from dashboard.components.pick_row import pick_row
+from dashboard.panels import findings
+from dashboard.panels.concepts import evidence
 from dashboard.panels.features import (
     bases,
     controls,
@@ -35,7 +37,8 @@ from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
 FORM = "features_as"  # widget key and part of the URL
-FORMS = ("Cards", "Table", "Plot", "Words", "Groups", BASES)
+WORDS, GROUPS = "Words", "Groups"
+FORMS = ("Cards", "Table", "Plot", WORDS, GROUPS, BASES)
 PAGE_SIZE = 24
 NO_WORDS = (
     "Words were not computed here: they need captions, see Words above. So features are named by the "
@@ -53,13 +56,16 @@ def features_page(study: Study, population: Slice) -> None:
         return
     features = feature_reads.listed(study, population)
     form = _header(study, population, features)
-    if form == "Groups":
+    if form in (WORDS, GROUPS) and not evidence.captioned(study):
+        findings.words_example(study)
+        return
+    if form == GROUPS:
         group_list.feature_groups(study)
         return
     filter_bar(study, population)
     n_dead = int(np.count_nonzero(numbers(features, "rate") == 0))
-    asked = controls.listing(study, n_dead, ordered=form != "Words")
-    if form == "Words":
+    asked = controls.listing(study, n_dead, ordered=form != WORDS)
+    if form == WORDS:
         word_list.word_table(study, population, asked.find)
         return
     _pushed(study, population)
@@ -74,9 +80,9 @@ def _header(study: Study, population: Slice, features: pd.DataFrame) -> str:
         form = choose_one("Show as", FORMS, key=FORM)
     with title_slot:
         name = population_name(population)
-        if form == "Groups":  # the step that finds groups knows no filter, so none stands here
+        if form == GROUPS:  # the step that finds groups knows no filter, so none stands here
             widgets.page_header(
-                "Features", "Groups of features that fire together, over all images explained."
+                "Features", "Which features are strongly active on the same images, and the words for them."
             )
         else:
             title = f"Features of :blue[{widgets.plain(name)}]" if name else "Features"

@@ -25,6 +25,7 @@ from core.comparison.verdict import (
     verdict_sentence,
 )
 from dashboard.cache import reads
+from dashboard.cache.features import feature_reads
 from dashboard.components import tooltips, widgets
 from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one
@@ -137,7 +138,10 @@ def _kind(title: str, cell: str) -> str:
 
 
 def classes_and_scores(comparison: Comparison, other: str) -> None:
-    """What became of the classes, and of a score beside it."""
+    """What became of the classes, where they have enough images to tell, and of a score beside it."""
+    if not feature_reads.classes_tell(comparison.shared.studies[0]):
+        _distributions(comparison)
+        return
     with st.container(key="stacked_comparison"):
         left, right = st.columns(2, gap="large")
     with left:

@@ -126,11 +126,8 @@ def missing(study: Study) -> bool:
 
 def _example(study: Study) -> None:
     """What masks tell of the demo, where it is served."""
-    folders = {entry.name: entry.path for entry in served_studies.entries(served_studies.studies_folder())}
-    if (path := folders.get(served_studies.DEFAULT)) is None or path == study.path:
-        return
-    demo = served_studies.open_current(path)
-    if demo.has("overlap_summary"):
+    demo = served_studies.example_beside(study)
+    if demo is not None and demo.has("overlap_summary"):
         with st.container(border=True):
             st.caption(f"An example, of the study {served_studies.DEFAULT}:")
             scale.finding(demo, among := with_split(demo, Slice()))

@@ -28,6 +28,7 @@ from core.storage.writer import write_study
 from core.store import open_study
 from core.traces import changes
 from dashboard.cache import comparison_reads
+from dashboard.cache.features import feature_reads
 from dashboard.panels.compare.pictures import FRAMES
 from tests.comparison.comparable import add_concepts, second_study
 from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles, unescaped
@@ -91,6 +92,12 @@ def test_one_study_without_labels__offers_no_answer(studies, unlabelled_study, o
     app = open_page("compare", study="bare")
     assert not app.exception
     assert not [one for one in app.button if one.key == "compare_add_answer"]
+
+
+def test_classes_of_few_images_each__are_not_compared_one_by_one(found, open_page, monkeypatch):
+    monkeypatch.setattr(feature_reads, "classes_tell", lambda study: False)
+    held = drawn_charts(open_page("compare", study="demo", compare_with=["second"]))
+    assert "compare_distributions" in held and "compare_classes" not in held
 
 
 def test_numbers__are_those_of_the_comparison(found, open_page):

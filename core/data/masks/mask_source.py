@@ -129,7 +129,8 @@ def read_mask(path: str | Path) -> np.ndarray:
     """Read the values of a mask file, at its own size and upright.
 
     In a file with transparent parts the opacity is the mask; else the brightest channel, so that a mask may
-    have any colour on black. In a lossless file with only the values 0 and 1, 1 means full.
+    have any colour on black. In a lossless file with only the values 0 and another one, that one means full;
+    values up to 255 in a file of 16 bits or more are those of 8 bits.
 
     Returns:
         (H, W) float32 in [0, 1].
@@ -139,17 +140,24 @@ def read_mask(path: str | Path) -> np.ndarray:
     values = np.asarray(decode(path)).max(axis=2)
     file = io.BytesIO(read_object(str(path))) if is_url(path) else path  # from the cache by now
     with Image.open(file) as image:
-        opacity = _opacity(image)
+        own_values = _opacity(image) if image.has_transparency_data else _low_values(image)
         lossless = image.format != "JPEG"
-    if opacity is not None and opacity.shape == values.shape:
-        values = opacity
-    highest = 1 if lossless and values.max() == 1 else 255
+    if own_values is not None and own_values.shape == values.shape:
+        values = own_values
+    levels = np.unique(values) if lossless else []
+    highest = (
+        levels[1] if len(levels) == 2 and not levels[0] else 1 if lossless and values.max() == 1 else 255
+    )
     return values.astype(np.float32) / np.float32(highest)
 
 
+def _low_values(image: Image.Image) -> np.ndarray | None:
+    """The values of a deep file that holds those of 8 bits, of which scaling it to 8 bits leaves nothing."""
+    deep = np.asarray(image) if image.mode.startswith("I") else np.full((1, 1), 256)
+    return deep.astype(np.uint8) if deep.min() >= 0 and deep.max() <= 255 else None
+
+
 def _opacity(image: Image.Image) -> np.ndarray | None:
-    if not image.has_transparency_data:
-        return None
     alpha = np.asarray(image.convert("RGBA").getchannel("A"))
     return alpha if alpha.min() < 255 else None
 

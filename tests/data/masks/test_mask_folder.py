@@ -261,6 +261,22 @@ def test_read_mask__any_colour_on_black(tmp_path):
     assert_allclose(read_mask(tmp_path / "m.png"), [[1, 0], [0, 128 / 255]])
 
 
+@pytest.mark.parametrize(
+    ("value", "kind"), [(1, np.uint16), (255, np.uint16), (65535, np.uint16), (1, np.int32)]
+)
+def test_read_mask__values_of_deep_files(tmp_path, value, kind):
+    Image.fromarray(np.array([[value, 0], [0, value]], kind)).save(tmp_path / "m.tif")
+    assert_allclose(read_mask(tmp_path / "m.tif"), [[1, 0], [0, 1]])
+
+
+def test_read_mask__one_dark_colour_of_a_palette_is_full(tmp_path):
+    """As the class aeroplane of PASCAL VOC, (128, 0, 0)."""
+    picture = Image.fromarray(np.array([[1, 0], [0, 1]], np.uint8), "P")
+    picture.putpalette([0, 0, 0, 128, 0, 0])
+    picture.save(tmp_path / "m.png")
+    assert_allclose(read_mask(tmp_path / "m.png"), [[1, 0], [0, 1]])
+
+
 def test_read_mask__transparency_is_the_mask(tmp_path):
     opacity = np.array([[0, 255], [51, 0]], np.uint8)
     cut_out = np.dstack([np.full((2, 2, 3), 20, np.uint8), opacity])

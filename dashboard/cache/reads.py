@@ -164,7 +164,7 @@ def neighbours(study: Study, row: int) -> pd.DataFrame:
 
 def feature_name(study: Study, feature: int) -> str:
     """What a feature is called wherever it is shown: "Feature 12 (brick wall, red)", without words "Feature
-    12 (strongest on bird)". Not safe in Markdown: a stranger's study may call any text a concept.
+    12 (strong on bird)". Not safe in Markdown: a stranger's study may call any text a concept.
     """
     return feature_names(study, [feature])[0]
 

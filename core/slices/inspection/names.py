@@ -1,7 +1,8 @@
-"""What features are called: their words and what tells them apart, else the classes they are strongest on,
+"""What features are called: their words and what tells them apart, else the classes they are strong on,
 else the answers that the encoder's own head gives there."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from core.traces.traces import read_traces
 
 NOTABLE = 0.1  # share of the images of a feature from which on a class names it
 MOST_CLASSES = 2  # of a feature without words
+MOST_APART = 4  # of one that shares the first two with another
 MOST_PRODUCTS = 2**35  # of weights with representations, some seconds
 
 
@@ -31,7 +33,7 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
     Of several features with the same words each says which class it fires on; those that still share a name
     say a further word of their own, then a second class, then a class on which it is strongest, as far as
     there are such: "yellow, on cat", "yellow, sand, on cat", "yellow, on cat and fish". A feature without
-    words is called by the classes of its strongest images: "strongest on ball and insect". Features of which
+    words is called by the classes of its strongest images: "strong on ball and insect". Features of which
     nothing is known are missing.
 
     Args:
@@ -41,8 +43,8 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
     """
     given = read_traces(study.path).feature_names if named else {}
     on, answered = strongest_classes(study), answers_on_strongest(study)
-    wordless = {one: f"strongest where it answers {joined(some)}" for one, some in answered.items()}
-    wordless |= {one: f"strongest on {with_class_names(joined(some))}" for one, some in on.items()}
+    wordless = {one: f"strong where it answers {joined(some)}" for one, some in answered.items()}
+    wordless |= {one: f"strong on {with_class_names(joined(some))}" for one, some in on.items()}
     words = {one: some for one, some in feature_words(study, named=False).items() if one not in given}
     classes = {feature: [name] for feature, name in classes_apart(study, words).items()}
 
@@ -115,19 +117,19 @@ def strongest_classes(study: StudyReader) -> dict[int, list[str]]:
     """Return the classes of the images on which a feature is strongest, the most common first, at most
     `MOST_CLASSES`: those whose share there has the lower end of its interval above `CLEARER` times their
     share of all images. Features without such a class are missing. Where classes have too few images for
-    that (see `classes_tell`), the classes of the `MOST_CLASSES` most typical of its strongest images.
+    that (see `classes_tell`), the classes of the `MOST_CLASSES` most typical of its strongest images, and of
+    the next, up to `MOST_APART`, where several features share them.
     """
     counts, labels = strongest_counts(study), class_column(study, "label")
     if not len(counts):
         return {}
     if len(study.class_names) > 1 and not classes_tell(study):
-        top = typical_of_strongest(study, MOST_CLASSES)
-        of_top = [[labels[row] for row in rows if row >= 0 and labels[row] >= 0] for rows in top.tolist()]
-        return {
-            feature: [study.class_names[code] for code in dict.fromkeys(codes)]
-            for feature, codes in enumerate(of_top)
-            if codes
-        }
+        return _first_apart(
+            [
+                [study.class_names[labels[row]] for row in rows if row >= 0 and labels[row] >= 0]
+                for rows in typical_of_strongest(study, MOST_APART).tolist()
+            ]
+        )
     sizes = np.bincount(labels[labels >= 0], minlength=counts.shape[1])
     totals = np.broadcast_to(counts.sum(1, keepdims=True), counts.shape)
     clear = wilson(counts, totals)[0] > CLEARER * safe_divide(sizes, sizes.sum())
@@ -139,20 +141,30 @@ def strongest_classes(study: StudyReader) -> dict[int, list[str]]:
     return {feature: some for feature, some in names.items() if some}
 
 
+def _first_apart(names: Sequence[Sequence[str]]) -> dict[int, list[str]]:
+    """Return the first `MOST_CLASSES` names of each feature, and more where several share them."""
+    first = {feature: list(dict.fromkeys(some[:MOST_CLASSES])) for feature, some in enumerate(names) if some}
+    for n in range(MOST_CLASSES + 1, MOST_APART + 1):
+        shared = Counter(map(frozenset, first.values()))
+        for feature, some in first.items():
+            if shared[frozenset(some)] > 1:
+                first[feature] = list(dict.fromkeys(names[feature][:n]))
+    return first
+
+
 def answers_on_strongest(study: StudyReader) -> dict[int, list[str]]:
     """Return what the encoder's own linear head answers on the `MOST_CLASSES` most typical of the images on
-    which each feature is strongest, whatever their labels. Empty with concepts, whose words say more, and
-    without named outputs.
+    which each feature is strongest, and on more as in `strongest_classes`, whatever their labels. Empty with
+    concepts, whose words say more, and without named outputs.
     """
     held = all(map(study.has, ("head_weights", "head_bias", "head_classes", "top_images")))
     if study.has("concepts") or not held:
         return {}
     names = [name.partition(",")[0].strip() for name in texts(study.table("head_classes", ["name"]), "name")]
-    top = typical_of_strongest(study, MOST_CLASSES)
+    top = typical_of_strongest(study, MOST_APART)
     rows, weights = np.unique(top[top >= 0]), study.vector("head_weights")
     if not all(names) or len(rows) * weights.size > MOST_PRODUCTS:
         return {}
     logits = study.array("representations").rows(rows) @ weights.T + study.vector("head_bias")
     answers = dict(zip(rows.tolist(), logits.argmax(1).tolist(), strict=True))
-    of_top = [dict.fromkeys(names[answers[row]] for row in mine if row >= 0) for mine in top.tolist()]
-    return {feature: list(some) for feature, some in enumerate(of_top) if some}
+    return _first_apart([[names[answers[row]] for row in mine if row >= 0] for mine in top.tolist()])

@@ -149,7 +149,7 @@ classes_tell = cached_read(max_entries=8)(slice_features.classes_tell)
 
 
 def names(study: Study) -> dict[int, str]:
-    """What features are called on cards: "night sky · blue", "yellow, on cat", "strongest on bird"."""
+    """What features are called on cards: "night sky · blue", "yellow, on cat", "strong on bird"."""
     return reads.feature_words(study, " · ")
 
 

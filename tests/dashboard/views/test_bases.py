@@ -95,7 +95,7 @@ def test_no_page_of_a_basis_calls_a_latent_a_feature(in_basis, open_page):
         shown = " ".join(str(node.proto) for node in app.main if hasattr(node, "proto"))
         assert not re.findall(r"[^.]{0,60}\b[Ff]eatures? \d.{0,20}", shown), page
     app = open_page("features", study="demo", basis="pca")
-    assert drawn_cards(app, "features_cards")[0]["title"].startswith(("Latent ", "strongest on "))
+    assert drawn_cards(app, "features_cards")[0]["title"].startswith(("Latent ", "strong on "))
 
 
 def test_twins__the_same_direction_whatever_its_sign_length_and_place():

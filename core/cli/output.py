@@ -71,8 +71,8 @@ def _steps_line(report: Report) -> str:
 
 
 def _images_line(report: Report) -> str:
-    parts = [f"{counted(report['n_images'], 'image')}: {report.get('n_train') or 0:,} train"]
-    parts.append(f"{report.get('n_val') or 0:,} val")
+    parts, n_val = [counted(report["n_images"], "image")], report.get("n_val") or 0
+    parts[0] += f": {report.get('n_train') or 0:,} train, {n_val:,} val" if n_val else ", none held out"
     n_classes = report.get("n_classes")
     parts.append(counted(n_classes, "class", "classes") if n_classes else "no labels")
     if report.get("n_skipped"):

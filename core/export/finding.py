@@ -114,13 +114,16 @@ def _own_answers(study: Study, shown: np.ndarray) -> str:
     logits = output_logits(study, rows)
     sure = 1 / np.exp(logits - logits.max(1, keepdims=True)).sum(1) > SURE
     sentence = f"Its own classifier is confident (above {percent(SURE, digits=0)}) on "
-    sentence += f"{percent(sure.mean(), digits=0)} of these {counted(int(shown.sum()), 'image')}"
+    share = percent(sure.mean(), digits=0) if len(rows) >= FEW else f"{sure.sum()}"
+    sentence += f"{share} of {counted(int(shown.sum()), 'image')}"
     answers = Counter(logits[sure].argmax(1).tolist())
     if not answers:
         return sentence
     output, n = min(answers.items(), key=lambda pair: (-pair[1], pair[0]))
     name = str(study.table("head_classes", ["name"])["name"].iloc[output])
     name = shortened(name.partition(",")[0])
+    if name and len(rows) == 1:
+        return f"{sentence}, and sees “{name}”"
     if name and n > 1 and n / len(rows) >= OFTEN:
         return f"{sentence}, and most often sees “{name}” ({percent(n / len(rows), digits=0)})"
     return f"{sentence}, and sees {counted(len(answers), 'class')} there"

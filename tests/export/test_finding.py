@@ -149,12 +149,9 @@ def test_finding__without_labels_and_words_says_the_answers_or_that_nothing_is_k
 @pytest.mark.parametrize(
     ("logits", "said"),
     [
-        (
-            [3.0, 0.0],
-            "is confident (above 50 %) on 100 % of these 80 images, and most often sees “fox” (75 %)",
-        ),
-        ([0.0, 0.0], "is confident (above 50 %) on 0 % of these 80 images"),
-        (None, "is confident (above 50 %) on 50 % of these 80 images, and sees 20 classes there"),
+        ([3.0, 0.0], "is confident (above 50 %) on 100 % of 80 images, and most often sees “fox” (75 %)"),
+        ([0.0, 0.0], "is confident (above 50 %) on 0 % of 80 images"),
+        (None, "is confident (above 50 %) on 50 % of 80 images, and sees 20 classes there"),
     ],
 )
 def test_finding__without_labels_says_what_the_encoders_own_classifier_is_confident_of(
@@ -173,7 +170,12 @@ def test_finding__without_labels_says_what_the_encoders_own_classifier_is_confid
         write_array(step, "representations", np.ones((160, N_FEATURES), np.float32), 32)
         step.table("head_classes", pd.DataFrame({"name": names, "wordnet": ""}))
         write_array(step, "head_logits", values.astype(np.float32), 32)
-    assert study_finding(open_study(study.path)) == f"Its own classifier {said}"
+    written = open_study(study.path)
+    assert study_finding(written) == f"Its own classifier {said}"
+    if logits == [3.0, 0.0]:
+        one = written.where(Slice(image_ids=(str(study.images["image_id"].iloc[81]),)))
+        of_one = "Its own classifier is confident (above 50 %) on 1 of 1 image, and sees “fox”"
+        assert study_finding(one) == of_one
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ class StudyTools:
             facts["features"] = [one | {"words": words.get(one["feature"], [])} for one in features]
             decided = {"answer": look.answer, "rival": look.rival, "lead": look.lead, "note": look.note}
             facts["decision"] = decided if look.answer else None
-        return {**facts, "link": self.link("image", name, image=image_id, answer=answer)}
+        return {**facts, "link": self.link("image", name, image=with_home(study, image_id), answer=answer)}
 
     def feature(self, name: str, feature: int, answer: str) -> dict[str, Any]:
         """Return the facts of a feature: rates, words, strongest images, similar features."""

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pandas as pd
@@ -161,6 +162,7 @@ def test_ids_that_are_paths_are_told_apart_and_name_their_images(tmp_path: Path)
     for row, one in enumerate(shown):
         facts = tools.image("study", one, "")
         assert (facts["image_id"], facts["row"]) == (one, row)
+        assert parse_qs(urlsplit(facts["link"]).query)["image"] == [ids[row]]  # as the dashboard knows it
         (found,) = tools.table("study", "images", f"image={one}", [], (0, 9), "")["rows"]
         assert found["image_id"] == one
 

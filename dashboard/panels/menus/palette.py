@@ -10,12 +10,12 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import reads, slice_reads
-from dashboard.components import tooltips
 from dashboard.panels import saved_slices
 from dashboard.panels.menus import saved_views
 from dashboard.state import session, view_address
 
 OPEN, CHOICE = "_palette", "palette_choice"
+KINDS = ("", "Class ", "View ", "Slice ")  # what stands before a name
 Go = Callable[[], None]
 
 
@@ -56,7 +56,7 @@ def search_palette(study: Study) -> None:
         args=(study, places),
         label_visibility="collapsed",
     )
-    st.caption("Anything else is searched for in the images.")
+    st.caption("Enter goes to what has this name; anything else is searched for in the images.")
 
 
 def _places(study: Study) -> dict[str, Go]:
@@ -76,7 +76,7 @@ def _places(study: Study) -> dict[str, Go]:
         destinations[f"Slice {name}"] = lambda name=name: _filtered(
             "images", saved_slices.applied(study, name)
         )
-    return {tooltips.plain(name): go for name, go in destinations.items()}
+    return {with_class_names(name): go for name, go in destinations.items()}  # an option is no Markdown
 
 
 def _filtered(page: str, where: str) -> None:
@@ -101,9 +101,14 @@ def _go(study: Study, places: dict[str, Go]) -> None:
 
 
 def _by_name(places: dict[str, Go], text: str) -> Go | None:
-    """Enter takes what was typed, before any option: its case is not always that of the name."""
+    """Enter takes what was typed, before any option: in another case than the name, or without its kind.
+
+    >>> _by_name({"Feature 3 (cat)": print, "Class cat": input}, "Cat") is input
+    True
+    """
     by_name = {name.casefold(): go for name, go in places.items()}
-    return places.get(text) or by_name.get(text.casefold())
+    called = (f"{kind}{text}".casefold() for kind in KINDS)
+    return places.get(text) or next((by_name[name] for name in called if name in by_name), None)
 
 
 def _image(study: Study, text: str) -> int | None:

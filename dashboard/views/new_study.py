@@ -87,7 +87,7 @@ def new_study_page() -> None:
         if check is not None:
             st.header("What was found")
             _check(check, lambda n_images: _start(asked, name, n_images))
-    job_list.jobs_section()
+    job_list.jobs_section(but=check and launcher.folder_of(check))
     further_steps.section()
     augmentations.section(further_steps.chosen_study())
 

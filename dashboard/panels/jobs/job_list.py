@@ -25,20 +25,23 @@ MARKS = {
 }
 
 
-def jobs_section() -> None:
-    """The list of jobs; it follows running ones by itself, also when the page was opened in the middle."""
+def jobs_section(*, but: Path | None = None) -> None:
+    """The list of jobs; it follows running ones by itself, also when the page was opened in the middle.
+
+    but: the folder of a job whose error the page says already.
+    """
     st.header("Jobs")
-    jobs = _listed()
+    jobs = _listed(but)
     if not jobs:
         st.caption("Nothing was started yet. Jobs go on when this page is closed, and are listed here.")
         return
-    _list(every=1.0 if any(job.running for job in jobs) else None)
+    _list(but, every=1.0 if any(job.running for job in jobs) else None)
 
 
-def _list(*, every: float | None) -> None:
+def _list(but: Path | None, *, every: float | None) -> None:
     @st.fragment(run_every=every, key="jobs_list")
     def draw() -> None:
-        jobs = _listed()
+        jobs = _listed(but)
         latest = jobs[:SHOWN]
         folded = [job for job in latest if job.state == "done"][IN_SIGHT:]
         with st.container(gap="xxsmall"):
@@ -91,12 +94,13 @@ def _headline(job: Job) -> str:
     return f"{MARKS.get(job.state, '')} **{plain(title(job))}** {job.state}{when}"
 
 
-def _listed() -> list[Job]:
+def _listed(but: Path | None) -> list[Job]:
     """The jobs that somebody asked for by name; checks and searches, only where they failed."""
     return [
         job
         for job in launcher.all_jobs()
-        if job.state == "failed" or not ("--dry-run" in job.arguments or job.arguments[:1] == ("search",))
+        if not (job.folder == but and job.error)
+        and (job.state == "failed" or not ("--dry-run" in job.arguments or job.arguments[:1] == ("search",)))
     ]
 
 

@@ -177,6 +177,7 @@ def test_failed_check__one_line_and_no_start(studies, checked, open_page):
     app.run()
     assert not app.exception
     assert "3 keys are missing" in app.error[0].value.replace("\\", "")
+    assert "Check of a new study" not in all_text(app)  # said once
     assert "Start" not in [button.label for button in app.button]
     assert "Check again" in [button.label for button in app.button]
 

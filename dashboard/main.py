@@ -80,13 +80,13 @@ def _selected_study() -> served_studies.Entry | None:
         return None
     name = session.enter_study(tuple(by_name))
     with st.sidebar:
-        st.selectbox(
-            "Study",
-            list(by_name),
-            key=session.STUDY,
-            on_change=lambda: session.choose_study(session.value(session.STUDY)),
-        )
+        st.selectbox("Study", list(by_name), key=session.STUDY, on_change=_switch_study)
     return by_name[name]
+
+
+def _switch_study() -> None:
+    session.choose_study(session.value(session.STUDY))
+    session.set_widget(image_filter.SWITCHED, True)
 
 
 def _show(page: st.Page, entry: served_studies.Entry, facts_slot: DeltaGenerator) -> None:
@@ -119,7 +119,10 @@ def _in_basis(study: Study, slot: DeltaGenerator) -> Study:
     names = [UNITS, *study.bases]
     name = session.url_text(session.BASIS)
     if name is not None and name not in names:
-        session.notify(f"There is no basis {name[:60]!r} in this study; these are the encoder's own units.")
+        if not session.recall(image_filter.SWITCHED):
+            session.notify(
+                f"There is no basis {name[:60]!r} in this study; these are the encoder's own units."
+            )
         session.set_url(session.BASIS, None)
     name = name if name in names else UNITS
     read = study if name == UNITS else served_studies.open_current(layer(study.path, name))
@@ -158,7 +161,8 @@ def _answering(study: Study, slot: DeltaGenerator) -> Study:
     names = list(study.answers)
     head = session.url_text(session.ANSWER)
     if head is not None and head not in names:
-        session.notify(f"There is no answer {head[:60]!r} in this study; it is read by its default.")
+        if not session.recall(image_filter.SWITCHED):
+            session.notify(f"There is no answer {head[:60]!r} in this study; it is read by its default.")
         session.set_url(session.ANSWER, None)
     head = head if head in names else next(iter(names), None)
     if len(names) > 1:

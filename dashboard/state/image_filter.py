@@ -9,11 +9,13 @@ from core.common.score_names import SCORES, score_label
 from core.slices.evaluate import OVERLAPS
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
+from core.slices.text import pieces
 from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.state import session
 
 _FILTER, _POPULATION = "_filter", "_population"
+SWITCHED = "_switched"  # another study was selected, and the filter was not read yet: nobody's link is wrong
 MEASURES = {
     "energy": "Heat on the {mask} mask",
     "paper": "mIoU with the {mask} mask",
@@ -26,16 +28,31 @@ OVERLAP_NAMES = {column: MEASURES[measure].format(mask=mask) for column, (mask, 
 def current(study: Study) -> Slice:
     """The filter of the URL; conditions that this study cannot meet are dropped with a note."""
     valid, dropped = slice_reads.checked(study, session.filter_text())
-    for reason in dropped:
-        session.notify(f"{'Part of the' if valid else 'The'} filter was dropped: {reason}")
+    if dropped and session.recall(SWITCHED):
+        met = pieces(str(valid))
+        named = " and ".join(_condition(one) for one in pieces(session.filter_text()) if one not in met)
+        session.notify(f"The filter {named} does not fit this study and was dropped.")
+    else:
+        for reason in dropped:
+            session.notify(f"{'Part of the' if valid else 'The'} filter was dropped: {reason}")
     if dropped:
         session.set_filter(str(valid))
     return valid
 
 
+def _condition(piece: str) -> str:
+    """
+    >>> _condition("label=cat"), _condition("hardness=0.5..1")
+    ('class = cat', 'hardness = 0.5..1')
+    """
+    name, _, text = piece.partition("=")
+    return f"{'class' if name == 'label' else name} = {text}"
+
+
 def enter(study: Study) -> None:
     """Read the filter. Called by `main.py` alone, once per run, before the view."""
     st.session_state[_FILTER] = current(study)
+    session.set_widget(SWITCHED, None)
     st.session_state[_POPULATION] = with_split(study, st.session_state[_FILTER])
 
 

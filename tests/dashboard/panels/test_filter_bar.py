@@ -181,11 +181,11 @@ def test_conditions_that_do_not_hold_are_dropped_with_a_note(text, kept, says, s
 @pytest.mark.slow
 def test_filter_that_another_study_cannot_meet(studies, unlabelled_study, open_page):
     shutil.copytree(unlabelled_study, studies / "unlabelled")
-    app = open_page("images", study="demo", where="label=ant split=val")
+    app = open_page("images", study="demo", where="label=ant split=val", answer="probe")
     app.selectbox(key="study").select("unlabelled").run()
     assert not app.exception
-    assert where(app) == "split=val"
-    assert "no label 'ant'" in notes(app)
+    assert where(app) == "split=val" and "answer" not in app.query_params
+    assert notes(app) == "The filter class = ant does not fit this study and was dropped."
 
 
 def test_unlabelled_study__no_class_and_no_verdict(studies, unlabelled_study, open_page):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.captions import wordnet_lemmas
+from core.common.captions import with_class_names, wordnet_lemmas
 from core.common.command_line import command_line
 from core.common.dataframes import safe_divide
 from core.common.inside import inside
@@ -142,18 +142,25 @@ def said_of(study: Study, text: str, *, among: np.ndarray | None = None) -> tupl
 def of_classes(study: Study, text: str, *, among: np.ndarray | None = None) -> np.ndarray:
     """Find the images whose class has a name with all the words of a text: rows (m,) int64 in study order.
 
-    A word matches at the beginning, as in `said_of`; a WordNet id has the names of its synset, too. Needs
-    neither CLIP nor captions.
+    A WordNet id has the names of its synset, too. Where no class has them as whole words, a word matches at
+    the beginning, as in `said_of`; a word inside another one of the first name is no whole one: a "dog" is no
+    "hotdog, hot dog". Needs neither CLIP nor captions.
     """
-    words = [f" {word}" for word in plain_words(text)]
-    called = {name: f"{name} {wordnet_lemmas().get(name, '')}" for name in study.class_names}
-    names = [
-        name
-        for name, names in called.items()
-        if words and all(word in f" {' '.join(plain_words(names))}" for word in words)
-    ]
-    fits = study.column("images", "label").isin(names).to_numpy(bool)
+    words = plain_words(text)
+    whole, begun = [], []
+    for name in study.class_names if words else ():
+        first, every = with_class_names(name), f"{name} {wordnet_lemmas().get(name, '')}"
+        if all(_is_whole(word, plain_words(first), plain_words(every)) for word in words):
+            whole.append(name)
+        called = f" {' '.join(plain_words(every))}"
+        if all(f" {word}" in called for word in words):
+            begun.append(name)
+    fits = study.column("images", "label").isin(whole or begun).to_numpy(bool)
     return np.flatnonzero(fits if among is None else fits & among)
+
+
+def _is_whole(word: str, first: list[str], every: list[str]) -> bool:
+    return word in first or (word in every and not any(word in one for one in first))
 
 
 def plain_words(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from core.common.captions import with_class_names
 from core.common.command_line import command_line
 from core.common.formatting import counted, full_sentence
 from core.common.image_files import image_address
@@ -60,21 +61,23 @@ def field(study: Study) -> Query:
     else:
         text = st.text_input(
             "Search",
-            key=KEY,
-            bind="query-params",
-            max_chars=LONGEST,
-            icon=":material/search:",
-            placeholder="Search: a red ball on grass",
+            key=KEY, bind="query-params", max_chars=LONGEST,
+            icon=":material/search:", placeholder=_example(study),
             help=widgets.help_text("search"),
-            label_visibility="collapsed",
-            width=WIDTH,
-        )
+            label_visibility="collapsed", width=WIDTH,
+        )  # fmt: skip
         query = Query(text=tidy(text or "") if plain_words(text or "") else "")
     number = session.recall(UPLOADS, 0)  # another one after each upload, so that it is closed and empty
     about = "Search by a picture of your own"
     with st.popover("Picture", icon=ICON, help=about, key=f"search_picture_{number}"):
         _upload(study)
     return query
+
+
+def _example(study: Study) -> str:
+    if has_index(study) or study.has("captions") or not study.class_names:
+        return "Search: a red ball on grass"
+    return f"A class, as in “{with_class_names(study.class_names[0])}”"
 
 
 def trouble() -> None:
@@ -280,15 +283,12 @@ def _by_words(study: Study, query: Query, where: Slice) -> search_reads.Found | 
             f"whose nearest captions say {quoted}. Images without captions are not among them."
         )
         return hits
-    if len((hits := search_reads.of_classes(study, query.text, where))[0]):
-        images = f"**{counted(len(hits[0]), 'image')}** of classes with {quoted} in their name"
-        st.caption(f"Without CLIP only names of classes are searched: {images}.")
-        return hits
-    st.caption(
-        f"Without CLIP only captions and names of classes are searched, and none has {quoted}: "
-        "these are all images of the filter."
-    )
-    return None
+    hits = search_reads.of_classes(study, query.text, where)
+    searched = "captions and names" if study.has("captions") and not len(hits[0]) else "names"
+    images = f"**{counted(len(hits[0]), 'image')}** of classes with {quoted} in their name"
+    outcome = images if len(hits[0]) else f"none here has {quoted}"
+    st.caption(f"Without CLIP only {searched} of classes are searched: {outcome}.")
+    return hits
 
 
 def _beside_the_offer(study: Study, query: Query, where: Slice) -> search_reads.Found | None:
@@ -298,7 +298,7 @@ def _beside_the_offer(study: Study, query: Query, where: Slice) -> search_reads.
         runs = job is not None and job.running
         with st.container() if runs else st.popover("Search with CLIP", icon=ICON, type="tertiary"):
             _offer(study)
-    return hits
+    return None if runs and hits is not None and not len(hits[0]) else hits
 
 
 def _offer(study: Study, *, key: str = "search_prepare") -> None:

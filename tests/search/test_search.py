@@ -130,6 +130,16 @@ def test_of_classes__a_wordnet_id_is_found_by_its_names(tmp_path):
     assert not len(search.of_classes(study, "tench terrier"))
 
 
+@pytest.mark.parametrize(
+    ("text", "named"), [("dog", ["pug"]), ("hot dog", ["hotdog"]), ("do", ["hotdog", "pug"]), ("og", [])]
+)
+def test_of_classes__a_whole_word_before_one_inside_another(tmp_path, text, named):
+    ids = {"n02110958": "pug", "n07697537": "hotdog"}
+    study = open_study(make_study(tmp_path / "study", n_classes=2, class_names=tuple(ids)))
+    labels = study.images["label"].iloc[search.of_classes(study, text)]
+    assert sorted({ids[label] for label in labels}) == named
+
+
 def test_by_text__only_after_the_text_was_embedded(captioned):
     assert by_text(captioned, "a  cat", 3) is None
     search.keep_text(captioned, "a cat", np.array([2.0, 0, 0]))

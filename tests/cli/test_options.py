@@ -23,6 +23,7 @@ from core.config import (
     ConceptsConfig,
     EmbedConfig,
     FeaturesConfig,
+    MapConfig,
     MaskOptions,
     ProbeConfig,
     RunOptions,
@@ -73,6 +74,7 @@ CONFIGS: dict[str, tuple[type, ...]] = {
     "demo": (EmbedConfig,),
     "analyze": (
         *(EmbedConfig, RunOptions, FeaturesConfig, ProbeConfig, AnswersConfig, MaskOptions, ConceptsConfig),
+        MapConfig,
     ),
     "resume": (FeaturesConfig, RunOptions),
     "transfer": (TransferConfig, RunOptions),

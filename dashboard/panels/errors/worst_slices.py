@@ -88,12 +88,14 @@ def worst_slice_list(
             _rows(study, listed, choice, mark_chance=not by_chance)  # else the line above says it of all
         _all_of_them(n_all, len(listed), choice, worse=by_chance)
 
-    if not by_chance:
+    if not by_chance or choice.view != ROWS:  # who asks for a table or chart wants to see it
         draw()
         return
-    widgets.drawer(_folded(n_all, len(listed)), CHANCE, "unfold_more", draw)
-    st.caption("The images one by one, misclassified ones first:")
-    _images(study, population, "images of the filter")
+    with st.container():  # the images have the place that they have in `_none`
+        with st.container():
+            widgets.drawer(_folded(n_all, len(listed)), CHANCE, "unfold_more", draw)
+            st.caption("The images one by one, misclassified ones first:")
+        _images(study, population, "images of the filter")
 
 
 def _table_of(study: Study, population: Slice, choice: Choice) -> tuple[pd.DataFrame, Choice]:

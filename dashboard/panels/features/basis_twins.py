@@ -43,7 +43,7 @@ def twins(study: Study, whole: Study) -> None:
     sides = (("latent", mine), ("twin", other))
     pictured = whole.n_images <= basis_reads.MOST_IMAGES
     for column, basis in sides:
-        features = shown[column].to_numpy()
+        features = np.asarray(shown[column])
         if pictured:
             shown = shown.assign(**_pictures(whole, column, basis, features))
         links = [session.href("feature", whole, feature=str(one), basis=basis) for one in features]

@@ -101,7 +101,10 @@ def test_threshold():
 
 
 def lifts(n: int = 20, **values: tuple[float, float, float]) -> pd.DataFrame:
-    of = {mask: iou.Lift(*values.get(mask, (np.nan,) * 3), n if mask in values else 0) for mask in MASKS}
+    of = {
+        mask: iou.Lift(*values.get(mask, (np.nan, np.nan, np.nan)), n if mask in values else 0)
+        for mask in MASKS
+    }
     verdict = iou.mask_preference(of["core"], of["spurious"])
     rows = [{"mask": mask, "lift": of[mask].value, "n": n, "verdict": verdict} for mask in values]
     return pd.DataFrame(rows, columns=["mask", "lift", "n", "verdict"])

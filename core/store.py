@@ -206,7 +206,7 @@ class Answered(Study):
 
     def array(self, name: str) -> ChunkedArray:
         array = self.whole.array(self.answer.part(name) if name in PARTS else name)
-        if name == "representations" and self.answer.facts.get("on_unit_rows"):
+        if name == "representations" and self.below is None and self.answer.facts.get("on_unit_rows"):
             return MappedArray(array, unit_rows)  # what its weights are linear on
         return array
 

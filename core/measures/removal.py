@@ -34,9 +34,11 @@ def train_means(study: StudyReader) -> np.ndarray:
 
 
 def reads_unit_rows(study: StudyReader) -> bool:
-    """Whether the answer that a study is read by is linear on representations of length 1."""
+    """Whether the answer that a study is read by is linear on representations of length 1; never in a basis,
+    whose latents have no weights of such an answer.
+    """
     facts = getattr(getattr(study, "answer", None), "facts", {})
-    return bool(facts.get("on_unit_rows"))
+    return study.below is None and bool(facts.get("on_unit_rows"))
 
 
 def logits_without(

@@ -157,12 +157,19 @@ def _through_decoder(of: dict[str, Any], items: dict[str, Any], name: str, card:
     is_exact = is_mean and card.get("normalisation", "none") == "none"
     for item in [item for item in items if kind_of(item)]:
         entry = items.pop(item)
-        if not is_exact:
+        if not is_exact or _reads_unit_rows(of, item, entry):
             continue
         mark = manifests.digest([entry["chunks"], of["items"][f"basis_{name}_decoder"]["chunks"]])
         shape = [entry["shape"][0], *([card["size"]] if kind_of(item) == WEIGHTS else [])]
         entry = {**entry, "dtype": "<f4", "shape": shape, MADE: kind_of(item)}
         items[item] = {**entry, "chunks": [{"rows": shape[0], "sha256": mark}]}
+
+
+def _reads_unit_rows(of: Mapping[str, Any], item: str, entry: Mapping[str, Any]) -> bool:
+    """Whether weights are of an answer that reads rows of length 1: each row has its own scale then."""
+    answers = of["steps"][entry["step"]]["summary"].get("answers", {})
+    facts = answers.get(item.removeprefix("answer_").rpartition("_")[0])
+    return isinstance(facts, dict) and bool(facts.get("on_unit_rows"))
 
 
 def kind_of(item: str) -> str | None:

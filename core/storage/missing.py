@@ -17,8 +17,8 @@ REASONS: dict[State, str] = {
 LEFT_OUT = "run with settings or images that leave it out"
 NO_WEIGHTS = "no weights: it is not linear on the representation, or labels and outputs are not one to one"
 OF_LATENTS = (
-    "what a latent adds to an answer is not known where its code is the largest of many positions, or each "
-    "vector is scaled on its own; fit the basis with --pool-codes mean"
+    "what a latent adds to an answer is not known where its code is the largest of many positions (fit the "
+    "basis with --pool-codes mean), or where the dictionary or the answer scales each vector on its own"
 )
 NO_LABELS = "run without it: these images carry no labels, so none is classified correctly or wrongly"
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.answers.answer import COLUMNS
 from core.bases.basis import Basis, about_latent
 from core.bases.requests import add_basis, remove_basis
 from core.cli import main
@@ -19,6 +20,7 @@ from core.pipeline import run as pipeline
 from core.pipeline.verify import verify
 from core.storage import layers
 from core.storage.manifest import read_manifest, write_manifest
+from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests import reference
 from tests.command_line import contents
@@ -66,6 +68,28 @@ def test_weights_are_those_of_the_reconstruction(made):
     logits = (codes @ decoder + offset) @ whole.vector("probe_weights").T + whole.vector("probe_bias")
     ours = codes @ study.vector("probe_weights").T + study.vector("probe_bias")
     np.testing.assert_allclose(ours, logits, atol=1e-4)
+
+
+def test_an_answer_on_rows_of_length_1_has_no_weights_of_latents(made, tmp_path):
+    """Its logits are no linear function of the codes: each row is divided by its own length."""
+    folder = Path(shutil.copytree(made, tmp_path / "study"))
+    whole = open_study(folder)
+    facts = {"kind": "zero-shot", "linear": True, "on_unit_rows": True}
+    with write_study(folder) as writer:
+        inputs = ("images", "representations")
+        with writer.step("answer-zero-shot", {"kind": "zero-shot"}, inputs) as out:
+            out.table("answer_zero-shot", whole.table("probe", list(COLUMNS)))
+            out.vector("answer_zero-shot_weights", whole.vector("probe_weights"))
+            out.vector("answer_zero-shot_bias", whole.vector("probe_bias"))
+            out.summary = {"answers": {"zero-shot": facts}}
+    of_units, of_latents = (
+        one.answering("zero-shot") for one in (open_study(folder), open_study(folder).in_basis("sae"))
+    )
+    assert of_units.has("probe_weights") and of_units.has("failures")
+    assert not of_latents.has("probe_weights") and not of_latents.has("failures")
+    assert "the answer scales each vector on its own" in str(of_latents.why_missing("failures"))
+    codes = open_study(folder).in_basis("sae").vector("representations")
+    np.testing.assert_array_equal(of_latents.vector("representations"), codes)
 
 
 def test_rows_in_any_order_are_those_of_the_codes(made):

@@ -45,6 +45,8 @@ class TrainConfig:
     output: str = option("weights file to write (.safetensors)", metavar="FILE", flags=("-o", "--output"))
     val: str | None = option("folder of images on which training is monitored", None, metavar="DIR")
     split_seed: int | None = None  # of the split of images that come without one; None: `seed`
+    # which level of folders names the class, as in `analyze`; the split is drawn class by class
+    class_level: int | None = field(default=None, metadata={"minimum": 1})
     method: str = option(f"method: {', '.join(DEFAULTS)}", "simclr", metavar="NAME")
     arch: str = option("network: timm:NAME?key=value or torchvision:NAME", "timm:resnet18", metavar="ARCH")
     # for example with a finer last feature map

@@ -195,4 +195,4 @@ def open_training_images(config: TrainConfig) -> Any:
     from core.data.sources.images import open_images
 
     seed = config.seed if config.split_seed is None else config.split_seed
-    return open_images(config.images, val=config.val, seed=seed)
+    return open_images(config.images, val=config.val, seed=seed, class_level=config.class_level)

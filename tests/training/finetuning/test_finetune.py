@@ -7,19 +7,25 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
+from core.cli.finetune import report
 from core.encoders.registry import load_encoder
 from core.errors import EncoderError, SettingsError
+from core.jobs.progress import Progress
+from core.pipeline.run import run_step
 from core.store import open_study
 from core.training import files
 from core.training.backbones import build_backbone
 from core.training.config import from_dict
 from core.training.finetuning.finetune import add_to_sidecar, architecture, finetune_config, recorded_settings
 from core.training.finetuning.start import start_backbone
+from core.training.setup import open_training_images
 from tests.manifests import edited_manifest
 from tests.sampling import sample
 
@@ -124,6 +130,32 @@ def test_finetune_config__another_optimiser_brings_its_own_rate(begun, tmp_path,
 def test_finetune_config__keeps_the_studys_split_whatever_the_seed(begun, tmp_path):
     config = finetune_config(open_study(begun), tmp_path / "a.safetensors", seed=7)
     assert (config.seed, config.split_seed) == (7, 0)
+
+
+def test_finetune__trains_on_no_evaluation_image_of_a_study_of_nested_folders(begun, tmp_path, rng):
+    for number in range(48):
+        place = tmp_path / "photos" / "AB"[number % 2] / ("cat", "dog", "fox")[number // 2 % 3]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(place / f"{number}.png")
+    settings = {"images": str(tmp_path / "photos"), "encoder": open_study(begun).settings("embed")["encoder"]}
+    options = {**settings, "class_level": 2, "device": "cpu", "workers": 0}
+    run_step("embed", tmp_path / "study", options, Progress.silent())
+    run_step("features", tmp_path / "study", {"epsilon": "auto"}, Progress.silent())
+    study = open_study(tmp_path / "study")
+    config = finetune_config(study, tmp_path / "a.safetensors")
+    trained = open_training_images(config).table
+    pd.testing.assert_series_equal(trained["label"], study.images["label"])
+    assert trained["split"].tolist() == study.images["split"].tolist()
+    sidecar = {
+        "regularizer": {"kind": "none"},
+        "frozen": False,
+        "method": "simclr",
+        "epochs": 1,
+        "monitors": {},
+    }
+    assert "--class-level 2" in report(study, sidecar, "a.safetensors")[-2]
+    elsewhere = finetune_config(study, tmp_path / "a.safetensors", images="glyphworld?train=8&val=4")
+    assert elsewhere.class_level is None
 
 
 def test_finetune_config__of_an_encoder_without_a_sidecar(run, tmp_path):

@@ -187,7 +187,7 @@ def _timm(spec: Spec, with_weights: bool) -> Built:
     if "/" not in spec.name and not spec.name.startswith("hf") and not timm.is_model(base):
         raise EncoderError(f"timm has no model '{spec.name}'.{did_you_mean(base, timm.list_models())}")
     model = _call(spec, timm.create_model, spec.name, pretrained=pretrained, num_classes=0, **arguments)
-    transform, notes = _timm_transform(model)
+    transform, notes = timm_transform(model)
     if not pretrained and with_weights:
         notes.append("timm loads weights only on request: add pretrained=true, or a checkpoint @PATH")
     weights = "timm pretrained" if pretrained else "random"
@@ -232,8 +232,9 @@ def _whole_timm_model(name: str, arguments: Mapping[str, Any]) -> Mapping[str, T
         return timm.create_model(name, **arguments).state_dict()
 
 
-def _timm_transform(model: nn.Module) -> tuple[Transform, list[str]]:
-    config = resolve_model_data_config(model)
+def timm_transform(model: Any, stated: Mapping[str, Any] | None = None) -> tuple[Transform, list[str]]:
+    """The pixels that a network of timm was trained on; `stated`: what is known better of its weights."""
+    config = resolve_model_data_config(model, pretrained_cfg={**model.pretrained_cfg, **(stated or {})})
     patches = getattr(model, "patch_embed", None)
     # Only a grid of patches binds a network to an input that is not square.
     height, width = sides_of(getattr(patches, "img_size", None) or config["input_size"][-1])

@@ -25,7 +25,7 @@ from core.encoders.architectures import (
 )
 from core.encoders.checkpoints import LoadReport, copied_checkpoint, is_head, load_strict, read_checkpoint
 from core.encoders.encoder import Encoder
-from core.encoders.factories import Built, build_architecture, scaled
+from core.encoders.factories import Built, build_architecture, scaled, timm_transform
 from core.encoders.hugging_face.classifiers import classifier_parts
 from core.encoders.hugging_face.hub import repository, timm_sidecar
 from core.encoders.hugging_face.networks import (
@@ -318,6 +318,9 @@ def _transform(
         transform = dataclasses.replace(transform, resize=None, input_size=32, mean=CIFAR_MEAN, std=CIFAR_STD)
     if not layout.stem_relu:
         notes.append("no ReLU between the first BatchNorm and layer1, as in lightly's benchmarks")
+    if sidecar.timm_geometry and hasattr(made.model, "pretrained_cfg"):
+        transform, of_timm = timm_transform(made.model, sidecar.timm_geometry)
+        notes += of_timm
     if sidecar.transform:
         notes.append(f"transform from {sidecar.source}")
         return Transform.from_dict(sidecar.transform, base=transform), notes

@@ -151,6 +151,7 @@ class Sidecar:
     stem: str | None = None
     stem_padding: int | None = None
     prefix: int | None = None  # features of a domain prefix, the first of the representation
+    timm_geometry: dict[str, Any] = field(default_factory=dict)  # in timm's words: input_size, crop_pct …
     source: str = "the sidecar"  # where this stands
 
     @property

@@ -1,12 +1,14 @@
 """Repositories of the Hugging Face hub as encoders, `hf:ORG/NAME`: their folder on this machine."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from core.encoders.hugging_face.networks import read_beside
 from core.encoders.hugging_face.shards import WHOLE
 from core.encoders.spec import Sidecar, Spec
+from core.encoders.transform import INTERPOLATIONS
 from core.encoders.trusted_code import is_named_by_owner, studies_are_trusted
 from core.errors import EncoderError, first_line
 
@@ -61,4 +63,20 @@ def timm_sidecar(path: Path) -> Sidecar | None:
         return None
     facts = settings if isinstance(settings, dict) else {}
     pixels = {key: tuple(facts[key]) for key in ("mean", "std") if isinstance(facts.get(key), list)}
-    return Sidecar(arch=f"timm:{name}", transform=pixels, source="config.json beside the weights")
+    geometry = {key: facts[key] for key, fits in GEOMETRY.items() if fits(facts.get(key))}
+    source = "config.json beside the weights"
+    return Sidecar(arch=f"timm:{name}", transform=pixels, timm_geometry=geometry, source=source)
+
+
+def _is_shape(value: Any) -> bool:
+    return (
+        isinstance(value, list) and len(value) == 3 and all(type(side) is int and side > 0 for side in value)
+    )
+
+
+GEOMETRY: dict[str, Callable[[Any], bool]] = {  # what timm's config.json says of the view, and its values
+    "input_size": _is_shape,
+    "crop_pct": lambda value: isinstance(value, int | float) and 0.1 <= value <= 10,
+    "crop_mode": lambda value: isinstance(value, str),
+    "interpolation": lambda value: value in (*INTERPOLATIONS, "random"),
+}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import timm
@@ -81,6 +82,35 @@ def test_a_folder_of_timm_says_its_architecture(tmp_path):
     (tmp_path / "config.json").write_text('{"architecture": "hf-hub:someone/else"}')
     with pytest.raises(Exception, match="is not a plain architecture name"):
         load_encoder(str(tmp_path))
+
+
+@pytest.mark.slow
+def test_a_folder_of_timm_says_which_view_its_weights_were_trained_on(tmp_path):
+    save_file(timm.create_model("resnet10t", num_classes=0).state_dict(), tmp_path / "model.safetensors")
+    said = {"input_size": [3, 96, 96], "crop_pct": 0.75, "interpolation": "lanczos", "crop_mode": "squash"}
+    pixels = {"mean": [0.5, 0.5, 0.5], "std": [0.4, 0.4, 0.4]}
+    for settings in (said | pixels, {"pretrained_cfg": said | pixels}):
+        (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet10t", **settings}))
+        transform = load_encoder(str(tmp_path)).transform
+        assert (transform.input_size, transform.resize, transform.crop) == (96, 128, "squash")
+        assert transform.interpolation == "lanczos" and transform.std == (0.4, 0.4, 0.4)
+    nonsense = {"input_size": [3, "x", 0], "crop_pct": "all", "interpolation": "none", "crop_mode": 3}
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet10t", **nonsense, **pixels}))
+    usual = load_encoder("timm:resnet10t").transform
+    assert load_encoder(str(tmp_path)).transform == replace(usual, mean=(0.5,) * 3, std=(0.4,) * 3)
+
+
+@pytest.mark.slow
+def test_a_grid_of_patches_that_was_asked_for_outweighs_the_view_of_a_folder(tmp_path):
+    name = "vit_tiny_patch16_224"
+    save_file(timm.create_model(name, num_classes=0).state_dict(), tmp_path / "model.safetensors")
+    said = {"input_size": [3, 224, 224], "crop_pct": 1.0}
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": name, "pretrained_cfg": said}))
+    assert load_encoder(str(tmp_path)).transform.resize == 224
+    small = timm.create_model(name, num_classes=0, img_size=64).state_dict()
+    save_file(small, tmp_path / "model.safetensors")
+    asked = load_encoder(f"timm:{name}?img_size=64@{tmp_path}").transform
+    assert (asked.input_size, asked.resize) == (64, 64)
 
 
 @pytest.mark.parametrize("spec", ["hf:one", "hf:../x/y", "hf:a/b/c", "hf:a/b?file=x"])

@@ -17,7 +17,7 @@ from core.comparison.features import UNLIKE
 from core.comparison.images import Shared, shared_images
 from core.comparison.text import columns_text, markdown_table
 from core.errors import SettingsError
-from core.measures.concept_features import known_concepts
+from core.measures.concept_features import LABEL, known_concepts
 from core.slices.evaluate import result_column
 from core.slices.inspection.words import feature_words
 from core.slices.slice import Slice
@@ -184,14 +184,20 @@ def _frame(study: Study, shared: Shared, basis: Basis, codes: Any) -> pd.DataFra
 
 
 def _most_alike(study: Study, codes: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Of each latent the known concept that is most alike, (M,) object and float64."""
+    """Of each latent the known concept that is most alike, (M,) object and float64.
+
+    Classes are compared on the images with a label, since others may be of any.
+    """
     names, has = known_concepts(study)
     n_latents = codes.shape[1]
     if not names:
         return np.full(n_latents, "", object), np.full(n_latents, np.nan)
     active = (codes != 0).astype(np.float64)
     both = (active.T @ has.T.astype(np.float64)).T  # (n_concepts, M)
-    either = has.sum(1)[:, None] + np.asarray(active.sum(0)).ravel() - both
+    labelled = study.column("images", "label").notna().to_numpy(np.float64)
+    n_active = np.stack([np.asarray(active.sum(0)).ravel(), labelled @ active])  # (2, M)
+    of_class = np.array([name.startswith(LABEL) for name in names], int)
+    either = has.sum(1)[:, None] + n_active[of_class] - both
     likeness = safe_divide(both, either, empty=0.0)
     best = likeness.argmax(0)
     most = likeness[best, np.arange(n_latents)]

@@ -34,6 +34,8 @@ def known_concepts(
 ) -> tuple[list[str], np.ndarray]:
     """The classes, and the words of attributes, that at least FEWEST images of either split have and lack.
 
+    An image without a label lacks no class.
+
     Args:
         splits: the train and the evaluation images that are looked at, masks or rows; None: all.
     Returns:
@@ -48,7 +50,8 @@ def known_concepts(
     for column, values in columns.items():
         for value in sorted(values.dropna().unique(), key=str):
             has = (values == value).fillna(False).to_numpy(bool)
-            fewest = min(one[part].sum() for one in (has, ~has) for part in parts)
+            lacks = ~has & (values.notna().to_numpy(bool) | (column != "label"))
+            fewest = min(one[part].sum() for one in (has, lacks) for part in parts)
             if fewest >= FEWEST:
                 names.append(f"{column}={value}")
                 rows.append(has)

@@ -36,11 +36,12 @@ SEEN = {"first": np.arange(8), "other": np.arange(4, 12)}  # which factors an en
 LABELS = np.array(["bee", "ant", "cat", "dog"])
 
 
-def study_of(folder: Path, raw: np.ndarray, order: np.ndarray | None = None) -> Path:
+def study_of(folder: Path, raw: np.ndarray, order: np.ndarray | None = None, unlabelled: int = N) -> Path:
+    """A study of images of which those from `unlabelled` on have no label."""
     order = np.arange(len(raw)) if order is None else order
     table = pd.DataFrame({"image_id": [f"{i:04d}.png" for i in range(len(raw))]})
     table["split"] = np.where(np.arange(len(raw)) < TRAIN, "train", "val")
-    table["label"] = LABELS[np.arange(len(raw)) % 4]
+    table["label"] = np.where(np.arange(len(raw)) < unlabelled, LABELS[np.arange(len(raw)) % 4], "")
     folder.mkdir(parents=True)
     table.iloc[order].to_csv(folder / "images.csv", index=False)
     np.save(folder / "raw.npy", raw[order].astype(np.float32))
@@ -250,6 +251,23 @@ def test_compared__counts_answers_on_the_images_of_each_latent(pair, monkeypatch
         f"Of 12 shared latents, both encoders know 4; {one} lacks 4 that {two} knows, {two} lacks 4 that "
         f"{one} knows"
     )
+
+
+def test_compared__images_without_a_label_lack_no_class(factors, views, tmp_path, monkeypatch) -> None:
+    first, other = (
+        study_of(tmp_path / name, factors @ views[name].T, unlabelled=500) for name in ("first", "other")
+    )
+    config = BasisConfig(kind="topk", size=LATENTS, k=2, steps=30, seeds=1)
+    add_basis(first, "both", config, Progress.silent(), device="cpu", other=other)
+    monkeypatch.setattr(shared_module, "UNLIKE", 0.0)
+    data = shared_dictionary(open_study(first), open_study(other))
+    labels, active = open_study(first).images["label"], codes(first) != 0
+    has_label = labels.notna().to_numpy()
+    assert has_label.sum() == 500 and active[~has_label].any()
+    for row in data.frame.to_dict("records"):
+        mine = active[has_label, row["latent"]]
+        pairs = [(mine, (labels[has_label] == one).to_numpy()) for one in LABELS]
+        assert row["likeness"] == pytest.approx(max((a & b).sum() / (a | b).sum() for a, b in pairs))
 
 
 def test_command__prints_what_either_lacks_and_writes_it(pair, tmp_path, capsys) -> None:

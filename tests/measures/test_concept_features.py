@@ -24,7 +24,7 @@ from core.measures.concept_features import (
     known_concepts,
     share_of_strongest,
 )
-from core.pipeline.run import analyze
+from core.pipeline.run import analyze, run_step
 from core.store import Study, open_study
 from tests.synthetic import make_study
 
@@ -70,6 +70,18 @@ def test_concepts__are_those_that_enough_images_of_both_splits_have_and_lack(stu
         for label in counts.index
         if counts[label] >= 20 and (labels[~is_val] == label).sum() >= 20
     }
+
+
+def test_concepts__no_class_is_lacked_by_images_without_a_label(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.array(["ant"] * 30 + ["bee"] * 10 + [""] * 40)
+    images = pd.DataFrame({"path": [f"{i}.png" for i in range(160)], "label": [*labels, *labels]})
+    images["split"] = np.repeat(["train", "val"], 80)
+    images.to_csv(tmp_path / "images.csv", index=False)
+    np.save(tmp_path / "raw.npy", rng.random((160, 4), dtype=np.float32))
+    options = {"images": str(tmp_path / "images.csv"), "representations": str(tmp_path / "raw.npy")}
+    run_step("embed", tmp_path / "study", options, Progress.silent())
+    assert known_concepts(open_study(tmp_path / "study"))[0] == []  # 10 of either split are no ants
 
 
 def test_table__matches_a_loop(study: Study) -> None:

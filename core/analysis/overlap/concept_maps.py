@@ -14,13 +14,15 @@ from core.errors import UnreadableImage
 from core.measures.concept_features import FEWEST, MEANS, TOP, average_precision, concept_means
 from core.store import Study
 
-MOST = 1_000  # images of either split whose positions are looked at, evenly spaced
+MOST = 1_000  # images of either split, of those with a label and a mask, that are looked at, evenly spaced
 MEASURES = tuple(name for name in MEANS if name != "probe_ap")
 Entries = tuple[np.ndarray, np.ndarray, np.ndarray]  # position, latent and value of every active code
 
 
 class MaskedPositions:
     """The positions of some images of a study, and which of them masks mark.
+
+    Images without a label or a mask are left out: what is on them is not known.
 
     Attributes:
         images: of the train images and of the evaluation images, the rows looked at.
@@ -32,7 +34,9 @@ class MaskedPositions:
     """
 
     def __init__(self, study: Study, grid: tuple[int, int]):
-        splits = np.flatnonzero(~study.is_val), np.flatnonzero(study.is_val)
+        has_mask = study.column("images", "image_id").isin(study.masks.table["image_id"])
+        is_known = (has_mask & study.column("images", "label").notna()).to_numpy(bool)
+        splits = [np.flatnonzero(is_known & split) for split in (~study.is_val, study.is_val)]
         self.images = [rows[evenly(len(rows), MOST)] for rows in splits]
         marked = [[self._marked(study, rows, kind, grid) for rows in self.images] for kind in KINDS]
         labels = study.images["label"].to_numpy(object)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from core.config import BasisConfig
 from core.data.masks.mask_source import KINDS
 from core.jobs.progress import Progress
 from core.measures.concept_features import average_precision
+from core.pipeline.run import analyze
 from core.store import Study, open_study
 from tests.synthetic import make_seen_study
 
@@ -124,6 +127,35 @@ def test_table__matches_loops(folder: Path) -> None:
         )
         purity = np.mean([one for _, one in best]) if best else np.nan
         assert row["purity"] == pytest.approx(purity, nan_ok=True)
+
+
+def test_positions__are_of_images_with_a_label_and_a_mask(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image without a label may be of any class, and one without masks may show its class anywhere."""
+    monkeypatch.setenv("PEREGRINE_TRUST_STUDIES", "1")
+    source = folder.with_name("study.input")
+    table = open_study(folder).images[["image_id", "split", "label"]].astype(object)
+    table = table.rename(columns={"image_id": "path"})
+    table.loc[::5, "label"] = ""
+    table.to_csv(tmp_path / "images.csv", index=False)
+    shutil.copytree(source / "masks", tmp_path / "masks")
+    for name, kind in itertools.product(table["path"][1::7], KINDS):
+        (tmp_path / "masks" / kind / name).unlink(missing_ok=True)
+    images = {
+        "images": f"{tmp_path / 'images.csv'}?root={source / 'images'}",
+        "masks": str(tmp_path / "masks"),
+    }
+    options = {**images, "encoder": "python:tests.planted_encoder:hues", "device": "cpu", "workers": 0}
+    analyze(tmp_path / "study", options | {"epsilon": "auto", "bootstrap": 20}, Progress.silent())
+    study = open_study(tmp_path / "study")
+    masked = MaskedPositions(study, (4, 4))
+    has_mask = table["path"].map(lambda one: (tmp_path / "masks" / "core" / one).exists())
+    known = (table["label"] != "") & has_mask
+    assert 0 < known.sum() < len(known) - len(known) // 5
+    for rows, is_side in zip(masked.images, (~study.is_val, study.is_val), strict=True):
+        assert rows.tolist() == np.flatnonzero(known.to_numpy() & is_side).tolist()
+    assert masked.names and masked.has[1].shape[1] == 16 * len(masked.images[1])
 
 
 def test_export__has_maps_of_bases_on_positions_and_the_interval_of_stability(

@@ -15,7 +15,7 @@ from core.steps import STEPS
 def add_search(commands: Any) -> None:
     sub = options.add_command(commands, "search", search, STEPS["search"].summary, STEPS["search"].example)
     options.add_study(sub)
-    options.add_basis(sub)
+    options.add_answer(sub)
     sub.add_argument(
         "text", nargs="?", metavar="TEXT", help="text to search for; without it, only embed the images"
     )
@@ -35,9 +35,8 @@ def search(args: argparse.Namespace) -> None:
     from core.storage.layers import below
 
     given = {name: value for name, value in vars(args).items() if name not in ("study", "text", "json")}
-    folder = below(args.study) or args.study  # the images are the same in every basis
-    with Progress.for_command(folder, stages_total=1) as progress:
-        report = run_search(folder, getattr(args, "text", None), given, progress)
+    with Progress.for_command(below(args.study) or args.study, stages_total=1) as progress:
+        report = run_search(args.study, getattr(args, "text", None), given, progress)
     if is_first():
         output.show(report, matches_text, as_json="json" in args)
 

@@ -11,6 +11,7 @@ from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.search import search
 from core.slices.slice import Slice
+from core.storage.layers import below
 from core.store import open_study
 
 TOP = 24
@@ -22,9 +23,10 @@ def run_search(
     """Find images by a text.
 
     Args:
+        folder: of the study, or of a basis in which `slice` is read; the images are the same in every one.
         text: None or "" only embeds the images, which makes later searches fast.
-        options: `clip` (default: the one used for the study's concepts), `top`, `slice` (as text), `redo`,
-            and the fields of RunOptions.
+        options: `clip` (default: the one used for the study's concepts), `top`, `slice` (as text), `answer`
+            (what says which images of it are correct), `redo`, and the fields of RunOptions.
     Returns:
         text, clip, n_images, n_missing, found: [{image_id, cosine}], nearest first.
     Raises:
@@ -35,7 +37,10 @@ def run_search(
         raise SettingsError(
             f"nothing to search for in '{text}': give a few words, as in 'a red ball on grass'"
         )
-    among = Slice.parse(options["slice"]).mask(open_study(folder)) if options.get("slice") else None
+    among = None
+    if options.get("slice"):
+        among = Slice.parse(options["slice"]).mask(open_study(folder).answering(options.get("answer")))
+    folder = below(Path(folder)) or folder
     summary = _embed_images(folder, options, progress)
     study = open_study(folder)
     report = {"text": text, **{key: summary[key] for key in ("clip", "n_images", "n_missing")}}

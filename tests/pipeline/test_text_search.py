@@ -6,13 +6,20 @@ import errno
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from core.answers.requests import add_answer
+from core.bases.requests import add_basis
 from core.cli import main
+from core.config import BasisConfig
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
 from core.pipeline import text_search
+from core.pipeline.run import run_step
 from core.search import index, search
+from core.slices.slice import Slice
+from core.storage.layers import layer
 from core.store import open_study
 from tests.concepts.fakes import ColourClip
 from tests.search.nearest import by_text
@@ -108,6 +115,35 @@ def test_search__only_among_a_slice(study_path, clip):
     report = text_search.run_search(folder, "red disc", {"slice": "split=val", "top": 100}, Progress.silent())
     assert len(report["found"]) == 12
     assert all(hit["image_id"].startswith("val/") for hit in report["found"])
+
+
+@pytest.mark.slow
+def test_search__reads_a_slice_in_the_basis_and_by_the_answer_that_are_named(study_path, clip, tmp_path, run):
+    folder = study_path(n_train=20, n_val=12)
+    config = BasisConfig(kind="pca", size=8, k=3)
+    add_basis(folder, "parts", config, Progress.silent(), device="cpu")
+    run_step("features", layer(folder, "parts"), {}, Progress.silent())
+    study = open_study(folder)
+    always = pd.DataFrame({"image_id": study.images["image_id"], "predicted": study.class_names[0]})
+    always.to_csv(tmp_path / "always.csv", index=False)
+    add_answer(folder, str(tmp_path / "always.csv"), None, {"device": "cpu"}, Progress.silent())
+    study = open_study(folder)
+    of_latents = study.in_basis("parts").vector("firing_features")
+    feature = int(np.bincount(of_latents).argmax())
+    readings = {
+        (f"fires={feature}",): study,
+        (f"fires={feature}", "--basis", "parts"): study.in_basis("parts"),
+        ("correct=true",): study.answering(),
+        ("correct=true", "--answer", "always"): study.answering("always"),
+    }
+    found = []
+    for (where, *options), reading in readings.items():
+        inside = Slice.parse(where).mask(reading)
+        printed = run("search", folder, "red disc", "--slice", where, "--top", "99", "--json", *options).out
+        found.append({one["image_id"] for one in json.loads(printed)["found"]})
+        assert found[-1] == set(study.images["image_id"][inside]), where
+    assert found[0] != found[1] and found[2] != found[3]
+    assert not (layer(folder, "parts") / "clip_images").exists()
 
 
 @pytest.mark.slow

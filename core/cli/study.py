@@ -177,6 +177,7 @@ def analyze(args: argparse.Namespace) -> None:
     """Run every step, or only check the inputs."""
     from core.answers.kinds import check_kinds
     from core.pipeline import run as pipeline
+    from core.storage.layers import below
     from core.storage.manifest import refuse_foreign_folder
 
     settings = given(args)
@@ -198,8 +199,8 @@ def analyze(args: argparse.Namespace) -> None:
             if not ranks.is_first:
                 ranks.help()
             else:
-                with ranks.lead():
-                    add_kinds(args.study, args.answers, settings, progress)
+                with ranks.lead():  # what is predicted is the same in every basis
+                    add_kinds(below(args.study) or args.study, args.answers, settings, progress)
     print_study(args.study, as_json="json" in args)
 
 

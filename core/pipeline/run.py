@@ -40,6 +40,7 @@ def analyze(
         by_step: fields of single steps, whose names mean something else in other steps (`k` of `concepts`).
     """
     if layers.below(Path(folder)) is not None:
+        _refuse_settings_of_all_bases(options)
         return resume(folder, options, progress)  # with what is known of the study
     if options.get("head_classes"):  # which is used at the end
         read_names(options["head_classes"])
@@ -49,6 +50,18 @@ def analyze(
     configs = {step: settings_of(step, {**named, **by_step.get(step, {})}) for step in in_analysis()}
     with _own_words(options):
         _analyze(folder, configs, named, progress)
+
+
+def _refuse_settings_of_all_bases(options: Mapping[str, Any]) -> None:
+    """Raise SettingsError for a setting of steps that are not run in a basis, where it would do nothing."""
+    fields: dict[bool, set[str]] = {True: set(RunOptions.__dataclass_fields__), False: set()}
+    for step in map(STEPS.__getitem__, in_analysis()):
+        fields[step.in_basis and not step.shows_through] |= step.config.__dataclass_fields__.keys()
+    for name in options:
+        if name in fields[False] - fields[True]:
+            raise SettingsError(
+                f"--{name.replace('_', '-')} is of the study in every basis; leave out --basis"
+            )
 
 
 def _analyze(

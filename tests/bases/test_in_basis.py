@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from core.answers.answer import COLUMNS
+from core.answers.requests import add_answer
 from core.bases.basis import Basis, about_latent
 from core.bases.requests import add_basis, remove_basis
 from core.cli import main
@@ -257,3 +258,20 @@ def test_by_address__a_study_and_its_bases_as_on_disk(made, bucket, monkeypatch,
     ]
     assert said[0].code == said[1].code == 0
     assert said[0].out.replace(str(made), "STUDY") == said[1].out.replace(str(far.below), "STUDY")
+
+
+@pytest.mark.slow
+def test_analyze__in_a_basis_adds_answers_to_the_study_and_refuses_what_does_nothing(made, tmp_path, run):
+    folder = Path(shutil.copytree(made, tmp_path / "study"))
+    for options in (["--images", "others"], ["--lr", "0.5"], ["--head-classes", "names.txt"]):
+        said = run("analyze", folder, "--basis", "sae", *options).error
+        assert f"{options[0]} is of the study in every basis; leave out --basis" in said
+    assert run("analyze", folder, "--basis", "sae", "--epsilon", "1.5", "--answers", "knn").code == 0
+    whole, latents = open_study(folder), open_study(folder).in_basis("sae")
+    assert latents.settings("features")["epsilon"] == 1.5
+    assert "answer-knn" not in read_manifest(latents.path)["steps"]
+    expected = Path(shutil.copytree(made, tmp_path / "other"))
+    add_answer(expected, "knn", None, {"device": "cpu"}, Progress.silent())
+    for one in (whole, latents):
+        of_knn = open_study(expected).answering("knn").table("probe")
+        pd.testing.assert_frame_equal(one.answering("knn").table("probe"), of_knn)

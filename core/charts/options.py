@@ -33,7 +33,7 @@ class FigureOptions:
         "colour map of heatmaps: inferno, viridis, turbo, jet …", "inferno", metavar="MAP", group=SHOWN
     )
     projection: str = option("projection of ddm_map", "pca", choices=("pca", "umap", "tsne"), group=SHOWN)
-    seed: int = option("random seed of randomly chosen features", 0, metavar="N")
+    seed: int = option("random seed of randomly chosen features", 0, metavar="N", minimum=0)
     # where heatmaps that are not stored are computed
     device: str = option("auto, cpu, cuda, cuda:N or mps", "auto", metavar="NAME", group="running")
     versus: str = option(

@@ -249,12 +249,14 @@ def whole_number(minimum: float | None = None) -> Callable[[str], Any]:
             raise ValueError
         return value
 
-    above = "" if minimum is None else f" above {minimum - 1:g}"
-    return _reader(convert, f"a whole number{above}")
+    least = (
+        "" if minimum is None else f" of {minimum:g} or more" if minimum == 0 else f" above {minimum - 1:g}"
+    )
+    return _reader(convert, f"a whole number{least}")
 
 
 POSITIVE = whole_number(1)
-COUNT = whole_number()
+COUNT = whole_number(0)
 FEATURES = _reader(features, "a list of feature numbers, as in 3 or 3,98, or of latents, as in sae/3")
 NUMBERS = _reader(numbers, "a list of numbers, as in 1e-5,1e-4")
 

@@ -90,7 +90,7 @@ class EmbedConfig:
         "your own representations, an array of shape (N, r), in place of an encoder", None, metavar="FILE.npy"
     )
     seed: int = running_option(
-        "random seed; it also decides the train/val split of images without one", 0, metavar="N"
+        "random seed; it also decides the train/val split of images without one", 0, metavar="N", minimum=0
     )
     precision: str = encoder_option(
         "numeric precision of the encoder; auto is mixed on CUDA and float32 elsewhere",
@@ -141,7 +141,7 @@ class NeighboursConfig:
     k: int = option("neighbours per image", 10, metavar="N", minimum=1)
     max_train: int = 100_000
     spectrum_rows: int = 25_600  # as in the RankMe paper
-    seed: int = option("random seed of the sampled train images", 0, metavar="N")
+    seed: int = option("random seed of the sampled train images", 0, metavar="N", minimum=0)
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,9 @@ class ProbeConfig:
         choices=("sgd", "lbfgs"),
     )
     penalties: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01, 0.003, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
-    seed: int = option("random seed of the order of images and of the held-out set", 0, metavar="N")
+    seed: int = option(
+        "random seed of the order of images and of the held-out set", 0, metavar="N", minimum=0
+    )
     # Kalibhat 2024, Fig. 2
     curves: bool = option("also measure accuracy against the number of features kept", False)
 
@@ -194,7 +196,7 @@ class QualityConfig:
     """Q-Score, its baselines, and how well each predicts the probe's errors (docs/method.md 2)."""
 
     bootstrap: int = option("bootstrap resamples for the confidence intervals", 1000, metavar="N", minimum=1)
-    seed: int = option("random seed of the bootstrap", 0, metavar="N")
+    seed: int = option("random seed of the bootstrap", 0, metavar="N", minimum=0)
     calibrate: int | None = option(
         "also make one score of those that need no labels, on N labelled train images",
         None,
@@ -219,7 +221,7 @@ class MapConfig:
     sample: int = option("images to which the projection is fitted", 100_000, metavar="N", minimum=1)
     neighbours: int = 15  # of UMAP; this and the next are its authors' defaults
     min_dist: float = 0.1
-    seed: int = option("random seed of the sample and of UMAP", 0, metavar="N")
+    seed: int = option("random seed of the sample and of UMAP", 0, metavar="N", minimum=0)
 
 
 @dataclass(frozen=True)
@@ -257,4 +259,4 @@ class OverlapConfig(MaskOptions):
 
     threshold: float = option("heatmap value from which a pixel counts as attended", 0.5, metavar="T")
     bootstrap: int = option("bootstrap resamples for the confidence intervals", 1000, metavar="N", minimum=1)
-    seed: int = option("random seed of the bootstrap", 0, metavar="N")
+    seed: int = option("random seed of the bootstrap", 0, metavar="N", minimum=0)

@@ -118,7 +118,7 @@ class FailuresConfig:
     interventions: bool = option(
         "remove the blamed features, and others for comparison, and count whose prediction changes", True
     )
-    seed: int = option("random seed of the features compared with", 0, metavar="N")
+    seed: int = option("random seed of the features compared with", 0, metavar="N", minimum=0)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from core.common.inside import parse_json, read_bounded
 from core.config import as_settings, option
 from core.errors import SettingsError, did_you_mean
 from core.training.augmentations.config import AugmentConfig, check_augment, check_recipes, complete_right
-from core.training.checks import Count, NotNegative, NotNegativeOrNone, Positive, check_settings
+from core.training.checks import Count, NotNegative, NotNegativeOrNone, Positive, Share, check_settings
 from core.training.objective import (
     DEFAULTS,
     OBJECTIVES,
@@ -70,11 +70,11 @@ class TrainConfig:
     # lars: for batches of 1,024 and more; muon: for few epochs (docs/RESULTS.md)
     optimizer: str = option("optimiser", "sgd", choices=("sgd", "lars", "adamw", "muon"))
     lr: Positive = option("learning rate per 256 images", 0.5, metavar="LR")  # scaled by batch_size / 256
-    momentum: float = 0.9
+    momentum: Share = 0.9
     weight_decay: NotNegative = 5e-4
     weight_decay_end: NotNegativeOrNone = None  # at the last step, approached along a cosine; None: constant
-    warmup_epochs: float = option("epochs of warm-up", 5.0, metavar="N")
-    clip_norm: float = 0.0  # largest norm of the gradient; 0: any
+    warmup_epochs: NotNegative = option("epochs of warm-up", 5.0, metavar="N")
+    clip_norm: NotNegative = 0.0  # largest norm of the gradient; 0: any
     # 0.5 in lightly; 0.1 to 0.2 learn faster with batches this small
     temperature: Positive = option("temperature of the contrastive loss", 0.2, metavar="T")
     head_hidden: Count = 512
@@ -99,16 +99,16 @@ class TrainConfig:
     )
     precision: str = option("bf16 is mixed precision, on CPU and CUDA", "fp32", choices=("fp32", "bf16"))
     half: bool = True  # weights are written in half precision
-    seed: int = option("random seed of weights, order of images and views", 0, metavar="N")
+    seed: int = option("random seed of weights, order of images and views", 0, metavar="N", minimum=0)
     monitor_every: Count = 5  # epochs
-    monitor_train: int = 4000  # images a kNN classifier may look at
-    monitor_val: int = 1000  # images it is tried on
+    monitor_train: Count = 4000  # images a kNN classifier may look at
+    monitor_val: Count = 1000  # images it is tried on
     device: str = option("auto, cpu, cuda or cuda:N", "auto", metavar="NAME")
     workers: int = option("processes that decode the images once; 0 is one per core", 0, metavar="N")
     cache: str | None = option(
         "folder for decoded images", None, metavar="DIR", left_out="the user's cache folder"
     )
-    checkpoint_minutes: float = 5.0
+    checkpoint_minutes: NotNegative = 5.0
     # beside the log that is always written
     tensorboard: bool = option("also write TensorBoard event files to FILE.tensorboard", False)
     keep_every: int = option(

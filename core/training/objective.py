@@ -103,14 +103,14 @@ class SimSiamSettings(ObjectiveConfig):
 class VICRegSettings(ObjectiveConfig):
     """Of vicreg: the weights of its three terms."""
 
-    invariance: float = 25.0
-    variance: float = 25.0
-    covariance: float = 1.0
+    invariance: NotNegative = 25.0
+    variance: NotNegative = 25.0
+    covariance: NotNegative = 1.0
 
 
 @dataclass(frozen=True)
 class BarlowSettings(ObjectiveConfig):
-    redundancy: float = 5e-3  # weight of the entries off the diagonal
+    redundancy: NotNegative = 5e-3  # weight of the entries off the diagonal
 
 
 OBJECTIVES: dict[str, type[ObjectiveConfig]] = {

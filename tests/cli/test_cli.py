@@ -109,6 +109,8 @@ def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["analyze", "x", "--images", "y", "--epsilon", "four"], "'four' is not a number of standard"),
         (["analyze", "x", "--images", "y", "--mean", "0.5,x"], "'0.5,x' is not three numbers R,G,B"),
         (["embed", "x", "--batch-size", "0"], "'0' is not a whole number above 0"),
+        (["analyze", "x", "--seed", "-1"], "'-1' is not a whole number of 0 or more"),
+        (["compare", "x", "y", "--seed", "-1"], "'-1' is not a whole number of 0 or more"),
         (["export", "x", "quality"], "required: -o/--output"),
         (["info"], "required: STUDY"),
     ],

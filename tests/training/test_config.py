@@ -45,6 +45,12 @@ def test_to_dict__round_trips_through_json():
         ({"epoch": 3}, "unknown setting 'epoch'. Did you mean 'epochs'?"),
         ({"epochs": "many"}, "epochs = 'many' should be int"),
         ({"epochs": 0}, "epochs = 0 must be at least 1"),
+        ({"seed": -1}, "seed = -1 must be at least 0"),
+        ({"clip_norm": -1.0}, r"clip_norm = -1.0 must be 0 or more"),  # it would turn the gradient round
+        ({"momentum": 1.5}, "momentum = 1.5 must lie between 0 and 1"),
+        ({"warmup_epochs": -1}, "warmup_epochs = -1.0 must be 0 or more"),
+        ({"monitor_train": 0}, "monitor_train = 0 must be at least 1"),
+        ({"method": "vicreg", "objective": {"variance": -1}}, "objective.variance = -1.0 must be 0 or more"),
         ({"lr": -1.0}, "lr = -1.0 must be above 0"),
         ({"precision": "fp16"}, "must be fp32 or bf16"),
         ({"batch_size": 1}, "batch_size = 1: every method compares the images of a batch. Use at least 2"),

@@ -11,7 +11,7 @@ class PerturbedConfig:
 
     epsilons: tuple[float, ...] = option("sizes of the move", (0.0, 0.1, 0.2, 1.0), metavar="A,B")
     pairs: int = option("pairs of images", 500, metavar="N", minimum=1)
-    seed: int = option("random seed of pairs and views", 0, metavar="N")
+    seed: int = option("random seed of pairs and views", 0, metavar="N", minimum=0)
 
 
 @dataclass(frozen=True)
@@ -22,4 +22,4 @@ class RobustConfig:
     steps: int = option("most steps of an image", 50, metavar="N", minimum=1)
     images: int = option("train images that are changed", 2000, metavar="N", minimum=2)
     other_target: bool = option("draw targets among the other classes only", False)
-    seed: int = option("random seed of images and targets", 0, metavar="N")
+    seed: int = option("random seed of images and targets", 0, metavar="N", minimum=0)

@@ -35,7 +35,7 @@ class DomainTestsConfig:
     sample: int = option(
         "train and evaluation images that the tests read, each", 50_000, metavar="N", minimum=1
     )
-    seed: int = option("random seed of sample, probes and maps", 0, metavar="N")
+    seed: int = option("random seed of sample, probes and maps", 0, metavar="N", minimum=0)
 
 
 def check_domain_options(options: Mapping[str, Any]) -> None:

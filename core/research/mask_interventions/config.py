@@ -11,4 +11,6 @@ class MaskInterventionsConfig:
 
     sample: int = option("evaluation images with a mask that are altered", 300, metavar="N", minimum=2)
     bootstrap: int = option("bootstrap resamples for the confidence intervals", 1000, metavar="N", minimum=1)
-    seed: int = option("random seed of sample, donors, control masks and bootstrap", 0, metavar="N")
+    seed: int = option(
+        "random seed of sample, donors, control masks and bootstrap", 0, metavar="N", minimum=0
+    )

@@ -39,7 +39,7 @@ class ClipTrainConfig:
     object_share: float = 0.65  # share of windows that are cut around an object
     unknown_share: float = 0.03  # share of words replaced by the token for unknown words
     precision: str = "bf16"
-    seed: int = option("random seed of weights, images and captions", 0, metavar="N")
+    seed: int = option("random seed of weights, images and captions", 0, metavar="N", minimum=0)
     device: str = option("auto, cpu, cuda or cuda:N", "cpu", metavar="NAME")
     cache: str | None = option(
         "folder for rendered scenes", None, metavar="DIR", left_out="the user's cache folder"

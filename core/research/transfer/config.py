@@ -15,4 +15,4 @@ class TransferConfig:
     epochs: int = option("training epochs of the linear map", 10, metavar="N", minimum=1)
     n_std: float = 4.0  # a weight above mean + n_std std of all of Z maps one feature to another
     penalty: float = 1e-4  # of the ridge, on mean squared errors of normalised rows
-    seed: int = option("random seed of the order of rows", 0, metavar="N")
+    seed: int = option("random seed of the order of rows", 0, metavar="N", minimum=0)

@@ -21,7 +21,7 @@ class FewShotConfig:
     )
     draws: int = option("how often these images are drawn", 10, metavar="N", minimum=1)
     lr: float = option("learning rate of the probes", 0.1, metavar="LR")
-    seed: int = option("random seed of the draws", 0, metavar="N")
+    seed: int = option("random seed of the draws", 0, metavar="N", minimum=0)
 
 
 def check_few_shot_options(options: Mapping[str, Any]) -> None:

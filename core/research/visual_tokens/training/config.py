@@ -50,7 +50,7 @@ class TokenTrainConfig:
     warmup: float = 0.1  # share of the training
     monitor_every: int = 3  # epochs
     monitor_images: int = 1000  # val images among which captions are searched
-    seed: int = option("random seed of weights, order and captions", 0, metavar="N")
+    seed: int = option("random seed of weights, order and captions", 0, metavar="N", minimum=0)
     device: str = option("auto, cpu, cuda or cuda:N", "cpu", metavar="NAME")
     cache: str | None = None  # folder for decoded images; None: the user's
     checkpoint_minutes: float = 3.0

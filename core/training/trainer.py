@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.common.formatting import counted
 from core.errors import SettingsError, TrainingDiverged
 from core.jobs.progress import Progress
 from core.training import files, monitors, setup
@@ -76,6 +77,8 @@ class TrainingRun(ResumableRun):
                 source, config.image_size, cache=config.cache, workers=config.workers, progress=bar
             )
         self.train_pixels, self.val_pixels = splits["train"], splits["val"]
+        if unreadable := len(source.table) - sum(len(part.rows) for part in splits.values()):
+            progress.note(f"{counted(unreadable, 'image')} cannot be read and take no part in the training")
         self.parts = parts_of_batch(config, self.fabric.global_rank, self.fabric.world_size)
         self.transform = setup.transform_of(config, self.train_pixels.images)
         self.mean, self.std = list(self.transform.mean), list(self.transform.std)

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
 from core.analysis.quality.spectrum import rankme, spectra
 from core.cli.train import add_train_arguments, run_train
 from core.encoders.registry import load_encoder
-from core.errors import PeregrineError, SettingsError
+from core.errors import PeregrineError, SettingsError, UnreadableImage
 from core.jobs.progress import Progress
 from core.training import files, monitors, setup
 from core.training.backbones import build_backbone
@@ -157,6 +158,19 @@ def test_train__does_without_labels(tiny_config, monkeypatch):
     monkeypatch.setattr("core.training.setup.open_training_images", lambda config: TinySource(labels=False))
     rows = log_rows(train(tiny_config(epochs=1)))
     assert "knn" not in rows[0] and "near_zero" in rows[0]
+
+
+def test_train__says_how_many_images_cannot_be_read(tiny_source, tiny_config, monkeypatch, capsys):
+    def read(row: int) -> Image.Image:
+        if row in (3, 70, 71):
+            raise UnreadableImage("truncated")
+        return Image.fromarray(tiny_source.images[row])
+
+    monkeypatch.setattr(tiny_source, "read", read)
+    for fresh in (False, True):  # also where the pixels are in the cache
+        train(tiny_config(epochs=1), progress=Progress(None, terminal=True), fresh=fresh)
+        said = capsys.readouterr().err
+        assert said.count("3 images cannot be read and take no part in the training") == 1
 
 
 def test_train__batch_larger_than_the_images(tiny_source, tiny_config):

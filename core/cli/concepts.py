@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core.cli import options, output
 from core.common.formatting import aligned, counted, json_text, percent
 from core.config import RunOptions
-from core.errors import UnreadableImage
+from core.errors import SettingsError, UnreadableImage
 from core.jobs.progress import Progress, replace_text
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def _explain(study: Study, args: argparse.Namespace, progress: Progress) -> dict
 def _true_class(study: Study, args: argparse.Namespace) -> str | None:
     if "image" not in args:
         return getattr(args, "true", None)
+    if "true" in args:
+        raise SettingsError("--true belongs to --file: the study knows the class of its own images")
     from core.concepts.decomposition import can_tell
 
     label = study.images["label"].iat[study.row_of(args.image)]

@@ -63,6 +63,11 @@ def run_step(args: argparse.Namespace) -> None:
 
     refuse_foreign_folder(args.study)
     if "answer" in args:
+        if ignored := next(iter(given(args).keys() - {"answer"}), None):
+            option = ignored.replace("_", "-")
+            raise SettingsError(
+                f"--answer shows what is known of an answer and computes nothing anew; leave out --{option}"
+            )
         return output.show(_of_answer(args, args.answer), output.summary_text, as_json="json" in args)
     with Progress.for_command(args.study, stages_total=1) as progress:
         if args.command == "heatmaps" and ("image" in args or "feature" in args):

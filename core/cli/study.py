@@ -240,6 +240,8 @@ def export(args: argparse.Namespace) -> None:
         if "where" in args or "slice" in args:
             raise SettingsError(f"a {args.table} is of one image; leave out --where and --slice")
         return _export_frame(args)
+    if option := next((name for name in ("image", "feature", "combine", "mask") if name in args), None):
+        raise SettingsError(f"--{option} belongs to the tables heatmap and mask; leave it out")
     if args.table == "basis":
         return _export_basis(args)
     study, among, images = _open(args.study).answering(getattr(args, "answer", None)), None, ""

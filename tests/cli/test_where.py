@@ -107,3 +107,19 @@ def test_report__of_several_studies_compares_the_images_of_the_slice(run, study,
     assert "This report is about 20 images: evaluation images of ant or bee." in text
     assert text.count("Images of the slice") == 2
     assert "compared on 20 evaluation images" in text and "only evaluation images of ant or bee" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("quality --answer probe --bootstrap 9", "computes nothing anew; leave out --bootstrap"),
+        ("failures --answer probe --redo", "computes nothing anew; leave out --redo"),
+        ("export quality -o {out} --image {image}", "--image belongs to the tables heatmap and mask"),
+        ("export features -o {out} --feature 3", "--feature belongs to the tables heatmap and mask"),
+        ("decompose --image {image} --true dog", "--true belongs to --file"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(words, message, shared_study, run, tmp_path) -> None:
+    given = {"image": open_study(shared_study).images["image_id"].iat[0], "out": tmp_path / "out.csv"}
+    command, *others = (word.format(**given) for word in words.split())
+    assert message in run(command, shared_study, *others).error

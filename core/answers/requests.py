@@ -121,9 +121,11 @@ def add_answer(
         raise SettingsError(f"--name {HEAD}: that is the name of the encoder's own classifier")
     device = resolve_device(request.pop("device", "auto"))
     given = Request(**request, file=what if kind == "file" else None, device=device)
-    settings = {"kind": kind, **request} | ({"file": str(Path(what).resolve())} if given.file else {})
+    files = {"file": given.file, "head_classes": given.head_classes}
+    files = {part: Path(file).resolve() for part, file in files.items() if file and Path(file).is_file()}
+    settings = {"kind": kind, **request} | {part: str(file) for part, file in files.items()}
     inputs = ("images",) if given.file else ("images", "representations")
-    outside = {"file": file_sha256(Path(what))} if given.file else {}
+    outside = {part: file_sha256(file) for part, file in files.items()}
     with write_study(folder) as writer, progress.step("answers"):
         study = StudyReader(folder)
         if not study.has("images"):
@@ -151,7 +153,7 @@ def remake_stale(folder: str | Path, options: Mapping[str, Any], progress: Progr
     """
     study, prefix = StudyReader(folder), OWN_STEP.format(name="")
     for step in study.manifest["steps"]:
-        if not step.startswith(prefix) or study.state(step) != "stale":
+        if not step.startswith(prefix) or not (study.state(step) == "stale" or _has_other_files(study, step)):
             continue
         request = dict(study.settings(step))
         what = request.pop("file", None) or request.get("kind")
@@ -161,6 +163,15 @@ def remake_stale(folder: str | Path, options: Mapping[str, Any], progress: Progr
             add_answer(folder, str(what), step.removeprefix(prefix), request, progress)
         except PeregrineError as error:
             progress.note(f"the answer {step.removeprefix(prefix)} stays stale: {error}")
+
+
+def _has_other_files(study: StudyReader, step: str) -> bool:
+    """Whether a file that an answer was made of is another one now; one that is gone is not."""
+    settings, before = study.settings(step), study.manifest["steps"][step]["inputs"]
+    files = {
+        mark: Path(settings.get(mark.removeprefix("@")) or "") for mark in before if mark.startswith("@")
+    }
+    return any(file.is_file() and file_sha256(file) != before[mark] for mark, file in files.items())
 
 
 def remove_answer(folder: str | Path, name: str) -> None:

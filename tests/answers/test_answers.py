@@ -290,6 +290,26 @@ def test_an_answer_whose_images_changed_is_made_again_by_resume(study, tmp_path,
     pd.testing.assert_frame_equal(after.answering("knn").table("probe"), before)
 
 
+def test_an_answer_whose_file_changed_is_made_again_by_resume(study, tmp_path, run, monkeypatch):
+    names, classes = study.class_names, tmp_path / "classes.txt"
+    monkeypatch.chdir(tmp_path)
+    written(study, tmp_path / "told.csv", predicted=names[0])
+    written(study, tmp_path / "number.csv", predicted=0)
+    classes.write_text("\n".join(names))
+    for file, options in (("told.csv", []), ("number.csv", ["--head-classes", "classes.txt"])):
+        assert run("answers", study.path, "--add", file, *options).code == 0
+    written(study, tmp_path / "told.csv", predicted=names[1])
+    classes.write_text("\n".join(names[::-1]))
+    monkeypatch.chdir("/")
+    for expected in ({"told": names[1], "number": names[-1]},) * 2:
+        assert run("resume", study.path).code == 0
+        for name, label in expected.items():
+            predicted = open_study(study.path).answering(name).table("probe")["predicted"]
+            assert predicted.unique().tolist() == [label]
+        for file in tmp_path.glob("*.csv"):
+            file.unlink()  # what is gone has not changed
+
+
 def test_a_class_that_is_no_label_can_be_asked_for(study, tmp_path):
     told = study.images["label"].to_numpy(object).copy()
     told[np.flatnonzero(study.is_val)[:3]] = "goldfish"

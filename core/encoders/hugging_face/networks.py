@@ -34,6 +34,7 @@ ACTIVATIONS = {"gelu": "gelu", "quick_gelu": "quick_gelu", "gelu_pytorch_tanh": 
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 PREPROCESSOR = "preprocessor_config.json"
 MOST_SIDE = 4096  # pixels of an input view
+WHOLE_FROM = 384  # pixels of an input view, from which on a ConvNeXt is shown whole pictures
 MISFITS = (KeyError, IndexError, ZeroDivisionError, AssertionError, RuntimeError, TypeError, ValueError)
 Tensors = Mapping[str, Tensor]
 Config = Mapping[str, Any]
@@ -188,7 +189,7 @@ def _transform(family: str, size: int, path: Path) -> Transform:
     mean, std = PIXELS.get(family, (IMAGENET_MEAN, IMAGENET_STD))
     squash = family in ("ViT", "SigLIP", "DINOv3")
     base = Transform(
-        resize=None if squash else round(size * 256 / 224),
+        resize=None if squash or family == "CLIP" else round(size * 256 / 224),
         input_size=size,
         mean=mean,
         std=std,
@@ -203,7 +204,9 @@ def _transform(family: str, size: int, path: Path) -> Transform:
     if settings.get("resample") in RESAMPLE:
         changes["interpolation"] = RESAMPLE[settings["resample"]]
     sides = settings.get("size")
-    shortest = _whole(sides, "shortest_edge") if isinstance(sides, dict) else None
+    shortest = _whole(sides, "shortest_edge") if isinstance(sides, dict) else _whole(settings, "size")
+    if family == "ConvNeXt" and shortest and not settings.get("do_center_crop"):
+        changes |= _view_of_convnext(shortest, _number(settings, "crop_pct"))
     crop = settings.get("crop_size")
     crop = _whole(crop, "height") if isinstance(crop, dict) else _whole(settings, "crop_size")
     if settings.get("do_center_crop") and crop == size and shortest:
@@ -212,3 +215,10 @@ def _transform(family: str, size: int, path: Path) -> Transform:
         return dataclasses.replace(base, **changes)
     except (SettingsError, TypeError, ValueError):
         return base
+
+
+def _view_of_convnext(side: int, share: float | None) -> dict[str, Any]:
+    """The view that its own processor gives: the middle `share` of a picture; from WHOLE_FROM on, all."""
+    if side >= WHOLE_FROM:
+        return {"input_size": side, "resize": None, "crop": "squash"}
+    return {"input_size": side, "resize": int(side / (share or 224 / 256)), "crop": "center"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,36 @@ def test_images_are_prepared_as_the_preprocessor_says(tmp_path):
     assert not any("images assumed" in line for line in encoder.assumptions)
     assert (transform.mean, transform.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     assert (transform.resize, transform.input_size, transform.interpolation) == (300, 224, "bilinear")
+
+
+@pytest.mark.parametrize(
+    ("said", "view"),
+    [
+        ({"size": {"shortest_edge": 384}, "crop_pct": 0.9}, (384, None, "squash")),
+        ({"size": {"shortest_edge": 288}, "crop_pct": 0.9}, (288, 320, "center")),
+        ({"size": {"shortest_edge": 224}}, (224, 256, "center")),
+        ({"size": 192, "crop_pct": 0.75}, (192, 256, "center")),  # of old versions
+        ({"size": {"shortest_edge": "x"}, "crop_pct": 0.5}, (224, 256, "center")),
+    ],
+)
+def test_a_convnext_sees_pictures_as_its_own_processor_shows_them(tmp_path, said, view):
+    folder = write(tmp_path, "ConvNeXt V2")
+    (folder / "preprocessor_config.json").write_text(json.dumps(said))
+    transform = load_encoder(str(folder)).transform
+    assert (transform.input_size, transform.resize, transform.crop) == view
+
+
+def test_a_clip_resizes_pictures_to_its_input(tmp_path):
+    """Without a preprocessor beside it, and with one of an old version as OpenAI's repositories have it."""
+    folder = write(tmp_path, "CLIP")
+    usual = load_encoder(str(folder)).transform
+    side = usual.input_size
+    assert (usual.resize or side, usual.crop, usual.interpolation) == (side, "center", "bicubic")
+    said = {"size": side, "crop_size": side, "do_center_crop": True, "resample": 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(said))
+    assert load_encoder(str(folder)).transform == replace(usual, resize=side)
+    (folder / "preprocessor_config.json").write_text(json.dumps(said | {"size": 2 * side}))
+    assert load_encoder(str(folder)).transform == replace(usual, resize=2 * side)
 
 
 @pytest.mark.parametrize(

@@ -92,18 +92,22 @@ def _one_level(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_complete(output: Path, config: TrainConfig) -> bool:
-    """Return True if `output` is the finished training of these settings; other weights are an error."""
+    """Return True if `output` is the finished training of these settings; other weights are an error.
+
+    Weights of an earlier epoch, whose state could not be saved, are not finished.
+    """
     if not output.exists() or resume_path(output).exists():
         return False
     try:
-        settings = read_json_file(sidecar_path(output))["settings"]
-    except (OSError, ValueError, KeyError):
-        settings = {}
+        sidecar = read_json_file(sidecar_path(output))
+        settings, n_epochs = sidecar["settings"], int(sidecar["epochs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        settings, n_epochs = {}, 0
     if setting_changes(settings, fixed(config)) or settings.get("epochs") != config.epochs:
         raise SettingsError(
             f"'{output}' exists and holds another training. Choose another -o, or pass --fresh."
         )
-    return True
+    return n_epochs >= config.epochs
 
 
 def export(

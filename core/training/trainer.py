@@ -209,12 +209,14 @@ class TrainingRun(ResumableRun):
         self.rows.append(row)
         if not self.fabric.is_global_zero:
             return
-        if self.epoch % self.config.monitor_every == 0 or self.epoch == self.config.epochs:
+        is_due = self.epoch % self.config.monitor_every == 0 or self.epoch == self.config.epochs
+        if is_due:
             row.update(self.monitor())
             self.export()
-            self.save()
         if self.config.keep_every and self.epoch % self.config.keep_every == 0:
             self.export(files.kept_path(self.output, self.epoch))
+        if is_due:
+            self.save()  # last: a training that goes on from here does not write them again
         files.write_log(self.output, self.rows)
         self.events.write("epoch", self.step, row)
         self.progress.note("  ".join(f"{key} {value}" for key, value in row.items()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import torch
 
 from core.errors import SettingsError
 from core.training import files
-from core.training.trainer import train
+from core.training.trainer import TrainingRun, train
 
 
 @pytest.mark.slow
@@ -42,3 +44,35 @@ def test_run__writes_the_log_that_a_killed_process_did_not(tiny_source, tiny_con
     train(tiny_config(epochs=1))
     assert files.log_path(output).read_text().startswith("epoch,loss")
     assert not files.resume_path(output).exists()
+
+
+@pytest.mark.slow
+def test_train__weights_whose_state_could_not_be_saved_are_not_finished(
+    tiny_source, tiny_config, monkeypatch
+):
+    def full(run: TrainingRun) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(TrainingRun, "save", full)
+        train(tiny_config())
+    output = Path(tiny_config().output)
+    assert output.exists() and not files.resume_path(output).exists()
+    assert json.loads(files.sidecar_path(train(tiny_config())).read_text())["epochs"] == 2
+
+
+@pytest.mark.slow
+def test_train__keeps_the_weights_of_an_epoch_after_whose_state_it_was_killed(
+    tiny_source, tiny_config, monkeypatch
+):
+    real = TrainingRun.save
+
+    def killed(run: TrainingRun) -> None:
+        real(run)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(TrainingRun, "save", killed)
+        train(tiny_config(keep_every=1))
+    output = train(tiny_config(keep_every=1))
+    assert [files.kept_path(output, epoch).exists() for epoch in (1, 2)] == [True, True]

@@ -75,7 +75,7 @@ def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[
         "exists": (folder / "manifest.json").exists(),
         "images": _found(source)
         | {"n_known_to_classifier": _n_known(encoder, source, options.get("head_classes"))}
-        | {"unreadable_in_sample": unreadable, "sampled": SAMPLED},
+        | {"unreadable_in_sample": unreadable, "sampled": len(pictures) + len(unreadable)},
         "encoder": {key: about.get(key) for key in reported},
         "assumptions": about["assumptions"],
         "checkpoint": about.get("report"),

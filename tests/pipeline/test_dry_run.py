@@ -41,6 +41,13 @@ def test_samples__ids_always_thumbnails_on_request(run, tmp_path):
     assert (found["masks"], found["captions"], found["clip"]) == (None, None, None)
 
 
+def test_sample__says_how_many_images_were_tried(run, tmp_path):
+    images = photos(tmp_path / "photos", {"cat": 6, "dog": 3})
+    (images / "dog" / "broken.jpg").write_bytes(b"no picture")
+    found = planned(run, tmp_path)["images"]
+    assert len(found["unreadable_in_sample"]) == 1 and found["sampled"] == 10
+
+
 def test_samples__thumbnails_are_pictures(run, tmp_path):
     found = planned(run, tmp_path, "--samples", 5)
     assert len(found["samples"]) == 5

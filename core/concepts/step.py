@@ -189,7 +189,7 @@ def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
         "rows": manifests.item_digest(study.manifest["items"]["images"]),
         "encoder": [encoder.get("fingerprint"), encoder.get("layer")] if has_encoder(study) else None,
         **(
-            {"codes": manifests.item_digest(study.manifest["items"]["representations"])}
+            {"codes": manifests.item_digest(study.manifest["items"]["representations"]), "sums": "exact"}
             if study.below
             else {}
         ),

@@ -195,7 +195,7 @@ class HeatmapReader:
 
     @property
     def sums_are_exact(self) -> bool:
-        """True when ReLU(a) + ReLU(b) = ReLU(a + b), i.e. when no activation is negative."""
+        """True when ReLU(a) + ReLU(b) = ReLU(a + b), i.e. when nothing on a map is negative."""
         about = self.study.summary("embed").get("encoder", {})
         return bool(about.get("nonnegative") and about.get("pools_globally"))
 

@@ -131,6 +131,8 @@ def _layered(
     facts = {
         "n_features": card["size"],
         "nonnegative": card.get("activation") not in ("magnitude", "raw-topk"),
+        "pools_globally": card.get("on")
+        == "positions",  # else maps of latents are cut at 0, and codes are not
     }
     embed = {**steps["embed"]["summary"], "encoder": {**encoder, **facts}}
     steps["embed"] = {**steps["embed"], "summary": embed}

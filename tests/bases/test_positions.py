@@ -11,7 +11,7 @@ import torch
 from safetensors.numpy import save_file
 
 from core.analysis.gradcam.gradcam import direction_maps, gradcam_maps
-from core.analysis.gradcam.on_demand import study_encoder
+from core.analysis.gradcam.on_demand import on_demand, study_encoder
 from core.analysis.positions import PositionReader
 from core.bases import position_index
 from core.bases.basis import codes_of
@@ -246,7 +246,9 @@ def test_heatmaps_of_latents_are_the_stored_codes(made, tmp_path):
     summed = direction_maps(encoder, pixels, weights)[0, 0].numpy()
     np.testing.assert_allclose(summed, codes[3] + 2 * codes[5], atol=1e-3 * codes.max())
     held = study.heatmap_reader.features_of(row)
-    assert len(held) and study.heatmap(row, [int(held[0])]).max() <= 1
+    assert len(held) > 1 and study.heatmap(row, [int(held[0])]).max() <= 1
+    exact = on_demand(study, row, held[:2].tolist(), "sum", encoder=encoder)
+    np.testing.assert_allclose(study.heatmap(row, held[:2].tolist(), "sum"), exact, atol=5e-3)
     assert study.table("heatmaps_missing").empty
 
 

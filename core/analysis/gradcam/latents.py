@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from core.bases.basis import PARTS
-from core.bases.dictionary import NEAREST, Coder, Dictionary, normalisation
+from core.bases.dictionary import MAGNITUDE, NEAREST, RAW_TOPK, Coder, Dictionary, normalisation
 from core.encoders.readout.positions import position_maps
 from core.encoders.registry import Encoder
 from core.store import Study
@@ -45,6 +45,8 @@ class LatentEncoder:
         self.on_positions, self._pool = card.get("on") == "positions", card.get("pool_codes")
         if self.on_positions:  # there are maps without a gradient, whatever the readout is
             self.pools_globally = True
+        # On pooled vectors a map is a pre-activation, which is negative at some positions, cut at 0.
+        self.nonnegative = self.on_positions and about.activation not in (MAGNITUDE, RAW_TOPK)
         self.rows = weights["encoder"]  # (M, r)
         self.constant = weights["bias"] - self.rows @ weights["pre_bias"]  # (M,)
         if about.activation == NEAREST:  # its bias compares centres, it says nothing of positions

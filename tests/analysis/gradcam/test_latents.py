@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from pathlib import Path
 
@@ -10,10 +11,15 @@ import pytest
 import torch
 
 from core.analysis.gradcam.gradcam import direction_maps, gradcam_maps
-from core.analysis.gradcam.on_demand import study_encoder
+from core.analysis.gradcam.on_demand import on_demand, study_encoder
 from core.bases.requests import add_basis
 from core.cli import main
+from core.concepts.crop_store import CropStore
+from core.concepts.crops import Cropper, box_on_image
 from core.config import BasisConfig
+from core.errors import HeatmapNotStored
+from core.heatmaps.combine import combine
+from core.heatmaps.hot_region import feature_crop
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
 from core.store import open_study
@@ -70,6 +76,28 @@ def test_maps_are_stored_and_asked_for_like_those_of_features(in_basis, capsys):
     assert '"n_maps": 1' in capsys.readouterr().out
     assert study.heatmap(row, [missing]).shape == study.heatmap(row).shape
     assert open_study(in_basis).heatmap_reader.features_of(row).max() >= 0  # the units' own maps stay
+
+
+def test_a_sum_of_latents_is_computed_from_the_image(in_basis, tmp_path):
+    """Pre-activations are negative at some positions: the sum of what is above 0 is another map."""
+    study = open_study(in_basis).in_basis("sae")
+    encoder, reader, unlike, n_apart = study_encoder(study), study.heatmap_reader, 0.0, 0
+    row = next(row for row in reader.rows.tolist() if len(reader.features_of(row)) > 1)
+    with pytest.raises(HeatmapNotStored, match="the sum of several features cannot be computed"):
+        study.heatmap(row, reader.features_of(row)[:2].tolist(), "sum")
+    pixels = torch.from_numpy(encoder.transform.pixels(study.image(row)))
+    maps = gradcam_maps(encoder, pixels[None], np.arange(24))[0].numpy()
+    cropper = Cropper(study, CropStore(tmp_path), lambda: encoder, None, 0.6)
+    size, side, ones = study.image(row).size, encoder.transform.sides[0], np.ones(2)
+    for pair in itertools.combinations(np.flatnonzero(maps.any((1, 2)))[:9].tolist(), 2):
+        exact = on_demand(study, row, pair, "sum", encoder=encoder)
+        unlike = max(unlike, float(np.abs(combine(maps[[*pair]], ones, "sum", side) - exact).max()))
+        if feature_crop(combine(maps[[*pair]], ones, "min", side), 0.6) is None:
+            region, frame = feature_crop(exact, 0.6) or (0, 0, side, side), study.transform.box(*size)
+            box = box_on_image(region, frame, side, *size)
+            assert cropper._box(maps[[*pair]], size, pixels, pair)[0] == box
+            n_apart += 1
+    assert unlike > 0.05 and n_apart
 
 
 def test_an_encoder_in_a_basis_represents_images_by_their_codes(in_basis):

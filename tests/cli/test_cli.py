@@ -67,20 +67,6 @@ def test_info_and_export_load_no_torch(shared_study: Path, tmp_path: Path) -> No
     assert (tmp_path / "q.csv").exists()
 
 
-@pytest.mark.slow
-def test_help_is_instant() -> None:
-    """Less than 0.3 s more than a bare interpreter; in processor time, because the machine may be busy."""
-
-    def seconds(*words: str) -> float:
-        before = os.times()
-        python(*words)
-        after = os.times()
-        return sum(after[2:4]) - sum(before[2:4])  # user and system time of finished children
-
-    bare = min(seconds("-c", "pass") for _ in range(3))
-    assert min(seconds("-m", "core", "--help") for _ in range(3)) - bare < 0.3
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_and_an_example_that_parses(
     command: str, capsys: pytest.CaptureFixture[str]

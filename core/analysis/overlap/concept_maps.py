@@ -14,7 +14,7 @@ from core.errors import UnreadableImage
 from core.measures.concept_features import FEWEST, MEANS, TOP, average_precision, concept_means
 from core.store import Study
 
-MOST = 1_000  # images of either split, of those with a label and a mask, that are looked at, evenly spaced
+MOST = 1_000  # images of either split, of those of which it is known what is on them, evenly spaced
 MEASURES = tuple(name for name in MEANS if name != "probe_ap")
 Entries = tuple[np.ndarray, np.ndarray, np.ndarray]  # position, latent and value of every active code
 
@@ -22,7 +22,8 @@ Entries = tuple[np.ndarray, np.ndarray, np.ndarray]  # position, latent and valu
 class MaskedPositions:
     """The positions of some images of a study, and which of them masks mark.
 
-    Images without a label or a mask are left out: what is on them is not known.
+    Images without a label, and those without a mask of a class that masks mark, are left out: what is where
+    on them is not known. Images of other classes have none of the concepts.
 
     Attributes:
         images: of the train images and of the evaluation images, the rows looked at.
@@ -34,12 +35,13 @@ class MaskedPositions:
     """
 
     def __init__(self, study: Study, grid: tuple[int, int]):
+        labels = study.column("images", "label")
         has_mask = study.column("images", "image_id").isin(study.masks.table["image_id"])
-        is_known = (has_mask & study.column("images", "label").notna()).to_numpy(bool)
+        is_known = (labels.notna() & (has_mask | ~labels.isin(labels[has_mask]))).to_numpy(bool)
         splits = [np.flatnonzero(is_known & split) for split in (~study.is_val, study.is_val)]
         self.images = [rows[evenly(len(rows), MOST)] for rows in splits]
         marked = [[self._marked(study, rows, kind, grid) for rows in self.images] for kind in KINDS]
-        labels = study.images["label"].to_numpy(object)
+        labels = labels.to_numpy(object)
         self.names, parts = [], ([], [])
         for kind, of_splits in zip(KINDS, marked, strict=True):
             for label in study.class_names:

@@ -255,6 +255,11 @@ def in_analysis() -> list[str]:
     return [name for name, step in STEPS.items() if not step.on_request]
 
 
+def of_basis() -> list[str]:
+    """The names of the steps of an analysis that a basis has results of its own of."""
+    return [name for name in in_analysis() if STEPS[name].is_of_basis]
+
+
 # What commands of the topics write into a study, which are no steps.
 BESIDE = {name: items for topic in topics() for name, items in topic.items.items()}
 

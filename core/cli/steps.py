@@ -8,13 +8,14 @@ from typing import Any
 
 from core.cli import options, output
 from core.cli.study import given
+from core.common.inside import name_from
 from core.common.processes import is_first
 from core.common.worker_group import join_ranks
 from core.config import BasisConfig, RunOptions
 from core.config.step import Step
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
-from core.steps import STEPS
+from core.steps import STEPS, of_basis
 from core.topics import topics
 
 OF_STEPS = {"head": "answers", "probe": "probe"}  # answers that a step makes
@@ -201,6 +202,11 @@ def add_basis(commands: Any) -> None:
         "(see `compare --shared`)",
     )
     sub.add_argument("--name", metavar="NAME", help="name of the basis (default: the kind, or the file's)")
+    sub.add_argument(
+        "--resume",
+        action="store_true",
+        help="then run the study's steps in it, as `resume STUDY --basis NAME` does",
+    )
     sub.add_argument("--remove", metavar="NAME", help="remove a basis")
     options.add_options(sub, RunOptions, "device")
     options.add_json(sub)
@@ -208,45 +214,62 @@ def add_basis(commands: Any) -> None:
 
 def basis(args: argparse.Namespace) -> None:
     """Add, load or remove a basis, and list those that the study has."""
-    if (ranks := join_ranks()).is_first:
-        with ranks.lead():
-            _basis(args)
-    else:
-        ranks.help()
-
-
-def _basis(args: argparse.Namespace) -> None:
-    from core.bases.requests import add_basis, load_basis, remove_basis
+    from core.pipeline import run as pipeline
+    from core.storage.layers import layer
     from core.store import open_study
 
+    given = _basis_settings(args)
+    steps = len(of_basis()) if "resume" in args else 0
+    open_study(args.study)
+    changes = {"kind", "load", "remove"} & vars(args).keys()
+    reports = Progress.for_command(args.study, stages_total=1 + steps) if changes else Progress.silent()
+    with reports as progress:
+        if (ranks := join_ranks()).is_first:
+            with ranks.lead():
+                _change_bases(args, given, progress)
+        else:
+            ranks.help()
+        if steps:
+            name = getattr(args, "name", None) or getattr(args, "kind", None) or name_from(args.load)
+            options = {"device": args.device} if "device" in args else {}
+            pipeline.resume(layer(args.study, name), options, progress)
+    if ranks.is_first:
+        bases = open_study(args.study).bases
+        lines = [{**one.facts, "words": one.words, "notes": one.notes} for one in bases.values()]
+        output.show({"study": str(args.study), "bases": lines}, bases_text, as_json="json" in args)
+
+
+def _basis_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings of a new basis; SettingsError for options that do not go together."""
     names = {field.name for field in dataclasses.fields(BasisConfig)}
     given = {name: value for name, value in vars(args).items() if name in names}
-    name, device = getattr(args, "name", None), getattr(args, "device", "auto")
     if "kind" in args and "load" in args:
         raise SettingsError("--kind fits a basis and --load reads one: give one of them")
-    if "kind" not in args and (given or "name" in args) and "load" not in args:
-        raise SettingsError("what basis? Give --kind KIND, or --load FILE")
+    if not {"kind", "load"} & vars(args).keys():
+        if given or "name" in args:
+            raise SettingsError("what basis? Give --kind KIND, or --load FILE")
+        if "resume" in args:
+            raise SettingsError("--resume belongs to --kind or --load")
     if "load" in args and (of_fits := sorted({"size", "seeds", "steps"} & set(given))):
         raise SettingsError(f"--{of_fits[0]} belongs to --kind, not to --load")
     if "other" in args and "kind" not in args:
         raise SettingsError("--with belongs to --kind")
     if "normalisation" in given and "load" not in args:
         raise SettingsError("--normalisation belongs to --load")
-    open_study(args.study)
+    return given
+
+
+def _change_bases(args: argparse.Namespace, given: dict[str, Any], progress: Progress) -> None:
+    from core.bases.requests import add_basis, load_basis, remove_basis
+
+    name, config = getattr(args, "name", None), BasisConfig(**given)
+    device = getattr(args, "device", "auto")
     if "remove" in args:
-        with Progress.for_command(args.study, stages_total=1):
-            remove_basis(args.study, args.remove)
+        remove_basis(args.study, args.remove)
     if "kind" in args:
-        with Progress.for_command(args.study, stages_total=1) as progress:
-            config, other = BasisConfig(**given), getattr(args, "other", None)
-            add_basis(args.study, name, config, progress, device=device, other=other)
+        add_basis(args.study, name, config, progress, device=device, other=getattr(args, "other", None))
     if "load" in args:
-        with Progress.for_command(args.study, stages_total=1) as progress:
-            config, k = BasisConfig(**given), given.get("k")
-            load_basis(args.study, args.load, name, config, progress, device=device, k=k)
-    bases = open_study(args.study).bases
-    lines = [{**one.facts, "words": one.words, "notes": one.notes} for one in bases.values()]
-    output.show({"study": str(args.study), "bases": lines}, bases_text, as_json="json" in args)
+        load_basis(args.study, args.load, name, config, progress, device=device, k=given.get("k"))
 
 
 def bases_text(about: Mapping[str, Any]) -> str:

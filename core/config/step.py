@@ -43,3 +43,8 @@ class Step:
     in_basis: bool = False  # it reads features, so that it has its own results in each basis
     shows_through: bool = False  # in a basis that lacks them, its results of the study stand
     formulas: int = 0  # how often its formulas have changed: results of fewer changes are from earlier ones
+
+    @property
+    def is_of_basis(self) -> bool:
+        """Whether its results of the study do not stand in a basis, which needs its own."""
+        return self.in_basis and not self.shows_through

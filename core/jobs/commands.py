@@ -240,6 +240,7 @@ class FitBasis(RemoveBasis):
     seeds: int = 2
     on: str = ON[0]
     other: Path = Path()  # the study of another encoder that shares the dictionary
+    resume: bool = False  # whether the steps of the study are then run in it
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -250,6 +251,7 @@ class FitBasis(RemoveBasis):
         yield from (str(self.study), _option("name", self.of), _option("kind", self.method))
         yield from (_option(part, getattr(self, part)) for part in ("size", "k", "seeds", "on"))
         yield from [_option("with", self.other)] * bool(self.other.parts)
+        yield from ["--resume"] * self.resume
 
 
 @dataclass(frozen=True)

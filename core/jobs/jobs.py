@@ -15,7 +15,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any
 
-from core.common.command_line import PREFIX
+from core.common.command_line import PREFIX, basis_of
 from core.common.formatting import format_duration
 from core.common.processes import host_name, is_running, process_started
 from core.jobs.progress import LOG, LONGEST_RESULT, PROGRESS, RESULT, read_record
@@ -70,8 +70,18 @@ class Job:
 
 
 def read_job(folder: str | Path) -> Job | None:
-    """Read the last job of a folder, or None if there was none; a vanished process reads 'interrupted'."""
+    """Read the last job of a folder, or None if there was none; a vanished process reads 'interrupted'.
+
+    While nothing runs in the folder of a basis, a job that runs in its study is its job, too.
+    """
     folder = Path(folder)
+    job, (study, basis) = _job_in(folder), basis_of(folder)
+    if basis and not (job and job.running) and (of_study := _job_in(study)) and of_study.running:
+        return of_study
+    return job
+
+
+def _job_in(folder: Path) -> Job | None:
     record = read_record(folder / PROGRESS)
     # A progress file of another program, or one forged to do harm, has values of other kinds.
     if record is None or not all(_is_sound(record.get(name), kinds) for name, kinds in _KINDS.items()):
@@ -104,7 +114,7 @@ def _is_sound(value: Any, kinds: tuple[type, ...]) -> bool:
 
 def list_jobs(root: str | Path) -> list[Job]:
     """List the jobs of all folders below `root`, latest first."""
-    jobs = [read_job(folder) for folder in _folders_with_progress(Path(root), SEARCH_DEPTH)]
+    jobs = [_job_in(folder) for folder in _folders_with_progress(Path(root), SEARCH_DEPTH)]
     return sorted((job for job in jobs if job), key=lambda job: -job.updated)
 
 

@@ -7,9 +7,9 @@ with these images turns the shares into seconds; before one has finished, the ra
 from dataclasses import dataclass
 
 from core.jobs.jobs import Job
-from core.steps import STEPS, in_analysis
+from core.steps import STEPS, in_analysis, of_basis
 
-WHOLE = ("analyze", "resume", "demo")  # commands that run every step in its order
+WHOLE = ("analyze", "resume", "demo", "basis")  # commands that run every step in its order
 WORTH_COUNTING = 0.5  # seconds: a step that took less was up to date
 UNFINISHED = 0.95  # at most this share of a running step counts as done
 
@@ -33,9 +33,10 @@ class Overall:
 
 def overall(job: Job) -> Overall | None:
     """Return how far a running job is as a whole; None for one that is not a run of all steps."""
-    if job.arguments[:1] not in [(name,) for name in WHOLE] or job.stage not in in_analysis():
+    in_basis = any(word.startswith(("basis", "--basis")) for word in job.arguments[:1] + job.arguments[2:])
+    names = of_basis() if in_basis else in_analysis()
+    if job.arguments[:1] not in [(name,) for name in WHOLE] or job.stage not in names:
         return None
-    names = in_analysis()
     at = names.index(job.stage)
     weights = [STEPS[name].weight for name in names]
     scale = _seconds_of_weight(job)

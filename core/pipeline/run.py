@@ -56,7 +56,7 @@ def _refuse_settings_of_all_bases(options: Mapping[str, Any]) -> None:
     """Raise SettingsError for a setting of steps that are not run in a basis, where it would do nothing."""
     fields: dict[bool, set[str]] = {True: set(RunOptions.__dataclass_fields__), False: set()}
     for step in map(STEPS.__getitem__, in_analysis()):
-        fields[step.in_basis and not step.shows_through] |= step.config.__dataclass_fields__.keys()
+        fields[step.is_of_basis] |= step.config.__dataclass_fields__.keys()
     for name in options:
         if name in fields[False] - fields[True]:
             raise SettingsError(
@@ -114,7 +114,7 @@ def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -
         )
     steps = [step for step in STEPS if not STEPS[step].on_request or last_settings(manifest, step)]
     if whole is not None:
-        steps = [step for step in steps if STEPS[step].in_basis and not STEPS[step].shows_through]
+        steps = [step for step in steps if STEPS[step].is_of_basis]
     configs = {step: settings_of(step, options, _settings_before(step, folder, manifest)) for step in steps}
     _analyze(folder, configs, options, progress)
     if is_first() and whole is None:

@@ -119,7 +119,7 @@ def _layered(
     steps, items = {}, {}
     for step, entry in of["steps"].items():
         row = STEPS.get(step)
-        is_shown = not (row.in_basis and not row.shows_through) if row else not step.startswith("basis-")
+        is_shown = not row.is_of_basis if row else not step.startswith("basis-")
         if is_shown and manifests.step_state(of, step) == "done":
             outside = {key: value for key, value in entry["inputs"].items() if key.startswith("@")}
             steps[step] = {**entry, "inputs": outside, BELOW: True}

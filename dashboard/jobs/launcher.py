@@ -63,9 +63,11 @@ def start(command: Command, folder: Path | None = None) -> Job:
         raise JobError(reason)
     job_folder = folder or folder_of(command)
     whole = _with_outputs(command, job_folder)
-    running, started = read_job(job_folder), remembered(job_folder)
-    if running is not None and running.running and started is not None and started.command == whole.record():
-        return running
+    running = read_job(job_folder)
+    if running is not None and running.running:
+        started = remembered(running.folder)
+        if started is not None and started.command == whole.record():
+            return running
     if job_folder.parent == home():
         make_private(state_folder())
         _tidy()

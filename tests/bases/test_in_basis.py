@@ -38,7 +38,8 @@ def made(shared_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = BasisConfig(kind="topk", size=24, k=4, steps=60, seeds=1)
     add_basis(folder, "sae", config, Progress.silent(), device="cpu")
     before = contents(folder)
-    pipeline.resume(layers.layer(folder, "sae"), {}, Progress.silent())
+    sizes = ["--size=24", "--k=4", "--steps=60", "--seeds=1", "--device=cpu"]
+    assert main(["basis", str(folder), "--kind=topk", "--name=sae", *sizes, "--resume"]) == 0
     after = {name: text for name, text in contents(folder).items() if not str(name).startswith("bases/")}
     assert after == before  # nothing of the units has changed
     return folder

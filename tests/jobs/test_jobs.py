@@ -258,6 +258,20 @@ def test_list_jobs_finds_studies_below(tmp_path: Path) -> None:
     assert list_jobs(tmp_path / "absent") == [] and read_job(tmp_path) is None
 
 
+def test_read_job__in_a_basis_what_runs_in_its_study(folder: Path) -> None:
+    """Also where a job of the basis has ended; not what has ended in the study."""
+    sae = folder / "bases" / "sae"
+    sae.mkdir(parents=True)
+    (folder / "manifest.json").touch()
+    write_record(sae / "progress.json", {"state": "done", "command": [], "updated": 1})
+    start(folder)
+    assert wait_for(counting, sae).folder == folder
+    assert [job.folder for job in list_jobs(folder.parent)].count(folder) == 1
+    cancel(wait_for(counting, sae))
+    after = read_job(sae)
+    assert after is not None and (after.folder, after.state) == (sae, "done")
+
+
 def test_resume__the_words_of_a_progress_file_are_never_used(folder: Path) -> None:
     start(folder, n=3)
     wait_for(lambda job: job.state == "done", folder)

@@ -10,7 +10,7 @@ import pytest
 from core.jobs.jobs import Job
 from core.jobs.overall import UNFINISHED, Overall, overall
 from core.jobs.progress import Progress, read_record
-from core.steps import STEPS, in_analysis
+from core.steps import STEPS, in_analysis, of_basis
 
 WEIGHTS = {name: STEPS[name].weight for name in in_analysis()}
 ANALYZE = ("python", "-m", "core", "analyze", "studies/mine")
@@ -86,6 +86,14 @@ def test_overall__a_step_that_takes_longer_than_thought_is_never_done_early():
 )
 def test_overall__only_of_runs_of_all_steps(job):
     assert overall(job) is None
+
+
+@pytest.mark.parametrize("words", ["basis studies/mine --resume", "resume studies/mine --basis=sae"])
+def test_overall__in_a_basis_of_the_steps_of_a_basis(words):
+    job = replace(FIRST, command=("python", "-m", "core", *words.split()))
+    assert overall(replace(job, stage="basis")) is None and overall(job) is None
+    first = overall_of(replace(job, stage="features", detail="scan"))
+    assert (first.number, first.of) == (1, len(of_basis())) and first.fraction == 0
 
 
 def test_overall__a_forged_record_does_no_harm():

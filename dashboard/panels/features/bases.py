@@ -11,7 +11,7 @@ from core.bases.basis import UNITS, Basis
 from core.bases.kinds import BATCH, KINDS
 from core.common.formatting import counted, format_duration, full_sentence, signed_interval, with_interval
 from core.comparison.shared_dictionary import about_other
-from core.config.bases import BASIS_KINDS
+from core.config.bases import BASIS_KINDS, ON
 from core.errors import JobError, StudyError
 from core.jobs.commands import FitBasis, RemoveBasis
 from core.store import Study
@@ -24,6 +24,7 @@ from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.job_follower import begin, start_button
 from dashboard.jobs import launcher
 from dashboard.panels.features import basis_twins
+from dashboard.panels.features.basis_advice import CONTROLS, STABLE, advice, explained, lacking_control
 from dashboard.panels.features.feature_cards import thumbnails
 from dashboard.panels.jobs import study_progress
 from dashboard.state import image_filter, session
@@ -33,7 +34,6 @@ WHAT = (
     "A unit is one neuron of the encoder. A latent is a mix of units, learned so that few are active on an "
     "image: one often stands for one thing."
 )
-CONTROLS = ("random", "pca", "kmeans")  # kinds that a dictionary has to beat
 ABOUT_STABILITY = (
     "Learned again from another random start: how similar are the latents (mean |cosine|)? Below .7, many "
     "are accidents of the start."
@@ -42,7 +42,6 @@ ABOUT_R2 = (
     "Explained: the share of the differences between images that the latents account for (R²), of evaluation "
     "images where there are any, from which nothing was learned."
 )
-STABLE = 0.7
 MEASURED = (  # docs/RESULTS.md, "Bases of features"
     "On the example study and on CIFAR-10, words fit units best and, of bases, those of parts that add up. "
     "Latents of places mark objects better than units do. No basis predicts errors as well as the "
@@ -76,6 +75,13 @@ def panel(study: Study) -> None:
     title, why = advice(list(whole.bases.values()))
     st.header(widgets.plain(title), help=f"{ABOUT_R2} {ABOUT_STABILITY}")
     st.caption(widgets.plain(why))
+    if (control := lacking_control(list(whole.bases.values()))) is not None:
+        card = control.card
+        sizes = (int(card.get(part) or 1) for part in ("size", "k"))
+        command = FitBasis(
+            whole.path, unused_name(whole, "random"), "random", *sizes, on=card.get("on", ON[0])
+        )
+        start_button(command, "Add random directions", key="basis_control", icon=":material/shuffle:")
     here = study.path.name if study.below is not None else UNITS
     shown = [_units(whole, here), *(_card(whole, basis, here) for basis in whole.bases.values())]
     cards.cards(
@@ -120,7 +126,7 @@ def _units(whole: Study, here: str) -> cards.Card:
 def _card(whole: Study, basis: Basis, here: str) -> cards.Card:
     card = basis.card
     latent, rows = basis_reads.example(whole, basis.name)
-    bars = [cards.Bar("explained", max(_r2(basis), 0), widgets.percent(_r2(basis), digits=0))]
+    bars = [cards.Bar("explained", max(explained(basis), 0), widgets.percent(explained(basis), digits=0))]
     if (stability := card.get("stability")) is not None:
         tone = "quiet" if basis.kind in CONTROLS else "good" if stability >= STABLE else "bad"
         bars.append(cards.Bar("found again by another run", stability, f"{stability:.2f}", tone, mark=STABLE))
@@ -178,60 +184,6 @@ def _known(whole: Study) -> None:
     download(whole, frame, name="bases_known")
 
 
-def advice(bases: list[Basis]) -> tuple[str, str]:
-    """Which basis to look at, and why, from how much each explains and how stable it is.
-
-    >>> advice([])
-    ('No basis is learned yet', 'It gives latents to look at one by one, each often of one thing.')
-    """
-    fitted = [basis for basis in bases if basis.card.get("r2") is not None]
-    learned = [one for one in fitted if one.kind not in CONTROLS]
-    if not learned:
-        if not (names := ", ".join(one.name for one in fitted)):
-            return (
-                "No basis is learned yet",
-                "It gives latents to look at one by one, each often of one thing.",
-            )
-        there = f"Only controls are learned yet ({names})"
-        return "Read the units", f"{there}. One gives latents to look at one by one."
-    best = max(learned, key=lambda one: ((one.card.get("stability") or 0) >= STABLE, _r2(one)))
-    alike = [one for one in fitted if one.kind == "random" and one.card.get("on") == best.card.get("on")]
-    control = max(alike, key=_r2, default=None)
-    explains = f"{best.name} explains {_of(best)}"
-    if control is None:
-        return (
-            f"Add random directions before you trust {best.name}",
-            f"{explains}; random directions, added below, say how much of that nobody had to learn.",
-        )
-    against = f"random directions {_of(control)}"
-    if _r2(best) <= _r2(control):
-        return "Read the units", f"{explains}, no more than {against}."
-    stability = best.card.get("stability")
-    if stability is None:
-        return (
-            f"Look at {best.name} with care",
-            f"{explains}, {against}. One run cannot say how stable it is.",
-        )
-    if stability < STABLE:
-        return (
-            f"Read the units; do not trust single latents of {best.name}",
-            f"{explains}, {against}, but another run finds other latents (similarity {stability:.2f}).",
-        )
-    return (
-        f"Look at latents of {best.name}, measure with the units",
-        f"{explains}, {against}, and another run finds the same latents (similarity {stability:.2f}).",
-    )
-
-
-def _of(basis: Basis) -> str:
-    return f"{widgets.percent(_r2(basis), digits=0)} with {basis.card.get('l0') or 0:.0f} active latents"
-
-
-def _r2(basis: Basis) -> float:
-    held_out = basis.card.get("r2_val")
-    return float(basis.card["r2"] if held_out is None else held_out)
-
-
 def _fit(whole: Study) -> None:
     """The form of one more; its command is fitted by the launcher, above the page stands how far it is."""
     vectors = whole.array("representations").shape
@@ -258,7 +210,7 @@ def _fit(whole: Study) -> None:
         st.caption(f"{KINDS[kind].summary[:1].upper()}{KINDS[kind].summary[1:]}.")
         _duration(kind, n_train, vectors[1], sizes, on)
         try:
-            command = FitBasis(whole.path, (name or usual).strip(), kind, *sizes, VECTORS[on])
+            command = FitBasis(whole.path, (name or usual).strip(), kind, *sizes, VECTORS[on], resume=True)
         except JobError as error:
             st.error(widgets.plain(error), icon=":material/error:")
             return
@@ -280,7 +232,7 @@ def _duration(kind: str, n: int, width: int, sizes: tuple[int, int, int], on: st
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="basis_duration"):
         st.markdown(
             f":material/schedule: **About {format_duration(max(takes, 1))}** on this computer without a GPU, "
-            f"in the background.{first}",
+            f"in the background, then what the study has of its units: features, heatmaps, words.{first}",
             width="content",
         )
         if takes > LONG and quick != sizes:

@@ -35,7 +35,7 @@ from dashboard.cache import reads
 from dashboard.cache.comparison_reads import comparison, other_studies
 from dashboard.cache.features import basis_reads
 from dashboard.panels.features import bases, feature_cards
-from dashboard.panels.features.bases import advice
+from dashboard.panels.features.basis_advice import advice, lacking_control
 from tests.dashboard.conftest import all_text, drawn_cards, tiles
 from tests.synthetic import make_seen_study, make_study
 
@@ -204,6 +204,9 @@ def test_advice__follows_control_and_stability():
     assert advice([control]) == ("Read the units", why)
     for others in ([], [basis("random", 0.3, on="positions")], [basis("pca", 0.9)]):
         assert advice([basis("topk", 0.71), *others])[0] == "Add random directions before you trust topk"
+        assert lacking_control([basis("topk", 0.71), *others]).name == "topk"
+    assert lacking_control([]) is lacking_control([control]) is None
+    assert lacking_control([basis("topk", 0.71), control]) is None
     title, why = advice([basis("topk", 0.71, 0.84), control])
     assert title == "Look at latents of topk, measure with the units"
     assert why.startswith("topk explains 71 % with 8 active latents, random directions 12 % with 8 active")
@@ -231,12 +234,23 @@ def test_panel__fits_one_and_removes_one_through_the_launcher(served, started, o
     app.button(key="basis_fit").click().run()
     app.button(key="remove_pca").click().run()
     assert [command for command, _ in started] == [
-        FitBasis(served, "topk", "topk", size=10, k=2),
+        FitBasis(served, "topk", "topk", size=10, k=2, resume=True),
         RemoveBasis(served, "pca"),
     ]
     assert {folder for _, folder in started} == {served} and "basis" not in app.query_params
     app.text_input(key="basis_name").set_value("../up").run()
     assert any("a name is up to 40 letters" in box.value for box in app.error)
+
+
+def test_panel__adds_the_random_directions_that_a_basis_lacks(served, started, open_page):
+    config = BasisConfig(kind="topk", size=10, k=2, steps=5, seeds=1)
+    add_basis(served, None, config, Progress.silent(), device="cpu")
+    keys = {button.key for button in open_page("features", study="demo", features_as="Bases").button}
+    assert "basis_fit" in keys and "basis_control" not in keys
+    remove_basis(served, "random")
+    app = open_page("features", study="demo", features_as="Bases")
+    app.button(key="basis_control").click().run()
+    assert [command for command, _ in started] == [FitBasis(served, "random", "random", size=10, k=2)]
 
 
 @pytest.fixture(scope="module")

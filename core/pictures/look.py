@@ -1,7 +1,7 @@
 """What a study's answer makes of a picture that an encoder has seen, also without some features. No torch."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,8 +79,9 @@ class Look:
     """What a classifier says of a picture.
 
     Attributes:
-        classes: name, spoken, before, after: probabilities of the most likely classes with all features and
-            without those that are off, by `after`. Empty without a classifier.
+        classes: name, spoken, before, after: probabilities of the most likely classes, of the true one and of
+            those asked for, with all features and without those that are off, by `after`. Empty without a
+            classifier.
         answer, rival: what it says with all features, and the class that this is weighed against: the true
             one where the answer is wrong, else the next; empty without a classifier. lead: in logits.
         features: as `ranked_features` lists them. note: how to read their pushes, or why there are none, in a
@@ -191,6 +192,7 @@ def decide(
     *,
     off: Sequence[int] = (),
     true: str | None = None,
+    also: Sequence[str] = (),
     pushes: Callable[[str, str], np.ndarray] | None = None,
 ) -> Look:
     """Say what an answer makes of a picture, and which features push it.
@@ -201,7 +203,8 @@ def decide(
 
     Args:
         seen: with `raw`, `fires` and `logits`, as a `Glance` has them. off: features set to their means, as
-            `core.measures.removal` takes them out. true: the class of the picture, if known.
+            `core.measures.removal` takes them out. true: the class of the picture, if known. also: names of
+            classes that are listed however likely they are.
         pushes: (n_features,) by the names of answer and rival, where there is no classifier to ask.
     """
     raw, fires = seen.raw.astype(np.float64), seen.fires.astype(bool)
@@ -234,7 +237,7 @@ def decide(
         push = pushes(asked.names[answer], asked.names[rival])
     is_local = asked.is_local or (classifier is None and bool(np.isfinite(push).all()))
     return Look(
-        _likely(asked, before, after),
+        _likely(asked, before, after, {true, *also}),
         asked.spoken[answer],
         asked.spoken[rival],
         float(classes[answer] - classes[rival]),
@@ -243,8 +246,11 @@ def decide(
     )
 
 
-def _likely(asked: Answering, before: np.ndarray, after: np.ndarray) -> pd.DataFrame:
+def _likely(
+    asked: Answering, before: np.ndarray, after: np.ndarray, also: Collection[str | None]
+) -> pd.DataFrame:
     first = {
+        *(code for code, name in enumerate(asked.names) if name in also),
         *np.argsort(-before, kind="stable")[:2].tolist(),
         *np.argsort(-after, kind="stable").tolist()[:MOST_CLASSES],
     }

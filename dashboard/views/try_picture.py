@@ -24,7 +24,7 @@ from dashboard.components import widgets
 from dashboard.components.feature_heat_list import feature_heat_list
 from dashboard.components.heat_views import heat_views
 from dashboard.components.job_follower import follow_model
-from dashboard.components.picture_marks import Boxes, picture_marks
+from dashboard.components.picture_marks import Box, Boxes, picture_marks
 from dashboard.jobs import encoder_process
 from dashboard.panels.image import class_bars
 from dashboard.panels.image.picture_field import BROUGHT, COVERED, CROP, OF, OFF, SAMPLE, picture_field, take
@@ -115,11 +115,16 @@ def _tried(study: Study | None, picture: Picture) -> None:
         return
     off = switched_off(OFF, len(one.seen.raw))
     before = tried_reads.look(study, picture, whole, ())
-    after = tried_reads.look(study, picture, one, off)
+    after = tried_reads.look(study, picture, one, off, before.classes["name"].head(1))
+    before = tried_reads.look(study, picture, whole, (), after.classes["name"])  # of the same classes
     left, right = st.columns([4, 6], gap="large")
     with left:
         boxes = Boxes(alteration.crop, alteration.covered)
-        picture_marks(whole.preview, boxes, key="try_marks", name=picture.name, on_change=_mark)
+        picture_marks(
+            whole.preview, boxes, seen=_seen(one), key="try_marks", name=picture.name, on_change=_mark
+        )
+        if session.recall(BROUGHT) is not None:
+            st.caption("No link holds this picture: it stays on this computer.")
     with right:
         if instead := tried_reads.instead_of(study):
             st.caption(widgets.plain(full_sentence(instead)))
@@ -129,6 +134,12 @@ def _tried(study: Study | None, picture: Picture) -> None:
     _features(study, picture, one, after, off)
     if study is not None:
         _similar(study, one)
+
+
+def _seen(one: Tried) -> Box:
+    """The part that the encoder saw, as shares of the sides."""
+    left, top, right, bottom = (one.seen.view / np.tile(one.seen.size, 2)).clip(0, 1).tolist()
+    return left, top, right, bottom
 
 
 def _changed(alteration: Alteration, off: tuple[int, ...]) -> str:

@@ -94,6 +94,11 @@ def test_picture__its_answer_moves_with_switches_and_boxes(visitor, address, fol
     page.mouse.move(frame["x"] + frame["width"] * 0.6, frame["y"] + frame["height"] * 0.9, steps=4)
     page.mouse.up()
     expect(page.get_by_text("Cropped, 1 part covered, 1 feature switched off.")).to_be_visible()
+    expect(page.get_by_text("Inside the dashed line is what it sees.")).to_be_visible()
+    box, seen = (page.locator(f".stage .{one}").bounding_box() for one in ("box.crop", "seen"))
+    assert box is not None and seen is not None and box["width"] < 0.8 * box["height"]
+    sides = (seen["width"], seen["height"], box["width"])  # a square of the crop, to its pixels
+    assert max(sides) - min(sides) < 6
     page.get_by_role("button", name="Undo all changes").click()
     expect(share).to_have_text(before)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -123,5 +125,16 @@ def test_outputs__of_a_head_are_labels_or_keep_their_names(encoder, study):
     seen = see(encoder, Image.new("RGB", (40, 40), "red"), **how_to_see(study))
     made = decide(asked, seen)
     assert made.classes["after"].sum() == pytest.approx(1.0)
+    many = dataclasses.replace(
+        asked,
+        names=tuple("abcdefghij"),
+        spoken=tuple("abcdefghij"),
+        column=np.arange(10),
+        classifier=Classifier(np.random.default_rng(1).normal(size=(10, encoder.n_features)), np.zeros(10)),
+    )
+    usual, least = decide(many, seen).classes, decide(many, seen, also=many.names).classes["name"].iat[-1]
+    assert len(usual) == 5 and least not in set(usual["name"])
+    for listed in (decide(many, seen, true=least), decide(many, seen, also=[least])):
+        assert listed.classes["name"].tolist() == [*usual["name"], least]
     logits = weights @ seen.raw.astype(np.float64)
     assert made.answer == asked.spoken[asked.column[int(np.argmax(logits))]]

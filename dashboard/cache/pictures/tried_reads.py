@@ -1,6 +1,7 @@
 """Cached looks of encoders at pictures that people bring: kept in memory for a while, and written nowhere."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -75,9 +76,11 @@ def tried(study: Study | None, picture: Picture, alteration: Alteration) -> Trie
     )
 
 
-def look(study: Study | None, picture: Picture, one: Tried, off: tuple[int, ...]) -> Look:
+def look(
+    study: Study | None, picture: Picture, one: Tried, off: tuple[int, ...], also: Sequence[str] = ()
+) -> Look:
     """What the answer makes of it without some features: nothing is computed but products of numbers."""
-    return decide(classifier(study), one.seen, off=off, true=picture.true)
+    return decide(classifier(study), one.seen, off=off, true=picture.true, also=also)
 
 
 def classifier(study: Study | None) -> Answering | None:

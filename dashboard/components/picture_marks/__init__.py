@@ -22,19 +22,20 @@ class Boxes:
 _MARKS = browser_half(
     "picture_marks",
     '<div class="tools" role="toolbar" aria-label="Change the picture"></div>'
-    '<div class="stage"><img alt="" draggable="false"><div class="shade"></div></div>'
+    '<div class="stage"><img alt="" draggable="false"><div class="shade"></div><div class="seen"></div></div>'
     '<p class="hint" aria-live="polite"></p>',
 )
 
 
 def picture_marks(
-    picture: str, boxes: Boxes, *, key: str, name: str, on_change: Callable[[Any], None]
+    picture: str, boxes: Boxes, *, seen: Box, key: str, name: str, on_change: Callable[[Any], None]
 ) -> None:
     """Draw the picture with its boxes.
 
     Args:
-        picture: its address. name: for a screen reader. on_change: gets {"crop": box or None, "covered":
-            boxes} as the browser sends it; runs as a callback, before the next run.
+        picture: its address. seen: the part that the encoder sees of it as it is now. name: for a screen
+            reader. on_change: gets {"crop": box or None, "covered": boxes} as the browser sends it; runs as a
+            callback, before the next run.
     """
 
     turn = f"{key}_turn"  # how often the browser has sent boxes
@@ -45,5 +46,5 @@ def picture_marks(
             on_change(sent)
 
     data: dict[str, Any] = {"picture": picture, "name": name, "crop": boxes.crop, "covered": boxes.covered}
-    data["turn"] = st.session_state.get(turn, 0)
+    data |= {"seen": seen, "turn": st.session_state.get(turn, 0)}
     _MARKS(key=key, data=data, on_changed_change=changed)

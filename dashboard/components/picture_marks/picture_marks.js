@@ -4,10 +4,19 @@ const HINTS = {
   crop: "Draw a box on the picture: the encoder is given only this part.",
   cover: "Draw boxes on the picture: what they cover, the encoder does not see. Drag one to move it.",
 };
+const SEEN = " Inside the dashed line is what it sees.";
 const KEYS = "Arrow keys move it, Shift with arrow keys changes its size, Delete removes it.";
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const percent = (value) => `${(100 * value).toFixed(2)}%`;
+
+function place(node, [left, top, right, bottom]) {
+  Object.assign(node.style, { left: percent(left), top: percent(top), width: percent(right - left), height: percent(bottom - top) });
+}
+
+function leavesOut(part, whole) {
+  return part.some((side, at) => Math.abs(side - whole[at]) > 0.02);
+}
 
 function button(text, onclick, pressed) {
   const node = element("button", "", text);
@@ -40,12 +49,14 @@ function boxesOf(self) {
 }
 
 function put(self, kind, at, box) {
+  self.seen = null; // until the encoder has looked again
   if (kind === "crop") self.crop = box;
   else if (box) self.covered = self.covered.map((one, place) => (place === at ? box : one));
   else self.covered = self.covered.filter((_, place) => place !== at);
 }
 
 function add(self, box) {
+  self.seen = null;
   if (self.mode === "crop") self.crop = box;
   else self.covered = [...self.covered, box].slice(-20);
 }
@@ -72,9 +83,9 @@ function makeBox(self, one) {
   const node = element("button", `box ${one.kind}`);
   const [left, top, right, bottom] = one.box;
   node.dataset.box = `${one.kind} ${one.at}`;
-  const place = `${Math.round(100 * left)} to ${Math.round(100 * right)} % from the left, ${Math.round(100 * top)} to ${Math.round(100 * bottom)} % from the top`;
-  node.setAttribute("aria-label", `${one.kind === "crop" ? "Cropped to" : "Covered"}: ${place}. ${KEYS}`);
-  Object.assign(node.style, { left: percent(left), top: percent(top), width: percent(right - left), height: percent(bottom - top) });
+  const words = `${Math.round(100 * left)} to ${Math.round(100 * right)} % from the left, ${Math.round(100 * top)} to ${Math.round(100 * bottom)} % from the top`;
+  node.setAttribute("aria-label", `${one.kind === "crop" ? "Cropped to" : "Covered"}: ${words}. ${KEYS}`);
+  place(node, one.box);
   node.onkeydown = (event) => onKey(self, event, one);
   return node;
 }
@@ -84,11 +95,10 @@ function draw(self) {
   self.stage.querySelectorAll(".box").forEach((node) => node.remove());
   self.stage.append(...boxesOf(self).map((one) => makeBox(self, one)));
   if (focused) self.stage.querySelector(`[data-box="${focused}"]`)?.focus();
-  const [left, top, right, bottom] = self.crop ?? [0, 0, 1, 1];
-  Object.assign(self.shade.style, { left: percent(left), top: percent(top), width: percent(right - left), height: percent(bottom - top) });
+  place(self.shade, self.crop ?? [0, 0, 1, 1]);
   self.shade.hidden = !self.crop;
   const choose = (mode) => () => { self.mode = mode; draw(self); };
-  const clear = button("Clear", () => { self.crop = null; self.covered = []; draw(self); send(self); });
+  const clear = button("Clear", () => { self.crop = self.seen = null; self.covered = []; draw(self); send(self); });
   clear.disabled = !self.crop && !self.covered.length;
   const middle = button("Add a box", () => {
     add(self, [0.35, 0.35, 0.65, 0.65]);
@@ -97,12 +107,14 @@ function draw(self) {
     send(self);
   });
   const held = self.tools.getRootNode().activeElement;
-  const place = held?.parentElement === self.tools ? [...self.tools.children].indexOf(held) : -1;
+  const at = held?.parentElement === self.tools ? [...self.tools.children].indexOf(held) : -1;
   self.tools.replaceChildren(
     button("Cover", choose("cover"), self.mode === "cover"), button("Crop", choose("crop"), self.mode === "crop"), middle, clear,
   );
-  if (place >= 0) self.tools.children[place]?.focus();
-  self.hint.textContent = HINTS[self.mode];
+  if (at >= 0) self.tools.children[at]?.focus();
+  self.sight.hidden = !self.seen || !leavesOut(self.seen, self.crop ?? [0, 0, 1, 1]);
+  if (self.seen) place(self.sight, self.seen);
+  self.hint.textContent = HINTS[self.mode] + (self.sight.hidden ? "" : SEEN);
 }
 
 function shareOf(self, event) {
@@ -132,9 +144,8 @@ function onMove(self, event) {
     send(self);
     return;
   }
-  const [left, top, right, bottom] = drawn(self.drag, to);
   if (!self.ghost) self.stage.append(self.ghost = Object.assign(document.createElement("div"), { className: "ghost" }));
-  Object.assign(self.ghost.style, { left: percent(left), top: percent(top), width: percent(right - left), height: percent(bottom - top) });
+  place(self.ghost, drawn(self.drag, to));
 }
 
 function onUp(self, event) {
@@ -152,8 +163,8 @@ function onUp(self, event) {
 }
 
 function start(parentElement) {
-  const [stage, tools, shade, hint] = ["stage", "tools", "shade", "hint"].map((name) => parentElement.querySelector(`.${name}`));
-  const self = { mode: "cover", turn: 0, stage, tools, shade, hint };
+  const [stage, tools, shade, hint, sight] = ["stage", "tools", "shade", "hint", "seen"].map((name) => parentElement.querySelector(`.${name}`));
+  const self = { mode: "cover", turn: 0, seen: null, stage, tools, shade, hint, sight };
   stage.onpointerdown = (event) => onDown(self, event);
   stage.onpointermove = (event) => onMove(self, event);
   stage.onpointerup = (event) => onUp(self, event);
@@ -175,6 +186,7 @@ export default function (component) {
     self.turn = data.turn;
     self.crop = data.crop ?? null;
     self.covered = data.covered ?? [];
+    self.seen = data.seen;
     draw(self);
   }
   if (data.turn >= self.turn) settle(self);

@@ -14,8 +14,8 @@ def answer(before: Look, after: Look, *, changed: str) -> None:
     """Draw the answer and its classes.
 
     Args:
-        before: to the whole picture with all features. after: to the picture as it is now. changed: what was
-            done to it, in words; empty for nothing.
+        before: to the whole picture with all features, of at least the classes of `after`. after: to the
+            picture as it is now. changed: what was done to it, in words; empty for nothing.
     """
     if not len(after.classes):
         st.caption("This study has no classifier, so there is no answer: these are the features that fire.")
@@ -34,7 +34,7 @@ def answer(before: Look, after: Look, *, changed: str) -> None:
     st.caption(caption if changed else UNCHANGED)
     shares = dict(zip(before.classes["name"], before.classes["after"], strict=True))
     lines = [
-        _line(str(row["spoken"]), row["after"], shares.get(row["name"], 0.0) if changed else None, at == 0)
+        _line(str(row["spoken"]), row["after"], shares[row["name"]] if changed else None, at == 0)
         for at, row in enumerate(after.classes.to_dict("records"))
     ]
     st.html(f'<div class="class-bars">{"".join(lines)}</div>')

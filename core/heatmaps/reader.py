@@ -197,7 +197,8 @@ class HeatmapReader:
     def sums_are_exact(self) -> bool:
         """True when ReLU(a) + ReLU(b) = ReLU(a + b), i.e. when nothing on a map is negative."""
         about = self.study.summary("embed").get("encoder", {})
-        return bool(about.get("nonnegative") and about.get("pools_globally"))
+        of_units = about.get("nonnegative") and about.get("pools_globally")
+        return bool(about.get("maps_add_up", of_units))  # stated of a basis
 
     def discriminative(self, row: int) -> tuple[np.ndarray, bool]:
         """Return the features of an image's discriminative heatmap.

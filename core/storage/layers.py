@@ -128,11 +128,12 @@ def _layered(
             items[item] = {**entry, BELOW: True}
     _through_decoder(of, items, name, card)
     encoder = steps["embed"]["summary"].get("encoder", {})
+    is_nonnegative = card.get("activation") not in ("magnitude", "raw-topk")
     facts = {
         "n_features": card["size"],
-        "nonnegative": card.get("activation") not in ("magnitude", "raw-topk"),
-        "pools_globally": card.get("on")
-        == "positions",  # else maps of latents are cut at 0, and codes are not
+        "nonnegative": is_nonnegative,
+        # Of pooled vectors a map is a pre-activation cut at 0, which does not add up.
+        "maps_add_up": is_nonnegative and card.get("on") == "positions",
     }
     embed = {**steps["embed"]["summary"], "encoder": {**encoder, **facts}}
     steps["embed"] = {**steps["embed"], "summary": embed}

@@ -21,9 +21,12 @@ from core.bases.requests import add_basis, load_basis
 from core.config import BasisConfig
 from core.encoders.readout.positions import position_maps
 from core.errors import PeregrineError, SettingsError
+from core.export.summary import info
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
 from core.pipeline.verify import verify
+from core.storage.manifest import write_manifest
+from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests.command_line import contents
 from tests.planted_encoder import hues
@@ -304,6 +307,17 @@ def test_what_does_not_fit_is_one_line_and_changes_nothing(made, tmp_path, ask, 
     with pytest.raises(PeregrineError, match=said) as caught:
         ask(made, tmp_path)
     assert "\n" not in str(caught.value) and contents(made) == before
+
+
+def test_how_the_encoder_makes_its_vector_is_the_same_in_a_basis(made, tmp_path):
+    folder = Path(shutil.copytree(made, tmp_path / "study"))
+    with write_study(folder) as writer:  # as of an encoder whose last map is not pooled
+        facts = writer.manifest["steps"]["embed"]["summary"]["encoder"]
+        facts |= {"pools_globally": False, "pool": None, "tokens": None, "token_norm": None}
+        write_manifest(folder, writer.manifest)
+    study = open_study(folder).in_basis("p")
+    assert info(open_study(folder))["readout"] is None and info(study)["readout"] is None
+    assert study.heatmap_reader.sums_are_exact and not open_study(folder).heatmap_reader.sums_are_exact
 
 
 def test_a_study_without_an_encoder_has_no_positions(shared_study, tmp_path):

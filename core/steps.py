@@ -185,6 +185,7 @@ STEPS: dict[str, Step] = {
             ),
             options=("masks", "salient_imagenet"),
             running=IN_BATCHES,
+            check=checks.check_overlap_options,
             in_basis=True,
         ),
         Step(

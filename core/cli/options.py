@@ -5,6 +5,7 @@ An option that is not given is absent from the namespace.
 
 import argparse
 import dataclasses
+import math
 import re
 import typing
 from collections.abc import Callable, Mapping
@@ -124,7 +125,7 @@ def _add_option(group: argparse._ActionsContainer, field: Any, hint: Any, defaul
     else:
         group.add_argument(
             *flags,
-            type=reader(hint, minimum=about["minimum"], unit=about["unit"]),
+            type=reader(hint, minimum=about["minimum"], above=about["above"], unit=about["unit"]),
             choices=about["choices"] or None,
             metavar=about["metavar"],
             **({} if about["bare"] is None else {"nargs": "?", "const": about["bare"]}),
@@ -171,10 +172,25 @@ def number_or_auto(text: str) -> float | str:
     """
     if text == "auto":
         return text
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise ValueError
-    return value
+    return number(minimum=0)(text)
+
+
+def number(minimum: float | None = None, above: float | None = None) -> Callable[[str], float]:
+    """Return the function that converts text to a finite number within these bounds. It raises ValueError.
+
+    >>> number(minimum=0)("0"), number(above=-1)("-0.5")
+    (0.0, -0.5)
+    """
+
+    def convert(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value):
+            raise ValueError
+        if (minimum is not None and value < minimum) or (above is not None and value <= above):
+            raise ValueError
+        return value
+
+    return convert
 
 
 def triple(text: str) -> tuple[float, ...]:
@@ -182,7 +198,7 @@ def triple(text: str) -> tuple[float, ...]:
     >>> triple("0.485,0.456,0.406")
     (0.485, 0.456, 0.406)
     """
-    values = tuple(float(part) for part in text.split(","))
+    values = tuple(map(number(), text.split(",")))
     if len(values) not in (1, 3):
         raise ValueError
     return values * 3 if len(values) == 1 else values
@@ -201,7 +217,7 @@ def numbers(text: str) -> tuple[float, ...]:
     >>> numbers("0,1e-4")
     (0.0, 0.0001)
     """
-    return tuple(float(part) for part in parts_of(text))
+    return tuple(map(number(), parts_of(text)))
 
 
 def _reader(convert: Callable[[str], Any], expected: str) -> Callable[[str], Any]:
@@ -216,12 +232,14 @@ def _reader(convert: Callable[[str], Any], expected: str) -> Callable[[str], Any
     return read
 
 
-def reader(hint: Any, *, minimum: float | None = None, unit: str = "") -> Callable[[str], Any]:
+def reader(
+    hint: Any, *, minimum: float | None = None, above: float | None = None, unit: str = ""
+) -> Callable[[str], Any]:
     """Return the function that reads a value of a field from the command line.
 
     Args:
         hint: type of the field; `float | str` is a number or 'auto'.
-        minimum: smallest whole number that is accepted.
+        minimum: smallest number that is accepted. above: every number is that is larger.
         unit: named in the error about a value that is no number.
     """
     kinds = set(typing.get_args(hint)) if isinstance(hint, UnionType) else {hint}
@@ -233,7 +251,7 @@ def reader(hint: Any, *, minimum: float | None = None, unit: str = "") -> Callab
         return whole_number(minimum)
     return {
         str: str,
-        float: _reader(float, "a number"),
+        float: _reader(number(minimum, above), f"a number{_bounds(minimum, above)}"),
         tuple[int, ...]: _reader(whole_numbers, f"a list of {unit}, as in 5,10") if unit else FEATURES,
         tuple[float, ...]: _reader(triple, "three numbers R,G,B"),
         tuple[str, ...]: names,
@@ -249,10 +267,14 @@ def whole_number(minimum: float | None = None) -> Callable[[str], Any]:
             raise ValueError
         return value
 
-    least = (
-        "" if minimum is None else f" of {minimum:g} or more" if minimum == 0 else f" above {minimum - 1:g}"
-    )
-    return _reader(convert, f"a whole number{least}")
+    above = minimum - 1 if minimum else None
+    return _reader(convert, f"a whole number{_bounds(minimum, above)}")
+
+
+def _bounds(minimum: float | None, above: float | None) -> str:
+    if above is not None:
+        return f" above {above:g}"
+    return "" if minimum is None else f" of {minimum:g} or more"
 
 
 POSITIVE = whole_number(1)

@@ -113,7 +113,7 @@ class RunOptions:
     device: str = running_option("auto, cpu, cuda, cuda:N or mps", "auto", metavar="NAME")
     batch_size: int = running_option("images per batch", 64, metavar="N", minimum=1)
     workers: int | None = running_option(
-        "processes that decode images", None, metavar="N", left_out="depends on the machine"
+        "processes that decode images", None, metavar="N", left_out="depends on the machine", minimum=0
     )
     strict: bool = image_option("stop at the first unreadable image instead of skipping it", False)
 
@@ -154,7 +154,11 @@ class ProbeConfig:
     weight_decay: float = 0.0
     # None: the best of `lr_candidates` on a held-out tenth of train
     lr: float | None = analysis_option(
-        "learning rate of the probe", None, metavar="LR", left_out="the best of six on held-out train images"
+        "learning rate of the probe",
+        None,
+        metavar="LR",
+        left_out="the best of six on held-out train images",
+        above=0,
     )
     lr_candidates: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
     solver: str = analysis_option(

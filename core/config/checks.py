@@ -52,6 +52,12 @@ def check_map_options(options: Mapping[str, Any]) -> None:
         raise SettingsError("the UMAP map needs umap-learn. Run: pip install umap-learn; or use --method pca")
 
 
+def check_overlap_options(options: Mapping[str, Any]) -> None:
+    """Require a threshold that some pixels of a heatmap can reach and others not."""
+    if not 0 < options.get("threshold", 0.5) <= 1:
+        raise SettingsError(f"--threshold must lie above 0 and up to 1, got {options['threshold']:g}")
+
+
 def has_umap() -> bool:
     """Return True when umap-learn is installed."""
     return bool(sys.modules.get("umap")) or ("umap" not in sys.modules and find_spec("umap") is not None)

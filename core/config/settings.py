@@ -13,6 +13,7 @@ def option(
     choices: Sequence[str] = (),
     unit: str = "",
     minimum: float | None = None,
+    above: float | None = None,
     left_out: str = "",
     flags: Sequence[str] = (),
     group: str = "",
@@ -24,6 +25,7 @@ def option(
 
     Args:
         text: the help text, without the default.
+        minimum, above: a number must be at least the one, or larger than the other.
         left_out: what applies when the option is left out, in words, where the default does not say it.
         flags: option strings; none: `--` and the name of the field.
         group: heading in the help text.
@@ -35,6 +37,7 @@ def option(
         "choices": choices,
         "unit": unit,
         "minimum": minimum,
+        "above": above,
         "left_out": left_out,
         "flags": flags,
         "group": group,

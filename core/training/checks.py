@@ -20,16 +20,18 @@ class Rule:
     holds: Callable[[Any], bool]
 
 
-Positive = Annotated[float, Rule("be above 0", lambda value: value > 0)]
+Positive = Annotated[float, Rule("be above 0", lambda value: 0 < value < inf)]
 NotNegative = Annotated[float, Rule("be 0 or more", lambda value: 0 <= value < inf)]
 NotNegativeOrNone = Annotated[float | None, Rule("be 0 or more", lambda value: 0 <= value < inf)]
 Share = Annotated[float, Rule("lie between 0 and 1", lambda value: 0 <= value <= 1)]
 Count = Annotated[int, Rule("be at least 1", lambda value: value >= 1)]
 CountFrom0 = Annotated[int, Rule("be at least 0", lambda value: value >= 0)]
 Ends = tuple[float, float]
-Ascending = Annotated[Ends, Rule("be two ascending numbers above 0", lambda ends: 0 < ends[0] <= ends[1])]
+Ascending = Annotated[
+    Ends, Rule("be two ascending numbers above 0", lambda ends: 0 < ends[0] <= ends[1] < inf)
+]
 AscendingFrom0 = Annotated[
-    Ends, Rule("be two ascending numbers, not below 0", lambda ends: 0 <= ends[0] <= ends[1])
+    Ends, Rule("be two ascending numbers, not below 0", lambda ends: 0 <= ends[0] <= ends[1] < inf)
 ]
 Shares = Annotated[Ends, Rule("be two ascending shares up to 1", lambda ends: 0 < ends[0] <= ends[1] <= 1)]
 
@@ -46,7 +48,7 @@ def check_settings(config: Any, *, prefix: str = "") -> None:
     for setting in dataclasses.fields(config):
         name, value = f"{prefix}{setting.name}", getattr(config, setting.name)
         minimum, choices = setting.metadata.get("minimum"), setting.metadata.get("choices")
-        if minimum is not None and value is not None and value < minimum:
+        if minimum is not None and value is not None and not value >= minimum:
             raise SettingsError(f"{name} = {value} must be at least {minimum}.")
         if choices and value not in choices:
             named = f"{', '.join(choices[:-1])} or {choices[-1]}"

@@ -104,7 +104,9 @@ class TrainConfig:
     monitor_train: Count = 4000  # images a kNN classifier may look at
     monitor_val: Count = 1000  # images it is tried on
     device: str = option("auto, cpu, cuda or cuda:N", "auto", metavar="NAME")
-    workers: int = option("processes that decode the images once; 0 is one per core", 0, metavar="N")
+    workers: int = option(
+        "processes that decode the images once; 0 is one per core", 0, metavar="N", minimum=0
+    )
     cache: str | None = option(
         "folder for decoded images", None, metavar="DIR", left_out="the user's cache folder"
     )
@@ -117,6 +119,7 @@ class TrainConfig:
         0,
         metavar="N",
         left_out="only the last",
+        minimum=0,
     )
 
     def __post_init__(self) -> None:

@@ -52,6 +52,8 @@ def test_to_dict__round_trips_through_json():
         ({"monitor_train": 0}, "monitor_train = 0 must be at least 1"),
         ({"method": "vicreg", "objective": {"variance": -1}}, "objective.variance = -1.0 must be 0 or more"),
         ({"lr": -1.0}, "lr = -1.0 must be above 0"),
+        ({"lr": float("inf")}, "lr = inf must be above 0"),
+        ({"keep_every": -1}, "keep_every = -1 must be at least 0"),
         ({"precision": "fp16"}, "must be fp32 or bf16"),
         ({"batch_size": 1}, "batch_size = 1: every method compares the images of a batch. Use at least 2"),
         ({"optimizer": "adam"}, "must be sgd, lars, adamw or muon. Did you mean 'adamw'"),

@@ -18,7 +18,7 @@ class PerturbedConfig:
 class RobustConfig:
     """Robust and non-robust features (docs/method.md 17.7), with the paper's step."""
 
-    step: float = option("step in pixels of [0, 1]", 0.01, metavar="S")
+    step: float = option("step in pixels of [0, 1]", 0.01, metavar="S", above=0)
     steps: int = option("most steps of an image", 50, metavar="N", minimum=1)
     images: int = option("train images that are changed", 2000, metavar="N", minimum=2)
     other_target: bool = option("draw targets among the other classes only", False)

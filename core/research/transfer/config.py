@@ -9,7 +9,7 @@ from core.config.settings import option
 class TransferConfig:
     """Concepts carried from one study to another over the same images (docs/method.md 6.9)."""
 
-    lr: float = option("learning rate of the linear map", 1.0, metavar="LR")
+    lr: float = option("learning rate of the linear map", 1.0, metavar="LR", above=0)
     batch_size: int = 256
     error: str = "sum over features"  # earlier versions have no such setting: they averaged
     epochs: int = option("training epochs of the linear map", 10, metavar="N", minimum=1)

@@ -20,7 +20,7 @@ class FewShotConfig:
         unit="numbers of images",
     )
     draws: int = option("how often these images are drawn", 10, metavar="N", minimum=1)
-    lr: float = option("learning rate of the probes", 0.1, metavar="LR")
+    lr: float = option("learning rate of the probes", 0.1, metavar="LR", above=0)
     seed: int = option("random seed of the draws", 0, metavar="N", minimum=0)
 
 

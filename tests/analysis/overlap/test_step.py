@@ -19,6 +19,7 @@ from core.analysis.overlap.maps import map_pairs
 from core.bases.requests import add_basis
 from core.config import BasisConfig
 from core.data.masks.masks import CROP
+from core.errors import SettingsError
 from core.export.bases_table import bases_table
 from core.heatmaps.combine import combine
 from core.jobs.progress import Progress
@@ -145,6 +146,12 @@ def test_overlap_sweep__passes_through_the_threshold(seen):
     line = sweep.query("mask == 'core' and group == 'all' and variant == 'paper' and threshold == 0.5")
     assert_allclose(line["mean"], summary["miou_core"], rtol=1e-6)
     assert line["n"].item() == summary["n_both"]
+
+
+@pytest.mark.parametrize("threshold", [0.0, -1.0, 1.5, float("nan")])
+def test_overlap__refuses_a_threshold_that_all_pixels_or_none_reach(seen, threshold):
+    with pytest.raises(SettingsError, match="--threshold must lie above 0 and up to 1"):
+        run("overlap", seen.path, threshold=threshold)
 
 
 def test_overlap_controls__rank_as_they_must(seen):

@@ -196,7 +196,14 @@ def _transform(family: str, size: int, path: Path) -> Transform:
         interpolation="bilinear" if family in ("ViT", "DINOv3") else "bicubic",
         crop="squash" if squash else "center",
     )
-    settings = read_beside(path, PREPROCESSOR)
+    try:
+        return dataclasses.replace(base, **_stated(family, size, read_beside(path, PREPROCESSOR)))
+    except (SettingsError, TypeError, ValueError):
+        return base
+
+
+def _stated(family: str, size: int, settings: Config) -> dict[str, Any]:
+    """What preprocessor_config.json says of the transform. It raises where its values are of other types."""
     changes: dict[str, Any] = {}
     for ours, theirs in (("mean", "image_mean"), ("std", "image_std")):
         if isinstance(settings.get(theirs), list):
@@ -207,18 +214,18 @@ def _transform(family: str, size: int, path: Path) -> Transform:
     shortest = _whole(sides, "shortest_edge") if isinstance(sides, dict) else _whole(settings, "size")
     if family == "ConvNeXt" and shortest and not settings.get("do_center_crop"):
         changes |= _view_of_convnext(shortest, _number(settings, "crop_pct"))
+    if family == "Swin" and sides and not settings.get("do_center_crop"):
+        changes |= {"resize": None, "crop": "squash"}
     crop = settings.get("crop_size")
     crop = _whole(crop, "height") if isinstance(crop, dict) else _whole(settings, "crop_size")
     if settings.get("do_center_crop") and crop == size and shortest:
         changes |= {"resize": shortest, "crop": "center"}
-    try:
-        return dataclasses.replace(base, **changes)
-    except (SettingsError, TypeError, ValueError):
-        return base
+    return changes
 
 
 def _view_of_convnext(side: int, share: float | None) -> dict[str, Any]:
     """The view that its own processor gives: the middle `share` of a picture; from WHOLE_FROM on, all."""
     if side >= WHOLE_FROM:
         return {"input_size": side, "resize": None, "crop": "squash"}
-    return {"input_size": side, "resize": int(side / (share or 224 / 256)), "crop": "center"}
+    share = share if share and 0.1 <= share <= 10 else 224 / 256
+    return {"input_size": side, "resize": int(side / share), "crop": "center"}

@@ -142,6 +142,8 @@ def test_images_are_prepared_as_the_preprocessor_says(tmp_path):
         ({"size": {"shortest_edge": 224}}, (224, 256, "center")),
         ({"size": 192, "crop_pct": 0.75}, (192, 256, "center")),  # of old versions
         ({"size": {"shortest_edge": "x"}, "crop_pct": 0.5}, (224, 256, "center")),
+        ({"size": {"shortest_edge": 224}, "crop_pct": 1e-320}, (224, 256, "center")),
+        ({"size": {"shortest_edge": 384}, "resample": [3]}, (224, 256, "center")),  # damaged: as none
     ],
 )
 def test_a_convnext_sees_pictures_as_its_own_processor_shows_them(tmp_path, said, view):
@@ -162,6 +164,14 @@ def test_a_clip_resizes_pictures_to_its_input(tmp_path):
     assert load_encoder(str(folder)).transform == replace(usual, resize=side)
     (folder / "preprocessor_config.json").write_text(json.dumps(said | {"size": 2 * side}))
     assert load_encoder(str(folder)).transform == replace(usual, resize=2 * side)
+
+
+def test_a_swin_sees_whole_pictures_where_its_processor_shows_them(tmp_path):
+    folder = write(tmp_path, "Swin")
+    usual = load_encoder(str(folder)).transform
+    assert usual.crop == "center" and usual.resize
+    (folder / "preprocessor_config.json").write_text(json.dumps({"do_resize": True, "size": 224}))
+    assert load_encoder(str(folder)).transform == replace(usual, resize=None, crop="squash")
 
 
 @pytest.mark.parametrize(

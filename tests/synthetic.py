@@ -54,6 +54,7 @@ def make_study(
     n_features: int = 48,
     n_classes: int = 4,
     labels: bool = True,
+    partly: bool = False,
     seed: int = 0,
     pictures: bool = True,
     class_names: tuple[str, ...] = NAMES,
@@ -62,6 +63,7 @@ def make_study(
     """Make a study in `folder` (its images and representations go to `folder` + '.input') and return it.
 
     Args:
+        partly: every third image has no label.
         pictures: write a small PNG an image; without, the study is made from a table alone (quick, for
             large ones) and has no thumbnails.
         options: further options of `core.pipeline.run.analyze` (epsilon, bootstrap …).
@@ -80,7 +82,7 @@ def make_study(
         }
     )
     if labels:
-        table["label"] = names[classes]
+        table["label"] = np.where(partly & (np.arange(n_images) % 3 == 2), None, names[classes])
     if pictures:
         table["path"] = [f"{i:06d}.png" for i in range(n_images)]
         for row, name in enumerate(table["path"]):

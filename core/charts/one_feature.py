@@ -84,7 +84,7 @@ def class_share_bars(
         )
     )
     longest = float(np.nanmax(part))
-    fig.update_xaxes(title_text="share of its images", ticksuffix=" %", range=[0, longest * 1.3])
+    fig.update_xaxes(title_text="share of the images it fires on", ticksuffix=" %", range=[0, longest * 1.3])
     fig.update_yaxes(
         autorange="reversed",
         tickvals=names,

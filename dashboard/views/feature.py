@@ -53,10 +53,11 @@ def feature_page(study: Study, population: Slice) -> None:
 @widgets.stable_container
 def _elsewhere(study: Study, feature: int) -> None:
     groups(study, feature)
-    link(
-        "heatmaps", "All heatmaps of this feature", study, icon="local_fire_department",
-        heat_of="One feature", feature=str(feature),
-    )  # fmt: skip
+    if study.has("heatmap_maps"):
+        link(
+            "heatmaps", "All heatmaps of this feature", study, icon="local_fire_department",
+            heat_of="One feature", feature=str(feature),
+        )  # fmt: skip
 
 
 def similar(study: Study, feature: int, population: Slice) -> None:

@@ -52,6 +52,13 @@ def unlabelled_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def partly(studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of which every third image has no label, served as `partly` beside demo."""
+    made = made_once(tmp_path_factory, "partly", lambda at: make_study(at / "partly", partly=True))
+    return shutil.copytree(made / "partly", studies / "partly")
+
+
+@pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Command, Path]]:
     """Commands that would have been started; everything before that is as it is."""
     found: list[tuple[Command, Path]] = []

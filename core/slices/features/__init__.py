@@ -13,6 +13,7 @@ from core.slices.features.classes import (
     firing_class,
     more_often_on,
     most_common_classes,
+    partly_labelled,
 )
 from core.slices.features.images import (
     LEVELS,

@@ -74,11 +74,15 @@ def most_common_classes(counts: np.ndarray, sizes: np.ndarray) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class FiringClass:
-    """The class that most of the images belong to on which a feature fires: `n` of the `of` images."""
+    """The class that most of the images belong to on which a feature fires: `n` of the `of` images.
+
+    partly: it may fire on images without a label, too, which are not counted.
+    """
 
     name: str
     n: int
     of: int
+    partly: bool = False
 
     @property
     def few(self) -> bool:
@@ -90,6 +94,11 @@ class FiringClass:
         return "mostly" if 2 * self.n >= self.of else "often"
 
     @property
+    def images(self) -> str:
+        """Say how many images are counted."""
+        return counted(self.of, "labelled image" if self.partly else "image")
+
+    @property
     def words(self) -> str:
         """Say it behind a name.
 
@@ -97,8 +106,8 @@ class FiringClass:
         ('mostly dog, 5 of 9 images', 'often dog, 3 of 9 images', 'fires on 2 images')
         """
         if self.few:
-            return f"fires on {counted(self.of, 'image')}"
-        return f"{self.often} {with_class_names(self.name)}, {self.n:,} of {counted(self.of, 'image')}"
+            return f"fires on {self.images}"
+        return f"{self.often} {with_class_names(self.name)}, {self.n:,} of {self.images}"
 
     @property
     def clause(self) -> str:
@@ -106,16 +115,22 @@ class FiringClass:
         return self.words if self.few else f"fires {self.words.replace(' ', ' on ', 1)}"
 
 
-def firing_class(counts: np.ndarray, names: Sequence[str]) -> FiringClass | None:
+def partly_labelled(study: StudyReader) -> bool:
+    """Return True where some images have a label and others none."""
+    return study.labelled and bool((class_column(study, "label") < 0).any())
+
+
+def firing_class(counts: np.ndarray, names: Sequence[str], *, partly: bool = False) -> FiringClass | None:
     """Return the class of most images on which one feature fires, of equals the first; None without any.
 
     Args:
         counts: (n_classes,) images of each class on which the feature fires.
+        partly: the study is `partly_labelled`.
     """
     if not counts.any():
         return None
     top = int(counts.argmax())
-    return FiringClass(str(names[top]), int(counts[top]), int(counts.sum()))
+    return FiringClass(str(names[top]), int(counts[top]), int(counts.sum()), partly)
 
 
 def feature_classes(study: StudyReader) -> dict[int, FiringClass]:
@@ -125,7 +140,8 @@ def feature_classes(study: StudyReader) -> dict[int, FiringClass]:
     if not (study.labelled and has_firing(study)):
         return {}
     counts, _ = class_firing(study, study.is_val if study.is_val.any() else ~study.is_val)
-    classes = {feature: firing_class(row, study.class_names) for feature, row in enumerate(counts)}
+    names, partly = study.class_names, partly_labelled(study)
+    classes = {feature: firing_class(row, names, partly=partly) for feature, row in enumerate(counts)}
     return {feature: firing for feature, firing in classes.items() if firing is not None}
 
 

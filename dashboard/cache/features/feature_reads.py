@@ -67,7 +67,10 @@ def listed(study: Study, population: Slice) -> pd.DataFrame:
     number = features["feature"].tolist()
     named, verdicts, best = names(study), _verdicts(study), _best_scores(study)
     counts, sizes = class_firing(study, every_class(population))
-    classes = [firing_class(row, study.class_names) for row in counts] or [None] * len(features)
+    partly = slice_features.partly_labelled(study)
+    classes = [firing_class(row, study.class_names, partly=partly) for row in counts] or [None] * len(
+        features
+    )
     return features.assign(
         **most_common_classes(study, counts, sizes, len(features)),
         name=[named.get(feature, "") for feature in number],

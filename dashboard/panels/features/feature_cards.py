@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
-from core.common.formatting import counted
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.features import FiringClass
 from core.slices.slice import Slice
@@ -174,7 +173,7 @@ def _rates(row: Row, population: Slice, scale: float, *, n_classes: int) -> tupl
 def _rate_words(rate: float, firing: FiringClass | None) -> str:
     if rate == 0:
         return "never"
-    few = f", {counted(firing.of, 'image')}" if firing is not None and firing.few else ""
+    few = f", {firing.images}" if firing is not None and firing.few else ""
     return f"{widgets.percent(rate)}{few}"
 
 

@@ -10,7 +10,7 @@ from core.charts import one_feature as figures
 from core.common.captions import ON_MASKS, shortened, split_images, with_class_names
 from core.common.dataframes import numbers, words
 from core.common.formatting import counted
-from core.slices.features import firing_class
+from core.slices.features import firing_class, partly_labelled
 from core.slices.inspection.populations import train_images
 from core.slices.slice import Slice
 from core.store import Study
@@ -34,7 +34,7 @@ def has_classes(study: Study, feature: int, population: Slice) -> bool:
 def classes(study: Study, feature: int, tail: str, population: Slice) -> None:
     """On which classes of the filter's images it fires; those that the filter names stand out."""
     shares = one_feature.shares_by_class(study, feature, population)
-    st.header(_classes_title(shares, population), help=widgets.help_text("slice_rate"))
+    st.header(_classes_title(study, shares, population), help=widgets.help_text("slice_rate"))
     if shares is None:
         widgets.empty_state("No classes", NO_LABELS)
         return
@@ -51,10 +51,13 @@ def classes(study: Study, feature: int, tail: str, population: Slice) -> None:
     )
 
 
-def _classes_title(shares: pd.DataFrame | None, population: Slice) -> str:
+def _classes_title(study: Study, shares: pd.DataFrame | None, population: Slice) -> str:
     """The finding: the class of most of its images, and how many are of the class of the filter."""
     fires = numbers(shares, "fires").astype(int) if shares is not None else np.zeros(0, int)
-    if shares is None or (firing := firing_class(fires, words(shares, "class"))) is None:
+    if shares is None:
+        return "Classes it fires on"
+    firing = firing_class(fires, words(shares, "class"), partly=partly_labelled(study))
+    if firing is None:
         return "Classes it fires on"
     title = replace(firing, name=_short(firing.name)).clause
     if len(population.labels) == 1 and population.labels[0] != firing.name:
@@ -159,7 +162,7 @@ def heat(study: Study, feature: int) -> None:
     )
     parts = [
         f"{widgets.percent(row['energy'], digits=0)} of its heat lies on the {ON_MASKS[row['mask']]} "
-        f"({row['n']:,} images)"
+        f"({counted(row['n'], 'image')})"
         for row in rows.to_dict("records")
         if row["mask"] in ON_MASKS
     ]

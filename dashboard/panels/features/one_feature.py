@@ -10,7 +10,6 @@ from core.charts.one_feature import class_shares
 from core.charts.sentences import feature_sentence
 from core.common.captions import shortened, split_images
 from core.common.dataframes import numbers
-from core.common.formatting import counted
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
@@ -133,9 +132,7 @@ def sentence(study: Study, population: Slice, row: dict[str, Any]) -> str:
         return "No image fits the filter."
     if not name:
         images = split_images(population.split)
-        classes = (
-            counted(firing.of, "image") if (firing := row["firing_class"]) and firing.few else row["classes"]
-        )
+        classes = firing.images if (firing := row["firing_class"]) and firing.few else row["classes"]
         called = f"{study.feature_kind} {row['feature']}"
         return feature_sentence(called, 100 * rate, row["tail"], classes, images=images)
     n = slice_reads.count(study, population)

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from core.common.formatting import counted
 from core.measures.feature_rates import feature_differences
 from core.slices import features as slice_features
 from core.slices import inspection
@@ -412,3 +413,32 @@ def test_classes__of_an_image_each_take_no_column_and_long_names_are_short_in_ti
     titles = [part.value for part in app.header]
     assert any("images of class 20 " in title and "…" in title for title in titles)
     assert not any(long in title for title in titles)
+
+
+def test_sentence__says_that_images_without_a_label_are_not_among_those_of_a_class(partly, open_page):
+    study = open_study(partly)
+    on_val = np.bincount(
+        np.repeat(np.arange(48), np.diff(study.vector("firing_by_feature_ptr"))),
+        weights=study.is_val[study.vector("firing_by_feature_rows")],
+        minlength=48,
+    )
+    labelled = slice_features.class_firing(study, study.is_val)[0].sum(1)
+    hidden = on_val > labelled  # it fires on images without a label
+    feature = int(np.flatnonzero(hidden & (labelled > 0) & (labelled < 5))[0])
+    other = int(np.flatnonzero(hidden & (labelled > 4))[0])
+    app = open_page("feature", study="partly", feature=str(feature))
+    of_images = counted(int(labelled[feature]), "labelled image")
+    assert f"of the evaluation images ({of_images})" in all_text(app)
+    assert any(f"on {on_val[feature]:.0f} of 40 evaluation images" in one.value for one in app.header)
+    app = open_page("feature", study="partly", feature=str(other))
+    of_images = f" of {labelled[other]} labelled images"
+    assert of_images in all_text(app) and any(of_images in one.value for one in app.header)
+
+
+def test_links__to_heatmaps_where_there_are_some(seen, open_page):
+    label = "All heatmaps of this feature"
+    links = [
+        [one.proto.label for one in open_page("feature", study=name, feature="1").get("page_link")]
+        for name in ("seen", "demo")
+    ]
+    assert [label in one for one in links] == [True, False]

@@ -44,15 +44,17 @@ def pick(score: str) -> None:
 
 @widgets.stable_container
 def cutoff(study: Study, population: Slice, score: str) -> float:
-    """The slider and what it catches; returns the threshold."""
+    """The slider and what it catches among the images with a known outcome; returns the threshold."""
     rows, values, correct = score_reads.values(study, population, score)
+    judged = np.isfinite(correct)
+    rows, values, correct = rows[judged], values[judged], correct[judged]
     percent = _slider(values)
     threshold = threshold_for(values, percent)
     result = apply_cutoff(values, correct, threshold)
     if tie := tie_sentence(values, threshold) if percent else "":
         st.caption(tie)
     _numbers(result)
-    _strip(study, population, rows, values, score, threshold)
+    _strip(study, population, rows, values, score, threshold, every=bool(judged.all()))
     return threshold
 
 
@@ -104,9 +106,16 @@ def _slider(values: np.ndarray) -> int:
 
 
 def _strip(
-    study: Study, population: Slice, rows: np.ndarray, values: np.ndarray, score: str, threshold: float
+    study: Study,
+    population: Slice,
+    rows: np.ndarray,
+    values: np.ndarray,
+    score: str,
+    threshold: float,
+    *,
+    every: bool,
 ) -> None:
-    """The images looked at, lowest score first, and the way to all of them."""
+    """The images looked at, lowest score first, and the way to all of them; every: no outcome is unknown."""
     flagged = np.flatnonzero(values <= threshold)
     if not flagged.size:
         st.caption("No image is looked at.")
@@ -123,7 +132,7 @@ def _strip(
     )
     link(
         "images",
-        "All these images",
+        "All these images" if every else "All images up to this score, also without a known outcome",
         study,
         icon="photo_library",
         where=_looked_at(population, score, threshold),

@@ -412,3 +412,13 @@ def test_link_to_the_flagged_images__shows_just_those(score, where, studies, ope
     link = next(one for one in app.get("page_link") if "these images" in one.value)
     query = dict(parse_qsl(link.proto.query_string))
     assert 0 < flagged < len(values) and f"**{flagged}** of" in all_text(open_page("images", **query))
+
+
+def test_cutoff__of_images_without_a_label_nobody_knows_what_looking_finds(partly, open_page):
+    app = open_page("predicting_errors", study="partly", score="Q-Score", quality_cutoff="40")
+    looked = int(next(one.value for one in app.metric if one.label == "Looked at"))
+    flagged = tiles(app, "quality_flagged")
+    assert looked and len(tiles(app, "quality_flagged")) == min(looked, 8)
+    assert f" of {looked:,}" in all_text(app)  # pictures of more than one page
+    assert all(tile["verdict"] for tile in flagged)
+    assert "also without a known outcome" in " ".join(one.label for one in app.get("page_link"))

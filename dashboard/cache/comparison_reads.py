@@ -49,7 +49,7 @@ answers_compared = cached_read(max_entries=8, spinner="Comparing the answers")(c
 checkpoints = cached_read(max_entries=4, spinner="Reading the checkpoints")(along)
 
 
-@cached_read(max_entries=4)
+@cached_read(max_entries=4, names_features=True)
 def checkpoint_features(studies: tuple[Study, ...], among: Slice, features: tuple[int, ...]) -> FeaturesAlong:
     """See `core.charts.checkpoints.features_in_pictures`."""
     return features_in_pictures(checkpoints(studies, among=among), FigureOptions(features=features))

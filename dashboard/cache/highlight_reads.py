@@ -32,7 +32,7 @@ worst_slice = cached_read(max_entries=32, spinner="Looking through all slices")(
 )
 
 
-@cached_read(max_entries=32)
+@cached_read(max_entries=32, names_features=True)
 def finding(study: Study, population: Slice) -> str:
     """See `study_finding`."""
     among, find_worst = _known(study, population)[0], partial(worst_slice, study, population)

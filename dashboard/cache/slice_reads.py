@@ -125,10 +125,10 @@ def worst(study: Study, where: Slice, min_images: int, against: str) -> pd.DataF
 
 
 @cached_read(max_entries=16, spinner="Looking through all slices")
-def distinct(study: Study, places: tuple[str, ...]) -> np.ndarray:
-    """(n,) bool: which slices of a list, given by their text, show mostly errors of their own."""
+def distinct(study: Study, slices: tuple[Slice, ...]) -> np.ndarray:
+    """(n,) bool: which slices of a list show mostly errors of their own."""
     wrong = numbers(reads.images(study), "correct") == 0
-    return core_distinct([np.flatnonzero(Slice.parse(text).mask(study) & wrong) for text in places])
+    return core_distinct([np.flatnonzero(where.mask(study) & wrong) for where in slices])
 
 
 def _plain_names(study: Study, table: pd.DataFrame) -> list[str]:

@@ -70,14 +70,18 @@ class Wanted:
             "theme": self.theme,
             "where": str(self.where),
             **served_studies.answer_query(study),
-            "v": "-".join(map(str, (FORMAT, study.digest, *saved_stamp(study, self.where)))),
+            "v": "-".join(map(str, (FORMAT, study.digest, *self._stamp(study)))),
         }
         return f"points/{quote(served_studies.name_of(study))}?{urlencode(query)}"
 
     def identity(self, study: Study) -> tuple[Hashable, ...]:
         """All that the points depend on besides the study."""
         return (self.kind, self.by, self.feature, self.theme, str(self.where), map_reads.MOST_POINTS,
-                *saved_stamp(study, self.where))  # fmt: skip
+                *self._stamp(study))  # fmt: skip
+
+    def _stamp(self, study: Study) -> tuple[int, ...]:
+        """What changes with the images of the slice, and with the name of the feature in the legend."""
+        return saved_stamp(study, self.where, names_features=self.by == "activation")
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ def worst_slice_list(
         return
     n_all = len(listed)
     if choice.distinct:
-        distinct = listed.loc[slice_reads.distinct(study, tuple(listed["where"]))].reset_index(drop=True)
+        slices = tuple(map(Slice.parse, listed["where"]))
+        distinct = listed.loc[slice_reads.distinct(study, slices)].reset_index(drop=True)
         listed = listed if distinct.empty else distinct  # slices without errors repeat none
     if by_chance:
         line = _said_of_chance(len(table))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,13 @@ import pytest
 
 from core.errors import StudyError
 from core.slices import saved_slices
+from core.slices.inspection.names import feature_names
 from core.slices.slice import Slice
 from core.store import Study, open_study
-from dashboard.cache import reads
+from core.traces import changes, many
+from dashboard.cache import comparison_reads, highlight_reads, reads, slice_reads
 from dashboard.cache.reader import cached_read
+from dashboard.server.map_points import Wanted, cloud
 from tests.manifests import edited_manifest
 
 calls: list[tuple] = []
@@ -169,3 +173,31 @@ def test_narrowed__is_measured_once_for_all_readers(study):
     assert table.equals(study.where(where).table("confusions"))
     table["n"] = -1  # a copy: nobody changes what another one sees
     assert reads.slice_table(study, where, "confusions").equals(study.where(where).table("confusions"))
+
+
+def test_distinct__of_slices_by_tag_follows_the_tags(study):
+    wrong = study.images["image_id"][(study.table("probe")["correct"] == False).fillna(False)]  # noqa: E712
+    first, second = wrong[:4].tolist(), wrong[4:8].tolist()
+    many.change_images(study, first, add=["a"])
+    many.change_images(study, second, add=["b"])
+    slices = (Slice.parse("tag=a"), Slice.parse("tag=b"))
+    assert slice_reads.distinct(study, slices).tolist() == [True, True]
+    many.change_images(study, second, remove=["b"])
+    many.change_images(study, first, add=["b"])
+    assert slice_reads.distinct(study, slices).tolist() == [True, False]
+
+
+def test_sentences_and_legends_follow_the_names_that_people_give(study, monkeypatch):
+    monkeypatch.setattr(highlight_reads, "study_finding", lambda study, *_, **__: feature_names(study)[3])
+    pictures = lambda *_: SimpleNamespace(named=feature_names(study)[3])  # noqa: E731
+    monkeypatch.setattr(comparison_reads, "features_in_pictures", pictures)
+    monkeypatch.setattr(comparison_reads, "checkpoints", lambda *_, **__: None)
+    request, val = Wanted("pca", "activation", 3), Slice(split="val")
+    addresses = []
+    for name in ("night sky", "day"):
+        changes.name_feature(study, 3, name)
+        assert highlight_reads.finding(study, val) == name
+        assert comparison_reads.checkpoint_features((study,), val, ()).named == name  # pyright: ignore
+        assert name in cloud(study, request).colouring.title
+        addresses.append(request.address(study))
+    assert addresses[0] != addresses[1]

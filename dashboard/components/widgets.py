@@ -109,6 +109,7 @@ def image_gallery(
     names: tuple[str, ...] = (),
     marked: bool = True,
     columns: int = 0,
+    why_none: str = "",
 ) -> None:
     """Tiles of images, a page at a time; click or Enter opens the detail of an image, arrow keys move.
 
@@ -120,11 +121,12 @@ def image_gallery(
     pictures: in place of the thumbnail, addresses of one or more pictures of each row, drawn side by side
     (an empty address is drawn as absent); names: what each of them is. marked: with the verdict on each.
     columns: tiles in a row, whatever the width (0: as many as fit).
+    why_none: said where there are no rows, and it is not the filter that leaves none.
     """
     rows = np.asarray(rows, dtype=np.int64)
     if not rows.size:
-        why = "No images match the filter." if session.filter_text() else "There are none."
-        empty_state("No images", why)
+        of_filter = "No images match the filter." if session.filter_text() else "There are none."
+        empty_state("No images", why_none or of_filter)
         return
     slot = st.container(gap="small")
     page_rows = rows[page_span(len(rows), page_size, key=f"{key}_page")]

@@ -30,8 +30,7 @@ from dashboard.components.page_link import link
 from dashboard.jobs import clip_process, launcher
 from dashboard.state import session
 
-KEY, LIKE, PICTURE = "search", "like", "picture"
-CAPTIONED, SPACE = "search_captions", "like_space"
+KEY, LIKE, PICTURE, CAPTIONED, SPACE = "search", "like", "picture", "search_captions", "like_space"
 UPLOAD, TROUBLE, UPLOADS = "search_upload", "_search_trouble", "_search_uploads"
 WIDTH, CHIP = 240, 48  # pixels of the box, and of the picture that is searched by
 ICON = ":material/image_search:"
@@ -115,8 +114,7 @@ def results(
 
 def badges(hits: search_reads.Found) -> dict[int, str]:
     """The cosine on each picture, where it was found by one."""
-    cosines = [(int(row), cosine) for row, cosine in zip(*hits, strict=True) if np.isfinite(cosine)]
-    return {row: f"{cosine:.2f}" for row, cosine in cosines}
+    return {int(row): f"{cosine:.2f}" for row, cosine in zip(*hits, strict=True) if np.isfinite(cosine)}
 
 
 def shown_rows(hits: search_reads.Found) -> np.ndarray:
@@ -204,7 +202,7 @@ def _upload(study: Study) -> None:
 def _like(study: Study, row: int, where: Slice, note: str) -> search_reads.Found:
     space = choose_space(study, SPACE)
     hits = search_reads.alike(study, row, space, search_reads.MOST_FOUND, where)
-    if not len(hits[0]):
+    if not len(hits[0]) and reads.mask(study, where).any():
         st.caption("There is nothing to compare this image by: its vector is zero, or it is missing.")
         return hits
     by = "CLIP" if space == CLIP_IMAGES else "this encoder"
@@ -265,8 +263,10 @@ def _say(
     """How many images were found, of how many, and what could not be compared."""
     n_shown, n_filter = len(hits[0]), int(np.count_nonzero(reads.mask(study, where)))
     missing = index_facts(study).get("n_missing", 0)
-    gone = f" {missing:,} images of the study could not be read." if missing else ""
-    if n_shown == n_filter and not only:
+    gone = f" {counted(missing, 'image')} of the study could not be read." if missing else ""
+    if not n_shown:
+        which, note = f"There are no images{only} here.", ""
+    elif n_shown == n_filter and not only:
         which = f"All **{n_shown:,}** images, those {about} first."
     else:
         which = f"The **{n_shown:,}** of {n_filter:,} images{only} {about}, nearest first."

@@ -10,7 +10,7 @@ from core.common.dataframes import columns
 from core.common.score_names import score_label
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache import reads
+from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one, select_one
@@ -63,11 +63,16 @@ def images_page(study: Study, population: Slice) -> None:
                     images_side_by_side(study, marked)
             widgets.image_gallery(
                 study, rows, key="images_gallery", select=True, badges=badges, tile=SIZES[tile],
-                page_size=PAGES[tile],
+                page_size=PAGES[tile], why_none=_why_none(study, population) if hits is not None else "",
             )  # fmt: skip
         if lists:
             with st.container(key="images_facets_side", width=facets.BESIDE):
                 facets.facet_counts(study, population, None if hits is None else np.sort(rows))
+
+
+def _why_none(study: Study, population: Slice) -> str:
+    """Why a search has found nothing; "" where the filter leaves it no images."""
+    return "The search finds none of the images." if slice_reads.count(study, population) else ""
 
 
 def _order(study: Study, *, searching: bool) -> tuple[str | None, bool]:

@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from core.common.captions import SPLITS, with_class_names
+from core.common.formatting import counted
 from core.slices.inspection.facets import (
     CORRECT,
     FACETS,
@@ -49,8 +50,8 @@ def facet_counts(study: Study, population: Slice, search_rows: np.ndarray | None
             key="images_facets",
             on_press=lambda facet, value: toggle(study, facet, value),
         )
-    if search_rows is not None:
-        st.caption(f"Counted are the {len(search_rows):,} images found.")
+    if search_rows is not None and len(search_rows):
+        st.caption(f"Counted: the {counted(len(search_rows), 'image')} that the search finds.")
 
 
 def further_columns(study: Study, *, shows_label: bool) -> list[str]:

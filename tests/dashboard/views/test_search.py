@@ -87,7 +87,7 @@ def test_search__what_clip_read_is_ranked_by_its_cosine(searched, open_page):
     assert ids(app) == rows.tolist()
     assert tiles(app, "images_gallery")[0]["badge"] == f"{cosines[0]:.2f}"
     assert "All **40** images, those nearest to “a cat” for CLIP first." in all_text(app)
-    assert "1 images of the study could not be read" in all_text(app)
+    assert "1 image of the study could not be read" in all_text(app)
     assert not buttons(app, "search_prepare")
 
 
@@ -409,3 +409,17 @@ def test_search_by_picture__before_clip_has_read_the_images_leads_to_the_encoder
     app = open_page("images", study="demo")
     assert not app.exception and buttons(app, "search_prepare_picture")
     assert "Images that this encoder finds similar" in [one.proto.label for one in app.get("page_link")]
+
+
+def test_search__that_finds_nothing_does_not_blame_the_filter(studies, open_page):
+    text = all_text(open_page("images", study="demo", search="zzz", where="label=ant"))
+    assert "The search finds none of the images." in text
+    assert "No images match the filter" not in text and "Counted" not in text
+    assert "Counted: the 10 images that" in all_text(open_page("images", study="demo", search="ant"))
+
+
+@pytest.mark.parametrize("query", [{"like": "val/000085"}, {"search": "a cat"}])
+def test_search__of_a_filter_without_images_says_so(searched, open_page, query):
+    text = all_text(open_page("images", study="demo", where="q_score=900..", **query))
+    assert "No images match the filter." in text and "There are no images here." in text
+    assert "There is nothing to compare this image by" not in text

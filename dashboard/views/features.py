@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.common.captions import with_class_names
+from core.common.captions import split_images, with_class_names
 from core.common.dataframes import columns, numbers
 from core.slices.slice import Slice
 from core.store import Study
@@ -229,7 +229,7 @@ def feature_table(features: pd.DataFrame, population: Slice, query: Mapping[str,
 
 def _columns(population: Slice) -> dict:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    name = population_name(population) or "all images"
+    name = population_name(population) or split_images(population.split)
     return {
         "feature": number("Feature", format="%d", width=70),
         "name": text("Name", width=210),

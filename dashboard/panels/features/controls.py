@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import numbers
+from core.common.formatting import counted
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import slice_reads
@@ -34,7 +35,9 @@ def headline(study: Study, population: Slice, features: pd.DataFrame) -> str:
     name = population_name(population)
     if not name:
         telling = int(np.count_nonzero(features["discriminative"].to_numpy(bool) & (rate > 0)))
-        line = f"{np.count_nonzero(rate > 0):,} of {len(features):,} features fire on these {n:,} images"
+        these = "this image" if n == 1 else f"these {n:,} images"
+        fires = int(np.count_nonzero(rate > 0))
+        line = f"{fires:,} of {len(features):,} features {'fires' if fires == 1 else 'fire'} on {these}"
         return line + (
             f"; {telling:,} {'is' if telling == 1 else 'are'} class-specific."
             if feature_reads.classes_tell(study)
@@ -42,7 +45,8 @@ def headline(study: Study, population: Slice, features: pd.DataFrame) -> str:
         )
     often = rate >= feature_reads.OFTEN
     share = f"{100 * feature_reads.OFTEN:.0f} %"
-    line = f"{np.count_nonzero(often):,} features fire on at least {share} of {name}"
+    fires = int(np.count_nonzero(often))
+    line = f"{counted(fires, 'feature')} {'fires' if fires == 1 else 'fire'} on at least {share} of {name}"
     more = feature_reads.more_often_here(study, population)
     if more is not None and len(study.class_names) > 1:
         return f"{line}, {np.count_nonzero(often & more):,} of them more often than on any other class."

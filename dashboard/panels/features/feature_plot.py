@@ -14,6 +14,7 @@ from core.charts.sorted_activation import SORTED_ACTIVATION
 from core.charts.theme import Theme
 from core.common.captions import split_images
 from core.common.dataframes import numbers
+from core.common.formatting import counted
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.components import widgets
@@ -58,7 +59,7 @@ def feature_scatter(
         shown = Rates(rated, "images of the slice" if name else split_images(population.split))
         among = population
     if plot == RATE and shown is not None:
-        bold(f"{np.count_nonzero(numbers(features, 'rate') > 0):,} features fire, most of them rarely")
+        bold(_rates_said(numbers(features, "rate"), shown.images))
     show_chart(
         study,
         PURITY_CHART if plot == PURITY else SORTED_ACTIVATION,
@@ -72,6 +73,23 @@ def feature_scatter(
         # with the classes of the filter alone, which the figure of a slice is of, all would be pure
         on_sheet=plot == RATE or not population.labels,
     )
+
+
+def _rates_said(rates: np.ndarray, images: str) -> str:
+    """Say how many features fire, and how often.
+
+    >>> _rates_said(np.array([0, 0.02, 0.04, 0.9]), "evaluation images")
+    '3 features fire; half of them on at most 4.0 % of the evaluation images'
+    >>> _rates_said(np.array([0, 0.5]), "evaluation images"), _rates_said(np.zeros(2), "train images")
+    ('1 feature fires, on 50.0 % of the evaluation images', 'No feature fires on the train images')
+    """
+    fires = rates[rates > 0]
+    if not len(fires):
+        return f"No feature fires on the {images}"
+    share = widgets.percent(float(np.quantile(fires, 0.5, method="inverted_cdf")))
+    if len(fires) == 1:
+        return f"1 feature fires, on {share} of the {images}"
+    return f"{len(fires):,} features fire; half of them on at most {share} of the {images}"
 
 
 def _choose(study: Study, compared: bool) -> tuple[str, bool]:
@@ -90,9 +108,8 @@ def _against(study: Study, features: pd.DataFrame, population: Slice, data: pd.D
     here, elsewhere = population_name(population), others_name(population)
     sure, difference = numbers(features, "q") < SURE, numbers(features, "difference")
     more, fewer = (int(np.count_nonzero(sure & (sign * difference > 0))) for sign in (1, -1))
-    what = (
-        f"{more:,} features fire significantly more often on {here} than on {elsewhere}, {fewer:,} less often"
-    )
+    fire = f"{counted(more, 'feature')} {'fires' if more == 1 else 'fire'}"
+    what = f"{fire} significantly more often on {here} than on {elsewhere}, {fewer:,} less often"
     bold(widgets.plain(what))
 
     def draw(theme: Theme):

@@ -176,12 +176,11 @@ def _features(study: Study, row: int) -> None:
         st.caption("No feature stands out here: none exceeds the mean by epsilon standard deviations.")
         return
     kinds = np.count_nonzero(firing["discriminative"])
-    st.caption(f"{len(firing)} features fire, {kinds} of them {_telling(study)}. Strongest first.")
-    limit = (
-        len(firing)
-        if st.toggle("Show all", key="detail_all_features", bind="query-params")
-        else FEATURES_SHOWN
-    )
+    n = len(firing)
+    fire = "1 feature fires" if n == 1 else f"{n:,} features fire"
+    first = f"Strongest first, at most {MOST_FEATURES}." if n > MOST_FEATURES else "Strongest first."
+    st.caption(f"{fire}, {kinds} of them {_telling(study)}. {first}")
+    limit = n if st.toggle("Show all", key="detail_all_features", bind="query-params") else FEATURES_SHOWN
     listed = firing.head(min(limit, MOST_FEATURES)).to_dict("records")
     for feature in listed:
         _feature(study, row, feature)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -367,3 +368,23 @@ def test_words__images_described_with_the_text(asked, n, worded, open_page):
     if n:
         (tile,) = tiles(app, "concept_described")
         assert tile["lines"] == [MARKUP if asked == "<b>" else "a sky"]
+
+
+def test_list__a_single_image_and_what_is_said_of_how_often_features_fire(studies, open_page):
+    study = open_study(studies / "demo")
+    counts, names = study.vector("firing_count"), study.images["image_id"]
+    one, several = (int(np.flatnonzero((counts == n) & study.is_val)[0]) for n in (1, 2))
+    text = all_text(open_page("features", study="demo", where=str(Slice(image_ids=(names[one],)))))
+    assert "1 feature fires on at least 1 % of the filtered images" in text
+    text = all_text(open_page("features", study="demo", where=str(Slice(image_ids=(names[several],)))))
+    assert "2 features fire on at least 1 % of the filtered images" in text
+    fires = feature_differences(study, study.is_val, ~study.is_val)["rate"].to_numpy()
+    half = np.quantile(fires[fires > 0], 0.5, method="inverted_cdf")
+    said = f"{(fires > 0).sum()} features fire; half of them on at most {100 * half:.1f} % of the evaluation"
+    assert said in all_text(open_page("features", study="demo", features_as="Plot"))
+
+
+def test_table__is_of_the_evaluation_images_and_says_so(studies, open_page):
+    table = open_page("features", study="demo", features_as="Table").dataframe[0]
+    columns = json.loads(table.proto.columns)
+    assert columns["rate"]["label"] == "Fires on, % of evaluation images"

@@ -285,3 +285,10 @@ def test_without_probe__features_only(worded, open_page):
     app = opened(open_page, worded, int(np.flatnonzero(worded.is_val)[0]))
     assert not app.exception
     assert "The classifier says" not in all_text(app)
+
+
+def test_features_that_fire__one_is_said_to(studies, open_page):
+    study = open_study(studies / "demo")
+    row = int(np.flatnonzero((study.vector("firing_count") == 1) & study.is_val)[0])
+    app = open_page("images", study="demo", image=study.images["image_id"][row])
+    assert "1 feature fires, " in all_text(app)

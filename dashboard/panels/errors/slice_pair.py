@@ -22,6 +22,11 @@ from dashboard.state import image_filter
 FILTER, REST, EVERY = "The filter", "All other images", "All images"
 RESTS = {"split=val": "All other evaluation images", "split=train": "All other train images"}
 WRONG, RIGHT = "Misclassified", "Correct"
+EVALUATION, TRAIN = "Evaluation images", "Train images"
+IN_A_SENTENCE = {
+    **{name: name[:1].lower() + name[1:] for name in (REST, EVERY, *RESTS.values(), EVALUATION, TRAIN)},
+    **{FILTER: "the images of the filter", WRONG: "misclassified images", RIGHT: "correct images"},
+}
 KINDS = {"Features": "feature", "Concepts": "concept", "Columns": "column"}
 TILES = 12
 MOST_TRAITS = 8  # drawn on either side
@@ -102,7 +107,7 @@ def _options(study: Study, current: Slice, population: Slice) -> dict[str, Slice
             for name, right in ((WRONG, False), (RIGHT, True))
         }
     if study.is_val.any() and not study.is_val.all():
-        options |= {"Evaluation images": Slice(split="val"), "Train images": Slice(split="train")}
+        options |= {EVALUATION: Slice(split="val"), TRAIN: Slice(split="train")}
     options[EVERY] = Slice()
     for name in saved_slices.names(study):
         saved, dropped = slice_reads.checked(study, str(Slice(saved=(name,))))
@@ -181,7 +186,7 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     names = sides[0].name, sides[1].name
     sure = table["q"].to_numpy() <= 0.05
     more, fewer = (int((sure & (table["difference"] * sign > 0)).sum()) for sign in (1, -1))
-    one, other = (name[:1].lower() + name[1:] if name.startswith("All ") else name for name in names)
+    one, other = (IN_A_SENTENCE.get(name, name) for name in names)
     st.markdown(widgets.plain(_difference(kind, more, fewer, len(table), one, other)))
     if shared:
         st.caption(f"The slices share {shared:,} images; here those count in the smaller slice only.")

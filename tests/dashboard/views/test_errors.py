@@ -503,3 +503,8 @@ def test_without_words__the_features_are_there_and_nothing_is_asked_of_a_termina
     assert not app.exception
     assert shown_cards(app, "failure_features_true")
     assert "No feature has words" not in all_text(app) and "--captions" not in all_text(app)
+
+
+def test_compare_two__names_the_slices_as_a_sentence_does(seen, open_page):
+    text = all_text(open_page("errors", study="seen", where="label=ant", errors_tab="Compare two"))
+    assert "more often on the images of the filter than on all other evaluation images" in text

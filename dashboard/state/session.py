@@ -22,14 +22,8 @@ WHERE = "where"  # query parameter: the images that the views are about, as a sl
 SHEET = "sheet"  # query parameter: what is on the figure sheet, see `sheet.py`
 # Parts whose numbers mean other features in another basis.
 OF_FEATURES = (
-    "feature",
-    "features",
-    "detail_features",
-    "removed",
-    "without",
-    "under",
-    "map_feature",
-    "group",
+    *("feature", "features", "detail_features", "removed"),
+    *("without", "under", "map_feature", "group"),
 )
 OWN = {STUDY, IMAGE, PICKED, WHERE, SHEET, ANSWER, BASIS}  # parts of the URL of no widget of a view
 
@@ -37,6 +31,7 @@ CURRENT = "_current_study"  # None where there is none
 _NOTES = "_notes"
 _TOLD = "_told"
 _AMONG = "_image_among"
+_SEEN = "_seen_among"  # by page and study: the image that was opened there last, and its rows
 _PAGE = "_page"
 _DRAWN = "_drawn"  # page and study whose widgets the browser holds
 _TARGET = "_target"
@@ -295,6 +290,7 @@ def open_image(study: Study, row: int, among: np.ndarray | None = None) -> None:
 def close_image() -> None:
     set_url(IMAGE, None)
     st.session_state.pop(_AMONG, None)
+    st.session_state.setdefault(_SEEN, {}).pop(here(), None)
 
 
 @dataclass(frozen=True)
@@ -315,7 +311,11 @@ def opened_image(study: Study, otherwise: np.ndarray | None = None) -> OpenedIma
     row = _row_in_url(study)
     if row is None:
         return None
-    among = st.session_state.get(_AMONG)
+    seen = st.session_state.setdefault(_SEEN, {})
+    if (among := st.session_state.get(_AMONG)) is not None:
+        seen[here()] = row, among
+    elif seen.get(here(), (None,))[0] == row:  # the browser's back button leads to it again
+        among = st.session_state[_AMONG] = seen[here()][1]
     for rows in (otherwise, np.arange(study.n_images)):
         if (among is None or row not in among) and rows is not None:
             among = rows

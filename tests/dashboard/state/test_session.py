@@ -73,3 +73,21 @@ def test_opened_image__of_another_study_or_page_stands_in_no_gallery_of_before(l
     run("image", study="demo" if leave == "another page" else "other", image=study.images["image_id"].iat[85])
     opened = session.opened_image(study)
     assert opened is not None and opened.position == f"86 of {study.n_images}"
+
+
+def test_opened_image__on_the_way_back_stands_in_the_gallery_it_was_opened_from(run, full_study):
+    study = open_study(full_study)
+    name = str(study.images["image_id"].iat[85])
+    run("images", study="demo")
+    session.open_image(study, 85, np.array([1, 85, 90]))
+    assert session.opened_image(study).position == "2 of 3"  # pyright: ignore[reportOptionalMemberAccess]
+    session.go("feature", feature="3")
+    run("feature", study="demo", feature="3")
+    run("images", study="demo", image=name)
+    for _ in range(2):
+        opened = session.opened_image(study, np.arange(80, 120))
+        assert opened is not None and (opened.position, opened.following) == ("2 of 3", 90)
+    session.close_image()
+    run("images", study="demo", image=name)
+    opened = session.opened_image(study, np.arange(80, 120))
+    assert opened is not None and opened.position == "6 of 40"

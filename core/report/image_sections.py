@@ -147,7 +147,8 @@ def failures(source: Source) -> list[Markup]:
         named = [
             f"{source.feature_name(row['feature'])}: {signed(row['contribution'], 2)}" for row in strongest
         ]
-        rows.append([true, predicted, f"{int(part[0]['n_images']):,}", "; ".join(named)])
+        classes = with_class_names(true), with_class_names(predicted)
+        rows.append([*classes, f"{int(part[0]['n_images']):,}", "; ".join(named)])
     caption = "Contribution of the strongest features to the logit of the class that was answered."
     pieces = [parts.table(["Class", "Taken for", "Images", "Features"], rows, caption=caption)]
     if interventions := study.summary("failures").get("interventions"):

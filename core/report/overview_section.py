@@ -11,8 +11,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from core.analysis.probe.notes import notes_on_accuracy, whose_accuracy
-from core.analysis.quality.trust_check import read_check
+from core.analysis.quality.recommendation import advice
 from core.common.assets import PROJECT, version
+from core.common.captions import with_class_names
 from core.common.command_line import command_line
 from core.common.dataframes import evenly, numbers, words
 from core.common.formatting import counted, percent
@@ -91,7 +92,7 @@ def _classes(source: Source) -> Markup:
             low, high = wilson(float(share) * n, n)
             accuracy = f"{percent(share)} ({100 * low:.1f} to {100 * high:.1f})"
         label = row["label"]
-        rows.append([label, f"{n_train[label]:,}", f"{n_val[label]:,}", accuracy])
+        rows.append([with_class_names(label), f"{n_train[label]:,}", f"{n_val[label]:,}", accuracy])
     more = len(table_) - CLASSES
     caption = f"The first {CLASSES} of {len(table_):,} classes." if more > 0 else ""
     return parts.table(["Class", "Train", "Evaluation", "Accuracy (95 % interval)"], rows, caption=caption)
@@ -154,14 +155,14 @@ def versions() -> str:
 
 
 def introduction(source: Source) -> list[Markup]:
-    """What was found, one sentence on the study, what its features look at, and the verdict on Q."""
+    """What was found, one sentence on the study, what its features look at, and which score to take."""
     study = source.study
     words = f"{study.n_images:,} images"
     words += f" of {len(study.class_names):,} classes" if study.class_names else " without labels"
     words += f", seen by {encoder_title(study.encoder_name)}" if study.encoder_name else ""
-    trust = read_check(study)
     paragraphs = [parts.lead(f"{study_finding(study)}."), parts.paragraph(f"{words}."), *narrowed_to(study)]
-    return [*paragraphs, *_looks(source), *([parts.paragraph(trust.sentence)] if trust else [])]
+    score = advice(study) if study.has("quality_metrics") else ""
+    return [*paragraphs, *_looks(source), *([parts.paragraph(score)] if score else [])]
 
 
 def _looks(source: Source) -> list[Markup]:
@@ -210,7 +211,7 @@ def _confusions(source: Source, most: int = 12) -> list[Markup]:
     pairs = Counter(zip(words(wrong, "label"), words(wrong, "predicted"), strict=True))
     of = Counter(words(source.judged, "label"))
     rows = [
-        [true, predicted, f"{n:,}", percent(n / of[true])]
+        [with_class_names(true), with_class_names(predicted), f"{n:,}", percent(n / of[true])]
         for (true, predicted), n in sorted(pairs.items(), key=lambda one: (-one[1], one[0]))[:most]
     ]
     return [

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from core.analysis.quality.recommendation import advice
 from core.answers.requests import add_answer
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
@@ -202,3 +203,16 @@ def test_page__escapes_everything():
     assert not found.handlers and "script" not in found.tags
     cells = Seen(str(parts.table([HOSTILE], [[HOSTILE, "0.5"]])))
     assert "script" not in cells.tags and cells.said.count(HOSTILE) == 2
+
+
+def test_report__classes_have_their_names_and_the_first_words_recommend_a_score(tmp_path, no_browser):
+    names = ("n01440764", "n02099601", "n03126707", "n99999999")
+    study = open_study(
+        make_study(tmp_path / "named", n_train=60, n_val=40, class_names=names, pictures=False)
+    )
+    text, found = read(write_report([study], tmp_path / "report.html"))
+    classes = found.said.partition("Classes")[2].partition("Most common confusions")[2]
+    assert "tench" in found.said and "crane (n03126707)" in found.said and "n99999999" in found.said
+    assert "golden retriever" in classes
+    assert not re.search("(?<![=>,])n01440764", found.said)  # an id only where a filter is written out
+    assert advice(study) in Seen(text[: text.index("<nav")]).said

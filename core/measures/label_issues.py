@@ -145,7 +145,8 @@ def own_errors(accuracy: float) -> str:
     """Warn, from a space on, that a weak classifier lists its own errors; empty where it is right on 90 %.
 
     Args:
-        accuracy: in [0, 1], on the evaluation images. At .66 more than half of a list was (docs/RESULTS.md).
+        accuracy: in [0, 1], on the evaluation images that the list is of. At .66 more than half of one was
+            (docs/RESULTS.md).
     """
     if accuracy >= ACCURATE:
         return ""

@@ -85,12 +85,13 @@ def _confusion(study: Study, population: Slice) -> tuple[Card, Target] | None:
     if worst.n == 1 and (card := _confident_errors(study, population)):
         return card  # no classes are confused twice, so none of them is the worst
     pushed = concept_reads.pushed_by(study, population, worst.true, worst.predicted)
+    share = f"all {worst.n:,}" if worst.n == worst.of else f"{worst.n:,} of the {worst.of:,}"
     return _card(
         study,
         "confusion",
         ("errors", session.filter_text(), of_confusion(worst.true, worst.predicted)),
         title=f"{worst.true} taken for {worst.predicted}",
-        subtitle=f"{worst.n:,} of the {worst.of:,} misclassified images of {worst.true}"
+        subtitle=f"{share} misclassified images of {worst.true}"
         if worst.of > 1
         else f"the only misclassified image of {worst.true}",
         pictures=thumbnails(study, worst.rows[:PICTURES]),

@@ -119,7 +119,7 @@ def likely_wrong_list(
         why = why_no_probabilities(study) or "no label of these evaluation images is unlikely enough"
         widgets.empty_state("No label is likely wrong", f"{widgets.plain(why[0].upper() + why[1:])}.")
         return
-    warning = own_errors(study.summary("probe")["top1"])
+    warning = own_errors(float(inspection_reads.headline(study, population)["accuracy"]))
     text = f"{counted(len(table), 'label')} that may be wrong, the least likely first.{warning}"
     answer_slot.caption(text, help=HELP)
     rows = session.rows_held(study, table["image_id"])

@@ -156,7 +156,7 @@ def test_search__without_an_index_captions_stand_in_and_the_page_says_so(caption
 
 def test_search__without_an_index_what_no_caption_and_no_class_has_is_not_found(captioned, open_page):
     app = open_page("images", study="demo", search="zebra <b>")
-    assert not app.exception and "There are none." in all_text(app)
+    assert not app.exception and "The search finds none of the images." in all_text(app)
     assert "only captions and names of classes are searched: none here has “zebra <b>”" in all_text(app)
     assert buttons(app, "search_prepare")
 

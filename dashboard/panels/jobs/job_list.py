@@ -15,7 +15,13 @@ from dashboard.panels.jobs.controls import controls, study_name
 
 SHOWN = 12
 IN_SIGHT = 3  # jobs that are done; further ones are folded
-KINDS = {"analyze": "Analyze", "demo": "Build the demo", "report": "Report", "figure-sheet": "Figure sheet"}
+KINDS = {
+    "analyze": "Analyze",
+    "basis": "Bases",
+    "demo": "Build the demo",
+    "report": "Report",
+    "figure-sheet": "Figure sheet",
+}
 MARKS = {
     "running": ":orange[:material/pending:]",
     "done": ":green[:material/check_circle:]",

@@ -19,6 +19,7 @@ from dashboard.panels.findings import WAY
 from dashboard.panels.image.picture_field import picture_field
 from dashboard.panels.jobs.controls import controls
 
+DOING = {"basis": "Learn the basis"}  # besides the steps
 ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "interrupted": "was interrupted"}
 
 
@@ -169,7 +170,7 @@ def about(seconds: float) -> str:
 
 def _stage_bar(job: Job) -> None:
     stage = job.stage or "starting"
-    what = STEPS[stage].doing if stage in STEPS else stage.capitalize()
+    what = STEPS[stage].doing if stage in STEPS else DOING.get(stage, stage.capitalize())
     if job.fraction is None:
         st.progress(0.0, text=f"{what} …")
         return

@@ -69,7 +69,8 @@ def _of_images(study: Any) -> StudyReader:
     """In a basis the study of the units: what it answers is read off images, not off reconstructions."""
     if study.below is None:
         return study
-    return study.in_basis(None).answering(study.answer.name if study.answer else "probe")
+    whole = study.in_basis(None)
+    return whole.answering(study.answer.name) if study.answer else whole
 
 
 def likely_wrong(logits_of: LogitsOf, truth: np.ndarray) -> pd.DataFrame:

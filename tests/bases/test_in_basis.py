@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import torchvision
+from PIL import Image
 
 from core.answers.answer import COLUMNS
 from core.answers.requests import add_answer
@@ -25,6 +28,7 @@ from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests import reference
 from tests.command_line import contents
+from tests.encoders.planted import stir
 from tests.object_server import upload
 
 OF_FEATURES = ("features", "row_stats", "classes")
@@ -276,3 +280,29 @@ def test_analyze__in_a_basis_adds_answers_to_the_study_and_refuses_what_does_not
     for one in (whole, latents):
         of_knn = open_study(expected).answering("knn").table("probe")
         pd.testing.assert_frame_equal(one.answering("knn").table("probe"), of_knn)
+
+
+@pytest.mark.slow
+def test_every_step__of_a_study_whose_one_answer_is_its_own_head(tmp_path):
+    """With one image a class there is nothing to fit a probe on."""
+    rng = np.random.default_rng(0)
+    for name in ("ant", "bee", "cat"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        pixels = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / name / "one.png")
+    torch.manual_seed(0)
+    model = torchvision.models.mobilenet_v3_small(num_classes=3)
+    stir(model)
+    for parameter in model.parameters():
+        parameter.data.mul_(1.5).add_(0.02 * torch.randn_like(parameter))  # else it is as it was drawn
+    torch.save(model.state_dict(), tmp_path / "net.pth")
+    given = {
+        "images": str(tmp_path / "images"),
+        "encoder": f"torchvision:mobilenet_v3_small@{tmp_path / 'net.pth'}",
+    }
+    given |= {"input_size": 32, "resize": 32, "device": "cpu", "workers": 0, "epsilon": 0.5}
+    pipeline.analyze(tmp_path / "study", given, Progress.silent())
+    assert list(open_study(tmp_path / "study").answers) == ["head"]
+    add_basis(tmp_path / "study", "few", BasisConfig(kind="random", size=6, k=2, seeds=1), Progress.silent())
+    pipeline.resume(layers.layer(tmp_path / "study", "few"), {}, Progress.silent())
+    assert open_study(tmp_path / "study").in_basis("few").missing() == {}

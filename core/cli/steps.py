@@ -19,6 +19,7 @@ from core.steps import STEPS, of_basis
 from core.topics import topics
 
 OF_STEPS = {"head": "answers", "probe": "probe"}  # answers that a step makes
+TRAINED = ("topk", "matryoshka")  # kinds of bases that take steps
 OF_ANSWERS = ("quality", "failures")  # which --answer shows for another answer, without storing anything
 
 
@@ -256,6 +257,10 @@ def _basis_settings(args: argparse.Namespace) -> dict[str, Any]:
         raise SettingsError("--with belongs to --kind")
     if "normalisation" in given and "load" not in args:
         raise SettingsError("--normalisation belongs to --load")
+    if "pool_codes" in given and given.get("on") != "positions":
+        raise SettingsError("--pool-codes belongs to --on positions")
+    if "steps" in given and given["kind"] not in TRAINED:
+        raise SettingsError(f"--steps belongs to --kind {' and '.join(TRAINED)}, not to {given['kind']}")
     return given
 
 

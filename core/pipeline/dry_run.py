@@ -17,10 +17,11 @@ from core.common.image_files import image_address
 from core.config import EmbedConfig
 from core.data.sources.decode import thumbnail_jpeg
 from core.encoders.trusted_code import allowing
-from core.errors import ClipError, UnreadableImage
+from core.errors import ClipError, SettingsError, UnreadableImage
 from core.jobs.progress import Progress
 from core.pipeline.embed import check_class_file, load, open_source, own_head, with_encoder
 from core.steps import settings_of
+from core.storage.layers import below
 
 if TYPE_CHECKING:
     from core.data.sources.images import ImageSource
@@ -43,7 +44,11 @@ def plan(folder: str | Path, options: Mapping[str, Any], progress: Progress | No
         JSON-able: the inputs (`images`, `samples`, `encoder`, `masks`, `captions`, `clip`), the estimated
         `seconds` and `bytes` of the whole analysis and of each of its `steps` (seconds None where they cannot
         be told), the free disk space, and whether the study already exists.
+    Raises:
+        SettingsError: the folder is of a basis. Other errors as in `analyze`.
     """
+    if below(Path(folder)) is not None:
+        raise SettingsError("--dry-run is of a whole study; leave out --basis")
     if options.get("head_classes"):
         read_names(options["head_classes"])
     named, which_encoder = with_encoder(folder, options)

@@ -271,6 +271,7 @@ def test_analyze__in_a_basis_adds_answers_to_the_study_and_refuses_what_does_not
     for options in (["--images", "others"], ["--lr", "0.5"], ["--head-classes", "names.txt"]):
         said = run("analyze", folder, "--basis", "sae", *options).error
         assert f"{options[0]} is of the study in every basis; leave out --basis" in said
+    assert "leave out --basis" in run("analyze", folder, "--basis", "sae", "--dry-run").error
     assert run("analyze", folder, "--basis", "sae", "--epsilon", "1.5", "--answers", "knn").code == 0
     whole, latents = open_study(folder), open_study(folder).in_basis("sae")
     assert latents.settings("features")["epsilon"] == 1.5

@@ -117,6 +117,8 @@ def test_report__of_several_studies_compares_the_images_of_the_slice(run, study,
         ("export quality -o {out} --image {image}", "--image belongs to the tables heatmap and mask"),
         ("export features -o {out} --feature 3", "--feature belongs to the tables heatmap and mask"),
         ("decompose --image {image} --true dog", "--true belongs to --file"),
+        ("basis --kind topk --pool-codes mean", "--pool-codes belongs to --on positions"),
+        ("basis --kind pca --steps 9", "--steps belongs to --kind topk and matryoshka, not to pca"),
     ],
 )
 def test_options_that_would_do_nothing_are_refused(words, message, shared_study, run, tmp_path) -> None:

@@ -18,6 +18,8 @@ from core.common.command_line import PROGRAM
 from core.common.remote.place import as_path
 from core.errors import AddressRefused, did_you_mean
 
+TOO_LARGE = 2**63  # for numbers and seeds of numpy and torch
+
 
 class Parser(argparse.ArgumentParser):
     """argparse with one-line errors and a suggestion for a mistyped command or option."""
@@ -259,10 +261,12 @@ def reader(
 
 
 def whole_number(minimum: float | None = None) -> Callable[[str], Any]:
-    """Return the function that reads a whole number, refused below a minimum."""
+    """Return the function that reads a whole number, refused below a minimum and from TOO_LARGE on."""
 
     def convert(text: str) -> int:
         value = int(text)
+        if value >= TOO_LARGE:
+            raise argparse.ArgumentTypeError(f"'{text}' is too large")
         if minimum is not None and value < minimum:
             raise ValueError
         return value

@@ -48,6 +48,8 @@ def check_settings(config: Any, *, prefix: str = "") -> None:
     for setting in dataclasses.fields(config):
         name, value = f"{prefix}{setting.name}", getattr(config, setting.name)
         minimum, choices = setting.metadata.get("minimum"), setting.metadata.get("choices")
+        if isinstance(value, int) and value >= 2**63:  # for numbers and seeds of numpy and torch
+            raise SettingsError(f"{name} = {value} is too large.")
         if minimum is not None and value is not None and not value >= minimum:
             raise SettingsError(f"{name} = {value} must be at least {minimum}.")
         if choices and value not in choices:

@@ -44,7 +44,8 @@ class TrainConfig:
     images: str = option("image folder or 'glyphworld'; see `analyze --help`", metavar="DIR")
     output: str = option("weights file to write (.safetensors)", metavar="FILE", flags=("-o", "--output"))
     val: str | None = option("folder of images on which training is monitored", None, metavar="DIR")
-    split_seed: int | None = None  # of the split of images that come without one; None: `seed`
+    # of the split of images that come without one; None: `seed`
+    split_seed: int | None = field(default=None, metadata={"minimum": 0})
     # which level of folders names the class, as in `analyze`; the split is drawn class by class
     class_level: int | None = field(default=None, metadata={"minimum": 1})
     method: str = option(f"method: {', '.join(DEFAULTS)}", "simclr", metavar="NAME")

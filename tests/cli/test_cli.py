@@ -97,6 +97,7 @@ def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["embed", "x", "--batch-size", "0"], "'0' is not a whole number above 0"),
         (["analyze", "x", "--seed", "-1"], "'-1' is not a whole number of 0 or more"),
         (["compare", "x", "y", "--seed", "-1"], "'-1' is not a whole number of 0 or more"),
+        (["analyze", "x", "--seed", str(2**64)], "'18446744073709551616' is too large"),
         (["embed", "x", "--workers", "-1"], "'-1' is not a whole number of 0 or more"),
         (["embed", "x", "--mean", "nan"], "'nan' is not three numbers"),
         (["concepts", "x", "--beta", "nan"], "'nan' is not a number"),

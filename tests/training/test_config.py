@@ -79,6 +79,10 @@ def test_to_dict__round_trips_through_json():
         ({"augment": {"crop_scale": [0.5]}}, "crop_scale = .* should be two numbers"),
         ({"augment": {"crop_scale": [0.5, 2]}}, "two ascending shares up to 1"),
         ({"augment": {"crop_ratio": [0.5, 0.2]}}, "two ascending numbers"),
+        ({"augment": {"brightness": float("nan")}}, "augment.brightness = nan must be 0 or more"),
+        ({"augment": {"right": {"hue": -0.1}}}, "hue = -0.1 must be 0 or more"),
+        ({"split_seed": -1}, "split_seed = -1 must be at least 0"),
+        ({"seed": 2**64}, "seed = 18446744073709551616 is too large"),
     ],
     ids=str,
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from core.config import option
 from core.errors import SettingsError, did_you_mean
-from core.training.checks import Ascending, AscendingFrom0, Count, Share, Shares, check_settings
+from core.training.checks import Ascending, AscendingFrom0, Count, NotNegative, Share, Shares, check_settings
 
 IMAGE_VIEWS = ("x", "image", "fda", "both")
 FREQUENCY_VIEWS = ("f", "fda_f", "f_of_image")
@@ -47,10 +47,10 @@ class AugmentConfig:
     crop_ratio: Ascending = (0.75, 4 / 3)  # width / height
     flip: Share = 0.5
     jitter: Share = 0.8  # probability that an image's colours are changed at all
-    brightness: float = 0.4
-    contrast: float = 0.4
-    saturation: float = 0.4
-    hue: float = 0.1  # turns of the colour circle
+    brightness: NotNegative = 0.4
+    contrast: NotNegative = 0.4
+    saturation: NotNegative = 0.4
+    hue: NotNegative = 0.1  # turns of the colour circle
     grayscale: Share = 0.2
     blur: Share = 0.5
     blur_sigma: Ascending = (0.1, 0.6)  # crop pixels; SimCLR's (0.1, 2.0) at 224, scaled to 64

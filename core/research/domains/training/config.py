@@ -65,7 +65,7 @@ def check_domains(config: DomainsConfig) -> None:
             raise SettingsError(f"domains.{name} = {getattr(config, name)} must be 0 or more.")
     for name in ("temperature", "critic_lr"):
         value = getattr(config, name)
-        if value is not None and not value > 0:
+        if value is not None and not 0 < value < float("inf"):
             raise SettingsError(f"domains.{name} = {value} must be above 0.")
     if config.prefix is not None and config.prefix < 0:
         raise SettingsError(f"domains.prefix = {config.prefix} must be 0 or more.")

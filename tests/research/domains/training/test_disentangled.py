@@ -280,6 +280,7 @@ def test_trainings__refuse_domains_that_cannot_work(two_domains, tiny_config, do
         ({**COLUMN, "prefix": -1}, "must be 0 or more"),
         ({**COLUMN, "outlier_threshold": "large"}, "must be 0 or more, or 'auto'"),
         ({**COLUMN, "temperature": 0.0}, "must be above 0"),
+        ({**COLUMN, "critic_lr": float("inf")}, "critic_lr = inf must be above 0"),
         ({**COLUMN, "rule": "papers"}, "must be paper or nearest"),
         ({**COLUMN, "warmup": 1.0}, "must be shares"),
         ({**COLUMN, "weight": -1.0}, "must be 0 or more"),

@@ -178,17 +178,12 @@ def number_or_auto(text: str) -> float | str:
 
 
 def number(minimum: float | None = None, above: float | None = None) -> Callable[[str], float]:
-    """Return the function that converts text to a finite number within these bounds. It raises ValueError.
-
-    >>> number(minimum=0)("0"), number(above=-1)("-0.5")
-    (0.0, -0.5)
-    """
+    """Return the function that converts text to a finite number within these bounds. It raises ValueError."""
 
     def convert(text: str) -> float:
         value = float(text)
-        if not math.isfinite(value):
-            raise ValueError
-        if (minimum is not None and value < minimum) or (above is not None and value <= above):
+        is_low = (minimum is not None and value < minimum) or (above is not None and value <= above)
+        if is_low or not math.isfinite(value):
             raise ValueError
         return value
 

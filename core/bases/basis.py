@@ -178,7 +178,7 @@ def about_latent(basis: Basis, row: Mapping[str, Any]) -> str:
         start += " drawn at random, a control that other bases have to beat"
     if row["dead"]:
         return f"{start} that is active on no image (dead)."
-    other_fit = "How stable it is, is not known: the basis has one fit (--seeds 2)"
+    other_fit = "How stable it is, is not known: its basis was learned once"
     stability = row["stability"]
     if stability is not None and stability == stability:
         other_fit = (

@@ -76,7 +76,7 @@ def listing(study: Study, n_dead: int, *, ordered: bool = True) -> Listing:
             return Listing(find=find or "")
         sort = _sort(study)
         verdict = _verdict() if study.has("overlap_by_feature") else ""
-        dead = st.toggle(
+        dead = bool(n_dead) and st.toggle(
             f"Show {n_dead:,} that do not fire here",
             key=DEAD,
             bind="query-params",

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.measures.feature_rates import feature_differences
 from core.slices import inspection
@@ -177,6 +178,18 @@ def test_silent_features__stand_behind_a_toggle(studies, open_page):
     shown = drawn_cards(app, "features_cards")
     assert [card["id"] for card in shown] == [str(number) for number in range(24)]
     assert [shares(card)[0] == "never" for card in shown] == [card["id"] in silent for card in shown]
+
+
+def test_silent_features__no_toggle_where_there_are_none(studies):
+    def page(folder: str, n_silent: int) -> None:
+        from core.store import open_study
+        from dashboard.panels.features.controls import listing
+
+        assert not listing(open_study(folder), n_silent).dead
+
+    for n_silent in (0, 1):
+        app = AppTest.from_function(page, args=(str(studies / "demo"), n_silent)).run()
+        assert not app.exception and len(app.toggle) == n_silent
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.common.captions import SPLITS, with_class_names
 from core.common.dataframes import columns
 from core.common.score_names import score_label
 from core.slices.slice import Slice
@@ -151,7 +152,9 @@ def _numbers(study: Study, rows: Sequence[int]) -> None:
     table: dict[str, list[str]] = {}
     for column, name in (("label", "True class"), ("predicted", "Answer"), ("split", "Split")):
         if column in facts and bool(facts[column].notna().any()):
-            table[name] = ["" if pd.isna(value) else str(value) for value in facts[column]]
+            texts = ["" if pd.isna(value) else str(value) for value in facts[column]]
+            named = SPLITS if column == "split" else {}  # a class may be called train
+            table[name] = [named.get(text, with_class_names(text)) for text in texts]
     for column in scores:
         table[score_label(column)] = [
             "" if widgets.undefined(value) else f"{value:.4g}" for value in facts[column].astype(float)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from dashboard.components.cards import Bar, Card, _named
 from dashboard.components.tooltips import plain
 from dashboard.server.map_points import FORMAT, Wanted, packed
 from tests.dashboard.conftest import drawn_cards, tiles
-from tests.synthetic import make_study
+from tests.synthetic import make_seen_study, make_study
 
 IDS = ("n01440764", "n02099601", "n03126707", "n99999999")
 
@@ -151,3 +152,19 @@ def test_commands_name_the_classes_and_take_their_names(tmp_path, run):
     assert set(pd.read_csv(tmp_path / "tench.csv")["label"]) == {IDS[0]}
     line = run("inspect", study, "--where", 'label="golden retriver"').error
     assert "Did you mean 'golden retriever'?" in line and "It has: tench," in line
+
+
+@pytest.mark.slow
+def test_tables_of_pages_name_classes(tmp_path: Path, monkeypatch, open_page):
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path))
+    study = open_study(make_seen_study(tmp_path / "demo", class_names=IDS))
+    marked = study.images["image_id"][study.images["label"] == IDS[0]].to_list()[:2]
+    pages = (
+        ("masks", {"masks_part": "By class"}),
+        ("errors", {"slices_view": "Table", "slices_sure": "false", "slices_distinct": "false"}),
+        ("images", {"picked": marked, "beside": "true"}),
+    )
+    for page, link in pages:
+        shown = [one.value.to_csv(index=False) for one in open_page(page, study="demo", **link).dataframe]
+        assert any("tench" in text or "crane (n03126707)" in text for text in shown), page
+        assert not any(re.search(f"{name}(?!/)", text) for text in shown for name in IDS[:2]), page

@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.charts.worst_slices import WORST_SLICES, WorstSlices
+from core.common.captions import with_class_names
 from core.common.dataframes import numbers
 from core.slices.finder import ALL, CLASS, MIN_IMAGES
 from core.slices.slice import Slice
@@ -269,7 +270,7 @@ def _table(study: Study, table: pd.DataFrame, population: Slice) -> None:
 
     columns = pd.DataFrame(
         {
-            "Slice": table["name"],
+            "Slice": table["name"].map(with_class_names),
             "Images": table["n"],
             "Misclassified": table["errors"],
             "Error rate": 100 * table["error_rate"],

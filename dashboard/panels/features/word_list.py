@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.common.captions import with_class_names
 from core.common.dataframes import columns, numbers
 from core.common.formatting import counted
 from core.slices.slice import Slice
@@ -99,7 +100,7 @@ def _features(study: Study, population: Slice, find: str) -> None:
     st.header(
         f"{counted(len(explained), 'feature')} with {widgets.plain(repr(find.strip()))}"
         if find.strip()
-        else f"{len(explained):,} features in words"
+        else f"{counted(len(explained), 'feature')} in words"
     )
     if explained.empty:
         st.info(NONE if not scores else "None of these images activates a feature with this word highly.")
@@ -110,8 +111,9 @@ def _features(study: Study, population: Slice, find: str) -> None:
 
 def _table(explained: pd.DataFrame, *, with_class: bool) -> None:
     number = st.column_config.NumberColumn
+    named = explained.assign(top_class=explained["top_class"].map(with_class_names, na_action="ignore"))
     pick_row(
-        columns(explained, ["name", "words", "score", *["top_class"] * with_class, "n_images"]),
+        columns(named, ["name", "words", "score", *["top_class"] * with_class, "n_images"]),
         {
             "name": st.column_config.TextColumn("Feature", width=70),
             "words": st.column_config.TextColumn("Words, the best first", width=300),

@@ -9,7 +9,7 @@ from core.charts import overlap_rows
 from core.charts.miou import MIOU, Overlaps
 from core.charts.miou_by_class import MIOU_BY_CLASS
 from core.charts.options import FigureOptions
-from core.common.captions import LOOKS, shortened
+from core.common.captions import LOOKS, shortened, with_class_names
 from core.common.dataframes import numbers
 from core.slices.slice import Slice
 from core.store import Study
@@ -63,7 +63,8 @@ def _class_table(study: Study, table: pd.DataFrame, population: Slice) -> None:
     wide = table.pivot_table(index="label", columns=["mask", "group"], values="mean", sort=False)
     wide.columns = [f"{mask}, {group}" for mask, group in wide.columns]
     wide = wide.rename_axis("Class").reset_index()
-    st.dataframe(wide, hide_index=True, alt="Overlap by class, mask and group", height=420)
+    named = wide.assign(Class=wide["Class"].map(with_class_names))
+    st.dataframe(named, hide_index=True, alt="Overlap by class, mask and group", height=420)
     download(study, wide, population, name="overlap_classes_table", label="Table as CSV")
 
 

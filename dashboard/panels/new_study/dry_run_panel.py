@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from core.common.captions import with_class_names
 from core.common.formatting import counted, step_times
 from core.common.readout import encoder_title, layer_words, readout_words, weights_words
 from core.jobs.jobs import format_duration
@@ -45,7 +46,8 @@ def found_panel(report: Found, start: Callable[[], None]) -> None:
             st.markdown("\n".join(f"- {plain(note)}" for note in notes))
     if images["classes"]:
         with st.expander(_classes_title(images), icon=":material/category:"):
-            frame = pd.DataFrame(images["classes"].items(), columns=["class", "images"])
+            classes = [(with_class_names(name), n) for name, n in images["classes"].items()]
+            frame = pd.DataFrame(classes, columns=["class", "images"])
             st.dataframe(frame, hide_index=True, alt="Images of each class")
 
 

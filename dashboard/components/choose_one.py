@@ -120,6 +120,8 @@ def select_class(
     """
     _in_the_link(key, classes)
     asked = session.url_text(key)
+    if asked is not None and asked not in classes:  # no widget is bound to it, which would write another
+        session.set_url(key, None)
     choice = asked if asked in classes else default
     pick_one(
         label,
@@ -139,7 +141,9 @@ def select_classes(
     label: str, classes: Sequence[str], *, key: str, default: Sequence[str], most: int, help: str
 ) -> list[str]:
     """`select_class` of several, `most` of them; `default` where none is chosen."""
-    chosen = session.drop_unknown(key, classes)[:most] or list(default)
+    named = session.drop_unknown(key, classes)[:most]
+    session.set_url(key, named)
+    chosen = named or list(default)
     session.show_in_widget(key, chosen)
     st.multiselect(
         label,

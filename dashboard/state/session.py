@@ -219,13 +219,13 @@ def here() -> tuple[Any, Any]:  # page and study of this run
 
 
 def drop_unknown(name: str, options: Iterable[str]) -> list[str]:
-    """What a part of the link names among the options; of anything else it says that this study lacks it."""
+    """What a part of the link names among the options; of anything else it says that it is not there."""
     allowed, linked = set(options), st.query_params.get_all(name)
     st.session_state.setdefault(_READ, set()).add(name)
     for text in linked:
         if text not in allowed:
             _noted().add(name)
-            notify(f"This study has no {text[:60]!r}, so that part of the link was dropped.")
+            notify(f"There is no {text[:60]!r} here, so that part of the link was dropped.")
     return [text for text in linked if text in allowed]
 
 

@@ -508,3 +508,13 @@ def test_without_words__the_features_are_there_and_nothing_is_asked_of_a_termina
 def test_compare_two__names_the_slices_as_a_sentence_does(seen, open_page):
     text = all_text(open_page("errors", study="seen", where="label=ant", errors_tab="Compare two"))
     assert "more often on the images of the filter than on all other evaluation images" in text
+
+
+def test_confusions__a_class_that_the_filter_leaves_out_is_dropped_once(seen, open_page):
+    study = open_study(seen)
+    wrong = study.table("probe")[(study.table("probe")["correct"] == False).fillna(False) & study.is_val]  # noqa: E712
+    true, *others = list(dict.fromkeys(wrong["true"]))
+    link = {"errors_tab": "Confusions", "failure_true": true}
+    app = open_page("errors", study="seen", where=f"label={others[0]}", **link)
+    assert f"There is no '{true}' here" in all_text(app) and "failure_true" not in app.query_params
+    assert "There is no" not in all_text(app.run())

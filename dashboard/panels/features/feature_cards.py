@@ -10,6 +10,7 @@ import pandas as pd
 from core.common.dataframes import numbers
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.features import FiringClass
+from core.slices.inspection.populations import is_filtered
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -86,7 +87,10 @@ def with_lines(
     width: int,
     spread: bool = False,
 ) -> None:
-    """Draw a card per feature: pictures of the filter's images, and its line; a click opens its page."""
+    """Draw a card per feature: pictures of the filter's images, and its line; a click opens its page, without
+    a filter where the pictures know none (they may be of another study, that cannot meet it).
+    """
+    parts = {} if is_filtered(study, population) or not session.filter_text() else {session.WHERE: ""}
     words = feature_reads.names(study)
     drawn = pictures(study, population, tuple(lines), FEW)
     made = [
@@ -94,7 +98,7 @@ def with_lines(
             str(feature),
             title=feature_reads.title(study, feature),
             note=reads.number_and_place(study, feature) if feature in words else "",
-            href=session.href("feature", study, feature=str(feature)),
+            href=session.href("feature", study, **parts, feature=str(feature)),
             subtitle=line,
             pictures=drawn[feature],
         )
@@ -104,7 +108,7 @@ def with_lines(
         made,
         key=key,
         label=label,
-        on_open=lambda feature: session.go("feature", study, feature=feature),
+        on_open=lambda feature: session.go("feature", study, **parts, feature=feature),
         width=width,
         spread=spread,
         pictures_first=True,

@@ -401,3 +401,13 @@ def test_table__is_of_the_evaluation_images_and_says_so(studies, open_page):
     table = open_page("features", study="demo", features_as="Table").dataframe[0]
     columns = json.loads(table.proto.columns)
     assert columns["rate"]["label"] == "Fires on, % of evaluation images"
+
+
+def test_words__the_example_of_another_study_is_opened_without_the_filter(
+    studies, worded_study, open_page, monkeypatch
+):
+    shutil.copytree(worded_study, studies / "seen")
+    monkeypatch.setattr("dashboard.addresses.served_studies.DEFAULT", "seen")
+    app = open_page("features", study="demo", features_as="Words", where="label=ant")
+    links = [card["href"] for card in drawn_cards(app, "overview_features")]
+    assert links and all("study=seen" in link and "ant" not in link for link in links)

@@ -104,4 +104,4 @@ def test_added_columns__are_counted_and_follow_a_search(study, open_page):
     )
     assert not found.exception
     assert sum(shown(found)[PREDICTED].values()) == n(study, "split=val label=bee")
-    assert "images found" in str([one.value for one in found.caption])
+    assert "that the search finds" in str([one.value for one in found.caption])

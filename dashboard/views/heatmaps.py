@@ -190,7 +190,8 @@ def _stored(study: Study, choice: Choice, rows: np.ndarray) -> None:
     n, n_stored = len(fires), int(np.isin(fires, rows).sum())
     if n_stored == n:
         return
-    line = f"It fires on **{n:,}** of these images; **{n_stored:,}** have a stored heatmap."
+    have = "has" if n_stored == 1 else "have"
+    line = f"It fires on **{n:,}** of these images; **{n_stored:,}** {have} a stored heatmap."
     if not reads.discriminative(study)[choice.feature]:
         line += " Of features that are not discriminative only the strongest images of each class are stored."
     st.caption(f"{line} An opened image can compute one.")

@@ -201,3 +201,8 @@ def test_errors_whose_answer_is_no_label_are_counted_beside_the_confusions(answe
         fields = app.multiselect(key="filter_predicted").value, app.selectbox(key="filter_taken_for").value
         assert fields == ((["lute"], None) if "predicted" in where else ([], "lute"))
         assert app.query_params["where"] == where
+
+
+def test_notes_on_two_answers_are_sentences(answered, open_page):
+    text = all_text(open_page("compare", study="demo", compare_what="Answers"))
+    assert "How well scores predict the errors of deployed cannot be told from 7 errors" in text

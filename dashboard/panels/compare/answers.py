@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.answers.answer import PROBE
+from core.common.formatting import full_sentence
 from core.comparison.answers import mcnemar_text
 from core.comparison.compare import Comparison
 from core.jobs.commands import AddAnswer
@@ -41,7 +42,7 @@ def answers(study: Study, among: Slice) -> None:
     pictures.changed_sides(comparison, other)
     numbers.classes_and_scores(comparison, other)
     for note in comparison.notes:
-        st.caption(widgets.plain(str(note)))
+        st.caption(widgets.plain(full_sentence(note.text)))
     with st.expander("All numbers", icon=":material/table:"):
         numbers.table(comparison, other)
 

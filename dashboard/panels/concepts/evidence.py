@@ -204,6 +204,7 @@ def images(study: Study, group: str, population: Slice) -> None:
         page_size=TILES,
         tile=180,
         label="images that activate it highly",
+        why_none="None of these images activates it highly.",
         pictures=pictures,
         names=("Heatmap" if over else "Image", "Crop that was described"),
     )

@@ -174,8 +174,8 @@ def _table(units: pd.DataFrame) -> None:
     if units.empty:
         st.info("There are no such groups.")
         return
-    n = len(units)
-    st.caption(f"{counted(n, 'group')}; pick a row to see one below.")
+    single = bool((numbers(units, "n_features") == 1).all())
+    st.caption(f"{counted(len(units), 'feature' if single else 'group')}; pick a row to see one below.")
 
     table = units.assign(name=[concept_reads.plain_name(str(name)) for name in units["group"]])
     table["words"] = table["words"].where(table["words"] != "", None)

@@ -24,6 +24,7 @@ from dashboard.state import session
 
 PANELS = {"Difference": "difference", "Correct": "correct", "Misclassified": "misclassified"}
 GROUPS = ("Correct", "Misclassified")
+VERDICTS = dict(zip(GROUPS, ("classified correctly", "misclassified"), strict=True))
 MOST_CLASSES = 24
 TILES = 12
 Means = Mapping[str, np.ndarray]
@@ -184,4 +185,5 @@ def _images(study: Study, population: Slice, label: str, feature: int, group: st
         badges=texts,
         page_size=TILES,
         label=f"{group.lower()} images of {label}",
+        why_none=f"None of the images of {label} here is {VERDICTS[group]}.",
     )

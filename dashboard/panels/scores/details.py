@@ -189,4 +189,5 @@ def extremes(study: Study, population: Slice, score: str, *, judged: bool, n: in
                 badges={int(rows[at]): f"{values[at]:.3g}" for at in places},
                 tile=96,
                 label=f"images with the {name.lower()} {score_label(score)}",
+                why_none="None of these images is among them." if group != "All" else "",
             )

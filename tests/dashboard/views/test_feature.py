@@ -442,3 +442,8 @@ def test_links__to_heatmaps_where_there_are_some(seen, open_page):
         for name in ("seen", "demo")
     ]
     assert [label in one for one in links] == [True, False]
+
+
+def test_words__of_a_filter_whose_images_do_not_activate_it_do_not_blame_the_filter(worded, open_page):
+    text = all_text(open_page("feature", study="seen", feature="3", where="split=train label=bee"))
+    assert "None of these images activates it highly." in text and "No images match" not in text

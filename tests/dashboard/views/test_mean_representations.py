@@ -164,3 +164,9 @@ def test_quality_without_these_means__says_so(study, open_page):
     app = open_page("heatmaps", heat_part="Mean representations", study="demo")
     assert not app.exception
     assert not app.code and "settings or images that leave it out" in all_text(app)
+
+
+def test_images__a_group_without_any_is_not_the_doing_of_the_filter(studies, open_page):
+    link = {"heat_part": "Mean representations", "where": "correct=true", "groups_class": "ant"}
+    text = all_text(open_page("heatmaps", study="demo", **link))
+    assert "None of the images of ant here is misclassified." in text and "No images match" not in text

@@ -145,3 +145,9 @@ def test_groups_without_words__a_run_says_first_what_it_replaces(worded, open_pa
     assert len(asked) == 1 and asked[0].button  # the click that begins it lies behind another one
     assert not [one for one in app.main.button if one.label == "Run" and one not in asked[0].button]
     assert started == []
+
+
+def test_table__of_single_features_counts_features(worded, open_page):
+    text = all_text(open_page("features", study="seen", features_as="Groups", group_of="Single features"))
+    n = int((worded.table("explained")["n_features"] == 1).sum())
+    assert f"{n} features; pick a row to see one below." in text

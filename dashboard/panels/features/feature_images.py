@@ -23,7 +23,7 @@ CROP, HEAT, PLAIN = LOOKS = ("Crop", "Heatmap", "Image")
 TITLES = {"top": "Most active", "median": "In the middle", "lowest": "Least active"}
 NUMBER = "The number on a picture is the activation there; a representation has length 1."
 EACH = FEW = 6  # of fewer stored heatmaps no rows are made: all images are shown, the others without
-TILE = 84
+TILE, WIDE = 84, 144  # pixels of a tile; of the only ones
 
 
 def strongest_images(study: Study, feature: int, population: Slice) -> None:
@@ -147,7 +147,7 @@ def _gallery(
         captions=widgets.truth_then_answer,
         badges=badges,
         page_size=page_size,
-        tile=TILE,
+        tile=WIDE if len(rows) <= EACH and not columns else TILE,
         columns=columns,
         label=f"images on which {study.feature_kind} {feature} fires",
         pictures=addresses,

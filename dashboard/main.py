@@ -21,6 +21,7 @@ from dashboard.components.chart import page_theme
 from dashboard.components.page_link import link
 from dashboard.components.tooltips import plain
 from dashboard.panels import sidebar, tour
+from dashboard.panels.features import without
 from dashboard.panels.image import detail as image_detail
 from dashboard.panels.jobs import study_progress
 from dashboard.panels.menus import palette
@@ -149,6 +150,8 @@ def _choose_basis() -> None:
     session.set_url(session.BASIS, None if basis == UNITS else basis)
     for part in session.OF_FEATURES:  # a number means another feature there
         session.set_url(part, None)
+    if session.recall(without.OFF):  # its widget is bound to the address, and writes it
+        session.set_widget(without.OFF, [])
     with suppress(SliceError):  # one that cannot be read is dropped by the next run
         where = Slice.parse(session.filter_text())
         if where.fires:

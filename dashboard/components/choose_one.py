@@ -210,16 +210,22 @@ def press_some(
 def feature_number(
     label: str, n_features: int, *, key: str, width: int, default: int = 0, shows_label: bool = True
 ) -> int:
-    """Draw a field for the number of a feature; a link to one that is not there gives a note."""
-    session.url_int(key, below=n_features, what="feature")
+    """Draw a field for the number of a feature; a link to one that is not there gives a note.
+
+    No widget is bound to that part of the link: another study or basis may not have the feature, and what is
+    bound cannot be dropped.
+    """
+    asked = session.url_int(key, below=n_features, what="feature")
+    shown = default if asked is None else asked
+    session.show_in_widget(key, shown)
     number = st.number_input(
         label,
         0,
         n_features - 1,
-        default,
+        shown,
         step=1,
         key=key,
-        bind="query-params",
+        on_change=lambda: session.set_url(key, int(session.value(key))),
         width=width,
         label_visibility="visible" if shows_label else "collapsed",
     )

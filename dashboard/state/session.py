@@ -23,7 +23,7 @@ SHEET = "sheet"  # query parameter: what is on the figure sheet, see `sheet.py`
 # Parts whose numbers mean other features in another basis.
 OF_FEATURES = (
     *("feature", "features", "detail_features", "removed"),
-    *("without", "under", "map_feature", "group"),
+    *("under", "map_feature", "groups_feature", "group"),
 )
 OWN = {STUDY, IMAGE, PICKED, WHERE, SHEET, ANSWER, BASIS}  # parts of the URL of no widget of a view
 

@@ -76,7 +76,7 @@ def _fit(whole: Study, other: Study) -> None:
     usual = {"Latents": min(KINDS[KIND].default_size(width, whole.n_images), most), "Active at once": k}
     with st.container(horizontal=True, gap="small"):
         size, k = (
-            st.number_input(label, 1, value=value, key=f"compare_fit_{label}", width=160)
+            st.number_input(label, 1, value=value, key=f"compare_fit_{label}_{other.name}", width=160)
             for label, value in usual.items()
         )
     each = f"some {n_judged * k // size:,} for each of {size:,}"

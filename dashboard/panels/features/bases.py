@@ -203,12 +203,13 @@ def _fit(whole: Study) -> None:
             learned := [one for one in whole.bases.values() if one.kind not in CONTROLS]
         ):
             usual_size, usual_k = (learned[0].card.get(name) or 1 for name in ("size", "k"))  # its control
-        size = columns[3].number_input("Latents", 1, value=usual_size, key=f"basis_size_{kind}")
-        k = columns[4].number_input("Active at once", 1, value=usual_k, key=f"basis_k_{kind}")
+        keys = [f"basis_{what}_{kind}_{served_studies.name_of(whole)}" for what in ("size", "k")]
+        size = columns[3].number_input("Latents", 1, value=usual_size, key=keys[0])
+        k = columns[4].number_input("Active at once", 1, value=usual_k, key=keys[1])
         seeds = columns[5].number_input("Runs", 1, 8, 2, key="basis_fits", help=ABOUT_STABILITY)
         sizes = int(size), int(k), int(seeds)
         st.caption(f"{KINDS[kind].summary[:1].upper()}{KINDS[kind].summary[1:]}.")
-        _duration(kind, n_train, vectors[1], sizes, on)
+        _duration(kind, n_train, vectors[1], sizes, on, keys)
         try:
             command = FitBasis(whole.path, (name or usual).strip(), kind, *sizes, VECTORS[on], resume=True)
         except JobError as error:
@@ -219,8 +220,10 @@ def _fit(whole: Study) -> None:
         start_button(command, label, key="basis_fit", kind="primary")
 
 
-def _duration(kind: str, n: int, width: int, sizes: tuple[int, int, int], on: str) -> None:
-    """How long learning takes, in a sentence; where that is long, a button for quicker sizes."""
+def _duration(kind: str, n: int, width: int, sizes: tuple[int, int, int], on: str, keys: list[str]) -> None:
+    """How long learning takes, in a sentence; where that is long, a button for quicker sizes, which sets the
+    fields of these keys.
+    """
     positions = VECTORS[on] == "positions"
     n = max(n, BATCH) if positions else n  # an image has many
 
@@ -242,14 +245,13 @@ def _duration(kind: str, n: int, width: int, sizes: tuple[int, int, int], on: st
                 key="basis_quick",
                 icon=":material/bolt:",
                 on_click=_set_sizes,
-                args=(kind, *quick),
+                args=(keys, *quick),
             )
 
 
-def _set_sizes(kind: str, size: int, k: int, seeds: int) -> None:
-    session.set_widget(f"basis_size_{kind}", size)
-    session.set_widget(f"basis_k_{kind}", k)
-    session.set_widget("basis_fits", seeds)
+def _set_sizes(keys: list[str], size: int, k: int, seeds: int) -> None:
+    for key, number in zip((*keys, "basis_fits"), (size, k, seeds), strict=True):
+        session.set_widget(key, number)
 
 
 def unused_name(whole: Study, start: str) -> str:

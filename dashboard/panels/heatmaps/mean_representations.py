@@ -132,7 +132,7 @@ def _clicked(points: list[dict]) -> None:
     number, feature = points[-1]["customdata"][:2]
     names = session.current_study().class_names
     session.set_url("groups_class", names[int(number)])
-    session.set_widget("groups_feature", int(feature))
+    session.set_url("groups_feature", int(feature))
 
 
 def _one(study: Study, population: Slice, means: Means) -> None:

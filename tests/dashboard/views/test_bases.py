@@ -223,13 +223,15 @@ def test_panel__fits_one_and_removes_one_through_the_launcher(served, started, o
         button for button in app.button if button.key == "basis_quick"
     ]
     monkeypatch.setattr(bases, "LONG", 0.0)  # seconds: whatever it takes is long now
-    app.number_input(key="basis_size_topk").set_value(700).run()
+    app.number_input(key="basis_size_topk_demo").set_value(700).run()
     app.button(key="basis_quick").click().run()
-    sizes = [app.number_input(key=f"basis_{name}").value for name in ("size_topk", "k_topk", "fits")]
+    sizes = [
+        app.number_input(key=f"basis_{name}").value for name in ("size_topk_demo", "k_topk_demo", "fits")
+    ]
     assert sizes == list(bases.QUICK.values())
     app.number_input(key="basis_fits").set_value(2)
-    app.number_input(key="basis_size_topk").set_value(10)
-    app.number_input(key="basis_k_topk").set_value(2)
+    app.number_input(key="basis_size_topk_demo").set_value(10)
+    app.number_input(key="basis_k_topk_demo").set_value(2)
     app.run()
     app.button(key="basis_fit").click().run()
     app.button(key="remove_pca").click().run()
@@ -447,3 +449,31 @@ def test_a_click_on_a_latent_opens_it_and_another_basis_drops_what_names_feature
         ["correct=true"],
     )
     assert "The filter by features was dropped" in all_text(app)
+
+
+def test_switch__of_basis_or_study_drops_the_features_of_the_one_before(served, seen_study, open_page):
+    shutil.copytree(seen_study, served.parent / "seen")
+    app = open_page("map", study="demo", map_colour="Activation of a feature", map_feature="40")
+    assert app.number_input(key="map_feature").value == 40
+    app.selectbox(key="basis_field").set_value("pca").run()
+    assert not app.exception and "map_feature" not in app.query_params
+    off = open_page("features", study="demo").multiselect(key="without").options[0]
+    app = open_page("features", study="demo", without=[off])
+    app.selectbox(key="basis_field").set_value("pca").run()
+    assert not app.exception and "without" not in app.query_params
+    for page, part, link in (
+        ("map", "map_feature", {"map_colour": "Activation of a feature"}),
+        ("heatmaps", "groups_feature", {"heat_part": "Mean representations"}),
+    ):
+        app = open_page(page, study="demo", **link, **{part: "40"})
+        app.selectbox(key="study").set_value("seen").run()
+        assert not app.exception and "There is no feature '40' in this study" in all_text(app)
+        assert app.number_input(key=part).value < 32 and part not in app.query_params
+
+
+def test_sizes_of_a_fit__are_those_of_each_study(served, seen, open_page):
+    app = open_page("features", study="demo", features_as="Bases")
+    app.number_input(key="basis_size_topk_demo").set_value(77).run()
+    app.selectbox(key="study").set_value("seen").run()
+    usual = open_page("features", study="seen", features_as="Bases").number_input(key="basis_size_topk_seen")
+    assert app.number_input(key="basis_size_topk_seen").value == usual.value != 77

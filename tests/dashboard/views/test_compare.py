@@ -367,11 +367,13 @@ def test_checkpoints__in_counted_order_with_numbers_and_features(both, open_page
 def test_shared_dictionary__is_fitted_by_a_click(both, started, open_page):
     app = open_page("compare", study="demo", compare_what="Dictionary")
     n_judged = int(open_study(both / "demo").is_val.sum())
-    size, k = (app.number_input(key=f"compare_fit_{name}").value for name in ("Latents", "Active at once"))
+    size, k = (
+        app.number_input(key=f"compare_fit_{name}_second").value for name in ("Latents", "Active at once")
+    )
     assert n_judged * k / size >= 20, "latents that too few images can judge are proposed"
     assert not app.exception
-    app.number_input(key="compare_fit_Latents").set_value(16)
-    app.number_input(key="compare_fit_Active at once").set_value(2).run()
+    app.number_input(key="compare_fit_Latents_second").set_value(16)
+    app.number_input(key="compare_fit_Active at once_second").set_value(2).run()
     (button,) = [one for one in app.button if "--with" in (one.key or "")]
     button.click().run()
     assert [command for command, _ in started] == [

@@ -191,14 +191,14 @@ def _folded(n_worse: int, n_shown: int) -> str:
 
 @widgets.stable_container
 def _all_of_them(n_all: int, n_shown: int, choice: Choice, *, worse: bool) -> None:
-    """The way to the slices that are not listed."""
-    if not choice.distinct or n_shown >= n_all:
-        return
+    """The way to the slices that are not listed, and back."""
     what = "that have more errors" if worse else "slices"
-    st.button(
-        f"List all {n_all:,} {what}", key="slices_every", type="tertiary", on_click=session.set_widget,
-        args=(DISTINCT, False),
-    )  # fmt: skip
+    label = f"List all {n_all:,} {what}" if choice.distinct else "List only those with errors of their own"
+    if not choice.distinct or n_shown < n_all:
+        st.button(
+            label, key="slices_every", type="tertiary", on_click=session.set_widget,
+            args=(DISTINCT, not choice.distinct),
+        )  # fmt: skip
 
 
 @widgets.stable_container

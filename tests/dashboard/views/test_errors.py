@@ -236,6 +236,9 @@ def test_distinct_only__leaves_out_slices_whose_errors_stand_above_and_says_so(s
     assert f"Shown: the **{len(wanted)}** that add mostly new errors" in all_text(app)
     app.button(key="slices_every").click().run()
     assert [card["id"] for card in shown_cards(app, "slices_rows")] == table["where"].tolist()[:10]
+    assert app.button(key="slices_every").label == "List only those with errors of their own"
+    app.button(key="slices_every").click().run()
+    assert [card["id"] for card in shown_cards(app, "slices_rows")] == wanted[:10]
 
 
 def test_table__has_the_numbers(study, open_page):

@@ -15,7 +15,11 @@ from core.common.statistics import intervals
 from core.reader import StudyReader
 from core.slices.traits import FEATURE, Traits, count_traits
 
-MEANS = ("q_score", "confidence", "n_firing")
+MEANS = {  # and what they lie within
+    "q_score": intervals.UNBOUNDED,
+    "confidence": (0.0, 1.0),
+    "n_firing": (0.0, np.inf),
+}
 
 
 def metrics(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -56,7 +60,11 @@ def means(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
                 len(outcomes),
             )
         )
-    rows += [(name, *intervals.mean_interval(values[name])) for name in MEANS if name in values]
+    rows += [
+        (name, *intervals.mean_interval(values[name], within=within))
+        for name, within in MEANS.items()
+        if name in values
+    ]
     return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n"])
 
 

@@ -14,6 +14,7 @@ from core.measures import score_aurocs as areas
 from core.measures.confusions import confusions
 from core.measures.headline import NO_IMAGES, NO_VERDICTS, headline
 from core.measures.score_aurocs import score_aurocs
+from core.slices.compare import means
 from core.slices.evaluate import class_column, result_column
 from core.slices.slice import Slice
 from tests import reference_scores as slow
@@ -47,7 +48,12 @@ def test_headline__matches_loops(world, rng):
             spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
             half = stats.t.ppf(0.975, len(values) - 1) * spread / math.sqrt(len(values))
             assert_allclose(found[name], mean, atol=1e-12)
-            assert_allclose(found[f"{name}_interval"], (mean - half, mean + half), atol=1e-12)
+            least, most = (
+                (-math.inf if name == "mean_q" else 0.0),
+                (1.0 if column == "confidence" else math.inf),
+            )
+            ends = max(mean - half, least), min(mean + half, most)
+            assert_allclose(found[f"{name}_interval"], ends, atol=1e-12)
             assert found[f"{name}_n"] == len(values)
         assert found["reasons"] == {}
 
@@ -191,3 +197,12 @@ def test_columns__are_read_once_for_each_study(tmp_path, rng):
     assert (
         np.isnan(result_column(first.study, "nothing")).all() and (class_column(first.study, "x") == -1).all()
     )
+
+
+def test_means__their_intervals_end_where_the_values_do():
+    columns = {"confidence": np.array([1.0, 1.0, 0.9, 0.6]), "n_firing": np.array([0.0, 9.0, 0.0, 0.0])}
+    table = means(np.ones(4, bool), columns).set_index("metric")
+    assert table.loc["confidence", "high"] == 1 and table.loc["n_firing", "low"] == 0
+    for name, end, sign in (("confidence", "low", -1), ("n_firing", "high", 1)):
+        half = stats.t.ppf(0.975, 3) * stats.sem(columns[name])
+        assert table.loc[name, end] == pytest.approx(columns[name].mean() + sign * half)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from core.common.dataframes import numbers
+from core.common.dataframes import numbers, words
 from core.common.formatting import full_sentence
 from core.errors import PeregrineError, SettingsError
 from core.pictures.look import SHOWN, Look
@@ -115,8 +115,8 @@ def _tried(study: Study | None, picture: Picture) -> None:
         return
     off = switched_off(OFF, len(one.seen.raw))
     before = tried_reads.look(study, picture, whole, ())
-    after = tried_reads.look(study, picture, one, off, before.classes["name"].head(1))
-    before = tried_reads.look(study, picture, whole, (), after.classes["name"])  # of the same classes
+    after = tried_reads.look(study, picture, one, off, words(before.classes, "name")[:1])
+    before = tried_reads.look(study, picture, whole, (), words(after.classes, "name"))  # of the same classes
     left, right = st.columns([4, 6], gap="large")
     with left:
         boxes = Boxes(alteration.crop, alteration.covered)

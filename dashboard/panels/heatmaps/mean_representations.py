@@ -24,7 +24,6 @@ from dashboard.state import session
 
 PANELS = {"Difference": "difference", "Correct": "correct", "Misclassified": "misclassified"}
 GROUPS = ("Correct", "Misclassified")
-VERDICTS = dict(zip(GROUPS, ("classified correctly", "misclassified"), strict=True))
 MOST_CLASSES = 24
 TILES = 12
 Means = Mapping[str, np.ndarray]
@@ -185,5 +184,5 @@ def _images(study: Study, population: Slice, label: str, feature: int, group: st
         badges=texts,
         page_size=TILES,
         label=f"{group.lower()} images of {label}",
-        why_none=f"None of the images of {label} here is {VERDICTS[group]}.",
+        why_none=f"None of the images of {label} here is {group.lower()}.",
     )

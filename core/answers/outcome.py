@@ -188,7 +188,8 @@ def answer_facts(
     right = table["correct"].fillna(False).to_numpy(bool)
     n, n_right = int(judged.sum()), int((judged & right).sum())
     labels = words(study.images.loc[judged], "label")
-    common = int(np.unique(labels, return_counts=True)[1].max()) if n else 0
+    counts = np.unique(labels, return_counts=True)[1]
+    guess = counts.max() / n if len(counts) > 1 else 1 / max(len(answer.names), 1)  # of one class all are it
     low = float(wilson(n_right, n)[0]) if n else np.nan
     predicted = pd.Series(table["predicted"])
     others = (~predicted.isin(study.class_names) & predicted.notna()).to_numpy()
@@ -202,7 +203,7 @@ def answer_facts(
         "n_missing": int(table["predicted"].isna().to_numpy().sum()),
         "n_left_out": int((evaluated & study.images["label"].notna().to_numpy() & ~judged).sum()),
         "other_classes": float(others[evaluated].mean()) if evaluated.any() else 0.0,
-        "at_chance": bool(n and low <= common / n),
+        "at_chance": bool(n_right < n and low <= guess),
         "linear": answer.weights is not None,
         "notes": [*answer.notes, *_other_classes_note(predicted.to_numpy(object)[others])],
         **answer.facts,

@@ -1,5 +1,6 @@
 """The risk of images by two scores at once: a table of quantile cells, and its heat chart."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +12,22 @@ from core.charts.marks import cells
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import numbers, safe_divide
-from core.common.score_names import score_label
+from core.common.score_names import available_scores, score_label
 from core.common.statistics.intervals import wilson
 from core.store import Study
 
 PAIR = ("distinctiveness", "knn_similarity")
 BINS = 4
 FEWEST = 5  # images that a cell needs for its risk to be written
+
+
+def usual_pair(scores: Sequence[str]) -> tuple[str, str]:
+    """Return PAIR; without held-out images, which alone have a similarity, with confidence as the second.
+
+    >>> usual_pair(["distinctiveness", "confidence"])
+    ('distinctiveness', 'confidence')
+    """
+    return PAIR if PAIR[1] in scores or "confidence" not in scores else (PAIR[0], "confidence")
 
 
 def quantile_bins(values: np.ndarray, bins: int = BINS) -> np.ndarray:
@@ -118,7 +128,8 @@ class PairRisk(NamedTuple):
 
 def _table(study: Study, options: FigureOptions) -> PairRisk:
     """Read --score and the first one to compare with, or the usual pair."""
-    first, second = (options.score, options.against[0]) if options.against else PAIR
+    usual = usual_pair(available_scores(study.kept("quality")))
+    first, second = (options.score, options.against[0]) if options.against else usual
     values, correct = score_values(study, first)
     return PairRisk(pair_table(values, score_values(study, second)[0], correct), (first, second))
 

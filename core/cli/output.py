@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.common.formatting import (
+    UNDEFINED,
     aligned,
     counted,
     for_terminal,
@@ -170,13 +171,20 @@ def plan_text(report: Report) -> str:
 def summary_text(report: Report) -> str:
     """Return the numbers and texts of a step's summary, and what must be said beside them.
 
-    >>> print(summary_text({"n_images": 5, "notes": ["two cannot be read"]}))
+    >>> print(summary_text({"n_images": 5, "auroc": math.nan, "notes": ["two cannot be read"]}))
     n_images  5
+    auroc     not defined
     note      two cannot be read
     """
     simple = [(key, value) for key, value in report.items() if isinstance(value, (str, int, float))]
-    lines = [(key, f"{value:.4g}" if isinstance(value, float) else str(value)) for key, value in simple]
+    lines = [(key, _plain(value)) for key, value in simple]
     return aligned([*_estimates(report), *lines, *(("note", line) for line in report.get("notes") or [])])
+
+
+def _plain(value: str | float) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4g}" if math.isfinite(value) else UNDEFINED
 
 
 def _estimates(report: Report) -> list[tuple[str, str]]:

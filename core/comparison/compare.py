@@ -246,7 +246,7 @@ def differences_in_setup(shared: Shared) -> tuple[list[Note], frozenset[str]]:
         notes.append(Note(text, command))
         measures |= set(one.measures)
     if len({tuple(study.class_names) for study in shared.studies}) > 1:
-        notes.append(Note("the studies have different classes, so their probes answer different questions"))
+        notes.append(Note("the studies have different classes, so their answers are to different questions"))
     return notes, frozenset(measures)
 
 

@@ -121,7 +121,9 @@ def partly_shared(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
     if all(size == rows.shape[1] for size in sizes):
         return []
     held = ", ".join(f"{name} has {size:,}" for name, size in zip(study_names(studies), sizes, strict=True))
-    return [f"{rows.shape[1]:,} images are in all studies ({held}); only these are compared"]
+    n = rows.shape[1]
+    shared, these = ("1 image is", "it is") if n == 1 else (f"{n:,} images are", "these are")
+    return [f"{shared} in all studies ({held}); only {these} compared"]
 
 
 def judged_images(studies: Sequence[Study], rows: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -95,7 +95,7 @@ def premise_lines(comparison: Comparison) -> list[str]:
     return [
         f"{fact['study']}{of}: {fact['premise']} {fact['premise_facts']}".rstrip()
         for fact in records(comparison.facts)
-        if fact["premise"]
+        if isinstance(fact["premise"], str)
     ]
 
 

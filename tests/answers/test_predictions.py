@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.answers.outcome import Request, outcome_table
+from core.answers.outcome import Request, answer_facts, outcome_table
 from core.answers.predictions import file_answer
 from core.errors import SettingsError
 from core.jobs.progress import Progress
@@ -60,6 +60,22 @@ def test_numbers_of_outputs_are_read_with_a_file_of_their_names(study, tmp_path)
         answer_of(study, tmp_path / "told.csv", told.assign(predicted=3), **request)
     with pytest.raises(SettingsError, match=r"has the columns 'tench', '1', '2'; --head-classes"):
         answer_of(study, tmp_path / "scores.csv", scores.rename(columns={"0": "tench"}), **request)
+
+
+@pytest.mark.parametrize(
+    ("labels", "predicted", "expected"),
+    [(2, "01", False), (2, "10", True), (1, "00000001", False), (1, "23232323", True)],
+    ids=["all of two right", "none of two right", "most of one class right", "none of one class right"],
+)
+def test_at_chance__is_not_said_of_few_images_that_are_all_right_nor_of_one_class(
+    tmp_path, labels, predicted, expected
+):
+    names = [LABELS[place % labels] for place in range(len(predicted))]
+    images = pd.DataFrame({"image_id": [f"{place}.png" for place in range(len(names))], "label": names})
+    study: Any = SimpleNamespace(images=images, class_names=LABELS[:labels], n_images=len(names))
+    scores = pd.DataFrame(np.eye(4)[[int(one) for one in predicted]], columns=LABELS)
+    answer, table = answer_of(study, tmp_path / "scores.csv", scores)
+    assert answer_facts(study, table, answer, "file", np.ones(len(names), bool))["at_chance"] == expected
 
 
 def test_restricted_scores_predict_only_labels(study, tmp_path):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from core.charts import score_pair as figures
+from core.charts.options import FigureOptions
 from core.common.statistics.intervals import wilson
 
 
@@ -64,3 +69,15 @@ def test_no_images__says_so():
     nothing = figures.pair_table(np.full(3, np.nan), np.ones(3), np.ones(3))
     assert nothing.empty and not figures.pair_heat(nothing, figures.PAIR).data
     assert "no images with both scores" in figures.pair_finding(nothing, figures.PAIR)
+
+
+def test_without_held_out_images__the_pair_has_confidence_in_place_of_the_similarity_to_train_images(
+    monkeypatch,
+):
+    quality = pd.DataFrame(
+        {"distinctiveness": [0.1, 0.2], "knn_similarity": [np.nan] * 2, "confidence": [0.9, 0.4]}
+    )
+    study: Any = SimpleNamespace(kept=lambda _: quality.assign(correct=[1.0, 0.0]))
+    monkeypatch.setattr("core.charts.chart.shown_images", lambda _: np.ones(2, bool))
+    data: Any = figures.SCORE_PAIR.table(study, FigureOptions())
+    assert data.scores == ("distinctiveness", "confidence") and data.frame["n"].sum() == 2

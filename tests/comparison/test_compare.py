@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.answers.requests import add_answer
 from core.comparison.compare import compare, report
-from core.comparison.images import judged_images, shared_images
+from core.comparison.images import judged_images, partly_shared, shared_images
 from core.comparison.measures import (
     AUROCS,
     StudyScores,
@@ -24,7 +24,7 @@ from core.comparison.measures import (
 )
 from core.comparison.notes import answer_notes, few_error_notes
 from core.comparison.sides import GAINED, LOST, RIGHT, WRONG
-from core.comparison.text import amount, change, comparison_text
+from core.comparison.text import amount, change, comparison_text, premise_lines
 from core.errors import SettingsError, SliceError, StudyError
 from core.jobs.progress import Progress
 from core.slices import saved_slices
@@ -239,6 +239,17 @@ def test_partial_overlap__compares_what_is_shared_and_says_so(pair, folder):
     assert "90 images are in all studies (first has 120, fewer has 90); only these are compared" in map(
         str, comparison.notes
     )
+
+
+def test_one_shared_image_is_one():
+    studies: Any = [SimpleNamespace(name=name, path=name, n_images=n) for name, n in (("a", 2), ("b", 40))]
+    said = "1 image is in all studies (a has 2, b has 40); only it is compared"
+    assert partly_shared(studies, np.zeros((2, 1), int)) == [said]
+
+
+def test_a_study_without_a_trust_check_says_nothing_of_it():
+    facts = pd.DataFrame({"study": NAMES, "premise": ["It holds.", None], "premise_facts": ["", None]})
+    assert premise_lines(SimpleNamespace(narrowed=False, facts=facts)) == ["before: It holds."]
 
 
 @pytest.mark.slow

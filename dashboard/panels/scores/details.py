@@ -69,7 +69,8 @@ def errors_found_part(study: Study, population: Slice, score: str, threshold: fl
 @widgets.stable_container
 def two_scores(study: Study, population: Slice) -> None:
     """Share of errors by distinctiveness and the similarity to train images."""
-    lacking = [score_label(name) for name in score_pair.PAIR if name not in reads.scores(study)]
+    held = reads.scores(study)
+    lacking = [score_label(name) for name in score_pair.usual_pair(held) if name not in held]
     if lacking:
         what = f"This study does not hold {' and '.join(lacking)} of its images."
         steps = "Run the steps Neighbours and Quality scores again to have both."

@@ -112,12 +112,15 @@ def default_answer(study: StudyReader) -> str:
 
 
 def answer_named(study: StudyReader, name: str) -> Answer:
-    """Raises SettingsError, with the command that adds it, where the study has no such answer."""
+    """Raises SettingsError, with what adds it or why nothing can, where the study has no such answer."""
     held = answers_of(study)
     if name in held:
         return held[name]
     names = f"It has: {', '.join(held)}" if held else "It has none"
     add = f" To add it: {command_line('answers', study.path, add=name)}" if name in KINDS else ""
+    step = {HEAD: "answers", PROBE: PROBE}.get(name)
+    if step and (why := study.summary(step).get("skipped")):
+        add = f" No {name}: {why}"
     raise SettingsError(f"no answer '{name}' in '{study.path}'.{did_you_mean(name, held)} {names}.{add}")
 
 

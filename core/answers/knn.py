@@ -30,6 +30,12 @@ def knn_answer(study: StudyReader, request: Request, progress: Progress) -> Answ
     if len(train) < 2:
         raise SettingsError(f"'{study.path}' has {len(train)} labelled train images; knn needs two or more")
     n, voted = study.n_images, [names[code] for code in np.unique(codes[train])]
+    held_out = study.is_val & label.notna().to_numpy() & np.isin(codes, codes[train])
+    if len(voted) == len(train) and not held_out.any():
+        raise SettingsError(
+            f"'{study.path}' has one train image of each class and no evaluation image of these classes, so "
+            "knn would be wrong about every image. Add images of these classes"
+        )
     votes = Votes(study.array("representations"), train, codes[train], len(names), request.device)
     height = block_rows(request.device)[0]
     spans = ((start, min(start + height, n)) for start in range(0, n, height))

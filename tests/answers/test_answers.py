@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from core.analysis.quality.trust_check import headline
 from core.answers import knn
+from core.answers.outcome import Request
 from core.answers.requests import add_answer, remove_answer
 from core.bases.requests import add_basis
 from core.charts.other_studies import folder_name, open_other
@@ -382,3 +386,17 @@ def test_an_answer_of_one_class_is_refused(study, tmp_path):
     one = written(study, tmp_path / "one.csv", **{study.class_names[0]: np.zeros(study.n_images)})
     with pytest.raises(SettingsError, match=f"only {study.class_names[0]} can be predicted"):
         add(study, one)
+
+
+def test_an_answer_that_the_study_cannot_have_is_not_to_be_added(study):
+    why = study.summary("answers")["skipped"]
+    with pytest.raises(SettingsError, match=re.escape(f"It has: probe. No head: {why}")):
+        study.answering("head")
+
+
+def test_knn__needs_a_second_image_of_a_class():
+    labels = pd.DataFrame({"label": ["ant", "bee", "cat"]})
+    few: Any = SimpleNamespace(path="few", n_images=3, images=labels, is_val=np.array([False, False, True]))
+    few.class_names = ["ant", "bee", "cat"]
+    with pytest.raises(SettingsError, match="wrong about every image"):
+        knn.knn_answer(few, Request(device="cpu"), Progress.silent())

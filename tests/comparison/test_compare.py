@@ -249,7 +249,8 @@ def test_one_shared_image_is_one():
 
 def test_a_study_without_a_trust_check_says_nothing_of_it():
     facts = pd.DataFrame({"study": NAMES, "premise": ["It holds.", None], "premise_facts": ["", None]})
-    assert premise_lines(SimpleNamespace(narrowed=False, facts=facts)) == ["before: It holds."]
+    comparison: Any = SimpleNamespace(narrowed=False, facts=facts)
+    assert premise_lines(comparison) == ["before: It holds."]
 
 
 @pytest.mark.slow

@@ -279,10 +279,11 @@ def saved_text(report: Mapping[str, Any]) -> str:
 
 
 def worst_report(study: Study, limit: int, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the first rows of `finder.worst_slices`."""
+    """Return the first rows of `finder.worst_slices`, of slices with more errors than the other images."""
     from core.slices.finder import worst_slices
 
     table = worst_slices(study, limit=limit, **given)
+    table = table.loc[table["error_rate"] > table["rest"]]
     return {"study": str(study.path), "slices": table.to_dict("records")}
 
 
@@ -302,7 +303,7 @@ def _fresh_line(row: Mapping[str, Any], usual: float) -> str:
 def worst_text(report: Mapping[str, Any]) -> str:
     """Return one line per slice, most significant first; a second one where it was measured again."""
     if not report["slices"]:
-        return "no worst slices: the probe has classified no images, or no slice has enough of them"
+        return "no worst slices: none of enough images has more errors, or no image has a label and an answer"
     usual = report.get("fresh", {}).get("error_rate", math.nan)
     return "\n".join(
         f"{100 * row['error_rate']:5.1f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f}) of "

@@ -257,6 +257,8 @@ def _basis_settings(args: argparse.Namespace) -> dict[str, Any]:
         raise SettingsError("--with belongs to --kind")
     if "normalisation" in given and "load" not in args:
         raise SettingsError("--normalisation belongs to --load")
+    if "size" in given:
+        given.setdefault("k", min(BasisConfig.k, given["size"]))
     if "pool_codes" in given and given.get("on") != "positions":
         raise SettingsError("--pool-codes belongs to --on positions")
     if "steps" in given and given["kind"] not in TRAINED:

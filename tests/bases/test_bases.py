@@ -153,6 +153,14 @@ def test_a_basis_is_added_listed_exported_and_removed(study, tmp_path, capsys):
     assert open_study(study.path).bases == {} and verify(study.path) == []
 
 
+def test_k_that_nobody_gave_is_at_most_the_latents(study, capsys):
+    few = ["basis", str(study.path), "--kind", "random", "--size", "6", "--seeds", "1", "--device", "cpu"]
+    assert main(few) == 0
+    assert open_study(study.path).bases["random"].card["k"] == 6
+    assert main([*few, "--k", "32", "--name", "more"]) == 2
+    assert "lower k" in capsys.readouterr().err
+
+
 def test_a_changed_index_is_no_index(study):
     study = add(study, "random")
     basis = study.bases["random"]

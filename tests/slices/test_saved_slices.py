@@ -18,6 +18,7 @@ from core.cli import main
 from core.errors import DamagedSlices, SliceError, StudyError
 from core.export.summary import verify
 from core.slices import saved_slices
+from core.slices.finder import worst_slices
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study, open_study
@@ -251,6 +252,11 @@ def test_command_worst(study_path, capsys: pytest.CaptureFixture[str]) -> None:
     for row in rows:
         inside = Slice.parse(row["where"]).mask(study)
         assert row["n"] == inside.sum() >= 5
+    assert main(["slices", str(path), "--worst", "500", "--min-images", "5", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["slices"]
+    table = worst_slices(study, limit=500, min_images=5)
+    assert len(rows) == (table["error_rate"] > table["rest"]).sum() < len(table)
+    assert all(row["error_rate"] > row["rest"] for row in rows)
 
 
 def test_a_flipped_bit_is_noticed_by_readers_writers_and_verify(study: Study) -> None:

@@ -109,7 +109,7 @@ def _check_served(study: Path) -> None:
 
 def _reads_study_only(command: Command) -> bool:
     if isinstance(command, FitBasis):
-        return command.on != POSITIONS  # which the encoder has to compute
+        return command.on != POSITIONS and not command.resume  # for both the encoder looks at images
     return isinstance(command, (AddAnswer, RemoveBasis)) or (
         isinstance(command, RunStep) and command.step in STUDY_ONLY
     )

@@ -1,6 +1,7 @@
 """The bases of a study: which there are, how good they are, one more, one less, and two side by side."""
 
 import itertools
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -209,22 +210,25 @@ def _fit(whole: Study) -> None:
         seeds = columns[5].number_input("Runs", 1, 8, 2, key="basis_fits", help=ABOUT_STABILITY)
         sizes = int(size), int(k), int(seeds)
         st.caption(f"{KINDS[kind].summary[:1].upper()}{KINDS[kind].summary[1:]}.")
-        _duration(kind, n_train, vectors[1], sizes, on, keys)
         try:
             command = FitBasis(whole.path, (name or usual).strip(), kind, *sizes, VECTORS[on], resume=True)
         except JobError as error:
             st.error(widgets.plain(error), icon=":material/error:")
             return
+        if launcher.refusal(command) is not None:  # it may be learned without looking at images
+            command = replace(command, resume=False)
+        _duration(command, n_train, vectors[1], keys)
         again = command.of in whole.bases
         label = f"Learn {command.of} again" if again else "Learn"
         start_button(command, label, key="basis_fit", kind="primary")
 
 
-def _duration(kind: str, n: int, width: int, sizes: tuple[int, int, int], on: str, keys: list[str]) -> None:
+def _duration(command: FitBasis, n: int, width: int, keys: list[str]) -> None:
     """How long learning takes, in a sentence; where that is long, a button for quicker sizes, which sets the
     fields of these keys.
     """
-    positions = VECTORS[on] == "positions"
+    kind, sizes = command.method, (command.size, command.k, command.seeds)
+    positions = command.on == "positions"
     n = max(n, BATCH) if positions else n  # an image has many
 
     def seconds(size: int, k: int, seeds: int) -> float:
@@ -232,10 +236,11 @@ def _duration(kind: str, n: int, width: int, sizes: tuple[int, int, int], on: st
 
     takes, quick = seconds(*sizes), tuple(map(min, sizes, QUICK.values()))
     first = " First, the encoder looks at all images again." if positions else ""
+    then = ", then what the study has of its units: features, heatmaps, words" if command.resume else ""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="basis_duration"):
         st.markdown(
             f":material/schedule: **About {format_duration(max(takes, 1))}** on this computer without a GPU, "
-            f"in the background, then what the study has of its units: features, heatmaps, words.{first}",
+            f"in the background{then}.{first}",
             width="content",
         )
         if takes > LONG and quick != sizes:

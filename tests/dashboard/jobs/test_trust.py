@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import time
@@ -344,6 +345,15 @@ def test_shared_dictionary__of_another_study_is_checked_too(served, studies):
     outside = shutil.copytree(served, studies.parent / "outside")
     told = launcher.refusal(FitBasis(*of, other=outside))
     assert told == "'outside' is not a study that is served here"
+
+
+@pytest.mark.parametrize("name", ["a shell command as encoder", "images elsewhere"])
+def test_basis__what_is_computed_in_it_is_checked_too(served, mark, name):
+    apply_setting(served, name, mark)
+    alone = FitBasis(served, "few", "topk", 8, 2)
+    assert launcher.refusal(alone) is None
+    for more in ({"resume": True}, {"on": "positions"}):
+        assert "PEREGRINE_TRUST_STUDIES=1" in (launcher.refusal(dataclasses.replace(alone, **more)) or "")
 
 
 @pytest.mark.parametrize("view", ["overview", "features", "images", "heatmaps", "image", "new_study"])

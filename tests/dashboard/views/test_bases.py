@@ -34,6 +34,7 @@ from core.traces import changes
 from dashboard.cache import reads
 from dashboard.cache.comparison_reads import comparison, other_studies
 from dashboard.cache.features import basis_reads
+from dashboard.jobs import launcher
 from dashboard.panels.features import bases, feature_cards
 from dashboard.panels.features.basis_advice import advice, lacking_control
 from tests.dashboard.conftest import all_text, drawn_cards, tiles
@@ -218,6 +219,7 @@ def test_advice__follows_control_and_stability():
 
 
 def test_panel__fits_one_and_removes_one_through_the_launcher(served, started, open_page, monkeypatch):
+    monkeypatch.setenv("PEREGRINE_TRUST_STUDIES", "1")
     app = open_page("features", study="demo", basis="pca", features_as="Bases")
     assert re.search(r"About \d+ (s|min)\W", all_text(app)) and not [
         button for button in app.button if button.key == "basis_quick"
@@ -253,6 +255,14 @@ def test_panel__adds_the_random_directions_that_a_basis_lacks(served, started, o
     app = open_page("features", study="demo", features_as="Bases")
     app.button(key="basis_control").click().run()
     assert [command for command, _ in started] == [FitBasis(served, "random", "random", size=10, k=2)]
+
+
+def test_panel__learns_alone_where_no_click_may_go_on(served, started, open_page, monkeypatch):
+    monkeypatch.setattr(launcher, "refusal", lambda one: "no" if getattr(one, "resume", False) else None)
+    app = open_page("features", study="demo", features_as="Bases")
+    assert "then what the study has" not in all_text(app)
+    app.button(key="basis_fit").click().run()
+    assert [command.resume for command, _ in started] == [False]
 
 
 @pytest.fixture(scope="module")

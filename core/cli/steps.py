@@ -68,7 +68,7 @@ def run_step(args: argparse.Namespace) -> None:
         if ignored := next(iter(given(args).keys() - {"answer"}), None):
             option = ignored.replace("_", "-")
             raise SettingsError(
-                f"--answer shows what is known of an answer and computes nothing anew; leave out --{option}"
+                f"--answer shows the numbers of an answer and runs no step; leave out --{option}"
             )
         return output.show(_of_answer(args, args.answer), output.summary_text, as_json="json" in args)
     with Progress.for_command(args.study, stages_total=1) as progress:

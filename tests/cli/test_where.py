@@ -112,8 +112,8 @@ def test_report__of_several_studies_compares_the_images_of_the_slice(run, study,
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("quality --answer probe --bootstrap 9", "computes nothing anew; leave out --bootstrap"),
-        ("failures --answer probe --redo", "computes nothing anew; leave out --redo"),
+        ("quality --answer probe --bootstrap 9", "runs no step; leave out --bootstrap"),
+        ("failures --answer probe --redo", "runs no step; leave out --redo"),
         ("export quality -o {out} --image {image}", "--image belongs to the tables heatmap and mask"),
         ("export features -o {out} --feature 3", "--feature belongs to the tables heatmap and mask"),
         ("decompose --image {image} --true dog", "--true belongs to --file"),

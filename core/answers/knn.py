@@ -30,6 +30,11 @@ def knn_answer(study: StudyReader, request: Request, progress: Progress) -> Answ
     if len(train) < 2:
         raise SettingsError(f"'{study.path}' has {len(train)} labelled train images; knn needs two or more")
     n, voted = study.n_images, [names[code] for code in np.unique(codes[train])]
+    if len(voted) == 1:
+        raise SettingsError(
+            f"one class only: every labelled train image of '{study.path}' is '{voted[0]}', so knn would give "
+            "each image this class, which is no evidence. Add train images of other classes"
+        )
     held_out = study.is_val & label.notna().to_numpy() & np.isin(codes, codes[train])
     if len(voted) == len(train) and not held_out.any():
         raise SettingsError(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SIDES = ("predicted", "true")
 SEPARATOR = "; "
-NO_PROBE = "no probe: failures need labels and the step 'probe'"
+NO_PROBE = "no probe: {why}"
 NO_LAYERS = (
     "what a latent adds to an answer is not known where the layers of its classifier are not stored; what "
     "units add to its errors is"
@@ -103,7 +103,8 @@ def compute_failures(study: Study, step: StepWriter, config: FailuresConfig, run
     """
     check_failures_config(config)
     if not study.has("probe") or not study.labelled:
-        step.summary = {"skipped": NO_PROBE}
+        why = study.summary("probe").get("skipped", "the step 'probe' was not run")
+        step.summary = {"skipped": NO_PROBE.format(why=why)}
         return
     if study.below is not None and not class_logits.explains_errors(study):
         step.summary = {"skipped": NO_LAYERS if study.has(class_logits.GRADIENTS) else OF_LATENTS}

@@ -394,9 +394,10 @@ def test_an_answer_that_the_study_cannot_have_is_not_to_be_added(study):
         study.answering("head")
 
 
-def test_knn__needs_a_second_image_of_a_class():
-    labels = pd.DataFrame({"label": ["ant", "bee", "cat"]})
+@pytest.mark.parametrize(("second", "why"), [("bee", "wrong about every image"), ("ant", "'ant', so knn")])
+def test_knn__needs_a_second_image_of_a_class_and_a_second_class(second, why):
+    labels = pd.DataFrame({"label": ["ant", second, "cat"]})
     few: Any = SimpleNamespace(path="few", n_images=3, images=labels, is_val=np.array([False, False, True]))
     few.class_names = ["ant", "bee", "cat"]
-    with pytest.raises(SettingsError, match="wrong about every image"):
+    with pytest.raises(SettingsError, match=why):
         knn.knn_answer(few, Request(device="cpu"), Progress.silent())

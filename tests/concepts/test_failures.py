@@ -131,7 +131,7 @@ def test_failures__without_concepts_say_so(study_path):
 
 def test_failures__without_labels_are_skipped(study_path):
     study = run(study_path(labels=False, pictures=False), FailuresConfig())
-    assert "need labels" in study.summary("failures")["skipped"]
+    assert study.summary("failures")["skipped"] == f"no probe: {study.summary('probe')['skipped']}"
 
 
 @pytest.mark.slow

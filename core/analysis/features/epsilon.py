@@ -108,7 +108,7 @@ def choose_epsilon(outcomes: Sequence[Outcome]) -> Choice:
         raise NoDiscriminativeFeatures(
             f"no feature is discriminative at any epsilon from {max(ends):g} to {min(ends):g}, so 'auto' has "
             "nothing to choose. Check that the features of an image differ (the weights, the input size), "
-            "try --epsilon below that, or use more images"
+            "`resume` with --epsilon below that, or use more images"
         )
     halves = [one for one in usable if one.half_fire]
     full = [one for one in halves if one.low_positive]

@@ -117,14 +117,17 @@ def _report_unless_parent_ended(kind: type[BaseException], error: BaseException,
         sys.__excepthook__(kind, error, where)  # pyright: ignore[reportArgumentType]
 
 
-def check_finite_representations(raw: np.ndarray, rows: Sequence[int], source: ImageSource) -> None:
-    """Raise EncoderError for representations with NaN or infinity, naming the image."""
+def check_finite_representations(
+    raw: np.ndarray, rows: Sequence[int], source: ImageSource, *, ready: bool = False
+) -> None:
+    """Raise EncoderError for representations with NaN or infinity, naming the image; `ready`: from a file."""
     bad = np.flatnonzero(~np.isfinite(raw).all(1))
     if bad.size:
         image_id = source.table["image_id"].iloc[rows[int(bad[0])]]
+        check = "the file (--representations)" if ready else "the checkpoint, --mean, --std, --precision"
         raise EncoderError(
             f"NaN or infinity in the representation for image '{image_id}' ({bad.size} of {len(rows)} in its "
-            "batch). Check the checkpoint, --mean, --std, --precision, --dtype"
+            f"batch). Check {check}, --dtype"
         )
 
 
@@ -212,7 +215,7 @@ def embed_chunks(
         raw, logits = _represent(encoder, batch, head)
         if raw is not None:
             raw = as_stored(raw, dtype)
-            check_finite_representations(raw, batch.rows, source)
+            check_finite_representations(raw, batch.rows, source, ready=ready)
         buffer.add(batch, raw, logits)
         bar.update(len(batch_rows))
         if batch_rows.stop % CHUNK_ROWS == 0 or batch_rows.stop == len(source.table):
@@ -281,10 +284,11 @@ def open_ready_representations(path: str) -> np.ndarray:
         ShapeError: not a readable .npy file, or not a two-dimensional float array.
     """
     try:
-        raw = np.load(path, mmap_mode="r", allow_pickle=False)
+        raw = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or "it is no whole .npy file of numbers"
         raise ShapeError(
-            f"cannot read representations '{path}': {error}. Expected a .npy file (N, r)"
+            f"cannot read representations '{path}': {reason}. Give one array (N, r) as numpy.save writes it"
         ) from None
     if raw.ndim != 2 or not np.issubdtype(raw.dtype, np.floating):
         raise ShapeError(f"'{path}' holds {raw.dtype} {raw.shape}; expected floats of shape (N, r)")

@@ -208,9 +208,11 @@ def test_given_representations__errors(tmp_path, array, message):
     np.save(tmp_path / "raw.npy", array)
     with pytest.raises(ShapeError, match=message):
         load_ready_representations(str(tmp_path / "raw.npy"), 12)
+    np.savez(tmp_path / "raw.npz", array)
     (tmp_path / "raw.npy").write_bytes(b"<html>")
-    with pytest.raises(ShapeError, match="cannot read representations"):
-        load_ready_representations(str(tmp_path / "raw.npy"), 12)
+    for name in ("raw.npy", "raw.npz"):
+        with pytest.raises(ShapeError, match="cannot read representations .*: it is no whole .npy file"):
+            load_ready_representations(str(tmp_path / name), 12)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -220,6 +222,8 @@ def test_check_finite__names_the_image(folder, bad):
     source = open_images(str(folder))
     with pytest.raises(EncoderError, match=f"for image '{source.table['image_id'][5]}' .1 of 3"):
         check_finite_representations(raw, [4, 5, 6], source)
+    with pytest.raises(EncoderError, match="Check the file .--representations., --dtype"):
+        check_finite_representations(raw, [4, 5, 6], source, ready=True)
 
 
 def test_embed__which_images_with_what(tmp_path, folder):

@@ -8,6 +8,7 @@ import torch
 
 from core.analysis.gradcam.on_demand import study_encoder
 from core.analysis.overlap.iou import LEAST_IMAGES
+from core.analysis.overlap.step import NO_MASKS
 from core.analysis.quality.label_free.distinctiveness import LEAST_STD, raw_moments
 from core.analysis.representations import picture_batches
 from core.common.command_line import command_line
@@ -79,10 +80,8 @@ def check_can_intervene(study: Study) -> None:
             f"Make a study with one: {command_line('embed', 'STUDY')} --images DIR --encoder SPEC"
         )
     if why := study.summary("overlap").get("skipped"):
-        raise MaskError(
-            f"'{study.path}' has no overlap with masks: {why}. Run: {command_line('overlap', study.path)} "
-            "--masks DIR"
-        )
+        command = f". Run: {command_line('overlap', study.path)} --masks DIR" if why == NO_MASKS else ""
+        raise MaskError(f"'{study.path}' has no overlap with masks: {why}{command}")
 
 
 def embed_altered(

@@ -32,8 +32,8 @@ def knn_answer(study: StudyReader, request: Request, progress: Progress) -> Answ
     n, voted = study.n_images, [names[code] for code in np.unique(codes[train])]
     if len(voted) == 1:
         raise SettingsError(
-            f"one class only: every labelled train image of '{study.path}' is '{voted[0]}', so knn would give "
-            "each image this class, which is no evidence. Add train images of other classes"
+            f"one class only: every labelled train image of '{study.path}' is '{voted[0]}', so knn would "
+            "give each image this class, which is no evidence. Add train images of other classes"
         )
     held_out = study.is_val & label.notna().to_numpy() & np.isin(codes, codes[train])
     if len(voted) == len(train) and not held_out.any():

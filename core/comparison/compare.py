@@ -228,9 +228,9 @@ def differences_in_setup(shared: Shared) -> tuple[list[Note], frozenset[str]]:
     """Notes on settings that differ, and the measures and facts that they make incomparable."""
     notes, measures = [], set()
     for one in ALIKE:
-        values = [  # as a finished step recorded it, else as given; None without the step
+        values = [  # as a finished step recorded it, else as given; None without its results
             summary.get(one.setting, study.settings(one.step).get(one.setting))
-            if (summary := study.summary(one.step))
+            if (summary := study.summary(one.step)) and "skipped" not in summary
             else None
             for study in shared.studies
         ]

@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.answers.requests import add_answer
-from core.comparison.compare import compare, report
+from core.comparison.compare import compare, differences_in_setup, report
 from core.comparison.images import judged_images, partly_shared, shared_images
 from core.comparison.measures import (
     AUROCS,
@@ -325,6 +325,14 @@ def test_settings_that_differ__are_named_with_the_remedy(pair, folder):
     } <= comparison.not_comparable and "accuracy" not in comparison.not_comparable
     said = comparison_text(comparison)
     assert "AUROC of Q †" in said and "Accuracy  " in said and "† not comparable" in said
+
+
+def test_settings_that_differ__are_none_of_a_step_that_was_skipped():
+    one: Any = SimpleNamespace(class_names=[], summary=lambda step: {"skipped": "no masks"} if step else {})
+    one.settings = lambda step: {"threshold": 0.5}
+    other = SimpleNamespace(**vars(one) | {"settings": lambda step: {"threshold": 0.9}})
+    shared: Any = SimpleNamespace(studies=[one, other], names=["one", "other"])
+    assert differences_in_setup(shared) == ([], frozenset())
 
 
 @pytest.mark.slow

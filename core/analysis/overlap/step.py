@@ -42,6 +42,8 @@ def compute_overlap(study: Study, step: StepWriter, config: OverlapConfig, run: 
     if why := study.summary("heatmaps").get("skipped"):
         step.summary = {"skipped": NO_HEATMAPS.format(why)}
         return
+    for note in measurer.masks.report["notes"]:
+        run.progress.note(f"masks: {note}")
     if not len(measurer.rows):
         step.summary = {"skipped": NOT_HERE}
         return

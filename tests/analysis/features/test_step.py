@@ -161,7 +161,9 @@ def test_compute_features__no_smaller_epsilon_offers_nothing(study_path):
     ) as caught:
         redo(open_study(study.path), epsilon=2.0)
     assert caught.value.offer is None
-    with pytest.raises(NoDiscriminativeFeatures, match="at any epsilon from 4 to 1, .*`resume` with --epsilon"):
+    with pytest.raises(
+        NoDiscriminativeFeatures, match="at any epsilon from 4 to 1, .*`resume` with --epsilon"
+    ):
         redo(open_study(study.path), epsilon="auto")
 
 

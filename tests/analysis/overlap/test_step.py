@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from core.analysis.overlap.input_masks import masked_images
 from core.analysis.overlap.iou import VARIANTS
 from core.analysis.overlap.maps import map_pairs
 from core.bases.requests import add_basis
-from core.config import BasisConfig
+from core.config import BasisConfig, OverlapConfig
 from core.data.masks.masks import CROP
 from core.errors import SettingsError
 from core.export.bases_table import bases_table
@@ -92,6 +93,15 @@ def test_overlap__says_whose_image_it_is(seen):
     assert_array_equal(table["fallback"], fallback)
     assert 0 < table["fallback"].mean() < 1
     assert (table["note"] == "").all()
+
+
+def test_overlap__says_which_masks_it_does_not_use(seen, monkeypatch):
+    notes: list[str] = []
+    masks = SimpleNamespace(report={"notes": ["1 mask without an image: core/odd.png"]})
+    monkeypatch.setattr(overlap_step, "Measurer", lambda *_: SimpleNamespace(masks=masks, rows=[]))
+    running: Any = SimpleNamespace(progress=SimpleNamespace(note=notes.append), options=None, device=None)
+    overlap_step.compute_overlap(seen, (out := SimpleNamespace()), OverlapConfig(), running)
+    assert notes == ["masks: 1 mask without an image: core/odd.png"] and out.summary["skipped"]
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def make_server(folder: Path, address: str) -> MCPServer:
     server, studies = MCPServer("peregrine", instructions=SLICES), StudyTools(folder, address)
 
     def tool(function: Callable[..., Any]) -> None:
-        server.add_tool(_guarded(function), annotations=READS, structured_output=False)
+        server.add_tool(_guarded(function, studies), annotations=READS, structured_output=False)
 
     def list_studies() -> Any:
         """List the studies: name, encoder, number of images, steps that are missing, and a link."""
@@ -74,7 +74,7 @@ def make_server(folder: Path, address: str) -> MCPServer:
         """
         facts, opened = studies.image(study, image_id, answer), studies.opened(study, answer)
         shown = studies.picture(opened, facts["row"], (features or []) if heatmap else None)
-        return [_text(facts), Image(data=shown, format="jpeg")]
+        return [facts, Image(data=shown, format="jpeg")]
 
     def feature(study: str, feature: int, pictures: int = 4, heatmap: bool = True, answer: str = "") -> Any:
         """Show a feature: numbers, words, similar features and the images on which it is largest."""
@@ -87,7 +87,7 @@ def make_server(folder: Path, address: str) -> MCPServer:
                 shown.append(studies.picture(opened, int(row), heats))
             except PeregrineError:  # its heatmap is not stored
                 shown.append(studies.picture(opened, int(row), None))
-        return [_text(facts), *(Image(data=one, format="jpeg") for one in shown)]
+        return [facts, *(Image(data=one, format="jpeg") for one in shown)]
 
     def figure(
         study: str, figure: str, where: str = "", features: list[int] | None = None, answer: str = ""
@@ -116,32 +116,39 @@ def make_server(folder: Path, address: str) -> MCPServer:
     return server
 
 
-def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn results into JSON, and errors into one line without folders of this machine."""
+def _guarded(function: Callable[..., Any], studies: StudyTools) -> Callable[..., Any]:
+    """Turn results into JSON, and errors into one line; both without folders of this machine."""
 
     @functools.wraps(function)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
+    def guarded(**asked: Any) -> Any:
+        names: list[str] = []
         try:
-            result = function(*args, **kwargs)
+            if "study" in asked:
+                names = studies.opened(asked["study"]).class_names
+            result = function(**asked)
         except PeregrineError as error:
-            raise ToolError(without_middle(without_folders(" ".join(str(error).split())))) from None
-        return result if isinstance(result, (list, Image)) else _text(result)
+            raise ToolError(without_middle(without_folders(" ".join(str(error).split()), names))) from None
+        parts = [
+            _text(one, names) if isinstance(one, dict) else one
+            for one in (result if isinstance(result, list) else [result])
+        ]
+        return parts if isinstance(result, list) else parts[0]
 
     return guarded
 
 
-def _text(report: dict[str, Any]) -> str:
-    """Return a report as JSON without folders of this machine."""
-    return json.dumps(_plain(json.loads(json_text(report))), ensure_ascii=False)
+def _text(report: dict[str, Any], names: Iterable[str] = ()) -> str:
+    """Return a report as JSON without folders of this machine; names of classes stay as they are."""
+    return json.dumps(_plain(json.loads(json_text(report)), names), ensure_ascii=False)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, names: Iterable[str]) -> Any:
     if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
+        return {name: _plain(inner, names) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_plain(inner) for inner in value]
+        return [_plain(inner, names) for inner in value]
     is_path = isinstance(value, str) and "://" not in value
-    return without_folders(value) if is_path else value
+    return without_folders(value, names) if is_path else value
 
 
 def serve_agents(folder: Path, address: str, *, http: tuple[str, int] | None = None, token: str = "") -> None:

@@ -157,8 +157,8 @@ def versions() -> str:
 def introduction(source: Source) -> list[Markup]:
     """What was found, one sentence on the study, what its features look at, and which score to take."""
     study = source.study
-    words = f"{study.n_images:,} images"
-    words += f" of {len(study.class_names):,} classes" if study.class_names else " without labels"
+    words = counted(study.n_images, "image")
+    words += f" of {counted(len(study.class_names), 'class')}" if study.class_names else " without labels"
     words += f", seen by {encoder_title(study.encoder_name)}" if study.encoder_name else ""
     paragraphs = [parts.lead(f"{study_finding(study)}."), parts.paragraph(f"{words}."), *narrowed_to(study)]
     score = advice(study) if study.has("quality_metrics") else ""

@@ -246,3 +246,20 @@ def test_a_column_or_feature_that_is_named_again_and_again_is_read_once(shared_s
     )
     assert read["columns"] == list(read["rows"][0]) == ["image_id"]
     assert each_once([3, 4] * 1000) == [3, 4]
+
+
+def test_classes_whose_names_look_like_paths_keep_them(tmp_path: Path) -> None:
+    """Those of OpenImages do; an agent that filters by them needs them whole."""
+    with write_study(tmp_path / "study") as writer, writer.step("embed", {}) as step:
+        ids, labels = [str(tmp_path / one) for one in "ab"], ["/m/0bt9lr", "/m/01yrx"]
+        step.table("images", pd.DataFrame({"image_id": ids, "path": ids, "split": "val", "label": labels}))
+
+    async def said() -> Any:
+        async with Client(make_server(tmp_path, "http://x")) as client:
+            given = {"study": "study", "table": "images"}
+            wrong = await client.call_tool("table", given | {"where": "label=/m/0bt9l"})
+            return await read(client, "table", **given, where="label=/m/0bt9lr"), wrong.content[0]
+
+    table, wrong = run_apart(said())
+    assert [(row["image_id"], row["label"]) for row in table["rows"]] == [("a", "/m/0bt9lr")]
+    assert "Did you mean '/m/0bt9lr'" in wrong.text

@@ -26,6 +26,7 @@ SLICES = (
     "'@name' for a saved one. Without a split it means the evaluation images. "
     "Start with `studies` and `describe`."
 )
+NO_PICTURES = {"pictures": "none: the study was made from representations"}
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
 
@@ -73,6 +74,8 @@ def make_server(folder: Path, address: str) -> MCPServer:
         `features` over it (none named: those that fire).
         """
         facts, opened = studies.image(study, image_id, answer), studies.opened(study, answer)
+        if not opened.has("thumbnails"):
+            return facts | NO_PICTURES
         shown = studies.picture(opened, facts["row"], (features or []) if heatmap else None)
         return [facts, Image(data=shown, format="jpeg")]
 
@@ -80,6 +83,8 @@ def make_server(folder: Path, address: str) -> MCPServer:
         """Show a feature: numbers, words, similar features and the images on which it is largest."""
         facts, opened = studies.feature(study, feature, answer), studies.opened(study, answer)
         rows = studies.top_rows(opened, feature)[: bounded(pictures, "pictures", 0, MOST_PICTURES)]
+        if not opened.has("thumbnails"):
+            return facts | NO_PICTURES
         heats = [feature] if heatmap and opened.has("heatmap_maps") else None
         shown = []
         for row in rows:

@@ -35,6 +35,7 @@ from dashboard.addresses.pages import PAGES
 from dashboard.addresses.served_studies import BASIS
 from dashboard.state.session import IMAGE, WHERE
 from tests.browser.harness import free_port, run_apart
+from tests.synthetic import make_study
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "correct horse battery staple"
@@ -263,3 +264,15 @@ def test_classes_whose_names_look_like_paths_keep_them(tmp_path: Path) -> None:
     table, wrong = run_apart(said())
     assert [(row["image_id"], row["label"]) for row in table["rows"]] == [("a", "/m/0bt9lr")]
     assert "Did you mean '/m/0bt9lr'" in wrong.text
+
+
+def test_a_study_without_pictures_tells_of_its_images_and_features(tmp_path: Path) -> None:
+    make_study(tmp_path / "study", n_train=12, n_val=6, n_features=8, pictures=False)
+
+    async def said() -> list[Any]:
+        async with Client(make_server(tmp_path, "http://x")) as client:
+            image = str(open_study(tmp_path / "study").images["image_id"].iat[0])
+            facts = await read(client, "image", study="study", image_id=image, heatmap=True)
+            return [facts, await read(client, "feature", study="study", feature=0)]
+
+    assert [one["pictures"].partition(":")[0] for one in run_apart(said())] == ["none", "none"]

@@ -124,7 +124,12 @@ def cancel(job: Job, *, patience: float = 20.0) -> Job:
 
 
 def forget(folder: str | Path) -> None:
-    """Delete the record of a job; its folder stays."""
+    """Delete what is recorded of a job that ended; its folder stays, with the log.
+
+    Raises:
+        OSError: the folder may not be written.
+    """
+    (Path(folder) / PROGRESS).unlink(missing_ok=True)
     _record_path(Path(folder)).unlink(missing_ok=True)
 
 

@@ -4,6 +4,7 @@ A command that makes or extends a study runs in the study's folder. Others (chec
 figure sheets) run in folders of their own in the user's state folder, which may be deleted at any time.
 """
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -175,15 +176,20 @@ def offered(job: Job) -> Command | None:
 
 
 def can_remove(job: Job) -> bool:
-    """Return True when an ended job's folder may be removed: it is of this dashboard and holds no study."""
-    return job.folder.parent == home() and not job.running
+    """Return True when an ended job may be dismissed: it is of this dashboard, or its study can be shown."""
+    return not job.running and (job.folder.parent == home() or _holds_study(job.folder))
 
 
 def remove(folder: Path) -> None:
-    """Remove what a job of this dashboard left, so that it can be run again."""
-    if folder.parent == home():
+    """Remove what an ended job of this dashboard left, so that it can be run again; of a study's, the record."""
+    with contextlib.suppress(OSError):  # a study that may not be written
         forget(folder)
+    if folder.parent == home():
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _holds_study(folder: Path) -> bool:
+    return (folder / served_studies.MANIFEST).is_file()
 
 
 def _tidy() -> None:

@@ -28,7 +28,7 @@ def controls(job: Job) -> None:
                 "Dismiss",
                 key=f"dismiss_{job.folder}",
                 icon=":material/close:",
-                help="Remove this entry and its log",
+                help="No longer list this. Finished work is kept.",
                 on_click=launcher.remove,
                 args=(job.folder,),
             )

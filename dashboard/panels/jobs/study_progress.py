@@ -207,7 +207,8 @@ def _ended(job: Job) -> None:
     tail = log_tail(job.folder, 20)
     if command is None and not tail:
         return
-    with st.expander("What it printed last, and how to resume in a terminal"):
+    to_resume = "" if command is None else ", and how to resume in a terminal"
+    with st.expander(f"What it printed last{to_resume}"):
         if command is not None:
             st.code(command.shell, language="bash", wrap_lines=True)
         if tail:

@@ -27,7 +27,7 @@ from core.jobs.commands import (
     RunStep,
     command_of,
 )
-from core.jobs.jobs import list_jobs
+from core.jobs.jobs import list_jobs, read_job
 from dashboard.jobs import launcher
 from tests.dashboard.conftest import remember, stored_job, write_progress
 
@@ -189,6 +189,17 @@ def test_remove__only_folders_of_the_dashboard(studies):
     write_progress(made, state="done")
     launcher.remove(made)
     assert not made.exists()
+
+
+def test_remove__of_a_study_takes_the_failed_command_alone(studies):
+    write_progress(studies / "demo")
+    assert not launcher.can_remove(stored_job(studies / "demo"))
+    write_progress(studies / "demo", state="failed", error="no answer 'probe'")
+    assert launcher.can_remove(stored_job(studies / "demo"))
+    launcher.remove(studies / "demo")
+    assert read_job(studies / "demo") is None and (studies / "demo" / "manifest.json").exists()
+    write_progress(studies / "begun", state="failed")
+    assert not launcher.can_remove(stored_job(studies / "begun"))
 
 
 def test_all_jobs__running_first(studies):

@@ -181,6 +181,13 @@ class MakeReport(Command):
 
 
 @dataclass(frozen=True)
+class PublishStudy(MakeReport):
+    """Write a study as pages with their pictures, in a file that ends in .zip."""
+
+    name: ClassVar[str] = "publish"
+
+
+@dataclass(frozen=True)
 class MakeSheet(Command):
     """Place figures and images on one page; `cells` are named as in the `figure-sheet` command."""
 
@@ -281,7 +288,7 @@ COMMANDS: dict[str, type[Command]] = {
     kind.__name__: kind
     for kind in (
         *(Analyze, RunStep, Resume, RequestHeatmaps, DecomposeImage, MakeReport),
-        *(MakeSheet, FitBasis, RemoveBasis, AddAnswer, BuildDemo),
+        *(PublishStudy, MakeSheet, FitBasis, RemoveBasis, AddAnswer, BuildDemo),
     )
 }
 

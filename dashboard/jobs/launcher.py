@@ -24,7 +24,7 @@ from dashboard.addresses import served_studies
 from dashboard.jobs.trust import trust
 
 KEPT = 40  # finished folders of checks, reports and sheets; older ones are removed
-REPORT = "report.html"
+REPORTS = {"report": "report.html", "publish": "site.zip"}
 SHEETS = {"PDF": "sheet.pdf", "SVG": "sheet.svg", "PNG": "sheet.png", "ZIP": "sheet.zip"}
 
 
@@ -78,7 +78,7 @@ def start(command: Command, folder: Path | None = None) -> Job:
 def _with_outputs(command: Command, folder: Path) -> Command:
     """A command that writes files writes them into its own folder, whatever it was made with."""
     if isinstance(command, MakeReport):
-        return replace(command, output=folder / REPORT)
+        return replace(command, output=folder / REPORTS[command.name])
     if isinstance(command, MakeSheet):
         return replace(command, outputs=tuple(folder / name for name in SHEETS.values()))
     return command

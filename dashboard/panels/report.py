@@ -1,12 +1,14 @@
-"""The report of a study from the Overview: made in the background, then offered as a download."""
+"""What others can open without Peregrine, from the Overview: made in the background, then offered to download."""
 
 from pathlib import Path
 
 import streamlit as st
 
-from core.jobs.commands import MakeReport
+from core.jobs.commands import MakeReport, PublishStudy
 from core.jobs.jobs import Job, read_job
+from core.slices import saved_slices
 from core.store import Study
+from core.traces.traces import traces_stamp
 from dashboard.addresses import served_studies
 from dashboard.components.job_follower import follow, start_button
 from dashboard.components.tooltips import plain
@@ -14,41 +16,53 @@ from dashboard.jobs import launcher
 from dashboard.panels.jobs import study_progress
 from dashboard.panels.jobs.controls import controls
 
+KINDS = (
+    (MakeReport, "report", "**One HTML file** to read or print."),
+    (
+        PublishStudy,
+        "pages",
+        "**Pages** to click through, with lists of images and features to search, as a zip.",
+    ),
+)
+
 
 def section(study: Study) -> None:
-    """A button, then the progress of the job, then the file."""
-    with st.expander("Report", icon=":material/description:", key="report", on_change="rerun") as opened:
-        if opened.open:
-            _report(study)
+    """For each kind a button, then the progress of the job, then the file."""
+    with st.expander("Share this study", icon=":material/share:", key="report", on_change="rerun") as opened:
+        if not opened.open:
+            return
+        st.caption("What others open in their browser, without Peregrine and without a network.")
+        answer = served_studies.answer_option(study)
+        version = repr((study.key, saved_slices.stamp(study.path), traces_stamp(study.path)))
+        for column, (kind, name, about) in zip(st.columns(len(KINDS), gap="large"), KINDS, strict=True):
+            command = kind(study.path, answer=answer)
+            with column:
+                st.caption(about)
+                _made(study, command, name, launcher.folder_of(command, version))
 
 
-def _report(study: Study) -> None:
-    command = MakeReport(study.path, answer=served_studies.answer_option(study))
-    folder = launcher.folder_of(command, study.key)
-    job, made = read_job(folder), folder / launcher.REPORT
+def _made(study: Study, command: MakeReport, name: str, folder: Path) -> None:
+    job, made = read_job(folder), folder / launcher.REPORTS[command.name]
     if job is not None and job.running:
         follow(folder, _bar)
         return
     if job is None or not made.is_file():
-        st.caption(
-            "One HTML file with everything on these pages: it opens anywhere, needs no network and prints."
-        )
-        _button("Make the report", command, folder)
+        _button(f"Make the {name}", command, folder)
         if job is not None and job.error:
             st.error(plain(job.error), icon=":material/error:")
         return
-    st.caption(f"Made from the study as it is now, {made.stat().st_size / 1e6:.1f} MB.")
     with st.container(horizontal=True):
         st.download_button(
-            "Download the report",
+            f"Download the {name}",
             data=made.read_bytes,
-            file_name=f"{study.name}-report.html",
-            mime="text/html",
-            key="report_file",
+            file_name=f"{study.name}-{name}{made.suffix}",
+            mime="text/html" if made.suffix == ".html" else "application/zip",
+            key=f"{name}_file",
             icon=":material/download:",
             on_click="ignore",
         )
-        _button("Make it again", command, folder)
+        _button(f"Make the {name} again", command, folder)
+    st.caption(f"Made from the study as it is now, {made.stat().st_size / 1e6:.1f} MB.")
 
 
 def _button(label: str, command: MakeReport, folder: Path) -> None:

@@ -19,6 +19,7 @@ KINDS = {
     "analyze": "Analyze",
     "basis": "Bases",
     "demo": "Build the demo",
+    "publish": "Pages to share",
     "report": "Report",
     "figure-sheet": "Figure sheet",
 }

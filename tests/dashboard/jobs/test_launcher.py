@@ -21,6 +21,7 @@ from core.jobs.commands import (
     FitBasis,
     MakeReport,
     MakeSheet,
+    PublishStudy,
     RemoveBasis,
     RequestHeatmaps,
     Resume,
@@ -53,6 +54,7 @@ def every_command(study: Path) -> list[Command]:
         RunStep("search", study, (("clip", ODD),)),
         DecomposeImage(study, ODD, study / "out.json", "knn"),
         MakeReport(study, study / "report.html", "knn"),
+        PublishStudy(study, study / "site.zip"),
         MakeSheet(
             *(study, ("sorted_activation", f"image:{ODD}"), (study / "a.pdf", study / "a.png"), 3, "sans"),
             letters=False,
@@ -65,7 +67,7 @@ def every_command(study: Path) -> list[Command]:
     ]
 
 
-@pytest.mark.parametrize("number", range(15))
+@pytest.mark.parametrize("number", range(16))
 def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
     command = every_command(tmp_path / "--study ; x")[number]
     parsed = vars(build_parser().parse_args(command.words))
@@ -80,7 +82,7 @@ def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
     assert shlex.split(command.shell)[3:] == command.words
 
 
-@pytest.mark.parametrize("number", range(15))
+@pytest.mark.parametrize("number", range(16))
 def test_command__goes_through_its_record(tmp_path, number):
     command = every_command(tmp_path)[number]
     assert command_of(json.loads(json.dumps(command.record()))) == command

@@ -1,0 +1,34 @@
+"""What others can open without Peregrine: a report and pages."""
+
+from core.store import open_study
+from core.traces.changes import name_feature
+from dashboard.jobs import launcher
+from tests.dashboard.conftest import write_progress
+
+
+def test_a_study_is_published_and_reported_from_the_overview(studies, open_page, started, trusted):
+    app = open_page("overview", study="demo")
+    app.session_state["report"] = True
+    for name in ("report", "pages"):
+        app.run().button(key=f"report_Make the {name}").click().run()
+    assert [folder.parent for _, folder in started] == [launcher.home()] * 2
+    assert [command.words[-1] for command, _ in started] == [
+        f"--output={folder / name}"
+        for (_, folder), name in zip(started, ("report.html", "site.zip"), strict=True)
+    ]
+    assert [command.name for command, _ in started] == ["report", "publish"]
+
+
+def test_a_report_made_before_a_feature_was_named_is_not_as_the_study_is_now(
+    studies, open_page, started, trusted
+):
+    app = open_page("overview", study="demo")
+    app.session_state["report"] = True
+    app.run().button(key="report_Make the report").click().run()
+    folder = started[0][1]
+    write_progress(folder, state="done")
+    (folder / "report.html").write_text("<html>")
+    labels = {button.label for button in app.run().button}
+    assert "Make the report again" in labels
+    name_feature(open_study(studies / "demo"), 3, "wheels")
+    assert "Make the report" in {button.label for button in app.run().button}

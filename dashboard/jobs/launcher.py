@@ -181,7 +181,7 @@ def can_remove(job: Job) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Remove what an ended job of this dashboard left, so that it can be run again; of a study's, the record."""
+    """Remove what an ended job of this dashboard left, or the record of one in a study."""
     with contextlib.suppress(OSError):  # a study that may not be written
         forget(folder)
     if folder.parent == home():

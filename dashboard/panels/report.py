@@ -1,4 +1,4 @@
-"""What others can open without Peregrine, from the Overview: made in the background, then offered to download."""
+"""What others can open without Peregrine: made in the background, then offered as downloads."""
 
 from pathlib import Path
 
@@ -18,11 +18,7 @@ from dashboard.panels.jobs.controls import controls
 
 KINDS = (
     (MakeReport, "report", "**One HTML file** to read or print."),
-    (
-        PublishStudy,
-        "pages",
-        "**Pages** to click through, with lists of images and features to search, as a zip.",
-    ),
+    (PublishStudy, "pages", "**Pages** to click through, with lists of images and features, as a zip."),
 )
 
 

@@ -32,7 +32,6 @@ LATER = "Its heatmaps are not stored; they are computed when the file is made."
 EMPTY = 160.0  # px; height of a cell without a drawing
 SIDE = 720
 PAPER = 0.72  # height of a thumbnail's paper, divided by its width
-MOST_SHRUNK = 1.4  # how much taller than that a figure may be to be shown whole
 MIME = {"PDF": "application/pdf", "SVG": "image/svg+xml", "PNG": "image/png", "ZIP": "application/zip"}
 
 
@@ -66,9 +65,9 @@ def thumbnail(study: Study, cell: CellRequest) -> Callable[[str], None] | None:
     if problems or _says_why_not(study, cell, grid):
         return None
     width = grid.width_of()
-    height = max(width * PAPER, min(content.height, MOST_SHRUNK * width * PAPER))
-    top = max(0.0, (height - content.height) / 2)  # what is still taller is cut, so that text can be read
-    slot = Slot((height / PAPER - width) / 2, top, width, content.height, letter="", caption=())
+    height = max(width * PAPER, content.height)  # a tall figure is smaller: one that is cut looks broken
+    left, top = (height / PAPER - width) / 2, (height - content.height) / 2
+    slot = Slot(left, top, width, content.height, letter="", caption=())
     size = round(height / PAPER), round(height)
     return lambda key: sheet_preview([content], [slot], size, font="sans", key=key, margin=6)
 

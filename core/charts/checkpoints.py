@@ -18,7 +18,7 @@ from core.charts.picked_images import strongest_rows
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, evenly, numbers
 from core.common.formatting import percent
-from core.comparison.checkpoints import DISCRIMINATIVE, THERE, Checkpoints, along, checkpoints_finding
+from core.comparison.checkpoints import DISCRIMINATIVE, THERE, TITLES, Checkpoints, along, checkpoints_finding
 from core.comparison.features import UNLIKE
 from core.errors import StudyError
 from core.slices.inspection.names import feature_names
@@ -28,7 +28,7 @@ PANELS = (  # title, its measures
     ("Accuracy", ("accuracy",)),
     ("Prediction of errors (AUROC)", ("confidence_auroc", "q_auroc")),
     ("Overlap with masks (mIoU)", ("miou_core", "miou_spurious")),
-    ("Discriminative features", (DISCRIMINATIVE,)),
+    (TITLES[DISCRIMINATIVE], (DISCRIMINATIVE,)),
     ("Last features already there", (THERE,)),
 )
 SERIES = {

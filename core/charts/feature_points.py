@@ -16,7 +16,7 @@ TAIL_LABEL = {"lower": "lower tail", "middle": "discriminative", "upper": "upper
 TAIL_MEANING = {
     "lower": "fires on too few images to separate classes",
     "middle": "fires often enough to matter and rarely enough to separate classes",
-    "upper": "fires on so many images that it is general",
+    "upper": "fires on too many images to separate classes",
 }
 TRAIN = "training images"  # the images that activation rates are shares of
 

@@ -19,7 +19,7 @@ from core.store import Study
 SHOWN = ("accuracy", "confidence_auroc", "q_auroc", "miou_core", "miou_spurious", "mean_firing")
 DISCRIMINATIVE, THERE = "n_discriminative", "features_there"
 TITLES = {name: MEASURES[name].title for name in SHOWN} | {
-    DISCRIMINATIVE: "Discriminative features",
+    DISCRIMINATIVE: "Features discriminative on train images",
     THERE: "Features of the last one that are there",
 }
 

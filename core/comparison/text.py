@@ -16,7 +16,7 @@ from core.comparison.sides import GAINED, LOST, SIDES
 
 FACT_TITLES = {
     "n_features": "Features",
-    "n_discriminative": "Discriminative features",
+    "n_discriminative": "Features discriminative on train images",
     "n_explainable": "Explainable features",
     "n_interpretable_features": "Interpretable features",
     "n_concepts": "Distinct words",

@@ -175,14 +175,16 @@ def _features(study: Study, population: Slice, *, filtered: bool) -> None:
     alive = int(np.count_nonzero(fire))
     telling = reads.discriminative(study) & fire
     n_telling = int(np.count_nonzero(telling))
-    counted_by_class = f"{n_telling:,} {'is' if n_telling == 1 else 'are'} class-specific; "
+    counted_by_class = f"{n_telling:,} of them {'is' if n_telling == 1 else 'are'} class-specific; "
     detail = counted_by_class if feature_reads.classes_tell(study) else ""
     # Over the evaluation images once they are scored, as everywhere; until then over all of them.
     mean = study.summary("quality").get("mean_firing", study.summary("features").get("mean_firing"))
     if filtered or study.answer:
         mean = inspection_reads.headline(study, population)["n_firing"]
     detail += f"{widgets.number(mean, digits=1)} fire on an image"
-    widgets.metric("Active features", f"{alive:,} of {len(rates):,}", explain="mean_firing", detail=detail)
+    widgets.metric(
+        "Active features", f"{alive:,} of {len(rates):,}", explain="active_features", detail=detail
+    )
 
 
 def _overlap(study: Study, population: Slice) -> None:

@@ -30,6 +30,8 @@ def test_numbers__a_colour_has_one_name_and_the_legend_stands_in_the_gap() -> No
         assert len(named) == 7
         assert len(set(named)) == len({colour for colour, _ in named})
         assert fig.layout.legend.x > 0.5 and fig.layout.legend.y < 1 / 3  # five panels in two columns
+        titles = [str(note.text) for note in fig.layout.annotations]
+        assert "Features discriminative on train images" in titles  # whatever images the rest is measured on
 
 
 def test_pictures__columns_of_features_and_rows_of_studies() -> None:

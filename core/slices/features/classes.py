@@ -91,7 +91,7 @@ class FiringClass:
 
     @property
     def often(self) -> str:
-        return "mostly" if 2 * self.n >= self.of else "often"
+        return "mostly" if 2 * self.n >= self.of else "most often"
 
     @property
     def images(self) -> str:
@@ -103,7 +103,7 @@ class FiringClass:
         """Say it behind a name.
 
         >>> FiringClass("dog", 5, 9).words, FiringClass("dog", 3, 9).words, FiringClass("dog", 1, 2).words
-        ('mostly dog, 5 of 9 images', 'often dog, 3 of 9 images', 'fires on 2 images')
+        ('mostly dog, 5 of 9 images', 'most often dog, 3 of 9 images', 'fires on 2 images')
         """
         if self.few:
             return f"fires on {self.images}"

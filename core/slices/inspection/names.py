@@ -17,7 +17,15 @@ from core.slices.evaluate import class_column
 from core.slices.features.classes import class_firing, classes_tell
 from core.slices.features.similar import typical_of_strongest
 from core.slices.inspection.populations import train_images
-from core.slices.inspection.words import CLEARER, classes_apart, feature_words, words_apart
+from core.slices.inspection.words import (
+    CLEARER,
+    SCENE,
+    classes_apart,
+    feature_words,
+    features_on_object,
+    named_from,
+    words_apart,
+)
 from core.traces.traces import read_traces
 
 NOTABLE = 0.1  # share of the images of a feature from which on a class names it
@@ -32,9 +40,10 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
 
     Of several features with the same words each says which class it fires on; those that still share a name
     say a further word of their own, then a second class, then a class on which it is strongest, as far as
-    there are such: "yellow, on cat", "yellow, sand, on cat", "yellow, on cat and fish". A feature without
-    words is called by the classes of its strongest images: "strong on ball and insect". Features of which
-    nothing is known are missing.
+    there are such: "yellow, on cat", "yellow, sand, on cat", "yellow, on cat and fish". Where the heat lies
+    on the object and the words are seen only around it, the classes come first: "cat with grass". A feature
+    without words is called by the classes of its strongest images: "strong on ball and insect". Features of
+    which nothing is known are missing.
 
     Args:
         named: False for names without those that people gave. between: what stands between words.
@@ -46,11 +55,14 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
     wordless = {one: f"strong where it answers {joined(some)}" for one, some in answered.items()}
     wordless |= {one: f"strong on {with_class_names(joined(some))}" for one, some in on.items()}
     words = {one: some for one, some in feature_words(study, named=False).items() if one not in given}
-    classes = {feature: [name] for feature, name in classes_apart(study, words).items()}
+    places = named_from(study)
+    around = {one for one in features_on_object(study) if places.get(one) == SCENE}
+    classes = {one: on[one] for one in around & on.keys() & words.keys() if not _says(words[one], on[one])}
+    classes |= {feature: [name] for feature, name in classes_apart(study, words).items()}
 
     def called() -> dict[int, str]:
         return {
-            feature: between.join(some) + (f", on {joined(classes[feature])}" if feature in classes else "")
+            feature: _with_classes(between.join(some), classes.get(feature, ()), first=feature in around)
             for feature, some in words.items()
         }
 
@@ -61,6 +73,16 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
             classes[feature] = [*classes.get(feature, ()), name]
     told_apart = {feature: with_class_names(name) for feature, name in called().items()}
     return wordless | told_apart | given
+
+
+def _with_classes(words: str, classes: Sequence[str], *, first: bool) -> str:
+    if not classes:
+        return words
+    return f"{joined(classes)} with {words}" if first else f"{words}, on {joined(classes)}"
+
+
+def _says(words: Sequence[str], classes: Sequence[str]) -> bool:
+    return any(name in word for name in classes for word in words)
 
 
 def second_classes_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:

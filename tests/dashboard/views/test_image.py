@@ -83,7 +83,7 @@ def test_features__without_words_are_told_by_the_classes_that_they_fire_on(worde
     bare = {int(one["id"]): one["note"] for one in rows if one["title"] == f"Feature {one['id']}"}
     known = feature_classes(worded)
     assert bare and bare == {feature: known[feature].words if feature in known else "" for feature in bare}
-    assert any(note.startswith(("mostly ", "often ", "fires on ")) for note in bare.values())
+    assert any(note.startswith(("mostly ", "most often ", "fires on ")) for note in bare.values())
     worded_ones = [one for one in rows if int(one["id"]) not in bare]
     assert all(one["note"] == f"#{one['id']}" for one in worded_ones)
 

@@ -122,6 +122,28 @@ def test_feature_names__words_then_what_tells_apart_and_classes_where_there_is_n
     assert feature_names(open_study(folder), named=False)[named].startswith("yellow")
 
 
+def test_feature_names__words_of_the_scene_stand_behind_the_object_that_the_heat_is_on(tmp_path):
+    folder = make_study(tmp_path / "study", n_train=200, n_val=8, epsilon=1.5)
+    strongest = strongest_classes(open_study(folder))
+    beside, around, under = (str(j) for j in list(strongest)[:3])
+    rows = [(beside, 1, "grass", True, 0.1), (around, 1, "snow", True, 0.1), (under, 1, "fur", True, 0.9)]
+    verdicts = [
+        (int(beside), "core", "undecided"),
+        (int(around), "core", "core"),
+        (int(under), "core", "core"),
+    ]
+    with write_study(folder) as writer:
+        with writer.step("concepts", {}) as step:
+            step.table(
+                "concepts", pd.DataFrame(rows, columns=["group", "rank", "word", "kept", "under_heat"])
+            )
+        with writer.step("overlap", {}) as step:
+            step.table("overlap_by_feature", pd.DataFrame(verdicts, columns=["feature", "mask", "verdict"]))
+    names = feature_names(open_study(folder))
+    assert names[int(beside)] == "grass" and names[int(under)] == "fur"
+    assert names[int(around)] == f"{' and '.join(strongest[int(around)])} with snow"
+
+
 def test_answers_on_strongest__are_those_of_the_head_whatever_the_labels(tmp_path):
     folder = make_study(tmp_path / "study", n_train=40, n_val=8, labels=False)
     rng, n_features = np.random.default_rng(0), open_study(folder).array("representations").shape[1]

@@ -26,8 +26,9 @@ DEPTHS = {
     "152": (True, (3, 8, 36, 3)),
     "200": (True, (3, 24, 36, 3)),
 }
-# Head counts cannot be read from weights. These are the published ones; otherwise a head has 64 channels.
-HEADS = {1280: 16, 1408: 16, 1664: 16}
+# Head counts cannot be read from weights. These are the published ones; otherwise a head has 64 channels, but
+# in a transformer of width 1536 without a CLS token (SigLIP's) 96.
+HEADS = {1152: 16, 1280: 16, 1408: 16, 1664: 16}
 
 
 @dataclass(frozen=True)
@@ -241,12 +242,14 @@ def vit_arguments(
     if "blocks.0.mlp.fc1.weight" not in state:
         raise CheckpointError("the transformer has blocks of another kind; name it: timm:NAME@PATH")
     blocks = {key.split(".")[1] for key in state if key.startswith("blocks.")}
+    usual = 12 if moco_v3 and dim == 384 else HEADS.get(dim, max(dim // 64, 1))
+    usual = 16 if dim == 1536 and not n_class else usual
     arguments: dict[str, Any] = {
         "img_size": side * size,
         "patch_size": size,
         "embed_dim": dim,
         "depth": len(blocks),
-        "num_heads": heads or (12 if moco_v3 and dim == 384 else HEADS.get(dim, max(dim // 64, 1))),
+        "num_heads": heads or usual,
         "mlp_ratio": state["blocks.0.mlp.fc1.weight"].shape[0] / dim,
         "qkv_bias": "blocks.0.attn.qkv.bias" in state,
         "class_token": n_class == 1,
@@ -258,7 +261,7 @@ def vit_arguments(
     if n_registers:
         arguments |= {"reg_tokens": n_registers, "no_embed_class": n_prefix == 0}
     if "norm_pre.weight" in state:
-        arguments["pre_norm"] = True
+        arguments |= {"pre_norm": True, "eps": 1e-5}  # a CLIP's
     hidden = state["blocks.0.mlp.fc1.weight"].shape[0]
     if "blocks.0.mlp.fc2.weight" in state and hidden == 2 * state["blocks.0.mlp.fc2.weight"].shape[1]:
         arguments["mlp"] = "swiglu"

@@ -82,14 +82,15 @@ def test_stems_that_are_not_plain():
     [
         *("vit_tiny_patch16_224", "vit_small_patch8_224", "vit_base_patch16_224", "vit_huge_patch14_224"),
         *("vit_small_patch14_reg4_dinov2", "vit_giant_patch14_dinov2", "vit_base_patch16_siglip_224"),
-        "vit_base_patch32_clip_224",
+        *("vit_base_patch32_clip_224", "vit_so400m_patch14_siglip_224", "vit_giantopt_patch16_siglip_256"),
     ],
 )
 def test_vision_transformers(name):
     theirs: Any = on_meta(timm.create_model, name)
     arguments = vit_arguments(theirs.state_dict())
     assert arguments["num_heads"] == theirs.blocks[0].attn.num_heads
-    ours = on_meta(lambda: vision_transformer(arguments))
+    ours: Any = on_meta(lambda: vision_transformer(arguments))
+    assert ours.blocks[0].norm1.eps == theirs.blocks[0].norm1.eps
     del theirs.head
     assert {k: v.shape for k, v in ours.state_dict().items()} == {
         k: v.shape for k, v in theirs.state_dict().items()

@@ -23,13 +23,8 @@ from core.errors import CheckpointError, SettingsError
 HALF = (0.5, 0.5, 0.5)
 OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 PIXELS = {"ViT": (HALF, HALF), "SigLIP": (HALF, HALF), "CLIP": (OPENAI_MEAN, OPENAI_STD)}
-EPSILON = {
-    "ViT": 1e-12,
-    "CLIP": 1e-5,
-    "Swin": 1e-5,
-    "DINOv3": 1e-5,
-    "ConvNeXt": 1e-12,
-}  # of LayerNorms, in `transformers`
+# of LayerNorms, in `transformers`
+EPSILON = {"ViT": 1e-12, "Swin": 1e-5, "DINOv3": 1e-5, "ConvNeXt": 1e-12}
 ACTIVATIONS = {"gelu": "gelu", "quick_gelu": "quick_gelu", "gelu_pytorch_tanh": "gelu_tanh", "silu": "silu"}
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 PREPROCESSOR = "preprocessor_config.json"
@@ -83,7 +78,7 @@ def _transformer(state: Tensors, config: Config, family: str) -> tuple[nn.Module
     heads = _whole(config, "num_attention_heads")
     fits = heads and len(state["patch_embed.proj.weight"]) % heads == 0
     arguments: dict[str, Any] = dict(vit_arguments(state, heads=heads if fits else None))
-    arguments["eps"] = _number(config, "layer_norm_eps") or EPSILON.get(family, 1e-6)
+    arguments["eps"] = _number(config, "layer_norm_eps") or EPSILON.get(family, arguments.get("eps", 1e-6))
     usual = {"CLIP": "quick_gelu", "SigLIP": "gelu_pytorch_tanh"}.get(family, "gelu")
     act = ACTIVATIONS.get(str(config.get("hidden_act", usual)), "gelu")
     if act != "gelu" and "mlp" not in arguments:

@@ -85,7 +85,9 @@ def figure(args: argparse.Namespace) -> None:
         return
     kind = chart_named(name)
     basis = "" if kind.basis_of_first else basis_of(given["study"])[1]
-    others = [layer(path, basis) if basis else path for path in given.get("others", [])]
+    others = [
+        layer(path, basis) if basis and not basis_of(path)[1] else path for path in given.get("others", [])
+    ]
     studies = [open_study(path).answering(given.get("answer")) for path in (given["study"], *others)]
     studies = narrowed(studies, given, same_images=kind.same_images)
     if as_table:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from core.answers.classes import match_classes, read_names
+from core.answers.classes import BY_INDEX, match_classes, read_names
 from core.common.device import run_options
 from core.common.image_files import image_address
 from core.config import EmbedConfig
@@ -112,7 +112,7 @@ def _found(source: ImageSource) -> dict[str, Any]:
 
 
 def _n_known(encoder: Encoder | np.ndarray, source: ImageSource, class_file: str | None) -> int:
-    """How many images have a label that is a class of the encoder's own classifier.
+    """How many images have a label that is a class of the encoder's own classifier; none by number alone.
 
     Raises:
         SettingsError: the file of class names cannot be read, or does not fit the classifier or the labels.
@@ -124,7 +124,7 @@ def _n_known(encoder: Encoder | np.ndarray, source: ImageSource, class_file: str
         match = check_class_file(class_file, head, about, classes)
     else:
         match = match_classes(head.names, classes) if head is not None and any(head.names) else None
-    if match is None:
+    if match is None or (match.how == BY_INDEX and not class_file):
         return 0
     matched = [classes[code] for code in np.unique(match.code[match.code >= 0])]
     return int(np.count_nonzero(labels.isin(matched)))

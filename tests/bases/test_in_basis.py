@@ -198,6 +198,9 @@ def test_a_figure_of_two_studies_reads_both_in_the_basis(made, tmp_path, capsys)
     table = pd.read_csv(out, comment="#")
     first, second = (part.drop(columns="study") for _, part in table.groupby("study", sort=False))
     pd.testing.assert_frame_equal(first.reset_index(drop=True), second.reset_index(drop=True))
+    words[words.index(other)] = layers.layer(other, "sae")
+    assert main(list(map(str, words))) == 0
+    words[words.index(layers.layer(other, "sae"))] = other
     remove_basis(other, "sae")
     assert main(list(map(str, words))) == 2 and "no basis 'sae'" in capsys.readouterr().err
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from core.errors import first_line
 
 MOST_ROWS = 10_000_000  # rows of a table of images, which is kept in memory
+EXACT = 2.0**53  # up to here a float rounds no whole number
 MOST_BYTES = 4_000_000_000
 MANY = 1_000_000
 STUDY_BYTES = 1_000_000_000  # of a table of a study; a larger one must be large on disk, too …
@@ -24,6 +26,23 @@ BATCH_ROWS = 65_536
 WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
 TEXT = "BYTE_ARRAY"
 FUNCTIONS: Any = pyarrow.compute  # made when it is imported, so that no checker knows them
+
+
+def read_image_rows(path: str) -> pd.DataFrame:
+    """Read a table of images; whole numbers that a float would round, beside missing ones, become text.
+
+    Raises:
+        ValueError, OSError: it cannot be read; see `check_image_rows`.
+    """
+    check_image_rows(path)
+    frame = pd.read_parquet(path)
+    floats = frame.select_dtypes("float")
+    if rounded := [name for name in floats if (floats[name].abs() >= EXACT).any()]:
+        whole = pq.read_table(path, columns=rounded)
+        for name in rounded:
+            if pa.types.is_integer(whole.schema.field(name).type):
+                frame[name] = pd.array(whole[name].cast(pa.string()).to_pylist(), dtype="str")
+    return frame
 
 
 def check_image_rows(path: str) -> None:

@@ -16,7 +16,7 @@ from core.common.remote.addresses import is_url, listed_place, located
 from core.common.remote.objects import local_copy, stat_all
 from core.data.sources.decode import decode
 from core.data.sources.folder import missing_folder
-from core.data.sources.parquet_limit import check_image_rows
+from core.data.sources.parquet_limit import read_image_rows
 from core.data.sources.source import (
     SPLIT_NAMES,
     ListedSource,
@@ -78,6 +78,10 @@ class TableSource(ListedSource):
             return listed_place(self.root, path) if is_below(self.root, path) else ""
         return listed_place(os.path.dirname(self.path), path)
 
+    def _with_slashes(self, path: str) -> str:
+        """The path as this system writes it, of one that Windows wrote; a backslash may be a letter here."""
+        return path if "\\" not in path or os.path.exists(self._resolve(path)) else path.replace("\\", "/")
+
     def _list(self) -> Listing:
         self._check_root()
         frame = read_table_file(self.path)
@@ -98,6 +102,8 @@ class TableSource(ListedSource):
     def _listing_of(self, frame: pd.DataFrame, roles: dict[str, str]) -> Listing:
         self._check_paths(frame, roles)
         columns = {role: text_column(cast(pd.Series, frame[name])) for role, name in roles.items()}
+        if "path" in columns:
+            columns["path"] = columns["path"].map(self._with_slashes, na_action="ignore")
         image_ids = self._image_ids(columns, len(frame))
         paths = columns.get("path", pd.Series([""] * len(frame), dtype="str")).fillna("")
         table = image_table(image_ids, list(paths), ["train"] * len(frame), [None] * len(frame))
@@ -236,7 +242,7 @@ def read_table_file(path: str) -> pd.DataFrame:
     """
     try:
         file = local_copy(path) if is_url(path) else path
-        frame = _read_parquet(file) if path.lower().endswith(".parquet") else _read_text(file)
+        frame = read_image_rows(file) if path.lower().endswith(".parquet") else _read_text(file)
     except FileNotFoundError:
         folder = Path(path).parent
         names = sorted(os.listdir(folder)) if folder.is_dir() else []
@@ -250,11 +256,6 @@ def read_table_file(path: str) -> pd.DataFrame:
         raise ImageSourceError(f"the table '{path}' has no rows. Expected a header line and one image a row")
     frame.columns = [str(name).strip() for name in frame.columns]
     return frame.reset_index(drop=True)
-
-
-def _read_parquet(path: str) -> pd.DataFrame:
-    check_image_rows(path)
-    return pd.read_parquet(path)
 
 
 def _read_text(path: str) -> pd.DataFrame:

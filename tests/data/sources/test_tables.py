@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from numpy.testing import assert_array_equal
 
@@ -95,6 +97,25 @@ def test_table__long_ids_beside_missing_ones_are_not_rounded(tmp_path):
     extras = open_images(write(tmp_path / "t.csv", text)).extras
     assert extras is not None and extras["age"].tolist()[::2] == [3, 5]
     assert extras["patient"].tolist()[:2] == ["1152921504606846977", "1152921504606846978"]
+
+
+def test_table__long_ids_of_parquet_beside_missing_ones_are_not_rounded(tmp_path):
+    ids = [2**60 + 1, 2**60 + 2, None]
+    columns = {"path": list("abc"), "label": ids, "patient": ids, "far": [1e300, 2.5, None]}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    source = open_images(tmp_path / "t.parquet")
+    assert [row[2] for row in rows(source)] == [str(2**60 + 1), str(2**60 + 2), None]
+    assert source.extras is not None and source.extras["patient"].tolist()[:2] == [
+        str(one) for one in ids[:2]
+    ]
+    assert source.extras["far"].tolist()[:2] == [1e300, 2.5]
+
+
+def test_table__backslashes_of_windows_part_folders(tmp_path):
+    make_folder(tmp_path, ["img/a.png", "img/b.png"])
+    (tmp_path / "img/b.png").rename(tmp_path / "img\\b.png")
+    source = open_images(write(tmp_path / "t.csv", "path\nimg\\a.png\nimg\\b.png\n"))
+    assert [row[0] for row in rows(source)] == ["img/a.png", "img\\b.png"] and not note(source, "not found")
 
 
 def test_table__whole_numbers_stay_whole_beside_missing_labels(tmp_path):

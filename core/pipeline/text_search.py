@@ -40,6 +40,9 @@ def run_search(
     among = None
     if options.get("slice"):
         among = Slice.parse(options["slice"]).mask(open_study(folder).answering(options.get("answer")))
+    elif options.get("answer") or below(Path(folder)):
+        option = "answer" if options.get("answer") else "basis"
+        raise SettingsError(f"--{option} says how --slice is read; give a --slice, or leave it out")
     folder = below(Path(folder)) or folder
     summary = _embed_images(folder, options, progress)
     study = open_study(folder)

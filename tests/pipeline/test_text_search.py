@@ -117,6 +117,13 @@ def test_search__only_among_a_slice(study_path, clip):
     assert all(hit["image_id"].startswith("val/") for hit in report["found"])
 
 
+def test_search__an_answer_or_a_basis_without_a_slice_is_refused(shared_study):
+    asked = ((shared_study, {"answer": "probe"}, "--answer"), (layer(shared_study, "sae"), {}, "--basis"))
+    for folder, options, option in asked:
+        with pytest.raises(SettingsError, match=f"{option} says how --slice is read"):
+            text_search.run_search(folder, "dog", options, Progress.silent())
+
+
 @pytest.mark.slow
 def test_search__reads_a_slice_in_the_basis_and_by_the_answer_that_are_named(study_path, clip, tmp_path, run):
     folder = study_path(n_train=20, n_val=12)

@@ -25,6 +25,7 @@ from core.worlds.glyphworld.word_tokens import WordTokenizer
 
 FORMAT = 1
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+PATIENCE = 10  # seconds until a hub that does not answer is out of reach
 IMAGE_BATCH, TEXT_BATCH = 64, 256
 
 
@@ -219,6 +220,8 @@ def _load_open_clip(spec: str, device: torch.device, precision: str) -> Clip:
     name, _, weights = spec.partition("@")
     quick = _check_known(spec, name, weights)
     try:
+        if not clip_is_here(spec):
+            _reach_hub()
         model, _, preprocess = open_clip.create_model_and_transforms(
             name, pretrained=weights or None, device="cpu", force_quick_gelu=quick
         )
@@ -240,6 +243,14 @@ def _load_open_clip(spec: str, device: torch.device, precision: str) -> Clip:
         device=device,
         precision=precision,
     )
+
+
+def _reach_hub() -> None:
+    """Ask the hub once: huggingface_hub would ask for each file again and again, for a minute."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    get_session().head(constants.ENDPOINT, timeout=PATIENCE)
 
 
 def _check_known(spec: str, name: str, weights: str) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -191,7 +192,8 @@ def test_download__without_a_network_says_where_to_put_the_weights(monkeypatch, 
 
     factory = importlib.import_module("open_clip.factory")
     for name in ("download_pretrained", "download_pretrained_from_hf", "_get_hf_config"):
-        monkeypatch.setattr(factory, name, offline)
+        monkeypatch.setattr(factory, name, lambda *_args, **_options: pytest.fail("asked again and again"))
+    monkeypatch.setattr("huggingface_hub.utils.get_session", lambda: SimpleNamespace(head=offline))
     with pytest.raises(ClipError, match="cannot fetch the weights of .*Name or service not known") as caught:
         load_clip(spec)
     text = str(caught.value)
@@ -207,6 +209,7 @@ def test_openai_weights__get_the_activation_they_were_trained_with(monkeypatch):
         raise OSError("stop here")
 
     monkeypatch.setattr(open_clip, "create_model_and_transforms", create)
+    monkeypatch.setattr("core.concepts.clip.clip._reach_hub", lambda: None)
     for spec, quick in (("ViT-B-32@openai", True), ("ViT-B-32@laion2b_s34b_b79k", False)):
         with pytest.raises(ClipError):
             load_clip(spec)

@@ -125,8 +125,10 @@ class RunStep(Command):
     @property
     def words(self) -> list[str]:
         given = [_option(name, value) for name, value in self.options]
-        words = [str(self.study), *given, *["--redo"] * self.redo]
-        return [self.step, *_named(words, self.study)]
+        # a step that is the same in every basis is run in the study
+        study = self.study if STEPS[self.step].in_basis else basis_of(self.study)[0]
+        words = [str(study), *given, *["--redo"] * self.redo]
+        return [self.step, *_named(words, study)]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from core.errors import JobError
 from core.jobs import commands as job_commands
 from core.jobs import jobs
 from core.jobs import runner as job_runner
-from core.jobs.commands import Command
+from core.jobs.commands import Command, RunStep
 from core.jobs.jobs import Job, list_jobs, log_tail, read_job, read_report
 from core.jobs.progress import read_record, write_record
 from core.jobs.runner import cancel, command_to_resume, forget, remembered, start_job
@@ -456,3 +456,9 @@ def test_list_jobs__a_file_of_another_program_is_no_job(tmp_path, odd):
         (tmp_path / name).mkdir()
         (tmp_path / name / "progress.json").write_text(json.dumps(record | changes))
     assert [job.folder.name for job in list_jobs(tmp_path)] == ["good"]
+
+
+def test_words__a_step_that_is_the_same_in_every_basis_is_run_in_the_study(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    words = {step: RunStep(step, tmp_path / "bases/sae").words[1:] for step in ("search", "quality")}
+    assert words == {"search": [str(tmp_path)], "quality": [str(tmp_path), "--basis=sae"]}

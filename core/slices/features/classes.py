@@ -111,8 +111,12 @@ class FiringClass:
 
     @property
     def clause(self) -> str:
-        """Say it as a clause: "fires mostly on dog, 5 of 9 images"."""
-        return self.words if self.few else f"fires {self.words.replace(' ', ' on ', 1)}"
+        """Say it as a clause.
+
+        >>> FiringClass("dog", 3, 9).clause
+        'fires most often on dog, 3 of 9 images'
+        """
+        return self.words if self.few else f"fires {self.words.replace(self.often, f'{self.often} on', 1)}"
 
 
 def partly_labelled(study: StudyReader) -> bool:

@@ -107,6 +107,7 @@ def _found(source: ImageSource) -> dict[str, Any]:
         "classes": dict(list(counts.sort_index().items())[:20]),
         "smallest_class": int(counts.min()) if len(counts) else None,
         "notes": list(source.notes),
+        "unread": list(source.unread),
         "first": table["image_id"].head(3).tolist(),
     }
 

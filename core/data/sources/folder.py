@@ -65,7 +65,7 @@ class FolderSource(source.ListedSource):
 
     def _list(self) -> source.Listing:
         walk = walk_by_address(self.root) if is_url(self.root) else Walk()
-        images, notes = _find(self.root, walk)
+        images, notes, unread = _find(self.root, walk)
         if not images:
             raise _no_images(self.root, walk)
         images, level_notes = at_class_level(images, self.class_level)
@@ -83,14 +83,16 @@ class FolderSource(source.ListedSource):
         table = source.image_table(
             image_ids, [f"{root}/{image_id}" for image_id in image_ids], splits, labels
         )
-        return source.Listing(table, [*notes, *odd_notes, *walk.notes()], split_given=given, places=odd)
+        return source.Listing(
+            table, [*notes, *odd_notes, *walk.notes()], split_given=given, places=odd, unread=unread
+        )
 
 
-def _find(root: str, walk: Walk) -> tuple[list[ImageFile], list[str]]:
+def _find(root: str, walk: Walk) -> tuple[list[ImageFile], list[str], list[str]]:
     top = look_into(root, walk)
     split_of = _split_folders(root, top, walk)
     if not split_of:
-        return _find_classes(root, "", "all", top, walk)
+        return *_find_classes(root, "", "all", top, walk), []
     image_files, notes = [], []
     ignored = [f"{name}/" for name in top.folders if name not in split_of]
     for name, split in split_of.items():
@@ -106,7 +108,7 @@ def _find(root: str, walk: Walk) -> tuple[list[ImageFile], list[str]]:
         notes.append(f"ignored beside {' and '.join(used)}: {source.some(ignored)}")
     if top.images:
         notes.append(f"{counted(len(top.images), 'image')} ignored, outside train/ and val/")
-    return image_files, notes
+    return image_files, notes, ignored
 
 
 def at_class_level(images: list[ImageFile], level: int) -> tuple[list[ImageFile], list[str]]:

@@ -43,6 +43,7 @@ class ImageSource(ABC):
         table: image_id, path, split ("train" or "val"), label (NaN if missing), in listing order.
         extras: further columns of the same rows, or None.
         notes: what a user should know about the listing, one sentence each.
+        unread: folders of images that are no part of the listing, as in "test/".
         has_pictures: False if only representations were given.
         split_given: True if the split comes with the images; False if it was drawn from a seed.
     """
@@ -51,6 +52,7 @@ class ImageSource(ABC):
     table: pd.DataFrame
     extras: pd.DataFrame | None = None
     notes: list[str]
+    unread: Sequence[str] = ()
     has_pictures: bool = True
     split_given: bool = True
 
@@ -103,6 +105,7 @@ class Listing:
     extras: pd.DataFrame | None = None
     split_given: bool = True
     places: Any = None
+    unread: Sequence[str] = ()
 
 
 class ListedSource(ImageSource):
@@ -141,6 +144,10 @@ class ListedSource(ImageSource):
     @property
     def notes(self) -> list[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.listing.notes
+
+    @property
+    def unread(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.listing.unread
 
     @property
     def split_given(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -87,6 +87,9 @@ def _warnings(report: Found) -> list[str]:
             f"{n} of {images['sampled']} images tried cannot be read, for example "
             f"{images['unreadable_in_sample'][0]}. Such images are skipped and listed."
         )
+    if unread := images.get("unread"):
+        others = "Beside train/ only val/ is read, or test/ where there is no val/."
+        lines.append(f"Not read: {', '.join(unread)}. {others}")
     if why := nothing_to_evaluate(images):
         lines.append(why)
     if (images.get("smallest_class") or FEW) < FEW:

@@ -32,6 +32,7 @@ FOUND = {
         "smallest_class": 3,
         "notes": ["test is ignored"],
         "unreadable_in_sample": ["cat/9.png: truncated"],
+        "unread": ["test/"],
         "sampled": 48,
     },
     "encoder": {
@@ -102,7 +103,13 @@ def test_check__shows_what_was_found(studies, checked, open_page):
         assert part in said
     assert "at layer4, maximum pooling, sees 96 × 96 pixels" in said
     assert "SimCLR on the embedded world; 512 features" in said
-    for part in ("truncated", "smallest class has 3 images", "The disk has 1 MB free", "about 75 s"):
+    for part in (
+        "truncated",
+        "Not read: test/",
+        "smallest class has 3 images",
+        "The disk has 1 MB free",
+        "about 75 s",
+    ):
         assert part in said
     assert "Start" in [button.label for button in app.button]
 

@@ -123,7 +123,7 @@ def test_split_folders__val_and_test_without_train_are_no_classes(tmp_path):
     class_folder(tmp_path / "test", {"a": 5, "b": 5})
     source = open_images(class_folder(tmp_path / "val", {"a": 5, "b": 5}).parent)
     assert {row[2] for row in rows(source)} == {"a", "b"} and len(rows(source)) == 10
-    assert note(source, "ignored beside val/: test/")
+    assert note(source, "ignored beside val/: test/") and list(source.unread) == ["test/"]
 
 
 def test_split_folders__train_may_be_a_class_among_others(tmp_path):

@@ -26,7 +26,7 @@ from core.export.files import (
     export_table,
     note_on_train_images,
 )
-from core.export.meanings import TABLES
+from core.export.meanings import TABLES as TABLE_MEANINGS
 from core.slices.slice import Slice
 from core.steps import step_of
 from core.storage.writer import write_study
@@ -222,4 +222,4 @@ def test_makes_the_folder_but_not_over_a_folder(study: Study, tmp_path: Path) ->
 
 
 def test_tables_of_the_neighbours_say_what_they_hold() -> None:
-    assert {"neighbours", "principal_scores"} <= TABLES.keys()
+    assert {"neighbours", "principal_scores"} <= TABLE_MEANINGS.keys()

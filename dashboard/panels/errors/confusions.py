@@ -173,7 +173,10 @@ def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int], *, 
     seen = _looked_at(study, population, true, predicted, rows)
     lines = (f"Pushed towards {predicted} by {named}",) if named else ()
     if seen:
-        lines = (*lines, f"What the first of these looks at: the last {counted(len(seen), 'picture')}")
+        lines = (
+            *lines,
+            f"The last {counted(len(seen), 'picture')}: what the first of these features looks at",
+        )
     return Card(
         f"{true} → {predicted}",
         f"{true} → {predicted}",

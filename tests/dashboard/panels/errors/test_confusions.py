@@ -13,7 +13,7 @@ from dashboard.panels.errors import confusions
 from tests.dashboard.conftest import drawn_cards, drawn_charts
 from tests.synthetic import make_study
 
-LOOKS = "What the first of these looks at: the last "
+LOOKS = ": what the first of these features looks at"
 
 
 def test_confident_first__most_images_then_the_surest_image_then_pairs_without_one(studies):
@@ -40,8 +40,8 @@ def test_cards__of_few_images_end_with_what_the_pushing_feature_looks_at(studies
     for card in cards:
         images = min(int(card["note"].split()[0]), confusions.PICTURES)
         seen = card["pictures"][images:]
-        said = [line for line in card["lines"] if line.startswith(LOOKS)]
-        assert [f"{LOOKS}{len(seen)} picture{'s' * (len(seen) != 1)}"][: len(seen)] == said
+        said = [line for line in card["lines"] if line.endswith(LOOKS)]
+        assert [f"The last {len(seen)} picture{'s' * (len(seen) != 1)}{LOOKS}"][: len(seen)] == said
         assert not any(one["src"].startswith("overlay/") for one in card["pictures"][:images])
     assert any(len(card["pictures"]) > int(card["note"].split()[0]) for card in few)
 

@@ -24,7 +24,7 @@ from core.storage.layers import FOLDER
 
 NAME = re.compile(r"[^\W_][\w .+-]{0,59}")  # one folder, not hidden, that every file system can hold
 OWN_FILES = {manifests.MANIFEST, "slices.json", "traces.json", PROGRESS, LOG, RESULT}
-OWN_FOLDERS = {"requested_heatmaps", "concept_cache", "visual_tokens"}
+OWN_FOLDERS = {"requested_heatmaps", "concept_cache", "searches", "visual_tokens"}
 HIDDEN = re.compile(
     r"\.lock|\..+\.(lock|tmp|resume)|\.DS_Store"
 )  # locks, files in writing, trainings; of the system

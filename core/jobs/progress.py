@@ -66,7 +66,7 @@ class Bar:
         self._uncounted = 0  # units of an earlier run, and of the first update: it waits for a model
         self._updates = 0
         self._progress = progress
-        self._began = self._last_note = time.monotonic()
+        self._opened = self._began = self._last_note = time.monotonic()
         self._drawing: Any = progress._draw(self)
 
     def update(self, n: int = 1) -> None:
@@ -122,7 +122,7 @@ class Bar:
         if self._drawing is not None:
             self._drawing.close()
         elif self._progress.terminal and finished:
-            took = format_duration(time.monotonic() - self._began)
+            took = format_duration(time.monotonic() - self._opened)
             self._progress.note(f"{self.describe()}, done in {took}")
 
 

@@ -166,6 +166,13 @@ def test_plain_lines_without_a_terminal(
     assert lines[-1].startswith("embed: 40/40 images") and "done in" in lines[-1]
 
 
+def test_a_stage_of_one_update_takes_as_long_as_it_lasted(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(None, terminal=True) as progress, progress.stage("pca", total=1) as bar:
+        bar._opened -= 90
+        bar.update()
+    assert capsys.readouterr().err == "pca: 1/1, done in 2 min\n"
+
+
 def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with Progress(None, terminal=True) as progress, progress.stage("embed", total=40, unit="images") as bar:

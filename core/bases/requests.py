@@ -64,8 +64,7 @@ def add_basis(
         if writer.is_current(step, settings, INPUTS):
             progress.note(f"{name}: up to date")
             return basis_named(study, name)
-        mark = digest({"settings": settings, "of": study.manifest["items"]["representations"]})[:12]
-        state = writer.folder / f".basis-{name}-{mark}"
+        state = _state(study, name, settings)
         if config.size and config.k > config.size and kind.name != "kmeans":
             raise SettingsError(
                 f"--k {config.k}: there are only {config.size:,} latents (--size {config.size}); lower k"
@@ -84,6 +83,12 @@ def add_basis(
             how = {"positions": positions, "pool_codes": config.pool_codes, "state": _sums(state)}
             write_basis(study, out, new, where, progress, **how)
     return basis_named(StudyReader(folder), name)
+
+
+def _state(study: StudyReader, name: str, settings: dict[str, Any]) -> Path:
+    """What the files of an interrupted run begin with: a mark of all that they follow from, the split too."""
+    mark = digest({"settings": settings, "of": [study.manifest["items"][item] for item in INPUTS]})[:12]
+    return study.path / f".basis-{name}-{mark}"
 
 
 def _reader(study: StudyReader, config: BasisConfig, device: Any) -> Any:
@@ -131,8 +136,7 @@ def load_basis(
     settings |= {"pool_codes": config.pool_codes} if config.on == "positions" else {}
     with write_study(folder) as writer, progress.step("basis"), states(writer.folder, name):
         study, step = study_to_encode(folder), STEP.format(name=name)
-        mark = digest({"settings": settings, "of": study.manifest["items"]["representations"]})[:12]
-        state = writer.folder / f".basis-{name}-{mark}"
+        state = _state(study, name, settings)
         positions = _reader(study, config, where)
         width = positions.width if positions else study.array("representations").shape[1]
         check_dictionary(dictionary, width, f"'{file}'")

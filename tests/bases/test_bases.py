@@ -22,6 +22,8 @@ from core.export.bases import export_basis
 from core.export.summary import info
 from core.jobs.progress import Progress
 from core.pipeline.verify import verify
+from core.storage.manifest import read_manifest, write_manifest
+from core.storage.writer import StepWriter
 from core.store import Study, open_study
 from core.training.dictionaries import DictionaryRun
 
@@ -209,6 +211,27 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(study, tmp_path, monke
         np.testing.assert_array_equal(part(resumed, "topk", item), part(straight, "topk", item))
     assert resumed.bases["topk"].card == straight.bases["topk"].card
     assert not list(study.path.glob(".basis-*"))
+
+
+def test_an_interrupted_training_does_not_go_on_after_another_split(study, monkeypatch):
+    done: list[int] = []
+    advance = DictionaryRun.advance
+
+    def interrupted(run: DictionaryRun) -> None:
+        if run.step == 5:
+            raise KeyboardInterrupt
+        advance(run)
+
+    monkeypatch.setattr(DictionaryRun, "advance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        add(study, "topk", seeds=1)
+    frame, manifest, out = study.table("images"), read_manifest(study.path), StepWriter(study.path, "")
+    out.table("images", frame.assign(split=frame["split"].map({"train": "val", "val": "train"})))
+    manifest["items"]["images"] |= out.items["images"]
+    write_manifest(study.path, manifest)
+    monkeypatch.setattr(DictionaryRun, "advance", lambda run: (done.append(run.step), advance(run))[1])
+    add(open_study(study.path), "topk", seeds=1)
+    assert len(done) == 40 and not list(study.path.glob(".basis-*"))
 
 
 def test_the_same_command_again_does_nothing(study, capsys):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from core.common.inside import replacing
 from core.errors import SettingsError
 from core.training import files
 
@@ -38,9 +39,10 @@ class StepLog:
         last = step - len(self.rows)
         with open(self.path, newline="", encoding="utf-8") as file:
             earlier = [row for row in csv.DictReader(file) if _number(row.get("step")) <= last]
-        self.path.unlink()
-        if earlier:
-            self._append(earlier)
+        if not earlier:
+            return self.path.unlink()
+        with replacing(self.path) as temporary:
+            self._append(earlier, temporary)
 
     def add(self, step: int, values: dict[str, float]) -> None:
         """Store the numbers of a step; they may be empty."""
@@ -53,7 +55,7 @@ class StepLog:
         if not rows:
             return {}
         if self.writes:
-            self._append(rows)
+            self._append(rows, self.path)
         means = {}
         for name in rows[0]:
             finite = [row[name] for row in rows if np.isfinite(row[name])]
@@ -61,9 +63,9 @@ class StepLog:
                 means[name] = float(f"{np.mean(finite):.5g}")
         return means
 
-    def _append(self, rows: list) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path, "a", newline="", encoding="utf-8") as file:
+    def _append(self, rows: list, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             if file.tell() == 0:
                 writer.writeheader()

@@ -44,6 +44,21 @@ def test_step_log__writes_epochs_and_forgets_what_comes_after_a_state(tmp_path):
     assert not log.path.exists()
 
 
+def test_step_log__is_whole_when_its_rewriting_is_killed(tmp_path, monkeypatch):
+    log = StepLog(tmp_path / "a.safetensors", writes=True)
+    log.add(1, {"rewarded": 1.0})
+    log.end_epoch()
+    before = log.path.read_text()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(StepLog, "_append", raising)
+        log.begin(1)
+    assert log.path.read_text() == before
+
+
+def raising(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_step_log__of_another_process_writes_nothing(tmp_path):
     log = StepLog(tmp_path / "a.safetensors", writes=False)
     log.add(1, {"rewarded": 1.0})

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from core.common.formatting import counted
+from core.config import as_settings
 from core.errors import SettingsError, TrainingDiverged
 from core.jobs.progress import Progress
 from core.training import files, monitors, setup
@@ -45,7 +46,7 @@ def train(config: TrainConfig, *, progress: Progress | None = None, fresh: bool 
     progress = progress if progress and fabric.is_global_zero else Progress.silent()
     output = Path(config.output)
     if fresh and fabric.is_global_zero:
-        for path in (files.resume_path(output), files.steps_path(output), output):
+        for path in (files.resume_path(output), *files.all_paths(output)):
             path.unlink(missing_ok=True)
     fabric.barrier()
     if files.is_complete(output, config):
@@ -126,8 +127,7 @@ class TrainingRun(ResumableRun):
         finally:
             self.events.close()
         if main:
-            if not self.output.exists() or not self.rows or "near_zero" not in self.rows[-1]:
-                self.export()
+            self.export()  # also where the last epoch did: `epochs` may be fewer now
             files.write_log(self.output, self.rows)  # an earlier process may have ended before its last line
             self.state_path.unlink(missing_ok=True)
         self.fabric.barrier()
@@ -304,6 +304,11 @@ class TrainingRun(ResumableRun):
             "settings": lasting(config),
             **self.method.sidecar(),
         }
+        if config.start is not None:
+            regularizer = as_settings(config.regularizer)
+            sidecar |= {"start": config.start, "frozen": config.frozen, "regularizer": regularizer}
+        if config.stem == "cifar":
+            sidecar["stem_padding"] = self.method.backbone.conv1.padding[0]  # type: ignore[union-attr,index]
         head = head_of(self.method)
         files.export(output, self.method.backbone, sidecar, half=config.half, head=head)
         files.export_companions(output, self.method.companions(), half=config.half)

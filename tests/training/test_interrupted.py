@@ -47,6 +47,18 @@ def test_run__writes_the_log_that_a_killed_process_did_not(tiny_source, tiny_con
 
 
 @pytest.mark.slow
+def test_train__shortened_is_complete_and_a_fresh_one_leaves_nothing(tiny_source, tiny_config, stopping_at):
+    with stopping_at(8), pytest.raises(KeyboardInterrupt):
+        train(tiny_config(epochs=4))  # of 4 steps each
+    output = train(tiny_config(epochs=2))
+    assert train(tiny_config(epochs=2)) == output
+    other = files.companion_path(output, files.COMPANIONS[0])  # of a method with two networks
+    other.touch()
+    train(tiny_config(epochs=1), fresh=True)
+    assert output.exists() and not other.exists()
+
+
+@pytest.mark.slow
 def test_train__weights_whose_state_could_not_be_saved_are_not_finished(
     tiny_source, tiny_config, monkeypatch
 ):

@@ -3,17 +3,15 @@
 The baseline is the same fine-tuning with kind "none". Encoder, images, transform and D come from the study.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from core.analysis.gradcam.on_demand import check_probed, encoder_of
 from core.common.assets import asset
-from core.common.inside import read_json_file, replacing
+from core.common.inside import read_json_file
 from core.common.readout import POOLED
-from core.config import as_settings
 from core.encoders.readout.tokens import TokenPool
-from core.encoders.registry import Encoder, load_encoder
+from core.encoders.registry import Encoder
 from core.encoders.spec import parse_spec
 from core.errors import EncoderError, ImageSourceError, PeregrineError, SettingsError
 from core.jobs.progress import Progress
@@ -99,7 +97,7 @@ def finetune_config(
 
 
 def finetune(config: TrainConfig, *, progress: Progress | None = None, fresh: bool = False) -> dict[str, Any]:
-    """Train, record the start in the sidecar, and return the sidecar.
+    """Train, and return the sidecar.
 
     Raises:
         ImageSourceError: the images no longer exist. Other errors as in `train`.
@@ -112,8 +110,7 @@ def finetune(config: TrainConfig, *, progress: Progress | None = None, fresh: bo
         raise ImageSourceError(
             f"the images of '{config.regularizer.study}' cannot be opened: {error}. Give them: --images DIR"
         ) from None
-    output = train(config, progress=progress, fresh=fresh)
-    return add_to_sidecar(output, config)
+    return read_json_file(files.sidecar_path(train(config, progress=progress, fresh=fresh)))
 
 
 def check_study(study: Study) -> Encoder:
@@ -183,17 +180,3 @@ def check_paper_rate(changes: dict[str, Any]) -> None:
             f"{PAPER['lr']:g} is the paper's rate for {PAPER['optimizer'].upper()}: give --lr with "
             f"--optimizer {optimizer}, or --practical"
         )
-
-
-def add_to_sidecar(output: Path, config: TrainConfig) -> dict[str, Any]:
-    """Record provenance and stem settings in the sidecar file."""
-    path = files.sidecar_path(output)
-    sidecar = json.loads(path.read_text(encoding="utf-8"))
-    assert config.start is not None
-    added = {"start": config.start, "frozen": config.frozen, "regularizer": as_settings(config.regularizer)}
-    if config.stem == "cifar":
-        added["stem_padding"] = load_encoder(config.start).base.conv1.padding[0]  # type: ignore[union-attr]
-    sidecar |= added
-    with replacing(path, parents=True) as temporary:
-        temporary.write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return sidecar

@@ -23,9 +23,9 @@ from core.store import open_study
 from core.training import files
 from core.training.backbones import build_backbone
 from core.training.config import from_dict
-from core.training.finetuning.finetune import add_to_sidecar, architecture, finetune_config, recorded_settings
-from core.training.finetuning.start import start_backbone
+from core.training.finetuning.finetune import architecture, finetune_config, recorded_settings
 from core.training.setup import open_training_images
+from core.training.trainer import TrainingRun
 from tests.manifests import edited_manifest
 from tests.sampling import sample
 
@@ -175,19 +175,18 @@ def test_finetune_config__of_an_encoder_without_a_sidecar(run, tmp_path):
     assert transform_of(config, torch.zeros(1, 4, 4, 3).numpy()) == open_study(study).transform
 
 
-def test_start__of_a_cifar_checkpoint_with_another_padding_comes_back_as_it_was(tmp_path):
+def test_start__of_a_cifar_checkpoint_with_another_padding_comes_back_as_it_was(
+    tiny_source, tiny_config, tmp_path
+):
     network = build_backbone("torchvision:resnet18", "cifar", 32)[0]
     torch.save(network.state_dict(), tmp_path / "other.pt")
     (tmp_path / "other.pt.json").write_text('{"arch": "resnet18", "stem_padding": 2}')  # as solo-learn has it
     before, out = load_encoder(str(tmp_path / "other.pt")), tmp_path / "after.safetensors"
-    values = {"images": "", "output": str(out), "image_size": 32, "crop_size": 32}
-    config = from_dict({**values, "start": before.spec, **architecture(before, {})})
+    config = tiny_config(start=before.spec, half=False, **architecture(before, {}))
     assert (config.arch, config.stem) == ("torchvision:resnet18", "cifar")
-    backbone, n_features = start_backbone(config, config.arch, 32)
-    files.export(out, backbone, {"arch": config.arch, "stem": config.stem}, half=False)
-    add_to_sidecar(out, config)
+    TrainingRun(config, tiny_source, Progress.silent()).export(out)  # as after each epoch
     after = load_encoder(str(out))
-    assert backbone.conv1.padding == after.base.conv1.padding == (2, 2) and n_features == 512  # type: ignore
+    assert before.base.conv1.padding == after.base.conv1.padding == (2, 2)  # type: ignore
     pixels = torch.randint(0, 255, (2, 32, 32, 3), dtype=torch.uint8)
     assert torch.equal(before.represent(pixels), after.represent(pixels))
 

@@ -5,6 +5,7 @@ from operator import attrgetter
 from typing import Any
 
 from core.cli import options, output
+from core.cli.errors import refuse_options
 from core.common import formatting
 from core.common.inside import check_output_file
 from core.errors import SettingsError
@@ -99,6 +100,7 @@ def _shared(studies: list[Any], among: Any, given: dict[str, Any]) -> None:
 
     if len(studies) != 2 or {"answers", "checkpoints"} & set(given):
         raise SettingsError("--shared is of two studies: name both, without --answers or --checkpoints")
+    refuse_options(given, ("bootstrap", "seed"), "draws nothing beside --shared; leave it out")
     first, other = studies
     latents = shared_dictionary(first, other, given["shared"] or None, among=among)
     _say(latents, attrgetter("frame"), shared_report, shared_text, given)

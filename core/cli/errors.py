@@ -12,14 +12,14 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from core.cli.latents import in_basis
 from core.common.formatting import for_terminal
 from core.common.inside import inside
 from core.common.remote.addresses import grant
-from core.errors import DISK_FULL, PeregrineError, StudyError, without_middle
+from core.errors import DISK_FULL, PeregrineError, SettingsError, StudyError, without_middle
 from core.jobs.progress import LOG
 
 STOPPED = "stopped; run the same command to resume"
@@ -51,6 +51,12 @@ def run_guarded(args: argparse.Namespace, addresses: Iterable[object] = ()) -> i
         return 0
     except Exception as error:
         return _report(error, args)
+
+
+def refuse_options(given: Container[str], names: Iterable[str], why: str) -> None:
+    """Raise SettingsError for the first of some options that was given, although it would do nothing."""
+    if name := next((name for name in names if name in given), None):
+        raise SettingsError(f"--{name.replace('_', '-')} {why}")
 
 
 def _report(error: Exception, args: argparse.Namespace) -> int:

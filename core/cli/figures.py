@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.charts.options import FigureOptions
 from core.cli import options
+from core.cli.errors import refuse_options
 from core.common.command_line import PROGRAM, basis_of
 from core.common.formatting import counted
 from core.common.inside import check_output_file
@@ -79,8 +80,9 @@ def figure(args: argparse.Namespace) -> None:
     if not as_table:
         check_file(given["output"])
     if of_folder is not None:
-        if "where" in given:
-            raise SettingsError(f"{name} is not of images; leave out --where")
+        refuse_options(given, ("where", "answer"), f"is of images, and {name} is not; leave it out")
+        if "others" in given:
+            raise SettingsError(f"{name} is of one folder; leave out --with")
         print(write_figure(_of_folder(of_folder, given), given["output"]))
         return
     kind = chart_named(name)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.cli import options, output
+from core.cli.errors import refuse_options
 from core.common.formatting import counted
 from core.common.processes import is_first
 from core.config import RunOptions, SearchConfig
@@ -34,6 +35,8 @@ def search(args: argparse.Namespace) -> None:
     from core.pipeline.text_search import run_search
     from core.storage.layers import below
 
+    if "text" not in args:
+        refuse_options(args, ("top", "slice"), "is of the images that a TEXT finds; give one")
     given = {name: value for name, value in vars(args).items() if name not in ("study", "text", "json")}
     with Progress.for_command(below(args.study) or args.study, stages_total=1) as progress:
         report = run_search(args.study, getattr(args, "text", None), given, progress)

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from core.cli import options, output
+from core.cli.errors import refuse_options
 from core.common.command_line import command_line
 from core.common.formatting import aligned, counted, first_of, number, percent, with_interval
 from core.common.remote.place import as_path
 from core.config import RunOptions
-from core.errors import SettingsError
 from core.topics import function_of_option
 
 if TYPE_CHECKING:
@@ -194,8 +194,6 @@ def _rates(name: str, row: Mapping[str, Any]) -> str:
 def slices(args: argparse.Namespace) -> None:
     """Print the saved slices or the worst ones."""
     study = options.study_of(args)
-    if "fresh" in args and "worst" not in args:
-        raise SettingsError("--fresh measures the worst slices again; add --worst N")
     if "worst" in args:
         given = {name: getattr(args, name) for name in ("against", "min_images") if name in args}
         report = worst_report(study, args.worst, given)
@@ -206,6 +204,7 @@ def slices(args: argparse.Namespace) -> None:
     else:
         from core.slices import saved_slices
 
+        refuse_options(args, ("fresh", "against", "min_images"), "is of the worst slices; add --worst N")
         report = {"study": str(study.path), "slices": saved_slices.listed(study)}
         output.show(report, saved_text, as_json="json" in args)
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from core.cli import options, output
+from core.cli.errors import refuse_options
 from core.cli.study import given
 from core.common.inside import name_from
 from core.common.processes import is_first
 from core.common.worker_group import join_ranks
-from core.config import BasisConfig, RunOptions
+from core.config import BasisConfig, HeatmapsConfig, RunOptions
 from core.config.step import Step
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
@@ -73,6 +74,8 @@ def run_step(args: argparse.Namespace) -> None:
         return output.show(_of_answer(args, args.answer), output.summary_text, as_json="json" in args)
     with Progress.for_command(args.study, stages_total=1) as progress:
         if args.command == "heatmaps" and ("image" in args or "feature" in args):
+            of_all = (*HeatmapsConfig.__dataclass_fields__, "redo")
+            refuse_options(args, of_all, "is of all images; leave it out beside --image and --feature")
             summary = pipeline.request_heatmaps(args.study, given(args), progress)
         else:
             summary = pipeline.run_step(args.command, args.study, given(args), progress)
@@ -138,6 +141,8 @@ def answers(args: argparse.Namespace) -> None:
     if "remove" in args:
         remove_answer(args.study, args.remove)
     what = getattr(args, "add", "head" if given.keys() & of_head else None)
+    if what not in OF_STEPS:
+        refuse_options(args, ["redo"], "belongs to --add head and --add probe")
     if what is not None:
         open_study(args.study)
         with Progress.for_command(args.study, stages_total=1) as progress:

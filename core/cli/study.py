@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core import config
 from core.cli import options, output
+from core.cli.errors import refuse_options
 from core.common.processes import is_first
 from core.common.remote.place import as_path
 from core.common.worker_group import join_ranks
@@ -17,6 +18,7 @@ from core.jobs.progress import Progress
 from core.steps import in_analysis
 
 if TYPE_CHECKING:
+    from core.jobs.commands import BuildDemo
     from core.store import Study
 
 NO_SETTINGS = ("command", "run", "parser", "study", "json", "debug", "dry_run", "trust")
@@ -147,13 +149,16 @@ def add_export(commands: Any) -> None:
 
 def demo(args: argparse.Namespace) -> None:
     """Build the demo study, and the one of the fine-tuned encoder."""
+    from core.jobs.commands import BuildDemo
     from core.pipeline.demo import ENCODERS, FIRST, build
 
     root = as_path(
         args.studies if "studies" in args else os.environ.get("PEREGRINE_STUDIES", DEFAULT_STUDIES)
     )
     if "background" in args:
-        return _demo_in_background(root / FIRST, fresh="fresh" in args, pool=getattr(args, "pool", None))
+        return _demo_in_background(
+            root / FIRST, BuildDemo(root, "fresh" in args, getattr(args, "pool", ""), "single" in args)
+        )
     for name in [FIRST] if "single" in args else list(ENCODERS):
         args.study = root / name
         with Progress.for_command(root / name, stages_total=len(in_analysis())) as progress:
@@ -162,14 +167,13 @@ def demo(args: argparse.Namespace) -> None:
     print_study(root / FIRST, as_json="json" in args)
 
 
-def _demo_in_background(folder: Path, *, fresh: bool, pool: str | None) -> None:
-    from core.jobs.commands import BuildDemo
+def _demo_in_background(folder: Path, command: BuildDemo) -> None:
     from core.jobs.jobs import read_job
     from core.jobs.runner import start_job
 
     job = read_job(folder)
     if job is None or not job.running:
-        start_job(BuildDemo(folder.parent, fresh, pool or ""), folder=folder)
+        start_job(command, folder=folder)
     print(f"building the demo study in {folder} in the background; the dashboard shows its progress")
 
 
@@ -239,9 +243,11 @@ def export(args: argparse.Namespace) -> None:
     if args.table in ("heatmap", "mask"):
         if "where" in args or "slice" in args:
             raise SettingsError(f"a {args.table} is of one image; leave out --where and --slice")
+        other = ("mask",) if args.table == "heatmap" else ("feature", "combine")
+        refuse_options(args, (*other, "answer"), f"says nothing of a {args.table}; leave it out")
         return _export_frame(args)
-    if option := next((name for name in ("image", "feature", "combine", "mask") if name in args), None):
-        raise SettingsError(f"--{option} belongs to the tables heatmap and mask; leave it out")
+    of_frames = ("image", "feature", "combine", "mask")
+    refuse_options(args, of_frames, "belongs to the tables heatmap and mask; leave it out")
     if args.table == "basis":
         return _export_basis(args)
     study, among, images = _open(args.study).answering(getattr(args, "answer", None)), None, ""

@@ -284,6 +284,7 @@ class BuildDemo(Command):
     studies: Path
     fresh: bool = False
     pool: str = ""
+    single: bool = False
 
 
 COMMANDS: dict[str, type[Command]] = {

@@ -8,6 +8,7 @@ from importlib import util
 
 import pytest
 
+from core.cli import main
 from core.config import NeighboursConfig
 from core.jobs.progress import Progress
 from core.pipeline import demo
@@ -29,6 +30,14 @@ def test_demo__maps_by_umap_where_it_is_installed(monkeypatch, installed):
         assert settings_of("map", options).method == ("umap" if installed else "pca")
         for step in in_analysis():
             settings_of(step, options)  # no other step stumbles over the setting of the map
+
+
+def test_demo__in_the_background_builds_what_is_asked_for(monkeypatch, tmp_path):
+    started = []
+    monkeypatch.setattr("core.jobs.runner.start_job", lambda command, folder: started.append(command.words))
+    asked = ["demo", "--single", "--fresh", "--studies", str(tmp_path)]
+    assert main([*asked, "--background"]) == 0
+    assert started == [["demo", f"--studies={tmp_path}", "--fresh", "--single"]]
 
 
 def test_demo__measures_the_second_study_as_the_first(monkeypatch, shared_study, tmp_path):

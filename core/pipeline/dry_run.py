@@ -132,7 +132,10 @@ def _n_known(encoder: Encoder | np.ndarray, source: ImageSource, class_file: str
 
 
 def _decode_sample(source: ImageSource) -> tuple[list[Image.Image], list[str], float]:
-    """Return images spread over the listing, the reasons of unreadable ones, and seconds per image."""
+    """Return images spread over the listing, the reasons of unreadable ones, and seconds per image; nothing
+    where no pictures are to be read."""
+    if not source.has_pictures:
+        return [], [], 0.0
     rows = np.unique(np.linspace(0, len(source.table) - 1, SAMPLED).astype(int))
     pictures, unreadable = [], []
     began = time.perf_counter()

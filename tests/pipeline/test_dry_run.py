@@ -69,6 +69,13 @@ def test_small_images__enlarged_unasked_a_note_names_the_flags(tmp_path, size, w
     assert any(line.startswith(note) and "--input-size 10" in line for line in about["assumptions"]) == warned
 
 
+def test_ready_representations__no_picture_is_unreadable_where_none_is_read(run, tmp_path):
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).random((20, 8)).astype(np.float32))
+    given = ("--representations", tmp_path / "rows.npy", "--dry-run", "--json")
+    found = json.loads(run("analyze", tmp_path / "study", *given).out)["images"]
+    assert (found["n_images"], found["sampled"], found["unreadable_in_sample"]) == (20, 0, [])
+
+
 def test_masks_and_captions__are_counted(run, tmp_path):
     photos(tmp_path / "masks" / "core", {"cat": 2})
     (tmp_path / "bank.txt").write_text("a red car\na blue car\na red car\n")

@@ -130,7 +130,7 @@ def write_basis(
     out.table(item, frame)
     if positions is not None:
         with progress.stage("index"):
-            write_index(out, item, new.dictionary.size, positions.n)
+            write_index(out, item, new.dictionary.size)
     alive = ~frame["dead"].to_numpy(bool)
     stable = frame["stability"].to_numpy()[alive]
     whole, held_out = sums.whole, sums.held_out

@@ -24,12 +24,8 @@ COMPARED = 8  # images whose cosine is computed in full, for each that is asked 
 SHOWN = 12
 
 
-def write_index(out: StepWriter, item: str, size: int, n_positions: int) -> None:
-    """Write the index of the codes that a step has written; memory is bounded by MOST_ENTRIES.
-
-    Args:
-        n_positions: of an image.
-    """
+def write_index(out: StepWriter, item: str, size: int) -> None:
+    """Write the index of the codes that a step has written; memory is bounded by MOST_ENTRIES."""
     parts = _written(out, item)
     totals, norms = np.zeros(size, np.int64), []
     for counts, latents, values in parts.chunks():

@@ -11,11 +11,8 @@ from torch import nn
 from core.common.inside import MOST_BYTES, replacing
 from core.common.remote.addresses import located
 from core.common.remote.objects import local_copy, read_object, stat_all
-from core.encoders.layouts import Layout, recognise
-from core.encoders.safe_load import read_checkpoint
+from core.encoders.layouts import Layout
 from core.errors import CheckpointError
-
-__all__ = ["LoadReport", "copied_checkpoint", "load_strict", "read_checkpoint", "recognise"]
 
 # First parts of keys of heads, queues and pretext tasks, which never belong to a representation. The
 # classifier of a named architecture is known from the architecture itself.

@@ -23,7 +23,7 @@ from core.encoders.architectures import (
     vit_arguments,
     with_stem,
 )
-from core.encoders.checkpoints import LoadReport, copied_checkpoint, is_head, load_strict, read_checkpoint
+from core.encoders.checkpoints import LoadReport, copied_checkpoint, is_head, load_strict
 from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled, timm_transform
 from core.encoders.hugging_face.classifiers import classifier_parts
@@ -41,6 +41,7 @@ from core.encoders.packaged import PACKAGED
 from core.encoders.readout.class_names import names_in
 from core.encoders.readout.head import Beside, head_of_network
 from core.encoders.readout.head_input import HEAD_INPUT, to_head_input, with_all_that_is_read
+from core.encoders.safe_load import read_checkpoint
 from core.encoders.spec import Sidecar, Spec, parse_spec, read_sidecar
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD, Transform
 from core.errors import CheckpointError, EncoderError, did_you_mean

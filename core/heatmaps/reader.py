@@ -137,10 +137,8 @@ class HeatmapReader:
         places = start + _places(self._stored_features(row), features)
         if not stop or (places < start).any():
             return None
-        return StoredMaps(features, *(self._rows_of(name, places) for name in ("maps", "peaks", "floors")))
-
-    def _rows_of(self, name: str, places: np.ndarray) -> np.ndarray:
-        return self.study.array(f"heatmap_{name}").rows(places)
+        held = map(self.study.array, ("heatmap_maps", "heatmap_peaks", "heatmap_floors"))
+        return StoredMaps(features, *(one.rows(places) for one in held))
 
     def _with_requested(self, row: int, features: np.ndarray) -> StoredMaps:
         """Add the maps from the file of requested ones to the stored maps."""

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from core.common.processes import is_running
@@ -34,12 +33,8 @@ def remove_leftovers(folder: Path) -> None:
     maps without the lock, may be writing. This process has not written yet, so a file with its id belongs to
     an earlier process (in a container, commands often get the same id).
     """
-    for path in _temporaries(folder):
-        if owner(path.name) == os.getpid() or is_leftover(path):
-            with contextlib.suppress(OSError):  # it may stay; `verify` reports it
-                path.unlink()
-
-
-def _temporaries(folder: Path) -> Iterator[Path]:
     for where, _, names in os.walk(folder):  # follows no links
-        yield from (Path(where, name) for name in names if owner(name) is not None)
+        for path in (Path(where, name) for name in names):
+            if owner(path.name) == os.getpid() or is_leftover(path):
+                with contextlib.suppress(OSError):  # it may stay; `verify` reports it
+                    path.unlink()

@@ -213,7 +213,7 @@ class StudyWriter:
             "outputs": sorted(writer.items),
         }
         self._write()
-        self._remove_leftovers(name, writer.items)
+        self._remove_leftovers()
 
     def _unfinished(self) -> dict[str, dict[str, Any]]:
         return {step: one for step, one in self.asked.items() if step not in self.manifest["steps"]}
@@ -243,12 +243,12 @@ class StudyWriter:
     def remove(self, name: str) -> None:
         """Remove a step with its files."""
         self.forget(name)
-        self._remove_leftovers(name, {})
+        self._remove_leftovers()
 
-    def _remove_leftovers(self, name: str, made_now: dict[str, Any]) -> None:
+    def _remove_leftovers(self) -> None:
         """Delete the files of items that the step made before and no longer makes."""
         for item in self._orphans:
-            if item not in self.manifest["items"] and item not in made_now:
+            if item not in self.manifest["items"]:
                 shutil.rmtree(self.folder / item, ignore_errors=True)
                 (self.folder / f"{item}.parquet").unlink(missing_ok=True)
         self._orphans.clear()

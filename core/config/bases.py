@@ -34,7 +34,7 @@ class BasisConfig:
         None,
         metavar="N",
         minimum=1,
-        left_out="3,000 or one pass over the vectors, whichever is more",
+        left_out="1,000 of few vectors to 3,000, and at least one pass over them",
     )
     normalisation: str | None = option(
         "with --load: what is done to each vector first",

@@ -186,10 +186,9 @@ def _from_checkpoint(
         and read_beside(path, PREPROCESSOR)
     ):
         sidecar = dataclasses.replace(sidecar, transform=made.transform.to_dict(), source=PREPROCESSOR)
-    notes_of_file = layout.notes
-    layout, classifier = _named_like(made, layout)
-    if known is not None:  # a file that comes with the product: what its tensors are called is no news
-        layout = dataclasses.replace(layout, notes=notes_of_file)
+    named, classifier = _named_like(made, layout)
+    # of a file that comes with the product, what its tensors are called is no news
+    layout = named if known is None else dataclasses.replace(named, notes=layout.notes)
     hint = _hint(spec, layout, path)
     report = load_strict(made.model, layout, name=made.arch, hint=hint, classifier=classifier)
     made.transform, more = _transform(made, layout, sidecar, flags)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch import nn
 from torch.testing import assert_close
 
 from core.common import assets
@@ -281,7 +283,7 @@ def test_transformers_with_registers_and_pooling_are_inferred(name, tmp_path):
         "registers": {"reg_tokens": 4},
         "registers, DINOv2's own names": {"reg_tokens": 4, "no_embed_class": True, "init_values": 1.0},
         "attention pooling": {"class_token": False, "global_pool": "map"},
-        "norm first": {"pre_norm": True},
+        "norm first": {"pre_norm": True, "norm_layer": partial(nn.LayerNorm, eps=1e-5)},  # as a CLIP's
     }[name]
     model = vit(depth=2, **options)
     state = dict(model.state_dict())

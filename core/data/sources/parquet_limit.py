@@ -37,7 +37,7 @@ def read_image_rows(path: str) -> pd.DataFrame:
     check_image_rows(path)
     frame = pd.read_parquet(path)
     floats = frame.select_dtypes("float")
-    if rounded := [name for name in floats if (floats[name].abs() >= EXACT).any()]:
+    if rounded := [name for name in floats if (floats[name].abs() >= EXACT).to_numpy().any()]:
         whole = pq.read_table(path, columns=rounded)
         for name in rounded:
             if pa.types.is_integer(whole.schema.field(name).type):

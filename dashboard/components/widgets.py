@@ -229,14 +229,13 @@ def _caption(row: int, fact: Mapping[str, Any], captions: Captions) -> tuple[str
 
 
 def image_name(fact: Mapping[str, Any]) -> str:
-    """Return what an image is called where it is read aloud: its label if it has one, and its file.
+    """Return what an image is called where it is read aloud: its label and its file, or else its path.
 
     >>> image_name({"image_id": "n01440764/tench_1.jpg", "label": "n01440764"})
     'tench (tench_1.jpg)'
     """
-    label = fact.get("label")
-    name = str(fact["image_id"]).rpartition("/")[2]
-    return name if undefined(label) else f"{with_class_names(str(label))} ({name})"
+    label, name = fact.get("label"), str(fact["image_id"])
+    return name if undefined(label) else f"{with_class_names(str(label))} ({name.rpartition('/')[2]})"
 
 
 def caption_lines(fact: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Sections on the Q-Score: it and its rivals, whether it can be trusted, and the images it puts last."""
+"""Sections on the Q-Score: it and its baselines, whether it can be trusted, and the images it puts last."""
 
 import numpy as np
 from markupsafe import Markup

@@ -50,7 +50,7 @@ SETTINGS = Chapter("settings", "Settings, versions and commands", "embed", overv
 CHAPTERS = (
     HOLDS,
     ACCURACY,
-    Chapter("quality", "Q-Score and its rivals", "quality", scores.quality, "quality_metrics"),
+    Chapter("quality", "Q-Score and its baselines", "quality", scores.quality, "quality_metrics"),
     Chapter("premise", "Trust check", "quality", scores.premise),
     Chapter("features", "Features", "features", image_sections.features, "features"),
     Chapter("slices", "Slices", "probe", image_sections.slices),

@@ -17,19 +17,12 @@ from core.slices.evaluate import class_column
 from core.slices.features.classes import class_firing, classes_tell
 from core.slices.features.similar import typical_of_strongest
 from core.slices.inspection.populations import train_images
-from core.slices.inspection.words import (
-    CLEARER,
-    SCENE,
-    classes_apart,
-    feature_words,
-    features_on_object,
-    named_from,
-    words_apart,
-)
+from core.slices.inspection.words import SCENE, feature_words, features_on_object, named_from, words_apart
 from core.traces.traces import read_traces
 
 NOTABLE = 0.1  # share of the images of a feature from which on a class names it
-MOST_CLASSES = 2  # of a feature without words
+CLEARER = 2.0  # times its share among all images: a class that tells features apart
+MOST_CLASSES = 2  # of a feature without words, or with the words of others
 MOST_APART = 4  # of one that shares the first two with another
 MOST_PRODUCTS = 2**35  # of weights with representations, some seconds
 
@@ -38,12 +31,12 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
     """Return what each feature is called: the name that people gave it, else its words, else its classes,
     else, without concepts, what the encoder's own head answers on its strongest images.
 
-    Of several features with the same words each says which class it fires on; those that still share a name
-    say a further word of their own, then a second class, then a class on which it is strongest, as far as
-    there are such: "yellow, on cat", "yellow, sand, on cat", "yellow, on cat and fish". Where the heat lies
-    on the object and the words are seen only around it, the classes come first: "cat with grass". A feature
-    without words is called by the classes of its strongest images: "strong on ball and insect". Features of
-    which nothing is known are missing.
+    Of several features with the same words each says which classes it fires on, at most two; those that still
+    share a name say a further word of their own, then another class, then a class on which it is strongest,
+    as far as there are such: "yellow, on cat", "yellow, sand, on cat", "yellow, on cat and fish". Where the
+    heat lies on the object and the words are seen only around it, the classes come first: "cat with grass".
+    A feature without words is called by the classes of its strongest images: "strong on ball and insect".
+    Features of which nothing is known are missing.
 
     Args:
         named: False for names without those that people gave. between: what stands between words.
@@ -58,7 +51,7 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
     places = named_from(study)
     around = {one for one in features_on_object(study) if places.get(one) == SCENE}
     classes = {one: on[one] for one in around & on.keys() & words.keys() if not _says(words[one], on[one])}
-    classes |= {feature: [name] for feature, name in classes_apart(study, words).items()}
+    classes |= classes_apart(study, words)
 
     def called() -> dict[int, str]:
         return {
@@ -83,6 +76,40 @@ def _with_classes(words: str, classes: Sequence[str], *, first: bool) -> str:
 
 def _says(words: Sequence[str], classes: Sequence[str]) -> bool:
     return any(name in word for name in classes for word in words)
+
+
+def classes_apart(study: StudyReader, words: Mapping[int, Sequence[str]]) -> dict[int, list[str]]:
+    """Return the classes that tell a feature from others of the same words, the most common first, at most
+    `MOST_CLASSES`: those of the train images on which it fires whose share there is clear (`_clear_classes`),
+    where the words do not say the first of them already.
+    """
+    alike = Counter(tuple(some) for some in words.values())
+    shared = [feature for feature, some in words.items() if alike[tuple(some)] > 1]
+    if not shared or not len(study.class_names):
+        return {}
+    clear = _clear_classes(study, *class_firing(study, train_images(study)))
+    return {
+        feature: clear[feature]
+        for feature in shared
+        if feature in clear and not _says(words[feature], clear[feature][:1])
+    }
+
+
+def _clear_classes(study: StudyReader, counts: np.ndarray, sizes: np.ndarray) -> dict[int, list[str]]:
+    """Return of each feature the classes, the most common first, at most `MOST_CLASSES`, whose share has the
+    lower end of its interval above `CLEARER` times their share of all images.
+
+    Args:
+        counts: (n_features, n_classes) images; sizes: (n_classes,) all images.
+    """
+    totals = np.broadcast_to(counts.sum(1, keepdims=True), counts.shape)
+    clear = wilson(counts, totals)[0] > CLEARER * safe_divide(sizes, sizes.sum())
+    order = np.argsort(np.where(clear, -counts, 1), axis=1, kind="stable")[:, :MOST_CLASSES]
+    names = {
+        feature: [study.class_names[code] for code in mine if clear[feature, code]]
+        for feature, mine in enumerate(order.tolist())
+    }
+    return {feature: some for feature, some in names.items() if some}
 
 
 def second_classes_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:
@@ -137,10 +164,9 @@ def strongest_counts(study: StudyReader) -> np.ndarray:
 
 def strongest_classes(study: StudyReader) -> dict[int, list[str]]:
     """Return the classes of the images on which a feature is strongest, the most common first, at most
-    `MOST_CLASSES`: those whose share there has the lower end of its interval above `CLEARER` times their
-    share of all images. Features without such a class are missing. Where classes have too few images for
-    that (see `classes_tell`), the classes of the `MOST_CLASSES` most typical of its strongest images, and of
-    the next, up to `MOST_APART`, where several features share them.
+    `MOST_CLASSES`: those whose share there is clear (`_clear_classes`). Features without are missing. Where
+    classes have too few images for that (see `classes_tell`), the classes of the `MOST_CLASSES` most typical
+    of its strongest images, and of the next, up to `MOST_APART`, where several features share them.
     """
     counts, labels = strongest_counts(study), class_column(study, "label")
     if not len(counts):
@@ -153,14 +179,7 @@ def strongest_classes(study: StudyReader) -> dict[int, list[str]]:
             ]
         )
     sizes = np.bincount(labels[labels >= 0], minlength=counts.shape[1])
-    totals = np.broadcast_to(counts.sum(1, keepdims=True), counts.shape)
-    clear = wilson(counts, totals)[0] > CLEARER * safe_divide(sizes, sizes.sum())
-    order = np.argsort(np.where(clear, -counts, 1), axis=1, kind="stable")[:, :MOST_CLASSES]
-    names = {
-        feature: [study.class_names[code] for code in mine if clear[feature, code]]
-        for feature, mine in enumerate(order.tolist())
-    }
-    return {feature: some for feature, some in names.items() if some}
+    return _clear_classes(study, counts, sizes)
 
 
 def _first_apart(names: Sequence[Sequence[str]]) -> dict[int, list[str]]:

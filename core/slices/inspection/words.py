@@ -1,18 +1,15 @@
 """Words of the images of a slice, names of features, and the parts of a slice with the most errors."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import numbers, safe_divide
-from core.common.statistics.intervals import wilson
 from core.reader import StudyReader
 from core.slices import finder
 from core.slices.compare import trait_differences
-from core.slices.inspection.populations import train_images
 from core.slices.slice import Slice
 from core.slices.traits import CONCEPT, tokens_of
 from core.traces.traces import read_traces
@@ -22,7 +19,6 @@ MOST_APART = 6  # words of a feature among which one is looked for that others o
 UNDER, SCENE = "under the heat", "scene"
 KEYS = ["group", "word", "under_heat"]
 UNDER_HEAT = 0.45  # share of the crops: what `naming.majority.LEAST_SHARE` is of the images
-CLEARER = 2.0  # times its share among all images: a class that tells features apart
 CLEAR_WORD = 0.6  # AUC of a word that a feature is called by without doubt
 COLUMNS = ["word", "n", "n_against", "rate", "rate_against", "difference", "low", "high", "p", "q"]
 
@@ -102,32 +98,6 @@ def feature_words(study: StudyReader, *, most: int = MOST_WORDS, named: bool = T
         words = best_words(_concepts(study), most=most, on_object=features_on_object(study))
     names = read_traces(study.path).feature_names if named else {}
     return words | {feature: [name] for feature, name in names.items()}
-
-
-def classes_apart(study: StudyReader, words: Mapping[int, Sequence[str]]) -> dict[int, str]:
-    """Return the class that tells a feature from others of the same words, where there is one.
-
-    It is the most common class of the train images on which the feature fires, where the lower end of the
-    interval of its share lies above `CLEARER` times the share of that class among all train images, and the
-    words do not say it already.
-    """
-    if not all(map(study.has, ("classes", "features"))) or "purity" not in study.columns("features"):
-        return {}
-    classes = study.table("classes", ["label", "n_train"])
-    n_train, labels = int(np.count_nonzero(train_images(study))), classes["label"].astype(str)
-    shares = dict(zip(labels, safe_divide(numbers(classes, "n_train"), n_train), strict=True))
-    table = study.table("features", ["feature", "activation_rate", "top_class", "purity"])
-    table = table.loc[(table["feature"].isin(list(words)) & table["top_class"].notna()).to_numpy(bool)]
-    fires = np.rint(numbers(table, "activation_rate") / 100 * n_train)
-    low, _ = wilson(numbers(table, "purity") * fires, fires)
-    alike = Counter(tuple(some) for some in words.values())
-    return {
-        int(feature): name
-        for feature, name, least in zip(table["feature"], table["top_class"].astype(str), low, strict=True)
-        if alike[tuple(words[feature])] > 1
-        and least > CLEARER * shares.get(name, 1.0)
-        and not any(name in word for word in words[feature])
-    }
 
 
 def words_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:

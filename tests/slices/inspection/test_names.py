@@ -7,8 +7,10 @@ import pandas as pd
 
 from core.common.statistics.intervals import wilson
 from core.slices.features import typical_of_strongest
+from core.slices.inspection import names as names_of_features
 from core.slices.inspection.names import (
     answers_on_strongest,
+    classes_apart,
     feature_names,
     second_classes_apart,
     strongest_apart,
@@ -19,6 +21,25 @@ from core.storage.writer import write_study
 from core.store import open_study
 from core.traces.changes import name_feature
 from tests.synthetic import make_study
+
+
+def test_classes_apart__of_features_with_the_same_words_the_two_clear_classes_that_each_fires_on(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(names_of_features, "CLEARER", 0.3)  # lower, so that some have two
+    study = open_study(make_study(tmp_path / "study", n_train=200, n_val=8, epsilon=1.0))
+    words, train = {feature: ["red"] for feature in range(48)} | {0: ["blue"]}, ~study.is_val
+    labels, expected = study.images["label"].astype(str).to_numpy(), {}
+    for feature in range(1, 48):  # no other is blue
+        on = labels[Slice(fires=(feature,)).mask(study) & train].tolist()
+        shares = {name: (labels[train] == name).mean() for name in study.class_names}
+        clear = [name for name in shares if on and wilson(on.count(name), len(on))[0] > 0.3 * shares[name]]
+        if clear:
+            expected[feature] = sorted(clear, key=lambda name: -on.count(name))[:2]
+    apart = classes_apart(study, words)
+    assert apart == expected and len(apart) > 2 and {*map(len, apart.values())} == {1, 2}
+    named = {feature: [f"red {some[0]}"] for feature, some in expected.items()}  # which says it already
+    assert not set(classes_apart(study, named)) & set(named)
 
 
 def test_second_classes_apart__of_features_with_the_same_name_a_class_where_the_others_do_not_fire(tmp_path):

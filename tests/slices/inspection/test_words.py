@@ -7,13 +7,11 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from core.common.statistics.intervals import wilson
 from core.slices.finder import worst_slices
 from core.slices.inspection import words, worst_within
 from core.slices.inspection.words import (
     COLUMNS,
     best_words,
-    classes_apart,
     feature_words,
     named_from,
     unsure_names,
@@ -118,22 +116,6 @@ def test_named_from__says_where_the_words_were_seen(world, tmp_path):
     study = open_study(folder)
     assert feature_words(study) == {3: ["dog"], 5: ["brick"], 7: ["sky", "blue"]}
     assert named_from(study) == {3: "under the heat", 5: "scene", 7: "scene"}
-
-
-def test_classes_apart__of_features_with_the_same_words_the_class_that_each_fires_on(tmp_path):
-    study = open_study(make_study(tmp_path / "study", n_train=80, n_val=8, epsilon=1.5))
-    features, train = study.table("features"), ~study.is_val
-    words = {feature: ["red"] for feature in range(48)} | {0: ["blue"]}  # no other is blue
-    expected = {}
-    for row in features.to_dict("records"):
-        n = round(row["activation_rate"] / 100 * train.sum())
-        if row["feature"] and isinstance(row["top_class"], str):
-            share = (study.images["label"][train] == row["top_class"]).mean()
-            if wilson(row["purity"] * n, n)[0] > 2 * share:
-                expected[row["feature"]] = row["top_class"]
-    assert classes_apart(study, words) == expected and 2 < len(expected) < 47
-    named = {feature: [f"red {name}"] for feature, name in expected.items()}  # which says it already
-    assert not set(classes_apart(study, named)) & set(named)
 
 
 def test_unsure_names__are_those_whose_first_word_tells_little(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import words
+from core.slices.inspection.populations import train_images
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.cache.features import concept_reads
@@ -78,7 +79,7 @@ def images_of(study: Study, group: str) -> np.ndarray:
         least.append(h[rows][:, features].min(1))
     rows, values = np.concatenate(parts), np.concatenate(least)
     split = study.settings("concepts").get("split", "val")
-    among = np.ones(len(rows), bool) if split == "all" else study.is_val[rows] == (split == "val")
+    among = np.ones(len(rows), bool) if split == "all" else train_images(study)[rows] == (split == "train")
     rows, values = rows[among], values[among]
     return rows[np.argsort(-values, kind="stable")]
 

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import streamlit as st
 
+from core.answers.requests import add_answer
 from core.concepts.groups import find_groups
+from core.jobs.progress import Progress
 from core.storage.writer import write_study
 from core.store import open_study
 from dashboard.cache.features import group_reads
 from tests.concepts.worded import ALPHA, MARKUP
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
+from tests.manifests import edited_manifest
 
 
 @pytest.fixture
@@ -81,6 +84,17 @@ def test_images_of__exactly_the_images_of_algorithm_1(worded, chunk_rows, monkey
         assert sorted(mine.tolist()) == rows[group.rows].tolist()
         least = h[np.searchsorted(rows, mine)][:, list(group.features)].min(1)
         assert (np.diff(least) <= 1e-7).all()
+
+
+def test_images_of__are_those_that_the_step_looked_at_whatever_an_answer_is_judged_on(worded, tmp_path):
+    images, group = worded.images, worded.table("groups")["group"].iat[0]
+    images[["image_id"]].assign(predicted=images["label"]).to_csv(tmp_path / "told.csv", index=False)
+    add_answer(worded.path, str(tmp_path / "told.csv"), None, {"device": "cpu"}, Progress.silent())
+    with edited_manifest(worded.path) as manifest:
+        manifest["steps"]["embed"]["summary"]["split_given"] = False
+    read = open_study(worded.path).answering("told")
+    assert read.is_val.all()
+    assert group_reads.images_of(read, group).tolist() == group_reads.images_of(worded, group).tolist()
 
 
 @pytest.mark.slow

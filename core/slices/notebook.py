@@ -88,6 +88,6 @@ def _seen(study: StudyReader, row: int, feature: int) -> str:
 
 def _image(study: StudyReader, row: int, body: bytes) -> str:
     fact = study.images.iloc[row]
-    title = escape(" ".join(str(fact[name]) for name in ("image_id", "label")))
+    title = escape(" ".join(str(fact[name]) for name in ("image_id", "label") if isinstance(fact[name], str)))
     source = image_address(body)
     return f'<img src="{source}" title="{title}" alt="{title}" style="max-width:{SIDE}px;margin:2px">'

@@ -30,6 +30,12 @@ def test_a_study_a_slice_and_a_feature_are_shown(shared_study: Path) -> None:
         study.feature(4800)
 
 
+def test_images_without_a_label_are_called_by_their_name(tmp_path: Path) -> None:
+    study = open_study(make_study(tmp_path / "bare", labels=False, n_train=16, n_val=8))
+    shown = study._repr_html_()
+    assert 'title="val/000016" alt="val/000016"' in shown and "nan" not in shown
+
+
 @pytest.mark.slow
 def test_names_stay_text(tmp_path: Path) -> None:
     study = open_study(make_study(tmp_path / "odd", class_names=("ant", HOSTILE), n_classes=2))

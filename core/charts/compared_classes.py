@@ -14,7 +14,7 @@ from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.captions import shortened, with_class_names
 from core.common.dataframes import as_text, numbers, words
-from core.common.formatting import joined, signed
+from core.common.formatting import counted, joined, signed
 from core.common.statistics.intervals import leaves_out_0
 from core.comparison.measures import class_accuracy_changes, judged_of
 from core.store import Study
@@ -77,7 +77,7 @@ def class_changes(
     names = [as_text(shortened(with_class_names(name))) for name in after["label"].to_numpy(object)[drawn]]
     was, now = 100 * numbers(before, "accuracy")[drawn], 100 * numbers(after, "accuracy")[drawn]
     low, high = (100 * numbers(after, f"difference_{end}")[drawn] for end in ("low", "high"))
-    n = numbers(after, "n")[drawn]
+    sizes = [counted(n, "image") for n in numbers(after, "n")[drawn].astype(int).tolist()]
     fig = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.1, column_widths=[0.58, 0.42])
     at = np.arange(len(drawn))
     for values, name, colour, symbol in (
@@ -90,8 +90,8 @@ def class_changes(
                 at,
                 name=as_text(name),
                 marker={"color": colour, "symbol": symbol, "size": theme.stroke(9)},
-                customdata=np.column_stack([n, names]),
-                hover="<b>%{customdata[1]}</b> (%{customdata[0]} images): %{x:.1f} %",
+                customdata=np.column_stack([sizes, names]),
+                hover="<b>%{customdata[1]}</b> (%{customdata[0]}): %{x:.1f} %",
             ),
             row=1,
             col=1,

@@ -97,6 +97,7 @@ def test_class_changes__in_order_of_gain_and_coloured_where_clear():
     assert (better.marker.color, worse.marker.color) == (LIGHT.correct, LIGHT.misclassified)
     assert [one.name for one in fig.data[2:]] == ["better", "worse", "could be chance", "the same"]
     assert_allclose(np.array(before.x), 100 * correct[0].reshape(4, 40).mean(1)[[3, 1, 2, 0]])
+    assert set(before.customdata[:, 0]) == {"40 images"}
 
 
 def test_class_changes__many_classes_shows_those_that_changed_most(rng):

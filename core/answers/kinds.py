@@ -19,6 +19,7 @@ class Kind:
         gradients: "module:function" that writes, for an answer with `outputs` that are not linear on the
             representation, what features add at each misclassified image, (study, step, item, table,
             outputs, request, progress) -> None or a line that says why it cannot be had.
+        options: which of the options head_classes, head_activation and restrict it reads.
         fitted: something was fitted on the study's train images, so only the others are evaluation images.
     """
 
@@ -28,6 +29,7 @@ class Kind:
     make: str = ""
     cause: str = ""
     gradients: str = ""
+    options: tuple[str, ...] = ()
     fitted: bool = False
 
 
@@ -41,6 +43,7 @@ KINDS = {
             "core.answers.head:head_answer",
             "core.analysis.probe.normalisation:likely_normalisation",
             "core.analysis.probe.head_gradients:write_gradients",
+            options=("head_classes", "head_activation", "restrict"),
         ),
         Kind("probe", "linear probe", "the linear probe that the study trains", fitted=True),
         Kind(
@@ -55,12 +58,14 @@ KINDS = {
             "zero-shot by text",
             "the class whose texts are nearest, by the text tower of the encoder (open_clip)",
             "core.concepts.clip.zero_shot:zero_shot_answer",
+            options=("head_classes",),
         ),
         Kind(
             "file",
             "predictions",
             "predictions that you have, from a file",
             "core.answers.predictions:file_answer",
+            options=("head_classes", "restrict"),
         ),
     )
 }

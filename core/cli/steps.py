@@ -130,6 +130,7 @@ def add_answers(commands: Any) -> None:
 
 def answers(args: argparse.Namespace) -> None:
     """Add or remove an answer, and list those that the study has."""
+    from core.answers.kinds import KINDS
     from core.answers.requests import add_answer, remove_answer
     from core.pipeline import run as pipeline
     from core.store import open_study
@@ -144,6 +145,8 @@ def answers(args: argparse.Namespace) -> None:
     if what not in OF_STEPS:
         refuse_options(args, ["redo"], "belongs to --add head and --add probe")
     if what is not None:
+        read = KINDS.get(what, KINDS["file"]).options
+        refuse_options(args, (name for name in of_head if name not in read), f"says nothing of --add {what}")
         open_study(args.study)
         with Progress.for_command(args.study, stages_total=1) as progress:
             if what in OF_STEPS:

@@ -258,7 +258,7 @@ def _chart(study: Study, table: pd.DataFrame, population: Slice, choice: Choice)
         among=population,
         name="slices_worst",
         shown=WorstSlices(table, overall),
-        depends_on=tuple(places),
+        depends_on=(choice.against, *places),
         data=table.drop(columns=["name"]),
         on_select=clicked,
     )

@@ -17,7 +17,7 @@ from core.heatmaps.reader import REQUESTED
 from core.jobs.progress import Progress
 from core.measures.confusions import confusions
 from core.slices import saved_slices
-from core.slices.finder import worst_slices
+from core.slices.finder import CLASS, worst_slices
 from core.slices.inspection import population, worst_within
 from core.slices.inspection.names import feature_names
 from core.slices.plain_names import plain_name
@@ -254,6 +254,23 @@ def test_chart__draws_the_rows_in_one_colour(study, open_page):
     table = worst_slices(study, min_images=5)
     assert grid(shown["x"]).tolist() == pytest.approx((100 * table["error_rate"]).tolist()[:30])
     assert isinstance(shown["marker"]["color"], str)  # none stands out where none is chosen
+
+
+def test_chart__the_same_slices_beside_others_are_drawn_again(study, open_page, monkeypatch):
+    every = slice_reads.worst
+
+    def of_class_with_trait(study, where, least, against):
+        table = every(study, where, least, CLASS)
+        beside = {} if against == CLASS else {"rest": table["rest"] / 2}
+        return table.assign(**beside)
+
+    monkeypatch.setattr(slice_reads, "worst", of_class_with_trait)
+    rests = [
+        grid(spec(open_page("errors", study="seen", slices_view="Chart", slices_against=one, **ALL_ROWS),
+                  "slices_worst")["data"][1]["x"])
+        for one in ("All other images", "The rest of its class")
+    ]  # fmt: skip
+    np.testing.assert_allclose(2 * rests[0], rests[1])
 
 
 def test_opened_slice__is_what_it_says(study, open_page):

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 from PIL import Image
 
 from core.common.formatting import counted
@@ -13,6 +14,7 @@ from core.data.sources.decode import decode
 from core.data.sources.folder_walk import (
     Folder,
     Walk,
+    captions_beside,
     images_below,
     leads_above,
     look_into,
@@ -33,6 +35,7 @@ class ImageFile(NamedTuple):
 class FolderSource(source.ListedSource):
     """ImageFolder layout (CLASS/…/IMAGE), the same below train/ and val/ or test/, or a flat folder.
 
+    Of images with a text beside them (NAME.txt) it is the caption, see `captions_beside`.
     With `class_level` 2 the class is the name of the second folder (GROUP/CLASS/…/IMAGE), and so on.
     """
 
@@ -61,7 +64,7 @@ class FolderSource(source.ListedSource):
 
     def fingerprint(self) -> str:
         stamps = (source.file_stamp(self.place(row)) for row in range(len(self.table)))
-        return source.digest_table(self.kind, self.table, stamps)
+        return source.digest_table(self.kind, self.table, stamps, self.extras)
 
     def _list(self) -> source.Listing:
         walk = walk_by_address(self.root) if is_url(self.root) else Walk()
@@ -83,9 +86,10 @@ class FolderSource(source.ListedSource):
         table = source.image_table(
             image_ids, [f"{root}/{image_id}" for image_id in image_ids], splits, labels
         )
-        return source.Listing(
-            table, [*notes, *odd_notes, *walk.notes()], split_given=given, places=odd, unread=unread
-        )
+        captions = captions_beside([os.path.join(self.root, image.name) for image in images], walk)
+        extras = pd.DataFrame({"caption": captions}) if captions else None
+        notes += [*odd_notes, *walk.notes()]
+        return source.Listing(table, notes, extras, split_given=given, places=odd, unread=unread)
 
 
 def _find(root: str, walk: Walk) -> tuple[list[ImageFile], list[str], list[str]]:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from core.common.formatting import counted
@@ -11,6 +11,7 @@ from core.data.sources.source import IMAGE_EXTENSIONS, some
 from core.errors import ImageSourceError
 
 HIDDEN_FOLDERS = ("__MACOSX",)
+CAPTION, LONGEST_CAPTION = ".txt", 10_000  # bytes
 
 
 @dataclass
@@ -20,13 +21,16 @@ class Walk:
     hidden: int = 0
     links: list[str] = field(default_factory=list)
     not_images: Counter[str] = field(default_factory=Counter)
+    captions: int = 0
     tree: "dict[str, Folder] | None" = None  # all folders, where they are listed by address in one go
 
     def notes(self) -> list[str]:
         """Return one sentence for each kind of ignored item."""
-        counts = sorted(self.not_images.items(), key=lambda item: (-item[1], item[0]))
+        counts = sorted((+self.not_images).items(), key=lambda item: (-item[1], item[0]))
         kinds = [f"{ending or 'without extension'} {count:,}" for ending, count in counts]
         notes = []
+        if self.captions:
+            notes.append(f"{counted(self.captions, 'caption')} beside the images ({CAPTION})")
         if kinds:
             notes.append(f"{counted(self.not_images.total(), 'file')} ignored as not an image: {some(kinds)}")
         if self.hidden:
@@ -119,6 +123,31 @@ def _holds(question: Callable[[], bool]) -> bool:
         return question()
     except OSError:
         return False
+
+
+def captions_beside(paths: Sequence[str], walk: Walk) -> list[str | None] | None:
+    """Read the caption of each image, NAME.txt beside NAME.jpg; None where fewer than half have one.
+
+    A text without a letter, such as the boxes of an object detector, is no caption.
+    """
+    if walk.tree is not None or 2 * walk.not_images[CAPTION] < len(paths):
+        return None
+    texts = [_caption(os.path.splitext(path)[0] + CAPTION) for path in paths]
+    n = sum(text is not None for text in texts)
+    if 2 * n < len(paths):
+        return None
+    walk.not_images[CAPTION] -= n
+    walk.captions = n
+    return texts
+
+
+def _caption(path: str) -> str | None:
+    try:
+        with open(path, "rb") as file:
+            text = " ".join(file.read(LONGEST_CAPTION).decode("utf-8", "ignore").split())
+    except OSError:
+        return None
+    return text if any(map(str.isalpha, text)) else None
 
 
 def any_images(path: str) -> bool:

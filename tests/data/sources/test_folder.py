@@ -342,3 +342,25 @@ def test_read_id__never_leaves_the_folder(tmp_path):
         with pytest.raises(UnreadableImage):
             reopen_images(about).read_id(image_id)
     assert reopen_images(about).read_id("a/1.png").size == (6, 5)
+
+
+def test_captions__are_texts_beside_the_images_and_change_the_fingerprint(tmp_path):
+    root = make_folder(tmp_path / "pets", ["cat/a.png", "dog/b.png", "dog/c.v2.png"])
+    (root / "cat" / "a.txt").write_text("a cat\n on  grass\n", "utf-8")
+    (root / "readme.txt").write_text("my pets", "utf-8")
+    few = open_images(root)
+    assert few.extras is None and note(few, "2 files ignored as not an image: .txt 2")
+    (root / "dog" / "c.v2.txt").write_text("ein grüner Hund", "utf-8")
+    many = open_images(root)
+    assert many.extras is not None
+    assert list(many.extras["caption"]) == ["a cat on grass", None, "ein grüner Hund"]
+    assert note(many, "2 captions beside the images") and note(many, "1 file ignored as not an image: .txt 1")
+    assert len({source.fingerprint() for source in (few, many, open_images(root))}) == 2
+
+
+def test_captions__are_not_the_boxes_of_a_detector(tmp_path):
+    root = make_folder(tmp_path / "pets", ["a.png", "b.png"])
+    for name in "ab":
+        (root / f"{name}.txt").write_text("0 0.5 0.5 0.2 0.1\n", "utf-8")
+    source = open_images(root)
+    assert source.extras is None and note(source, "2 files ignored as not an image: .txt 2")

@@ -353,7 +353,7 @@ def test_captions__are_texts_beside_the_images_and_change_the_fingerprint(tmp_pa
     (root / "dog" / "c.v2.txt").write_text("ein grüner Hund", "utf-8")
     many = open_images(root)
     assert many.extras is not None
-    assert list(many.extras["caption"]) == ["a cat on grass", None, "ein grüner Hund"]
+    assert list(many.extras["caption"].fillna("none")) == ["a cat on grass", "none", "ein grüner Hund"]
     assert note(many, "2 captions beside the images") and note(many, "1 file ignored as not an image: .txt 1")
     assert len({source.fingerprint() for source in (few, many, open_images(root))}) == 2
 

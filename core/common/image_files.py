@@ -1,10 +1,12 @@
-"""Pictures as the bytes of a file, and as addresses that hold such a file."""
+"""Pictures as the bytes of a file and as addresses that hold such a file, and the captions beside them."""
 
 import base64
 import io
 from typing import Any
 
 from PIL import Image
+
+CAPTION, LONGEST_CAPTION = ".txt", 10_000  # the ending of the file beside; bytes of it that are read
 
 
 def image_file(picture: Image.Image, form: str = "JPEG", **options: Any) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from core.common.captions import ON_MASKS
 from core.common.formatting import counted
+from core.common.image_files import CAPTION, LONGEST_CAPTION
 from core.errors import PeregrineError, SettingsError
 from core.jobs import uploads
 from dashboard.jobs.allowed_paths import dropped_folder, short
@@ -21,6 +22,7 @@ from dashboard.jobs.allowed_paths import dropped_folder, short
 MOST_FILES, MOST_BYTES = 5_000, 2_000_000_000  # of one drop: they pass through the memory of the server
 DEEPEST, LONGEST = 8, 120  # folders, and characters of a name
 CORE = next(iter(ON_MASKS))  # the folder of masks of objects
+ENDINGS = (*uploads.EXTENSIONS, CAPTION.lstrip("."))
 ALIEN = re.compile(r"[\x00-\x1f\x7f<>:\"|?*]")
 
 
@@ -48,7 +50,7 @@ class Kept:
 
 
 def keep(files: Sequence[tuple[str, bytes]]) -> Kept:
-    """Write the pictures of a drop into a folder of their own; all of them, or nothing.
+    """Write the pictures of a drop, and the captions beside them, into a folder of their own; all or nothing.
 
     Args:
         files: name, with the folders above it where a folder was dropped, and content.
@@ -61,21 +63,22 @@ def keep(files: Sequence[tuple[str, bytes]]) -> Kept:
             f"{len(files):,} files of {size / 1e6:,.0f} MB were dropped; the limit is {MOST_FILES:,} files "
             f"and {MOST_BYTES / 1e6:,.0f} MB. Put them into a folder that may be chosen, and choose it"
         )
-    pictures, refused = _sorted_out(files)
+    pictures, captions, refused = _sorted_out(files)
     if not pictures:
         why = f": {next(iter(refused.values()))}" if refused else ""
         raise SettingsError(f"no picture is among what was dropped{why}")
-    top, places = within_one_folder(list(pictures))
+    everything = pictures | captions
+    top, places = within_one_folder(list(everything))
     folder = _new_folder(top or "pictures")
     try:
-        for place, data in zip(places, pictures.values(), strict=True):
+        for place, data in zip(places, everything.values(), strict=True):
             path = folder / place
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise SettingsError(f"the images cannot be kept: {error.strerror or error}") from error
-    return Kept(folder, len(places), refused)
+    return Kept(folder, len(pictures), refused)
 
 
 def keep_masks(files: Sequence[tuple[str, bytes]]) -> Kept:
@@ -113,7 +116,7 @@ def safe_place(name: str) -> PurePosixPath | None:
     if odd or not parts or len(parts) > DEEPEST or name.startswith("/"):
         return None
     place = PurePosixPath(*parts)
-    return place if place.suffix.lower().lstrip(".") in uploads.EXTENSIONS else None
+    return place if place.suffix.lower().lstrip(".") in ENDINGS else None
 
 
 def within_one_folder(places: Sequence[PurePosixPath]) -> tuple[str, list[PurePosixPath]]:
@@ -129,14 +132,21 @@ def within_one_folder(places: Sequence[PurePosixPath]) -> tuple[str, list[PurePo
     return top, [PurePosixPath(*place.parts[1:]) if top else place for place in places]
 
 
-def _sorted_out(files: Sequence[tuple[str, bytes]]) -> tuple[dict[PurePosixPath, bytes], dict[str, str]]:
-    """The pictures by their places, and the reason for each other file that is not hidden."""
-    pictures: dict[PurePosixPath, bytes] = {}
+Contents = dict[PurePosixPath, bytes]
+
+
+def _sorted_out(files: Sequence[tuple[str, bytes]]) -> tuple[Contents, Contents, dict[str, str]]:
+    """The pictures and their captions by their places, and the reason for each other file."""
+    pictures: Contents = {}
+    texts: Contents = {}
     refused: dict[str, str] = {}
     for name, data in files:
         place = safe_place(name)
         if place is None:
             refused[name[-60:]] = f"no name of a picture; {uploads.ACCEPTED}"
+            continue
+        if place.suffix.lower() == CAPTION:
+            texts[place] = data[:LONGEST_CAPTION]
             continue
         try:
             uploads.check_picture(data[: uploads.HEAD], len(data))
@@ -144,7 +154,10 @@ def _sorted_out(files: Sequence[tuple[str, bytes]]) -> tuple[dict[PurePosixPath,
             refused[name[-60:]] = str(error)
             continue
         pictures[_free(place, pictures)] = data
-    return pictures, refused
+    named = {place.with_suffix("") for place in pictures}
+    captions = {place: data for place, data in texts.items() if place.with_suffix("") in named}
+    refused |= {str(place)[-60:]: "no picture has its name" for place in texts if place not in captions}
+    return pictures, captions, refused
 
 
 def _free(place: PurePosixPath, taken: Mapping[PurePosixPath, bytes]) -> PurePosixPath:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from core.common.formatting import counted
+from core.common.image_files import CAPTION, LONGEST_CAPTION
 from core.common.remote.objects import objects_below
 from core.data.sources.source import IMAGE_EXTENSIONS, some
 from core.errors import ImageSourceError
 
 HIDDEN_FOLDERS = ("__MACOSX",)
-CAPTION, LONGEST_CAPTION = ".txt", 10_000  # bytes
 
 
 @dataclass

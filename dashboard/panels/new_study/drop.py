@@ -34,7 +34,7 @@ def folder_field(label: str, *, about: str, path_key: str, keep: Keep = dropped_
 
     st.file_uploader(
         label,
-        type=list(uploads.EXTENSIONS),
+        type=list(dropped_images.ENDINGS),
         accept_multiple_files="directory",
         max_upload_size=uploads.MOST_BYTES // 1_000_000,
         key=key,

@@ -44,6 +44,15 @@ def test_folder__keeps_its_classes_and_may_then_be_chosen(studies):
     assert path == kept.folder and trust(command.study, command) is None
 
 
+def test_captions__are_the_texts_of_the_name_of_a_picture(studies):
+    files = [("pets/1.png", picture()), ("pets/1.txt", b"a cat"), ("pets/notes.txt", b"buy milk")]
+    kept = dropped_images.keep(files)
+    assert written(kept.folder) == ["1.png", "1.txt"] and kept.n == 1
+    assert kept.refused == {"pets/notes.txt": "no picture has its name"}
+    with pytest.raises(SettingsError, match="no picture is among what was dropped: no picture has its name"):
+        dropped_images.keep(files[1:])
+
+
 def test_second_drop_of_the_same_name__is_another_folder(studies):
     first = dropped_images.keep([("pets/cat/1.png", picture())])
     second = dropped_images.keep([("pets/cat/1.png", picture("blue"))])

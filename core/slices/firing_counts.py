@@ -7,6 +7,7 @@ import numpy as np
 from core.reader import StudyReader
 
 BLOCK = 1 << 20  # firing pairs processed at a time: they stay in the processor's cache
+BLOCK_IMAGES = 1 << 14  # images whose firing lists are held at a time: those of a million take gigabytes
 FEW = 10  # up to a tenth of the images, their own lists are read faster than those of all features
 
 
@@ -67,8 +68,11 @@ def firing_blocks(study: StudyReader) -> Iterator[tuple[int, np.ndarray]]:
 
 def _by_image(study: StudyReader, mask: np.ndarray, n_features: int) -> np.ndarray:
     """Count the features in the firing lists of the images of one mask."""
-    places, _ = places_of_images(study, np.flatnonzero(mask))
-    return np.bincount(study.array("firing_features").rows(places), minlength=n_features)
+    counts, rows = np.zeros(n_features, np.int64), np.flatnonzero(mask)
+    for start in range(0, len(rows), BLOCK_IMAGES):
+        places, _ = places_of_images(study, rows[start : start + BLOCK_IMAGES])
+        counts += np.bincount(study.array("firing_features").rows(places), minlength=n_features)
+    return counts
 
 
 def _by_feature(study: StudyReader, masks: Sequence[np.ndarray], pointers: np.ndarray) -> np.ndarray:

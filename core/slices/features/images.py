@@ -1,12 +1,12 @@
 """The images on which a feature fires, by how active it is there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from core.reader import StudyReader
-from core.slices.firing_counts import places_of_images
+from core.slices.firing_counts import BLOCK_IMAGES, places_of_images
 
 LEVELS = ("top", "median", "lowest")
 
@@ -40,6 +40,12 @@ def firing_pairs(study: StudyReader, rows: np.ndarray) -> pd.DataFrame:
     )
 
 
+def firing_pairs_in_blocks(study: StudyReader, rows: np.ndarray) -> Iterator[pd.DataFrame]:
+    """Yield the table of `firing_pairs` in parts, which of many images does not fit into memory."""
+    for start in range(0, max(len(rows), 1), BLOCK_IMAGES):
+        yield firing_pairs(study, rows[start : start + BLOCK_IMAGES])
+
+
 def feature_activations(study: StudyReader, feature: int, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the images of a mask on which a feature fires, most active first, ties by row.
 
@@ -48,9 +54,9 @@ def feature_activations(study: StudyReader, feature: int, mask: np.ndarray) -> t
     Returns:
         rows (n,) int64 and their activations (n,) float64.
     """
-    pairs = firing_pairs(study, firing_rows(study, feature, mask))
-    mine = pairs["feature"].to_numpy() == feature
-    rows, activation = pairs["row"].to_numpy()[mine], pairs["activation"].to_numpy()[mine]
+    blocks = firing_pairs_in_blocks(study, firing_rows(study, feature, mask))
+    pairs = pd.concat([block.loc[block["feature"] == feature] for block in blocks])
+    rows, activation = pairs["row"].to_numpy(), pairs["activation"].to_numpy()
     order = np.argsort(-activation, kind="stable")
     return rows[order], activation[order]
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from core.common.dataframes import safe_divide, unit_rows
 from core.reader import StudyReader
-from core.slices.features.images import firing_pairs, firing_rows
+from core.slices.features.images import firing_pairs_in_blocks, firing_rows
 from core.slices.firing_counts import count_firing_images
 
 STRONGEST = 8  # images of a feature that are compared
@@ -29,8 +29,9 @@ def similar_features(study: StudyReader, feature: int, mask: np.ndarray) -> pd.D
         jaccard is NaN where neither fires.
     """
     counts = count_firing_images(study, [mask])[0]
-    together = firing_pairs(study, firing_rows(study, feature, mask))["feature"].to_numpy()
-    both = np.bincount(together, minlength=len(counts))
+    both = np.zeros(len(counts), np.int64)
+    for together in firing_pairs_in_blocks(study, firing_rows(study, feature, mask)):
+        both += np.bincount(together["feature"], minlength=len(counts))
     table = pd.DataFrame(
         {
             "feature": np.arange(len(counts)),

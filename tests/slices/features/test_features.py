@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
+from core.slices import firing_counts
 from core.slices.features import (
     FiringClass,
     at_levels,
@@ -19,6 +20,7 @@ from core.slices.features import (
     firing_class,
     firing_pairs,
     firing_rows,
+    images,
     likeness_of_strongest,
     more_often_on,
     most_common_classes,
@@ -42,6 +44,25 @@ def study(shared_study) -> Study:
 @pytest.fixture(scope="module")
 def busiest(study) -> int:
     return int(np.argmax(np.diff(study.vector("firing_by_feature_ptr"))))
+
+
+def test_images_of_a_feature__are_never_all_held_with_all_their_features(tmp_path, monkeypatch):
+    """A million images have many millions of firing pairs. Few images and many are counted differently."""
+    many = open_study(make_study(tmp_path / "many", n_train=600, n_val=60, pictures=False))
+    feature = int(np.argmax(np.diff(many.vector("firing_by_feature_ptr"))))
+    reads = (similar_features, lambda *of: feature_activations(*of)[1])
+    whole = [read(many, feature, mask) for read in reads for mask in (many.is_val, ~many.is_val)]
+    held, every = [], firing_counts.places_of_images
+    monkeypatch.setattr(firing_counts, "BLOCK_IMAGES", 16, raising=False)
+    monkeypatch.setattr(images, "BLOCK_IMAGES", 16, raising=False)
+    for module in (firing_counts, images):
+        monkeypatch.setattr(
+            module, "places_of_images", lambda study, rows: (held.append(len(rows)), every(study, rows))[1]
+        )
+    parts = [read(many, feature, mask) for read in reads for mask in (many.is_val, ~many.is_val)]
+    assert 0 < max(held) <= 16 < sum(held)
+    for one, other in zip(whole, parts, strict=True):
+        assert_allclose(one, other)
 
 
 @pytest.mark.parametrize("where", SLICES)

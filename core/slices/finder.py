@@ -7,6 +7,7 @@ candidates with the same images count as one. Slices are selected and evaluated 
 error rates of the worst are somewhat higher than new images would show.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,8 @@ from core.slices.traits import COLUMN, CONCEPT, FEATURE, Tokens, tokens_of
 MIN_IMAGES = 10
 MOST_ROWS = 1000
 SIGNIFICANT = 0.05
+BLOCK_PAIRS = 1 << 20  # images of traits that are counted at a time: a study has many millions
+PRINTS = ["first_print", "second_print"]
 LISTED_TOGETHER = 5  # words of the same images that are written out
 ALL, CLASS = AGAINST = ("all", "class")
 COLUMNS = [
@@ -120,28 +123,50 @@ def find(
     """
     rows = np.flatnonzero(mask)
     marks = np.random.default_rng(seed).integers(1, 1 << 30, (2, len(mask))).astype(np.float64)
-    labelled = labels[tokens.rows] >= 0
-    any_class, any_trait = np.full(len(tokens.rows), -1), np.full(len(rows), -1)
-    parts = [(labels[tokens.rows][labelled], tokens.ids[labelled], tokens.rows[labelled])]
-    if against == ALL:
-        parts += [(any_class, tokens.ids, tokens.rows), (labels[rows], any_trait, rows)]
-    label, trait, row = (np.concatenate([part[at] for part in parts]) for at in range(3))
-    width = len(tokens) + 1
-    cell, cells = pd.factorize((label + 1) * width + trait + 1, sort=True)
-    n = np.bincount(cell, minlength=len(cells))
-    errors = np.bincount(cell, weights=wrong[row], minlength=len(cells)).astype(np.int64)
-    prints = np.stack([np.bincount(cell, weights=mark[row], minlength=len(cells)) for mark in marks])
-    candidates = pd.DataFrame(
-        {"label": cells // width - 1, "trait": cells % width - 1, "n": n, "errors": errors}
-    )
-    keep = (n >= min_images) & (candidates["label"].to_numpy() + candidates["trait"].to_numpy() > -2)
-    candidates = _merged(candidates.loc[keep], prints[:, keep])
+    parts = _images_of_candidates(tokens, labels, rows, against)
+    counted = [_counted(*part, len(tokens) + 1, wrong, marks, min_images) for part in parts]
+    candidates = pd.concat(counted).sort_values(["label", "trait"], ignore_index=True)
+    candidates = _merged(candidates.drop(columns=PRINTS), candidates[PRINTS].to_numpy())
     return _tested(candidates, wrong[rows], labels[rows], against)
 
 
+def _images_of_candidates(
+    tokens: Tokens, labels: np.ndarray, rows: np.ndarray, against: str
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield labels, traits and image rows: every candidate with all its images, in one part of many."""
+    every = rows if against == ALL else rows[:0]
+    yield labels[every], np.full(len(every), -1), every
+    in_order = bool((tokens.ids[1:] >= tokens.ids[:-1]).all())
+    order = slice(None) if in_order else np.argsort(tokens.ids, kind="stable")
+    ids, images = tokens.ids[order], tokens.rows[order]
+    ends, start = np.cumsum(np.bincount(ids, minlength=len(tokens))), 0
+    while start < len(ids):  # whole traits, with BLOCK_PAIRS images or just more
+        stop = int(ends[min(np.searchsorted(ends, start + BLOCK_PAIRS), len(ends) - 1)])
+        trait, row = ids[start:stop], images[start:stop]
+        label = labels[row]
+        yield label[label >= 0], trait[label >= 0], row[label >= 0]
+        if against == ALL:
+            yield np.full(len(row), -1), trait, row
+        start = stop
+
+
+def _counted(
+    label: np.ndarray, trait: np.ndarray, row: np.ndarray, width: int, wrong: np.ndarray, marks: np.ndarray,
+    min_images: int,
+) -> pd.DataFrame:  # fmt: skip
+    """Count the images of some candidates and the errors among them, and add up their two marks."""
+    cell, cells = pd.factorize((label + 1) * width + trait + 1)
+    n = np.bincount(cell, minlength=len(cells))
+    errors = np.bincount(cell, weights=wrong[row], minlength=len(cells)).astype(np.int64)
+    prints = [np.bincount(cell, weights=mark[row], minlength=len(cells)) for mark in marks]
+    counted = {"label": cells // width - 1, "trait": cells % width - 1, "n": n, "errors": errors}
+    candidates = pd.DataFrame(counted | dict(zip(PRINTS, prints, strict=True)))
+    return candidates.loc[(n >= min_images) & (candidates["label"] + candidates["trait"] > -2)]
+
+
 def _merged(candidates: pd.DataFrame, prints: np.ndarray) -> pd.DataFrame:
-    """Keep one row per set of images; sums of two random marks identify the sets."""
-    keys = np.stack([*prints, candidates["n"].to_numpy(np.float64)], axis=1)
+    """Keep one row per set of images; `prints`, (n, 2), the sums of two random marks, identify the sets."""
+    keys = np.column_stack([prints, candidates["n"].to_numpy(np.float64)])
     _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     traits = candidates["trait"].to_numpy()
     same: list[list[int]] = [[] for _ in first]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,23 @@ def test_find__does_not_care_for_the_order_of_pairs(rng):
     turned = Tokens(tokens.kinds, tokens.names, tokens.within, tokens.rows[order], tokens.ids[order])
     one, other = (find(some, wrong, labels, mask) for some in (tokens, turned))
     pd.testing.assert_frame_equal(one, other)
+
+
+@pytest.mark.parametrize("against", slice_finder.AGAINST)
+def test_find__counts_some_traits_at_a_time(rng, against, monkeypatch):
+    """50,000 images with 128 features each took 0.9 GB, and those of a train split tens of gigabytes."""
+    has = rng.random((2000, 500)) < 0.3
+    ids, rows = map(np.ascontiguousarray, np.nonzero(has.T))
+    tokens = Tokens(("feature",) * 500, tuple(map(str, range(500))), ("",) * 500, rows, ids)
+    wrong, labels, mask = rng.random(2000) < 0.3, rng.integers(-1, 3, 2000), np.ones(2000, bool)
+    whole = find(tokens, wrong, labels, mask, against=against)
+    monkeypatch.setattr(slice_finder, "BLOCK_PAIRS", 10_000, raising=False)
+    tracemalloc.start()
+    found = find(tokens, wrong, labels, mask, against=against)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < rows.nbytes
+    pd.testing.assert_frame_equal(found, whole)
 
 
 def test_find__no_pairs_leaves_the_classes():

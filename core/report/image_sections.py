@@ -15,7 +15,7 @@ from core.common.formatting import counted, number, percent, signed, with_interv
 from core.report.inputs import Source
 from core.report.page import parts
 from core.slices import saved_slices
-from core.slices.finder import worst_slices
+from core.slices.finder import judged, worst_slices
 from core.slices.inspection.names import feature_names
 from core.slices.inspection.populations import images_of
 from core.slices.plain_names import plain_name
@@ -60,13 +60,14 @@ def telling(study: Study, most: int) -> Iterator[tuple[int, str, list[int]]]:
 
 
 def slices(source: Source) -> list[Markup]:
-    """The slices with the highest error rates, and the saved ones, each with some images."""
+    """The slices with clearly more errors than other images, and the saved ones, each with some images."""
     study = source.study
     whole = study.whole if isinstance(study, Narrowed) else study
     inside = np.ones(study.n_images, bool) if study.chosen is None else study.chosen
     words = feature_names(whole)
     pieces: list[Markup] = []
-    for row in worst_slices(whole, limit=SLICES, among=study.chosen).to_dict("records"):
+    worst = worst_slices(whole, limit=SLICES, among=study.chosen, significant=True)
+    for row in worst.to_dict("records"):
         where = Slice.parse(str(row["where"]))
         ends = f"{100 * row['low']:.0f} to {100 * row['high']:.0f}"
         rates = f"{percent(row['error_rate'])} ({ends}) of {counted(int(row['n']), 'image')} misclassified"
@@ -79,7 +80,9 @@ def slices(source: Source) -> list[Markup]:
         pieces += [parts.heading(f"Saved: {saved['name']}"), parts.quiet(f"{count}: {saved['where']}")]
         if saved["n_images"]:
             pieces.append(_some(source, images_of(whole, Slice.parse(saved["where"])) & inside))
-    return pieces or [parts.paragraph("None is saved, and none has clearly more errors.")]
+    verdicts = judged(whole, study.chosen)
+    why = "none has clearly more errors" if verdicts else "which images are misclassified is not known"
+    return pieces or [parts.paragraph(f"None is saved, and {why}.")]
 
 
 def _some(source: Source, mask: np.ndarray) -> Markup:

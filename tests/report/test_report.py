@@ -13,10 +13,12 @@ from core.analysis.quality.recommendation import advice
 from core.answers.requests import add_answer
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
-from core.report import charts
+from core.report import charts, image_sections
+from core.report.inputs import Source
 from core.report.overview_section import command_lines
 from core.report.page import page, parts, picture
 from core.report.write import write_report
+from core.slices.finder import worst_slices
 from core.store import open_study
 from tests.command_line import runner
 from tests.manifests import edited_manifest
@@ -124,6 +126,18 @@ def test_report__of_a_drawn_split_that_an_answer_does_not_need_counts_every_imag
         assert f"<td>{label}</td><td>0</td><td>{n}</td>" in re.sub(r"<(t[dh])[^>]*>", r"<\1>", text).replace(
             "\n", ""
         )
+
+
+def test_slices__that_could_be_chance_are_not_listed(tmp_path):
+    study = open_study(make_study(tmp_path / "study", n_train=40, n_val=60, pictures=False))
+    assert (worst_slices(study)["q"] > 0.05).all() and len(worst_slices(study))
+    assert image_sections.slices(Source(study)) == [
+        parts.paragraph("None is saved, and none has clearly more errors.")
+    ]
+    bare = open_study(make_study(tmp_path / "bare", n_train=20, n_val=8, labels=False, pictures=False))
+    assert image_sections.slices(Source(bare)) == [
+        parts.paragraph("None is saved, and which images are misclassified is not known.")
+    ]
 
 
 @pytest.mark.slow

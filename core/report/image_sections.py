@@ -155,7 +155,7 @@ def failures(source: Source) -> list[Markup]:
     caption = "Contribution of the strongest features to the logit of the class that was answered."
     pieces = [parts.table(["Class", "Taken for", "Images", "Features"], rows, caption=caption)]
     if interventions := study.summary("failures").get("interventions"):
-        pieces.append(parts.paragraph(f"{interventions[0].upper()}{interventions[1:]}."))
+        pieces.append(parts.paragraph(f"{interventions[0].upper()}{interventions[1:].rstrip('.')}."))
     return pieces
 
 
@@ -175,10 +175,11 @@ def concepts(source: Source) -> list[Markup]:
         ]
         for row in explained.to_dict("records")
     ]
+    n, bank = summary.get("n_explained_features", 0), summary.get("n_bank")
+    captions = f"{bank:,} captions ({summary.get('captions')})" if bank else str(summary.get("captioner"))
     text = (
-        f"{summary.get('n_explained_features', 0):,} features were put into words with {summary.get('clip')} "
-        f"and {summary.get('n_bank') or 0:,} captions ({summary.get('captions')}); highly activating means "
-        f"above alpha = {number(summary.get('alpha'))}."
+        f"{counted(n, 'feature')} {'was' if n == 1 else 'were'} put into words with {summary.get('clip')} "
+        f"and {captions}; highly activating means above alpha = {number(summary.get('alpha'))}."
     )
     head = ["Feature", "Words, best first", "Images", "Likeness of their crops", "Interpretable"]
     pieces = [parts.paragraph(text), parts.table(head, rows)]

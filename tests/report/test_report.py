@@ -6,7 +6,10 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import pandas as pd
 import pytest
 
 from core.analysis.quality.recommendation import advice
@@ -18,8 +21,9 @@ from core.report.inputs import Source
 from core.report.overview_section import command_lines
 from core.report.page import page, parts, picture
 from core.report.write import write_report
+from core.slices.features.class_logits import NOT_SWITCHED_OFF
 from core.slices.finder import worst_slices
-from core.store import open_study
+from core.store import Study, open_study
 from tests.command_line import runner
 from tests.manifests import edited_manifest
 from tests.synthetic import make_seen_study, make_study
@@ -138,6 +142,21 @@ def test_slices__that_could_be_chance_are_not_listed(tmp_path):
     assert image_sections.slices(Source(bare)) == [
         parts.paragraph("None is saved, and which images are misclassified is not known.")
     ]
+
+
+def test_failures__what_cannot_be_switched_off_is_one_sentence(seen, tmp_path):
+    folder = shutil.copytree(seen, tmp_path / "study")
+    with edited_manifest(folder) as manifest:
+        manifest["steps"]["failures"]["summary"]["interventions"] = NOT_SWITCHED_OFF
+    assert image_sections.failures(Source(open_study(folder)))[-1] == parts.paragraph(NOT_SWITCHED_OFF)
+
+
+def test_concepts__of_a_captioner_name_it():
+    summary = {"n_explained_features": 1, "clip": "tiny", "captioner": "mine:caption", "alpha": 0.5}
+    explained = pd.DataFrame(columns=["n_images", "group", "words", "clip_cosine", "interpretable"])
+    study = SimpleNamespace(summary=lambda _: summary, table=lambda _: explained)
+    said = str(image_sections.concepts(Source(cast(Study, study)))[0])
+    assert said.startswith("<p>1 feature was put into words with tiny and mine:caption; ")
 
 
 @pytest.mark.slow

@@ -119,7 +119,7 @@ class Comparison:
         n, among = int(self.shared.judged.sum()), self.among
         if not n:
             n = self.shared.n_images
-        elif any(bool(study.is_val.any()) for study in self.shared.studies):
+        elif self.shared.held_out:
             among = Slice.joined([among, Slice(split="val")])
         what = among.describe().removeprefix("all ")
         return f"{n:,} {what.replace('images', 'image', 1) if n == 1 else what}"
@@ -245,7 +245,7 @@ def differences_in_setup(shared: Shared) -> tuple[list[Note], frozenset[str]]:
         text = f"{one.setting} differs ({by_study}), so what depends on it is not measured alike"
         notes.append(Note(text, command))
         measures |= set(one.measures)
-    if len({tuple(study.class_names) for study in shared.studies}) > 1:
+    if len({tuple(names) for study in shared.studies if (names := study.class_names)}) > 1:
         notes.append(Note("the studies have different classes, so their answers are to different questions"))
     return notes, frozenset(measures)
 

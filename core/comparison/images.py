@@ -42,6 +42,11 @@ class Shared:
         return self.rows.shape[1]
 
     @property
+    def held_out(self) -> bool:
+        """Whether `judged` are evaluation images; without any, they are images of any split."""
+        return any(bool(study.is_val.any()) for study in self.studies)
+
+    @property
     def image_ids(self) -> np.ndarray:
         """(n_shared,) object."""
         return self.studies[0].column("images", "image_id").to_numpy(object)[self.rows[0]]
@@ -169,14 +174,21 @@ def with_known_outcomes(
 
 
 def other_labels(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
-    """Return a note if an image has different classes in different studies."""
-    notes = []
-    first = studies[0].column("images", "label").astype("object").fillna("").to_numpy()[rows[0]]
-    for name, study, places in zip(study_names(studies)[1:], studies[1:], rows[1:], strict=True):
-        labels = study.column("images", "label").astype("object").fillna("").to_numpy()[places]
-        n = int(np.count_nonzero(labels != first))
-        if n:
-            notes.append(f"{n:,} shared images have another class in {name}; each study uses its own")
+    """Return a note if an image has different classes in different studies, or a class in one only."""
+    notes, (first_name, *names) = [], study_names(studies)
+    first, *others = (
+        study.column("images", "label").astype("object").fillna("").to_numpy()[places]
+        for study, places in zip(studies, rows, strict=True)
+    )
+    for name, labels in zip(names, others, strict=True):
+        other, bare, bare_first = labels != first, labels == "", first == ""
+        for odd, what in (
+            (other & ~bare & ~bare_first, f"another class in {name}; each study uses its own"),
+            (other & bare_first, f"no class in {first_name}"),
+            (other & bare, f"no class in {name}"),
+        ):
+            if n := int(np.count_nonzero(odd)):
+                notes.append(f"{n:,} shared {'image has' if n == 1 else 'images have'} {what}")
     return notes
 
 

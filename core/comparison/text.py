@@ -72,7 +72,7 @@ def _markdown(comparison: Comparison) -> list[str]:
 def head(comparison: Comparison) -> str:
     """State how many images are compared, with notes."""
     shared = comparison.shared
-    n_judged = counted(int(shared.judged.sum()), "evaluation image")
+    n_judged = counted(int(shared.judged.sum()), "evaluation image" if shared.held_out else "image")
     which = "both studies" if len(comparison.names) == 2 else f"all {len(comparison.names)} studies"
     compared = (
         f"{counted(shared.n_images, 'image')} in {which}; compared on {n_judged}, mIoU on those with masks"

@@ -520,3 +520,21 @@ def test_judged_images__a_study_that_evaluates_all_agrees_with_any_split(split):
     every, fitted = (SimpleNamespace(is_val=np.array(one)) for one in ([True] * 3, split))
     judged, notes = judged_images([every, fitted], np.array([[0, 1, 2], [2, 1, 0]]))  # pyright: ignore
     assert judged.tolist() == (split[::-1] if any(split) else [True] * 3) and notes == []
+
+
+def test_other_labels__a_class_in_one_study_only_is_no_other_class(folder, pair):
+    bare = open_study(make_study(folder / "half", partly=True))
+    notes = shared_images([pair[0], bare]).notes
+    assert "40 shared images have no class in half" in notes and "another class" not in "".join(notes)
+    none = open_study(make_study(folder / "none", labels=False))
+    assert not any("different classes" in str(note) for note in compare([pair[0], none], resamples=2).notes)
+
+
+def test_head__images_are_called_evaluation_images_only_where_some_are_held_out(folder, pair):
+    names = tuple(f"class {number}" for number in range(30))  # one image of each stays in train
+    one = make_study(
+        folder / "all_train", n_train=30, n_val=0, n_classes=30, class_names=names, n_features=90
+    )
+    studies = [open_study(one), open_study(shutil.copytree(one, folder / "all_train2"))]
+    assert "; compared on 30 images, mIoU" in comparison_text(compare(studies, resamples=2))
+    assert "; compared on 40 evaluation images, mIoU" in comparison_text(compare(pair, resamples=2))

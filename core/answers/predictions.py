@@ -10,6 +10,7 @@ import torch
 
 from core.answers.classes import Match, match_by_name, match_classes, read_class_file
 from core.answers.outcome import VALUES, AnswerValues, ClassColumns, Request, from_logits, quoted
+from core.common.csv_text import no_wide_rows
 from core.common.dataframes import words
 from core.common.formatting import counted
 from core.data.sources.parquet_limit import check_image_rows
@@ -85,7 +86,8 @@ def _read(path: str) -> pd.DataFrame:
             keys: Any = dict.fromkeys((*KEYS, "predicted"), str)
             tab = "\t" if path.lower().endswith(".tsv") else ","
             options: Any = {"keep_default_na": False, "na_values": [""], "skipinitialspace": tab == ","}
-            return pd.read_csv(path, sep=tab, dtype=keys, **options)
+            with no_wide_rows(tab):
+                return pd.read_csv(path, sep=tab, dtype=keys, index_col=False, **options)
     except SettingsError:
         raise
     except Exception as error:  # of the parsers, which raise errors of many kinds

@@ -14,6 +14,9 @@ therefore restores every text. Numbers, and texts that are just a number, stay a
 """
 
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +69,21 @@ def csv_text(frame: pd.DataFrame, *, header: bool = True) -> str:
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a table as a .csv file."""
     path.write_text(csv_text(frame), encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def no_wide_rows(separator: str) -> Iterator[None]:
+    """Within it, `pd.read_csv` with `index_col=False` raises ValueError for a row with more fields than the
+    header, as an unquoted comma makes them, and says its line and what to do."""
+    try:
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            yield
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        line = re.search(r"in line (\d+), saw", str(error))
+        if not line and isinstance(error, pd.errors.ParserError):
+            raise
+        what = "tab" if separator == "\t" else "comma"
+        raise ValueError(
+            f"line {line[1] if line else 2} has more fields than the header; put texts that hold a {what} "
+            "into double quotes"
+        ) from None

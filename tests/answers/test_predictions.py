@@ -88,6 +88,18 @@ def test_restricted_scores_predict_only_labels(study, tmp_path):
         answer_of(study, tmp_path / "told.csv", pd.DataFrame({"predicted": LABELS}), restrict=True)
 
 
+@pytest.mark.parametrize("first", [False, True])
+def test_an_unquoted_comma_is_named_with_its_line_and_moves_nothing(study, tmp_path, first):
+    rows = ["a,tench", "b,tench, Tinca tinca", "c,crane"]
+    text = "\n".join(["image_id,predicted", *(rows[1:] if first else rows)])
+    (tmp_path / "told.csv").write_text(text)
+    line = 2 if first else 3
+    with pytest.raises(
+        SettingsError, match=rf"'.*told.csv': line {line} has more fields than the header; put"
+    ):
+        file_answer(study, Request(file=str(tmp_path / "told.csv")), Progress.silent())
+
+
 @pytest.mark.parametrize("shape", [(10**30, 4), (10**12, 10**6)], ids=str)
 def test_logits_with_a_header_that_lies_are_one_clear_line(study, tmp_path, shape):
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.common.csv_text import no_wide_rows
 from core.data.sources.parquet_limit import check_caption_rows
 from core.errors import CaptionError, unknown_name
 
@@ -84,13 +85,14 @@ class _WithoutNul(io.TextIOWrapper):
 
 
 def _read_table(path: Path, separator: str, column: str | None) -> pd.Series:
-    def read(**options: Any) -> pd.DataFrame:
-        with _WithoutNul(open(path, "rb"), encoding="utf-8-sig", errors="replace", newline="") as file:
-            return pd.read_csv(file, sep=separator, dtype=str, keep_default_na=False, **options)
-
-    schema = pa.Schema.from_pandas(read(nrows=20), preserve_index=False)
-    name = choose_column(path, schema, column)
-    return read(usecols=[name]).iloc[:, 0]
+    options: Any = {"sep": separator, "dtype": str, "keep_default_na": False, "index_col": False}
+    with _WithoutNul(open(path, "rb"), encoding="utf-8-sig", errors="replace", newline="") as file:
+        names = pd.read_csv(file, nrows=0, **options).columns
+        name = choose_column(path, pa.schema([(one, pa.string()) for one in names]), column)
+        file.seek(0)
+        with no_wide_rows(separator):  # of all columns: pandas does not see wide rows where it reads some
+            parts = [part[name] for part in pd.read_csv(file, chunksize=100_000, **options)]
+    return pd.concat(parts, ignore_index=True)
 
 
 def choose_column(path: Path, schema: pa.Schema, column: str | None) -> str:

@@ -102,6 +102,16 @@ def test_bank__column_is_named_or_guessed(tmp_path):
         ("bank.json", b"{}", "is not a caption bank: give a .txt"),
         ("bad.parquet", b"PAR1 nothing", "cannot read captions from"),
         ("bad.csv", b"", "cannot read captions from"),
+        (
+            "comma.csv",
+            b"image,caption\na,a cat, on grass\nb,a dog, on sand\n",
+            "line 2 has more fields than the header",
+        ),
+        (
+            "late.csv",
+            b"image,caption\n" + b"a,a cat\n" * 30 + b"b,a dog, on sand\n",
+            "line 32 has more .*a comma into double quotes",
+        ),
         ("de.txt", b"eine kleine Katze\nder Hund auf der Wiese", "not English"),
     ],
 )

@@ -276,11 +276,15 @@ class StudyReader(KeptColumns):
         from core.data.masks.masks import in_encoder_frame
 
         image_id = str(self.column("images", "image_id").iat[self._row(image)])
+        transform = self.transform
         if (masks := self.masks) is None:
             command = command_line("overlap", self.path, masks="DIR")
             raise StudyError(f"'{self.path}' has no masks. Run: {command}")
-        mask, frame = masks.read(image_id, kind), masks.frame(image_id, kind)
-        return in_encoder_frame(mask, frame, self.transform, size or self.image(image).size)
+        try:
+            mask, frame = masks.read(image_id, kind), masks.frame(image_id, kind)
+        except UnreadableImage as error:
+            raise UnreadableImage(f"the {kind} mask of '{image_id}': {error}") from None
+        return in_encoder_frame(mask, frame, transform, size or self.image(image).size)
 
     def thumbnail(self, image: str | SupportsIndex) -> bytes:
         """Return the thumbnail of an image id or a row as JPEG bytes; StudyError where there is none."""

@@ -12,6 +12,7 @@ import pandas as pd
 from core.analysis.overlap.iou import SWEPT, Lift, heat_lift, mask_preference
 from core.analysis.overlap.measuring import Measured, Measurer
 from core.common.dataframes import safe_divide
+from core.common.formatting import counted
 from core.common.worker_group import stream_in_order
 from core.config import OverlapConfig
 from core.data.masks.masks import KINDS, MaskSource
@@ -36,11 +37,11 @@ def compute_overlap(study: Study, step: StepWriter, config: OverlapConfig, run: 
         MaskError: the masks cannot be listed. EncoderError: a map is not stored, and the encoder is missing.
     """
     measurer = Measurer(study, config, run.options, run.device)
-    if measurer.masks is None:
-        step.summary = {"skipped": NO_MASKS}
-        return
     if why := study.summary("heatmaps").get("skipped"):
         step.summary = {"skipped": NO_HEATMAPS.format(why)}
+        return
+    if measurer.masks is None:
+        step.summary = {"skipped": NO_MASKS}
         return
     for note in measurer.masks.report["notes"]:
         run.progress.note(f"masks: {note}")
@@ -53,6 +54,8 @@ def compute_overlap(study: Study, step: StepWriter, config: OverlapConfig, run: 
             parts.append(part)
             bar.update(len(part.area))
     step.summary = write_overlap_tables(step, measurer, Measured.joined(parts))
+    for note in step.summary["notes"]:
+        run.progress.note(note)
 
 
 def write_overlap_tables(step: StepWriter, measurer: Measurer, measured: Measured) -> dict[str, Any]:
@@ -70,7 +73,7 @@ def write_overlap_tables(step: StepWriter, measurer: Measurer, measured: Measure
     step.table("overlap_by_feature", overlap_by_feature(pairs, feature_keywords(study, pairs, masks), config))
     step.table("overlap_controls", measures.control_table(measured.controls))
     numbers = counts(scores, measurer, measured)
-    about = {"masks": masks.describe(), "mask_report": masks.report, "notes": overlap_notes(numbers)}
+    about = {"masks": masks.describe(), "mask_report": masks.report, "notes": overlap_notes(numbers, scores)}
     return overlap_headline(summary) | {"threshold": config.threshold} | numbers | about
 
 
@@ -128,13 +131,21 @@ def counts(scores: pd.DataFrame, measurer: Measurer, measured: Measured) -> dict
     }
 
 
-def overlap_notes(numbers: Mapping[str, int]) -> list[str]:
+def overlap_notes(numbers: Mapping[str, int], scores: pd.DataFrame) -> list[str]:
     """Return what a reader of the numbers should know, one sentence each."""
+    notes = []
+    if n := numbers["n_unreadable"]:
+        row = scores.loc[scores["mask_area"].isna()].iloc[0]
+        notes.append(
+            f"{counted(n, 'mask')} left out, as {'it' if n == 1 else 'they'} or the image cannot be read, "
+            f"such as the {row['mask']} mask of '{row['image_id']}' ({row['note']})"
+        )
     if not numbers["n_both_train"]:
-        return []
+        return notes
     return [
+        *notes,
         f"{numbers['n_both_train']:,} of the {numbers['n_both']:,} images with both masks are train images, "
-        "where 'correct' is optimistic because the probe was trained on them. Split 'val' leaves them out"
+        "where 'correct' is optimistic because the probe was trained on them. Split 'val' leaves them out",
     ]
 
 

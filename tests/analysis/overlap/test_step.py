@@ -20,7 +20,7 @@ from core.analysis.overlap.maps import map_pairs
 from core.bases.requests import add_basis
 from core.config import BasisConfig, OverlapConfig
 from core.data.masks.masks import CROP
-from core.errors import SettingsError
+from core.errors import SettingsError, StudyError, UnreadableImage
 from core.export.bases_table import bases_table
 from core.heatmaps.combine import combine
 from core.jobs.progress import Progress
@@ -239,6 +239,10 @@ def test_overlap__says_why_images_and_masks_count_for_nothing(own_copy, seen):
     assert summary["n_empty_masks"] == 1
     assert summary["n_unreadable"] == 1 + len(table.loc[spoilt])
     assert summary["n_undefined"] == summary["n_unreadable"] + 2
+    first = "masks left out, as they or the image cannot be read, such as the core mask of"
+    assert summary["notes"][0].startswith(f"{summary['n_unreadable']} {first} '{spoilt}' (image: ")
+    with pytest.raises(UnreadableImage, match=f"^the core mask of '{broken}': "):
+        open_study(own_copy).mask(str(broken), "core")
 
 
 @pytest.mark.slow
@@ -252,7 +256,10 @@ def test_overlap__with_no_masks_says_how_to_give_them(own_copy):
 @pytest.mark.slow
 def test_overlap__of_representations_is_skipped_with_the_reason(tmp_path):
     folder = make_study(tmp_path / "given", n_train=24, n_val=12, pictures=False)
-    assert open_study(folder).summary("overlap")["skipped"]
+    study = open_study(folder)
+    assert study.summary("overlap")["skipped"].startswith("no heatmaps to compare with masks: ")
+    with pytest.raises(StudyError, match="was made from representations, so"):
+        study.mask(0, "core")
 
 
 def test_masked_images__knows_only_images_of_the_study(seen):

@@ -13,7 +13,7 @@ from core.cli.errors import refuse_options
 from core.common.command_line import PROGRAM, basis_of
 from core.common.formatting import counted
 from core.common.inside import check_output_file
-from core.errors import SettingsError
+from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
 from core.steps import step_of
 
@@ -263,7 +263,10 @@ def publish(args: argparse.Namespace) -> None:
     tracker = getattr(args, "to", "site")
     if tracker == "site":
         check_site(args.output)
-    study = narrowed([options.study_of(args)], vars(args))[0]
+    study = options.study_of(args)
+    if study.below is not None and (missing := study.why_missing("features")):
+        raise StudyError(f"nothing of '{study.path}' to publish: {missing}")
+    study = narrowed([study], vars(args))[0]
     if tracker != "site":
         return _track(study, tracker, args)
     most = {name: getattr(args, name) for name in ("images", "features") if name in args}

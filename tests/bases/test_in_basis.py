@@ -310,3 +310,11 @@ def test_every_step__of_a_study_whose_one_answer_is_its_own_head(tmp_path):
     add_basis(tmp_path / "study", "few", BasisConfig(kind="random", size=6, k=2, seeds=1), Progress.silent())
     pipeline.resume(layers.layer(tmp_path / "study", "few"), {}, Progress.silent())
     assert open_study(tmp_path / "study").in_basis("few").missing() == {}
+
+
+def test_publish__of_a_basis_without_features_says_what_to_run(made, tmp_path, run):
+    folder = Path(shutil.copytree(made, tmp_path / "study"))
+    assert run("basis", folder, "--kind", "random", "--size", "8", "--seeds", "1", "--name", "bare").code == 0
+    said = run("publish", folder, "--basis", "bare", "-o", tmp_path / "site")
+    assert said.code == 2 and "python -m core features" in said.error and "--basis bare" in said.error
+    assert not (tmp_path / "site").exists()

@@ -166,7 +166,9 @@ def read_class_file(path: str | Path, n_outputs: int | None, labels: Sequence[st
     return match
 
 
-def read_names(file: str | Path, n_outputs: int | None = None) -> list[list[str]]:
+def read_names(
+    file: str | Path, n_outputs: int | None = None, *, of: str = "the head has {:,} outputs"
+) -> list[list[str]]:
     """The names of each output, none where the file names none; `n_outputs` None: as many as it names."""
     path = Path(file)
     try:
@@ -184,7 +186,7 @@ def read_names(file: str | Path, n_outputs: int | None = None) -> list[list[str]
         raise SettingsError(f"'{path}' holds no class names: it is empty")
     if isinstance(pairs, list):
         if n_outputs is not None and len(pairs) != n_outputs:
-            raise SettingsError(f"'{path}' names {len(pairs):,} classes; the head has {n_outputs:,} outputs")
+            raise SettingsError(f"'{path}' names {len(pairs):,} classes; {of.format(n_outputs)}")
         return pairs
     least, most = min(pairs), max(pairs)
     n_outputs = min(most + 1, MOST_OUTPUTS) if n_outputs is None else n_outputs

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from core.storage.writer import StepRun, StepWriter
 
 OWN_STEP = "answer-{name}"  # the entry of the manifest of an answer that was added
-CHANCE = "at chance level: top-1 is not above the share of the most common class"
+CHANCE = "at chance level: top-1 is not clearly above the share of the most common class"
 GUESSES = {
     "file": ". The likely cause is a wrong order of the classes (--head-classes FILE)",
     HEAD: ". The likely causes are a wrong order of the classes (--head-classes FILE) and a wrong "
@@ -140,10 +140,20 @@ def add_answer(
 def add_kinds(
     folder: str | Path, kinds: Iterable[str], options: Mapping[str, Any], progress: Progress
 ) -> None:
-    """Add the answers of some kinds, but for those that a step makes."""
+    """Add the answers of some kinds, but for those that a step makes.
+
+    Raises:
+        PeregrineError: one cannot be made; the others are added before.
+    """
+    errors = []
     for kind in kinds:
         if kind not in (HEAD, answers.PROBE):
-            add_answer(folder, kind, None, {"device": options.get("device", "auto")}, progress)
+            try:
+                add_answer(folder, kind, None, {"device": options.get("device", "auto")}, progress)
+            except PeregrineError as error:
+                errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def remake_stale(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:

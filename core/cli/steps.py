@@ -146,7 +146,9 @@ def answers(args: argparse.Namespace) -> None:
         refuse_options(args, ["redo"], "belongs to --add head and --add probe")
     if what is not None:
         read = KINDS.get(what, KINDS["file"]).options
-        refuse_options(args, (name for name in of_head if name not in read), f"says nothing of --add {what}")
+        refuse_options(
+            args, (name for name in of_head if name not in read), f"does nothing with --add {what}"
+        )
         open_study(args.study)
         with Progress.for_command(args.study, stages_total=1) as progress:
             if what in OF_STEPS:

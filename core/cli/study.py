@@ -13,7 +13,7 @@ from core.cli.errors import refuse_options
 from core.common.processes import is_first
 from core.common.remote.place import as_path
 from core.common.worker_group import join_ranks
-from core.errors import SettingsError
+from core.errors import PeregrineError, SettingsError
 from core.jobs.progress import Progress
 from core.steps import in_analysis
 
@@ -204,7 +204,11 @@ def analyze(args: argparse.Namespace) -> None:
                 ranks.help()
             else:
                 with ranks.lead():  # what is predicted is the same in every basis
-                    add_kinds(below(args.study) or args.study, args.answers, settings, progress)
+                    try:
+                        add_kinds(below(args.study) or args.study, args.answers, settings, progress)
+                    except PeregrineError:
+                        print_study(args.study, as_json="json" in args)  # the steps are done
+                        raise
     print_study(args.study, as_json="json" in args)
 
 

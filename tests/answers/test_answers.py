@@ -335,6 +335,12 @@ def test_kinds_are_checked_before_anything_runs(tmp_path, run):
     assert not (tmp_path / "new").exists()
 
 
+def test_analyze__adds_the_other_answers_and_prints_the_study_where_one_cannot_be_made(tmp_path, given, run):
+    said = run("analyze", tmp_path / "new", *given, "--answers", "zero-shot,knn")
+    assert said.code == 2 and "zero-shot needs an encoder with a text tower" in said.error
+    assert "knn" in open_study(tmp_path / "new").answers and "images    40 images" in said.out
+
+
 def test_an_image_may_have_22_000_classes(study, tmp_path, rng):
     n, n_outputs = study.n_images, 22_000
     logits = rng.normal(size=(n, n_outputs)).astype(np.float32)

@@ -35,6 +35,9 @@ def zero_shot_answer(study: StudyReader, request: Request, progress: Progress) -
     """
 
     labels = study.class_names
+    if len(labels) < 2:
+        which = f"all labels are '{labels[0]}'" if len(labels) else "no image has a label"
+        raise SettingsError(f"zero-shot needs images of two classes or more to tell apart; {which}")
     names = class_texts(labels, request.head_classes)
     clip = load_clip(text_tower(study), device=request.device)
     raw = study.array("representations")
@@ -95,11 +98,12 @@ def text_tower(study: StudyReader) -> str:
 def class_texts(labels: Sequence[str], file: str | None) -> list[str]:
     """What each class is called in prompts: in a file of names, by WordNet id, or by its label."""
     if file:
-        names = read_names(file, len(labels))
+        names = read_names(file, len(labels), of="the study has {:,}")
         return [one[-1] if one else label for one, label in zip(names, labels, strict=True)]
     if all(label.isdecimal() for label in labels):
         raise SettingsError(
-            "zero-shot needs names of the classes, and these are numbers: --head-classes FILE"
+            "zero-shot needs names of the classes, and these are numbers: "
+            "answers STUDY --add zero-shot --head-classes FILE"
         )
     names_by_synset = wordnet_names() | dict(zip(imagenet_synsets(), imagenet_names(), strict=True))
     names_by_synset = {synset: name.partition(" (")[0] for synset, name in names_by_synset.items()}

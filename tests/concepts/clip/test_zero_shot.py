@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import open_clip
@@ -14,9 +15,10 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
+from core.answers.outcome import Request
 from core.answers.requests import add_answer
 from core.common.dataframes import unit_rows
-from core.concepts.clip.zero_shot import class_texts, text_tower
+from core.concepts.clip.zero_shot import class_texts, text_tower, zero_shot_answer
 from core.concepts.decompose import decompose
 from core.encoders.clip_towers import silent_logs
 from core.errors import SettingsError
@@ -119,8 +121,12 @@ def test_its_weights_are_linear_on_the_unit_rows(made):
 def test_names_of_a_file_and_numbers(tmp_path):
     (tmp_path / "names.txt").write_text("cat\ndog\n")
     assert class_texts(["0", "1"], str(tmp_path / "names.txt")) == ["cat", "dog"]
-    with pytest.raises(SettingsError, match="these are numbers: --head-classes FILE"):
+    with pytest.raises(SettingsError, match="are numbers: answers STUDY --add zero-shot --head-classes"):
         class_texts(["0", "1"], None)
+    with pytest.raises(SettingsError, match="names 2 classes; the study has 3$"):
+        class_texts(["0", "1", "2"], str(tmp_path / "names.txt"))
+    with pytest.raises(SettingsError, match="two classes or more to tell apart; all labels are 'cat'"):
+        zero_shot_answer(cast(Any, SimpleNamespace(class_names=["cat"])), Request(), Progress.silent())
 
 
 class Embedded:

@@ -61,6 +61,8 @@ def look_into(path: str, walk: Walk) -> Folder:
         with os.scandir(path) as entries:
             for entry in entries:
                 _sort_in(entry, folder, walk)
+    except FileNotFoundError:
+        raise ImageSourceError(f"the folder '{path}' was moved or deleted; put it back") from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ImageSourceError(f"cannot list '{path}': {reason}. Make it readable or move it away") from None

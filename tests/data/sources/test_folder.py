@@ -364,3 +364,11 @@ def test_captions__are_not_the_boxes_of_a_detector(tmp_path):
         (root / f"{name}.txt").write_text("0 0.5 0.5 0.2 0.1\n", "utf-8")
     source = open_images(root)
     assert source.extras is None and note(source, "2 files ignored as not an image: .txt 2")
+
+
+def test_reopened__says_that_its_folder_is_gone(tmp_path):
+    root = make_folder(tmp_path / "photos", ["a/1.png"])
+    about = open_images(root).describe()
+    root.rename(tmp_path / "elsewhere")
+    with pytest.raises(ImageSourceError, match="^the folder '.*photos' was moved or deleted; put it back$"):
+        len(reopen_images(about).table)

@@ -265,7 +265,7 @@ def publish(args: argparse.Namespace) -> None:
         check_site(args.output)
     study = options.study_of(args)
     if study.below is not None and (missing := study.why_missing("features")):
-        raise StudyError(f"nothing of '{study.path}' to publish: {missing}")
+        raise StudyError(f"no features of '{study.path}' to publish: {missing}")
     study = narrowed([study], vars(args))[0]
     if tracker != "site":
         return _track(study, tracker, args)

@@ -26,6 +26,7 @@ from core.store import Study
 
 FOLDER = "searches"
 CLIP_IMAGES = "clip_images"  # array (n_images, d): CLIP of each whole image; zero where missing
+OWN = "caption"  # of `attributes`: what came with an image, in a column or a file beside it
 LONGEST = 300  # characters of a search text
 MOST_THREADS = max(1, min(4, os.cpu_count() or 1))
 BLOCK = 1 << 17  # numbers compared at a time: as float32 they fit into a core's cache, which is faster
@@ -119,15 +120,10 @@ def said_of(study: Study, text: str, *, among: np.ndarray | None = None) -> tupl
         rows (m,) int64 and the cosine of each image's best such caption (m,) float32, descending; empty if
         the study has no captions.
     """
-    words = [f" {word}" for word in plain_words(text)]
-    if not words or not study.has("captions"):
+    if not plain_words(text) or not study.has("captions"):
         return np.empty(0, np.int64), np.empty(0, np.float32)
     table = study.table("captions", ["image_id", "caption", "cosine"])
-    codes, captions = pd.factorize(table["caption"])  # not an array of fixed width: n x the longest
-    fits = np.array(
-        [all(word in f" {' '.join(plain_words(str(one)))}" for word in words) for one in captions], bool
-    )
-    hits = table.loc[(codes >= 0) & fits[codes]]
+    hits = table.loc[_says(table["caption"], text)]
     best = hits.groupby("image_id")["cosine"].max()
     held = study.rows_held(best.index.tolist())
     rows = np.array([held[name] for name in best.index], np.int64)
@@ -137,6 +133,46 @@ def said_of(study: Study, text: str, *, among: np.ndarray | None = None) -> tupl
         rows, cosine = rows[in_population], cosine[in_population]
     order = np.lexsort((rows, -cosine))
     return rows[order], cosine[order]
+
+
+def captioned(study: Study, text: str, *, among: np.ndarray | None = None) -> np.ndarray:
+    """Find the images whose own caption contains all the words of a text: rows (m,) int64 in study order.
+
+    Words match as in `said_of`; needs no CLIP. The caption came with the image (column `caption`).
+    """
+    if not plain_words(text) or not _has_own(study):
+        return np.empty(0, np.int64)
+    table = study.table("attributes", ["image_id", OWN])
+    hits = table.loc[_says(table[OWN], text), "image_id"].tolist()
+    fits = np.zeros(study.n_images, bool)
+    fits[list(study.rows_held(hits).values())] = True
+    return np.flatnonzero(fits if among is None else fits & among)
+
+
+def has_captions(study: Study) -> bool:
+    """Return True when images, or parts of them, have captions that can be searched."""
+    return study.has("captions") or _has_own(study)
+
+
+def own_caption(study: Study, image_id: str) -> str | None:
+    """Return the caption that came with an image; None without one."""
+    if not _has_own(study):
+        return None
+    table = study.table("attributes", ["image_id", OWN])
+    texts = table.loc[table["image_id"].eq(image_id), OWN].dropna()
+    return str(texts.iloc[0]) if len(texts) else None
+
+
+def _has_own(study: Study) -> bool:
+    return study.has("attributes") and OWN in study.columns("attributes")
+
+
+def _says(captions: pd.Series, text: str) -> np.ndarray:
+    """(n,) bool: which captions contain all the words of a text, each at the beginning of a word."""
+    words = [f" {word}" for word in plain_words(text)]
+    codes, texts = pd.factorize(captions)  # not an array of fixed width: n x the longest
+    fits = [all(word in f" {' '.join(plain_words(str(one)))}" for word in words) for one in texts]
+    return (codes >= 0) & np.array([*fits, False], bool)[codes]
 
 
 def of_classes(study: Study, text: str, *, among: np.ndarray | None = None) -> np.ndarray:

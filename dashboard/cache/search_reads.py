@@ -22,7 +22,9 @@ MOST_FOUND = 240  # images that a search shows
 MOST_PICTURES = 200  # uploaded pictures whose vectors are remembered
 Found = tuple[np.ndarray, np.ndarray]
 _said_of = cached_read(max_entries=64)(search.said_of)
+_captioned = cached_read(max_entries=64)(search.captioned)
 _of_classes = cached_read(max_entries=64)(search.of_classes)
+own_caption = cached_read(max_entries=256)(search.own_caption)
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,17 @@ def said_of(study: Study, text: str, where: Slice) -> Found:
     return rows[here][:MOST_FOUND], cosines[here][:MOST_FOUND]
 
 
+def captioned(study: Study, text: str, where: Slice) -> Found:
+    """The images of a slice whose own caption holds the words of a text; without cosines."""
+    return _within(study, _captioned(study, search.tidy(text)), where)
+
+
 def of_classes(study: Study, text: str, where: Slice) -> Found:
     """The images of a slice whose class has a name with the words of a text; without cosines."""
-    rows = _of_classes(study, search.tidy(text))
+    return _within(study, _of_classes(study, search.tidy(text)), where)
+
+
+def _within(study: Study, rows: np.ndarray, where: Slice) -> Found:
     rows = rows[reads.mask(study, where)[rows]][:MOST_FOUND]
     return rows, np.full(len(rows), np.nan, np.float32)
 
@@ -151,9 +161,9 @@ def _nearest(study: Study, vector: np.ndarray, where: Slice, words: str) -> Foun
     """`words`: of captions that an image has to have; "" asks for none."""
     among = reads.mask(study, where)
     if words:
-        captioned = np.zeros(len(among), bool)
-        captioned[_said_of(study, words)[0]] = True
-        among = among & captioned
+        says = np.zeros(len(among), bool)
+        says[_said_of(study, words)[0]] = says[_captioned(study, words)] = True
+        among = among & says
     return search.most_alike(study.array(search.CLIP_IMAGES), vector, MOST_FOUND, among=among)
 
 

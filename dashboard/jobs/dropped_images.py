@@ -28,20 +28,26 @@ ALIEN = re.compile(r"[\x00-\x1f\x7f<>:\"|?*]")
 
 @dataclass(frozen=True)
 class Kept:
-    """The folder of the images, how many there are, and why others were left out."""
+    """The folder of the images, how many there are with how many captions, and why others were left out."""
 
     folder: Path
     n: int
     refused: Mapping[str, str]
+    captions: int = 0
 
     @property
     def text(self) -> str:
         """What became of the drop, in a line.
 
+        >>> Kept(Path("birds"), 3, {}, captions=3).text
+        '3 pictures and 3 captions are in birds.'
         >>> Kept(Path("birds"), 3, {"list.txt": "not a picture"}).text
         '3 pictures are in birds. 1 file was left out, such as list.txt: not a picture.'
         """
-        start = f"{counted(self.n, 'picture')} {'is' if self.n == 1 else 'are'} in {short(self.folder)}."
+        one = self.n == 1 and not self.captions
+        pictures = counted(self.n, "picture")
+        what = f"{pictures} and {counted(self.captions, 'caption')}" if self.captions else pictures
+        start = f"{what} {'is' if one else 'are'} in {short(self.folder)}."
         if not self.refused:
             return start
         name, why = next(iter(self.refused.items()))
@@ -78,7 +84,7 @@ def keep(files: Sequence[tuple[str, bytes]]) -> Kept:
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise SettingsError(f"the images cannot be kept: {error.strerror or error}") from error
-    return Kept(folder, len(pictures), refused)
+    return Kept(folder, len(pictures), refused, len(captions))
 
 
 def keep_masks(files: Sequence[tuple[str, bytes]]) -> Kept:

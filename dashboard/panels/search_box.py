@@ -16,7 +16,7 @@ from core.errors import PeregrineError
 from core.jobs import uploads
 from core.jobs.commands import RunStep
 from core.jobs.jobs import Job, read_job
-from core.search.search import CLIP_IMAGES, LONGEST, has_index, index_facts, plain_words, tidy
+from core.search.search import CLIP_IMAGES, LONGEST, has_captions, has_index, index_facts, plain_words, tidy
 from core.search.text_fit import FITS, GENERIC, JUDGED
 from core.slices.slice import Slice
 from core.store import Study
@@ -35,6 +35,7 @@ UPLOAD, TROUBLE, UPLOADS = "search_upload", "_search_trouble", "_search_uploads"
 WIDTH, CHIP = 240, 48  # pixels of the box, and of the picture that is searched by
 ICON = ":material/image_search:"
 LOADING = "Loading the CLIP model"
+SAYING = "whose captions say", "with a part whose nearest captions say"  # the words, whole images first
 ON_PICTURES = "The number on a picture is the similarity."
 
 
@@ -74,7 +75,7 @@ def field(study: Study) -> Query:
 
 
 def _example(study: Study) -> str:
-    if has_index(study) or study.has("captions") or not study.class_names:
+    if has_index(study) or has_captions(study) or not study.class_names:
         return "Search: a red ball on grass"
     return f"A class, as in “{with_class_names(study.class_names[0])}”"
 
@@ -220,7 +221,7 @@ def choose_space(study: Study, key: str) -> str:
 def _with_clip(study: Study, query: Query, where: Slice, note: str) -> search_reads.Found | None:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         line = st.container()
-        captioned = bool(query.text) and study.has("captions") and _captioned()
+        captioned = bool(query.text) and has_captions(study) and _captioned()
     try:
         if query.picture:
             hits = search_reads.by_picture(study, query.picture, where)
@@ -245,7 +246,7 @@ def _captioned() -> bool:
         "Search captions instead",
         key=CAPTIONED,
         bind="query-params",
-        help="Only images whose captions contain the words; captions are of parts of an image.",
+        help="Only images that have the words in their own caption, or in one near a part of them.",
         width="content",
     )
 
@@ -276,17 +277,15 @@ def _say(
 def _by_words(study: Study, query: Query, where: Slice) -> search_reads.Found | None:
     if not query.text:
         return None
-    quoted = f"“{widgets.plain(query.text)}”"
-    if study.has("captions") and len((hits := search_reads.said_of(study, query.text, where))[0]):
-        st.caption(
-            f"Without CLIP only captions are searched: **{counted(len(hits[0]), 'image')}** with a part "
-            f"whose nearest captions say {quoted}. Images without captions are not among them."
-        )
-        return hits
+    text = f"“{widgets.plain(query.text)}”"
+    for find, which in zip((search_reads.captioned, search_reads.said_of), SAYING, strict=True):
+        if n := len((hits := find(study, query.text, where))[0]):
+            st.caption(f"Without CLIP only captions are searched: **{counted(n, 'image')}** {which} {text}.")
+            return hits
     hits = search_reads.of_classes(study, query.text, where)
-    searched = "captions and names" if study.has("captions") and not len(hits[0]) else "names"
-    images = f"**{counted(len(hits[0]), 'image')}** of classes with {quoted} in their name"
-    outcome = images if len(hits[0]) else f"none here has {quoted}"
+    searched = "captions and names" if has_captions(study) and not len(hits[0]) else "names"
+    images = f"**{counted(len(hits[0]), 'image')}** of classes with {text} in their name"
+    outcome = images if len(hits[0]) else f"none here has {text}"
     st.caption(f"Without CLIP only {searched} of classes are searched: {outcome}.")
     return hits
 

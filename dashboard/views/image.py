@@ -83,6 +83,7 @@ def _header(study: Study, opened: session.OpenedImage, facts: dict[str, Any]) ->
         name = str(facts["image_id"])
         link("try_picture", "Crop or cover it", study, icon="crop", of=name)
         detail.walk(study, opened)
+    detail.caption_line(study, facts)
 
 
 def _features(study: Study, row: int, facts: dict[str, Any]) -> None:

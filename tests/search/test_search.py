@@ -111,6 +111,22 @@ def test_said_of__a_study_without_captions(shared_study):
     assert not len(search.said_of(open_study(shared_study), "ball")[0])
 
 
+def test_captioned__words_of_what_came_with_an_image(tmp_path):
+    study = write_small_study(tmp_path / "study")
+    assert not search.has_captions(study) and not len(search.captioned(study, "ball"))
+    frame = pd.DataFrame({"image_id": study.images["image_id"][::-1]})
+    texts = [None, "two red balls", "a Red-brick wall", "", None, "doorbell", "a red ball", None]
+    with write_study(study.path) as writer, writer.step("captions of mine", {}) as step:
+        step.table("attributes", frame.assign(caption=pd.Series(texts, dtype="string").to_numpy()))
+    study = open_study(study.path)
+    assert search.has_captions(study) and search.captioned(study, " RED ball ").tolist() == [1, 6]
+    assert search.captioned(study, "red", among=np.arange(8) == 5).tolist() == [5]
+    assert not len(search.captioned(study, "bell")) and not len(search.captioned(study, "?!"))
+    names = study.images["image_id"]
+    assert search.own_caption(study, names[6]) == "two red balls"
+    assert search.own_caption(study, names[7]) is None
+
+
 def test_of_classes__words_begin_with_what_was_asked_for(shared_study):
     study = open_study(shared_study)
     labels = study.images["label"].tolist()

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.common.captions import SPLITS, headline, split_images
+from core.common.captions import SPLITS, headline, shortened, split_images
 from core.common.formatting import ordinal
 from core.common.score_names import score_label
 from core.errors import PeregrineError
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import reads, score_reads
+from dashboard.cache import reads, score_reads, search_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.components.gallery import Tile, gallery
@@ -26,6 +26,7 @@ PARTS = FACTS, HEATMAP = ("Facts", "Heatmap")
 FEATURES_SHOWN = 3
 MOST_FEATURES = 40
 TOP_IMAGES = 6
+LONGEST_CAPTION = 300  # characters
 # Streamlit sets a dialog's own title once, and the arrow keys go on to other images: it stays for screen
 # readers, and the headline of the image stands in its place.
 TITLED = "detail_titled"
@@ -97,8 +98,15 @@ def _picture(study: Study, row: int, facts: dict[str, Any]) -> None:
     name, address = widgets.image_name(facts), served_studies.picture_url(study, row, "image")
     gallery([Tile(id=row, src=address, alt=name)], key="detail_picture", label=name, tile=420, zoom=True)
     st.caption(widgets.plain(facts["image_id"]))
+    caption_line(study, facts)
     image = {session.IMAGE: str(facts["image_id"])}
     link("image", "Open the page of this image", study, icon="open_in_full", **image)
+
+
+def caption_line(study: Study, facts: dict[str, Any]) -> None:
+    """The caption that came with the image, if there is one."""
+    if text := search_reads.own_caption(study, str(facts["image_id"])):
+        st.caption(f"Caption: {widgets.plain(shortened(text, LONGEST_CAPTION))}")
 
 
 def verdict(study: Study, facts: dict[str, Any]) -> None:

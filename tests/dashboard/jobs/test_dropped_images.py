@@ -49,6 +49,7 @@ def test_captions__are_the_texts_of_the_name_of_a_picture(studies):
     kept = dropped_images.keep(files)
     assert written(kept.folder) == ["1.png", "1.txt"] and kept.n == 1
     assert kept.refused == {"pets/notes.txt": "no picture has its name"}
+    assert kept.text.startswith("1 picture and 1 caption are in ")
     with pytest.raises(SettingsError, match="no picture is among what was dropped: no picture has its name"):
         dropped_images.keep(files[1:])
 

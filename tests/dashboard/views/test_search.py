@@ -161,6 +161,20 @@ def test_search__without_an_index_what_no_caption_and_no_class_has_is_not_found(
     assert buttons(app, "search_prepare")
 
 
+def test_search__captions_that_came_with_the_images_are_searched_and_shown(studies, open_page):
+    study = open_study(studies / "demo")
+    rows = np.flatnonzero(study.is_val)[[5, 2]]
+    ids_held = study.images["image_id"].iloc[rows].tolist()
+    with write_study(study.path) as writer, writer.step("captions of mine", {}) as step:
+        frame = pd.DataFrame({"image_id": ids_held, "caption": ["a bee on *clover*", "two bees"]})
+        step.table("attributes", frame)
+    app = open_page("images", study="demo", search="bee")
+    assert ids(app) == sorted(rows.tolist()) and "**2 images** whose captions say “bee”" in all_text(app)
+    for page in ("images", "image"):
+        app = open_page(page, study="demo", image=ids_held[0])
+        assert "Caption: a bee on *clover*" in unescaped(all_text(app)), page
+
+
 def test_search__without_an_index_names_of_classes_stand_in(studies, open_page):
     study = open_study(studies / "demo")
     app = open_page("images", study="demo", search="Be")

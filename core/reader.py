@@ -264,20 +264,18 @@ class StudyReader(KeptColumns):
     def mask(
         self, image: str | SupportsIndex, kind: str, *, size: tuple[int, int] | None = None
     ) -> np.ndarray:
-        """Return a "core" or "spurious" mask, mapped to the encoder's input view.
+        """Return a "core" or "spurious" mask, mapped to the encoder's input view: (S, S) float32 in [0, 1].
 
         Args:
             size: width and height of the image or of its thumbnail; None: open the image to find out.
-        Returns:
-            (S, S) float32 in [0, 1].
         Raises:
             StudyError: the study has no masks. UnreadableImage: this image has no such mask.
         """
         from core.data.masks.masks import in_encoder_frame
 
         image_id = str(self.column("images", "image_id").iat[self._row(image)])
-        transform = self.transform
-        if (masks := self.masks) is None:
+        transform, masks = self.transform, self.masks
+        if masks is None:
             command = command_line("overlap", self.path, masks="DIR")
             raise StudyError(f"'{self.path}' has no masks. Run: {command}")
         try:

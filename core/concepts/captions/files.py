@@ -91,7 +91,7 @@ def _read_table(path: Path, separator: str, column: str | None) -> pd.Series:
         name = choose_column(path, pa.schema([(one, pa.string()) for one in names]), column)
         file.seek(0)
         with no_wide_rows(separator):  # of all columns: pandas does not see wide rows where it reads some
-            parts = [part[name] for part in pd.read_csv(file, chunksize=100_000, **options)]
+            parts: Any = [part[name] for part in pd.read_csv(file, chunksize=100_000, **options)]
     return pd.concat(parts, ignore_index=True)
 
 

@@ -20,10 +20,11 @@ from core.comparison.measures import class_accuracy_changes, judged_of
 from core.store import Study
 
 MOST_CLASSES = 40
+MOST_NAMED = 3  # classes in a sentence
 
 
 def class_change_finding(classes: pd.DataFrame, other: str) -> str:
-    """State which classes gained and lost most accuracy in a study, and how many changes are significant.
+    """State which classes gained and lost most accuracy in a study, and which changes are significant.
 
     Args:
         classes: table of `class_accuracy_changes`.
@@ -46,13 +47,17 @@ def class_change_finding(classes: pd.DataFrame, other: str) -> str:
         if most > 0 if verb == "gain" else most < 0:
             alike = sorted(name for name, one in zip(names, change, strict=True) if np.isclose(one, most))
             points = signed(100 * most, 0)
-            listed = f"{len(alike)} classes" if len(alike) > 3 else joined(alike)
+            listed = f"{len(alike)} classes" if len(alike) > MOST_NAMED else joined(alike)
             parts.append(f"{listed} {verb}{'s' if len(alike) == 1 else ''} most ({points} points)")
     if not np.any([change, lows, highs]):
         return "No class changes"
     sentence = ", ".join(parts) or "No class changes"
-    tail = "no change is significant" if not sure else f"{sure} of {len(table)} changes are significant"
-    return f"{sentence}; {tail}"
+    if not sure:
+        return f"{sentence}; no change is significant"
+    verb = "is" if sure == 1 else "are"
+    which = sorted(name for name, one in zip(names, clear, strict=True) if one)
+    clearly = f" ({joined(which)})" if sure <= MOST_NAMED else ""
+    return f"{sentence}; {sure} of {len(table)} changes {verb} significant{clearly}"
 
 
 def class_changes(

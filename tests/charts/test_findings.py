@@ -144,7 +144,10 @@ def test_class_changes():
         }
     )
     said = "ant gains most (+6 points), bee loses most (\N{MINUS SIGN}4 points)"
-    assert compared_classes.class_change_finding(table, "tuned") == f"{said}; 1 of 3 changes are significant"
+    finding = compared_classes.class_change_finding(table, "tuned")
+    assert finding == f"{said}; 1 of 3 changes is significant (ant)"
+    other = table.assign(difference_low=[-0.1, -0.1, 0.0], difference_high=[0.2, -0.01, 0.0])
+    assert compared_classes.class_change_finding(other, "tuned").endswith("significant (bee)")
     tied = table.assign(difference=[0.06, -0.04, 0.06])
     assert compared_classes.class_change_finding(tied, "tuned").startswith(
         "ant and cat gain most (+6 points)"

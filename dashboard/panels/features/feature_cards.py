@@ -37,7 +37,7 @@ NOTES = {  # what the words of a note mean
     "alike": "alike: neither further words nor classes tell as many features apart.",
     "stability": "stability: how nearly a second run, from another random start, found the same latent (1: "
     "the same; below 0.7 it may be an accident).",
-    "word": "No word of the captions holds for most of its images and few others.",
+    "word": "no word: no word of the captions holds for most of its images and few others.",
 }
 MOST_CLASSES = 3  # that are named
 

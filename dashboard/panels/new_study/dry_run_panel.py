@@ -88,7 +88,7 @@ def _warnings(report: Found) -> list[str]:
             f"{images['unreadable_in_sample'][0]}. Such images are skipped and listed."
         )
     if unread := images.get("unread"):
-        others = "Beside train/ only val/ is read, or test/ where there is no val/."
+        others = "Only train/ and val/ are read, or test/ where there is no val/."
         lines.append(f"Not read: {', '.join(unread)}. {others}")
     if why := nothing_to_evaluate(images):
         lines.append(why)

@@ -154,7 +154,7 @@ def test_search__words_and_numbers(worded, open_page):
 def test_cards__words_of_the_note_are_explained_where_the_pointer_rests(worded, open_page, monkeypatch):
     cards = drawn_cards(open_page("features", study="seen", features_dead="true"), "features_cards")
     noted = {card["note"]: card["note_help"] for card in cards}
-    assert noted["#17 · no word"].startswith("No word of the captions holds") and noted["#7"] == ""
+    assert noted["#17 · no word"].startswith("no word: no word of the captions holds") and noted["#7"] == ""
     row = {"feature": 3, "name": "sky", "classes": "", "verdict": "", "rate": 0.5}
     monkeypatch.setattr(feature_cards, "title_and_note", lambda *_: ("sky", "#3 · scene · unsure · 2 alike"))
     card = feature_cards._card(open_study(worded.path), row, (), (), {})

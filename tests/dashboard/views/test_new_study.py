@@ -105,7 +105,7 @@ def test_check__shows_what_was_found(studies, checked, open_page):
     assert "SimCLR on the embedded world; 512 features" in said
     for part in (
         "truncated",
-        "Not read: test/",
+        "Not read: test/. Only train/ and val/ are read, or test/ where there is no val/.",
         "smallest class has 3 images",
         "The disk has 1 MB free",
         "about 75 s",

@@ -37,6 +37,7 @@ from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
 FORM = "features_as"  # widget key and part of the URL
+LAST_FORM = "_features_form"
 WORDS, GROUPS = "Words", "Groups"
 FORMS = ("Cards", "Table", "Plot", WORDS, GROUPS, BASES)
 PAGE_SIZE = 24
@@ -49,7 +50,11 @@ COLUMNS = ["feature", "name", *SHARES[:3], "q", "likeliest", "likeliest_rate", "
 
 
 def features_page(study: Study, population: Slice) -> None:
-    if session.url_text(FORM) == BASES:  # also where nothing is computed in the basis yet
+    asked = session.url_text(FORM) or FORMS[0]
+    if asked in FORMS and asked != session.recall(LAST_FORM):
+        session.set_widget(FORM, asked)  # of a link on this page the browser's buttons do not hear
+        session.set_widget(LAST_FORM, asked)
+    if asked == BASES:  # also where nothing is computed in the basis yet
         _bases(study)
         return
     if not one_feature.ready(study):

@@ -192,6 +192,16 @@ def test_silent_features__no_toggle_where_there_are_none(studies):
         assert not app.exception and len(app.toggle) == n_silent
 
 
+def test_a_link_on_the_page__moves_the_buttons_that_say_how_features_are_shown(studies, open_page):
+    app = open_page("features", study="demo", features_as="Table")
+    (form,) = (one for one in app.button_group if one.key == "features_as")
+    assert form.value == "Table" and app.dataframe
+    del app.query_params["features_as"]  # as a link to the page itself does
+    app.run()
+    (form,) = (one for one in app.button_group if one.key == "features_as")
+    assert form.value == "Cards" and form.proto.set_value and not app.dataframe and not app.exception
+
+
 @pytest.mark.parametrize(
     ("sort", "column"),
     [("Most frequent first", "rate"), ("By number", "feature"), ("Purest first", "purity")],

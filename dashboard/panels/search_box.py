@@ -221,7 +221,7 @@ def choose_space(study: Study, key: str) -> str:
 def _with_clip(study: Study, query: Query, where: Slice, note: str) -> search_reads.Found | None:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         line = st.container()
-        captioned = bool(query.text) and has_captions(study) and _captioned()
+        captioned = bool(query.text) and study.has("captions") and _captioned()
     try:
         if query.picture:
             hits = search_reads.by_picture(study, query.picture, where)

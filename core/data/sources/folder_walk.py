@@ -134,16 +134,20 @@ def captions_beside(paths: Sequence[str], walk: Walk) -> list[str | None] | None
     """
     if walk.tree is not None or 2 * walk.not_images[CAPTION] < len(paths):
         return None
-    texts = [_caption(os.path.splitext(path)[0] + CAPTION) for path in paths]
+    beside = [os.path.splitext(path)[0] + CAPTION for path in paths]
+    texts = [_caption(path) for path in beside]
     n = sum(text is not None for text in texts)
     if 2 * n < len(paths):
         return None
-    walk.not_images[CAPTION] -= n
+    files = {path for path, text in zip(beside, texts, strict=True) if text is not None}
+    walk.not_images[CAPTION] -= len(files)  # a.jpg and a.png share a.txt
     walk.captions = n
     return texts
 
 
 def _caption(path: str) -> str | None:
+    if os.path.islink(path) or not os.path.isfile(path):  # a private file elsewhere; a pipe would block
+        return None
     try:
         with open(path, "rb") as file:
             text = " ".join(file.read(LONGEST_CAPTION).decode("utf-8", "ignore").split())

@@ -358,6 +358,20 @@ def test_captions__are_texts_beside_the_images_and_change_the_fingerprint(tmp_pa
     assert len({source.fingerprint() for source in (few, many, open_images(root))}) == 2
 
 
+def test_captions__are_no_links_to_other_files_and_no_pipes(tmp_path):
+    root = make_folder(tmp_path / "pets", ["a.png", "b.png", "b.jpg", "c.png"])
+    (tmp_path / "secret").write_text("password", "utf-8")
+    (root / "a.txt").symlink_to(tmp_path / "secret")
+    (root / "b.txt").write_text("a dog", "utf-8")
+    os.mkfifo(root / "c.txt")
+    source = open_images(root)
+    assert source.extras is not None
+    assert dict(zip(source.table["image_id"], source.extras["caption"].fillna("none"), strict=True)) == {
+        "a.png": "none", "b.jpg": "a dog", "b.png": "a dog", "c.png": "none"
+    }  # fmt: skip
+    assert note(source, "2 files ignored as not an image: .txt 2")
+
+
 def test_captions__are_not_the_boxes_of_a_detector(tmp_path):
     root = make_folder(tmp_path / "pets", ["a.png", "b.png"])
     for name in "ab":

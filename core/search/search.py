@@ -142,8 +142,7 @@ def captioned(study: Study, text: str, *, among: np.ndarray | None = None) -> np
     """
     if not plain_words(text) or not _has_own(study):
         return np.empty(0, np.int64)
-    table = study.table("attributes", ["image_id", OWN])
-    hits = table.loc[_says(table[OWN], text), "image_id"].tolist()
+    hits = study.column("attributes", "image_id")[_says(study.column("attributes", OWN), text)].tolist()
     fits = np.zeros(study.n_images, bool)
     fits[list(study.rows_held(hits).values())] = True
     return np.flatnonzero(fits if among is None else fits & among)
@@ -158,8 +157,7 @@ def own_caption(study: Study, image_id: str) -> str | None:
     """Return the caption that came with an image; None without one."""
     if not _has_own(study):
         return None
-    table = study.table("attributes", ["image_id", OWN])
-    texts = table.loc[table["image_id"].eq(image_id), OWN].dropna()
+    texts = study.column("attributes", OWN)[study.column("attributes", "image_id").eq(image_id)].dropna()
     return str(texts.iloc[0]) if len(texts) else None
 
 

@@ -28,6 +28,7 @@ FOLDER = "searches"
 CLIP_IMAGES = "clip_images"  # array (n_images, d): CLIP of each whole image; zero where missing
 OWN = "caption"  # of `attributes`: what came with an image, in a column or a file beside it
 LONGEST = 300  # characters of a search text
+ARTICLES = ("a", "an", "the")
 MOST_THREADS = max(1, min(4, os.cpu_count() or 1))
 BLOCK = 1 << 17  # numbers compared at a time: as float32 they fit into a core's cache, which is faster
 
@@ -166,8 +167,9 @@ def _has_own(study: Study) -> bool:
 
 
 def _says(captions: pd.Series, text: str) -> np.ndarray:
-    """(n,) bool: which captions contain all the words of a text, each at the beginning of a word."""
-    words = [f" {word}" for word in plain_words(text)]
+    """(n,) bool: captions with all the words of a text but articles, each at the beginning of a word."""
+    asked = plain_words(text)
+    words = [f" {word}" for word in asked if word not in ARTICLES or not set(asked).difference(ARTICLES)]
     codes, texts = pd.factorize(captions)  # not an array of fixed width: n x the longest
     fits = [all(word in f" {' '.join(plain_words(str(one)))}" for word in words) for one in texts]
     return (codes >= 0) & np.array([*fits, False], bool)[codes]

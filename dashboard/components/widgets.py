@@ -296,7 +296,7 @@ def drawer(title: str, key: str, icon: str, draw: Callable[[], object]) -> None:
 def problem_of(of: str) -> None:
     """Say once why what was tried there was not possible; see `problems.attempt`."""
     if problem := problems.take(of):
-        st.warning(plain(problem), icon=":material/error:")
+        st.warning(plain(full_sentence(problem)), icon=":material/error:")
 
 
 @stable_container

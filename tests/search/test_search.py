@@ -121,6 +121,7 @@ def test_captioned__words_of_what_came_with_an_image(tmp_path):
     study = open_study(study.path)
     assert search.has_captions(study) and search.captioned(study, " RED ball ").tolist() == [1, 6]
     assert search.captioned(study, "red", among=np.arange(8) == 5).tolist() == [5]
+    assert search.captioned(study, "the balls").tolist() == [6] == search.captioned(study, "two the").tolist()
     assert not len(search.captioned(study, "bell")) and not len(search.captioned(study, "?!"))
     names = study.images["image_id"]
     assert search.own_caption(study, names[6]) == "two red balls"

@@ -258,9 +258,21 @@ function onKey(self, event) {
   event.stopPropagation(); // arrow keys also open the next image of a dialog, space scrolls
 }
 
+// Nothing scrolls sideways, so where nothing has the focus these keys begin at the pictures of the page.
+function beginAtPictures(self, event) {
+  if (!self.marking || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+  if (document.activeElement !== document.body || document.querySelector("[role=dialog]")) return;
+  event.preventDefault();
+  focusAt(
+    self,
+    self.tiles.findIndex((tile) => tile.id === self.current),
+  );
+}
+
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   const self = mounted(parentElement, () => ({ buttons: new Map(), turn: data.turn }));
+  if (!self.begin) document.addEventListener("keydown", (self.begin = (event) => beginAtPictures(self, event)));
   self.root = parentElement.querySelector(".gallery");
   self.host = self.root.getRootNode().host;
   if (!self.buttons.size) self.root.replaceChildren();
@@ -282,6 +294,7 @@ export default function (component) {
   draw(self);
   return () => {
     self.waiting?.disconnect();
+    document.removeEventListener("keydown", self.begin);
     instances.delete(parentElement);
   };
 }

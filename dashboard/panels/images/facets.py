@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.common.captions import SPLITS, with_class_names
 from core.common.formatting import counted
+from core.slices.evaluate import TAG, TRACE_COLUMNS, TRACES, WRONG_LABEL, slice_columns
 from core.slices.inspection.facets import (
     CORRECT,
     FACETS,
@@ -25,8 +26,15 @@ from dashboard.components.choose_one import select_some
 from dashboard.components.facets import Facet, Value, facets
 from dashboard.state import image_filter, session
 
-TITLES = {LABEL: "Class", PREDICTED: "Answered as", CORRECT: "Correctness", SPLIT: "Split"}
-WORDS = {"true": "Correct", "false": "Misclassified", **SPLITS}
+TITLES = {
+    LABEL: "Class", PREDICTED: "Answered as", CORRECT: "Correctness", SPLIT: "Split",
+    TAG: "Tag", WRONG_LABEL: "Label",
+}  # fmt: skip
+WORDS = {
+    CORRECT: {"true": "Correct", "false": "Misclassified"},
+    WRONG_LABEL: {"true": "Marked as wrong", "false": "Not marked"},
+    SPLIT: SPLITS,
+}
 SEVERAL = {LABEL: "labels", PREDICTED: "predicted"}  # fields of a slice that hold any number of values
 VERDICTS = {"true": True, "false": False}
 ADDED = "lists"  # part of the URL: the further columns
@@ -35,15 +43,18 @@ MOST = 100  # values of a facet that travel to the browser
 
 
 def facet_counts(study: Study, population: Slice, search_rows: np.ndarray | None = None) -> None:
-    """Draw a list for each facet that has several values, or one that the filter names, and for each column
-    that the reader adds.
+    """Draw a list for each facet that has several values, or one that the filter names; for what people left
+    on the images; and for each column that the reader adds.
 
     search_rows: the rows that a search has found, which are counted then.
     """
     slot = st.container()
-    listed = (*FACETS, *further_columns(study, shows_label=True))
+    listed = (*FACETS, *_left_by_people(study), *further_columns(study, shows_label=True))
     lists = [_facet(study, population, facet, search_rows) for facet in listed]
-    shown = [one for one in lists if len(one.values) > 1 or any(value.pressed for value in one.values)]
+    shown = [
+        one for one in lists
+        if len(one.values) > 1 or one.id == TAG or any(value.pressed for value in one.values)
+    ]  # fmt: skip
     with slot:
         facets(
             shown if any(one.id != SPLIT for one in shown) else [],
@@ -51,12 +62,22 @@ def facet_counts(study: Study, population: Slice, search_rows: np.ndarray | None
             on_press=lambda facet, value: toggle(study, facet, value),
         )
     if search_rows is not None and len(search_rows):
-        st.caption(f"Counted: the {counted(len(search_rows), 'image')} that the search finds.")
+        st.caption(
+            f"Counted: the {counted(len(search_rows), 'image')} that the search finds. "
+            "A click searches again, among all images of that value."
+        )
+
+
+def _left_by_people(study: Study) -> list[str]:
+    """Tags and marks of wrong labels, as far as there are any; not a column of the study called so."""
+    further = slice_reads.further_facets(study)
+    return [name for name in TRACE_COLUMNS if name in further and slice_columns(study)[name] == TRACES]
 
 
 def further_columns(study: Study, *, shows_label: bool) -> list[str]:
     """Draw the list of columns that a reader may add, and return those that were."""
-    titles = {image_filter.column_name(name): name for name in slice_reads.further_facets(study)}
+    names = [name for name in slice_reads.further_facets(study) if name not in _left_by_people(study)]
+    titles = {image_filter.column_name(name): name for name in names}
     if not titles:
         return []
     added = select_some(
@@ -72,7 +93,8 @@ def further_columns(study: Study, *, shows_label: bool) -> list[str]:
 
 def are_there(study: Study) -> bool:
     """Whether there is more to count by than the split: a column of lists beside the images."""
-    return study.labelled or study.has("probe") or bool(session.recall(ADDED))
+    named = study.labelled or study.has("probe") or bool(session.recall(ADDED))
+    return named or bool(_left_by_people(study))
 
 
 def _facet(study: Study, population: Slice, facet: str, search_rows: np.ndarray | None) -> Facet:
@@ -84,13 +106,17 @@ def _facet(study: Study, population: Slice, facet: str, search_rows: np.ndarray 
     listed = [value for at, value in enumerate(order) if at < MOST or value in pressed_values]
     n_here = slice_reads.count(study, population) if facet in population.ranges else 0
     values = tuple(
-        Value(value, WORDS.get(value, value.replace("..", " to ") if ".." in value else value)
-              if facet not in SEVERAL else with_class_names(value),
-              counts.get(value, n_here), value in pressed_values)
+        Value(value, _words(facet, value), counts.get(value, n_here), value in pressed_values)
         for value in listed
     )  # fmt: skip
     title = TITLES.get(facet) or image_filter.column_name(facet)
     return Facet(facet, title, values, left_out=len(order) - len(listed))
+
+
+def _words(facet: str, value: str) -> str:
+    if facet in SEVERAL:
+        return with_class_names(value)
+    return WORDS.get(facet, {}).get(value, value.replace("..", " to "))
 
 
 def pressed(population: Slice, facet: str) -> list[str]:

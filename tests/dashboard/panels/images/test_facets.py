@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
+import pandas as pd
 import pytest
 import streamlit as st
 
+from core.slices.evaluate import TAG, WRONG_LABEL
 from core.slices.inspection.facets import CORRECT, LABEL, PREDICTED, SPLIT
 from core.slices.slice import Slice
+from core.storage.writer import write_study
 from core.store import open_study
+from core.traces import many
+from core.traces.traces import UNSURE
 from dashboard.panels.images import facets
 from dashboard.state import session
 
@@ -20,11 +26,14 @@ def study(seen):
     return open_study(seen)
 
 
+def lists_of(app) -> list[dict]:
+    found = [one.proto for one in app.get("bidi_component") if one.proto.component_name == "peregrine_facets"]
+    return [facet for one in found for facet in json.loads(one.json)["facets"]]
+
+
 def shown(app) -> dict[str, dict[str, int]]:
     """The number of images of each value, by facet."""
-    found = [one.proto for one in app.get("bidi_component") if one.proto.component_name == "peregrine_facets"]
-    lists = [facet for one in found for facet in json.loads(one.json)["facets"]]
-    return {one["id"]: {value["id"]: value["n"] for value in one["values"]} for one in lists}
+    return {one["id"]: {value["id"]: value["n"] for value in one["values"]} for one in lists_of(app)}
 
 
 def n(study, where: str) -> int:
@@ -105,3 +114,25 @@ def test_added_columns__are_counted_and_follow_a_search(study, open_page):
     assert not found.exception
     assert sum(shown(found)[PREDICTED].values()) == n(study, "split=val label=bee")
     assert "that the search finds" in str([one.value for one in found.caption])
+
+
+def test_what_people_left__is_counted_beside_the_images(study, open_page):
+    names = study.images["image_id"][study.is_val].tolist()
+    many.change_images(study, names[:3], wrong_label={name: UNSURE for name in names[:3]})
+    many.change_images(study, names[:2], add=["odd"])
+    app = open_page("images", study="seen")
+    assert not app.exception
+    assert shown(app)[TAG] == {"odd": 2}
+    assert shown(app)[WRONG_LABEL] == {"true": 3, "false": len(names) - 3}
+    assert not {"Tag", "wrong_label"} & set(app.multiselect(key="lists").options)
+
+
+def test_columns_of_truth__are_not_called_correct(study, open_page):
+    frame = pd.DataFrame(
+        {"image_id": study.images["image_id"], "blurred": np.arange(study.n_images) % 2 == 0}
+    )
+    with write_study(study.path) as writer, writer.step("columns of mine", {}) as step:
+        step.table("attributes", frame)
+    app = open_page("images", study="seen", lists="blurred")
+    one = next(one for one in lists_of(app) if one["id"] == "blurred")
+    assert {value["name"] for value in one["values"]} == {"true", "false"}

@@ -190,9 +190,11 @@ class HuggingFaceSource(source.ListedSource):
         named = [file.split for file in self.files]
         if len(set(named)) < 2 or not {"val", "test"} & set(named):
             return [], [], False, everything
-        keep, splits, _ = source.one_evaluation_split([split or "train" for split in named])
+        keep, splits, more = source.one_evaluation_split([split or "train" for split in named])
         if len(set(splits)) < 2:
             return [], [], False, everything
+        if source.VAL_AS_TRAIN in more:
+            return list(np.repeat(splits, n_rows)), more, True, keep
         left = Counter(dict.fromkeys(filter(None, named), 0))
         for split, n, is_read in zip(named, n_rows, keep, strict=True):
             left[split or "train"] += 0 if is_read else int(n)

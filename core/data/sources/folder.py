@@ -110,6 +110,8 @@ def _find(root: str, walk: Walk) -> tuple[list[ImageFile], list[str], list[str]]
     if ignored:
         used = dict.fromkeys(image.name.split("/")[0] + "/" for image in image_files)
         notes.append(f"ignored beside {' and '.join(used)}: {source.some(ignored)}")
+    if "train" not in map(source.SPLIT_NAMES.get, split_of) and len({one.split for one in image_files}) > 1:
+        notes.append(source.VAL_AS_TRAIN)
     if top.images:
         notes.append(f"{counted(len(top.images), 'image')} ignored, outside train/ and val/")
     return image_files, notes, ignored
@@ -158,12 +160,16 @@ def _split_folders(root: str, top: Folder, walk: Walk) -> dict[str, str]:
     """Map folder names to "train" or "val", preferred evaluation folder first; empty if they are classes."""
     order = list(source.SPLIT_NAMES)
     named = sorted((name for name in top.folders if name in source.SPLIT_NAMES), key=order.index)
-    splits = {name: "train" if source.SPLIT_NAMES[name] == "train" else "val" for name in named}
+    kinds = [source.SPLIT_NAMES[name] for name in named]
+    splits = {name: "train" if kind == "train" else "val" for name, kind in zip(named, kinds, strict=True)}
     if "train" in splits.values() and "val" in splits.values():
         return splits
     alone = len(splits) == len(top.folders)
     inside = (look_into(os.path.join(root, name), Walk(tree=walk.tree)).folders for name in named)
-    return splits if alone and any(inside) else {}
+    if not (alone and any(inside)):
+        return {}
+    fitted_on = "val" if set(kinds) == {"val", "test"} else "train"
+    return {name: "train" if kind == fitted_on else "val" for name, kind in zip(named, kinds, strict=True)}
 
 
 def _find_classes(

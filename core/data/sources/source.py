@@ -32,6 +32,9 @@ SPLIT_NAMES = {
     "id_val": "id_val",
     "id_test": "id_test",
 }
+VAL_AS_TRAIN = (
+    "there is no 'train': 'val' is used as the train split, 'test' as the evaluation split, named val"
+)
 SEEN_DOMAINS = ("id_val", "id_test")  # WILDS: further images of the domains of train
 
 
@@ -226,7 +229,8 @@ def draw_split(
 def one_evaluation_split(splits: Sequence[str]) -> tuple[np.ndarray, list[str], list[str]]:
     """Reduce train, val and test to train and one other: val if present, else test, renamed val.
 
-    WILDS' id_val and id_test, of the domains of train, stand in for val and test where both are absent.
+    WILDS' id_val and id_test, of the domains of train, stand in for val and test where both are absent. Without
+    train, val takes its part beside test.
 
     Returns:
         (n,) bool of the rows kept, their splits, notes.
@@ -242,6 +246,8 @@ def one_evaluation_split(splits: Sequence[str]) -> tuple[np.ndarray, list[str], 
         else:
             named = np.array([name.removeprefix("id_") for name in named], dtype=object)
     counts = Counter(named)
+    if counts["val"] and counts["test"] and not counts["train"]:
+        return keep, ["train" if name == "val" else "val" for name in named[keep]], [*notes, VAL_AS_TRAIN]
     if counts["val"] and counts["test"]:
         keep &= named != "test"
         notes.append(f"{counted(counts['test'], 'image')} of 'test' left out: 'val' is used")

@@ -17,6 +17,7 @@ from numpy.testing import assert_array_equal
 from core.data.formats.columns_on_disk import ArrowColumns, ParquetColumns
 from core.data.sources.decode import decode
 from core.data.sources.images import open_images, reopen_images
+from core.data.sources.source import VAL_AS_TRAIN
 from core.errors import ImageSourceError, UnreadableImage
 from tests.data.sources.pictures import make_folder, picture
 
@@ -92,6 +93,14 @@ def test_folder__test_alone_is_the_evaluation_split(tmp_path):
     source = open_images(tmp_path)
     assert source.table["split"].tolist() == ["val", "val", "train", "train", "train"]
     assert "'test' is used as the evaluation split, named val" in source.notes
+
+
+def test_folder__val_and_test_without_train(tmp_path):
+    write(tmp_path / "data/test-0.parquet", table(range(3)))
+    write(tmp_path / "data/validation-0.parquet", table(range(3, 5)))
+    source = open_images(tmp_path)
+    assert source.split_given and source.table["split"].tolist() == ["val"] * 3 + ["train"] * 2
+    assert VAL_AS_TRAIN in source.notes
 
 
 def test_parquet__a_column_of_splits(tmp_path):

@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 from core.data.sources import folder_walk
 from core.data.sources.decode import decode
 from core.data.sources.images import ImageSource, open_images, reopen_images
+from core.data.sources.source import VAL_AS_TRAIN
 from core.errors import ImageSourceError, UnreadableImage
 from tests.data.sources.pictures import class_folder, colour, make_folder, picture
 
@@ -119,11 +120,17 @@ def test_split_folders__train_alone_gets_a_seeded_split(tmp_path):
     assert (source.table["split"] == "val").sum() == 2
 
 
-def test_split_folders__val_and_test_without_train_are_no_classes(tmp_path):
+def test_split_folders__without_train_val_is_fitted_on_and_test_evaluates(tmp_path):
     class_folder(tmp_path / "test", {"a": 5, "b": 5})
     source = open_images(class_folder(tmp_path / "val", {"a": 5, "b": 5}).parent)
-    assert {row[2] for row in rows(source)} == {"a", "b"} and len(rows(source)) == 10
-    assert note(source, "ignored beside val/: test/") and list(source.unread) == ["test/"]
+    assert {row[2] for row in rows(source)} == {"a", "b"} and len(rows(source)) == 20
+    assert {(row[0].split("/")[0], row[1]) for row in rows(source)} == {("val", "train"), ("test", "val")}
+    assert source.split_given and source.notes == [VAL_AS_TRAIN] and not list(source.unread)
+
+
+def test_split_folders__val_and_test_may_be_classes_among_others(tmp_path):
+    source = open_images(class_folder(tmp_path, {"val": 2, "test": 2, "car": 2}))
+    assert {row[2] for row in rows(source)} == {"val", "test", "car"}
 
 
 def test_split_folders__train_may_be_a_class_among_others(tmp_path):

@@ -171,6 +171,13 @@ def test_table__splits_of_seen_domains_alone(tmp_path):
     ]
 
 
+def test_table__val_and_test_without_train(tmp_path):
+    text = "path,split\na,valid\nb,test\nc,val\n"
+    source = open_images(write(tmp_path / "t.csv", text))
+    assert [row[:2] for row in rows(source)] == [("a", "train"), ("b", "val"), ("c", "train")]
+    assert source.split_given and note(source, "there is no 'train'")
+
+
 def test_table__y_beside_x_is_no_label(tmp_path):
     source = open_images(write(tmp_path / "t.csv", "path,x,y\na.png,1,2\n"))
     assert rows(source)[0][2] is None

@@ -229,8 +229,8 @@ def draw_split(
 def one_evaluation_split(splits: Sequence[str]) -> tuple[np.ndarray, list[str], list[str]]:
     """Reduce train, val and test to train and one other: val if present, else test, renamed val.
 
-    WILDS' id_val and id_test, of the domains of train, stand in for val and test where both are absent. Without
-    train, val takes its part beside test.
+    WILDS' id_val and id_test, of the domains of train, stand in for val and test where both are absent.
+    Without train, val takes its part beside test.
 
     Returns:
         (n,) bool of the rows kept, their splits, notes.

@@ -5,6 +5,7 @@ from typing import Literal
 
 import streamlit as st
 
+from core.common.formatting import full_sentence
 from core.errors import SettingsError
 from core.jobs.commands import Command, Resume, RunStep
 from core.steps import STEPS
@@ -17,12 +18,14 @@ from dashboard.jobs import launcher
 def run_button(
     command: Command, label: str = "Run", *, key: str, kind: Literal["primary", "secondary"] = "secondary"
 ) -> None:
-    """The button; where a click may not start the command, it is disabled and says why."""
+    """The button; where a click may not start the command, it is disabled, with the reason below it."""
     about = "Runs in the background; its progress is shown in the corner below."
     with st.container(horizontal=True, vertical_alignment="center"):
         start_button(command, label, key=f"run_{key}", about=about, kind=kind)
         with st.popover("In a terminal", type="tertiary"):
             st.code(command.shell, language="bash", wrap_lines=True)
+    if reason := launcher.refusal(command):
+        st.caption(plain(full_sentence(reason)))
 
 
 def step_command(

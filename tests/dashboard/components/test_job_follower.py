@@ -74,12 +74,15 @@ def test_start_button__starts_the_command_or_says_why_not(studies, monkeypatch, 
 
         from core.jobs.commands import MakeReport
         from dashboard.components.job_follower import start_button
+        from dashboard.components.run_button import run_button
 
         start_button(MakeReport(Path("demo")), "Make it", key="make", folder=Path("here"), about="a file")
+        run_button(MakeReport(Path("demo")), key="it")
 
     app = AppTest.from_function(page).run()
     button = app.button(key="make")
     assert button.disabled == (refused is not None) and button.help == (refused or "a file")
+    assert [one.value for one in app.caption] == ["It may run code\\."] * (refused is not None)
     if refused is None:
         button.click().run()
         ((command, folder),) = given

@@ -337,7 +337,11 @@ def test_features_gained_and_lost__in_pictures_of_their_study(both, open_page, m
             shown = drawn_cards(app, f"compare_lone_{key}")
             assert [int(card["id"]) for card in shown] == table["feature"].tolist()[:4]
             assert all(f"study={name}" in card["href"] for card in shown)
-    assert len(gained) + len(lost)
+    assert max(len(gained), len(lost)) > 4
+    key, table = ("gained", gained) if len(gained) > 4 else ("lost", lost)
+    app = open_page("compare", study="demo", compare_with=["second"], **{f"compare_lone_{key}_page": "2"})
+    shown = drawn_cards(app, f"compare_lone_{key}")
+    assert [int(card["id"]) for card in shown] == table["feature"].tolist()[4:8]
 
 
 @pytest.mark.slow

@@ -19,7 +19,8 @@ MOST_APART = 6  # words of a feature among which one is looked for that others o
 UNDER, SCENE = "under the heat", "scene"
 KEYS = ["group", "word", "under_heat"]
 UNDER_HEAT = 0.45  # share of the crops: what `naming.majority.LEAST_SHARE` is of the images
-CLEAR_WORD = 0.6  # AUC of a word that a feature is called by without doubt
+# AUC of a word that a feature is called by without doubt: what Hosmer and Lemeshow call acceptable
+CLEAR_WORD = 0.7
 COLUMNS = ["word", "n", "n_against", "rate", "rate_against", "difference", "low", "high", "p", "q"]
 
 

@@ -128,17 +128,16 @@ def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
 
 
 def meaning(words: Sequence[str], *, is_unsure: bool) -> str:
-    """Say what a feature means by its best words; is_unsure: they barely tell its images from others.
+    """Say what a feature means by its best words; is_unsure: they tell its images from others only weakly.
 
     >>> meaning(["sky", "blue"], is_unsure=False), meaning(["yellow"], is_unsure=True)
-    ('It means sky or blue', 'It may mean yellow: the word barely tells its images apart')
+    ('It means sky or blue', 'It may mean yellow: the word tells its images apart only weakly')
     """
     if not words:
         return "What it means"
     means = " or ".join(words)
-    return (
-        f"It may mean {means}: the word barely tells its images apart" if is_unsure else f"It means {means}"
-    )
+    weak = "the word tells its images apart only weakly"
+    return f"It may mean {means}: {weak}" if is_unsure else f"It means {means}"
 
 
 def detection_line(kept_words: pd.DataFrame) -> str:

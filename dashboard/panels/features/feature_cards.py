@@ -33,7 +33,7 @@ Row = Mapping[str, Any]
 NOTES = {  # what the words of a note mean
     "heat": "heat: its words are seen in the crops around the heat.",
     "scene": "scene: its words are seen only in the whole images, maybe beside what it looks at.",
-    "unsure": "unsure: its words are barely more common on its images (AUC below 0.6).",
+    "unsure": "unsure: its first word tells its images from others only weakly (AUC maybe below 0.7).",
     "alike": "alike: neither further words nor classes tell as many features apart.",
     "stability": "stability: how nearly a second run, from another random start, found the same latent (1: "
     "the same; below 0.7 it may be an accident).",

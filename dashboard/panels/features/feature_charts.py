@@ -161,11 +161,15 @@ def heat(study: Study, feature: int) -> None:
         data=rows,
     )
     parts = [
-        f"{widgets.percent(row['energy'], digits=0)} of its heat lies on the {ON_MASKS[row['mask']]} "
-        f"({counted(row['n'], 'image')})"
+        f"{widgets.percent(row['energy'], digits=0)} of its heat lies on the {ON_MASKS[row['mask']]}"
+        f"{_times_uniform(row['lift'])} ({counted(row['n'], 'image')})"
         for row in rows.to_dict("records")
         if row["mask"] in ON_MASKS
     ]
-    st.caption(f"{', '.join(parts)}, over all images with such masks.")
+    st.caption(f"{'; '.join(parts)}; over all images with such masks.")
     if keywords := "; ".join(dict.fromkeys(filter(None, words(rows, "keywords")))):
         st.caption(widgets.plain(f"What people call it: {keywords}"))
+
+
+def _times_uniform(lift: float) -> str:
+    return "" if widgets.undefined(lift) else f", {lift:.1f} times that of a uniform heatmap"

@@ -239,9 +239,9 @@ def test_heat__on_both_masks(seen, open_page):
     wanted = table.loc[(table["feature"] == feature) & table["lift"].notna(), "lift"]
     assert grid(drawn["x"]).tolist() == pytest.approx(wanted.tolist())
     core = table[(table["feature"] == feature) & (table["mask"] == "core")].iloc[0]
-    assert f"{100 * core['energy']:.0f} % of its heat lies on the object ({core['n']} images)" in all_text(
-        app
-    )
+    times = f"{core['lift']:.1f} times that of a uniform heatmap"
+    about = f"{100 * core['energy']:.0f} % of its heat lies on the object, {times} ({core['n']} images)"
+    assert about in all_text(app)
 
 
 def test_similar_features__by_shared_images(demo, open_page):

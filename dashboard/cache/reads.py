@@ -316,7 +316,7 @@ def number_and_place(study: Study, feature: int) -> str:
 
 
 def is_unsure(study: Study, feature: int) -> bool:
-    """True where the words that a feature is called by tell its images apart only weakly, and nobody named it."""
+    """True where the words that a feature is called by tell its images apart weakly, and nobody named it."""
     return feature in _unsure_names(study) and feature not in names_given(study)
 
 

@@ -55,7 +55,11 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
 
     def called() -> dict[int, str]:
         return {
-            feature: _with_classes(between.join(some), classes.get(feature, ()), first=feature in around)
+            feature: _with_classes(
+                between.join(some),
+                classes.get(feature, ()),
+                first=feature in around and not _says(some, study.class_names),
+            )
             for feature, some in words.items()
         }
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.common.dataframes import numbers
 from core.reader import StudyReader
 from core.slices import finder
 from core.slices.compare import trait_differences
@@ -50,7 +51,7 @@ def slice_words(study: StudyReader, mask: np.ndarray, against: np.ndarray) -> pd
 def best_words(
     concepts: pd.DataFrame, *, most: int = MOST_WORDS, on_object: Collection[int] = ()
 ) -> dict[int, list[str]]:
-    """Return the best words of each single feature, none of them a part of another.
+    """Return the best words of each single feature, none of them a part of another; see `best_first`.
 
     Args:
         concepts: group, rank, word, kept and, where it is known, under_heat of the table `concepts`. most:
@@ -60,7 +61,7 @@ def best_words(
     rows: Any = concepts[
         concepts["kept"].to_numpy(bool) & ~concepts["group"].str.contains("_").to_numpy(bool)
     ]
-    rows = rows.sort_values("rank", kind="stable")
+    rows = best_first(rows)
     if len(on_object) and "under_heat" in rows:
         seen = rows["under_heat"].to_numpy() >= UNDER_HEAT
         better = rows["group"].astype(int).isin(on_object) & rows["group"].isin(rows.loc[seen, "group"])
@@ -71,6 +72,19 @@ def best_words(
         if len(mine) < most and not any(word in other or other in word for other in mine):
             mine.append(word)
     return words_of
+
+
+def best_first(concepts: pd.DataFrame) -> pd.DataFrame:
+    """Return the words of `concepts` in the order in which features are called by them.
+
+    By a_w - b_w (`score` less `elsewhere`), largest first: Youden's J of the word as a sign of the images of
+    the feature, which puts "snow" before "white". By `rank` where it is equal, or b_w is not known.
+    """
+    by_rank = concepts.sort_values("rank", kind="stable")
+    if "elsewhere" not in by_rank:
+        return by_rank
+    youden = numbers(by_rank, "score") - numbers(by_rank, "elsewhere")
+    return by_rank.iloc[np.argsort(-youden, kind="stable")]
 
 
 def different_words(words: Iterable[str]) -> list[str]:
@@ -159,7 +173,7 @@ def named_from(study: StudyReader) -> dict[int, str]:
 
 
 def _concepts(study: StudyReader) -> pd.DataFrame:
-    columns = ["group", "rank", "word", "kept", "under_heat"]
+    columns = ["group", "rank", "word", "kept", "under_heat", "score", "elsewhere"]
     return study.table("concepts", [name for name in columns if name in study.columns("concepts")])
 
 

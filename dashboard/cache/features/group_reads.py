@@ -5,6 +5,7 @@ import pandas as pd
 
 from core.common.dataframes import words
 from core.slices.inspection.populations import train_images
+from core.slices.inspection.words import MOST_WORDS, best_first
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.cache.features import concept_reads
@@ -95,12 +96,13 @@ def short_name(study: Study, group: str) -> str:
 def kept_words(study: Study, group: str) -> list[str]:
     """The words of a feature or group that survived contrast, best first."""
     table = concept_reads.of_group(study, "concepts", group)
-    kept_rows = table.loc[table["kept"].to_numpy(bool)].reset_index(drop=True).sort_values("rank")
-    return [str(word) for word in kept_rows["word"]]
+    return [str(word) for word in best_first(table.loc[table["kept"].to_numpy(bool)])["word"]]
 
 
 def best_words(study: Study, group: str, limit: int) -> list[str]:
-    """The best kept words of a group, none a part of another."""
+    """The words that a feature is called by, or the best kept ones of a group, none a part of another."""
+    if "_" not in group and limit == MOST_WORDS:
+        return reads.words_alone(study).get(int(group), [])
     words: list[str] = []
     for word in kept_words(study, group):
         if len(words) < limit and not any(word in other or other in word for other in words):

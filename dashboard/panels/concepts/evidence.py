@@ -11,12 +11,13 @@ from core.common.command_line import command_line
 from core.common.dataframes import columns
 from core.common.formatting import counted, with_interval
 from core.heatmaps.overlay_image import OverlayStyle
+from core.slices.inspection.words import MOST_WORDS, best_first
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import heatmap_reads, reads
-from dashboard.cache.features import concept_reads
+from dashboard.cache.features import concept_reads, group_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.components.choose_one import choose_one
@@ -108,9 +109,9 @@ def _classes_title(counts: pd.DataFrame) -> str:
 
 
 def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
-    kept_words = concepts.loc[concepts["kept"].to_numpy(bool)].reset_index(drop=True)
+    kept_words = best_first(concepts.loc[concepts["kept"].to_numpy(bool)]).reset_index(drop=True)
     is_unsure = group.isdecimal() and reads.is_unsure(study, int(group))
-    title = meaning(kept_words.head(2)["word"].astype(str).tolist(), is_unsure=is_unsure)
+    title = meaning(group_reads.best_words(study, group, MOST_WORDS), is_unsure=is_unsure)
     st.header(widgets.plain(title), help=widgets.help_text("word_score"))
     if kept_words.empty:
         widgets.empty_state("No words", "No word holds for most of its images and for fewer of the others.")

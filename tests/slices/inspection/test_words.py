@@ -89,6 +89,13 @@ def test_best_words__of_a_feature_on_the_object_are_those_under_the_heat():
     assert best_words(table.drop(columns="under_heat"), on_object=[3, 5]) == usual
 
 
+def test_best_words__begin_with_what_sets_the_images_apart_most():
+    rows = [("3", 1, "white", 0.9, 0.5), ("3", 2, "snow", 0.8, 0.1), ("3", 3, "pale", 0.7, np.nan)]
+    rows += [("5", 1, "red", 0.6, np.nan), ("5", 2, "brick", 0.6, np.nan)]
+    table = pd.DataFrame(rows, columns=["group", "rank", "word", "score", "elsewhere"]).assign(kept=True)
+    assert best_words(table, most=3) == {3: ["snow", "white", "pale"], 5: ["red", "brick"]}
+
+
 def test_words_apart__of_features_of_one_name_a_further_word_of_its_own(tmp_path):
     folder = small.write_small_study(tmp_path / "study").path
     words_of = {0: "yellow bright sand", 1: "yellow bright lemon", 2: "yellow bright", 3: "blue bright sea"}

@@ -19,6 +19,7 @@ from core.errors import PeregrineError, SettingsError, did_you_mean
 from core.reader import StudyReader
 from core.slices.features.class_logits import own_classifier
 from core.storage.chunked_array import file_sha256
+from core.storage.manifest import UNFINISHED, last_settings
 from core.storage.writer import write_study
 from core.topics import function_named
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from core.storage.writer import StepRun, StepWriter
 
 OWN_STEP = "answer-{name}"  # the entry of the manifest of an answer that was added
+OF_STEPS = (HEAD, answers.PROBE)  # answers that a step makes
 CHANCE = "at chance level: top-1 is not clearly above the share of the most common class"
 GUESSES = {
     "file": ". The likely cause is a wrong order of the classes (--head-classes FILE)",
@@ -132,9 +134,16 @@ def add_answer(
             raise SettingsError(f"'{folder}' has no images yet")
         if not study.labelled:
             raise SettingsError(f"the images of '{folder}' have no labels, so nothing says which are wrong")
-        with writer.step(OWN_STEP.format(name=name), settings, inputs, outside) as out:
+        step = OWN_STEP.format(name=name)
+        writer.asked[step] = settings
+        with writer.step(step, settings, inputs, outside) as out:
             write_answer(study, out, name, kind, given, progress)
     return name
+
+
+def requested_steps(kinds: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Map the steps of the answers that `add_kinds` adds to their settings, for `resume` after a kill."""
+    return {OWN_STEP.format(name=kind): {"kind": kind} for kind in kinds if kind not in OF_STEPS}
 
 
 def add_kinds(
@@ -147,7 +156,7 @@ def add_kinds(
     """
     errors = []
     for kind in kinds:
-        if kind not in (HEAD, answers.PROBE):
+        if kind not in OF_STEPS:
             try:
                 add_answer(folder, kind, None, {"device": options.get("device", "auto")}, progress)
             except PeregrineError as error:
@@ -159,20 +168,24 @@ def add_kinds(
 def remake_stale(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
     """Make those added answers again whose images, representations or file have changed, as they were made.
 
-    One that can no longer be made stays stale, with a note.
+    Those that an interrupted run was asked for are made too. One that cannot be made leads to a note.
     """
     study, prefix = StudyReader(folder), OWN_STEP.format(name="")
-    for step in study.manifest["steps"]:
-        if not step.startswith(prefix) or not (study.state(step) == "stale" or _has_other_files(study, step)):
+    unfinished = study.manifest.get(UNFINISHED, {})
+    for step in (*study.manifest["steps"], *unfinished):
+        if not step.startswith(prefix):
             continue
-        request = dict(study.settings(step))
+        if not (step in unfinished or study.state(step) == "stale" or _has_other_files(study, step)):
+            continue
+        request = last_settings(study.manifest, step).copy()
         what = request.pop("file", None) or request.get("kind")
-        del request["kind"]
+        request.pop("kind", None)
         try:
             request["device"] = options.get("device", "auto")
             add_answer(folder, str(what), step.removeprefix(prefix), request, progress)
         except PeregrineError as error:
-            progress.note(f"the answer {step.removeprefix(prefix)} stays stale: {error}")
+            state = "is not made" if step in unfinished else "stays stale"
+            progress.note(f"the answer {step.removeprefix(prefix)} {state}: {error}")
 
 
 def _has_other_files(study: StudyReader, step: str) -> bool:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from core.answers.classes import read_names
-from core.answers.requests import remake_stale
+from core.answers.requests import remake_stale, requested_steps
 from core.common.device import check_device, resolve_device, run_options
 from core.common.processes import is_first
 from core.common.worker_group import Ranks, join_ranks
@@ -36,7 +36,8 @@ def analyze(
     """Run every step that is missing or whose settings or inputs have changed.
 
     Args:
-        options: fields of the step configs and of RunOptions by name (`images`, `encoder`, `epsilon` …).
+        options: fields of the step configs and of RunOptions by name (`images`, `encoder`, `epsilon` …);
+            `answers`: kinds that the caller adds when this is done, which `resume` after a kill adds, too.
         by_step: fields of single steps, whose names mean something else in other steps (`k` of `concepts`).
     """
     if layers.below(Path(folder)) is not None:
@@ -49,7 +50,7 @@ def analyze(
         progress.note(which_encoder)
     configs = {step: settings_of(step, {**named, **by_step.get(step, {})}) for step in in_analysis()}
     with _own_words(options):
-        _analyze(folder, configs, named, progress)
+        _analyze(folder, configs, named, progress, requested_steps(options.get("answers", ())))
 
 
 def _refuse_settings_of_all_bases(options: Mapping[str, Any]) -> None:
@@ -65,14 +66,18 @@ def _refuse_settings_of_all_bases(options: Mapping[str, Any]) -> None:
 
 
 def _analyze(
-    folder: str | Path, configs: Mapping[str, Any], options: Mapping[str, Any], progress: Progress
+    folder: str | Path,
+    configs: Mapping[str, Any],
+    options: Mapping[str, Any],
+    progress: Progress,
+    answers: Mapping[str, dict[str, Any]] = MappingProxyType({}),
 ) -> None:
-    """Run the outdated steps of `configs`; `options` says how fast and where."""
+    """Run the outdated steps of `configs`; `options` says how fast and where, `answers` what comes after."""
     ranks = join_ranks()
     check_device(options)
     failed: dict[str, NoDiscriminativeFeatures] = {}
     with _opened_by_all(folder, ranks) as writer:
-        writer.asked |= {name: as_settings(config) for name, config in configs.items()}
+        writer.asked |= {name: as_settings(config) for name, config in configs.items()} | dict(answers)
         for name, config in configs.items():
             step = STEPS[name]
             if not (ranks.is_first or step.makes_study or step.shared):

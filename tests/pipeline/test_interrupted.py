@@ -64,6 +64,16 @@ def test_killed_analysis__resume_takes_the_settings_of_steps_that_had_not_begun(
     assert contents(study) == contents(analysed)
 
 
+def test_killed_analysis__resume_adds_the_answers_that_it_was_asked_for(run, analysis, tmp_path, killed):
+    study, request = tmp_path / "study", ("--answers", "knn")
+    killed("features", "analyze", tmp_path / "early", *analysis, *request)
+    killed("answer_knn", "analyze", study, *analysis, *request)
+    for folder in (tmp_path / "early", study):
+        assert "knn" not in open_study(folder).answers
+        assert run("resume", folder).code == 0
+        assert "knn" in open_study(folder).answers and UNFINISHED not in read_manifest(folder)
+
+
 def test_killed_before_anything_is_written__older_results_stay(analysed, tmp_path, killed, monkeypatch):
     study = shutil.copytree(analysed, tmp_path / "study")
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.bases.kinds import FEWEST_LATENTS
 from core.errors import SettingsError
 
 TOPK, MAGNITUDE, NEAREST, RELU, JUMP, RAW_TOPK, NMF = (
@@ -189,6 +190,15 @@ def nmf_codes(raw: np.ndarray, about: Dictionary) -> np.ndarray:
     return codes.astype(np.float32)
 
 
+def check_latents(size: int, where: str) -> None:
+    """Raise SettingsError for fewer latents than one of them can stand out from."""
+    if size < FEWEST_LATENTS:
+        raise SettingsError(
+            f"{where}: a basis needs {FEWEST_LATENTS} or more latents, since a feature fires where it stands "
+            "out from the others of an image"
+        )
+
+
 def check_dictionary(dictionary: Dictionary, width: int, where: str) -> Dictionary:
     """Raise SettingsError for a dictionary that can encode nothing of vectors of this width."""
     if dictionary.width != width:
@@ -196,6 +206,7 @@ def check_dictionary(dictionary: Dictionary, width: int, where: str) -> Dictiona
             f"{where}: its vectors have {dictionary.width:,} features, those of this study {width:,}; it is "
             "of another encoder or layer"
         )
+    check_latents(dictionary.size, where)
     for name, one in dictionary.arrays().items():
         if not np.isfinite(one).all():
             raise SettingsError(f"{where}: {name} holds NaN or infinity, so it encodes nothing")

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+FEWEST_LATENTS = 2  # one alone never stands out from the latents of an image
 MOST_LATENTS = 16_384  # of a width that is not given
 BATCH = 4096  # vectors of a step of training
 FEWEST_STEPS, USUAL_STEPS = 1000, 3000
@@ -38,12 +39,14 @@ class BasisKind:
     prefixes: int = 1
 
     def default_size(self, width: int, n: int) -> int:
-        """The number of latents where none is given: at most MOST_LATENTS.
+        """The number of latents where none is given: at least FEWEST_LATENTS, at most MOST_LATENTS.
 
         >>> KINDS["topk"].default_size(512, 4000), KINDS["pca"].default_size(512, 100)
         (4096, 100)
         """
-        return max(1, min(int(self.times * width), MOST_LATENTS, n if self.within else MOST_LATENTS))
+        return max(
+            FEWEST_LATENTS, min(int(self.times * width), MOST_LATENTS, n if self.within else MOST_LATENTS)
+        )
 
     def fit_operations(self, n: int, width: int, size: int, k: int) -> float:
         """Return the cost of a fit on n vectors, in multiply-adds of a dense product; within a factor of 2.

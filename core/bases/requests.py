@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from core.bases.basis import STEP, UNITS, Basis, basis_named
-from core.bases.dictionary import check_dictionary
+from core.bases.dictionary import check_dictionary, check_latents
 from core.bases.encoding import NewBasis, write_basis
 from core.bases.files import normalised, read_dictionary, weights_file
 from core.bases.joint import Joint
@@ -73,6 +73,7 @@ def add_basis(
         joint = None if other is None else Joint(study, study_to_encode(other))
         vectors = _vectors(study, positions, state, progress) if joint is None else joint.vectors
         size = config.size or kind.default_size(vectors.width, len(vectors))
+        check_latents(size, f"--size {size}")
         run = FitRun(progress, where, state, settings, config.steps)
         with writer.step(step, settings, INPUTS) as out:
             fit = function_named(kind.fit)

@@ -14,6 +14,8 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 
 from core.bases.basis import codes_of
+from core.bases.dictionary import check_latents
+from core.bases.kinds import KINDS
 from core.bases.requests import add_basis, remove_basis
 from core.cli import main
 from core.config import BasisConfig
@@ -161,6 +163,15 @@ def test_k_that_nobody_gave_is_at_most_the_latents(study, capsys):
     assert open_study(study.path).bases["random"].card["k"] == 6
     assert main([*few, "--k", "32", "--name", "more"]) == 2
     assert "lower k" in capsys.readouterr().err
+
+
+def test_one_latent_alone_is_refused(study, capsys):
+    for kind, more in {"random": ["--size", "1"], "kmeans": ["--size", "1"]}.items():
+        assert main(["basis", str(study.path), "--kind", kind, *more, "--seeds", "1", "--device", "cpu"]) == 2
+        assert "--size 1: a basis needs 2 or more latents" in capsys.readouterr().err
+    assert open_study(study.path).bases == {} and KINDS["nmf"].default_size(4, 100) == 2
+    with pytest.raises(SettingsError, match=r"sae\.pt: a basis needs 2 or more"):
+        check_latents(1, "sae.pt")
 
 
 def test_a_changed_index_is_no_index(study):

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.bases.basis import UNITS, Basis
-from core.bases.kinds import BATCH, KINDS
+from core.bases.kinds import BATCH, FEWEST_LATENTS, KINDS
 from core.common.formatting import counted, format_duration, full_sentence, signed_interval, with_interval
 from core.comparison.shared_dictionary import about_other
 from core.config.bases import BASIS_KINDS, ON
@@ -198,14 +198,16 @@ def _fit(whole: Study) -> None:
         usual = unused_name(whole, kind)
         name = columns[2].text_input("Name", placeholder=usual, key="basis_name", max_chars=40)
         n_train = int(np.count_nonzero(~whole.is_val)) or vectors[0]
-        usual_size = min(KINDS[kind].default_size(vectors[1], n_train), n_train)  # no more than images
+        usual_size = KINDS[kind].default_size(vectors[1], n_train)
+        usual_size = max(FEWEST_LATENTS, min(usual_size, n_train))  # no more than images
         usual_k = min(32, usual_size)
         if kind == "random" and (
             learned := [one for one in whole.bases.values() if one.kind not in CONTROLS]
         ):
             usual_size, usual_k = (learned[0].card.get(name) or 1 for name in ("size", "k"))  # its control
+            usual_size = max(FEWEST_LATENTS, usual_size)
         keys = [f"basis_{what}_{kind}_{served_studies.name_of(whole)}" for what in ("size", "k")]
-        size = columns[3].number_input("Latents", 1, value=usual_size, key=keys[0])
+        size = columns[3].number_input("Latents", FEWEST_LATENTS, value=usual_size, key=keys[0])
         k = columns[4].number_input("Active at once", 1, value=usual_k, key=keys[1])
         seeds = columns[5].number_input("Runs", 1, 8, 2, key="basis_fits", help=ABOUT_STABILITY)
         sizes = int(size), int(k), int(seeds)

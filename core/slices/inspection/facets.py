@@ -81,13 +81,14 @@ def ranges_of(study: StudyReader, column: str) -> list[str]:
     if len(np.unique(values[:FIRST])) <= FEW_NUMBERS and len(np.unique(values)) <= FEW_NUMBERS:
         return []
     low, high, whole = float(values.min()), float(values.max()), bool(np.all(values == np.round(values)))
-    power = 10.0 ** math.floor(math.log10((high - low) / MOST_RANGES))
+    digits = -math.floor(math.log10(high / MOST_RANGES - low / MOST_RANGES))
+    power = 10.0**-digits
     for step in (power * factor for factor in (1, 2, 5, 10, 20, 50)):
         first, last = math.floor(low / step), math.ceil(high / step) + (whole and high % step == 0)
         if last - first <= MOST_RANGES and (step >= 1 or not whole):
             break
     return [
-        range_text(column, (round(at * step, 12), round((at + 1) * step - whole, 12)))
+        range_text(column, (round(at * step, digits), round((at + 1) * step, digits) - whole))
         for at in range(first, last)  # pyright: ignore[reportPossiblyUnboundVariable]
     ]
 

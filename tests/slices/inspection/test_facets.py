@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from core.slices.inspection import facets
 from core.slices.inspection.facets import (
     CORRECT,
     FACETS,
@@ -82,3 +84,12 @@ def test_ranges__round_ends_that_hold_every_number(world):
     step = np.diff(ends[0])[0]
     assert round(step / 10 ** np.floor(np.log10(step) + 1e-9), 6) in (1, 2, 5)
     assert ranges_of(world.study, "label") == []
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e-300])
+def test_ranges__of_tiny_numbers(world, monkeypatch, scale):
+    values = pd.Series(np.linspace(-1, 1, 41) * scale)
+    monkeypatch.setattr(facets.evaluate, "column_values", lambda *_: values)
+    ends = [range_in("q_score", text) for text in ranges_of(world.study, "q_score")]
+    assert [round(low / scale, 6) for low, _ in ends] == [-1, -0.5, 0, 0.5]
+    assert [high for _, high in ends] == [low for low, _ in ends[1:]] + [scale]

@@ -129,6 +129,9 @@ def shared_dictionary(
     """
     whole = study.in_basis(UNITS)
     names, name = bases_shared_with(whole, other), name or (study.basis.name if study.basis else None)
+    if not names and (swapped := bases_shared_with(other.in_basis(UNITS), whole)):
+        words = command_line("compare", other.path, whole.path, shared=swapped[0])
+        raise SettingsError(f"'{swapped[0]}' is a basis of '{other.path}'; name that study first: {words}")
     if not names:
         raise SettingsError(
             f"'{study.path}' shares no dictionary with '{other.path}' as it is now. To fit one: "

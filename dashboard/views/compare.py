@@ -34,7 +34,7 @@ from dashboard.state import image_filter, session
 
 WITH, OTHER = "compare_with", "compare_to"  # widget keys and parts of the URL
 WHAT = "compare_what"
-STUDIES, ANSWERS, CHECKPOINTS, DICTIONARY = "Studies", "Answers", "Checkpoints", "Dictionary"
+STUDIES, ANSWERS, CHECKPOINTS, DICTIONARY = "Studies", "Answers", "Checkpoints", dictionary.DICTIONARY
 MOST = 4  # studies beside the first
 OF_ALL = (
     "The filter applies to the images compared. Counts of features, words, and the overlap and mean "

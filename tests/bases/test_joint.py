@@ -313,6 +313,15 @@ def add(study: Study, other: Path, **settings: object) -> None:
     add_basis(study.path, "odd", config, Progress.silent(), device="cpu", other=other)
 
 
+def test_the_studies_the_other_way_round__one_line_says_to_swap_them(pair) -> None:
+    first, other = map(open_study, pair)
+    with pytest.raises(
+        SettingsError, match=r"'both' is a basis of .*name that study first: .* compare"
+    ) as caught:
+        shared_dictionary(other, first)
+    assert str(caught.value).endswith(f"compare {pair[0]} {pair[1]} --shared both")
+
+
 def test_refusals__are_one_line_and_leave_the_study_as_it_is(pair, factors, tmp_path) -> None:
     study, few = open_study(pair[0]), study_of(tmp_path / "few", factors[:500])
     for other, settings, reason in (

@@ -27,13 +27,16 @@ from core.errors import PeregrineError
 from core.jobs.commands import FitBasis
 from core.slices.slice import Slice
 from core.store import Study
+from dashboard.addresses import served_studies
 from dashboard.cache import comparison_reads
 from dashboard.components import widgets
 from dashboard.components.chart import show_chart
 from dashboard.components.choose_one import select_one
+from dashboard.components.page_link import link
 from dashboard.panels.features.bases import unused_name
 from dashboard.state import session
 
+DICTIONARY = "Dictionary"  # what is compared
 WHAT = (
     "One dictionary describes the images for both encoders: each of its latents is a mix of the neurons of "
     "either. An encoder knows a latent if its neurons alone tell on which images it is active."
@@ -52,7 +55,13 @@ def dictionary(study: Study, others: dict[str, Study], among: Slice) -> None:
             name = select_one("Dictionary", names, key="compare_dictionary", shows_label=True, width=260)
     st.caption(WHAT)
     if not names:
-        _fit(whole, other)
+        if bases_shared_with(other.in_basis(UNITS), whole):
+            first, second = (widgets.plain(served_studies.name_of(one)) for one in (other, whole))
+            there = {"compare_what": DICTIONARY, "compare_shared": served_studies.name_of(whole)}
+            link("compare", f"Compare {first} with {second}", other, icon="swap_horiz", **there)
+            st.caption(f"{first} has the dictionary that these encoders share.")
+        else:
+            _fit(whole, other)
         return
     data = comparison_reads.shared(study, other, name, among)
     st.header(widgets.plain(shared_finding(data)), anchor=False)

@@ -385,6 +385,16 @@ def test_shared_dictionary__is_fitted_by_a_click(both, started, open_page):
     ]
 
 
+def test_shared_dictionary__of_the_other_study_is_linked_and_not_fitted_again(both, started, open_page):
+    config = BasisConfig(kind="pca", size=3, k=2, seeds=1)
+    add_basis(both / "second", "pair", config, Progress.silent(), device="cpu", other=both / "demo")
+    app = open_page("compare", study="demo", compare_what="Dictionary")
+    assert not app.exception and "share no dictionary yet" not in all_text(app)
+    links = {one.proto.label: one.proto.query_string for one in app.get("page_link")}
+    parts = ("study=second", "compare_what=Dictionary", "compare_shared=demo")
+    assert all(part in links["Compare second with demo"] for part in parts)
+
+
 @pytest.mark.slow
 def test_shared_dictionary__says_what_either_lacks(both, open_page):
     config = BasisConfig(kind="topk", size=16, k=2, steps=60, seeds=1)

@@ -131,6 +131,8 @@ def write_basis(
     if positions is not None:
         with progress.stage("index"):
             write_index(out, item, new.dictionary.size)
+        for name in _position_arrays(item):
+            out.finish_array(name, len(range(0, study.n_images, IMAGES)))
     alive = ~frame["dead"].to_numpy(bool)
     stable = frame["stability"].to_numpy()[alive]
     whole, held_out = sums.whole, sums.held_out
@@ -186,10 +188,14 @@ def _arrays(codes: SparseRows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return counts.astype(np.int32), latents.astype(np.int32), values.astype(np.float32)
 
 
+def _position_arrays(item: str) -> list[str]:
+    return [f"{item}_{part}" for part in (*CODES, *AT_POSITIONS)]
+
+
 def _encode_positions(
     out: StepWriter, item: str, encoder: _PositionEncoder, state: Path, bar: Bar
 ) -> tuple[Sums, dict[str, Any]]:
-    """Encode the positions of all images, chunk by chunk; an interrupted run goes on.
+    """Encode the positions of all images, chunk by chunk; an interrupted run goes on. The arrays stay open.
 
     Returns:
         the sums, and what a card says besides.
@@ -197,7 +203,7 @@ def _encode_positions(
         ImageSourceError: none of the images can be read.
     """
     n, width = encoder.study.n_images, encoder.positions.width
-    names = [f"{item}_{part}" for part in (*CODES, *AT_POSITIONS)]
+    names = _position_arrays(item)
     chunks = np.split(np.arange(n), range(IMAGES, n, IMAGES))
     arrays, packed = [out.array(name) for name in names], ArrayWriter(state, out.fingerprint)
     todo = [c for c in range(len(chunks)) if not all(one.has(c) for one in (*arrays, packed))]
@@ -214,8 +220,6 @@ def _encode_positions(
     missing = [one for chunk in range(len(chunks)) for one in packed.extra(chunk)]
     if len(missing) == n:
         raise ImageSourceError(f"none of the {n} images can be read (first: {missing[0][1]})")
-    for name in names:
-        out.finish_array(name, len(chunks))
     notes = [f"{counted(len(missing), 'image')} could not be read and have no codes"] if missing else []
     return total, {"grid": list(encoder.positions.grid), "pool_codes": encoder.pool, "notes": notes}
 

@@ -15,7 +15,7 @@ import pandas as pd
 from core.bases.basis import Basis
 from core.errors import SettingsError
 from core.reader import StudyReader
-from core.storage.chunked_array import ChunkedArray
+from core.storage.chunked_array import ChunkedArray, array_entry
 from core.storage.writer import StepWriter
 
 MOST_ENTRIES = 16 << 20  # that are sorted at once, and of a chunk
@@ -25,7 +25,7 @@ SHOWN = 12
 
 
 def write_index(out: StepWriter, item: str, size: int) -> None:
-    """Write the index of the codes that a step has written; memory is bounded by MOST_ENTRIES."""
+    """Write the index of the codes that a step put and has not finished; memory is bounded by MOST_ENTRIES."""
     parts = _written(out, item)
     totals, norms = np.zeros(size, np.int64), []
     for counts, latents, values in parts.chunks():
@@ -61,7 +61,8 @@ def _written(out: StepWriter, item: str) -> _Parts:
     arrays = []
     for part in ("count", "features", "values"):
         name = f"{item}_position_{part}"
-        entry = out.items[name]
+        done = out.array(name).done  # not finished yet, so that a run killed meanwhile goes on with its index
+        entry = array_entry([done[chunk] for chunk in range(len(done))])
         rows = [chunk["rows"] for chunk in entry["chunks"]]
         arrays.append(ChunkedArray(out.folder / name, rows, entry["dtype"], entry["shape"][1:]))
     return _Parts(*arrays)

@@ -156,6 +156,9 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(seen, tmp_path, monkeypatc
                 raise KeyboardInterrupt
             yield batch
 
+    def stopped_index(totals):
+        raise KeyboardInterrupt
+
     monkeypatch.setattr(PositionReader, "read", stopped_reading)
     with pytest.raises(KeyboardInterrupt):
         add(two, steps=8)
@@ -166,8 +169,13 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(seen, tmp_path, monkeypatc
     assert [*two.glob(".basis-*")] and verify(two) == []
     monkeypatch.setattr(Sums, "encode", lambda *given: (calls.append(0), encode(*given))[1])
     calls.clear()
-    add(two, steps=8)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(position_index, "_bands", stopped_index)
+        add(two, steps=8)
     assert 0 < len(calls) < 6  # of six batches, those of the first chunk are kept
+    calls.clear()
+    add(two, steps=8)
+    assert not calls  # only the index was missing
     assert contents(one) == contents(two) and not list(two.glob(".basis-*"))
 
 

@@ -25,7 +25,7 @@ SHOWN = 12
 
 
 def write_index(out: StepWriter, item: str, size: int) -> None:
-    """Write the index of the codes that a step put and has not finished; memory is bounded by MOST_ENTRIES."""
+    """Write the index of the codes that a step has put, not finished; memory is bounded by MOST_ENTRIES."""
     parts = _written(out, item)
     totals, norms = np.zeros(size, np.int64), []
     for counts, latents, values in parts.chunks():

@@ -14,7 +14,7 @@ from core.answers.classes import Match, read_class_file
 from core.common.formatting import counted
 from core.common.processes import default_workers
 from core.common.worker_group import Ranks
-from core.config import ENCODER_SETTINGS, EmbedConfig, RunOptions, as_settings
+from core.config import ENCODER_SETTINGS, EmbedConfig, MaskOptions, RunOptions, as_settings
 from core.config.checks import default_encoder, lacks_encoder
 from core.errors import SettingsError, UnreadableImage
 from core.jobs.progress import Progress
@@ -63,6 +63,7 @@ def run_embed(
             check_nothing_skipped(writer.folder)
         progress.note("embed: up to date")
         return
+    check_masks(writer.asked, source)
     about |= token_facts(source, encoder, run.batch_size, about["assumptions"])
     for line in [*source.notes, *about["assumptions"]]:
         progress.note(f"note: {line}")
@@ -122,6 +123,21 @@ def check_class_file(path: str, head: Head | None, about: Mapping[str, Any], lab
     if head is None:
         raise SettingsError(f"--head-classes {path}: {about['why']}")
     return read_class_file(path, head.n_outputs, labels)
+
+
+def check_masks(requested: Mapping[str, Mapping[str, Any]], source: ImageSource) -> None:
+    """Raise MaskError, before images are embedded, where masks that later steps are to read match no image.
+
+    Args:
+        requested: settings by step, of the steps that are to be run.
+    """
+    from core.data.masks.masks import open_masks
+
+    steps = (requested.get(step, {}) for step in ("heatmaps", "overlap"))
+    named = [{field: one.get(field) for field in MaskOptions.__dataclass_fields__} for one in steps]
+    for at, one in enumerate(named):
+        if any(one.values()) and one not in named[:at]:
+            open_masks(**one, source=source)
 
 
 def _same_head(writer: StudyWriter, about: dict[str, Any]) -> bool:

@@ -18,13 +18,14 @@ from PIL import Image
 from core.analysis import representations
 from core.cli import main
 from core.encoders.registry import load_encoder
-from core.errors import SettingsError, StudyError
+from core.errors import MaskError, SettingsError, StudyError
 from core.export.summary import info, verify
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
 from core.steps import STEPS, in_analysis
 from core.store import open_study
 from tests.command_line import OUTSIDE, contents
+from tests.data.masks.mask_files import salient_folder
 from tests.synthetic import make_study
 
 
@@ -51,6 +52,17 @@ def folder_of(base: Path, counts: dict[str, int], rng: np.random.Generator, n_fe
     raw = rng.gamma(0.2, size=(number, n_features)).astype(np.float32)
     np.save(base.with_name(base.name + ".npy"), raw)
     return base
+
+
+def test_analyze__masks_of_no_image_are_refused_before_images_are_embedded(tmp_path, rng):
+    images = folder_of(tmp_path / "images", {"ant": 3, "bee": 3}, rng)
+    masks = salient_folder(tmp_path / "salient")
+    (tmp_path / "folder" / "core").mkdir(parents=True)
+    Image.new("L", (8, 8)).save(tmp_path / "folder" / "core" / "none.png")
+    for option, folder in (("salient_imagenet", masks), ("masks", tmp_path / "folder")):
+        with pytest.raises(MaskError, match="none of the"):
+            analyze(tmp_path / "study", images, **{option: str(folder)})
+        assert not (tmp_path / "study").exists()
 
 
 def test_analyze__makes_every_step_and_promised_columns(shared_study):

@@ -173,6 +173,9 @@ def add_figure_sheet(commands: Any) -> None:
         "icml-column, icml, cvpr-column, cvpr, eccv, a4 (default: double)",
     )
     sub.add_argument("--no-letters", action="store_true", help="omit the letters (a), (b) …")
+    sub.add_argument(
+        "--no-captions", action="store_true", help="omit the captions below the panels; the LaTeX has them"
+    )
     options.add_answer(sub)
     _add_font(sub)
     options.add_options(sub, FigureOptions)
@@ -186,7 +189,7 @@ def figure_sheet(args: argparse.Namespace) -> None:
 
     given = vars(args)
     look = {name: given[name] for name in ("page", "columns", "font") if name in given}
-    grid = SheetGrid(**look, letters="no_letters" not in given)
+    grid = SheetGrid(**look, letters="no_letters" not in given, captions="no_captions" not in given)
     chart_options = _chart_options(given)
     check_sheet(given["names"], grid, chart_options)
     for out in given["output"]:

@@ -21,6 +21,7 @@ PAGE_TITLES = {
     **{"eccv": "ECCV, LNCS: 4.8 in", "a4": "A4, 16 cm of text"},
 }
 BOTH_COLUMNS = ("double", "icml", "cvpr")  # pages that take both columns of a paper
+PAGE_HEIGHT = 864  # CSS px; a sheet that is higher fits no page of text of a paper
 MARGIN, GAP = 12, 20  # CSS px around the page, and between cells
 LETTER = 16  # px; height of the line with (a), (b) … above a cell
 CAPTION_SIZE, CAPTION_LINE, CAPTION_SPACE = 10, 13, 4  # px; of the text below a cell
@@ -42,12 +43,13 @@ class Slot:
 
 @dataclass(frozen=True)
 class SheetGrid:
-    """The look of a sheet: width of the page (single, double or wide), columns, font, letters or none."""
+    """The look of a sheet: width of the page, columns, font, letters and captions or none."""
 
     page: str = "double"
     columns: int = 2
     font: str = "serif"
     letters: bool = True
+    captions: bool = True  # below the panels; LaTeX has them in any case
 
     @property
     def page_width(self) -> int:
@@ -97,7 +99,7 @@ class SheetGrid:
             left, tallest = float(MARGIN), 0.0
             for number in row:
                 width = self.width_of(spans[number])
-                caption = wrapped(captions[number], width, self.font)
+                caption = wrapped(captions[number], width, self.font) if self.captions else ()
                 below = CAPTION_SPACE + CAPTION_LINE * len(caption) if caption else 0
                 height = heights[number] + head + below
                 letter = f"({letter_of(number)})" if self.letters else ""

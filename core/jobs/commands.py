@@ -200,6 +200,7 @@ class MakeSheet(Command):
     columns: int = 2
     font: str = "serif"
     letters: bool = True
+    captions: bool = True
     page: str = "double"
     answer: str = ""
 
@@ -217,6 +218,7 @@ class MakeSheet(Command):
         yield from (str(self.study), *self.cells)
         yield from (_option(name, getattr(self, name)) for name in ("page", "columns", "font"))
         yield from ["--no-letters"] * (not self.letters)
+        yield from ["--no-captions"] * (not self.captions)
         yield from (_option("output", path) for path in self.outputs)
         yield from [_option("answer", self.answer)] * bool(self.answer)
 

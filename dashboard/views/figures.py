@@ -53,7 +53,7 @@ def _right(cells: list[CellRequest], drawn: list[Content], grid: SheetGrid, comm
 
 @widgets.stable_container
 def _look(*, drawn: bool) -> SheetGrid:
-    """The width of the page, its columns, type and letters; not asked of an empty sheet."""
+    """The width of the page, its columns, type, letters and captions; not asked of an empty sheet."""
     if not drawn:
         return SheetGrid()
     pages = {title: name for name, title in PAGE_TITLES.items()}
@@ -73,7 +73,14 @@ def _look(*, drawn: bool) -> SheetGrid:
         )
         font = choose_one("Type", FONTS, key="sheet_font", default="Serif")
         letters = st.toggle("Letters (a), (b) …", value=True, key="sheet_letters", bind="query-params")
-    return SheetGrid(pages[page], columns or 2, FONTS[font], bool(letters))
+        captions = st.toggle(
+            "Captions",
+            value=True,
+            key="sheet_captions",
+            bind="query-params",
+            help="Below the panels. The LaTeX has them in any case: leave them out here for a paper.",
+        )
+    return SheetGrid(pages[page], columns or 2, FONTS[font], bool(letters), bool(captions))
 
 
 figures_page(session.current_study())

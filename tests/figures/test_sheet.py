@@ -21,6 +21,8 @@ from core.common.dataframes import numbers
 from core.comparison.compare import compare
 from core.errors import SettingsError, StudyError
 from core.figures import sheet as sheets
+from core.figures.cells import CellRequest
+from core.figures.latex import latex
 from core.figures.printing import check_sheet_file, write_sheet
 from core.figures.sheet import Cell, Sheet, check_sheet, lay_out, make_sheet
 from core.figures.sheet_layout import (
@@ -101,6 +103,13 @@ def test_lay_out__names_stay_text():
         [Cell('"><script>', b"x", "png", 1, 10, "</p><script>")], SheetGrid(columns=1, letters=False)
     )
     assert "<script" not in made.svg and "&lt;script&gt;" in made.svg
+
+
+def test_lay_out__captions_are_left_to_the_paper():
+    one, grid = replace(cells(1)[0], caption="Where the errors lie"), SheetGrid(captions=False)
+    made = lay_out([one], grid)
+    assert "Where" not in made.svg and made.height == lay_out(cells(1), SheetGrid()).height
+    assert "Where the errors lie." in latex([CellRequest("roc", caption=one.caption)], grid)
 
 
 def test_lay_out__captions_make_room_below():

@@ -10,7 +10,7 @@ from core.errors import HeatmapNotStored, PeregrineError
 from core.export.table_file import file_stem
 from core.figures.cells import CellRequest, title_of
 from core.figures.latex import latex
-from core.figures.sheet_layout import SheetGrid, Slot
+from core.figures.sheet_layout import PAGE_HEIGHT, SheetGrid, Slot
 from core.heatmaps.overlay_image import OverlayStyle
 from core.jobs.commands import MakeSheet
 from core.jobs.jobs import Job, read_job
@@ -31,6 +31,7 @@ from dashboard.panels.jobs.controls import controls
 LATER = "Its heatmaps are not stored; they are computed when the file is made."
 EMPTY = 160.0  # px; height of a cell without a drawing
 SIDE = 720
+INCH = 96  # CSS px
 PAPER = 0.72  # height of a thumbnail's paper, divided by its width
 MIME = {"PDF": "application/pdf", "SVG": "image/svg+xml", "PNG": "image/png", "ZIP": "application/zip"}
 
@@ -51,11 +52,17 @@ def contents(study: Study, cells: list[CellRequest], grid: SheetGrid) -> tuple[l
 
 
 def sheet_preview_part(cells: list[CellRequest], drawn: list[Content], grid: SheetGrid) -> None:
-    """Draw the preview."""
+    """Draw the preview, and say how large the sheet is."""
     slots, height = grid.slots_of(
         [cell.span for cell in cells], [one.height for one in drawn], [cell.caption for cell in cells]
     )
     sheet_preview(drawn, slots, (grid.page_width, height), font=grid.font, key="sheet_preview")
+    line = f"{grid.page_width / INCH:.2f} × {height / INCH:.1f} in."
+    if height > PAGE_HEIGHT:
+        line += (
+            f" A page of a paper has about {PAGE_HEIGHT / INCH:.0f} in: take more columns or fewer figures."
+        )
+    st.caption(line)
 
 
 def thumbnail(study: Study, cell: CellRequest) -> Callable[[str], None] | None:

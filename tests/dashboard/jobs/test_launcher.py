@@ -58,6 +58,7 @@ def every_command(study: Path) -> list[Command]:
         MakeSheet(
             *(study, ("sorted_activation", f"image:{ODD}"), (study / "a.pdf", study / "a.png"), 3, "sans"),
             letters=False,
+            captions=False,
             answer="knn",
         ),
         BuildDemo(study, fresh=True, pool="max"),

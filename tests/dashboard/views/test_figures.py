@@ -134,6 +134,21 @@ def test_preview__stands_where_the_print_stands(study, open_page):
     assert all(cell["src"] for cell in shown["cells"][:2]) and shown["cells"][2]["figure"]
 
 
+def test_preview__says_how_large_it_is_and_what_no_page_holds(study, open_page):
+    low = open_page("figures", study="seen", sheet="roc")
+    inches = preview(low)["height"] / 96
+    assert f"7.25 × {inches:.1f} in" in all_text(low) and "A page" not in all_text(low)
+    high = open_page("figures", study="seen", sheet="roc|" * 5 + "roc", sheet_columns="1 column")
+    assert "A page of a paper has about 9 in" in all_text(high)
+
+
+def test_preview__captions_are_left_to_the_paper(study, open_page):
+    app = open_page("figures", study="seen", sheet="roc?caption=Here")
+    assert preview(app)["cells"][0]["caption"] == ["Here"]
+    app.toggle("sheet_captions").set_value(False).run()
+    assert preview(app)["cells"][0]["caption"] == []
+
+
 def test_preview__says_what_cannot_be_drawn(study, open_page):
     app = open_page("figures", study="seen", sheet="by_cause|directions|roc")
     causes, directions, roc = preview(app)["cells"]

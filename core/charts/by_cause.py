@@ -1,4 +1,4 @@
-"""For which cause of failure a score works: a cell per cause and score."""
+"""For which cause of failure a score works: a row a score, a column a cause, the best score first."""
 
 import numpy as np
 import pandas as pd
@@ -8,9 +8,7 @@ from core.charts.chart import Chart
 from core.charts.marks import cells
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers, words
-from core.common.score_names import SCORES, score_label
-
-MOST_UNCRAMPED = 10  # scores; names of more stand upright, and the numbers are smaller
+from core.common.score_names import score_label
 
 
 def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
@@ -21,44 +19,40 @@ def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """
     if not np.isfinite(numbers(table, "auroc")).any():
         return note_figure("No cause of failure has enough misclassified images.", theme)
-    present = set(words(table, "score"))
-    scores = [score for score in SCORES if score in present] + sorted(present - set(SCORES))
+    means = table.groupby("score")["auroc"].mean()
+    scores = sorted(set(words(table, "score")), key=lambda score: (-means[score], score))
     counts = dict(zip(words(table, "cause"), numbers(table, "n_errors"), strict=True))
     causes = sorted(counts, key=lambda cause: -counts[cause])
     grid = {name: _grid(table, name, causes, scores) for name in ("auroc", "low", "high")}
-    many = len(scores) > MOST_UNCRAMPED
-    text = [
-        ["" if np.isnan(v) else f"{v:.2f}".lstrip("0" if many else "") for v in row] for row in grid["auroc"]
-    ]
-    rows = [f"{as_text(cause)}  (n = {counts[cause]:,.0f})" for cause in causes]
+    text = [["" if np.isnan(value) else f"{value:.2f}" for value in row] for row in grid["auroc"]]
     fig = go.Figure(
         cells(
             grid["auroc"],
-            [score_label(s) for s in scores],
-            rows,
+            [f"{as_text(cause)}<br>n = {counts[cause]:,.0f}" for cause in causes],
+            [score_label(score) for score in scores],
             scale=_diverging(theme),
             bar={
                 "title": {"text": "AUROC", "font": {"size": theme.font_size}},
                 "tickfont": {"size": theme.font_size - 1},
                 "tickvals": [0, 0.5, 1],
             },
-            hover="<b>%{x}</b><br>failures by %{y}<br>AUROC %{z:.3f} "
+            hover="<b>%{y}</b><br>failures by %{x}<br>AUROC %{z:.3f} "
             "(%{customdata[0]:.3f} to %{customdata[1]:.3f})",
             text=text,
-            textfont={"color": theme.ink, "size": theme.font_size - (4 if many else 0)},
+            textfont={"color": theme.ink, "size": theme.font_size - 1},
             customdata=np.dstack([grid["low"], grid["high"]]),
             zmin=0,
             zmax=1,
         )
     )
-    fig.update_xaxes(tickangle=-90 if many else -35, showline=False, ticks="", tickfont_color=theme.ink)
+    fig.update_xaxes(side="top", tickangle=0, showline=False, ticks="", tickfont_color=theme.ink)
     fig.update_yaxes(autorange="reversed", showgrid=False, ticks="", tickfont_color=theme.ink)
-    return finish(fig, theme, height=200 + 34 * len(rows))
+    return finish(fig, theme, height=100 + 24 * len(scores))
 
 
 def _grid(table: pd.DataFrame, column: str, causes: list[str], scores: list[str]) -> np.ndarray:
-    wide = table.pivot(index="cause", columns="score", values=column)
-    return wide.reindex(index=causes, columns=scores).to_numpy(np.float64)
+    wide = table.pivot(index="score", columns="cause", values=column)
+    return wide.reindex(index=scores, columns=causes).to_numpy(np.float64)
 
 
 def _diverging(theme: Theme) -> list[list]:

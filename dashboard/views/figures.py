@@ -59,7 +59,7 @@ def _look(*, drawn: bool) -> SheetGrid:
     pages = {title: name for name, title in PAGE_TITLES.items()}
     usual = PAGE_TITLES[SheetGrid.page]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sheet_controls"):
-        page = select_one("Width of the page", pages, key="sheet_page", default=usual, width=220)
+        page = select_one("Width of the page", pages, key="sheet_page", default=usual, width=205)
         columns = st.segmented_control(
             "Columns",
             [1, 2, 3, 4],
@@ -72,7 +72,7 @@ def _look(*, drawn: bool) -> SheetGrid:
             help="All are equally wide.",
         )
         font = choose_one("Type", FONTS, key="sheet_font", default="Serif")
-        letters = st.toggle("Letters (a), (b) …", value=True, key="sheet_letters", bind="query-params")
+        letters = st.toggle("Letters", value=True, key="sheet_letters", bind="query-params")
         captions = st.toggle(
             "Captions",
             value=True,

@@ -21,6 +21,7 @@ from dashboard.panels import heatmap_grid
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.heatmap_grid import Display
 from dashboard.panels.heatmaps import feature_choice, mean_representations
+from dashboard.panels.masks import scale
 from dashboard.state import image_filter, session
 
 PICTURES, MEANS = PARTS = ("Pictures", "Mean representations")
@@ -184,7 +185,7 @@ def _stored(study: Study, choice: Choice, rows: np.ndarray) -> None:
     if choice.feature is None:
         if silent := int(np.count_nonzero(heatmap_reads.nothing_fires(study)[rows])):
             line = f"On {silent:,} of {len(rows):,} images no class-specific feature fires"
-            st.caption(f"{line}, so the {STRONGEST} is shown.")
+            st.caption(f"{line}, so the {STRONGEST} is shown.", width="content")
         return
     fires, _ = feature_reads.activations(study, choice.feature, choice.population)
     n, n_stored = len(fires), int(np.isin(fires, rows).sum())
@@ -194,7 +195,7 @@ def _stored(study: Study, choice: Choice, rows: np.ndarray) -> None:
     line = f"It fires on **{n:,}** of these images; **{n_stored:,}** {have} a stored heatmap."
     if not reads.discriminative(study)[choice.feature]:
         line += " Of features that are not discriminative only the strongest images of each class are stored."
-    st.caption(f"{line} An opened image can compute one.")
+    st.caption(f"{line} An opened image can compute one.", width="content")
 
 
 @widgets.stable_container
@@ -211,6 +212,7 @@ def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, tex
     for column, (name, some) in zip(st.columns(len(parts), gap="medium"), parts.items(), strict=True):
         with column, st.container(gap="xxsmall"):
             st.header(f"{name} ({len(some):,})")
+            _prefers(study, choice, name)
             if not len(some):
                 st.caption("None of these images.")
                 continue
@@ -225,6 +227,14 @@ def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, tex
                 label=f"{name.lower()} images with their heatmaps",
                 scale=display.scale,
             )
+
+
+def _prefers(study: Study, choice: Choice, side: str) -> None:
+    """How far the heat of this side prefers the object, where there are masks."""
+    correct = {"Correct": True, "Misclassified": False}.get(side, choice.population.correct)
+    of_side = replace(choice.population, correct=correct)
+    if choice.feature is None and (line := scale.preference(study, of_side)):
+        st.caption(line, help=widgets.help_text("object_preference"))
 
 
 @widgets.stable_container

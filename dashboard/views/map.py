@@ -54,9 +54,7 @@ BESIDE = 380  # pixels of the selection, beside the map from 1280 pixels and bel
 
 
 def map_page(study: Study, population: Slice) -> None:
-    widgets.page_header(
-        "Map", "Which images does the encoder find similar? Every image is a point, beside similar ones."
-    )
+    widgets.page_header("Map", "Which images does the encoder find similar? Every point is an image.")
     if not widgets.needs(study, "map_pca", "The map"):
         return
     filter_bar(study, population)

@@ -48,7 +48,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Trust in Q": (TRUST,),
 }
 WITHOUT_VERDICTS = {name: GROUPS[name] for name in ("Distribution", "Images", "Trust in Q")}
-WIDE = (NUMBERS, CAUSE, IMAGES, TRUST)  # need the width of the page
+WIDE = (NUMBERS, CAUSE, IMAGES)  # need the width of the page
 
 
 def predicting_errors_page(study: Study, population: Slice) -> None:
@@ -60,13 +60,17 @@ def predicting_errors_page(study: Study, population: Slice) -> None:
     judged = bool((aurocs["n"] > 0).any())
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="quality_controls"):
         part = choose_part(judged=judged)
+    if part == TRUST:  # of Q and all evaluation images, whatever score is picked
+        _why_nothing(study, population, aurocs, judged)
+        _trust(study)
+        return
     with st.container(horizontal=True, gap="large", key="quality_row"):
         part_slot = st.container(key=f"quality_{'wide' if part in WIDE else 'narrow'}")
         with st.container(key="quality_picked"):
             score = picked_score.choose_score(study)
             details.about(study, score)
             threshold = picked_score.cutoff(study, population, score) if judged else None
-            if not judged and part not in (IMAGES, TRUST):
+            if not judged and part != IMAGES:
                 details.extremes(study, population, score, judged=False, n=FEW)
     with part_slot:
         _why_nothing(study, population, aurocs, judged)
@@ -108,12 +112,15 @@ def _part(study: Study, population: Slice, part: str, score: str, threshold: flo
         details.all_numbers(study, population, score)
     elif part == IMAGES:
         details.extremes(study, population, score, judged=threshold is not None)
-    elif part == TRUST:
-        if session.filter_text():
-            st.caption("Of all evaluation images, whatever the filter.")
-        trust_check.trust_checks(study)
     else:
         details.distribution(study, population, score, threshold)
+
+
+@widgets.stable_container
+def _trust(study: Study) -> None:
+    if session.filter_text():
+        st.caption("Of all evaluation images, whatever the filter.")
+    trust_check.trust_checks(study)
 
 
 @widgets.stable_container

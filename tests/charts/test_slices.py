@@ -57,11 +57,12 @@ def test_confusion_matrix__only_the_true_classes_asked_for():
     assert (framed.x0, framed.x1, framed.y0, framed.y1) == (1.5, 2.5, -0.5, 0.5)
 
 
-@pytest.mark.parametrize(("n", "angle", "number"), [(3, -35, "0.50"), (23, -90, ".50")])
-def test_by_cause__names_and_numbers_of_many_scores_lie_over_no_other(n, angle, number):
+@pytest.mark.parametrize("n", [3, 23])
+def test_by_cause__names_of_scores_are_read_from_left_to_right(n):
     scores = [f"score {at}" for at in range(n)]
     table = pd.DataFrame(
         {"cause": "small", "score": scores, "n_errors": 9, "auroc": 0.5, "low": 0.4, "high": 0.6}
     )
     fig = by_cause(table)
-    assert layout_of(fig).xaxis.tickangle == angle and fig.data[0].text[0][0] == number
+    assert len(fig.data[0].y) == n and list(fig.data[0].x) == ["small<br>n = 9"]
+    assert layout_of(fig).xaxis.tickangle == 0 and fig.data[0].text[0][0] == "0.50"

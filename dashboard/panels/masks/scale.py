@@ -42,14 +42,22 @@ def overlap_scale(study: Study, population: Slice, controls: DeltaGenerator | No
 
 def _preference(study: Study, population: Slice) -> None:
     """How far the heat prefers the object, as one number."""
-    value, low, high, n = reads.object_preference(study, population)
-    if np.isfinite(low):
-        points = f"{100 * value:+.1f} points".replace("-", "−")
-        between = f"({100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−")
+    if line := preference(study, population):
+        n = reads.object_preference(study, population).n
         st.markdown(
-            f"**Object preference {points}** {between}, over {n:,} images with a mask of the object",
+            f"{line}, over {n:,} images with a mask of the object",
             help=widgets.help_text("object_preference"),
         )
+
+
+def preference(study: Study, population: Slice) -> str:
+    """The object preference and its interval in words; "" where it is not defined."""
+    value, low, high, _ = reads.object_preference(study, population)
+    if not np.isfinite(low):
+        return ""
+    return f"**Object preference {100 * value:+.1f} points** ({100 * low:+.1f} to {100 * high:+.1f})".replace(
+        "-", "−"
+    )
 
 
 def _images(table: pd.DataFrame) -> str:
@@ -78,9 +86,10 @@ def example_overlays(study: Study, population: Slice) -> None:
         ends = {"Most on the object": lowest[::-1], "Least on the object": lowest}
     if any(len(end) < EACH for end in ends.values()):
         return
+    heatmap_grid.legend(overlap_reads.kinds(study), OverlayStyle().colour_map)
     for column, (title, end) in zip(st.columns(2, gap="medium"), ends.items(), strict=True):
         with column, st.container(gap="xxsmall"):
-            st.markdown(f"**{title}**")
+            st.markdown(f"**{title}** (share of the heat)")
             _pictures(study, title.lower(), end)
 
 

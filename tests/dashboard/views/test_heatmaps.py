@@ -8,7 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
+from core.measures.object_preference import object_preference
 from core.slices.features import feature_activations, feature_classes
+from core.slices.slice import Slice
 from core.store import open_study
 from tests.dashboard.conftest import all_text, forget, tiles
 
@@ -62,6 +64,15 @@ def test_correct_left_and_misclassified_right__surest_of_each_class_first(study,
     heads = [head.value for head in app.header]
     n_correct = len(judged(study, correct=True))
     assert heads == [f"Correct ({n_correct})", f"Misclassified ({40 - n_correct})"]
+
+
+def test_each_side__says_how_far_its_heat_prefers_the_object(study, open_page):
+    said = all_text(open_page("heatmaps", study="seen"))
+    for correct in (True, False):
+        mask = Slice.parse(f"split=val correct={str(correct).lower()}").mask(study)
+        value, low, high, _ = object_preference(study, mask)
+        text = f"Object preference {100 * value:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"
+        assert text.replace("-", "−") in said.replace("**", "")
 
 
 ALL_PICTURES = ["Original", "Overlay", "Masks"]

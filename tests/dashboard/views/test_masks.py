@@ -97,6 +97,12 @@ def test_scale__is_of_the_images_of_the_filter_and_its_sentence_stands_above(whe
         assert all(f"**{n}** with a {mask} mask" in all_text(app) for mask, n in own["n"].items())
 
 
+def test_ends__say_what_their_numbers_and_their_marks_are(study, open_page):
+    app = open_page("masks", study="seen")
+    assert "**Most on the object** (share of the heat)" in all_text(app)
+    assert any("hatched: the spurious mask" in one.proto.body for one in app.get("html"))
+
+
 def test_scale__of_an_empty_slice_says_why_nothing_is_known(study, open_page):
     app = open_page("masks", study="seen", where="label=ant predicted=bee q_score=99..")
     assert not app.exception

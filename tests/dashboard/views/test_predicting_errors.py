@@ -79,6 +79,7 @@ def test_trust_check__is_among_the_parts_and_said_once(studies, open_page):
     assert trust is not None
     assert trust.sentence not in said(open_page("predicting_errors", study="demo"))
     app = open_page("predicting_errors", study="demo", quality_plot="Trust")
+    assert not [one for one in app.slider if one.label == "Look at the lowest"]  # it is of Q alone
     told = said(app)
     assert told.count(trust.sentence) == 1 and "they do not decide the verdict" in told
     shown, summary = {metric.label: metric.value for metric in app.metric}, trust_numbers(studies / "demo")

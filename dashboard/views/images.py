@@ -43,8 +43,8 @@ def images_page(study: Study, population: Slice) -> None:
         if not query:
             below = "Below an image: class → answer, confidence. " if study.has("probe") else ""
             st.caption(
-                f"{below}Arrow keys move (→ to begin), Enter opens. To mark images: click a corner; Ctrl, "
-                "Cmd or Shift click; Space; or draw a box with the mouse."
+                f"{below}Arrow keys move, Enter opens. To mark images: click a corner; Ctrl, Cmd or "
+                "Shift click; Space; or draw a box with the mouse."
             )
     if hits is not None:
         rows, badges = search_box.shown_rows(hits), search_box.badges(hits)

@@ -21,7 +21,7 @@ from core.bases.basis import UNITS, Basis, bases_of, latents_table
 from core.common.dataframes import unit_rows
 from core.common.threadsafe import cached_property
 from core.jobs.progress import Progress
-from core.measures.overlap import overlap_by_class, summary_table
+from core.measures.overlap import overlap_by_class, overlap_headline, summary_table, sweep_of_all
 from core.measures.slice_tables import NOT_OF_SLICES, OF_EVALUATION, OF_SCORES, QUICK, TABLES, VECTORS
 from core.reader import StudyReader
 from core.slices.evaluate import result_column
@@ -32,16 +32,13 @@ from core.slices.slice import Slice
 from core.steps import STEPS, settings_of, step_of
 from core.storage.chunked_array import ChunkedArray, MappedArray
 from core.storage.layers import layer
-from core.storage.missing import NO_WEIGHTS, OF_LATENTS, Missing
+from core.storage.missing import NO_WEIGHTS, OF_ANSWER, OF_LATENTS, WHOLE, Missing
 from core.storage.writer import Collected, StepRun
 from core.topics import function_named
 
-WHOLE = "its numbers are of all images of the study, and there are none of a slice; leave out --where"
 OF_PROBE = ("val_logits", "probe_curves", "quality_calibration", "mask_accuracy")  # of no other answer
 OF_FAILURES = STEPS["failures"].outputs
-OF_ANSWER = "known of the linear probe alone, not of the answer that the study is read by"
 OF_ANY_ANSWER = ("near_zero_share", "negative_share", "dead_share", "rankme", "alpha_req")  # of `quality`
-NO_SUMMARY = ("quality", "concepts", "failures")  # what their steps say is of the whole study
 
 
 class Study(DisplayedStudy):
@@ -172,6 +169,8 @@ class Answered(Study):
         if step == "failures":
             return self._failures[""] if explains_errors(self) else {"skipped": self._no_weights}
         summary = self.whole.summary(step)
+        if step == "overlap" and self.has("overlap_summary"):
+            return summary | overlap_headline(self.table("overlap_summary"))
         of_any = {name: summary[name] for name in OF_ANY_ANSWER if name in summary}
         return {"skipped": OF_ANSWER, **of_any} if step == "quality" else summary
 
@@ -224,6 +223,7 @@ class Answered(Study):
             "overlap": lambda: overlap_as_read(self.whole.table("overlap"), self.table(PROBE)),
             "overlap_summary": lambda: summary_table(self.table("overlap")),
             "overlap_by_class": lambda: overlap_by_class(self.table("overlap")),
+            "overlap_sweep": lambda: sweep_of_all(self.whole.table("overlap_sweep")),
             **dict.fromkeys(OF_FAILURES, lambda: self._failures[name]),
         }.get(name)
         return None if make is None or not self.has(name) else self._once(name, make)
@@ -287,7 +287,7 @@ class Narrowed(Study):
         whole = self.whole.summary(step)
         if not whole:
             return whole
-        if step in NO_SUMMARY:
+        if step in ("quality", "concepts", "failures"):  # what they say is of the whole study
             return {"skipped": WHOLE}
         if step == "probe":
             return self._of_probe()

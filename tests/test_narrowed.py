@@ -17,8 +17,9 @@ from core.measures.metrics import auroc
 from core.measures.slice_tables import NOT_OF_SLICES
 from core.measures.top_images import MOST_TOP, top_images
 from core.slices.slice import Slice
+from core.storage.missing import WHOLE
 from core.storage.writer import write_study
-from core.store import WHOLE, Narrowed, open_study
+from core.store import Narrowed, open_study
 from tests.slices.inspection.worlds import CLASSES, N_FEATURES, World, make_world
 
 WHERE = Slice.parse("label=ant,bee n_firing=1..")

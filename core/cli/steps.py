@@ -86,6 +86,8 @@ def run_step(args: argparse.Namespace) -> None:
                 summary = _of_answer(args, default)
             elif "skipped" in summary:
                 summary = {"answer": default, "skipped": str(missing)}
+        elif args.command == "overlap" and (default := default_answer(open_study(args.study))) != PROBE:
+            summary = {"answer": default, **open_study(args.study).answering(default).summary("overlap")}
         output.show(summary, output.summary_text, as_json="json" in args)
 
 

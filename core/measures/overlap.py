@@ -122,3 +122,26 @@ def control_table(
         means = mean_intervals(np.concatenate(values), within=SHARE)
         rows += mean_rows({"control": control, "mask": mask}, named, means)
     return pd.DataFrame(rows, columns=columns)
+
+
+def sweep_of_all(sweep: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `overlap_sweep` that say nothing of correctness, which is the probe's in this table."""
+    return sweep[sweep["group"] == "all"].reset_index(drop=True)
+
+
+def overlap_headline(summary: pd.DataFrame) -> dict[str, Any]:
+    """mIoU of images with both masks, all splits, variant `paper`: miou_core, miou_spurious, each also with
+    _correct and _misclassified, each with _interval; None if no image has both masks.
+    """
+    is_headline = (summary["images"] == "both masks") & (summary["split"] == "all")
+    values: dict[str, Any] = {}
+    for row in summary.loc[is_headline & (summary["variant"] == "paper")].to_dict("records"):
+        name = f"miou_{row['mask']}" + ("" if row["group"] == "all" else f"_{row['group']}")
+        values[name] = _number(row["mean"])
+        ends = [_number(row["low"]), _number(row["high"])]
+        values[f"{name}_interval"] = None if None in ends else ends
+    return values
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

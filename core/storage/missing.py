@@ -20,6 +20,8 @@ OF_LATENTS = (
     "what a latent adds to an answer is not known where its code is the largest of many positions (fit the "
     "basis with --pool-codes mean), or where the dictionary or the answer scales each vector on its own"
 )
+WHOLE = "its numbers are of all images of the study, and there are none of a slice; leave out --where"
+OF_ANSWER = "known of the linear probe alone, not of the answer that the study is read by"
 NO_LABELS = "run without it: these images carry no labels, so none is classified correctly or wrongly"
 
 

@@ -27,7 +27,8 @@ from core.jobs.progress import Progress
 from core.slices import saved_slices
 from core.slices.inspection.facets import facet_counts
 from core.slices.slice import Slice
-from core.store import OF_ANSWER, Study, open_study
+from core.storage.missing import OF_ANSWER
+from core.store import Study, open_study
 from core.traces import changes, many
 from core.traces.traces import read_traces
 from tests.manifests import edited_manifest

@@ -74,7 +74,7 @@ def write_overlap_tables(step: StepWriter, measurer: Measurer, measured: Measure
     step.table("overlap_controls", measures.control_table(measured.controls))
     numbers = counts(scores, measurer, measured)
     about = {"masks": masks.describe(), "mask_report": masks.report, "notes": overlap_notes(numbers, scores)}
-    return overlap_headline(summary) | {"threshold": config.threshold} | numbers | about
+    return measures.overlap_headline(summary) | {"threshold": config.threshold} | numbers | about
 
 
 def image_overlaps(
@@ -239,21 +239,3 @@ def _feature_row(feature: int, mask: str, part: pd.DataFrame, lift: Lift) -> dic
         "lift_low": lift.low,
         "lift_high": lift.high,
     }
-
-
-def overlap_headline(summary: pd.DataFrame) -> dict[str, Any]:
-    """mIoU of images with both masks, all splits, variant `paper`: miou_core, miou_spurious, each also with
-    _correct and _misclassified, each with _interval; None if no image has both masks.
-    """
-    is_headline = (summary["images"] == "both masks") & (summary["split"] == "all")
-    values: dict[str, Any] = {}
-    for row in summary.loc[is_headline & (summary["variant"] == "paper")].to_dict("records"):
-        name = f"miou_{row['mask']}" + ("" if row["group"] == "all" else f"_{row['group']}")
-        values[name] = _number(row["mean"])
-        ends = [_number(row["low"]), _number(row["high"])]
-        values[f"{name}_interval"] = None if None in ends else ends
-    return values
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -17,6 +17,7 @@ from core.analysis.overlap import step as overlap_step
 from core.analysis.overlap.input_masks import masked_images
 from core.analysis.overlap.iou import VARIANTS
 from core.analysis.overlap.maps import map_pairs
+from core.answers.requests import add_answer
 from core.bases.requests import add_basis
 from core.config import BasisConfig, OverlapConfig
 from core.data.masks.masks import CROP
@@ -69,6 +70,23 @@ def settings_in(parent: Path) -> dict[str, object]:
 
 def by_key(table: pd.DataFrame) -> pd.DataFrame:
     return table.set_index(["image_id", "mask"])
+
+
+@pytest.mark.slow
+def test_overlap__of_another_answer_says_correct_by_it_alone(folder, tmp_path):
+    copy = Path(shutil.copytree(folder, tmp_path / "study"))
+    frame = open_study(copy).images[["image_id", "label"]].rename(columns={"label": "predicted"})
+    frame.iloc[::3, 1] = frame["predicted"].iloc[0]
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    add_answer(copy, str(tmp_path / "mine.csv"), "mine", {"device": "cpu"}, Progress.silent())
+    mine = open_study(copy).answering("mine")
+    table = mine.table("overlap_summary")
+    row = table[(table["group"] == "correct") & (table["mask"] == "core") & (table["variant"] == "paper")]
+    expected = row.set_index(["images", "split"])["mean"]["both masks", "all"]
+    assert mine.summary("overlap")["miou_core_correct"] == expected
+    assert open_study(copy).summary("overlap")["miou_core_correct"] != expected
+    assert set(mine.table("overlap_sweep")["group"]) == {"all"}
+    assert set(open_study(copy).table("overlap_sweep")["group"]) > {"all"}
 
 
 @pytest.mark.slow

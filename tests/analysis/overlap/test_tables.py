@@ -82,7 +82,7 @@ def test_summary_table__without_a_probe_has_only_all(scores):
 
 
 def test_headline__is_the_paper_variant_of_images_with_both_masks(scores):
-    found = step.overlap_headline(overlap.summary_table(scores))
+    found = overlap.overlap_headline(overlap.summary_table(scores))
     both = scores[overlap.has_both(scores)]
     core = both[both["mask"] == "core"]
     assert_allclose(found["miou_core"], core["paper"].mean())
@@ -93,7 +93,7 @@ def test_headline__is_the_paper_variant_of_images_with_both_masks(scores):
 
 
 def test_headline__is_none_where_no_image_has_both(scores):
-    found = step.overlap_headline(overlap.summary_table(scores[scores["mask"] == "core"]))
+    found = overlap.overlap_headline(overlap.summary_table(scores[scores["mask"] == "core"]))
     assert found["miou_core"] is None and found["miou_core_interval"] is None
 
 

@@ -108,7 +108,8 @@ def _annotated(tree: dict[str, Any]) -> tuple[list[dict[str, Any]], Shapes]:
     shapes: Shapes = defaultdict(list)
     for one in entries(tree["annotations"], "annotations"):
         if isinstance(one.get("image_id"), (int, str)) and isinstance(one.get("category_id"), (int, str)):
-            shape = one.get("segmentation") or one.get("bbox")
+            held = (one.get(name) for name in OUTLINES)
+            shape = next((shape for shape in held if shape and isinstance(shape, list | dict)), None)
             shapes[one["image_id"]].append((names.get(one["category_id"]), box_area(one), shape))
     return images, shapes
 
@@ -126,20 +127,20 @@ def _packed(item: dict[str, Any]) -> dict[str, Any]:
         packed = [_numbers(part) for part in shape]
         item["segmentation"] = [part for part in packed if part is not None and len(part) >= 6] or None
     elif isinstance(shape, dict) and isinstance(shape.get("counts"), list):
-        counts = _numbers(shape["counts"])
+        counts = _numbers(shape["counts"], farthest=math.inf)  # a run may be longer than an outline is far
         item["segmentation"] = {"counts": counts, "size": shape.get("size")} if counts is not None else None
     return item
 
 
-def _numbers(values: Any) -> array[float] | None:
-    """Return finite numbers, kept within FARTHEST; None for anything else."""
+def _numbers(values: Any, farthest: float = FARTHEST) -> array[float] | None:
+    """Return finite numbers, kept within `farthest`; None for anything else."""
     try:
         numbers = array("d", values)
     except (TypeError, OverflowError, ValueError):
         return None
     if not all(math.isfinite(value) for value in numbers):
         return None
-    return array("d", (max(-FARTHEST, min(value, FARTHEST)) for value in numbers))
+    return array("d", (max(-farthest, min(value, farthest)) for value in numbers))
 
 
 def _drawn(shape: Any, width: int, height: int) -> np.ndarray:
@@ -165,7 +166,11 @@ def _drawn(shape: Any, width: int, height: int) -> np.ndarray:
 def _from_runs(code: dict[str, Any], width: int, height: int) -> np.ndarray:
     """Unpack runs of 0 and 1 in turn, column after column, given as numbers or as COCO's own text."""
     counts = code.get("counts")
-    runs = _text_runs(counts) if isinstance(counts, str) else [int(run) for run in counts or ()]
+    runs = (
+        _text_runs(counts)
+        if isinstance(counts, str)
+        else [*map(int, counts if isinstance(counts, array) else ())]
+    )
     if min(runs, default=-1) < 0 or sum(runs) != width * height:
         raise UnreadableImage("its run-length code does not fill the image")
     values = np.arange(len(runs), dtype=np.uint8) % 2

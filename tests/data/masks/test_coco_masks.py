@@ -86,6 +86,27 @@ def test_run_lengths_as_numbers_and_as_text(tmp_path):
         assert_array_equal(masks.read(name, "core"), region(slice(2, 4), slice(0, 5)))
 
 
+def test_a_run_is_as_long_as_a_large_image_needs(tmp_path):
+    counts = [1_100_000, 90_000, 10_000]
+    one = annotation(0, 1, [0, 0, 2, 2], segmentation={"size": [1000, 1200], "counts": counts})
+    mask = opened(write(tmp_path, coco(one, width=1200, height=1000))).read("a.png", "core")
+    assert mask.sum() == 90_000 and mask[:, 1100:1190].all()
+
+
+def test_outlines_of_other_kinds_are_none(tmp_path):
+    box = [1, 1, 2, 2]
+    tree = coco(
+        annotation(0, 1, box, segmentation=5),
+        annotation(1, 1, box, segmentation="abcd"),
+        annotation(2, 1, box, segmentation={"counts": 7, "size": [5, 6]}),
+    )
+    masks = opened(write(tmp_path, tree))
+    for name in ("a.png", "b.png"):
+        assert_array_equal(masks.read(name, "core"), region(slice(1, 3), slice(1, 3)))
+    with pytest.raises(UnreadableImage, match="run-length code"):
+        masks.read("c.png", "core")
+
+
 def test_hostile_outlines_lose_only_themselves(tmp_path):
     odd = [["x", 1], [1e400, 0, 1, 1, 2, 2], [1e300, 0, 1e300, 9, 0, 9]]
     tree = coco(

@@ -133,6 +133,10 @@ def load_basis(
     name = check_name(name or name_from(Path(path)), UNITS)
     dictionary, report = read_dictionary(path, k=k)
     file = weights_file(Path(path))
+    if k is not None and dictionary.k is None:
+        raise SettingsError(
+            f"--k {k}: '{file}' keeps codes by {dictionary.activation}, not the largest k; leave out --k"
+        )
     settings = {"file": str(file.resolve()), "k": k, "on": config.on, "normalisation": config.normalisation}
     settings |= {"pool_codes": config.pool_codes} if config.on == "positions" else {}
     with write_study(folder) as writer, progress.step("basis"), states(writer.folder, name):

@@ -83,6 +83,12 @@ def test_a_dictionary_that_fits_has_its_numbers_and_no_warning(study, tmp_path, 
     np.testing.assert_allclose(codes, topk((raw - parts["o"]) @ parts["W"].T, width), atol=1e-3)
 
 
+def test_a_k_that_would_do_nothing_is_refused(study, tmp_path, capsys):
+    folder = sae_lens(tmp_path, perfect(raw_of(study), 4), architecture="standard")
+    assert main(["basis", str(study.path), "--load", str(folder), "--k", "3"]) == 2
+    assert "keeps codes by relu, not the largest k; leave out --k" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("norm", ["layer_norm", "sqrt_d", "mean_norm", "centred"])
 def test_a_missing_normalisation_is_named_and_mends_it(study, tmp_path, norm):
     rng = np.random.default_rng(0)

@@ -24,6 +24,7 @@ from core.reader import StudyReader
 
 HALVES = ("decoder", "offset", "encoder", "pre_bias")  # parts of a dictionary that each encoder has
 SAMPLED = 20_000  # train, and evaluation images that read-outs are fitted and judged on
+AT_ONCE = 4096  # latents of a ridge: each takes several columns of doubles, as long as SAMPLED
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)  # of ridges on features of variance 1 on average
 
 
@@ -139,10 +140,13 @@ def told_by(x: np.ndarray, active: np.ndarray, judged: np.ndarray, truth: np.nda
     if not len(judgeable):
         return areas
     centre, spread = x.mean(0, dtype=np.float64), np.sqrt(x.var(0, dtype=np.float64).mean()) or 1.0
-    ridge: Any = RidgeCV(alphas=STRENGTHS, alpha_per_target=True)
-    ridge.fit((x - centre) / spread, active[:, judgeable].astype(np.float64))
-    scores = ridge.predict((judged - centre) / spread).reshape(len(judged), -1)
-    areas[judgeable] = [roc_auc_score(truth[:, latent], scores[:, at]) for at, latent in enumerate(judgeable)]
+    fitted, looked_at = (x - centre) / spread, (judged - centre) / spread
+    for start in range(0, len(judgeable), AT_ONCE):
+        latents = judgeable[start : start + AT_ONCE]
+        ridge: Any = RidgeCV(alphas=STRENGTHS, alpha_per_target=True)
+        ridge.fit(fitted, active[:, latents].astype(np.float64))
+        scores = ridge.predict(looked_at).reshape(len(judged), -1)
+        areas[latents] = [roc_auc_score(truth[:, latent], scores[:, at]) for at, latent in enumerate(latents)]
     return areas
 
 

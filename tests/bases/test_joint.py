@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Ridge, RidgeCV
 
 from core.bases.joint import STRENGTHS, told_by
 from core.bases.requests import add_basis
@@ -132,6 +132,17 @@ def test_one_code_for_the_same_encoder_twice__has_no_side(pair, factors, views, 
     )
     assert "fitted on 400 images with up to 300 features" in read_out_note(few)
     assert data.shared.judged.any() and not read_out_note(data)
+
+
+def test_read_out__is_the_same_for_a_few_latents_at_a_time(monkeypatch) -> None:
+    random = np.random.default_rng(3)
+    x, judged = random.normal(size=(2, 80, 6))
+    active, truth = (one @ random.normal(size=(6, 7)) > 0 for one in (x, judged))
+    whole, widths, real = told_by(x, active, judged, truth), [], RidgeCV.fit
+    monkeypatch.setattr("core.bases.joint.AT_ONCE", 3)
+    monkeypatch.setattr(RidgeCV, "fit", lambda self, a, b: (widths.append(b.shape[1]), real(self, a, b))[1])
+    np.testing.assert_allclose(told_by(x, active, judged, truth), whole, atol=1e-9)
+    assert widths == [3, 3, 1]
 
 
 def test_read_out__is_the_ridge_that_leaves_one_out_best_and_its_auroc() -> None:

@@ -70,7 +70,8 @@ def _pictures(study: Study, population: Slice, controls: DeltaGenerator) -> None
         line = st.container(horizontal=True, vertical_alignment="center", gap="small", key="heat_beside_menu")
         with line:
             kinds = [kind for kind in heatmap_reads.mask_kinds(study) if kind in display.kinds]
-            heatmap_grid.legend(kinds, display.style.colour_map)
+            with st.container(width="content"):
+                heatmap_grid.legend(kinds, display.style.colour_map)
             _stored(study, choice, rows)
         _sides(study, choice, display, rows, texts)
     _sentence(study, choice)
@@ -185,7 +186,7 @@ def _stored(study: Study, choice: Choice, rows: np.ndarray) -> None:
     if choice.feature is None:
         if silent := int(np.count_nonzero(heatmap_reads.nothing_fires(study)[rows])):
             line = f"On {silent:,} of {len(rows):,} images no class-specific feature fires"
-            st.caption(f"{line}, so the {STRONGEST} is shown.", width="content")
+            st.caption(f"{line}, so the {STRONGEST} is shown.")
         return
     fires, _ = feature_reads.activations(study, choice.feature, choice.population)
     n, n_stored = len(fires), int(np.isin(fires, rows).sum())
@@ -195,7 +196,7 @@ def _stored(study: Study, choice: Choice, rows: np.ndarray) -> None:
     line = f"It fires on **{n:,}** of these images; **{n_stored:,}** {have} a stored heatmap."
     if not reads.discriminative(study)[choice.feature]:
         line += " Of features that are not discriminative only the strongest images of each class are stored."
-    st.caption(f"{line} An opened image can compute one.", width="content")
+    st.caption(f"{line} An opened image can compute one.")
 
 
 @widgets.stable_container

@@ -10,6 +10,8 @@ from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers, words
 from core.common.score_names import score_label
 
+NARROW = 500  # CSS px of a figure; in a narrower one the causes stand upright, and texts are smaller
+
 
 def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """Plot AUROC of each score for failures of one cause against correct images; blue works, orange misleads.
@@ -24,11 +26,13 @@ def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     counts = dict(zip(words(table, "cause"), numbers(table, "n_errors"), strict=True))
     causes = sorted(counts, key=lambda cause: -counts[cause])
     grid = {name: _grid(table, name, causes, scores) for name in ("auroc", "low", "high")}
+    narrow = theme.width is not None and theme.width < NARROW
+    small = theme.font_size - (3 if narrow else 1)
     text = [["" if np.isnan(value) else f"{value:.2f}" for value in row] for row in grid["auroc"]]
     fig = go.Figure(
         cells(
             grid["auroc"],
-            [f"{as_text(cause)}<br>n = {counts[cause]:,.0f}" for cause in causes],
+            [as_text(cause) + ("  " if narrow else "<br>") + f"n = {counts[cause]:,.0f}" for cause in causes],
             [score_label(score) for score in scores],
             scale=_diverging(theme),
             bar={
@@ -39,14 +43,15 @@ def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
             hover="<b>%{y}</b><br>failures by %{x}<br>AUROC %{z:.3f} "
             "(%{customdata[0]:.3f} to %{customdata[1]:.3f})",
             text=text,
-            textfont={"color": theme.ink, "size": theme.font_size - 1},
+            textfont={"color": theme.ink, "size": small},
             customdata=np.dstack([grid["low"], grid["high"]]),
             zmin=0,
             zmax=1,
         )
     )
-    fig.update_xaxes(side="top", tickangle=0, showline=False, ticks="", tickfont_color=theme.ink)
-    fig.update_yaxes(autorange="reversed", showgrid=False, ticks="", tickfont_color=theme.ink)
+    names = {"ticks": "", "tickfont": {"color": theme.ink, "size": small if narrow else theme.font_size}}
+    fig.update_xaxes(side="top", tickangle=-90 if narrow else 0, showline=False, **names)
+    fig.update_yaxes(autorange="reversed", showgrid=False, dtick=1, **names)
     return finish(fig, theme, height=100 + 24 * len(scores))
 
 

@@ -53,7 +53,7 @@ YES, NO = ("true", "yes"), ("false", "no")
 AGREES = re.compile(r"(.+?)[_ ](agrees|matches)$")
 HAS = re.compile(r"(has|with)[_ ](.+)$")
 IS = re.compile(r"is[_ ](.+)$")
-SAY = "whose features say "
+SAY = "whose features say "  # of a word, see `_joined`
 RELATIVE = ("with feature ", "with latent ", "whose ")  # what stands behind all other words, joined by "and"
 
 
@@ -108,11 +108,18 @@ def plain_name(where: Slice, words: Mapping[int, str] | None = None, kind: str =
 
 
 def _joined(clauses: list[str]) -> list[str]:
-    """Join the relative clauses with "and", those that begin alike as one, behind all other words."""
+    """Join the relative clauses with "and", words of features as one, behind all other words.
+
+    >>> _joined(["at night", "with feature 25", "whose features say “red”", "whose features say “wall”"])
+    ['at night', 'with feature 25 and “red” and “wall” features']
+    """
     relative = [clause for clause in clauses if clause.startswith(RELATIVE)]
-    alike = [clause.removeprefix(SAY) for clause in relative if clause.startswith(SAY)]
+    named = [clause.removeprefix(SAY) for clause in relative if clause.startswith(SAY)]
     others = [clause for clause in relative if not clause.startswith(SAY)]
-    joined = " and ".join([*others, SAY + " and ".join(alike)] if alike else others)
+    if named:
+        begins = "" if others and others[-1].startswith("with ") else "with "
+        others.append(f"{begins}{' and '.join(named)} features")
+    joined = " and ".join(others)
     return [*(clause for clause in clauses if clause not in relative), *([joined] if joined else [])]
 
 

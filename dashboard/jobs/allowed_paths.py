@@ -82,8 +82,11 @@ def _allowed_address(text: str) -> Path:
 
 
 def spoken_roots() -> str:
-    """The roots as one would type them, or a remark that there is none."""
-    return ", ".join(short(root) for root in roots()) or f"none: set {ROOTS}"
+    """The roots as one would type them, the working directory whole, or a remark that there is none."""
+    return (
+        ", ".join(str(root) if root == Path.cwd() else short(root) for root in roots())
+        or f"none: set {ROOTS}"
+    )
 
 
 def short(path: Path) -> str:

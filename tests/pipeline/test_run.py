@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from core.analysis import representations
@@ -233,7 +234,17 @@ def test_demo__builds_before_and_after(tmp_path, monkeypatch, words, built):
     assert len({str({**options, "encoder": ""}) for _, options in asked}) == 1  # they differ in nothing else
 
 
+@pytest.fixture
+def one_thread():
+    """A forked process waits for ever for the threads that torch had before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_control_c__says_how_to_go_on_and_the_same_command_ends_the_study(tmp_path, monkeypatch):
     arguments = ["--images", "glyphworld?train=240&val=80", "--encoder", "timm:resnet10t"]
     arguments += ["--input-size", "64", "--resize", "64", "--workers", "1"]

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -152,13 +152,19 @@ def open_bank(spec: str | Path, *, column: str | None = None) -> Bank:
     """
     name = str(spec)
     if name.partition("?")[0] == "glyphworld" and not os.path.exists(name):
-        return _bank_of(name, pd.Series(glyph_captions(**parse_bank_spec(name)), dtype="str"))
+        return _drawn_bank(name)
     path, column = _path_and_column(name, column)
     if path.is_dir():
         return _laion_bank(name, path, column)
     bank = _bank_of(name, read_captions(path, column))
     require_english(bank.texts(np.linspace(0, len(bank) - 1, min(SAMPLE, len(bank))).astype(int)))
     return bank
+
+
+@lru_cache(maxsize=1)
+def _drawn_bank(name: str) -> Bank:
+    """Draw a bank of Glyphworld once: a step asks for its fingerprint before it runs."""
+    return _bank_of(name, pd.Series(glyph_captions(**parse_bank_spec(name)), dtype="str"))
 
 
 def _path_and_column(name: str, column: str | None) -> tuple[Path, str | None]:

@@ -152,8 +152,8 @@ def test_glyphworld_bank__is_seeded_large_and_holds_what_is_never_true():
     from core.worlds.glyphworld.captions import absent_words
     from core.worlds.glyphworld.word_tokens import split_words
 
-    bank, again, other = (open_bank(f"glyphworld?n=3000&seed={seed}") for seed in (0, 0, 1))
-    assert bank.fingerprint == again.fingerprint != other.fingerprint
+    bank, other, again = (open_bank(f"glyphworld?n=3000&seed={seed}") for seed in (0, 1, 0))
+    assert bank is not again and bank.fingerprint == again.fingerprint != other.fingerprint
     assert len(open_bank("glyphworld")) > 20_000
     for kind in ("read", "unread"):
         share = np.mean([bool(set(split_words(text)) & set(absent_words(kind))) for text in all_texts(bank)])
@@ -162,6 +162,14 @@ def test_glyphworld_bank__is_seeded_large_and_holds_what_is_never_true():
         open_bank("glyphworld?sed=1")
     with pytest.raises(CaptionError, match="n must be a whole number"):
         open_bank("glyphworld?n=-1")
+
+
+def test_glyphworld_bank__is_drawn_once_for_a_step(monkeypatch):
+    """Its fingerprint is needed before the step runs, the captions when it does."""
+    drawn, draw = [], module.glyph_captions
+    monkeypatch.setattr(module, "glyph_captions", lambda **options: drawn.append(options) or draw(**options))
+    first, second = open_bank("glyphworld?n=37"), open_bank("glyphworld?n=37")
+    assert first.fingerprint == second.fingerprint and drawn == [{"n": 37, "seed": 0}]
 
 
 def test_embed__once_per_bank_and_clip_in_half_precision(tmp_path, monkeypatch):

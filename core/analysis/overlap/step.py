@@ -17,7 +17,7 @@ from core.common.worker_group import stream_in_order
 from core.config import OverlapConfig
 from core.data.masks.masks import KINDS, MaskSource
 from core.measures import overlap as measures
-from core.measures.overlap import Means, groups_of, has_both, mean_rows, rows_by_keys, values_of
+from core.measures.overlap import Means, groups_of, has_both, mean_rows, values_of
 from core.slices.overlap_values import CONTROLS, MASKS, VARIANTS, control_column
 from core.storage.writer import StepRun, StepWriter
 from core.store import Study
@@ -208,13 +208,20 @@ def overlap_by_feature(
         keywords: of a feature and mask, if workers described them.
     """
     rows: list[dict[str, Any]] = []
-    for about, block in rows_by_keys(pairs, ["feature"], sort=True):
-        number = int(about["feature"])
-        by_mask = {mask: block.loc[block["mask"] == mask] for mask in MASKS}
-        lifts = {mask: _lift(part, config) for mask, part in by_mask.items()}
+    values, area = values_of(pairs), pairs["mask_area"].to_numpy(float)
+    energy = pairs["energy"].to_numpy(float)
+    of_mask = {mask: (pairs["mask"] == mask).to_numpy(bool) for mask in MASKS}
+    features, starts = np.unique(np.sort(pairs["feature"].to_numpy()), return_index=True)
+    blocks = np.split(np.argsort(pairs["feature"].to_numpy(), kind="stable"), starts[1:])
+    for number, block in zip(features.tolist(), blocks, strict=False):
+        by_mask = {mask: block[of_mask[mask][block]] for mask in MASKS}
+        lifts = {
+            mask: heat_lift(energy[part], area[part], resamples=config.bootstrap, seed=config.seed)
+            for mask, part in by_mask.items()
+        }
         verdict = mask_preference(lifts["core"], lifts["spurious"])
         rows += [
-            _feature_row(number, mask, part, lifts[mask])
+            _feature_row(number, mask, values[part], lifts[mask])
             | {"verdict": verdict, "keywords": ", ".join(keywords.get((number, mask), ()))}
             for mask, part in by_mask.items()
             if len(part)
@@ -222,14 +229,9 @@ def overlap_by_feature(
     return pd.DataFrame(rows, columns=list(FEATURE_COLUMNS)).astype(FEATURE_COLUMNS)
 
 
-def _lift(part: pd.DataFrame, config: OverlapConfig) -> Lift:
-    energy, area = part["energy"].to_numpy(float), part["mask_area"].to_numpy(float)
-    return heat_lift(energy, area, resamples=config.bootstrap, seed=config.seed)
-
-
-def _feature_row(feature: int, mask: str, part: pd.DataFrame, lift: Lift) -> dict[str, Any]:
-    means = values_of(part)
-    means = safe_divide(np.nansum(means, axis=0), np.isfinite(means).sum(0))
+def _feature_row(feature: int, mask: str, values: np.ndarray, lift: Lift) -> dict[str, Any]:
+    values = np.asfortranarray(values)  # summed column by column, so that the last bit does not depend on it
+    means = safe_divide(np.nansum(values, axis=0), np.isfinite(values).sum(0))
     return {
         "feature": feature,
         "mask": mask,

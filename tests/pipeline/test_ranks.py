@@ -32,7 +32,8 @@ ENCODER = ("--encoder", "asset:simclr_glyphworld", "--workers", "0")
 ANSWERS = ("--answers", "knn")
 CLIP = "asset:glyphworld"
 WORDS = ("--captions", "glyphworld?n=400", "--k", "1.5")
-ANALYZE = (*IMAGES, *ENCODER, "--batch-size", "8", "--epsilon", "1.5", "--lr", "0.1")
+SETTINGS = ("--batch-size", "8", "--epsilon", "1.5", "--lr", "0.1")
+ANALYZE = (*IMAGES, *ENCODER, *WORDS[:2], *SETTINGS)
 # Steps whose work the first process does alone, and why that is little.
 ALONE = {
     "failures": "reads misclassified images only",

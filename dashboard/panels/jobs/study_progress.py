@@ -201,17 +201,19 @@ def _ended(job: Job) -> None:
     command = launcher.resume_command(job)  # not the words of its files: readers paste what they see
     what = f"The last command {ENDINGS.get(job.state, job.state)}{reason(job)} Finished work is kept."
     what += "" if command is not None else " Run the same command to resume."
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.warning(what, icon=":material/warning:")
-        controls(job)
     tail = log_tail(job.folder, 20)
-    if command is None and not tail:
-        return
-    to_resume = "" if command is None else ", and how to resume in a terminal"
-    with st.expander(f"What it printed last{to_resume}"):
+    with st.container(horizontal=True, vertical_alignment="center", key="ended"):
+        with st.container():
+            st.warning(what, icon=":material/warning:")
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            controls(job)
+            drawer = st.popover("Details", type="tertiary") if command is not None or tail else st.empty()
+    with drawer:
         if command is not None:
+            st.caption("In a terminal")
             st.code(command.shell, language="bash", wrap_lines=True)
         if tail:
+            st.caption("What it printed last")
             st.code(tail, language=None, wrap_lines=True)
 
 

@@ -233,7 +233,7 @@ def _selected(study: Study, rows: np.ndarray, features: pd.DataFrame, words: pd.
             args=(OUTLINE, None),
         )
     st.markdown(f"**{len(rows):,}** selected{_shares(study, rows)}")
-    _set_apart(study, features.head(MOST_APART), words.head(MOST_APART))
+    _set_apart(study, features, words.head(MOST_APART))
     marks.action_bar(study, rows, key="map_selected", sticky=False)
     widgets.image_gallery(
         study, rows, key="map_gallery", page_size=20, select=True, tile=84, label="selected images"
@@ -241,15 +241,20 @@ def _selected(study: Study, rows: np.ndarray, features: pd.DataFrame, words: pd.
 
 
 def _set_apart(study: Study, features: pd.DataFrame, words: pd.DataFrame) -> None:
-    """What is more common on the selected images than on the others of the filter: features, and words."""
+    """What is more common on the selected images than on the others of the filter: features, the first of
+    each name, and words.
+    """
     if features.empty:
         return
     st.markdown("**What sets them apart**", help=widgets.help_text("set_apart"))
     named = feature_reads.names(study)
+    titles = features["feature"].map(lambda feature: named.get(feature, f"Feature {feature}"))
+    features = features.assign(name=titles).drop_duplicates("name").head(MOST_APART)
     with st.container(gap=None):
-        for feature, here, elsewhere in features[["feature", "rate", "rate_against"]].itertuples(index=False):
-            name = widgets.plain(named.get(feature, "Feature"))
-            link("feature", f"{name} #{feature}: {_rates(here, elsewhere)}", study, feature=str(feature))
+        for row in features.to_dict("records"):
+            feature, rates = str(row["feature"]), _rates(row["rate"], row["rate_against"])
+            name = widgets.plain(named.get(row["feature"], "Feature"))
+            link("feature", f"{name} #{feature}: {rates}", study, feature=feature)
     if len(words):
         texts = [
             f"{widgets.plain(word)} {_rates(here, elsewhere)}"

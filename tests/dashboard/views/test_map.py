@@ -23,6 +23,7 @@ from core.storage.writer import StudyWriter
 from core.store import open_study
 from dashboard.app import ROUTES
 from dashboard.cache import map_reads
+from dashboard.cache.features import feature_reads
 from tests.dashboard.conftest import all_text, forget, spec, tiles
 from tests.manifests import edited_manifest
 
@@ -160,6 +161,15 @@ def test_map__link_restores_the_selection_and_it_becomes_a_slice(studies, open_p
     assert len(said) == 1 and "left &lt;half&gt;" in said[0]
     assert not app.info and not app.warning  # which would push the page down
     assert app.session_state["map_selected_save"] is False  # the field for the name is closed
+
+
+def test_selection__names_no_two_features_of_one_name(studies, open_page, monkeypatch):
+    monkeypatch.setattr(map_reads, "SIGNIFICANT", 1.0)
+    called = {feature: f"water {feature % 2}" for feature in range(1000)}
+    monkeypatch.setattr(feature_reads, "names", lambda study: called)
+    app = open_page("map", study="demo", map_outline="-9,-9;0,-9;0,9;-9,9", where="split=val")
+    assert not app.exception
+    assert sorted(one.label.split(" #")[0] for one in linked(app)) == ["water 0", "water 1"]
 
 
 @pytest.mark.parametrize(("where", "often"), [("split=val", "most often"), ("label=bee", "mostly")])

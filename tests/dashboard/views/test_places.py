@@ -38,19 +38,21 @@ def places(app: AppTest) -> dict[str, Place]:
     return found
 
 
-def choices(app: AppTest) -> list[tuple[str, Any]]:
-    """(key, another value) of everything on the page that can be chosen from or switched."""
-    found: list[tuple[str, Any]] = []
+def choices(app: AppTest) -> dict[str, list[Any]]:
+    """The other values, by key, of everything on the page that can be chosen from or switched."""
+    found: dict[str, list[Any]] = {}
     one: Any
     for one in (*app.get("button_group"), *app.selectbox, *app.get("multiselect")):
         several = isinstance(one.value, list)
         options = [[], *([option] for option in one.options)] if several else one.options
-        found += [(one.key, option) for option in options[:MOST_OPTIONS] if option != one.value]
+        found[one.key] = [option for option in options[:MOST_OPTIONS] if option != one.value]
     for one in app.toggle:
-        found.append((one.key, not one.value))
+        found[one.key] = [not one.value]
     for one in (*app.number_input, *app.slider):
-        found += [(one.key, end) for end in (one.min, one.max) if end != one.value]
-    return [(key, value) for key, value in found if key and key != STUDY]  # another study is another page
+        found[one.key] = [end for end in (one.min, one.max) if end != one.value]
+    return {
+        key: values for key, values in found.items() if key and key != STUDY
+    }  # another study is another page
 
 
 @pytest.fixture
@@ -67,13 +69,14 @@ def test_parts_in_the_address_keep_their_places(view, pair, open_page):
     before = places(app)
     assert before or view in ("figures", "try_picture")
     moved = []
-    for key, value in choices(app):
+    for key, values in choices(app).items():
         usual = app.session_state[key]
-        app.session_state[key] = value
-        app.run()
-        assert not app.exception, (key, value)
-        now = places(app)
-        moved += [f"{name} by {key} = {value}" for name in now.keys() & before if now[name] != before[name]]
+        for value in values:
+            app.session_state[key] = value
+            app.run()
+            assert not app.exception, (key, value)
+            now, by = places(app), f"by {key} = {value}"
+            moved += [f"{name} {by}" for name in now.keys() & before if now[name] != before[name]]
         app.session_state[key] = usual
         app.run()
         assert places(app) == before, key

@@ -21,8 +21,8 @@ def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """
     if not np.isfinite(numbers(table, "auroc")).any():
         return note_figure("No cause of failure has enough misclassified images.", theme)
-    means = table.groupby("score")["auroc"].mean()
-    scores = sorted(set(words(table, "score")), key=lambda score: (-means[score], score))
+    means = table.groupby("score", as_index=False).agg({"auroc": "mean"})
+    scores = words(means.sort_values(["auroc", "score"], ascending=[False, True]), "score")
     counts = dict(zip(words(table, "cause"), numbers(table, "n_errors"), strict=True))
     causes = sorted(counts, key=lambda cause: -counts[cause])
     grid = {name: _grid(table, name, causes, scores) for name in ("auroc", "low", "high")}

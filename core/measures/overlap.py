@@ -126,7 +126,7 @@ def control_table(
 
 def sweep_of_all(sweep: pd.DataFrame) -> pd.DataFrame:
     """The rows of `overlap_sweep` that say nothing of correctness, which is the probe's in this table."""
-    return sweep[sweep["group"] == "all"].reset_index(drop=True)
+    return sweep.loc[(sweep["group"] == "all").to_numpy(bool)].reset_index(drop=True)
 
 
 def overlap_headline(summary: pd.DataFrame) -> dict[str, Any]:

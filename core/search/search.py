@@ -124,7 +124,7 @@ def said_of(study: Study, text: str, *, among: np.ndarray | None = None) -> tupl
     if not plain_words(text) or not study.has("captions"):
         return np.empty(0, np.int64), np.empty(0, np.float32)
     table = study.table("captions", ["image_id", "caption", "cosine"])
-    hits = table.loc[_says(table["caption"], text)]
+    hits = table.loc[_says(pd.Series(table["caption"]), text)]
     best = hits.groupby("image_id")["cosine"].max()
     held = study.rows_held(best.index.tolist())
     rows = np.array([held[name] for name in best.index], np.int64)
@@ -158,7 +158,8 @@ def own_caption(study: Study, image_id: str) -> str | None:
     """Return the caption that came with an image; None without one."""
     if not _has_own(study):
         return None
-    texts = study.column("attributes", OWN)[study.column("attributes", "image_id").eq(image_id)].dropna()
+    held = study.column("attributes", "image_id").eq(image_id).to_numpy(bool)
+    texts = study.column("attributes", OWN).loc[held].dropna()
     return str(texts.iloc[0]) if len(texts) else None
 
 

@@ -47,7 +47,7 @@ def _cards(comparison: Comparison, number: int, table: pd.DataFrame) -> None:
     study = comparison.shared.studies[number]
     key, label = f"compare_lone_{'gained' if number else 'lost'}", "features that only one of the studies has"
     slot = st.container()
-    table = table[widgets.page_span(len(table), EACH, key=f"{key}_page")]
+    table = table.iloc[widgets.page_span(len(table), EACH, key=f"{key}_page")]
     lines = {
         feature: f"fires on {counted(n, 'image')}; most alike: #{closest}, "
         f"{widgets.percent(likeness, digits=0)} of the images shared"

@@ -58,8 +58,17 @@ def _missing(value: object) -> bool:
     return value is None or bool(pd.isna(value))  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
+def cut(text: str, longest: int) -> str:
+    """Return the beginning of a text that is longer.
+
+    >>> cut("a dog, on grass", 8), cut("ant", 8)
+    ('a dog, …', 'ant')
+    """
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def shortened(name: str, longest: int = 28) -> str:
-    """Shorten a name to stand beside a chart: of synonyms the first, else its beginning.
+    """Shorten the name of a class to stand beside a chart: of synonyms the first, else its beginning.
 
     >>> shortened("a very long name", 8), shortened("ant"), shortened("hammerhead, hammerhead shark", 18)
     ('a very …', 'ant', 'hammerhead')
@@ -67,7 +76,7 @@ def shortened(name: str, longest: int = 28) -> str:
     first = name.partition(", ")[0]
     if len(first) <= longest < len(name) and "(" not in first:
         return first
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+    return cut(name, longest)
 
 
 def plain(name: str) -> str:

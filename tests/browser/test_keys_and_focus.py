@@ -73,7 +73,9 @@ def test_escape__puts_the_focus_on_the_tile_of_the_image_seen_last(visitor, addr
     page = visitor().open(f"{address}/images?study=seen")
     page.locator(TILE).first.wait_for()
     settle(page)
-    page.keyboard.press("ArrowRight")  # nothing has the focus: the first picture gets it
+    page.locator(".st-key-link_images a").click()
+    settle(page)
+    page.keyboard.press("ArrowRight")  # a link has the focus: the first picture gets it
     first = page.evaluate(FOCUSED)
     page.keyboard.press("ArrowRight")
     tile = page.evaluate(FOCUSED)

@@ -7,6 +7,7 @@ import pytest
 
 from core.charts import confusions, worst_slices
 from core.charts.by_cause import by_cause
+from core.charts.slice_rows import LONGEST_NAME, cut_name
 from core.charts.theme import layout_of, paper_of_width
 
 ROWS = pd.DataFrame(
@@ -68,3 +69,8 @@ def test_by_cause__names_of_scores_are_read_from_left_to_right(n):
     assert layout_of(fig).xaxis.tickangle == 0 and fig.data[0].text[0][0] == "0.50"
     column = layout_of(by_cause(table, theme=paper_of_width(256, "serif")))
     assert column.xaxis.tickangle == -90 and column.yaxis.dtick == 1  # every name, over no other
+
+
+def test_cut_name__keeps_what_stands_behind_a_comma():
+    name = "trees at night, with hide = yes and a small object"
+    assert cut_name(name) == f"{name[: LONGEST_NAME - 1]}…" and len(name) > LONGEST_NAME

@@ -258,10 +258,12 @@ function onKey(self, event) {
   event.stopPropagation(); // arrow keys also open the next image of a dialog, space scrolls
 }
 
-// Nothing scrolls sideways, so where nothing has the focus these keys begin at the pictures of the page.
+// Nothing scrolls sideways, so where nothing has the focus, or the link that led here, these keys begin at the
+// pictures of the page.
 function beginAtPictures(self, event) {
   if (!self.marking || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
-  if (document.activeElement !== document.body || document.querySelector("[role=dialog]")) return;
+  const focus = document.activeElement;
+  if ((focus !== document.body && focus.tagName !== "A") || document.querySelector("[role=dialog]")) return;
   event.preventDefault();
   focusAt(
     self,

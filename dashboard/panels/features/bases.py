@@ -238,7 +238,7 @@ def _duration(command: FitBasis, n: int, width: int, keys: list[str]) -> None:
 
     takes, quick = seconds(*sizes), tuple(map(min, sizes, QUICK.values()))
     first = " First, the encoder looks at all images again." if positions else ""
-    then = ", then what the study has of its units: features, heatmaps, words" if command.resume else ""
+    then = ". Then the latents get what the units have: features, heatmaps, words" if command.resume else ""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="basis_duration"):
         st.markdown(
             f":material/schedule: **About {format_duration(max(takes, 1))}** on this computer without a GPU, "

@@ -135,7 +135,7 @@ def begin(study: Study) -> None:
     """An empty sheet: how it is filled, and figures of this study to begin with."""
     st.markdown(
         "**The sheet is empty.** Begin with a figure of this study. "
-        "Or open **⋯** at the corner of a chart or of heatmaps, on any page, and choose *Add to sheet*."
+        "Or open **⋯** at the corner of most charts and of heatmaps, on any page, and choose *Add to sheet*."
     )
     gallery(study)
 

@@ -260,7 +260,7 @@ def test_panel__adds_the_random_directions_that_a_basis_lacks(served, started, o
 def test_panel__learns_alone_where_no_click_may_go_on(served, started, open_page, monkeypatch):
     monkeypatch.setattr(launcher, "refusal", lambda one: "no" if getattr(one, "resume", False) else None)
     app = open_page("features", study="demo", features_as="Bases")
-    assert "then what the study has" not in all_text(app)
+    assert "Then the latents get" not in all_text(app)
     app.button(key="basis_fit").click().run()
     assert [command.resume for command, _ in started] == [False]
 

@@ -63,7 +63,7 @@ def test_header__name_verdict_and_sentence(seen, open_page):
 def test_header__a_long_name_is_shortened_and_stands_whole_behind_the_question_mark(
     demo, open_page, monkeypatch
 ):
-    name = "strongest where it answers a garden spider with stripes and a great white shark"
+    name = "strong on Pekinese, Japanese spaniel, Brabancon griffon and Tibetan terrier"
     monkeypatch.setattr("dashboard.panels.features.one_feature.title_and_note", lambda *_: (name, "#3"))
     title = open_page("feature", study="demo", feature="3").title[0]
     assert title.value.startswith(f"{name[:59]}…") and title.help == name

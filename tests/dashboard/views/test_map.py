@@ -187,6 +187,7 @@ def test_selection__of_one_image_of_each_class_names_none(studies, open_page):
     norms = study.table("row_stats").loc[study.is_val, "norm"].sort_values().tail(1)
     app = open_page("map", study="demo", map_outline=EVERYWHERE, where=f"norm={norms.iloc[0]:.9g}..")
     assert "**1** selected, 1" in all_text(app) or "**1** selected, 0" in all_text(app)
+    assert "No feature is significantly more common on them" in all_text(app) and not linked(app)
 
 
 @pytest.mark.parametrize(("shares", "wider"), [([0.3, 0.2], False), ([0.02, 0.01], True)], ids=str)

@@ -300,7 +300,7 @@ def test_command__prints_what_either_lacks_and_writes_it(pair, tmp_path, capsys)
         assert main(["compare", *map(str, pair), *arguments]) != 0
         assert reason in capsys.readouterr().err
     assert main(["compare", str(pair[1]), str(pair[0]), "--shared"]) != 0  # it is a basis of the first
-    assert "shares no dictionary with" in capsys.readouterr().err
+    assert "name that study first" in capsys.readouterr().err
 
 
 def test_a_second_encoder_that_changed__is_no_longer_the_one_that_was_shared(pair, factors, tmp_path) -> None:

@@ -156,9 +156,9 @@ def test_by_cause__puts_each_number_in_its_cell():
         columns=["cause", "score", "n_errors", "auroc", "low", "high"],
     )
     cells = by_cause.by_cause(table).data[0]
-    assert list(cells.x) == ["Q-Score", "Raw norm"]
-    assert list(cells.y) == ["small object  (n = 90)", "clutter  (n = 10)"]
-    assert_allclose(np.array(cells.z, float), [[0.6, 0.7], [0.4, np.nan]])
+    assert list(cells.x) == ["small object<br>n = 90", "clutter<br>n = 10"]
+    assert list(cells.y) == ["Raw norm", "Q-Score"]
+    assert_allclose(np.array(cells.z, float), [[0.7, np.nan], [0.6, 0.4]])
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)

@@ -55,7 +55,7 @@ def test_feature__what_is_refused_is_said_and_nothing_is_lost(demo, open_page):
     app.text_input(key="trace_name_3").set_value("<b>")
     app.button(key="trace_save_3").click().run()
     assert not app.exception and not said_saved(app)
-    assert "a name holds letters" in unescaped(app.warning[0].value)
+    assert "A name holds letters" in unescaped(app.warning[0].value)
     assert read_traces(demo.path).feature_names == {3: "old name"}
 
 
@@ -81,7 +81,7 @@ def test_feature__two_who_save_at_once_lose_nothing(demo, open_page):
     changes.note_feature(demo, 3, "another one")
     app.text_area(key="trace_note_3").set_value("my own")
     app.button(key="trace_save_3").click().run()
-    assert "somebody else has changed this note" in unescaped(app.warning[0].value)
+    assert "Somebody else has changed this note" in unescaped(app.warning[0].value)
     assert read_traces(demo.path).features[3].note == "another one"
     app.button(key="trace_save_3").click().run()
     assert read_traces(demo.path).features[3].note == "my own"

@@ -388,7 +388,7 @@ def test_marked__get_a_note_and_what_is_refused_is_said(studies, open_page):
     app.session_state["images_bar_note"] = True
     app.run().text_area(key="images_bar_note_text").set_value("dark")
     app.button(key="images_bar_note Add to 2 images").click().run()
-    assert not app.exception and "a note has at most" in app.warning[0].value
+    assert not app.exception and "A note has at most" in app.warning[0].value
     assert read_traces(study.path).images[ids[1]].note == "blurred"  # all or none
 
 

@@ -212,8 +212,9 @@ def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, tex
             parts = {name: some for name, some in parts.items() if some.size} or parts
     for column, (name, some) in zip(st.columns(len(parts), gap="medium"), parts.items(), strict=True):
         with column, st.container(gap="xxsmall"):
-            st.header(f"{name} ({len(some):,})")
-            _prefers(study, choice, name)
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.header(f"{name} ({len(some):,})", width="content")
+                _prefers(study, choice, name)
             if not len(some):
                 st.caption("None of these images.")
                 continue
@@ -235,7 +236,7 @@ def _prefers(study: Study, choice: Choice, side: str) -> None:
     correct = {"Correct": True, "Misclassified": False}.get(side, choice.population.correct)
     of_side = replace(choice.population, correct=correct)
     if choice.feature is None and (line := scale.preference(study, of_side)):
-        st.caption(line, help=widgets.help_text("object_preference"))
+        st.caption(line, help=widgets.help_text("object_preference"), width="content")
 
 
 @widgets.stable_container

@@ -86,11 +86,11 @@ def example_overlays(study: Study, population: Slice) -> None:
         ends = {"Most on the object": lowest[::-1], "Least on the object": lowest}
     if any(len(end) < EACH for end in ends.values()):
         return
-    heatmap_grid.legend(overlap_reads.kinds(study), OverlayStyle().colour_map)
     for column, (title, end) in zip(st.columns(2, gap="medium"), ends.items(), strict=True):
         with column, st.container(gap="xxsmall"):
             st.markdown(f"**{title}** (share of the heat)")
             _pictures(study, title.lower(), end)
+    heatmap_grid.legend(overlap_reads.kinds(study), OverlayStyle().colour_map)
 
 
 def _pictures(study: Study, end: str, ordered: pd.DataFrame) -> None:

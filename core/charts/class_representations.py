@@ -12,7 +12,7 @@ from core.charts.chart import Chart, class_numbers
 from core.charts.marks import click_cells, name_rows
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
-from core.common.captions import cut, shortened
+from core.common.captions import cut_text, shortened
 from core.common.dataframes import as_text
 from core.store import Study
 
@@ -183,7 +183,7 @@ def _column_name(feature: int, words: str) -> str:
     >>> _column_name(7, "blue, sky"), _column_name(7, "")
     ('blue, sky #7', '7')
     """
-    return f"{as_text(cut(words, LONGEST_NAME))} #{feature}" if words else str(feature)
+    return f"{as_text(cut_text(words, LONGEST_NAME))} #{feature}" if words else str(feature)
 
 
 def _numbered(column: str) -> str:

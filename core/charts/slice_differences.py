@@ -11,7 +11,7 @@ from core.charts.marks import dots, interval, name_rows
 from core.charts.options import FigureOptions
 from core.charts.slice_rows import MOST_TRAITS, ROW, cut_name
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
-from core.common.captions import cut
+from core.common.captions import cut_text
 from core.common.dataframes import as_text, numbers, words
 from core.errors import StudyError
 from core.slices import finder, inspection
@@ -70,7 +70,7 @@ def differences(
         )
     )
     Marks(theme).vertical(0.0).put_on(fig)
-    first, second = (as_text(cut(name, LONGEST_SIDE)) for name in names)
+    first, second = (as_text(cut_text(name, LONGEST_SIDE)) for name in names)
     fig.update_xaxes(title_text=f"← {second} · percentage points · {first} →", showgrid=True)
     name_rows(fig, [cut_name(title) for title in titles], theme)
     return finish(fig, theme, height=110 + ROW * len(table))

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from core.common.captions import cut
+from core.common.captions import cut_text
 from core.common.dataframes import as_text, words
 
 ROW = 26  # pixels per line of a chart
@@ -22,4 +22,4 @@ def slice_names(table: pd.DataFrame) -> list[str]:
 
 
 def cut_name(name: str) -> str:
-    return as_text(cut(name, LONGEST_NAME))
+    return as_text(cut_text(name, LONGEST_NAME))

@@ -58,10 +58,10 @@ def _missing(value: object) -> bool:
     return value is None or bool(pd.isna(value))  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
-def cut(text: str, longest: int) -> str:
+def cut_text(text: str, longest: int) -> str:
     """Return the beginning of a text that is longer.
 
-    >>> cut("a dog, on grass", 8), cut("ant", 8)
+    >>> cut_text("a dog, on grass", 8), cut_text("ant", 8)
     ('a dog, …', 'ant')
     """
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
@@ -76,7 +76,7 @@ def shortened(name: str, longest: int = 28) -> str:
     first = name.partition(", ")[0]
     if len(first) <= longest < len(name) and "(" not in first:
         return first
-    return cut(name, longest)
+    return cut_text(name, longest)
 
 
 def plain(name: str) -> str:

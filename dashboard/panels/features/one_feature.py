@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.charts.one_feature import class_shares
 from core.charts.sentences import feature_sentence
-from core.common.captions import cut, split_images
+from core.common.captions import cut_text, split_images
 from core.common.dataframes import numbers
 from core.slices.slice import Slice
 from core.store import Study
@@ -80,7 +80,7 @@ def header(
                 key="feature_title",
             ):
                 number = f" :gray[{widgets.plain(note.partition(' ')[0])}]" if row["name"] else ""
-                short = cut(title, LONGEST_NAME)
+                short = cut_text(title, LONGEST_NAME)
                 whole = widgets.plain(title) if short != title else None
                 st.title(f"{widgets.plain(short)}{number}", width="content", help=whole)
                 traces.of_feature(study, row["feature"])

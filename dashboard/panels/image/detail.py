@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.common.captions import SPLITS, cut, headline, split_images
+from core.common.captions import SPLITS, cut_text, headline, split_images
 from core.common.formatting import ordinal
 from core.common.score_names import score_label
 from core.errors import PeregrineError
@@ -106,7 +106,7 @@ def _picture(study: Study, row: int, facts: dict[str, Any]) -> None:
 def caption_line(study: Study, facts: dict[str, Any]) -> None:
     """The caption that came with the image, if there is one."""
     if text := search_reads.own_caption(study, str(facts["image_id"])):
-        st.caption(f"Caption: {widgets.plain(cut(text, LONGEST_CAPTION))}")
+        st.caption(f"Caption: {widgets.plain(cut_text(text, LONGEST_CAPTION))}")
 
 
 def verdict(study: Study, facts: dict[str, Any]) -> None:

@@ -245,7 +245,10 @@ def _set_apart(study: Study, features: pd.DataFrame, words: pd.DataFrame) -> Non
     each name, and words.
     """
     if features.empty:
-        st.caption("No feature is significantly more common on them than on the other images.")
+        st.caption(
+            "No feature is significantly more common on them than on the other images (q at most 0.05 over all "
+            "features). More images of one kind would tell more."
+        )
         return
     st.markdown("**What sets them apart**", help=widgets.help_text("set_apart"))
     named = feature_reads.names(study)

@@ -246,8 +246,8 @@ def _set_apart(study: Study, features: pd.DataFrame, words: pd.DataFrame) -> Non
     """
     if features.empty:
         st.caption(
-            "No feature is significantly more common on them than on the other images (q at most 0.05 over all "
-            "features). More images of one kind would tell more."
+            "No feature is significantly more common on them than on the other images (q at most 0.05 "
+            "over all features). More images of one kind would tell more."
         )
         return
     st.markdown("**What sets them apart**", help=widgets.help_text("set_apart"))

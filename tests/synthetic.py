@@ -89,7 +89,7 @@ def make_study(
             draw_picture(rng, int(classes[row])).save(source / name)
     table.to_csv(source / "images.csv", index=False)
     np.save(source / "raw.npy", planted_representations(rng, classes, n_features, n_classes))
-    chosen = {"epsilon": "auto", "bootstrap": 50, "workers": 0} | options
+    chosen = {"epsilon": "auto", "bootstrap": 50, "workers": 0, "method": "pca"} | options
     analyze(
         folder,
         {"images": str(source / "images.csv"), "representations": str(source / "raw.npy"), **chosen},
@@ -128,7 +128,8 @@ def make_seen_study(
                 part.save(path)
     options = {"images": str(source / "images"), "masks": str(source / "masks")}
     options |= {"encoder": "python:tests.planted_encoder:hues", "device": "cpu", "workers": 0}
-    analyze(folder, options | {"epsilon": "auto", "bootstrap": 50, "lr": 0.1}, Progress.silent())
+    options |= {"epsilon": "auto", "bootstrap": 50, "lr": 0.1, "method": "pca"}
+    analyze(folder, options, Progress.silent())
     return folder
 
 

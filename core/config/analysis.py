@@ -212,14 +212,18 @@ class QualityConfig:
 
 
 MAP_METHODS = ("pca", "umap")
+UMAP_IMAGES = 200, 5_000  # fewer are seen at a glance, more take longer than a minute
 
 
 @dataclass(frozen=True)
 class MapConfig:
-    """Every image as a point of the plane; PCA is always there, UMAP beside it on request."""
+    """Every image as a point of the plane; PCA is always there, UMAP beside it where cheap or asked for."""
 
-    method: str = option(
-        "map of the images; umap is added to pca and needs the package umap-learn", "pca", choices=MAP_METHODS
+    method: str | None = option(
+        "map of the images; umap is added to pca and needs the package umap-learn",
+        None,
+        choices=MAP_METHODS,
+        left_out=f"umap for {UMAP_IMAGES[0]} to {UMAP_IMAGES[1]:,} images where it is installed, else pca",
     )
     # UMAP, which keeps a graph of the rows, is fitted to a fifth of them.
     sample: int = option("images to which the projection is fitted", 100_000, metavar="N", minimum=1)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from core.config.analysis import MAP_METHODS
+from core.config.analysis import MAP_METHODS, UMAP_IMAGES
 from core.errors import SettingsError
 
 PHOTOGRAPH_ENCODER, GLYPHWORLD_ENCODER = "asset:efficientnet_lite0", "asset:simclr_glyphworld"
@@ -43,8 +43,8 @@ def default_encoder(options: Mapping[str, Any]) -> str:
 
 def check_map_options(options: Mapping[str, Any]) -> None:
     """Check the map settings before the present map is deleted: method, sample size, umap-learn installed."""
-    method, sample = options.get("method", "pca"), options.get("sample", 2)
-    if method not in MAP_METHODS:
+    method, sample = options.get("method"), options.get("sample", 2)
+    if method is not None and method not in MAP_METHODS:
         raise SettingsError(f"unknown map '{method}'; known: {', '.join(MAP_METHODS)}")
     if sample < 2:
         raise SettingsError(f"--sample must be at least 2, got {sample}")
@@ -56,6 +56,11 @@ def check_overlap_options(options: Mapping[str, Any]) -> None:
     """Require a threshold that some pixels of a heatmap can reach and others not."""
     if not 0 < options.get("threshold", 0.5) <= 1:
         raise SettingsError(f"--threshold must lie above 0 and up to 1, got {options['threshold']:g}")
+
+
+def usual_map(n_images: int) -> str:
+    """Return the map of a study that names none: UMAP, which shows more than PCA, where it is cheap."""
+    return "umap" if UMAP_IMAGES[0] <= n_images <= UMAP_IMAGES[1] and has_umap() else "pca"
 
 
 def has_umap() -> bool:

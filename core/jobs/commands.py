@@ -91,7 +91,6 @@ class Analyze(Command):
     salient_imagenet: str = ""
     captions: str = ""
     clip: str = ""
-    method: str = ""  # of the map
     dry_run: bool = False
 
     def _words(self) -> Iterator[str]:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from core.common.processes import is_first
-from core.config.checks import has_umap
 from core.errors import StudyError
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
@@ -18,7 +17,6 @@ SETTINGS: dict[str, Any] = {
     # of them the nearest image is below 0.62), so the contrast would do nothing; at 0.3 all have one.
     "beta": 0.3,
 }
-UMAP = {"method": "umap"}  # of the map; without umap-learn it is PCA alone
 # Before and after: the second encoder is the first, trained further with eq. 3 (lambda1 as the search of
 # docs/RESULTS.md chose it, so that the reward acts).
 CONCEPTS = "concepts"
@@ -63,4 +61,4 @@ def chosen_in(study: Study | None, setting: tuple[str, str]) -> dict[str, Any]:
 
 def demo_settings(name: str) -> dict[str, Any]:
     """Return the settings of the embedded study `name`."""
-    return SETTINGS | {"encoder": ENCODERS[name]} | (UMAP if has_umap() else {})
+    return SETTINGS | {"encoder": ENCODERS[name]}

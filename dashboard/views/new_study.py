@@ -1,7 +1,7 @@
 """New study: choose images and an encoder, see at once what was found, start, and follow what runs."""
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import streamlit as st
@@ -86,7 +86,7 @@ def new_study_page() -> None:
         check = _command_of_check(asked)
         if check is not None:
             st.header("What was found")
-            _check(check, lambda n_images: _start(asked, name, n_images))
+            _check(check, lambda: _start(asked, name))
     job_list.jobs_section(but=check and launcher.folder_of(check))
     further_steps.section()
     augmentations.section(further_steps.chosen_study())
@@ -254,7 +254,7 @@ def _command_of_check(asked: request.StudyRequest) -> Analyze | None:
         return None
 
 
-def _check(command: Analyze, start: Callable[[int], None]) -> None:
+def _check(command: Analyze, start: Callable[[], None]) -> None:
     """Run the dry run, show how far it is, then what it found, with `start` where all is well."""
     folder = launcher.folder_of(command)
     job = read_job(folder)
@@ -273,7 +273,7 @@ def _check(command: Analyze, start: Callable[[int], None]) -> None:
     if job.state != "done" or report is None:
         st.error(plain(job.error or "the check said nothing; its log is below"), icon=":material/error:")
     else:
-        found_panel(report, lambda: start(report["images"]["n_images"]))
+        found_panel(report, start)
     again.button(
         "Check again", icon=":material/refresh:", type="tertiary", on_click=launcher.remove, args=(folder,)
     )
@@ -295,14 +295,14 @@ def _looking(job: Job) -> None:
         st.caption(plain(notes[-1]))
 
 
-def _start(asked: request.StudyRequest, name: str, n_images: int) -> None:
+def _start(asked: request.StudyRequest, name: str) -> None:
     """The button that starts the command, and what may stand against it."""
     if not name:
         st.caption("Give the study a name to begin.")
         return
     try:
         folder = allowed_paths.study_folder(name)
-        command = replace(asked.command(folder), method=request.map_method(n_images))
+        command = asked.command(folder)
     except SettingsError as error:
         st.error(plain(error), icon=":material/error:")
         return

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from importlib import util
-
-import pytest
 
 from core.cli import main
 from core.config import NeighboursConfig
@@ -15,21 +11,6 @@ from core.pipeline import demo
 from core.steps import in_analysis, settings_of
 from core.store import open_study
 from tests.comparison.comparable import add_concepts
-
-
-@pytest.mark.parametrize("installed", [True, False])
-def test_demo__maps_by_umap_where_it_is_installed(monkeypatch, installed):
-    monkeypatch.delitem(sys.modules, "umap", raising=False)
-    found = util.find_spec
-    monkeypatch.setattr(
-        "core.config.checks.find_spec", lambda name: installed if name == "umap" and installed else
-        None if name == "umap" else found(name)
-    )  # fmt: skip
-    for name in demo.ENCODERS:
-        options = demo.demo_settings(name)
-        assert settings_of("map", options).method == ("umap" if installed else "pca")
-        for step in in_analysis():
-            settings_of(step, options)  # no other step stumbles over the setting of the map
 
 
 def test_demo__in_the_background_builds_what_is_asked_for(monkeypatch, tmp_path):

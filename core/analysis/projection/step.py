@@ -4,6 +4,7 @@ Both use rows of length 1, so near points are images whose representations have 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +14,7 @@ from core.analysis.quality.neighbours import sample_rows
 from core.common.dataframes import unit_rows
 from core.common.worker_group import map_in_order
 from core.config import MapConfig
+from core.config.checks import usual_map
 from core.errors import SettingsError
 from core.jobs.progress import Bar, Progress
 from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray
@@ -24,7 +26,7 @@ FEWEST_FOR_UMAP = 4
 
 
 def compute_map(study: Study, step: StepWriter, config: MapConfig, run: StepRun) -> None:
-    """Write `map_pca` and, with the method "umap", `map_umap`: (n_images, 2) float32.
+    """Write `map_pca` and, where the method is "umap", `map_umap`: (n_images, 2) float32.
 
     At most `config.sample` seeded rows are used for fitting (a fifth of them for UMAP); all rows are
     projected, chunk by chunk.
@@ -33,6 +35,7 @@ def compute_map(study: Study, step: StepWriter, config: MapConfig, run: StepRun)
         SettingsError: too few images for UMAP.
     """
     array = study.array("representations")
+    config = replace(config, method=config.method or usual_map(len(array)))
     n_fitted = min(config.sample, len(array))
     step.summary = {"method": config.method, "n_images": len(array), "n_fitted": n_fitted}
     if not len(array):

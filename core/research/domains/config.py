@@ -44,4 +44,4 @@ def check_domain_options(options: Mapping[str, Any]) -> None:
         raise SettingsError("which column names the domain of an image? Give --column NAME, such as style")
     if options.get("prefix") is not None and options["prefix"] < 1:
         raise SettingsError(f"--prefix must be at least 1, got {options['prefix']}")
-    check_map_options({"method": options.get("method", "pca")})
+    check_map_options({"method": options.get("method")})

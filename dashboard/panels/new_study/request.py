@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.config import POOLINGS, TOKEN_NORMS, TOKENS
-from core.config.checks import has_umap
 from core.errors import SettingsError
 from core.jobs.commands import Analyze
 from dashboard.jobs import allowed_paths
@@ -19,7 +18,6 @@ NO_MASKS, MASK_FOLDER, SALIENT = "none", "masks", "salient_imagenet"
 OPTIONS: Mapping[str, str] = {MASK_FOLDER: "masks", SALIENT: "salient_imagenet"}  # that name masks
 NO_WORDS, WORD_FILE, GLYPH_WORDS = "none", "file", "glyphworld"
 AUTO = "auto"
-UMAP_IMAGES = 50, 5_000  # fewer are seen at a glance, more take long
 CLASS_LEVELS = ("1", "2", "3", "4")
 
 
@@ -85,11 +83,6 @@ class StudyRequest:
             return f"{_architecture(self.architecture)}@{path}" if self.architecture.strip() else path
         name = allowed_paths.encoder_name(self.encoder_text)
         return f"timm:{name}?pretrained=true" if self.encoder == TIMM else f"{self.encoder}:{name}"
-
-
-def map_method(n_images: int) -> str:
-    """The map of a new study: UMAP, which shows more than PCA, where it takes a minute at most."""
-    return "umap" if has_umap() and UMAP_IMAGES[0] <= n_images <= UMAP_IMAGES[1] else ""
 
 
 def usual_name(images_path: str, studies: Path) -> str:

@@ -16,6 +16,7 @@ from core.analysis.projection import step as map_step
 from core.analysis.projection.pca import principal_components
 from core.common.dataframes import unit_rows
 from core.config import MapConfig
+from core.config.checks import usual_map
 from core.errors import SettingsError
 from core.jobs.progress import Bar, Progress
 from core.pipeline import run as pipeline
@@ -157,6 +158,16 @@ def test_umap_map__fits_the_sample_and_places_the_rest_in_chunks(rng, monkeypatc
     assert_allclose(spy.fitted, reduced[fitted])
     assert spy.largest == 16 and bar.done == 90
     assert spy.options["random_state"] == 4 and spy.options["n_neighbors"] == 15
+
+
+@pytest.mark.parametrize(
+    ("n_images", "usual"), [(199, "pca"), (200, "umap"), (5_000, "umap"), (5_001, "pca")]
+)
+def test_map__is_umap_by_default_where_it_is_cheap_and_installed(n_images, usual, monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=SpyUmap))
+    assert usual_map(n_images) == usual
+    monkeypatch.setitem(sys.modules, "umap", None)
+    assert usual_map(n_images) == "pca"
 
 
 @pytest.mark.slow

@@ -1,10 +1,11 @@
 """Clusters of a map, and what they are called: places where many images lie close together.
 
 The density of the images is smoothed, and each image belongs to the peak that a walk uphill leads to. A
-cluster is called by its class, if one class makes up at least half of it, or else by the words (in a study
-without words: the name) of the feature that fires there most above its rate elsewhere. A cluster that neither
-marks has no name. Clusters of one name are told apart by the words of a further feature; where nothing does,
-the largest one alone has the name.
+cluster is called by its class, if one class makes up at least half of it, or else by the words of the feature
+that fires there most above its rate elsewhere, or else by two of the classes that are at home there: classes
+with most of their images in the cluster that together make up at least half of it. In a study without words
+the classes at home go before the name of a feature. A cluster that none of them marks has no name. Clusters
+of one name are told apart by the words of a further feature; where nothing does, the largest alone has it.
 """
 
 from collections import defaultdict
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from core.common.captions import with_class_names
 from core.common.dataframes import safe_divide
 from core.common.formatting import percent
 from core.common.statistics.intervals import newcombe
@@ -27,7 +29,8 @@ NEAR_PEAK = 0.25  # images where the density is below this share of the peak's a
 FEWEST = 10  # images in a cluster
 SMALLEST = 0.01  # share of the images in a cluster
 MOST = 24  # clusters, the largest first
-MAJORITY = 0.5  # share of its class in a cluster called by a class
+MAJORITY = 0.5  # share of its class, or of the classes at home, in a cluster called by them
+NAMED = 2  # classes at home that a cluster is called by
 CLEARER = 0.2  # lower end of the interval of a feature's firing rate in a cluster, minus that outside
 NONE = -1
 
@@ -39,8 +42,8 @@ class Cluster:
     Attributes:
         words: class or words. x, y: of the peak. top, bottom: the highest and the lowest
             place of its images. n: how many they are.
-        share, outside: share of the class, or firing rate of the feature, in the cluster and outside.
-        feature: whose words these are; None for a class.
+        share, outside: share of the class or classes, or firing rate of the feature, here and elsewhere.
+        feature: whose words these are; None for a class. n_classes: how many are at home; 0 for other names.
         apart: words that tell it from other clusters of the same name; empty where there are none. apart_by:
             the feature with these words. kind: what a feature is called.
     """
@@ -54,6 +57,7 @@ class Cluster:
     share: float
     outside: float
     feature: int | None = None
+    n_classes: int = 0
     apart: str = ""
     apart_by: int | None = None
     kind: str = "Feature"
@@ -68,7 +72,10 @@ class Cluster:
         """Return how the cluster got its name."""
         here, elsewhere = percent(self.share, digits=0), percent(self.outside, digits=0)
         sentence = f"{self.kind} {self.feature} fires on {here} of the {self.n:,} images here"
-        if self.feature is None:
+        if self.n_classes:
+            sentence = f"{self.n_classes:,} classes, such as {self.words}, have most of their images here"
+            sentence += f" and make up {here} of the {self.n:,}"
+        elif self.feature is None:
             sentence = f"{here} of the {self.n:,} images here are {self.words}"
         sentence += f"; elsewhere {elsewhere}."
         if self.apart:
@@ -118,19 +125,21 @@ def named_clusters(study: StudyReader, places: np.ndarray, mask: np.ndarray) -> 
     rows = np.flatnonzero(mask & np.isfinite(places).all(1))
     homes, peaks = clusters_of(places[rows])
     members = [rows[homes == number] for number in range(len(peaks))]
-    by_class = _classes(study, rows, members)
-    left = [number for number, name in enumerate(by_class) if name is None]
-    by_words = dict(zip(left, _words(study, rows, [members[number] for number in left]), strict=True))
+    for inside, peak in zip(members, peaks, strict=True):  # the nearest to the peak first
+        inside[:] = inside[np.argsort(np.linalg.norm(places[inside] - peak, axis=1), kind="stable")]
+    names: list[Name | None] = [None] * len(members)
+    others = (_words, _at_home) if study.has("concepts") else (_at_home, _words)
+    for name_them in (_classes, *others):
+        left = [number for number, name in enumerate(names) if name is None]
+        for number, name in zip(left, name_them(study, rows, [members[one] for one in left]), strict=True):
+            names[number] = name
     clusters, homes_of = [], []
-    for number, (x, y) in enumerate(peaks.tolist()):
-        name = by_class[number] or by_words[number]
+    for (x, y), inside, name in zip(peaks.tolist(), members, names, strict=True):
         if name is not None:
-            words, share, outside, feature = name
-            inside = members[number]
             bottom, top = places[inside, 1].min(), places[inside, 1].max()
             clusters.append(
                 Cluster(
-                    *(words, x, y, float(top), float(bottom), len(inside), share, outside, feature),
+                    *(name[0], x, y, float(top), float(bottom), len(inside), *name[1:]),
                     kind=study.feature_kind,
                 )
             )
@@ -138,7 +147,7 @@ def named_clusters(study: StudyReader, places: np.ndarray, mask: np.ndarray) -> 
     return _told_apart(study, clusters, homes_of)
 
 
-Name = tuple[str, float, float, int | None]  # words, share, share outside, feature
+Name = tuple[str, float, float, int | None, int]  # words, share, share outside, feature, classes at home
 
 
 def _uphill(density: np.ndarray) -> np.ndarray:
@@ -171,7 +180,31 @@ def _classes(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) ->
             names_of.append(None)
             continue
         outside = safe_divide(every[best] - mine[best], len(rows) - len(inside))
-        names_of.append((str(names[best]), mine[best] / len(inside), float(np.nan_to_num(outside)), None))
+        name = with_class_names(str(names[best]))
+        names_of.append((name, mine[best] / len(inside), float(np.nan_to_num(outside)), None, 0))
+    return names_of
+
+
+def _at_home(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> list[Name | None]:
+    """Return two of the classes with most of their images in a cluster: the largest, then those at its peak."""
+    if not study.labelled:
+        return [None] * len(members)
+    codes, names = study.column("images", "label").factorize()
+    every = np.bincount(codes[rows][codes[rows] >= 0], minlength=len(names))
+    names_of: list[Name | None] = []
+    for inside in members:
+        present = codes[inside][codes[inside] >= 0]
+        mine = np.bincount(present, minlength=len(names))
+        at_home = 2 * mine > every
+        n = int(mine[at_home].sum())
+        if n < MAJORITY * len(inside) or at_home.sum() < NAMED:
+            names_of.append(None)
+            continue
+        nearest = [code for code in dict.fromkeys(present.tolist()) if at_home[code]]
+        first = sorted(nearest, key=lambda code: -mine[code])[:NAMED]
+        words = ", ".join(with_class_names(str(names[code])) for code in first)
+        outside = safe_divide(every[at_home].sum() - n, len(rows) - len(inside), empty=0.0)
+        names_of.append((words, n / len(inside), float(outside), None, int(at_home.sum())))
     return names_of
 
 
@@ -199,7 +232,7 @@ def _words(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> l
             names_of.append(None)
             continue
         name = ", ".join(words[int(features[best])])
-        names_of.append((name, mine[best] / n, (every - mine)[best] / others, int(features[best])))
+        names_of.append((name, mine[best] / n, (every - mine)[best] / others, int(features[best]), 0))
     return names_of
 
 

@@ -111,6 +111,21 @@ def test_names__clusters_of_one_name_are_told_apart_by_a_further_feature(world, 
     assert len({one.name for one in found}) == len(found)
 
 
+def test_names__classes_at_home_where_no_feature_marks_the_cluster(world, rng, monkeypatch):
+    monkeypatch.setattr(map_clusters, "feature_words", lambda study: {})
+    labels = np.array([name or "" for name in world.labels])
+    homes = np.where(rng.random(len(labels)) < 0.75, 0, 1)  # three fourths of every class, none half of them
+    places = PLACES[homes] + 0.3 * rng.normal(size=(len(homes), 2))
+    (here,) = named_clusters(world.study, places, np.ones(len(homes), bool))
+    inside = np.isin(np.arange(len(labels)), np.flatnonzero(homes == 0))
+    counts = {name: int((labels[inside] == name).sum()) for name in ("ant", "bee", "cat")}
+    assert here.words == ", ".join(sorted(counts, key=lambda name: -counts[name])[:2])
+    assert here.n_classes == 3 and here.feature is None and here.share > 0.95 and here.outside > 0.9
+    assert here.reason.startswith(
+        f"3 classes, such as {here.words}, have most of their images here and make up"
+    )
+
+
 def test_names__said_once_where_nothing_tells_two_clusters_apart(world, rng):
     ants = np.array(world.labels) == "ant"
     homes = np.where(ants, np.where(rng.random(len(ants)) < 0.65, 0, 1), 2)

@@ -186,7 +186,7 @@ def _classes(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) ->
 
 
 def _at_home(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> list[Name | None]:
-    """Return two of the classes with most of their images in a cluster: the largest, then those at its peak."""
+    """Return two of the classes that have most of their images in a cluster: large ones, then at its peak."""
     if not study.labelled:
         return [None] * len(members)
     codes, names = study.column("images", "label").factorize()

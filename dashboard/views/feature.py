@@ -19,7 +19,7 @@ from dashboard.panels.features import controls, feature_cards, feature_charts, f
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
-MOST_SIMILAR = 8
+MOST_SIMILAR = 6
 MOST_GROUPS = 12
 
 
@@ -44,9 +44,14 @@ def feature_page(study: Study, population: Slice) -> None:
         feature_charts.push(study, feature, population)
     with last:
         feature_charts.activations(study, feature, row["tail"], population)
+    left, right = st.columns(evidence.BESIDE, gap="large")
+    with right:
+        has_words = words(study, feature, population)
+    with left:
+        if has_words:
+            evidence.scored_words(study, str(feature))
         feature_charts.heat(study, feature)
     similar(study, feature, population)
-    words(study, feature, population)
     _elsewhere(study, feature)
 
 
@@ -87,16 +92,17 @@ def similar(study: Study, feature: int, population: Slice) -> None:
     feature_cards.draw(study, rows, population, key="feature_similar", label="similar features", bars=bars)
 
 
-def words(study: Study, feature: int, population: Slice) -> None:
-    """Its words with the evidence for them, or why it has none."""
+def words(study: Study, feature: int, population: Slice) -> bool:
+    """The evidence for its words; False, with the reason, where it has none."""
     if not evidence.ready(study):
-        return
+        return False
     group = str(feature)
     if concept_reads.of_group(study, "highly_activating", group).empty:
         st.header("What it means")
         st.caption(why_wordless(study, feature))
-        return
-    evidence.word_evidence(study, group, population)
+        return False
+    evidence.evidence(study, group, population)
+    return True
 
 
 def why_wordless(study: Study, feature: int) -> str:

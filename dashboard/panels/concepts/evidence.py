@@ -27,7 +27,8 @@ CLASSES = 5
 DETECTED = 3  # words whose AUC is written out
 TABLES = ("concepts", "highly_activating", "captions", "counterfactuals")
 CROPS, CONTRAST, CAPTIONS = PARTS = ("Described crops", "Counterfactual images", "Captions")
-TILES = 9
+TILES = 6
+BESIDE = (2, 3)  # widths of the words and of their evidence
 PLAIN, HEAT = "Image and crop", "Heatmap and crop"
 BY = "; "  # between image ids in `discarded_by`
 
@@ -67,21 +68,25 @@ def word_evidence(study: Study, group: str, population: Slice) -> None:
 
     group: a feature as "12", or a group as "3_98". population: the filter, whose images the crops are of.
     """
-    concepts = concept_reads.of_group(study, "concepts", group)
-    left, right = st.columns([2, 3], gap="large")
+    left, right = st.columns(BESIDE, gap="large")
     with left:
-        _words(study, concepts, group)
+        scored_words(study, group)
     with right:
-        with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-            st.header("Evidence", width="content")
-            part = choose_one("Evidence", PARTS, key="concept_evidence", default=CROPS)
-        if part == CROPS:
-            images(study, group, population)
-        elif part == CONTRAST:
-            contrast(study, concepts, group)
-            counterfactuals(study, group)
-        else:
-            _captions(study, group)
+        evidence(study, group, population)
+
+
+def evidence(study: Study, group: str, population: Slice) -> None:
+    """Draw what the words come from: described crops, counterfactual images or captions."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.header("Evidence", width="content")
+        part = choose_one("Evidence", PARTS, key="concept_evidence", default=CROPS)
+    if part == CROPS:
+        images(study, group, population)
+    elif part == CONTRAST:
+        contrast(study, concept_reads.of_group(study, "concepts", group), group)
+        counterfactuals(study, group)
+    else:
+        _captions(study, group)
 
 
 def classes(study: Study, group: str) -> None:
@@ -108,7 +113,9 @@ def _classes_title(counts: pd.DataFrame) -> str:
     return widgets.plain(f"Mostly {label}: {n_images[0]:,} of {n_images.sum():,} images")
 
 
-def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
+def scored_words(study: Study, group: str) -> None:
+    """Draw the words of a feature or group with their scores, the best first."""
+    concepts = concept_reads.of_group(study, "concepts", group)
     kept_words = best_first(concepts.loc[concepts["kept"].to_numpy(bool)]).reset_index(drop=True)
     is_unsure = group.isdecimal() and reads.is_unsure(study, int(group))
     title = meaning(group_reads.best_words(study, group, MOST_WORDS), is_unsure=is_unsure)

@@ -37,7 +37,7 @@ NEEDED = {
         "The sets of firing features",
     ),
 }
-LONGEST_NAME = 60  # letters: two lines beside the buttons at 1280 px
+LONGEST_NAME = 68  # letters: two lines beside the buttons at 1280 px
 COLOURS: dict[str, Literal["green", "orange", "gray"]] = {"good": "green", "bad": "orange", "quiet": "gray"}
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.charts.options import FigureOptions
 from core.common.captions import SPLITS, headline, split_images
+from core.common.formatting import signed
 from core.figures.cells import CellRequest
 from core.heatmaps.overlay_image import OverlayStyle
 from core.pictures.look import Look
@@ -132,18 +133,21 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
             on_open=lambda chosen: session.go("feature", feature=chosen),
             on_switch=lambda chosen: switch(REMOVED, chosen),
         )
-        st.caption(_note(study, look, switches=off is not None))
+        st.caption(_note(study, look, table["push"].to_numpy(float), switches=off is not None))
 
 
-def _note(study: Study, look: Look, *, switches: bool) -> str:
+def _note(study: Study, look: Look, pushes: np.ndarray, *, switches: bool) -> str:
+    """How to read the list; pushes: (n,) those of its features, NaN where unknown."""
     if not look.pushes:
         why = f" {look.note}" if study.has("probe") else ""
         return f"The features that fire on this image, the most active first.{why} Click one for its page."
     fixed = "" if switches else f"{NOT_SWITCHED_OFF} "
     how = f". {LOCAL} " if look.note == LOCAL else ": the difference of its weights times the activation. "
+    unlisted = look.lead - float(np.nansum(pushes))
+    rest = "" if look.note else f"The bias and the features that are not listed add {signed(unlisted, 2)}. "
     return (
         f"Each bar is what a feature adds to the answer (right) or to the other class (left), in logits{how}"
-        f"Bold features fire on this image. {fixed}Click one for its page."
+        f"{rest}Bold features fire on this image. {fixed}Click one for its page."
     )
 
 

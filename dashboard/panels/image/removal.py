@@ -3,6 +3,7 @@
 import numpy as np
 import streamlit as st
 
+from core.common.captions import cut_text
 from core.common.formatting import signed
 from core.store import Study
 from dashboard.cache import image_reads, reads
@@ -17,6 +18,7 @@ REMOVED = "removed"  # part of the URL
 SHOWN = 3  # classes
 MOST = 64  # features
 EXAMPLES = 4  # images beside a feature
+LONGEST = 44  # letters of a name: two lines with its number at 1280 px
 
 
 def switched_off(part: str, n_features: int) -> tuple[int, ...]:
@@ -49,13 +51,14 @@ def switch_row(
         src: address of its heatmap, or "". off: the features that are switched off; None: none can be.
     """
     words = feature_reads.names(study) if study is not None else {}
+    name = words.get(feature, f"{study.feature_kind if study is not None else 'Feature'} {feature}")
     note = f"#{feature}" if feature in words else tried_reads.speaks_for(study, feature)
     if not note and study is not None and study.has("firing_features"):
         note = reads.class_words(study, feature)
     has_push = bool(np.isfinite(push)) and most > 0
     return Row(
         id=str(feature),
-        title=words.get(feature, f"{study.feature_kind if study is not None else 'Feature'} {feature}"),
+        title=cut_text(name, LONGEST),
         note=note,
         href=session.href("feature", study, feature=str(feature)) if study else "",
         push=float(push / most) if has_push else None,

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
+from core.common.formatting import signed
 from core.concepts.decomposition import stored
 from core.concepts.interventions import blame
 from core.errors import JobError
@@ -67,6 +68,8 @@ def test_features__are_those_that_push_most_and_each_shows_where_it_looks(worded
     first = table.head(len(shown["rows"]))
     assert [int(one["id"]) for one in shown["rows"]] == first["feature"].tolist()
     assert shown["ends"] == [decided.rival, decided.answer]
+    unlisted = decided.lead - first["push"].sum()  # so that bars and sentence add up to the lead
+    assert f"features that are not listed add {signed(unlisted, 2)}." in all_text(app)
     most = first["push"].abs().max()
     np.testing.assert_allclose([one["push"] for one in shown["rows"]], first["push"] / most)
     stored_maps = set(worded.heatmap_reader.features_of(row).tolist())

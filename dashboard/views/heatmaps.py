@@ -185,7 +185,7 @@ def _stored(study: Study, choice: Choice, rows: np.ndarray) -> None:
     """On how many images none fires, or one feature does without a stored heatmap on each."""
     if choice.feature is None:
         if silent := int(np.count_nonzero(heatmap_reads.nothing_fires(study)[rows])):
-            line = f"On {silent:,} of {len(rows):,} images no class-specific feature fires"
+            line = f"On {silent:,} of {len(rows):,} images no discriminative feature fires"
             st.caption(f"{line}, so the {STRONGEST} is shown.")
         return
     fires, _ = feature_reads.activations(study, choice.feature, choice.population)

@@ -175,7 +175,7 @@ def _features(study: Study, population: Slice, *, filtered: bool) -> None:
     alive = int(np.count_nonzero(fire))
     telling = reads.discriminative(study) & fire
     n_telling = int(np.count_nonzero(telling))
-    counted_by_class = f"{n_telling:,} of them {'is' if n_telling == 1 else 'are'} class-specific; "
+    counted_by_class = f"{n_telling:,} of them {'is' if n_telling == 1 else 'are'} discriminative; "
     detail = counted_by_class if feature_reads.classes_tell(study) else ""
     # Over the evaluation images once they are scored, as everywhere; until then over all of them.
     mean = study.summary("quality").get("mean_firing", study.summary("features").get("mean_firing"))

@@ -12,7 +12,7 @@ from dashboard.cache import comparison_reads
 from dashboard.components import widgets
 from dashboard.panels.features import feature_cards
 
-EACH = 4  # features on either side, a page
+EACH = 6  # features on either side, a page
 
 
 @widgets.stable_container
@@ -40,21 +40,19 @@ def gained_and_lost(comparison: Comparison, other: str) -> None:
         with column:
             only, than = (names[1], names[0]) if at else names
             st.caption(f"Only in {widgets.plain(only)}, unlike any of {widgets.plain(than)}")
-            _cards(comparison, at, table)
+            _cards(comparison, at, table, than)
 
 
-def _cards(comparison: Comparison, number: int, table: pd.DataFrame) -> None:
+def _cards(comparison: Comparison, number: int, table: pd.DataFrame, than: str) -> None:
     study = comparison.shared.studies[number]
     key, label = f"compare_lone_{'gained' if number else 'lost'}", "features that only one of the studies has"
-    slot = st.container()
     table = table.iloc[widgets.page_span(len(table), EACH, key=f"{key}_page")]
     lines = {
-        feature: f"fires on {counted(n, 'image')}; most alike: #{closest}, "
+        feature: f"fires on {counted(n, 'image')}; most alike in {than}: #{closest}, "
         f"{widgets.percent(likeness, digits=0)} of the images shared"
         for feature, n, closest, likeness in table.itertuples(index=False)
     }
-    with slot:
-        if not lines:
-            st.caption("None.")
-            return
-        feature_cards.with_lines(study, with_split(study, Slice()), lines, key=key, label=label, width=150)
+    if not lines:
+        st.caption("None.")
+        return
+    feature_cards.with_lines(study, with_split(study, Slice()), lines, key=key, label=label, width=150)

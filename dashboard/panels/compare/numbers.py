@@ -97,7 +97,11 @@ def verdict(comparison: Comparison, other: str) -> None:
         st.header(widgets.plain(sentence.removesuffix(".")))
         has_masks = any(comparison.value(name, other) for name in ("miou_core", "miou_spurious"))
         masked = ", mIoU on those with masks" if has_masks else ""
-        st.caption(widgets.plain(f"Measured on {comparison.population}{masked}."))
+        st.caption(
+            widgets.plain(
+                f"Measured on {comparison.population}{masked}. Each measure stands under All numbers, below."
+            )
+        )
 
 
 def table(comparison: Comparison, other: str) -> None:

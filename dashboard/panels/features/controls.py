@@ -39,7 +39,7 @@ def headline(study: Study, population: Slice, features: pd.DataFrame) -> str:
         fires = int(np.count_nonzero(rate > 0))
         line = f"{fires:,} of {len(features):,} features {'fires' if fires == 1 else 'fire'} on {these}"
         return line + (
-            f"; {telling:,} of them {'is' if telling == 1 else 'are'} class-specific."
+            f"; {telling:,} of them {'is' if telling == 1 else 'are'} discriminative."
             if feature_reads.classes_tell(study)
             else "."
         )

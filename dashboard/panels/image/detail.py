@@ -187,15 +187,11 @@ def _features(study: Study, row: int) -> None:
     n = len(firing)
     fire = "1 feature fires" if n == 1 else f"{n:,} features fire"
     first = f"Strongest first, at most {MOST_FEATURES}." if n > MOST_FEATURES else "Strongest first."
-    st.caption(f"{fire}, {kinds} of them {_telling(study)}. {first}")
+    st.caption(f"{fire}, {kinds} of them discriminative. {first}")
     limit = n if st.toggle("Show all", key="detail_all_features", bind="query-params") else FEATURES_SHOWN
     listed = firing.head(min(limit, MOST_FEATURES)).to_dict("records")
     for feature in listed:
         _feature(study, row, feature)
-
-
-def _telling(study: Study) -> str:
-    return "class-specific" if len(study.class_names) > 1 else "discriminative"
 
 
 def _feature(study: Study, row: int, feature: dict) -> None:
@@ -207,7 +203,7 @@ def _feature(study: Study, row: int, feature: dict) -> None:
                 "green" if feature["discriminative"] else "violet" if feature["tail"] == "upper" else "gray"
             )
             rare = {"upper": "fires on many images", "lower": "fires on few images"}
-            st.badge(rare.get(feature["tail"], _telling(study)), color=colour)
+            st.badge(rare.get(feature["tail"], "discriminative"), color=colour)
             st.caption(_feature_words(study, feature), width="content")
         rows = [other for other in reads.top_rows(study, number) if other != row][:TOP_IMAGES]
         widgets.image_gallery(

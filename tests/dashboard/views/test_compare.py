@@ -29,6 +29,7 @@ from core.store import open_study
 from core.traces import changes
 from dashboard.cache import comparison_reads
 from dashboard.cache.features import feature_reads
+from dashboard.panels.compare.features import EACH
 from dashboard.panels.compare.pictures import FRAMES
 from tests.comparison.comparable import add_concepts, second_study
 from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles, unescaped
@@ -335,13 +336,13 @@ def test_features_gained_and_lost__in_pictures_of_their_study(both, open_page, m
     for key, table, name in (("gained", gained, "second"), ("lost", lost, "demo")):
         if len(table):
             shown = drawn_cards(app, f"compare_lone_{key}")
-            assert [int(card["id"]) for card in shown] == table["feature"].tolist()[:4]
+            assert [int(card["id"]) for card in shown] == table["feature"].tolist()[:EACH]
             assert all(f"study={name}" in card["href"] for card in shown)
-    assert max(len(gained), len(lost)) > 4
-    key, table = ("gained", gained) if len(gained) > 4 else ("lost", lost)
+    assert max(len(gained), len(lost)) > EACH
+    key, table = ("gained", gained) if len(gained) > EACH else ("lost", lost)
     app = open_page("compare", study="demo", compare_with=["second"], **{f"compare_lone_{key}_page": "2"})
     shown = drawn_cards(app, f"compare_lone_{key}")
-    assert [int(card["id"]) for card in shown] == table["feature"].tolist()[4:8]
+    assert [int(card["id"]) for card in shown] == table["feature"].tolist()[EACH : 2 * EACH]
 
 
 @pytest.mark.slow

@@ -216,7 +216,7 @@ def test_images_on_which_nothing_fires__are_marked(study, open_page):
     for tile in shown:
         assert tile["badge"] == ("strongest one" if tile["id"] in silent else "")
     n_silent = int(study.is_val[silent].sum())
-    line = f"On {n_silent} of 40 images no class-specific feature fires, so the strongest one is shown."
+    line = f"On {n_silent} of 40 images no discriminative feature fires, so the strongest one is shown."
     said = all_text(app)
     assert n_silent and said.count("strongest one is shown") == 1 and line in said
 

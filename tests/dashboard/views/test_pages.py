@@ -356,7 +356,7 @@ def test_image_detail__opens_from_the_link(studies, open_page):
     assert not app.exception
     said = all_text(app)
     assert f"True class **{study.images['label'].iat[row]}**" in said
-    assert re.search(r"\d+ features fire, \d+ of them class-specific", said)
+    assert re.search(r"\d+ features fire, \d+ of them discriminative", said)
     assert "From the evaluation split" in said
     assert re.search(r"\d(st|nd|rd|th) percentile of the evaluation images", said)
     strongest = int(reads.firing(study, row)["feature"].iat[0])

@@ -16,9 +16,10 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.pages import of_confusion
 from dashboard.cache import highlight_reads, reads, score_reads
 from dashboard.cache.features import concept_reads, feature_reads
+from dashboard.cache.features.feature_reads import Listing
 from dashboard.components import widgets
 from dashboard.components.cards import Card, Picture, cards
-from dashboard.panels.features import feature_cards
+from dashboard.panels.features import controls, feature_cards
 from dashboard.panels.features.feature_cards import (
     HEAT,
     heat_pictures,
@@ -130,11 +131,11 @@ def _slice(study: Study, population: Slice) -> tuple[Card, Target] | None:
     return _card(
         study,
         "slice",
-        ("errors", session.filter_text(), {}),
+        ("errors", session.filter_text(), {"slice": worst.where}),
         title=f"{name[:1].upper()}{name[1:]}: {share} wrong",
         subtitle=f"{worst.errors:,} of {worst.n:,} images; elsewhere {widgets.percent(worst.rest, digits=0)}",
         pictures=thumbnails(study, worst.rows[:PICTURES]),
-        action="Open the worst slices →",
+        action="Open this slice →",
     )
 
 
@@ -172,11 +173,11 @@ def _background(study: Study, population: Slice) -> tuple[Card, Target] | None:
     return _card(
         study,
         "background",
-        ("masks", session.filter_text(), {}),
+        ("features", session.filter_text(), controls.widgets_query(Listing(verdict="spurious"))),
         title="A feature looks at the background" if n == 1 else f"{n} features look at the background",
         lines=(f"The clearest: {', '.join(reads.feature_names(study, features[:3]))}",),
         pictures=_background_pictures(study, population, features[:PICTURES]),
-        action="Open masks and mIoU →",
+        action="Open this feature →" if n == 1 else "Open these features →",
     )
 
 

@@ -46,13 +46,15 @@ def gained_and_lost(comparison: Comparison, other: str) -> None:
 def _cards(comparison: Comparison, number: int, table: pd.DataFrame, than: str) -> None:
     study = comparison.shared.studies[number]
     key, label = f"compare_lone_{'gained' if number else 'lost'}", "features that only one of the studies has"
+    slot = st.container()
     table = table.iloc[widgets.page_span(len(table), EACH, key=f"{key}_page")]
     lines = {
         feature: f"fires on {counted(n, 'image')}; most alike in {than}: #{closest}, "
         f"{widgets.percent(likeness, digits=0)} of the images shared"
         for feature, n, closest, likeness in table.itertuples(index=False)
     }
-    if not lines:
-        st.caption("None.")
-        return
-    feature_cards.with_lines(study, with_split(study, Slice()), lines, key=key, label=label, width=150)
+    with slot:
+        if not lines:
+            st.caption("None.")
+            return
+        feature_cards.with_lines(study, with_split(study, Slice()), lines, key=key, label=label, width=150)

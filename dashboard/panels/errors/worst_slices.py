@@ -11,6 +11,7 @@ from core.charts.worst_slices import WORST_SLICES, WorstSlices
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
 from core.slices.finder import ALL, CLASS, MIN_IMAGES
+from core.slices.inspection.populations import is_filtered
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, slice_reads
@@ -74,7 +75,7 @@ def worst_slice_list(
         distinct = listed.loc[slice_reads.distinct(study, slices)].reset_index(drop=True)
         listed = listed if distinct.empty else distinct  # slices without errors repeat none
     if by_chance:
-        line = _said_of_chance(len(table))
+        line = _said_of_chance(len(table), within=is_filtered(study, population))
     else:
         line = _said(int(np.count_nonzero(significant)), n_all, len(listed), choice)
     if choice.fewer:
@@ -176,9 +177,10 @@ def _said(n_significant: int, n_all: int, n_shown: int, choice: Choice) -> str:
     return f"{line}. Shown: {listed} mostly new errors."
 
 
-def _said_of_chance(n: int) -> str:
-    """The same where none is significantly worse."""
-    line = "The only slice does not do" if n == 1 else f"None of {n:,} slices does"
+def _said_of_chance(n: int, *, within: bool) -> str:
+    """The same where none is significantly worse; within: among the images of a filter."""
+    line = "the only slice does not do" if n == 1 else f"none of {n:,} slices does"
+    line = f"Within the filter {line}" if within else f"{line[:1].upper()}{line[1:]}"
     return f"{line} significantly worse: the differences could be chance."
 
 

@@ -185,7 +185,9 @@ def test_one_slice_listed__the_line_is_in_the_singular():
     assert worst_slices_panel._said(5, 5, 1, choice).startswith(
         "5 slices do significantly worse. Shown: the **one** that adds mostly new errors"
     )
-    assert worst_slices_panel._said_of_chance(1).startswith("The only slice does not do significantly")
+    by_chance = worst_slices_panel._said_of_chance
+    assert by_chance(1, within=False).startswith("The only slice does not do significantly")
+    assert by_chance(9, within=True).startswith("Within the filter none of 9 slices does significantly worse")
     assert worst_slices_panel._folded(1, 1) == "1 slice has more errors than other images, maybe by chance"
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -438,6 +439,20 @@ def test_overview__follows_the_filter(seen, open_page):
     firing = numbers(bees.table("features").sort_values("feature"), "activation_rate")
     for card in drawn_cards(app, "overview_features"):
         assert card["subtitle"].startswith(f"fires on {firing[int(card['id'])]:.1f} % of bee, ")
+
+
+def test_overview__a_card_opens_what_it_counts(seen, open_page, monkeypatch):
+    worst = SimpleNamespace(where="split=val label=bee", errors=3, n=4, rest=0.1, rows=np.arange(2))
+    monkeypatch.setattr("dashboard.cache.highlight_reads.worst_slice", lambda *_: worst)
+    monkeypatch.setattr("dashboard.cache.highlight_reads.background_features", lambda *_: [0, 1])
+    cards = {
+        card["id"]: card for card in drawn_cards(open_page("overview", study=seen.name), "overview_first")
+    }
+    asked = {name: parse_qs(urlsplit(cards[name]["href"]).query) for name in ("slice", "background")}
+    assert "75 % wrong" in cards["slice"]["title"] and asked["slice"]["slice"] == [worst.where]
+    assert cards["background"]["title"] == "2 features look at the background"
+    app = open_page("features", study=seen.name, features_verdict=asked["background"]["features_verdict"][0])
+    assert app.session_state["features_verdict"] == "On the background"
 
 
 def test_overview__of_a_filter_without_images(seen, open_page):

@@ -133,16 +133,21 @@ def _strength_of_all(study: Study, features: pd.DataFrame) -> np.ndarray:
 def _variety(
     study: Study, population: Slice, features: pd.DataFrame, strength: np.ndarray
 ) -> list[np.ndarray]:
-    """Where classes are too small to tell, first the features that fire on FULL images or more, and of those
-    of one name the strongest, so that a page does not show one thing five times.
+    """Of the features of one meaning, by their words or else their names, the strongest first, so that a page
+    does not show one thing five times; where classes are too small to tell, before that those that fire on
+    FULL images or more.
     """
-    if classes_tell(study) or not study.has("top_images"):
-        return []
-    n = int(inspection_reads.population(study, population)[0].sum())
     order = np.argsort(-strength, kind="stable")
-    name = features["name"].where(features["name"] != "", features["feature"].astype(str))
+    given, words = reads.names_given(study), reads.words_alone(study)
+    named = zip(features["feature"].tolist(), texts(features, "name"), strict=True)
+    meaning = pd.Series(
+        [" ".join(words.get(one, ())) * (one not in given) or name or str(one) for one, name in named]
+    )
     nth = np.empty(len(features), np.int64)
-    nth[order] = name.iloc[order].groupby(name.iloc[order]).cumcount().to_numpy()
+    nth[order] = meaning.iloc[order].groupby(meaning.iloc[order]).cumcount().to_numpy()
+    if classes_tell(study) or not study.has("top_images"):
+        return [nth]
+    n = int(inspection_reads.population(study, population)[0].sum())
     return [numbers(features, "rate") * n < FULL - 0.5, nth]
 
 

@@ -213,6 +213,17 @@ def test_order__follows_what_is_asked(sort, column, studies, open_page):
     assert (steps > 0).all() if sort == "By number" else (steps <= 0).all()
 
 
+def test_telling_first__one_of_each_meaning_before_the_next_of_any(studies, monkeypatch):
+    words = {0: ["sky"], 1: ["sky"], 2: ["sea", "blue"], 3: ["sky"], 4: ["sea", "blue"]}
+    monkeypatch.setattr("dashboard.cache.reads.words_alone", lambda _: words)
+    monkeypatch.setattr("dashboard.cache.reads.names_given", lambda _: {3: "mine"})
+    study, val = open_study(studies / "demo"), Slice(split="val")
+    order = feature_reads.in_order(study, val, feature_reads.Listing(dead=True))["feature"].tolist()
+    places = {feature: order.index(feature) for feature in words}
+    later = {max(places[0], places[1]), max(places[2], places[4])}
+    assert min(later) > max({*range(len(order))} - later)  # the second of each comes after all others
+
+
 def test_classes_of_few_images_each__lead_with_pictures_and_take_no_columns(studies, open_page, monkeypatch):
     names = tuple(f"class {number}" for number in range(28))
     make_study(studies / "apart", n_train=28, n_val=84, n_classes=28, class_names=names, pictures=False)

@@ -15,6 +15,7 @@ from core.common.dataframes import as_text, numbers, words
 from core.errors import StudyError
 from core.slices import finder, inspection
 from core.slices.finder import MIN_IMAGES
+from core.slices.inspection.distinct import distinct_slices
 from core.slices.inspection.names import feature_names
 from core.slices.inspection.populations import shown_images
 from core.slices.plain_names import plain_name
@@ -88,8 +89,8 @@ class WorstSlices(NamedTuple):
 
 
 def _table(study: Study, options: FigureOptions) -> WorstSlices:
-    """Read the slices that are significantly worse than the other images (of all slices, where none is), the
-    worst on top.
+    """Read the slices that are significantly worse than the other images (of all slices, where none is) and
+    show mostly errors of their own, as the page Errors lists them; the worst on top.
 
     Raises:
         StudyError: of no image it is known whether it is classified correctly.
@@ -100,7 +101,11 @@ def _table(study: Study, options: FigureOptions) -> WorstSlices:
         raise StudyError(f"no image of '{study.path}' has a verdict, so no slice of it is worse than another")
     table = inspection.worst_within(whole, mask)
     significant = numbers(table, "q") <= 0.05
-    table = table.loc[significant | ~significant.any()].head(options.images or MOST_SLICES)
+    table = table.loc[significant | ~significant.any()].reset_index(drop=True)
+    own = distinct_slices(
+        whole, outcomes.wrong & outcomes.mask, [Slice.parse(str(text)) for text in table["where"]]
+    )
+    table = table.loc[own | ~own.any()].head(options.images or MOST_SLICES)
     words_of = {one: name for one, name in feature_names(whole).items() if len(name) <= LONGEST}
     names = [plain_name(Slice.parse(str(text)), words_of, study.feature_kind) for text in table["where"]]
     for beginning in ("images on which ", "images with "):  # all rows are of images

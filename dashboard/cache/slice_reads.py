@@ -12,7 +12,7 @@ from core.slices import inspection
 from core.slices.compare import compare_traits
 from core.slices.evaluate import OVERLAPS
 from core.slices.inspection import facets
-from core.slices.inspection.distinct import distinct as core_distinct
+from core.slices.inspection.distinct import distinct_slices
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.slices.text import pieces
@@ -127,8 +127,7 @@ def worst(study: Study, where: Slice, min_images: int, against: str) -> pd.DataF
 @cached_read(max_entries=16, spinner="Looking through all slices")
 def distinct(study: Study, slices: tuple[Slice, ...]) -> np.ndarray:
     """(n,) bool: which slices of a list show mostly errors of their own."""
-    wrong = numbers(reads.images(study), "correct") == 0
-    return core_distinct([np.flatnonzero(where.mask(study) & wrong) for where in slices])
+    return distinct_slices(study, numbers(reads.images(study), "correct") == 0, slices)
 
 
 def _plain_names(study: Study, table: pd.DataFrame) -> list[str]:

@@ -4,7 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from core.reader import StudyReader
+from core.slices.slice import Slice
+
 NEW_SHARE = 0.5
+
+
+def distinct_slices(study: StudyReader, wrong: np.ndarray, slices: Sequence[Slice]) -> np.ndarray:
+    """Mark the slices of a list that show mostly errors of their own (see `distinct`): (n_slices,) bool.
+
+    wrong: (n_images,) bool, the misclassified images.
+    """
+    return distinct([np.flatnonzero(where.mask(study) & wrong) for where in slices])
 
 
 def distinct(errors: Sequence[np.ndarray], *, share: float = NEW_SHARE) -> np.ndarray:

@@ -29,9 +29,10 @@ from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
 from core.slices.slice import Slice
 from core.store import Study
+from core.worlds.glyphworld.compose import plan_world_scene
 from core.worlds.glyphworld.glyphworld import scene_row
 from core.worlds.glyphworld.painting import paint
-from core.worlds.glyphworld.scenes import ScenePlan, plan_scene
+from core.worlds.glyphworld.scenes import ScenePlan
 
 FRESH_START = 60_000_000  # scenes from here on belong to no study
 SCENES = 200  # of each slice
@@ -72,7 +73,7 @@ class FreshWorld:
         self.n_rendered = 0
 
     def plan(self, index: int) -> ScenePlan:
-        return plan_scene(self.source.seed, FRESH_START + index, self.source.world)
+        return plan_world_scene(self.source.seed, FRESH_START + index, self.source.world)
 
     def look(self, plans: Sequence[ScenePlan]) -> FreshScenes:
         """Render scenes, and ask the encoder and the probe."""

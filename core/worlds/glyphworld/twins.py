@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.worlds.glyphworld.atlas import load_atlas
-from core.worlds.glyphworld.scenes import BACKGROUND_CUE, Item, ScenePlan, World, plan_scene
+from core.worlds.glyphworld.compose import plan_world_scene
+from core.worlds.glyphworld.scenes import BACKGROUND_CUE, Item, ScenePlan, World
 from core.worlds.glyphworld.word_truth import TruthTable, truth_of
 
 FRESH_START = 50_000_000  # scenes from here on belong to no study
@@ -84,7 +85,7 @@ class TwinMaker:
     """
 
     def __init__(self, seed: int, world: World, *, pool: int = POOL) -> None:
-        self.plans = [plan_scene(seed, FRESH_START + index, world) for index in range(pool)]
+        self.plans = [plan_world_scene(seed, FRESH_START + index, world) for index in range(pool)]
         self.truth = TruthTable([truth_of(plan) for plan in self.plans])
         self.seed = seed
 

@@ -55,15 +55,19 @@ def relations_of(plan: ScenePlan) -> list[Relation]:
 
 def attributes_of(plan: ScenePlan, parts: dict[str, float]) -> list[str]:
     """List true words, each once: object, colour, size, state, other objects, background, style, light."""
-    main = glyph_of(plan.main)
-    words = [plan.label, main.noun, colour_of(plan.main), size_word(plan.main.size)]
-    words += [word for part, word in STATE_WORDS.items() if parts[part] >= MARKED]
+    words = main_words(plan, parts)
     words += [glyph_of(plan.companion).noun] if plan.companion else []
     words += [glyph_of(item).noun for item in plan.distractors]
     words += [glyph_of(plan.occluder).noun] if plan.occluder else []
     words += [plan.ground.kind, ground_colour(plan), plan.style]
     words += ["dark"] if plan.brightness < 0.9 else ["bright"] if plan.brightness > 1.06 else []
     return list(dict.fromkeys(words))
+
+
+def main_words(plan: ScenePlan, parts: dict[str, float]) -> list[str]:
+    """List what is true of the main object: its class, noun, colour, size and state."""
+    states = [word for part, word in STATE_WORDS.items() if parts[part] >= MARKED]
+    return [plan.label, glyph_of(plan.main).noun, colour_of(plan.main), size_word(plan.main.size), *states]
 
 
 def caption_of(plan: ScenePlan, parts: dict[str, float]) -> str:

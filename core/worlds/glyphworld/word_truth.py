@@ -7,10 +7,17 @@ from functools import cache
 import numpy as np
 
 from core.worlds.glyphworld.atlas import load_atlas
-from core.worlds.glyphworld.backgrounds import COLOUR_WORDS, NEUTRAL_FLOOR, NEUTRAL_WALL
+from core.worlds.glyphworld.backgrounds import NEUTRAL_FLOOR, NEUTRAL_WALL
 from core.worlds.glyphworld.painting import measure_occlusion
-from core.worlds.glyphworld.scenes import BACKGROUND_CUE, ScenePlan, severities
-from core.worlds.glyphworld.vocabulary import PLACES, attributes_of, glyph_of, ground_colour
+from core.worlds.glyphworld.scenes import BACKGROUND_CUE, Item, ScenePlan, severities
+from core.worlds.glyphworld.vocabulary import (
+    PLACES,
+    attributes_of,
+    colour_of,
+    glyph_of,
+    ground_colour,
+    main_words,
+)
 
 JOINING = {"of", "a", "an", "the", "on", "against", "in", "front", "{}"}
 GROUND_WORDS = {kind: set(place.split()) - JOINING for kind, place in PLACES.items()}
@@ -54,25 +61,22 @@ class SceneTruth:
 
 def truth_of(plan: ScenePlan) -> SceneTruth:
     """Return the truth of a scene: its attributes, plus the colours and grounds that they omit."""
-    scene = attributes_of(plan, severities(plan, measure_occlusion(plan)))
+    severity = severities(plan, measure_occlusion(plan))
     others = [item for item in (plan.companion, *plan.distractors, plan.occluder) if item is not None]
     grounds = {plan.ground.kind, ground_colour(plan)} | GROUND_WORDS[plan.ground.kind]
-    parts = [widened([plan.label, glyph_of(plan.main).noun, *_about_main(scene, plan)])]
-    parts += [widened([glyph_of(item).noun, glyph_of(item).colour]) for item in others]
+    parts = [widened(main_words(plan, severity)), *(widened(_words_of(item)) for item in others)]
     parts += [widened(grounds)]
     if plan.ground.horizon is not None:
         parts.append(frozenset(NEUTRALS[NEUTRAL_WALL if plan.ground.is_floor else NEUTRAL_FLOOR]))
     named = frozenset().union(*parts)
-    parts.append(widened(scene) - named)  # the style, the light
+    parts.append(widened(attributes_of(plan, severity)) - named)  # the style, the light
     return SceneTruth(tuple(part for part in parts if part))
 
 
-def _about_main(scene: Sequence[str], plan: ScenePlan) -> list[str]:
-    """Return colour, size and state of the main object, from the attributes of its scene."""
-    others = {glyph_of(item).noun for item in (plan.companion, *plan.distractors, plan.occluder) if item}
-    rest = {plan.ground.kind, plan.style, "dark", "bright", *(others - {glyph_of(plan.main).noun})}
-    colours = set(COLOUR_WORDS[plan.ground.kind]) - {glyph_of(plan.main).colour}
-    return [word for word in scene if word not in rest | colours]
+def _words_of(item: Item) -> list[str]:
+    """Noun and painted colour of an object; of one of a class, which composed scenes show, the class too."""
+    glyph = glyph_of(item)
+    return [glyph.noun, colour_of(item), *([glyph.label] if glyph.role == "class" else [])]
 
 
 def shares(word: str, truths: Sequence[SceneTruth]) -> np.ndarray:

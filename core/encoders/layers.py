@@ -131,10 +131,10 @@ def as_map(output: Tensor | None, name: str, model: nn.Module, family: str, size
     if output is None:
         raise EncoderError(f"the layer '{name}' returns no tensor in a forward pass; choose another layer")
     if output.ndim == 4:
-        # some transformers keep channels last: then sides 1 and 2 have the proportions of the input
+        # some transformers keep channels last: then sides 1 and 2 are a grid of patches of the input
         rows, columns, last = output.shape[1:]
-        height, width = (int(side) for side in size)
-        channels_last = family == "vit" and rows * width == columns * height != last * height
+        is_grid = columns != last and token_grid(rows * columns, size) == (rows, columns)
+        channels_last = family == "vit" and is_grid
         return output.permute(0, 3, 1, 2) if channels_last else output
     if output.ndim == 3 and family == "vit":
         n_prefix = count_prefix_tokens(model)

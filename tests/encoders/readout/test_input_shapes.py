@@ -13,7 +13,7 @@ from pytorch_grad_cam import GradCAM
 
 from core.analysis.gradcam.gradcam import gradcam_maps
 from core.encoders.encoder import Encoder
-from core.encoders.layers import token_grid
+from core.encoders.layers import as_map, token_grid
 from core.encoders.registry import load_encoder
 from core.encoders.transform import Transform
 from core.errors import EncoderError, SettingsError
@@ -47,6 +47,14 @@ def test_token_grid__partial_patches_and_impossible_numbers():
     assert token_grid(4 * 6, (70, 100)) == (4, 6)  # patch 16, the rest dropped
     assert token_grid(5 * 7, (70, 100)) == (5, 7)  # padded
     assert token_grid(15, (64, 64)) is None and token_grid(0, (64, 64)) is None
+
+
+@pytest.mark.parametrize(("size", "grid"), [((224, 112), (7, 4)), ((100, 60), (6, 3)), ((64, 64), (2, 2))])
+def test_as_map__channels_last_also_with_partial_patches(size, grid):
+    """Swin of 224 x 112 pixels: the last map of 7 x 3.5 patches is padded to 7 x 4."""
+    model = torch.nn.Identity()
+    for shape in ((1, *grid, 48), (1, 48, *grid)):
+        assert as_map(torch.zeros(shape), "norm", model, "vit", size).shape == (1, 48, *grid)
 
 
 @pytest.mark.parametrize("square", [True, False], ids=["square", "not square"])

@@ -13,6 +13,7 @@ from core.slices.evaluate import read_once, slice_columns
 from core.slices.firing_counts import count_firing_images, firing_blocks, has_firing
 
 MOST_VALUES = 50  # a column with more values does not describe kinds of images
+NONE = np.empty(0, np.int32)
 FEATURE, CONCEPT, COLUMN = KINDS = ("feature", "concept", "column")
 
 
@@ -39,7 +40,7 @@ class Tokens(Traits):
     """Pair k: the image `rows[k]` of the study has the trait `ids[k]`. No pair occurs twice.
 
     Attributes:
-        rows, ids: (n_pairs,) int64.
+        rows, ids: (n_pairs,) int32: a million images have many millions of pairs.
     """
 
     rows: np.ndarray
@@ -67,7 +68,7 @@ def count_traits(study: StudyReader, masks: Sequence[np.ndarray]) -> tuple[Trait
     if not has_firing(study):
         return others, np.stack(counts)
     firing = count_firing_images(study, masks)
-    features = _made(np.empty(0), np.empty(0), FEATURE, [str(j) for j in range(firing.shape[1])])
+    features = _made(NONE, NONE, FEATURE, [str(j) for j in range(firing.shape[1])])
     return _together([features, others]), np.concatenate([firing, np.stack(counts)], axis=1)
 
 
@@ -78,18 +79,18 @@ def _together(parts: list[Tokens]) -> Tokens:
         tuple(name for part in parts for name in part.names),
         tuple(column for part in parts for column in part.within),
         np.concatenate([part.rows for part in parts]),
-        np.concatenate([part.ids + start for part, start in zip(parts, starts, strict=False)]),
+        np.concatenate([part.ids + np.int32(start) for part, start in zip(parts, starts, strict=False)]),
     )
 
 
 def _made(rows: np.ndarray, ids: np.ndarray, kind: str, names: Sequence[str], within: str = "") -> Tokens:
     n = len(names)
-    rows, ids = np.asarray(rows, np.int64), np.asarray(ids, np.int64)
+    rows, ids = np.asarray(rows, np.int32), np.asarray(ids, np.int32)
     return Tokens((kind,) * n, tuple(names), (within,) * n, rows, ids)
 
 
 def _none(kind: str) -> Tokens:
-    return _made(np.empty(0), np.empty(0), kind, ())
+    return _made(NONE, NONE, kind, ())
 
 
 def _features(study: StudyReader, mask: np.ndarray) -> Tokens:
@@ -101,9 +102,9 @@ def _features(study: StudyReader, mask: np.ndarray) -> Tokens:
     for start, block in firing_blocks(study):
         inside = np.flatnonzero(mask[block])
         rows.append(block[inside])
-        ids.append(np.searchsorted(pointers, start + inside, "right") - 1)
+        ids.append((np.searchsorted(pointers, start + inside, "right") - 1).astype(np.int32))
     names = [str(number) for number in range(len(pointers) - 1)]
-    return _made(np.concatenate([*rows, []]), np.concatenate([*ids, []]), FEATURE, names)
+    return _made(np.concatenate([*rows, NONE]), np.concatenate([*ids, NONE]), FEATURE, names)
 
 
 def _concepts(study: StudyReader, mask: np.ndarray) -> Tokens:
@@ -112,19 +113,26 @@ def _concepts(study: StudyReader, mask: np.ndarray) -> Tokens:
         return _none(CONCEPT)
     concepts = study.table("concepts", ["group", "word", "kept"])
     concepts = concepts.loc[concepts["kept"].to_numpy(bool)]
-    words, ids = np.unique(concepts["word"].to_numpy(object).astype(str), return_inverse=True)
-    pairs = pd.DataFrame({"group": concepts["group"].to_numpy(object), "word": ids})
-    words_of_groups = pairs.drop_duplicates()
+    groups_of_words = concepts.groupby("word")["group"].unique().sort_index()
     high = study.table("highly_activating", ["group", "image_id"])
 
     def look_up() -> np.ndarray:  # takes a second for a million images
         return study.image_index().get_indexer(pd.Index(high["image_id"]))
 
     rows = read_once(study, "rows of highly_activating", look_up)
-    high = pd.DataFrame({"group": high["group"].to_numpy(object), "row": rows})
-    pairs = high.loc[(rows >= 0) & mask[rows]].merge(words_of_groups, on="group")
-    pairs = pairs.drop_duplicates(["row", "word"])
-    return _made(pairs["row"].to_numpy(), pairs["word"].to_numpy(), CONCEPT, words.tolist())
+    codes, groups = pd.factorize(high["group"].to_numpy(object))
+    inside = np.flatnonzero((rows >= 0) & mask[rows])
+    inside = inside[np.argsort(codes[inside], kind="stable")]
+    ends = np.searchsorted(codes[inside], np.arange(len(groups) + 1))
+    rows_of = {group: rows[inside[ends[at] : ends[at + 1]]] for at, group in enumerate(groups)}
+    there = []  # word by word: its images in all its groups, joined at once for all words, take gigabytes
+    for names in groups_of_words:
+        has_word = np.zeros(len(mask), bool)
+        for group in names:
+            has_word[rows_of.get(group, NONE)] = True
+        there.append(np.flatnonzero(has_word).astype(np.int32))
+    ids = np.repeat(np.arange(len(there), dtype=np.int32), [len(part) for part in there])
+    return _made(np.concatenate([*there, NONE]), ids, CONCEPT, groups_of_words.index.tolist())
 
 
 def _columns(study: StudyReader, mask: np.ndarray) -> Tokens:

@@ -6,6 +6,8 @@ import itertools
 import math
 import tracemalloc
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from numpy.testing import assert_allclose
 
 from core.slices import compare as slice_compare
 from core.slices import finder as slice_finder
+from core.slices import traits
 from core.slices.finder import find, worst_slices
 from core.slices.slice import Slice
 from core.slices.traits import Tokens, count_traits, tokens_of
@@ -233,6 +236,24 @@ def test_count_traits__matches_the_pairs(study, rng, monkeypatch):
     tokens = tokens_of(study, np.ones(study.n_images, bool))
     assert traits.names == tokens.names and traits.kinds == tokens.kinds
     np.testing.assert_array_equal(counts, counted(tokens, *masks))
+
+
+def test_words__of_many_images_are_those_of_their_groups_and_stay_small(rng):
+    """At 1.28 million images the pairs of words and groups took 8 GB."""
+    n, groups = 4000, [f"{number}" for number in range(60)]
+    drawn = [(group, row) for group in groups for row in np.flatnonzero(rng.random(n) < 0.2)]
+    said = {group: {f"w{word}" for word in rng.integers(0, 20, 6)} for group in groups[1:]}
+    words = pd.DataFrame([(g, w, True) for g in said for w in said[g]], columns=["group", "word", "kept"])
+    tables = {"concepts": words, "highly_activating": pd.DataFrame(drawn, columns=["group", "image_id"])}
+    fake: Any = Mock(has=tables.__contains__, table=lambda name, columns: tables[name][columns])
+    fake.image_index.return_value = pd.RangeIndex(n)
+    tracemalloc.start()
+    tokens = traits._concepts(fake, np.arange(n) % 2 == 0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    pairs = {(row, tokens.names[token]) for row, token in zip(tokens.rows, tokens.ids, strict=True)}
+    assert pairs == {(row, w) for group, row in drawn if row % 2 == 0 for w in said.get(group, ())}
+    assert len(pairs) == len(tokens.rows) and peak < 7e6
 
 
 def test_separate__common_images_stay_in_the_smaller():

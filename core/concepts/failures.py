@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SIDES = ("predicted", "true")
 SEPARATOR = "; "
+MOST_PAIRS = 1024  # pairs of classes that are added up at a time
 NO_PROBE = "no probe: {why}"
 NO_LAYERS = (
     "what a latent adds to an answer is not known where the layers of its classifier are not stored; what "
@@ -123,22 +124,25 @@ def compute_failures(study: Study, step: StepWriter, config: FailuresConfig, run
     if config.explained:
         allowed = np.isin(np.arange(n_features), list(words))
     with run.progress.stage("failures", total=len(rows), unit="images") as bar:
-        images, sums = [], PairSums(true, predicted, names, allowed, config.top)
-        for start in range(0, len(rows), CHUNK_ROWS):
-            part = slice(start, start + CHUNK_ROWS)
-            sides = _of_sides(study, rows[part], true[part], predicted[part], codes)
-            images.append(_image_rows(study, rows[part], true[part], predicted[part], words, sides, sums))
-            bar.update(len(rows[part]))
+        images, pairs = [], []
+        for block in blocks_of_pairs(true, predicted):
+            sums = PairSums(true[block], predicted[block], names, allowed, config.top)
+            for start in range(0, len(block), CHUNK_ROWS):
+                part = block[start : start + CHUNK_ROWS]
+                sides = _of_sides(study, rows[part], true[part], predicted[part], codes)
+                images.append(_image_rows(study, rows[part], true[part], predicted[part], words, sides, sums))
+                bar.update(len(part))
+            pairs.append(sums.table(words))
     failures = pd.concat(images, ignore_index=True)
     failures = failures.sort_values(["row", "side", "rank"], kind="stable", ignore_index=True)
     step.table("failures", failures.drop(columns="row"))
-    step.table("failure_pairs", sums.table(words))
+    step.table("failure_pairs", pd.concat(pairs, ignore_index=True))
     intervened = _intervene(study, step, config, run.progress) if config.interventions else {}
     features = failures["feature"].unique()
     without = sum(int(feature) not in words for feature in features)
     step.summary = {
         "n_failures": len(rows),
-        "n_pairs": len(sums.pairs),
+        "n_pairs": len(np.unique(np.stack([true, predicted], 1), axis=0)),
         "n_features": len(features),
         "n_without_words": without,
         "split": config.split,
@@ -259,6 +263,18 @@ def _of_sides(
             study, rows, predicted, true, codes=codes
         )
         yield from (local, -local)
+
+
+def blocks_of_pairs(true: np.ndarray, predicted: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the numbers of the failures of MOST_PAIRS pairs at a time, the most frequent pairs first.
+
+    A thousand classes have tens of thousands of pairs, and `PairSums` adds up all features for each.
+    """
+    both = np.stack([true, predicted], 1)
+    _, pair, counts = np.unique(both, axis=0, return_inverse=True, return_counts=True)
+    rank = np.argsort(np.argsort(-counts, kind="stable"))[pair.ravel()]
+    for first in range(0, len(counts), MOST_PAIRS):
+        yield np.flatnonzero((rank >= first) & (rank < first + MOST_PAIRS))
 
 
 class PairSums:

@@ -6,9 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from pandas.testing import assert_frame_equal
 
+from core.concepts import failures
 from core.concepts.decomposition import behind_class
-from core.concepts.failures import compute_failures, contributions, top_contributions, words_of_features
+from core.concepts.failures import (
+    PairSums,
+    compute_failures,
+    contributions,
+    top_contributions,
+    words_of_features,
+)
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import FailuresConfig
 from core.errors import SettingsError, ShapeError
@@ -112,6 +120,21 @@ def run(folder, config):
     with write_study(folder) as writer, writer.step("failures", {}) as step:
         compute_failures(open_study(folder), step, config, StepRun(Progress.silent()))
     return open_study(folder)
+
+
+def test_failure_pairs__are_the_same_added_up_a_few_at_a_time(failed, tmp_path, monkeypatch):
+    """Those of a thousand classes took numbers of all features for tens of thousands of pairs at once."""
+    monkeypatch.setattr(failures, "MOST_PAIRS", 2)
+    monkeypatch.setattr(failures, "CHUNK_ROWS", 3)
+    sizes, add = [], PairSums.add
+    monkeypatch.setattr(
+        PairSums, "add", lambda sums, *given: (sizes.append(len(sums.pairs)), add(sums, *given))
+    )
+    folder = shutil.copytree(failed.path, tmp_path / "study")
+    study = run(folder, FailuresConfig(top=3, split="all"))
+    for table in ("failures", "failure_pairs"):
+        assert_frame_equal(study.table(table), failed.table(table))
+    assert max(sizes) == 2 < study.summary("failures")["n_pairs"] == failed.summary("failures")["n_pairs"]
 
 
 def test_failures__of_explained_features_only(failed, tmp_path):

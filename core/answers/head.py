@@ -105,14 +105,15 @@ def unmatched(names: list[list[str]], labels: list[str]) -> str:
 
 
 def why_other_numbers(study: StudyReader, facts: Mapping[str, Any]) -> str | None:
-    """Explain why labels that are numbers are not those of a head whose outputs have names: taken so, they
-    are right no more often than any label would be. None where they may be.
+    """Explain why labels that are numbers are not those of a head with more outputs, or with names: taken so,
+    they are right no more often than any label would be. None where they may be.
     """
-    by_number = facts.get("matched") == BY_INDEX and any(output_names(study))
-    if not by_number or not facts["at_chance"] or facts["top1"] > 1 / len(study.class_names):
+    n_outputs, n_labels = facts["n_outputs"], len(study.class_names)
+    others = facts.get("matched") == BY_INDEX and (any(output_names(study)) or n_outputs > n_labels)
+    if not others or not facts["at_chance"] or facts["top1"] > 1 / n_labels:
         return None
     return (
-        "its outputs have names, and labels that are numbers mean something else: as numbers of outputs "
+        f"the labels are numbers, but not those of its {counted(n_outputs, 'output')}: taken so, "
         f"{percent(facts['top1'])} of {counted(facts['n'], 'image')} would be right. If they are, name the "
         "outputs: answers STUDY --head-classes FILE"
     )

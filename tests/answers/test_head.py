@@ -674,7 +674,14 @@ def test_labels_that_are_numbers_of_something_else_give_no_head():
     """As 0 and 1 of a table that is read by a classifier of ImageNet: outputs 0 and 1 are fishes."""
     study: Any = OfHead(["0", "1"], ["0", "1"])
     facts = {"matched": matched(study, Request())[0].how, "at_chance": True, "top1": 0.0, "n": 200}
-    assert "as numbers of outputs 0.0 % of 200 images would be right" in str(why_other_numbers(study, facts))
+    facts["n_outputs"] = 3
+    assert "taken so, 0.0 % of 200 images would be right" in str(why_other_numbers(study, facts))
+    unnamed: Any = OfHead(["0", "1", "2"], ["0", "1", "2"])
+    unnamed.table = lambda _: pd.DataFrame({"wordnet": [""] * 10, "name": [""] * 10})
+    assert "numbers, but not those of its 10 outputs" in str(
+        why_other_numbers(unnamed, facts | {"n_outputs": 10})
+    )
+    assert why_other_numbers(unnamed, facts) is None  # as many outputs as labels: a mistake of another kind
     for may_be in ({"at_chance": False}, {"top1": 0.6}, {"matched": "by name"}):
         assert why_other_numbers(study, facts | may_be) is None
 
@@ -683,11 +690,13 @@ def test_a_head_that_other_numbers_do_not_fit_is_refused(monkeypatch):
     study: Any = OfHead(["0", "1"] * 100, ["0", "1"])
     study.is_val, study.column = np.ones(200, bool), lambda _, name: study.images[name]
     values: dict[str, np.ndarray] = {name: np.full(200, 0.5) for name in VALUES}
-    told = AnswerValues(["0", "1", "dog"], np.full((200, 1), 2), values, facts={"matched": BY_INDEX})
+    told = AnswerValues(
+        ["0", "1", "dog"], np.full((200, 1), 2), values, facts={"matched": BY_INDEX, "n_outputs": 3}
+    )
     makers = {KINDS[HEAD].make: lambda *_: told}
     monkeypatch.setattr(requests, "function_named", lambda name: makers.get(name, lambda *_: None))
     step: Any = Collected()
-    with pytest.raises(SettingsError, match="labels that are numbers mean something else"):
+    with pytest.raises(SettingsError, match="the labels are numbers, but not those"):
         requests.write_answer(study, step, HEAD, HEAD, Request(), Progress.silent())
     assert not step.items and not step.summary
 

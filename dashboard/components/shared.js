@@ -7,6 +7,11 @@ function mounted(parentElement, start = () => ({})) {
   return instances.get(parentElement);
 }
 
+// Keys of the browser, or of the system: Alt with an arrow goes back, Ctrl with + magnifies the page.
+function isShortcut(event) {
+  return event.altKey || event.ctrlKey || event.metaKey;
+}
+
 function element(tag, className = "", text = "") {
   const node = document.createElement(tag);
   if (tag === "button") node.type = "button";

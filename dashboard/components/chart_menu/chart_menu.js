@@ -139,6 +139,7 @@ function act(self, item) {
 }
 
 function walk(self, event) {
+  if (isShortcut(event)) return;
   const all = items(self);
   const at = all.indexOf(document.activeElement);
   const steps = { ArrowDown: at + 1, ArrowRight: at + 1, ArrowUp: at - 1, ArrowLeft: at - 1, Home: 0, End: -1 };

@@ -238,7 +238,7 @@ function listenForBox(self) {
 }
 
 function onKey(self, event) {
-  if (self.still) return;
+  if (self.still || isShortcut(event)) return;
   const at = self.tiles.findIndex((tile) => tile.id === self.current);
   const step = {
     ArrowRight: 1,
@@ -261,7 +261,7 @@ function onKey(self, event) {
 // Nothing scrolls sideways, so where nothing has the focus, or the link that led here, these keys begin at the
 // pictures of the page.
 function beginAtPictures(self, event) {
-  if (!self.marking || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+  if (!self.marking || isShortcut(event) || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
   const focus = document.activeElement;
   if ((focus !== document.body && focus.tagName !== "A") || document.querySelector("[role=dialog]")) return;
   event.preventDefault();

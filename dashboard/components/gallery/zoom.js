@@ -73,6 +73,7 @@ function listenForZoom(frames, zoom) {
     zoomBy(frames, Math.exp(-Math.max(-60, Math.min(60, event.deltaY)) * 0.006), [x, y]);
   }, { passive: false });
   frames.onpointerdown = (event) => {
+    if (event.button) return; // the menu of another button hides that it was let go
     frames.focus({ preventScroll: true });
     zoom.fingers.set(event.pointerId, event);
     frames.setPointerCapture(event.pointerId);
@@ -100,6 +101,7 @@ function listenForZoom(frames, zoom) {
 }
 
 function onZoomKey(frames, zoom, event) {
+  if (isShortcut(event)) return;
   const moves = { ArrowLeft: [0.1, 0], ArrowRight: [-0.1, 0], ArrowUp: [0, 0.1], ArrowDown: [0, -0.1] };
   const move = zoom.scale > 1 && moves[event.key]; // unmagnified, the arrows belong to the gallery's walk
   if (event.key === "+" || event.key === "=") zoomBy(frames, 1.5);

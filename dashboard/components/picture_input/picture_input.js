@@ -11,11 +11,12 @@ function give(uploader, files) {
   return true;
 }
 
-export default function ({ data }) {
+function listen() {
+  const self = {};
   const inField = (event) => event.target.closest?.("[data-testid=stFileUploader]");
   const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
   const onPaste = (event) => {
-    if (give(data.uploader, event.clipboardData?.files)) event.preventDefault();
+    if (give(self.uploader, event.clipboardData?.files)) event.preventDefault();
   };
   const onDrag = (event) => {
     if (hasFiles(event) && !inField(event)) event.preventDefault(); // or the browser would open the file
@@ -23,14 +24,24 @@ export default function ({ data }) {
   const onDrop = (event) => {
     if (!hasFiles(event) || inField(event)) return;
     event.preventDefault();
-    give(data.uploader, event.dataTransfer.files);
+    give(self.uploader, event.dataTransfer.files);
   };
   document.addEventListener("paste", onPaste);
   document.addEventListener("dragover", onDrag);
   document.addEventListener("drop", onDrop);
-  return () => {
+  self.stop = () => {
     document.removeEventListener("paste", onPaste);
     document.removeEventListener("dragover", onDrag);
     document.removeEventListener("drop", onDrop);
+  };
+  return self;
+}
+
+export default function ({ data, parentElement }) {
+  const self = mounted(parentElement, listen); // drawn again with the page's colours
+  self.uploader = data.uploader;
+  return () => {
+    self.stop();
+    instances.delete(parentElement);
   };
 }

@@ -69,7 +69,7 @@ function moved([left, top, right, bottom], x, y) {
 function onKey(self, event, { kind, at, box }) {
   const [x, y] = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] }[event.key] ?? [0, 0];
   const removes = event.key === "Delete" || event.key === "Backspace";
-  if (!removes && !x && !y) return;
+  if (isShortcut(event) || (!removes && !x && !y)) return;
   event.preventDefault();
   event.stopPropagation();
   const [left, top, right, bottom] = box;

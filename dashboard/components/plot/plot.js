@@ -107,6 +107,7 @@ async function draw(self) {
     self.shown = null; // until it is drawn: a reader who leaves now shall not find half a chart
     const { data, layout } = JSON.parse(self.figure);
     fit(self);
+    self.drawing.querySelector(".peregrine-failed")?.remove();
     await library.react(self.drawing, data, sized(self, layout), config(self));
     if (self.gone) return library.purge(self.drawing); // the reader left while plotly was drawing
   }
@@ -120,8 +121,11 @@ function fit(self) {
   if (!document.fullscreenElement) self.holder.style.height = `${heightOf(self)}px`;
 }
 
+// Nothing is left of a drawing that plotly began: the next one begins anew.
 function say(self, error) {
   self.shown = null;
+  window.Plotly?.purge(self.drawing);
+  self.drawing.listening = false;
   self.drawing.replaceChildren(element("p", "peregrine-failed", `This chart could not be drawn: ${error.message}.`));
 }
 

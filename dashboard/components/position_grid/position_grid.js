@@ -4,7 +4,7 @@ const percent = (share) => `${(100 * share).toFixed(3)}%`;
 function onKey(event, buttons, columns) {
   const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
   const next = buttons[buttons.indexOf(event.target) + (steps[event.key] ?? NaN)];
-  if (!next) return;
+  if (!next || isShortcut(event)) return;
   event.preventDefault();
   event.stopPropagation(); // else the page turns to another image
   for (const one of buttons) one.tabIndex = one === next ? 0 : -1;

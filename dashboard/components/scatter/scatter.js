@@ -498,7 +498,7 @@ function act(self, what) {
 }
 
 function onKey(self, event) {
-  if (!self.view) return;
+  if (!self.view || isShortcut(event)) return;
   const step = 40 / self.view.scale;
   const side = 40 / acrossOf(self);
   const moves = { ArrowLeft: [-side, 0], ArrowRight: [side, 0], ArrowUp: [0, step], ArrowDown: [0, -step] };

@@ -92,7 +92,7 @@ function build(self, key) {
   card.append(grip, element("span", "title"), buttons, element("span", "about"), element("span", "problem"), caption);
   card.onkeydown = (event) => {
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-    if (!step || event.target === caption) return;
+    if (!step || isShortcut(event) || event.target === caption) return;
     event.preventDefault();
     move(self, card, step);
   };

@@ -109,6 +109,7 @@ export default function ({ data, parentElement }) {
   self.holder.setAttribute("aria-label", `The sheet as it will be printed: ${data.cells.length} figures`);
   // One after another: a slow figure of an older sheet must not be put over the newer one.
   self.busy = self.busy.then(() => draw(self)).catch((error) => {
+    self.shown = null;
     self.page.replaceChildren(element("div", "why", `The preview could not be drawn: ${error.message}.`));
   });
   return () => {

@@ -17,6 +17,18 @@ function keep(theme, pages) {
   for (const page of ["", ...pages]) window.localStorage.setItem(key(home() + page), JSON.stringify(theme));
 }
 
+function followSystem() {
+  const self = {};
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+  const follow = () => {
+    // The page's colours follow at once, charts when they are drawn again, once Streamlit knows of it.
+    if (storedTheme() === "System") setTimeout(() => self.emit("system", system.matches ? "Dark" : "Light"), 200);
+  };
+  system.addEventListener("change", follow);
+  self.stop = () => system.removeEventListener("change", follow);
+  return self;
+}
+
 export default function ({ data, parentElement, setTriggerValue }) {
   const buttons = [...parentElement.querySelectorAll("button")];
   const stored = storedTheme();
@@ -38,17 +50,16 @@ export default function ({ data, parentElement, setTriggerValue }) {
     button.onclick = () => choose(button);
     button.onkeydown = (event) => {
       const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-      if (!step) return;
+      if (!step || isShortcut(event)) return;
       event.preventDefault();
       event.stopPropagation();
       buttons[(at + step + buttons.length) % buttons.length].focus();
     };
   });
-  const system = window.matchMedia("(prefers-color-scheme: dark)");
-  const follow = () => {
-    // The page's colours follow at once, charts when they are drawn again, once Streamlit knows of it.
-    if (storedTheme() === "System") setTimeout(() => setTriggerValue("system", system.matches ? "Dark" : "Light"), 200);
+  const self = mounted(parentElement, followSystem); // a change of the theme draws this again
+  self.emit = setTriggerValue;
+  return () => {
+    self.stop();
+    instances.delete(parentElement);
   };
-  system.addEventListener("change", follow);
-  return () => system.removeEventListener("change", follow);
 }

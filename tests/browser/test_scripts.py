@@ -1,0 +1,98 @@
+"""Scripts of components on an empty page: drawn again with other data, and left once, as Streamlit does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dashboard.components.browser_half import COMPONENTS
+
+pytestmark = pytest.mark.browser
+PLACE = "<button id=outside data-testid=stButtonGroup>one</button><div id=here></div>"
+LOAD = """async ([html, script]) => {
+  const here = document.getElementById("here");
+  here.innerHTML = html;
+  const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+  const { default: component } = await import(url);
+  window.show = (data) => { window.leave = component({ data, parentElement: here, setTriggerValue() {} }); };
+}"""
+SHOW = "(data) => show(data)"
+SHOWN = "(text) => document.getElementById('here').textContent.match(`^${text}$`)"
+PRESSED = """([query, key, held]) => {
+  const at = document.querySelector(query);
+  const event = new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...held });
+  at.dispatchEvent(new PointerEvent("pointerdown", { bubbles: true }));
+  at.dispatchEvent(event);
+  return event.defaultPrevented;
+}"""
+GALLERY = {"turn": 0, "picked": [], "marking": True, "still": False, "label": "", "tile": 9, "columns": 0}
+TILE = {"id": 1, "src": "", "beside": [], "names": [""], "alt": "", "traces": [], "lines": [], "verdict": ""}
+PLOTLY = """window.Plotly = { purge() {}, async react(drawing) {
+  if (window.bad) throw Error("no");
+  drawing.on = () => {};
+  drawing.append("drawn");
+} }"""
+
+
+@pytest.fixture
+def script(chrome: Any):
+    """Put a component on an empty page: its name, its HTML and its files, as `browser_half` takes them."""
+    page = chrome.new_page()
+    page.set_default_timeout(8000)
+    page.set_content(PLACE)
+
+    def put(name: str, html: str, *files: str) -> Any:
+        paths = [COMPONENTS / "shared.js", *(COMPONENTS / name / one for one in files or (f"{name}.js",))]
+        page.evaluate(LOAD, [html, "\n".join(path.read_text("utf-8") for path in paths)])
+        return page
+
+    yield put
+    page.close()
+
+
+def test_image_keys__leave_no_listener_behind(script: Callable[..., Any]):
+    """Each image draws them again; on the next page arrow keys did nothing in a choice that was clicked."""
+    page = script("image_keys", "<span></span>")
+    for row in (1, 2):
+        page.evaluate(SHOW, {"ArrowLeft": "a", "ArrowRight": "b", "row": row})
+    assert page.evaluate(PRESSED, ["#outside", "ArrowLeft", {}])
+    page.evaluate("leave()")
+    assert not page.evaluate(PRESSED, ["#outside", "ArrowLeft", {}])
+
+
+def test_gallery__leaves_the_keys_of_the_browser(script: Callable[..., Any]):
+    """Alt and an arrow go back, Ctrl and a sign magnify the page."""
+    html = "<div class=gallery></div><p class=hint></p>"
+    page = script("gallery", html, "zoom.js", "gallery.js")
+    page.evaluate(SHOW, {**GALLERY, "tiles": [TILE], "zoom": True})
+    for query in ("body", ".tile"):
+        assert page.evaluate(PRESSED, [query, "ArrowLeft", {}]), query
+        assert not page.evaluate(PRESSED, [query, "ArrowLeft", {"altKey": True}]), query
+    assert page.evaluate(PRESSED, [".frames", "+", {}])
+    assert not page.evaluate(PRESSED, [".frames", "+", {"ctrlKey": True}])
+
+
+def test_plot__a_failure_does_not_stay_above_the_next_drawing(script: Callable[..., Any]):
+    html = '<div class="peregrine-plot"><div class="peregrine-drawing"></div></div>'
+    page = script("plot", html, "load_plotly.js", "plot.js")
+    page.evaluate(PLOTLY)
+    for bad, text in ((True, "This chart could not be drawn: no."), (False, "drawn")):
+        data = {"figure": '{"data": [], "layout": {}}', "height": 9 + bad, "name": str(bad), "alt": ""}
+        page.evaluate(f"window.bad = {json.dumps(bad)}")
+        page.evaluate(SHOW, data)
+        assert page.wait_for_function(SHOWN, arg=text)
+
+
+def test_sheet_preview__comes_back_after_a_failure(script: Callable[..., Any]):
+    html = '<div class="peregrine-sheet"><div class="page"></div></div>'
+    page = script("sheet_preview", html, "../plot/load_plotly.js", "sheet_preview.js")
+    cell = {"letter": "", "alt": "", "caption": ["words"], "figure": "", "src": "", "why": "why"}
+    whole = {"cells": [cell], "width": 9, "height": 9, "margin": 0, "font": "serif"}
+    broken = {**whole, "cells": [{**cell, "figure": "no JSON"}]}
+    failed = "The preview could not be drawn: .*"
+    for data, text in ((whole, "whywords"), (broken, failed), (whole, "whywords")):
+        page.evaluate(SHOW, data)
+        assert page.wait_for_function(SHOWN, arg=text)

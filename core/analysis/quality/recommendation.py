@@ -94,7 +94,7 @@ def claim(row: Mapping[Any, Any], name: str = "", *, works: str = "predicts erro
     """State in one clause how well a score predicts errors.
 
     Args:
-        row: score, auroc, auroc_low, auroc_high and what `outcomes` reads; the auroc is known.
+        row: score, auroc, auroc_low, auroc_high and what `outcomes` reads; as of `score_row`.
         name: of the score in the clause; its own where none is given. works: said of one above chance.
     """
     name = name or score_in_sentence(row["score"])
@@ -133,6 +133,7 @@ def advise(recommended: Recommendation | None, metrics: pd.DataFrame | None) -> 
 
 
 def score_row(metrics: pd.DataFrame, score: str) -> dict[Any, Any]:
-    """The row of a score in a table of metrics, if its AUROC is known; else empty."""
+    """The row of a score in a table of metrics, if its AUROC or what it lacks is known; else empty."""
     rows = metrics.loc[metrics["score"] == score].to_dict("records")
-    return rows[0] if rows and np.isfinite(rows[0]["auroc"]) else {}
+    told = bool(rows) and (np.isfinite(rows[0]["auroc"]) or (rows[0]["n"] > 0 and untold(*outcomes(rows[0]))))
+    return rows[0] if told else {}

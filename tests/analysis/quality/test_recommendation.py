@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 
+import pandas as pd
 import pytest
 
-from core.analysis.quality.recommendation import advice, claim, recommend, recommended
+from core.analysis.quality.recommendation import advice, advise, claim, recommend, recommended
 from core.export.summary import info
 from core.store import open_study
 from tests.manifests import edited_manifest
@@ -52,6 +54,14 @@ def test_claim__needs_eight_errors(n_wrong):
         assert told == f"what the classifier's confidence is worth cannot be told from {n_wrong} {noun}"
     else:
         assert told == "the classifier's confidence predicts errors: AUROC 0.90 (0.60 to 0.97)"
+
+
+def test_advise__without_an_error_says_that_nothing_can_be_told():
+    row = {"score": "confidence", "auroc": math.nan, "auroc_low": math.nan, "auroc_high": math.nan, "n": 50}
+    told = advise(recommend(["confidence"]), pd.DataFrame([row | {"n_wrong": 0}]))
+    assert "Here what it is worth cannot be told from 0 errors." in told
+    of_no_image = pd.DataFrame([row | {"n": 0, "n_wrong": 0}])
+    assert "Here" not in advise(recommend(["confidence"]), of_no_image)
 
 
 def test_advice__is_what_info_says(shared_study):

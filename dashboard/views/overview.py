@@ -291,6 +291,7 @@ def _next_step(study: Study, missing: dict[str, Missing]) -> None:
 
 
 def _holdings(study: Study) -> None:
+    study = getattr(study, "whole", study)  # by some answers no image is a train image
     embed, encoder = study.summary("embed"), study.summary("embed").get("encoder") or {}
     facts = {
         "Train images": f"{int((~study.is_val).sum()):,}",

@@ -147,6 +147,8 @@ def test_a_feature_of_a_study_in_which_every_image_is_judged(answered, open_page
     assert not app.exception, app.exception
     assert "Bars: 80 images." in all_text(app)
     assert "Bars: 80 train images." in all_text(open_page("feature", study="demo"))
+    facts = [one.body for one in open_page("overview", study="demo", answer="deployed").get("html")]
+    assert any("<dt>Train images</dt><dd>80</dd>" in one for one in facts), facts
 
 
 def test_steps_are_those_of_the_study_whatever_answers(answered, open_page):

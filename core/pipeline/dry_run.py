@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from core.answers.classes import BY_INDEX, match_classes, read_names
@@ -156,6 +157,7 @@ def _steps(
     inputs: Mapping[str, Any],
 ) -> list[Estimate]:
     """Estimate every step; none where no image of the sample can be read."""
+    from core.analysis.probe.step import why_none_of
     from core.pipeline import estimates
 
     config: EmbedConfig = settings_of("embed", options)
@@ -172,12 +174,15 @@ def _steps(
         firing_at = epsilon if isinstance(epsilon, float) else 4.0
         rates = estimates.image_rates(encoder, pictures, decode, run, firing_at)
     masks, captions = inputs["masks"] or {}, inputs["captions"] or {}
+    codes, names = pd.factorize(source.table["label"])
+    is_val = source.table["split"].eq("val").to_numpy()
     sizes = estimates.Sizes(
         n_images,
-        int(np.count_nonzero(source.table["split"] == "val")),
-        len(source.table["label"].dropna().unique()),
+        int(np.count_nonzero(is_val)),
+        len(names),
         max(masks.get("n_core") or 0, masks.get("n_spurious") or 0),
         captions.get("n_captions") or 0,
+        why_none_of(codes, is_val, names),
     )
     embedded = _bytes(n_images, rates.raw.shape[1], pictures, config)
     return estimates.estimate_steps(sizes, rates, options, embedded, _clip(options, inputs["clip"]))

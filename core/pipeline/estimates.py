@@ -41,6 +41,7 @@ class Sizes:
     n_classes: int
     n_masked: int = 0
     n_captions: int = 0
+    no_probe: str | None = None  # why there is none
 
     @property
     def n_train(self) -> int:
@@ -137,6 +138,8 @@ def estimate_steps(
         "overlap": _overlap(sizes, rates),
         **{step: _with_clip(step, sizes, rates, clip) for step in ("concepts", "search")},
     }
+    if sizes.no_probe:
+        by_step["probe"] = Estimate("probe", 0.0, note=sizes.no_probe)
     if not sizes.n_classes:
         by_step |= {step: Estimate(step, 0.0, note="no labels") for step in ("probe", "answers", "failures")}
     return [by_step[step] for step in in_analysis()]
@@ -159,7 +162,7 @@ def _numeric_seconds(sizes: Sizes, raw: np.ndarray, options: Mapping[str, Any]) 
         "map": 2 * sizes.n_images * each_row + min(sizes.n_images, MAP_ROWS) * n_features**2 * product,
         "failures": sizes.n_images * each_row,
         "answers": sizes.n_images * n_features * sizes.n_classes * product,
-        "probe": _probe_seconds(sizes, rows, options) if sizes.n_classes else 0.0,
+        "probe": _probe_seconds(sizes, rows, options) if sizes.n_classes and not sizes.no_probe else 0.0,
     }
     return {step: STARTING + seconds for step, seconds in passes.items()}
 

@@ -129,7 +129,8 @@ def test_steps__every_one_is_estimated_and_adds_up(run, tmp_path):
     found = planned(run, tmp_path)
     steps = {one["step"]: one for one in found["steps"]}
     assert list(steps) == in_analysis()
-    assert all(steps[name]["seconds"] > 0 for name in ("embed", "features", "probe", "quality"))
+    assert all(steps[name]["seconds"] > 0 for name in ("embed", "features", "quality"))
+    assert steps["probe"]["seconds"] == 0 and "too few images to evaluate" in steps["probe"]["note"]
     assert found["seconds"] == pytest.approx(sum(one["seconds"] or 0 for one in found["steps"]))
     assert found["bytes"] == pytest.approx(sum(one["bytes"] for one in found["steps"]), abs=1)
     assert steps["heatmaps"]["note"] == "no maps"  # of one position, for images of 32 pixels
@@ -158,6 +159,9 @@ def test_estimates__grow_with_what_a_step_depends_on():
     )
     unlabelled = estimated(n_classes=0)
     assert unlabelled["probe"].seconds == 0 and unlabelled["probe"].note == "no labels"
+
+    alone = estimated(no_probe="there are no evaluation images")
+    assert alone["probe"].seconds == 0 and alone["probe"].note == "there are no evaluation images"
 
     again = [estimated() for _ in range(3)]  # the fastest: a busy machine can make one of them slow
 

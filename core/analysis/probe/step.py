@@ -1,6 +1,6 @@
 """The linear probe on frozen representations (docs/method.md 3), and the step `probe`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -181,15 +181,19 @@ def recipe_of(config: ProbeConfig, penalty: float | None = None) -> linear.Recip
 
 def why_no_probe(study: Study) -> str | None:
     """Explain why this study cannot have a probe, or return None."""
-    if not study.labelled:
+    return why_none_of(class_column(study, "label"), study.is_val, study.class_names)
+
+
+def why_none_of(codes: np.ndarray, is_val: np.ndarray, names: Sequence[str]) -> str | None:
+    """As `why_no_probe`, of images by their class (n,), a place in `names` or -1, and their split (n,)."""
+    if not len(names):
         return "the images have no labels"
-    codes = class_column(study, "label")
-    present = np.unique(codes[~study.is_val & (codes >= 0)])
+    present = np.unique(codes[~is_val & (codes >= 0)])
     if not len(present):
         return "no labelled train images"
     if len(present) == 1:
-        return f"one class only: every labelled train image is '{study.class_names[present[0]]}'"
-    n_val, n_evaluated = int(study.is_val.sum()), int(np.isin(codes[study.is_val], present).sum())
+        return f"one class only: every labelled train image is '{names[present[0]]}'"
+    n_val, n_evaluated = int(is_val.sum()), int(np.isin(codes[is_val], present).sum())
     if not n_val and len(present) == np.count_nonzero(codes >= 0):
         return NONE_HELD_OUT
     if n_val and n_evaluated < FEWEST_EVALUATED:

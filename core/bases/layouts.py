@@ -17,6 +17,7 @@ NamedWeights = Mapping[str, np.ndarray]
 Settings = Mapping[str, Any]
 SEVERAL_LAYERS = "its encoder has several layers, and only linear ones are read"
 GATED = "it is a gated autoencoder, and only linear encoders with topk, jumprelu or ReLU are read"
+TRANSCODER = "it is a transcoder: it writes what another layer will hold, so it is no basis of its own"
 NO_THRESHOLD = "its activation is {activation}, but neither its weights nor its settings hold a threshold"
 NO_K = "the file does not say k, so every positive code is kept: give --k K if it was trained to keep k"
 FACTOR = "its vectors were scaled by a factor that is not in the file (expected_average_only_in)"
@@ -210,14 +211,19 @@ def _matrices(state: NamedWeights, config: Settings, k: int | None) -> Dictionar
     """SAELens and Prisma: f = act((norm(x) - b_dec) W_enc + b_enc). Prisma subtracts b_dec always."""
     if {"r_mag", "b_gate"} & set(state) or config.get("architecture") == "gated":
         raise UnknownLayout(GATED)
+    kind = str(config.get("architecture"))
+    if "transcoder" in kind or config.get("is_transcoder") or {"W_skip", "b_dec_out"} & set(state):
+        raise UnknownLayout(TRANSCODER)
     kwargs = config.get("activation_fn_kwargs") or {}
-    name = str(config.get("activation_fn_str") or config.get("activation_fn") or config.get("architecture"))
+    name = str(config.get("activation_fn_str") or config.get("activation_fn") or kind)
     encoder, decoder, bias = state["W_enc"].T, state["W_dec"], state.get("b_enc")
     given: dict[str, Any] = {"activation": RELU}
     if "threshold" in state:
         given = {"activation": JUMP, "threshold": np.maximum(state["threshold"], 0)}
-    elif name.startswith("topk") or config.get("architecture") == "topk":
+    elif name.startswith("topk") or kind == "topk":
         given = _top_or_relu(_kept(k, config.get("k"), kwargs.get("k")))
+    elif any(one in kind + name for one in ("batchtopk", "jumprelu")):
+        raise UnknownLayout(NO_THRESHOLD.format(activation=kind))
     notes = given.pop("notes", [])
     if config.get("normalize_activations") == "expected_average_only_in":
         notes = [*notes, f"{FACTOR}: try --normalisation mean_norm"]

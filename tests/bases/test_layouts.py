@@ -153,6 +153,8 @@ def bad(path: Path, what: str) -> Path:
         (path / "notes.txt").write_text("no weights")
     elif what == "header":
         (path / "sae.pt").write_bytes(b'{"schema": 5, "cfg": {}}\nPK\x03\x04broken')
+    elif what in ("transcoder", "batchtopk"):
+        return sae_lens(path, w, architecture=what, k=3)
     elif what == "gated":
         torch.save({"r_mag": torch.zeros(2), "gate_bias": torch.zeros(2)}, path / "sae.pt")
     else:
@@ -176,6 +178,8 @@ def bad(path: Path, what: str) -> Path:
         ("empty", "no weights: name the file"),
         ("header", "not a readable PyTorch checkpoint"),
         ("gated", "gated autoencoder"),
+        ("transcoder", "it is a transcoder"),
+        ("batchtopk", "its activation is batchtopk, but neither its weights nor its settings hold a thr"),
     ],
 )
 def test_a_bad_dictionary_is_one_line_and_loses_nothing(study, tmp_path, what, said):

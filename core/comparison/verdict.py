@@ -97,13 +97,13 @@ def verdict_sentence(comparison: Comparison, other: str) -> str:
         return ""
     first, of = comparison.names[0], counted(len(judged), "measure")
     named = {verdict: [one for one in judged if one.verdict == verdict] for verdict in (BETTER, WORSE)}
-    n_unclear = sum(one.verdict == UNCLEAR for one in judged)
+    unclear = [one for one in judged if one.verdict == UNCLEAR]
     if not any(named.values()):
-        if not n_unclear:
+        if not unclear:
             return f"{other} does not differ from {first} at any of {of}."
-        chance = f"each of {n_unclear} changes could be chance"
-        if n_unclear == 1 == len(judged):
-            chance = "the change of the one measure could be chance"
+        chance = f"each of {len(unclear)} changes could be chance"
+        if len(unclear) == 1:
+            chance = f"the change of {_lower(unclear[0].measure.title)} could be chance"
         return f"{other} is neither better nor worse than {first}: {chance}."
     parts = []
     for verdict, some in named.items():

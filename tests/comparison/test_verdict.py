@@ -77,6 +77,8 @@ def test_sentence__of_the_same_numbers_does_not_speak_of_chance(comparison, monk
     )
     made(monkeypatch, accuracy=SAME, q_auroc=UNCLEAR, miou_core=UNCLEAR)
     assert verdict_sentence(comparison, "second").endswith("each of 2 changes could be chance.")
+    made(monkeypatch, accuracy=UNCLEAR, q_auroc=SAME)
+    assert verdict_sentence(comparison, "second").endswith(": the change of accuracy could be chance.")
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,13 @@ def analyze(
             `answers`: kinds that the caller adds when this is done, which `resume` after a kill adds, too.
         by_step: fields of single steps, whose names mean something else in other steps (`k` of `concepts`).
     """
-    if layers.below(Path(folder)) is not None:
+    if (whole := layers.below(Path(folder))) is not None:
         _refuse_settings_of_all_bases(options)
-        return resume(folder, options, progress)  # with what is known of the study
+        if is_first() and (answers := requested_steps(options.get("answers", ()))):
+            with write_study(whole) as writer:  # they are the same in every basis
+                writer.asked |= answers
+                writer.note_asked()
+        return _resume(folder, options, progress)  # with what is known of the study
     if options.get("head_classes"):  # which is used at the end
         read_names(options["head_classes"])
     named, which_encoder = with_encoder(folder, options)
@@ -111,6 +115,12 @@ def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -
     Raises:
         StudyError: the images are not known, because `embed` did not finish.
     """
+    _resume(folder, options, progress)
+    if is_first():
+        remake_stale(layers.below(Path(folder)) or folder, options, progress)
+
+
+def _resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
     manifest, whole = open_study(folder).manifest, layers.below(Path(folder))
     if not last_settings(manifest, "embed"):
         raise StudyError(
@@ -122,8 +132,6 @@ def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -
         steps = [step for step in steps if STEPS[step].is_of_basis]
     configs = {step: settings_of(step, options, _settings_before(step, folder, manifest)) for step in steps}
     _analyze(folder, configs, options, progress)
-    if is_first() and whole is None:
-        remake_stale(folder, options, progress)
 
 
 def _own_words(options: Mapping[str, Any]) -> AbstractContextManager[None]:

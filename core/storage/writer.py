@@ -194,12 +194,12 @@ class StudyWriter:
             return
         begin = partial(self.forget, name)
         writer = StepWriter(self.folder, fingerprint, before_first=begin, shared=self._shared)
-        self._note_asked()
+        self.note_asked()
         try:
             yield writer
         except PeregrineError:
             if not writer.has_begun and self.asked.pop(name, None) is not None:  # what is refused is not kept
-                self._note_asked()
+                self.note_asked()
             raise
         if writer._open:
             raise StudyError(f"step {name} left {', '.join(writer._open)} unfinished")
@@ -218,7 +218,7 @@ class StudyWriter:
     def _unfinished(self) -> dict[str, dict[str, Any]]:
         return {step: one for step, one in self.asked.items() if step not in self.manifest["steps"]}
 
-    def _note_asked(self) -> None:
+    def note_asked(self) -> None:
         """Write what was asked for, unless the manifest says it already, or there is none yet."""
         if self.manifest["steps"] and self._unfinished() != self.manifest.get(manifests.UNFINISHED, {}):
             self._write()

@@ -74,6 +74,17 @@ def test_killed_analysis__resume_adds_the_answers_that_it_was_asked_for(run, ana
         assert "knn" in open_study(folder).answers and UNFINISHED not in read_manifest(folder)
 
 
+def test_killed_analysis_of_a_basis__resume_adds_the_answers_that_it_was_asked_for(
+    run, analysed, tmp_path, killed
+):
+    study = shutil.copytree(analysed, tmp_path / "study")
+    assert run("basis", study, "--kind=pca", "--name=p", "--device=cpu").code == 0
+    killed("features", "analyze", study, "--basis=p", "--answers=knn", "--device=cpu")
+    assert "knn" not in open_study(study).answers
+    assert run("resume", study, "--basis=p").code == 0
+    assert "knn" in open_study(study).answers and UNFINISHED not in read_manifest(study)
+
+
 def test_killed_before_anything_is_written__older_results_stay(analysed, tmp_path, killed, monkeypatch):
     study = shutil.copytree(analysed, tmp_path / "study")
 

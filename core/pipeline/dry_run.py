@@ -182,7 +182,7 @@ def _steps(
         len(names),
         max(masks.get("n_core") or 0, masks.get("n_spurious") or 0),
         captions.get("n_captions") or 0,
-        why_none_of(codes, is_val, names),
+        why_none_of(codes, is_val, [str(name) for name in names]),
     )
     embedded = _bytes(n_images, rates.raw.shape[1], pictures, config)
     return estimates.estimate_steps(sizes, rates, options, embedded, _clip(options, inputs["clip"]))

@@ -97,7 +97,7 @@ def finding(metrics: pd.DataFrame) -> str:
     best = rows.loc[rows["label_free"].to_numpy(bool)]
     if len(best) and not (best_score and best_score.score == best["score"].iloc[0]):
         row = best.iloc[0].to_dict()
-        named = f"the best without labels, {score_in_sentence(row['score'])},"
+        named = f"without any labels, {score_in_sentence(row['score'])}"
         parts.append(f"{claim(row, named, works='reaches')}{level_words(level_with_best(best))}")
     sentence = "; ".join(parts)
     return f"{sentence[:1].upper()}{sentence[1:]}."

@@ -81,7 +81,7 @@ def test_finding__is_of_the_recommended_score_and_the_best_without_labels(value,
     table = scored([*rows, ("confidence", False, 0.9)])
     assert figures.finding(table) == (
         "The classifier's confidence predicts errors: AUROC 0.90 (0.80 to 0.95); "
-        f"the best without labels, the combined score, {said.replace('predicts errors:', 'reaches')}."
+        f"without any labels, the combined score {said.replace('predicts errors:', 'reaches')}."
     )
     assert figures.finding(table.assign(auroc=np.nan, note="all correct")) == "all correct"
     alone = scored([("distinctiveness", True, value), ("q_score", True, 0.35)])
@@ -133,7 +133,7 @@ def test_scores_of_far_fewer_images__come_last_and_are_no_best():
     table = scored(rows, "rival", "rival_difference_high").assign(n=[21, 119, 110], n_wrong=[6, 31, 29])
     assert figures.ranked(table, "auroc")["score"].tolist() == ["mls", "norm", "kpca_error"]
     assert figures.ranked(table, "auroc")["rank"].isna().tolist() == [False, False, True]
-    assert figures.finding(table).startswith("The best without labels, the raw norm, reaches AUROC 0.70")
+    assert figures.finding(table).startswith("Without any labels, the raw norm reaches AUROC 0.70")
     assert "ranks 2 of 2 scores, and 1 of the 1" in figures.rank_sentence(table, "norm")
     assert "is not ranked: far fewer images have it" in figures.rank_sentence(table, "kpca_error")
     assert set(dots(figures.ranked_scores(table))) == {"kpca_error", "norm", "mls"}  # drawn all the same

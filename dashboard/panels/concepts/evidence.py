@@ -27,7 +27,7 @@ CLASSES = 5
 DETECTED = 3  # words whose AUC is written out
 TABLES = ("concepts", "highly_activating", "captions", "counterfactuals")
 CROPS, CONTRAST, CAPTIONS = PARTS = ("Described crops", "Counterfactual images", "Captions")
-TILES = 6
+TILES = 8
 BESIDE = (2, 3)  # widths of the words and of their evidence
 PLAIN, HEAT = "Image and crop", "Heatmap and crop"
 BY = "; "  # between image ids in `discarded_by`

@@ -31,7 +31,7 @@ from hypothesis import HealthCheck, settings
 from core.pipeline.memory import keep_freed_memory
 from tests.object_server import ObjectServer, object_server, s3_server
 from tests.sampling import EVERYTHING
-from tests.shared import made_once
+from tests.shared import begin_run, made_once
 
 keep_freed_memory()  # as every command does
 settings.register_profile(  # the same cases in every run; they share what a fixture has made for their test
@@ -104,6 +104,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Jobs of tests are remembered in a folder of the tests, and no study is trusted that does not ask."""
+    begin_run(tmp_path_factory)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PEREGRINE_STATE", str(tmp_path_factory.mktemp("state")))
         patch.delenv("PEREGRINE_TRUST_STUDIES", raising=False)
@@ -127,7 +128,7 @@ def study_path(tmp_path: Path) -> Callable[..., Path]:
     from tests.synthetic import make_study
 
     def make(name: str = "study", **options: object) -> Path:
-        return make_study(tmp_path / name, **options)  # pyright: ignore[reportArgumentType]
+        return make_study(tmp_path / name, **options)
 
     return make
 

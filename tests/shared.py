@@ -24,3 +24,16 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callabl
             make(folder)
             done.touch()
     return folder
+
+
+_of_this_run: list[pytest.TempPathFactory] = []
+
+
+def begin_run(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """From now on `once_a_run` makes folders of this run."""
+    _of_this_run[:] = [tmp_path_factory]
+
+
+def once_a_run(name: str, make: Callable[[Path], object]) -> Path | None:
+    """As `made_once`; None outside of a run of tests."""
+    return made_once(_of_this_run[0], name, make) if _of_this_run else None

@@ -6,7 +6,11 @@ clarity; an unclear image mixes in another class's block, and so tends to be mis
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +18,8 @@ from PIL import Image, ImageDraw
 
 from core.jobs.progress import Progress
 from core.pipeline.run import analyze
+from tests.manifests import edited_manifest
+from tests.shared import once_a_run
 
 NAMES = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen", "ibis", "jay")
 
@@ -46,8 +52,34 @@ def draw_picture(rng: np.random.Generator, label: int, size: int = 48) -> Image.
     return image
 
 
-def make_study(
-    folder: str | Path,
+def make_study(folder: str | Path, **options: Any) -> Path:
+    """Make a study in `folder` (its images and representations go to `folder` + '.input') and return it.
+
+    In a run of tests the first call with some options makes it, and later ones copy that.
+
+    Args:
+        options: see `_make_study`.
+    """
+    folder = Path(folder)
+    asked = inspect.signature(_make_study).bind(folder, **options)
+    asked.apply_defaults()
+    name = hashlib.sha256(repr(asked.args[1:] + (sorted(asked.kwargs.items()),)).encode()).hexdigest()[:16]
+    made = once_a_run(f"study_{name}", lambda at: _make_study(at / "study", **options))
+    if made is None:
+        return _make_study(folder, **options)
+    source = folder.with_name(folder.name + ".input")
+    shutil.copytree(made / "study.input", source)  # with the times of its files, which the study holds
+    shutil.copytree(made / "study", folder)
+    paths = {str(made / "study.input" / name): str(source / name) for name in ("images.csv", "raw.npy")}
+    with edited_manifest(folder) as manifest:
+        embed = manifest["steps"]["embed"]
+        for part in (embed["settings"], embed["summary"]["source"]):
+            part |= {key: paths[value] for key, value in part.items() if str(value) in paths}
+    return folder
+
+
+def _make_study(
+    folder: Path,
     *,
     n_train: int = 80,
     n_val: int = 40,
@@ -60,7 +92,7 @@ def make_study(
     class_names: tuple[str, ...] = NAMES,
     **options: object,
 ) -> Path:
-    """Make a study in `folder` (its images and representations go to `folder` + '.input') and return it.
+    """Make the study.
 
     Args:
         partly: every third image has no label.
@@ -68,7 +100,6 @@ def make_study(
             large ones) and has no thumbnails.
         options: further options of `core.pipeline.run.analyze` (epsilon, bootstrap …).
     """
-    folder = Path(folder)
     source = folder.with_name(folder.name + ".input")
     source.mkdir(parents=True)
     rng = np.random.default_rng(seed)

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,11 @@ from core.common.processes import host_name, process_started
 from core.jobs.commands import Command
 from core.jobs.jobs import Job, read_job
 from core.jobs.runner import Started, _remember
+from core.store import Study, open_study
 from dashboard.jobs import launcher
+from tests.comparison.comparable import second_study
 from tests.concepts.worded import make_worded
+from tests.dashboard.shelf import Shelf
 from tests.manifests import edited_manifest
 from tests.shared import made_once
 from tests.synthetic import make_seen_study, make_study
@@ -52,10 +55,10 @@ def unlabelled_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def partly(studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def partly(studies: Path, shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of which every third image has no label, served as `partly` beside demo."""
     made = made_once(tmp_path_factory, "partly", lambda at: make_study(at / "partly", partly=True))
-    return shutil.copytree(made / "partly", studies / "partly")
+    return shelf.serve("partly", made / "partly")
 
 
 @pytest.fixture
@@ -71,13 +74,47 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Command, Path]]:
     return found
 
 
+@pytest.fixture(scope="session")
+def lasting_shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    return Shelf(tmp_path_factory)
+
+
 @pytest.fixture
-def studies(tmp_path: Path, full_study: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def unread() -> None:
+    """For tests that damage a study: no page has read of it before."""
+
+
+@pytest.fixture
+def shelf(
+    request: pytest.FixtureRequest, lasting_shelf: Shelf, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shelf]:
+    """The one of all tests; one of its own for a test that replaces parts of the product, or asks for it."""
+    asked = request.node._fixtureinfo
+    apart = "monkeypatch" in asked.argnames or "unread" in asked.names_closure
+    one = Shelf(tmp_path_factory) if apart else lasting_shelf
+    yield one
+    if not apart:
+        one.clear()
+
+
+@pytest.fixture
+def studies(shelf: Shelf, full_study: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A studies folder with one complete study named demo."""
-    folder = tmp_path / "studies"
-    shutil.copytree(full_study, folder / "demo")
-    monkeypatch.setenv("PEREGRINE_STUDIES", str(folder))
-    return folder
+    shelf.serve("demo", full_study)
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(shelf.folder))
+    return shelf.folder
+
+
+@pytest.fixture(scope="session")
+def second_made(full_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = made_once(tmp_path_factory, "second", lambda at: second_study(full_study, at / "second"))
+    return made / "second"
+
+
+@pytest.fixture
+def second(studies: Path, shelf: Shelf, second_made: Path) -> Path:
+    """A study of the same images by another encoder, served as `second` beside demo."""
+    return shelf.serve("second", second_made)
 
 
 @pytest.fixture(scope="session")
@@ -87,9 +124,9 @@ def seen_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def seen(studies: Path, seen_study: Path) -> Path:
+def seen(studies: Path, shelf: Shelf, seen_study: Path) -> Path:
     """That study, served as `seen` beside demo, which has neither."""
-    return shutil.copytree(seen_study, studies / "seen")
+    return shelf.serve("seen", seen_study)
 
 
 @pytest.fixture(scope="session")
@@ -99,6 +136,12 @@ def worded_study(seen_study: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         tmp_path_factory, "worded", lambda at: make_worded(shutil.copytree(seen_study, at / "seen"))
     )
     return made / "seen"
+
+
+@pytest.fixture
+def worded(studies: Path, shelf: Shelf, worded_study: Path) -> Study:
+    """It, served as `seen` beside demo: every view has something to show of it."""
+    return open_study(shelf.serve("seen", worded_study))
 
 
 @pytest.fixture(scope="session")

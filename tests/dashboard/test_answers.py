@@ -26,19 +26,28 @@ from dashboard.jobs import launcher
 from dashboard.server import table_downloads
 from dashboard.server.map_points import Wanted
 from tests.dashboard.conftest import all_text, forget
+from tests.dashboard.shelf import Shelf
 from tests.manifests import edited_manifest
 
 
-@pytest.fixture
-def answered(studies: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def answered_study(full_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The complete study with predictions of which just seven evaluation images are wrong."""
-    study = open_study(studies / "demo")
+    folder: Path = tmp_path_factory.mktemp("answered")
+    study = open_study(shutil.copytree(full_study, folder / "demo"))
     told = study.images["label"].to_numpy(object).copy()
     told[np.flatnonzero(study.is_val & (told != study.class_names[0]))[:7]] = study.class_names[0]
     frame = pd.DataFrame({"image_id": study.images["image_id"], "predicted": told})
-    frame.to_csv(tmp_path / "deployed.csv", index=False)
-    add_answer(study.path, str(tmp_path / "deployed.csv"), None, {"device": "cpu"}, Progress.silent())
+    frame.to_csv(folder / "deployed.csv", index=False)
+    add_answer(study.path, str(folder / "deployed.csv"), None, {"device": "cpu"}, Progress.silent())
     return study.path
+
+
+@pytest.fixture
+def answered(answered_study: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """It, served as `demo`."""
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(shelf.folder))
+    return shelf.serve("demo", answered_study)
 
 
 @pytest.mark.parametrize("view", ["overview", "errors", "predicting_errors", "images", "map", "feature"])
@@ -61,8 +70,10 @@ def test_the_selector_changes_whose_mistakes_are_shown(answered, open_page):
     assert f"{mean:.1f} fire on an image" in all_text(app)
 
 
-def test_another_study_is_compared_by_the_same_answer_or_by_its_default(answered, studies, open_page):
-    shutil.copytree(answered, studies / "second")
+def test_another_study_is_compared_by_the_same_answer_or_by_its_default(
+    answered, answered_study, shelf, open_page
+):
+    second = shelf.serve("second", answered_study)
     study = open_study(answered)
     n_val = int(study.is_val.sum())
     app = open_page("compare", study="demo", compare_with=["second"], answer="deployed")
@@ -72,7 +83,7 @@ def test_another_study_is_compared_by_the_same_answer_or_by_its_default(answered
     assert errors != 7
     app = open_page("compare", study="demo", compare_with=["second"])
     assert f"{n_val - errors} images are right in both, {errors} wrong in both" in all_text(app)
-    forget(studies / "second", "probe")
+    forget(second, "probe")
     answer = other_studies(study)["second"].answer
     assert answer is not None and answer.name == "deployed"
 

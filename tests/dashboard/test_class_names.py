@@ -15,7 +15,7 @@ from core.charts.maps import by_name, representation_map
 from core.charts.theme import layout_of, paper
 from core.common.captions import with_class_names, wordnet_names
 from core.common.dataframes import as_text
-from core.store import open_study
+from core.store import Study, open_study
 from dashboard.components.cards import Bar, Card, _named
 from dashboard.components.tooltips import plain
 from dashboard.server.map_points import FORMAT, Wanted, packed
@@ -23,6 +23,19 @@ from tests.dashboard.conftest import drawn_cards, tiles
 from tests.synthetic import make_seen_study, make_study
 
 IDS = ("n01440764", "n02099601", "n03126707", "n99999999")
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of such classes."""
+    folder: Path = tmp_path_factory.mktemp("named")
+    return make_study(folder / "demo", n_train=40, n_val=40, class_names=IDS)
+
+
+@pytest.fixture
+def served(named: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(named.parent))
+    return open_study(named)
 
 
 def test_ids_are_named_as_words_and_left_alone_in_paths():
@@ -72,10 +85,10 @@ def test_the_legend_of_a_printed_map_has_room_for_two_columns():
     assert [trace.name for trace in fig.data[1:]] == ["tench", "Greater Swiss M…"]
 
 
-def test_bars_of_cards_and_the_legend_of_the_map_name_classes(tmp_path: Path):
+def test_bars_of_cards_and_the_legend_of_the_map_name_classes(named):
     said = _named(Card("1", "a", bars=(Bar("of these n01440764", 0.5, "1 of 2"),)))
     assert said["bars"][0]["label"] == "of these tench"
-    study = open_study(make_study(tmp_path / "demo", n_train=40, n_val=24, class_names=IDS, pictures=False))
+    study = open_study(named)
     body = packed(study, Wanted("pca", "label"))
     header = json.loads(body[4 : 4 + int.from_bytes(body[:4], "little")])
     assert dict(zip(header["names"], header["shown"], strict=True)) == {
@@ -86,9 +99,7 @@ def test_bars_of_cards_and_the_legend_of_the_map_name_classes(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_the_pages_show_names_and_filter_by_ids(tmp_path: Path, monkeypatch, open_page):
-    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path))
-    make_study(tmp_path / "demo", n_train=40, n_val=24, class_names=IDS)
+def test_the_pages_show_names_and_filter_by_ids(served, open_page):
     app = open_page("images", study="demo", where="label=n02099601")
     assert not app.exception
     lines = [line for tile in tiles(app, "images_gallery") for line in tile["lines"]]
@@ -107,11 +118,7 @@ def test_the_pages_show_names_and_filter_by_ids(tmp_path: Path, monkeypatch, ope
     assert not any(name in said for name in IDS[:3])
 
 
-def test_the_classes_of_mean_representations_are_named_and_the_link_keeps_ids(
-    tmp_path: Path, monkeypatch, open_page
-):
-    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path))
-    make_study(tmp_path / "demo", n_train=40, n_val=40, class_names=IDS)
+def test_the_classes_of_mean_representations_are_named_and_the_link_keeps_ids(served, open_page):
     link = {"study": "demo", "heat_part": "Mean representations", "groups_classes": [IDS[1], IDS[2]]}
     app = open_page("heatmaps", **link)
     field = app.multiselect(key="groups_classes")
@@ -120,10 +127,9 @@ def test_the_classes_of_mean_representations_are_named_and_the_link_keeps_ids(
     assert not app.exception and app.query_params["groups_classes"] == IDS[2]
 
 
-def test_pickers_of_errors_name_classes_and_the_link_keeps_ids(tmp_path: Path, monkeypatch, open_page):
-    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path))
-    study = open_study(make_study(tmp_path / "demo", n_train=40, n_val=40, class_names=IDS))
-    wrong = study.table("probe")[study.is_val & ~study.table("probe")["correct"].to_numpy(bool)]
+def test_pickers_of_errors_name_classes_and_the_link_keeps_ids(served, open_page):
+    probe = served.table("probe")
+    wrong = probe[served.is_val & ~probe["correct"].to_numpy(bool)]
     true = next(name for name in wrong["true"] if name in IDS[:3])
     app = open_page("errors", study="demo", errors_tab="Confusions", failure_true=true)
     assert app.selectbox(key="failure_true").value == true
@@ -139,8 +145,8 @@ def test_pickers_of_errors_name_classes_and_the_link_keeps_ids(tmp_path: Path, m
     assert not any(name in text for text in app.selectbox(key="slices_of").options for name in IDS[:2])
 
 
-def test_commands_name_the_classes_and_take_their_names(tmp_path, run):
-    study = make_study(tmp_path / "demo", n_train=40, n_val=40, class_names=IDS, pictures=False)
+def test_commands_name_the_classes_and_take_their_names(named, tmp_path, run):
+    study = named
     by_id, by_name = (
         run("inspect", study, "--where", f'label="{one}"') for one in (IDS[1], "golden retriever")
     )

@@ -16,7 +16,6 @@ from core.export.table_file import TableFile
 from core.slices.slice import Slice
 from core.store import open_study
 from dashboard.components import chart
-from tests.comparison.comparable import second_study
 
 TEXT_OF_NUMBER = re.compile(r"[<>≤≥]?\s*[+\-−]?\d[\d.,]*\s*(%|points?)?\s*(\(.*\))?\s*[*†]?")
 NAME = re.compile(r"[\w.-]+")
@@ -62,10 +61,7 @@ def test_text_numbers__are_noticed():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "query"), PAGES)
-def test_every_file__holds_numbers_and_says_of_what(
-    studies, seen, full_study, open_page, offered, page, query
-):
-    second_study(full_study, studies / "second")
+def test_every_file__holds_numbers_and_says_of_what(studies, second, seen, open_page, offered, page, query):
     study = query.get("study", "demo")
     if "picked" in query:
         query = query | {"picked": open_study(studies / study).images["image_id"].iloc[:2].tolist()}
@@ -87,8 +83,7 @@ def test_every_file__holds_numbers_and_says_of_what(
         assert set(pd.read_csv(io.BytesIO(file.content()))["slice"].dropna()) <= {str(file.among)}
 
 
-def test_compare__file_is_named_after_both_studies(studies, full_study, open_page, offered):
-    second_study(full_study, studies / "second")
+def test_compare__file_is_named_after_both_studies(second, open_page, offered):
     open_page("compare", study="demo", compare_with=["second"], where="label=bee")
     assert "demo-vs-second_compare_class-bee" in [file.stem for file in offered]
 

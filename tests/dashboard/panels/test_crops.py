@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from pathlib import Path
 
@@ -15,14 +14,8 @@ from core.concepts.decomposition import stored
 from core.jobs import uploads
 from core.jobs.commands import Command
 from core.jobs.jobs import Job
-from core.store import open_study
 from dashboard.jobs import launcher
 from tests.dashboard.conftest import all_text
-
-
-@pytest.fixture
-def worded(studies, worded_study):
-    return open_study(shutil.copytree(worded_study, studies / "seen"))
 
 
 def opened(open_page, study, row: int):

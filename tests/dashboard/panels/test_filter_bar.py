@@ -24,12 +24,6 @@ def study(seen):
     return open_study(seen)
 
 
-@pytest.fixture
-def worded(studies, worded_study):
-    """A study that every view has something to show of."""
-    return open_study(shutil.copytree(worded_study, studies / "seen"))
-
-
 def where(app) -> str:
     found = app.query_params.get("where", "")
     return found if isinstance(found, str) else "".join(found)
@@ -179,8 +173,8 @@ def test_conditions_that_do_not_hold_are_dropped_with_a_note(text, kept, says, s
 
 
 @pytest.mark.slow
-def test_filter_that_another_study_cannot_meet(studies, unlabelled_study, open_page):
-    shutil.copytree(unlabelled_study, studies / "unlabelled")
+def test_filter_that_another_study_cannot_meet(studies, shelf, unlabelled_study, open_page):
+    shelf.serve("unlabelled", unlabelled_study)
     app = open_page("images", study="demo", where="label=ant split=val", answer="probe")
     app.selectbox(key="study").select("unlabelled").run()
     assert not app.exception
@@ -188,8 +182,8 @@ def test_filter_that_another_study_cannot_meet(studies, unlabelled_study, open_p
     assert notes(app) == "The filter class = ant does not fit this study and was dropped."
 
 
-def test_unlabelled_study__no_class_and_no_verdict(studies, unlabelled_study, open_page):
-    shutil.copytree(unlabelled_study, studies / "unlabelled")
+def test_unlabelled_study__no_class_and_no_verdict(studies, shelf, unlabelled_study, open_page):
+    shelf.serve("unlabelled", unlabelled_study)
     app = open_page("images", study="unlabelled")
     assert [control.key for control in app.segmented_control] == ["filter_split", "images_size"]
     assert not [box for box in app.multiselect if box.key == "filter_labels"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from core.slices.slice import Slice
@@ -118,8 +116,8 @@ def test_image__doubt_note_and_tags_are_saved_and_shown(demo, open_page):
     assert read_traces(demo.path).images[image].wrong_label == ""
 
 
-def test_image__without_labels_there_is_no_label_to_doubt(unlabelled_study, studies, open_page):
-    study = open_study(shutil.copytree(unlabelled_study, studies / "bare"))
+def test_image__without_labels_there_is_no_label_to_doubt(unlabelled_study, studies, shelf, open_page):
+    study = open_study(shelf.serve("bare", unlabelled_study))
     image = str(study.images["image_id"][0])
     app = opened(open_page("image", study="bare", image=image), f"trace_image_{image}")
     assert not app.exception and not [one for one in app.selectbox if one.key == f"trace_label_{image}"]

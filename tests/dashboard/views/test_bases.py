@@ -38,6 +38,7 @@ from dashboard.jobs import launcher
 from dashboard.panels.features import bases, feature_cards
 from dashboard.panels.features.basis_advice import advice, lacking_control
 from tests.dashboard.conftest import all_text, drawn_cards, tiles
+from tests.dashboard.shelf import Shelf
 from tests.synthetic import make_seen_study, make_study
 
 
@@ -52,18 +53,24 @@ def made(full_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def served(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(made, tmp_path / "demo")
-    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path))
-    return tmp_path / "demo"
-
-
-@pytest.fixture
-def in_basis(served: Path) -> Path:
+@pytest.fixture(scope="module")
+def made_in_basis(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That study with the steps run in its principal components."""
-    resume(layer(served, "pca"), {}, Progress.silent())
-    return served
+    folder: Path = shutil.copytree(made, tmp_path_factory.mktemp("in_basis") / "demo")
+    resume(layer(folder, "pca"), {}, Progress.silent())
+    return folder
+
+
+@pytest.fixture
+def served(made: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(shelf.folder))
+    return shelf.serve("demo", made)
+
+
+@pytest.fixture
+def in_basis(made_in_basis: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(shelf.folder))
+    return shelf.serve("demo", made_in_basis)
 
 
 PAGES = (

@@ -37,15 +37,8 @@ from tests.sampling import sample
 from tests.synthetic import make_study
 
 
-@pytest.fixture(scope="module")
-def second(full_study, tmp_path_factory):
-    """Another study over the images of the full one."""
-    return second_study(full_study, tmp_path_factory.mktemp("second") / "second")
-
-
 @pytest.fixture
 def both(studies, second):
-    shutil.copytree(second, studies / "second")
     return studies
 
 
@@ -87,9 +80,9 @@ def test_one_study_of_one_image_a_class__offers_no_vote(studies, open_page):
     assert not [one for one in app.button if one.key == "compare_add_answer"]
 
 
-def test_one_study_without_labels__offers_no_answer(studies, unlabelled_study, open_page):
+def test_one_study_without_labels__offers_no_answer(studies, shelf, unlabelled_study, open_page):
     shutil.rmtree(studies / "demo")
-    shutil.copytree(unlabelled_study, studies / "bare")
+    shelf.serve("bare", unlabelled_study)
     app = open_page("compare", study="bare")
     assert not app.exception
     assert not [one for one in app.button if one.key == "compare_add_answer"]
@@ -291,9 +284,9 @@ def test_estimates__are_shown_where_a_study_keeps_them(both, open_page):
 
 
 @pytest.mark.slow
-def test_unlabelled_studies__say_how_accuracy_could_be_estimated(studies, unlabelled_study, open_page):
+def test_unlabelled_studies__say_how_accuracy_could_be_estimated(studies, shelf, unlabelled_study, open_page):
     for name in ("bare", "twin"):
-        shutil.copytree(unlabelled_study, studies / name)
+        shelf.serve(name, unlabelled_study)
     app = open_page("compare", study="bare", compare_with=["twin"])
     assert not app.exception and not app.error
     said = all_text(app)

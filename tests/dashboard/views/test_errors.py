@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 
 import numpy as np
@@ -37,11 +36,6 @@ ALL_ROWS = {"slices_least": "5", "slices_sure": "false", "slices_distinct": "fal
 @pytest.fixture
 def study(seen):
     return open_study(seen)
-
-
-@pytest.fixture
-def worded(studies, worded_study):
-    return open_study(shutil.copytree(worded_study, studies / "seen"))
 
 
 def notes(app) -> str:
@@ -308,8 +302,8 @@ def test_no_errors__no_confusions(study, open_page):
 
 
 @pytest.mark.parametrize("tab", ["Worst slices", "Confusions"])
-def test_unlabelled__nothing_is_judged(tab, studies, unlabelled_study, open_page):
-    shutil.copytree(unlabelled_study, studies / "unlabelled")
+def test_unlabelled__nothing_is_judged(tab, studies, shelf, unlabelled_study, open_page):
+    shelf.serve("unlabelled", unlabelled_study)
     app = open_page("errors", study="unlabelled", errors_tab=tab)
     assert not app.exception
     assert "carry no labels" in all_text(app) and "Labels come from folders" in all_text(app)
@@ -318,8 +312,8 @@ def test_unlabelled__nothing_is_judged(tab, studies, unlabelled_study, open_page
     assert [tile["id"] for tile in tiles(app, "lowest")] == scores.index[:24].tolist()
 
 
-def test_unlabelled__two_slices_can_still_be_compared(studies, unlabelled_study, open_page):
-    shutil.copytree(unlabelled_study, studies / "unlabelled")
+def test_unlabelled__two_slices_can_still_be_compared(studies, shelf, unlabelled_study, open_page):
+    shelf.serve("unlabelled", unlabelled_study)
     app = open_page("errors", study="unlabelled", errors_tab="Compare two")
     assert not app.exception
     assert spec(app, "slices_differences")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -18,11 +16,6 @@ from tests.concepts.worded import MARKUP
 from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles, unescaped
 from tests.sampling import sample
 from tests.synthetic import make_study
-
-
-@pytest.fixture
-def worded(studies, worded_study):
-    return open_study(shutil.copytree(worded_study, studies / "seen"))
 
 
 @pytest.fixture
@@ -258,8 +251,8 @@ def test_similar_features__by_shared_images(demo, open_page):
     assert all(sign == ("−" if value < 0 else "+") for sign, value in signs if abs(value) >= 0.005)
 
 
-def test_unlabelled_study__says_why_there_are_no_classes(studies, unlabelled_study, open_page):
-    shutil.copytree(unlabelled_study, studies / "bare")
+def test_unlabelled_study__says_why_there_are_no_classes(studies, shelf, unlabelled_study, open_page):
+    shelf.serve("bare", unlabelled_study)
     app = open_page("feature", study="bare", feature="2")
     assert not app.exception
     assert "carry no labels" in all_text(app)

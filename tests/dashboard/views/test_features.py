@@ -21,11 +21,6 @@ from tests.synthetic import make_study
 from tests.tables import rows_where
 
 
-@pytest.fixture
-def worded(studies, worded_study):
-    return open_study(shutil.copytree(worded_study, studies / "seen"))
-
-
 def rates(study, where: str):
     """The twin of the list: what the library says of a slice, by feature."""
     masks = inspection.population(study, Slice.parse(where))
@@ -323,8 +318,8 @@ def test_a_slice_of_one_image(studies, open_page):
 
 
 @pytest.mark.parametrize("form", ["Cards", "Table", "Plot", "Words", "Groups"])
-def test_unlabelled_study__every_form(form, studies, unlabelled_study, open_page):
-    shutil.copytree(unlabelled_study, studies / "bare")
+def test_unlabelled_study__every_form(form, studies, shelf, unlabelled_study, open_page):
+    shelf.serve("bare", unlabelled_study)
     app = open_page("features", study="bare", features_as=form)
     assert not app.exception
     if form == "Cards":

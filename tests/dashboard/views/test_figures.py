@@ -18,12 +18,13 @@ from core.store import Study, open_study
 from dashboard.jobs.launcher import SHEETS
 from dashboard.panels.sheet import preview as preview_panel
 from tests.dashboard.conftest import all_text, write_progress
+from tests.dashboard.shelf import Shelf
 from tests.manifests import edited_manifest
 
 
 @pytest.fixture
-def study(studies: Path, seen_study: Path) -> Study:
-    return open_study(shutil.copytree(seen_study, studies / "seen"))
+def study(studies: Path, shelf: Shelf, seen_study: Path) -> Study:
+    return open_study(shelf.serve("seen", seen_study))
 
 
 def component(app, name: str) -> dict:
@@ -62,8 +63,10 @@ def test_gallery__leaves_out_what_cannot_be_drawn_here(study):
     assert preview_panel.thumbnail(study, no_errors) is None
 
 
-def test_gallery__leaves_out_a_figure_that_says_why_there_is_none(studies, unlabelled_study, open_page):
-    shutil.copytree(unlabelled_study, studies / "bare")
+def test_gallery__leaves_out_a_figure_that_says_why_there_is_none(
+    studies, shelf, unlabelled_study, open_page
+):
+    shelf.serve("bare", unlabelled_study)
     labels = [button.label for button in suggested(open_page("figures", study="bare"))]
     assert "Activation rate of every feature" in labels and not any("purity" in one for one in labels)
 

@@ -26,11 +26,6 @@ from dashboard.research.scene_graph import distinct_graphs
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
 
 
-@pytest.fixture
-def worded(studies, worded_study):
-    return open_study(shutil.copytree(worded_study, studies / "seen"))
-
-
 def mistake(study) -> int:
     wrong = ~study.table("probe")["correct"].astype("boolean").fillna(True).to_numpy(bool)
     return int(np.flatnonzero(wrong & study.is_val)[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import numpy as np
@@ -228,8 +227,8 @@ def test_map__nothing_matches(studies, open_page):
     assert "None fits the filter" in all_text(app)
 
 
-def test_map__unlabelled_study(studies, unlabelled_study, open_page):
-    shutil.copytree(unlabelled_study, studies / "unlabelled")
+def test_map__unlabelled_study(studies, shelf, unlabelled_study, open_page):
+    shelf.serve("unlabelled", unlabelled_study)
     app = open_page("map", study="unlabelled", map_outline=EVERYWHERE)
     assert not app.exception and not app.error
     assert "Class" not in app.selectbox(key="map_colour").options

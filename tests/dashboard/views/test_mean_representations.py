@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -134,8 +132,8 @@ def test_feature_and_class_that_are_not_there__are_dropped_with_a_note(study, op
     assert "There is no feature '900'" in said
 
 
-def test_unlabelled_study__says_why(studies, unlabelled_study, open_page):
-    shutil.copytree(unlabelled_study, studies / "bare")
+def test_unlabelled_study__says_why(studies, shelf, unlabelled_study, open_page):
+    shelf.serve("bare", unlabelled_study)
     app = open_page("heatmaps", heat_part="Mean representations", study="bare")
     assert not app.exception
     assert "carry no labels" in all_text(app)

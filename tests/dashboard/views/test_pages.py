@@ -69,16 +69,16 @@ def test_view__full_study(view, studies, open_page):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_view__unlabelled_study(view, studies, unlabelled_study, open_page):
-    shutil.copytree(unlabelled_study, studies / "unlabelled")
+def test_view__unlabelled_study(view, studies, shelf, unlabelled_study, open_page):
+    shelf.serve("unlabelled", unlabelled_study)
     app = open_page(view, study="unlabelled")
     assert not app.exception
     assert not app.error
     assert not [box for box in app.multiselect if box.label in ("Class", "Answered as")]
 
 
-def test_unlabelled_study__nothing_is_said_of_answers(studies, unlabelled_study, open_page):
-    shutil.copytree(unlabelled_study, studies / "unlabelled")
+def test_unlabelled_study__nothing_is_said_of_answers(studies, shelf, unlabelled_study, open_page):
+    shelf.serve("unlabelled", unlabelled_study)
     app = open_page("overview", study="unlabelled")
     assert "features fire on these" in app.title[0].value and "right" not in app.title[0].value
     app = open_page("heatmaps", study="unlabelled")
@@ -305,7 +305,7 @@ def test_rewritten_study__next_run_shows_the_new_numbers(studies, open_page):
     assert f"{100 * expected:.1f} %" in [metric.value for metric in app.metric]
 
 
-def test_deleted_table__the_images_go_on_without_scores(studies, open_page):
+def test_deleted_table__the_images_go_on_without_scores(unread, studies, open_page):
     (studies / "demo" / "quality.parquet").unlink()
     app = open_page("images", study="demo")
     assert not app.exception and not app.error

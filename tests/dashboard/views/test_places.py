@@ -6,7 +6,6 @@ moment, and with the old copy its tie to the address goes: what is chosen next w
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import pytest
@@ -56,11 +55,11 @@ def choices(app: AppTest) -> dict[str, list[Any]]:
 
 
 @pytest.fixture
-def pair(studies, worded_study):
+def pair(shelf, worded_study, monkeypatch):
     """Two complete studies over the same images."""
-    shutil.rmtree(studies / "demo")
     for name in ("one", "two"):
-        shutil.copytree(worded_study, studies / name)
+        shelf.serve(name, worded_study)
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(shelf.folder))
 
 
 @pytest.mark.parametrize("view", sample(VIEWS[::-1], 6))

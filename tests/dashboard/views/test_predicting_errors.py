@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -362,8 +361,8 @@ def test_every_part__of_any_filter(plot, where, studies, open_page):
     assert not app.exception
 
 
-def test_unlabelled_study__keeps_what_needs_no_labels(studies, unlabelled_study, open_page):
-    shutil.copytree(unlabelled_study, studies / "bare")
+def test_unlabelled_study__keeps_what_needs_no_labels(studies, shelf, unlabelled_study, open_page):
+    shelf.serve("bare", unlabelled_study)
     app = open_page("predicting_errors", study="bare")
     assert not app.exception
     assert "carry no labels" in said(app) and "No known outcomes" in said(app)

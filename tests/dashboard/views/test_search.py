@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -399,8 +398,8 @@ def test_detail__picture_can_be_magnified(studies, open_page):
     assert json.loads(found[0].json)["zoom"] is True
 
 
-def test_search_and_alike__half_finished_and_unlabelled(studies, unlabelled_study, open_page):
-    shutil.copytree(unlabelled_study, studies / "bare")
+def test_search_and_alike__half_finished_and_unlabelled(studies, shelf, unlabelled_study, open_page):
+    shelf.serve("bare", unlabelled_study)
     forget(studies / "demo", "probe", "quality", "neighbours", "failures")
     for name in ("demo", "bare"):
         image = open_study(studies / name).images["image_id"].iat[0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pandas as pd
 import pytest
 
@@ -32,8 +30,10 @@ def test_confident_first__most_images_then_the_surest_image_then_pairs_without_o
     assert pairs == [by_confidence[0], *by_confidence[:0:-1], given[0]]
 
 
-def test_cards__of_few_images_end_with_what_the_pushing_feature_looks_at(studies, worded_study, open_page):
-    shutil.copytree(worded_study, studies / "seen")
+def test_cards__of_few_images_end_with_what_the_pushing_feature_looks_at(
+    studies, shelf, worded_study, open_page
+):
+    shelf.serve("seen", worded_study)
     cards = drawn_cards(open_page("errors", study="seen", errors_tab="Confusions"), "failure_list")
     few = [card for card in cards if int(card["note"].split()[0]) < confusions.PICTURES]
     assert few and all(len(card["pictures"]) <= confusions.PICTURES for card in cards)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
 import streamlit as st
@@ -17,11 +15,6 @@ from dashboard.cache.features import group_reads
 from tests.concepts.worded import ALPHA, MARKUP
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
 from tests.manifests import edited_manifest
-
-
-@pytest.fixture
-def worded(studies, worded_study):
-    return open_study(shutil.copytree(worded_study, studies / "seen"))
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -93,8 +92,8 @@ def test_values_beyond_the_most__are_left_out_unless_the_filter_names_them(study
     assert len(shown(open_page("images", study="seen")).get(LABEL, {})) <= 1
 
 
-def test_images_without_labels__have_no_facets(studies, unlabelled_study, open_page):
-    shutil.copytree(unlabelled_study, studies / "bare")
+def test_images_without_labels__have_no_facets(studies, shelf, unlabelled_study, open_page):
+    shelf.serve("bare", unlabelled_study)
     app = open_page("images", study="bare")
     assert not app.exception and shown(app) == {}
     beside = [open_page("images", study=name).get_by_key("images_row") for name in ("bare", "seen")]

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ("--images", "glyphworld?train=64&val=32")  # three chunks, which two processes share unevenly
-ENCODER = ("--encoder", "asset:simclr_glyphworld", "--workers", "0")
+ENCODER = ("--encoder", "timm:resnet10t", "--input-size", "64", "--resize", "64", "--workers", "0")
 ANSWERS = ("--answers", "knn")
 CLIP = "asset:glyphworld"
 WORDS = ("--captions", "glyphworld?n=400", "--k", "1.5")

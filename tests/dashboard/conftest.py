@@ -95,6 +95,7 @@ def shelf(
     yield one
     if not apart:
         one.clear()
+        shutil.rmtree(state_folder(), ignore_errors=True)  # jobs are known by the paths of their studies
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from dashboard.cache.reader import cached_read
 from dashboard.server.map_points import Wanted, cloud
 from tests.manifests import edited_manifest
 
+pytestmark = pytest.mark.usefixtures("unread")
+
 calls: list[tuple] = []
 
 

@@ -21,6 +21,8 @@ from tests.browser.harness import run_apart
 from tests.dashboard.conftest import unescaped
 from tests.synthetic import make_study
 
+pytestmark = pytest.mark.usefixtures("unread")
+
 
 def test_images__of_columns_in_several_tables_the_first_is_taken(studies):
     study = open_study(studies / "demo")

@@ -15,6 +15,8 @@ from dashboard.addresses import served_studies
 from dashboard.app import ROUTES
 from tests.dashboard.conftest import all_text, write_progress
 
+pytestmark = pytest.mark.usefixtures("unread")
+
 LINKED = (
     *("manifest.json", "images.parquet", "thumbnails", "thumbnails/00000.npy", "representations/00000.npy"),
     *("requested_heatmaps", "concept_cache", "slices.json", "log.txt", "deep/er/link"),

@@ -81,7 +81,7 @@ def test_anything_else_is_a_clean_404(client, path):
     assert answer.status_code == 404 and "Traceback" not in answer.text
 
 
-def test_table_that_is_gone__404(client, studies):
+def test_table_that_is_gone__404(unread, client, studies):
     (studies / "demo" / "quality.parquet").unlink()
     assert client.get("/table/demo/quality.csv").status_code == 404
     assert client.get("/table/demo/images.csv").status_code == 200

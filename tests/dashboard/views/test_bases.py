@@ -488,7 +488,8 @@ def test_switch__of_basis_or_study_drops_the_features_of_the_one_before(served, 
         assert app.number_input(key=part).value < 32 and part not in app.query_params
 
 
-def test_sizes_of_a_fit__are_those_of_each_study(served, seen, open_page):
+def test_sizes_of_a_fit__are_those_of_each_study(served, shelf, seen_study, open_page):
+    shelf.serve("seen", seen_study)
     app = open_page("features", study="demo", features_as="Bases")
     app.number_input(key="basis_size_topk_demo").set_value(77).run()
     app.selectbox(key="study").set_value("seen").run()

@@ -256,7 +256,7 @@ def test_study_of_representations__says_why_there_are_none(studies, open_page):
     assert "heatmaps need an encoder" in all_text(app)
 
 
-def test_masks_that_were_moved_away__the_rest_works(seen, seen_study, open_page, tmp_path):
+def test_masks_that_were_moved_away__the_rest_works(unread, seen, seen_study, open_page, tmp_path):
     source = seen_study.with_name("seen.input") / "masks"
     shutil.move(source, tmp_path / "away")
     try:

@@ -285,7 +285,7 @@ def test_features__ordered_by_the_heat_on_the_object(study, open_page):
 
 
 @pytest.mark.slow
-def test_features__carry_the_words_of_the_workers(seen, open_page):
+def test_features__carry_the_words_of_the_workers(unread, seen, open_page):
     """Salient ImageNet's keywords stand on the card of a feature."""
     table = pq.read_table(seen / "overlap_by_feature.parquet")
     at = table.column_names.index("keywords")

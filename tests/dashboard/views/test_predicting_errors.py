@@ -126,7 +126,7 @@ def measured(folder: Path, *, without: str = "", **best: float) -> None:
     ("without", "picked"), [("", "Confidence"), ("confidence", "Distinctiveness")], ids=["probe", "none"]
 )
 def test_score_picked_first__is_the_recommended_one_and_q_is_one_click_away(
-    without, picked, studies, open_page
+    without, picked, unread, studies, open_page
 ):
     measured(studies / "demo", without=without, norm=0.99, combined=0.98)  # by hindsight others are ahead
     app = open_page("predicting_errors", study="demo")
@@ -234,7 +234,7 @@ def with_zeros(folder: Path, share: float) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_cutoff__images_that_share_the_lowest_score_are_flagged_together(studies, open_page):
+def test_cutoff__images_that_share_the_lowest_score_are_flagged_together(unread, studies, open_page):
     values = with_zeros(studies / "demo", 0.384)
     n, percent = int((values == 0).sum()), int(100 * (values == 0).mean())
     app = open_page("predicting_errors", study="demo", score="Q-Score")

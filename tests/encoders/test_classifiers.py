@@ -23,21 +23,22 @@ from tests.sampling import EVERYTHING, sample
 
 TOLERANCE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4}
 FEW = ("test_convnext", "levit_128s", "starnet_s050")  # classifiers head.fc, head.linear with head.bn, head
-# The smallest model of each module of timm that has a classifier and at most 31 million parameters.
+# The smallest model of each module of timm that has a classifier and at most 31 million parameters. A usual
+# run tries the first ones: classifiers of different names, in networks that are made quickly.
 FAMILIES = """
+    lcnet_035 test_vit test_mambaout regnetx_002 xcit_nano_12_p8_224
     lambda_resnet50ts mobileone_s1 cait_xxs24_224 coat_tiny convit_tiny convmixer_1024_20_ks9_p14
-    cpubone_nano crossvit_9_240 csatv2 cs3darknet_focus_s cspnext_tiny davit_tiny
-    deit_tiny_patch16_224 densenet121 dla60x_c dpn68 edgenext_xx_small efficientformer_l1
-    efficientformerv2_s0 efficientnet_b0 efficientvim_m1 efficientvit_b0 efficientvit_m0 fasternet_t0
-    fastvit_t8 focalnet_tiny_srf gcvit_xxtiny ghostnet_050 hardcorenas_b hgnetv2_b0 hiera_tiny_224
-    hrnet_w18_small iformer_s inception_next_atto inception_v3 lcnetv2_small lowformer_b0 test_mambaout
-    maxvit_pico_rw_256 poolformerv2_s12 mixer_s16_224 lcnet_035 mobilevit_xxs mvitv2_tiny nest_tiny
-    nextvit_small nf_regnet_b0 pit_xs_224 pvt_v2_b0 rdnet_tiny regnetx_002 repghostnet_050 repvit_m0_9
-    res2next50 resnest14d resnet10t resnetv2_18 rexnet_100 selecsls42 legacy_seresnet18 sequencer2d_s
-    shvit_s1 skresnet18 swiftformer_xs swin_tiny_patch4_window7_224
-    swinv2_tiny_window8_256 swinv2_cr_tiny_224 tiny_vit_5m_224 tnt_s_legacy_patch16_224 tresnet_m
-    twins_svt_small visformer_tiny test_vit test_vit_relpos vitamin_small_224 volo_d1_224
-    ese_vovnet19b_slim_dw legacy_xception xception41p xcit_nano_12_p8_224
+    cpubone_nano crossvit_9_240 csatv2 cs3darknet_focus_s cspnext_tiny davit_tiny deit_tiny_patch16_224
+    densenet121 dla60x_c dpn68 edgenext_xx_small efficientformer_l1 efficientformerv2_s0 efficientnet_b0
+    efficientvim_m1 efficientvit_b0 efficientvit_m0 fasternet_t0 fastvit_t8 focalnet_tiny_srf
+    gcvit_xxtiny ghostnet_050 hardcorenas_b hgnetv2_b0 hiera_tiny_224 hrnet_w18_small iformer_s
+    inception_next_atto inception_v3 lcnetv2_small lowformer_b0 maxvit_pico_rw_256 poolformerv2_s12
+    mixer_s16_224 mobilevit_xxs mvitv2_tiny nest_tiny nextvit_small nf_regnet_b0 pit_xs_224 pvt_v2_b0
+    rdnet_tiny repvit_m0_9 repghostnet_050 res2next50 resnest14d resnet10t resnetv2_18 rexnet_100
+    selecsls42 legacy_seresnet18 sequencer2d_s shvit_s1 skresnet18 swiftformer_xs
+    swin_tiny_patch4_window7_224 swinv2_tiny_window8_256 swinv2_cr_tiny_224 tiny_vit_5m_224
+    tnt_s_legacy_patch16_224 tresnet_m twins_svt_small visformer_tiny test_vit_relpos vitamin_small_224
+    volo_d1_224 ese_vovnet19b_slim_dw legacy_xception xception41p
 """
 MARKED = [*FEW, *(pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES.split())]
 

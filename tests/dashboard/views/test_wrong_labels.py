@@ -33,7 +33,7 @@ def press(app, label: str) -> None:
 
 
 @pytest.mark.slow
-def test_list__is_that_of_the_filter_and_is_marked_and_tagged(studies, open_page):
+def test_list__is_that_of_the_filter_and_is_marked_and_tagged(unread, studies, open_page):
     changed = relabelled(studies / "demo")
     study = open_study(studies / "demo")
     table = study.where("split=val").table("label_issues")
@@ -71,7 +71,7 @@ def test_unlabelled_study__says_why(studies, unlabelled_study, open_page):
     assert not app.exception and "No label is likely wrong" in all_text(app)
 
 
-def test_list__warns_of_a_classifier_that_is_weak_on_the_images_of_the_filter(studies, open_page):
+def test_list__warns_of_a_classifier_that_is_weak_on_the_images_of_the_filter(unread, studies, open_page):
     relabelled(studies / "demo")
     text = all_text(open_page("errors", study="demo", where="correct=false", **TAB))
     assert "The classifier is right on 0 %, so many of these are errors of its own." in text

@@ -111,7 +111,7 @@ def test_finding__says_how_many_the_best_is_not_clearly_ahead_of():
     one = rows_where(table, table["score"] != "combined")
     assert figures.finding(one).endswith(", not clearly ahead of the soft Q-Score.")
     clear = table.assign(rival_difference_high=-0.01)
-    assert figures.finding(clear).endswith("distinctiveness, reaches AUROC 0.71 (0.61 to 0.76).")
+    assert figures.finding(clear).endswith("distinctiveness reaches AUROC 0.71 (0.61 to 0.76).")
 
 
 def test_equal_scores__share_a_rank_and_none_is_better(metrics):

@@ -200,16 +200,18 @@ def _first_apart(names: Sequence[Sequence[str]]) -> dict[int, list[str]]:
 def answers_on_strongest(study: StudyReader) -> dict[int, list[str]]:
     """Return what the encoder's own linear head answers on the `MOST_CLASSES` most typical of the images on
     which each feature is strongest, and on more as in `strongest_classes`, whatever their labels. Empty with
-    concepts, whose words say more, and without named outputs.
+    concepts, whose words say more, and without named outputs. In a basis it answers on the images, not on
+    what latents rebuild of them.
     """
-    held = all(map(study.has, ("head_weights", "head_bias", "head_classes", "top_images")))
+    whole = study if study.below is None else StudyReader(study.below)
+    held = all(map(whole.has, ("head_weights", "head_bias", "head_classes"))) and study.has("top_images")
     if study.has("concepts") or not held:
         return {}
-    names = [name.partition(",")[0].strip() for name in texts(study.table("head_classes", ["name"]), "name")]
+    names = [name.partition(",")[0].strip() for name in texts(whole.table("head_classes", ["name"]), "name")]
     top = typical_of_strongest(study, MOST_APART)
-    rows, weights = np.unique(top[top >= 0]), study.vector("head_weights")
+    rows, weights = np.unique(top[top >= 0]), whole.vector("head_weights")
     if not all(names) or len(rows) * weights.size > MOST_PRODUCTS:
         return {}
-    logits = study.array("representations").rows(rows) @ weights.T + study.vector("head_bias")
+    logits = whole.array("representations").rows(rows) @ weights.T + whole.vector("head_bias")
     answers = dict(zip(rows.tolist(), logits.argmax(1).tolist(), strict=True))
     return _first_apart([[names[answers[row]] for row in mine if row >= 0] for mine in top.tolist()])

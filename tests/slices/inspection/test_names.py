@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from core.bases.requests import add_basis
 from core.common.statistics.intervals import wilson
+from core.config import BasisConfig
+from core.jobs.progress import Progress
 from core.slices.features import typical_of_strongest
 from core.slices.inspection import names as names_of_features
 from core.slices.inspection.names import (
@@ -17,6 +20,7 @@ from core.slices.inspection.names import (
     strongest_classes,
 )
 from core.slices.slice import Slice
+from core.storage.layers import layer
 from core.storage.writer import write_study
 from core.store import open_study
 from core.traces.changes import name_feature
@@ -184,3 +188,25 @@ def test_answers_on_strongest__are_those_of_the_head_whatever_the_labels(tmp_pat
     assert 1 < n_apart(some[:2] for some in typical) < n_apart(answered.values())
     names = feature_names(study)
     assert names[5] == f"strong where it answers {' and '.join(answered[5])}"
+
+
+def test_answers_on_strongest__of_latents_are_those_on_the_images_not_on_what_latents_rebuild(tmp_path):
+    folder = make_study(tmp_path / "study", n_train=40, n_val=8, labels=False)
+    rng, raw = np.random.default_rng(0), np.asarray(open_study(folder).array("representations")[:], float)
+    weights = rng.normal(size=(3, raw.shape[1])).astype(np.float32)
+    with write_study(folder) as writer, writer.step("answers", {}) as step:
+        step.table("head_classes", pd.DataFrame({"output": range(3), "name": ["tench", "ray", "cock"]}))
+        step.vector("head_weights", weights)
+        step.vector("head_bias", np.zeros(3, np.float32))
+    config = BasisConfig(kind="random", size=8, k=2, seeds=1)
+    add_basis(folder, "few", config, Progress.silent(), device="cpu")
+    with write_study(layer(folder, "few")) as writer, writer.step("features", {}) as step:
+        step.vector("top_images", rng.permuted(np.tile(np.arange(48), (8, 1)), axis=1)[:, :8])
+    study = open_study(folder).in_basis("few")
+    rebuilt = study.array("representations")[:] @ study.vector("head_weights").T + study.vector("head_bias")
+    assert (rebuilt.argmax(1) != (raw @ weights.T).argmax(1)).mean() > 0.1
+    answers = [["tench", "ray", "cock"][one] for one in (raw @ weights.T).argmax(1)]
+    typical = [[answers[row] for row in rows[:2]] for rows in typical_of_strongest(study, 4).tolist()]
+    answered = answers_on_strongest(study)
+    for latent, two in enumerate(typical):
+        assert answered[latent][: len(set(two))] == list(dict.fromkeys(two))

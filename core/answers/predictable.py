@@ -23,7 +23,6 @@ def predictable(study: StudyReader) -> tuple[list[str], np.ndarray | None]:
     """Name what the answer that a study is read by predicts: its labels, then other outputs of a head.
 
     Which output a name that is no label means is read off an image that is taken for it: no file is needed.
-    In a basis this is an image as the encoder sees it, not its reconstruction.
 
     Returns:
         the names, and (n_outputs,) the place among them of what each output means, -1 for one that is never
@@ -35,8 +34,7 @@ def predictable(study: StudyReader) -> tuple[list[str], np.ndarray | None]:
     others = predicted[predicted.notna() & ~predicted.isin(labels)].drop_duplicates().sort_values()
     if places is None or others.empty:
         return labels, None
-    seen = study if study.below is None else StudyReader(study.below)
-    logits = class_logits.output_logits(seen, others.index.to_numpy())
+    logits = class_logits.output_logits(study, others.index.to_numpy())
     places[np.where(places < 0, logits, -np.inf).argmax(1)] = len(labels) + np.arange(len(others))
     return [*labels, *others.astype(str)], places
 

@@ -14,7 +14,7 @@ from core.concepts.failures import SIDES, top_contributions, top_rows, words_of_
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import FailuresConfig
 from core.measures.removal import logits_without
-from core.slices.features.class_logits import by_class, class_logits, lead_gradients, output_logits
+from core.slices.features.class_logits import by_class, class_logits, lead_gradients, output_logits, units_of
 from core.store import Study
 
 COLUMNS = ["side", "rank", "feature", "push", "share", "too_little", "words"]
@@ -126,7 +126,8 @@ def without_feature(
     names, codes = _classes_and_codes(study, predicted)
     truth, answer = names.index(true), names.index(predicted)
     raw = study.array("representations").rows(rows).astype(np.float64)
-    classifier, started = probe.classifier, probe.classifier.start(raw)
+    units = units_of(study).array("representations").rows(rows)
+    classifier, started = probe.classifier, probe.classifier.start_of(raw, units)
 
     def answers(one: int) -> np.ndarray:
         removed = np.full((len(rows), 1), one)

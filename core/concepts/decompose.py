@@ -47,8 +47,10 @@ def decompose(
     used = study_encoder(study, device) if encoder is None else encoder
     pixels = torch.from_numpy(used.transform.pixels(picture))[None]
     with torch.inference_mode():
-        raw = used.represent(pixels).float().cpu().numpy()
-    description = describe(study, raw[0], top=top, true=true)
+        raw, units = (
+            one.represent(pixels).float().cpu().numpy()[0] for one in (used, getattr(used, "of_units", used))
+        )
+    description = describe(study, raw, top=top, true=true, units=units)
     features = np.array([part["feature"] for part in description["features"]], np.int64)
     for part, box in zip(description["features"], _boxes(used, pixels, features, picture.size), strict=True):
         part["box"] = box

@@ -7,6 +7,7 @@ computes the representation and the boxes with the encoder.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,12 +42,14 @@ def describe(
     top: int = TOP,
     true: str | None = None,
     words: Mapping[int, str] | None = None,
+    units: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Describe a representation; the boxes are None at this stage.
 
     Args:
         raw: (n_features,) raw representation. top: maximum number of features. true: the image's class, if
-            known. words: from `words_of_features`, if many images are processed.
+            known. words: from `words_of_features`, if many images are processed. units: (n_units,) in a basis
+            what `raw` are the latents of; None: the same.
     Returns:
         JSON-able. `features`: those above alpha, by descending activation: feature, activation (of h), box
         (None), words (list; empty without the step `concepts`). `group`: name of Algorithm 1's group of the
@@ -75,7 +78,7 @@ def describe(
         "group": group_name(tuple(above.tolist())) if len(above) else None,
         "n_features": len(above),
         "alpha": alpha,
-        **_behind(study, raw, true, words),
+        **_behind(study, raw, raw if units is None else units, true, words),
         "notes": _notes(study),
     }
 
@@ -101,9 +104,8 @@ def stored(study: Study, row: int, *, top: int = TOP) -> dict[str, Any]:
     check_has_concepts(study)
     label = study.images["label"].iat[row]
     has_class = isinstance(label, str) and can_tell(study, label)
-    description = describe(
-        study, study.array("representations")[row], top=top, true=label if has_class else None
-    )
+    raw, units = (one.array("representations")[row] for one in (study, class_logits.units_of(study)))
+    description = describe(study, raw, top=top, true=label if has_class else None, units=units)
     high = study.table("highly_activating", ["group", "image_id", "left", "top", "right", "bottom"])
     here = high.loc[high["image_id"] == study.images["image_id"].iat[row]]
     here = here.loc[np.isfinite(numbers(here, "left"))]
@@ -133,16 +135,20 @@ def split(words: str) -> list[str]:
     return words.split(SEPARATOR) if words else []
 
 
-def _behind(study: Study, raw: np.ndarray, true: str | None, words: Mapping[int, str]) -> dict[str, Any]:
+def _behind(
+    study: Study, raw: np.ndarray, units: np.ndarray, true: str | None, words: Mapping[int, str]
+) -> dict[str, Any]:
     if not class_logits.can_switch_off(study):
         return {"answer": None, "truth": None}
     probe, names = ProbeWithMeans.of(study), study.class_names
+    probe = replace(probe, classifier=probe.classifier.for_image(raw, units))
 
     def with_words(features: dict[str, Any]) -> dict[str, Any]:
         return features | {"words": [split(words.get(feature, "")) for feature in features["features"]]}
 
     logits = probe.classes(probe.classifier.logits(raw[None]))[0]
     best, whole = int(logits.argmax()), _every_output(study)
+    whole = None if whole is None else whole.for_image(raw, units)
     outputs = np.empty(0) if whole is None else whole.logits(raw[None])[0]
     total = float(np.logaddexp.reduce(outputs)) if whole is not None else None
     if whole is not None and outputs.max() > logits[best] + TIED * abs(logits[best]):  # it means no class

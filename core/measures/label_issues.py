@@ -1,7 +1,6 @@
 """Images whose label is likely wrong: an answer is confident against it (docs/method.md 2.9)."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,7 @@ from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.reader import StudyReader
 from core.slices.evaluate import class_column
-from core.slices.features.class_logits import OUTPUTS, class_logits, codes_of_outputs, has_logits
+from core.slices.features.class_logits import OUTPUTS, class_logits, codes_of_outputs, has_logits, units_of
 
 COLUMNS = ("image_id", "label", "suggested", "label_quality", "confidence")
 ACCURATE = 0.9
@@ -50,7 +49,7 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
 
 def why_no_probabilities(study: StudyReader) -> str:
     """Explain why the probability of each class is not known of the evaluation images; empty if it is."""
-    if study.has("val_logits") or has_logits(_of_images(study)):
+    if study.has("val_logits") or has_logits(units_of(study)):
         return ""
     if study.has("probe"):
         return "this answer gives no probability of each class, so no label can be compared with it"
@@ -61,16 +60,8 @@ def _logits(study: StudyReader, images: np.ndarray) -> LogitsOf:
     """Of rows among `images`, the rows of the study that are evaluated."""
     if study.has("val_logits"):
         return study.array("val_logits").rows
-    read = _of_images(study)
+    read = units_of(study)
     return lambda rows: class_logits(read, images[rows])
-
-
-def _of_images(study: Any) -> StudyReader:
-    """In a basis the study of the units: what it answers is read off images, not off reconstructions."""
-    if study.below is None:
-        return study
-    whole = study.in_basis(None)
-    return whole.answering(study.answer.name) if study.answer else whole
 
 
 def likely_wrong(logits_of: LogitsOf, truth: np.ndarray) -> pd.DataFrame:

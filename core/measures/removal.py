@@ -75,6 +75,7 @@ def strongest_features(
     predicted: np.ndarray,
     top: int,
     codes: np.ndarray | None = None,
+    units: np.ndarray | None = None,
 ) -> np.ndarray:
     """The features of each row that come first in an order, at most `top`.
 
@@ -84,7 +85,8 @@ def strongest_features(
     Args:
         raw: (n, n_features). logits: (n, n_outputs) of the classifier. predicted: (n,) int, y. codes:
             (n_outputs,) int, the class of each output, where several may mean one. U'_c is the gradient of
-            the logit of a class, which differs from row to row where a layer is hidden.
+            the logit of a class, which differs from row to row where a layer is hidden. units: as for
+            `Classifier.gradients`.
     Returns:
         (n, top) int64, largest first, ties by number; -1 where no more values are positive.
     Raises:
@@ -92,13 +94,13 @@ def strongest_features(
     """
     raw = np.asarray(raw, np.float64)
     if order in (CONTRIBUTION, GRADIENT):
-        toward = class_gradients(classifier, raw, logits, codes, predicted)
+        toward = class_gradients(classifier, raw, logits, codes, predicted, units)
     if order == CONTRIBUTION:
         values = raw * toward
     elif order == GRADIENT:
         from scipy.special import softmax  # here: it takes long to load, and most pages need it not
 
-        values = raw * (toward - classifier.gradients(raw, softmax(logits, axis=1)))
+        values = raw * (toward - classifier.gradients(raw, softmax(logits, axis=1), units))
     elif order == ACTIVATION:
         values = raw
     else:

@@ -39,7 +39,7 @@ class SwitchedOff:
 
 
 def switched_off(
-    chunks: Iterable[np.ndarray],
+    chunks: Iterable[tuple[np.ndarray, np.ndarray]],
     classifier: Classifier,
     means: np.ndarray,
     codes_of: Callable[[np.ndarray], np.ndarray],
@@ -52,17 +52,18 @@ def switched_off(
     """Predict images again with some features at their means.
 
     Args:
-        chunks: raw representations (m, n_features), a part of the images at a time. means: (n_features,) what
-            a feature is when it is off. codes_of: what logits predict. true: (n,). average: (n_features,)
-            mean activation of these images, by which random features are about as active.
+        chunks: raw representations (m, n_features) and (m, n_units), a part of the images at a time; the same
+            but in a basis (see `Classifier.start_of`). means: (n_features,) what a feature is when it is off.
+        codes_of: what logits predict. true: (n,). average: (n_features,) mean activation of these images, by
+            which random features are about as active.
     """
     off = np.unique(np.asarray(features, np.int64))[None]
     rng = np.random.default_rng(seed)
     sets = [off, *(random_alike(average[None], off, rng) for _ in range(DRAWS))]
     before: list[np.ndarray] = []
     after: list[list[np.ndarray]] = [[] for _ in sets]
-    for raw in chunks:
-        started = classifier.start(raw)
+    for raw, units in chunks:
+        started = classifier.start_of(raw, units)
         before.append(codes_of(classifier.finish(started)))
         for mine, one in zip(after, sets, strict=True):
             removed = np.repeat(one, len(raw), axis=0)

@@ -10,6 +10,7 @@ from core.heatmaps.reader import check_features
 from core.measures.switched_off import SwitchedOff, switched_off
 from core.pictures.look import Answering
 from core.pictures.of_image import asked_of_images
+from core.slices.features.class_logits import units_of
 from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
 
@@ -35,14 +36,16 @@ def without_features(
     asked = asked_of_images(study)
     if asked is None or asked.classifier is None:
         raise SettingsError(NOT_KNOWN.format(path=study.path))
-    raw = study.array("representations")
+    raw, units = (one.array("representations") for one in (study, units_of(study)))
 
-    def chunks() -> Iterator[np.ndarray]:
+    def chunks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for start in range(0, len(rows), CHUNK_ROWS):
-            yield asked.rows(raw.rows(rows[start : start + CHUNK_ROWS]))
+            part = rows[start : start + CHUNK_ROWS]
+            read = asked.rows(raw.rows(part))
+            yield read, read if study.below is None else asked.rows(units.rows(part))
 
     total = np.zeros(raw.shape[1])
-    for chunk in chunks():
+    for chunk, _ in chunks():
         total += chunk.sum(0)
     labels = pd.Index(asked.names).get_indexer(pd.Index(study.images["label"].to_numpy(object)[rows]))
     true = np.where(labels < 0, np.nan, labels.astype(float))

@@ -37,7 +37,10 @@ def look_at(study: Study, asked: Answering | None, row: int, *, off: Sequence[in
     Args:
         asked: `asked_of_images`. off: features set to their means.
     """
-    raw = study.array("representations")[row].astype(np.float64)
+    raw, units = (one.array("representations")[row] for one in (study, class_logits.units_of(study)))
+    if asked is not None and asked.classifier is not None:
+        asked = replace(asked, classifier=asked.classifier.for_image(raw, units))
+    raw = raw.astype(np.float64)
     fires = np.zeros(len(raw), bool)
     if study.has("firing_features"):
         fires[firing_pairs(study, np.array([row]))["feature"].to_numpy()] = True

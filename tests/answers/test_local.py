@@ -33,7 +33,15 @@ from core.pictures.look import answering, decide
 from core.pictures.many import without_features
 from core.pictures.of_image import asked_of_images, look_at
 from core.pipeline.run import run_step
-from core.slices.features.class_logits import LOCAL, ONLY_WRONG, can_switch_off, class_logits, lead_gradients
+from core.slices.features.class_logits import (
+    LOCAL,
+    ONLY_WRONG,
+    can_switch_off,
+    class_logits,
+    lead_gradients,
+    output_logits,
+    own_classifier,
+)
 from core.store import Study, open_study
 from tests.answers.test_head import studied, trained
 from tests.encoders.planted import narrow_resnet
@@ -150,7 +158,10 @@ def test_label_issues__in_a_basis_are_those_of_the_images(case, tmp_path):
     whole = open_study(folder).answering("head")
     study, every = whole.in_basis("few").answering("head"), np.ones(whole.n_images, bool)
     assert study.below is not None and why_no_probabilities(study) == ""
-    assert not np.allclose(class_logits(study, np.arange(9)), class_logits(whole, np.arange(9)))
+    rebuilt = own_classifier(study).logits(study.array("representations").rows(np.arange(9)))
+    assert not np.allclose(rebuilt, output_logits(study, np.arange(9)))
+    ours, theirs = (class_logits(one, np.arange(9)) for one in (study, whole))
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
     expected = label_issues(whole, every)
     assert len(expected) and label_issues(study, every).equals(expected)
 
@@ -336,7 +347,7 @@ def test_a_picture_is_answered_by_the_classes_that_the_file_states(case):
         assert after[name] == pytest.approx(float(shares[name]), rel=5e-3)
 
 
-def test_in_a_basis__latents_add_what_the_classifier_makes_of_their_reconstruction(case):
+def test_in_a_basis__latents_add_to_the_answer_for_the_image_whatever_they_leave_out_of_it(case):
     add_basis(
         case.study.path, "sae", BasisConfig(kind="topk", size=24, k=6, steps=40, seeds=1), Progress.silent()
     )
@@ -348,18 +359,24 @@ def test_in_a_basis__latents_add_what_the_classifier_makes_of_their_reconstructi
     )
     for row, true, told in misclassified(case):
         codes = z[row].clone().requires_grad_()
-        rebuilt = codes @ decoder + offset
+        rebuilt = codes @ decoder + offset + (case.raw[row] - (z[row] @ decoder + offset))
         lead = logit(case, rebuilt, told) - logit(case, rebuilt, true)
         g = torch.autograd.grad(lead, codes)[0]
         sides = (np.array([LABELS.index(name)]) for name in (told, true))
         found = lead_gradients(study, np.array([row]), *sides)[0]
         np.testing.assert_allclose(found, g, rtol=1e-3, atol=1e-3 * float(g.abs().max()))
+        look = look_at(study, asked_of_images(study), row)
+        assert (look.answer, look.lead) == (told, pytest.approx(float(lead.detach()), rel=1e-3))
+        said = describe(study, z[row].numpy(), units=case.raw[row].numpy())["answer"]
+        assert said["predicted"] == told
     assert len(study.table("failures")) and study.summary("failures")["local"] == LOCAL
     off = int(z[row].argmax())
+    left_out = case.raw[row] - (z[row] @ decoder + offset)
     asked, made = without_features(study, np.array([row]), [off])
+    assert asked.names[made.before[0]] == told
     z[row, off] = float(asked.means[off])
     with torch.no_grad():
-        outputs = torch.softmax(case.classify((z[row] @ decoder + offset)[None])[0], 0)
+        outputs = torch.softmax(case.classify((z[row] @ decoder + offset + left_out)[None])[0], 0)
     shares = [float(sum(outputs[at] for at, one in enumerate(OUTPUTS) if one == name)) for name in LABELS]
     shares.append(float(outputs[OUTPUTS.index(None)]))
     assert made.after[0] == int(np.argmax(shares))

@@ -39,6 +39,7 @@ class LatentEncoder:
 
     def __init__(self, encoder: Encoder, study: Study):
         about = dictionary_of(study)
+        self.of_units = encoder
         self._encoder, self.n_features, self.norm = encoder, about.size, about.norm
         self._coder = Coder(about, encoder.device)
         weights, card = self._coder.weights, study.basis.card if study.basis else {}

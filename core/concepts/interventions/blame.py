@@ -200,12 +200,13 @@ def _chunk(
     rng: np.random.Generator,
 ) -> None:
     raw = study.array("representations").rows(rows).astype(np.float64)
-    classifier, started = probe.classifier, probe.classifier.start(raw)
+    units = class_logits.units_of(study).array("representations").rows(rows)
+    classifier, started = probe.classifier, probe.classifier.start_of(raw, units)
     logits = classifier.finish(started)
     predicted = probe.classes(logits).argmax(1)
 
     def strongest(by: str) -> np.ndarray:
-        return strongest_features(by, raw, logits, classifier, predicted, max(REMOVED), probe.codes)
+        return strongest_features(by, raw, logits, classifier, predicted, max(REMOVED), probe.codes, units)
 
     for order in ORDERS:
         draws = DRAWS if order == RANDOM else 1

@@ -7,6 +7,7 @@ It is computed where the layers of the classifier are stored, else it is stored 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,6 +64,8 @@ class Classifier:
         weights: (n_outputs, n_hidden or n_features) W, bias: (n_outputs,) b.
         hidden: (n_hidden, n_features) V, hidden_bias: (n_hidden,) c; None for none.
         activation: a, one of ACTIVATIONS.
+        of_units: of a classifier that reads latents, the one that reads the units: images are answered by it,
+            whatever latents leave out of them.
     """
 
     weights: np.ndarray
@@ -70,6 +73,7 @@ class Classifier:
     hidden: np.ndarray | None = None
     hidden_bias: np.ndarray | None = None
     activation: str = ""
+    of_units: "Classifier | None" = None
 
     @property
     def first(self) -> np.ndarray:
@@ -81,6 +85,23 @@ class Classifier:
         bias = self.bias if self.hidden_bias is None else self.hidden_bias
         return raw.astype(np.float64) @ self.first.T + bias
 
+    def start_of(self, raw: np.ndarray, units: np.ndarray) -> np.ndarray:
+        """The same of images. units: (n, n_units) what `raw` are the latents of; else the same rows."""
+        return self.start(raw) if self.of_units is None else self.of_units.start(units)
+
+    def for_image(self, raw: np.ndarray, units: np.ndarray) -> "Classifier":
+        """The classifier as it answers for one image: what latents leave out of it is a part of the bias.
+
+        Args:
+            raw: (n_features,), units: (n_units,), as for `start_of`.
+        """
+        if self.of_units is None:
+            return self
+        by = (self.of_units.start(units[None]) - self.start(raw[None]))[0]
+        if self.hidden_bias is None:
+            return replace(self, bias=self.bias + by, of_units=None)
+        return replace(self, hidden_bias=self.hidden_bias + by, of_units=None)
+
     def finish(self, started: np.ndarray) -> np.ndarray:
         """The logits (n, n_outputs) from what `start` returns."""
         if self.hidden is None:
@@ -91,24 +112,34 @@ class Classifier:
         """(n, n_outputs) float64 of raw rows."""
         return self.finish(self.start(raw))
 
-    def gradients(self, raw: np.ndarray, toward: np.ndarray) -> np.ndarray:
+    def gradients(self, raw: np.ndarray, toward: np.ndarray, units: np.ndarray | None = None) -> np.ndarray:
         """Compute the gradient of sum_o toward_io z_o at each raw row i.
 
         Of a hidden layer V^T (a'(V r_i + c) * W^T toward_i), else W^T toward_i.
 
         Args:
-            raw: (n, n_features). toward: (n, n_outputs).
+            raw: (n, n_features). toward: (n, n_outputs). units: as for `start_of`, where they are not `raw`.
         Returns:
             (n, n_features) float64.
         """
         back = toward @ self.weights
         if self.hidden is None:
             return back
-        return (back * ACTIVATIONS[self.activation](self.start(raw))[1]) @ self.hidden
+        started = self.start_of(raw, raw if units is None else units)
+        return (back * ACTIVATIONS[self.activation](started)[1]) @ self.hidden
 
     def of_outputs(self, kept: np.ndarray) -> "Classifier":
         """The classifier with some of its outputs. kept: (n_outputs,) bool, or their numbers in order."""
-        return replace(self, weights=self.weights[kept], bias=self.bias[kept])
+        units = None if self.of_units is None else self.of_units.of_outputs(kept)
+        return replace(self, weights=self.weights[kept], bias=self.bias[kept], of_units=units)
+
+
+def units_of(study: Any) -> Any:
+    """The study of the units, read by the same answer, where a study is read in a basis; else the study."""
+    if study.below is None:
+        return study
+    answer = getattr(study, "answer", None)
+    return StudyReader(study.below) if answer is None else study.in_basis(None).answering(answer.name)
 
 
 def has_gradients(study: StudyReader) -> bool:
@@ -147,7 +178,8 @@ def own_classifier(study: StudyReader, activation: str | None = None) -> Classif
     if not all(study.has(part) for part in parts) or (between is not None and between not in ACTIVATIONS):
         return None
     layers = (study.vector(part).astype(np.float64) for part in parts)
-    return Classifier(*layers, activation=between or "")
+    units = None if study.below is None else own_classifier(StudyReader(study.below), between)
+    return Classifier(*layers, activation=between or "", of_units=units)
 
 
 def class_logits(study: StudyReader, rows: np.ndarray) -> np.ndarray:
@@ -176,18 +208,21 @@ def codes_of_outputs(study: StudyReader) -> np.ndarray:
 
 
 def output_logits(study: StudyReader, rows: np.ndarray, *, of_head: bool = True) -> np.ndarray:
-    """(n, n_outputs) float64: logits of the encoder's own classifier, or of the weights of the probe."""
+    """(n, n_outputs) float64: logits of the encoder's own classifier, or of the weights of the probe. In a
+    basis they are those of the images, not of what latents rebuild of them.
+    """
     if of_head and study.has("head_logits"):
         return study.array("head_logits").rows(rows).astype(np.float64)
     classifier = own_classifier(study) if of_head else class_weights(study)
     assert classifier is not None  # as `has_logits` says
-    return classifier.logits(study.array("representations").rows(rows))
+    raw, units = (one.array("representations").rows(rows) for one in (study, units_of(study)))
+    return classifier.finish(classifier.start_of(raw, units))
 
 
 def class_weights(study: StudyReader) -> Classifier:
     """The answer that a study is read by, where it is linear and each output is a class."""
     weights, bias = (study.vector(f"probe_{part}").astype(np.float64) for part in ("weights", "bias"))
-    return Classifier(weights, bias)
+    return Classifier(weights, bias, of_units=None if study.below is None else class_weights(units_of(study)))
 
 
 def by_class(logits: np.ndarray, codes: np.ndarray, n_classes: int) -> np.ndarray:
@@ -207,7 +242,12 @@ def by_class(logits: np.ndarray, codes: np.ndarray, n_classes: int) -> np.ndarra
 
 
 def class_gradients(
-    classifier: Classifier, raw: np.ndarray, logits: np.ndarray, codes: np.ndarray | None, classes: np.ndarray
+    classifier: Classifier,
+    raw: np.ndarray,
+    logits: np.ndarray,
+    codes: np.ndarray | None,
+    classes: np.ndarray,
+    units: np.ndarray | None = None,
 ) -> np.ndarray:
     """Compute the gradient of one class's logit for each row: its outputs' gradients, mixed by their softmax.
 
@@ -215,7 +255,7 @@ def class_gradients(
 
     Args:
         raw: (n, n_features), logits: (n, n_outputs) of them. codes: as for `by_class`; None: each output is
-            the class of its number. classes: (n,) int.
+            the class of its number. classes: (n,) int. units: as for `Classifier.gradients`.
     Returns:
         (n, n_features) float64.
     """
@@ -224,7 +264,7 @@ def class_gradients(
     of_class = (np.arange(logits.shape[1]) if codes is None else codes)[None] == classes[:, None]
     shares = np.where(of_class, logits.astype(np.float64), -np.inf)
     shares = np.exp(shares - shares.max(1, keepdims=True))
-    return classifier.gradients(raw, shares / shares.sum(1, keepdims=True))
+    return classifier.gradients(raw, shares / shares.sum(1, keepdims=True), units)
 
 
 def lead_gradients(
@@ -251,8 +291,8 @@ def lead_gradients(
     if (classifier := own_classifier(study)) is not None:
         codes = codes_of_outputs(study) if codes is None else codes
         logits = output_logits(study, rows)
-        raw = study.array("representations").rows(rows)
-        sides = (class_gradients(classifier, raw, logits, codes, side) for side in (classes, rivals))
+        raw, units = (one.array("representations").rows(rows) for one in (study, units_of(study)))
+        sides = (class_gradients(classifier, raw, logits, codes, side, units) for side in (classes, rivals))
         return next(sides) - next(sides)
     wrong, predicted, true = misclassified(study, study.table("probe", ["predicted", "correct"]))
     places = np.minimum(np.searchsorted(wrong, rows), max(len(wrong) - 1, 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,8 @@ def decompose(args: argparse.Namespace) -> None:
     if "output" in args:
         print(f"{args.output}: {counted(len(result['features']), 'feature')}")
     else:
-        output.show(result, result_text, as_json="json" in args)
+        text = partial(result_text, kind=study.feature_kind.lower())
+        output.show(result, text, as_json="json" in args)
 
 
 def _explain(study: Study, args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
@@ -114,15 +116,15 @@ def _reason(path: Path, error: Exception) -> str:
     return str(error)
 
 
-def result_text(result: Mapping[str, Any]) -> str:
-    """Return the result as the lines that the command prints."""
+def result_text(result: Mapping[str, Any], kind: str = "feature") -> str:
+    """Return the result as the lines that the command prints. kind: "latent" in a basis."""
     n, lines = result["n_features"], []
     of_all = f"; the strongest {len(result['features'])} are shown" if n > len(result["features"]) else ""
-    lines.append(("activates", f"{counted(n, 'feature')} above {result['alpha']:.3f}{of_all}"))
+    lines.append(("activates", f"{counted(n, kind)} above {result['alpha']:.3f}{of_all}"))
     for part in result["features"]:
         box = " at " + ",".join(map(str, part["box"])) if part["box"] else ""
         words = ", ".join(part["words"]) or "no words"
-        lines.append((f"feature {part['feature']}", f"{part['activation']:.3f}{box}: {words}"))
+        lines.append((f"{kind} {part['feature']}", f"{part['activation']:.3f}{box}: {words}"))
     for side, name in (("answer", "predicted"), ("truth", "true")):
         if result[side]:
             what = "predicted" if side == "answer" else "true class"
@@ -131,5 +133,5 @@ def result_text(result: Mapping[str, Any]) -> str:
                 result[side]["features"], result[side]["contributions"], result[side]["words"], strict=True
             )
             for feature, value, words in behind:
-                lines.append((what, f"  {value:+.2f} feature {feature}: {', '.join(words) or 'no words'}"))
+                lines.append((what, f"  {value:+.2f} {kind} {feature}: {', '.join(words) or 'no words'}"))
     return aligned([*lines, *(("note", note) for note in result["notes"])])

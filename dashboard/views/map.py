@@ -252,12 +252,12 @@ def _set_apart(study: Study, features: pd.DataFrame, words: pd.DataFrame) -> Non
         return
     st.markdown("**What sets them apart**", help=widgets.help_text("set_apart"))
     named = feature_reads.names(study)
-    titles = features["feature"].map(lambda feature: named.get(feature, f"Feature {feature}"))
+    titles = features["feature"].map(lambda feature: named.get(feature, f"{study.feature_kind} {feature}"))
     features = features.assign(name=titles).drop_duplicates("name").head(MOST_APART)
     with st.container(gap=None):
         for row in features.to_dict("records"):
             feature, rates = str(row["feature"]), _rates(row["rate"], row["rate_against"])
-            name = widgets.plain(named.get(row["feature"], "Feature"))
+            name = widgets.plain(named.get(row["feature"], study.feature_kind))
             link("feature", f"{name} #{feature}: {rates}", study, feature=feature)
     if len(words):
         texts = [

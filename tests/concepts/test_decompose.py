@@ -12,11 +12,13 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from core.analysis.gradcam.on_demand import on_demand
+from core.bases.requests import add_basis
 from core.common.dataframes import unit_rows
 from core.concepts.crops import box_on_image
 from core.concepts.decompose import decompose, with_pictures
 from core.concepts.decomposition import stored
 from core.concepts.falcon import K_CANDIDATES
+from core.config import BasisConfig
 from core.errors import SettingsError
 from core.heatmaps.hot_region import feature_crop
 from core.jobs.progress import Progress
@@ -179,3 +181,17 @@ def test_decompose__without_captions_has_no_words_and_says_so(study, tmp_path, c
     assert all(part["words"] == [] and part["activation"] > found["alpha"] for part in found["features"])
     assert found["answer"]["predicted"] == worded["answer"]["predicted"]
     assert "no feature has words yet" in found["notes"][0] and "core concepts" in found["notes"][0]
+
+
+def test_command__in_a_basis_names_latents_and_answers_as_the_study_does(study, tmp_path, capsys):
+    folder = shutil.copytree(study.path, tmp_path / "study")
+    config = BasisConfig(kind="random", size=8, k=2, seeds=1)
+    add_basis(folder, "few", config, Progress.silent(), device="cpu")
+    image, run = study.images["image_id"].iat[13], runner(capsys)
+    units, latents = (
+        run("decompose", folder, "--image", image, "--basis", basis, "--device", "cpu").out
+        for basis in ("units", "few")
+    )
+    lines = [line.split() for line in latents.splitlines()]
+    assert next(line.split() for line in units.splitlines() if line.startswith("predicted")) in lines
+    assert " latent " in latents and " feature " not in latents.partition("note")[0]

@@ -118,7 +118,7 @@ def unit_name(study: Study, group: str) -> str:
     """What a feature, or a group of features such as "3_98", is called."""
     if "_" not in group:
         return reads.feature_name(study, int(group))
-    return f"Features {' + '.join(group.split('_'))}"
+    return f"{study.feature_kind}s {' + '.join(group.split('_'))}"
 
 
 def features_of(group: str) -> tuple[int, ...]:

@@ -55,7 +55,8 @@ def row(study: Study, feature: str, *, joint: Collection[str]) -> None:
 def _called(study: Study, group: str) -> str:
     numbers = concept_reads.plain_name(group)
     words = group_reads.best_words(study, group, 3)
-    return f"{', '.join(words)} (features {numbers})" if words else f"features {numbers}"
+    which = f"{study.feature_kind.lower()}s {numbers}"
+    return f"{', '.join(words)} ({which})" if words else which
 
 
 def _badges(words: Collection[str], colours: Mapping[str, str]) -> str:

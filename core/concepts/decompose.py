@@ -45,7 +45,7 @@ def decompose(
             such class.
     """
     check_class(study, true)
-    used = study_encoder(study, device) if encoder is None else encoder
+    used: Any = study_encoder(study, device) if encoder is None else encoder
     pixels = torch.from_numpy(used.transform.pixels(picture))[None]
     with torch.inference_mode():
         seen = [used, used.of_units] if isinstance(used, LatentEncoder) else [used]

@@ -158,7 +158,9 @@ def test_label_issues__in_a_basis_are_those_of_the_images(case, tmp_path):
     whole = open_study(folder).answering("head")
     study, every = whole.in_basis("few").answering("head"), np.ones(whole.n_images, bool)
     assert study.below is not None and why_no_probabilities(study) == ""
-    rebuilt = own_classifier(study).logits(study.array("representations").rows(np.arange(9)))
+    classifier = own_classifier(study)
+    assert classifier is not None
+    rebuilt = classifier.logits(study.array("representations").rows(np.arange(9)))
     assert not np.allclose(rebuilt, output_logits(study, np.arange(9)))
     ours, theirs = (class_logits(one, np.arange(9)) for one in (study, whole))
     np.testing.assert_allclose(ours, theirs, atol=1e-4)

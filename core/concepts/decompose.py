@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from core.analysis.gradcam.gradcam import gradcam_maps
-from core.analysis.gradcam.latents import LatentEncoder
 from core.analysis.gradcam.on_demand import study_encoder
 from core.common.image_files import image_address, image_file
 from core.concepts.crops import box_on_image
@@ -48,7 +47,7 @@ def decompose(
     used: Any = study_encoder(study, device) if encoder is None else encoder
     pixels = torch.from_numpy(used.transform.pixels(picture))[None]
     with torch.inference_mode():
-        seen = [used, used.of_units] if isinstance(used, LatentEncoder) else [used]
+        seen = [used, used.of_units] if study.below is not None else [used]
         raw = [one.represent(pixels).float().cpu().numpy()[0] for one in seen]
     description = describe(study, raw[0], top=top, true=true, units=raw[-1])
     features = np.array([part["feature"] for part in description["features"]], np.int64)

@@ -33,6 +33,11 @@ WITHOUT_STUDY = (NEW_STUDY,)  # pages that need none
 ALSO_WITHOUT_STUDY = (TRY_PICTURE,)  # pages of a study that do something where there is none
 
 
+def of_slice(where: str) -> dict[str, str]:
+    """The parts of the address of *Errors* that open one slice."""
+    return {"slice": where, "errors_tab": "Worst slices"}
+
+
 def of_confusion(true: str, predicted: str) -> dict[str, str]:
     """The parts of the address of *Errors* that open one confusion."""
     return {CONFUSED: true, ANSWERED: predicted, "errors_tab": "Confusions"}

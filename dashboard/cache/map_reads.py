@@ -28,6 +28,7 @@ TITLES = {"label": "Class", "predicted": "Predicted class"}
 TRUTHS = {"true": "yes", "false": "no"}  # as a filter writes them, and in words
 SEED = 0
 SIGNIFICANT = 0.05  # q of a feature or a word that sets a selection apart
+LEANING = 5  # features that are listed where none is significantly more common
 
 
 @dataclass(frozen=True)
@@ -150,13 +151,16 @@ def set_apart(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The features and the words that are significantly more common on the images of a slice within an
     outline than on its others, the largest difference first: see `feature_differences` and `slice_words`.
+    Where no feature is, the LEANING that are more common by the largest difference, which could be chance.
     """
     inside = _inside(study, kind, outline) & reads.mask(study, where)
     others = reads.mask(study, where) & ~inside
     tables = feature_differences(study, inside, others), pd.DataFrame({"difference": [], "q": []})
     if study.has("concepts"):
         tables = tables[0], slice_words(study, inside, others)
+    more = tables[0].loc[tables[0]["difference"] > 0]
     features, words = (one.loc[(one["difference"] > 0) & (one["q"] <= SIGNIFICANT)] for one in tables)
+    features = more.head(LEANING) if features.empty else features
     return features, words.loc[words["word"].isin(different_words(words["word"]))] if len(words) else words
 
 

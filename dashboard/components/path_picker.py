@@ -69,6 +69,8 @@ def _browse(key: str, at: Path | None, endings: Sequence[str], folder: bool) -> 
             _button(plain(name), f"{key}_{path}", (key, path), icon="folder")
         for path in files:
             _button(plain(path.name), f"{key}_{path}", (key, path), take=True, icon="draft")
+        if max(len(folders), len(files)) == allowed_paths.LISTED:
+            st.caption(f"Only the first {allowed_paths.LISTED} are listed: type the path of another.")
         if not folders and not files:
             st.caption("This folder is empty.")
 

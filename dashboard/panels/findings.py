@@ -13,7 +13,7 @@ from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.pages import of_confusion
+from dashboard.addresses.pages import of_confusion, of_slice
 from dashboard.cache import highlight_reads, reads, score_reads
 from dashboard.cache.features import concept_reads, feature_reads
 from dashboard.cache.features.feature_reads import Listing
@@ -131,7 +131,7 @@ def _slice(study: Study, population: Slice) -> tuple[Card, Target] | None:
     return _card(
         study,
         "slice",
-        ("errors", session.filter_text(), {"slice": worst.where}),
+        ("errors", session.filter_text(), of_slice(worst.where)),
         title=f"{name[:1].upper()}{name[1:]}: {share} wrong",
         subtitle=f"{worst.errors:,} of {worst.n:,} images; elsewhere {widgets.percent(worst.rest, digits=0)}",
         pictures=thumbnails(study, worst.rows[:PICTURES]),

@@ -146,8 +146,8 @@ def _note(study: Study, look: Look, pushes: np.ndarray, *, switches: bool) -> st
     unlisted = look.lead - float(np.nansum(pushes))
     rest = "" if look.note else f"The bias and the features that are not listed add {signed(unlisted, 2)}. "
     return (
-        f"Each bar is what a feature adds to the answer (right) or to the other class (left), in logits{how}"
-        f"{rest}Bold features fire on this image. {fixed}Click one for its page."
+        f"{rest}Each bar is what a feature adds to the answer (right) or to the other class (left), in "
+        f"logits{how}Bold features fire on this image. {fixed}Click one for its page."
     )
 
 

@@ -244,13 +244,13 @@ def _set_apart(study: Study, features: pd.DataFrame, words: pd.DataFrame) -> Non
     """What is more common on the selected images than on the others of the filter: features, the first of
     each name, and words.
     """
-    if features.empty:
+    if len(features) and features["q"].iloc[0] <= map_reads.SIGNIFICANT:
+        st.markdown("**What sets them apart**", help=widgets.help_text("set_apart"))
+    else:
         st.caption(
-            "No feature is significantly more common on them than on the other images (q at most 0.05 "
-            "over all features). More images of one kind would tell more."
+            "No feature is significantly more common on them than on the other images (q at most 0.05 over "
+            f"all features).{' These lean most to them, which could be chance:' * bool(len(features))}"
         )
-        return
-    st.markdown("**What sets them apart**", help=widgets.help_text("set_apart"))
     named = feature_reads.names(study)
     titles = features["feature"].map(lambda feature: named.get(feature, f"{study.feature_kind} {feature}"))
     features = features.assign(name=titles).drop_duplicates("name").head(MOST_APART)

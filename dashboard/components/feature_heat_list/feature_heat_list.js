@@ -60,7 +60,7 @@ function draw(self) {
     self.shown = content;
     const at = self.rows.getRootNode().activeElement?.closest?.(".switch")?.dataset.id;
     self.rows.replaceChildren(...data.rows.map(makeRow));
-    if (at) self.rows.querySelector(`.switch[data-id="${CSS.escape(at)}"]`)?.focus();
+    if (at) self.rows.querySelector(`.switch[data-id="${CSS.escape(at)}"]`)?.focus({ preventScroll: true });
   }
 }
 

@@ -119,7 +119,7 @@ def _image(study: Study, text: str) -> int | None:
 
 
 def _feature(study: Study, text: str) -> int | None:
-    number = text.removeprefix("#")
+    number = text.casefold().removeprefix(study.feature_kind.casefold()).strip().removeprefix("#")
     is_feature = number.isdecimal() and len(number) < 9 and study.has("features")
     return (
         int(number)

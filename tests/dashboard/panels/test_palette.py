@@ -34,6 +34,11 @@ def test_page_and_feature(chosen, studies):
     assert chosen("Feature 3")[0] == ("feature", {"feature": "3"})
 
 
+@pytest.mark.parametrize("text", ["#3", "feature 3", "Feature #3"])
+def test_feature__by_its_number_however_it_is_written(text, studies):
+    assert palette._feature(open_study(studies / "demo"), text) == 3
+
+
 def test_class__is_the_filter_of_its_features(chosen, studies):
     label = open_study(studies / "demo").class_names[0]
     gone, app = chosen(f"Class {label}")

@@ -162,6 +162,13 @@ def test_map__link_restores_the_selection_and_it_becomes_a_slice(studies, open_p
     assert app.session_state["map_selected_save"] is False  # the field for the name is closed
 
 
+def test_selection__without_a_significant_feature_lists_what_leans_to_it(studies, open_page, monkeypatch):
+    monkeypatch.setattr(map_reads, "SIGNIFICANT", -1.0)
+    app = open_page("map", study="demo", map_outline="-9,-9;0,-9;0,9;-9,9", where="split=val")
+    assert not app.exception and "These lean most to them, which could be chance:" in all_text(app)
+    assert "What sets them apart" not in all_text(app) and 1 < len(linked(app)) <= map_reads.LEANING
+
+
 def test_selection__names_no_two_features_of_one_name(studies, open_page, monkeypatch):
     monkeypatch.setattr(map_reads, "SIGNIFICANT", 1.0)
     called = {feature: f"water {feature % 2}" for feature in range(1000)}

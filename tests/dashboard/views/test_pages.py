@@ -450,6 +450,7 @@ def test_overview__a_card_opens_what_it_counts(seen, open_page, monkeypatch):
     }
     asked = {name: parse_qs(urlsplit(cards[name]["href"]).query) for name in ("slice", "background")}
     assert "75 % wrong" in cards["slice"]["title"] and asked["slice"]["slice"] == [worst.where]
+    assert asked["slice"]["errors_tab"] == ["Worst slices"]  # whichever part was open before
     assert cards["background"]["title"] == "2 features look at the background"
     app = open_page("features", study=seen.name, features_verdict=asked["background"]["features_verdict"][0])
     assert app.session_state["features_verdict"] == "On the background"

@@ -58,7 +58,8 @@ function entry(self, name, at) {
   dot.dataset.shape = self.shapes[self.shades[at]] ?? 0;
   const shown = self.shown[at];
   item.append(dot, shown);
-  item.onpointerenter = item.onfocus = () => point(self, at);
+  // Not "enter": a legend that moves below a pointer at rest shall light nothing up.
+  item.onpointermove = item.onfocus = () => point(self, at);
   item.onpointerleave = item.onblur = () => point(self, -1);
   if (filters) {
     const on = self.pressed.includes(name);

@@ -68,9 +68,8 @@ def errors_found_curves(shown: ErrorsFound, options: FigureOptions, theme: Theme
         rows = frame.loc[frame["order"] == order].reset_index(drop=True)
         score, first = order in SCORES, order == shown.first
         colour = theme.correct if first else next(others, theme.neutral) if score else theme.neutral
-        name = (
-            f"{score_label(order)}{' (best by hindsight)' if order == shown.best else ''}" if score else order
-        )
+        by_hindsight = order == shown.best and not first
+        name = f"{score_label(order)}{' (best by hindsight)' * by_hindsight}" if score else order
         x, y = 100 * numbers(rows, "share_looked"), numbers(rows, "found")
         hover = f"<b>{name}</b><br>first %{{customdata:,}} images: %{{y:,.0f}} errors"
         dash = None if score else "dot" if order == RANDOM else "dash"

@@ -29,6 +29,7 @@ from dashboard.jobs import encoder_process
 from dashboard.panels.image import class_bars
 from dashboard.panels.image.picture_field import BROUGHT, COVERED, CROP, OF, OFF, SAMPLE, picture_field, take
 from dashboard.panels.image.removal import switch, switch_row, switched_off
+from dashboard.panels.image.similar import how_alike
 from dashboard.state import session
 
 OFFERED = 18  # images of the study
@@ -224,6 +225,8 @@ def _similar(study: Study, one: Tried) -> None:
     if not len(rows):
         return
     st.header("Similar images of this study", help=widgets.help_text("alike"))
+    if study.has("neighbour_similarity") and (line := how_alike(study, float(cosines[0]))):
+        st.caption(line)
     widgets.nearest_gallery(
         study,
         rows,

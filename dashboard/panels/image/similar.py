@@ -16,6 +16,8 @@ SHOWN = 12
 BESIDE, A_ROW = 8, 4  # images beside the features that push, and in a row
 NEAREST = 4  # as many as Kalibhat's dissertation, Fig. 5.4 shows
 OTHER, NO_OTHER = "alike_other", "None"
+UNLIKE = 0.99  # share of the evaluation images that are nearer to the study than a picture that is unlike it
+THE_SAME = 0.9999  # cosine from which on a picture is an image of the study
 AT_ONCE = 1 << 27  # numbers that are compared without being asked to: a tenth of a second or two
 
 
@@ -108,3 +110,16 @@ def _all_of_them(study: Study, row: int, space: str) -> None:
         args=("images",),
         kwargs={"like": str(study.column("images", "image_id").iat[row])} | words,
     )
+
+
+def how_alike(study: Study, cosine: float) -> str:
+    """Say how near a picture is to its most similar image, against evaluation images and their nearest train
+    image; "" for an image of the study.
+    """
+    nearest = reads.vector(study, "neighbour_similarity").max(1, initial=-np.inf)
+    if not len(nearest) or cosine > THE_SAME:
+        return ""
+    closer = float(np.mean(nearest > cosine))
+    unlike = "This picture is unlike the images of the study: " * (closer >= UNLIKE)
+    line = f"{widgets.percent(closer)} of the evaluation images have a train image nearer to them"
+    return f"{unlike}{line} than the first of these is to the picture (cosine {cosine:.2f})."

@@ -21,7 +21,7 @@ from core.research.visual_tokens.graph import Node, SceneGraph
 from core.slices.features import feature_classes
 from core.store import Study, open_study
 from dashboard.jobs import launcher
-from dashboard.panels.image.similar import same_class_words
+from dashboard.panels.image.similar import how_alike, same_class_words
 from dashboard.research.scene_graph import distinct_graphs
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
 
@@ -290,3 +290,13 @@ def test_features_that_fire__one_is_said_to(studies, open_page):
     row = int(np.flatnonzero((study.vector("firing_count") == 1) & study.is_val)[0])
     app = open_page("images", study="demo", image=study.images["image_id"][row])
     assert "1 feature fires, " in all_text(app)
+
+
+def test_how_alike__counts_evaluation_images_that_are_nearer_to_the_train_images(studies):
+    study = open_study(studies / "demo")
+    nearest = study.vector("neighbour_similarity").max(1)
+    share = f"{100 * float(np.mean(nearest > np.median(nearest))):.1f}"
+    line = how_alike(study, float(np.median(nearest)))
+    assert line.startswith(f"{share} % of the evaluation images have a train image nearer to them")
+    assert how_alike(study, -1.0).startswith("This picture is unlike the images of the study: 100.0 % of")
+    assert how_alike(study, 1.0) == ""

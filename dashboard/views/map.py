@@ -254,7 +254,7 @@ def _set_apart(study: Study, features: pd.DataFrame, words: pd.DataFrame) -> Non
     named = feature_reads.names(study)
     titles = features["feature"].map(lambda feature: named.get(feature, f"{study.feature_kind} {feature}"))
     features = features.assign(name=titles).drop_duplicates("name").head(MOST_APART)
-    with st.container(gap=None):
+    with st.container(gap="xsmall"):
         for row in features.to_dict("records"):
             feature, rates = str(row["feature"]), _rates(row["rate"], row["rate_against"])
             name = widgets.plain(named.get(row["feature"], study.feature_kind))

@@ -166,12 +166,20 @@ def _uphill(density: np.ndarray) -> np.ndarray:
         target = further
 
 
+def _codes(study: StudyReader, rows: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """(n_images,) the class of every image, -1 for none, what the classes are called, and how many of `rows`
+    are of each.
+    """
+    codes, names = study.column("images", "label").factorize()
+    called = [with_class_names(str(name)) for name in names]
+    return codes, called, np.bincount(codes[rows][codes[rows] >= 0], minlength=len(names))
+
+
 def _classes(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> list[Name | None]:
     """Return the class that makes up at least half of each cluster."""
     if not study.labelled:
         return [None] * len(members)
-    codes, names = study.column("images", "label").factorize()
-    every = np.bincount(codes[rows][codes[rows] >= 0], minlength=len(names))
+    codes, names, every = _codes(study, rows)
     names_of: list[Name | None] = []
     for inside in members:
         mine = np.bincount(codes[inside][codes[inside] >= 0], minlength=len(names))
@@ -180,8 +188,7 @@ def _classes(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) ->
             names_of.append(None)
             continue
         outside = safe_divide(every[best] - mine[best], len(rows) - len(inside))
-        name = with_class_names(str(names[best]))
-        names_of.append((name, mine[best] / len(inside), float(np.nan_to_num(outside)), None, 0))
+        names_of.append((names[best], mine[best] / len(inside), float(np.nan_to_num(outside)), None, 0))
     return names_of
 
 
@@ -189,8 +196,7 @@ def _at_home(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) ->
     """Return two of the classes that have most of their images in a cluster: large ones, then at its peak."""
     if not study.labelled:
         return [None] * len(members)
-    codes, names = study.column("images", "label").factorize()
-    every = np.bincount(codes[rows][codes[rows] >= 0], minlength=len(names))
+    codes, names, every = _codes(study, rows)
     names_of: list[Name | None] = []
     for inside in members:
         present = codes[inside][codes[inside] >= 0]
@@ -202,7 +208,7 @@ def _at_home(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) ->
             continue
         nearest = [code for code in dict.fromkeys(present.tolist()) if at_home[code]]
         first = sorted(nearest, key=lambda code: -mine[code])[:NAMED]
-        words = ", ".join(with_class_names(str(names[code])) for code in first)
+        words = ", ".join(names[code] for code in first)
         outside = safe_divide(every[at_home].sum() - n, len(rows) - len(inside), empty=0.0)
         names_of.append((words, n / len(inside), float(outside), None, int(at_home.sum())))
     return names_of

@@ -74,7 +74,7 @@ class Cluster:
         sentence = f"{self.kind} {self.feature} fires on {here} of the {self.n:,} images here"
         if self.n_classes:
             sentence = f"{self.n_classes:,} classes, such as {self.words}, have most of their images here"
-            sentence += f" and make up {here} of the {self.n:,}"
+            sentence += f" and make up {here} of the {self.n:,} images"
         elif self.feature is None:
             sentence = f"{here} of the {self.n:,} images here are {self.words}"
         sentence += f"; elsewhere {elsewhere}."

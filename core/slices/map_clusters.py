@@ -9,6 +9,7 @@ of one name are told apart by the words of a further feature; where nothing does
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -166,51 +167,50 @@ def _uphill(density: np.ndarray) -> np.ndarray:
         target = further
 
 
-def _codes(study: StudyReader, rows: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """(n_images,) the class of every image, -1 for none, what the classes are called, and how many of `rows`
-    are of each.
-    """
-    codes, names = study.column("images", "label").factorize()
-    called = [with_class_names(str(name)) for name in names]
-    return codes, called, np.bincount(codes[rows][codes[rows] >= 0], minlength=len(names))
-
-
 def _classes(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> list[Name | None]:
     """Return the class that makes up at least half of each cluster."""
-    if not study.labelled:
-        return [None] * len(members)
-    codes, names, every = _codes(study, rows)
-    names_of: list[Name | None] = []
-    for inside in members:
-        mine = np.bincount(codes[inside][codes[inside] >= 0], minlength=len(names))
-        best = int(mine.argmax()) if len(mine) else 0
-        if not len(mine) or mine[best] < MAJORITY * len(inside):
-            names_of.append(None)
-            continue
-        outside = safe_divide(every[best] - mine[best], len(rows) - len(inside))
-        names_of.append((names[best], mine[best] / len(inside), float(np.nan_to_num(outside)), None, 0))
-    return names_of
+    return _by_classes(study, rows, members, lambda mine, _: np.argsort(-mine, kind="stable")[:1])
 
 
 def _at_home(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> list[Name | None]:
     """Return two of the classes that have most of their images in a cluster: large ones, then at its peak."""
+
+    def at_home(mine: np.ndarray, every: np.ndarray) -> np.ndarray:
+        here = np.flatnonzero(2 * mine > every)
+        return here if len(here) >= NAMED else here[:0]
+
+    return _by_classes(study, rows, members, at_home)
+
+
+def _by_classes(
+    study: StudyReader,
+    rows: np.ndarray,
+    members: list[np.ndarray],
+    choose: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> list[Name | None]:
+    """Name clusters by classes that make up at least half of them.
+
+    choose: gives the classes from how many images (n_classes,) each has in the cluster, and among all `rows`.
+    """
     if not study.labelled:
         return [None] * len(members)
-    codes, names, every = _codes(study, rows)
+    codes, names = study.column("images", "label").factorize()
+    every = np.bincount(codes[rows][codes[rows] >= 0], minlength=len(names))
     names_of: list[Name | None] = []
     for inside in members:
-        present = codes[inside][codes[inside] >= 0]
+        present = codes[inside][codes[inside] >= 0]  # the nearest to the peak first
         mine = np.bincount(present, minlength=len(names))
-        at_home = 2 * mine > every
-        n = int(mine[at_home].sum())
-        if n < MAJORITY * len(inside) or at_home.sum() < NAMED:
+        these = choose(mine, every)
+        n = int(mine[these].sum())
+        if not n or n < MAJORITY * len(inside):
             names_of.append(None)
             continue
-        nearest = [code for code in dict.fromkeys(present.tolist()) if at_home[code]]
+        nearest = dict.fromkeys(present[np.isin(present, these)].tolist())
         first = sorted(nearest, key=lambda code: -mine[code])[:NAMED]
-        words = ", ".join(names[code] for code in first)
-        outside = safe_divide(every[at_home].sum() - n, len(rows) - len(inside), empty=0.0)
-        names_of.append((words, n / len(inside), float(outside), None, int(at_home.sum())))
+        words = ", ".join(with_class_names(str(names[code])) for code in first)
+        outside = float(safe_divide(every[these].sum() - n, len(rows) - len(inside), empty=0.0))
+        n_classes = len(these) if len(these) > 1 else 0
+        names_of.append((words, n / len(inside), outside, None, n_classes))
     return names_of
 
 

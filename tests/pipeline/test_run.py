@@ -202,7 +202,7 @@ def test_redo__mends_a_flipped_byte(tmp_path):
 def _options(study: Path) -> dict[str, object]:
     source = study.with_name(study.name + ".input")
     named = {"images": str(source / "images.csv"), "representations": str(source / "raw.npy")}
-    return {**named, "epsilon": "auto", "bootstrap": 50, "workers": 0}
+    return {**named, "epsilon": "auto", "method": "pca", "bootstrap": 50, "workers": 0}
 
 
 @pytest.mark.slow

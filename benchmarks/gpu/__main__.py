@@ -64,7 +64,7 @@ def main(words: list[str] | None = None) -> None:
     if tiny:
         print("no GPU is used: everything at tiny sizes" if args.dry_run else "no CUDA device: a dry run")
     images = TINY_IMAGES if tiny else _images(args.images, folder)
-    epochs = args.epochs or (2 if tiny else 200)
+    epochs = args.epochs or (2 if tiny else 35)
     loan = Loan(folder, images, epochs, tiny, Clock(args.minutes))
     travel.unpack(folder / "travel", loan.weights)
     for name, stage in STAGES.items():
@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="CIFAR-10 as train/ and test/, or a .tar of it",
     )
-    parser.add_argument("--epochs", type=int, metavar="N", help="of the whole training (default: 200)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="of the whole training (default: 35)")
     parser.add_argument(
         "--pieces", type=float, metavar="MIB", help="leave the training's state in files of at most MIB"
     )

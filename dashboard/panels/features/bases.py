@@ -1,7 +1,7 @@
 """The bases of a study: which there are, how good they are, one more, one less, and two side by side."""
 
 import itertools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -65,7 +65,7 @@ KNOWN_AS = {  # by the end of their columns
     "_minus_random": "Differences from random directions",
 }
 PICTURES = 4
-LONG = 300.0  # seconds from which a quicker fit is offered: its latents, active ones and runs
+LONG = 300.0  # seconds from which a fit begins with the quick sizes: latents, active ones and runs
 QUICK = {"size": 256, "k": 8, "fits": 1}
 
 
@@ -206,10 +206,13 @@ def _fit(whole: Study) -> None:
         ):
             usual_size, usual_k = (learned[0].card.get(name) or 1 for name in ("size", "k"))  # its control
             usual_size = max(FEWEST_LATENTS, usual_size)
-        keys = [f"basis_{what}_{kind}_{served_studies.name_of(whole)}" for what in ("size", "k")]
+        fit = Fit(kind, VECTORS[on] == "positions", n_train, vectors[1], (usual_size, usual_k, 2))
+        of = f"{kind}_{VECTORS[on]}_{served_studies.name_of(whole)}"
+        keys = [f"basis_{what}_{of}" for what in ("size", "k", "fits")]
+        usual_size, usual_k, usual_fits = fit.first_sizes
         size = columns[3].number_input("Latents", FEWEST_LATENTS, value=usual_size, key=keys[0])
         k = columns[4].number_input("Active at once", 1, value=usual_k, key=keys[1])
-        seeds = columns[5].number_input("Runs", 1, 8, 2, key="basis_fits", help=ABOUT_STABILITY)
+        seeds = columns[5].number_input("Runs", 1, 8, usual_fits, key=keys[2], help=ABOUT_STABILITY)
         sizes = int(size), int(k), int(seeds)
         st.caption(f"{KINDS[kind].summary[:1].upper()}{KINDS[kind].summary[1:]}.")
         try:
@@ -219,25 +222,44 @@ def _fit(whole: Study) -> None:
             return
         if launcher.refusal(command) is not None:  # it may be learned without looking at images
             command = replace(command, resume=False)
-        _duration(command, n_train, vectors[1], keys)
+        _duration(command, fit, keys)
         again = command.of in whole.bases
         label = f"Learn {command.of} again" if again else "Learn"
         start_button(command, label, key="basis_fit", kind="primary")
 
 
-def _duration(command: FitBasis, n: int, width: int, keys: list[str]) -> None:
-    """How long learning takes, in a sentence; where that is long, a button for quicker sizes, which sets the
-    fields of these keys.
+@dataclass(frozen=True)
+class Fit:
+    """What is learned from, and its usual sizes: latents, active ones, runs."""
+
+    kind: str
+    positions: bool
+    n: int
+    width: int
+    usual: tuple[int, int, int]
+
+    @property
+    def quick(self) -> tuple[int, int, int]:
+        size, k, runs = map(min, self.usual, QUICK.values())
+        return size, k, runs
+
+    @property
+    def first_sizes(self) -> tuple[int, int, int]:
+        """The usual ones, unless they take long on this computer."""
+        return self.quick if self.seconds(*self.usual) > LONG else self.usual
+
+    def seconds(self, size: int, k: int, runs: int) -> float:
+        n = max(self.n, BATCH) if self.positions else self.n  # an image has many
+        return basis_reads.seconds_of(runs * KINDS[self.kind].fit_operations(n, self.width, size, k))
+
+
+def _duration(command: FitBasis, fit: Fit, keys: list[str]) -> None:
+    """How long learning takes, in a sentence; a button for the quick sizes where that is long, and for the
+    usual ones where they would be. It sets the fields of these keys.
     """
-    kind, sizes = command.method, (command.size, command.k, command.seeds)
-    positions = command.on == "positions"
-    n = max(n, BATCH) if positions else n  # an image has many
-
-    def seconds(size: int, k: int, seeds: int) -> float:
-        return basis_reads.seconds_of(seeds * KINDS[kind].fit_operations(n, width, size, k))
-
-    takes, quick = seconds(*sizes), tuple(map(min, sizes, QUICK.values()))
-    first = " First, the encoder looks at all images again." if positions else ""
+    sizes = (command.size, command.k, command.seeds)
+    takes = fit.seconds(*sizes)
+    first = " First, the encoder looks at all images again." if fit.positions else ""
     then = ". Then the latents get what the units have: features, heatmaps, words" if command.resume else ""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="basis_duration"):
         st.markdown(
@@ -245,19 +267,22 @@ def _duration(command: FitBasis, n: int, width: int, keys: list[str]) -> None:
             f"in the background{then}.{first}",
             width="content",
         )
-        if takes > LONG and quick != sizes:
+        label, icon, other = "Quicker", "bolt", fit.quick
+        if sizes == fit.first_sizes != fit.usual:
+            label, icon, other = "More thorough", "hourglass_top", fit.usual
+        if other != sizes and (takes > LONG or other == fit.usual):
             st.button(
-                f"Quicker: {quick[0]:,} latents, {quick[1]} active, {counted(quick[2], 'run')}, about "
-                f"{format_duration(seconds(*quick))}",
-                key="basis_quick",
-                icon=":material/bolt:",
+                f"{label}: {other[0]:,} latents, {other[1]} active, {counted(other[2], 'run')}, about "
+                f"{format_duration(fit.seconds(*other))}",
+                key="basis_other_sizes",
+                icon=f":material/{icon}:",
                 on_click=_set_sizes,
-                args=(keys, *quick),
+                args=(keys, *other),
             )
 
 
 def _set_sizes(keys: list[str], size: int, k: int, seeds: int) -> None:
-    for key, number in zip((*keys, "basis_fits"), (size, k, seeds), strict=True):
+    for key, number in zip(keys, (size, k, seeds), strict=True):
         session.set_widget(key, number)
 
 

@@ -73,6 +73,7 @@ def in_basis(made_in_basis: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch)
     return shelf.serve("demo", made_in_basis)
 
 
+SIZES = [f"basis_{what}_topk_pooled_demo" for what in ("size", "k", "fits")]
 PAGES = (
     ("overview", {}),
     ("features", {"where": "label=ant"}),
@@ -229,18 +230,10 @@ def test_panel__fits_one_and_removes_one_through_the_launcher(served, started, o
     monkeypatch.setenv("PEREGRINE_TRUST_STUDIES", "1")
     app = open_page("features", study="demo", basis="pca", features_as="Bases")
     assert re.search(r"About \d+ (s|min)\W", all_text(app)) and not [
-        button for button in app.button if button.key == "basis_quick"
+        button for button in app.button if button.key == "basis_other_sizes"
     ]
-    monkeypatch.setattr(bases, "LONG", 0.0)  # seconds: whatever it takes is long now
-    app.number_input(key="basis_size_topk_demo").set_value(700).run()
-    app.button(key="basis_quick").click().run()
-    sizes = [
-        app.number_input(key=f"basis_{name}").value for name in ("size_topk_demo", "k_topk_demo", "fits")
-    ]
-    assert sizes == list(bases.QUICK.values())
-    app.number_input(key="basis_fits").set_value(2)
-    app.number_input(key="basis_size_topk_demo").set_value(10)
-    app.number_input(key="basis_k_topk_demo").set_value(2)
+    for name, value in zip(SIZES, (10, 2, 2), strict=True):
+        app.number_input(key=name).set_value(value)
     app.run()
     app.button(key="basis_fit").click().run()
     app.button(key="remove_pca").click().run()
@@ -488,10 +481,29 @@ def test_switch__of_basis_or_study_drops_the_features_of_the_one_before(served, 
         assert app.number_input(key=part).value < 32 and part not in app.query_params
 
 
+def test_sizes_of_a_fit__are_quick_where_the_usual_take_long(served, started, open_page, monkeypatch):
+    def sizes(app) -> list[int]:
+        return [app.number_input(key=name).value for name in SIZES]
+
+    usual = sizes(open_page("features", study="demo", features_as="Bases"))
+    monkeypatch.setattr(bases, "LONG", 0.0)  # seconds: whatever it takes is long now
+    app = open_page("features", study="demo", features_as="Bases")
+    quick = sizes(app)
+    assert quick == [min(pair) for pair in zip(usual, bases.QUICK.values(), strict=True)] != usual
+    assert app.button(key="basis_other_sizes").label.startswith(f"More thorough: {usual[0]:,} latents")
+    app.button(key="basis_other_sizes").click().run()
+    assert sizes(app) == usual and app.button(key="basis_other_sizes").label.startswith("Quicker")
+    app.button(key="basis_other_sizes").click().run()
+    app.button(key="basis_fit").click().run()
+    assert [command.size for command, _ in started] == quick[:1]
+
+
 def test_sizes_of_a_fit__are_those_of_each_study(served, shelf, seen_study, open_page):
     shelf.serve("seen", seen_study)
     app = open_page("features", study="demo", features_as="Bases")
-    app.number_input(key="basis_size_topk_demo").set_value(77).run()
+    app.number_input(key=SIZES[0]).set_value(77).run()
     app.selectbox(key="study").set_value("seen").run()
-    usual = open_page("features", study="seen", features_as="Bases").number_input(key="basis_size_topk_seen")
-    assert app.number_input(key="basis_size_topk_seen").value == usual.value != 77
+    usual = open_page("features", study="seen", features_as="Bases").number_input(
+        key=SIZES[0].replace("demo", "seen")
+    )
+    assert app.number_input(key=SIZES[0].replace("demo", "seen")).value == usual.value != 77

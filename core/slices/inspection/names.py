@@ -8,15 +8,14 @@ import numpy as np
 import pandas as pd
 
 from core.common.captions import with_class_names
-from core.common.dataframes import safe_divide
+from core.common.dataframes import safe_divide, unit_rows
 from core.common.dataframes import words as texts
 from core.common.formatting import joined
 from core.common.statistics.intervals import wilson
 from core.reader import StudyReader
 from core.slices.evaluate import class_column
-from core.slices.features.classes import class_firing, classes_tell
-from core.slices.features.similar import typical_of_strongest
-from core.slices.inspection.populations import train_images
+from core.slices.features.classes import classes_tell
+from core.slices.features.similar import MOST_ENTRIES, STRONGEST, typical_of_strongest
 from core.slices.inspection.words import SCENE, feature_words, features_on_object, named_from, words_apart
 from core.traces.traces import read_traces
 
@@ -31,9 +30,9 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
     """Return what each feature is called: the name that people gave it, else its words, else its classes,
     else, without concepts, what the encoder's own head answers on its strongest images.
 
-    Of several features with the same words each says which classes it fires on, at most two; those that still
-    share a name say a further word of their own, then another class, then a class on which it is strongest,
-    as far as there are such: "yellow, on cat", "yellow, sand, on cat", "yellow, on cat and fish". Where the
+    Of several features with the same words each says which classes it is strong on, at most two; those that
+    still share a name say a further word of their own, then another class, as far as there are such: "yellow,
+    on cat", "yellow, sand, on cat", "yellow, on cat and fish". Where the
     heat lies on the object and the words are seen only around it, the classes come first: "cat with grass".
     A feature without words is called by the classes of its strongest images: "strong on ball and insect".
     Features of which nothing is known are missing.
@@ -65,9 +64,8 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
 
     for feature, word in words_apart(study, called()).items():
         words[feature] = [*words[feature], word]
-    for apart in (second_classes_apart, strongest_apart):
-        for feature, name in apart(study, called()).items():
-            classes[feature] = [*classes.get(feature, ()), name]
+    for feature, name in strongest_apart(study, called()).items():
+        classes[feature] = [*classes.get(feature, ()), name]
     told_apart = {feature: with_class_names(name) for feature, name in called().items()}
     return wordless | told_apart | given
 
@@ -83,107 +81,97 @@ def _says(words: Sequence[str], classes: Sequence[str]) -> bool:
 
 
 def classes_apart(study: StudyReader, words: Mapping[int, Sequence[str]]) -> dict[int, list[str]]:
-    """Return the classes that tell a feature from others of the same words, the most common first, at most
-    `MOST_CLASSES`: those of the train images on which it fires whose share there is clear (`_clear_classes`),
-    where the words do not say the first of them already.
+    """Return the classes that tell a feature from others of the same words: those that it is strong on
+    (`strongest_classes`), where the words do not say the first of them already.
     """
     alike = Counter(tuple(some) for some in words.values())
     shared = [feature for feature, some in words.items() if alike[tuple(some)] > 1]
-    if not shared or not len(study.class_names):
+    if not shared or not classes_tell(study):
         return {}
-    clear = _clear_classes(study, *class_firing(study, train_images(study)))
-    return {
-        feature: clear[feature]
-        for feature in shared
-        if feature in clear and not _says(words[feature], clear[feature][:1])
-    }
-
-
-def _clear_classes(study: StudyReader, counts: np.ndarray, sizes: np.ndarray) -> dict[int, list[str]]:
-    """Return of each feature the classes, the most common first, at most `MOST_CLASSES`, whose share has the
-    lower end of its interval above `CLEARER` times their share of all images.
-
-    Args:
-        counts: (n_features, n_classes) images; sizes: (n_classes,) all images.
-    """
-    totals = np.broadcast_to(counts.sum(1, keepdims=True), counts.shape)
-    clear = wilson(counts, totals)[0] > CLEARER * safe_divide(sizes, sizes.sum())
-    order = np.argsort(np.where(clear, -counts, 1), axis=1, kind="stable")[:, :MOST_CLASSES]
-    names = {
-        feature: [study.class_names[code] for code in mine if clear[feature, code]]
-        for feature, mine in enumerate(order.tolist())
-    }
-    return {feature: some for feature, some in names.items() if some}
-
-
-def second_classes_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:
-    """Return a class that tells a feature from the others of the same name, where there is one.
-
-    It is the class, not yet in the name, that makes up `NOTABLE` or more of the train images on which the
-    feature fires, and whose share there has the lower end of its interval furthest above its share where the
-    others of the name fire; it must lie above `CLEARER` times that share.
-    """
-    if len(set(names.values())) == len(names) or not len(study.class_names):
-        return {}
-    return _apart(study, names, class_firing(study, train_images(study))[0], CLEARER)
+    on = strongest_classes(study)
+    return {one: on[one] for one in shared if one in on and not _says(words[one], on[one][:1])}
 
 
 def strongest_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:
-    """Return the same of the images on which each feature is strongest, where the lower end of the interval
-    needs only lie above the share among those of the others.
+    """Return a class that tells a feature from the others of the same name, where there is one.
+
+    It is the class, not yet in the name, that makes up `NOTABLE` or more of the images on which the feature
+    is strongest, is among those of `_shown_classes`, and whose share has the lower end of its interval
+    furthest above its share among those of the others of the name.
     """
-    if len(set(names.values())) == len(names):
+    if len(set(names.values())) == len(names) or not len(counts := strongest_counts(study)):
         return {}
-    return _apart(study, names, strongest_counts(study), 1.0)
-
-
-def _apart(study: StudyReader, names: Mapping[int, str], counts: np.ndarray, times: float) -> dict[int, str]:
-    alike = pd.Series(names, dtype=str).groupby(names).groups
-    apart = {}
-    for name, features in alike.items() if len(counts) else ():
+    shown, apart = _shown_classes(study), {}
+    for name, features in pd.Series(names, dtype=str).groupby(names).groups.items():
         usable = ~np.array([one in str(name) for one in study.class_names])
         for feature in features if len(features) > 1 else ():
             mine, others = counts[feature], counts[list(features)].sum(0) - counts[feature]
-            low, _ = wilson(mine, mine.sum())
-            excess = low - times * safe_divide(others, others.sum())
-            telling = usable & (safe_divide(mine, mine.sum()) >= NOTABLE) & (excess > 0)
+            excess = wilson(mine, mine.sum())[0] - safe_divide(others, others.sum())
+            telling = usable & shown[feature] & (safe_divide(mine, mine.sum()) >= NOTABLE) & (excess > 0)
             if telling.any():
                 apart[int(feature)] = study.class_names[int(np.where(telling, excess, -np.inf).argmax())]
     return apart
 
 
 def strongest_counts(study: StudyReader) -> np.ndarray:
-    """(n_features, n_classes) int64: of the images on which each feature is strongest those of each class;
-    no rows where it is not known.
+    """(n_features, n_classes) int64: of the stored images on which each feature is strongest those of each
+    class; no rows where it is not known.
     """
-    n_classes = len(study.class_names)
-    if not (n_classes and study.has("top_images")):
-        return np.zeros((0, n_classes), np.int64)
-    top, codes = study.vector("top_images"), class_column(study, "label")
-    features, places = np.nonzero(top >= 0)
-    label = codes[top[features, places]]
+    if not (len(study.class_names) and study.has("top_images")):
+        return np.zeros((0, len(study.class_names)), np.int64)
+    return _count_classes(study, study.vector("top_images"))
+
+
+def _count_classes(study: StudyReader, rows: np.ndarray) -> np.ndarray:
+    """(n_features, n_classes) int64: the images of each class among rows (n_features, m), -1 for none."""
+    n_classes, codes = len(study.class_names), class_column(study, "label")
+    features, places = np.nonzero(rows >= 0)
+    label = codes[rows[features, places]]
     cells = features[label >= 0] * n_classes + label[label >= 0]
-    return np.bincount(cells, minlength=len(top) * n_classes).reshape(len(top), n_classes)
+    return np.bincount(cells, minlength=len(rows) * n_classes).reshape(len(rows), n_classes)
+
+
+def _shown_classes(study: StudyReader) -> np.ndarray:
+    """(n_features, n_classes) bool: the classes that two or more have of the `STRONGEST` evaluation images on
+    which a feature is strongest, which pages show. An encoder may know its train images by heart, and be
+    strong on others. All where there are no evaluation images, or where more than `MOST_ENTRIES` numbers
+    would be read.
+    """
+    top, rows = study.vector("top_images"), np.flatnonzero(study.is_val)
+    if not len(rows) or len(rows) * len(top) > MOST_ENTRIES:
+        return np.ones((len(top), len(study.class_names)), bool)
+    most = min(STRONGEST, len(rows))
+    strongest = np.empty((len(top), most), np.int64)
+    h = unit_rows(study.array("representations").rows(rows))
+    for feature, values in enumerate(np.ascontiguousarray(h.T)):
+        best = np.argpartition(-values, most - 1)[:most]
+        strongest[feature] = np.where(values[best] > 0, rows[best], -1)
+    return _count_classes(study, strongest) > 1
 
 
 def strongest_classes(study: StudyReader) -> dict[int, list[str]]:
     """Return the classes of the images on which a feature is strongest, the most common first, at most
-    `MOST_CLASSES`: those whose share there is clear (`_clear_classes`). Features without are missing. Where
-    classes have too few images for that (see `classes_tell`), the classes of the `MOST_CLASSES` most typical
-    of its strongest images, and of the next, up to `MOST_APART`, where several features share them.
+    `MOST_CLASSES`: those whose share there has the lower end of its interval above `CLEARER` times their
+    share of all, and that pages show there (`_shown_classes`). Features without are missing. Where classes
+    have too few images for that (see `classes_tell`), the classes of the `MOST_CLASSES` most typical of its
+    strongest images, and of the next, up to `MOST_APART`, where several features share them.
     """
-    counts, labels = strongest_counts(study), class_column(study, "label")
+    counts, labels, names = strongest_counts(study), class_column(study, "label"), study.class_names
     if not len(counts):
         return {}
-    if len(study.class_names) > 1 and not classes_tell(study):
+    if len(names) > 1 and not classes_tell(study):
         return _first_apart(
             [
-                [study.class_names[labels[row]] for row in rows if row >= 0 and labels[row] >= 0]
+                [names[labels[row]] for row in rows if row >= 0 and labels[row] >= 0]
                 for rows in typical_of_strongest(study, MOST_APART).tolist()
             ]
         )
-    sizes = np.bincount(labels[labels >= 0], minlength=counts.shape[1])
-    return _clear_classes(study, counts, sizes)
+    sizes = np.bincount(labels[labels >= 0], minlength=len(names))
+    low = wilson(counts, np.broadcast_to(counts.sum(1, keepdims=True), counts.shape))[0]
+    clear = (low > CLEARER * safe_divide(sizes, sizes.sum())) & _shown_classes(study)
+    order = np.argsort(np.where(clear, -counts, 1), axis=1, kind="stable")[:, :MOST_CLASSES]
+    on = {one: [names[code] for code in mine if clear[one, code]] for one, mine in enumerate(order.tolist())}
+    return {one: some for one, some in on.items() if some}
 
 
 def _first_apart(names: Sequence[Sequence[str]]) -> dict[int, list[str]]:

@@ -161,8 +161,14 @@ function bounds(xy) {
   return xy.length ? box : [0, 0, 1, 1];
 }
 
+// What is outlined may reach beyond the points.
+function boxWith([left, low, right, high], outline) {
+  const [xs, ys] = [0, 1].map((axis) => outline.map((corner) => corner[axis]));
+  return [Math.min(left, ...xs), Math.min(low, ...ys), Math.max(right, ...xs), Math.max(high, ...ys)];
+}
+
 function fit(self) {
-  const [left, low, right, high] = self.box;
+  const [left, low, right, high] = boxWith(self.box, self.outline);
   const wide = Math.max(right - left, 1e-6);
   const tall = Math.max(high - low, 1e-6);
   const free = self.height - TOOLS; // below the tools

@@ -99,7 +99,9 @@ def in_order(study: Study, population: Slice, asked: Listing) -> pd.DataFrame:
     strength, number = _strength(study, features, asked.sort), features["feature"].to_numpy()
     keys = [-strength, -numbers(features, "rate"), number]
     if asked.sort == SORTS[0] and len(features) and not np.isfinite(numbers(features, "difference")).any():
-        keys = [*_variety(study, population, features, strength), *keys]
+        lifts = _lifts(study, asked.verdict).reindex(number).to_numpy()  # the clearest first, as on Overview
+        meanings = _variety(study, population, features, strength)
+        keys = [*([-lifts] if np.isfinite(lifts).any() else meanings), *keys]
     return features.take(np.lexsort(keys[::-1])).reset_index(drop=True)
 
 
@@ -215,6 +217,17 @@ def _verdicts(study: Study) -> dict[int, str]:
         return {}
     table = study.table("overlap_by_feature", ["feature", "verdict"]).drop_duplicates("feature")
     return dict(zip(table["feature"].tolist(), texts(table, "verdict"), strict=True))
+
+
+@cached_read(max_entries=8)
+def _lifts(study: Study, verdict: str) -> pd.Series:
+    """By feature how many times as much of its heat lies on what the verdict says as of a uniform heatmap;
+    empty for other verdicts than core and spurious.
+    """
+    if verdict not in ("core", "spurious") or not study.has("overlap_by_feature"):
+        return pd.Series(dtype=float)
+    table = study.table("overlap_by_feature", ["feature", "mask", "lift"])
+    return table.loc[table["mask"] == verdict].set_index("feature")["lift"]
 
 
 @cached_read(max_entries=8)

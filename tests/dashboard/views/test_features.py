@@ -128,7 +128,11 @@ def test_verdicts__tags_and_their_filter(seen, open_page):
         verdict = table["verdict"].get(int(card["id"]))
         assert card["tag"] == names.get(str(verdict), "")
     app.selectbox(key="features_verdict").select("On the object").run()
-    assert {card["tag"] for card in drawn_cards(app, "features_cards")} == {"on the object"}
+    shown = drawn_cards(app, "features_cards")
+    assert {card["tag"] for card in shown} == {"on the object"}
+    lift = open_study(seen).table("overlap_by_feature").query("mask == 'core'").set_index("feature")["lift"]
+    lifts = [lift[int(card["id"])] for card in shown]
+    assert lifts == sorted(lifts, reverse=True) and len({*lifts}) > 1  # the clearest first, as on Overview
 
 
 def test_search__words_and_numbers(worded, open_page):

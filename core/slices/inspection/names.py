@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from core.common.captions import with_class_names
-from core.common.dataframes import safe_divide, unit_rows
+from core.common.dataframes import safe_divide
 from core.common.dataframes import words as texts
 from core.common.formatting import joined
 from core.common.statistics.intervals import wilson
 from core.reader import StudyReader
 from core.slices.evaluate import class_column
 from core.slices.features.classes import classes_tell
-from core.slices.features.similar import MOST_ENTRIES, STRONGEST, typical_of_strongest
+from core.slices.features.similar import STRONGEST, typical_of_strongest
 from core.slices.inspection.words import SCENE, feature_words, features_on_object, named_from, words_apart
 from core.traces.traces import read_traces
 
@@ -133,20 +133,13 @@ def _count_classes(study: StudyReader, rows: np.ndarray) -> np.ndarray:
 
 def _shown_classes(study: StudyReader) -> np.ndarray:
     """(n_features, n_classes) bool: the classes that two or more have of the `STRONGEST` evaluation images on
-    which a feature is strongest, which pages show. An encoder may know its train images by heart, and be
-    strong on others. All where there are no evaluation images, or where more than `MOST_ENTRIES` numbers
-    would be read.
+    which a feature is strongest, which pages show: an encoder may know its train images by heart, and be
+    strong on others. All, of a feature with fewer evaluation images among its stored strongest ones.
     """
-    top, rows = study.vector("top_images"), np.flatnonzero(study.is_val)
-    if not len(rows) or len(rows) * len(top) > MOST_ENTRIES:
-        return np.ones((len(top), len(study.class_names)), bool)
-    most = min(STRONGEST, len(rows))
-    strongest = np.empty((len(top), most), np.int64)
-    h = unit_rows(study.array("representations").rows(rows))
-    for feature, values in enumerate(np.ascontiguousarray(h.T)):
-        best = np.argpartition(-values, most - 1)[:most]
-        strongest[feature] = np.where(values[best] > 0, rows[best], -1)
-    return _count_classes(study, strongest) > 1
+    top = study.vector("top_images")
+    held_out = (top >= 0) & study.is_val[top]
+    first = np.where(held_out & (held_out.cumsum(1) <= STRONGEST), top, -1)
+    return (_count_classes(study, first) > 1) | (held_out.sum(1, keepdims=True) < STRONGEST)
 
 
 def strongest_classes(study: StudyReader) -> dict[int, list[str]]:

@@ -10,7 +10,6 @@ from core.common.statistics.intervals import wilson
 from core.config import BasisConfig
 from core.jobs.progress import Progress
 from core.slices.features import typical_of_strongest
-from core.slices.inspection import names as names_of_features
 from core.slices.inspection.names import (
     answers_on_strongest,
     classes_apart,
@@ -42,15 +41,15 @@ def labels_of_strongest(study) -> dict[int, list[str]]:
 
 
 def shown_classes(study) -> dict[int, set[str]]:
-    """Of each feature the classes of two or more of the eight evaluation images where it is largest."""
-    labels, h = study.images["label"].astype(str).to_numpy(), np.asarray(study.array("representations")[:])
-    h = h / np.linalg.norm(h, axis=1, keepdims=True)
-    rows, shown = np.flatnonzero(study.is_val), {}
-    for feature, values in enumerate(h[rows].T):
-        best = [
-            labels[rows[at]] for at in sorted(range(len(rows)), key=lambda at: -values[at])[:8] if values[at]
-        ]
-        shown[feature] = {one for one in best if best.count(one) > 1}
+    """Of each feature the classes of two or more of its first eight evaluation images; all, with fewer."""
+    labels, held_out = (
+        study.images["label"].astype(str).to_numpy(),
+        set(np.flatnonzero(study.is_val).tolist()),
+    )
+    shown = {}
+    for feature, rows in enumerate(study.vector("top_images").tolist()):
+        first = [labels[row] for row in rows if row in held_out][:8]
+        shown[feature] = {one for one in study.class_names if first.count(one) > 1 or len(first) < 8}
     return shown
 
 
@@ -72,8 +71,8 @@ def test_strongest_apart__of_features_of_one_name_a_class_of_its_strongest_image
 
 
 def test_strongest_classes__are_those_far_more_common_there_than_among_all_images(tmp_path):
-    study = open_study(make_study(tmp_path / "study", n_train=200, n_val=7, epsilon=1.5))
-    shown, n_dropped = shown_classes(study), 0
+    study = open_study(make_study(tmp_path / "study", n_train=200, n_val=40, epsilon=1.5))
+    shown = shown_classes(study)
     shares = study.images["label"].astype(str).value_counts(normalize=True)
     expected = {}
     for feature, labels in labels_of_strongest(study).items():
@@ -83,17 +82,23 @@ def test_strongest_classes__are_those_far_more_common_there_than_among_all_image
             if wilson(labels.count(one), len(labels))[0] > 2 * shares[one]
         ]
         seen = [one for one in clear if one[-1] in shown[feature]]
-        n_dropped += len(seen) < len(clear)
         if seen:
             expected[feature] = [one for _, _, one in sorted(seen)[:2]]
-    assert strongest_classes(study) == expected and expected and n_dropped
+    assert strongest_classes(study) == expected and expected
 
 
-def test_strongest_classes__without_evaluation_images_are_those_of_the_stored_ones(tmp_path, monkeypatch):
-    study = open_study(make_study(tmp_path / "study", n_train=200, n_val=7, epsilon=1.5))
-    with_pages = strongest_classes(study)
-    monkeypatch.setattr(names_of_features, "MOST_ENTRIES", 0)  # too much to read: as without
-    assert len(strongest_classes(study)) > len(with_pages)
+def test_strongest_classes__are_shown_by_the_evaluation_images_where_there_are_enough(tmp_path, monkeypatch):
+    study = open_study(make_study(tmp_path / "study", n_train=80, n_val=80, epsilon=1.5))
+    strongest, read, top = strongest_classes(study), study.vector, study.vector("top_images").copy()
+    monkeypatch.setattr(study, "vector", lambda name: top if name == "top_images" else read(name))
+    feature = next(one for one in strongest if study.is_val[top[one]].sum() >= 8)
+    (name,) = strongest[feature]
+    others = np.flatnonzero(study.is_val & (study.images["label"] != name).to_numpy())
+    top[feature][np.flatnonzero(study.is_val[top[feature]])[:8]] = others[:8]
+    assert feature not in strongest_classes(study)  # though it is clear among all of them
+    assert (study.images["label"].iloc[top[feature]] == name).mean() > 0.5
+    top[feature][study.is_val[top[feature]]] = -1
+    assert strongest_classes(study)[feature] == [name]  # of the train images alone, there are no others
 
 
 def test_strongest_classes__of_few_images_a_class_are_those_of_two_typical_images(tmp_path):

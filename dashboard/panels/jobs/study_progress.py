@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.common.command_line import command_line, short_path
 from core.errors import PeregrineError
-from core.jobs.commands import BuildDemo
+from core.jobs.commands import BuildDemo, Command
 from core.jobs.jobs import Job, format_duration, log_tail, read_job
 from core.jobs.overall import overall
 from core.steps import STEPS
@@ -18,6 +18,7 @@ from dashboard.jobs import launcher
 from dashboard.panels.findings import WAY
 from dashboard.panels.image.picture_field import picture_field
 from dashboard.panels.jobs.controls import controls
+from dashboard.panels.menus import study_menu
 
 DOING = {"basis": "Learn the basis"}  # besides the steps
 ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "interrupted": "was interrupted"}
@@ -64,7 +65,7 @@ def not_ready(entry: served_studies.Entry, error: PeregrineError | None) -> None
         st.caption("This study is being made. Its views open by themselves when there is something to see.")
         _live(entry, full=True)
     elif job is not None and job.state in ENDINGS:
-        _ended(job)
+        _unfinished(entry, job)
     elif (entry.path / served_studies.MANIFEST).is_file() and error is not None:
         st.error(widgets.plain(error), icon=":material/error:")
         st.caption("Other studies are not touched by this; choose one in the sidebar.")
@@ -191,24 +192,47 @@ def _steps(job: Job) -> None:
             lines.append(f":green[:material/check_circle:] {step.doing}")
         elif step.name == job.stage:
             of = f", {job.done:,} of {job.total:,} {job.unit}" if job.total else ""
-            lines.append(f":orange[:material/pending:] **{step.doing}**{of}")
+            mark = ":orange[:material/pending:]" if job.running else ":red[:material/stop_circle:]"
+            lines.append(f"{mark} **{step.doing}**{of}")
         else:
             lines.append(f":gray[:material/circle:] {step.doing}")
     st.markdown("  \n".join(lines))
 
 
+def _unfinished(entry: served_studies.Entry, job: Job) -> None:
+    """The page of a study whose making ended before it had images: why, how far it came, and what next."""
+    command, whole = launcher.resume_command(job), overall(job)
+    st.warning(f"Making this study {ENDINGS[job.state]}{reason(job)}", icon=":material/warning:")
+    if whole is not None:
+        after = "Resume continues with it" if command is not None else "The same command continues with it"
+        st.markdown(f"It came to step {whole.number} of {whole.of}. {after}; finished steps are kept.")
+    with st.container(horizontal=True, vertical_alignment="center", key="ended"):
+        controls(job)
+        with st.popover("Delete", icon=":material/delete:", key="unfinished_deletion"):
+            study_menu.deletion(entry, of="unfinished")
+        _details(job, command)
+    if whole is not None:
+        _steps(job)
+
+
 def _ended(job: Job) -> None:
-    command = launcher.resume_command(job)  # not the words of its files: readers paste what they see
+    command = launcher.resume_command(job)
     what = f"The last command {ENDINGS.get(job.state, job.state)}{reason(job)} Finished work is kept."
     what += "" if command is not None else " Run the same command to resume."
-    tail = log_tail(job.folder, 20)
     with st.container(horizontal=True, vertical_alignment="center", key="ended"):
         with st.container():
             st.warning(what, icon=":material/warning:")
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             controls(job)
-            drawer = st.popover("Details", type="tertiary") if command is not None or tail else st.empty()
-    with drawer:
+            _details(job, command)
+
+
+def _details(job: Job, command: Command | None) -> None:
+    """What resumes a job, not the words of its files, since readers paste what they see; and its log."""
+    tail = log_tail(job.folder, 20)
+    if command is None and not tail:
+        return
+    with st.popover("Details", type="tertiary"):
         if command is not None:
             st.caption("In a terminal")
             st.code(command.shell, language="bash", wrap_lines=True)

@@ -36,7 +36,7 @@ def _contents(entry: served_studies.Entry) -> None:
         st.caption("A job is writing this study. It can be renamed or deleted when the job has ended.")
         return
     _names(entry)
-    _deletion(entry)
+    deletion(entry)
 
 
 def _names(entry: served_studies.Entry) -> None:
@@ -47,14 +47,14 @@ def _names(entry: served_studies.Entry) -> None:
         st.button("Duplicate", key="study_duplicate", on_click=_duplicate, args=(entry, key))
 
 
-def _deletion(entry: served_studies.Entry) -> None:
-    key = f"study_delete_{entry.name}"
+def deletion(entry: served_studies.Entry, *, of: str = "study") -> None:
+    """The fields that delete a study for whoever types its name. of: where they are drawn, in their keys."""
+    key = f"{of}_delete_{entry.name}"
     st.text_input(f"To delete it, type {plain(entry.path.name)}", key=key)
     st.caption("This deletes the results permanently. Your images are not touched.")
     size = format_bytes(sum(path.lstat().st_size for path in files_below(entry.path)))
-    st.button(
-        f"Delete {size}", key="study_delete", icon=":material/delete:", on_click=_delete, args=(entry, key)
-    )
+    label, act = f"Delete {size}", f"{of}_delete"
+    st.button(label, key=act, icon=":material/delete:", on_click=_delete, args=(entry, key))
 
 
 def _rename(entry: served_studies.Entry, key: str) -> None:

@@ -267,6 +267,21 @@ def test_jobs__a_stopped_one_says_what_its_button_does(studies, open_page):
     assert "was stopped." in all_text(app) and error not in all_text(app)
 
 
+def test_cancelled_study__says_how_far_it_came_and_can_be_resumed_or_deleted(studies, started, open_page):
+    command = Analyze(studies / "new", images="glyphworld", encoder="asset:simclr_glyphworld")
+    remember(studies / "new", command)
+    write_progress(studies / "new", state="cancelled", command=["python", "-m", "core", *command.words])
+    app = open_page(study="new")
+    said = all_text(app)
+    assert "Making this study was stopped." in said
+    assert f"It came to step 1 of {len(in_analysis())}." in said and "300 of 1,200 images" in said
+    app.button(key=f"resume_{studies / 'new'}").click().run()
+    assert started == [(command, studies / "new")]
+    app.text_input(key="unfinished_delete_new").set_value("new").run()
+    app.button(key="unfinished_delete").click().run()
+    assert not (studies / "new").exists() and app.selectbox(key="study").value == "demo"
+
+
 def test_jobs__both_studies_of_the_demo_are_told_apart(studies, open_page):
     command = ["python", "-m", "core", "demo", "--studies", str(studies)]
     for name in ("demo", "demo-finetuned"):

@@ -53,7 +53,7 @@ def action_bar(
     some = np.asarray(marked or rows, np.int64)
     bar = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key=f"{key}_actions")
     with bar:
-        st.markdown(f"**{len(some):,}** marked" if marked else f"All **{len(some):,}**", width=88)
+        st.markdown(_how_many(marked, rows), width=88)
         traced = traces.known(study)
         if traced is not None:
             _popover("Tag", "label", f"{key}_tag", some, partial(_tag, study, some, traced.image_tags))
@@ -74,6 +74,21 @@ def action_bar(
             args=(study, []),
         )
     return marked, bar
+
+
+def _how_many(marked: Sequence[int], rows: np.ndarray | Sequence[int]) -> str:
+    """How many images the bar acts on; a second line says how many of the marked ones `rows` do not hold.
+
+    >>> _how_many([3, 4], [3, 4, 5]), _how_many([], [3, 4, 5])
+    ('**2** marked', 'All **3**')
+    >>> _how_many([3, 4], [3]), _how_many([3, 4], [])
+    ('**2** marked  \\n:small[1 not listed]', '**2** marked  \\n:small[none listed]')
+    """
+    if not marked:
+        return f"All **{len(rows):,}**"
+    n_elsewhere = int(np.count_nonzero(~np.isin(marked, rows)))
+    which = f"{n_elsewhere:,} not listed" if n_elsewhere < len(marked) else "none listed"
+    return f"**{len(marked):,}** marked" + (f"  \n:small[{which}]" if n_elsewhere else "")
 
 
 def _popover(label: str, icon: str, key: str, rows: np.ndarray, draw: Callable[[str], None]) -> None:

@@ -391,6 +391,19 @@ def test_marked__get_a_note_and_what_is_refused_is_said(studies, open_page):
     assert read_traces(study.path).images[ids[1]].note == "blurred"  # all or none
 
 
+def test_marked__say_that_the_list_no_longer_holds_them(studies, open_page):
+    study = open_study(studies / "demo")
+    ids, other = marked(study, 3), study.images["image_id"][study.is_val].iat[0]
+    for one in (*ids, other):
+        changes.set_tags(study, one, ["odd"])
+    app = open_page("images", study="demo", where="split=train tag=odd", picked=ids)
+    assert "**3** marked" in all_text(app) and "listed" not in all_text(app)
+    for one in ids:  # as *Undo* does
+        changes.set_tags(study, one, [])
+    said = all_text(app.run())
+    assert "**No images**" in said and "**3** marked  \n:small[none listed]" in said
+
+
 def test_detail__picture_can_be_magnified(studies, open_page):
     study = open_study(studies / "demo")
     app = open_page("images", study="demo", image=study.images["image_id"].iat[0])

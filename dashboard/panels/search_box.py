@@ -208,7 +208,7 @@ def _like(study: Study, row: int, where: Slice, note: str) -> search_reads.Found
         return hits
     by = "CLIP" if space == CLIP_IMAGES else "this encoder"
     about = f"most like this {widgets.plain(_named(study, row).removeprefix('an '))} for {by}"
-    _say(about, study, hits, where, note)
+    st.caption(_found_line(about, study, hits, where, note))
     return hits
 
 
@@ -234,10 +234,9 @@ def _with_clip(study: Study, query: Query, where: Slice, note: str) -> search_re
         return None
     if hits is not None:
         only = " whose captions contain the words" if captioned else ""
-        if query.text and clip_process.prepare(study).name == "ready":
-            note = _poor_fit(study, query.text, hits) or note
+        poor = _poor_fit(study, query.text, hits)
         with line:
-            _say(about, study, hits, where, note, only=only)
+            st.caption(poor + _found_line(about, study, hits, where, "" if poor else note, only))
     return hits
 
 
@@ -253,14 +252,15 @@ def _captioned() -> bool:
 
 def _poor_fit(study: Study, text: str, hits: search_reads.Found) -> str:
     """A search always finds something: a sentence where even the nearest images do not fit the text."""
-    if search_reads.text_fit(study, text, tuple(shown_rows(hits)[:JUDGED].tolist())) >= FITS:
+    rows = tuple(shown_rows(hits)[:JUDGED].tolist()) if clip_process.prepare(study).name == "ready" else ()
+    if not (rows and text) or search_reads.text_fit(study, text, rows) >= FITS:
         return ""
-    return f"**None fits it well**: for CLIP, “{GENERIC[0]}” fits the nearest about as well or better."
+    return f"**Nothing matches well**: for CLIP, “{GENERIC[0]}” fits the nearest about as well or better. "
 
 
-def _say(
-    about: str, study: Study, hits: search_reads.Found, where: Slice, note: str, *, only: str = ""
-) -> None:
+def _found_line(
+    about: str, study: Study, hits: search_reads.Found, where: Slice, note: str, only: str = ""
+) -> str:
     """How many images were found, of how many, and what could not be compared."""
     n_shown, n_filter = len(hits[0]), int(np.count_nonzero(reads.mask(study, where)))
     missing = index_facts(study).get("n_missing", 0)
@@ -271,7 +271,7 @@ def _say(
         which = f"All **{n_shown:,}** images, those {about} first."
     else:
         which = f"The **{n_shown:,}** of {n_filter:,} images{only} {about}, nearest first."
-    st.caption(f"{which} {note}{gone}")
+    return f"{which} {note}{gone}"
 
 
 def _by_words(study: Study, query: Query, where: Slice) -> search_reads.Found | None:

@@ -1,4 +1,4 @@
-"""The cells of the figure sheet: kept for each study in this session, and in the link of every page.
+"""The cells of the figure sheet: kept for each study in this session, and in the link of its own page.
 
 The link is read once, when a session begins; afterwards the session knows better (the browser's back button
 leads to addresses from before a figure was added).
@@ -14,7 +14,7 @@ from core.figures.cells import LONGEST_CAPTION as LONGEST_CAPTION
 from core.figures.cells import CellRequest, parse_cell
 from dashboard.state import session
 
-SHEET = session.SHEET
+SHEET, PAGE = session.SHEET, "figures"
 BETWEEN = "|"  # two cells in the link
 MOST_CELLS = 24  # more would make a link nobody can paste
 _SHEETS = "_sheets"  # text of the sheet, by study
@@ -22,14 +22,13 @@ _STUDY = "_sheet_of"
 
 
 def enter(study: str) -> None:
-    """Called by `main.py` alone, once per run, before the view: the sheet goes along to every page."""
+    """Called by `main.py` alone, once per run, before the view: the address of Figures names the sheet."""
     sheets = st.session_state.setdefault(_SHEETS, {})
     asked = session.url_text(SHEET) or ""
     if not sheets and asked:
         sheets[study] = _checked(asked)
     st.session_state[_STUDY] = study
-    if sheets.get(study, "") != asked:
-        session.set_url(SHEET, sheets.get(study) or None)
+    _name_in_address()
 
 
 def cells() -> list[CellRequest]:
@@ -53,7 +52,13 @@ def put(cells: Sequence[CellRequest]) -> None:
     """Replace the sheet. Meant for callbacks."""
     text = BETWEEN.join(str(one).replace(BETWEEN, "%7C") for one in cells[:MOST_CELLS])
     _texts()[_study()] = text
-    session.set_url(SHEET, text or None)
+    _name_in_address()
+
+
+def _name_in_address() -> None:
+    text = _texts().get(_study(), "") if session.here()[0] == PAGE else ""
+    if text != (session.url_text(SHEET) or ""):
+        session.set_url(SHEET, text or None)
 
 
 def _study() -> str:

@@ -55,13 +55,15 @@ def test_sheet_and_heatmaps_in_the_row__add_and_open_the_heatmaps_of_the_slice(r
     page.get_by_role("button", name="To sheet: ").first.click()
     page.locator(TOAST, has_text="Added to the sheet").wait_for()
     assert page.get_by_role("button", name="On sheet: ").first.is_disabled()
-    cell = parse_cell(one.query()["sheet"][0])
-    assert (cell.name, cell.where) == ("heatmaps", row["where"]) and cell.caption
     page.get_by_role("button", name="Heatmaps: ").first.click()
     page.wait_for_selector("h1:has-text('Heatmaps')")
     query = one.query()
     assert query["study"] == ["seen"]
     assert query["where"] == [" ".join(part for part in row["where"].split(" ") if part != "split=val")]
+    page.get_by_role("link", name="Figures").click()
+    page.wait_for_url("**/figures?*sheet=*")
+    cell = parse_cell(one.query()["sheet"][0])
+    assert (cell.name, cell.where) == ("heatmaps", row["where"]) and cell.caption
 
 
 def test_a_row__opens_its_slice_leads_back_and_is_the_filter_of_the_page(reader, visitor, address, served):

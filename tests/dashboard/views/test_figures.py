@@ -106,9 +106,11 @@ def test_link__what_cannot_be_read_is_dropped_and_said(study, open_page):
 
 def test_sheet__goes_along_to_other_pages(study, open_page):
     app = open_page("masks", study="seen", sheet="roc|map")
-    assert [cell.name for cell in on_sheet(app)] == ["roc", "map"]
+    assert "sheet" not in app.query_params  # only the address of Figures names it
     app = app.switch_page("views/figures.py").run()
     assert [card["title"] for card in cards(app)] == ["ROC of Q-Score", "Every image on the map"]
+    assert [cell.name for cell in on_sheet(app)] == ["roc", "map"]
+    assert "sheet" not in app.switch_page("views/masks.py").run().query_params
 
 
 def test_preview__figures_are_those_of_the_slice(study, open_page):

@@ -13,7 +13,7 @@ from core.storage import study_folders
 from dashboard.addresses import served_studies
 from dashboard.components import widgets
 from dashboard.components.tooltips import plain
-from dashboard.state import session
+from dashboard.state import problems, session
 
 MENU = "study_menu"
 
@@ -31,6 +31,7 @@ def menu(entry: served_studies.Entry) -> None:
 def _contents(entry: served_studies.Entry) -> None:
     if widgets.is_said_to_be_read_only(entry.path):
         return
+    widgets.problem_of(MENU)
     job = read_job(entry.path)
     if job is not None and job.running:
         st.caption("A job is writing this study. It can be renamed or deleted when the job has ended.")
@@ -53,6 +54,7 @@ def deletion(entry: served_studies.Entry, *, of: str = "study") -> None:
     st.text_input(f"To delete it, type {plain(entry.path.name)}", key=key)
     st.caption("This deletes the results permanently. Your images are not touched.")
     size = format_bytes(sum(path.lstat().st_size for path in files_below(entry.path)))
+    widgets.problem_of(key)
     label, act = f"Delete {size}", f"{of}_delete"
     st.button(label, key=act, icon=":material/delete:", on_click=_delete, args=(entry, key))
 
@@ -60,7 +62,7 @@ def deletion(entry: served_studies.Entry, *, of: str = "study") -> None:
 def _rename(entry: served_studies.Entry, key: str) -> None:
     name = session.value(key).strip()
     if name == entry.path.name:
-        session.notify("Type another name to rename the study.")
+        problems.keep(MENU, "type another name to rename the study")
         return
     if (target := _act(study_folders.rename_study, entry, name)) is not None:
         _choose(target)
@@ -77,7 +79,7 @@ def _duplicate(entry: served_studies.Entry, key: str) -> None:
 
 def _delete(entry: served_studies.Entry, key: str) -> None:
     if session.value(key).strip() != entry.path.name:
-        session.notify(f"Nothing was deleted: to delete it, type '{entry.path.name}'.")
+        problems.keep(key, f"nothing was deleted: type '{entry.path.name}' above")
         return
     reason = None
     try:
@@ -85,7 +87,7 @@ def _delete(entry: served_studies.Entry, key: str) -> None:
     except PeregrineError as error:
         reason = str(error)
     if entry.path.exists():
-        session.notify(reason or "")
+        problems.keep(key, reason)
         return
     session.notify(reason or f"Deleted '{entry.path.name}'.")
     session.set_filter("")
@@ -94,11 +96,11 @@ def _delete(entry: served_studies.Entry, key: str) -> None:
 
 
 def _act(act: Callable[[Path, Path, str], Path], entry: served_studies.Entry, name: str) -> Path | None:
-    """Do something with the study; None where it was refused, which is then said."""
+    """Do something with the study; None where it was refused, which the menu then says."""
     try:
         return act(served_studies.studies_folder(), entry.path, name)
     except PeregrineError as error:
-        session.notify(str(error))
+        problems.keep(MENU, str(error))
         return None
 
 

@@ -20,7 +20,7 @@ from core.store import Study
 from dashboard.jobs import launcher
 from dashboard.panels.new_study import request
 from dashboard.panels.new_study.dry_run_panel import nothing_to_evaluate
-from tests.dashboard.conftest import all_text, forget, remember, stored_job, write_progress
+from tests.dashboard.conftest import all_text, forget, remember, stored_job, unescaped, write_progress
 
 FOUND = {
     "images": {
@@ -277,6 +277,9 @@ def test_cancelled_study__says_how_far_it_came_and_can_be_resumed_or_deleted(stu
     assert f"It came to step 1 of {len(in_analysis())}." in said and "300 of 1,200 images" in said
     app.button(key=f"resume_{studies / 'new'}").click().run()
     assert started == [(command, studies / "new")]
+    app.button(key="unfinished_delete").click().run()
+    assert unescaped(app.warning[1].value) == "Nothing was deleted: type 'new' above."  # in the popover
+    assert not app.info  # which the popover would hide
     app.text_input(key="unfinished_delete_new").set_value("new").run()
     app.button(key="unfinished_delete").click().run()
     assert not (studies / "new").exists() and app.selectbox(key="study").value == "demo"

@@ -147,6 +147,16 @@ def test_save_a_slice__and_another_browser_applies_it(reader, visitor, address, 
         saved_slices.delete(served / "demo", "held out <b>ants</b>")
 
 
+def test_link_to_the_page_itself__changes_its_address(reader, address):
+    one = reader()
+    page = one.open(f"{address}/features?study=demo&features_as=Table")
+    page.locator(".st-key-link_features a").click()
+    page.wait_for_url(re.compile(r"/features\?study=demo$"))
+    settle(page)
+    assert "features_as" not in one.query()
+    expect(page.get_by_role("radio", name="Cards", exact=True)).to_be_checked()
+
+
 def test_link__survives_a_restart_of_the_server(visitor, served, tmp_path):
     studies: Path = shutil.copytree(served / "demo", tmp_path / "studies" / "demo").parent
     saved_slices.save(studies / "demo", "mine", Slice(labels=("ant", "bee")))

@@ -49,7 +49,9 @@ def headline(study: Study, population: Slice, features: pd.DataFrame) -> str:
     line = f"{counted(fires, 'feature')} {'fires' if fires == 1 else 'fire'} on at least {share} of {name}"
     more = feature_reads.more_often_here(study, population)
     if more is not None and len(study.class_names) > 1:
-        return f"{line}, {np.count_nonzero(often & more):,} of them more often than on any other class."
+        return (
+            f"{line}, {np.count_nonzero(often & more):,} of them more often than on any single other class."
+        )
     sure = (numbers(features, "q") < SIGNIFICANT) & (numbers(features, "difference") > 0)
     rest = others_name(population)
     return f"{line}, {np.count_nonzero(often & sure):,} of them significantly more often than on {rest}."

@@ -109,7 +109,9 @@ def _against(study: Study, features: pd.DataFrame, population: Slice, data: pd.D
     sure, difference = numbers(features, "q") < SURE, numbers(features, "difference")
     more, fewer = (int(np.count_nonzero(sure & (sign * difference > 0))) for sign in (1, -1))
     fire = f"{counted(more, 'feature')} {'fires' if more == 1 else 'fire'}"
-    what = f"{fire} significantly more often on {here} than on {elsewhere}, {fewer:,} less often"
+    what = (
+        f"{fire} significantly more often on {here} than on {elsewhere} taken together, {fewer:,} less often"
+    )
     bold(widgets.plain(what))
 
     def draw(theme: Theme):

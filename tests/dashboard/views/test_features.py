@@ -297,7 +297,9 @@ def test_plot__of_a_slice_against_the_rest(studies, open_page):
         row = wanted.loc[feature]
         assert np.allclose(point, (100 * row["rate_against"], 100 * row["rate"]))
     sure = (wanted["q"] < 0.05) & (wanted["difference"] > 0)
-    assert f"{sure.sum()} features fire significantly more often on ant" in all_text(app)
+    said = all_text(app)
+    assert f"{sure.sum()} features fire significantly more often on ant than on " in said
+    assert " taken together" in said and "more often than on any single other class" in said
 
 
 def test_purity_plot__replaces_the_sorted_one(studies, open_page):

@@ -2,7 +2,8 @@
 and the chart library is asked for before the first chart.
 
 history.js: one step of the browser's history for each action of the reader, so that the back button leads to
-what was left. links_here.js: a link to the page itself changes its address. close_after_choice.js: the list of a field closes after a choice. focus_field.js: a dialog
+what was left. links_here.js: a link to the page itself changes its address.
+close_after_choice.js: the list of a field closes after a choice. focus_field.js: a dialog
 that asks for one thing begins in its field.
 percent_signs.js: no line begins with a percent sign. roles.js: parts of Streamlit have names and roles.
 """

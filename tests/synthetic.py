@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,22 +61,34 @@ def make_study(folder: str | Path, **options: Any) -> Path:
     Args:
         options: see `_make_study`.
     """
-    folder = Path(folder)
-    asked = inspect.signature(_make_study).bind(folder, **options)
+    return _copy_of(_make_study, Path(folder), options)
+
+
+def _copy_of(make: Callable[..., Path], folder: Path, options: dict[str, Any]) -> Path:
+    """What `make` makes in `folder` and in `folder` + '.input', copied from its first call with the options."""
+    asked = inspect.signature(make).bind(folder, **options)
     asked.apply_defaults()
     name = hashlib.sha256(repr(asked.args[1:] + (sorted(asked.kwargs.items()),)).encode()).hexdigest()[:16]
-    made = once_a_run(f"study_{name}", lambda at: _make_study(at / "study", **options))
+    made = once_a_run(f"{make.__name__.strip('_')}_{name}", lambda at: make(at / "study", **options))
     if made is None:
-        return _make_study(folder, **options)
-    source = folder.with_name(folder.name + ".input")
-    shutil.copytree(made / "study.input", source)  # with the times of its files, which the study holds
+        return make(folder, **options)
+    old, new = made / "study.input", folder.with_name(folder.name + ".input")
+    shutil.copytree(old, new, dirs_exist_ok=True)  # with the times of its files, which the study holds
     shutil.copytree(made / "study", folder)
-    paths = {str(made / "study.input" / name): str(source / name) for name in ("images.csv", "raw.npy")}
     with edited_manifest(folder) as manifest:
-        embed = manifest["steps"]["embed"]
-        for part in (embed["settings"], embed["summary"]["source"]):
-            part |= {key: paths[value] for key, value in part.items() if str(value) in paths}
+        for name in ("settings", "summary"):
+            for step in manifest["steps"].values():
+                step[name] = _moved(step[name], str(old), str(new))
     return folder
+
+
+def _moved(value: Any, old: str, new: str) -> Any:
+    """A JSON value in which each path of the folder `old` is one of `new`."""
+    if isinstance(value, dict):
+        return {key: _moved(one, old, new) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_moved(one, old, new) for one in value]
+    return new + value.removeprefix(old) if isinstance(value, str) and value.startswith(old) else value
 
 
 def _make_study(
@@ -129,8 +142,21 @@ def _make_study(
     return folder
 
 
-def make_seen_study(
-    folder: str | Path,
+def make_seen_study(folder: str | Path, **options: Any) -> Path:
+    """Make a study of pictures that a planted encoder has seen, with heatmaps, masks and overlaps.
+
+    An image is a disc whose hue is near its class's (its core mask) and mostly a square whose hue goes with
+    the class (its spurious mask); the encoder's features are hues, so it is known where each of them looks.
+    The pictures and masks go to `folder` + '.input'. As `make_study`, it is made once a run and copied.
+
+    Args:
+        options: see `_make_seen_study`.
+    """
+    return _copy_of(_make_seen_study, Path(folder), options)
+
+
+def _make_seen_study(
+    folder: Path,
     *,
     n_train: int = 64,
     n_val: int = 40,
@@ -139,13 +165,7 @@ def make_seen_study(
     class_names: tuple[str, ...] = NAMES,
     tail: str = "",
 ) -> Path:
-    """Make a study of pictures that a planted encoder has seen, with heatmaps, masks and overlaps.
-
-    An image is a disc whose hue is near its class's (its core mask) and mostly a square whose hue goes with
-    the class (its spurious mask); the encoder's features are hues, so it is known where each of them looks.
-    The pictures and masks go to `folder` + '.input'. tail: ends every picture's name.
-    """
-    folder = Path(folder)
+    """Make the study. tail: ends every picture's name."""
     source = folder.with_name(folder.name + ".input")
     rng = np.random.default_rng(seed)
     for number in range(n_train + n_val):

@@ -15,7 +15,7 @@ from core.training.trainer import train
 
 @pytest.mark.slow
 def test_the_transformer_trains_and_is_read_by_its_tokens(tmp_path):
-    changes = {"images": "glyphworld?train=48&val=16&seed=0", "epochs": 1, "batch_size": 16}
+    changes = {"images": "glyphworld?train=16&val=16&seed=0", "epochs": 1, "batch_size": 8}
     changes |= {"output": str(tmp_path / "vit.safetensors"), "cache": str(tmp_path / "cache")}
     config = read_config(
         configs_folder() / "vit_glyphworld.toml", device="cpu", workers=1, monitor_every=1, **changes

@@ -32,7 +32,7 @@ def second_study(
     listing = source / f"{folder.name}.csv"
     table.to_csv(listing, index=False)
     np.save(source / f"{folder.name}.npy", raw)
-    settings = {"epsilon": "auto", "bootstrap": 50, "workers": 0, "lr": 0.1} | options
+    settings = {"epsilon": "auto", "bootstrap": 50, "workers": 0, "lr": 0.1, "method": "pca"} | options
     images = {"images": str(listing), "representations": str(source / f"{folder.name}.npy")}
     analyze(folder, images | settings, Progress.silent())
     return folder

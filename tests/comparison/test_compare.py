@@ -342,7 +342,7 @@ def test_words__gained_lost_and_shared(folder, pair):
         ("worded", {"3": ["dog", "red"], "4": ["dog"]}),
         ("reworded", {"1": ["dog", "<b>sky"], "2": ["sea"]}),
     ):
-        paths.append(second_study(pair[0].path, folder / name))
+        paths.append(shutil.copytree(pair[1].path, folder / name))
         add_concepts(paths[-1], words)
     comparison = compare([open_study(path) for path in paths], resamples=5)
     assert comparison.words is not None
@@ -407,7 +407,7 @@ def test_among__the_verdict_is_the_first_studys(pair):
 
 @pytest.mark.slow
 def test_damaged_table__is_noted_with_the_command(pair, folder):
-    broken = second_study(pair[0].path, folder / "broken")
+    broken = shutil.copytree(pair[1].path, folder / "broken")
     (broken / "quality.parquet").write_bytes(b"nothing")
     study = open_study(broken)
     study.set_damage_aside()

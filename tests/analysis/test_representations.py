@@ -139,13 +139,13 @@ def test_embed__interrupted_then_resumed_is_byte_identical(tmp_path, folder, mon
 
 @pytest.mark.slow
 def test_embed__killed_at_random_points_then_resumed_is_byte_identical(tmp_path, rng, monkeypatch):
-    images = "glyphworld?train=450&val=150"
+    images = "glyphworld?train=240&val=60"
     arguments = ["--images", images, "--encoder", "timm:resnet10t", "--input-size", "32", "--resize", "32"]
 
     def words(study: str) -> list[str]:
         return ["embed", str(tmp_path / study), *arguments, "--workers", "0"]
 
-    monkeypatch.setattr(representations, "CHUNK_ROWS", 64)
+    monkeypatch.setattr(representations, "CHUNK_ROWS", 32)
     assert main(words("straight")) == 0
     ledger = tmp_path / "broken" / "representations" / "ledger.jsonl"
     for kill in sample((1, 0, 2), 1):

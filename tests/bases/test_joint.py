@@ -46,7 +46,8 @@ def study_of(folder: Path, raw: np.ndarray, order: np.ndarray | None = None, unl
     table.iloc[order].to_csv(folder / "images.csv", index=False)
     np.save(folder / "raw.npy", raw[order].astype(np.float32))
     images = {"images": str(folder / "images.csv"), "representations": str(folder / "raw.npy")}
-    analyze(folder / "study", images | {"epsilon": "auto", "bootstrap": 20, "workers": 0}, Progress.silent())
+    quick = {"epsilon": "auto", "bootstrap": 20, "workers": 0, "method": "pca"}
+    analyze(folder / "study", images | quick, Progress.silent())
     return folder / "study"
 
 

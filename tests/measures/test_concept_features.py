@@ -119,7 +119,8 @@ def test_classes__are_judged_on_images_with_a_label_alone(folder: Path, tmp_path
     images["weather"] = np.where(np.arange(len(images)) % 3 == 0, "sun", "rain")
     images.to_csv(tmp_path / "images.csv", index=False)
     options = {"images": str(tmp_path / "images.csv"), "representations": str(source / "raw.npy")}
-    analyze(tmp_path / "study", options | {"epsilon": "auto", "workers": 0}, Progress.silent())
+    options |= {"epsilon": "auto", "workers": 0, "method": "pca"}
+    analyze(tmp_path / "study", options, Progress.silent())
     table = concept_features(open_study(tmp_path / "study")).set_index("concept")
     assert {name.partition("=")[0] for name in table.index} == {"label", "weather"}
     for name, row in table.iterrows():

@@ -87,7 +87,7 @@ def test_study__planted_wrong_labels_are_found_far_above_chance(tmp_path):
     given[np.setdiff1d(np.flatnonzero(table["split"] == "val"), changed)[:10]] = None
     table.assign(label=given).to_csv(tmp_path / "noisy.csv", index=False)
     options = {"images": str(tmp_path / "noisy.csv"), "epsilon": "auto", "bootstrap": 50, "workers": 0}
-    options |= {"representations": str(tmp_path / "clean.input" / "raw.npy")}
+    options |= {"representations": str(tmp_path / "clean.input" / "raw.npy"), "method": "pca"}
     analyze(tmp_path / "noisy", options, Progress.silent())
     study = open_study(tmp_path / "noisy")
     listed = label_issues(study, study.is_val)

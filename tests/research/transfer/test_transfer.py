@@ -166,7 +166,8 @@ def permuted(tmp_path_factory):
 
     options = {"images": str(folder / "target.input" / "images.csv")}
     options |= {"representations": str(folder / "target.input" / "raw.npy")}
-    analyze(folder / "target", options | {"epsilon": "auto", "bootstrap": 5}, Progress.silent())
+    options |= {"epsilon": "auto", "bootstrap": 5, "method": "pca"}
+    analyze(folder / "target", options, Progress.silent())
     add_concepts(source, {j: [f"word{j}", "common"] for j in range(24)})
     add_concepts(folder / "target", {t: [f"word{s}", "common"] for t, s in enumerate(order)})
     return source, folder / "target", order

@@ -53,19 +53,9 @@ def seen(folder) -> Study:
 
 
 @pytest.fixture
-def own_copy(folder, tmp_path) -> Path:
-    """A copy of the study with pictures and masks that a test may spoil."""
-    shutil.copytree(folder, tmp_path / "study")
-    shutil.copytree(folder.with_name("study.input"), tmp_path / "study.input")
-    pipeline.analyze(tmp_path / "study", settings_in(tmp_path), Progress.silent())
-    return tmp_path / "study"
-
-
-def settings_in(parent: Path) -> dict[str, object]:
-    source = parent / "study.input"
-    options = {"images": str(source / "images"), "masks": str(source / "masks"), "lr": 0.1, "workers": 0}
-    encoder = {"encoder": "python:tests.planted_encoder:hues", "device": "cpu"}
-    return options | encoder | {"epsilon": "auto", "bootstrap": 50}
+def own_copy(tmp_path) -> Path:
+    """Such a study with pictures and masks that a test may spoil."""
+    return make_seen_study(tmp_path / "study")
 
 
 def by_key(table: pd.DataFrame) -> pd.DataFrame:

@@ -246,9 +246,9 @@ def one_thread():
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_control_c__says_how_to_go_on_and_the_same_command_ends_the_study(tmp_path, monkeypatch):
-    arguments = ["--images", "glyphworld?train=240&val=80", "--encoder", "timm:resnet10t"]
-    arguments += ["--input-size", "64", "--resize", "64", "--workers", "1"]
-    monkeypatch.setattr(representations, "CHUNK_ROWS", 64)
+    arguments = ["--images", "glyphworld?train=120&val=40", "--encoder", "timm:resnet10t"]
+    arguments += ["--input-size", "32", "--resize", "32", "--workers", "1"]
+    monkeypatch.setattr(representations, "CHUNK_ROWS", 16)
     assert main(["embed", str(tmp_path / "straight"), *arguments]) == 0
 
     def broken() -> None:

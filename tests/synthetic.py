@@ -65,7 +65,7 @@ def make_study(folder: str | Path, **options: Any) -> Path:
 
 
 def _copy_of(make: Callable[..., Path], folder: Path, options: dict[str, Any]) -> Path:
-    """What `make` makes in `folder` and in `folder` + '.input', copied from its first call with the options."""
+    """What `make` makes in `folder` and in `folder` + '.input': copied, after its first call with the options."""
     asked = inspect.signature(make).bind(folder, **options)
     asked.apply_defaults()
     name = hashlib.sha256(repr(asked.args[1:] + (sorted(asked.kwargs.items()),)).encode()).hexdigest()[:16]

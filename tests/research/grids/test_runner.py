@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -64,17 +63,20 @@ def test_run_grid__a_row_is_on_disk_before_the_next_cell_begins(tmp_path):
     assert runs.cells == ["hard-s0"]
 
 
-@pytest.mark.slow
+class Killed(Runs):
+    """Ends its process at the second seed."""
+
+    def __call__(self, cell: GridCell, output: Path) -> dict[str, object]:
+        if cell.seed:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(cell, output)
+
+
 def test_run_grid__a_killed_process_keeps_its_rows_and_its_folder_is_free(tmp_path):
-    code = (
-        "import os, signal\nfrom tests.research.grids.test_runner import *\n"
-        "class Killed(Runs):\n    def __call__(self, cell, output):\n"
-        "        if cell.seed: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "        return super().__call__(cell, output)\n"
-        f"fill(Path({str(tmp_path)!r}), Killed(), 2)"
-    )
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    assert subprocess.run([sys.executable, "-c", code], env=env).returncode == -signal.SIGKILL
+    process = multiprocessing.get_context("fork").Process(target=fill, args=(tmp_path, Killed(), 2))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     runs = Runs()
     fill(tmp_path, runs, 2)
     assert runs.cells == ["plain-s1", "hard-s1"] and len(read_cells(tmp_path)) == 4

@@ -65,7 +65,7 @@ def make_study(folder: str | Path, **options: Any) -> Path:
 
 
 def _copy_of(make: Callable[..., Path], folder: Path, options: dict[str, Any]) -> Path:
-    """What `make` makes in `folder` and in `folder` + '.input': copied, after its first call with the options."""
+    """What `make` makes in `folder` and beside it: copied, after its first call with these options."""
     asked = inspect.signature(make).bind(folder, **options)
     asked.apply_defaults()
     name = hashlib.sha256(repr(asked.args[1:] + (sorted(asked.kwargs.items()),)).encode()).hexdigest()[:16]
@@ -76,9 +76,9 @@ def _copy_of(make: Callable[..., Path], folder: Path, options: dict[str, Any]) -
     shutil.copytree(old, new, dirs_exist_ok=True)  # with the times of its files, which the study holds
     shutil.copytree(made / "study", folder)
     with edited_manifest(folder) as manifest:
-        for name in ("settings", "summary"):
-            for step in manifest["steps"].values():
-                step[name] = _moved(step[name], str(old), str(new))
+        for step in manifest["steps"].values():
+            for part in ("settings", "summary"):
+                step[part] = _moved(step[part], str(old), str(new))
     return folder
 
 

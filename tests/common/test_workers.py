@@ -104,7 +104,10 @@ def started(words: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
         )
 
 
-@pytest.mark.parametrize("kind", ["embed", "pixels", "thread"])
+IN_RANKS = pytest.mark.exhaustive("test_killed_rank… kills one that embeds, too")
+
+
+@pytest.mark.parametrize("kind", [pytest.param("embed", marks=IN_RANKS), "pixels", "thread"])
 def test_killed_parent__leaves_no_worker(tmp_path, kind):
     script = tmp_path / "script.py"
     script.write_text(FROM_A_THREAD if kind == "thread" else SLOW_PIXELS)

@@ -40,8 +40,6 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # A page of a test lives for seconds: to optimise its scripts takes longer than they then run.
-    "--js-flags=--no-opt --no-maglev",
 ]
 # As with a mouse: without one, whatever a pointer would uncover is always shown.
 MOUSE = (

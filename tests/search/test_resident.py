@@ -25,10 +25,9 @@ CLIP = "asset:glyphworld"
 
 
 @pytest.fixture(autouse=True)
-def no_process_left(request):
+def no_process_left():
     yield
-    if request.function is not test_answers__are_what_the_clip_itself_says_and_bad_input_is_one_line:
-        resident.end_all()  # the process of that one is killed in the next: to load a CLIP takes long
+    resident.end_all()
 
 
 @pytest.fixture(scope="module")

@@ -62,3 +62,13 @@ def test_zip__a_hostile_name_stays_in_its_folder(study):
     for name in files:
         folder, _, rest = name.partition("/")
         assert folder == "b-etc" and ".." not in rest and not set(rest) & set("/\\|<>")
+
+
+def test_zip__classes_whose_names_read_alike_keep_folders_of_their_own(study, monkeypatch):
+    long = "a" * 60
+    names = ["C++", "C#", "c", "unlabelled", f"{long}b", f"{long}c", None, "C++"]
+    study.images["label"] = pd.Series(names, dtype=object)
+    monkeypatch.setattr(study, "image", lambda row: Image.new("RGB", (8, 8)))
+    files, _ = packed(study, range(len(names)))
+    folders = [name.split("/")[0] for name in files]
+    assert folders == ["C-2", "C", "c-3", "unlabelled-2", long, f"{long}-2", "unlabelled", "C-2"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 UNLIKE = 0.2  # Jaccard index below which two features do not fire on the same images
 LEAST = 10  # images on which a feature fires
+PAIRS_AT_ONCE = 2**20  # of features that are compared at a time
 COLUMNS = ["feature", "n", "closest", "likeness"]
 
 
@@ -88,10 +89,15 @@ def _sizes(sets: sparse.csr_array) -> np.ndarray:
 
 def _closest(mine: sparse.csr_array, theirs: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
     """Return the feature of the others that is most like each of mine, and the likeness, both (n_mine,)."""
-    both = (mine.T @ theirs).toarray()
-    likeness = safe_divide(both, _sizes(mine)[:, None] + _sizes(theirs) - both, empty=0.0)
-    closest = likeness.argmax(1)
-    return closest, likeness[np.arange(len(closest)), closest]
+    mine, (n_mine, n_theirs) = mine.T.tocsr(), (_sizes(mine), _sizes(theirs))
+    closest, best = np.zeros(len(n_mine), np.int64), np.zeros(len(n_mine))
+    size = max(PAIRS_AT_ONCE // len(n_theirs), 1)
+    for start in range(0, len(n_mine), size):
+        part = slice(start, start + size)
+        both = (mine[part] @ theirs).toarray()
+        likeness = safe_divide(both, n_mine[part, None] + n_theirs - both, empty=0.0)
+        closest[part], best[part] = likeness.argmax(1), likeness.max(1)
+    return closest, best
 
 
 def _firing(study: Study, rows: np.ndarray) -> sparse.csr_array:

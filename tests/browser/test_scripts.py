@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dashboard.components.browser_half import COMPONENTS
@@ -35,6 +37,24 @@ PLOTLY = """window.Plotly = { purge() {}, async react(drawing) {
   drawing.on = () => {};
   drawing.append("drawn");
 } }"""
+
+MAP = {"address": "", "pictures": "", "outline": [], "label": "", "clusters": [], "found": [], "pressed": []}
+POINTS = {"n": 9, "said": [], "names": ["a", "b", "c"], "shown": ["a", "b", "c"], "shades": [0, 1, 2]} | {
+    "palette": ["#ff0000", "#00ff00", "#0000ff"], "shapes": [0, 0, 0], "title": "Class", "scale": None,
+}  # fmt: skip
+STAGE = "<style>.stage { width: 400px; height: 300px } canvas { position: absolute; z-index: -1 }</style>"
+WATCHED = """(bytes) => {
+  window.fetch = async () => ({ ok: true, arrayBuffer: async () => new Uint8Array(bytes).buffer });
+  const gl = WebGLRenderingContext.prototype;
+  const [make, fill] = [gl.createBuffer, gl.bufferData];
+  window.made = 0;
+  gl.createBuffer = function () { window.made += 1; return make.call(this); };
+  gl.bufferData = function (target, values, use) {
+    const bright = (one, at) => at % 4 === 3 && one > 100;
+    if (values.length === 36) window.lit = values.filter(bright).length;
+    return fill.call(this, target, values, use);
+  };
+}"""
 
 
 @pytest.fixture
@@ -96,3 +116,37 @@ def test_sheet_preview__comes_back_after_a_failure(script: Callable[..., Any]):
     for data, text in ((whole, "whywords"), (broken, failed), (whole, "whywords")):
         page.evaluate(SHOW, data)
         assert page.wait_for_function(SHOWN, arg=text)
+
+
+@pytest.fixture
+def scatter(script: Callable[..., Any]):
+    """A map of nine points of three classes; its window counts bright points, `lit`, and buffers, `made`."""
+    html = STAGE + (COMPONENTS / "scatter" / "scatter.html").read_text("utf-8")
+    page = script("scatter", html, "legend.js", "pictures.js", "scatter.js")
+    header = json.dumps(POINTS).encode()
+    header += b" " * (-len(header) % 4)
+    numbers, codes = np.arange(9, dtype=np.int32), np.arange(9, dtype=np.uint8) % 3
+    parts = [numbers, np.repeat(numbers, 2).astype(np.float32), codes.astype(np.int32), codes, codes * 0 + 1]
+    packed = struct.pack("<I", len(header)) + header + b"".join(part.tobytes() for part in parts)
+    page.evaluate(WATCHED, list(packed))
+    page.evaluate(SHOW, {**MAP, "widest": 1, "filters": True})
+    page.locator("[data-points]").wait_for()
+    return page
+
+
+def test_scatter__an_entry_that_was_clicked_puts_no_other_class_out(scatter: Any):
+    """The legend is drawn again with what is pressed now; the entry has the focus again, and lit up alone."""
+    assert scatter.evaluate("lit") == 9
+    scatter.locator(".legend [data-name=b]").click()
+    scatter.evaluate(SHOW, {**MAP, "widest": 1, "filters": True, "pressed": ["a", "b"]})
+    focused = scatter.locator(".legend [data-name=b]:focus")
+    assert focused.get_attribute("aria-pressed") == "true"
+    assert scatter.evaluate("lit") == 9
+
+
+def test_scatter__colours_take_no_new_memory_of_the_graphics_card(scatter: Any):
+    made = scatter.evaluate("made")
+    for name in "abc":
+        scatter.locator(f".legend [data-name={name}]").hover()
+        scatter.wait_for_function("lit === 3")
+    assert scatter.evaluate("made") == made

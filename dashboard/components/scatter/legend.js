@@ -47,6 +47,7 @@ function drawLegend(self) {
   const focused = self.legend.getRootNode().activeElement?.dataset?.name;
   self.legend.replaceChildren(element("span", "title", self.title), ...parts);
   if (focused !== undefined) parts.find((part) => part.dataset.name === focused)?.focus();
+  point(self, -1); // an entry that only has the focus back is not pointed at
 }
 
 function entry(self, name, at) {

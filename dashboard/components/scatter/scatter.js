@@ -83,8 +83,9 @@ function webglPainter(gl) {
   gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   const at = (name) => gl.getUniformLocation(program, name);
   const [zoom, shift, size] = [at("zoom"), at("shift"), at("size")];
+  const buffers = {}; // colours change with every entry of the legend that is pointed at
   const fill = (name, values, width, type, normalised) => {
-    gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+    gl.bindBuffer(gl.ARRAY_BUFFER, (buffers[name] ??= gl.createBuffer()));
     gl.bufferData(gl.ARRAY_BUFFER, values, gl.STATIC_DRAW);
     const place = gl.getAttribLocation(program, name);
     gl.enableVertexAttribArray(place);

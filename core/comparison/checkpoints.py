@@ -9,6 +9,7 @@ import pandas as pd
 
 from core.common.dataframes import numbers
 from core.common.formatting import counted, percent
+from core.common.statistics.intervals import leaves_out_0
 from core.comparison.compare import EVERYTHING, Comparison, compare
 from core.comparison.features import UNLIKE, features_along
 from core.comparison.measures import MEASURES
@@ -91,8 +92,8 @@ def checkpoints_finding(data: Checkpoints) -> str:
     first, last = data.names[0], data.names[-1]
     if {first, last} <= set(accuracy.index):
         change = data.comparison.value("accuracy", last)
-        by_chance = change["difference_low"] <= 0 <= change["difference_high"]
-        chance = ", which could be chance" if by_chance else ""
+        clear = leaves_out_0(change["difference_low"], change["difference_high"])
+        chance = "" if clear else ", which could be chance"
         goes = f"goes from {percent(accuracy[first])} to {percent(accuracy[last])}{chance}"
         is_same = accuracy[first] == accuracy[last]
         parts.append(f"accuracy {f'stays at {percent(accuracy[last])}' if is_same else goes}")

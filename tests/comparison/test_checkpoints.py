@@ -14,7 +14,9 @@ from core.comparison import checkpoints, features
 from core.comparison.checkpoints import THERE, along, amounts, checkpoints_finding
 from core.comparison.compare import compare
 from core.comparison.images import shared_images
+from core.comparison.sides import LOST
 from core.errors import SettingsError
+from core.slices.slice import Slice
 from core.store import Study, open_study
 from tests.command_line import Command, runner
 from tests.comparison.comparable import second_study
@@ -101,6 +103,14 @@ def test_numbers__are_those_of_compare(trained: list[Study]) -> None:
     assert ("which could be chance" in checkpoints_finding(found)) == by_chance
     twins = replace(found, frame=found.frame.assign(value=0.5))
     assert checkpoints_finding(twins).startswith("Accuracy stays at 50")
+
+
+def test_one_image__could_be_chance(trained: list[Study]) -> None:
+    sides = compare([trained[0], trained[-1]], resamples=20).sides
+    image = sides.loc[sides["side"] == LOST, "image_id"].iloc[0]
+    found = along(trained, among=Slice(image_ids=(image,)), resamples=20)
+    sentence = "Accuracy goes from 100.0 % to 0.0 %, which could be chance"
+    assert checkpoints_finding(found).startswith(sentence)
 
 
 def test_command__prints_writes_and_refuses(run: Command, folders: list[Path], tmp_path: Path) -> None:

@@ -35,10 +35,10 @@ def consensus(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if n < 2 or not m:
         return np.full(n, np.nan), np.full(m, np.nan)
     ranks = np.stack([share_below(column) for column in scores.T], 1)
-    ranks -= ranks.mean(0)
-    variance, axes = np.linalg.eigh(ranks.T @ ranks)
-    if not variance[-1] > 0:
+    if not np.ptp(ranks, axis=0).any():
         return np.full(n, np.nan), np.full(m, np.nan)
+    ranks -= ranks.mean(0)
+    axes = np.linalg.eigh(ranks.T @ ranks).eigenvectors
     weights = axes[:, -1] * (1.0 if axes[:, -1].sum() > 0 else -1.0)
     if weights.sum() < LEAST_SUM:
         return np.full(n, np.nan), weights

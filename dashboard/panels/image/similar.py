@@ -119,7 +119,8 @@ def how_alike(study: Study, cosine: float) -> str:
     nearest = reads.vector(study, "neighbour_similarity").max(1, initial=-np.inf)
     if not len(nearest) or cosine > THE_SAME:
         return ""
-    closer = float(np.mean(nearest > cosine))
-    unlike = "This picture is unlike the images of the study: " * (closer >= UNLIKE)
-    line = f"{widgets.percent(closer)} of the evaluation images have a train image nearer to them"
+    n = int(np.count_nonzero(nearest > cosine))
+    # With the picture as one of them: of a single image, either is the further one as often.
+    unlike = "This picture is unlike the images of the study: " * (n / (len(nearest) + 1) >= UNLIKE)
+    line = f"{widgets.percent(n / len(nearest))} of the evaluation images have a train image nearer to them"
     return f"{unlike}{line} than the first of these is to the picture (cosine {cosine:.2f})."

@@ -20,6 +20,7 @@ from core.research.visual_tokens.beside_study import keep_tables
 from core.research.visual_tokens.graph import Node, SceneGraph
 from core.slices.features import feature_classes
 from core.store import Study, open_study
+from dashboard.cache import reads
 from dashboard.jobs import launcher
 from dashboard.panels.image.similar import how_alike, same_class_words
 from dashboard.research.scene_graph import distinct_graphs
@@ -298,5 +299,14 @@ def test_how_alike__counts_evaluation_images_that_are_nearer_to_the_train_images
     share = f"{100 * float(np.mean(nearest > np.median(nearest))):.1f}"
     line = how_alike(study, float(np.median(nearest)))
     assert line.startswith(f"{share} % of the evaluation images have a train image nearer to them")
-    assert how_alike(study, -1.0).startswith("This picture is unlike the images of the study: 100.0 % of")
     assert how_alike(study, 1.0) == ""
+
+
+@pytest.mark.parametrize(("n", "unlike"), [(1, False), (98, False), (99, True)])
+def test_how_alike__few_evaluation_images_call_no_picture_unlike_them(studies, monkeypatch, n, unlike):
+    """Of n images like each other and one more, that one is the last with a probability of 1 / (n + 1)."""
+    study = open_study(studies / "demo")
+    monkeypatch.setattr(reads, "vector", lambda study, name: np.full((n, 3), 0.9))
+    line = how_alike(study, 0.5)
+    assert line.startswith("This picture is unlike the images of the study: ") == unlike
+    assert "100.0 % of the evaluation images" in line

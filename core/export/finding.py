@@ -135,11 +135,13 @@ def _of_features(study: Study, shown: np.ndarray) -> str:
     if not (has_firing(study) and shown.any()):
         return f"Its features are known on {images}; without labels and words nothing says what they mean"
     fires = count_firing_images(study, [shown])[0]
-    share = shown.sum()
-    sentence = f"{np.count_nonzero(fires):,} of {len(fires):,} features fire on these {images}, "
-    sentence += (
-        f"{fires.sum() / share:.1f} on each, the most common one on {percent(fires.max() / share, digits=0)}"
-    )
+    n = shown.sum()
+    sentence = f"{np.count_nonzero(fires):,} of {len(fires):,} features fire on "
+    if n == 1:
+        sentence += "the only image"
+    else:
+        most = percent(fires.max() / n, digits=0)
+        sentence += f"these {images}, {fires.sum() / n:.1f} on each, the most common one on {most}"
     return sentence + _repeats(study, shown)
 
 

@@ -141,6 +141,9 @@ def test_finding__without_labels_and_words_says_the_answers_or_that_nothing_is_k
     assert study_finding(head) == f"Its own classifier most often answers {share}"
     bare = study_finding(write(tmp_path / "bare", labels="none", words=False))
     assert bare == "5 of 5 features fire on these 80 images, 1.4 on each, the most common one on 50 %"
+    study = open_study(tmp_path / "bare")
+    only = np.arange(study.n_images) == np.flatnonzero(study.is_val)[0]
+    assert study_finding(study, only).endswith(" of 5 features fire on the only image")
     unnamed = write(tmp_path / "no_bias", labels="none", words=False, outputs=True)
     assert study_finding(unnamed) == bare  # half a classifier gives no answers
     assert study_finding(write(tmp_path / "begun", until="embed")).startswith("Not finished")

@@ -101,7 +101,7 @@ def checkpoints_finding(data: Checkpoints) -> str:
         n = len(set(data.features["feature"]))
         early = len(data.appearing(first))
         parts.append(f"{early:,} of {counted(n, 'feature')} of {last} are there from {first} on")
-    text = "; ".join(parts)
+    text = "; ".join(parts) or "neither accuracies nor features can be compared"
     return text[:1].upper() + text[1:]
 
 

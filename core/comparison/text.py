@@ -244,6 +244,8 @@ def sides_lines(comparison: Comparison) -> list[str]:
             counts_text = ", ".join(f"{counts[side]:,} {side}" for side in SIDES)
             lines.append(f"{comparison.names[0]} to {name}: {counts_text}")
             lines += moved_lines(comparison, name)
+    if not comparison.shared.judged.any():
+        return ["no image is an evaluation image of all the studies, so none is known to have changed sides"]
     return lines or ["no image has a known correctness in two studies: no probe, or no labels"]
 
 

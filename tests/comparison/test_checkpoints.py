@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from core.comparison import checkpoints, features
-from core.comparison.checkpoints import THERE, along, amounts, checkpoints_finding
+from core.comparison.checkpoints import THERE, along, amounts, checkpoints_finding, checkpoints_text
 from core.comparison.compare import compare
 from core.comparison.images import shared_images
 from core.comparison.sides import LOST
@@ -137,6 +137,11 @@ def test_studies_without_firing_sets__have_numbers_only(folders: list[Path], tmp
     found = along([open_study(folders[0]), open_study(bare)], resamples=20)
     assert found.features.empty and THERE not in set(found.frame["measure"])
     assert found.appearing("bare").empty and "appear" not in checkpoints_finding(found)
+
+
+def test_no_evaluation_images__is_said(trained: list[Study]) -> None:
+    text = checkpoints_text(along(trained, among=Slice(split="train"), resamples=20))
+    assert text.splitlines()[-1] == "Neither accuracies nor features can be compared."
 
 
 def test_one_study__is_no_training(folders: list[Path]) -> None:

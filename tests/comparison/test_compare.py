@@ -435,6 +435,7 @@ def test_among__without_evaluation_images_has_no_numbers(pair):
     assert comparison.shared.n_images == 80 and not comparison.shared.judged.any()
     assert "accuracy" not in set(comparison.measures["measure"]) and not len(comparison.sides)
     assert "80 images in both studies; compared on 0 evaluation images" in comparison_text(comparison)
+    assert "no image is an evaluation image of all the studies" in comparison_text(comparison)
 
 
 def test_among__what_is_refused(pair):

@@ -8,7 +8,7 @@ from core.charts.marks import dots, points_kind
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers, words
 
-MOST_NAMED = 12
+MOST_NAMED, MOST_COVERED = 12, 1
 NAME_HEIGHT, NAME_WIDTH = 0.045, 0.2  # of a point's name, in shares of the axes
 NEVER = "None of these features fires on these images."
 
@@ -48,9 +48,10 @@ def rates_against(
     marks.shapes.append(
         {"type": "line", "line": line, "layer": "below", "x0": 0, "y0": 0, "x1": end, "y1": end}
     )
-    for at in _apart(x / reach[0], y / reach[1], np.flatnonzero(sure & (difference > 0))):
+    for at, left in _apart(x / reach[0], y / reach[1], np.flatnonzero(sure & (difference > 0))):
         number, name = f"#{int(rows['feature'].iat[at])}", as_text(words(rows, "name")[at])
-        marks.note(f"{name} {number}".strip(), x=float(x[at]), y=float(y[at]), xanchor="left", xshift=8)
+        beside = {"xanchor": "right", "xshift": -8} if left else {"xanchor": "left", "xshift": 8}
+        marks.note(f"{name} {number}".strip(), x=float(x[at]), y=float(y[at]), **beside)
     marks.put_on(fig)
     fig.update_xaxes(title_text=f"share of {as_text(elsewhere)}", range=[-0.02 * reach[0], reach[0]])
     fig.update_yaxes(title_text=f"share of {as_text(here)}", range=[-0.02 * reach[1], reach[1]])
@@ -59,17 +60,30 @@ def rates_against(
     return finish(fig, theme, height=480)
 
 
-def _apart(x: np.ndarray, y: np.ndarray, places: np.ndarray) -> list[int]:
-    """Choose the points whose names can be written beside them without overlap, highest first.
+def _apart(x: np.ndarray, y: np.ndarray, places: np.ndarray) -> list[tuple[int, bool]]:
+    """Choose the points whose names can be written beside them, highest first.
+
+    A name stands right of its point, or left where it covers fewer points there. It overlaps no other name,
+    and covers at most `MOST_COVERED` points.
 
     Args:
         x, y: (n,) in [0, 1] of the axes. places: the points that may be named.
+    Returns:
+        the points, and whether the name stands left.
     """
-    named: list[int] = []
+    named, taken = [], []
     for at in places[np.argsort(-y[places], kind="stable")].tolist():
-        free = all(abs(y[at] - y[one]) > NAME_HEIGHT or abs(x[at] - x[one]) > NAME_WIDTH for one in named)
-        if free and len(named) < MOST_NAMED:
-            named.append(at)
+        near = np.abs(y - y[at]) < NAME_HEIGHT / 2
+        beside = [span for height, span in taken if abs(y[at] - height) <= NAME_HEIGHT]
+        sides = []
+        for left, start in ((False, x[at]), (True, x[at] - NAME_WIDTH)):
+            end = start + NAME_WIDTH
+            if start >= 0 and all(end <= other[0] or start >= other[1] for other in beside):
+                covered = int(np.count_nonzero(near & (x > start) & (x < end) & (x != x[at])))
+                sides.append((covered, left, (start, end)))
+        if sides and len(named) < MOST_NAMED and min(sides)[0] <= MOST_COVERED:
+            named.append((at, min(sides)[1]))
+            taken.append((y[at], min(sides)[2]))
     return named
 
 

@@ -47,7 +47,22 @@ def test_rates_against__names_are_text(rates):
 def test_rates_against__names_do_not_overlap(rates):
     crowd = pd.concat([rates.iloc[:1].assign(feature=n, rate=0.5 - n / 1000) for n in range(20)])
     crowd["difference"] = crowd["rate"] - crowd["rate_against"]
-    assert texts(figures.rates_against(crowd, here="a", elsewhere="b")).count("#") == 1
+    notes = layout_of(figures.rates_against(crowd, here="a", elsewhere="b")).annotations
+    assert [note.xanchor for note in notes if "#" in note.text] == ["left", "right"]  # one on each side
+
+
+def test_rates_against__a_name_stands_on_the_side_where_it_covers_no_point_or_nowhere(rates):
+    def crowded(*against: float) -> list[str]:
+        """The anchors of the name of #3, with further points of its height."""
+        others = [
+            rates.iloc[2:3].assign(feature=10 + n, rate=0.5, rate_against=x) for n, x in enumerate(against)
+        ]
+        fig = figures.rates_against(pd.concat([rates, *others]), here="a", elsewhere="b")
+        return [note.xanchor for note in layout_of(fig).annotations if "#3" in note.text]
+
+    assert crowded() == ["left"]
+    assert crowded(0.12, 0.14) == ["right"]
+    assert crowded(0.12, 0.14, 0.04, 0.06) == []
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)

@@ -29,7 +29,7 @@ from dashboard.jobs import encoder_process
 from dashboard.panels.image import class_bars
 from dashboard.panels.image.picture_field import BROUGHT, COVERED, CROP, OF, OFF, SAMPLE, picture_field, take
 from dashboard.panels.image.removal import switch, switch_row, switched_off
-from dashboard.panels.image.similar import how_alike
+from dashboard.panels.image.similar import UNLIKE_ALL, how_alike
 from dashboard.state import session
 
 OFFERED = 18  # images of the study
@@ -118,6 +118,7 @@ def _tried(study: Study | None, picture: Picture) -> None:
     before = tried_reads.look(study, picture, whole, ())
     after = tried_reads.look(study, picture, one, off, words(before.classes, "name")[:1])
     before = tried_reads.look(study, picture, whole, (), words(after.classes, "name"))  # of the same classes
+    alike = "" if study is None else _how_alike(study, one)
     left, right = st.columns([4, 6], gap="large")
     with left:
         boxes = Boxes(alteration.crop, alteration.covered)
@@ -130,11 +131,13 @@ def _tried(study: Study | None, picture: Picture) -> None:
         if instead := tried_reads.instead_of(study):
             st.caption(widgets.plain(full_sentence(instead)))
         class_bars.answer(before, after, changed=_changed(alteration, off))
+        if alike.startswith(UNLIKE_ALL):
+            st.caption(f":material/info: {UNLIKE_ALL}, see those most like it below.")
         if alteration or off:
             st.button("Undo all changes", icon=":material/undo:", key="try_reset", on_click=_undo)
     _features(study, picture, one, after, off)
     if study is not None:
-        _similar(study, one)
+        _similar(study, one, alike)
 
 
 def _seen(one: Tried) -> Box:
@@ -219,14 +222,19 @@ def _alteration() -> Alteration:
         return Alteration()
 
 
-def _similar(study: Study, one: Tried) -> None:
+def _how_alike(study: Study, one: Tried) -> str:
+    cosines = tried_reads.similar(study, one.seen.raw)[1]
+    return how_alike(study, float(cosines[0])) if len(cosines) and study.has("neighbour_similarity") else ""
+
+
+def _similar(study: Study, one: Tried, alike: str) -> None:
     """The images of the study that are most like the picture as it is now."""
     rows, cosines = tried_reads.similar(study, one.seen.raw)
     if not len(rows):
         return
     st.header("Similar images of this study", help=widgets.help_text("alike"))
-    if study.has("neighbour_similarity") and (line := how_alike(study, float(cosines[0]))):
-        st.caption(line)
+    if alike:
+        st.caption(alike)
     widgets.nearest_gallery(
         study,
         rows,

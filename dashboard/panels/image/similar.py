@@ -16,6 +16,7 @@ SHOWN = 12
 BESIDE, A_ROW = 8, 4  # images beside the features that push, and in a row
 NEAREST = 4  # as many as Kalibhat's dissertation, Fig. 5.4 shows
 OTHER, NO_OTHER = "alike_other", "None"
+UNLIKE_ALL = "This picture is unlike the images of the study"
 UNLIKE = 0.99  # share of the evaluation images that are nearer to the study than a picture that is unlike it
 THE_SAME = 0.9999  # cosine from which on a picture is an image of the study
 AT_ONCE = 1 << 27  # numbers that are compared without being asked to: a tenth of a second or two
@@ -121,6 +122,6 @@ def how_alike(study: Study, cosine: float) -> str:
         return ""
     n = int(np.count_nonzero(nearest > cosine))
     # With the picture as one of them: of a single image, either is the further one as often.
-    unlike = "This picture is unlike the images of the study: " * (n / (len(nearest) + 1) >= UNLIKE)
+    unlike = f"{UNLIKE_ALL}: " * (n / (len(nearest) + 1) >= UNLIKE)
     line = f"{widgets.percent(n / len(nearest))} of the evaluation images have a train image nearer to them"
     return f"{unlike}{line} than the first of these is to the picture (cosine {cosine:.2f})."

@@ -203,9 +203,9 @@ def _unfinished(entry: served_studies.Entry, job: Job) -> None:
     """The page of a study whose making ended before it had images: why, how far it came, and what next."""
     command, whole = launcher.resume_command(job), overall(job)
     st.warning(f"Making this study {ENDINGS[job.state]}{reason(job)}", icon=":material/warning:")
-    if whole is not None:
-        after = "Resume continues with it" if command is not None else "The same command continues with it"
-        st.markdown(f"It came to step {whole.number} of {whole.of}. {after}; finished steps are kept.")
+    came = "" if whole is None else f"It came to step {whole.number} of {whole.of}; finished steps are kept. "
+    after = "Resume continues with it." if command is not None else "Run the same command to resume."
+    st.markdown(came + after)
     with st.container(horizontal=True, vertical_alignment="center", key="ended"):
         controls(job)
         with st.popover("Delete", icon=":material/delete:", key="unfinished_deletion"):

@@ -274,7 +274,7 @@ def test_cancelled_study__says_how_far_it_came_and_can_be_resumed_or_deleted(stu
     app = open_page(study="new")
     said = all_text(app)
     assert "Making this study was stopped." in said
-    assert f"It came to step 1 of {len(in_analysis())}." in said and "300 of 1,200 images" in said
+    assert f"It came to step 1 of {len(in_analysis())};" in said and "300 of 1,200 images" in said
     app.button(key=f"resume_{studies / 'new'}").click().run()
     assert started == [(command, studies / "new")]
     app.button(key="unfinished_delete").click().run()

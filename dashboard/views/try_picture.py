@@ -132,7 +132,7 @@ def _tried(study: Study | None, picture: Picture) -> None:
             st.caption(widgets.plain(full_sentence(instead)))
         class_bars.answer(before, after, changed=_changed(alteration, off))
         if alike.startswith(UNLIKE_ALL):
-            st.caption(f":material/info: {UNLIKE_ALL}, see those most like it below.")
+            st.caption(f":material/info: {UNLIKE_ALL}; those most like it are below.")
         if alteration or off:
             st.button("Undo all changes", icon=":material/undo:", key="try_reset", on_click=_undo)
     _features(study, picture, one, after, off)

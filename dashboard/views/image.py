@@ -43,6 +43,8 @@ SHOWN = 14
 SIDE = 560  # pixels of a picture
 SUGGESTED = 48
 VIEWS = "image_views"
+BOLD = "Bold features fire on this image."
+NONE_BOLD = "None of them fires on this image: many that are a little active add up."
 
 
 def image_page(study: Study) -> None:
@@ -133,21 +135,22 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
             on_open=lambda chosen: session.go("feature", feature=chosen),
             on_switch=lambda chosen: switch(REMOVED, chosen),
         )
-        st.caption(_note(study, look, table["push"].to_numpy(float), switches=off is not None))
+        st.caption(_note(study, look, table, switches=off is not None))
 
 
-def _note(study: Study, look: Look, pushes: np.ndarray, *, switches: bool) -> str:
-    """How to read the list; pushes: (n,) those of its features, NaN where unknown."""
+def _note(study: Study, look: Look, table: pd.DataFrame, *, switches: bool) -> str:
+    """How to read the list; table: feature, push (NaN where unknown) and fires of its features."""
     if not look.pushes:
         why = f" {look.note}" if study.has("probe") else ""
         return f"The features that fire on this image, the most active first.{why} Click one for its page."
     fixed = "" if switches else f"{NOT_SWITCHED_OFF} "
     how = f". {LOCAL} " if look.note == LOCAL else ": the difference of its weights times the activation. "
-    unlisted = look.lead - float(np.nansum(pushes))
+    unlisted = look.lead - float(np.nansum(table["push"].to_numpy(float)))
+    bold = BOLD if table["fires"].to_numpy(bool).any() else NONE_BOLD
     rest = "" if look.note else f"The bias and the features that are not listed add {signed(unlisted, 2)}. "
     return (
         f"{rest}Each bar is what a feature adds to the answer (right) or to the other class (left), in "
-        f"logits{how}Bold features fire on this image. {fixed}Click one for its page."
+        f"logits{how}{bold} {fixed}Click one for its page."
     )
 
 

@@ -77,6 +77,17 @@ def test_features__are_those_that_push_most_and_each_shows_where_it_looks(worded
         assert one["href"].startswith("/feature?study=seen") and one["href"].endswith(f"feature={one['id']}")
 
 
+def test_features__a_note_says_which_fire_or_that_none_does(worded, open_page):
+    notes = {True: "Bold features fire on this image.", False: "None of them fires on this image"}
+    rows = {}
+    for row in range(worded.n_images):
+        rows.setdefault(bool(looked(worded, row).features["fires"].head(14).any()), row)
+    assert len(rows) == 2
+    for fires, row in rows.items():
+        text = all_text(opened(open_page, worded, row, "Features"))
+        assert notes[fires] in text and notes[not fires] not in text
+
+
 def test_features__without_words_are_told_by_the_classes_that_they_fire_on(worded, open_page):
     rows = looked_at(opened(open_page, worded, mistake(worded), "Features"))["rows"]
     bare = {int(one["id"]): one["note"] for one in rows if one["title"] == f"Feature {one['id']}"}

@@ -49,7 +49,7 @@ def _names(entry: served_studies.Entry) -> None:
 
 
 def deletion(entry: served_studies.Entry, *, of: str = "study") -> None:
-    """The fields that delete a study for whoever types its name. of: where they are drawn, in their keys."""
+    """Draw the fields that delete a study after its name is typed. of: begins their keys."""
     key = f"{of}_delete_{entry.name}"
     st.text_input(f"To delete it, type {plain(entry.path.name)}", key=key)
     st.caption("This deletes the results permanently. Your images are not touched.")

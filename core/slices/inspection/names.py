@@ -50,7 +50,7 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
     places = named_from(study)
     around = {one for one in features_on_object(study) if places.get(one) == SCENE}
     classes = {one: on[one] for one in around & on.keys() & words.keys() if not _says(words[one], on[one])}
-    classes |= classes_apart(study, words)
+    classes |= classes_apart(words, on) if classes_tell(study) else {}
 
     def called() -> dict[int, str]:
         return {
@@ -80,15 +80,12 @@ def _says(words: Sequence[str], classes: Sequence[str]) -> bool:
     return any(name in word for name in classes for word in words)
 
 
-def classes_apart(study: StudyReader, words: Mapping[int, Sequence[str]]) -> dict[int, list[str]]:
-    """Return the classes that tell a feature from others of the same words: those that it is strong on
-    (`strongest_classes`), where the words do not say the first of them already.
+def classes_apart(words: Mapping[int, Sequence[str]], on: Mapping[int, list[str]]) -> dict[int, list[str]]:
+    """Return the classes that tell a feature from others of the same words: those of `on`, where the words do
+    not say the first of them already.
     """
     alike = Counter(tuple(some) for some in words.values())
     shared = [feature for feature, some in words.items() if alike[tuple(some)] > 1]
-    if not shared or not classes_tell(study):
-        return {}
-    on = strongest_classes(study)
     return {one: on[one] for one in shared if one in on and not _says(words[one], on[one][:1])}
 
 

@@ -27,12 +27,12 @@ from tests.synthetic import make_study
 def test_classes_apart__of_features_with_the_same_words_the_classes_that_each_is_strong_on(tmp_path):
     study = open_study(make_study(tmp_path / "study", n_train=200, n_val=40, epsilon=1.0))
     words, strongest = {feature: ["red"] for feature in range(48)} | {0: ["blue"]}, strongest_classes(study)
-    apart = classes_apart(study, words)
+    apart = classes_apart(words, strongest)
     assert (
         apart == {one: some for one, some in strongest.items() if one} and len(apart) > 2
     )  # no other is blue
     named = {feature: [f"red {some[0]}"] for feature, some in apart.items()}  # which says it already
-    assert not set(classes_apart(study, named)) & set(named)
+    assert not set(classes_apart(named, strongest)) & set(named)
 
 
 def labels_of_strongest(study) -> dict[int, list[str]]:

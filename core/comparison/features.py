@@ -21,7 +21,7 @@ PAIRS_AT_ONCE = 2**20  # of features that are compared at a time
 COLUMNS = ["feature", "n", "closest", "likeness"]
 
 
-def lone_features(shared: Shared, one: int, other: int) -> pd.DataFrame:
+def lone_features(shared: Shared, one: int, other: int, unlike: float | None = None) -> pd.DataFrame:
     """List discriminative features of a study that no feature of another one resembles, most frequent first.
 
     The likeness of features j and k is the Jaccard index of the images on which they fire,
@@ -29,7 +29,7 @@ def lone_features(shared: Shared, one: int, other: int) -> pd.DataFrame:
     likeness to any feature of the other study lies below UNLIKE, and it fires on at least LEAST images.
 
     Args:
-        one, other: places of the studies in `shared`.
+        one, other: places of the studies in `shared`. unlike: instead of UNLIKE.
     Returns:
         feature, n (images on which it fires), closest (feature of the other study), likeness. Empty where
         either study has no firing sets.
@@ -39,7 +39,8 @@ def lone_features(shared: Shared, one: int, other: int) -> pd.DataFrame:
         return pd.DataFrame(columns=COLUMNS)
     mine, theirs = (_firing(shared.studies[at], shared.rows[at][shared.judged]) for at in (one, other))
     n, (closest, best) = _sizes(mine), _closest(mine, theirs)
-    alone = np.flatnonzero((best < UNLIKE) & (n >= LEAST) & studies[0].discriminative)
+    unlike = UNLIKE if unlike is None else unlike
+    alone = np.flatnonzero((best < unlike) & (n >= LEAST) & studies[0].discriminative)
     alone = alone[np.argsort(-n[alone], kind="stable")]
     return pd.DataFrame({"feature": alone, "n": n[alone], "closest": closest[alone], "likeness": best[alone]})
 

@@ -2,7 +2,11 @@
 
 import numpy as np
 
+from core.common.assets import asset, asset_names
 from core.common.dataframes import safe_divide
+from core.common.inside import read_json_file
+from core.search.search import plain_words
+from core.worlds.glyphworld.word_tokens import UNKNOWN, WordTokenizer, split_words
 
 GENERIC = ("object", "things", "stuff", "texture")  # the canonical phrases of Kerr et al. 2023
 JUDGED = 5  # nearest images
@@ -28,6 +32,20 @@ def text_fit(nearest: np.ndarray, sample: np.ndarray, text: np.ndarray, generic:
         return float("nan")
     ahead = nearest @ text - (nearest @ generic.T).max(1)
     return float(np.median(ahead) / spread)
+
+
+def unknown_words(clip: str, text: str) -> list[str]:
+    """List the words of a text that an embedded CLIP (`asset:NAME`) cannot read; others read every word.
+
+    >>> unknown_words("asset:glyphworld", "A walrus on grass"), unknown_words("ViT-B-32@openai", "a walrus")
+    (['walrus'], [])
+    """
+    kind, _, name = clip.partition(":")
+    if kind != "asset" or name not in asset_names("clip", ".json"):
+        return []
+    tokens = WordTokenizer(read_json_file(asset(f"clip/{name}.json"))["tokenizer"]["words"], 0)
+    words = split_words(text) or plain_words(text)
+    return [word for word in dict.fromkeys(words) if tokens.number(word) == UNKNOWN]
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -81,9 +81,11 @@ def _lacking(studies: tuple[Study, ...], name: str, among: Slice) -> LatentPictu
 
 
 @cached_read(max_entries=16)
-def lone_features(studies: tuple[Study, ...], among: Slice, one: int, other: int) -> pd.DataFrame:
+def lone_features(
+    studies: tuple[Study, ...], among: Slice, one: int, other: int, unlike: float | None = None
+) -> pd.DataFrame:
     """See `core.comparison.features.lone_features`."""
-    return core_lone_features(comparison(studies, among=among).shared, one, other)
+    return core_lone_features(comparison(studies, among=among).shared, one, other, unlike)
 
 
 def rows_in(comparison: Comparison, number: int, rows: Sequence[int]) -> list[int]:

@@ -17,7 +17,7 @@ from core.jobs import uploads
 from core.jobs.commands import RunStep
 from core.jobs.jobs import Job, read_job
 from core.search.search import CLIP_IMAGES, LONGEST, has_captions, has_index, index_facts, plain_words, tidy
-from core.search.text_fit import FITS, GENERIC, JUDGED
+from core.search.text_fit import FITS, GENERIC, JUDGED, unknown_words
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -221,7 +221,10 @@ def choose_space(study: Study, key: str) -> str:
 def _with_clip(study: Study, query: Query, where: Slice, note: str) -> search_reads.Found | None:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         line = st.container()
-        captioned = bool(query.text) and study.has("captions") and _captioned()
+        captioned = bool(query.text) and study.has("captions") and st.toggle(
+            "Search captions instead", key=CAPTIONED, bind="query-params", width="content",
+            help="Only images that have the words in their own caption, or in one near a part of them.",
+        )  # fmt: skip
     try:
         if query.picture:
             hits = search_reads.by_picture(study, query.picture, where)
@@ -240,18 +243,13 @@ def _with_clip(study: Study, query: Query, where: Slice, note: str) -> search_re
     return hits
 
 
-def _captioned() -> bool:
-    return st.toggle(
-        "Search captions instead",
-        key=CAPTIONED,
-        bind="query-params",
-        help="Only images that have the words in their own caption, or in one near a part of them.",
-        width="content",
-    )
-
-
 def _poor_fit(study: Study, text: str, hits: search_reads.Found) -> str:
-    """A search always finds something: a sentence where even the nearest images do not fit the text."""
+    """A search always finds something: a sentence where even the nearest images do not fit the text, or
+    where CLIP cannot read it.
+    """
+    if unknown := unknown_words(str(index_facts(study).get("clip")), text):
+        words = " or ".join(f"“{widgets.plain(word)}”" for word in unknown)
+        return f"**The CLIP of this study does not know {words}.** "
     rows = tuple(shown_rows(hits)[:JUDGED].tolist()) if clip_process.prepare(study).name == "ready" else ()
     if not (rows and text) or search_reads.text_fit(study, text, rows) >= FITS:
         return ""

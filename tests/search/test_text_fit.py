@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.search.text_fit import FITS, text_fit
+from core.search.text_fit import FITS, text_fit, unknown_words
 
 GENERIC = np.eye(8)[6:]  # two directions that no image has more than the others
 
@@ -38,3 +38,10 @@ def test_text_fit__what_images_show_fits_and_what_none_shows_does_not(rng):
 def test_text_fit__nothing_found_or_nothing_varies():
     assert np.isnan(text_fit(np.empty((0, 8)), np.eye(8), np.ones(8), GENERIC))
     assert np.isnan(text_fit(np.ones((2, 8)), np.ones((3, 8)), np.ones(8), GENERIC))
+
+
+def test_unknown_words__of_an_embedded_clip_in_any_script():
+    assert unknown_words("asset:glyphworld", "Walruses, a cat and walruses") == ["walruses"]
+    assert unknown_words("asset:glyphworld", "猫") == ["猫"]
+    assert unknown_words("asset:glyphworld", "two cats") == []
+    assert unknown_words("asset:../glyphworld", "walrus") == unknown_words("ViT-B-32@openai", "walrus") == []

@@ -1,5 +1,6 @@
 """Features that one study has and the other lacks, in pictures."""
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -8,6 +9,7 @@ from core.comparison.compare import Comparison
 from core.comparison.features import LEAST
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
+from core.store import Study
 from dashboard.cache import comparison_reads
 from dashboard.components import widgets
 from dashboard.panels.features import feature_cards
@@ -32,15 +34,29 @@ def gained_and_lost(comparison: Comparison, other: str) -> None:
         anchor=False,
         help=widgets.help_text("lone_features"),
     )
+    tables, which = (gained, lost), "Only in {}, unlike any of {}"
     if gained.empty and lost.empty:
-        st.caption(f"No feature that fires on {LEAST} images or more is unlike every one of the other study.")
-        return
+        tables, which = _least_alike(studies, among, number), "Of {}, the least like any of {}"
+        if all(table.empty for table in tables):
+            st.caption(f"No discriminative feature fires on {LEAST} of these images or more.")
+            return
     names = comparison.names[0], other
-    for column, table, at in zip(st.columns(2, gap="medium"), (gained, lost), (number, 0), strict=True):
+    for column, table, at in zip(st.columns(2, gap="medium"), tables, (number, 0), strict=True):
         with column:
             only, than = (names[1], names[0]) if at else names
-            st.caption(f"Only in {widgets.plain(only)}, unlike any of {widgets.plain(than)}")
+            st.caption(which.format(widgets.plain(only), widgets.plain(than)))
             _cards(comparison, at, table, than)
+
+
+def _least_alike(studies: tuple[Study, ...], among: Slice, number: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Where no feature is gained or lost, those of either study that changed most."""
+    tables = [
+        comparison_reads.lone_features(studies, among, one, other, np.inf)
+        .sort_values("likeness", kind="stable")
+        .head(EACH)
+        for one, other in ((number, 0), (0, number))
+    ]
+    return tables[0], tables[1]
 
 
 def _cards(comparison: Comparison, number: int, table: pd.DataFrame, than: str) -> None:

@@ -55,7 +55,7 @@ def slice_rows(
             for row, some in zip(rows, pictures_of, strict=True)
         ],
         key=key,
-        label="Slices, the most significant first",
+        label="Slices, the highest lower bound of the error rate first",
         on_open=lambda where: session.set_url("slice", where),
         on_press=pressed,
         wide=True,
@@ -147,7 +147,7 @@ def _save_button(name: str | None) -> Button:
         return Button(SAVE, "Save", "Keep this slice in the study under its name")
     if name in session.recall(JUST_SAVED, ()):
         return Button(UNDO, "Unsave", f"Take “{name}” out of the saved slices again")
-    return Button(SAVED, "Saved", f"Saved as “{name}”", active=False)
+    return Button(SAVED, "Saved", f"Saved as “{name}”; Slices, above, deletes it", active=False)
 
 
 def _sheet_button(study: Study, where: str) -> tuple[Button, ...]:

@@ -30,6 +30,7 @@ LINKED = ("slices_against", "slices_least")  # parts of the URL that a link to a
 CHANCE = "slices_chance"  # the same: those that could be chance are unfolded
 DISTINCT = "slices_distinct"  # widget key and part of the URL
 RULE = "Leaves out a slice when more than half of its errors are in slices listed above it."
+ORDER = "the highest lower end of the interval first"
 PAGE = 10
 FEW = 3  # images of a slice, where the usual minimum leaves none
 CHARTED = 30
@@ -172,9 +173,9 @@ def _said(n_significant: int, n_all: int, n_shown: int, choice: Choice) -> str:
     if not choice.significant:
         line += f", of {n_all:,}"
     if not choice.distinct or n_shown == n_all:
-        return f"{line}."
+        return f"{line}, {ORDER}."
     listed = f"the **{n_shown:,}** that add" if n_shown != 1 else "the **one** that adds"
-    return f"{line}. Shown: {listed} mostly new errors."
+    return f"{line}. Shown: {listed} mostly new errors, {ORDER}."
 
 
 def _said_of_chance(n: int, *, within: bool) -> str:

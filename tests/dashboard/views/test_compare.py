@@ -339,6 +339,20 @@ def test_features_gained_and_lost__in_pictures_of_their_study(both, open_page, m
 
 
 @pytest.mark.slow
+def test_no_feature_gained_or_lost__shows_those_that_changed_most(both, open_page, monkeypatch):
+    monkeypatch.setattr("core.comparison.features.LEAST", 3)
+    monkeypatch.setattr("core.comparison.features.UNLIKE", 0.01)
+    shared = shared_images([open_study(both / name) for name in ("demo", "second")])
+    assert lone_features(shared, 1, 0).empty and lone_features(shared, 0, 1).empty
+    app = open_page("compare", study="demo", compare_with=["second"])
+    assert "0 features gained, 0 lost" in [head.value for head in app.header]
+    for key, one, other in (("gained", 1, 0), ("lost", 0, 1)):
+        ranked = lone_features(shared, one, other, np.inf).sort_values("likeness", kind="stable")
+        shown = [int(card["id"]) for card in drawn_cards(app, f"compare_lone_{key}")]
+        assert shown == ranked["feature"].tolist()[:EACH] and len(shown) > 1
+
+
+@pytest.mark.slow
 def test_checkpoints__in_counted_order_with_numbers_and_features(both, open_page, monkeypatch):
     monkeypatch.setattr(features, "LEAST", 3)  # the study is small
     for name, source in (("epoch10", "second"), ("epoch2", "demo")):

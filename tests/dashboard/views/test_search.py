@@ -96,10 +96,21 @@ def test_search__where_nothing_fits_says_so(searched, open_page, process, monkey
     signs = dict.fromkeys(search_reads.GENERIC, generic)
     monkeypatch.setattr(clip_process, "text_vector", lambda study, text: signs.get(text, 1) * seen)
     process["state"] = clip_process.ModelState("ready")
-    app = open_page("images", study="demo", search="a bus")
+    app = open_page("images", study="demo", search="a boat")
     first = [True for one in app.caption if one.value.startswith("**Nothing matches well**")]
     assert first == [True][: generic > 0]
     assert ids(app)  # what is nearest is shown all the same
+
+
+def test_search__words_that_clip_does_not_know_are_named(searched, open_page, process, monkeypatch):
+    monkeypatch.setattr(clip_process, "text_vector", lambda study, text: np.ones(6, np.float32))
+    process["state"] = clip_process.ModelState("ready")
+    app = open_page("images", study="demo", search="a walrus on a *blorb*")
+    first = [one.value for one in app.caption if one.value.startswith("**The CLIP of this study")]
+    assert [unescaped(line).partition(".")[0] for line in first] == [
+        "**The CLIP of this study does not know “walrus” or “blorb”"
+    ]
+    assert ids(app)
 
 
 def test_search__within_the_filter(searched, open_page):

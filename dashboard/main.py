@@ -18,7 +18,6 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.pages import ALSO_WITHOUT_STUDY, HOME, IMAGE_PAGE, PAGES, WITHOUT_STUDY, Page
 from dashboard.components import folding, widgets
 from dashboard.components.chart import page_theme
-from dashboard.components.page_link import link
 from dashboard.components.tooltips import plain
 from dashboard.panels import sidebar, tour
 from dashboard.panels.features import without
@@ -141,7 +140,6 @@ def _in_basis(study: Study, slot: DeltaGenerator) -> Study:
                 on_change=_choose_basis,
                 help=WHAT_A_BASIS_IS,
             )
-            link("features", "All bases", read, icon="stacks", **{"features_as": "Bases"})
     return read
 
 

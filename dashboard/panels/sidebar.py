@@ -71,10 +71,9 @@ def _link(page: Page, study: str | None) -> None:
 
 def facts(slot: DeltaGenerator, study: Study) -> None:
     """What the study is: its encoder, images and features."""
-    lines = [f"{study.n_images:,} images"]
+    size = [f"{study.n_images:,} images"]
     if study.has("representations"):
         of_units = "features" if study.below is None else f"latents of {widgets.plain(study.path.name)}"
-        lines.append(f"{study.array('representations').shape[1]:,} {of_units}")
-    if study.encoder_name:
-        lines.append(widgets.plain(encoder_title(study.encoder_name)))
-    slot.caption("  \n".join(lines))
+        size.append(f"{study.array('representations').shape[1]:,} {of_units}")
+    encoder = [widgets.plain(encoder_title(study.encoder_name))] if study.encoder_name else []
+    slot.caption("  \n".join([" · ".join(size), *encoder]))

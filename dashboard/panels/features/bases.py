@@ -76,13 +76,6 @@ def panel(study: Study) -> None:
     title, why = advice(list(whole.bases.values()))
     st.header(widgets.plain(title), help=f"{ABOUT_R2} {ABOUT_STABILITY}")
     st.caption(widgets.plain(why))
-    if (control := lacking_control(list(whole.bases.values()))) is not None:
-        card = control.card
-        sizes = (int(card.get(part) or 1) for part in ("size", "k"))
-        command = FitBasis(
-            whole.path, unused_name(whole, "random"), "random", *sizes, on=card.get("on", ON[0])
-        )
-        start_button(command, "Add random directions", key="basis_control", icon=":material/shuffle:")
     here = study.path.name if study.below is not None else UNITS
     shown = [_units(whole, here), *(_card(whole, basis, here) for basis in whole.bases.values())]
     cards.cards(
@@ -93,6 +86,13 @@ def panel(study: Study) -> None:
         spread=True,
         width=205,  # four beside each other at 1280
     )
+    if (control := lacking_control(list(whole.bases.values()))) is not None:
+        card = control.card
+        sizes = (int(card.get(part) or 1) for part in ("size", "k"))
+        command = FitBasis(
+            whole.path, unused_name(whole, "random"), "random", *sizes, on=card.get("on", ON[0])
+        )
+        start_button(command, "Add random directions", key="basis_control", icon=":material/shuffle:")
     if whole.bases:
         known, twins = partial(_known, whole), partial(basis_twins.twins, study, whole)
         widgets.drawer("What each knows of classes and attributes", "bases_known", "fact_check", known)

@@ -28,8 +28,8 @@ def advice(bases: list[Basis]) -> tuple[str, str]:
     explains = f"{best.name} explains {_of(best)}"
     if control is None:
         return (
-            f"Add random directions before you trust {best.name}",
-            f"{explains}; random directions say how much of that nobody had to learn.",
+            f"Look at latents of {best.name} with care",
+            f"{explains}. How much of that nobody had to learn is told by random directions, its control.",
         )
     against = f"random directions {_of(control)}"
     if explained(best) <= explained(control):

@@ -212,7 +212,7 @@ def test_advice__follows_control_and_stability():
     why = "Only controls are learned yet (random). One gives latents to look at one by one."
     assert advice([control]) == ("Read the units", why)
     for others in ([], [basis("random", 0.3, on="positions")], [basis("pca", 0.9)]):
-        assert advice([basis("topk", 0.71), *others])[0] == "Add random directions before you trust topk"
+        assert advice([basis("topk", 0.71), *others])[0] == "Look at latents of topk with care"
         assert lacking_control([basis("topk", 0.71), *others]).name == "topk"
     assert lacking_control([]) is lacking_control([control]) is None
     assert lacking_control([basis("topk", 0.71), control]) is None

@@ -69,44 +69,49 @@ class SheetGrid:
         """Return the width in CSS px in which the figure of such a cell is drawn."""
         return round(max(self.width_of(span), NARROWEST))
 
-    def rows_of(self, spans: Sequence[int]) -> list[list[int]]:
-        """Return the cells of each row, in their order.
-
-        >>> SheetGrid(columns=3).rows_of([1, 1, 1, 2, 1, 1])
-        [[0, 1, 2], [3, 4], [5]]
-        """
-        rows: list[list[int]] = []
-        used = 0
-        for number, span in enumerate(min(one, self.columns) for one in spans):
-            if not rows or used + span > self.columns:
-                rows.append([])
-                used = 0
-            rows[-1].append(number)
-            used += span
-        return rows
-
     def slots_of(
         self, spans: Sequence[int], heights: Sequence[float], captions: Sequence[str]
     ) -> tuple[list[Slot], int]:
-        """Return the place of every cell, and the height of the page; a row is as high as its highest cell.
+        """Return the place of every cell, and the height of the page.
+
+        Cells fill rows, each as high as its highest cell. Where a row is full, the next cell stands below a
+        lower one of its width, if it juts out of the row by a quarter of its height at most.
 
         Args:
             heights: of the contents, without letter and caption.
         """
-        head, top = LETTER if self.letters else 0, float(MARGIN)
+        head, used = LETTER if self.letters else 0, 0
+        columns: list[_Column] = []  # of the last row
         slots: list[Slot] = []
-        for row in self.rows_of(spans):
-            left, tallest = float(MARGIN), 0.0
-            for number in row:
-                width = self.width_of(spans[number])
-                caption = wrapped(captions[number], width, self.font) if self.captions else ()
-                below = CAPTION_SPACE + CAPTION_LINE * len(caption) if caption else 0
-                height = heights[number] + head + below
-                letter = f"({letter_of(number)})" if self.letters else ""
-                slots.append(Slot(left, top, width, height, letter, caption))
-                left, tallest = left + width + GAP, max(tallest, height)
-            top += tallest + GAP
-        return slots, round(top - GAP + MARGIN + 0.5)
+        for number, span in enumerate(min(one, self.columns) for one in spans):
+            width = self.width_of(span)
+            caption = wrapped(captions[number], width, self.font) if self.captions else ()
+            below = CAPTION_SPACE + CAPTION_LINE * len(caption) if caption else 0
+            height = heights[number] + head + below
+            lowest = max((one.bottom for one in columns), default=MARGIN - GAP)
+            alike = [one for one in columns if one.span == span]
+            column = min(alike, key=lambda one: one.bottom, default=None)
+            if columns and used + span <= self.columns:
+                left = columns[-1].left + self.width_of(columns[-1].span) + GAP
+                column = _Column(left, columns[0].top, span)
+                columns.append(column)
+                used += span
+            elif column is None or column.bottom + GAP + 0.75 * height > lowest:
+                column = _Column(MARGIN, lowest + GAP, span)
+                columns, used = [column], span
+            top = column.bottom + GAP * (column.bottom > column.top)
+            letter = f"({letter_of(number)})" if self.letters else ""
+            slots.append(Slot(column.left, top, width, height, letter, caption))
+            column.bottom = top + height
+        lowest = max((slot.top + slot.height for slot in slots), default=MARGIN - GAP)
+        return slots, round(lowest + MARGIN + 0.5)
+
+
+class _Column:
+    """A part of a row: its corner and span, and where its lowest cell ends."""
+
+    def __init__(self, left: float, top: float, span: int) -> None:
+        self.left, self.top, self.span, self.bottom = left, top, span, top
 
 
 def wrapped(text: str, width: float, font: str) -> tuple[str, ...]:

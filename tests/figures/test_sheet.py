@@ -85,6 +85,27 @@ def test_lay_out__a_row_is_as_high_as_its_highest():
     assert made.height == pytest.approx(tops[-1] + 103 + MARGIN, abs=1)
 
 
+@pytest.mark.parametrize(
+    ("heights", "expected"),  # of cells in two columns: column and top of each
+    [
+        ((300, 120, 160), [(0, 0), (1, 0), (1, 140)]),  # fills what the first leaves
+        ((120, 300, 160, 90), [(0, 0), (1, 0), (0, 140), (0, 320)]),  # then the row is full
+        ((300, 120, 180, 90), [(0, 0), (1, 0), (1, 140), (0, 340)]),  # juts out by less than a quarter
+        ((300, 120, 230), [(0, 0), (1, 0), (0, 320)]),  # by more
+        ((300, 60, 60, 60), [(0, 0), (1, 0), (1, 80), (1, 160)]),
+    ],
+)
+def test_lay_out__lower_cells_stand_below_each_other(heights, expected):
+    some = [replace(cell, height=height) for cell, height in zip(cells(*[1] * 9), heights, strict=False)]
+    grid = SheetGrid(columns=2, letters=False)
+    step = grid.width_of() + GAP
+    made = lay_out(some, grid)
+    placed = [(round((left - MARGIN) / step), top - MARGIN) for left, top, _ in places(made)]
+    assert placed == expected
+    ends = [top + MARGIN + height for (_, top), height in zip(expected, heights, strict=True)]
+    assert made.height == pytest.approx(max(ends) + MARGIN, abs=1)
+
+
 def test_lay_out__a_cell_spans_columns():
     made = lay_out(cells(2, 1, 3), SheetGrid(columns=3, letters=False))
     one, two, three = (SheetGrid(columns=3).width_of(span) for span in (1, 2, 3))

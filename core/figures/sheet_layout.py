@@ -27,6 +27,7 @@ LETTER = 16  # px; height of the line with (a), (b) … above a cell
 CAPTION_SIZE, CAPTION_LINE, CAPTION_SPACE = 10, 13, 4  # px; of the text below a cell
 NARROWEST = 256  # px in which a figure is drawn; in a narrower column it is made smaller
 MOST_COLUMNS = 4
+JUTS = (0, 0.25, 0.5)  # of a cell's height, which it may jut out of a row
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,18 @@ class SheetGrid:
         """Return the place of every cell, and the height of the page.
 
         Cells fill rows, each as high as its highest cell. Where a row is full, the next cell stands below a
-        lower one of its width, if it juts out of the row by a quarter of its height at most.
+        lower one of its width, if it juts out of the row by so much of its height at most as makes the page
+        lowest (JUTS).
 
         Args:
             heights: of the contents, without letter and caption.
         """
+        tried = [self._slots(spans, heights, captions, juts) for juts in JUTS]
+        return min(tried, key=lambda one: one[1])
+
+    def _slots(
+        self, spans: Sequence[int], heights: Sequence[float], captions: Sequence[str], juts: float
+    ) -> tuple[list[Slot], int]:
         head, used = LETTER if self.letters else 0, 0
         columns: list[_Column] = []  # of the last row
         slots: list[Slot] = []
@@ -96,7 +104,7 @@ class SheetGrid:
                 column = _Column(left, columns[0].top, span)
                 columns.append(column)
                 used += span
-            elif column is None or column.bottom + GAP + 0.75 * height > lowest:
+            elif column is None or column.bottom + GAP + (1 - juts) * height > lowest:
                 column = _Column(MARGIN, lowest + GAP, span)
                 columns, used = [column], span
             top = column.bottom + GAP * (column.bottom > column.top)

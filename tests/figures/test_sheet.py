@@ -90,8 +90,9 @@ def test_lay_out__a_row_is_as_high_as_its_highest():
     [
         ((300, 120, 160), [(0, 0), (1, 0), (1, 140)]),  # fills what the first leaves
         ((120, 300, 160, 90), [(0, 0), (1, 0), (0, 140), (0, 320)]),  # then the row is full
-        ((300, 120, 180, 90), [(0, 0), (1, 0), (1, 140), (0, 340)]),  # juts out by less than a quarter
-        ((300, 120, 230), [(0, 0), (1, 0), (0, 320)]),  # by more
+        ((300, 120, 230), [(0, 0), (1, 0), (1, 140)]),  # juts out, and the page is lower
+        ((300, 120, 230, 200), [(0, 0), (1, 0), (0, 320), (1, 320)]),  # it would be higher
+        ((300, 120, 400), [(0, 0), (1, 0), (0, 320)]),  # juts out by more than half of it
         ((300, 60, 60, 60), [(0, 0), (1, 0), (1, 80), (1, 160)]),
     ],
 )

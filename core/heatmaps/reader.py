@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from filelock import FileLock
 
 from core.common.command_line import command_line
 from core.common.inside import inside
@@ -21,7 +22,7 @@ from core.storage import seals
 from core.storage.layers import MADE
 from core.storage.readable import ReadableStudy
 
-REQUESTED = "requested_heatmaps"
+REQUESTED, REQUESTS_LOCK = "requested_heatmaps", ".lock"  # a folder, and the lock in it
 
 
 class StoredMaps(NamedTuple):
@@ -77,10 +78,20 @@ def read_requested(path: Path) -> StoredMaps | None:
     return None if held is None else StoredMaps(**held)
 
 
-def write_requested(path: Path, stored: StoredMaps) -> None:
-    """Replace a file of `requested_path` atomically."""
+def add_requested(path: Path, computed: StoredMaps) -> None:
+    """Add maps to a file of `requested_path`, for the features of older ones in their stead.
+
+    The file is read and replaced under a lock: two processes do not lose each other's maps.
+    """
     path.parent.mkdir(exist_ok=True)
-    seals.write_arrays(path, stored._asdict())
+    with FileLock(path.with_name(REQUESTS_LOCK)):
+        held = read_requested(path)
+        if held is not None:
+            new = ~np.isin(held.features, computed.features)
+            both = [np.concatenate([old[new], part]) for old, part in zip(held, computed, strict=True)]
+            order = np.argsort(both[0])
+            computed = StoredMaps(*(part[order] for part in both))
+        seals.write_arrays(path, computed._asdict())
 
 
 class HeatmapReader:

@@ -11,7 +11,7 @@ from core.common.inside import inside, is_inside
 from core.common.remote.place import AddressPath
 from core.concepts.crop_store import FOLDER as CROPS
 from core.errors import DamagedKeptFile, DamagedManifest, StudyError
-from core.heatmaps.reader import REQUESTED
+from core.heatmaps.reader import REQUESTED, REQUESTS_LOCK
 from core.jobs.progress import LOG, PROGRESS, RESULT
 from core.search.search import FOLDER as SEARCHES
 from core.slices import saved_file
@@ -27,7 +27,9 @@ CACHES = (CROPS, SEARCHES, REQUESTED)  # made again when they are needed
 # The files that people change, with what reads each.
 KEPT = ((saved_file.KEPT, saved_file.texts), (traces.KEPT, traces.read_traces))
 # In no step's outputs.
-BESIDE = {MANIFEST, PROGRESS, LOG, RESULT, ".lock"}.union(*({kept.name, kept.lock} for kept, _ in KEPT))
+BESIDE = {MANIFEST, PROGRESS, LOG, RESULT, ".lock", f"{REQUESTED}/{REQUESTS_LOCK}"}.union(
+    *({kept.name, kept.lock} for kept, _ in KEPT)
+)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from core.concepts import decomposition
 from core.errors import PeregrineError
 from core.export.files import read_table
 from core.export.streaming import stream_table, tables_of
-from core.heatmaps.reader import pack_maps, requested_path, write_requested
+from core.heatmaps.reader import add_requested, pack_maps, requested_path
 from core.search import search
 from core.slices import finder as slice_finder
 from core.slices import saved_slices
@@ -60,7 +60,7 @@ def add_beside(folder: Path) -> None:
     """Give a study what lies beside its steps: a saved slice, and one file in each kind of cache."""
     study = open_study(folder)
     saved_slices.save(folder, "doubtful", Slice.parse("q_score=0..0.2 split=val"))
-    write_requested(requested_path(study, 1), pack_maps(np.array([2, 3]), np.ones((2, 4, 4))))
+    add_requested(requested_path(study, 1), pack_maps(np.array([2, 3]), np.ones((2, 4, 4))))
     for name, write in (("searches/a.npy", None), ("concept_cache/k/000000.npz", {"rows": np.arange(3)})):
         path = folder / name
         path.parent.mkdir(parents=True)

@@ -13,7 +13,7 @@ import pytest
 from core.concepts.crop_store import CropBatch, CropStore
 from core.errors import StudyError
 from core.export.streaming import stream_table
-from core.heatmaps.reader import pack_maps, read_requested, write_requested
+from core.heatmaps.reader import add_requested, pack_maps, read_requested
 from core.pipeline.verify import verify
 from core.slices.slice import Slice
 from core.storage import seals
@@ -100,7 +100,7 @@ def test_another_type_or_length_than_the_manifest_says(whole, tmp_path, change):
 
 def test_requested_maps__damaged_are_as_if_they_were_not_there(tmp_path, rng):
     path, maps = tmp_path / "requested" / "1.npz", pack_maps(np.array([3]), rng.random((1, 4, 4)))
-    write_requested(path, maps)
+    add_requested(path, maps)
     held = read_requested(path)
     assert held is not None and held.features.tolist() == [3]
     for offset in range(0, path.stat().st_size, 3):

@@ -14,14 +14,7 @@ from core.encoders.registry import Encoder, load_encoder
 from core.errors import CodeRefused, EncoderError, PeregrineError, StudyError, UnreadableImage
 from core.heatmaps.combine import check_combination
 from core.heatmaps.combine import combine as combine_maps
-from core.heatmaps.reader import (
-    StoredMaps,
-    check_features,
-    pack_maps,
-    read_requested,
-    requested_path,
-    write_requested,
-)
+from core.heatmaps.reader import StoredMaps, add_requested, check_features, pack_maps, requested_path
 from core.jobs.progress import Progress
 from core.store import Study
 
@@ -162,11 +155,4 @@ def _request(study: Study, encoder: Encoder, row: int, features: np.ndarray) -> 
     """Compute maps of one image and add them to its file."""
     pixels = torch.from_numpy(encoder.transform.pixels(study.image(row)))[None]
     (computed,) = packed_maps(encoder, pixels, [features])
-    path = requested_path(study, row)
-    held = read_requested(path)
-    if held is not None:
-        new = ~np.isin(held.features, computed.features)
-        both = [np.concatenate([old[new], part]) for old, part in zip(held, computed, strict=True)]
-        order = np.argsort(both[0])
-        computed = StoredMaps(*(part[order] for part in both))
-    write_requested(path, computed)
+    add_requested(requested_path(study, row), computed)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.analysis.gradcam.on_demand import on_demand, request_heatmaps, study_encoder
 from core.errors import HeatmapNotStored, SettingsError, StudyError, UnreadableImage
+from core.heatmaps import reader
 from core.heatmaps.combine import COMBINATIONS
 from core.heatmaps.reader import REQUESTED, read_requested, requested_path
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
+from core.pipeline.verify import verify
 from core.store import open_study
 from tests.analysis.gradcam.heatmap_studies import ENCODER, HALF, HERE, N_TRAIN, N_VAL, heatmaps
 from tests.command_line import contents
@@ -81,9 +86,24 @@ def test_requests_are_kept_beside_the_study(copy):
     assert request_heatmaps(study, ids[:1], [200], **ask)["n_maps"] == 1
     held = read_requested(requested_path(study, 0))
     assert held is not None and held.features.tolist() == [3, 9, 200]
+    assert not verify(copy)
     after = contents(copy)
     assert {path: after[path] for path in before} == before
     assert all(str(path).startswith(REQUESTED) for path in set(after) - set(before))
+
+
+def test_requests_at_the_same_time_lose_nothing(tmp_path, monkeypatch):
+    def slowly(path):
+        held = read_requested(path)
+        time.sleep(0.1)
+        return held
+
+    monkeypatch.setattr(reader, "read_requested", slowly)
+    path, one_map = tmp_path / REQUESTED / "0-a.npz", np.eye(2, dtype=np.float32)[None]
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda j: reader.add_requested(path, reader.pack_maps([j], one_map)), (7, 3)))
+    held = read_requested(path)
+    assert held is not None and held.features.tolist() == [3, 7]
 
 
 @pytest.mark.slow

@@ -89,15 +89,29 @@ def class_pairs(study: Study, *, each: int = PER_CLASS) -> tuple[np.ndarray, np.
     So every feature that fires on a class has pictures there, also one that is not discriminative. At most
     one pair for each feature that fires on an evaluation image; images without a class are a class.
     """
-    pairs = firing_pairs(study, np.flatnonzero(study.is_val))
-    row, feature = pairs["row"].to_numpy(np.int64), pairs["feature"].to_numpy(np.int64)
-    label = pd.factorize(study.images["label"], use_na_sentinel=False)[0][row]
-    order = np.lexsort([row, -pairs["activation"].to_numpy(), feature, label])
-    row, feature, label = row[order], feature[order], label[order]
-    begins = np.r_[True, (np.diff(label) != 0) | (np.diff(feature) != 0)][: len(row)]
-    index = np.arange(len(row))
+    label = pd.factorize(study.images["label"], use_na_sentinel=False)[0]
+    rows = np.flatnonzero(study.is_val)
+    rows = rows[np.argsort(label[rows], kind="stable")]  # class after class, some images at a time
+    last, parts = firing_pairs(study, rows[:0]), []
+    for start in range(0, len(rows), CHUNK_ROWS):
+        block = firing_pairs(study, np.sort(rows[start : start + CHUNK_ROWS]))
+        best = _most_active(pd.concat([last, block]), label, each)
+        goes_on = label[best["row"]] == label[rows[start : start + CHUNK_ROWS][-1]]
+        parts.append(best.loc[~goes_on, ["row", "feature"]].to_numpy(np.int32))
+        last = best[goes_on]
+    row, feature = np.concatenate([*parts, last[["row", "feature"]].to_numpy(np.int32)]).T
+    return row, feature
+
+
+def _most_active(pairs: pd.DataFrame, label: np.ndarray, each: int) -> pd.DataFrame:
+    """Keep the `each` most active images of every class and feature, by class, feature and activation."""
+    row, feature = pairs["row"].to_numpy(), pairs["feature"].to_numpy()
+    order = np.lexsort([row, -pairs["activation"].to_numpy(), feature, label[row]])
+    feature, of_class = feature[order], label[row[order]]
+    begins = np.r_[True, (np.diff(of_class) != 0) | (np.diff(feature) != 0)][: len(order)]
+    index = np.arange(len(order))
     is_kept = index - np.maximum.accumulate(np.where(begins, index, 0)) < each
-    return row[is_kept], feature[is_kept]
+    return pairs.iloc[order[is_kept]]
 
 
 def masked_rows(study: Study, config: HeatmapsConfig) -> np.ndarray:

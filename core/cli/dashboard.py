@@ -45,7 +45,12 @@ def add_mcp(commands: Any) -> None:
         metavar="PORT",
         help="answer at http://HOST:PORT/mcp, with the token in PEREGRINE_TOKEN, instead of stdin and stdout",
     )
-    sub.add_argument("--host", metavar="ADDRESS", help=f"with --http: where to listen (left out: {HOST})")
+    sub.add_argument(
+        "--host",
+        metavar="ADDRESS",
+        help=f"with --http: where to listen; any but {HOST} answers other machines that bring the token, "
+        f"without encryption (left out: {HOST})",
+    )
     sub.add_argument(
         "--dashboard",
         metavar="URL",

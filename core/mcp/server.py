@@ -15,7 +15,7 @@ from core.common.formatting import json_text
 from core.errors import PeregrineError, SettingsError, without_middle
 from core.export.private_paths import without_folders
 from core.mcp.tools import MOST_PICTURES, StudyTools, bounded
-from core.served.token import Tries, check_token
+from core.served.token import Tries, check_token, is_loopback
 
 PROBLEMS = {
     401: "give the token: Authorization: Bearer",
@@ -180,10 +180,13 @@ def serve_agents(folder: Path, address: str, *, http: tuple[str, int] | None = N
 def http_app(server: MCPServer, host: str, port: int, token: str) -> Callable[..., Any]:
     """Return the ASGI application: /mcp, answered only with `Authorization: Bearer TOKEN`.
 
-    A wrong token is told at once, and slowed down from the fourth on, as at the dashboard.
+    A wrong token is told at once, and slowed down from the fourth on, as at the dashboard. On this machine
+    only, it answers under no other name; elsewhere it is called by names and addresses unknown here.
     """
-    names = [f"{name}:{port}" for name in {host, "localhost", "127.0.0.1"}]
-    security = TransportSecuritySettings(enable_dns_rebinding_protection=True, allowed_hosts=names)
+    security = TransportSecuritySettings(
+        enable_dns_rebinding_protection=is_loopback(host),
+        allowed_hosts=[f"{name}:{port}" for name in (host, "localhost", "127.0.0.1", "[::1]")],
+    )
     app = server.streamable_http_app(host=host, transport_security=security, stateless_http=True)
     tries = Tries()
 

@@ -200,6 +200,35 @@ def test_http_answers_only_who_brings_the_token(shared_study: Path, monkeypatch:
             serve_agents(shared_study.parent, "http://x", http=("localhost", 8600), token=token)
 
 
+@pytest.mark.parametrize(
+    ("host", "name", "expected"),
+    [
+        ("localhost", "localhost:8600", 200),
+        ("::1", "[::1]:8600", 200),
+        ("127.0.0.1", "evil.example:8600", 421),
+        ("0.0.0.0", "192.168.1.5:8600", 200),
+        ("192.168.1.5", "lab.example:80", 200),
+    ],
+)
+def test_http_answers_under_other_names_where_it_was_asked_to(
+    shared_study: Path, host: str, name: str, expected: int
+) -> None:
+    """On this machine only, under no other name: a page in a browser could make one up."""
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    accepted = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {TOKEN}"}
+
+    async def status() -> int:
+        server = make_server(shared_study.parent, "http://x")
+        app = http_app(server, host, 8600, TOKEN)
+        async with (
+            server.session_manager.run(),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=f"http://{name}") as client,
+        ):
+            return (await client.post("/mcp", json=asked, headers=accepted)).status_code
+
+    assert run_apart(status()) == expected
+
+
 def test_a_link_opens_the_page_that_the_dashboard_opens(tmp_path: Path) -> None:
     tools = StudyTools(tmp_path, "http://x/")
     wanted = "http://x/feature?study=lab%2Fdemo&basis=sae&feature=3"

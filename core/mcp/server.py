@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ SLICES = (
     "'@name' for a saved one. Without a split it means the evaluation images. "
     "Start with `studies` and `describe`."
 )
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S*")
 NO_PICTURES = {"pictures": "none: the study was made from representations"}
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
@@ -152,8 +154,8 @@ def _plain(value: Any, names: Iterable[str]) -> Any:
         return {name: _plain(inner, names) for name, inner in value.items()}
     if isinstance(value, list):
         return [_plain(inner, names) for inner in value]
-    is_path = isinstance(value, str) and "://" not in value
-    return without_folders(value, names) if is_path else value
+    is_text = isinstance(value, str) and not ADDRESS.fullmatch(value)
+    return without_folders(value, names) if is_text else value
 
 
 def serve_agents(folder: Path, address: str, *, http: tuple[str, int] | None = None, token: str = "") -> None:

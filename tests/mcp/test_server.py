@@ -278,6 +278,12 @@ def test_a_column_or_feature_that_is_named_again_and_again_is_read_once(shared_s
     assert each_once([3, 4] * 1000) == [3, 4]
 
 
+def test_a_text_beside_an_address_names_no_folder_and_an_address_stays_whole() -> None:
+    address = "https://lab.example/get?file=/a/b/c.jpg"
+    report = {"run": "embed /home/jo/mine --images s3://lab/set", "image_id": address}
+    assert json.loads(_text(report)) == {"run": "embed mine --images s3://lab/set", "image_id": address}
+
+
 def test_classes_whose_names_look_like_paths_keep_them(tmp_path: Path) -> None:
     """Those of OpenImages do; an agent that filters by them needs them whole."""
     with write_study(tmp_path / "study") as writer, writer.step("embed", {}) as step:

@@ -12,7 +12,7 @@ import pandas as pd
 from core.common.csv_text import csv_text
 from core.slices.slice import Slice
 
-LONGEST = 120  # characters of a name; some systems allow no more than 255 bytes
+LONGEST, MOST_BYTES = 120, 240  # characters and bytes of a name; most systems allow 255 bytes with the ending
 
 
 @dataclass(frozen=True)
@@ -52,4 +52,5 @@ def file_stem(studies: Sequence[str], table: str, among: Slice | None = None) ->
         texts = [str(part) for part in among.parts() if part.split != "val"]
         parts += [text.replace("label=", "class-", 1) for text in texts]
     plain = [re.sub(r"[^\w.]+", "-", part).strip("-") for part in parts]
-    return "_".join(filter(None, plain))[:LONGEST]
+    stem = "_".join(filter(None, plain))[:LONGEST]
+    return stem.encode()[:MOST_BYTES].decode(errors="ignore")

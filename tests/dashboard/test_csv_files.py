@@ -92,6 +92,8 @@ def test_name__of_any_study_and_slice_is_a_file_name():
     long = Slice(labels=tuple(f"class/{n}" for n in range(60)))
     stem = table_file.file_stem(["a b/c", "ü"], "x", long)
     assert stem.startswith("a-b-c-vs-ü_x_class-class-0") and len(stem) == table_file.LONGEST
+    stem = table_file.file_stem(["ü"], "x", Slice(labels=("猫" * 100,)))
+    assert stem.endswith("猫" * 70) and 230 < len(stem.encode()) <= 240
 
 
 def test_content__keeps_columns_that_are_there(full_study, tmp_path):

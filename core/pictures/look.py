@@ -221,46 +221,43 @@ def decide(
         logits = classifier.finish(started)[0]
         removed = np.unique(np.asarray(off, np.int64))[None]
         changed = logits_without(classifier, started, raw[None], asked.means, removed)[0]
-    before, after = asked.shares(np.stack([logits, changed]))
-    order = np.argsort(-before, kind="stable")
-    answer, rival = int(order[0]), int(order[1])
+    both = np.stack([logits, changed])
+    by_class = class_logits.by_class(both, asked.column, len(asked.names))
+    ranked = np.argsort(-by_class, axis=1, kind="stable")  # shares may be 0 of all but one
+    answer, rival = ranked[0, :2].tolist()
     if true in asked.names and asked.names.index(true) != answer:
         rival = asked.names.index(true)
-    classes, push = class_logits.by_class(logits[None], asked.column, len(asked.names))[0], nothing
+    push = nothing
     if classifier is not None:
-        twice, both = (np.stack([one] * 2) for one in (raw, logits))
-        toward = class_logits.class_gradients(
-            classifier, twice, both, asked.column, np.array([answer, rival])
-        )
+        twice = (np.stack([one] * 2) for one in (raw, logits))
+        toward = class_logits.class_gradients(classifier, *twice, asked.column, np.array([answer, rival]))
         push = (toward[0] - toward[1]) * raw
     elif pushes is not None:
         push = pushes(asked.names[answer], asked.names[rival])
     is_local = asked.is_local or (classifier is None and bool(np.isfinite(push).all()))
     return Look(
-        _likely(asked, before, after, {true, *also}),
+        _likely(asked, asked.shares(both), ranked, {true, *also}),
         asked.spoken[answer],
         asked.spoken[rival],
-        float(classes[answer] - classes[rival]),
+        float(by_class[0, answer] - by_class[0, rival]),
         ranked_features(raw, fires, push),
         class_logits.LOCAL if is_local else class_logits.NO_PUSH if classifier is None else "",
     )
 
 
 def _likely(
-    asked: Answering, before: np.ndarray, after: np.ndarray, also: Collection[str | None]
+    asked: Answering, shares: np.ndarray, ranked: np.ndarray, also: Collection[str | None]
 ) -> pd.DataFrame:
-    first = {
-        *(code for code, name in enumerate(asked.names) if name in also),
-        *np.argsort(-before, kind="stable")[:2].tolist(),
-        *np.argsort(-after, kind="stable").tolist()[:MOST_CLASSES],
-    }
-    codes = np.array(sorted(first, key=lambda code: (-after[code], code)), int)
+    """Tabulate classes of a picture; shares, ranked: (2, n_names), before and after features are off."""
+    named = {code for code, name in enumerate(asked.names) if name in also}
+    first = named.union(ranked[0, :2].tolist(), ranked[1, :MOST_CLASSES].tolist())
+    codes = [code for code in ranked[1].tolist() if code in first]
     return pd.DataFrame(
         {
             "name": [asked.names[code] for code in codes],
             "spoken": [asked.spoken[code] for code in codes],
-            "before": before[codes],
-            "after": after[codes],
+            "before": shares[0, codes],
+            "after": shares[1, codes],
         }
     )
 

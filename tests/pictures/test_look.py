@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -113,6 +114,16 @@ def test_boxes__that_are_none_are_refused_in_one_line(box):
         assert "\n" not in str(caught.value)
     with pytest.raises(SettingsError, match="four numbers"):
         Alteration.of([1, 2], ())
+
+
+def test_rival__is_next_also_where_all_shares_but_one_are_0():
+    names, weights = tuple("abcdefghij"), np.eye(10)
+    asked = of_outputs([[name] for name in names], names, Classifier(weights, np.zeros(10)), np.zeros(10))
+    raw = np.array([0, 1, 2, 3, 4, 5, 6, 7, 9000, 8], np.float64)
+    made = decide(asked, SimpleNamespace(raw=raw, fires=raw > 0))
+    assert (made.answer, made.rival, made.lead) == ("i", "j", 8992.0)
+    assert made.classes["before"].tolist() == [1, 0, 0, 0, 0]
+    assert made.classes["name"].tolist() == list("ijhgf")
 
 
 def test_outputs__of_a_head_are_labels_or_keep_their_names(encoder, study):

@@ -229,17 +229,17 @@ def differences_in_setup(shared: Shared) -> tuple[list[Note], frozenset[str]]:
     notes, measures = [], set()
     for one in ALIKE:
         values = [  # as a finished step recorded it, else as given; None without its results
-            summary.get(one.setting, study.settings(one.step).get(one.setting))
+            _plain(summary.get(one.setting, study.settings(one.step).get(one.setting)))
             if (summary := study.summary(one.step)) and "skipped" not in summary
             else None
             for study in shared.studies
         ]
         present = [at for at, value in enumerate(values) if value is not None]
-        if len({str(values[at]) for at in present}) < 2:
+        if len({values[at] for at in present}) < 2:
             continue
-        by_study = ", ".join(f"{shared.names[at]} {_plain(values[at])}" for at in present)
-        odd = next(at for at in present if str(values[at]) != str(values[present[0]]))
-        arguments, command = {one.setting: _plain(values[present[0]])}, ""
+        by_study = ", ".join(f"{shared.names[at]} {values[at]}" for at in present)
+        odd = next(at for at in present if values[at] != values[present[0]])
+        arguments, command = {one.setting: values[present[0]]}, ""
         if one.remedy:
             command = command_line(one.step, shared.studies[odd].path, **arguments)
         text = f"{one.setting} differs ({by_study}), so what depends on it is not measured alike"
@@ -250,8 +250,11 @@ def differences_in_setup(shared: Shared) -> tuple[list[Note], frozenset[str]]:
     return notes, frozenset(measures)
 
 
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _plain(value: object) -> str | None:
+    """A setting with all its digits, so that two that differ never read alike."""
+    if isinstance(value, float):
+        return str(value).removesuffix(".0")
+    return None if value is None else str(value)
 
 
 def report(comparison: Comparison) -> dict[str, Any]:

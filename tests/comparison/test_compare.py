@@ -318,6 +318,10 @@ def test_settings_that_differ__are_named_with_the_remedy(pair, folder):
     comparison = compare([pair[0], open_study(odd)], resamples=5)
     (note,) = [str(note) for note in comparison.notes if "epsilon" in note.text]
     assert "not measured alike" in note and f"python -m core features {odd} --epsilon" in note
+    close = pair[0].summary("features")["epsilon"] + 3e-10
+    change_summary(odd, "features", epsilon=close)
+    (note,) = [str(one) for one in differences_in_setup(shared_images([pair[0], open_study(odd)]))[0]]
+    assert f"odd {close!r}" in note
     assert {
         "q_auroc",
         "mean_firing",

@@ -218,8 +218,9 @@ def _matrices(state: NamedWeights, config: Settings, k: int | None) -> Dictionar
     name = str(config.get("activation_fn_str") or config.get("activation_fn") or kind)
     encoder, decoder, bias = state["W_enc"].T, state["W_dec"], state.get("b_enc")
     given: dict[str, Any] = {"activation": RELU}
-    if "threshold" in state:
-        given = {"activation": JUMP, "threshold": np.maximum(state["threshold"], 0)}
+    threshold = state.get("threshold", state.get("topk_threshold"))  # one for all until training has ended
+    if threshold is not None:
+        given = {"activation": JUMP, "threshold": np.maximum(threshold, 0)}
     elif name.startswith("topk") or kind == "topk":
         given = _top_or_relu(_kept(k, config.get("k"), kwargs.get("k")))
     elif any(one in kind + name for one in ("batchtopk", "jumprelu")):

@@ -68,10 +68,12 @@ def with_settings(folder: Path, name: str, settings: dict[str, Any]) -> None:
     (folder / name).write_text(json.dumps(settings), encoding="utf-8")
 
 
-def sae_lens(folder: Path, w: dict[str, np.ndarray], **settings: Any) -> Path:
+def sae_lens(folder: Path, w: dict[str, np.ndarray], *, at: float | None = None, **settings: Any) -> Path:
     arrays = {"W_enc": np.ascontiguousarray(w["W"].T), "W_dec": w["D"], "b_enc": w["b"], "b_dec": w["o"]}
     if settings.get("architecture") == "jumprelu":
         arrays["threshold"] = w["t"]
+    if at is not None:
+        arrays["topk_threshold"] = np.array(at)
     save_file(tensors(**arrays), folder / "sae_weights.safetensors")
     base = {"d_in": w["D"].shape[1], "d_sae": len(w["D"]), "apply_b_dec_to_input": True}
     with_settings(folder, "cfg.json", {**base, "normalize_activations": "none", **settings})
@@ -219,6 +221,12 @@ def cases() -> list[Case]:
             "codes-times-lengths",
             lambda p: sae_lens(p, long, architecture="topk", k=K, rescale_acts_by_decoder_norm=True),
             lambda x: topk(shifted(x) * lengths, K),
+        ),
+        Case(
+            "SAELens",
+            "batchtopk-in-training",
+            lambda p: sae_lens(p, long, architecture="batchtopk", at=0.3, rescale_acts_by_decoder_norm=True),
+            lambda x: above(shifted(x) * lengths, f(0.3)),
         ),
         Case("saev", "schema-0", lambda p: saev(p, w, dimensions(l1_coeff=0.1)), lambda x: relu(plain(x))),
         Case(

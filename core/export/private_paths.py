@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 QUOTED = re.compile(r"(?<=')/[^'\n]*/(?=[^'/\n])|~/(?='[^'\n]*')|(?<=~/')[^'\n]*/(?=[^'/\n])")  # with spaces
-PLAIN = re.compile(r"(?<![\w.:/~-])~?/(?:[^/'\"\s,;]+/)+")
+PLAIN = re.compile(r"(?<![\w.:/~)\]}+#&!@%$-])~?/(?:[^/'\"\s,;]+/)+")  # where no name of a folder ends
 
 
 def without_folders(text: str, names: Iterable[str] = ()) -> str:
@@ -19,6 +19,8 @@ def without_folders(text: str, names: Iterable[str] = ()) -> str:
     "Run: info a, or 'b c', or 'd'"
     >>> without_folders("label=/m/0bt9lr in /data/x", ["/m/0bt9lr"])
     'label=/m/0bt9lr in x'
+    >>> without_folders("pets (2)/cats/1.jpg, C++/a/b.png (/data/x)")
+    'pets (2)/cats/1.jpg, C++/a/b.png (x)'
     """
     rooted = [name for name in names if name.startswith("/")]
 

@@ -33,13 +33,15 @@ def without_folders(text: str, names: Iterable[str] = ()) -> str:
 
 
 def relative_paths(paths: pd.Series, folder: str) -> pd.Series:
-    """Return paths relative to the folder of images; absolute ones elsewhere by their last two parts."""
+    """Return paths relative to the folder of images; absolute ones elsewhere by their last two parts.
+
+    Args:
+        folder: "" where the images have none in common.
+    """
     start = folder.rstrip("/") + "/"
-    return paths.map(
-        lambda path: (
-            path.removeprefix(start)
-            if path.startswith(start) or not os.path.isabs(path)
-            else "/".join(path.split("/")[-2:])
-        ),
-        na_action="ignore",
-    ).astype(paths.dtype)
+
+    def relative(path: str) -> str:
+        below = path.removeprefix(start) if start != "/" else path
+        return "/".join(below.split("/")[-2:]) if os.path.isabs(below) else below
+
+    return paths.map(relative, na_action="ignore").astype(paths.dtype)

@@ -14,7 +14,7 @@ from core.common.dataframes import numbers
 from core.common.image_files import image_file
 from core.common.threadsafe import cached_property
 from core.errors import PeregrineError
-from core.export.private_paths import without_folders
+from core.export.private_paths import relative_paths, without_folders
 from core.report.charts import Charts
 from core.report.page import parts, picture
 from core.slices.inspection.names import feature_names
@@ -76,12 +76,12 @@ class Source:
 
     def thumbnail(self, row: int) -> Markup:
         body = self.small(row)
-        return picture(body, "jpeg", alt=self._name(row)) if body else parts.no_image()
+        return picture(body, "jpeg", alt=self.image_name(row)) if body else parts.no_image()
 
     def heat(self, row: int, features: Sequence[int] | None) -> Markup | None:
         """The picture of an image under its stored heatmap; None without one."""
         body = self.overlay(row, features)
-        return picture(body, "jpeg", alt=f"heatmap of {self._name(row)}") if body else None
+        return picture(body, "jpeg", alt=f"heatmap of {self.image_name(row)}") if body else None
 
     def overlay(self, row: int, features: Sequence[int] | None) -> bytes:
         """Return the thumbnail of an image with its stored heatmap over it as JPEG; empty without one."""
@@ -92,8 +92,13 @@ class Source:
             return b""
         return image_file(overlay, quality=JPEG)
 
-    def _name(self, row: int) -> str:
-        return str(self.facts["image_id"].iat[row])
+    @cached_property
+    def _names(self) -> pd.Series:
+        return relative_paths(self.facts["image_id"], "")
+
+    def image_name(self, row: int) -> str:
+        """Return the id of an image; of one that is a path on this machine, the last two parts."""
+        return str(self._names.iat[row])
 
     def lines(self, row: int) -> list[str]:
         """Return what stands below the picture of an image."""

@@ -164,7 +164,7 @@ class _Site:
         label = with_class_names(fact["label"]) if isinstance(fact["label"], str) else ""
         correct = float(numbers(self.source.facts.iloc[[row]], "correct")[0])
         verdict = "" if np.isnan(correct) else ("correct" if correct else "misclassified")
-        named = {"id": str(fact["image_id"]), "label": label, "verdict": verdict}
+        named = {"id": self.source.image_name(row), "label": label, "verdict": verdict}
         source = picture_name(row) if there else ""
         return {"src": source, "lines": self.source.lines(row), **named}
 

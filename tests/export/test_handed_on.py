@@ -54,3 +54,5 @@ def test_relative_paths__below_the_folder_elsewhere_and_missing():
     paths = pd.Series(["/data/jo/photos/a/1.png", "/disk/b/2.png", "c/3.png", None], dtype="str")
     expected = pd.Series(["a/1.png", "b/2.png", "c/3.png", None], dtype="str")
     pd.testing.assert_series_equal(relative_paths(paths, str(Path("/data/jo/photos"))), expected)
+    alone = relative_paths(paths, "")  # of a list of images that has no root
+    assert alone.dropna().tolist() == ["a/1.png", "b/2.png", "c/3.png"]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.common.remote.place import bytes_below
 from core.errors import DamagedManifest, StudyBusy, StudyError
 from core.export.streaming import stream_table
 from core.export.summary import verify
@@ -455,3 +456,10 @@ def test_pictures__are_found_by_id_and_by_row(shared_study):
         for nowhere in ("nowhere.png", -1, study.n_images):
             with pytest.raises(StudyError, match=f"no image .*{nowhere}"):
                 read(nowhere)
+
+
+def test_bytes_below__a_file_that_goes_meanwhile_counts_nothing(tmp_path, monkeypatch):
+    """A command that writes renames its temporary files while a page asks for the size of the study."""
+    (tmp_path / "there").write_bytes(b"12345")
+    monkeypatch.setattr(os, "walk", lambda folder: [(str(folder), [], ["there", ".gone.7.tmp"])])
+    assert bytes_below(tmp_path) == 5

@@ -7,7 +7,7 @@ from core.analysis.probe.notes import notes_on_accuracy
 from core.analysis.quality.recommendation import advice
 from core.analysis.quality.trust_check import headline, read_check, scores_of_answer
 from core.common.readout import readout_words
-from core.common.remote.place import files_below
+from core.common.remote.place import bytes_below
 from core.export.finding import study_finding
 from core.measures.label_issues import issues_sentence, label_issues, why_no_probabilities
 from core.pipeline.verify import Problem, verify
@@ -75,7 +75,7 @@ def info(study: Study) -> dict[str, Any]:
         "settings": {step: study.settings(step) for step in STEPS if study.settings(step)},
         "skipped_steps": skipped,
         "missing": {step: str(missing) for step, missing in study.missing().items()},
-        "bytes": sum(path.stat().st_size for path in files_below(study.path)),
+        "bytes": bytes_below(study.path),
     }
 
 

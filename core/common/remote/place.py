@@ -164,11 +164,17 @@ class AddressPath(type(Path())):  # pyright: ignore[reportGeneralTypeIssues, rep
             raise StudyError(f"{what} (no {file}). Check the address") from None
 
 
-def files_below(folder: Path) -> list[Path]:
-    """List all files below a folder; none for an address that cannot be listed."""
+def bytes_below(folder: Path) -> int:
+    """Add up the files below a folder, which may go meanwhile; 0 for an address that cannot be listed."""
     if isinstance(folder, AddressPath):
-        return [folder / name for name in sorted(folder.listed() or ())]
-    return [path for path in folder.rglob("*") if path.is_file()]
+        files: Iterator[Path] = (folder / name for name in folder.listed() or ())
+    else:
+        files = (Path(where, name) for where, _, names in os.walk(folder) for name in names)
+    n_bytes = 0
+    for path in files:
+        with suppress(FileNotFoundError):
+            n_bytes += path.lstat().st_size
+    return n_bytes
 
 
 def fetch_small_files(folder: Path) -> None:

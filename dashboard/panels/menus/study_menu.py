@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.common.formatting import format_bytes
-from core.common.remote.place import files_below
+from core.common.remote.place import bytes_below
 from core.errors import PeregrineError
 from core.jobs.jobs import read_job
 from core.storage import study_folders
@@ -53,7 +53,7 @@ def deletion(entry: served_studies.Entry, *, of: str = "study") -> None:
     key = f"{of}_delete_{entry.name}"
     st.text_input(f"To delete it, type {plain(entry.path.name)}", key=key)
     st.caption("This deletes the results permanently. Your images are not touched.")
-    size = format_bytes(sum(path.lstat().st_size for path in files_below(entry.path)))
+    size = format_bytes(bytes_below(entry.path))
     widgets.problem_of(key)
     label, act = f"Delete {size}", f"{of}_delete"
     st.button(label, key=act, icon=":material/delete:", on_click=_delete, args=(entry, key))

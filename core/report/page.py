@@ -21,7 +21,7 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.tests["numeric"] = lambda cell: (
-    not isinstance(cell, Markup) and str(cell)[:1].lstrip("+-\N{MINUS SIGN}")[:1].isdigit()
+    not isinstance(cell, Markup) and str(cell).lstrip("+-\N{MINUS SIGN}")[:1].isdigit()
 )
 parts: Any = TEMPLATES.get_template("parts.html").module  # its macros, as functions that return Markup
 

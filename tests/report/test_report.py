@@ -249,3 +249,9 @@ def test_report__classes_have_their_names_and_the_first_words_recommend_a_score(
     assert "golden retriever" in classes
     assert not re.search("(?<![=>,])n01440764", found.said)  # an id only where a filter is written out
     assert advice(study) in Seen(text[: text.index("<nav")]).said
+
+
+def test_table__numbers_stand_to_the_right_whatever_their_sign():
+    cells = [["0.5", "+0.5", "\N{MINUS SIGN}0.5", "-0.5", 7, "ant", "", "-"]]
+    text = str(parts.table(["a"] * 8, cells))
+    assert text.count('<td class="number">') == 5 and text.count("<td>") == 3

@@ -43,7 +43,7 @@ def holds(source: Source) -> list[Markup]:
     numbers_shown = [
         *narrowed,
         ("Images", f"{study.n_images:,}", f"{embed.get('n_skipped', 0):,} skipped as unreadable"),
-        ("Evaluation images", f"{n_val:,}", f"beside {study.n_images - n_val:,} others"),
+        ("Evaluation images", f"{n_val:,}", f"beside {counted(study.n_images - n_val, 'other')}"),
         ("Classes", f"{len(study.class_names):,}" if study.labelled else "none", "from the labels"),
         ("Features", f"{encoder.get('n_features', 0):,}", layer_words(encoder)),
     ]

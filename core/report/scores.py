@@ -14,6 +14,7 @@ from core.report.inputs import Source, lowest
 from core.report.page import parts
 
 SHOWN = 12
+SOME_FIRST = " First some of these, then the lowest above 0."
 COLUMNS = {  # of the table of scores
     "auroc": "AUROC",
     "auprc_correct": "AUPRC correct",
@@ -30,6 +31,8 @@ def quality(source: Source) -> list[Markup]:
     pieces = [parts.strong(baselines.finding(metrics))]
     if sentence := advice(study):
         pieces.append(parts.paragraph(sentence))
+    if not numbers(metrics, "n").any():  # no image is known to be right or wrong
+        return [*pieces, *source.charts.row("q_distribution")]
     of_q = metrics.loc[metrics["score"] == "q_score"].to_dict("records")
     if of_q:
         pieces.append(parts.cards(_headline(of_q[0])))
@@ -84,7 +87,7 @@ def premise(source: Source) -> list[Markup]:
                     percent(summary.get("near_zero_share")),
                 ),
                 ("Negative entries", percent(summary.get("negative_share"))),
-                ("Features that never fire", percent(summary.get("dead_share"))),
+                ("Features that are 0 on every train image", percent(summary.get("dead_share"))),
                 ("Images on which a discriminative feature fires", percent(summary.get("share_nonempty"))),
                 ("Features firing on an image, on average", number(summary.get("mean_firing"), 2)),
                 ("RankMe, effective rank of the representations", number(summary.get("rankme"), 1)),
@@ -105,8 +108,8 @@ def worst_images(source: Source) -> list[Markup]:
     pieces = [
         parts.heading("Lowest Q-Scores"),
         parts.quiet(
-            f"{zero:,} of {int(np.isfinite(q).sum()):,} images have Q = 0: no discriminative "
-            "feature fires on them. First some of these, then the lowest above 0."
+            f"{zero:,} of {int(np.isfinite(q).sum()):,} images {'has' if zero == 1 else 'have'} Q = 0: no "
+            f"discriminative feature fires there.{SOME_FIRST if zero else ''}"
         ),
         source.tiles(rows),
     ]

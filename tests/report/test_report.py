@@ -16,7 +16,7 @@ from core.analysis.quality.recommendation import advice
 from core.answers.requests import add_answer
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
-from core.report import charts, image_sections
+from core.report import charts, image_sections, scores
 from core.report.inputs import Source
 from core.report.overview_section import command_lines
 from core.report.page import page, parts, picture
@@ -142,6 +142,17 @@ def test_slices__that_could_be_chance_are_not_listed(tmp_path):
     assert image_sections.slices(Source(bare)) == [
         parts.paragraph("None is saved, and which images are misclassified is not known.")
     ]
+
+
+def test_quality__without_verdicts_is_the_reason_and_no_table_of_nothing(tmp_path):
+    source = Source(open_study(make_study(tmp_path / "bare", n_train=30, n_val=12, labels=False)))
+    said = "".join(scores.quality(source))
+    assert "the images have no labels" in said and "not defined" not in said and "<table" not in said
+    assert "Features that are 0 on every train image" in "".join(scores.premise(source))
+    source.facts["q_score"] = 0.5
+    assert (
+        "0 of 12 images have Q = 0: no discriminative feature fires there.<" in scores.worst_images(source)[1]
+    )
 
 
 def test_failures__what_cannot_be_switched_off_is_one_sentence(seen, tmp_path):

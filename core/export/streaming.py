@@ -42,7 +42,7 @@ def tables_of(study: Study) -> list[Listed]:
             tables[name] = Listed(name, item["shape"][0], size)
     if "neighbours" in items:
         n, k = items["neighbours"]["shape"]
-        tables["neighbours"] = Listed("neighbours", n * k, None)
+        tables["neighbours"] = Listed("neighbours", n * min(k, study.n_images - n), None)  # of few, all
     order = [name for name in COLUMNS if name in tables]
     return [tables[name] for name in [*order, *sorted(set(tables) - set(order))]]
 

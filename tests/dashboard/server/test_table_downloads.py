@@ -17,6 +17,7 @@ from core.store import open_study
 from dashboard.app import ROUTES
 from dashboard.server.table_downloads import address
 from tests.dashboard.conftest import all_text
+from tests.synthetic import make_study
 
 
 @pytest.fixture
@@ -62,6 +63,12 @@ def test_tables_of__promised_first_then_the_rest(studies):
     assert {one.name: one.rows for one in found}["images"] == study.n_images
     for one in found:
         assert b"".join(streaming.stream_table(study, one.name, "csv"))
+
+
+def test_tables_of__few_train_images_are_all_neighbours(tmp_path):
+    study = open_study(make_study(tmp_path / "few", n_train=4, n_val=12, n_classes=2, pictures=False))
+    listed = {one.name: one.rows for one in streaming.tables_of(study)}
+    assert listed["neighbours"] == len(read_table(study, "neighbours")) == 12 * 4
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from core.slices import saved_slices as saved_file
 from core.slices.inspection.distinct import varied
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache import map_reads, reads
+from dashboard.cache import map_reads, reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar, Button, Card, cards
 from dashboard.components.chart_menu import with_caption
@@ -94,7 +94,7 @@ def _card(
         where,
         str(row["name"]),
         href=session.href("errors", study, slice=where, **link),
-        note=f"{int(row['n']):,} images",
+        note=judged(study, row),
         tag=saved_as or ("could be chance" if mark_chance and row["q"] > 0.05 else ""),
         subtitle="; ".join(filter(None, [source_of(study, row), also and f"the same images: {also}"])),
         pictures=thumbnails(study, rows),
@@ -116,6 +116,13 @@ def _card(
             *_sheet_button(study, where),
         ),
     )
+
+
+def judged(study: Study, row: dict) -> str:
+    """How many images a row counts: those whose answer is known to be right or wrong."""
+    n = int(row["n"])
+    what = "" if n == slice_reads.count(study, Slice.parse(str(row["where"]))) else " with a known answer"
+    return f"{n:,} images{what}"
 
 
 def source_of(study: Study, row: dict) -> str:

@@ -320,8 +320,8 @@ def _one(study: Study, row: pd.Series, choice: Choice) -> None:
             "All slices", key="slices_back", icon=":material/arrow_back:", on_click=session.set_url,
             args=(SHOWN, None), type="tertiary",
         )  # fmt: skip
-        wrong, n = (int(row.to_dict()[name]) for name in ("errors", "n"))
-        st.markdown(f"{wrong:,} of {n:,} images misclassified; these come first")
+        wrong, judged = int(row.to_dict()["errors"]), slice_rows.judged(study, row.to_dict())
+        st.markdown(f"In this slice, {wrong:,} of {judged} are misclassified; these come first")
     slice_rows.slice_rows(
         study, row.to_frame().T, compared=_compared(choice), link=_link, key="slices_row", pictures=0
     )

@@ -274,12 +274,24 @@ def test_opened_slice__is_what_it_says(study, open_page):
     for row in (table.iloc[0], table.iloc[3]):
         app = open_page("errors", study="seen", slice=row["where"], **ALL_ROWS)
         assert not app.exception
-        assert f"{row['errors']} of {row['n']} images misclassified" in all_text(app)
+        assert f"In this slice, {row['errors']} of {row['n']} images are misclassified" in all_text(app)
         rows = shown_rows(app, "slices_gallery")
         inside = Slice.parse(row["where"]).mask(study)
         assert inside[rows].all() and len(rows) == min(24, inside.sum())
     app.button(key="slices_back").click().run()
     assert "slice" not in app.query_params and shown_cards(app, "slices_rows")
+
+
+def test_opened_slice__counts_the_images_with_a_known_answer(partly, open_page):
+    unlabelled = open_study(partly)
+    row = worst_slices(unlabelled, min_images=3).iloc[0]
+    shown = slice_reads.count(unlabelled, Slice.parse(row["where"]))
+    assert row["n"] < shown
+    app = open_page("errors", study="partly", slice=row["where"], **(ALL_ROWS | {"slices_least": "3"}))
+    counted = f"{row['n']} images with a known answer"
+    assert f"{row['errors']} of {counted} are misclassified" in all_text(app)
+    assert [card["note"] for card in shown_cards(app, "slices_row")] == [counted]
+    assert len(shown_rows(app, "slices_gallery")) == shown
 
 
 def test_unknown_slice_of_a_link__is_dropped_with_a_note(study, open_page):

@@ -9,7 +9,7 @@ from core.common.score_names import score_in_sentence
 from core.measures.label_issues import own_errors, why_no_probabilities
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.addresses.pages import PAGES
+from dashboard.addresses.pages import ANSWERED, CONFUSED, PAGES
 from dashboard.cache import inspection_reads, reads, score_reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
@@ -17,12 +17,13 @@ from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one
 from dashboard.components.page_link import link
 from dashboard.panels import marks
-from dashboard.panels.errors import confusions, slice_pair, worst_slices
+from dashboard.panels.errors import confusions, one_confusion, slice_pair, worst_slices
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
 WORST, LABELS, CONFUSIONS, PAIR = TABS = ("Worst slices", "Wrong labels", "Confusions", "Compare two")
 TAB = "errors_tab"  # part of the URL
+STAYS = (worst_slices.SHOWN, CONFUSED, ANSWERED, one_confusion.UNDER, *slice_pair.SIDES)  # parts of the URL
 PAGE = 24  # images
 LABELS_A_PAGE = 24
 TABLE = "label_issues"
@@ -41,6 +42,8 @@ def errors_page(study: Study, population: Slice) -> None:
         _headline(study, population, judged)
         several = feature_reads.classes_tell(study) or judged is not None
         tab = choose_one("Part", TABS, key=TAB, default=WORST if several else CONFUSIONS)
+    for name in STAYS:  # what was opened in a part is still open when the reader comes back to it
+        session.url_text(name)
     if tab == PAIR:
         slice_pair.slice_comparison(study, population)
     elif judged is not None:

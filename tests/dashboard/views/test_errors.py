@@ -294,6 +294,12 @@ def test_opened_slice__counts_the_images_with_a_known_answer(partly, open_page):
     assert len(shown_rows(app, "slices_gallery")) == shown
 
 
+def test_link__what_is_open_in_another_part_stays(study, open_page):
+    opened = {"slice": "split=val label=bee", "under": "3", "slices_b": "Train images"}
+    app = open_page("errors", study="seen", errors_tab="Confusions", failure_true="bee", **opened)
+    assert "knows nothing" not in notes(app) and opened.items() <= app.query_params.items()
+
+
 def test_unknown_slice_of_a_link__is_dropped_with_a_note(study, open_page):
     app = open_page("errors", study="seen", slice="label=unicorn", **ALL_ROWS)
     assert not app.exception

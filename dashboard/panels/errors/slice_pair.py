@@ -10,6 +10,7 @@ from core.charts.options import FigureOptions
 from core.figures.cells import CellRequest
 from core.slices.finder import ALL, MIN_IMAGES
 from core.slices.inspection.populations import with_split
+from core.slices.saved_file import with_saved
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, slice_reads
@@ -131,7 +132,9 @@ def _numbers(study: Study, sides: tuple[Side, Side]) -> None:
     tables = [slice_reads.metrics(study, side.chosen, without=side.without) for side in sides]
     # Slices that are chosen by the verdict have no accuracy that says anything.
     by_verdict = any(
-        part.correct is not None or part.confusion for side in sides for part in side.chosen.parts()
+        part.correct is not None or part.confusion
+        for side in sides
+        for part in with_saved(side.chosen, study.path)
     )
     left_out = ("accuracy", "q_auroc") if by_verdict else ()
     with st.container(border=True, gap="xsmall"):

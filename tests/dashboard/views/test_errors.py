@@ -381,8 +381,10 @@ def test_two_sides__at_first_the_worst_slice_and_the_others(study, open_page):
     assert f"**{100 * (1 - worst['rest']):.1f} %**" in said
 
 
-def test_two_sides__chosen_by_the_verdict_have_no_accuracy(study, open_page):
-    pair = {"slices_of": "Misclassified", "slices_b": "Correct"}
+@pytest.mark.parametrize("pair", [("Misclassified", "Correct"), ("@bad", "All other images")])
+def test_two_sides__chosen_by_the_verdict_have_no_accuracy(pair, study, open_page):
+    saved_slices.save(study.path, "bad", Slice.parse("correct=false split=val"))
+    pair = dict(zip(("slices_of", "slices_b"), pair, strict=True))
     app = open_page("errors", study="seen", errors_tab="Compare two", **pair)
     assert not app.exception
     assert "accuracy is left out" in all_text(app)

@@ -68,6 +68,9 @@ def slice_comparison(study: Study, population: Slice) -> None:
         if not mask.any():
             widgets.empty_state(f"{side.name} holds no images", "Choose another slice to compare.")
             return
+    if (masks[0] == masks[1]).all():
+        widgets.empty_state("The two hold the same images", "Choose another slice to compare.")
+        return
     _traits(study, sides)
     _galleries(study, sides, masks)
 

@@ -369,6 +369,13 @@ def test_two_sides__that_share_images_say_so(study, open_page):
     assert f"The slices share {bees.sum()} images" in all_text(app)
 
 
+def test_two_sides__of_the_same_images_are_not_compared(study, open_page):
+    pair = {"slices_of": "Train images", "slices_b": "Train images"}
+    app = open_page("errors", study="seen", errors_tab="Compare two", **pair)
+    assert "The two hold the same images" in all_text(app)
+    assert "significantly more often" not in all_text(app)
+
+
 def test_two_sides__at_first_the_worst_slice_and_the_others(study, open_page):
     app = open_page("errors", study="seen", errors_tab="Compare two")
     assert not app.exception

@@ -1,7 +1,7 @@
 """The command `search`: embed all images of a study with CLIP, once, and find those that match a text."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.search import search
+from core.search.text_fit import GENERIC
 from core.slices.slice import Slice
 from core.storage.layers import below
 from core.store import open_study
@@ -49,11 +50,13 @@ def run_search(
     report = {"text": text, **{key: summary[key] for key in ("clip", "n_images", "n_missing")}}
     if not text:
         return report | {"found": []}
-    query = _read_by_clip(text, summary["clip"], options)
-    with contextlib.suppress(OSError):  # a full disk: the vector only makes the next search faster
-        search.keep_text(study, text, query)
+    texts = (text, *GENERIC)  # by these the dashboard judges how well the text fits
+    vectors = _read_by_clip(texts, summary["clip"], options)
+    with contextlib.suppress(OSError):  # a full disk: the vectors only make the next search faster
+        for one, vector in zip(texts, vectors, strict=True):
+            search.keep_text(study, one, vector)
     matches = search.most_alike(
-        study.array(search.CLIP_IMAGES), query, int(options.get("top", TOP)), among=among
+        study.array(search.CLIP_IMAGES), vectors[0], int(options.get("top", TOP)), among=among
     )
     return report | {"found": search.hits(study, *matches)}
 
@@ -73,7 +76,7 @@ def _embed_images(folder: str | Path, options: Mapping[str, Any], progress: Prog
     return summary
 
 
-def _read_by_clip(text: str, clip: str, options: Mapping[str, Any]) -> Any:
+def _read_by_clip(texts: Sequence[str], clip: str, options: Mapping[str, Any]) -> Any:
     from core.search import index
 
-    return index.opened_clip(clip, str(resolve_device(run_options(options).device))).embed_texts([text])[0]
+    return index.opened_clip(clip, str(resolve_device(run_options(options).device))).embed_texts(list(texts))

@@ -250,10 +250,13 @@ def _poor_fit(study: Study, text: str, hits: search_reads.Found) -> str:
     if unknown := unknown_words(str(index_facts(study).get("clip")), text):
         words = " or ".join(f"“{widgets.plain(word)}”" for word in unknown)
         return f"**The CLIP of this study does not know {words}.** "
-    rows = tuple(shown_rows(hits)[:JUDGED].tolist()) if clip_process.prepare(study).name == "ready" else ()
-    if not (rows and text) or search_reads.text_fit(study, text, rows) >= FITS:
+    rows, texts = tuple(shown_rows(hits)[:JUDGED].tolist()), (text, *GENERIC)
+    is_loaded = clip_process.prepare(study).name == "ready"
+    judged = is_loaded or all(search_reads.is_read(study, one) for one in texts)
+    if not (rows and text and judged) or search_reads.text_fit(study, text, rows) >= FITS:
         return ""
-    return f"**Nothing matches well**: for CLIP, “{GENERIC[0]}” fits the nearest about as well or better. "
+    general = f"words for anything, such as “{GENERIC[0]}”,"
+    return f"**Nothing matches well**: for CLIP, {general} fit the nearest about as well or better. "
 
 
 def _found_line(

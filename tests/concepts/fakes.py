@@ -14,6 +14,7 @@ COLOURS = {
     "red": (200, 30, 30), "green": (30, 180, 40), "blue": (30, 40, 200), "yellow": (220, 210, 40),
     "purple": (150, 40, 170), "brown": (120, 80, 40), "white": (245, 245, 245), "black": (12, 12, 12),
 }  # fmt: skip
+GREY = (128, 128, 128)  # words without a colour
 NOUNS = ("square", "wall", "ground")
 
 
@@ -33,7 +34,7 @@ class ColourClip:
         return unit([np.asarray(image.convert("RGB")).mean((0, 1)) for image in images])
 
     def embed_texts(self, texts):
-        return unit([COLOURS[text.split()[0]] for text in texts])
+        return unit([COLOURS.get(text.split()[0], GREY) for text in texts])
 
 
 class ColourBank:

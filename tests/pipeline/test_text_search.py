@@ -18,6 +18,7 @@ from core.jobs.progress import Progress
 from core.pipeline import text_search
 from core.pipeline.run import run_step
 from core.search import index, search
+from core.search.text_fit import GENERIC
 from core.slices.slice import Slice
 from core.storage.layers import layer
 from core.store import open_study
@@ -53,7 +54,8 @@ def test_search__finds_what_a_loop_finds_and_embeds_once(study_path, clip):
     seen = clip.seen
     text_search.run_search(folder, "blue disc", {}, Progress.silent())
     assert clip.seen == seen  # the images are embedded already
-    assert by_text(open_study(folder), "blue disc", 1) is not None
+    for text in ("blue disc", *GENERIC):
+        assert by_text(open_study(folder), text, 1) is not None, text
 
 
 @pytest.mark.slow

@@ -102,6 +102,14 @@ def test_search__where_nothing_fits_says_so(searched, open_page, process, monkey
     assert ids(app)  # what is nearest is shown all the same
 
 
+def test_search__what_is_kept_is_judged_before_clip_is_loaded(searched, open_page):
+    seen = searched.array(search.CLIP_IMAGES).rows(np.flatnonzero(searched.is_val)[:1])[0]
+    for text in ("a boat", *search_reads.GENERIC):
+        search.keep_text(searched, text, seen)
+    app = open_page("images", study="demo", search="a boat")
+    assert any(one.value.startswith("**Nothing matches well**") for one in app.caption)
+
+
 def test_search__words_that_clip_does_not_know_are_named(searched, open_page, process, monkeypatch):
     monkeypatch.setattr(clip_process, "text_vector", lambda study, text: np.ones(6, np.float32))
     process["state"] = clip_process.ModelState("ready")

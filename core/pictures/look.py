@@ -229,8 +229,10 @@ def decide(
         rival = asked.names.index(true)
     push = nothing
     if classifier is not None:
-        twice = (np.stack([one] * 2) for one in (raw, logits))
-        toward = class_logits.class_gradients(classifier, *twice, asked.column, np.array([answer, rival]))
+        twice, same = (np.stack([one] * 2) for one in (raw, logits))
+        toward = class_logits.class_gradients(
+            classifier, twice, same, asked.column, np.array([answer, rival])
+        )
         push = (toward[0] - toward[1]) * raw
     elif pushes is not None:
         push = pushes(asked.names[answer], asked.names[rival])

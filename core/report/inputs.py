@@ -1,6 +1,7 @@
 """Inputs of the sections of a report: facts of images, pictures, names of features."""
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -94,7 +95,7 @@ class Source:
 
     @cached_property
     def _names(self) -> pd.Series:
-        return relative_paths(self.facts["image_id"], "")
+        return relative_paths(cast(pd.Series, self.facts["image_id"]), "")
 
     def image_name(self, row: int) -> str:
         """Return the id of an image; of one that is a path on this machine, the last two parts."""

@@ -280,7 +280,7 @@ def test_a_column_or_feature_that_is_named_again_and_again_is_read_once(shared_s
 
 def test_a_text_beside_an_address_names_no_folder_and_an_address_stays_whole() -> None:
     address = "https://lab.example/get?file=/a/b/c.jpg"
-    report = {"run": "embed /home/jo/mine --images s3://lab/set", "image_id": address}
+    report = {"run": "embed /data/jo/mine --images s3://lab/set", "image_id": address}
     assert json.loads(_text(report)) == {"run": "embed mine --images s3://lab/set", "image_id": address}
 
 

@@ -98,7 +98,7 @@ def class_pairs(study: Study, *, each: int = PER_CLASS) -> tuple[np.ndarray, np.
         best = _most_active(pd.concat([last, block]), label, each)
         goes_on = label[best["row"]] == label[rows[start : start + CHUNK_ROWS][-1]]
         parts.append(best.loc[~goes_on, ["row", "feature"]].to_numpy(np.int32))
-        last = best[goes_on]
+        last = best.loc[goes_on]
     row, feature = np.concatenate([*parts, last[["row", "feature"]].to_numpy(np.int32)]).T
     return row, feature
 

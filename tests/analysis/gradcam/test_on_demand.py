@@ -101,7 +101,11 @@ def test_requests_at_the_same_time_lose_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(reader, "read_requested", slowly)
     path, one_map = tmp_path / REQUESTED / "0-a.npz", np.eye(2, dtype=np.float32)[None]
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(lambda j: reader.add_requested(path, reader.pack_maps([j], one_map)), (7, 3)))
+        list(
+            threads.map(
+                lambda j: reader.add_requested(path, reader.pack_maps(np.array([j]), one_map)), (7, 3)
+            )
+        )
     held = read_requested(path)
     assert held is not None and held.features.tolist() == [3, 7]
 

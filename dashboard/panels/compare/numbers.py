@@ -145,7 +145,8 @@ def classes_and_scores(comparison: Comparison, other: str) -> None:
     """What became of the classes, where they have enough images to tell, and of a score beside it; of one
     class the number above says it all.
     """
-    if len(comparison.classes) < 2 or not feature_reads.classes_tell(comparison.shared.studies[0]):
+    is_one = len(comparison.classes) <= len(comparison.names)  # a row for each class and study
+    if is_one or not feature_reads.classes_tell(comparison.shared.studies[0]):
         _distributions(comparison)
         return
     with st.container(key="stacked_comparison"):

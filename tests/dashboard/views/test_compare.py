@@ -94,6 +94,12 @@ def test_classes_of_few_images_each__are_not_compared_one_by_one(found, open_pag
     assert "compare_distributions" in held and "compare_classes" not in held
 
 
+@pytest.mark.parametrize(("where", "drawn"), [("label=bee", False), ("", True)])
+def test_one_class__has_its_number_above_and_no_chart(found, open_page, where, drawn):
+    held = drawn_charts(open_page("compare", study="demo", compare_with=["second"], where=where))
+    assert "compare_distributions" in held and ("compare_classes" in held) == drawn
+
+
 def test_numbers__are_those_of_the_comparison(found, open_page):
     app = open_page("compare", study="demo", compare_with=["second"])
     assert not app.exception and not app.error

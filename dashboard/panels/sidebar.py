@@ -13,7 +13,7 @@ from dashboard.components.folding import fold_when_narrow
 from dashboard.components.page_behaviour import page_behaviour
 from dashboard.components.theme_switch import theme_switch
 from dashboard.panels.menus import palette, saved_views, study_menu
-from dashboard.state import session, view_address
+from dashboard.state import session, sheet, view_address
 
 
 def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
@@ -28,6 +28,8 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
             no_step=(session.PICKED, session.SHEET),
             closing=("filter_labels",),
             asking=palette.CHOICE,
+            sheets=sheet.by_study(),
+            on_sheets=sheet.take_back,
             query=view_address.take_query(),
             charts=PAGES[here].charts,
         )

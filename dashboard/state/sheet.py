@@ -1,10 +1,11 @@
 """The cells of the figure sheet: kept for each study in this session, and in the link of its own page.
 
 The link is read once, when a session begins; afterwards the session knows better (the browser's back button
-leads to addresses from before a figure was added).
+leads to addresses from before a figure was added). A page that is loaded again begins another session, which
+the browser tells what was on the sheets before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -29,6 +30,17 @@ def enter(study: str) -> None:
         sheets[study] = _checked(asked)
     st.session_state[_STUDY] = study
     _name_in_address()
+
+
+def by_study() -> dict[str, str]:
+    """The text of the sheet of every study that this session knows."""
+    return dict(_texts())
+
+
+def take_back(before: Mapping[str, str]) -> None:
+    """Take over the sheets of the studies that this session knows none of yet. Meant for callbacks."""
+    for study, text in before.items():
+        _texts().setdefault(study, _checked(text))
 
 
 def cells() -> list[CellRequest]:

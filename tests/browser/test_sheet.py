@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import axe
-from tests.browser.harness import settle, until
+from tests.browser.harness import settle, until, visit
 from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
@@ -116,6 +116,18 @@ def test_order__by_keyboard_keeps_the_focus_and_what_did_not_change(visitor, add
     page.get_by_role("button", name="Remove from the sheet: mIoU with both masks by correctness").click()
     previewed(page, 2)
     assert captions(page) == ["Where the images lie", "First"]
+
+
+def test_sheet__outlives_a_reload_of_another_page(visitor, address):
+    one = visitor()
+    page = one.open(f"{address}/predicting_errors?study=seen&quality_plot=Distribution&score=Q-Score")
+    page.wait_for_function(DRAWN)
+    add(page, "score_histogram", "1 figure")
+    page.reload()
+    page.wait_for_selector("h1")
+    settle(page)
+    visit(page, "Figures")
+    expect(page.locator(".cards .card .title")).to_have_count(1)
 
 
 @pytest.mark.parametrize("scheme", sample(["dark", "light"], 1))

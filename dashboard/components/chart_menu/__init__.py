@@ -13,6 +13,7 @@ from core.export.table_file import TableFile
 from core.figures.cells import CellRequest, usual_caption
 from core.figures.files import find_browser, render
 from dashboard.components.browser_half import browser_half
+from dashboard.components.page_behaviour import KEEP_SHEETS
 from dashboard.state import session, sheet
 
 FONTS = ("serif", "sans")
@@ -46,7 +47,9 @@ def _html() -> str:
 
 
 # Its place on the chart is a matter of the page.
-_MENU = browser_half("chart_menu", _html(), "vector_text.js", "chart_menu.js", isolate_styles=False)
+_MENU = browser_half(
+    "chart_menu", _html(), KEEP_SHEETS, "vector_text.js", "chart_menu.js", isolate_styles=False
+)
 
 
 def chart_menu(
@@ -86,7 +89,8 @@ def _menu(
         if cell is not None and session.value(key).add is not None:
             captioned = cell if cell.caption or cell.is_picture else with_caption(cell)
             number = session.recall(answer, {"number": 0})["number"] + 1
-            session.set_widget(answer, {"number": number, "text": sheet.add(captioned)})
+            text = sheet.add(captioned)
+            session.set_widget(answer, {"number": number, "text": text, "sheets": sheet.by_study()})
 
     def go() -> None:
         if session.value(key).go is not None:

@@ -192,7 +192,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const self = mounted(parentElement, start);
   Object.assign(self, { data, emit: setTriggerValue });
   show(self, data);
-  if (data.said && data.said.number !== known) say(self, data.said.text, true);
+  if (data.said && data.said.number !== known) {
+    say(self, data.said.text, true);
+    keepSheets(data.said.sheets); // a menu is drawn again alone, without what else tells the browser of them
+  }
   return () => {
     document.removeEventListener("pointerdown", self.outside, true);
     instances.delete(parentElement);

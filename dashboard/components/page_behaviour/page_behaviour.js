@@ -1,8 +1,9 @@
 let asked = "";
 
-export default function ({ data }) {
+export default function ({ data, setTriggerValue }) {
   if (data.query && data.query !== asked) goHere(data.query);
   asked = data.query;
+  keepSheets(data.sheets, (lost) => setTriggerValue("sheets", lost));
   if (data.library) plotly(data.library).catch(() => {}); // the chart that needs it says so
   if (window.peregrineBehaviour) return; // once, also where this file is loaded again
   window.peregrineBehaviour = true;

@@ -7,7 +7,7 @@ import pytest
 import streamlit as st
 
 from core.store import open_study
-from dashboard.state import session
+from dashboard.state import session, sheet
 
 
 class Address(dict):
@@ -91,3 +91,12 @@ def test_opened_image__on_the_way_back_stands_in_the_gallery_it_was_opened_from(
     run("images", study="demo", image=name)
     opened = session.opened_image(study, np.arange(80, 120))
     assert opened is not None and opened.position == "6 of 40"
+
+
+def test_sheets__what_the_browser_knows_from_before_a_reload_is_taken_back(run):
+    run("figures", study="demo", sheet="roc")
+    sheet.enter("demo")
+    sheet.take_back({"demo": "map", "other": "map?caption=A|rock"})
+    assert sheet.by_study() == {"demo": "roc", "other": "map?caption=A"}
+    sheet.enter("other")
+    assert [cell.name for cell in sheet.cells()] == ["map"]

@@ -27,6 +27,7 @@ from core.store import Study
 PERCENT, PLAIN = "percent", "plain"
 AUROCS = ("q_auroc", "confidence_auroc")
 SIDES_OF_Q = ("correct", "misclassified")
+LEAST_CHANGED = 6  # images: that five all change alike happens by chance in one case of 16 (sign test)
 AT_ONCE = 8  # resamples that are evaluated in one pass over the images: a vector register of float64
 
 
@@ -224,8 +225,8 @@ def measure_table(
     Returns:
         measure, study, value, low, high, difference, difference_low, difference_high (NaN for the first
         study, and of AUROCs from fewer than LEAST errors), n (images behind the value; no interval for fewer
-        than two). Measures that no study has are
-        left out.
+        than two, and none of a difference for fewer than LEAST_CHANGED). Measures that no study has are left
+        out.
     """
     statistics = Statistics(studies)
     if not statistics.n:
@@ -253,6 +254,7 @@ def measure_table(
             n_wrong, n_right = statistics.outcomes(measure)
             low, high = area_bounds(values[:, at], n_right, n_wrong)
             few = np.minimum(n_wrong, n_right) < LEAST
+        few |= n[:, at] < LEAST_CHANGED
         few |= few[0]
         apart_low, apart_high = np.where(few, np.nan, apart_low), np.where(few, np.nan, apart_high)
         for number, name in enumerate(names):
@@ -297,12 +299,12 @@ def class_accuracy_changes(
 def change_interval(
     before: np.ndarray, after: np.ndarray, *, resamples: int, seed: int
 ) -> tuple[float, float]:
-    """95 % bootstrap interval of mean(after - before), both (n,) of 0 and 1; NaN for a single image.
+    """95 % bootstrap interval of mean(after - before), both (n,) of 0 and 1; NaN for n < LEAST_CHANGED.
 
     The difference of an image is -1, 0 or 1, so resampling images is a multinomial draw of three counts.
     """
     n = len(before)
-    if n < 2:
+    if n < LEAST_CHANGED:
         return np.nan, np.nan
     apart = after - before
     shares = np.array([np.mean(apart == value) for value in (-1, 0, 1)])

@@ -131,6 +131,15 @@ def test_measure_table__no_verdict_on_aurocs_from_fewer_than_eight_errors(rng, n
     assert note == [] if judged_there else f"errors of after cannot be told from {n_wrong} error" in note[0]
 
 
+@pytest.mark.parametrize(("n", "judged_there"), [(5, False), (6, True)])
+def test_measure_table__a_change_of_five_images_can_be_chance(n, judged_there):
+    right = np.ones(n)
+    studies = [StudyScores({"confidence": right * sure}, right, right) for sure in (0.5, 0.9)]
+    table = measure_table(studies, NAMES, resamples=20).set_index(["measure", "study"])
+    row = table.loc[("confidence", "after")]
+    assert row["difference"] == pytest.approx(0.4) and np.isfinite(row["difference_low"]) == judged_there
+
+
 def test_measure_table__pairing_makes_the_difference_narrower(rng):
     """Both studies err on the same hard images; the difference is known better than from two samples."""
     hard = rng.random(400) < 0.4
@@ -174,7 +183,12 @@ def test_class_table__by_hand():
     }  # fmt: skip
     assert table.loc[("ant", "after"), "difference"] == 0.5
     assert table.loc[("bee", "after"), "difference"] == -0.5
-    assert table.loc[("ant", "after"), ["difference_low", "difference_high"]].tolist() == [0.0, 1.0]
+    assert table[["difference_low", "difference_high"]].isna().all(axis=None)  # of two images
+
+
+def test_change_interval__five_images_that_all_become_right_can_be_chance():
+    assert np.isnan(change_interval(np.zeros(5), np.ones(5), resamples=50, seed=0)).all()
+    assert change_interval(np.zeros(6), np.ones(6), resamples=50, seed=0) == (1.0, 1.0)
 
 
 @pytest.fixture(scope="module")

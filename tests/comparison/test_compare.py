@@ -183,7 +183,7 @@ def test_class_table__by_hand():
     }  # fmt: skip
     assert table.loc[("ant", "after"), "difference"] == 0.5
     assert table.loc[("bee", "after"), "difference"] == -0.5
-    assert table[["difference_low", "difference_high"]].isna().all(axis=None)  # of two images
+    assert np.isnan(table[["difference_low", "difference_high"]].to_numpy(float)).all()  # of two images
 
 
 def test_change_interval__five_images_that_all_become_right_can_be_chance():

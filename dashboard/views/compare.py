@@ -34,6 +34,7 @@ from dashboard.state import image_filter, session
 
 WITH, OTHER = "compare_with", "compare_to"  # widget keys and parts of the URL
 WHAT = "compare_what"
+WORDS, FIGURES = "compare_words_open", "compare_figures_open"  # parts that are folded
 STUDIES, ANSWERS, CHECKPOINTS, DICTIONARY = "Studies", "Answers", "Checkpoints", dictionary.DICTIONARY
 MOST = 4  # studies beside the first
 OF_ALL = (
@@ -45,6 +46,8 @@ OF_CHECKPOINTS = "The filter applies to the images compared, as the first checkp
 
 
 def compare_page(study: Study, among: Slice) -> None:
+    for part in (*pictures.PARTS_OF_LINK, WORDS, FIGURES):  # a link may name them where they are not drawn
+        session.url_text(part)
     others = comparison_reads.other_studies(study)
     alike = [name for name, other in others.items() if comparison_reads.made_of_the_same(study, other)]
     default = STUDIES if alike or len(study.answers) < 2 else ANSWERS
@@ -168,11 +171,9 @@ def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
     with st.expander("All numbers", icon=":material/table:"):
         numbers.table(comparison, other)
         _premises(comparison)
-    for name in pictures.PARTS_OF_LINK:  # a link may name a choice in a part that is closed
-        session.url_text(name)
-    widgets.drawer("Words", "compare_words_open", "text_fields", lambda: words(comparison))
+    widgets.drawer("Words", WORDS, "text_fields", lambda: words(comparison))
     figures = partial(pictures.paper_figures, comparison)
-    widgets.drawer("The paper's figures, side by side", "compare_figures_open", "imagesmode", figures)
+    widgets.drawer("The paper's figures, side by side", FIGURES, "imagesmode", figures)
 
 
 @widgets.stable_container

@@ -17,6 +17,7 @@ from core.concepts.confused import Without
 from core.errors import PeregrineError
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.features.class_logits import LOCAL, can_switch_off, has_gradients
+from core.slices.inspection.populations import is_filtered
 from core.slices.slice import Slice
 from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
@@ -206,6 +207,7 @@ def correct_under(study: Study, population: Slice, feature: int | None, true: st
     confused = concept_reads.confused_rows(study, population, true, predicted)
     here = heatmap_reads.activations(study, feature, confused).mean()
     name = widgets.plain(reads.feature_name(study, feature))
+    whole = ", also outside the filter" if is_filtered(study, population) else ""
     st.header(f"Correct images under {name}", anchor=False)
     for column, of in zip(st.columns(2, gap="large"), (predicted, true), strict=True):
         rows, values = _correct(study, population, feature, of)
@@ -221,7 +223,7 @@ def correct_under(study: Study, population: Slice, feature: int | None, true: st
                 continue
             st.markdown(
                 f"**{widgets.plain(of)}**: {values.mean():.2f} on average on "
-                f"{counted(len(rows), 'correct image')} ({here:.2f} on those confused); the strongest:"
+                f"{counted(len(rows), 'correct image')}{whole} ({here:.2f} on those confused); the strongest:"
             )
             _pictures(study, rows[:CORRECT], feature, None, f"failure_correct_{of}", CORRECT)
 

@@ -66,7 +66,7 @@ def slice_comparison(study: Study, population: Slice) -> None:
     _numbers(study, sides)
     for side, mask in zip(sides, masks, strict=True):
         if not mask.any():
-            widgets.empty_state(f"{side.name} holds no images", "Choose another slice to compare.")
+            widgets.empty_state(f"No image is in “{side.name}”", "Choose another slice to compare.")
             return
     if (masks[0] == masks[1]).all():
         widgets.empty_state("The two hold the same images", "Choose another slice to compare.")

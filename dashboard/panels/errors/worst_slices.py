@@ -1,5 +1,6 @@
 """The worst slices of the images of a page: as rows with pictures, as a table, or as a chart."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core.charts.worst_slices import WORST_SLICES, WorstSlices
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
+from core.errors import SliceError
 from core.slices.finder import ALL, CLASS, MIN_IMAGES
 from core.slices.inspection.populations import is_filtered
 from core.slices.slice import Slice
@@ -237,7 +239,9 @@ def _opened(table: pd.DataFrame) -> int | None:
     if matches.size:
         return int(matches[0])
     session.set_url(SHOWN, None)
-    session.notify(f"The slice '{asked[:80]}' is not in this table, so that part of the link was dropped.")
+    with suppress(SliceError):  # one that nobody can read is named as it is written
+        asked = Slice.parse(asked).describe()
+    session.notify(f"“{asked[:80]}” is not among the slices of this filter, so it was closed.")
     return None
 
 

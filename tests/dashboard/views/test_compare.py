@@ -94,6 +94,12 @@ def test_classes_of_few_images_each__are_not_compared_one_by_one(found, open_pag
     assert "compare_distributions" in held and "compare_classes" not in held
 
 
+def test_link__parts_that_are_not_drawn_here_stay(found, open_page):
+    opened = {"compare_words_open": "true", "compare_figures_open": "true"}
+    app = open_page("compare", study="demo", compare_what="Checkpoints", **opened)
+    assert "knows nothing" not in all_text(app) and opened.items() <= app.query_params.items()
+
+
 @pytest.mark.parametrize(("where", "drawn"), [("label=bee", False), ("", True)])
 def test_one_class__has_its_number_above_and_no_chart(found, open_page, where, drawn):
     held = drawn_charts(open_page("compare", study="demo", compare_with=["second"], where=where))

@@ -303,7 +303,7 @@ def test_link__what_is_open_in_another_part_stays(study, open_page):
 def test_unknown_slice_of_a_link__is_dropped_with_a_note(study, open_page):
     app = open_page("errors", study="seen", slice="label=unicorn", **ALL_ROWS)
     assert not app.exception
-    assert "is not in this table" in notes(app)
+    assert "is not among the slices of this filter" in notes(app)
 
 
 @pytest.mark.parametrize(("verdict", "word"), [("true", "classified correctly"), ("false", "misclassified")])
@@ -349,7 +349,7 @@ def test_empty_filter__says_so(tab, studies, open_page):
     where = "label=ant predicted=bee q_score=99.."
     app = open_page("errors", study="demo", where=where, errors_tab=tab)
     assert not app.exception
-    assert "holds no images" in all_text(app)
+    assert ("No image is in “" if tab == "Compare two" else "holds no images") in all_text(app)
 
 
 def test_two_sides__have_their_numbers(study, open_page):

@@ -413,7 +413,7 @@ def test_marked__get_a_note_and_what_is_refused_is_said(studies, open_page):
 
 def test_marked__say_that_the_list_no_longer_holds_them(studies, open_page):
     study = open_study(studies / "demo")
-    ids, other = marked(study, 3), study.images["image_id"][study.is_val].iat[0]
+    ids, other = marked(study, 3), study.images.loc[study.is_val, "image_id"].iat[0]
     for one in (*ids, other):
         changes.set_tags(study, one, ["odd"])
     app = open_page("images", study="demo", where="split=train tag=odd", picked=ids)

@@ -82,6 +82,7 @@ class Votes:
         query_rows = torch.arange(start, stop, device=self.device)
         cosines, places = nearest(self._unit(np.array(self.array[start:stop])), query_rows, parts, rows)
         top, classes = vote(cosines, codes[places], self.n_classes).topk(min(5, self.n_classes), dim=1)
+        classes = classes.masked_fill(top == 0, -1)  # nobody voted for it
         undefined = torch.full_like(top[:, 0], torch.nan)
         margin = top[:, 0] - top[:, 1] if top.shape[1] > 1 else undefined
         return classes.int().cpu().numpy(), torch.stack([top[:, 0], margin, undefined]).cpu().numpy()

@@ -27,6 +27,7 @@ from core.jobs.progress import Progress
 from core.slices import saved_slices
 from core.slices.inspection.facets import facet_counts
 from core.slices.slice import Slice
+from core.storage.chunked_array import ChunkedArray
 from core.storage.missing import OF_ANSWER
 from core.store import Study, open_study
 from core.traces import changes, many
@@ -205,6 +206,13 @@ def test_a_zero_vector_has_cosine_0_and_no_row_is_its_own_neighbour():
     assert places[1].tolist()[-1] == 3 and cosines[1].tolist() == [0.0, 0.0, -1.0]
     votes = knn.vote(cosines, torch.tensor([0, 1, 1, 0])[places], 2)
     torch.testing.assert_close(votes.sum(1), torch.ones(4, dtype=torch.float64))
+
+
+def test_a_class_without_a_vote_is_not_among_the_best(tmp_path):
+    np.save(tmp_path / "00000.npy", np.array([[1, 0], [0.9, 0.1], [0, 1]], np.float32))
+    array, train, codes = ChunkedArray(tmp_path, [3], "f4", [2]), np.arange(3), np.array([2, 2, 0])
+    best, _ = knn.Votes(array, train, codes, 6, "cpu")(0, 3)
+    assert [sorted(row) for row in best.tolist()] == [[-1, -1, -1, 0, 2]] * 2 + [[-1, -1, -1, -1, 2]]
 
 
 def test_logits_in_the_order_of_the_images(study, tmp_path, rng):

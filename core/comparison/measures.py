@@ -213,6 +213,7 @@ class Statistics:
         if extra:  # the smaller side limits a difference of two means
             sides = [self.means.index(f"q_{side}") for side in SIDES_OF_Q]
             n[:, self.names.index("q_gap")] = counts[:, sides].min(1)
+            n[:, self.names.index("confidence_auroc")] = [len(ranking.rows) for ranking in self.by_confidence]
         return n
 
 

@@ -86,6 +86,7 @@ def test_measure_table__matches_loops_over_drawn_images(rng, holes):
                 scored &= np.isfinite(studies[at].score) | (measure != "q_auroc")
                 n_right = int(studies[at].correct[scored].sum())
                 ends = newcombe_area(row["value"], n_right, int(scored.sum()) - n_right)
+                assert row["n"] == scored.sum()
             assert_allclose([row["low"], row["high"]], ends, rtol=1e-8)
             if at:
                 apart = [one[at][measure] - one[0][measure] for one in draws]

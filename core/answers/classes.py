@@ -73,13 +73,12 @@ def match_classes(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Ma
     numbers = [[str(output)] for output in range(len(outputs))]
     indices = [str(int(label)) if label.isdecimal() else label for label in labels]
     by_name, by_index = match_by_name(outputs, labels), _matched(numbers, indices)
-    if by_index.max(initial=-1) >= 0 and (
-        by_name is None or np.count_nonzero(by_index >= 0) > by_name.n_matched
-    ):
-        return match_as_stated(outputs, by_index, labels, BY_INDEX)
-    if by_name is None and not any(outputs) and len(outputs) == len(labels):
+    n_by_index = np.count_nonzero(by_index >= 0)
+    if not any(outputs) and n_by_index < len(outputs) == len(labels):
         how = "in the order of the sorted class names (the file names none)"
         return match_as_stated(outputs, np.arange(len(labels)), labels, how)
+    if n_by_index and (by_name is None or n_by_index > by_name.n_matched):
+        return match_as_stated(outputs, by_index, labels, BY_INDEX)
     return by_name
 
 

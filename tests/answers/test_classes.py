@@ -46,6 +46,10 @@ def test_a_name_of_two_outputs_matches_none_and_is_said():
 def test_outputs_without_names_are_in_the_order_of_the_labels_where_there_are_as_many():
     match = match_classes([[], []], ["cat", "dog"])
     assert match is not None and match.code.tolist() == [0, 1] and "order" in match.how
+    from_one = match_classes([[], [], []], ["1", "2", "3"])
+    assert from_one is not None and from_one.code.tolist() == [0, 1, 2] and not from_one.unmatched
+    from_zero = match_classes([[], [], []], ["0", "1", "2"])
+    assert from_zero is not None and from_zero.code.tolist() == [0, 1, 2] and from_zero.how == "by index"
     assert match_classes([[], [], []], ["cat", "dog"]) is None
     assert match_classes(OUTPUTS, ["cat", "dog"]) is None
 

@@ -114,9 +114,8 @@ def _probabilities(logits: np.ndarray, present: np.ndarray) -> tuple[np.ndarray,
     """Of all classes, and of those that are labels here among themselves."""
     from scipy.special import softmax
 
-    shares = softmax(np.asarray(logits, np.float64), axis=1)
-    among = shares[:, present]
-    return shares, among / among.sum(1, keepdims=True)
+    logits = np.asarray(logits, np.float64)
+    return softmax(logits, axis=1), softmax(logits[:, present], axis=1)
 
 
 def issues_sentence(table: pd.DataFrame, n_images: int, accuracy: float) -> str:

@@ -74,6 +74,16 @@ def test_likely_wrong__without_some_labels_or_classes(rng):
         assert likely_wrong(logits.__getitem__, few).empty
 
 
+def test_likely_wrong__where_an_answer_is_sure_of_a_class_that_is_no_label(rng):
+    logits, given, _ = planted_logits(rng)
+    other, label = given == 4, np.where(given == 4, 0, given)
+    logits[other] += [4, 0, 0, 0, 2000]  # beside which the labels have a probability of 0
+    among = softmax(logits[:, :4], 1)
+    lowest = np.argsort(among[np.arange(400), label], kind="stable")[: slow_count(among, label)]
+    expected = lowest[logits[lowest].argmax(1) != label[lowest]]
+    assert set(likely_wrong(logits.__getitem__, label)["row"]) == set(expected) and len(expected)
+
+
 @pytest.mark.slow
 def test_study__planted_wrong_labels_are_found_far_above_chance(tmp_path):
     source = make_study(tmp_path / "clean", n_train=320, n_val=160, pictures=False)

@@ -5,7 +5,7 @@ from typing import Any
 
 from core.common.formatting import counted
 from core.data.formats import rows
-from core.data.sources.source import SPLIT_NAMES, some
+from core.data.sources.source import some, split_named
 from core.errors import ImageSourceError, did_you_mean
 
 USUAL = ("ground_truth", "label", "class", "classification", "detections")
@@ -59,7 +59,7 @@ def _splits(samples: list[dict[str, Any]]) -> list[str] | None:
     splits = []
     for sample in samples:
         tags = sample.get("tags")
-        named = [SPLIT_NAMES[tag] for tag in tags or () if isinstance(tag, str) and tag in SPLIT_NAMES]
+        named = [split for tag in tags or () if isinstance(tag, str) and (split := split_named(tag))]
         if not isinstance(tags, list) or not named:
             return None
         splits.append(named[0])

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from core.data.sources.source import IMAGE_EXTENSIONS, SPLIT_NAMES
+from core.data.sources.source import IMAGE_EXTENSIONS, split_named
 
 
 @dataclass
@@ -107,7 +107,7 @@ def _candidates(
 
 def _split_and_rest(name: str) -> tuple[str | None, str]:
     first, slash, rest = name.partition("/")
-    split = SPLIT_NAMES.get(first.lower()) if slash else None
+    split = split_named(first) if slash else None
     return (split, rest) if split else (None, name)
 
 

@@ -110,7 +110,7 @@ def _find(root: str, walk: Walk) -> tuple[list[ImageFile], list[str], list[str]]
     if ignored:
         used = dict.fromkeys(image.name.split("/")[0] + "/" for image in image_files)
         notes.append(f"ignored beside {' and '.join(used)}: {source.some(ignored)}")
-    if "train" not in map(source.SPLIT_NAMES.get, split_of) and len({one.split for one in image_files}) > 1:
+    if "train" not in map(source.split_named, split_of) and len({one.split for one in image_files}) > 1:
         notes.append(source.VAL_AS_TRAIN)
     if top.images:
         notes.append(f"{counted(len(top.images), 'image')} ignored, outside train/ and val/")
@@ -159,8 +159,9 @@ def _folders(image: ImageFile) -> list[str]:
 def _split_folders(root: str, top: Folder, walk: Walk) -> dict[str, str]:
     """Map folder names to "train" or "val", preferred evaluation folder first; empty if they are classes."""
     order = list(source.SPLIT_NAMES)
-    named = sorted((name for name in top.folders if name in source.SPLIT_NAMES), key=order.index)
-    kinds = [source.SPLIT_NAMES[name] for name in named]
+    named = [name for name in top.folders if source.split_named(name)]
+    named.sort(key=lambda name: order.index(name.lower()))
+    kinds = list(map(source.split_named, named))
     splits = {name: "train" if kind == "train" else "val" for name, kind in zip(named, kinds, strict=True)}
     if "train" in splits.values() and "val" in splits.values():
         return splits

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from core.data.sources.source import SPLIT_NAMES
+from core.data.sources.source import split_named
 
 JOINT = "__"  # between class and name, as in dog__0001.jpg
 
@@ -23,7 +23,7 @@ def name_in_folder(member: str, label: str | None) -> str:
         return name
     if label in folders:
         at = folders.index(label)
-        above = at - 1 if at and folders[at - 1] in SPLIT_NAMES else at
+        above = at - 1 if at and split_named(folders[at - 1]) else at
         return "/".join([*folders[above:], name])
     if name.startswith(label + JOINT) and name != label + JOINT:
         return f"{label}/{name.removeprefix(label + JOINT)}"

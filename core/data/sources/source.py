@@ -38,6 +38,15 @@ VAL_AS_TRAIN = (
 SEEN_DOMAINS = ("id_val", "id_test")  # WILDS: further images of the domains of train
 
 
+def split_named(name: str) -> str | None:
+    """Return the split that a folder or a tag is called by, in any case; None for another name.
+
+    >>> split_named("Validation"), split_named("cat")
+    ('val', None)
+    """
+    return SPLIT_NAMES.get(name.lower())
+
+
 class ImageSource(ABC):
     """Images in a fixed order, each with a split and optionally a label; can be pickled to worker processes.
 

@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from core.data.sources.folder import FolderSource
-from core.data.sources.source import SPLIT_NAMES, ListedSource, Listing, draw_split, image_table, some
+from core.data.sources.source import ListedSource, Listing, draw_split, image_table, some, split_named
 from core.errors import ImageSourceError, did_you_mean, unknown_name
 
 OPTIONS = ("root", "domains")
@@ -87,5 +87,5 @@ class DomainFolders(ListedSource):
 def _parts(image_id: str) -> list[str]:
     """Return [domain, class] of an image id; empty if it is not that deep."""
     parts = image_id.split("/")
-    parts = parts[1:] if parts[0] in SPLIT_NAMES and len(parts) > 3 else parts
+    parts = parts[1:] if split_named(parts[0]) and len(parts) > 3 else parts
     return parts[:2] if len(parts) >= 3 else []

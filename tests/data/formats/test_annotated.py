@@ -101,7 +101,7 @@ def test_fiftyone__samples_with_classes_tags_and_boxes(tmp_path):
         {"filepath": "data/a.png", "tags": ["train"], "ground_truth": cat, "weather": "rain", "seen": 1},
         {
             "filepath": "data/b.png",
-            "tags": ["x", "validation"],
+            "tags": ["x", "Validation"],
             "objects": {"_cls": "Detections"},
             "seen": "often",
         },

@@ -97,6 +97,18 @@ def test_split_folders(tmp_path, name):
     assert source.split_given and source.notes == []
 
 
+def test_split_folders__in_any_case(tmp_path):
+    source = open_images(
+        make_folder(tmp_path, ["Train/dog/1.png", "Train/cat/1.png", "Validation/dog/1.png"])
+    )
+    assert rows(source) == [
+        ("Train/cat/1.png", "train", "cat"),
+        ("Train/dog/1.png", "train", "dog"),
+        ("Validation/dog/1.png", "val", "dog"),
+    ]
+    assert source.split_given and source.notes == []
+
+
 def test_split_folders__val_wins_over_test(tmp_path):
     source = open_images(
         make_folder(tmp_path, ["train/a/1.png", "test/a/2.png", "val/a/3.png", "misc/4.png"])

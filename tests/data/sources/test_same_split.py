@@ -120,6 +120,7 @@ def test_folder__split_is_that_of_before(folder):
         ("dog/dog/1.png", "dog", "dog/dog/1.png"),
         ("train/dog/1.png", "dog", "train/dog/1.png"),
         ("a/train/dog/1.png", "dog", "train/dog/1.png"),
+        ("a/Train/dog/1.png", "dog", "Train/dog/1.png"),
         ("dog__1.png", "dog", "dog/1.png"),
         ("x/dog__1.png", "dog", "dog/1.png"),
         ("dog_1.png", "dog", "dog/dog_1.png"),

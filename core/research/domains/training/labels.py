@@ -8,7 +8,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from core.common.formatting import counted
-from core.data.sources.source import SPLIT_NAMES, some
+from core.data.sources.source import some, split_named
 from core.errors import SettingsError, did_you_mean
 from core.research.domains.analysis.parts import confounded
 from core.research.domains.training.config import CLUSTER, COLUMN, FOLDER, DomainsConfig
@@ -114,7 +114,7 @@ def _folders(source: Any, rows: np.ndarray) -> np.ndarray:
     """The first folder of each image id, below train/ and val/."""
     ids = source.table["image_id"].to_numpy(object)[rows]
     parts = [image_id.split("/") for image_id in ids]
-    parts = [part[1:] if part[0] in SPLIT_NAMES else part for part in parts]
+    parts = [part[1:] if split_named(part[0]) else part for part in parts]
     if any(len(part) < 3 for part in parts):
         first = next(image_id for image_id, part in zip(ids, parts, strict=True) if len(part) < 3)
         raise SettingsError(

@@ -76,10 +76,12 @@ def slices(source: Source) -> list[Markup]:
         pieces += [parts.heading(with_class_names(name)), parts.quiet(beside)]
         pieces.append(_some(source, where.mask(whole) & inside))
     for saved in saved_slices.listed(whole)[:SLICES]:
-        count = "cannot be read" if saved["n_images"] is None else counted(saved["n_images"], "image")
+        is_read = saved["n_images"] is not None
+        mask = images_of(whole, Slice.parse(saved["where"])) & inside if is_read else np.zeros(0, bool)
+        count = counted(int(mask.sum()), "image") if is_read else "cannot be read"
         pieces += [parts.heading(f"Saved: {saved['name']}"), parts.quiet(f"{count}: {saved['where']}")]
-        if saved["n_images"]:
-            pieces.append(_some(source, images_of(whole, Slice.parse(saved["where"])) & inside))
+        if mask.any():
+            pieces.append(_some(source, mask))
     verdicts = judged(whole, study.chosen)
     why = "none has clearly more errors" if verdicts else "which images are misclassified is not known"
     return pieces or [parts.paragraph(f"None is saved, and {why}.")]

@@ -21,8 +21,10 @@ from core.report.inputs import Source
 from core.report.overview_section import command_lines
 from core.report.page import page, parts, picture
 from core.report.write import write_report
+from core.slices import saved_slices
 from core.slices.features.class_logits import NOT_SWITCHED_OFF
 from core.slices.finder import worst_slices
+from core.slices.slice import Slice
 from core.store import Study, open_study
 from tests.command_line import runner
 from tests.manifests import edited_manifest
@@ -142,6 +144,16 @@ def test_slices__that_could_be_chance_are_not_listed(tmp_path):
     assert image_sections.slices(Source(bare)) == [
         parts.paragraph("None is saved, and which images are misclassified is not known.")
     ]
+
+
+def test_slices__a_saved_one_counts_the_images_of_the_report_that_are_in_it(tmp_path):
+    study = open_study(make_study(tmp_path / "study", n_train=40, n_val=60, pictures=False))
+    saved_slices.save(study.path, "mine", Slice.parse("label=ant"))
+    right = study.table("probe")["correct"].fillna(False).to_numpy(bool)
+    ants = (study.images["label"] == "ant").to_numpy() & study.is_val
+    assert 0 < (n := int((right & ants).sum())) < ants.sum()
+    of_right = Source(study.where(Slice.parse("split=val correct=true")))
+    assert f"{n} images: label=ant" in "".join(image_sections.slices(of_right))
 
 
 def test_quality__without_verdicts_is_the_reason_and_no_table_of_nothing(tmp_path):

@@ -9,6 +9,7 @@ from core.analysis.overlap.input_masks import masks_of
 from core.config import HeatmapsConfig
 from core.errors import SettingsError
 from core.slices.features import firing_pairs
+from core.slices.firing_counts import places_of_images
 from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
 
@@ -125,10 +126,16 @@ def masked_rows(study: Study, config: HeatmapsConfig) -> np.ndarray:
 
 def discriminative_pairs(study: Study, selected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return row and feature of discriminative features firing on the chosen images (n_images,) bool."""
-    features = study.vector("firing_features")
-    owner = np.repeat(np.arange(study.n_images, dtype=np.int32), study.vector("firing_count"))
-    is_kept = study.discriminative[features] & selected[owner]
-    return owner[is_kept], features[is_kept]
+    chosen, firing = np.flatnonzero(selected).astype(np.int32), study.array("firing_features")
+    inside, rows, features = study.discriminative, [chosen[:0]], [np.empty(0, firing.dtype)]
+    for start in range(0, len(chosen), CHUNK_ROWS):
+        block = chosen[start : start + CHUNK_ROWS]
+        places, n = places_of_images(study, block)
+        of_block = firing.rows(places)
+        is_kept = inside[of_block]
+        rows.append(np.repeat(block, n)[is_kept])
+        features.append(of_block[is_kept])
+    return np.concatenate(rows), np.concatenate(features)
 
 
 def strongest_discriminative(study: Study, rows: np.ndarray) -> np.ndarray:

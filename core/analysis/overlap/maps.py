@@ -12,6 +12,7 @@ from core.common.threadsafe import cached_property
 from core.encoders.registry import Encoder
 from core.heatmaps.combine import OF_SINGLES, singly_scaled
 from core.heatmaps.reader import StoredMaps
+from core.slices.firing_counts import places_of_images
 from core.store import Study
 
 
@@ -56,8 +57,8 @@ def map_pairs(study: Study, rows: np.ndarray) -> MapPairs:
     fallback = ~np.isin(rows, heat_rows)
     without = keys(rows[fallback], strongest_discriminative(study, rows[fallback]))
     in_heatmap = np.sort(np.concatenate([keys(heat_rows, heat_features), without]))
-    owners = np.repeat(np.arange(study.n_images), study.vector("firing_count"))
-    firing = keys(owners, study.vector("firing_features"))[is_selected[owners]]
+    places, n_firing = places_of_images(study, rows)
+    firing = keys(np.repeat(rows, n_firing), study.array("firing_features").rows(places))
     stored_rows = np.repeat(study.vector("heatmap_rows"), study.vector("heatmap_count"))
     stored = keys(stored_rows, study.vector("heatmap_features"))  # ascending: see `compute_heatmaps`
     ours = stored[is_selected[stored_rows]]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from core.answers.outcome import AnswerValues, Request, joined_blocks
-from core.common.statistics.largest import top_of
+from core.common.statistics.largest import first_largest, top_of
 from core.common.threadsafe import cached_property
 from core.common.worker_group import map_in_order
 from core.errors import SettingsError
@@ -81,7 +81,7 @@ class Votes:
         parts, rows, codes = self.keys
         query_rows = torch.arange(start, stop, device=self.device)
         cosines, places = nearest(self._unit(np.array(self.array[start:stop])), query_rows, parts, rows)
-        top, classes = vote(cosines, codes[places], self.n_classes).topk(min(5, self.n_classes), dim=1)
+        top, classes = first_largest(vote(cosines, codes[places], self.n_classes), 5)
         classes = classes.masked_fill(top == 0, -1)  # nobody voted for it
         undefined = torch.full_like(top[:, 0], torch.nan)
         margin = top[:, 0] - top[:, 1] if top.shape[1] > 1 else undefined

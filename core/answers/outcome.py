@@ -15,6 +15,7 @@ from core.common.captions import with_class_names
 from core.common.dataframes import words
 from core.common.formatting import counted
 from core.common.statistics.intervals import wilson
+from core.common.statistics.largest import first_largest
 from core.common.worker_group import map_in_order
 from core.errors import SettingsError
 
@@ -156,7 +157,7 @@ def _predicted(
     import torch
 
     logits = columns.combined(rows(start, stop))
-    top, places = logits.topk(min(5, len(columns.names)), dim=1)
+    top, places = first_largest(logits, 5)
     total = (logits - top[:, :1]).exp().sum(1).double()
     shares = (top - top[:, :1]).exp().double() / total[:, None]
     margin = shares[:, 0] - shares[:, 1] if top.shape[1] > 1 else torch.full_like(total, torch.nan)

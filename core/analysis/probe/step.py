@@ -18,6 +18,7 @@ from core.analysis.quality.scores import confidence, energy, margin
 from core.analysis.tensors import as_tensor, check_matrix
 from core.common.dataframes import check_same_length
 from core.common.formatting import counted
+from core.common.statistics.largest import first_largest
 from core.common.statistics.moments import Moments
 from core.common.worker_group import map_in_order
 from core.config import ProbeConfig
@@ -264,7 +265,7 @@ def _predicted(
 
 
 def _verdicts(logits: Tensor) -> pd.DataFrame:
-    best = logits.topk(min(5, logits.shape[1]), dim=1).indices.cpu().numpy()
+    best = first_largest(logits, 5)[1].cpu().numpy()
     return pd.DataFrame(
         {
             "best": list(best),

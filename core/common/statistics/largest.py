@@ -36,3 +36,15 @@ def top_of(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
         columns = torch.cat([columns, tail], 1)
     best, order = members.topk(k, dim=1)
     return best, columns.gather(1, order)
+
+
+def first_largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k largest of each row, largest first, and their columns, of equal values the first columns.
+
+    A plain top-k takes any of them: of logits with ties a class that no argmax would.
+    """
+    best, columns = values.topk(min(k + 1, values.shape[1]), dim=1)
+    tied = (best[:, 1:] == best[:, :-1]).any(1)
+    order = values[tied].sort(dim=1, descending=True, stable=True).indices
+    columns[tied] = order[:, : best.shape[1]]
+    return best[:, :k], columns[:, :k]

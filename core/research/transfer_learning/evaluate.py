@@ -18,6 +18,7 @@ from core.analysis.quality.scores import confidence, near_zero_share, q_score
 from core.analysis.representations import Pictures, batches_of, check_finite_representations, picture_batches
 from core.common.dataframes import check_same_length
 from core.common.statistics.intervals import share_intervals
+from core.common.statistics.largest import first_largest
 from core.data.sources.images import ImageSource
 from core.encoders.registry import Encoder
 from core.errors import ImageSourceError, NoDiscriminativeFeatures
@@ -179,7 +180,7 @@ def _mean(parts: Iterable[np.ndarray]) -> float | None:
 
 
 def _accuracy(probe: Probe, raw: np.ndarray, codes: np.ndarray, *, intervals: bool) -> dict[str, float]:
-    best = probe.logits(raw).topk(min(5, len(probe.bias)), dim=1).indices.numpy()
+    best = first_largest(probe.logits(raw), 5)[1].numpy()
     hits = np.column_stack([best[:, 0] == codes, (best == codes[:, None]).any(1)]).astype(float)
     ends = dict(zip(("", "_low", "_high")[: 3 if intervals else 1], share_intervals(hits), strict=False))
     return {f"top{k}{end}": float(ends[end][column]) for column, k in enumerate((1, 5)) for end in ends}

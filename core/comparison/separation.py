@@ -23,8 +23,8 @@ COLUMNS = ["study", "score", "n_correct", "n_misclassified", "auroc", "low", "hi
 def separation_table(shared: Shared, measures: pd.DataFrame) -> pd.DataFrame:
     """Compute the AUROC of each score of SEPARATED, correct above misclassified, on the evaluation images.
 
-    An AUROC that `measures` holds is taken from there, so that both always agree; others have the interval
-    of DeLong 1988.
+    An AUROC that `measures` holds is taken from there, so that both always agree; others have the same
+    kind of interval (`auroc_interval`).
 
     Returns:
         study, score, n_correct, n_misclassified, auroc, low, high (NaN where undefined).

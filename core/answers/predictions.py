@@ -87,7 +87,8 @@ def _read(path: str) -> pd.DataFrame:
             tab = "\t" if path.lower().endswith(".tsv") else ","
             options: Any = {"keep_default_na": False, "na_values": [""], "skipinitialspace": tab == ","}
             with no_wide_rows(tab):
-                return pd.read_csv(path, sep=tab, dtype=keys, index_col=False, **options)
+                table = pd.read_csv(path, sep=tab, dtype=keys, index_col=False, **options)
+            return table.assign(**{name: table[name].str.strip() for name in keys if name in table})
     except SettingsError:
         raise
     except Exception as error:  # of the parsers, which raise errors of many kinds

@@ -44,6 +44,13 @@ def test_predicted_names_of_wordnet_are_those_of_the_folders(study, tmp_path):
     ]
 
 
+def test_spaces_beside_commas_are_no_letters(study, tmp_path):
+    told = "".join(f"{place}.png , {label} , 0.5\n" for place, label in enumerate(LABELS))
+    (tmp_path / "told.csv").write_text(f"image_id,predicted,confidence\n{told}")
+    answer = file_answer(study, Request(file=str(tmp_path / "told.csv")), Progress.silent())
+    assert outcome_table(study, answer)["correct"].tolist() == [True] * 4 and not answer.notes
+
+
 def test_numbers_of_outputs_are_read_with_a_file_of_their_names(study, tmp_path):
     (tmp_path / "index.json").write_text(
         '{"0": ["n03126707", "crane"], "1": ["n01440764", "tench"], "2": ["n00000001", "x"]}'

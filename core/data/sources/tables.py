@@ -270,8 +270,8 @@ def _read_text(path: str) -> pd.DataFrame:
         except pd.errors.ParserWarning:
             raise ValueError("its first row has more cells than its header names") from None
     if separator == "\t" and any(column.str.contains("\t").any() for _, column in frame.items()):
-        return pd.read_csv(path, quoting=csv.QUOTE_NONE, **options)  # its quotes are letters, and hid rows
-    return frame
+        frame = pd.read_csv(path, quoting=csv.QUOTE_NONE, **options)  # its quotes are letters, and hid rows
+    return frame.apply(lambda column: column.str.strip())
 
 
 def find_columns(names: Iterable[str]) -> dict[str, str]:

@@ -77,10 +77,10 @@ def test_table__dialects(tmp_path, start, separator):
     assert [(row[0], row[2]) for row in rows(source)] == [("a.png", "grün"), ("b.png", None)]
 
 
-def test_table__spaces_behind_commas_are_no_letters(tmp_path):
+def test_table__spaces_beside_commas_are_no_letters(tmp_path):
     make_folder(tmp_path, ["a.png", "b.png"])
     source = open_images(
-        write(tmp_path / "t.csv", 'label, path, split\n"cat", a.png, train\ndog, b.png, val\n')
+        write(tmp_path / "t.csv", 'label, path , split\n"cat", a.png , train\ndog , b.png, val \n')
     )
     assert rows(source) == [("a.png", "train", "cat"), ("b.png", "val", "dog")]
     assert not note(source, "not found")

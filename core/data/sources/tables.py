@@ -29,7 +29,7 @@ from core.data.sources.source import (
     some,
     unseen_classes_note,
 )
-from core.errors import AddressRefused, ImageSourceError, UnreadableImage, did_you_mean
+from core.errors import AddressRefused, ImageSourceError, UnreadableImage, did_you_mean, first_line
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 COLUMNS = {
@@ -207,9 +207,8 @@ def open_representation_table(
     """
     source = RepresentationsOnly(table, n_rows, seed)
     if n_rows is not None and len(source.table) != n_rows:
-        n_table = len(source.table)
         raise ImageSourceError(
-            f"'{table}' has {n_table} rows but there are {n_rows} representations; "
+            f"'{table}' has {len(source.table)} rows but there are {n_rows} representations; "
             "there must be one row for each, in their order"
         )
     return source
@@ -250,11 +249,12 @@ def read_table_file(path: str) -> pd.DataFrame:
     except UnicodeDecodeError:
         raise ImageSourceError(f"'{path}' is not UTF-8 text. Save it as CSV in UTF-8") from None
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ImageSourceError(f"cannot read the table '{path}': {reason[0]}") from None
+        raise ImageSourceError(f"cannot read the table '{path}': {first_line(error)}") from None
     if frame.empty:
         raise ImageSourceError(f"the table '{path}' has no rows. Expected a header line and one image a row")
     frame.columns = [str(name).strip() for name in frame.columns]
+    if (again := frame.columns.duplicated()).any():
+        raise ImageSourceError(f"'{path}' has two columns '{frame.columns[again][0]}'. Rename one of them")
     return frame.reset_index(drop=True)
 
 

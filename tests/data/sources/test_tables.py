@@ -240,6 +240,7 @@ def test_table__reopened_pickled_and_fingerprint(tmp_path):
         ("t.csv", "", "cannot read the table '.*': No columns to parse"),
         ("t.csv", "path,label\n", "has no rows. Expected a header line"),
         ("t.csv", "path,label\na,cat,black\n", "its first row has more cells than its header names"),
+        ("t.csv", "path ,path,label\na,b,c\n", "'.*t.csv' has two columns 'path'"),
         ("t.csv", "path\na\nb\na\n", r"path 'a' occurs more than once in '.*' \(1 repeated row\)"),
         ("t.csv", "path,label\na,b\n,c\n", "row 2 of '.*' has no path"),
         (

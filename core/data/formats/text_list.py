@@ -38,16 +38,21 @@ def read_text_list(path: str, root: str | None) -> Rows:
         raise ImageSourceError(f"'{path}' is not UTF-8 text. Give a list of images, one a line") from None
     except (OSError, ValueError) as error:
         raise ImageSourceError(f"cannot read '{path}': {error}. Give a list of images, one a line") from None
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    by_number = {
+        number: line.strip()
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() and not line.startswith("#")
+    }
+    lines = list(by_number.values())
     if not lines:
         raise ImageSourceError(f"the list '{path}' has no lines. Expected PATH LABEL, one image a line")
     folder = root or os.path.dirname(path)
     if not any(is_image(_parts(line)[0]) for line in lines[:100]):
         return _in_order(lines, path, folder)
     pairs = [_parts(line) for line in lines]
-    bad = next((at for at, pair in enumerate(pairs) if not is_image(pair[0])), None)
+    bad = next((number for number, pair in zip(by_number, pairs, strict=True) if not is_image(pair[0])), None)
     if bad is not None:
-        raise ImageSourceError(f"line {bad + 1} of '{path}' names no image file. Expected PATH LABEL")
+        raise ImageSourceError(f"line {bad} of '{path}' names no image file. Expected PATH LABEL")
     labels, notes = named_labels([pair[1] for pair in pairs], [os.path.dirname(path), folder])
     folders = (".", "images", "..")
     return Rows([pair[0] for pair in pairs], labels, notes=notes, folders=folders)

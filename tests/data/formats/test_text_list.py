@@ -78,6 +78,7 @@ def test_list__labels_that_cannot_be_paired(tmp_path):
         (b"", "has no lines"),
         (b"a.png 1\n\xff 2", "not UTF-8"),
         (b"a.png 1\nword 2", "line 2 of .* names no image"),
+        (b"# mine\n\na.png 1\nword 2", "line 4 of .* names no image"),
     ],
 )
 def test_list__what_is_none(tmp_path, content, message):

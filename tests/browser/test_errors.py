@@ -139,6 +139,7 @@ def test_overview_card__opens_the_confusion_under_the_feature_that_it_names(read
     card = page.locator("a.card", has_text=" taken for ")
     true, predicted = card.locator(".title").inner_text().split(" taken for ")
     first = card.locator(".line").first.inner_text().removeprefix("Pushed by ").split(" and ")[0]
+    first = first.rpartition(" (")[0]  # its share of the lead
     card.click()
     page.wait_for_selector(f"text=by which {predicted} leads {true}")
     settle(page)

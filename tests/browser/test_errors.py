@@ -71,10 +71,10 @@ def test_a_row__opens_its_slice_leads_back_and_is_the_filter_of_the_page(reader,
     one = reader()
     page = one.open(f"{address}/errors?study=demo&{ALL_ROWS}")
     page.locator("a.card").first.click()
-    page.wait_for_selector(f"text={row['errors']} of {row['n']} images misclassified")
+    page.wait_for_selector(f"text={row['errors']} of {row['n']} images are misclassified")
     assert one.query()["slice"] == [row["where"]]
     again = visitor().open(page.url)
-    again.wait_for_selector(f"text={row['errors']} of {row['n']} images misclassified")
+    again.wait_for_selector(f"text={row['errors']} of {row['n']} images are misclassified")
     page.get_by_role("button", name="All slices").click()
     page.locator("a.card").nth(1).wait_for()
     assert "slice" not in one.query()

@@ -16,7 +16,12 @@ import pandas as pd
 from core.analysis.quality.recommendation import CONFIDENCE
 from core.common.dataframes import safe_divide
 from core.common.statistics.chance import LEAST
-from core.common.statistics.intervals import area_bounds, percentile_interval, resampled_logit_interval
+from core.common.statistics.intervals import (
+    area_bounds,
+    percentile_interval,
+    resampled_logit_interval,
+    wilson,
+)
 from core.common.statistics.kernels import areas_in_order, sums_of_draws
 from core.comparison.images import Shared
 from core.measures.metrics import rank, resample
@@ -25,7 +30,7 @@ from core.slices.overlap_values import MASKS, overlap_values
 from core.store import Study
 
 PERCENT, PLAIN = "percent", "plain"
-AUROCS = ("q_auroc", "confidence_auroc")
+AUROCS, SHARES = ("q_auroc", "confidence_auroc"), ("accuracy", "share_scored")
 SIDES_OF_Q = ("correct", "misclassified")
 LEAST_CHANGED = 6  # images: that five all change alike happens by chance in one case of 16 (sign test)
 AT_ONCE = 8  # resamples that are evaluated in one pass over the images: a vector register of float64
@@ -221,7 +226,8 @@ def measure_table(
     studies: Sequence[StudyScores], names: Sequence[str], *, resamples: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
     """Compute every measure of every study and its difference to the first, with 95 % intervals: bootstrap
-    over images, but for the AUROCs of single studies (`area_bounds`); of AUPRCs on the scale of the logit.
+    over images, but for the AUROCs (`area_bounds`) and shares (Wilson) of single studies; of AUPRCs on the
+    scale of the logit.
 
     Returns:
         measure, study, value, low, high, difference, difference_low, difference_high (NaN for the first
@@ -247,6 +253,8 @@ def measure_table(
             continue
         low, high = percentile_interval(draws[:, :, at])
         apart_low, apart_high = percentile_interval(draws[:, :, at] - draws[:, :1, at])
+        if measure in SHARES:  # a bootstrap of images that are all right never errs
+            low, high = wilson(values[:, at] * n[:, at], n[:, at])
         few = n[:, at] < 2  # a single image has no spread; that does not mean certainty
         low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
         if measure == "q_auprc":

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import binomtest
 
 from core.answers.requests import add_answer
 from core.comparison.compare import compare, differences_in_setup, report
@@ -78,6 +79,9 @@ def test_measure_table__matches_loops_over_drawn_images(rng, holes):
             row = table.loc[(measure, name)]
             assert_allclose(row["value"], value[at][measure], rtol=1e-12)
             ends = reference.percentiles([one[at][measure] for one in draws])
+            if measure == "accuracy":
+                n_right = int(np.nansum(studies[at].correct))
+                ends = binomtest(n_right, n - holes).proportion_ci(method="wilson")
             if measure == "q_auprc":
                 error = float(np.nanstd([one[at][measure] for one in draws], ddof=1))
                 ends = logit_interval(row["value"], error, row["n"])

@@ -124,9 +124,10 @@ def table(comparison: Comparison, other: str) -> None:
         body.append(f"<tr><th scope=row>{heading}</th>{''.join(parts)}</tr>")
     st.html(f"<table class=compare><thead>{cells[0]}</thead><tbody>{''.join(body)}</tbody></table>")
     how = (
-        "from resampling the images; a change is measured on the same resampled images in both studies."
+        "(Wilson's of a share, Newcombe's of an AUROC, else from resampling the images; a change is measured "
+        "on the same resampled images in both studies)."
         if comparison.pair is None
-        else "Wilson's of an accuracy, Newcombe's for paired samples of its change, else from resampling."
+        else "(Wilson's of an accuracy, Newcombe's for paired samples of its change, else from resampling)."
     )
     st.caption(
         f"In brackets: 95 % intervals {how} Bold: the interval of the change leaves out 0."

@@ -255,7 +255,7 @@ def _poor_fit(study: Study, text: str, hits: search_reads.Found) -> str:
     judged = is_loaded or all(search_reads.is_read(study, one) for one in texts)
     if not (rows and text and judged) or search_reads.text_fit(study, text, rows) >= FITS:
         return ""
-    return f"**Nothing matches well**: for CLIP, words like “{GENERIC[0]}” fit the nearest as well or more. "
+    return f"**Nothing matches well**: for CLIP, words like “{GENERIC[0]}” fit the nearest no worse. "
 
 
 def _found_line(

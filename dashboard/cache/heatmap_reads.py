@@ -18,6 +18,7 @@ GROUP_MEANS = {
     "ranks": "sparsity_ranks",
     "curves": "sparsity_curves",
 }
+FEW_POSITIONS = 4  # on a side: maps of fewer tell where in an image, and not on what
 
 
 def stored_rows(study: Study) -> np.ndarray:
@@ -166,3 +167,14 @@ def shows_view(study: Study, row: int) -> bool:
     width, height = study.thumbnail_image(row).size  # of the image's proportions
     left, top, right, bottom = study.transform.box(width, height)
     return left >= 1 or top >= 1 or right <= width - 1 or bottom <= height - 1
+
+
+def coarse(study: Study) -> str:
+    """What maps of few positions can tell, in a sentence; empty where they have many."""
+    sides = study.array("heatmap_maps").shape[1:] if study.has("heatmap_maps") else ()
+    if min(sides, default=FEW_POSITIONS) >= FEW_POSITIONS:
+        return ""
+    return (
+        f"**Coarse**: the encoder's maps have {' × '.join(map(str, sides))} positions, which tell parts of "
+        "an image apart, not objects. An earlier layer (`--layer`) has more."
+    )

@@ -40,7 +40,11 @@ class Choice:
 
 
 def heatmaps_page(study: Study, population: Slice) -> None:
-    widgets.page_header(PAGES["heatmaps"].title, PAGES["heatmaps"].question if study.labelled else LOOK)
+    answer = widgets.page_header(
+        PAGES["heatmaps"].title, PAGES["heatmaps"].question if study.labelled else LOOK
+    )
+    if coarse := heatmap_reads.coarse(study):
+        answer.caption(coarse)
     filter_bar(study, population)
     with st.container(horizontal=True, vertical_alignment="top", gap="small", key="heat_controls"):
         part = choose_one("Show", PARTS, key="heat_part", default=PICTURES)

@@ -12,6 +12,7 @@ from core.measures.object_preference import object_preference
 from core.slices.features import feature_activations, feature_classes
 from core.slices.slice import Slice
 from core.store import open_study
+from dashboard.cache import heatmap_reads
 from tests.dashboard.conftest import all_text, forget, tiles
 
 PER_PAGE = 12
@@ -45,6 +46,14 @@ def one_of_each(rows: np.ndarray, kinds: np.ndarray) -> list[int]:
             taken.append(row)
             left.remove(row)
     return taken
+
+
+def test_maps_of_few_positions__are_said_to_be_coarse(study, open_page, monkeypatch):
+    height, width = study.array("heatmap_maps").shape[1:]
+    for least, said in ((min(height, width), False), (min(height, width) + 1, True)):
+        monkeypatch.setattr(heatmap_reads, "FEW_POSITIONS", least)
+        line = f"**Coarse**: the encoder's maps have {height} × {width} positions"
+        assert (line in all_text(open_page("heatmaps", study="seen"))) == said
 
 
 def test_correct_left_and_misclassified_right__surest_of_each_class_first(study, open_page):

@@ -154,6 +154,9 @@ def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
     if accuracy.worst and accuracy.n >= FEW_OF_A_CLASS * len(study.class_names):
         worst = widgets.percent(accuracy.worst_accuracy, digits=0)
         detail += f"; worst class: {widgets.plain(accuracy.worst)}, {worst}"
+    if without := int(reads.mask(study, population).sum()) - accuracy.n:
+        why = " (see Notes, below)" if study.answer and study.answer.facts.get("notes") else ""
+        detail += f"; {without:,} more without a verdict{why}"
     for say in () if filtered else parts.BESIDE_THE_ACCURACY:
         detail += f"; {words}" if (words := say(study)) else ""
     widgets.metric(f"{name}, accuracy", widgets.percent(accuracy.accuracy), explain="accuracy", detail=detail)

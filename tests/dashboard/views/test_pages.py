@@ -389,6 +389,13 @@ def test_overview__says_how_many_images_could_not_be_read(studies, open_page):
     assert "images (2 more could not be read)" in all_text(open_page(study="demo"))
 
 
+def test_overview__counts_the_images_without_a_verdict(partly, studies, open_page):
+    study = open_study(partly)
+    without = int((study.is_val & study.images["label"].isna().to_numpy()).sum())
+    assert without and f"; {without:,} more without a verdict" in all_text(open_page("", study="partly"))
+    assert "without a verdict" not in all_text(open_page("", study="demo"))
+
+
 @pytest.mark.parametrize(
     ("low", "high", "title"),
     [

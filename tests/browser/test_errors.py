@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -138,8 +140,10 @@ def test_overview_card__opens_the_confusion_under_the_feature_that_it_names(read
     page = one.open(f"{address}/?study=demo")
     card = page.locator("a.card", has_text=" taken for ")
     true, predicted = card.locator(".title").inner_text().split(" taken for ")
-    first = card.locator(".line").first.inner_text().removeprefix("Pushed by ").split(" and ")[0]
-    first = first.rpartition(" (")[0]  # its share of the lead
+    line = card.locator(".line").first.inner_text()
+    pushed = re.match(r"Pushed by (.+?), \d+\s%\sof the lead", line)
+    assert pushed, line
+    first = pushed[1]
     card.click()
     page.wait_for_selector(f"text=by which {predicted} leads {true}")
     settle(page)

@@ -186,15 +186,15 @@ def pushers(study: Study, where: Slice, true: str, predicted: str, n: int) -> li
 
 
 def pushed_by(study: Study, where: Slice, true: str, predicted: str, n: int = 2) -> str:
-    """Name them in a clause, "Feature 3 (21 % of the lead) and too little of Feature 8 (9 %)"; empty where
-    they are not known.
+    """Name them in a clause, "Feature 3, 21 % of the lead, and too little of Feature 8, 9 %"; "" where they
+    are not known.
     """
     behind = _behind_answer(study, where, true, predicted).head(n)
     names, words = reads.feature_names(study, behind["feature"]), []
     for name, share, weak in zip(names, behind["share"], behind["too_little"], strict=True):
-        of_lead = f" ({percent(share, 0)}{'' if words else ' of the lead'})" if share > 0 else ""
+        of_lead = f", {percent(share, 0)}{'' if words else ' of the lead'}" if share > 0 else ""
         words.append(f"{'too little of ' if weak else ''}{name}{of_lead}")
-    return " and ".join(words)
+    return (", and " if "," in words[0] else " and ").join(words) if words else ""
 
 
 def _behind_answer(study: Study, where: Slice, true: str, predicted: str) -> pd.DataFrame:

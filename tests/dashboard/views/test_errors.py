@@ -442,8 +442,8 @@ def test_ranked_list__the_confusions_of_the_filter(where, worded, open_page):
         true, told = card["title"].split(" → ")
         rows = np.flatnonzero(split & (probe["true"] == true) & (probe["predicted"] == told))
         behind = behind_confusion(worded, ProbeWithMeans.of(worded), rows, true, told)
-        causes = card["lines"][0].removeprefix(f"Pushed towards {told} by ").split(" and ")
-        assert f"({100 * behind['share'].iat[0]:.0f} % of the lead)" in causes[0]
+        causes = card["lines"][0].removeprefix(f"Pushed towards {told} by ").split(", and ")
+        assert causes[0].endswith(f", {100 * behind['share'].iat[0]:.0f} % of the lead")
         for cause, feature in zip(causes, behind["feature"], strict=False):
             lacks = bool(
                 weights[code(told), feature] < weights[code(true), feature]

@@ -151,10 +151,20 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     >>> did_you_mean("--head", ["--seed", "--head-classes"])
     " Did you mean '--head-classes'?"
     """
+    near = closest(name, options)
+    return f" Did you mean '{near}'?" if near else ""
+
+
+def closest(name: str, options: Iterable[str]) -> str | None:
+    """Return the closest option, or None when none is close.
+
+    >>> closest("trucks", ["train", "truck"]), closest("ant", ["zebra"])
+    ('truck', None)
+    """
     texts = [str(option) for option in options]
     begun = [text for text in texts if str(name) and text.startswith(f"{name}-")]
     near = begun or difflib.get_close_matches(str(name), texts, n=1)
-    return f" Did you mean '{near[0]}'?" if near else ""
+    return near[0] if near else None
 
 
 def unknown_name(text: str, name: str, known: Iterable[str], label: str) -> str:

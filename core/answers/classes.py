@@ -3,16 +3,18 @@
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from core.answers.synsets import match_synsets
 from core.common.captions import WORDNET, plain
-from core.errors import SettingsError
+from core.errors import SettingsError, closest, did_you_mean
 
 MOST_BYTES = 50_000_000  # of a file of class names: 22,000 names take 1 MB
 MOST_OUTPUTS = 1_000_000
@@ -29,6 +31,7 @@ class Match:
         names: (n_outputs,) what each output is called; one without a label as no label and no other output.
         how: by what they were matched, in words. unmatched: labels that no output has.
         shared: names that several labels or outputs have, hence matched to none, and those labels.
+        called: all that each output may be called, as for `match_classes`.
     """
 
     code: np.ndarray
@@ -36,6 +39,7 @@ class Match:
     how: str
     unmatched: tuple[str, ...]
     shared: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    called: Sequence[Sequence[str]] = ()
 
     @property
     def n_matched(self) -> int:
@@ -45,14 +49,26 @@ class Match:
     def one_to_one(self) -> bool:
         return self.n_matched == np.count_nonzero(self.code >= 0)
 
-    def notes(self) -> list[str]:
-        """What a user has to know of the match, one line each."""
+    def notes(self, remedy: str = "") -> list[str]:
+        """What a user has to know of the match, one line each; `remedy`: what to do about labels without
+        an output.
+        """
         n = self.n_matched + len(self.unmatched)
         lines = [f"{self.n_matched:,} of {n:,} labels matched to {len(self.code):,} outputs {self.how}"]
         if self.unmatched:
-            few = _few(self.unmatched)
-            lines.append(f"no output means {few}: their images are left out of the accuracy")
+            few = _few([self._with_nearest(one) for one in self.unmatched[:SHOWN]], len(self.unmatched))
+            lines.append(f"no output means {few}: their images are left out of the accuracy{remedy}")
         return lines + self.shared_note()
+
+    def _with_nearest(self, label: str) -> str:
+        """A label and the name of an output without one that is most like it, if any is."""
+        if WORDNET.fullmatch(label) or label.isdecimal():
+            return label
+        free = [names for names, code in zip(self.called, self.code, strict=False) if code < 0]
+        parts = {plain(part): part for names in free for one in names for part in one.split(",")}
+        names = (plain(label), plain(re.sub(r"\(.*?\)", " ", label)))
+        near = next(filter(None, (closest(name, parts) for name in names if name)), None)
+        return f"{label} (output {parts[near].strip()}?)" if near else label
 
     def shared_note(self) -> list[str]:
         """Name the names that several classes have, if there are any."""
@@ -89,7 +105,7 @@ def match_by_name(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Ma
     code, shared = match_synsets(outputs, labels)
     ways = {
         "by WordNet id": _matched(wordnet, [label.lower() for label in labels]),
-        "by name": _matched(words, [plain(label) for label in labels]),
+        "by name": _matched_by_words(words, [plain(label) for label in labels]),
         "by WordNet name": np.array(code, int),
     }
     how = max(ways, key=lambda one: np.count_nonzero(ways[one] >= 0))
@@ -120,7 +136,18 @@ def match_as_stated(
             uses[names[output]] += 1
     matched = set(code[code >= 0].tolist())
     missing = tuple(label for place, label in enumerate(labels) if place not in matched)
-    return Match(code, names, how, missing, shared or {})
+    return Match(code, names, how, missing, shared or {}, outputs)
+
+
+def _matched_by_words(keys: list[list[str]], labels: list[str]) -> np.ndarray:
+    """As `_matched`, and what is left without regard to spaces: "air plane" is "airplane"."""
+    code = _matched(keys, labels)
+    joined = _matched([[_joined(one) for one in mine] for mine in keys], [_joined(one) for one in labels])
+    return np.where((code < 0) & ~np.isin(joined, code), joined, code)
+
+
+def _joined(name: str) -> str:
+    return plain(name).replace(" ", "")
 
 
 def _matched(keys: list[list[str]], labels: list[str]) -> np.ndarray:
@@ -137,7 +164,9 @@ def _matched(keys: list[list[str]], labels: list[str]) -> np.ndarray:
     return code
 
 
-def read_class_file(path: str | Path, n_outputs: int | None, labels: Sequence[str]) -> Match:
+def read_class_file(
+    path: str | Path, n_outputs: int | None, labels: Sequence[str], called: Sequence[Sequence[str]] = ()
+) -> Match:
     """The match that a file states: a name a line, a JSON list or object, or a CSV with output,label.
 
     An object maps outputs to names, of which there may be several ({"0": ["n01440764", "tench"]}), or each
@@ -145,12 +174,16 @@ def read_class_file(path: str | Path, n_outputs: int | None, labels: Sequence[st
 
     Args:
         n_outputs: None: as many as the file names.
+        called: what the outputs are called already, by which a CSV or an object may name them.
     Raises:
         SettingsError: it cannot be read, names another number of outputs, an output twice, or no label.
     """
-    outputs = read_names(path, n_outputs)
-    places = {plain(label): place for place, label in enumerate(labels)}
-    held = [[places[plain(name)] for name in names if plain(name) in places] for names in outputs]
+    outputs = read_names(path, n_outputs, called=called)
+    uses = Counter(map(_joined, labels))
+    places = {_joined(one): place for place, one in enumerate(labels) if uses[_joined(one)] == 1}
+    places |= {plain(label): place for place, label in enumerate(labels)}
+    keys = [[key for name in names for key in (plain(name), _joined(name))] for names in outputs]
+    held = [[places[key] for key in mine if key in places] for mine in keys]
     code = np.array([next(iter(one), -1) for one in held], int)
     match = match_classes(outputs, labels)
     n_stated = len(np.unique(code[code >= 0]))
@@ -166,9 +199,18 @@ def read_class_file(path: str | Path, n_outputs: int | None, labels: Sequence[st
 
 
 def read_names(
-    file: str | Path, n_outputs: int | None = None, *, of: str = "the head has {:,} outputs"
+    file: str | Path,
+    n_outputs: int | None = None,
+    *,
+    of: str = "the head has {:,} outputs",
+    called: Sequence[Sequence[str]] | None = (),
 ) -> list[list[str]]:
-    """The names of each output, none where the file names none; `n_outputs` None: as many as it names."""
+    """The names of each output, none where the file names none.
+
+    Args:
+        n_outputs: None: as many as the file names.
+        called: as for `read_class_file`; None: not yet known, and outputs that are named are left out.
+    """
     path = Path(file)
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -178,7 +220,7 @@ def read_names(
         why = getattr(error, "strerror", None) or "it is no text in UTF-8"
         raise SettingsError(f"cannot read the class names '{path}': {why}") from None
     try:
-        pairs = READERS.get(path.suffix.lower(), _read_lines)(text)
+        pairs = READERS.get(path.suffix.lower(), _read_lines)(text, _numbering(called))
     except (ValueError, RecursionError, csv.Error) as error:
         raise SettingsError(f"'{path}' holds no class names: {str(error)[:200]}") from None
     if not pairs:
@@ -187,6 +229,7 @@ def read_names(
         if n_outputs is not None and len(pairs) != n_outputs:
             raise SettingsError(f"'{path}' names {len(pairs):,} classes; {of.format(n_outputs)}")
         return pairs
+    pairs = {output: names for output, names in pairs.items() if isinstance(output, int)} or {0: []}
     least, most = min(pairs), max(pairs)
     n_outputs = min(most + 1, MOST_OUTPUTS) if n_outputs is None else n_outputs
     if least < 0 or most >= n_outputs:
@@ -195,19 +238,46 @@ def read_names(
     return [pairs.get(output, []) for output in range(n_outputs)]
 
 
-def _read_lines(text: str) -> list[list[str]]:
+Output = int | str  # a number, or a name where the names are not yet known
+Numbering = Callable[[str | None], Output]
+
+
+def _numbering(called: Sequence[Sequence[str]] | None) -> Numbering:
+    """What reads which output is meant: a number, or a name that one output alone is called."""
+    if called is None:
+        return partial(_output, None)
+    keys = [{plain(part) for one in names for part in (one, *one.split(","))} for names in called]
+    uses = Counter(key for mine in keys for key in mine)
+    return partial(_output, {key: place for place, mine in enumerate(keys) for key in mine if uses[key] == 1})
+
+
+def _output(numbers: Mapping[str, int] | None, text: str | None) -> Output:
+    text = text or ""
+    try:
+        return int(text)
+    except ValueError:
+        key = plain(text)
+    if key and numbers is None:
+        return key
+    if numbers and key in numbers:
+        return numbers[key]
+    nor = f", nor the name of one alone.{did_you_mean(key, numbers)}" if numbers else ""
+    raise ValueError(f"'{text}' is no number of an output{nor}")
+
+
+def _read_lines(text: str, _: Numbering) -> list[list[str]]:
     names = [line.strip() for line in text.splitlines()]
     while names and not names[-1]:
         names.pop()
     return [[name] if name else [] for name in names]
 
 
-def _read_json(text: str) -> list[list[str]] | dict[int, list[str]]:
+def _read_json(text: str, number: Numbering) -> list[list[str]] | dict[Output, list[str]]:
     parsed = json.loads(text, object_pairs_hook=_Pairs)
     if isinstance(parsed, _Pairs):
         if parsed and all(type(value) is int for _, value in parsed):
             return _by_output((output, [name]) for name, output in parsed)
-        return _by_output((_output(key), _names(value, f"output {key}")) for key, value in parsed)
+        return _by_output((number(key), _names(value, f"output {key}")) for key, value in parsed)
     if isinstance(parsed, list):
         return [_names(one, f"output {place}") for place, one in enumerate(parsed)]
     raise ValueError("expected a list of names, or an object output: name")
@@ -224,23 +294,16 @@ def _names(value: object, what: str) -> list[str]:
     return [one for one in map(str.strip, names) if one]
 
 
-def _read_table(text: str) -> dict[int, list[str]]:
+def _read_table(text: str, number: Numbering) -> dict[Output, list[str]]:
     rows = csv.DictReader(io.StringIO(text))
     if not {"output", "label"} <= set(rows.fieldnames or ()):
         raise ValueError("expected the columns output and label")
-    pairs = ((_output(row["output"]), (row["label"] or "").strip()) for row in rows)
+    pairs = ((number(row["output"]), (row["label"] or "").strip()) for row in rows)
     return _by_output((output, [label] if label else []) for output, label in pairs)
 
 
-def _output(text: str | None) -> int:
-    try:
-        return int(text or "")
-    except ValueError:
-        raise ValueError(f"'{text or ''}' is no number of an output") from None
-
-
-def _by_output(pairs: Iterable[tuple[int, list[str]]]) -> dict[int, list[str]]:
-    names: dict[int, list[str]] = {}
+def _by_output(pairs: Iterable[tuple[Output, list[str]]]) -> dict[Output, list[str]]:
+    names: dict[Output, list[str]] = {}
     for output, mine in pairs:
         if output in names:
             raise ValueError(f"it names output {output} twice")
@@ -248,11 +311,11 @@ def _by_output(pairs: Iterable[tuple[int, list[str]]]) -> dict[int, list[str]]:
     return names
 
 
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + " …" * (len(names) > SHOWN)
+def _few(names: Sequence[str], n: int | None = None) -> str:
+    return ", ".join(names[:SHOWN]) + " …" * ((len(names) if n is None else n) > SHOWN)
 
 
-READERS: dict[str, Callable[[str], list[list[str]] | dict[int, list[str]]]] = {
+READERS: dict[str, Callable[[str, Numbering], list[list[str]] | dict[Output, list[str]]]] = {
     ".json": _read_json,
     ".csv": _read_table,
 }

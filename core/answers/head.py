@@ -64,7 +64,7 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
     about = study.summary("embed")["head"]
     sigmoid = [SINGLE] * bool(about.get("single")) + [SEVERAL] * bool(about.get("independent"))
     answer.notes = (
-        match.notes()
+        match.notes("; name the outputs: --head-classes FILE")
         + activation_notes
         + sigmoid
         + (usual_order_note(study, answer, match) or order_note(study, answer, match))
@@ -83,7 +83,7 @@ def matched(study: StudyReader, request: Request) -> tuple[Match, ClassColumns]:
     """
     names, labels = output_names(study), study.class_names
     if request.head_classes:
-        match = read_class_file(request.head_classes, len(names), labels)
+        match = read_class_file(request.head_classes, len(names), labels, names)
     else:
         match = match_classes(names, labels)
         if match is None and study.summary("embed")["head"].get("assumed", True):

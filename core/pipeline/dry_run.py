@@ -51,7 +51,7 @@ def plan(folder: str | Path, options: Mapping[str, Any], progress: Progress | No
     if below(Path(folder)) is not None:
         raise SettingsError("--dry-run is of a whole study; leave out --basis")
     if options.get("head_classes"):
-        read_names(options["head_classes"])
+        read_names(options["head_classes"], called=None)
     named, which_encoder = with_encoder(folder, options)
     with allowing(options.get("encoder")):  # named by the caller, hence trusted
         report = _plan(Path(folder), named, progress or Progress.silent())

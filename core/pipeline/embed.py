@@ -122,7 +122,7 @@ def check_class_file(path: str, head: Head | None, about: Mapping[str, Any], lab
     """
     if head is None:
         raise SettingsError(f"--head-classes {path}: {about['why']}")
-    return read_class_file(path, head.n_outputs, labels)
+    return read_class_file(path, head.n_outputs, labels, head.names)
 
 
 def check_masks(requested: Mapping[str, Mapping[str, Any]], source: ImageSource) -> None:

@@ -48,7 +48,7 @@ def analyze(
                 writer.note_asked()
         return _resume(folder, options, progress)  # with what is known of the study
     if options.get("head_classes"):  # which is used at the end
-        read_names(options["head_classes"])
+        read_names(options["head_classes"], called=None)
     named, which_encoder = with_encoder(folder, options)
     if which_encoder:
         progress.note(which_encoder)

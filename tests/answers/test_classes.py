@@ -43,6 +43,41 @@ def test_a_name_of_two_outputs_matches_none_and_is_said():
     assert "no output means crane" in match.notes()[1]
 
 
+CIFAR = [["airplane"], ["automobile"], ["frog"], ["horse"], ["truck"]]
+
+
+def test_spaces_and_case_are_no_difference_and_other_spellings_are_asked_about():
+    labels = ["Automobile", "HORSE", "air plane", "frog (animal)", "trucks"]
+    match = match_classes(CIFAR, labels)
+    assert match is not None and match.code.tolist() == [2, 0, -1, 1, -1]
+    note = "no output means frog (animal) (output frog?), trucks (output truck?): their images are left out"
+    assert match.notes("; so")[1] == f"{note} of the accuracy; so"
+    both = match_classes([["airplane"], ["air plane"]], ["air-plane", "airplanes"])
+    assert both is not None and both.code.tolist() == [-1, 0]
+    twice = match_classes([["airplane"], ["truck"]], ["AirPlane s", "air planes", "truck"])
+    assert twice is not None and twice.code.tolist() == [-1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("names.csv", "output,label\nairplane,air plane\nFrog,frog (animal)\n4,trucks\n"),
+        ("names.json", '{"airplane": "airplane", "frog": "frog (animal)", "4": "trucks"}'),
+    ],
+)
+def test_a_file_may_name_outputs_as_the_checkpoint_does(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    labels = ["air plane", "frog (animal)", "trucks"]
+    match = read_class_file(tmp_path / name, 5, labels, CIFAR)
+    assert match.code.tolist() == [0, -1, 1, -1, 2] and not match.unmatched
+    assert classes.read_names(tmp_path / name, called=None)[4] == ["trucks"]  # before the names are known
+    with pytest.raises(SettingsError, match="'airplane' is no number of an output"):
+        read_class_file(tmp_path / name, 5, labels)
+    (tmp_path / name).write_text(text.replace("airplane", "airplan", 1))
+    with pytest.raises(SettingsError, match="'airplan' is no number.*Did you mean 'airplane'"):
+        read_class_file(tmp_path / name, 5, labels, CIFAR)
+
+
 def test_outputs_without_names_are_in_the_order_of_the_labels_where_there_are_as_many():
     match = match_classes([[], []], ["cat", "dog"])
     assert match is not None and match.code.tolist() == [0, 1] and "order" in match.how

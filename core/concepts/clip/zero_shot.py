@@ -98,7 +98,7 @@ def text_tower(study: StudyReader) -> str:
 def class_texts(labels: Sequence[str], file: str | None) -> list[str]:
     """What each class is called in prompts: in a file of names, by WordNet id, or by its label."""
     if file:
-        names = read_names(file, len(labels), of="the study has {:,}")
+        names = read_names(file, len(labels), of="the study has {:,}", called=[[one] for one in labels])
         return [one[-1] if one else label for one, label in zip(names, labels, strict=True)]
     if all(label.isdecimal() for label in labels):
         raise SettingsError(

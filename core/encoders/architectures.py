@@ -1,11 +1,14 @@
-"""ResNets and vision transformers in the sizes used by checkpoints, inferred from weight shapes."""
+"""ResNets and vision transformers in the sizes used by checkpoints, inferred from weight shapes; networks of
+timm and torchvision that a checkpoint names."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 import torchvision
 from timm.layers.mlp import SwiGLUPacked
@@ -16,6 +19,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from core.encoders.layouts import Layout
 from core.encoders.readout.head import HeadMaker
+from core.encoders.spec import Spec
 from core.errors import CheckpointError, EncoderError, did_you_mean
 
 DEPTHS = {
@@ -29,6 +33,8 @@ DEPTHS = {
 # Head counts cannot be read from weights. These are the published ones; otherwise a head has 64 channels, but
 # in a transformer of width 1536 without a CLS token (SigLIP's) 96.
 HEADS = {1152: 16, 1280: 16, 1408: 16, 1664: 16}
+
+ROOM = 50_000_000  # elements that a network may have more than a file of it: a larger classifier
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,8 @@ def resnet_shape(state: Mapping[str, Tensor]) -> ResNetShape:
     """
     if "conv1.0.weight" in state:
         raise CheckpointError(
-            "the checkpoint has a deep stem (conv1.0, conv1.3 …); name the model: timm:resnet50d@PATH"
+            "the checkpoint has a deep stem (conv1.0, conv1.3 …); name the model of timm, which may be "
+            "timm:resnet10t@PATH or timm:resnet50d@PATH"
         )
     if "layer1.0.conv2.weight" not in state or "conv1.weight" not in state:
         raise CheckpointError("its blocks are not those of a plain ResNet; name the model: timm:NAME@PATH")
@@ -281,3 +288,57 @@ def vision_transformer(arguments: Mapping[str, Any]) -> VisionTransformer:
     if arguments.get("mlp") == "swiglu":
         plain |= {"mlp_layer": SwiGLUPacked, "act_layer": nn.SiLU}
     return VisionTransformer(**plain)
+
+
+def architecture_hint(spec: Spec, layout: Layout, path: Path) -> str:
+    if layout.kind != "resnet":
+        sized = ", or ?img_size=N for a transformer of another image size"
+        return f"Try another architecture{sized if 'pos_embed' in layout.state else ''}"
+    try:
+        name = resnet_shape(layout.state).name
+    except CheckpointError:
+        return "Try another architecture: timm:NAME@PATH"
+    name_is_right = spec.name.split("?")[0] == name or not spec.family
+    return (
+        f"Try timm:{name}@{path} with its arguments"
+        if name_is_right
+        else f"It looks like {name}: try {name}@{path}"
+    )
+
+
+def stated_architectures(file: Mapping[str, Any]) -> list[str]:
+    """The libraries, timm or torchvision, that have a network of the exact name in a checkpoint's `arch`.
+
+    Of torchvision only classifiers count: its detectors download weights. A network that is far larger than
+    the file is none of it; its size is taken without memory, where that can be.
+    """
+    name = file.get("arch")
+    registries: dict[str, tuple[list[str], Callable[..., nn.Module]]] = {
+        "timm": (timm.list_models(), timm.create_model),
+        "torchvision": (
+            torchvision.models.list_models(module=torchvision.models),
+            torchvision.models.get_model,
+        ),
+    }
+    most = _n_elements(file) + ROOM
+    return [
+        family
+        for family, (names, make) in registries.items()
+        if isinstance(name, str) and name in names and _n_elements(_on_meta(make, name)) <= most
+    ]
+
+
+def _on_meta(make: Callable[..., nn.Module], name: str) -> Mapping[str, Tensor]:
+    """The tensors of a network, without memory; none for one that computes with them while it is built."""
+    try:
+        with torch.device("meta"):
+            return make(name).state_dict()
+    except (RuntimeError, NotImplementedError):
+        return {}
+
+
+def _n_elements(value: Any) -> int:
+    """How many numbers the tensors in nested dictionaries have."""
+    if isinstance(value, Tensor):
+        return value.numel()
+    return sum(map(_n_elements, value.values())) if isinstance(value, Mapping) else 0

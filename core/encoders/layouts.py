@@ -117,7 +117,8 @@ def recognise(
             )
         raise CheckpointError(
             f"no known encoder layout among its keys {_some(list(tensors))}; "
-            "name the architecture: timm:NAME@PATH or python:package.module:factory@PATH"
+            "name the architecture: timm:NAME@PATH, torchvision:NAME@PATH or "
+            "python:package.module:factory@PATH"
         )
     encoder = _choose(candidates, branch, prefix)
     return _layout(file, encoder, containers, filename)

@@ -14,10 +14,12 @@ from core.encoders.architectures import (
     ResNet,
     ResNetShape,
     Stem,
+    architecture_hint,
     fit_stem,
     named_resnet,
     resnet_around,
     resnet_shape,
+    stated_architectures,
     vision_transformer,
     vision_transformer_around,
     vit_arguments,
@@ -43,7 +45,7 @@ from core.encoders.readout.head import Beside, head_of_network
 from core.encoders.readout.head_input import HEAD_INPUT, to_head_input, with_all_that_is_read
 from core.encoders.safe_load import read_checkpoint
 from core.encoders.spec import Sidecar, Spec, parse_spec, read_sidecar
-from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD, Transform
+from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, Transform, assumed_pixels
 from core.errors import CheckpointError, EncoderError, did_you_mean
 
 __all__ = ["Encoder", "load_encoder"]
@@ -93,7 +95,7 @@ def load_encoder(
         built = build_architecture(parsed, with_weights=True)
         report = LoadReport(built.weights, "", len(built.model.state_dict()))
         if built.is_plain_module:
-            built.assumptions += _assumed(built.transform, flags)
+            built.assumptions += assumed_pixels(built.transform, flags)
             built.transform_stated = False
     else:
         try:
@@ -148,7 +150,35 @@ def _located(spec: Spec) -> tuple[Spec, Sidecar | None]:
 def _from_checkpoint(
     spec: Spec, path: Path, known: Sidecar | None, flags: frozenset[str]
 ) -> tuple[Built, LoadReport, Beside]:
+    """Load a checkpoint; where its keys do not tell the architecture, as the one of that its entry `arch`
+    is the name of, if it fits strictly."""
     file, sidecar = read_checkpoint(path), known or _said_of(path)
+    try:
+        return _from_file(spec, path, file, sidecar, known, flags)
+    except CheckpointError as error:
+        stated = [] if spec.family or sidecar.arch else stated_architectures(file)
+        problems = []
+        for family in stated:
+            named = dataclasses.replace(spec, family=family, name=file["arch"])
+            try:
+                loaded = _from_file(named, path, file, sidecar, known, flags)
+            except EncoderError as problem:
+                problems.append(str(problem))
+                continue
+            loaded[0].assumptions.insert(0, f"architecture {named.arch}: from 'arch' in the file")
+            return loaded
+        also = [f"It names itself '{file['arch']}', but {one}" for one in problems]
+        raise CheckpointError(". ".join([str(error), *also])) from error
+
+
+def _from_file(
+    spec: Spec,
+    path: Path,
+    file: Mapping[str, Any],
+    sidecar: Sidecar,
+    known: Sidecar | None,
+    flags: frozenset[str],
+) -> tuple[Built, LoadReport, Beside]:
     notes: list[str] = []
     if not spec.family and sidecar.arch:
         spec = _from_sidecar(spec, sidecar)
@@ -189,7 +219,7 @@ def _from_checkpoint(
     named, classifier = _named_like(made, layout)
     # of a file that comes with the product, what its tensors are called is no news
     layout = named if known is None else dataclasses.replace(named, notes=layout.notes)
-    hint = _hint(spec, layout, path)
+    hint = architecture_hint(spec, layout, path)
     report = load_strict(made.model, layout, name=made.arch, hint=hint, classifier=classifier)
     made.transform, more = _transform(made, layout, sidecar, flags)
     made.transform_stated = bool(sidecar.transform)
@@ -254,7 +284,7 @@ def _from_keys(spec: Spec, layout: Layout, path: Path) -> Built:
     if layout.kind != "resnet":
         raise CheckpointError(
             f"its keys (layout {layout.name}) are not those of {spec.name or 'a ResNet'}; "
-            "name the architecture: timm:NAME@PATH"
+            "name the architecture: timm:NAME@PATH or torchvision:NAME@PATH"
         )
     shape = _shape(spec, layout)
     return Built(ResNet(shape), Transform(), shape.name, "checkpoint", around=partial(resnet_around, shape))
@@ -287,22 +317,6 @@ def _check_stem(sidecar: Sidecar, layout: Layout) -> None:
         )
 
 
-def _hint(spec: Spec, layout: Layout, path: Path) -> str:
-    if layout.kind != "resnet":
-        sized = ", or ?img_size=N for a transformer of another image size"
-        return f"Try another architecture{sized if 'pos_embed' in layout.state else ''}"
-    try:
-        name = resnet_shape(layout.state).name
-    except CheckpointError:
-        return "Try another architecture: timm:NAME@PATH"
-    name_is_right = spec.name.split("?")[0] == name or not spec.family
-    return (
-        f"Try timm:{name}@{path} with its arguments"
-        if name_is_right
-        else f"It looks like {name}: try {name}@{path}"
-    )
-
-
 def _transform(
     made: Built, layout: Layout, sidecar: Sidecar, flags: frozenset[str]
 ) -> tuple[Transform, list[str]]:
@@ -324,24 +338,7 @@ def _transform(
     if sidecar.transform:
         notes.append(f"transform from {sidecar.source}")
         return Transform.from_dict(sidecar.transform, base=transform), notes
-    return transform, [*notes, *_assumed(transform, flags)]
-
-
-def _assumed(transform: Transform, flags: frozenset[str]) -> list[str]:
-    """Return a note on what neither the file nor the user states: how images were prepared in training."""
-    mean, std = (", ".join(f"{value:g}" for value in values) for values in (transform.mean, transform.std))
-    imagenet = " of ImageNet" * ((transform.mean, transform.std) == (IMAGENET_MEAN, IMAGENET_STD))
-    resize = f"resize {transform.resize}, " if transform.resize else ""
-    parts = {
-        "input_size": f"{resize}crop {transform.input_size}",
-        "mean": f"mean {mean}{imagenet}",
-        "std": f"std {std}{imagenet}",
-    }
-    guesses = [part for name, part in parts.items() if name not in flags]
-    if not guesses:
-        return []
-    silently = ": check them, for a wrong normalisation fails silently" * ("mean" not in flags)
-    return [f"images assumed as {', '.join(guesses)}{silently} (--resize, --input-size, --mean, --std)"]
+    return transform, [*notes, *assumed_pixels(transform, flags)]
 
 
 def _overridden(transform: Transform, settings: Mapping[str, Any]) -> Transform:

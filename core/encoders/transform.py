@@ -173,6 +173,23 @@ def _middle(width: int, height: int) -> tuple[int, int, int, int]:
     return left, top, left + new_width, top + new_height
 
 
+def assumed_pixels(transform: Transform, flags: frozenset[str]) -> list[str]:
+    """Return a note on what neither the file nor the user states: how images were prepared in training."""
+    mean, std = (", ".join(f"{value:g}" for value in values) for values in (transform.mean, transform.std))
+    imagenet = " of ImageNet" * ((transform.mean, transform.std) == (IMAGENET_MEAN, IMAGENET_STD))
+    resize = f"resize {transform.resize}, " if transform.resize else ""
+    parts = {
+        "input_size": f"{resize}crop {transform.input_size}",
+        "mean": f"mean {mean}{imagenet}",
+        "std": f"std {std}{imagenet}",
+    }
+    guesses = [part for name, part in parts.items() if name not in flags]
+    if not guesses:
+        return []
+    silently = ": check them, for a wrong normalisation fails silently" * ("mean" not in flags)
+    return [f"images assumed as {', '.join(guesses)}{silently} (--resize, --input-size, --mean, --std)"]
+
+
 def _three_numbers(name: str, values: Any) -> tuple[float, ...]:
     try:
         numbers = tuple(float(value) for value in values)

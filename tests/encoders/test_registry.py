@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import nn
 from torch.testing import assert_close
@@ -343,6 +344,35 @@ def test_any_timm_model_loads_a_prefixed_checkpoint(tmp_path):
         CheckpointError, match="no known encoder layout among its keys.*name the architecture: timm:NAME"
     ):
         load_encoder(str(tmp_path / "c.ckpt"))
+
+
+@pytest.mark.parametrize(
+    ("arch", "make"),
+    [
+        ("torchvision:shufflenet_v2_x0_5", torchvision.models.shufflenet_v2_x0_5),
+        ("timm:resnet10t", partial(timm.create_model, "resnet10t")),
+    ],
+)
+def test_a_checkpoint_that_names_its_architecture_is_loaded_as_that(tmp_path, arch, make):
+    model, path, (_, _, name) = make(num_classes=3), tmp_path / "own.pt", arch.partition(":")
+    stir(model)
+    model.fc.weight.data.mul_(3)  # no longer as it was drawn
+    state = under("module.", dict(model.state_dict()))
+    file = {"epoch": 3, "arch": name, "state_dict": state, "classes": ["ant", "bee", "cat"]}
+    torch.save(file, path)
+    encoder = load_encoder(str(path), input_size=32)
+    assert encoder.arch == arch and f"architecture {arch}: from 'arch' in the file" in encoder.assumptions
+    pixels = some_pixels(32)
+    assert_close(encoder.represent(pixels), load_encoder(f"{arch}@{path}", input_size=32).represent(pixels))
+    assert encoder.find_head().names == [["ant"], ["bee"], ["cat"]]
+    for other in (f"{name}?pretrained=true", f"hf-hub:{name}", 7, "vit_giant_patch14_dinov2"):
+        torch.save(file | {"arch": other}, path)
+        with pytest.raises(CheckpointError, match="name the (architecture|model)") as caught:
+            load_encoder(str(path))
+        assert "names itself" not in str(caught.value)
+    torch.save(file | {"arch": "squeezenet1_1"}, path)
+    with pytest.raises(CheckpointError, match="names itself 'squeezenet1_1', but .*does not fit"):
+        load_encoder(str(path))
 
 
 @pytest.mark.parametrize("spec", ["{}", "timm:test_vit@{}"])

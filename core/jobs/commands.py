@@ -22,9 +22,7 @@ from core.steps import STEPS
 
 SAMPLES = 12
 FONTS = ("serif", "sans")
-PAGES = (
-    *("single", "double", "wide", "neurips", "icml-column", "icml", "cvpr-column", "cvpr", "eccv", "a4"),
-)
+PAGES = ("single", "double", "wide", "neurips", "icml-column", "icml", "cvpr-column", "cvpr", "eccv", "a4")
 POSITIONAL = ("study", "cells")
 
 
@@ -85,6 +83,11 @@ class Analyze(Command):
     pool: str = ""
     tokens: str = ""
     token_norm: str = ""
+    resize: str = ""
+    input_size: str = ""
+    mean: str = ""
+    std: str = ""
+    head_classes: str = ""
     class_level: str = ""
     epsilon: str = "auto"
     masks: str = ""

@@ -20,7 +20,7 @@ from dashboard.jobs import allowed_paths, launcher
 from dashboard.panels import findings
 from dashboard.panels.jobs import further_steps, job_list, study_progress
 from dashboard.panels.jobs.controls import open_by_name
-from dashboard.panels.new_study import augmentations, drop, request
+from dashboard.panels.new_study import augmentations, drop, own_encoder, request
 from dashboard.panels.new_study.dry_run_panel import found_panel
 from dashboard.state import session
 
@@ -64,7 +64,7 @@ ABOUT_EPSILON = (
 )
 CLASS_LEVELS = {"": "The first level", **{n: f"Level {n}" for n in request.CLASS_LEVELS[1:]}}
 ABOUT_LEVEL = next(f for f in fields(EmbedConfig) if f.name == "class_level").metadata["help"]
-OPTIONS = "Options: architecture, masks, words and more"
+OPTIONS = "Options: architecture, input size, masks, words and more"
 WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
 TABLES = (".csv", ".tsv", ".parquet", ".json", ".txt")
 CAPTIONS = (".txt", ".csv", ".tsv", ".parquet")
@@ -86,7 +86,7 @@ def new_study_page() -> None:
         check = _command_of_check(asked)
         if check is not None:
             st.header("What was found")
-            _check(check, lambda: _start(asked, name))
+            _check(check, lambda: _start(asked, name), own=asked.encoder == request.CHECKPOINT)
     job_list.jobs_section(but=check and launcher.folder_of(check))
     further_steps.section()
     augmentations.section(further_steps.chosen_study())
@@ -98,7 +98,7 @@ def _form() -> tuple[request.StudyRequest, str]:
     asked |= _encoder(asked["images"])
     name = _name(str(asked["images_path"]))
     with st.expander(OPTIONS, key="new_more", on_change="rerun", bind="query-params"):
-        asked |= _architecture(asked["encoder"]) | _masks() | _words()
+        asked |= own_encoder.fields(asked["encoder"]) | _masks() | _words()
         asked |= _class_level(asked["images"])
         asked["pool"] = _choice("From map to feature (pooling)", POOLING, "new_pool", ABOUT_POOLING)
         asked |= _tokens()
@@ -155,14 +155,6 @@ def _name(images_path: str) -> str:
             label_visibility="collapsed",
         )
     return (typed or "").strip() or usual
-
-
-@widgets.stable_container
-def _architecture(encoder: str) -> dict[str, str]:
-    if encoder != request.CHECKPOINT:
-        return {}
-    label = "Architecture (if the file does not tell)"
-    return {"architecture": _text(label, "new_architecture", "resnet18 or timm:NAME")}
 
 
 @widgets.stable_container
@@ -254,8 +246,9 @@ def _command_of_check(asked: request.StudyRequest) -> Analyze | None:
         return None
 
 
-def _check(command: Analyze, start: Callable[[], None]) -> None:
-    """Run the dry run, show how far it is, then what it found, with `start` where all is well."""
+def _check(command: Analyze, start: Callable[[], None], *, own: bool) -> None:
+    """Run the dry run, show how far it is, then what it found, with `start` where all is well; `own`: the
+    encoder is a checkpoint."""
     folder = launcher.folder_of(command)
     job = read_job(folder)
     if job is None or job.state in ("cancelled", "interrupted"):
@@ -273,7 +266,7 @@ def _check(command: Analyze, start: Callable[[], None]) -> None:
     if job.state != "done" or report is None:
         st.error(plain(job.error or "the check said nothing; its log is below"), icon=":material/error:")
     else:
-        found_panel(report, start)
+        found_panel(report, start, own=own)
     again.button(
         "Check again", icon=":material/refresh:", type="tertiary", on_click=launcher.remove, args=(folder,)
     )

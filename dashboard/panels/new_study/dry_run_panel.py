@@ -13,14 +13,19 @@ from core.common.readout import encoder_title, layer_words, readout_words, weigh
 from core.jobs.jobs import format_duration
 from dashboard.components.gallery import Tile, gallery
 from dashboard.components.tooltips import plain
+from dashboard.panels.new_study import own_encoder
 
 Found = Mapping[str, Any]
 FEW_EVALUATED = 50  # images below which an accuracy says little
 FEW = 10  # images of the smallest class below which its numbers say little
 
 
-def found_panel(report: Found, start: Callable[[], None]) -> None:
-    """Everything that the dry run says: the headline, what may be wrong, what `start` draws, the rest."""
+def found_panel(report: Found, start: Callable[[], None], *, own: bool = False) -> None:
+    """Everything that the dry run says: the headline, what may be wrong, what `start` draws, the rest.
+
+    Args:
+        own: the encoder is a checkpoint, and the page has the fields of `own_encoder`.
+    """
     images, encoder = report["images"], report["encoder"]
     splits, by_head = images["splits"], _by_own_classifier(images)
     with st.container(horizontal=True, gap="medium"):
@@ -29,7 +34,9 @@ def found_panel(report: Found, start: Callable[[], None]) -> None:
         st.metric("Evaluation", f"{by_head or splits.get('val', 0):,}")
         st.metric("Classes", f"{images['n_classes']:,}" if images["n_classes"] else "no labels")
         st.metric("Features", f"{encoder['n_features']:,}")
-    for line in _warnings(report):
+    notes = [*images["notes"], *report.get("assumptions", []), *(report.get("masks") or {}).get("notes", [])]
+    for_fields = [note for note in notes if own and own_encoder.is_for_fields(note)]
+    for line in [*_warnings(report), *map(own_encoder.in_fields, for_fields)]:
         st.warning(plain(line), icon=":material/warning:")
     if by_head:
         about = f"The encoder's own classifier is evaluated on {by_head:,} of {images['n_images']:,} images"
@@ -40,8 +47,7 @@ def found_panel(report: Found, start: Callable[[], None]) -> None:
     start()
     _samples(report.get("samples") or [], with_split=not by_head)
     st.markdown("  \n".join(f"**{name}**: {plain(text)}" for name, text in _facts(report).items()))
-    notes = [*images["notes"], *report.get("assumptions", []), *(report.get("masks") or {}).get("notes", [])]
-    if notes:
+    if notes := [note for note in notes if note not in for_fields]:
         with st.expander(f"Notes ({len(notes)})", icon=":material/sticky_note_2:"):
             st.markdown("\n".join(f"- {plain(note)}" for note in notes))
     if images["classes"]:

@@ -31,6 +31,11 @@ class StudyRequest:
     encoder: str = ASSET
     encoder_text: str = ""  # a path, the name of an asset, or an architecture
     architecture: str = ""  # of a checkpoint that does not say its own
+    resize: str = ""  # pixels; this and the next four are of a checkpoint, and "" is what the file says
+    input_size: str = ""  # pixels
+    mean: str = ""  # R,G,B of pixels in [0, 1]
+    std: str = ""
+    head_classes: str = ""  # a file of the class names of its outputs
     pool: str = ""  # one of POOLINGS; "": the encoder's own way
     tokens: str = ""  # one of TOKENS; "": the transformer's own rule
     token_norm: str = ""  # one of TOKEN_NORMS; "": after the norm
@@ -68,6 +73,7 @@ class StudyRequest:
             token_norm=one_of("token norm", self.token_norm, TOKEN_NORMS),
             epsilon=epsilon_of(self.epsilon),
             dry_run=dry_run,
+            **self._of_checkpoint(),
             **mask_options(self.masks, self.masks_path),
             **word_options(self.words, self.words_path, self.clip),
         )
@@ -83,6 +89,19 @@ class StudyRequest:
             return f"{_architecture(self.architecture)}@{path}" if self.architecture.strip() else path
         name = allowed_paths.encoder_name(self.encoder_text)
         return f"timm:{name}?pretrained=true" if self.encoder == TIMM else f"{self.encoder}:{name}"
+
+    def _of_checkpoint(self) -> dict[str, str]:
+        if self.encoder != CHECKPOINT:
+            return {}
+        options = {
+            "resize": pixels_of("resize", self.resize),
+            "input_size": pixels_of("input size", self.input_size),
+            "mean": colours_of("mean", self.mean),
+            "std": colours_of("standard deviation", self.std, above=0),
+        }
+        if self.head_classes.strip():
+            options["head_classes"] = str(allowed_paths.allowed(self.head_classes, folder=False))
+        return options
 
 
 def usual_name(images_path: str, studies: Path) -> str:
@@ -117,13 +136,46 @@ def epsilon_of(text: str) -> str:
     word = text.strip().lower() or AUTO
     if word == AUTO:
         return AUTO
-    try:
-        value = float(word) if word.isascii() and "_" not in word else math.nan
-    except ValueError:
-        value = math.nan
+    value = _number(word)
     if not 0 < value < math.inf:
         raise SettingsError(f"epsilon '{text.strip()}': type auto, or a number above 0 such as 3 or 2.5")
     return f"{value:.12g}"
+
+
+def pixels_of(what: str, text: str) -> str:
+    """What --resize and --input-size take: a whole number above 0, or "" for an empty field.
+
+    >>> pixels_of("resize", " 032 "), pixels_of("resize", "")
+    ('32', '')
+
+    Raises:
+        SettingsError: anything else.
+    """
+    word = text.strip()
+    if word and not (word.isascii() and word.isdecimal() and int(word[:9]) > 0):
+        raise SettingsError(f"{what} '{word[:40]}': type a whole number of pixels such as 32")
+    return word.lstrip("0")
+
+
+def colours_of(what: str, text: str, *, above: float = -math.inf) -> str:
+    """What --mean and --std take: three numbers R,G,B, or "" for an empty field.
+
+    >>> colours_of("mean", " 0.50, .4,0"), colours_of("mean", "")
+    ('0.5,0.4,0', '')
+
+    Raises:
+        SettingsError: anything else, or a number that is not above the given one.
+    """
+    if not text.strip():
+        return ""
+    values = [_number(part.strip()) for part in text.split(",")]
+    if len(values) != 3 or not all(above < value < math.inf for value in values):
+        bound = f" above {above:g}" * (above > -math.inf)
+        raise SettingsError(
+            f"{what} '{text.strip()[:60]}': type three numbers{bound}, of red, green and blue, such as "
+            "0.5,0.5,0.5"
+        )
+    return ",".join(f"{value:.12g}" for value in values)
 
 
 def mask_options(kind: str, path: str) -> dict[str, str]:
@@ -137,6 +189,14 @@ def word_options(kind: str, path: str, clip: str) -> dict[str, str]:
         return {}
     captions = {"captions": "glyphworld" if kind == GLYPH_WORDS else str(allowed_paths.allowed(path))}
     return captions | ({"clip": allowed_paths.clip_spec(clip)} if clip.strip() else {})
+
+
+def _number(word: str) -> float:
+    """The number that a text is, NaN where it is none."""
+    try:
+        return float(word) if word.isascii() and "_" not in word else math.nan
+    except ValueError:
+        return math.nan
 
 
 def _architecture(text: str) -> str:

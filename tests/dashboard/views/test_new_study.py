@@ -384,6 +384,66 @@ def test_class_level__is_asked_for_folders_and_part_of_the_command(studies, chec
     assert "--class-level=2" in asked.command(Path("mine")).words
 
 
+@pytest.fixture
+def of_checkpoint(tmp_path, monkeypatch, studies, checked) -> dict[str, str]:
+    """A form with a checkpoint, and beside it a file of class names."""
+    (tmp_path / "roots").mkdir()
+    for name in ("mine.pt", "classes.txt"):
+        (tmp_path / "roots" / name).write_text("cat\ndog\n")
+    monkeypatch.setenv("PEREGRINE_ROOTS", str(tmp_path / "roots"))
+    checked()
+    path = str(tmp_path / "roots" / "mine.pt")
+    return ASKED | {"new_encoder": "A checkpoint file", "new_checkpoint": path, "new_name": "mine"}
+
+
+def test_own_encoder__how_it_sees_and_its_classes_are_part_of_the_command(of_checkpoint, open_page):
+    classes = of_checkpoint["new_checkpoint"].replace("mine.pt", "classes.txt")
+    typed = {"new_resize": "36", "new_input_size": "32", "new_mean": "0.49, 0.48,0.45", "new_std": ".2,.2,.2"}
+    app = open_page("new_study", **of_checkpoint, **typed, new_head_classes=classes, new_more="true")
+    app.run()
+    assert not app.exception and not app.error
+    (shown,) = {code.value for code in app.code if "analyze" in code.value and "mine" in code.value}
+    options = "--resize=36 --input-size=32 --mean=0.49,0.48,0.45 --std=0.2,0.2,0.2"
+    assert options in shown and f"--head-classes={classes}" in shown
+
+
+def test_own_encoder__its_fields_are_of_a_checkpoint_only(studies, open_page):
+    app = open_page("new_study", **ASKED, new_more="true", new_mean="1,2")
+    keys = {field.key for field in app.text_input}
+    assert not {"new_input_size", "new_mean", "new_head_classes"} & keys and not app.error
+    asked = request.StudyRequest(
+        images=request.GLYPHWORLD, encoder=request.ASSET, encoder_text="x", resize="32", mean="1,2"
+    )
+    assert not asked.command(Path("mine")).mean and not asked.command(Path("mine")).resize
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "says"),
+    [
+        ("new_resize", "0", "type a whole number of pixels"),
+        ("new_input_size", "32 --seed 3", "type a whole number of pixels"),
+        ("new_mean", "0.5", "type three numbers, of red"),
+        ("new_std", "0,1,1", "type three numbers above 0"),
+        ("new_head_classes", "/etc/passwd", "not below a folder that may be chosen"),
+    ],
+)
+def test_own_encoder__what_no_run_could_take_is_refused(of_checkpoint, started, open_page, field, typed, says):
+    app = open_page("new_study", **of_checkpoint, new_more="true", **{field: typed})
+    assert not app.exception and says in app.error[0].value.replace("\\", "") and started == []
+
+
+def test_own_encoder__what_its_fields_mend_stands_beside_start(of_checkpoint, open_page, monkeypatch):
+    enlarged = "the images are enlarged to 176: an encoder of their size needs --resize 32 --input-size 32"
+    monkeypatch.setitem(FOUND, "assumptions", [enlarged, "transform assumed"])
+    app = open_page("new_study", **of_checkpoint)
+    app.run()
+    line = "The images are enlarged to 176: an encoder of their size needs Resize 32 and Input size 32. "
+    assert f"{line}This is set under Options." in [unescaped(box.value) for box in app.warning]
+    said = all_text(app)
+    assert "transform assumed" in said and "--resize 32" not in said
+    assert "Notes (2)" in [one.label for one in app.expander]
+
+
 @pytest.mark.parametrize("field", ["pool", "tokens", "token_norm", "class_level"])
 def test_request__an_unknown_way_to_read_is_refused(field):
     asked = request.StudyRequest(

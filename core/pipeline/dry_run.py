@@ -74,16 +74,17 @@ def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[
         pictures, unreadable, decode_seconds = _decode_sample(source)
         inputs = {"masks": masks, "captions": captions, "clip": clip}
         steps = _steps(source, encoder, pictures, decode_seconds, options, inputs)
+    n_known, of_classes = _known_classes(encoder, source, options.get("head_classes"))
     reported = ("spec", "layer", "pool", "tokens", "token_norm", "n_features", "family", "transform")
     reported += ("pools_globally",)
     return {
         "study": str(folder),
         "exists": (folder / "manifest.json").exists(),
         "images": _found(source)
-        | {"n_known_to_classifier": _n_known(encoder, source, options.get("head_classes"))}
+        | {"n_known_to_classifier": n_known}
         | {"unreadable_in_sample": unreadable, "sampled": len(pictures) + len(unreadable)},
         "encoder": {key: about.get(key) for key in reported},
-        "assumptions": about["assumptions"],
+        "assumptions": [*about["assumptions"], *of_classes],
         "checkpoint": about.get("report"),
         "samples": samples,
         "masks": masks,
@@ -113,9 +114,13 @@ def _found(source: ImageSource) -> dict[str, Any]:
     }
 
 
-def _n_known(encoder: Encoder | np.ndarray, source: ImageSource, class_file: str | None) -> int:
+def _known_classes(
+    encoder: Encoder | np.ndarray, source: ImageSource, class_file: str | None
+) -> tuple[int, list[str]]:
     """How many images have a label that is a class of the encoder's own classifier; none by number alone.
 
+    Returns:
+        their number, and what is guessed of the classes, or lacks an output, one line each.
     Raises:
         SettingsError: the file of class names cannot be read, or does not fit the classifier or the labels.
     """
@@ -125,11 +130,14 @@ def _n_known(encoder: Encoder | np.ndarray, source: ImageSource, class_file: str
     if class_file:
         match = check_class_file(class_file, head, about, classes)
     else:
-        match = match_classes(head.names, classes) if head is not None and any(head.names) else None
+        match = match_classes(head.names, classes) if head is not None else None
     if match is None or (match.how == BY_INDEX and not class_file):
-        return 0
+        return 0, []
     matched = [classes[code] for code in np.unique(match.code[match.code >= 0])]
-    return int(np.count_nonzero(labels.isin(matched)))
+    n_known, notes = int(np.count_nonzero(labels.isin(matched))), match.notes()[1:]
+    if not class_file and head is not None and not any(head.names):
+        n_known, notes = 0, match.notes()
+    return n_known, [f"{line}; see --head-classes FILE" for line in notes]
 
 
 def _decode_sample(source: ImageSource) -> tuple[list[Image.Image], list[str], float]:

@@ -206,6 +206,10 @@ def test_without_an_encoder__a_study_keeps_its_own(run, tmp_path):
 def test_own_classifier__the_images_of_its_classes_are_counted(tmp_path):
     images = photos(tmp_path / "photos", {"n01440764": 2, "n01484850": 1, "cat": 3})
     options = {"images": str(images), "encoder": "asset:efficientnet_lite0", "device": "cpu"}
-    assert plan(tmp_path / "study", options)["images"]["n_known_to_classifier"] == 3
+    report = plan(tmp_path / "study", options)
+    assert report["images"]["n_known_to_classifier"] == 3
+    assert report["assumptions"][-1] == (
+        "no output means cat: their images are left out of the accuracy; see --head-classes FILE"
+    )
     options["images"] = str(photos(tmp_path / "digits", {"0": 2, "7": 1}))
     assert plan(tmp_path / "study", options)["images"]["n_known_to_classifier"] == 0

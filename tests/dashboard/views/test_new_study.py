@@ -427,18 +427,21 @@ def test_own_encoder__its_fields_are_of_a_checkpoint_only(studies, open_page):
         ("new_head_classes", "/etc/passwd", "not below a folder that may be chosen"),
     ],
 )
-def test_own_encoder__what_no_run_could_take_is_refused(of_checkpoint, started, open_page, field, typed, says):
+def test_own_encoder__what_no_run_takes_is_refused(of_checkpoint, started, open_page, field, typed, says):
     app = open_page("new_study", **of_checkpoint, new_more="true", **{field: typed})
     assert not app.exception and says in app.error[0].value.replace("\\", "") and started == []
 
 
 def test_own_encoder__what_its_fields_mend_stands_beside_start(of_checkpoint, open_page, monkeypatch):
     enlarged = "the images are enlarged to 176: an encoder of their size needs --resize 32 --input-size 32"
-    monkeypatch.setitem(FOUND, "assumptions", [enlarged, "transform assumed"])
+    no_output = "no output means elk: their images are left out; see --head-classes FILE"
+    monkeypatch.setitem(FOUND, "assumptions", [enlarged, no_output, "transform assumed"])
     app = open_page("new_study", **of_checkpoint)
     app.run()
     line = "The images are enlarged to 176: an encoder of their size needs Resize 32 and Input size 32. "
-    assert f"{line}This is set under Options." in [unescaped(box.value) for box in app.warning]
+    warned = [unescaped(box.value) for box in app.warning]
+    assert f"{line}This is set under Options." in warned
+    assert any("left out; see Class names of its outputs. This is" in one for one in warned)
     said = all_text(app)
     assert "transform assumed" in said and "--resize 32" not in said
     assert "Notes (2)" in [one.label for one in app.expander]

@@ -4,7 +4,7 @@ A chart is of studies, or of a folder or a file of research.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,16 @@ def score_values(study: Study, score: str) -> tuple[np.ndarray, np.ndarray]:
     table = study.kept("quality")
     values, rows = numbers(table, known_score(table, score)), shown_images(study)
     return values[rows], numbers(table, "correct")[rows]
+
+
+def separate_classes(options: FigureOptions, class_names: Sequence[str]) -> FigureOptions:
+    """Split requested classes at their commas, as `--classes A,B` does, where no class has the name as it is.
+
+    >>> separate_classes(FigureOptions(classes=("cat, dog", "a, b")), ["a, b", "cat"]).classes
+    ('cat', 'dog', 'a, b')
+    """
+    parts = ([one] if one in class_names else one.split(",") for one in options.classes)
+    return replace(options, classes=tuple(name.strip() for some in parts for name in some))
 
 
 def class_numbers(study: Study, options: FigureOptions) -> list[int]:

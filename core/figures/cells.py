@@ -135,7 +135,8 @@ def _options(plain: FigureOptions, given: dict[str, list[str]]) -> FigureOptions
 
 def _value(kind: Any, texts: list[str]) -> Any:
     if get_origin(kind) is tuple:
-        return tuple(map(get_args(kind)[0], texts))
+        one = get_args(kind)[0]
+        return tuple(map(one, texts if one is str else ",".join(texts).split(",")))
     if kind is bool:
         return texts[-1] == "1"
     convert = next((number for number in (int, float) if number in (kind, *get_args(kind))), str)

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
-from core.charts.chart import frame_of
+from core.charts.chart import frame_of, separate_classes
 from core.charts.fonts import font_faces
 from core.charts.options import FigureOptions
 from core.charts.other_studies import narrowed_studies, narrowed_study, one_line, open_other
@@ -111,8 +111,9 @@ def _drawn(
     studies: Sequence[Study], request: CellRequest, width: int, font: str
 ) -> tuple[go.Figure, pd.DataFrame | None]:
     """The figure of a cell, and its numbers."""
-    data = read_chart(studies, request.chart, request.options)
-    return drawn_chart(request.chart, data, request.options, paper_of_width(width, font)), frame_of(data)
+    options = separate_classes(request.options, studies[0].class_names)
+    data = read_chart(studies, request.chart, options)
+    return drawn_chart(request.chart, data, options, paper_of_width(width, font)), frame_of(data)
 
 
 def _drawn_with_others(

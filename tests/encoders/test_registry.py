@@ -364,7 +364,7 @@ def test_a_checkpoint_that_names_its_architecture_is_loaded_as_that(tmp_path, ar
     assert encoder.arch == arch and f"architecture {arch}: from 'arch' in the file" in encoder.assumptions
     pixels = some_pixels(32)
     assert_close(encoder.represent(pixels), load_encoder(f"{arch}@{path}", input_size=32).represent(pixels))
-    assert encoder.find_head().names == [["ant"], ["bee"], ["cat"]]
+    assert getattr(encoder.find_head(), "names", None) == [["ant"], ["bee"], ["cat"]]
     for other in (f"{name}?pretrained=true", f"hf-hub:{name}", 7, "vit_giant_patch14_dinov2"):
         torch.save(file | {"arch": other}, path)
         with pytest.raises(CheckpointError, match="name the (architecture|model)") as caught:

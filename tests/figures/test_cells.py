@@ -62,6 +62,10 @@ def test_options_of_the_whole_sheet_are_the_plain_ones():
     assert parse_cell("roc?score=confidence", plain).options.colours == "turbo"
 
 
+def test_numbers_of_features_with_commas_or_apart():
+    assert parse_cell("purity?features=3,1&features=2").options.features == (3, 1, 2)
+
+
 def test_caption__one_line_of_limited_length():
     assert parse_cell("roc?caption=a%0A%20b").caption == "a b"
     assert len(parse_cell("roc?caption=" + "x" * 900).caption) == LONGEST_CAPTION

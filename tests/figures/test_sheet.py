@@ -220,6 +220,19 @@ def drawn(monkeypatch) -> list:
     return found
 
 
+def test_make_sheet__classes_of_a_cell_with_commas_as_of_the_option(seen, drawn):
+    study = open_study(seen)
+    first, second = study.class_names[:2]
+    names = [
+        f"class_representations?classes={one}" for one in (f"{first},{second}", f"{first}&classes={second}")
+    ]
+    make_sheet(study, [*names, "class_representations"])
+    one, other, usual = (figure.to_json() for figure in drawn)
+    assert one == other != usual
+    with pytest.raises(SettingsError, match="no class 'none'"):
+        make_sheet(study, [f"class_representations?classes={first},none"])
+
+
 @pytest.mark.slow
 def test_make_sheet__compares_with_the_study_beside_it(pair, drawn):
     studies = [open_study(pair), open_study(pair.with_name("second"))]

@@ -265,6 +265,8 @@ def _check(command: Analyze, start: Callable[[], None], *, own: bool) -> None:
     again = st.empty()
     if job.state != "done" or report is None:
         st.error(plain(job.error or "the check said nothing; its log is below"), icon=":material/error:")
+        if own and (where := own_encoder.where_named(job.error or "")):
+            st.info(plain(where), icon=":material/tune:")
     else:
         found_panel(report, start, own=own)
     again.button(

@@ -28,6 +28,9 @@ ABOUT = {
     "std": "Of red, green and blue, for pixels from 0 to 1. As in the encoder's training.",
     "head_classes": "In the order of its outputs: one a line, .json, or .csv with output,label.",
 }
+ARCHITECTURE = "Architecture (if the file does not tell)"
+NAMED = "timm:resnet10t or torchvision:shufflenet_v2_x1_0"
+UNNAMED = re.compile(r"architecture|name the model|It looks like|: Try ")  # in errors of the dry run
 CLASS_FILES = (".txt", ".json", ".csv")
 OPTION = re.compile(rf"--({'|'.join(LABELS).replace('_', '-')})\b(?: FILE)?")
 
@@ -39,10 +42,10 @@ def fields(encoder: str) -> dict[str, str]:
         return {}
     given = {
         "architecture": _text(
-            "Architecture (if the file does not tell)",
+            ARCHITECTURE,
             "new_architecture",
             "resnet18, timm:NAME or torchvision:NAME",
-            "For example timm:resnet10t or torchvision:shufflenet_v2_x1_0.",
+            f"For example {NAMED}.",
         )
     }
     for pair in (("resize", "input_size"), ("mean", "std")):
@@ -69,6 +72,19 @@ def in_fields(note: str) -> str:
     text = re.sub(r"(?<=\d) (?=--)", " and ", note)
     text = OPTION.sub(lambda option: LABELS[option[1].replace("-", "_")], text)
     return f"{text[:1].upper()}{text[1:]}. This is set under Options."
+
+
+def where_named(error: str) -> str:
+    """Where on the page an architecture is named that a dry run lacked; "" for other errors.
+
+    >>> where_named("there are no weights in it")
+    ''
+    """
+    if not UNNAMED.search(error):
+        return ""
+    return (
+        f"Write the name under Options, {ARCHITECTURE}: timm:NAME or torchvision:NAME, for example {NAMED}."
+    )
 
 
 def _text(label: str, key: str, sample: str, help: str) -> str:

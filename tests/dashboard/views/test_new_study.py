@@ -447,6 +447,26 @@ def test_own_encoder__what_its_fields_mend_stands_beside_start(of_checkpoint, op
     assert "Notes (2)" in [one.label for one in app.expander]
 
 
+@pytest.mark.parametrize(
+    ("error", "helps"),
+    [
+        ("no known encoder layout; name the architecture: timm:NAME@PATH", True),
+        ("the checkpoint has a deep stem (conv1.0 …); name the model: timm:resnet50d@PATH", True),
+        ("there are no weights in it", False),
+    ],
+)
+def test_own_encoder__the_page_says_where_its_architecture_is_named(
+    of_checkpoint, checked, open_page, error, helps
+):
+    checked(state="failed", error=error)
+    app = open_page("new_study", **of_checkpoint)
+    app.run()
+    where = (
+        "under Options, Architecture (if the file does not tell): timm:NAME or torchvision:NAME, for example"
+    )
+    assert any(where in unescaped(box.value) for box in app.info) == helps
+
+
 @pytest.mark.parametrize("field", ["pool", "tokens", "token_norm", "class_level"])
 def test_request__an_unknown_way_to_read_is_refused(field):
     asked = request.StudyRequest(

@@ -14,6 +14,7 @@ from core.comparison.checkpoints import along
 from core.comparison.compare import Comparison, compare
 from core.comparison.features import lone_features as core_lone_features
 from core.comparison.shared_dictionary import SharedDictionary, shared_dictionary
+from core.jobs.jobs import read_job
 from core.slices.slice import Slice
 from core.storage.layers import layer
 from core.store import Study
@@ -22,8 +23,9 @@ from dashboard.cache.reader import cached_read
 
 
 def other_studies(study: Study) -> dict[str, Study]:
-    """The other studies of the folder that hold images, by name: first those made of the same --images. Each
-    is read by the answer that the study is read by, or by its default where it has none of that name.
+    """The other studies of the folder that hold images, by name: first those made of the same --images, and
+    of these the finished ones. Each is read by the answer that the study is read by, or by its default where
+    it has none of that name.
     """
     others: dict[str, Study] = {}
     for name, other in served_studies.readable():
@@ -31,7 +33,14 @@ def other_studies(study: Study) -> dict[str, Study]:
             other = served_studies.in_units(study)
         if other.has("images") and other.path.resolve() != study.path.resolve():
             others[name] = alike(study, other)
-    return dict(sorted(others.items(), key=lambda pair: not made_of_the_same(study, pair[1])))
+
+    def rank(pair: tuple[str, Study]) -> int:
+        if not made_of_the_same(study, pair[1]):
+            return 2
+        job = read_job(pair[1].path)
+        return int(job is not None and job.state != "done")
+
+    return dict(sorted(others.items(), key=rank))
 
 
 def made_of_the_same(study: Study, other: Study) -> bool:

@@ -15,6 +15,7 @@ from core.comparison.compare import Comparison
 from core.comparison.separation import scores_of
 from core.comparison.text import premise_lines
 from core.errors import PeregrineError
+from core.jobs.jobs import read_job
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -86,6 +87,7 @@ def compare_page(study: Study, among: Slice) -> None:
             _alone(study, others, "No other study has these images")
         return
     selected = tuple(others[name] for name in names)
+    _still_computed(names, selected)
     _or_warning(lambda: _show(comparison_reads.comparison((study, *selected), among=among), answer_slot))
 
 
@@ -149,6 +151,15 @@ def _choose(others: dict[str, Study], alike: list[str]) -> list[str]:
             "Compare with", others, key=WITH, default=alike[:1], most=MOST,
             placeholder="Of the same images", width=260,
         )  # fmt: skip
+
+
+@widgets.stable_container
+def _still_computed(names: list[str], selected: tuple[Study, ...]) -> None:
+    for name, study in zip(names, selected, strict=True):
+        job = read_job(study.path)
+        if job is not None and job.running:
+            line = f"{widgets.plain(name)} is still being computed: what it lacks now is not compared yet."
+            st.info(line, icon=":material/pending:")
 
 
 def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:

@@ -32,7 +32,17 @@ from dashboard.cache.features import feature_reads
 from dashboard.panels.compare.features import EACH
 from dashboard.panels.compare.pictures import FRAMES
 from tests.comparison.comparable import add_concepts, second_study
-from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles, unescaped
+from tests.dashboard.conftest import (
+    all_text,
+    drawn_cards,
+    drawn_charts,
+    forget,
+    grid,
+    spec,
+    tiles,
+    unescaped,
+    write_progress,
+)
 from tests.sampling import sample
 from tests.synthetic import make_study
 
@@ -122,6 +132,16 @@ def test_numbers__are_those_of_the_comparison(found, open_page):
 def test_study_over_the_same_images__is_chosen_by_itself(both, open_page):
     app = open_page("compare", study="demo")
     assert app.multiselect(key="compare_with").value == ["second"]
+
+
+def test_study_that_is_still_computed__is_chosen_last_and_named(both, open_page):
+    shutil.copytree(both / "second", both / "begun")
+    write_progress(both / "begun")
+    assert list(comparison_reads.other_studies(open_study(both / "demo"))) == ["second", "begun"]
+    line = "begun is still being computed"
+    app = open_page("compare", study="demo")
+    assert app.multiselect(key="compare_with").value == ["second"] and line not in all_text(app)
+    assert line in all_text(open_page("compare", study="demo", compare_with=["begun"]))
 
 
 @pytest.mark.slow

@@ -155,15 +155,15 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     return f" Did you mean '{near}'?" if near else ""
 
 
-def closest(name: str, options: Iterable[str]) -> str | None:
-    """Return the closest option, or None when none is close.
+def closest(name: str, options: Iterable[str], *, least: float = 0.6) -> str | None:
+    """Return the closest option, or None when none is close: difflib's ratio, from 0 to 1, is below `least`.
 
     >>> closest("trucks", ["train", "truck"]), closest("ant", ["zebra"])
     ('truck', None)
     """
     texts = [str(option) for option in options]
     begun = [text for text in texts if str(name) and text.startswith(f"{name}-")]
-    near = begun or difflib.get_close_matches(str(name), texts, n=1)
+    near = begun or difflib.get_close_matches(str(name), texts, n=1, cutoff=least)
     return near[0] if near else None
 
 

@@ -18,6 +18,7 @@ from core.errors import SettingsError, closest, did_you_mean
 
 MOST_BYTES = 50_000_000  # of a file of class names: 22,000 names take 1 MB
 MOST_OUTPUTS = 1_000_000
+ALIKE = 0.8  # difflib's ratio: a truck is meant by trucks, no crate by cat
 SHOWN = 3
 BY_INDEX = "by index"  # labels are the numbers of outputs
 
@@ -67,7 +68,7 @@ class Match:
         free = [names for names, code in zip(self.called, self.code, strict=False) if code < 0]
         parts = {plain(part): part for names in free for one in names for part in one.split(",")}
         names = (plain(label), plain(re.sub(r"\(.*?\)", " ", label)))
-        near = next(filter(None, (closest(name, parts) for name in names if name)), None)
+        near = next(filter(None, (closest(name, parts, least=ALIKE) for name in names if name)), None)
         return f"{label} (output {parts[near].strip()}?)" if near else label
 
     def shared_note(self) -> list[str]:

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.test_architecture import (
-    CORE_FOR_DASHBOARD,
-    LARGE_FOLDERS,
-    MOST_FILES,
-    ONLY_IN,
-    RESEARCH_FOR_DASHBOARD,
-)
+from tests.test_architecture import CORE_FOR_DASHBOARD, ONLY_IN, RESEARCH_FOR_DASHBOARD
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "ARCHITECTURE.md"
 BEGIN, END = "<!-- rules: written by `python -m tests.rules` -->", "<!-- end of rules -->"
@@ -34,7 +28,6 @@ def rules() -> str:
             f"* **What the dashboard may import of core**: {listed(CORE_FOR_DASHBOARD)}.",
             f"* **What `dashboard/research` may import besides**: {listed(RESEARCH_FOR_DASHBOARD)}.",
             homes(ONLY_IN),
-            f"* **Folders that may have more than {MOST_FILES} files**: {listed(sorted(LARGE_FOLDERS))}.",
             END,
         ]
     )

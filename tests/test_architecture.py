@@ -1,4 +1,4 @@
-"""The rules of the tree: who may import what, how long a file may get, what must be documented."""
+"""The rules of the tree: who may import what, where a library has its home, what must be documented."""
 
 from __future__ import annotations
 
@@ -93,8 +93,6 @@ RESEARCH_FOR_DASHBOARD = (
     *("core.research.visual_tokens.graph", "core.research.visual_tokens.figures.scene_graph"),
     "core.research.transfer.compared_words",
 )
-MOST_FILES = 15  # in a folder, `__init__.py` not counted
-LARGE_FOLDERS = {"core/charts", "core/measures", "dashboard/views"}
 ONLY_IN = {
     "open_clip": ("core/concepts/clip/clip.py", "core/encoders/clip_towers.py"),
     "pytorch_grad_cam": ("core/analysis/gradcam/gradcam.py",),
@@ -160,11 +158,6 @@ def imported() -> dict[str, set[str]]:
 
 def test_there_is_something_to_check():
     assert len(SOURCES) > 30
-
-
-def test_no_file_is_longer_than_350_lines():
-    lengths = {relative(path): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
-    assert {name: length for name, length in lengths.items() if length > 350} == {}
 
 
 def may_import(name: str, imported: str) -> bool:
@@ -313,21 +306,11 @@ def test_a_world_is_imported_alone():
             assert all(any(is_in(target, part) for part in below) for target in targets), name
 
 
-def test_folders_are_small_and_the_roots_smaller():
-    files: dict[str, int] = {}
-    for path in SOURCES:
-        folder = relative(path.parent)
-        files[folder] = files.get(folder, 0) + (path.name != "__init__.py")
-    large = {folder for folder, n in files.items() if n > MOST_FILES}
-    assert large <= LARGE_FOLDERS
-    assert files["core"] <= 6 and files["dashboard"] <= 2
-
-
 def test_every_folder_of_tests_is_one_of_the_sources():
     tested = {relative(path.parent) for path in ROOT.glob("tests/**/test_*.py")}
     known = {f"tests/{relative(path.parent).removeprefix('core/')}" for path in SOURCES}
-    of_all = {"tests", "tests/browser", "tests/campaign"}
-    assert tested - known == {*of_all, "tests/benchmarks", "tests/benchmarks/evidence"}
+    of_all = {"tests", "tests/browser", "tests/campaign", "tests/contract", "tests/reproductions"}
+    assert tested - known <= {*of_all, "tests/benchmarks", "tests/benchmarks/evidence"}
 
 
 def test_every_dependency_is_explained():

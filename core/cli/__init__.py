@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from core.cli.errors import run_guarded
+from core.cli.left import exit_with, left_command, left_option
 from core.cli.parser import build_parser
 from core.common.processes import takes_part
 from core.encoders.trusted_code import allowing
@@ -31,7 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         the exit code (see `core.cli.errors`).
     """
     parser = build_parser()
-    args, unknown = parser.parse_known_args(sys.argv[1:] if argv is None else list(argv))
+    words = sys.argv[1:] if argv is None else list(argv)
+    if line := left_command(words):
+        exit_with(parser, line)
+    args, unknown = parser.parse_known_args(words)
+    if unknown and (line := left_option(args.command, unknown)):
+        exit_with(parser, line)
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if args.command is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core.charts.options import FigureOptions
 from core.cli import options
 from core.cli.errors import refuse_options
+from core.cli.left import refuse_left_name
 from core.common.command_line import PROGRAM, basis_of
 from core.common.formatting import counted
 from core.common.inside import check_output_file
@@ -71,6 +72,7 @@ def figure(args: argparse.Namespace) -> None:
     from core.store import open_study
 
     name = given["name"]
+    refuse_left_name("figure", name)
     of_folder = folder_charts().get(name)
     if of_folder is None:
         chart_named(name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core import config
 from core.cli import options, output
 from core.cli.errors import refuse_options
+from core.cli.left import refuse_left_name
 from core.common.processes import is_first
 from core.common.remote.place import as_path
 from core.common.worker_group import join_ranks
@@ -242,6 +243,7 @@ def export(args: argparse.Namespace) -> None:
     from core.slices.inspection.populations import with_split
     from core.slices.slice import Slice
 
+    refuse_left_name("export", args.table)
     if "where" in args and "slice" in args:
         raise SettingsError("--where and --slice both name a slice; give one of them")
     if args.table in ("heatmap", "mask"):

@@ -1,0 +1,43 @@
+"""What left Peregrine, and what to use instead: one line for whoever still types it.
+
+A row is a command (`figure-sheet`), an option of a command (`concepts --twins`), a chart (`figure NAME`) or a
+table (`export NAME`).
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from core.common.command_line import PROGRAM
+from core.errors import SettingsError
+
+LEFT: dict[str, str] = {}  # what was typed -> what to use instead
+
+
+def left_command(argv: Sequence[str]) -> str | None:
+    """Return the line for a command line whose command left in 0.4.0; None for any other."""
+    return _line(argv[0]) if argv and argv[0] in LEFT else None
+
+
+def left_option(command: str, unknown: Sequence[str]) -> str | None:
+    """Return the line for the first argument that is an option which left in 0.4.0; None without one.
+
+    Args:
+        unknown: the arguments that the parser does not know.
+    """
+    rows = (f"{command} {argument.partition('=')[0]}" for argument in unknown)
+    return next((_line(row) for row in rows if row in LEFT), None)
+
+
+def refuse_left_name(command: str, name: str) -> None:
+    """Raise SettingsError for the name of a chart or table that left in 0.4.0: `figure NAME`."""
+    if (row := f"{command} {name}") in LEFT:
+        raise SettingsError(_line(row))
+
+
+def _line(row: str) -> str:
+    return f"{PROGRAM} {row} left in 0.4.0; use {LEFT[row]}"
+
+
+def exit_with(parser: argparse.ArgumentParser, line: str) -> None:
+    """End the process with the line on stderr, as for any other error that the user can fix."""
+    parser.exit(2, f"error: {line}\n")

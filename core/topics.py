@@ -25,7 +25,6 @@ TOPICS = (
     "shortcuts",
     "changed_inputs",
     "mask_interventions",
-    "small_clip",
     "visual_tokens",
     "transfer",
     "human_study",

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from core.common.command_line import PROGRAM
 from core.errors import SettingsError
 
-LEFT: dict[str, str] = {}  # what was typed -> what to use instead
+LEFT: dict[str, str] = {  # what was typed -> what to use instead
+    "train-clip": "python -m reproductions.small_clip"
+}
 
 
 def left_command(argv: Sequence[str]) -> str | None:

@@ -36,7 +36,6 @@ from core.pipeline import text_search
 from core.research.changed_inputs.config import PerturbedConfig, RobustConfig
 from core.research.grids.definition import preset_values
 from core.research.human_study.study import export_tasks
-from core.research.small_clip.config import ClipTrainConfig
 from core.research.transfer.config import TransferConfig
 from core.research.transfer_learning import back_tests
 from core.research.transfer_learning.transfer import transfer_probe
@@ -91,7 +90,6 @@ CONFIGS: dict[str, tuple[type, ...]] = {
     "extract-tokens": (EmbedConfig, ExtractConfig),
     "train-tokens": (TokenTrainConfig,),
     "train": (TrainConfig,),
-    "train-clip": (ClipTrainConfig,),
     "finetune": (TrainConfig, RegularizerConfig),
     "lambda-search": (TrainConfig, RegularizerConfig),
     **{step.name: (step.config, RunOptions) for step in STEPS.values()},

@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core.common.assets import asset, asset_names
-from core.common.command_line import command_line
 from core.common.device import resolve_device
 from core.common.inside import read_json_file
 from core.encoders.clip_towers import silent_logs
@@ -122,9 +121,9 @@ def load_clip(spec: str, *, device: str | torch.device = "cpu", precision: str =
     """Load a CLIP by name.
 
     Args:
-        spec: `asset:glyphworld` (shipped), `PATH.json` (made by train-clip), `ViT-B-32@openai` (an open_clip
-            model and the tag of its weights, downloaded once), `ViT-B-32@FILE` (weights on this machine),
-            `hf-hub:ORGANISATION/MODEL`, `local-dir:FOLDER`.
+        spec: `asset:glyphworld` (shipped), `PATH.json` (with its weights in `PATH.safetensors`),
+            `ViT-B-32@openai` (an open_clip model and the tag of its weights, downloaded once),
+            `ViT-B-32@FILE` (weights on this machine), `hf-hub:ORGANISATION/MODEL`, `local-dir:FOLDER`.
         device: auto, cpu, cuda, cuda:1 … precision: fp32, fp16 or bf16.
     Raises:
         ClipError: unknown model or tag, or weights that are missing, cannot be downloaded or do not fit.
@@ -174,7 +173,7 @@ def _is_cached(repository: str, *files: str) -> bool:
 def _shipped(name: str) -> Path:
     names = [name for name in asset_names("clip", ".json") if "." not in name]
     if name not in names:
-        there = ", ".join(f"asset:{n}" for n in names) or f"none; {command_line('train-clip')} makes one"
+        there = ", ".join(f"asset:{n}" for n in names) or "none in this installation; install it again"
         raise ClipError(f"no CLIP 'asset:{name}'.{did_you_mean(name, names)} Available: {there}")
     return asset(f"clip/{name}.json")
 
@@ -193,7 +192,8 @@ def _load_asset(path: Path, spec: str, device: torch.device, precision: str) -> 
         preprocess = build_preprocess(configuration["preprocess_cfg"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ClipError(
-            f"cannot load CLIP '{path}': {_first_line(error)}. train-clip writes such files"
+            f"cannot load CLIP '{path}': {_first_line(error)}. Use asset:glyphworld, "
+            "or a model of open_clip such as ViT-B-32@openai"
         ) from None
     return Clip(
         model,

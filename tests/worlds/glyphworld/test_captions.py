@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from core.data.sources.glyphworld import GlyphworldSource
-from core.research.small_clip.config import ClipTrainConfig
-from core.research.small_clip.training_views import FILL, SceneViews, cut
 from core.worlds.glyphworld.atlas import load_atlas
 from core.worlds.glyphworld.backgrounds import KINDS
 from core.worlds.glyphworld.captions import (
@@ -124,26 +122,3 @@ def test_vocabulary__holds_every_word_of_every_caption(scenes):
         parts = severities(facts.plan, measure_occlusion(facts.plan))
         for text in [*texts, caption_of(facts.plan, parts)]:
             assert set(split_words(text)) <= words
-
-
-def test_views__depend_on_seed_and_step_alone_and_show_each_scene_once_an_epoch():
-    source = GlyphworldSource(train=40, val=1, seed=3)
-    images = np.stack([np.asarray(source.read(row)) for row in range(40)])
-    config = ClipTrainConfig(output="x", batch_size=10, absent=3, image_size=32, seed=1)
-    views, again = SceneViews(config, source, images), SceneViews(config, source, images)
-    first, second = views.batch(6), again.batch(6)
-    np.testing.assert_array_equal(first.pictures, second.pictures)
-    assert (first.captions, first.absent) == (second.captions, second.absent)
-    assert first.pictures.shape == (10, 32, 32, 3) and len(first.absent) == 3
-    assert views.batch(7).captions != first.captions
-    assert sorted(np.concatenate([views.rows_of(step) for step in range(4)])) == list(range(40))
-
-
-def test_cut__keeps_the_aspect_and_centres_on_gray():
-    source = GlyphworldSource(train=1, val=1)
-    image = source.read(0)
-    whole = cut(image, (0, 0, 1, 1), 96)
-    np.testing.assert_array_equal(whole, np.asarray(image))
-    wide = cut(image, (0, 0.25, 1, 0.75), 96)
-    assert (wide[:24] == FILL).all() and (wide[72:] == FILL).all()
-    np.testing.assert_array_equal(wide[24:72], np.asarray(image)[24:72])

@@ -3,10 +3,9 @@
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-
-from core.research.small_clip.evaluate import recall_at
 
 
 def retrieval(images: np.ndarray, texts: np.ndarray, captions: Sequence[str]) -> dict[str, float]:
@@ -28,3 +27,22 @@ def retrieval(images: np.ndarray, texts: np.ndarray, captions: Sequence[str]) ->
         "diagonal": float(np.diag(cosine).mean()) if len(cosine) else float("nan"),
         "off_diagonal": float(cosine[other].mean()) if other.any() else float("nan"),
     }
+
+
+def recall_at(queries: np.ndarray, targets: np.ndarray, k: int, groups: Sequence[Any] | None = None) -> float:
+    """R@k: share of queries whose own target is among the k nearest; row i of both belong together.
+
+    Args:
+        queries, targets: (n, d) unit rows.
+        groups: (n,) equal entries count as own: a caption shared by two images is right for both.
+    Returns:
+        in [0, 1]; NaN without rows. Ties are broken against the query.
+    """
+    if not len(queries):
+        return float("nan")
+    names = np.arange(len(queries)) if groups is None else np.asarray(groups)
+    same_group = names[:, None] == names[None, :]
+    cosine = queries @ targets.T
+    best_own = np.where(same_group, cosine, -np.inf).max(1)
+    better = ((cosine >= best_own[:, None]) & ~same_group).sum(1)
+    return float(np.mean(better < k))

@@ -16,10 +16,15 @@ from torch import nn
 from core.common.inside import read_json_file
 from core.errors import TrainingDiverged
 from core.jobs.progress import Progress
-from core.research.small_clip.training import LARGEST_SCALE, STARTING_SCALE, contrastive_loss, same_rows
 from core.research.visual_tokens.evaluation.retrieval import retrieval
 from core.research.visual_tokens.settings import ExtractConfig
 from core.research.visual_tokens.store import TokenFolder
+from core.research.visual_tokens.training.caption_loss import (
+    LARGEST_SCALE,
+    STARTING_SCALE,
+    contrastive_loss,
+    same_rows,
+)
 from core.research.visual_tokens.training.config import TokenTrainConfig, lasting_settings
 from core.research.visual_tokens.training.data import VAL_TAG, open_splits
 from core.research.visual_tokens.training.model import Origin, TokenModel, about_path

@@ -15,26 +15,20 @@ from torch import Tensor
 
 from core.bases.basis import TABLE
 from core.bases.dictionary import Coder, Dictionary, SparseRows
-from core.bases.joint import Joint
 from core.bases.measures import LatentTally, Tally, latents_frame
 from core.bases.position_index import write_index
 from core.bases.sampled import Positions, image_batches
-from core.bases.vectors import RowsAtOnce
 from core.common.formatting import counted
 from core.common.readout import readout_words
 from core.common.worker_group import stream_in_order
 from core.errors import ImageSourceError
 from core.jobs.progress import Bar, Progress
 from core.reader import StudyReader
-from core.storage.chunked_array import ArrayWriter, chunk_name
+from core.storage.chunked_array import ArrayWriter, ChunkedArray, chunk_name
 from core.storage.writer import StepWriter
 
 IMAGES = 512  # of a chunk where every position is encoded
 CODES = ("count", "features", "values")  # of images
-IN_FIRST = (
-    "its codes come from both encoders; heatmaps, and pictures that are tried, show the part that comes from "
-    "the encoder of this study"
-)
 NOTHING = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32)
 AT_POSITIONS = ("position_count", "position_features", "position_values")
 
@@ -45,8 +39,7 @@ class NewBasis:
 
     Attributes:
         on: pooled or positions. stable: (M,) stability of each latent; None where unknown. facts: what its
-            card says besides what is measured. joint: the vectors of two encoders that it is of; None for
-            those of one.
+            card says besides what is measured.
     """
 
     name: str
@@ -55,7 +48,6 @@ class NewBasis:
     on: str = "pooled"
     stable: np.ndarray | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    joint: Joint | None = None
 
 
 @dataclass
@@ -114,19 +106,14 @@ def write_basis(
     coder, item = Coder(new.dictionary, device), TABLE.format(name=new.name)
     with progress.stage("encode", total=study.n_images, unit="images") as bar:
         if positions is None:
-            sums, extra = _encode_pooled(study, out, item, coder, bar, new.joint), {}
+            sums, extra = _encode_pooled(study, out, item, coder, bar), {}
         else:
             assert state is not None
             encoder = _PositionEncoder(study, coder, positions, pool_codes)
             sums, extra = _encode_positions(out, item, encoder, state, bar)
-    joint, columns = new.joint, {}
-    for part, values in (joint.arrays_of(new.dictionary) if joint else new.dictionary.arrays()).items():
+    for part, values in new.dictionary.arrays().items():
         out.vector(f"{item}_{part}", values)
-    if joint:
-        with progress.stage("read-outs"):
-            columns, of_both = joint.about(new.dictionary, device)
-        extra = {**extra, **of_both, "notes": [IN_FIRST]}
-    frame = latents_frame(sums.latents, sums.whole, new.stable).assign(**columns)
+    frame = latents_frame(sums.latents, sums.whole, new.stable)
     out.table(item, frame)
     if positions is not None:
         with progress.stage("index"):
@@ -151,14 +138,11 @@ def write_basis(
     }
 
 
-def _encode_pooled(
-    study: StudyReader, out: StepWriter, item: str, coder: Coder, bar: Bar, joint: Joint | None
-) -> Sums:
-    """Encode the representations, of one encoder or of two, one vector an image."""
+def _encode_pooled(study: StudyReader, out: StepWriter, item: str, coder: Coder, bar: Bar) -> Sums:
+    """Encode the representations, one vector an image."""
     array, sums = study.array("representations"), Sums(LatentTally(coder.about.size))
     spans = [range(*ends) for ends in pairwise(array.starts.tolist())]
-    vectors: Any = joint or array
-    encoded = stream_in_order(partial(_encoded_spans, study.is_val, coder, vectors), spans)
+    encoded = stream_in_order(partial(_encoded_spans, study.is_val, coder, array), spans)
     for chunk, (span, (parts, packed)) in enumerate(zip(spans, encoded, strict=True)):
         for part, values in zip(CODES, parts, strict=True):
             out.array(f"{item}_{part}").put(chunk, values)
@@ -170,7 +154,7 @@ def _encode_pooled(
 
 
 def _encoded_spans(
-    is_val: np.ndarray, coder: Coder, vectors: RowsAtOnce, spans: Sequence[range]
+    is_val: np.ndarray, coder: Coder, vectors: ChunkedArray, spans: Sequence[range]
 ) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
     """Yield the arrays CODES and the packed sums of each range of images."""
     for span in spans:

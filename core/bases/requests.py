@@ -11,12 +11,10 @@ from core.bases.basis import STEP, UNITS, Basis, basis_named
 from core.bases.dictionary import check_dictionary, check_latents
 from core.bases.encoding import NewBasis, write_basis
 from core.bases.files import normalised, read_dictionary, weights_file
-from core.bases.joint import Joint
 from core.bases.kinds import KINDS
 from core.bases.measures import stability
 from core.bases.sampled import sampled_positions, states
 from core.bases.self_check import check_fit
-from core.bases.twins import mark_of
 from core.bases.vectors import FitRun, Vectors
 from core.common.device import resolve_device
 from core.common.inside import check_name, name_from
@@ -37,28 +35,16 @@ POSITIONS = "core.analysis.positions:PositionReader"
 
 
 def add_basis(
-    folder: str | Path,
-    name: str | None,
-    config: BasisConfig,
-    progress: Progress,
-    *,
-    device: str = "auto",
-    other: str | Path | None = None,
+    folder: str | Path, name: str | None, config: BasisConfig, progress: Progress, *, device: str = "auto"
 ) -> Basis:
     """Fit a basis on the train images, encode all images, and return it; an interrupted training goes on.
 
-    Args:
-        other: a study of the same images by another encoder: one code for both (see `core.bases.joint`).
     Raises:
-        SettingsError: the kind, the size or k does not suit the vectors; the other study has other images.
+        SettingsError: the kind, the size or k does not suit the vectors.
     """
     kind = KINDS[str(config.kind)]
     name, where = check_name(name or kind.name, UNITS), resolve_device(device)
     settings = as_settings(config)
-    if other is not None:
-        if config.on != "pooled":
-            raise SettingsError("--with is of whole images; leave out --on positions")
-        settings["with"] = mark_of(study_to_encode(other))
     with write_study(folder) as writer, progress.step("basis"), states(writer.folder, name):
         study, step = study_to_encode(folder), STEP.format(name=name)
         if writer.is_current(step, settings, INPUTS):
@@ -70,8 +56,7 @@ def add_basis(
                 f"--k {config.k}: there are only {config.size:,} latents (--size {config.size}); lower k"
             )
         positions = _reader(study, config, where)
-        joint = None if other is None else Joint(study, study_to_encode(other))
-        vectors = _vectors(study, positions, state, progress) if joint is None else joint.vectors
+        vectors = _vectors(study, positions, state, progress)
         size = config.size or kind.default_size(vectors.width, len(vectors))
         check_latents(size, f"--size {size}")
         run = FitRun(progress, where, state, settings, config.steps)
@@ -80,7 +65,7 @@ def add_basis(
             fits = [fit(vectors, size, min(config.k, size), seed, run) for seed in range(config.seeds)]
             stable = stability(fits[0].decoder, [one.decoder for one in fits[1:]])
             facts = {"seeds": config.seeds, "n_train": len(vectors)}
-            new = NewBasis(name, kind.name, fits[0], config.on, stable, facts, joint)
+            new = NewBasis(name, kind.name, fits[0], config.on, stable, facts)
             how = {"positions": positions, "pool_codes": config.pool_codes, "state": _sums(state)}
             write_basis(study, out, new, where, progress, **how)
     return basis_named(StudyReader(folder), name)

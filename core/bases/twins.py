@@ -1,19 +1,8 @@
-"""Which latents of two dictionaries are the same direction, and what two encoders tell of them. No torch."""
+"""Which latents of two dictionaries are the same direction. No torch."""
 
 import numpy as np
 
-from core.reader import StudyReader
-from core.storage.manifest import digest
-
 BLOCK = 1024  # rows at once
-SIDES = ("first", "other")
-COLUMNS = ("share", "told_by_first", "told_by_other")  # of a latent of both (`core.bases.joint`)
-FEWEST = 10  # images of either that a latent is active on, and as many that it is not
-
-
-def mark_of(study: StudyReader) -> str:
-    """What the representations of a study are recognised by, wherever it lies."""
-    return digest([chunk["sha256"] for chunk in study.manifest["items"]["representations"]["chunks"]])[:16]
 
 
 def twins(decoder: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

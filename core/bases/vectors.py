@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,15 +36,6 @@ class FitRun:
     steps: int | None = None
 
 
-class RowsAtOnce(Protocol):
-    """Rows that are made as they are read."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray: ...
-
-
 @dataclass(frozen=True)
 class Vectors:
     """Vectors to fit a basis on.
@@ -53,7 +44,7 @@ class Vectors:
         array: (n, r) of any float type, with rows in any order. rows: (m,) the rows used, ascending.
     """
 
-    array: ChunkedArray | np.ndarray | RowsAtOnce
+    array: ChunkedArray | np.ndarray
     rows: np.ndarray
 
     def __post_init__(self) -> None:

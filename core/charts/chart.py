@@ -43,7 +43,6 @@ class Chart:
         alt: (what it shows) -> one sentence for screen readers; the title by default.
         studies: minimum and maximum number. column: its width in print, single or double.
         same_images: it compares single images of the studies, so a slice of the first one chooses them all.
-        basis_of_first: a basis is one of the first study alone: the others are read by their units.
     """
 
     name: str
@@ -57,7 +56,6 @@ class Chart:
     studies: tuple[int, int] = (1, 1)
     column: str = "single"
     same_images: bool = False
-    basis_of_first: bool = False
 
     def read(self, studies: Any, options: FigureOptions) -> Any:
         """Read what the chart shows of the studies (a sequence).

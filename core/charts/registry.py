@@ -40,8 +40,6 @@ WORKBENCH = (  # "module:chart"
     "core.charts.compared_words:COMPARED_WORDS",
     "core.charts.checkpoints:CHECKPOINTS",
     "core.charts.checkpoints:CHECKPOINT_FEATURES",
-    "core.charts.shared_latents:SHARED_LATENTS",
-    "core.charts.shared_latents:LACKING_LATENTS",
 )
 GUESTS = tuple(row for topic in topics() for row in topic.charts)
 

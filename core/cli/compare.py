@@ -5,7 +5,6 @@ from operator import attrgetter
 from typing import Any
 
 from core.cli import options, output
-from core.cli.errors import refuse_options
 from core.common import formatting
 from core.common.inside import check_output_file
 from core.errors import SettingsError
@@ -39,13 +38,6 @@ def add_compare(commands: Any) -> None:
         action="store_true",
         help="the studies are of one training, in its order: which numbers and features change along it",
     )
-    sub.add_argument(
-        "--shared",
-        nargs="?",
-        const="",
-        metavar="BASIS",
-        help="what two encoders know of the latents of a dictionary that `basis --with` has fitted to both",
-    )
     options.add_where(sub, "only the images of this slice of the first study")
     options.add_output(sub, "also write the result: .csv, .json or .md", required=False)
     sub.add_argument(
@@ -72,8 +64,6 @@ def compare(args: argparse.Namespace) -> None:
     settings |= {"resamples": given.get("bootstrap", 1000), "seed": given.get("seed", 0)}
     studies = [open_study(path) for path in given["studies"]]
     read = studies if "answers" in given else [one.answering(given.get("answer")) for one in studies]
-    if "shared" in given:
-        return _shared(read, settings["among"], given)
     if "checkpoints" in given:
         return _along(read, settings, given)
     if "answers" in given:
@@ -92,18 +82,6 @@ def _along(studies: list[Any], settings: dict[str, Any], given: dict[str, Any]) 
     if "answers" in given:
         raise SettingsError("--checkpoints is of studies, --answers of two answers of one study: give one")
     _say(along(studies, **settings), attrgetter("frame"), checkpoints_report, checkpoints_text, given)
-
-
-def _shared(studies: list[Any], among: Any, given: dict[str, Any]) -> None:
-    """Print what either encoder knows of a shared dictionary, and write it if a file is named."""
-    from core.comparison.shared_dictionary import shared_dictionary, shared_report, shared_text
-
-    if len(studies) != 2 or {"answers", "checkpoints"} & set(given):
-        raise SettingsError("--shared is of two studies: name both, without --answers or --checkpoints")
-    refuse_options(given, ("bootstrap", "seed"), "draws nothing beside --shared; leave it out")
-    first, other = studies
-    latents = shared_dictionary(first, other, given["shared"] or None, among=among)
-    _say(latents, attrgetter("frame"), shared_report, shared_text, given)
 
 
 def _say(compared: Any, table: Any, report: Any, text: Any, given: dict[str, Any]) -> None:

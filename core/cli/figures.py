@@ -88,7 +88,7 @@ def figure(args: argparse.Namespace) -> None:
         print(write_figure(_of_folder(of_folder, given), given["output"]))
         return
     kind = chart_named(name)
-    basis = "" if kind.basis_of_first else basis_of(given["study"])[1]
+    basis = basis_of(given["study"])[1]
     others = [
         layer(path, basis) if basis and not basis_of(path)[1] else path for path in given.get("others", [])
     ]

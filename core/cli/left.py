@@ -11,7 +11,11 @@ from core.common.command_line import PROGRAM
 from core.errors import SettingsError
 
 LEFT: dict[str, str] = {  # what was typed -> what to use instead
-    "train-clip": "python -m reproductions.small_clip"
+    "train-clip": "python -m reproductions.small_clip",
+    "basis --with": "a basis of each study, and `compare` for their features",
+    "compare --shared": "`compare` of the two studies, for the features that one gained or lost",
+    "figure shared_latents": "`compare` of the two studies",
+    "figure lacking_latents": "`compare` of the two studies",
 }
 
 

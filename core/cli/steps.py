@@ -196,7 +196,6 @@ def add_basis(commands: Any) -> None:
         summary,
         "basis studies/mine --kind topk --name sae",
         "basis studies/mine --load sae.pt --name published",
-        "basis studies/mine --kind topk --with studies/other --name shared",
     )
     options.add_study(sub)
     options.add_options(sub, BasisConfig)
@@ -205,14 +204,6 @@ def add_basis(commands: Any) -> None:
         type=Path,
         metavar="FILE|FOLDER",
         help="a dictionary of SAELens, saev, overcomplete, ViSAEBench, dictionary_learning or Prisma",
-    )
-    sub.add_argument(
-        "--with",
-        dest="other",
-        type=Path,
-        metavar="STUDY",
-        help="with --kind: one code for this study and for another encoder's of the same images "
-        "(see `compare --shared`)",
     )
     sub.add_argument("--name", metavar="NAME", help="name of the basis (default: the kind, or the file's)")
     sub.add_argument(
@@ -265,8 +256,6 @@ def _basis_settings(args: argparse.Namespace) -> dict[str, Any]:
             raise SettingsError("--resume belongs to --kind or --load")
     if "load" in args and (of_fits := sorted({"size", "seeds", "steps"} & set(given))):
         raise SettingsError(f"--{of_fits[0]} belongs to --kind, not to --load")
-    if "other" in args and "kind" not in args:
-        raise SettingsError("--with belongs to --kind")
     if "normalisation" in given and "load" not in args:
         raise SettingsError("--normalisation belongs to --load")
     if "size" in given:
@@ -286,7 +275,7 @@ def _change_bases(args: argparse.Namespace, given: dict[str, Any], progress: Pro
     if "remove" in args:
         remove_basis(args.study, args.remove)
     if "kind" in args:
-        add_basis(args.study, name, config, progress, device=device, other=getattr(args, "other", None))
+        add_basis(args.study, name, config, progress, device=device)
     if "load" in args:
         load_basis(args.study, args.load, name, config, progress, device=device, k=given.get("k"))
 

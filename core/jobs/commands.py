@@ -252,7 +252,6 @@ class FitBasis(RemoveBasis):
     k: int
     seeds: int = 2
     on: str = ON[0]
-    other: Path = Path()  # the study of another encoder that shares the dictionary
     resume: bool = False  # whether the steps of the study are then run in it
 
     def __post_init__(self) -> None:
@@ -263,7 +262,6 @@ class FitBasis(RemoveBasis):
     def _words(self) -> Iterator[str]:
         yield from (str(self.study), _option("name", self.of), _option("kind", self.method))
         yield from (_option(part, getattr(self, part)) for part in ("size", "k", "seeds", "on"))
-        yield from [_option("with", self.other)] * bool(self.other.parts)
         yield from ["--resume"] * self.resume
 
 

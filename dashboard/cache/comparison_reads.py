@@ -8,15 +8,12 @@ import pandas as pd
 from core.charts.checkpoints import FeaturesAlong, features_in_pictures
 from core.charts.options import FigureOptions
 from core.charts.other_studies import alike
-from core.charts.shared_latents import LatentPictures, latents_in_pictures
 from core.comparison.answers import compare_answers
 from core.comparison.checkpoints import along
 from core.comparison.compare import Comparison, compare
 from core.comparison.features import lone_features as core_lone_features
-from core.comparison.shared_dictionary import SharedDictionary, shared_dictionary
 from core.jobs.jobs import read_job
 from core.slices.slice import Slice
-from core.storage.layers import layer
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache.reader import cached_read
@@ -62,31 +59,6 @@ checkpoints = cached_read(max_entries=4, spinner="Reading the checkpoints")(alon
 def checkpoint_features(studies: tuple[Study, ...], among: Slice, features: tuple[int, ...]) -> FeaturesAlong:
     """See `core.charts.checkpoints.features_in_pictures`."""
     return features_in_pictures(checkpoints(studies, among=among), FigureOptions(features=features))
-
-
-def shared(study: Study, other: Study, name: str, among: Slice) -> SharedDictionary:
-    """See `shared_dictionary`."""
-    return _shared((study, other, _read_in(study, name)), name, among)
-
-
-def lacking(study: Study, other: Study, name: str, among: Slice) -> LatentPictures:
-    """See `core.charts.shared_latents.latents_in_pictures`."""
-    return _lacking((study, other, _read_in(study, name)), name, among)
-
-
-def _read_in(study: Study, basis: str) -> Study:
-    return served_studies.open_current(layer(study.below or study.path, basis))
-
-
-@cached_read(max_entries=4, spinner="Reading the shared dictionary", names_features=True)
-def _shared(studies: tuple[Study, ...], name: str, among: Slice) -> SharedDictionary:
-    study, other, _ = studies  # the last one has the words
-    return shared_dictionary(study, other, name, among=among)
-
-
-@cached_read(max_entries=4, names_features=True)
-def _lacking(studies: tuple[Study, ...], name: str, among: Slice) -> LatentPictures:
-    return latents_in_pictures(_shared(studies, name, among), FigureOptions())
 
 
 @cached_read(max_entries=16)

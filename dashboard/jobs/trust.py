@@ -92,8 +92,6 @@ def _trusted(study: Path, settings: Mapping[str, Any], what: str) -> str | None:
 
 def _others(study: Path, command: Command) -> list[Path]:
     """Folders of other studies that a command reads; one that is not there is said on the sheet itself."""
-    if isinstance(command, FitBasis) and command.other.parts:
-        return [command.other]
     if not isinstance(command, MakeSheet):
         return []
     names = [name for cell in command.cells for name in parse_cell(cell).others]

@@ -26,7 +26,7 @@ from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one, select_some
 from dashboard.components.page_link import link
 from dashboard.jobs import allowed_paths
-from dashboard.panels.compare import answers, checkpoints, dictionary, features, numbers, pictures
+from dashboard.panels.compare import answers, checkpoints, features, numbers, pictures
 from dashboard.panels.features.bases import BASES
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.new_study.request import GLYPHWORLD, IMAGES
@@ -36,7 +36,7 @@ from dashboard.state import image_filter, session
 WITH, OTHER = "compare_with", "compare_to"  # widget keys and parts of the URL
 WHAT = "compare_what"
 WORDS, FIGURES = "compare_words_open", "compare_figures_open"  # parts that are folded
-STUDIES, ANSWERS, CHECKPOINTS, DICTIONARY = "Studies", "Answers", "Checkpoints", dictionary.DICTIONARY
+STUDIES, ANSWERS, CHECKPOINTS = "Studies", "Answers", "Checkpoints"
 MOST = 4  # studies beside the first
 OF_ALL = (
     "The filter applies to the images compared. Counts of features, words, and the overlap and mean "
@@ -54,7 +54,6 @@ def compare_page(study: Study, among: Slice) -> None:
     default = STUDIES if alike or len(study.answers) < 2 else ANSWERS
     has_answers = len(study.answers) > 1 or (bool(others) and study.labelled)  # or can be given another one
     kinds = [STUDIES, *[ANSWERS] * has_answers, *[CHECKPOINTS] * bool(others)]
-    kinds += [DICTIONARY] * bool(alike)
     what, trained = default, ()
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare_header"):
         with st.container():
@@ -65,11 +64,9 @@ def compare_page(study: Study, among: Slice) -> None:
     if what == CHECKPOINTS:
         mine = served_studies.name_of(study)
         trained = checkpoints.choose_checkpoints({mine: study, **others}, [mine, *alike])
-    same = {name: others[name] for name in alike}
     shown = {
         ANSWERS: (OF_ANSWERS, lambda: answers.answers(study, among)),
         CHECKPOINTS: (OF_CHECKPOINTS, lambda: checkpoints.checkpoints(trained, among)),
-        DICTIONARY: (OF_ANSWERS, lambda: dictionary.dictionary(study, same, among)),
     }
     if what in shown:
         says, show = shown[what]

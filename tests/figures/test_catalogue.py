@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.bases.requests import add_basis
 from core.charts.chart import frame_of
 from core.charts.heat_panels import StudyHeats
 from core.charts.options import FigureOptions
@@ -19,10 +18,8 @@ from core.charts.registry import CHARTS
 from core.charts.theme import layout_of
 from core.cli import main
 from core.comparison.sides import GAINED, LOST, WRONG
-from core.config import BasisConfig
 from core.errors import EncoderError, PeregrineError, SettingsError, StudyError, UnreadableImage
 from core.figures.catalogue import NAMES, STYLES, draw
-from core.jobs.progress import Progress
 from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests import small
@@ -35,7 +32,7 @@ OF_IMAGES = ("fda_examples", "retrieval_sheet")  # a study that has only begun h
 NO_TABLE = (*OF_IMAGES, "ddm_features", "ddm_map", "perturbed_sheet", "robust_bars")
 PICTURES = (
     *("heatmaps", "mask_overlap", "feature_heatmaps", "transferred_features", "directions"),
-    *("changed_heatmaps", "checkpoint_features", "lacking_latents", "perturbed_sheet", *OF_IMAGES),
+    *("changed_heatmaps", "checkpoint_features", "perturbed_sheet", *OF_IMAGES),
 )
 
 
@@ -66,18 +63,6 @@ def retrained(study: Study, folder: Path) -> tuple[Study, Study]:
     return study, open_study(other)
 
 
-def sharing(study: Study, folder: Path) -> tuple[Study, Study]:
-    """Copies of a study, with a dictionary of both; in the second, images have each other's vectors."""
-    first, other = twins(study, folder)
-    raw = other.array("representations")[:]
-    for chunk, path in enumerate(sorted(other.array("representations").folder.glob("*.npy"))):
-        assert chunk == 0
-        np.save(path, raw[np.random.default_rng(0).permutation(len(raw))])
-    config = BasisConfig(kind="topk", size=48, k=6, steps=400, seeds=1)
-    add_basis(first.path, "both", config, Progress.silent(), device="cpu", other=other.path)
-    return open_study(first.path), open_study(other.path)
-
-
 def rows_of(fig) -> list[int]:
     return [int(row) for (row,) in fig.data[0].customdata]
 
@@ -88,8 +73,6 @@ def test_every_figure__draws_from_a_complete_study(pictured, other_images, tmp_p
         pytest.skip("no cause of this small Glyphworld has eight errors; test_baselines.py draws the figure")
     if name == "changed_heatmaps":
         pair = retrained(pictured, tmp_path)
-    elif name in ("shared_latents", "lacking_latents"):
-        pair = sharing(pictured, tmp_path)
     else:
         pair = twins(pictured, tmp_path) if CHARTS[name].same_images else (pictured, other_images)
     fig = drawn(*pair, name)

@@ -11,7 +11,6 @@ import streamlit as st
 from core.bases.basis import UNITS, Basis
 from core.bases.kinds import BATCH, FEWEST_LATENTS, KINDS
 from core.common.formatting import counted, format_duration, full_sentence, signed_interval, with_interval
-from core.comparison.shared_dictionary import about_other
 from core.config.bases import BASIS_KINDS, ON
 from core.errors import JobError, StudyError
 from core.jobs.commands import FitBasis, RemoveBasis
@@ -136,8 +135,6 @@ def _card(whole: Study, basis: Basis, here: str) -> cards.Card:
     if dead := card.get("dead"):
         lines.append(f"{widgets.percent(dead, digits=0)} are never active")
     about = KINDS[basis.kind].title + (", of places in images" if on_positions else "")
-    if other := about_other(basis):
-        about += f", shared with {other.get('study') or 'another study'}"
     return cards.Card(
         basis.name, basis.name, note=f"{card.get('size', 0):,} latents", subtitle=about,
         tag="shown now" if basis.name == here else "", href=_address(whole, basis.name),

@@ -62,7 +62,7 @@ def every_command(study: Path) -> list[Command]:
             answer="knn",
         ),
         BuildDemo(study, fresh=True, pool="max"),
-        FitBasis(study, "sae", "topk", size=64, k=8, on="positions", other=study / "other", resume=True),
+        FitBasis(study, "sae", "topk", size=64, k=8, on="positions", resume=True),
         RemoveBasis(study, "sae"),
         AddAnswer(study),
     ]

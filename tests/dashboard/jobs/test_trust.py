@@ -338,15 +338,6 @@ def test_figure_sheet__of_another_study_is_checked_too(served, studies, mark, na
     assert told == "'outside' is not a study that is served here"
 
 
-def test_shared_dictionary__of_another_study_is_checked_too(served, studies):
-    of = served, "shared", "topk", 8, 2
-    shutil.copytree(served, studies / "other")
-    assert launcher.refusal(FitBasis(*of, other=studies / "other")) is None
-    outside = shutil.copytree(served, studies.parent / "outside")
-    told = launcher.refusal(FitBasis(*of, other=outside))
-    assert told == "'outside' is not a study that is served here"
-
-
 @pytest.mark.parametrize("name", ["a shell command as encoder", "images elsewhere"])
 def test_basis__what_is_computed_in_it_is_checked_too(served, mark, name):
     apply_setting(served, name, mark)

@@ -9,24 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.bases.requests import add_basis
 from core.comparison import features
 from core.comparison.checkpoints import along, checkpoints_finding
 from core.comparison.compare import compare
 from core.comparison.features import lone_features
 from core.comparison.images import shared_images
-from core.comparison.shared_dictionary import shared_dictionary, shared_finding
 from core.comparison.sides import GAINED, LOST
 from core.comparison.text import headline_cells
-from core.config import BasisConfig
-from core.jobs.commands import AddAnswer, FitBasis
-from core.jobs.progress import Progress
-from core.pipeline.run import resume
+from core.jobs.commands import AddAnswer
 from core.slices.slice import Slice
-from core.storage.layers import layer
 from core.storage.writer import write_study
 from core.store import open_study
-from core.traces import changes
 from dashboard.cache import comparison_reads
 from dashboard.cache.features import feature_reads
 from dashboard.panels.compare.features import EACH
@@ -406,65 +399,3 @@ def test_checkpoints__in_counted_order_with_numbers_and_features(both, open_page
     assert "Choose two studies or more." in all_text(app) and not app.exception
     app = open_page("compare", study="epoch10", compare_what="Checkpoints", compare_along=["<b>x", "epoch2"])
     assert not app.exception
-
-
-def test_shared_dictionary__is_fitted_by_a_click(both, started, open_page):
-    app = open_page("compare", study="demo", compare_what="Dictionary")
-    n_judged = int(open_study(both / "demo").is_val.sum())
-    size, k = (
-        app.number_input(key=f"compare_fit_{name}_second").value for name in ("Latents", "Active at once")
-    )
-    assert n_judged * k / size >= 20, "latents that too few images can judge are proposed"
-    assert not app.exception
-    app.number_input(key="compare_fit_Latents_second").set_value(16)
-    app.number_input(key="compare_fit_Active at once_second").set_value(2).run()
-    (button,) = [one for one in app.button if "--with" in (one.key or "")]
-    button.click().run()
-    assert [command for command, _ in started] == [
-        FitBasis(both / "demo", "shared", "topk", size=16, k=2, other=both / "second")
-    ]
-
-
-def test_shared_dictionary__of_the_other_study_is_linked_and_not_fitted_again(both, started, open_page):
-    config = BasisConfig(kind="pca", size=3, k=2, seeds=1)
-    add_basis(both / "second", "pair", config, Progress.silent(), device="cpu", other=both / "demo")
-    app = open_page("compare", study="demo", compare_what="Dictionary")
-    assert not app.exception and "share no dictionary yet" not in all_text(app)
-    links = {one.proto.label: one.proto.query_string for one in app.get("page_link")}
-    parts = ("study=second", "compare_what=Dictionary", "compare_shared=demo")
-    assert all(part in links["Compare second with demo"] for part in parts)
-
-
-@pytest.mark.slow
-def test_shared_dictionary__says_what_either_lacks(both, open_page):
-    config = BasisConfig(kind="topk", size=16, k=2, steps=60, seeds=1)
-    add_basis(both / "demo", "both", config, Progress.silent(), device="cpu", other=both / "second")
-    app = open_page("compare", study="demo", compare_what="Dictionary", label="bee")
-    assert not app.exception and not app.error
-    data = shared_dictionary(
-        open_study(both / "demo"), open_study(both / "second"), among=Slice.parse("label=bee")
-    )
-    assert unescaped(app.header[0].value) == shared_finding(data)
-
-    def n_drawn(app) -> int:
-        traces = spec(app, "compare_shared_latents")["data"]
-        return sum(len(grid(trace["x"])) for trace in traces if trace["mode"] == "markers")
-
-    assert n_drawn(app) == (data.frame["known_to"] != "").sum() > 0
-    pair = open_study(both / "demo"), open_study(both / "second")
-    assert "night sky" not in comparison_reads.shared(*pair, "both", Slice()).frame["words"].tolist()
-    resume(layer(both / "demo", "both"), {}, Progress.silent())
-    changes.name_feature(pair[0].in_basis("both"), 0, "night sky")
-    assert "night sky" in comparison_reads.shared(*pair, "both", Slice()).frame["words"].tolist()
-
-
-@pytest.mark.slow
-def test_shared_dictionary__the_chart_is_of_the_chosen_one(both, open_page):
-    for name, size in (("large", 16), ("small", 4)):
-        config = BasisConfig(kind="topk", size=size, k=2, steps=60, seeds=1)
-        add_basis(both / "demo", name, config, Progress.silent(), device="cpu", other=both / "second")
-    drawn = []
-    for name in ("large", "small"):
-        app = open_page("compare", study="demo", compare_what="Dictionary", compare_dictionary=name)
-        drawn.append(spec(app, "compare_shared_latents"))
-    assert drawn[0] != drawn[1]

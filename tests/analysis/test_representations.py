@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +19,6 @@ from core.analysis.representations import (
     embed_tables,
     load_ready_representations,
 )
-from core.cli import main
 from core.data.sources.images import open_images
 from core.data.sources.source import image_table
 from core.encoders.registry import load_encoder
@@ -31,7 +28,6 @@ from core.pipeline import run as pipeline
 from core.storage.writer import Collected
 from core.store import open_study
 from tests.command_line import contents
-from tests.sampling import sample
 
 ENCODER = {"encoder": "timm:resnet10t", "input_size": 32, "resize": 32, "workers": 0, "device": "cpu"}
 
@@ -135,31 +131,6 @@ def test_embed__interrupted_then_resumed_is_byte_identical(tmp_path, folder, mon
     embed(tmp_path / "broken", folder)
     assert contents(tmp_path / "broken") == contents(tmp_path / "straight")
     assert len(seen) == 3 + 2  # of four chunks two were done: the others are not computed again
-
-
-@pytest.mark.slow
-def test_embed__killed_at_random_points_then_resumed_is_byte_identical(tmp_path, rng, monkeypatch):
-    images = "glyphworld?train=240&val=60"
-    arguments = ["--images", images, "--encoder", "timm:resnet10t", "--input-size", "32", "--resize", "32"]
-
-    def words(study: str) -> list[str]:
-        return ["embed", str(tmp_path / study), *arguments, "--workers", "0"]
-
-    monkeypatch.setattr(representations, "CHUNK_ROWS", 32)
-    assert main(words("straight")) == 0
-    ledger = tmp_path / "broken" / "representations" / "ledger.jsonl"
-    for kill in sample((1, 0, 2), 1):
-        process = multiprocessing.get_context("fork").Process(target=main, args=(words("broken"),))
-        process.start()
-        wanted = 2 * kill + 1
-        while process.is_alive() and not (ledger.exists() and ledger.read_text().count("sha256") >= wanted):
-            time.sleep(0.01)
-        time.sleep(float(rng.uniform(0, 0.3)))
-        process.kill()
-        process.join()
-    assert not (tmp_path / "broken" / "manifest.json").exists()
-    assert main(words("broken")) == 0
-    assert contents(tmp_path / "broken") == contents(tmp_path / "straight")
 
 
 @pytest.mark.slow

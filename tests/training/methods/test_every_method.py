@@ -1,9 +1,8 @@
-"""Every method through the trainer: begun, interrupted, gone on with, exported and loaded back."""
+"""Every method through the trainer: begun, exported and loaded back (tests/contract interrupts each)."""
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
 from pathlib import Path
@@ -20,6 +19,7 @@ from core.training import files
 from core.training.methods.registry import METHODS
 from core.training.optimise import naming_memory
 from core.training.trainer import TrainingRun, train
+from tests.sampling import sample
 
 pytestmark = pytest.mark.slow
 
@@ -27,25 +27,10 @@ SMALL = {"queue": 24, "queue_from": 0.3, "prototypes": 8, "local_crops": 2, "bot
 HEADS = {"head_hidden": 16, "head_out": 12, "objective": SMALL, "lr": 0.2, "warmup_epochs": 0.5}
 
 
-def losses(output) -> list[str]:
-    with open(files.log_path(output), encoding="utf-8") as file:
-        return [row["loss"] for row in csv.DictReader(file)]
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_train__resumes_to_the_same_bits_and_loads_back(
-    tiny_source, tiny_config, tmp_path, stopping_at, name
-):
-    settings = {"method": name, "half": False, **HEADS}
-    whole = train(tiny_config(**settings, output=str(tmp_path / "whole.safetensors")))
-    with stopping_at(6), pytest.raises(KeyboardInterrupt):
-        train(tiny_config(**settings))
-    torch.manual_seed(999)  # another process would start from another state
+def test_train__what_it_writes_loads_back_as_the_same_encoder(tiny_source, tiny_config, tmp_path):
+    settings = {"method": "byol", "epochs": 1, "half": False, **HEADS}
     output = train(tiny_config(**settings))
-    once, again = load_file(whole), load_file(output)
-    assert all(torch.equal(tensor, again[key]) for key, tensor in once.items())
-    assert losses(output) == losses(whole) and len(losses(output)) == 2
-    assert all(math.isfinite(float(loss)) for loss in losses(output))
+    once = load_file(output)
     assert not any(key.startswith(("target", "head", "backbone")) for key in once)
 
     encoder = load_encoder(str(output))
@@ -79,7 +64,7 @@ def test_train__exports_the_online_backbone(tiny_source, tiny_config, monkeypatc
     assert not torch.equal(stored[key], method.target_backbone.state_dict()[key])  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", sample([*METHODS], 1))
 def test_run_train__needs_no_config_file(tiny_source, tmp_path, capsys, name):
     parser = argparse.ArgumentParser()
     add_train_arguments(parser)

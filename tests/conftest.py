@@ -54,7 +54,8 @@ def pytest_runtest_setup() -> None:
 
 
 MARKED = re.compile(r"\bmark\.(slow|browser)\b")
-ALL_MARKED = re.compile(r"^pytestmark = .*\bmark\.(slow|browser)\b", re.MULTILINE)
+ALL_MARKED = re.compile(r"^pytestmark = (?:\[\s*)?.*\bmark\.(slow|browser)\b", re.MULTILINE)
+ALL_EXHAUSTIVE = re.compile(r"^pytestmark = \[[^\]]*\bmark\.exhaustive\b", re.MULTILINE)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -62,6 +63,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if not re.fullmatch(r"test_\w+\.py", collection_path.name):
         return None
     text, loop = collection_path.read_text(encoding="utf-8"), config.option.markexpr
+    if not EVERYTHING and ALL_EXHAUSTIVE.search(text):
+        return True
     runs_none = (loop == FAST and ALL_MARKED.search(text)) or (loop == SLOW and not MARKED.search(text))
     return True if runs_none else None
 
@@ -80,7 +83,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mix files that wait for a browser with those that compute, so that the cores always have work; at the
     end come some that compute, which are short.
 
-    A test marked `exhaustive` is left to `make test-all`: another one, which its mark names, finds the same.
+    A test marked `exhaustive` is left to `make test-all`; its mark names the test that proves the promise at
+    each commit. A file whose every test is left to it is not even imported.
     """
     for item in items:
         if (left_out := item.get_closest_marker("exhaustive")) and not EVERYTHING:

@@ -8,7 +8,7 @@ from tests.browser.axe import violations
 from tests.browser.harness import settle
 from tests.browser.test_dashboard import TILE
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("axe looks at each page in test_every_page.py")]
 FOCUSED = """() => {
   let at = document.activeElement;
   while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;

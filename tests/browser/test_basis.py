@@ -14,7 +14,7 @@ from core.jobs.progress import Progress
 from core.store import open_study
 from tests.browser.harness import settle
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("views/test_bases.py starts the same command")]
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ def test_click__opens_the_feature_under_the_pointer(reader, address, plot):
         page.wait_for_selector(f"h1:has-text('{feature}')")
 
 
+@pytest.mark.exhaustive("test_click__opens_the_feature… draws and clicks, too")
 def test_buttons_after_a_click__the_old_click_does_not_come_back(reader, address):
     one = reader()
     page = one.open(f"{address}/features?features_as=Plot")
@@ -72,6 +73,7 @@ def visit(page, name: str) -> None:
     settle(page)
 
 
+@pytest.mark.exhaustive("test_click__opens_the_feature… draws and clicks, too")
 def test_coming_back__the_chart_is_the_same_drawing_and_still_answers_clicks(visitor, address):
     one = visitor()
     page = one.open(f"{address}/features?features_as=Plot")
@@ -105,6 +107,7 @@ def test_coming_back__after_many_other_charts_the_oldest_are_drawn_anew(visitor,
     assert not page.evaluate("document.querySelector('.js-plotly-plot').marked")
 
 
+@pytest.mark.exhaustive("test_click__opens_the_feature… draws and clicks, too")
 def test_last_label_of_an_axis_in_percent__is_drawn(reader, address):
     page = reader().open(f"{address}/predicting_errors?study=demo&score=Q-Score")
     page.wait_for_function(DRAWN)
@@ -112,6 +115,7 @@ def test_last_label_of_an_axis_in_percent__is_drawn(reader, address):
     assert labels.last.text_content() == "100 %" and labels.last.is_visible()
 
 
+@pytest.mark.exhaustive("test_click__opens_the_feature… draws and clicks, too")
 def test_the_library_draws_every_kind_of_marks(reader, address):
     page = reader().page
     page.goto(f"{address}/plotly.js")  # a page of the server without Streamlit's

@@ -17,7 +17,7 @@ from tests.comparison.comparable import add_concepts, second_study
 from tests.sampling import EVERYTHING
 from tests.synthetic import make_study
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("views/test_compare.py opens the same page")]
 HOSTILE = "<img src=x onerror=window.stolen=1>"
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from dashboard.addresses.pages import HOME
 from tests.browser.harness import settle
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("tests/dashboard draws the same tiles and links")]
 TILE = ".tile"
 
 

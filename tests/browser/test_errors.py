@@ -16,7 +16,10 @@ from core.store import open_study
 from tests.browser.harness import settle
 from tests.browser.test_meanings import points
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.exhaustive("views/test_errors.py does the same without a browser"),
+]
 TOAST = "[role=status].peregrine-said"
 ALL_ROWS = "slices_least=5&slices_sure=false&slices_distinct=false"
 

@@ -15,7 +15,7 @@ from tests.browser.harness import settle
 from tests.browser.test_links import press, said
 from tests.concepts.worded import MARKUP
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("views/test_feature.py opens the same page")]
 CARD = ".st-key-features_cards a.card"
 
 

@@ -14,7 +14,7 @@ from tests.browser.harness import settle
 from tests.browser.test_dashboard import TILE, _in_gallery
 from tests.sampling import sample
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("views/test_heatmaps.py opens the same page")]
 MEANS = "heat_part=Mean+representations"
 VIEWS = ("heatmaps?", f"heatmaps?{MEANS}&", "masks?")
 LOADED = "[...tiles].slice(0, 4).every(t => [...t.querySelectorAll('img')].every(i => i.naturalWidth > 0))"

@@ -94,6 +94,7 @@ def targets(source: str, at: int) -> list[str]:
     return others if EVERYTHING else [others[(at * QUICK + step) % len(others)] for step in range(QUICK)]
 
 
+@pytest.mark.exhaustive("test_back__after_a_filter… goes back in the same way")
 @pytest.mark.parametrize("sources", SOURCES, ids=lambda sources: sources[0])
 def test_back_and_forward__from_places_to_every_page(reader, address, sources):
     page = reader().open(f"{address}/images?study=seen&where={quote('correct=false')}")
@@ -124,6 +125,7 @@ def test_back_and_forward__from_places_to_every_page(reader, address, sources):
         assert entries(page) == (after, there)
 
 
+@pytest.mark.exhaustive("test_back__after_a_filter… goes back in the same way")
 def test_back__from_a_feature_that_a_card_opened(reader, address):
     page = reader().open(f"{address}/?study=seen")
     visit(page, "Features")
@@ -165,6 +167,7 @@ def test_back__after_a_filter_and_an_image_in_a_dialog(reader, address):
     assert page.locator(MAIN).get_by_role("radio", name="All", exact=True).is_checked()
 
 
+@pytest.mark.exhaustive("test_back__after_a_filter… goes back in the same way")
 def test_address__names_the_study_from_the_first_page_on(reader, address):
     page = reader().open(f"{address}/images")
     assert page.url == f"{address}/images?study=demo"

@@ -14,7 +14,7 @@ from core.store import open_study
 from tests.browser.harness import settle, visit
 from tests.sampling import sample
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("test_every_page.py has each page, without keys")]
 TILE = "button.tile"
 FOCUSED = """() => { let one = document.activeElement;
 while (one?.shadowRoot?.activeElement) one = one.shadowRoot.activeElement;

@@ -86,6 +86,7 @@ def bar_comes_to(page, chosen: list[str]) -> bool:
 CHOSEN = ["Correct", "Evaluation", "ant"]
 
 
+@pytest.mark.exhaustive("test_view__opens_the_same… opens such a link")
 def test_filter__goes_along_by_the_sidebar_and_back(reader, address):
     one = reader()
     page = one.open(f"{address}/images?study=seen&where={quote('label=ant correct=true')}")
@@ -105,6 +106,7 @@ def test_filter__goes_along_by_the_sidebar_and_back(reader, address):
     assert "where" not in one.query()
 
 
+@pytest.mark.exhaustive("test_view__opens_the_same… opens such a link")
 def test_copy_link__puts_the_whole_link_into_the_clipboard(visitor, address):
     one = visitor(permissions=["clipboard-read", "clipboard-write"])
     page = one.open(f"{address}/images?where={quote('split=val')}")
@@ -114,6 +116,7 @@ def test_copy_link__puts_the_whole_link_into_the_clipboard(visitor, address):
     assert parse_qs(urlsplit(copied).query) == {"study": ["demo"], "where": ["split=val"]}
 
 
+@pytest.mark.exhaustive("test_view__opens_the_same… opens such a link")
 def test_copy_link__without_the_clipboard_of_a_secure_page(visitor, address):
     one = visitor()
     one.run_first(
@@ -127,6 +130,7 @@ def test_copy_link__without_the_clipboard_of_a_secure_page(visitor, address):
     assert page.evaluate("window.copied") == page.url
 
 
+@pytest.mark.exhaustive("test_view__opens_the_same… opens such a link")
 def test_save_a_slice__and_another_browser_applies_it(reader, visitor, address, served):
     page = reader().open(f"{address}/images?study=demo&where={quote('label=ant split=val')}")
     page.get_by_role("button", name="Slices").last.click()
@@ -147,6 +151,7 @@ def test_save_a_slice__and_another_browser_applies_it(reader, visitor, address, 
         saved_slices.delete(served / "demo", "held out <b>ants</b>")
 
 
+@pytest.mark.exhaustive("test_view__opens_the_same… opens such a link")
 def test_link_to_the_page_itself__changes_its_address(reader, address):
     one = reader()
     page = one.open(f"{address}/features?study=demo&features_as=Table")
@@ -157,6 +162,7 @@ def test_link_to_the_page_itself__changes_its_address(reader, address):
     expect(page.get_by_role("radio", name="Cards", exact=True)).to_be_checked()
 
 
+@pytest.mark.exhaustive("test_view__opens_the_same… opens such a link")
 def test_link__survives_a_restart_of_the_server(visitor, served, tmp_path):
     studies: Path = shutil.copytree(served / "demo", tmp_path / "studies" / "demo").parent
     saved_slices.save(studies / "demo", "mine", Slice(labels=("ant", "bee")))
@@ -185,6 +191,7 @@ HOSTILE = (
 )
 
 
+@pytest.mark.exhaustive("test_view__opens_the_same… opens such a link")
 @pytest.mark.parametrize("query", sample(HOSTILE, 2))
 def test_hostile_parts_of_a_link_are_harmless(reader, address, query):
     page = reader().open(f"{address}/errors?{query}")

@@ -66,6 +66,7 @@ def test_map__draws_selects_and_the_link_keeps_it(visitor, address, served, webg
         assert "map_outline" not in again.query()
 
 
+@pytest.mark.exhaustive("test_map__draws_selects… draws the same points")
 def test_map__hover_names_a_point_and_a_click_opens_it(reader, address):
     one = reader()
     page = one.open(f"{address}/map?study=demo")
@@ -84,6 +85,7 @@ def test_map__hover_names_a_point_and_a_click_opens_it(reader, address):
     page.wait_for_selector("[role=dialog] >> text=True class")
 
 
+@pytest.mark.exhaustive("test_map__draws_selects… draws the same points")
 def test_pictures__lie_at_their_points_over_no_word_and_a_click_opens_them(visitor, address, served):
     one = visitor()
     page = one.open(f"{address}/map?study=demo")
@@ -107,6 +109,7 @@ def test_pictures__lie_at_their_points_over_no_word_and_a_click_opens_them(visit
     expect(page.locator(".pictures")).to_be_hidden()
 
 
+@pytest.mark.exhaustive("test_map__draws_selects… draws the same points")
 def test_legend__lights_up_filters_and_dims(visitor, address, served):
     one = visitor()
     page = one.open(f"{address}/map?study=seen")
@@ -128,6 +131,7 @@ def test_legend__lights_up_filters_and_dims(visitor, address, served):
     assert "where" not in one.query()
 
 
+@pytest.mark.exhaustive("test_map__draws_selects… draws the same points")
 def test_words__lie_over_no_other_and_say_how_they_were_found(reader, address):
     page = reader().open(f"{address}/map?study=demo")
     drawn(page)
@@ -150,6 +154,7 @@ def test_words__lie_over_no_other_and_say_how_they_were_found(reader, address):
     expect(page.get_by_text(shown[0].inner_text(), exact=True).first).to_be_visible()
 
 
+@pytest.mark.exhaustive("test_map__draws_selects… draws the same points")
 @pytest.mark.parametrize(("width", "beside"), sample([(1280, True), (900, False)], 1))
 def test_selection__is_beside_the_map_where_there_is_room(reader, address, width, beside):
     one = reader()
@@ -161,6 +166,7 @@ def test_selection__is_beside_the_map_where_there_is_room(reader, address, width
     assert (panel["y"] < stage["y"] + stage["height"]) == beside
 
 
+@pytest.mark.exhaustive("test_map__draws_selects… draws the same points")
 def test_map__keys_move_and_zoom(reader, address):
     page = reader().open(f"{address}/map?study=demo")
     stage = drawn(page)
@@ -178,6 +184,7 @@ def test_map__keys_move_and_zoom(reader, address):
     assert stage.screenshot() == before  # all points again, where they were
 
 
+@pytest.mark.exhaustive("test_map__draws_selects… draws the same points")
 def test_map__a_selection_becomes_a_slice(reader, address, served):
     page = reader().open(f"{address}/map?study=demo&map_outline=-9,-9;9,-9;9,9;-9,9&where=split=val")
     page.get_by_role("button", name="Save as slice").click()
@@ -192,6 +199,7 @@ def test_map__a_selection_becomes_a_slice(reader, address, served):
         saved_slices.delete(study.path, "corner <b>")
 
 
+@pytest.mark.exhaustive("test_map__draws_selects… draws the same points")
 def test_gallery__a_rerun_asks_for_no_picture_again(visitor, address):
     one = visitor()
     page = one.open(f"{address}/images?study=demo")
@@ -216,6 +224,7 @@ def test_gallery__a_rerun_asks_for_no_picture_again(visitor, address):
     assert sizes and max(sizes) == 0
 
 
+@pytest.mark.exhaustive("test_map__draws_selects… draws the same points")
 def test_gallery__marked_images_side_by_side(reader, address):
     page = reader().open(f"{address}/images?study=seen")
     page.locator(TILE).nth(0).click(modifiers=["Control"])
@@ -229,6 +238,7 @@ def test_gallery__marked_images_side_by_side(reader, address):
     expect(page.locator(f".st-key-beside_gallery {TILE}")).to_have_count(2)
 
 
+@pytest.mark.exhaustive("test_map__draws_selects… draws the same points")
 def test_detail__picture_zooms_by_wheel_keys_and_buttons(reader, address, served):
     image = open_study(served / "seen").images["image_id"].iat[70]
     page = reader().open(f"{address}/images?study=seen&image={image}&detail_part=Heatmap")
@@ -249,6 +259,7 @@ def test_detail__picture_zooms_by_wheel_keys_and_buttons(reader, address, served
     assert json.loads(frames.evaluate("f => JSON.stringify(f.zoom.x)")) == 0
 
 
+@pytest.mark.exhaustive("test_map__draws_selects… draws the same points")
 def test_more_like_this__opens_the_next_one(reader, address, served):
     study = open_study(served / "demo")
     one = reader()
@@ -261,6 +272,7 @@ def test_more_like_this__opens_the_next_one(reader, address, served):
     assert one.query()["image"] != [study.images["image_id"].iat[0]]
 
 
+@pytest.mark.exhaustive("test_map__draws_selects… draws the same points")
 def test_progress_of_a_command__moves_nothing_on_the_page(visitor, address, served):
     page = visitor().open(f"{address}/map?study=demo")
     drawn(page)

@@ -14,7 +14,10 @@ from core.traces import many
 from core.traces.traces import UNSURE, read_traces
 from tests.browser.harness import settle
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.exhaustive("tests/traces and panels/test_traces.py save such marks"),
+]
 TILE = ".st-key-images_gallery .tile"
 MARKED = f"{TILE}[aria-pressed=true]"
 

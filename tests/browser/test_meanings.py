@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from core.store import open_study
 from tests.browser.harness import settle
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("views/test_feature.py opens the same page")]
 POINTS = """(key) => {
   const plot = document.querySelector(`.st-key-${key} .js-plotly-plot`);
   if (!plot || !plot._fullData) return null;

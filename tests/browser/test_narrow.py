@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.harness import settle, visit
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("test_every_page.py has each page, at one width")]
 WIDTH = "document.querySelector('[data-testid=stMain]').clientWidth"
 BEYOND = """([inner, outer]) => [...document.querySelectorAll(inner)].filter((one) => {
   const own = document.createRange();

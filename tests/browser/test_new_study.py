@@ -126,6 +126,7 @@ def test_study_from_the_browser(visitor, empty_address, place):
         shutil.rmtree(place / "studies" / "other")
 
 
+@pytest.mark.exhaustive("test_study_from_the_browser goes the same way")
 @pytest.mark.parametrize(
     "path", sample(["{place}/roots/../secret", "{place}/studies", "/etc", "{place}/secret"], 2)
 )
@@ -136,6 +137,7 @@ def test_only_roots_can_be_chosen(reader, empty_address, place, path):
     assert not (place / "studies" / "other").exists()
 
 
+@pytest.mark.exhaustive("test_study_from_the_browser goes the same way")
 def test_folders_are_browsed(visitor, empty_address, place):
     page = visitor().open(f"{empty_address}/{UNCHECKED}")
     page.get_by_role("button", name="Browse").first.click()

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from core.store import open_study
 from tests.browser.harness import settle
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("panels/test_palette.py finds the same places")]
 
 
 def go(page, text: str) -> None:

@@ -10,7 +10,7 @@ from core.traces.changes import remove_view, save_view
 from core.traces.traces import read_traces
 from tests.browser.harness import settle
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("a view is a link, which test_links.py opens")]
 
 
 def test_view__is_saved_opened_from_another_page_and_removed(reader, address, served) -> None:

@@ -17,7 +17,7 @@ from core.store import open_study
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import TILE
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("views/test_search.py asks the same")]
 TEXT = "a yellow bird on grass"
 GALLERY = ".st-key-images_gallery"
 LOADED = 120_000  # milliseconds in which a busy machine loads CLIP, or embeds the images

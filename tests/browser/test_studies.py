@@ -11,7 +11,10 @@ from playwright.sync_api import expect
 from core.store import open_study
 from tests.browser.harness import settle
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.exhaustive("tests/storage/test_study_folders.py does the same"),
+]
 
 
 def opened(page):

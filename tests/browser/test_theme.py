@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.browser.axe import violations
 from tests.browser.harness import BACKGROUND, WHITE, settle, until, visit
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("test_every_page.py has each page, in light")]
 INK = "() => document.querySelector('.js-plotly-plot .xtick text, .js-plotly-plot text').style.fill"
 
 

@@ -12,7 +12,7 @@ from core.store import open_study
 from tests.browser.harness import dashboard
 from tests.browser.test_dashboard import _in_gallery
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("jobs/test_trust.py refuses and starts the same")]
 
 
 @pytest.fixture(scope="module")

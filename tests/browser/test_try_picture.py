@@ -17,7 +17,7 @@ from core.store import open_study
 from tests.browser.axe import violations
 from tests.browser.harness import dashboard, settle
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("tests/pictures answers the same")]
 BRING = """([data, kind, name]) => {
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)), files = new DataTransfer();
   files.items.add(new File([bytes], name, {type: "image/jpeg"}));

@@ -16,6 +16,10 @@ LEFT: dict[str, str] = {  # what was typed -> what to use instead
     "compare --shared": "`compare` of the two studies, for the features that one gained or lost",
     "figure shared_latents": "`compare` of the two studies",
     "figure lacking_latents": "`compare` of the two studies",
+    "figure suppression": "python -m reproductions.suppression --draw",
+    "figure tradeoff": "python -m reproductions.hard --draw",
+    "figure loss_readout": "python -m reproductions.hard --draw",
+    "figure ifm_table3": "python -m reproductions.ifm_variants --draw",
 }
 
 

@@ -25,7 +25,7 @@ from core.jobs.progress import Progress
 from core.research.changed_inputs import moved
 from core.research.changed_inputs.config import PerturbedConfig
 from core.research.grids.seeds import by_values
-from core.research.shortcuts.grids.readout import encode_views
+from core.research.shortcuts.readout import encode_views
 from core.research.shortcuts.trained_head import load_head, recorded_config, unit_outputs
 from core.storage.writer import StepWriter, write_study
 from core.store import Study, open_study

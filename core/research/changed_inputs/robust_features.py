@@ -31,7 +31,7 @@ from core.research.changed_inputs.adversarial_features import (
 )
 from core.research.changed_inputs.config import RobustConfig
 from core.research.changed_inputs.perturbed import check_has_encoder
-from core.research.shortcuts.grids.readout import encode_views
+from core.research.shortcuts.readout import encode_views
 from core.slices.evaluate import class_column
 from core.storage.writer import StepWriter, write_study
 from core.store import Study, open_study

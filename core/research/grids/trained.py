@@ -55,15 +55,6 @@ def train_cell(job: CellJob, config: TrainConfig) -> Row:
     }
 
 
-def export_untrained(job: CellJob, config: TrainConfig) -> Row:
-    """Write the checkpoint of the random weights with which a training of these settings begins."""
-    from core.training.setup import open_training_images
-    from core.training.trainer import TrainingRun
-
-    TrainingRun(config, open_training_images(config), job.progress).export()
-    return {"loss": float("nan"), "training_seconds": 0.0}
-
-
 def raw_splits(job: CellJob, source: ImageSource, checkpoint: Path | None = None) -> dict[str, np.ndarray]:
     """Represent the images of a source with the cell's encoder (or another checkpoint).
 

@@ -154,8 +154,8 @@ def test_run_named__names_the_preset_everywhere_and_refuses_to_mix_it(tmp_path):
 
 
 def test_load_grid__suggests_the_nearest():
-    with pytest.raises(SettingsError, match="no grid 'supression'. Did you mean 'suppression'"):
-        load_grid("supression")
+    with pytest.raises(SettingsError, match="no grid 'domans'. Did you mean 'domains'"):
+        load_grid("domans")
 
 
 def test_summary_lines__values_differences_and_what_diverged():

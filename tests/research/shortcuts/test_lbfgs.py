@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import minimize
 
 from core.errors import SettingsError, ShapeError
-from core.research.shortcuts.grids.readout import lbfgs_accuracy
+from core.research.shortcuts.readout import lbfgs_accuracy
 
 
 def test_lbfgs_accuracy__is_that_of_the_penalised_loss_written_out(rng):

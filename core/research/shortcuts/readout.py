@@ -1,8 +1,9 @@
 """What is read out of a trained encoder: factors by two kinds of probe, and its loss on held-out images."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from core.common.dataframes import check_same_length
 from core.encoders.encoder import Encoder
 from core.encoders.registry import load_encoder
 from core.errors import SettingsError
-from core.research.grids.definition import CellJob
 from core.research.shortcuts.trained_head import load_head, unit_outputs
 from core.research.shortcuts.training.ifm import ifm_info_nce
 from core.research.transfer_learning.evaluate import represent_pixels
@@ -62,7 +62,6 @@ def lbfgs_accuracy(
     return float(np.mean(np.equal(model.predict(np.asarray(val, np.float64)), val_codes)))
 
 
-READOUTS = ("sgd", "lbfgs")
 LOSS_TEMPERATURE, LOSS_BATCH = 0.5, 512  # at which losses are compared, whatever the training's
 
 
@@ -79,49 +78,52 @@ class Factor:
         return float(np.bincount(self.val).max() / len(self.val)) if len(self.val) else float("nan")
 
 
-def measured(job: CellJob, config: TrainConfig, factors: Mapping[str, Factor]) -> dict[str, float]:
-    """Measure the encoder of a cell.
+def measured(checkpoint: Path, config: TrainConfig, factors: Mapping[str, Factor]) -> dict[str, float]:
+    """Measure a trained encoder.
 
-    `readout` and `augmented` of the grid's settings choose the probe of the columns named like the factors;
-    columns with `_paper` are always from L-BFGS on augmented images, as in the IFM paper.
+    Columns named like the factors are from a probe on the images as they are; those with `_paper` from
+    L-BFGS on augmented images, as in the IFM paper.
 
+    Args:
+        config: of the training: its images, its views and their size.
     Returns:
         {factor, …, mean, factor_paper, …, mean_paper, chance_factor, …} as shares of val images;
         `held_out_loss`.
     """
-    if job.values["readout"] not in READOUTS:
-        raise SettingsError(f"readout = '{job.values['readout']}' should be one of {', '.join(READOUTS)}")
-    encoder = load_encoder(str(job.output), device=job.device)
+    encoder = load_encoder(str(checkpoint), device=config.device)
     source = open_training_images(config)
-    splits = load_pixels(source, config.image_size, cache=job.cache, workers=job.workers)
+    splits = load_pixels(source, config.image_size, cache=config.cache, workers=config.workers)
     clean = {split: represent_pixels(encoder, part.images) for split, part in splits.items()}
     views = {split: augmented_raw(encoder, part.images, config) for split, part in splits.items()}
-    images = views if job.values["augmented"] else clean
-    row = read_factors(images, factors, readout=job.values["readout"])
-    paper = read_factors(views, factors, readout="lbfgs")
+    row = read_factors(clean, factors, probe_accuracy)
+    paper = read_factors(views, factors, lbfgs_accuracy)
     row |= {f"{name}_paper": value for name, value in paper.items()}
     row |= {f"chance_{name}": factor.chance for name, factor in factors.items()}
-    return row | {"held_out_loss": held_out_loss(job, encoder, splits["val"].images, config)}
+    return row | {"held_out_loss": held_out_loss(checkpoint, encoder, splits["val"].images, config)}
+
+
+def probe_accuracy(
+    train: np.ndarray, train_codes: np.ndarray, val: np.ndarray, val_codes: np.ndarray
+) -> float:
+    """Share of `val` rows whose class the linear probe of a study, at the rate 0.1, finds."""
+    n_levels = int(max(train_codes.max(), val_codes.max())) + 1
+    probe = train_probe(train, train_codes, n_levels, lr=0.1)
+    answers = probe.logits(val).argmax(1).cpu().numpy()
+    return float((answers == val_codes).mean())
 
 
 def read_factors(
-    raw: Mapping[str, np.ndarray], factors: Mapping[str, Factor], *, readout: str = "sgd"
+    raw: Mapping[str, np.ndarray], factors: Mapping[str, Factor], accuracy: Callable[..., float]
 ) -> dict[str, float]:
     """Accuracy of a linear probe of each factor, and their mean.
 
     Args:
         raw: "train" to fit on and "val" to test on, (n, n_features) each.
-        readout: "sgd", the probe of a study at the rate 0.1; or "lbfgs".
+        accuracy: `probe_accuracy` or `lbfgs_accuracy`.
     """
-    row = {}
-    for name, factor in factors.items():
-        if readout == "lbfgs":
-            row[name] = lbfgs_accuracy(raw["train"], factor.train, raw["val"], factor.val)
-            continue
-        n_levels = int(max(factor.train.max(), factor.val.max())) + 1
-        probe = train_probe(raw["train"], factor.train, n_levels, lr=0.1)
-        read = probe.logits(raw["val"]).argmax(1).cpu().numpy()
-        row[name] = float((read == factor.val).mean())
+    row = {
+        name: accuracy(raw["train"], factor.train, raw["val"], factor.val) for name, factor in factors.items()
+    }
     return row | {"mean": float(np.mean(list(row.values())))}
 
 
@@ -156,13 +158,13 @@ def encode_views(encoder: Encoder, views: Tensor, *, gradient: bool = False) -> 
         return encoder.model(moved.contiguous(memory_format=torch.channels_last)).float()
 
 
-def held_out_loss(job: CellJob, encoder: Encoder, images: np.ndarray, config: TrainConfig) -> float:
+def held_out_loss(checkpoint: Path, encoder: Encoder, images: np.ndarray, config: TrainConfig) -> float:
     """InfoNCE of two views of held-out images in the space of the head; NaN where there is no head.
 
     Always at temperature 0.5 and in batches of 512 (fewer where there are fewer images), with 2 B - 2
     negatives, so that encoders trained at different temperatures can be compared.
     """
-    head = load_head(job.output, device=encoder.device)
+    head = load_head(checkpoint, device=encoder.device)
     if head is None or len(images) < 2:
         return float("nan")
     outputs = [

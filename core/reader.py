@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from core.common.command_line import command_line
-from core.common.remote.place import as_path
+from core.common.remote.addresses import study_folder
 from core.common.threadsafe import cached_property
 from core.common.worker_group import check_same
 from core.errors import StudyError, UnreadableImage, article, did_you_mean
@@ -41,7 +41,7 @@ class StudyReader(KeptColumns):
     """
 
     def __init__(self, path: str | Path):
-        self.path = as_path(path)
+        self.path = study_folder(path)
         self.manifest = layers.read_layered(self.path)
         self.below = layers.below(self.path)  # the study that this is a basis of
         self.feature_kind = "Feature" if self.below is None else "Latent"  # what each is called

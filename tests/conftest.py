@@ -210,14 +210,13 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectSe
 @pytest.fixture
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a bucket in a local S3 server, reached by the environment, and an empty cache."""
-    from core.common.remote import objects, place
+    from core.common.remote import objects
 
     with s3_server() as environment:
         ours = {"CACHE": str(tmp_path / "cache"), "STATE": str(tmp_path / "state"), "URLS": ""}
         for name, value in {**environment, **{f"PEREGRINE_{name}": ours[name] for name in ours}}.items():
             monkeypatch.setenv(name, value)
-        for known in (objects._known, place._asked, place._listed, place._folders):
-            known.clear()  # an earlier test's store
+        objects._known.clear()  # an earlier test's store
         objects._opened.cache_clear()
         yield "s3://bucket"
     objects._opened.cache_clear()

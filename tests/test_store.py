@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.common.remote.place import bytes_below
+from core.common.inside import bytes_below
 from core.errors import DamagedManifest, StudyBusy, StudyError
 from core.export.streaming import stream_table
 from core.export.summary import verify

@@ -22,7 +22,7 @@ MAY_NAME_CODE = (  # options whose value may name code to run
     *(name for topic in topics() for name in topic.code_options),
 )
 # the owner's words
-MAY_NAME_ADDRESSES = ("images", "val", "masks", "captions", "encoder", "study", "studies", "others")
+MAY_NAME_ADDRESSES = ("images", "val", "masks", "captions", "encoder")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

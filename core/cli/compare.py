@@ -22,7 +22,7 @@ def add_compare(commands: Any) -> None:
     )
     sub.add_argument(
         "studies",
-        type=options.place,
+        type=options.folder,
         nargs="+",
         metavar="STUDY",
         help="two or more studies; the first is the reference. One with --answers",

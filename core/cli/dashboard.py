@@ -9,7 +9,7 @@ from typing import Any
 from core.cli import options
 from core.common.assets import PACKAGE
 from core.common.command_line import python_module
-from core.common.remote.place import as_path
+from core.common.remote.addresses import study_folder
 from core.errors import SettingsError
 
 APP = PACKAGE.parent / "dashboard" / "app.py"
@@ -60,7 +60,7 @@ def add_mcp(commands: Any) -> None:
 
 def _add_studies(sub: argparse.ArgumentParser) -> None:
     about = f"serve every study below this folder (default: ${STUDIES}, or {DEFAULT_STUDIES})"
-    sub.add_argument("--studies", type=options.place, metavar="FOLDER", help=about)
+    sub.add_argument("--studies", type=options.folder, metavar="FOLDER", help=about)
 
 
 def port(text: str) -> int:
@@ -98,7 +98,8 @@ def dashboard(args: argparse.Namespace) -> int:
 
 
 def _studies(args: argparse.Namespace) -> Path:
-    studies = as_path(getattr(args, "studies", None) or os.environ.get(STUDIES) or DEFAULT_STUDIES).resolve()
+    named = getattr(args, "studies", None) or os.environ.get(STUDIES) or DEFAULT_STUDIES
+    studies = study_folder(named).resolve()
     if studies.exists() and not studies.is_dir():
         raise SettingsError(f"'{studies}' is a file. Give a folder of studies with --studies")
     return studies

@@ -30,7 +30,7 @@ def add_figure(commands: Any) -> None:
     sample = "figure studies/demo heatmaps -o heatmaps.pdf --classes dog,flower --style paper-double"
     summary = "write one figure of the catalogue to a file"
     sub = options.add_command(commands, "figure", figure, summary, sample, notes=options.POPULATION)
-    sub.add_argument("study", type=options.place, nargs="?", metavar="STUDY", help="folder of the study")
+    sub.add_argument("study", type=options.folder, nargs="?", metavar="STUDY", help="folder of the study")
     sub.add_argument("name", nargs="?", metavar="NAME", help="name of the figure; see --list")
     options.add_output(sub, f"file to write: {EXTENSIONS}; {TABLE} for its numbers", required=False)
     sub.add_argument("--list", action="store_true", help="list the figures and the steps that each needs")
@@ -38,7 +38,7 @@ def add_figure(commands: Any) -> None:
         "--with",
         dest="others",
         action="append",
-        type=options.place,
+        type=options.folder,
         metavar="STUDY2",
         help="another study, for a comparison; may be repeated",
     )
@@ -154,7 +154,7 @@ def add_figure_sheet(commands: Any) -> None:
     sample = "figure-sheet studies/demo roc baselines heatmap:0/10000003 -o sheet.pdf --columns 2"
     summary = "combine figures, images and heatmaps on one page, as vector graphics"
     sub = options.add_command(commands, "figure-sheet", figure_sheet, summary, sample)
-    sub.add_argument("study", type=options.place, metavar="STUDY", help="folder of the study")
+    sub.add_argument("study", type=options.folder, metavar="STUDY", help="folder of the study")
     sub.add_argument(
         "names",
         nargs="+",
@@ -230,7 +230,7 @@ def add_report(commands: Any) -> None:
     summary = "write a self-contained HTML report of a study, or of a comparison of several"
     sub = options.add_command(commands, "report", report, summary, sample, notes=options.POPULATION)
     sub.add_argument(
-        "studies", type=options.place, nargs="+", metavar="STUDY", help="one or several of the same images"
+        "studies", type=options.folder, nargs="+", metavar="STUDY", help="one or several of the same images"
     )
     options.add_output(sub, "file to write: .html")
     options.add_where(sub, "report only on the images of this slice")

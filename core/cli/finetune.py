@@ -62,7 +62,7 @@ def add_studied(sub: argparse.ArgumentParser) -> None:
     """Add the argument of the study whose encoder is fine-tuned."""
     sub.add_argument(
         "study",
-        type=Path,
+        type=options.folder,
         metavar="STUDY",
         help="study whose encoder, images and discriminative features are used",
     )

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from core.cli.latents import features, names, parts_of
 from core.common.command_line import PROGRAM
-from core.common.remote.place import as_path
+from core.common.remote.addresses import study_folder
 from core.errors import AddressRefused, did_you_mean
 
 TOO_LARGE = 2**63  # for numbers and seeds of numpy and torch
@@ -282,17 +282,17 @@ FEATURES = _reader(features, "a list of feature numbers, as in 3 or 3,98, or of 
 NUMBERS = _reader(numbers, "a list of numbers, as in 1e-5,1e-4")
 
 
-def place(text: str) -> Path:
-    """Read a folder, or the address of a study or of studies."""
+def folder(text: str) -> Path:
+    """Read the folder of a study, or of studies; an address is refused."""
     try:
-        return as_path(text)
+        return study_folder(text)
     except AddressRefused as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_study(parser: argparse.ArgumentParser) -> None:
     """Add the study that a command works on."""
-    parser.add_argument("study", type=place, metavar="STUDY", help="folder of the study")
+    parser.add_argument("study", type=folder, metavar="STUDY", help="folder of the study")
 
 
 POPULATION = "A slice holds evaluation images unless it names a split: 'split=train label=dog'."

@@ -7,13 +7,13 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cli import options, output
 from core.cli.errors import refuse_options
 from core.common.command_line import command_line
 from core.common.formatting import aligned, counted, first_of, number, percent, with_interval
-from core.common.remote.place import as_path
 from core.config import RunOptions
 from core.topics import function_of_option
 
@@ -268,7 +268,7 @@ def _note_line(what: str, parts: list[str]) -> str:
 def saved_text(report: Mapping[str, Any]) -> str:
     """Return one line per slice."""
     if not report["slices"]:
-        worst = command_line("slices", as_path(report["study"]), worst=10)
+        worst = command_line("slices", Path(report["study"]), worst=10)
         return f"no slices saved; save one in the dashboard. To find the worst: {worst}"
     lines = []
     for row in report["slices"]:

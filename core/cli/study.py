@@ -12,7 +12,7 @@ from core.cli import options, output
 from core.cli.errors import refuse_options
 from core.cli.left import refuse_left_name
 from core.common.processes import is_first
-from core.common.remote.place import as_path
+from core.common.remote.addresses import study_folder
 from core.common.worker_group import join_ranks
 from core.errors import PeregrineError, SettingsError
 from core.jobs.progress import Progress
@@ -153,7 +153,7 @@ def demo(args: argparse.Namespace) -> None:
     from core.jobs.commands import BuildDemo
     from core.pipeline.demo import ENCODERS, FIRST, build
 
-    root = as_path(
+    root = study_folder(
         args.studies if "studies" in args else os.environ.get("PEREGRINE_STUDIES", DEFAULT_STUDIES)
     )
     if "background" in args:

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,11 @@ def inside(folder: str | Path, relative: str | Path) -> Path:
     Raises:
         StudyError: the path leaves the folder, by a symbolic link, by `..` or because it is absolute.
     """
-    folder = folder if isinstance(folder, Path) else Path(folder)
+    folder = Path(folder)
     path = folder / relative
     try:
-        home, leads_to = _without_links(folder), _without_links(path)
+        home = Path(os.path.realpath(folder))
+        leads_to = Path(os.path.realpath(path))
     except (OSError, ValueError) as error:  # a name that no file can have
         raise StudyError(f"'{relative}' is not a valid file name in '{folder}': {error}") from error
     if not leads_to.is_relative_to(home):
@@ -45,11 +46,6 @@ def inside(folder: str | Path, relative: str | Path) -> Path:
             "Replace it by a copy of the file"
         )
     return path
-
-
-def _without_links(path: Path) -> Path:
-    """Where a path leads; one by address (`core.common.remote.place`) does so itself."""
-    return Path(os.path.realpath(path)) if type(path) is type(Path()) else path.resolve()
 
 
 def is_inside(folder: str | Path, relative: str | Path) -> bool:
@@ -67,7 +63,7 @@ class TooLarge(ValueError):
 
 def read_bounded(path: str | Path, most: int = MOST_BYTES) -> bytes:
     """Read a whole file. Raises OSError, and TooLarge without reading it."""
-    state = Path(path).stat() if isinstance(path, str) else path.stat()
+    state = Path(path).stat()
     if not stat.S_ISREG(state.st_mode):  # a pipe would be waited for
         raise OSError(errno.EINVAL, "no regular file", str(path))
     check_size(state.st_size, most)
@@ -131,6 +127,16 @@ def sync_folder(folder: Path) -> None:
     except OSError as error:  # some file systems sync no folders, and some folders cannot be listed
         if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EACCES):
             raise
+
+
+def bytes_below(folder: Path) -> int:
+    """Add up the files below a folder, which may go meanwhile."""
+    n_bytes = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                n_bytes += Path(where, name).lstat().st_size
+    return n_bytes
 
 
 def make_durable_folder(folder: Path) -> None:

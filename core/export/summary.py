@@ -6,8 +6,8 @@ from core.analysis.features.notes import notes_on_features
 from core.analysis.probe.notes import notes_on_accuracy
 from core.analysis.quality.recommendation import advice
 from core.analysis.quality.trust_check import headline, read_check, scores_of_answer
+from core.common.inside import bytes_below
 from core.common.readout import readout_words
-from core.common.remote.place import bytes_below
 from core.export.finding import study_finding
 from core.measures.label_issues import issues_sentence, label_issues, why_no_probabilities
 from core.pipeline.verify import Problem, verify

@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 
 from core.common.command_line import TYPED, basis_of, shell_text
 from core.common.inside import NAME
-from core.common.remote.place import as_path
 from core.config.bases import BASIS_KINDS, ON
 from core.errors import JobError
 from core.jobs.fields import check_field, field_parts
@@ -345,4 +344,4 @@ def _typed(value: Any, hint: Any) -> Any:
     """Convert a JSON value to the type of a field; other values are left for the check."""
     if isinstance(value, list) and typing.get_origin(hint) is tuple:
         return tuple(_typed(part, typing.get_args(hint)[0]) for part in value)
-    return as_path(value) if isinstance(value, str) and hint is Path else value
+    return Path(value) if isinstance(value, str) and hint is Path else value

@@ -22,7 +22,6 @@ from typing import Any
 from core.common.formatting import format_duration
 from core.common.inside import replacing
 from core.common.processes import host_name, is_running, process_started
-from core.common.remote.place import check_writable
 from core.errors import PeregrineError
 
 PROGRESS = "progress.json"
@@ -165,8 +164,6 @@ class Progress:
 
         Of the processes that torchrun starts, only the first reports.
         """
-        if folder is not None:
-            check_writable(folder)
         if os.environ.get("RANK", "0") != "0":
             return cls.silent()
         job = os.environ.get(JOB_FOLDER)

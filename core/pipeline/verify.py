@@ -8,7 +8,6 @@ from typing import Any
 
 from core.common.command_line import command_line
 from core.common.inside import inside, is_inside
-from core.common.remote.place import AddressPath
 from core.concepts.crop_store import FOLDER as CROPS
 from core.errors import DamagedKeptFile, DamagedManifest, StudyError
 from core.heatmaps.reader import REQUESTED, REQUESTS_LOCK
@@ -70,8 +69,6 @@ def verify(study: Study | str | Path) -> list[Problem]:
 
 def _everything_in(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
     """Return the files and links below a folder, and the folders that cannot be listed with the reasons."""
-    if isinstance(folder, AddressPath):
-        return sorted(folder.listed() or ()), []
     files_and_links: list[str] = []
     unlisted: list[OSError] = []
     for where, folders, files in os.walk(folder, onerror=unlisted.append):  # follows no links

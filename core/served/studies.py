@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from core.common.remote.place import AddressPath, as_path, fetch_small_files, folders_with
+from core.common.remote.addresses import study_folder
 from core.errors import StudyError
 from core.storage.layers import FOLDER, below, layer
 from core.store import Study, open_study
@@ -26,7 +26,7 @@ class Entry:
 
 def studies_folder() -> Path:
     """The folder whose studies are served: PEREGRINE_STUDIES, else `studies/` below the working directory."""
-    return as_path(os.environ.get("PEREGRINE_STUDIES") or "studies").resolve()
+    return study_folder(os.environ.get("PEREGRINE_STUDIES") or "studies").resolve()
 
 
 def study_entries(folder: Path) -> list[Entry]:
@@ -101,8 +101,6 @@ def forget_studies() -> None:
 
 def link_out(folder: Path) -> Path | None:
     """A link below a study's folder that leads out of it, or a pipe or device there; None without."""
-    if isinstance(folder, AddressPath):
-        return None
     inside = os.path.realpath(folder) + os.sep
     waiting = [str(folder)]
     while waiting:
@@ -134,7 +132,6 @@ def _open(path: Path, stamps: tuple[tuple[int, int], ...]) -> Study:
             "or no file. Put a file in its place, or a link to the whole study into the studies folder"
         )
     study = open_study(path)
-    fetch_small_files(path)
     study.set_damage_aside()
     return study
 
@@ -144,8 +141,6 @@ def _is_study(path: Path) -> bool:
 
 
 def _study_folders(folder: Path, depth: int) -> list[Path]:
-    if isinstance(folder, AddressPath):
-        return [*folders_with(folder, MANIFEST, depth)]
     try:
         children = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
     except OSError:

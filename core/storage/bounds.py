@@ -4,11 +4,8 @@ Values of arrays are checked as they are read, a slice as a slice. What only a w
 its order) is checked when the whole array is read.
 """
 
-import math
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,13 +14,8 @@ import numpy as np
 import pandas as pd
 
 from core.common.inside import inside
-from core.common.remote.objects import fetch_ahead
-from core.common.remote.place import AddressPath
 from core.errors import PeregrineError
-from core.storage.chunked_array import ChunkedArray, chunk_name
-
-LARGE = 4 << 20  # bytes of a chunk by address of which parts are read …
-MOST_PARTS = 64  # … until so many were, and less than such a share of it
+from core.storage.chunked_array import ChunkedArray
 
 Fault = Callable[[np.ndarray, bool], str | None]  # (values, whether complete) -> problem or None
 
@@ -55,53 +47,18 @@ KEYS = {
 }
 
 
-class FarArray(ChunkedArray):
-    """An array by address: a few rows of a large chunk are read alone, without comparing its checksum."""
-
-    def span(self, start: int, stop: int) -> np.ndarray:
-        """Return the rows start … stop - 1; their chunks are fetched many at a time."""
-        start, stop, _ = slice(start, stop).indices(len(self))
-        first, last = np.searchsorted(self.starts, (start, max(stop - 1, start)), side="right") - 1
-        if first < last:
-            names = (f"{self.folder}/{chunk_name(chunk)}" for chunk in range(first, last + 1))
-            fetch_ahead(names, whole=True)
-        return super().span(start, stop)
-
-    def part(self, chunk: int, rows: Any) -> np.ndarray:
-        """Return rows of a chunk: a slice, or their numbers in it."""
-        parts = self.__dict__.setdefault("_parts", Counter[int]())  # by chunk: how many were read
-        spans = [(rows.start, rows.stop)] if isinstance(rows, slice) else [(row, row + 1) for row in rows]
-        n_rows, width = int(np.diff(self.starts)[chunk]), self.dtype.itemsize * math.prod(self.shape[1:])
-        wanted = sum(stop - start for start, stop in spans)
-        is_open = self._last is not None and self._last[0] == chunk
-        if is_open or not spans or n_rows * width < LARGE or wanted > n_rows / MOST_PARTS:
-            return super().part(chunk, rows)
-        parts[chunk] += len(spans)
-        path = inside(self.folder.parent, f"{self.folder.name}/{chunk_name(chunk)}")
-        if parts[chunk] > MOST_PARTS or not isinstance(path, AddressPath):
-            return super().part(chunk, rows)
-        with suppress(OSError):  # gone: below, it is said
-            header = path.n_bytes() - n_rows * width
-            content = path.parts([(header + start * width, (stop - start) * width) for start, stop in spans])
-            if header > 0 and len(content) == wanted * width:
-                return np.frombuffer(content, self.dtype).reshape(-1, *self.shape[1:])
-        return super().part(chunk, rows)
-
-
 def stored_array(
     folder: Path, name: str, items: Mapping[str, dict[str, Any]], damaged: Callable[[str], PeregrineError]
 ) -> ChunkedArray:
-    """Return an array of a study; one by address is compared with its checksums as it is read.
+    """Return an array of a study, whose values are checked as they are read.
 
     Args:
         items: the entries of the manifest. damaged: see ChunkedArray.
     """
     entry, of = items[name], inside(folder, name)
     rows = [chunk["rows"] for chunk in entry["chunks"]]
-    checksums = [chunk["sha256"] for chunk in entry["chunks"] if isinstance(of, AddressPath)]
-    checks = {"fault": fault_of(name, items), "damaged": damaged, "checksums": checksums}
-    kind = FarArray if isinstance(of, AddressPath) else ChunkedArray
-    return kind(of, rows, entry["dtype"], entry["shape"][1:], **checks)
+    fault = fault_of(name, items)
+    return ChunkedArray(of, rows, entry["dtype"], entry["shape"][1:], fault=fault, damaged=damaged)
 
 
 def fault_of(name: str, items: Mapping[str, dict[str, Any]]) -> Fault | None:

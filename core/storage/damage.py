@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.common.inside import inside
-from core.common.remote.place import AddressPath
 from core.errors import StudyError
 from core.storage.chunked_array import chunk_name
 
@@ -25,8 +24,6 @@ def find_damage(folder: Path, items: dict[str, dict[str, Any]]) -> dict[str, str
     Args:
         items: entries of the manifest, by name.
     """
-    if isinstance(folder, AddressPath) and folder.listed() is None:
-        return {}  # each file is another request: what cannot be read is noticed when it is read
     faults = {name: _first_fault(folder, name, item) for name, item in sorted(items.items())}
     return {name: what for name, what in faults.items() if what}
 
@@ -46,8 +43,6 @@ def _first_fault(folder: Path, name: str, item: dict[str, Any]) -> str | None:
 
 def _sizes(folder: Path, name: str) -> dict[str, int]:
     """Return the size of each file of an array in one go; not of links, which are followed one by one."""
-    if isinstance(folder, AddressPath):  # its list is there
-        return {}
     try:
         with os.scandir(inside(folder, name)) as files:
             return {file.name: file.stat().st_size for file in files if file.is_file(follow_symlinks=False)}
@@ -68,9 +63,6 @@ def _fault(folder: Path, file: str, look: Callable[[Path, int], str | None], exp
 
 
 def _table_fault(path: Path, n_rows: int) -> str | None:
-    if isinstance(path, AddressPath):
-        path.stat()  # its end would be read by its own request
-        return None
     held = pq.read_metadata(path).num_rows
     return None if held == n_rows else f"has {held:,} rows instead of {n_rows:,}"
 

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 
 from core.common.inside import MOST_BYTES, TooLarge, inside, read_bounded, refused_once, replacing
-from core.common.remote.place import as_path, check_writable
 from core.errors import DISK_FULL, DamagedKeptFile, StudyError
 from core.storage import layers, seals
 
@@ -49,7 +48,7 @@ class KeptFile:
             DamagedKeptFile: the file has been changed or damaged, or cannot be parsed; it is left unchanged.
             StudyError: the file cannot be read or points outside the study folder.
         """
-        with refused_once(as_path(folder) / self.name, DamagedKeptFile):
+        with refused_once(Path(folder) / self.name, DamagedKeptFile):
             return self._read(folder, parse)
 
     def _read(self, folder: Path, parse: Callable[[dict[str, Any]], T]) -> T | None:
@@ -75,7 +74,7 @@ class KeptFile:
     def stamp(self, folder: Path) -> tuple[int, int]:
         """Return a value that changes with every change of the file; (0, 0) if there is none."""
         try:
-            state = (as_path(folder) / self.name).stat()
+            state = (Path(folder) / self.name).stat()
         except OSError:
             return 0, 0
         return state.st_mtime_ns, state.st_size
@@ -86,8 +85,7 @@ class KeptFile:
         Raises:
             StudyError: the study cannot be written to, or another process holds the lock for too long.
         """
-        path = as_path(folder) / self.name
-        check_writable(path.parent)
+        path = Path(folder) / self.name
         if layers.below(path.parent):
             layers.read_layered(path.parent)  # raises where the basis is gone; its folder need not exist
         elif not path.parent.is_dir():  # the lock would make the folder again

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from core.common.command_line import basis_of, command_line
-from core.common.remote.place import as_path
 from core.errors import DamagedManifest, StudyError, did_you_mean
 from core.steps import STEPS
 from core.storage import manifest as manifests
@@ -31,7 +30,7 @@ def below(folder: Path) -> Path | None:
 
     >>> below(Path("studies/demo"))
     """
-    study, basis = basis_of(as_path(folder))
+    study, basis = basis_of(folder)
     return study if basis else None
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from core.common.command_line import command_line
 from core.common.inside import TooLarge, check_size, inside, parse_json, read_bounded, refused_once, replacing
-from core.common.remote.place import AddressPath
 from core.errors import DamagedManifest, StudyError
 from core.steps import FORMULAS
 from core.storage import seals
@@ -58,9 +57,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         DamagedManifest: its content has changed.
         StudyError: there is no manifest, or one of another version.
     """
-    if isinstance(folder, AddressPath):
-        folder.look(MANIFEST)
-    elif not folder.is_dir():
+    if not folder.is_dir():
         raise StudyError(
             f"no study at '{folder}'. Make one: {command_line('analyze', folder, images='DIR')} …"
         )

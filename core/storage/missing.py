@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 from core.common.command_line import command_line
-from core.common.remote.place import AddressPath
 from core.steps import STEPS
 from core.storage import layers
 
@@ -68,12 +67,7 @@ class Missing:
 
 
 def _command(step: str, folder: Path, **options: object) -> str:
-    """A step in the basis that a folder is of, or of its study where it is the same in every basis.
-
-    None for a study by address, which is not written to.
-    """
-    if isinstance(folder, AddressPath):
-        return ""
+    """A step in the basis that a folder is of, or of its study where it is the same in every basis."""
     whole = layers.below(folder)
     return command_line(
         step, folder if whole is None or (step in STEPS and STEPS[step].in_basis) else whole, **options

@@ -1,6 +1,5 @@
 """Read a table of a study from its Parquet file; damaged data is never taken for numbers."""
 
-import os
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,11 +12,9 @@ import pyarrow.parquet as pq
 
 from core.common.dataframes import LazyTable
 from core.common.inside import inside
-from core.common.remote.place import AddressPath
 from core.data.sources.parquet_limit import check_study_table
 from core.errors import NotEnoughMemory, StudyError, first_line
 from core.storage.bounds import wrong_key
-from core.storage.chunked_array import file_sha256
 from core.storage.seals import Damaged
 
 PLAIN = ("NONE", "INT")  # logical types of numbers and truths
@@ -39,12 +36,6 @@ def check_types(schema: pa.Schema, name: str, entry: dict[str, Any]) -> None:
         raise Damaged(f"the columns of {name} have other types than those that were written")
 
 
-@lru_cache(maxsize=256)
-def _has_checksum(copy: str, checksum: str) -> bool:
-    """copy: of one version of an object."""
-    return file_sha256(Path(copy)) == checksum
-
-
 def read_stored_table(
     folder: Path, name: str, entry: dict[str, Any], columns: list[str] | None
 ) -> pd.DataFrame:
@@ -57,8 +48,6 @@ def read_stored_table(
     """
     path = inside(folder, f"{name}.parquet")
     try:
-        if isinstance(path, AddressPath) and not _has_checksum(os.fspath(path), entry["sha256"]):
-            raise Damaged(f"{path.name} has changed since it was written (checksum differs)")
         check_types(pq.read_schema(path), path.name, entry)
         check_study_table(path, columns)
         frame = pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()

@@ -22,7 +22,6 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from core.common.inside import inside, make_durable_folder, replacing
-from core.common.remote.place import as_path, check_writable
 from core.common.worker_group import Ranks
 from core.config import RunOptions
 from core.errors import PeregrineError, SettingsError, StudyBusy, StudyError
@@ -270,8 +269,7 @@ def write_study(path: str | Path, *, guest: bool = False, shared: bool = False) 
         StudyBusy: another process is writing to it.
         StudyError: the folder holds something else, or a study of a newer format.
     """
-    folder = as_path(path)
-    check_writable(folder)
+    folder = Path(path)
     is_new = not folder.exists()
     if not is_new and not folder.is_dir():
         raise StudyError(f"'{folder}' is a file; a study is a folder")

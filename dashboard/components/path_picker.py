@@ -5,7 +5,6 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.common.remote.place import AddressPath
 from core.errors import SettingsError
 from dashboard.components.tooltips import plain
 from dashboard.jobs import allowed_paths
@@ -45,8 +44,6 @@ def _start(key: str, text: str) -> Path | None:
     try:
         typed = allowed_paths.allowed(text)
     except SettingsError:
-        return None
-    if isinstance(typed, AddressPath):  # only what is typed is asked for
         return None
     return typed if typed.is_dir() else typed.parent
 

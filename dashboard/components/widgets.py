@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -14,8 +13,6 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.common.captions import headline, with_class_names
 from core.common.formatting import UNDEFINED, full_sentence
-from core.common.remote.place import check_writable
-from core.errors import StudyError
 from core.jobs.commands import Command, Resume
 from core.jobs.jobs import read_job
 from core.steps import STEPS
@@ -336,13 +333,3 @@ def page_header(title: str, question: str) -> DeltaGenerator:
 
 def undefined(value: object) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float | np.floating) and math.isnan(value))
-
-
-def is_said_to_be_read_only(folder: Path) -> bool:
-    """Say in one line that a study, or a folder of studies, is read by its address; False for one here."""
-    try:
-        check_writable(folder)
-    except StudyError as error:
-        st.caption(plain(error))
-        return True
-    return False

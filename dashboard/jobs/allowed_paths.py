@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.common.remote.addresses import URLS, is_granted, is_url, located
-from core.common.remote.place import as_path
 from core.errors import AddressRefused, SettingsError
 from core.storage.study_folders import NAME
 from dashboard.addresses.served_studies import MANIFEST, studies_folder
@@ -40,17 +39,29 @@ def roots() -> list[Path]:
     return list(dict.fromkeys(Path(folder).resolve() for folder in folders if Path(folder).is_dir()))
 
 
+def allowed_place(text: str, *, folder: bool | None = None) -> str:
+    """The path that a text names, as `allowed`, or an address that the owner has named, which is not asked
+    for here.
+
+    Raises:
+        SettingsError: as `allowed`; or the owner has not named the address, or a folder above it.
+    """
+    text = text.strip()
+    if is_url(text) and not text.startswith("file:"):
+        return _allowed_address(text)
+    return str(allowed(text, folder=folder))
+
+
 def allowed(text: str, *, folder: bool | None = None) -> Path:
     """The path that a text names, resolved, if it may be chosen.
 
     Args:
-        text: absolute, or relative to the working directory; or an address, which is not asked for here.
+        text: absolute, or relative to the working directory.
         folder: True and False ask for a folder or a file; None takes either.
     Raises:
         SettingsError: it lies outside the roots (whether or not it exists there), is hidden, or is not there.
     """
-    if is_url(text := text.strip()) and not text.startswith("file:"):
-        return _allowed_address(text)
+    text = text.strip()
     path = _resolved(text)
     if not any(_within(path, root) for root in roots()):
         raise SettingsError(
@@ -68,7 +79,7 @@ def allowed(text: str, *, folder: bool | None = None) -> Path:
     return path
 
 
-def _allowed_address(text: str) -> Path:
+def _allowed_address(text: str) -> str:
     try:
         address = located(text)
     except AddressRefused as error:
@@ -78,7 +89,7 @@ def _allowed_address(text: str) -> Path:
             f"'{address[:120]}' is not below an address that may be chosen. The owner of the dashboard can "
             f"name some in {URLS}"
         )
-    return as_path(address)
+    return address
 
 
 def spoken_roots() -> str:
@@ -169,9 +180,9 @@ def clip_spec(text: str) -> str:
         return text
     model, at, weights = text.rpartition("@")
     if at and ENCODER_NAME.fullmatch(model):
-        return f"{model}@{allowed(weights, folder=False)}"
+        return f"{model}@{allowed_place(weights, folder=False)}"
     if text.endswith(".json"):
-        return str(allowed(text, folder=False))
+        return allowed_place(text, folder=False)
     raise SettingsError(f"'{text[:60]}' is no CLIP; write ViT-B-32@openai, MODEL@FILE or asset:glyphworld")
 
 

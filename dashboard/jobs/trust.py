@@ -15,7 +15,6 @@ from urllib.parse import parse_qsl
 from core.common.assets import assets_folder
 from core.common.command_line import with_options
 from core.common.remote.addresses import check_granted, is_url, located
-from core.common.remote.place import check_writable
 from core.encoders.spec import Spec, parse_spec, read_sidecar
 from core.encoders.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
 from core.errors import PeregrineError, SettingsError
@@ -46,8 +45,6 @@ def trust(study: Path | None, command: Command) -> str | None:
         one sentence with what was found and what to do.
     """
     try:
-        if study is not None and command.in_study:
-            check_writable(study)
         if study is not None and not isinstance(command, Analyze):
             whole = below(study)  # what a basis lacks comes from its study
             for one in (study, *([whole] if whole else []), *_others(study, command)):

@@ -76,9 +76,6 @@ def new_study_page() -> None:
     widgets.page_header(
         "New study", "Choose images and an encoder. What is found is shown before anything is computed."
     )
-    if widgets.is_said_to_be_read_only(served_studies.studies_folder()):
-        job_list.jobs_section()
-        return
     left, right = st.columns([5, 6], gap="large")
     with left:
         asked, name = _form()

@@ -29,7 +29,6 @@ from core.store import Study, open_study
 from tests import reference
 from tests.command_line import contents
 from tests.encoders.planted import stir
-from tests.object_server import upload
 
 OF_FEATURES = ("features", "row_stats", "classes")
 ARRAYS = ("firing_features", "firing_count", "top_images", "top_values", "class_means", "raw_moments")
@@ -247,25 +246,6 @@ def test_a_manifest_of_a_basis_cannot_point_elsewhere(made, tmp_path, mark):
     with pytest.raises(DamagedManifest, match="another study"):
         open_study(folder)
     assert open_study(folder.parents[1]).has("features")
-
-
-@pytest.mark.slow
-def test_by_address__a_study_and_its_bases_as_on_disk(made, bucket, monkeypatch, run):
-    monkeypatch.setenv("PEREGRINE_URLS", "s3://bucket/studies")
-    upload(made, "s3://bucket/studies/made")
-    near, far = (open_study(place).in_basis("sae") for place in (made, "s3://bucket/studies/made"))
-    assert [*open_study("s3://bucket/studies/made").bases] == [*open_study(made).bases]
-    for table in OF_FEATURES:
-        pd.testing.assert_frame_equal(far.table(table), near.table(table))
-    for array in ("representations", *ARRAYS):
-        np.testing.assert_array_equal(far.array(array)[:], near.array(array)[:])
-    assert far.missing() == {} and not verify(far)
-    said = [
-        run("inspect", place, "--basis", "sae", "--where", "correct=false", "--json")
-        for place in (made, far.below)
-    ]
-    assert said[0].code == said[1].code == 0
-    assert said[0].out.replace(str(made), "STUDY") == said[1].out.replace(str(far.below), "STUDY")
 
 
 @pytest.mark.slow

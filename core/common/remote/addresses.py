@@ -20,7 +20,7 @@ from core.common.command_line import with_options
 from core.common.inside import read_json_file, replacing
 from core.errors import AddressRefused, PeregrineError
 
-URLS, STUDIES = "PEREGRINE_URLS", "PEREGRINE_STUDIES"  # what the owner names
+URLS = "PEREGRINE_URLS"  # what the owner names
 SCHEMES = {"s3": "s3fs", "gs": "gcsfs", "https": "aiohttp", "http": "aiohttp"}  # and the package of each
 REMEMBERED = "urls.json"
 MOST_REMEMBERED = 1000
@@ -67,6 +67,25 @@ def located(text: str) -> str:
     if {".", ".."} & set(path.split("/")) or "\0" in path:
         raise AddressRefused(f"'{_without_secrets(text)}' holds '..' or '.'. Write the address without")
     return f"{scheme}://{host}/{path}".rstrip("/")
+
+
+def study_folder(place: str | os.PathLike[str]) -> Path:
+    """Return the path of a study, or of a folder of studies, which the owner names.
+
+    >>> study_folder("studies/demo").as_posix(), study_folder("file:///data/a%20b").as_posix()
+    ('studies/demo', '/data/a b')
+
+    Raises:
+        AddressRefused: it is an address: a study is read in a folder only.
+    """
+    text = os.fspath(place)
+    text = located(text) if is_url(text) else text
+    if is_url(text):
+        raise AddressRefused(
+            f"studies are folders, and '{text}' is an address. Mount it with `rclone mount`, or copy it with "
+            "`aws s3 sync` (docs/scale.md)"
+        )
+    return Path(text)
 
 
 def listed_place(folder: str, name: str) -> str:
@@ -142,7 +161,7 @@ def _folder(text: str) -> str:
 
 def _named() -> list[str]:
     addresses = []
-    for text in (*os.environ.get(URLS, "").split(), os.environ.get(STUDIES, "")):
+    for text in os.environ.get(URLS, "").split():
         with suppress(AddressRefused):
             addresses.append(located(text))
     return [address for address in addresses if is_url(address)]

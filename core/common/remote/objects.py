@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
-from core.common.remote.addresses import SCHEMES, check_granted
+from core.common.inside import MOST_BYTES, check_size, read_bounded
+from core.common.remote.addresses import SCHEMES, check_granted, is_url
 from core.common.remote.cache import SIZE, cached, entry_of, most_bytes
 from core.errors import DISK_FULL, AddressRefused, RemoteError
 
@@ -28,8 +29,7 @@ ATTEMPTS = 6
 FIRST_WAIT = 0.25  # seconds; doubled after each attempt
 TIMEOUT = 30  # seconds without a byte
 BLOCK = 4 << 20  # bytes of one request
-AT_ONCE = 16  # requests …
-SMALL_AT_ONCE = 64  # … for small files, which take no longer than the way to the server and back
+AT_ONCE = 16  # requests
 REMEMBERED_FOR = 600  # seconds in which the size and version of a single object are not asked for again
 GONE = (404, 410)
 FORBIDDEN = (401, 403)
@@ -65,27 +65,22 @@ def stat_all(urls: Iterable[str]) -> list[Object | None]:
     return list(_at_once(_stat_or_none, urls))
 
 
-def is_known(url: str) -> bool:
-    """Return True for an object whose size and version need not be asked for."""
-    return url in _known and _known[url][1] >= time.monotonic()
+def is_file(place: str) -> bool:
+    """Return True where a file is, on this machine or by an address that the owner has named."""
+    return stat_all([place])[0] is not None if is_url(place) else Path(place).is_file()
 
 
-def forget_below(url: str, *, but: str = "") -> None:
-    """Ask again for the size and version of each object below a folder, but for one."""
-    for other in [other for other in list(_known) if other.startswith(f"{url}/") and other != but]:
-        _known.pop(other, None)
+def read_small(place: str, most: int = MOST_BYTES) -> bytes:
+    """Read a whole file, or an object by its address.
 
-
-def folders_in(url: str) -> list[str]:
-    """List the folders directly below a folder by name, sorted; none where nothing is. Raises RemoteError."""
-    root = f"{_path(url)}/" if url.startswith("http") else _path(url)
-    try:
-        entries = _patiently(url, lambda: _store(url).ls(root, detail=True))
-    except FileNotFoundError:
-        return []
-    folders = [entry["name"].rstrip("/") for entry in entries if entry["type"] == "directory"]
-    names = {name for folder, _, name in (one.rpartition("/") for one in folders) if folder in root}
-    return sorted(map(unquote, names) if url.startswith("http") else names)
+    Raises:
+        OSError; TooLarge, before anything is read. AddressRefused, RemoteError: as `read_object`.
+    """
+    if not is_url(place):
+        return read_bounded(place, most)
+    check_granted(place)
+    check_size(stat(place).size, most)
+    return read_object(place)
 
 
 def objects_below(url: str) -> list[str]:
@@ -105,11 +100,9 @@ def objects_below(url: str) -> list[str]:
     return sorted(listed)
 
 
-def read_object(url: str, start: int = 0, size: int | None = None, *, block: int = 0) -> bytes:
+def read_object(url: str, start: int = 0, size: int | None = None) -> bytes:
     """Read an object or a part of it, through the cache; less than `size` where it ends.
 
-    Args:
-        block: bytes of what is read and kept at a time; 0: BLOCK.
     Raises:
         FileNotFoundError, PermissionError: as the store says.
         AddressRefused: the owner has not named it.
@@ -118,20 +111,22 @@ def read_object(url: str, start: int = 0, size: int | None = None, *, block: int
     check_granted(url)
     whole = stat(url)
     end = whole.size if size is None else min(start + size, whole.size)
-    block = block or BLOCK
-    starts = range(start - start % block, end, block) if end > start else range(0)
-    parts = b"".join(_at_once(lambda first: _block(url, whole, first, block), starts))
-    return parts[start % block :][: max(end - start, 0)]
+    starts = range(start - start % BLOCK, end, BLOCK) if end > start else range(0)
+    parts = b"".join(_at_once(lambda first: _block(url, whole, first), starts))
+    return parts[start % BLOCK :][: max(end - start, 0)]
 
 
-def fetch_ahead(urls: Iterable[str], *, whole: bool = False, at_once: int = AT_ONCE) -> None:
-    """Load objects into the cache in parallel; errors are ignored here and raised when the object is read."""
+def fetch_ahead(urls: Iterable[str]) -> None:
+    """Load the first block of objects into the cache in parallel.
+
+    Errors are ignored here and raised when the object is read.
+    """
 
     def fetch(url: str) -> None:
         with suppress(OSError, RemoteError):
-            local_copy(url) if whole else read_object(url, 0, BLOCK)
+            read_object(url, 0, BLOCK)
 
-    for _ in _at_once(fetch, urls, at_once):
+    for _ in _at_once(fetch, urls):
         pass
 
 
@@ -152,9 +147,14 @@ def local_copy(url: str) -> str:
         with open(path, "wb") as file:
             for first in range(0, whole.size, AT_ONCE * BLOCK):
                 starts = range(first, min(first + AT_ONCE * BLOCK, whole.size), BLOCK)
-                file.writelines(_at_once(lambda start: _fetched(url, whole, start, BLOCK), starts))
+                file.writelines(_at_once(lambda start: _fetched(url, whole, start), starts))
 
     return str(cached(entry.with_name(f"{entry.name}-{url.rpartition('/')[2][-80:]}"), fetch, whole.size))
+
+
+def local_file(place: str) -> Path:
+    """Return the path of a file: the place itself, or that of a whole copy of an object in the cache."""
+    return Path(local_copy(place) if is_url(place) else place)
 
 
 def open_object(url: str) -> BinaryIO:
@@ -184,20 +184,21 @@ class _Reader(io.RawIOBase):
         return len(data)
 
 
-def _block(url: str, whole: Object, start: int, block: int) -> bytes:
-    entry, length = entry_of(url, *whole, start, block), min(block, whole.size - start)
+def _block(url: str, whole: Object, start: int) -> bytes:
+    entry = entry_of(url, *whole, start, BLOCK)
+    length = min(BLOCK, whole.size - start)
     try:
-        path = cached(entry, lambda path: path.write_bytes(_fetched(url, whole, start, block)), length)
+        path = cached(entry, lambda path: path.write_bytes(_fetched(url, whole, start)), length)
         return path.read_bytes()
     except OSError as error:  # no room on the disk, or removed before it was read: then without the cache
         if error.errno not in (*DISK_FULL, errno.ENOENT) or error.filename == url:
             raise
-        return _fetched(url, whole, start, block)
+        return _fetched(url, whole, start)
 
 
-def _fetched(url: str, whole: Object, start: int, block: int) -> bytes:
+def _fetched(url: str, whole: Object, start: int) -> bytes:
     """Fetch the block from `start`: all of it, or raise."""
-    end = min(start + block, whole.size)
+    end = min(start + BLOCK, whole.size)
     is_part = (start, end) != (0, whole.size)
     asked = {"start": start, "end": end} if is_part else {}
 
@@ -285,7 +286,7 @@ def _opened(scheme: str, process: int) -> Any:
         options["headers"] = {"Accept-Encoding": "identity"}  # or lengths would be those of compressed bytes
     if scheme == "s3":
         wait = {"connect_timeout": TIMEOUT, "read_timeout": TIMEOUT}
-        wait |= {"max_pool_connections": SMALL_AT_ONCE + AT_ONCE}
+        wait |= {"max_pool_connections": 2 * AT_ONCE}
         options = {"config_kwargs": {"retries": {"total_max_attempts": 1}, **wait}}
         options["max_concurrency"] = 1  # else it asks for each size again, which is known here
     return fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False, **options)
@@ -314,12 +315,12 @@ def _stat_or_none(url: str) -> Object | None:
         return None
 
 
-def _at_once(work: Callable[[Any], T], items: Iterable[Any], at_once: int = AT_ONCE) -> Iterator[T]:
+def _at_once(work: Callable[[Any], T], items: Iterable[Any]) -> Iterator[T]:
     items = list(items)
     if len(items) < 2:
         yield from map(work, items)
         return
-    with ThreadPoolExecutor(min(at_once, len(items))) as pool:
+    with ThreadPoolExecutor(min(AT_ONCE, len(items))) as pool:
         yield from pool.map(work, items)
 
 

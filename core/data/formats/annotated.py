@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from core.common.formatting import counted
-from core.common.inside import read_json_file
-from core.common.remote.place import as_path
+from core.common.inside import parse_json
+from core.common.remote.objects import read_small
 from core.data.formats import coco, fiftyone, label_studio
 from core.data.formats.rows import NotThisForm, Rows, image_root, storable
 from core.data.formats.text_list import read_text_list
@@ -127,7 +127,7 @@ def _once(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 def _read_json(path: str) -> Any:
     try:
-        return read_json_file(as_path(path), MOST_BYTES, _without_shapes)
+        return parse_json(read_small(path, MOST_BYTES), _without_shapes)
     except FileNotFoundError:
         folder = Path(path).parent
         near = did_you_mean(Path(path).name, sorted(os.listdir(folder)) if folder.is_dir() else [])

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.common.remote.addresses import is_url
-from core.common.remote.place import as_path
+from core.common.remote.objects import local_file
 from core.data.sources.parquet_limit import MOST_BYTES, MOST_ROWS, check_unpacked
 
 GROUP_BYTES = 2_000_000_000  # of the pictures of one row group, unpacked
@@ -64,9 +64,9 @@ class ColumnFile(ABC):
 class ParquetColumns(ColumnFile):
     """A Parquet file, read forwards: a row before the last one starts its row group again."""
 
-    def __init__(self, path: Path):
-        self.path = path
-        about = pq.read_metadata(path)
+    def __init__(self, place: str):
+        self._place = place
+        about = pq.read_metadata(self.path)
         self.schema, self.n_rows = about.schema.to_arrow_schema(), about.num_rows
         if self.n_rows > MOST_ROWS:
             raise ValueError(f"it has {self.n_rows:,} rows; a study may have at most {MOST_ROWS:,} images")
@@ -75,6 +75,11 @@ class ParquetColumns(ColumnFile):
         self._about = about
         self._batches: Iterator[tuple[int, Any]] = iter(())
         self._last: tuple[int, Any] = (self.n_rows, [])  # behind every row: nothing is begun
+
+    @property
+    def path(self) -> Path:
+        """Return where the file lies now: its copy may have left the cache."""
+        return local_file(self._place)
 
     def small(self, names: Sequence[str]) -> pa.Table:
         check_unpacked(self.path, names, most=MOST_BYTES)
@@ -168,7 +173,8 @@ def _stream_or_file(file: Any) -> Iterator[pa.RecordBatch]:
 
 def open_column_file(path: str) -> ColumnFile:
     """Open a .parquet or .arrow file, also by address. Raises OSError or ValueError, RemoteError."""
-    file = as_path(path)
-    if not file.is_file():  # a pipe would be waited for
+    if not is_url(path) and not os.path.isfile(path):  # a pipe would be waited for
         raise FileNotFoundError(errno.ENOENT, "no such file", path)
-    return ParquetColumns(file) if path.lower().endswith(".parquet") else ArrowColumns(file)
+    if path.lower().endswith(".parquet"):
+        return ParquetColumns(path)
+    return ArrowColumns(local_file(path))

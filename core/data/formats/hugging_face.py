@@ -18,10 +18,9 @@ import pandas as pd
 from PIL import Image
 
 from core.common.formatting import counted
-from core.common.inside import read_json_file
+from core.common.inside import parse_json
 from core.common.remote.addresses import is_url, listed_place, located
-from core.common.remote.objects import objects_below
-from core.common.remote.place import as_path
+from core.common.remote.objects import is_file, objects_below, read_small
 from core.common.threadsafe import cached_property
 from core.data.formats.columns_on_disk import ColumnFile, open_column_file
 from core.data.formats.schema import Columns, find_roles, image_columns, places
@@ -278,16 +277,15 @@ def _saved_files(folder: str) -> list[str]:
     """List the .arrow files that save_to_disk's own records name; none if the folder is another one."""
     top = os.path.join(folder, SAVED[0])
     parts = [folder]
-    if as_path(top).is_file():
-        splits = _reading(top, lambda: list(read_json_file(as_path(top))["splits"]))
+    if is_file(top):
+        splits = _reading(top, lambda: list(parse_json(read_small(top))["splits"]))
         parts = [os.path.join(folder, _plain(name, top)) for name in splits]
     paths = []
     for part in parts:
         state = os.path.join(part, SAVED[1])
-        if part != folder or as_path(state).is_file():
+        if part != folder or is_file(state):
             named = _reading(
-                state,
-                lambda at=state: [one["filename"] for one in read_json_file(as_path(at))["_data_files"]],
+                state, lambda at=state: [one["filename"] for one in parse_json(read_small(at))["_data_files"]]
             )
             paths += [os.path.join(part, _plain(name, state)) for name in named]
     return paths

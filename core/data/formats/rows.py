@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.common.remote.addresses import is_url, listed_place
-from core.common.remote.objects import objects_below
-from core.common.remote.place import as_path
+from core.common.remote.objects import is_file, objects_below
 from core.data.sources.folder_walk import Walk, images_below
 from core.data.sources.source import IMAGE_EXTENSIONS
 
@@ -97,11 +96,6 @@ def image_root(rows: Rows, beside: str) -> str:
         if any(is_file(listed_place(folder, path)) for path in rows.paths[:TRIED] if "\0" not in path):
             return folder
     return folders[0]
-
-
-def is_file(place: str) -> bool:
-    """Return True where a file is, on this machine or by an address that the owner has named."""
-    return as_path(place).is_file()
 
 
 def image_names(folder: str) -> list[str]:

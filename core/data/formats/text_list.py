@@ -6,9 +6,8 @@ import re
 from collections.abc import Sequence
 
 from core.common.formatting import counted
-from core.common.inside import read_bounded
-from core.common.remote.place import as_path
-from core.data.formats.rows import Rows, image_names, is_file
+from core.common.remote.objects import is_file, read_small
+from core.data.formats.rows import Rows, image_names
 from core.data.sources.source import IMAGE_EXTENSIONS
 from core.errors import ImageSourceError
 
@@ -31,7 +30,7 @@ def read_text_list(path: str, root: str | None) -> Rows:
         ImageSourceError: it is too large, no text, empty, or has another number of labels than of images.
     """
     try:
-        text = read_bounded(as_path(path), MOST_BYTES).decode("utf-8-sig")
+        text = read_small(path, MOST_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         raise ImageSourceError(f"no such file: '{path}'. Check the path") from None
     except UnicodeDecodeError:
@@ -127,7 +126,7 @@ def named_labels(labels: Sequence[str | None], folders: Sequence[str]) -> tuple[
     if file is None or not given:
         return list(labels), []
     try:
-        lines = read_bounded(as_path(file)).decode("utf-8-sig").splitlines()
+        lines = read_small(file).decode("utf-8-sig").splitlines()
     except (OSError, ValueError):
         return list(labels), [f"'{os.path.basename(file)}' cannot be read: labels stay as they are"]
     names = _names([line.strip() for line in lines if line.strip()], given)

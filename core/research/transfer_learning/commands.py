@@ -21,7 +21,7 @@ def add_transfer_probe(commands: Any) -> None:
     )
     sub.add_argument(
         "studies",
-        type=Path,
+        type=options.folder,
         nargs="+",
         metavar="STUDY",
         help="studies whose encoders and discriminative features are used",
@@ -32,7 +32,7 @@ def add_transfer_probe(commands: Any) -> None:
     sub.add_argument(
         "--into",
         action="append",
-        type=Path,
+        type=options.folder,
         metavar="STUDY",
         help="study of other images with the same encoder; it keeps the estimated accuracy for compare; may "
         "be repeated",

@@ -109,7 +109,9 @@ def add_compositionality(commands: Any) -> None:
     sub.add_argument(
         "--n", type=options.POSITIVE, metavar="N", help="items of a planted test (default: 1000)"
     )
-    sub.add_argument("--study", type=Path, metavar="STUDY", help="also show the results of its images there")
+    sub.add_argument(
+        "--study", type=options.folder, metavar="STUDY", help="also show the results of its images there"
+    )
     options.add_seed(sub, "the captions")
     sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write the results: .json")
     options.add_json(sub)

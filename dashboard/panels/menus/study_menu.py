@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.common.formatting import format_bytes
-from core.common.remote.place import bytes_below
+from core.common.inside import bytes_below
 from core.errors import PeregrineError
 from core.jobs.jobs import read_job
 from core.storage import study_folders
@@ -29,8 +29,6 @@ def menu(entry: served_studies.Entry) -> None:
 
 
 def _contents(entry: served_studies.Entry) -> None:
-    if widgets.is_said_to_be_read_only(entry.path):
-        return
     widgets.problem_of(MENU)
     job = read_job(entry.path)
     if job is not None and job.running:

@@ -81,11 +81,11 @@ class StudyRequest:
     def _images(self) -> str:
         if self.images == GLYPHWORLD:
             return "glyphworld"
-        return str(allowed_paths.allowed(self.images_path, folder=self.images == FOLDER))
+        return allowed_paths.allowed_place(self.images_path, folder=self.images == FOLDER)
 
     def _encoder(self) -> str:
         if self.encoder == CHECKPOINT:
-            path = str(allowed_paths.allowed(self.encoder_text, folder=False))
+            path = allowed_paths.allowed_place(self.encoder_text, folder=False)
             return f"{_architecture(self.architecture)}@{path}" if self.architecture.strip() else path
         name = allowed_paths.encoder_name(self.encoder_text)
         return f"timm:{name}?pretrained=true" if self.encoder == TIMM else f"{self.encoder}:{name}"
@@ -100,7 +100,7 @@ class StudyRequest:
             "std": colours_of("standard deviation", self.std, above=0),
         }
         if self.head_classes.strip():
-            options["head_classes"] = str(allowed_paths.allowed(self.head_classes, folder=False))
+            options["head_classes"] = allowed_paths.allowed_place(self.head_classes, folder=False)
         return options
 
 
@@ -180,14 +180,14 @@ def colours_of(what: str, text: str, *, above: float = -math.inf) -> str:
 
 def mask_options(kind: str, path: str) -> dict[str, str]:
     """The options that name masks; none for no masks. Raises SettingsError as `roots.allowed`."""
-    return {OPTIONS[kind]: str(allowed_paths.allowed(path, folder=True))} if kind in OPTIONS else {}
+    return {OPTIONS[kind]: allowed_paths.allowed_place(path, folder=True)} if kind in OPTIONS else {}
 
 
 def word_options(kind: str, path: str, clip: str) -> dict[str, str]:
     """The options that name captions and a CLIP; none for no words. Raises SettingsError."""
     if kind == NO_WORDS:
         return {}
-    captions = {"captions": "glyphworld" if kind == GLYPH_WORDS else str(allowed_paths.allowed(path))}
+    captions = {"captions": "glyphworld" if kind == GLYPH_WORDS else allowed_paths.allowed_place(path)}
     return captions | ({"clip": allowed_paths.clip_spec(clip)} if clip.strip() else {})
 
 

@@ -1,10 +1,23 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from core.cli import main
 from core.common.remote import addresses
-from core.common.remote.addresses import check_granted, grant, is_granted, is_url, listed_place, located
+from core.common.remote.addresses import (
+    check_granted,
+    grant,
+    is_granted,
+    is_url,
+    listed_place,
+    located,
+    study_folder,
+)
 from core.errors import AddressRefused
+from core.served.studies import studies_folder
+from core.store import open_study
 
 SECRET = "Wb7secret"
 
@@ -83,3 +96,20 @@ def test_listed_place__relative_and_by_address():
     assert listed_place("https://example.org/lists", "/etc/passwd") == "https://example.org/lists/etc/passwd"
     assert listed_place("/lists", "https://example.org/a%20b.jpg") == "https://example.org/a b.jpg"
     assert listed_place("/lists", "ssh://host/x") == "ssh://host/x"
+
+
+def test_study_folder__a_folder_and_no_address(monkeypatch, capsys):
+    assert study_folder("studies/demo") == Path("studies/demo")
+    assert study_folder("file:///data/a%20b") == Path("/data/a b")
+    refused = (["info", "s3://bucket/study"], ["compare", "a", "https://host/b"], ["dashboard"])
+    monkeypatch.setenv("PEREGRINE_STUDIES", "s3://bucket/studies")
+    for words in refused:
+        try:
+            code = main(words)
+        except SystemExit as stopped:
+            code = stopped.code
+        said = capsys.readouterr().err
+        assert code == 2 and said.count("\n") == 1 and "rclone mount" in said
+    for read in (lambda: open_study("s3://bucket/study"), studies_folder):
+        with pytest.raises(AddressRefused):
+            read()

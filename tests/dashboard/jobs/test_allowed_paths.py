@@ -92,7 +92,7 @@ def named(monkeypatch) -> None:
 )
 def test_allowed__an_address_that_the_owner_has_named(place, named, text, address):
     for folder in (True, False, None):
-        assert str(allowed_paths.allowed(text, folder=folder)) == address
+        assert allowed_paths.allowed_place(text, folder=folder) == address
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_allowed__an_address_that_the_owner_has_named(place, named, text, addres
 )
 def test_allowed__no_other_address(place, named, text):
     with pytest.raises(SettingsError, match="not below an address|cannot be read from|holds") as error:
-        allowed_paths.allowed(text)
+        allowed_paths.allowed_place(text)
     assert "secret@" not in str(error.value)
 
 

@@ -253,7 +253,7 @@ def test_pair__from_two_places(server):
         ("lists/none.csv", "no such file"),
         ("coco.json", "no such file"),
         ("list.txt", "no such file"),
-        ("pictures.arrow", "no such file"),
+        ("pictures.arrow", "no such object"),
         ("pictures-*.parquet", "no file matches"),
         ("notes.parquet", "cannot read the table"),
         ("pets?label=x", "has no option 'label'"),

@@ -36,7 +36,7 @@ from core.storage.missing import NO_WEIGHTS, OF_ANSWER, OF_LATENTS, WHOLE, Missi
 from core.storage.writer import Collected, StepRun
 from core.topics import function_named
 
-OF_PROBE = ("val_logits", "probe_curves", "quality_calibration", "mask_accuracy")  # of no other answer
+OF_PROBE = ("val_logits", "probe_curves", "quality_calibration")  # of no other answer
 OF_FAILURES = STEPS["failures"].outputs
 OF_ANY_ANSWER = ("near_zero_share", "negative_share", "dead_share", "rankme", "alpha_req")  # of `quality`
 

@@ -24,7 +24,6 @@ TOPICS = (
     "fourier",
     "shortcuts",
     "changed_inputs",
-    "mask_interventions",
     "visual_tokens",
     "transfer",
     "human_study",

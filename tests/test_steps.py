@@ -58,7 +58,6 @@ def seen(tmp_path: Path, trusted: None) -> Study:
     pipeline.run_step("quality", folder, {"calibrate": 12}, progress)
     pipeline.run_step("domains", folder, {"column": "split", "prefix": 1}, progress)
     pipeline.run_step("few-shot", folder, {"shots": (2,), "draws": 2}, progress)
-    pipeline.run_step("mask-interventions", folder, {"sample": 8, "bootstrap": 20}, progress)
     return open_study(folder)
 
 

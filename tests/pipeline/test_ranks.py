@@ -38,7 +38,6 @@ ANALYZE = (*IMAGES, *ENCODER, *WORDS[:2], *SETTINGS)
 ALONE = {
     "failures": "reads misclassified images only",
     "few-shot": "its probes see a few images of each class",
-    "mask-interventions": "alters a sample of the images",
 }
 NOT_RUN_HERE = {
     "answers": "shared by from_logits, as knn is; the encoder has no head",

@@ -19,7 +19,6 @@ from dashboard.components.cards import Bar, Card, Picture, Tone, cards
 from dashboard.components.chart import download
 from dashboard.components.choose_one import pick_one, select_one
 from dashboard.panels.features.feature_cards import pictures
-from dashboard.research import parts
 from dashboard.state import session
 
 TONES: dict[str, Tone] = {"core": "good", "spurious": "bad", "undecided": "quiet"}
@@ -92,7 +91,6 @@ def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
 
 def _card(study: Study, row: Mapping[str, Any], pictures: tuple[Picture, ...]) -> Card:
     feature = int(row["feature"])
-    further = [line for lines in parts.ON_CARDS_OF_MASKS for line in lines(study, feature)]
     workers = str(row.get("keywords") or "")
     return Card(
         id=str(feature),
@@ -103,7 +101,7 @@ def _card(study: Study, row: Mapping[str, Any], pictures: tuple[Picture, ...]) -
         tone=TONES[row["verdict"]],
         pictures=pictures,
         bars=tuple(_bar(row, mask) for mask in ("core", "spurious") if np.isfinite(row[f"{mask}_energy"])),
-        lines=(*([f"People call it: {workers}"] if workers else []), *further),
+        lines=(f"People call it: {workers}",) if workers else (),
     )
 
 

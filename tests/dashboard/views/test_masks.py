@@ -298,25 +298,6 @@ def test_features__carry_the_words_of_the_workers(unread, seen, open_page):
 
 
 @pytest.mark.slow
-def test_features__say_what_they_keep_without_object_and_background(study, seen, open_page):
-    """With `mask-interventions`, for features that fire on ten altered images; else no card has the line."""
-    before = open_page("masks", study="seen", masks_part="By feature")
-    assert not any("Keeps" in line for card in cards_of(before, "overlap_features") for line in card["lines"])
-    features = [int(card["id"]) for card in cards_of(before, "overlap_features")]
-    alterations, kept = ["object removed", "background removed"], [0.123, 1.04]
-    rows = [
-        (j, a, 10 - (j == features[1]), k) for j in features for a, k in zip(alterations, kept, strict=True)
-    ]
-    with write_study(seen) as writer, writer.step("mask-interventions", {}) as step:
-        step.table("mask_responses", pd.DataFrame(rows, columns=["feature", "alteration", "n", "kept"]))
-    app = open_page("masks", study="seen", masks_part="By feature")
-    assert not app.exception
-    lines = {int(card["id"]): card["lines"] for card in cards_of(app, "overlap_features")}
-    line = "Keeps 12 % of its activation without the object, 104 % without the background"
-    assert lines[features[0]] == [line.replace(" %", "\N{NO-BREAK SPACE}%")] and lines[features[1]] == []
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("mask", ["core", "spurious"])
 @pytest.mark.parametrize("ascending", [False, True])
 @pytest.mark.parametrize("where", ["", "correct=false"])

@@ -1,4 +1,4 @@
-"""Alter one half of a picture, object or background, by its mask (docs/method.md 5.4). No torch, for workers.
+"""Alter one half of a picture, object or background, by its mask (docs/method.md 5.4). No torch.
 
 Pictures are the encoder's input views, so that what the encoder sees is altered, pixel by pixel.
 """
@@ -12,7 +12,7 @@ BACKGROUND_REMOVED, OBJECT_REMOVED = "background removed", "object removed"
 CONTROL_BACKGROUND, CONTROL_OBJECT = "background removed, other mask", "object removed, other mask"
 ALTERATIONS = (
     *("background blurred", "object blurred", BACKGROUND_REMOVED, OBJECT_REMOVED),
-    *("background swapped", "object swapped", CONTROL_BACKGROUND, CONTROL_OBJECT),
+    *(CONTROL_BACKGROUND, CONTROL_OBJECT),
 )
 BLUR = 0.1  # standard deviation of the blur, in shorter sides of the picture: no shape is left, but colours
 REACH = 3  # standard deviations at which the blur ends
@@ -20,47 +20,47 @@ LEAST_WEIGHT = 1e-4  # with less of the region within reach, a pixel takes the r
 
 
 def alterations(
-    picture: np.ndarray,
-    mask: np.ndarray,
-    *,
-    donor: np.ndarray,
-    donor_mask: np.ndarray,
-    other_mask: np.ndarray,
-    fill: np.ndarray,
+    picture: np.ndarray, mask: np.ndarray, *, other_mask: np.ndarray, fill: np.ndarray
 ) -> np.ndarray:
     """Make the altered pictures of one picture, in the order of ALTERATIONS.
 
-    With B the object's pixels, x the picture, b_R(x) its blur within the region R (`blurred_within`), c the
-    fill, and x' the donor with object B':
+    With B the object's pixels, x the picture, b_R(x) its blur within the region R (`blurred_within`) and c
+    the fill:
     blurred: b_notB(x) outside B, or b_B(x) on B. removed: c there.
-    background swapped: outside B the donor's background, b_notB'(x') on B'.
-    object swapped: x' on B', else x outside B and b_notB(x) on B.
-    "other mask": removed as above, with another picture's object in place of B.
+    "other mask", the control: removed as above, with another picture's object in place of B.
 
     Args:
-        picture, donor: (H, W, 3) uint8. mask, donor_mask, other_mask: (H, W) bool, True on the object; each
-            with pixels of both kinds. fill: (3,) uint8, the colour that stands for nothing.
+        picture: (H, W, 3) uint8. mask, other_mask: (H, W) bool, True on the object; each with pixels of both
+            kinds. fill: (3,) uint8, the colour that stands for nothing.
     Returns:
         (len(ALTERATIONS), H, W, 3) uint8.
     Raises:
         ShapeError: the inputs disagree.
     """
-    _check(picture, donor, mask, donor_mask, other_mask)
-    background = blurred_within(picture, ~mask)
-    donor_background = np.where(donor_mask[..., None], blurred_within(donor, ~donor_mask), donor)
-    here, there, other = mask[..., None], donor_mask[..., None], other_mask[..., None]
-    return np.stack(
-        [
-            np.where(here, picture, background),
-            np.where(here, blurred_within(picture, mask), picture),
-            np.where(here, picture, fill),
-            np.where(here, fill, picture),
-            np.where(here, picture, donor_background),
-            np.where(there, donor, np.where(here, background, picture)),
-            np.where(other, picture, fill),
-            np.where(other, fill, picture),
-        ]
-    ).astype(np.uint8)
+    _check(picture, mask, other_mask)
+    here = mask[..., None]
+    other = other_mask[..., None]
+    background_blurred = np.where(here, picture, blurred_within(picture, ~mask))
+    object_blurred = np.where(here, blurred_within(picture, mask), picture)
+    removed = [np.where(here, picture, fill), np.where(here, fill, picture)]
+    control = [np.where(other, picture, fill), np.where(other, fill, picture)]
+    return np.stack([background_blurred, object_blurred, *removed, *control]).astype(np.uint8)
+
+
+def alike_in_area(areas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Pair pictures whose objects are next to each other in area: each gets the mask of the other.
+
+    Ties are broken at random; of an odd number the last takes the mask of the one before it.
+
+    >>> alike_in_area(np.array([9, 1, 2, 8]), np.random.default_rng(0)).tolist()
+    [3, 2, 1, 0]
+    """
+    order = np.lexsort((rng.random(len(areas)), areas))
+    others = np.empty(len(areas), np.int64)
+    for index, position in enumerate(order):
+        partner = index + 1 if index % 2 == 0 else index - 1
+        others[position] = order[partner if partner < len(order) else index - 1]
+    return others
 
 
 def blurred_within(picture: np.ndarray, region: np.ndarray) -> np.ndarray:
@@ -102,7 +102,7 @@ def fill_colour(mean: tuple[float, ...]) -> np.ndarray:
     return np.clip(np.rint(np.array(mean) * 255), 0, 255).astype(np.uint8)
 
 
-def _check(picture: np.ndarray, donor: np.ndarray, *masks: np.ndarray) -> None:
+def _check(picture: np.ndarray, *masks: np.ndarray) -> None:
     shapes = [mask.shape for mask in masks]
-    if picture.ndim != 3 or picture.shape != donor.shape or set(shapes) != {picture.shape[:2]}:
-        raise ShapeError(f"picture {picture.shape}, donor {donor.shape} and masks {shapes} do not match")
+    if picture.ndim != 3 or set(shapes) != {picture.shape[:2]}:
+        raise ShapeError(f"picture {picture.shape} and masks {shapes} do not match")

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.errors import ShapeError
-from core.research.mask_interventions.alterations import (
+from core.analysis.alterations import (
     ALTERATIONS,
     BLUR,
     LEAST_WEIGHT,
     REACH,
+    alike_in_area,
     alterations,
     blurred_within,
     fill_colour,
 )
+from core.errors import ShapeError
 
 FILL = np.array([120, 110, 100], np.uint8)
 ROUNDING = 1  # level of 256: a sum in another order may round to the other side
@@ -47,54 +48,47 @@ def blurred_by_loop(picture: np.ndarray, region: np.ndarray) -> np.ndarray:
     return found
 
 
-def altered_by_loop(picture, mask, donor, donor_mask, other_mask, fill) -> dict[str, np.ndarray]:
+def altered_by_loop(picture, mask, other_mask, fill) -> dict[str, np.ndarray]:
     own_back, own_object = blurred_by_loop(picture, ~mask), blurred_by_loop(picture, mask)
-    lent_back = blurred_by_loop(donor, ~donor_mask)
     found = {name: np.zeros(picture.shape) for name in ALTERATIONS}
     for at in np.ndindex(mask.shape):
-        here, there, other = mask[at], donor_mask[at], other_mask[at]
+        here, other = mask[at], other_mask[at]
         found["background blurred"][at] = picture[at] if here else own_back[at]
         found["object blurred"][at] = own_object[at] if here else picture[at]
         found["background removed"][at] = picture[at] if here else fill
         found["object removed"][at] = fill if here else picture[at]
-        lent = lent_back[at] if there else donor[at]
-        found["background swapped"][at] = picture[at] if here else lent
-        kept = own_back[at] if here else picture[at]
-        found["object swapped"][at] = donor[at] if there else kept
         found["background removed, other mask"][at] = picture[at] if other else fill
         found["object removed, other mask"][at] = fill if other else picture[at]
     return found
 
 
 def some_pictures(rng, height: int, width: int):
-    picture, donor = rng.integers(0, 256, (2, height, width, 3)).astype(np.uint8)
-    masks = [rng.random((height, width)) < share for share in (0.3, 0.5, 0.2)]
+    picture = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
+    masks = [rng.random((height, width)) < share for share in (0.3, 0.2)]
     masks[0][: height // 2] = False  # a background wider than the blur reaches
-    return picture, donor, masks
+    masks[0][-1, 0] = True
+    return picture, masks
 
 
 @pytest.mark.parametrize("sides", [(3, 4), (9, 9), (12, 16)], ids=str)
 def test_alterations__match_loops_over_pixels(rng, sides):
-    picture, donor, (mask, donor_mask, other) = some_pictures(rng, *sides)
-    found = alterations(picture, mask, donor=donor, donor_mask=donor_mask, other_mask=other, fill=FILL)
-    expected = altered_by_loop(picture, mask, donor, donor_mask, other, FILL)
+    picture, (mask, other) = some_pictures(rng, *sides)
+    found = alterations(picture, mask, other_mask=other, fill=FILL)
+    expected = altered_by_loop(picture, mask, other, FILL)
     assert found.dtype == np.uint8 and len(found) == len(ALTERATIONS) == len(expected)
     for name, image in zip(ALTERATIONS, found, strict=True):
         assert_allclose(image, expected[name], atol=ROUNDING, err_msg=name)
 
 
 def test_alterations__touch_only_their_half(rng):
-    picture, donor, (mask, donor_mask, other) = some_pictures(rng, 16, 16)
-    made = alterations(picture, mask, donor=donor, donor_mask=donor_mask, other_mask=other, fill=FILL)
+    picture, (mask, other) = some_pictures(rng, 16, 16)
+    made = alterations(picture, mask, other_mask=other, fill=FILL)
     named = dict(zip(ALTERATIONS, made, strict=True))
     for name, image in named.items():
         if name.startswith("background") and "other" not in name:
             assert_array_equal(image[mask], picture[mask], err_msg=name)
         if name in ("object blurred", "object removed"):
             assert_array_equal(image[~mask], picture[~mask], err_msg=name)
-    assert_array_equal(named["object swapped"][donor_mask], donor[donor_mask])
-    neither = ~mask & ~donor_mask
-    assert_array_equal(named["object swapped"][neither], picture[neither])
     assert (named["background removed"][~mask] == FILL).all()
 
 
@@ -129,7 +123,21 @@ def test_fill_colour__is_what_the_normalisation_takes_to_0():
 
 
 def test_alterations__other_shapes(rng):
-    picture, donor, masks = some_pictures(rng, 8, 8)
-    with pytest.raises(ShapeError, match=r"picture \(8, 8, 3\), donor \(8, 7, 3\)"):
-        given = {"donor": donor[:, :7], "donor_mask": masks[1], "other_mask": masks[2]}
-        alterations(picture, masks[0], **given, fill=FILL)
+    picture, masks = some_pictures(rng, 8, 8)
+    with pytest.raises(ShapeError, match=r"picture \(8, 8, 3\) and masks"):
+        alterations(picture, masks[0], other_mask=masks[1][:, :7], fill=FILL)
+
+
+@pytest.mark.parametrize("n", [2, 3, 8, 31])
+def test_alike_in_area__the_nearest_in_area_and_never_the_own(rng, n):
+    areas = rng.integers(1, 9, n)
+    found = alike_in_area(areas, rng)
+    assert (found != np.arange(n)).all()
+    gaps = [abs(int(areas[found[i]]) - int(areas[i])) for i in range(n)]
+    assert max(gaps) <= max(np.diff(np.sort(areas)))
+
+
+def test_alike_in_area__ties_go_by_the_seed():
+    areas = np.full(50, 7)
+    first, again, other = (alike_in_area(areas, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    assert (first == again).all() and (first != other).any()

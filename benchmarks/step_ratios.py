@@ -17,7 +17,6 @@ import torch
 
 from benchmarks.results import Result
 from core.common.worker_group import one_torch_thread
-from core.research.grids.trained import HALF_WIDTH
 from core.research.visual_tokens.ranks import GraphBatch
 
 Work = Callable[[], Any]
@@ -35,6 +34,7 @@ class Size:
 
 
 # The benchmark's usual step, and the cheapest of the grids' presets, beside which an addition weighs more.
+HALF_WIDTH = "timm:resnet10t?channels=(32,64,128,256)&stem_width=16"
 SIZES = {"ResNet-18": Size(), "half resnet10t": Size(128, 32, HALF_WIDTH, rounds=15, steps=2)}
 METHODS = ("simclr", "byol")
 CRITERIA: dict[str, dict[str, Any]] = {

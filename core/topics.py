@@ -27,7 +27,6 @@ TOPICS = (
     "visual_tokens",
     "transfer",
     "human_study",
-    "lambda_search",
     "grids",
 )  # in the order in which lists show them
 

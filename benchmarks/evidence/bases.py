@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.__main__ import machine
 from benchmarks.evidence.tables import metric_text
 from core.bases.requests import add_basis
-from core.common.dataframes import known_mean, numbers
+from core.common.dataframes import by_values, known_mean, numbers
 from core.common.formatting import with_interval
 from core.common.statistics.intervals import mean_intervals
 from core.concepts.tools import is_glyphworld
@@ -31,7 +31,6 @@ from core.config import BasisConfig
 from core.jobs.progress import Progress
 from core.measures.concept_features import concept_features, concept_means, known_concepts
 from core.pipeline.run import resume, run_step
-from core.research.grids.seeds import by_values
 from core.research.rendered_scenes.word_twins import PAIRS
 from core.storage.layers import layer
 from core.store import Study, open_study

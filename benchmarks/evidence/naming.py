@@ -27,14 +27,13 @@ from benchmarks.evidence.concept_evaluation import (
     words_by_method,
 )
 from core.common import dataframes
-from core.common.dataframes import numbers, safe_divide
+from core.common.dataframes import by_values, numbers, safe_divide
 from core.common.statistics.intervals import percentile_interval
 from core.concepts.step import look
 from core.concepts.tools import open_tools
 from core.config import ConceptsConfig
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
-from core.research.grids.seeds import by_values
 from core.research.human_study.methods import MAJORITY
 from core.research.human_study.word_measures import precision_at, recall_of_true
 from core.research.rendered_scenes.word_auc import activations_of, truths_of, word_aucs

@@ -11,10 +11,9 @@ import pandas as pd
 
 from core.analysis.quality.label_free.consensus import COMBINED
 from core.analysis.quality.trust_check import read_check
-from core.common.dataframes import known_mean, numbers
+from core.common.dataframes import by_values, known_mean, numbers
 from core.common.formatting import number, with_interval
 from core.export.summary import info
-from core.research.grids.seeds import by_values
 from core.store import Study, open_study
 
 BY_CAUSE = ("combined", *COMBINED, "pca_residual", "q_score", "confidence")

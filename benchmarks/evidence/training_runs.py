@@ -71,7 +71,7 @@ def start_study(start: Path, preset: Preset, folder: Path, device: str) -> Path:
 
 def verdict(encoder: Encoder, images: Represented, study: Study) -> dict[str, Any]:
     """The numbers of an encoder at the start's epsilon, with a D of its own and (`_start_d`) the start's."""
-    from core.research.lambda_search.evaluate import judge_on_study
+    from core.research.transfer_learning.evaluate import judge_on_study
 
     epsilon = float(study.summary("features")["epsilon"])
     row = judge_on_study(images, study)
@@ -148,7 +148,7 @@ def finetuned_row(
     import pandas as pd
 
     from core.encoders.registry import load_encoder
-    from core.research.lambda_search.evaluate import study_images
+    from core.research.transfer_learning.evaluate import study_images
     from core.training import files
     from core.training.finetuning.finetune import finetune, finetune_config
 

@@ -15,10 +15,9 @@ import pandas as pd
 
 from benchmarks.evidence.naming import FOLDER, HELD_OUT, METHODS, study_of, words_of
 from core.analysis.gradcam.on_demand import study_encoder
-from core.common.dataframes import known_mean, numbers
+from core.common.dataframes import by_values, known_mean, numbers
 from core.common.statistics.intervals import mean_intervals
 from core.jobs.progress import Progress
-from core.research.grids.seeds import by_values
 from core.research.rendered_scenes.word_auc import activations_of
 from core.research.rendered_scenes.word_twins import PAIRS, renderer, word_twins
 from core.worlds.glyphworld.twins import TwinMaker

@@ -1,7 +1,7 @@
 """Read table columns as plain arrays: an absent column is undefined everywhere, not an error."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -76,6 +76,17 @@ def as_text(name: str) -> str:
 def columns(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """List those of `names` that are columns of the table and hold any value, in the order of `names`."""
     return frame.loc[:, [name for name in names if has_values(frame, name)]]
+
+
+def by_values(frame: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """Yield each combination of values of some columns, as they first appear, with its rows.
+
+    >>> table = pd.DataFrame({"kind": ["b", "a", "b"], "n": [1, 2, 3]})
+    >>> [(values, rows["n"].tolist()) for values, rows in by_values(table, ["kind"])]
+    [(('b',), [1, 3]), (('a',), [2])]
+    """
+    for values, rows in frame.groupby(names, sort=False):
+        yield values if isinstance(values, tuple) else (values,), rows
 
 
 def check_same_length(name: str, length: int, other: str, expected: int) -> None:

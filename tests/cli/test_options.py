@@ -91,7 +91,6 @@ CONFIGS: dict[str, tuple[type, ...]] = {
     "train-tokens": (TokenTrainConfig,),
     "train": (TrainConfig,),
     "finetune": (TrainConfig, RegularizerConfig),
-    "lambda-search": (TrainConfig, RegularizerConfig),
     **{step.name: (step.config, RunOptions) for step in STEPS.values()},
 }
 # Defaults that no config holds: a parameter of the function that the command calls, or a constant.
@@ -121,7 +120,7 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     ("finetune", "kind"): "q",
     ("perturbed", "epsilons"): default_text(PerturbedConfig().epsilons),
     ("grid", "preset"): parameter(preset_values, "preset"),
-    **{(name, key): value for name in ("finetune", "lambda-search") for key, value in PAPER.items()},
+    **{("finetune", key): value for key, value in PAPER.items()},
 }
 IN_WORDS = re.compile(
     r"the best of six|those of the checkpoint|the encoder's own head|the kind, or the file"

@@ -37,8 +37,7 @@ def start_study(images: str, start: str, folder: Path, *, epsilon: str, device: 
 
 def start_row(study: Study) -> dict[str, Any]:
     """Evaluate the start from its study's representations."""
-    from core.research.lambda_search.evaluate import judge_on_study
-    from core.research.transfer_learning.evaluate import Represented
+    from core.research.transfer_learning.evaluate import Represented, judge_on_study
     from core.slices.evaluate import class_column
 
     began = time.monotonic()
@@ -91,7 +90,7 @@ def cell_row(study: Study, config: TrainConfig) -> dict[str, Any]:
         changes of the weights; seconds of wall time of training, without lost attempts, and of evaluation.
     """
     from core.encoders.registry import load_encoder
-    from core.research.lambda_search.evaluate import judge_on_study, study_images
+    from core.research.transfer_learning.evaluate import judge_on_study, study_images
     from core.training import files
     from core.training.finetuning.finetune import finetune
 

@@ -12,9 +12,8 @@ from core.charts.chart import MANY, Chart
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Picture, Strip, picture_grid
 from core.charts.theme import PERCENT_AXIS, Theme, finish, tint
-from core.common.dataframes import as_text, numbers, words
+from core.common.dataframes import as_text, by_values, numbers, words
 from core.comparison.images import study_names as names
-from core.research.grids.seeds import by_values
 from core.store import Study
 
 KINDS = {

@@ -14,7 +14,7 @@ from torch import nn
 from core.analysis.gradcam.on_demand import encoder_of
 from core.analysis.representations import Pictures, picture_batches
 from core.common.command_line import command_line
-from core.common.dataframes import numbers
+from core.common.dataframes import by_values, numbers
 from core.common.device import check_device, resolve_device, run_options
 from core.common.statistics.intervals import wilson
 from core.config import RunOptions, as_settings
@@ -24,7 +24,6 @@ from core.errors import ImageSourceError, StudyError
 from core.jobs.progress import Progress
 from core.research.changed_inputs import moved
 from core.research.changed_inputs.config import PerturbedConfig
-from core.research.grids.seeds import by_values
 from core.research.shortcuts.readout import encode_views
 from core.research.shortcuts.trained_head import load_head, recorded_config, unit_outputs
 from core.storage.writer import StepWriter, write_study

@@ -31,20 +31,9 @@ TOPIC = Topic(
         "core.research.domains.figures.study_domains:DDM_FEATURES",
         "core.research.domains.figures.study_domains:DDM_MAP",
     ),
-    folder_charts="core.research.domains.figures.domain_grids:FOLDER_CHARTS",
     image_sets=(
         ImageSet("domains", "core.research.domains.domain_folders:DomainFolders"),
         ImageSet("tinted", "core.research.domains.tinted:TintedSource"),
     ),
     training="core.research.domains.training.section:SECTION",
-    grids={
-        "domains": (
-            "core.research.domains.grids.styles",
-            "what a domain prefix gains on styles of Glyphworld",
-        ),
-        "tinted": (
-            "core.research.domains.grids.tints",
-            "what two tints cost on CIFAR-10, and what a prefix gives back",
-        ),
-    },
 )

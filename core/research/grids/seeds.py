@@ -1,59 +1,10 @@
-"""Compare the arms of a grid over seeds: paired differences, ratios of means, summaries of all arms."""
+"""Compare the arms of a grid over seeds: paired differences, summaries of all arms."""
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
-from core.research.grids.over_seeds import ENOUGH, NOT_ENOUGH, SeedSummary, over_seeds, student
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A ratio of two means over n seeds; low, high: its 95 % interval, NaN where there is no bounded one."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def text(self) -> str:
-        """Format as "0.50 (0.41 to 0.62)", or without an interval as "0.50" and the reason.
-
-        >>> Ratio(0.5, 0.41, 0.62, 5).text(), Ratio(0.5, float("nan"), float("nan"), 2).text()
-        ('0.50 (0.41 to 0.62)', '0.50 (not enough runs to tell)')
-        """
-        if np.isfinite(self.low):
-            return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
-        return f"{self.value:.2f} ({NOT_ENOUGH if self.n < ENOUGH else 'its interval has no bounds'})"
-
-
-def ratio_of_means(x: Sequence[float], y: Sequence[float]) -> Ratio:
-    """Ratio of two means over pairs, one a seed, with Fieller's interval (1954).
-
-    mean x / mean y, and all r with (mean x - r mean y)^2 <= t^2 (s_xx - 2 r s_xy + r^2 s_yy) / n, with t of
-    n - 1 degrees of freedom: those at which a t-test does not tell x - r y from 0. There are bounds where
-    the interval of mean y leaves out 0; below ENOUGH seeds they are left undefined.
-
-    Args:
-        x, y: (n,) each; pairs that are not finite are left out.
-    """
-    pairs = np.array([x, y], np.float64)
-    pairs = pairs[:, np.isfinite(pairs).all(0)]
-    n = pairs.shape[1]
-    mean_x, mean_y = pairs.mean(1).tolist() if n else (np.nan, np.nan)
-    value = mean_x / mean_y if mean_y else np.nan
-    if n < ENOUGH:
-        return Ratio(value, np.nan, np.nan, n)
-    (s_xx, s_xy), (_, s_yy) = np.cov(pairs) * student(n) ** 2 / n
-    square, linear, constant = mean_y**2 - s_yy, mean_x * mean_y - s_xy, mean_x**2 - s_xx
-    if square <= 0:
-        return Ratio(value, np.nan, np.nan, n)
-    half = math.sqrt(max(linear**2 - square * constant, 0.0))
-    return Ratio(value, (linear - half) / square, (linear + half) / square, n)
+from core.research.grids.over_seeds import SeedSummary, over_seeds
 
 
 def paired_difference(one: Mapping[int, float], other: Mapping[int, float]) -> SeedSummary:
@@ -102,14 +53,3 @@ def summarise_arms(
             against = None if other is None else paired_difference(values, by_seed(table, other, measure))
             summaries[arm][measure] = (over_seeds(values.values()), against)
     return summaries
-
-
-def by_values(frame: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """Yield each combination of values of some columns, as they first appear, with its rows.
-
-    >>> table = pd.DataFrame({"kind": ["b", "a", "b"], "n": [1, 2, 3]})
-    >>> [(values, rows["n"].tolist()) for values, rows in by_values(table, ["kind"])]
-    [(('b',), [1, 3]), (('a',), [2])]
-    """
-    for values, rows in frame.groupby(names, sort=False):
-        yield values if isinstance(values, tuple) else (values,), rows

@@ -21,8 +21,11 @@ from core.common.statistics.intervals import share_intervals
 from core.common.statistics.largest import first_largest
 from core.data.sources.images import ImageSource
 from core.encoders.registry import Encoder
+from core.encoders.transform import Transform
 from core.errors import ImageSourceError, NoDiscriminativeFeatures
 from core.measures import metrics
+from core.store import Study
+from core.training.augmentations.pixels import load_pixels
 
 AT_ONCE = 4096  # rows scored at a time
 
@@ -223,3 +226,45 @@ def _of_scores(
     }
     numbers = {name: float(value) for name, value in measures.items()}
     return {name: None if np.isnan(value) else value for name, value in numbers.items()}
+
+
+def study_images(
+    study: Study, encoder: Encoder, *, cache: str | None = None, workers: int = 0
+) -> Represented:
+    """Represent a study's images with another encoder.
+
+    Images that are stored decoded for training are read from there; others are decoded again.
+    """
+    labelled = study.images["label"].notna().to_numpy()
+    if not _as_for_training(encoder.transform) or not labelled.all():
+        return represent_source(encoder, study.source, workers=workers)
+    splits = load_pixels(study.source, min(encoder.transform.sides), cache=cache, workers=workers)
+    parts = [splits[split] for split in ("train", "val")]
+    raw = np.concatenate([represent_pixels(encoder, part.images) for part in parts])
+    codes = np.concatenate([part.labels for part in parts if part.labels is not None])
+    is_val = np.repeat([False, True], [len(part.images) for part in parts])
+    return Represented(raw, codes, is_val, sorted(study.source.table["label"].unique()))
+
+
+def _as_for_training(transform: Transform) -> bool:
+    """Return True if the encoder sees the whole square that a training stores."""
+    square = isinstance(transform.input_size, int)  # trainings have square images
+    same_size = square and transform.resize in (None, transform.input_size)
+    return same_size and (transform.interpolation, transform.crop) == ("bilinear", "center")
+
+
+def judge_on_study(images: Represented, study: Study, *, resamples: int = 1000) -> dict[str, Any]:
+    """Call `evaluate_representations` with the epsilon and percentiles of a study and a newly computed D.
+
+    `q_auroc_start_d` uses the study's D.
+    """
+    feature_settings, epsilon = study.settings("features"), float(study.summary("features")["epsilon"])
+    low, high = float(feature_settings.get("low", 50.0)), float(feature_settings.get("high", 95.0))
+    row = evaluate_representations(images, epsilon=epsilon, low=low, high=high, resamples=resamples)
+    if "lr" not in row:
+        return row
+    begun = study.discriminative
+    with_begun = evaluate_representations(
+        images, discriminative=begun, epsilon=epsilon, lr=row["lr"], resamples=0
+    )
+    return row | {"q_auroc_start_d": with_begun.get("q_auroc")}

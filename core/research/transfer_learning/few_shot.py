@@ -15,14 +15,15 @@ from core.analysis.probe.linear import Recipe
 from core.analysis.probe.step import train_probe, why_no_probe
 from core.analysis.tensors import as_tensor
 from core.common.dataframes import check_same_length
+from core.common.statistics.intervals import mean_interval
 from core.errors import SettingsError
-from core.research.grids.over_seeds import over_seeds
 from core.research.transfer_learning.config import FewShotConfig
 from core.slices.evaluate import class_column
 from core.storage.writer import StepRun, StepWriter
 from core.store import Study
 
 LR = 0.1  # too few images to choose one
+ENOUGH = 5  # draws, for an interval
 
 
 @dataclass(frozen=True)
@@ -146,11 +147,13 @@ def compute_few_shot(study: Study, step: StepWriter, config: FewShotConfig, run:
 
 def summary_of(result: FewShot, class_names: Sequence[str]) -> dict[str, object]:
     """Return mean and 95 % t-interval over the draws (None below five draws), and what was left out."""
-    over = over_seeds(result.accuracy)
-    ends = {"low": over.low, "high": over.high, "std": over.std}
+    mean, low, high, n = mean_interval(result.accuracy)
+    enough = n >= ENOUGH
     return {
-        "accuracy": over.mean,
-        **{name: None if np.isnan(value) else value for name, value in ends.items()},
+        "accuracy": mean,
+        "low": low if enough else None,
+        "high": high if enough else None,
+        "std": float(result.accuracy.std(ddof=1)) if n > 1 else None,
         "n_val": result.n_val,
         "n_classes": len(result.classes),
         "left_out": [class_names[code] for code in result.left_out],

@@ -14,8 +14,7 @@ READINGS = ("sum", "printed", "mean")
 class RegularizerConfig:
     """The regulariser (docs/method.md 7.2). Both lambdas are from Kalibhat 2024; the Lasso's weight is ours.
 
-    0.01 makes the Lasso term as large as lambda2's for batches of 64 to 128, where the two can be compared;
-    `lambda-search` tries other values.
+    0.01 makes the Lasso term as large as lambda2's for batches of 64 to 128, where the two can be compared.
     """
 
     kind: str = option(

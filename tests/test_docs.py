@@ -132,10 +132,12 @@ def test_every_module_that_a_text_runs_exists():
     told = {
         (path, name)
         for path, text in texts().items()
-        for name in re.findall(r"python -m ((?:core|benchmarks|tests)(?:\.\w+)*)", text)
-        if path != "CHANGELOG.md"
+        for name in re.findall(
+            r"python -m ((?:core|benchmarks|examples|reproductions|tests)(?:\.\w+)*)", text
+        )
+        if path != "CHANGELOG.md" and not name.endswith(".NAME")
     }
-    assert len(told) > 100
+    assert len(told) > 60
     assert [one for one in sorted(told) if not importlib.util.find_spec(one[1])] == []
 
 
@@ -225,7 +227,7 @@ def test_the_rules_of_the_architecture_are_those_of_the_tests():
 
 def test_every_path_in_the_architecture_exists():
     paths = PATH.findall(ARCHITECTURE.read_text(encoding="utf-8"))
-    assert len(paths) > 80
+    assert len(paths) > 30
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 

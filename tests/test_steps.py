@@ -23,6 +23,7 @@ from core.topics import function_named
 from tests.synthetic import make_seen_study
 
 ROOT = Path(__file__).resolve().parents[1]
+DOCUMENT = ROOT / "docs" / "study_folder.md"
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=lambda step: step.name)
@@ -150,7 +151,7 @@ def test_new_row__is_run_by_resume_and_an_undeclared_item_is_refused(
 
 
 def table_of_steps() -> str:
-    """The table of ARCHITECTURE.md."""
+    """The table of docs/study_folder.md."""
     lines = ["| step | what it does | reads | writes | function |", "|---|---|---|---|---|"]
     for step in STEPS.values():
         reads, writes = (", ".join(f"`{item}`" for item in some) for some in (step.inputs, step.outputs))
@@ -158,18 +159,17 @@ def table_of_steps() -> str:
     return "\n".join(lines)
 
 
-def test_architecture__lists_the_steps_as_the_table_has_them():
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+def test_the_document_of_the_study_folder_lists_the_steps():
+    text = DOCUMENT.read_text(encoding="utf-8")
     assert table_of_steps() in text, "run: python -m tests.test_steps"
 
 
-def update_architecture() -> None:
-    """Replace the table of steps in ARCHITECTURE.md by the one that the rows give now."""
-    path = ROOT / "ARCHITECTURE.md"
-    before, _, rest = path.read_text(encoding="utf-8").partition("| step | what it does |")
+def update_document() -> None:
+    """Replace the table of steps in docs/study_folder.md by the one that the rows give now."""
+    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition("| step | what it does |")
     _, _, after = rest.partition("\n\n")
-    path.write_text(f"{before}{table_of_steps()}\n\n{after}", encoding="utf-8")
+    DOCUMENT.write_text(f"{before}{table_of_steps()}\n\n{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    update_architecture()
+    update_document()

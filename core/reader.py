@@ -24,6 +24,7 @@ from core.storage.bounds import stored_array
 from core.storage.chunked_array import ChunkedArray
 from core.storage.damage import find_damage
 from core.storage.missing import LEFT_OUT, NO_LABELS, OF_LATENTS, Missing, damaged_item, missing_step
+from core.storage.no_longer_shown import NoLongerShown, find_no_longer_shown, names_no_longer_shown
 from core.storage.seals import Damaged
 from core.storage.table_files import KeptColumns, read_stored_table
 from core.storage.thumbnails import thumbnail_bytes, thumbnail_picture
@@ -97,9 +98,16 @@ class StudyReader(KeptColumns):
     def _damaged(self, item: str) -> Missing:
         return damaged_item(self.path, self.manifest["items"][item]["step"], item, self.damage[item])
 
+    @property
+    def no_longer_shown(self) -> list[NoLongerShown]:
+        """What the study holds, of its own, that earlier versions made and this one does not show."""
+        return find_no_longer_shown(layers.of_its_own(self.manifest))
+
     def set_damage_aside(self) -> None:
         """Stop serving items that cannot be read; `damage` and `missing` describe the problem."""
-        served = {name: item for name, item in self.manifest["items"].items() if self.has(name)}
+        unread = names_no_longer_shown(self.manifest)
+        held = {name: item for name, item in self.manifest["items"].items() if name not in unread}
+        served = {name: item for name, item in held.items() if self.has(name)}
         for folder, stored in layers.by_home(self.path, self.below, served):
             self._set_aside(find_damage(folder, stored))
 

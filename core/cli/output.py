@@ -60,6 +60,7 @@ def info_text(report: Report) -> str:
             *(("missing", f"{step}: {why}") for step, why in report["missing"].items()),
             *(("skipped", f"{step}: {why}") for step, why in report.get("skipped_steps", {}).items()),
             *(("note", line) for line in [*report.get("assumptions", []), *report.get("notes", [])]),
+            *(("not shown", one["line"]) for one in report.get("no_longer_shown", [])),
         ]
     )
 
@@ -205,8 +206,8 @@ def _estimates(report: Report) -> list[tuple[str, str]]:
 
 
 def verify_text(report: Report) -> str:
-    """Return the problems of a study, one per line."""
-    if report["ok"]:
-        return f"{report['study']}: all files are intact"
+    """Return the problems of a study and what it holds that is no longer shown, one per line."""
     count = counted(len(report["problems"]), "problem")
-    return "\n".join([f"{report['study']}: {count}", *report["problems"]])
+    found = "all files are intact" if report["ok"] else count
+    unshown = [f"note: {one['line']}" for one in report["no_longer_shown"]]
+    return "\n".join([f"{report['study']}: {found}", *report["problems"], *unshown])

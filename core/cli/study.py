@@ -14,7 +14,7 @@ from core.cli.left import refuse_left_name
 from core.common.processes import is_first
 from core.common.remote.addresses import study_folder
 from core.common.worker_group import join_ranks
-from core.errors import PeregrineError, SettingsError
+from core.errors import DamagedManifest, PeregrineError, SettingsError
 from core.jobs.progress import Progress
 from core.steps import in_analysis
 
@@ -231,8 +231,13 @@ def verify(args: argparse.Namespace) -> int:
     """Print the problems of a study; the exit code is 1 if there are any."""
     from core.pipeline.verify import verify as find_problems
 
-    problems = [str(problem) for problem in find_problems(args.study)]
-    report = {"study": str(args.study), "ok": not problems, "problems": problems}
+    try:
+        study = _open(args.study)
+    except DamagedManifest:  # a problem as the others
+        study = None
+    problems = [str(problem) for problem in find_problems(study or args.study)]
+    unshown = [one.as_json() for one in study.no_longer_shown] if study else []
+    report = {"study": str(args.study), "ok": not problems, "problems": problems, "no_longer_shown": unshown}
     output.show(report, output.verify_text, as_json="json" in args)
     return 1 if problems else 0
 

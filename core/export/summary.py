@@ -75,6 +75,7 @@ def info(study: Study) -> dict[str, Any]:
         "settings": {step: study.settings(step) for step in STEPS if study.settings(step)},
         "skipped_steps": skipped,
         "missing": {step: str(missing) for step, missing in study.missing().items()},
+        "no_longer_shown": [one.as_json() for one in study.no_longer_shown],
         "bytes": bytes_below(study.path),
     }
 

@@ -18,6 +18,7 @@ from core.storage import layers, seals
 from core.storage.chunked_array import LEDGER, chunk_name, file_sha256
 from core.storage.leftovers import is_leftover, owner
 from core.storage.manifest import MANIFEST
+from core.storage.no_longer_shown import SINCE, names_no_longer_shown
 from core.store import Study, open_study
 from core.traces import traces
 
@@ -79,15 +80,18 @@ def _everything_in(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def _changed_items(study: Study) -> Iterator[Problem]:
+    unread = names_no_longer_shown(study.manifest)
     for name, item in _own_items(study):
         remedy = f"Run: {command_line(item['step'], study.path, redo=True)}"
+        if name in unread:
+            remedy = f"Nothing reads it since {SINCE}, so nothing needs to be done"
         for relative, checksum in files_of(name, item):
             if what := _fault(study.path, relative, lambda path, expected=checksum: _compare(path, expected)):
                 yield Problem(relative, what, remedy)
 
 
 def _own_items(study: Study) -> list[tuple[str, dict[str, Any]]]:
-    return sorted((name, one) for name, one in study.manifest["items"].items() if layers.BELOW not in one)
+    return sorted(layers.of_its_own(study.manifest)["items"].items())
 
 
 def _of_bases(study: Study) -> Iterator[Problem]:

@@ -130,7 +130,7 @@ def command_lines(study: Study) -> list[str]:
             default = field.default
             usual[field.name] = list(default) if isinstance(default, tuple) else default
         for name, value in study.settings(step).items():
-            if value is not None and value != usual.get(name):
+            if name in usual and value is not None and value != usual[name]:
                 options |= {f"no_{name}": True} if value is False else {name: _plain(value)}
         lines.append(command_line(step, study.name, **options))
     return lines

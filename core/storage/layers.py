@@ -88,11 +88,15 @@ def read_layered(folder: Path) -> dict[str, Any]:
 
 def write_layered(folder: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest of a study, or what is a basis's own of its."""
-    own_items = {
+    manifests.write_manifest(folder, {**manifest, **of_its_own(manifest)})
+
+
+def of_its_own(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The steps and the items of a manifest that do not show through from the study below."""
+    return {
         part: {name: entry for name, entry in manifest[part].items() if BELOW not in entry}
         for part in ("steps", "items")
     }
-    manifests.write_manifest(folder, {**manifest, **own_items})
 
 
 def card_of(manifest: Mapping[str, Any], study: Path, name: str) -> dict[str, Any]:

@@ -279,6 +279,8 @@ def _steps(study: Study) -> None:
             lines.append(f":gray[:material/remove_circle_outline:] {name}: {widgets.plain(skipped)}")
         else:
             lines.append(f":green[:material/check_circle:] {name}")
+    unshown = [widgets.plain(one.line) for one in study.no_longer_shown]
+    lines += [f":gray[:material/visibility_off:] {line}" for line in unshown]
     st.markdown("  \n".join(lines))
 
 

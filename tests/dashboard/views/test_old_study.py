@@ -1,0 +1,52 @@
+"""Every page of a study that holds what left with 0.4.0."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from core.export.summary import info
+from core.store import open_study
+from tests.contract.old_study import SHARED, make_both
+from tests.dashboard.conftest import all_text
+from tests.dashboard.views.test_pages import TITLES, VIEWS
+from tests.shared import made_once
+
+
+@pytest.fixture(scope="session")
+def old_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PEREGRINE_TRUST_STUDIES", "1")
+        return made_once(tmp_path_factory, "old", make_both) / "old" / "study"
+
+
+@pytest.fixture
+def served(studies, shelf, old_study) -> Path:
+    return shelf.serve("old", old_study)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_view__stands(view, served, open_page):
+    app = open_page(view, study="old")
+    assert not app.exception and not app.error
+    assert re.fullmatch(rf"{TITLES[view]}( \d+)?", app.title[0].value)
+
+
+def test_overview__names_what_is_no_longer_shown(served, open_page):
+    said = all_text(open_page(study="old"))
+    lines = [one["line"] for one in info(open_study(served))["no_longer_shown"]]
+    assert lines and all(line in said for line in lines)
+
+
+@pytest.mark.parametrize("view", ["features", "feature"])
+def test_a_basis_of_two_encoders__has_its_pages(view, served, open_page):
+    app = open_page(view, study="old", basis=SHARED)
+    assert not app.exception and not app.error
+    assert SHARED in all_text(app)
+
+
+def test_a_link_to_a_sheet__still_opens_figures(served, open_page):
+    app = open_page("figures", study="old", sheet="roc|baselines")
+    assert not app.exception and not app.error

@@ -123,6 +123,7 @@ def test_concept_matrix__cells_and_hover():
     assert not concept_matrix(pd.DataFrame()).data
 
 
+@pytest.mark.exhaustive("tests/contract/test_one_number.py draws it")
 @pytest.mark.slow
 def test_catalogue__q_of_two_studies_is_a_panel_each(shared_study, study_path):
     other = open_study(study_path("other"))

@@ -330,6 +330,7 @@ def test_answers_that_differ__are_named_with_the_remedy(pair, folder):
     assert answer_notes(shared_images(pair)) == []
 
 
+@pytest.mark.exhaustive("test_answers_that_differ… is named in the same way")
 @pytest.mark.slow
 def test_settings_that_differ__are_named_with_the_remedy(pair, folder):
     odd = second_study(pair[0].path, folder / "odd", epsilon=2.0)
@@ -518,6 +519,7 @@ def test_command__json(run, pair):
     assert json.loads(outcome.out)["studies"][1]["name"] == "second"
 
 
+@pytest.mark.exhaustive("test_command__where compares with the library")
 @pytest.mark.slow
 def test_command__is_the_same_by_seed(run, pair):
     words = ("compare", *[study.path for study in pair], "--bootstrap", 20)

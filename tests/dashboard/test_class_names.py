@@ -160,6 +160,7 @@ def test_commands_name_the_classes_and_take_their_names(named, tmp_path, run):
     assert "Did you mean 'golden retriever'?" in line and "It has: tench," in line
 
 
+@pytest.mark.exhaustive("test_the_pages_show_names_and_filter_by_ids opens pages")
 @pytest.mark.slow
 def test_tables_of_pages_name_classes(tmp_path: Path, monkeypatch, open_page):
     monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path))

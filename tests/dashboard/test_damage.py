@@ -14,7 +14,7 @@ from core.reader import StudyReader
 from dashboard.addresses import served_studies
 from tests.dashboard.conftest import all_text
 from tests.dashboard.views.test_pages import VIEWS
-from tests.sampling import EVERYTHING, pairs_of
+from tests.sampling import EVERYTHING, pairs_of, sample
 from tests.storage.flips import files_of, flips, one_bit_flipped
 
 pytestmark = pytest.mark.slow
@@ -98,7 +98,7 @@ def test_damaged_table__the_other_views_go_on(unread, studies, worded_study, ope
         shutil.rmtree(studies / name)
 
 
-@pytest.mark.parametrize("damage", [no_table, flipped])
+@pytest.mark.parametrize("damage", sample([no_table, flipped], 1))
 def test_damaged_table__its_view_names_the_file_and_the_command(damage, damaged, open_page):
     damaged("quality.parquet", damage)
     app = open_page("predicting_errors", study="worded")
@@ -106,7 +106,7 @@ def test_damaged_table__its_view_names_the_file_and_the_command(damage, damaged,
     assert any(code.value.endswith("worded --redo") for code in app.code)
 
 
-@pytest.mark.parametrize("array", ["activation_histogram", "top_images"])
+@pytest.mark.parametrize("array", sample(["activation_histogram", "top_images"], 1))
 def test_damaged_array__its_panel_names_the_file_and_the_command(array, damaged, open_page):
     damaged(f"{array}/00000.npy")
     app = open_page("feature", study="worded", feature=3)
@@ -116,6 +116,7 @@ def test_damaged_array__its_panel_names_the_file_and_the_command(array, damaged,
     assert any(code.value.endswith("worded --redo") for code in app.code)
 
 
+@pytest.mark.exhaustive("test_damaged_table__the_other_views_go_on filters, too")
 def test_damaged_table__a_filter_that_needs_it_says_so(damaged, open_page):
     damaged("quality.parquet", flipped)
     app = open_page("images", study="worded", where="q_score=0.1.. label=bee")
@@ -168,7 +169,7 @@ def wild(array: bytes) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("array", INDICES)
+@pytest.mark.parametrize("array", sample(list(INDICES), 2))
 def test_numbers_that_are_no_indices__are_damage_and_no_exception(array, damaged, open_page):
     damaged(f"{array}/00000.npy", wild)
     said = ""
@@ -180,6 +181,7 @@ def test_numbers_that_are_no_indices__are_damage_and_no_exception(array, damaged
     assert "damaged" in said.replace("\\", "") and "redo" in said
 
 
+@pytest.mark.exhaustive("tests/storage/test_flips.py flips bits")
 def test_single_flipped_bits__no_exception_on_any_page(studies, worded_study, open_page, rng):
     folder = shutil.copytree(worded_study, studies / "worded")
     some = list(flips(rng, files_of(folder), 400))

@@ -28,6 +28,7 @@ from core.slices.slice import Slice
 from core.store import Study, open_study
 from tests.command_line import runner
 from tests.manifests import edited_manifest
+from tests.sampling import sample
 from tests.synthetic import make_seen_study, make_study
 
 HOSTILE = "<script>window.stolen=1</script>"
@@ -105,6 +106,7 @@ def test_report__says_what_the_study_says(seen, tmp_path, no_browser):
     assert found.tags.count("math") >= 5
 
 
+@pytest.mark.exhaustive("test_report__says_what_the_study_says, by the probe")
 @pytest.mark.slow
 def test_report__by_another_answer_has_the_numbers_that_no_answer_changes(seen, tmp_path, no_browser):
     folder = shutil.copytree(seen, tmp_path / "study")
@@ -117,6 +119,7 @@ def test_report__by_another_answer_has_the_numbers_that_no_answer_changes(seen, 
     )
 
 
+@pytest.mark.exhaustive("tests/answers counts these images")
 @pytest.mark.slow
 def test_report__of_a_drawn_split_that_an_answer_does_not_need_counts_every_image(seen, tmp_path, no_browser):
     folder = shutil.copytree(seen, tmp_path / "study")
@@ -182,6 +185,7 @@ def test_concepts__of_a_captioner_name_it():
     assert said.startswith("<p>1 feature was put into words with tiny and mine:caption; ")
 
 
+@pytest.mark.exhaustive("tests/storage/test_missing.py has the reasons")
 @pytest.mark.slow
 def test_report__missing_steps_say_what_to_run(seen, tmp_path, no_browser):
     _, found = read(write_report([open_study(seen)], tmp_path / "report.html"))
@@ -189,7 +193,7 @@ def test_report__missing_steps_say_what_to_run(seen, tmp_path, no_browser):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("interactive", [False, True])
+@pytest.mark.parametrize("interactive", sample([True, False], 1))
 def test_report__needs_nothing_else(seen, tmp_path, no_browser, interactive):
     text, found = read(write_report([open_study(seen)], tmp_path / "report.html", interactive=interactive))
     assert found.addresses
@@ -218,6 +222,7 @@ def test_report__twice_the_same(hostile, tmp_path, monkeypatch):
     assert b"<script" not in first and b"script-src" not in first  # the policy then forbids any
 
 
+@pytest.mark.exhaustive("test_report__says_what_the_study_says, with labels")
 @pytest.mark.slow
 def test_report__unlabelled_study(tmp_path, no_browser):
     study = open_study(make_study(tmp_path / "bare", n_train=30, n_val=12, labels=False))

@@ -56,6 +56,7 @@ def test_site__holds_what_its_page_names(seen: Path, tmp_path: Path) -> None:
     assert str(seen.parent) not in text
 
 
+@pytest.mark.exhaustive("tests/export/test_handed_on.py names no folder")
 def test_site__of_a_list_of_absolute_paths_names_no_folder(seen: Path, tmp_path: Path) -> None:
     study = open_study(seen)
     study.__dict__["images"] = study.images.assign(image_id="/disks/home of jo/" + study.images["image_id"])
@@ -76,6 +77,7 @@ def test_site__only_its_own_script_may_run(hostile: Path, tmp_path: Path) -> Non
     assert {one["label"] for one in data_of(text)["pictures"].values()} == set(NAMES)
 
 
+@pytest.mark.exhaustive("test_site__holds_what_its_page_names counts them")
 def test_site__of_some_images_says_so(hostile: Path, tmp_path: Path) -> None:
     """A zip file holds the same, and twice the same bytes."""
     study = open_study(hostile)

@@ -61,6 +61,7 @@ def test_step__is_left_out_where_no_clip_is_named_or_here_and_made_once_there_is
     assert open_study(folder).has(search.CLIP_IMAGES)
 
 
+@pytest.mark.exhaustive("test_step__is_left_out… is skipped in the same way")
 @pytest.mark.slow
 def test_step__without_pictures(study_path, clip):
     folder = study_path(pictures=False)
@@ -68,6 +69,7 @@ def test_step__without_pictures(study_path, clip):
     assert open_study(folder).summary("search") == {"skipped": index.NO_PICTURES}
 
 
+@pytest.mark.exhaustive("test_clip_fingerprint__of_what_was_chosen chooses, too")
 @pytest.mark.slow
 def test_chosen_clip__named_else_of_the_concepts_else_the_default(study_path, monkeypatch):
     folder = study_path(n_train=20, n_val=12)

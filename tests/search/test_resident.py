@@ -95,6 +95,7 @@ def test_process__that_was_killed_is_started_again_and_one_that_stops_answering_
     assert second.state == "ended"
 
 
+@pytest.mark.exhaustive("test_process__that_was_killed… ends one that does not answer")
 def test_process__that_never_gets_loaded_is_ended(monkeypatch):
     one = resident.resident("clip", CLIP)
     os.kill(one.pid, signal.SIGSTOP)
@@ -159,6 +160,7 @@ def test_clip_that_cannot_be_loaded__says_why_and_is_not_tried_at_once_again(spe
     assert resident.resident("clip", spec) is not one
 
 
+@pytest.mark.exhaustive("test_answers__… starts one in the same way")
 def test_processes__no_more_than_a_few_at_once(monkeypatch):
     monkeypatch.setattr(resident, "AT_ONCE", 1)
     first = resident.resident("clip", CLIP)

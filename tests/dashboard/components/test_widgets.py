@@ -81,6 +81,7 @@ def test_caption__without_label_is_the_file_name():
     assert widgets.caption_lines({"image_id": "a/b/c.png", "label": None, "split": "val"}) == ("c.png",)
 
 
+@pytest.mark.exhaustive("tests/slices/inspection/test_names.py names features")
 @pytest.mark.slow
 def test_feature_name__holds_its_two_best_words(study_path):
     """Neither a part of the other; a group of features, and what was discarded, name nothing."""

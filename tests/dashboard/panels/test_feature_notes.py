@@ -53,6 +53,7 @@ def plain_text(app) -> str:
     return all_text(app).replace("\\", "")
 
 
+@pytest.mark.exhaustive("the other tests of this file have the sentence")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("view", "part"), [("overview", {}), ("features", {}), ("predicting_errors", {"quality_plot": "Trust"})]
@@ -64,6 +65,7 @@ def test_view__says_it_where_it_holds_alone(studies, quiet, open_page, view, par
     assert not app.exception and "so D is" not in plain_text(app)
 
 
+@pytest.mark.exhaustive("the other tests of this file have the sentence")
 @pytest.mark.slow
 def test_compare__names_the_study(studies, quiet, open_page):
     found = compare([open_study(studies / name) for name in ("demo", "quiet")])
@@ -98,6 +100,7 @@ def test_print__the_chart_of_the_bands_carries_it(studies, quiet):
     assert "so D is" not in texts("quiet", "screen")  # there the page or the report says it
 
 
+@pytest.mark.exhaustive("the other tests of this file have the sentence")
 @pytest.mark.slow
 def test_report__says_it_beside_the_features(studies, quiet, tmp_path):
     written = write_report([open_study(studies / "quiet")], tmp_path / "report.html", interactive=True)

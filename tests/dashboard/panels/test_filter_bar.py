@@ -13,6 +13,7 @@ from core.store import open_study
 from dashboard.addresses.pages import PAGES
 from tests.dashboard.conftest import all_text, grid, spec, tiles, unescaped
 from tests.dashboard.views.test_pages import VIEWS
+from tests.sampling import sample
 
 # There is no study yet; each figure of the sheet keeps its own images.
 UNFILTERED = ("new_study", "figures", "try_picture")
@@ -67,6 +68,7 @@ def test_chips_remove_and_clear(studies, open_page):
     assert app.segmented_control(key="filter_split").value == "Evaluation"
 
 
+@pytest.mark.exhaustive("test_widgets_write_one_part_of_the_link has chips")
 @pytest.mark.slow
 def test_every_kind_of_condition_is_a_chip(study, open_page):
     text = "predicted=bee confusion=ant>bee core_energy=0.1.. image=x,y @mine n_firing=2"
@@ -91,7 +93,7 @@ def test_more_filters__count_without_being_open(studies, open_page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("view", FILTERED)
+@pytest.mark.parametrize("view", sample(FILTERED, 3))
 def test_filter_goes_along_to_every_view(view, worded, studies, open_page):
     shutil.copytree(worded.path, studies / "second")  # Compare needs another study over the same images
     app = open_page("map" if view == "images" else "images", study="seen", where="label=bee correct=true")
@@ -137,6 +139,7 @@ def test_images__are_evaluation_images_unless_asked_otherwise(text, split, study
     assert Slice.parse(text).mask(study)[shown].all()
 
 
+@pytest.mark.exhaustive("test_views_narrow_their_images narrows the others")
 @pytest.mark.slow
 def test_scatter_is_narrowed(study, open_page):
     def points(app) -> int:
@@ -172,6 +175,7 @@ def test_conditions_that_do_not_hold_are_dropped_with_a_note(text, kept, says, s
     assert says in notes(app)
 
 
+@pytest.mark.exhaustive("tests/slices refuses such a slice")
 @pytest.mark.slow
 def test_filter_that_another_study_cannot_meet(studies, shelf, unlabelled_study, open_page):
     shelf.serve("unlabelled", unlabelled_study)

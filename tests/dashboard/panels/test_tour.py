@@ -27,6 +27,7 @@ def test_steps__are_six_pages_that_exist():
     assert all((MAIN.parent / "views" / f"{page}.py").is_file() for page in pages)
 
 
+@pytest.mark.exhaustive("the other tests of this file walk the tour")
 @pytest.mark.slow
 def test_overview__offers_the_tour_of_the_demo_alone(studies, open_page):
     shutil.copytree(studies / "demo", studies / "mine")
@@ -60,6 +61,7 @@ def test_another_page__leads_back(studies, open_page):
     assert parse_qs(links(app)["Back to the tour"])["tour"] == ["3"]
 
 
+@pytest.mark.exhaustive("the other tests of this file walk the tour")
 @pytest.mark.slow
 @pytest.mark.parametrize("text", ["0", "7", "x", "-1"])
 def test_unknown_step__there_is_no_card(text, studies, open_page):

@@ -46,6 +46,7 @@ def test_feature__name_note_and_tags_are_saved_and_shown(demo, open_page):
     assert tooltips.plain(HOSTILE) in [caption.value for caption in app.caption]
 
 
+@pytest.mark.exhaustive("tests/traces refuses the same")
 @pytest.mark.slow
 def test_feature__what_is_refused_is_said_and_nothing_is_lost(demo, open_page):
     changes.name_feature(demo, 3, "old name")
@@ -57,6 +58,7 @@ def test_feature__what_is_refused_is_said_and_nothing_is_lost(demo, open_page):
     assert read_traces(demo.path).feature_names == {3: "old name"}
 
 
+@pytest.mark.exhaustive("tests/traces writes the same")
 @pytest.mark.slow
 def test_feature__only_what_was_touched_is_written(demo, open_page):
     app = opened(open_page("feature", study="demo", feature="3"), "trace_feature_3")
@@ -66,6 +68,7 @@ def test_feature__only_what_was_touched_is_written(demo, open_page):
     assert read_traces(demo.path).features[3] == FeatureTrace("mine", "of somebody else")
 
 
+@pytest.mark.exhaustive("tests/traces/test_many.py saves at once")
 @pytest.mark.slow
 def test_feature__two_who_save_at_once_lose_nothing(demo, open_page):
     changes.set_feature_tags(demo, 3, ["old"])
@@ -85,6 +88,7 @@ def test_feature__two_who_save_at_once_lose_nothing(demo, open_page):
     assert read_traces(demo.path).features[3].note == "my own"
 
 
+@pytest.mark.exhaustive("tests/traces/test_uses.py has the names")
 @pytest.mark.slow
 def test_names_are_shown_on_other_pages_at_once_and_found(demo, open_page):
     app = open_page("features", study="demo")

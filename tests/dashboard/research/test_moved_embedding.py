@@ -11,6 +11,7 @@ from core.store import open_study
 from tests.dashboard.conftest import all_text, tiles
 
 
+@pytest.mark.exhaustive("tests/research/shortcuts moves embeddings")
 @pytest.mark.slow
 def test_moved__the_galleries_follow_the_slider(open_page, seen, rng):
     study = open_study(seen)

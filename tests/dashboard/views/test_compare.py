@@ -121,12 +121,6 @@ def test_numbers__are_those_of_the_comparison(found, open_page):
     assert f"{100 * accuracy:.1f} %" in [metric.value for metric in app.metric]
 
 
-@pytest.mark.slow
-def test_study_over_the_same_images__is_chosen_by_itself(both, open_page):
-    app = open_page("compare", study="demo")
-    assert app.multiselect(key="compare_with").value == ["second"]
-
-
 def test_study_that_is_still_computed__is_chosen_last_and_named(both, open_page):
     shutil.copytree(both / "second", both / "begun")
     write_progress(both / "begun")
@@ -137,6 +131,7 @@ def test_study_that_is_still_computed__is_chosen_last_and_named(both, open_page)
     assert line in all_text(open_page("compare", study="demo", compare_with=["begun"]))
 
 
+@pytest.mark.exhaustive("test_one_number.py compares the charts of a filter")
 @pytest.mark.slow
 def test_filter__narrows_what_is_compared(both, open_page):
     studies = [open_study(both / name) for name in ("demo", "second")]
@@ -167,6 +162,7 @@ def test_filter__without_evaluation_images_says_so_once(both, open_page):
     assert not [name for name in drawn_charts(app) if "distributions" in name or "classes" in name]
 
 
+@pytest.mark.exhaustive("test_filter__without_evaluation_images leaves it, too")
 @pytest.mark.slow
 def test_filter__that_no_image_fits_leaves_the_page(both, open_page):
     app = open_page("compare", study="demo", compare_with=["second"], where="label=bee q_score=5..")
@@ -189,6 +185,7 @@ def test_changed_sides__gallery_holds_these_images_surest_first(found, open_page
     assert f"Q {first['q_before']:.3f} → {first['q_after']:.3f}" in shown[0]["lines"][1]
 
 
+@pytest.mark.exhaustive("test_changed_sides__gallery… has the other side")
 @pytest.mark.slow
 def test_side__from_the_link(found, open_page):
     app = open_page("compare", study="demo", compare_with=["second"], compare_side="Right to wrong")
@@ -196,16 +193,7 @@ def test_side__from_the_link(found, open_page):
     assert [tile["id"] for tile in tiles(app, "compare_gallery")] == lost["row"].tolist()[: FRAMES // 2]
 
 
-@pytest.mark.slow
-def test_distributions__shares_of_each_group_add_up(found, open_page):
-    app = open_page("compare", study="demo", compare_with=["second"])
-    data = spec(app, "compare_distributions")["data"]
-    assert [one["name"] for one in data] == ["correct", "misclassified"] * 2
-    q = open_study(found.shared.studies[1].path).table("quality").query("split == 'val' and correct")
-    drawn = 100 - 100 * (q["q_score"] == 0).mean()
-    np.testing.assert_allclose(grid(data[2]["y"])[:-1].sum(), drawn, rtol=1e-6)
-
-
+@pytest.mark.exhaustive("tests/comparison counts them, test_one_number.py draws them")
 @pytest.mark.slow
 def test_words__gained_and_lost(both, open_page):
     add_concepts(both / "demo", {"3": ["dog", "red"]})
@@ -228,6 +216,7 @@ def test_names_are_text__in_the_table(both, open_page):
     assert "<b>x" not in page_html(app) and "&lt;b&gt;x" in page_html(app)
 
 
+@pytest.mark.exhaustive("tests/comparison: test_nothing_shared__one_line…")
 @pytest.mark.slow
 def test_other_images__one_line_and_no_crash(both, full_study, open_page):
     shutil.rmtree(both / "second")
@@ -240,6 +229,7 @@ def test_other_images__one_line_and_no_crash(both, full_study, open_page):
     assert any("share no image" in unescaped(one.value) for one in app.warning)
 
 
+@pytest.mark.exhaustive("state/test_session.py drops what a link cannot name")
 @pytest.mark.slow
 def test_unknown_study_in_the_link__is_dropped_with_a_note(both, open_page):
     app = open_page("compare", study="demo", compare_with=["nowhere"])
@@ -249,7 +239,7 @@ def test_unknown_study_in_the_link__is_dropped_with_a_note(both, open_page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "steps", sample([("probe", "quality"), ("features", "quality"), ("probe",), ("quality",)], 2)
+    "steps", sample([("probe", "quality"), ("features", "quality"), ("probe",), ("quality",)], 1)
 )
 def test_half_finished__the_rest_is_there(both, open_page, steps):
     forget(both / "second", *steps)
@@ -261,7 +251,7 @@ def test_half_finished__the_rest_is_there(both, open_page, steps):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("figure", ["Mean representations", "One feature", "Overlap with masks"])
+@pytest.mark.parametrize("figure", sample(["Mean representations", "One feature", "Overlap with masks"], 1))
 def test_paper_figures__each_opens(both, open_page, figure):
     asked = {"compare_with": ["second"], "compare_figure": figure}
     app = open_page("compare", study="demo", **asked, compare_figures_open="true")
@@ -271,6 +261,7 @@ def test_paper_figures__each_opens(both, open_page, figure):
     assert not shut.exception and not shut.info
 
 
+@pytest.mark.exhaustive("test_changed_sides__gallery… has the same tiles")
 @pytest.mark.slow
 def test_heatmaps__of_both_studies_beside_the_image(studies, seen, open_page):
     """A copy of a study is a second study with the same heatmaps."""
@@ -282,6 +273,7 @@ def test_heatmaps__of_both_studies_beside_the_image(studies, seen, open_page):
     assert "/seen/" in tile["beside"][0] and "/twin/" in tile["beside"][1]
 
 
+@pytest.mark.exhaustive("tests/research/transfer_learning has the numbers")
 @pytest.mark.slow
 def test_estimates__are_shown_where_a_study_keeps_them(both, open_page):
     names = ("val_accuracy", "atc", "difference_of_confidences", "nuclear_norm", "agreement")
@@ -308,6 +300,7 @@ def test_estimates__are_shown_where_a_study_keeps_them(both, open_page):
     assert set(shown["By chance alone, points"]) == {"3.0 and –"}
 
 
+@pytest.mark.exhaustive("test_pages.py opens unlabelled studies")
 @pytest.mark.slow
 def test_unlabelled_studies__say_how_accuracy_could_be_estimated(studies, shelf, unlabelled_study, open_page):
     for name in ("bare", "twin"):
@@ -341,6 +334,7 @@ def test_every_chart__can_be_added_to_the_sheet(both, open_page, figure):
     assert all(menu["sheet"] for menu in held.values()), held
 
 
+@pytest.mark.exhaustive("tests/comparison/test_lone_features.py finds them")
 @pytest.mark.slow
 def test_features_gained_and_lost__in_pictures_of_their_study(both, open_page, monkeypatch):
     monkeypatch.setattr("core.comparison.features.UNLIKE", 0.8)  # the planted features of the two are alike
@@ -363,6 +357,7 @@ def test_features_gained_and_lost__in_pictures_of_their_study(both, open_page, m
     assert [int(card["id"]) for card in shown] == table["feature"].tolist()[EACH : 2 * EACH]
 
 
+@pytest.mark.exhaustive("tests/comparison/test_lone_features.py finds them")
 @pytest.mark.slow
 def test_no_feature_gained_or_lost__shows_those_that_changed_most(both, open_page, monkeypatch):
     monkeypatch.setattr("core.comparison.features.LEAST", 3)

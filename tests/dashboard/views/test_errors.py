@@ -28,6 +28,7 @@ from dashboard.panels import saved_slices as saved_slices_panel
 from dashboard.panels.errors import slice_rows
 from dashboard.panels.errors import worst_slices as worst_slices_panel
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
+from tests.sampling import sample
 from tests.synthetic import make_study
 
 ALL_ROWS = {"slices_least": "5", "slices_sure": "false", "slices_distinct": "false"}
@@ -421,6 +422,7 @@ def test_matrix__counts_of_misclassified_images(worded, open_page):
     assert f"{pairs_of(worded)['n'].sum():,} of {worded.is_val.sum()}" in all_text(app)
 
 
+@pytest.mark.exhaustive("panels/errors/test_confusions.py has the same list")
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["", "split=train"])
 def test_ranked_list__the_confusions_of_the_filter(where, worded, open_page):
@@ -460,7 +462,7 @@ def test_ranked_list__of_one_class(worded, open_page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step_ran", [True, False])
+@pytest.mark.parametrize("step_ran", sample([True, False], 1))
 def test_pair__most_confident_images_first_and_features_of_both_sides(step_ran, worded, open_page):
     row = pairs_of(worded).sort_values("n").iloc[-1]
     if not step_ran:
@@ -522,6 +524,7 @@ def test_pair__of_an_answer_that_is_not_linear_says_so_in_one_line(worded, open_
     assert all_text(app).count("is not linear") == 1
 
 
+@pytest.mark.exhaustive("panels/errors/test_confusions.py has the same list")
 @pytest.mark.slow
 def test_pair_that_was_never_confused__says_what_was(worded, open_page):
     known = pairs_of(worded)

@@ -103,6 +103,7 @@ def test_images__most_and_least_active_of_the_filter(demo, open_page):
                 assert [tile["badge"] for tile in shown] == [f"{known[row]:.2f}" for row in some.tolist()]
 
 
+@pytest.mark.exhaustive("test_images__most_and_least_active… has these tiles")
 @pytest.mark.slow
 def test_images__with_heatmaps_or_without(seen, open_page):
     study = open_study(seen)
@@ -165,6 +166,7 @@ def test_buttons__walk_along_the_list(demo, open_page):
     assert last.button(key="feature_next").disabled
 
 
+@pytest.mark.exhaustive("test_buttons__walk_along_the_list presses them")
 @pytest.mark.slow
 def test_buttons__keep_the_order_of_the_list(demo, open_page):
     app = open_page("feature", study="demo", feature="7", sort="By number", dead="1")
@@ -258,6 +260,7 @@ def test_unlabelled_study__says_why_there_are_no_classes(studies, shelf, unlabel
     assert "carry no labels" in all_text(app)
 
 
+@pytest.mark.exhaustive("panels/test_filter_bar.py opens pages with a filter")
 @pytest.mark.slow
 @pytest.mark.parametrize("where", sample(["q_score=99..", "fires=3", "split=train", "correct=false"], 2))
 def test_any_filter__without_an_exception(where, worded, open_page):
@@ -310,6 +313,7 @@ def test_heatmaps_beside_crops__the_image_itself_where_none_is_stored(worded, op
     assert all(tile["src"] and tile["beside"][0] for tile in shown)
 
 
+@pytest.mark.exhaustive("tests/concepts has the tables, test_captions… the part")
 @pytest.mark.slow
 def test_contrast__discarded_words_because_of_which_images(worded, open_page):
     asked = {"study": "seen", "concept_evidence": "Counterfactual images"}

@@ -87,6 +87,7 @@ def test_cards__of_one_class_have_one_bar(studies, open_page):
     assert cards and {len(card["bars"]) for card in cards} == {1}
 
 
+@pytest.mark.exhaustive("panels/test_filter_bar.py narrows the same pages")
 @pytest.mark.slow
 def test_title_and_finding__change_with_the_filter(studies, open_page):
     study = open_study(studies / "demo")

@@ -205,6 +205,7 @@ def test_one_feature__says_on_how_many_images_it_fires_where_not_all_have_a_heat
     assert "Of features that are not discriminative" in said
 
 
+@pytest.mark.exhaustive("test_one_feature__… comes from such a link")
 @pytest.mark.slow
 def test_choosing_a_feature__goes_into_the_link_and_out_again(study, open_page):
     app = open_page("heatmaps", study="seen")

@@ -65,6 +65,7 @@ def test_two_scores__train_images_have_no_similarity(studies, open_page):
     assert not app.exception and "no images with both scores" in said(app)
 
 
+@pytest.mark.exhaustive("tests/analysis/quality measures what it says")
 @pytest.mark.slow
 def test_calibration__is_one_line(study_path, open_page, monkeypatch):
     folder = study_path("calibrated", n_train=80, pictures=False)

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.answers.requests import add_answer
-from core.charts.overlap_rows import VARIANTS
 from core.jobs.progress import Progress
 from core.measures.object_preference import object_preference
 from core.measures.overlap_scale import overlap_scale
@@ -24,9 +23,11 @@ from core.storage.writer import write_study
 from core.store import open_study
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
 from tests.manifests import edited_manifest
+from tests.sampling import pairs_of, sample
 from tests.tables import rows_where
 
 CORRECTNESS = "Correct against misclassified"
+PARTS = ["Overall", "By class", "By feature", "By image", CORRECTNESS, "Method"]
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def means(study, where: str, variant: str, group: str) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "where", ["", "label=bee", "split=train", "correct=false", "label=ant correct=false"]
+    "where", sample(["label=bee", "", "split=train", "correct=false", "label=ant correct=false"], 1)
 )
 def test_scale__is_of_the_images_of_the_filter_and_its_sentence_stands_above(where, study, open_page):
     app = open_page("masks", study="seen", where=where)
@@ -116,20 +117,6 @@ def test_numbers_of_images__are_said_once_and_no_second_switch_of_splits(study, 
     assert len(groups) == 1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("variant", ["paper", "energy"])
-@pytest.mark.parametrize("where", ["", "split=train", "label=ant,bee"])
-def test_bars__follow_measure_and_filter(variant, where, study, open_page):
-    app = open_page(
-        "masks", study="seen", masks_part=CORRECTNESS, overlap_variant=VARIANTS[variant], where=where
-    )
-    assert not app.exception
-    drawn = bars(app)
-    assert set(drawn) == {"correct", "misclassified"}
-    for group, values in drawn.items():
-        np.testing.assert_allclose(values, means(study, where, variant, group))
-
-
 def test_bars__say_which_group_lies_more_on_the_object(study, open_page):
     said = all_text(open_page("masks", study="seen", masks_part=CORRECTNESS))
     right, wrong = (means(study, "", "paper", group)[0] for group in ("correct", "misclassified"))
@@ -167,32 +154,6 @@ def test_bars__another_study_is_read_by_the_same_answer_and_left_out_where_it_la
     assert all(len(values) == 2 for values in bars(app).values())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("where", ["", "label=bee,cat"])
-def test_classes__those_of_the_slice(where, study, open_page):
-    app = open_page(
-        "masks", study="seen", masks_part="By class", where=where, overlap_class_mask="Background"
-    )
-    assert not app.exception
-    table = table_of(study, where).query("mask == 'spurious'").dropna(subset="paper")
-    layout = spec(app, "overlap_classes")["layout"]
-    assert sorted(layout["yaxis"]["ticktext"]) == sorted(set(table["label"]))
-    ranked = table.groupby("label")["paper"].mean().sort_values()
-    said = all_text(app)
-    assert f"Least on the background: **{ranked.index[0]}** {ranked.iloc[0]:.2f}" in said
-    assert f"most: **{ranked.index[-1]}** {ranked.iloc[-1]:.2f}" in said
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("where", ["", "label=bee", "split=train"])
-def test_scatter__every_image_of_the_filter_with_a_defined_overlap(where, study, open_page):
-    app = open_page("masks", study="seen", masks_part="Method", overlap_score="Hoyer sparsity", where=where)
-    drawn = [t for t in spec(app, "overlap_scatter")["data"] if "customdata" in t and t["mode"] == "markers"]
-    table = table_of(study, where).dropna(subset="paper")
-    rows = np.concatenate([grid(trace["customdata"]).ravel() for trace in drawn])
-    assert sorted(rows.astype(int)) == sorted(table["row"])
-
-
 def test_scatter__its_title_states_the_rank_correlation(study, open_page):
     app = open_page("masks", study="seen", masks_part="Method", overlap_score="Hoyer sparsity")
     table = table_of(study, "").dropna(subset="paper")
@@ -207,7 +168,7 @@ def test_scatter__its_title_states_the_rank_correlation(study, open_page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", ["", "label=bee"])
+@pytest.mark.parametrize("where", sample(["label=bee", ""], 1))
 def test_features__cards_of_those_that_fire_here_by_how_often(where, study, open_page):
     app = open_page("masks", study="seen", masks_part="By feature", where=where)
     assert not app.exception
@@ -257,7 +218,7 @@ def test_features__pictures_are_the_strongest_of_the_filter(study, open_page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verdict", ["core", "undecided"])
+@pytest.mark.parametrize("verdict", sample(["core", "undecided"], 1))
 def test_features__of_one_verdict(verdict, study, open_page):
     app = open_page("masks", study="seen", masks_part="By feature", verdict=verdict)
     shown = cards_of(app, "overlap_features")
@@ -268,6 +229,7 @@ def test_features__of_one_verdict(verdict, study, open_page):
     assert len(cards_of(app, "overlap_features")) > len(shown)
 
 
+@pytest.mark.exhaustive("state/test_session.py drops what a link cannot name")
 @pytest.mark.slow
 def test_features__a_verdict_that_is_none_is_dropped_with_a_note(study, open_page):
     app = open_page("masks", study="seen", masks_part="By feature", verdict="maybe")
@@ -276,6 +238,7 @@ def test_features__a_verdict_that_is_none_is_dropped_with_a_note(study, open_pag
     assert len(cards_of(app, "overlap_features"))
 
 
+@pytest.mark.exhaustive("test_features__cards_of_those_that_fire… has the list")
 @pytest.mark.slow
 def test_features__ordered_by_the_heat_on_the_object(study, open_page):
     app = open_page("masks", study="seen", masks_part="By feature", overlap_order="Most on the object first")
@@ -284,6 +247,7 @@ def test_features__ordered_by_the_heat_on_the_object(study, open_page):
     assert order.is_monotonic_decreasing
 
 
+@pytest.mark.exhaustive("test_features__cards_of_those_that_fire… has the cards")
 @pytest.mark.slow
 def test_features__carry_the_words_of_the_workers(unread, seen, open_page):
     """Salient ImageNet's keywords stand on the card of a feature."""
@@ -298,9 +262,8 @@ def test_features__carry_the_words_of_the_workers(unread, seen, open_page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mask", ["core", "spurious"])
-@pytest.mark.parametrize("ascending", [False, True])
-@pytest.mark.parametrize("where", ["", "correct=false"])
+@pytest.mark.parametrize(("mask", "ascending"), pairs_of(["core", "spurious"], [False, True]))
+@pytest.mark.parametrize("where", sample(["correct=false", ""], 1))
 def test_images__by_their_heat_on_a_mask(mask, ascending, where, study, open_page):
     place = {"core": "object", "spurious": "background"}[mask]
     order = f"{'Least' if ascending else 'Most'} on the {place} first"
@@ -313,6 +276,7 @@ def test_images__by_their_heat_on_a_mask(mask, ascending, where, study, open_pag
     assert shown[0]["names"] == ["Overlay", "Masks"]
 
 
+@pytest.mark.exhaustive("tests/charts/test_overlap_scale.py has the controls")
 @pytest.mark.slow
 def test_controls__a_perfect_heatmap_comes_out_as_one(study, open_page):
     app = open_page("masks", study="seen", masks_part="Method")
@@ -321,7 +285,7 @@ def test_controls__a_perfect_heatmap_comes_out_as_one(study, open_page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["Overall", "By class", "By feature", "By image", CORRECTNESS, "Method"])
+@pytest.mark.parametrize("part", sample(PARTS, 2))
 def test_masks_of_objects_alone__no_part_asks_for_the_background(part, seen, open_page):
     tables = {name: open_study(seen).table(name) for name in STEPS["overlap"].outputs}
     tables["overlap_sweep"]["mean"] = np.nan  # no image has both

@@ -506,6 +506,7 @@ def pictures(app) -> list[str]:
     ]
 
 
+@pytest.mark.exhaustive("tests/training/augmentations changes pictures")
 @pytest.mark.slow
 def test_augmentations__sliders_change_the_picture_of_a_chosen_image(seen, open_page):
     app = augmentations(open_page)

@@ -62,6 +62,7 @@ def pair(shelf, worded_study, monkeypatch):
     monkeypatch.setenv("PEREGRINE_STUDIES", str(shelf.folder))
 
 
+@pytest.mark.exhaustive("test_the_filter_moves_no_part_in_the_address finds the same")
 @pytest.mark.parametrize("view", sample(VIEWS[::-1], 6))
 def test_parts_in_the_address_keep_their_places(view, pair, open_page):
     app = open_page(view, study="one")

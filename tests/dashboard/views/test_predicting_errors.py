@@ -13,19 +13,16 @@ import pytest
 
 from core.analysis.quality.recommendation import advice
 from core.analysis.quality.trust_check import read_check
-from core.charts.baselines import finding, rank_sentence
 from core.charts.cutoff import apply_cutoff, reachable_percent, threshold_for
 from core.charts.errors_found import ERRORS_FOUND
 from core.charts.options import FigureOptions
-from core.charts.q_distribution import score_histogram
 from core.common.score_names import score_label
-from core.measures.score_aurocs import score_aurocs
-from core.slices.inspection import population
 from core.slices.slice import Slice
 from core.storage.table_files import type_names
 from core.store import open_study
 from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles
 from tests.manifests import edited_manifest
+from tests.sampling import sample
 from tests.tables import rows_where
 
 PLOTS = {
@@ -72,6 +69,7 @@ def trust_numbers(folder: Path) -> dict:
     return open_study(folder).summary("quality")
 
 
+@pytest.mark.exhaustive("test_whole_representation… opens the part")
 @pytest.mark.slow
 def test_trust_check__is_among_the_parts_and_said_once(studies, open_page):
     trust = read_check(open_study(studies / "demo"))
@@ -87,6 +85,7 @@ def test_trust_check__is_among_the_parts_and_said_once(studies, open_page):
     assert shown["Negative"] == f"{100 * summary['negative_share']:.1f} %"
 
 
+@pytest.mark.exhaustive("tests/analysis/quality judges the same numbers")
 @pytest.mark.slow
 def test_trust_check__an_older_study_that_works_is_trusted_whatever_its_representations(studies, open_page):
     with edited_manifest(studies / "demo") as manifest:
@@ -98,13 +97,6 @@ def test_trust_check__an_older_study_that_works_is_trusted_whatever_its_represen
     assert not app.exception and "premise does not hold" not in told
     assert "Q can be trusted here: it predicts errors better than chance, AUROC 0.70 (0.65 to 0.75)" in told
     assert {metric.label: metric.value for metric in app.metric}["Near zero"] == "1.0 %"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("score", ["Q-Score", "Raw norm"])
-def test_q__is_introduced_before_it_is_judged(score, studies, open_page):
-    words = said(open_page("predicting_errors", study="demo", score=score, quality_plot="Chart"))
-    assert words.count("Q-Score: how far") == 1
 
 
 def measured(folder: Path, *, without: str = "", **best: float) -> None:
@@ -123,7 +115,7 @@ def measured(folder: Path, *, without: str = "", **best: float) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("without", "picked"), [("", "Confidence"), ("confidence", "Distinctiveness")], ids=["probe", "none"]
+    ("without", "picked"), sample([("", "Confidence"), ("confidence", "Distinctiveness")], 1)
 )
 def test_score_picked_first__is_the_recommended_one_and_q_is_one_click_away(
     without, picked, unread, studies, open_page
@@ -138,37 +130,7 @@ def test_score_picked_first__is_the_recommended_one_and_q_is_one_click_away(
     assert app.selectbox(key="score").value == picked
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("where", ["", "label=ant", "split=train"])
-def test_scores__every_auroc_is_of_the_images_of_the_filter(where, studies, open_page):
-    study = open_study(studies / "demo")
-    app = open_page("predicting_errors", study="demo", where=where, quality_plot="Chart")
-    assert not app.exception
-    table = score_aurocs(study, population(study, Slice.parse(where))[0])
-    drawn = {
-        custom[0]: x
-        for trace in spec(app, "score_aurocs")["data"]
-        for custom, x in zip(trace["customdata"], grid(trace["x"]), strict=True)
-    }
-    known = rows_where(table, np.isfinite(table["auroc"]))
-    assert drawn == pytest.approx(dict(zip(known["score"], known["auroc"], strict=True)))
-    wanted = known.rename(columns={"low": "auroc_low", "high": "auroc_high", "reason": "note"})
-    if not where:  # of all evaluation images it is known how far the best is ahead
-        rivals = study.table("quality_metrics", ["score", "rival", "rival_difference_high"])
-        wanted = wanted.merge(rivals, on="score")
-        assert "not clearly ahead of" in finding(wanted)
-    assert finding(wanted) in said(app)
-    shapes = spec(app, "score_aurocs")["layout"]["shapes"]
-    assert [one["x0"] for one in shapes if one["type"] == "line"] == [0.5]  # chance
-    assert [one for one in shapes if one["type"] == "rect"]  # Q is marked
-
-
-@pytest.mark.slow
-def test_rank_sentence__is_with_the_numbers(studies, open_page):
-    app = open_page("predicting_errors", study="demo", quality_plot="Numbers", score="Q-Score")
-    assert rank_sentence(open_study(studies / "demo").table("quality_metrics"), "q_score") in said(app)
-
-
+@pytest.mark.exhaustive("state/test_session.py drops what a link cannot name")
 @pytest.mark.slow
 def test_parts__first_what_it_buys_and_an_unknown_one_is_dropped(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="Magic")
@@ -177,28 +139,7 @@ def test_parts__first_what_it_buys_and_an_unknown_one_is_dropped(studies, open_p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("plot", PLOTS)
-def test_plot__one_chart_at_a_time(plot, studies, open_page):
-    app = open_page("predicting_errors", study="demo", quality_plot=plot)
-    assert not app.exception
-    shown = [name for name in charts(app) if any(f"score_{key}" in name for key in PLOTS.values())]
-    assert len(shown) == 1 and f"score_{PLOTS[plot]}" in shown[0]
-
-
-@pytest.mark.slow
-def test_distribution__holds_the_evaluation_images(studies, open_page):
-    values, correct = evaluation(studies / "demo", "norm")
-    app = open_page("predicting_errors", study="demo", quality_plot="Distribution", score=score_label("norm"))
-    names = [trace["name"] for trace in spec(app, "score_histogram")["data"]]
-    table = score_histogram(values, correct)
-    assert names == [
-        f"correct (n = {table['correct'].sum():,})",
-        f"misclassified (n = {table['misclassified'].sum():,})",
-    ]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("score", ["q_score", "confidence", "n_firing"])
+@pytest.mark.parametrize("score", sample(["q_score", "confidence", "n_firing"], 1))
 def test_cutoff__says_what_it_catches(score, studies, open_page):
     values, correct = evaluation(studies / "demo", score)
     app = open_page("predicting_errors", study="demo", score=score_label(score), quality_cutoff="25")
@@ -233,6 +174,7 @@ def with_zeros(folder: Path, share: float) -> np.ndarray:
     return table["q_score"].to_numpy(float)[val]
 
 
+@pytest.mark.exhaustive("tests/charts/test_cutoff.py has the shares that can be reached")
 @pytest.mark.slow
 def test_cutoff__images_that_share_the_lowest_score_are_flagged_together(unread, studies, open_page):
     values = with_zeros(studies / "demo", 0.384)
@@ -267,6 +209,7 @@ def test_score__from_the_link_and_unknown_ones_are_dropped(studies, open_page):
     assert "'Magic'" in app.info[0].value
 
 
+@pytest.mark.exhaustive("test_one_number.py draws these curves")
 @pytest.mark.slow
 def test_compared_scores__are_drawn_beside(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="ROC", score="Q-Score")
@@ -275,6 +218,7 @@ def test_compared_scores__are_drawn_beside(studies, open_page):
     assert names == ["Q-Score", "Raw norm", "Confidence", "chance"]
 
 
+@pytest.mark.exhaustive("test_score__from_the_link… chooses a score")
 @pytest.mark.slow
 def test_score_chosen_after_comparing_it__is_no_error(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="ROC")
@@ -310,6 +254,7 @@ def test_numbers__table_has_every_score_in_order(studies, open_page):
         assert row["AUROC minus Q's"].startswith(ahead) and (ahead or not row["AUROC minus Q's"])
 
 
+@pytest.mark.exhaustive("test_every_part__of_any_filter opens the part")
 @pytest.mark.slow
 def test_causes__shown_only_where_the_study_has_them(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="By cause")
@@ -392,13 +337,16 @@ def test_whole_representation__is_there_in_numbers(studies, open_page):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("score", "where"),
-    [
-        ("q_score", ""),
-        ("norm", ""),
-        ("n_firing", ""),
-        ("q_score", "q_score=0.3.."),
-        ("n_firing", "n_firing=2,3"),
-    ],
+    sample(
+        [
+            ("n_firing", "n_firing=2,3"),
+            ("q_score", ""),
+            ("norm", ""),
+            ("n_firing", ""),
+            ("q_score", "q_score=0.3.."),
+        ],
+        1,
+    ),
 )
 def test_link_to_the_flagged_images__shows_just_those(score, where, studies, open_page):
     study = open_study(studies / "demo")

@@ -298,6 +298,7 @@ def test_search__the_clip_of_a_stranger_is_not_loaded(studies, open_page, monkey
     assert ids(app) == [9, 4]  # what captions alone find
 
 
+@pytest.mark.exhaustive("tests/search/test_resident.py asks a real process")
 @pytest.mark.slow
 def test_search__by_a_real_process(studies, open_page, monkeypatch):
     from core.concepts.clip.clip import load_clip

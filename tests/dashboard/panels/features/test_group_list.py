@@ -90,6 +90,7 @@ def test_images_of__are_those_that_the_step_looked_at_whatever_an_answer_is_judg
     assert group_reads.images_of(read, group).tolist() == group_reads.images_of(worded, group).tolist()
 
 
+@pytest.mark.exhaustive("test_groups__counts_and_sizes opens the list")
 @pytest.mark.slow
 def test_group_that_was_not_explained__its_images_and_the_command(worded, open_page):
     table = worded.table("groups")
@@ -101,6 +102,7 @@ def test_group_that_was_not_explained__its_images_and_the_command(worded, open_p
     assert tiles(app, f"group_images_{name}")[0]["src"].startswith("thumb/")
 
 
+@pytest.mark.exhaustive("test_groups__counts_and_sizes opens the list")
 @pytest.mark.slow
 def test_no_group_was_explained__says_which_k_would(worded, open_page):
     study = worded.path
@@ -123,6 +125,7 @@ def test_no_group_was_explained__says_which_k_would(worded, open_page):
     assert "With k = 4, 2 groups would be put into words" in all_text(app)
 
 
+@pytest.mark.exhaustive("state/test_session.py drops what a link cannot name")
 @pytest.mark.slow
 def test_stale_group_of_a_link__is_dropped_with_a_note(worded, open_page):
     app = open_page("features", study="seen", features_as="Groups", group="4711_4712")

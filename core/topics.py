@@ -26,7 +26,6 @@ TOPICS = (
     "changed_inputs",
     "visual_tokens",
     "transfer",
-    "human_study",
     "grids",
 )  # in the order in which lists show them
 

@@ -54,7 +54,7 @@ from core.worlds.glyphworld.captions import (
 )
 from core.worlds.glyphworld.scenes import FAULTS, Dice
 from core.worlds.glyphworld.word_tokens import START, UNKNOWN, WordTokenizer
-from reproductions.common import options, run_script
+from reproductions.common import options, output_folder, run_script
 
 NAME = "glyphworld"  # of the asset
 FILL = 128  # grey level around images that are not square, in training and in use
@@ -150,7 +150,7 @@ def train(settings: Settings, args: argparse.Namespace) -> Iterator[dict[str, An
         row = {"step": done, "loss": round(float(np.mean(losses)), 4)}
         row |= {"scale": round(model.logit_scale.exp().item(), 2), "seconds": seconds}
         yield row | evaluate_on_scenes(clip, source, settings.monitor_images)
-        write_asset(model, described, args.output)
+        write_asset(model, described, output_folder(args))
         losses = []
 
 

@@ -19,16 +19,15 @@ from core.concepts.naming import majority as majority_rule
 from core.concepts.step import Selection, explain, look, make_cropper
 from core.concepts.tables import Ids, concept_table
 from core.concepts.tools import Tools, is_glyphworld, open_tools
-from core.config import ConceptsConfig
-from core.errors import StudyError
-from core.research.human_study.methods import MAJORITY
-from core.research.human_study.word_measures import (
+from core.concepts.word_measures import (
     dissect_words,
     kept_words,
     precision_recall_table,
     random_words,
     without_contrast,
 )
+from core.config import ConceptsConfig
+from core.errors import StudyError
 from core.research.rendered_scenes.word_auc import truths_of
 from core.worlds.glyphworld.word_truth import TruthTable, WordTruth, cue_words
 
@@ -44,7 +43,7 @@ SHARES = (0.25, 0.5)  # t
 FALCON, NO_CONTRAST, NO_CROPS = "FALCON", "FALCON without contrast", "FALCON without crops"
 NO_CROPS_NO_CONTRAST = "FALCON without crops and contrast"
 DISSECT = {"CLIP-Dissect-like": 10.0, "CLIP-Dissect-like, sharp": 100.0}  # scale of its softmax over words
-RANDOM = "random words"
+RANDOM, MAJORITY = "random words", "majority of whole images"
 BANK_SAMPLE = 100_000  # captions that provide the vocabulary of the baselines
 NOT_PLANTED = "the truth is known for Glyphworld only; elsewhere use the human study"
 

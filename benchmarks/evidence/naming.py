@@ -19,6 +19,7 @@ import pandas as pd
 from benchmarks.evidence.concept_evaluation import (
     DISSECT,
     FALCON,
+    MAJORITY,
     NO_CONTRAST,
     NO_CROPS_NO_CONTRAST,
     RANDOM,
@@ -31,11 +32,10 @@ from core.common.dataframes import by_values, numbers, safe_divide
 from core.common.statistics.intervals import percentile_interval
 from core.concepts.step import look
 from core.concepts.tools import open_tools
+from core.concepts.word_measures import precision_at, recall_of_true
 from core.config import ConceptsConfig
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
-from core.research.human_study.methods import MAJORITY
-from core.research.human_study.word_measures import precision_at, recall_of_true
 from core.research.rendered_scenes.word_auc import activations_of, truths_of, word_aucs
 from core.store import Study, open_study
 

@@ -26,7 +26,7 @@ def _similar(small: bool) -> dict[str, np.ndarray]:
 
 
 def _words_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
-    from core.research.human_study.word_measures import soft_wpmi, softmax
+    from core.concepts.word_measures import soft_wpmi, softmax
 
     return lambda: soft_wpmi(softmax(inputs["cosines"], SCALE), inputs["activations"], top_k=TOP)
 

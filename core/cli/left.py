@@ -29,6 +29,7 @@ LEFT: dict[str, str] = {  # what was typed -> what to use instead
     "figure tradeoff": "python -m reproductions.hard --draw",
     "figure loss_readout": "python -m reproductions.hard --draw",
     "figure ifm_table3": "python -m reproductions.ifm_variants --draw",
+    "human-study": "export STUDY human-study, and python -m reproductions.human_study for the answers",
     "mask-interventions": "python -m reproductions.mask_interventions --study STUDY",
 }
 

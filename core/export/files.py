@@ -21,6 +21,8 @@ from core.common.score_names import SCORES
 from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
 from core.errors import HeatmapNotStored, SettingsError, StudyError, unknown_name
 from core.export.bases_table import bases_table
+from core.export.human_study import COLUMNS as HUMAN_STUDY
+from core.export.human_study import human_study_tasks
 from core.export.private_paths import relative_paths
 from core.measures.concept_features import COLUMNS as CONCEPT_FEATURES
 from core.measures.concept_features import concept_features
@@ -59,6 +61,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "groups": ("group", "n_images", "clip_cosine", "interpretable"),
     "captions": ("group", "image_id", "rank", "caption", "cosine", "confidence"),
     "highly_activating": ("group", "image_id"),
+    "human-study": HUMAN_STUDY,
     "failures": (*("image_id", "true", "predicted", "rank", "feature", "contribution", "side", "words"),),
     "interventions": INTERVENTIONS,
     "answers": (),  # image_id, split, true, and for each answer NAME_predicted, NAME_confidence, NAME_correct
@@ -78,6 +81,7 @@ MADE = {  # of what the study holds, when it is asked for
     "answers": answers_table,
     "label_issues": lambda study: _label_issues(study),
     "concept_features": concept_features,
+    "human-study": human_study_tasks,
     "bases": bases_table,
     "traces_images": traces.images_table,
     "traces_features": traces.features_table,

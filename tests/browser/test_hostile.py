@@ -77,12 +77,11 @@ def test_palette_and_tip_of_the_map__names_are_text(guarded, hostile_address):
 
 
 def test_files__names_are_text_in_a_browser(chrome, guarded, hostile_address, hostile_folder, tmp_path):
-    """A report, a figure and the page of a human study, each opened from its file."""
+    """A report and a figure, each opened from its file."""
     study = str(hostile_folder / STUDY)
     assert main(["report", study, "-o", str(tmp_path / "report.html")]) == 0
     assert main(["figure", study, "purity", "-o", str(tmp_path / "figure.html")]) == 0
-    assert main(["human-study", "export", study, "-o", str(tmp_path / "human")]) == 0
-    for file in ("report.html", "figure.html", "human/index.html"):
+    for file in ("report.html", "figure.html"):
         guarded.page.goto((tmp_path / file).as_uri())
         guarded.page.wait_for_timeout(500)
         assert guarded.page.evaluate(PLANTED) == []

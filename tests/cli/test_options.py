@@ -35,7 +35,6 @@ from core.figures.sheet_layout import SheetGrid
 from core.pipeline import text_search
 from core.research.changed_inputs.config import PerturbedConfig, RobustConfig
 from core.research.grids.definition import preset_values
-from core.research.human_study.study import export_tasks
 from core.research.transfer.config import TransferConfig
 from core.research.transfer_learning import back_tests
 from core.research.transfer_learning.transfer import transfer_probe
@@ -104,7 +103,6 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     ("transfer-probe", "corrupted"): back_tests.CORRUPTED,
     ("compare", "bootstrap"): parameter(compare, "resamples"),
     ("compare", "seed"): parameter(compare, "seed"),
-    ("human-study", "seed"): parameter(export_tasks, "seed"),
     ("slices", "against"): parameter(worst_slices, "against"),
     ("slices", "min_images"): parameter(worst_slices, "min_images"),
     ("export", "combine"): parameter(export_frame, "combine"),

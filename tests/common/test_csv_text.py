@@ -107,9 +107,9 @@ def test_exports_and_downloads__hold_no_formula(hostile, tmp_path, table):
 
 
 def test_no_other_place_writes_csv():
-    """Every .csv goes through one function (training's and the human study's rows through `harmless`)."""
+    """Every .csv goes through one function (training's rows through `harmless`)."""
     sources = [path for part in ("core", "dashboard") for path in sorted((ROOT / part).rglob("*.py"))]
     writing = re.compile(r"to_csv\(|csv\.(Dict)?[wW]riter\(")
     writers = [path.relative_to(ROOT).as_posix() for path in sources if writing.search(path.read_text())]
     logs = ["core/training/files.py", "core/training/step_log.py"]  # numbers and names of our own alone
-    assert writers == ["core/common/csv_text.py", "core/research/human_study/study.py", *logs]
+    assert writers == ["core/common/csv_text.py", *logs]

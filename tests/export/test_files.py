@@ -154,7 +154,7 @@ def test_help_names_every_table(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         build_parser().parse_args(["export", "--help"])
     listed = capsys.readouterr().out.split("TABLE  ")[1].split("options:")[0]
-    assert set(re.findall(r"\w+", listed)).issuperset(TABLES)
+    assert set(re.findall(r"[\w-]+", listed)).issuperset(TABLES)
 
 
 def test_slice_of_a_table_without_images(study: Study, tmp_path: Path) -> None:

@@ -6,9 +6,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from benchmarks.evidence.concept_evaluation import evaluate_methods, names_cue
-from core.data.sources.glyphworld import GlyphworldSource
-from core.research.human_study import word_measures
-from core.research.human_study.word_measures import (
+from core.concepts import word_measures
+from core.concepts.word_measures import (
     dissect_words,
     kept_words,
     pooled,
@@ -20,6 +19,7 @@ from core.research.human_study.word_measures import (
     softmax,
     without_contrast,
 )
+from core.data.sources.glyphworld import GlyphworldSource
 from core.worlds.glyphworld.glyphworld import render_scene
 from core.worlds.glyphworld.scenes import PRESETS, plan_scene
 from core.worlds.glyphworld.vocabulary import caption_of

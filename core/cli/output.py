@@ -182,7 +182,9 @@ def summary_text(report: Report) -> str:
     return aligned([*_estimates(report), *lines, *(("note", line) for line in report.get("notes") or [])])
 
 
-def _plain(value: str | float) -> str:
+def _plain(value: str | float | None) -> str:
+    if value is None:
+        return UNDEFINED
     if not isinstance(value, float):
         return str(value)
     return f"{value:.4g}" if math.isfinite(value) else UNDEFINED
@@ -193,15 +195,18 @@ def _estimates(report: Report) -> list[tuple[str, str]]:
 
     >>> _estimates({"shots": {"5": {"accuracy": 0.45, "low": 0.29, "high": 0.61}}, "draws": 5})
     [('shots 5', 'accuracy 0.45 (0.29 to 0.61)')]
+    >>> _estimates({"shots": {"5": {"accuracy": 0.45, "low": None, "high": None}}})  # of too few draws
+    [('shots 5', 'accuracy 0.45 (interval not defined)')]
     """
     lines = []
     for group, members in report.items():
         for name, one in members.items() if isinstance(members, dict) else ():
             if isinstance(one, dict) and {"low", "high"} <= set(one):
                 what, value = next(iter(one.items()))
-                lines.append(
-                    (f"{group} {name}", f"{what} {value:.4g} ({one['low']:.4g} to {one['high']:.4g})")
-                )
+                bounds = f"{_plain(one['low'])} to {_plain(one['high'])}"
+                if one["low"] is None or one["high"] is None:
+                    bounds = f"interval {UNDEFINED}"
+                lines.append((f"{group} {name}", f"{what} {_plain(value)} ({bounds})"))
     return lines
 
 

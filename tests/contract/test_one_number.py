@@ -137,6 +137,7 @@ def test_chart__page_command_and_drawing_have_one_table(name, served, trusted, t
             stored = read_chart(of_slice, chart, QUICK)
         except PeregrineError:  # that it says why is tested in tests/figures
             continue
+        assert "\n" not in chart.finding(stored) and chart.described(stored)
         if (frame := frame_of(stored)) is None or frame.empty:
             continue
         of_page = frame_of(chart_table(studies[0], among, name, QUICK, tuple(studies[1:])))

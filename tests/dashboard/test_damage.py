@@ -76,6 +76,7 @@ def tables_asked_for(view: str, study: str, open_page, monkeypatch: pytest.Monke
     return asked
 
 
+@pytest.mark.exhaustive("views/test_pages.py opens each view of a study with damaged tables")
 def test_damaged_table__the_other_views_go_on(unread, studies, worded_study, open_page, monkeypatch):
     """A view that does not ask for a table is as it was."""
     shutil.copytree(worded_study, studies / "whole")
@@ -116,7 +117,7 @@ def test_damaged_array__its_panel_names_the_file_and_the_command(array, damaged,
     assert any(code.value.endswith("worded --redo") for code in app.code)
 
 
-@pytest.mark.exhaustive("test_damaged_table__the_other_views_go_on filters, too")
+@pytest.mark.exhaustive("views/test_pages.py opens each view of a study with damaged tables")
 def test_damaged_table__a_filter_that_needs_it_says_so(damaged, open_page):
     damaged("quality.parquet", flipped)
     app = open_page("images", study="worded", where="q_score=0.1.. label=bee")

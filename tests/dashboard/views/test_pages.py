@@ -43,7 +43,7 @@ from tests.synthetic import make_study
 from tests.tables import rows_where
 
 TITLES = {
-    "overview": ".+ on .+",
+    "overview": ".+",  # what was found
     "features": "Features",
     "predicting_errors": "Predicting errors",
     "heatmaps": "Heatmaps",
@@ -60,21 +60,43 @@ TITLES = {
 VIEWS = tuple(TITLES)
 
 
+DAMAGED = ("quality", "overlap", "concepts")  # tables
+
+
+def full(studies: Path, **sources: Path) -> str:
+    return "demo"
+
+
+def unlabelled(studies: Path, *, unlabelled_study: Path, **others: Path) -> str:
+    shutil.copytree(unlabelled_study, studies / "unlabelled")
+    return "unlabelled"
+
+
+def half_made(studies: Path, **sources: Path) -> str:
+    forget(studies / "demo", "neighbours", "probe", "quality")
+    write_progress(studies / "demo", stage="probe", unit="epochs")
+    return "demo"
+
+
+def damaged(studies: Path, *, worded_study: Path, **others: Path) -> str:
+    folder = shutil.copytree(worded_study, studies / "damaged")
+    for table in DAMAGED:
+        (folder / f"{table}.parquet").write_bytes(b"nothing")
+    return "damaged"
+
+
+@pytest.mark.parametrize("state", [full, unlabelled, half_made, damaged])
 @pytest.mark.parametrize("view", VIEWS)
-def test_view__full_study(view, studies, open_page):
-    app = open_page(view, study="demo")
+def test_view__stands_and_has_its_title(view, state, studies, unlabelled_study, worded_study, open_page):
+    """On a study of each state; tests/dashboard/test_damage.py damages one table after another."""
+    name = state(studies, unlabelled_study=unlabelled_study, worded_study=worded_study)
+    app = open_page(view, study=name)
     assert not app.exception
-    assert not app.error
+    assert {error.value for error in app.error} == set() or state is damaged
     assert re.fullmatch(rf"{TITLES[view]}( \d+)?", app.title[0].value)
-
-
-@pytest.mark.parametrize("view", VIEWS)
-def test_view__unlabelled_study(view, studies, shelf, unlabelled_study, open_page):
-    shelf.serve("unlabelled", unlabelled_study)
-    app = open_page(view, study="unlabelled")
-    assert not app.exception
-    assert not app.error
-    assert not [box for box in app.multiselect if box.label in ("Class", "Answered as")]
+    assert bool(app.get("progress")) == (state is half_made)
+    if state is unlabelled:
+        assert not [box for box in app.multiselect if box.label in ("Class", "Answered as")]
 
 
 def test_unlabelled_study__nothing_is_said_of_answers(studies, shelf, unlabelled_study, open_page):
@@ -246,21 +268,18 @@ def test_running_study__shows_progress_then_opens_by_itself(tmp_path, full_study
     assert app.metric
 
 
-def test_half_finished_study__views_show_what_is_there(studies, open_page):
-    forget(studies / "demo", "neighbours", "probe", "quality")
-    write_progress(studies / "demo", stage="probe", unit="epochs")
-    for view in VIEWS:
-        app = open_page(view, study="demo")
-        assert not app.exception
-        assert not app.error
-        assert app.get("progress")
-    said = all_text(open_page(study="demo"))
-    assert "Still to come: Neighbours" in said and "python -m core neighbours" not in said
-    assert "not computed" not in all_text(open_page("predicting_errors", study="demo"))
-    assert "being computed" in all_text(open_page("predicting_errors", study="demo"))
+def commands(app) -> set[str]:
+    """The steps of the commands that a page shows."""
+    return {code.value.split()[3] for code in app.code if code.value.startswith("python -m core ")}
+
+
+def test_half_finished_study__asks_for_no_step_that_is_to_come(studies, open_page):
+    half_made(studies)
+    assert "neighbours" not in commands(open_page(study="demo"))
+    assert "quality" not in commands(open_page("predicting_errors", study="demo"))
     write_progress(studies / "demo", state="done")
-    assert "python -m core neighbours" in all_text(open_page(study="demo"))
-    assert "not computed" in all_text(open_page("predicting_errors", study="demo"))
+    assert "neighbours" in commands(open_page(study="demo"))
+    assert "quality" in commands(open_page("predicting_errors", study="demo"))
 
 
 def test_stopped_study__names_reason_and_command(studies, open_page):

@@ -53,6 +53,9 @@ sys.addaudithook(watch)
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
+WITH_A_STUDY = pytest.mark.exhaustive("the wheel holds every file; tests/dashboard/server serves them")
+
+
 @dataclass(frozen=True)
 class Installed:
     """An environment with the package, the folder to work in, and the report of what it must not open."""
@@ -255,7 +258,7 @@ def test_commands__answer_from_any_folder(installed: Installed):
     assert re.search(rf'^version = "{re.escape(version)}"$', (ROOT / "pyproject.toml").read_text(), re.M)
 
 
-def test_messages__name_the_command_that_is_installed(installed: Installed, study: str):
+def test_messages__name_the_command_that_is_installed(installed: Installed):
     code = "from core.store import open_study; open_study('studies/none')"
     done = subprocess.run(
         [installed.python, "-P", "-c", code],
@@ -267,6 +270,7 @@ def test_messages__name_the_command_that_is_installed(installed: Installed, stud
     assert "Make one: peregrine analyze studies/none" in done.stderr
 
 
+@WITH_A_STUDY
 def test_job__of_the_dashboard_runs_beside_a_foreign_core(installed: Installed, study: str):
     code = f"""
 import time
@@ -282,6 +286,7 @@ print(read_job({study!r}).state)
     assert installed.run("python", "-P", "-c", code).strip() == "done"
 
 
+@WITH_A_STUDY
 def test_dashboard__serves_its_first_page_pictures_and_scripts(installed: Installed, study: str):
     gallery = next(installed.folder.glob("lib/python*/site-packages/dashboard/components/gallery/gallery.js"))
     with served(installed) as url:

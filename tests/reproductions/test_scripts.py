@@ -13,7 +13,15 @@ SHARED = {"__init__", "common"}
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED)
 
 
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_says_how_it_is_run(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        importlib.import_module(f"reproductions.{name}").main(["--help"])
+    assert stopped.value.code == 0 and "--smoke" in capsys.readouterr().out
+
+
 @pytest.mark.slow
+@pytest.mark.exhaustive("the methods that a script calls have tests of their own")
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_smoke_run_writes_the_columns_of_the_stored_table(name: str, tmp_path: Path) -> None:
     module = importlib.import_module(f"reproductions.{name}")

@@ -26,7 +26,7 @@ from tests.synthetic import make_seen_study
 
 pytestmark = pytest.mark.slow
 
-N_FLIPS = 240  # with PEREGRINE_TESTS=all; otherwise one in a file of each folder and kind
+N_FLIPS = 240  # with PEREGRINE_TESTS=all; otherwise one in every fourth of the folders and kinds of files
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_any_flipped_bit__is_named_by_verify_and_is_no_exception(whole, rng):
     assert verify(whole) == [] and read_all(whole) == 0
-    files = files_of(whole) if EVERYTHING else one_of_each_kind(whole)
+    files = files_of(whole) if EVERYTHING else one_of_each_kind(whole)[::4]
     n_flips = N_FLIPS if EVERYTHING else len(files)
     tried, noticed = set(), 0
     for path, offset, bit in flips(rng, files, n_flips):

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import known_mean
 from core.concepts.falcon import TOP_WORDS
 
 KS = tuple(range(1, TOP_WORDS + 1))
@@ -58,36 +57,6 @@ def pooled(
         hits = [hits[0] + sum(good[:k]), hits[1] + sum(good)]
         n += len(words[:k])
     return (hits[0] / n if n else float("nan"), hits[0] / hits[1] if hits[1] else float("nan"))
-
-
-def precision_recall_table(
-    ranked: Mapping[str, Sequence[str]], related: Mapping[str, set[str]], true_words: Mapping[str, set[str]]
-) -> pd.DataFrame:
-    """Means over groups at K = 1 … 6.
-
-    Args:
-        ranked: words of each group, best first. related: those words of each group that are true.
-        true_words: all true single words of each group.
-    Returns:
-        k; precision and recall_true, each the mean over the groups for which it is defined, and the number of
-        these groups, n_precision and n_true; recall_pooled (see `pooled`) and n_related, the number of
-        related words behind it.
-    """
-    n_related = sum(word in related[group] for group, words in ranked.items() for word in words[:TOP_WORDS])
-    rows = []
-    for k in KS:
-        values = {
-            "precision": [precision_at(words, related[group], k) for group, words in ranked.items()],
-            "recall_true": [
-                recall_of_true(words, related[group], true_words[group], k) for group, words in ranked.items()
-            ],
-        }
-        arrays = {name: np.array(value, np.float64) for name, value in values.items()}
-        means = {name: known_mean(value) for name, value in arrays.items()}
-        counts = {f"n_{name.split('_')[-1]}": int((~np.isnan(value)).sum()) for name, value in arrays.items()}
-        recall = {"recall_pooled": pooled(ranked, related, k)[1], "n_related": n_related}
-        rows.append({"k": k, **means, **counts, **recall})
-    return pd.DataFrame(rows)
 
 
 def without_contrast(concepts: pd.DataFrame) -> dict[str, list[str]]:

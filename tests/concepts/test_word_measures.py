@@ -5,21 +5,18 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from benchmarks.evidence.concept_evaluation import evaluate_methods, names_cue
 from core.concepts import word_measures
 from core.concepts.word_measures import (
     dissect_words,
     kept_words,
     pooled,
     precision_at,
-    precision_recall_table,
     random_words,
     recall_of_true,
     soft_wpmi,
     softmax,
     without_contrast,
 )
-from core.data.sources.glyphworld import GlyphworldSource
 from core.worlds.glyphworld.glyphworld import render_scene
 from core.worlds.glyphworld.scenes import PRESETS, plan_scene
 from core.worlds.glyphworld.vocabulary import caption_of
@@ -43,19 +40,6 @@ def test_recalls__by_hand():
     assert recall_of_true(WORDS, RELATED, true_words, 6) == 3 / 4
     assert recall_of_true(WORDS, set(), true_words, 6) == 0.0  # words that are not related say nothing true
     assert np.isnan(recall_of_true(WORDS, RELATED, set(), 6))
-
-
-def test_score_table__leaves_out_what_is_undefined():
-    ranked = {"1": ["dog", "sky"], "2": [], "3": ["cat"]}
-    related, true_words = {"1": {"dog"}, "2": set(), "3": set()}, {"1": {"dog"}, "2": {"red"}, "3": set()}
-    table = precision_recall_table(ranked, related, true_words).set_index("k")
-    assert table.at[1, "precision"] == pytest.approx((1 + 0) / 2) and table.at[1, "n_precision"] == 2
-    assert table.at[2, "precision"] == pytest.approx((1 / 2 + 0) / 2)
-    assert table.at[6, "recall_true"] == pytest.approx((1 + 0) / 2) and table.at[6, "n_true"] == 2
-    assert table.at[6, "recall_pooled"] == 1.0 and set(table["n_related"]) == {1}
-    assert not any("shown" in column for column in table)
-    nothing = precision_recall_table({"1": ["sky"]}, {"1": set()}, {"1": {"dog"}})
-    assert nothing["recall_pooled"].isna().all() and (nothing["recall_true"] == 0).all()
 
 
 def random_groups(rng, sizes):
@@ -181,30 +165,3 @@ def test_truth_table__counts_shares():
     )
     assert truth.related(0.5) == {"dog", "red dog"}  # red fits the others as well
     assert truth.related(0.6) == {"dog"}
-
-
-def test_judge__of_perfect_and_of_wrong_words():
-    truths = {"7": WordTruth({"dog": 0.9, "sky": 0.1, "red": 0.3}, {"dog": 0.0, "sky": 0.5, "red": 0.2})}
-    methods = {"right": {"7": ["dog"]}, "wrong": {"7": ["sky"]}}
-    scores, words = evaluate_methods(methods, truths, ["dog", "sky", "red"])
-    best = scores[(scores["k"] == 6) & (scores["share"] == 0.5)].set_index("method")
-    assert best["precision"].to_dict() == {"right": 1.0, "wrong": 0.0}
-    assert best["recall_true"].to_dict() == {"right": 1.0, "wrong": 0.0}
-    quarter = scores[(scores["k"] == 6) & (scores["share"] == 0.25)].set_index("method")
-    assert quarter.at["right", "recall_true"] == 0.5  # red is true of more than a quarter
-    assert words.loc[:, ["method", "related"]].to_dict("list") == {
-        "method": ["right", "wrong"],
-        "related": [True, False],
-    }
-
-
-def test_names_cue():
-    assert names_cue(["green grass"], "grass") and names_cue(["ball of yarn"], "ball of yarn")
-    assert not names_cue(["ball", "yarn"], "ball of yarn") and not names_cue([], "grass")
-
-
-def test_cues__belong_to_each_class():
-    from core.worlds.glyphworld.word_truth import cue_words
-
-    for label in GlyphworldSource(train=1, val=0).table["label"]:
-        assert set(cue_words(label)) == {"background", "companion"}

@@ -6,10 +6,9 @@ from functools import cache
 
 import numpy as np
 
-from core.worlds.glyphworld.atlas import load_atlas
 from core.worlds.glyphworld.backgrounds import NEUTRAL_FLOOR, NEUTRAL_WALL
 from core.worlds.glyphworld.painting import measure_occlusion
-from core.worlds.glyphworld.scenes import BACKGROUND_CUE, Item, ScenePlan, severities
+from core.worlds.glyphworld.scenes import Item, ScenePlan, severities
 from core.worlds.glyphworld.vocabulary import (
     PLACES,
     attributes_of,
@@ -118,9 +117,3 @@ class TruthTable:
             found_a[word] = float(column[positions].mean()) if len(positions) else 0.0
             found_b[word] = float(column[others].mean()) if len(others) else 0.0
         return WordTruth(found_a, found_b)
-
-
-def cue_words(label: str) -> dict[str, str]:
-    """Return the planted cues of a class: kind of background, and companion."""
-    atlas = load_atlas()
-    return {"background": BACKGROUND_CUE[label], "companion": atlas.glyphs[atlas.companion_of[label]].noun}

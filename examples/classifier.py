@@ -1,6 +1,6 @@
 """A classifier as users bring one, for the README: a bare state dict of torchvision's ResNet-18, no sidecar.
 
-python -m benchmarks.evidence.classifier --images data/cifar10/train -o fc.pth
+python -m examples.classifier --images data/cifar10/train -o fc.pth
 
 Three epochs of the first 1,200 images a class of 32 pixels, SGD with one cycle of the rate, flips; one
 thread, seed 0. Prints a line per epoch.
@@ -9,6 +9,7 @@ thread, seed 0. Prints a line per epoch.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
 
 def first_of_each_class(images: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """(n, 3, 32, 32) normalised pixels and (n,) classes of the first PER_CLASS images a class."""
+    """Return (n, 3, 32, 32) normalised pixels and (n,) classes of the first PER_CLASS images a class."""
     folder = ImageFolder(images)
     classes = np.array(folder.targets)
     rows = np.concatenate([np.flatnonzero(classes == one)[:PER_CLASS] for one in np.unique(classes)])
@@ -31,13 +32,14 @@ def first_of_each_class(images: str) -> tuple[torch.Tensor, torch.Tensor]:
     return (pixels.permute(0, 3, 1, 2) / 255 - mean) / std, torch.from_numpy(classes[rows])
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train the classifier and write its weights."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--images", required=True, help="folder of classes")
     parser.add_argument("-o", "--output", type=Path, required=True, help="checkpoint to write")
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
     torch.set_num_threads(1)
     torch.manual_seed(0)
     pixels, classes = first_of_each_class(given.images)

@@ -33,13 +33,13 @@ from torch import Tensor, nn
 
 from core.concepts.clip.clip import FORMAT, Clip, build_model, build_preprocess, load_clip
 from core.data.sources.glyphworld import GlyphworldSource
-from core.research.visual_tokens.evaluation.retrieval import recall_at
 from core.research.visual_tokens.training.caption_loss import (
     LARGEST_SCALE,
     STARTING_SCALE,
     contrastive_loss,
     same_rows,
 )
+from core.research.visual_tokens.training.retrieval import recall_at
 from core.training.augmentations.pixels import load_pixels
 from core.training.optimise import autocast
 from core.worlds.glyphworld.captions import (

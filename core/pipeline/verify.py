@@ -22,7 +22,7 @@ from core.storage.no_longer_shown import SINCE, names_no_longer_shown
 from core.store import Study, open_study
 from core.traces import traces
 
-SHOWN_TOKENS = "visual_tokens"  # written by `compositionality --study`
+SHOWN_TOKENS = "visual_tokens"  # written by `train-tokens --study`
 CACHES = (CROPS, SEARCHES, REQUESTED)  # made again when they are needed
 # The files that people change, with what reads each.
 KEPT = ((saved_file.KEPT, saved_file.texts), (traces.KEPT, traces.read_traces))

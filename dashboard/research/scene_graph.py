@@ -1,4 +1,4 @@
-"""The scene graph of an image, what an encoder of tokens looks at, and captions with exchanged words."""
+"""The scene graph of an image, and what an encoder of tokens looks at."""
 
 from functools import partial
 from typing import Any
@@ -45,7 +45,7 @@ def scene_graph_part(study: Study, row: int, facts: dict[str, Any]) -> None:
     tokens = found_tokens(study, row, stamp)
     if not tokens.anything:
         st.info("This study has no visual tokens. This command shows those of a model here:")
-        command = command_line("compositionality", "MODEL", tokens="TOKENS", study=study.path)
+        command = command_line("train-tokens", "CONFIG", study=study.path)
         st.code(command, language="bash", wrap_lines=True)
         return
     name = widgets.image_name(facts)
@@ -56,7 +56,6 @@ def scene_graph_part(study: Study, row: int, facts: dict[str, Any]) -> None:
             with column:
                 _graph(study, row, stamp, kind, graph, name)
     _attention(study, row, stamp, tokens.attention, name)
-    _swaps(tokens.swaps)
 
 
 def distinct_graphs(planted: SceneGraph | None, extracted: SceneGraph | None) -> dict[str, SceneGraph]:
@@ -108,27 +107,3 @@ def _attention(study: Study, row: int, stamp: float, attention: pd.DataFrame, na
     alt = f"learned weights of ranks, and attention of the last layer on {name}"
     draw = partial(attention_figure, weights, attention)
     chart(study, "token_attention", lambda theme: draw(theme=theme), row, stamp, alt=alt, data=attention)
-
-
-def _swaps(swaps: pd.DataFrame) -> None:
-    if swaps.empty:
-        return
-    st.header("Captions with exchanged words")
-    st.dataframe(swap_frame(swaps), hide_index=True, height="content", alt="captions with exchanged words")
-
-
-def swap_frame(swaps: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate the tests of an image: the true caption, the other one, and which the model prefers."""
-    preferred = swaps["margin"].map(
-        lambda margin: "true" if margin > 0 else "tie" if margin == 0 else "other"
-    )
-    return pd.DataFrame(
-        {
-            "Test": swaps["test"].str.removeprefix("glyphworld "),
-            "Model": swaps["model"],
-            "Preferred": preferred,
-            "Lead (cosine)": swaps["margin"].round(3),
-            "True caption": swaps["caption"],
-            "Other caption": swaps["other"],
-        }
-    )

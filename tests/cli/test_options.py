@@ -38,8 +38,6 @@ from core.research.grids.definition import preset_values
 from core.research.transfer.config import TransferConfig
 from core.research.transfer_learning import back_tests
 from core.research.transfer_learning.transfer import transfer_probe
-from core.research.visual_tokens.evaluation.planted_tests import N_ITEMS
-from core.research.visual_tokens.evaluation.run import BENCHMARKS, compositionality
 from core.research.visual_tokens.extract import extract_tokens
 from core.research.visual_tokens.settings import ExtractConfig
 from core.research.visual_tokens.training.config import TokenTrainConfig
@@ -95,9 +93,6 @@ CONFIGS: dict[str, tuple[type, ...]] = {
 # Defaults that no config holds: a parameter of the function that the command calls, or a constant.
 ELSEWHERE: dict[tuple[str, str], Any] = {
     ("search", "top"): text_search.TOP,
-    ("compositionality", "n"): N_ITEMS,
-    ("compositionality", "seed"): parameter(compositionality, "seed"),
-    ("compositionality", "benchmark"): BENCHMARKS[0],
     ("extract-tokens", "device"): parameter(extract_tokens, "device"),
     ("decompose", "top"): decomposition.TOP,
     ("transfer-probe", "corrupted"): back_tests.CORRUPTED,

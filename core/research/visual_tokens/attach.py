@@ -1,4 +1,4 @@
-"""Show visual tokens in a study: graphs, attention and swaps of its images, for its pages."""
+"""Show visual tokens in a study: graphs and attention of its images, for its pages."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from core.data.sources.glyphworld import GlyphworldSource
 from core.data.sources.images import reopen_images
 from core.data.sources.source import ImageSource
 from core.errors import TokenError
-from core.research.visual_tokens.beside_study import ATTENTION, SWAPS, keep_tables
+from core.research.visual_tokens.beside_study import ATTENTION, keep_tables
 from core.research.visual_tokens.encoder import VisualTokenEncoder
 from core.research.visual_tokens.graph import SceneGraph
 from core.research.visual_tokens.store import TokenFolder
@@ -19,48 +19,32 @@ from core.research.visual_tokens.training.model import TokenModel, load_token_mo
 from core.store import open_study
 
 BLOCK = 512
-SWAP_COLUMNS = ["image_id", "test", "model", "caption", "other", "right", "margin"]
 
 
-def attach_to_study(
-    study: str | Path,
-    items: pd.DataFrame,
-    source: ImageSource | None,
-    models: Sequence[str] = (),
-    tokens: TokenFolder | None = None,
-) -> int:
-    """Write what STUDY/visual_tokens shows, and return the number of its images with graphs or swaps.
+def attach_to_study(study: str | Path, tokens: TokenFolder, model: str | None = None) -> int:
+    """Write what STUDY/visual_tokens shows, and return the number of its images with graphs.
 
     Args:
-        items: of `compositionality`. source: of its pictures, None for those of other benchmarks' files.
-        models: the first one that reads tokens gives the attention.
-        tokens: graphs, and the tokens that this model reads.
+        model: FILE.safetensors of `train-tokens`; with attention over these tokens, it is shown, too.
     Raises:
-        TokenError: tokens or pictures are of other images than the study's; ids alone do not tell.
+        TokenError: the tokens are of other images than the study's; ids alone do not tell.
     """
     opened = open_study(study)
+    if not same_images(reopen_images(tokens.manifest["images"]), opened.source):
+        raise TokenError(f"'{tokens.path}' holds tokens of other images than those of '{study}'")
     study_ids = set(opened.images["image_id"].astype(str))
-    tables, weights, shown = {}, None, set()
-    if source is not None and same_images(source, opened.source):
-        swaps = items.rename(columns={"picture": "image_id"})
-        tables[SWAPS] = _of_images(swaps, study_ids).loc[:, SWAP_COLUMNS]
-        shown |= set(tables[SWAPS]["image_id"])
-    if tokens is not None and same_images(reopen_images(tokens.manifest["images"]), opened.source):
-        shared_ids = [image_id for image_id in tokens.images["image_id"] if image_id in study_ids]
-        shown |= set(shared_ids)
-        tables["objects"] = _of_images(tokens.objects, study_ids)
-        tables["relations"] = _of_images(tokens.relations, study_ids)
-        model = _first_of_tokens(models)
-        if model is not None and shared_ids:
-            tables[ATTENTION] = attention_table(model, tokens, shared_ids)
-            weights = {"weights": _vision(model).rank_weights.tolist(), "model": model.config.output}
-    if not shown:
-        raise TokenError(
-            f"neither the tokens nor the pictures that were tried are of the images of '{study}'. "
-            "Give --tokens of its images"
-        )
+    shared_ids = [image_id for image_id in tokens.images["image_id"] if image_id in study_ids]
+    tables = {
+        "objects": _of_images(tokens.objects, study_ids),
+        "relations": _of_images(tokens.relations, study_ids),
+    }
+    weights = None
+    trained = load_token_model(model) if model is not None else None
+    if trained is not None and isinstance(trained.vision, VisualTokenEncoder) and len(trained.vision.blocks):
+        tables[ATTENTION] = attention_table(trained, trained.vision, tokens, shared_ids)
+        weights = {"weights": trained.vision.rank_weights.tolist(), "model": trained.config.output}
     keep_tables(opened.path, tables, weights)
-    return len(shown)
+    return len(shared_ids)
 
 
 def same_images(one: ImageSource, other: ImageSource) -> bool:
@@ -70,33 +54,20 @@ def same_images(one: ImageSource, other: ImageSource) -> bool:
     return one.fingerprint() == other.fingerprint()
 
 
-def _first_of_tokens(models: Sequence[str]) -> TokenModel | None:
-    """Load the first model with attention over tokens."""
-    for spec in models:
-        if spec.endswith(".safetensors"):
-            model = load_token_model(spec)
-            if isinstance(model.vision, VisualTokenEncoder) and len(model.vision.blocks):
-                return model
-    return None
-
-
-def _vision(model: TokenModel) -> VisualTokenEncoder:
-    assert isinstance(model.vision, VisualTokenEncoder), "see _first_of_tokens"
-    return model.vision
-
-
 def _of_images(frame: pd.DataFrame, study_ids: set[str]) -> pd.DataFrame:
     return frame.loc[frame["image_id"].isin(list(study_ids))].reset_index(drop=True)
 
 
-def attention_table(model: TokenModel, tokens: TokenFolder, ids: Sequence[str]) -> pd.DataFrame:
+def attention_table(
+    model: TokenModel, encoder: VisualTokenEncoder, tokens: TokenFolder, ids: Sequence[str]
+) -> pd.DataFrame:
     """Tabulate how much the image's token looks at each token: image_id, token, kind, name, weight."""
     parts = []
     for start in range(0, len(ids), BLOCK):
         some = ids[start : start + BLOCK]
         images = tokens.tokens(some)
         packed = pack_tokens(images, tokens.words, **model.packing)
-        rows = _vision(model).attention_of_image(packed.batch(np.arange(len(some)))).numpy()
+        rows = encoder.attention_of_image(packed.batch(np.arange(len(some)))).numpy()
         for image_id, image, row in zip(some, images, rows, strict=True):
             graph, _ = image.graph.cut(model.config.context)
             names = ["image", *(node.phrase for node in graph.nodes), *relation_names(graph)]

@@ -1,6 +1,6 @@
-"""What a study's page shows of visual tokens: graphs, attention and swaps of its images. No torch.
+"""What a study's page shows of visual tokens: graphs and attention of its images. No torch.
 
-It lies in STUDY/visual_tokens, outside the manifest, and may be deleted; `compositionality --study` writes it
+It lies in STUDY/visual_tokens, outside the manifest, and may be deleted; `train-tokens --study` writes it
 again.
 """
 
@@ -24,7 +24,7 @@ from core.store import Study
 
 FOLDER = "visual_tokens"
 GRAPHS = ("objects", "relations")
-ATTENTION, SWAPS, WEIGHTS = "attention", "swaps", "weights.json"
+ATTENTION, WEIGHTS = "attention", "weights.json"
 CORNERS = ["left", "top", "right", "bottom"]
 
 
@@ -35,29 +35,27 @@ class ShownTokens:
     Attributes:
         extracted: the graph of a segmenter. planted: Glyphworld's own.
         attention: columns token, kind, name, weight: how much the image's token looks at each token in the
-            last layer. swaps: columns test, model, caption, other, right, margin.
+            last layer.
     """
 
     extracted: SceneGraph | None
     planted: SceneGraph | None
     attention: pd.DataFrame
-    swaps: pd.DataFrame
 
     @property
     def anything(self) -> bool:
         graphs = self.extracted is not None or self.planted is not None
-        return graphs or len(self.attention) > 0 or len(self.swaps) > 0
+        return graphs or len(self.attention) > 0
 
 
 def shown_tokens(study: Study, row: int) -> ShownTokens:
     """Read what is known of one image of a study."""
     image_id = str(study.images["image_id"].iat[row])
-    tables = {name: _of_image(study.path, name, image_id) for name in (*GRAPHS, ATTENTION, SWAPS)}
+    tables = {name: _of_image(study.path, name, image_id) for name in (*GRAPHS, ATTENTION)}
     return ShownTokens(
         graph_from_rows(tables["objects"], tables["relations"]) if len(tables["objects"]) else None,
         planted_graph(study.source, image_id),
         tables[ATTENTION],
-        tables[SWAPS],
     )
 
 
@@ -93,7 +91,7 @@ def _of_image(study: Path, name: str, image_id: str) -> pd.DataFrame:
         return pd.read_parquet(path, filters=rows, page_checksum_verification=True).reset_index(drop=True)
     except Exception as error:
         raise StudyError(
-            f"'{path}' cannot be read ({type(error).__name__}). Delete it, and run compositionality again"
+            f"'{path}' cannot be read ({type(error).__name__}). Delete it, and run train-tokens --study again"
         ) from error
 
 

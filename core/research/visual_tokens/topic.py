@@ -6,14 +6,7 @@ TOPIC = Topic(
     commands=(
         "core.research.visual_tokens.commands:add_extract_tokens",
         "core.research.visual_tokens.commands:add_train_tokens",
-        "core.research.visual_tokens.commands:add_compositionality",
     ),
     code_options=("segmenter", "relations"),
     folder_charts="core.research.visual_tokens.figures.token_figures:FOLDER_CHARTS",
-    grids={
-        "tokens": (
-            "core.research.visual_tokens.training.grid",
-            "whether additive attention over scene graphs tells who is where",
-        )
-    },
 )

@@ -37,17 +37,16 @@ def tables():
     )
     objects["name"] = [node.phrase for node in graph.nodes]
     relations = pd.DataFrame([vars(t) for t in graph.triples]).assign(image_id="0/1")
-    swaps = pd.DataFrame({"image_id": ["0/1", "0/2"], "test": "relation", "model": "m", "caption": "a"})
     attention = pd.DataFrame(
-        {"image_id": ["0/1"] * 2, "kind": ["image", "object"], "name": "x", "weight": 0.5}
+        {"image_id": ["0/1", "0/1", "0/2"], "kind": ["image", "object", "image"], "name": "x", "weight": 0.5}
     )
-    return graph, {"objects": objects, "relations": relations, "swaps": swaps, "attention": attention}
+    return graph, {"objects": objects, "relations": relations, "attention": attention}
 
 
 def test_shown__planted_graph_without_any_file(tmp_path):
     found = shown_tokens(Opened(tmp_path), 1)  # type: ignore[arg-type]
     assert found.planted is not None and found.planted.triples == scene_graph(SOURCE.plan(1), 96).triples
-    assert found.extracted is None and found.attention.empty and found.swaps.empty and found.anything
+    assert found.extracted is None and found.attention.empty and found.anything
     assert planted_graph(FolderSource(tmp_path, 0), "0/1") is None
     assert planted_graph(SOURCE, "9/9") is None
 
@@ -58,10 +57,10 @@ def test_shown__what_was_kept_of_this_image_alone(tmp_path):
     found = shown_tokens(Opened(tmp_path), 1)  # type: ignore[arg-type]
     assert found.extracted is not None and found.extracted.triples == graph.triples
     assert np.array_equal(found.extracted.boxes, graph.boxes)
-    assert len(found.swaps) == 1 and found.attention["weight"].sum() == 1
+    assert found.attention["weight"].sum() == 1
     assert rank_weights(tmp_path) == [1.0, 2.0, 3.0]
     other = shown_tokens(Opened(tmp_path), 2)  # type: ignore[arg-type]
-    assert other.extracted is None and len(other.swaps) == 1
+    assert other.extracted is None and len(other.attention) == 1
 
 
 def test_graph_from_rows__is_in_the_order_of_the_objects():
@@ -74,22 +73,22 @@ def test_graph_from_rows__is_in_the_order_of_the_objects():
 
 def test_shown__damage_is_named(tmp_path):
     keep_tables(tmp_path, {}, None)
-    (tmp_path / FOLDER / "swaps.parquet").write_bytes(b"no table")
-    with pytest.raises(StudyError, match="swaps.parquet' cannot be read"):
+    (tmp_path / FOLDER / "attention.parquet").write_bytes(b"no table")
+    with pytest.raises(StudyError, match="attention.parquet' cannot be read"):
         shown_tokens(Opened(tmp_path), 1)  # type: ignore[arg-type]
     assert rank_weights(tmp_path) is None
 
 
-@pytest.mark.parametrize("file", ["swaps.parquet", "weights.json"])
+@pytest.mark.parametrize("file", ["attention.parquet", "weights.json"])
 def test_shown__one_changed_bit_is_noticed(tmp_path, file):
     keep_tables(tmp_path, tables()[1], {"weights": [1, 2, 3]})
     assert rank_weights(tmp_path) == [1, 2, 3]
     content = bytearray((tmp_path / FOLDER / file).read_bytes())
-    value = content.index(b"0/2" if file == "swaps.parquet" else b"2,")
+    value = content.index(b"0/2" if file == "attention.parquet" else b"2,")
     content[value] ^= 1
     (tmp_path / FOLDER / file).write_bytes(content)
     if file == "weights.json":
         assert rank_weights(tmp_path) is None
     else:
-        with pytest.raises(StudyError, match="swaps.parquet' cannot be read"):
+        with pytest.raises(StudyError, match="attention.parquet' cannot be read"):
             shown_tokens(Opened(tmp_path), 1)  # type: ignore[arg-type]

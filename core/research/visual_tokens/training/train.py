@@ -16,7 +16,6 @@ from torch import nn
 from core.common.inside import read_json_file
 from core.errors import TrainingDiverged
 from core.jobs.progress import Progress
-from core.research.visual_tokens.evaluation.retrieval import retrieval
 from core.research.visual_tokens.settings import ExtractConfig
 from core.research.visual_tokens.store import TokenFolder
 from core.research.visual_tokens.training.caption_loss import (
@@ -28,6 +27,7 @@ from core.research.visual_tokens.training.caption_loss import (
 from core.research.visual_tokens.training.config import TokenTrainConfig, lasting_settings
 from core.research.visual_tokens.training.data import VAL_TAG, open_splits
 from core.research.visual_tokens.training.model import Origin, TokenModel, about_path
+from core.research.visual_tokens.training.retrieval import retrieval
 from core.training.files import refuse_other_settings, resume_path, write_log
 from core.training.loop import ResumableRun, run_steps
 from core.worlds.glyphworld.scenes import Dice

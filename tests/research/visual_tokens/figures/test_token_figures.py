@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import combinations
 
 import numpy as np
@@ -15,15 +14,7 @@ from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, layout_of
 from core.errors import SettingsError
 from core.research.visual_tokens.figures.scene_graph import attention_figure, scene_graph_figure
-from core.research.visual_tokens.figures.token_figures import (
-    CHOICES,
-    CURVES,
-    PAIRS,
-    results_table,
-    rows_of_grid,
-    rows_of_report,
-    token_curves,
-)
+from core.research.visual_tokens.figures.token_figures import CURVES
 from core.research.visual_tokens.graph import Node, SceneGraph, Triple
 
 BOXES = np.array([[10.0, 10, 30, 40], [50, 20, 80, 60], [0, 0, 96, 96]])
@@ -81,62 +72,13 @@ def test_attention__weights_above_rank_0_and_tokens_in_order():
     assert "No model" in layout_of(attention_figure(None, table.head(0))).annotations[0].text
 
 
-def log(value):
-    return pd.DataFrame({"step": [1, 2]} | dict.fromkeys(CURVES, [value, value + 0.2]))
-
-
-def test_curves__mean_of_the_seeds():
-    fig = token_curves({"tokens": [log(0.2), log(0.4)], "plain": [log(0.1)]})
-    assert len(fig.data) == 2 * len(CURVES)
+def test_curves__are_read_from_the_log_of_a_model(tmp_path):
+    model = tmp_path / "tokens.safetensors"
+    with pytest.raises(SettingsError, match="no log of a training"):
+        folder_charts()["token_curves"].draw(model, FigureOptions(), LIGHT)
+    log = pd.DataFrame({"step": [1, 2]} | dict.fromkeys(CURVES, [0.3, 0.5]))
+    log.to_csv(tmp_path / "tokens.safetensors.csv")
+    fig = folder_charts()["token_curves"].draw(model, FigureOptions(), LIGHT)
+    assert [list(line.x) for line in fig.data] == [[1, 2]] * len(CURVES)
     assert list(fig.data[0].y) == pytest.approx([0.3, 0.5])
     assert list(fig.data[1].y) == pytest.approx([30, 50])  # percent
-    assert "no logs" in layout_of(token_curves({})).annotations[0].text
-
-
-def test_tables__of_a_grid_and_of_a_report(tmp_path):
-    cells = pd.DataFrame({"arm": ["tokens"] * 5 + ["plain"], "relation": [0.7, 0.7, 0.8, 0.8, 0.75, 0.5]})
-    cells["seed"] = [0, 1, 2, 3, 4, 0]
-    rows = rows_of_grid(cells, CHOICES)
-    with_attention, plain = "tokens, additive attention", "tokens, plain attention"
-    assert rows[plain] == {"relation": "50.0"} and rows[with_attention]["relation"].startswith("75.0 ± ")
-    marked = rows_of_grid(cells.assign(order=0.5, leaky="order"), CHOICES)
-    assert list(marked[plain]) == ["relation", "order (leaky test)"]
-    by_run = cells.assign(leaky=["relation", "", "", "", "", "relation"])  # one of five is what chance makes
-    some = rows_of_grid(by_run, CHOICES)
-    pairs = rows_of_grid(cells.assign(pairs_text=0.5, leaky="winoground"), PAIRS)
-    assert pairs[plain] == {"text (leaky test)": "50.0"}
-    assert "leaky" not in some[with_attention]["relation"] and some[plain]["relation"] == "50.0 (leaky)"
-    one = {"test": "VG-Relation", "model": "m", "measure": "accuracy", "value": 0.6, "low": 0.5, "high": 0.7}
-    assert rows_of_report([{**one, "leaky": True}], ("accuracy",)) == {
-        "m": {"VG-Relation": "60.0 ± 10.0 (leaky test)"}
-    }
-    fig = results_table(rows, first="arm")
-    assert list(fig.data[0].header["values"]) == ["<b>arm</b>", "<b>relation</b>"]
-    assert list(fig.data[0].cells["values"][0]) == [with_attention, plain]
-    pairs = cells.assign(pairs_text=0.5)
-    pairs.to_csv(tmp_path / "cells.csv")
-    drawn = folder_charts()["aro_table"].draw(tmp_path, FigureOptions(), LIGHT)
-    of_file = folder_charts()["aro_table"].draw(tmp_path / "cells.csv", FigureOptions(), LIGHT)
-    assert of_file.to_json() == drawn.to_json()
-    finding, note = (text.text.replace("<br>", " ") for text in layout_of(drawn).annotations)
-    assert finding.startswith("Additive attention: not enough runs to tell. Relation, additive over plain")
-    assert note == (
-        "Percent: mean ± half of a 95 % t-interval over at least 5 seeds, else the single values."
-    )
-    drawn = folder_charts()["winoground_table"].draw(tmp_path, FigureOptions(), LIGHT)
-    assert list(drawn.data[0].header["values"]) == ["<b>arm</b>", "<b>text</b>"] and PAIRS[0] == "pairs_text"
-
-
-def test_figures__read_their_folders_and_name_what_is_missing(tmp_path):
-    with pytest.raises(SettingsError, match="no log of a training"):
-        folder_charts()["token_curves"].draw(tmp_path, FigureOptions(), LIGHT)
-    with pytest.raises(SettingsError, match="no grid of tokens"):
-        folder_charts()["aro_table"].draw(tmp_path, FigureOptions(), LIGHT)
-    (tmp_path / "r.json").write_text(json.dumps({"x": 1}))
-    with pytest.raises(SettingsError, match="no report"):
-        folder_charts()["aro_table"].draw(tmp_path / "r.json", FigureOptions(), LIGHT)
-    (tmp_path / "cells").mkdir()
-    for seed in (0, 1):
-        log(0.1 * seed).to_csv(tmp_path / "cells" / f"tokens-noimage-s{seed}.safetensors.csv")
-    fig = folder_charts()["token_curves"].draw(tmp_path, FigureOptions(), LIGHT)
-    assert {trace.name for trace in fig.data} == {"additive, no image token"}

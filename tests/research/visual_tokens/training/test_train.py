@@ -13,10 +13,6 @@ from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import CaptionError, SettingsError, TokenError
 from core.jobs.progress import Progress
 from core.research.visual_tokens.captions import RELATIONS
-from core.research.visual_tokens.evaluation.judges import open_judge
-from core.research.visual_tokens.evaluation.planted_tests import planted_benchmarks
-from core.research.visual_tokens.evaluation.run import blind_checks, try_judge
-from core.research.visual_tokens.evaluation.stored_tokens import check_images_of
 from core.research.visual_tokens.extract import extract_tokens
 from core.research.visual_tokens.planted import scene_graph
 from core.research.visual_tokens.plugs import KeyedPicture
@@ -160,6 +156,8 @@ def test_train__refuses_other_settings_and_keeps_a_finished_model(tmp_path, fold
     assert train_tokens(made) == path and path.stat().st_mtime_ns == stamp
     with pytest.raises(SettingsError, match=r"lr 0.0005 -> 0.1.*--fresh"):
         train_tokens(replace(made, lr=0.1))
+    with pytest.raises(TokenError, match="cannot load"):
+        load_token_model(tmp_path / "nothing.safetensors")
 
 
 def test_rate__warms_up_and_ends_at_zero(tmp_path, folder, clip):
@@ -167,31 +165,6 @@ def test_rate__warms_up_and_ends_at_zero(tmp_path, folder, clip):
     rates = [token_learning_rate(step, 100, made) for step in range(101)]
     assert rates[9] == made.lr == max(rates) and rates[100] == pytest.approx(0, abs=1e-12)
     assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
-
-
-def test_judges__tokens_from_the_folder_are_those_of_the_pictures(tmp_path, folder, clip):
-    path = str(train_tokens(config(tmp_path, folder, clip, epochs=1)))
-    test = planted_benchmarks(SOURCE, tests=("relation",), n=8)[0]
-    stored, fresh = open_judge(path, folder), open_judge(path)
-    assert np.allclose(stored.pictures(test), fresh.pictures(test), atol=1e-5)
-    found, items = try_judge(stored, test)
-    assert found[0].n == 8 and found[0].value == items["right"].mean()
-    assert (items["right"] == np.sign(items["margin"]) / 2 + 0.5).all()
-    checks = blind_checks([test], stored, None)
-    assert [check.model for check in checks] == ["constant image"]
-
-
-@pytest.mark.slow
-def test_judges__tokens_made_otherwise_are_refused(tmp_path, folder, clip):
-    path = str(train_tokens(config(tmp_path, folder, clip, epochs=1)))
-    onehot = ExtractConfig(segmenter="onehot", clip=clip)
-    other = extract_tokens(SPEC, tmp_path / "other", onehot, progress=Progress.silent())
-    with pytest.raises(TokenError, match="made with other settings"):
-        open_judge(path, other)
-    with pytest.raises(TokenError, match="tokens of other images: glyphworld.train=24"):
-        check_images_of(folder, SPEC.replace("train=24", "train=30"))
-    with pytest.raises(TokenError, match="cannot load"):
-        load_token_model(tmp_path / "nothing.safetensors")
 
 
 def test_extract__refuses_another_folder_and_keeps_the_same(tmp_path, folder, clip):

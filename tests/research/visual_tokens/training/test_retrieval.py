@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.research.visual_tokens.evaluation.retrieval import recall_at
+from core.research.visual_tokens.training.retrieval import recall_at, retrieval
 from tests.concepts.clip import reference_clip as reference
 
 
@@ -30,3 +30,13 @@ def test_recall__by_hand():
     assert recall_at(images, texts, 3) == 1
     assert recall_at(np.zeros((2, 3)), np.zeros((2, 3)), 1) == 0  # ties count against
     assert np.isnan(recall_at(np.zeros((0, 3)), np.zeros((0, 3)), 1))
+
+
+def test_retrieval__by_hand():
+    images, texts = np.eye(3), np.eye(3)[[1, 0, 2]]
+    found = retrieval(images, texts, ["a", "b", "c"])
+    assert found["image_to_text"] == found["text_to_image"] == pytest.approx(1 / 3)
+    assert found["diagonal"] == pytest.approx(1 / 3) and found["off_diagonal"] == pytest.approx(2 / 6)
+    same = retrieval(images, texts, ["a", "a", "c"])
+    assert same["image_to_text"] == 1.0  # either image of the caption counts
+    assert np.isnan(retrieval(np.zeros((0, 3)), np.zeros((0, 3)), [])["diagonal"])

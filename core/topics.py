@@ -26,7 +26,6 @@ TOPICS = (
     "changed_inputs",
     "visual_tokens",
     "transfer",
-    "grids",
 )  # in the order in which lists show them
 
 
@@ -60,7 +59,6 @@ class Topic:
         previews: names augmentations by name, `core.training.augmentations.preview.Preview`.
         contrastive_loss: names a function (TrainConfig, **options of NT-Xent) -> loss of SimCLR and MoCo, or
             None where the settings ask for no other than NT-Xent.
-        grids: by name, the module of a grid (its GRID, unless another constant is named) and what it asks.
     """
 
     steps: tuple[Step, ...] = ()
@@ -74,7 +72,6 @@ class Topic:
     training: str = ""
     previews: str = ""
     contrastive_loss: str = ""
-    grids: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @cache

@@ -25,6 +25,7 @@ LEFT: dict[str, str] = {  # what was typed -> what to use instead
     "figure dual_table": "python -m reproductions.fda_dual --draw",
     "figure ddm_table": "python -m reproductions.domains --draw",
     "figure ddm_bars": "python -m reproductions.domains --draw",
+    "grid": "the scripts of reproductions/, such as python -m reproductions.suppression",
     "compositionality": "python -m reproductions.compositionality",
     "figure aro_table": "python -m reproductions.tokens --draw",
     "figure winoground_table": "python -m reproductions.tokens --draw",

@@ -34,7 +34,6 @@ from core.figures.catalogue import draw
 from core.figures.sheet_layout import SheetGrid
 from core.pipeline import text_search
 from core.research.changed_inputs.config import PerturbedConfig, RobustConfig
-from core.research.grids.definition import preset_values
 from core.research.transfer.config import TransferConfig
 from core.research.transfer_learning import back_tests
 from core.research.transfer_learning.transfer import transfer_probe
@@ -81,7 +80,6 @@ CONFIGS: dict[str, tuple[type, ...]] = {
     "figure": (FigureOptions,),
     "figure-sheet": (FigureOptions,),
     "transfer-probe": (RunOptions, ProbeConfig, EmbedConfig),
-    "grid": (TrainConfig,),
     "perturbed": (PerturbedConfig, RunOptions),
     "robust-features": (RobustConfig, RunOptions),
     "extract-tokens": (EmbedConfig, ExtractConfig),
@@ -112,12 +110,11 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     ("transfer-probe", "bootstrap"): parameter(transfer_probe, "resamples"),
     ("finetune", "kind"): "q",
     ("perturbed", "epsilons"): default_text(PerturbedConfig().epsilons),
-    ("grid", "preset"): parameter(preset_values, "preset"),
     **{("finetune", key): value for key, value in PAPER.items()},
 }
 IN_WORDS = re.compile(
     r"the best of six|those of the checkpoint|the encoder's own head|the kind, or the file"
-    r"|as in CONFIG|configs/|\$PEREGRINE_STUDIES|the study's|the grid's"
+    r"|as in CONFIG|configs/|\$PEREGRINE_STUDIES|the study's"
     r"|that of the study's concepts"
     r"|as the encoder was trained|a tenth of the epochs|the image's firing|all$|--\w+$|1e-05,0.0001,0.001$"
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -78,7 +77,7 @@ def test_trust_check__is_among_the_parts_and_said_once(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="Trust")
     assert not [one for one in app.slider if one.label == "Look at the lowest"]  # it is of Q alone
     told = said(app)
-    assert told.count(trust.sentence) == 1 and "they do not decide the verdict" in told
+    assert told.count(trust.sentence) == 1
     shown, summary = {metric.label: metric.value for metric in app.metric}, trust_numbers(studies / "demo")
     assert shown["Q-Score AUROC"] == f"{summary['q_auroc']:.3f}"
     assert shown["Rank of Q by AUROC"] == f"{summary['q_rank']} of {summary['n_scores']}"
@@ -94,8 +93,8 @@ def test_trust_check__an_older_study_that_works_is_trusted_whatever_its_represen
         summary |= {"premise": "caution", "premise_sentence": "the paper's premise does not hold"}
     app = open_page("predicting_errors", study="demo", quality_plot="Trust")
     told = said(app)
-    assert not app.exception and "premise does not hold" not in told
-    assert "Q can be trusted here: it predicts errors better than chance, AUROC 0.70 (0.65 to 0.75)" in told
+    assert not app.exception and summary["premise_sentence"] not in told
+    assert "0.70 (0.65 to 0.75)" in told
     assert {metric.label: metric.value for metric in app.metric}["Near zero"] == "1.0 %"
 
 
@@ -181,14 +180,11 @@ def test_cutoff__images_that_share_the_lowest_score_are_flagged_together(unread,
     n, percent = int((values == 0).sum()), int(100 * (values == 0).mean())
     app = open_page("predicting_errors", study="demo", score="Q-Score")
     assert not app.exception
-    line = f"{n} images share the lowest score, so no smaller share can be looked at."
-    assert line in said(app)
     assert app.slider(key="quality_cutoff").value == percent  # the thumb says what is flagged
     app.slider(key="quality_cutoff").set_value(3).run()
-    assert line in said(app) and app.slider(key="quality_cutoff").value == percent
+    assert app.slider(key="quality_cutoff").value == percent
     assert {metric.label: metric.value for metric in app.metric}["Looked at"] == str(n)
     app.slider(key="quality_cutoff").set_value(80).run()
-    assert "share the lowest score" not in said(app)
     assert app.slider(key="quality_cutoff").value == 80
 
 
@@ -258,7 +254,7 @@ def test_numbers__table_has_every_score_in_order(studies, open_page):
 @pytest.mark.slow
 def test_causes__shown_only_where_the_study_has_them(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="By cause")
-    assert "do not record what makes them hard" in said(app)
+    assert not [name for name in charts(app) if "causes" in name]
     study = open_study(studies / "demo")
     scores = study.table("quality").assign(correct=np.arange(study.n_images) % 3 == 0)
     scores.to_parquet(studies / "demo" / "quality.parquet", index=False)
@@ -290,11 +286,8 @@ def test_every_image_correct__gives_the_reason_and_no_crash(plot, studies, open_
     )
     app = open_page("predicting_errors", study="demo", quality_plot=plot)
     assert not app.exception
-    assert "All images are classified correctly, so there is nothing to predict" in said(app)
-    assert "there are no errors" in said(app)
-    notes = [json.dumps(figure) for figure in drawn_charts(app).values()]
-    if plot != "Distribution":
-        assert any("images are classified correctly" in note for note in notes)
+    notes = [figure["layout"].get("annotations") for figure in drawn_charts(app).values()]
+    assert plot == "Distribution" or any(notes)  # the chart says why it is empty
 
 
 @pytest.mark.parametrize("plot", [*PLOTS, "Errors found", "Chart", "By cause", "Numbers", "Images", "Trust"])
@@ -369,4 +362,3 @@ def test_cutoff__of_images_without_a_label_nobody_knows_what_looking_finds(partl
     assert looked and len(tiles(app, "quality_flagged")) == min(looked, 8)
     assert f" of {looked:,}" in all_text(app)  # pictures of more than one page
     assert all(tile["verdict"] for tile in flagged)
-    assert "also without a known outcome" in " ".join(one.label for one in app.get("page_link"))

@@ -41,13 +41,13 @@ def human_study_tasks(study: Study) -> pd.DataFrame:
     rows = []
     for task, (group, ranked) in words.items():
         shuffled = [ranked[at] for at in rng.permutation(len(ranked))]
-        shown = dict(zip(WORDS, shuffled, strict=False))
+        shown = dict.fromkeys(WORDS, "") | dict(zip(WORDS, shuffled, strict=False))
         of_group = crops.loc[crops["group"] == group].head(IMAGES_A).to_dict("records")
         others = against.loc[against["group"] == group, "image_id"].head(IMAGES_B)
         images_a = ";".join(_crop(row) for row in of_group)
         images_b = ";".join(_image(str(image_id)) for image_id in others)
         rows.append({"task": task, "images_a": images_a, "images_b": images_b} | shown)
-    return pd.DataFrame(rows, columns=list(COLUMNS)).fillna("").astype("str")
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype("str")
 
 
 def rated_words(study: Study) -> dict[str, tuple[str, list[str]]]:

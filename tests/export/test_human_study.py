@@ -50,6 +50,18 @@ def test_tasks__hold_crops_counterfactual_images_and_shuffled_words(study: Study
     assert rated_words(study) == {"w0000": ("3", NAMES), "w0001": ("5_7", NAMES)}
 
 
+def test_tasks__of_fewer_words_than_columns_have_empty_texts(study: Study, tmp_path: Path) -> None:
+    folder = shutil.copytree(study.path, tmp_path / "few")
+    concepts = study.table("concepts")
+    tables = {name: study.table(name) for name in ("highly_activating", "counterfactuals")}
+    with write_study(folder) as writer, writer.step("concepts", {}) as step:
+        step.table("concepts", concepts.loc[concepts["rank"] <= 2])
+        for name, frame in tables.items():
+            step.table(name, frame)
+    tasks = human_study_tasks(open_study(folder))
+    assert [sorted(row) for row in tasks[list(WORDS)].to_numpy().tolist()] == [[""] * 4 + ["dog", "red"]] * 2
+
+
 def test_tasks__of_a_cell_come_back(study: Study) -> None:
     [cell] = re.split(";", human_study_tasks(study)["images_a"].tolist()[1])
     image_id, _, box = cell.partition("#xywh=")

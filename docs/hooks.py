@@ -33,7 +33,7 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>',
 @cache
 def outside() -> dict[str, str]:
     """Map the documents outside docs/ to their place in the site; README is its first page."""
-    found = [*ROOT.glob("*.md"), *ROOT.glob("reproductions/*.md")]
+    found = [*ROOT.glob("*.md"), *ROOT.glob("reproductions/*.md"), *ROOT.glob("benchmarks/*.md")]
     names = [path.relative_to(ROOT).as_posix() for path in found]
     return {name: "index.md" if name == "README.md" else name for name in names}
 

@@ -42,7 +42,7 @@ ABOUT_R2 = (
     "Explained: the share of the differences between images that the latents account for (R²), of evaluation "
     "images where there are any, from which nothing was learned."
 )
-MEASURED = (  # docs/RESULTS.md, "Bases of features"
+MEASURED = (  # reproductions/bases.md
     "On the example study and on CIFAR-10, words fit units best and, of bases, those of parts that add up. "
     "Latents of places mark objects better than units do. No basis predicts errors as well as the "
     "classifier's confidence."

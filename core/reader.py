@@ -101,7 +101,7 @@ class StudyReader(KeptColumns):
     @property
     def no_longer_shown(self) -> list[NoLongerShown]:
         """What the study holds, of its own, that earlier versions made and this one does not show."""
-        return find_no_longer_shown(layers.of_its_own(self.manifest))
+        return find_no_longer_shown(self.path, layers.of_its_own(self.manifest))
 
     def set_damage_aside(self) -> None:
         """Stop serving items that cannot be read; `damage` and `missing` describe the problem."""

@@ -5,7 +5,10 @@ The files stay where they are, and `verify` still compares them; no page and no 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
+
+from core.common.inside import is_inside
 
 SINCE = "0.4.0"
 # Items by what made them.
@@ -14,6 +17,7 @@ ITEMS = {
         *("mask_responses", "mask_contrasts", "mask_groups", "mask_agreement", "mask_accuracy"),
     )
 }
+FILES = {"compositionality": ("visual_tokens/swaps.parquet",)}  # beside the items
 TWO_ENCODERS = "basis --with"
 OF_SECOND = "basis_{name}_other_{part}"  # arrays of a basis of two encoders
 PARTS_OF_SECOND = ("decoder", "offset", "encoder", "pre_bias")
@@ -24,8 +28,8 @@ class NoLongerShown:
     """Something that a study holds and that is not shown any more.
 
     Attributes:
-        items: their names. made_by: what did, as it was typed. instead: what of it is still shown; "" for
-            nothing.
+        items: names of items, or of files below the study. made_by: what did, as it was typed.
+        instead: what of it is still shown; "" for nothing.
     """
 
     items: tuple[str, ...]
@@ -46,14 +50,18 @@ class NoLongerShown:
         return {**asdict(self), "line": self.line}
 
 
-def find_no_longer_shown(manifest: Mapping[str, Any]) -> list[NoLongerShown]:
-    """Name what a study holds that is not shown any more: by the table, then of each basis of two."""
-    return [*_by_table(manifest), *_of_bases(manifest)]
+def find_no_longer_shown(folder: Path, manifest: Mapping[str, Any]) -> list[NoLongerShown]:
+    """Name what a study holds that is not shown any more: items of steps and of bases, and files."""
+    return [*_items(manifest), *_files(folder)]
 
 
 def names_no_longer_shown(manifest: Mapping[str, Any]) -> set[str]:
     """The names of the items of a study that nothing reads."""
-    return {item for one in find_no_longer_shown(manifest) for item in one.items}
+    return {item for one in _items(manifest) for item in one.items}
+
+
+def _items(manifest: Mapping[str, Any]) -> list[NoLongerShown]:
+    return [*_by_table(manifest), *_of_bases(manifest)]
 
 
 def _by_table(manifest: Mapping[str, Any]) -> Iterator[NoLongerShown]:
@@ -71,3 +79,9 @@ def _of_bases(manifest: Mapping[str, Any]) -> Iterator[NoLongerShown]:
         arrays = tuple(OF_SECOND.format(name=name, part=part) for part in PARTS_OF_SECOND)
         if held := tuple(one for one in arrays if one in manifest["items"]):
             yield NoLongerShown(held, TWO_ENCODERS, f"the basis '{name}' is, by this study's encoder alone")
+
+
+def _files(folder: Path) -> Iterator[NoLongerShown]:
+    for made_by, names in FILES.items():
+        if held := tuple(one for one in names if is_inside(folder, one) and (folder / one).is_file()):
+            yield NoLongerShown(held, made_by)

@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.storage.layers import layer
 from core.storage.manifest import input_digests
+from core.storage.seals import sealed_json
 from core.storage.writer import StepWriter, write_study
 from core.store import open_study
 from tests.concepts.worded import make_worded
@@ -46,6 +48,7 @@ ALTERATIONS = (
 )
 MASK_STEP = "mask-interventions"
 OLD_SCORES = ("combined", "kpca_error")  # columns that are read, and no longer computed
+TOKENS, SWAPS = "visual_tokens", "visual_tokens/swaps.parquet"
 LEFT_ITEMS = (
     *("mask_responses", "mask_contrasts", "mask_groups", "mask_agreement", "mask_accuracy"),
     *(f"basis_{SHARED}_other_{part}" for part in ("decoder", "encoder", "offset", "pre_bias")),
@@ -72,27 +75,27 @@ def make_base(folder: Path) -> Path:
 
 def write_old_scores(folder: Path) -> None:
     """Put columns and rows of OLD_SCORES, and weights, into the results of `neighbours` and `quality`."""
-    tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in ("principal_scores", "quality")}
-    n = len(tables["quality"])
-    known = np.random.default_rng(1).random(n)
-    on_val = np.where(tables["quality"]["split"] == "val", -known, np.nan)
-    tables["principal_scores"]["kpca_error"] = on_val
-    tables["quality"] = tables["quality"].assign(kpca_error=on_val, combined=known)
+    names = ("principal_scores", "quality", "quality_metrics", "quality_curves")
+    tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in names}
+    by_image = tables["quality"]
+    known = np.random.default_rng(1).random(len(by_image))
+    on_val = np.where(by_image["split"] == "val", -known, np.nan)
+    for name in ("principal_scores", "quality"):
+        tables[name] = tables[name].drop(columns=[*OLD_SCORES], errors="ignore")
+        tables[name].insert(tables[name].columns.get_loc("whitened_norm") + 1, "kpca_error", on_val)
+    tables["quality"]["combined"] = known
     for name in ("quality_metrics", "quality_curves"):
-        tables[name] = with_rows_of(pd.read_parquet(folder / f"{name}.parquet"))
+        tables[name] = with_rows_of_old_scores(tables[name])
     put_tables(folder, tables)
     with edited_manifest(folder) as manifest:
-        manifest["steps"]["quality"]["summary"]["combined_weights"] = {
-            "train": {"norm": 1.0},
-            "val": {"norm": 1.0},
-        }
+        weights = {"train": {"norm": 1.0}, "val": {"norm": 1.0}}
+        manifest["steps"]["quality"]["summary"]["combined_weights"] = weights
 
 
-def with_rows_of(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table by score in which both of OLD_SCORES have rows: theirs, else those of the Q-Score."""
-    lacking = [score for score in OLD_SCORES if score not in set(frame["score"])]
-    of_q = frame[frame["score"] == "q_score"]
-    return pd.concat([frame, *(of_q.assign(score=score) for score in lacking)], ignore_index=True)
+def with_rows_of_old_scores(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table by score in which OLD_SCORES have rows: those of the Q-Score."""
+    others, of_q = frame[~frame["score"].isin(OLD_SCORES)], frame[frame["score"] == "q_score"]
+    return pd.concat([others, *(of_q.assign(score=score) for score in OLD_SCORES)], ignore_index=True)
 
 
 def write_basis(folder: Path, name: str, seed: int) -> None:
@@ -143,6 +146,7 @@ def add_what_left(folder: Path) -> Path:
     """Add to a study of `make_base` what 0.4.0 no longer makes or shows."""
     add_mask_interventions(folder)
     add_second_encoder(folder)
+    add_tokens(folder)
     return folder
 
 
@@ -215,6 +219,29 @@ def add_second_encoder(folder: Path) -> None:
         entry["summary"]["basis"]["with"] = {**other, "n_fitted": 64, "r2": [0.8, 0.7]}
 
 
+def add_tokens(folder: Path) -> None:
+    """Add what `compositionality --study` showed of the images: graphs, attention, exchanged words."""
+    tokens = folder / TOKENS
+    tokens.mkdir()
+    for name, frame in token_tables(open_study(folder).images["image_id"]).items():
+        frame.to_parquet(tokens / f"{name}.parquet", index=False, write_page_checksum=True)
+    weights = {"model": "tokens.safetensors", "weights": [float(rank) for rank in range(1, 9)]}
+    (tokens / "weights.json").write_bytes(sealed_json(weights))
+
+
+def token_tables(ids: pd.Series) -> dict[str, pd.DataFrame]:
+    """The tables of two objects an image, one above the other."""
+    objects = pd.DataFrame({"image_id": np.repeat(ids, 2)}).reset_index(drop=True)
+    objects = objects.assign(object=np.tile([0, 1], len(ids)), score=1.0, left=1.0)
+    objects = objects.assign(top=2.0, right=30.0, bottom=40.0, name=np.tile(["a disc", "a square"], len(ids)))
+    relations = pd.DataFrame({"image_id": ids, "subject": 0, "object": 1, "predicate": "above", "score": 1.0})
+    attention = pd.DataFrame({"image_id": ids, "token": 0, "kind": "image", "name": "image", "weight": 0.5})
+    captions = {"caption": "a disc above a square", "other": "a square above a disc"}
+    swaps = pd.DataFrame({"image_id": ids, "test": "glyphworld relation", "model": "tokens", **captions})
+    swaps = swaps.assign(right=1.0, margin=0.5)
+    return {"objects": objects, "relations": relations, "attention": attention, "swaps": swaps}
+
+
 def put_tables(folder: Path, tables: Mapping[str, pd.DataFrame], *, step: str = "") -> None:
     """Write tables in place of those of that name, or as further ones of a step; all steps stay current."""
     writer = StepWriter(folder, "")
@@ -248,6 +275,9 @@ def layout(folder: Path) -> dict[str, Any]:
         entry = manifest["steps"][step]
         found[step] = {"inputs": sorted(entry["inputs"]), "settings": sorted(entry["settings"])}
         found[step]["summary"] = {name: _kind(value) for name, value in entry["summary"].items()}
+    for path in sorted((folder / TOKENS).glob("*.parquet")):
+        schema = pq.read_schema(path)
+        found[f"{TOKENS}/{path.name}"] = dict(zip(schema.names, map(str, schema.types), strict=True))
     found["bases"] = sorted(path.name for path in (folder / "bases").iterdir())
     return found
 

@@ -23,12 +23,13 @@ from core.export.files import COLUMNS, export_table
 from core.export.summary import info
 from core.figures.catalogue import read_chart
 from core.pipeline.verify import verify
+from core.research.visual_tokens.beside_study import shown_tokens
 from core.store import Study, open_study
-from tests.contract.old_study import LEFT_ITEMS, MASK_STEP, OLD_SCORES, OWN, SHARED, make_both
+from tests.contract.old_study import LEFT_ITEMS, MASK_STEP, OLD_SCORES, OWN, SHARED, SWAPS, make_both
 from tests.shared import made_once
 
 pytestmark = pytest.mark.usefixtures("trusted")
-MADE_BY = ("mask-interventions", "basis --with")
+MADE_BY = ("mask-interventions", "basis --with", "compositionality")
 OF_OLD = ("path", "bytes", "no_longer_shown", "settings")  # what `info` says of the old study alone
 
 
@@ -60,7 +61,7 @@ def changed(old: Study, tmp_path: Path) -> Path:
 def test_info__names_what_is_no_longer_shown(old, base):
     named = info(old)["no_longer_shown"]
     assert tuple(one["made_by"] for one in named) == MADE_BY
-    assert sorted(item for one in named for item in one["items"]) == sorted(LEFT_ITEMS)
+    assert sorted(item for one in named for item in one["items"]) == sorted((*LEFT_ITEMS, SWAPS))
     assert not any("\n" in one["line"] for one in named)
     assert info(base)["no_longer_shown"] == []
 
@@ -159,6 +160,16 @@ def test_scores_that_are_no_longer_computed__are_read(old, tmp_path):
     assert 0 < low.sum() == old.where("combined=..0.5").n_chosen
 
 
+def test_tokens_of_images__are_shown(old):
+    row = int(np.flatnonzero(old.is_val)[0])
+    shown = shown_tokens(old, row)
+    assert shown.extracted is not None and [one.name for one in shown.extracted.nodes] == [
+        "a disc",
+        "a square",
+    ]
+    assert shown.attention["weight"].tolist() == [0.5]
+
+
 @pytest.mark.parametrize("name", [OWN, SHARED])
 def test_bases__of_one_encoder_and_of_two_are_read_alike(name, old, base, tmp_path):
     found, expected = (one.in_basis(name) for one in (old, base))
@@ -186,4 +197,4 @@ def _arrays(study: Study, name: str, path: Path) -> dict[str, Any]:
 def test_a_basis_of_two_encoders__can_be_removed_with_all_its_files(changed):
     assert main(["basis", str(changed), "--remove", SHARED]) == 0
     assert not list(changed.glob(f"basis_{SHARED}*")) and verify(changed) == []
-    assert [one.made_by for one in open_study(changed).no_longer_shown] == list(MADE_BY[:1])
+    assert [one.made_by for one in open_study(changed).no_longer_shown] == [MADE_BY[0], MADE_BY[2]]

@@ -202,7 +202,7 @@ STEPS: dict[str, Step] = {
             needs=("embed",),
             outputs=(
                 *("concepts", "explained", "groups", "captions", "highly_activating", "counterfactuals"),
-                *("concept_features", "word_twins"),
+                "concept_features",
             ),
             options=("captions", "clip", "k", "min_images"),
             asked_each_time=("features", "explainable", "groups"),  # which units, not how

@@ -18,7 +18,6 @@ from core.config.step import Step
 TOPICS = (
     "published_figures",
     "salient_imagenet",
-    "rendered_scenes",
     "transfer_learning",
     "domains",
     "fourier",

@@ -33,6 +33,10 @@ LEFT: dict[str, str] = {  # what was typed -> what to use instead
     "figure tradeoff": "python -m reproductions.hard --draw",
     "figure loss_readout": "python -m reproductions.hard --draw",
     "figure ifm_table3": "python -m reproductions.ifm_variants --draw",
+    "concepts --twins": "the column `auc` of `export STUDY concepts`, how well each feature tells its word",
+    "export word_twins": "the column `auc` of `export STUDY concepts`, how well each feature tells its word",
+    "slices --device": "`slices` without it: no image is looked at",
+    "slices --fresh": "python -m reproductions.rendered_scenes --study STUDY",
     "human-study": "export STUDY human-study, and python -m reproductions.human_study for the answers",
     "mask-interventions": "python -m reproductions.mask_interventions --study STUDY",
 }

@@ -14,13 +14,9 @@ from core.cli import options, output
 from core.cli.errors import refuse_options
 from core.common.command_line import command_line
 from core.common.formatting import aligned, counted, first_of, number, percent, with_interval
-from core.config import RunOptions
-from core.topics import function_of_option
 
 if TYPE_CHECKING:
     from core.store import Study
-
-SCENES = 200  # fresh scenes of each slice
 
 
 def add_slices(commands: Any) -> None:
@@ -30,7 +26,6 @@ def add_slices(commands: Any) -> None:
         slices,
         "list the saved slices of a study, or find those with the highest error rates",
         "slices studies/demo --worst 10",
-        "slices studies/demo --worst 10 --fresh",
     )
     options.add_study(sub)
     sub.add_argument("--worst", type=options.POSITIVE, metavar="N", help="find the N worst slices instead")
@@ -45,17 +40,7 @@ def add_slices(commands: Any) -> None:
         metavar="N",
         help="minimum number of images in a worst slice (default: 10)",
     )
-    sub.add_argument(
-        "--fresh",
-        type=options.POSITIVE,
-        nargs="?",
-        const=SCENES,
-        metavar="N",
-        help="Glyphworld: measure the error rate of each worst slice again on N newly rendered scenes that "
-        f"fit its description ({SCENES} if N is left out)",
-    )
     options.add_answer(sub)
-    options.add_options(sub, RunOptions, "device")
     options.add_json(sub)
 
 
@@ -197,14 +182,11 @@ def slices(args: argparse.Namespace) -> None:
     if "worst" in args:
         given = {name: getattr(args, name) for name in ("against", "min_images") if name in args}
         report = worst_report(study, args.worst, given)
-        if "fresh" in args:
-            device = getattr(args, "device", "auto")
-            report |= function_of_option("slices --fresh")(study, args.worst, given, args.fresh, device)
         output.show(report, worst_text, as_json="json" in args)
     else:
         from core.slices import saved_slices
 
-        refuse_options(args, ("fresh", "against", "min_images"), "is of the worst slices; add --worst N")
+        refuse_options(args, ("against", "min_images"), "is of the worst slices; add --worst N")
         report = {"study": str(study.path), "slices": saved_slices.listed(study)}
         output.show(report, saved_text, as_json="json" in args)
 
@@ -286,27 +268,12 @@ def worst_report(study: Study, limit: int, given: Mapping[str, Any]) -> dict[str
     return {"study": str(study.path), "slices": table.to_dict("records")}
 
 
-def _fresh_line(row: Mapping[str, Any], usual: float) -> str:
-    if "fresh_n" not in row:
-        return ""
-    if not row["fresh_n"]:
-        return "\n        no fresh scene fits it"
-    rate, low, high = (100 * row[f"fresh_{name}"] for name in ("error_rate", "low", "high"))
-    verdict = "holds" if row["holds"] else "does not hold"
-    return (
-        f"\n        measured {rate:.1f} % ({low:.0f} to {high:.0f}) of {row['fresh_n']:,} fresh scenes, "
-        f"usual scenes {100 * usual:.1f} %: {verdict}"
-    )
-
-
 def worst_text(report: Mapping[str, Any]) -> str:
-    """Return one line per slice, most significant first; a second one where it was measured again."""
+    """Return one line per slice, most significant first."""
     if not report["slices"]:
         return "no worst slices: none of enough images has more errors, or no image has a label and an answer"
-    usual = report.get("fresh", {}).get("error_rate", math.nan)
     return "\n".join(
         f"{100 * row['error_rate']:5.1f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f}) of "
         f"{row['n']:,} misclassified, others {100 * row['rest']:.1f} %, q {row['q']:.2g}: {row['where']}"
-        + _fresh_line(row, usual)
         for row in report["slices"]
     )

@@ -119,7 +119,7 @@ def add_export(commands: Any) -> None:
     sub.add_argument(
         "table",
         metavar="TABLE",
-        help="images, features, quality, probe, overlap, concepts, word_twins, groups, captions, "
+        help="images, features, quality, probe, overlap, concepts, groups, captions, "
         "highly_activating, failures, interventions, answers, skipped, neighbours, label_issues, "
         "human-study (tasks for people who rate words), concept_features (of each known class and "
         "attribute), bases (how well each names them), traces_images, traces_features, attributes, metrics, "

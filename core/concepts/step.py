@@ -30,13 +30,13 @@ from core.concepts.naming.majority import FALCON, MAJORITY, naming_of
 from core.concepts.naming.whole_images import look_at_images
 from core.concepts.tools import Tools, has_encoder, is_glyphworld, open_tools, why_skipped
 from core.concepts.units import Counterfactuals, Unit, choose_units, find_counterfactuals, no_groups
+from core.concepts.word_auc import add_aucs
 from core.config import ConceptsConfig
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.storage import manifest as manifests
 from core.storage.writer import StepRun, StepWriter
 from core.store import Study
-from core.topics import function_of_option
 
 CROPS_VERSION = 1  # increased whenever the crop of an image changes
 NO_ENCODER = "the study has no encoder, so there are no heatmaps: whole images are used instead of crops"
@@ -55,7 +55,6 @@ def compute_concepts(study: Study, step: StepWriter, config: ConceptsConfig, run
     if why := why_skipped(study, config):
         step.summary = {"skipped": why}
         return
-    write_twins = function_of_option("concepts --twins")(study) if config.twins else None
     selection = look(study, config, run.progress)
     if not selection.units:
         step.summary = {"skipped": selection.why_none, **selection.numbers()}
@@ -65,10 +64,6 @@ def compute_concepts(study: Study, step: StepWriter, config: ConceptsConfig, run
     step.summary = (
         write_concept_tables(step, study, selection, explained, config, run.progress) | tools.about()
     )
-    if write_twins is not None:
-        named = tables.concept_table(explained.units, tables.Ids(selection.probe))
-        probe = selection.probe.rows
-        step.summary["word_twins"] = write_twins(step, named, probe, config.twins, run.progress, run.device)
     for note in step.summary["notes"]:
         run.progress.note(f"note: {note}")
 
@@ -235,7 +230,6 @@ def write_concept_tables(
     concepts = tables.concept_table(explained.units, ids)
     aucs = None
     if is_glyphworld(study):
-        add_aucs = function_of_option("concepts of planted words")
         aucs = add_aucs(concepts, study, selection.probe.rows, progress)
     limits = explained.thresholds
     gamma = limits.gamma

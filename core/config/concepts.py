@@ -94,14 +94,6 @@ class ConceptsConfig:
         choices=("majority", "falcon"),
         left_out="majority; falcon with a captioner",
     )
-    twins: int = word_option(
-        "Glyphworld: render N pairs of scenes with and without what each word says, and test the "
-        "features on them",
-        0,
-        metavar="N",
-        minimum=0,
-        bare=32,
-    )
     captioner: str | None = word_option(
         "your own captioner in place of a bank, as package.module:function", None, metavar="MODULE:FUNCTION"
     )

@@ -54,10 +54,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("group", "rank", "word", "kind", "score", "kept", "discarded_by"),
         *("elsewhere", "auc", "auc_low", "auc_high", "under_heat"),
     ),
-    "word_twins": (
-        *("group", "word", "n_pairs", "effect", "effect_low", "effect_high", "twin_auc", "twin_auc_low"),
-        *("twin_auc_high", "selectivity"),
-    ),
     "groups": ("group", "n_images", "clip_cosine", "interpretable"),
     "captions": ("group", "image_id", "rank", "caption", "cosine", "confidence"),
     "highly_activating": ("group", "image_id"),

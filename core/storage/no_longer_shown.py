@@ -13,11 +13,13 @@ from core.common.inside import is_inside
 SINCE = "0.4.0"
 # Items by what made them.
 ITEMS = {
+    "concepts --twins": ("word_twins",),
     "mask-interventions": (
         *("mask_responses", "mask_contrasts", "mask_groups", "mask_agreement", "mask_accuracy"),
-    )
+    ),
 }
 FILES = {"compositionality": ("visual_tokens/swaps.parquet",)}  # beside the items
+SETTINGS = {"twins"}  # of `concepts`: a study that has them stays current
 TWO_ENCODERS = "basis --with"
 OF_SECOND = "basis_{name}_other_{part}"  # arrays of a basis of two encoders
 PARTS_OF_SECOND = ("decoder", "offset", "encoder", "pre_bias")

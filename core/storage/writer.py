@@ -30,6 +30,7 @@ from core.storage import layers
 from core.storage import manifest as manifests
 from core.storage.chunked_array import ArrayWriter, file_sha256, write_whole
 from core.storage.leftovers import remove_leftovers
+from core.storage.no_longer_shown import SETTINGS
 from core.storage.table_files import type_names
 
 
@@ -254,7 +255,8 @@ class StudyWriter:
 
 
 def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if value is not None and value is not False}
+    known = {name: value for name, value in settings.items() if name not in SETTINGS}
+    return {name: value for name, value in known.items() if value is not None and value is not False}
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from core.cli import left, main
 def test_what_left_is_refused_in_one_line(row: str, capsys: pytest.CaptureFixture[str]) -> None:
     command, _, name = row.partition(" ")
     words = [command, "nowhere", *([name] if name else [])]
+    words += ["-o", "table.csv"] if command == "export" else []
     try:
         code = main(words)
     except SystemExit as stopped:

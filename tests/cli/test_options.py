@@ -76,7 +76,6 @@ CONFIGS: dict[str, tuple[type, ...]] = {
     "export": (RunOptions,),
     "basis": (BasisConfig, RunOptions),
     "decompose": (RunOptions,),
-    "slices": (RunOptions,),
     "figure": (FigureOptions,),
     "figure-sheet": (FigureOptions,),
     "transfer-probe": (RunOptions, ProbeConfig, EmbedConfig),

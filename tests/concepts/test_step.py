@@ -363,7 +363,6 @@ def test_wrong_options__are_refused(embedded, tmp_path):
         ({"split": "test"}, "unknown split"),
         ({"gamma": "half"}, "gamma must be a cosine or 'auto'"),
         ({"naming": "votes"}, "unknown naming 'votes'"),
-        ({"twins": 4}, "renders scenes of Glyphworld and embeds them; .* has other images"),
     ):
         with pytest.raises(SettingsError, match=message):
             run(folder, **wrong)

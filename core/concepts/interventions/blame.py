@@ -14,6 +14,7 @@ import pandas as pd
 from core.answers.predictable import predictable
 from core.common.formatting import percent
 from core.common.statistics.intervals import mean_intervals, share_intervals
+from core.concepts.interventions.planted import PlantedAttributes
 from core.jobs.progress import Progress
 from core.measures.removal import (
     CONTRIBUTION,
@@ -27,12 +28,12 @@ from core.measures.removal import (
 from core.slices.features import class_logits
 from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
-from core.topics import function_of_option
 
 REMOVED = (1, 3, 5)  # how many features are taken out
 DRAWS = 5  # random features are drawn so many times, and the results averaged
 MISCLASSIFIED, CORRECT = "misclassified", "correct"
 MOST = 20_000  # images of each kind, drawn where there are more
+LEAST_OF_CAUSE = 10  # errors of a cause for a row of its own
 COLUMNS = (
     *("order", "removed", "images", "n", "flip_rate", "flip_low", "flip_high"),
     *("to_true", "to_true_low", "to_true_high", "difference", "difference_low", "difference_high"),
@@ -120,7 +121,7 @@ def intervene(
         `planted_attributes`, see `PlantedAttributes`; None for images whose truth is not known. means:
         (n_features,) of the train images.
     """
-    planted = function_of_option("failures of planted causes").of(study, seed=seed)
+    planted = PlantedAttributes.of(study, seed=seed)
     tables, causes = [], None
     with progress.stage(
         "interventions", total=sum(len(one) for one, _ in rows.values()), unit="images"
@@ -131,7 +132,7 @@ def intervene(
             outcome = _outcomes(study, probe, here, true, kind, seed, bar)
             tables.append(_rates(outcome, kind))
             if kind == MISCLASSIFIED and planted is not None:
-                causes = planted.by_cause(outcome, here)
+                causes = _by_cause(planted, outcome, here)
     rates = pd.concat(tables, ignore_index=True).loc[:, list(COLUMNS)]
     return Intervened(rates, causes, probe.means, None if planted is None else planted.table())
 
@@ -166,6 +167,27 @@ class Outcomes:
     flips: dict[tuple[str, int], np.ndarray]
     to_true: dict[tuple[str, int], np.ndarray]
     first: dict[str, np.ndarray]
+
+
+def _by_cause(planted: PlantedAttributes, outcome: Outcomes, rows: np.ndarray) -> pd.DataFrame:
+    """Per planted cause of an error and order: cause, order, n, of_cause (share of the images whose first
+    removed feature responds to the background or companion that misled), flip_rate (with one feature
+    removed), each with Wilson's interval. of_cause is NaN for causes that are no attribute.
+    """
+    parts = []
+    causes = planted.causes[rows]
+    for cause in pd.unique(causes):
+        here = causes == cause
+        if not cause or here.sum() < LEAST_OF_CAUSE:
+            continue
+        for order in ORDERS:
+            hit = planted.answers(rows[here], outcome.first[order][here], str(cause))
+            values = np.stack([hit, outcome.flips[order, 1][here]], axis=1)
+            mean, low, high, _ = share_intervals(values)
+            row = {"cause": str(cause), "order": order, "n": int(here.sum())}
+            row |= {"of_cause": mean[0], "of_cause_low": low[0], "of_cause_high": high[0]}
+            parts.append(row | {"flip_rate": mean[1], "flip_low": low[1], "flip_high": high[1]})
+    return pd.DataFrame(parts)
 
 
 def _some(n: int, seed: int) -> np.ndarray:

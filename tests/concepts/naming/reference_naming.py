@@ -1,4 +1,4 @@
-"""Slow twins of naming by majority: plain loops written from docs/method.md 6.12 and 6.13."""
+"""Slow twins of naming by majority: plain loops written from docs/method.md 6.12."""
 
 from __future__ import annotations
 

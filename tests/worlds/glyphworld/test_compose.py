@@ -14,7 +14,6 @@ from core.data.sources.glyphworld import GlyphworldSource
 from core.worlds.glyphworld.compose import plan_world_scene, with_hues_exchanged, with_places_exchanged
 from core.worlds.glyphworld.painting import HUES, paint
 from core.worlds.glyphworld.scenes import PRESETS, Item, ScenePlan, plan_scene, severities
-from core.worlds.glyphworld.twins import TwinMaker
 from core.worlds.glyphworld.vocabulary import caption_of, colour_of, glyph_of
 from core.worlds.glyphworld.word_truth import truth_of
 
@@ -105,4 +104,3 @@ def test_truth__names_the_painted_colour_and_the_class_of_every_object():
         for item in items(plan):
             glyph = glyph_of(item)
             assert truth.holds(f"{item.hue} {glyph.noun}") and truth.holds(f"{item.hue} {glyph.label}")
-    assert TwinMaker(0, WORLD, pool=1).plans[0].main.hue

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.common.statistics.intervals import share_intervals
-from core.concepts.interventions.blame import ORDERS, Outcomes
 from core.slices.inspection.populations import train_images
 from core.store import Study
 
 CUES = ("background", "companion")  # causes of errors that are attributes of the scene as well
 MOST = 10_000  # train images that are looked at
-LEAST = 10  # errors of a cause for a row of its own
 FEWEST = 20  # images with a value, and without it
 
 
@@ -66,28 +63,6 @@ class PlantedAttributes:
             return np.full(len(rows), np.nan)
         same = (self.column[features] == cause) & (self.value[features] == self.values[cause][rows])
         return np.where(features < 0, np.nan, same.astype(np.float64))
-
-    def by_cause(self, outcome: Outcomes, rows: np.ndarray) -> pd.DataFrame:
-        """Per planted cause of an error and order: cause, order, n, of_cause (share of the images whose first
-        removed feature responds to the background or companion that misled), flip_rate (with one feature
-        removed), each with Wilson's interval. of_cause is NaN for causes that are no attribute.
-        """
-        parts = []
-        causes = self.causes[rows]
-        for cause in pd.unique(causes):
-            here = causes == cause
-            if not cause or here.sum() < LEAST:
-                continue
-            for order in ORDERS:
-                hit = self.answers(rows[here], outcome.first[order][here], str(cause))
-                values = np.stack([hit, outcome.flips[order, 1][here]], axis=1)
-                mean, low, high, _ = share_intervals(values)
-                parts.append(
-                    {"cause": str(cause), "order": order, "n": int(here.sum()), "of_cause": mean[0]}
-                    | {"of_cause_low": low[0], "of_cause_high": high[0], "flip_rate": mean[1]}
-                    | {"flip_low": low[1], "flip_high": high[1]}
-                )
-        return pd.DataFrame(parts)
 
 
 def best_attributes(

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.concepts import word_auc
+from core.concepts.word_auc import DetectionImages, add_aucs, group_activations, word_aucs
 from core.data.sources.glyphworld import GlyphworldSource
 from core.jobs.progress import Progress
-from core.research.rendered_scenes import word_auc
-from core.research.rendered_scenes.word_auc import DetectionImages, add_aucs, group_activations, word_aucs
 from core.worlds.glyphworld.word_truth import SceneTruth, TruthTable, truth_of
 
 DOG, SKY = SceneTruth((frozenset({"dog"}),)), SceneTruth((frozenset({"sky", "dog"}),))

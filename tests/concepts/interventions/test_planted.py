@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.research.rendered_scenes.planted import FEWEST, PlantedAttributes, best_attributes
+from core.concepts.interventions.planted import FEWEST, PlantedAttributes, best_attributes
 
 
 def auc_by_loop(inside, outside):

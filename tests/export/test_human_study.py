@@ -77,6 +77,19 @@ def test_tasks__are_the_same_each_time_and_tell_neither_ranks_nor_discarded_word
     assert text == (tmp_path / "b.csv").read_text() and "cat" not in text and "5_7" not in text
 
 
+def test_tasks__of_features_with_fewer_words_leave_cells_empty(study: Study, tmp_path: Path) -> None:
+    folder = shutil.copytree(study.path, tmp_path / "study")
+    concepts = study.table("concepts")
+    few = concepts.loc[concepts["rank"] <= 2]
+    with write_study(folder) as writer, writer.step("concepts", {}) as step:
+        step.table("concepts", few)
+        for name in ("highly_activating", "counterfactuals"):
+            step.table(name, study.table(name))
+    tasks = human_study_tasks(open_study(folder))
+    assert sorted(tasks[["word_1", "word_2"]].to_numpy().ravel()) == ["dog", "dog", "red", "red"]
+    assert (tasks[list(WORDS[2:])] == "").all(axis=None)
+
+
 def test_tasks__of_a_study_without_words(shared_study: Path, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="has no concepts"):
         export_table(open_study(shared_study), "human-study", tmp_path / "a.csv")

@@ -88,7 +88,7 @@ FIRST_DRAWN = """(patience) => {
   const within = (root) => [...root.querySelectorAll('*')].flatMap((one) =>
     [one, ...(one.shadowRoot ? within(one.shadowRoot) : [])]);
   const drawn = (part) => (part.tagName === 'IMG' && part.complete && part.naturalWidth > 0)
-    || (/peregrine-(plot|sheet)/.test(part.className) && part.dataset.drawn)
+    || (part.classList.contains('peregrine-plot') && part.dataset.drawn)
     || (part.classList.contains('stage') && part.dataset.points);
   return new Promise((resolve) => {
     const look = () => {

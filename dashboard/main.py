@@ -25,7 +25,7 @@ from dashboard.panels.image import detail as image_detail
 from dashboard.panels.jobs import study_progress
 from dashboard.panels.menus import palette
 from dashboard.server import gc_schedule
-from dashboard.state import image_filter, session, sheet, view_address
+from dashboard.state import image_filter, session, view_address
 
 ANSWER_FIELD, BASIS_FIELD = "answer_field", "basis_field"
 WHAT_A_BASIS_IS = (
@@ -99,7 +99,6 @@ def _show(page: st.Page, entry: served_studies.Entry, facts_slot: DeltaGenerator
         study_progress.not_ready(entry, None)
         return
     session.set_current_study(study)
-    sheet.enter(served_studies.name_of(study))
     study_progress.banner(served_studies.Entry(entry.name, study.path))
     _above(page, study)
     _run_with_notes(page, study)

@@ -1,10 +1,10 @@
-"""A chart as an object: everything that a command, a page, a sheet and a report need to know of it.
+"""A chart as an object: everything that a command, a page and a report need to know of it.
 
 A chart is of studies, or of a folder or a file of research.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -121,16 +121,6 @@ def score_values(study: Study, score: str) -> tuple[np.ndarray, np.ndarray]:
     table = study.kept("quality")
     values, rows = numbers(table, known_score(table, score)), shown_images(study)
     return values[rows], numbers(table, "correct")[rows]
-
-
-def separate_classes(options: FigureOptions, class_names: Sequence[str]) -> FigureOptions:
-    """Split requested classes at their commas, as `--classes A,B` does, where no class has the name as it is.
-
-    >>> separate_classes(FigureOptions(classes=("cat, dog", "a, b")), ["a, b", "cat"]).classes
-    ('cat', 'dog', 'a, b')
-    """
-    parts = ([one] if one in class_names else one.split(",") for one in options.classes)
-    return replace(options, classes=tuple(name.strip() for some in parts for name in some))
 
 
 def class_numbers(study: Study, options: FigureOptions) -> list[int]:

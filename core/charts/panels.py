@@ -122,16 +122,22 @@ class _Layout:
             self.left + column * (self.cell + GAP) + BREAK * sum(at <= column for at in breaks)
             for column in range(n_columns)
         ]
-        self.y, self.caption, top = [], [], 1.5 * self.font if headed else 1
+        self.y, self.tall = [], []  # of each row: its top, and the height of its pictures
+        top = 1.5 * self.font if headed else 1
         for number, strip in enumerate(strips):
             lines = max((_lines(self.caption_of(one)) for one in strip.pictures if one), default=0)
             top += BREAK * 0.7 if strip.apart and number else 0
             self.y.append(top)
-            self.caption.append(lines)
-            top += self.cell + (lines * 1.15 * (self.font - 2) + 3 if lines else 0) + GAP
+            self.tall.append(max((self.size_of(one)[1] for one in strip.pictures if one), default=self.cell))
+            top += self.tall[-1] + (lines * 1.15 * (self.font - 2) + 3 if lines else 0) + GAP
         letters = int(self.width / (LETTER * (self.font - 2)) * 1.08)
         self.note_lines = textwrap.wrap(note, letters, break_long_words=False, break_on_hyphens=False)
         self.height = top + (len(self.note_lines) * 1.3 * (self.font - 2) + 6 if note else 0)
+
+    def size_of(self, picture: Picture) -> tuple[float, float]:
+        """Width and height of a picture whose longer side fills its cell."""
+        scale = self.cell / max(picture.image.size)
+        return picture.image.width * scale, picture.image.height * scale
 
     def caption_of(self, picture: Picture) -> str:
         """The caption in lines that are not wider than the picture, in print."""
@@ -155,7 +161,7 @@ def _lines(text: str) -> int:
 
 
 def _title(marks: Marks, strip: Strip, layout: _Layout, number: int) -> None:
-    at = {"x": layout.left - 6, "y": layout.y[number] + layout.cell / 2, **ON_AXES}
+    at = {"x": layout.left - 6, "y": layout.y[number] + layout.tall[number] / 2, **ON_AXES}
     marks.note(strip.title, color=marks.theme.ink, **at, xanchor="right", yanchor="middle", align="right")
 
 
@@ -170,9 +176,10 @@ def _frame(marks: Marks, picture: Picture, layout: _Layout, number: int, column:
     x, y = layout.x[column], layout.y[number]
     if picture.verdict:
         colour = marks.theme.correct if picture.verdict == "correct" else marks.theme.misclassified
-        box = {"type": "rect", "x0": x, "x1": x + layout.cell, "y0": y, "y1": y + layout.cell}
+        width, height = layout.size_of(picture)
+        box = {"type": "rect", "x0": x, "x1": x + width, "y0": y, "y1": y + height}
         marks.shapes.append(box | {"line": {"color": colour, "width": 1.5}})
-    at = {"x": x + layout.cell / 2, "y": y + layout.cell, **ON_AXES, "xanchor": "center"}
+    at = {"x": x + layout.cell / 2, "y": y + layout.tall[number], **ON_AXES, "xanchor": "center"}
     marks.note(layout.caption_of(picture), **at, yanchor="top", color=marks.theme.ink)
 
 
@@ -191,7 +198,7 @@ def data_uri(image: Image.Image) -> str:
 
 def _points(strips: Sequence[Strip], layout: _Layout) -> go.Scatter:
     cells = [
-        (layout.x[column] + layout.cell / 2, layout.y[number] + layout.cell / 2, picture)
+        (layout.x[column] + layout.cell / 2, layout.y[number] + layout.tall[number] / 2, picture)
         for number, strip in enumerate(strips)
         for column, picture in enumerate(strip.pictures)
         if picture is not None

@@ -127,15 +127,6 @@ def paper(*, column: str = "single", font: str = "serif") -> Theme:
     )
 
 
-def paper_of_width(width: int, font: str = "serif") -> Theme:
-    """Theme for print in a width of CSS px; the height lies between those of one and of two columns."""
-    single, double = paper(column="single", font=font), paper(column="double", font=font)
-    share = (width - COLUMN_WIDTH["single"]) / (COLUMN_WIDTH["double"] - COLUMN_WIDTH["single"])
-    share = min(max(share, 0.0), 1.0)
-    height = (1 - share) * (single.height or 0) + share * (double.height or 0)
-    return replace(single, width=width, height=round(height))
-
-
 def theme_named(name: str | None) -> Theme:
     """Return the theme: `dark`, `paper` (for print), or the light one for any other name."""
     return {"dark": DARK, "paper": paper()}.get(name or "light", LIGHT)

@@ -1,4 +1,4 @@
-"""The commands `figure`, `figure-sheet` and `report`: figures and reports as files."""
+"""The commands `figure`, `publish` and `report`: figures and reports as files."""
 
 from __future__ import annotations
 
@@ -148,63 +148,6 @@ def _chart_options(given: Mapping[str, Any]) -> FigureOptions:
     """The options of figures among those that were given."""
     names = FigureOptions.__dataclass_fields__
     return FigureOptions(**{name: value for name, value in given.items() if name in names})
-
-
-def add_figure_sheet(commands: Any) -> None:
-    sample = "figure-sheet studies/demo roc baselines heatmap:0/10000003 -o sheet.pdf --columns 2"
-    summary = "combine figures, images and heatmaps on one page, as vector graphics"
-    sub = options.add_command(commands, "figure-sheet", figure_sheet, summary, sample)
-    sub.add_argument("study", type=options.folder, metavar="STUDY", help="folder of the study")
-    sub.add_argument(
-        "names",
-        nargs="+",
-        metavar="NAME",
-        help="figures (see figure --list), image:ID, heatmap:ID or masks:ID; each with options of its own: "
-        "'roc?where=label=bird&score=confidence&caption=Birds', or of studies in the same folder: "
-        "'compared_classes?with=STUDY2'",
-    )
-    files = "file to write: .pdf, .svg, .png, or .zip (the page, its LaTeX, its numbers); may be repeated"
-    options.add_output(sub, files, action="append")
-    sub.add_argument(
-        "--columns", type=options.POSITIVE, metavar="N", help="number of equal columns, 1 to 4 (default: 2)"
-    )
-    sub.add_argument(
-        "--page",
-        metavar="PAGE",
-        help="width of the page: single (3.5 in), double (7.25 in), wide (11 in), or of a venue: neurips, "
-        "icml-column, icml, cvpr-column, cvpr, eccv, a4 (default: double)",
-    )
-    sub.add_argument("--no-letters", action="store_true", help="omit the letters (a), (b) …")
-    sub.add_argument(
-        "--no-captions", action="store_true", help="omit the captions below the panels; the LaTeX has them"
-    )
-    options.add_answer(sub)
-    _add_font(sub)
-    options.add_options(sub, FigureOptions)
-
-
-def figure_sheet(args: argparse.Namespace) -> None:
-    """Draw the cells, lay them out and write the page."""
-    from core.figures.printing import check_sheet_file, write_sheet
-    from core.figures.sheet import check_sheet, make_sheet
-    from core.figures.sheet_layout import SheetGrid
-
-    given = vars(args)
-    look = {name: given[name] for name in ("page", "columns", "font") if name in given}
-    grid = SheetGrid(**look, letters="no_letters" not in given, captions="no_captions" not in given)
-    chart_options = _chart_options(given)
-    check_sheet(given["names"], grid, chart_options)
-    for out in given["output"]:
-        check_sheet_file(out)
-    with Progress.for_command(None, stages_total=2) as progress:
-        with progress.step("figures"):
-            study = options.study_of(args)
-            sheet = make_sheet(study, given["names"], grid, options=chart_options)
-        with progress.step("page"):
-            for out in given["output"]:
-                print(write_sheet(sheet, out))
-    for problem in sheet.problems:
-        print(f"note: {problem}")
 
 
 def listing() -> str:

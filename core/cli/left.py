@@ -11,6 +11,7 @@ from core.common.command_line import PROGRAM
 from core.errors import SettingsError
 
 LEFT: dict[str, str] = {  # what was typed -> what to use instead
+    "figure-sheet": "figure STUDY NAME -o FILE for each, or the page Figures of the dashboard",
     "train-clip": "python -m reproductions.small_clip",
     "basis --with": "a basis of each study, and `compare` for their features",
     "compare --shared": "`compare` of the two studies, for the features that one gained or lost",

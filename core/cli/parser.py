@@ -25,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
         *(study.add_demo, study.add_analyze, study.add_resume, steps.add_steps),
         *(search.add_search, steps.add_answers, steps.add_basis, study.add_info, study.add_export),
         *(dashboard.add_dashboard, dashboard.add_mcp, slices.add_slices, slices.add_inspect),
-        *(slices.add_notes, study.add_verify, figures.add_figure, figures.add_figure_sheet),
+        *(slices.add_notes, study.add_verify, figures.add_figure),
         *(concepts.add_decompose, compare.add_compare, figures.add_report, figures.add_publish),
         *(train.add_train, finetune.add_finetune),
     ):

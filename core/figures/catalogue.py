@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from core.charts.chart import Chart, frame_of
 from core.charts.options import FigureOptions
 from core.charts.registry import CHARTS
-from core.charts.theme import LIGHT, Theme, layout_of, paper, paper_of_width
+from core.charts.theme import LIGHT, Theme, layout_of, paper
 from core.common.command_line import command_line
 from core.errors import SettingsError, StudyError, unknown_name
 from core.figures.fit_text import fit_text, legend_room
@@ -29,7 +29,6 @@ def draw(
     *,
     style: str = "paper",
     font: str = "serif",
-    width: int | None = None,
     options: FigureOptions | None = None,
 ) -> go.Figure:
     """One figure of the catalogue.
@@ -38,13 +37,13 @@ def draw(
         studies: one study, or several if the figure compares them.
         name: a chart of the catalogue.
         style: `paper` (the figure's own column width), `paper-single`, `paper-double` or `screen`.
-        font: of the paper styles, serif or sans. width: CSS px, instead of that of a paper style.
+        font: of the paper styles, serif or sans.
     Raises:
         SettingsError: unknown figure, style or option, or a wrong number of studies.
         StudyError: a study lacks data of the figure; the message names the command that makes it.
     """
     chart, options = chart_named(name), options or FigureOptions()
-    theme = theme_of(style, chart.column, font) if width is None else paper_of_width(width, font)
+    theme = theme_of(style, chart.column, font)
     return drawn(chart, read_chart(studies, chart, options), options, theme)
 
 

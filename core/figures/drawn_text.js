@@ -1,4 +1,4 @@
-// In the page that draws figures for print, and in the preview of a sheet: a drawing carries its fonts, is laid
+// In the page that draws figures for print: a drawing carries its fonts, is laid
 // out with them, and holds all of its text. What would stand out of it makes it smaller, never cut.
 const FONT_STYLE = "peregrine-fonts"; // id of the <style> that holds the fonts of the page
 const PAD = 1; // px around text that stood out

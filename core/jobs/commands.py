@@ -20,8 +20,6 @@ from core.jobs.fields import check_field, field_parts
 from core.steps import STEPS
 
 SAMPLES = 12
-FONTS = ("serif", "sans")
-PAGES = ("single", "double", "wide", "neurips", "icml-column", "icml", "cvpr-column", "cvpr", "eccv", "a4")
 POSITIONAL = ("study", "cells")
 
 
@@ -191,40 +189,6 @@ class PublishStudy(MakeReport):
 
 
 @dataclass(frozen=True)
-class MakeSheet(Command):
-    """Place figures and images on one page; `cells` are named as in the `figure-sheet` command."""
-
-    name: ClassVar[str] = "figure-sheet"
-    study: Path
-    cells: tuple[str, ...]
-    outputs: tuple[Path, ...] = ()
-    columns: int = 2
-    font: str = "serif"
-    letters: bool = True
-    captions: bool = True
-    page: str = "double"
-    answer: str = ""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        is_valid = self.font in FONTS and self.page in PAGES
-        if not is_valid or not 1 <= self.columns <= 8 or not self.cells:
-            raise JobError(
-                "a figure sheet needs cells, 1 to 8 columns, a known page, and a serif or sans font"
-            )
-        if odd := next((cell for cell in self.cells if not cell[:1].isalpha()), None):
-            raise JobError(f"'{odd[:60]}' is not a cell of a figure sheet")
-
-    def _words(self) -> Iterator[str]:
-        yield from (str(self.study), *self.cells)
-        yield from (_option(name, getattr(self, name)) for name in ("page", "columns", "font"))
-        yield from ["--no-letters"] * (not self.letters)
-        yield from ["--no-captions"] * (not self.captions)
-        yield from (_option("output", path) for path in self.outputs)
-        yield from [_option("answer", self.answer)] * bool(self.answer)
-
-
-@dataclass(frozen=True)
 class RemoveBasis(Command):
     """Remove a basis of a study, and all that was made in it. `of`: its name."""
 
@@ -292,7 +256,7 @@ COMMANDS: dict[str, type[Command]] = {
     kind.__name__: kind
     for kind in (
         *(Analyze, RunStep, Resume, RequestHeatmaps, DecomposeImage, MakeReport),
-        *(PublishStudy, MakeSheet, FitBasis, RemoveBasis, AddAnswer, BuildDemo),
+        *(PublishStudy, FitBasis, RemoveBasis, AddAnswer, BuildDemo),
     )
 }
 

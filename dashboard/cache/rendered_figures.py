@@ -14,14 +14,13 @@ HEIGHT = 450  # pixels, of a figure that names none
 
 class RenderedFigure:
     """What the page receives of a figure: its JSON text, its height in pixels, and the width for which that
-    is meant (0: any); and whether it says only why there is nothing to draw.
+    is meant (0: any).
     """
 
     def __init__(self, figure: go.Figure) -> None:
         self.text = str(plotly.io.to_json(figure, validate=False))
         self.height = int(layout_of(figure).height or HEIGHT)
         self.width = int((layout_of(figure).meta or {}).get("laid_out_for", 0))
-        self.is_note = not (figure.data or layout_of(figure).images or layout_of(figure).shapes)
 
 
 @cached_read(max_entries=256, names_features=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,20 +11,19 @@ import streamlit as st
 
 from core.charts.chart import Chart, frame_of
 from core.charts.options import FigureOptions
-from core.charts.other_studies import folder_name
-from core.charts.theme import Theme, theme_named
+from core.charts.theme import Theme, paper, theme_named
 from core.export.table_file import TableFile
-from core.figures.cells import CellRequest
 from core.figures.print_version import print_version
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache.chart_reads import chart_table
 from dashboard.cache.rendered_figures import rendered
-from dashboard.components.chart_menu import chart_menu
+from dashboard.components.chart_menu import Drawing, chart_menu
+from dashboard.components.gallery import Shown, collected
 from dashboard.components.plot import plot
+from dashboard.components.shown_pictures import picture_figure, picture_table
 from dashboard.components.tooltips import plain
-from dashboard.state import session
 
 
 def page_theme() -> Theme:
@@ -41,27 +39,34 @@ def chart(
     alt: str,
     data: pd.DataFrame,
     on_select: Callable[[list[dict]], None] | None = None,
-    cell: CellRequest | None = None,
+    column: str = "single",
 ) -> None:
     """Show a figure, and on it a menu that saves it as svg, png or pdf and its numbers as csv, and that adds
-    it to the figure sheet.
+    it to my figures.
 
     Args:
         name: unique on the page; also the name of the saved files.
-        draw: makes the figure in a theme; called again with the theme of paper for a PDF.
+        draw: makes the figure in a theme; called again with the theme of paper for print.
         depends_on: every choice, slice and other study that the figure depends on besides the study and the
-            theme. What was drawn for the same ones is not drawn again.
+            theme. What was drawn for the same ones is not drawn again. The first slice says which images it
+            is of.
         alt: one sentence for screen readers. data: the numbers.
         on_select: called once with the points of each new click, before the next run (each a dict with its
             `customdata`).
-        cell: the same figure in the catalogue, of the same images, as the sheet draws it.
+        column: its width in print, single or double.
     """
-    theme, table = page_theme(), table_of(study, name, data, *depends_on, cell.slice if cell else None)
+    theme = page_theme()
     figure = rendered(study, name, theme.name, depends_on, partial(draw, theme))
+    drawing = Drawing(
+        alt=alt,
+        print_as=partial(print_version, draw, screen_height=figure.height),
+        table=table_of(study, name, data, *depends_on),
+        column=column,
+        answer=served_studies.answer_option(study),
+    )
     with st.container(key=f"{name}_framed"):
         plot(figure, key=name, alt=alt, on_click=on_select)
-        print_as = partial(print_version, draw, screen_height=figure.height)
-        chart_menu(name, alt=alt, print_as=print_as, table=table, cell=cell)
+        chart_menu(name, drawing)
 
 
 def table_of(
@@ -74,11 +79,29 @@ def table_of(
 
 
 @contextmanager
-def with_menu(name: str, *, alt: str, cell: CellRequest | None) -> Iterator[None]:
-    """A frame around pictures, with a menu that adds them to the figure sheet; see `chart_menu`."""
+def with_menu(study: Study, name: str, *depends_on: Hashable, alt: str) -> Iterator[list[Shown]]:
+    """A frame around galleries, with a menu that saves the pictures that they show and adds them to my
+    figures; see `chart`. Pictures that no gallery shows are added to the list that it yields.
+    """
     with st.container(key=f"{name}_framed"):
-        yield
-        chart_menu(name, alt=alt, cell=cell)
+        with collected() as galleries:
+            yield galleries
+        if not galleries:
+            return
+        drawing = Drawing(
+            alt=alt,
+            print_as=partial(_print_pictures, galleries),
+            table=table_of(study, name, partial(picture_table, study, galleries), *depends_on),
+            column="double",
+            answer=served_studies.answer_option(study),
+            screen=lambda: picture_figure(galleries, page_theme()),
+        )
+        chart_menu(name, drawing)
+
+
+def _print_pictures(galleries: Sequence[Shown], *, column: str = "double", font: str = "serif") -> go.Figure:
+    """Draw the pictures of galleries for print."""
+    return picture_figure(galleries, paper(column=column, font=font), column=column)
 
 
 def bold(finding: str) -> None:
@@ -97,9 +120,7 @@ def show_chart(
     title: Callable[[str], object] | None = bold,
     shown: Any = None,
     depends_on: tuple[Hashable, ...] = (),
-    data: pd.DataFrame | None = None,
     on_select: Callable[[list[dict]], None] | None = None,
-    on_sheet: bool = True,
 ) -> None:
     """Show a chart of the catalogue, as the command `figure` writes it, below its finding.
 
@@ -108,14 +129,12 @@ def show_chart(
         name: unique on the page, if not that of the chart. title: writes the finding; None: no title.
         shown: what it shows, where the page has read that already. depends_on: what that depends on besides
             the studies, the options and the images.
-        data: the numbers that are saved, if not those that are drawn. on_select: see `chart`.
-        on_sheet: whether the figure sheet can draw it too.
+        on_select: see `chart`.
     """
     table = chart_table(study, among, what.name, options, tuple(others)) if shown is None else shown
     if title is not None and (finding := what.finding(table)):
         title(plain(finding))
-    numbers = frame_of(table) if data is None else data
-    cell = CellRequest(what.name, options, str(among or ""))
+    numbers = frame_of(table)
     chart(
         study,
         name or what.name,
@@ -124,15 +143,8 @@ def show_chart(
         alt=what.described(table),
         data=pd.DataFrame() if numbers is None else numbers,
         on_select=on_select,
-        cell=cell_beside(cell, study, others) if on_sheet else None,
+        column=what.column,
     )
-
-
-def cell_beside(cell: CellRequest, study: Study, others: Sequence[Study] = ()) -> CellRequest:
-    """A cell of the sheet of the current study that shows `study` compared with others."""
-    mine = session.current_study()
-    of = "" if study.key == mine.key else folder_name(mine, study)
-    return replace(cell, of=of, beside=tuple(folder_name(mine, other) for other in others))
 
 
 def download(

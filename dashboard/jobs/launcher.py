@@ -1,7 +1,7 @@
 """The one place of the dashboard that starts, stops and resumes commands. No streamlit.
 
 A command that makes or extends a study runs in the study's folder. Others (checks of a new study, reports,
-figure sheets) run in folders of their own in the user's state folder, which may be deleted at any time.
+or published pages) run in folders of their own in the user's state folder, which may be deleted at any time.
 """
 
 import contextlib
@@ -16,16 +16,15 @@ from pathlib import Path
 from core.common.assets import make_private, state_folder
 from core.errors import JobError, PeregrineError
 from core.jobs import uploads
-from core.jobs.commands import Analyze, Command, DecomposeImage, MakeReport, MakeSheet, Resume, RunStep
+from core.jobs.commands import Analyze, Command, DecomposeImage, MakeReport, Resume, RunStep
 from core.jobs.jobs import Job, list_jobs, read_job
 from core.jobs.runner import cancel, command_to_resume, forget, remembered, start_job
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.jobs.trust import trust
 
-KEPT = 40  # finished folders of checks, reports and sheets; older ones are removed
+KEPT = 40  # finished folders of checks and reports; older ones are removed
 REPORTS = {"report": "report.html", "publish": "site.zip"}
-SHEETS = {"PDF": "sheet.pdf", "SVG": "sheet.svg", "PNG": "sheet.png", "ZIP": "sheet.zip"}
 
 
 def home() -> Path:
@@ -79,8 +78,6 @@ def _with_outputs(command: Command, folder: Path) -> Command:
     """A command that writes files writes them into its own folder, whatever it was made with."""
     if isinstance(command, MakeReport):
         return replace(command, output=folder / REPORTS[command.name])
-    if isinstance(command, MakeSheet):
-        return replace(command, outputs=tuple(folder / name for name in SHEETS.values()))
     return command
 
 

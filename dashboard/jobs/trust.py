@@ -18,10 +18,9 @@ from core.common.remote.addresses import check_granted, is_url, located
 from core.encoders.spec import Spec, parse_spec, read_sidecar
 from core.encoders.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
 from core.errors import PeregrineError, SettingsError
-from core.figures.cells import parse_cell
-from core.jobs.commands import AddAnswer, Analyze, Command, FitBasis, MakeSheet, RemoveBasis, RunStep
+from core.jobs.commands import AddAnswer, Analyze, Command, FitBasis, RemoveBasis, RunStep
 from core.storage.layers import below
-from core.storage.manifest import MANIFEST, UNFINISHED
+from core.storage.manifest import UNFINISHED
 from dashboard.addresses import served_studies
 from dashboard.jobs import allowed_paths
 
@@ -47,7 +46,7 @@ def trust(study: Path | None, command: Command) -> str | None:
     try:
         if study is not None and not isinstance(command, Analyze):
             whole = below(study)  # what a basis lacks comes from its study
-            for one in (study, *([whole] if whole else []), *_others(study, command)):
+            for one in (study, *([whole] if whole else [])):
                 _check_served(one)
                 if not studies_are_trusted():
                     _check_study(one, command)
@@ -85,15 +84,6 @@ def _trusted(study: Path, settings: Mapping[str, Any], what: str) -> str | None:
     except (OSError, ValueError, TypeError):
         return f"What this study says of its {what} cannot be read, so nothing is started with it."
     return None
-
-
-def _others(study: Path, command: Command) -> list[Path]:
-    """Folders of other studies that a command reads; one that is not there is said on the sheet itself."""
-    if not isinstance(command, MakeSheet):
-        return []
-    names = [name for cell in command.cells for name in parse_cell(cell).others]
-    folders = {study.parent / name for name in names}
-    return sorted(folder for folder in folders if folder.exists() or (folder / MANIFEST).is_file())
 
 
 def _check_served(study: Path) -> None:

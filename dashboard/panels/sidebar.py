@@ -13,7 +13,7 @@ from dashboard.components.folding import fold_when_narrow
 from dashboard.components.page_behaviour import page_behaviour
 from dashboard.components.theme_switch import theme_switch
 from dashboard.panels.menus import palette, saved_views, study_menu
-from dashboard.state import session, sheet, view_address
+from dashboard.state import my_figures, session, view_address
 
 
 def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
@@ -25,11 +25,11 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
     name = entry.name if entry else None
     with st.sidebar:
         page_behaviour(
-            no_step=(session.PICKED, session.SHEET),
+            no_step=(session.PICKED,),
             closing=("filter_labels",),
             asking=palette.CHOICE,
-            sheets=sheet.by_study(),
-            on_sheets=sheet.take_back,
+            figures=my_figures.name(),
+            on_figures=my_figures.take_back,
             query=view_address.take_query(),
             charts=PAGES[here].charts,
         )

@@ -19,13 +19,12 @@ STUDY = "study"  # query parameter and widget key of the study selector
 IMAGE = "image"  # query parameter: image_id of the opened image
 PICKED = "picked"  # query parameter, repeated: image_ids marked in a gallery
 WHERE = "where"  # query parameter: the images that the views are about, as a slice's text form
-SHEET = "sheet"  # query parameter: what is on the figure sheet, see `sheet.py`
 # Parts whose numbers mean other features in another basis.
 OF_FEATURES = (
     *("feature", "features", "detail_features", "removed"),
     *("under", "map_feature", "groups_feature", "group"),
 )
-OWN = {STUDY, IMAGE, PICKED, WHERE, SHEET, ANSWER, BASIS}  # parts of the URL of no widget of a view
+OWN = {STUDY, IMAGE, PICKED, WHERE, ANSWER, BASIS}  # parts of the URL of no widget of a view
 
 CURRENT = "_current_study"  # None where there is none
 _NOTES = "_notes"

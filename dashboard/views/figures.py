@@ -1,86 +1,128 @@
-"""Figures: charts, images and heatmaps on one page of vectors, in order, with captions, for a paper."""
+"""Figures: those that were marked on any page, each a click, and all as one .zip for a paper."""
 
-from dataclasses import asdict
+from functools import partial
 
 import streamlit as st
 
+from core.charts.fonts import font_faces
 from core.common.formatting import counted
-from core.figures.cells import CellRequest
-from core.figures.sheet_layout import PAGE_TITLES, SheetGrid
-from core.jobs.commands import MakeSheet
-from core.store import Study
-from dashboard.addresses import served_studies
+from core.figures.archive import figures_zip
+from core.figures.files import render
+from core.figures.kept import LONGEST_CAPTION, KeptFigure
 from dashboard.addresses.pages import PAGES
+from dashboard.cache.rendered_figures import RenderedFigure
 from dashboard.components import widgets
-from dashboard.components.choose_one import choose_one, select_one
-from dashboard.components.sheet_preview import Content
-from dashboard.panels.sheet import on_the_sheet, preview
-from dashboard.state import session, sheet
+from dashboard.components.chart_menu import print_problem
+from dashboard.components.choose_one import choose_one
+from dashboard.components.plot import plot
+from dashboard.components.tooltips import plain
+from dashboard.state import my_figures, session
 
-FONTS = {"Serif": "serif", "Sans": "sans"}
+KINDS = {"PDF, for LaTeX": "pdf", "SVG": "svg"}
+BESIDE = 400  # px of what stands beside a figure, or below a wide one
+MIME = {"pdf": "application/pdf", "svg": "image/svg+xml", "png": "image/png", "csv": "text/csv"}
+OLD_LINK = "sheet"  # part of the URL before 0.4.0: what was on a figure sheet
+LEFT = "Figure sheets left in 0.4.0, so what this link had on one is not shown. Mark its figures instead."
 
 
-def figures_page(study: Study) -> None:
+def figures_page() -> None:
     widgets.page_header(PAGES["figures"].title, PAGES["figures"].question)
-    cells = sheet.cells()
-    grid = _look(drawn=bool(cells))
-    if not cells:
-        on_the_sheet.begin(study)
-        on_the_sheet.add(study)
-        on_the_sheet.absent(study)
+    if session.url_text(OLD_LINK) is not None:
+        session.set_url(OLD_LINK, None)
+        session.notify(LEFT)
+    figures = my_figures.figures()
+    if not figures:
+        widgets.empty_state(
+            "No figure is marked",
+            "Open ⋯ at the corner of a chart or of pictures, on any page, and choose “To my figures”.",
+        )
         return
-    answer = served_studies.answer_option(study)
-    command = MakeSheet(study.path, tuple(map(str, cells)), **asdict(grid), answer=answer)
-    left, right = st.columns([2, 3], gap="large")
-    drawn, problems = preview.contents(study, cells, grid)
-    with left:
-        on_the_sheet.cards(cells, problems, grid)
-        on_the_sheet.add(study)
-        on_the_sheet.absent(study)
-    with right:
-        _right(cells, drawn, grid, command)
-    on_the_sheet.gallery(study)
+    problem = print_problem()
+    _archive(list(figures.values()), problem)
+    st.html(f"<style>{font_faces()}</style>")  # the type of print
+    for name, figure in figures.items():
+        _figure(name, figure, problem)
 
 
-@widgets.stable_container
-def _right(cells: list[CellRequest], drawn: list[Content], grid: SheetGrid, command: MakeSheet) -> None:
-    with st.container(key="sheet_files"):
-        preview.files(session.current_study(), cells, command)
-    preview.sheet_preview_part(cells, drawn, grid)
-    preview.in_a_paper(cells, grid)
-    preview.in_a_terminal(command)
-
-
-@widgets.stable_container
-def _look(*, drawn: bool) -> SheetGrid:
-    """The width of the page, its columns, type, letters and captions; not asked of an empty sheet."""
-    if not drawn:
-        return SheetGrid()
-    pages = {title: name for name, title in PAGE_TITLES.items()}
-    usual = PAGE_TITLES[SheetGrid.page]
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sheet_controls"):
-        page = select_one("Width of the page", pages, key="sheet_page", default=usual, width=205)
-        columns = st.segmented_control(
-            "Columns",
-            [1, 2, 3, 4],
-            default=2,
-            required=True,
-            key="sheet_columns",
-            bind="query-params",
-            format_func=lambda n: counted(n, "column"),
-            label_visibility="collapsed",
-            help="All are equally wide.",
+def _archive(figures: list[KeptFigure], problem: str | None) -> None:
+    """The button that hands out all figures, and what is in the file."""
+    if problem:
+        st.warning(plain(problem), icon=":material/print_disabled:")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="figures_all"):
+        kind = KINDS[choose_one("Vector files", KINDS, key="figures_kind", default=next(iter(KINDS)))]
+        st.download_button(
+            f"Download {counted(len(figures), 'figure')}",
+            data=partial(figures_zip, figures, kind),
+            file_name="figures.zip",
+            mime="application/zip",
+            key="figures_zip",
+            type="primary",
+            icon=":material/folder_zip:",
+            on_click="ignore",
+            disabled=problem is not None,
         )
-        font = choose_one("Type", FONTS, key="sheet_font", default="Serif")
-        letters = st.toggle("Letters", value=True, key="sheet_letters", bind="query-params")
-        captions = st.toggle(
-            "Captions",
-            value=True,
-            key="sheet_captions",
-            bind="query-params",
-            help="Below the panels. The LaTeX has them in any case: leave them out here for a paper.",
+        documents = "`figures.tex` and `figures.typ`" if kind == "pdf" else "`figures.typ`"
+        st.caption(f"Each figure with its data; {documents} place them with their captions.")
+
+
+def _figure(name: str, figure: KeptFigure, problem: str | None) -> None:
+    """One figure at its own size, its caption, and its files."""
+    with st.container(border=True, horizontal=True, gap="medium", key=f"figure_{name}"):
+        with st.container(width=figure.width):
+            plot(RenderedFigure(figure.figure), key=f"kept_{name}", alt=figure.caption)
+        with st.container(width=BESIDE):
+            _caption(name, figure)
+            _files(name, figure, problem)
+
+
+def _caption(name: str, figure: KeptFigure) -> None:
+    """The field of the caption."""
+    key = f"figure_caption_{name}"
+    st.text_area(
+        "Caption",
+        figure.caption,
+        max_chars=LONGEST_CAPTION,
+        key=key,
+        height=100,
+        on_change=lambda: my_figures.set_caption(name, session.value(key)),
+    )
+
+
+def _files(name: str, figure: KeptFigure, problem: str | None) -> None:
+    """The size of a figure, its files, and what takes it out."""
+    st.caption(f"{figure.inches:.2f} × {figure.height / 96:.2f} in")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        for kind in ("pdf", "svg", "png"):
+            _download(name, figure, kind, problem)
+        _download(name, figure, "csv", None)
+        st.button(
+            "Remove",
+            key=f"figure_remove_{name}",
+            type="tertiary",
+            icon=":material/close:",
+            on_click=my_figures.remove,
+            args=(name,),
         )
-    return SheetGrid(pages[page], columns or 2, FONTS[font], bool(letters), bool(captions))
 
 
-figures_page(session.current_study())
+def _download(name: str, figure: KeptFigure, kind: str, problem: str | None) -> None:
+    """The button of one file."""
+    content = figure.numbers if kind == "csv" else partial(_rendered, figure, kind)
+    st.download_button(
+        kind.upper(),
+        data=content,
+        file_name=f"{figure.stem}.{kind}",
+        mime=MIME[kind],
+        key=f"figure_{kind}_{name}",
+        type="tertiary",
+        icon=":material/download:",
+        on_click="ignore",
+        disabled=problem is not None,
+    )
+
+
+def _rendered(figure: KeptFigure, kind: str) -> bytes:
+    return render(figure.figure, kind)
+
+
+figures_page()

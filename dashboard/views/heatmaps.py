@@ -6,9 +6,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.charts.options import FigureOptions
 from core.common.dataframes import numbers, one_of_each_first
-from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
@@ -68,9 +66,7 @@ def _pictures(study: Study, population: Slice, controls: DeltaGenerator) -> None
     if not rows.size:
         _nothing(choice)
         return
-    with with_menu(
-        "heat", alt="heatmaps of correct and of misclassified images", cell=_cell(choice, display)
-    ):
+    with with_menu(study, "heat", population, alt="Heatmaps of correct and of misclassified images"):
         line = st.container(horizontal=True, vertical_alignment="center", gap="small", key="heat_beside_menu")
         with line:
             kinds = [kind for kind in heatmap_reads.mask_kinds(study) if kind in display.kinds]
@@ -79,16 +75,6 @@ def _pictures(study: Study, population: Slice, controls: DeltaGenerator) -> None
             _stored(study, choice, rows)
         _sides(study, choice, display, rows, texts)
     _sentence(study, choice)
-
-
-def _cell(choice: Choice, display: Display) -> CellRequest:
-    """What these heatmaps are on the figure sheet."""
-    style, where = display.style, str(choice.population)
-    if choice.feature is not None:
-        options = FigureOptions(features=(choice.feature,), colours=style.colour_map)
-        return CellRequest("feature_heatmaps", options, where)
-    options = FigureOptions(classes=choice.population.labels, combine=style.combine, colours=style.colour_map)
-    return CellRequest("heatmaps", options, where)
 
 
 def _choose(study: Study, population: Slice) -> tuple[Choice, tuple[str, bool], Display]:

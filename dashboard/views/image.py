@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.charts.options import FigureOptions
 from core.common.captions import SPLITS, headline, split_images
 from core.common.formatting import signed
-from core.figures.cells import CellRequest
 from core.heatmaps.overlay_image import OverlayStyle
 from core.pictures.look import Look
 from core.slices.features.class_logits import LOCAL, NOT_SWITCHED_OFF
@@ -22,6 +20,7 @@ from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one
 from dashboard.components.feature_heat_list import feature_heat_list
+from dashboard.components.gallery import Shown, Tile
 from dashboard.components.heat_views import heat_views
 from dashboard.components.page_link import link
 from dashboard.panels import traces
@@ -111,16 +110,18 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
         )
     ]
     with_heat, name = row in image_reads.stored_set(study), widgets.image_name(facts)
-    options = FigureOptions(colours=OverlayStyle.colour_map)
-    cell = CellRequest(f"heatmap:{facts['image_id']}", options, caption=f"{name}.") if with_heat else None
+    picture = served_studies.picture_url(study, row, "image")
+    overlay = overlay_urls(study, [row], [OverlayStyle()], side=SIDE)[0] if with_heat else ""
     with st.container(key="stacked_image"):
         left, right = st.columns([5, 6], gap="medium")
     with left:
-        with with_menu("image", alt=f"the heatmap of {name}", cell=cell):
+        with with_menu(study, "image", alt=f"{name} and its heatmap") as shown:
+            tile = Tile(row, picture, name, beside=(overlay,) if overlay else ())
+            shown.append(Shown(name, (tile,)))
             heat_views(
                 key=VIEWS,
-                picture=served_studies.picture_url(study, row, "image"),
-                overlay=overlay_urls(study, [row], [OverlayStyle()], side=SIDE)[0] if with_heat else "",
+                picture=picture,
+                overlay=overlay,
                 name=name,
                 overlay_text="Heatmap of its discriminative features. Point at one to see where that looks."
                 + f" {heatmap.SEEN_PART}" * (with_heat and heatmap_reads.shows_view(study, row)),

@@ -10,11 +10,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.charts import maps
-from core.charts.options import FigureOptions
 from core.charts.theme import Theme
 from core.common.score_names import score_label
 from core.config.checks import has_umap
-from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -299,25 +297,8 @@ def _figure(study: Study, request: Wanted) -> None:
 
     data = reads.images(study).frame().iloc[drawn.rows].assign(x=drawn.xy[:, 0], y=drawn.xy[:, 1])
     alt = f"Map of {len(drawn.rows):,} images"
-    cell = _cell(study, request)
-    chart(study, "map_chart", draw, request.identity(study), alt=alt, data=pd.DataFrame(data), cell=cell)
-
-
-def _cell(study: Study, request: Wanted) -> CellRequest | None:
-    """The same map for the figure sheet, whose maps are of the first kind and coloured by class, score or
-    feature; None for others.
-    """
-    scores = [name for name in reads.scores(study) if name != FigureOptions.score]
-    if request.kind != map_reads.kinds(study)[0] or request.by not in ("label", "activation", *scores):
-        return None
-    if request.by == "label" and not map_reads.classes_tell(study):
-        return None
-    options = FigureOptions()
-    if request.by == "activation":
-        options = FigureOptions(features=(request.feature,))
-    elif request.by != "label":
-        options = FigureOptions(score=request.by)
-    return CellRequest("map", options, str(request.where))
+    depends_on = (request.where, request.identity(study))
+    chart(study, "map_chart", draw, *depends_on, alt=alt, data=pd.DataFrame(data))
 
 
 map_page(session.current_study(), image_filter.population())

@@ -19,7 +19,7 @@ from core.answers import knn
 from core.answers.outcome import Request
 from core.answers.requests import add_answer, remove_answer
 from core.bases.requests import add_basis
-from core.charts.other_studies import folder_name, open_other
+from core.charts.other_studies import alike
 from core.config import BasisConfig
 from core.errors import SettingsError, SliceError
 from core.heatmaps.reader import requested_path
@@ -103,15 +103,12 @@ def test_everything_that_says_correct_follows_the_answer(study, tmp_path):
 def test_another_study_on_a_figure_is_read_by_the_same_answer_or_by_its_default(study, tmp_path):
     told = study.table("probe")["predicted"]
     mine = add(study, written(study, tmp_path / "mine.csv", predicted=told)).answering("mine")
-    shutil.copytree(study.path, study.path.with_name("second"))
-    other = open_other(mine, "second")
+    second = shutil.copytree(study.path, study.path.with_name("second"))
+    other = alike(mine, open_study(second))
     assert other.answer is not None and other.answer.name == "mine"
-    assert open_other(open_study(study.path), "second").answer is None
-    remove_answer(study.path.with_name("second"), "mine")
-    assert open_other(mine, "second").answer is None
-    make_basis(study.path)
-    latents = open_study(study.path).in_basis("few")
-    assert open_other(latents, folder_name(latents, other)).path == other.path
+    assert alike(open_study(study.path), open_study(second)).answer is None
+    remove_answer(second, "mine")
+    assert alike(mine, open_study(second)).answer is None
 
 
 def test_requested_heatmaps_of_a_basis_are_of_its_present_latents(study):

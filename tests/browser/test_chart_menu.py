@@ -1,4 +1,4 @@
-"""The "⋯" of charts in a real Chromium: each format, by mouse and keyboard, and adding to the sheet."""
+"""The "⋯" of charts in a real Chromium: each format, by mouse and keyboard, and marking."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_menu__is_seen_on_hover_and_focus_and_takes_no_room(reader, address):
     until(page, f"() => ({BACKGROUND})() !== {WHITE!r}")
     settle(page)
     more(page, DISTRIBUTION).click()
-    expect(item(page, "Add to sheet")).to_be_visible()
+    expect(item(page, "To my figures")).to_be_visible()
     assert axe.violations(page) == []
 
 
@@ -107,9 +107,9 @@ def assert_read_by_keys(page) -> None:
     for key, words in (
         ("", "SVG"),
         ("ArrowDown", "PNG"),
-        ("End", "Add to sheet"),
+        ("End", "To my figures"),
         ("ArrowDown", "SVG"),
-        ("ArrowUp", "Add to sheet"),
+        ("ArrowUp", "To my figures"),
     ):
         if key:
             page.keyboard.press(key)
@@ -118,7 +118,7 @@ def assert_read_by_keys(page) -> None:
     expect(more(page, DISTRIBUTION)).to_be_focused()
     expect(more(page, DISTRIBUTION)).to_have_attribute("aria-expanded", "false")
     page.keyboard.press("ArrowUp")
-    assert page.evaluate(focused) == "Add to sheet"
+    assert page.evaluate(focused) == "To my figures"
     page.keyboard.press("Tab")
     expect(item(page, "SVG")).to_have_count(0)
 

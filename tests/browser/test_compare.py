@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
@@ -12,9 +10,7 @@ from core.comparison.sides import LOST
 from core.store import open_study
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import TILE
-from tests.browser.test_sheet import add, previewed, titles
 from tests.comparison.comparable import add_concepts, second_study
-from tests.sampling import EVERYTHING
 from tests.synthetic import make_study
 
 pytestmark = [pytest.mark.browser, pytest.mark.exhaustive("views/test_compare.py opens the same page")]
@@ -23,15 +19,12 @@ HOSTILE = "<img src=x onerror=window.stolen=1>"
 
 @pytest.fixture(scope="module")
 def pair(chrome, tmp_path_factory):
-    """The address of a dashboard with two studies over the same images, one with markup in a word.
-
-    Its owner says that they are theirs, so that a click may make a figure.
-    """
+    """The address of a dashboard with two studies over the same images, one with markup in a word."""
     studies = tmp_path_factory.mktemp("compared")
     first = make_study(studies / "demo")
     add_concepts(first, {"3": ["dog", "red"]})
     add_concepts(second_study(first, studies / "second"), {"3": ["dog", HOSTILE]})
-    with dashboard(studies, PEREGRINE_TRUST_STUDIES="1") as url:
+    with dashboard(studies) as url:
         yield url, studies
 
 
@@ -49,24 +42,6 @@ def test_choices__live_in_the_link_and_a_click_opens_the_image(visitor, pair):
     again.locator(TILE).first.click()
     again.wait_for_selector("[role=dialog] >> text=True class")
     assert str(lost["image_id"].iat[0]) in again.locator("[role=dialog]").inner_text()
-
-
-def test_charts__go_to_the_sheet_and_to_its_files(visitor, pair):
-    page = visitor().open(f"{pair[0]}/compare?study=demo")
-    for number, chart in enumerate(("compare_classes", "compare_distributions"), start=1):
-        page.wait_for_selector(f".st-key-{chart}_framed .peregrine-menu")
-        add(page, chart, f"{number} figure")
-    page.get_by_test_id("stSidebar").get_by_role("link", name="Figures", exact=True).click()
-    page.wait_for_selector(".peregrine-sheet")
-    previewed(page, 2)
-    assert all("compared with second" in text for text in titles(page))
-    if not EVERYTHING:  # test_sheet.py downloads a sheet, and tests/figures/test_sheet.py draws this one
-        return
-    page.get_by_role("button", name="Make PDF, SVG, PNG and LaTeX").click()
-    with page.expect_download(timeout=120_000) as waiting:
-        page.get_by_role("button", name="Download SVG").click(timeout=120_000)
-    vector = Path(waiting.value.path()).read_text(encoding="utf-8")
-    assert "change in points" in vector and "compared with second" in vector
 
 
 def test_words__are_text(reader, pair):

@@ -7,7 +7,6 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from core.figures.cells import parse_cell
 from core.slices import saved_slices
 from core.slices.finder import worst_slices
 from core.slices.plain_names import plain_name
@@ -53,22 +52,15 @@ def test_save_in_the_row__a_message_and_an_undo(reader, visitor, address, served
     assert saved_slices.texts(served / "demo") == {}
 
 
-def test_sheet_and_heatmaps_in_the_row__add_and_open_the_heatmaps_of_the_slice(reader, address, served):
+def test_heatmaps_in_the_row__open_the_heatmaps_of_the_slice(reader, address, served):
     row = worst_slices(open_study(served / "seen"), min_images=5).iloc[0]
     one = reader()
     page = one.open(f"{address}/errors?study=seen&{ALL_ROWS}")
-    page.get_by_role("button", name="To sheet: ").first.click()
-    page.locator(TOAST, has_text="Added to the sheet").wait_for()
-    assert page.get_by_role("button", name="On sheet: ").first.is_disabled()
     page.get_by_role("button", name="Heatmaps: ").first.click()
     page.wait_for_selector("h1:has-text('Heatmaps')")
     query = one.query()
     assert query["study"] == ["seen"]
     assert query["where"] == [" ".join(part for part in row["where"].split(" ") if part != "split=val")]
-    page.get_by_role("link", name="Figures").click()
-    page.wait_for_url("**/figures?*sheet=*")
-    cell = parse_cell(one.query()["sheet"][0])
-    assert (cell.name, cell.where) == ("heatmaps", row["where"]) and cell.caption
 
 
 def test_a_row__opens_its_slice_leads_back_and_is_the_filter_of_the_page(reader, visitor, address, served):

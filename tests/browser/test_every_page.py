@@ -41,7 +41,7 @@ PARTS = (  # only `make test-all` looks at these
     "errors?errors_tab=Confusions",
     "predicting_errors?quality_plot=Trust",
 )
-CONTENT = "a.card, .tile, .stage, .peregrine-plot, .peregrine-sheet"  # pictures and charts
+CONTENT = "a.card, .tile, .stage, .peregrine-plot"  # pictures and charts
 HIGH = {"images", "map", "features", "feature", "heatmaps", "masks", "figures", "predicting_errors"} | {
     "errors?slices_least=5&slices_sure=false",
     "errors?errors_tab=Confusions",

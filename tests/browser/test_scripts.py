@@ -106,18 +106,6 @@ def test_plot__a_failure_does_not_stay_above_the_next_drawing(script: Callable[.
         assert page.wait_for_function(SHOWN, arg=text)
 
 
-def test_sheet_preview__comes_back_after_a_failure(script: Callable[..., Any]):
-    html = '<div class="peregrine-sheet"><div class="page"></div></div>'
-    page = script("sheet_preview", html, "../plot/load_plotly.js", "sheet_preview.js")
-    cell = {"letter": "", "alt": "", "caption": ["words"], "figure": "", "src": "", "why": "why"}
-    whole = {"cells": [cell], "width": 9, "height": 9, "margin": 0, "font": "serif"}
-    broken = {**whole, "cells": [{**cell, "figure": "no JSON"}]}
-    failed = "The preview could not be drawn: .*"
-    for data, text in ((whole, "whywords"), (broken, failed), (whole, "whywords")):
-        page.evaluate(SHOW, data)
-        assert page.wait_for_function(SHOWN, arg=text)
-
-
 @pytest.fixture
 def scatter(script: Callable[..., Any]):
     """A map of nine points of three classes; its window counts bright points, `lit`, and buffers, `made`."""

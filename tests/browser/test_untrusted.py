@@ -23,7 +23,6 @@ from tests.manifests import edited_manifest
 from tests.sampling import pairs_of, sample
 
 pytestmark = pytest.mark.browser
-SHEET = "directions"
 RUNS = [("try_picture", "code"), ("image", "sidecar")]  # pages that would ask the encoder
 
 
@@ -61,17 +60,6 @@ def address(chrome: object, place: Path) -> Iterator[str]:
 def test_view__works_and_runs_nothing(reader, address, place, view, study):
     page = reader().open(f"{address}/{view if view != 'overview' else ''}?study={study}")
     assert page.locator("[data-testid=stException]").count() == 0
-    assert not (place / "mark").exists()
-
-
-@pytest.mark.parametrize("study", sample(["code", "sidecar"], 1))
-def test_figure_sheet__says_why_and_starts_nothing(visitor, address, place, study):
-    page = visitor().open(f"{address}/figures?study={study}&sheet={SHEET}")
-    expect(page.get_by_text("if all studies served here are yours")).to_be_visible()
-    button = page.get_by_role("button", name="Make PDF, SVG, PNG and LaTeX")
-    expect(button).to_be_disabled()
-    button.evaluate("one => { one.disabled = false; one.click(); }")
-    page.wait_for_timeout(3000)
     assert not (place / "mark").exists()
 
 

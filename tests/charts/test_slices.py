@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from core.charts import confusions, worst_slices
 from core.charts.by_cause import by_cause
 from core.charts.slice_rows import LONGEST_NAME, cut_name
-from core.charts.theme import layout_of, paper_of_width
+from core.charts.theme import layout_of, paper
 
 ROWS = pd.DataFrame(
     {
@@ -67,7 +69,7 @@ def test_by_cause__names_of_scores_are_read_from_left_to_right(n):
     fig = by_cause(table)
     assert len(fig.data[0].y) == n and list(fig.data[0].x) == ["small<br>n = 9"]
     assert layout_of(fig).xaxis.tickangle == 0 and fig.data[0].text[0][0] == "0.50"
-    column = layout_of(by_cause(table, theme=paper_of_width(256, "serif")))
+    column = layout_of(by_cause(table, theme=replace(paper(), width=256)))
     assert column.xaxis.tickangle == -90 and column.yaxis.dtick == 1  # every name, over no other
 
 

@@ -31,7 +31,6 @@ from core.config import (
 )
 from core.export.files import export_frame
 from core.figures.catalogue import draw
-from core.figures.sheet_layout import SheetGrid
 from core.pipeline import text_search
 from core.research.changed_inputs.config import PerturbedConfig, RobustConfig
 from core.research.transfer.config import TransferConfig
@@ -77,7 +76,6 @@ CONFIGS: dict[str, tuple[type, ...]] = {
     "basis": (BasisConfig, RunOptions),
     "decompose": (RunOptions,),
     "figure": (FigureOptions,),
-    "figure-sheet": (FigureOptions,),
     "transfer-probe": (RunOptions, ProbeConfig, EmbedConfig),
     "perturbed": (PerturbedConfig, RunOptions),
     "robust-features": (RobustConfig, RunOptions),
@@ -103,9 +101,6 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     ("figure", "font"): parameter(draw, "font"),
     ("dashboard", "port"): PORT,
     ("dashboard", "host"): HOST,
-    ("figure-sheet", "font"): parameter(SheetGrid, "font"),
-    ("figure-sheet", "columns"): parameter(SheetGrid, "columns"),
-    ("figure-sheet", "page"): parameter(SheetGrid, "page"),
     ("transfer-probe", "bootstrap"): parameter(transfer_probe, "resamples"),
     ("finetune", "kind"): "q",
     ("perturbed", "epsilons"): default_text(PerturbedConfig().epsilons),

@@ -137,12 +137,10 @@ def test_files_and_map_points_are_of_the_answer_that_their_address_names(answere
 def test_jobs_read_a_study_by_the_answer_of_the_page(answered, open_page, started, trusted, monkeypatch):
     whole = open_study(answered)
     launcher.decompose_image(whole.answering("deployed"), str(whole.images["image_id"].iloc[0]))
-    app = open_page("figures", study="demo", answer="deployed", sheet="roc")
-    app.button(key="sheet_make").click().run()
     app = open_page("overview", study="demo", answer="deployed")
     app.session_state["report"] = True
     app.run().button(key="report_Make the report").click().run()
-    assert [command.name for command, _ in started] == ["decompose", "figure-sheet", "report"]
+    assert [command.name for command, _ in started] == ["decompose", "report"]
     assert all("--answer=deployed" in command.words for command, _ in started)
     assert served_studies.answer_option(whole) == ""  # the default
     monkeypatch.setattr(Study, "answers", dict.fromkeys(["head", "probe"]))

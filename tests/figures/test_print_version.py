@@ -10,7 +10,7 @@ import pytest
 
 from core.charts.fonts import text_width
 from core.charts.options import FigureOptions
-from core.charts.theme import DARK, LIGHT, Theme, layout_of, paper, paper_of_width
+from core.charts.theme import DARK, LIGHT, Theme, layout_of, paper
 from core.figures.catalogue import chart_named, draw
 from core.figures.print_version import SCATTER_POINTS, print_version
 from core.store import open_study
@@ -58,8 +58,8 @@ def test_a_legend_of_many_rows__takes_nothing_from_the_panel(tmp_path):
     few, many = (
         make_study(tmp_path / str(n), n_train=80, n_val=40, n_classes=n, class_names=names) for n in (2, 20)
     )
-    few, many = (layout_of(draw(open_study(study), "map", width=326)).height for study in (few, many))
-    assert few == paper_of_width(326).height and many >= few + 3 * 15
+    few, many = (layout_of(draw(open_study(study), "map")).height for study in (few, many))
+    assert few == paper().height and many >= few + 3 * 15
 
 
 def test_dark_page__nothing_of_it_is_left(study):

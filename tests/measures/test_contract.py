@@ -18,7 +18,6 @@ from core.common.formatting import with_interval
 from core.errors import SliceError
 from core.export.files import export_table
 from core.figures.catalogue import draw
-from core.figures.cells import CellRequest
 from core.measures.slice_tables import QUICK, TABLES, VECTORS
 from core.report import scores as report_scores
 from core.report.inputs import Source
@@ -26,8 +25,6 @@ from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study, open_study
 from dashboard.cache import heatmap_reads, inspection_reads, overlap_reads, reads, score_reads
-from dashboard.cache.rendered_figures import RenderedFigure
-from dashboard.cache.sheet_reads import sheet_figure
 from tests.shared import made_once
 from tests.synthetic import make_seen_study
 
@@ -197,14 +194,6 @@ def test_figure_and_report__say_what_the_page_shows(study, folder):
             for column in ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc"):
                 assert with_interval(row[column], row[f"{column}_low"], row[f"{column}_high"]) in told
     assert drawn >= 5
-
-
-@pytest.mark.parametrize("name", ["baselines", "roc", "miou_by_class", "confusions", "miou_scale", "purity"])
-def test_sheet__is_previewed_as_it_is_printed(study, folder, name):
-    for text in ("", "split=val label=ant,bee", "split=train"):
-        cell = CellRequest(name, where=text)
-        printed = draw(narrowed_study(open_study(folder), cell.slice), name, width=326, font="serif")
-        assert sheet_figure(study, cell, 326, "serif").text == RenderedFigure(printed).text
 
 
 def test_whole_study__says_what_the_page_without_a_filter_shows(study, folder, tmp_path):

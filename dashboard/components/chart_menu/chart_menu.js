@@ -1,11 +1,11 @@
 // The "⋯" of a chart: files of it as it is drawn now (by plotly, here), files that the server makes (by hidden
-// buttons, which come when the menu is first opened), and "Add to sheet".
+// buttons, which come when the menu is first opened), and "To my figures".
 const SHOWN = 8000; // milliseconds of a message
 const PATIENCE = 15000; // for the hidden buttons
 const COLOURS = ["font", "text-color", "background-color", "border-color", "primary-color", "link-color"]
   .map((name) => `--st-${name}`);
 let hiding;
-let typeface = "serif"; // of every PDF, as last chosen
+let typeface = "serif"; // of all that is printed, as last chosen
 
 function chartOf(key) {
   return document.querySelector(`.st-key-${CSS.escape(key)} .js-plotly-plot`);
@@ -82,7 +82,7 @@ function say(self, text, open = false) {
   shown.replaceChildren(element("span", "", text));
   if (open) {
     const button = element("button", "", "Open");
-    button.setAttribute("aria-label", "Open the figure sheet");
+    button.setAttribute("aria-label", "Open my figures");
     button.onclick = () => {
       shown.replaceChildren();
       self.emit("go", true);
@@ -104,7 +104,7 @@ function focus(self, place) {
 function open(self, place = 0) {
   self.menu.hidden = false;
   self.button.setAttribute("aria-expanded", "true");
-  if (self.data.files && !self.asked) {
+  if (!self.asked) {
     self.asked = true;
     self.emit("opened", true);
   }
@@ -130,12 +130,14 @@ function act(self, item) {
   if (item.dataset.type) return chooseType(self, item.dataset.type);
   close(self);
   const { chart } = self.data;
-  if (item.dataset.format) save(self, item.dataset.format);
+  const { format } = item.dataset;
+  if (format && self.data.plotted) save(self, format);
+  else if (format) press(self, `${chart}_${format}`);
   else if (item.dataset.column) {
     say(self, "Drawing the PDF takes a few seconds …");
     press(self, `${chart}_pdf_${item.dataset.column}_${typeface}`);
   } else if (item.dataset.csv) press(self, `${chart}_csv`);
-  else self.emit("add", Date.now());
+  else self.emit("mark", typeface);
 }
 
 function walk(self, event) {
@@ -173,12 +175,9 @@ function start(parentElement) {
   return self;
 }
 
-function show(self, { alt, files, sheet, problem }) {
-  self.button.setAttribute("aria-label", `Save or add to the sheet: ${alt}`);
+function show(self, { alt, problem }) {
+  self.button.setAttribute("aria-label", `Save, or to my figures: ${alt}`);
   self.menu.setAttribute("aria-label", alt);
-  for (const one of self.menu.querySelectorAll(".file")) one.hidden = !files;
-  for (const one of self.menu.querySelectorAll(".sheet")) one.hidden = !sheet;
-  self.menu.querySelector(".between").hidden = !files || !sheet;
   for (const one of self.menu.querySelectorAll("[data-column]")) {
     one.setAttribute("aria-disabled", String(Boolean(problem)));
     one.title = problem ?? "";
@@ -194,7 +193,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   show(self, data);
   if (data.said && data.said.number !== known) {
     say(self, data.said.text, true);
-    keepSheets(data.said.sheets); // a menu is drawn again alone, without what else tells the browser of them
+    keepFigures(data.said.figures); // a menu is drawn again alone, without what else tells the browser of them
   }
   return () => {
     document.removeEventListener("pointerdown", self.outside, true);

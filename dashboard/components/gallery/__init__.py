@@ -6,7 +6,9 @@ The browser half (gallery.js) receives plain data and writes every text as text,
 markup stays inert. It keeps tiles whose id is still shown, so a rerun does not make the page flash.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 
 import streamlit as st
@@ -35,6 +37,28 @@ class Tile:
     names: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A gallery as it is drawn: its label and its tiles."""
+
+    label: str
+    tiles: Sequence[Tile]
+
+
+_COLLECTED: ContextVar[list[Shown] | None] = ContextVar("collected", default=None)
+
+
+@contextmanager
+def collected() -> Iterator[list[Shown]]:
+    """Collect the galleries that are drawn inside: what a menu around them saves is what is shown."""
+    galleries: list[Shown] = []
+    before = _COLLECTED.set(galleries)
+    try:
+        yield galleries
+    finally:
+        _COLLECTED.reset(before)
+
+
 _GALLERY = browser_half(
     "gallery",
     '<div class="gallery" role="group"></div>\n<p class="hint" aria-live="polite"></p>',
@@ -60,7 +84,9 @@ def gallery(
     `tile`: least width in pixels; `columns`: that many in a row, whatever the width (0: as many as fit).
     `zoom`: pictures that cannot be opened can be magnified, those of one tile together.
     """
-
+    galleries = _COLLECTED.get()
+    if galleries is not None and tiles:
+        galleries.append(Shown(label, tuple(tiles)))
     turn = f"{key}_turn"  # how often the browser has sent marks
 
     def marked() -> None:

@@ -3,7 +3,7 @@ let asked = "";
 export default function ({ data, setTriggerValue }) {
   if (data.query && data.query !== asked) goHere(data.query);
   asked = data.query;
-  keepSheets(data.sheets, (lost) => setTriggerValue("sheets", lost));
+  keepFigures(data.figures, (name) => setTriggerValue("figures", name));
   if (data.library) plotly(data.library).catch(() => {}); // the chart that needs it says so
   if (window.peregrineBehaviour) return; // once, also where this file is loaded again
   window.peregrineBehaviour = true;

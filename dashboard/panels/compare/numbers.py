@@ -184,7 +184,6 @@ def _distributions(comparison: Comparison) -> None:
         others=others,
         name="compare_distributions",
         shown=ComparedScores(score_table(values, score=score), score),
-        on_sheet=not comparison.pair and len(values) == len(comparison.names),
     )
 
 
@@ -200,5 +199,4 @@ def _classes(comparison: Comparison, other: str) -> None:
         name="compare_classes",
         title=st.header,
         shown=ClassChanges(comparison.classes, comparison.names[0], other),
-        on_sheet=not comparison.pair,
     )

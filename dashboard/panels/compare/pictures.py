@@ -14,14 +14,13 @@ from core.common.formatting import counted
 from core.comparison.answers import answers_finding
 from core.comparison.compare import Comparison
 from core.comparison.sides import GAINED, LOST, RIGHT, WRONG
-from core.figures.cells import CellRequest
 from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import comparison_reads, image_reads, reads
 from dashboard.components import widgets
-from dashboard.components.chart import cell_beside, show_chart, with_menu
+from dashboard.components.chart import show_chart, with_menu
 from dashboard.components.choose_one import choose_one, feature_number
 from dashboard.panels import heatmap_grid
 from dashboard.state import session
@@ -29,7 +28,6 @@ from dashboard.state import session
 SIDES = {"Wrong to right": GAINED, "Right to wrong": LOST, "Wrong in both": WRONG}
 FRAMES = 12  # pictures and heatmaps on a page of the gallery, in two rows
 TOP = 6
-SHEET_IMAGES = 6  # of a side, in a row of the sheet
 PARTS_OF_LINK = ("compare_figure", "compare_feature")
 FIGURES = ("Overlap with masks", "Mean representations", "One feature")
 
@@ -51,8 +49,9 @@ def changed_sides(comparison: Comparison, other: str) -> None:
         side = choose_one("Which images", sides, key="compare_side", default=default)
     moved = comparison.changed(other, sides[side])
     if len(moved):
-        cell = _changed_cell(comparison, other, sides[side])
-        with with_menu("compare_changed", alt=f"images {sides[side]}", cell=cell):
+        study = comparison.shared.studies[0]
+        beside = comparison.shared.studies[comparison.names.index(other)]
+        with with_menu(study, "compare_changed", beside, comparison.among, alt=f"Images: {side}"):
             _gallery(comparison, other, moved)
     else:
         st.caption("There is no such image.")
@@ -86,15 +85,6 @@ def _gallery(comparison: Comparison, other: str, moved: pd.DataFrame) -> None:
         names=names,
         marked=False,
     )
-
-
-def _changed_cell(comparison: Comparison, other: str, side: str) -> CellRequest | None:
-    """What the gallery is on the figure sheet; None where a study has no heatmaps."""
-    first, beside = comparison.shared.studies[0], comparison.shared.studies[comparison.names.index(other)]
-    if len(_with_heat(comparison, other)) < 2:
-        return None
-    options = FigureOptions(panels=(side,), images=SHEET_IMAGES, colours=OverlayStyle.colour_map)
-    return cell_beside(CellRequest("changed_heatmaps", options, str(comparison.among)), first, [beside])
 
 
 def _with_heat(comparison: Comparison, other: str) -> list[int]:
@@ -242,9 +232,7 @@ def _feature_gallery(comparison: Comparison, number: int, study: Study, feature:
         session.open_image(first, first.row_of(study.column("images", "image_id").iat[row]))
 
     label = f"images of {study.feature_kind} {feature} in {comparison.names[number]}"
-    options = FigureOptions(features=(feature,), colours=OverlayStyle.colour_map)
-    cell = cell_beside(CellRequest("feature_heatmaps", options), study) if with_heat else None
-    with with_menu(f"compare_top_{number}", alt=label, cell=cell):
+    with with_menu(study, f"compare_top_{number}", alt=f"{label[:1].upper()}{label[1:]}"):
         heatmap_grid.gallery(
             study,
             rows[np.isin(rows, comparison.shared.rows[number])],

@@ -11,7 +11,6 @@ from streamlit.delta_generator import DeltaGenerator
 from core.charts import confusions
 from core.common.dataframes import numbers
 from core.common.formatting import counted
-from core.figures.cells import CellRequest
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study
@@ -214,7 +213,6 @@ def _matrix(
         alt="Number of misclassified images of each true class, by the answer",
         data=pairs,
         on_select=_clicked,
-        cell=CellRequest("confusions", where=str(population)),
     )
     n_confused = len({*pairs["true"], *pairs["predicted"]})
     if len(classes) < n_confused:

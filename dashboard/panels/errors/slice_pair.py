@@ -6,10 +6,7 @@ import numpy as np
 import streamlit as st
 
 from core.charts import slice_differences
-from core.charts.options import FigureOptions
-from core.figures.cells import CellRequest
 from core.slices.finder import ALL, MIN_IMAGES
-from core.slices.inspection.populations import with_split
 from core.slices.saved_file import with_saved
 from core.slices.slice import Slice
 from core.store import Study
@@ -201,10 +198,9 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
         study,
         "slices_differences",
         lambda theme: slice_differences.differences(table, names, limit=MOST_TRAITS, theme=theme),
-        *(sides[0].parts, sides[1].parts, names, kind),
+        *(sides[0].chosen, sides[0].parts, sides[1].parts, names, kind),
         alt=f"Difference of how often {title} occur in {names[0]} and in {names[1]}",
         data=table.loc[:, TRAIT_COLUMNS].rename(columns={"title": "trait"}),
-        cell=_cell(study, sides, kind),
     )
 
 
@@ -226,14 +222,6 @@ def _difference(kind: str, more: int, fewer: int, n: int, one: str, other: str) 
         f"{more:,} of {n:,} {what} {does} significantly {often} {preposition} {one} than {preposition} "
         f"{other}, {less} less (FDR 5 %)."
     )
-
-
-def _cell(study: Study, sides: tuple[Side, Side], kind: str) -> CellRequest | None:
-    """The same chart on the figure sheet, whose slices name their split; None where one here names none."""
-    if any(side.chosen != with_split(study, side.chosen) for side in sides):
-        return None
-    options = FigureOptions(versus=str(sides[1].chosen), trait=kind)
-    return CellRequest("slice_differences", options, str(sides[0].chosen))
 
 
 def _galleries(study: Study, sides: tuple[Side, Side], masks: list[np.ndarray]) -> None:

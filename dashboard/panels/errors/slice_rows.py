@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from core.errors import PeregrineError
-from core.figures.cells import CellRequest
 from core.slices import saved_slices as saved_file
 from core.slices.inspection.distinct import varied
 from core.slices.slice import Slice
@@ -14,12 +13,11 @@ from core.store import Study
 from dashboard.cache import map_reads, reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar, Button, Card, cards
-from dashboard.components.chart_menu import with_caption
 from dashboard.panels import saved_slices
 from dashboard.panels.features.feature_cards import thumbnails
-from dashboard.state import session, sheet
+from dashboard.state import session
 
-SAVE, UNDO, SAVED, FILTER, HEATMAPS, SHEET = "save", "undo", "saved", "filter", "heatmaps", "sheet"
+SAVE, UNDO, SAVED, FILTER, HEATMAPS = "save", "undo", "saved", "filter", "heatmaps"
 PICTURES = 6
 JUST_SAVED = "_just_saved"  # of this session: the names of slices that can be taken back
 
@@ -45,7 +43,7 @@ def slice_rows(
     names = {str(row["where"]): str(row["name"]) for row in rows}
 
     def pressed(where: str, button: str) -> None:
-        act = {SAVE: _save, UNDO: _undo, FILTER: _filter, HEATMAPS: _heatmaps, SHEET: _add}.get(button)
+        act = {SAVE: _save, UNDO: _undo, FILTER: _filter, HEATMAPS: _heatmaps}.get(button)
         if act is not None:
             act(study, where, names[where])
 
@@ -113,7 +111,6 @@ def _card(
             Button(FILTER, "Filter", "Show these images only, on every page", first=True),
             _save_button(name),
             Button(HEATMAPS, "Heatmaps", "Correct beside misclassified images of this slice"),
-            *_sheet_button(study, where),
         ),
     )
 
@@ -155,23 +152,6 @@ def _save_button(name: str | None) -> Button:
     if name in session.recall(JUST_SAVED, ()):
         return Button(UNDO, "Unsave", f"Take “{name}” out of the saved slices again")
     return Button(SAVED, "Saved", f"Saved as “{name}”; Slices, above, deletes it", active=False)
-
-
-def _sheet_button(study: Study, where: str) -> tuple[Button, ...]:
-    """The button of the figure sheet, where the study has what the figure is drawn from."""
-    if not study.has("heatmap_maps"):
-        return ()
-    if _cell(where) in sheet.cells():
-        return (Button(SHEET, "On sheet", "Figures shows it", active=False),)
-    return (Button(SHEET, "To sheet", "Add heatmaps of its correct and misclassified images to Figures"),)
-
-
-def _cell(where: str) -> CellRequest:
-    return with_caption(CellRequest("heatmaps", where=where))
-
-
-def _add(study: Study, where: str, name: str) -> None:
-    session.toast(sheet.add(_cell(where)))
 
 
 def _text(where: str) -> str:

@@ -266,7 +266,6 @@ def _chart(study: Study, table: pd.DataFrame, population: Slice, choice: Choice)
         name="slices_worst",
         shown=WorstSlices(table, overall),
         depends_on=(choice.against, *places),
-        data=table.drop(columns=["name"]),
         on_select=clicked,
     )
 

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from core.charts.options import FigureOptions
-from core.figures.cells import CellRequest
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.features import at_levels
 from core.slices.slice import Slice
@@ -39,13 +37,8 @@ def strongest_images(study: Study, feature: int, population: Slice) -> None:
         if not len(rows):
             _largest(study, feature, population)
         else:
-            cell = None
-            if look == HEAT:
-                options = FigureOptions(features=(feature,), colours=OverlayStyle.colour_map)
-                cell = CellRequest("feature_heatmaps", options, str(population))
-            with with_menu(
-                "feature_pictures", alt=f"the images of {study.feature_kind} {feature}", cell=cell
-            ):
+            alt = f"Images on which {study.feature_kind} {feature} fires"
+            with with_menu(study, "feature_pictures", population, alt=alt):
                 if every or len(rows) <= EACH:  # too few to make three rows of them
                     key = "feature_every" if every else "feature_top"
                     _gallery(study, feature, rows, badges, look, key=key, page_size=48)

@@ -17,8 +17,9 @@ from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.slices.slice import Slice
 from core.store import Study
+from dashboard.cache.chart_reads import chart_table
 from dashboard.components import widgets
-from dashboard.components.chart import bold, chart, show_chart
+from dashboard.components.chart import bold, chart
 from dashboard.components.choose_one import choose_one
 from dashboard.panels.features.feature_cards import others_name, population_name
 from dashboard.state import session
@@ -60,18 +61,21 @@ def feature_scatter(
         among = population
     if plot == RATE and shown is not None:
         bold(_rates_said(numbers(features, "rate"), shown.images))
-    show_chart(
+    what = PURITY_CHART if plot == PURITY else SORTED_ACTIVATION
+    options = FigureOptions(log=log)
+    if shown is None:
+        shown = chart_table(study, among, what.name, options)
+    if finding := what.finding(shown):
+        bold(widgets.plain(finding))
+    chart(
         study,
-        PURITY_CHART if plot == PURITY else SORTED_ACTIVATION,
-        FigureOptions(log=log),
-        among=among,
-        name="features_chart",
-        shown=shown,
-        depends_on=tuple(features["feature"]),
+        "features_chart",
+        lambda theme: what.draw(shown, options, theme),
+        *(what.name, options, among, tuple(features["feature"])),
+        alt=what.described(shown),
         data=data,
         on_select=clicked,
-        # with the classes of the filter alone, which the figure of a slice is of, all would be pure
-        on_sheet=plot == RATE or not population.labels,
+        column=what.column,
     )
 
 

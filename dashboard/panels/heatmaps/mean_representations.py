@@ -9,10 +9,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.charts import class_representations
-from core.charts.options import FigureOptions
 from core.charts.sparsity import SPARSITY
 from core.common.captions import shortened
-from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, reads
@@ -84,11 +82,6 @@ def _representations(
         f"**{right:,}** of these images are classified correctly and **{wrong:,}** wrongly. "
         + _finding(study, cells.frame)
     )
-    options = FigureOptions(
-        classes=tuple(study.class_names[number] for number in classes),
-        features=tuple(int(feature) for feature in features),
-        panels=panels,
-    )
     names = reads.feature_names(study, features)
     words = {
         int(number): name.partition(" (")[2].removesuffix(")")
@@ -104,7 +97,6 @@ def _representations(
         alt="Mean activation of features by class: difference, correct and misclassified images",
         data=cells.frame,
         on_select=_clicked,
-        cell=CellRequest("class_representations", options, str(population)),
     )
     st.caption(
         "Columns: the discriminative features that are strongest in these classes on the train images. "

@@ -10,8 +10,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.charts.options import FigureOptions
-from core.figures.cells import CellRequest
 from core.heatmaps.overlay_image import OverlayStyle
 from core.jobs.commands import RequestHeatmaps
 from core.jobs.jobs import Job, read_job
@@ -109,10 +107,7 @@ def _pictures(study: Study, row: int, facts: dict[str, Any], style: OverlayStyle
     bare = replace(style, masks=())  # masks would dim the heat
     overlay = overlay_urls(study, [row], [bare], side=SIDE)[0] if stored else ""
     name = widgets.image_name(facts)
-    image = str(study.column("images", "image_id").iat[row])
-    options = FigureOptions(features=style.features, combine=style.combine, colours=style.colour_map)
-    cell = CellRequest(f"heatmap:{image}", options, caption=f"{name}.") if stored else None
-    with with_menu("detail_pictures", alt=f"the heatmap of {name}", cell=cell):
+    with with_menu(study, "detail_pictures", alt=f"{name} and its heatmap"):
         _side_by_side(row, name, original, overlay)
 
 

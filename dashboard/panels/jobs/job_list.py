@@ -21,7 +21,6 @@ KINDS = {
     "demo": "Build the demo",
     "publish": "Pages to share",
     "report": "Report",
-    "figure-sheet": "Figure sheet",
 }
 MARKS = {
     "running": ":orange[:material/pending:]",

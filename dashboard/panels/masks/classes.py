@@ -94,7 +94,6 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
         others=list(others.values()),
         name="overlap_bars",
         shown=Overlaps(frame, tables, images, uniform),
-        on_sheet=not others,
     )
     line = f"Bars: means over images with {images}, with 95 % intervals."
     if uniform is not None and len(uniform):

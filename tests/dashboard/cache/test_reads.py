@@ -14,7 +14,7 @@ from core.errors import UnreadableImage
 from core.slices.firing_counts import count_firing_images
 from core.slices.slice import Slice
 from core.store import Study, open_study
-from dashboard.cache import heatmap_reads, highlight_reads, map_reads, reads, sheet_reads
+from dashboard.cache import heatmap_reads, highlight_reads, map_reads, reads
 from dashboard.cache.features import concept_reads
 from dashboard.server import warm_up
 from tests.browser.harness import run_apart
@@ -35,21 +35,20 @@ def test_images__of_columns_in_several_tables_the_first_is_taken(studies):
 
 def test_what_cannot_be_read_now_is_there_once_it_is_back(seen, monkeypatch):
     study = open_study(seen)
-    image_id, box = str(study.images["image_id"].iat[0]), (0.0, 0.0, 32.0, 24.0)
+    box = (0.0, 0.0, 32.0, 24.0)
 
     def gone(*_):
         raise UnreadableImage("the disk is away")
 
-    def read() -> tuple[bool, bool, bool]:
+    def read() -> tuple[bool, bool]:
         masked = heatmap_reads.masked_rows(study)["core"].any()
-        flat = sheet_reads.picture_shape(study, image_id) < 1
-        return bool(concept_reads.crop_url(study, 0, box)), bool(masked), flat
+        return bool(concept_reads.crop_url(study, 0, box)), bool(masked)
 
     with monkeypatch.context() as away:
         away.setattr(Study, "image", gone)
         away.setattr(Study, "masks", property(gone))
-        assert read() == (False, False, False)
-    assert read() == (True, True, True)
+        assert read() == (False, False)
+    assert read() == (True, True)
 
 
 def test_images__a_column_is_read_when_it_is_asked_for(studies):

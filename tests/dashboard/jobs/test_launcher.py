@@ -20,7 +20,6 @@ from core.jobs.commands import (
     DecomposeImage,
     FitBasis,
     MakeReport,
-    MakeSheet,
     PublishStudy,
     RemoveBasis,
     RequestHeatmaps,
@@ -55,12 +54,6 @@ def every_command(study: Path) -> list[Command]:
         DecomposeImage(study, ODD, study / "out.json", "knn"),
         MakeReport(study, study / "report.html", "knn"),
         PublishStudy(study, study / "site.zip"),
-        MakeSheet(
-            *(study, ("sorted_activation", f"image:{ODD}"), (study / "a.pdf", study / "a.png"), 3, "sans"),
-            letters=False,
-            captions=False,
-            answer="knn",
-        ),
         BuildDemo(study, fresh=True, pool="max"),
         FitBasis(study, "sae", "topk", size=64, k=8, on="positions", resume=True),
         RemoveBasis(study, "sae"),
@@ -68,7 +61,7 @@ def every_command(study: Path) -> list[Command]:
     ]
 
 
-@pytest.mark.parametrize("number", range(16))
+@pytest.mark.parametrize("number", range(15))
 def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
     command = every_command(tmp_path / "--study ; x")[number]
     parsed = vars(build_parser().parse_args(command.words))
@@ -83,7 +76,7 @@ def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
     assert shlex.split(command.shell)[3:] == command.words
 
 
-@pytest.mark.parametrize("number", range(16))
+@pytest.mark.parametrize("number", range(15))
 def test_command__goes_through_its_record(tmp_path, number):
     command = every_command(tmp_path)[number]
     assert command_of(json.loads(json.dumps(command.record()))) == command
@@ -108,11 +101,10 @@ def test_command__goes_through_its_record(tmp_path, number):
         {"kind": "RequestHeatmaps", "study": "s", "image": "i", "features": [True]},
         {"kind": "RequestHeatmaps", "study": "s", "image": "i", "features": [10**30]},
         {"kind": "RequestHeatmaps", "study": "s", "image": "i", "features": list(range(500))},
-        {"kind": "MakeSheet", "study": "s", "cells": ["-o", "/x"]},
+        {"kind": "MakeSheet", "study": "s", "cells": ["roc"]},
         {"kind": "RemoveBasis", "study": "s", "of": "../units"},
         {"kind": "FitBasis", "study": "s", "of": "units", "method": "topk", "size": 8, "k": 2},
         {"kind": "FitBasis", "study": "s", "of": "sae", "method": "file", "size": 8, "k": 2},
-        {"kind": "MakeSheet", "study": "s", "cells": ["sorted_activation"], "font": "--x"},
         {"kind": "Resume", "study": "s", "words": ["rm"]},
         {"kind": "AddAnswer", "study": "s", "add": "/etc/passwd"},
     ],
@@ -144,14 +136,14 @@ def test_folder_of__same_command_same_folder_outside_of_the_studies(studies):
     study = studies / "demo"
     first = launcher.folder_of(MakeReport(study), "1")
     assert first == launcher.folder_of(MakeReport(study, Path("elsewhere")), "1")
-    others = {launcher.folder_of(MakeReport(study), "2"), launcher.folder_of(MakeSheet(study, ("a",)))}
+    others = {launcher.folder_of(MakeReport(study), "2"), launcher.folder_of(PublishStudy(study))}
     assert first not in others and not first.is_relative_to(studies)
     assert launcher.folder_of(Resume(study)) == study
 
 
 def test_outputs__go_into_the_jobs_own_folder(studies, started, trusted):
     launcher.start(MakeReport(studies / "demo", Path("/somewhere/else.html")))
-    launcher.start(MakeSheet(studies / "demo", ("sorted_activation",), (Path("/somewhere/else.pdf"),)))
+    launcher.start(PublishStudy(studies / "demo", Path("/somewhere/else.zip")))
     for command, folder in started:
         assert folder.parent == launcher.home()
         files = [part for part in command.words if part.startswith("--output=")]

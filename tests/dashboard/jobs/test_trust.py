@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ from core.jobs.commands import (
     DecomposeImage,
     FitBasis,
     MakeReport,
-    MakeSheet,
     RequestHeatmaps,
     Resume,
     RunStep,
@@ -28,7 +26,7 @@ from core.jobs.jobs import read_job
 from dashboard.addresses import served_studies
 from dashboard.jobs import launcher
 from dashboard.jobs.trust import STUDY_ONLY, trust, trust_clip, trust_encoder
-from tests.dashboard.conftest import all_text, write_progress
+from tests.dashboard.conftest import write_progress
 from tests.dashboard.jobs.hostile import SETTINGS, SIDECARS, apply_setting, apply_sidecar
 from tests.manifests import edited_manifest
 
@@ -50,7 +48,6 @@ def reaching(study: Path) -> list[Command]:
         RunStep("search", study),
         DecomposeImage(study, "a", study / "out.json"),
         MakeReport(study),
-        MakeSheet(study, ("sorted_activation",)),
     ]
 
 
@@ -73,7 +70,7 @@ def mark(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_trust__a_plain_study(served):
-    assert [trust(served, command) for command in reaching(served)] == [None] * 9
+    assert [trust(served, command) for command in reaching(served)] == [None] * 8
 
 
 @pytest.mark.parametrize(
@@ -89,13 +86,13 @@ def test_trust__images_that_are_drawn_are_no_encoder(served, text, fine):
     """The embedded studies record where their images came from under the name that an encoder has too."""
     with edited_manifest(served) as manifest:
         manifest["steps"]["embed"]["summary"]["source"] = {"kind": "glyphworld", "spec": text}
-    assert (trust(served, MakeSheet(served, ("roc",))) is None) == fine
+    assert (trust(served, MakeReport(served)) is None) == fine
 
 
 def test_trust__images_of_another_folder_name_the_variable_and_no_step(served, tmp_path):
     with edited_manifest(served) as manifest:
         manifest["steps"]["embed"]["settings"]["images"] = str(tmp_path / "photos")
-    reason = trust(served, MakeSheet(served, ("roc",)))
+    reason = trust(served, MakeReport(served))
     assert reason and "photos', and the dashboard may not: start it with that folder in" in reason
     assert "PEREGRINE_ROOTS" in reason and "step" not in reason
 
@@ -150,7 +147,7 @@ def test_trust__the_embedded_study(served):
     with edited_manifest(served) as manifest:
         manifest["steps"]["embed"]["settings"]["images"] = "glyphworld"
         manifest["steps"]["embed"]["summary"]["source"] = world
-    assert [trust(served, command) for command in reaching(served)] == [None] * 9
+    assert [trust(served, command) for command in reaching(served)] == [None] * 8
     with edited_manifest(served) as manifest:
         manifest["steps"]["embed"]["summary"]["source"] = world | {"spec": "glyphworld?a=b@/etc/passwd"}
     assert all(trust(served, command) for command in reaching(served))
@@ -194,7 +191,7 @@ def test_trust_encoder__only_what_it_is_loaded_with_counts(served, encoder, fits
 
 def test_trust__the_owner_may_say_so(served, mark, trusted):
     apply_setting(served, "a factory of an installed module", mark)
-    assert [trust(served, command) for command in reaching(served)] == [None] * 9
+    assert [trust(served, command) for command in reaching(served)] == [None] * 8
 
 
 @pytest.mark.parametrize(
@@ -313,28 +310,10 @@ def test_folder_name__is_one_word_of_a_command(studies, full_study, monkeypatch)
     assert started[0].words == ["quality", str(study)]
 
 
-@pytest.mark.parametrize("name", ["a shell command as encoder", "images elsewhere"])
-def test_figure_sheet__the_click_of_the_report_runs_nothing(served, mark, name, open_page):
-    """safety.md 5a, first line: the click that makes the sheet ran the encoder that the study names."""
-    apply_setting(served, name, mark)
-    app = open_page("figures", study="seen", sheet="directions")
-    assert not app.exception
-    buttons = [button for button in app.button if button.key == "sheet_make"]
-    assert buttons, all_text(app)
-    assert buttons[0].disabled
-    assert any("PEREGRINE_TRUST_STUDIES=1" in box.value.replace("\\", "") for box in app.warning)
-    assert launcher.run(MakeSheet(served, ("directions",)))  # as a client that knows no disabled buttons
-    time.sleep(0.5)
-    assert not mark.exists() and not list(launcher.home().glob("figure-sheet-*/progress.json"))
-
-
-@pytest.mark.parametrize("name", ["a shell command as encoder", "images elsewhere"])
-def test_figure_sheet__of_another_study_is_checked_too(served, studies, mark, name):
-    other = shutil.copytree(served, studies / "other")
-    apply_setting(other, name, mark)
-    assert "PEREGRINE_TRUST_STUDIES=1" in (launcher.refusal(MakeSheet(served, ("miou?with=other",))) or "")
+def test_study_that_is_not_served__is_refused(served, studies):
     outside = shutil.copytree(served, studies.parent / "outside")
-    told = launcher.refusal(MakeSheet(served, (f"miou?with=../{outside.name}",)))
+    assert launcher.refusal(MakeReport(served)) is None
+    told = launcher.refusal(MakeReport(outside))
     assert told == "'outside' is not a study that is served here"
 
 

@@ -15,7 +15,7 @@ from tests.dashboard.conftest import all_text, grid, spec, tiles, unescaped
 from tests.dashboard.views.test_pages import VIEWS
 from tests.sampling import sample
 
-# There is no study yet; each figure of the sheet keeps its own images.
+# There is no study yet; each marked figure keeps its own images.
 UNFILTERED = ("new_study", "figures", "try_picture")
 FILTERED = [view for view in VIEWS if view not in UNFILTERED]
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import streamlit as st
 
+from core.figures.kept import KeptFigure
 from core.store import open_study
-from dashboard.state import session, sheet
+from dashboard.state import my_figures, session
 
 
 class Address(dict):
@@ -93,10 +94,15 @@ def test_opened_image__on_the_way_back_stands_in_the_gallery_it_was_opened_from(
     assert opened is not None and opened.position == "6 of 40"
 
 
-def test_sheets__what_the_browser_knows_from_before_a_reload_is_taken_back(run):
-    run("figures", study="demo", sheet="roc")
-    sheet.enter("demo")
-    sheet.take_back({"demo": "map", "other": "map?caption=A|rock"})
-    assert sheet.by_study() == {"demo": "roc", "other": "map?caption=A"}
-    sheet.enter("other")
-    assert [cell.name for cell in sheet.cells()] == ["map"]
+def test_my_figures__the_folder_that_the_browser_knows_from_before_a_reload_is_taken_back(run):
+    run("figures", study="demo")
+    figure = KeptFigure("demo_roc", "One", "{}", "x\n", 336, 240)
+    my_figures.mark(figure)
+    before = my_figures.name()
+    run("figures", study="demo")
+    st.session_state.clear()
+    for unknown in ("", "../jobs", "0" * 32):
+        my_figures.take_back(unknown)
+        assert my_figures.name() == "" and my_figures.figures() == {}
+    my_figures.take_back(before)
+    assert list(my_figures.figures().values()) == [figure] and my_figures.count() == 1

@@ -315,7 +315,7 @@ def menus(app) -> dict[str, dict]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("figure", ["Overlap with masks", "Mean representations"])
-def test_every_chart__can_be_added_to_the_sheet(both, open_page, figure):
+def test_every_chart__has_a_menu(both, open_page, figure):
     for name in ("demo", "second"):
         add_concepts(both / name, {"3": ["dog"]})
     parts = {"compare_words_open": "true", "compare_figures_open": "true", "compare_figure": figure}
@@ -324,7 +324,6 @@ def test_every_chart__can_be_added_to_the_sheet(both, open_page, figure):
     held = menus(app)
     assert {"compare_classes", "compare_distributions", "compare_words"} <= set(held)
     assert len(held) > 3 or figure == "Overlap with masks"  # this study has no masks
-    assert all(menu["sheet"] for menu in held.values()), held
 
 
 @pytest.mark.exhaustive("tests/comparison/test_lone_features.py finds them")

@@ -87,7 +87,7 @@ def test_rows__are_the_worst_slices_of_the_filter(where, study, open_page):
         shown = [int(one["src"].split("/")[-1].split("?")[0]) for one in card["pictures"]]
         assert inside[shown].all() and len(shown) == min(6, row["n"])
         assert [correct[at] for at in shown].count(False) == min(6, row["errors"])  # wrong ones first
-        assert [one["id"] for one in card["buttons"]] == ["filter", "save", "heatmaps", "sheet"]
+        assert [one["id"] for one in card["buttons"]] == ["filter", "save", "heatmaps"]
 
 
 @pytest.mark.parametrize(

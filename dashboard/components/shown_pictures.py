@@ -1,0 +1,102 @@
+"""Galleries as figures: the pictures that the reader sees now, in their order, with the words below them."""
+
+import io
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from urllib.parse import parse_qsl, unquote
+
+import pandas as pd
+import plotly.graph_objects as go
+from PIL import Image
+
+from core.charts.panels import Picture, Strip, picture_grid
+from core.charts.theme import Theme
+from core.common.dataframes import as_text
+from core.errors import PeregrineError
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import reads
+from dashboard.components.gallery import Shown, Tile
+
+SIDE = 480  # pixels of the longer side of a picture in a file
+WIDE, NARROW = 6, 3  # pictures beside each other in a figure of two columns and of one
+TITLE = 16  # characters of a line beside a row of pictures
+VERDICTS = {"correct": "correct", "wrong": "misclassified"}
+COLUMNS = ("image_id", "split", "label", "predicted", "confidence", "correct", "q_score")
+
+
+def picture_figure(galleries: Sequence[Shown], theme: Theme, *, column: str = "double") -> go.Figure:
+    """Draw the pictures of galleries, each gallery from a new row on."""
+    several = len(galleries) > 1
+    strips = []
+    for gallery in galleries:
+        title = "<br>".join(map(as_text, textwrap.wrap(_name_of(gallery), TITLE))) if several else ""
+        for number, tiles in enumerate(_rows_of(gallery.tiles, column)):
+            pictures = [picture for tile in tiles for picture in _pictures_of(tile)]
+            strips.append(Strip("" if number else title, pictures, apart=not number))
+    return picture_grid(strips, theme=theme)
+
+
+def _name_of(gallery: Shown) -> str:
+    """Return what a gallery is of, without how many there are on all of its pages."""
+    return re.sub(r"^[\d,]+ ", "", gallery.label)
+
+
+def _rows_of(tiles: Sequence[Tile], column: str) -> Iterator[Sequence[Tile]]:
+    """Yield the tiles of each row of the figure."""
+    pictures = max(1 + len(tile.beside) for tile in tiles)
+    n = max(1, (WIDE if column == "double" else NARROW) // pictures)
+    for start in range(0, len(tiles), n):
+        yield tiles[start : start + n]
+
+
+def picture_table(study: Study, galleries: Sequence[Shown]) -> pd.DataFrame:
+    """Return one row a picture of an image: what is known of the image, and what is written below it."""
+    rows = [tile.id for gallery in galleries for tile in gallery.tiles]
+    images = reads.images(study)
+    names = [_name_of(gallery) for gallery in galleries for _ in gallery.tiles]
+    facts: dict[str, object] = {"gallery": names}
+    for name in COLUMNS:
+        if name in images:
+            facts[name] = images[name].iloc[rows].to_numpy()
+    facts["written"] = [" / ".join(_words(tile)) for gallery in galleries for tile in gallery.tiles]
+    return pd.DataFrame(facts)
+
+
+def _pictures_of(tile: Tile) -> Iterator[Picture | None]:
+    """Yield the pictures of a tile; the words stand below the first one, None is one that is absent."""
+    words = "<br>".join(map(as_text, _words(tile)))
+    for number, address in enumerate((tile.src, *tile.beside)):
+        image = picture_at(address) if address else None
+        caption = "" if number else words
+        yield image and Picture(image, caption, VERDICTS.get(tile.verdict, ""), row=tile.id)
+
+
+def _words(tile: Tile) -> list[str]:
+    """Return what is written on a tile."""
+    return [*tile.lines, *([tile.badge] if tile.badge else [])]
+
+
+def picture_at(address: str) -> Image.Image:
+    """Return the picture behind an address of this dashboard: a thumbnail, an image or an overlay.
+
+    Raises:
+        PeregrineError: there is none.
+    """
+    from dashboard.addresses.overlay_images import draw, style_of  # OpenCV takes long to load
+
+    path, _, query_text = address.partition("?")
+    kind, _, place = path.partition("/")
+    name, _, row = place.rpartition("/")
+    query = dict(parse_qsl(query_text))
+    study = served_studies.asked_for(unquote(name), query)
+    if kind == "overlay":
+        content, _ = draw(study, int(row), style_of(query), SIDE)
+        return Image.open(io.BytesIO(content))
+    try:
+        picture = study.image(int(row))
+    except (PeregrineError, OSError, KeyError):
+        return study.thumbnail_image(int(row))
+    picture.thumbnail((SIDE, SIDE))
+    return picture

@@ -1,1 +1,0 @@
-"""The page Figures: what is on the sheet, and the sheet as it will be printed."""

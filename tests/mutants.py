@@ -79,8 +79,16 @@ def mutations(text: str) -> Iterator[tuple[str, int, int, str]]:
         positions = [position for node in nodes for position in operator.mutation_positions(node)]
         for occurrence, (start, _) in enumerate(positions):
             mutated = mutate_code(text, operator, occurrence)
-            if mutated is not None and mutated != text:
+            if mutated is not None and is_another_program(text, mutated):
                 yield name, occurrence, start[0] - 1, mutated
+
+
+def is_another_program(text: str, mutated: str) -> bool:
+    """Whether a mutated function is Python, and not only written in another way."""
+    try:
+        return ast.dump(ast.parse(mutated)) != ast.dump(ast.parse(text))
+    except SyntaxError:  # such as the star before arguments with names, taken for a product
+        return False
 
 
 def tests_by_line(contexts: Path, tree: Path, module: str) -> dict[int, list[str]]:

@@ -25,7 +25,7 @@ from core.research.domains.analysis.domain_probe import class_probes, domain_pro
 from core.research.domains.analysis.parts import PARTS, DomainImages
 from core.research.domains.analysis.twins import feature_jaccard, twin_retrieval
 from core.research.domains.training.labels import prefix_length
-from core.research.transfer_learning.evaluate import represent_pixels
+from core.research.transfer_learning.analysis.evaluate import represent_pixels
 from core.training import files
 from core.training.augmentations.pixels import load_pixels
 from reproductions import common

@@ -16,9 +16,9 @@ from core.analysis.probe.step import train_probe
 from core.data.sources.images import ImageSource, open_images
 from core.encoders.registry import load_encoder
 from core.errors import SettingsError
-from core.research.fourier.retrieval import precision_at_k
-from core.research.transfer_learning.evaluate import represent_pixels
-from core.research.transfer_learning.few_shot import few_shot_accuracy
+from core.research.fourier.figures.retrieval import precision_at_k
+from core.research.transfer_learning.analysis.evaluate import represent_pixels
+from core.research.transfer_learning.analysis.few_shot import few_shot_accuracy
 from core.training.augmentations.pixels import load_pixels
 from reproductions import common
 

@@ -14,8 +14,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.research.shortcuts.correlation import correlation_over_settings
-from core.research.shortcuts.trifeature import FACTORS
+from core.research.shortcuts.images.trifeature import FACTORS
+from core.research.shortcuts.training.correlation import correlation_over_settings
 from reproductions import common
 from reproductions.suppression import trifeature_row
 

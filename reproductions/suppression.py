@@ -15,8 +15,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.jobs.progress import Progress
-from core.research.shortcuts.readout import Factor, measured
-from core.research.shortcuts.trifeature import FACTORS, Trifeature
+from core.research.shortcuts.images.trifeature import FACTORS, Trifeature
+from core.research.shortcuts.training.readout import Factor, measured
 from core.training.config import from_dict
 from core.training.setup import open_training_images
 from core.training.trainer import TrainingRun

@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 
 from core.data.sources.images import open_images
 from core.research.domains.analysis.parts import DomainImages
-from core.research.domains.tinted import COLUMN, tinted_spec
+from core.research.domains.images.tinted import COLUMN, tinted_spec
 from reproductions import common
 from reproductions.domains import domain_arms, last_of_log, measured_domains, represented
 

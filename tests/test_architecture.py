@@ -89,9 +89,9 @@ CORE_FOR_DASHBOARD = (
 )
 # What its pages of research may import besides.
 RESEARCH_FOR_DASHBOARD = (
-    *("core.research.changed_inputs.near_moved", "core.research.visual_tokens.beside_study"),
+    *("core.research.changed_inputs.analysis.near_moved", "core.research.visual_tokens.beside_study"),
     *("core.research.visual_tokens.graph", "core.research.visual_tokens.figures.scene_graph"),
-    "core.research.transfer.compared_words",
+    "core.research.transfer.analysis.compared_words",
 )
 ONLY_IN = {
     "open_clip": ("core/concepts/clip/clip.py", "core/encoders/clip_towers.py"),

@@ -28,7 +28,7 @@ FLOOR = re.compile(r"^\| (\d+) \| `((?:core|dashboard)\.\w+)` \| \S", re.MULTILI
 PURE = (
     *("core.analysis.features.definitions", "core.analysis.quality.scores", "core.analysis.quality.spectrum"),
     *("core.analysis.overlap.iou", "core.heatmaps.combine", "core.concepts.falcon", "core.concepts.groups"),
-    *("core.research.transfer.transfer", "core.training.regularizers.losses"),
+    *("core.research.transfer.analysis.transfer", "core.training.regularizers.losses"),
     *("core.research.shortcuts.training.ifm", "core.research.shortcuts.training.hard_negatives"),
     *("core.research.shortcuts.training.perturbed_cosines", "core.slices.saved_slices"),
 )

@@ -28,7 +28,7 @@ from core.errors import (
     StudyError,
     UnreadableImage,
 )
-from core.research.salient_imagenet.answers import read_classes, read_judgements
+from core.research.salient_imagenet.masks.answers import read_classes, read_judgements
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.storage import seals

@@ -119,7 +119,7 @@ def _pairs(small: bool) -> dict[str, np.ndarray]:
 
 
 def _ridge_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
-    from core.research.transfer.transfer import fit_ridge
+    from core.research.transfer.analysis.transfer import fit_ridge
 
     return lambda: fit_ridge(inputs["target"], inputs["source"], penalty=PENALTY)
 

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from core.errors import PeregrineError
-from core.research.changed_inputs import near_moved as search
+from core.research.changed_inputs.analysis import near_moved as search
 from core.store import Study
 from dashboard.cache.reader import cached_read
 from dashboard.components import widgets

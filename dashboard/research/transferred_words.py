@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.common.command_line import command_line
 from core.comparison.compare import Comparison
-from core.research.transfer.compared_words import carries_words
+from core.research.transfer.analysis.compared_words import carries_words
 from dashboard.components import widgets
 from dashboard.components.chart import download
 

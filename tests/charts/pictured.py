@@ -6,8 +6,8 @@ from pathlib import Path
 
 from core.jobs.progress import Progress
 from core.pipeline.run import analyze, run_step
-from core.research.changed_inputs.perturbed import run_perturbed
-from core.research.changed_inputs.robust_features import run_robust_features
+from core.research.changed_inputs.analysis.perturbed import run_perturbed
+from core.research.changed_inputs.analysis.robust_features import run_robust_features
 
 ENCODER = "timm:resnet10t?output_stride=8"  # maps of 4 x 4 on 32 pixels
 

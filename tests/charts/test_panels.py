@@ -19,8 +19,8 @@ from core.charts.options import FigureOptions
 from core.charts.panels import Header, Picture, Strip, data_uri, picture_grid
 from core.charts.theme import LIGHT, layout_of, paper
 from core.heatmaps.overlay_image import colour_table
-from core.research.published_figures import mask_overlap
-from core.research.published_figures.mask_overlap import MASK_OVERLAP, MaskedImages
+from core.research.published_figures.figures import mask_overlap
+from core.research.published_figures.figures.mask_overlap import MASK_OVERLAP, MaskedImages
 
 
 def plain(colour: tuple[int, int, int], side: int = 8) -> Image.Image:

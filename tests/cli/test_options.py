@@ -32,10 +32,10 @@ from core.config import (
 from core.export.files import export_frame
 from core.figures.catalogue import draw
 from core.pipeline import text_search
-from core.research.changed_inputs.config import PerturbedConfig, RobustConfig
-from core.research.transfer.config import TransferConfig
-from core.research.transfer_learning import back_tests
-from core.research.transfer_learning.transfer import transfer_probe
+from core.research.changed_inputs.topic import PerturbedConfig, RobustConfig
+from core.research.transfer.topic import TransferConfig
+from core.research.transfer_learning.analysis import back_tests
+from core.research.transfer_learning.analysis.transfer import transfer_probe
 from core.research.visual_tokens.extract import extract_tokens
 from core.research.visual_tokens.settings import ExtractConfig
 from core.research.visual_tokens.training.config import TokenTrainConfig

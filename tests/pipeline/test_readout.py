@@ -19,7 +19,7 @@ from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
 from core.pipeline.dry_run import plan
 from core.report.overview_section import _encoder as report_facts
-from core.research.transfer_learning.transfer import transfer_probe
+from core.research.transfer_learning.analysis.transfer import transfer_probe
 from core.storage import manifest as manifests
 from core.store import open_study
 from tests.analysis.gradcam.heatmap_studies import ENCODER, HALF, HERE, VIT, heatmaps, make, make_images

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from core.data.sources.images import open_images
-from core.research.domains.tinted import tinted_spec
+from core.research.domains.images.tinted import tinted_spec
 from core.training.setup import describe_source
 
 

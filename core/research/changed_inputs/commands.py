@@ -7,7 +7,7 @@ from typing import Any
 from core.cli import options, output
 from core.config import RunOptions
 from core.jobs.progress import Progress
-from core.research.changed_inputs.config import PerturbedConfig, RobustConfig
+from core.research.changed_inputs.topic import PerturbedConfig, RobustConfig
 
 RUNNING = ("device", "batch_size", "workers")
 
@@ -54,14 +54,14 @@ def _add_running(sub: argparse.ArgumentParser) -> None:
 
 def perturbed(args: argparse.Namespace) -> None:
     """Find the neighbours, and print the summary."""
-    from core.research.changed_inputs.perturbed import run_perturbed
+    from core.research.changed_inputs.analysis.perturbed import run_perturbed
 
     _run(args, run_perturbed)
 
 
 def robust_features(args: argparse.Namespace) -> None:
     """Change the images, and print the accuracies."""
-    from core.research.changed_inputs.robust_features import run_robust_features
+    from core.research.changed_inputs.analysis.robust_features import run_robust_features
 
     _run(args, run_robust_features)
 

@@ -3,8 +3,11 @@
 from core.topics import Topic
 
 TOPIC = Topic(
-    charts=("core.research.fourier.figures:FDA_EXAMPLES", "core.research.fourier.figures:RETRIEVAL_SHEET"),
-    previews="core.research.fourier.previews:PREVIEWS",
+    charts=(
+        "core.research.fourier.figures.fda_examples:FDA_EXAMPLES",
+        "core.research.fourier.figures.fda_examples:RETRIEVAL_SHEET",
+    ),
+    previews="core.research.fourier.training.previews:PREVIEWS",
     options={
         "train [augment] view": "core.research.fourier.training.views:render_view",
         "train [objective] dual": "core.research.fourier.training.dual:DualEncoder",

@@ -4,10 +4,10 @@ from core.topics import Topic
 
 TOPIC = Topic(
     charts=(
-        "core.research.published_figures.mask_overlap:MASK_OVERLAP",
-        "core.research.published_figures.transferred_features:TRANSFERRED_FEATURES",
-        "core.research.published_figures.kept_features:KEPT_FEATURES",
-        "core.research.published_figures.directions:DIRECTIONS",
+        "core.research.published_figures.figures.mask_overlap:MASK_OVERLAP",
+        "core.research.published_figures.figures.transferred_features:TRANSFERRED_FEATURES",
+        "core.research.published_figures.figures.kept_features:KEPT_FEATURES",
+        "core.research.published_figures.figures.directions:DIRECTIONS",
     ),
-    options={"probe --curves": "core.research.published_figures.sparsity_curves:write_curves"},
+    options={"probe --curves": "core.research.published_figures.figures.sparsity_curves:write_curves"},
 )

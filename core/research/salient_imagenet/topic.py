@@ -2,4 +2,4 @@
 
 from core.topics import Topic
 
-TOPIC = Topic(options={"--salient-imagenet": "core.research.salient_imagenet.masks:SalientImageNet"})
+TOPIC = Topic(options={"--salient-imagenet": "core.research.salient_imagenet.masks.masks:SalientImageNet"})

@@ -4,8 +4,8 @@ from core.topics import ImageSet, Topic
 
 TOPIC = Topic(
     image_sets=(
-        ImageSet("trifeature", "core.research.shortcuts.trifeature:Trifeature", bare=True),
-        ImageSet("composite", "core.research.shortcuts.composite:CompositeSource", bare=True),
+        ImageSet("trifeature", "core.research.shortcuts.images.trifeature:Trifeature", bare=True),
+        ImageSet("composite", "core.research.shortcuts.images.composite:CompositeSource", bare=True),
     ),
     contrastive_loss="core.research.shortcuts.training.harder:harder_loss",
 )

@@ -10,7 +10,7 @@ from core.cli.output import summary_text
 from core.common.formatting import aligned, number, percent
 from core.config import RunOptions
 from core.jobs.progress import Progress
-from core.research.transfer.config import TransferConfig
+from core.research.transfer.topic import TransferConfig
 
 
 def add_transfer(commands: Any) -> None:
@@ -31,7 +31,7 @@ def add_transfer(commands: Any) -> None:
 
 def transfer(args: argparse.Namespace) -> None:
     """Fit the linear map, and print its summary."""
-    from core.research.transfer.run import transfer
+    from core.research.transfer.analysis.run import transfer
 
     settings = {name: value for name, value in vars(args).items() if name not in ("source", "study")}
     with Progress.for_command(args.study, stages_total=1) as progress:
@@ -41,7 +41,7 @@ def transfer(args: argparse.Namespace) -> None:
 
 def transfer_text(report: Mapping[str, Any]) -> str:
     """Return the result of each way of fitting the map, the closed form first."""
-    from core.research.transfer.compared_words import METHODS, carries_words
+    from core.research.transfer.analysis.compared_words import METHODS, carries_words
 
     lines = []
     for method in METHODS:

@@ -62,7 +62,7 @@ def add_transfer_probe(commands: Any) -> None:
 
 def transfer_probe(args: argparse.Namespace) -> None:
     """Evaluate every study on every set, print one line each, and write the table if a file is named."""
-    from core.research.transfer_learning.transfer import transfer_probe as probe
+    from core.research.transfer_learning.analysis.transfer import transfer_probe as probe
     from core.store import open_study
 
     images, into = (vars(args).get(name, []) for name in ("images", "into"))
@@ -93,7 +93,7 @@ def transfer_probe(args: argparse.Namespace) -> None:
 
 def text(report: Any) -> str:
     """Return one line per study and image set."""
-    from core.research.transfer_learning.own_probe import in_words
+    from core.research.transfer_learning.analysis.own_probe import in_words
 
     return "\n".join("; ".join(filter(None, [_line(row), in_words(row)])) for row in report["rows"])
 

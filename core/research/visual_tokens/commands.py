@@ -82,10 +82,7 @@ def add_train_tokens(commands: Any) -> None:
     sub.add_argument("config", metavar="CONFIG", help="settings as .toml or .json; see configs/")
     options.add_options(sub, TokenTrainConfig, *TRAIN, defaults=dict.fromkeys(TRAIN, "as in CONFIG"))
     sub.add_argument(
-        "--study",
-        type=options.folder,
-        metavar="STUDY",
-        help="also show its graphs and attention there",
+        "--study", type=options.folder, metavar="STUDY", help="also show its graphs and attention there"
     )
     sub.add_argument("--fresh", action="store_true", help=FRESH)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.research.changed_inputs.near_moved import near_moved
+from core.research.changed_inputs.analysis.near_moved import near_moved
 from core.storage.writer import write_study
 from core.store import open_study
 from tests.dashboard.conftest import all_text, tiles

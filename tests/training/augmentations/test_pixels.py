@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.research.shortcuts.trifeature import Trifeature
+from core.research.shortcuts.images.trifeature import Trifeature
 from core.training.augmentations import pixels
 from core.training.augmentations.pixels import load_pixels
 

@@ -19,7 +19,7 @@ from core.jobs.progress import Progress
 from core.research.domains.analysis.domain_probe import LINEAR, MLP, class_probes, domain_probes
 from core.research.domains.analysis.parts import ALL, PARTS, DomainImages, confounded, part_slices
 from core.research.domains.analysis.twins import domain_purity, feature_jaccard, twin_retrieval
-from core.research.domains.config import DomainTestsConfig
+from core.research.domains.topic import DomainTestsConfig
 from core.slices.evaluate import class_column
 from core.storage.chunked_array import ChunkedArray
 from core.storage.writer import StepRun, StepWriter

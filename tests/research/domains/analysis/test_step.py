@@ -17,7 +17,7 @@ from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
 from core.research.domains.analysis.parts import part_slices
 from core.research.domains.analysis.step import cautions_of, domain_column, maps_of_parts, rows_to_test
-from core.research.domains.config import DomainTestsConfig
+from core.research.domains.topic import DomainTestsConfig
 from core.steps import STEPS, in_analysis
 from core.storage.chunked_array import ChunkedArray, write_chunk
 from core.store import Study, open_study

@@ -1,0 +1,196 @@
+"""The command `robust-features`: what a probe learns from images changed towards another class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from core.analysis.gradcam.on_demand import encoder_of
+from core.analysis.probe.linear import Recipe
+from core.analysis.probe.step import Probe, train_probe
+from core.analysis.quality.neighbours import sample_rows
+from core.analysis.representations import Pictures, picture_batches
+from core.common.device import check_device, resolve_device, run_options
+from core.common.statistics.intervals import wilson
+from core.config import RunOptions, as_settings
+from core.encoders.encoder import Encoder
+from core.errors import StudyError
+from core.jobs.progress import Progress
+from core.research.changed_inputs.analysis.adversarial_features import (
+    Attacked,
+    draw_targets,
+    robust_feature_sets,
+    targeted_fgsm,
+)
+from core.research.changed_inputs.analysis.perturbed import check_has_encoder
+from core.research.changed_inputs.topic import RobustConfig
+from core.research.shortcuts.training.readout import encode_views
+from core.slices.evaluate import class_column
+from core.storage.writer import StepWriter, write_study
+from core.store import Study, open_study
+
+STEP = "robust-features"
+TABLE = "robust_features"
+
+
+def run_robust_features(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Measure the robust and the non-robust features of a study's encoder, and return the summary.
+
+    Writes the table `robust_features` (trained_on, accuracy, low, high, n_train, n_val): the probe on clean
+    images, on changed images with their true labels, and on changed images with their targets; always tested
+    on clean evaluation images.
+
+    Raises:
+        StudyError: the study has no encoder or no probe, or no changed image reached its target.
+    """
+    check_device(options)
+    config = RobustConfig(**{n: options[n] for n in RobustConfig.__dataclass_fields__ if n in options})
+    study, run = open_study(folder), run_options(options)
+    check_has_encoder(study)
+    if (missing := study.why_missing("probe_weights")) is not None:
+        raise StudyError(f"'{study.path}' has no probe, which gives the classes: the step is {missing}")
+    settings, inputs = as_settings(config), ("representations", "images", "probe_weights")
+    with write_study(folder) as writer:
+        if options.get("redo") or not writer.is_current(STEP, settings, inputs):
+            with progress.step(STEP), writer.step(STEP, settings, inputs) as out:
+                compute_robust_features(study, out, config, run, progress=progress)
+        else:
+            progress.note(f"{STEP}: up to date")
+        return writer.manifest["steps"][STEP]["summary"]
+
+
+def compute_robust_features(
+    study: Study, step: StepWriter, config: RobustConfig, run: RunOptions, *, progress: Progress
+) -> None:
+    """Change the images, train the two probes, and write their accuracies."""
+    encoder = encoder_of(study, str(resolve_device(run.device)))
+    codes, n_classes = class_column(study, "label"), len(study.class_names)
+    train = sample_rows(np.flatnonzero(~study.is_val & (codes >= 0)), config.images, config.seed)
+    val = np.flatnonzero(study.is_val & (codes >= 0))
+    targets = draw_targets(codes[train], n_classes, seed=config.seed, other=config.other_target)
+    probe = stored_probe(study)
+    changes = changed_images(study, encoder, probe, train, targets, config, run, progress=progress)
+    rows, true, aimed = robust_feature_sets(changes.reached, codes[train], targets)
+    if not len(rows):
+        raise StudyError(
+            f"no image of '{study.path}' reached its target class in {config.steps} steps. Give more: "
+            "--steps N"
+        )
+    array = study.array("representations")
+    clean, held = np.asarray(array.rows(train), np.float32), np.asarray(array.rows(val), np.float32)
+    trained_on = {
+        "clean images": (clean, codes[train]),
+        "robust features": (changes.raw[rows], true),
+        "non-robust features": (changes.raw[rows], aimed),
+    }
+    table = [
+        (
+            name,
+            *clean_accuracy(features, labels, held, codes[val], n_classes, config.seed),
+            len(labels),
+            len(val),
+        )
+        for name, (features, labels) in trained_on.items()
+    ]
+    columns = ["trained_on", "accuracy", "low", "high", "n_train", "n_val"]
+    step.table(TABLE, pd.DataFrame(table, columns=columns))
+    step.summary = {
+        "n_changed": len(train),
+        "reached": len(rows),
+        "not_reached": int((~changes.reached & ~changes.stuck).sum()),
+        "zero_gradient": int(changes.stuck.sum()),
+        "target_is_label": float((targets == codes[train]).mean()),
+        "unchanged": float((changes.steps[rows] == 0).mean()),
+        "mean_steps": float(changes.steps[rows].mean()),
+        "mean_change": float(changes.change[rows].mean()),
+        "largest_change": float(changes.change[rows].max()),
+        **{f"accuracy of {name}": value for name, value, *_ in table},
+    }
+
+
+def stored_probe(study: Study) -> Probe:
+    """Return the study's probe for raw rows."""
+    weights, bias = (
+        torch.from_numpy(np.array(study.vector(f"probe_{name}"))) for name in ("weights", "bias")
+    )
+    return Probe(weights.double(), bias.double(), 0.0, {})
+
+
+@dataclass(frozen=True)
+class ChangedImages:
+    """Images changed towards their targets, each row as in `Attacked`.
+
+    `raw` (n, n_features) float32, their representations; `reached`, `stuck` (n,) bool; `steps` (n,) int64;
+    `change` (n,) float64. An image that cannot be read is not reached, and its row is 0.
+    """
+
+    raw: np.ndarray
+    reached: np.ndarray
+    steps: np.ndarray
+    stuck: np.ndarray
+    change: np.ndarray
+
+    @classmethod
+    def none_yet(cls, n: int, n_features: int) -> ChangedImages:
+        no, zero = np.zeros((2, n), bool), np.zeros((n, n_features), np.float32)
+        return cls(zero, no[0], np.zeros(n, np.int64), no[1], np.zeros(n))
+
+    def put(self, rows: list[int], raw: Tensor, attacked: Attacked) -> None:
+        """Fill in some rows."""
+        self.raw[rows] = raw.cpu().numpy()
+        for name in ("reached", "steps", "stuck", "change"):
+            getattr(self, name)[rows] = getattr(attacked, name).cpu().numpy()
+
+
+def changed_images(
+    study: Study,
+    encoder: Encoder,
+    probe: Probe,
+    rows: np.ndarray,
+    targets: np.ndarray,
+    config: RobustConfig,
+    run: RunOptions,
+    *,
+    progress: Progress,
+) -> ChangedImages:
+    """Change the images of some rows towards their targets, and represent the results."""
+    weights, bias = (part.float().to(encoder.device) for part in (probe.weights, probe.bias))
+
+    def logits(images: Tensor) -> Tensor:
+        return encode_views(encoder, images, gradient=images.requires_grad) @ weights.T + bias
+
+    listed = {image_id: row for row, image_id in enumerate(study.source.table["image_id"])}
+    places = {listed[study.images["image_id"].iat[row]]: position for position, row in enumerate(rows)}
+    order, n = list(places), max(run.batch_size, 1)
+    batches = [order[start : start + n] for start in range(0, len(order), n)]
+    changed = ChangedImages.none_yet(len(rows), encoder.n_features)
+    pictures = Pictures(study.source, encoder.transform, 0)
+    with progress.stage("change images", total=len(rows), unit="images") as bar:
+        for batch in picture_batches(pictures, batches, workers=run.workers or 0, pin=False):
+            bar.update(len(batch.rows) + len(batch.unreadable))
+            if batch.pixels is None:
+                continue
+            where = [places[row] for row in batch.rows]
+            images = batch.pixels.permute(0, 3, 1, 2).float().to(encoder.device) / 255
+            aims = torch.from_numpy(targets[where]).to(encoder.device)
+            attacked = targeted_fgsm(logits, images, aims, step=config.step, steps=config.steps)
+            changed.put(where, encode_views(encoder, attacked.images), attacked)
+    return changed
+
+
+def clean_accuracy(
+    raw: np.ndarray, labels: np.ndarray, held: np.ndarray, held_labels: np.ndarray, n_classes: int, seed: int
+) -> tuple[float, float, float]:
+    """Accuracy of a new probe on clean evaluation images, with Wilson's interval."""
+    probe = train_probe(raw, labels, n_classes, recipe=Recipe(seed=seed))
+    right = int((probe.logits(held).argmax(1).cpu().numpy() == held_labels).sum())
+    low, high = wilson(right, len(held_labels))
+    share = right / len(held_labels) if len(held_labels) else float("nan")
+    return share, float(low), float(high)

@@ -1,0 +1,168 @@
+"""Kalibhat, dissertation, Figs 5.3 and 5.4: Fourier augmentations on images of a study, and the nearest
+images of queries.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.chart import Chart
+from core.charts.options import FigureOptions
+from core.charts.panels import Header, Picture, Strip, picture_grid
+from core.charts.theme import Theme
+from core.common.dataframes import as_text
+from core.errors import StudyError
+from core.research.fourier.figures.retrieval import precision_at_k
+from core.research.fourier.training.previews import PREVIEWS
+from core.search.search import like_image
+from core.store import Study
+from core.training.augmentations.preview import augmented, centred
+
+FOUR = ("amplitude", "phase", "mask", "mixture")
+STRENGTHS = {  # of each transform: Table C.2's, and stronger, as Kalibhat varies them
+    "amplitude": ({}, {"low": 0.2, "high": 3.0}),
+    "phase": ({"angle": 0.55}, {"angle": 1.4}),
+    "mask": ({"fraction": 0.1}, {"fraction": 0.6}),
+    "mixture": ({}, {"kernels": 8.0}),
+}
+NEAREST, QUERIES, MOST_RANKED = 4, 5, 5000
+GROUPS = ("background", "style")
+
+
+def fda_examples(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
+    """Show evaluation images, each beside the four transforms at two strengths (Fig. 5.3)."""
+    study = studies[0]
+    rows = spread_rows(study, options.images or 4)
+    strips = []
+    for number, row in enumerate(rows):
+        image = study.image(int(row))
+        pictures = [Picture(centred(image), row=int(row))]
+        pictures += [
+            Picture(augmented(image, name, values, seed=options.seed + number), row=int(row))
+            for name in FOUR
+            for values in STRENGTHS[name]
+        ]
+        strips.append(Strip("", pictures))
+    headers = [
+        Header("Image", 0, 1),
+        *(Header(PREVIEWS[name].title, 1 + 2 * n, 3 + 2 * n) for n, name in enumerate(FOUR)),
+    ]
+    note = (
+        "Left of each pair: a strength of training (Table C.2); right: stronger. Images evenly spaced by row."
+    )
+    return picture_grid(strips, headers=headers, breaks=(1, 3, 5, 7), note=note, theme=theme)
+
+
+def retrieval_sheet(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
+    """Show queries with their nearest evaluation images, for one study or for several of the same images."""
+    first, strips, notes = studies[0], [], []
+    queries = first.images["image_id"].to_numpy()[spread_rows(first, options.images or QUERIES)]
+    for number, image_id in enumerate(queries):
+        for study in studies:
+            row = row_in(study, image_id)
+            rows, cosines = like_image(study, row, NEAREST, among=study.is_val)
+            pictures = [_picture(study, row, row, "query")]
+            pictures += [
+                _picture(study, row, int(other), f"{cosine:.2f}")
+                for other, cosine in zip(rows, cosines, strict=True)
+            ]
+            title = as_text(study.name) if len(studies) > 1 else ""
+            strips.append(Strip(title, pictures, apart=number > 0 and study is studies[0]))
+    for study in studies:
+        notes.append(precision_words(study))
+    note = f"Nearest evaluation images by cosine; blue frame: same class. {' '.join(notes)}"
+    return picture_grid(strips, breaks=(1,), note=note, theme=theme)
+
+
+def precision_words(study: Study) -> str:
+    """Precision at 1 and 4 and mean average precision by class, and at 4 by what else the images tell.
+
+    A seeded sample of very many images.
+    """
+    rows = np.flatnonzero(study.is_val)
+    sample = ""
+    if len(rows) > MOST_RANKED:
+        rows = np.sort(np.random.default_rng(0).choice(rows, MOST_RANKED, replace=False))
+        sample = f" ({MOST_RANKED:,} of the images)"
+    labels = study.images["label"].iloc[rows]
+    if labels.isna().all() or len(rows) < 2:
+        return f"{as_text(study.name)}: the images have no labels."
+    ks = [k for k in (1, NEAREST) if k < len(rows)]
+    raw = study.array("representations").rows(rows)
+    precision = precision_at_k(raw, pd.factorize(labels)[0], ks=ks)
+    row = precision.row()
+    parts = [f"at {k} {100 * row[f'precision_{k}']:.1f} %" for k in ks]
+    sentences = [
+        f"{as_text(study.name)}{sample}: same class {', '.join(parts)}, mean average precision "
+        f"{row['map']:.3f}; by chance {100 * precision.chance:.1f} %"
+    ]
+    for group in scene_groups(study):
+        groups = study.table("attributes", [group])[group].iloc[rows]
+        if groups.nunique() > 1:
+            precision = precision_at_k(raw, pd.factorize(groups)[0], ks=ks[-1:])
+            share = 100 * precision.row()[f"precision_{ks[-1]}"]
+            sentences.append(
+                f"same {group} at {ks[-1]} {share:.1f} %; by chance {100 * precision.chance:.1f} %"
+            )
+    return f"{'; '.join(sentences)}."
+
+
+def scene_groups(study: Study) -> list[str]:
+    """List what the images tell beside their class: background and style of Glyphworld's scenes."""
+    return [name for name in GROUPS if study.has("attributes") and name in study.columns("attributes")]
+
+
+def spread_rows(study: Study, n: int) -> np.ndarray:
+    """Return at most n evenly spaced evaluation images (of the slice); all images without any.
+
+    Raises:
+        StudyError: there is no image.
+    """
+    among = study.is_val if study.chosen is None else study.chosen
+    rows = np.flatnonzero(among) if among.any() else np.arange(study.n_images)
+    if not len(rows):
+        raise StudyError(f"'{study.path}' has no images")
+    places = np.linspace(0, len(rows) - 1, min(n, len(rows))).round().astype(int)
+    return rows[places]
+
+
+def row_in(study: Study, image_id: str) -> int:
+    """Return the row of an image. Raises StudyError where the study lacks it."""
+    rows = np.flatnonzero((study.images["image_id"] == image_id).to_numpy())
+    if not len(rows):
+        raise StudyError(f"'{study.path}' lacks the image '{image_id}': the studies have other images")
+    return int(rows[0])
+
+
+def _picture(study: Study, query: int, row: int, text: str) -> Picture:
+    labels = study.images["label"]
+    query_label, label = labels.iat[query], labels.iat[row]
+    comparable = row != query and not (pd.isna(query_label) or pd.isna(label))
+    verdict = ("correct" if query_label == label else "misclassified") if comparable else ""
+    name = "" if pd.isna(label) else as_text(str(label)[:16])
+    return Picture(centred(study.image(row), 128), caption="<br>".join(filter(None, (name, text))),
+                   verdict=verdict, row=row)  # fmt: skip
+
+
+# The charts read their studies as they draw: they have no table apart.
+FDA_EXAMPLES = Chart(
+    name="fda_examples",
+    title="Fourier augmentations on images",
+    source="Kalibhat's dissertation, Fig. 5.3",
+    needs=("images",),
+    table=lambda study, _: [study],
+    draw=fda_examples,
+    column="double",
+)
+RETRIEVAL_SHEET = Chart(
+    name="retrieval_sheet",
+    title="the nearest images of some queries; --with: other encoders",
+    source="Kalibhat's dissertation, Fig. 5.4",
+    needs=("images", "representations"),
+    table=lambda studies, _: studies,
+    draw=retrieval_sheet,
+    studies=(1, 4),
+    column="double",
+)

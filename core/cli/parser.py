@@ -8,6 +8,21 @@ from core.cli.options import Commands, Formatter, Parser, example
 from core.common.command_line import PROGRAM
 from core.topics import function_named, topics
 
+GROUPS = {  # the headings of `--help`, with what adds the commands below each
+    "make a study": (study.add_demo, study.add_analyze, study.add_resume, study.add_info, study.add_verify),
+    "one step of a study": (steps.add_steps, search.add_search),
+    "whose mistakes, and which features": (steps.add_answers, steps.add_basis),
+    "look at studies": (
+        *(dashboard.add_dashboard, slices.add_slices, slices.add_inspect, slices.add_notes),
+        *(concepts.add_decompose, compare.add_compare),
+    ),
+    "take something with you": (
+        *(figures.add_figure, study.add_export, figures.add_report, figures.add_publish),
+        dashboard.add_mcp,
+    ),
+    "train an encoder": (train.add_train, finetune.add_finetune),
+}
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands, in the order in which `--help` lists them."""
@@ -21,15 +36,10 @@ def build_parser() -> argparse.ArgumentParser:
     commands: Any = parser.add_subparsers(
         dest="command", metavar="COMMAND", title="commands", action=Commands
     )
-    for add in (
-        *(study.add_demo, study.add_analyze, study.add_resume, steps.add_steps),
-        *(search.add_search, steps.add_answers, steps.add_basis, study.add_info, study.add_export),
-        *(dashboard.add_dashboard, dashboard.add_mcp, slices.add_slices, slices.add_inspect),
-        *(slices.add_notes, study.add_verify, figures.add_figure),
-        *(concepts.add_decompose, compare.add_compare, figures.add_report, figures.add_publish),
-        *(train.add_train, finetune.add_finetune),
-    ):
-        add(commands)
+    for heading, adding in GROUPS.items():
+        commands.begin(heading)
+        for add in adding:
+            add(commands)
     commands.begin("research")
     for topic in topics():
         for step in topic.steps:

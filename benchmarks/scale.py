@@ -45,9 +45,9 @@ class Constants:
     """What an image costs.
 
     Attributes:
-        embed_ms: of one core, reading and the encoder. rows_ms: passes over the rows of numbers, which are
-            shared. alone_ms: what the first process does alone: the training of the probe, failures.
-        neighbours_ms: of an evaluation image. heatmap_ms: of an image with maps.
+        embed_ms: of one core, reading and the encoder. heatmap_ms: of an image with maps. Both are shared.
+        rows_ms, alone_ms, neighbours_ms: what the first process does alone: passes over the rows of numbers;
+            the training of the probe, failures; and of an evaluation image, its neighbours.
         disk_bytes: representations in half precision, thumbnail, firing sets, tables.
         memory_bytes: of the first process, above start_bytes. manifest_bytes: of the study's manifest.
         heatmap_manifest_bytes: of an image with maps.
@@ -82,11 +82,12 @@ class Cost:
 
 def cost(n_images: int, c: Constants, n_val: int = N_VAL) -> Cost:
     """The formulas of docs/scale.md."""
-    milliseconds = n_images * (c.embed_ms + c.rows_ms) + n_val * (c.neighbours_ms + c.heatmap_ms)
+    shared_ms = n_images * c.embed_ms + n_val * c.heatmap_ms
+    alone_ms = n_images * (c.rows_ms + c.alone_ms) + n_val * c.neighbours_ms
     return Cost(
         n_images,
-        core_hours=milliseconds / 3.6e6,
-        alone_hours=n_images * c.alone_ms / 3.6e6,
+        core_hours=shared_ms / 3.6e6,
+        alone_hours=alone_ms / 3.6e6,
         disk_tb=n_images * c.disk_bytes / 1e12,
         memory_gb=(c.start_bytes + n_images * c.memory_bytes) / 1e9,
         manifest_mb=(n_images * c.manifest_bytes + n_val * c.heatmap_manifest_bytes) / 1e6,
@@ -108,7 +109,7 @@ def constants() -> Constants:
 
 def times() -> dict[str, float]:
     """Milliseconds and bytes of an image, as `--dry-run` measures them, on one core."""
-    from core.common.worker_group import one_torch_thread
+    from core.common.threads import one_torch_thread
     from core.config import EmbedConfig, RunOptions
     from core.encoders.registry import load_encoder
     from core.pipeline import dry_run, estimates

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.results import Result
-from core.common.worker_group import one_torch_thread
+from core.common.threads import one_torch_thread
 from core.research.visual_tokens.ranks import GraphBatch
 
 Work = Callable[[], Any]

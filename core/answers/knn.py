@@ -10,7 +10,6 @@ import torch
 from core.answers.outcome import AnswerValues, Request, joined_blocks
 from core.common.statistics.largest import first_largest, top_of
 from core.common.threadsafe import cached_property
-from core.common.worker_group import map_in_order
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.reader import StudyReader
@@ -43,10 +42,10 @@ def knn_answer(study: StudyReader, request: Request, progress: Progress) -> Answ
         )
     votes = Votes(study.array("representations"), train, codes[train], len(names), request.device)
     height = block_rows(request.device)[0]
-    spans = ((start, min(start + height, n)) for start in range(0, n, height))
     with progress.stage("knn", total=n, unit="images") as bar:
         blocks = []
-        for block in map_in_order(votes, spans, threads=1):
+        for start in range(0, n, height):
+            block = votes(start, min(start + height, n))
             blocks.append(block)
             bar.update(len(block[0]))
     answer = joined_blocks(names, blocks, voted)
@@ -56,7 +55,7 @@ def knn_answer(study: StudyReader, request: Request, progress: Progress) -> Answ
 
 @dataclass
 class Votes:
-    """The votes of images from one row up to another; each process reads the train images once."""
+    """The votes of images from one row up to another; the train images are read once."""
 
     array: ChunkedArray
     train: np.ndarray

@@ -16,7 +16,6 @@ from core.common.dataframes import words
 from core.common.formatting import counted
 from core.common.statistics.intervals import wilson
 from core.common.statistics.largest import first_largest
-from core.common.worker_group import map_in_order
 from core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -120,22 +119,15 @@ class ClassColumns:
 
 
 def from_logits(
-    rows: Callable[[int, int], torch.Tensor],
-    n_images: int,
-    columns: ClassColumns,
-    *,
-    step: int = 4096,
-    alone: bool = False,
+    rows: Callable[[int, int], torch.Tensor], n_images: int, columns: ClassColumns, *, step: int = 4096
 ) -> AnswerValues:
     """Predictions of all images, a block at a time.
 
     Args:
-        rows: the logits of the images from one row up to another, (n, n_outputs) float32; pickled for the
-            processes that share the work. alone: this process reads them all, which is quick for a file.
+        rows: the logits of the images from one row up to another, (n, n_outputs) float32.
     """
     spans = ((start, min(start + step, n_images)) for start in range(0, n_images, step))
-    work = partial(_predicted, rows, columns)
-    blocks = starmap(work, spans) if alone else map_in_order(work, spans, threads=1)
+    blocks = starmap(partial(_predicted, rows, columns), spans)
     return joined_blocks(columns.names, blocks, columns.known)
 
 

@@ -69,7 +69,7 @@ def _from_npy(study: StudyReader, path: str, request: Request) -> AnswerValues:
             raise SettingsError(f"'{path}' has NaN or infinity in row {bad}")
         return torch.from_numpy(block)
 
-    answer = from_logits(rows, n, ClassColumns.of(match, labels, restrict=request.restrict), alone=True)
+    answer = from_logits(rows, n, ClassColumns.of(match, labels, restrict=request.restrict))
     answer.facts = {"n_classes": n_outputs, "matched": match.how}
     answer.notes = match.notes()
     return answer
@@ -231,7 +231,7 @@ def _class_scores(
         return scored[torch.from_numpy(np.maximum(row_of[start:stop], 0))]
 
     columns = ClassColumns.of(match, study.class_names, restrict=request.restrict)
-    answer = from_logits(rows, study.n_images, columns, alone=True)
+    answer = from_logits(rows, study.n_images, columns)
     answer.best[row_of < 0] = -1
     for name in VALUES:
         answer.values[name][row_of < 0] = np.nan

@@ -14,8 +14,8 @@ from core.encoders.trusted_code import allowing
 from core.topics import topics
 
 SHARED = (  # commands whose work several processes share
-    *("embed", "features", "neighbours", "probe", "quality", "map", "heatmaps", "overlap", "concepts"),
-    *("search", "basis", "domains", "analyze", "resume", "demo", "train", "finetune"),
+    *("embed", "heatmaps", "overlap", "concepts", "search", "basis"),
+    *("analyze", "resume", "demo", "train", "finetune"),
 )
 MAY_NAME_CODE = (  # options whose value may name code to run
     *("encoder", "captioner", "arch", "export_arch"),

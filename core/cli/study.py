@@ -13,7 +13,6 @@ from core.cli.errors import refuse_options
 from core.cli.left import refuse_left_name
 from core.common.processes import is_first
 from core.common.remote.addresses import study_folder
-from core.common.worker_group import join_ranks
 from core.errors import DamagedManifest, PeregrineError, SettingsError
 from core.jobs.progress import Progress
 from core.steps import in_analysis
@@ -198,19 +197,14 @@ def analyze(args: argparse.Namespace) -> None:
         return
     with Progress.for_command(args.study, stages_total=len(in_analysis())) as progress:
         pipeline.analyze(args.study, settings, progress)
-        if "answers" in args:
+        if "answers" in args and is_first():
             from core.answers.requests import add_kinds
 
-            ranks = join_ranks()
-            if not ranks.is_first:
-                ranks.help()
-            else:
-                with ranks.lead():  # what is predicted is the same in every basis
-                    try:
-                        add_kinds(below(args.study) or args.study, args.answers, settings, progress)
-                    except PeregrineError:
-                        print_study(args.study, as_json="json" in args)  # the steps are done
-                        raise
+            try:  # what is predicted is the same in every basis
+                add_kinds(below(args.study) or args.study, args.answers, settings, progress)
+            except PeregrineError:
+                print_study(args.study, as_json="json" in args)  # the steps are done
+                raise
     print_study(args.study, as_json="json" in args)
 
 

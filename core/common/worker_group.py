@@ -1,35 +1,31 @@
 """Several processes on one study (torchrun): share chunks, wait for each other, and leave the group.
 
-Where each process writes what it makes (`embed`, `heatmaps`, `search`), all run the step, and each does the
-chunks that it `owns`. Elsewhere the first process runs the step and `lead`s, and the others `help`: each gets
-another chunk when it is free. Results come in order, however many processes there are.
+Each process has a fixed share of what reads images. Where it writes what it makes (`embed`, `heatmaps`,
+`search`), all run the step, and each does the chunks that it `owns`. Elsewhere the first process runs the
+step and `lead`s, and the others `help`: they compute their shares of what `stream_in_order` is asked for, and
+wait for the rest of the step, however long it takes.
 """
 
 import atexit
 import gc
 import os
 import pickle
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
-from itertools import starmap
-from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from core.common.processes import host_name, own_cores, watch_connections
+from core.common.processes import host_name, watch_connections
 from core.errors import JobError, PeregrineError, SettingsError
 
-MAX_THREADS = 8
 # The first process may work alone for hours while the others wait. A process that dies is noticed at once.
 PATIENCE = timedelta(days=14)
 MEETING = timedelta(minutes=10)  # until all processes have started
 TOGETHER = 32  # items of a stream that a process is given at once, at most
+END = None  # in place of a request or of a part: there are no more
 _Item = TypeVar("_Item")
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ class Ranks:
 
     @contextmanager
     def lead(self) -> Iterator[None]:
-        """Run the block in the first process; the others `help` with what `map_in_order` computes in it."""
+        """Run the block in the first process; the others `help` with what `stream_in_order` yields in it."""
         if self.size == 1:
             yield
             return
@@ -87,20 +83,16 @@ class Ranks:
                     _send(END, other)
 
     def help(self) -> None:
-        """Compute what the first process asks for until the block that it leads ends.
+        """Compute what the first process asks this one for, until the block that it leads ends.
 
         Raises:
             JobError: the first process has ended early.
         """
-        while (request := _receive(0)) is not END:
-            work, threads = request
-            with _torch_threads(threads), ThreadPoolExecutor(threads or own_threads()) as pool:
-                slots = [pool.submit(_serve, work, 1 + slot) for slot in range(threads or own_threads())]
-                for slot in slots:
-                    slot.result()
+        while (work := _receive(0)) is not END:
+            while (part := _receive(0)) is not END:
+                _send(_results_or_error(work, part), 0)
 
 
-END = None  # in place of a request or an item: there are no more
 _leading: list[Ranks] = []  # the group of the block that this process leads
 
 
@@ -118,116 +110,61 @@ def check_same(what: str, here: str, first: str) -> None:
         )
 
 
-def map_in_order(
-    work: Callable[..., Result], items: Iterable[tuple[Any, ...]], *, threads: int | None = None
-) -> Iterator[Result]:
-    """Compute work(*item) of each item in several threads, and in the processes that `help`; yield in order.
-
-    Only a few results are held, and an item is asked for when one of the threads and processes is free.
-
-    Args:
-        work: in a block that `Ranks.lead` runs, it and the items are pickled.
-        threads: of each process; None: its share of the cores, each with one torch thread; 1: a single one,
-            with as many torch threads as there are.
-    """
-    others = range(1, _leading[-1].size) if _leading else range(0)
-    per_process = threads or own_threads()
-    with _torch_threads(threads):
-        if per_process == 1 and not others:
-            yield from starmap(work, items)
-            return
-        free: SimpleQueue[tuple[int, int]] = SimpleQueue()  # process and slot, 0 for this one
-        for slot in range(per_process):
-            for process in (0, *others):
-                free.put((process, 1 + slot))
-        waiting: deque[Future[Result]] = deque()
-        pool = ThreadPoolExecutor(free.qsize())
-        most = free.qsize()
-        asked: list[int] = []  # a process that was not, since an earlier one has ended, waits for no END
-
-        def compute(item: tuple[Any, ...]) -> Result:
-            process, slot = free.get()
-            try:
-                return _asked(process, slot, item) if process else work(*item)
-            finally:
-                free.put((process, slot))
-
-        try:
-            for other in others:
-                _send((work, threads), other)
-                asked.append(other)
-            for item in items:
-                waiting.append(pool.submit(compute, item))
-                if len(waiting) > most:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-            for other in asked:
-                for slot in range(per_process):
-                    with suppress(JobError):
-                        _send(END, other, 1 + slot)
-
-
 def stream_in_order(
-    work: Callable[[Sequence[_Item]], Iterator[Result]], items: Sequence[_Item]
-) -> Iterator[Result]:
-    """Yield what work(items) yields, one result an item, in order, also by the processes that `help`.
+    work: Callable[[Sequence[_Item]], Iterator[_Result]], items: Sequence[_Item]
+) -> Iterator[_Result]:
+    """Yield what work(items) yields, one result an item, in order; the processes that `help` do their shares.
 
-    Alone, `work` gets all items at once and can read ahead; else each process gets some when it is free, and
-    `work` and the items are pickled.
+    Alone, `work` gets all items at once and can read ahead. Else part p of the items is of process p modulo
+    their number, and `work`, items and results are pickled.
     """
     if not _leading:
         yield from work(items)
         return
-    size = max(1, min(len(items) // (4 * _leading[-1].size), TOGETHER))  # four turns or more for each
-    parts = ((items[at : at + size],) for at in range(0, len(items), size))
-    for results in map_in_order(partial(_all_of, work), parts, threads=1):
-        yield from results
-
-
-def _all_of(work: Callable[[Sequence[_Item]], Iterator[Result]], items: Sequence[_Item]) -> list[Result]:
-    return [*work(items)]
-
-
-def own_threads() -> int:
-    return min(own_cores(), MAX_THREADS)
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Restrict torch to one core per thread, because the threads together use all cores."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    n_processes = _leading[-1].size
+    length = max(1, min(len(items) // (4 * n_processes), TOGETHER))  # four parts or more for each
+    parts = [items[at : at + length] for at in range(0, len(items), length)]
+    helpers = range(1, min(n_processes, len(parts)))
+    answering: list[int] = []  # have been given a part
+    told: list[int] = []  # have been given the work, and wait for its end
     try:
-        yield
+        for helper in helpers:
+            _send(work, helper)
+            told.append(helper)
+            _send(parts[helper], helper)
+            answering.append(helper)
+        for number, part in enumerate(parts):
+            process = number % n_processes
+            if process == 0:
+                yield from work(part)
+                continue
+            answering.remove(process)
+            results = _answer_of(process)
+            if number + n_processes < len(parts):  # it goes on while its results are used
+                _send(parts[number + n_processes], process)
+                answering.append(process)
+            yield from results
     finally:
-        torch.set_num_threads(before)
+        for helper in told:
+            with suppress(JobError):
+                if helper in answering:  # what it computes now is not needed
+                    _receive(helper)
+                _send(END, helper)
 
 
-def _torch_threads(threads: int | None) -> Any:
-    return one_torch_thread() if threads is None else nullcontext()
+def _results_or_error(work: Callable[[Any], Iterator[Any]], part: Any) -> tuple[list[Any], Exception | None]:
+    try:
+        return [*work(part)], None
+    except Exception as error:
+        return [], _sendable(error)
 
 
-def _asked(process: int, slot: int, item: tuple[Any, ...]) -> Any:
-    _send(item, process, slot)
-    result, error = _receive(process, slot)
+def _answer_of(process: int) -> list[Any]:
+    """Return the results of a process that helps; its error is raised here."""
+    results, error = _receive(process)
     if error is not None:
         raise error
-    return result
-
-
-def _serve(work: Callable[..., Any], slot: int) -> None:
-    """Answer the first process with the results of `work`, or with its error."""
-    while (item := _receive(0, slot)) is not END:
-        try:
-            answer = work(*item), None
-        except Exception as error:
-            answer = None, _sendable(error)
-        _send(answer, 0, slot)
+    return results
 
 
 def _sendable(error: Exception) -> Exception:
@@ -243,26 +180,20 @@ def _sendable(error: Exception) -> Exception:
         return JobError(where)
 
 
-def _send(value: Any, to: int, slot: int = 0) -> None:
-    import torch
+def _send(value: Any, to: int) -> None:
     import torch.distributed
 
-    content = torch.frombuffer(bytearray(pickle.dumps(value, pickle.HIGHEST_PROTOCOL)), dtype=torch.uint8)
     with _unless_another_ended():
-        torch.distributed.send(torch.tensor([len(content)]), to, tag=slot)
-        torch.distributed.send(content, to, tag=slot)
+        torch.distributed.send_object_list([value], to)
 
 
-def _receive(source: int, slot: int = 0) -> Any:
-    import torch
+def _receive(source: int) -> Any:
     import torch.distributed
 
-    length = torch.empty(1, dtype=torch.int64)
+    received = [None]
     with _unless_another_ended():
-        torch.distributed.recv(length, source, tag=slot)
-        content = torch.empty(int(length), dtype=torch.uint8)
-        torch.distributed.recv(content, source, tag=slot)
-    return pickle.loads(content.numpy().data)
+        torch.distributed.recv_object_list(received, source)
+    return received[0]
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-from itertools import starmap
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -115,12 +113,7 @@ def test_logits_with_a_header_that_lies_are_one_clear_line(study, tmp_path, shap
         file_answer(study, Request(file=str(tmp_path / "logits.npy")), Progress.silent())
 
 
-def test_scores_of_a_file_are_not_sent_to_other_processes(study, tmp_path, monkeypatch):
-    def sent(work: Any, items: Any, **_: Any) -> Any:
-        pickle.dumps(work)
-        return starmap(work, items)
-
-    monkeypatch.setattr("core.answers.outcome.map_in_order", sent)
+def test_scores_and_logits_of_a_file_are_one_answer(study, tmp_path):
     _, table = answer_of(study, tmp_path / "scores.csv", pd.DataFrame(np.eye(4), columns=LABELS))
     np.save(tmp_path / "logits.npy", np.eye(4, dtype=np.float32))
     held = file_answer(study, Request(file=str(tmp_path / "logits.npy")), Progress.silent())

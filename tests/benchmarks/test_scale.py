@@ -29,8 +29,9 @@ def test_tables__follow_from_the_constants():
 def test_cost__by_hand():
     one = Constants(10, 2, 36, 100, 20, 1000, 3, 1e9, 0.1, 2)
     found = cost(1000, one, n_val=100)
-    assert found.core_hours == (1000 * 12 + 100 * 120) / 3.6e6 and found.alone_hours == 0.01
-    assert found.hours(2) == (1.25 * found.core_hours + 0.01) / 2
+    assert found.core_hours == (1000 * 10 + 100 * 20) / 3.6e6
+    assert found.alone_hours == (1000 * 38 + 100 * 100) / 3.6e6
+    assert found.hours(2) == (1.25 * found.core_hours + found.alone_hours) / 2
     sizes = found.disk_tb, found.memory_gb, found.manifest_mb
     assert sizes == pytest.approx((1e-6, 1 + 3e-6, 3e-4))
 

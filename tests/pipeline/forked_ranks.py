@@ -31,13 +31,12 @@ SMALL = {  # chunks and batches of so few images that each process gets some
     "core.analysis.representations": {"CHUNK_ROWS": 32},
     "core.search.index": {"CHUNK_ROWS": 32},
     "core.analysis.gradcam.step": {"CHUNK_IMAGES": 20},
-    "core.analysis.quality.neighbours": {"QUERY_ROWS": 12},
+    "core.analysis.overlap.measuring": {"BATCH_PIXELS": 1 << 14},
     "core.bases.encoding": {"IMAGES": 20},
     "core.concepts.crops": {"BATCH_IMAGES": 8, "CROPS_A_FILE": 60},
 }
 MOST_SECONDS = 900
 KILLED, SLOW, BLIND, RESTARTED, SHORT = "KILLED", "SLOW", "BLIND", "RESTARTED", "SHORT"  # see `in_trouble`
-STEPS_SHARED = "STEPS_SHARED"
 RESTARTS = "RESTARTS"  # one process is torchrun's agent, which starts its two this often again
 MOMENTS = (
     ("core.common.worker_group", "_send"),
@@ -59,8 +58,7 @@ def in_trouble(words: list[str]) -> list[str]:
     ("2" or "2,3") end by SIGKILL at their Nth moment; torchrun counts restarts, and in the second try they
     live. SLOW: "RANK S": that process waits S seconds at each moment. BLIND: the folder that the second
     process has in place of --images. RESTARTED: torchrun has started the second process more often than the
-    first, as on another machine. SHORT: `demo` runs the first two steps on few images. STEPS_SHARED: a file
-    to which the first process adds the name of each step of which it asks the second for a part.
+    first, as on another machine. SHORT: `demo` runs the first two steps on few images.
     """
     rank, second = os.environ.get("RANK", "0"), os.environ.get("RANK") == "1"
     killed, moment = os.environ.get(KILLED, "none 0").split()
@@ -73,8 +71,6 @@ def in_trouble(words: list[str]) -> list[str]:
         os.environ["TORCHELASTIC_RESTART_COUNT"] = "1"
     if BLIND in os.environ and second:
         words[words.index("--images") + 1] = os.environ[BLIND]
-    if STEPS_SHARED in os.environ and rank == "0":
-        _log_steps_shared(Path(os.environ[STEPS_SHARED]))
     if SHORT in os.environ:
         demo: Any = importlib.import_module("core.pipeline.demo")
         pipeline: Any = importlib.import_module("core.pipeline.run")
@@ -82,25 +78,6 @@ def in_trouble(words: list[str]) -> list[str]:
         pipeline.STEPS = dict([*pipeline.STEPS.items()][:2])
         pipeline.in_analysis = lambda: [*pipeline.STEPS]
     return words
-
-
-def _log_steps_shared(log: Path) -> None:
-    pipeline: Any = importlib.import_module("core.pipeline.run")
-    group: Any = importlib.import_module("core.common.worker_group")
-    run_step, send, running = pipeline._run, group._send, []
-
-    def run_named(writer: Any, step: Any, *args: Any, **options: Any) -> None:
-        running[:] = [step.name]
-        run_step(writer, step, *args, **options)
-        running.clear()
-
-    def send_logged(value: Any, to: int, slot: int = 0) -> None:
-        if slot == 0 and running and isinstance(value, tuple):  # (work, threads): what `help` waits for
-            with open(log, "a") as file:
-                file.write(f"{running[0]}\n")
-        send(value, to, slot)
-
-    pipeline._run, group._send = run_named, send_logged
 
 
 def _at_moments(happens: Callable[[int], None]) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+import core.cli
 from core.steps import STEPS
 from core.store import open_study
 from tests.command_line import contents
@@ -34,20 +35,16 @@ CLIP = "asset:glyphworld"
 WORDS = ("--captions", "glyphworld?n=400", "--k", "1.5")
 SETTINGS = ("--batch-size", "8", "--epsilon", "1.5", "--lr", "0.1")
 ANALYZE = (*IMAGES, *ENCODER, *WORDS[:2], *SETTINGS)
-# Steps whose work the first process does alone, and why that is little.
-ALONE = {
-    "failures": "reads misclassified images only",
-    "few-shot": "its probes see a few images of each class",
-}
-NOT_RUN_HERE = {
-    "answers": "shared by from_logits, as knn is; the encoder has no head",
-    "domains": "shares what it takes from `map`",
-}
 BASES = (
     ("--kind", "random", "--size", "24", "--k", "3"),
     ("--kind", "pca", "--size", "6", "--k", "3", "--on", "positions"),
 )
 SIZES = sample([3, 2, 4], 1)
+OF_STEP = {  # what the processes make together, by the beginnings of its files
+    **{name: STEPS[name].outputs for name in ("embed", "heatmaps", "overlap", "concepts", "search")},
+    "crops and captions": ("concept_cache",),
+    "basis": ("basis_random", "basis_pca"),
+}
 Run = tuple[int, list[str], dict[str, str]]
 
 
@@ -77,8 +74,8 @@ def forked() -> Iterator[Callable[..., list[dict[str, Any]]]]:
 def whole_study(n: int, study: Path) -> list[Run]:
     """A study with words and two bases, made by n processes."""
     return [
-        run_of(n, "analyze", study, *ANALYZE, *ANSWERS, STEPS_SHARED=str(study.with_suffix(".log"))),
-        run_of(n, "concepts", study, *WORDS, STEPS_SHARED=str(study.with_suffix(".log"))),
+        run_of(n, "analyze", study, *ANALYZE, *ANSWERS),
+        run_of(n, "concepts", study, *WORDS),
         run_of(n, "failures", study),  # again, with words
         run_of(n, "search", study, "--clip", CLIP, "--workers", "0"),
         *(run_of(n, "basis", study, *words, "--device", "cpu") for words in BASES),
@@ -102,6 +99,19 @@ def alone(studies) -> Path:
     return studies[1]
 
 
+@pytest.mark.parametrize("step", OF_STEP)
+def test_shared_step__makes_the_bytes_of_one_process(studies, step):
+    made = []
+    for study in studies.values():
+        files = contents(study)
+        names = [name for name in files if name.startswith(OF_STEP[step])]
+        made.append({name: files[name] for name in names})
+    assert made[0]
+    for theirs in made[1:]:
+        assert theirs.keys() == made[0].keys()
+        assert [name for name in theirs if theirs[name] != made[0][name]] == []
+
+
 @pytest.mark.parametrize("n", SIZES)
 def test_several_processes__make_the_study_of_one(studies, n):
     study = open_study(studies[1])
@@ -112,17 +122,20 @@ def test_several_processes__make_the_study_of_one(studies, n):
     assert [name for name in ours if ours[name] != theirs[name]] == []
 
 
-def test_every_step__that_reads_pictures_or_all_rows_is_shared_and_documented(studies):
-    """Table of docs/scale.md: step, what all processes share, what the first does alone."""
+def test_steps_that_are_shared__are_those_of_the_documents():
+    """Table of docs/scale.md: step, what all processes share."""
     lines = (ROOT / "docs/scale.md").read_text().splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
-    documented = {name.strip("`"): shared for name, shared, *_ in rows if name.strip("`") in STEPS}
-    assert documented.keys() == STEPS.keys()
-    written = {name for name, step in STEPS.items() if step.shared or step.makes_study}
-    asked = set(studies[SIZES[0]].with_suffix(".log").read_text().split())
-    assert (written | asked | NOT_RUN_HERE.keys()).isdisjoint(ALONE)
-    assert written | asked | NOT_RUN_HERE.keys() | ALONE.keys() == STEPS.keys()
-    assert {name for name, shared in documented.items() if not shared} == ALONE.keys()
+    rows = [line.strip("|").split("|")[0].strip(" `") for line in lines if line.startswith("| `")]
+    documented = [name for name in rows if name in STEPS]
+    assert documented == [name for name in STEPS if name in core.cli.SHARED]
+    assert {name for name, step in STEPS.items() if step.shared or step.makes_study} < set(documented)
+
+
+def test_step_of_numbers__is_the_first_process_s(forked, alone, tmp_path):
+    study = shutil.copytree(alone, tmp_path / "study")
+    (done,) = forked(run_of(2, "features", study, "--redo"))
+    assert done["codes"] == [0, 0] and [bool(out) for out in done["out"]] == [True, False]
+    assert contents(study) == contents(alone)
 
 
 def test_group__that_ends_early_says_why_once_and_fewer_processes_complete(forked, alone, tmp_path):
@@ -133,10 +146,10 @@ def test_group__that_ends_early_says_why_once_and_fewer_processes_complete(forke
             (tmp_path / folder / f"{number}.png").write_bytes(picture(number))
     images = "--images", tmp_path / "pictures", *ENCODER
     killed, lost, resumed, missing, unseen = forked(
-        run_of(2, "features", study, "--redo", KILLED="1 1"),
+        run_of(2, "overlap", study, "--redo", KILLED="1 1"),
         run_of(4, "heatmaps", study, "--batch-size", "8", "--redo", KILLED="2,3 1"),
         run_of(2, "resume", study, "--batch-size", "8"),
-        run_of(2, "features", tmp_path / "none"),
+        run_of(2, "concepts", tmp_path / "none", *WORDS),
         run_of(2, "embed", tmp_path / "other", *images, BLIND=str(tmp_path / "elsewhere")),
     )
     assert killed["codes"] == [2, -9] and "because another one has ended" in killed["err"][0]
@@ -151,7 +164,7 @@ def test_group__that_ends_early_says_why_once_and_fewer_processes_complete(forke
 def test_any_order_of_failures__ends_in_the_study_of_one(forked, alone, tmp_path):
     """A process is killed at a moment that is drawn; then some go on, how many is drawn, and one is slow."""
     study, draw = shutil.copytree(alone, tmp_path / "study"), random.Random(0)
-    steps = sample(["embed", "features", "heatmaps", "overlap", "neighbours"] * 4, 3)
+    steps = sample(["embed", "overlap", "heatmaps"] * 4, 2)
     batch = ("--batch-size", "8")
     killed, resumed, options = [], [], {"embed": (*IMAGES, *ENCODER, *batch), "heatmaps": batch}
     for step in steps:
@@ -169,13 +182,13 @@ def test_any_order_of_failures__ends_in_the_study_of_one(forked, alone, tmp_path
 
 def test_restart__processes_meet_that_torchrun_has_started_differently_often(forked, alone):
     """Each machine counts the restarts that began there."""
-    (done,) = forked(run_of(2, "verify", alone, RESTARTED="1"))
+    (done,) = forked(run_of(2, "resume", alone, "--batch-size", "8", RESTARTED="1"))
     assert done["codes"] == [0, 0], done["err"]
 
 
 def test_torchrun__starts_a_killed_group_again_and_the_study_is_that_of_one(forked, alone, tmp_path):
     study = shutil.copytree(alone, tmp_path / "study")
-    (done,) = forked(run_of(1, "features", study, "--redo", KILLED="1 1", RESTARTS="1"))
+    (done,) = forked(run_of(1, "heatmaps", study, "--redo", "--batch-size", "8", KILLED="1 1", RESTARTS="1"))
     assert done["codes"] == [0], done["err"]
     assert "Signal 9 (SIGKILL)" in done["err"][0] or "exitcode: -9" in done["err"][0], done["err"]
     assert contents(study) == contents(alone)

@@ -19,7 +19,7 @@ from core.analysis.features.epsilon import EpsilonCounts
 from core.analysis.features.rows import ChunkRows
 from core.common.dataframes import LEAST_NORM
 from core.common.statistics.moments import Moments
-from core.common.worker_group import map_in_order
+from core.common.threads import map_in_order
 from core.jobs.progress import Bar
 from core.storage.chunked_array import ChunkedArray
 from core.storage.writer import StepWriter

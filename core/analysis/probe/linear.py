@@ -15,7 +15,7 @@ from torch import Tensor
 
 from core.analysis.probe.lbfgs import CurvaturePairs, minimise
 from core.common.statistics.moments import Moments
-from core.common.worker_group import one_torch_thread
+from core.common.threads import one_torch_thread
 
 MEMORY_ENTRIES = 1 << 28  # float32 entries held at a time (1 GiB)
 SMALL_STEP = 100_000_000  # with fewer products, threads wait longer than they work

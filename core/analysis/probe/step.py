@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,6 @@ from core.common.dataframes import check_same_length
 from core.common.formatting import counted
 from core.common.statistics.largest import first_largest
 from core.common.statistics.moments import Moments
-from core.common.worker_group import map_in_order
 from core.config import ProbeConfig
 from core.errors import SettingsError
 from core.slices.evaluate import class_column
@@ -247,9 +245,10 @@ def compute_probe(study: Study, step: StepWriter, config: ProbeConfig, run: Step
 
 def predict(study: Study, step: StepWriter, probe: Probe) -> pd.DataFrame:
     """Write `val_logits` and return the table `probe`: the result for every image."""
-    array, parts = study.array("representations"), []
-    predicted = map_in_order(partial(_predicted, array, probe), array.by_chunk(study.is_val), threads=1)
-    for number, (logits, verdicts) in enumerate(predicted):
+    array = study.array("representations")
+    parts = []
+    for number, is_val in array.by_chunk(study.is_val):
+        logits, verdicts = _predicted(array, probe, number, is_val)
         step.array("val_logits").put(number, logits)
         parts.append(verdicts)
     step.finish_array("val_logits", array.n_chunks)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -10,7 +9,6 @@ from torch import Tensor
 
 from core.analysis.probe.linear import MEMORY_ENTRIES, ShuffledRows, Standard
 from core.common.statistics.moments import Moments
-from core.common.worker_group import map_in_order
 from core.slices.evaluate import class_column
 from core.storage.chunked_array import ChunkedArray
 from core.store import Study
@@ -46,10 +44,6 @@ def column_moments(array: ChunkedArray, rows: np.ndarray) -> Moments:
     is_used = np.zeros(len(array), bool)
     is_used[rows] = True
     moments = Moments.empty(array.shape[1])
-    for of_chunk in map_in_order(partial(_moments, array), array.by_chunk(is_used), threads=1):
-        moments = moments.merge(of_chunk)
+    for chunk, is_used_here in array.by_chunk(is_used):
+        moments = moments.merge(Moments.of_rows(array.chunk(chunk)[is_used_here]))
     return moments
-
-
-def _moments(array: ChunkedArray, chunk: int, is_used: np.ndarray) -> Moments:
-    return Moments.of_rows(array.chunk(chunk)[is_used])

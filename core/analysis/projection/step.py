@@ -12,7 +12,6 @@ import numpy as np
 from core.analysis.projection.pca import Components, principal_components
 from core.analysis.quality.neighbours import sample_rows
 from core.common.dataframes import unit_rows
-from core.common.worker_group import map_in_order
 from core.config import MapConfig
 from core.config.checks import usual_map
 from core.errors import SettingsError
@@ -80,15 +79,11 @@ def project(
 ) -> np.ndarray:
     """(n_images, k) float32 coordinates of all rows, by some of their columns."""
     placed = [np.empty((0, len(components.axes)), np.float32)]
-    chunks = ((chunk,) for chunk in range(array.n_chunks))
-    for part in map_in_order(partial(_projected, array, components, columns), chunks, threads=1):
-        placed.append(part)
-        bar.update(len(part))
+    for chunk in range(array.n_chunks):
+        rows = unit_rows(array.chunk(chunk)[:, columns])
+        placed.append(components.project(rows).astype(np.float32))
+        bar.update(len(rows))
     return np.concatenate(placed)
-
-
-def _projected(array: ChunkedArray, components: Components, columns: slice, chunk: int) -> np.ndarray:
-    return components.project(unit_rows(array.chunk(chunk)[:, columns])).astype(np.float32)
 
 
 def rows_for_umap(n_images: int, config: MapConfig) -> np.ndarray:

@@ -1,7 +1,6 @@
 """GEN, NNGuide, fDBD, SHE and ViM's residual of the evaluation images, from what a study holds."""
 
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -12,8 +11,6 @@ from core.analysis.quality.label_free.distinctiveness import raw_moments
 from core.analysis.quality.label_free.principal_scores import MOST_FEATURES
 from core.analysis.quality.neighbours import QUERY_ROWS, sample_rows, stored_unit_rows
 from core.common.dataframes import safe_divide
-from core.common.threadsafe import cached_property
-from core.common.worker_group import map_in_order
 from core.config import NeighboursConfig
 from core.slices.evaluate import class_column
 from core.steps import settings_of
@@ -47,9 +44,8 @@ def baseline_scores(
     of_rows = _OfRows(array, weights, mean, patterns, origin, outside)
     ends = np.searchsorted(val, array.starts).tolist()
     spans = [(first, last) for first, last in pairwise(ends) if last > first]
-    items = ((val[first:last], logits[first:last]) for first, last in spans)
-    for (first, last), values in zip(spans, map_in_order(of_rows, items, threads=1), strict=True):
-        for name, value in values.items():
+    for first, last in spans:
+        for name, value in of_rows(val[first:last], logits[first:last]).items():
             scores[name][val[first:last]] = value
     return scores
 
@@ -94,34 +90,23 @@ def largest_guidance(
     train = sample_rows(np.flatnonzero(~study.is_val), settings.max_train, settings.seed)
     largest, height = [np.empty((0, k), np.float32)], max(1, GUIDED_ENTRIES // array.shape[1])
     for first in range(0, len(val), height):
-        guided = _Guided(array, val[first : first + height], k, device)
-        best = torch.full((len(guided.val), k), -torch.inf)
-        parts = (train[start : start + CHUNK_ROWS] for start in range(0, len(train), CHUNK_ROWS))
-        for here in map_in_order(guided, ((rows, energy[rows]) for rows in parts), threads=1):
-            best = torch.cat([best, torch.from_numpy(here)], dim=1).topk(k, dim=1).values
+        queries = stored_unit_rows(array, val[first : first + height], device)
+        best = torch.full((len(queries), k), -torch.inf)
+        for start in range(0, len(train), CHUNK_ROWS):
+            rows = train[start : start + CHUNK_ROWS]
+            here = _guided(queries, stored_unit_rows(array, rows, device), energy[rows], k)
+            best = torch.cat([best, here], dim=1).topk(k, dim=1).values
         largest.append(best.masked_fill(best == -torch.inf, torch.nan).numpy())
     return np.concatenate(largest)
 
 
-@dataclass
-class _Guided:
-    """The largest products of evaluation images with train images; each process reads the former once."""
-
-    array: ChunkedArray
-    val: np.ndarray
-    k: int
-    device: str | torch.device
-
-    @cached_property
-    def queries(self) -> torch.Tensor:
-        return stored_unit_rows(self.array, self.val, self.device)
-
-    def __call__(self, rows: np.ndarray, energy: np.ndarray) -> np.ndarray:
-        weights = torch.as_tensor(energy[:, None], dtype=self.queries.dtype, device=self.queries.device)
-        bank = stored_unit_rows(self.array, rows, self.device) * weights
-        k = min(self.k, len(rows))
-        parts = ((part @ bank.T).topk(k, dim=1).values for part in self.queries.split(QUERY_ROWS))
-        return torch.cat([*parts]).cpu().numpy()
+def _guided(queries: torch.Tensor, train: torch.Tensor, energy: np.ndarray, k: int) -> torch.Tensor:
+    """The k largest products of evaluation images with train images (fewer where these are), on the CPU."""
+    weights = torch.as_tensor(energy[:, None], dtype=queries.dtype, device=queries.device)
+    bank = train * weights
+    k = min(k, len(train))
+    parts = ((part @ bank.T).topk(k, dim=1).values for part in queries.split(QUERY_ROWS))
+    return torch.cat([*parts]).cpu()
 
 
 def correct_patterns(study: Study) -> np.ndarray:
@@ -130,7 +115,8 @@ def correct_patterns(study: Study) -> np.ndarray:
     code = np.where(correct & ~study.is_val, class_column(study, "label"), -1)
     array = study.array("representations")
     sums = np.zeros((len(study.class_names), array.shape[1]))
-    for classes, of_chunk in map_in_order(partial(_class_sums, array), array.by_chunk(code), threads=1):
+    for chunk, code_of_chunk in array.by_chunk(code):
+        classes, of_chunk = _class_sums(array, chunk, code_of_chunk)
         sums[classes] += of_chunk
     return safe_divide(sums, np.bincount(code[code >= 0], minlength=len(sums))[:, None])
 

@@ -3,8 +3,6 @@
 All need full matrix products, which is why they form a separate step.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,8 +12,6 @@ from core.analysis.quality.label_free.principal_scores import write_principal_sc
 from core.analysis.quality.spectrum import alpha_req, rankme, spectra
 from core.analysis.tensors import as_tensor
 from core.common.dataframes import check_same_length
-from core.common.threadsafe import cached_property
-from core.common.worker_group import map_in_order
 from core.config import NeighboursConfig
 from core.jobs.progress import Bar
 from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray
@@ -73,7 +69,7 @@ def compute_neighbours(study: Study, step: StepWriter, config: NeighboursConfig,
         if not len(val) or not len(train):
             step.summary["skipped"] = f"no {'evaluation' if len(train) else 'train'} images to compare"
             return
-        rows, cosine = _nearest(_Search(array, against, config.k, run.device), val, bar)
+        rows, cosine = _nearest(array, val, against, config.k, run.device, bar)
     step.vector("neighbours", rows)
     step.vector("neighbour_similarity", cosine)
 
@@ -96,32 +92,17 @@ def stored_unit_rows(array: ChunkedArray, rows: np.ndarray, device: str | torch.
     return unit
 
 
-@dataclass
-class _Search:
-    """Find the nearest train images of evaluation images; each process normalises the train rows once."""
-
-    array: ChunkedArray
-    against: np.ndarray
-    k: int
-    device: str | torch.device
-
-    @cached_property
-    def train(self) -> Tensor:
-        return stored_unit_rows(self.array, self.against, self.device)
-
-    def __call__(self, val: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        queries = stored_unit_rows(self.array, val, self.device)
-        where, cosine = nearest_rows(queries, self.train, k=self.k)
-        where = where.cpu().numpy()
-        rows = np.where(where >= 0, self.against[where], -1).astype(np.int32)
-        return rows, cosine.float().cpu().numpy()
-
-
-def _nearest(search: _Search, val: np.ndarray, bar: Bar) -> tuple[np.ndarray, np.ndarray]:
-    parts = []
-    blocks = ((val[start : start + QUERY_ROWS],) for start in range(0, len(val), QUERY_ROWS))
-    for rows, cosines in map_in_order(search, blocks, threads=1):
-        parts.append((rows, cosines))
-        bar.update(len(rows))
-    rows, cosines = map(np.concatenate, zip(*parts, strict=True))
-    return rows, cosines
+def _nearest(
+    array: ChunkedArray, val: np.ndarray, against: np.ndarray, k: int, device: str | torch.device, bar: Bar
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k train images, of the rows `against`, nearest to each evaluation image, and their cosines."""
+    train = stored_unit_rows(array, against, device)
+    rows, cosines = [], []
+    for start in range(0, len(val), QUERY_ROWS):
+        queries = stored_unit_rows(array, val[start : start + QUERY_ROWS], device)
+        places, cosine = nearest_rows(queries, train, k=k)
+        places = places.cpu().numpy()
+        rows.append(np.where(places >= 0, against[places], -1).astype(np.int32))
+        cosines.append(cosine.float().cpu().numpy())
+        bar.update(len(places))
+    return np.concatenate(rows), np.concatenate(cosines)

@@ -13,7 +13,7 @@ from core.analysis.features.rows import ChunkRows
 from core.analysis.quality.kernels import score_deviations
 from core.common.dataframes import LEAST_NORM, safe_divide
 from core.common.statistics.moments import Moments
-from core.common.worker_group import map_in_order
+from core.common.threads import map_in_order
 from core.storage.chunked_array import ChunkedArray
 from core.store import Study
 

@@ -18,7 +18,6 @@ from core.analysis.quality.label_free.principal import (
 )
 from core.common.dataframes import unit_rows
 from core.common.statistics.covariance import Covariance
-from core.common.worker_group import map_in_order
 from core.jobs.progress import Bar
 from core.storage.chunked_array import ChunkedArray
 from core.storage.writer import StepWriter
@@ -50,9 +49,8 @@ def write_principal_scores(
     axes = axes_of_covariance(covariance)
     kernel = _kernel(covariance, seed)
     of_kernel, scores = Covariance.empty(len(kernel.phases)), []
-    for of_chunk, *here in map_in_order(
-        partial(_scores, array, axes, kernel), array.by_chunk(in_train), threads=1
-    ):
+    for chunk, in_train_here in array.by_chunk(in_train):
+        of_chunk, *here = _scores(array, axes, kernel, chunk, in_train_here)
         of_kernel = of_kernel.merge(of_chunk)
         scores.append(here)
         bar.update(1)
@@ -62,7 +60,7 @@ def write_principal_scores(
         "image_id": study.images["image_id"],
         "pca_residual": residual,
         "whitened_norm": whitened,
-        "kpca_error": np.concatenate([*map_in_order(errors, array.by_chunk(study.is_val), threads=1)]),
+        "kpca_error": np.concatenate([errors(*chunk) for chunk in array.by_chunk(study.is_val)]),
     }
     step.table("principal_scores", pd.DataFrame(table))
     return {"n_components": components_for(axes.variance, SHARE), "component_share": SHARE}
@@ -71,8 +69,8 @@ def write_principal_scores(
 def train_covariance(array: ChunkedArray, in_train: np.ndarray, bar: Bar) -> Covariance:
     """Covariance of the normalised rows of a mask, in one pass; holds few chunks and matrices."""
     covariance = Covariance.empty(array.shape[1])
-    for of_chunk in map_in_order(partial(_covariance, array), array.by_chunk(in_train), threads=1):
-        covariance = covariance.merge(of_chunk)
+    for chunk, mask in array.by_chunk(in_train):
+        covariance = covariance.merge(_covariance(array, chunk, mask))
         bar.update(1)
     return covariance
 

@@ -12,7 +12,7 @@ from core.analysis.probe.linear import Recipe, Standard
 from core.analysis.probe.step import train_probe
 from core.common.statistics.intervals import wilson
 from core.common.statistics.moments import Moments
-from core.common.worker_group import one_torch_thread
+from core.common.threads import one_torch_thread
 from core.research.domains.analysis.parts import DomainImages, part_slices
 
 LINEAR, MLP = "linear", "mlp"

@@ -39,13 +39,13 @@ from core.data.sources.decode import decode
 from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import SettingsError, TokenError
 from core.jobs.progress import Progress
-from core.research.visual_tokens.captions import draw_statement, false_shuffles
-from core.research.visual_tokens.extract import Extractor, describe_origin, extract_tokens
-from core.research.visual_tokens.planted import scene_graph
-from core.research.visual_tokens.plugs import KeyedPicture
-from core.research.visual_tokens.settings import ExtractConfig
-from core.research.visual_tokens.store import TokenFolder, TokenWriter
-from core.research.visual_tokens.tokens import pack_tokens
+from core.research.visual_tokens.tokens.captions import draw_statement, false_shuffles
+from core.research.visual_tokens.tokens.extract import Extractor, describe_origin, extract_tokens
+from core.research.visual_tokens.tokens.planted import scene_graph
+from core.research.visual_tokens.tokens.plugs import KeyedPicture
+from core.research.visual_tokens.tokens.store import TokenFolder, TokenWriter
+from core.research.visual_tokens.tokens.tokens import pack_tokens
+from core.research.visual_tokens.topic import ExtractConfig
 from core.research.visual_tokens.training.config import TokenTrainConfig
 from core.research.visual_tokens.training.model import load_token_model
 from core.research.visual_tokens.training.train import train_tokens

@@ -18,14 +18,14 @@ import plotly.graph_objects as go
 
 from core.data.sources.glyphworld import GlyphworldSource
 from core.jobs.progress import Progress
-from core.research.visual_tokens.captions import Statement, draw_statement, false_shuffles, is_true
-from core.research.visual_tokens.encoder import VisualTokenEncoder
-from core.research.visual_tokens.extract import extract_tokens
-from core.research.visual_tokens.graph import SceneGraph
-from core.research.visual_tokens.planted import scene_graph
-from core.research.visual_tokens.plugs import KeyedPicture
-from core.research.visual_tokens.settings import ExtractConfig
-from core.research.visual_tokens.store import TokenFolder
+from core.research.visual_tokens.tokens.captions import Statement, draw_statement, false_shuffles, is_true
+from core.research.visual_tokens.tokens.encoder import VisualTokenEncoder
+from core.research.visual_tokens.tokens.extract import extract_tokens
+from core.research.visual_tokens.tokens.graph import SceneGraph
+from core.research.visual_tokens.tokens.planted import scene_graph
+from core.research.visual_tokens.tokens.plugs import KeyedPicture
+from core.research.visual_tokens.tokens.store import TokenFolder
+from core.research.visual_tokens.topic import ExtractConfig
 from core.research.visual_tokens.training.config import TokenTrainConfig
 from core.research.visual_tokens.training.data import VAL_TAG, open_captions
 from core.research.visual_tokens.training.retrieval import retrieval

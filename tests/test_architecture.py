@@ -89,8 +89,8 @@ CORE_FOR_DASHBOARD = (
 )
 # What its pages of research may import besides.
 RESEARCH_FOR_DASHBOARD = (
-    *("core.research.changed_inputs.analysis.near_moved", "core.research.visual_tokens.beside_study"),
-    *("core.research.visual_tokens.graph", "core.research.visual_tokens.figures.scene_graph"),
+    *("core.research.changed_inputs.analysis.near_moved", "core.research.visual_tokens.tokens.beside_study"),
+    *("core.research.visual_tokens.tokens.graph", "core.research.visual_tokens.figures.scene_graph"),
     "core.research.transfer.analysis.compared_words",
 )
 ONLY_IN = {

@@ -10,9 +10,9 @@ import streamlit as st
 
 from core.charts.theme import Theme
 from core.common.command_line import command_line
-from core.research.visual_tokens.beside_study import FOLDER, ShownTokens, rank_weights, shown_tokens
 from core.research.visual_tokens.figures.scene_graph import attention_figure, scene_graph_figure
-from core.research.visual_tokens.graph import SceneGraph
+from core.research.visual_tokens.tokens.beside_study import FOLDER, ShownTokens, rank_weights, shown_tokens
+from core.research.visual_tokens.tokens.graph import SceneGraph
 from core.store import Study
 from dashboard.cache.reader import cached_read
 from dashboard.components import widgets

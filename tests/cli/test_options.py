@@ -36,8 +36,8 @@ from core.research.changed_inputs.topic import PerturbedConfig, RobustConfig
 from core.research.transfer.topic import TransferConfig
 from core.research.transfer_learning.analysis import back_tests
 from core.research.transfer_learning.analysis.transfer import transfer_probe
-from core.research.visual_tokens.extract import extract_tokens
-from core.research.visual_tokens.settings import ExtractConfig
+from core.research.visual_tokens.tokens.extract import extract_tokens
+from core.research.visual_tokens.topic import ExtractConfig
 from core.research.visual_tokens.training.config import TokenTrainConfig
 from core.slices.finder import worst_slices
 from core.steps import STEPS

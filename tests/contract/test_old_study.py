@@ -23,7 +23,7 @@ from core.export.files import COLUMNS, export_table
 from core.export.summary import info
 from core.figures.catalogue import read_chart
 from core.pipeline.verify import verify
-from core.research.visual_tokens.beside_study import shown_tokens
+from core.research.visual_tokens.tokens.beside_study import shown_tokens
 from core.store import Study, open_study
 from tests.contract.old_study import LEFT_ITEMS, MASK_STEP, OLD_SCORES, OWN, SHARED, SWAPS, make_both
 from tests.shared import made_once

@@ -31,7 +31,7 @@ from reproductions.compositionality import (
     textblob_tags,
 )
 from reproductions.tokens import TESTS, planted_tests, training_captions
-from tests.research.visual_tokens import reference
+from tests.research.visual_tokens.tokens import reference
 
 SOURCE = GlyphworldSource.from_spec("glyphworld?preset=compose&train=150&val=60")
 NOTHING: dict = {}  # pictures which nobody asks for

@@ -10,7 +10,7 @@ from core.cli.train import FRESH, given_settings
 from core.config import EmbedConfig
 from core.errors import SettingsError
 from core.jobs.progress import Progress
-from core.research.visual_tokens.settings import ExtractConfig
+from core.research.visual_tokens.topic import ExtractConfig
 from core.research.visual_tokens.training.config import TokenTrainConfig, read_token_config
 
 EXTRACT = ("segmenter", "relations", "clip", "min_score", "min_relation")
@@ -42,7 +42,7 @@ def extract(args: argparse.Namespace) -> None:
     given = vars(args)
     if "output" not in given:
         raise SettingsError("which folder? Give -o TOKENS")
-    from core.research.visual_tokens.extract import extract_tokens
+    from core.research.visual_tokens.tokens.extract import extract_tokens
 
     settings = {name: given[name] for name in ("val", "seed", "device") if name in given}
     with Progress.for_command(None, stages_total=1) as progress:
@@ -64,8 +64,8 @@ def extract(args: argparse.Namespace) -> None:
 
 def _show(study: str, tokens: str, model: str | None = None) -> None:
     """Show tokens, and what a model of them looks at, in a study, and print how many images show them."""
-    from core.research.visual_tokens.attach import attach_to_study
-    from core.research.visual_tokens.store import TokenFolder
+    from core.research.visual_tokens.tokens.attach import attach_to_study
+    from core.research.visual_tokens.tokens.store import TokenFolder
 
     n_images = attach_to_study(study, TokenFolder(tokens), model)
     print(f"{n_images} images of {study} show them")

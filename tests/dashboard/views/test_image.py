@@ -16,8 +16,8 @@ from core.concepts.decomposition import stored
 from core.concepts.interventions import blame
 from core.errors import JobError
 from core.pictures.of_image import asked_of_images, look_at
-from core.research.visual_tokens.beside_study import keep_tables
-from core.research.visual_tokens.graph import Node, SceneGraph
+from core.research.visual_tokens.tokens.beside_study import keep_tables
+from core.research.visual_tokens.tokens.graph import Node, SceneGraph
 from core.slices.features import feature_classes
 from core.store import Study, open_study
 from dashboard.cache import reads

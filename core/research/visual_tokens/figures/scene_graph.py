@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 
 from core.charts.panels import data_uri
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
-from core.research.visual_tokens.graph import SceneGraph
+from core.research.visual_tokens.tokens.graph import SceneGraph
 
 RINGS = 12  # how many of its own heights a label may be moved away
 Area = tuple[float, float, float, float]  # left, top, right, bottom; y grows downwards

@@ -16,9 +16,9 @@ from core.common.command_line import PROGRAM
 from core.common.dataframes import numbers
 from core.data.sources.images import reopen_images
 from core.errors import SettingsError
-from core.research.visual_tokens.beside_study import rank_weights, shown_tokens
 from core.research.visual_tokens.figures.scene_graph import attention_figure, scene_graph_figure
-from core.research.visual_tokens.store import TokenFolder, is_token_folder
+from core.research.visual_tokens.tokens.beside_study import rank_weights, shown_tokens
+from core.research.visual_tokens.tokens.store import TokenFolder, is_token_folder
 from core.store import open_study
 from core.training.files import log_path
 

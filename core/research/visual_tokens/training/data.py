@@ -12,11 +12,11 @@ import pandas as pd
 
 from core.data.sources.images import reopen_images
 from core.errors import CaptionError, SettingsError, TokenError
-from core.research.visual_tokens.captions import draw_statement
-from core.research.visual_tokens.graph import Node, SceneGraph
-from core.research.visual_tokens.planted import GROUND
-from core.research.visual_tokens.store import TokenFolder
-from core.research.visual_tokens.tokens import pack_tokens
+from core.research.visual_tokens.tokens.captions import draw_statement
+from core.research.visual_tokens.tokens.graph import Node, SceneGraph
+from core.research.visual_tokens.tokens.planted import GROUND
+from core.research.visual_tokens.tokens.store import TokenFolder
+from core.research.visual_tokens.tokens.tokens import pack_tokens
 from core.research.visual_tokens.training.config import TokenTrainConfig
 from core.research.visual_tokens.training.model import TokenModel
 from core.research.visual_tokens.training.towers import PixelData, VisionData

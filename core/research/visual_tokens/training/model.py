@@ -16,11 +16,11 @@ from torch.nn import functional as F
 from core.common.inside import read_json_file, replacing
 from core.concepts.clip.clip import Clip, load_clip
 from core.errors import TokenError
-from core.research.visual_tokens.encoder import EncoderShape, VisualTokenEncoder
-from core.research.visual_tokens.extract import BLOCK, Extractor
-from core.research.visual_tokens.plugs import KeyedPicture
-from core.research.visual_tokens.settings import ExtractConfig
-from core.research.visual_tokens.tokens import PackedTokens, pack_tokens
+from core.research.visual_tokens.tokens.encoder import EncoderShape, VisualTokenEncoder
+from core.research.visual_tokens.tokens.extract import BLOCK, Extractor
+from core.research.visual_tokens.tokens.plugs import KeyedPicture
+from core.research.visual_tokens.tokens.tokens import PackedTokens, pack_tokens
+from core.research.visual_tokens.topic import ExtractConfig
 from core.research.visual_tokens.training.config import TokenTrainConfig, lasting_settings
 from core.research.visual_tokens.training.towers import PatchViT, PixelData, VisionData, pixels_of
 from core.training.config import build_settings

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from core.research.visual_tokens.encoder import Block
+from core.research.visual_tokens.tokens.encoder import Block
 
 MEAN, STD = 0.5, 0.25  # of a ViT's pixels
 

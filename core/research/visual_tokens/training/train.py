@@ -16,8 +16,8 @@ from torch import nn
 from core.common.inside import read_json_file
 from core.errors import TrainingDiverged
 from core.jobs.progress import Progress
-from core.research.visual_tokens.settings import ExtractConfig
-from core.research.visual_tokens.store import TokenFolder
+from core.research.visual_tokens.tokens.store import TokenFolder
+from core.research.visual_tokens.topic import ExtractConfig
 from core.research.visual_tokens.training.caption_loss import (
     LARGEST_SCALE,
     STARTING_SCALE,

@@ -15,7 +15,7 @@ from core.charts.theme import LIGHT, layout_of
 from core.errors import SettingsError
 from core.research.visual_tokens.figures.scene_graph import attention_figure, scene_graph_figure
 from core.research.visual_tokens.figures.token_figures import CURVES
-from core.research.visual_tokens.graph import Node, SceneGraph, Triple
+from core.research.visual_tokens.tokens.graph import Node, SceneGraph, Triple
 
 BOXES = np.array([[10.0, 10, 30, 40], [50, 20, 80, 60], [0, 0, 96, 96]])
 GRAPH = SceneGraph(

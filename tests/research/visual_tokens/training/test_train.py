@@ -12,12 +12,12 @@ import torch
 from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import CaptionError, SettingsError, TokenError
 from core.jobs.progress import Progress
-from core.research.visual_tokens.captions import RELATIONS
-from core.research.visual_tokens.extract import extract_tokens
-from core.research.visual_tokens.planted import scene_graph
-from core.research.visual_tokens.plugs import KeyedPicture
-from core.research.visual_tokens.settings import ExtractConfig
-from core.research.visual_tokens.store import TokenFolder
+from core.research.visual_tokens.tokens.captions import RELATIONS
+from core.research.visual_tokens.tokens.extract import extract_tokens
+from core.research.visual_tokens.tokens.planted import scene_graph
+from core.research.visual_tokens.tokens.plugs import KeyedPicture
+from core.research.visual_tokens.tokens.store import TokenFolder
+from core.research.visual_tokens.topic import ExtractConfig
 from core.research.visual_tokens.training.config import TokenTrainConfig, read_token_config
 from core.research.visual_tokens.training.data import described, open_captions
 from core.research.visual_tokens.training.model import load_token_model

@@ -17,8 +17,8 @@ from core.data.sources.glyphworld import GlyphworldSource
 from core.data.sources.parquet_limit import check_study_table
 from core.data.sources.source import ImageSource
 from core.errors import StudyError
-from core.research.visual_tokens.graph import Node, SceneGraph, Triple
-from core.research.visual_tokens.planted import scene_graph
+from core.research.visual_tokens.tokens.graph import Node, SceneGraph, Triple
+from core.research.visual_tokens.tokens.planted import scene_graph
 from core.storage.seals import Damaged, read_json, sealed_json
 from core.store import Study
 

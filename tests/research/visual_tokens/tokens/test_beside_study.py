@@ -9,7 +9,7 @@ import pytest
 from core.data.sources.folder import FolderSource
 from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import StudyError
-from core.research.visual_tokens.beside_study import (
+from core.research.visual_tokens.tokens.beside_study import (
     FOLDER,
     graph_from_rows,
     keep_tables,
@@ -17,7 +17,7 @@ from core.research.visual_tokens.beside_study import (
     rank_weights,
     shown_tokens,
 )
-from core.research.visual_tokens.planted import scene_graph
+from core.research.visual_tokens.tokens.planted import scene_graph
 
 SOURCE = GlyphworldSource.from_spec("glyphworld?preset=compose&train=4&val=2")
 

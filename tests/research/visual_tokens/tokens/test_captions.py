@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from core.research.visual_tokens.captions import (
+from core.research.visual_tokens.tokens.captions import (
     RELATIONS,
     NounPhrase,
     Statement,
@@ -16,7 +16,7 @@ from core.research.visual_tokens.captions import (
     placed_pairs,
     shuffles,
 )
-from core.research.visual_tokens.planted import scene_graph
+from core.research.visual_tokens.tokens.planted import scene_graph
 from core.worlds.glyphworld.captions import vocabulary
 from core.worlds.glyphworld.compose import plan_world_scene
 from core.worlds.glyphworld.scenes import PRESETS, Dice

@@ -14,8 +14,8 @@ from PIL import Image
 
 from core.encoders.trusted_code import check_code
 from core.errors import TokenError
-from core.research.visual_tokens.graph import Node, SceneGraph, Triple, clip_boxes
-from core.research.visual_tokens.tokens import ImageTokens
+from core.research.visual_tokens.tokens.graph import Node, SceneGraph, Triple, clip_boxes
+from core.research.visual_tokens.tokens.tokens import ImageTokens
 from core.worlds.glyphworld.scenes import ScenePlan
 
 

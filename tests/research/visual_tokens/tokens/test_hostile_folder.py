@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from core.errors import TokenError
-from core.research.visual_tokens.graph import Node, SceneGraph, Triple
-from core.research.visual_tokens.store import TokenFolder, TokenWriter
-from core.research.visual_tokens.tokens import ImageTokens, pack_tokens
+from core.research.visual_tokens.tokens.graph import Node, SceneGraph, Triple
+from core.research.visual_tokens.tokens.store import TokenFolder, TokenWriter
+from core.research.visual_tokens.tokens.tokens import ImageTokens, pack_tokens
 from tests.manifests import without_checksums
 
 

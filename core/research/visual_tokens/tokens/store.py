@@ -24,8 +24,8 @@ from core.common.inside import parse_json, read_bounded
 from core.common.threadsafe import cached_property
 from core.data.sources.parquet_limit import check_study_table
 from core.errors import TokenError, did_you_mean
-from core.research.visual_tokens.graph import Node, SceneGraph, Triple
-from core.research.visual_tokens.tokens import ImageTokens
+from core.research.visual_tokens.tokens.graph import Node, SceneGraph, Triple
+from core.research.visual_tokens.tokens.tokens import ImageTokens
 from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray, array_entry, file_sha256, write_chunk
 from core.storage.seals import checksum_fits, sealed_json
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from core.research.visual_tokens.graph import Node, SceneGraph, Triple
+from core.research.visual_tokens.tokens.graph import Node, SceneGraph, Triple
 from core.worlds.glyphworld.painting import layer_alpha, layers, paint_ground
 from core.worlds.glyphworld.scenes import Item, ScenePlan
 from core.worlds.glyphworld.vocabulary import colour_of, glyph_of, ground_colour, place_words, size_word

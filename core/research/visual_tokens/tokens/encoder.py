@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.errors import SettingsError, ShapeError
-from core.research.visual_tokens.ranks import N_RANKS
+from core.research.visual_tokens.tokens.ranks import N_RANKS
 
 POOLS = ("image", "mean")
 IMAGE, TANGIBLE, INTANGIBLE, PADDING = 0, 1, 2, 3  # types of tokens

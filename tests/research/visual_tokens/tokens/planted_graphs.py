@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.research.visual_tokens.graph import Node, SceneGraph, Triple
+from core.research.visual_tokens.tokens.graph import Node, SceneGraph, Triple
 
 
 def random_graph(rng, n, m):

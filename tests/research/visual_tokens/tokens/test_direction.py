@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from core.research.visual_tokens.encoder import EncoderShape, TokenTensors, VisualTokenEncoder
-from core.research.visual_tokens.ranks import GraphBatch, rank_matrices
+from core.research.visual_tokens.tokens.encoder import EncoderShape, TokenTensors, VisualTokenEncoder
+from core.research.visual_tokens.tokens.ranks import GraphBatch, rank_matrices
 
 KINDS, N = 6, 64
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from core.research.visual_tokens.graph import Node, SceneGraph
-from core.research.visual_tokens.planted import GROUND
+from core.research.visual_tokens.tokens.graph import Node, SceneGraph
+from core.research.visual_tokens.tokens.planted import GROUND
 from core.worlds.glyphworld.scenes import Dice
 from core.worlds.glyphworld.vocabulary import PLACES, REVERSED, with_article
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import ShapeError
-from core.research.visual_tokens.graph import Node, SceneGraph
-from core.research.visual_tokens.ranks import GraphBatch, graph_batch, rank_matrices
-from tests.research.visual_tokens import reference
-from tests.research.visual_tokens.planted_graphs import random_graph
+from core.research.visual_tokens.tokens.graph import Node, SceneGraph
+from core.research.visual_tokens.tokens.ranks import GraphBatch, graph_batch, rank_matrices
+from tests.research.visual_tokens.tokens import reference
+from tests.research.visual_tokens.tokens.planted_graphs import random_graph
 
 
 def rank_matrix(

@@ -9,10 +9,16 @@ import pytest
 import torch
 
 from core.errors import SettingsError, ShapeError
-from core.research.visual_tokens.encoder import Block, EncoderShape, TokenTensors, VisualTokenEncoder, attend
-from core.research.visual_tokens.ranks import graph_batch, rank_matrices
-from tests.research.visual_tokens import reference
-from tests.research.visual_tokens.planted_graphs import random_graph
+from core.research.visual_tokens.tokens.encoder import (
+    Block,
+    EncoderShape,
+    TokenTensors,
+    VisualTokenEncoder,
+    attend,
+)
+from core.research.visual_tokens.tokens.ranks import graph_batch, rank_matrices
+from tests.research.visual_tokens.tokens import reference
+from tests.research.visual_tokens.tokens.planted_graphs import random_graph
 
 WIDTH = 16
 SHAPE = EncoderShape(7, 10, WIDTH, width=WIDTH, layers=2, heads=2, context=20, out=6)

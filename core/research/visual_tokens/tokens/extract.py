@@ -15,10 +15,10 @@ from core.data.sources.images import open_images
 from core.data.sources.source import ImageSource
 from core.errors import SettingsError, TokenError, UnreadableImage
 from core.jobs.progress import Progress
-from core.research.visual_tokens.plugs import KeyedPicture, TokenSource
-from core.research.visual_tokens.segmenters import open_token_source
-from core.research.visual_tokens.settings import ExtractConfig
-from core.research.visual_tokens.store import TokenFolder, TokenWriter, is_token_folder
+from core.research.visual_tokens.tokens.plugs import KeyedPicture, TokenSource
+from core.research.visual_tokens.tokens.segmenters import open_token_source
+from core.research.visual_tokens.tokens.store import TokenFolder, TokenWriter, is_token_folder
+from core.research.visual_tokens.topic import ExtractConfig
 
 BLOCK = 64  # pictures at a time
 

@@ -11,19 +11,19 @@ from PIL import Image
 from core.data.sources.glyphworld import GlyphworldSource
 from core.encoders.trusted_code import allowing
 from core.errors import CodeRefused, ShapeError, TokenError
-from core.research.visual_tokens.graph import Triple
-from core.research.visual_tokens.plugs import Counts, KeyedPicture, PluggedSource, Segments, load_plug
-from core.research.visual_tokens.segmenters import (
+from core.research.visual_tokens.tokens.graph import Triple
+from core.research.visual_tokens.tokens.plugs import Counts, KeyedPicture, PluggedSource, Segments, load_plug
+from core.research.visual_tokens.tokens.segmenters import (
     PlantedSource,
     grid_boxes,
     masked_crop,
     one_hot,
     open_token_source,
 )
-from core.research.visual_tokens.store import TokenFolder, TokenWriter
-from core.research.visual_tokens.tokens import ImageTokens, pack_tokens
+from core.research.visual_tokens.tokens.store import TokenFolder, TokenWriter
+from core.research.visual_tokens.tokens.tokens import ImageTokens, pack_tokens
 from tests.manifests import without_checksums
-from tests.research.visual_tokens.planted_graphs import random_graph
+from tests.research.visual_tokens.tokens.planted_graphs import random_graph
 
 WORDS = {"left of": np.array([1.0, 0, 0])}
 
@@ -204,7 +204,7 @@ def make_segmenter():
 
 
 def test_load_plug__only_what_the_owner_has_named():
-    name = "python:tests.research.visual_tokens.test_tokens:make_segmenter"
+    name = "python:tests.research.visual_tokens.tokens.test_tokens:make_segmenter"
     with pytest.raises(CodeRefused, match="--trust"):
         load_plug(name)
     with allowing(name):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.errors import ShapeError, TokenError
-from core.research.visual_tokens.graph import SceneGraph, shuffled
-from core.research.visual_tokens.ranks import graph_batch, rank_matrices
+from core.research.visual_tokens.tokens.graph import SceneGraph, shuffled
+from core.research.visual_tokens.tokens.ranks import graph_batch, rank_matrices
 
 if TYPE_CHECKING:
-    from core.research.visual_tokens.encoder import TokenTensors
+    from core.research.visual_tokens.tokens.encoder import TokenTensors
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class PackedTokens:
         """Return these images as tensors, without places that none of them needs."""
         import torch
 
-        from core.research.visual_tokens.encoder import TokenTensors
+        from core.research.visual_tokens.tokens.encoder import TokenTensors
 
         nodes, relations = self.n_nodes[rows], self.n_predicates[rows]
         n, m = int(nodes.max(initial=0)), int(relations.max(initial=0))

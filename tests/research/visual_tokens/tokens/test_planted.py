@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from core.research.visual_tokens.planted import GROUND, mask_box, planted_objects, scene_graph
+from core.research.visual_tokens.tokens.planted import GROUND, mask_box, planted_objects, scene_graph
 from core.worlds.glyphworld.compose import plan_world_scene
 from core.worlds.glyphworld.painting import measure_occlusion, paint_masks
 from core.worlds.glyphworld.scenes import PRESETS

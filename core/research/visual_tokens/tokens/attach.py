@@ -10,11 +10,11 @@ from core.data.sources.glyphworld import GlyphworldSource
 from core.data.sources.images import reopen_images
 from core.data.sources.source import ImageSource
 from core.errors import TokenError
-from core.research.visual_tokens.beside_study import ATTENTION, keep_tables
-from core.research.visual_tokens.encoder import VisualTokenEncoder
-from core.research.visual_tokens.graph import SceneGraph
-from core.research.visual_tokens.store import TokenFolder
-from core.research.visual_tokens.tokens import pack_tokens
+from core.research.visual_tokens.tokens.beside_study import ATTENTION, keep_tables
+from core.research.visual_tokens.tokens.encoder import VisualTokenEncoder
+from core.research.visual_tokens.tokens.graph import SceneGraph
+from core.research.visual_tokens.tokens.store import TokenFolder
+from core.research.visual_tokens.tokens.tokens import pack_tokens
 from core.research.visual_tokens.training.model import TokenModel, load_token_model
 from core.store import open_study
 
@@ -83,7 +83,7 @@ def attention_table(
 def relation_names(graph: SceneGraph) -> list[str]:
     """Name each relation by its predicate and the nouns of its ends, as several have the same predicate.
 
-    >>> from core.research.visual_tokens.graph import Node, Triple
+    >>> from core.research.visual_tokens.tokens.graph import Node, Triple
     >>> nodes = (Node("small red dog"), Node("object 2"))
     >>> relation_names(SceneGraph(nodes, np.zeros((2, 4)), np.ones(2), (Triple(0, 1, "left of"),)))
     ['dog left of object 2']

@@ -13,10 +13,10 @@ from core.charts.theme import LIGHT
 from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import TokenError
 from core.jobs.progress import Progress
-from core.research.visual_tokens.attach import attach_to_study, same_images
-from core.research.visual_tokens.beside_study import rank_weights, shown_tokens
-from core.research.visual_tokens.extract import extract_tokens
-from core.research.visual_tokens.settings import ExtractConfig
+from core.research.visual_tokens.tokens.attach import attach_to_study, same_images
+from core.research.visual_tokens.tokens.beside_study import rank_weights, shown_tokens
+from core.research.visual_tokens.tokens.extract import extract_tokens
+from core.research.visual_tokens.topic import ExtractConfig
 from core.research.visual_tokens.training.config import TokenTrainConfig
 from core.research.visual_tokens.training.train import train_tokens
 from core.storage.writer import write_study

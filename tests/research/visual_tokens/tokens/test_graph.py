@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from core.errors import ShapeError, TokenError
-from core.research.visual_tokens.graph import Node, SceneGraph, Triple, clip_boxes, shuffled
-from tests.research.visual_tokens.planted_graphs import random_graph
+from core.research.visual_tokens.tokens.graph import Node, SceneGraph, Triple, clip_boxes, shuffled
+from tests.research.visual_tokens.tokens.planted_graphs import random_graph
 
 BOXES = np.array([[0.0, 0, 10, 10], [20, 0, 30, 10], [0, 40, 10, 50]])
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import ShapeError
-from core.research.visual_tokens.graph import NEIGHBOURS, SceneGraph
+from core.research.visual_tokens.tokens.graph import NEIGHBOURS, SceneGraph
 
 N_RANKS = 8
 OBJECT, TO_PREDICATE, FROM_PREDICATE = 7, 6, 5

@@ -9,9 +9,9 @@ from PIL import Image
 
 from core.concepts.clip.clip import Clip
 from core.errors import TokenError, did_you_mean
-from core.research.visual_tokens.graph import Node, SceneGraph
-from core.research.visual_tokens.planted import graph_of, ground_picture, seen_objects
-from core.research.visual_tokens.plugs import (
+from core.research.visual_tokens.tokens.graph import Node, SceneGraph
+from core.research.visual_tokens.tokens.planted import graph_of, ground_picture, seen_objects
+from core.research.visual_tokens.tokens.plugs import (
     Counts,
     KeyedPicture,
     PluggedSource,
@@ -22,7 +22,7 @@ from core.research.visual_tokens.plugs import (
     load_plug,
     related,
 )
-from core.research.visual_tokens.tokens import ImageTokens
+from core.research.visual_tokens.tokens.tokens import ImageTokens
 from core.worlds.glyphworld.atlas import load_atlas
 from core.worlds.glyphworld.backgrounds import COLOUR_WORDS
 from core.worlds.glyphworld.captions import SIZES

@@ -22,7 +22,7 @@ from dashboard.cache.rendered_figures import rendered
 from dashboard.components.chart_menu import Drawing, chart_menu
 from dashboard.components.gallery import Shown, collected
 from dashboard.components.plot import plot
-from dashboard.components.shown_pictures import picture_figure, picture_table
+from dashboard.components.shown_pictures import own_column, picture_figure, picture_table
 from dashboard.components.tooltips import plain
 
 
@@ -92,7 +92,7 @@ def with_menu(study: Study, name: str, *depends_on: Hashable, alt: str) -> Itera
             alt=alt,
             print_as=partial(_print_pictures, galleries),
             table=table_of(study, name, partial(picture_table, study, galleries), *depends_on),
-            column="double",
+            column=own_column(galleries),
             answer=served_studies.answer_option(study),
             screen=lambda: picture_figure(galleries, page_theme()),
         )

@@ -26,6 +26,18 @@ VERDICTS = {"correct": "correct", "wrong": "misclassified"}
 COLUMNS = ("image_id", "split", "label", "predicted", "confidence", "correct", "q_score")
 
 
+def own_column(galleries: Sequence[Shown]) -> str:
+    """Return the width in print that pictures need: single where they are a few beside each other.
+
+    >>> own_column([Shown("cats", [Tile(1, "a", "cat", beside=("b",))])])
+    'single'
+    >>> own_column([Shown("cats", [Tile(number, "a", "cat") for number in range(4)])])
+    'double'
+    """
+    widest = max(sum(1 + len(tile.beside) for tile in gallery.tiles) for gallery in galleries)
+    return "single" if widest <= NARROW else "double"
+
+
 def picture_figure(galleries: Sequence[Shown], theme: Theme, *, column: str = "double") -> go.Figure:
     """Draw the pictures of galleries, each gallery from a new row on."""
     several = len(galleries) > 1

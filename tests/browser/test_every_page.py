@@ -42,7 +42,7 @@ PARTS = (  # only `make test-all` looks at these
     "predicting_errors?quality_plot=Trust",
 )
 CONTENT = "a.card, .tile, .stage, .peregrine-plot"  # pictures and charts
-HIGH = {"images", "map", "features", "feature", "heatmaps", "masks", "figures", "predicting_errors"} | {
+HIGH = {"images", "map", "features", "feature", "heatmaps", "masks", "predicting_errors"} | {
     "errors?slices_least=5&slices_sure=false",
     "errors?errors_tab=Confusions",
 }

@@ -24,7 +24,7 @@ def test_figures__come_back_in_their_order(tmp_path: Path):
     back = kept.read_figures(tmp_path)
     assert list(back.values()) == [figure(number) for number in range(12)]
     assert kept.count_figures(tmp_path) == 12
-    assert list(back.values())[3].figure.data[0].y == (3, 0.5)
+    assert list(back.values())[3].figure.to_plotly_json()["data"][0]["y"] == [3, 0.5]
 
 
 def test_figures__keep_their_size_in_print():

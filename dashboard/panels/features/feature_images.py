@@ -34,16 +34,15 @@ def strongest_images(study: Study, feature: int, population: Slice) -> None:
     with st.container(gap="small", key="feature_images"):
         _told(study, len(stored), int(stored.sum()), look)
         badges = {int(row): f"{value:.2f}" for row, value in zip(rows, values, strict=True)}
-        if not len(rows):
-            _largest(study, feature, population)
-        else:
-            alt = f"Images on which {study.feature_kind} {feature} fires"
-            with with_menu(study, "feature_pictures", population, alt=alt):
-                if every or len(rows) <= EACH:  # too few to make three rows of them
-                    key = "feature_every" if every else "feature_top"
-                    _gallery(study, feature, rows, badges, look, key=key, page_size=48)
-                else:
-                    _levels(study, feature, rows, badges, look)
+        alt = f"Images of {study.feature_kind} {feature}"
+        with with_menu(study, "feature_pictures", population, alt=alt):
+            if not len(rows):
+                _largest(study, feature, population)
+            elif every or len(rows) <= EACH:  # too few to make three rows of them
+                key = "feature_every" if every else "feature_top"
+                _gallery(study, feature, rows, badges, look, key=key, page_size=48)
+            else:
+                _levels(study, feature, rows, badges, look)
 
 
 def _choose(study: Study, stored: bool) -> tuple[str, bool]:

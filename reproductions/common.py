@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -35,16 +34,12 @@ def options(description: str | None) -> argparse.ArgumentParser:
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Write each row as soon as it is computed, and return the table."""
+    """Write each row as soon as it is computed, and return the table; rows may have columns of their own."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer: csv.DictWriter[str] | None = None
-        for row in rows:
-            if writer is None:
-                writer = csv.DictWriter(file, fieldnames=list(row))
-                writer.writeheader()
-            writer.writerow(row)
-            file.flush()
+    computed: list[dict[str, Any]] = []
+    for row in rows:
+        computed.append(dict(row))
+        pd.DataFrame(computed, dtype=object).to_csv(path, index=False)
     return pd.read_csv(path)
 
 

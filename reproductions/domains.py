@@ -4,8 +4,8 @@ seen.
 Kalibhat's dissertation, Table 2.1 and Fig. 2.2 (docs/method.md 14.4). Each arm sees the same images, views
 and seeds. The stored table: 63 trainings (BYOL, and both methods without colour augmentation; seeds 0 to
 2), 2 hours 17 minutes of one core of an AMD EPYC that did other work, too. SimCLR with colour augmentation
-was run before, over five seeds (35 trainings, 81 minutes of one core): docs/RESULTS.md has its means, the
-rows are not kept.
+was run before, over five seeds (35 trainings, 81 minutes of one core): domains.md has its means, the rows
+are not kept.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

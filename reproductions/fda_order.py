@@ -2,7 +2,7 @@
 nowhere.
 
 Kalibhat's dissertation, Table 5.4, on scenes of Glyphworld instead of ImageNet: 9 trainings (seeds 0 to 2),
-25 minutes of one core. docs/RESULTS.md has the values; the rows of that run are not kept.
+25 minutes of one core. fda_order.md has the values; the rows of that run are not kept.
 """
 
 from collections.abc import Iterator, Sequence

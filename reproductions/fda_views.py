@@ -2,7 +2,7 @@
 both.
 
 Kalibhat's dissertation, Table 5.3, on scenes of Glyphworld instead of ImageNet: 30 trainings (seeds 0 to
-2), 69 minutes of one core. docs/RESULTS.md has the means; the rows of that run are not kept.
+2), 69 minutes of one core. fda_views.md has the means; the rows of that run are not kept.
 """
 
 from collections.abc import Iterator, Sequence

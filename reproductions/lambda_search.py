@@ -1,7 +1,7 @@
 """What the weights of the Q-Score regulariser change: fine-tune with each of several lambda1 and with none.
 
 Kalibhat 2024, Fig. A.8. Four epochs over 4,000 scenes of Glyphworld at a tenth of SimCLR's own rate,
-reading `sum`, seed 0, one run each: 5 minutes of one core. docs/RESULTS.md has the table; the rows of that
+reading `sum`, seed 0, one run each: 5 minutes of one core. lambda_search.md has the table; the rows of that
 run are not kept. Begin with the study of the start encoder: `python -m core demo studies/demo`.
 """
 
@@ -41,8 +41,7 @@ def rows(path: Path, folder: Path, smoke: bool) -> Iterator[dict[str, Any]]:
     """Yield a row a fine-tuning."""
     study = tiny_study(folder / "study") if smoke else open_study(path)
     training: dict[str, Any] = SMOKE if smoke else {"epochs": 4}
-    weights = LAMBDA1[2:3] if smoke else LAMBDA1
-    for lambda1 in (0.0, *weights):
+    for lambda1 in LAMBDA1[2:3] if smoke else (0.0, *LAMBDA1):
         began = time.monotonic()
         regularizer = {"kind": "q" if lambda1 else "none", "lambda1": lambda1, "lambda2": 0.0}
         output = folder / f"{lambda1:g}.safetensors"

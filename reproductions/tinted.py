@@ -1,8 +1,8 @@
 """What two tints cost an encoder of CIFAR-10, and how much of it a domain prefix gives back.
 
 Kalibhat's dissertation, Figs 2.3 and 2.4 (docs/method.md 14.4). One tint for all images loses the same hues
-without a second domain: it is the control. 30 trainings (seeds 0 to 4), 65 minutes of one core;
-docs/RESULTS.md has the means, the rows of that run are not kept.
+without a second domain: it is the control. 30 trainings (seeds 0 to 4), 65 minutes of one core; tinted.md
+has the means, the rows of that run are not kept.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

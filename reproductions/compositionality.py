@@ -478,7 +478,7 @@ def result_rows(
 
 def draw(table: pd.DataFrame) -> go.Figure:
     """Draw each model's results with their intervals, and chance."""
-    labels = table["test"] + ", " + table["measure"] + table["leaky"].map({True: " (leaky)", False: ""})
+    labels = table["test"] + ", " + table["measure"] + np.where(table["leaky"], " (leaky)", "")
     figure = go.Figure()
     for model, rows in table.assign(label=labels).groupby("model", sort=False):
         above, below = 100 * (rows["high"] - rows["value"]), 100 * (rows["value"] - rows["low"])

@@ -14,6 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.common.dataframes import known_mean
 from core.research.shortcuts.images.trifeature import FACTORS
 from core.research.shortcuts.training.correlation import correlation_over_settings
 from reproductions import common
@@ -41,14 +42,13 @@ def draw(table: pd.DataFrame) -> go.Figure:
     correlations = "correlation of loss and readout error"
     titles = ("temperature", "hardness of the negatives", correlations)
     figure = make_subplots(1, 3, subplot_titles=titles)
-    unweighted = table[table["hard_beta"] == 0]
-    at_one_temperature = table[table["temperature"] == TEMPERATURE_OF_BETAS]
+    unweighted = table.loc[table["hard_beta"] == 0]
+    at_one_temperature = table.loc[table["temperature"] == TEMPERATURE_OF_BETAS]
     for factor in FACTORS:
         line = {"name": factor, "line": {"color": COLOURS[factor]}}
-        by_temperature = 100 * unweighted.groupby("temperature")[factor].mean()
-        figure.add_scatter(x=by_temperature.index, y=by_temperature, row=1, col=1, **line)
-        by_beta = 100 * at_one_temperature.groupby("hard_beta")[factor].mean()
-        figure.add_scatter(x=by_beta.index, y=by_beta, row=1, col=2, showlegend=False, **line)
+        figure.add_scatter(**means(unweighted, "temperature", factor), row=1, col=1, **line)
+        by_beta = means(at_one_temperature, "hard_beta", factor)
+        figure.add_scatter(**by_beta, row=1, col=2, showlegend=False, **line)
         one = correlation_over_settings(table, "held_out_loss", factor)
         ends = {"symmetric": False, "array": [one.high - one.pearson], "arrayminus": [one.pearson - one.low]}
         mark = {"mode": "markers", "marker": {"color": COLOURS[factor]}, "showlegend": False}
@@ -57,6 +57,12 @@ def draw(table: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(title_text="readout accuracy (%)", range=[0, 100], row=1, col=1)
     figure.update_yaxes(range=[-1, 1], row=1, col=3)
     return figure
+
+
+def means(table: pd.DataFrame, setting: str, factor: str) -> dict[str, list[float]]:
+    """Return the mean readout in percent (`y`) for each value of a setting (`x`)."""
+    values = sorted(set(table[setting]))
+    return {"x": values, "y": [100 * known_mean(table.loc[table[setting] == one, factor]) for one in values]}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -46,7 +46,7 @@ def rows(folder: Path, smoke: bool) -> Iterator[dict[str, Any]]:
 
 def draw(table: pd.DataFrame) -> go.Figure:
     """Draw the readouts of each variant (Table 3)."""
-    return readout_bars(table.assign(arm=table["arm"].map(TITLES)))
+    return readout_bars(table.assign(arm=[TITLES[arm] for arm in table["arm"]]))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -118,10 +118,10 @@ class _Layout:
         self.left = min(widest * LETTER * self.font + 8, 0.25 * self.width) if widest else 0
         inner = self.width - self.left - GAP * (n_columns - 1) - BREAK * len(breaks)
         self.cell = min(inner / n_columns, LARGEST_CELL)
-        self.x = [
-            self.left + column * (self.cell + GAP) + BREAK * sum(at <= column for at in breaks)
-            for column in range(n_columns)
-        ]
+        self.x = []
+        for column in range(n_columns):
+            gaps = BREAK * sum(at <= column for at in breaks)
+            self.x.append(self.left + column * (self.cell + GAP) + gaps)
         self.y, self.tall = [], []  # of each row: its top, and the height of its pictures
         top = 1.5 * self.font if headed else 1
         for number, strip in enumerate(strips):
@@ -197,13 +197,13 @@ def data_uri(image: Image.Image) -> str:
 
 
 def _points(strips: Sequence[Strip], layout: _Layout) -> go.Scatter:
-    cells = [
-        (layout.x[column] + layout.cell / 2, layout.y[number] + layout.tall[number] / 2, picture)
-        for number, strip in enumerate(strips)
-        for column, picture in enumerate(strip.pictures)
-        if picture is not None
-    ]
-    x, y, pictures = zip(*cells, strict=True)
+    x, y, pictures = [], [], []
+    for number, strip in enumerate(strips):
+        for column, picture in enumerate(strip.pictures):
+            if picture is not None:
+                x.append(layout.x[column] + layout.cell / 2)
+                y.append(layout.y[number] + layout.tall[number] / 2)
+                pictures.append(picture)
     return go.Scatter(
         x=x,
         y=y,

@@ -103,13 +103,13 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
             _said(look, facts, explained=not off)
             removal(study, row, off or (), None if widgets.undefined(label) else str(label))
     most = float(np.fmax.reduce(np.abs(table["push"].to_numpy(float)))) if look.pushes else float("nan")
+    parts = zip(numbers, table["push"], table["fires"], _sources(study, row, numbers), strict=True)
     rows = [
         switch_row(study, number, push, most, fires=bool(fires), src=source, off=off)
-        for number, push, fires, source in zip(
-            numbers, table["push"], table["fires"], _sources(study, row, numbers), strict=True
-        )
+        for number, push, fires, source in parts
     ]
-    with_heat, name = row in image_reads.stored_set(study), widgets.image_name(facts)
+    with_heat = row in image_reads.stored_set(study)
+    name = widgets.image_name(facts)
     picture = served_studies.picture_url(study, row, "image")
     overlay = overlay_urls(study, [row], [OverlayStyle()], side=SIDE)[0] if with_heat else ""
     with st.container(key="stacked_image"):

@@ -28,7 +28,8 @@ def knn_answer(study: StudyReader, request: Request, progress: Progress) -> Answ
     train = np.flatnonzero(~study.is_val & label.notna().to_numpy())
     if len(train) < 2:
         raise SettingsError(f"'{study.path}' has {len(train)} labelled train images; knn needs two or more")
-    n, voted = study.n_images, [names[code] for code in np.unique(codes[train])]
+    n = study.n_images
+    voted = [names[code] for code in np.unique(codes[train])]
     if len(voted) == 1:
         raise SettingsError(
             f"one class only: every labelled train image of '{study.path}' is '{voted[0]}', so knn would "
@@ -109,7 +110,9 @@ def nearest(
             key.
     """
     k = min(K, len(rows) - 1)
-    cosines, places, first = [], [], 0
+    cosines = []
+    places = []
+    first = 0
     for keys in parts:
         products = queries @ keys.T
         mine = torch.searchsorted(rows[first : first + len(keys)], query_rows).clamp(max=len(keys) - 1)

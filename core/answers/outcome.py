@@ -135,7 +135,8 @@ def joined_blocks(
     names: Sequence[str], blocks: Iterable[tuple[np.ndarray, np.ndarray]], known: Sequence[str] | None
 ) -> AnswerValues:
     """Predictions of blocks of images, in order: their best classes, and confidence, margin and energy."""
-    best, values = [np.empty((0, min(5, len(names))), np.int32)], [np.empty((len(VALUES), 0))]
+    best = [np.empty((0, min(5, len(names))), np.int32)]
+    values = [np.empty((len(VALUES), 0))]
     for classes, of_block in blocks:
         best.append(classes)
         values.append(of_block)
@@ -179,7 +180,8 @@ def answer_facts(
     """What the summary of a study says of an answer, over its evaluation images."""
     judged = evaluated & table["correct"].notna().to_numpy()
     right = table["correct"].fillna(False).to_numpy(bool)
-    n, n_right = int(judged.sum()), int((judged & right).sum())
+    n = int(judged.sum())
+    n_right = int((judged & right).sum())
     labels = words(study.images.loc[judged], "label")
     counts = np.unique(labels, return_counts=True)[1]
     guess = counts.max() / n if len(counts) > 1 else 1 / max(len(answer.names), 1)  # of one class all are it

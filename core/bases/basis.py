@@ -113,7 +113,8 @@ def bases_of(study: StudyReader) -> dict[str, Basis]:
         card = entry["summary"].get("basis")
         if not isinstance(card, dict) or study.state(step) != "done":
             continue
-        name, kind = str(card.get("name")), card.get("kind")
+        name = str(card.get("name"))
+        kind = card.get("kind")
         if NAME.fullmatch(name) and kind in KINDS and step == STEP.format(name=name):
             held.append(Basis(name, str(kind), step, card))
     order = list(KINDS)

@@ -73,7 +73,9 @@ def fit_random(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> D
     rows = np.random.default_rng(seed).standard_normal((size, vectors.width))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     dictionary = _linear(rows, vectors.centre.astype(np.float32), TOPK, min(k, size))
-    coder, both, squared = Coder(dictionary, run.device), 0.0, 0.0
+    coder = Coder(dictionary, run.device)
+    both = 0.0
+    squared = 0.0
     with run.progress.stage("random"):
         sample = vectors.sample(seed, 4096)
         for start in range(0, len(sample), coder.block_rows):

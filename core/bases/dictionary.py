@@ -108,7 +108,8 @@ class Coder:
         """(n, r) vectors -> codes; all n at once, see `block_rows`."""
         from core.bases.selection.largest import largest_of_rows
 
-        about, weights = self.about, self.weights
+        about = self.about
+        weights = self.weights
         if about.activation == NMF:
             return _entries(torch.from_numpy(nmf_codes(raw.cpu().numpy(), about)).to(self.device), about.k)
         x = raw
@@ -152,7 +153,8 @@ class Coder:
 
 def normalisation(raw: Tensor, norm: str) -> tuple[Tensor, Tensor]:
     """The m and s of each vector, (n, 1): x' = (x - m) / s. A vector without length or spread has s = 1."""
-    zero, one = raw.new_zeros(len(raw), 1), raw.new_ones(len(raw), 1)
+    zero = raw.new_zeros(len(raw), 1)
+    one = raw.new_ones(len(raw), 1)
     if norm == "none":
         return zero, one
     if norm == "layer_norm":  # as SAELens and Prisma do it: ddof 1

@@ -62,7 +62,8 @@ class Sums:
         """Encode a block (n, r), and add it; is_val: (n,) whether a vector is of an evaluation image."""
         codes = coder.encode(raw)
         decoded, scale = coder.decode(codes, raw)
-        residual, counts = raw - decoded, codes.counts
+        residual = raw - decoded
+        counts = codes.counts
         self.whole.add(raw, residual, counts)
         if is_val.any():
             inside = torch.from_numpy(np.array(is_val)).to(coder.device)
@@ -103,10 +104,12 @@ def write_basis(
         pool_codes: code of an image with many positions: "max" or "mean" over them.
         state: folder of the sums of an interrupted run on positions.
     """
-    coder, item = Coder(new.dictionary, device), TABLE.format(name=new.name)
+    coder = Coder(new.dictionary, device)
+    item = TABLE.format(name=new.name)
     with progress.stage("encode", total=study.n_images, unit="images") as bar:
         if positions is None:
-            sums, extra = _encode_pooled(study, out, item, coder, bar), {}
+            sums = _encode_pooled(study, out, item, coder, bar)
+            extra = {}
         else:
             assert state is not None
             encoder = _PositionEncoder(study, coder, positions, pool_codes)
@@ -122,7 +125,8 @@ def write_basis(
             out.finish_array(name, len(range(0, study.n_images, IMAGES)))
     alive = ~frame["dead"].to_numpy(bool)
     stable = frame["stability"].to_numpy()[alive]
-    whole, held_out = sums.whole, sums.held_out
+    whole = sums.whole
+    held_out = sums.held_out
     about = card(study, new)
     about |= {**extra, "notes": [*about.get("notes", ()), *extra.get("notes", ())]}
     out.summary = {
@@ -140,7 +144,8 @@ def write_basis(
 
 def _encode_pooled(study: StudyReader, out: StepWriter, item: str, coder: Coder, bar: Bar) -> Sums:
     """Encode the representations, one vector an image."""
-    array, sums = study.array("representations"), Sums(LatentTally(coder.about.size))
+    array = study.array("representations")
+    sums = Sums(LatentTally(coder.about.size))
     spans = [range(*ends) for ends in pairwise(array.starts.tolist())]
     encoded = stream_in_order(partial(_encoded_spans, study.is_val, coder, array), spans)
     for chunk, (span, (parts, packed)) in enumerate(zip(spans, encoded, strict=True)):
@@ -158,7 +163,8 @@ def _encoded_spans(
 ) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
     """Yield the arrays CODES and the packed sums of each range of images."""
     for span in spans:
-        sums, parts = Sums(LatentTally(coder.about.size)), [NOTHING]
+        sums = Sums(LatentTally(coder.about.size))
+        parts = [NOTHING]
         for at in range(span.start, span.stop, coder.block_rows):
             rows = np.arange(at, min(at + coder.block_rows, span.stop))
             block = torch.from_numpy(np.array(vectors[rows], np.float32)).to(coder.device)
@@ -186,10 +192,12 @@ def _encode_positions(
     Raises:
         ImageSourceError: none of the images can be read.
     """
-    n, width = encoder.study.n_images, encoder.positions.width
+    n = encoder.study.n_images
+    width = encoder.positions.width
     names = _position_arrays(item)
     chunks = np.split(np.arange(n), range(IMAGES, n, IMAGES))
-    arrays, packed = [out.array(name) for name in names], ArrayWriter(state, out.fingerprint)
+    arrays = [out.array(name) for name in names]
+    packed = ArrayWriter(state, out.fingerprint)
     todo = [c for c in range(len(chunks)) if not all(one.has(c) for one in (*arrays, packed))]
     bar.skip(n - sum(len(chunks[chunk]) for chunk in todo))
     encoded = stream_in_order(encoder.encoded, [chunks[chunk] for chunk in todo])
@@ -223,7 +231,8 @@ class _PositionEncoder:
         """Yield the six arrays of each chunk of images, its packed sums, and which could not be read."""
         stream = self.positions.read([rows for chunk in chunks for rows in image_batches(chunk)])
         for chunk in chunks:
-            sums, parts = Sums(LatentTally(self.coder.about.size)), []
+            sums = Sums(LatentTally(self.coder.about.size))
+            parts = []
             for images in image_batches(chunk):
                 rows, vectors = next(stream)
                 parts.append(self._batch(images, rows, vectors, sums))
@@ -235,8 +244,10 @@ class _PositionEncoder:
         self, images: np.ndarray, rows: np.ndarray, vectors: Tensor, sums: Sums
     ) -> tuple[np.ndarray, ...]:
         """The six arrays of some images; those that could not be read have no codes."""
-        n, size = self.positions.n, self.coder.about.size
-        flat, is_val = vectors.flatten(0, 1), np.repeat(self.study.is_val[rows], n)
+        n = self.positions.n
+        size = self.coder.about.size
+        flat = vectors.flatten(0, 1)
+        is_val = np.repeat(self.study.is_val[rows], n)
         parts = [NOTHING]
         for at in range(0, len(flat), self.coder.block_rows):
             here = slice(at, at + self.coder.block_rows)
@@ -274,7 +285,8 @@ def pooled_codes(
 
 def card(study: StudyReader, new: NewBasis) -> dict[str, Any]:
     """What a basis is, apart from what is measured: encoder, layer, tokens, and how it encodes."""
-    encoder, dictionary = study.summary("embed").get("encoder", {}), new.dictionary
+    encoder = study.summary("embed").get("encoder", {})
+    dictionary = new.dictionary
     return {
         "name": new.name,
         "kind": new.kind,

@@ -53,7 +53,8 @@ def recognise_dictionary(
     for layout in LIBRARIES:
         if layout.fits(state, config):
             return layout.name, layout.build(state, config, k)
-    names, libraries = ", ".join(sorted(state)[:8]), ", ".join(layout.name for layout in LIBRARIES)
+    names = ", ".join(sorted(state)[:8])
+    libraries = ", ".join(layout.name for layout in LIBRARIES)
     raise UnknownLayout(f"holds no dictionary that is known ({libraries}); its weights: {names or 'none'}")
 
 
@@ -76,7 +77,12 @@ def _dictionary(
     if encoder.shape != decoder.shape:
         raise UnknownLayout(f"has an encoder of shape {encoder.shape} and a decoder of {decoder.shape}")
     offset = np.zeros(width) if offset is None else offset
-    subtracted = offset if pre_bias is True else pre_bias if pre_bias is not False else np.zeros(width)
+    if pre_bias is True:
+        subtracted = offset
+    elif pre_bias is False:
+        subtracted = np.zeros(width)
+    else:
+        subtracted = pre_bias
     if activation == JUMP:
         threshold = np.broadcast_to(np.asarray(threshold, np.float32), (size,))
     values = (decoder, offset, encoder, np.zeros(size) if bias is None else bias, subtracted)
@@ -102,9 +108,11 @@ def _saev(state: NamedWeights, config: Settings, k: int | None) -> Dictionary:
     Schema 1 (either of its two forms) to 5 name the activation; before that it was ReLU.
     """
     cfg = config.get("cfg", config)
-    about, cls = cfg.get("activation"), config.get("cls")
+    about = cfg.get("activation")
+    cls = config.get("cls")
     if isinstance(about, dict):
-        cls, top = about.get("cls"), about.get("params", {}).get("top_k")
+        cls = about.get("cls")
+        top = about.get("params", {}).get("top_k")
     else:
         top = cfg.get("top_k", 32)
     given: dict[str, Any] = {"activation": RELU}
@@ -112,7 +120,8 @@ def _saev(state: NamedWeights, config: Settings, k: int | None) -> Dictionary:
         given = {"activation": JUMP, "threshold": max(0.0, float(state["activation.threshold"]))}
     elif cls in ("TopK", "BatchTopK"):
         given = {"activation": RAW_TOPK, "k": _kept(k, top)}
-    bias, offset = state.get("b_enc"), state.get("b_dec")
+    bias = state.get("b_enc")
+    offset = state.get("b_dec")
     return _dictionary(state, state["W_enc"].T, state["W_dec"], bias=bias, offset=offset, **given)
 
 
@@ -127,7 +136,8 @@ def _overcomplete(state: NamedWeights, config: Settings, k: int | None) -> Dicti
             for part in ("running_mean", "running_var", "weight", "bias")
         )
         factor = gain / np.sqrt(spread + 1e-5)
-        encoder, bias = encoder * factor[:, None], (bias - mean) * factor + shift
+        encoder = encoder * factor[:, None]
+        bias = (bias - mean) * factor + shift
     elif "encoder.final_block.1.weight" in state:
         raise UnknownLayout("its encoder ends in a layer normalisation, which no linear encoder has")
     decoder = state["dictionary._weights"].astype(np.float64)
@@ -160,7 +170,8 @@ def _visaebench(state: NamedWeights, config: Settings, k: int | None) -> Diction
         given = {"activation": JUMP, "threshold": threshold}
     else:
         given = _top_or_relu(_kept(k, config.get("k")))
-    bias, offset = state["encoder.bias"], state.get("decoder.bias")
+    bias = state["encoder.bias"]
+    offset = state.get("decoder.bias")
     return _dictionary(
         state, state["encoder.weight"], state["decoder.weight"], bias=bias, offset=offset, **given
     )
@@ -216,7 +227,9 @@ def _matrices(state: NamedWeights, config: Settings, k: int | None) -> Dictionar
         raise UnknownLayout(TRANSCODER)
     kwargs = config.get("activation_fn_kwargs") or {}
     name = str(config.get("activation_fn_str") or config.get("activation_fn") or kind)
-    encoder, decoder, bias = state["W_enc"].T, state["W_dec"], state.get("b_enc")
+    encoder = state["W_enc"].T
+    decoder = state["W_dec"]
+    bias = state.get("b_enc")
     given: dict[str, Any] = {"activation": RELU}
     threshold = state.get("threshold", state.get("topk_threshold"))  # one for all until training has ended
     if threshold is not None:
@@ -230,7 +243,8 @@ def _matrices(state: NamedWeights, config: Settings, k: int | None) -> Dictionar
         notes = [*notes, f"{FACTOR}: try --normalisation mean_norm"]
     if config.get("rescale_acts_by_decoder_norm"):
         lengths = np.linalg.norm(decoder, axis=1)
-        encoder, decoder = encoder * lengths[:, None], decoder / np.where(lengths > 0, lengths, 1)[:, None]
+        encoder = encoder * lengths[:, None]
+        decoder = decoder / np.where(lengths > 0, lengths, 1)[:, None]
         bias = None if bias is None else bias * lengths
     return _dictionary(
         state,
@@ -251,7 +265,8 @@ def _has(state: NamedWeights, *names: str) -> bool:
 
 def _is_linear(state: NamedWeights) -> bool:
     """Whether the decoder is stored as a linear layer (r, M), not as the encoder (M, r)."""
-    encoder, decoder = state["encoder.weight"], state["decoder.weight"]
+    encoder = state["encoder.weight"]
+    decoder = state["decoder.weight"]
     if encoder.shape[0] != encoder.shape[1]:
         return decoder.shape == encoder.shape[::-1]
     return _has(state, "b_dec") or _has(state, "bias")

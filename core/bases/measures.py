@@ -48,7 +48,8 @@ class Tally:
     def include(self, packed: np.ndarray) -> None:
         n, squared, error, active = packed[:4].tolist()
         self.n, self.active = self.n + int(n), self.active + int(active)
-        self.squared, self.error = self.squared + squared, self.error + error
+        self.squared = self.squared + squared
+        self.error = self.error + error
         self.total = self.total + packed[4:]
 
     @property
@@ -79,7 +80,8 @@ class LatentTally:
 
     def add(self, coder: Coder, codes: SparseRows, residual: Tensor, scale: Tensor) -> None:
         """Add a block. `gain` is by how much the squared residual grows where the latent is left out."""
-        decoder, values = coder.weights["decoder"], codes.values.double()
+        decoder = coder.weights["decoder"]
+        values = codes.values.double()
         along = torch.empty_like(codes.values)
         step = max(1, GATHERED // decoder.shape[1])
         for at in range(0, len(along), step):

@@ -27,7 +27,8 @@ SHOWN = 12
 def write_index(out: StepWriter, item: str, size: int) -> None:
     """Write the index of the codes that a step has put, not finished; memory is bounded by MOST_ENTRIES."""
     parts = _written(out, item)
-    totals, norms = np.zeros(size, np.int64), []
+    totals = np.zeros(size, np.int64)
+    norms = []
     for counts, latents, values in parts.chunks():
         totals += np.bincount(latents, minlength=size)
         squares = np.bincount(
@@ -74,11 +75,14 @@ def _bands(totals: np.ndarray) -> list[tuple[int, int]]:
     >>> _bands(np.array([1, MOST_ENTRIES, 2, 3]))
     [(0, 1), (1, 2), (2, 4)]
     """
-    bands, start, held = [], 0, 0
+    bands = []
+    start = 0
+    held = 0
     for latent, n in enumerate(totals.tolist()):
         if held and held + n > MOST_ENTRIES:
             bands.append((start, latent))
-            start, held = latent, 0
+            start = latent
+            held = 0
         held += n
     return [*bands, (start, len(totals))]
 
@@ -129,7 +133,8 @@ def grid_of(basis: Basis) -> tuple[int, int]:
 def codes_at(study: StudyReader, basis: Basis, image: str | int) -> tuple[np.ndarray, ...]:
     """The codes of an image's positions: count of each (P,), latents and values, position after position."""
     rows, columns = grid_of(basis)
-    n, row = rows * columns, study._row(image)
+    n = rows * columns
+    row = study._row(image)
     counts = study.array(basis.item("position_count"))
     chunk = int(np.searchsorted(counts.starts, row * n, side="right")) - 1
     of_chunk = counts.chunk(chunk)
@@ -160,7 +165,8 @@ def at_position(study: StudyReader, basis: Basis, image: str | int, x: float, y:
         x, y: as `place_of`; nothing is active where the encoder does not see.
     """
     position = place_of(study, basis, image, x, y)
-    latents, values = (np.zeros(0, np.int64), np.zeros(0, np.float32))
+    latents = np.zeros(0, np.int64)
+    values = np.zeros(0, np.float32)
     if position is not None:
         latents, values = code_at(study, basis, image, position)
     frame = pd.DataFrame({"latent": latents, "value": values})
@@ -179,7 +185,8 @@ def similar_positions(
         row, place, cosine; largest cosine first.
     """
     none = pd.DataFrame({"row": [], "place": [], "cosine": []}).astype({"row": int, "place": int})
-    position, image_row = place_of(study, basis, image, x, y), study._row(image)
+    position = place_of(study, basis, image, x, y)
+    image_row = study._row(image)
     if position is None:
         return none
     latents, values = code_at(study, basis, image, position)
@@ -221,7 +228,8 @@ def _best_place(study: StudyReader, basis: Basis, row: int, query: np.ndarray) -
 def _entries(
     study: StudyReader, basis: Basis, starts: np.ndarray, latent: int, most: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    low, high = int(starts[latent]), int(min(starts[latent + 1], starts[latent] + most))
+    low = int(starts[latent])
+    high = int(min(starts[latent + 1], starts[latent] + most))
     places, values = (study.array(basis.item(f"index_{part}")) for part in ("places", "values"))
     return places.span(low, high), values.span(low, high)
 
@@ -232,7 +240,8 @@ def strongest_positions(study: StudyReader, basis: Basis, latent: int, n: int = 
     Raises:
         SettingsError: no such latent.
     """
-    size, n_places = int(basis.card["size"]), int(np.prod(grid_of(basis)))
+    size = int(basis.card["size"])
+    n_places = int(np.prod(grid_of(basis)))
     if not 0 <= latent < size:
         raise SettingsError(f"there is no latent {latent}: '{basis.name}' has {size}, from 0 to {size - 1}")
     starts = np.concatenate([[0], np.cumsum(study.vector(basis.item("index_count")))])

@@ -43,10 +43,12 @@ def add_basis(
         SettingsError: the kind, the size or k does not suit the vectors.
     """
     kind = KINDS[str(config.kind)]
-    name, where = check_name(name or kind.name, UNITS), resolve_device(device)
+    name = check_name(name or kind.name, UNITS)
+    where = resolve_device(device)
     settings = as_settings(config)
     with write_study(folder) as writer, progress.step("basis"), states(writer.folder, name):
-        study, step = study_to_encode(folder), STEP.format(name=name)
+        study = study_to_encode(folder)
+        step = STEP.format(name=name)
         if writer.is_current(step, settings, INPUTS):
             progress.note(f"{name}: up to date")
             return basis_named(study, name)
@@ -125,7 +127,8 @@ def load_basis(
     settings = {"file": str(file.resolve()), "k": k, "on": config.on, "normalisation": config.normalisation}
     settings |= {"pool_codes": config.pool_codes} if config.on == "positions" else {}
     with write_study(folder) as writer, progress.step("basis"), states(writer.folder, name):
-        study, step = study_to_encode(folder), STEP.format(name=name)
+        study = study_to_encode(folder)
+        step = STEP.format(name=name)
         state = _state(study, name, settings)
         positions = _reader(study, config, where)
         width = positions.width if positions else study.array("representations").shape[1]

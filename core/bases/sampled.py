@@ -60,7 +60,8 @@ def sampled_positions(
         ImageSourceError: none of the images can be read.
     """
     train = np.flatnonzero(~study.is_val)
-    most, fewest = most or max(2, MOST_ENTRIES // positions.width), min(FEWEST, positions.n)
+    most = most or max(2, MOST_ENTRIES // positions.width)
+    fewest = min(FEWEST, positions.n)
     if len(train) > most // fewest:
         train = np.sort(np.random.default_rng(seed).choice(train, max(1, most // fewest), replace=False))
     each = int(np.clip(most // max(1, len(train)), fewest, positions.n))
@@ -69,7 +70,8 @@ def sampled_positions(
     array = ArrayWriter(folder, folder.name)
     todo = [chunk for chunk in range(len(chunks)) if not array.has(chunk)]
     batches = [(chunk, rows) for chunk in todo for rows in image_batches(chunks[chunk])]
-    parts, missing = list[np.ndarray](), list[tuple[int, str]]()
+    parts = list[np.ndarray]()
+    missing = list[tuple[int, str]]()
     with progress.stage("positions", total=len(train), unit="images") as bar:
         bar.skip(len(train) - sum(len(chunks[chunk]) for chunk in todo))
         drawn = stream_in_order(partial(_drawn, positions, each, seed), [rows for _, rows in batches])

@@ -28,7 +28,8 @@ class Described:
 
 def fit_of(dictionary: Dictionary, vectors: np.ndarray, device: torch.device | str) -> Described:
     """R2 (-inf without variation or where it overflows) and L0 of a dictionary on vectors (n, r)."""
-    coder, tally = Coder(dictionary, device), Tally()
+    coder = Coder(dictionary, device)
+    tally = Tally()
     for start in range(0, len(vectors), coder.block_rows):
         raw = torch.from_numpy(vectors[start : start + coder.block_rows]).to(coder.device)
         codes = coder.encode(raw)
@@ -87,7 +88,8 @@ def check_fit(
 def _other_normalisations(
     dictionary: Dictionary, vectors: np.ndarray, device: torch.device | str
 ) -> Iterable[tuple[str, float]]:
-    mean, length = vectors.mean(0), float(np.linalg.norm(vectors, axis=1).mean())
+    mean = vectors.mean(0)
+    length = float(np.linalg.norm(vectors, axis=1).mean())
     spread = float(np.sqrt(((vectors - mean) ** 2).sum(1).mean()))
     for name in NORMALISATIONS:
         if name != dictionary.norm:

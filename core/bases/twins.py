@@ -16,8 +16,10 @@ def twins(decoder: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarra
         (M,) int64 t_i, and (M,) float64 |cos|; NaN for a row without length. A row of `other` without length
         is nobody's twin, unless all are.
     """
-    unit, against = _unit(decoder), np.nan_to_num(_unit(other))
-    rows, cosines = np.empty(len(unit), np.int64), np.empty(len(unit))
+    unit = _unit(decoder)
+    against = np.nan_to_num(_unit(other))
+    rows = np.empty(len(unit), np.int64)
+    cosines = np.empty(len(unit))
     for at in range(0, len(unit), BLOCK):
         alike = np.abs(unit[at : at + BLOCK] @ against.T)  # (block, L)
         rows[at : at + BLOCK] = alike.argmax(1)

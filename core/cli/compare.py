@@ -86,7 +86,8 @@ def _along(studies: list[Any], settings: dict[str, Any], given: dict[str, Any]) 
 
 def _say(compared: Any, table: Any, report: Any, text: Any, given: dict[str, Any]) -> None:
     """Print a comparison as text or JSON; write the table (.csv), everything (.json) or the text (.md)."""
-    as_json, path = "json" in given, given.get("output")
+    as_json = "json" in given
+    path = given.get("output")
     output.say(formatting.json_text(report(compared)) if as_json else text(compared), as_json=as_json)
     if path is None:
         return

@@ -270,7 +270,8 @@ def _basis_settings(args: argparse.Namespace) -> dict[str, Any]:
 def _change_bases(args: argparse.Namespace, given: dict[str, Any], progress: Progress) -> None:
     from core.bases.requests import add_basis, load_basis, remove_basis
 
-    name, config = getattr(args, "name", None), BasisConfig(**given)
+    name = getattr(args, "name", None)
+    config = BasisConfig(**given)
     device = getattr(args, "device", "auto")
     if "remove" in args:
         remove_basis(args.study, args.remove)

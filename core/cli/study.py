@@ -256,7 +256,9 @@ def export(args: argparse.Namespace) -> None:
     refuse_options(args, of_frames, "belongs to the tables heatmap and mask; leave it out")
     if args.table == "basis":
         return _export_basis(args)
-    study, among, images = _open(args.study).answering(getattr(args, "answer", None)), None, ""
+    study = _open(args.study).answering(getattr(args, "answer", None))
+    among = None
+    images = ""
     if "slice" in args:
         among = Slice.parse(args.slice)
     if "where" in args:

@@ -121,7 +121,8 @@ def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -
 
 
 def _resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
-    manifest, whole = open_study(folder).manifest, layers.below(Path(folder))
+    manifest = open_study(folder).manifest
+    whole = layers.below(Path(folder))
     if not last_settings(manifest, "embed"):
         raise StudyError(
             f"'{folder}' does not record its images and encoder. Run the command that "
@@ -145,7 +146,8 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
     Args:
         options: as for `analyze`; `redo` runs the step even if nothing has changed.
     """
-    ranks, row = join_ranks(), STEPS[step]
+    ranks = join_ranks()
+    row = STEPS[step]
     if not (ranks.is_first or row.makes_study or row.shared):
         with _own_words(options):
             ranks.help()
@@ -186,7 +188,8 @@ def _opened_by_all(folder: str | Path, ranks: Ranks) -> Iterator[StudyWriter]:
 
 def _settings_before(step: str, folder: str | Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """The settings of a step's last run; in a basis without one, those of the study, but for epsilon."""
-    settings, whole = last_settings(manifest, step), layers.below(Path(folder))
+    settings = last_settings(manifest, step)
+    whole = layers.below(Path(folder))
     if settings or whole is None:
         return settings
     of_study = last_settings(open_study(whole).manifest, step)
@@ -247,7 +250,8 @@ def _run(
     if step.shared and ranks.size > 1:
         ranks.wait()  # until all that the first has made alone is written
         writer.read_again()
-    settings, inputs = as_settings(config), step.inputs + step.more_inputs(config)
+    settings = as_settings(config)
+    inputs = step.inputs + step.more_inputs(config)
     study = open_study(writer.folder)
     if step.shared and any(study.state(needed) != "done" for needed in step.needs):
         return None  # the first process says why

@@ -55,7 +55,8 @@ def stored_array(
     Args:
         items: the entries of the manifest. damaged: see ChunkedArray.
     """
-    entry, of = items[name], inside(folder, name)
+    entry = items[name]
+    of = inside(folder, name)
     rows = [chunk["rows"] for chunk in entry["chunks"]]
     fault = fault_of(name, items)
     return ChunkedArray(of, rows, entry["dtype"], entry["shape"][1:], fault=fault, damaged=damaged)

@@ -137,7 +137,8 @@ class KeptColumns:
         """
         names = pd.Index(self.column("images", "image_id"))
         if not names.is_unique:
-            folder, doubled = self._entry("images", "table")[0], names[names.duplicated()][0]
+            folder = self._entry("images", "table")[0]
+            doubled = names[names.duplicated()][0]
             raise StudyError(f"'{folder}' holds two images named {doubled!r}. Make the study again: embed")
         return names
 

@@ -115,7 +115,8 @@ def listing(folder: Path, endings: Sequence[str] = ()) -> tuple[list[Path], list
         names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
     except OSError:
         return [], []
-    folders, files = [], []
+    folders = []
+    files = []
     for name in names:
         path = folder / name
         if path.is_dir():

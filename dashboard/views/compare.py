@@ -54,7 +54,8 @@ def compare_page(study: Study, among: Slice) -> None:
     default = STUDIES if alike or len(study.answers) < 2 else ANSWERS
     has_answers = len(study.answers) > 1 or (bool(others) and study.labelled)  # or can be given another one
     kinds = [STUDIES, *[ANSWERS] * has_answers, *[CHECKPOINTS] * bool(others)]
-    what, trained = default, ()
+    what = default
+    trained = ()
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare_header"):
         with st.container():
             answer_slot = widgets.page_header("Compare", PAGES["compare"].question)
@@ -128,9 +129,11 @@ def _another_encoder(study: Study) -> None:
     st.caption("One that is shipped, one of torchvision or timm, or a checkpoint of your own.")
     images = str(study.settings("embed").get("images") or "")
     of_world = images == GLYPHWORLD
-    query, field = {}, "new_asset"
+    query = {}
+    field = "new_asset"
     if of_world:
-        query, field = {"new_images": IMAGES[GLYPHWORLD]}, "new_world_asset"
+        query = {"new_images": IMAGES[GLYPHWORLD]}
+        field = "new_world_asset"
     elif Path(images).is_dir():
         query = {"new_images_path": allowed_paths.short(Path(images))}
     for name, title in ASSETS.items():
@@ -160,7 +163,8 @@ def _still_computed(names: list[str], selected: tuple[Study, ...]) -> None:
 
 
 def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
-    n, n_judged = comparison.shared.n_images, int(comparison.shared.judged.sum())
+    n = comparison.shared.n_images
+    n_judged = int(comparison.shared.judged.sum())
     which = "both" if len(comparison.names) == 2 else f"all {len(comparison.names)}"
     evaluated = "" if n == n_judged else f", **{n_judged:,}** for evaluation"
     answer_slot.caption(f"{_bold(n, 'image')} in {which}{evaluated}")

@@ -30,14 +30,16 @@ def baseline_scores(
     scores = {name: np.full(study.n_images, np.nan) for name in (*baselines.OF_LOGITS, *OTHERS)}
     if not (study.has("probe_weights") and study.has("val_logits") and study.is_val.any()):
         return scores
-    logits, val = study.vector("val_logits").astype(np.float64), np.flatnonzero(study.is_val)
+    logits = study.vector("val_logits").astype(np.float64)
+    val = np.flatnonzero(study.is_val)
     for name, score in baselines.OF_LOGITS.items():
         scores[name][val] = score(logits)
     energy = study.table("probe", ["energy"])["energy"].to_numpy(np.float64)
     scores["nnguide"][val] = baselines.nnguide(energy[val], largest_guidance(study, val, energy, device))
     weights, bias = (study.vector(name).astype(np.float64) for name in ("probe_weights", "probe_bias"))
     array = study.array("representations")
-    mean, patterns = raw_moments(study, array)[0], correct_patterns(study)
+    mean = raw_moments(study, array)[0]
+    patterns = correct_patterns(study)
     origin = baselines.vim_origin(weights, bias)
     second = vim_second_moment(study, origin, seed=seed)
     outside = None if second is None else baselines.outside_axes(second, kept=min(KEPT, len(mean) // 2))
@@ -86,9 +88,11 @@ def largest_guidance(
         (n, k) float32, NaN where there are fewer train images.
     """
     settings: NeighboursConfig = settings_of("neighbours", {}, study.settings("neighbours"))
-    array, k = study.array("representations"), settings.k
+    array = study.array("representations")
+    k = settings.k
     train = sample_rows(np.flatnonzero(~study.is_val), settings.max_train, settings.seed)
-    largest, height = [np.empty((0, k), np.float32)], max(1, GUIDED_ENTRIES // array.shape[1])
+    largest = [np.empty((0, k), np.float32)]
+    height = max(1, GUIDED_ENTRIES // array.shape[1])
     for first in range(0, len(val), height):
         queries = stored_unit_rows(array, val[first : first + height], device)
         best = torch.full((len(queries), k), -torch.inf)
@@ -133,7 +137,8 @@ def _class_sums(array: ChunkedArray, chunk: int, code: np.ndarray) -> tuple[np.n
 
 def vim_second_moment(study: Study, origin: np.ndarray, *, seed: int) -> np.ndarray | None:
     """X^T X of at most TRAIN_ROWS seeded raw train rows around the origin; None for too many features."""
-    array, train = study.array("representations"), np.flatnonzero(~study.is_val)
+    array = study.array("representations")
+    train = np.flatnonzero(~study.is_val)
     if array.shape[1] > MOST_FEATURES or not len(train):
         return None
     if len(train) > TRAIN_ROWS:

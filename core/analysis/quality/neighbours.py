@@ -33,7 +33,8 @@ def nearest_rows(queries: Array, train: Array, *, k: int = 10) -> tuple[Tensor, 
     Raises:
         ShapeError: the two disagree on n_features.
     """
-    queries, train = as_tensor(queries).float(), as_tensor(train).float()
+    queries = as_tensor(queries).float()
+    train = as_tensor(train).float()
     check_same_length("queries columns", queries.shape[1], "train columns", train.shape[1])
     best = torch.full((len(queries), k), -torch.inf, device=queries.device)
     where = torch.full((len(queries), k), -1, dtype=torch.int64, device=queries.device)
@@ -41,9 +42,11 @@ def nearest_rows(queries: Array, train: Array, *, k: int = 10) -> tuple[Tensor, 
     for start in range(0, len(train), height):
         cosine = queries @ train[start : start + height].to(queries.device).T
         similarity, index = cosine.topk(min(k, cosine.shape[1]), dim=1)
-        both, whose = torch.cat([best, similarity], 1), torch.cat([where, index + start], 1)
+        both = torch.cat([best, similarity], 1)
+        whose = torch.cat([where, index + start], 1)
         order = torch.sort(both, dim=1, descending=True, stable=True).indices[:, :k]
-        best, where = both.gather(1, order), whose.gather(1, order)
+        best = both.gather(1, order)
+        where = whose.gather(1, order)
     best = best.masked_fill(where < 0, torch.nan)
     return where, best
 
@@ -59,7 +62,8 @@ def compute_neighbours(study: Study, step: StepWriter, config: NeighboursConfig,
     """Write `neighbours` and `neighbour_similarity` (n_val, k), table `principal_scores`, and the spectral
     scores to the summary."""
     array = study.array("representations")
-    train, val = np.flatnonzero(~study.is_val), np.flatnonzero(study.is_val)
+    train = np.flatnonzero(~study.is_val)
+    val = np.flatnonzero(study.is_val)
     against = sample_rows(train, config.max_train, config.seed)
     with run.progress.stage("components", total=2 * array.n_chunks, unit="parts") as bar:
         step.summary = spectral_scores(array, config, run.device)
@@ -97,7 +101,8 @@ def _nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k train images, of the rows `against`, nearest to each evaluation image, and their cosines."""
     train = stored_unit_rows(array, against, device)
-    rows, cosines = [], []
+    rows = []
+    cosines = []
     for start in range(0, len(val), QUERY_ROWS):
         queries = stored_unit_rows(array, val[start : start + QUERY_ROWS], device)
         places, cosine = nearest_rows(queries, train, k=k)

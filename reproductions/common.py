@@ -85,8 +85,8 @@ def arm_bars(table: pd.DataFrame, measures: Mapping[str, str], *, axis: str) -> 
     """
     figure = go.Figure()
     for column, title in measures.items():
-        means = 100 * table.groupby("arm", sort=False)[column].mean()
-        figure.add_bar(x=means.index, y=means, name=title, offsetgroup=column)
+        means: Any = table.groupby("arm", sort=False)[column].mean()
+        figure.add_bar(x=means.index, y=100 * means, name=title, offsetgroup=column)
         dots = {"mode": "markers", "marker": {"color": "black", "size": 4}, "showlegend": False}
         figure.add_scatter(x=table["arm"], y=100 * table[column], offsetgroup=column, **dots)
     return figure.update_layout(barmode="group", scattermode="group", yaxis_title=axis)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.common.dataframes import known_mean
+from core.common.dataframes import by_values, known_mean
 from core.data.sources.glyphworld import GlyphworldSource
 from core.data.sources.images import ImageSource
 from core.encoders.registry import load_encoder
@@ -135,13 +135,14 @@ def measured_domains(
     classes = class_probes(images, k, unseen=away)
     for probe in classes.to_dict("records"):
         row[f"top1_{probe['protocol']}_{probe['domain']}_{probe['part']}"] = probe["top1"]
-    for (protocol, part), probes in classes.groupby(["protocol", "part"], sort=False):
+    for (protocol, part), probes in by_values(classes, ["protocol", "part"]):
         outside = probes["unseen"].to_numpy(bool)
         row[f"seen_{protocol}_{part}"] = known_mean(probes["top1"][~outside])
         if away:
             row[f"unseen_{protocol}_{part}"] = known_mean(probes["top1"][outside])
     retrieved = None if twins is None else twin_retrieval(twins, k)
     shared = feature_jaccard(images, k)
+    pairs: Any
     for part in PARTS:
         if retrieved is not None:
             pairs = retrieved[retrieved["part"] == part]
@@ -159,7 +160,7 @@ def last_of_log(output: Path) -> dict[str, float | None]:
     log = pd.read_csv(files.log_path(output))
     row: dict[str, float | None] = {name: float(log[name].iloc[-1]) for name in OF_LOG if name in log}
     if "clustering" in log:
-        first = log[np.isfinite(log["clustering"].to_numpy(float))].head(1)
+        first: Any = log[np.isfinite(log["clustering"].to_numpy(float))].head(1)
         row |= {f"first_{name}": float(first[name].iloc[0]) for name in OF_CLUSTERS if len(first)}
     return dict.fromkeys((*OF_LOG, *(f"first_{name}" for name in OF_CLUSTERS))) | row
 

@@ -120,6 +120,7 @@ def show_chart(
     name: str = "",
     title: Callable[[str], object] | None = bold,
     shown: Any = None,
+    depends_on: tuple[Hashable, ...] = (),
     on_select: Callable[[list[dict]], None] | None = None,
 ) -> None:
     """Show a chart of the catalogue, as the command `figure` writes it, below its finding.
@@ -127,8 +128,9 @@ def show_chart(
     Args:
         among: the images that it is of; None: those of the whole study. others: studies that it compares.
         name: unique on the page, if not that of the chart. title: writes the finding; None: no title.
-        shown: what it shows, where the page has read that already; it depends on the studies, the options and
-            the images alone. on_select: see `chart`.
+        shown: what it shows, where the page has read that already. depends_on: what that depends on besides
+            the studies, the options and the images.
+        on_select: see `chart`.
     """
     table = chart_table(study, among, what.name, options, tuple(others)) if shown is None else shown
     if title is not None and (finding := what.finding(table)):
@@ -138,7 +140,7 @@ def show_chart(
         study,
         name or what.name,
         lambda theme: what.draw(table, options, theme),
-        *(what.name, options, among, *others),
+        *(what.name, options, among, *others, *depends_on),
         alt=what.described(table),
         data=pd.DataFrame() if numbers is None else numbers,
         on_select=on_select,

@@ -8,7 +8,6 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.charts.options import FigureOptions
 from core.charts.worst_slices import WORST_SLICES, WorstSlices
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
@@ -19,7 +18,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
-from dashboard.components.chart import chart, download
+from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one, select_one, select_some
 from dashboard.components.pick_row import pick_row
 from dashboard.panels.errors import slice_rows
@@ -260,16 +259,14 @@ def _chart(study: Study, table: pd.DataFrame, population: Slice, choice: Choice)
         f"**{widgets.plain(worst['name'])}**: {widgets.percent(worst['error_rate'], digits=0)} wrong, "
         f"{widgets.percent(worst['rest'], digits=0)} {_compared(choice)}"
     )
-    shown = WorstSlices(table, overall)
-    chart(
+    show_chart(
         study,
-        "slices_worst",
-        lambda theme: WORST_SLICES.draw(shown, FigureOptions(), theme),
-        *(population, choice.against, *places),
-        alt=WORST_SLICES.described(shown),
-        data=table,
+        WORST_SLICES,
+        among=population,
+        name="slices_worst",
+        shown=WorstSlices(table, overall),
+        depends_on=(choice.against, *places),
         on_select=clicked,
-        column=WORST_SLICES.column,
     )
 
 

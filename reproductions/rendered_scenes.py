@@ -8,7 +8,7 @@ Each is filled with new scenes of the same world that fit its description, and t
 measured on them; a slice holds if Wilson's interval lies above the error rate of usual scenes. Words: the
 area under the ROC curve of a feature as a detector of the scenes of which its word is true, on the study's
 own images and on fresh ones; a word holds if its interval lies above 0.5. STUDY is of Glyphworld, with
-features, a probe and words.
+features, a probe and words. The stored table took 11 minutes of a shared core.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class Size:
 
     images: str = "glyphworld?train=2000&val=1000"
     n_slices: int = 20
-    scenes: int = 200
+    scenes: int = 100
     usual: int = 1000
-    most_rendered: int = 12_000
+    most_rendered: int = 4000
 
 
 SMOKE = Size("glyphworld?train=60&val=60", n_slices=2, scenes=4, usual=20, most_rendered=200)

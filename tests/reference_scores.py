@@ -95,49 +95,6 @@ def whitened_norm(rows: np.ndarray, train: np.ndarray, k: int) -> np.ndarray:
     )
 
 
-def kernel_error(phi: np.ndarray, train: np.ndarray, share: float) -> np.ndarray:
-    mean, found = singular_axes(train)
-    k, scores = _count_for([variance for variance, _ in found], share), []
-    for row in phi:
-        rebuilt = mean.copy()
-        for _, axis in found[:k]:
-            rebuilt = rebuilt + ((row - mean) @ axis) * axis
-        scores.append(-math.dist(row, rebuilt))
-    return np.array(scores)
-
-
-def share_below(values: np.ndarray) -> list[float]:
-    """Share of lower scores; tied images get the mean of their places."""
-    n = len(values)
-    found = []
-    for value in values:
-        below = sum(other < value for other in values)
-        same = sum(other == value for other in values)
-        places = [(below + place) / n for place in range(same)]
-        found.append(math.fsum(places) / same)
-    return found
-
-
-def consensus(columns: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """By power iteration on the covariance of the ranks."""
-    ranks = [share_below(column) for column in columns]
-    ranks = [[value - math.fsum(rank) / len(rank) for value in rank] for rank in ranks]
-    m, n = len(ranks), len(ranks[0])
-    between = [
-        [math.fsum(ranks[a][i] * ranks[b][i] for i in range(n)) / n for b in range(m)] for a in range(m)
-    ]
-    w = [1.0 + 0.01 * a for a in range(m)]
-    for _ in range(20_000):
-        w = [math.fsum(between[a][b] * w[b] for b in range(m)) for a in range(m)]
-        length = math.sqrt(math.fsum(value * value for value in w))
-        w = [value / length for value in w]
-    if math.fsum(w) < 0:
-        w = [-value for value in w]
-    total = [math.fsum(w[a] * ranks[a][i] for a in range(m)) for i in range(n)]
-    low, high = min(total), max(total)
-    return np.array([(value - low) / (high - low) for value in total]), np.array(w)
-
-
 def _softmax(z: np.ndarray) -> list[float]:
     powers = [math.exp(float(value) - float(max(z))) for value in z]
     return [power / math.fsum(powers) for power in powers]

@@ -80,7 +80,7 @@ CORE_FOR_DASHBOARD = (
     ),
     *("core.encoders.spec", "core.encoders.trusted_code"),
     *("core.analysis.features.notes", "core.analysis.quality.trust_check"),
-    *("core.analysis.quality.recommendation", "core.analysis.quality.label_free.consensus"),
+    "core.analysis.quality.recommendation",
     *("core.analysis.probe.notes", "core.answers.answer", "core.bases.basis"),
     *("core.bases.kinds", "core.bases.position_index", "core.bases.twins"),
     "core.training.augmentations.preview",

@@ -68,7 +68,7 @@ def compute_neighbours(study: Study, step: StepWriter, config: NeighboursConfig,
     with run.progress.stage("components", total=2 * array.n_chunks, unit="parts") as bar:
         step.summary = spectral_scores(array, config, run.device)
         step.summary |= {"k": config.k, "n_train_used": len(against), "n_train": len(train)}
-        step.summary |= write_principal_scores(study, step, against, seed=config.seed, bar=bar)
+        step.summary |= write_principal_scores(study, step, against, bar=bar)
     with run.progress.stage("neighbours", total=len(val), unit="images") as bar:
         if not len(val) or not len(train):
             step.summary["skipped"] = f"no {'evaluation' if len(train) else 'train'} images to compare"

@@ -54,10 +54,7 @@ def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = Non
         )
     if DISTINCTIVENESS not in held:
         return None
-    caveat = (
-        f"Use it with care: it was above chance on {WORKED} of {MEASURED} measured encoders, and the "
-        "combined score below on three."
-    )
+    caveat = f"Use it with care: it was above chance on {WORKED} of {MEASURED} measured encoders."
     if calibration and standing in ("level", "below"):
         caveat += f" On {calibration['n']:,} labelled images {none_works}."
     else:

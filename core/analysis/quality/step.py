@@ -12,7 +12,6 @@ from core.analysis.quality.baseline_scores import baseline_scores
 from core.analysis.quality.kernels import sum_excess
 from core.analysis.quality.label_free.calibration import calibration_sentence
 from core.analysis.quality.label_free.calibration_step import calibrate_study, calibration_rows
-from core.analysis.quality.label_free.consensus import combined_scores, refused
 from core.analysis.quality.label_free.distinctiveness import deviation_scores
 from core.analysis.quality.recommendation import advise, recommend
 from core.common.dataframes import numbers, safe_divide
@@ -66,8 +65,8 @@ def firing_pieces(study: Study) -> Iterator[tuple[np.ndarray, np.ndarray, np.nda
 
 def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: StepRun) -> None:
     """Write tables `quality`, `quality_metrics`, `quality_curves` (and `quality_by_cause` if causes are
-    known), the trust check and the weights of the combined score in the summary and, if evaluation images
-    have a probe result, their average representations (`core.measures.group_means`).
+    known), the trust check in the summary and, if evaluation images have a probe result, their average
+    representations (`core.measures.group_means`).
 
     Args:
         device: for NNGuide and the probe of a calibration; all else is sparse or a single pass.
@@ -79,7 +78,7 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
             for name, values in vectors_of(group_means(study, study.is_val, bar.update)).items():
                 step.vector(name, values)
     with run.progress.stage("quality", total=1, unit="parts") as bar:
-        table, weights = quality_table(study, run.device)
+        table = quality_table(study, run.device)
         bar.update(1)
     calibration: dict[str, Any] = {}
     if held is not None:
@@ -103,8 +102,6 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
             seed=config.seed,
             why=why_not_judged(study),
         )
-        if refusal := refused(weights):
-            metrics.loc[metrics["score"] == "combined", "note"] = refusal
         step.table("quality_metrics", metrics)
         bar.update(1)
         step.table("quality_curves", score_curves(scores, correct))
@@ -112,9 +109,7 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
         if (causes := causes_of(study)) is not None:
             step.table("quality_by_cause", score_causes(scores, correct, causes[judged.to_numpy()]))
         bar.update(1)
-    step.summary = summarise(study, table, metrics) | {"combined_weights": weights}
-    step.summary |= {"notes": [f"combined: {refusal}"]} if refusal else {}
-    step.summary |= calibration
+    step.summary = summarise(study, table, metrics) | calibration
     shown = table.loc[judged.to_numpy(bool)].reset_index(drop=True) if len(scores) else table
     held = [name for name in scores if np.isfinite(numbers(shown, str(name))).any()]
     issues = label_issues(study, study.is_val)
@@ -124,14 +119,8 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
     step.summary["recommendation"] = advise(recommend(held, calibration.get("calibration")), metrics)
 
 
-def quality_table(
-    study: Study, device: str | torch.device = "cpu"
-) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
-    """Build one row per image, with the columns that `core.export.files` promises.
-
-    Returns:
-        the table, and the weights of the combined score by split and score.
-    """
+def quality_table(study: Study, device: str | torch.device = "cpu") -> pd.DataFrame:
+    """Build one row per image, with the columns that `core.export.files` promises."""
     discriminative = study.discriminative
     parts = [
         sparse_scores(excess, index, count, discriminative) for index, excess, count in firing_pieces(study)
@@ -139,7 +128,7 @@ def quality_table(
     sparse = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     rows = study.table("row_stats", ["norm", "max_activation", "hoyer"])
     n = len(study.images)
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "image_id": study.images["image_id"],
             "split": study.images["split"],
@@ -154,13 +143,11 @@ def quality_table(
             **baseline_scores(study, device=device),
         }
     )
-    combined, weights = combined_scores(table)
-    return table.assign(combined=combined), weights
 
 
 def _principal_scores(study: Study) -> dict[str, Any]:
     """Columns of `principal_scores`; NaN if the step `neighbours` has not made it."""
-    names = ["pca_residual", "whitened_norm", "kpca_error"]
+    names = ["pca_residual", "whitened_norm"]
     if not study.has("principal_scores"):
         return {name: np.full(len(study.images), np.nan) for name in names}
     frame = study.table("principal_scores", names)

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.analysis.quality.label_free.consensus import weights_sentence
 from core.analysis.quality.recommendation import advise
 from core.charts import baselines, score_curves, score_pair, sentences
 from core.charts.by_cause import BY_CAUSE
@@ -29,14 +28,8 @@ TILES = 12
 
 @widgets.stable_container
 def about(study: Study, score: str) -> None:
-    """What the picked score is; of the combined one, how much each of its parts weighs."""
-    line = widgets.plain(sentences.describe_score(score))
-    weights = study.summary("quality").get("combined_weights", {}).get("val")
-    if score == "combined" and weights:
-        ordered = sorted(weights.items(), key=lambda pair: -pair[1])
-        shares = ", ".join(f"{score_label(name)} {weight:.2f}".replace("-", "−") for name, weight in ordered)
-        line += f" Weights: {widgets.plain(shares)}. {widgets.plain(weights_sentence(weights))}"
-    st.caption(line, help=widgets.help_text(score))
+    """What the picked score is."""
+    st.caption(widgets.plain(sentences.describe_score(score)), help=widgets.help_text(score))
 
 
 @widgets.stable_container

@@ -10,7 +10,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.analysis.features import one_pass
-from core.analysis.quality.label_free.consensus import COMBINED
 from core.analysis.quality.step import sparse_scores
 from core.common.score_names import SCORES
 from core.errors import StudyError
@@ -54,17 +53,6 @@ def check_scores_without_labels(study: Study, raw: np.ndarray, h: np.ndarray) ->
     assert_allclose(table["soft_q"], slow.soft_q(h, *moments, 1.0), rtol=SINGLE, atol=1e-8)
     assert_allclose(table["pca_residual"], slow.pca_residual(h, h[train], 0.9), rtol=1e-6, atol=1e-9)
     assert_allclose(table["whitened_norm"], slow.whitened_norm(h, h[train], 9), rtol=1e-6)
-    assert_array_equal(table["kpca_error"].notna(), study.is_val)
-    assert (table["kpca_error"].dropna() < 0).all()
-    stored = study.summary("quality")["combined_weights"]
-    knows_neighbours = rows_where(table, study.is_val)["knn_similarity"].notna().all()
-    assert set(stored["val"]) == set(COMBINED) - (set() if knows_neighbours else {"knn_similarity"})
-    assert set(stored["train"]) == set(COMBINED) - {"knn_similarity"}
-    for split, weights in stored.items():
-        rows = rows_where(table, table["split"] == split)
-        expected, expected_weights = slow.consensus([rows[name].to_numpy() for name in weights])
-        assert_allclose(rows["combined"], expected, rtol=1e-6, atol=1e-9)
-        assert_allclose(list(weights.values()), expected_weights, rtol=1e-6)
 
 
 def check_detectors(study: Study, raw: np.ndarray) -> None:
@@ -96,8 +84,8 @@ def test_compute_quality__table_equals_loops(shared_study):
     assert list(table.columns) == [
         "image_id", "split", "q_score", "n_firing", "n_firing_discriminative", "norm", "max_activation",
         "q_all_features", "hoyer", "knn_similarity", "predicted", "confidence", "margin", "energy", "correct",
-        "distinctiveness", "raw_distinctiveness", "soft_q", "pca_residual", "whitened_norm", "kpca_error",
-        "gen", "nnguide", "fdbd", "she", "vim_residual", "combined",
+        "distinctiveness", "raw_distinctiveness", "soft_q", "pca_residual", "whitened_norm",
+        "gen", "nnguide", "fdbd", "she", "vim_residual",
     ]  # fmt: skip
     assert_array_equal(table["knn_similarity"].notna(), study.is_val)
     cosines = study.array("neighbour_similarity")[:].astype(float)
@@ -118,7 +106,7 @@ def test_compute_quality__metrics_are_on_val_only(shared_study):
     study = open_study(shared_study)
     table, metrics = study.table("quality"), study.table("quality_metrics").set_index("score")
     val = rows_where(table, table["split"] == "val")
-    assert set(metrics.index) == {*SCORES} - {"calibrated"}  # which `--calibrate` makes
+    assert set(metrics.index) == {*SCORES} - {"calibrated", "combined", "kpca_error"}  # of 0.3.0
     assert_array_equal(metrics["label_free"], [SCORES[name].label_free for name in metrics.index])
     for score in ("q_score", "confidence", "n_firing"):
         expected = reference.auroc(val[score].to_numpy(), val["correct"].to_numpy())
@@ -229,8 +217,7 @@ def test_quality__of_a_study_of_an_older_version(tmp_path):
     study = run(folder, "quality")
     table = study.table("quality")
     assert_allclose(table["raw_distinctiveness"], before["raw_distinctiveness"], rtol=SINGLE)
-    assert table[["pca_residual", "whitened_norm", "kpca_error"]].isna().to_numpy().all()
-    assert set(study.summary("quality")["combined_weights"]["val"]) == set(COMBINED) - {"whitened_norm"}
+    assert table[["pca_residual", "whitened_norm"]].isna().to_numpy().all()
     rated = study.table("quality_metrics").set_index("score")
     assert np.isnan(rated.loc["whitened_norm", "auroc"]) and rated.loc["whitened_norm", "n"] == 0
 

@@ -1,4 +1,4 @@
-"""Scores without labels on the pages: what each is, weights, two at once, a calibration, the Overview."""
+"""Scores without labels on the pages: what each is, two at once, a calibration, the Overview."""
 
 from __future__ import annotations
 
@@ -31,21 +31,11 @@ def test_tooltip_of_distinctiveness__states_its_sign_and_its_limit():
     assert "far outliers" in text and "also score high" in text
 
 
-@pytest.mark.parametrize("score", ["distinctiveness", "combined", "gen"])
+@pytest.mark.parametrize("score", ["distinctiveness", "gen"])
 def test_picked_score__is_described(score, studies, open_page):
     words = said(open_page("predicting_errors", study="demo", score=score_label(score)))
     assert f"{SCORES[score].label}: {SCORES[score].meaning}." in words
     assert ("Needs no labels." in words) == SCORES[score].label_free
-
-
-def test_combined__shows_the_stored_weights_largest_first(studies, open_page):
-    words = said(open_page("predicting_errors", study="demo", score=score_label("combined")))
-    weights = open_study(studies / "demo").summary("quality")["combined_weights"]["val"]
-    ordered = sorted(weights, key=lambda name: -weights[name])
-    shown = ", ".join(f"{score_label(name)} {weights[name]:.2f}" for name in ordered)
-    assert min(weights.values()) < 0  # or the sign would be seen nowhere
-    shown = shown.replace("-", "−")
-    assert f"Weights: {shown}. The weights add up to {sum(weights.values()):.2f}" in words
 
 
 def test_two_scores__cells_are_those_of_the_images(studies, open_page):

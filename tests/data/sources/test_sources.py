@@ -27,7 +27,7 @@ COLUMNS = {
     "features": "feature mean std activation_rate tail discriminative top_class purity",
     "quality": "image_id split q_score n_firing n_firing_discriminative norm max_activation q_all_features "
     "hoyer knn_similarity predicted confidence margin energy correct "
-    "combined distinctiveness raw_distinctiveness soft_q whitened_norm pca_residual kpca_error "
+    "distinctiveness raw_distinctiveness soft_q whitened_norm pca_residual "
     "gen nnguide fdbd she vim_residual",
     "skipped": "path reason",
 }

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.quality.label_free.consensus import share_below
 from core.analysis.quality.recommendation import CALIBRATED, calibrated
 from core.common.score_names import score_in_sentence
 from core.common.statistics.chance import untold
@@ -16,6 +15,13 @@ from core.errors import SettingsError
 
 FOLDS = 10
 PENALTY = 10.0  # of half the squared weights, beside the summed log-likelihood of the images
+
+
+def share_below(values: np.ndarray) -> np.ndarray:
+    """Share of the images with a lower score, the mean over tied ranks: (n,) float64 in [0, 1)."""
+    from scipy.stats import rankdata  # here: it takes long to load, and pages read only the sentences
+
+    return (rankdata(values) - 1.0) / max(len(values), 1)
 
 
 def stratified_rows(codes: np.ndarray, n: int, *, seed: int) -> np.ndarray:

@@ -10,7 +10,6 @@ from core.analysis.probe.linear import fit
 from core.analysis.probe.step import recipe_of
 from core.analysis.probe.train_set import TrainSet
 from core.analysis.quality.label_free.calibration import Calibration, calibrate, stratified_rows
-from core.analysis.quality.label_free.consensus import combined_scores
 from core.analysis.quality.neighbours import nearest_rows, sample_rows, stored_unit_rows
 from core.analysis.tensors import as_tensor
 from core.common.score_names import SCORES
@@ -46,7 +45,7 @@ def calibrate_study(
     """Calibrate the label-free scores on the labelled train images of `calibration_rows`.
 
     A probe is trained without these images, with the settings and the rate of the study's, and classifies
-    them: they are treated like evaluation images, also by the similarity to train images and by `combined`.
+    them: they are treated like evaluation images, also by the similarity to train images.
 
     Args:
         table: the table `quality`.
@@ -58,11 +57,10 @@ def calibrate_study(
     rows = train.rows[held]
     scores = table.iloc[rows].reset_index(drop=True).assign(split="val")
     scores["knn_similarity"] = _similarity(study, rows, device)
-    scores["combined"] = combined_scores(scores)[0]
     names = [
         name
         for name, score in SCORES.items()
-        if score.label_free and np.isfinite(scores[name].to_numpy(float)).all()
+        if name in scores and score.label_free and np.isfinite(scores[name].to_numpy(float)).all()
     ]
     return calibrate(scores[names], correct, seed=config.seed)
 

@@ -1,6 +1,5 @@
 """Scores of an image's place among the principal components of the train images (docs/method.md 2.7)."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,45 +87,3 @@ def whitened_norm(h: np.ndarray, train: Principal, *, k: int = WHITENED) -> np.n
         return np.full(len(h), np.nan)
     _, inside = train.coordinates(h, k)
     return np.sqrt((np.square(inside) / train.variance[:k]).sum(1))
-
-
-@dataclass(frozen=True)
-class RandomFeatures:
-    """Random Fourier features of a Gaussian kernel (Rahimi and Recht 2007).
-
-    Attributes:
-        frequencies: (n_features, m). phases: (m,).
-    """
-
-    frequencies: np.ndarray
-    phases: np.ndarray
-
-    @classmethod
-    def draw(cls, n_features: int, m: int, *, gamma: float, seed: int) -> "RandomFeatures":
-        """Draw m frequencies from N(0, 2 gamma) and phases from U[0, 2 pi)."""
-        rng = np.random.default_rng(seed)
-        frequencies = rng.standard_normal((n_features, m)) * math.sqrt(2.0 * gamma)
-        return cls(frequencies, rng.uniform(0.0, 2.0 * math.pi, m))
-
-    def of(self, h: np.ndarray) -> np.ndarray:
-        """sqrt(2 / m) cos(h W + u), (n_images, m) float64; the dot product of two is about their kernel."""
-        cosines = np.cos(h.astype(np.float64) @ self.frequencies + self.phases)
-        return cosines * math.sqrt(2.0 / len(self.phases))
-
-
-def kpca_error(phi: np.ndarray, train: Principal, *, share: float = SHARE) -> np.ndarray:
-    """Minus the reconstruction error of kernel PCA (Fang et al., NeurIPS 2024), so that higher is better.
-
-    - ||(phi_i - m) - V V^T (phi_i - m)||, V = the first k components of phi on train, k by `share`
-
-    Args:
-        phi: (n_images, m) `RandomFeatures` of the normalised rows (their cosine-Gaussian kernel).
-        train: principal axes of phi over the train images.
-    Returns:
-        (n_images,) float64 <= 0; NaN if nothing varies on train.
-    """
-    k = components_for(train.variance, share)
-    if not k:
-        return np.full(len(phi), np.nan)
-    centred, inside = train.coordinates(phi, k)
-    return -np.sqrt(np.maximum(np.square(centred).sum(1) - np.square(inside).sum(1), 0.0))

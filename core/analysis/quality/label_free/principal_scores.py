@@ -1,6 +1,5 @@
 """The table `principal_scores`: scores from principal components of the train images (docs/method.md 2.7)."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,10 +8,8 @@ import pandas as pd
 from core.analysis.quality.label_free.principal import (
     SHARE,
     Principal,
-    RandomFeatures,
     axes_of_covariance,
     components_for,
-    kpca_error,
     pca_residual,
     whitened_norm,
 )
@@ -24,14 +21,13 @@ from core.storage.writer import StepWriter
 from core.store import Study
 
 MOST_FEATURES = 4096  # beyond, a covariance no longer fits in little memory
-MOST_RANDOM = 1024  # random features of the kernel
 
 
 def write_principal_scores(
-    study: Study, step: StepWriter, against: np.ndarray, *, seed: int, bar: Bar
+    study: Study, step: StepWriter, against: np.ndarray, *, bar: Bar
 ) -> dict[str, Any]:
-    """Write the table `principal_scores`: image_id, pca_residual, whitened_norm of all images, kpca_error of
-    the evaluation images (NaN on train). Reads the rows twice, and the evaluation rows once more.
+    """Write the table `principal_scores`: image_id, pca_residual, whitened_norm of all images. Reads the rows
+    twice.
 
     Args:
         against: train rows whose components are taken.
@@ -47,22 +43,13 @@ def write_principal_scores(
     in_train[against] = True
     covariance = train_covariance(array, in_train, bar)
     axes = axes_of_covariance(covariance)
-    kernel = _kernel(covariance, seed)
-    of_kernel, scores = Covariance.empty(len(kernel.phases)), []
-    for chunk, in_train_here in array.by_chunk(in_train):
-        of_chunk, *here = _scores(array, axes, kernel, chunk, in_train_here)
-        of_kernel = of_kernel.merge(of_chunk)
-        scores.append(here)
+    scores = []
+    for chunk in range(array.n_chunks):
+        scores.append(_scores(array, axes, chunk))
         bar.update(1)
     residual, whitened = map(np.concatenate, zip(*scores, strict=True))
-    errors = partial(_kernel_errors, array, kernel, axes_of_covariance(of_kernel))
-    table = {
-        "image_id": study.images["image_id"],
-        "pca_residual": residual,
-        "whitened_norm": whitened,
-        "kpca_error": np.concatenate([errors(*chunk) for chunk in array.by_chunk(study.is_val)]),
-    }
-    step.table("principal_scores", pd.DataFrame(table))
+    columns = {"image_id": study.images["image_id"], "pca_residual": residual, "whitened_norm": whitened}
+    step.table("principal_scores", pd.DataFrame(columns))
     return {"n_components": components_for(axes.variance, SHARE), "component_share": SHARE}
 
 
@@ -79,27 +66,6 @@ def _covariance(array: ChunkedArray, chunk: int, mask: np.ndarray) -> Covariance
     return Covariance.of_rows(unit_rows(np.asarray(array.chunk(chunk)))[mask])
 
 
-def _scores(
-    array: ChunkedArray, axes: Principal, kernel: RandomFeatures, chunk: int, in_train: np.ndarray
-) -> tuple[Covariance, np.ndarray, np.ndarray]:
+def _scores(array: ChunkedArray, axes: Principal, chunk: int) -> tuple[np.ndarray, np.ndarray]:
     h = unit_rows(np.asarray(array.chunk(chunk)))
-    return Covariance.of_rows(kernel.of(h[in_train])), pca_residual(h, axes), whitened_norm(h, axes)
-
-
-def _kernel(covariance: Covariance, seed: int) -> RandomFeatures:
-    """Draw the features of the kernel whose width is the mean squared distance of two train images.
-
-    E ||a - b||^2 = 2 tr(covariance), gamma = 1 / E ||a - b||^2
-    """
-    n_features, spread = len(covariance.mean), 2.0 * float(np.trace(covariance.matrix))
-    gamma = 1.0 / spread if spread > 0 else 1.0
-    return RandomFeatures.draw(n_features, min(2 * n_features, MOST_RANDOM), gamma=gamma, seed=seed)
-
-
-def _kernel_errors(
-    array: ChunkedArray, kernel: RandomFeatures, axes: Principal, chunk: int, is_val: np.ndarray
-) -> np.ndarray:
-    scores = np.full(len(is_val), np.nan)
-    if is_val.any():
-        scores[is_val] = kpca_error(kernel.of(unit_rows(np.asarray(array.chunk(chunk)[is_val]))), axes)
-    return scores
+    return pca_residual(h, axes), whitened_norm(h, axes)

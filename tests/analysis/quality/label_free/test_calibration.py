@@ -14,6 +14,7 @@ from core.analysis.quality.label_free.calibration import (
     calibration_sentence,
     ranks_among,
     regressed,
+    share_below,
     stratified_rows,
 )
 from core.errors import SettingsError, StudyError
@@ -22,6 +23,10 @@ from core.pipeline.run import run_step
 from core.store import open_study
 from tests import reference
 from tests.synthetic import make_study
+
+
+def test_share_below__by_hand():
+    assert_allclose(share_below(np.array([5.0, 1.0, 5.0, 2.0])), [2.5 / 4, 0.0, 2.5 / 4, 0.25])
 
 
 def test_stratified_rows__every_class_in_proportion(rng):
@@ -136,8 +141,8 @@ def test_step__a_probe_that_has_not_seen_the_images_judges_them(tmp_path):
     summary = run_step("quality", folder, {"calibrate": 60}, Progress.silent())
     study, facts = open_study(folder), summary["calibration"]
     table = study.table("quality_calibration").set_index("score")
-    assert {"distinctiveness", "combined", "knn_similarity"} <= set(table.index)
-    assert "kpca_error" not in table.index  # known of evaluation images only
+    assert {"distinctiveness", "norm", "knn_similarity"} <= set(table.index)
+    assert not {"combined", "kpca_error"} & set(table.index)  # no longer computed
     assert facts["n"] == 60
     metrics = study.table("quality_metrics").set_index("score")
     assert metrics.loc[table.index, "label_free"].all()

@@ -8,10 +8,8 @@ from numpy.testing import assert_allclose
 
 from core.analysis.quality.label_free.principal import (
     Principal,
-    RandomFeatures,
     axes_of_covariance,
     components_for,
-    kpca_error,
     pca_residual,
     whitened_norm,
 )
@@ -47,20 +45,6 @@ def test_whitened_norm__has_mean_square_k_on_train(rng):
     assert_allclose(np.square(whitened_norm(train, axes_of(train))).mean(), 9.0, rtol=RTOL)
 
 
-def test_kpca_error__matches_loop(rng):
-    kernel = RandomFeatures.draw(6, 16, gamma=0.7, seed=0)
-    train, rows = kernel.of(rng.normal(size=(40, 6))), kernel.of(rng.normal(size=(9, 6)))
-    found = kpca_error(rows, axes_of(train))
-    assert_allclose(found, reference.kernel_error(rows, train, 0.9), rtol=RTOL)
-
-
-def test_random_features__approach_the_gaussian_kernel(rng):
-    a, b = rng.normal(size=(2, 5, 4))
-    kernel = RandomFeatures.draw(4, 200_000, gamma=0.3, seed=0)
-    expected = np.exp(-0.3 * np.square(a - b).sum(1))
-    assert_allclose((kernel.of(a) * kernel.of(b)).sum(1), expected, atol=0.01)
-
-
 def test_by_hand():
     # variance 8 along the first axis, 2 along the second: one component has 80 %, both have all
     train = np.array([[4.0, 0.0], [-4.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
@@ -75,7 +59,7 @@ def test_nothing_varies__is_undefined():
     axes = axes_of(np.ones((5, 3)))
     rows = np.ones((2, 3))
     assert len(axes.variance) == 0 == components_for(axes.variance)
-    for score in (pca_residual, whitened_norm, kpca_error):
+    for score in (pca_residual, whitened_norm):
         assert np.isnan(score(rows, axes)).all()
     assert np.isnan(pca_residual(np.zeros((1, 2)), axes_of(np.array([[1.0, 0.0], [-1.0, 0.0]])))).all()
 

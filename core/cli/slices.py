@@ -102,26 +102,25 @@ def inspection_text(report: Mapping[str, Any]) -> str:
     scores = [row for row in report["scores"] if not math.isnan(row["auroc"])]
     features = [row for row in report["features"][:SHOWN] if row["difference"] > 0]
     undefined = next((row["reason"] for row in report["scores"] if not scores), "")
-    return aligned(
-        [
-            ("study", report["study"]),
-            ("images", f"{counted(report['n'], 'image')}: {report['images']}"),
-            ("against", f"{counted(report['n_against'], 'image')}: {report['others']}"),
-            ("accuracy", _share(report, "accuracy")),
-            ("confidence", _mean(report, "mean_confidence")),
-            ("Q-Score", _mean(report, "mean_q")),
-            ("firing", f"{_mean(report, 'n_firing', 2)}, features on an image"),
-            ("confusions", first_of(pairs, SHOWN) or "none"),
-            *(("AUROC", _score_line(row)) for row in scores),
-            ("AUROC", _too_few(scores)),
-            ("AUROC", f"{number(None)}: {undefined}" if undefined else ""),
-            *(("mIoU", _overlap_line(report, mask)) for mask in ("core", "spurious")),
-            *(("features", _rates(f"{_named(row)} fires on", row)) for row in features),
-            *(("words", _rates(f"{row['word']} on", row)) for row in report["words"][:SHOWN]),
-            *(("answer", _without_line(row)) for row in report.get("without", ())),
-            *(("note", line) for line in report["notes"]),
-        ]
-    )
+    lines = [
+        ("study", report["study"]),
+        ("images", f"{counted(report['n'], 'image')}: {report['images']}"),
+        ("against", f"{counted(report['n_against'], 'image')}: {report['others']}"),
+        ("accuracy", _share(report, "accuracy")),
+        ("confidence", _mean(report, "mean_confidence")),
+        ("Q-Score", _mean(report, "mean_q")),
+        ("firing", f"{_mean(report, 'n_firing', 2)}, features on an image"),
+        ("confusions", first_of(pairs, SHOWN) or "none"),
+    ]
+    lines += [("AUROC", _score_line(row)) for row in scores]
+    lines += [("AUROC", _too_few(scores))]
+    lines += [("AUROC", f"{number(None)}: {undefined}" if undefined else "")]
+    lines += [("mIoU", _overlap_line(report, mask)) for mask in ("core", "spurious")]
+    lines += [("features", _rates(f"{_named(row)} fires on", row)) for row in features]
+    lines += [("words", _rates(f"{row['word']} on", row)) for row in report["words"][:SHOWN]]
+    lines += [("answer", _without_line(row)) for row in report.get("without", ())]
+    lines += [("note", line) for line in report["notes"]]
+    return aligned(lines)
 
 
 def _share(report: Mapping[str, Any], name: str) -> str:
@@ -226,14 +225,8 @@ def notes_text(report: Mapping[str, Any]) -> str:
     """Return one line per image and feature."""
     if not report["images"] and not report["features"]:
         return "no notes yet; write them on the pages of images and features, or with core.traces.changes"
-    lines = [
-        _note_line(f"image {row['image_id']}", [_doubt(row), *map("#{}".format, row["tags"]), row["note"]])
-        for row in report["images"]
-    ]
-    lines += [
-        _note_line(f"feature {row['feature']}", [row["name"], *map("#{}".format, row["tags"]), row["note"]])
-        for row in report["features"]
-    ]
+    lines = [_note_line(f"image {row['image_id']}", _doubt(row), row) for row in report["images"]]
+    lines += [_note_line(f"feature {row['feature']}", row["name"], row) for row in report["features"]]
     return "\n".join(lines)
 
 
@@ -243,8 +236,10 @@ def _doubt(row: Mapping[str, Any]) -> str:
     return f"wrong label {row['label'] or ''}".rstrip() + f" ({row['wrong_label']})"
 
 
-def _note_line(what: str, parts: list[str]) -> str:
-    return f"{what}: {'  '.join(' '.join(part.split()) for part in parts if part)}"
+def _note_line(what: str, first: str, row: Mapping[str, Any]) -> str:
+    parts = [first, *(f"#{tag}" for tag in row["tags"]), row["note"]]
+    in_one_line = [" ".join(part.split()) for part in parts if part]
+    return f"{what}: {'  '.join(in_one_line)}"
 
 
 def saved_text(report: Mapping[str, Any]) -> str:
@@ -272,8 +267,10 @@ def worst_text(report: Mapping[str, Any]) -> str:
     """Return one line per slice, most significant first."""
     if not report["slices"]:
         return "no worst slices: none of enough images has more errors, or no image has a label and an answer"
-    return "\n".join(
-        f"{100 * row['error_rate']:5.1f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f}) of "
-        f"{row['n']:,} misclassified, others {100 * row['rest']:.1f} %, q {row['q']:.2g}: {row['where']}"
-        for row in report["slices"]
-    )
+    return "\n".join(_worst_line(row) for row in report["slices"])
+
+
+def _worst_line(row: Mapping[str, Any]) -> str:
+    rate = f"{100 * row['error_rate']:5.1f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
+    others = f"others {100 * row['rest']:.1f} %, q {row['q']:.2g}"
+    return f"{rate} of {row['n']:,} misclassified, {others}: {row['where']}"

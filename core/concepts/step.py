@@ -97,6 +97,9 @@ class Selection:
 
     def numbers(self) -> dict[str, Any]:
         moments, threshold = self.activations.moments, self.threshold
+        at_k = [line["n_explainable"] for line in threshold.per_k if line["k"] == threshold.k]
+        n_activating = len(self.activations.above(threshold.alpha)[0])
+        n_entries = len(self.probe) * self.probe.n_features
         return {
             "k": threshold.k,
             "alpha": threshold.alpha,
@@ -105,11 +108,8 @@ class Selection:
             "n_images": len(self.probe),
             "n_features": self.probe.n_features,
             "per_k": threshold.per_k,
-            "n_explainable": next(
-                (line["n_explainable"] for line in threshold.per_k if line["k"] == threshold.k), 0
-            ),
-            "highly_activating_share": len(self.activations.above(threshold.alpha)[0])
-            / (len(self.probe) * self.probe.n_features),
+            "n_explainable": at_k[0] if at_k else 0,
+            "highly_activating_share": n_activating / n_entries,
         }
 
 
@@ -164,34 +164,24 @@ def make_cropper(study: Study, tools: Tools, config: ConceptsConfig, device: str
     from core.analysis.gradcam.on_demand import study_encoder
     from core.concepts.crops import Cropper
 
-    return Cropper(
-        study,
-        CropStore(inside(study.path, f"{FOLDER}/{crop_key(study, tools, config)}")),
-        partial(study_encoder, study, device) if config.crop and has_encoder(study) else None,
-        tools.clip,
-        config.threshold,
-        tools.captioner,
-        config.n_captions,
-    )
+    store = CropStore(inside(study.path, f"{FOLDER}/{crop_key(study, tools, config)}"))
+    encoder = partial(study_encoder, study, device) if config.crop and has_encoder(study) else None
+    return Cropper(study, store, encoder, tools.clip, config.threshold, tools.captioner, config.n_captions)
 
 
 def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
     """Digest of everything that an embedded crop depends on, besides the image and the feature."""
     encoder = study.summary("embed").get("encoder", {})
-    made_from = {
-        "version": CROPS_VERSION,
-        "images": study.manifest["steps"]["embed"]["inputs"].get("@images"),
-        "rows": manifests.item_digest(study.manifest["items"]["images"]),
-        "encoder": [encoder.get("fingerprint"), encoder.get("layer")] if has_encoder(study) else None,
-        **(
-            {"codes": manifests.item_digest(study.manifest["items"]["representations"]), "sums": "exact"}
-            if study.below
-            else {}
-        ),
-        "threshold": config.threshold,
-        "clip": tools.clip.fingerprint,
-        "captioner": [config.captioner, config.n_captions] if config.captioner else None,
-    }
+    items = study.manifest["items"]
+    made_from: dict[str, Any] = {"version": CROPS_VERSION}
+    made_from["images"] = study.manifest["steps"]["embed"]["inputs"].get("@images")
+    made_from["rows"] = manifests.item_digest(items["images"])
+    made_from["encoder"] = [encoder.get("fingerprint"), encoder.get("layer")] if has_encoder(study) else None
+    if study.below:
+        made_from |= {"codes": manifests.item_digest(items["representations"]), "sums": "exact"}
+    made_from["threshold"] = config.threshold
+    made_from["clip"] = tools.clip.fingerprint
+    made_from["captioner"] = [config.captioner, config.n_captions] if config.captioner else None
     return manifests.digest(made_from)[:20]
 
 
@@ -249,27 +239,27 @@ def write_concept_tables(
     single = (about["n_features"] == 1).to_numpy()
     joint = groups["n_features"] > 1
     alone = about.loc[about["n_counterfactuals"] == 0, "group"].tolist()
-    return {
-        **selection.numbers(),
+    summary = selection.numbers() | {
         "n_explained_features": int(np.count_nonzero(single)),
         "n_explained_groups": int(np.count_nonzero(~single)),
         "n_interpretable_features": int(np.count_nonzero(about["interpretable"] & single)),
         "n_interpretable_groups": int(np.count_nonzero(groups["interpretable"])),
         "n_interpretable_joint_groups": int(np.count_nonzero(groups["interpretable"] & joint)),
-        "naming": naming_of(config),
-        "word_auc": aucs,
-        "gamma": gamma,
-        "usual_cosine": explained.usual_cosine,
-        "n_concepts": int(concepts.loc[concepts["kept"], "word"].nunique()),
-        "n_without_words": int(np.count_nonzero(about["n_kept"] == 0)),
-        "n_without_counterfactuals": len(alone),
-        "n_missing": explained.n_missing,
-        "n_without_heat": int((explained.crops.there & ~explained.crops.hot).sum()),
-        "min_score": limits.min_score,
-        "counter_score": limits.counter_score,
-        "fitting_cosine": limits.fitting if np.isfinite(limits.fitting) else None,
-        "notes": concept_notes(study, selection, explained, alone, config),
     }
+    summary["naming"] = naming_of(config)
+    summary["word_auc"] = aucs
+    summary["gamma"] = gamma
+    summary["usual_cosine"] = explained.usual_cosine
+    summary["n_concepts"] = int(concepts.loc[concepts["kept"], "word"].nunique())
+    summary["n_without_words"] = int(np.count_nonzero(about["n_kept"] == 0))
+    summary["n_without_counterfactuals"] = len(alone)
+    summary["n_missing"] = explained.n_missing
+    summary["n_without_heat"] = int((explained.crops.there & ~explained.crops.hot).sum())
+    summary["min_score"] = limits.min_score
+    summary["counter_score"] = limits.counter_score
+    summary["fitting_cosine"] = limits.fitting if np.isfinite(limits.fitting) else None
+    summary["notes"] = concept_notes(study, selection, explained, alone, config)
+    return summary
 
 
 def concept_notes(

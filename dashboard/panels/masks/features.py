@@ -92,15 +92,17 @@ def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
 def _card(study: Study, row: Mapping[str, Any], pictures: tuple[Picture, ...]) -> Card:
     feature = int(row["feature"])
     workers = str(row.get("keywords") or "")
+    has_name = feature in feature_reads.names(study)
+    masks = [mask for mask in ("core", "spurious") if np.isfinite(row[f"{mask}_energy"])]
     return Card(
         id=str(feature),
         title=feature_reads.title(study, feature),
         href=session.href("feature", study, feature=str(feature)),
-        note=f"#{feature}" if feature in feature_reads.names(study) else reads.class_words(study, feature),
+        note=f"#{feature}" if has_name else reads.class_words(study, feature),
         tag=LOOKS[row["verdict"]],
         tone=TONES[row["verdict"]],
         pictures=pictures,
-        bars=tuple(_bar(row, mask) for mask in ("core", "spurious") if np.isfinite(row[f"{mask}_energy"])),
+        bars=tuple(_bar(row, mask) for mask in masks),
         lines=(f"People call it: {workers}",) if workers else (),
     )
 

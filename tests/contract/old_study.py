@@ -47,10 +47,11 @@ ALTERATIONS = (
     *("background removed", "background swapped", "control blurred", "control removed"),
 )
 MASK_STEP = "mask-interventions"
+TWINS = 8
 OLD_SCORES = ("combined", "kpca_error")  # columns that are read, and no longer computed
 TOKENS, SWAPS = "visual_tokens", "visual_tokens/swaps.parquet"
 LEFT_ITEMS = (
-    *("mask_responses", "mask_contrasts", "mask_groups", "mask_agreement", "mask_accuracy"),
+    *("word_twins", "mask_responses", "mask_contrasts", "mask_groups", "mask_agreement", "mask_accuracy"),
     *(f"basis_{SHARED}_other_{part}" for part in ("decoder", "encoder", "offset", "pre_bias")),
 )
 
@@ -144,10 +145,33 @@ def card(name: str, n: int, n_train: int) -> dict[str, Any]:
 
 def add_what_left(folder: Path) -> Path:
     """Add to a study of `make_base` what 0.4.0 no longer makes or shows."""
+    add_word_twins(folder)
     add_mask_interventions(folder)
     add_second_encoder(folder)
     add_tokens(folder)
     return folder
+
+
+def add_word_twins(folder: Path) -> None:
+    """Add what `concepts --twins` made."""
+    concepts = pd.read_parquet(folder / "concepts.parquet")
+    kept = concepts.loc[concepts["kept"], ["group", "word"]].reset_index(drop=True)
+    names = (
+        "effect",
+        "effect_low",
+        "effect_high",
+        "twin_auc",
+        "twin_auc_low",
+        "twin_auc_high",
+        "selectivity",
+    )
+    frame = kept.assign(n_pairs=np.int32(TWINS), **dict.fromkeys(names, 0.5))
+    put_tables(folder, {"word_twins": frame}, step="concepts")
+    with edited_manifest(folder) as manifest:
+        step = manifest["steps"]["concepts"]
+        step["settings"]["twins"] = TWINS
+        of_twins = dict.fromkeys(("share_above", "effect", "twin_auc", "selectivity"), 0.5)
+        step["summary"]["word_twins"] = {"n_words": len(frame), "n_tested": len(frame), **of_twins}
 
 
 def add_mask_interventions(folder: Path) -> None:
@@ -275,6 +299,8 @@ def layout(folder: Path) -> dict[str, Any]:
         entry = manifest["steps"][step]
         found[step] = {"inputs": sorted(entry["inputs"]), "settings": sorted(entry["settings"])}
         found[step]["summary"] = {name: _kind(value) for name, value in entry["summary"].items()}
+    found["twins"] = type(open_study(folder).settings("concepts").get("twins"))
+    found["word_twins of the summary"] = _kind(open_study(folder).summary("concepts").get("word_twins"))
     for path in sorted((folder / TOKENS).glob("*.parquet")):
         schema = pq.read_schema(path)
         found[f"{TOKENS}/{path.name}"] = dict(zip(schema.names, map(str, schema.types), strict=True))

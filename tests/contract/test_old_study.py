@@ -23,13 +23,15 @@ from core.export.files import COLUMNS, export_table
 from core.export.summary import info
 from core.figures.catalogue import read_chart
 from core.pipeline.verify import verify
+from core.report.overview_section import command_lines
 from core.research.visual_tokens.tokens.beside_study import shown_tokens
+from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests.contract.old_study import LEFT_ITEMS, MASK_STEP, OLD_SCORES, OWN, SHARED, SWAPS, make_both
 from tests.shared import made_once
 
 pytestmark = pytest.mark.usefixtures("trusted")
-MADE_BY = ("mask-interventions", "basis --with", "compositionality")
+MADE_BY = ("concepts --twins", "mask-interventions", "basis --with", "compositionality")
 OF_OLD = ("path", "bytes", "no_longer_shown", "settings")  # what `info` says of the old study alone
 
 
@@ -105,6 +107,16 @@ def test_steps__are_all_current_but_the_one_that_left(old, base):
     assert set(old.states) - set(base.states) == {MASK_STEP} and old.missing() == base.missing()
 
 
+def test_settings__that_left_make_no_step_run_again(changed):
+    with write_study(changed) as writer:
+        given = {
+            name: value for name, value in open_study(changed).settings("concepts").items() if name != "twins"
+        }
+        assert writer.is_current("concepts", given, ())
+        assert not writer.is_current("concepts", {**given, "k": 7}, ())
+    assert not any("twins" in line for line in command_lines(open_study(changed)))
+
+
 def exported(study: Study, table: str, folder: Path) -> pd.DataFrame | str:
     """The rows of an exported table, or why there are none."""
     try:
@@ -116,7 +128,7 @@ def exported(study: Study, table: str, folder: Path) -> pd.DataFrame | str:
 
 def test_exports__are_those_without_what_left(old, base, tmp_path):
     n_written = 0
-    for table in [name for name in COLUMNS if name != "word_twins"]:
+    for table in COLUMNS:
         found, expected = (exported(one, table, tmp_path) for one in (old, base))
         if isinstance(expected, str):
             assert found == expected
@@ -197,4 +209,8 @@ def _arrays(study: Study, name: str, path: Path) -> dict[str, Any]:
 def test_a_basis_of_two_encoders__can_be_removed_with_all_its_files(changed):
     assert main(["basis", str(changed), "--remove", SHARED]) == 0
     assert not list(changed.glob(f"basis_{SHARED}*")) and verify(changed) == []
-    assert [one.made_by for one in open_study(changed).no_longer_shown] == [MADE_BY[0], MADE_BY[2]]
+    assert [one.made_by for one in open_study(changed).no_longer_shown] == [
+        MADE_BY[0],
+        MADE_BY[1],
+        MADE_BY[3],
+    ]

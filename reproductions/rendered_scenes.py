@@ -28,7 +28,7 @@ import torch
 
 from core.analysis.features.definitions import highly_activating
 from core.analysis.gradcam.on_demand import study_encoder
-from core.common.dataframes import unit_rows, words
+from core.common.dataframes import known_mean, numbers, unit_rows, words
 from core.common.statistics.intervals import wilson
 from core.concepts.groups import group_features
 from core.concepts.word_auc import group_activations, word_aucs
@@ -278,7 +278,11 @@ def row_of(
 def means(table: pd.DataFrame) -> Mapping[str, tuple[float, float]]:
     """Return by measure the mean value where it was found and on fresh scenes."""
     both = table.dropna(subset=["found", "fresh"])
-    return {str(name): (part["found"].mean(), part["fresh"].mean()) for name, part in both.groupby("measure")}
+    parts = {str(name): part.reset_index(drop=True) for name, part in both.groupby("measure")}
+    return {
+        name: (known_mean(numbers(part, "found")), known_mean(numbers(part, "fresh")))
+        for name, part in parts.items()
+    }
 
 
 def draw(table: pd.DataFrame) -> go.Figure:

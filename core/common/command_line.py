@@ -36,12 +36,13 @@ def command_line(*words: object, **options: object) -> str:
     return " ".join(typed)
 
 
-def basis_of(folder: Path) -> tuple[Path, str]:
+def basis_of(folder: str | Path) -> tuple[Path, str]:
     """The study and the basis that a folder STUDY/bases/NAME is of; the folder itself and "" for another.
 
     >>> basis_of(Path("studies/demo"))
     (PosixPath('studies/demo'), '')
     """
+    folder = Path(folder)  # notebooks name studies by strings
     at = folder.parent
     is_basis = at.name == "bases" and (at.parent / "manifest.json").is_file()
     return (at.parent, folder.name) if is_basis else (folder, "")

@@ -123,6 +123,7 @@ def test_killed_parent__leaves_no_worker(tmp_path, kind):
         end(process)
 
 
+@pytest.mark.exhaustive("test_killed_parent… leaves no worker; tests/pipeline/test_ranks.py kills ranks")
 def test_killed_rank__leaves_no_worker_of_any(tmp_path):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     words = [word.replace("STUDY", str(tmp_path / "study")) for word in EMBED]

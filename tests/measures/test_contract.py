@@ -95,6 +95,7 @@ def test_every_measure_is_compared(study):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive("tests/contract/test_one_number.py compares page, export and figure")
 def test_inspect__says_what_the_page_shows(study, folder, run: Callable):
     for one in slices(study):
         told = json.loads(run("inspect", folder, *(["--where", str(one)] if one else []), "--json").out)
@@ -140,6 +141,7 @@ def test_inspect__says_what_the_page_shows(study, folder, run: Callable):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive("tests/contract/test_one_number.py compares page, export and figure")
 def test_export__writes_what_the_page_shows(study, folder, run: Callable, tmp_path):
     for one in slices(study):
         population, out = with_split(study, one), tmp_path / "metrics.parquet"
@@ -160,6 +162,7 @@ def test_export__writes_what_the_page_shows(study, folder, run: Callable, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive("tests/contract/test_one_number.py compares page, export and figure")
 def test_figure_and_report__say_what_the_page_shows(study, folder):
     drawn = 0
     for one in slices(study):

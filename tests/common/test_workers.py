@@ -104,7 +104,7 @@ def started(words: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
         )
 
 
-IN_RANKS = pytest.mark.exhaustive("test_killed_rank… kills one that embeds, too")
+IN_RANKS = pytest.mark.exhaustive("the workers of pixels and of a thread end in the same way")
 
 
 @pytest.mark.parametrize("kind", [pytest.param("embed", marks=IN_RANKS), "pixels", "thread"])

@@ -56,11 +56,11 @@ SHARED := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 WAITING := $(shell expr $(JOBS) + 1)
 
 # In one run: what a worker has imported, compiled and made for the fast tests serves the slow ones.
-test: $(DEV_STAMP)  ## run every test, JOBS=2 files at a time (TESTS=path for some)
+test: $(DEV_STAMP)  ## run the suite of a commit, JOBS=2 files at a time (TESTS=path for some)
 	$(BIN)/python -m pytest $(if $(TESTS),,$(SHARED) -n $(WAITING)) $(PYTEST_ARGS) $(TESTS)
 
 test-all: export PEREGRINE_TESTS := all
-test-all: test  ## run every test, and every case where the others run a sample
+test-all: test  ## run every test and every case
 
 test-fast: $(DEV_STAMP)  ## run the tests that take no browser and no long computation
 	$(BIN)/python $(MEASURED_BY) -m pytest $(SHARED) -m "not slow and not browser" $(PYTEST_ARGS) $(TESTS)
@@ -130,7 +130,7 @@ lint: $(DEV_STAMP)
 types: $(DEV_STAMP)
 	$(BIN)/pyright
 
-check: lint types test  ## ruff, pyright and every test
+check: lint types test  ## ruff, pyright and the suite of a commit
 
 bench: $(DEV_STAMP)  ## benchmarks as ratios in one run (ONLY=name for one)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))

@@ -62,7 +62,7 @@ def write_made_study(folder: Path, n_images: int, n_positions: int, size: int, k
                 out.finish_array(f"{ITEM}_position_{part}", len(starts))
             out.vector(f"{ITEM}_decoder", np.zeros((size, 1), np.float32))
             began = time.perf_counter()
-            write_index(out, ITEM, size, n_positions)
+            write_index(out, ITEM, size)
             return time.perf_counter() - began
 
 

@@ -67,9 +67,9 @@ def shared_functions(old: Path, new: Path) -> Iterator[tuple[str, str, str, int]
 
 def mutations(text: str) -> Iterator[tuple[str, int, int, str]]:
     """Yield operator, occurrence, line within the text, and mutated text of each mutation of a function."""
-    from cosmic_ray.ast import ast_nodes, get_ast
-    from cosmic_ray.mutating import mutate_code
-    from cosmic_ray.plugins import get_operator, operator_names
+    from cosmic_ray.ast import ast_nodes, get_ast  # pyright: ignore[reportMissingImports]
+    from cosmic_ray.mutating import mutate_code  # pyright: ignore[reportMissingImports]
+    from cosmic_ray.plugins import get_operator, operator_names  # pyright: ignore[reportMissingImports]
 
     nodes = list(ast_nodes(get_ast(text)))
     for name in operator_names():
@@ -93,7 +93,7 @@ def is_another_program(text: str, mutated: str) -> bool:
 
 def tests_by_line(contexts: Path, tree: Path, module: str) -> dict[int, list[str]]:
     """Map each line of a module to the tests that ran it, also in processes that they started."""
-    from coverage import CoverageData
+    from coverage import CoverageData  # pyright: ignore[reportMissingImports]
 
     data = CoverageData(str(contexts))
     data.read()

@@ -91,7 +91,7 @@ def is_another_program(text: str, mutated: str) -> bool:
         return False
 
 
-def tests_by_line(contexts: Path, tree: Path, module: str) -> dict[int, list[str]]:
+def reached_by_line(contexts: Path, tree: Path, module: str) -> dict[int, list[str]]:
     """Map each line of a module to the tests that ran it, also in processes that they started."""
     from coverage import CoverageData  # pyright: ignore[reportMissingImports]
 
@@ -109,7 +109,7 @@ def draw(args: argparse.Namespace) -> None:
     rng = random.Random(args.seed)
     candidates = []
     for module, function, text, first in shared_functions(args.old, args.new):
-        reached = tests_by_line(args.contexts[0], args.old, module)
+        reached = reached_by_line(args.contexts[0], args.old, module)
         if any(first + offset in reached for offset in range(1, text.count("\n") + 1)):
             candidates.append((module, function, text, first, reached))
     rng.shuffle(candidates)
@@ -122,7 +122,7 @@ def draw(args: argparse.Namespace) -> None:
         theirs = functions((args.new / module).read_text(encoding="utf-8"))[function][1]
         tests = {
             "old": reached[first + offset],
-            "new": tests_by_line(args.contexts[1], args.new, module).get(theirs + offset, []),
+            "new": reached_by_line(args.contexts[1], args.new, module).get(theirs + offset, []),
         }
         where = {"module": module, "function": function, "line": first + offset}
         what = {"operator": operator, "occurrence": occurrence, "text": text, "mutated": mutated}

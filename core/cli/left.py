@@ -1,6 +1,6 @@
-"""What left Peregrine, and what to use instead: one line for whoever still types it.
+"""Commands, options, charts and tables that were removed in 0.4.0, each with its replacement.
 
-A row is a command (`figure-sheet`), an option of a command (`concepts --twins`), a chart (`figure NAME`) or a
+A key is a command (`figure-sheet`), an option of a command (`concepts --twins`), a chart (`figure NAME`) or a
 table (`export NAME`).
 """
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import re
-import shlex
 from pathlib import Path
 
 import pandas as pd
 import pytest
-
-from core.cli import build_parser
 
 FOLDER = Path(__file__).parents[2] / "reproductions"
 SHARED = {"__init__", "common"}
@@ -43,12 +39,3 @@ def test_every_stored_table_is_drawn_by_its_script(path: Path, tmp_path: Path) -
     module = importlib.import_module(f"reproductions.{path.stem}")
     module.main(["--draw", "-o", str(tmp_path)])
     assert (tmp_path / f"{path.stem}.html").stat().st_size > 1000
-
-
-def test_the_table_of_reproductions_names_every_script_and_only_commands_that_there_are() -> None:
-    text = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"`python -m reproductions\.([a-z_]+)`", text)) == set(SCRIPTS)
-    commands = [shlex.split(words) for words in re.findall(r"`python -m core ([^`]+)`", text)]
-    assert len(commands) > 3
-    for words in commands:
-        build_parser().parse_args(words)

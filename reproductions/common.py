@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +109,20 @@ def run_script(
     table = pd.read_csv(path) if args.draw else write_rows(path, rows(args.smoke))
     draw(table).write_html(path.with_suffix(".html"), include_plotlyjs=True)
     print(table.to_string(index=False))
+
+
+def run_trainings(
+    name: str,
+    description: str | None,
+    argv: Sequence[str] | None,
+    rows: Callable[[Path, bool], Iterable[Mapping[str, Any]]],
+    draw: Callable[[pd.DataFrame], go.Figure],
+) -> None:
+    """Run a script that trains encoders, with the options of every script, as `run_script` does.
+
+    Args:
+        rows: called with the folder that keeps the encoders, and whether this is a smoke run.
+    """
+    args = options(description).parse_args(argv)
+    folder = output_folder(args) / "encoders" / name
+    run_script(name, args, partial(rows, folder), draw)

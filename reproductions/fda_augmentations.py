@@ -166,9 +166,7 @@ def draw(table: pd.DataFrame) -> go.Figure:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, measure and draw, as the options ask."""
-    args = common.options(__doc__).parse_args(argv)
-    folder = common.output_folder(args) / "encoders" / NAME
-    common.run_script(NAME, args, partial(rows, folder), draw)
+    common.run_trainings(NAME, __doc__, argv, rows, draw)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import plotly.graph_objects as go
-
 from reproductions import common
-from reproductions.fda_augmentations import SETTINGS, SMOKE, train_and_measure, views
+from reproductions.fda_augmentations import SETTINGS, SMOKE, draw, train_and_measure, views
 
 NAME = "fda_order"
 
@@ -29,16 +26,9 @@ def rows(folder: Path, smoke: bool) -> Iterator[dict[str, Any]]:
             yield common.cell(when, seed, {"when": when}, run, "smoke" if smoke else "short")
 
 
-def draw(table: pd.DataFrame) -> go.Figure:
-    """Draw top-1 accuracy by the place of the Fourier augmentations."""
-    return common.arm_bars(table, {"top1": "top-1"}, axis="top-1 accuracy (%)")
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, measure and draw, as the options ask."""
-    args = common.options(__doc__).parse_args(argv)
-    folder = common.output_folder(args) / "encoders" / NAME
-    common.run_script(NAME, args, partial(rows, folder), draw)
+    common.run_trainings(NAME, __doc__, argv, rows, draw)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Kalibhat's dissertation, Table 5.3, on scenes of Glyphworld instead of ImageNet:
 """
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,7 @@ def rows(folder: Path, smoke: bool) -> Iterator[dict[str, Any]]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, measure and draw, as the options ask."""
-    args = common.options(__doc__).parse_args(argv)
-    folder = common.output_folder(args) / "encoders" / NAME
-    common.run_script(NAME, args, partial(rows, folder), draw)
+    common.run_trainings(NAME, __doc__, argv, rows, draw)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ an AMD EPYC; settings as in `suppression`.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +66,7 @@ def means(table: pd.DataFrame, setting: str, factor: str) -> dict[str, list[floa
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, read out and draw, as the options ask."""
-    args = common.options(__doc__).parse_args(argv)
-    folder = common.output_folder(args) / "encoders" / NAME
-    common.run_script(NAME, args, partial(rows, folder), draw)
+    common.run_trainings(NAME, __doc__, argv, rows, draw)
 
 
 if __name__ == "__main__":

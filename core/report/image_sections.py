@@ -77,7 +77,7 @@ def slices(source: Source) -> list[Markup]:
         pieces.append(_some(source, where.mask(whole) & inside))
     for saved in saved_slices.listed(whole)[:SLICES]:
         is_read = saved["n_images"] is not None
-        mask = images_of(whole, Slice.parse(saved["where"])) & inside if is_read else np.zeros(0, bool)
+        mask = images_of(whole, Slice.of_saved(saved["where"])) & inside if is_read else np.zeros(0, bool)
         count = counted(int(mask.sum()), "image") if is_read else "cannot be read"
         pieces += [parts.heading(f"Saved: {saved['name']}"), parts.quiet(f"{count}: {saved['where']}")]
         if mask.any():

@@ -47,7 +47,7 @@ class Conditions(Protocol):
     def saved(self) -> tuple[str, ...]: ...
 
     @classmethod
-    def parse(cls, text: str) -> "Conditions": ...
+    def of_saved(cls, text: str) -> "Conditions": ...
 
 
 NAMES_FEATURES = re.compile(r"(^|\s)fires=")
@@ -140,7 +140,7 @@ def with_saved(where: Conditions, folder: Path) -> list[Conditions]:
             continue
         if len(named) == MOST_NAMED:
             raise SliceError(f"the slice names more than {MOST_NAMED} saved slices; name fewer")
-        named[name] = where.parse(text_of(folder, name, saved))
+        named[name] = where.of_saved(text_of(folder, name, saved))
         waiting += named[name].saved
     try:
         TopologicalSorter({name: part.saved for name, part in named.items()}).prepare()

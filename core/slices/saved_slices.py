@@ -32,7 +32,7 @@ def listed(study: StudyReader) -> list[dict[str, Any]]:
     for name, text in texts(study.path).items():
         row: dict[str, Any] = {"name": name, "where": text, "n_images": None}
         try:
-            row["n_images"] = int(images_of(study, Slice.parse(text)).sum())
+            row["n_images"] = int(images_of(study, Slice.of_saved(text)).sum())
         except SliceError as error:
             row["why"] = str(error)
         rows.append(row)
@@ -102,7 +102,7 @@ def _home(folder: Path, name: str) -> Path:
 
 def _referring(text: str, old: str, new: str) -> str:
     try:
-        where = Slice.parse(text)
+        where = Slice.of_saved(text)
     except SliceError:  # written by hand; keep it
         return text
     if old not in where.saved:

@@ -88,14 +88,19 @@ class Slice:
 
     @classmethod
     def parse(cls, text: str) -> "Slice":
-        """Parse the text form of a slice.
+        """Parse the text form of a slice that somebody gives.
 
         Raises:
-            SliceError: the text is not a list of `column=value` pairs.
+            SliceError: the text is not a list of `column=value` pairs, or too long.
 
         >>> Slice.parse("split=val label=dog q_score=0.1..0.3").ranges
         {'q_score': (0.1, 0.3)}
         """
+        return cls.of_saved(slice_text.checked(text))
+
+    @classmethod
+    def of_saved(cls, text: str) -> "Slice":
+        """Parse the text of a slice saved in a study, which may name any number of images."""
         return cls.from_dict(slice_text.read(text))
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.errors import SliceError
 
+LONGEST = 2000  # characters of a filter that somebody gives: an address, a command, a call
 EXAMPLE = "split=val label=dog correct=false q_score=0.1..0.3 fires=12,40"
 TEXT_KEYS = {"name": "name", "split": "split"}  # keyword -> field of Slice
 LIST_KEYS = {"label": "labels", "predicted": "predicted", "concept": "concepts", "image": "image_ids"}
@@ -17,7 +18,7 @@ _NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER})?\.\.({_NUMBER})?")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BARE = re.compile(r'[^\s"=,>]+')
-_PIECE = re.compile(r'(?:"(?:[^"\\]|\\.)*"|\S)+', re.DOTALL)
+_PIECE = re.compile(r'(?:"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[^\s"])+', re.DOTALL)
 _SPACE = re.compile(r"\s*")
 
 
@@ -66,10 +67,26 @@ def number_text(value: float | None) -> str:
 def pieces(text: str) -> list[str]:
     """Split a text form, also one that cannot be read, at the spaces outside of quotes.
 
+    A quote that nothing closes reaches to the end. A text that is too long has no pieces.
+
     >>> pieces('correct=no label="golden retriever",dog')
     ['correct=no', 'label="golden retriever",dog']
     """
-    return _PIECE.findall(text)
+    return _PIECE.findall(text) if len(text) <= LONGEST else []
+
+
+def checked(text: str) -> str:
+    """Return a text form that somebody gives.
+
+    Raises:
+        SliceError: it is longer than any that a person writes; reading it would take long.
+    """
+    if len(text) > LONGEST:
+        raise SliceError(
+            f"a filter has at most {LONGEST:,} characters, this one has {len(text):,}. "
+            "Save a part of it as a slice and write @NAME for that"
+        )
+    return text
 
 
 def read(text: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import streamlit as st
 from core.common.captions import with_class_names
 from core.common.score_names import score_label
 from core.errors import SliceError
+from core.slices import text as slice_text
 from core.slices.evaluate import TAG, TRACES, WRONG_LABEL, slice_columns
 from core.slices.slice import Slice
 from core.store import Study
@@ -250,12 +251,13 @@ def _conditions(study: Study, current: Slice) -> None:
         others = [part for part in before.parts() if part not in rest(before).parts()]
         try:
             new = Slice.joined([*others, *Slice.parse(session.value(key) or "").parts()])
+            text = slice_text.checked(str(new))
             reads.mask(study, new)
         except SliceError as error:
             problems.keep(key, str(error))
             return
         problems.keep(key, None)
-        session.set_filter(str(new))
+        session.set_filter(text)
 
     problem = problems.of_text(key)
     if problem is None:

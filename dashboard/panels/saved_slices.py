@@ -157,7 +157,7 @@ def _described(study: Study, name: str) -> str:
     """A saved slice in words, or as it is written where it cannot be read."""
     text = known(study)[name]
     try:
-        return Slice.parse(text).describe()
+        return Slice.of_saved(text).describe()
     except SliceError:
         return text
 
@@ -165,7 +165,7 @@ def _described(study: Study, name: str) -> str:
 def _with_count(study: Study, name: str) -> str:
     """A saved slice's name and how many images a page shows of it, or that the study cannot meet it."""
     try:
-        n = slice_reads.count(study, with_split(study, Slice.parse(known(study)[name])))
+        n = slice_reads.count(study, with_split(study, Slice.of_saved(known(study)[name])))
     except SliceError:
         return f"{name} (cannot be read)"
     return f"{name} ({n:,})"

@@ -6,10 +6,11 @@ import numpy as np
 import streamlit as st
 
 from core.common.score_names import SCORES, score_label
+from core.errors import SliceError
+from core.slices import text as slice_text
 from core.slices.evaluate import OVERLAPS
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
-from core.slices.text import pieces
 from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.state import session
@@ -29,8 +30,8 @@ def current(study: Study) -> Slice:
     """The filter of the URL; conditions that this study cannot meet are dropped with a note."""
     valid, dropped = slice_reads.checked(study, session.filter_text())
     if dropped and session.recall(SWITCHED):
-        met = pieces(str(valid))
-        named = " and ".join(_condition(one) for one in pieces(session.filter_text()) if one not in met)
+        asked, met = slice_text.pieces(session.filter_text()), slice_text.pieces(str(valid))
+        named = " and ".join(_condition(one) for one in asked if one not in met)
         session.notify(f"The filter {named} does not fit this study and was dropped.")
     else:
         for reason in dropped:
@@ -72,8 +73,12 @@ def rows_of_page(study: Study) -> np.ndarray:
 
 
 def put(study: Study, **fields: object) -> None:
-    """Replace some conditions of the filter. Meant for callbacks."""
-    session.set_filter(str(replace(current(study), **fields)))  # pyright: ignore[reportArgumentType]
+    """Replace some conditions of the filter, unless it grows too long for an address. Meant for callbacks."""
+    changed = replace(current(study), **fields)  # pyright: ignore[reportArgumentType]
+    try:
+        session.set_filter(slice_text.checked(str(changed)))
+    except SliceError as error:
+        session.notify(str(error))
 
 
 def remove(study: Study, part: Slice) -> None:

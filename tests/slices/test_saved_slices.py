@@ -131,8 +131,8 @@ def test_slices_that_name_others__are_evaluated_once_each(
 ) -> None:
     (study.path / "slices.json").write_text(json.dumps({"slices": held}))
     read: list[str] = []
-    parse = Slice.parse
-    monkeypatch.setattr(Slice, "parse", staticmethod(lambda text: read.append(text) or parse(text)))
+    parse = Slice.of_saved
+    monkeypatch.setattr(Slice, "of_saved", staticmethod(lambda text: read.append(text) or parse(text)))
     expected = study.images["split"] == "val"
     if "b20" in held:
         expected &= Slice(correct=True).mask(study)
@@ -162,6 +162,14 @@ def test_file_that_no_one_saved__is_damaged(study: Study, held: dict[str, str], 
     (study.path / "slices.json").write_text(json.dumps({"slices": held}))
     with pytest.raises(DamagedSlices, match=says):
         saved_slices.texts(study.path)
+
+
+def test_long_slice__longer_than_a_filter_is_read(study: Study) -> None:
+    numbers = tuple(map(str, range(1000)))  # as a thousand marked images
+    saved_slices.save(study.path, "marked", Slice(extras={"q_score": numbers}))
+    assert len(saved_slices.texts(study.path)["marked"]) > 2000
+    saved_slices.rename(study.path, "marked", "chosen")
+    assert saved_slices.listed(study)[0]["n_images"] == study.where("@chosen").chosen.sum() == 0
 
 
 def test_study_that_is_full_of_slices(study: Study) -> None:

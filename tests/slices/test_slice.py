@@ -17,6 +17,7 @@ from numpy.testing import assert_array_equal
 
 from core.errors import SliceError
 from core.slices.slice import Slice
+from core.slices.text import LONGEST, pieces
 from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests import small
@@ -139,6 +140,28 @@ def test_equal_choices_are_equal() -> None:
 def test_parse_errors(text: str, message: str) -> None:
     with pytest.raises(SliceError, match=message):
         Slice.parse(text)
+
+
+def test_text_that_somebody_gives__has_a_longest() -> None:
+    fits = "label=" + "x" * (LONGEST - len("label="))
+    assert Slice.parse(fits) == Slice(labels=(fits[len("label=") :],))
+    for text in (fits + "x", '"\\' * LONGEST):
+        with pytest.raises(SliceError, match=f"at most 2,000 characters, this one has {len(text):,}"):
+            Slice.parse(text)
+        assert pieces(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('label="a b",c x=1', ['label="a b",c', "x=1"]),
+        ('x=1 label="a b', ["x=1", 'label="a b']),
+        (r'x=1 label="a \" b', ["x=1", r'label="a \" b']),
+        ('"\\' * 900, ['"\\' * 900]),
+    ],
+)
+def test_pieces__a_quote_that_nothing_closes_reaches_to_the_end(text: str, wanted: list[str]) -> None:
+    assert pieces(text) == wanted
 
 
 def test_joined__a_range_and_a_value_of_a_column_replace_each_other() -> None:
@@ -349,5 +372,5 @@ def test_concepts_that_are_not_there(study: Study) -> None:
 def test_error__quotes_a_long_text_by_its_ends(study, text):
     """A file of slices that a stranger wrote may hold megabytes; a page and a terminal show one line."""
     with pytest.raises(SliceError) as caught:
-        study.where(text)
+        Slice.of_saved(text).mask(study)
     assert len(str(caught.value)) < 1100 and len(caught.value.short) < 1100 and "…" in str(caught.value)

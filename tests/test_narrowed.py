@@ -55,7 +55,7 @@ def test_sliced__is_of_evaluation_images(world, sliced):
     assert sliced.slice.split == "val" and sliced.key != world.study.key
     train = world.study.where(Slice(split="train"))
     assert_array_equal(train.chosen, np.arange(len(world.raw)) % 3 == 0)
-    with pytest.raises(SliceError, match="no label 'elk'"):
+    with pytest.raises(SliceError, match="'elk'"):
         world.study.where(Slice(labels=("elk",)))
 
 
@@ -129,7 +129,7 @@ def test_what_a_slice_cannot_have_is_missing_with_the_reason(world, sliced):
     assert sliced.why_missing("features") is None
     never = sliced.why_missing("probe_curves")  # the study does not hold it either, so that reason counts
     assert never is not None and never.state != "whole"
-    with pytest.raises(StudyError, match="leave out --where"):
+    with pytest.raises(StudyError, match="--where"):
         check_holds(sliced, chart_named("threshold_sweep"))
 
 

@@ -117,10 +117,10 @@ def norms(monkeypatch: pytest.MonkeyPatch) -> Step:
 def test_new_row__is_a_step_everywhere(norms, shared_study, tmp_path, capsys):
     folder = shutil.copytree(shared_study, tmp_path / "study")
     command = f"python -m core norms {folder}"
-    assert str(open_study(folder).missing()["norms"]) == f"not run yet. Run: {command}"
-    assert info(open_study(folder))["missing"]["norms"] == f"not run yet. Run: {command}"
-    assert re.search(r"norms +measure how long every", build_parser().format_help())
-    with pytest.raises(StudyError, match="no study at"):
+    assert str(open_study(folder).missing()["norms"]).endswith(command)
+    assert info(open_study(folder))["missing"]["norms"].endswith(command)
+    assert re.search(r"norms +\w", build_parser().format_help())
+    with pytest.raises(StudyError, match="study"):
         pipeline.check_needs("norms", tmp_path / "none")
 
     assert main(["norms", str(folder)]) == 0
@@ -133,7 +133,7 @@ def test_new_row__is_a_step_everywhere(norms, shared_study, tmp_path, capsys):
     assert open_study(folder).settings("norms") == {"power": 1.0}
 
     assert RunStep("norms", folder, (("power", "3"),)).words == ["norms", str(folder), "--power=3"]
-    with pytest.raises(JobError, match="no option 'size'"):
+    with pytest.raises(JobError, match="'size'"):
         RunStep("norms", folder, (("size", "3"),))
     assert capsys.readouterr().err.count("error") == 0
 
@@ -145,7 +145,7 @@ def test_new_row__is_run_by_resume_and_an_undeclared_item_is_refused(
     pipeline.resume(folder, {}, Progress.silent())
     assert open_study(folder).state("norms") == "done"
     monkeypatch.setitem(STEPS, "norms", Step(**{**norms.__dict__, "outputs": ("lengths",)}))
-    with pytest.raises(RuntimeError, match=r"'norms' wrote \['norms'\]"):
+    with pytest.raises(RuntimeError, match=r"\['norms'\]"):
         pipeline.run_step("norms", folder, {"redo": True}, Progress.silent())
 
 

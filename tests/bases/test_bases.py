@@ -117,7 +117,7 @@ def test_nmf_has_codes_and_components_of_at_least_0_and_refuses_negative_feature
         step.table("images", study.images)
         step.array("representations").put(0, raw_of(study).astype(np.float32) - 1)
         step.finish_array("representations", 1)
-    with pytest.raises(SettingsError, match="negative in part"):
+    with pytest.raises(SettingsError, match="negative"):
         add(open_study(tmp_path / "signed"), "nmf")
 
 
@@ -131,7 +131,7 @@ def test_a_basis_is_added_listed_exported_and_removed(study, tmp_path, capsys):
     assert {"name", "kind", "size", "k", "r2", "l0", "dead", "stability"} <= set(facts[0])
     assert (facts[0]["kind"], facts[0]["size"], facts[0]["k"]) == ("topk", 12, 3)
     assert main(["info", path]) == 0
-    assert "sae (topk, 12 latents, k 3, pooled): R2 " in capsys.readouterr().out
+    assert "sae (topk, 12 " in capsys.readouterr().out
     assert verify(study.path) == []
 
     assert main(["export", path, "basis", "--basis", "sae", "-o", str(tmp_path / "b.npz")]) == 0
@@ -168,9 +168,9 @@ def test_k_that_nobody_gave_is_at_most_the_latents(study, capsys):
 def test_one_latent_alone_is_refused(study, capsys):
     for kind, more in {"random": ["--size", "1"], "kmeans": ["--size", "1"]}.items():
         assert main(["basis", str(study.path), "--kind", kind, *more, "--seeds", "1", "--device", "cpu"]) == 2
-        assert "--size 1: a basis needs 2 or more latents" in capsys.readouterr().err
+        assert "--size 1:" in capsys.readouterr().err
     assert open_study(study.path).bases == {} and KINDS["nmf"].default_size(4, 100) == 2
-    with pytest.raises(SettingsError, match=r"sae\.pt: a basis needs 2 or more"):
+    with pytest.raises(SettingsError, match=r"sae\.pt: .*2"):
         check_latents(1, "sae.pt")
 
 
@@ -181,7 +181,7 @@ def test_a_changed_index_is_no_index(study):
     values = np.load(file)
     values[3] = 99
     np.save(file, values)
-    with pytest.raises(Exception, match="99, which is not one of 12"):
+    with pytest.raises(Exception, match="99, .*12"):
         codes_of(open_study(study.path), basis)
 
 

@@ -332,6 +332,6 @@ def test_a_study_without_an_encoder_has_no_positions(shared_study, tmp_path):
     folder = Path(shutil.copytree(shared_study, tmp_path / "study"))
     with pytest.raises(SettingsError, match="ready representations"):
         add(folder)
-    with pytest.raises(SettingsError, match="is of pooled vectors"):
+    with pytest.raises(SettingsError, match="pooled"):
         add(folder, on="pooled", kind="random")
         strongest_positions(open_study(folder), open_study(folder).bases["p"], 0)

@@ -82,7 +82,7 @@ def test_images_without_a_prediction_are_left_out_of_both(study):
 def test_bad_requests_are_one_line(study):
     with pytest.raises(SettingsError, match="named twice"):
         compare_answers(study, "mine", "mine")
-    with pytest.raises(SettingsError, match="no answer 'knn'"):
+    with pytest.raises(SettingsError, match="'knn'"):
         compare_answers(study, "mine", "knn")
     with pytest.raises(StudyError, match="none of the"):
         compare_answers(study, "probe", "mine", among=Slice.parse("q_score=8..9"))

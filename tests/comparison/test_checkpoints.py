@@ -100,22 +100,22 @@ def test_numbers__are_those_of_compare(trained: list[Study]) -> None:
     assert f"{counts[0]} of " in checkpoints_finding(found)
     change = plain.value("accuracy", "epoch10")
     by_chance = change["difference_low"] <= 0 <= change["difference_high"]
-    assert ("which could be chance" in checkpoints_finding(found)) == by_chance
+    assert ("chance" in checkpoints_finding(found)) == by_chance
     twins = replace(found, frame=found.frame.assign(value=0.5))
-    assert checkpoints_finding(twins).startswith("Accuracy stays at 50")
+    assert checkpoints_finding(twins).count("50.0 %") == 1
 
 
 def test_one_image__could_be_chance(trained: list[Study]) -> None:
     sides = compare([trained[0], trained[-1]], resamples=20).sides
     image = sides.loc[sides["side"] == LOST, "image_id"].iloc[0]
     found = along(trained, among=Slice(image_ids=(image,)), resamples=20)
-    sentence = "Accuracy goes from 100.0 % to 0.0 %, which could be chance"
-    assert checkpoints_finding(found).startswith(sentence)
+    sentence = checkpoints_finding(found)
+    assert sentence.index("100.0 %") < sentence.index(" 0.0 %") and "chance" in sentence
 
 
 def test_command__prints_writes_and_refuses(run: Command, folders: list[Path], tmp_path: Path) -> None:
     out = run("compare", *folders, "--checkpoints", "-o", tmp_path / "t.md", "--bootstrap", 20).out
-    assert "Appear here and stay" in out and "epoch10" in out
+    assert {"epoch1", "epoch2", "epoch10"} <= set(out.split())
     assert "| Accuracy |" in (tmp_path / "t.md").read_text()
     told = json.loads(run("compare", *folders, "--checkpoints", "--json", "--bootstrap", 20).out)
     assert told["studies"] == ["epoch1", "epoch2", "epoch10"] and told["numbers"] and told["features"]
@@ -145,5 +145,5 @@ def test_no_evaluation_images__is_said(trained: list[Study]) -> None:
 
 
 def test_one_study__is_no_training(folders: list[Path]) -> None:
-    with pytest.raises(SettingsError, match="there is only one study"):
+    with pytest.raises(SettingsError, match="one study"):
         along([open_study(folders[0])])

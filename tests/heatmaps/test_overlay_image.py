@@ -90,7 +90,7 @@ def test_combine__nothing_anywhere_stays_zero():
 
 
 def test_combine__errors(rng):
-    with pytest.raises(SettingsError, match="unknown combination 'maen'.*Did you mean 'mean'"):
+    with pytest.raises(SettingsError, match="'maen'.*'mean'"):
         combine(np.ones((1, 2, 2)), np.ones(1), "maen", 4)
     with pytest.raises(ShapeError, match=r"got \(0, 2, 2\) and 0"):
         combine(np.ones((0, 2, 2)), np.ones(0), "mean", 4)
@@ -238,15 +238,15 @@ def test_overlay__both_masks__the_hatched_part_is_not_dimmed(grey, halves):
 
 def test_overlay__errors(picture):
     heat = np.zeros((20, 30))
-    with pytest.raises(SettingsError, match="unknown colour map 'turob'.*Did you mean 'turbo'"):
+    with pytest.raises(SettingsError, match="'turob'.*'turbo'"):
         draw_overlay(picture, heat, colour_map="turob")
-    with pytest.raises(SettingsError, match="opacity must lie between 0 and 1, got 1.5"):
+    with pytest.raises(SettingsError, match="opacity .*1\.5"):
         draw_overlay(picture, heat, opacity=1.5)
-    with pytest.raises(ShapeError, match=r"the heatmap is \(30, 20\), but the image is \(20, 30\)"):
+    with pytest.raises(ShapeError, match=r"\(30, 20\).*\(20, 30\)"):
         draw_overlay(picture, heat.T)
     masks: dict[str, Any]
     for masks in ({"outlines": [(heat.T, (0, 0, 0))]}, {"dimmed": heat.T}, {"hatched": heat.T}):
-        with pytest.raises(ShapeError, match="the mask is"):
+        with pytest.raises(ShapeError, match="mask"):
             draw_overlay(picture, heat, **masks)
 
 

@@ -170,7 +170,7 @@ def test_a_stage_of_one_update_takes_as_long_as_it_lasted(capsys: pytest.Capture
     with Progress(None, terminal=True) as progress, progress.stage("pca", total=1) as bar:
         bar._opened -= 90
         bar.update()
-    assert capsys.readouterr().err == "pca: 1/1, done in 2 min\n"
+    assert capsys.readouterr().err.endswith(" 2 min\n")
 
 
 def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

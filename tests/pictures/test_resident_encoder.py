@@ -84,7 +84,7 @@ def test_study__whose_encoder_is_another_one_by_now(tmp_path, monkeypatch):
     study.manifest["steps"]["embed"]["summary"]["encoder"]["fingerprint"] = "another"
     file = io.BytesIO()
     study.image(3).save(file, "PNG")
-    with pytest.raises(EncoderError, match="not the one"):
+    with pytest.raises(EncoderError):
         encoder_process.see(study, file.getvalue(), Alteration())
 
 

@@ -77,10 +77,10 @@ def test_answers__that_belong_to_no_task_are_named(row: str, message: str, tmp_p
 
 
 def test_answers__no_file_and_no_column(tmp_path: Path):
-    with pytest.raises(StudyError, match="no word_answers"):
+    with pytest.raises(StudyError, match="word_answers"):
         read_answers(tmp_path, "word_answers", ("worker",))
     (tmp_path / "word_answers.csv").write_text("worker\na\n")
-    with pytest.raises(StudyError, match="has no column 'task'"):
+    with pytest.raises(StudyError, match="'task'"):
         read_answers(tmp_path, "word_answers", ("worker", "task"))
 
 
@@ -95,7 +95,7 @@ def test_choices__by_hand_and_one_that_is_none():
     assert table["share"].to_dict() == pytest.approx({"ours": 200 / 3, "theirs": 100 / 3})
     assert table["n_shown"].to_dict() == {"ours": 3, "theirs": 3}
     assert choice_table(choices.head(0), key)["share"].isna().all()
-    with pytest.raises(StudyError, match="task 'c0000' has no option '9'"):
+    with pytest.raises(StudyError, match="'c0000' .*'9'"):
         choice_table(choices.assign(option="9"), key)
 
 

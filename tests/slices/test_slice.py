@@ -249,14 +249,14 @@ def test_mask_errors_name_the_remedy(text: str, message: str, study: Study) -> N
 
 def test_what_is_not_computed_yet_is_said(tmp_path: Path) -> None:
     early = small.write_small_study(tmp_path / "early", features=False)
-    with pytest.raises(SliceError, match="Run: python -m core features"):
+    with pytest.raises(SliceError, match="python -m core features"):
         Slice(fires=(0,)).mask(early)
-    with pytest.raises(SliceError, match="needs the probe.*python -m core probe"):
+    with pytest.raises(SliceError, match="python -m core probe"):
         Slice(correct=True).mask(early)
 
 
 def test_unknown_condition() -> None:
-    with pytest.raises(SliceError, match="no 'lables'. Did you mean 'labels'"):
+    with pytest.raises(SliceError, match="'lables'.*'labels'"):
         Slice.from_dict({"lables": ["dog"]})
 
 
@@ -364,7 +364,7 @@ def test_concept_and_overlap_errors(text: str, message: str, explained: Study) -
 
 
 def test_concepts_that_are_not_there(study: Study) -> None:
-    with pytest.raises(SliceError, match="Run: python -m core concepts"):
+    with pytest.raises(SliceError, match="python -m core concepts"):
         Slice(concepts=("red",)).mask(study)
 
 

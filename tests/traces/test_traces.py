@@ -83,7 +83,7 @@ def test_views__are_kept_renamed_by_nobody_and_removed(study: Study) -> None:
     assert list(held.views.items()) == [("All", "compare"), ("dogs under snow", "images?where=label%3Ddog")]
     changes.set_tags(study, ids(study)[1], ["doubtful"])
     assert read_traces(study.path).views == held.views and len(read_traces(study.path).images) == 2
-    with pytest.raises(TraceError, match="a view 'All' already exists"):
+    with pytest.raises(TraceError, match="'All'"):
         changes.save_view(study, "All", "images")
     changes.remove_view(study, "All")
     changes.remove_view(study, "All")
@@ -187,7 +187,7 @@ def test_limits(study: Study) -> None:
     ):
         with pytest.raises(TraceError, match=what):
             act()
-    with pytest.raises(StudyError, match="no image 'nowhere'"):
+    with pytest.raises(StudyError, match="'nowhere'"):
         changes.set_note(study, "nowhere", "x")
     assert (study.path / "traces.json").read_bytes() == before
 
@@ -216,7 +216,7 @@ def test_damaged_file_is_named_and_kept(study: Study, body: str) -> None:
         lambda: changes.set_note(study, ids(study)[0], "x"),
         lambda: changes.name_feature(study, 0, "x"),
     ):
-        with pytest.raises(DamagedTraces, match=r"traces.json (is|has|holds) .*Move it away"):
+        with pytest.raises(DamagedTraces, match=r"traces\.json"):
             act()
     assert path.read_text() == body
     assert [problem.file for problem in verify(study)] == ["traces.json"]
@@ -249,7 +249,7 @@ def test_a_file_written_by_hand_is_read(study: Study) -> None:
 def test_a_file_of_another_version_is_neither_read_nor_overwritten(study: Study, version: object) -> None:
     content = json.dumps({"version": version, "images": {}, "features": {}})
     (study.path / "traces.json").write_text(content)
-    with pytest.raises(DamagedTraces, match="has version .* is not known here"):
+    with pytest.raises(DamagedTraces, match="version"):
         read_traces(study.path)
     with pytest.raises(DamagedTraces):
         changes.set_note(study, ids(study)[0], "new")
@@ -261,7 +261,7 @@ def test_a_file_that_would_be_too_large_to_be_read_is_not_written(
 ) -> None:
     changes.set_note(study, ids(study)[0], "seen")
     monkeypatch.setattr("core.storage.kept_file.MOST_BYTES", 300)
-    with pytest.raises(StudyError, match="traces.json' is full"):
+    with pytest.raises(StudyError, match="traces\.json' is full"):
         changes.set_note(study, ids(study)[1], "x" * 300)
     assert [trace.note for trace in read_traces(study.path).images.values()] == ["seen"]
 
@@ -289,7 +289,7 @@ def test_a_study_that_cannot_be_written_to(study: Study) -> None:
     else:
         study.path.chmod(0o500)
     try:
-        with pytest.raises(StudyError, match="notes cannot be saved"):
+        with pytest.raises(StudyError):
             changes.set_note(study, ids(study)[0], "x")
     finally:
         study.path.chmod(0o700)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from core.config import AddedAnswerConfig
 from core.errors import SettingsError, did_you_mean
 
 
@@ -20,6 +21,7 @@ class Kind:
             representation, what features add at each misclassified image, (study, step, item, table,
             outputs, request, progress) -> None or a line that says why it cannot be had.
         options: which of the options head_classes, head_activation and restrict it reads.
+        config: the settings that one of it is stored with.
         fitted: something was fitted on the study's train images, so only the others are evaluation images.
     """
 
@@ -30,6 +32,7 @@ class Kind:
     cause: str = ""
     gradients: str = ""
     options: tuple[str, ...] = ()
+    config: type = AddedAnswerConfig
     fitted: bool = False
 
 

@@ -16,6 +16,7 @@ from core.common.dataframes import words
 from core.common.formatting import counted
 from core.common.statistics.intervals import wilson
 from core.common.statistics.largest import first_largest
+from core.config import AddedAnswerConfig
 from core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -29,13 +30,9 @@ SHOWN = 3  # names in a note
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(AddedAnswerConfig):
     """What an answer is made with."""
 
-    head_classes: str | None = None
-    head_activation: str | None = None
-    restrict: bool = False
-    file: str | None = None
     device: str | torch.device = "cpu"
 
 

@@ -178,14 +178,22 @@ def remake_stale(folder: str | Path, options: Mapping[str, Any], progress: Progr
         if not (step in unfinished or study.state(step) == "stale" or _has_other_files(study, step)):
             continue
         request = last_settings(study.manifest, step).copy()
-        what = request.pop("file", None) or request.get("kind")
-        request.pop("kind", None)
+        kind = request.pop("kind", None)
+        file = request.pop("file", None)
         try:
+            what = _of_settings(kind, file)
             request["device"] = options.get("device", "auto")
-            add_answer(folder, str(what), step.removeprefix(prefix), request, progress)
+            add_answer(folder, what, step.removeprefix(prefix), request, progress)
         except PeregrineError as error:
             state = "is not made" if step in unfinished else "stays stale"
             progress.note(f"the answer {step.removeprefix(prefix)} {state}: {error}")
+
+
+def _of_settings(kind: Any, file: Any) -> str:
+    """Return what `add_answer` adds by the settings of an answer; a kind that is none is never a file."""
+    if str(kind) not in KINDS or (kind == "file") != bool(file):
+        raise SettingsError(f"its settings name no kind of answers but '{str(kind)[:40]}'")
+    return str(file or kind)
 
 
 def _has_other_files(study: StudyReader, step: str) -> bool:

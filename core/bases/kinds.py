@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from core.config import BasisConfig, LoadedBasisConfig
+
 FEWEST_LATENTS = 2  # one alone never stands out from the latents of an image
 MOST_LATENTS = 16_384  # of a width that is not given
 BATCH = 4096  # vectors of a step of training
@@ -27,6 +29,7 @@ class BasisKind:
         within: it has no more latents than there are vectors to fit it on.
         passes: products of all vectors with all latents that a fit takes; 0 for a training in steps.
         prefixes: of a training: how many parts of its latents reconstruct on their own.
+        config: the settings that one of it is stored with.
     """
 
     name: str
@@ -37,6 +40,7 @@ class BasisKind:
     within: bool = False
     passes: float = 0.0
     prefixes: int = 1
+    config: type = BasisConfig
 
     def default_size(self, width: int, n: int) -> int:
         """The number of latents where none is given: at least FEWEST_LATENTS, at most MOST_LATENTS.
@@ -122,6 +126,6 @@ KINDS = {
             "core.bases.classical:fit_random",
             passes=2,
         ),
-        BasisKind("file", "From a file", "another library has learned it"),
+        BasisKind("file", "From a file", "another library has learned it", config=LoadedBasisConfig),
     )
 }

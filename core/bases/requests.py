@@ -18,7 +18,7 @@ from core.bases.self_check import check_fit
 from core.bases.vectors import FitRun, Vectors
 from core.common.device import resolve_device
 from core.common.inside import check_name, name_from
-from core.config import BasisConfig, as_settings
+from core.config import BasisConfig, LoadedBasisConfig, as_settings
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
 from core.reader import StudyReader
@@ -124,7 +124,7 @@ def load_basis(
         raise SettingsError(
             f"--k {k}: '{file}' keeps codes by {dictionary.activation}, not the largest k; leave out --k"
         )
-    settings = {"file": str(file.resolve()), "k": k, "on": config.on, "normalisation": config.normalisation}
+    settings = as_settings(LoadedBasisConfig(str(file.resolve()), k, config.on, config.normalisation))
     settings |= {"pool_codes": config.pool_codes} if config.on == "positions" else {}
     with write_study(folder) as writer, progress.step("basis"), states(writer.folder, name):
         study = study_to_encode(folder)

@@ -8,6 +8,7 @@ from core.config.analysis import (
     POOLINGS,
     TOKEN_NORMS,
     TOKENS,
+    AddedAnswerConfig,
     AnswersConfig,
     EmbedConfig,
     FeaturesConfig,
@@ -20,6 +21,6 @@ from core.config.analysis import (
     QualityConfig,
     RunOptions,
 )
-from core.config.bases import BASIS_KINDS, BasisConfig
+from core.config.bases import BASIS_KINDS, BasisConfig, LoadedBasisConfig
 from core.config.concepts import CONCEPT_SCORES, ConceptsConfig, FailuresConfig, SearchConfig
 from core.config.settings import as_settings, option

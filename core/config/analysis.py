@@ -31,15 +31,19 @@ class EmbedConfig:
         "'SHARDS-{000..099}.tar', 'torchvision:NAME?root=DIR' or 'glyphworld'; FILE?root=DIR says where "
         "relative paths begin",
         metavar="DIR",
+        names="images",
     )
     encoder: str = encoder_option(
         "encoder to analyse: torchvision:resnet50, timm:NAME?output_stride=16, resnet18@PATH.ckpt, "
         "timm:NAME@PATH, a checkpoint or its folder, hf:ORG/NAME, asset:NAME or "
         "python:package.module:factory",
         metavar="SPEC",
+        names="encoder",
         left_out="asset:efficientnet_lite0, which knows photographs; of a study, its own",
     )
-    val: str | None = image_option("evaluation images, if they are stored separately", None, metavar="DIR")
+    val: str | None = image_option(
+        "evaluation images, if they are stored separately", None, metavar="DIR", names="images"
+    )
     class_level: int | None = image_option(
         "which level of folders names the class: 2 for GROUP/CLASS/IMAGE",
         None,
@@ -87,7 +91,10 @@ class EmbedConfig:
         "shorter side of an image before the crop", None, metavar="N", unit="pixels", minimum=1
     )
     representations: str | None = encoder_option(
-        "your own representations, an array of shape (N, r), in place of an encoder", None, metavar="FILE.npy"
+        "your own representations, an array of shape (N, r), in place of an encoder",
+        None,
+        metavar="FILE.npy",
+        names="file",
     )
     seed: int = running_option(
         "random seed; it also decides the train/val split of images without one", 0, metavar="N", minimum=0
@@ -183,6 +190,7 @@ class AnswersConfig:
         "class names of the head's outputs: one a line, .json, or .csv with output,label",
         None,
         metavar="FILE",
+        names="file",
         left_out="those of the checkpoint or its library",
     )
     head_activation: str | None = analysis_option(
@@ -193,6 +201,13 @@ class AnswersConfig:
         left_out="the one that labelled images tell",
     )
     restrict: bool = option("only classes that the images have as labels can be predicted", False)
+
+
+@dataclass(frozen=True)
+class AddedAnswerConfig(AnswersConfig):
+    """An answer that is added to a study, of any kind."""
+
+    file: str | None = option("predictions that you have", None, metavar="FILE", names="file")
 
 
 @dataclass(frozen=True)
@@ -240,14 +255,16 @@ class MaskOptions:
         "folder with core/… and spurious/… masks, named like the images, or a .json of COCO",
         None,
         metavar="DIR",
+        names="file",
     )
     salient_imagenet: str | None = mask_option(
-        "folder of Salient ImageNet's masks, in its own layout", None, metavar="DIR"
+        "folder of Salient ImageNet's masks, in its own layout", None, metavar="DIR", names="file"
     )
     annotations: str | None = mask_option(
         "file of Salient ImageNet's worker answers",
         None,
         metavar="CSV",
+        names="file",
         left_out="discover_spurious_features.csv in that folder",
     )
 

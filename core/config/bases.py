@@ -47,3 +47,13 @@ class BasisConfig:
         "max",
         choices=("max", "mean"),
     )
+
+
+@dataclass(frozen=True)
+class LoadedBasisConfig:
+    """How a dictionary of another library is read. `k`: codes that are kept; None: as the file says."""
+
+    file: str = option("dictionary of another library", metavar="FILE", names="file")
+    k: int | None = None
+    on: str = BasisConfig.on
+    normalisation: str | None = None

@@ -23,6 +23,7 @@ class ConceptsConfig:
         "caption bank: .txt, .csv, .parquet or a folder of LAION files",
         None,
         metavar="PATH",
+        names="file",
         left_out="the built-in bank for Glyphworld, none for other images",
     )
     caption_column: str | None = word_option(
@@ -35,6 +36,7 @@ class ConceptsConfig:
         "CLIP model of open_clip or asset:NAME",
         None,
         metavar="MODEL[@WEIGHTS]",
+        names="clip",
         left_out="asset:glyphworld for Glyphworld, else ViT-B-32@openai",
     )
     features: tuple[int, ...] | None = selection_option("explain only these features", None, metavar="J[,K]")
@@ -95,7 +97,10 @@ class ConceptsConfig:
         left_out="majority; falcon with a captioner",
     )
     captioner: str | None = word_option(
-        "your own captioner in place of a bank, as package.module:function", None, metavar="MODULE:FUNCTION"
+        "your own captioner in place of a bank, as package.module:function",
+        None,
+        metavar="MODULE:FUNCTION",
+        names="code",
     )
 
 
@@ -121,5 +126,6 @@ class SearchConfig:
         "CLIP model of open_clip or asset:NAME",
         None,
         metavar="MODEL[@WEIGHTS]",
+        names="clip",
         left_out="that of the concepts, else ViT-B-32@openai; its weights are not downloaded by `analyze`",
     )

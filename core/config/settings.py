@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+NAMES = ("file", "images", "encoder", "clip", "code")  # "file": also a folder
+
 
 def option(
     text: str,
@@ -18,6 +20,7 @@ def option(
     flags: Sequence[str] = (),
     group: str = "",
     bare: Any = None,
+    names: str = "",
 ) -> Any:
     """Return the field of a setting that is also an option of the command line.
 
@@ -30,6 +33,7 @@ def option(
         flags: option strings; none: `--` and the name of the field.
         group: heading in the help text.
         bare: value of the option without a value after it; None: it needs one.
+        names: what the value names outside the study, one of NAMES. A click reaches only what it may.
     """
     metadata = {
         "help": text,
@@ -42,6 +46,7 @@ def option(
         "flags": flags,
         "group": group,
         "bare": bare,
+        "names": names,
     }
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -41,9 +41,13 @@ FREE_ON_RESUME = (
 class TrainConfig:
     """All settings that determine the weights, and some (FREE_ON_RESUME) that do not."""
 
-    images: str = option("image folder or 'glyphworld'; see `analyze --help`", metavar="DIR")
-    output: str = option("weights file to write (.safetensors)", metavar="FILE", flags=("-o", "--output"))
-    val: str | None = option("folder of images on which training is monitored", None, metavar="DIR")
+    images: str = option("image folder or 'glyphworld'; see `analyze --help`", metavar="DIR", names="images")
+    output: str = option(
+        "weights file to write (.safetensors)", metavar="FILE", flags=("-o", "--output"), names="file"
+    )
+    val: str | None = option(
+        "folder of images on which training is monitored", None, metavar="DIR", names="images"
+    )
     # of the split of images that come without one; None: `seed`
     split_seed: int | None = field(default=None, metadata={"minimum": 0})
     # which level of folders names the class, as in `analyze`; the split is drawn class by class
@@ -109,7 +113,7 @@ class TrainConfig:
         "processes that decode the images once; 0 is one per core", 0, metavar="N", minimum=0
     )
     cache: str | None = option(
-        "folder for decoded images", None, metavar="DIR", left_out="the user's cache folder"
+        "folder for decoded images", None, metavar="DIR", left_out="the user's cache folder", names="file"
     )
     checkpoint_minutes: NotNegative = 5.0
     # beside the log that is always written

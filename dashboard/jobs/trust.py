@@ -5,6 +5,7 @@ a file outside the study, the folders that may be chosen (allowed_paths.py) and 
 PEREGRINE_TRUST_STUDIES=1 says that every study served is the owner's; then only the command's parts count.
 """
 
+import dataclasses
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from core.answers import kinds as answers
+from core.bases import kinds as bases
 from core.common.assets import assets_folder
 from core.common.command_line import with_options
 from core.common.remote.addresses import check_granted, is_url, located
@@ -19,6 +22,7 @@ from core.encoders.spec import Spec, parse_spec, read_sidecar
 from core.encoders.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
 from core.errors import PeregrineError, SettingsError
 from core.jobs.commands import AddAnswer, Analyze, Command, FitBasis, RemoveBasis, RunStep
+from core.steps import STEPS
 from core.storage.layers import below
 from core.storage.manifest import UNFINISHED
 from dashboard.addresses import served_studies
@@ -27,11 +31,26 @@ from dashboard.jobs import allowed_paths
 # Steps that read nothing but what is stored in the study, whatever its settings say.
 POSITIONS = "positions"
 STUDY_ONLY = frozenset({"features", "neighbours", "probe", "quality", "map", "failures"})
-PATHS = frozenset({"masks", "salient_imagenet", "annotations", "captions", "representations", "root"})
 REMEDY = f"Run the command in a terminal, or set {TRUST}=1 if all studies served here are yours."
 GLYPHWORLD = re.compile(r"glyphworld(\?[\w=&.-]*)?")
 FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 MOST_VALUES = 100_000  # of the settings of a study; a sound one has a few hundred
+# What the summary of a step says of images, masks and encoders, and a setting of a later version may be.
+DESCRIBED = {"path": "file", "root": "file", "spec": "encoder", "start": "encoder"}
+LAST_NAMES = frozenset({"file"})  # settings of which a summary holds the last name alone, to be shown
+
+
+def named_by_settings() -> dict[str, str]:
+    """Map each setting of a step, an answer or a basis that names something to what it names."""
+    rows = [*STEPS.values(), *answers.KINDS.values(), *bases.KINDS.values()]
+    fields = [field for row in rows for field in dataclasses.fields(row.config)]
+    marks = {field.name: field.metadata.get("names", "") for field in fields}
+    return {name: what for name, what in marks.items() if what}
+
+
+IN_COMMANDS = named_by_settings()
+IN_SETTINGS = IN_COMMANDS | DESCRIBED
+IN_SUMMARIES = {name: what for name, what in IN_SETTINGS.items() if name not in LAST_NAMES}
 
 
 def trust(study: Path | None, command: Command) -> str | None:
@@ -106,30 +125,29 @@ def _check_study(study: Path, command: Command) -> None:
         served_studies.open_current(study)  # raises for what cannot be read
         return
     manifest = served_studies.open_current(study).manifest
-    stored = [
-        {name: entry.get(name) for name in ("settings", "summary")} for entry in manifest["steps"].values()
+    entries = manifest["steps"].values()
+    settings = [entry.get("settings") for entry in entries] + [*manifest.get(UNFINISHED, {}).values()]
+    of_settings = [_thing(IN_SETTINGS, *pair) for tree in settings for pair in _values(tree)]
+    of_summaries = [
+        _thing(IN_SUMMARIES, *pair) for entry in entries for pair in _values(entry.get("summary"))
     ]
-    stored += [{"settings": one} for one in manifest.get(UNFINISHED, {}).values()]
-    values = [pair for tree in stored for pair in _values(tree)]
-    for check in (_check_code, _check_value):  # code is the graver matter, so it is named first
-        for key, value in values:
-            try:
-                check(key, value, study)
-            except SettingsError as error:
-                raise SettingsError(f"{error}. {REMEDY}") from None
+    things = [thing for thing in (*of_settings, *of_summaries) if thing is not None]
+    things.sort(key=lambda thing: thing[0] != "code")  # the graver matter, so it is named first
+    for what, value in things:
+        try:
+            CHECKS[what](value, study)
+        except SettingsError as error:
+            raise SettingsError(f"{error}. {REMEDY}") from None
 
 
 def _check_parts(command: Command) -> None:
     """The command's own parts: the dashboard has made them, and they are checked once more."""
-    if isinstance(command, Analyze):
-        if not command.study.resolve().is_relative_to(served_studies.studies_folder()):
-            raise SettingsError(f"'{command.study.name[:60]}' does not lie in the studies folder")
-        given = {"images": command.images, "encoder": command.encoder, "clip": command.clip}
-        given |= {name: getattr(command, name) for name in ("masks", "salient_imagenet", "captions")}
-    else:
-        given = dict(command.options) if isinstance(command, RunStep) else {}
+    folder = served_studies.studies_folder()
+    if isinstance(command, Analyze) and not command.study.resolve().is_relative_to(folder):
+        raise SettingsError(f"'{command.study.name[:60]}' does not lie in the studies folder")
+    given = dict(command.options) if isinstance(command, RunStep) else vars(command)
     for key, value in given.items():
-        if value:
+        if key in IN_COMMANDS and value:
             _check_value(key, value, command.target or Path())
 
 
@@ -149,35 +167,33 @@ def _values(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _check_code(key: str, value: Any, study: Path) -> None:
-    """Raise SettingsError where a value names code."""
-    if isinstance(value, str) and (names_code(value) or key == "captioner"):
-        raise SettingsError(f"This study names code of its own, '{value[:80]}'")
-
-
 def _check_value(key: str, value: Any, study: Path) -> None:
-    """Raise SettingsError where a value names code or a file that must not be reached."""
-    _check_code(key, value, study)
+    """Raise SettingsError where a setting names code, or a file that must not be reached."""
+    thing = _thing(IN_SETTINGS, key, value)
+    if thing is not None:
+        CHECKS[thing[0]](thing[1], study)
+
+
+def _thing(marks: Mapping[str, str], key: str, value: Any) -> tuple[str, str] | None:
+    """Return what a value names, and the value; None where it names nothing.
+
+    A value without a mark is a file's where it is an address, or a path that begins or leads outside.
+    """
     if not isinstance(value, str):
-        return
-    if key == "spec" and _is_glyphworld(value):  # where the images came from, not the encoder
-        return
-    if FINGERPRINT.fullmatch(value):  # of what a dictionary was fitted to; it names no file
-        return
-    if key in ("encoder", "spec", "start"):
-        _check_encoder(value, study)
-    elif key == "clip":
-        _check_clip(value, study)
-    elif key in ("images", "val"):
-        _check_images(value, study)
-    elif (
-        key in PATHS
-        and value != "glyphworld"
-        or os.path.isabs(value)
-        or value.startswith("~")
-        or is_url(value)
-    ):
-        _check_path(value, study)
+        return None
+    if names_code(value):
+        return "code", value
+    is_rendered = key == "spec" and _is_glyphworld(value)  # where the images came from, not the encoder
+    if is_rendered or FINGERPRINT.fullmatch(value):  # of what a dictionary was fitted to
+        return None
+    if key in marks:
+        return marks[key], value
+    leads_out = os.path.isabs(value) or value.startswith("~") or ".." in value.split("/") or is_url(value)
+    return ("file", value) if leads_out else None
+
+
+def _refuse_code(text: str, study: Path) -> None:
+    raise SettingsError(f"This study names code of its own, '{text[:80]}'")
 
 
 def _is_glyphworld(images: str) -> bool:
@@ -238,6 +254,8 @@ def _check_images(text: str, study: Path) -> None:
 
 def _check_path(text: str, study: Path) -> None:
     """Raise SettingsError for a path outside the study, the folders that may be chosen, and the assets."""
+    if text == "glyphworld":  # its own captions and masks
+        return
     if is_url(text):
         return check_granted(located(text))
     path = Path(text).expanduser().resolve()
@@ -247,3 +265,12 @@ def _check_path(text: str, study: Path) -> None:
             f"This study reads '{text[:120]}', and the dashboard may not: start it with that folder in "
             f"{allowed_paths.ROOTS}"
         )
+
+
+CHECKS = {
+    "code": _refuse_code,
+    "encoder": _check_encoder,
+    "clip": _check_clip,
+    "images": _check_images,
+    "file": _check_path,
+}

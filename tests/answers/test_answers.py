@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from core.analysis.quality.trust_check import headline
 from core.answers import knn
 from core.answers.outcome import Request
-from core.answers.requests import add_answer, remove_answer
+from core.answers.requests import add_answer, remake_stale, remove_answer
 from core.bases.requests import add_basis
 from core.charts.other_studies import alike
 from core.config import BasisConfig
@@ -283,6 +283,17 @@ def test_a_bad_table_is_one_clear_line_and_changes_nothing(study, tmp_path, chan
         add(study, tmp_path / "bad.csv")
     assert list(open_study(study.path).answers) == ["probe"]
     assert (study.path / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("settings", [{"kind": "words.csv"}, {"kind": "file"}, {"kind": ["knn"]}, {}])
+def test_remake_stale__a_kind_that_is_none_names_no_file(study, tmp_path, monkeypatch, settings):
+    monkeypatch.chdir(tmp_path)
+    for name in ("words.csv", "file"):
+        written(study, tmp_path / name, predicted=study.images["label"])
+    with edited_manifest(study.path) as manifest:
+        manifest["unfinished"] = {"answer-told": settings}
+    remake_stale(study.path, {}, Progress.silent())
+    assert list(open_study(study.path).answers) == ["probe"]
 
 
 def test_an_answer_whose_images_changed_is_made_again_by_resume(study, tmp_path, run):

@@ -51,6 +51,10 @@ SETTINGS: dict[str, tuple[str, str, Any]] = {  # step, setting, value
     "a CLIP elsewhere": ("concepts", "clip", "ViT-B-32@/etc/passwd"),
     "a CLIP's description elsewhere": ("concepts", "clip", "/etc/x.json"),
     "a path in a field of a later version": ("embed", "new", ["/etc/passwd"]),
+    "predictions above": ("answer-zed", "file", "../private/words.csv"),
+    "a dictionary beside": ("basis-zed", "file", "private/words.pt"),
+    "class names beside": ("answers", "head_classes", "private/words.txt"),
+    "a path above in a field of a later version": ("embed", "new", ["photos/../../private"]),
     "settings without end": ("embed", "new", [0] * 200_000),
 }
 SIDECARS: dict[str, Any] = {  # PATH.json beside weights that lie in the study

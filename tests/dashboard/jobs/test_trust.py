@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.answers import kinds as answers
+from core.bases import kinds as bases
+from core.cli import options
+from core.cli.parser import build_parser
 from core.common.assets import assets_folder
+from core.config.settings import NAMES
 from core.jobs.commands import (
     Analyze,
     Command,
@@ -23,9 +29,11 @@ from core.jobs.commands import (
     RunStep,
 )
 from core.jobs.jobs import read_job
+from core.steps import STEPS
+from core.training.config import TrainConfig
 from dashboard.addresses import served_studies
 from dashboard.jobs import launcher
-from dashboard.jobs.trust import STUDY_ONLY, trust, trust_clip, trust_encoder
+from dashboard.jobs.trust import STUDY_ONLY, named_by_settings, trust, trust_clip, trust_encoder
 from tests.dashboard.conftest import write_progress
 from tests.dashboard.jobs.hostile import SETTINGS, SIDECARS, apply_setting, apply_sidecar
 from tests.manifests import edited_manifest
@@ -35,6 +43,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
+
+
+PLACE = re.compile("FILE|DIR|FOLDER|PATH|CSV|TOKENS|SPEC|WEIGHTS|MODULE")  # in the name of an argument
 
 
 def reaching(study: Path) -> list[Command]:
@@ -102,6 +113,22 @@ def test_trust__no_hostile_setting(served, mark, name):
     apply_setting(served, name, mark)
     reasons = [trust(served, command) for command in reaching(served)]
     assert all(reason and "\n" not in reason and len(reason) < 500 for reason in reasons), reasons
+
+
+def test_settings__whose_argument_is_a_file_or_folder_say_so(monkeypatch):
+    """Of every command, step, answer and basis: a new one that does not say so fails here."""
+    rows = [*STEPS.values(), *answers.KINDS.values(), *bases.KINDS.values()]
+    configs = {row.config for row in rows}
+    monkeypatch.setattr(options, "add_options", lambda parser, config, *names, **_: configs.add(config))
+    build_parser()
+    fields = [field for config in configs for field in dataclasses.fields(config)]
+    places = [field for field in fields if PLACE.search(str(field.metadata.get("metavar")))]
+    assert len(places) > 15 and TrainConfig in configs
+    assert [field.name for field in places if field.metadata["names"] not in NAMES] == []
+    stored = [field for row in rows for field in dataclasses.fields(row.config)]
+    marks = {(field.name, field.metadata.get("names") or "") for field in stored}
+    assert len(dict(marks)) == len(marks)  # a name means one thing in all of them
+    assert {name for name, what in marks if what} == set(named_by_settings())
 
 
 @pytest.mark.parametrize("name", SIDECARS)

@@ -18,8 +18,10 @@ FREE_ON_RESUME = ("output", "device", "cache", "checkpoint_minutes")
 class TokenTrainConfig:
     """All settings that determine the weights; those of FREE_ON_RESUME may change on resuming."""
 
-    output: str = option("file to write: FILE.safetensors", metavar="FILE", flags=("-o", "--output"))
-    tokens: str = option("TOKENS folder to train on", metavar="TOKENS")
+    output: str = option(
+        "file to write: FILE.safetensors", metavar="FILE", flags=("-o", "--output"), names="file"
+    )
+    tokens: str = option("TOKENS folder to train on", metavar="TOKENS", names="file")
     vision: str = option(
         "what reads the image: visual tokens, a patch ViT from pixels, or CLIP's own image tower",
         "tokens",

@@ -5,9 +5,11 @@ Out of CI. Both trees are clones with an environment, and both were run once wit
 
     python -m tests.mutants draw OLD NEW --contexts OLD.coverage NEW.coverage --seed 64 -n 120 -o mutants.json
     python -m tests.mutants run mutants.json OLD NEW --from 0 --to 10         # appends to tests/mutants.csv
+    python -m tests.mutants count                                             # what tests/mutants.csv says
 
-A mutant is run in the new tree first. Where a test kills it there that is the same in the old tree, the old
-suite kills it as well, and is not run.
+A test that both trees hold with the same statements is the same test. So OLD.coverage needs to hold only
+the tests that are not in the new tree, a mutant is run in the new tree first, and where a test kills it there
+that is the same in the old tree, the old suite kills it as well, and is not run.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ import csv
 import json
 import os
 import random
+import re
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +38,7 @@ ROOMS = (
 TABLE = Path(__file__).parent / "mutants.csv"
 COLUMNS = ("number", "module", "function", "line", "operator", "occurrence", "new_killed_by", "old_killed_by")
 SURVIVED, UNDECIDED, AS_NEW = "", "undecided", "the same test"
+HANGS = "a test that hangs"
 PATIENCE = 300  # seconds for the tests of a mutant in one tree
 NEED_ARGUMENTS = (
     "core/VariableReplacer",
@@ -91,6 +96,10 @@ def is_another_program(text: str, mutated: str) -> bool:
         return False
 
 
+# pytest-cov writes "test|run"; a process of a test writes what PYTEST_CURRENT_TEST holds, "test (call)".
+PHASE = re.compile(r"(\|(setup|run|teardown)| \((setup|call|teardown)\))$")
+
+
 def reached_by_line(contexts: Path, tree: Path, module: str) -> dict[int, list[str]]:
     """Map each line of a module to the tests that ran it, also in processes that they started."""
     from coverage import CoverageData  # pyright: ignore[reportMissingImports]
@@ -99,84 +108,116 @@ def reached_by_line(contexts: Path, tree: Path, module: str) -> dict[int, list[s
     data.read()
     names = data.contexts_by_lineno(str(tree / module))
     return {
-        line: sorted({name.partition("|")[0].partition(" (")[0] for name in found if "::" in name})
-        for line, found in names.items()
+        line: sorted({PHASE.sub("", name) for name in found if "::" in name}) for line, found in names.items()
     }
+
+
+@cache
+def statements(file: Path) -> dict[str, str]:
+    """Map each function of a test file to its arguments and statements, without its docstring."""
+    if not file.is_file():
+        return {}
+    found = {}
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            documented = ast.get_docstring(node) is not None
+            body = ast.Module(node.body[documented:], [])
+            found[node.name] = ast.dump(node.args) + ast.dump(body)
+    return found
+
+
+def same_test(old: Path, new: Path, test: str) -> bool:
+    """Whether a test has the same statements in both trees."""
+    file, name = test.split("[")[0].split("::")
+    ours = statements(new / file).get(name)
+    return ours is not None and statements(old / file).get(name) == ours
+
+
+def reached_of(
+    args: argparse.Namespace, module: str, name: str, first: int
+) -> dict[int, dict[str, list[str]]]:
+    """Map each line of a function, counted from its first, to the tests of either suite that run it."""
+    begins = functions((args.new / module).read_text(encoding="utf-8"))[name][1]
+    only_old = reached_by_line(args.contexts[0], args.old, module)
+    by_new = reached_by_line(args.contexts[1], args.new, module)
+    found = {}
+    for offset in range(1, 1 + max([*only_old, *by_new], default=0)):
+        new = by_new.get(begins + offset, [])
+        shared = [test for test in new if same_test(args.old, args.new, test)]
+        old = only_old.get(first + offset, [])
+        found[offset] = {"new": new, "old": sorted({*shared, *old})}
+    return found
 
 
 def draw(args: argparse.Namespace) -> None:
     """Write the mutants that are drawn: each in a line that a test of the old suite reaches."""
     rng = random.Random(args.seed)
-    candidates = []
-    for module, function, text, first in shared_functions(args.old, args.new):
-        reached = reached_by_line(args.contexts[0], args.old, module)
-        if any(first + offset in reached for offset in range(1, text.count("\n") + 1)):
-            candidates.append((module, function, text, first, reached))
+    candidates = list(shared_functions(args.old, args.new))
     rng.shuffle(candidates)
     mutants: list[dict[str, Any]] = []
-    for module, function, text, first, reached in candidates:
-        possible = [one for one in mutations(text) if reached.get(first + one[2])]
+    for module, function, text, first in candidates:
+        reached = reached_of(args, module, function, first)
+        possible = [one for one in mutations(text) if reached.get(one[2], {}).get("old")]
         if not possible:
             continue
         operator, occurrence, offset, mutated = rng.choice(possible)
-        theirs = functions((args.new / module).read_text(encoding="utf-8"))[function][1]
-        tests = {
-            "old": reached[first + offset],
-            "new": reached_by_line(args.contexts[1], args.new, module).get(theirs + offset, []),
-        }
         where = {"module": module, "function": function, "line": first + offset}
         what = {"operator": operator, "occurrence": occurrence, "text": text, "mutated": mutated}
-        mutants.append({"number": len(mutants), **where, **what, "tests": tests})
+        mutants.append({"number": len(mutants), **where, **what, "tests": reached[offset]})
         if len(mutants) == args.n:
             break
     args.output.write_text(json.dumps(mutants, indent=1), encoding="utf-8")
     print(f"{len(mutants)} mutants of {len(candidates)} functions")
 
 
-def nearest_first(tests: list[str], module: str) -> list[str]:
-    """Order tests: those of the file that mirrors the module, those of its room, the others."""
+def nearest_first(tests: list[str], module: str) -> tuple[list[str], list[str]]:
+    """Part the tests into those of the room of a module, its mirrored file first, and all others."""
     mirrored = f"{Path(module).parent.as_posix().removeprefix('core/')}/test_{Path(module).name}"
-    room = Path(module).parts[1]
-    return sorted(tests, key=lambda test: (mirrored not in test, f"tests/{room}/" not in test, test))
+    room = f"tests/{Path(module).parts[1]}/" if module.startswith("core/") else "tests/dashboard/"
+    near = [test for test in tests if test.startswith(room)]
+    far = [test for test in tests if not test.startswith(room)]
+    return sorted(near, key=lambda test: (mirrored not in test, test)), far
+
+
+def first_failure(tree: Path, tests: list[str], marks: str, seconds: float) -> str:
+    """Return the first of the tests with these marks that fails; SURVIVED or UNDECIDED."""
+    listed = tree / ".mutant_tests"
+    listed.write_text("\n".join(tests), encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--timeout", "120", "-m", marks]
+    try:
+        done = subprocess.run(
+            [".venv/bin/python", "-m", "pytest", *options, f"@{listed}"], cwd=tree, env=environment,
+            timeout=seconds, capture_output=True, text=True,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return UNDECIDED
+    finally:
+        listed.unlink()
+    if done.returncode in (0, 5):  # 5: none of them has such a mark
+        return SURVIVED
+    lines = done.stdout.splitlines()
+    failed = [line.split(" ", 1)[1] for line in lines if line.startswith(("FAILED ", "ERROR "))]
+    if failed:
+        return failed[0].partition(" - ")[0]
+    return HANGS if "Timeout" in done.stdout + done.stderr else "collection"
 
 
 def killer(tree: Path, mutant: dict[str, Any], tests: list[str]) -> str:
     """Return the test that fails with the mutant in the tree; SURVIVED, or UNDECIDED where time runs out."""
     path = tree / mutant["module"]
     before = path.read_text(encoding="utf-8")
-    begun = time.monotonic()
-    listed = tree / ".mutant_tests"
-    listed.write_text("\n".join(nearest_first(tests, mutant["module"])), encoding="utf-8")
+    ends = time.monotonic() + PATIENCE
     path.write_text(before.replace(mutant["text"], mutant["mutated"], 1), encoding="utf-8")
-    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    near, far = nearest_first(tests, mutant["module"])
     try:
-        for marks in (FAST, SLOW):
-            command = [".venv/bin/python", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", marks]
-            left = PATIENCE - (time.monotonic() - begun)
-            try:
-                done = subprocess.run(
-                    [*command, f"@{listed}"], cwd=tree, env=environment, timeout=left, capture_output=True,
-                    text=True,
-                )  # fmt: skip
-            except subprocess.TimeoutExpired:
-                return UNDECIDED
-            if done.returncode not in (0, 5):  # 5: none of them has such a mark
-                failed = [
-                    line.split()[1]
-                    for line in done.stdout.splitlines()
-                    if line.startswith(("FAILED", "ERROR"))
-                ]
-                return failed[0] if failed else "collection"
+        for chosen, marks in ((near, FAST), (far, FAST), (near, SLOW), (far, SLOW)):
+            found = first_failure(tree, chosen, marks, ends - time.monotonic()) if chosen else SURVIVED
+            if found != SURVIVED:
+                return found
         return SURVIVED
     finally:
         path.write_text(before, encoding="utf-8")
-        listed.unlink()
-
-
-def same_test(old: Path, new: Path, test: str) -> bool:
-    """Whether the file of a test is the same in both trees."""
-    files = [tree / test.partition("::")[0] for tree in (old, new)]
-    return all(file.is_file() for file in files) and files[0].read_bytes() == files[1].read_bytes()
 
 
 def run(args: argparse.Namespace) -> None:
@@ -189,7 +230,7 @@ def run(args: argparse.Namespace) -> None:
             writer.writeheader()
         for mutant in mutants[args.first : args.last]:
             new = killer(args.new, mutant, mutant["tests"]["new"])
-            if new and new != UNDECIDED and same_test(args.old, args.new, new):
+            if "::" in new and same_test(args.old, args.new, new):
                 old = AS_NEW
             else:
                 old = killer(args.old, mutant, mutant["tests"]["old"])
@@ -197,6 +238,21 @@ def run(args: argparse.Namespace) -> None:
             writer.writerow(row)
             file.flush()
             print(*(row[name] for name in COLUMNS), sep="  ")
+
+
+def count(args: argparse.Namespace) -> None:
+    """Print room by room how many mutants each suite kills, and how many both do."""
+    with open(TABLE, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    alive = (SURVIVED, UNDECIDED)
+    rooms = {row["module"]: "/".join(row["module"].split("/")[:2]) for row in rows}
+    for room in [*sorted(set(rooms.values())), ""]:
+        here = [row for row in rows if rooms[row["module"]].startswith(room)]
+        by_old = [row for row in here if row["old_killed_by"] not in alive]
+        by_both = [row for row in by_old if row["new_killed_by"] not in alive]
+        by_new = sum(row["new_killed_by"] not in alive for row in here)
+        print(f"{room or 'all':24} {len(here):4} drawn {len(by_old):4} by the old {by_new:4} by the new "
+              f"{len(by_both):4} by both")  # fmt: skip
 
 
 def main() -> None:
@@ -207,6 +263,7 @@ def main() -> None:
     drawing = commands.add_parser("draw")
     running = commands.add_parser("run")
     running.add_argument("mutants", type=Path)
+    commands.add_parser("count").set_defaults(do=count)
     for sub in (drawing, running):
         sub.add_argument("old", type=Path)
         sub.add_argument("new", type=Path)

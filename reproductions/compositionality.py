@@ -84,6 +84,7 @@ class Benchmark:
     items: list[Item]
     read: Callable[[str], KeyedPicture]
     least_group: int = 1
+    left_out: int = 0  # items without their images
 
     @property
     def of_pairs(self) -> bool:
@@ -113,6 +114,10 @@ def open_tests(root: Path) -> list[Benchmark]:
         tests.append(winoground_test(root))
     if not any(test.items for test in tests):
         raise TokenError(f"'{root}' holds no test with its images, such as {CHOICES['VG-Relation'][0]}")
+    for test in tests:
+        if test.left_out:
+            entries = test.left_out + len(test.items)
+            print(f"{test.name}: {test.left_out} of {entries} entries lack an image and are left out")
     return [test for test in tests if test.items]
 
 
@@ -131,17 +136,18 @@ def json_rows(path: Path) -> list[dict[str, Any]]:
 
 def choice_test(name: str, root: Path, rows: Iterable[dict[str, Any]], least_group: int) -> Benchmark:
     """Build VG-Relation or VG-Attribution: an image is cut to its box before anything else."""
-    items, boxes = [], {}
+    items, boxes, left_out = [], {}, 0
     for row in rows:
         path = f"images/{row['image_path']}"
         if not (root / path).is_file():
+            left_out += 1
             continue
         box = tuple(int(row[f"bbox_{side}"]) for side in "xywh")
         key = f"{path}@{'+'.join(map(str, box))}"
         boxes[key] = (root / path, *box)
         group = row.get("relation_name") or "+".join(row.get("attributes", ()))
         items.append(Item((key,), (row["true_caption"], row["false_caption"]), group))
-    return Benchmark(name, items, lambda key: cropped(key, *boxes[key]), least_group)
+    return Benchmark(name, items, lambda key: cropped(key, *boxes[key]), least_group, left_out)
 
 
 def cropped(key: str, path: Path, left: int, top: int, width: int, height: int) -> KeyedPicture:
@@ -160,18 +166,20 @@ def order_test(
         tagger: tells the kind of each word; the authors use spaCy, we textblob.
     """
     items: list[Item] = []
+    left_out = 0
     folder = path.parent.relative_to(root)
     for number, row in enumerate(json_rows(path)):
         key = (folder / row["image"]).as_posix()
-        if not (root / key).is_file():
-            continue
         listed = [row["caption"]] if isinstance(row["caption"], str) else row["caption"]
+        if not (root / key).is_file():
+            left_out += len(listed)
+            continue
         for position, caption in enumerate(listed):
             words = caption_words(caption)
             tagged = list(zip(words, (tagger or textblob_tags)(words), strict=True))
             shuffled = false_shuffles(" ".join(words), tagged, Dice(0, number, position, SHUFFLE_TAG))
             items.append(Item((key,), (" ".join(words), *shuffled)))
-    return Benchmark(name, items, lambda key: KeyedPicture(key, decode(root / key)))
+    return Benchmark(name, items, lambda key: KeyedPicture(key, decode(root / key)), left_out=left_out)
 
 
 def caption_words(caption: str) -> list[str]:
@@ -191,19 +199,22 @@ def textblob_tags(words: list[str]) -> list[str]:
 
 def winoground_test(root: Path) -> Benchmark:
     """Build Winoground; a pair without both of its images is left out."""
-    items, paths = [], {}
+    items, paths, left_out = [], {}, 0
     for row in json_rows(root / EXAMPLES):
         found = []
         for name in (row["image_0"], row["image_1"]):
             named = [root / "images" / f"{name}{ending}" for ending in ("", ".png", ".jpg")]
             found += [path for path in named if path.is_file()][:1]
         if len(found) < 2:
+            left_out += 1
             continue
         keys = tuple(path.relative_to(root).as_posix() for path in found)
         paths |= dict(zip(keys, found, strict=True))
         group = row.get("collapsed_tag") or row.get("tag") or ""
         items.append(Item(keys, (row["caption_0"], row["caption_1"]), group))
-    return Benchmark("Winoground", items, lambda key: KeyedPicture(key, decode(paths[key])))
+    return Benchmark(
+        "Winoground", items, lambda key: KeyedPicture(key, decode(paths[key])), left_out=left_out
+    )
 
 
 # Of the scores that follow, a tie counts as its share, so that a constant model is at chance.

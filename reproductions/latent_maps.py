@@ -36,10 +36,10 @@ NAME = "latent_maps"
 BATCH = 64  # images
 CONTROL = "random"
 SMOKE = {  # 24 scenes of each class in either split: a concept needs 20
-    "images": "glyphworld?train=480&val=480&size=48",
+    "images": "glyphworld?train=480&val=480&size=32",
     "encoder": "timm:resnet10t?output_stride=8",
-    "input_size": 48,
-    "resize": 48,
+    "input_size": 32,
+    "resize": 32,
     "workers": 0,
 }
 COLUMNS = {"ap": "ap", "inverted_ap": "inverted", "purity": "purity", "coverage": "coverage"}

@@ -231,6 +231,7 @@ def test_files__are_read_as_published(files):
     [pair] = winoground.items
     assert pair.captions == ("a dog\u2028on a cat", "a cat on a dog") and pair.group == "Object"
     assert np.asarray(winoground.read(pair.pictures[1]).image)[0, 0].tolist() == [1, 0, 0]
+    assert [test.left_out for test in (relation, attribution, order, winoground)] == [1, 0, 2, 1]
 
 
 @pytest.mark.parametrize("content", ["nonsense", "{}", '{"image_path": "1.png"}'])

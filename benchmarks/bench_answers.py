@@ -24,7 +24,7 @@ from core.answers.requests import add_answer
 from core.common.device import resolve_device
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
-from core.store import Study, open_study
+from core.store import Study
 from tests.browser.harness import chromium, dashboard, find_browser
 
 IMAGES, ENCODER = "glyphworld?train=300&val=200", "asset:efficientnet_lite0"
@@ -50,7 +50,7 @@ def head_result() -> Result:
     run_step("embed", folder, {"images": IMAGES, "encoder": ENCODER, "device": "auto"}, Progress.silent())
     embed = time.perf_counter() - began
     classes = folder.with_suffix(".csv")
-    _likely_labels(open_study(folder)).to_csv(classes, index=False)
+    _likely_labels(Study(folder)).to_csv(classes, index=False)
     taken = []
     for number in range(REPEATS):  # each with another setting, so that it is computed anew
         options = {"head_classes": str(classes), "restrict": number % 2 == 0}
@@ -116,7 +116,7 @@ def _seconds(work: Callable[[], None], device: torch.device) -> float:
 
 def with_second_answer(folder: Path) -> None:
     """Add predictions that are right on three images of four, as a file."""
-    study = open_study(folder)
+    study = Study(folder)
     if ANSWER in study.answers:
         return
     rng = np.random.default_rng(0)

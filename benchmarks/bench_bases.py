@@ -28,7 +28,7 @@ from core.jobs.progress import Progress
 from core.pipeline.memory import keep_freed_memory
 from core.pipeline.run import run_step
 from core.storage.layers import layer
-from core.store import open_study
+from core.store import Study
 from core.training.dictionaries import BATCH, DictionaryRun
 
 WIDTH, LATENTS, K = 512, 4096, 32
@@ -97,9 +97,9 @@ def _dense_step(x: Tensor, weights: Tensor, code: Tensor) -> None:
 def in_a_basis() -> Iterator[Result]:
     """Steps of a study in a basis beside the same of its units, of about as many non-zeros an image."""
     folder = large_study("bases", N_IMAGES, WIDTH)
-    sample = open_study(folder).array("representations")[:1000]
+    sample = Study(folder).array("representations")[:1000]
     k = round(float((sample != 0).sum(1).mean()))
-    if "control" not in open_study(folder).bases:
+    if "control" not in Study(folder).bases:
         config = BasisConfig(kind="random", size=LATENTS, k=k, seeds=1)
         add_basis(folder, "control", config, Progress.silent(), device="cpu")
     for name, (step, settings) in STEPS.items():
@@ -107,7 +107,7 @@ def in_a_basis() -> Iterator[Result]:
         works = {of: _step_of(step, place, options) for (of, place), options in sides}
         seconds = in_turns(works, rounds=ROUNDS)
         ratio = float(np.median(seconds["basis"] / seconds["units"]))
-        fire = [open_study(place).summary("features")["mean_firing"] for place in _places(folder).values()]
+        fire = [Study(place).summary("features")["mean_firing"] for place in _places(folder).values()]
         detail = f"{N_IMAGES:,} images, {WIDTH} units and {LATENTS:,} latents, {k} not 0, of which "
         detail += f"{fire[0]:.0f} and {fire[1]:.0f} fire; units {np.median(seconds['units']):.2f} s"
         yield Result(f"bases: {name}, basis / units", ratio, "x", STEP_GOAL, False, detail)

@@ -22,7 +22,7 @@ from core.encoders.registry import Encoder, load_encoder
 from core.heatmaps.combine import combine
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
-from core.store import open_study
+from core.store import Study
 
 REPEATS = 3
 N_IMAGES, N_FEATURES = 8, 8
@@ -88,7 +88,7 @@ def storing_against_embedding() -> Result:
         run_step("features", folder, {"epsilon": "auto"}, Progress.silent())
         everything = {"train": True, "top": 0}
         store.append(seconds(lambda o=everything: run_step("heatmaps", folder, o, Progress.silent())))
-    summary = open_study(folder).summary("heatmaps")
+    summary = Study(folder).summary("heatmaps")
     detail = (
         f"the same {summary['n_images']} scenes, {summary['n_maps']} maps: embed {min(embed):.1f} s, "
         f"heatmaps {min(store):.1f} s, min of {REPEATS}"
@@ -108,7 +108,7 @@ def photographs(folder: Path) -> Path:
 
 def draw_grid(study_folder: Path) -> int:
     """What the route of the dashboard does for a page of images, one after the other; bytes of JPEG."""
-    study, n_bytes = open_study(study_folder), 0
+    study, n_bytes = Study(study_folder), 0
     for row in study.heatmap_reader.rows[:GRID]:
         file = io.BytesIO()
         study.overlay(int(row), max_side=SIDE).save(file, "JPEG", quality=85)

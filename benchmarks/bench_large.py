@@ -33,7 +33,7 @@ from core.measures.headline import headline
 from core.measures.score_aurocs import score_aurocs
 from core.slices import inspection, saved_slices
 from core.slices.slice import Slice
-from core.store import open_study
+from core.store import Study
 from tests.browser.harness import chromium, dashboard, find_browser
 
 N_IMAGES = int(os.environ.get("PEREGRINE_BENCH_IMAGES", 1_281_167))
@@ -122,7 +122,7 @@ def p95(milliseconds: Sequence[float]) -> float:
 
 def inspections(folder: Path) -> dict[str, list[float]]:
     """Milliseconds of each part of a slice's numbers, for slices from a class to half of the train images."""
-    study = open_study(folder / "large")
+    study = Study(folder / "large")
     taken: dict[str, list[float]] = {}
     for where in map(Slice.parse, SLICES):
         for _ in range(ROUNDS + 1):

@@ -14,7 +14,7 @@ from benchmarks.results import Result
 from benchmarks.studies import FOLDER
 from core.slices import saved_slices
 from core.slices.slice import Slice
-from core.store import open_study
+from core.store import Study
 from tests.browser.harness import chromium, dashboard, find_browser
 from tests.synthetic import make_seen_study, make_study
 
@@ -69,7 +69,7 @@ def in_browser() -> Iterator[Result]:
 
 def saved_classes(folder: Path) -> tuple[str, str]:
     """Two classes of the study, each saved as a slice of its name, so that one click chooses it."""
-    first, second = sorted(open_study(folder).images["label"].unique())[:2]
+    first, second = sorted(Study(folder).images["label"].unique())[:2]
     for label in (first, second):
         saved_slices.save(folder, label, Slice(labels=(label,)))
     return first, second

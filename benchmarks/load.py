@@ -27,7 +27,7 @@ from websockets.typing import Origin, Subprotocol
 
 from benchmarks.browsing import server_handles, server_memory
 from core.slices.slice import Slice
-from core.store import Study, open_study
+from core.store import Study
 from dashboard.addresses.pages import HOME, NEW_STUDY, PAGES
 from tests.browser.harness import dashboard
 
@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     folders = sorted(path.parent for path in asked.studies.glob("*/manifest.json"))
-    studies = [open_study(folder) for folder in folders]
+    studies = [Study(folder) for folder in folders]
     seconds = 60 * asked.minutes
     print(f"{asked.users} users, {asked.minutes:g} min, {asked.pause:g} s between clicks, seed {asked.seed}")
     print(", ".join(f"{study.path.name} ({study.n_images:,} images)" for study in studies), flush=True)

@@ -13,11 +13,11 @@ import torch  # noqa: F401  loaded before the memory is first read: it belongs t
 from benchmarks.results import peak_bytes
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
-from core.store import open_study
+from core.store import Study
 
 
 def read_all(folder: Path) -> float:
-    array = open_study(folder).array("representations")
+    array = Study(folder).array("representations")
     began = time.perf_counter()
     for chunk in range(array.n_chunks):
         np.load(array.folder / f"{chunk:05d}.npy")

@@ -23,7 +23,7 @@ from core.bases.position_index import at_position, similar_positions, strongest_
 from core.encoders.transform import Transform
 from core.storage.chunked_array import CHUNK_ROWS
 from core.storage.writer import write_study
-from core.store import Study, open_study
+from core.store import Study
 
 NAME = "made"
 ITEM = f"basis_{NAME}"
@@ -81,7 +81,7 @@ def measure(folder: Path, n_images: int, side: int, size: int, k: int, questions
     """Seconds of each question, of writing the index, and bytes on disk and in memory."""
     wrote = write_made_study(folder, n_images, side * side, size, k)
     peak = peak_bytes()
-    study: Study = open_study(folder)
+    study: Study = Study(folder)
     basis = Basis(NAME, "topk", STEP.format(name=NAME), {"size": size, "grid": [side, side]})
     found = {
         "similar": lambda row, x, y: similar_positions(study, basis, row, x, y),

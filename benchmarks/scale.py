@@ -25,7 +25,7 @@ from core.errors import PeregrineError
 from core.storage.chunked_array import CHUNK_ROWS
 from core.storage.manifest import LONG, MOST_BYTES
 from core.storage.writer import write_study
-from core.store import open_study
+from core.store import Study
 
 SIZES = (10**6, 10**8, 10**9)
 N_VAL, N_CLASSES, WIDTH = 50_000, 1000, 2048  # as ImageNet's, and ResNet-50
@@ -195,7 +195,7 @@ def most_images(c: Constants) -> float:
 
 def opens(rows: Mapping[str, int], n_images: int) -> bool:
     try:
-        open_study(simulated(rows, n_images).parent)
+        Study(simulated(rows, n_images).parent)
     except PeregrineError:
         return False
     return True

@@ -15,7 +15,7 @@ from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.storage.chunked_array import CHUNK_ROWS
 from core.storage.writer import StepWriter, write_study
-from core.store import open_study
+from core.store import Study
 
 FOLDER = Path("build/bench")
 
@@ -81,15 +81,15 @@ def judged_study(folder: Path, n_images: int, n_features: int, *, n_classes: int
     """
     settings = {"n_images": n_images, "n_features": n_features, "n_classes": n_classes}
     _embed(folder, settings, dtype="float16", pictures=True)
-    if not open_study(folder).has("features"):
+    if not Study(folder).has("features"):
         run_step("features", folder, {"device": "cpu"}, Progress.silent())
-    if not open_study(folder).has("probe"):
+    if not Study(folder).has("probe"):
         with write_study(folder) as writer, writer.step("probe", {"made_up": True}) as step:
-            step.table("probe", _verdicts(open_study(folder).images, seed=0))
+            step.table("probe", _verdicts(Study(folder).images, seed=0))
             step.summary = {"top1": 0.8}
-    if not open_study(folder).has("quality"):
+    if not Study(folder).has("quality"):
         run_step("quality", folder, {"device": "cpu", "bootstrap": 50}, Progress.silent())
-    if not open_study(folder).has("map_pca"):
+    if not Study(folder).has("map_pca"):
         run_step("map", folder, {}, Progress.silent())
     return folder
 
@@ -137,5 +137,5 @@ def large_study(
     folder = FOLDER / name
     settings = {"n_images": n_images, "n_features": n_features, "dtype": dtype, "n_classes": n_classes}
     _embed(folder, settings, dtype=dtype, pictures=False)
-    open_study(folder)
+    Study(folder)
     return folder

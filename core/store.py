@@ -4,7 +4,7 @@ from core.store import open_study
 study = open_study("studies/demo")
 study.table("quality").nsmallest(10, "q_score")
 study.where("label=bird").table("quality_metrics")
-study.answering("head").where("correct=false").table("probe")
+study.answering("probe").where("correct=false").table("probe")
 study.image("train/dog/0001.jpg")
 """
 
@@ -139,8 +139,17 @@ class Answered(Study):
     def answers(self) -> dict[str, Answer]:
         return self.whole.answers
 
+    def __reduce__(self) -> Any:
+        return type(self), (self.whole, self.answer)
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}; answer '{self.answer.name}'>"
+
     def answering(self, name: str | None = None) -> Study:
         return self.whole.answering(name)
+
+    def in_basis(self, name: str | None) -> Study:
+        return self.whole.in_basis(name).answering(self.answer.name)
 
     def has(self, item: str) -> bool:
         if item in PARTS:
@@ -257,6 +266,9 @@ class Narrowed(Study):
     def answering(self, name: str | None = None) -> Study:
         return self.whole.answering(name).where(self.slice)
 
+    def __reduce__(self) -> Any:
+        return type(self), (self.whole, self.slice)
+
     def __init__(self, study: Study, where: Slice):
         whole = study.whole if isinstance(study, Narrowed) else study
         where = Slice.joined([study.slice, where]) if isinstance(study, Narrowed) else where
@@ -341,10 +353,14 @@ class Narrowed(Study):
         return self.whole.answer is None and np.array_equal(self.inside, self.whole.is_val)
 
 
-def open_study(path: str | Path) -> Study:
-    """Open a study folder for reading.
+def open_study(path: str | Path, answering: str | None = None) -> Study:
+    """Open a study folder for reading, with the answer that every command and page reads it by.
 
+    Args:
+        answering: the answer that says what is correct; None for the default: the encoder's own head where
+            one fits, else the probe. `Study(path)` is the study as its steps stored it, read by the probe.
     Raises:
         StudyError: no study there, or a damaged or newer one; the message says what to do.
+        SettingsError: the study has no such answer.
     """
-    return Study(path)
+    return Study(path).answering(answering)

@@ -29,7 +29,7 @@ from core.jobs.progress import Progress
 from core.measures.concept_features import concept_features, concept_means
 from core.pipeline.run import resume, run_step
 from core.storage.layers import layer
-from core.store import Study, open_study
+from core.store import Study
 from reproductions import common
 
 NAME = "bases"
@@ -58,7 +58,7 @@ def fit(folder: Path, kind: str, on: str, most: int, steps: int | None, smoke: b
                 run_step(step, layer(folder, name), {}, progress)
         else:
             resume(layer(folder, name), {}, progress)
-    return open_study(folder).in_basis(name)
+    return Study(folder).in_basis(name)
 
 
 def with_bounds(name: str, values: Sequence[float]) -> dict[str, float]:
@@ -120,7 +120,7 @@ def rows(args: Any, smoke: bool) -> Iterator[dict[str, Any]]:
         smoke_study(folder)
     elif not folder.exists():
         shutil.copytree(args.study, folder)
-    yield basis_row(folder.name, open_study(folder), UNITS, POOLED)
+    yield basis_row(folder.name, Study(folder), UNITS, POOLED)
     kinds = ["random", "topk"] if smoke else SIZES
     most, steps = (16, 2) if smoke else (args.size, args.steps)
     pairs = [(kind, POOLED) for kind in kinds]

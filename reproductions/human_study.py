@@ -29,7 +29,7 @@ from core.concepts.naming.majority import MAJORITY
 from core.concepts.word_measures import KS, kept_words, pooled, random_words
 from core.errors import StudyError
 from core.export.human_study import human_study_tasks, rated_words
-from core.store import Study, open_study
+from core.store import Study
 from reproductions.common import options, run_script
 
 RELATED_PERCENT = 65  # of the workers must call a word related (Kalibhat, dissertation, section 4.4)
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--choices", type=Path, metavar="FILE", help="only write the choice tasks of STUDY")
     args = parser.parse_args(argv)
     if args.choices:
-        write_csv(choice_tasks(open_study(args.study))[0], args.choices)
+        write_csv(choice_tasks(Study(args.study))[0], args.choices)
         return
     run_script("human_study", args, lambda smoke: rows(smoke, args), draw)
     if args.answers:
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def rows(smoke: bool, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield the rows of Table 4.1."""
     if args.answers:
-        key = word_key(rated_words(open_study(args.study)))
+        key = word_key(rated_words(Study(args.study)))
         answers = read_answers(args.answers, "word_answers", WORD_COLUMNS)
     else:
         key, answers = published(10 if smoke else N_PUBLISHED)
@@ -65,7 +65,7 @@ def rows(smoke: bool, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def tell_others(args: argparse.Namespace) -> None:
     """Print how often each explanation was chosen, and the agreement of workers."""
-    study = open_study(args.study)
+    study = Study(args.study)
     key = choice_tasks(study)[1]
     choices = read_answers(args.answers, "choice_answers", CHOICE_COLUMNS)
     choices = choices.drop_duplicates(["worker", "task"], keep="last", ignore_index=True)

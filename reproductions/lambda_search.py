@@ -18,7 +18,7 @@ from core.encoders.registry import load_encoder
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.research.transfer_learning.analysis.evaluate import judge_on_study, study_images
-from core.store import Study, open_study
+from core.store import Study
 from core.training import files
 from core.training.finetuning.finetune import finetune, finetune_config
 from reproductions import common
@@ -34,12 +34,12 @@ def tiny_study(folder: Path) -> Study:
     images = {"images": "glyphworld?train=60&val=30&size=48", "encoder": "asset:simclr_glyphworld"}
     for step, options in (("embed", images), ("features", {"epsilon": "auto"}), ("probe", {"epochs": 2})):
         run_step(step, folder, options, Progress.silent())
-    return open_study(folder)
+    return Study(folder)
 
 
 def rows(path: Path, folder: Path, smoke: bool) -> Iterator[dict[str, Any]]:
     """Yield a row a fine-tuning."""
-    study = tiny_study(folder / "study") if smoke else open_study(path)
+    study = tiny_study(folder / "study") if smoke else Study(path)
     training: dict[str, Any] = SMOKE if smoke else {"epochs": 4}
     for lambda1 in LAMBDA1[2:3] if smoke else (0.0, *LAMBDA1):
         began = time.monotonic()

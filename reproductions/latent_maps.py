@@ -27,7 +27,7 @@ from core.bases.kinds import KINDS
 from core.bases.vectors import FitRun, Vectors
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
-from core.store import Study, open_study
+from core.store import Study
 from core.topics import function_named
 from reproductions import common
 from reproductions.bases import SIZES, UNITS, K, with_bounds
@@ -111,9 +111,9 @@ def rows(args: Any, smoke: bool) -> Iterator[dict[str, Any]]:
     if smoke:
         folder = common.output_folder(args) / "studies" / NAME
         run_step("embed", folder, SMOKE, Progress.silent())
-        return measured(open_study(folder), [], 16, 2)
+        return measured(Study(folder), [], 16, 2)
     kinds = [kind for kind in SIZES if kind != CONTROL]
-    return measured(open_study(args.study), kinds, args.size, args.steps)
+    return measured(Study(args.study), kinds, args.size, args.steps)
 
 
 def draw(table: pd.DataFrame) -> go.Figure:

@@ -36,7 +36,7 @@ from core.errors import MaskError
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.slices.evaluate import class_column
-from core.store import Study, open_study
+from core.store import Study
 from reproductions.common import options, run_script
 
 ENCODER = "asset:simclr_glyphworld"
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def rows(smoke: bool, folder: Path | None = None) -> Iterator[dict[str, Any]]:
     """Yield a row for the images as they are, for noise in each region, and for each alteration."""
     with TemporaryDirectory() as temporary:
-        study = open_study(folder) if folder else new_study(Path(temporary), smoke)
+        study = Study(folder) if folder else new_study(Path(temporary), smoke)
         sampled = masked_pictures(study)
         encoder = study_encoder(study)
         true = class_column(study, "label")[sampled.rows]
@@ -79,7 +79,7 @@ def new_study(folder: Path, smoke: bool) -> Study:
     images = SMOKE_IMAGES if smoke else IMAGES
     run_step("embed", folder, {"images": images, "encoder": ENCODER, "workers": 0}, Progress.silent())
     run_step("probe", folder, {}, Progress.silent())
-    return open_study(folder)
+    return Study(folder)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from core.concepts.word_measures import (
 from core.config import ConceptsConfig
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
-from core.store import Study, open_study
+from core.store import Study
 from core.worlds.glyphworld.word_truth import TruthTable, truth_of
 from reproductions import common
 
@@ -115,7 +115,7 @@ def judged_features(seed: int, spec: str, encoder: str, folder: Path) -> pd.Data
     """
     path = folder / f"seed-{seed}"
     run_step("embed", path, {"images": spec, "encoder": encoder, "device": "cpu"}, Progress.silent())
-    study = open_study(path)
+    study = Study(path)
     selection = look(study, CONFIG, Progress.silent())
     methods = methods_of(study, selection, open_tools(study, CONFIG, "cpu", Progress.silent()))
     source: Any = study.source

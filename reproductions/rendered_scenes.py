@@ -37,7 +37,7 @@ from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.slices.finder import worst_slices
 from core.slices.slice import Slice
-from core.store import Study, open_study
+from core.store import Study
 from core.worlds.glyphworld.compose import plan_world_scene
 from core.worlds.glyphworld.glyphworld import scene_row
 from core.worlds.glyphworld.painting import paint
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def rows(size: Size, folder: Path | None = None) -> Iterator[dict[str, Any]]:
     """Yield a row for each slice, and for each kept word of a feature."""
     with TemporaryDirectory() as temporary:
-        study = open_study(folder) if folder else new_study(Path(temporary), size)
+        study = Study(folder) if folder else new_study(Path(temporary), size)
         concepts = study.table("concepts")
         world = FreshWorld(study, study_encoder(study))
         plans = [world.plan(index) for index in range(size.usual)]
@@ -96,7 +96,7 @@ def new_study(folder: Path, size: Size) -> Study:
     }
     for step, settings in steps.items():
         run_step(step, folder, settings | {"workers": 0}, Progress.silent())
-    return open_study(folder)
+    return Study(folder)
 
 
 @dataclass

@@ -25,7 +25,7 @@ from core.common.statistics.intervals import auroc_difference, auroc_interval
 from core.jobs.progress import Progress
 from core.measures.metrics import auroc
 from core.pipeline.run import run_step
-from core.store import Study, open_study
+from core.store import Study
 from reproductions import common
 
 NAME = "scores"
@@ -46,7 +46,7 @@ def build(folder: Path, options: dict[str, Any]) -> Study:
     with Progress.for_command(folder, stages_total=len(STEPS)) as progress:
         for step in STEPS:
             run_step(step, folder, {"epsilon": "auto", "workers": 0} | options, progress)
-    return open_study(folder)
+    return Study(folder)
 
 
 def combined(table: pd.DataFrame) -> np.ndarray:
@@ -112,7 +112,7 @@ def rows(args: Any, smoke: bool) -> Iterator[dict[str, Any]]:
             study = build(folder / name, {"images": images} | EMBEDDED[name])
             yield study_row(name, evaluation_images(study))
     for path in args.studies:
-        yield study_row(path.name, evaluation_images(open_study(path)))
+        yield study_row(path.name, evaluation_images(Study(path)))
 
 
 def draw(table: pd.DataFrame) -> go.Figure:

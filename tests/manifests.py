@@ -38,6 +38,15 @@ def change_texts(folder: Path, columns: Collection[str], prefix: str) -> None:
             step["inputs"] |= input_digests(manifest, own)
 
 
+def rename_to_head(folder: Path, answer: str) -> None:
+    """Make an answer that a study was given the one of its encoder's own head: then it is the default."""
+    (folder / f"answer_{answer}.parquet").rename(folder / "answer_head.parquet")
+    with edited_manifest(folder) as manifest:
+        manifest["items"]["answer_head"] = manifest["items"].pop(f"answer_{answer}")
+        answers = manifest["steps"][f"answer-{answer}"]["summary"]["answers"]
+        answers["head"] = answers.pop(answer)
+
+
 def without_checksums(folder: Path) -> Path:
     """A TOKENS folder as it was written before its files had checksums."""
     manifest = json.loads((folder / "manifest.json").read_text())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
-from core.store import open_study
+from core.store import Study
 
 STEPS = ("embed", "features", "neighbours", "probe", "quality")
 
@@ -21,7 +21,7 @@ def main() -> None:
     options = {"embed": {"images": images, "encoder": encoder}, "features": {"epsilon": "auto"}}
     for step in STEPS:
         run_step(step, folder, {"device": device, **options.get(step, {})}, Progress.silent())
-    study = open_study(folder)
+    study = Study(folder)
     scores = study.table("quality_metrics").loc[:, ["score", "auroc", "auroc_low", "auroc_high"]]
     summary = {"top1": study.summary("probe")["top1"], "scores": scores.to_dict("records")}
     (folder / "look.json").write_text(json.dumps(summary) + "\n", encoding="utf-8")

@@ -55,14 +55,14 @@ def compare(args: argparse.Namespace) -> None:
     from core.comparison.compare import report
     from core.comparison.text import comparison_text, numbers_table
     from core.slices.slice import Slice
-    from core.store import open_study
+    from core.store import Study
 
     given = vars(args)
     if "output" in given:
         check_output_file(given["output"], "a comparison", FORMATS)
     settings: dict[str, Any] = {"among": Slice.parse(given.get("where", ""))}
     settings |= {"resamples": given.get("bootstrap", 1000), "seed": given.get("seed", 0)}
-    studies = [open_study(path) for path in given["studies"]]
+    studies = [Study(path) for path in given["studies"]]
     read = studies if "answers" in given else [one.answering(given.get("answer")) for one in studies]
     if "checkpoints" in given:
         return _along(read, settings, given)

@@ -92,7 +92,7 @@ def figure(args: argparse.Namespace) -> None:
     others = [
         layer(path, basis) if basis and not basis_of(path)[1] else path for path in given.get("others", [])
     ]
-    studies = [open_study(path).answering(given.get("answer")) for path in (given["study"], *others)]
+    studies = [open_study(path, given.get("answer")) for path in (given["study"], *others)]
     studies = narrowed(studies, given, same_images=kind.same_images)
     if as_table:
         print(f"{_write_table(studies, name, _chart_options(given), given['output'])}{_of(studies)}")
@@ -240,9 +240,7 @@ def report(args: argparse.Namespace) -> None:
     from core.store import open_study
 
     check_output_file(args.output, "a report", ENDINGS)
-    studies = narrowed(
-        [open_study(path).answering(getattr(args, "answer", None)) for path in args.studies], vars(args)
-    )
+    studies = narrowed([open_study(path, getattr(args, "answer", None)) for path in args.studies], vars(args))
     with Progress.for_command(None, stages_total=2 if len(studies) == 1 else 3) as progress:
         written = write_report(studies, args.output, interactive="interactive" in args, progress=progress)
     print(f"{written}: {written.stat().st_size / 1e6:.1f} MB{_of(studies)}")

@@ -88,10 +88,10 @@ def run_finetune(args: argparse.Namespace) -> None:
     with Progress.for_command(None, stages_total=2) as progress:
         if not getattr(args, "output", ""):
             raise SettingsError("which file? Give -o FILE.safetensors")
-        from core.store import open_study
+        from core.store import Study
         from core.training.finetuning.finetune import finetune, finetune_config
 
-        study = open_study(args.study)
+        study = Study(args.study)
         regularizer = {"kind": "q", **given_settings(args, ("kind", *LAMBDAS))}
         given = training_options(args) | {"frozen": "frozen" in args, "half": "half" in args or None}
         config = finetune_config(study, args.output, regularizer=regularizer, **given)

@@ -329,7 +329,7 @@ def study_of(args: argparse.Namespace) -> Any:
     """Open the study of a command that has the options of `add_answer`."""
     from core.store import open_study
 
-    return open_study(args.study).answering(getattr(args, "answer", None))
+    return open_study(args.study, getattr(args, "answer", None))
 
 
 def add_seed(parser: argparse.ArgumentParser, what: str) -> None:

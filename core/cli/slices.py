@@ -199,9 +199,9 @@ def add_notes(commands: Any) -> None:
 
 def notes(args: argparse.Namespace) -> None:
     """Print the traces of a study."""
-    from core.store import open_study
+    from core.store import Study
 
-    output.show(notes_report(open_study(args.study)), notes_text, as_json="json" in args)
+    output.show(notes_report(Study(args.study)), notes_text, as_json="json" in args)
 
 
 def notes_report(study: Study) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def run_step(args: argparse.Namespace) -> None:
     from core.answers.answer import PROBE, default_answer
     from core.pipeline import run as pipeline
     from core.storage.manifest import refuse_foreign_folder
-    from core.store import open_study
+    from core.store import Study, open_study
 
     refuse_foreign_folder(args.study)
     if "answer" in args:
@@ -80,14 +80,14 @@ def run_step(args: argparse.Namespace) -> None:
         else:
             summary = pipeline.run_step(args.command, args.study, given(args), progress)
     if is_first():
-        if args.command in OF_ANSWERS and (default := default_answer(open_study(args.study))) != PROBE:
-            missing = open_study(args.study).answering(default).why_missing("failures")
+        if args.command in OF_ANSWERS and (default := default_answer(Study(args.study))) != PROBE:
+            missing = open_study(args.study, default).why_missing("failures")
             if args.command == "quality" or not missing:
                 summary = _of_answer(args, default)
             elif "skipped" in summary:
                 summary = {"answer": default, "skipped": str(missing)}
-        elif args.command == "overlap" and (default := default_answer(open_study(args.study))) != PROBE:
-            summary = {"answer": default, **open_study(args.study).answering(default).summary("overlap")}
+        elif args.command == "overlap" and (default := default_answer(Study(args.study))) != PROBE:
+            summary = {"answer": default, **open_study(args.study, default).summary("overlap")}
         output.show(summary, output.summary_text, as_json="json" in args)
 
 
@@ -96,7 +96,7 @@ def _of_answer(args: argparse.Namespace, name: str) -> dict[str, Any]:
     from core.analysis.quality.recommendation import advise, recommended
     from core.store import open_study
 
-    study = open_study(args.study).answering(name)
+    study = open_study(args.study, name)
     if args.command == "quality":
         table = study.table("quality_metrics")
         aurocs = {
@@ -135,7 +135,7 @@ def answers(args: argparse.Namespace) -> None:
     from core.answers.kinds import KINDS
     from core.answers.requests import add_answer, remove_answer
     from core.pipeline import run as pipeline
-    from core.store import open_study
+    from core.store import Study
 
     of_head = {name: None for name in ("head_classes", "head_activation")} | {"restrict": False}
     given = {name: value for name, value in vars(args).items() if name in (*of_head, "device")}
@@ -151,7 +151,7 @@ def answers(args: argparse.Namespace) -> None:
         refuse_options(
             args, (name for name in of_head if name not in read), f"does nothing with --add {what}"
         )
-        open_study(args.study)
+        Study(args.study)
         with Progress.for_command(args.study, stages_total=1) as progress:
             if what in OF_STEPS:
                 if "name" in args:
@@ -163,7 +163,7 @@ def answers(args: argparse.Namespace) -> None:
                     raise SettingsError(f"no {what}: {why}")
             else:
                 add_answer(args.study, what, getattr(args, "name", None), given, progress)
-    output.show(answers_report(open_study(args.study)), answers_text, as_json="json" in args)
+    output.show(answers_report(Study(args.study)), answers_text, as_json="json" in args)
 
 
 def answers_report(study: Any) -> dict[str, Any]:
@@ -220,11 +220,11 @@ def basis(args: argparse.Namespace) -> None:
     """Add, load or remove a basis, and list those that the study has."""
     from core.pipeline import run as pipeline
     from core.storage.layers import layer
-    from core.store import open_study
+    from core.store import Study
 
     given = _basis_settings(args)
     steps = len(of_basis()) if "resume" in args else 0
-    open_study(args.study)
+    Study(args.study)
     changes = {"kind", "load", "remove"} & vars(args).keys()
     reports = Progress.for_command(args.study, stages_total=1 + steps) if changes else Progress.silent()
     with reports as progress:
@@ -238,7 +238,7 @@ def basis(args: argparse.Namespace) -> None:
             options = {"device": args.device} if "device" in args else {}
             pipeline.resume(layer(args.study, name), options, progress)
     if ranks.is_first:
-        bases = open_study(args.study).bases
+        bases = Study(args.study).bases
         lines = [{**one.facts, "words": one.words, "notes": one.notes} for one in bases.values()]
         output.show({"study": str(args.study), "bases": lines}, bases_text, as_json="json" in args)
 

@@ -303,9 +303,9 @@ def _export_frame(args: argparse.Namespace) -> None:
 
 
 def _open(folder: Path) -> Study:
-    from core.store import open_study
+    from core.store import Study
 
-    return open_study(folder)
+    return Study(folder)
 
 
 def print_study(folder: Path, *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from core.measures.label_issues import issues_sentence, label_issues, why_no_pro
 from core.pipeline.verify import Problem, verify
 from core.slices.features.class_logits import explains_errors
 from core.steps import STEPS, in_analysis
-from core.store import Study
+from core.store import Answered, Study
 
 MOST_LOGITS = 2 * 10**7  # more take seconds
 __all__ = ["Problem", "info", "verify"]
@@ -21,7 +21,8 @@ __all__ = ["Problem", "info", "verify"]
 
 def info(study: Study) -> dict[str, Any]:
     """Return headline numbers, settings, size and missing steps as a JSON-able dict; None where unknown."""
-    read = study.answering()
+    read = study if study.answer else study.answering()
+    study = read.whole if isinstance(read, Answered) else study
     embed, features, probe = (read.summary(step) for step in ("embed", "features", "probe"))
     quality, encoder, trust = headline(read), embed.get("encoder", {}), read_check(read)
     scores = scores_of_answer(read) if read.answer and read.has("quality_metrics") else None

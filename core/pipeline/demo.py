@@ -7,7 +7,7 @@ from core.common.processes import is_first
 from core.errors import StudyError
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
-from core.store import Study, open_study
+from core.store import Study
 
 FIRST = "demo"
 SETTINGS: dict[str, Any] = {
@@ -43,7 +43,7 @@ def build(studies: Path, name: str, *, fresh: bool, pool: str | None = None, pro
 def first_study(studies: Path) -> Study | None:
     """Return the first embedded study; None where it has not been built."""
     try:
-        return open_study(studies / FIRST)
+        return Study(studies / FIRST)
     except StudyError:
         return None
 

@@ -21,7 +21,7 @@ from core.jobs.progress import Progress
 from core.storage.chunked_array import file_sha256
 from core.storage.manifest import MANIFEST, last_settings
 from core.storage.writer import StepWriter, StudyWriter
-from core.store import open_study
+from core.store import Study
 
 if TYPE_CHECKING:
     from core.data.sources.images import ImageSource
@@ -196,7 +196,7 @@ def token_facts(
 
 def check_nothing_skipped(folder: Path) -> None:
     """Raise UnreadableImage, naming the first, when a finished study skipped images."""
-    skipped = open_study(folder).table("skipped")
+    skipped = Study(folder).table("skipped")
     if len(skipped):
         path, reason = skipped.iloc[0]
         raise UnreadableImage(f"{path}: {reason} ({len(skipped)} skipped; --strict stops here)")
@@ -223,7 +223,7 @@ def with_encoder(folder: str | Path, options: Mapping[str, Any]) -> tuple[Mappin
     if not lacks_encoder(options):
         return options, None
     has_one = (Path(folder) / MANIFEST).is_file()
-    settings = last_settings(open_study(folder).manifest, "embed") if has_one else {}
+    settings = last_settings(Study(folder).manifest, "embed") if has_one else {}
     its_own = {name: settings[name] for name in ("encoder", "representations") if settings.get(name)}
     named = its_own or {"encoder": default_encoder(options)}
     reason = "as this study was made" if its_own else "which is shipped; --encoder names another"

@@ -22,7 +22,7 @@ from core.steps import STEPS, Step, in_analysis, kept_settings, settings_of
 from core.storage import layers
 from core.storage.manifest import last_settings
 from core.storage.writer import StepRun, StudyWriter, write_study
-from core.store import open_study
+from core.store import Study
 from core.topics import function_named
 
 
@@ -121,7 +121,7 @@ def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -
 
 
 def _resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
-    manifest = open_study(folder).manifest
+    manifest = Study(folder).manifest
     whole = layers.below(Path(folder))
     if not last_settings(manifest, "embed"):
         raise StudyError(
@@ -192,13 +192,13 @@ def _settings_before(step: str, folder: str | Path, manifest: dict[str, Any]) ->
     whole = layers.below(Path(folder))
     if settings or whole is None:
         return settings
-    of_study = last_settings(open_study(whole).manifest, step)
+    of_study = last_settings(Study(whole).manifest, step)
     return of_study | ({"epsilon": "auto"} if step == "features" else {})
 
 
 def check_needs(step: str, folder: str | Path) -> None:
     """Raise StudyError, naming the command to run first, when a required step is missing."""
-    study = open_study(folder)
+    study = Study(folder)
     for needed in STEPS[step].needs:
         if study.state(needed) != "done":
             raise StudyError(f"'{step}' needs '{needed}', which is {study.missing()[needed]}")
@@ -219,7 +219,7 @@ def request_heatmaps(folder: str | Path, options: Mapping[str, Any], progress: P
     device = resolve_device(run_options(options).device)
     with progress.step("heatmaps"):
         return heatmap_step.request_heatmaps(
-            open_study(folder), options["image"], options["feature"], progress=progress, device=device
+            Study(folder), options["image"], options["feature"], progress=progress, device=device
         )
 
 
@@ -252,7 +252,7 @@ def _run(
         writer.read_again()
     settings = as_settings(config)
     inputs = step.inputs + step.more_inputs(config)
-    study = open_study(writer.folder)
+    study = Study(writer.folder)
     if step.shared and any(study.state(needed) != "done" for needed in step.needs):
         return None  # the first process says why
     outside = function_named(step.outside)(study, config, run) if step.outside else None

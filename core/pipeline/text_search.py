@@ -13,7 +13,7 @@ from core.search import search
 from core.search.text_fit import GENERIC
 from core.slices.slice import Slice
 from core.storage.layers import below
-from core.store import open_study
+from core.store import Study, open_study
 
 TOP = 24
 
@@ -40,13 +40,13 @@ def run_search(
         )
     among = None
     if options.get("slice"):
-        among = Slice.parse(options["slice"]).mask(open_study(folder).answering(options.get("answer")))
+        among = Slice.parse(options["slice"]).mask(open_study(folder, options.get("answer")))
     elif options.get("answer") or below(Path(folder)):
         option = "answer" if options.get("answer") else "basis"
         raise SettingsError(f"--{option} says how --slice is read; give a --slice, or leave it out")
     folder = below(Path(folder)) or folder
     summary = _embed_images(folder, options, progress)
-    study = open_study(folder)
+    study = Study(folder)
     report = {"text": text, **{key: summary[key] for key in ("clip", "n_images", "n_missing")}}
     if not text:
         return report | {"found": []}

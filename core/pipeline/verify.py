@@ -19,7 +19,7 @@ from core.storage.chunked_array import LEDGER, chunk_name, file_sha256
 from core.storage.leftovers import is_leftover, owner
 from core.storage.manifest import MANIFEST
 from core.storage.no_longer_shown import SINCE, names_no_longer_shown
-from core.store import Study, open_study
+from core.store import Study
 from core.traces import traces
 
 SHOWN_TOKENS = "visual_tokens"  # written by `train-tokens --study`
@@ -54,7 +54,7 @@ def verify(study: Study | str | Path) -> list[Problem]:
         StudyError: there is no study, or it has a newer format.
     """
     try:
-        study = study if isinstance(study, Study) else open_study(study)
+        study = study if isinstance(study, Study) else Study(study)
     except DamagedManifest as error:
         return [Problem(MANIFEST, error.what, error.remedy)]
     files, unlisted = _everything_in(study.path)

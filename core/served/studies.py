@@ -9,7 +9,7 @@ from pathlib import Path
 from core.common.remote.addresses import study_folder
 from core.errors import StudyError
 from core.storage.layers import FOLDER, below, layer
-from core.store import Study, open_study
+from core.store import Study
 
 MANIFEST, PROGRESS = "manifest.json", "progress.json"
 MAX_DEPTH = 3
@@ -78,7 +78,7 @@ def open_current(path: Path) -> Study:
         open_current(whole)  # looks for links out of it, too
     stamps = [_stamp(one) for one in (path, whole) if one is not None]
     if whole is None and stamps == [(0, 0)]:
-        return open_study(path)
+        return Study(path)
     study = _open(path, tuple(stamps))
     if "images" in study.damage:
         study.table("images")  # nothing can be shown without it: raises, and says what is wrong
@@ -131,7 +131,7 @@ def _open(path: Path, stamps: tuple[tuple[int, int], ...]) -> Study:
             f"'{path.name}' is not opened: '{link.relative_to(path)}' is a link that leads out of the study, "
             "or no file. Put a file in its place, or a link to the whole study into the studies folder"
         )
-    study = open_study(path)
+    study = Study(path)
     study.set_damage_aside()
     return study
 

@@ -37,7 +37,9 @@ class DisplayedStudy(StudyReader):
         accuracy = class_accuracy(self, self.chosen) if self.has("probe") else None
         if accuracy:
             ends = f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"
-            lines.append(f"{percent(accuracy.accuracy)} ({ends}) of {accuracy.n:,} correct")
+            answer = vars(self).get("answer")
+            by = answer.title if answer else "linear probe"
+            lines.append(f"{percent(accuracy.accuracy)} ({ends}) of {accuracy.n:,} correct ({by})")
         if missing := self.missing():
             lines.append(f"missing: {', '.join(missing)}")
         return _card(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import re
 import shutil
 from pathlib import Path
@@ -22,6 +24,7 @@ from core.bases.requests import add_basis
 from core.charts.other_studies import alike
 from core.config import BasisConfig
 from core.errors import SettingsError, SliceError
+from core.export.summary import info
 from core.heatmaps.reader import requested_path
 from core.jobs.progress import Progress
 from core.slices import saved_slices
@@ -32,7 +35,7 @@ from core.storage.missing import OF_ANSWER
 from core.store import Study, open_study
 from core.traces import changes, many
 from core.traces.traces import read_traces
-from tests.manifests import edited_manifest
+from tests.manifests import edited_manifest, rename_to_head
 
 
 @pytest.fixture
@@ -424,3 +427,39 @@ def test_knn__needs_a_second_image_of_a_class_and_a_second_class(second, why):
     few.class_names = ["ant", "bee", "cat"]
     with pytest.raises(SettingsError, match=why):
         knn.knn_answer(few, Request(device="cpu"), Progress.silent())
+
+
+@pytest.fixture
+def headed(study: Study, tmp_path: Path) -> Path:
+    """A study whose head calls every image the first class."""
+    first = np.repeat(study.class_names[0], study.n_images)
+    add(study, written(study, tmp_path / "one.csv", predicted=first), "one")
+    rename_to_head(study.path, "one")
+    return study.path
+
+
+def test_a_notebook_reads_by_the_answer_that_commands_read_by(headed, run, tmp_path):
+    study, first = open_study(headed), Study(headed).class_names[0]
+    assert study.answer is not None and study.answer.name == "head" and "'head'" in repr(study)
+    assert study.summary("probe")["top1"] == (study.images["label"][study.is_val] == first).mean()
+    exported = tmp_path / "probe.parquet"
+    run("export", headed, "probe", "-o", exported)
+    pd.testing.assert_frame_equal(pd.read_parquet(exported), study.table("probe"), check_dtype=False)
+    assert info(study) == info(Study(headed)) == json.loads(run("info", headed, "--json").out)
+    assert info(study)["accuracy"] == study.summary("probe")["top1"]
+    probe = open_study(headed, "probe")
+    assert probe.answer is None and probe.summary("probe") == Study(headed).summary("probe")
+    assert probe.where("correct=false").n_chosen != study.where("correct=false").n_chosen
+
+
+def test_an_answer_stays_the_answer_in_another_basis(headed):
+    study = open_study(headed)
+    assert study.in_basis("units").key == study.key != Study(headed).key
+
+
+def test_a_study_read_by_an_answer_and_a_slice_reach_another_process(headed):
+    study = open_study(headed)
+    for read in (study, study.where("correct=false"), Study(headed).where("split=train")):
+        again = pickle.loads(pickle.dumps(read))
+        assert again.key == read.key
+        pd.testing.assert_frame_equal(again.table("probe"), read.table("probe"))

@@ -63,7 +63,7 @@ def add_transfer_probe(commands: Any) -> None:
 def transfer_probe(args: argparse.Namespace) -> None:
     """Evaluate every study on every set, print one line each, and write the table if a file is named."""
     from core.research.transfer_learning.analysis.transfer import transfer_probe as probe
-    from core.store import open_study
+    from core.store import Study
 
     images, into = (vars(args).get(name, []) for name in ("images", "into"))
     if not images and not into:
@@ -78,7 +78,7 @@ def transfer_probe(args: argparse.Namespace) -> None:
     names = {"val": "val", "lr": "lr", "device": "device", "workers": "workers", "seed": "seed"}
     names |= {"batch_size": "batch_size", "bootstrap": "resamples", "corrupted": "n_corrupted"}
     given = {argument: vars(args)[name] for name, argument in names.items() if name in args}
-    studies, targets = ([open_study(path) for path in paths] for paths in (args.studies, into))
+    studies, targets = ([Study(path) for path in paths] for paths in (args.studies, into))
     with Progress.for_command(None, stages_total=len(studies) * (len(images) + 1)) as progress:
         table = probe(studies, images, into=targets, **given, progress=progress)
     if out is not None:

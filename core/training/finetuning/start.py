@@ -45,9 +45,9 @@ def start_transform(config: TrainConfig) -> Transform:
     """Return the start's geometry and pixel statistics: those of the study if the regulariser names one."""
     assert config.start is not None
     if config.regularizer.study is not None:
-        from core.store import open_study
+        from core.store import Study
 
-        return open_study(config.regularizer.study).transform
+        return Study(config.regularizer.study).transform
     return start_encoder(config.start).transform
 
 

@@ -165,9 +165,9 @@ def discriminative_of(config: TrainConfig, n_features: int) -> tuple[Tensor | No
     settings = config.regularizer
     if settings.study is None:
         return None, 4.0
-    from core.store import open_study
+    from core.store import Study
 
-    study = open_study(settings.study)
+    study = Study(settings.study)
     discriminative = study.discriminative
     if len(discriminative) != n_features:
         raise SettingsError(

@@ -27,7 +27,7 @@ from core.research.changed_inputs.topic import PerturbedConfig
 from core.research.shortcuts.training.readout import encode_views
 from core.research.shortcuts.training.trained_head import load_head, recorded_config, unit_outputs
 from core.storage.writer import StepWriter, write_study
-from core.store import Study, open_study
+from core.store import Study
 from core.training import files
 from core.training.augmentations.augment import augment
 from core.training.config import AugmentConfig, TrainConfig
@@ -53,7 +53,7 @@ def run_perturbed(folder: str | Path, options: Mapping[str, Any], progress: Prog
     config = replace(config, epsilons=tuple(dict.fromkeys(config.epsilons)))
     for epsilon in config.epsilons:
         moved.check_epsilon(epsilon)
-    study, run = open_study(folder), run_options(options)
+    study, run = Study(folder), run_options(options)
     check_has_encoder(study)
     settings, inputs = as_settings(config), ("representations", "images")
     head = head_file(study)

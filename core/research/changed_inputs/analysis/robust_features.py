@@ -34,7 +34,7 @@ from core.research.changed_inputs.topic import RobustConfig
 from core.research.shortcuts.training.readout import encode_views
 from core.slices.evaluate import class_column
 from core.storage.writer import StepWriter, write_study
-from core.store import Study, open_study
+from core.store import Study
 
 STEP = "robust-features"
 TABLE = "robust_features"
@@ -52,7 +52,7 @@ def run_robust_features(folder: str | Path, options: Mapping[str, Any], progress
     """
     check_device(options)
     config = RobustConfig(**{n: options[n] for n in RobustConfig.__dataclass_fields__ if n in options})
-    study, run = open_study(folder), run_options(options)
+    study, run = Study(folder), run_options(options)
     check_has_encoder(study)
     if (missing := study.why_missing("probe_weights")) is not None:
         raise StudyError(f"'{study.path}' has no probe, which gives the classes: the step is {missing}")

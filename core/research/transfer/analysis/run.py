@@ -9,7 +9,7 @@ from core.config import as_settings
 from core.jobs.progress import Progress
 from core.research.transfer.topic import TransferConfig
 from core.storage.writer import write_study
-from core.store import open_study
+from core.store import Study
 
 
 def transfer(
@@ -20,14 +20,14 @@ def transfer(
     from core.research.transfer.analysis.step import compute_transfer, transfer_inputs
 
     given = {name: options[name] for name in ("epochs", "lr", "seed") if name in options}
-    config, study = TransferConfig(**given), open_study(source)
+    config, study = TransferConfig(**given), Study(source)
     settings, inputs = as_settings(config), ("representations", "images", "concepts")
     outside = transfer_inputs(study)
     with write_study(target) as writer:
         if options.get("redo") or not writer.is_current("transfer", settings, inputs, outside):
             with progress.step("transfer"), writer.step("transfer", settings, inputs, outside) as out:
                 device = resolve_device(run_options(options).device)
-                compute_transfer(study, open_study(target), out, config, progress=progress, device=device)
+                compute_transfer(study, Study(target), out, config, progress=progress, device=device)
         else:
             progress.note("transfer: up to date")
         return writer.manifest["steps"]["transfer"]["summary"]

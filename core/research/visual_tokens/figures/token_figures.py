@@ -19,7 +19,7 @@ from core.errors import SettingsError
 from core.research.visual_tokens.figures.scene_graph import attention_figure, scene_graph_figure
 from core.research.visual_tokens.tokens.beside_study import rank_weights, shown_tokens
 from core.research.visual_tokens.tokens.store import TokenFolder, is_token_folder
-from core.store import open_study
+from core.store import Study
 from core.training.files import log_path
 
 CURVES = {  # column: title, factor
@@ -65,7 +65,7 @@ def _graph(path: Path, options: FigureOptions, theme: Theme) -> go.Figure:
         image_id = options.image or str(folder.images["image_id"].iat[0])
         image = reopen_images(folder.manifest["images"]).read_id(image_id)
         return scene_graph_figure(image, folder.graph(image_id), theme=theme)
-    study = open_study(path)
+    study = Study(path)
     row = study.row_of(options.image) if options.image else 0
     tokens = shown_tokens(study, row)
     graph = tokens.extracted or tokens.planted
@@ -77,7 +77,7 @@ def _graph(path: Path, options: FigureOptions, theme: Theme) -> go.Figure:
 
 
 def _attention(path: Path, options: FigureOptions, theme: Theme) -> go.Figure:
-    study = open_study(path)
+    study = Study(path)
     row = study.row_of(options.image) if options.image else 0
     tokens, weights = shown_tokens(study, row), rank_weights(study.path)
     if weights is None and not len(tokens.attention):

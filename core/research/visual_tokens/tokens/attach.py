@@ -16,7 +16,7 @@ from core.research.visual_tokens.tokens.graph import SceneGraph
 from core.research.visual_tokens.tokens.store import TokenFolder
 from core.research.visual_tokens.tokens.tokens import pack_tokens
 from core.research.visual_tokens.training.model import TokenModel, load_token_model
-from core.store import open_study
+from core.store import Study
 
 BLOCK = 512
 
@@ -29,7 +29,7 @@ def attach_to_study(study: str | Path, tokens: TokenFolder, model: str | None = 
     Raises:
         TokenError: the tokens are of other images than the study's; ids alone do not tell.
     """
-    opened = open_study(study)
+    opened = Study(study)
     if not same_images(reopen_images(tokens.manifest["images"]), opened.source):
         raise TokenError(f"'{tokens.path}' holds tokens of other images than those of '{study}'")
     study_ids = set(opened.images["image_id"].astype(str))

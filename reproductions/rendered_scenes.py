@@ -29,8 +29,8 @@ import torch
 from core.analysis.features.definitions import highly_activating
 from core.analysis.gradcam.on_demand import study_encoder
 from core.common.dataframes import known_mean, numbers, unit_rows, words
+from core.common.group_names import group_features
 from core.common.statistics.intervals import wilson
-from core.concepts.groups import group_features
 from core.concepts.word_auc import group_activations, word_aucs
 from core.encoders.encoder import Encoder
 from core.jobs.progress import Progress

@@ -16,11 +16,11 @@ from torch.utils.data import Dataset
 
 from core.analysis.gradcam.gradcam import gradcam_maps, sum_map
 from core.analysis.representations import picture_batches
+from core.common.group_names import group_features
 from core.common.processes import default_workers
 from core.common.threadsafe import cached_property
 from core.common.worker_group import stream_in_order
 from core.concepts.crop_store import WHOLE, CropBatch, Crops, CropStore
-from core.concepts.groups import group_features
 from core.config import RunOptions
 from core.data.sources.decode import CLIP_SIDE, reduced
 from core.data.sources.source import ImageSource

@@ -16,11 +16,11 @@ from core.answers.answer import HEAD
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, unit_rows
 from core.common.dataframes import words as texts
+from core.common.group_names import group_name
 from core.concepts.across import check_has_concepts
 from core.concepts.activating import ProbeImages, scan, threshold_of
 from core.concepts.failures import SEPARATOR, top_contributions, words_of_features
 from core.concepts.falcon import K_CANDIDATES
-from core.concepts.groups import group_name
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import ConceptsConfig
 from core.errors import SettingsError, did_you_mean

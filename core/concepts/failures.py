@@ -10,6 +10,7 @@ import pandas as pd
 
 from core.answers.predictable import predictable
 from core.common.formatting import counted
+from core.common.group_names import JOINED_BY
 from core.errors import SettingsError, ShapeError
 from core.slices.features import class_logits
 from core.storage.chunked_array import CHUNK_ROWS
@@ -86,7 +87,8 @@ def top_rows(
 
 def words_of_features(concepts: pd.DataFrame) -> dict[int, str]:
     """Return the kept words of each single feature, best first, from the table `concepts`."""
-    single_features: Any = concepts[concepts["kept"] & ~concepts["group"].str.contains("_")]
+    is_joint = concepts["group"].str.contains(JOINED_BY, regex=False)
+    single_features: Any = concepts[concepts["kept"] & ~is_joint]
     joined = single_features.sort_values(["group", "rank"]).groupby("group")["word"].agg(SEPARATOR.join)
     return {int(group): str(words) for group, words in joined.items()}
 

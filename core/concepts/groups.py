@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.common.group_names import group_name
 from core.concepts.falcon import MIN_IMAGES
 from core.errors import ShapeError
 
@@ -23,21 +24,9 @@ class Group:
     def name(self) -> str:
         """
         >>> Group((12, 40), np.empty(0)).name
-        '12_40'
+        '12+40'
         """
         return group_name(self.features)
-
-
-def group_name(features: tuple[int, ...]) -> str:
-    return "_".join(map(str, features))
-
-
-def group_features(name: str) -> tuple[int, ...]:
-    """
-    >>> group_features("12_40")
-    (12, 40)
-    """
-    return tuple(int(part) for part in name.split("_"))
 
 
 @dataclass(frozen=True)

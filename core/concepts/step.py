@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from core.common.group_names import group_name
 from core.common.inside import inside
 from core.concepts import tables
 from core.concepts.activating import (
@@ -25,7 +26,7 @@ from core.concepts.crop_store import FOLDER, CropStore
 from core.concepts.crops import Cropper
 from core.concepts.explain import Explained, Explainer
 from core.concepts.falcon import CONFIDENCES, K_CANDIDATES
-from core.concepts.groups import Groups, group_name
+from core.concepts.groups import Groups
 from core.concepts.naming.majority import FALCON, MAJORITY, naming_of
 from core.concepts.naming.whole_images import look_at_images
 from core.concepts.tools import Tools, has_encoder, is_glyphworld, open_tools, why_skipped

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.common.group_names import group_name
 from core.concepts.activating import HighActivations, ProbeImages, Threshold
 from core.concepts.explain import Explained, UnitExplanation
-from core.concepts.groups import Groups, group_name, is_interpretable
+from core.concepts.groups import Groups, is_interpretable
 from core.config import ConceptsConfig
 
 SEPARATOR = "; "

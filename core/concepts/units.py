@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.common.group_names import group_name
 from core.concepts.activating import HighActivations, ProbeImages, Threshold, why_none
 from core.concepts.falcon import CounterfactualSearch
-from core.concepts.groups import Groups, group_name
+from core.concepts.groups import Groups
 from core.config import ConceptsConfig
 from core.errors import SettingsError
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import unit_rows
+from core.common.group_names import group_features
 from core.common.statistics.intervals import auroc_interval
-from core.concepts.groups import group_features
 from core.concepts.tables import AUCS
 from core.jobs.progress import Progress
 from core.store import Study

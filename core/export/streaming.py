@@ -14,7 +14,7 @@ from core.data.sources.parquet_limit import check_study_table
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.export.files import COLUMNS, STORED_AS, read_table, without_image_folder
 from core.storage.seals import Damaged
-from core.storage.table_files import NO_TABLE, check_types
+from core.storage.table_files import NO_TABLE, check_types, with_group_names
 from core.store import Study
 
 ROWS = 65_536  # rows per part
@@ -90,7 +90,8 @@ def _parts(study: Study, table: str) -> Iterator[pa.Table]:
 
 
 def _handed_on(study: Study, table: str, part: pa.Table) -> pa.Table:
-    """Return a part of a table as it leaves this machine: without the folder of the images."""
+    """Return a part of a table as `export` writes it: without the folder of the images."""
+    part = with_group_names(table, part)
     if table not in ("images", "skipped") or "path" not in part.column_names:
         return part
     paths = without_image_folder(study, table, part.select(["path"]).to_pandas())

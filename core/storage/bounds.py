@@ -35,7 +35,7 @@ OF_BASIS = re.compile(r"(basis_[^_]+)(_position)?_(features|count)")  # its code
 OF_INDEX = re.compile(r"(basis_[^_]+)_index_(places|count)")
 
 # column -> tables in which it is a key, and what it may hold
-FEATURES = r"[0-9]{1,9}(?:_[0-9]{1,9})*"  # one or several, as in "12_40"
+FEATURES = r"[0-9]{1,9}(?:\+[0-9]{1,9})*"  # one or several, as in "12+40"
 KEYS = {
     "group": (
         ("concepts", "captions", "counterfactuals", "explained", "groups", "highly_activating"),

@@ -8,13 +8,15 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.common.dataframes import LazyTable
+from core.common.group_names import EARLIER, JOINED_BY
 from core.common.inside import inside
 from core.data.sources.parquet_limit import check_study_table
 from core.errors import NotEnoughMemory, StudyError, first_line
-from core.storage.bounds import wrong_key
+from core.storage.bounds import KEYS, wrong_key
 from core.storage.seals import Damaged
 
 PLAIN = ("NONE", "INT")  # logical types of numbers and truths
@@ -36,6 +38,16 @@ def check_types(schema: pa.Schema, name: str, entry: dict[str, Any]) -> None:
         raise Damaged(f"the columns of {name} have other types than those that were written")
 
 
+def with_group_names(name: str, table: pa.Table) -> pa.Table:
+    """Return a stored table with the names of groups as they are written now, whichever version wrote it."""
+    column, (tables, _) = "group", KEYS["group"]
+    if name not in tables or column not in table.column_names:
+        return table
+    place = table.column_names.index(column)
+    names = pc.replace_substring(table.column(place), EARLIER, JOINED_BY)
+    return table.set_column(place, table.field(place), names)
+
+
 def read_stored_table(
     folder: Path, name: str, entry: dict[str, Any], columns: list[str] | None
 ) -> pd.DataFrame:
@@ -50,7 +62,8 @@ def read_stored_table(
     try:
         check_types(pq.read_schema(path), path.name, entry)
         check_study_table(path, columns)
-        frame = pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()
+        table = pq.read_table(path, columns=columns, page_checksum_verification=True)
+        frame = with_group_names(name, table).to_pandas()
     except MemoryError as error:
         raise NotEnoughMemory(f"not enough memory to read {path}") from error
     except NO_TABLE as error:

@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from core.common.formatting import counted, signed
+from core.common.group_names import group_features
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
@@ -126,7 +127,7 @@ def groups(study: Study, feature: int) -> None:
     several = table.loc[
         (table["n_features"].to_numpy() > 1) & (table["n_images"].to_numpy() > 1)
     ].reset_index(drop=True)
-    mine = np.array([feature in concept_reads.features_of(str(name)) for name in several["group"]], bool)
+    mine = np.array([feature in group_features(str(name)) for name in several["group"]], bool)
     groups_table = (
         several.loc[mine].reset_index(drop=True).sort_values(["n_images", "group"], ascending=[False, True])
     )

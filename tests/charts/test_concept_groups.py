@@ -22,7 +22,7 @@ GROUPS = pd.DataFrame(
 )
 UNITS = pd.DataFrame(
     {
-        "group": ["3", "1_2", "4_5", "9"],
+        "group": ["3", "1+2", "4+5", "9"],
         "n_features": [1, 2, 2, 1],
         "n_images": [40, 12, 15, 11],
         "clip_cosine": [0.5, 0.9, 0.7, np.nan],
@@ -73,9 +73,9 @@ def test_group_sizes__says_that_there_are_none():
 @pytest.mark.parametrize(("diagonal", "cosines"), [(False, [0.9, 0.7]), (True, [0.92, 0.75])])
 def test_interpretability__points_say_which_group_they_are(diagonal, cosines):
     names = ["a", "<b>b</b>", "c", "d"]
-    figure = figures.interpretability(UNITS, gamma=0.8, names=names, diagonal=diagonal, selected="4_5")
+    figure = figures.interpretability(UNITS, gamma=0.8, names=names, diagonal=diagonal, selected="4+5")
     single, joint, ring = figure.data
-    assert [custom[0] for custom in joint.customdata] == ["1_2", "4_5"]
+    assert [custom[0] for custom in joint.customdata] == ["1+2", "4+5"]
     assert list(joint.y) == cosines and list(joint.x) == [12, 15]
     assert "&lt;b&gt;" in joint.hovertext[0]
     assert [custom[0] for custom in single.customdata] == ["3", "9"][: 1 + diagonal]  # NaN is not drawn
@@ -90,8 +90,8 @@ def test_interpretability__nothing_to_compare():
 
 CONCEPTS = pd.DataFrame(
     [
-        ("1_2", "yellow cat", 0.4, True),
-        ("1_2", "yellow", 0.6, True),
+        ("1+2", "yellow cat", 0.4, True),
+        ("1+2", "yellow", 0.6, True),
         ("1", "yellow", 0.7, True),
         ("1", "tree", 0.3, True),
         ("2", "grass", 0.9, False),
@@ -103,22 +103,22 @@ CONCEPTS = pd.DataFrame(
 
 
 def test_word_table__the_joint_words_first_then_the_members_own():
-    table = figures.word_table(CONCEPTS, ["1_2", "1", "2"])
+    table = figures.word_table(CONCEPTS, ["1+2", "1", "2"])
     assert list(table.index) == ["yellow", "yellow cat", "<i>snow</i>", "tree"]
-    assert list(table.columns) == ["1_2", "1", "2"]
+    assert list(table.columns) == ["1+2", "1", "2"]
     expected = [[0.6, 0.7, np.nan], [0.4, np.nan, np.nan], [np.nan, np.nan, 0.5], [np.nan, 0.3, np.nan]]
     np.testing.assert_array_equal(table.to_numpy(), expected)
-    assert len(figures.word_table(CONCEPTS, ["1_2", "1", "2"], most=2)) == 2
+    assert len(figures.word_table(CONCEPTS, ["1+2", "1", "2"], most=2)) == 2
 
 
 def test_word_table__a_member_without_words_keeps_its_column():
-    assert figures.word_table(CONCEPTS, ["1_2", "77"])["77"].isna().all()
+    assert figures.word_table(CONCEPTS, ["1+2", "77"])["77"].isna().all()
 
 
 def test_word_matrix__text_is_text_and_the_joint_column_is_framed():
-    names = {"1_2": "together", "1": "1 alone", "2": "2 alone"}
-    table = figures.word_table(CONCEPTS, ["1_2", "1", "2"])
-    figure = figures.word_matrix(table, names, joint="1_2")
+    names = {"1+2": "together", "1": "1 alone", "2": "2 alone"}
+    table = figures.word_table(CONCEPTS, ["1+2", "1", "2"])
+    figure = figures.word_matrix(table, names, joint="1+2")
     assert "&lt;i&gt;snow&lt;/i&gt;" in layout_of(figure).yaxis.ticktext
     assert list(figure.data[0].text[1]) == ["0.40", "", ""]
     assert (layout_of(figure).shapes[0].x0, layout_of(figure).shapes[0].x1) == (-0.5, 0.5)

@@ -16,7 +16,7 @@ FOUND = {
 def test_concept_counts__by_hand():
     concepts = pd.DataFrame(
         {
-            "group": ["1", "1", "2", "2", "2_3"],
+            "group": ["1", "1", "2", "2", "2+3"],
             "word": ["dog", "red", "dog", "sky", "dog"],
             "kept": [True, True, True, False, True],
         }

@@ -13,6 +13,7 @@ from PIL import Image
 
 from core.analysis.gradcam.gradcam import gradcam_maps
 from core.analysis.gradcam.on_demand import on_demand, study_encoder
+from core.common.group_names import group_features
 from core.concepts.crop_store import WHOLE, CropBatch, CropStore
 from core.concepts.crops import Cropper, box_on_image, crop_of, unit_features
 from core.errors import UnreadableImage
@@ -55,11 +56,11 @@ def test_store__gives_back_what_was_put(tmp_path, rng):
     for start in (0, 2):
         rows = np.array([start, start + 1])
         batch = CropBatch(
-            rows, np.array(["12", "3_12"]), np.ones((2, 4), np.int32), np.array([True, False]),
+            rows, np.array(["12", "3+12"]), np.ones((2, 4), np.int32), np.array([True, False]),
             unit(rng.random((2, 3))), empty.astype(np.str_), empty.astype(np.float32),
         )  # fmt: skip
         store.put(batch)
-    crops = store.locate(np.array([3, 0, 0, 9]), np.array(["3_12", "12", "3_12", "12"], object))
+    crops = store.locate(np.array([3, 0, 0, 9]), np.array(["3+12", "12", "3+12", "12"], object))
     assert crops.there.tolist() == [True, True, False, False]
     assert crops.hot.tolist() == [False, True, False, False]
     ((which, held),) = store.blocks(crops, 100)
@@ -100,7 +101,7 @@ def test_crop_of__a_picture_smaller_than_the_original():
 
 
 def test_unit_features__are_each_there_once():
-    assert unit_features(["12", "3_12", WHOLE]) == [3, 12]
+    assert unit_features(["12", "3+12", WHOLE]) == [3, 12]
 
 
 @pytest.mark.slow
@@ -119,7 +120,7 @@ def test_crops__are_where_the_heatmap_is(kind, request, tmp_path):
         if name == WHOLE:
             assert box == [0, 0, *image.size]
             continue
-        features = [int(part) for part in name.split("_")]
+        features = list(group_features(name))
         heat = on_demand(study, row, features, "min", encoder=encoder)
         if not (heat >= 0.6).any():
             heat = on_demand(study, row, features, "sum", encoder=encoder)

@@ -49,7 +49,7 @@ def test_top_contributions__by_hand():
 def test_words_of_features__are_the_kept_ones_of_single_features():
     concepts = pd.DataFrame(
         {
-            "group": ["12", "12", "12", "3_12", "7"],
+            "group": ["12", "12", "12", "3+12", "7"],
             "rank": [2, 1, 3, 1, 1],
             "word": ["red", "dog", "grass", "cat", "sky"],
             "kept": [True, True, False, True, False],
@@ -62,7 +62,7 @@ def test_words_of_features__are_the_kept_ones_of_single_features():
 def failed(shared_study, tmp_path_factory):
     """A study with failures, and concepts for features 0 and 1."""
     folder = shutil.copytree(shared_study, tmp_path_factory.mktemp("failures") / "study")
-    words = {"group": ["0", "1", "0_1"], "rank": [1, 1, 1], "word": ["ant", "bee", "both"]}
+    words = {"group": ["0", "1", "0+1"], "rank": [1, 1, 1], "word": ["ant", "bee", "both"]}
     with write_study(folder) as writer:
         with writer.step("concepts", {}) as step:
             step.table("concepts", pd.DataFrame(words).assign(kept=True))

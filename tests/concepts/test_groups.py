@@ -1,19 +1,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from core.common.group_names import group_features, group_name
 from core.concepts import groups as module
-from core.concepts.groups import (
-    Group,
-    cosine_from_sum,
-    find_groups,
-    group_features,
-    is_interpretable,
-    pack_pairs,
-)
+from core.concepts.groups import Group, cosine_from_sum, find_groups, is_interpretable, pack_pairs
 from core.errors import ShapeError
+from core.export.files import export_table
+from core.export.streaming import stream_table
+from core.storage.writer import write_study
+from core.store import Study
 from tests.concepts import reference_concepts as reference
 
 
@@ -37,11 +36,27 @@ def test_find_groups__by_hand():
     highly[[0, 3, 5], 12] = True
     highly[[3, 5], 69] = True
     groups = find_groups(pack(highly), 70)
-    assert [(group.name, group.rows.tolist()) for group in groups] == [("12_69", [3, 5]), ("12", [0])]
+    assert [(group.name, group.rows.tolist()) for group in groups] == [("12+69", [3, 5]), ("12", [0])]
     assert groups.sizes.tolist() == [2, 1]
     assert groups.n_members.tolist() == [2, 1]
-    assert [group.name for group in groups.larger_than(1)] == ["12_69"]
-    assert group_features("12_69") == (12, 69)
+    assert [group.name for group in groups.larger_than(1)] == ["12+69"]
+    assert group_features("12+69") == (12, 69)
+
+
+@pytest.mark.parametrize("written", [group_name((2, 3)), "2_3"], ids=["now", "in version 0.3"])
+def test_a_group_is_no_number_to_other_software(written, tmp_path):
+    with write_study(tmp_path / "study") as writer, writer.step("concepts", {}) as step:
+        step.table("groups", pd.DataFrame({"group": [written, "23"], "n_images": 7}))
+    study = Study(tmp_path / "study")
+    names = study.table("groups")["group"]
+    assert group_features(names[0]) == (2, 3) and pd.to_numeric(names, errors="coerce").isna().tolist()[0]
+    with pytest.raises(ValueError):
+        float(names[0])
+    export_table(study, "groups", tmp_path / "groups.json")
+    export_table(study, "groups", tmp_path / "groups.csv")
+    assert pd.read_json(tmp_path / "groups.json")["group"].nunique() == 2
+    assert pd.read_csv(tmp_path / "groups.csv")["group"].tolist() == names.tolist()
+    assert b"".join(stream_table(study, "groups", "csv")) == (tmp_path / "groups.csv").read_bytes()
 
 
 def test_find_groups__of_images_without_features():

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
+from core.common.group_names import group_features, group_name, is_joint
 from core.concepts import step as concept_step
 from core.concepts.captions.words import concepts_of
 from core.concepts.step import compute_concepts
@@ -88,9 +89,9 @@ def test_what_is_explained__is_what_the_representations_say(explained):
     assert images_of == {name: set(ids[rows]) for name, rows in sets.items()}
     table = study.table("groups")
     assert dict(zip(table["group"], table["n_images"], strict=True)) == {
-        "_".join(map(str, group)): len(rows) for group, rows in groups.items()
+        group_name(group): len(rows) for group, rows in groups.items()
     }
-    assert study.summary("concepts")["n_explained_features"] == sum("_" not in name for name in sets)
+    assert study.summary("concepts")["n_explained_features"] == sum(not is_joint(name) for name in sets)
 
 
 def test_captions_and_words__are_those_of_the_crops(explained):
@@ -116,7 +117,7 @@ def test_captions_and_words__are_those_of_the_crops(explained):
             assert_allclose(given["cosine"], scores, atol=1e-5)
             assert given["rank"].tolist() == [1, 2, 3, 4, 5]
         scores = reference.word_scores(words, confidence)
-        features = [int(part) for part in group.split("_")]
+        features = list(group_features(group))
         counter = reference.counterfactuals(
             h, features, [rows_of[i] for i in mine["image_id"]], config.beta, 10
         )
@@ -187,7 +188,7 @@ def test_cosines__are_means_over_pairs_of_crops(explained):
 def test_groups__have_the_cosine_of_their_own_images(study_path):
     study, _ = run(study_path(n_train=20, n_val=100, n_features=8), k=0.2, split="val")
     groups = study.table("groups").set_index("group")
-    joint = [name for name in study.table("explained")["group"] if "_" in name]
+    joint = [name for name in study.table("explained")["group"] if is_joint(name)]
     single = rows_where(groups, (groups["n_features"] == 1) & (groups["n_images"] > 1)).index
     assert joint and len(single)
     for group in joint:
@@ -270,7 +271,7 @@ def test_other_options__use_again_what_is_embedded(explained, tmp_path):
 
 
 def test_features_by_name__are_resumable_one_by_one(embedded, explained, tmp_path):
-    names = [name for name in explained[0].table("explained")["group"] if "_" not in name][:2]
+    names = [name for name in explained[0].table("explained")["group"] if not is_joint(name)][:2]
     first, second = map(int, names)
     folder = shutil.copytree(embedded, tmp_path / "study")
     clip = ColourClip()

@@ -31,7 +31,7 @@ def test_word_aucs__match_loops(rng):
 
 def test_group_activations__are_the_least_of_the_features():
     h = np.array([[0.1, 0.5, 0.3], [0.2, 0.1, 0.9]])
-    assert group_activations(h, ["1", "0_2"]).tolist() == [[0.5, 0.1], [0.1, 0.2]]
+    assert group_activations(h, ["1", "0+2"]).tolist() == [[0.5, 0.1], [0.1, 0.2]]
 
 
 class SmallWorld:

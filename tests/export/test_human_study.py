@@ -22,18 +22,18 @@ NAMES = ["dog", "red", "grass", "ball", "sky", "bone"]
 
 @pytest.fixture(scope="module")
 def study(shared_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A study with words for the feature 3 and the group 5_7, and a word of 3 that was discarded."""
+    """A study with words for the feature 3 and the group 5+7, and a word of 3 that was discarded."""
     folder = tmp_path_factory.mktemp("people") / "study"
     shutil.copytree(shared_study, folder)
     ids = open_study(folder).images["image_id"].tolist()
-    concepts = [(group, rank, word, True, "") for group in ("5_7", "3") for rank, word in enumerate(NAMES, 1)]
+    concepts = [(group, rank, word, True, "") for group in ("5+7", "3") for rank, word in enumerate(NAMES, 1)]
     concepts.append(("3", 7, "cat", False, ids[0]))
     boxes = {"left": [4.0, np.nan, 0.0], "top": [6.0, np.nan, 0.0], "right": [30.0, np.nan, 48.0]}
     boxes["bottom"] = [40.0, np.nan, 48.0]
     with write_study(folder) as writer, writer.step("concepts", {}) as step:
         columns = ["group", "rank", "word", "kept", "discarded_by"]
         step.table("concepts", pd.DataFrame(concepts, columns=columns))
-        crops = pd.DataFrame({"group": ["3", "3", "5_7"], "image_id": [*ids[:2], "a;b#c%.png"], **boxes})
+        crops = pd.DataFrame({"group": ["3", "3", "5+7"], "image_id": [*ids[:2], "a;b#c%.png"], **boxes})
         step.table("highly_activating", crops)
         step.table("counterfactuals", pd.DataFrame({"group": ["3", "3"], "image_id": ids[5:7]}))
     return open_study(folder)
@@ -47,7 +47,7 @@ def test_tasks__hold_crops_counterfactual_images_and_shuffled_words(study: Study
     assert tasks["images_b"].tolist() == [f"{ids[5]};{ids[6]}", ""]
     assert all(sorted(row) == sorted(NAMES) for row in tasks[list(WORDS)].to_numpy().tolist())
     assert any(row != NAMES for row in tasks[list(WORDS)].to_numpy().tolist())
-    assert rated_words(study) == {"w0000": ("3", NAMES), "w0001": ("5_7", NAMES)}
+    assert rated_words(study) == {"w0000": ("3", NAMES), "w0001": ("5+7", NAMES)}
 
 
 def test_tasks__of_fewer_words_than_columns_have_empty_texts(study: Study, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_tasks__are_the_same_each_time_and_tell_neither_ranks_nor_discarded_word
     assert export_table(study, "human-study", tmp_path / "a.csv") == 2
     export_table(study, "human-study", tmp_path / "b.csv")
     text = (tmp_path / "a.csv").read_text()
-    assert text == (tmp_path / "b.csv").read_text() and "cat" not in text and "5_7" not in text
+    assert text == (tmp_path / "b.csv").read_text() and "cat" not in text and "5+7" not in text
 
 
 def test_tasks__of_features_with_fewer_words_leave_cells_empty(study: Study, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from tests.concepts import reference_concepts as reference
 from tests.tables import rows_where
 
 WORDS = ["dog", "red", "grass", "ball", "sky", "bone"]
-KEY = word_key({"w0000": ("3", WORDS), "w0001": ("5_7", WORDS)})
+KEY = word_key({"w0000": ("3", WORDS), "w0001": ("5+7", WORDS)})
 
 
 def answers_of(votes: dict[tuple[str, str], list[int]]) -> pd.DataFrame:
@@ -103,8 +103,8 @@ def with_concepts(shared_study: Path, folder: Path) -> Study:
     """A copy of a study with words, crops and counterfactual images for the features 3 and 5_7."""
     shutil.copytree(shared_study, folder)
     ids = open_study(folder).images["image_id"].tolist()
-    concepts = [(group, rank, word, True) for group in ("3", "5_7") for rank, word in enumerate(WORDS, 1)]
-    crops = pd.DataFrame({"group": ["3", "5_7"], "image_id": ids[:2]})
+    concepts = [(group, rank, word, True) for group in ("3", "5+7") for rank, word in enumerate(WORDS, 1)]
+    crops = pd.DataFrame({"group": ["3", "5+7"], "image_id": ids[:2]})
     with write_study(folder) as writer, writer.step("concepts", {}) as step:
         step.table("concepts", pd.DataFrame(concepts, columns=["group", "rank", "word", "kept"]))
         step.table("highly_activating", crops.assign(left=0.0, top=0.0, right=9.0, bottom=9.0))

@@ -97,7 +97,7 @@ def test_words__are_shown_by_active_features_and_exact_groups():
 
 
 def test_description__reads_a_slice_of_the_study():
-    table = pd.DataFrame({"group": ["3", "4_6", "5"], "word": ["sky"] * 3, "kept": [True, True, False]})
+    table = pd.DataFrame({"group": ["3", "4+6", "5"], "word": ["sky"] * 3, "kept": [True, True, False]})
     study = known_study(table=lambda name, columns: table)
     one = Description.of(Slice.parse("split=val label=dog cause=none concept=sky"), study)
     assert one.groups == [[(3,), (4, 6)]] and one.labels == ("dog",)

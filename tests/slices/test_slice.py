@@ -308,14 +308,14 @@ WORDS_KEPT = [
     ("0", "brick wall", True),
     ("0", "tall", False),
     ("2", "red", True),
-    ("0_2", "sand", True),
+    ("0+2", "sand", True),
 ]
 HIGH = [
     ("0", "train/1.jpg"),
     ("0", "val/3.jpg"),
     ("2", "val/3.jpg"),
     ("2", "val/6.jpg"),
-    ("0_2", "val/6.jpg"),
+    ("0+2", "val/6.jpg"),
 ]
 
 

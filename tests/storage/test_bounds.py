@@ -12,7 +12,7 @@ from core.storage.bounds import KEYS, wrong_key
 from core.storage.writer import write_study
 from core.store import open_study
 
-SOUND = {"group": ["12", "12_40"], "mask": ["core", "spurious"], "tail": ["lower"], "verdict": ["undecided"]}
+SOUND = {"group": ["12", "12+40"], "mask": ["core", "spurious"], "tail": ["lower"], "verdict": ["undecided"]}
 
 
 @pytest.mark.parametrize("column", KEYS)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
+from core.common.group_names import JOINED_BY
 from core.reader import StudyReader
 from core.slices import finder
 from core.slices.compare import trait_differences
@@ -58,9 +59,8 @@ def best_words(
             words per feature. on_object: features whose heat lies on the object: of these the words that are
             seen under the heat, where there is one.
     """
-    rows: Any = concepts[
-        concepts["kept"].to_numpy(bool) & ~concepts["group"].str.contains("_").to_numpy(bool)
-    ]
+    is_joint = concepts["group"].str.contains(JOINED_BY, regex=False).to_numpy(bool)
+    rows: Any = concepts[concepts["kept"].to_numpy(bool) & ~is_joint]
     rows = best_first(rows)
     if len(on_object) and "under_heat" in rows:
         seen = rows["under_heat"].to_numpy() >= UNDER_HEAT

@@ -8,6 +8,7 @@ from PIL import Image
 
 from core.common.dataframes import numbers
 from core.common.formatting import percent
+from core.common.group_names import JOINED_BY, is_joint
 from core.common.image_files import image_address, image_file
 from core.concepts import confused
 from core.concepts.confused import Without
@@ -116,15 +117,10 @@ def boxes_of(high: pd.DataFrame, rows: np.ndarray) -> dict[int, tuple[float, flo
 
 
 def unit_name(study: Study, group: str) -> str:
-    """What a feature, or a group of features such as "3_98", is called."""
-    if "_" not in group:
+    """What a feature, or a group of features such as "3+98", is called."""
+    if not is_joint(group):
         return reads.feature_name(study, int(group))
-    return f"{study.feature_kind}s {' + '.join(group.split('_'))}"
-
-
-def features_of(group: str) -> tuple[int, ...]:
-    """The features of a group's name."""
-    return tuple(int(part) for part in group.split("_"))
+    return f"{study.feature_kind}s {plain_name(group)}"
 
 
 def crop_url(study: Study, row: int, box: tuple[float, float, float, float]) -> str:
@@ -211,10 +207,10 @@ def _kept(study: Study) -> pd.DataFrame:
 def plain_name(group: str) -> str:
     """The numbers alone, for a table that has the words in a column of their own.
 
-    >>> plain_name("12"), plain_name("3_98")
+    >>> plain_name("12"), plain_name("3+98")
     ('12', '3 + 98')
     """
-    return group.replace("_", " + ")
+    return group.replace(JOINED_BY, f" {JOINED_BY} ")
 
 
 def _top_classes(study: Study, high: pd.DataFrame) -> dict[str, str]:

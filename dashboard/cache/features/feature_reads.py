@@ -9,6 +9,7 @@ import pandas as pd
 
 from core.common.dataframes import numbers
 from core.common.dataframes import words as texts
+from core.common.group_names import is_joint
 from core.slices import features as slice_features
 from core.slices.features import firing_class
 from core.slices.slice import Slice
@@ -240,7 +241,7 @@ def _found_scores(study: Study, text: str) -> dict[int, float]:
     if not study.has("concepts"):
         return {}
     scores = concept_reads.groups_with(study, text)
-    return {int(group): score for group, score in scores.items() if "_" not in group}
+    return {int(group): score for group, score in scores.items() if not is_joint(group)}
 
 
 def _named(study: Study, text: str) -> dict[int, float]:

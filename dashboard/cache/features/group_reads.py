@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import words
+from core.common.group_names import group_features, is_joint
 from core.slices.inspection.populations import train_images
 from core.slices.inspection.words import MOST_WORDS, best_first
 from core.store import Study
@@ -48,7 +49,10 @@ def joint(study: Study) -> pd.DataFrame:
     joined = table.assign(
         name=[concept_reads.plain_name(group) for group in names],
         words=[text.replace("; ", " · ") for text in words(explained.reindex(names), "words")],
-        members=[" | ".join(best.get(part, f"#{part}") for part in group.split("_")) for group in names],
+        members=[
+            " | ".join(best.get(str(feature), f"#{feature}") for feature in group_features(group))
+            for group in names
+        ],
         explained=np.isin(names, explained.index.to_numpy(object)),
     )
     sizes = joined["n_features"].to_numpy(), -joined["n_images"].to_numpy()
@@ -66,7 +70,7 @@ def single(study: Study) -> pd.DataFrame:
 @cached_read(max_entries=256)
 def images_of(study: Study, group: str) -> np.ndarray:
     """Rows of the probe images that activate exactly these features highly, by falling activation."""
-    features = list(concept_reads.features_of(group))
+    features = list(group_features(group))
     alpha = float(study.summary("concepts")["alpha"])
     representations = study.array("representations")
     # Equal sets: as many members above alpha as there are features, and all of these above it.
@@ -87,7 +91,7 @@ def images_of(study: Study, group: str) -> np.ndarray:
 
 def short_name(study: Study, group: str) -> str:
     """What a feature or group is called in a chart: its name or two best words, or its numbers."""
-    if "_" not in group and (name := reads.names_given(study).get(int(group))):
+    if not is_joint(group) and (name := reads.names_given(study).get(int(group))):
         return name
     words = best_words(study, group, 2)
     return ", ".join(words) if words else concept_reads.plain_name(group)
@@ -101,7 +105,7 @@ def kept_words(study: Study, group: str) -> list[str]:
 
 def best_words(study: Study, group: str, limit: int) -> list[str]:
     """The words that a feature is called by, or the best kept ones of a group, none a part of another."""
-    if "_" not in group and limit == MOST_WORDS:
+    if not is_joint(group) and limit == MOST_WORDS:
         return reads.words_alone(study).get(int(group), [])
     words: list[str] = []
     for word in kept_words(study, group):

@@ -10,6 +10,7 @@ from core.charts import word_bars
 from core.common.command_line import command_line
 from core.common.dataframes import columns
 from core.common.formatting import counted, with_interval
+from core.common.group_names import group_features
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.inspection.words import MOST_WORDS, best_first
 from core.slices.slice import Slice
@@ -66,7 +67,7 @@ def captioned(study: Study) -> bool:
 def word_evidence(study: Study, group: str, population: Slice) -> None:
     """Draw words with scores, and beside them the evidence: described crops, counterfactual images, captions.
 
-    group: a feature as "12", or a group as "3_98". population: the filter, whose images the crops are of.
+    group: a feature as "12", or a group as "3+98". population: the filter, whose images the crops are of.
     """
     left, right = st.columns(BESIDE, gap="large")
     with left:
@@ -189,7 +190,7 @@ def images(study: Study, group: str, population: Slice) -> None:
     values = dict(zip(rows.tolist(), high["activation"].tolist(), strict=True))
     sides = (PLAIN, HEAT) if study.has("heatmap_maps") else ()
     over = bool(sides) and choose_one("Beside the crop", sides, key="concept_beside") == HEAT
-    looks = _heatmaps(study, rows, concept_reads.features_of(group)) if over else {}
+    looks = _heatmaps(study, rows, group_features(group)) if over else {}
 
     def pictures(some: list[int]) -> list[tuple[str, ...]]:
         thumbs = served_studies.picture_urls(study, some)

@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from core.common.command_line import command_line
+from core.common.group_names import is_joint
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import reads
@@ -83,7 +84,7 @@ def _images(study: Study, group: str) -> None:
     if len(high):
         rows = concept_reads.rows_of(study, high)
         boxes = concept_reads.boxes_of(high, rows)
-    elif "_" in group:
+    elif is_joint(group):
         rows = group_reads.images_of(study, group)
     else:
         rows = reads.top_rows(study, int(group)) if study.has("top_images") else np.empty(0, np.int64)

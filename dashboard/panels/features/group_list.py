@@ -9,6 +9,7 @@ from core.charts import concept_groups
 from core.charts import concept_groups as figures
 from core.common.dataframes import columns, numbers
 from core.common.formatting import counted
+from core.common.group_names import from_link, group_features, is_joint
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
@@ -154,16 +155,17 @@ def _interpretability(study: Study, group: str | None) -> None:
 
 def _clicked(points: list[dict]) -> None:
     group = str(points[-1]["customdata"][0])
-    session.set_widget("group_of", JOINT if "_" in group else SINGLE)
+    session.set_widget("group_of", JOINT if is_joint(group) else SINGLE)
     session.set_url(GROUP, group)
 
 
 def _chosen(units: pd.DataFrame) -> str | None:
     """The group of the link, or the first of those shown; one that is not here is dropped with a note."""
     names = {str(name) for name in units["group"]}
-    asked = session.url_text(GROUP)
+    in_link = session.url_text(GROUP)
+    asked = None if in_link is None else from_link(in_link)
     if asked is not None and asked not in names:
-        if asked.count("_") == 0 or "_" in next(iter(names), ""):
+        if not is_joint(asked) or is_joint(next(iter(names), "")):
             session.notify(f"There is no group {asked[:60]!r} here, so that part of the link was dropped.")
         session.set_url(GROUP, None)
         asked = None
@@ -201,7 +203,7 @@ def _table(units: pd.DataFrame) -> None:
 
 
 def _one(study: Study, group: str) -> None:
-    members = [str(feature) for feature in concept_reads.features_of(group)]
+    members = [str(feature) for feature in group_features(group)]
     if len(members) == 1:
         st.header("One feature")
         group_panel.row(study, group, joint=())

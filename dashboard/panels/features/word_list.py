@@ -9,6 +9,7 @@ import streamlit as st
 from core.common.captions import with_class_names
 from core.common.dataframes import columns, numbers
 from core.common.formatting import counted
+from core.common.group_names import is_joint
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import inspection_reads, reads
@@ -130,7 +131,7 @@ def _table(explained: pd.DataFrame, *, with_class: bool) -> None:
 
 def open_unit(group: str) -> None:
     """Go to the page of a feature, or to a group of several. Meant for callbacks."""
-    if "_" in group:
+    if is_joint(group):
         session.set_widget("features_as", "Groups")
         session.set_url("group", group)
     else:

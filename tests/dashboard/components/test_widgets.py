@@ -89,7 +89,7 @@ def test_feature_name__holds_its_two_best_words(study_path):
     rows = [
         *[("3", 1, "night", True), ("3", 2, "night sky", True), ("3", 3, "blue", True)],
         ("3", 4, "cat", True),
-        *[("5", 1, "dog", False), ("5", 2, "bone", True), ("4_6", 1, "tree", True)],
+        *[("5", 1, "dog", False), ("5", 2, "bone", True), ("4+6", 1, "tree", True)],
     ]
     concepts = pd.DataFrame(rows, columns=["group", "rank", "word", "kept"])
     with write_study(folder) as writer, writer.step("concepts", {}) as step:

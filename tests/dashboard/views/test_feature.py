@@ -389,9 +389,9 @@ def test_groups__that_it_belongs_to(worded, open_page):
     links = [one.proto for one in app.get("page_link") if "features_as=Groups" in one.proto.query_string]
     table = worded.table("groups")
     several = table[(table["n_features"] > 1) & (table["n_images"] > 1)]
-    wanted = [name for name in several["group"] if "1" in name.split("_")]
-    assert "1_2" in wanted and len(links) == min(len(wanted), 12)
-    assert any("group=1_2" in link.query_string for link in links)
+    wanted = [name for name in several["group"] if "1" in name.split("+")]
+    assert "1+2" in wanted and len(links) == min(len(wanted), 12)
+    assert any("group=1%2B2" in link.query_string for link in links)
 
 
 def test_classes__of_an_image_each_take_no_column_and_long_names_are_short_in_titles(open_page, studies):

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from core.common.formatting import percent
+from core.common.group_names import is_joint
 from core.comparison.images import Shared
 from core.store import Study
 
@@ -114,7 +115,7 @@ def carried_and_direct(study: Study) -> pd.DataFrame:
     if study.has("concepts"):
         concepts = study.table("concepts", ["group", "rank", "word", "kept"]).sort_values("rank")
         for group, word, is_kept in zip(concepts["group"], concepts["word"], concepts["kept"], strict=True):
-            if is_kept and "_" not in group:
+            if is_kept and not is_joint(group):
                 direct.setdefault(int(group), []).append(word)
     rows: dict[tuple[str, int], list[str]] = {}
     for method, feature, word in zip(carried["method"], carried["feature"], carried["word"], strict=True):

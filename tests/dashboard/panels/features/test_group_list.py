@@ -41,9 +41,9 @@ def test_panel__joint_words_are_set_apart_and_never_markup(worded, open_page):
     app = open_page("features", study="seen", features_as="Groups", group="1_2")
     badges = [part.value for part in app.markdown if "-badge[" in part.value]
     assert any(part.startswith(":green-badge[\\<b\\>") for part in badges)
-    shown = tiles(app, "group_images_1_2")
+    shown = tiles(app, "group_images_1+2")
     high = worded.table("highly_activating")
-    ids = high.loc[high["group"] == "1_2", "image_id"]
+    ids = high.loc[high["group"] == "1+2", "image_id"]
     assert [tile["id"] for tile in shown] == [worded.row_of(name) for name in ids]
     assert all(tile["src"].startswith("data:image/jpeg") for tile in shown)
     for member in ("1", "2"):  # they have no words of their own, but images
@@ -94,7 +94,7 @@ def test_images_of__are_those_that_the_step_looked_at_whatever_an_answer_is_judg
 @pytest.mark.slow
 def test_group_that_was_not_explained__its_images_and_the_command(worded, open_page):
     table = worded.table("groups")
-    table = table[(table["n_features"] > 1) & (table["group"] != "1_2")]
+    table = table[(table["n_features"] > 1) & (table["group"] != "1+2")]
     name = table["group"].iat[0]
     app = open_page("features", study="seen", features_as="Groups", group=name)
     assert not app.exception
@@ -128,9 +128,9 @@ def test_no_group_was_explained__says_which_k_would(worded, open_page):
 @pytest.mark.exhaustive("state/test_session.py drops what a link cannot name")
 @pytest.mark.slow
 def test_stale_group_of_a_link__is_dropped_with_a_note(worded, open_page):
-    app = open_page("features", study="seen", features_as="Groups", group="4711_4712")
+    app = open_page("features", study="seen", features_as="Groups", group="4711+4712")
     assert not app.exception
-    assert "4711_4712" in unescaped(" ".join(note.value for note in app.info))
+    assert "4711+4712" in unescaped(" ".join(note.value for note in app.info))
 
 
 def test_without_concepts__the_command(worded, open_page):
@@ -142,7 +142,7 @@ def test_without_concepts__the_command(worded, open_page):
 
 def test_groups_without_words__a_run_says_first_what_it_replaces(worded, open_page, started):
     explained = worded.table("explained")
-    single = explained.loc[~explained["group"].str.contains("_")]
+    single = explained.loc[~explained["group"].str.contains("+", regex=False)]
     with write_study(worded.path) as writer, writer.step("explained_again", {}) as step:
         step.table("explained", single)
     app = open_page("features", study="seen", features_as="Groups")

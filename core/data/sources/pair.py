@@ -10,6 +10,7 @@ from PIL import Image
 
 from core.common.formatting import counted
 from core.data.sources.source import ImageSource, ListedSource, Listing, unseen_classes_note
+from core.data.sources.tables import text_column
 from core.errors import UnreadableImage
 
 SPLITS = ("train", "val")
@@ -93,7 +94,11 @@ class PairSource(ListedSource):
         for part, taken in zip(self.parts, rows, strict=True):
             extras = part.extras if part.extras is not None else pd.DataFrame(index=part.table.index)
             frames.append(extras.iloc[taken])
-        return pd.concat(frames, ignore_index=True)
+        first, second = frames
+        for name in set(first) & set(second):
+            if pd.api.types.is_string_dtype(first[name]) != pd.api.types.is_string_dtype(second[name]):
+                first, second = (one.assign(**{name: text_column(one[name])}) for one in (first, second))
+        return pd.concat([first, second], ignore_index=True)
 
 
 def _rows(part: ImageSource, split: str) -> np.ndarray:

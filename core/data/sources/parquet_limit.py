@@ -29,19 +29,21 @@ FUNCTIONS: Any = pyarrow.compute  # made when it is imported, so that no checker
 
 
 def read_image_rows(path: str) -> pd.DataFrame:
-    """Read a table of images; whole numbers that a float would round, beside missing ones, become text.
+    """Read a table of images; whole numbers beside missing ones stay whole, or text where a float rounds.
 
     Raises:
         ValueError, OSError: it cannot be read; see `check_image_rows`.
     """
     check_image_rows(path)
     frame = pd.read_parquet(path)
-    floats = frame.select_dtypes("float")
-    if rounded := [name for name in floats if (floats[name].abs() >= EXACT).to_numpy().any()]:
-        whole = pq.read_table(path, columns=rounded)
-        for name in rounded:
-            if pa.types.is_integer(whole.schema.field(name).type):
-                frame[name] = pd.array(whole[name].cast(pa.string()).to_pylist(), dtype="str")
+    schema = pq.read_schema(path)
+    integers = {field.name for field in schema if pa.types.is_integer(field.type)}
+    for name in integers & set(frame.select_dtypes("float").columns):
+        if (frame[name].abs() < EXACT).to_numpy()[frame[name].notna()].all():
+            frame[name] = frame[name].astype("Int64")
+        else:
+            texts = pq.read_table(path, columns=[name])[name].cast(pa.string())
+            frame[name] = pd.array(texts.to_pylist(), dtype="str")
     return frame
 
 

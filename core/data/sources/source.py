@@ -298,6 +298,7 @@ def digest_table(
         digest.update("\0".join(fields).encode("utf-8", "surrogateescape") + b"\n")
     if extras is not None:
         for name, column in extras.items():
+            column = column.astype("float64") if column.dtype == "Int64" and column.hasnans else column
             digest.update("\0".join([str(name), *map(str, column)]).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 

@@ -38,7 +38,8 @@ COLUMNS = {
     "label": ("label", "class", "target", "class_name", "y"),
     "split": ("split",),
 }
-LONG = r"[+-]?\d{16,}"  # whole numbers that a float may round
+WHOLE, LONG = r"[+-]?\d+", r"[+-]?\d{16,}"  # the latter a float may round
+LEADING_ZERO = r"[+-]?0\d"
 ADDRESS_NAMES = ("url", "image_url", "img_url", "image_link")  # of columns, where none is called a path
 
 
@@ -108,7 +109,8 @@ class TableSource(ListedSource):
         paths = columns.get("path", pd.Series([""] * len(frame), dtype="str")).fillna("")
         table = image_table(image_ids, list(paths), ["train"] * len(frame), [None] * len(frame))
         table["label"] = columns.get("label", table["label"])
-        extras = further_columns(frame.drop(columns=list(roles.values())))
+        plain = not str(self.path).lower().endswith(".parquet")
+        extras = further_columns(frame.drop(columns=list(roles.values())), plain=plain)
         splits = _split_names(self.path, columns["split"]) if "split" in columns else None
         if splits is not None and not self.may_drop_rows:
             splits = ["train" if name == "train" else "val" for name in splits]
@@ -303,22 +305,36 @@ def text_column(column: pd.Series) -> pd.Series:
     return text.where(column.notna() & (text != ""))
 
 
-def further_columns(frame: pd.DataFrame) -> pd.DataFrame | None:
-    """Return the columns without a role, as numbers if all cells of a column are; None if there are none."""
+def further_columns(frame: pd.DataFrame, *, plain: bool = False) -> pd.DataFrame | None:
+    """Return the columns without a role, missing where empty; None if there are none.
+
+    Args:
+        plain: the file has only text: columns whose cells are all numbers become numbers. A file with types
+            says itself what is text.
+    """
     if frame.columns.empty:
         return None
-    return pd.DataFrame({name: _as_numbers(cast(pd.Series, frame[name])) for name in frame.columns})
+    columns = {name: cast(pd.Series, frame[name]) for name in frame.columns}
+    texts = {name: one for name, one in columns.items() if pd.api.types.is_string_dtype(one)}
+    filled = {name: one.where(one != "") for name, one in texts.items()}
+    if plain:
+        filled = {name: _as_numbers(one) for name, one in filled.items()}
+    return pd.DataFrame(columns | filled)
 
 
-def _as_numbers(column: pd.Series) -> pd.Series:
-    if not pd.api.types.is_string_dtype(column):
-        return column
-    filled = column.where(column != "")
+def _as_numbers(filled: pd.Series) -> pd.Series:
+    """A column as numbers, whole ones also beside gaps; as text where numbers would make one of two cells."""
     numbers = cast(pd.Series, pd.to_numeric(filled, errors="coerce"))
-    all_numbers = (numbers.notna() == filled.notna()).all() and numbers.notna().any()
-    if pd.api.types.is_float_dtype(numbers) and filled.str.fullmatch(LONG).any():
-        return filled  # ids beside missing ones: rounded, several would be one
-    return numbers if all_numbers else filled
+    if not (numbers.notna() == filled.notna()).all() or not numbers.notna().any():
+        return filled
+    if filled.str.match(LEADING_ZERO).any() or numbers.nunique() < filled.nunique():
+        return filled  # "01" and "1", "1.10" and "1.1" are different patients, versions, places
+    if not pd.api.types.is_float_dtype(numbers):
+        return numbers
+    if filled.str.fullmatch(LONG).any():
+        return filled  # ids beside missing ones: rounded, they would be others
+    is_whole = filled.str.fullmatch(WHOLE) | filled.isna()
+    return numbers.astype("Int64") if is_whole.all() else numbers
 
 
 def _with_splits(

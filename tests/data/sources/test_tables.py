@@ -13,6 +13,7 @@ from numpy.testing import assert_array_equal
 
 from core.data.sources.decode import decode
 from core.data.sources.images import open_images, open_representation_table, reopen_images
+from core.data.sources.source import digest_table, file_stamp
 from core.errors import ImageSourceError, UnreadableImage
 from tests.data.sources.pictures import make_folder
 from tests.data.sources.test_folder import note, rows
@@ -90,6 +91,39 @@ def test_table__quotes_between_tabs_hide_no_row(tmp_path):
     text = 'path\tlabel\tcaption\na\tcat\t"hello\nb\tdog\t"x\n'
     source = open_images(write(tmp_path / "t.tsv", text))
     assert [row[::2] for row in rows(source)] == [("a", "cat"), ("b", "dog")]
+
+
+def test_table__no_two_cells_become_one(tmp_path):
+    text = "path,patient,version,visit,site,age\na,01,1.10,7,3,4.50\nb,1,1.1,,3,5.25\nc,1,2.0,9,4,\n"
+    extras = open_images(write(tmp_path / "t.csv", text)).extras
+    assert extras is not None
+    assert extras["patient"].tolist() == ["01", "1", "1"] and extras["version"].nunique() == 3
+    assert extras["visit"].dtype == "Int64" and extras["visit"].tolist()[::2] == [7, 9]
+    assert extras["site"].tolist() == [3, 3, 4] and extras["age"].tolist()[:2] == [4.5, 5.25]
+
+
+def test_table__parquet_says_what_is_text_and_what_is_whole(tmp_path):
+    columns = {"path": list("abc"), "patient": ["7", "8", ""], "visit": pa.array([1, None, 3], pa.int32())}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    extras = open_images(tmp_path / "t.parquet").extras
+    assert extras is not None and extras["patient"].tolist()[:2] == ["7", "8"]
+    assert extras["patient"].isna().tolist() == [False, False, True]
+    assert extras["visit"].dtype == "Int64" and extras["visit"].tolist()[::2] == [1, 3]
+
+
+def test_table__text_of_one_split_is_text_of_both(tmp_path):
+    write(tmp_path / "train.csv", "path,patient\na,01\nb,02\n")
+    write(tmp_path / "val.csv", "path,patient\nc,11\nd,\n")
+    extras = open_images(tmp_path / "train.csv", val=tmp_path / "val.csv").extras
+    assert extras is not None and extras["patient"].tolist()[:3] == ["01", "02", "11"]
+    assert extras["patient"].isna().tolist() == [False, False, False, True]
+
+
+def test_table__images_of_an_earlier_version_are_the_same_images(tmp_path):
+    source = open_images(write(tmp_path / "t.csv", "path,visit\na,7\nb,\n"))
+    before = pd.DataFrame({"visit": [7.0, np.nan]})
+    stamps = [file_stamp(str(tmp_path / name)) for name in "ab"]
+    assert source.fingerprint() == digest_table("table", source.table, stamps, before)
 
 
 def test_table__long_ids_beside_missing_ones_are_not_rounded(tmp_path):

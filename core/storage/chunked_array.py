@@ -142,12 +142,19 @@ class ChunkedArray:
         """Yield pairs (number of the first row, chunk), in order."""
         return ((self.chunk_start(number), self.chunk(number)) for number in range(self.n_chunks))
 
-    def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return the rows at `indices`, in that order; only the chunks that contain them are read."""
-        row_numbers = np.asarray(indices, dtype=np.int64)
+    def _row_numbers(self, indices: Any) -> np.ndarray:
+        """(n,) int64, from 0. Raises IndexError for a row that is not there, and for what is no number."""
+        row_numbers = np.asarray(indices)
+        if row_numbers.size and row_numbers.dtype.kind not in "iu":
+            raise IndexError(f"rows are whole numbers, not {row_numbers.dtype}")
+        row_numbers = row_numbers.astype(np.int64)
         if row_numbers.size and (row_numbers.min() < -len(self) or row_numbers.max() >= len(self)):
             raise IndexError(f"row out of range for {self.folder.name} with {len(self)} rows")
-        row_numbers = np.where(row_numbers < 0, row_numbers + len(self), row_numbers)
+        return np.where(row_numbers < 0, row_numbers + len(self), row_numbers)
+
+    def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return the rows at `indices`, in that order; only the chunks that contain them are read."""
+        row_numbers = self._row_numbers(indices)
         selected = np.empty((len(row_numbers), *self.shape[1:]), self.dtype)
         if (row_numbers[1:] >= row_numbers[:-1]).all():  # as usual: those of each chunk are a slice
             edges = np.searchsorted(row_numbers, self.starts)
@@ -174,14 +181,49 @@ class ChunkedArray:
                 parts.append(np.asarray(self.part(number, slice(max(start - low, 0), min(stop, high) - low))))
         return self._sound(np.concatenate(parts))
 
-    def __getitem__(self, key: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
-        if isinstance(key, slice):
-            start, stop, step = key.indices(len(self))
-            return self.span(start, stop)[::step] if step > 0 else self.rows(range(start, stop, step))
-        if isinstance(key, (int, np.integer)):
-            return self.rows([int(key)])[0]
-        key = np.asarray(key)
-        return self.rows(np.flatnonzero(key) if key.dtype == bool else key)
+    def __getitem__(self, key: Any) -> Any:
+        """What the whole array of NumPy gives for the key; where it names rows, only these are read."""
+        keys = key if isinstance(key, tuple) else (key,)
+        first, rest = (keys[0], keys[1:]) if keys else (Ellipsis, ())
+        if isinstance(first, slice):
+            if rest and first.step in (None, 1) and all(isinstance(one, (int, slice)) for one in rest):
+                return self._columns(first, rest)
+            return self._sliced(first)[(slice(None), *rest)]
+        if first is None or first is Ellipsis:
+            return self[:][keys]
+        named = self._named_rows(first)
+        if named.dtype == bool:  # a mask of more than rows
+            return self[:][keys]
+        rows = self.rows(named.ravel())
+        if named.ndim == 1 and not rest:
+            return rows
+        return rows[(np.arange(named.size).reshape(named.shape)[()], *rest)]
+
+    def _sliced(self, key: slice) -> np.ndarray:
+        start, stop, step = key.indices(len(self))
+        return self.span(start, stop)[::step] if step > 0 else self.rows(range(start, stop, step))
+
+    def _columns(self, rows: slice, key: tuple[int | slice, ...]) -> np.ndarray:
+        """Some columns of a slice of the rows, chunk by chunk: a column is small where the rows are not."""
+        start, stop, _ = rows.indices(len(self))
+        edges = np.unique(np.clip(self.starts, start, max(start, stop))).tolist()
+        spans = list(zip(edges[:-1], edges[1:], strict=True)) or [(start, start)]
+        return np.concatenate([self.span(low, high)[(slice(None), *key)] for low, high in spans])
+
+    def _named_rows(self, key: Any) -> np.ndarray:
+        """The numbers of the rows that an index names, in its shape; a mask of several axes as it is.
+
+        Raises:
+            IndexError: what NumPy says of an index that it does not take.
+        """
+        named = np.asarray(key)
+        if named.size == 0 and not isinstance(key, np.ndarray):
+            return named.astype(np.int64)  # an empty list
+        if named.dtype.kind in "iu":
+            return named
+        like = np.broadcast_to(np.int8(0), self.shape)
+        like[key]  # raises
+        return np.flatnonzero(named) if named.ndim == 1 else named
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         whole = self[:]

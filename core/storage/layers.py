@@ -250,10 +250,7 @@ class DenseCodes(ChunkedArray):
 
     def rows(self, indices: Any) -> np.ndarray:
         """Return the rows at `indices`, in that order."""
-        numbers = np.asarray(indices, np.int64)
-        if numbers.size and (numbers.min() < -len(self) or numbers.max() >= len(self)):
-            raise IndexError(f"row out of range for {self.folder.name} with {len(self)} rows")
-        numbers = np.where(numbers < 0, numbers + len(self), numbers)
+        numbers = self._row_numbers(indices)
         dense = np.zeros((len(numbers), self.shape[1]), np.float32)
         homes = np.searchsorted(self.starts, numbers, side="right") - 1
         for chunk in np.unique(homes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from core.errors import ShapeError, StudyError
@@ -42,6 +43,40 @@ def test_reading__equals_the_whole_array(tmp_path, rng, lengths, shape):
     np.testing.assert_array_equal(array[-1], whole[-1])
     np.testing.assert_array_equal(np.concatenate([chunk for _, chunk in array.chunks()]), whole)
     assert [start for start, _ in array.chunks()] == list(np.cumsum([0, *lengths[:-1]]))
+
+
+MASK = np.array([True, False, True, True, False, False, True])
+KEYS = {  # of 7 rows of 3 by 2
+    "a cell": (3, 1, 1), "a row of a row": (3, 1), "a column": np.s_[:, 1], "columns": np.s_[1:6, 0:2, -1],
+    "pairs": ([1, 5], [0, 2]), "apart": np.s_[3, :, [0, 1]], "mask and number": (MASK, 1),
+    "the last axis": (..., 0), "a new axis": None, "rows of rows": [[0, 6], [2, 2]], "no rows": [],
+    "whole": (), "a mask": MASK.tolist(), "a series": pd.Series(MASK), "a number": np.array(4),
+    "every second": np.s_[5:0:-2, 1], "none of them": np.s_[4:2, 0],
+    "cells": np.arange(42).reshape(7, 3, 2) > 9,
+    "a mask that is too short": MASK[:3], "objects": MASK.astype(object), "halves": [0.5, 1.0], "a text": "a",
+    "too far": 7, "no such column": np.s_[:, 3], "too many": (0, 0, 0, 0), "a truth": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_reading__gives_the_result_of_numpy_or_its_error(tmp_path, name):
+    key, whole = KEYS[name], np.arange(42.0).reshape(7, 3, 2)
+    array = write(tmp_path / "a", whole, [3, 0, 4])
+    try:
+        expected = whole[key]
+    except IndexError:
+        with pytest.raises(IndexError):
+            array[key]
+    else:
+        found = array[key]
+        np.testing.assert_array_equal(found, expected)
+        assert np.shape(found) == np.shape(expected) and type(found) is type(expected)
+
+
+@pytest.mark.parametrize("rows", [MASK, MASK.astype(object), [0.0, 1.0]], ids=["mask", "objects", "floats"])
+def test_reading__rows_are_whole_numbers(tmp_path, rows):
+    with pytest.raises(IndexError, match="rows are whole numbers"):
+        write(tmp_path / "a", np.zeros((7, 2)), [7]).rows(rows)
 
 
 def test_reading__row_out_of_range(tmp_path, rng):

@@ -12,6 +12,7 @@ from core.answers.answer import Answer
 from core.bases.basis import UNITS
 from core.errors import PeregrineError, RemoteError, SliceError
 from core.slices.slice import Slice
+from core.storage.kept_file import read_from_copy
 from core.storage.layers import layer
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -216,8 +217,9 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
         _failed(error)
     if (toast := session.pop_toast()) is not None:  # last: above the page, its container would move the page
         st.html(f'<div role="status" class="peregrine-said">{escape(toast)}</div>')
+    words = read_from_copy(study.path, study.below) if study is not None else []
     with notes:
-        for line in session.pop_notices():
+        for line in [*session.pop_notices(), *words]:
             st.info(widgets.plain(line), icon=":material/info:")
     gc_schedule.after_run(page.url_path)
 

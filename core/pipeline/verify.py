@@ -16,6 +16,7 @@ from core.search.search import FOLDER as SEARCHES
 from core.slices import saved_file
 from core.storage import layers, seals
 from core.storage.chunked_array import LEDGER, chunk_name, file_sha256
+from core.storage.kept_file import KeptFile
 from core.storage.leftovers import is_leftover, owner
 from core.storage.manifest import MANIFEST
 from core.storage.no_longer_shown import SINCE, names_no_longer_shown
@@ -24,11 +25,10 @@ from core.traces import traces
 
 SHOWN_TOKENS = "visual_tokens"  # written by `train-tokens --study`
 CACHES = (CROPS, SEARCHES, REQUESTED)  # made again when they are needed
-# The files that people change, with what reads each.
-KEPT = ((saved_file.KEPT, saved_file.texts), (traces.KEPT, traces.read_traces))
+KEPT = (saved_file.KEPT, traces.KEPT)  # the files that people change
 # In no step's outputs.
 BESIDE = {MANIFEST, PROGRESS, LOG, RESULT, ".lock", f"{REQUESTED}/{REQUESTS_LOCK}"}.union(
-    *({kept.name, kept.lock} for kept, _ in KEPT)
+    *({kept.name, kept.last, kept.lock} for kept in KEPT)
 )
 
 
@@ -147,13 +147,22 @@ def _is_cached(relative: str) -> bool:
 
 
 def _changed_kept_files(study: Study) -> Iterator[Problem]:
-    for file, read in KEPT:
-        try:
-            read(study.path)
-        except DamagedKeptFile as error:
-            yield Problem(file.name, error.what, error.remedy)
-        except StudyError as error:
-            yield Problem(file.name, str(error), "Change its permissions, or replace it by a copy")
+    for file in KEPT:
+        yield from _fault_of_kept(study.path, file, file.last, "The next save writes it again")
+        restored = (
+            f"The next save restores it from {file.last}" if file.copy(study.path) is not None else None
+        )
+        yield from _fault_of_kept(study.path, file, file.name, restored)
+
+
+def _fault_of_kept(folder: Path, file: KeptFile[Any], name: str, remedy: str | None) -> Iterator[Problem]:
+    try:
+        if file.checked(folder, name) is None and name == file.name and remedy is not None:
+            yield Problem(name, "is missing", remedy)
+    except DamagedKeptFile as error:
+        yield Problem(name, error.what, remedy or error.remedy)
+    except StudyError as error:
+        yield Problem(name, str(error), "Change its permissions, or replace it by a copy")
 
 
 def _strangers(study: Study, files: list[str]) -> Iterator[Problem]:

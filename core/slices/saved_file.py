@@ -51,7 +51,6 @@ class Conditions(Protocol):
 
 
 NAMES_FEATURES = re.compile(r"(^|\s)fires=")
-KEPT = KeptFile(FILE, ".slices.lock", ("slices",), "slices", DamagedSlices, REPAIR)
 
 
 def texts(folder: Path) -> dict[str, str]:
@@ -59,10 +58,10 @@ def texts(folder: Path) -> dict[str, str]:
 
     A basis has those of its study, too, but for slices that name features, themselves or by another slice:
     there a number is another one. So is a name that the basis has given to a slice of its own.
-    A file without a checksum (written or mended by hand) is accepted.
+    A file without a checksum (written or mended by hand) is accepted. See `KeptFile.read` for a damaged one.
 
     Raises:
-        DamagedSlices: the file has been changed or damaged; it is left unchanged.
+        DamagedSlices: the file has been changed or damaged, and so has its copy; it is left unchanged.
         StudyError: the file cannot be read or points outside the study folder.
     """
     slices = kept_texts(folder)
@@ -77,7 +76,7 @@ def texts(folder: Path) -> dict[str, str]:
 
 def kept_texts(folder: Path) -> dict[str, str]:
     """Return what the file of a folder itself holds; raises as `texts`."""
-    return KEPT.read(folder, _parsed) or {}
+    return KEPT.read(folder) or {}
 
 
 def names_features(text: str, saved: Mapping[str, str], *, but: Collection[str] = ()) -> bool:
@@ -107,6 +106,9 @@ def _parsed(held: dict[str, Any]) -> dict[str, str]:
         if len(name) > LONGEST or not name.isprintable():
             raise Damaged(f"holds {name[:LONGEST]!r}, which cannot be the name of a slice")
     return slices
+
+
+KEPT = KeptFile(FILE, ".slices.lock", ("slices",), "slices", DamagedSlices, REPAIR, _parsed)
 
 
 def text_of(folder: Path, name: str, saved: Mapping[str, str]) -> str:

@@ -1,16 +1,25 @@
 """A small JSON file in a study that people change, such as the saved slices: no result, and in no manifest.
 
-It is sealed and always replaced as a whole. Every change reads the file, changes it and replaces it under a
-lock: two browsers, or a browser and a notebook, do not lose each other's changes.
+It is sealed and always replaced as a whole, and on the disk before a change counts as saved, since nothing in
+it can be computed again. Every change reads the file, changes it and replaces it under a lock: two browsers,
+or a browser and a notebook, do not lose each other's changes.
+
+A copy lies beside it (`traces.json.last`), written first. It is read where the file is damaged or gone, which
+stderr and every page say; the next save keeps the damaged file as `traces.json.damaged`.
 """
 
+import errno
+import os
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from filelock import FileLock, Timeout
 
+from core.common.formatting import for_terminal
 from core.common.inside import MOST_BYTES, TooLarge, inside, read_bounded, refused_once, replacing
 from core.errors import DISK_FULL, DamagedKeptFile, StudyError
 from core.storage import layers, seals
@@ -19,10 +28,19 @@ T = TypeVar("T")
 VERSION = 1
 PATIENCE = 10.0  # seconds to wait for another writer, whose turn takes milliseconds
 MALFORMED = (KeyError, AttributeError, TypeError, ValueError)  # of a text that holds something else
+WHAT_TO_DO = {errno.EIO: "Check the disk", **dict.fromkeys(DISK_FULL, "Free up space")}
+LAST, ASIDE = ".last", ".damaged"  # end the names of the copy, and of a damaged file that was replaced
+
+_read_from_copy: dict[Path, str] = {}  # what is said of a file whose copy is read, as long as it is
+
+
+def read_from_copy(*folders: Path | None) -> list[str]:
+    """Return a line for each file of some folders whose copy this process reads, since it is damaged."""
+    return [line for path, line in list(_read_from_copy.items()) if path.parent in folders]
 
 
 @dataclass(frozen=True)
-class KeptFile:
+class KeptFile(Generic[T]):
     """One such file, and the words of its errors.
 
     Attributes:
@@ -30,6 +48,7 @@ class KeptFile:
         entries: what it holds, next to its version and its checksum.
         what: of its content, as in "slices cannot be saved".
         damaged: the error of a file that was changed or damaged. remedy: what to do then.
+        parse: makes a value of the content.
     """
 
     name: str
@@ -38,28 +57,69 @@ class KeptFile:
     what: str
     damaged: type[DamagedKeptFile]
     remedy: str
+    parse: Callable[[dict[str, Any]], T]
 
-    def read(self, folder: Path, parse: Callable[[dict[str, Any]], T]) -> T | None:
-        """Return what `parse` makes of the content; None if there is no file.
+    @property
+    def last(self) -> str:
+        """The name of the copy."""
+        return f"{self.name}{LAST}"
+
+    def read(self, folder: Path) -> T | None:
+        """Return what `parse` makes of the content, of the copy where the file is damaged; None without both.
 
         A file without a checksum (written or mended by hand) is accepted.
 
         Raises:
-            DamagedKeptFile: the file has been changed or damaged, or cannot be parsed; it is left unchanged.
+            DamagedKeptFile: the file has been changed or damaged, or cannot be parsed, and there is no sound
+                copy; the file is left unchanged.
             StudyError: the file cannot be read or points outside the study folder.
         """
-        with refused_once(Path(folder) / self.name, DamagedKeptFile):
-            return self._read(folder, parse)
+        try:
+            found = self.checked(folder, self.name)
+        except DamagedKeptFile as error:
+            copy = self._said_copy(folder, error.what)
+            if copy is None:
+                raise
+            return copy
+        if found is None and self.checked(folder, self.last) is not None:  # raises for a damaged copy alone
+            return self._said_copy(folder, "is missing")
+        _read_from_copy.pop(Path(folder) / self.name, None)
+        return found
 
-    def _read(self, folder: Path, parse: Callable[[dict[str, Any]], T]) -> T | None:
-        path = inside(folder, self.name)
+    def _said_copy(self, folder: Path, what: str) -> T | None:
+        """Return the content of the copy and say what the file is; None where no copy can be read."""
+        path = Path(folder) / self.name
+        copy = self.copy(folder)
+        if copy is None:
+            _read_from_copy.pop(path, None)
+            return None
+        read = f"its copy {self.last} is read instead, and the next save restores it"
+        line = f"{path} {' '.join(what.split())}; {read}"
+        if _read_from_copy.get(path) != line:
+            _read_from_copy[path] = line
+            print(f"note: {for_terminal(line)}", file=sys.stderr)
+        return copy
+
+    def copy(self, folder: Path) -> T | None:
+        """Return the content of the copy; None where there is none that can be read."""
+        try:
+            return self.checked(folder, self.last)
+        except (DamagedKeptFile, StudyError):
+            return None
+
+    def checked(self, folder: Path, name: str) -> T | None:
+        """Return the content of the file or of its copy, by name, and of no other; raises as `read`."""
+        with refused_once(Path(folder) / name, DamagedKeptFile):
+            return self._read(inside(folder, name))
+
+    def _read(self, path: Path) -> T | None:
         try:
             content = seals.read_json(read_bounded(path), ("version", *self.entries))
             if content.get("version", VERSION) != VERSION:
                 raise seals.Damaged(
                     f"has version {content['version']!r:.20}, which is not known here (update Peregrine)"
                 )
-            return parse(content)
+            return self.parse(content)
         except TooLarge as error:
             raise self.damaged(path, f"is not a list of {self.what} ({error})", self.remedy) from error
         except FileNotFoundError:
@@ -72,12 +132,12 @@ class KeptFile:
             raise self.damaged(path, f"is not a list of {self.what}", self.remedy) from error
 
     def stamp(self, folder: Path) -> tuple[int, int]:
-        """Return a value that changes with every change of the file; (0, 0) if there is none."""
-        try:
-            state = (Path(folder) / self.name).stat()
-        except OSError:
-            return 0, 0
-        return state.st_mtime_ns, state.st_size
+        """Return a value that changes with every change of the file; (0, 0) if there is none, and no copy."""
+        for name in (self.name, self.last):
+            with suppress(OSError):
+                state = (Path(folder) / name).stat()
+                return state.st_mtime_ns, state.st_size
+        return 0, 0
 
     def change(self, folder: Path, content: Callable[[], Mapping[str, Any]]) -> None:
         """Replace the file by the content that a function returns, which is called under the lock.
@@ -95,11 +155,20 @@ class KeptFile:
                 sealed = seals.sealed_json({"version": VERSION, **content()})
                 if len(sealed) > MOST_BYTES:
                     raise StudyError(f"'{path}' is full ({MOST_BYTES / 1e6:.0f} MB). Delete some {self.what}")
-                with replacing(path, durable=False) as temporary:
-                    temporary.write_bytes(sealed)
+                self._replace(path, sealed)
         except Timeout as error:
             raise StudyError(f"another process is saving {self.what} in '{folder}'; try again") from error
         except OSError as error:
             why = error.strerror or str(error)
-            what_to_do = "Free up space" if error.errno in DISK_FULL else "Is the study read-only?"
+            what_to_do = WHAT_TO_DO.get(error.errno or 0, "Is the study read-only?")
             raise StudyError(f"{self.what} cannot be saved in '{folder}': {why}. {what_to_do}") from error
+
+    def _replace(self, path: Path, sealed: bytes) -> None:
+        """Replace the copy and then the file: at every moment one of them is whole, and on the disk."""
+        with replacing(path.with_name(self.last)) as temporary:
+            temporary.write_bytes(sealed)
+        if path in _read_from_copy:
+            with suppress(FileNotFoundError):
+                os.replace(path, path.with_name(f"{self.name}{ASIDE}"))
+        with replacing(path) as temporary:
+            temporary.write_bytes(sealed)

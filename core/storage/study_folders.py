@@ -20,10 +20,12 @@ from core.jobs.progress import LOG, PROGRESS, RESULT
 from core.jobs.runner import forget, remembered
 from core.steps import BESIDE, STEPS
 from core.storage import manifest as manifests
+from core.storage.kept_file import ASIDE, LAST
 from core.storage.layers import FOLDER
 
 NAME = re.compile(r"[^\W_][\w .+-]{0,59}")  # one folder, not hidden, that every file system can hold
-OWN_FILES = {manifests.MANIFEST, "slices.json", "traces.json", PROGRESS, LOG, RESULT}
+WORDS = {f"{name}{end}" for name in ("slices.json", "traces.json") for end in ("", LAST, ASIDE)}
+OWN_FILES = {manifests.MANIFEST, PROGRESS, LOG, RESULT} | WORDS
 OWN_FOLDERS = {"requested_heatmaps", "concept_cache", "searches", "visual_tokens"}
 HIDDEN = re.compile(
     r"\.lock|\..+\.(lock|tmp|resume)|\.DS_Store"

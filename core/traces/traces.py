@@ -20,7 +20,6 @@ from core.traces import limits
 
 FILE = "traces.json"
 REPAIR = "Move it away; or repair its texts and delete the line with its checksum"
-KEPT = KeptFile(FILE, ".traces.lock", ("images", "features", "views"), "notes", DamagedTraces, REPAIR)
 UNSURE = "unsure"  # a wrong label, and no class is suggested instead
 
 
@@ -109,7 +108,8 @@ def read_traces(folder: Path) -> Traces:
     """Return the traces of a study, of a basis with those of its study's images; empty if nobody left any.
 
     Raises:
-        DamagedTraces: the file has been changed or damaged, or holds what no trace may; it is left unchanged.
+        DamagedTraces: the file has been changed or damaged, or holds what no trace may, and so does its copy;
+            it is left unchanged.
         StudyError: the file cannot be read or points outside the study folder.
     """
     return replace(kept_traces(traces_home(folder)), features=kept_traces(folder).features)
@@ -117,7 +117,7 @@ def read_traces(folder: Path) -> Traces:
 
 def kept_traces(folder: Path) -> Traces:
     """Return what the file of a folder itself holds; raises as `read_traces`."""
-    return KEPT.read(folder, _parsed) or Traces()
+    return KEPT.read(folder) or Traces()
 
 
 def traces_stamp(folder: Path) -> tuple[int, ...]:
@@ -138,6 +138,11 @@ def _number(key: str) -> int:
     if not (key.isascii() and key.isdecimal() and len(key) < 10):
         raise ValueError(f"'{key[:20]}' is not a feature number")
     return int(key)
+
+
+KEPT = KeptFile(
+    FILE, ".traces.lock", ("images", "features", "views"), "notes", DamagedTraces, REPAIR, _parsed
+)
 
 
 def _given(one: ImageTrace | FeatureTrace) -> dict[str, Any]:

@@ -32,6 +32,7 @@ ROWS: dict[str, tuple[str, int, Row]] = {  # name: (fault, how many, what tries 
     "failing_reads": ("every Nth read fails (EIO)", 24, disks.failing_reads),
     "slow_reads": ("1 to 20 ms a read, and kill -9", 8, disks.slow_reads),
     "power": ("the power goes: what was not synced is lost", 30, disks.power),
+    "power_words": ("the power goes while notes and slices are saved", 20, disks.power_words),
     "bits": ("one bit flipped, every kind of file", 400, reading.bits),
     "deleted": ("a file deleted under a viewer", 60, reading.deleted),
     "inputs": ("malformed inputs, so many for each of 17 readers", 60, reading.inputs),

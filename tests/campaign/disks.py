@@ -16,6 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from core.errors import PeregrineError
+from core.slices.saved_file import texts
+from core.slices.slice import Slice
+from core.traces.traces import read_traces
 from tests.browser.harness import PATIENCE, dashboard
 from tests.campaign.outcome import Outcome
 from tests.campaign.reading import whole_study
@@ -23,6 +27,7 @@ from tests.campaign.writing import begun, command, compare, ended, expected_of
 from tests.command_line import contents
 from tests.dashboard.server.test_server import ask
 from tests.storage.flips import read_all
+from tests.synthetic import make_study
 
 IS_POSSIBLE = sys.platform == "linux" and shutil.which("cc") is not None
 NEEDS = "Linux and a C compiler"
@@ -32,6 +37,21 @@ import sys
 from pathlib import Path
 from tests.storage.flips import read_all
 print(read_all(Path(sys.argv[1])))
+"""
+OLDER = 20
+SAVE = f"""
+import sys
+from core.slices import saved_slices
+from core.slices.slice import Slice
+from core.store import open_study
+from core.traces import changes
+study = open_study(sys.argv[1])
+ids = sorted(study.images["image_id"])
+for number in range(int(sys.argv[2]), int(sys.argv[3])):
+    at = min(number, {OLDER})
+    changes.set_note(study, ids[at], str(number))
+    saved_slices.save(study.path, f"slice {{at:02d}}", Slice(fires=(number,)), overwrite=True)
+    print(number, flush=True)
 """
 PATHS = ("/", "/thumb/demo/0", "/image/demo/1", "/overlay/demo/0?features=1", "/table/demo/images.csv")
 
@@ -173,6 +193,52 @@ def power(rng: np.random.Generator, n: int, folder: Path) -> Outcome:
         compare(outcome, study, expected, words, f"power cut {outcome.tried}")
     outcome.note = f"{lost} contents and names that were not synced were lost"
     return outcome
+
+
+def power_words(rng: np.random.Generator, n: int, folder: Path) -> Outcome:
+    """The power goes while notes and slices are saved: none that was said to be saved may be lost."""
+    whole, study, log, kept, said = (folder / name for name in ("whole", "study", "log", "kept", "said"))
+    make_study(whole, pictures=False)
+    outcome, lost = Outcome(), 0
+    assert not ended([sys.executable, "-c", SAVE, str(whole), "0", str(OLDER)])
+    for _ in range(n):
+        for one in (study, kept):
+            shutil.rmtree(one, ignore_errors=True)
+        log.unlink(missing_ok=True)
+        kept.mkdir()
+        shutil.copytree(whole, study)
+        words = [sys.executable, "-c", SAVE, str(study), str(OLDER), "1000000"]
+        with open(said, "w") as file:
+            process = begun(words, faulty(folder, study, log=log, kept=kept), stdout=file)
+        while not said.stat().st_size:
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.01)
+        time.sleep(float(rng.uniform(0, 0.3)))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        lost += lose_unsynced(rng, log)
+        outcome.tried += 1
+        _look_for(outcome, study, last=int(said.read_text().split("\n")[-2]))
+    outcome.note = (
+        f"{OLDER} notes and {OLDER} slices before; {lost} contents and names that were not synced were lost"
+    )
+    return outcome
+
+
+def _look_for(outcome: Outcome, study: Path, last: int) -> None:
+    """Count a cut as lost unless the older notes and slices are there, and what was saved last."""
+    try:
+        notes = [int(one.note) for _, one in sorted(read_traces(study).images.items())]
+        slices = [Slice.parse(text).fires[0] for _, text in sorted(texts(study).items())]
+    except PeregrineError as error:
+        outcome.lost += 1
+        outcome.examples.append(str(error))
+        return
+    for kind, found in (("notes", notes), ("slices", slices)):
+        if found[:-1] != list(range(OLDER)) or found[-1] < last:
+            outcome.lost += 1
+            outcome.examples.append(f"{kind}: {found}, {last} was saved")
+            return
 
 
 def lose_unsynced(rng: np.random.Generator, log: Path) -> int:

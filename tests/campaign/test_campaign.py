@@ -30,7 +30,9 @@ def test_faults_of_what_is_written__lose_nothing(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.exhaustive("test_disks.py meets the same faults by a small program")
 @pytest.mark.skipif(not disks.IS_POSSIBLE, reason="needs Linux and a C compiler")
-@pytest.mark.parametrize("name", ["read_only", "quotas", "failing_reads", "slow_reads", "power"])
+@pytest.mark.parametrize(
+    "name", ["read_only", "quotas", "failing_reads", "slow_reads", "power", "power_words"]
+)
 def test_faults_of_disks__lose_nothing(name: str) -> None:
     found, _ = campaign.tried(name, seed=1, share=0.1)
     assert found.holds and found.tried, found

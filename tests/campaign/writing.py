@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -35,14 +36,18 @@ def command(folder: Path, study: Path) -> list[str]:
 
 
 def begun(
-    words: list[str], variables: Mapping[str, str] | None = None, *, file_size: int | None = None
+    words: list[str],
+    variables: Mapping[str, str] | None = None,
+    *,
+    file_size: int | None = None,
+    stdout: int | IO[str] = subprocess.DEVNULL,
 ) -> subprocess.Popen[str]:
     def limit() -> None:
         if file_size is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
 
     return subprocess.Popen(
-        words, cwd=ROOT, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        words, cwd=ROOT, text=True, stdout=stdout, stderr=subprocess.PIPE,
         start_new_session=True, preexec_fn=limit, env=os.environ | (variables or {}),
     )  # fmt: skip
 

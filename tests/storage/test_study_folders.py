@@ -157,7 +157,7 @@ def test_remove__what_a_killed_command_left_goes_too(root):
     for name in (".lock", ".slices.lock", ".manifest.json.7.tmp", ".DS_Store", "unfinished/00000.npy",
                  "unfinished/ledger.jsonl", "unfinished/.00001.npy.7.tmp", "concept_cache/ab12/000000.npz",
                  "requested_heatmaps/3.npz", "searches/ab12.npy", "visual_tokens/objects.parquet",
-                 "traces.json"):  # fmt: skip
+                 "traces.json", "traces.json.last", "slices.json.damaged"):  # fmt: skip
         (mine / name).parent.mkdir(parents=True, exist_ok=True)
         (mine / name).write_text("")
     remove_study(root, mine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from core.errors import DamagedTraces, StudyError, TraceError
 from core.pipeline.verify import verify
+from core.storage.kept_file import read_from_copy
 from core.store import Study, open_study
 from core.traces import changes, limits
 from core.traces.traces import KEPT, UNSURE, FeatureTrace, ImageTrace, Traces, read_traces, traces_stamp
@@ -120,7 +122,7 @@ def test_nothing_of_the_study_changes(study: Study) -> None:
     assert open_study(study.path).key == study.key
     assert verify(study.path) == []
     new = {path.name for path in study.path.rglob("*") if path.is_file()} - {path.name for path in before}
-    assert "traces.json" in new and new <= {"traces.json", ".traces.lock"}
+    assert {"traces.json", "traces.json.last"} <= new <= {"traces.json", "traces.json.last", ".traces.lock"}
     assert all(path.read_bytes() == body for path, body in before.items())
 
 
@@ -226,6 +228,7 @@ def test_every_flipped_bit_is_found(study: Study) -> None:
     changes.set_note(study, ids(study)[0], "seen")
     changes.name_feature(study, 1, "sky")
     path = study.path / "traces.json"
+    path.with_name("traces.json.last").unlink()
     whole = path.read_bytes()
     for at in range(0, 8 * len(whole), 5):
         flipped = bytearray(whole)
@@ -235,6 +238,73 @@ def test_every_flipped_bit_is_found(study: Study) -> None:
             read_traces(study.path)
     path.write_bytes(whole)
     assert read_traces(study.path).feature_names == {1: "sky"}
+
+
+DAMAGES = {
+    "header": lambda body: b"[" + body[1:],
+    "middle": lambda body: body.replace(b"seen", b"sees"),
+    "end": lambda body: body[:-3],
+    "empty": lambda body: b"",
+    "doubled": lambda body: body + body,
+    "gone": None,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_of_a_damaged_file_the_copy_is_read_and_the_next_save_restores_it(
+    study: Study, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = ids(study)[:2]
+    changes.set_note(study, first, "seen")
+    changes.save_view(study, "worst", "images")
+    path, changed = study.path / "traces.json", DAMAGES[damage]
+    body = b"" if changed is None else changed(path.read_bytes())
+    path.unlink() if changed is None else path.write_bytes(body)
+    for _ in range(2):
+        assert read_traces(study.path).images[first].note == "seen"
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and read_from_copy(study.path) == [said[0].removeprefix("note: ")]
+    assert [problem.file for problem in verify(study)] == ["traces.json"]
+    changes.set_note(study, second, "new")
+    traces = read_traces(study.path)
+    assert [traces.images[one].note for one in (first, second)] == ["seen", "new"]
+    assert list(traces.views) == ["worst"] and read_from_copy(study.path) == []
+    aside = path.with_name("traces.json.damaged")
+    assert changed is None or aside.read_bytes() == body
+    aside.unlink(missing_ok=True)
+    assert verify(study) == []
+
+
+def test_a_damaged_copy_is_named_by_verify_and_written_again(study: Study) -> None:
+    changes.set_note(study, ids(study)[0], "seen")
+    copy = study.path / "traces.json.last"
+    copy.write_text("{")
+    assert read_traces(study.path).images and read_from_copy(study.path) == []
+    assert [problem.file for problem in verify(study)] == ["traces.json.last"]
+    changes.set_note(study, ids(study)[0], "seen again")
+    assert verify(study) == []
+    (study.path / "traces.json").write_text("{")
+    copy.write_text("{")
+    with pytest.raises(DamagedTraces):
+        read_traces(study.path)
+    (study.path / "traces.json").unlink()
+    with pytest.raises(DamagedTraces):
+        read_traces(study.path)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_a_note_that_does_not_reach_the_disk_is_not_said_to_be_saved(
+    study: Study, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    changes.set_note(study, ids(study)[0], "seen")
+
+    def fail(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("core.common.inside.os.fsync", fail)
+    with pytest.raises(StudyError, match=f"notes cannot be saved .*{os.strerror(number)}"):
+        changes.set_note(study, ids(study)[0], "new")
+    assert read_traces(study.path).images[ids(study)[0]].note == "seen"
 
 
 def test_a_file_written_by_hand_is_read(study: Study) -> None:

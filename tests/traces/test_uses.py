@@ -147,6 +147,11 @@ def test_command(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
         ["doubtful", "to check"]
     ]
     (study.path / "traces.json").write_text("{")
+    assert main(["notes", str(study.path)]) == 0
+    said = capsys.readouterr()
+    assert "feature 1: night sky  #background" in said.out.splitlines()
+    assert said.err.count("\n") == 1 and "traces.json.last" in said.err
+    (study.path / "traces.json.last").unlink()
     assert main(["notes", str(study.path)]) != 0
     assert "traces.json" in capsys.readouterr().err
 

@@ -150,6 +150,14 @@ def test_filter__tags_and_doubts(demo, open_page):
     assert "**2** of 40" in all_text(app)
 
 
+def test_damaged_notes__their_copy_is_shown_and_the_page_says_so(demo, open_page):
+    image = str(demo.images["image_id"][0])
+    changes.set_note(demo, image, "seen")
+    (demo.path / "traces.json").write_text("{")
+    app = open_page("image", study="demo", image=image)
+    assert "seen" in all_text(app) and "traces.json is damaged" in unescaped(notes(app))
+
+
 def test_damaged_notes__a_note_and_the_page_goes_on(demo, open_page):
     (demo.path / "traces.json").write_text("{")
     image = str(demo.images["image_id"][0])

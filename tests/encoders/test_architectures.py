@@ -76,7 +76,6 @@ def test_stems_that_are_not_plain():
         resnet_shape(state)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -86,7 +85,8 @@ def test_stems_that_are_not_plain():
     ],
 )
 def test_vision_transformers(name):
-    theirs: Any = on_meta(timm.create_model, name)
+    blocks = {} if name == "vit_tiny_patch16_224" else {"depth": 2}  # what a block is like, one tells
+    theirs: Any = on_meta(lambda: timm.create_model(name, **blocks))
     arguments = vit_arguments(theirs.state_dict())
     assert arguments["num_heads"] == theirs.blocks[0].attn.num_heads
     ours: Any = on_meta(lambda: vision_transformer(arguments))

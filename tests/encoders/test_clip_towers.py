@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,21 +18,51 @@ from core.encoders.clip_towers import silent_logs
 from core.encoders.registry import load_encoder
 from core.errors import CheckpointError, CodeRefused, EncoderError
 
-SPEC = "open_clip:ViT-S-32?force_image_size=64"
+SPEC = "open_clip:Tower-32?force_image_size=64"
+TEXT = {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1}
+TOWERS = {  # as ViT-S-32 and ViT-B-16-SigLIP-256 are described, but small
+    "Tower-32": {
+        "embed_dim": 48,
+        "vision_cfg": {"image_size": 224, "layers": 2, "width": 64, "patch_size": 32},
+        "text_cfg": TEXT,
+    },
+    "Tower-16-map": {
+        "embed_dim": 96,
+        "custom_text": True,
+        "vision_cfg": {
+            **{"image_size": 160, "timm_model_name": "test_vit3", "timm_model_pretrained": False},
+            **{"timm_pool": "map", "timm_proj": "none"},
+        },
+        "text_cfg": TEXT,
+    },
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def towers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Open_clip knows the small ones while these tests run."""
+    folder = tmp_path_factory.mktemp("towers")
+    factory = importlib.import_module("open_clip.factory")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(factory, "_MODEL_CONFIGS", dict(factory._MODEL_CONFIGS))
+        patch.setattr(factory, "_MODEL_CONFIG_PATHS", list(factory._MODEL_CONFIG_PATHS))
+        for name, config in TOWERS.items():
+            (folder / f"{name}.json").write_text(json.dumps(config))
+        open_clip.add_model_config(folder)
+        yield
 
 
 @pytest.fixture(scope="module")
 def clip() -> Any:
     torch.manual_seed(3)
     with silent_logs():
-        return open_clip.create_model("ViT-S-32", force_image_size=64).eval()
+        return open_clip.create_model("Tower-32", force_image_size=64).eval()
 
 
-@pytest.mark.slow
 def test_a_tower_reads_a_picture_as_open_clip_does(clip, tmp_path):
     torch.save({"state_dict": {f"module.{k}": v for k, v in clip.state_dict().items()}}, tmp_path / "clip.pt")
     encoder = load_encoder(f"{SPEC}@{tmp_path / 'clip.pt'}")
-    assert encoder.report.prefix == "module.visual." and encoder.n_features == 384
+    assert encoder.report.prefix == "module.visual." and encoder.n_features == 48
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8))
     config = PreprocessCfg(**clip.visual.preprocess_cfg)
     preprocess: Any = image_transform_v2(config, is_train=False)
@@ -46,9 +79,8 @@ def test_random_weights_are_said_to_be_random():
     assert torch.equal(encoder.base.get_parameter("proj"), load_encoder(SPEC).base.get_parameter("proj"))
 
 
-@pytest.mark.slow
 def test_squashed_images_and_other_means():
-    encoder = load_encoder("open_clip:ViT-B-16-SigLIP-256?force_image_size=32")
+    encoder = load_encoder("open_clip:Tower-16-map?force_image_size=32")
     assert encoder.transform.crop in ("center", "squash") and encoder.transform.input_size == 32
     assert encoder.token_rule is not None and encoder.token_rule.tokens == "attnpool"
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 
 import pyarrow as pa
 import pytest
@@ -107,12 +105,3 @@ def test_embed__a_password_in_an_address_is_refused_and_written_nowhere(tmp_path
         assert re.search("credentials by the environment|no option 'Signature'", said.error)
         assert SECRET not in said.err + said.out
     assert not any(SECRET.encode() in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
-
-
-def test_help_and_local_images_load_no_fsspec(tmp_path):
-    class_folder(tmp_path, {"dog": 2})
-    code = (
-        "import sys; from core.data.sources.images import open_images; "
-        f"open_images({str(tmp_path)!r}).read(0); sys.exit(bool({{'fsspec', 'aiohttp'}} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

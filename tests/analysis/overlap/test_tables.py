@@ -55,11 +55,12 @@ def test_summary_table__matches_loop(scores):
     assert len(table) == 2 * 3 * 2 * 3 * 4
     line: Any
     image: Any
+    images = [*scores.itertuples()]
     for line in table.itertuples():
         values, undefined = [], 0
-        for image in scores.itertuples():
-            others = scores[(scores["row"] == image.row) & (scores["mask_area"] > 0)]
-            if line.images == "both masks" and len(others) < 2:
+        for image in images:
+            n_others = sum(one.row == image.row and one.mask_area > 0 for one in images)
+            if line.images == "both masks" and n_others < 2:
                 continue
             verdict = None if image.correct is pd.NA else "correct" if image.correct else "misclassified"
             if image.mask != line.mask or line.group not in ("all", verdict):

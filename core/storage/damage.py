@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from core.common.inside import inside
+from core.common.parquet_footer import count_rows
 from core.errors import StudyError
 from core.storage.chunked_array import chunk_name
 
@@ -57,13 +56,13 @@ def _fault(folder: Path, file: str, look: Callable[[Path, int], str | None], exp
         what = "is missing"
     except StudyError:
         what = "points outside the study folder"
-    except (OSError, ValueError, pa.ArrowException):
+    except (OSError, ValueError):
         what = "cannot be read"
     return what and f"{file} {what}"
 
 
 def _table_fault(path: Path, n_rows: int) -> str | None:
-    held = pq.read_metadata(path).num_rows
+    held = count_rows(path)
     return None if held == n_rows else f"has {held:,} rows instead of {n_rows:,}"
 
 

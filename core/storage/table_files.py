@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 from core.common.dataframes import LazyTable
 from core.common.group_names import EARLIER, JOINED_BY
 from core.common.inside import inside
+from core.common.parquet_footer import read_footer
 from core.data.sources.parquet_limit import check_study_table
 from core.errors import NotEnoughMemory, StudyError, first_line
 from core.storage.bounds import KEYS, wrong_key
 from core.storage.seals import Damaged
 
-PLAIN = ("NONE", "INT")  # logical types of numbers and truths
 NO_TABLE = (OSError, ValueError, pa.ArrowException)
 
 
@@ -85,23 +85,18 @@ def _value_ranges(folder: Path, name: str, checksum: str) -> dict[str, tuple[Any
     None where the file cannot be read; reading a column then raises. checksum: of the table, for the cache.
     """
     try:
-        about = pq.read_metadata(inside(folder, f"{name}.parquet"))
+        about = read_footer(inside(folder, f"{name}.parquet"))
     except NO_TABLE:
         return None
     ranges: dict[str, tuple[Any, Any]] = {}
-    for leaf in range(about.num_columns):
-        column = about.schema.column(leaf)
-        groups = [about.row_group(number).column(leaf) for number in range(about.num_row_groups)]
-        parts = [group.statistics for group in groups]  # None where the file has none
-        held: list[Any] = [one for one in parts if one is None or not one.has_null_count or one.num_values]
-        has_ranges = column.logical_type.type in PLAIN and all(
-            one is not None and one.has_min_max for one in held
-        )
-        if held:
-            ends = (
-                (min(one.min for one in held), max(one.max for one in held)) if has_ranges else (None, None)
-            )
-            ranges[column.path] = ends
+    for number, leaf in enumerate(about.leaves):
+        chunks = [group.chunks[number] for group in about.groups]
+        held = [one for one in chunks if one.n_nulls is None or one.n_nulls < one.n_values]
+        ends = [one.ends for one in held if one.ends is not None]
+        if held and len(ends) == len(held):
+            ranges[leaf.path] = min(least for least, _ in ends), max(most for _, most in ends)
+        elif held:
+            ranges[leaf.path] = None, None
     return ranges
 
 

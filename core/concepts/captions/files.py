@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.common.csv_text import no_wide_rows
+from core.common.parquet_footer import read_footer
 from core.data.sources.parquet_limit import check_caption_rows
 from core.errors import CaptionError, unknown_name
 
@@ -162,9 +163,11 @@ def read_metadata(shard: LaionShard, rows: Sequence[int] | np.ndarray | None = N
     file = pq.ParquetFile(shard.metadata)
     if rows is None:
         return file.read([shard.column]).column(shard.column).to_pandas().astype("str")
-    row_numbers, parts, start = np.asarray(rows, np.int64), [], 0
-    for group in range(file.num_row_groups):
-        end = start + file.metadata.row_group(group).num_rows
+    row_numbers = np.asarray(rows, np.int64)
+    parts: list[np.ndarray] = []
+    start = 0
+    for group, about in enumerate(read_footer(shard.metadata).groups):
+        end = start + about.n_rows
         here = row_numbers[(row_numbers >= start) & (row_numbers < end)] - start
         if len(here):
             column = file.read_row_group(group, [shard.column]).column(shard.column)

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.common.parquet_footer import read_footer
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import local_file
 from core.data.sources.parquet_limit import MOST_BYTES, MOST_ROWS, check_unpacked
@@ -66,12 +67,12 @@ class ParquetColumns(ColumnFile):
 
     def __init__(self, place: str):
         self._place = place
-        about = pq.read_metadata(self.path)
-        self.schema, self.n_rows = about.schema.to_arrow_schema(), about.num_rows
+        about = read_footer(self.path)
+        self.schema = pq.read_schema(self.path)
+        self.n_rows = about.n_rows
         if self.n_rows > MOST_ROWS:
             raise ValueError(f"it has {self.n_rows:,} rows; a study may have at most {MOST_ROWS:,} images")
-        sizes = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
-        self._starts = [0, *np.cumsum(sizes).tolist()]
+        self._starts = [0, *np.cumsum([group.n_rows for group in about.groups]).tolist()]
         self._about = about
         self._batches: Iterator[tuple[int, Any]] = iter(())
         self._last: tuple[int, Any] = (self.n_rows, [])  # behind every row: nothing is begun
@@ -110,11 +111,11 @@ class ParquetColumns(ColumnFile):
 
     def _from(self, name: str, group: int) -> Iterator[tuple[int, Any]]:
         """Yield the rows of a column from a row group on, with the number of the first row of each part."""
-        leaves = [self._about.schema.column(leaf).path for leaf in range(self._about.num_columns)]
+        leaves = [leaf.path for leaf in self._about.leaves]
         mine = [leaf for leaf, path in enumerate(leaves) if path in (name, f"{name}.bytes")]
-        groups = list(range(group, self._about.num_row_groups))
+        groups = list(range(group, len(self._about.groups)))
         for one in groups:
-            n_bytes = sum(self._about.row_group(one).column(leaf).total_uncompressed_size for leaf in mine)
+            n_bytes = sum(self._about.groups[one].chunks[leaf].n_bytes for leaf in mine)
             if n_bytes > GROUP_BYTES:
                 raise ValueError(
                     f"row group {one} has {n_bytes / 1e6:,.0f} MB of pictures; write smaller ones"

@@ -6,6 +6,7 @@ shows in the sizes that the file states of itself.
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from core.common.parquet_footer import TEXT, Chunk, Footer, Leaf, read_footer
 from core.errors import first_line
 
 MOST_ROWS = 10_000_000  # rows of a table of images, which is kept in memory
@@ -23,9 +25,22 @@ MANY = 1_000_000
 STUDY_BYTES = 1_000_000_000  # of a table of a study; a larger one must be large on disk, too …
 PACKED = 16  # … by this factor. 1.28 M images: 26 MB on disk, 113 MB unpacked
 BATCH_ROWS = 65_536
-WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
-TEXT = "BYTE_ARRAY"
 FUNCTIONS: Any = pyarrow.compute  # made when it is imported, so that no checker knows them
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A column in a row group. `n_rows`: of the group."""
+
+    group: int
+    n_rows: int
+    leaf: Leaf
+    chunk: Chunk
+
+    @property
+    def fixed(self) -> int:
+        """Its bytes where it holds numbers; 0 for texts."""
+        return max(self.chunk.n_values, self.n_rows) * self.leaf.width
 
 
 def read_image_rows(path: str) -> pd.DataFrame:
@@ -72,22 +87,26 @@ def check_unpacked(path: str | Path, columns: Sequence[str] | None = None, *, mo
     Texts are measured three times at most: by the sizes that the file states, which are enough for small
     tables; by the longest text of each dictionary; and exactly, without unpacking them.
     """
-    about = pq.read_metadata(path)
-    names = [about.schema.column(number).path for number in range(about.num_columns)]
-    leaves = [number for number, name in enumerate(names) if _is_of(name, columns)]
-    places = [(group, leaf) for group in range(about.num_row_groups) for leaf in leaves]
-    texts = [names[leaf] for leaf in leaves if about.schema.column(leaf).physical_type == TEXT]
-    n_bytes = sum(about.row_group(group).column(leaf).total_uncompressed_size for group, leaf in places)
+    about = read_footer(path)
+    parts = [part for part in _parts(about) if _is_of(part.leaf.path, columns)]
+    texts = sorted({part.leaf.path for part in parts if part.leaf.kind == TEXT})
+    n_bytes = sum(part.chunk.n_bytes for part in parts)
     measures = (_stated, _by_longest, _exact) if n_bytes <= most else ()
     try:
         with pq.ParquetFile(path, read_dictionary=texts) as file:
             for measure in measures:
-                n_bytes = sum(_fixed(about, *column) or measure(file, *column) for column in places)
+                n_bytes = sum(part.fixed or measure(file, part) for part in parts)
                 if n_bytes <= most:
-                    return about.num_rows
+                    return about.n_rows
     except (OSError, NotImplementedError) as error:  # texts stored by what they share with the one before
         raise ValueError(f"its size when unpacked cannot be told ({first_line(error)})") from error
     raise ValueError(f"it has {n_bytes / 1e6:,.0f} MB when unpacked; limit {most / 1e6:,.0f} MB")
+
+
+def _parts(about: Footer) -> Iterator[_Part]:
+    for number, group in enumerate(about.groups):
+        for leaf, chunk in zip(about.leaves, group.chunks, strict=True):
+            yield _Part(number, group.n_rows, leaf, chunk)
 
 
 def _is_of(name: str, columns: Sequence[str] | None) -> bool:
@@ -95,39 +114,30 @@ def _is_of(name: str, columns: Sequence[str] | None) -> bool:
     return columns is None or any(name == column or name.startswith(f"{column}.") for column in columns)
 
 
-def _fixed(about: Any, group: int, leaf: int) -> int:
-    """Return the bytes of a column of numbers in a group of rows; 0 for texts."""
-    chunk, column = about.row_group(group).column(leaf), about.schema.column(leaf)
-    n_values = max(chunk.num_values, about.row_group(group).num_rows)
-    return n_values * (WIDTHS.get(column.physical_type) or max(column.length, 0))
-
-
-def _stated(file: pq.ParquetFile, group: int, leaf: int) -> int:
+def _stated(file: pq.ParquetFile, part: _Part) -> int:
     """Return the bytes of a column of texts, if each of them were as long as all together in the file."""
-    chunk = file.metadata.row_group(group).column(leaf)
-    return chunk.total_uncompressed_size * max(chunk.num_values, 1)
+    return part.chunk.n_bytes * max(part.chunk.n_values, 1)
 
 
-def _by_longest(file: pq.ParquetFile, group: int, leaf: int) -> int:
+def _by_longest(file: pq.ParquetFile, part: _Part) -> int:
     """Return the same, if each were as long as the longest text in the dictionary."""
-    chunk = file.metadata.row_group(group).column(leaf)
-    first = next(_dictionaries(file, group, leaf, 1), None)
+    first = next(_dictionaries(file, part, 1), None)
     longest = 0 if first is None else FUNCTIONS.max(FUNCTIONS.binary_length(first.dictionary)).as_py() or 0
-    return chunk.total_uncompressed_size + longest * chunk.num_values
+    return part.chunk.n_bytes + longest * part.chunk.n_values
 
 
-def _exact(file: pq.ParquetFile, group: int, leaf: int) -> int:
+def _exact(file: pq.ParquetFile, part: _Part) -> int:
     """Return the bytes of the texts themselves."""
     return sum(
-        FUNCTIONS.sum(FUNCTIONS.binary_length(part.dictionary).take(part.indices)).as_py() or 0
-        for part in _dictionaries(file, group, leaf, BATCH_ROWS)
+        FUNCTIONS.sum(FUNCTIONS.binary_length(some.dictionary).take(some.indices)).as_py() or 0
+        for some in _dictionaries(file, part, BATCH_ROWS)
     )
 
 
-def _dictionaries(file: pq.ParquetFile, group: int, leaf: int, n_rows: int) -> Iterator[Any]:
+def _dictionaries(file: pq.ParquetFile, part: _Part, n_rows: int) -> Iterator[Any]:
     """Yield the texts of a column, `n_rows` rows at a time, each text once and its number in every row."""
-    name = file.metadata.schema.column(leaf).path
-    for batch in file.iter_batches(batch_size=n_rows, row_groups=[group], columns=[name]):
+    name = part.leaf.path
+    for batch in file.iter_batches(batch_size=n_rows, row_groups=[part.group], columns=[name]):
         values: Any = batch.column(0)
         while not pa.types.is_dictionary(values.type):  # a column may be nested
             if not pa.types.is_nested(values.type):

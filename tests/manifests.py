@@ -24,13 +24,20 @@ def edited_manifest(folder: Path) -> Iterator[dict[str, Any]]:
 
 def change_texts(folder: Path, columns: Collection[str], prefix: str) -> None:
     """Put a text before every one in these columns of all tables of a study, which stays sound."""
+    items = read_manifest(folder)["items"]
+    tables = [name for name, entry in items.items() if entry["kind"] == "table"]
+    frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in tables}
+    for frame in frames.values():
+        for column in set(columns) & set(frame.select_dtypes("str")):
+            frame[column] = (prefix + frame[column]).where(frame[column] != "", "")
+    write_tables(folder, **frames)
+
+
+def write_tables(folder: Path, **frames: pd.DataFrame) -> None:
+    """Replace tables of a study, which stays sound: what was made of them is not stale."""
     writer = StepWriter(folder, "")
     with edited_manifest(folder) as manifest:
-        tables = [name for name, entry in manifest["items"].items() if entry["kind"] == "table"]
-        for name in tables:
-            frame = pd.read_parquet(folder / f"{name}.parquet")
-            for column in set(columns) & set(frame.select_dtypes("str")):
-                frame[column] = (prefix + frame[column]).where(frame[column] != "", "")
+        for name, frame in frames.items():
             writer.table(name, frame)
             manifest["items"][name] |= writer.items[name]
         for step in manifest["steps"].values():

@@ -10,11 +10,10 @@ import pyarrow.parquet as pq
 
 from core.common.csv_text import csv_text
 from core.common.inside import inside
-from core.data.sources.parquet_limit import check_study_table
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.export.files import COLUMNS, STORED_AS, read_table, without_image_folder
 from core.storage.seals import Damaged
-from core.storage.table_files import NO_TABLE, check_types, with_group_names
+from core.storage.table_files import NO_TABLE, checked_table, with_group_names
 from core.store import Study
 
 ROWS = 65_536  # rows per part
@@ -78,12 +77,11 @@ def _parts(study: Study, table: str) -> Iterator[pa.Table]:
     if table == "neighbours" or study.is_made(stored):
         return iter([pa.Table.from_pandas(read_table(study, table), preserve_index=False)])
     try:
-        path = inside(study.path, f"{stored}.parquet")
-        file = pq.ParquetFile(path, page_checksum_verification=True)
-        check_types(file.schema_arrow, path.name, study.manifest["items"][stored])
-        held = set(file.schema_arrow.names)  # without labels, or without an encoder, a study lacks some
+        entry = study.manifest["items"][stored]
+        held = set(entry["columns"])  # without labels, or without an encoder, a study lacks some
         columns = [name for name in COLUMNS.get(table, ()) if name in held] or None
-        check_study_table(path, columns)
+        path = checked_table(study.path, stored, entry, columns)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
     except (*NO_TABLE, Damaged) as error:
         raise StudyError(f"cannot read table '{table}' of '{study.path}': {error}") from error
     return _read(file, columns, lambda part: _handed_on(study, table, part))

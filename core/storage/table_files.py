@@ -18,6 +18,8 @@ from core.common.parquet_footer import read_footer
 from core.data.sources.parquet_limit import check_study_table
 from core.errors import NotEnoughMemory, StudyError, first_line
 from core.storage.bounds import KEYS, wrong_key
+from core.storage.chunked_array import file_sha256
+from core.storage.manifest import read_manifest
 from core.storage.seals import Damaged
 
 NO_TABLE = (OSError, ValueError, pa.ArrowException)
@@ -48,20 +50,53 @@ def with_group_names(name: str, table: pa.Table) -> pa.Table:
     return table.set_column(place, table.field(place), names)
 
 
+def checked_table(folder: Path, name: str, entry: dict[str, Any], columns: Sequence[str] | None) -> Path:
+    """Return the file of a table that may be parsed: it is the one that was written, and fits into memory.
+
+    The checksum comes first: nothing else is asked of bytes that are not those of the study.
+
+    Args:
+        entry: the table's entry in the manifest. columns: that are to be read; None: all.
+    Raises:
+        Damaged, or one of NO_TABLE: the file is damaged. StudyError: as `read_stored_table`.
+    """
+    path = inside(folder, f"{name}.parquet")
+    _check_sum(path, folder, entry["sha256"])
+    check_types(pq.read_schema(path), path.name, entry)
+    check_study_table(path, columns)
+    return path
+
+
+def _check_sum(path: Path, folder: Path, expected: str) -> None:
+    """Raise Damaged where a file is not the one that the manifest names, StudyError while it is replaced."""
+    about = path.stat()
+    if _remembered_sha256(path, about.st_size, about.st_mtime_ns, about.st_ino) == expected:
+        return
+    now = read_manifest(folder)["items"].get(path.stem, {})
+    if now.get("sha256") != expected:  # a step forgets its tables before it replaces them
+        raise StudyError(f"{path} is being rewritten; open the study again")
+    raise Damaged(f"{path.name} has changed since it was written (checksum differs)")
+
+
+@lru_cache(maxsize=4096)
+def _remembered_sha256(path: Path, n_bytes: int, changed_ns: int, inode: int) -> str:
+    """Return the checksum of a file, which is read once for as long as it stays the same."""
+    return file_sha256(path)
+
+
 def read_stored_table(
     folder: Path, name: str, entry: dict[str, Any], columns: list[str] | None
 ) -> pd.DataFrame:
-    """Read a whole table or some of its columns, comparing the checksums of its pages.
+    """Read a whole table or some of its columns, comparing the checksums of the file and of its pages.
 
     Args:
         entry: the table's entry in the manifest.
     Raises:
         Damaged: the file is damaged. StudyError: it points outside the study, or is being rewritten.
     """
-    path = inside(folder, f"{name}.parquet")
+    path = folder / f"{name}.parquet"
     try:
-        check_types(pq.read_schema(path), path.name, entry)
-        check_study_table(path, columns)
+        checked_table(folder, name, entry, columns)
         table = pq.read_table(path, columns=columns, page_checksum_verification=True)
         frame = with_group_names(name, table).to_pandas()
     except MemoryError as error:
@@ -82,11 +117,13 @@ def _value_ranges(folder: Path, name: str, checksum: str) -> dict[str, tuple[Any
     """Return the smallest and the largest number of each column of a table that holds any value, as the file
     states them: (None, None) where it does not.
 
-    None where the file cannot be read; reading a column then raises. checksum: of the table, for the cache.
+    None where the file is damaged; reading a column then raises. checksum: of the table, in the manifest.
     """
     try:
-        about = read_footer(inside(folder, f"{name}.parquet"))
-    except NO_TABLE:
+        path = inside(folder, f"{name}.parquet")
+        _check_sum(path, folder, checksum)
+        about = read_footer(path)
+    except (*NO_TABLE, Damaged):
         return None
     ranges: dict[str, tuple[Any, Any]] = {}
     for number, leaf in enumerate(about.leaves):

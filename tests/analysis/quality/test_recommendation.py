@@ -11,7 +11,7 @@ import pytest
 from core.analysis.quality.recommendation import advice, advise, claim, recommend, recommended
 from core.export.summary import info
 from core.store import open_study
-from tests.manifests import edited_manifest
+from tests.manifests import edited_manifest, write_tables
 
 FACTS = {"n": 200, "n_errors": 40, "score": "norm", "auroc": 0.7, "low": 0.6, "high": 0.8}
 
@@ -78,7 +78,7 @@ def test_advice__without_a_probe_names_distinctiveness_and_its_caveat(shared_stu
         del manifest["items"]["quality_metrics"]
     study = open_study(folder)
     frame = study.table("quality").assign(confidence=float("nan"))
-    frame.to_parquet(folder / "quality.parquet")
+    write_tables(folder, quality=frame)
     again = open_study(folder)
     found = recommended(again)
     assert found is not None and found.score == "distinctiveness"
@@ -91,7 +91,7 @@ def test_recommended__is_of_the_slice_that_a_study_is_narrowed_to(shared_study, 
     frame, images = study.table("quality"), study.images.set_index("image_id")
     first = images["label"].loc[frame["image_id"]].to_numpy() == study.class_names[0]
     frame.loc[first, "confidence"] = float("nan")
-    frame.to_parquet(folder / "quality.parquet")
+    write_tables(folder, quality=frame)
     again = open_study(folder)
     whole, unanswered = recommended(again), recommended(again.where(f"label={study.class_names[0]}"))
     assert whole is not None and whole.score == "confidence"

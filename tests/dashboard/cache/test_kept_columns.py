@@ -80,7 +80,7 @@ def test_has_values__of_a_column_without_any(tmp_path, value):
     study, damaged = (open_study(tmp_path / name) for name in ("study", "damaged"))
     assert study.has_values("images", "image_id") and not study.has_values("images", "score")
     assert damaged.has_values("images", "score")  # whoever reads it is told what is wrong
-    with pytest.raises(StudyError, match=r"images\.parquet cannot be read"):
+    with pytest.raises(StudyError, match=r"images\.parquet has changed"):
         damaged.column("images", "score")
 
 

@@ -7,8 +7,6 @@ import shutil
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from core.answers.requests import add_answer
@@ -22,7 +20,7 @@ from core.steps import STEPS
 from core.storage.writer import write_study
 from core.store import open_study
 from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles, unescaped
-from tests.manifests import edited_manifest
+from tests.manifests import edited_manifest, write_tables
 from tests.sampling import pairs_of, sample
 from tests.tables import rows_where
 
@@ -243,10 +241,8 @@ def test_features__ordered_by_the_heat_on_the_object(study, open_page):
 @pytest.mark.slow
 def test_features__carry_the_words_of_the_workers(unread, seen, open_page):
     """Salient ImageNet's keywords stand on the card of a feature."""
-    table = pq.read_table(seen / "overlap_by_feature.parquet")
-    at = table.column_names.index("keywords")
-    words = pa.array(["<b>bird feeder</b>"] * table.num_rows, table.schema.field(at).type)
-    pq.write_table(table.set_column(at, "keywords", words), seen / "overlap_by_feature.parquet")
+    table = open_study(seen).table("overlap_by_feature").assign(keywords="<b>bird feeder</b>")
+    write_tables(seen, overlap_by_feature=table)
     app = open_page("masks", study="seen", masks_part="By feature")
     assert not app.exception
     lines = [card["lines"] for card in cards_of(app, "overlap_features")]

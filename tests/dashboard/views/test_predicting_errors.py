@@ -7,7 +7,6 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
 from core.analysis.quality.recommendation import advice
@@ -17,10 +16,9 @@ from core.charts.errors_found import ERRORS_FOUND
 from core.charts.options import FigureOptions
 from core.common.score_names import score_label
 from core.slices.slice import Slice
-from core.storage.table_files import type_names
 from core.store import open_study
 from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles
-from tests.manifests import edited_manifest
+from tests.manifests import edited_manifest, write_tables
 from tests.sampling import sample
 from tests.tables import rows_where
 
@@ -49,19 +47,10 @@ def evaluation(folder: Path, score: str) -> tuple[np.ndarray, np.ndarray]:
 
 def add_table(folder: Path, name: str, frame: pd.DataFrame) -> None:
     """Add a table to the quality step as its writer would."""
-    path = folder / f"{name}.parquet"
-    frame.to_parquet(path, index=False)
-    entry = {
-        "kind": "table",
-        "shape": list(frame.shape),
-        "columns": list(frame),
-        "types": type_names(pq.read_schema(path)),
-        "sha256": "",
-        "step": "quality",
-    }
     with edited_manifest(folder) as manifest:
         manifest["steps"]["quality"]["outputs"].append(name)
-        manifest["items"][name] = entry
+        manifest["items"][name] = manifest["items"]["quality"] | {"step": "quality"}
+    write_tables(folder, **{name: frame})
 
 
 def trust_numbers(folder: Path) -> dict:
@@ -104,12 +93,8 @@ def measured(folder: Path, *, without: str = "", **best: float) -> None:
     for score, auroc in best.items():
         columns = ["auroc", "auroc_low", "auroc_high"]
         table.loc[table["score"] == score, columns] = [auroc, auroc - 0.02, auroc + 0.02]
-    table.to_parquet(folder / "quality_metrics.parquet", index=False)
-    if without:
-        scores = open_study(folder).table("quality").assign(**{without: np.nan})
-        scores.to_parquet(folder / "quality.parquet", index=False)
-    with edited_manifest(folder):
-        pass  # other contents have another digest
+    scores = open_study(folder).table("quality").assign(**({without: np.nan} if without else {}))
+    write_tables(folder, quality_metrics=table, quality=scores)
 
 
 @pytest.mark.slow
@@ -167,9 +152,7 @@ def with_zeros(folder: Path, share: float) -> np.ndarray:
     table = open_study(folder).table("quality")
     val = np.flatnonzero(table["split"].eq("val"))
     table.loc[val[: round(share * len(val))], "q_score"] = 0.0
-    table.to_parquet(folder / "quality.parquet", index=False)
-    with edited_manifest(folder):
-        pass  # other contents have another digest
+    write_tables(folder, quality=table)
     return table["q_score"].to_numpy(float)[val]
 
 
@@ -257,7 +240,7 @@ def test_causes__shown_only_where_the_study_has_them(studies, open_page):
     assert not [name for name in charts(app) if "causes" in name]
     study = open_study(studies / "demo")
     scores = study.table("quality").assign(correct=np.arange(study.n_images) % 3 == 0)
-    scores.to_parquet(studies / "demo" / "quality.parquet", index=False)
+    write_tables(studies / "demo", quality=scores)
     table = pd.DataFrame({"image_id": study.images["image_id"], "cause": "small"})
     add_table(studies / "demo", "attributes", table)
     app = open_page("predicting_errors", study="demo", quality_plot="By cause")
@@ -272,18 +255,12 @@ def test_causes__shown_only_where_the_study_has_them(studies, open_page):
 @pytest.mark.parametrize("plot", PLOTS)
 def test_every_image_correct__gives_the_reason_and_no_crash(plot, studies, open_page):
     study = open_study(studies / "demo")
-    for name in ("probe", "quality"):
-        study.table(name).assign(correct=True).to_parquet(studies / "demo" / f"{name}.parquet", index=False)
+    frames = {name: study.table(name).assign(correct=True) for name in ("probe", "quality")}
     metrics = study.table("quality_metrics").assign(note="all images are classified correctly")
     measured = [c for c in metrics if c.startswith(("auroc", "auprc", "aurc", "augrc"))]
-    metrics.assign(**dict.fromkeys(measured, np.nan)).to_parquet(
-        studies / "demo" / "quality_metrics.parquet", index=False
-    )
-    with edited_manifest(studies / "demo") as manifest:
-        manifest["items"]["quality_curves"]["shape"][0] = 0
-    study.table("quality_curves").iloc[:0].to_parquet(
-        studies / "demo" / "quality_curves.parquet", index=False
-    )
+    frames["quality_metrics"] = metrics.assign(**dict.fromkeys(measured, np.nan))
+    frames["quality_curves"] = study.table("quality_curves").iloc[:0]
+    write_tables(studies / "demo", **frames)
     app = open_page("predicting_errors", study="demo", quality_plot=plot)
     assert not app.exception
     notes = [figure["layout"].get("annotations") for figure in drawn_charts(app).values()]

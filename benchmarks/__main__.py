@@ -27,6 +27,7 @@ BENCHES = (
     "imagenet",
     "large",
     "peers",
+    "pictures",
     "positions",
     "ranks",
     "retrieve",

@@ -156,12 +156,12 @@ def slowest_of(taken: dict[str, list[float]]) -> str:
     return f"slowest {view}, median {medians[view]:.0f} ms"
 
 
-def server_memory(address: str) -> int:
-    """Bytes that the server at this address holds now (resident set, Linux)."""
+def server_memory(address: str, field: str = "VmRSS") -> int:
+    """Bytes that the server at this address holds now (resident set, Linux), or held at most (VmHWM)."""
     port = address.rpartition(":")[2]
     for process in _processes(SERVER, port):
         status = (process / "status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+        return int(status.partition(f"{field}:")[2].split()[0]) * 1024
     return 0
 
 

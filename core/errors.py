@@ -52,6 +52,10 @@ class UnreadableImage(PeregrineError):
     """One image cannot be decoded; the message is a short reason."""
 
 
+class DecoderBusy(UnreadableImage):
+    """Too many large pictures are being decoded, and it was waited long enough; try again in a moment."""
+
+
 class RemoteError(PeregrineError):
     """Data cannot be read by its address, after all attempts."""
 

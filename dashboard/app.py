@@ -7,26 +7,32 @@ All requests, Streamlit's own and the WebSocket included, pass the guard first (
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from dashboard.addresses.pages import HOME
+from dashboard.server import picture_threads
 from dashboard.server.access.guard import Guard
 from dashboard.server.access.settings import read_rules
 from dashboard.server.warm_up import lifespan
 
 
-def _answered_by(name: str) -> Callable[[Request], Response]:
+def _answered_by(name: str) -> Callable[[Request], Awaitable[Response]]:
     """The function of this name in `routes.py`, loaded when it is first asked."""
 
-    def answer(request: Request) -> Response:
+    def begin(request: Request) -> Response | Callable[[], Response]:
         return getattr(importlib.import_module("dashboard.server.routes"), name)(request)
+
+    async def answer(request: Request) -> Response:
+        begun = await run_in_threadpool(begin, request)
+        return begun if isinstance(begun, Response) else await picture_threads.run(begun)
 
     return answer
 

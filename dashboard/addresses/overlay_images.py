@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 from PIL import Image
 
 from core.common.image_files import image_file
-from core.errors import SettingsError, UnreadableImage
+from core.common.picture_turns import wanted
+from core.errors import DecoderBusy, SettingsError, UnreadableImage
 from core.heatmaps.combine import COMBINATIONS
 from core.heatmaps.overlay_image import COLOUR_MAPS, MASK_STYLES, OverlayStyle, overlay_image
 from core.store import Study
@@ -87,25 +88,35 @@ def overlay_urls(
     return [f"{url}&{urlencode(query_of(style) | {'side': str(side)}, safe=',')}" for url, style in pairs]
 
 
+def reads_original(side: int) -> bool:
+    """Return True for a side at which the stored thumbnail would be blurred."""
+    return side > TILE
+
+
 def draw(study: Study, row: int, style: OverlayStyle, side: int) -> tuple[bytes, bool]:
     """Draw an overlay as JPEG, its longer side `side` pixels, and whether it may be kept.
 
     Up to TILE pixels the stored thumbnail is drawn on, and also where the image cannot be read now.
 
     Raises:
-        StudyError: no such row, heatmap or mask.
+        StudyError: no such row, heatmap or mask. DecoderBusy: no turn to decode the image.
     """
     try:
         return _drawn(study, row, style, side), True
+    except DecoderBusy:
+        raise
     except (UnreadableImage, OSError, KeyError):
-        if side <= TILE:
+        if not reads_original(side):
             raise
     return _on(study.thumbnail_image(row), study, row, style, side), False
 
 
 @lru_cache(maxsize=768)
 def _drawn(study: Study, row: int, style: OverlayStyle, side: int) -> bytes:
-    ground = study.thumbnail_image(row) if side <= TILE else study.image(row)
+    if not reads_original(side):
+        return _on(study.thumbnail_image(row), study, row, style, side)
+    with wanted(side=side):
+        ground = study.image(row)
     return _on(ground, study, row, style, side)
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from core.charts.panels import Picture, Strip, picture_grid
 from core.charts.theme import Theme
 from core.common.dataframes import as_text
+from core.common.picture_turns import wanted
 from core.errors import PeregrineError
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -107,7 +108,8 @@ def picture_at(address: str) -> Image.Image:
         content, _ = draw(study, int(row), style_of(query), SIDE)
         return Image.open(io.BytesIO(content))
     try:
-        picture = study.image(int(row))
+        with wanted(side=SIDE):
+            picture = study.image(int(row))
     except (PeregrineError, OSError, KeyError):
         return study.thumbnail_image(int(row))
     picture.thumbnail((SIDE, SIDE))

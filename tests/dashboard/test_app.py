@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from core.common import picture_turns
+from core.data.sources import decode
 from core.store import open_study
 from dashboard.addresses import served_studies
 from dashboard.app import ROUTES
 from dashboard.components import plot
+from dashboard.server import routes
 from dashboard.server.routes import FOR_EVER
 
 ROOT = Path(__file__).parents[2]
+N_WAITING = 45  # more than the server has threads for everything else
 
 
 @pytest.fixture
@@ -87,6 +94,46 @@ def test_image__missing_original_gives_a_picture_that_says_so(client, monkeypatc
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
     assert Image.open(io.BytesIO(answer.content)).format == "PNG"
+
+
+def test_pictures__what_a_browser_has_is_answered_before_any_work(client, monkeypatch):
+    paths = [f"/{kind}/demo/0" for kind in ("thumb", "image")]
+    tags = [client.get(path).headers["etag"] for path in paths]
+
+    def never(*_):
+        raise AssertionError("decoded for nothing")
+
+    for name in ("image", "thumbnail", "thumbnail_image"):
+        monkeypatch.setattr(f"core.store.Study.{name}", never)
+    for path, tag in zip(paths, tags, strict=True):
+        assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
+
+
+def test_image__too_many_large_ones_at_once(client, monkeypatch):
+    """Who waits too long is told so, and nothing else waits behind those who wait."""
+    monkeypatch.setattr(picture_turns, "AT_ONCE", {1: 1})
+    monkeypatch.setattr(decode, "TURNS", turns := picture_turns.Turns())
+    with turns.turn(2):
+        monkeypatch.setattr(routes, "WAIT", 0.0)
+        refused = client.get("/image/demo/0")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "0")
+        assert Image.open(io.BytesIO(refused.content)).format == "PNG"
+        monkeypatch.setattr(routes, "WAIT", 60.0)
+        shown, waited = asyncio.run(_thumbnail_behind_pictures(turns))
+    assert shown == 200 and waited == {200: N_WAITING}
+
+
+async def _thumbnail_behind_pictures(turns: picture_turns.Turns) -> tuple[int, Counter[int]]:
+    """The status of a thumbnail that is asked for while pictures wait for a turn, and then theirs."""
+    transport = httpx.ASGITransport(Starlette(routes=ROUTES))
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        waiting = [asyncio.create_task(client.get("/image/demo/0")) for _ in range(N_WAITING)]
+        async with asyncio.timeout(20):
+            shown = await client.get("/thumb/demo/1")
+        turns.slots[1].release()
+        statuses = Counter([(await task).status_code for task in waiting])
+        turns.slots[1].acquire()
+        return shown.status_code, statuses
 
 
 def test_nested_study__name_with_spaces_and_accents(client, studies):

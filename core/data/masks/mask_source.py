@@ -12,6 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from core.common.formatting import counted
+from core.common.picture_turns import TURNS
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import read_object
 from core.common.threadsafe import cached_property
@@ -139,7 +140,7 @@ def read_mask(path: str | Path) -> np.ndarray:
     """
     values = np.asarray(decode(path)).max(axis=2)
     file = io.BytesIO(read_object(str(path))) if is_url(path) else path  # from the cache by now
-    with Image.open(file) as image:
+    with Image.open(file) as image, TURNS.turn(image.width * image.height):
         own_values = _opacity(image) if image.has_transparency_data else _low_values(image)
         lossless = image.format != "JPEG"
     if own_values is not None and own_values.shape == values.shape:

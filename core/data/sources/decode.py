@@ -16,8 +16,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from core.common.image_files import image_file
+from core.common.picture_turns import TURNS, longest_side
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import read_object, stat
+from core.data.sources.decoder_work import check_work, decode_smaller
 from core.data.sources.pixel_limit import check_bytes, check_pixels, let_pillow_open, max_pixels, of_pillow
 from core.errors import AddressRefused, UnreadableImage, first_line
 
@@ -42,10 +44,9 @@ HTML = (b"<!doctype html", b"<html")
 CUT_SHORT = ("truncated", "not enough", "unexpected end")  # in Pillow's messages on truncated files
 MOMENTARY = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN)
 PAUSES = (0.1, 1.0)  # seconds
-DRAFT_SCALES = (8, 4, 2)  # factors by which libjpeg can downscale while decoding
 
 
-def decode(source: bytes | str | Path | BinaryIO, *, at_least: int | None = None) -> Image.Image:
+def decode(source: bytes | str | Path | BinaryIO) -> Image.Image:
     """Decode an image to RGB: upright, 8 bits per channel, transparency on white, first frame of an
     animation.
 
@@ -54,12 +55,11 @@ def decode(source: bytes | str | Path | BinaryIO, *, at_least: int | None = None
 
     Args:
         source: encoded bytes, a path, an address (s3://…), or a binary file.
-        at_least: downscale a JPEG by 2, 4 or 8 while decoding (faster), if both sides stay at least this long
-            and divide evenly, so that every box keeps its relative position. None decodes at full size.
     Returns:
-        A loaded RGB image; `info["original_size"]` is the upright (width, height) in the file.
+        A loaded RGB image, as large as in the file or as `decoder_work.wanted` says; `info["original_size"]`
+        is the upright (width, height) in the file.
     Raises:
-        UnreadableImage: with a short reason such as "truncated" or "not an image".
+        UnreadableImage: with a short reason such as "truncated" or "not an image". DecoderBusy: no turn.
         RemoteError: no server answers.
     """
     if isinstance(source, str) and is_url(source):
@@ -71,9 +71,7 @@ def decode(source: bytes | str | Path | BinaryIO, *, at_least: int | None = None
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            return _decode_patiently(
-                io.BytesIO(source) if isinstance(source, bytes) else source, at_least, limit
-            )
+            return _decode_patiently(io.BytesIO(source) if isinstance(source, bytes) else source, limit)
     except UnreadableImage:
         raise
     except Image.DecompressionBombError as error:
@@ -100,28 +98,38 @@ def _would_be_waited_for(path: str | Path) -> bool:
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
-def _decode_patiently(file: str | Path | BinaryIO, at_least: int | None, limit: int) -> Image.Image:
+def _decode_patiently(file: str | Path | BinaryIO, limit: int) -> Image.Image:
     """Decode a file; again where a disk or a network fails for a moment, so that it is not skipped."""
     for pause in PAUSES if isinstance(file, str | Path) else ():
         try:
-            return _decode(file, at_least, limit)
+            return _decode(file, limit)
         except OSError as error:
             if error.errno not in MOMENTARY:
                 raise
             time.sleep(pause)
-    return _decode(file, at_least, limit)
+    return _decode(file, limit)
 
 
-def _decode(file: str | Path | BinaryIO, at_least: int | None, limit: int) -> Image.Image:
+def _decode(file: str | Path | BinaryIO, limit: int) -> Image.Image:
     with Image.open(file, formats=_formats()) as image:
         width, height = image.size
         check_pixels(width, height, limit)
         check_pixels(*_tile(image), limit)
-        if at_least is not None:
-            _draft(image, at_least)
-        image.load()
-        turn = _orientation(image)
-        upright = to_rgb(image)
+        check_work(image, limit)
+        with TURNS.turn(width * height):
+            return _upright(image, longest_side())
+
+
+def _upright(image: Image.Image, side: int | None) -> Image.Image:
+    """Decode an opened image, its longer side at most `side` pixels."""
+    width, height = image.size
+    if side is not None:
+        decode_smaller(image, side)
+    image.load()
+    turn = _orientation(image)
+    upright = to_rgb(image)
+    if side is not None and max(upright.size) > side:
+        upright.thumbnail((side, side))
     if turn in TRANSPOSE:
         upright = upright.transpose(TRANSPOSE[turn])
     upright.info = {"original_size": (height, width) if turn >= 5 else (width, height)}
@@ -141,15 +149,6 @@ def _tile(image: Image.Image) -> tuple[int, int]:
     """Return the tile size of a TIFF; a tile is decoded in full even if it is larger than the image."""
     tags: Any = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
     return int(tags.get(TILE_WIDTH, 0)), int(tags.get(TILE_LENGTH, 0))
-
-
-def _draft(image: Image.Image, at_least: int) -> None:
-    width, height = image.size
-    for scale in DRAFT_SCALES:
-        even = width % scale == 0 and height % scale == 0
-        if even and min(width, height) // scale >= at_least:
-            image.draft(None, (width // scale, height // scale))  # pyright: ignore[reportArgumentType]
-            return
 
 
 def _orientation(image: Image.Image) -> int:
@@ -176,7 +175,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if _has_deep_colour_key(image):
         return _opaque(image)
     if image.mode in ("LA", "PA", "RGBA", "RGBa") or image.has_transparency_data:
-        return _on_white(image.convert("RGBA"))
+        return _on_white(image if image.mode == "RGBA" else image.convert("RGBA"))
     try:
         return _opaque(image)
     except ValueError:

@@ -10,6 +10,7 @@ from core.common.dataframes import numbers
 from core.common.formatting import percent
 from core.common.group_names import JOINED_BY, is_joint
 from core.common.image_files import image_address, image_file
+from core.common.picture_turns import wanted
 from core.concepts import confused
 from core.concepts.confused import Without
 from core.concepts.interventions.blame import ProbeWithMeans
@@ -134,7 +135,7 @@ def crop_url(study: Study, row: int, box: tuple[float, float, float, float]) -> 
 @cached_read(max_entries=2048)
 def _crop(study: Study, row: int, box: tuple[float, float, float, float]) -> str:
     left, top, right, bottom = (round(side) for side in box)
-    picture = study.image(row).convert("RGB").crop((left, top, right, bottom))
+    picture = study.image(row).crop((left, top, right, bottom))
     picture.thumbnail((CROP_SIDE, CROP_SIDE), Image.Resampling.BILINEAR)
     return image_address(image_file(picture, quality=85))
 
@@ -142,7 +143,9 @@ def _crop(study: Study, row: int, box: tuple[float, float, float, float]) -> str
 def size_of(study: Study, row: int) -> list[int] | None:
     """Width and height of the original picture; None where it cannot be read now."""
     try:
-        return list(study.image(row).size)
+        with wanted(side=CROP_SIDE):
+            picture = study.image(row)
+        return list(picture.info.get("original_size", picture.size))
     except (PeregrineError, OSError, KeyError):
         return None
 

@@ -5,18 +5,25 @@ import errno
 import io
 import os
 import sys
+import threading
+import time
 import warnings
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
+from core.common import picture_turns
+from core.common.picture_turns import wanted
 from core.data.sources import decode as decoding
+from core.data.sources import decoder_work
 from core.data.sources.decode import decode, to_rgb
-from core.errors import SettingsError, UnreadableImage
+from core.errors import DecoderBusy, SettingsError, UnreadableImage
 from tests.data.sources.pictures import deep_png, encoded, picture, pixels
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
@@ -222,24 +229,97 @@ def test_formats__only_those_of_pictures():
         decode(script)
 
 
-def test_at_least__shrinks_jpeg_evenly():
-    data = encoded(Image.new("RGB", (640, 480), (10, 200, 30)), "JPEG", quality=95)
-    small = decode(data, at_least=100)
-    assert small.size == (160, 120)
-    assert small.info["original_size"] == (640, 480)
-    assert_array_equal(small.getpixel((80, 60)), decode(data).getpixel((320, 240)))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "JPEG2000"])
+@pytest.mark.parametrize("turn", [1, 6])
+def test_wanted__a_picture_is_decoded_at_that_size(kind, turn):
+    if kind == "JPEG2000" and not features.check("jpg_2000"):
+        pytest.skip("this Pillow reads no JPEG 2000")
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    marked = Image.new("RGB", (640, 480), (10, 200, 30))
+    marked.paste((250, 10, 10), (0, 0, 320, 480))
+    given = {} if kind == "JPEG2000" else {"exif": exif}
+    upright = (480, 640) if given and turn == 6 else (640, 480)
+    data = encoded(marked, kind, **given)
+    with wanted(side=100):
+        small = decode(data)
+    assert max(small.size) == 100 and small.info["original_size"] == upright
+    with wanted(side=9999):
+        assert decode(data).size == decode(data).info["original_size"] == upright
+    for place in ((10, 10), (small.width - 10, small.height - 10)):
+        share = [at / length for at, length in zip(place, small.size, strict=True)]
+        there = tuple(int(one * length) for one, length in zip(share, upright, strict=True))
+        assert np.abs(np.subtract(small.getpixel(place), decode(data).getpixel(there))).max() < 8
 
 
-@pytest.mark.parametrize("size", [(641, 480), (640, 478), (199, 199)])
-def test_at_least__never_changes_the_aspect(size):
-    data = encoded(Image.new("RGB", size), "JPEG")
-    width, height = decode(data, at_least=100).size
-    assert width * size[1] == height * size[0]
-    assert min(width, height) >= 100
+def test_wanted__libraries_decode_fewer_pixels(monkeypatch):
+    """Of a JPEG and a JPEG 2000 the rest is never unpacked; an odd size is decoded in full."""
+    sizes = []
+    monkeypatch.setattr(decoding, "to_rgb", lambda image: sizes.append(image.size) or image.copy())
+    kinds = ("JPEG", "JPEG2000") if features.check("jpg_2000") else ("JPEG",)
+    with wanted(side=100):
+        for kind in kinds:
+            decode(encoded(Image.new("RGB", (832, 640)), kind))
+        decode(encoded(Image.new("RGB", (832, 640))))
+    assert sizes == [(104, 80)] * len(kinds) + [(832, 640)]
 
 
-def test_at_least__other_formats_stay_whole():
-    assert decode(encoded(Image.new("RGB", (640, 480))), at_least=100).size == (640, 480)
+def test_work__scans_are_bounded_before_any_is_decoded(monkeypatch):
+    progressive = encoded(Image.new("RGB", (64, 64)), "JPEG", progressive=True)
+    n = progressive.count(decoder_work.SCAN)
+    monkeypatch.setenv("PEREGRINE_MAX_PIXELS", str(64 * 64))
+    monkeypatch.setattr(decoder_work, "PASSES", n)
+    assert n > 5 and decode(progressive).size == (64, 64)
+    monkeypatch.setattr(decoder_work, "PASSES", n - 1)
+    with pytest.raises(UnreadableImage, match=f"too much work: {n} scans of 64 x 64 pixels"):
+        decode(progressive)
+    assert decode(encoded(Image.new("RGB", (64, 64)), "JPEG")).size == (64, 64)
+
+
+def test_work__of_jpeg_2000_is_bounded_by_its_bytes(monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), "JPEG2000")
+    monkeypatch.setenv("PEREGRINE_MAX_PIXELS", str(64 * 64))
+    assert len(data) > 64 * 64
+    with pytest.raises(UnreadableImage, match="too large: .* MB of JPEG 2000"):
+        decode(data)
+
+
+def test_large_pictures__few_are_decoded_at_once(monkeypatch):
+    """Two threads decode large pictures at a time, one of them a huge one; small ones do not wait."""
+    sizes = {"small": 8, "large": 16, "huge": 32}
+    monkeypatch.setattr(picture_turns, "AT_ONCE", {8 * 8: 2, 16 * 16: 1})
+    monkeypatch.setattr(decoding, "TURNS", picture_turns.Turns())
+    held, most, lock, all_small = Counter(), Counter(), threading.Lock(), threading.Barrier(8)
+
+    def seen(image):
+        name = next(name for name, side in sizes.items() if side == image.width)
+        with lock:
+            held[name] += 1
+            most[name] = max(most[name], held[name])
+            most["all"] = max(most["all"], held["large"] + held["huge"])
+        if name == "small":
+            all_small.wait(30)
+        time.sleep(0.002)
+        with lock:
+            held[name] -= 1
+        return image.copy()
+
+    monkeypatch.setattr(decoding, "to_rgb", seen)
+    data = {name: encoded(Image.new("RGB", (side, side))) for name, side in sizes.items()}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(decode, [data["small"]] * 8))
+        list(pool.map(decode, [data["large"], data["huge"]] * 8))
+    assert most["all"] == 2 and most["huge"] == 1 and most["small"] == 8
+
+
+def test_large_pictures__a_turn_is_waited_for_as_long_as_is_said(monkeypatch):
+    monkeypatch.setattr(picture_turns, "AT_ONCE", {8: 1})
+    monkeypatch.setattr(decoding, "TURNS", turns := picture_turns.Turns())
+    data = encoded(Image.new("RGB", (8, 8)))
+    with turns.turn(9), wanted(wait=0.0), pytest.raises(DecoderBusy):
+        decode(data)
+    assert decode(data).size == (8, 8)
 
 
 def test_sources__bytes_path_and_file_agree(tmp_path):

@@ -11,7 +11,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but tabs and line ends
 
 
 def json_text(report: Any) -> str:
-    """Return JSON that every parser accepts: a number that is not finite becomes null."""
+    """Return JSON that every parser accepts: what is no number becomes null, an infinite one "Infinity"."""
     return json.dumps(_finite(report), ensure_ascii=False, indent=1, default=_plain, allow_nan=False)
 
 
@@ -20,7 +20,20 @@ def _finite(value: Any) -> Any:
         return {str(key): _finite(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json_number(value) if isinstance(value, float) else value
+
+
+def json_number(value: float) -> float | str | None:
+    """Return a number as JSON can hold it; pandas, Python and JavaScript read the text as the number.
+
+    >>> json_number(0.5), json_number(math.nan), json_number(-math.inf)
+    (0.5, None, '-Infinity')
+    """
+    if math.isfinite(value):
+        return value
+    if math.isnan(value):
+        return None
+    return "Infinity" if value > 0 else "-Infinity"
 
 
 def _plain(value: Any) -> Any:

@@ -16,9 +16,11 @@ import pandas as pd
 from core.answers.answer import answers_table
 from core.common.command_line import command_line
 from core.common.csv_text import write_csv
+from core.common.formatting import json_number
 from core.common.inside import check_output_file, replacing
 from core.common.score_names import SCORES
 from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
+from core.data.sources.parquet_limit import EXACT
 from core.errors import HeatmapNotStored, SettingsError, StudyError, unknown_name
 from core.export.bases_table import bases_table
 from core.export.human_study import COLUMNS as HUMAN_STUDY
@@ -288,10 +290,26 @@ def _write_npy(frame: pd.DataFrame, path: Path) -> None:
         np.lib.format.write_array(file, records, allow_pickle=False)
 
 
+def _write_json(frame: pd.DataFrame, path: Path) -> None:
+    """Write a list of objects: a missing number is null, an infinite one "Infinity"."""
+    floats = frame.select_dtypes("float")
+    for name in floats.columns[np.isinf(floats).any()]:
+        frame = frame.assign(**{name: [json_number(value) for value in frame[name].tolist()]})
+    frame.to_json(path, orient="records", force_ascii=False, double_precision=15, date_format="iso")
+
+
 def _plain(series: pd.Series) -> np.ndarray:
-    """Keep numbers and booleans; convert the rest (and booleans with gaps) to text, '' where missing."""
+    """Keep numbers and booleans, as numbers with NaN where some are missing; convert the rest to text, ''
+    where missing."""
     if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf":
         return series.to_numpy()
+    is_truth = pd.api.types.infer_dtype(series, skipna=True) == "boolean"
+    if is_truth or pd.api.types.is_numeric_dtype(series):
+        if series.notna().all():
+            return series.to_numpy(bool if is_truth else getattr(series.dtype, "numpy_dtype", None))
+        numbers = series.astype(object).where(series.notna(), np.nan).astype(np.float64).to_numpy()
+        if not (np.abs(numbers) >= EXACT).any():
+            return numbers
     texts = ["" if missing else str(value) for value, missing in zip(series, series.isna(), strict=True)]
     return np.array(texts, dtype=f"<U{max(map(len, texts), default=1) or 1}")
 
@@ -299,8 +317,6 @@ def _plain(series: pd.Series) -> np.ndarray:
 WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
     ".csv": write_csv,
     ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
-    ".json": lambda frame, path: frame.to_json(  # a list of objects; a missing number is null
-        path, orient="records", force_ascii=False, double_precision=15, date_format="iso"
-    ),
+    ".json": _write_json,
     ".npy": _write_npy,
 }

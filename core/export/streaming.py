@@ -4,10 +4,10 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.common.arrow_frames import as_frame
 from core.common.csv_text import csv_text
 from core.common.inside import inside
 from core.errors import SettingsError, StudyError, did_you_mean
@@ -114,7 +114,7 @@ def _read(
 
 def _as_csv(parts: Iterator[pa.Table]) -> Iterator[bytes]:
     for number, part in enumerate(parts):
-        frame: pd.DataFrame = part.to_pandas()
+        frame = as_frame(part)
         yield csv_text(frame, header=number == 0).encode()
 
 

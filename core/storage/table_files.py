@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from core.common.arrow_frames import as_frame
 from core.common.dataframes import LazyTable
 from core.common.group_names import EARLIER, JOINED_BY
 from core.common.inside import inside
@@ -98,7 +99,7 @@ def read_stored_table(
     try:
         checked_table(folder, name, entry, columns)
         table = pq.read_table(path, columns=columns, page_checksum_verification=True)
-        frame = with_group_names(name, table).to_pandas()
+        frame = as_frame(with_group_names(name, table))
     except MemoryError as error:
         raise NotEnoughMemory(f"not enough memory to read {path}") from error
     except NO_TABLE as error:
@@ -153,10 +154,10 @@ class KeptColumns:
         return self
 
     def column(self, table: str, name: str) -> pd.Series:
-        """Return a column of a table: read once, and kept as long as the study is."""
+        """Return a column of a table: read once, kept as long as the study is, and shared but not changed."""
         if (table, name) not in self.kept_columns:
             self.kept_columns.setdefault((table, name), cast(pd.Series, self.table(table, [name])[name]))
-        return self.kept_columns[table, name]
+        return self.kept_columns[table, name].copy(deep=False)
 
     def value_range(self, table: str, name: str) -> tuple[Any, Any] | None:
         """Return the smallest and the largest value of a column, without reading it; (None, None) where its

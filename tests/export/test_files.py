@@ -14,6 +14,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.cli import build_parser
+from core.common.formatting import json_text
 from core.errors import SettingsError, StudyError
 from core.export import files as export_files
 from core.export.files import (
@@ -27,6 +28,7 @@ from core.export.files import (
     note_on_train_images,
 )
 from core.export.meanings import TABLES as TABLE_MEANINGS
+from core.export.streaming import stream_table
 from core.slices.slice import Slice
 from core.steps import step_of
 from core.storage.writer import write_study
@@ -73,7 +75,47 @@ def test_numbers_come_back(extension: str, study: Study, tmp_path: Path) -> None
     frame = read(out)
     assert_allclose(frame["q_score"].astype(float), small.Q_SCORES)
     assert frame["image_id"].tolist() == small.image_ids()
-    assert list(frame["correct"].astype(str).str.lower())[:2] == ["true", "false"]
+    correct = frame["correct"].tolist()
+    assert correct[:2] == [True, False] and correct[7] is not True and correct[7] != 1
+
+
+def test_npy_keeps_truths_and_whole_numbers_beside_gaps(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"correct": [True, False, None], "all": [True, False, True]})
+    whole = {"age": [7, None, 9], "long": [2**60 + 1, None, 3]}
+    frame = frame.assign(flag=pd.array([True, None, False], "boolean"))
+    frame = frame.assign(**{name: pd.array(values, "Int64") for name, values in whole.items()})
+    WRITERS[".npy"](frame, tmp_path / "t.npy")
+    read_back = np.load(tmp_path / "t.npy", allow_pickle=False)
+    assert_array_equal(read_back["correct"], [1, 0, np.nan])
+    assert_array_equal(read_back["flag"], [1, np.nan, 0])
+    assert_array_equal(read_back["age"], [7, np.nan, 9])
+    assert read_back["long"].tolist() == [str(2**60 + 1), "", "3"] and read_back["all"].dtype == bool
+
+
+def test_json_has_infinity_as_text(tmp_path: Path) -> None:
+    WRITERS[".json"](pd.DataFrame({"score": [1.5, np.inf, -np.inf, np.nan]}), tmp_path / "s.json")
+    written = [row["score"] for row in json.loads((tmp_path / "s.json").read_text())]
+    assert written == [1.5, "Infinity", "-Infinity", None]
+    assert pd.read_json(tmp_path / "s.json")["score"].tolist()[:3] == [1.5, np.inf, -np.inf]
+    assert json.loads(json_text({"score": np.float64(np.inf), "none": np.nan})) == {
+        "score": "Infinity",
+        "none": None,
+    }
+
+
+def test_whole_numbers_beside_gaps_are_whole_in_every_format(tmp_path: Path) -> None:
+    ids = list("abc")
+    with write_study(tmp_path / "study") as writer, writer.step("embed", {}) as step:
+        step.table("images", pd.DataFrame({"image_id": ids, "path": ids, "split": "val", "label": "x"}))
+        step.table("attributes", pd.DataFrame({"visit": pd.array([7, None, 9], "Int64"), "image_id": ids}))
+    study = Study(tmp_path / "study")
+    assert study.table("attributes")["visit"].dtype == "Int64"
+    assert study.where("visit=9").n_chosen == 1 and study.where("visit=7..8").n_chosen == 1
+    for extension in EXTENSIONS:
+        export_table(study, "attributes", tmp_path / f"a{extension}")
+        assert pd.to_numeric(read(tmp_path / f"a{extension}")["visit"]).dropna().tolist() == [7, 9]
+    assert (tmp_path / "a.csv").read_text().splitlines()[1:3] == ["7,a", ",b"]
+    assert b"".join(stream_table(study, "attributes", "csv")) == (tmp_path / "a.csv").read_bytes()
 
 
 def test_json_has_dates_as_dates(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from core.storage.damage import find_damage
 from core.storage.missing import LEFT_OUT, NO_LABELS, OF_LATENTS, Missing, damaged_item, missing_step
 from core.storage.no_longer_shown import NoLongerShown, find_no_longer_shown, names_no_longer_shown
 from core.storage.seals import Damaged
+from core.storage.snapshot import Snapshot, stamps_of
 from core.storage.table_files import KeptColumns, read_stored_table
 from core.storage.thumbnails import thumbnail_bytes, thumbnail_picture
 
@@ -37,13 +38,15 @@ if TYPE_CHECKING:
 class StudyReader(KeptColumns):
     """The contents of a study folder: the base of `core.store.Study`.
 
-    It is a snapshot of its manifest: open it again to see what a later step added. Items of stale
-    steps (steps whose inputs have changed since) are not served.
+    It is a snapshot of its manifest: open it again to see what a later step added; what a step has made
+    again since is refused. Items of stale steps (steps whose inputs have changed since) are not served.
     """
 
     def __init__(self, path: str | Path):
         self.path = study_folder(path)
+        stamps = stamps_of(self.path)
         self.manifest = layers.read_layered(self.path)
+        self._snapshot = Snapshot(self.path, self.manifest, stamps)
         self.below = layers.below(self.path)  # the study that this is a basis of
         self.feature_kind = "Feature" if self.below is None else "Latent"  # what each is called
         self.name = layers.name_of(self.path)
@@ -117,6 +120,7 @@ class StudyReader(KeptColumns):
 
     def _damage_found(self, item: str, what: str) -> StudyError:
         """Mark an item as damaged that failed while it was read, and return the error to raise."""
+        self._snapshot.check(item)
         self._set_aside({item: what})
         return StudyError(f"'{item}' in '{self.path}' is {self._damaged(item)}")
 
@@ -146,6 +150,7 @@ class StudyReader(KeptColumns):
                 f"'{item}' in '{self.path}' is stale: its inputs have changed. "
                 f"Run: {command_line(entry['step'], self.path)}"
             )
+        self._snapshot.check(item)
         return layers.home(self.path, self.below, entry), entry
 
     def columns(self, name: str) -> list[str]:
@@ -161,7 +166,9 @@ class StudyReader(KeptColumns):
                 raise StudyError(f"no column '{column}' in table '{name}' of '{self.path}'.{hint}")
         try:
             folder, entry = self._entry(name, "table")
-            return read_stored_table(folder, name, entry, columns)
+            frame = read_stored_table(folder, name, entry, columns)
+            self._snapshot.check(name)
+            return frame
         except Damaged as error:
             raise self._damage_found(name, str(error)) from error
 
@@ -173,7 +180,8 @@ class StudyReader(KeptColumns):
             self._arrays[name] = layers.read_made(whole, self.path.name, name, entry[layers.MADE])
         if name not in self._arrays:
             say = partial(self._damage_found, name)
-            self._arrays[name] = stored_array(folder, name, self.manifest["items"], say)
+            check = partial(self._snapshot.check, name)
+            self._arrays[name] = stored_array(folder, name, self.manifest["items"], say, check)
         return self._arrays[name]
 
     def vector(self, name: str) -> np.ndarray:
@@ -194,9 +202,12 @@ class StudyReader(KeptColumns):
         encoder = self.summary("embed").get("encoder", {})
         return encoder.get("name") or encoder.get("spec", "")
 
-    @cached_property
+    @property
     def images(self) -> pd.DataFrame:
-        """One row per image, in the order of every array: image_id, path, split, label."""
+        """One row per image, in the order of every array: image_id, path, split, label.
+
+        It is a frame of its own, which shares the memory: what is sorted in it selects no other images.
+        """
         return self.kept("images").frame()
 
     @property
@@ -219,8 +230,10 @@ class StudyReader(KeptColumns):
 
     @cached_property
     def is_val(self) -> np.ndarray:
-        """(n_images,) bool: the evaluation split."""
-        return (self.column("images", "split") == "val").to_numpy()
+        """(n_images,) bool: the evaluation split; it cannot be written to."""
+        is_val = (self.column("images", "split") == "val").to_numpy()
+        is_val.setflags(write=False)
+        return is_val
 
     chosen: np.ndarray | None = None  # (n_images,) bool: the slice that the study is narrowed to, if any
 

@@ -199,7 +199,7 @@ class Answered(Study):
         if name in AS_READ and self.has(name):
             return self.kept(name).frame(columns)
         if (frame := self._table(name)) is not None:
-            return frame if columns is None else frame.loc[:, columns]
+            return frame.copy(deep=False) if columns is None else frame.loc[:, columns]
         return self._stored(name).table(name, columns)
 
     def columns(self, name: str) -> list[str]:
@@ -276,6 +276,7 @@ class Narrowed(Study):
         self.__dict__.update(whole.__dict__, **of_whole)  # the same snapshot
         self.whole, self.slice = whole, with_split(whole, where)
         self.chosen = self.inside = images_of(whole, where)  # (n_images,) bool: the images of the slice
+        self.inside.setflags(write=False)
         self.key = f"{whole.key}#{self.slice}"
         self._made = {}
 

@@ -97,6 +97,28 @@ def test_reader__errors(tmp_path, ask, message):
         ask(open_study(make(tmp_path / "s")))
 
 
+def test_reader__refuses_what_was_made_again_since_it_was_opened(tmp_path):
+    study = open_study(make(tmp_path / "s"))
+    vectors = study.array("representations")
+    with write_study(tmp_path / "s") as writer:
+        with writer.step("features", {"epsilon": 5.0}, ("representations",)) as step:
+            step.table("features", pd.DataFrame({"mean": [9.0]}))
+        assert vectors[:].tolist() == [[1.0], [2.0], [3.0]] and len(study.table("images")) == 3
+        with pytest.raises(StudyError, match="'features' of .* changed since it was opened"):
+            study.table("features")
+        old = open_study(tmp_path / "s")
+        with writer.step("embed", {"images": "OTHER"}) as step:
+            step.table("images", IMAGES[::-1])
+            step.vector("representations", np.zeros((3, 1)))
+            with pytest.raises(StudyError, match="changed since it was opened"):
+                old.vector("representations")  # not only at the end of the step
+    for read in (lambda: old.table("images"), lambda: old.value_range("images", "label")):
+        with pytest.raises(StudyError, match="changed since it was opened"):
+            read()
+    assert old.damage == {}
+    assert open_study(tmp_path / "s").vector("representations").tolist() == [[0.0]] * 3
+
+
 def test_staleness__follows_the_chain_and_stale_items_are_not_served(tmp_path):
     make(tmp_path / "s")
     with (

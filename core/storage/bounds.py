@@ -48,18 +48,24 @@ KEYS = {
 
 
 def stored_array(
-    folder: Path, name: str, items: Mapping[str, dict[str, Any]], damaged: Callable[[str], PeregrineError]
+    folder: Path,
+    name: str,
+    items: Mapping[str, dict[str, Any]],
+    damaged: Callable[[str], PeregrineError],
+    opened: Callable[[], None],
 ) -> ChunkedArray:
     """Return an array of a study, whose values are checked as they are read.
 
     Args:
-        items: the entries of the manifest. damaged: see ChunkedArray.
+        items: the entries of the manifest. damaged, opened: see ChunkedArray.
     """
     entry = items[name]
     of = inside(folder, name)
     rows = [chunk["rows"] for chunk in entry["chunks"]]
     fault = fault_of(name, items)
-    return ChunkedArray(of, rows, entry["dtype"], entry["shape"][1:], fault=fault, damaged=damaged)
+    return ChunkedArray(
+        of, rows, entry["dtype"], entry["shape"][1:], fault=fault, damaged=damaged, opened=opened
+    )
 
 
 def fault_of(name: str, items: Mapping[str, dict[str, Any]]) -> Fault | None:

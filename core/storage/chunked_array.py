@@ -56,6 +56,7 @@ class ChunkedArray:
         fault: check of values that were read (and whether they are complete): the problem, or None; it keeps
             numbers from a damaged file from being used as indices.
         damaged: builds the error to raise from a description of the problem.
+        opened: called after each chunk is opened; it raises when that is no longer the one meant.
         checksums: sha256 of each chunk, compared when it is first read; `verify` compares a study's.
     """
 
@@ -68,9 +69,10 @@ class ChunkedArray:
         *,
         fault: Callable[[np.ndarray, bool], str | None] | None = None,
         damaged: Callable[[str], PeregrineError] | None = None,
+        opened: Callable[[], None] | None = None,
         checksums: Sequence[str | None] = (),
     ):
-        self.folder, self._fault, self._damaged = folder, fault, damaged
+        self.folder, self._fault, self._damaged, self._opened = folder, fault, damaged, opened
         self._unchecked = dict(enumerate(checksums))
         self.dtype = np.dtype(dtype)
         self.starts = np.concatenate([[0], np.cumsum(rows_per_chunk)]).astype(np.int64)
@@ -79,7 +81,7 @@ class ChunkedArray:
 
     def __getstate__(self) -> dict[str, Any]:
         """A process that shares work opens the chunks itself; what is wrong with them, the study says."""
-        return self.__dict__ | {"_last": None, "_damaged": None}
+        return self.__dict__ | {"_last": None, "_damaged": None, "_opened": None}
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -126,6 +128,8 @@ class ChunkedArray:
         if checksum is not None and file_sha256(path) != checksum:
             raise self.damage(f"{file} has changed since it was written (checksum differs)")
         self._unchecked.pop(chunk, None)
+        if self._opened:
+            self._opened()
         return rows
 
     def damage(self, what: str) -> PeregrineError:

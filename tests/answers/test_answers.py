@@ -452,6 +452,20 @@ def test_a_notebook_reads_by_the_answer_that_commands_read_by(headed, run, tmp_p
     assert probe.where("correct=false").n_chosen != study.where("correct=false").n_chosen
 
 
+def test_what_is_changed_in_a_table_of_a_study_selects_no_other_images(headed):
+    study = open_study(headed)
+    wrong = study.where("correct=false").table("images")["image_id"].tolist()
+    for read in (study, Study(headed)):
+        for frame in (read.images, read.table("probe"), read.evaluation.table("probe")):
+            frame.iloc[:] = frame.iloc[::-1].to_numpy()
+        labels = read.column("images", "label")
+        labels.iloc[:] = "other"
+        with pytest.raises(ValueError):
+            read.is_val[:] = True
+    assert study.where("correct=false").table("images")["image_id"].tolist() == wrong
+    assert study.images["image_id"].tolist() == Study(headed).images["image_id"].tolist()
+
+
 def test_an_answer_stays_the_answer_in_another_basis(headed):
     study = open_study(headed)
     assert study.in_basis("units").key == study.key != Study(headed).key

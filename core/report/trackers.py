@@ -5,10 +5,13 @@ TRACKERS. Their packages are optional. Nothing leaves this computer unless the t
 variables say so: without them a run lies in the folder that was given.
 """
 
+import json
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
@@ -16,10 +19,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from core.bases.basis import UNITS
 from core.charts.feature_points import telling_features
 from core.common.dataframes import numbers
+from core.common.formatting import json_text
 from core.errors import PeregrineError, SettingsError
+from core.export.provenance import identity, provenance
 from core.export.summary import info
+from core.export.table_file import file_stem
 from core.figures.files import find_browser, render_all
 from core.jobs.progress import Progress
 from core.measures.headline import NAMES, headline
@@ -30,6 +37,7 @@ from core.store import Study
 
 FEATURES, STRIP, SIDE = 24, 6, 160  # strips of pictures; pictures in each, and the pixels of their sides
 MISTAKES = 24
+MARK = "peregrine.json"  # in the folder of a run of TensorBoard: what it is of
 OF_STUDY = (
     "n_train",
     "n_classes",
@@ -50,10 +58,21 @@ class Run:
     picture: Callable[[str, np.ndarray], None]
 
 
+@dataclass(frozen=True)
+class Named:
+    """A run's name, the id that a later run of the same study, read alike, has too, and what it is of."""
+
+    name: str
+    id: str
+    facts: Mapping[str, str]
+
+
 def track(
     study: Study, tracker: str, out: Path, *, features: int = FEATURES, progress: Progress | None = None
 ) -> int:
-    """Write a study as one run of a tracker.
+    """Write a study as one run of a tracker, in place of the run that it had there before.
+
+    The run is called after the study, the answer, the basis and the slice, and has them as parameters.
 
     Args:
         tracker: a name of TRACKERS. out: folder of its runs; made where there is none.
@@ -61,13 +80,14 @@ def track(
     Returns:
         how many numbers and pictures were written.
     Raises:
-        SettingsError: its package is not installed, or `out` is a file.
+        SettingsError: its package is not installed, `out` is a file, or what lies there is no run of this
+            study.
     """
     progress = progress or Progress.silent()
     check_tracker(tracker, out)
     out.mkdir(parents=True, exist_ok=True)
     written = 0
-    with TRACKERS[tracker].start(out, study.name) as run:
+    with TRACKERS[tracker].start(out, named_run(study)) as run:
         for name, value in tracked_numbers(study).items():
             run.number(name, value)
             written += 1
@@ -76,6 +96,15 @@ def track(
                 run.picture(name, pixels)
                 written += 1
     return written
+
+
+def named_run(study: Study) -> Named:
+    """What the run of a study is called, and what it is of."""
+    facts, among = provenance(study), vars(study).get("slice")
+    basis = [facts["basis"]] if facts["basis"] != UNITS else []
+    return Named(
+        file_stem([facts["study"]], "_".join([*basis, facts["answer"]]), among), identity(study), facts
+    )
 
 
 def check_tracker(tracker: str, out: Path) -> None:
@@ -151,19 +180,42 @@ def _pixels(source: Source, row: int, feature: int | None) -> np.ndarray | None:
 
 
 @contextmanager
-def _tensorboard(out: Path, name: str) -> Iterator[Run]:
+def _tensorboard(out: Path, of: Named) -> Iterator[Run]:
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(out / name)) as writer:
-        yield Run(writer.add_scalar, lambda title, pixels: writer.add_image(title, pixels, dataformats="HWC"))
+    folder, begun = out / of.name, out / f".{of.name}"
+    if folder.exists() and not _is_run(folder, of):
+        raise SettingsError(f"'{folder}' is no run of this study. Delete it, or give another folder")
+    shutil.rmtree(begun, ignore_errors=True)  # of a run that was killed
+    try:
+        with SummaryWriter(str(begun)) as writer:
+            for name, value in of.facts.items():
+                writer.add_text(name, value)
+            pictures = partial(writer.add_image, dataformats="HWC")
+            yield Run(writer.add_scalar, pictures)
+        (begun / MARK).write_text(json_text({"id": of.id, **of.facts}), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        begun.rename(folder)
+    finally:
+        shutil.rmtree(begun, ignore_errors=True)
+
+
+def _is_run(folder: Path, of: Named) -> bool:
+    """Return whether a folder is the run that the same study, read alike, had before."""
+    try:
+        return json.loads((folder / MARK).read_text(encoding="utf-8"))["id"] == of.id
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 @contextmanager
-def _wandb(out: Path, name: str) -> Iterator[Run]:
+def _wandb(out: Path, of: Named) -> Iterator[Run]:
     import wandb  # pyright: ignore[reportMissingImports]
 
     has_key = "WANDB_API_KEY" in os.environ or "WANDB_MODE" in os.environ  # else it would ask for a key
-    run = wandb.init(project="peregrine", name=name, dir=str(out), mode=None if has_key else "offline")
+    mode = None if has_key else "offline"
+    # A run of an id that there is already takes its place.
+    run = wandb.init(project="peregrine", name=of.name, id=of.id, config=of.facts, dir=str(out), mode=mode)
     with run:
         yield Run(
             lambda title, value: run.summary.update({title: value}),
@@ -172,19 +224,24 @@ def _wandb(out: Path, name: str) -> Iterator[Run]:
 
 
 @contextmanager
-def _mlflow(out: Path, name: str) -> Iterator[Run]:
+def _mlflow(out: Path, of: Named) -> Iterator[Run]:
     import mlflow  # pyright: ignore[reportMissingImports]
 
     if "MLFLOW_TRACKING_URI" not in os.environ:
         mlflow.set_tracking_uri(f"sqlite:///{out.resolve() / 'mlflow.db'}")
         if mlflow.get_experiment_by_name("peregrine") is None:
             mlflow.create_experiment("peregrine", (out.resolve() / "artifacts").as_uri())
-    mlflow.set_experiment("peregrine")
-    with mlflow.start_run(run_name=name):
+    experiment = mlflow.set_experiment("peregrine")
+    same = f"params.id = '{of.id}'"
+    before = mlflow.search_runs([experiment.experiment_id], same, output_format="list")
+    with mlflow.start_run(run_name=of.name):
+        mlflow.log_params({"id": of.id, **of.facts})
         yield Run(
             lambda title, value: mlflow.log_metric(_plain(title), value),
             lambda title, pixels: mlflow.log_image(pixels, f"{_plain(title)}.png"),
         )
+    for run in before:
+        mlflow.delete_run(run.info.run_id)
 
 
 def _plain(title: str) -> str:
@@ -198,7 +255,7 @@ class Tracker:
     """A tracker: the package that it needs, and how a run is begun in a folder, under a name."""
 
     package: str
-    start: Callable[[Path, str], AbstractContextManager[Run]]
+    start: Callable[[Path, Named], AbstractContextManager[Run]]
 
 
 TRACKERS: dict[str, Tracker] = {

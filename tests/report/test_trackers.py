@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from core.errors import SettingsError
+from core.export.provenance import provenance
 from core.report import trackers
 from core.report.trackers import STRIP, track
 from core.slices.slice import Slice
@@ -64,6 +66,39 @@ def test_a_slice__is_what_the_run_is_about(seen: Path, tmp_path: Path) -> None:
     track(narrowed, "tensorboard", tmp_path, features=1)
     assert value(events_of(tmp_path), "images/accuracy") == 0
     assert value(events_of(tmp_path), "images/n") == narrowed.n_chosen
+
+
+def test_runs__of_a_slice_and_an_answer_stand_beside_that_of_the_study(seen: Path, tmp_path: Path) -> None:
+    study = open_study(seen)
+    for read in (study, study.where("correct=false"), study, study.where("split=train")):
+        track(read, "tensorboard", tmp_path / "runs", features=0)
+    names = sorted(one.name for one in (tmp_path / "runs").iterdir())
+    assert names == ["seen_probe", "seen_probe_correct-false", "seen_probe_split-train"]
+    events = EventAccumulator(str(tmp_path / "runs" / "seen_probe"))
+    events.Reload()
+    assert len(events.Scalars("images/n")) == 1  # what was there is replaced
+    assert {f"{name}/text_summary" for name in provenance(study)} <= set(events.Tags()["tensors"])
+    facts = json.loads((tmp_path / "runs" / names[1] / trackers.MARK).read_text())
+    assert facts | {"id": ""} == {**provenance(study.where("correct=false")), "id": ""}
+
+
+def test_a_run__that_is_not_of_this_study_is_left_alone(seen: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    theirs = tmp_path / "seen_probe" / "events.out.tfevents.1"
+    theirs.parent.mkdir()
+    theirs.write_text("a training")
+    with pytest.raises(SettingsError, match="is no run of this study"):
+        track(open_study(seen), "tensorboard", tmp_path, features=0)
+    assert theirs.read_text() == "a training"
+
+
+def test_a_run__that_fails_leaves_the_one_before(seen: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    track(open_study(seen), "tensorboard", tmp_path, features=0)
+    held = {one.name for one in (tmp_path / "seen_probe").iterdir()}
+    monkeypatch.setattr(trackers, "tracked_pictures", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        track(open_study(seen), "tensorboard", tmp_path, features=0)
+    assert {one.name for one in tmp_path.iterdir()} == {"seen_probe"}
+    assert {one.name for one in (tmp_path / "seen_probe").iterdir()} == held
 
 
 def test_names__of_a_hostile_study_lead_nowhere(hostile: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from core.common.command_line import command_line
+from core.common.relative_paths import folder_of_ids
 from core.common.remote.addresses import study_folder
 from core.common.threadsafe import cached_property
 from core.common.worker_group import check_same
@@ -240,6 +241,9 @@ class StudyReader(KeptColumns):
     def row_of(self, image_id: str) -> int:
         """Return the row of an image in every table and array that has one row per image."""
         rows = self.rows_held([image_id])
+        if image_id not in rows:  # as an export writes an id that is a path
+            image_id = folder_of_ids(self.column("images", "image_id")) + image_id
+            rows = self.rows_held([image_id])
         if image_id not in rows:
             raise StudyError(f"no image '{image_id}' in '{self.path}'")
         return rows[image_id]

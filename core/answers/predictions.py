@@ -13,6 +13,7 @@ from core.answers.outcome import VALUES, AnswerValues, ClassColumns, Request, fr
 from core.common.csv_text import no_wide_rows
 from core.common.dataframes import words
 from core.common.formatting import counted
+from core.common.relative_paths import common_folder, relative_paths
 from core.data.sources.parquet_limit import check_image_rows
 from core.errors import SettingsError, first_line
 from core.jobs.progress import Progress
@@ -107,6 +108,8 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame, request: Req
         raise SettingsError(f"'{path}' has the {key} '{doubled[0]}' twice; there is one answer an image")
     mine = pd.Index(words(study.images, key))
     row_of = ids.get_indexer(mine)  # (n_images,) row of the file, -1 for none
+    if not (row_of >= 0).any():  # as an export writes it: below the folder of the images
+        row_of = ids.get_indexer(pd.Index(_as_exported(study, key)))
     held = row_of >= 0
     if not held.any():
         raise SettingsError(
@@ -124,6 +127,12 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame, request: Req
     if (more := len(ids) - int(held.sum())) > 0:
         answer.notes.append(f"{counted(more, 'row')} of images that the study does not have, ignored")
     return answer
+
+
+def _as_exported(study: StudyReader, key: str) -> pd.Series:
+    folder = str(study.summary("embed").get("source", {}).get("root") or "")
+    names = study.column("images", key)
+    return relative_paths(names, folder, common_folder(names))
 
 
 def _predicted_classes(

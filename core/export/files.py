@@ -18,6 +18,7 @@ from core.common.command_line import command_line
 from core.common.csv_text import write_csv
 from core.common.formatting import json_number
 from core.common.inside import check_output_file, replacing
+from core.common.relative_paths import common_folder, folder_of_ids, relative_paths
 from core.common.score_names import SCORES
 from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
 from core.data.sources.parquet_limit import EXACT
@@ -25,7 +26,6 @@ from core.errors import HeatmapNotStored, SettingsError, StudyError, unknown_nam
 from core.export.bases_table import bases_table
 from core.export.human_study import COLUMNS as HUMAN_STUDY
 from core.export.human_study import human_study_tasks
-from core.export.private_paths import relative_paths
 from core.measures.concept_features import COLUMNS as CONCEPT_FEATURES
 from core.measures.concept_features import concept_features
 from core.measures.label_issues import COLUMNS as LABEL_ISSUES
@@ -163,8 +163,8 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
         _check_there(study, table, stored)
         held = study.columns(stored)  # without labels, or without an encoder, a study lacks some
         frame = study.table(stored, columns=[name for name in COLUMNS[table] if name in held] or None)
-        frame = without_image_folder(study, table, frame)
-    return frame if slice is None or not slice else _only(study, table, frame, slice)
+    frame = frame if slice is None or not slice else _only(study, table, frame, slice)
+    return without_image_folder(study, table, frame)
 
 
 def of_slice(study: Study, table: str, where: Slice | None) -> tuple[Study, Slice | None]:
@@ -195,11 +195,21 @@ def note_on_train_images(study: Study, table: str, *, slice: Slice | None = None
 
 
 def without_image_folder(study: Study, table: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """Make the paths of a table of images relative to their folder: what is exported is handed on."""
+    """Make paths of images, and ids that are paths, relative to their folder: what is exported is handed on.
+
+    One folder is cut from both, so that no two images become one.
+    """
+    ids = folder_of_ids(study.column("images", "image_id")) if study.has("images") else ""
+    for name in ("image_id", "neighbour") if ids else ():
+        if name in frame:
+            frame = frame.assign(**{name: frame[name].str.removeprefix(ids)})
     if table not in ("images", "skipped") or "path" not in frame:
         return frame
     folder = str(study.summary("embed").get("source", {}).get("root") or "")
-    return frame.assign(path=relative_paths(cast(pd.Series, frame["path"]), folder))
+    paths = cast(pd.Series, frame["path"])
+    return frame.assign(
+        path=relative_paths(paths, folder, ids or common_folder(study.column("images", "path")))
+    )
 
 
 def _check(table: str, out: Path) -> None:

@@ -1,10 +1,7 @@
 """Leave folders out of texts that are handed on: a home folder holds its user's name."""
 
-import os
 import re
 from collections.abc import Iterable
-
-import pandas as pd
 
 QUOTED = re.compile(r"(?<=')/[^'\n]*/(?=[^'/\n])|~/(?='[^'\n]*')|(?<=~/')[^'\n]*/(?=[^'/\n])")  # with spaces
 PLAIN = re.compile(r"(?<![\w.:/~)\]}+#&!@%$-])~?/(?:[^/'\"\s,;]+/)+")  # where no name of a folder ends
@@ -30,18 +27,3 @@ def without_folders(text: str, names: Iterable[str] = ()) -> str:
         return begun if of_name else ""
 
     return PLAIN.sub(rest, QUOTED.sub(rest, text))
-
-
-def relative_paths(paths: pd.Series, folder: str) -> pd.Series:
-    """Return paths relative to the folder of images; absolute ones elsewhere by their last two parts.
-
-    Args:
-        folder: "" where the images have none in common.
-    """
-    start = folder.rstrip("/") + "/"
-
-    def relative(path: str) -> str:
-        below = path.removeprefix(start) if start != "/" else path
-        return "/".join(below.split("/")[-2:]) if os.path.isabs(below) else below
-
-    return paths.map(relative, na_action="ignore").astype(paths.dtype)

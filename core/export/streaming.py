@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from core.common.arrow_frames import as_frame
 from core.common.csv_text import csv_text
 from core.common.inside import inside
+from core.common.relative_paths import folder_of_ids
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.export.files import COLUMNS, STORED_AS, read_table, without_image_folder
 from core.storage.seals import Damaged
@@ -18,6 +19,7 @@ from core.store import Study
 
 ROWS = 65_536  # rows per part
 KINDS = ("csv", "parquet")
+NAMES = ("image_id", "neighbour", "path")  # columns that may name a folder of this machine
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,14 @@ def _parts(study: Study, table: str) -> Iterator[pa.Table]:
 def _handed_on(study: Study, table: str, part: pa.Table) -> pa.Table:
     """Return a part of a table as `export` writes it: without the folder of the images."""
     part = with_group_names(table, part)
-    if table not in ("images", "skipped") or "path" not in part.column_names:
+    held = [name for name in NAMES if name in part.column_names]
+    if not held or not (table in ("images", "skipped") or folder_of_ids(study.column("images", "image_id"))):
         return part
-    paths = without_image_folder(study, table, part.select(["path"]).to_pandas())
-    position, field = part.column_names.index("path"), part.schema.field("path")
-    return part.set_column(position, field, pa.array(paths["path"], field.type, from_pandas=True))
+    shown = without_image_folder(study, table, part.select(held).to_pandas())
+    for name in shown:
+        position, field = part.column_names.index(name), part.schema.field(name)
+        part = part.set_column(position, field, pa.array(shown[name], field.type, from_pandas=True))
+    return part
 
 
 def _read(

@@ -3,7 +3,6 @@ leads out of the studies: pictures are the thumbnails that a study holds.
 """
 
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from core.charts.heat_panels import STORED_ONLY
 from core.charts.options import FigureOptions
 from core.charts.theme import layout_of
 from core.common.image_files import image_file
+from core.common.relative_paths import folder_of_ids
 from core.errors import SettingsError, StudyError, did_you_mean, unknown_name
 from core.export.files import COLUMNS, TABLES, note_on_train_images, of_slice, read_table
 from core.export.meanings import meaning
@@ -228,14 +228,8 @@ class StudyTools:
 
 
 def home_of_ids(study: Study) -> str:
-    """Return the folder, with a slash, in which all images lie whose ids are paths; "" for other ids.
-
-    An agent sees the ids as they are below it: apart from each other, and without a folder of this machine.
-    """
-    ids = study.column("images", "image_id")
-    if not ids.size or not str(ids.iloc[0]).startswith("/") or not ids.str.startswith("/").all():
-        return ""
-    return os.path.dirname(os.path.commonprefix([ids.min(), ids.max()])).rstrip("/") + "/"
+    """Return the folder below which an agent, as every export, sees the ids of images (`folder_of_ids`)."""
+    return folder_of_ids(study.column("images", "image_id"))
 
 
 def with_home(study: Study, image_id: str) -> str:

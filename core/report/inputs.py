@@ -13,9 +13,10 @@ from core.charts.options import FigureOptions
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
 from core.common.image_files import image_file
+from core.common.relative_paths import common_folder, relative_paths
 from core.common.threadsafe import cached_property
 from core.errors import PeregrineError
-from core.export.private_paths import relative_paths, without_folders
+from core.export.private_paths import without_folders
 from core.report.charts import Charts
 from core.report.page import parts, picture
 from core.slices.inspection.names import feature_names
@@ -95,10 +96,11 @@ class Source:
 
     @cached_property
     def _names(self) -> pd.Series:
-        return relative_paths(cast(pd.Series, self.facts["image_id"]), "")
+        ids = cast(pd.Series, self.facts["image_id"])
+        return relative_paths(ids, common_folder(ids))
 
     def image_name(self, row: int) -> str:
-        """Return the id of an image; of one that is a path on this machine, the last two parts."""
+        """Return the id of an image; of one that is a path on this machine, below their common folder."""
         return str(self._names.iat[row])
 
     def lines(self, row: int) -> list[str]:

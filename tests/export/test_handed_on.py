@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from core.answers.requests import add_answer
+from core.common.relative_paths import relative_paths
 from core.export.files import export_table
-from core.export.private_paths import relative_paths
 from core.export.streaming import stream_table
+from core.jobs.progress import Progress
 from core.report.write import write_report
+from core.slices.slice import Slice
+from core.storage.writer import write_study
+from core.store import Study
 from dashboard.app import ROUTES
 from tests.command_line import analyzed, runner
 from tests.data.sources.pictures import picture
@@ -48,6 +54,33 @@ def test_tables_report_and_answers__of_a_study(tmp_path, capsys, monkeypatch):
                     "points/mine?colour=none", "image/mine/-1"):  # fmt: skip
         answer = client.get(f"/{address}")
         assert answer.status_code == 404 and HOME not in answer.text and str(tmp_path) not in answer.text
+
+
+def test_ids_that_are_paths__lose_the_folder_that_the_paths_lose_and_come_back(tmp_path):
+    home = f"/data/{HOME}"
+    ids = [f"{home}/{disk}/dog/{number}.png" for disk in "ab" for number in range(4)]
+    with write_study(tmp_path / "study") as writer:
+        with writer.step("embed", {}) as step:
+            label = ["dog", "cat"] * 4
+            step.table("images", pd.DataFrame({"image_id": ids, "path": ids, "split": "val", "label": label}))
+            step.vector("representations", np.ones((8, 2), np.float32))
+        with writer.step("probe", {}) as step:
+            step.table("probe", pd.DataFrame({"image_id": ids, "split": "val", "true": label}))
+    study = Study(tmp_path / "study")
+    for table in ("images", "probe"):
+        export_table(study, table, tmp_path / f"{table}.csv", slice=Slice.parse("label=dog"))
+        frame = pd.read_csv(tmp_path / f"{table}.csv")
+        assert frame["image_id"].tolist() == [one.removeprefix(f"{home}/") for one in ids[::2]]
+        export_table(study, table, tmp_path / f"{table}.csv")
+        assert HOME not in (text := (tmp_path / f"{table}.csv").read_text())
+        assert b"".join(stream_table(study, table, "csv")).decode() == text
+    images = pd.read_csv(tmp_path / "images.csv")
+    assert [study.row_of(one) for one in images["image_id"]] == list(range(8))
+    assert images["path"].tolist() == images["image_id"].tolist()
+    for key, name in (("path", "one"), ("image_id", "two")):
+        images[[key]].assign(predicted="dog").to_csv(tmp_path / "mine.csv", index=False)
+        add_answer(study.path, str(tmp_path / "mine.csv"), name, {"device": "cpu"}, Progress.silent())
+        assert Study(study.path).answering(name).table("probe")["correct"].tolist() == [True, False] * 4
 
 
 def test_relative_paths__below_the_folder_elsewhere_and_missing():

@@ -27,7 +27,8 @@ def pictures_zip(study: StudyReader, rows: Sequence[int] | np.ndarray, table: pd
         rows: (n,) image rows. table: what is known of them, a row each; written to `images.csv`, with a
             column `file` that is empty for pictures that are left out or cannot be read.
     Returns:
-        the zip file. Its folders are classes, so that it can be the images of another study.
+        the zip file. Its folders are classes, so that it can be the images of another study; `classes.csv`
+        has the folder of each class and is what `--head-classes` then takes.
     """
     buffer, files, used = io.BytesIO(), [], 0
     folders = _folders(study.images["label"].iloc[rows])
@@ -41,6 +42,8 @@ def pictures_zip(study: StudyReader, rows: Sequence[int] | np.ndarray, table: pd
                 packed.writestr(zipfile.ZipInfo(name, WHEN), body)
         listed = csv_text(table.assign(file=files))
         packed.writestr(zipfile.ZipInfo("images.csv", WHEN), listed, zipfile.ZIP_DEFLATED)
+        classes = csv_text(pd.DataFrame({"output": folders.keys(), "label": folders.values()}))
+        packed.writestr(zipfile.ZipInfo("classes.csv", WHEN), classes, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 

@@ -33,10 +33,13 @@ USUAL = {
 }  # fmt: skip
 
 
+NARROW = {"encoder": "timm:test_resnet?output_stride=8", "input_size": 64, "resize": 64}  # 96 features
+
+
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("concepts")
-    return make(folder / "study", make_images(folder / "images"))
+    return make(folder / "study", make_images(folder / "images"), NARROW)
 
 
 def run(folder, clip=None, **options):
@@ -239,13 +242,13 @@ def test_running_again__gives_the_same_bytes_and_embeds_nothing(explained, tmp_p
 def test_an_interrupted_run__goes_on_and_ends_with_the_same_bytes(embedded, explained, tmp_path, monkeypatch):
     class Tired(ColourClip):
         def embed_images(self, images, *, pad=False):
-            if self.seen > 300:
+            if self.seen > 60:
                 raise KeyboardInterrupt
             return super().embed_images(images, pad=pad)
 
     from core.concepts import crops
 
-    monkeypatch.setattr(crops, "CROPS_A_FILE", 50)
+    monkeypatch.setattr(crops, "CROPS_A_FILE", 20)
     monkeypatch.setattr(crops, "BATCH_IMAGES", 2)
     folder = shutil.copytree(embedded, tmp_path / "study")
     first = Tired()
@@ -382,7 +385,7 @@ def test_ready_representations__have_whole_images_and_a_note(study_path):
 
 
 def test_images_that_are_gone__are_left_out_and_counted(explained, tmp_path):
-    folder = make(tmp_path / "study", make_images(tmp_path / "images"))
+    folder = make(tmp_path / "study", make_images(tmp_path / "images"), NARROW)
     lost = explained[0].table("highly_activating")["image_id"].iloc[0]
     (tmp_path / "images" / lost).unlink()
     study, _ = run(folder)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from streamlit import config
+from streamlit.components.v2 import manifest_scanner
 from streamlit.components.v2.component_manager import BidiComponentManager
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
@@ -36,11 +37,17 @@ MAIN = Path(__file__).resolve().parents[2] / "dashboard" / "main.py"
 
 
 @pytest.fixture(autouse=True, scope="session")
-def settings_of_the_app() -> None:
-    """Read Streamlit's settings beside the app, as `streamlit run` does."""
+def settings_of_the_app() -> Iterator[None]:
+    """Read Streamlit's settings beside the app, as `streamlit run` does.
+
+    Installed packages are not searched for components, of which none has any: it takes longer than a page.
+    """
     config._main_script_path = str(MAIN)
     config.get_config_options(force_reparse=True)
     assert config.get_option("runner.magicEnabled") is False
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", list)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -147,7 +154,7 @@ def worded(studies: Path, shelf: Shelf, worded_study: Path) -> Study:
 
 @pytest.fixture(scope="session")
 def registered_components() -> BidiComponentManager:
-    """Search the installed packages for components once: it takes ten times as long as a page."""
+    """One manager of components for all pages."""
     manager = BidiComponentManager()
     manager.discover_and_register_components(start_file_watching=False)
     return manager

@@ -47,6 +47,7 @@ def bomb(width: int, height: int) -> bytes:
 
 
 def test_study__what_the_process_sees_and_what_it_refuses(tmp_path, monkeypatch):
+    """At the end also: of a study whose encoder is another one by now."""
     path = make(tmp_path / "studies" / "mine", make_images(tmp_path / "images"))
     monkeypatch.setenv("PEREGRINE_STUDIES", str(path.parent))
     study, before = open_study(path), contents(path)
@@ -75,15 +76,7 @@ def test_study__what_the_process_sees_and_what_it_refuses(tmp_path, monkeypatch)
         assert "\n" not in str(caught.value)
     assert encoder_process.prepare(study).name == "ready"  # none of it has ended the process
     assert contents(path) == before  # and nothing of it is in the study
-
-
-def test_study__whose_encoder_is_another_one_by_now(tmp_path, monkeypatch):
-    path = make(tmp_path / "studies" / "mine", make_images(tmp_path / "images"))
-    monkeypatch.setenv("PEREGRINE_STUDIES", str(path.parent))
-    study = open_study(path)
     study.manifest["steps"]["embed"]["summary"]["encoder"]["fingerprint"] = "another"
-    file = io.BytesIO()
-    study.image(3).save(file, "PNG")
     with pytest.raises(EncoderError):
         encoder_process.see(study, file.getvalue(), Alteration())
 

@@ -20,6 +20,7 @@ from dashboard.addresses.pages import ALSO_WITHOUT_STUDY, HOME, IMAGE_PAGE, PAGE
 from dashboard.components import folding, widgets
 from dashboard.components.chart import page_theme
 from dashboard.components.tooltips import plain
+from dashboard.jobs import opened_ahead
 from dashboard.panels import sidebar, tour
 from dashboard.panels.features import without
 from dashboard.panels.image import detail as image_detail
@@ -101,8 +102,10 @@ def _show(page: st.Page, entry: served_studies.Entry, facts_slot: DeltaGenerator
         return
     session.set_current_study(study)
     study_progress.banner(served_studies.Entry(entry.name, study.path))
+    study_progress.not_opened_ahead(entry.path)
     _above(page, study)
     _run_with_notes(page, study)
+    opened_ahead.shown(entry.path)
 
 
 def _opened(entry: served_studies.Entry, facts_slot: DeltaGenerator) -> Study:

@@ -38,7 +38,7 @@ def _load_for_good() -> None:
 
 
 def load() -> None:
-    """Read what the first page shows of the study that is shown first, and import what every page uses."""
+    """Read what the first page shows of the first study on which no server ended; import what pages use."""
     _read_first_study()
     for module in MODULES:
         importlib.import_module(module)
@@ -51,10 +51,15 @@ def _read_first_study() -> None:
     from core.slices.slice import Slice
     from dashboard.addresses import served_studies
     from dashboard.cache import highlight_reads, score_reads
+    from dashboard.jobs import opened_ahead
 
     try:
-        for entry in served_studies.entries(served_studies.studies_folder())[:1]:
-            study = served_studies.open_current(entry.path)
+        entries = served_studies.entries(served_studies.studies_folder())
+        path = opened_ahead.first_to_open(entry.path for entry in entries)
+        if path is None:
+            return
+        with opened_ahead.marked(path):
+            study = served_studies.open_current(path)
             population = with_split(study, Slice())
             highlight_reads.class_accuracy(study, population)
             highlight_reads.worst_confusion(study, population)

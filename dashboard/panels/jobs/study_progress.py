@@ -14,7 +14,7 @@ from core.steps import STEPS
 from dashboard.addresses import served_studies
 from dashboard.components import widgets
 from dashboard.components.job_follower import follow, start_button
-from dashboard.jobs import launcher
+from dashboard.jobs import launcher, opened_ahead
 from dashboard.panels.findings import WAY
 from dashboard.panels.image.picture_field import picture_field
 from dashboard.panels.jobs.controls import controls
@@ -91,6 +91,18 @@ def banner(entry: served_studies.Entry) -> None:
             _live(entry, full=False)
     else:
         _ended(job)
+
+
+@widgets.stable_container
+def not_opened_ahead(folder: Path) -> None:
+    """Why a study was not read while the server started, above its pages."""
+    if opened_ahead.was_left_out(folder):
+        st.warning(
+            "The server ended when it last opened this study at its start, so this time it did not. "
+            "A file of the study may be damaged.",
+            icon=":material/healing:",
+        )
+        st.code(command_line("verify", folder), language="bash")
 
 
 def running(folder: Path) -> bool:

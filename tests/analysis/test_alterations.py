@@ -124,7 +124,7 @@ def test_fill_colour__is_what_the_normalisation_takes_to_0():
 
 def test_alterations__other_shapes(rng):
     picture, masks = some_pictures(rng, 8, 8)
-    with pytest.raises(ShapeError, match=r"picture \(8, 8, 3\) and masks"):
+    with pytest.raises(ShapeError, match=r"picture.*\(8.*8.*3\)"):
         alterations(picture, masks[0], other_mask=masks[1][:, :7], fill=FILL)
 
 

@@ -64,7 +64,7 @@ def test_pack__of_a_finished_training_holds_its_weights(output, tmp_path):
 
 def test_unpack__a_missing_piece_is_an_error(output, tmp_path):
     travel.pack(output, tmp_path / "travel", 1 / 1024)[1].unlink()
-    with pytest.raises(PeregrineError, match="pieces of encoder.safetensors.resume.pt, expected"):
+    with pytest.raises(PeregrineError, match="encoder.safetensors.resume.pt"):
         travel.unpack(tmp_path / "travel", tmp_path / "there" / output.name)
 
 

@@ -24,13 +24,13 @@ def test_inside__returns_what_lies_in_the_folder(study, relative):
 
 @pytest.mark.parametrize("relative", ["../secret", "..", "array/../../secret", "/etc/passwd", "../study2/x"])
 def test_inside__refuses_a_name_that_leaves(study, relative):
-    with pytest.raises(StudyError, match="points outside the study folder"):
+    with pytest.raises(StudyError, match="outside"):
         inside(study, relative)
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\0"])
 def test_inside__refuses_a_name_that_no_file_can_have(study, name):
-    with pytest.raises(StudyError, match="not a valid file name"):
+    with pytest.raises(StudyError, match="valid"):
         inside(study, name)
 
 

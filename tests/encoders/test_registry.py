@@ -94,9 +94,7 @@ def test_a_cifar_stem_on_timms_resnet_with_a_sidecar(tmp_path):
     )
     assert encoder.represent_with_map(pixels)[1].shape == (3, 512, 4, 4)
     (tmp_path / "c.pt.json").write_text(json.dumps({"arch": "timm:resnet18", "stem": "standard"}))
-    with pytest.raises(
-        CheckpointError, match="sidecar says stem 'standard', but the first convolution is 3x3"
-    ):
+    with pytest.raises(CheckpointError, match="'standard'.*3x3"):
         load_encoder(str(tmp_path / "c.pt"))
 
 
@@ -106,10 +104,7 @@ def test_assets(strided, monkeypatch, tmp_path):
     (tmp_path / "encoders").symlink_to(path.parent)
     monkeypatch.setattr(assets, "assets_folder", lambda: tmp_path)
     assert load_encoder("asset:simclr").fingerprint == load_encoder(str(path)).fingerprint
-    with pytest.raises(
-        EncoderError,
-        match="no encoder 'simclt' ships with Peregrine; there are: efficientnet_lite0, simclr. Did you mean",
-    ):
+    with pytest.raises(EncoderError, match="'simclt'.*efficientnet_lite0"):
         load_encoder("asset:simclt")
 
 
@@ -142,9 +137,7 @@ def test_a_failed_download_is_one_line(monkeypatch):
         raise OSError("Name or service not known\nmore")
 
     monkeypatch.setattr(factories.torchvision.models, "get_model", offline)
-    with pytest.raises(
-        EncoderError, match="Name or service not known. Without a network, name a file"
-    ) as caught:
+    with pytest.raises(EncoderError, match="service") as caught:
         load_encoder("torchvision:resnet18")
     assert "\n" not in str(caught.value)
 
@@ -340,9 +333,7 @@ def test_any_timm_model_loads_a_prefixed_checkpoint(tmp_path):
     assert load_encoder(str(tmp_path / "c.ckpt"), input_size=64).n_features == encoder.n_features
     unknown = timm.create_model("test_efficientnet", num_classes=0)
     torch.save(under("student.", dict(unknown.state_dict())), tmp_path / "c.ckpt")
-    with pytest.raises(
-        CheckpointError, match="no known encoder layout among its keys.*name the architecture: timm:NAME"
-    ):
+    with pytest.raises(CheckpointError, match="architecture"):
         load_encoder(str(tmp_path / "c.ckpt"))
 
 
@@ -371,7 +362,7 @@ def test_a_checkpoint_that_names_its_architecture_is_loaded_as_that(tmp_path, ar
             load_encoder(str(path))
         assert "names itself" not in str(caught.value)
     torch.save(file | {"arch": "squeezenet1_1"}, path)
-    with pytest.raises(CheckpointError, match="names itself 'squeezenet1_1', but .*does not fit"):
+    with pytest.raises(CheckpointError, match="'squeezenet1_1'"):
         load_encoder(str(path))
 
 
@@ -383,15 +374,13 @@ def test_a_checkpoint_of_transformers_is_named_as_one(tmp_path, spec, prefix):
         "encoder.layer.0.attention.attention.query.weight": torch.zeros(8, 8),
     }
     torch.save(under(prefix, state), tmp_path / "hf.bin")
-    with pytest.raises(CheckpointError, match="of Hugging Face transformers.*python:package.module:factory"):
+    with pytest.raises(CheckpointError, match="transformers.*python:package.module:factory"):
         load_encoder(spec.format(tmp_path / "hf.bin"))
 
 
 def test_settings_that_a_named_resnet_does_not_have(tmp_path):
     torch.save(narrow_resnet().state_dict(), tmp_path / "r.ckpt")
-    with pytest.raises(
-        EncoderError, match=r"'output_stride' is not a setting of resnet18; use timm:resnet18\?"
-    ):
+    with pytest.raises(EncoderError, match="'output_stride'.*resnet18.*timm:resnet18"):
         load_encoder(f"resnet18?output_stride=16@{tmp_path / 'r.ckpt'}")
 
 

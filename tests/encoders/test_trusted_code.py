@@ -70,7 +70,7 @@ def test_allowing__exactly_this_code_and_only_while_it_lasts(mark):
 
 def test_trusted_studies__run_code_but_hand_it_no_text(mark, trusted, tmp_path):
     assert load_encoder("python:strange:make?width=8", input_size=32).n_features == 8
-    with pytest.raises(CodeRefused, match="passes text to code"):
+    with pytest.raises(CodeRefused, match="passes"):
         load_encoder(f"python:strange:make?note={tmp_path / 'note'}")
     assert not (tmp_path / "note").exists()
     with allowing(f"python:strange:make?note={tmp_path / 'note'}"):
@@ -93,7 +93,7 @@ def test_sidecar__runs_no_command(tmp_path):
 
 
 def test_sidecar__runs_no_factory_of_a_module_that_is_here(mark, tmp_path):
-    with pytest.raises(CodeRefused, match="is code named by a file"):
+    with pytest.raises(CodeRefused, match="named"):
         load_encoder(str(sidecar(tmp_path, arch="python:strange:make")))
     assert not mark.exists()
 
@@ -140,7 +140,7 @@ def test_argument_problem(spec, problem):
 
 
 def test_hub_names__are_fetched_only_for_their_owner():
-    with pytest.raises(CodeRefused, match="not a plain architecture name"):
+    with pytest.raises(CodeRefused, match="architecture"):
         load_encoder("timm:hf-hub:somebody/model?pretrained=true")
 
 

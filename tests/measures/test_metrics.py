@@ -225,5 +225,5 @@ def test_curves__are_thinned(rng):
 
 
 def test_rank__lengths_must_agree():
-    with pytest.raises(ShapeError, match="scores: 3, but outcomes: 2"):
+    with pytest.raises(ShapeError, match="3.*outcomes.*2"):
         metrics.auroc(np.arange(3), np.array([1, 0]))

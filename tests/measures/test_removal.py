@@ -39,7 +39,7 @@ def test_logits_without__are_those_of_the_changed_representation(case, rng):
 
 def test_logits_without__refuses_what_does_not_fit(case):
     raw, weights, bias, logits, means = case
-    with pytest.raises(ShapeError, match="do not match"):
+    with pytest.raises(ShapeError, match="match"):
         logits_without(Classifier(weights, bias), logits, raw, means[:-1], np.zeros((12, 1), int))
 
 
@@ -75,7 +75,7 @@ def test_ranked__matches_loop(case, order):
 
 def test_ranked__knows_its_orders(case):
     raw, weights, bias, logits, _ = case
-    with pytest.raises(ValueError, match="unknown order 'best'"):
+    with pytest.raises(ValueError, match="'best'"):
         strongest_features("best", raw, logits, Classifier(weights, bias), logits.argmax(1), 1)
 
 

@@ -127,7 +127,7 @@ def test_embed__redone_with_wrong_images_leaves_the_study(run, tmp_path, monkeyp
 def test_embed__killed_while_it_is_redone__resume_knows_the_images(run, analysed, tmp_path, killed):
     study = shutil.copytree(analysed, tmp_path / "study")
     killed("images", "embed", study, "--redo")
-    with pytest.raises(StudyError, match="no array 'representations'"):
+    with pytest.raises(StudyError, match="'representations'"):
         open_study(study).array("representations")
     assert run("resume", study).code == 0
     assert contents(study) == contents(analysed)
@@ -138,7 +138,7 @@ def test_manifest__with_strange_unfinished_settings_is_refused(run, analysed, tm
     for strange in ([], {"features": 3}):
         with edited_manifest(study) as manifest:
             manifest[UNFINISHED] = strange
-        assert "invalid settings of unfinished steps" in run("info", study).error
+        assert "unfinished" in run("info", study).error
         with pytest.raises(StudyError, match="unfinished"):
             pipeline.check_needs("probe", study)
         shutil.copyfile(analysed / "manifest.json", study / "manifest.json")

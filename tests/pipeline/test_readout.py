@@ -163,11 +163,9 @@ def test_vectors__have_nothing_to_pool(pictures, tmp_path, rng):
     np.save(vectors, rng.random((18, 5), dtype=np.float32))
     given = {"images": str(pictures), "representations": str(vectors)} | HERE
     for option in ({"pool": "max"}, {"tokens": "cls"}, {"token_norm": "before"}):
-        with pytest.raises(
-            SettingsError, match=r"raw.npy' holds vectors, .* leave it out, or give --encoder"
-        ):
+        with pytest.raises(SettingsError, match="raw.npy'.*--encoder"):
             pipeline.run_step("embed", tmp_path / "given", given | option, Progress.silent())
-    with pytest.raises(EncoderError, match="--pool max has nothing to pool"):
+    with pytest.raises(EncoderError, match="--pool"):
         pipeline.run_step(
             "embed",
             tmp_path / "vit",

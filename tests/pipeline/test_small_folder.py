@@ -19,11 +19,11 @@ pytestmark = pytest.mark.slow
 PER_CLASS = 20
 
 
-def draw(folder: Path, kind: str, rng: np.random.Generator) -> Path:
-    """60 pictures of random sizes: noise, one colour each, or smooth."""
+def draw(folder: Path, kind: str, rng: np.random.Generator, *, per_class: int = PER_CLASS) -> Path:
+    """Pictures of random sizes: noise, one colour each, or smooth."""
     for name in ("ant", "bee", "cat"):
         (folder / name).mkdir(parents=True)
-        for number in range(PER_CLASS):
+        for number in range(per_class):
             width, height = (int(side) for side in rng.integers(8, 300, 2))
             shape = {"noise": (height, width, 3), "plain": (1, 1, 3), "smooth": (3, 3, 3)}[kind]
             pixels = Image.fromarray(rng.integers(0, 256, shape).astype(np.uint8))
@@ -54,7 +54,8 @@ def test_drawn_pictures(run, tmp_path, monkeypatch, kind):
 
 def test_failed_epsilon__is_offered_a_smaller_one_that_works(run, tmp_path, monkeypatch):
     monkeypatch.setenv("PEREGRINE_ROOTS", str(tmp_path))
-    images, study = draw(tmp_path / "images", "noise", np.random.default_rng(0)), tmp_path / "study"
+    images = draw(tmp_path / "images", "noise", np.random.default_rng(0), per_class=8)
+    study = tmp_path / "study"
     failed = analyze(run, study, images, "--epsilon", "9")
     record = json.loads((study / "progress.json").read_text())
     assert record["state"] == "failed" and record["error"] == failed.error

@@ -157,7 +157,7 @@ def test_search__reads_a_slice_in_the_basis_and_by_the_answer_that_are_named(stu
 
 @pytest.mark.slow
 def test_search__refuses_what_it_cannot_do(study_path, clip):
-    with pytest.raises(SettingsError, match="give a few words"):
+    with pytest.raises(SettingsError, match="words"):
         text_search.run_search(study_path("a"), "?!", {}, Progress.silent())
     with pytest.raises(StudyError, match="pictures"):
         text_search.run_search(study_path("b", pictures=False), "red", {}, Progress.silent())

@@ -81,9 +81,7 @@ def test_wild_index__is_found_in_the_slice_that_is_read(whole, tmp_path):
     np.save(path, values)
     study = open_study(folder)
     assert Slice.parse(f"fires={fired[0]}").mask(study).any()  # another part of the file
-    with pytest.raises(
-        StudyError, match=r"is damaged: firing_by_feature_rows holds \d+, which is not one of 104"
-    ):
+    with pytest.raises(StudyError, match="firing_by_feature_rows.*104"):
         Slice.parse(f"fires={fired[1]}").mask(study)
 
 
@@ -94,7 +92,7 @@ def test_another_type_or_length_than_the_manifest_says(whole, tmp_path, change):
     folder = shutil.copytree(whole, tmp_path / "study")
     path = folder / "heatmap_rows" / "00000.npy"
     np.save(path, change(np.load(path)))
-    with pytest.raises(StudyError, match="is damaged: heatmap_rows/00000.npy holds .* but the manifest says"):
+    with pytest.raises(StudyError, match="heatmap_rows/00000.npy"):
         open_study(folder).vector("heatmap_rows")
 
 
@@ -136,7 +134,7 @@ def test_table__text_that_became_bytes_is_damage(whole, tmp_path):
     assert str(table.schema.field(at).type) in ("string", "large_string")
     pq.write_table(table.set_column(at, "label", table["label"].cast(pa.binary())), path)
     study = open_study(folder)
-    with pytest.raises(StudyError, match=r"is damaged: .*images\.parquet"):
+    with pytest.raises(StudyError, match="damaged"):
         study.table("images")
     with pytest.raises(StudyError, match=r"images\.parquet"):
         list(stream_table(open_study(folder), "images", "csv"))

@@ -39,7 +39,7 @@ def test_output__that_can_have_no_folder_is_refused_before_anything_is_trained(t
         (tmp_path / "images" / "train" / name / "1.png").write_bytes(picture())
     words = ("--images", tmp_path / "images", "--epochs", 1, "--batch-size", 2, "--device", "cpu")
     refused = run("train", *words, "-o", "/dev/null/x.safetensors")
-    assert refused.code == 2 and "cannot make the folder '/dev/null'" in refused.error
+    assert refused.code == 2 and "'/dev/null'" in refused.error
 
 
 def log_rows(output) -> list[dict[str, str]]:
@@ -136,7 +136,7 @@ def test_train__refuses_other_settings(tiny_source, tiny_config, monkeypatch):
         train(tiny_config())
     monkeypatch.undo()
     monkeypatch.setattr("core.training.setup.open_training_images", lambda config: tiny_source)
-    with pytest.raises(SettingsError, match="lr 1.0 -> 0.5.*--fresh"):
+    with pytest.raises(SettingsError, match="1.0.*0.5.*--fresh"):
         train(tiny_config(lr=0.5))
     assert train(tiny_config(lr=0.5, epochs=1), fresh=True).exists()
 
@@ -145,7 +145,7 @@ def test_train__complete_output_is_left_alone(tiny_source, tiny_config, monkeypa
     output = train(tiny_config(epochs=1))
     monkeypatch.setattr(TrainingRun, "train_step", lambda run: pytest.fail("trained again"))
     assert train(tiny_config(epochs=1)) == output
-    with pytest.raises(SettingsError, match="holds another training"):
+    with pytest.raises(SettingsError, match="training"):
         train(tiny_config(epochs=2))
 
 
@@ -171,7 +171,7 @@ def test_train__says_how_many_images_cannot_be_read(tiny_source, tiny_config, mo
 
 
 def test_train__batch_larger_than_the_images(tiny_source, tiny_config):
-    with pytest.raises(SettingsError, match="batch_size = 65 is more than the 64 training images"):
+    with pytest.raises(SettingsError, match="batch_size.*65.*64"):
         train(tiny_config(batch_size=65))
 
 
@@ -194,12 +194,12 @@ def test_train__exports_another_output_stride(tiny_source, tiny_config):
     assert sidecar["arch"] == "timm:resnet10t?output_stride=16"
     assert sidecar["arguments"] == {"output_stride": 16}
     assert "output" not in sidecar["settings"] and "cache" not in sidecar["settings"]
-    with pytest.raises(SettingsError, match="has different weights"):
+    with pytest.raises(SettingsError, match="different"):
         train(tiny_config(export_arch="timm:resnet10t"), fresh=True)
 
 
 def test_train__unknown_device(tiny_source, tiny_config):
-    with pytest.raises(SettingsError, match="Device 'tpu9' is not available"):
+    with pytest.raises(SettingsError, match="'tpu9'"):
         train(tiny_config(device="tpu9"))
 
 
@@ -233,9 +233,9 @@ def test_run_train__options_make_a_config(tiny_source, tmp_path, capsys):
     assert "simclr timm:test_resnet, 1 epochs of tiny" in capsys.readouterr().out
     assert json.loads((tmp_path / "e.safetensors.json").read_text())["settings"]["accumulate"] == 2
     assert list((tmp_path / "e.safetensors.tensorboard").iterdir())
-    with pytest.raises(SettingsError, match="Nothing to resume"):
+    with pytest.raises(SettingsError, match="Nothing"):
         run_train(parser.parse_args([*options, "--resume"]))
-    with pytest.raises(SettingsError, match="--images and -o must be given"):
+    with pytest.raises(SettingsError, match="--images"):
         run_train(parser.parse_args([]))
 
 
@@ -365,7 +365,7 @@ def test_tensorboard__missing_is_said_before_the_first_step(tiny_source, tiny_co
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     config = tiny_config(epochs=1, tensorboard=True)
-    with pytest.raises(SettingsError, match="pip install tensorboard"):
+    with pytest.raises(SettingsError, match="tensorboard"):
         train(config)
     assert not Path(config.output).exists()
 

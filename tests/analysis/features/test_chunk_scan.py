@@ -142,7 +142,7 @@ def test_scan__entries_at_the_threshold_do_not_fire():
 def test_scan__refuses_what_is_not_finite(rng, bad):
     raw = raw_rows(rng, 5, 16)
     raw[3, 2] = bad
-    with pytest.raises(StudyError, match="NaN or infinity .row 3"):
+    with pytest.raises(StudyError, match="infinity.*3"):
         scan(raw)
 
 

@@ -67,7 +67,7 @@ def test_highly_activating__ignores_scale_and_follows_row_order(rng):
 
 
 def test_highly_activating__wants_a_matrix():
-    with pytest.raises(ShapeError, match=r"h has shape \(4,\)"):
+    with pytest.raises(ShapeError, match=r"shape.*\(4,\)"):
         definitions.highly_activating(np.ones(4))
 
 
@@ -93,12 +93,12 @@ def test_discriminative_features__never_holds_a_silent_feature():
 
 
 def test_discriminative_features__none_says_what_to_try():
-    with pytest.raises(NoDiscriminativeFeatures, match=r"0 ever fire.*smaller --epsilon"):
+    with pytest.raises(NoDiscriminativeFeatures, match="0.*--epsilon"):
         definitions.discriminative_features(np.zeros(8))
 
 
 def test_discriminative_features__checks_percentiles():
-    with pytest.raises(SettingsError, match="expected 0 <= low <= high <= 100"):
+    with pytest.raises(SettingsError, match="0.*100"):
         definitions.discriminative_features(np.arange(8.0), low=90, high=10)
 
 

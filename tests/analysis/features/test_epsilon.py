@@ -68,7 +68,7 @@ def test_counts__do_not_depend_on_chunks_or_order(rng):
 def test_counts__refuse_what_is_not_finite(rng, bad):
     raw = awkward(rng, 5, 8)
     raw[3, 2] = bad
-    with pytest.raises(StudyError, match="NaN or infinity .row 3"):
+    with pytest.raises(StudyError, match="infinity.*3"):
         counted(raw)
     counted(raw, np.arange(5) != 3)
 
@@ -82,7 +82,7 @@ def test_choice__matches_loop(rng, low, high):
         met.add(which)
         outcomes = counted(raw).outcomes(low=low, high=high)
         if expected is None:
-            with pytest.raises(NoDiscriminativeFeatures, match="any epsilon from 4 to 1"):
+            with pytest.raises(NoDiscriminativeFeatures, match="epsilon.*4.*1"):
                 choose_epsilon(outcomes)
         else:
             choice = choose_epsilon(outcomes)
@@ -137,7 +137,7 @@ def test_choice__no_images():
 
 
 def test_outcomes__check_percentiles():
-    with pytest.raises(SettingsError, match="expected 0 <= low <= high <= 100"):
+    with pytest.raises(SettingsError, match="0.*100"):
         EpsilonCounts(5).outcomes(low=90, high=10)
 
 

@@ -145,7 +145,7 @@ def test_compute_features__without_any_feature_at_the_default_takes_what_auto_ta
     assert epsilon is not None and stored[0][0] == epsilon < 4
     study = redo(study, epsilon=FeaturesConfig.epsilon)
     assert "No feature is discriminative at epsilon 4." in notes_on_features(study)[0]
-    with pytest.raises(NoDiscriminativeFeatures, match="Run: python -m core features"):
+    with pytest.raises(NoDiscriminativeFeatures, match="features"):
         redo(study, epsilon=5.0)  # what was asked for is not changed
 
 
@@ -155,15 +155,10 @@ def test_compute_features__no_smaller_epsilon_offers_nothing(study_path):
     with write_study(study.path) as writer, writer.step("embed", {}) as step:
         step.table("images", study.images)
         step.vector("representations", np.ones((len(study.images), 48), np.float32))
-    with pytest.raises(
-        NoDiscriminativeFeatures,
-        match="or at a smaller candidate of auto: all features of an image have the same value. Check",
-    ) as caught:
+    with pytest.raises(NoDiscriminativeFeatures, match="candidate") as caught:
         redo(open_study(study.path), epsilon=2.0)
     assert caught.value.offer is None
-    with pytest.raises(
-        NoDiscriminativeFeatures, match="at any epsilon from 4 to 1, .*`resume` with --epsilon"
-    ):
+    with pytest.raises(NoDiscriminativeFeatures, match="4.*1.*--epsilon"):
         redo(open_study(study.path), epsilon="auto")
 
 

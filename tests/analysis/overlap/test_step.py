@@ -168,7 +168,7 @@ def test_overlap_sweep__passes_through_the_threshold(seen):
 
 @pytest.mark.parametrize("threshold", [0.0, -1.0, 1.5, float("nan")])
 def test_overlap__refuses_a_threshold_that_all_pixels_or_none_reach(seen, threshold):
-    with pytest.raises(SettingsError, match="--threshold must lie above 0 and up to 1"):
+    with pytest.raises(SettingsError, match="--threshold.*0.*1"):
         run("overlap", seen.path, threshold=threshold)
 
 
@@ -266,7 +266,7 @@ def test_overlap__of_representations_is_skipped_with_the_reason(tmp_path):
     folder = make_study(tmp_path / "given", n_train=24, n_val=12, pictures=False)
     study = open_study(folder)
     assert study.summary("overlap")["skipped"].startswith("no heatmaps to compare with masks: ")
-    with pytest.raises(StudyError, match="was made from representations, so"):
+    with pytest.raises(StudyError, match="representations"):
         study.mask(0, "core")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -123,7 +124,7 @@ def test_map__refuses_what_it_cannot_use(options, match):
 def test_map__without_umap_says_what_to_install(study_path, monkeypatch):
     folder = study_path(pictures=False)
     monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(SettingsError, match="pip install umap-learn"):
+    with pytest.raises(SettingsError, match="install"):
         pipeline.run_step("map", folder, {"method": "umap", "redo": True}, Progress.silent())
     assert open_study(folder).has("map_pca")  # what was there is still there
 
@@ -138,6 +139,7 @@ class SpyUmap:
         SpyUmap.made.append(self)
 
     def fit_transform(self, rows):
+        torch.set_num_threads(torch.get_num_threads() + 1)  # as numba does when it starts its own
         self.fitted = rows
         return 2 * rows[:, :2]
 
@@ -152,7 +154,9 @@ def test_umap_map__fits_the_sample_and_places_the_rest_in_chunks(rng, monkeypatc
     reduced = rng.normal(size=(90, 5)).astype(np.float32)
     fitted = np.arange(0, 90, 3)
     bar = Bar(Progress.silent(), "umap", 90, "images")
+    before = torch.get_num_threads()
     placed = map_step.umap_map(reduced, fitted, MapConfig(method="umap", seed=4), bar)
+    assert torch.get_num_threads() == before
     spy: Any = SpyUmap.made[-1]
     assert_allclose(placed, 2 * reduced[:, :2])
     assert_allclose(spy.fitted, reduced[fitted])
@@ -170,8 +174,39 @@ def test_map__is_umap_by_default_where_it_is_cheap_and_installed(n_images, usual
     assert usual_map(n_images) == "pca"
 
 
+@pytest.fixture
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """UMAP is imported so that numba compiles none of its loops, which would take 15 s, and is forgotten."""
+    pytest.importorskip("umap")
+    numba = pytest.importorskip("numba")
+    packages = ("umap", "pynndescent")
+    loaded = {name: one for name, one in sys.modules.items() if name.partition(".")[0] in packages}
+    for name in loaded:
+        del sys.modules[name]
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+        del sys.modules[name]
+    sys.modules.update(loaded)
+
+
 @pytest.mark.slow
-def test_umap__real_one_keeps_clusters_apart_and_repeats(study_path):
+def test_umap__real_one_keeps_clusters_apart_and_repeats(interpreted, rng):
+    label = np.arange(20) % 2
+    rows = (rng.normal(size=(20, 4)) + 5 * label[:, None]).astype(np.float32)
+    fitted, config = np.arange(18), MapConfig(method="umap", neighbours=6, seed=2)
+    maps = [
+        map_step.umap_map(rows, fitted, config, Bar(Progress.silent(), "umap", 20, "images"))
+        for _ in range(2)
+    ]
+    assert maps[0].tobytes() == maps[1].tobytes() and np.isfinite(maps[0]).all()
+    distance = np.linalg.norm(maps[0][:, None] - maps[0][None], axis=2) + 1e9 * np.eye(20)
+    assert np.mean(label[distance.argmin(1)] == label) > 0.9  # half by chance
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive("test_umap__real_one_keeps_clusters_apart_and_repeats: the same loops, interpreted")
+def test_umap__compiled_one_keeps_clusters_apart_and_repeats(study_path):
     pytest.importorskip("umap")
     folder = study_path(n_train=150, n_val=50, pictures=False)
     maps, before = [], torch.get_num_threads()

@@ -73,5 +73,5 @@ def test_vim_residual__matches_loop(rng, n_classes):
 
 
 def test_lengths_must_agree():
-    with pytest.raises(ShapeError, match="raw rows: 2, but logits: 3"):
+    with pytest.raises(ShapeError, match="2.*logits.*3"):
         baselines.fdbd(np.ones((3, 2)), np.ones((2, 4)), np.ones((2, 4)), np.ones(4))

@@ -39,7 +39,7 @@ def test_nearest_rows__too_few_rows_leave_holes():
 
 
 def test_nearest_rows__widths_must_agree():
-    with pytest.raises(ShapeError, match="queries columns: 3, but train columns: 2"):
+    with pytest.raises(ShapeError, match="queries.*3.*2"):
         neighbours.nearest_rows(np.ones((1, 3)), np.ones((1, 2)))
 
 

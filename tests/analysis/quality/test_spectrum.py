@@ -58,5 +58,5 @@ def test_alpha_req__undefined_with_one_direction():
 
 
 def test_spectra__wants_a_matrix():
-    with pytest.raises(ShapeError, match="raw has shape"):
+    with pytest.raises(ShapeError, match="shape"):
         spectra(np.ones(3))

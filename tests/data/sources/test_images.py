@@ -11,12 +11,12 @@ from tests.data.sources.pictures import make_folder
 
 
 def test_reopen__unknown_kind():
-    with pytest.raises(ImageSourceError, match="unknown kind of image source 'hologram'"):
+    with pytest.raises(ImageSourceError, match="'hologram'"):
         reopen_images({"kind": "hologram"})
 
 
 def test_open__a_command():
-    with pytest.raises(ImageSourceError, match="is a command and no place"):
+    with pytest.raises(ImageSourceError, match="command"):
         open_images("pipe:cat x.tar")
 
 

@@ -140,7 +140,7 @@ def test_vector_only_encoders__are_refused_in_one_line():
     assert load_encoder(VIT).pool is None
     inner = load_encoder(VIT, layer="blocks.0", pool="max")
     assert inner.early and inner.pool == "max"
-    with pytest.raises(SettingsError, match="unknown pooling 'maxx'.*gap, max, top4, gem3.*mean 'max'"):
+    with pytest.raises(SettingsError, match="'maxx'.*gap.*top4.*gem3.*mean.*'max'"):
         encoder_of("maxx")
 
 

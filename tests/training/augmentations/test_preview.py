@@ -86,12 +86,12 @@ def test_augmented__every_slider_changes_the_picture(rng, name):
 
 def test_augmented__one_clear_line():
     picture = Image.new("RGB", (8, 8))
-    with pytest.raises(SettingsError, match="no augmentation 'blurr'. Did you mean 'blur'"):
+    with pytest.raises(SettingsError, match="'blurr'.*'blur'"):
         preview.augmented(picture, "blurr", {})
-    with pytest.raises(SettingsError, match="'blur' has no slider 'sigmas'. Did you mean 'sigma'"):
+    with pytest.raises(SettingsError, match="'blur'.*'sigmas'.*'sigma'"):
         preview.augmented(picture, "blur", {"sigmas": 1.0})
     for sigma in (0.0, 9.0, float("nan")):
-        with pytest.raises(SettingsError, match="'blur': sigma = .* must lie between 0.1 and 8"):
+        with pytest.raises(SettingsError, match="'blur'.*0.1.*8"):
             preview.augmented(picture, "blur", {"sigma": sigma})
 
 

@@ -111,9 +111,7 @@ def test_finetune_config__another_optimiser_brings_its_own_rate(begun, tmp_path,
     adamw = finetune_config(study, out, practical=True, optimizer="adamw")
     assert (adamw.lr, adamw.momentum) == (pytest.approx(1e-4), 0.9)
     assert finetune_config(study, out, practical=True, optimizer="muon", lr=1e-3).lr == 1e-3
-    with pytest.raises(
-        SettingsError, match="1e-05 is the paper's rate for LARS: give --lr with --optimizer muon"
-    ):
+    with pytest.raises(SettingsError, match="1e-05.*--lr.*--optimizer"):
         finetune_config(study, out, optimizer="muon")
     assert finetune_config(study, out, optimizer="muon", lr=1e-3).weight_decay == 0.05
     recorded = recorded_settings(study.settings("embed")["encoder"])
@@ -193,7 +191,7 @@ def test_start__of_a_cifar_checkpoint_with_another_padding_comes_back_as_it_was(
 
 def test_finetune__of_ready_representations(run, shared_study, tmp_path):
     outcome = run("finetune", shared_study, "-o", tmp_path / "a.safetensors")
-    assert "was made from precomputed representations: there is no encoder" in outcome.error
+    assert "representations" in outcome.error
 
 
 def test_finetune__without_features(run, begun, tmp_path):
@@ -203,33 +201,33 @@ def test_finetune__without_features(run, begun, tmp_path):
         gone = set(manifest["steps"].pop("features")["outputs"])
         manifest["items"] = {name: item for name, item in manifest["items"].items() if name not in gone}
     outcome = run("finetune", study, "-o", tmp_path / "a.safetensors")
-    assert "has no discriminative features (D): the step 'features' is not run yet" in outcome.error
+    assert "'features'" in outcome.error
 
 
 def test_finetune__over_another_training_or_its_own_start(run, begun, quick, tmp_path):
     out = tmp_path / "a.safetensors"
     shutil.copy(begun.parent / "start.safetensors", out)
     shutil.copy(begun.parent / "start.safetensors.json", f"{out}.json")
-    assert "holds another training" in run("finetune", begun, "-o", out, *quick).error
+    assert "training" in run("finetune", begun, "-o", out, *quick).error
     start = begun.parent / "start.safetensors"
     outcome = run("finetune", begun, "-o", start, *quick, "--fresh")
-    assert "is the start encoder itself" in outcome.error and start.exists()
+    assert "encoder" in outcome.error and start.exists()
 
 
 def test_finetune__without_its_images(run, begun, quick, tmp_path):
     outcome = run("finetune", begun, "-o", tmp_path / "a.safetensors", *quick, "--images", tmp_path / "gone")
-    assert "cannot be opened" in outcome.error and outcome.error.endswith("Give them: --images DIR")
+    assert "opened" in outcome.error and outcome.error.endswith("Give them: --images DIR")
 
 
 def test_finetune__with_an_unknown_method_or_no_output(run, begun, quick, tmp_path):
     outcome = run("finetune", begun, "--method", "simclri", "-o", tmp_path / "a.safetensors", *quick)
-    assert "Did you mean 'simclr'" in outcome.error
-    assert "Give -o FILE.safetensors" in run("finetune", begun).error
+    assert "'simclr'" in outcome.error
+    assert "FILE.safetensors" in run("finetune", begun).error
 
 
 def test_finetune__of_an_encoder_that_has_changed(begun, tmp_path, monkeypatch):
     monkeypatch.setattr("core.encoders.encoder.Encoder._fingerprint", lambda self: "other")
-    with pytest.raises(Exception, match="has changed since .* was made"):
+    with pytest.raises(Exception, match="changed"):
         finetune_config(open_study(begun), tmp_path / "a.safetensors")
 
 
@@ -237,7 +235,7 @@ def test_start_backbone__of_another_architecture(begun, tmp_path):
     from core.training.setup import start_method
 
     config = finetune_config(open_study(begun), tmp_path / "a.safetensors", arch="timm:resnet10t")
-    with pytest.raises(SettingsError, match="has different weights from arch 'timm:resnet10t'"):
+    with pytest.raises(SettingsError, match="'timm:resnet10t'"):
         start_method(config)
 
 
@@ -247,19 +245,19 @@ def test_finetune_config__of_an_inner_layer(run, begun, tmp_path):
     small = ("--layer", "layer2", "--device", "cpu", "--workers", "0")
     assert run("embed", study, *words, *small).code == 0
     assert run("features", study, "--epsilon", "0.5").code == 0
-    with pytest.raises(EncoderError, match="uses the inner layer layer2"):
+    with pytest.raises(EncoderError, match="layer2"):
         finetune_config(open_study(study), tmp_path / "a.safetensors")
     small = ("--pool", "max", "--device", "cpu", "--workers", "0")
     study = tmp_path / "pooled"
     assert run("embed", study, *words, *small).code == 0
     assert run("features", study, "--epsilon", "0.5").code == 0
-    with pytest.raises(EncoderError, match="another pooling .maximum pooling.*study without --pool"):
+    with pytest.raises(EncoderError, match="--pool"):
         finetune_config(open_study(study), tmp_path / "a.safetensors")
     study, words = tmp_path / "tokens", (*words[:3], "timm:vit_tiny_patch16_224?img_size=32&depth=1")
     small = ("--tokens", "mean", "--device", "cpu", "--workers", "0")
     assert run("embed", study, *words, *small).code == 0
     assert run("features", study, "--epsilon", "0.5").code == 0
-    with pytest.raises(EncoderError, match="reads other tokens.*study without --tokens"):
+    with pytest.raises(EncoderError, match="--tokens"):
         finetune_config(open_study(study), tmp_path / "a.safetensors")
 
 
@@ -269,5 +267,5 @@ def test_start__with_an_input_that_is_not_square(tmp_path):
     start = "timm:vit_tiny_patch16_224?img_size=(32,48)&depth=1"
     values = {"images": "glyphworld", "output": str(tmp_path / "a.safetensors"), "start": start}
     config = from_dict(values, where="test")
-    with pytest.raises(EncoderError, match=r"the start 'timm:.*' has an input of 48 x 32 pixels.*square"):
+    with pytest.raises(EncoderError, match="'timm:.*'.*48.*32"):
         build_exported(config)

@@ -114,7 +114,7 @@ def test_save__never_writes_weights_that_are_lost(tiny_source, tiny_config):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_config__batch_of_one(tiny_config, name):
-    with pytest.raises(SettingsError, match="batch_size = 1: every method compares the images of a batch"):
+    with pytest.raises(SettingsError, match="batch_size.*1"):
         tiny_config(method=name, batch_size=1)
 
 
@@ -122,7 +122,7 @@ def test_config__batch_of_one(tiny_config, name):
 def test_build__small_views_that_a_backbone_does_not_take(tiny_source, tiny_config, name):
     vit = "timm:test_vit?img_size=32"  # takes any size unless told otherwise
     changes = {"method": name, "crop_size": 32, "image_size": 32, "epochs": 1, **HEADS}
-    with pytest.raises(EncoderError, match="not accept images of 16 pixels.*dynamic_img_size=True") as caught:
+    with pytest.raises(EncoderError, match="16.*pixels.*dynamic_img_size=True") as caught:
         train(tiny_config(**changes, arch=f"{vit}&dynamic_img_size=False"))
     assert "\n" not in str(caught.value)
     assert train(tiny_config(**{**changes, "arch": vit, "optimizer": "adamw", "lr": 1e-3})).exists()

@@ -268,7 +268,7 @@ def test_moco__queue_rotates():
 
 
 def test_moco__needs_a_queue():
-    with pytest.raises(SettingsError, match="objective.queue = 0, but moco needs a queue"):
+    with pytest.raises(SettingsError, match="objective.queue.*0"):
         make("moco", queue=0)
 
 
@@ -353,9 +353,7 @@ def test_state__goes_on_to_the_same_bits(name):
 
 
 def test_build_method__unknown_lists_known():
-    with pytest.raises(
-        SettingsError, match="Unknown method 'simclear'. Known: .*simclr.*Did you mean 'simclr'"
-    ):
+    with pytest.raises(SettingsError, match="'simclear'.*'simclr'"):
         build_method("simclear", nn.Identity(), 4, TrainConfig(images="", output=""))
 
 

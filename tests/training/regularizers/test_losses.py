@@ -89,7 +89,7 @@ def test_q_regularizer__readings_by_hand():
     ):
         term = q_regularizer(raw, d, epsilon=2.0, lambda1=2.0, lambda2=3.0, reading=reading)
         assert_allclose(term.item(), expected, **EXACT)
-    with pytest.raises(SettingsError, match="reading 'median': expected sum, printed, mean"):
+    with pytest.raises(SettingsError, match="'median'"):
         q_regularizer(raw, d, reading="median")
 
 
@@ -200,11 +200,11 @@ def test_q_regularizer__half_precision_is_normalised_in_float64(rng):
 
 def test_q_regularizer__wrong_shapes(rng):
     raw, d = batch(rng)
-    with pytest.raises(ShapeError, match="h columns: 40, but discriminative: 39"):
+    with pytest.raises(ShapeError, match="40.*discriminative.*39"):
         q_regularizer(raw, d[1:])
-    with pytest.raises(ShapeError, match="raw has shape .40,.; expected"):
+    with pytest.raises(ShapeError, match=".40.*expected"):
         q_regularizer(raw[0], d)
-    with pytest.raises(ShapeError, match="expected .n_images, n_features."):
+    with pytest.raises(ShapeError, match=".n_images.*n_features"):
         lasso(raw[0], weight=1.0)
 
 

@@ -65,5 +65,5 @@ def test_nothing_varies__is_undefined():
 
 
 def test_lengths_must_agree(rng):
-    with pytest.raises(ShapeError, match="row columns: 4, but train features: 3"):
+    with pytest.raises(ShapeError, match="4.*features.*3"):
         pca_residual(np.ones((2, 4)), axes_of(rng.normal(size=(9, 3))))

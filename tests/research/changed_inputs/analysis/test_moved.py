@@ -68,7 +68,7 @@ def test_perturbed_neighbours__by_hand_and_without_direction():
 
 def test_moved__refuses(rng):
     one = units(rng, 2)
-    with pytest.raises(SettingsError, match="epsilon -1 must be 0 or more"):
+    with pytest.raises(SettingsError, match="epsilon.*-1.*0"):
         moved(one, one, epsilon=-1, kind="positive")
     with pytest.raises(ShapeError):
         moved(one, one[:1], epsilon=1, kind="positive")
@@ -79,7 +79,7 @@ def test_draw_pairs__are_of_two_images_and_cover_before_they_repeat():
     anchors, others = draw_pairs(rows, 20, seed=0)
     assert sorted(anchors) == rows.tolist() and (anchors != others).all() and set(others) <= set(rows)
     assert len(draw_pairs(rows, 50, seed=0)[0]) == 50
-    with pytest.raises(SettingsError, match="a pair needs two images"):
+    with pytest.raises(SettingsError, match="images"):
         draw_pairs(rows[:1], 5, seed=0)
 
 

@@ -15,7 +15,7 @@ from tests.small import write_small_study
 
 def test_near_moved__is_the_search_with_the_moved_embedding(rng, tmp_path):
     study = write_small_study(tmp_path / "study")
-    with pytest.raises(StudyError, match="not run yet. Run: python -m core perturbed"):
+    with pytest.raises(StudyError, match="perturbed"):
         near_moved(study, 0, 3, epsilon=0.5, kind="positive")
     assert not has_moved(study)
     n = study.n_images

@@ -76,7 +76,7 @@ def test_class_probes__undefined_without_classes():
 def test_parts__are_columns():
     assert part_slices(None, 8) == {"all": slice(0, 8)}
     assert list(part_slices(3, 8)) == ["all", "rest", "prefix"]
-    with pytest.raises(SettingsError, match="no part 'suffix'"):
+    with pytest.raises(SettingsError, match="'suffix'"):
         part_columns("suffix", 3, 8)
     with pytest.raises(ShapeError, match="domains"):
         DomainImages(np.zeros((3, 2)), np.zeros(3, int), np.zeros(2, int), np.zeros(3, bool), (), ())

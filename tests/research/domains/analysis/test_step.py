@@ -59,7 +59,7 @@ def test_step__is_only_run_on_request(probed, tmp_path):
     assert "domains" not in other.missing()
     reason = other.why_missing("domain_probes")
     assert reason is not None and "domains" in str(reason)
-    with pytest.raises(SettingsError, match="which column names the domain"):
+    with pytest.raises(SettingsError, match="domain"):
         pipeline.run_step("domains", tmp_path / "other", {}, Progress.silent())
     again = pipeline.run_step("domains", probed.path, {}, Progress.silent())  # the column is remembered
     assert again["column"] == "background_agrees"

@@ -294,7 +294,7 @@ def test_config__refuses_values_that_cannot_work(tiny_config, domains, message):
 
 def test_images_without_a_domain__are_listed(two_domains, tiny_config):
     two_domains.extras.loc[[3, 5], "light"] = None
-    with pytest.raises(SettingsError, match="2 images without a domain: 3.png, 5.png"):
+    with pytest.raises(SettingsError, match="2.*3.png.*5.png"):
         begun(tiny_config(domains=COLUMN), two_domains)
 
 

@@ -61,7 +61,7 @@ def test_separation__on_a_centroid_and_on_two(rule):
 
 
 def test_separation__refuses_a_rule_that_there_is_not():
-    with pytest.raises(SettingsError, match="rule 'farthest': expected paper, nearest"):
+    with pytest.raises(SettingsError, match="'farthest'"):
         separation(np.ones((1, 2)), np.eye(2), rule="farthest")
 
 
@@ -104,7 +104,7 @@ def test_cluster__finds_planted_clusters_and_is_seeded(rng):
 def test_cluster__with_fewer_different_rows_than_clusters():
     found = cluster(np.eye(2)[[0, 1, 0, 1]], 3, seed=0)
     assert found.n_empty == 1 and len(found.centroids) == 3
-    with pytest.raises(SettingsError, match="n_domains = 5 is more than the 4 images"):
+    with pytest.raises(SettingsError, match="n_domains.*5.*4"):
         cluster(np.eye(2)[[0, 1, 0, 1]], 5, seed=0)
 
 

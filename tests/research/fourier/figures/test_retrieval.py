@@ -77,7 +77,7 @@ def test_precision_at_k__scale_and_order_change_nothing(rng):
 
 def test_precision_at_k__errors(rng):
     raw = rng.normal(size=(5, 3))
-    with pytest.raises(SettingsError, match="k = 5 must lie between 1 and 4: there are 5 images"):
+    with pytest.raises(SettingsError, match="5.*between.*1.*4.*5"):
         precision_at_k(raw, np.zeros(5, int), ks=(1, 5))
     with pytest.raises(ShapeError, match="raw rows"):
         precision_at_k(raw, np.zeros(4, int), ks=(1,))

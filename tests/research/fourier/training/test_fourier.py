@@ -272,9 +272,9 @@ def test_gaussian_mixture_mask__is_shared_by_channels_and_passes_its_centres():
     "bad", [torch.zeros(3, 8, 8, dtype=torch.uint8), torch.zeros(8, 8)], ids=["uint8", "2-D"]
 )
 def test_all__refuse_what_is_no_float_image(bad):
-    with pytest.raises(ShapeError, match=r"PhaseShift: got torch.* expected floats \(…, 3, H, W\)"):
+    with pytest.raises(ShapeError, match="PhaseShift.*3"):
         PhaseShift()(bad)
-    with pytest.raises(ShapeError, match="PhaseShift: got Image, expected floats"):
+    with pytest.raises(ShapeError, match="PhaseShift"):
         PhaseShift()(Image.fromarray(np.zeros((8, 8, 3), np.uint8)))
 
 

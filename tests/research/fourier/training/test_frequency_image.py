@@ -100,7 +100,7 @@ def test_to_frequency_image__linear_leaves_most_values_alike_and_log_does_not():
 
 
 def test_frequency_images__one_clear_error():
-    with pytest.raises(ShapeError, match="needs an even width, got 5 pixels"):
+    with pytest.raises(ShapeError, match="5.*pixels"):
         to_frequency_image(torch.zeros(1, 3, 4, 5))
-    with pytest.raises(SettingsError, match="scale = 'square' must be log or linear"):
+    with pytest.raises(SettingsError, match="'square'"):
         to_frequency_image(torch.zeros(1, 3, 4, 4), scale="square")

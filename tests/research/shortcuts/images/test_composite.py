@@ -104,7 +104,7 @@ def test_composite__refuses(spec, message):
 
 def test_composite__digits_larger_than_a_cell():
     source = open_images("composite?images=(glyphworld?train=10&val=5&size=64)")
-    with pytest.raises(ImageSourceError, match="28 x 28 pixels does not fit into a cell of 21 x 21.*size=84"):
+    with pytest.raises(ImageSourceError, match="28.*28.*21.*21.*size=84"):
         source.read(0)
     assert open_images("composite?images=(glyphworld?train=10&val=5&size=64)&size=96").read(0).size == (
         96,

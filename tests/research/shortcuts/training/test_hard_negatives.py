@@ -112,5 +112,5 @@ def test_hard_info_nce__refuses(options, message):
 
 def test_hard_info_nce__shapes():
     positive, negatives = similarities()
-    with pytest.raises(ShapeError, match="positive: 5, but rows of negatives: 6"):
+    with pytest.raises(ShapeError, match="5.*negatives.*6"):
         hard_info_nce(positive[1:], negatives)

@@ -112,7 +112,7 @@ def test_config__needs_a_method_with_negatives(method):
         SettingsError, match=f"ifm_epsilon changes the logits of simclr and moco; {method} has none"
     ):
         settings(method, ifm_epsilon=0.1)
-    with pytest.raises(SettingsError, match="objective.ifm_epsilon = -1.0 must be 0 or more"):
+    with pytest.raises(SettingsError, match="objective.ifm_epsilon.*-1.0.*0"):
         settings(ifm_epsilon=-1.0)
 
 

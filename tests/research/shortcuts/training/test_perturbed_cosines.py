@@ -83,7 +83,7 @@ def test_stepped_cosines__approach_the_closed_form(epsilon, relative):
     assert_allclose(stepped, closed, atol=1e-3)
     pairs = stepped_cosines(v, u[:5], epsilon=epsilon, relative=relative, steps=200, dot=paired)[0]
     assert_allclose(pairs, closed[:, :5].diagonal(), atol=1e-3)
-    with pytest.raises(SettingsError, match="steps = 0 must be at least 1"):
+    with pytest.raises(SettingsError, match="steps.*0.*1"):
         stepped_cosines(v, u, epsilon=epsilon, steps=0)
 
 

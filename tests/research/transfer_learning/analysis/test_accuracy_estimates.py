@@ -151,5 +151,5 @@ def test_resampled__draws_the_same_images_for_every_encoder(rng):
 
 
 def test_predictions__refuse_what_does_not_fit():
-    with pytest.raises(ShapeError, match="do not match"):
+    with pytest.raises(ShapeError, match="match"):
         Predictions(np.ones((3, 2)), np.ones((4, 2), int))

@@ -69,7 +69,7 @@ def test_blur__keeps_flat_images_and_spreads_a_point():
 
 
 def test_corrupt__refuses_what_it_does_not_know(pixels):
-    with pytest.raises(SettingsError, match="unknown corruption 'fog' of strength 1"):
+    with pytest.raises(SettingsError, match="'fog'.*1"):
         corrupt(pixels, "fog", 1)
     with pytest.raises(SettingsError, match="strength 6"):
         corrupt(pixels, "blur", 6)

@@ -93,9 +93,9 @@ def test_summary_of__t_interval_by_hand():
 
 def test_few_shot_accuracy__errors(rng):
     train = clusters(rng, LABELS)
-    with pytest.raises(SettingsError, match=r"--shots 21: 0 of 3 classes have that many .*at most 20"):
+    with pytest.raises(SettingsError, match="--shots.*21.*0.*3.*20"):
         few_shot_accuracy(train, LABELS, train, LABELS, shots=21)
-    with pytest.raises(SettingsError, match="--shots 10: 1 of 3 classes"):
+    with pytest.raises(SettingsError, match="--shots.*10.*1.*3"):
         few_shot_accuracy(train, LABELS, train, LABELS, shots=10)
     with pytest.raises(ShapeError, match="raw_train rows"):
         few_shot_accuracy(train[:3], LABELS, train, LABELS, shots=1)

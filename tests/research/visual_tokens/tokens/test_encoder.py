@@ -190,5 +190,5 @@ def test_encoder__refuses_a_short_context_and_odd_settings(rng):
         make_encoder(context=11)(tokens(rng))
     with pytest.raises(SettingsError, match="pool"):
         replace(SHAPE, pool="sum")
-    with pytest.raises(SettingsError, match="multiple of heads"):
+    with pytest.raises(SettingsError, match="multiple"):
         replace(SHAPE, heads=3)

@@ -94,7 +94,7 @@ def test_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> N
     manifest = json.loads((folder / "manifest.json").read_text())
     change(manifest)
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(TokenError, match="Extract the tokens again"):
+    with pytest.raises(TokenError, match="Extract"):
         use(folder)
 
 
@@ -125,7 +125,7 @@ def test_table(folder: Path, name: str, changes: dict[str, Any], act: str) -> No
 )
 def test_offsets(folder: Path, offsets: Any) -> None:
     np.save(folder / "offsets.npy", offsets)
-    with pytest.raises(TokenError, match="offsets.npy cannot be read"):
+    with pytest.raises(TokenError, match="offsets.npy"):
         use(folder)
 
 

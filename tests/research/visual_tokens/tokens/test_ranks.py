@@ -76,5 +76,5 @@ def test_rank_matrices__order_of_the_objects_does_not_matter(rng):
 
 
 def test_rank_matrices__refuse_what_does_not_fit(rng):
-    with pytest.raises(ShapeError, match="8 tokens do not fit into a context of 7"):
+    with pytest.raises(ShapeError, match="8.*context.*7"):
         rank_matrices(graph_batch([random_graph(rng, 4, 3)]), 7)

@@ -67,10 +67,10 @@ def test_folder__is_there_whole_or_not_at_all(rng, tmp_path):
 
 
 def test_folder__refuses_what_is_none(rng, tmp_path):
-    with pytest.raises(TokenError, match="no TOKENS folder"):
+    with pytest.raises(TokenError, match="folder"):
         TokenFolder(tmp_path)
     folder = written(tmp_path / "tokens", [made(rng, 2, 1)])
-    with pytest.raises(TokenError, match="no image 'image/1'. Did you mean 'image/0'"):
+    with pytest.raises(TokenError, match="'image/1'.*'image/0'"):
         folder.graph("image/1")
     manifest = json.loads((without_checksums(folder.path) / "manifest.json").read_text())
     (folder.path / "manifest.json").write_text(json.dumps(manifest | {"version": 9}))
@@ -83,15 +83,15 @@ def test_folder__refuses_offsets_and_relations_that_do_not_fit(rng, tmp_path):
     without_checksums(folder.path)
     offsets, relations = folder.path / "offsets.npy", folder.path / "relations.parquet"
     np.save(offsets, [0, 3, 4])  # one object too few
-    with pytest.raises(TokenError, match="offsets.npy does not fit the tables"):
+    with pytest.raises(TokenError, match="offsets.npy"):
         TokenFolder(folder.path).graph(1)
     offsets.write_bytes(b"")
-    with pytest.raises(TokenError, match="offsets.npy cannot be read .EOFError.. Extract the tokens again"):
+    with pytest.raises(TokenError, match="offsets.npy"):
         TokenFolder(folder.path).graph(1)
     np.save(offsets, [0, 3, 5])
     assert len(TokenFolder(folder.path).graph(1).triples) == 1
     folder.relations.iloc[::-1].to_parquet(relations)
-    with pytest.raises(TokenError, match="relations.parquet does not fit images.parquet"):
+    with pytest.raises(TokenError, match="relations.parquet.*images.parquet"):
         TokenFolder(folder.path).graph(1)
 
 
@@ -121,9 +121,9 @@ def test_pack__shuffled_graph_keeps_the_tokens_and_moves_the_rest(rng):
 
 
 def test_pack__refuses_two_widths_and_words_without_embedding(rng):
-    with pytest.raises(ShapeError, match="5 and 6 numbers"):
+    with pytest.raises(ShapeError, match="5.*6.*numbers"):
         pack_tokens([made(rng, 2, 1), made(rng, 2, 1, width=6)], WORDS, context=24)
-    with pytest.raises(TokenError, match="'left of' has no embedding"):
+    with pytest.raises(TokenError, match="'left of'"):
         pack_tokens([made(rng, 2, 1)], {"above": np.ones(3)}, context=24)
 
 
@@ -214,9 +214,9 @@ def test_load_plug__only_what_the_owner_has_named():
 
 
 def test_open_token_source__refuses_unknown_names_and_planted_relations_of_patches():
-    with pytest.raises(TokenError, match="Did you mean 'planted'"):
+    with pytest.raises(TokenError, match="'planted'"):
         open_token_source("plantd", "none", None)  # type: ignore[arg-type]
-    with pytest.raises(TokenError, match="between planted objects"):
+    with pytest.raises(TokenError, match="planted"):
         open_token_source("grid", "planted", None)  # type: ignore[arg-type]
-    with pytest.raises(TokenError, match="no scene of Glyphworld"):
+    with pytest.raises(TokenError, match="Glyphworld"):
         PlantedSource(None, "planted", None, 0.05).tokens([PICTURE])

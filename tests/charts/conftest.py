@@ -64,5 +64,7 @@ def pictured(tmp_path_factory: pytest.TempPathFactory) -> Study:
 @pytest.fixture(scope="session")
 def other_images(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """The same encoder on other images."""
-    made = made_once(tmp_path_factory, "others", lambda folder: make_pictured(folder / "there", seed=1))
+    made = made_once(
+        tmp_path_factory, "others", lambda folder: make_pictured(folder / "there", seed=1, research=False)
+    )
     return open_study(made / "there")

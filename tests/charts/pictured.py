@@ -12,8 +12,8 @@ from core.research.changed_inputs.analysis.robust_features import run_robust_fea
 ENCODER = "timm:resnet10t?output_stride=8"  # maps of 4 x 4 on 32 pixels
 
 
-def make_pictured(folder: Path, *, seed: int = 0) -> Path:
-    """80 images of Glyphworld through a small random encoder: every step is there."""
+def make_pictured(folder: Path, *, seed: int = 0, research: bool = True) -> Path:
+    """80 images of Glyphworld through a small random encoder: every step, and those of research, is there."""
     settings = {
         "images": f"glyphworld?train=50&val=30&seed={seed}",
         "encoder": ENCODER,
@@ -28,6 +28,8 @@ def make_pictured(folder: Path, *, seed: int = 0) -> Path:
         "device": "cpu",
     }
     analyze(folder, settings, Progress.silent())
+    if not research:
+        return folder
     run_step("domains", folder, {"column": "background", "prefix": 32, "device": "cpu"}, Progress.silent())
     run_perturbed(folder, {"pairs": 6, "device": "cpu", "workers": 0}, Progress.silent())
     run_robust_features(folder, {"images": 20, "device": "cpu", "workers": 0}, Progress.silent())

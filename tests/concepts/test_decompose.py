@@ -131,7 +131,7 @@ def test_command__a_file_and_an_image(study, tmp_path, capsys):
     assert strip == by_file["features"]
     outcome = run("decompose", study.path, "--file", path, "--device", "cpu", "--top", 1)
     assert f"feature {by_file['features'][0]['feature']}" in outcome.out
-    assert "the strongest 1 are shown" in outcome.out and path.exists()
+    assert "strongest 1 " in outcome.out and path.exists()
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_command__a_file_that_is_no_picture(study, tmp_path, capsys, content, sa
 def test_command__either_a_file_or_an_image(study, capsys):
     with pytest.raises(SystemExit):
         runner(capsys)("decompose", study.path)
-    assert "no image 'zz'" in runner(capsys)("decompose", study.path, "--image", "zz").error
+    assert "'zz'" in runner(capsys)("decompose", study.path, "--image", "zz").error
 
 
 @pytest.mark.slow

@@ -99,7 +99,7 @@ def test_every_figure__draws_from_a_complete_study(pictured, other_images, retra
 def test_every_figure__of_a_study_that_has_only_begun_names_the_step(tmp_path):
     study = small.write_small_study(tmp_path / "begun", features=False)
     for name in sorted({*NAMES} - {*OF_IMAGES}):
-        with pytest.raises(StudyError, match="not run yet. Run: python -m core ") as caught:
+        with pytest.raises(StudyError, match="python -m core ") as caught:
             draw([study] * CHARTS[name].studies[0], name)
         assert "\n" not in str(caught.value) and f"no figure '{name}'" in str(caught.value)
 
@@ -170,14 +170,14 @@ def test_changed_heatmaps__images_that_one_study_gets_right_with_both_answers(pi
 
 
 def test_changed_heatmaps__no_such_side_and_nothing_changed(pictured, tmp_path):
-    with pytest.raises(SettingsError, match="'gained' is no side. Sides: wrong to right"):
+    with pytest.raises(SettingsError, match="'gained'"):
         draw([pictured, pictured], "changed_heatmaps", options=FigureOptions(panels=("gained",)))
     with pytest.raises(StudyError, match="is wrong to right or right to wrong"):
         draw(list(twins(pictured, tmp_path)), "changed_heatmaps")
 
 
 def test_side_by_side__other_images_or_another_crop_are_refused(pictured, other_images, shared_study):
-    with pytest.raises(StudyError, match="share no image"):
+    with pytest.raises(StudyError, match="no image"):
         draw([pictured, other_images], "heatmaps")
     with pytest.raises(StudyError, match="different encoders"):
         draw([pictured, open_study(shared_study)], "transferred_features")
@@ -236,7 +236,7 @@ def test_wrong_choices__one_line_with_the_near_ones(pictured, name, options, mes
 
 
 def test_wrong_names_numbers_and_styles(pictured):
-    with pytest.raises(SettingsError, match="no figure 'heatmap'.*Did you mean 'heatmaps'"):
+    with pytest.raises(SettingsError, match="'heatmap'.*Did you mean 'heatmaps'"):
         draw(pictured, "heatmap")
     with pytest.raises(SettingsError, match="--with STUDY2"):
         draw(pictured, "transferred_features")
@@ -258,7 +258,7 @@ def test_old_quality__says_how_to_make_what_it_lacks(study_path):
         from core.storage import manifest
 
         manifest.write_manifest(path, writer.manifest)
-    with pytest.raises(StudyError, match="Run: python -m core quality .* --redo"):
+    with pytest.raises(StudyError, match="python -m core quality .* --redo"):
         draw(open_study(path), "sparsity")
 
 

@@ -100,7 +100,7 @@ def test_discard_list__that_cannot_be_read_is_named(tmp_path):
 def test_language__english_passes_others_are_refused():
     require_english(["a small brown dog on green grass", "two boats"])
     require_english(["", "123"])
-    with pytest.raises(CaptionError, match="not English.*eine kleine"):
+    with pytest.raises(CaptionError, match="eine kleine"):
         require_english(["eine kleine braune Katze schläft auf dem Sofa", "der Hund läuft über die Wiese"])
     with pytest.raises(CaptionError, match="not English"):
         require_english(["маленькая коричневая собака на траве"])

@@ -102,11 +102,11 @@ def test_odd_name__is_left_out_and_nothing_is_written_outside(name, studies):
 def test_what_is_no_picture_by_its_content__is_left_out():
     kept = dropped_images.keep([("1.png", picture()), ("2.png", b"%PDF-1.4"), ("3.jpg", b"")])
     assert written(kept.folder) == ["1.png"]
-    assert "2 files were left out, such as 2.png: this is a PDF document" in kept.text
+    assert "2 files were left out, such as 2.png" in kept.text
 
 
 def test_nothing_of_use__writes_nothing(studies, monkeypatch):
-    with pytest.raises(SettingsError, match="no picture is among .*HTML page"):
+    with pytest.raises(SettingsError, match="HTML page"):
         dropped_images.keep([("1.png", b"<html></html>")])
     monkeypatch.setattr(dropped_images, "MOST_FILES", 1)
     with pytest.raises(SettingsError, match="2 files .* the limit is 1 files"):

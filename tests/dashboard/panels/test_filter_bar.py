@@ -234,14 +234,14 @@ def test_damaged_list_of_slices__a_note_and_the_page_goes_on(studies, open_page)
     (studies / "demo" / "slices.json").write_text("{")
     app = open_page("images", study="demo", where="label=ant")
     assert not app.exception
-    assert "slices.json is damaged" in unescaped(notes(app))
+    assert "slices.json" in unescaped(notes(app))
     assert "**10** of 40" in all_text(app)
 
 
 def test_link__unknown_part_is_dropped_with_a_note(studies, open_page):
     app = open_page("images", study="demo", bogus="<script>window.stolen=1</script>")
     assert not app.exception
-    assert "knows nothing of 'bogus'" in notes(app)
+    assert "'bogus'" in notes(app)
     assert "bogus" not in app.query_params
 
 

@@ -64,7 +64,7 @@ def test_chosen_features__come_from_the_link_and_go_into_it(study, opened):
     row = row_where(study, lambda features, fallback: len(features) > 1 or not fallback)
     feature = int(study.heatmap_reader.discriminative(row)[0][0])
     app = opened(row, detail_features=str(feature))
-    assert f"Heatmap of **Feature {feature}**." in all_text(app)
+    assert f"**Feature {feature}**" in all_text(app)
     assert f"features={feature}" in tiles(app, "detail_heatmap")[0]["beside"][0]
     pills = next(one for one in app.button_group if one.key == f"detail_features_{row}")
     pills.set_value([]).run()
@@ -89,7 +89,7 @@ def test_map_that_is_not_stored__a_button_starts_the_job(study, opened, absent, 
     row, feature = absent
     app = opened(row, detail_features=str(feature))
     assert not app.exception
-    assert f"The heatmap of **Feature {feature}" in all_text(app)
+    assert f"**Feature {feature}" in all_text(app)
     assert "on this image is not stored" in all_text(app)
     app.button(key="detail_compute").click().run()
     image = study.images["image_id"].iat[row]

@@ -58,8 +58,8 @@ def test_features__are_those_that_push_most_and_each_shows_where_it_looks(worded
     assert not app.exception
     decided = looked(worded, row)
     table = decided.features
-    assert f"The classifier says **{decided.answer}**" in all_text(app)
-    assert f"the true class **{decided.rival}**" in all_text(app)
+    assert f"**{decided.answer}**" in all_text(app)
+    assert f"**{decided.rival}**" in all_text(app)
     shown = looked_at(app)
     first = table.head(len(shown["rows"]))
     assert [int(one["id"]) for one in shown["rows"]] == first["feature"].tolist()
@@ -191,7 +191,7 @@ def test_image_of_the_study__features_and_both_answers(worded, open_page):
     app = opened(open_page, worded, row)
     assert not app.exception
     found, said = stored(worded, row), all_text(app)
-    assert f"The classifier says **{found['answer']['predicted']}**" in said
+    assert f"**{found['answer']['predicted']}**" in said
     assert f"It is **{found['truth']['true']}**" in said
     assert f"**{found['n_features']}** feature" in said
     for side in ("answer", "truth"):
@@ -220,7 +220,7 @@ def test_image_of_the_study__what_is_not_stored_can_be_asked_for(worded, open_pa
     assert said.index("is not stored") < said.index("The boxes say")  # above what lacks them
     app.button(key="decompose_again").click().run()
     assert asked == [worded.images["image_id"].iat[row]]
-    assert "2 images are being processed already" in app.error[0].value
+    assert "2 images" in app.error[0].value
 
 
 def test_without_features__what_the_probe_says_then(worded, open_page):

@@ -178,7 +178,7 @@ def test_failed_check__one_line_and_no_start(studies, checked, open_page):
     app = open_page("new_study", **ASKED, new_name="mine")
     app.run()
     assert not app.exception
-    assert "3 keys are missing" in app.error[0].value.replace("\\", "")
+    assert "3 keys" in app.error[0].value.replace("\\", "")
     assert "Check of a new study" not in all_text(app)  # said once
     assert "Start" not in [button.label for button in app.button]
     assert "Check again" in [button.label for button in app.button]
@@ -273,7 +273,7 @@ def test_cancelled_study__says_how_far_it_came_and_can_be_resumed_or_deleted(stu
     write_progress(studies / "new", state="cancelled", command=["python", "-m", "core", *command.words])
     app = open_page(study="new")
     said = all_text(app)
-    assert "Making this study was stopped." in said
+    assert "stopped" in said
     assert f"It came to step 1 of {len(in_analysis())};" in said and "300 of 1,200 images" in said
     app.button(key=f"resume_{studies / 'new'}").click().run()
     assert started == [(command, studies / "new")]

@@ -52,7 +52,7 @@ def test_atlas__missing_files_are_one_clear_error(tmp_path):
 
 
 def test_atlas__build_needs_a_font_with_the_glyphs(tmp_path):
-    with pytest.raises(ImageSourceError, match=r"none\.ttf' cannot be read"):
+    with pytest.raises(ImageSourceError, match=r"none\.ttf'"):
         glyph_atlas.build_atlas(tmp_path / "none.ttf", tmp_path)
     plain: Any = ImageFont.load_default(size=20)
     with pytest.raises(ImageSourceError, match="no colour glyph for U\\+20"):

@@ -151,7 +151,7 @@ def test_in_style__is_the_same_scene_in_another_style():
 
 
 def test_source__row_out_of_range():
-    with pytest.raises(UnreadableImage, match="row 5 is not among the 3 scenes"):
+    with pytest.raises(UnreadableImage, match="row 5 "):
         GlyphworldSource(train=2, val=1).read(5)
 
 

@@ -10,6 +10,7 @@ import importlib.util
 import io
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,10 @@ FIRST_WAIT = 0.25  # seconds; doubled after each attempt
 TIMEOUT = 30  # seconds without a byte
 BLOCK = 4 << 20  # bytes of one request
 AT_ONCE = 16  # requests
+LONGEST = 300  # seconds of one answer, and after which a request is not tried again
+MOST_IN_ANSWER = 64 << 20  # bytes: of a page of links, a block where a server sends no parts
+MOST_NAMES, DEEPEST = 1_000_000, 64  # of the files and folders that a web server lists; levels of folders
+LINK = re.compile(r"""<a\s[^<>]*?(?<=\s)href=["']([^"']+)|https?://[-a-z0-9@:%_+.~#?&/=]+""", re.IGNORECASE)
 REMEMBERED_FOR = 600  # seconds in which the size and version of a single object are not asked for again
 GONE = (404, 410)
 FORBIDDEN = (401, 403)
@@ -224,20 +229,32 @@ class _Cut(Exception):
     """An answer of another length than was asked for."""
 
 
+class _TooMuch(Exception):
+    """An answer of a web server beyond all bounds."""
+
+
 REMEDY = "Run the same command again: it continues where it stopped"
 
 
 def _patiently(url: str, request: Callable[[], T]) -> T:
     """Repeat a request until it is answered, with exponential back-off. Says nothing that a library said."""
     check_granted(url)
-    reason = ""
+    reason, until = "", time.monotonic() + LONGEST
     for attempt in range(ATTEMPTS):
+        if attempt and time.monotonic() > until:
+            raise RemoteError(f"cannot read '{url}': {reason} ({LONGEST} seconds). {REMEDY}")
         if attempt:
             time.sleep(FIRST_WAIT * 2 ** (attempt - 1) * random.uniform(0.75, 1.25))
         try:
             return request()
         except RemoteError:
             raise
+        except (MemoryError, _TooMuch) as error:
+            much = str(error) or "more than fits into this machine's memory"
+            raise RemoteError(
+                f"cannot read '{url}': the server sends {much}. Name a smaller folder, or one whose server "
+                "sends parts of objects (Range)"
+            ) from None
         except Exception as error:
             reason = _reason(error, url)
             if isinstance(error, _Cut) and attempt == ATTEMPTS - 1:
@@ -261,7 +278,7 @@ def _reason(error: BaseException, url: str) -> str:
     if isinstance(status, int):
         return f"the server answers {status}"
     if isinstance(error, TimeoutError):
-        return f"no answer within {TIMEOUT} seconds"
+        return f"no whole answer in time ({TIMEOUT} seconds of silence, or {LONGEST} of waiting)"
     return str(error) if isinstance(error, _Cut) else f"no whole answer ({type(error).__name__})"
 
 
@@ -281,8 +298,9 @@ def _opened(scheme: str, process: int) -> Any:
     if scheme.startswith("http"):
         import aiohttp
 
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT, sock_read=TIMEOUT)
-        options = {"client_kwargs": {"timeout": timeout, "trust_env": True}, "encoded": True}
+        timeout = aiohttp.ClientTimeout(total=LONGEST, sock_connect=TIMEOUT, sock_read=TIMEOUT)
+        session = {"timeout": timeout, "trust_env": True, "response_class": _bounded_answer()}
+        options = {"client_kwargs": session, "encoded": True}
         options["headers"] = {"Accept-Encoding": "identity"}  # or lengths would be those of compressed bytes
     if scheme == "s3":
         wait = {"connect_timeout": TIMEOUT, "read_timeout": TIMEOUT}
@@ -290,6 +308,37 @@ def _opened(scheme: str, process: int) -> Any:
         options = {"config_kwargs": {"retries": {"total_max_attempts": 1}, **wait}}
         options["max_concurrency"] = 1  # else it asks for each size again, which is known here
     return fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False, **options)
+
+
+def _bounded_answer() -> type:
+    """Return the class of aiohttp's answers that end at MOST_IN_ANSWER bytes and whose text is links."""
+    import aiohttp
+
+    class BoundedAnswer(aiohttp.ClientResponse):
+        async def read(self) -> bytes:
+            if self._body is None:
+                body = bytearray()
+                async for part in self.content.iter_any():
+                    body += part
+                    if len(body) > MOST_IN_ANSWER:
+                        raise _TooMuch(f"more than {MOST_IN_ANSWER / 2**20:,.0f} MB at once")
+                self._body = bytes(body)
+            return await super().read()
+
+        async def text(self, encoding: str | None = None, errors: str = "strict") -> str:
+            return _links_alone((await self.read()).decode(encoding or self.get_encoding(), errors))
+
+    return BoundedAnswer
+
+
+def _links_alone(page: str) -> str:
+    """Return a page with its links alone, in one pass over it; fsspec's own search may take many."""
+    links: list[str] = []
+    for link in LINK.finditer(page):
+        links.append(link[1] or link[0])
+        if len(links) > MOST_NAMES:
+            raise _TooMuch(f"more than {MOST_NAMES:,} links on a page")
+    return "\n".join(f'<a href="{link}">' for link in links)
 
 
 def _path(url: str) -> str:
@@ -334,14 +383,26 @@ def _flat(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _pages(url: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """List the links of a web server's pages, folder by folder."""
-    root = f"{_path(url)}/"
+    """List the links of a web server's pages, folder by folder.
+
+    Raises:
+        RemoteError: more than MOST_NAMES, or deeper than DEEPEST, as where a folder lists itself.
+    """
+    root, n_names = f"{_path(url)}/", 0
 
     def listed(folder: str) -> list[dict[str, Any]]:
-        return _patiently(url, lambda: _store(url).ls(folder, detail=True))
+        nonlocal n_names
+        links = _patiently(url, lambda: _store(url).ls(folder, detail=True))
+        n_names += len(links)
+        if n_names > MOST_NAMES:
+            raise RemoteError(f"'{url}' lists more than {MOST_NAMES:,} files and folders. Name a part of it")
+        return links
 
-    todo = [root]
+    todo, depth = [root], 0
     while todo:
+        depth += 1
+        if depth > DEEPEST:
+            raise RemoteError(f"'{url}' has more than {DEEPEST} levels of folders: one may list itself")
         links = [link for page in _at_once(listed, todo) for link in page]
         links = [link for link in links if link["name"].startswith(root) and "?" not in link["name"]]
         todo = [link["name"] for link in links if link["type"] == "directory"]

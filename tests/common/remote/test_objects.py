@@ -109,6 +109,57 @@ def test_read_object__without_room_on_the_disk(server, big, monkeypatch):
     assert read_object(big[0]) == big[1]
 
 
+@pytest.mark.parametrize(
+    ("bounds", "n_asked"),
+    [({"DEEPEST": 3}, 3), ({"MOST_NAMES": 4}, 5), ({"MOST_IN_ANSWER": 19}, 1)],
+    ids=["deep", "many", "long"],
+)
+def test_objects_below__is_bounded(server, monkeypatch, bounds, n_asked):
+    (server.root / "a/b/c/d/e").mkdir(parents=True)
+    (server.root / "a/b/c/d/e/deep.txt").write_bytes(b"x")
+    assert objects_below(server.url) == ["a/b/c/d/e/deep.txt"]
+    server.requests.clear()
+    for name, value in bounds.items():
+        monkeypatch.setattr(objects, name, value)
+    with pytest.raises(RemoteError) as error:
+        objects_below(server.url)
+    assert gets(server) == n_asked and "\n" not in str(error.value)
+
+
+def test_links_of_a_page__as_they_are_written(monkeypatch):
+    page = """<a href="b/">b</a> <A class=x HREF='c d'> <a <a hrefs="no" data-href="no"> http://x/e,
+    <a\n href="f.png">"""
+    links = ["b/", "c d", "http://x/e", "f.png"]
+    assert objects._links_alone(page) == "\n".join(f'<a href="{link}">' for link in links)
+    monkeypatch.setattr(objects, "MOST_NAMES", 3)
+    with pytest.raises(objects._TooMuch):
+        objects._links_alone(page)
+
+
+def test_read_object__an_answer_that_is_late_as_a_whole(server, big, monkeypatch):
+    stat(big[0])
+    monkeypatch.setattr(objects, "LONGEST", 0.1)
+    objects._opened.cache_clear()
+    server.delay = 0.5
+    with pytest.raises(RemoteError, match="no whole answer in time"):
+        read_object(big[0], 0, 10)
+    objects._opened.cache_clear()
+    assert gets(server) == 1
+
+
+def test_read_object__without_memory_is_not_asked_for_again(server, big, monkeypatch):
+    tries = []
+
+    def none_left(scheme):
+        tries.append(scheme)
+        raise MemoryError
+
+    monkeypatch.setattr(objects, "_store", none_left)
+    with pytest.raises(RemoteError, match="fits into this machine's memory"):
+        stat(big[0])
+    assert len(tries) == 1
+
+
 def test_read_object__in_a_forked_process(server, big):
     """As decoding workers do; the first read starts a thread, which a fork does not take along."""
     assert read_object(big[0], 0, 10) == big[1][:10]

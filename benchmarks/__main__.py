@@ -33,6 +33,7 @@ BENCHES = (
     "retrieve",
     "scores",
     "search",
+    "tables",
     "training",
     "views",
 )

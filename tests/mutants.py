@@ -203,13 +203,22 @@ def first_failure(tree: Path, tests: list[str], marks: str, seconds: float) -> s
     return HANGS if "Timeout" in done.stdout + done.stderr else "collection"
 
 
+@cache
+def collected(tree: Path) -> frozenset[str]:
+    """List the tests that a tree holds: it may be some commits younger than its contexts."""
+    command = [".venv/bin/python", "-m", "pytest", "--collect-only", "-p", "no:cacheprovider"]
+    environment = os.environ | {"PYTHONPATH": str(tree)}
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=True)
+    return frozenset(line for line in done.stdout.splitlines() if "::" in line)
+
+
 def killer(tree: Path, mutant: dict[str, Any], tests: list[str]) -> str:
     """Return the test that fails with the mutant in the tree; SURVIVED, or UNDECIDED where time runs out."""
     path = tree / mutant["module"]
     before = path.read_text(encoding="utf-8")
+    near, far = nearest_first([test for test in tests if test in collected(tree)], mutant["module"])
     ends = time.monotonic() + PATIENCE
     path.write_text(before.replace(mutant["text"], mutant["mutated"], 1), encoding="utf-8")
-    near, far = nearest_first(tests, mutant["module"])
     try:
         for chosen, marks in ((near, FAST), (far, FAST), (near, SLOW), (far, SLOW)):
             found = first_failure(tree, chosen, marks, ends - time.monotonic()) if chosen else SURVIVED

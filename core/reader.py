@@ -151,11 +151,16 @@ class StudyReader(KeptColumns):
                 f"'{item}' in '{self.path}' is stale: its inputs have changed. "
                 f"Run: {command_line(entry['step'], self.path)}"
             )
-        self._snapshot.check(item)
         return layers.home(self.path, self.below, entry), entry
 
+    def _current_entry(self, item: str, kind: str) -> tuple[Path, dict[str, Any]]:
+        """Return the same, of an item that no step has made again since the study was opened."""
+        entry = self._entry(item, kind)
+        self._snapshot.check(item)
+        return entry
+
     def columns(self, name: str) -> list[str]:
-        """Return the names of a table's columns without reading the table."""
+        """Return the names of a table's columns when the study was opened, without reading the table."""
         return list(self._entry(name, "table")[1]["columns"])
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
@@ -166,7 +171,7 @@ class StudyReader(KeptColumns):
                 hint = did_you_mean(column, names)
                 raise StudyError(f"no column '{column}' in table '{name}' of '{self.path}'.{hint}")
         try:
-            folder, entry = self._entry(name, "table")
+            folder, entry = self._current_entry(name, "table")
             frame = read_stored_table(folder, name, entry, columns)
             self._snapshot.check(name)
             return frame
@@ -175,7 +180,7 @@ class StudyReader(KeptColumns):
 
     def array(self, name: str) -> ChunkedArray:
         """Return an array of any size, memory-mapped by chunk."""
-        folder, entry = self._entry(name, "array")
+        folder, entry = self._current_entry(name, "array")
         if name not in self._arrays and self.below is not None and layers.MADE in entry:
             whole = StudyReader(self.below)
             self._arrays[name] = layers.read_made(whole, self.path.name, name, entry[layers.MADE])

@@ -106,6 +106,8 @@ def test_reader__refuses_what_was_made_again_since_it_was_opened(tmp_path):
         assert vectors[:].tolist() == [[1.0], [2.0], [3.0]] and len(study.table("images")) == 3
         with pytest.raises(StudyError, match="'features' of .* changed since it was opened"):
             study.table("features")
+        with writer.step("features", {"epsilon": 6.0}, ("representations",)):
+            assert "mean" in study.columns("features")  # a step may ask what there was before it
         old = open_study(tmp_path / "s")
         with writer.step("embed", {"images": "OTHER"}) as step:
             step.table("images", IMAGES[::-1])

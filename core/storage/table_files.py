@@ -148,6 +148,7 @@ class KeptColumns:
     columns: Callable[[str], list[str]]
     table: Callable[..., pd.DataFrame]
     _entry: Callable[[str, str], tuple[Path, dict[str, Any]]]
+    _current_entry: Callable[[str, str], tuple[Path, dict[str, Any]]]
 
     def holder(self, table: str, column: str) -> Any:
         """Return the study that keeps a column, and what is computed of it alone."""
@@ -163,7 +164,7 @@ class KeptColumns:
         """Return the smallest and the largest value of a column, without reading it; (None, None) where its
         file does not state them, None for a column without values.
         """
-        folder, entry = self._entry(table, "table")
+        folder, entry = self._current_entry(table, "table")
         ranges = _value_ranges(folder, table, entry["sha256"])
         return (None, None) if ranges is None else ranges.get(name)
 

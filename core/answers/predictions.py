@@ -14,7 +14,7 @@ from core.common.csv_text import no_wide_rows
 from core.common.dataframes import words
 from core.common.formatting import counted
 from core.common.relative_paths import common_folder, relative_paths
-from core.data.sources.parquet_limit import check_image_rows
+from core.data.sources.parquet_limit import read_image_rows
 from core.errors import SettingsError, first_line
 from core.jobs.progress import Progress
 from core.reader import StudyReader
@@ -81,8 +81,7 @@ def _read(path: str) -> pd.DataFrame:
         if (size := Path(path).stat().st_size) > MOST_BYTES:
             raise SettingsError(f"'{path}' has {size:,} bytes; at most {MOST_BYTES:,} are read")
         if path.lower().endswith(".parquet"):
-            check_image_rows(path)
-            return pd.read_parquet(path)
+            return read_image_rows(path)
         if path.lower().endswith((".csv", ".tsv")):
             keys: Any = dict.fromkeys((*KEYS, "predicted"), str)
             tab = "\t" if path.lower().endswith(".tsv") else ","

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.answers.answer import answers_table
+from core.common.arrow_frames import EXACT
 from core.common.command_line import command_line
 from core.common.csv_text import write_csv
 from core.common.formatting import json_number
@@ -21,7 +22,6 @@ from core.common.inside import check_output_file, replacing
 from core.common.relative_paths import common_folder, folder_of_ids, relative_paths
 from core.common.score_names import SCORES
 from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
-from core.data.sources.parquet_limit import EXACT
 from core.errors import HeatmapNotStored, SettingsError, StudyError, unknown_name
 from core.export.bases_table import bases_table
 from core.export.human_study import COLUMNS as HUMAN_STUDY

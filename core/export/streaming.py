@@ -95,7 +95,7 @@ def _handed_on(study: Study, table: str, part: pa.Table) -> pa.Table:
     held = [name for name in NAMES if name in part.column_names]
     if not held or not (table in ("images", "skipped") or folder_of_ids(study.column("images", "image_id"))):
         return part
-    shown = without_image_folder(study, table, part.select(held).to_pandas())
+    shown = without_image_folder(study, table, as_frame(part.select(held)))
     for name in shown:
         position, field = part.column_names.index(name), part.schema.field(name)
         part = part.set_column(position, field, pa.array(shown[name], field.type, from_pandas=True))

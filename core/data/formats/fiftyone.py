@@ -44,9 +44,9 @@ def _label(value: Any) -> str | None:
     if value.get("_cls") == "Classification":
         return rows.text_or_none(value.get("label"))
     parts = value.get("detections", value.get("polylines"))
-    return rows.largest_class(
-        (rows.text_or_none(one.get("label")), _area(one)) for one in parts or () if isinstance(one, dict)
-    )
+    parts = parts if isinstance(parts, list) else []
+    boxes = [one for one in parts if isinstance(one, dict)]
+    return rows.largest_class((rows.text_or_none(one.get("label")), _area(one)) for one in boxes)
 
 
 def _area(part: dict[str, Any]) -> float:
@@ -59,8 +59,9 @@ def _splits(samples: list[dict[str, Any]]) -> list[str] | None:
     splits = []
     for sample in samples:
         tags = sample.get("tags")
-        named = [split for tag in tags or () if isinstance(tag, str) and (split := split_named(tag))]
-        if not isinstance(tags, list) or not named:
+        texts = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+        named = [split for tag in texts if (split := split_named(tag))]
+        if not named:
             return None
         splits.append(named[0])
     return splits

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.common.arrow_frames import as_frame, exact_or_text
 from core.common.formatting import counted
 from core.common.inside import parse_json
 from core.common.remote.addresses import is_url, listed_place, located
@@ -159,10 +160,11 @@ class HuggingFaceSource(source.ListedSource):
                 "Give the files of one data set"
             )
         table = _reading(file.path, lambda: opened.small(names))
-        frame = pd.DataFrame({name: table[name].to_pandas() for name in names}, index=range(opened.n_rows))
+        frame = exact_or_text(as_frame(table.select(names).replace_schema_metadata(None)))
+        frame = pd.DataFrame(frame, index=range(opened.n_rows))
         for name in names:
             if name in columns.classes:
-                frame[name] = _named(list(frame[name]), columns.classes[name])
+                frame[name] = _named(table[name].to_pylist(), columns.classes[name])
         if columns.by_place:
             frame["_path"] = frame.pop(columns.image).fillna("")
         else:
@@ -301,8 +303,9 @@ def _plain(name: Any, where: str) -> str:
 
 def _named(numbers: Sequence[Any], names: Sequence[str]) -> pd.Series:
     """Return the names of the classes; missing for `datasets`' -1 and for any other number without one."""
-    places = [int(n) if isinstance(n, (int, float)) and 0 <= n < len(names) else -1 for n in numbers]
-    return pd.Series([names[at] if at >= 0 else None for at in places], dtype="str")
+    by_number = dict(enumerate(names))  # 1.0 is found by 1, and 1.5 is none
+    found = [by_number.get(n) if isinstance(n, (int, float)) else None for n in numbers]
+    return pd.Series(found, dtype="str")
 
 
 def _reading(path: str, read: Any) -> Any:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.common.arrow_frames import EXACT
 from core.common.remote.addresses import is_url, listed_place
 from core.common.remote.objects import is_file, objects_below
 from core.data.sources.folder_walk import Walk, images_below
@@ -80,9 +81,14 @@ def scalars(items: Sequence[Mapping[str, Any]], but: Iterable[str]) -> dict[str,
 
 
 def _alike(values: list[Any]) -> list[Any]:
-    """Return values that one column can hold: as texts where they are of several kinds, or too long."""
+    """Return values that one column can hold: as texts where they are of several kinds, or too long.
+
+    Whole numbers beside missing ones, or beside fractions, become floats: then those are too long that a
+    float would round.
+    """
     kinds = {type(value) for value in values if value is not None}
-    too_long = any(isinstance(value, int) and abs(value) >= 1 << 63 for value in values)
+    exact = 1 << 63 if kinds == {int} and None not in values else EXACT
+    too_long = any(isinstance(value, int) and abs(value) >= exact for value in values)
     if not too_long and (len(kinds) == 1 or kinds == {int, float}):
         return values
     return [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from core.common.arrow_frames import as_frame, exact_or_text
 from core.common.parquet_footer import TEXT, Chunk, Footer, Leaf, read_footer
 from core.errors import first_line
 
 MOST_ROWS = 10_000_000  # rows of a table of images, which is kept in memory
-EXACT = 2.0**53  # up to here a float rounds no whole number
 MOST_BYTES = 4_000_000_000
 MANY = 1_000_000
 STUDY_BYTES = 1_000_000_000  # of a table of a study; a larger one must be large on disk, too …
@@ -50,16 +50,7 @@ def read_image_rows(path: str) -> pd.DataFrame:
         ValueError, OSError: it cannot be read; see `check_image_rows`.
     """
     check_image_rows(path)
-    frame = pd.read_parquet(path)
-    schema = pq.read_schema(path)
-    integers = {field.name for field in schema if pa.types.is_integer(field.type)}
-    for name in integers & set(frame.select_dtypes("float").columns):
-        if (frame[name].abs() < EXACT).to_numpy()[frame[name].notna()].all():
-            frame[name] = frame[name].astype("Int64")
-        else:
-            texts = pq.read_table(path, columns=[name])[name].cast(pa.string())
-            frame[name] = pd.array(texts.to_pylist(), dtype="str")
-    return frame
+    return exact_or_text(as_frame(pq.read_table(path)))
 
 
 def check_image_rows(path: str) -> None:

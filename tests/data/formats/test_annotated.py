@@ -119,6 +119,22 @@ def test_fiftyone__samples_with_classes_tags_and_boxes(tmp_path):
         open_images(f"{tmp_path}?label=object")
 
 
+@pytest.mark.parametrize("odd", [1.5, True, "x", {"a": 1}, [[1]], [{"label": [1], "bounding_box": 2}]])
+def test_fiftyone__values_of_other_kinds_are_no_labels(tmp_path, odd):
+    make_folder(tmp_path / "data", ["a.png"])
+    boxes = {"_cls": "Detections", "detections": odd}
+    samples = [{"filepath": "data/a.png", "tags": odd, "boxes": boxes}]
+    source = open_images(as_json(tmp_path / "samples.json", {"samples": samples}))
+    assert labels(source) == [None]
+
+
+def test_json__whole_numbers_beside_a_missing_one_stay_whole(tmp_path):
+    make_folder(tmp_path / "data", ["a.png", "b.png"])
+    samples = [{"filepath": f"data/{name}.png", "key": key} for name, key in (("a", 2**53 + 1), ("b", None))]
+    source = open_images(as_json(tmp_path / "samples.json", {"samples": samples}))
+    assert source.extras is not None and source.extras["key"].tolist()[0] == str(2**53 + 1)
+
+
 @pytest.mark.parametrize("values", [[1, 0, 9], ["b", "a", ""], [{"label": "b"}, {"label": "a"}, None]])
 def test_fiftyone__labels(tmp_path, values):
     make_folder(tmp_path / "data", [*THREE, "left.png"])

@@ -247,9 +247,19 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 
 
 def test_labels__numbers_that_are_no_classes(tmp_path):
-    rows = table(range(4)).set_column(1, "label", pa.array([1.0, float("inf"), float("nan"), -7.0]))
+    rows = table(range(4)).set_column(1, "label", pa.array([1.0, 1.5, float("nan"), -7.0]))
     source = open_images(write(tmp_path / "t.parquet", rows.replace_schema_metadata(features())))
     assert source.table["label"].fillna("").tolist() == ["bee", "", "", ""]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_columns__whole_numbers_beside_a_missing_one_stay_whole(tmp_path, ending):
+    rows = table(range(3), key=pa.array([None, 2**53 + 1, 7]), few=pa.array([None, 5, 7]))
+    folder = save_to_disk(tmp_path / "saved", rows) if ending == "arrow" else tmp_path / "t.parquet"
+    source = open_images(write(folder, rows) if ending == "parquet" else folder)
+    assert source.extras is not None
+    assert source.extras["key"].fillna("").tolist() == ["", str(2**53 + 1), "7"]
+    assert source.extras["few"].tolist()[1:] == [5, 7]
 
 
 def test_files_of_two_data_sets(tmp_path):

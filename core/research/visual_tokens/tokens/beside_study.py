@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
+from core.common.arrow_frames import as_frame
 from core.common.inside import inside, read_bounded, replacing
 from core.data.sources.glyphworld import GlyphworldSource
 from core.data.sources.parquet_limit import check_study_table
@@ -88,7 +90,8 @@ def _of_image(study: Path, name: str, image_id: str) -> pd.DataFrame:
     try:
         check_study_table(path)
         rows = [("image_id", "==", image_id)]
-        return pd.read_parquet(path, filters=rows, page_checksum_verification=True).reset_index(drop=True)
+        table = pq.read_table(path, filters=rows, page_checksum_verification=True)
+        return as_frame(table).reset_index(drop=True)
     except Exception as error:
         raise StudyError(
             f"'{path}' cannot be read ({type(error).__name__}). Delete it, and run train-tokens --study again"

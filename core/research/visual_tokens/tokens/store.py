@@ -18,7 +18,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
+from core.common.arrow_frames import as_frame
 from core.common.command_line import command_line
 from core.common.inside import parse_json, read_bounded
 from core.common.threadsafe import cached_property
@@ -103,7 +105,7 @@ class TokenFolder:
         path, kinds = self._unchanged(self.path / f"{name}.parquet"), COLUMNS[name]
         try:
             check_study_table(path)
-            frame = pd.read_parquet(path, columns=list(kinds))
+            frame = as_frame(pq.read_table(path, columns=list(kinds)))
             if frame.isna().to_numpy().any():
                 raise ValueError("values are missing")
             return frame.astype(kinds)

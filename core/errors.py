@@ -2,9 +2,16 @@
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable, Mapping
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+NOT_LOADED = ("failed to map segment", "cannot allocate memory for")
+NOT_ALLOCATED = ("can't allocate memory", "not enough memory", "std::bad_alloc", "can't start new thread")
+CUT_SHORT = re.compile(r"\d+ requested and \d+ written")  # numpy's only message about a full disk
+AGAIN = "run the same command again"
+KEPT = "completed work is kept"
 
 
 class PeregrineError(Exception):
@@ -14,6 +21,9 @@ class PeregrineError(Exception):
     """
 
     offer: Mapping[str, float] | None = None
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class StudyError(PeregrineError):
@@ -122,7 +132,7 @@ class SliceError(PeregrineError, ValueError):
 
     def __init__(self, message: str, *, short: str | None = None):
         super().__init__(without_middle(message))
-        self.short = without_middle(short or message)
+        self.short = one_line(without_middle(short or message))
 
 
 class DamagedKeptFile(SliceError):
@@ -147,6 +157,78 @@ class TraceError(PeregrineError, ValueError):
 
 class JobError(PeregrineError):
     """A background command cannot be started, found or stopped."""
+
+
+FORESEEN = (PeregrineError, OSError, MemoryError)  # what a study, a disk or a machine does: never a bug
+
+
+def user_message(error: BaseException, *, has_batches: bool = False, again: str = AGAIN) -> str | None:
+    """Return one line about an error that the user can fix; None for a bug in Peregrine.
+
+    An error of the system is none, whichever it is: what is done about it is decided here alone.
+
+    Args:
+        has_batches: the command has the option --batch-size.
+        again: what to do once the cause is gone.
+    """
+    if is_out_of_memory(error):
+        if has_batches:
+            return f"out of memory; {KEPT}. {again.capitalize()} with a smaller --batch-size"
+        return f"out of memory; {KEPT}. Close other programs or raise the limit (ulimit -v), and {again}"
+    if isinstance(error, PeregrineError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{system_words(error)}{_remedy(error, again)}"
+    return None
+
+
+def system_words(error: OSError) -> str:
+    """Return what the system refused, and where, in one line.
+
+    >>> system_words(OSError(errno.EIO, "Input/output error", "a/b.npy"))
+    'Input/output error: a/b.npy'
+    """
+    where = "" if error.filename is None else one_line(without_middle(str(error.filename), 300))
+    if error.errno == errno.EFBIG:
+        return f"a file would exceed the file size limit{f' while writing {where}' if where else ''}"
+    if error.errno in DISK_FULL or "No space left on device" in str(error):
+        return f"the disk is full{f' while writing {where}' if where else ''}"
+    if CUT_SHORT.fullmatch(str(error)):
+        return "the disk is full, or the file size limit is reached"
+    what = error.strerror or without_middle(first_line(error))
+    return one_line(f"{what}: {where}" if where else what)
+
+
+def _remedy(error: OSError, again: str) -> str:
+    if error.errno == errno.EFBIG:
+        return f" (ulimit -f); {KEPT}. Raise the limit and {again}"
+    if system_words(error).startswith("the disk is full"):
+        return f"; {KEPT}. Free up space and {again}"
+    if error.errno == errno.ENAMETOOLONG:
+        return ". Choose a shorter name"
+    if error.errno in REFUSED:
+        return ". Choose another folder or change its permissions"
+    return f"; {KEPT}. Look at the disk or the network behind it, and {again}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of Python, the system, the loader or torch means that memory ran out."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    kinds = {ImportError: NOT_LOADED, RuntimeError: NOT_ALLOCATED}
+    message = str(error)
+    return any(isinstance(error, kind) and part in message for kind, parts in kinds.items() for part in parts)
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line: a stranger's names may have several.
+
+    >>> one_line("no class 'a\\n  b  c'")
+    "no class 'a b  c'"
+    """
+    return " ".join(line.strip() for line in text.splitlines())
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.answers.answer import Answer
 from core.bases.basis import UNITS
-from core.errors import PeregrineError, RemoteError, SliceError
+from core.errors import FORESEEN, RemoteError, SliceError, user_message
 from core.slices.slice import Slice
 from core.storage.kept_file import read_from_copy
 from core.storage.layers import layer
@@ -94,7 +94,7 @@ def _switch_study() -> None:
 def _show(page: st.Page, entry: served_studies.Entry, facts_slot: DeltaGenerator) -> None:
     try:
         study = _opened(entry, facts_slot)
-    except PeregrineError as error:
+    except FORESEEN as error:
         study_progress.not_ready(entry, error)
         return
     if not study.has("images"):
@@ -191,7 +191,7 @@ def _if_ready(entry: served_studies.Entry | None, facts_slot: DeltaGenerator) ->
     """The study of the sidebar on a page that needs none; None where there is none to be shown."""
     try:
         study = _opened(entry, facts_slot) if entry else None
-    except PeregrineError:
+    except FORESEEN:
         return None
     return study if study is not None and study.has("images") else None
 
@@ -214,7 +214,7 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
         elif study is not None and page.url_path not in (IMAGE_PAGE, *WITHOUT_STUDY):
             image_detail.show_opened(study)
         session.leave_page()
-    except PeregrineError as error:
+    except FORESEEN as error:
         if study is not None and study.key != key:  # a table turned out to be damaged, and was set aside
             st.rerun()
         _failed(error)
@@ -227,9 +227,9 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
     gc_schedule.after_run(page.url_path)
 
 
-def _failed(error: PeregrineError) -> None:
+def _failed(error: Exception) -> None:
     """A study rewritten or deleted while it was being read ends here: the next run opens it again."""
-    st.error(widgets.plain(error), icon=":material/error:")
+    st.error(widgets.plain(user_message(error, again="open the study again")), icon=":material/error:")
     st.button("Open the study again", on_click=_open_again, icon=":material/refresh:")
 
 

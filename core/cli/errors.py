@@ -4,9 +4,7 @@
 """
 
 import argparse
-import errno
 import os
-import re
 import signal
 import sys
 import tempfile
@@ -19,16 +17,10 @@ from core.cli.latents import in_basis
 from core.common.formatting import for_terminal
 from core.common.inside import inside
 from core.common.remote.addresses import grant
-from core.errors import DISK_FULL, PeregrineError, SettingsError, StudyError, without_middle
+from core.errors import SettingsError, StudyError, one_line, user_message
 from core.jobs.progress import LOG
 
 STOPPED = "stopped; run the same command to resume"
-NOT_LOADED = ("failed to map segment", "cannot allocate memory for")
-NOT_ALLOCATED = ("can't allocate memory", "not enough memory", "std::bad_alloc", "can't start new thread")
-CUT_SHORT = re.compile(r"\d+ requested and \d+ written")  # numpy's only message about a full disk
-AGAIN = "run the same command again"
-KEPT = "completed work is kept"
-REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def run_guarded(args: argparse.Namespace, addresses: Iterable[object] = ()) -> int:
@@ -64,13 +56,13 @@ def _report(error: Exception, args: argparse.Namespace) -> int:
         traceback.print_exception(error)
     line = user_message(error, has_batches=_has_batches(args))
     study = getattr(args, "study", None)
-    if line is None and isinstance(error, FileNotFoundError) and study is not None and not study.exists():
+    if isinstance(error, FileNotFoundError) and study is not None and not study.exists():
         line = f"'{study}' was moved or deleted while the command ran; nothing more was written"
     if line is not None:
         print(f"error: {for_terminal(line)}", file=sys.stderr)
         return 2
     where = write_traceback(error, study)
-    message = for_terminal(" ".join(str(error).split())[:300])
+    message = for_terminal(one_line(str(error))[:300])
     print(f"error: {type(error).__name__}: {message} (this is a bug; details in {where})", file=sys.stderr)
     return 1
 
@@ -78,51 +70,6 @@ def _report(error: Exception, args: argparse.Namespace) -> int:
 def _has_batches(args: argparse.Namespace) -> bool:
     parser = getattr(args, "parser", None)
     return parser is not None and "--batch-size" in parser.format_help()
-
-
-def user_message(error: BaseException, *, has_batches: bool = False) -> str | None:
-    """Return one line about an error that the user can fix; None for a bug in Peregrine.
-
-    Args:
-        has_batches: the command has the option --batch-size.
-    """
-    if is_out_of_memory(error):
-        if has_batches:
-            return f"out of memory; {KEPT}. {AGAIN.capitalize()} with a smaller --batch-size"
-        return f"out of memory; {KEPT}. Close other programs or raise the limit (ulimit -v), and {AGAIN}"
-    if isinstance(error, PeregrineError):
-        return " ".join(line.strip() for line in str(error).splitlines())  # names keep their spaces
-    if isinstance(error, OSError):
-        return _system_message(error)
-    return None
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error of Python, the system, the loader or torch means that memory ran out."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-        return True
-    kinds = {ImportError: NOT_LOADED, RuntimeError: NOT_ALLOCATED}
-    message = str(error)
-    return any(isinstance(error, kind) and part in message for kind, parts in kinds.items() for part in parts)
-
-
-def _system_message(error: OSError) -> str | None:
-    where = f" while writing {error.filename}" if error.filename else ""
-    if error.errno == errno.EFBIG:
-        return (
-            f"a file would exceed the file size limit{where} (ulimit -f); {KEPT}. Raise the limit and {AGAIN}"
-        )
-    if error.errno in DISK_FULL or "No space left on device" in str(error):
-        return f"the disk is full{where}; {KEPT}. Free up space and {AGAIN}"
-    if CUT_SHORT.fullmatch(str(error)):
-        return f"the disk is full, or the file size limit is reached; {KEPT}. Free up space and {AGAIN}"
-    if error.errno == errno.ENAMETOOLONG:
-        return f"{error.strerror}: {without_middle(str(error.filename), 100)}"
-    if error.errno in REFUSED:
-        return f"{error.strerror}: {error.filename}. Choose another folder or change its permissions"
-    return None
 
 
 def write_traceback(error: BaseException, study: Path | None) -> Path:

@@ -108,10 +108,12 @@ def replacing(path: Path, *, durable: bool = True, parents: bool = False) -> Ite
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-        if durable:
-            sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):  # the error that is told is that of the writing
+            temporary.unlink()
+        raise
+    if durable:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from core.errors import PeregrineError, UnreadableImage, first_line
+from core.errors import UnreadableImage, first_line, user_message
 from core.jobs.resident import KINDS
 from core.jobs.uploads import MOST_BYTES
 from core.topics import function_named
@@ -63,8 +63,7 @@ def _line(error: Exception) -> str:
     """One line for the reader; an error that is not meant for users keeps its kind."""
     if isinstance(error, UnreadableImage):
         return f"the picture cannot be read: {error}"
-    is_ours = isinstance(error, PeregrineError)
-    return first_line(error) if is_ours else f"{type(error).__name__}: {first_line(error)}"
+    return user_message(error) or f"{type(error).__name__}: {first_line(error)}"
 
 
 def _say(answers: BinaryIO, message: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ToolAnnotations
 
 from core.common.formatting import json_text
-from core.errors import PeregrineError, SettingsError, without_middle
+from core.errors import FORESEEN, PeregrineError, SettingsError, user_message, without_middle
 from core.export.private_paths import without_folders
 from core.mcp.tools import MOST_PICTURES, StudyTools, bounded
 from core.served.token import Tries, check_token, is_loopback
@@ -133,8 +133,9 @@ def _guarded(function: Callable[..., Any], studies: StudyTools) -> Callable[...,
             if "study" in asked:
                 names = studies.opened(asked["study"]).class_names
             result = function(**asked)
-        except PeregrineError as error:
-            raise ToolError(without_middle(without_folders(" ".join(str(error).split()), names))) from None
+        except FORESEEN as error:
+            said = user_message(error, again="ask again") or type(error).__name__
+            raise ToolError(without_middle(without_folders(said, names))) from None
         parts = [
             _text(one, names) if isinstance(one, dict) else one
             for one in (result if isinstance(result, list) else [result])

@@ -18,7 +18,7 @@ from core.charts.options import FigureOptions
 from core.charts.theme import layout_of
 from core.common.image_files import image_file
 from core.common.relative_paths import folder_of_ids
-from core.errors import SettingsError, StudyError, did_you_mean, unknown_name
+from core.errors import FORESEEN, SettingsError, StudyError, did_you_mean, unknown_name, user_message
 from core.export.files import COLUMNS, TABLES, note_on_train_images, of_slice, read_table
 from core.export.meanings import meaning
 from core.export.private_paths import without_folders
@@ -80,8 +80,8 @@ class StudyTools:
     def _row(self, name: str) -> dict[str, Any]:
         try:
             study = self.opened(name)
-        except (StudyError, OSError) as error:
-            return {"study": name, "problem": without_folders(str(error))}
+        except FORESEEN as error:
+            return {"study": name, "problem": without_folders(user_message(error, again="ask again") or "")}
         facts = {"study": name, "encoder": study.encoder_name, "n_images": study.n_images}
         return {**facts, "missing": sorted(study.missing()), "link": self.link("overview", name)}
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from core.common.image_files import image_file
 from core.common.picture_turns import wanted
-from core.errors import DecoderBusy, PeregrineError, first_line
+from core.errors import FORESEEN, DecoderBusy, PeregrineError, user_message
 from core.export.private_paths import without_folders
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -37,7 +37,7 @@ def thumbnail(request: Request) -> Response:
         if answer := _unchanged(request, identity):
             return answer
         body = study.thumbnail(row) or _placeholder(study, row)
-    except (PeregrineError, OSError, IndexError) as error:
+    except FORESEEN as error:
         return _not_found(error)
     return _lasting(request, body, "image/jpeg", identity)
 
@@ -47,7 +47,7 @@ def full_image(request: Request) -> Response | Callable[[], Response]:
     try:
         study, row = _asked_for(request), _row(request)
         _check_row(study, row)
-    except (PeregrineError, OSError) as error:
+    except FORESEEN as error:
         return _not_found(error)
     identity = f"{study.digest}-{row}-image"
     return _unchanged(request, identity) or partial(_picture, request, study, row, identity)
@@ -59,7 +59,7 @@ def _picture(request: Request, study: Study, row: int, identity: str) -> Respons
             picture = study.image(row)
     except DecoderBusy:
         return busy()
-    except (PeregrineError, OSError, KeyError):
+    except (*FORESEEN, KeyError):
         body = _placeholder(study, row)
         return Response(body, media_type="image/png", headers={"Cache-Control": "no-store"})
     picture.thumbnail((MAX_SIDE, MAX_SIDE))
@@ -76,7 +76,7 @@ def overlay(request: Request) -> Response | Callable[[], Response]:
         _check_row(study, row)
         style = overlay_images.style_of(request.query_params)
         side = overlay_images.side_of(request.query_params)
-    except (PeregrineError, OSError) as error:
+    except FORESEEN as error:
         return _not_found(error)
     identity = f"{study.digest}-{row}-{side}-{overlay_images.identity_of(style)}"
     drawing = partial(_overlay, request, partial(overlay_images.draw, study, row, style, side), identity)
@@ -90,7 +90,7 @@ def _overlay(request: Request, draw: Callable[[], tuple[bytes, bool]], identity:
             body, lasting = draw()
     except DecoderBusy:
         return busy()
-    except (PeregrineError, OSError, IndexError, KeyError) as error:
+    except (*FORESEEN, IndexError, KeyError) as error:
         return _not_found(error)
     if not lasting:
         return Response(body, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
@@ -105,7 +105,7 @@ def points(request: Request) -> Response:
         study = _asked_for(request)
         map_request = Wanted.of(request.query_params)
         body = packed(study, map_request)
-    except (PeregrineError, OSError) as error:
+    except FORESEEN as error:
         return _not_found(error)
     tag = hashlib.blake2b(body, digest_size=12).hexdigest()
     return _lasting(request, body, "application/octet-stream", tag)
@@ -135,7 +135,8 @@ def _check_row(study: Study, row: int) -> None:
 
 def _not_found(error: Exception) -> Response:
     headers = {"Cache-Control": "no-store"}  # what is missing now may be computed later
-    text = f"not found: {printable(without_folders(first_line(error)), MOST_SAID)}\n"
+    said = user_message(error, again="ask again") or type(error).__name__
+    text = f"not found: {printable(without_folders(said), MOST_SAID)}\n"
     return Response(text, status_code=404, media_type="text/plain", headers=headers)
 
 
@@ -179,7 +180,7 @@ def _placeholder(study: Study, row: int) -> bytes:
     side = 480
     try:
         canvas = study.thumbnail_image(row).resize((side, side))
-    except (PeregrineError, OSError):
+    except FORESEEN:
         canvas = Image.new("RGB", (side, side), "#97A3B1")
     return image_file(_lettered(canvas, "image is missing"), "PNG")
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from core.common.command_line import PROGRAM
-from core.errors import PeregrineError, first_line
+from core.errors import FORESEEN, user_message
 from core.export.meanings import TABLES
 from core.export.private_paths import without_folders
 from core.export.streaming import KINDS, Listed, stream_table, tables_of
@@ -30,8 +30,9 @@ def table_file(request: Request) -> Response:
     try:
         study = served_studies.asked_for(request.path_params["study"], request.query_params)
         parts = stream_table(study, name, kind)
-    except (PeregrineError, OSError) as error:
-        text = f"not found: {printable(without_folders(first_line(error)), 1000)}\n"
+    except FORESEEN as error:
+        said = user_message(error, again="ask again") or ""
+        text = f"not found: {printable(without_folders(said), 1000)}\n"
         return Response(text, status_code=404, media_type="text/plain")
     called = quote(f"{file_stem([study.name], name)}.{kind}")
     headers = {

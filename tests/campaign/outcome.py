@@ -41,7 +41,7 @@ class Outcome:
         """Count a refusal, and whether it was one line."""
         errors = [line for line in stderr.splitlines() if line.startswith("error:")]
         self.refused += 1
-        if len(errors) != 1 or "Traceback" in stderr or "defect" in errors[0]:
+        if len(errors) != 1 or "Traceback" in stderr or "this is a bug" in errors[0]:
             self.lines += 1
             self.examples.append(f"{example}: {stderr[-300:]}")
 

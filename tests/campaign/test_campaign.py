@@ -73,5 +73,6 @@ def test_a_study_that_differs_is_lost_and_two_lines_are_no_refusal(
     assert outcome.lost == 1
     outcome.said("note: x\nerror: one line\n", "one")
     assert (outcome.refused, outcome.lines) == (1, 0)
-    outcome.said("Traceback …\nerror: a defect\n", "two")
-    assert outcome.lines == 1 and not outcome.holds
+    outcome.said("Traceback …\nerror: one\n", "two")
+    outcome.said("error: OSError: no (this is a bug; details in x)\n", "three")
+    assert outcome.lines == 2 and not outcome.holds

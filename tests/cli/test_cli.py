@@ -237,6 +237,10 @@ class OutOfMemoryError(RuntimeError):
             "error: File name too long: /x",
         ),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), 2, "error: Permission denied: /x. Choose"),
+        (OSError(errno.EIO, "Input/output error"), 2, "error: Input/output error; completed work"),
+        (OSError(errno.ESTALE, "Stale file handle", "/a", None, "/b"), 2, "error: Stale file handle: /a; "),
+        (FileNotFoundError(errno.ENOENT, "No such file", "/a\nb"), 2, "error: No such file: /a b; "),
+        (OSError("a library's words\nin two lines"), 2, "error: a library's words; "),
         (OutOfMemoryError("CUDA out of memory"), 2, "error: out of memory; .* Close other programs"),
         (MemoryError(), 2, "error: out of memory"),
     ],
@@ -256,7 +260,7 @@ def test_study_moved_while_a_command_writes_it__is_no_defect(
     gone = FileNotFoundError(errno.ENOENT, "No such file or directory", str(tmp_path / "s" / "x"))
     assert guarded(gone, study=tmp_path / "s") == 2
     assert "was moved or deleted while the command ran" in capsys.readouterr().err
-    assert guarded(gone, study=tmp_path) == 1  # the study is there: a file of ours is missing
+    assert guarded(gone, study=tmp_path) == 2
 
 
 def test_defects_are_one_line_with_the_traceback_in_a_file(

@@ -1,10 +1,10 @@
-"""Paths of a study that lead out of its folder."""
+"""Paths of a study that lead out of its folder, and files that are replaced."""
 
 from pathlib import Path
 
 import pytest
 
-from core.common.inside import inside, is_inside
+from core.common.inside import inside, is_inside, replacing
 from core.errors import StudyError
 
 
@@ -55,3 +55,15 @@ def test_inside__the_study_folder_itself_may_be_a_link(study, tmp_path, monkeypa
 def test_inside__a_link_that_goes_round_is_refused_or_harmless(study):
     (study / "loop").symlink_to(study / "loop")
     assert inside(study, "loop") == study / "loop"  # reading it is an OSError like that of any lost file
+
+
+def test_replacing__a_removal_that_fails_is_no_failure_of_what_was_written(tmp_path, monkeypatch):
+    def fails(path: Path, **options: bool) -> None:
+        raise OSError(116, "Stale file handle", str(path))
+
+    monkeypatch.setattr(Path, "unlink", fails)
+    with replacing(tmp_path / "notes") as temporary:
+        temporary.write_text("kept")
+    assert [one.read_text() for one in tmp_path.iterdir()] == ["kept"]
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "notes"):
+        raise ZeroDivisionError

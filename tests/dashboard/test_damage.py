@@ -12,6 +12,7 @@ import streamlit as st
 
 from core.reader import StudyReader
 from dashboard.addresses import served_studies
+from dashboard.state import image_filter
 from tests.dashboard.conftest import all_text
 from tests.dashboard.views.test_pages import VIEWS
 from tests.sampling import EVERYTHING, pairs_of, sample
@@ -142,6 +143,15 @@ def test_array_without_its_end__is_set_aside(damaged):
     study = served_studies.open_current(served_studies.resolve(served_studies.studies_folder(), "worded"))
     assert study.damage == {"map_pca": "map_pca/00000.npy is truncated"}
     assert not study.has("map_pca")
+
+
+def test_disk_that_fails_under_a_page__is_one_line_and_no_exception(studies, unread, open_page, monkeypatch):
+    def fails(study: object) -> None:
+        raise OSError(5, "Input/output error", "a.npy")
+
+    monkeypatch.setattr(image_filter, "enter", fails)
+    app = open_page()
+    assert len(app.error) == 1 and not app.exception and app.button
 
 
 INDICES = {  # array -> pages that look something up with its numbers

@@ -23,11 +23,12 @@ from PIL import Image
 pytest.importorskip("mcp")
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.shared._httpx_utils import create_mcp_http_client
 
 from core.errors import SettingsError
 from core.export.files import COLUMNS
-from core.mcp.server import _text, http_app, make_server, serve_agents
+from core.mcp.server import _guarded, _text, http_app, make_server, serve_agents
 from core.mcp.tools import READ_HERE, StudyTools, each_once
 from core.storage.writer import write_study
 from core.store import open_study
@@ -311,3 +312,13 @@ def test_a_study_without_pictures_tells_of_its_images_and_features(tmp_path: Pat
             return [facts, await read(client, "feature", study="study", feature=0)]
 
     assert [one["pictures"].partition(":")[0] for one in run_apart(said())] == ["none", "none"]
+
+
+def test_an_error_of_the_disk_is_one_line_without_folders(tmp_path: Path) -> None:
+    def fails() -> None:
+        raise OSError(5, "Input/output error", "/data/jo/a\nb.npy")
+
+    with pytest.raises(ToolError) as caught:
+        _guarded(fails, StudyTools(tmp_path, "http://x"))()
+    said = str(caught.value)
+    assert "Input/output error" in said and len(said.splitlines()) == 1 and "/data" not in said

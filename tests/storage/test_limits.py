@@ -13,7 +13,7 @@ import pytest
 
 from core import cli
 from core.cli import errors as cli_errors
-from core.errors import NotEnoughMemory
+from core.errors import NotEnoughMemory, user_message
 from core.pipeline.verify import verify
 from core.storage.chunked_array import write_chunk
 from tests.command_line import contents
@@ -119,7 +119,7 @@ def real_errors() -> dict[str, BaseException]:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 @pytest.mark.parametrize("name", ["tofile", "write", "array"])
 def test_full_device__whatever_the_words(name):
-    message = cli_errors.user_message(real_errors()[name])
+    message = user_message(real_errors()[name])
     assert message is not None and message.startswith("the disk is full") and "\n" not in message
 
 
@@ -133,7 +133,7 @@ from core.storage.chunked_array import ChunkedArray
 array = ChunkedArray(Path({str(tmp_path)!r}), [{line["rows"]}], {line["dtype"]!r}, [])
 now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (now + 100_000_000,) * 2)
-from core.cli.errors import user_message
+from core.errors import user_message
 try:
     array[:3]
 except Exception as error:
@@ -149,6 +149,6 @@ def test_smaller_batches__are_named_only_where_there_is_the_option(command):
     parser = cli.build_parser()
     more = ["images", "-o", "x.csv"] if command == "export" else []
     args = parser.parse_args([command, "S", *more])
-    message = cli_errors.user_message(MemoryError(), has_batches=cli_errors._has_batches(args))
+    message = user_message(MemoryError(), has_batches=cli_errors._has_batches(args))
     assert message is not None and ("--batch-size" in message) == (command in BATCHES)
     assert message.endswith("run the same command again") or command in BATCHES

@@ -9,7 +9,7 @@ import streamlit as st
 from core.common.captions import SPLITS, cut_text, headline, split_images
 from core.common.formatting import ordinal
 from core.common.score_names import score_label
-from core.errors import PeregrineError
+from core.errors import FORESEEN, user_message
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import reads, score_reads, search_reads
@@ -43,10 +43,10 @@ def _dialog(study: Study) -> None:
     key = study.key
     try:
         _opened(study)
-    except PeregrineError as error:  # a dialog's errors do not come to `main`
+    except FORESEEN as error:  # a dialog's errors do not come to `main`
         if study.key != key:  # a file turned out to be damaged, and was set aside
             st.rerun()
-        st.error(widgets.plain(error), icon=":material/error:")
+        st.error(widgets.plain(user_message(error, again="open the image again")), icon=":material/error:")
 
 
 def _opened(study: Study) -> None:

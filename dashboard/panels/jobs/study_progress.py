@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.common.command_line import command_line, short_path
-from core.errors import PeregrineError
+from core.errors import user_message
 from core.jobs.commands import BuildDemo, Command
 from core.jobs.jobs import Job, format_duration, log_tail, read_job
 from core.jobs.overall import overall
@@ -57,7 +57,7 @@ def no_studies(folder: Path) -> None:
     _wait_for_study(folder)
 
 
-def not_ready(entry: served_studies.Entry, error: PeregrineError | None) -> None:
+def not_ready(entry: served_studies.Entry, error: Exception | None) -> None:
     """The page of a study that cannot be shown: running, ended too early, or broken."""
     st.title(widgets.plain(entry.name))
     job = read_job(entry.path)
@@ -67,7 +67,7 @@ def not_ready(entry: served_studies.Entry, error: PeregrineError | None) -> None
     elif job is not None and job.state in ENDINGS:
         _unfinished(entry, job)
     elif (entry.path / served_studies.MANIFEST).is_file() and error is not None:
-        st.error(widgets.plain(error), icon=":material/error:")
+        st.error(widgets.plain(user_message(error, again="try again")), icon=":material/error:")
         st.caption("Other studies are not touched by this; choose one in the sidebar.")
         st.button("Try again", icon=":material/refresh:")
     else:

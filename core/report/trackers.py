@@ -8,6 +8,7 @@ variables say so: without them a run lies in the folder that was given.
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -188,7 +189,7 @@ def _tensorboard(out: Path, of: Named) -> Iterator[Run]:
         raise SettingsError(f"'{folder}' is no run of this study. Delete it, or give another folder")
     shutil.rmtree(begun, ignore_errors=True)  # of a run that was killed
     try:
-        with SummaryWriter(str(begun)) as writer:
+        with _quiet_threads(), SummaryWriter(str(begun)) as writer:
             for name, value in of.facts.items():
                 writer.add_text(name, value)
             pictures = partial(writer.add_image, dataformats="HWC")
@@ -198,6 +199,27 @@ def _tensorboard(out: Path, of: Named) -> Iterator[Run]:
         begun.rename(folder)
     finally:
         shutil.rmtree(begun, ignore_errors=True)
+
+
+@contextmanager
+def _quiet_threads() -> Iterator[None]:
+    """Raise what the system refuses to a thread of a writer, once, instead of its traceback."""
+    refused: list[OSError] = []
+    shown = threading.excepthook
+
+    def hook(raised: threading.ExceptHookArgs) -> None:
+        if isinstance(raised.exc_value, OSError):
+            refused.append(raised.exc_value)
+        else:
+            shown(raised)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = shown
+    if refused:
+        raise refused[0]
 
 
 def _is_run(folder: Path, of: Named) -> bool:

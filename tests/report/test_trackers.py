@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from core.errors import SettingsError
 from core.export.provenance import provenance
@@ -99,6 +101,20 @@ def test_a_run__that_fails_leaves_the_one_before(seen: Path, tmp_path: Path, mon
         track(open_study(seen), "tensorboard", tmp_path, features=0)
     assert {one.name for one in tmp_path.iterdir()} == {"seen_probe"}
     assert {one.name for one in (tmp_path / "seen_probe").iterdir()} == held
+
+
+def test_a_full_disk__is_one_error_and_leaves_no_half_run(
+    seen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    shown: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", shown.append)
+    monkeypatch.setattr(RecordWriter, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        track(open_study(seen), "tensorboard", tmp_path / "runs", features=0)
+    assert not shown and not list((tmp_path / "runs").iterdir())
 
 
 def test_names__of_a_hostile_study_lead_nowhere(hostile: Path, tmp_path: Path) -> None:

@@ -4,10 +4,13 @@
    FAULTS_ROOM=N           after N bytes nothing more can be written (FAULTS_FULL: ENOSPC or EDQUOT, as a number)
    FAULTS_READ_ERROR=N     every Nth read fails once (EIO)
    FAULTS_SLOW_US=N        every read takes N microseconds longer
+   faults_fail(KIND, N, E) from then on, in this process, the Nth call of a kind fails once, with the error E;
+                           faults_calls(KIND) says how many there were. KIND: a letter, see below.
    FAULTS_LOG=FILE         what is written, synced, renamed and removed; what is replaced is kept in FAULTS_KEPT/
 
    What the C library reads for itself (fread, mmap) is not seen. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -26,7 +30,29 @@
 #define MOST_FILES 65536
 
 static char is_under[MOST_FILES];
-static atomic_long n_reads, n_written, n_kept;
+static atomic_long n_reads, n_written, n_kept, n_calls[128];
+
+/* Kinds: o open, r read, w write, n rename, s fsync, u unlink, m mkdir, f flock, c close, t stat, l listdir */
+static char failing_kind;
+static long failing_call;
+static int failing_error;
+
+void faults_fail(char kind, long nth, int error) {
+    failing_kind = kind;
+    failing_call = nth;
+    failing_error = error;
+    for (int one = 0; one < 128; one++) atomic_store(&n_calls[one], 0);
+}
+
+long faults_calls(char kind) { return atomic_load(&n_calls[(int)kind]); }
+
+static int fails(char kind, int is_under) {
+    if (!is_under) return 0;
+    long call = atomic_fetch_add(&n_calls[(int)kind], 1) + 1;
+    if (kind != failing_kind || call != failing_call) return 0;
+    errno = failing_error;
+    return 1;
+}
 
 static long number(const char *name) {
     const char *text = getenv(name);
@@ -80,6 +106,7 @@ static int refused(const char *path) {
 }
 
 static int opened(const char *path, int flags, mode_t mode, int fd_of_folder) {
+    if (fails('o', under(path))) return -1;
     int writes = (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC));
     if (writes && refused(path)) return -1;
     int is_new = writes && under(path) && (flags & O_CREAT) && access(path, F_OK);
@@ -105,12 +132,15 @@ int openat(int at, const char *path, int flags, ...) { MODE return opened(path, 
 int openat64(int at, const char *path, int flags, ...) { MODE return opened(path, flags | O_LARGEFILE, mode, at); }
 
 int close(int fd) {
+    int was_under = fd_under(fd);
     if (fd >= 0 && fd < MOST_FILES) is_under[fd] = 0;
-    return REAL(close)(fd);
+    int failed = REAL(close)(fd);
+    return fails('c', was_under) ? -1 : failed; /* it is closed all the same, as on Linux */
 }
 
 static int read_fails(int fd) {
     if (!fd_under(fd)) return 0;
+    if (fails('r', 1)) return 1;
     long slow = number("FAULTS_SLOW_US"), each = number("FAULTS_READ_ERROR");
     if (slow > 0) usleep(slow);
     if (each <= 0 || (atomic_fetch_add(&n_reads, 1) + 1) % each) return 0;
@@ -126,6 +156,7 @@ static int write_fails(int fd, size_t n) {
     char path[PATH_MAX];
     long room = number("FAULTS_ROOM");
     if (!fd_under(fd) && !path_of(fd, path)) return 0; /* a copy of a descriptor, as numpy makes */
+    if (fails('w', 1)) return 1;
     if (room >= 0 && atomic_fetch_add(&n_written, n) + (long)n > room) {
         errno = number("FAULTS_FULL") > 0 ? number("FAULTS_FULL") : ENOSPC;
         return 1;
@@ -147,11 +178,15 @@ size_t fwrite(const void *from, size_t size, size_t n, FILE *to) {
 }
 
 int fsync(int fd) {
+    char path[PATH_MAX];
+    if (fails('s', path_of(fd, path))) return -1;
     int failed = REAL(fsync)(fd);
     if (!failed) note_fd('S', fd);
     return failed;
 }
 int fdatasync(int fd) {
+    char path[PATH_MAX];
+    if (fails('s', path_of(fd, path))) return -1;
     int failed = REAL(fdatasync)(fd);
     if (!failed) note_fd('S', fd);
     return failed;
@@ -159,7 +194,7 @@ int fdatasync(int fd) {
 
 int rename(const char *from, const char *to) {
     char place[PATH_MAX];
-    if (refused(to)) return -1;
+    if (refused(to) || fails('n', under(to))) return -1;
     if (under(to)) kept(to, place);
     int failed = REAL(rename)(from, to);
     if (!failed && under(to)) note('R', from, to, place);
@@ -168,7 +203,7 @@ int rename(const char *from, const char *to) {
 
 int unlink(const char *path) {
     char place[PATH_MAX];
-    if (refused(path)) return -1;
+    if (refused(path) || fails('u', under(path))) return -1;
     if (under(path)) kept(path, place);
     int failed = REAL(unlink)(path);
     if (!failed && under(path)) note('U', path, place, "");
@@ -176,8 +211,30 @@ int unlink(const char *path) {
 }
 
 int mkdir(const char *path, mode_t mode) {
-    if (refused(path)) return -1;
+    if (refused(path) || fails('m', under(path))) return -1;
     int failed = REAL(mkdir)(path, mode);
     if (!failed && under(path)) note('M', path, "", "");
     return failed;
+}
+
+int rmdir(const char *path) { return fails('u', under(path)) ? -1 : REAL(rmdir)(path); }
+
+int unlinkat(int at, const char *name, int flags) {
+    char path[PATH_MAX];
+    if (fails('u', (name[0] == '/' ? under(name) : path_of(at, path)))) return -1;
+    return REAL(unlinkat)(at, name, flags);
+}
+
+int flock(int fd, int what) { return fails('f', fd_under(fd)) ? -1 : REAL(flock)(fd, what); }
+
+int stat64(const char *path, struct stat64 *to) { return fails('t', under(path)) ? -1 : REAL(stat64)(path, to); }
+int lstat64(const char *path, struct stat64 *to) { return fails('t', under(path)) ? -1 : REAL(lstat64)(path, to); }
+int fstat64(int fd, struct stat64 *to) { return fails('t', fd_under(fd)) ? -1 : REAL(fstat64)(fd, to); }
+
+DIR *opendir(const char *path) { return fails('l', under(path)) ? NULL : REAL(opendir)(path); }
+DIR *fdopendir(int fd) { return fails('l', fd_under(fd)) ? NULL : REAL(fdopendir)(fd); }
+struct dirent64 *readdir64(DIR *of) {
+    char path[PATH_MAX];
+    if (fails('l', path_of(dirfd(of), path))) return NULL;
+    return REAL(readdir64)(of);
 }

@@ -180,19 +180,21 @@ def _dots(
     rows, labels = rows.take(order), [labels[at] for at in order]
     value, low, high = (numbers(rows, f"auroc{end}") for end in ("", "_low", "_high"))
     is_selected = rows["score"] == selected
-    colours = [theme.accent if one else theme.correct if free else theme.neutral for one in is_selected]
+    usual = theme.correct if free else theme.neutral
+    marker = {
+        "symbol": "circle" if free else "diamond-open",
+        "size": theme.stroke(11),
+        "color": [theme.accent if one else usual for one in is_selected],
+        "line": {"width": theme.stroke(2)},
+    }
+    details = zip(rows["score"], low, high, numbers(rows, "n"), strict=True)
     return dots(
         value,
         labels,
         name=name,
-        marker={
-            "symbol": "circle" if free else "diamond-open",
-            "size": theme.stroke(11),
-            "color": colours,
-            "line": {"width": theme.stroke(2)},
-        },
+        marker=marker,
         error_x=interval(value, low, high, colour=theme.muted, thickness=theme.stroke(2)),
-        customdata=[list(one) for one in zip(rows["score"], low, high, numbers(rows, "n"), strict=True)],
+        customdata=[list(one) for one in details],
         hover=f"<b>%{{y}}</b><br>{METRICS['auroc'].title}: %{{x:.3f}}<br>95 % interval "
         f"%{{customdata[1]:.3f}} to %{{customdata[2]:.3f}}, %{{customdata[3]:,}} images<br>{name}",
     )

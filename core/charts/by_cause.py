@@ -29,26 +29,28 @@ def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     narrow = theme.width is not None and theme.width < NARROW
     small = theme.font_size - (3 if narrow else 1)
     text = [["" if np.isnan(value) else f"{value:.2f}" for value in row] for row in grid["auroc"]]
-    fig = go.Figure(
-        cells(
-            grid["auroc"],
-            [as_text(cause) + ("  " if narrow else "<br>") + f"n = {counts[cause]:,.0f}" for cause in causes],
-            [score_label(score) for score in scores],
-            scale=_diverging(theme),
-            bar={
-                "title": {"text": "AUROC", "font": {"size": theme.font_size}},
-                "tickfont": {"size": theme.font_size - 1},
-                "tickvals": [0, 0.5, 1],
-            },
-            hover="<b>%{y}</b><br>failures by %{x}<br>AUROC %{z:.3f} "
-            "(%{customdata[0]:.3f} to %{customdata[1]:.3f})",
-            text=text,
-            textfont={"color": theme.ink, "size": small},
-            customdata=np.dstack([grid["low"], grid["high"]]),
-            zmin=0,
-            zmax=1,
-        )
+    apart = "  " if narrow else "<br>"
+    colour_bar = {
+        "title": {"text": "AUROC", "font": {"size": theme.font_size}},
+        "tickfont": {"size": theme.font_size - 1},
+        "tickvals": [0, 0.5, 1],
+    }
+    titles = [f"{as_text(cause)}{apart}n = {counts[cause]:,.0f}" for cause in causes]
+    auroc_cells = cells(
+        grid["auroc"],
+        titles,
+        [score_label(score) for score in scores],
+        scale=_diverging(theme),
+        bar=colour_bar,
+        hover="<b>%{y}</b><br>failures by %{x}<br>AUROC %{z:.3f} "
+        "(%{customdata[0]:.3f} to %{customdata[1]:.3f})",
+        text=text,
+        textfont={"color": theme.ink, "size": small},
+        customdata=np.dstack([grid["low"], grid["high"]]),
+        zmin=0,
+        zmax=1,
     )
+    fig = go.Figure(auroc_cells)
     names = {"ticks": "", "tickfont": {"color": theme.ink, "size": small if narrow else theme.font_size}}
     fig.update_xaxes(side="top", tickangle=-90 if narrow else 0, showline=False, **names)
     fig.update_yaxes(autorange="reversed", showgrid=False, dtick=1, **names)

@@ -157,6 +157,7 @@ def _cells(
 ) -> go.Heatmap:
     sizes = "" if counts is None else "<br>%{customdata}"
     n = None if counts is None else [_sizes(panel, column) for column in counts.T]
+    places = [[f"{name}, {_numbered(column)}" for column in columns] for name in names]
     return go.Heatmap(
         z=grid,
         x=np.arange(len(columns)),
@@ -164,7 +165,7 @@ def _cells(
         xgap=0.5,
         ygap=0.5,
         coloraxis="coloraxis2" if panel == "difference" else "coloraxis",
-        text=[[f"{name}, {_numbered(column)}" for column in columns] for name in names],
+        text=places,
         customdata=None if n is None else [[size] * len(columns) for size in n],
         hovertemplate=f"<b>%{{text}}</b><br>{panel}: %{{z:.4f}}{sizes}<extra></extra>",
         hoverongaps=False,
@@ -213,11 +214,12 @@ def _dress(
     names = [as_text(shortened(str(name))) for name in classes]
     name_rows(fig, names, theme, span={"range": [len(classes) - 0.5, -0.5]})
     step = -(-len(columns) // MOST_FEATURE_TICKS)
+    room = max(7, 560 // len(columns)) if theme.width is None else 6
     fig.update_xaxes(
         tickvals=np.arange(0, len(columns), step),
         ticktext=columns[::step],
         tickangle=-90,
-        tickfont_size=min(theme.font_size - 1, max(7, 560 // len(columns)) if theme.width is None else 6),
+        tickfont_size=min(theme.font_size - 1, room),
         showline=False,
         ticks="",
         range=[-0.5, len(columns) - 0.5],
@@ -238,26 +240,25 @@ def _colour_bars(fig: go.Figure, grids: dict[str, np.ndarray], panels: Sequence[
     bar = {"thickness": theme.font_size * 0.8, "outlinewidth": 0, "nticks": 4, "xpad": 4, "ypad": 0,
            "tickfont": {"size": theme.font_size - 2}, "title": {"side": "right"}}  # fmt: skip
     whole = (1 - share) if apart and n > 1 else 1.0  # what is left to the means
-    of_means = {"y": 1, "yanchor": "top"} if below or not apart else {"y": 0, "yanchor": "bottom"}
-    of_difference = {"y": 0, "yanchor": "bottom"} if below else {"y": 1, "yanchor": "top"}
+    upper, lower = {"y": 1, "yanchor": "top"}, {"y": 0, "yanchor": "bottom"}
+    of_means = bar | (upper if below or not apart else lower)
+    of_means |= {"len": 0.9 * whole, "title": {"text": "mean activation", "side": "right"}}
+    of_difference = bar | (lower if below else upper)
+    of_difference |= {"len": share * 0.9, "title": {"text": "difference", "side": "right"}}
     fig.update_layout(
         coloraxis={
             "colorscale": theme.sequential,
             "cmin": low,
             "cmax": top if top > low else 1.0,
             "showscale": n > 1 or not apart,
-            "colorbar": bar
-            | of_means
-            | {"len": 0.9 * whole, "title": {"text": "mean activation", "side": "right"}},
+            "colorbar": of_means,
         },
         coloraxis2={
             "colorscale": theme.diverging,
             "cmin": -(reach or 1.0),
             "cmax": reach or 1.0,
             "showscale": apart,
-            "colorbar": bar
-            | of_difference
-            | {"len": share * 0.9, "title": {"text": "difference", "side": "right"}},
+            "colorbar": of_difference,
         },
     )
 

@@ -28,16 +28,15 @@ def concept_matrix(matrix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     names = [as_text(str(name)) for name in matrix.index]
     values = matrix.to_numpy(np.float64)
     n = len(names)
-    hover = [
-        [
-            f"{names[i]}: {values[i, j]:.0f} words"
-            if i == j
-            else f"{names[i]} and {names[j]} share "
-            f"{values[i, j]:.0f} words ({100 * values[i, j] / max(values[i, i], 1):.0f} % of {names[i]}'s)"
-            for j in range(n)
-        ]
-        for i in range(n)
-    ]
+
+    def words_of(i: int, j: int) -> str:
+        if i == j:
+            return f"{names[i]}: {values[i, i]:.0f} words"
+        share = 100 * values[i, j] / max(values[i, i], 1)
+        pair = f"{names[i]} and {names[j]}"
+        return f"{pair} share {values[i, j]:.0f} words ({share:.0f} % of {names[i]}'s)"
+
+    hover = [[words_of(i, j) for j in range(n)] for i in range(n)]
     fig = go.Figure(
         cells(
             values, np.arange(n), np.arange(n), scale=theme.sequential, zmin=0, zmax=values.max(),

@@ -151,22 +151,22 @@ def interpretability(
         if not rows:
             continue
         same = {"marker": {"opacity": marker.get("opacity", 1.0)}}
-        fig.add_trace(
-            dots(
-                n_images[rows],
-                cosine[rows],
-                name=name,
-                marker=marker,
-                selected=same,
-                unselected=same,
-                customdata=[[str(units["group"].iat[at])] for at in rows],
-                hovertext=[
-                    f"<b>{as_text(names[at])}</b><br>{n_images[at]:,.0f} images, cosine {cosine[at]:.3f}"
-                    for at in rows
-                ],
-                hoverinfo="text",
-            )
+        hovers = [
+            f"<b>{as_text(names[at])}</b><br>{n_images[at]:,.0f} images, cosine {cosine[at]:.3f}"
+            for at in rows
+        ]
+        points = dots(
+            n_images[rows],
+            cosine[rows],
+            name=name,
+            marker=marker,
+            selected=same,
+            unselected=same,
+            customdata=[[str(units["group"].iat[at])] for at in rows],
+            hovertext=hovers,
+            hoverinfo="text",
         )
+        fig.add_trace(points)
     here = there & (units["group"].to_numpy(object) == selected)
     if here.any():
         ring = {"color": TRANSPARENT, "size": 16, "line": {"color": theme.accent, "width": 2.5}}
@@ -210,28 +210,29 @@ def word_matrix(
     grid = scores.to_numpy(np.float64)
     units, words = [str(name) for name in scores.columns], [str(word) for word in scores.index]
     text = [[f"{value:.2f}" if np.isfinite(value) else "" for value in row] for row in grid]
-    fig = go.Figure(
-        cells(
-            grid,
-            np.arange(len(units)),
-            np.arange(len(words)),
-            scale=theme.sequential,
-            zmin=0,
-            zmax=max(float(np.nanmax(grid)), 0.1) * 1.3,  # keeps the text legible on the darkest cell
-            text=text,
-            textfont_size=theme.font_size - 3,
-            hovertext=[
-                [
-                    f"<b>{as_text(word)}</b>, {as_text(names[unit])}: "
-                    + (f"{value:.3f}" if np.isfinite(value) else "not among its words")
-                    for unit, value in zip(units, row, strict=True)
-                ]
-                for word, row in zip(words, grid, strict=True)
-            ],
-            hoverinfo="text",
-            hoverongaps=True,
-        )
+
+    def hover(word: str, unit: str, value: float) -> str:
+        score = f"{value:.3f}" if np.isfinite(value) else "not among its words"
+        return f"<b>{as_text(word)}</b>, {as_text(names[unit])}: {score}"
+
+    hovers = [
+        [hover(word, unit, value) for unit, value in zip(units, row, strict=True)]
+        for word, row in zip(words, grid, strict=True)
+    ]
+    word_cells = cells(
+        grid,
+        np.arange(len(units)),
+        np.arange(len(words)),
+        scale=theme.sequential,
+        zmin=0,
+        zmax=max(float(np.nanmax(grid)), 0.1) * 1.3,  # keeps the text legible on the darkest cell
+        text=text,
+        textfont_size=theme.font_size - 3,
+        hovertext=hovers,
+        hoverinfo="text",
+        hoverongaps=True,
     )
+    fig = go.Figure(word_cells)
     at = units.index(joint)
     ends = {"x0": at - 0.5, "x1": at + 0.5, "y0": -0.5, "y1": len(words) - 0.5}
     line = {"type": "rect", "line": {"color": theme.accent, "width": 2}} | ends

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -70,48 +70,37 @@ def confusion_matrix(
     upright = 7 * max(len(_short(name)) for name in classes)  # pixels that the names of the columns take
     cell = max(SMALLEST_CELL, min(36, round(420 / n)))
     name_size = theme.font_size - (3 if n > MOST_WITH_NUMBERS else 1)
-    fig = go.Figure(
-        cells(
-            grid,
-            np.arange(n),
-            np.arange(len(rows)),
-            scale=theme.sequential,
-            zmin=0,
-            zmax=np.nanmax(grid),
-            xgap=1,
-            ygap=1,
-            texttemplate="%{z:.0f}" if n <= MOST_WITH_NUMBERS else "",
-            textfont_size=theme.font_size - 2,
-            bar={  # below, so that the columns have the whole width
-                "title": {"text": "images", "side": "right", "font_size": theme.font_size - 1},
-                "orientation": "h",
-                "y": 0,
-                "yanchor": "top",
-                "len": 0.6,
-                "thickness": theme.font_size - 2,
-                "tickfont": {"color": theme.muted, "size": theme.font_size - 1},
-                "tickformat": ",d",
-                **({"dtick": 1} if np.nanmax(grid) < 5 else {"nticks": 5}),  # no halves of images
-            },
-            hoverinfo="skip",
-            hoverongaps=False,
-        )
+    counted_cells = cells(
+        grid,
+        np.arange(n),
+        np.arange(len(rows)),
+        scale=theme.sequential,
+        zmin=0,
+        zmax=np.nanmax(grid),
+        xgap=1,
+        ygap=1,
+        texttemplate="%{z:.0f}" if n <= MOST_WITH_NUMBERS else "",
+        textfont_size=theme.font_size - 2,
+        bar=_colour_bar(float(np.nanmax(grid)), theme),
+        hoverinfo="skip",
+        hoverongaps=False,
     )
-    fig.add_trace(
-        click_cells(
-            [predicted for _, predicted in filled],
-            [true for true, _ in filled],
-            [[rows[true], columns[predicted]] for true, predicted in filled],
-            size=cell - 4,
-            selected={"marker": {"opacity": 0}},
-            hovertext=[
-                f"<b>{as_text(rows[true])}</b> taken for <b>{as_text(columns[predicted])}</b>: "
-                f"{grid[true, predicted]:,.0f}"
-                for true, predicted in filled
-            ],
-            hoverinfo="text",
-        )
+    fig = go.Figure(counted_cells)
+    hovers = [
+        f"<b>{as_text(rows[true])}</b> taken for <b>{as_text(columns[predicted])}</b>: "
+        f"{grid[true, predicted]:,.0f}"
+        for true, predicted in filled
+    ]
+    clickable = click_cells(
+        [predicted for _, predicted in filled],
+        [true for true, _ in filled],
+        [[rows[true], columns[predicted]] for true, predicted in filled],
+        size=cell - 4,
+        selected={"marker": {"opacity": 0}},
+        hovertext=hovers,
+        hoverinfo="text",
     )
+    fig.add_trace(clickable)
     shapes = [
         _frame(columns.index(name), at, theme.grid, fill=theme.grid)
         for at, name in enumerate(rows)
@@ -135,6 +124,22 @@ def confusion_matrix(
         theme = replace(theme, height=max(theme.height, needed))
     finish(fig, theme, height=max(cell * len(rows), 60) + 100 + upright)
     return fig.update_layout(shapes=shapes, margin_t=8)
+
+
+def _colour_bar(most: float, theme: Theme) -> dict[str, Any]:
+    """Below the matrix, so that its columns have the whole width."""
+    ticks = {"dtick": 1} if most < 5 else {"nticks": 5}  # no halves of images
+    return {
+        "title": {"text": "images", "side": "right", "font_size": theme.font_size - 1},
+        "orientation": "h",
+        "y": 0,
+        "yanchor": "top",
+        "len": 0.6,
+        "thickness": theme.font_size - 2,
+        "tickfont": {"color": theme.muted, "size": theme.font_size - 1},
+        "tickformat": ",d",
+        **ticks,
+    }
 
 
 def _short(name: str) -> str:

@@ -63,19 +63,19 @@ def add_points(
         if not part.any():
             continue
         rows = features.loc[part]
-        fig.add_trace(
-            dots(
-                rows[x].to_numpy(float),
-                y[part],
-                kind=points_kind(len(rows)),
-                name=TAIL_LABEL[tail],
-                marker={"color": theme.tail(tail), "size": theme.stroke(6), "opacity": 0.8},
-                unselected={"marker": {"opacity": 0.8}},
-                customdata=point_facts(rows),
-                hover="<b>#%{customdata[0]}</b><br>fires on %{customdata[1]:.3g} % of the "
-                f"{images}%{{customdata[2]}}<br>{TAIL_LABEL[tail]}: {TAIL_MEANING[tail]}",
-            )
+        title = TAIL_LABEL[tail]
+        points = dots(
+            rows[x].to_numpy(float),
+            y[part],
+            kind=points_kind(len(rows)),
+            name=title,
+            marker={"color": theme.tail(tail), "size": theme.stroke(6), "opacity": 0.8},
+            unselected={"marker": {"opacity": 0.8}},
+            customdata=point_facts(rows),
+            hover="<b>#%{customdata[0]}</b><br>fires on %{customdata[1]:.3g} % of the "
+            f"{images}%{{customdata[2]}}<br>{title}: {TAIL_MEANING[tail]}",
         )
+        fig.add_trace(points)
 
 
 def mark_selected(

@@ -67,19 +67,21 @@ def _bars(parts: Mapping[str, pd.DataFrame], group: str, theme: Theme) -> go.Bar
             texts.append(
                 f"{mean:.3f} ({low:.3f} to {high:.3f})<br>{n:,.0f} images" if np.isfinite(mean) else ""
             )
-    colour = {"misclassified": theme.misclassified}.get(group, theme.correct)
+    wrong = group == "misclassified"
+    colour = theme.misclassified if wrong else theme.correct
+    error_bars = {
+        "array": error_high,
+        "arrayminus": error_low,
+        "color": theme.ink,
+        "thickness": 1.2,
+        "width": 4,
+    }
     return go.Bar(
         x=masks if len(parts) == 1 else [studies, masks],
         y=values,
         name="all images" if group == "all" else group,
-        marker={"color": colour, "pattern": {**HATCH, "shape": "/" if group == "misclassified" else ""}},
-        error_y={
-            "array": error_high,
-            "arrayminus": error_low,
-            "color": theme.ink,
-            "thickness": 1.2,
-            "width": 4,
-        },
+        marker={"color": colour, "pattern": {**HATCH, "shape": "/" if wrong else ""}},
+        error_y=error_bars,
         customdata=texts,
         hovertemplate=f"<b>%{{x}}</b>, {group}<br>%{{customdata}}<extra></extra>",
     )

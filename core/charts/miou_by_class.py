@@ -65,19 +65,20 @@ def _class_dots(
     part = part.loc[np.array([name in heights for name in words(part, "label")], bool)]
     mean, low, high, n = (numbers(part, column) for column in ("mean", "low", "high", "n"))
     wrong = group == "misclassified"
+    labels = words(part, "label")
+    marker = {
+        "color": theme.misclassified if wrong else theme.correct,
+        "size": 0.6 * theme.font_size,
+        "symbol": "diamond" if wrong else "circle",
+    }
+    names_and_counts = np.column_stack([[as_text(name) for name in labels], [f"{v:,.0f}" for v in n]])
     return dots(
         mean,
-        [heights[name] + lift for name in words(part, "label")],
+        [heights[name] + lift for name in labels],
         name="all images" if group == "all" else group,
-        marker={
-            "color": theme.misclassified if wrong else theme.correct,
-            "size": 0.6 * theme.font_size,
-            "symbol": "diamond" if wrong else "circle",
-        },  # fmt: skip
+        marker=marker,
         error_x=interval(mean, low, high, thickness=1.2),
-        customdata=np.column_stack(
-            [[as_text(name) for name in words(part, "label")], [f"{v:,.0f}" for v in n]]
-        ),
+        customdata=names_and_counts,
         hover=f"<b>%{{customdata[0]}}</b>, {group}: %{{x:.3f}}<br>%{{customdata[1]}} images",
     )
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,19 +128,21 @@ def _label(name: str, value: float) -> str:
 
 def _labels(part: pd.DataFrame, places: dict[str, Place], y: float, theme: Theme) -> list[dict]:
     size = theme.font_size
-    notes = [
-        {
-            "text": _label(name, value),
-            "x": value,
-            "y": y + (1.0 + 1.45 * places[name].row) * size,
-            "yanchor": "top",
-            "xanchor": places[name].anchor,
-            "xshift": {"left": -SHIFT, "right": SHIFT}.get(places[name].anchor, 0),
-            "showarrow": False,
-            "font": {"color": theme.muted, "size": size - 1},
-        }
-        for name, value in _controls(part)
-    ]
+    notes: list[dict[str, Any]] = []
+    for name, value in _controls(part):
+        place = places[name]
+        notes.append(
+            {
+                "text": _label(name, value),
+                "x": value,
+                "y": y + (1.0 + 1.45 * place.row) * size,
+                "yanchor": "top",
+                "xanchor": place.anchor,
+                "xshift": {"left": -SHIFT, "right": SHIFT}.get(place.anchor, 0),
+                "showarrow": False,
+                "font": {"color": theme.muted, "size": size - 1},
+            }
+        )
     encoder = part.loc[part["heatmap"] == ENCODER]
     for value, low, high in encoder[["value", "low", "high"]].to_numpy(np.float64):
         ends = f" ({low:.2f} to {high:.2f})" if np.isfinite(low) else ""
@@ -192,17 +195,18 @@ def _marks(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
 def _point(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
     encoder = part.loc[part["heatmap"] == ENCODER]
     value, low, high = (numbers(encoder, column) for column in ("value", "low", "high"))
+    thin, end = theme.stroke(2), theme.stroke(5)
+    is_wide = theme.width is None or theme.width > 500
+    marker = {
+        "color": theme.correct,
+        "size": theme.stroke(16 if is_wide else 10),
+        "line": {"color": theme.background, "width": thin},
+    }
     return dots(
         value,
         [y] * len(value),
-        error_x=interval(
-            value, low, high, colour=theme.ink, thickness=theme.stroke(2), width=theme.stroke(5)
-        ),
-        marker={
-            "color": theme.correct,
-            "size": theme.stroke(16 if theme.width is None or theme.width > 500 else 10),
-            "line": {"color": theme.background, "width": theme.stroke(2)},
-        },
+        error_x=interval(value, low, high, colour=theme.ink, thickness=thin, width=end),
+        marker=marker,
         customdata=numbers(encoder, "n"),
         hover=f"encoder %{{x:.3f}}<br>%{{customdata:,.0f}} images with a {mask} mask",
     )

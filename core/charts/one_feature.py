@@ -186,19 +186,21 @@ def push_bars(
     n = len(push)
     rows = push.take(np.arange(n) if n <= 2 * most else np.r_[0:most, n - most : n])
     value, names = numbers(rows, "push"), words(rows, "label")
-    colours = [
-        theme.accent if name in selected else theme.correct if one > 0 else theme.misclassified
-        for name, one in zip(names, value, strict=True)
-    ]
+    colours = []
+    for name, one in zip(names, value, strict=True):
+        by_sign = theme.correct if one > 0 else theme.misclassified
+        colours.append(theme.accent if name in selected else by_sign)
     reach = float(np.abs(value).max()) or 1.0
     low, high = min(float(value.min()), 0.0), max(float(value.max()), 0.0)
+    left = low - 1.15 * reach if low < 0 else 0
+    hovers = [f"{as_text(name)}: {signed(one, 3)}" for name, one in zip(names, value, strict=True)]
     fig = bars(
         value,
         [_beside_a_bar(name) for name in names],
         colours=colours,
         texts=[signed(one, 2) for one in value],
-        hovers=[f"{as_text(name)}: {signed(one, 3)}" for name, one in zip(names, value, strict=True)],
-        reach=(low - 1.15 * reach if low < 0 else 0, high + reach),
+        hovers=hovers,
+        reach=(left, high + reach),
         theme=theme,
     )
     fig.update_xaxes(title_text="logits, mean class: 0")

@@ -152,21 +152,24 @@ def _points(part: pd.DataFrame, score: str, variant: str, theme: Theme, *, legen
               ("misclassified", correct == 0, theme.misclassified, "diamond"),
               ("unknown", np.isnan(correct), theme.neutral, "circle")]  # fmt: skip
     kind = points_kind(len(part))
-    return [
-        dots(
-            numbers(part.loc[mask], score),
-            numbers(part.loc[mask], variant),
+    traces = []
+    for name, mask, colour, symbol in groups:
+        if not mask.any():
+            continue
+        rows = part.loc[mask]
+        points = dots(
+            numbers(rows, score),
+            numbers(rows, variant),
             kind=kind,
             name=name,
             legendgroup=name,
             showlegend=legend,
             marker={"color": colour, "symbol": symbol, "size": 0.4 * theme.font_size, "opacity": 0.45},
-            customdata=numbers(part.loc[mask], "row")[:, None],
+            customdata=numbers(rows, "row")[:, None],
             hover=f"{name}<br>{score_label(score)} %{{x:.3f}}, overlap %{{y:.3f}}",
         )
-        for name, mask, colour, symbol in groups
-        if mask.any()
-    ]
+        traces.append(points)
+    return traces
 
 
 def _trend_line(kind: Any, table: pd.DataFrame, theme: Theme, *, legend: bool) -> Any:

@@ -127,18 +127,19 @@ def _add_zero_column(
     for at, (group, (n, total)) in enumerate(zero.items()):
         share = 100 * n / total if total else 0.0
         name = "all images" if group == "all" else group
-        fig.add_trace(
-            go.Bar(
-                x=[middle + (at - (len(zero) - 1) / 2) * wide],
-                y=[share],
-                width=wide,
-                marker={"color": tint(colours[group], 0.45), "line": {"color": colours[group], "width": 2}},
-                name=f"{name}, exactly 0",
-                showlegend=False,
-                hovertemplate=f"{name}: {share:.1f} % ({n:,} images) have exactly 0"
-                f"{f': {why}' if why else ''}<extra></extra>",
-            )
+        reason = f": {why}" if why else ""
+        colour = colours[group]
+        place = middle + (at - (len(zero) - 1) / 2) * wide
+        bar = go.Bar(
+            x=[place],
+            y=[share],
+            width=wide,
+            marker={"color": tint(colour, 0.45), "line": {"color": colour, "width": 2}},
+            name=f"{name}, exactly 0",
+            showlegend=False,
+            hovertemplate=f"{name}: {share:.1f} % ({n:,} images) have exactly 0{reason}<extra></extra>",
         )
+        fig.add_trace(bar)
     values = _round_numbers(float(numbers(histogram, "left")[0]), float(numbers(histogram, "right")[-1]))
     fig.update_xaxes(tickvals=[middle, *values], ticktext=["exactly 0", *(f"{value:g}" for value in values)])
 
@@ -174,21 +175,21 @@ def _add_steps(
     right = np.concatenate([[right[0] - wide], right, [right[-1] + wide]])
     count = np.concatenate([[0], count, [0]])
     name = "all images" if group == "all" else group
-    fig.add_trace(
-        line(
-            (left + right) / 2,
-            100 * count / total if total else np.zeros(len(count)),
-            colour=colour,
-            width=stroke,
-            hover=f"{name}: %{{y:.1f}} % (%{{customdata[2]:,.0f}} images)<br>"
-            "from %{customdata[0]:.4g} to %{customdata[1]:.4g}",
-            line_shape="hvh",
-            fill="tozeroy",
-            fillcolor=tint(colour, 0.22),
-            name=f"{name} (n = {total:,})",
-            customdata=np.column_stack([left, right, count]),
-        )
+    shares = 100 * count / total if total else np.zeros(len(count))
+    outline = line(
+        (left + right) / 2,
+        shares,
+        colour=colour,
+        width=stroke,
+        hover=f"{name}: %{{y:.1f}} % (%{{customdata[2]:,.0f}} images)<br>"
+        "from %{customdata[0]:.4g} to %{customdata[1]:.4g}",
+        line_shape="hvh",
+        fill="tozeroy",
+        fillcolor=tint(colour, 0.22),
+        name=f"{name} (n = {total:,})",
+        customdata=np.column_stack([left, right, count]),
     )
+    fig.add_trace(outline)
 
 
 def distribution_finding(values: np.ndarray, correct: np.ndarray, score: str) -> str:

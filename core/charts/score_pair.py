@@ -83,26 +83,26 @@ def pair_heat(table: pd.DataFrame, pair: tuple[str, str], *, theme: Theme = LIGH
     bins = int(np.sqrt(len(table)))
     grid = {name: numbers(table, name).reshape(bins, bins) for name in ("risk", "n", "low", "high")}
     enough = grid["n"] >= FEWEST
+    percents = 100 * grid["risk"]
     text = [
-        [f"{100 * r:.0f} %<br>{n:,.0f} images" if drawn else "" for r, n, drawn in zip(*row, strict=True)]
-        for row in zip(grid["risk"], grid["n"], enough, strict=True)
+        [f"{r:.0f} %<br>{n:,.0f} images" if drawn else "" for r, n, drawn in zip(*row, strict=True)]
+        for row in zip(percents, grid["n"], enough, strict=True)
     ]
     parts = _part_names(bins)
     pale, strong = ("#2A3542", "#9A4D1B") if theme.is_dark else ("#F4F5F7", "#F0A468")
-    fig = go.Figure(
-        cells(
-            np.where(enough, 100 * grid["risk"], np.nan),
-            parts,
-            parts,
-            scale=[[0, pale], [1, strong]],
-            bar={"title": {"text": "errors, %"}},
-            hover="%{z:.1f} % errors (%{customdata[0]:.1f} to %{customdata[1]:.1f})",
-            text=text,
-            textfont={"color": theme.ink},
-            customdata=np.dstack([100 * grid["low"], 100 * grid["high"]]),
-            zmin=0,
-        )
+    error_cells = cells(
+        np.where(enough, percents, np.nan),
+        parts,
+        parts,
+        scale=[[0, pale], [1, strong]],
+        bar={"title": {"text": "errors, %"}},
+        hover="%{z:.1f} % errors (%{customdata[0]:.1f} to %{customdata[1]:.1f})",
+        text=text,
+        textfont={"color": theme.ink},
+        customdata=np.dstack([100 * grid["low"], 100 * grid["high"]]),
+        zmin=0,
     )
+    fig = go.Figure(error_cells)
     axis = {"type": "category", "showgrid": False, "ticks": ""}
     fig.update_xaxes(title_text=score_label(pair[1]), showline=False, **axis)
     fig.update_yaxes(title_text=score_label(pair[0]), **axis)

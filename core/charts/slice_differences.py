@@ -45,30 +45,29 @@ def differences(
     titles, places = words(table, "title"), np.arange(len(table))
     sure = q <= 0.05
     ends = 100 * value, 100 * low, 100 * high
-    colours = [theme.misclassified if one > 0 else theme.correct for one in value]
-    fig = go.Figure(
-        dots(
-            100 * value,
-            places,
-            showlegend=False,
-            marker={
-                "size": theme.stroke(10),
-                "color": colours,
-                "symbol": ["circle" if one else "circle-open" for one in sure],
-                "line": {"width": theme.stroke(2)},
-            },
-            error_x=interval(*ends, colour=theme.muted, thickness=theme.stroke(2)),
-            customdata=[
-                [trait, as_text(title), 100 * a, 100 * b, one]
-                for trait, title, a, b, one in zip(
-                    table["trait"], titles, table["rate_a"], table["rate_b"], q, strict=True
-                )
-            ],
-            hover="<b>%{customdata[1]}</b><br>on %{customdata[2]:.2f} % of "
-            f"{as_text(names[0])}<br>on %{{customdata[3]:.2f}} % of {as_text(names[1])}<br>"
-            "difference %{x:.2f} points, q = %{customdata[4]:.2g}",
-        )
+    marker = {
+        "size": theme.stroke(10),
+        "color": [theme.misclassified if one > 0 else theme.correct for one in value],
+        "symbol": ["circle" if one else "circle-open" for one in sure],
+        "line": {"width": theme.stroke(2)},
+    }
+    traits = zip(table["trait"], titles, table["rate_a"], table["rate_b"], q, strict=True)
+    details = [[trait, as_text(title), 100 * a, 100 * b, one] for trait, title, a, b, one in traits]
+    hover = (
+        "<b>%{customdata[1]}</b><br>on %{customdata[2]:.2f} % of "
+        f"{as_text(names[0])}<br>on %{{customdata[3]:.2f}} % of {as_text(names[1])}<br>"
+        "difference %{x:.2f} points, q = %{customdata[4]:.2g}"
     )
+    points = dots(
+        100 * value,
+        places,
+        showlegend=False,
+        marker=marker,
+        error_x=interval(*ends, colour=theme.muted, thickness=theme.stroke(2)),
+        customdata=details,
+        hover=hover,
+    )
+    fig = go.Figure(points)
     Marks(theme).vertical(0.0).put_on(fig)
     first, second = (as_text(cut_text(name, LONGEST_SIDE)) for name in names)
     fig.update_xaxes(title_text=f"← {second} · percentage points · {first} →", showgrid=True)

@@ -158,36 +158,39 @@ def template(theme: Theme) -> go.layout.Template:
         "title": {"font": {"color": theme.ink, "size": size}, "standoff": 8},
         "automargin": True,
     }
+    colours = [
+        theme.correct,
+        theme.misclassified,
+        theme.discriminative,
+        theme.upper,
+        theme.accent,
+        theme.neutral,
+    ]
+    legend = {
+        "orientation": "h",
+        "yanchor": "bottom",
+        "y": 1.02,
+        "xanchor": "left",
+        "x": 0,
+        "font": {"color": theme.ink, "size": size - 1},
+        "bgcolor": TRANSPARENT,
+    }
+    hover = {
+        "bgcolor": theme.surface,
+        "bordercolor": theme.muted,
+        "font": {"family": theme.font, "size": size - 1, "color": theme.ink},
+        "align": "left",
+    }
     layout = go.Layout(
         font={"family": theme.font, "size": size, "color": theme.ink},
         paper_bgcolor=theme.background,
         plot_bgcolor=theme.background,
-        colorway=[
-            theme.correct,
-            theme.misclassified,
-            theme.discriminative,
-            theme.upper,
-            theme.accent,
-            theme.neutral,
-        ],
+        colorway=colours,
         xaxis=axis | {"showgrid": False, "showline": True},
         yaxis=axis,
-        legend={
-            "orientation": "h",
-            "yanchor": "bottom",
-            "y": 1.02,
-            "xanchor": "left",
-            "x": 0,
-            "font": {"color": theme.ink, "size": size - 1},
-            "bgcolor": TRANSPARENT,
-        },
+        legend=legend,
         margin={"l": 8, "r": 20, "t": 36, "b": 8},
-        hoverlabel={
-            "bgcolor": theme.surface,
-            "bordercolor": theme.muted,
-            "font": {"family": theme.font, "size": size - 1, "color": theme.ink},
-            "align": "left",
-        },
+        hoverlabel=hover,
         modebar={"bgcolor": TRANSPARENT, "color": theme.muted, "activecolor": theme.accent},
         bargap=0,
         hovermode="closest",

@@ -38,38 +38,28 @@ def worst(table: pd.DataFrame, *, overall: float, theme: Theme = LIGHT) -> go.Fi
     rest = 100 * numbers(table, "rest")
     names = words(table, "name") if "name" in table else slice_names(table)
     places = np.arange(len(table))
-    fig = go.Figure(
-        [
-            dots(
-                rate,
-                places,
-                name="error rate, with its 95 % interval",
-                marker={"size": theme.stroke(10), "color": theme.misclassified},
-                cliponaxis=False,  # a rate of 100 % stands on the edge
-                error_x=interval(rate, low, high, colour=theme.muted, thickness=theme.stroke(2)),
-                customdata=[
-                    [at, as_text(names[at]), int(n), int(k)]
-                    for at, n, k in zip(
-                        places.tolist(), numbers(table, "n"), numbers(table, "errors"), strict=True
-                    )
-                ],
-                hover="<b>%{customdata[1]}</b><br>%{customdata[3]:,} of %{customdata[2]:,} images "
-                "misclassified: %{x:.1f} %",
-            ),
-            dots(
-                rest,
-                places,
-                name="the images it is compared with",
-                marker={
-                    "symbol": "line-ns-open",
-                    "size": theme.stroke(12),
-                    "color": theme.neutral,
-                    "line": {"width": theme.stroke(2)},
-                },
-                hover="%{x:.1f} % of the others",
-            ),
-        ]
+    counts = zip(places.tolist(), numbers(table, "n"), numbers(table, "errors"), strict=True)
+    error_rates = dots(
+        rate,
+        places,
+        name="error rate, with its 95 % interval",
+        marker={"size": theme.stroke(10), "color": theme.misclassified},
+        cliponaxis=False,  # a rate of 100 % stands on the edge
+        error_x=interval(rate, low, high, colour=theme.muted, thickness=theme.stroke(2)),
+        customdata=[[at, as_text(names[at]), int(n), int(errors)] for at, n, errors in counts],
+        hover="<b>%{customdata[1]}</b><br>%{customdata[3]:,} of %{customdata[2]:,} images "
+        "misclassified: %{x:.1f} %",
     )
+    tick = {
+        "symbol": "line-ns-open",
+        "size": theme.stroke(12),
+        "color": theme.neutral,
+        "line": {"width": theme.stroke(2)},
+    }
+    others = dots(
+        rest, places, name="the images it is compared with", marker=tick, hover="%{x:.1f} % of the others"
+    )
+    fig = go.Figure([error_rates, others])
     marks = Marks(theme)
     if np.isfinite(overall):
         marks.vertical(100 * overall)

@@ -186,18 +186,24 @@ def answer_facts(
     predicted = pd.Series(table["predicted"])
     others = (~predicted.isin(study.class_names) & predicted.notna()).to_numpy()
     top5 = table["top5_correct"].to_numpy(dtype=float, na_value=np.nan)[judged]
-    return {
-        "kind": kind,
+    has_top5 = np.isfinite(top5).any() and len(answer.names) > 5
+    left_out = evaluated & study.images["label"].notna().to_numpy() & ~judged
+    other_notes = _other_classes_note(predicted.to_numpy(object)[others])
+    shares = {
         "top1": n_right / n if n else None,
-        "top5": float(np.nanmean(top5)) if np.isfinite(top5).any() and len(answer.names) > 5 else None,
+        "top5": float(np.nanmean(top5)) if has_top5 else None,
         "n": n,
         "n_wrong": n - n_right if n else None,
-        "n_missing": int(table["predicted"].isna().to_numpy().sum()),
-        "n_left_out": int((evaluated & study.images["label"].notna().to_numpy() & ~judged).sum()),
+    }
+    return {
+        "kind": kind,
+        **shares,
+        "n_missing": int(predicted.isna().to_numpy().sum()),
+        "n_left_out": int(left_out.sum()),
         "other_classes": float(others[evaluated].mean()) if evaluated.any() else 0.0,
         "at_chance": bool(n_right < n and low <= guess),
         "linear": answer.weights is not None,
-        "notes": [*answer.notes, *_other_classes_note(predicted.to_numpy(object)[others])],
+        "notes": [*answer.notes, *other_notes],
         **answer.facts,
     }
 

@@ -85,15 +85,15 @@ class Basis:
         card = self.card
         k = f", k {card['k']}" if card.get("k") else ""
         start = f"{self.name} ({self.kind}, {card.get('size', 0):,} latents{k}, {card.get('on', 'pooled')})"
-        held_out = card.get("r2_val")
+        held_out, stability = card.get("r2_val"), card.get("stability")
+        r2 = f"R2 {_short(card.get('r2'))}"
+        if held_out is not None:
+            r2 += f" ({_short(held_out)} on evaluation images)"
         parts = [
-            f"R2 {_short(card.get('r2'))}"
-            + (f" ({_short(held_out)} on evaluation images)" if held_out is not None else ""),
+            r2,
             f"L0 {card.get('l0') or 0:.1f}",
             f"{100 * (card.get('dead') or 0):.0f} % dead",
-            "stability unknown"
-            if card.get("stability") is None
-            else f"stability {_short(card['stability'])}",
+            "stability unknown" if stability is None else f"stability {_short(stability)}",
         ]
         return f"{start}: {', '.join(parts)}"
 

@@ -1,7 +1,7 @@
 """The output of commands: a few aligned lines of text, or JSON."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from core.common.formatting import (
@@ -39,30 +39,37 @@ def say(printed: str, *, as_json: bool) -> None:
 def info_text(report: Report) -> str:
     """Return the text that `info` prints; of the answers besides the probe, the default first."""
     others = [one for one in report.get("answers", []) if one["name"] != "probe"]
-    return aligned(
-        [
-            ("study", f"{report['name']}  ({report['path']}, {format_bytes(report['bytes'])})"),
-            ("finding", report.get("finding") or ""),
-            ("images", _images_line(report)),
-            ("encoder", _encoder_line(report)),
-            ("encoder", checkpoint_line(report.get("checkpoint"))),
-            ("features", _features_line(report)),
-            *(("features", line) for line in report.get("feature_notes", [])),
-            (report["answer"], _accuracy_line(report)),
-            *(("probe", line) for line in report.get("probe_notes", [])),
-            *(("answer", line) for one in others for line in (one["words"], *one["notes"])),
-            *(("basis", line) for one in report.get("bases", []) for line in (one["words"], *one["notes"])),
-            *(("Q-Score", line) for line in _quality_lines(report)),
-            ("errors", report.get("recommendation") or ""),
-            ("labels", report.get("label_issues") or ""),
-            ("mIoU", _overlap_line(report)),
-            ("steps", _steps_line(report)),
-            *(("missing", f"{step}: {why}") for step, why in report["missing"].items()),
-            *(("skipped", f"{step}: {why}") for step, why in report.get("skipped_steps", {}).items()),
-            *(("note", line) for line in [*report.get("assumptions", []), *report.get("notes", [])]),
-            *(("not shown", one["line"]) for one in report.get("no_longer_shown", [])),
-        ]
-    )
+    lines = [
+        ("study", f"{report['name']}  ({report['path']}, {format_bytes(report['bytes'])})"),
+        ("finding", report.get("finding") or ""),
+        ("images", _images_line(report)),
+        ("encoder", _encoder_line(report)),
+        ("encoder", checkpoint_line(report.get("checkpoint"))),
+        ("features", _features_line(report)),
+    ]
+    lines += _titled("features", report.get("feature_notes", []))
+    lines += [(report["answer"], _accuracy_line(report))]
+    lines += _titled("probe", report.get("probe_notes", []))
+    for one in others:
+        lines += _titled("answer", [one["words"], *one["notes"]])
+    for one in report.get("bases", []):
+        lines += _titled("basis", [one["words"], *one["notes"]])
+    lines += _titled("Q-Score", _quality_lines(report))
+    lines += [
+        ("errors", report.get("recommendation") or ""),
+        ("labels", report.get("label_issues") or ""),
+        ("mIoU", _overlap_line(report)),
+        ("steps", _steps_line(report)),
+    ]
+    lines += [("missing", f"{step}: {why}") for step, why in report["missing"].items()]
+    lines += [("skipped", f"{step}: {why}") for step, why in report.get("skipped_steps", {}).items()]
+    lines += _titled("note", [*report.get("assumptions", []), *report.get("notes", [])])
+    lines += [("not shown", one["line"]) for one in report.get("no_longer_shown", [])]
+    return aligned(lines)
+
+
+def _titled(title: str, lines: Iterable[str]) -> list[tuple[str, str]]:
+    return [(title, line) for line in lines]
 
 
 def _steps_line(report: Report) -> str:
@@ -140,33 +147,38 @@ def _with_interval(value: float | None, interval: Any, beside: str) -> str:
 def plan_text(report: Report) -> str:
     """Return the text that `--dry-run` prints."""
     images, encoder = report["images"], report["encoder"]
-    splits = ", ".join(f"{n:,} {split}" for split, n in images["splits"].items())
-    classes = counted(images["n_classes"], "class", "classes") if images["n_classes"] else "no labels"
-    names = ", ".join(images["classes"])
     transform = encoder.get("transform") or {}
-    bank = report.get("captions")
-    seconds, words = report.get("seconds"), readout_words(encoder)
+    bank, seconds = report.get("captions"), report.get("seconds")
     took = "unknown" if seconds is None else f"about {format_duration(seconds)} in all on this machine"
     exists = " (exists; only changed steps run again)" if report["exists"] else ""
     disk = f"about {format_bytes(report['bytes'])} in all, of {format_bytes(report['free_bytes'])} free"
-    return aligned(
-        [
-            ("study", f"{report['study']}{exists}"),
-            ("images", f"{counted(images['n_images'], 'image')} ({images['kind']}): {splits}, {classes}"),
-            ("images", names + (" …" if images["n_classes"] > len(images["classes"]) else "")),
-            ("encoder", _encoder_line({**encoder, "encoder": encoder["spec"], "readout": words})),
-            ("encoder", ", ".join(f"{key} {value}" for key, value in transform.items())),
-            ("encoder", checkpoint_line(report.get("checkpoint"))),
-            *(("note", line) for line in [*images["notes"], *report.get("assumptions", [])]),
-            *(("unreadable", line) for line in images.get("unreadable_in_sample", [])),
-            *(("masks", line) for line in (report.get("masks") or {}).get("notes", [])),
-            ("captions", f"{counted(bank['n_captions'], 'caption')} in {bank['name']}" if bank else ""),
-            ("time", took),
-            ("time", step_times(report.get("steps", []))),
-            ("disk", disk),
-            ("", "Nothing was written. Run without --dry-run to start."),
-        ]
-    )
+    described = {**encoder, "encoder": encoder["spec"], "readout": readout_words(encoder)}
+    lines = [
+        ("study", f"{report['study']}{exists}"),
+        *_titled("images", _planned_images(images)),
+        ("encoder", _encoder_line(described)),
+        ("encoder", ", ".join(f"{key} {value}" for key, value in transform.items())),
+        ("encoder", checkpoint_line(report.get("checkpoint"))),
+    ]
+    lines += _titled("note", [*images["notes"], *report.get("assumptions", [])])
+    lines += _titled("unreadable", images.get("unreadable_in_sample", []))
+    lines += _titled("masks", (report.get("masks") or {}).get("notes", []))
+    lines += [
+        ("captions", f"{counted(bank['n_captions'], 'caption')} in {bank['name']}" if bank else ""),
+        ("time", took),
+        ("time", step_times(report.get("steps", []))),
+        ("disk", disk),
+        ("", "Nothing was written. Run without --dry-run to start."),
+    ]
+    return aligned(lines)
+
+
+def _planned_images(images: Report) -> tuple[str, str]:
+    splits = ", ".join(f"{n:,} {split}" for split, n in images["splits"].items())
+    classes = counted(images["n_classes"], "class", "classes") if images["n_classes"] else "no labels"
+    count = f"{counted(images['n_images'], 'image')} ({images['kind']}): {splits}, {classes}"
+    more = " …" if images["n_classes"] > len(images["classes"]) else ""
+    return count, ", ".join(images["classes"]) + more
 
 
 def summary_text(report: Report) -> str:

@@ -102,16 +102,17 @@ def inspection_text(report: Mapping[str, Any]) -> str:
     scores = [row for row in report["scores"] if not math.isnan(row["auroc"])]
     features = [row for row in report["features"][:SHOWN] if row["difference"] > 0]
     undefined = next((row["reason"] for row in report["scores"] if not scores), "")
+    inside, outside = counted(report["n"], "image"), counted(report["n_against"], "image")
     lines = [
         ("study", report["study"]),
-        ("images", f"{counted(report['n'], 'image')}: {report['images']}"),
-        ("against", f"{counted(report['n_against'], 'image')}: {report['others']}"),
+        ("images", f"{inside}: {report['images']}"),
+        ("against", f"{outside}: {report['others']}"),
         ("accuracy", _share(report, "accuracy")),
         ("confidence", _mean(report, "mean_confidence")),
         ("Q-Score", _mean(report, "mean_q")),
         ("firing", f"{_mean(report, 'n_firing', 2)}, features on an image"),
-        ("confusions", first_of(pairs, SHOWN) or "none"),
     ]
+    lines += [("confusions", first_of(pairs, SHOWN) or "none")]
     lines += [("AUROC", _score_line(row)) for row in scores]
     lines += [("AUROC", _too_few(scores))]
     lines += [("AUROC", f"{number(None)}: {undefined}" if undefined else "")]

@@ -111,10 +111,11 @@ def agreement_lines(comparison: Comparison) -> list[str]:
     if pair is None or not pair.n:
         return [answers_finding(comparison)]
     ends = f"{100 * pair.agreement_low:.1f} to {100 * pair.agreement_high:.1f}"
+    share = f"{100 * pair.agreement:.1f} % ({ends})"
+    only_one = f"only {first} {pair.only_first:,}, only {second} {pair.only_second:,}"
     return [
-        f"{first} and {second} agree on {100 * pair.agreement:.1f} % ({ends}) of {counted(pair.n, 'image')}",
-        f"right: both {pair.both_right:,}, only {first} {pair.only_first:,}, only {second} "
-        f"{pair.only_second:,}, neither {pair.both_wrong:,}; {mcnemar_text(pair)}",
+        f"{first} and {second} agree on {share} of {counted(pair.n, 'image')}",
+        f"right: both {pair.both_right:,}, {only_one}, neither {pair.both_wrong:,}; {mcnemar_text(pair)}",
         answers_finding(comparison),
     ]
 

@@ -167,27 +167,30 @@ def compare(
     correct = np.stack([one.correct for one in scores])
     labels = shared.labels[shared.judged]
     estimates = function_of_option("compare of estimates")
+    by_class = class_accuracy_changes(correct, labels, shared.names, **settings)
+    few_errors = few_error_notes(dict(zip(shared.names, correct, strict=True)))
+    all_notes = [
+        *map(Note, shared.notes),
+        *damage_notes(shared),
+        *map(Note, chosen_by_result(among, shared)),
+        *estimates.notes(shared),
+        *answer_notes(shared),
+        *notes,
+        *map(Note, feature_notes(shared)),
+        *map(Note, few_errors),
+    ]
     return Comparison(
         shared,
         among,
         measures,
         fact_table(shared),
-        one_class_as_accuracy(class_accuracy_changes(correct, labels, shared.names, **settings), measures),
+        one_class_as_accuracy(by_class, measures),
         side_table(shared),
         separation_table(shared, measures),
         estimates.of(shared),
         compare_words(shared),
         function_of_option("compare of transfers").of(shared),
-        [
-            *map(Note, shared.notes),
-            *damage_notes(shared),
-            *map(Note, chosen_by_result(among, shared)),
-            *estimates.notes(shared),
-            *answer_notes(shared),
-            *notes,
-            *map(Note, feature_notes(shared)),
-            *map(Note, few_error_notes(dict(zip(shared.names, correct, strict=True)))),
-        ],
+        all_notes,
         odd,
     )
 
@@ -260,31 +263,34 @@ def _plain(value: object) -> str | None:
 def report(comparison: Comparison) -> dict[str, Any]:
     """Return the comparison as a JSON-able dict: tables as lists of rows, only images that changed sides."""
     changed = comparison.sides.loc[comparison.sides["side"].isin([GAINED, LOST])]
-    words = comparison.words
-    return {
-        "studies": [
-            {"name": name, "path": str(study.path)}
-            for name, study in zip(comparison.names, comparison.shared.studies, strict=True)
-        ],
-        "where": str(comparison.among),
-        "n_images": comparison.shared.n_images,
-        "n_judged": int(comparison.shared.judged.sum()),
-        "notes": list(map(str, comparison.notes)),
+    shared, words = comparison.shared, comparison.words
+    studies = zip(comparison.names, shared.studies, strict=True)
+    tables = {
         "measures": records(titled(comparison.measures)),
         "facts": records(comparison.facts),
         "classes": records(comparison.classes),
         "estimates": records(comparison.estimates.table),
         "side_counts": {name: comparison.side_counts(name) for name in comparison.names[1:]},
         "changed_sides": records(changed),
-        "words": None
-        if words is None
-        else {
-            "across": records(words.across),
-            "shared_matrix": words.matrix.to_dict("index"),
-            "changes": words.changes,
-        },
+    }
+    return {
+        "studies": [{"name": name, "path": str(study.path)} for name, study in studies],
+        "where": str(comparison.among),
+        "n_images": shared.n_images,
+        "n_judged": int(shared.judged.sum()),
+        "notes": list(map(str, comparison.notes)),
+        **tables,
+        "words": None if words is None else _word_report(words),
         "transfers": comparison.transfers.report(),
         "answers": comparison.pair and asdict(comparison.pair),
+    }
+
+
+def _word_report(words: Words) -> dict[str, Any]:
+    return {
+        "across": records(words.across),
+        "shared_matrix": words.matrix.to_dict("index"),
+        "changes": words.changes,
     }
 
 

@@ -118,18 +118,13 @@ def numbers_table(comparison: Comparison) -> pd.DataFrame:
         percent = MEASURES[row["measure"]].unit == PERCENT
         apart = {name: row[name] for name in ("difference", "difference_low", "difference_high")}
         sure = leaves_out_0(*list(apart.values())[1:]) if np.isfinite(apart["difference_low"]) else None
-        rows.append(
-            {name: row[name] for name in ("measure", "title")}
-            | {"unit": "share" if percent else "plain"}
-            | {name: row[name] for name in ("study", "value", "low", "high")}
-            | {"compared_with": first if row["study"] != first else None}
-            | apart
-            | {
-                "significant": sure if sure is None else bool(sure),
-                "n": row["n"],
-                "images": comparison.population,
-            }
-        )
+        of_measure = {name: row[name] for name in ("measure", "title")}
+        of_measure |= {"unit": "share" if percent else "plain"}
+        of_measure |= {name: row[name] for name in ("study", "value", "low", "high")}
+        of_measure |= {"compared_with": first if row["study"] != first else None} | apart
+        of_measure |= {"significant": sure if sure is None else bool(sure)}
+        of_measure |= {"n": row["n"], "images": comparison.population}
+        rows.append(of_measure)
     for name, title in FACT_TITLES.items():
         facts = [fact for fact in records(comparison.facts) if pd.notna(fact[name])]
         base = next((fact[name] for fact in facts if fact["study"] == first), None)

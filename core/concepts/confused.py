@@ -139,11 +139,15 @@ def without_feature(
     alike = _firing_as_often(study, feature)
     changed = [np.count_nonzero(answers(int(one)) != now) for one in alike]
     predicted_names, _ = predictable(study)
+    named = [predicted_names[one] if one < len(predicted_names) else OTHER for one in here.tolist()]
+    to_true = np.count_nonzero(here == truth)
+    to_another = np.count_nonzero(here != now)
+    too_little = raw[:, feature].mean() < probe.means[feature]
     return Without(
-        answers=[predicted_names[one] if one < len(predicted_names) else OTHER for one in here.tolist()],
-        to_true=int(np.count_nonzero(here == truth)),
-        changed=int(np.count_nonzero(here != now)),
-        too_little=bool(raw[:, feature].mean() < probe.means[feature]),
+        answers=named,
+        to_true=int(to_true),
+        changed=int(to_another),
+        too_little=bool(too_little),
         changed_alike=float(np.mean(changed)) if changed else np.nan,
         n_alike=len(changed),
         lead=lead,

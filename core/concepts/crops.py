@@ -157,12 +157,16 @@ class Cropper:
             for row, unit in pairs
         ]
         captions, scores = self._captions(crops)
+        rows, units = [row for row, _ in pairs], [unit for _, unit in pairs]
+        sides = [boxes[pair][0] for pair in pairs]
+        hot = [boxes[pair][1] for pair in pairs]
+        is_whole = np.array([unit == WHOLE for unit in units], bool)
         return CropBatch(
-            rows=np.array([row for row, _ in pairs], np.int64),
-            units=np.array([unit for _, unit in pairs], np.str_),
-            boxes=np.array([boxes[pair][0] for pair in pairs], np.int32).reshape(-1, 4),
-            hot=np.array([boxes[pair][1] for pair in pairs], bool),
-            embeddings=self._embeddings(crops, np.array([unit == WHOLE for _, unit in pairs], bool)),
+            rows=np.array(rows, np.int64),
+            units=np.array(units, np.str_),
+            boxes=np.array(sides, np.int32).reshape(-1, 4),
+            hot=np.array(hot, bool),
+            embeddings=self._embeddings(crops, is_whole),
             captions=captions,
             scores=scores,
         )

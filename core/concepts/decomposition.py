@@ -70,11 +70,12 @@ def describe(
     strongest = above[np.argsort(-h[above], kind="stable")][:top]
     if words is None:
         words = words_of_features(study.table("concepts")) if study.has("concepts") else {}
+    features = [
+        {"feature": j, "activation": float(h[j]), "box": None, "words": split(words.get(j, ""))}
+        for j in strongest.tolist()
+    ]
     return {
-        "features": [
-            {"feature": int(j), "activation": float(h[j]), "box": None, "words": split(words.get(int(j), ""))}
-            for j in strongest
-        ],
+        "features": features,
         "group": group_name(tuple(above.tolist())) if len(above) else None,
         "n_features": len(above),
         "alpha": alpha,

@@ -1,6 +1,6 @@
 """The tables written by the step `concepts`. No torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -40,24 +40,28 @@ def concept_table(units: Sequence[UnitExplanation], ids: Ids) -> pd.DataFrame:
     words = [unit.words for unit in units]
     counts = [len(frame) for frame in words]
     stacked = pd.concat(words, ignore_index=True) if words else pd.DataFrame(columns=["word"])
-    return pd.DataFrame(
-        {
-            "group": text_array(np.repeat([unit.unit.name for unit in units], counts)),
-            "rank": np.concatenate([np.arange(1, n + 1, dtype=np.int32) for n in [*counts, 0]]),
-            "word": text_array(stacked["word"].tolist()),
-            "kind": text_array(stacked["kind"].tolist() if len(stacked) else []),
-            "score": stacked["score"].to_numpy(np.float64) if len(stacked) else np.empty(0),
-            "kept": stacked["kept"].to_numpy(bool) if len(stacked) else np.empty(0, bool),
-            "discarded_by": text_array(
-                [SEPARATOR.join(ids[by]) for by in (stacked["discarded_by"] if len(stacked) else [])]
-            ),
-            "elsewhere": stacked["elsewhere"].to_numpy(np.float64)
-            if "elsewhere" in stacked
-            else np.full(len(stacked), np.nan),
-            **{name: np.full(len(stacked), np.nan) for name in AUCS},
-            "under_heat": stacked["under_heat"].to_numpy(np.float64) if len(stacked) else np.empty(0),
-        }
-    )
+    unknown = np.full(len(stacked), np.nan)
+
+    def column(name: str, kind: type) -> np.ndarray:
+        return stacked[name].to_numpy(kind) if len(stacked) else np.empty(0, kind)
+
+    columns = {
+        "group": text_array(np.repeat([unit.unit.name for unit in units], counts)),
+        "rank": _ranks(counts),
+        "word": text_array(stacked["word"].tolist()),
+        "kind": text_array(column("kind", object)),
+        "score": column("score", float),
+        "kept": column("kept", bool),
+        "discarded_by": text_array([SEPARATOR.join(ids[by]) for by in column("discarded_by", object)]),
+        "elsewhere": column("elsewhere", float) if "elsewhere" in stacked else unknown,
+    }
+    columns |= {name: unknown for name in AUCS}
+    return pd.DataFrame({**columns, "under_heat": column("under_heat", float)})
+
+
+def _ranks(counts: Sequence[int]) -> np.ndarray:
+    """Number the members of each group from 1."""
+    return np.concatenate([np.arange(1, n + 1, dtype=np.int32) for n in [*counts, 0]])
 
 
 def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFrame:
@@ -66,28 +70,34 @@ def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFram
     `largest_beta`: the largest beta at which it has a counterfactual image.
     """
     units, gamma, least = explained.units, explained.thresholds.gamma, config.min_images
-    return pd.DataFrame(
-        {
-            "group": text_array([unit.unit.name for unit in units]),
-            "n_features": np.array([len(unit.unit.features) for unit in units], np.int32),
-            "n_images": np.array([len(unit.unit.positions) for unit in units], np.int32),
-            "n_crops": np.array([len(unit.crops) for unit in units], np.int32),
-            "clip_cosine": np.array([unit.cosine for unit in units], np.float64),
-            "clip_cosine_with_diagonal": np.array([unit.cosine_diagonal for unit in units], np.float64),
-            "interpretable": np.array(
-                [
-                    is_interpretable(len(unit.unit.positions), unit.cosine, gamma=gamma, min_images=least)
-                    for unit in units
-                ],
-                bool,
-            ),
-            "n_counterfactuals": np.array([len(unit.counter_dots) for unit in units], np.int32),
-            "largest_beta": np.array([unit.largest_beta for unit in units], np.float64),
-            "n_kept": np.array([np.count_nonzero(unit.words["kept"]) for unit in units], np.int32),
-            "n_discarded": np.array([np.count_nonzero(~unit.words["kept"]) for unit in units], np.int32),
-            "words": text_array([SEPARATOR.join(unit.kept_words) for unit in units]),
-        }
-    )
+    interpretable = [
+        is_interpretable(len(unit.unit.positions), unit.cosine, gamma=gamma, min_images=least)
+        for unit in units
+    ]
+    kept = [unit.words["kept"] for unit in units]
+    columns = {
+        "group": text_array([unit.unit.name for unit in units]),
+        "n_features": _lengths(unit.unit.features for unit in units),
+        "n_images": _lengths(unit.unit.positions for unit in units),
+        "n_crops": _lengths(unit.crops for unit in units),
+    }
+    columns |= {
+        "clip_cosine": np.array([unit.cosine for unit in units], np.float64),
+        "clip_cosine_with_diagonal": np.array([unit.cosine_diagonal for unit in units], np.float64),
+        "interpretable": np.array(interpretable, bool),
+        "n_counterfactuals": _lengths(unit.counter_dots for unit in units),
+        "largest_beta": np.array([unit.largest_beta for unit in units], np.float64),
+    }
+    columns |= {
+        "n_kept": np.array([np.count_nonzero(one) for one in kept], np.int32),
+        "n_discarded": np.array([np.count_nonzero(~one) for one in kept], np.int32),
+        "words": text_array([SEPARATOR.join(unit.kept_words) for unit in units]),
+    }
+    return pd.DataFrame(columns)
+
+
+def _lengths(members: Iterable[Sized]) -> np.ndarray:
+    return np.array([len(one) for one in members], np.int32)
 
 
 def group_table(
@@ -157,33 +167,30 @@ def activating_table(explained: Explained, ids: Ids) -> pd.DataFrame:
         best = (
             captioned.cosine[crop_rows, 0] if captioned.cosine.shape[1] else np.full(len(crop_rows), np.nan)
         )
-        parts.append(
-            pd.DataFrame(
-                {
-                    "group": unit.unit.name,
-                    "image_id": ids[unit.unit.positions[order]],
-                    "activation": unit.unit.values[order],
-                    **{side: boxes[:, i] for i, side in enumerate(("left", "top", "right", "bottom"))},
-                    "hot": there & crops.hot[crop_rows],
-                    "cosine": np.where(there, best, np.nan).astype(np.float64),
-                }
-            )
-        )
+        sides = dict(zip(("left", "top", "right", "bottom"), boxes.T, strict=True))
+        columns = {
+            "group": unit.unit.name,
+            "image_id": ids[unit.unit.positions[order]],
+            "activation": unit.unit.values[order],
+            **sides,
+            "hot": there & crops.hot[crop_rows],
+            "cosine": np.where(there, best, np.nan).astype(np.float64),
+        }
+        parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True).astype({"group": "str", "image_id": "str"})
 
 
 def counterfactual_table(units: Sequence[UnitExplanation], ids: Ids) -> pd.DataFrame:
     """Table `counterfactuals`: images similar to those of a group in everything but its features."""
     counts = [len(unit.counter_dots) for unit in units]
-    nothing = np.empty(0, np.int64)
+    positions = [np.empty(0, np.int64), *(unit.counter_positions for unit in units)]
+    similarities = [np.empty(0), *(unit.counter_dots for unit in units)]
     return pd.DataFrame(
         {
             "group": text_array(np.repeat([unit.unit.name for unit in units], counts)),
-            "image_id": text_array(
-                ids[np.concatenate([nothing, *(unit.counter_positions for unit in units)])]
-            ),
-            "rank": np.concatenate([np.arange(1, n + 1, dtype=np.int32) for n in [*counts, 0]]),
-            "score": np.concatenate([np.empty(0), *(unit.counter_dots for unit in units)]),
+            "image_id": text_array(ids[np.concatenate(positions)]),
+            "rank": _ranks(counts),
+            "score": np.concatenate(similarities),
         }
     )
 

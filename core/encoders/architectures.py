@@ -251,17 +251,19 @@ def vit_arguments(
     blocks = {key.split(".")[1] for key in state if key.startswith("blocks.")}
     usual = 12 if moco_v3 and dim == 384 else HEADS.get(dim, max(dim // 64, 1))
     usual = 16 if dim == 1536 and not n_class else usual
+    hidden = state["blocks.0.mlp.fc1.weight"].shape[0]
+    pools_places = "fc_norm.weight" in state or not n_class
     arguments: dict[str, Any] = {
         "img_size": side * size,
         "patch_size": size,
         "embed_dim": dim,
         "depth": len(blocks),
         "num_heads": heads or usual,
-        "mlp_ratio": state["blocks.0.mlp.fc1.weight"].shape[0] / dim,
+        "mlp_ratio": hidden / dim,
         "qkv_bias": "blocks.0.attn.qkv.bias" in state,
         "class_token": n_class == 1,
         "num_classes": 0,
-        "global_pool": "avg" if "fc_norm.weight" in state or not n_class else "token",
+        "global_pool": "avg" if pools_places else "token",
     }
     if "attn_pool.latent" in state:
         arguments["global_pool"] = "map"
@@ -269,7 +271,6 @@ def vit_arguments(
         arguments |= {"reg_tokens": n_registers, "no_embed_class": n_prefix == 0}
     if "norm_pre.weight" in state:
         arguments |= {"pre_norm": True, "eps": 1e-5}  # a CLIP's
-    hidden = state["blocks.0.mlp.fc1.weight"].shape[0]
     if "blocks.0.mlp.fc2.weight" in state and hidden == 2 * state["blocks.0.mlp.fc2.weight"].shape[1]:
         arguments["mlp"] = "swiglu"
     if "blocks.0.ls1.gamma" in state:

@@ -225,7 +225,8 @@ def _layout(
 ) -> Layout:
     prefix, tensors = encoder.prefix, encoder.tensors
     state = {key[len(prefix) :]: tensor for key, tensor in tensors.items() if key.startswith(prefix)}
-    dropped: Counter[str] = Counter(_group(key) for key in tensors if not key.startswith(prefix))
+    beside = {key: tensor for key, tensor in tensors.items() if not key.startswith(prefix)}
+    dropped: Counter[str] = Counter(map(_group, beside))
     for path, others in containers:
         if path != encoder.path:
             dropped[f"{'.'.join(path) or 'top level'}:*"] += len(others)
@@ -235,17 +236,18 @@ def _layout(
     extras: dict[str, Any] = {}
     if encoder.kind == "numeric":
         state, extras = _from_numeric(state)
+    repaired = {_repaired(key): tensor for key, tensor in state.items()}
     return Layout(
         name=name,
         container=".".join(encoder.path),
         prefix=prefix,
         kind="resnet" if encoder.kind == "numeric" else encoder.kind,
         role=encoder.role,
-        state=registers_apart({_repaired(key): tensor for key, tensor in state.items()}),
+        state=registers_apart(repaired),
         dropped=dict(dropped),
         stem_padding=2 if name == "solo-learn" else 1,
         notes=notes,
-        beside={key: tensor for key, tensor in tensors.items() if not key.startswith(prefix)},
+        beside=beside,
         **extras,
     )
 

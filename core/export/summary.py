@@ -16,6 +16,7 @@ from core.steps import STEPS, in_analysis
 from core.store import Answered, Study
 
 MOST_LOGITS = 2 * 10**7  # more take seconds
+OF_QUALITY = ("q_auroc", "q_auroc_interval", "q_auprc", "q_auprc_interval", "base_rate")
 __all__ = ["Problem", "info", "verify"]
 
 
@@ -23,61 +24,93 @@ def info(study: Study) -> dict[str, Any]:
     """Return headline numbers, settings, size and missing steps as a JSON-able dict; None where unknown."""
     read = study if study.answer else study.answering()
     study = read.whole if isinstance(read, Answered) else study
-    embed, features, probe = (read.summary(step) for step in ("embed", "features", "probe"))
-    quality, encoder, trust = headline(read), embed.get("encoder", {}), read_check(read)
-    scores = scores_of_answer(read) if read.answer and read.has("quality_metrics") else None
-    skipped = {step: why for step in STEPS if (why := study.summary(step).get("skipped"))}
-    if read is not study and explains_errors(read):
-        skipped.pop("failures", None)  # those of an answer need no step
+    embed, overlap = read.summary("embed"), study.summary("overlap")
+    encoder = embed.get("encoder", {})
+    assumed = {
+        "checkpoint": encoder.get("report"),
+        "assumptions": encoder.get("assumptions", []),
+        "notes": embed.get("notes", []),
+    }
     return {
         "name": study.name,
         "finding": study_finding(read),
         "path": str(study.path),
         "images": study.settings("embed").get("images"),
+        **_encoder(study, encoder),
+        **_counts(study, read),
+        **_answers(study, read),
+        **_quality(study, read),
+        **{name: overlap.get(name) for name in ("miou_core", "miou_spurious")},
+        **assumed,
+        **_steps(study, read),
+        "no_longer_shown": [one.as_json() for one in study.no_longer_shown],
+        "bytes": bytes_below(study.path),
+    }
+
+
+def _encoder(study: Study, encoder: dict[str, Any]) -> dict[str, Any]:
+    return {
         "encoder": encoder.get("spec"),
         "encoder_name": study.encoder_name or None,
         "layer": encoder.get("layer"),
         "readout": readout_words(encoder) or None,
+    }
+
+
+def _counts(study: Study, read: Study) -> dict[str, Any]:
+    embed, features = read.summary("embed"), read.summary("features")
+    return {
         "epsilon": features.get("epsilon"),
         "k": study.summary("concepts").get("k"),
         "n_images": embed.get("n_images", 0),
-        "n_train": embed.get("n_train"),
-        "n_val": embed.get("n_val"),
-        "n_classes": embed.get("n_classes"),
+        **{name: embed.get(name) for name in ("n_train", "n_val", "n_classes")},
         "n_skipped": embed.get("n_skipped", 0),
-        "n_features": encoder.get("n_features"),
-        "n_discriminative": features.get("n_discriminative"),
-        "mean_firing": features.get("mean_firing"),
+        "n_features": embed.get("encoder", {}).get("n_features"),
+        **{name: features.get(name) for name in ("n_discriminative", "mean_firing")},
         "feature_notes": notes_on_features(study),
+    }
+
+
+def _answers(study: Study, read: Study) -> dict[str, Any]:
+    probe = read.summary("probe")
+    has_top5 = read is not study or read.summary("embed").get("n_classes", 0) > 5
+    answers = [
+        {"name": one.name, "kind": one.kind, "words": one.words, "notes": one.facts.get("notes", [])}
+        for one in study.answers.values()
+    ]
+    bases = [{**one.facts, "words": one.words, "notes": one.notes} for one in study.bases.values()]
+    return {
         "answer": read.answer.name if read.answer else "probe",
         "accuracy": probe.get("top1"),
-        "top5": probe.get("top5") if read is not study or embed.get("n_classes", 0) > 5 else None,
-        "answers": [
-            {"name": one.name, "kind": one.kind, "words": one.words, "notes": one.facts.get("notes", [])}
-            for one in study.answers.values()
-        ],
-        "bases": [{**one.facts, "words": one.words, "notes": one.notes} for one in study.bases.values()],
+        "top5": probe.get("top5") if has_top5 else None,
+        "answers": answers,
+        "bases": bases,
         "probe_notes": notes_on_accuracy(study),
-        "q_auroc": quality.get("q_auroc"),
-        "q_auroc_interval": quality.get("q_auroc_interval"),
-        "q_auprc": quality.get("q_auprc"),
-        "q_auprc_interval": quality.get("q_auprc_interval"),
-        "base_rate": quality.get("base_rate"),
+    }
+
+
+def _quality(study: Study, read: Study) -> dict[str, Any]:
+    quality, trust = headline(read), read_check(read)
+    scores = scores_of_answer(read) if read.answer and read.has("quality_metrics") else None
+    return {
+        **{name: quality.get(name) for name in OF_QUALITY},
         "recommendation": advice(read, scores) or None,
         "label_issues": _label_issues(study, read),
         "premise": trust.sentence if trust else None,
         "premise_facts": trust.facts if trust else None,
-        "miou_core": study.summary("overlap").get("miou_core"),
-        "miou_spurious": study.summary("overlap").get("miou_spurious"),
-        "checkpoint": encoder.get("report"),
-        "assumptions": encoder.get("assumptions", []),
-        "notes": embed.get("notes", []),
-        "steps": {step: study.state(step) for step in STEPS if step in in_analysis() or study.settings(step)},
-        "settings": {step: study.settings(step) for step in STEPS if study.settings(step)},
+    }
+
+
+def _steps(study: Study, read: Study) -> dict[str, Any]:
+    settings = {step: study.settings(step) for step in STEPS}
+    skipped = {step: why for step in STEPS if (why := study.summary(step).get("skipped"))}
+    if read is not study and explains_errors(read):
+        skipped.pop("failures", None)  # those of an answer need no step
+    return {
+        "steps": {step: study.state(step) for step in STEPS if step in in_analysis() or settings[step]},
+        "settings": {step: values for step, values in settings.items() if values},
         "skipped_steps": skipped,
         "missing": {step: str(missing) for step, missing in study.missing().items()},
-        "no_longer_shown": [one.as_json() for one in study.no_longer_shown],
-        "bytes": bytes_below(study.path),
     }
 
 

@@ -255,28 +255,31 @@ class Progress:
         )
 
     def _record(self, bar: Bar | None) -> dict[str, Any]:
-        return {
+        process = {
             "command": self.command,
             "cwd": os.getcwd(),
             "pid": os.getpid(),
             "pid_started": process_started(os.getpid()),
             "host": host_name(),
+        }
+        stages = {
             "state": self.state,
             "stage": self._step or (bar.name if bar else None),
             "detail": bar.name if bar and self._step not in (None, bar.name) else None,
             "stages_done": self.stages_done,
             "seconds": self.seconds,
             "stages_total": max(self.stages_total, len(self.stages_done)),
+        }
+        advance = {
             "done": bar.done if bar else 0,
             "total": bar.total if bar else None,
             "unit": bar.unit if bar else "",
             "rate": bar.rate if bar else None,
             "eta_s": bar.seconds_left if bar else None,
             "step_s": time.monotonic() - self._step_began if self._step else 0.0,
-            "error": self.error,
-            "offer": self.offer,
-            "updated": time.time(),
         }
+        outcome = {"error": self.error, "offer": self.offer, "updated": time.time()}
+        return process | stages | advance | outcome
 
     def _write(self, bar: Bar | None, *, now: bool = False) -> None:
         if self.path is None or not (now or time.monotonic() - self._written >= WRITE_EVERY):

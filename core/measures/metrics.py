@@ -260,11 +260,14 @@ def curves(score: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
     wrong = images - right
     n, n_right, n_wrong = images[-1], right[-1], wrong[-1]
     behind, wrong_behind = (n - images)[:-1][::-1], (n_wrong - wrong)[:-1][::-1]
+    precision = safe_divide(right[1:], images[1:])
+    precision_of_errors = safe_divide(wrong_behind, behind)
+    risk = safe_divide(wrong[1:], images[1:])
     points = {
         "roc": (wrong / n_wrong, right / n_right),
-        "pr": (right[1:] / n_right, safe_divide(right[1:], images[1:])),
-        "pr_error": (wrong_behind / n_wrong, safe_divide(wrong_behind, behind)),
-        "risk": (images[1:] / n, safe_divide(wrong[1:], images[1:])),
+        "pr": (right[1:] / n_right, precision),
+        "pr_error": (wrong_behind / n_wrong, precision_of_errors),
+        "risk": (images[1:] / n, risk),
     }
     return pd.concat([_thinned(name, x, y) for name, (x, y) in points.items()], ignore_index=True)
 

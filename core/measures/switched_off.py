@@ -88,11 +88,11 @@ def switched_off_table(made: SwitchedOff) -> pd.DataFrame:
             [np.where(has_truth, right.mean(0), np.nan), (codes != made.before).mean(0)], axis=1
         )
         mean, low, high, _ = share_intervals(values)
-        rows.append(
-            {"features": name, "n": len(has_truth), "n_judged": int(has_truth.sum())}
-            | {"accuracy": mean[0], "accuracy_low": low[0], "accuracy_high": high[0]}
-            | {"flipped": mean[1], "flipped_low": low[1], "flipped_high": high[1]}
-            | {"fixed": float((right & ~was & has_truth).sum(1).mean())}
-            | {"broken": float((~right & was & has_truth).sum(1).mean())}
-        )
+        fixed = (right & ~was & has_truth).sum(1)
+        broken = (~right & was & has_truth).sum(1)
+        row = {"features": name, "n": len(has_truth), "n_judged": int(has_truth.sum())}
+        row |= {"accuracy": mean[0], "accuracy_low": low[0], "accuracy_high": high[0]}
+        row |= {"flipped": mean[1], "flipped_low": low[1], "flipped_high": high[1]}
+        row |= {"fixed": float(fixed.mean()), "broken": float(broken.mean())}
+        rows.append(row)
     return pd.DataFrame(rows)

@@ -103,17 +103,20 @@ def see(
         raise EncoderError("NaN or infinity in the representation of this picture")
     stored = pack_maps(numbers, maps)
     left, top, right, bottom = encoder.transform.box(*view.size)
+    seen = [left + crop[0], top + crop[1], right + crop[0], bottom + crop[1]]
+    fires = highly_activating(raw[None], epsilon=epsilon)[0].numpy()
+    preview = image_file(reduced(ground.copy(), PREVIEW), quality=88)
     return Glance(
         raw=raw.astype("<f4"),
-        fires=highly_activating(raw[None], epsilon=epsilon)[0].numpy().astype(np.uint8),
+        fires=fires.astype(np.uint8),
         logits=logits.astype("<f4"),
         features=stored.features.astype("<i4"),
         maps=stored.maps.astype("<f2"),
         peaks=stored.peaks.astype("<f4"),
         floors=stored.floors.astype("<f4"),
-        preview=np.frombuffer(image_file(reduced(ground.copy(), PREVIEW), quality=88), np.uint8),
+        preview=np.frombuffer(preview, np.uint8),
         size=np.array(ground.size, "<i4"),
-        view=np.array([left + crop[0], top + crop[1], right + crop[0], bottom + crop[1]], "<f4"),
+        view=np.array(seen, "<f4"),
         sides=np.array(encoder.transform.sides, "<i4"),
     )
 

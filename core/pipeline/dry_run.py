@@ -77,19 +77,19 @@ def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[
     n_known, of_classes = _known_classes(encoder, source, options.get("head_classes"))
     reported = ("spec", "layer", "pool", "tokens", "token_norm", "n_features", "family", "transform")
     reported += ("pools_globally",)
-    return {
-        "study": str(folder),
-        "exists": (folder / "manifest.json").exists(),
-        "images": _found(source)
-        | {"n_known_to_classifier": n_known}
-        | {"unreadable_in_sample": unreadable, "sampled": len(pictures) + len(unreadable)},
+    of_sample = {"unreadable_in_sample": unreadable, "sampled": len(pictures) + len(unreadable)}
+    inputs_found = {
+        "images": _found(source) | {"n_known_to_classifier": n_known} | of_sample,
         "encoder": {key: about.get(key) for key in reported},
         "assumptions": [*about["assumptions"], *of_classes],
         "checkpoint": about.get("report"),
         "samples": samples,
-        "masks": masks,
-        "captions": captions,
-        "clip": clip,
+        **inputs,
+    }
+    return {
+        "study": str(folder),
+        "exists": (folder / "manifest.json").exists(),
+        **inputs_found,
         "steps": [step.to_dict() for step in steps],
         "seconds": sum(step.seconds or 0.0 for step in steps) if steps else None,
         "bytes": round(sum(step.bytes for step in steps)),
@@ -101,12 +101,13 @@ def _found(source: ImageSource) -> dict[str, Any]:
     table = source.table
     labels = table["label"].dropna()
     counts = labels.value_counts()
+    first_classes = counts.sort_index().head(20)
     return {
         "kind": source.kind,
         "n_images": len(table),
         "splits": table["split"].value_counts().to_dict(),
         "n_classes": len(counts),
-        "classes": dict(list(counts.sort_index().items())[:20]),
+        "classes": dict(first_classes.items()),
         "smallest_class": int(counts.min()) if len(counts) else None,
         "notes": list(source.notes),
         "unread": list(source.unread),

@@ -271,7 +271,8 @@ def load(
         config.encoder, **{name: getattr(config, name) for name in ENCODER_SETTINGS}, device=run.device
     )
     encoder.precision = config.precision
-    return encoder, {
+    has_no_prefix = encoder.early or encoder.pool not in (None, "gap")
+    about = {
         "spec": encoder.spec,
         "name": parse_spec(encoder.spec).short_name,
         "layer": encoder.target_layer,
@@ -280,7 +281,9 @@ def load(
         "nonnegative": encoder.nonnegative,
         "pools_globally": encoder.pools_globally,
         "pool": encoder.pool,
-        "prefix": None if encoder.early or encoder.pool not in (None, "gap") else domain_prefix(encoder.spec),
+        "prefix": None if has_no_prefix else domain_prefix(encoder.spec),
+    }
+    about |= {
         "tokens": encoder.token_rule and encoder.token_rule.tokens,
         "token_norm": encoder.token_rule and encoder.token_rule.norm,
         "transform": encoder.transform.to_dict(),
@@ -288,3 +291,4 @@ def load(
         "assumptions": [*encoder.assumptions, *_enlarged(source, encoder, config)],
         "report": encoder.report.to_dict(),
     }
+    return encoder, about

@@ -155,14 +155,19 @@ def _numeric_seconds(sizes: Sizes, raw: np.ndarray, options: Mapping[str, Any]) 
     product = _timed(lambda: matrix @ matrix.T, times=2) / (ROWS * ROWS * n_features)  # a multiplication
     candidates = len(EPSILON_CANDIDATES) if options.get("epsilon") == "auto" else 1
     spectrum = min(sizes.n_images, SPECTRUM_ROWS) * n_features**2 + 10 * n_features**3
+    similarities = sizes.n_val * min(sizes.n_train, MAP_ROWS) * n_features
+    components = min(sizes.n_images, MAP_ROWS) * n_features**2
+    one_pass = sizes.n_images * each_row
+    logits = sizes.n_images * n_features * sizes.n_classes
+    has_probe = sizes.n_classes and not sizes.no_probe
     passes = {
         "features": (candidates + 2) * sizes.n_images * each_row,
-        "neighbours": (sizes.n_val * min(sizes.n_train, MAP_ROWS) * n_features + spectrum) * product,
-        "quality": 4 * sizes.n_images * each_row + _bootstrap_seconds(sizes, options),
-        "map": 2 * sizes.n_images * each_row + min(sizes.n_images, MAP_ROWS) * n_features**2 * product,
-        "failures": sizes.n_images * each_row,
-        "answers": sizes.n_images * n_features * sizes.n_classes * product,
-        "probe": _probe_seconds(sizes, rows, options) if sizes.n_classes and not sizes.no_probe else 0.0,
+        "neighbours": (similarities + spectrum) * product,
+        "quality": 4 * one_pass + _bootstrap_seconds(sizes, options),
+        "map": 2 * one_pass + components * product,
+        "failures": one_pass,
+        "answers": logits * product,
+        "probe": _probe_seconds(sizes, rows, options) if has_probe else 0.0,
     }
     return {step: STARTING + seconds for step, seconds in passes.items()}
 

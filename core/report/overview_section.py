@@ -40,11 +40,13 @@ def holds(source: Source) -> list[Markup]:
     narrowed = []
     if isinstance(study, Narrowed):
         narrowed = [("Images of the slice", f"{study.n_chosen:,}", study.slice.describe())]
+    n_classes = f"{len(study.class_names):,}" if study.labelled else "none"
+    others = counted(study.n_images - n_val, "other")
     numbers_shown = [
         *narrowed,
         ("Images", f"{study.n_images:,}", f"{embed.get('n_skipped', 0):,} skipped as unreadable"),
-        ("Evaluation images", f"{n_val:,}", f"beside {counted(study.n_images - n_val, 'other')}"),
-        ("Classes", f"{len(study.class_names):,}" if study.labelled else "none", "from the labels"),
+        ("Evaluation images", f"{n_val:,}", f"beside {others}"),
+        ("Classes", n_classes, "from the labels"),
         ("Features", f"{encoder.get('n_features', 0):,}", layer_words(encoder)),
     ]
     samples = source.judged["row"].to_numpy()
@@ -63,13 +65,14 @@ def holds(source: Source) -> list[Markup]:
 def _encoder(study: Study) -> list[tuple[object, object]]:
     encoder = study.summary("embed").get("encoder") or {}
     transform = encoder.get("transform") or {}
+    seen = [f"{name} {value}" for name, value in transform.items() if value is not None]
     pairs = {
         "Images from": _plain(study.settings("embed").get("images") or "") or None,
         "Encoder": _plain(encoder.get("spec") or "") or None,
         "Layer": encoder.get("layer"),
         "One vector from": readout_words(encoder),
         "Weights": weights_words(encoder.get("report")),
-        "Sees": ", ".join(f"{name} {value}" for name, value in transform.items() if value is not None),
+        "Sees": ", ".join(seen),
         "Checksum of weights and transform": encoder.get("fingerprint"),
     }
     return [(name, value) for name, value in pairs.items() if value]

@@ -76,25 +76,18 @@ def premise(source: Source) -> list[Markup]:
     summary, trust = headline(source.study), read_check(source.study)
     if trust is None:
         return []
-    return [
-        parts.strong(trust.sentence),
-        parts.paragraph(trust.facts),
-        *(parts.paragraph(note) for note in notes_on_features(source.study)),
-        parts.facts(
-            [
-                (
-                    "Entries near zero (below 1 % of the row's largest)",
-                    percent(summary.get("near_zero_share")),
-                ),
-                ("Negative entries", percent(summary.get("negative_share"))),
-                ("Features that are 0 on every train image", percent(summary.get("dead_share"))),
-                ("Images on which a discriminative feature fires", percent(summary.get("share_nonempty"))),
-                ("Features firing on an image, on average", number(summary.get("mean_firing"), 2)),
-                ("RankMe, effective rank of the representations", number(summary.get("rankme"), 1)),
-                ("alpha-ReQ, decay of their spectrum", number(summary.get("alpha_req"), 2)),
-            ]
-        ),
+    near_zero = percent(summary.get("near_zero_share"))
+    facts = [
+        ("Entries near zero (below 1 % of the row's largest)", near_zero),
+        ("Negative entries", percent(summary.get("negative_share"))),
+        ("Features that are 0 on every train image", percent(summary.get("dead_share"))),
+        ("Images on which a discriminative feature fires", percent(summary.get("share_nonempty"))),
+        ("Features firing on an image, on average", number(summary.get("mean_firing"), 2)),
+        ("RankMe, effective rank of the representations", number(summary.get("rankme"), 1)),
+        ("alpha-ReQ, decay of their spectrum", number(summary.get("alpha_req"), 2)),
     ]
+    notes = [parts.paragraph(note) for note in notes_on_features(source.study)]
+    return [parts.strong(trust.sentence), parts.paragraph(trust.facts), *notes, parts.facts(facts)]
 
 
 def worst_images(source: Source) -> list[Markup]:

@@ -70,11 +70,12 @@ def class_accuracy(study: StudyReader, among: np.ndarray | None = None) -> Class
     several = np.count_nonzero(n) > 1
     worst = int(np.nanargmin(rates)) if several else -1
     low, high = wilson(np.count_nonzero(~wrong), len(wrong))
+    most_common = study.class_names[int(n.argmax())] if n.any() else ""
     return ClassAccuracy(
         accuracy=float(1 - wrong.mean()),
         low=float(low),
         high=float(high),
-        common=study.class_names[int(n.argmax())] if n.any() else "",
+        common=most_common,
         guess=float(n.max(initial=0) / len(labels)),
         worst=study.class_names[worst] if several else "",
         worst_accuracy=float(rates[worst]) if several else np.nan,

@@ -60,16 +60,19 @@ class Slice:
 
     def __post_init__(self) -> None:
         """Normalise the fields, so that equal selections compare equal and have the same text."""
+        ranges = {str(key): _bounds(key, pair) for key, pair in sorted(self.ranges.items())}
+        fires = {_feature(number) for number in self.fires}
+        extras = {str(key): _names(values) for key, values in sorted(self.extras.items())}
         canonical = {
             "labels": _names(self.labels),
             "predicted": _names(self.predicted),
-            "ranges": {str(key): _bounds(key, pair) for key, pair in sorted(self.ranges.items())},
-            "fires": tuple(sorted({_feature(number) for number in self.fires})),
+            "ranges": ranges,
+            "fires": tuple(sorted(fires)),
             "concepts": _names(self.concepts),
             "confusion": None if self.confusion is None else _pair(self.confusion),
             "image_ids": _names(self.image_ids),
             "saved": _names(self.saved),
-            "extras": {str(key): _names(values) for key, values in sorted(self.extras.items())},
+            "extras": extras,
         }
         for name, value in canonical.items():
             object.__setattr__(self, name, value)

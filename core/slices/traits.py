@@ -4,6 +4,7 @@ features that it highly activates, and values of extra columns. They serve to co
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -74,12 +75,13 @@ def count_traits(study: StudyReader, masks: Sequence[np.ndarray]) -> tuple[Trait
 
 def _together(parts: list[Tokens]) -> Tokens:
     starts = np.cumsum([0, *(len(part) for part in parts)])
+    shifted_ids = [part.ids + np.int32(start) for part, start in zip(parts, starts, strict=False)]
     return Tokens(
-        tuple(kind for part in parts for kind in part.kinds),
-        tuple(name for part in parts for name in part.names),
-        tuple(column for part in parts for column in part.within),
+        tuple(chain.from_iterable(part.kinds for part in parts)),
+        tuple(chain.from_iterable(part.names for part in parts)),
+        tuple(chain.from_iterable(part.within for part in parts)),
         np.concatenate([part.rows for part in parts]),
-        np.concatenate([part.ids + np.int32(start) for part, start in zip(parts, starts, strict=False)]),
+        np.concatenate(shifted_ids),
     )
 
 

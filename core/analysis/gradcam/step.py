@@ -212,9 +212,10 @@ class _Run:
         self.step.table(
             "heatmaps_missing", lost.assign(reason=[reason for _, reason in missing]).astype("str")
         )
+        rows, maps = (self.step.items[name]["shape"] for name in ("heatmap_rows", "heatmap_maps"))
         return {
-            "n_images": self.step.items["heatmap_rows"]["shape"][0],
-            "n_maps": self.step.items["heatmap_maps"]["shape"][0],
+            "n_images": rows[0],
+            "n_maps": maps[0],
             "n_fallback": sum(extra["n_fallback"] for extra in extras),
             "n_zero": sum(extra["n_zero"] for extra in extras),
             "n_missing": len(missing),

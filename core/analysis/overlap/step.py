@@ -90,16 +90,19 @@ def image_overlaps(
     images = measurer.study.images.iloc[rows].reset_index(drop=True)
     values = dict(zip(VARIANTS, measured.scores[image, number].T, strict=True))
     controls = dict(zip(map(control_column, CONTROLS), measured.scale[image, number].T, strict=True))
+    of_images = {
+        "row": rows.astype(np.int32),
+        "split": images["split"],
+        "label": images["label"],
+        "correct": verdicts(measurer.study)[rows],
+        "fallback": measurer.heat.pairs.fallback[image],
+    }
     return pd.DataFrame(
         {
             "image_id": images["image_id"],
             "mask": pd.array(np.array(KINDS)[number], dtype="str"),
             **values,
-            "row": rows.astype(np.int32),
-            "split": images["split"],
-            "label": images["label"],
-            "correct": verdicts(measurer.study)[rows],
-            "fallback": measurer.heat.pairs.fallback[image],
+            **of_images,
             "mask_area": measured.area[image, number],
             "note": pd.array(measured.notes[image, number], dtype="str"),
             **controls,
@@ -117,12 +120,13 @@ def verdicts(study: Study) -> Any:
 def counts(scores: pd.DataFrame, measurer: Measurer, measured: Measured) -> dict[str, int]:
     """Count the images and masks behind the numbers, and those left out."""
     both = np.unique(scores["row"].to_numpy()[measures.has_both(scores)])
-    area = scores["mask_area"].to_numpy(float)
+    area, miou = (scores[name].to_numpy(float) for name in ("mask_area", "paper"))
+    both_train = ~measurer.study.is_val[both]
     return {
         "n_images": len(measurer.rows),
         "n_both": len(both),
-        "n_both_train": int((~measurer.study.is_val[both]).sum()),
-        "n_undefined": int(np.isnan(scores["paper"].to_numpy(float)).sum()),
+        "n_both_train": int(both_train.sum()),
+        "n_undefined": int(np.isnan(miou).sum()),
         "n_empty_masks": int((area == 0).sum()),
         "n_unreadable": int(np.isnan(area).sum()),
         "n_fallback": int(measurer.heat.pairs.fallback.sum()),

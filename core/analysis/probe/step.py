@@ -280,19 +280,16 @@ def _with_truth(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
     best = np.stack(predictions["best"].to_list()) if len(predictions) else np.empty((0, 1), int)
     labelled = codes >= 0
     verdicts = {"correct": best[:, 0] == codes, "top5_correct": (best == codes[:, None]).any(1)}
-    return pd.DataFrame(
-        {
-            "image_id": study.images["image_id"],
-            "split": study.images["split"],
-            "true": pd.array(names[codes], dtype="str"),
-            "predicted": pd.array(names[best[:, 0]], dtype="str"),
-            **{name: predictions[name] for name in ("confidence", "margin", "energy")},
-            **{
-                name: values if labelled.all() else pd.arrays.BooleanArray(values, ~labelled)
-                for name, values in verdicts.items()
-            },
-        }
-    )
+    columns = {
+        "image_id": study.images["image_id"],
+        "split": study.images["split"],
+        "true": pd.array(names[codes], dtype="str"),
+        "predicted": pd.array(names[best[:, 0]], dtype="str"),
+    }
+    columns |= {name: predictions[name] for name in ("confidence", "margin", "energy")}
+    for name, values in verdicts.items():
+        columns[name] = values if labelled.all() else pd.arrays.BooleanArray(values, ~labelled)
+    return pd.DataFrame(columns)
 
 
 def _without_outcomes(table: pd.DataFrame) -> pd.DataFrame:

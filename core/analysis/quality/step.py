@@ -127,22 +127,16 @@ def quality_table(study: Study, device: str | torch.device = "cpu") -> pd.DataFr
     ]
     sparse = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     rows = study.table("row_stats", ["norm", "max_activation", "hoyer"])
-    n = len(study.images)
-    return pd.DataFrame(
-        {
-            "image_id": study.images["image_id"],
-            "split": study.images["split"],
-            **{name: sparse[name] for name in ("q_score", "n_firing", "n_firing_discriminative")},
-            **{name: rows[name] for name in ("norm", "max_activation")},
-            "q_all_features": sparse["q_all_features"],
-            "hoyer": rows["hoyer"],
-            "knn_similarity": _knn_similarity(study),
-            **_of_probe(study, n),
-            **deviation_scores(study),
-            **_principal_scores(study),
-            **baseline_scores(study, device=device),
-        }
-    )
+    columns = {name: study.images[name] for name in ("image_id", "split")}
+    columns |= {name: sparse[name] for name in ("q_score", "n_firing", "n_firing_discriminative")}
+    columns |= {name: rows[name] for name in ("norm", "max_activation")}
+    columns |= {"q_all_features": sparse["q_all_features"], "hoyer": rows["hoyer"]}
+    columns |= {"knn_similarity": _knn_similarity(study)}
+    columns |= _of_probe(study, len(study.images))
+    columns |= deviation_scores(study)
+    columns |= _principal_scores(study)
+    columns |= baseline_scores(study, device=device)
+    return pd.DataFrame(columns)
 
 
 def _principal_scores(study: Study) -> dict[str, Any]:
@@ -184,6 +178,7 @@ def summarise(study: Study, table: pd.DataFrame, metrics: pd.DataFrame) -> dict[
     shown = table.loc[study.is_val] if study.is_val.any() else table
     q = metrics.loc[metrics["score"] == "q_score"].iloc[0].to_dict()
     features, dense = study.summary("features"), study.summary("neighbours")
+    n_firing, n_in_d = (shown[name].to_numpy() for name in ("n_firing", "n_firing_discriminative"))
     values = {
         "q_auroc": q["auroc"],
         "q_auprc": q["auprc_correct"],
@@ -191,10 +186,12 @@ def summarise(study: Study, table: pd.DataFrame, metrics: pd.DataFrame) -> dict[
         "q_aurc": q["aurc"],
         "q_augrc": q["augrc"],
         "base_rate": q["base_rate_correct"],
+    }
+    values |= {
         "near_zero_share": _number(features.get("near_zero_share")),
         "negative_share": _number(features.get("negative_share")),
-        "mean_firing": shown["n_firing"].to_numpy().mean(),
-        "share_nonempty": (shown["n_firing_discriminative"].to_numpy() > 0).mean(),
+        "mean_firing": n_firing.mean(),
+        "share_nonempty": (n_in_d > 0).mean(),
         "mean_confidence": shown["confidence"].mean(),
         "dead_share": _number(features.get("dead_share")),
         "rankme": _number(dense.get("rankme")),

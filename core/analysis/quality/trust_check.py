@@ -138,21 +138,28 @@ def evidence_of(summary: Mapping[str, Any], metrics: pd.DataFrame) -> Evidence:
     free = rated.loc[rated["label_free"].to_numpy(bool), "score"].tolist()
     ahead, is_rated = _better(rated), bool(of_q) and Q in rated["score"].tolist()
     n_wrong, n_right = outcomes(of_q[0]) if of_q else (0, 0)
+    note = str(of_q[0]["note"] or "") if of_q else ""
+    ahead_label_free = [name for name in ahead if name in free] if is_rated else []
+    others_label_free = [name for name in free if name != Q]
+
+    def stated(name: str) -> float:
+        return _float(summary.get(name))
+
     return Evidence(
-        auroc=_float(summary.get("q_auroc")),
+        auroc=stated("q_auroc"),
         low=_float(low),
         high=_float(high),
         n_wrong=n_wrong,
         n_right=n_right,
-        why_untested=str(of_q[0]["note"] or "") if of_q else "",
-        near_zero=_float(summary.get("near_zero_share")),
-        negative=_float(summary.get("negative_share")),
-        mean_firing=_float(summary.get("mean_firing")),
-        nonempty=_float(summary.get("share_nonempty")),
+        why_untested=note,
+        near_zero=stated("near_zero_share"),
+        negative=stated("negative_share"),
+        mean_firing=stated("mean_firing"),
+        nonempty=stated("share_nonempty"),
         rank=len(ahead) + 1 if is_rated else None,
         n_scores=len(rated),
-        ahead_label_free=tuple(name for name in ahead if name in free) if is_rated else (),
-        n_label_free=len([name for name in free if name != Q]),
+        ahead_label_free=tuple(ahead_label_free),
+        n_label_free=len(others_label_free),
     )
 
 

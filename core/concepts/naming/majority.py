@@ -207,16 +207,16 @@ def majority_words(
     """
     shares, others = words_of_images.shares(positions)
     fits = np.flatnonzero(shares >= least)
-    frame = pd.DataFrame(
-        {
-            "word": pd.array([words_of_images.words[w] for w in fits], dtype="str"),
-            "kind": pd.array([words_of_images.kinds[w] for w in fits], dtype="str"),
-            "score": shares[fits],
-            "elsewhere": others[fits],
-            "kept": ~(others[fits] >= most_elsewhere),
-            "at": fits,
-        }
-    ).sort_values(["kept", "score", "elsewhere", "word"], ascending=[False, False, True, True])
+    columns = {
+        "word": pd.array([words_of_images.words[w] for w in fits], dtype="str"),
+        "kind": pd.array([words_of_images.kinds[w] for w in fits], dtype="str"),
+        "score": shares[fits],
+        "elsewhere": others[fits],
+        "kept": ~(others[fits] >= most_elsewhere),
+        "at": fits,
+    }
+    order = {"kept": False, "score": False, "elsewhere": True, "word": True}  # True: ascending
+    frame = pd.DataFrame(columns).sort_values(list(order), ascending=list(order.values()))
     is_kept = frame["kept"].to_numpy(bool)
     listed = np.concatenate([np.flatnonzero(is_kept)[:TOP_WORDS], np.flatnonzero(~is_kept)[:MOST_DISCARDED]])
     frame = frame.iloc[listed].reset_index(drop=True)

@@ -91,12 +91,13 @@ def _dinov3(state: Tensors, config: Config, family: str) -> tuple[nn.Module, dic
     gated = "blocks.0.mlp.fc1_g.weight" in state
     hidden = len(state[f"blocks.0.mlp.fc1{'_x' if gated else ''}.weight"])
     size = _whole(config, "image_size") or 256
+    heads = _whole(config, "num_attention_heads") or max(dim // 64, 1)
     arguments: dict[str, Any] = {
         "img_size": size if size % patch == 0 else 16 * patch,
         "patch_size": patch,
         "embed_dim": dim,
         "depth": _count(state, r"blocks\.(\d+)\."),
-        "num_heads": _whole(config, "num_attention_heads") or max(dim // 64, 1),
+        "num_heads": heads,
         "mlp_ratio": hidden / dim,
         "num_reg_tokens": state["reg_token"].shape[1],
         "qkv_bias": "blocks.0.attn.q_bias" in state,
@@ -125,14 +126,18 @@ def _swin(state: Tensors, config: Config, family: str) -> tuple[nn.Module, dict]
     tables = [
         state[f"layers.{stage}.blocks.0.attn.relative_position_bias_table"] for stage in range(n_stages)
     ]
+    patch = state["patch_embed.proj.weight"]
+    hidden = len(state["layers.0.blocks.0.mlp.fc1.weight"])
+    depths = [_count(state, rf"layers\.{stage}\.blocks\.(\d+)\.") for stage in range(n_stages)]
+    window = (round(len(tables[0]) ** 0.5) + 1) // 2
     arguments: dict[str, Any] = {
         "img_size": _whole(config, "image_size") or 224,
-        "patch_size": state["patch_embed.proj.weight"].shape[-1],
-        "embed_dim": len(state["patch_embed.proj.weight"]),
-        "depths": tuple(_count(state, rf"layers\.{stage}\.blocks\.(\d+)\.") for stage in range(n_stages)),
+        "patch_size": patch.shape[-1],
+        "embed_dim": len(patch),
+        "depths": tuple(depths),
         "num_heads": tuple(table.shape[1] for table in tables),
-        "window_size": (round(len(tables[0]) ** 0.5) + 1) // 2,
-        "mlp_ratio": len(state["layers.0.blocks.0.mlp.fc1.weight"]) / len(state["patch_embed.proj.weight"]),
+        "window_size": window,
+        "mlp_ratio": hidden / len(patch),
         "qkv_bias": "layers.0.blocks.0.attn.qkv.bias" in state,
     }
     return SwinTransformer(**arguments, num_classes=0, strict_img_size=False), arguments

@@ -66,6 +66,7 @@ def render_scene(seed: int, index: int, world: World = DEFAULT_WORLD, *, split: 
     parts = severities(plan, measure_occlusion(plan))
     core, spurious = paint_masks(plan, world.size)
     contradicts = {"background": not plan.background_agrees, "companion": plan.companion_agrees is False}
+    causes = parts | {name: float(value) for name, value in contradicts.items()}
     return Scene(
         image=paint(plan, world.size),
         label=plan.label,
@@ -76,7 +77,7 @@ def render_scene(seed: int, index: int, world: World = DEFAULT_WORLD, *, split: 
         relations=relations_of(plan),
         style=plan.style,
         hardness=hardness_of(parts),
-        causes=parts | {name: float(value) for name, value in contradicts.items()},
+        causes=causes,
         cause=cause_of(plan, parts),
         background=plan.ground.kind,
         companions=[glyph_of(plan.companion).noun] if plan.companion else [],

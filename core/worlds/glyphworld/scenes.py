@@ -178,16 +178,23 @@ def plan_scene(seed: int, index: int, world: World) -> ScenePlan:
     distractors = _draw_distractors(dice, atlas, main, companion, faults.get("clutter", 0.0))
     occluder, cover = _draw_occlusion(dice, atlas, main, faults.get("occluded", 0.0))
     light, brightness = _draw_light(dice)
+    # The dice are thrown in this order: another one would give other scenes.
+    style = dice.weighted([name for name, _ in world.styles], [share for _, share in world.styles])
+    tone = dice.draw()
+    fade = FADE_WORST * faults["faded"] if "faded" in faults else dice.between(0.0, 0.12)
+    shadow = (dice.between(-0.035, 0.035), dice.between(0.01, 0.04), dice.between(0.25, 0.5))
+    grain_at = (dice.draw(), dice.draw())
+    wording = (dice.draw(), dice.draw())
     return ScenePlan(
         seed=seed,
         index=index,
         label=label,
-        style=dice.weighted([name for name, _ in world.styles], [share for _, share in world.styles]),
-        tone=dice.draw(),
+        style=style,
+        tone=tone,
         ground=ground,
         background_agrees=background_agrees,
         main=main,
-        fade=FADE_WORST * faults["faded"] if "faded" in faults else dice.between(0.0, 0.12),
+        fade=fade,
         blur=BLUR_WORST * faults["blurred"] if "blurred" in faults else 0.0,
         companion=companion,
         companion_agrees=companion_agrees,
@@ -196,9 +203,9 @@ def plan_scene(seed: int, index: int, world: World) -> ScenePlan:
         cover=cover,
         light=light,
         brightness=brightness,
-        shadow=(dice.between(-0.035, 0.035), dice.between(0.01, 0.04), dice.between(0.25, 0.5)),
-        grain_at=(dice.draw(), dice.draw()),
-        wording=(dice.draw(), dice.draw()),
+        shadow=shadow,
+        grain_at=grain_at,
+        wording=wording,
     )
 
 

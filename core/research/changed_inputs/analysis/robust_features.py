@@ -101,16 +101,21 @@ def compute_robust_features(
     ]
     columns = ["trained_on", "accuracy", "low", "high", "n_train", "n_val"]
     step.table(TABLE, pd.DataFrame(table, columns=columns))
-    step.summary = {
+    not_reached = ~changes.reached & ~changes.stuck
+    steps, change = changes.steps[rows], changes.change[rows]
+    counts = {
         "n_changed": len(train),
         "reached": len(rows),
-        "not_reached": int((~changes.reached & ~changes.stuck).sum()),
+        "not_reached": int(not_reached.sum()),
         "zero_gradient": int(changes.stuck.sum()),
         "target_is_label": float((targets == codes[train]).mean()),
-        "unchanged": float((changes.steps[rows] == 0).mean()),
-        "mean_steps": float(changes.steps[rows].mean()),
-        "mean_change": float(changes.change[rows].mean()),
-        "largest_change": float(changes.change[rows].max()),
+    }
+    step.summary = {
+        **counts,
+        "unchanged": float((steps == 0).mean()),
+        "mean_steps": float(steps.mean()),
+        "mean_change": float(change.mean()),
+        "largest_change": float(change.max()),
         **{f"accuracy of {name}": value for name, value, *_ in table},
     }
 

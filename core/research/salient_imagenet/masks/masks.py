@@ -192,16 +192,18 @@ class SalientImageNet(MaskSource):
 
     def _feature_table(self, masks: Sequence[Usable], ids: Sequence[str]) -> pd.DataFrame:
         pairs = [self._judged[one.wnid, one.feature] for one in masks]
-        columns = {
+        of_masks = {
             "image_id": pd.array([ids[one.row] for one in masks], dtype="str"),
             "class": np.array([self._indices[one.wnid] for one in masks], np.int32),
             "wnid": pd.Categorical([one.wnid for one in masks]),
             "feature": np.array([one.feature for one in masks], np.int32),
+        }
+        of_pairs = {
             "kind": pd.Categorical([pair.kind for pair in pairs], categories=KINDS),
             "rank": np.array([pair.rank for pair in pairs], np.int32),
             "keywords": pd.Categorical(["; ".join(pair.reasons) for pair in pairs]),
         }
-        return pd.DataFrame(columns)
+        return pd.DataFrame({**of_masks, **of_pairs})
 
     def _report(
         self,

@@ -97,15 +97,18 @@ def _of_study(name: str, study: Study) -> pd.DataFrame:
     if not study.has(TABLE):
         return pd.DataFrame(columns=list(COLUMNS))
     table, about = study.table(TABLE), study.summary(STEP)
-    ends = prediction_interval(numbers(table, "estimate"), numbers(table, "margin"))
-    rows = table.reindex(columns=list(dict.fromkeys([*table, *COLUMNS]))).assign(
+    low, high = prediction_interval(numbers(table, "estimate"), numbers(table, "margin"))
+    of_study = {key: np.nan if about.get(key) is None else about[key] for key in OF_STUDY}
+    rows = table.reindex(columns=list(dict.fromkeys([*table, *COLUMNS])))
+    rows = rows.assign(
         study=name,
         source=about["source_name"],
         n_images=about["n_images"],
         title=[TITLES[method] for method in table["method"]],
         chosen=(table["method"] == about["by"]).to_numpy(bool),
-        **{key: np.nan if about.get(key) is None else about[key] for key in OF_STUDY},
-        **dict(zip(("low", "high"), ends, strict=True)),
+        **of_study,
+        low=low,
+        high=high,
     )
     return rows.loc[:, list(COLUMNS)]
 
@@ -185,29 +188,33 @@ def estimates_by_method(table: pd.DataFrame) -> pd.DataFrame:
     brackets, the interval of how much larger or smaller it is than that of assuming the accuracy on
     evaluation images; the last column has what chance alone would give, on slices and on copies.
     """
-    formatted = [number_or_dash(numbers(table, name) * 100) for name in ("estimate", "low", "high")]
+    accuracies = [number_or_dash(numbers(table, name) * 100) for name in ("estimate", "low", "high")]
     rows = table.to_dict("records")
-    formatted += [[_error(row, test) for row in rows] for test in TESTS]
+    on_slices, on_copies = ([_error(row, test) for row in rows] for test in TESTS)
+    with_interval = [
+        value if low == UNKNOWN else f"{value} ({low} to {high})"
+        for value, low, high in zip(*accuracies, strict=True)
+    ]
     return pd.DataFrame(
         {
             "Study": table["study"],
             "Probe of": table["source"],
-            "Method": [
-                title[:1].upper() + title[1:] + (" (best in back tests)" if is_best else "")
-                for title, is_best in zip(table["title"], table["chosen"], strict=True)
-            ],
-            "Accuracy, %": [
-                value if low == UNKNOWN else f"{value} ({low} to {high})"
-                for value, low, high in zip(*formatted[:3], strict=True)
-            ],
-            "Error on slices, points": formatted[3],
-            "Error on corrupted copies, points": formatted[4],
-            "By chance alone, points": [
-                " and ".join(number_or_dash(np.array([100 * row[f"noise_{test}"] for test in TESTS])))
-                for row in rows
-            ],
+            "Method": [_method(row) for row in rows],
+            "Accuracy, %": with_interval,
+            "Error on slices, points": on_slices,
+            "Error on corrupted copies, points": on_copies,
+            "By chance alone, points": [_noise(row) for row in rows],
         }
     )
+
+
+def _method(row: Mapping[Any, Any]) -> str:
+    title = str(row["title"])
+    return title[:1].upper() + title[1:] + (" (best in back tests)" if row["chosen"] else "")
+
+
+def _noise(row: Mapping[Any, Any]) -> str:
+    return " and ".join(number_or_dash(np.array([100 * row[f"noise_{test}"] for test in TESTS])))
 
 
 def _error(row: Mapping[str, Any], test: str) -> str:

@@ -132,19 +132,20 @@ def evaluate_representations(
     """
     train, val = ((images.is_val == side) for side in (False, True))
     in_d, why = _features_in_d(images.raw[train], discriminative, epsilon, low, high)
+    used, judged = train & (images.codes >= 0), val & (images.codes >= 0)
+    near_zero = [near_zero_share(part).numpy() for part in _parts(images.raw[train])]
+    n_classes = len(images.class_names)
     row: dict[str, Any] = {
-        "n_train": int((train & (images.codes >= 0)).sum()),
-        "n_val": int((val & (images.codes >= 0)).sum()),
-        "n_classes": len(images.class_names),
+        "n_train": int(used.sum()),
+        "n_val": int(judged.sum()),
+        "n_classes": n_classes,
         "epsilon": epsilon,
         "n_discriminative": int(in_d.sum()),
-        "near_zero": _mean(near_zero_share(part).numpy() for part in _parts(images.raw[train])),
+        "near_zero": _mean(near_zero),
         "note": images.why_not_judged or why,
     }
     if images.why_not_judged:
         return row
-    used, judged = train & (images.codes >= 0), val & (images.codes >= 0)
-    n_classes = len(images.class_names)
     probe = train_probe(images.raw[used], images.codes[used], n_classes, lr=lr, recipe=Recipe(seed=seed))
     raw, codes = images.raw[judged], images.codes[judged]
     row |= _accuracy(probe, raw, codes, intervals=resamples > 0) | {"lr": probe.lr}
@@ -217,10 +218,11 @@ def _of_scores(
         "q_auprc_error": "auprc_error",
     }
     measures = {name: of_q[column] for name, column in names.items()}
+    right, wrong = correct == 1, correct == 0
     measures |= {
         "confidence_auroc": rated.loc["confidence", "auroc"],
-        "mean_q_correct": q[correct == 1].mean() if (correct == 1).any() else np.nan,
-        "mean_q_misclassified": q[correct == 0].mean() if (correct == 0).any() else np.nan,
+        "mean_q_correct": q[right].mean() if right.any() else np.nan,
+        "mean_q_misclassified": q[wrong].mean() if wrong.any() else np.nan,
         "mean_firing": firing.sum(1).mean(),
         "share_nonempty": (firing & discriminative).any(1).mean(),
     }

@@ -84,24 +84,28 @@ def keep_estimates(
     table.insert(0, "method", METHODS)
     items = source.manifest["items"]
     outside = {f"source_{name}": manifests.item_digest(items[name]) for name in OF_SOURCE}
+    estimated = estimated_rows(images)
+    known = source.is_val & (class_column(source, "label") >= 0)
+    of_best = {name: row[f"{BEST}_{name}"] for name in ("margin", "error", "error_assumed", "noise")}
     with (
         write_study(target.path) as writer,
         writer.step(STEP, settings, ("representations", "images"), outside) as out,
     ):
         out.table(TABLE, table)
         out.table(DRAWS, pd.DataFrame(draws, columns=list(METHODS)))
+        of_images = {
+            "known": manifests.digest(_ids(source, known)),
+            "new": manifests.digest(_ids(target, estimated)),
+        }
         out.summary = {
             "source": str(source.path),
             "source_name": source.name,
-            "n_images": int(estimated_rows(images).sum()),
+            "n_images": int(estimated.sum()),
             "by": row[f"{BEST}_by"],
-            **{name: row[f"{BEST}_{name}"] for name in ("margin", "error", "error_assumed", "noise")},
+            **of_best,
             **{name: row[name] for name in OF_TESTS},
             "truth": row[OWN],
-            "of_images": {
-                "known": manifests.digest(_ids(source, source.is_val & (class_column(source, "label") >= 0))),
-                "new": manifests.digest(_ids(target, estimated_rows(images))),
-            },
+            "of_images": of_images,
         }
 
 

@@ -102,11 +102,13 @@ def pack_tokens(
         boxes[row, : len(embeddings)] = graph.boxes / np.tile(images[row].size, 2)
         word[row, : len(graph.triples)] = [_number(numbers, t.predicate) for t in graph.triples]
     longest = int((1 + batch.n_nodes + batch.n_predicates).max(initial=1))
+    features = np.stack([tokens.features for tokens in images])
+    embedded_words = np.stack(list(words.values())) if words else np.zeros((0, 1))
     return PackedTokens(
-        image=np.stack([tokens.features for tokens in images]).astype(np.float32),
+        image=features.astype(np.float32),
         tangible=tangible,
         word=word,
-        words=np.stack(list(words.values())).astype(np.float32) if words else np.zeros((0, 1), np.float32),
+        words=embedded_words.astype(np.float32),
         boxes=boxes,
         n_nodes=batch.n_nodes,
         n_predicates=batch.n_predicates,

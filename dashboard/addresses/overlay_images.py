@@ -29,11 +29,13 @@ MOST_FEATURES = 512  # of one overlay
 def query_of(style: OverlayStyle) -> dict[str, str]:
     """Return the part of an address that says what differs from the plain style."""
     plain = OverlayStyle()
+    opacity = f"{style.opacity:g}" if style.opacity != plain.opacity else ""
+    colours = style.colour_map if style.colour_map != plain.colour_map else ""
     parts = {
         "features": ",".join(map(str, style.features)),
         "combine": style.combine if style.combine != plain.combine else "",
-        "opacity": f"{style.opacity:g}" if style.opacity != plain.opacity else "",
-        "colours": style.colour_map if style.colour_map != plain.colour_map else "",
+        "opacity": opacity,
+        "colours": colours,
         "mask": ",".join(style.masks),
         "masks_as": style.mask_style if style.masks else "",
         "crop": "1" if style.crop else "",
@@ -53,10 +55,12 @@ def style_of(query: Mapping[str, str]) -> OverlayStyle:
         SettingsError: a part of it is no such thing.
     """
     plain = OverlayStyle()
+    features = [whole(part, "a feature") for part in _parts(query, "features")]
+    opacity = share(query["opacity"], "the opacity") if "opacity" in query else plain.opacity
     style = OverlayStyle(
-        features=tuple(whole(part, "a feature") for part in _parts(query, "features")),
+        features=tuple(features),
         combine=query.get("combine", plain.combine),
-        opacity=share(query["opacity"], "the opacity") if "opacity" in query else plain.opacity,
+        opacity=opacity,
         colour_map=query.get("colours", plain.colour_map),
         masks=_parts(query, "mask"),
         mask_style=query.get("masks_as", plain.mask_style),

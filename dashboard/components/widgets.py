@@ -135,6 +135,13 @@ def image_gallery(
             replace(one, src=first, beside=tuple(others), names=names)
             for one, (first, *others) in zip(tiles, pictures(page_rows.tolist()), strict=True)
         ]
+
+    def keep_marks(marks: list[int]) -> None:
+        _merge_marks(study, page_rows, marks)
+
+    picked: Sequence[int] = ()
+    if select:
+        picked = [row for row in marked_images.picked_rows(study) if row in page_rows]
     with slot:
         gallery(
             tiles,
@@ -143,8 +150,8 @@ def image_gallery(
             tile=tile,
             columns=columns,
             on_open=on_open or (lambda row: session.open_image(study, row, rows)),
-            on_pick=(lambda marked: _merge_marks(study, page_rows, marked)) if select else None,
-            picked=[row for row in marked_images.picked_rows(study) if row in page_rows] if select else (),
+            on_pick=keep_marks if select else None,
+            picked=picked,
         )
 
 

@@ -87,14 +87,14 @@ def _confusion(study: Study, population: Slice) -> tuple[Card, Target] | None:
         return card  # no classes are confused twice, so none of them is the worst
     pushed = concept_reads.pushed_by(study, population, worst.true, worst.predicted)
     share = f"all {worst.n:,}" if worst.n == worst.of else f"{worst.n:,} of the {worst.of:,}"
+    several = f"{share} misclassified images of {worst.true}"
+    only = f"the only misclassified image of {worst.true}"
     return _card(
         study,
         "confusion",
         ("errors", session.filter_text(), of_confusion(worst.true, worst.predicted)),
         title=f"{worst.true} taken for {worst.predicted}",
-        subtitle=f"{share} misclassified images of {worst.true}"
-        if worst.of > 1
-        else f"the only misclassified image of {worst.true}",
+        subtitle=several if worst.of > 1 else only,
         pictures=thumbnails(study, worst.rows[:PICTURES]),
         lines=(f"Pushed by {pushed}",) if pushed else (),
         action="Open this confusion →",
@@ -128,12 +128,13 @@ def _slice(study: Study, population: Slice) -> tuple[Card, Target] | None:
         return None
     share = widgets.percent(worst.errors / worst.n, digits=0)
     name = plain_name(Slice.parse(worst.where), reads.feature_words(study), study.feature_kind)
+    elsewhere = widgets.percent(worst.rest, digits=0)
     return _card(
         study,
         "slice",
         ("errors", session.filter_text(), of_slice(worst.where)),
         title=f"{name[:1].upper()}{name[1:]}: {share} wrong",
-        subtitle=f"{worst.errors:,} of {worst.n:,} images; elsewhere {widgets.percent(worst.rest, digits=0)}",
+        subtitle=f"{worst.errors:,} of {worst.n:,} images; elsewhere {elsewhere}",
         pictures=thumbnails(study, worst.rows[:PICTURES]),
         action="Open this slice →",
     )
@@ -153,6 +154,7 @@ def _extremes(study: Study, population: Slice, which: str, about: str) -> tuple[
     if lowest is None or len(lowest[1]) < 2 * PICTURES:
         return None
     score, rows = lowest
+    first = rows if which == "lowest" else rows[::-1]
     name = score_label(score)
     return _card(
         study,
@@ -160,7 +162,7 @@ def _extremes(study: Study, population: Slice, which: str, about: str) -> tuple[
         ("images", session.filter_text(), {"images_sort": f"{name}, {which} first"}),
         title=f"{which.capitalize()} {name[:1].lower()}{name[1:]}",
         subtitle=about,
-        pictures=thumbnails(study, (rows if which == "lowest" else rows[::-1])[:PICTURES]),
+        pictures=thumbnails(study, first[:PICTURES]),
         action="Open these images →",
     )
 
@@ -170,12 +172,13 @@ def _background(study: Study, population: Slice) -> tuple[Card, Target] | None:
     if not features:
         return None
     n = len(features)
+    clearest = ", ".join(reads.feature_names(study, features[:3]))
     return _card(
         study,
         "background",
         ("features", session.filter_text(), controls.widgets_query(Listing(verdict="spurious"))),
         title="A feature looks at the background" if n == 1 else f"{n} features look at the background",
-        lines=(f"The clearest: {', '.join(reads.feature_names(study, features[:3]))}",),
+        lines=(f"The clearest: {clearest}",),
         pictures=_background_pictures(study, population, features[:PICTURES]),
         action="Open this feature →" if n == 1 else "Open these features →",
     )

@@ -201,6 +201,7 @@ def _export(study: Study, rows: np.ndarray, key: str) -> None:
     table = partial(reads.with_traces, study, rows)  # all columns: made when a button is pressed
     download(study, table, name=f"{len(rows)}_images", label="List as CSV", key=key)
     n = min(len(rows), MOST_PICTURES)
+    most = f"at most {MOST_PICTURES:,} pictures or {MOST_BYTES / 1e6:.0f} MB"
     st.download_button(
         f"{counted(n, 'picture')} as zip",
         data=lambda: pictures_zip(study, rows, table()),
@@ -210,8 +211,7 @@ def _export(study: Study, rows: np.ndarray, key: str) -> None:
         type="tertiary",
         icon=":material/photo_library:",
         on_click="ignore",
-        help=f"A folder a class, and the list; at most {MOST_PICTURES:,} pictures or "
-        f"{MOST_BYTES / 1e6:.0f} MB",
+        help=f"A folder a class, and the list; {most}",
     )
 
 

@@ -13,6 +13,7 @@ from core.charts import maps
 from core.charts.theme import Theme
 from core.common.score_names import score_label
 from core.config.checks import has_umap
+from core.slices.map_clusters import Cluster
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -24,7 +25,7 @@ from dashboard.components.choose_one import choose_one, feature_number, select_o
 from dashboard.components.job_follower import start_button
 from dashboard.components.page_link import link
 from dashboard.components.run_button import step_command
-from dashboard.components.scatter import scatter
+from dashboard.components.scatter import Outline, scatter
 from dashboard.panels import map_legend, marks, search_box
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.server.map_points import Wanted, cloud
@@ -90,32 +91,37 @@ def _scatter(
     rows = np.empty(0, np.int64) if hits is None else hits
     xy = map_reads.places(study, request.kind)[rows]
     named = map_reads.clusters(study, request.kind, request.where.split)
+    hit_points = [(int(row), float(x), float(y)) for row, (x, y) in zip(rows, xy, strict=True)]
+    toggle = partial(map_legend.toggle, study, request.by) if map_legend.filters(request.by) else None
+
+    def outlined(corners: Outline) -> None:
+        session.set_url(OUTLINE, ";".join(f"{x:.6g},{y:.6g}" for x, y in corners) or None)
+
     scatter(
         request.address(study),
         key=f"map_{request.kind}",
         label=f"Map of {n_drawn:,} images. Arrow keys move, plus and minus zoom, 0 shows all.",
         pictures=_pictures(study),
         outline=outline,
-        clusters=[
-            {
-                "words": one.name,
-                "x": one.x,
-                "y": one.y,
-                "top": one.top,
-                "bottom": one.bottom,
-                "reason": one.reason,
-            }
-            for one in named
-        ],
-        search_hits=[(int(row), float(x), float(y)) for row, (x, y) in zip(rows, xy, strict=True)],
+        clusters=[_label_of(one) for one in named],
+        search_hits=hit_points,
         pressed=map_legend.pressed(study, request.by, image_filter.of_page()),
         widest=_widest(study, request.kind),
         on_open=lambda row: session.open_image(study, row),
-        on_outline=lambda corners: session.set_url(
-            OUTLINE, ";".join(f"{x:.6g},{y:.6g}" for x, y in corners) or None
-        ),
-        on_legend=partial(map_legend.toggle, study, request.by) if map_legend.filters(request.by) else None,
+        on_outline=outlined,
+        on_legend=toggle,
     )
+
+
+def _label_of(cluster: Cluster) -> dict[str, object]:
+    return {
+        "words": cluster.name,
+        "x": cluster.x,
+        "y": cluster.y,
+        "top": cluster.top,
+        "bottom": cluster.bottom,
+        "reason": cluster.reason,
+    }
 
 
 def _found(study: Study, query: search_box.Query, where: Slice) -> np.ndarray | None:

@@ -298,11 +298,13 @@ def _next_step(study: Study, missing: dict[str, Missing]) -> None:
 def _holdings(study: Study) -> None:
     study = getattr(study, "whole", study)  # by some answers no image is a train image
     embed, encoder = study.summary("embed"), study.summary("embed").get("encoder") or {}
+    n_val = int(study.is_val.sum())
+    source = study.settings("embed").get("images")
     facts = {
-        "Train images": f"{int((~study.is_val).sum()):,}",
-        "Evaluation images": f"{int(study.is_val.sum()):,}",
+        "Train images": f"{len(study.is_val) - n_val:,}",
+        "Evaluation images": f"{n_val:,}",
         "Classes": f"{len(study.class_names):,}" if study.labelled else "no labels",
-        "Images from": str(study.settings("embed").get("images") or "given representations"),
+        "Images from": str(source or "given representations"),
         "Encoder": study.encoder_name or "given representations",
         "Layer": str(encoder.get("layer") or "not known"),
         "One vector from": readout_words(encoder) or "not known",

@@ -46,13 +46,14 @@ def joint(study: Study) -> pd.DataFrame:
     first = concepts.loc[concepts["kept"].to_numpy(bool)].reset_index(drop=True).drop_duplicates("group")
     best = dict(zip(first["group"], first["word"], strict=True))
     names = [str(group) for group in table["group"]]
+    own_words = words(explained.reindex(names), "words")
+    member_words = [
+        [best.get(str(feature), f"#{feature}") for feature in group_features(group)] for group in names
+    ]
     joined = table.assign(
         name=[concept_reads.plain_name(group) for group in names],
-        words=[text.replace("; ", " · ") for text in words(explained.reindex(names), "words")],
-        members=[
-            " | ".join(best.get(str(feature), f"#{feature}") for feature in group_features(group))
-            for group in names
-        ],
+        words=[text.replace("; ", " · ") for text in own_words],
+        members=[" | ".join(one) for one in member_words],
         explained=np.isin(names, explained.index.to_numpy(object)),
     )
     sizes = joined["n_features"].to_numpy(), -joined["n_images"].to_numpy()

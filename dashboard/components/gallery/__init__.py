@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -95,21 +96,21 @@ def gallery(
             st.session_state[turn] = int(marks["turn"])
             on_pick([int(row) for row in marks["rows"]])
 
+    data = {
+        "tiles": [_tile_data(one) for one in tiles],
+        "label": label,
+        "picked": [int(row) for row in picked],
+        "turn": st.session_state.get(turn, 0),
+        "marking": on_pick is not None,
+        "still": on_open is None,
+        "tile": tile,
+        "columns": columns,
+        "zoom": zoom and on_open is None,
+    }
     _GALLERY(
-        key=key,
-        data={
-            "tiles": [
-                asdict(one) | {"lines": [with_class_names(line) for line in one.lines]} for one in tiles
-            ],
-            "label": label,
-            "picked": [int(row) for row in picked],
-            "turn": st.session_state.get(turn, 0),
-            "marking": on_pick is not None,
-            "still": on_open is None,
-            "tile": tile,
-            "columns": columns,
-            "zoom": zoom and on_open is None,
-        },
-        on_opened_change=on_sent(key, "opened", on_open, int),
-        on_picked_change=marked,
+        key=key, data=data, on_opened_change=on_sent(key, "opened", on_open, int), on_picked_change=marked
     )
+
+
+def _tile_data(tile: Tile) -> dict[str, Any]:
+    return asdict(tile) | {"lines": [with_class_names(line) for line in tile.lines]}

@@ -65,9 +65,10 @@ def _frame(at: int, box: list[int] | None, size: list[int]) -> str:
     if box is None:
         return ""
     left, top, right, bottom = box
+    width, height = size
     position = (
-        f"left:{100 * left / size[0]:.2f}%;top:{100 * top / size[1]:.2f}%;"
-        f"width:{100 * (right - left) / size[0]:.2f}%;height:{100 * (bottom - top) / size[1]:.2f}%"
+        f"left:{100 * left / width:.2f}%;top:{100 * top / height:.2f}%;"
+        f"width:{100 * (right - left) / width:.2f}%;height:{100 * (bottom - top) / height:.2f}%"
     )
     label = (
         "position:absolute;left:-2px;top:-2px;background:#fff;color:#1F2A37;font-size:11px;line-height:15px;"

@@ -176,11 +176,13 @@ def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int], *, 
             *lines,
             f"The last {counted(len(seen), 'picture')}: what the first of these features looks at",
         )
+    name = f"{true} → {predicted}"
+    note = f"confidence {widgets.percent(sure, digits=0)}" if by_confidence else counted(n, "image")
     return Card(
-        f"{true} → {predicted}",
-        f"{true} → {predicted}",
+        name,
+        name,
         href=session.href("errors", study, **of_confusion(true, predicted)),
-        note=f"confidence {widgets.percent(sure, digits=0)}" if by_confidence else counted(n, "image"),
+        note=note,
         subtitle=only if size == 1 else share,
         pictures=(*thumbnails(study, rows), *seen),
         lines=lines,

@@ -266,19 +266,22 @@ def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str
         data=part,
     )
     cards(
-        [
-            Card(
-                str(row["feature"]),
-                feature_reads.title(study, int(row["feature"])),
-                href=session.href("feature", study, feature=str(row["feature"])),
-                note=f"#{row['feature']}",
-                subtitle=f"{row['push']:.2f} logits{', by too little of it' if row['too_little'] else ''}",
-                pictures=heat_pictures(study, int(row["feature"]), TOP_IMAGES),
-            )
-            for row in part.to_dict("records")
-        ],
+        [_feature_card(study, row) for row in part.to_dict("records")],
         key=f"failure_features_{side}",
         label=f"Features behind the {'answer' if side == 'predicted' else 'truth'}",
         on_open=lambda chosen: session.go("feature", feature=chosen),
         width=210,
+    )
+
+
+def _feature_card(study: Study, row: Mapping[Any, Any]) -> Card:
+    feature = str(row["feature"])
+    too_little = ", by too little of it" if row["too_little"] else ""
+    return Card(
+        feature,
+        feature_reads.title(study, int(row["feature"])),
+        href=session.href("feature", study, feature=feature),
+        note=f"#{row['feature']}",
+        subtitle=f"{row['push']:.2f} logits{too_little}",
+        pictures=heat_pictures(study, int(row["feature"]), TOP_IMAGES),
     )

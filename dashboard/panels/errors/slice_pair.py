@@ -194,13 +194,14 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     st.markdown(widgets.plain(_difference(kind, more, fewer, len(table), one, other)))
     if shared:
         st.caption(f"The slices share {shared:,} images; here those count in the smaller slice only.")
+    listed = table.loc[:, TRAIT_COLUMNS].rename(columns={"title": "trait"})
     chart(
         study,
         "slices_differences",
         lambda theme: slice_differences.differences(table, names, limit=MOST_TRAITS, theme=theme),
         *(sides[0].chosen, sides[0].parts, sides[1].parts, names, kind),
         alt=f"Difference of how often {title} occur in {names[0]} and in {names[1]}",
-        data=table.loc[:, TRAIT_COLUMNS].rename(columns={"title": "trait"}),
+        data=listed,
     )
 
 

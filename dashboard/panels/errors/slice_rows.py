@@ -88,30 +88,32 @@ def _card(
     also = str(row["also"])
     name = saved.get(_text(where))
     saved_as = name and ("saved" if name == str(row["name"]) else f"saved as “{name}”")
+    by_chance = "could be chance" if mark_chance and row["q"] > 0.05 else ""
+    origins = [source_of(study, row), also and f"the same images: {also}"]
+    bar = Bar(
+        f"{widgets.percent(rest, digits=0)} {compared}",
+        rate,
+        f"{100 * rate:.0f} % wrong ({100 * row['low']:.0f} to {100 * row['high']:.0f})",
+        "bad",
+        float(row["low"]),
+        float(row["high"]),
+        rest if np.isfinite(rest) else None,
+    )
+    buttons = (
+        Button(FILTER, "Filter", "Show these images only, on every page", first=True),
+        _save_button(name),
+        Button(HEATMAPS, "Heatmaps", "Correct beside misclassified images of this slice"),
+    )
     return Card(
         where,
         str(row["name"]),
         href=session.href("errors", study, slice=where, **link),
         note=judged(study, row),
-        tag=saved_as or ("could be chance" if mark_chance and row["q"] > 0.05 else ""),
-        subtitle="; ".join(filter(None, [source_of(study, row), also and f"the same images: {also}"])),
+        tag=saved_as or by_chance,
+        subtitle="; ".join(filter(None, origins)),
         pictures=thumbnails(study, rows),
-        bars=(
-            Bar(
-                f"{widgets.percent(rest, digits=0)} {compared}",
-                rate,
-                f"{100 * rate:.0f} % wrong ({100 * row['low']:.0f} to {100 * row['high']:.0f})",
-                "bad",
-                float(row["low"]),
-                float(row["high"]),
-                rest if np.isfinite(rest) else None,
-            ),
-        ),
-        buttons=(
-            Button(FILTER, "Filter", "Show these images only, on every page", first=True),
-            _save_button(name),
-            Button(HEATMAPS, "Heatmaps", "Correct beside misclassified images of this slice"),
-        ),
+        bars=(bar,),
+        buttons=buttons,
     )
 
 

@@ -273,40 +273,33 @@ def _chart(study: Study, table: pd.DataFrame, population: Slice, choice: Choice)
 @widgets.stable_container
 def _table(study: Study, table: pd.DataFrame, population: Slice) -> None:
     places = table["where"].tolist()
-
-    columns = pd.DataFrame(
-        {
-            "Slice": table["name"].map(with_class_names),
-            "Images": table["n"],
-            "Misclassified": table["errors"],
-            "Error rate": 100 * table["error_rate"],
-            "Interval": [
-                f"{100 * low:.0f} to {100 * high:.0f} %"
-                for low, high in zip(table["low"], table["high"], strict=True)
-            ],
-            "The others": 100 * table["rest"],
-            "Lift": table["lift"],
-            "q": table["q"],
-            "The same images": table["also"],
-        }
-    )
+    ends = zip(table["low"], table["high"], strict=True)
+    intervals = [f"{100 * low:.0f} to {100 * high:.0f} %" for low, high in ends]
+    shown = {
+        "Slice": table["name"].map(with_class_names),
+        "Images": table["n"],
+        "Misclassified": table["errors"],
+        "Error rate": 100 * table["error_rate"],
+        "Interval": intervals,
+        "The others": 100 * table["rest"],
+        "Lift": table["lift"],
+        "q": table["q"],
+        "The same images": table["also"],
+    }
+    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
+    compared_with = "Error rate of the images that it is compared with."
+    described = {
+        "Slice": text(width="large"),
+        "Error rate": number(format="%.1f %%"),
+        "Interval": text(help=widgets.help_text("slice_accuracy")),
+        "The others": number(format="%.1f %%", help=compared_with),
+        "Lift": number(format="%.2f", help="Its error rate, divided by that of the others."),
+        "q": number(format="%.4f", help=widgets.help_text("worst_slices")),
+        "The same images": text(help="Other names that hold exactly the same images."),
+    }
     pick_row(
-        columns,
-        {
-            "Slice": st.column_config.TextColumn(width="large"),
-            "Error rate": st.column_config.NumberColumn(format="%.1f %%"),
-            "Interval": st.column_config.TextColumn(help=widgets.help_text("slice_accuracy")),
-            "The others": st.column_config.NumberColumn(
-                format="%.1f %%", help="Error rate of the images that it is compared with."
-            ),
-            "Lift": st.column_config.NumberColumn(
-                format="%.2f", help="Its error rate, divided by that of the others."
-            ),
-            "q": st.column_config.NumberColumn(format="%.4f", help=widgets.help_text("worst_slices")),
-            "The same images": st.column_config.TextColumn(
-                help="Other names that hold exactly the same images."
-            ),
-        },
+        pd.DataFrame(shown),
+        described,
         lambda row: session.set_url(SHOWN, places[row]),
         key="slices_table",
         alt="The worst slices; select a row to open it",

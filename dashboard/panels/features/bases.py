@@ -109,17 +109,18 @@ def _units(whole: Study, here: str) -> cards.Card:
         if len(firing):
             unit = int(firing.iat[0])
             rows = feature_reads.activations(whole, unit, among)[0].tolist()
+    is_shown = here == UNITS
     return cards.Card(
         UNITS,
         "units",
         note=f"{width:,}",
-        tag="shown now" if here == UNITS else "",
+        tag="shown now" if is_shown else "",
         href=_address(whole, UNITS),
         subtitle=KINDS[UNITS].summary,
         pictures=thumbnails(whole, rows[:PICTURES]),
         bars=(cards.Bar("explained", 1, "100 %", "quiet"),),
         lines=(*_pictured("unit", unit, rows), "All have a value on every image"),
-        action="" if here == UNITS else "Show units",
+        action="" if is_shown else "Show units",
     )
 
 
@@ -135,13 +136,19 @@ def _card(whole: Study, basis: Basis, here: str) -> cards.Card:
     if dead := card.get("dead"):
         lines.append(f"{widgets.percent(dead, digits=0)} are never active")
     about = KINDS[basis.kind].title + (", of places in images" if on_positions else "")
+    is_shown = basis.name == here
     return cards.Card(
-        basis.name, basis.name, note=f"{card.get('size', 0):,} latents", subtitle=about,
-        tag="shown now" if basis.name == here else "", href=_address(whole, basis.name),
-        pictures=thumbnails(whole, rows[:PICTURES]), bars=tuple(bars),
+        basis.name,
+        basis.name,
+        note=f"{card.get('size', 0):,} latents",
+        subtitle=about,
+        tag="shown now" if is_shown else "",
+        href=_address(whole, basis.name),
+        pictures=thumbnails(whole, rows[:PICTURES]),
+        bars=tuple(bars),
         lines=(*_pictured("latent", latent, rows), ", ".join(lines)),
-        action="" if basis.name == here else f"Show latents of {basis.name}",
-    )  # fmt: skip
+        action="" if is_shown else f"Show latents of {basis.name}",
+    )
 
 
 def _pictured(kind: str, number: int, rows: list[int]) -> list[str]:

@@ -1,5 +1,7 @@
 """Two bases of a study side by side: which latents of one the other has too, and images of both."""
 
+from typing import Any
+
 import numpy as np
 import streamlit as st
 
@@ -49,26 +51,25 @@ def twins(study: Study, whole: Study) -> None:
         links = [session.href("feature", whole, feature=str(one), basis=basis) for one in features]
         shown = shown.assign(**{column: links})
     columns = ["latent", *_names("latent"), "cosine", "twin", *_names("twin"), "words", "words_of_twin"]
+    described: dict[str, Any] = {
+        column: st.column_config.LinkColumn(basis, display_text=r"feature=(\d+)", width=70)
+        for column, basis in sides
+    }
+    for pictures in (_names("latent"), _names("twin")):
+        for at, name in enumerate(pictures):
+            title = "strongest on" if at == 0 else " "
+            described[name] = st.column_config.ImageColumn(title, width=SIDE)
+    described |= {"words": f"words in {mine}", "words_of_twin": f"words in {other}"}
+    described["cosine"] = st.column_config.ProgressColumn(
+        "Similarity", format="%.2f", min_value=0, max_value=1
+    )
     st.dataframe(
         shown[[name for name in columns if name in shown and any(shown[name])]],
         hide_index=True,
         row_height=SIDE if pictured else None,
         height=10 * SIDE,
         alt=f"The latents of {mine}, and the most similar one of {other}",
-        column_config={
-            **{
-                column: st.column_config.LinkColumn(basis, display_text=r"feature=(\d+)", width=70)
-                for column, basis in sides
-            },
-            **{
-                name: st.column_config.ImageColumn("strongest on" if name == names[0] else " ", width=SIDE)
-                for names in map(_names, ("latent", "twin"))
-                for name in names
-            },
-            "words": f"words in {mine}",
-            "words_of_twin": f"words in {other}",
-            "cosine": st.column_config.ProgressColumn("Similarity", format="%.2f", min_value=0, max_value=1),
-        },
+        column_config=described,
     )
 
 

@@ -1,6 +1,7 @@
 """Charts of a single feature: its classes, its activations, the probe's weights, object and background."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -84,19 +85,19 @@ def activations(study: Study, feature: int, tail: str, population: Slice) -> Non
     threshold = reads.firing_thresholds(study)
     judged_too = bool((train_images(study) & study.is_val).any())  # by an answer that was not fitted to them
     bars = "images" if judged_too else "train images"
+    histogram = partial(
+        figures.activation_histogram,
+        counts,
+        edges,
+        threshold=threshold,
+        marked=marked,
+        marked_name=f"one of the {name} on which it fires",
+        height=220,
+    )
     chart(
         study,
         "feature_histogram",
-        lambda theme: figures.activation_histogram(
-            counts,
-            edges,
-            threshold=threshold,
-            marked=marked,
-            marked_name=f"one of the {name} on which it fires",
-            colour=theme.tail(tail),
-            height=220,
-            theme=theme,
-        ),
+        lambda theme: histogram(colour=theme.tail(tail), theme=theme),
         *(feature, population),
         alt=f"Activation of {study.feature_kind} {feature} over the {bars}",
         data=pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts}),

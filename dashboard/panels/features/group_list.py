@@ -181,19 +181,18 @@ def _table(units: pd.DataFrame) -> None:
 
     table = units.assign(name=[concept_reads.plain_name(str(name)) for name in units["group"]])
     table["words"] = table["words"].where(table["words"] != "", None)
-    parts = ["name", "words", "members", "n_images", "clip_cosine", "interpretable"]
+    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
+    described = {
+        "name": text("Features", width=110),
+        "words": text("What they mean together", width=320),
+        "members": text("Best word of each alone", width=140),
+        "n_images": number("Images", width=60),
+        "clip_cosine": number("Cosine", format="%.3f", width=65, help=widgets.help_text("clip_cosine")),
+        "interpretable": st.column_config.CheckboxColumn("Interpretable", width=95),
+    }
     pick_row(
-        columns(table, parts),
-        {
-            "name": st.column_config.TextColumn("Features", width=110),
-            "words": st.column_config.TextColumn("What they mean together", width=320),
-            "members": st.column_config.TextColumn("Best word of each alone", width=140),
-            "n_images": st.column_config.NumberColumn("Images", width=60),
-            "clip_cosine": st.column_config.NumberColumn(
-                "Cosine", format="%.3f", width=65, help=widgets.help_text("clip_cosine")
-            ),
-            "interpretable": st.column_config.CheckboxColumn("Interpretable", width=95),
-        },
+        columns(table, list(described)),
+        described,
         lambda row: session.set_url(GROUP, str(units["group"].iat[row])),
         key="group_table",
         alt="Groups of features; select a row to see that group below",

@@ -49,9 +49,8 @@ def _words(study: Study, population: Slice, find: str) -> None:
     table = _word_table(study, population)
     if find.strip():
         phrase = " ".join(find.lower().split())
-        table = table.loc[
-            np.array([f" {phrase}" in f" {word}".lower() for word in table["word"]], bool)
-        ].reset_index(drop=True)
+        has_phrase = np.array([f" {phrase}" in f" {word}".lower() for word in table["word"]], bool)
+        table = table.loc[has_phrase].reset_index(drop=True)
     elif name:
         table = table.loc[table["rate"].notna().to_numpy()].reset_index(drop=True)
     if table.empty:
@@ -63,16 +62,18 @@ def _words(study: Study, population: Slice, find: str) -> None:
         **{part: 100 * numbers(table, part) for part in ("rate", "rate_against", "difference")}
     )
     number = st.column_config.NumberColumn
+    measured = ["rate", "rate_against", "q"] if name else ["score"]
+    described = {
+        "word": st.column_config.TextColumn("Word"),
+        "n_features": number("Features", width=70),
+        "score": number("Best score", format="%.2f", help=widgets.help_text("word_score"), width=85),
+        "rate": number(f"% of {name or 'images'}", format="%.1f"),
+        "rate_against": number("% of others", format="%.1f", help=f"Share of {others_name(population)}"),
+        "q": number("q", format="%.2g", help=widgets.help_text("q_value"), width=70),
+    }
     pick_row(
-        columns(shares, ["word", "n_features", *(["rate", "rate_against", "q"] if name else ["score"])]),
-        {
-            "word": st.column_config.TextColumn("Word"),
-            "n_features": number("Features", width=70),
-            "score": number("Best score", format="%.2f", help=widgets.help_text("word_score"), width=85),
-            "rate": number(f"% of {name or 'images'}", format="%.1f"),
-            "rate_against": number("% of others", format="%.1f", help=f"Share of {others_name(population)}"),
-            "q": number("q", format="%.2g", help=widgets.help_text("q_value"), width=70),
-        },
+        columns(shares, ["word", "n_features", *measured]),
+        described,
         lambda row: session.set_widget(controls.FIND, str(table["word"].iat[row])),
         key="features_words",
         alt="Words of the features; select a row to search for that word",
@@ -113,15 +114,16 @@ def _features(study: Study, population: Slice, find: str) -> None:
 def _table(explained: pd.DataFrame, *, with_class: bool) -> None:
     number = st.column_config.NumberColumn
     named = explained.assign(top_class=explained["top_class"].map(with_class_names, na_action="ignore"))
+    described = {
+        "name": st.column_config.TextColumn("Feature", width=70),
+        "words": st.column_config.TextColumn("Words, the best first", width=300),
+        "score": number("Best", format="%.2f", width=55, help=widgets.help_text("word_score")),
+        "top_class": st.column_config.TextColumn("Most common class", width=130),
+        "n_images": number("Images", width=60, help=widgets.help_text("highly_activating")),
+    }
     pick_row(
         columns(named, ["name", "words", "score", *["top_class"] * with_class, "n_images"]),
-        {
-            "name": st.column_config.TextColumn("Feature", width=70),
-            "words": st.column_config.TextColumn("Words, the best first", width=300),
-            "score": number("Best", format="%.2f", width=55, help=widgets.help_text("word_score")),
-            "top_class": st.column_config.TextColumn("Most common class", width=130),
-            "n_images": number("Images", width=60, help=widgets.help_text("highly_activating")),
-        },
+        described,
         lambda row: open_unit(str(explained["group"].iat[row])),
         key="concept_table",
         alt="Features whose words fit; select a row to open that feature",

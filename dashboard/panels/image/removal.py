@@ -56,17 +56,19 @@ def switch_row(
     if not note and study is not None and study.has("firing_features"):
         note = reads.class_words(study, feature)
     has_push = bool(np.isfinite(push)) and most > 0
+    address = session.href("feature", study, feature=str(feature)) if study else ""
+    pictures = () if study is None else heat_pictures(study, feature, EXAMPLES)
     return Row(
         id=str(feature),
         title=cut_text(name, LONGEST),
         note=note,
-        href=session.href("feature", study, feature=str(feature)) if study else "",
+        href=address,
         push=float(push / most) if has_push else None,
         text=signed(push, 2) if has_push else "",
         src=src,
         marked=fires,
         off=feature in off if has_push and off is not None else None,
-        examples=() if study is None else tuple(one.src for one in heat_pictures(study, feature, EXAMPLES)),
+        examples=tuple(one.src for one in pictures),
     )
 
 

@@ -93,16 +93,17 @@ def _card(study: Study, row: Mapping[str, Any], pictures: tuple[Picture, ...]) -
     feature = int(row["feature"])
     workers = str(row.get("keywords") or "")
     has_name = feature in feature_reads.names(study)
-    masks = [mask for mask in ("core", "spurious") if np.isfinite(row[f"{mask}_energy"])]
+    bars = [_bar(row, mask) for mask in ("core", "spurious") if np.isfinite(row[f"{mask}_energy"])]
+    verdict = row["verdict"]
     return Card(
         id=str(feature),
         title=feature_reads.title(study, feature),
         href=session.href("feature", study, feature=str(feature)),
         note=f"#{feature}" if has_name else reads.class_words(study, feature),
-        tag=LOOKS[row["verdict"]],
-        tone=TONES[row["verdict"]],
+        tag=LOOKS[verdict],
+        tone=TONES[verdict],
         pictures=pictures,
-        bars=tuple(_bar(row, mask) for mask in masks),
+        bars=tuple(bars),
         lines=(f"People call it: {workers}",) if workers else (),
     )
 
@@ -110,10 +111,11 @@ def _card(study: Study, row: Mapping[str, Any], pictures: tuple[Picture, ...]) -
 def _bar(row: Mapping[str, Any], mask: str) -> Bar:
     """The share of the feature's heat that lies on a mask, and what a uniform heatmap has there."""
     share, lift = float(row[f"{mask}_energy"]), float(row[f"{mask}_lift"])
+    of_uniform = f", {lift:.2f} × uniform" if np.isfinite(lift) else ""
     return Bar(
         label=f"Heat {LOOKS[mask]}",
         share=share,
-        text=f"{100 * share:.0f} %, {lift:.2f} × uniform" if np.isfinite(lift) else f"{100 * share:.0f} %",
+        text=f"{100 * share:.0f} %{of_uniform}",
         tone=TONES[mask],
         mark=share / lift if np.isfinite(lift) and lift > 0 else None,
     )

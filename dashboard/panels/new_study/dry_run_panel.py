@@ -134,13 +134,20 @@ def _facts(report: Found) -> dict[str, str]:
     size, words = transform.get("input_size"), readout_words(encoder)
     sides = size if isinstance(size, list) else [size, size]
     title = encoder_title(encoder["spec"])
+    described = f"{title}; {encoder['n_features']:,} features at {layer_words(encoder)}"
+    if words:
+        described += f", {words}"
+    if size:
+        described += f", sees {sides[1]} × {sides[0]} pixels"
+    bank = f"{captions['n_captions']:,}, for example “{captions['first'][0]}”" if captions else ""
+    clip_name = clip["name"] if clip else ""
+    if clip and not clip["here"]:
+        clip_name += ", fetched at its first use"
     facts = {
-        "Encoder": f"{title}; {encoder['n_features']:,} features at {layer_words(encoder)}"
-        + (f", {words}" if words else "")
-        + (f", sees {sides[1]} × {sides[0]} pixels" if size else ""),
+        "Encoder": described,
         "Weights": weights_words(checkpoint),
-        "Captions": f"{captions['n_captions']:,}, for example “{captions['first'][0]}”" if captions else "",
-        "CLIP": clip["name"] + ("" if clip["here"] else ", fetched at its first use") if clip else "",
+        "Captions": bank,
+        "CLIP": clip_name,
         "Time": _time(seconds, report.get("steps", [])) if seconds is not None else "",
         "Disk": f"about {_size(report['bytes'])} in all, of {_size(report['free_bytes'])} free",
     }

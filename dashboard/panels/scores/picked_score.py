@@ -61,20 +61,13 @@ def cutoff(study: Study, population: Slice, score: str) -> float:
 def _numbers(result: CutoffResult) -> None:
     """Three big numbers, each with what chance would give or what it is a share of."""
     n, errors = result.n_images, result.n_errors
+    of_all = f"{result.flagged:.1f} % of {n:,}" if n else ""
+    error_rate = f"{100 * errors / n:.1f} % of all" if n else ""
+    of_errors = f"{result.n_caught:,} of {errors:,}" if errors else "there are no errors"
     lines = (
-        ("Looked at", f"{result.n_flagged:,}", "flagged", f"{result.flagged:.1f} % of {n:,}" if n else ""),
-        (
-            "Are errors",
-            _percent(result.precision),
-            "flagged_errors",
-            f"{100 * errors / n:.1f} % of all" if n else "",
-        ),
-        (
-            "Errors found",
-            _percent(result.caught),
-            "caught",
-            f"{result.n_caught:,} of {errors:,}" if errors else "there are no errors",
-        ),
+        ("Looked at", f"{result.n_flagged:,}", "flagged", of_all),
+        ("Are errors", _percent(result.precision), "flagged_errors", error_rate),
+        ("Errors found", _percent(result.caught), "caught", of_errors),
     )
     with st.container(key="quality_numbers"):
         for column, (label, value, explain, detail) in zip(st.columns(3), lines, strict=True):

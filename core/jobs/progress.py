@@ -22,7 +22,7 @@ from typing import Any
 from core.common.formatting import format_duration
 from core.common.inside import replacing
 from core.common.processes import host_name, is_running, process_started
-from core.errors import PeregrineError
+from core.errors import PeregrineError, one_line, user_message
 
 PROGRESS = "progress.json"
 LOG = "log.txt"
@@ -227,12 +227,12 @@ class Progress:
             self.finish("done")
         elif isinstance(error, KeyboardInterrupt):
             self.finish("cancelled", "stopped; run the same command to resume")
-        elif isinstance(error, PeregrineError):
-            self.finish("failed", str(error), offer=error.offer)
+        elif isinstance(error, Exception) and (line := user_message(error)) is not None:
+            self.finish("failed", line, offer=error.offer if isinstance(error, PeregrineError) else None)
         elif isinstance(error, SystemExit):
             self.finish("done" if not error.code else "failed", str(error.code) if error.code else None)
         else:
-            self.finish("failed", f"{type(error).__name__}: {error}")
+            self.finish("failed", one_line(f"{type(error).__name__}: {error}"))
 
     def _label(self, bar: Bar) -> str:
         return bar.name if self._step in (None, bar.name) else f"{self._step}: {bar.name}"

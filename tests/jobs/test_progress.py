@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.common.processes import is_running, process_started
-from core.errors import StudyError
+from core.errors import StudyError, user_message
 from core.jobs import progress as module
 from core.jobs.progress import Progress, read_record, write_record
 
@@ -57,7 +57,8 @@ def test_writes_at_most_four_times_a_second(tmp_path: Path, monkeypatch: pytest.
     ("error", "state", "said"),
     [
         (StudyError("no study there"), "failed", "no study there"),
-        (ZeroDivisionError("division by zero"), "failed", "ZeroDivisionError: division by zero"),
+        (ZeroDivisionError("division by\nzero"), "failed", "ZeroDivisionError: division by zero"),
+        (OSError(28, "No space left on device", "a"), "failed", user_message(OSError(28, "", "a"))),
         (KeyboardInterrupt(), "cancelled", "stopped; run the same command to resume"),
     ],
     ids=lambda value: type(value).__name__,

@@ -146,6 +146,7 @@ def _sorted_out(files: Sequence[tuple[str, bytes]]) -> tuple[Contents, Contents,
     pictures: Contents = {}
     texts: Contents = {}
     refused: dict[str, str] = {}
+    numbers: dict[PurePosixPath, Iterator[int]] = {}
     for name, data in files:
         place = safe_place(name)
         if place is None:
@@ -159,16 +160,22 @@ def _sorted_out(files: Sequence[tuple[str, bytes]]) -> tuple[Contents, Contents,
         except PeregrineError as error:
             refused[name[-60:]] = str(error)
             continue
-        pictures[_free(place, pictures)] = data
+        pictures[_free(place, pictures, numbers)] = data
     named = {place.with_suffix("") for place in pictures}
     captions = {place: data for place, data in texts.items() if place.with_suffix("") in named}
     refused |= {str(place)[-60:]: "no picture has its name" for place in texts if place not in captions}
     return pictures, captions, refused
 
 
-def _free(place: PurePosixPath, taken: Mapping[PurePosixPath, bytes]) -> PurePosixPath:
-    others = (place.with_stem(f"{place.stem}-{number}") for number in itertools.count(2))
-    return next(one for one in itertools.chain([place], others) if one not in taken)
+def _free(
+    place: PurePosixPath, taken: Mapping[PurePosixPath, bytes], numbers: dict[PurePosixPath, Iterator[int]]
+) -> PurePosixPath:
+    """The place, or it with the next number of its own, which `numbers` remember."""
+    if place not in taken:
+        return place
+    further = numbers.setdefault(place, itertools.count(2))
+    others = (place.with_stem(f"{place.stem}-{number}") for number in further)
+    return next(one for one in others if one not in taken)
 
 
 def _new_folder(name: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from PIL import Image
@@ -119,3 +119,14 @@ def test_study_that_lies_there__is_not_written_into(studies):
     (studies / "dropped" / "manifest.json").write_text("{}")
     with pytest.raises(SettingsError, match="is a study"):
         dropped_images.keep([("1.png", picture())])
+
+
+def test_keep__many_files_of_one_name_are_numbered_once_each(monkeypatch):
+    """As where the files of many folders are chosen: each is given one further name."""
+    asked: list[str] = []
+    with_stem = PurePosixPath.with_stem
+    monkeypatch.setattr(
+        PurePosixPath, "with_stem", lambda path, stem: asked.append(stem) or with_stem(path, stem)
+    )
+    kept = dropped_images.keep([("a.png", picture())] * 60)
+    assert kept.n == len(list(kept.folder.iterdir())) == 60 and len(asked) == 59

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.campaign.calls import KINDS
 from tests.campaign.disks import IS_POSSIBLE, faulty, lose_unsynced
 
 pytestmark = pytest.mark.skipif(not IS_POSSIBLE, reason="needs Linux and a C compiler")
@@ -31,6 +32,35 @@ try:
     (folder / "there").unlink()
 except OSError as error:
     print(error.errno or str(error)[:4])
+"""
+
+FAIL = """
+import ctypes, fcntl, os, sys
+from pathlib import Path
+folder = Path(sys.argv[1])
+faults = ctypes.CDLL(None)
+
+def everything():
+    os.stat(folder)
+    (folder / "made").mkdir()
+    with open(folder / "new", "wb", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(b"x")
+        os.fsync(file)
+    os.replace(folder / "new", folder / "made" / "old")
+    (folder / "made" / "old").read_bytes()
+    os.listdir(folder)
+    os.unlink(folder / "made" / "old")
+
+for number, kind in enumerate(sys.argv[2]):
+    folder = folder.with_name(f"disk{number}")
+    folder.mkdir()
+    faults.faults_fail(ord(kind), 1, 100 + number)
+    try:
+        everything()
+    except OSError as error:
+        print(kind, error.errno)
+    faults.faults_fail(0, 0, 0)
 """
 
 
@@ -70,3 +100,13 @@ def test_power__what_was_not_synced_is_lost_and_nothing_else(tmp_path):
         assert (disk / of_synced).read_bytes() == b"x" * 1000  # its name may be the older one
         assert "written" not in names or (disk / "written").read_bytes() == b""
     assert left == {"synced there", "moved there", "moved there written", "moved written"}
+
+
+def test_each_kind_of_call_fails_once_with_the_error_that_was_asked_for(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FAIL, str(tmp_path / "disk"), "".join(KINDS)], check=True, text=True,
+        capture_output=True, env=os.environ | faulty(tmp_path, tmp_path / "disk"),
+    )  # fmt: skip
+    assert done.stdout.split() == [
+        word for number, kind in enumerate(KINDS) for word in (kind, str(100 + number))
+    ]

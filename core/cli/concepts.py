@@ -56,7 +56,7 @@ def decompose(args: argparse.Namespace) -> None:
         print(f"{args.output}: {counted(len(result['features']), 'feature')}")
     else:
         text = partial(result_text, kind=study.feature_kind.lower())
-        output.show(result, text, as_json="json" in args)
+        output.show(result, text, as_json="json" in args, of=study)
 
 
 def _explain(study: Study, args: argparse.Namespace, progress: Progress) -> dict[str, Any]:

@@ -108,13 +108,15 @@ def figure(args: argparse.Namespace) -> None:
 def _write_table(studies: Sequence[Any], name: str, options: FigureOptions, out: Path) -> Path:
     """Write the numbers of a figure as the pages save them."""
     from core.export.files import complete_file
+    from core.export.provenance import answers_read
     from core.export.table_file import TableFile
     from core.figures.catalogue import table
 
     frame = table(studies, name, options=options)
     among = None if studies[0].chosen is None else studies[0].slice
     with complete_file(out) as temporary:
-        temporary.write_bytes(TableFile(tuple(one.name for one in studies), name, frame, among).content())
+        names = tuple(one.name for one in studies)
+        temporary.write_bytes(TableFile(names, name, frame, among, answers_read(*studies)).content())
     return out
 
 

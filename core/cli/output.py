@@ -22,10 +22,18 @@ from core.jobs.progress import keep_result
 Report = Mapping[str, Any]
 
 
-def show(report: Report, text: Callable[[Report], str], *, as_json: bool) -> None:
-    """Print a report through `text`, with the names of classes that are WordNet ids, or as JSON."""
+def show(report: Report, text: Callable[[Report], str], *, as_json: bool, of: Any = None) -> None:
+    """Print a report through `text`, with the names of classes that are WordNet ids, or as JSON.
+
+    Args:
+        of: the study that its numbers are of; the JSON then names its answer, basis and filter, too.
+    """
     from core.common.captions import with_class_names  # with pandas, which --help does not wait for
 
+    if as_json and of is not None:
+        from core.export.provenance import provenance
+
+        report = {**provenance(of), **report}
     say(json_text(report) if as_json else with_class_names(text(report)), as_json=as_json)
 
 

@@ -93,7 +93,7 @@ def inspect(args: argparse.Namespace) -> None:
         rows = np.flatnonzero(study.where(where).inside)
         _, made = without_features(study, rows, args.without)
         report["without"] = switched_off_table(made).to_dict("records")
-    output.show(report, inspection_text, as_json="json" in args)
+    output.show(report, inspection_text, as_json="json" in args, of=study.where(where))
 
 
 def inspection_text(report: Mapping[str, Any]) -> str:
@@ -182,7 +182,7 @@ def slices(args: argparse.Namespace) -> None:
     if "worst" in args:
         given = {name: getattr(args, name) for name in ("against", "min_images") if name in args}
         report = worst_report(study, args.worst, given)
-        output.show(report, worst_text, as_json="json" in args)
+        output.show(report, worst_text, as_json="json" in args, of=study)
     else:
         from core.slices import saved_slices
 

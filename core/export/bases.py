@@ -8,7 +8,8 @@ import numpy as np
 from core.bases.basis import basis_named, codes_of, latents_table
 from core.common.formatting import json_text
 from core.common.inside import check_output_file
-from core.export.files import WRITERS, complete_file
+from core.export.files import WRITERS, complete_file, write_about
+from core.export.provenance import provenance
 from core.store import Study
 
 EXTENSIONS = (".npz", *WRITERS)
@@ -29,8 +30,11 @@ def export_basis(study: Study, name: str, out: str | Path) -> int:
     out, basis = Path(out), basis_named(study, name)
     ending = check_output_file(out, "a basis", EXTENSIONS)
     table = latents_table(study, basis)
+    facts = provenance(study) | {"basis": name}
+    write_about(out, facts)
     with complete_file(out) as temporary:
         if ending != ".npz":
+            table.attrs = facts
             WRITERS[ending](table, temporary)
             return len(table)
         codes = codes_of(study, basis)

@@ -5,7 +5,8 @@ that a spreadsheet would run as a formula gets a leading apostrophe; `pd.read_cs
 `core.common.csv_text.as_written`, restores every text. The other formats hold texts unchanged.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -26,6 +27,7 @@ from core.errors import HeatmapNotStored, SettingsError, StudyError, unknown_nam
 from core.export.bases_table import bases_table
 from core.export.human_study import COLUMNS as HUMAN_STUDY
 from core.export.human_study import human_study_tasks
+from core.export.provenance import provenance
 from core.measures.concept_features import COLUMNS as CONCEPT_FEATURES
 from core.measures.concept_features import concept_features
 from core.measures.label_issues import COLUMNS as LABEL_ISSUES
@@ -87,6 +89,7 @@ MADE = {  # of what the study holds, when it is asked for
 OF_SLICES = ("features", "metrics")  # tables without rows per image that are computed again for a slice
 TABLES = (*COLUMNS, "representations", "basis", "heatmap", "mask")
 EXTENSIONS = (".csv", ".parquet", ".json", ".npy")
+ABOUT = ".about"
 
 
 def export_table(study: Study, table: str, out: str | Path, *, slice: Slice | None = None) -> int:
@@ -94,7 +97,9 @@ def export_table(study: Study, table: str, out: str | Path, *, slice: Slice | No
 
     Args:
         table: one of `TABLES`.
-        out: its extension selects the format; a table as .npy is a structured array.
+        out: its extension selects the format; a table as .npy is a structured array. Which study, answer,
+            basis and filter it is of stands in the metadata of a .parquet (`pd.read_parquet(out).attrs`), and
+            beside another file in `OUT.about`, a line of JSON.
         slice: only these images; for tables with one or more rows per image.
     Returns:
         the number of rows written.
@@ -104,12 +109,27 @@ def export_table(study: Study, table: str, out: str | Path, *, slice: Slice | No
     """
     out = Path(out)
     _check(table, out)
+    facts = provenance(study, slice)
     if table == "representations":
-        return _export_representations(study, out, slice)
-    frame = read_table(study, table, slice=slice)
-    with complete_file(out) as temporary:
-        WRITERS[out.suffix.lower()](frame, temporary)
-    return len(frame)
+        n_rows = _export_representations(study, out, slice)
+    else:
+        frame = read_table(study, table, slice=slice).copy(deep=False)
+        frame.attrs = facts
+        n_rows = len(frame)
+        with complete_file(out) as temporary:
+            WRITERS[out.suffix.lower()](frame, temporary)
+    write_about(out, facts)
+    return n_rows
+
+
+def write_about(out: Path, facts: Mapping[str, str]) -> None:
+    """Write what a file is of beside it, where its format has no place for that.
+
+    The ending is one that no reader of a folder takes for data.
+    """
+    if out.suffix.lower() != ".parquet":
+        with complete_file(out.with_name(f"{out.name}{ABOUT}")) as temporary:
+            temporary.write_text(f"{json.dumps(facts, ensure_ascii=False)}\n", encoding="utf-8")
 
 
 def export_frame(
@@ -140,6 +160,7 @@ def export_frame(
         frame = _heatmap(study, study.row_of(image), features, combine, device)
     with complete_file(out) as temporary, open(temporary, "wb") as file:
         np.lib.format.write_array(file, np.asarray(frame, dtype="<f4"), allow_pickle=False)
+    write_about(out, provenance(study) | {"filter": f"image_id={image}"})
     return frame.shape[0], frame.shape[1]
 
 
@@ -191,7 +212,7 @@ def note_on_train_images(study: Study, table: str, *, slice: Slice | None = None
         parts.append(
             "correct, confidence, margin and energy are optimistic, since the probe was trained on them"
         )
-    return f"on train images, {', and '.join(parts)}. --where split=val leaves them out"
+    return f"on train images, {', and '.join(parts)}. --where split=val leaves them out" if parts else ""
 
 
 def without_image_folder(study: Study, table: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -313,7 +334,8 @@ def _plain(series: pd.Series) -> np.ndarray:
     where missing."""
     if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf":
         return series.to_numpy()
-    is_truth = pd.api.types.infer_dtype(series, skipna=True) == "boolean"
+    kind = pd.api.types.infer_dtype(series, skipna=True)
+    is_truth = kind == "boolean" or (kind == "empty" and series.dtype == object)  # of nothing, no texts
     if is_truth or pd.api.types.is_numeric_dtype(series):
         if series.notna().all():
             return series.to_numpy(bool if is_truth else getattr(series.dtype, "numpy_dtype", None))

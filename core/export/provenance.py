@@ -26,6 +26,11 @@ def provenance(study: Study, among: Slice | None = None) -> dict[str, str]:
     }
 
 
+def answers_read(*studies: Study) -> tuple[str, ...]:
+    """Return the answers by which studies are read, each once."""
+    return tuple(dict.fromkeys(provenance(one)["answer"] for one in studies))
+
+
 def identity(study: Study) -> str:
     """Return what tells the study as it is read from every other one of this machine, without its folder."""
     whole = str((study.below or study.path).resolve())

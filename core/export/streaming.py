@@ -1,6 +1,7 @@
 """Stream tables of a study as files, one part at a time, for any size. No torch."""
 
 import io
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from core.common.inside import inside
 from core.common.relative_paths import folder_of_ids
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.export.files import COLUMNS, STORED_AS, read_table, without_image_folder
+from core.export.provenance import provenance
 from core.storage.seals import Damaged
 from core.storage.table_files import NO_TABLE, checked_table, with_group_names
 from core.store import Study
@@ -70,7 +72,7 @@ def stream_table(study: Study, table: str, kind: str) -> Iterator[bytes]:
     if table not in names:
         raise StudyError(f"no table '{table}' in '{study.path}'.{did_you_mean(table, names)}")
     parts = _parts(study, table)
-    return _as_csv(parts) if kind == "csv" else _as_parquet(parts)
+    return _as_csv(parts) if kind == "csv" else _as_parquet(parts, provenance(study))
 
 
 def _parts(study: Study, table: str) -> Iterator[pa.Table]:
@@ -146,9 +148,11 @@ class _Taken(io.RawIOBase):
         return taken
 
 
-def _as_parquet(parts: Iterator[pa.Table]) -> Iterator[bytes]:
+def _as_parquet(parts: Iterator[pa.Table], facts: dict[str, str]) -> Iterator[bytes]:
     sink, writer = _Taken(), None
+    attrs = {b"PANDAS_ATTRS": json.dumps(facts).encode()}  # where pandas has them
     for part in parts:
+        part = part.replace_schema_metadata((part.schema.metadata or {}) | attrs)
         writer = writer or pq.ParquetWriter(sink, part.schema)
         writer.write_table(part)
         if sink.waiting:

@@ -1,6 +1,6 @@
 """A table as a file that is downloaded: its name, and its text with numbers as numbers.
 
-Every such file is called STUDY_TABLE_SLICE, and says in columns of its own which study and slice it is of.
+Every such file is called STUDY_TABLE_SLICE, and says in columns which study, answer and slice it is of.
 """
 
 import re
@@ -23,6 +23,7 @@ class TableFile:
     table: str
     frame: pd.DataFrame | Callable[[], pd.DataFrame]  # the table, or what makes it
     among: Slice | None = None
+    answers: tuple[str, ...] = ()  # by which the studies are read
 
     @property
     def stem(self) -> str:
@@ -30,9 +31,10 @@ class TableFile:
         return file_stem(self.studies, self.table, self.among)
 
     def content(self) -> bytes:
-        """Return the table as CSV, with columns `study` and `slice` where it has none."""
+        """Return the table as CSV, with columns `study`, `answer` and `slice` where it has none."""
         frame = self.frame() if callable(self.frame) else self.frame.copy()
-        facts = {"study": " / ".join(self.studies), "slice": str(self.among) if self.among else ""}
+        answers = {"answer": " / ".join(self.answers)} if self.answers else {}
+        facts = {"study": " / ".join(self.studies), **answers, "slice": str(self.among) if self.among else ""}
         for name, value in facts.items():
             if name not in frame:
                 frame[name] = value

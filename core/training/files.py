@@ -110,6 +110,14 @@ def is_complete(output: Path, config: TrainConfig) -> bool:
     return n_epochs >= config.epochs
 
 
+def save_weights(tensors: dict[str, Any], path: Path, about: dict[str, str] | None = None) -> None:
+    """Write tensors to a new file that is as readable as any other: safetensors makes one for its owner."""
+    path.touch()
+    mode = path.stat().st_mode & 0o777
+    save_file(tensors, path, metadata=about or {"format": "pt"})
+    path.chmod(mode)
+
+
 def export(
     output: Path, backbone: nn.Module, sidecar: dict[str, Any], *, half: bool, head: nn.Module | None = None
 ) -> None:
@@ -119,10 +127,10 @@ def export(
             tensors = {name: _storable(tensor, half=False) for name, tensor in head.state_dict().items()}
             first = next(layer for layer in head.modules() if isinstance(layer, nn.Linear))
             about = {"format": "pt", "n_features": str(first.in_features)}
-            save_file(tensors, temporary, metadata=about)
+            save_weights(tensors, temporary, about)
     tensors = {name: _storable(tensor, half) for name, tensor in backbone.state_dict().items()}
     with replacing(output, parents=True) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt"})
+        save_weights(tensors, temporary)
     with replacing(sidecar_path(output), parents=True) as temporary:
         temporary.write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -132,7 +140,7 @@ def export_companions(output: Path, networks: dict[str, nn.Module], *, half: boo
     for name, network in networks.items():
         tensors = {key: _storable(tensor, half) for key, tensor in network.state_dict().items()}
         with replacing(companion_path(output, name), parents=True) as temporary:
-            save_file(tensors, temporary, metadata={"format": "pt"})
+            save_weights(tensors, temporary)
 
 
 def write_log(output: Path, rows: list[dict[str, Any]]) -> None:

@@ -12,6 +12,7 @@ import streamlit as st
 from core.charts.chart import Chart, frame_of
 from core.charts.options import FigureOptions
 from core.charts.theme import Theme, paper, theme_named
+from core.export.provenance import answers_read
 from core.export.table_file import TableFile
 from core.figures.print_version import print_version
 from core.slices.slice import Slice
@@ -76,7 +77,7 @@ def table_of(
     others = [one for one in depends_on if isinstance(one, Study) and one.key != study.key]
     among = next((one for one in depends_on if isinstance(one, Slice)), None)
     names = tuple(served_studies.name_of(one) for one in (study, *others))
-    return TableFile(names, name, data, among)
+    return TableFile(names, name, data, among, answers_read(study, *others))
 
 
 @contextmanager

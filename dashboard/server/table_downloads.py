@@ -34,7 +34,8 @@ def table_file(request: Request) -> Response:
         said = user_message(error, again="ask again") or ""
         text = f"not found: {printable(without_folders(said), 1000)}\n"
         return Response(text, status_code=404, media_type="text/plain")
-    called = quote(f"{file_stem([study.name], name)}.{kind}")
+    shown = f"{name}_{study.answer.name}" if study.answer else name
+    called = quote(f"{file_stem([study.name], shown)}.{kind}")
     headers = {
         "Content-Disposition": f"attachment; filename*=UTF-8''{called}",
         "Cache-Control": "no-store",

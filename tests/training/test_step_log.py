@@ -7,10 +7,12 @@ import math
 
 import pandas as pd
 import pytest
+import torch
 
 from core.errors import SettingsError
 from core.training import files
 from core.training.config import fixed, from_dict, to_dict
+from core.training.files import save_weights
 from core.training.finetuning.finetune import recorded_settings
 from core.training.step_log import StepLog
 from core.training.trainer import TrainingRun
@@ -148,3 +150,9 @@ def test_sidecar__odd_specs_and_files_say_nothing(tmp_path):
     assert recorded_settings(str(weights)) == {}  # far larger than any sidecar of ours
     files.sidecar_path(weights).write_text(json.dumps({"settings": settings}))
     assert recorded_settings(str(weights)) == settings
+
+
+def test_weights__are_as_readable_as_any_other_file(tmp_path):
+    (tmp_path / "plain").touch()
+    save_weights({"weight": torch.zeros(1)}, tmp_path / "weights.safetensors")
+    assert (tmp_path / "weights.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -149,7 +149,7 @@ def overlap_notes(numbers: Mapping[str, int], scores: pd.DataFrame) -> list[str]
     return [
         *notes,
         f"{numbers['n_both_train']:,} of the {numbers['n_both']:,} images with both masks are train images, "
-        "where 'correct' is optimistic because the probe was trained on them. Split 'val' leaves them out",
+        "where an answer that was fitted to them is optimistic. Split 'val' leaves them out",
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,6 +24,7 @@ from core.research.visual_tokens.topic import ExtractConfig
 from core.research.visual_tokens.training.config import TokenTrainConfig, lasting_settings
 from core.research.visual_tokens.training.towers import PatchViT, PixelData, VisionData, pixels_of
 from core.training.config import build_settings
+from core.training.files import save_weights
 from core.training.optimise import pick_device
 
 EVALUATED_AT_ONCE = 512
@@ -137,7 +138,7 @@ class TokenModel(nn.Module):
         """Write FILE.safetensors and FILE.safetensors.json with settings, origin and `notes`."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.trained()}
         with replacing(path, parents=True) as temporary:
-            save_file(tensors, temporary, metadata={"format": "pt"})
+            save_weights(tensors, temporary)
         about = {
             "kind": "visual token model",
             "settings": lasting_settings(self.config),

@@ -84,7 +84,7 @@ def test_table_that_a_step_replaces__is_no_damage(folder):
     with edited_manifest(folder) as manifest:
         del manifest["items"]["images"]
     (folder / "images.parquet").write_bytes(b"half of the next table")
-    with pytest.raises(StudyError, match="being rewritten"):
+    with pytest.raises(StudyError, match="changed since it was opened"):
         study.table("images")
     assert study.has("images")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.__main__ import machine
-from tests.campaign import calls, disks, fuzzing, reading, writing
+from tests.campaign import calls, disks, fuzzing, reading, rights, writing
 from tests.campaign.outcome import Outcome, Row
 
 ROWS: dict[str, tuple[str, int, Row]] = {  # name: (fault, how many, what tries it)
@@ -32,6 +32,7 @@ ROWS: dict[str, tuple[str, int, Row]] = {  # name: (fault, how many, what tries 
     "failing_reads": ("every Nth read fails (EIO)", 24, disks.failing_reads),
     "slow_reads": ("1 to 20 ms a read, and kill -9", 8, disks.slow_reads),
     "failing_calls": ("one call to the system fails once, in any command", 600, calls.failing_calls),
+    "no_permission": ("an ordinary user who may not read, or not write", 52, rights.no_permission),
     "power": ("the power goes: what was not synced is lost", 30, disks.power),
     "power_words": ("the power goes while notes and slices are saved", 20, disks.power_words),
     "bits": ("one bit flipped, every kind of file", 400, reading.bits),

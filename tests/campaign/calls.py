@@ -1,49 +1,26 @@
 """Each kind of call to the system fails once, in any command: one line, never a bug, and nothing lost.
 
-The commands run in children of one process that has imported them (`python -m tests.campaign.calls`), so that
-a try costs what the command itself takes. `faults.c` lies between them and the system.
+`faults.c` lies between the commands, which run as children of one process (`children.py`), and the system.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import json
-import os
 import shutil
-import subprocess
-import sys
-import traceback
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.pipeline.verify import verify
+from tests.campaign.children import KINDS, children
 from tests.campaign.disks import IS_POSSIBLE as IS_POSSIBLE
 from tests.campaign.disks import NEEDS as NEEDS
-from tests.campaign.disks import faulty
 from tests.campaign.outcome import Outcome
-from tests.campaign.writing import ROOT, command, ended
+from tests.campaign.writing import command, ended
 
-KINDS = {
-    "o": "open",
-    "r": "read",
-    "w": "write",
-    "n": "rename",
-    "s": "fsync",
-    "u": "unlink",
-    "m": "mkdir",
-    "f": "flock",
-    "c": "close",
-    "t": "stat",
-    "l": "listdir",
-}
 ERRORS = (errno.EIO, errno.ESTALE, errno.EBUSY, errno.EACCES, errno.EDQUOT)
-ESCAPED = 70  # the exit code of a child whose command raised
 OVER = "error: "
 
 
@@ -84,20 +61,20 @@ def failing_calls(rng: np.random.Generator, n: int, folder: Path) -> Outcome:
     """A random one of the calls of a kind fails in a command; then the same command without faults."""
     outcome, at, whole = Outcome(), folder / "at", folder / "whole"
     met: Counter[str] = Counter()
-    _make(at)
-    _copy(at, whole)
+    make(at)
+    copy(at, whole)
     words = commands(at)
-    with _runner(folder, at) as run:
+    with children(folder, at) as run:
         counted = {}
         for number in range(n):
             name = list(words)[number % len(words)]
-            _copy(whole, at)
+            copy(whole, at)
             if name not in counted:
                 done = run(words[name], "-", 0, 0)
                 counted[name] = done["calls"]
                 if done["code"]:
                     outcome.went_wrong(f"{name} without a fault: {done['said'][-300:]}")
-                _copy(whole, at)
+                copy(whole, at)
             kinds = [kind for kind in KINDS if counted[name][kind]]
             kind = str(rng.choice(kinds))
             error = int(rng.choice(ERRORS))
@@ -106,7 +83,7 @@ def failing_calls(rng: np.random.Generator, n: int, folder: Path) -> Outcome:
             done = run(words[name], kind, nth, error)
             outcome.tried += 1
             met[KINDS[kind]] += 1
-            _judge(outcome, done, what)
+            judge(outcome, done, what)
             if name not in READING:
                 again = run(words[name], "-", 0, 0)
                 is_refused = again["code"] and not (name in ONCE and done["code"] == 0)
@@ -118,7 +95,7 @@ def failing_calls(rng: np.random.Generator, n: int, folder: Path) -> Outcome:
     return outcome
 
 
-def _judge(outcome: Outcome, done: dict[str, Any], what: str) -> None:
+def judge(outcome: Outcome, done: dict[str, Any], what: str) -> None:
     said = done["said"]
     if done["code"] in (1, 2) and not (done["code"] == 1 and OVER not in said):  # verify ends with 1
         outcome.said(said, what)
@@ -127,7 +104,7 @@ def _judge(outcome: Outcome, done: dict[str, Any], what: str) -> None:
         outcome.examples.append(f"{what}: {done['code']} {said[-300:]}")
 
 
-def _make(at: Path) -> None:
+def make(at: Path) -> None:
     """Make the study that the commands are tried on, and beside it what they are given."""
     at.mkdir()
     assert not ended(command(at, at / "study"))
@@ -138,65 +115,6 @@ def _make(at: Path) -> None:
     (at / "answers.csv").write_text(f"image_id,predicted\n{rows}")
 
 
-def _copy(whole: Path, at: Path) -> None:
+def copy(whole: Path, at: Path) -> None:
     shutil.rmtree(at, ignore_errors=True)
     shutil.copytree(whole, at)
-
-
-@contextmanager
-def _runner(folder: Path, at: Path) -> Iterator[Any]:
-    """Yield what runs a command whose nth call of a kind fails: its exit code, stderr and counts of calls."""
-    said = folder / "said"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.campaign.calls", str(said)], cwd=ROOT, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | faulty(folder, at),
-    )  # fmt: skip
-    assert process.stdin is not None and process.stdout is not None
-
-    def run(words: list[str], kind: str, nth: int, error: int) -> dict[str, Any]:
-        process.stdin.write(json.dumps([words, kind, nth, error]) + "\n")
-        process.stdin.flush()
-        return json.loads(process.stdout.readline())
-
-    try:
-        yield run
-    finally:
-        process.stdin.close()
-        process.wait()
-
-
-def serve(said: Path) -> None:
-    """Answer each line of stdin, a command and its fault, by what a child does with it."""
-    import torch  # once, before the children
-
-    from core.cli import main
-
-    torch.set_num_threads(1)
-    faults = ctypes.CDLL(None)
-    for line in sys.stdin:
-        words, kind, nth, error = json.loads(line)
-        result = said.with_suffix(".json")
-        result.unlink(missing_ok=True)
-        child = os.fork()
-        if child == 0:
-            with open(said, "wb") as err, open(os.devnull, "wb") as out:
-                os.dup2(err.fileno(), 2)
-                os.dup2(out.fileno(), 1)
-            faults.faults_fail(ord(kind), nth, error)
-            try:
-                code = main(words)
-            except BaseException:
-                traceback.print_exc()
-                code = ESCAPED
-            counts = {one: faults.faults_calls(ord(one)) for one in KINDS}
-            faults.faults_fail(0, 0, 0)
-            result.write_text(json.dumps({"code": code, "calls": counts}))
-            sys.stderr.flush()
-            os._exit(0)
-        os.waitpid(child, 0)
-        done = json.loads(result.read_text()) if result.exists() else {"code": ESCAPED, "calls": {}}
-        print(json.dumps(done | {"said": said.read_text(errors="replace")}), flush=True)
-
-
-if __name__ == "__main__":
-    serve(Path(sys.argv[1]))

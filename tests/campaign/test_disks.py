@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.campaign.calls import KINDS
+from tests.campaign.children import KINDS
 from tests.campaign.disks import IS_POSSIBLE, faulty, lose_unsynced
 
 pytestmark = pytest.mark.skipif(not IS_POSSIBLE, reason="needs Linux and a C compiler")

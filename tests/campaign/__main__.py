@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.__main__ import machine
-from tests.campaign import calls, disks, fuzzing, reading, rights, writing
+from tests.campaign import calls, disks, fuzzing, reading, rights, visitors, writing
 from tests.campaign.outcome import Outcome, Row
 
 ROWS: dict[str, tuple[str, int, Row]] = {  # name: (fault, how many, what tries it)
@@ -40,6 +40,7 @@ ROWS: dict[str, tuple[str, int, Row]] = {  # name: (fault, how many, what tries 
     "inputs": ("malformed inputs, so many for each of 17 readers", 60, reading.inputs),
     "fuzz": ("inputs guided by coverage, so many seconds for each of 17 readers", 60, fuzzing.fuzz),
     "addresses": ("hostile addresses of the dashboard", 1000, reading.addresses),
+    "drops": ("drops of up to 100,000 small files", 40, visitors.drops),
 }
 HEAD = "| fault | tried | refused | lost | wrong | more than one line | seconds | of |"
 

@@ -20,6 +20,12 @@ def test_faults_of_what_is_read__lose_nothing_and_show_nothing(name: str) -> Non
 
 
 @pytest.mark.slow
+def test_faults_of_what_is_sent__lose_nothing() -> None:
+    found, _ = campaign.tried("drops", seed=1, share=0.05)
+    assert found.holds and found.tried and found.refused, found
+
+
+@pytest.mark.slow
 @pytest.mark.exhaustive("tests/storage and tests/pipeline kill, fill and share in the same way")
 @pytest.mark.parametrize("name", ["kills", "full_disks", "two_writers", "readers_beside", "clocks"])
 def test_faults_of_what_is_written__lose_nothing(name: str) -> None:

@@ -428,19 +428,29 @@ def test_writer__neither_deletes_nor_writes_through_a_link(tmp_path):
     photos.mkdir()
     (photos / "00000.npy").write_bytes(b"mine")
     shutil.rmtree(folder / "scores")
-    (folder / "scores").symlink_to(photos)
+    for name in ("scores", "logits", ".features.redo"):
+        (folder / name).symlink_to(photos)
     with (
         pytest.raises(StudyError, match="outside"),
         write_study(folder) as writer,
-        writer.step("quality", {}, inputs=("features",)) as step,
+        writer.step("probe", {}) as step,
     ):
-        step.vector("scores", np.arange(3))
+        step.vector("logits", np.arange(3))
     with (
         pytest.raises(StudyError, match="outside"),
         write_study(folder) as writer,
-        writer.step("quality", {}, inputs=("features",)) as step,
+        writer.step("probe", {}) as step,
     ):
-        step.array("scores").put(0, np.arange(3))
+        step.array("logits").put(0, np.arange(3))
+    with (
+        pytest.raises(StudyError, match="outside"),
+        write_study(folder) as writer,
+        writer.step("features", {}, inputs=("representations", "neighbours")),
+    ):
+        pass
+    with write_study(folder) as writer, writer.step("quality", {}, inputs=("features",)) as step:
+        step.vector("scores", np.arange(3))  # in a folder of its own, which takes the place of the link
+    assert not (folder / "scores").is_symlink()
     assert [(path.name, path.read_bytes()) for path in photos.iterdir()] == [("00000.npy", b"mine")]
 
 

@@ -172,7 +172,7 @@ def remake_stale(folder: str | Path, options: Mapping[str, Any], progress: Progr
     """
     study, prefix = StudyReader(folder), OWN_STEP.format(name="")
     unfinished = study.manifest.get(UNFINISHED, {})
-    for step in (*study.manifest["steps"], *unfinished):
+    for step in dict.fromkeys((*study.manifest["steps"], *unfinished)):
         if not step.startswith(prefix):
             continue
         if not (step in unfinished or study.state(step) == "stale" or _has_other_files(study, step)):

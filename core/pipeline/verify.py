@@ -17,7 +17,7 @@ from core.slices import saved_file
 from core.storage import layers, seals
 from core.storage.chunked_array import LEDGER, chunk_name, file_sha256
 from core.storage.kept_file import KeptFile
-from core.storage.leftovers import is_leftover, owner
+from core.storage.leftovers import folder_of_redo, is_leftover, owner
 from core.storage.manifest import MANIFEST
 from core.storage.no_longer_shown import SINCE, names_no_longer_shown
 from core.store import Study
@@ -193,6 +193,8 @@ def _stranger(folder: Path, relative: str) -> Iterator[Problem]:
 
 def _begun(folder: Path) -> set[str]:
     """Return the chunks and trainings of steps that were interrupted: the same command resumes with them."""
-    states = {path.name for path in folder.glob(".basis-*.resume")}
-    chunks = {path for ledger in folder.glob(f"*/{LEDGER}") for path in ledger.parent.glob("[0-9]*.npy")}
-    return states | {path.relative_to(folder).as_posix() for path in {*folder.glob(f"*/{LEDGER}"), *chunks}}
+    states = set(folder.glob(".basis-*.resume"))
+    ledgers = set(folder.glob(f"*/{LEDGER}"))
+    chunks = {path for ledger in ledgers for path in ledger.parent.glob("[0-9]*.npy")}
+    again = set(folder.glob(f"{folder_of_redo('*')}/**/*"))
+    return {path.relative_to(folder).as_posix() for path in states | ledgers | chunks | again}

@@ -1,4 +1,6 @@
-"""Temporary files left by killed writers: `.NAME.PID.tmp` beside the file that they were to replace."""
+"""What killed writers leave: `.NAME.PID.tmp` beside the file that it was to replace, and `.STEP.redo`, the
+folder in which a step that has a result was being made again.
+"""
 
 import contextlib
 import os
@@ -8,6 +10,23 @@ from pathlib import Path
 from core.common.processes import is_running
 
 TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp", re.DOTALL)
+REDO = ".redo"
+
+
+def folder_of_redo(step: str) -> str:
+    """Return the name of the folder in which a step that has a result is made again.
+
+    >>> folder_of_redo("features")
+    '.features.redo'
+    """
+    return f".{step}{REDO}"
+
+
+def is_begun_again(folder: Path, step: str) -> bool:
+    """Return whether a step of a study is being made again, or was when its process ended."""
+    with contextlib.suppress(OSError):
+        return any((folder / folder_of_redo(step)).iterdir())
+    return False
 
 
 def owner(name: str) -> int | None:

@@ -21,7 +21,7 @@ from core.storage.manifest_check import entry_fault
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-UNFINISHED = "unfinished"  # settings by step, of steps that a run was asked for and that have no results
+UNFINISHED = "unfinished"  # settings by step, of steps that a run was asked for and has not made
 PARTS = ("format", "steps", "items", UNFINISHED)
 OF_FORMULAS = "@formulas"  # among the inputs of a step
 MOST_BYTES = 512 << 20  # of the file: 0.09 bytes an image and a byte for each with maps (docs/scale.md)
@@ -45,9 +45,9 @@ def empty_manifest() -> dict[str, Any]:
 
 
 def last_settings(manifest: dict[str, Any], step: str) -> dict[str, Any]:
-    """The settings of a step's results, else those that an interrupted run was asked for; {} without both."""
-    entry = manifest["steps"].get(step)
-    return manifest.get(UNFINISHED, {}).get(step, {}) if entry is None else entry["settings"]
+    """The settings that an interrupted run was asked for, else those of a step's results; {} without both."""
+    results = manifest["steps"].get(step, {}).get("settings", {})
+    return manifest.get(UNFINISHED, {}).get(step, results)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

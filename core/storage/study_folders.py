@@ -22,6 +22,7 @@ from core.steps import BESIDE, STEPS
 from core.storage import manifest as manifests
 from core.storage.kept_file import ASIDE, LAST
 from core.storage.layers import FOLDER
+from core.storage.leftovers import REDO
 
 NAME = re.compile(r"[^\W_][\w .+-]{0,59}")  # one folder, not hidden, that every file system can hold
 WORDS = {f"{name}{end}" for name in ("slices.json", "traces.json") for end in ("", LAST, ASIDE)}
@@ -117,6 +118,8 @@ def _is_own(path: Path, items: set[str]) -> bool:
         return all(
             one.is_dir() and not one.is_symlink() and not foreign_entries(one) for one in path.iterdir()
         )
+    if path.name.startswith(".") and path.name.endswith(REDO):
+        return all(_is_own(one, items) for one in path.iterdir())
     if path.name in OWN_FOLDERS:
         return all(_is_ours(file, KEPT_THERE) for file in path.rglob("*"))
     array = path.name in items or (path / manifests.LEDGER).is_file()

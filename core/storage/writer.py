@@ -5,11 +5,15 @@ with write_study("studies/mine") as writer:
         step.table("features", frame)
         step.vector("top_images", rows)
         step.summary = {"epsilon": 4.0}
+
+A step that has a result is made again in a folder of its own, `.STEP.redo`, and takes the place of that
+result when it is whole: until then readers see what was there. A run that ended early goes on in that folder.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from core.common.inside import inside, make_durable_folder, replacing
+from core.common.inside import inside, make_durable_folder, replacing, sync_folder
 from core.common.worker_group import Ranks
 from core.config import RunOptions
 from core.errors import PeregrineError, SettingsError, StudyBusy, StudyError
@@ -29,7 +33,7 @@ from core.jobs.progress import Progress
 from core.storage import layers
 from core.storage import manifest as manifests
 from core.storage.chunked_array import ArrayWriter, file_sha256, write_whole
-from core.storage.leftovers import remove_leftovers
+from core.storage.leftovers import folder_of_redo, is_begun_again, remove_leftovers
 from core.storage.no_longer_shown import SETTINGS
 from core.storage.table_files import type_names
 
@@ -52,6 +56,7 @@ class StepWriter:
     """Collect the items of one step; they enter the manifest together when the step ends.
 
     Args:
+        folder: of the study, or the one in which a step is made again.
         before_first: called once, before the first file of an earlier run is replaced.
         shared: other processes write chunks of the same arrays, which are therefore begun as they are opened.
     """
@@ -141,6 +146,7 @@ class StudyWriter:
         self.manifest = layers.read_layered(folder) if exists else manifests.empty_manifest()
         self.asked: dict[str, dict[str, Any]] = dict(self.manifest.get(manifests.UNFINISHED, {}))
         self._orphans: list[str] = []
+        self._again: set[str] = set()  # steps with a result that this process has begun to make again
 
     def read_again(self) -> None:
         """Take over what another process of the group has written meanwhile."""
@@ -155,6 +161,8 @@ class StudyWriter:
     ) -> bool:
         """Return True when the step was made with these settings from the current inputs.
 
+        One that was begun again, by a run that ended early, is not current.
+
         A setting that is None or False and one that is absent are the same: no study becomes stale by a new
         setting, or by one that is gone.
         """
@@ -162,6 +170,7 @@ class StudyWriter:
         current_inputs = self._inputs(step, inputs, outside)
         return (
             bool(entry)
+            and not is_begun_again(self.folder, step)
             and _given(entry["settings"]) == _given(settings)
             and entry["inputs"] == current_inputs
         )
@@ -180,8 +189,8 @@ class StudyWriter:
         inputs: tuple[str, ...] = (),
         outside: dict[str, str] | None = None,
     ) -> Iterator[StepWriter]:
-        """Redo one step. Its earlier items leave the manifest before the first file is replaced, so that no
-        reader sees a mixture, and a step that ends before (refused settings, a kill) loses nothing.
+        """Redo one step. Its earlier items stay until the new ones are whole, and leave the manifest before
+        the first file is replaced, so that no reader sees a mixture.
 
         Args:
             inputs: items of this study that the step reads; if one changes later, the step becomes stale.
@@ -189,38 +198,103 @@ class StudyWriter:
         """
         digests = self._inputs(name, inputs, outside)
         fingerprint = manifests.digest({"step": name, "settings": settings, "inputs": digests})
+        home = inside(self.folder, folder_of_redo(name)) if self._stands(name) else self.folder
         if self.guest:
-            yield StepWriter(self.folder, fingerprint)
+            yield StepWriter(home, fingerprint)
             return
-        begin = partial(self.forget, name)
-        writer = StepWriter(self.folder, fingerprint, before_first=begin, shared=self._shared)
+        is_again = home != self.folder
+        begin = partial(self._begin_again if is_again else self.forget, name)
+        writer = StepWriter(home, fingerprint, before_first=begin, shared=self._shared)
         self.note_asked()
         try:
+            if is_again:
+                home.mkdir(exist_ok=True)
             yield writer
         except PeregrineError:
             if not writer.has_begun and self.asked.pop(name, None) is not None:  # what is refused is not kept
                 self.note_asked()
             raise
+        finally:
+            if is_again:
+                with suppress(OSError):  # it is not empty
+                    home.rmdir()
         if writer._open:
             raise StudyError(f"step {name} left {', '.join(writer._open)} unfinished")
-        self.forget(name)
-        for item, entry in writer.items.items():
-            self.manifest["items"][item] = entry | {"step": name}
-        self.manifest["steps"][name] = {
+        entry = {
             "settings": settings,
             "inputs": digests,
             "summary": writer.summary,
             "outputs": sorted(writer.items),
         }
+        items = {item: held | {"step": name} for item, held in writer.items.items()}
+        if is_again:
+            self._replace(home, name, entry, items)
+        else:
+            self._enter(name, entry, items)
+        self._remove_leftovers(name)
+
+    def _stands(self, name: str) -> bool:
+        """Return whether a step has a result of its own that readers may be shown."""
+        entry = self.manifest["steps"].get(name, {layers.BELOW: True})
+        return layers.BELOW not in entry and manifests.step_state(self.manifest, name) == "done"
+
+    def _begin_again(self, name: str) -> None:
+        self._again.add(name)
+        self.note_asked()
+
+    def _replace(
+        self, home: Path, name: str, entry: dict[str, Any], items: dict[str, dict[str, Any]]
+    ) -> None:
+        """Put what a step made again in the place of its earlier items.
+
+        What the manifest will say of it is written beside it first, so that `take_over` can end what a
+        process that is killed on the way has begun.
+        """
+        home.mkdir(exist_ok=True)
+        made = {**manifests.empty_manifest(), "steps": {name: entry}, "items": items}
+        manifests.write_manifest(home, made)
+        sync_folder(self.folder)
+        self._take_over(home, name, entry, items)
+
+    def take_over(self) -> None:
+        """End what killed writers had begun to put in the place of earlier items, under the lock."""
+        for path in sorted(self.folder.glob(f"{folder_of_redo('*')}/{manifests.MANIFEST}")):
+            home = inside(self.folder, path.parent.name)
+            made = manifests.read_manifest(home)
+            for name, entry in made["steps"].items():
+                self._take_over(home, name, entry, made["items"])
+                self._remove_leftovers(name)
+
+    def _take_over(self, home: Path, name: str, entry: dict[str, Any], items: Mapping[str, Any]) -> None:
+        self.forget(name)
+        for item in items:
+            for file in (item, f"{item}.parquet"):
+                if (home / file).exists():
+                    _remove(self.folder / file)
+                    os.rename(home / file, self.folder / file)
+        sync_folder(self.folder)
+        self.asked.pop(name, None)
+        self._enter(name, entry, items)
+
+    def _enter(self, name: str, entry: dict[str, Any], items: Mapping[str, Any]) -> None:
+        """Put a step and its items in the manifest, in the place of the earlier ones."""
+        self.forget(name)
+        self.manifest["items"] |= items
+        self.manifest["steps"][name] = entry
+        self._again.discard(name)
         self._write()
-        self._remove_leftovers()
 
     def _unfinished(self) -> dict[str, dict[str, Any]]:
-        return {step: one for step, one in self.asked.items() if step not in self.manifest["steps"]}
+        return {
+            step: settings
+            for step, settings in self.asked.items()
+            if step not in self.manifest["steps"] or step in self._again or is_begun_again(self.folder, step)
+        }
 
     def note_asked(self) -> None:
         """Write what was asked for, unless the manifest says it already, or there is none yet."""
-        if self.manifest["steps"] and self._unfinished() != self.manifest.get(manifests.UNFINISHED, {}):
+        noted = self.manifest.get(manifests.UNFINISHED, {})
+        if self.manifest["steps"] and self._unfinished() != noted:
             self._write()
 
     def _write(self) -> None:
@@ -242,16 +316,26 @@ class StudyWriter:
 
     def remove(self, name: str) -> None:
         """Remove a step with its files."""
+        self.asked.pop(name, None)
         self.forget(name)
-        self._remove_leftovers()
+        self._remove_leftovers(name)
 
-    def _remove_leftovers(self) -> None:
+    def _remove_leftovers(self, name: str) -> None:
         """Delete the files of items that the step made before and no longer makes."""
+        shutil.rmtree(self.folder / folder_of_redo(name), ignore_errors=True)
         for item in self._orphans:
             if item not in self.manifest["items"]:
                 shutil.rmtree(self.folder / item, ignore_errors=True)
                 (self.folder / f"{item}.parquet").unlink(missing_ok=True)
         self._orphans.clear()
+
+
+def _remove(path: Path) -> None:
+    """Delete a file, or a folder with its files; nothing is deleted through a link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -294,7 +378,9 @@ def write_study(path: str | Path, *, guest: bool = False, shared: bool = False) 
         raise StudyError(f"cannot lock '{folder}' ('{folder / '.lock'}'): {error.strerror}") from None
     try:
         remove_leftovers(folder)
-        yield StudyWriter(folder, shared=shared)
+        writer = StudyWriter(folder, shared=shared)
+        writer.take_over()
+        yield writer
     finally:
         lock.release()
         if is_new and {path.name for path in folder.iterdir()} <= {".lock", "progress.json"}:

@@ -34,6 +34,7 @@ from core.measures.label_issues import COLUMNS as LABEL_ISSUES
 from core.measures.label_issues import label_issues, why_no_probabilities
 from core.slices.inspection.populations import train_images, with_split
 from core.slices.slice import Slice
+from core.storage.leftovers import remove_leftovers_of
 from core.store import Study
 from core.traces import tables as traces
 
@@ -302,11 +303,15 @@ def _export_representations(study: Study, out: Path, slice: Slice | None) -> int
 
 @contextmanager
 def complete_file(out: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `out`, renamed when complete; nothing is left behind after an error."""
+    """Yield a temporary name beside `out`, renamed when complete; nothing is left behind after an error.
+
+    What a killed writer of the same file left goes.
+    """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"cannot create the folder '{out.parent}': {error.strerror}") from error
+    remove_leftovers_of(out)
     with replacing(out) as temporary:
         yield temporary
 

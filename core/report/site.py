@@ -7,8 +7,8 @@ and the page's own policy runs no other script.
 
 import base64
 import hashlib
+import os
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,6 +30,7 @@ from core.report.inputs import Source
 from core.report.page import SCRIPTED, TEMPLATES, Section, page, parts
 from core.report.write import plotly_script, study_sections
 from core.slices.inspection.populations import shown_images
+from core.storage.leftovers import remove_leftovers_of
 from core.store import Study
 
 IMAGES, FEATURES = 5000, 500
@@ -63,12 +64,13 @@ def write_site(
                 packed.writestr(zipfile.ZipInfo(name, WHEN), body, kind)
         return out
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    remove_leftovers_of(out)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
+        temporary.mkdir()
         for name, body in site.files():
             (temporary / name).parent.mkdir(exist_ok=True)
             (temporary / name).write_bytes(body)
-        temporary.chmod(0o755)
         if out.exists():
             out.rmdir()  # it is empty
         temporary.rename(out)

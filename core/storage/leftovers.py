@@ -3,8 +3,10 @@ folder in which a step that has a result was being made again.
 """
 
 import contextlib
+import glob
 import os
 import re
+import shutil
 from pathlib import Path
 
 from core.common.processes import is_running
@@ -43,6 +45,20 @@ def is_leftover(path: Path) -> bool:
     """Return True for one of our temporary files whose writer no longer runs on this machine."""
     pid = owner(path.name)
     return pid is not None and not is_running(pid, None)
+
+
+def remove_leftovers_of(path: Path) -> None:
+    """Delete the files and folders that killed writers left beside what they were to make, outside a study.
+
+    What a running process of this machine writes stays.
+    """
+    for one in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        if one.name == f".{path.name}.{owner(one.name)}.tmp" and is_leftover(one):
+            if one.is_dir() and not one.is_symlink():
+                shutil.rmtree(one, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    one.unlink()
 
 
 def remove_leftovers(folder: Path) -> None:

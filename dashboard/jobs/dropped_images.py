@@ -6,23 +6,28 @@ streamlit.
 """
 
 import itertools
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from uuid import uuid4
 
 from core.common.captions import ON_MASKS
 from core.common.formatting import counted
 from core.common.image_files import CAPTION, LONGEST_CAPTION
 from core.errors import PeregrineError, SettingsError
 from core.jobs import uploads
+from core.storage.leftovers import is_leftover
 from dashboard.jobs.allowed_paths import dropped_folder, short
 
 MOST_FILES, MOST_BYTES = 5_000, 2_000_000_000  # of one drop: they pass through the memory of the server
 DEEPEST, LONGEST = 8, 120  # folders, and characters of a name
 CORE = next(iter(ON_MASKS))  # the folder of masks of objects
 ENDINGS = (*uploads.EXTENSIONS, CAPTION.lstrip("."))
+TURNS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # the direction of a text
 ALIEN = re.compile(r"[\x00-\x1f\x7f<>:\"|?*]")
 
 
@@ -75,14 +80,9 @@ def keep(files: Sequence[tuple[str, bytes]]) -> Kept:
         raise SettingsError(f"no picture is among what was dropped{why}")
     everything = pictures | captions
     top, places = within_one_folder(list(everything))
-    folder = _new_folder(top or "pictures")
     try:
-        for place, data in zip(places, everything.values(), strict=True):
-            path = folder / place
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+        folder = _written(folder_name(top), dict(zip(places, everything.values(), strict=True)))
     except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
         raise SettingsError(f"the images cannot be kept: {error.strerror or error}") from error
     return Kept(folder, len(pictures), refused, len(captions))
 
@@ -178,19 +178,43 @@ def _free(
     return next(one for one in others if one not in taken)
 
 
-def _new_folder(name: str) -> Path:
-    """An empty folder of this name, or of it and a number. Raises SettingsError."""
+def folder_name(top: str) -> str:
+    """What the folder of a drop is called: as the dropped one, without what is read as something else.
+
+    >>> folder_name("birds"), folder_name("~"), folder_name("\u202egpj"), folder_name("")
+    ('birds', 'pictures', 'gpj', 'pictures')
+    """
+    return TURNS.sub("", top).lstrip("~. ") or "pictures"
+
+
+def _written(name: str, contents: Mapping[PurePosixPath, bytes]) -> Path:
+    """Write the files of a drop, and give their folder its name, or it and a number, when it is complete.
+
+    What a killed drop left goes. Raises OSError, after which nothing is left, and SettingsError.
+    """
     root = dropped_folder()
     if any((root / mark).exists() for mark in ("manifest.json", "progress.json")):
         raise SettingsError(f"'{short(root)}' is a study; rename it, so that images can be kept there")
+    for left in filter(is_leftover, root.glob(".drop-*.tmp")):
+        shutil.rmtree(left, ignore_errors=True)
+    begun = root / f".drop-{uuid4().hex}.{os.getpid()}.tmp"
+    try:
+        for place, data in contents.items():
+            path = begun / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return _named(begun, root, name)
+    finally:
+        shutil.rmtree(begun, ignore_errors=True)
+        with suppress(OSError):  # it holds other drops
+            root.rmdir()
+
+
+def _named(begun: Path, root: Path, name: str) -> Path:
     for path in _numbered(root, name):
-        try:
-            path.mkdir(parents=True)
-            return path
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise SettingsError(f"the images cannot be kept: {error.strerror or error}") from error
+        with suppress(FileExistsError):
+            path.mkdir()
+            return begun.rename(path)
     raise AssertionError  # the numbers do not end
 
 

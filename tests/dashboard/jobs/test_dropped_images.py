@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -130,3 +132,24 @@ def test_keep__many_files_of_one_name_are_numbered_once_each(monkeypatch):
     )
     kept = dropped_images.keep([("a.png", picture())] * 60)
     assert kept.n == len(list(kept.folder.iterdir())) == 60 and len(asked) == 59
+
+
+@pytest.mark.parametrize(("top", "name"), [("~", "pictures"), ("~root", "root"), ("\u202egpj", "gpj")])
+def test_folder__is_called_nothing_that_is_read_otherwise(top, name, studies):
+    assert dropped_images.keep([(f"{top}/1.png", picture())]).folder == studies / "dropped" / name
+
+
+def test_drop_that_fails_or_was_killed__leaves_nothing(studies, monkeypatch):
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(SettingsError, match="No space left"):
+        patch.setattr(Path, "write_bytes", full)
+        dropped_images.keep([("birds/1.png", picture())])
+    assert not (studies / "dropped").exists()
+    killed = studies / "dropped" / ".drop-ab.999999999.tmp"
+    running = killed.with_name(f".drop-ab.{os.getppid()}.tmp")
+    for folder in (killed, running):
+        folder.mkdir(parents=True)
+    assert dropped_images.keep([("birds/1.png", picture())]).folder.is_dir()
+    assert not killed.exists() and running.exists()

@@ -361,4 +361,4 @@ def test_json_has_no_nan() -> None:
     import numpy as np
 
     report = {"a": float("nan"), "b": [np.float32(0.5), float("inf")], "c": np.arange(2), "d": Path("x")}
-    assert json.loads(output.json_text(report)) == {"a": None, "b": [0.5, None], "c": [0, 1], "d": "x"}
+    assert json.loads(output.json_text(report)) == {"a": None, "b": [0.5, "Infinity"], "c": [0, 1], "d": "x"}

@@ -165,7 +165,7 @@ def test_scatter_is_narrowed(study, open_page):
         ("label=ant label=bee", "label=bee", "'label' is given twice"),
         ("<script>alert(1)</script>", "", "cannot read the slice"),
         ("concept=red", "", "the words of the images are not computed yet"),
-        ("x" * 5000, "", "cannot read the slice"),
+        ("x" * 5000, "", "2,000"),
     ],
 )
 def test_conditions_that_do_not_hold_are_dropped_with_a_note(text, kept, says, studies, open_page):

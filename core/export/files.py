@@ -90,7 +90,7 @@ MADE = {  # of what the study holds, when it is asked for
 OF_SLICES = ("features", "metrics")  # tables without rows per image that are computed again for a slice
 TABLES = (*COLUMNS, "representations", "basis", "heatmap", "mask")
 EXTENSIONS = (".csv", ".parquet", ".json", ".npy")
-ABOUT = ".about"
+ABOUT = "-about"
 
 
 def export_table(study: Study, table: str, out: str | Path, *, slice: Slice | None = None) -> int:
@@ -100,7 +100,7 @@ def export_table(study: Study, table: str, out: str | Path, *, slice: Slice | No
         table: one of `TABLES`.
         out: its extension selects the format; a table as .npy is a structured array. Which study, answer,
             basis and filter it is of stands in the metadata of a .parquet (`pd.read_parquet(out).attrs`), and
-            beside another file in `OUT.about`, a line of JSON.
+            beside another file in `OUT-about`, a line of JSON.
         slice: only these images; for tables with one or more rows per image.
     Returns:
         the number of rows written.
@@ -126,7 +126,7 @@ def export_table(study: Study, table: str, out: str | Path, *, slice: Slice | No
 def write_about(out: Path, facts: Mapping[str, str]) -> None:
     """Write what a file is of beside it, where its format has no place for that.
 
-    The ending is one that no reader of a folder takes for data.
+    No part of its name after a dot is the ending of a table: readers of a folder take each for one.
     """
     if out.suffix.lower() != ".parquet":
         with complete_file(out.with_name(f"{out.name}{ABOUT}")) as temporary:

@@ -120,7 +120,7 @@ def test_exports__say_what_they_are_of(folder, tmp_path):
         words = ["export", str(folder), "probe", "--where", WHERE, "-o", str(tmp_path / f"a{ending}")]
         assert main(words) == 0
         if ending != ".parquet":
-            assert json.loads((tmp_path / f"a{ending}.about").read_text()) == facts
+            assert json.loads((tmp_path / f"a{ending}-about").read_text()) == facts
     assert pd.read_parquet(tmp_path / "a.parquet").attrs == facts
     (tmp_path / "page.parquet").write_bytes(b"".join(stream_table(open_study(folder), "images", "parquet")))
     read = pd.read_parquet(tmp_path / "page.parquet")

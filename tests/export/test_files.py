@@ -65,8 +65,10 @@ def test_promised_columns_in_order(table: str, extension: str, study: Study, tmp
     frame = read(out)
     assert ", ".join(frame.columns) == PROMISED[table]
     assert len(frame) == n_rows == len(study.table(table))
-    about = [] if extension == ".parquet" else [f"{out.name}.about"]
+    about = [] if extension == ".parquet" else [f"{out.name}-about"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, *about]
+    endings = {f".{part}" for name in about for part in name.split(".")[1:]}
+    assert not endings & set(EXTENSIONS)  # `datasets` would take it for a second table
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)

@@ -43,7 +43,7 @@ def test_recipe__the_command_lists_draws_and_tabulates_it(recipe, run, shared_st
     numbers = tmp_path / "chart.csv"
     assert run("figure", shared_study, recipe, "-o", numbers).out.strip() == str(numbers)
     table, study = pd.read_csv(numbers), open_study(shared_study)
-    assert list(table) == ["n_firing_discriminative", "correct", "n_images", "study", "slice"]
+    assert list(table) == ["n_firing_discriminative", "correct", "n_images", "study", "answer", "slice"]
     judged = study.table("quality").loc[study.is_val].dropna(subset=["correct"])
     assert table["n_images"].sum() == len(judged) > 0
     few = judged.loc[judged["n_firing_discriminative"] == 0, "correct"]

@@ -59,7 +59,7 @@ def test_inspect__json_has_the_numbers_of_the_slice(run, world):
 def test_inspect__is_what_the_function_returns(run, world):
     found = printed(run, world.study.path, "--where", "predicted=bee")
     expected = inspect_slice(world.study, Slice(predicted=("bee",)), means=True)
-    assert set(found) == {"study", *expected} and found["against"] is None
+    assert set(found) == {"study", "answer", "basis", "filter", *expected} and found["against"] is None
     assert found["words"] == json.loads(json.dumps(expected["words"]))
     assert [row["difference"] for row in found["features"]] == [
         None if math.isnan(row["difference"]) else row["difference"] for row in expected["features"]

@@ -58,7 +58,7 @@ def test_decompose__an_image_of_the_study(study):
     expected = [int(j) for j in np.argsort(-h) if h[j] > description["alpha"]]
     assert len(expected) == description["n_features"] == 3
     assert [part["feature"] for part in description["features"]] == expected
-    assert description["group"] == "_".join(map(str, sorted(expected)))
+    assert description["group"] == "+".join(map(str, sorted(expected)))
     assert_allclose([part["activation"] for part in description["features"]], h[expected], rtol=1e-4)
     for part in description["features"]:
         assert part["words"] == ([f"word{part['feature']}"] if part["feature"] < 500 else [])

@@ -191,7 +191,7 @@ def test_what_features_do_and_pictures_are_read_off_unit_rows_too(made):
 
 @pytest.mark.slow
 def test_what_was_fitted_is_of_the_train_images_whatever_an_answer_is_judged_on(made):
-    study = made[-1]
+    study = Study(made[-1].path)
     read = study.answering("zero-shot")
     assert not study.summary("embed")["split_given"] and read.is_val.all() and not study.is_val.all()
     assert (train_images(read) == ~study.is_val).all() and (

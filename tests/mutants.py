@@ -8,8 +8,9 @@ Out of CI. Both trees are clones with an environment, and both were run once wit
     python -m tests.mutants count                                             # what tests/mutants.csv says
 
 A test that both trees hold with the same statements is the same test. So OLD.coverage needs to hold only
-the tests that are not in the new tree, a mutant is run in the new tree first, and where a test kills it there
-that is the same in the old tree, the old suite kills it as well, and is not run.
+the tests that are not in the new tree, and a mutant is run in the new tree first. Where a test kills it there
+that is the same in the old tree, the old suite kills it as well, and is not run; where none does, only the
+tests that the old suite has alone are run.
 """
 
 from __future__ import annotations
@@ -238,11 +239,18 @@ def run(args: argparse.Namespace) -> None:
         if begins:
             writer.writeheader()
         for mutant in mutants[args.first : args.last]:
+            trees = (args.old, args.new)
+            if any(mutant["text"] not in (tree / mutant["module"]).read_text("utf-8") for tree in trees):
+                print(f"{mutant['number']}: {mutant['function']} has changed since it was drawn")
+                continue
             new = killer(args.new, mutant, mutant["tests"]["new"])
             if "::" in new and same_test(args.old, args.new, new):
                 old = AS_NEW
             else:
-                old = killer(args.old, mutant, mutant["tests"]["old"])
+                theirs = mutant["tests"]["old"]
+                if new == SURVIVED:  # each test that both have has passed
+                    theirs = [test for test in theirs if not same_test(args.old, args.new, test)]
+                old = killer(args.old, mutant, theirs)
             row = {**mutant, "new_killed_by": new, "old_killed_by": old}
             writer.writerow(row)
             file.flush()

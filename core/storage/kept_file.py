@@ -94,10 +94,10 @@ class KeptFile(Generic[T]):
             _read_from_copy.pop(path, None)
             return None
         read = f"its copy {self.last} is read instead, and the next save restores it"
-        line = f"{path} {' '.join(what.split())}; {read}"
+        line = f"{path.name} {' '.join(what.split())}; {read}"  # pages show it: without the folder
         if _read_from_copy.get(path) != line:
             _read_from_copy[path] = line
-            print(f"note: {for_terminal(line)}", file=sys.stderr)
+            print(f"note: {for_terminal(f'{path.parent}/{line}')}", file=sys.stderr)
         return copy
 
     def copy(self, folder: Path) -> T | None:

@@ -198,7 +198,7 @@ def first_failure(tree: Path, tests: list[str], marks: str, seconds: float) -> s
     if done.returncode in (0, 5):  # 5: none of them has such a mark
         return SURVIVED
     lines = done.stdout.splitlines()
-    failed = [line.split(" ", 1)[1] for line in lines if line.startswith(("FAILED ", "ERROR "))]
+    failed = [line.split(" ", 1)[1] for line in lines if line.startswith(("FAILED tests/", "ERROR tests/"))]
     if failed:
         return failed[0].partition(" - ")[0]
     return HANGS if "Timeout" in done.stdout + done.stderr else "collection"

@@ -329,7 +329,7 @@ def _write_npy(frame: pd.DataFrame, path: Path) -> None:
 def _write_json(frame: pd.DataFrame, path: Path) -> None:
     """Write a list of objects: a missing number is null, an infinite one "Infinity"."""
     floats = frame.select_dtypes("float")
-    for name in floats.columns[np.isinf(floats).any()]:
+    for name in [one for one in floats if np.isinf(floats[one]).any()]:
         frame = frame.assign(**{name: [json_number(value) for value in frame[name].tolist()]})
     frame.to_json(path, orient="records", force_ascii=False, double_precision=15, date_format="iso")
 

@@ -47,7 +47,7 @@ def with_group_names(name: str, table: pa.Table) -> pa.Table:
     if name not in tables or column not in table.column_names:
         return table
     place = table.column_names.index(column)
-    names = pc.replace_substring(table.column(place), EARLIER, JOINED_BY)
+    names = pc.replace_substring(table.column(place), EARLIER, JOINED_BY)  # pyright: ignore[reportAttributeAccessIssue]
     return table.set_column(place, table.field(place), names)
 
 

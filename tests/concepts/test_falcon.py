@@ -8,6 +8,7 @@ from core.concepts.crops import box_on_image
 from core.concepts.falcon import (
     CounterfactualSearch,
     EntryMoments,
+    best_by_word,
     choose_k,
     confidence_of,
     contrast,
@@ -234,3 +235,12 @@ def test_confidence__of_softmax_is_a_share_of_the_bank(rng):
     assert_array_equal(confidence_of("cosine", cosine, total, 50.0), cosine)
     with pytest.raises(SettingsError, match="cosine, softmax"):
         confidence_of("sigmoid", cosine, total, 50.0)
+
+
+def test_best_by_word__takes_the_largest_of_a_words_captions_and_needs_one_value_each():
+    captions, kinds = [[("red", "adjective"), ("bee", "noun")], [("bee", "noun")]], {}
+    assert best_by_word(captions, [0.25, 0.5], kinds) == {"red": 0.25, "bee": 0.5}
+    assert best_by_word(captions, [-0.5, -0.25], {}) == {"red": 0.0, "bee": 0.0}
+    assert kinds == {"red": "adjective", "bee": "noun"}
+    with pytest.raises(ValueError):
+        best_by_word(captions, [0.25], {})

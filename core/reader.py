@@ -214,6 +214,10 @@ class StudyReader(KeptColumns):
 
         It is a frame of its own, which shares the memory: what is sorted in it selects no other images.
         """
+        return self._images.copy(deep=False)
+
+    @cached_property
+    def _images(self) -> pd.DataFrame:
         return self.kept("images").frame()
 
     @property

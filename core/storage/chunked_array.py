@@ -225,8 +225,8 @@ class ChunkedArray:
             return named.astype(np.int64)  # an empty list
         if named.dtype.kind in "iu":
             return named
-        like = np.broadcast_to(np.int8(0), self.shape)
-        like[key]  # raises
+        # A mask is of the first axes alone: asked of these, NumPy copies no whole rows.
+        np.broadcast_to(np.int8(0), self.shape[: named.ndim])[key]
         return np.flatnonzero(named) if named.ndim == 1 else named
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

@@ -73,3 +73,6 @@ def remove_leftovers(folder: Path) -> None:
             if owner(path.name) == os.getpid() or is_leftover(path):
                 with contextlib.suppress(OSError):  # it may stay; `verify` reports it
                     path.unlink()
+    for begun in folder.glob(folder_of_redo("*")):
+        with contextlib.suppress(OSError):  # it holds finished work
+            begun.rmdir()

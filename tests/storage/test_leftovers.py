@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from core.export.files import complete_file
+from core.storage.leftovers import folder_of_redo, remove_leftovers
 
 DEAD = 999_999_999  # no process has this id
 
@@ -20,3 +21,12 @@ def test_output__written_again_removes_what_killed_writers_left_and_nothing_else
     with complete_file(tmp_path / "site.zip") as temporary:
         temporary.write_text("new")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(stay)
+
+
+def test_study__a_redo_that_had_not_begun_leaves_nothing_and_finished_work_stays(tmp_path: Path) -> None:
+    empty, begun = (tmp_path / folder_of_redo(step) for step in ("features", "heatmaps"))
+    for folder in (empty, begun):
+        folder.mkdir()
+    (begun / "chunk").touch()
+    remove_leftovers(tmp_path)
+    assert (empty.exists(), list(begun.iterdir())) == (False, [begun / "chunk"])

@@ -23,7 +23,7 @@ from core.answers.requests import add_answer, remake_stale, remove_answer
 from core.bases.requests import add_basis
 from core.charts.other_studies import alike
 from core.config import BasisConfig
-from core.errors import SettingsError, SliceError
+from core.errors import SettingsError, SliceError, did_you_mean
 from core.export.summary import info
 from core.heatmaps.reader import requested_path
 from core.jobs.progress import Progress
@@ -351,7 +351,7 @@ def test_kinds_are_checked_before_anything_runs(tmp_path, run):
     said = run(
         "analyze", tmp_path / "new", "--images", tmp_path, "--encoder", "x", "--answers", "knn,zeroshot"
     )
-    assert "--answers zeroshot: no such kind. Did you mean 'zero-shot'?" in said.error
+    assert "--answers zeroshot" in said.error and did_you_mean("zeroshot", ["zero-shot"]) in said.error
     assert not (tmp_path / "new").exists()
 
 

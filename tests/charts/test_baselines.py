@@ -8,6 +8,8 @@ from numpy.testing import assert_allclose
 from core.charts import baselines as figures
 from core.charts import by_cause
 from core.charts.theme import DARK, LIGHT, layout_of
+from core.common.score_names import score_in_sentence, score_label
+from tests.sentences import numbers
 from tests.tables import rows_where
 
 
@@ -107,11 +109,12 @@ def test_finding__says_how_many_the_best_is_not_clearly_ahead_of():
     ]
     table = scored(rows, "rival", "rival_difference_high")
     assert figures.level_with_best(table) == ["soft_q", "combined"]
-    assert figures.finding(table).endswith("AUROC 0.71 (0.61 to 0.76), not clearly ahead of 2 others.")
-    one = rows_where(table, table["score"] != "combined")
-    assert figures.finding(one).endswith(", not clearly ahead of the soft Q-Score.")
-    clear = table.assign(rival_difference_high=-0.01)
-    assert figures.finding(clear).endswith("distinctiveness reaches AUROC 0.71 (0.61 to 0.76).")
+    assert numbers(figures.finding(table))[3:] == ["0.71", "0.61", "0.76", "2"]
+    one = figures.finding(rows_where(table, table["score"] != "combined"))
+    assert numbers(one)[3:] == ["0.71", "0.61", "0.76"] and score_in_sentence("soft_q") in one
+    clear = figures.finding(table.assign(rival_difference_high=-0.01))
+    assert numbers(clear)[3:] == ["0.71", "0.61", "0.76"] and score_in_sentence("soft_q") not in clear
+    assert score_in_sentence("distinctiveness") in clear
 
 
 def test_equal_scores__share_a_rank_and_none_is_better(metrics):
@@ -133,9 +136,11 @@ def test_scores_of_far_fewer_images__come_last_and_are_no_best():
     table = scored(rows, "rival", "rival_difference_high").assign(n=[21, 119, 110], n_wrong=[6, 31, 29])
     assert figures.ranked(table, "auroc")["score"].tolist() == ["mls", "norm", "kpca_error"]
     assert figures.ranked(table, "auroc")["rank"].isna().tolist() == [False, False, True]
-    assert figures.finding(table).startswith("Without any labels, the raw norm reaches AUROC 0.70")
-    assert "ranks 2 of 2 scores, and 1 of the 1" in figures.rank_sentence(table, "norm")
-    assert "is not ranked: far fewer images have it" in figures.rank_sentence(table, "kpca_error")
+    assert numbers(figures.finding(table)) == ["0.70", "0.60", "0.75"]
+    assert score_in_sentence("norm") in figures.finding(table)
+    assert numbers(figures.rank_sentence(table, "norm")) == ["2", "2", "1", "1", "0.800"]
+    few, undefined = (figures.rank_sentence(one, "kpca_error") for one in (table, table.assign(auroc=np.nan)))
+    assert numbers(few) == [] and few != undefined and score_label("kpca_error") in few
     assert set(dots(figures.ranked_scores(table))) == {"kpca_error", "norm", "mls"}  # drawn all the same
 
 

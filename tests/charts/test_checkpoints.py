@@ -11,6 +11,7 @@ import pandas as pd
 from core.charts.checkpoints import FEATURES, PANELS, FeaturesAlong, checkpoint_numbers, picture_features
 from core.charts.heat_panels import Shown
 from core.charts.theme import DARK, LIGHT
+from core.comparison.checkpoints import DISCRIMINATIVE, TITLES
 
 STUDIES = ["epoch1", "epoch2"]
 
@@ -31,7 +32,7 @@ def test_numbers__a_colour_has_one_name_and_the_legend_stands_in_the_gap() -> No
         assert len(set(named)) == len({colour for colour, _ in named})
         assert fig.layout.legend.x > 0.5 and fig.layout.legend.y < 1 / 3  # five panels in two columns
         titles = [str(note.text) for note in fig.layout.annotations]
-        assert "Features discriminative on train images" in titles  # whatever images the rest is measured on
+        assert TITLES[DISCRIMINATIVE] in titles  # whatever images the rest is measured on
 
 
 def test_pictures__columns_of_features_and_rows_of_studies() -> None:

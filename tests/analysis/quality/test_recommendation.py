@@ -8,10 +8,22 @@ import shutil
 import pandas as pd
 import pytest
 
-from core.analysis.quality.recommendation import advice, advise, claim, recommend, recommended
+from core.analysis.quality.recommendation import (
+    MEASURED,
+    WORKED,
+    advice,
+    advise,
+    claim,
+    recommend,
+    recommended,
+    score_row,
+)
+from core.common.score_names import score_in_sentence
+from core.common.statistics.chance import untold
 from core.export.summary import info
 from core.store import open_study
 from tests.manifests import edited_manifest, write_tables
+from tests.sentences import numbers
 
 FACTS = {"n": 200, "n_errors": 40, "score": "norm", "auroc": 0.7, "low": 0.6, "high": 0.8}
 
@@ -35,7 +47,7 @@ FACTS = {"n": 200, "n_errors": 40, "score": "norm", "auroc": 0.7, "low": 0.6, "h
 def test_recommend__by_what_there_is_and_never_the_combined_score(held, facts, score):
     found = recommend(held, facts)
     assert found is not None and found.score == score
-    assert ("Use it with care" in found.reason) == (score == "distinctiveness")
+    assert ({str(WORKED), str(MEASURED)} <= set(numbers(found.reason))) == (score == "distinctiveness")
     assert "--" not in found.reason  # a page shows it
     tried = score != "confidence" and facts is not None and facts["low"] < 0.5 and facts["n_errors"] > 7
     assert ("none of the scores without labels can be told from chance" in found.reason) == tried
@@ -50,25 +62,26 @@ def test_claim__needs_eight_errors(n_wrong):
     row = {"score": "confidence", "auroc": 0.9, "auroc_low": 0.6, "auroc_high": 0.97, "n": 50}
     told = claim(row | {"n_wrong": n_wrong})
     if n_wrong < 8:
-        noun = "error" if n_wrong == 1 else "errors"
-        assert told == f"what the classifier's confidence is worth cannot be told from {n_wrong} {noun}"
+        assert numbers(told) == [str(n_wrong)] and untold(n_wrong, 50 - n_wrong) in told
     else:
-        assert told == "the classifier's confidence predicts errors: AUROC 0.90 (0.60 to 0.97)"
+        assert numbers(told) == ["0.90", "0.60", "0.97"]
+    assert score_in_sentence("confidence") in told
 
 
 def test_advise__without_an_error_says_that_nothing_can_be_told():
     row = {"score": "confidence", "auroc": math.nan, "auroc_low": math.nan, "auroc_high": math.nan, "n": 50}
     told = advise(recommend(["confidence"]), pd.DataFrame([row | {"n_wrong": 0}]))
-    assert "Here what it is worth cannot be told from 0 errors." in told
+    assert untold(0, 50) in told
     of_no_image = pd.DataFrame([row | {"n": 0, "n_wrong": 0}])
-    assert "Here" not in advise(recommend(["confidence"]), of_no_image)
+    assert numbers(advise(recommend(["confidence"]), of_no_image)) == []
 
 
 def test_advice__is_what_info_says(shared_study):
     study = open_study(shared_study)
     found = recommended(study)
     assert found is not None and found.score == "confidence"
-    assert advice(study).startswith("Take the classifier's confidence. Here ")
+    measured = claim(score_row(study.table("quality_metrics"), "confidence"), "it")
+    assert score_in_sentence("confidence") in advice(study) and measured in advice(study)
     assert advice(study).endswith(found.reason) and info(study)["recommendation"] == advice(study)
 
 
@@ -82,7 +95,8 @@ def test_advice__without_a_probe_names_distinctiveness_and_its_caveat(shared_stu
     again = open_study(folder)
     found = recommended(again)
     assert found is not None and found.score == "distinctiveness"
-    assert advice(again) == f"Take distinctiveness. {found.reason}"
+    assert score_in_sentence("distinctiveness") in advice(again) and advice(again).endswith(found.reason)
+    assert numbers(advice(again)) == numbers(found.reason)  # what it is worth here is not known
 
 
 def test_recommended__is_of_the_slice_that_a_study_is_narrowed_to(shared_study, tmp_path):

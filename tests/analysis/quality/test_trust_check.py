@@ -19,8 +19,11 @@ from core.analysis.quality.trust_check import (
     sentence,
     verdict,
 )
+from core.common.score_names import score_label
+from core.common.statistics.chance import untold
 from core.store import open_study
 from tests.manifests import edited_manifest
+from tests.sentences import numbers, without_numbers
 
 GOOD = Evidence(
     auroc=0.73, low=0.71, high=0.75, n_wrong=300, n_right=700, near_zero=0.8, negative=0.0,
@@ -29,32 +32,42 @@ GOOD = Evidence(
 )  # fmt: skip
 NONE = dict.fromkeys(("auroc", "low", "high"), math.nan)
 CHANCE = {"auroc": 0.49, "low": 0.47, "high": 0.51}
+HARDLY = {"auroc": 0.51, "low": 0.501, "high": 0.549}
+WRONG_WAY = {"auroc": 0.40, "low": 0.38, "high": 0.43}
 
 
 @pytest.mark.parametrize(
-    ("change", "expected", "says"),
+    ("change", "expected", "told"),
     [
-        ({}, "trusted", "it predicts errors better than chance, AUROC 0.73 (0.71 to 0.75)"),
-        ({"auroc": 0.51, "low": 0.501, "high": 0.549}, "unreliable", "hardly better than chance, AUROC 0.51"),
-        ({"auroc": 0.53, "low": 0.501, "high": 0.55}, "trusted", "AUROC 0.53 (0.50 to 0.55)"),
-        ({"low": 0.5}, "unreliable", "does no better than chance"),
-        (CHANCE, "unreliable", "Q cannot be trusted here: it does no better than chance, AUROC 0.49"),
-        ({"auroc": 0.40, "low": 0.38, "high": 0.43}, "unreliable", "points the wrong way, AUROC 0.40"),
-        (NONE | {"why_untested": "no labels"}, "untested", "can be trusted here is not tested: no labels"),
-        ({"n_wrong": 1}, "untested", "can be trusted here cannot be told from 1 error: AUROC 0.73"),
-        ({"n_wrong": 7}, "untested", "can be trusted here cannot be told from 7 errors: AUROC 0.73"),
-        ({"n_wrong": 8}, "trusted", "it predicts errors better than chance"),
-        (CHANCE | {"n_wrong": 7}, "untested", "cannot be told from 7 errors: AUROC 0.49"),
-        (CHANCE | {"n_wrong": 8}, "unreliable", "does no better than chance"),
-        ({"n_right": 3}, "untested", "cannot be told from 3 correct images"),
+        ({}, "trusted", ["0.73", "0.71", "0.75"]),
+        (HARDLY, "unreliable", ["0.51", "0.50", "0.55"]),
+        ({"auroc": 0.53, "low": 0.501, "high": 0.55}, "trusted", ["0.53", "0.50", "0.55"]),
+        ({"low": 0.5}, "unreliable", ["0.73", "0.50", "0.75"]),
+        (CHANCE, "unreliable", ["0.49", "0.47", "0.51"]),
+        (WRONG_WAY, "unreliable", ["0.40", "0.38", "0.43"]),
+        (NONE | {"why_untested": "no labels"}, "untested", []),
+        ({"n_wrong": 1}, "untested", ["1", "0.73", "0.71", "0.75"]),
+        ({"n_wrong": 7}, "untested", ["7", "0.73", "0.71", "0.75"]),
+        ({"n_wrong": 8}, "trusted", ["0.73", "0.71", "0.75"]),
+        (CHANCE | {"n_wrong": 7}, "untested", ["7", "0.49", "0.47", "0.51"]),
+        (CHANCE | {"n_wrong": 8}, "unreliable", ["0.49", "0.47", "0.51"]),
+        ({"n_right": 3}, "untested", ["3", "0.73", "0.71", "0.75"]),
     ],
 )  # fmt: skip
-def test_verdict__and_its_sentence(change, expected, says):
+def test_verdict__and_its_sentence(change, expected, told):
     evidence = dataclasses.replace(GOOD, **change)
     assert verdict(evidence) == expected
     said = sentence(evidence)
-    assert says in said
+    assert numbers(said) == told and evidence.why_untested in said
+    assert untold(evidence.n_wrong, evidence.n_right) in said
     assert said.endswith(".") and said.count(". ") == 0  # one sentence
+
+
+def test_sentence__has_other_words_for_every_standing():
+    states = ({}, HARDLY, CHANCE, WRONG_WAY, NONE, {"n_wrong": 1}, {"n_right": 3})
+    said = [without_numbers(sentence(dataclasses.replace(GOOD, **state))) for state in states]
+    assert len(set(said)) == len(states)
+    assert without_numbers(sentence(dataclasses.replace(GOOD, low=0.5))) == said[2]
 
 
 @pytest.mark.parametrize(
@@ -79,11 +92,8 @@ def test_no_other_fact_changes_the_verdict_or_its_sentence(auroc):
 
 def test_facts__are_all_there():
     said = facts(dataclasses.replace(GOOD, ahead_label_free=("norm", "hoyer"), rank=4))
-    assert said == (
-        "Also: Q ranks 4th of 11 by AUROC (2 of the 7 other label-free scores beat it, Raw norm by "
-        "most); 80 % of the entries are near zero; 0 % of the entries are negative; 12.0 "
-        "features fire on an image on average; a discriminative feature fires on 90 % of the images."
-    )
+    assert numbers(said) == ["4", "11", "2", "7", "80", "0", "12.0", "90"]
+    assert score_label("norm") in said and score_label("hoyer") not in said
     assert facts(Evidence(math.nan, math.nan, math.nan)) == ""
 
 
@@ -127,10 +137,7 @@ def test_read_check__of_an_older_study_takes_its_numbers_and_not_its_words(share
         summary |= {"q_auroc": 0.6, "q_auroc_interval": [0.55, 0.65]}
     found = read_check(open_study(folder))
     assert found is not None and found.verdict == "trusted"
-    assert (
-        found.sentence
-        == "Q can be trusted here: it predicts errors better than chance, AUROC 0.60 (0.55 to 0.65)."
-    )
+    assert numbers(found.sentence) == ["0.60", "0.55", "0.65"]
 
 
 def test_read_check__without_scores(shared_study, tmp_path):

@@ -17,11 +17,14 @@ from core.analysis.quality.label_free.calibration import (
     share_below,
     stratified_rows,
 )
+from core.common.score_names import score_in_sentence
+from core.common.statistics.chance import untold
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import open_study
 from tests import reference
+from tests.sentences import numbers, without_numbers
 from tests.synthetic import make_study
 
 
@@ -118,21 +121,26 @@ def test_calibrate__many_scores_of_noise_cannot_be_told_from_chance(rng):
 def test_calibrate__of_one_outcome_is_undefined():
     table, facts, found = calibrate(pd.DataFrame({"a": np.arange(9.0)}), np.ones(9))
     assert table[["auroc", "weight"]].isna().to_numpy().all() and facts["score"] is None and found is None
-    assert calibration_sentence(facts).endswith("are worth cannot be told from 0 errors.")
+    assert untold(0, 9) in calibration_sentence(facts)
 
 
 @pytest.mark.parametrize(
-    ("n_errors", "low", "says"),
+    ("n_errors", "low", "told"),
     [
-        (1, 0.6, "what the scores without labels are worth cannot be told from 1 error."),
-        (7, 0.6, "what the scores without labels are worth cannot be told from 7 errors."),
-        (8, 0.6, "predicts errors: cross-validated AUROC 0.70 (0.60 to 0.80); the best single one, the raw"),
-        (8, 0.4, "none of the scores without labels can be told from chance: a regression has cross-"),
+        (1, 0.6, ["1"]),
+        (7, 0.6, ["7"]),
+        (8, 0.6, ["0.70", "0.60", "0.80", "0.65"]),
+        (8, 0.4, ["0.70", "0.40", "0.80", "0.65"]),
     ],
 )
-def test_calibration_sentence__needs_eight_errors_and_an_interval_above_chance(n_errors, low, says):
+def test_calibration_sentence__needs_eight_errors_and_an_interval_above_chance(n_errors, low, told):
     facts = {"n": 200, "n_errors": n_errors, "score": "calibrated", "auroc": 0.7, "low": low, "high": 0.8}
-    assert says in calibration_sentence(facts | {"single": "norm", "sign": 1, "single_auroc": 0.65})
+    facts |= {"single": "norm", "sign": 1, "single_auroc": 0.65}
+    said = calibration_sentence(facts)
+    assert numbers(said) == ["200", *told] and untold(n_errors, 200) in said
+    assert (score_in_sentence("norm") in said) == (n_errors == 8)
+    above = calibration_sentence(facts | {"n_errors": 8, "low": 0.51})
+    assert (without_numbers(said) == without_numbers(above)) == (n_errors == 8 and low > 0.5)
 
 
 @pytest.mark.slow

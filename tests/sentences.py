@@ -1,0 +1,17 @@
+"""What a sentence must carry, whatever its words: its numbers, and other words in another state."""
+
+from __future__ import annotations
+
+import re
+
+NUMBER = re.compile(r"[+\N{MINUS SIGN}]?\d+(?:[.,]\d+)*")
+
+
+def numbers(text: str) -> list[str]:
+    """Return the numbers of a text as they are written, with their signs, in their order."""
+    return NUMBER.findall(text)
+
+
+def without_numbers(text: str) -> str:
+    """Return the words of a text: two states that are told apart have other words for the same numbers."""
+    return NUMBER.sub("#", text)

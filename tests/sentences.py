@@ -8,7 +8,11 @@ NUMBER = re.compile(r"[+\N{MINUS SIGN}]?\d+(?:[.,]\d+)*")
 
 
 def numbers(text: str) -> list[str]:
-    """Return the numbers of a text as they are written, with their signs, in their order."""
+    """Return the numbers of a text as they are written, with their signs, in their order.
+
+    >>> numbers("Of the 1,200 nearest, 2 are of its class: +0.17 %.")
+    ['1,200', '2', '+0.17']
+    """
     return NUMBER.findall(text)
 
 

@@ -29,6 +29,7 @@ from dashboard.state import marked_images, problems, session
 PAGE_BUTTON = 36  # pixels of a button of the page switch, with its gap
 FEWEST_PAGE_BUTTONS = 5  # where fewer would fit, Streamlit's switch leaves out the second of two pages
 MOST_PAGE_BUTTONS = 7
+NO_MATCH = "No images match the filter."
 Captions = Mapping[int, Sequence[str]] | Callable[[Mapping[str, Any]], Sequence[str]]
 Badges = Mapping[int, str] | Callable[[int], str | None]
 P = ParamSpec("P")
@@ -122,7 +123,7 @@ def image_gallery(
     """
     rows = np.asarray(rows, dtype=np.int64)
     if not rows.size:
-        of_filter = "No images match the filter." if session.filter_text() else "There are none."
+        of_filter = NO_MATCH if session.filter_text() else "There are none."
         empty_state("No images", why_none or of_filter)
         return
     slot = st.container(gap="small")

@@ -35,6 +35,10 @@ UPLOAD, TROUBLE, UPLOADS = "search_upload", "_search_trouble", "_search_uploads"
 WIDTH, CHIP = 240, 48  # pixels of the box, and of the picture that is searched by
 ICON = ":material/image_search:"
 LOADING = "Loading the CLIP model"
+READING = "CLIP is reading the images. The results appear here when it has seen them all."
+NOT_HERE = "It is not on this computer: the button downloads it once."
+FINDS_NONE = "The search finds none of the images."
+NOTHING_TO_COMPARE = "There is nothing to compare this image by: its vector is zero, or it is missing."
 SAYING = "whose captions say", "with a part whose nearest captions say"  # the words, whole images first
 ON_PICTURES = "The number on a picture is the similarity."
 
@@ -204,7 +208,7 @@ def _like(study: Study, row: int, where: Slice, note: str) -> search_reads.Found
     space = choose_space(study, SPACE)
     hits = search_reads.alike(study, row, space, search_reads.MOST_FOUND, where)
     if not len(hits[0]) and reads.mask(study, where).any():
-        st.caption("There is nothing to compare this image by: its vector is zero, or it is missing.")
+        st.caption(NOTHING_TO_COMPARE)
         return hits
     by = "CLIP" if space == CLIP_IMAGES else "this encoder"
     about = f"most like this {widgets.plain(_named(study, row).removeprefix('an '))} for {by}"
@@ -312,7 +316,7 @@ def _offer(study: Study, *, key: str = "search_prepare") -> None:
     default = study.summary("search").get("default_clip")
     command = RunStep("search", study.path, (("clip", str(default)),) if default else ())
     st.markdown("**A search needs CLIP, which compares images with words**")
-    here = "It is not on this computer: the button downloads it once. " if default else ""
+    here = f"{NOT_HERE} " if default else ""
     st.caption(f"{here}CLIP then reads every image, in the background; a search then takes under a second.")
     label = f"Download {default} and prepare the search" if default else "Prepare the search"
     start_button(command, label, key=key, icon=ICON)
@@ -334,7 +338,7 @@ def _by_hand(study: Study, command: RunStep, *, download: bool) -> None:
 def _progress(job: Job) -> None:
     """What is waited for; the bar stands at the top of the page."""
     if "search" in (job.stage, *job.arguments[:1]):
-        st.caption("CLIP is reading the images. The results appear here when it has seen them all.")
+        st.caption(READING)
     else:
         st.caption("Another job of this study is running; the search can be prepared when it has ended.")
 

@@ -73,7 +73,7 @@ def images_page(study: Study, population: Slice) -> None:
 
 def _why_none(study: Study, population: Slice) -> str:
     """Why a search has found nothing; "" where the filter leaves it no images."""
-    return "The search finds none of the images." if slice_reads.count(study, population) else ""
+    return search_box.FINDS_NONE if slice_reads.count(study, population) else ""
 
 
 def _order(study: Study, *, searching: bool) -> tuple[str | None, bool]:

@@ -57,7 +57,7 @@ def overview_page(study: Study, population: Slice) -> None:
     if slice_reads.count(study, population):
         _of_images(study, population, filtered=filtered)
     else:
-        widgets.empty_state("No images", "No images match the filter.")
+        widgets.empty_state("No images", widgets.NO_MATCH)
     with first if gaps_matter else st.container():
         _unfinished(study)
     if has_encoder:

@@ -6,6 +6,12 @@ from dashboard.components import widgets
 CONTROLS = ("random", "pca", "kmeans")  # kinds that a dictionary has to beat
 STABLE = 0.7
 
+READ_UNITS = "Read the units"
+WITHOUT_CONTROL = "Look at latents of {} with care"
+RUN_ONCE = "Look at {} with care"
+UNSTABLE = "Read the units; do not trust single latents of {}"
+TRUSTED = "Look at latents of {}, measure with the units"
+
 
 def advice(bases: list[Basis]) -> tuple[str, str]:
     """Which basis to look at, and why, from how much each explains and how stable it is.
@@ -22,31 +28,28 @@ def advice(bases: list[Basis]) -> tuple[str, str]:
                 "It gives latents to look at one by one, each often of one thing.",
             )
         there = f"Only controls are learned yet ({names})"
-        return "Read the units", f"{there}. One gives latents to look at one by one."
+        return READ_UNITS, f"{there}. One gives latents to look at one by one."
     best = _best(learned)
     control = _control(best, fitted)
     explains = f"{best.name} explains {_of(best)}"
     if control is None:
         return (
-            f"Look at latents of {best.name} with care",
+            WITHOUT_CONTROL.format(best.name),
             f"{explains}. How much of that nobody had to learn is told by random directions, its control.",
         )
     against = f"random directions {_of(control)}"
     if explained(best) <= explained(control):
-        return "Read the units", f"{explains}, no more than {against}."
+        return READ_UNITS, f"{explains}, no more than {against}."
     stability = best.card.get("stability")
     if stability is None:
-        return (
-            f"Look at {best.name} with care",
-            f"{explains}, {against}. One run cannot say how stable it is.",
-        )
+        return (RUN_ONCE.format(best.name), f"{explains}, {against}. One run cannot say how stable it is.")
     if stability < STABLE:
         return (
-            f"Read the units; do not trust single latents of {best.name}",
+            UNSTABLE.format(best.name),
             f"{explains}, {against}, but another run finds other latents (similarity {stability:.2f}).",
         )
     return (
-        f"Look at latents of {best.name}, measure with the units",
+        TRUSTED.format(best.name),
         f"{explains}, {against}, and another run finds the same latents (similarity {stability:.2f}).",
     )
 

@@ -22,6 +22,7 @@ KINDS = {
     "publish": "Pages to share",
     "report": "Report",
 }
+CHECK = "Check of a new study"
 MARKS = {
     "running": ":orange[:material/pending:]",
     "done": ":green[:material/check_circle:]",
@@ -113,7 +114,7 @@ def _listed(but: Path | None) -> list[Job]:
 def title(job: Job) -> str:
     """What a job does to what: "Analyze mine", "Check of a new study"."""
     if "--dry-run" in job.arguments:
-        return "Check of a new study"
+        return CHECK
     command = job.arguments[0] if job.arguments else "command"
     what = KINDS.get(command) or (STEPS[command].doing if command in STEPS else command)
     named = Path(job.arguments[1]).name if len(job.arguments) > 1 and command != "demo" else ""

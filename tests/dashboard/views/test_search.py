@@ -20,6 +20,7 @@ from core.store import open_study
 from core.traces import changes, limits
 from core.traces.traces import read_traces
 from dashboard.cache import search_reads
+from dashboard.components import widgets
 from dashboard.jobs import clip_process
 from dashboard.panels import search_box
 from dashboard.panels.image import similar as similar_images
@@ -134,7 +135,6 @@ def test_search__while_clip_loads_the_page_stays_as_it_is(searched, open_page, p
     app = open_page("images", study="demo", search="a dog")
     assert "There are none." not in all_text(app)
     assert f"{search_box.LOADING}: 7 s so far" in all_text(app)
-    assert "The results then appear here by themselves" in all_text(app)
     assert ids(app) == np.flatnonzero(searched.is_val)[:48].tolist()
     vector = np.arange(6, dtype=np.float32)
     monkeypatch.setattr(clip_process, "text_vector", lambda study, text: vector)
@@ -175,7 +175,7 @@ def test_search__without_an_index_captions_stand_in_and_the_page_says_so(caption
 
 def test_search__without_an_index_what_no_caption_and_no_class_has_is_not_found(captioned, open_page):
     app = open_page("images", study="demo", search="zebra <b>")
-    assert not app.exception and "The search finds none of the images." in all_text(app)
+    assert not app.exception and search_box.FINDS_NONE in all_text(app)
     assert "only captions and names of classes are searched: none here has “zebra <b>”" in all_text(app)
     assert buttons(app, "search_prepare")
 
@@ -213,14 +213,14 @@ def test_search__one_button_prepares_it(studies, open_page, started, trusted):
 def test_search__while_it_is_prepared_the_page_says_so_and_shows_images(captioned, open_page):
     write_progress(captioned.path, command=["python", "-m", "core", "search", "x"], stage="search")
     app = open_page("images", study="demo", search="zebra")
-    assert "CLIP is reading the images." in all_text(app) and "There are none." not in all_text(app)
+    assert search_box.READING in all_text(app) and "There are none." not in all_text(app)
     assert len(ids(app)) == 40 and not buttons(app, "search_prepare")
 
 
 def test_search__not_started_by_a_click_for_a_study_that_names_code(studies, open_page):
     app = open_page("images", study="demo", search="red")
     assert app.button(key="search_prepare").disabled
-    assert "The button is off: " in all_text(app) and "It is not on this computer" in all_text(app)
+    assert "The button is off: " in all_text(app) and search_box.NOT_HERE in all_text(app)
     commands = [line for code in app.code for line in code.value.splitlines() if line[0] != "#"]
     assert len(commands) == 4 and {line.split()[3] for line in commands} == {"search"}  # also in the popover
     assert sum("--clip MODEL@FILE" in line for line in commands) == 2
@@ -269,17 +269,17 @@ def test_picture__is_searched_by_and_forgotten(searched, open_page, process, mon
 
 
 def test_picture__uploaded_in_the_box(searched, open_page, process, monkeypatch):
-    vector = np.linspace(1, -1, 6, dtype=np.float32)
+    vector, trouble = np.linspace(1, -1, 6, dtype=np.float32), "the picture cannot be read: truncated"
 
     def read(study, data):
         if data != b"good":
-            raise ClipError("the picture cannot be read: truncated")
+            raise ClipError(trouble)
         return vector, b""
 
     monkeypatch.setattr(clip_process, "picture_vector", read)
     app = open_page("images", study="demo")
     app.get("file_uploader")[0].upload("bad.png", b"bad", "image/png").run()
-    assert "The picture cannot be read: truncated" in all_text(app)
+    assert trouble[1:] in all_text(app)
     app.get("file_uploader")[0].upload("good.png", b"good", "image/png").run()
     found = search.most_alike(searched.array(search.CLIP_IMAGES), vector, 48, among=searched.is_val)[0]
     assert ids(app) == found.tolist() and not app.exception
@@ -455,18 +455,18 @@ def test_more_like_this__goes_to_the_search(searched, open_page):
 def test_search_by_picture__before_clip_has_read_the_images_leads_to_the_encoder_itself(captioned, open_page):
     app = open_page("images", study="demo")
     assert not app.exception and buttons(app, "search_prepare_picture")
-    assert "Images that this encoder finds similar" in [one.proto.label for one in app.get("page_link")]
+    assert "try_picture" in [one.proto.page for one in app.get("page_link")]
 
 
 def test_search__that_finds_nothing_does_not_blame_the_filter(studies, open_page):
     text = all_text(open_page("images", study="demo", search="zzz", where="label=ant"))
-    assert "The search finds none of the images." in text
-    assert "No images match the filter" not in text and "Counted" not in text
+    assert search_box.FINDS_NONE in text
+    assert widgets.NO_MATCH not in text and "Counted" not in text
     assert "Counted: the 10 images that" in all_text(open_page("images", study="demo", search="ant"))
 
 
 @pytest.mark.parametrize("query", [{"like": "val/000085"}, {"search": "a cat"}])
 def test_search__of_a_filter_without_images_says_so(searched, open_page, query):
     text = all_text(open_page("images", study="demo", where="q_score=900..", **query))
-    assert "No images match the filter." in text and "There are no images here." in text
-    assert "There is nothing to compare this image by" not in text
+    assert widgets.NO_MATCH in text and "There are no images here." in text
+    assert search_box.NOTHING_TO_COMPARE not in text

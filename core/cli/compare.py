@@ -72,7 +72,7 @@ def compare(args: argparse.Namespace) -> None:
         comparison = compare_answers(studies[0], *given["answers"], **settings)
     else:
         comparison = compare_studies(read, **settings)
-    _say(comparison, numbers_table, report, comparison_text, given)
+    _say(comparison, comparison, numbers_table, report, comparison_text, given)
 
 
 def _along(studies: list[Any], settings: dict[str, Any], given: dict[str, Any]) -> None:
@@ -81,26 +81,35 @@ def _along(studies: list[Any], settings: dict[str, Any], given: dict[str, Any]) 
 
     if "answers" in given:
         raise SettingsError("--checkpoints is of studies, --answers of two answers of one study: give one")
-    _say(along(studies, **settings), attrgetter("frame"), checkpoints_report, checkpoints_text, given)
+    data = along(studies, **settings)
+    _say(data, data.comparison, attrgetter("frame"), checkpoints_report, checkpoints_text, given)
 
 
-def _say(compared: Any, table: Any, report: Any, text: Any, given: dict[str, Any]) -> None:
-    """Print a comparison as text or JSON; write the table (.csv), everything (.json) or the text (.md)."""
+def _say(compared: Any, comparison: Any, table: Any, report: Any, text: Any, given: dict[str, Any]) -> None:
+    """Print a comparison as text or JSON; write the table (.csv), everything (.json) or the text (.md).
+
+    Args:
+        comparison: whose studies are named, with answer, basis and filter, in JSON and beside a table.
+    """
+    from core.export.provenance import provenance_of_all
+
     as_json = "json" in given
     path = given.get("output")
-    output.say(formatting.json_text(report(compared)) if as_json else text(compared), as_json=as_json)
+    facts = provenance_of_all(comparison.shared.studies, comparison.among)
+    whole = formatting.json_text({**facts, **report(compared)})
+    output.say(whole if as_json else text(compared), as_json=as_json)
     if path is None:
         return
     from core.common.csv_text import write_csv  # with pandas
+    from core.export.files import write_about
 
     ending = check_output_file(path, "a comparison", FORMATS)
     path.parent.mkdir(parents=True, exist_ok=True)
     if ending == ".csv":
         write_csv(table(compared), path)
+        write_about(path, facts)
     else:
-        whole = (
-            formatting.json_text(report(compared)) if ending == ".json" else text(compared, as_markdown=True)
-        )
-        path.write_text(f"{whole}\n", encoding="utf-8")
+        written = whole if ending == ".json" else text(compared, as_markdown=True)
+        path.write_text(f"{written}\n", encoding="utf-8")
     if not as_json:
         print(path)

@@ -33,7 +33,9 @@ def add_search(commands: Any) -> None:
 def search(args: argparse.Namespace) -> None:
     """Search, and print the matching images."""
     from core.pipeline.text_search import run_search
+    from core.slices.slice import Slice
     from core.storage.layers import below
+    from core.store import open_study
 
     if "text" not in args:
         refuse_options(args, ("top", "slice"), "is of the images that a TEXT finds; give one")
@@ -41,7 +43,9 @@ def search(args: argparse.Namespace) -> None:
     with Progress.for_command(below(args.study) or args.study, stages_total=1) as progress:
         report = run_search(args.study, getattr(args, "text", None), given, progress)
     if is_first():
-        output.show(report, matches_text, as_json="json" in args)
+        report["filter"] = str(Slice.parse(given.get("slice", "")))
+        read = open_study(args.study, given.get("answer"))
+        output.show(report, matches_text, as_json="json" in args, of=read)
 
 
 def matches_text(report: Mapping[str, Any]) -> str:

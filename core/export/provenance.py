@@ -1,5 +1,6 @@
 """What numbers are of: the study, the answer, the basis and the filter, by name, with every table and run."""
 
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
 
@@ -24,6 +25,12 @@ def provenance(study: Study, among: Slice | None = None) -> dict[str, str]:
         "basis": study.path.name if study.below is not None else UNITS,
         "filter": str(Slice.joined(parts)) if parts else "",
     }
+
+
+def provenance_of_all(studies: Iterable[Study], among: Slice | None = None) -> dict[str, str]:
+    """Return what numbers of several studies are of: each name once, in the order of the studies."""
+    each = [provenance(one, among) for one in studies]
+    return {name: ", ".join(dict.fromkeys(one[name] for one in each)) for name in each[0]}
 
 
 def answers_read(*studies: Study) -> tuple[str, ...]:

@@ -96,5 +96,6 @@ def test_the_command_prints_and_writes_them(study, tmp_path, run):
     assert "Wilson" in said.out and "Alone right are" in (tmp_path / "two.md").read_text()
     told = json.loads(run("compare", study.path, "--answers", "probe,mine", "--bootstrap", 20, "--json").out)
     assert told["answers"]["only_second"] == 5 and told["side_counts"]["mine"]["wrong to right"] == 5
+    assert told["answer"] == "probe, mine"
     for arguments in ((study.path, study.path), (study.path, "--answer", "mine")):
         assert "one study" in run("compare", *arguments, "--answers", "probe,mine").error

@@ -476,6 +476,7 @@ def test_command__where(run, pair):
     printed_report = json.loads(run(*words, "--where", "label=bee correct=false", "--json").out)
     bees = Slice.parse("label=bee correct=false").mask(pair[0])
     assert printed_report["n_images"] == bees.sum() and printed_report["where"] == "label=bee correct=false"
+    assert printed_report["filter"] == printed_report["where"]
     assert "'hornet'" in run(*words, "--where", "label=hornet").error
 
 
@@ -506,13 +507,17 @@ def test_command__prints_and_writes(run, pair, tmp_path, suffix):
     elif suffix == ".csv":
         table = pd.read_csv(out)
         assert len(table.query("measure == 'accuracy'")) == 2 and "Accuracy" in set(table["title"])
+        about = json.loads(out.with_name(f"{out.name}-about").read_text())
+        assert about == {"study": "first, second", "answer": "probe", "basis": "units", "filter": ""}
     else:
         assert text.startswith("# first / second") and accuracy in text
 
 
 def test_command__json(run, pair):
     outcome = run("compare", *[study.path for study in pair], "--bootstrap", 5, "--json")
-    assert json.loads(outcome.out)["studies"][1]["name"] == "second"
+    told = json.loads(outcome.out)
+    assert told["studies"][1]["name"] == "second"
+    assert (told["study"], told["answer"], told["basis"]) == ("first, second", "probe", "units")
 
 
 @pytest.mark.exhaustive("test_command__where compares with the library")

@@ -14,6 +14,7 @@ from core.bases.requests import add_basis
 from core.cli import main
 from core.config import BasisConfig
 from core.errors import SettingsError, StudyError
+from core.export.provenance import provenance
 from core.jobs.progress import Progress
 from core.pipeline import text_search
 from core.pipeline.run import run_step
@@ -149,7 +150,9 @@ def test_search__reads_a_slice_in_the_basis_and_by_the_answer_that_are_named(stu
     for (where, *options), reading in readings.items():
         inside = Slice.parse(where).mask(reading)
         printed = run("search", folder, "red disc", "--slice", where, "--top", "99", "--json", *options).out
-        found.append({one["image_id"] for one in json.loads(printed)["found"]})
+        told = json.loads(printed)
+        found.append({one["image_id"] for one in told["found"]})
+        assert told.items() >= provenance(reading, Slice.parse(where)).items()
         assert found[-1] == set(study.images["image_id"][inside]), where
     assert found[0] != found[1] and found[2] != found[3]
     assert not (layer(folder, "parts") / "clip_images").exists()

@@ -1,8 +1,10 @@
-"""Many users of one server, each speaking the protocol of its pages: `python -m benchmarks.load STUDIES`.
+"""Many people at one server, each speaking the protocol of its pages: `python -m benchmarks.load STUDIES`.
 
-A user opens a view of a study, often with a filter, waits until its script has run and its first pictures are
-there, reads for a while, and goes on. Printed: the milliseconds of each part, and what the server holds after
-a fifth of the time and at the end. Of 50 users on two cores most of the time is waiting for a core.
+A person opens a view of a study, often with a filter, waits until its script has run and its first pictures
+are there, reads for a while (exponential), and goes on. Three parts of one run: each page of each study is
+opened once; then one person alone; then all of them. Printed: the milliseconds of each, those of each study
+apart, and what the server holds from minute ten on. Of 50 people on two cores most of the time is waiting
+for a core.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import httpx
 import numpy as np
@@ -36,23 +38,53 @@ PICTURE = re.compile(rb"(?<![\w/])(?:thumb/|image/|overlay/|points/)[\w%./~-]*\w
 PICTURES_IN_SIGHT = 12  # a browser asks for no more before the user scrolls
 LARGEST_MESSAGE = 256 * MIB
 PATIENCE = 120.0  # seconds for one view
-WARM = 0.2  # of the time: what the server holds then is compared with the end
-FLAT = 1.1  # the most by which memory, handles and the p95 of views may grow after that
+WARM = 600.0  # seconds: what the server holds then is compared with all that follows
+FLAT = 1.05  # the most by which memory may grow after that
+SLOWER = 2.5  # the most by which the p95 of many may be that of one
+SAMPLE = 20.0  # seconds between two looks at what the server holds
+OWN, ALL = "RssAnon", "VmRSS"  # what it holds alone; with pages of files, which the system may take back
 
 
 @dataclass
 class Log:
-    """Milliseconds of each view and of each picture, and each failure in words."""
+    """Milliseconds of each view by study and of each picture, and each failure in words."""
 
-    views: list[float] = field(default_factory=list)
+    views: list[tuple[str, float]] = field(default_factory=list)
     pictures: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+
+    def of(self, study: str | None = None) -> np.ndarray:
+        """Milliseconds of the views of one study, or of all."""
+        return np.array([ms for name, ms in self.views if study in (None, name)])
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the server holds at a time: bytes of its own, bytes with mapped files, open handles."""
+
+    seconds: float
+    own: int
+    resident: int
+    handles: int
+
+
+def first_visits(studies: Iterable[Study]) -> Iterable[tuple[str, str]]:
+    """(page, query) of each page of each study, once."""
+    return [
+        (page, urlencode({"study": study.path.name}))
+        for study in studies
+        for page in _pages()
+        if page not in ("image", "feature")
+    ]
+
+
+def _pages() -> list[str]:
+    return [page for page in PAGES if page != NEW_STUDY]
 
 
 def addresses(studies: Iterable[Study], chance: random.Random) -> Iterable[tuple[str, str]]:
     """(page, query) of one view after another, without end: each page of each study, often filtered."""
-    pages = [page for page in PAGES if page != NEW_STUDY]
-    served = list(studies)
+    served, pages = list(studies), _pages()
     while True:
         study, page = chance.choice(served), chance.choice(pages)
         query = {"study": study.path.name}
@@ -63,13 +95,13 @@ def addresses(studies: Iterable[Study], chance: random.Random) -> Iterable[tuple
         if page not in ("image", "feature") and chance.random() < 0.5:
             slices = [Slice(split="val"), *(Slice(labels=(name,)) for name in study.class_names)]
             query["where"] = str(chance.choice(slices))
-        yield ("" if page == HOME else page), urlencode(query)
+        yield page, urlencode(query)
 
 
 async def use(
     address: str, views: Iterable[tuple[str, str]], read: Callable[[], float], until: float, log: Log
 ):
-    """One user, from the first view to the end of the time."""
+    """One person, from the first view to the end of the time."""
     stream = f"{address.replace('http', 'ws', 1)}/_stcore/stream"
     async with (
         websockets.connect(
@@ -91,7 +123,7 @@ async def use(
 async def _open(socket: websockets.ClientConnection, page: str, query: str, log: Log) -> list[str]:
     """Run the script of a view; the addresses of the pictures that are in sight."""
     message = BackMsg()
-    message.rerun_script.page_name = page
+    message.rerun_script.page_name = "" if page == HOME else page
     message.rerun_script.query_string = query
     began = time.perf_counter()
     await socket.send(message.SerializeToString())
@@ -107,7 +139,8 @@ async def _open(socket: websockets.ClientConnection, page: str, query: str, log:
         elif kind == "page_not_found":
             log.failures.append(f"/{page}?{query}: page not found")
         elif kind == "script_finished" and answer.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
-            log.views.append(1000 * (time.perf_counter() - began))
+            study = dict(parse_qsl(query))["study"]
+            log.views.append((study, 1000 * (time.perf_counter() - began)))
             return list(pictures)[:PICTURES_IN_SIGHT]
 
 
@@ -124,71 +157,105 @@ async def _fetch(http: httpx.AsyncClient, picture: str, log: Log) -> None:
 
 
 async def crowd(
-    address: str, studies: list[Study], users: int, seconds: float, pause: float, seed: int
+    address: str, studies: list[Study], people: int, seconds: float, pause: float, seed: int
 ) -> Log:
-    """So many users at once. A user reads `pause` seconds on average, half to one and a half of it."""
+    """So many people at once, each reading `pause` seconds on average."""
     log, until = Log(), time.monotonic() + seconds
-    chances = [random.Random(f"{seed} {user}") for user in range(users)]
-    held = asyncio.create_task(_watch(address, seconds))
+    chances = [random.Random(f"{seed} {person}") for person in range(people)]
     await asyncio.gather(
         *(
-            use(address, addresses(studies, chance), lambda c=chance: pause * (0.5 + c.random()), until, log)
+            use(address, addresses(studies, chance), lambda c=chance: c.expovariate(1 / pause), until, log)
             for chance in chances
         )
-    )
-    (memory, handles), (memory_after, handles_after) = await held
-    growth = memory_after / max(memory, 1), handles_after / max(handles, 1)
-    print(
-        f"memory  {memory / MIB:,.0f} MiB when warm, {memory_after / MIB:,.0f} at the end: {growth[0]:.2f} x"
-    )
-    print(
-        f"handles {handles} when warm, {handles_after} at the end: {growth[1]:.2f} x (flat: at most {FLAT} x)"
     )
     return log
 
 
-async def _watch(address: str, seconds: float) -> list[tuple[int, int]]:
-    """(bytes, open handles) of the server once it is warm, and at the end."""
-    held = []
-    for share in (WARM, 1 - WARM):
-        await asyncio.sleep(seconds * share)
-        held.append((server_memory(address), server_handles(address)))
+async def held_by(address: str, seconds: float) -> list[Held]:
+    """What the server holds, again and again for so many seconds."""
+    began, held = time.monotonic(), []
+    while (passed := time.monotonic() - began) < seconds:
+        own, resident = (server_memory(address, name) for name in (OWN, ALL))
+        held.append(Held(passed, own, resident, server_handles(address)))
+        await asyncio.sleep(SAMPLE)
     return held
 
 
-def table(log: Log, seconds: float) -> str:
-    lines = [f"{'':<9} {'number':>7} {'a second':>9} {'median':>8} {'p95':>8} {'worst':>8}  (ms)"]
-    for name in ("views", "pictures"):
-        taken = np.array(getattr(log, name) or [np.nan])
-        median, p95 = np.percentile(taken, [50, 95])
-        lines.append(
-            f"{name:<9} {len(taken):>7,} {len(taken) / seconds:>9.1f}"
-            f" {median:>8.0f} {p95:>8.0f} {taken.max():>8.0f}"
-        )
-    middle, last = (np.percentile(part, 95) for part in np.array_split(log.views or [np.nan], 3)[1:])
-    lines.append(
-        f"views     p95 of the last third / of the middle one: {last / middle:.2f} x (flat: {FLAT} x)"
+def memory(held: list[Held], seconds: float) -> str:
+    """The line about memory: at minute ten (a third of a shorter run), the most after it, and at the end."""
+    warm = min(WARM, seconds / 3)
+    after = [one for one in held if one.seconds >= warm]
+    first, last = after[0], after[-1]
+    most = max(one.own for one in after)
+    growth = f"at most {most / MIB:,.0f} later: {most / first.own:.3f} x (at most {FLAT} x)"
+    return (
+        f"memory: {first.own / MIB:,.0f} MiB of its own after {first.seconds / 60:.1f} min, {growth},"
+        f" {last.own / MIB:,.0f} at the end;"
+        f" with mapped files {first.resident / MIB:,.0f} and {last.resident / MIB:,.0f} MiB;"
+        f" handles {first.handles} and {last.handles}"
     )
-    lines.append(f"{'failures':<9} {len(log.failures):>7,}")
-    return "\n".join(lines + sorted(set(log.failures))[:10])
+
+
+def table(alone: Log, together: Log, studies: Iterable[Study], seconds: float) -> str:
+    """Milliseconds of one person and of all, of each study apart."""
+    lines = [f"{'':<34} {'number':>7} {'median':>8} {'p95':>8} {'worst':>8} {'p95 / alone':>12}  (ms)"]
+    rows = [("views", alone.of(), together.of())]
+    rows += [
+        (f"views of {study.n_images:,} images", alone.of(study.path.name), together.of(study.path.name))
+        for study in studies
+    ]
+    rows += [("pictures", np.array(alone.pictures), np.array(together.pictures))]
+    for name, one, many in rows:
+        lines += [_row(f"{name}, alone", one), _row(name, many, one)]
+    lines.append(f"views a second: {len(together.views) / seconds:.1f}; p95 of all: at most {SLOWER} x alone")
+    failures = [*alone.failures, *together.failures]
+    lines.append(f"failures: {len(failures):,}")
+    return "\n".join(lines + sorted(set(failures))[:10])
+
+
+def _row(name: str, taken: np.ndarray, alone: np.ndarray | None = None) -> str:
+    if not len(taken):
+        return f"{name:<34} {0:>7}"
+    median, p95 = np.percentile(taken, [50, 95])
+    line = f"{name:<34} {len(taken):>7,} {median:>8.0f} {p95:>8.0f} {taken.max():>8.0f}"
+    if alone is None or not len(alone):
+        return line
+    return f"{line} {p95 / np.percentile(alone, 95):>10.2f} x"
+
+
+async def measure(address: str, studies: list[Study], asked: argparse.Namespace) -> None:
+    """The three parts, one after another, and what they took."""
+    opened = Log()
+    await use(address, first_visits(studies), lambda: 0.0, time.monotonic() + 3600, opened)
+    first = opened.of()
+    print(f"first visits: {len(first)} views, worst {first.max():,.0f} ms, {len(opened.failures)} failures")
+    alone = await crowd(address, studies, 1, 60 * asked.alone, asked.pause, asked.seed + 1)
+    seconds = 60 * asked.minutes
+    together, held = await asyncio.gather(
+        crowd(address, studies, asked.people, seconds, asked.pause, asked.seed), held_by(address, seconds)
+    )
+    print(table(alone, together, studies, seconds))
+    print(memory(held, seconds))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
     parser.add_argument("studies", type=Path, help="the folder of studies that is served")
-    parser.add_argument("--users", type=int, default=10)
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--pause", type=float, default=5.0, help="seconds that a user reads, on average")
+    parser.add_argument("--people", type=int, default=30)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--alone", type=float, default=10.0, help="minutes of the person who is alone")
+    parser.add_argument("--pause", type=float, default=10.0, help="seconds that a person reads, on average")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     folders = sorted(path.parent for path in asked.studies.glob("*/manifest.json"))
     studies = [Study(folder) for folder in folders]
-    seconds = 60 * asked.minutes
-    print(f"{asked.users} users, {asked.minutes:g} min, {asked.pause:g} s between clicks, seed {asked.seed}")
+    print(
+        f"{asked.people} people, {asked.minutes:g} min, reading {asked.pause:g} s, seed {asked.seed};",
+        end=" ",
+    )
     print(", ".join(f"{study.path.name} ({study.n_images:,} images)" for study in studies), flush=True)
     with contextlib.suppress(KeyboardInterrupt), dashboard(asked.studies.resolve()) as address:
-        log = asyncio.run(crowd(address, studies, asked.users, seconds, asked.pause, asked.seed))
-        print(table(log, seconds))
+        asyncio.run(measure(address, studies, asked))
 
 
 if __name__ == "__main__":

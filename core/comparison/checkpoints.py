@@ -19,6 +19,7 @@ from core.store import Study
 
 SHOWN = ("accuracy", "confidence_auroc", "q_auroc", "miou_core", "miou_spurious", "mean_firing")
 DISCRIMINATIVE, THERE = "n_discriminative", "features_there"
+NOTHING = "Neither accuracies nor features can be compared"
 TITLES = {name: MEASURES[name].title for name in SHOWN} | {
     DISCRIMINATIVE: "Features discriminative on train images",
     THERE: "Features of the last one that are there",
@@ -101,7 +102,7 @@ def checkpoints_finding(data: Checkpoints) -> str:
         n = len(set(data.features["feature"]))
         early = len(data.appearing(first))
         parts.append(f"{early:,} of {counted(n, 'feature')} of {last} are there from {first} on")
-    text = "; ".join(parts) or "neither accuracies nor features can be compared"
+    text = "; ".join(parts) or NOTHING
     return text[:1].upper() + text[1:]
 
 

@@ -23,6 +23,8 @@ from core.slices.slice import Slice
 from core.store import Narrowed, Study
 
 FEATURES, TOP_IMAGES, HEATS, PAIRS, CONCEPTS, SLICES = 8, 6, 6, 12, 20, 6
+NONE_WORSE = "None is saved, and none has clearly more errors."
+NONE_JUDGED = "None is saved, and which images are misclassified is not known."
 
 
 def features(source: Source) -> list[Markup]:
@@ -83,8 +85,7 @@ def slices(source: Source) -> list[Markup]:
         if mask.any():
             pieces.append(_some(source, mask))
     verdicts = judged(whole, study.chosen)
-    why = "none has clearly more errors" if verdicts else "which images are misclassified is not known"
-    return pieces or [parts.paragraph(f"None is saved, and {why}.")]
+    return pieces or [parts.paragraph(NONE_WORSE if verdicts else NONE_JUDGED)]
 
 
 def _some(source: Source, mask: np.ndarray) -> Markup:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,8 +18,10 @@ from core.charts import (
     sparsity,
     threshold_sweep,
 )
+from core.common.score_names import score_label
 from core.measures import metrics
 from core.slices.overlap_values import MASKS
+from tests.sentences import NUMBER, numbers, without_numbers
 
 BETTER, LEVEL, WORSE = (0.6, 0.95), (0.46, 0.6), (0.2, 0.45)  # intervals of an AUROC
 
@@ -30,25 +34,31 @@ def metric(value: float, auroc: tuple[float, float], n: int = 100) -> pd.DataFra
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "auroc", "says"),
+    ("kind", "value", "auroc", "standing", "told"),
     [
-        ("roc", 0.52, LEVEL, "AUROC 0.52, as good as chance (0.50)"),
-        ("roc", 0.9, BETTER, "AUROC 0.90, better than chance (0.50)"),
-        ("roc", 0.4, WORSE, "AUROC 0.40, worse than chance (0.50)"),
-        ("pr", 0.72, LEVEL, "AUPRC of correct images 0.72, as good as chance (0.70)"),
-        ("pr", 0.75, BETTER, "AUPRC of correct images 0.75, better than chance (0.70)"),
-        ("pr", 0.68, BETTER, "AUPRC of correct images 0.68, as good as chance (0.70)"),
-        ("pr_error", 0.5, BETTER, "AUPRC of errors 0.50, better than chance (0.30)"),
-        ("pr_error", 0.28, WORSE, "AUPRC of errors 0.28, worse than chance (0.30)"),
-        ("risk", 0.25, BETTER, "mean risk 0.25, better than leaving images out at random (0.30)"),
-        ("risk", 0.4, WORSE, "mean risk 0.40, worse than leaving images out at random (0.30)"),
-        ("risk", 0.2, LEVEL, "mean risk 0.20, no better than leaving images out at random (0.30)"),
-        ("roc", np.nan, (np.nan, np.nan), "not defined on these images"),
+        ("roc", 0.52, LEVEL, "level", ["0.52", "0.50"]),
+        ("roc", 0.9, BETTER, "above", ["0.90", "0.50"]),
+        ("roc", 0.4, WORSE, "below", ["0.40", "0.50"]),
+        ("pr", 0.72, LEVEL, "level", ["0.72", "0.70"]),
+        ("pr", 0.75, BETTER, "above", ["0.75", "0.70"]),
+        ("pr", 0.68, BETTER, "level", ["0.68", "0.70"]),
+        ("pr_error", 0.5, BETTER, "above", ["0.50", "0.30"]),
+        ("pr_error", 0.28, WORSE, "below", ["0.28", "0.30"]),
+        ("risk", 0.25, BETTER, "above", ["0.25", "0.30"]),
+        ("risk", 0.4, WORSE, "below", ["0.40", "0.30"]),
+        ("risk", 0.2, LEVEL, "level", ["0.20", "0.30"]),
     ],
 )
-def test_curve(kind, value, auroc, says):
+def test_curve(kind, value, auroc, standing, told):
     said = score_curves.curve_finding(metric(value, auroc), "q_score", kind)
-    assert said == f"Q-Score: {says}"
+    words = score_curves.RISKS if kind == "risk" else score_curves.STANDINGS
+    assert numbers(said) == told and score_label("q_score") in said
+    assert score_curves.KINDS[kind].says in said and f", {words[standing]} (" in said
+
+
+def test_curve__that_is_not_defined_has_no_number():
+    said = score_curves.curve_finding(metric(np.nan, (np.nan, np.nan)), "q_score", "roc")
+    assert numbers(said) == [] and score_label("q_score") in said
 
 
 def test_curve__of_one_score_says_the_same_by_every_measure(rng):
@@ -72,32 +82,38 @@ def test_distribution():
     values = np.array([1.0, 2, 3, 4, 5, 6])
     right = np.array([0.0, 0, 0, 1, 1, 1])
     said = q_distribution.distribution_finding(values, right, "norm")
-    assert said == "Raw norm is higher on correct than on misclassified images: median 5 and 2"
-    assert "lower on correct" in q_distribution.distribution_finding(values, 1 - right, "norm")
-    alike = np.array([1.0, 0, 1, 0, 1, 0])
-    assert "is alike" in q_distribution.distribution_finding(np.array([1.0, 1, 2, 2, 3, 3]), alike, "norm")
-    assert q_distribution.distribution_finding(values, np.ones(6), "norm") == "Raw norm of correct images"
-    unknown = q_distribution.distribution_finding(values, np.full(6, np.nan), "norm")
-    assert unknown == "Raw norm of all images"
+    assert numbers(said) == ["5", "2"]
+    lower = q_distribution.distribution_finding(values, 1 - right, "norm")
+    assert numbers(lower) == ["2", "5"]
+    outcome = np.array([1.0, 0, 1, 0, 1, 0])
+    alike = q_distribution.distribution_finding(np.array([1.0, 1, 2, 2, 3, 3]), outcome, "norm")
+    assert numbers(alike) == ["2", "2"]
+    one_side = [
+        q_distribution.distribution_finding(values, np.full(6, known), "norm") for known in (1, 0, np.nan)
+    ]
+    assert [numbers(one) for one in one_side] == [[], [], []]
+    every = [said, lower, alike, *one_side]
+    assert len({without_numbers(one) for one in every}) == 6
+    assert all(one.startswith(score_label("norm")) for one in every)
 
 
 def test_sparsity():
     same = np.array([[0.2, 0.1, 0.0], [0.21, 0.1, 0.0]])
-    assert sparsity.sparsity_finding(same).startswith("Correct and misclassified images are equally sparse")
     apart = np.array([[0.4, 0.1, 0.0], [0.2, 0.15, 0.1]])
-    assert sparsity.sparsity_finding(apart) == "Correct images are sparser: largest activation 0.40 and 0.20"
-    assert sparsity.sparsity_finding(apart[::-1]).startswith("Misclassified images are sparser")
-    assert sparsity.sparsity_finding(np.array([[0.4], [np.nan]])) == "Sparsity of one side only"
+    one_side = np.array([[0.4], [np.nan]])
+    said = [sparsity.sparsity_finding(curves) for curves in (same, apart, apart[::-1], one_side)]
+    assert [numbers(one) for one in said] == [["0.20", "0.21"], ["0.40", "0.20"], ["0.20", "0.40"], []]
+    assert len({without_numbers(one) for one in said}) == 4
+    assert without_numbers(sparsity.sparsity_finding(same[::-1])) == without_numbers(said[0])
 
 
 def test_threshold():
     sweep = pd.DataFrame(
         {"mask": "core", "group": "all", "threshold": [0.0, 0.4, 0.5], "mean": [0.2, 0.4, 0.35]}
     )
-    said = "mIoU with the object is largest at a threshold of 0.4 (0.40)"
-    assert threshold_sweep.threshold_finding(sweep, 0.5) == f"{said}; the study uses 0.5 (0.35)"
-    assert threshold_sweep.threshold_finding(sweep, None) == said
-    assert threshold_sweep.threshold_finding(sweep.assign(mean=np.nan), 0.5) == "mIoU by threshold"
+    assert numbers(threshold_sweep.threshold_finding(sweep, 0.5)) == ["0.4", "0.40", "0.5", "0.35"]
+    assert numbers(threshold_sweep.threshold_finding(sweep, None)) == ["0.4", "0.40"]
+    assert numbers(threshold_sweep.threshold_finding(sweep.assign(mean=np.nan), 0.5)) == []
 
 
 def lifts(n: int = 20, **values: tuple[float, float, float]) -> pd.DataFrame:
@@ -110,27 +126,38 @@ def lifts(n: int = 20, **values: tuple[float, float, float]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["mask", "lift", "n", "verdict"])
 
 
+LEVEL_LIFTS = lifts(core=(1.1, 0.9, 1.3), spurious=(1.0, 0.9, 1.2))
+
+
 @pytest.mark.parametrize(
-    ("rows", "says"),
+    ("rows", "parts", "told", "is_level"),
     [
-        (lifts(core=(1.8, 1.6, 2), spurious=(0.7, 0.6, 0.8)), "Looks at the object: 1.8x"),
-        (lifts(core=(0.7, 0.6, 0.8), spurious=(1.3, 1.2, 1.4)), "Looks at the background: 1.3x"),
-        (lifts(9, core=(1.8, 1.6, 2), spurious=(0.7, 0.6, 0.8)), "Object or background? 9 images cannot"),
-        (lifts(core=(1.1, 0.9, 1.3), spurious=(1.0, 0.9, 1.2)), "Prefers neither"),
-        (lifts(core=(0.9, 0.8, 0.95), spurious=(0.5, 0.4, 0.6)), "Prefers neither"),
-        (lifts(spurious=(0.5, 0.4, 0.6)), "Heat on the background: 0.5x"),
-        (lifts(), "Object or background?"),
+        (lifts(core=(1.8, 1.6, 2), spurious=(0.7, 0.6, 0.8)), ["object"], ["1.8"], False),
+        (lifts(core=(0.7, 0.6, 0.8), spurious=(1.3, 1.2, 1.4)), ["background"], ["1.3"], False),
+        (lifts(9, core=(1.8, 1.6, 2), spurious=(0.7, 0.6, 0.8)), ["object", "background"], ["9"], False),
+        (LEVEL_LIFTS, ["object", "background"], [], True),
+        (lifts(core=(0.9, 0.8, 0.95), spurious=(0.5, 0.4, 0.6)), ["object", "background"], [], True),
+        (lifts(spurious=(0.5, 0.4, 0.6)), ["background"], ["0.5"], False),
+        (lifts(), ["object", "background"], [], False),
     ],
 )
-def test_heat(rows, says):
-    assert one_feature.heat_finding(rows).startswith(says)
+def test_heat(rows, parts, told, is_level):
+    said = one_feature.heat_finding(rows)
+    assert re.findall("object|background", said.lower()) == parts and numbers(said) == told
+    assert (said == one_feature.heat_finding(LEVEL_LIFTS)) == is_level
 
 
 def test_activation():
     said = one_feature.activation_finding(np.array([0.141, 0.23]), 1000, "evaluation images")
-    assert said == "Fires on 2 of 1,000 evaluation images, at 0.14 to 0.23"
-    assert one_feature.activation_finding(np.array([0.2]), 5, "images").endswith("5 images, at 0.20")
-    assert one_feature.activation_finding(np.array([]), 5, "images") == "Fires on none of the images"
+    assert numbers(said) == ["2", "1,000", "0.14", "0.23"] and "evaluation images" in said
+    assert numbers(one_feature.activation_finding(np.array([0.2]), 5, "images")) == ["1", "5", "0.20"]
+    none = one_feature.activation_finding(np.array([]), 5, "evaluation images")
+    assert numbers(none) == [] and "evaluation images" in none
+
+
+def told(finding: str) -> list[str]:
+    """The classes and the numbers of a finding, in their order."""
+    return re.findall(rf"\b(?:ant|bee|cat)\b|{NUMBER.pattern}", finding)
 
 
 def test_class_changes():
@@ -143,31 +170,29 @@ def test_class_changes():
             "difference_high": [0.1, 0.02, 0.1],
         }
     )
-    said = "ant gains most (+6 points), bee loses most (\N{MINUS SIGN}4 points)"
-    finding = compared_classes.class_change_finding(table, "tuned")
-    assert finding == f"{said}; 1 of 3 changes is significant (ant)"
+    drop = "\N{MINUS SIGN}4"
+    found = compared_classes.class_change_finding
+    assert told(found(table, "tuned")) == ["ant", "+6", "bee", drop, "1", "3", "ant"]
     other = table.assign(difference_low=[-0.1, -0.1, 0.0], difference_high=[0.2, -0.01, 0.0])
-    assert compared_classes.class_change_finding(other, "tuned").endswith("significant (bee)")
+    assert told(found(other, "tuned")) == ["ant", "+6", "bee", drop, "1", "3", "bee"]
     tied = table.assign(difference=[0.06, -0.04, 0.06])
-    assert compared_classes.class_change_finding(tied, "tuned").startswith(
-        "ant and cat gain most (+6 points)"
-    )
+    assert told(found(tied, "tuned")) == ["ant", "cat", "+6", "bee", drop, "1", "3", "ant"]
     still = table.assign(difference=0.0, difference_low=-0.1, difference_high=0.1)
-    assert (
-        compared_classes.class_change_finding(still, "tuned") == "No class changes; no change is significant"
-    )
     same = table.assign(difference=0.0, difference_low=0.0, difference_high=0.0)
-    assert compared_classes.class_change_finding(same, "tuned") == "No class changes"
-    assert compared_classes.class_change_finding(table, "other") == "Accuracy by class"
-    one = compared_classes.class_change_finding(table.iloc[1:2], "tuned")
-    assert one == "Accuracy on bee: \N{MINUS SIGN}4 points (\N{MINUS SIGN}10 to +2, could be chance)"
+    without = [found(still, "tuned"), found(same, "tuned"), found(table, "other")]
+    assert [told(one) for one in without] == [[], [], []] and len(set(without)) == 3
+    one = found(table.iloc[1:2], "tuned")
+    assert told(one) == ["bee", drop, "\N{MINUS SIGN}10", "+2"]
+    sure = found(table.assign(difference_high=-0.02).iloc[1:2], "tuned")
+    assert told(sure)[:2] == ["bee", drop] and without_numbers(sure) != without_numbers(one)
 
 
 def test_groups():
     counts = pd.DataFrame({"size": ["1", "2 to 5"], "n_groups": [982, 8]})
-    assert concept_groups.group_size_finding(counts, "n_images") == "982 of 990 groups have 1 image"
-    other = counts.assign(n_groups=[1, 8])
-    assert concept_groups.group_size_finding(other, "n_features") == "8 of 9 groups have 2 to 5 features"
-    assert concept_groups.group_size_finding(counts.assign(n_groups=0), "n_images") == "No groups"
-    said = "1 of 3 have crops that look alike"  # as `is_interpretable` has it: above gamma
-    assert concept_groups.likeness_finding([0.7, 0.63, 0.5, np.nan], 0.63) == said
+    said = concept_groups.group_size_finding(counts, "n_images")
+    assert numbers(said) == ["982", "990", "1"] and "image" in said
+    other = concept_groups.group_size_finding(counts.assign(n_groups=[1, 8]), "n_features")
+    assert numbers(other) == ["8", "9", "2", "5"] and "features" in other
+    assert numbers(concept_groups.group_size_finding(counts.assign(n_groups=0), "n_images")) == []
+    alike = concept_groups.likeness_finding([0.7, 0.63, 0.5, np.nan], 0.63)
+    assert numbers(alike) == ["1", "3"]  # as `is_interpretable` has it: above gamma

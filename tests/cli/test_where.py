@@ -91,9 +91,10 @@ def test_report__is_of_the_slice(run, study, tmp_path: Path):
     out = tmp_path / "report.html"
     said = run("report", study.path, "-o", out, "--interactive", "--where", "label=ant correct=true")
     n = int((study.is_val & (study.images["label"] == "ant") & (study.table("probe")["correct"])).sum())
-    assert f"({n} images: evaluation images of ant, classified correctly)" in said.out
+    images = f"{n} images: {study.where('split=val label=ant correct=true').slice.describe()}"
+    assert f"({images})" in said.out
     text = out.read_text()
-    assert f"This report is about {n} images: evaluation images of ant, classified correctly." in text
+    assert f"{images}." in text
     assert "100.0 %" in text and "report of a slice" in text and "leave out --where" in text
 
 
@@ -102,9 +103,10 @@ def test_report__of_several_studies_compares_the_images_of_the_slice(run, study,
     other, out = tmp_path / "other", tmp_path / "report.html"
     shutil.copytree(study.path, other)
     said = run("report", study.path, other, "-o", out, "--interactive", "--where", "label=ant,bee")
-    assert said.out.endswith("(20 images: evaluation images of ant or bee)\n")
+    among = study.where("split=val label=ant,bee").slice.describe()
+    assert said.out.endswith(f"(20 images: {among})\n")
     text = out.read_text()
-    assert "This report is about 20 images: evaluation images of ant or bee." in text
+    assert f"20 images: {among}." in text
     assert text.count("Images of the slice") == 2
     assert "compared on 20 evaluation images" in text and "only evaluation images of ant or bee" in text
 

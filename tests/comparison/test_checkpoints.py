@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from core.comparison import checkpoints, features
-from core.comparison.checkpoints import THERE, along, amounts, checkpoints_finding, checkpoints_text
+from core.comparison.checkpoints import NOTHING, THERE, along, amounts, checkpoints_finding, checkpoints_text
 from core.comparison.compare import compare
 from core.comparison.images import shared_images
 from core.comparison.sides import LOST
@@ -140,8 +140,8 @@ def test_studies_without_firing_sets__have_numbers_only(folders: list[Path], tmp
 
 
 def test_no_evaluation_images__is_said(trained: list[Study]) -> None:
-    text = checkpoints_text(along(trained, among=Slice(split="train"), resamples=20))
-    assert text.splitlines()[-1] == "Neither accuracies nor features can be compared."
+    data = along(trained, among=Slice(split="train"), resamples=20)
+    assert checkpoints_finding(data) == NOTHING and NOTHING in checkpoints_text(data).splitlines()[-1]
 
 
 def test_one_study__is_no_training(folders: list[Path]) -> None:

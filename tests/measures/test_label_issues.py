@@ -11,10 +11,11 @@ from scipy.special import softmax
 from core.export.files import export_table
 from core.export.summary import info
 from core.jobs.progress import Progress
-from core.measures.label_issues import COLUMNS, issues_sentence, label_issues, likely_wrong
+from core.measures.label_issues import COLUMNS, issues_sentence, label_issues, likely_wrong, own_errors
 from core.pipeline.run import analyze
 from core.slices.slice import Slice
 from core.store import open_study
+from tests.sentences import numbers
 from tests.synthetic import make_study
 
 
@@ -106,10 +107,13 @@ def test_study__planted_wrong_labels_are_found_far_above_chance(tmp_path):
     assert hits.mean() > 5 * len(wrong) / study.is_val.sum() and hits.sum() > 0.6 * len(wrong)
 
     told = issues_sentence(listed, 150, study.summary("probe")["top1"])
-    assert told.startswith(f"{len(listed)} of 150 labels may be wrong.")
+    first = listed.iloc[0]
+    assert numbers(told)[:3] == [str(len(listed)), "150", f"{100 * first['confidence']:.0f}"]
+    assert told.index(first["label"]) < told.index(first["suggested"])
     assert info(study)["label_issues"] == told
-    assert "errors of its own" in issues_sentence(listed, 160, 0.54)
-    assert "errors of its own" not in issues_sentence(listed, 160, 0.95)
+    sure = issues_sentence(listed, 160, 0.95)
+    assert numbers(own_errors(0.54)) == ["54"] and own_errors(0.95) == ""
+    assert issues_sentence(listed, 160, 0.54) == f"{sure}{own_errors(0.54)}"
     assert export_table(study, "label_issues", tmp_path / "issues.csv") == len(listed)
     assert tuple(pd.read_csv(tmp_path / "issues.csv")) == COLUMNS
     label = listed["label"].iloc[0]

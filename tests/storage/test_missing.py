@@ -9,7 +9,7 @@ import pytest
 
 from core.export.summary import info
 from core.steps import STEPS, in_analysis
-from core.storage.missing import Missing
+from core.storage.missing import LEFT_OUT, Missing
 from core.storage.writer import write_study
 from core.store import open_study
 from tests.manifests import edited_manifest
@@ -27,7 +27,8 @@ def test_missing__the_steps_that_were_not_run(tmp_path):
     run = command("features", study.path)
     assert missing["features"] == Missing(None, "features", "missing", "not run yet", run)
     assert str(missing["features"]) == f"not run yet. Run: {run}"
-    assert missing["features"].sentence == "The step 'Features' is not run yet."
+    said = missing["features"].sentence
+    assert STEPS["features"].title in said and missing["features"].reason in said and run not in said
     assert not missing["features"].redo
     assert study.why_missing("top_images") == Missing("top_images", "features", "missing", "not run yet", run)
     assert study.why_missing("images") is None
@@ -94,16 +95,17 @@ def test_skipped_item__says_why_and_offers_no_command(tmp_path):
     study = open_study(folder)
     assert "overlap" not in study.missing()
     missing = study.why_missing("overlap_summary")
-    assert missing == Missing("overlap_summary", "overlap", "skipped", "left out: there are no masks")
-    assert missing is not None
-    assert missing.sentence == "The step 'Overlap with masks' was left out: there are no masks."
-    assert str(missing) == "left out: there are no masks"
+    assert missing is not None and "there are no masks" in missing.reason
+    assert missing == Missing("overlap_summary", "overlap", "skipped", missing.reason)
+    assert STEPS["overlap"].title in missing.sentence and missing.reason in missing.sentence
+    assert str(missing) == missing.reason
 
 
 def test_item_that_its_step_did_not_make__says_so_and_offers_no_command(tmp_path):
     missing = write_small_study(tmp_path / "s").why_missing("class_means_correct")
     assert missing is not None and missing.state == "skipped" and not missing.redo and not missing.command
-    assert missing.sentence == "The step 'Quality scores' was run with settings or images that leave it out."
+    assert missing.reason == LEFT_OUT
+    assert STEPS["quality"].title in missing.sentence and LEFT_OUT in missing.sentence
 
 
 def test_item_that_needs_labels__says_that_there_are_none(tmp_path):
@@ -115,8 +117,8 @@ def test_item_that_needs_labels__says_that_there_are_none(tmp_path):
 
 def test_item_that_no_step_writes(tmp_path):
     missing = write_small_study(tmp_path / "s").why_missing("holidays")
-    assert missing == Missing("holidays", "", "missing", "this study does not hold it")
-    assert missing is not None and missing.sentence == "This study does not hold it."
+    assert missing is not None and missing == Missing("holidays", "", "missing", missing.reason)
+    assert missing.reason and missing.sentence == f"{missing.reason[0].upper()}{missing.reason[1:]}."
 
 
 def test_item_of_a_command_beside_the_steps__is_known_from_the_manifest(tmp_path):

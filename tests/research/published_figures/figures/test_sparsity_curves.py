@@ -15,6 +15,7 @@ from core.research.published_figures.figures.sparsity_curves import (
     principal_axes,
 )
 from core.store import open_study
+from tests.sentences import numbers
 
 
 def kept(rate: np.ndarray) -> dict[tuple[str, float, float, int], np.ndarray]:
@@ -73,8 +74,8 @@ def test_curves_notes__name_the_last_band_that_holds_every_silent_feature(rng, n
     if not whole:
         assert notes == []
         return
-    assert notes[0] == f"{n_silent} of 81 features never fire at epsilon 3.5."
-    assert notes[1] == f"Up to the {max(whole):g}th percentile, no rare feature is removed."
+    assert numbers(notes[0]) == [f"{n_silent}", "81", "3.5"]
+    assert numbers(notes[1]) == [f"{max(whole):g}"]
     assert (len(notes) == 3) == (np.percentile(rate, 50) == 0)
     assert len(curves_notes(rate, epsilon=3.5, low=0)) == 3  # P_0 is 0 as soon as one is silent
 

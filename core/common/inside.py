@@ -155,20 +155,23 @@ def refused_once(path: Path, error_type: type[Exception]) -> Iterator[None]:
 
     A page reads a study's files each time that it is drawn; a large damaged one would cost seconds each time.
     """
-    key, stamp = str(path), _stamp(path)
+    key, found = str(path), stamp_of(path)
     held = _refused.get(key)
-    if held is not None and held[0] == stamp:
+    if held is not None and held[0] == found:
         raise held[1].with_traceback(None)
     try:
         yield
     except error_type as error:
         while len(_refused) >= MOST_REMEMBERED:
             _refused.pop(next(iter(_refused)), None)
-        _refused[key] = stamp, error
+        _refused[key] = found, error
         raise
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
+def stamp_of(path: Path) -> tuple[int, ...]:
+    """Return a value that differs once a file was replaced, also by one of the same size at the same time by
+    a clock that was set back; empty where there is none.
+    """
     try:
         state = path.stat()
     except OSError:

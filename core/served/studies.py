@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from core.common.inside import stamp_of
 from core.common.remote.addresses import study_folder
 from core.errors import StudyError
 from core.storage.layers import FOLDER, below, layer
@@ -76,22 +77,13 @@ def open_current(path: Path) -> Study:
     whole = below(path)
     if whole is not None:
         open_current(whole)  # looks for links out of it, too
-    stamps = [_stamp(one) for one in (path, whole) if one is not None]
-    if whole is None and stamps == [(0, 0)]:
+    stamps = [stamp_of(one / MANIFEST) for one in (path, whole) if one is not None]
+    if whole is None and not any(stamps):
         return Study(path)
     study = _open(path, tuple(stamps))
     if "images" in study.damage:
         study.table("images")  # nothing can be shown without it: raises, and says what is wrong
     return study
-
-
-def _stamp(folder: Path) -> tuple[int, int]:
-    """When a manifest was written, and its size; zeros where there is none yet."""
-    try:
-        stamp = (folder / MANIFEST).stat()
-    except OSError:
-        return 0, 0
-    return stamp.st_mtime_ns, stamp.st_size
 
 
 def forget_studies() -> None:
@@ -120,7 +112,7 @@ def link_out(folder: Path) -> Path | None:
 
 
 @lru_cache(maxsize=32)
-def _open(path: Path, stamps: tuple[tuple[int, int], ...]) -> Study:
+def _open(path: Path, stamps: tuple[tuple[int, ...], ...]) -> Study:
     """Open a study without its damaged items, so that the views which do without them go on.
 
     A study may come from a stranger. A link in it could show any file of this machine, and a step that is run

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 from filelock import FileLock, Timeout
 
 from core.common.formatting import for_terminal
-from core.common.inside import MOST_BYTES, TooLarge, inside, read_bounded, refused_once, replacing
+from core.common.inside import MOST_BYTES, TooLarge, inside, read_bounded, refused_once, replacing, stamp_of
 from core.errors import DISK_FULL, DamagedKeptFile, StudyError
 from core.storage import layers, seals
 
@@ -131,13 +131,9 @@ class KeptFile(Generic[T]):
         except MALFORMED as error:
             raise self.damaged(path, f"is not a list of {self.what}", self.remedy) from error
 
-    def stamp(self, folder: Path) -> tuple[int, int]:
-        """Return a value that changes with every change of the file; (0, 0) if there is none, and no copy."""
-        for name in (self.name, self.last):
-            with suppress(OSError):
-                state = (Path(folder) / name).stat()
-                return state.st_mtime_ns, state.st_size
-        return 0, 0
+    def stamp(self, folder: Path) -> tuple[int, ...]:
+        """Return a value that changes with every change of the file; empty if there is none, and no copy."""
+        return stamp_of(Path(folder) / self.name) or stamp_of(Path(folder) / self.last)
 
     def change(self, folder: Path, content: Callable[[], Mapping[str, Any]]) -> None:
         """Replace the file by the content that a function returns, which is called under the lock.

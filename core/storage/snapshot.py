@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from core.common.inside import stamp_of
 from core.errors import StudyError
 from core.storage import layers
 from core.storage.manifest import MANIFEST
 
-Stamp = tuple[int, int, int]
+Stamp = tuple[int, ...]
 
 
 class Snapshot:
@@ -18,7 +19,7 @@ class Snapshot:
     snapshot if the item still stands in the manifest afterwards.
     """
 
-    def __init__(self, folder: Path, manifest: Mapping[str, Any], stamps: tuple[Stamp | None, ...]):
+    def __init__(self, folder: Path, manifest: Mapping[str, Any], stamps: tuple[Stamp, ...]):
         """stamps: those of before the manifest was read."""
         self._folder, self._items = folder, manifest["items"]
         self._seen, self._latest = stamps, manifest["items"]
@@ -32,18 +33,10 @@ class Snapshot:
             raise StudyError(f"'{item}' of '{self._folder}' has changed since it was opened. Open it again")
 
 
-def stamps_of(folder: Path) -> tuple[Stamp | None, ...]:
-    """When the manifests that a study is read from were written, their sizes and inodes; None without one."""
+def stamps_of(folder: Path) -> tuple[Stamp, ...]:
+    """The stamps of the manifests that a study is read from."""
     places = (folder, layers.below(folder))
-    return tuple(_stamp(place / MANIFEST) for place in places if place is not None)
-
-
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+    return tuple(stamp_of(place / MANIFEST) for place in places if place is not None)
 
 
 def _content(items: Mapping[str, Any], item: str) -> Any:

@@ -37,21 +37,31 @@ def set_tags(
     _change_image(study, image_id, lambda one: replace(one, tags=_merged(one.tags, given, seen)))
 
 
-def mark_wrong_label(study: StudyReader, image_id: str, suggested: str | None = UNSURE) -> None:
+def mark_wrong_label(
+    study: StudyReader, image_id: str, suggested: str | None = UNSURE, *, seen: str | None = None
+) -> None:
     """Mark the label of an image as wrong.
 
     Args:
         suggested: the class that it should have, or `UNSURE`; None or an empty text removes the mark.
+        seen: the mark that is to be replaced, as in `set_note`.
     """
     class_names = list(study.class_names)
     if suggested and suggested != UNSURE and suggested not in class_names:
         raise TraceError(f"no class '{suggested}' in this study.{did_you_mean(suggested, class_names)}")
-    _change_image(study, image_id, lambda one: replace(one, wrong_label=suggested or ""))
+    mark = suggested or ""
+    _change_image(
+        study, image_id, lambda one: replace(one, wrong_label=_in_place_of(one.wrong_label, mark, seen))
+    )
 
 
-def name_feature(study: StudyReader, feature: int, name: str) -> None:
-    """Give a feature a name, which is shown instead of its words; an empty one removes it."""
-    _change_feature(study, feature, lambda one: replace(one, name=name))
+def name_feature(study: StudyReader, feature: int, name: str, *, seen: str | None = None) -> None:
+    """Give a feature a name, which is shown instead of its words; an empty one removes it.
+
+    Args:
+        seen: the name that is to be replaced, as in `set_note`.
+    """
+    _change_feature(study, feature, lambda one: replace(one, name=_in_place_of(one.name, name, seen)))
 
 
 def note_feature(study: StudyReader, feature: int, note: str, *, seen: str | None = None) -> None:
@@ -93,10 +103,12 @@ def remove_view(study: StudyReader, name: str) -> None:
     )
 
 
-def _in_place_of(now: str, note: str, seen: str | None) -> str:
-    if seen is not None and now not in (seen, note):
-        raise TraceError("somebody else has changed this note meanwhile; read it, then save yours again")
-    return note
+def _in_place_of(now: str, new: str, seen: str | None) -> str:
+    """The new text, unless somebody has replaced the one that its writer saw by a third."""
+    if seen is not None and now not in (seen, new):
+        held = f"it is '{' '.join(now.split()):.200}' now" if now else "it is empty now"
+        raise TraceError(f"somebody else has changed this meanwhile: {held}; save yours again to replace it")
+    return new
 
 
 def _merged(now: Iterable[str], given: tuple[str, ...], seen: Iterable[str] | None) -> tuple[str, ...]:

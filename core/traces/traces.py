@@ -121,7 +121,7 @@ def kept_traces(folder: Path) -> Traces:
 
 
 def traces_stamp(folder: Path) -> tuple[int, ...]:
-    """Return a value that changes with every change of the traces; zeros if nobody ever left any."""
+    """Return a value that changes with every change of the traces; empty if nobody ever left any."""
     return *KEPT.stamp(folder), *KEPT.stamp(traces_home(folder))
 
 

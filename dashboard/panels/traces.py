@@ -107,7 +107,7 @@ def _feature_fields(study: Study, feature: int, now: FeatureTrace, tags: list[st
 
     def rename() -> None:
         if (given := session.value(name) or "") != now.name:
-            changes.name_feature(study, feature, given)
+            changes.name_feature(study, feature, given, seen=now.name)
 
     note, retag = (partial(one, study, feature) for one in (changes.note_feature, changes.set_feature_tags))
     _note_tags_and_save(str(feature), now, tags, rename, note, retag)
@@ -131,7 +131,7 @@ def _image_fields(study: Study, image_id: str, now: ImageTrace, tags: list[str])
 
     def doubt_label() -> None:
         if (given := session.recall(doubt, RIGHT)) != now.wrong_label:
-            changes.mark_wrong_label(study, image_id, given)
+            changes.mark_wrong_label(study, image_id, given, seen=now.wrong_label)
 
     note, retag = (partial(one, study, image_id) for one in (changes.set_note, changes.set_tags))
     _note_tags_and_save(image_id, now, tags, doubt_label, note, retag)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 
 from core.errors import DamagedTraces, StudyError, TraceError
 from core.pipeline.verify import verify
+from core.served.studies import open_current
 from core.storage.kept_file import read_from_copy
+from core.storage.manifest import MANIFEST
 from core.store import Study, open_study
 from core.traces import changes, limits
 from core.traces.traces import KEPT, UNSURE, FeatureTrace, ImageTrace, Traces, read_traces, traces_stamp
@@ -114,6 +117,38 @@ def test_views__lead_to_pages_of_the_dashboard_only(study: Study, address: str) 
     KEPT.change(study.path, lambda: {"images": {}, "features": {}, "views": {"x": address}})
     with pytest.raises(DamagedTraces):
         read_traces(study.path)
+
+
+def test_what_two_write_at_once__the_second_is_told_and_the_first_is_kept(study: Study) -> None:
+    first = ids(study)[0]
+    changes.set_note(study, first, "blurred", seen="")
+    changes.mark_wrong_label(study, first, "cat", seen="")
+    changes.name_feature(study, 2, "night sky", seen="")
+    for second in (
+        lambda: changes.set_note(study, first, "sharp", seen=""),
+        lambda: changes.mark_wrong_label(study, first, "dog", seen=""),
+        lambda: changes.name_feature(study, 2, "stars", seen=""),
+    ):
+        with pytest.raises(TraceError):
+            second()
+    traces = read_traces(study.path)
+    assert traces.images == {first: ImageTrace("blurred", (), "cat")}
+    assert traces.feature_names == {2: "night sky"}
+    changes.name_feature(study, 2, "stars", seen="night sky")
+    assert read_traces(study.path).feature_names == {2: "stars"}
+
+
+def test_stamps__change_where_the_clock_is_set_back(study: Study) -> None:
+    changes.set_note(study, ids(study)[0], "a")
+    opened, before = open_current(study.path), traces_stamp(study.path)
+    clock = (study.path / KEPT.name).stat()
+    changes.set_note(study, ids(study)[0], "b")
+    manifest = study.path / MANIFEST
+    shutil.copy2(manifest, study.path / "copy")
+    os.replace(study.path / "copy", manifest)
+    os.utime(study.path / KEPT.name, ns=(clock.st_atime_ns, clock.st_mtime_ns))
+    assert traces_stamp(study.path) != before
+    assert open_current(study.path) is not opened
 
 
 def test_nothing_of_the_study_changes(study: Study) -> None:

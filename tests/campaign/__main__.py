@@ -18,7 +18,18 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.__main__ import machine
-from tests.campaign import calls, disks, fuzzing, reading, rights, visitors, writing
+from tests.campaign import (
+    browsers,
+    calls,
+    changing,
+    disks,
+    fuzzing,
+    killed,
+    reading,
+    rights,
+    visitors,
+    writing,
+)
 from tests.campaign.outcome import Outcome, Row
 
 ROWS: dict[str, tuple[str, int, Row]] = {  # name: (fault, how many, what tries it)
@@ -27,6 +38,11 @@ ROWS: dict[str, tuple[str, int, Row]] = {  # name: (fault, how many, what tries 
     "two_writers": ("two writers of one study", 8, writing.two_writers),
     "readers_beside": ("all of a study read beside its writer", 30, writing.readers_beside),
     "clocks": ("files of another year", 6, writing.clocks),
+    "killed_resume": ("kill -9 of `resume`, up to three in a row", 30, killed.killed_resume),
+    "killed_positions": ("kill -9 of `basis --on positions --resume`", 30, killed.killed_positions),
+    "changing_images": ("a picture changed, gone, new, cut during `embed`", 40, changing.changing_images),
+    "jumping_clock": ("a clock that jumps by hours or years during a command", 24, changing.jumping_clock),
+    "clock_of_jobs": ("a clock that jumps between a job's record and a look", 200, changing.clock_of_jobs),
     "read_only": ("a study on a read-only disk", 8, disks.read_only),
     "quotas": ("no room after a random number of bytes in all", 15, disks.quotas),
     "failing_reads": ("every Nth read fails (EIO)", 24, disks.failing_reads),
@@ -40,6 +56,8 @@ ROWS: dict[str, tuple[str, int, Row]] = {  # name: (fault, how many, what tries 
     "inputs": ("malformed inputs, so many for each of 17 readers", 60, reading.inputs),
     "fuzz": ("inputs guided by coverage, so many seconds for each of 17 readers", 60, fuzzing.fuzz),
     "addresses": ("hostile addresses of the dashboard", 1000, reading.addresses),
+    "writers": ("four who write on one image or feature at once", 200, browsers.writers),
+    "browsers": ("two browsers that write on one image or feature", 24, browsers.browsers),
     "drops": ("drops of up to 100,000 small files", 40, visitors.drops),
 }
 HEAD = "| fault | tried | refused | lost | wrong | more than one line | seconds | of |"

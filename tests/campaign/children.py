@@ -33,6 +33,7 @@ KINDS = {
     "t": "stat",
     "l": "listdir",
 }
+CLOCK = "j"  # looks at the clock, which jumps at one of them
 ESCAPED = 70  # the exit code of a child whose command raised, or that was killed
 CAPABILITIES = 0x20080522  # the version of the call that sets them
 
@@ -49,7 +50,7 @@ class Children:
         """Begin a command and return the number of its process.
 
         Args:
-            kind, nth, error: the nth call of this kind fails (see `faults.c`).
+            kind, nth, error: the nth call of this kind fails, or the clock jumps (see `faults.c`).
             how: "ordinary" for a user who has not the rights of root.
         """
         assert self.process.stdin is not None
@@ -96,7 +97,8 @@ def serve(said: Path) -> None:
             _run(words, (kind, nth, error), how, said, result)
         print(child, flush=True)
         os.waitpid(child, 0)
-        done = json.loads(result.read_text()) if result.exists() else {"code": ESCAPED, "calls": {}}
+        answer = result.read_text() if result.exists() else ""  # empty of a child that was killed
+        done = json.loads(answer) if answer else {"code": ESCAPED, "calls": {}}
         print(json.dumps(done | {"said": said.read_text(errors="replace")}), flush=True)
 
 
@@ -120,8 +122,9 @@ def _run(words: list[str], fault: tuple[str, int, int], how: str, said: Path, re
         traceback.print_exc()
         code = ESCAPED
     counts = {one: faults.faults_calls(ord(one)) for one in KINDS}
+    looks = faults.faults_calls(ord(CLOCK))
     faults.faults_fail(0, 0, 0)
-    os.write(answer, json.dumps({"code": code, "calls": counts}).encode())
+    os.write(answer, json.dumps({"code": code, "calls": counts, "looks": looks}).encode())
     sys.stderr.flush()
     os._exit(0)
 

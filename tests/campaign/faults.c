@@ -6,6 +6,7 @@
    FAULTS_SLOW_US=N        every read takes N microseconds longer
    faults_fail(KIND, N, E) from then on, in this process, the Nth call of a kind fails once, with the error E;
                            faults_calls(KIND) says how many there were. KIND: a letter, see below.
+                           Kind j: from the Nth look at the clock on, it is E seconds later (earlier where E < 0).
    FAULTS_LOG=FILE         what is written, synced, renamed and removed; what is replaced is kept in FAULTS_KEPT/
 
    What the C library reads for itself (fread, mmap) is not seen. */
@@ -24,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -237,4 +239,12 @@ struct dirent64 *readdir64(DIR *of) {
     char path[PATH_MAX];
     if (fails('l', path_of(dirfd(of), path))) return NULL;
     return REAL(readdir64)(of);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *to) {
+    int failed = syscall(SYS_clock_gettime, clock, to);
+    if (failed || clock != CLOCK_REALTIME) return failed;
+    long look = atomic_fetch_add(&n_calls['j'], 1) + 1;
+    if (failing_kind == 'j' && look >= failing_call) to->tv_sec += failing_error;
+    return 0;
 }

@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +39,20 @@ MAIN = Path(__file__).resolve().parents[2] / "dashboard" / "main.py"
 
 @pytest.fixture(autouse=True, scope="session")
 def settings_of_the_app() -> Iterator[None]:
-    """Read Streamlit's settings beside the app, as `streamlit run` does.
-
-    Installed packages are not searched for components, of which none has any: it takes longer than a page.
+    """Read the settings of the app. Installed packages are not searched for components, of which none has
+    any: it takes longer than a page.
     """
-    config._main_script_path = str(MAIN)
-    config.get_config_options(force_reparse=True)
-    assert config.get_option("runner.magicEnabled") is False
+    read_settings()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_scanner, "scan_component_manifests", list)
         yield
+
+
+def read_settings() -> None:
+    """Read Streamlit's settings beside the app, as `streamlit run` does."""
+    config._main_script_path = str(MAIN)
+    config.get_config_options(force_reparse=True)
+    assert config.get_option("runner.magicEnabled") is False
 
 
 @pytest.fixture(scope="session")
@@ -152,28 +157,33 @@ def worded(studies: Path, shelf: Shelf, worded_study: Path) -> Study:
     return open_study(shelf.serve("seen", worded_study))
 
 
-@pytest.fixture(scope="session")
-def registered_components() -> BidiComponentManager:
-    """One manager of components for all pages."""
+def new_components() -> BidiComponentManager:
     manager = BidiComponentManager()
     manager.discover_and_register_components(start_file_watching=False)
     return manager
 
 
+def open_in_app(components: BidiComponentManager, view: str = "overview", **query: object) -> AppTest:
+    """Open a page by its link in a session of its own; the keyword arguments are the query."""
+    app = AppTest.from_file(str(MAIN), default_timeout=60)
+    app._bidi_component_manager = components
+    if view != "overview":
+        app._page_hash = calc_hash(view)  # `switch_page` needs a run of another page first
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+@pytest.fixture(scope="session")
+def registered_components() -> BidiComponentManager:
+    """One manager of components for all pages."""
+    return new_components()
+
+
 @pytest.fixture
 def open_page(registered_components: BidiComponentManager) -> Callable[..., AppTest]:
-    """Open a page by its link: `open_page("images", study="demo")`; the keyword arguments are the query."""
-
-    def run(view: str = "overview", **query: object) -> AppTest:
-        app = AppTest.from_file(str(MAIN), default_timeout=60)
-        app._bidi_component_manager = registered_components
-        if view != "overview":
-            app._page_hash = calc_hash(view)  # `switch_page` needs a run of another page first
-        for name, value in query.items():
-            app.query_params[name] = value
-        return app.run()
-
-    return run
+    """Open a page by its link: `open_page("images", study="demo")`; see `open_in_app`."""
+    return partial(open_in_app, registered_components)
 
 
 def remember(folder: Path, command: Command, pid: int = 2**22 + 1) -> None:

@@ -13,6 +13,7 @@ from core.slices.features.class_logits import OUTPUTS, class_logits, codes_of_ou
 
 COLUMNS = ("image_id", "label", "suggested", "label_quality", "confidence")
 ACCURATE = 0.9
+NONE_LIKELY = "No label is likely wrong"
 BLOCK = 2**22  # probabilities held at once
 LOWEST_THRESHOLD = 2e-6  # of the probability from which cleanlab counts an image for a class
 LogitsOf = Callable[[np.ndarray], np.ndarray]

@@ -6,7 +6,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core.analysis.quality.recommendation import advise
 from core.common.formatting import counted
 from core.common.score_names import score_in_sentence
-from core.measures.label_issues import own_errors, why_no_probabilities
+from core.measures.label_issues import NONE_LIKELY, own_errors, why_no_probabilities
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import ANSWERED, CONFUSED, PAGES
@@ -120,7 +120,7 @@ def likely_wrong_list(
     table = reads.slice_table(study, population, TABLE)
     if table.empty:
         why = why_no_probabilities(study) or "no label of these evaluation images is unlikely enough"
-        widgets.empty_state("No label is likely wrong", f"{widgets.plain(why[0].upper() + why[1:])}.")
+        widgets.empty_state(NONE_LIKELY, f"{widgets.plain(why[0].upper() + why[1:])}.")
         return
     warning = own_errors(float(inspection_reads.headline(study, population)["accuracy"]))
     text = f"{counted(len(table), 'label')} that may be wrong, the least likely first.{warning}"

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from core.comparison.compare import compare
 from core.comparison.sides import LOST
 from core.store import open_study
+from dashboard.components.tooltips import TEXTS
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import TILE
 from tests.comparison.comparable import add_concepts, second_study
@@ -54,4 +55,4 @@ def test_words__are_text(reader, pair):
 def test_numbers__are_told_on_hover(reader, pair):
     page = reader().open(f"{pair[0]}/compare?study=demo")
     told = page.locator("table.compare abbr", has_text="Accuracy").get_attribute("title")
-    assert told.startswith("Share of the evaluation images")
+    assert told == TEXTS["accuracy"].what

@@ -15,14 +15,17 @@ from starlette.testclient import TestClient
 from core.analysis.probe import notes
 from core.answers.head import WRONG_ORDER
 from core.answers.requests import add_answer
+from core.common.statistics.chance import untold
 from core.comparison.answers import compare_answers
 from core.jobs.progress import Progress
+from core.storage.missing import NO_WEIGHTS
 from core.store import Study, open_study
 from dashboard.addresses import served_studies
 from dashboard.app import ROUTES
 from dashboard.cache.comparison_reads import other_studies
 from dashboard.cache.pictures import tried_reads
 from dashboard.jobs import launcher
+from dashboard.panels.image import detail
 from dashboard.server import table_downloads
 from dashboard.server.map_points import Wanted
 from tests.dashboard.conftest import all_text, forget
@@ -169,7 +172,8 @@ def test_steps_are_those_of_the_study_whatever_answers(answered, open_page):
         steps = [line.strip().partition(" ")[2] for line in lines if line.startswith((":green[", ":gray["))]
         assert "Linear probe: one image of each class" in steps and "Quality scores" in steps
     app = open_page("feature", study="demo", answer="deployed")
-    assert "own classifier" not in all_text(app) and "one to one (the answer 'deployed')." in all_text(app)
+    text = all_text(app)
+    assert "own classifier" not in text and f"{NO_WEIGHTS[1:]} (the answer 'deployed')" in text
 
 
 def test_only_a_fitted_answer_is_optimistic_on_train_images_and_none_is_called_the_probe(answered, open_page):
@@ -177,7 +181,7 @@ def test_only_a_fitted_answer_is_optimistic_on_train_images_and_none_is_called_t
     image = str(study.images["image_id"].iat[np.flatnonzero(~study.is_val)[0]])
     for answer, says in ("probe", True), ("deployed", False):
         app = open_page("images", study="demo", answer=answer, image=image)
-        assert ("The classifier was fitted to this image" in all_text(app)) is says
+        assert (detail.OPTIMISTIC in all_text(app)) is says
         pair = {"errors_tab": "Compare two", "slices_of": "Misclassified"}
         app = open_page("errors", study="demo", answer=answer, **pair)
         assert "whether the classifier is right" in all_text(app) and "probe is" not in all_text(app)
@@ -216,4 +220,4 @@ def test_errors_whose_answer_is_no_label_are_counted_beside_the_confusions(answe
 
 def test_notes_on_two_answers_are_sentences(answered, open_page):
     text = all_text(open_page("compare", study="demo", compare_what="Answers"))
-    assert "How well scores predict the errors of deployed cannot be told from 7 errors" in text
+    assert f"deployed {untold(7, 73)}" in text

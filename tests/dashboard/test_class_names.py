@@ -15,6 +15,7 @@ from core.charts.maps import by_name, representation_map
 from core.charts.theme import layout_of, paper
 from core.common.captions import with_class_names, wordnet_names
 from core.common.dataframes import as_text
+from core.errors import did_you_mean
 from core.store import Study, open_study
 from dashboard.components.cards import Bar, Card, _named
 from dashboard.components.tooltips import plain
@@ -157,7 +158,7 @@ def test_commands_name_the_classes_and_take_their_names(named, tmp_path, run):
     assert run("export", study, "images", "--where", "label=tench", "-o", tmp_path / "tench.csv").code == 0
     assert set(pd.read_csv(tmp_path / "tench.csv")["label"]) == {IDS[0]}
     line = run("inspect", study, "--where", 'label="golden retriver"').error
-    assert "Did you mean 'golden retriever'?" in line and "It has: tench," in line
+    assert did_you_mean("golden retriver", ["golden retriever"]) in line and "It has: tench," in line
 
 
 @pytest.mark.exhaustive("test_the_pages_show_names_and_filter_by_ids opens pages")

@@ -22,6 +22,7 @@ from dashboard.state import session
 
 PANELS = {"Difference": "difference", "Correct": "correct", "Misclassified": "misclassified"}
 GROUPS = ("Correct", "Misclassified")
+NONE_OF_GROUP = "None of the images of {label} here is {group}."
 MOST_CLASSES = 24
 TILES = 12
 Means = Mapping[str, np.ndarray]
@@ -176,5 +177,5 @@ def _images(study: Study, population: Slice, label: str, feature: int, group: st
         badges=texts,
         page_size=TILES,
         label=f"{group.lower()} images of {label}",
-        why_none=f"None of the images of {label} here is {group.lower()}.",
+        why_none=NONE_OF_GROUP.format(label=label, group=group.lower()),
     )

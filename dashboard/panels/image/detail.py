@@ -26,6 +26,7 @@ PARTS = FACTS, HEATMAP = ("Facts", "Heatmap")
 FEATURES_SHOWN = 3
 MOST_FEATURES = 40
 TOP_IMAGES = 6
+OPTIMISTIC = "The classifier was fitted to this image, so its verdict here is optimistic."
 LONGEST_CAPTION = 300  # characters
 # Streamlit sets a dialog's own title once, and the arrow keys go on to other images: it stays for screen
 # readers, and the headline of the image stands in its place.
@@ -126,7 +127,7 @@ def verdict(study: Study, facts: dict[str, Any]) -> None:
         else:
             st.badge("misclassified", icon=":material/close:", color="orange")
         if facts["split"] == "train" and (study.answer is None or study.answer.is_fitted):
-            st.caption("The classifier was fitted to this image, so its verdict here is optimistic.")
+            st.caption(OPTIMISTIC)
 
 
 def _first_score(study: Study, row: int, facts: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from dashboard.panels.masks.method import choose_variant
 
 MASKS = {"Object": "core", "Background": "spurious"}
 IMAGES = {"With both masks": "both masks", "With any mask": "any mask"}
+OPTIMISTIC = "On train images the classifier is optimistic: it was fitted to them."
 
 
 @widgets.stable_container
@@ -101,7 +102,7 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
     st.caption(line)
     has_train = (reads.mask(study, population) & ~study.is_val).any()
     if has_train and (study.answer is None or study.answer.is_fitted):
-        st.caption("On train images the classifier is optimistic: it was fitted to them.")
+        st.caption(OPTIMISTIC)
 
 
 def _options(study: Study) -> tuple[str, dict[str, Study]]:

@@ -82,7 +82,7 @@ def test_feature__two_who_save_at_once_lose_nothing(demo, open_page):
     changes.note_feature(demo, 3, "another one")
     app.text_area(key="trace_note_3").set_value("my own")
     app.button(key="trace_save_3").click().run()
-    assert "Somebody else has changed this note" in unescaped(app.warning[0].value)
+    assert "'another one'" in unescaped(app.warning[0].value)
     assert read_traces(demo.path).features[3].note == "another one"
     app.button(key="trace_save_3").click().run()
     assert read_traces(demo.path).features[3].note == "my own"

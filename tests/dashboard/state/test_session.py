@@ -50,7 +50,8 @@ def test_study__is_named_by_every_address(run):
     assert not session.pop_notices()
     for name in ("gone", "../../etc", "%2e%2e/demo", "../demo", "demo/../.."):
         assert run("map", study=name) == {"study": "other"}
-        assert session.pop_notices() == [f"There is no study {name!r} here; the link opened another one."]
+        (notice,) = session.pop_notices()
+        assert repr(name) in notice
 
 
 def test_study__chosen_otherwise_is_no_stale_link(run):

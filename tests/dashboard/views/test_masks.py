@@ -19,6 +19,7 @@ from core.slices.slice import Slice
 from core.steps import STEPS
 from core.storage.writer import write_study
 from core.store import open_study
+from dashboard.panels.masks import classes
 from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles, unescaped
 from tests.manifests import edited_manifest, write_tables
 from tests.sampling import pairs_of, sample
@@ -136,10 +137,10 @@ def test_bars__another_study_is_read_by_the_same_answer_and_left_out_where_it_la
         np.testing.assert_array_equal(values[:2], values[2:])
     app = open_page("masks", **asked, where="@mine")
     assert not app.exception and all(len(values) == 2 for values in bars(app).values())
-    assert "optimistic" not in all_text(app)  # of evaluation images, as the slice says
+    assert classes.OPTIMISTIC not in all_text(app)  # of evaluation images, as the slice says
     for answer, says in ("probe", True), ("deployed", False):
         app = open_page("masks", **asked, where="split=train", answer=answer)
-        assert ("On train images the classifier is optimistic" in all_text(app)) is says
+        assert (classes.OPTIMISTIC in all_text(app)) is says
     app = open_page("masks", **asked, where="@mine")
     assert all(len(values) == 2 for values in bars(app).values())
 

@@ -8,6 +8,8 @@ import pytest
 from core.charts.class_representations import choose_classes, choose_features
 from core.slices.slice import Slice
 from core.store import open_study
+from dashboard.components import widgets
+from dashboard.panels.heatmaps.mean_representations import NONE_OF_GROUP
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
 from tests.manifests import edited_manifest
 
@@ -167,4 +169,4 @@ def test_quality_without_these_means__says_so(study, open_page):
 def test_images__a_group_without_any_is_not_the_doing_of_the_filter(studies, open_page):
     link = {"heat_part": "Mean representations", "where": "correct=true", "groups_class": "ant"}
     text = all_text(open_page("heatmaps", study="demo", **link))
-    assert "None of the images of ant here is misclassified." in text and "No images match" not in text
+    assert NONE_OF_GROUP.format(label="ant", group="misclassified") in text and widgets.NO_MATCH not in text

@@ -15,6 +15,7 @@ from dashboard.cache.features import group_reads
 from tests.concepts.worded import ALPHA, MARKUP
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
 from tests.manifests import edited_manifest
+from tests.sentences import numbers
 
 
 @pytest.mark.slow
@@ -98,7 +99,9 @@ def test_group_that_was_not_explained__its_images_and_the_command(worded, open_p
     name = table["group"].iat[0]
     app = open_page("features", study="seen", features_as="Groups", group=name)
     assert not app.exception
-    assert "No words of its own" in all_text(app)
+    n = len(group_reads.images_of(worded, name))
+    least = group_reads.min_images(worded)
+    assert n <= least and [str(n), str(least)] in [numbers(one.value) for one in app.caption]
     assert tiles(app, f"group_images_{name}")[0]["src"].startswith("thumb/")
 
 
@@ -122,7 +125,8 @@ def test_no_group_was_explained__says_which_k_would(worded, open_page):
     app = open_page("features", study="seen", features_as="Groups")
     assert not app.exception
     assert "run_group_run" in [button.key for button in app.button]
-    assert "With k = 4, 2 groups would be put into words" in all_text(app)
+    least = group_reads.min_images(worded)
+    assert [str(least), "4", "2"] in [numbers(one.value) for one in app.caption]
 
 
 @pytest.mark.exhaustive("state/test_session.py drops what a link cannot name")
@@ -147,10 +151,9 @@ def test_groups_without_words__a_run_says_first_what_it_replaces(worded, open_pa
         step.table("explained", single)
     app = open_page("features", study="seen", features_as="Groups")
     assert not app.exception
-    said = all_text(app)
-    assert "No group of several features has words yet" in said
     assert 0 < len(single) < len(explained)
-    assert "features and groups are computed again" in said and "present words are replaced" in said
+    n_words = worded.table("highly_activating")["group"].nunique()
+    assert [str(n_words), "4"] in [numbers(one.value)[:2] for one in app.markdown]  # computed again at k = 4
     asked = [one for one in app.get("popover") if one.proto.popover.label == "Put groups into words"]
     assert len(asked) == 1 and asked[0].button  # the click that begins it lies behind another one
     assert not [one for one in app.main.button if one.label == "Run" and one not in asked[0].button]

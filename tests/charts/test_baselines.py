@@ -9,7 +9,8 @@ from core.charts import baselines as figures
 from core.charts import by_cause
 from core.charts.theme import DARK, LIGHT, layout_of
 from core.common.score_names import score_in_sentence, score_label
-from tests.sentences import numbers
+from core.common.statistics.chance import untold
+from tests.sentences import numbers, without_numbers
 from tests.tables import rows_where
 
 
@@ -58,10 +59,9 @@ def test_ranked_scores__the_legend_has_the_colour_of_the_others_also_where_the_b
 
 def test_rank_sentence__is_honest(metrics):
     text = figures.rank_sentence(metrics, "q_score")
-    assert "ranks 3 of 3 scores, and 2 of the 2 that need no labels" in text
-    assert "0.850" in text
-    assert "best is" not in figures.rank_sentence(metrics, "confidence")
-    assert "could not be evaluated" in figures.rank_sentence(metrics.assign(auroc=np.nan), "q_score")
+    assert numbers(text) == ["3", "3", "2", "2", "0.850"]
+    assert numbers(figures.rank_sentence(metrics, "confidence")) == ["1", "3"]  # and no better one
+    assert numbers(figures.rank_sentence(metrics.assign(auroc=np.nan), "q_score")) == []
 
 
 def scored(rows: list[tuple], *columns: str, n_wrong: int = 30) -> pd.DataFrame:
@@ -71,32 +71,33 @@ def scored(rows: list[tuple], *columns: str, n_wrong: int = 30) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
-    [
-        (0.66, "predicts errors: AUROC 0.66 (0.56 to 0.71)"),
-        (0.52, "does no better than chance: AUROC 0.52 (0.42 to 0.57)"),
-        (0.4, "points the wrong way: AUROC 0.40 (0.30 to 0.45)"),
-    ],
+    ("value", "told"),
+    [(0.66, ["0.66", "0.56", "0.71"]), (0.52, ["0.52", "0.42", "0.57"]), (0.4, ["0.40", "0.30", "0.45"])],
 )
-def test_finding__is_of_the_recommended_score_and_the_best_without_labels(value, said):
+def test_finding__is_of_the_recommended_score_and_the_best_without_labels(value, told):
     rows = [("combined", True, value), ("q_score", True, 0.35), ("gen", False, 0.95)]
     table = scored([*rows, ("confidence", False, 0.9)])
-    assert figures.finding(table) == (
-        "The classifier's confidence predicts errors: AUROC 0.90 (0.80 to 0.95); "
-        f"without any labels, the combined score {said.replace('predicts errors:', 'reaches')}."
-    )
+    said = figures.finding(table)
+    assert numbers(said) == ["0.90", "0.80", "0.95", *told]
+    assert said.index(score_in_sentence("confidence")[1:]) < said.index(score_in_sentence("combined"))
     assert figures.finding(table.assign(auroc=np.nan, note="all correct")) == "all correct"
     alone = scored([("distinctiveness", True, value), ("q_score", True, 0.35)])
-    assert figures.finding(alone) == f"Distinctiveness {said}."
+    assert numbers(figures.finding(alone)) == told
+    assert score_in_sentence("distinctiveness")[1:] in figures.finding(alone)
+
+
+def test_finding__has_other_words_for_every_standing():
+    tables = [scored([("norm", True, value), ("q_score", True, 0.35)]) for value in (0.66, 0.52, 0.4)]
+    assert len({without_numbers(figures.finding(table)) for table in tables}) == 3
 
 
 @pytest.mark.parametrize("n_wrong", [1, 7, 8])
 def test_finding__says_nothing_from_fewer_than_eight_errors(n_wrong):
     table = scored([("norm", True, 0.99), ("confidence", False, 0.99)], n_wrong=n_wrong)
     sentences = figures.finding(table), figures.rank_sentence(table, "norm")
-    told = f"cannot be told from {n_wrong} error"
-    assert [told in sentence for sentence in sentences] == [n_wrong < 8] * 2
-    assert ["AUROC 0.99" in sentences[0], "ranks 1" in sentences[1]] == [n_wrong >= 8] * 2
+    assert all(untold(n_wrong, 100 - n_wrong) in sentence for sentence in sentences)
+    assert ("0.99" in numbers(sentences[0])) == (n_wrong == 8)
+    assert numbers(sentences[1]) == (["1", "2", "1", "1"] if n_wrong == 8 else [str(n_wrong)])
 
 
 def test_finding__says_how_many_the_best_is_not_clearly_ahead_of():
@@ -122,9 +123,9 @@ def test_equal_scores__share_a_rank_and_none_is_better(metrics):
     assert figures.ranked(tied, "auroc")["rank"].tolist() == [1, 2, 2]
     lower, other = metrics["score"].tolist()[:2]
     for score in (lower, other):
-        assert "ranks 2 of 3 scores, and 1 of the 2" in figures.rank_sentence(tied, score)
+        assert numbers(figures.rank_sentence(tied, score))[:4] == ["2", "3", "1", "2"]
     best = figures.rank_sentence(tied.assign(auroc=[0.5181, 0.5184, 0.1]), lower)
-    assert "ranks 1 of 3" in best and "best is" not in best
+    assert numbers(best) == ["1", "3", "1", "2"]
 
 
 def test_scores_of_far_fewer_images__come_last_and_are_no_best():

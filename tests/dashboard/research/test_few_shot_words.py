@@ -6,23 +6,22 @@ from typing import Any
 import pytest
 
 from dashboard.research.few_shot_words import few_shot_words
+from tests.sentences import numbers
 
 FIVE = {"accuracy": 0.512, "low": 0.5, "high": 0.524, "left_out": []}
 TEN = {"accuracy": 0.6, "low": None, "high": None, "left_out": ["ant", "bee"]}
 
 
 @pytest.mark.parametrize(
-    ("summary", "words"),
+    ("summary", "told"),
     [
-        ({"shots": {"5": FIVE}}, "trained on 5 images a class: 51.2 % (50.0 to 52.4)"),
-        (
-            {"shots": {"5": FIVE, "10": TEN}},
-            "trained on 5 images a class: 51.2 % (50.0 to 52.4); on 10: 60.0 %, 2 smaller classes left out",
-        ),
-        ({}, ""),
-        ({"skipped": "no labels"}, ""),
+        ({"shots": {"5": FIVE}}, ["5", "51.2", "50.0", "52.4"]),
+        ({"shots": {"5": FIVE, "10": TEN}}, ["5", "51.2", "50.0", "52.4", "10", "60.0", "2"]),
+        ({}, []),
+        ({"skipped": "no labels"}, []),
     ],
 )
-def test_few_shot_words__intervals_and_what_was_left_out(summary, words):
+def test_few_shot_words__intervals_and_what_was_left_out(summary, told):
     study: Any = SimpleNamespace(summary=lambda step: summary)
-    assert few_shot_words(study) == words
+    words = few_shot_words(study)
+    assert numbers(words) == told and bool(words) == bool(told)

@@ -58,7 +58,7 @@ def test_one_study__offers_another_encoder_and_another_answer(studies, started, 
     app = open_page("compare", study="demo")
     assert not app.exception and not app.code
     links = [(one.proto.page, one.proto.query_string) for one in app.get("page_link")]
-    assert "new_study" in [page for page, _ in links]
+    assert [page for page, _ in links].count("new_study") == 2  # here, and in the sidebar
     assert any(page == "features" and "features_as=Bases" in query for page, query in links)
     app.button(key="compare_add_answer").click().run()
     assert [command for command, _ in started] == [AddAnswer(studies / "demo")]

@@ -12,6 +12,7 @@ from dashboard.components import widgets
 from dashboard.panels.heatmaps.mean_representations import NONE_OF_GROUP
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
 from tests.manifests import edited_manifest
+from tests.sentences import numbers
 
 
 @pytest.fixture
@@ -47,10 +48,15 @@ def test_cells__are_the_stored_means(study, open_page):
         np.testing.assert_allclose(cells, expected, rtol=1e-5)
 
 
+def counts_said(app) -> list[list[str]]:
+    """The first two numbers of each line: of one of them those of correct and of misclassified images."""
+    return [numbers(one.value)[:2] for one in app.markdown]
+
+
 def test_sentence__counts_the_two_groups(study, open_page):
     right, wrong = study.vector("group_counts").sum(1)
-    said = all_text(open_page("heatmaps", heat_part="Mean representations", study="demo"))
-    assert f"**{right:,}** of these images are classified correctly and **{wrong:,}** wrongly" in said
+    app = open_page("heatmaps", heat_part="Mean representations", study="demo")
+    assert [f"{right:,}", f"{wrong:,}"] in counts_said(app)
 
 
 @pytest.mark.parametrize("where", ["label=ant,bee", "split=train", "label=cat split=train q_score=0.01.."])
@@ -65,9 +71,7 @@ def test_slice__is_averaged_anew(where, study, open_page):
     h = raw / np.linalg.norm(raw, axis=1, keepdims=True)
     correct = study.table("probe")["correct"].to_numpy(bool)
     right, wrong = int((inside & correct).sum()), int((inside & ~correct).sum())
-    assert f"**{right:,}** of these images are classified correctly and **{wrong:,}** wrongly" in all_text(
-        app
-    )
+    assert [f"{right:,}", f"{wrong:,}"] in counts_said(app)
     if not wrong:
         return
     layout, drawn = spec(app, "groups_chart")["layout"], spec(app, "groups_chart")["data"]

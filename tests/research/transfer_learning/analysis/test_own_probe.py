@@ -19,6 +19,7 @@ from core.research.transfer_learning.analysis.compared_estimates import METHODS
 from core.research.transfer_learning.analysis.own_probe import COLUMNS, OwnProbe, in_words
 from core.research.transfer_learning.analysis.transfer import represented_study
 from core.store import Study, open_study
+from tests.sentences import numbers
 from tests.synthetic import planted_representations
 
 N_TRAIN, N_VAL = 120, 240
@@ -86,7 +87,6 @@ def test_row__holds_the_best_methods_prediction_interval(with_columns):
     assert row["estimate_error"] >= errors[:, by].mean() - 1e-12 and row["noise_copies"] is None
     assert row["estimate_low"] == max(row["estimate"] - row["estimate_margin"], 0)
     assert row["estimate_high"] == min(row["estimate"] + row["estimate_margin"], 1)
-    sentence = in_words(row)
-    assert f"(prediction interval {100 * row['estimate_low']:.1f} % to" in sentence
-    assert f"; in back tests on 7 slices off by {100 * row['estimate_error']:.1f} points" in sentence
-    assert f"(chance alone: {100 * row['estimate_noise']:.1f}; assuming the accuracy on" in sentence
+    names = ("estimate", "estimate_low", "estimate_high", "estimate_error", "estimate_noise")
+    value, low, high, error, noise = (f"{100 * row[name]:.1f}" for name in names)
+    assert numbers(in_words(row))[:6] == [value, low, high, "7", error, noise]

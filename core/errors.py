@@ -12,6 +12,7 @@ NOT_ALLOCATED = ("can't allocate memory", "not enough memory", "std::bad_alloc",
 CUT_SHORT = re.compile(r"\d+ requested and \d+ written")  # numpy's only message about a full disk
 AGAIN = "run the same command again"
 KEPT = "completed work is kept"
+STOPPED = "stopped; run the same command to resume"
 
 
 class PeregrineError(Exception):

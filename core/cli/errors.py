@@ -17,10 +17,8 @@ from core.cli.latents import in_basis
 from core.common.formatting import for_terminal
 from core.common.inside import inside
 from core.common.remote.addresses import grant
-from core.errors import SettingsError, StudyError, one_line, user_message
+from core.errors import STOPPED, SettingsError, StudyError, one_line, user_message
 from core.jobs.progress import LOG
-
-STOPPED = "stopped; run the same command to resume"
 
 
 def run_guarded(args: argparse.Namespace, addresses: Iterable[object] = ()) -> int:

@@ -22,7 +22,7 @@ from typing import Any
 from core.common.formatting import format_duration
 from core.common.inside import replacing
 from core.common.processes import host_name, is_running, process_started
-from core.errors import PeregrineError, one_line, user_message
+from core.errors import STOPPED, PeregrineError, one_line, user_message
 
 PROGRESS = "progress.json"
 LOG = "log.txt"
@@ -226,7 +226,7 @@ class Progress:
         if error is None:
             self.finish("done")
         elif isinstance(error, KeyboardInterrupt):
-            self.finish("cancelled", "stopped; run the same command to resume")
+            self.finish("cancelled", STOPPED)
         elif isinstance(error, Exception) and (line := user_message(error)) is not None:
             self.finish("failed", line, offer=error.offer if isinstance(error, PeregrineError) else None)
         elif isinstance(error, SystemExit):

@@ -19,13 +19,12 @@ from typing import Any
 from core.common.assets import make_private, state_folder
 from core.common.command_line import PREFIX, python_module
 from core.common.processes import host_name, is_running, process_started, signal_group
-from core.errors import JobError
+from core.errors import STOPPED, JobError
 from core.jobs.commands import Command, command_of
 from core.jobs.jobs import Job, children, read_job
 from core.jobs.progress import JOB_FOLDER, JOB_MARK, LOG, PROGRESS, RESULT, read_record, write_record
 
 LAUNCH = tuple(python_module("core"))
-STOPPED = "stopped; run the same command to resume"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from core.pipeline import run as pipeline
 from core.pipeline.verify import verify
 from core.storage import layers
 from core.storage.manifest import read_manifest, write_manifest
+from core.storage.missing import OF_LATENTS
 from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests import reference
@@ -92,7 +93,7 @@ def test_an_answer_on_rows_of_length_1_has_no_weights_of_latents(made, tmp_path)
     )
     assert of_units.has("probe_weights") and of_units.has("failures")
     assert not of_latents.has("probe_weights") and not of_latents.has("failures")
-    assert "the answer scales each vector on its own" in str(of_latents.why_missing("failures"))
+    assert OF_LATENTS in str(of_latents.why_missing("failures"))
     codes = open_study(folder).in_basis("sae").vector("representations")
     np.testing.assert_array_equal(of_latents.vector("representations"), codes)
 

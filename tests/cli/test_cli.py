@@ -17,7 +17,7 @@ import pytest
 
 from core.cli import build_parser, main, output
 from core.cli import errors as cli_errors
-from core.errors import StudyError
+from core.errors import KEPT, STOPPED, StudyError
 from core.jobs.progress import read_record
 from core.pipeline import run as pipeline
 from tests import small
@@ -224,13 +224,13 @@ class OutOfMemoryError(RuntimeError):
     ("error", "code", "said"),
     [
         (StudyError("two\nlines"), 2, "error: two lines\n"),
-        (KeyboardInterrupt(), 130, "stopped; run the same command to resume\n"),
+        (KeyboardInterrupt(), 130, f"{STOPPED}\n"),
         (
             OSError(errno.ENOSPC, "No space left on device", "x.npy"),
             2,
             "error: the disk is full while writing x.npy",
         ),
-        (OSError("[Errno 28] No space left on device"), 2, "error: the disk is full; completed work is kept"),
+        (OSError("[Errno 28] No space left on device"), 2, f"error: the disk is full; {KEPT}"),
         (
             OSError(errno.ENAMETOOLONG, "File name too long", "/" + "x" * 5000),
             2,
@@ -316,7 +316,7 @@ def test_interrupted_command(tmp_path: Path, ignored: bool) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "stopped; run the same command to resume" and "Traceback" not in err
+    assert err.splitlines()[-1] == STOPPED and "Traceback" not in err
     assert (read_record(tmp_path / "progress.json") or {})["state"] == "cancelled"
 
 

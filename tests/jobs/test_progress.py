@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.common.processes import is_running, process_started
-from core.errors import StudyError, user_message
+from core.errors import STOPPED, StudyError, user_message
 from core.jobs import progress as module
 from core.jobs.progress import Progress, read_record, write_record
 
@@ -59,7 +59,7 @@ def test_writes_at_most_four_times_a_second(tmp_path: Path, monkeypatch: pytest.
         (StudyError("no study there"), "failed", "no study there"),
         (ZeroDivisionError("division by\nzero"), "failed", "ZeroDivisionError: division by zero"),
         (OSError(28, "No space left on device", "a"), "failed", user_message(OSError(28, "", "a"))),
-        (KeyboardInterrupt(), "cancelled", "stopped; run the same command to resume"),
+        (KeyboardInterrupt(), "cancelled", STOPPED),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -9,7 +9,7 @@ import pytest
 
 from core.export.summary import info
 from core.steps import STEPS, in_analysis
-from core.storage.missing import LEFT_OUT, Missing
+from core.storage.missing import LEFT_OUT, NO_LABELS, REASONS, Missing
 from core.storage.writer import write_study
 from core.store import open_study
 from tests.manifests import edited_manifest
@@ -40,12 +40,10 @@ def test_missing__stale_where_an_input_has_changed(tmp_path):
     with write_study(folder) as writer, writer.step("embed", {}) as step:
         step.table("images", images.iloc[::-1])
     study, run = open_study(folder), command("quality", folder)
-    stale = Missing(
-        "quality", "quality", "stale", "made from inputs or formulas that have changed since", run
-    )
+    stale = Missing("quality", "quality", "stale", REASONS["stale"], run)
     assert study.why_missing("quality") == stale
     assert study.missing()["quality"].state == "stale"
-    assert str(stale) == f"made from inputs or formulas that have changed since. Run: {run}"
+    assert str(stale) == f"{REASONS['stale']}. Run: {run}"
 
 
 def test_missing__made_with_older_formulas_is_stale(tmp_path):
@@ -112,7 +110,7 @@ def test_item_that_needs_labels__says_that_there_are_none(tmp_path):
     study = write_small_study(tmp_path / "s", labels=False)
     missing = study.why_missing("class_means_correct")
     assert missing is not None and missing.state == "skipped" and not missing.command
-    assert "these images carry no labels" in missing.sentence
+    assert NO_LABELS in missing.sentence
 
 
 def test_item_that_no_step_writes(tmp_path):

@@ -19,6 +19,7 @@ from core.store import Narrowed, Study
 
 CONFIDENCE, CALIBRATED, DISTINCTIVENESS = "confidence", "calibrated", "distinctiveness"
 WORKED, MEASURED = 17, 18  # encoders on which distinctiveness beat chance, and all (docs/method.md 2.8)
+NONE_WORKS = "none of the scores without labels can be told from chance"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,6 @@ def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = Non
     if CONFIDENCE in held:
         return Recommendation(CONFIDENCE, "It needs no labels of the images that it is used on.")
     standing = calibrated(calibration) if calibration else "untold"
-    none_works = "none of the scores without labels can be told from chance"
     if (
         calibration
         and standing != "untold"
@@ -50,13 +50,13 @@ def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = Non
         where_from = f"It was calibrated on {calibration['n']:,} labelled images"
         return Recommendation(
             str(calibration["score"]),
-            where_from + ("." if standing == "above" else f", on which {none_works}."),
+            where_from + ("." if standing == "above" else f", on which {NONE_WORKS}."),
         )
     if DISTINCTIVENESS not in held:
         return None
     caveat = f"Use it with care: it was above chance on {WORKED} of {MEASURED} measured encoders."
     if calibration and standing in ("level", "below"):
-        caveat += f" On {calibration['n']:,} labelled images {none_works}."
+        caveat += f" On {calibration['n']:,} labelled images {NONE_WORKS}."
     else:
         caveat += " Labels of some 200 images can tell which score to use (a calibration)."
     return Recommendation(DISTINCTIVENESS, caveat)

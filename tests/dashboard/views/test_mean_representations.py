@@ -7,6 +7,7 @@ import pytest
 
 from core.charts.class_representations import choose_classes, choose_features
 from core.slices.slice import Slice
+from core.storage.missing import LEFT_OUT
 from core.store import open_study
 from dashboard.components import widgets
 from dashboard.panels.heatmaps.mean_representations import NONE_OF_GROUP
@@ -167,7 +168,7 @@ def test_quality_without_these_means__says_so(study, open_page):
             manifest["steps"]["quality"]["outputs"].remove(item)
     app = open_page("heatmaps", heat_part="Mean representations", study="demo")
     assert not app.exception
-    assert not app.code and "settings or images that leave it out" in all_text(app)
+    assert not app.code and LEFT_OUT in all_text(app)
 
 
 def test_images__a_group_without_any_is_not_the_doing_of_the_filter(studies, open_page):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.quality.recommendation import CALIBRATED, calibrated
+from core.analysis.quality.recommendation import CALIBRATED, NONE_WORKS, calibrated
 from core.common.score_names import score_in_sentence
 from core.common.statistics.chance import untold
 from core.common.statistics.intervals import auroc_interval
@@ -176,5 +176,5 @@ def calibration_sentence(facts: Mapping[str, Any]) -> str:
     if calibrated(facts) == "above":
         start = "a regression on the ranks of the scores without labels predicts errors:"
     else:
-        start = "none of the scores without labels can be told from chance: a regression has"
+        start = f"{NONE_WORKS}: a regression has"
     return f"{images}, {start} {measured}; {single} {facts['single_auroc']:.2f}."

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from mcp.server.mcpserver import Image, MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ToolAnnotations
+from pydantic import ValidationError
 
 from core.common.formatting import json_text
-from core.errors import FORESEEN, PeregrineError, SettingsError, user_message, without_middle
+from core.errors import FORESEEN, PeregrineError, SettingsError, one_line, user_message, without_middle
 from core.export.private_paths import without_folders
 from core.mcp.tools import MOST_PICTURES, StudyTools, bounded
 from core.served.token import Tries, check_token, is_loopback
@@ -29,12 +30,34 @@ SLICES = (
 )
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S*")
 NO_PICTURES = {"pictures": "none: the study was made from representations"}
+MOST_PROBLEMS = 3  # of the arguments of a call that are said
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+
+
+class Server(MCPServer):
+    """The SDK's server, which says in one line what is wrong with a call."""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], *context: Any) -> Any:
+        try:
+            return await super().call_tool(name, arguments, *context)
+        except UnexpectedToolError:
+            raise
+        except ToolError as error:
+            raise ToolError(one_line(without_middle(_wrong_with(error)))) from None
+
+
+def _wrong_with(error: ToolError) -> str:
+    """What is wrong with a call; of its arguments, the first few that are of another kind, without values."""
+    if not isinstance(error.__cause__, ValidationError):
+        return str(error)
+    wrong = error.__cause__.errors(include_url=False, include_input=False)
+    parts = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in wrong[:MOST_PROBLEMS]]
+    return "; ".join([*parts, *([f"and {len(wrong) - len(parts)} more"] if len(wrong) > len(parts) else [])])
 
 
 def make_server(folder: Path, address: str) -> MCPServer:
     """Return the server of the studies below a folder; `address` is that of their dashboard."""
-    server, studies = MCPServer("peregrine", instructions=SLICES), StudyTools(folder, address)
+    server, studies = Server("peregrine", instructions=SLICES), StudyTools(folder, address)
 
     def tool(function: Callable[..., Any]) -> None:
         server.add_tool(_guarded(function, studies), annotations=READS, structured_output=False)

@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.__main__ import machine
 from tests.campaign import (
+    agents,
     browsers,
     calls,
     changing,
@@ -56,6 +57,7 @@ ROWS: dict[str, tuple[str, int, Row]] = {  # name: (fault, how many, what tries 
     "inputs": ("malformed inputs, so many for each of 17 readers", 60, reading.inputs),
     "fuzz": ("inputs guided by coverage, so many seconds for each of 17 readers", 60, fuzzing.fuzz),
     "addresses": ("hostile addresses of the dashboard", 1000, reading.addresses),
+    "agents": ("calls over MCP by HTTP, with and without the token", 200, agents.agents),
     "writers": ("four who write on one image or feature at once", 200, browsers.writers),
     "browsers": ("two browsers that write on one image or feature", 24, browsers.browsers),
     "drops": ("drops of up to 100,000 small files", 40, visitors.drops),

@@ -77,6 +77,21 @@ async def read(client: Client, name: str, **given: Any) -> Any:
     return json.loads((await call(client, name, **given))[0].text)
 
 
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("table", {"study": 7, "table": [], "limit": "many"}),
+        ("table", {}),
+        ("table", {"study": "a", "table": "b", "columns": [0] * 999}),
+        ("ta\nble" * 999, {}),
+    ],
+)
+def test_wrong_calls__are_refused_in_one_line(tmp_path: Path, name: str, given: dict[str, Any]) -> None:
+    with pytest.raises(ToolError) as caught:
+        run_apart(make_server(tmp_path, "http://x").call_tool(name, given))
+    assert "\n" not in str(caught.value) and 20 < len(str(caught.value)) < 1100
+
+
 @pytest.mark.slow
 def test_a_session_over_stdio_reads_a_study_and_writes_nothing(shared_study: Path) -> None:
     before = files(shared_study)

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from core.common.captions import with_class_names
-from core.errors import ShapeError
+from core.errors import ShapeError, StudyError, without_middle
 
 LEAST_NORM = 1e-12
 
@@ -53,10 +53,18 @@ def has_values(frame: pd.DataFrame | LazyTable, column: str) -> bool:
 
 
 def numbers(frame: pd.DataFrame | LazyTable, column: str) -> np.ndarray:
-    """(n_rows,) float64 values of a column; NaN where missing, and everywhere when the column is absent."""
+    """(n_rows,) float64 values of a column; NaN where missing, and everywhere when the column is absent.
+
+    Raises:
+        StudyError: the column holds no numbers, as no study has it that Peregrine wrote.
+    """
     if column not in frame.columns:
         return np.full(len(frame), np.nan)
-    return cast(pd.Series, frame[column]).to_numpy(dtype=np.float64, na_value=np.nan)
+    try:
+        return cast(pd.Series, frame[column]).to_numpy(dtype=np.float64, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        why = without_middle(str(error), 80)
+        raise StudyError(f"the column '{column}' holds no numbers ({why})") from None
 
 
 def words(frame: pd.DataFrame | LazyTable, column: str) -> list[str]:

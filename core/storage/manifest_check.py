@@ -12,6 +12,7 @@ import numpy as np
 ITEM = re.compile(r"[A-Za-z][\w-]{0,79}")
 MOST = 2**48  # rows, columns and entries; more than any disk holds
 DTYPE_KINDS = "biufU"  # booleans, numbers and fixed-width text; nothing that would be unpickled
+OF_IMAGES = ("image_id", "split", "label")
 WIDEST_TEXT = 1 << 16  # bytes
 
 
@@ -25,6 +26,8 @@ def entry_fault(manifest: dict[str, Any]) -> str | None:
             return f"names an invalid item {name[:80]!r}"
         if fault := _item_fault(item):
             return f"has an invalid item '{name}': {fault}"
+    if fault := _images_fault(manifest["items"].get("images")):
+        return f"has an invalid item 'images': {fault}"
     unfinished = manifest.get("unfinished", {})
     if not isinstance(unfinished, dict) or not all(isinstance(one, dict) for one in unfinished.values()):
         return "has invalid settings of unfinished steps"
@@ -77,6 +80,16 @@ def _table_fault(item: dict[str, Any]) -> str | None:
     if not isinstance(types, list) or len(types) != len(columns):
         return "its types do not match its columns"
     return None if item["shape"][1:] == [len(columns)] else "its shape does not match its columns"
+
+
+def _images_fault(item: dict[str, Any] | None) -> str | None:
+    """Every page reads these columns of at least one image; a study that is only begun has no such item."""
+    if item is None:
+        return None
+    missing = [one for one in OF_IMAGES if one not in item.get("columns", ())]
+    if missing:
+        return f"no column {missing[0]}"
+    return None if item["shape"][0] else "no rows"
 
 
 def _array_fault(item: dict[str, Any]) -> str | None:

@@ -43,7 +43,7 @@ def _killed(rng: np.random.Generator, n: int, folder: Path, before: Words, words
             copy(whole, at)
             for _ in range(min(IN_A_ROW, n - outcome.tried)):
                 child = run.begin(words(at))
-                time.sleep(float(rng.uniform(0, seconds)))
+                time.sleep(float(rng.uniform(0, 0.8 * seconds)))
                 ended += not _kill(child)
                 run.end()
                 outcome.tried += 1
@@ -78,5 +78,9 @@ def killed_resume(rng: np.random.Generator, n: int, folder: Path) -> Outcome:
 def killed_positions(rng: np.random.Generator, n: int, folder: Path) -> Outcome:
     """A dictionary that is trained on positions goes on with --resume."""
     sizes = ["--size", "16", "--k", "4", "--steps", "60", "--device", "cpu"]
+
+    def several(at: Path) -> list[str]:  # positions an image
+        return [*embedding(at), "--input-size", "64", "--resize", "64"]
+
     made = ["--kind", "topk", "--on", "positions", "--name", "parts", "--resume", *sizes]
-    return _killed(rng, n, folder, embedding, lambda at: ["basis", str(at / "study"), *made])
+    return _killed(rng, n, folder, several, lambda at: ["basis", str(at / "study"), *made])

@@ -63,6 +63,14 @@ def test_manifest__packed_texts_that_are_no_chunks(tmp_path, chunks):
         read_manifest(tmp_path)
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(0, ["image_id", "split", "label"]), (3, ["split", "label"])])
+def test_manifest__a_table_of_images_without_any_or_without_their_names(tmp_path, rows, columns):
+    table = {"kind": "table", "step": "embed", "shape": [rows, len(columns)], "columns": columns}
+    write_manifest(tmp_path, of_items({"images": {**table, "types": [""] * len(columns), "sha256": ""}}))
+    with pytest.raises(DamagedManifest, match="has an invalid item 'images'"):
+        read_manifest(tmp_path)
+
+
 def test_manifest__of_small_values_is_refused_before_it_takes_memory(tmp_path):
     (tmp_path / "manifest.json").write_bytes(b'{"format": 1, "steps": [' + b"[],{}," * (1 << 20) + b"0]}")
     tracemalloc.start()

@@ -34,7 +34,7 @@ MOST_FILES = 1_000_000  # that one pattern names
 MOST_BRACES = 20  # in a pattern: with two names each they are more than a million
 RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)")
 LONGEST_TEXT = 16_000_000  # bytes; longer .cls, .json or .txt files are not read
-LISTING_FORM = 2  # of what the cache keeps of a shard; counted up where `ShardSample` changes
+LISTING_FORM = 3  # of what the cache keeps of a shard; counted up where `ShardSample` changes
 CAPTIONS_FROM = 50  # with more distinct texts than this, and than half the images, texts are captions
 
 
@@ -51,7 +51,7 @@ class ShardSample(NamedTuple):
 
 class ShardListing(NamedTuple):
     """The samples of a shard with an image, how many have none, and where reading ended early, if it did;
-    and the names of images beside that of their sample."""
+    and the names of images beside that of their sample, and of files that come twice."""
 
     samples: list[ShardSample]
     without: int
@@ -138,8 +138,9 @@ class ShardSource(source.ListedSource):
         if without:
             notes.append(f"{counted(without, 'sample')} without an image ignored")
         if beside:
-            further = f"{counted(len(beside), 'further image')} of samples ignored: {source.some(beside, 3)}"
-            notes.append(f"{further} (the name of a sample ends at its first dot)")
+            further = f"{counted(len(beside), 'further file')} of samples ignored: {source.some(beside, 3)}"
+            rule = "the name of a sample ends at its first dot; of two files of a name, the first is read"
+            notes.append(f"{further} ({rule})")
         return samples, notes
 
     def _splits(self, samples: list[ShardSample]) -> tuple[list[str], list[str], bool, list[ShardSample]]:
@@ -249,15 +250,18 @@ def split_of_name(name: str) -> str | None:
     return next((source.SPLIT_NAMES[part] for part in parts if part in source.SPLIT_NAMES), None)
 
 
-def _by_key(members: list[Member]) -> dict[str, dict[str, Member]]:
+def _by_key(members: list[Member]) -> tuple[dict[str, dict[str, Member]], list[str]]:
+    """The members of each sample by ending, the first of each; and the names of those that come again."""
     groups: dict[str, dict[str, Member]] = defaultdict(dict)
+    again: list[str] = []
     for stored in members:
         member = stored._replace(name=readable(stored.name))
         folder, _, file = member.name.removeprefix("./").rpartition("/")
         key, _, ending = file.partition(".")
         if key:
-            groups[f"{folder}/{key}" if folder else key].setdefault(ending.lower(), member)
-    return groups
+            first = groups[f"{folder}/{key}" if folder else key].setdefault(ending.lower(), member)
+            again += [member.name] if first is not member else []
+    return groups, again
 
 
 def listed_shard(path: str) -> ShardListing:
@@ -282,12 +286,12 @@ def listed_shard(path: str) -> ShardListing:
 
 def _list_shard(path: str) -> ShardListing:
     index = index_tar(path)
-    groups = _by_key(index.members)
+    groups, again = _by_key(index.members)
     samples = [sample for key, members in groups.items() if (sample := _sample(path, key, members))]
     used = {sample.image for sample in samples}
     images = [members[ending] for members in groups.values() for ending in _images(members)]
     beside = [image.name for image in images if image not in used]
-    return ShardListing(samples, len(groups) - len(samples), index.damage, beside)
+    return ShardListing(samples, len(groups) - len(samples), index.damage, [*beside, *again])
 
 
 def _images(members: dict[str, Member]) -> list[str]:

@@ -96,7 +96,15 @@ def test_keys__of_several_images_the_one_with_the_shortest_ending_is_the_picture
     members = {"a.depth.png": picture(1), "a.png": picture(2), "a.cls": 5, "b.v1.png": picture(3)}
     source = open_images(make_tar(tmp_path / "s.tar", members | {"b.v2.png": picture(4)}))
     assert_array_equal(source.read(0), decode(picture(2)))
-    assert note(source, "2 further images of samples ignored", "a.depth.png, b.v2.png")
+    assert note(source, "2 further files of samples ignored", "a.depth.png, b.v2.png")
+
+
+def test_keys__of_two_files_of_a_name_the_first_is_read_and_the_second_named(tmp_path):
+    members = {"a.png": picture(1), "a.cls": 5, "a.PNG": picture(2), "a.CLS": 6, "b.png": picture(3)}
+    source = open_images(make_tar(tmp_path / "s.tar", members))
+    assert_array_equal(source.read(0), decode(picture(1)))
+    assert source.table["label"].tolist()[0] == "5" and len(source.table) == 2
+    assert note(source, "2 further files of samples ignored", "a.PNG, a.CLS")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ REFERENCE = "q_score"  # the score that the others are compared with
 DIFFERENCE = ("auroc_difference", "auroc_difference_low", "auroc_difference_high")
 CURVES = ("roc", "pr", "pr_error", "risk")
 CURVE_POINTS = 500
+DRAWN_AT_ONCE = 1 << 15  # images, of all resamples that are measured together: they fit into a core's cache
 
 
 @dataclass(frozen=True)
@@ -63,43 +64,66 @@ def risk_area(n: int) -> np.ndarray:
 
 
 def cumulated(ranking: Ranking, counts: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Count images and correct images down to each group, (groups + 1,) each, starting at 0.
+    """Count images and correct images down to each group, (…, groups + 1) each, starting at 0.
 
     Args:
-        counts: (n_images,) how often each image occurs in the resample, by row; None for once each.
+        counts: (…, n_images) how often each image occurs in a resample, by row; None for once each.
     """
     n = ranking.n
-    images, correct = np.zeros(n + 1, np.int64), np.zeros(n + 1)
-    if counts is None:
-        images[1:] = np.arange(1, n + 1)
-        np.cumsum(ranking.outcome, out=correct[1:])
-    else:
-        drawn = counts[ranking.rows]
-        np.cumsum(drawn, out=images[1:])
-        np.cumsum(drawn * ranking.outcome, out=correct[1:])
+    drawn = np.ones(n, np.int64) if counts is None else np.take(counts, ranking.rows, axis=-1)
+    images = np.zeros((*drawn.shape[:-1], n + 1), np.int64)
+    correct = np.zeros(images.shape)
+    np.cumsum(drawn, axis=-1, out=images[..., 1:])
+    np.cumsum(drawn * ranking.outcome, axis=-1, out=correct[..., 1:])
     if ranking.ends is None:
         return images, correct
     ends = np.concatenate([[0], ranking.ends + 1])
-    return images[ends], correct[ends]
+    return np.take(images, ends, axis=-1), np.take(correct, ends, axis=-1)
 
 
 def metrics_of(ranking: Ranking, counts: np.ndarray | None = None) -> tuple[float, ...]:
     """Compute the METRICS in their order; NaN for a single-class outcome. `counts`: see `cumulated`."""
-    images, correct = cumulated(ranking, counts)
+    drawn = None if counts is None else counts[None]
+    return tuple(metrics_of_each(ranking, drawn).reshape(-1).tolist())
+
+
+def metrics_of_each(ranking: Ranking, counts: np.ndarray | None) -> np.ndarray:
+    """(resamples, len(METRICS)) float64 of resamples at once; NaN where only one outcome is drawn.
+
+    Args:
+        counts: (resamples, n_images); None for one resample, of each image once.
+    """
+    images, correct = map(np.atleast_2d, cumulated(ranking, counts))
     wrong = images - correct
-    n, n_correct, n_wrong = images[-1], correct[-1], wrong[-1]
-    if n_correct == 0 or n_wrong == 0:
-        return (np.nan,) * len(METRICS)
+    n, n_correct, n_wrong = images[:, -1], correct[:, -1], wrong[:, -1]
     new, new_correct, new_wrong = np.diff(images), np.diff(correct), np.diff(wrong)
-    auroc = np.dot(new_wrong, correct[:-1] + 0.5 * new_correct) / (n_correct * n_wrong)
-    seen = np.maximum(images[1:], 1)
-    auprc_correct = np.dot(new_correct, correct[1:] / seen) / n_correct
-    left = np.maximum(n - images[:-1], 1)
-    auprc_error = np.dot(new_wrong, (n_wrong - wrong[:-1]) / left) / n_wrong
-    harmonic = ranking.harmonic if n == ranking.n else risk_area(n)
-    aurc = np.dot(new_wrong / np.maximum(new, 1), np.diff(harmonic[images])) / n
-    augrc = np.dot(new, wrong[:-1] + 0.5 * new_wrong) / n**2
-    return float(auroc), float(auprc_correct), float(auprc_error), float(aurc), float(augrc)
+    left = np.maximum(n[:, None] - images[:, :-1], 1)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of resamples with one outcome
+        auroc = _dot(new_wrong, correct[:, :-1] + 0.5 * new_correct) / (n_correct * n_wrong)
+        auprc_correct = _dot(new_correct, correct[:, 1:] / np.maximum(images[:, 1:], 1)) / n_correct
+        auprc_error = _dot(new_wrong, (n_wrong[:, None] - wrong[:, :-1]) / left) / n_wrong
+        aurc = _dot(new_wrong / np.maximum(new, 1), np.diff(_areas(ranking, images))) / n
+        augrc = _dot(new, wrong[:, :-1] + 0.5 * new_wrong) / n**2
+    found = np.stack([auroc, auprc_correct, auprc_error, aurc, augrc], axis=1)
+    of_both = (n_correct > 0) & (n_wrong > 0)
+    return np.where(of_both[:, None], found, np.nan)
+
+
+def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(rows,) the sum of products in each row."""
+    return np.einsum("ij,ij->i", one, other)
+
+
+def _areas(ranking: Ranking, images: np.ndarray) -> np.ndarray:
+    """`risk_area` of as many images as are drawn in a row, at the counts in it."""
+    drawn = images[:, -1]
+    if (drawn == ranking.n).all():
+        return ranking.harmonic[images]
+    areas = np.empty(images.shape)
+    for n in np.unique(drawn).tolist():
+        rows = drawn == n
+        areas[rows] = risk_area(n)[images[rows]]
+    return areas
 
 
 def auroc(score: np.ndarray, positive: np.ndarray) -> float:
@@ -152,13 +176,18 @@ def bootstrap_metrics(rankings: list[Ranking], n_images: int, *, resamples: int,
         (resamples, len(rankings), len(METRICS)) float64.
     """
 
-    def one(b: int) -> list[tuple[float, ...]]:
-        counts = resample(n_images, seed, b)
-        return [metrics_of(ranking, counts) for ranking in rankings]
+    draws = np.empty((resamples, len(rankings), len(METRICS)))
+    at_once = max(DRAWN_AT_ONCE // max(n_images, 1), 1)
+
+    def some(start: int) -> None:
+        numbers = range(start, min(start + at_once, resamples))
+        counts = np.stack([resample(n_images, seed, number) for number in numbers])
+        for position, ranking in enumerate(rankings):
+            draws[numbers.start : numbers.stop, position] = metrics_of_each(ranking, counts)
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
-        draws = list(pool.map(one, range(resamples)))
-    return np.array(draws).reshape(resamples, len(rankings), len(METRICS))
+        list(pool.map(some, range(0, resamples, at_once)))
+    return draws
 
 
 def evaluate(

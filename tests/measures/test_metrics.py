@@ -88,6 +88,19 @@ def test_resample__equals_the_images_repeated(rng, ties):
     assert_allclose(metrics.metrics_of(ranking, counts), metrics.metrics_of(repeated), rtol=EXACT)
 
 
+def test_resamples__at_once_are_those_of_each_alone(rng, monkeypatch):
+    score, correct = scores_and_outcomes(rng, 40, ties=True)
+    rankings = [metrics.rank(score, correct, among=np.arange(first, 40)) for first in (0, 10, 37)]
+    together = metrics.bootstrap_metrics(rankings, 40, resamples=30, seed=3)
+    for number in range(30):
+        counts = metrics.resample(40, 3, number)
+        alone = [metrics.metrics_of(ranking, counts) for ranking in rankings]
+        assert_allclose(together[number], alone, rtol=EXACT)
+    assert np.isnan(together[:, 2]).any() and not np.isnan(together[:, :2]).any()  # only one outcome drawn
+    monkeypatch.setattr(metrics, "DRAWN_AT_ONCE", 7 * 40)
+    np.testing.assert_array_equal(metrics.bootstrap_metrics(rankings, 40, resamples=30, seed=3), together)
+
+
 def test_intervals__of_aurc_are_of_resampled_images(rng):
     score, correct = scores_and_outcomes(rng, 25, ties=False)
     score[:4] = np.nan

@@ -34,6 +34,7 @@ from tests.sampling import EVERYTHING
 from tests.shared import begin_run, made_once
 
 keep_freed_memory()  # as every command does
+gc.disable()  # until all is imported: it would walk through the modules again and again while they are loaded
 settings.register_profile(  # the same cases in every run; they share what a fixture has made for their test
     "tests",
     max_examples=1000 if EVERYTHING else 50,
@@ -100,8 +101,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded by now stays: skip it where garbage is collected, as it is after each page."""
+    """What is loaded by now stays: skip it where garbage is collected, as it is after each page.
+
+    What tests import and keep is walked through seldom: it was a twentieth of their time.
+    """
     gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+    gc.enable()
     atexit.register(gc.unfreeze)  # see dashboard/server/gc_schedule.py
 
 

@@ -1,13 +1,21 @@
-"""The rules of the tree as Markdown, for ARCHITECTURE.md: `python -m tests.rules` writes them there."""
+"""The rules of the tree as Markdown, for ARCHITECTURE.md: `python -m tests.rules` writes them there.
+
+`python -m tests.rules --measures` prints what the mechanisms of the tree are measured by.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import ast
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from core.config.options import OPTIONS
 from tests.test_architecture import CORE_FOR_DASHBOARD, ONLY_IN, RESEARCH_FOR_DASHBOARD
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "ARCHITECTURE.md"
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENT = ROOT / "ARCHITECTURE.md"
 BEGIN, END = "<!-- rules: written by `python -m tests.rules` -->", "<!-- end of rules -->"
 
 
@@ -39,5 +47,71 @@ def replaced(text: str) -> str:
     return text[:start] + rules() + text[stop:]
 
 
-if __name__ == "__main__":
+def _code() -> Iterator[Path]:
+    """The modules of the workbench."""
+    for room in ("core", "dashboard"):
+        yield from sorted((ROOT / room).rglob("*.py"))
+
+
+def _nodes() -> Iterator[ast.AST]:
+    for path in _code():
+        yield from ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def files_of_option(name: str) -> int:
+    """In how many modules an option of `analyze` stands, by its name or its flag."""
+    word = re.compile(rf"\b{name}\b|{OPTIONS[name].flag}\b")
+    return sum(bool(word.search(path.read_text(encoding="utf-8"))) for path in _code())
+
+
+def reads_by_string() -> int:
+    """How often the summary of a step is asked for by name, to be read by the names of its entries."""
+    return sum(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "summary"
+        and bool(node.args)
+        for node in _nodes()
+    )
+
+
+def uses_of_dict() -> int:
+    """How often the attributes of an object are reached around the object."""
+    return sum(isinstance(node, ast.Attribute) and node.attr == "__dict__" for node in _nodes())
+
+
+def composers() -> int:
+    """How many functions return text and compose it of words and values."""
+    return sum(_composes(node) for node in _nodes() if isinstance(node, ast.FunctionDef))
+
+
+def _composes(function: ast.FunctionDef) -> bool:
+    gives_text = isinstance(function.returns, ast.Name) and function.returns.id == "str"
+    words = [
+        part.value
+        for node in ast.walk(function)
+        if isinstance(node, ast.JoinedStr)
+        for part in node.values
+        if isinstance(part, ast.Constant)
+    ]
+    return gives_text and any(re.search("[a-z]{2,} [a-z]{2,}", str(text)) for text in words)
+
+
+def measures() -> str:
+    """The lines that --measures prints."""
+    named = ("token_norm", "head_classes", "class_level", "input_size")
+    of_options = ", ".join(f"{name} {files_of_option(name)}" for name in named)
+    return "\n".join(
+        [
+            f"modules that an option stands in: {of_options}",
+            f"reads of summaries by string: {reads_by_string()}",
+            f"uses of __dict__: {uses_of_dict()}",
+            f"functions that compose text: {composers()}",
+        ]
+    )
+
+
+if __name__ == "__main__" and "--measures" in sys.argv[1:]:
+    print(measures())
+elif __name__ == "__main__":
     DOCUMENT.write_text(replaced(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")

@@ -7,6 +7,7 @@ from typing import Any
 from core.cli import options, output
 from core.common import formatting
 from core.common.inside import check_output_file
+from core.config import reading
 from core.errors import SettingsError
 
 FORMATS = (".csv", ".json", ".md")
@@ -29,7 +30,7 @@ def add_compare(commands: Any) -> None:
     )
     sub.add_argument(
         "--answers",
-        type=options.names,
+        type=reading.names,
         metavar="NAME,NAME",
         help="two answers of one study against each other: head,probe",
     )

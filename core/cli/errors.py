@@ -17,6 +17,7 @@ from core.cli.latents import in_basis
 from core.common.formatting import for_terminal
 from core.common.inside import inside
 from core.common.remote.addresses import grant
+from core.config.settings import flag
 from core.errors import STOPPED, SettingsError, StudyError, one_line, user_message
 from core.jobs.progress import LOG
 
@@ -46,7 +47,7 @@ def run_guarded(args: argparse.Namespace, addresses: Iterable[object] = ()) -> i
 def refuse_options(given: Container[str], names: Iterable[str], why: str) -> None:
     """Raise SettingsError for the first of some options that was given, although it would do nothing."""
     if name := next((name for name in names if name in given), None):
-        raise SettingsError(f"--{name.replace('_', '-')} {why}")
+        raise SettingsError(f"{flag(name)} {why}")
 
 
 def _report(error: Exception, args: argparse.Namespace) -> int:

@@ -2,22 +2,8 @@
 
 import argparse
 
+from core.config.reading import parts_of_list
 from core.errors import SettingsError
-
-
-def names(text: str) -> tuple[str, ...]:
-    """
-    >>> names("dog, golden retriever")
-    ('dog', 'golden retriever')
-    """
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def parts_of(text: str) -> tuple[str, ...]:
-    """Return the entries of a list; ValueError where there is none."""
-    if not (parts := names(text)):
-        raise ValueError
-    return parts
 
 
 class Latents(tuple[int, ...]):
@@ -31,7 +17,7 @@ def features(text: str) -> tuple[int, ...]:
     >>> features("3, 98"), features("sae/3,98"), features("sae/3,sae/98").basis
     ((3, 98), (3, 98), 'sae')
     """
-    named = [part.rpartition("/") for part in parts_of(text)]
+    named = [part.rpartition("/") for part in parts_of_list(text)]
     read = Latents(int(number) for _, _, number in named)
     bases = {basis for basis, _, _ in named if basis}
     if len(bases) > 1:

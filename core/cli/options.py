@@ -5,20 +5,24 @@ An option that is not given is absent from the namespace.
 
 import argparse
 import dataclasses
-import math
 import re
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import NoneType, UnionType
 from typing import Any, NoReturn
+from weakref import WeakKeyDictionary
 
-from core.cli.latents import features, names, parts_of
+from core.cli.latents import features
 from core.common.command_line import PROGRAM
 from core.common.remote.addresses import study_folder
+from core.config import reading
+from core.config.reading import Reader, written
+from core.config.settings import flag
 from core.errors import AddressRefused, did_you_mean
 
-TOO_LARGE = 2**63  # for numbers and seeds of numpy and torch
+_whole_help: WeakKeyDictionary[argparse.Action, str | None] = (
+    WeakKeyDictionary()
+)  # of options that are hidden
 
 
 class Parser(argparse.ArgumentParser):
@@ -99,6 +103,31 @@ def add_command(
     return sub
 
 
+class HelpOfAll(argparse.Action):
+    """Prints the help with the options that `shorten_help` has left out."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *of_parsing: Any) -> None:
+        show_all(parser)
+        parser.print_help()
+        parser.exit()
+
+
+def shorten_help(parser: argparse.ArgumentParser, *usual: str) -> None:
+    """List only these options in the help of a command, and the others with --help-all."""
+    rest = [one for one in parser._actions if one.option_strings and one.dest not in (*usual, "help")]
+    for action in rest:
+        _whole_help[action] = action.help
+        action.help = argparse.SUPPRESS
+    more = f"show this help with the other {len(rest)} options, and exit"
+    parser.add_argument("--help-all", action=HelpOfAll, nargs=0, help=more)
+
+
+def show_all(parser: argparse.ArgumentParser) -> None:
+    """List every option in the help of a command."""
+    for action in parser._actions:
+        action.help = _whole_help.get(action, action.help)
+
+
 def add_options(
     parser: argparse.ArgumentParser, config: type, *names: str, defaults: Mapping[str, Any] | None = None
 ) -> None:
@@ -118,7 +147,7 @@ def add_options(
 
 def _add_option(group: argparse._ActionsContainer, field: Any, hint: Any, default: Any) -> None:
     about = field.metadata
-    flags = about["flags"] or (f"--{field.name.replace('_', '-')}",)
+    flags = about["flags"] or (flag(field.name),)
     common = {"dest": field.name, "default": argparse.SUPPRESS, "help": help_text(about, default)}
     if hint is bool and field.default and not about["flags"]:
         group.add_argument(*flags, action=argparse.BooleanOptionalAction, **common)
@@ -127,7 +156,7 @@ def _add_option(group: argparse._ActionsContainer, field: Any, hint: Any, defaul
     else:
         group.add_argument(
             *flags,
-            type=reader(hint, minimum=about["minimum"], above=about["above"], unit=about["unit"]),
+            type=reader(hint, about),
             choices=about["choices"] or None,
             metavar=about["metavar"],
             **({} if about["bare"] is None else {"nargs": "?", "const": about["bare"]}),
@@ -155,131 +184,35 @@ def help_text(about: Mapping[str, Any], default: Any) -> str:
 
 
 def default_text(default: Any) -> str:
-    """Return a default as help texts write it; empty for a flag and where there is none.
-
-    >>> default_text(4.0), default_text(1e-5), default_text((1e-5, 0.1)), default_text(None)
-    ('4', '1e-05', '1e-05,0.1', '')
-    """
-    if default is None or default is dataclasses.MISSING or isinstance(default, bool):
-        return ""
-    if isinstance(default, tuple):
-        return ",".join(map(default_text, default))
-    return f"{default:g}" if isinstance(default, float) else str(default)
+    """Return a default as help texts write it; empty for a flag and where there is none."""
+    return "" if default is dataclasses.MISSING else written(default)
 
 
-def number_or_auto(text: str) -> float | str:
-    """
-    >>> number_or_auto("auto"), number_or_auto("3.5")
-    ('auto', 3.5)
-    """
-    if text == "auto":
-        return text
-    return number(minimum=0)(text)
+def typed(read: Reader) -> Callable[[str], Any]:
+    """Return the reader of an option of argparse, whose error names what was typed."""
 
-
-def number(minimum: float | None = None, above: float | None = None) -> Callable[[str], float]:
-    """Return the function that converts text to a finite number within these bounds. It raises ValueError."""
-
-    def convert(text: str) -> float:
-        value = float(text)
-        is_low = (minimum is not None and value < minimum) or (above is not None and value <= above)
-        if is_low or not math.isfinite(value):
-            raise ValueError
-        return value
+    def convert(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"'{text}' {error}") from None
 
     return convert
 
 
-def triple(text: str) -> tuple[float, ...]:
-    """
-    >>> triple("0.485,0.456,0.406")
-    (0.485, 0.456, 0.406)
-    """
-    values = tuple(map(number(), text.split(",")))
-    if len(values) not in (1, 3):
-        raise ValueError
-    return values * 3 if len(values) == 1 else values
+def reader(hint: Any, about: Mapping[str, Any]) -> Callable[[str], Any]:
+    """Return the function that reads a value of a field from the command line."""
+    if hint in (tuple[int, ...], tuple[int, ...] | None) and not about["unit"]:
+        return FEATURES
+    return typed(reading.reader(hint, **{name: about[name] for name in ("minimum", "above", "unit")}))
 
 
-def whole_numbers(text: str) -> tuple[int, ...]:
-    """
-    >>> whole_numbers("3, 98")
-    (3, 98)
-    """
-    return tuple(int(part) for part in parts_of(text))
-
-
-def numbers(text: str) -> tuple[float, ...]:
-    """
-    >>> numbers("0,1e-4")
-    (0.0, 0.0001)
-    """
-    return tuple(map(number(), parts_of(text)))
-
-
-def _reader(convert: Callable[[str], Any], expected: str) -> Callable[[str], Any]:
-    """Return `convert` with an error that says what is wanted instead of naming a Python function."""
-
-    def read(text: str) -> Any:
-        try:
-            return convert(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"'{text}' is not {expected}") from None
-
-    return read
-
-
-def reader(
-    hint: Any, *, minimum: float | None = None, above: float | None = None, unit: str = ""
-) -> Callable[[str], Any]:
-    """Return the function that reads a value of a field from the command line.
-
-    Args:
-        hint: type of the field; `float | str` is a number or 'auto'.
-        minimum: smallest number that is accepted. above: every number is that is larger.
-        unit: named in the error about a value that is no number.
-    """
-    kinds = set(typing.get_args(hint)) if isinstance(hint, UnionType) else {hint}
-    kinds.discard(NoneType)
-    if kinds == {float, str}:
-        return _reader(number_or_auto, f"a number{unit and f' of {unit}'} (0 or more) or 'auto'")
-    [kind] = kinds
-    if kind is int:
-        return whole_number(minimum)
-    return {
-        str: str,
-        float: _reader(number(minimum, above), f"a number{_bounds(minimum, above)}"),
-        tuple[int, ...]: _reader(whole_numbers, f"a list of {unit}, as in 5,10") if unit else FEATURES,
-        tuple[float, ...]: _reader(triple, "three numbers R,G,B"),
-        tuple[str, ...]: names,
-    }[kind]
-
-
-def whole_number(minimum: float | None = None) -> Callable[[str], Any]:
-    """Return the function that reads a whole number, refused below a minimum and from TOO_LARGE on."""
-
-    def convert(text: str) -> int:
-        value = int(text)
-        if value >= TOO_LARGE:
-            raise argparse.ArgumentTypeError(f"'{text}' is too large")
-        if minimum is not None and value < minimum:
-            raise ValueError
-        return value
-
-    above = minimum - 1 if minimum else None
-    return _reader(convert, f"a whole number{_bounds(minimum, above)}")
-
-
-def _bounds(minimum: float | None, above: float | None) -> str:
-    if above is not None:
-        return f" above {above:g}"
-    return "" if minimum is None else f" of {minimum:g} or more"
-
-
-POSITIVE = whole_number(1)
-COUNT = whole_number(0)
-FEATURES = _reader(features, "a list of feature numbers, as in 3 or 3,98, or of latents, as in sae/3")
-NUMBERS = _reader(numbers, "a list of numbers, as in 1e-5,1e-4")
+POSITIVE = typed(reading.whole_number(1))
+COUNT = typed(reading.whole_number(0))
+FEATURES = typed(
+    reading.saying(features, "a list of feature numbers, as in 3 or 3,98, or of latents, as in sae/3")
+)
+NUMBERS = typed(reading.saying(reading.finite_numbers, "a list of numbers, as in 1e-5,1e-4"))
 
 
 def folder(text: str) -> Path:

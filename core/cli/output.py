@@ -163,6 +163,7 @@ def plan_text(report: Report) -> str:
     described = {**encoder, "encoder": encoder["spec"], "readout": readout_words(encoder)}
     lines = [
         ("study", f"{report['study']}{exists}"),
+        *_titled("options", [f"{one['flag']} {one['value']}" for one in report.get("options", [])]),
         *_titled("images", _planned_images(images)),
         ("encoder", _encoder_line(described)),
         ("encoder", ", ".join(f"{key} {value}" for key, value in transform.items())),

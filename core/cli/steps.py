@@ -13,6 +13,7 @@ from core.common.inside import name_from
 from core.common.processes import is_first
 from core.common.worker_group import join_ranks
 from core.config import BasisConfig, HeatmapsConfig, RunOptions
+from core.config.settings import flag
 from core.config.step import Step
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
@@ -67,9 +68,8 @@ def run_step(args: argparse.Namespace) -> None:
     refuse_foreign_folder(args.study)
     if "answer" in args:
         if ignored := next(iter(given(args).keys() - {"answer"}), None):
-            option = ignored.replace("_", "-")
             raise SettingsError(
-                f"--answer shows the numbers of an answer and runs no step; leave out --{option}"
+                f"--answer shows the numbers of an answer and runs no step; leave out {flag(ignored)}"
             )
         return output.show(_of_answer(args, args.answer), output.summary_text, as_json="json" in args)
     with Progress.for_command(args.study, stages_total=1) as progress:

@@ -13,6 +13,8 @@ from core.cli.errors import refuse_options
 from core.cli.left import refuse_left_name
 from core.common.processes import is_first
 from core.common.remote.addresses import study_folder
+from core.config import reading
+from core.config.options import IN_ANALYZE, OPTIONS
 from core.errors import DamagedManifest, PeregrineError, SettingsError
 from core.jobs.progress import Progress
 from core.steps import in_analysis
@@ -57,20 +59,14 @@ def add_analyze(commands: Any) -> None:
     )
     options.add_study(sub)
     options.add_basis(sub)
-    options.add_options(sub, config.EmbedConfig)
-    options.add_options(sub, config.FeaturesConfig, "epsilon")
-    options.add_options(sub, config.ProbeConfig, "lr", "solver")
-    options.add_options(sub, config.AnswersConfig, "head_classes", "head_activation")
+    for of_step, names in IN_ANALYZE:
+        options.add_options(sub, of_step, *names)
     sub.add_argument(
         "--answers",
-        type=options.names,
+        type=reading.names,
         metavar="KIND[,KIND]",
         help="answers to add besides the head, which is taken where one fits: knn, zero-shot",
     )
-    options.add_options(sub, config.MaskOptions)
-    options.add_options(sub, config.ConceptsConfig, "captions", "clip")
-    options.add_options(sub, config.MapConfig, "method")
-    options.add_options(sub, config.RunOptions)
     sub.add_argument(
         "--dry-run",
         action="store_true",
@@ -83,6 +79,8 @@ def add_analyze(commands: Any) -> None:
         help="with --dry-run --json: include N thumbnails, as data URIs",
     )
     options.add_json(sub)
+    usual = [name for name, one in OPTIONS.items() if one.described["usual"]]
+    options.shorten_help(sub, *usual, "dry_run", "json")
 
 
 def add_resume(commands: Any) -> None:

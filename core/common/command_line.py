@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+from core.config.settings import flag
+
 CODE = Path(__file__).resolve().parents[2]  # the folder that `core` was imported from
 PREFIX = ("python", "-m", "core")  # of the commands in the records of jobs
 # What a user types: an installed package may lie in an environment whose `python` nobody calls.
@@ -32,7 +34,7 @@ def command_line(*words: object, **options: object) -> str:
     options = {"basis": next((basis for _, basis in named if basis), None), **options}
     typed = [*TYPED, *(_quoted(word, prefix="./") for word, _ in named)]
     for name, value in options.items():
-        typed += _option(f"--{name.replace('_', '-')}", value)
+        typed += _option(flag(name), value)
     return " ".join(typed)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from core.config import READOUT
+
 POOLED = {
     "gap": "average pooling",
     "max": "maximum pooling",
@@ -94,5 +96,5 @@ def chosen_readout(encoder: Mapping[str, Any], settings: Mapping[str, Any]) -> s
     >>> chosen_readout({"pool": "max"}, {"pool": "max"}), chosen_readout({"pool": "gap"}, {"pool": None})
     ('maximum pooling', '')
     """
-    asked = [settings.get(name) for name in ("pool", "tokens", "token_norm")]
+    asked = [settings.get(name) for name in READOUT if name != "layer"]
     return readout_words(encoder) if any(word not in (None, "gap") for word in asked) else ""

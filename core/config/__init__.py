@@ -6,6 +6,7 @@ from core.config.analysis import (
     HEAD_ACTIVATIONS,
     MAP_METHODS,
     POOLINGS,
+    READOUT,
     TOKEN_NORMS,
     TOKENS,
     AddedAnswerConfig,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
-from core.config.settings import option
+from core.config.settings import FORM, OF_CHECKPOINT, option
 
 # Options by the heading that they stand under in help texts.
 encoder_option = partial(option, group="encoder")
@@ -16,8 +16,10 @@ POOLINGS = ("gap", "max", "top4", "gem3")
 TOKENS = ("cls", "mean", "cls+mean", "cls+dist", "attnpool")
 HEAD_ACTIVATIONS = ("ReLU", "ReLU6", "Hardswish", "GELU", "SiLU", "Identity", "Tanh")
 TOKEN_NORMS = ("after", "before")
+OF_PIXELS = "Of red, green and blue, for pixels from 0 to 1. As in the encoder's training."
+READOUT = ("layer", "pool", "tokens", "token_norm")  # which numbers of a network are the representation
 # The settings that, beside its SPEC, make an encoder what it is: arguments of `load_encoder`.
-ENCODER_SETTINGS = ("layer", "pool", "tokens", "token_norm", "mean", "std", "input_size", "resize")
+ENCODER_SETTINGS = (*READOUT, "mean", "std", "input_size", "resize")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class EmbedConfig:
         "relative paths begin",
         metavar="DIR",
         names="images",
+        usual=True,
     )
     encoder: str = encoder_option(
         "encoder to analyse: torchvision:resnet50, timm:NAME?output_stride=16, resnet18@PATH.ckpt, "
@@ -39,10 +42,11 @@ class EmbedConfig:
         "python:package.module:factory",
         metavar="SPEC",
         names="encoder",
+        usual=True,
         left_out="asset:efficientnet_lite0, which knows photographs; of a study, its own",
     )
     val: str | None = image_option(
-        "evaluation images, if they are stored separately", None, metavar="DIR", names="images"
+        "evaluation images, if they are stored separately", None, metavar="DIR", names="images", usual=True
     )
     class_level: int | None = image_option(
         "which level of folders names the class: 2 for GROUP/CLASS/IMAGE",
@@ -50,6 +54,9 @@ class EmbedConfig:
         metavar="N",
         left_out="1, below train/ and val/ where there are any",
         minimum=1,
+        form=FORM,
+        title="Which folders name the classes",
+        titles={"": "The first level", "2": "Level 2", "3": "Level 3", "4": "Level 4"},
     )
     layer: str | None = encoder_option(
         "layer to analyse; head-input: what the last layer of its classifier reads",
@@ -63,6 +70,16 @@ class EmbedConfig:
         None,
         choices=POOLINGS,
         left_out="gap",
+        form=FORM,
+        title="From map to feature (pooling)",
+        about="How a feature's map becomes one number. Objects fill few positions of it, the background "
+        "most.",
+        titles={
+            "": "Average of all positions (the papers')",
+            "max": "Strongest position",
+            "top4": "Average of the 4 strongest positions",
+            "gem3": "Generalised mean (exponent 3)",
+        },
     )
     tokens: str | None = encoder_option(
         "which tokens of a transformer become the vector: the CLS token, the mean of the patch tokens, "
@@ -71,24 +88,70 @@ class EmbedConfig:
         None,
         choices=TOKENS,
         left_out="the network's own",
+        form=FORM,
+        title="Tokens of a transformer",
+        about="Which tokens of a vision transformer become the features. Registers are in none of them.",
+        titles={
+            "": "The network's own choice",
+            "cls": "CLS token",
+            "mean": "Mean of the patch tokens",
+            "cls+mean": "CLS token, then the mean of the patch tokens",
+            "attnpool": "Attention pooling",
+        },
     )
     token_norm: str | None = encoder_option(
         "read the tokens after the transformer's final norm, or before it",
         None,
         choices=TOKEN_NORMS,
         left_out="after",
+        form=FORM,
+        title="Tokens are read",
+        about="Tokens before and after the final norm differ in length, often several times. Most models are "
+        "meant to be read after it.",
+        titles={"": "After the final norm", "before": "Before the final norm"},
     )
     mean: tuple[float, ...] | None = encoder_option(
-        "pixel mean for normalisation", None, metavar="R,G,B", left_out="the checkpoint's"
+        "pixel mean for normalisation",
+        None,
+        metavar="R,G,B",
+        left_out="the checkpoint's",
+        form=OF_CHECKPOINT,
+        title="Mean",
+        about=OF_PIXELS,
+        example="0.485,0.456,0.406",
     )
     std: tuple[float, ...] | None = encoder_option(
-        "pixel standard deviation for normalisation", None, metavar="R,G,B", left_out="the checkpoint's"
+        "pixel standard deviation for normalisation",
+        None,
+        metavar="R,G,B",
+        left_out="the checkpoint's",
+        above=0,
+        form=OF_CHECKPOINT,
+        title="Standard deviation",
+        about=OF_PIXELS,
+        example="0.229,0.224,0.225",
     )
     input_size: int | None = encoder_option(
-        "size of the encoder's input", None, metavar="N", unit="pixels", minimum=1
+        "size of the encoder's input",
+        None,
+        metavar="N",
+        unit="pixels",
+        minimum=1,
+        form=OF_CHECKPOINT,
+        title="Input size",
+        about="The side of the square that the encoder sees. As in the encoder's training.",
+        example="32, in pixels",
     )
     resize: int | None = encoder_option(
-        "shorter side of an image before the crop", None, metavar="N", unit="pixels", minimum=1
+        "shorter side of an image before the crop",
+        None,
+        metavar="N",
+        unit="pixels",
+        minimum=1,
+        form=OF_CHECKPOINT,
+        title="Resize",
+        about="The shorter side of an image before the crop. As in the encoder's training.",
+        example="32, in pixels",
     )
     representations: str | None = encoder_option(
         "your own representations, an array of shape (N, r), in place of an encoder",
@@ -117,7 +180,7 @@ class EmbedConfig:
 class RunOptions:
     """Speed and device of a step; never part of a result."""
 
-    device: str = running_option("auto, cpu, cuda, cuda:N or mps", "auto", metavar="NAME")
+    device: str = running_option("auto, cpu, cuda, cuda:N or mps", "auto", metavar="NAME", usual=True)
     batch_size: int = running_option("images per batch", 64, metavar="N", minimum=1)
     workers: int | None = running_option(
         "processes that decode images", None, metavar="N", left_out="depends on the machine", minimum=0
@@ -135,6 +198,14 @@ class FeaturesConfig:
         metavar="E",
         unit="standard deviations",
         minimum=0,
+        usual=True,
+        form=FORM,
+        title="When a feature fires (epsilon)",
+        about="A feature fires on an image when it lies this many standard deviations above the image's "
+        "mean. auto picks the largest of 4, 3.5, 3, 2.5, 2, 1.5 and 1 that suits these images. The paper "
+        "uses 4.",
+        example="auto",
+        empty="auto",
     )
     low: float = 50.0
     high: float = 95.0
@@ -192,6 +263,11 @@ class AnswersConfig:
         metavar="FILE",
         names="file",
         left_out="those of the checkpoint or its library",
+        usual=True,
+        form=OF_CHECKPOINT,
+        title="Class names of its outputs",
+        about="In the order of its outputs: one a line, .json, or .csv with output,label.",
+        endings=(".txt", ".json", ".csv"),
     )
     head_activation: str | None = analysis_option(
         "activation between the two layers of a head whose file does not say it",
@@ -256,6 +332,7 @@ class MaskOptions:
         None,
         metavar="DIR",
         names="file",
+        usual=True,
     )
     salient_imagenet: str | None = mask_option(
         "folder of Salient ImageNet's masks, in its own layout", None, metavar="DIR", names="file"

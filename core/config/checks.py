@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from core.config.analysis import MAP_METHODS, UMAP_IMAGES
+from core.config.analysis import MAP_METHODS, READOUT, UMAP_IMAGES
+from core.config.settings import flag
 from core.errors import SettingsError
 
 PHOTOGRAPH_ENCODER, GLYPHWORLD_ENCODER = "asset:efficientnet_lite0", "asset:simclr_glyphworld"
@@ -19,11 +20,11 @@ def check_embed_options(options: dict[str, Any]) -> None:
         raise SettingsError("which encoder? Give --encoder SPEC or --representations FILE.npy, not both")
     if lacks_encoder(options):
         options["encoder"] = default_encoder(options)
-    for name, of in (("pool", "map to pool"), ("tokens", "tokens"), ("token_norm", "tokens")):
+    for name in READOUT:
         if options.get("representations") and options.get(name):
             raise SettingsError(
-                f"'{options['representations']}' holds vectors, so there is no {of} for "
-                f"--{name.replace('_', '-')} {options[name]}: leave it out, or give --encoder"
+                f"'{options['representations']}' holds vectors, of which {flag(name)} {options[name]} says "
+                "nothing: leave it out, or give --encoder"
             )
     if options.get("class_level") is not None and options["class_level"] < 1:
         raise SettingsError(f"--class-level must be at least 1, got {options['class_level']}")

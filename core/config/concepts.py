@@ -24,6 +24,7 @@ class ConceptsConfig:
         None,
         metavar="PATH",
         names="file",
+        usual=True,
         left_out="the built-in bank for Glyphworld, none for other images",
     )
     caption_column: str | None = word_option(
@@ -37,6 +38,7 @@ class ConceptsConfig:
         None,
         metavar="MODEL[@WEIGHTS]",
         names="clip",
+        usual=True,
         left_out="asset:glyphworld for Glyphworld, else ViT-B-32@openai",
     )
     features: tuple[int, ...] | None = selection_option("explain only these features", None, metavar="J[,K]")

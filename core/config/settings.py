@@ -1,10 +1,11 @@
 """Settings as options of the command line, and as stored configs."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 NAMES = ("file", "images", "encoder", "clip", "code")  # "file": also a folder
+FORM, OF_CHECKPOINT = "form", "checkpoint"  # where *New study* has a field: always, or for a checkpoint
 
 
 def option(
@@ -21,10 +22,19 @@ def option(
     group: str = "",
     bare: Any = None,
     names: str = "",
+    usual: bool = False,
+    form: str = "",
+    title: str = "",
+    about: str = "",
+    example: str = "",
+    titles: Mapping[str, str] | None = None,
+    empty: str = "",
+    endings: Sequence[str] = (),
 ) -> Any:
-    """Return the field of a setting that is also an option of the command line.
+    """Return the field of a setting that is also an option of the command line, and perhaps of *New study*.
 
-    `core.cli.options.add_options` makes the option; its type is that of the field.
+    `core.cli.options.add_options` makes the option, `core.config.options` says what a form shows of it; its
+    type is that of the field.
 
     Args:
         text: the help text, without the default.
@@ -34,6 +44,13 @@ def option(
         group: heading in the help text.
         bare: value of the option without a value after it; None: it needs one.
         names: what the value names outside the study, one of NAMES. A click reaches only what it may.
+        usual: `analyze --help` lists it; the others are listed by --help-all.
+        form: where *New study* has a field for it, FORM or OF_CHECKPOINT; "": nowhere.
+        title: of that field. about: what stands beside it; "": the help text. example: what it shows while it
+            is empty.
+        titles: the choices of the form with their words, "" for the option left out.
+        empty: value of the option where the field of the form is left empty; "": it is left out.
+        endings: of the files that the form lists.
     """
     metadata = {
         "help": text,
@@ -47,8 +64,25 @@ def option(
         "group": group,
         "bare": bare,
         "names": names,
+        "usual": usual,
+        "form": form,
+        "title": title,
+        "about": about,
+        "example": example,
+        "titles": titles or {},
+        "empty": empty,
+        "endings": endings,
     }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def flag(name: str) -> str:
+    """Return the option of the command line for a setting.
+
+    >>> flag("input_size")
+    '--input-size'
+    """
+    return f"--{name.replace('_', '-')}"
 
 
 def as_settings(config: Any) -> dict[str, Any]:

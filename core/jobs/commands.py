@@ -10,17 +10,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from core.common.command_line import TYPED, basis_of, shell_text
 from core.common.inside import NAME
 from core.config.bases import BASIS_KINDS, ON
+from core.config.options import OPTIONS
+from core.config.settings import flag
 from core.errors import JobError
-from core.jobs.fields import check_field, field_parts
+from core.jobs.fields import check_field, check_names, field_parts
 from core.steps import STEPS
 
 SAMPLES = 12
 POSITIONAL = ("study", "cells")
+Options = tuple[tuple[str, str], ...]  # names of settings, and each value as it is typed
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Command:
             if part.name in POSITIONAL:
                 yield from map(str, field_parts(value))
             elif value is True:
-                yield f"--{part.name.replace('_', '-')}"
+                yield flag(part.name)
             elif value not in (False, "", None):
                 yield _option(part.name, value)
 
@@ -75,28 +78,24 @@ class Analyze(Command):
     name: ClassVar[str] = "analyze"
     in_study: ClassVar[bool] = True
     study: Path
-    images: str
-    encoder: str
-    pool: str = ""
-    tokens: str = ""
-    token_norm: str = ""
-    resize: str = ""
-    input_size: str = ""
-    mean: str = ""
-    std: str = ""
-    head_classes: str = ""
-    class_level: str = ""
-    epsilon: str = "auto"
-    masks: str = ""
-    salient_imagenet: str = ""
-    captions: str = ""
-    clip: str = ""
+    options: Options = ()  # settings of `core.config.options.OPTIONS`
     dry_run: bool = False
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_names(self.name, self.options, OPTIONS)
+
+    @classmethod
+    def of(cls, study: Path, *, dry_run: bool = False, **options: str) -> Self:
+        """Return the command with these settings, in the order of OPTIONS; an empty one is left out."""
+        names = dict.fromkeys([*OPTIONS, *options])
+        return cls(study, tuple((name, options[name]) for name in names if options.get(name)), dry_run)
+
     def _words(self) -> Iterator[str]:
-        yield from super()._words()
+        yield str(self.study)
+        yield from (_option(name, text) for name, text in self.options)
         if self.dry_run:
-            yield from ("--json", f"--samples={SAMPLES}")
+            yield from ("--dry-run", "--json", f"--samples={SAMPLES}")
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class RunStep(Command):
     in_study: ClassVar[bool] = True
     step: str
     study: Path
-    options: tuple[tuple[str, str], ...] = ()
+    options: Options = ()
     redo: bool = False
 
     def __post_init__(self) -> None:
@@ -115,11 +114,7 @@ class RunStep(Command):
         allowed = STEPS[self.step].options if self.step in STEPS else None
         if allowed is None:
             raise JobError(f"'{self.step[:40]}' is no step of a study that can be run from here")
-        unknown = [name for name, _ in self.options if name not in allowed]
-        if unknown:
-            raise JobError(
-                f"the step '{self.step}' has no option '{unknown[0][:40]}' that can be set from here"
-            )
+        check_names(self.step, self.options, allowed)
 
     @property
     def words(self) -> list[str]:
@@ -295,7 +290,7 @@ def _named(words: Iterable[str], study: Path | None) -> list[str]:
 
 def _option(name: str, value: object) -> str:
     """Return `--name=value` as one word, so that a value that begins with a dash is not read as an option."""
-    return f"--{name.replace('_', '-')}={value}"
+    return f"{flag(name)}={value}"
 
 
 def _plain(value: Any) -> Any:

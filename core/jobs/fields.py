@@ -2,6 +2,7 @@
 
 import inspect
 import typing
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ def check_field(command: str, name: str, value: Any, hint: Any) -> None:
     texts = [part for one in field_parts(value) for part in field_parts(one) if isinstance(part, str | Path)]
     if any(len(str(text)) > LONGEST or "\0" in str(text) for text in texts):
         raise JobError(f"'{name}' of the command '{command}' is too long or contains a NUL; change it")
+
+
+def check_names(command: str, options: Iterable[tuple[str, str]], allowed: Container[str]) -> None:
+    """Raise JobError for an option that a click may not give."""
+    if unknown := [name for name, _ in options if name not in allowed]:
+        raise JobError(f"'{command}' has no option '{unknown[0][:40]}' that can be set from here")
 
 
 def _fits(value: Any, hint: Any) -> bool:

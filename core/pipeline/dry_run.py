@@ -15,7 +15,8 @@ from PIL import Image
 from core.answers.classes import BY_INDEX, match_classes, read_names
 from core.common.device import run_options
 from core.common.image_files import image_address
-from core.config import EmbedConfig
+from core.config import READOUT, EmbedConfig
+from core.config.options import given_options
 from core.data.sources.decode import thumbnail_jpeg
 from core.encoders.trusted_code import allowing
 from core.errors import ClipError, SettingsError, UnreadableImage
@@ -42,9 +43,9 @@ def plan(folder: str | Path, options: Mapping[str, Any], progress: Progress | No
     Args:
         options: as for `analyze`; `samples` adds thumbnails of that many images.
     Returns:
-        JSON-able: the inputs (`images`, `samples`, `encoder`, `masks`, `captions`, `clip`), the estimated
-        `seconds` and `bytes` of the whole analysis and of each of its `steps` (seconds None where they cannot
-        be told), the free disk space, and whether the study already exists.
+        JSON-able: the `options` that were given, the inputs (`images`, `samples`, `encoder`, `masks`,
+        `captions`, `clip`), the estimated `seconds` and `bytes` of the whole analysis and of each of its
+        `steps` (seconds None where they cannot be told), the free disk space, and whether the study exists.
     Raises:
         SettingsError: the folder is of a basis. Other errors as in `analyze`.
     """
@@ -75,8 +76,7 @@ def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[
         inputs = {"masks": masks, "captions": captions, "clip": clip}
         steps = _steps(source, encoder, pictures, decode_seconds, options, inputs)
     n_known, of_classes = _known_classes(encoder, source, options.get("head_classes"))
-    reported = ("spec", "layer", "pool", "tokens", "token_norm", "n_features", "family", "transform")
-    reported += ("pools_globally",)
+    reported = ("spec", *READOUT, "n_features", "family", "transform", "pools_globally")
     of_sample = {"unreadable_in_sample": unreadable, "sampled": len(pictures) + len(unreadable)}
     inputs_found = {
         "images": _found(source) | {"n_known_to_classifier": n_known} | of_sample,
@@ -89,6 +89,7 @@ def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[
     return {
         "study": str(folder),
         "exists": (folder / "manifest.json").exists(),
+        "options": given_options(options),
         **inputs_found,
         "steps": [step.to_dict() for step in steps],
         "seconds": sum(step.seconds or 0.0 for step in steps) if steps else None,

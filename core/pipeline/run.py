@@ -13,6 +13,7 @@ from core.common.device import check_device, resolve_device, run_options
 from core.common.processes import is_first
 from core.common.worker_group import Ranks, join_ranks
 from core.config import RunOptions, as_settings
+from core.config.settings import flag
 from core.encoders.trusted_code import allowing
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
 from core.jobs.progress import Progress
@@ -64,9 +65,7 @@ def _refuse_settings_of_all_bases(options: Mapping[str, Any]) -> None:
         fields[step.is_of_basis] |= step.config.__dataclass_fields__.keys()
     for name in options:
         if name in fields[False] - fields[True]:
-            raise SettingsError(
-                f"--{name.replace('_', '-')} is of the study in every basis; leave out --basis"
-            )
+            raise SettingsError(f"{flag(name)} is of the study in every basis; leave out --basis")
 
 
 def _analyze(

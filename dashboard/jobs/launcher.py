@@ -165,8 +165,10 @@ def offered(job: Job) -> Command | None:
     if job.state != "failed" or not 0 < epsilon < 100:
         return None
     text = f"{epsilon:g}"
-    if isinstance(before, Analyze | Resume):
+    if isinstance(before, Resume):
         return replace(before, epsilon=text)
+    if isinstance(before, Analyze):
+        return Analyze.of(before.study, **{**dict(before.options), "epsilon": text})
     if isinstance(before, RunStep) and before.step == "features":
         return replace(before, options=(("epsilon", text),))
     return None

@@ -145,7 +145,7 @@ def _check_parts(command: Command) -> None:
     folder = served_studies.studies_folder()
     if isinstance(command, Analyze) and not command.study.resolve().is_relative_to(folder):
         raise SettingsError(f"'{command.study.name[:60]}' does not lie in the studies folder")
-    given = dict(command.options) if isinstance(command, RunStep) else vars(command)
+    given = dict(command.options) if isinstance(command, RunStep | Analyze) else vars(command)
     for key, value in given.items():
         if key in IN_COMMANDS and value:
             _check_value(key, value, command.target or Path())

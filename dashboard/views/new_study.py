@@ -1,19 +1,20 @@
 """New study: choose images and an encoder, see at once what was found, start, and follow what runs."""
 
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import streamlit as st
 
 from core.common.readout import ASSETS
-from core.config import EmbedConfig
+from core.config.options import in_form
+from core.config.settings import FORM
 from core.errors import JobError, SettingsError
 from core.jobs.commands import Analyze
 from core.jobs.jobs import Job, log_tail, read_job, read_report
 from dashboard.addresses import served_studies
 from dashboard.components import widgets
 from dashboard.components.job_follower import begin, follow
+from dashboard.components.option_field import option_field
 from dashboard.components.path_picker import path_field
 from dashboard.components.tooltips import plain
 from dashboard.jobs import allowed_paths, launcher
@@ -36,35 +37,7 @@ WORDS = {
     request.WORD_FILE: "A caption file",
     request.GLYPH_WORDS: "Glyphworld's captions",
 }
-POOLING = {
-    "": "Average of all positions (the papers')",
-    "max": "Strongest position",
-    "top4": "Average of the 4 strongest positions",
-    "gem3": "Generalised mean (exponent 3)",
-}
-ABOUT_POOLING = (
-    "How a feature's map becomes one number. Objects fill few positions of it, the background most."
-)
-TOKENS = {
-    "": "The network's own choice",
-    "cls": "CLS token",
-    "mean": "Mean of the patch tokens",
-    "cls+mean": "CLS token, then the mean of the patch tokens",
-    "attnpool": "Attention pooling",
-}
-TOKEN_NORMS = {"": "After the final norm", "before": "Before the final norm"}
-ABOUT_TOKENS = "Which tokens of a vision transformer become the features. Registers are in none of them."
-ABOUT_TOKEN_NORM = (
-    "Tokens before and after the final norm differ in length, often several times. Most models are meant "
-    "to be read after it."
-)
-ABOUT_EPSILON = (
-    "A feature fires on an image when it lies this many standard deviations above the image's mean. "
-    "auto picks the largest of 4, 3.5, 3, 2.5, 2, 1.5 and 1 that suits these images. The paper uses 4."
-)
-CLASS_LEVELS = {"": "The first level", **{n: f"Level {n}" for n in request.CLASS_LEVELS[1:]}}
-ABOUT_LEVEL = next(f for f in fields(EmbedConfig) if f.name == "class_level").metadata["help"]
-OPTIONS = "Options: architecture, input size, masks, words and more"
+MORE = "Options: architecture, input size, masks, words and more"
 WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
 TABLES = (".csv", ".tsv", ".parquet", ".json", ".txt")
 CAPTIONS = (".txt", ".csv", ".tsv", ".parquet")
@@ -94,13 +67,11 @@ def _form() -> tuple[request.StudyRequest, str]:
     asked = _images()
     asked |= _encoder(asked["images"])
     name = _name(str(asked["images_path"]))
-    with st.expander(OPTIONS, key="new_more", on_change="rerun", bind="query-params"):
-        asked |= own_encoder.fields(asked["encoder"]) | _masks() | _words()
-        asked |= _class_level(asked["images"])
-        asked["pool"] = _choice("From map to feature (pooling)", POOLING, "new_pool", ABOUT_POOLING)
-        asked |= _tokens()
-        asked["epsilon"] = _text("When a feature fires (epsilon)", "new_epsilon", request.AUTO, ABOUT_EPSILON)
-    return request.StudyRequest(**asked), name
+    with st.expander(MORE, key="new_more", on_change="rerun", bind="query-params"):
+        architecture, options = own_encoder.fields(asked["encoder"])
+        asked |= _masks() | _words()
+        options |= _options(asked["images"])
+    return request.StudyRequest(**asked, architecture=architecture, options=options), name
 
 
 @widgets.stable_container
@@ -155,14 +126,6 @@ def _name(images_path: str) -> str:
 
 
 @widgets.stable_container
-def _class_level(images: str) -> dict[str, str]:
-    if images != request.FOLDER:
-        return {}
-    label = "Which folders name the classes"
-    return {"class_level": _choice(label, CLASS_LEVELS, "new_class_level", ABOUT_LEVEL)}
-
-
-@widgets.stable_container
 def _masks() -> dict[str, str]:
     options = {"masks": _choice("Masks of the objects", MASKS, "new_masks")}
     if options["masks"] != request.NO_MASKS:
@@ -183,11 +146,10 @@ def _words() -> dict[str, str]:
 
 
 @widgets.stable_container
-def _tokens() -> dict[str, str]:
-    return {
-        "tokens": _choice("Tokens of a transformer", TOKENS, "new_tokens", ABOUT_TOKENS),
-        "token_norm": _choice("Tokens are read", TOKEN_NORMS, "new_token_norm", ABOUT_TOKEN_NORM),
-    }
+def _options(images: str) -> dict[str, str]:
+    """The fields that the options of `analyze` ask for; only folders have levels."""
+    shown = [one for one in in_form(FORM) if images == request.FOLDER or one.name != "class_level"]
+    return {option.name: option_field(option) for option in shown}
 
 
 def _kind(title: str, label: str, options: dict[str, str], key: str) -> str:

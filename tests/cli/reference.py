@@ -8,21 +8,25 @@ import argparse
 from pathlib import Path
 
 from core.cli import build_parser
-from core.cli.options import Commands, Heading
+from core.cli.options import Commands, Heading, show_all
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "commands.md"
 HEAD = """# Commands
 
-`peregrine` is `python -m core` under another name. `COMMAND --help` prints what stands here. Every command
-also takes `--debug`, which shows the traceback of an error, and `--trust python:module:factory`, which lets
-code that a study or a checkpoint names run. Written by `python -m tests.cli.reference`."""
-EVERYWHERE = {"-h", "--help", "--debug", "--trust"}
+`peregrine` is `python -m core` under another name. `COMMAND --help` prints what stands here; of `analyze` it
+prints what most people need, and `--help-all` the rest. Every command also takes `--debug`, which shows the
+traceback of an error, and `--trust python:module:factory`, which lets code that a study or a checkpoint names
+run. Written by `python -m tests.cli.reference`."""
+EVERYWHERE = {"-h", "--help", "--help-all", "--debug", "--trust"}
 
 
 def subparsers() -> dict[str, argparse.ArgumentParser]:
     """The parser of each command."""
     names = commands_of(build_parser())
-    return {name: commands_of(build_parser())[name] for name in names}
+    parsers = {name: commands_of(build_parser())[name] for name in names}
+    for parser in parsers.values():
+        show_all(parser)
+    return parsers
 
 
 def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

@@ -16,14 +16,13 @@ from core.answers.knn import unit
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
 from core.common.captions import WORDNET, imagenet_synsets, wordnet_names
 from core.concepts.clip.clip import imagenet_names, imagenet_prompts, load_clip
+from core.config import READOUT
+from core.config.settings import flag
 from core.encoders.spec import parse_spec
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.reader import StudyReader
 from core.storage.chunked_array import ChunkedArray
-
-# With one of them the embedding is not what is stored.
-OTHER_READOUT = ("layer", "pool", "tokens", "token_norm")
 
 
 def zero_shot_answer(study: StudyReader, request: Request, progress: Progress) -> AnswerValues:
@@ -86,9 +85,8 @@ def text_tower(study: StudyReader) -> str:
     weights = spec.checkpoint or spec.arguments.get("pretrained")
     if not weights:
         raise SettingsError(f"zero-shot: {given} has random weights; name its own: ?pretrained=TAG or @FILE")
-    if other := [
-        f"--{name.replace('_', '-')} {settings[name]}" for name in OTHER_READOUT if settings.get(name)
-    ]:
+    # With one of them the embedding is not what is stored.
+    if other := [f"{flag(name)} {settings[name]}" for name in READOUT if settings.get(name)]:
         raise SettingsError(
             f"zero-shot needs the encoder's own embeddings; this study has others ({', '.join(other)})"
         )

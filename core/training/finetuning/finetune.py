@@ -10,6 +10,8 @@ from core.analysis.gradcam.on_demand import check_probed, encoder_of
 from core.common.assets import asset
 from core.common.inside import read_json_file
 from core.common.readout import POOLED
+from core.config import READOUT
+from core.config.settings import flag
 from core.encoders.readout.tokens import TokenPool
 from core.encoders.registry import Encoder
 from core.encoders.spec import parse_spec
@@ -131,7 +133,7 @@ def check_study(study: Study) -> Encoder:
     if isinstance(encoder.model, TokenPool):
         raise EncoderError(
             f"'{study.path}' reads other tokens than the network itself does, but training uses what the "
-            "network gives: make a study without --tokens and --token-norm"
+            f"network gives: make a study without {' and '.join(map(flag, READOUT[2:]))}"
         )
     return encoder
 

@@ -10,6 +10,8 @@ import streamlit as st
 from core.common.captions import with_class_names
 from core.common.formatting import counted, step_times
 from core.common.readout import encoder_title, layer_words, readout_words, weights_words
+from core.config.options import in_form
+from core.config.settings import FORM, OF_CHECKPOINT
 from core.jobs.jobs import format_duration
 from dashboard.components.gallery import Tile, gallery
 from dashboard.components.tooltips import plain
@@ -147,11 +149,18 @@ def _facts(report: Found) -> dict[str, str]:
         "Encoder": described,
         "Weights": weights_words(checkpoint),
         "Captions": bank,
+        "Options": ", ".join(f"{one['title']} {one['value']}" for one in _typed(report)),
         "CLIP": clip_name,
         "Time": _time(seconds, report.get("steps", [])) if seconds is not None else "",
         "Disk": f"about {_size(report['bytes'])} in all, of {_size(report['free_bytes'])} free",
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _typed(report: Found) -> list[Found]:
+    """The options of the form that were given; the others stand in the rest of the report."""
+    shown = {option.flag for where in (FORM, OF_CHECKPOINT) for option in in_form(where)}
+    return [one for one in report.get("options", []) if one["flag"] in shown]
 
 
 def _time(seconds: float, steps: list[Found]) -> str:

@@ -1,13 +1,12 @@
 """What a reader asks for in the view *New study*, as a command. No streamlit."""
 
 import itertools
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.config import POOLINGS, TOKEN_NORMS, TOKENS
-from core.errors import SettingsError
+from core.config.options import Option, in_form
+from core.config.settings import FORM, OF_CHECKPOINT
 from core.jobs.commands import Analyze
 from dashboard.jobs import allowed_paths
 
@@ -15,10 +14,8 @@ FOLDER, TABLE, GLYPHWORLD = "folder", "table", "glyphworld"
 IMAGES = {FOLDER: "A folder", TABLE: "A table of paths and labels", GLYPHWORLD: "The embedded world"}
 CHECKPOINT, ASSET, TORCHVISION, TIMM = "checkpoint", "asset", "torchvision", "timm"
 NO_MASKS, MASK_FOLDER, SALIENT = "none", "masks", "salient_imagenet"
-OPTIONS: Mapping[str, str] = {MASK_FOLDER: "masks", SALIENT: "salient_imagenet"}  # that name masks
+NAMING_MASKS: Mapping[str, str] = {MASK_FOLDER: "masks", SALIENT: "salient_imagenet"}
 NO_WORDS, WORD_FILE, GLYPH_WORDS = "none", "file", "glyphworld"
-AUTO = "auto"
-CLASS_LEVELS = ("1", "2", "3", "4")
 
 
 @dataclass(frozen=True)
@@ -27,24 +24,15 @@ class StudyRequest:
 
     images: str = FOLDER
     images_path: str = ""
-    class_level: str = ""  # of the folders, one of CLASS_LEVELS; "": the first
     encoder: str = ASSET
     encoder_text: str = ""  # a path, the name of an asset, or an architecture
     architecture: str = ""  # of a checkpoint that does not say its own
-    resize: str = ""  # pixels; this and the next four are of a checkpoint, and "" is what the file says
-    input_size: str = ""  # pixels
-    mean: str = ""  # R,G,B of pixels in [0, 1]
-    std: str = ""
-    head_classes: str = ""  # a file of the class names of its outputs
-    pool: str = ""  # one of POOLINGS; "": the encoder's own way
-    tokens: str = ""  # one of TOKENS; "": the transformer's own rule
-    token_norm: str = ""  # one of TOKEN_NORMS; "": after the norm
+    options: Mapping[str, str] = field(default_factory=dict)  # texts of the form's fields for OPTIONS
     masks: str = NO_MASKS
     masks_path: str = ""
     words: str = NO_WORDS
     words_path: str = ""
     clip: str = ""
-    epsilon: str = AUTO  # or a number of standard deviations
 
     @property
     def missing(self) -> list[str]:
@@ -63,20 +51,20 @@ class StudyRequest:
         Raises:
             SettingsError: something may not be chosen or is not there; one line says what.
         """
-        return Analyze(
+        return Analyze.of(
             study,
-            images=self._images(),
-            class_level=one_of("class level", self.class_level, CLASS_LEVELS),
-            encoder=self._encoder(),
-            pool=one_of("pooling", self.pool, POOLINGS),
-            tokens=one_of("token rule", self.tokens, TOKENS),
-            token_norm=one_of("token norm", self.token_norm, TOKEN_NORMS),
-            epsilon=epsilon_of(self.epsilon),
             dry_run=dry_run,
-            **self._of_checkpoint(),
+            images=self._images(),
+            encoder=self._encoder(),
+            **self._options(),
             **mask_options(self.masks, self.masks_path),
             **word_options(self.words, self.words_path, self.clip),
         )
+
+    def _options(self) -> dict[str, str]:
+        """What the fields of the form give, each as its command takes it."""
+        shown = in_form(FORM) + (in_form(OF_CHECKPOINT) if self.encoder == CHECKPOINT else [])
+        return {one.name: _read(one, self.options.get(one.name, "")) for one in shown}
 
     def _images(self) -> str:
         if self.images == GLYPHWORLD:
@@ -89,19 +77,6 @@ class StudyRequest:
             return f"{_architecture(self.architecture)}@{path}" if self.architecture.strip() else path
         name = allowed_paths.encoder_name(self.encoder_text)
         return f"timm:{name}?pretrained=true" if self.encoder == TIMM else f"{self.encoder}:{name}"
-
-    def _of_checkpoint(self) -> dict[str, str]:
-        if self.encoder != CHECKPOINT:
-            return {}
-        options = {
-            "resize": pixels_of("resize", self.resize),
-            "input_size": pixels_of("input size", self.input_size),
-            "mean": colours_of("mean", self.mean),
-            "std": colours_of("standard deviation", self.std, above=0),
-        }
-        if self.head_classes.strip():
-            options["head_classes"] = allowed_paths.allowed_place(self.head_classes, folder=False)
-        return options
 
 
 def usual_name(images_path: str, studies: Path) -> str:
@@ -117,70 +92,17 @@ def usual_name(images_path: str, studies: Path) -> str:
     return next(name for name in names if not (studies / name).exists())
 
 
-def one_of(what: str, text: str, options: Sequence[str]) -> str:
-    """A value of an option, or "" for the encoder's own way. Raises SettingsError."""
-    if text and text not in options:
-        raise SettingsError(f"unknown {what} '{text[:40]}'; choose one of {', '.join(options)}")
-    return text
-
-
-def epsilon_of(text: str) -> str:
-    """What the option --epsilon takes: auto, also for an empty field, or a number above 0.
-
-    >>> epsilon_of(" 3.50"), epsilon_of("Auto"), epsilon_of("")
-    ('3.5', 'auto', 'auto')
-
-    Raises:
-        SettingsError: anything else.
-    """
-    word = text.strip().lower() or AUTO
-    if word == AUTO:
-        return AUTO
-    value = _number(word)
-    if not 0 < value < math.inf:
-        raise SettingsError(f"epsilon '{text.strip()}': type auto, or a number above 0 such as 3 or 2.5")
-    return f"{value:.12g}"
-
-
-def pixels_of(what: str, text: str) -> str:
-    """What --resize and --input-size take: a whole number above 0, or "" for an empty field.
-
-    >>> pixels_of("resize", " 032 "), pixels_of("resize", "")
-    ('32', '')
-
-    Raises:
-        SettingsError: anything else.
-    """
-    word = text.strip()
-    if word and not (word.isascii() and word.isdecimal() and int(word[:9]) > 0):
-        raise SettingsError(f"{what} '{word[:40]}': type a whole number of pixels such as 32")
-    return word.lstrip("0")
-
-
-def colours_of(what: str, text: str, *, above: float = -math.inf) -> str:
-    """What --mean and --std take: three numbers R,G,B, or "" for an empty field.
-
-    >>> colours_of("mean", " 0.50, .4,0"), colours_of("mean", "")
-    ('0.5,0.4,0', '')
-
-    Raises:
-        SettingsError: anything else, or a number that is not above the given one.
-    """
-    if not text.strip():
-        return ""
-    values = [_number(part.strip()) for part in text.split(",")]
-    if len(values) != 3 or not all(above < value < math.inf for value in values):
-        bound = f" above {above:g}" * (above > -math.inf)
-        raise SettingsError(
-            f"{what} '{text.strip()[:60]}': type three numbers{bound}, of red, green and blue, such as "
-            "0.5,0.5,0.5"
-        )
-    return ",".join(f"{value:.12g}" for value in values)
+def _read(option: Option, text: str) -> str:
+    """The value of an option that was typed or chosen. Raises SettingsError, also for a file out of reach."""
+    value = option.read(text)
+    return allowed_paths.allowed_place(value, folder=False) if value and option.described["names"] else value
 
 
 def mask_options(kind: str, path: str) -> dict[str, str]:
     """The options that name masks; none for no masks. Raises SettingsError as `roots.allowed`."""
-    return {OPTIONS[kind]: allowed_paths.allowed_place(path, folder=True)} if kind in OPTIONS else {}
+    return (
+        {NAMING_MASKS[kind]: allowed_paths.allowed_place(path, folder=True)} if kind in NAMING_MASKS else {}
+    )
 
 
 def word_options(kind: str, path: str, clip: str) -> dict[str, str]:
@@ -189,14 +111,6 @@ def word_options(kind: str, path: str, clip: str) -> dict[str, str]:
         return {}
     captions = {"captions": "glyphworld" if kind == GLYPH_WORDS else allowed_paths.allowed_place(path)}
     return captions | ({"clip": allowed_paths.clip_spec(clip)} if clip.strip() else {})
-
-
-def _number(word: str) -> float:
-    """The number that a text is, NaN where it is none."""
-    try:
-        return float(word) if word.isascii() and "_" not in word else math.nan
-    except ValueError:
-        return math.nan
 
 
 def _architecture(text: str) -> str:

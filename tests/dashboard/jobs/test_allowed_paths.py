@@ -173,8 +173,11 @@ def test_study_request__words_of_the_command(place):
     )
     assert not asked.missing
     study = place / "mine"
-    assert asked.command(study) == Analyze(
-        study, images=str(place / "open" / "photos"), encoder=f"resnet18@{place / 'open' / 'model.pth'}"
+    assert asked.command(study) == Analyze.of(
+        study,
+        images=str(place / "open" / "photos"),
+        encoder=f"resnet18@{place / 'open' / 'model.pth'}",
+        epsilon="auto",
     )
 
 
@@ -189,10 +192,9 @@ def test_study_request__everything(place):
         words=request.WORD_FILE,
         words_path="open/captions.txt",
         clip="ViT-B-32@openai",
-        epsilon="4",
-        pool="max",
+        options={"epsilon": " 4.0", "pool": "max"},
     )
-    assert asked.command(place / "mine", dry_run=True) == Analyze(
+    assert asked.command(place / "mine", dry_run=True) == Analyze.of(
         place / "mine",
         images="glyphworld",
         encoder="timm:resnet10t?pretrained=true",
@@ -216,12 +218,13 @@ def test_study_request__by_address(place, named):
         words=request.WORD_FILE,
         words_path="s3://bucket/photos/captions.txt",
     )
-    assert asked.command(place / "mine") == Analyze(
+    assert asked.command(place / "mine") == Analyze.of(
         place / "mine",
         images="s3://bucket/photos/pets",
         encoder="resnet18@https://host/lists/model.pth",
         masks="s3://bucket/photos/masks",
         captions="s3://bucket/photos/captions.txt",
+        epsilon="auto",
     )
 
 
@@ -239,7 +242,10 @@ def test_study_request__by_address(place, named):
         {"encoder": request.ASSET, "encoder_text": "../../etc/passwd"},
         {"architecture": "python:os:system"},
         {"architecture": "resnet18@/etc/passwd"},
-        {"pool": "max --trust=python:os:system"},
+        {"options": {"pool": "max --trust=python:os:system"}},
+        {"encoder": request.CHECKPOINT, "options": {"head_classes": "closed/names.txt"}},
+        {"encoder": request.CHECKPOINT, "options": {"std": "0,1,1"}},
+        {"options": {"epsilon": "four"}},
         {"masks": request.MASK_FOLDER, "masks_path": "closed"},
         {"words": request.WORD_FILE, "words_path": "/etc/passwd"},
         {"words": request.GLYPH_WORDS, "clip": "ViT-B-32@/etc/passwd"},

@@ -36,7 +36,7 @@ ODD = "--json $(touch x); 'q' \"d\" \\ ü"
 
 def every_command(study: Path) -> list[Command]:
     return [
-        Analyze(
+        Analyze.of(
             study,
             images="data/a b",
             encoder="asset:simclr_glyphworld",
@@ -44,7 +44,7 @@ def every_command(study: Path) -> list[Command]:
             masks="-m",
             clip="ViT-B-32@openai",
         ),
-        Analyze(study, images="glyphworld", encoder="timm:resnet18?pretrained=true", dry_run=True),
+        Analyze.of(study, images="glyphworld", encoder="timm:resnet18?pretrained=true", dry_run=True),
         RunStep("features", study, (("epsilon", "2.5"),)),
         RunStep("overlap", study, (("masks", ODD),), redo=True),
         RunStep("concepts", study, (("captions", "glyphworld"), ("k", "3"), ("min_images", "2"))),
@@ -166,11 +166,12 @@ def test_resume__of_a_study_begun_elsewhere_runs_what_it_lacks(studies, started)
 
 
 def test_offer__another_epsilon_of_the_same_command(studies, started):
-    analyze = Analyze(studies / "new", images="glyphworld", encoder="asset:simclr_glyphworld", epsilon="4")
+    analyze = Analyze.of(studies / "new", images="glyphworld", encoder="asset:simclr_glyphworld", epsilon="4")
     remember(studies / "new", analyze)
     write_progress(studies / "new", state="failed", offer={"epsilon": 2.5})
     job = stored_job(studies / "new")
-    assert launcher.offered(job) == dataclasses.replace(analyze, epsilon="2.5")
+    offered = launcher.offered(job)
+    assert dict(offered.options) == dict(analyze.options) | {"epsilon": "2.5"}
     write_progress(studies / "new", state="failed", offer={"epsilon": -1.0})
     assert launcher.offered(stored_job(studies / "new")) is None
     write_progress(studies / "new", state="failed")

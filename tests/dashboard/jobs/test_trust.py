@@ -237,8 +237,8 @@ def test_trust__the_owner_may_say_so(served, mark, trusted):
 )
 def test_trust__the_parts_of_a_new_study(studies, parts, trusted):
     plain = {"study": studies / "mine", "images": "glyphworld", "encoder": "asset:simclr_glyphworld"}
-    assert trust(studies / "mine", Analyze(**plain)) is None
-    assert trust(studies / "mine", Analyze(**(plain | parts)))
+    assert trust(studies / "mine", Analyze.of(**plain)) is None
+    assert trust(studies / "mine", Analyze.of(**(plain | parts)))
 
 
 @pytest.mark.slow

@@ -277,7 +277,7 @@ def test_half_finished_study__asks_for_no_step_that_is_to_come(studies, open_pag
 
 
 def test_stopped_study__names_reason_and_command(studies, open_page):
-    command = Analyze(studies / "mine", images="glyphworld", encoder="asset:simclr_glyphworld")
+    command = Analyze.of(studies / "mine", images="glyphworld", encoder="asset:simclr_glyphworld")
     remember(studies / "mine", command)
     write_progress(studies / "mine", state="failed", error="EncoderError: NaN in cat/1.png")
     said = all_text(open_page(study="mine"))

@@ -1,0 +1,163 @@
+"""The value of an option from what was typed, in a terminal or a form: one reader for a field.
+
+A reader raises ValueError, whose text stands after what was typed: "is not a number".
+"""
+
+import math
+import typing
+from collections.abc import Callable
+from types import NoneType, UnionType
+from typing import Any
+
+TOO_LARGE = 2**63  # for numbers and seeds of numpy and torch
+AUTO = "auto"
+Reader = Callable[[str], Any]
+
+
+def reader(hint: Any, *, minimum: float | None = None, above: float | None = None, unit: str = "") -> Reader:
+    """Return the function that reads a value of a field.
+
+    Args:
+        hint: type of the field; `float | str` is a number or 'auto'.
+        minimum: smallest number that is accepted. above: every number is that is larger.
+        unit: named in the error about a value that is no number.
+    """
+    kinds = set(typing.get_args(hint)) if isinstance(hint, UnionType) else {hint}
+    kinds.discard(NoneType)
+    if kinds == {float, str}:
+        return saying(number_or_auto, f"a number{unit and f' of {unit}'} (0 or more) or '{AUTO}'")
+    [kind] = kinds
+    if kind is int:
+        return whole_number(minimum)
+    return {
+        str: str,
+        float: saying(finite_number(minimum, above), f"a number{_bounds(minimum, above)}"),
+        tuple[int, ...]: saying(whole_numbers, f"a list of {unit or 'numbers'}, as in 5,10"),
+        tuple[float, ...]: saying(triple(above), f"three numbers R,G,B{_bounds(minimum, above)}"),
+        tuple[str, ...]: names,
+    }[kind]
+
+
+def saying(convert: Reader, expected: str) -> Reader:
+    """Return `convert` with an error that says what is wanted instead of naming a Python function."""
+
+    def read(text: str) -> Any:
+        try:
+            return convert(text)
+        except ValueError:
+            raise ValueError(f"is not {expected}") from None
+
+    return read
+
+
+def names(text: str) -> tuple[str, ...]:
+    """
+    >>> names("dog, golden retriever")
+    ('dog', 'golden retriever')
+    """
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def parts_of_list(text: str) -> tuple[str, ...]:
+    """Return the entries of a list; ValueError where there is none."""
+    if not (parts := names(text)):
+        raise ValueError
+    return parts
+
+
+def number_or_auto(text: str) -> float | str:
+    """
+    >>> number_or_auto("Auto"), number_or_auto("3.5")
+    ('auto', 3.5)
+    """
+    return AUTO if text.strip().lower() == AUTO else finite_number(minimum=0)(text)
+
+
+def finite_number(minimum: float | None = None, above: float | None = None) -> Callable[[str], float]:
+    """Return the function that converts text to a finite number within these bounds. It raises ValueError."""
+
+    def convert(text: str) -> float:
+        value = float(_plain(text))
+        is_low = (minimum is not None and value < minimum) or (above is not None and value <= above)
+        if is_low or not math.isfinite(value):
+            raise ValueError
+        return value
+
+    return convert
+
+
+def triple(above: float | None = None) -> Callable[[str], tuple[float, ...]]:
+    """
+    >>> triple()("0.485, 0.456,0.406"), triple()("0.5")
+    ((0.485, 0.456, 0.406), (0.5, 0.5, 0.5))
+    """
+
+    def convert(text: str) -> tuple[float, ...]:
+        values = tuple(finite_number(above=above)(part) for part in text.split(","))
+        if len(values) not in (1, 3):
+            raise ValueError
+        return values * 3 if len(values) == 1 else values
+
+    return convert
+
+
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """
+    >>> whole_numbers("3, 98")
+    (3, 98)
+    """
+    return tuple(int(_plain(part)) for part in parts_of_list(text))
+
+
+def finite_numbers(text: str) -> tuple[float, ...]:
+    """
+    >>> finite_numbers("0,1e-4")
+    (0.0, 0.0001)
+    """
+    return tuple(map(finite_number(), parts_of_list(text)))
+
+
+def whole_number(minimum: float | None = None) -> Callable[[str], int]:
+    """Return the function that reads a whole number, refused below a minimum and from TOO_LARGE on."""
+
+    def convert(text: str) -> int:
+        value = int(_plain(text))
+        if minimum is not None and value < minimum:
+            raise ValueError
+        return value
+
+    within = saying(convert, f"a whole number{_bounds(minimum, minimum - 1 if minimum else None)}")
+
+    def read(text: str) -> int:
+        value = within(text)
+        if value >= TOO_LARGE:
+            raise ValueError("is too large")
+        return value
+
+    return read
+
+
+def written(value: Any) -> str:
+    """Return a value as it is typed; empty for a flag and where there is none.
+
+    >>> written(4.0), written(1e-5), written((1e-5, 0.1)), written(None)
+    ('4', '1e-05', '1e-05,0.1', '')
+    """
+    if value is None or isinstance(value, bool):
+        return ""
+    if isinstance(value, tuple):
+        return ",".join(map(written, value))
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def _plain(text: str) -> str:
+    """Return a text; ValueError for what only Python reads as a number: 1_0, and digits of other scripts."""
+    if not text.isascii() or "_" in text:
+        raise ValueError
+    return text
+
+
+def _bounds(minimum: float | None, above: float | None) -> str:
+    if above is not None:
+        return f" above {above:g}"
+    return "" if minimum is None else f" of {minimum:g} or more"

@@ -12,6 +12,7 @@ from core.common.score_names import score_in_sentence
 from core.common.statistics.chance import untold
 from core.common.statistics.intervals import auroc_interval
 from core.errors import SettingsError
+from core.measures.metrics import auroc
 
 FOLDS = 10
 PENALTY = 10.0  # of half the squared weights, beside the summed log-likelihood of the images
@@ -97,7 +98,7 @@ def ranks_among(labelled: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 def best_single(ranks: np.ndarray, correct: np.ndarray) -> np.ndarray:
     """Weights with 1 or -1 for the score whose AUROC is farthest from chance, 0 for the others."""
-    aurocs = np.array([auroc_interval(column, correct == 1)[0] for column in ranks.T])
+    aurocs = np.array([auroc(column, correct == 1) for column in ranks.T])
     best = int(np.argmax(np.abs(aurocs - 0.5)))
     return np.eye(len(aurocs))[best] * (1.0 if aurocs[best] >= 0.5 else -1.0)
 

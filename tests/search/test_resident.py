@@ -50,7 +50,13 @@ def gone(pid: int, started: str | None, patience: float = 30.0) -> bool:
     return not is_running(pid, started)
 
 
-def test_answers__are_what_the_clip_itself_says_and_bad_input_is_one_line(clip, rng):
+def test_process__answers_as_the_clip_itself_and_is_started_again_where_it_was_killed(clip, rng, monkeypatch):
+    """One answers and is killed; the next stops answering and is ended. To load one takes seconds."""
+    one = answers_are_what_the_clip_itself_says_and_bad_input_is_one_line(clip, rng)
+    killed_is_started_again_and_one_that_stops_answering_is_ended(one, clip, monkeypatch)
+
+
+def answers_are_what_the_clip_itself_says_and_bad_input_is_one_line(clip, rng) -> resident.Resident:
     one = resident.resident("clip", CLIP)
     assert one.state == "loading" and resident.resident("clip", CLIP) is one
     for text in ("a red ball on grass", "ü" * 300, "\n--json $(touch x) \0"):
@@ -76,11 +82,13 @@ def test_answers__are_what_the_clip_itself_says_and_bad_input_is_one_line(clip, 
             embed_text(CLIP, text)
     embed_text(CLIP, "a blue fish")
     assert resident.resident("clip", CLIP) is one  # none of it has ended the process
+    return one
 
 
-def test_process__that_was_killed_is_started_again_and_one_that_stops_answering_is_ended(clip, monkeypatch):
-    first = resident.resident("clip", CLIP)
-    assert first.wait() == "ready"
+def killed_is_started_again_and_one_that_stops_answering_is_ended(
+    first: resident.Resident, clip, monkeypatch
+) -> None:
+    assert first.state == "ready"
     os.kill(first.pid, signal.SIGKILL)
     monkeypatch.setenv("PEREGRINE_MAX_PIXELS", "10000")  # handed on to the next process
     expected = clip.embed_texts(["a red ball"])[0]
@@ -95,7 +103,7 @@ def test_process__that_was_killed_is_started_again_and_one_that_stops_answering_
     assert second.state == "ended"
 
 
-@pytest.mark.exhaustive("test_process__that_was_killed… ends one that does not answer")
+@pytest.mark.exhaustive("test_process__answers_as_the_clip… ends one that does not answer")
 def test_process__that_never_gets_loaded_is_ended(monkeypatch):
     one = resident.resident("clip", CLIP)
     os.kill(one.pid, signal.SIGSTOP)
@@ -105,7 +113,7 @@ def test_process__that_never_gets_loaded_is_ended(monkeypatch):
     assert gone(one.pid, started) and one.wait(10.0) == "failed" and "-9" in one.error
 
 
-@pytest.mark.exhaustive("test_process__that_was_killed_is_started_again… ends one, too")
+@pytest.mark.exhaustive("test_process__answers_as_the_clip… ends one, too")
 def test_process__ends_when_nobody_asks():
     one = resident.resident("clip", CLIP, idle=0.3)
     assert one.wait() == "ready"
@@ -160,7 +168,7 @@ def test_clip_that_cannot_be_loaded__says_why_and_is_not_tried_at_once_again(spe
     assert resident.resident("clip", spec) is not one
 
 
-@pytest.mark.exhaustive("test_answers__… starts one in the same way")
+@pytest.mark.exhaustive("test_process__answers_as_the_clip… starts one in the same way")
 def test_processes__no_more_than_a_few_at_once(monkeypatch):
     monkeypatch.setattr(resident, "AT_ONCE", 1)
     first = resident.resident("clip", CLIP)

@@ -393,14 +393,6 @@ def test_log_tail(tmp_path: Path) -> None:
     assert log_tail(tmp_path / "absent") == ""
 
 
-@pytest.mark.slow
-def test_needs_no_torch() -> None:
-    code = (
-        "import sys, core.jobs.runner, core.slices.slice, core.export.files; sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
-
-
 def ended(folder: Path, how: str) -> Job:
     """A job that was started and has come to its end."""
     start_job(Count(how, 1, folder), folder=folder)

@@ -18,7 +18,7 @@ import plotly.graph_objects
 """
 
 
-def test_start__loads_neither_numpy_nor_plotly_which_stay_loadable():
+def test_start_and_app__load_neither_numpy_nor_pandas_nor_plotly_which_stays_loadable():
     done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "streamlit"

@@ -34,10 +34,11 @@ IN_ANALYZE: Sequence[tuple[type, tuple[str, ...]]] = (
 
 @dataclass(frozen=True)
 class Option:
-    """An option: its name, the type of its field, and what `core.config.option` was told of it."""
+    """An option: name, type and default of its field, and what `core.config.option` was told of it."""
 
     name: str
     hint: Any
+    default: Any
     described: Mapping[str, Any]
 
     @property
@@ -84,8 +85,11 @@ class Option:
 def options_of(config: type, names: Sequence[str] = ()) -> dict[str, Option]:
     """Return the options of a config dataclass by name; of these names, or all."""
     hints = typing.get_type_hints(config)
-    described = {one.name: one.metadata for one in fields(config) if "help" in one.metadata}
-    return {name: Option(name, hints[name], described[name]) for name in names or described}
+    described = {one.name: one for one in fields(config) if "help" in one.metadata}
+    return {
+        name: Option(name, hints[name], described[name].default, described[name].metadata)
+        for name in names or described
+    }
 
 
 OPTIONS: Mapping[str, Option] = {

@@ -1,16 +1,20 @@
 """The reference of all commands as Markdown, read off their parsers: `python -m tests.cli.reference` writes
-docs/commands.md.
+docs/commands.md, and the table of the settings of `analyze` into docs/api.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 from pathlib import Path
 
 from core.cli import build_parser
-from core.cli.options import Commands, Heading, show_all
+from core.cli.options import Commands, Heading, default_text, show_all
+from core.config.options import OPTIONS, Option
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "commands.md"
+API = REFERENCE.with_name("api.md")
+BEGIN, END = "<!-- settings: written by `python -m tests.cli.reference` -->", "<!-- end of settings -->"
 HEAD = """# Commands
 
 `peregrine` is `python -m core` under another name. `COMMAND --help` prints what stands here; of `analyze` it
@@ -85,5 +89,31 @@ def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 
+def settings() -> str:
+    """The settings of `analyze` as a table between BEGIN and END: name in a dict, type, default, meaning."""
+    rows = [
+        f"| `{name}` | {_type(one)} | {_default(one)} | {one.described['help']} |"
+        for name, one in OPTIONS.items()
+    ]
+    return "\n".join([BEGIN, "", "| setting | type | default | |", "|---|---|---|---|", *rows, "", END])
+
+
+def _type(option: Option) -> str:
+    written = inspect.formatannotation(option.hint).replace(" | None", " or None").replace(" | ", " or ")
+    return f"`{written}`"
+
+
+def _default(option: Option) -> str:
+    usual = "off" if option.hint is bool else default_text(option.default)
+    return str(option.described["left_out"] or usual)
+
+
+def with_settings(text: str) -> str:
+    """A document with the table as it should be. Raises ValueError where it has no place for it."""
+    start, stop = text.index(BEGIN), text.index(END) + len(END)
+    return text[:start] + settings() + text[stop:]
+
+
 if __name__ == "__main__":
     REFERENCE.write_text(reference(), encoding="utf-8")
+    API.write_text(with_settings(API.read_text(encoding="utf-8")), encoding="utf-8")

@@ -29,6 +29,8 @@ from core.config import (
     RunOptions,
     option,
 )
+from core.config.options import OPTIONS
+from core.errors import SettingsError
 from core.export.files import export_frame
 from core.figures.catalogue import draw
 from core.pipeline import text_search
@@ -44,7 +46,7 @@ from core.steps import STEPS
 from core.training.config import TrainConfig
 from core.training.finetuning.defaults import PAPER
 from core.training.regularizers.config import RegularizerConfig
-from tests.cli.reference import REFERENCE, reference, subparsers
+from tests.cli.reference import API, REFERENCE, reference, subparsers, with_settings
 
 
 def parameter(function: Callable[..., Any], name: str) -> Any:
@@ -55,6 +57,8 @@ def parameter(function: Callable[..., Any], name: str) -> Any:
 @pytest.mark.slow
 def test_reference__is_what_the_parsers_say():
     assert REFERENCE.read_text(encoding="utf-8") == reference(), "run: python -m tests.cli.reference"
+    written = API.read_text(encoding="utf-8")
+    assert written == with_settings(written), "run: python -m tests.cli.reference"
 
 
 @pytest.mark.slow
@@ -197,3 +201,36 @@ def test_add_options__refuses_what_the_field_does_not_allow(planted, capsys, wor
 def test_calibrate__has_a_number_of_its_own(words, n):
     parsed = build_parser().parse_args(["quality", "studies/mine", *words])
     assert getattr(parsed, "calibrate", None) == n
+
+
+def test_analyze__lists_the_usual_options_and_the_rest_on_request(capsys):
+    usual = {one.flag for one in OPTIONS.values() if one.described["usual"]} | {"--dry-run"}
+    listed = {}
+    for words in ("--help", "--help-all"):
+        with pytest.raises(SystemExit):
+            build_parser().parse_args(["analyze", words])
+        listed[words] = set(re.findall(r"^  (--[\w-]+)", capsys.readouterr().out, re.MULTILINE))
+    assert listed["--help"] == usual | {"--json", "--help-all"} and len(usual) == 10
+    assert listed["--help-all"] >= {one.flag for one in OPTIONS.values()} | listed["--help"]
+
+
+@pytest.mark.parametrize("option", OPTIONS.values(), ids=OPTIONS)
+def test_option__of_a_form_takes_what_a_terminal_takes(option):
+    if not option.described["form"]:
+        return
+    assert option.described["title"] and option.read("  ") == option.described["empty"]
+    for typed in filter(None, option.described["titles"]):
+        assert option.read(typed) == typed
+        build_parser().parse_args(["analyze", "x", option.flag, typed])
+    if option.described["minimum"] is not None:
+        with pytest.raises(SettingsError, match=re.escape(option.title)):
+            option.read("-1")
+
+
+def test_numbers__are_read_alike_in_terminal_and_form(capsys):
+    for flag, name, typed in (("--std", "std", "0,1,1"), ("--input-size", "input_size", "1_0")):
+        with pytest.raises(SystemExit):
+            build_parser().parse_args(["analyze", "x", flag, typed])
+        with pytest.raises(SettingsError):
+            OPTIONS[name].read(typed)
+    assert OPTIONS["mean"].read("0.50") == "0.5,0.5,0.5"

@@ -173,16 +173,7 @@ class EmbedConfig:
         "float32",
         choices=("float32", "float16"),
     )
-    thumbnail_size: int = image_option(
-        "longer side of the thumbnails; 0 stores none",
-        128,
-        metavar="N",
-        unit="pixels",
-        minimum=0,
-        form=FORM,
-        title="Size of thumbnails",
-        example="128, in pixels",
-    )
+    thumbnail_size: int = 128  # pixels, longer side; 0 stores none
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ DOORS: dict[str, Callable[[Study], object]] = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     with write_study(tmp_path / "study") as writer, writer.step("embed", {}) as step:
-        step.table("images", pd.DataFrame({"image_id": ["a", "b"], "label": ["x", "y"], "score": [0.5, 2.0]}))
+        columns = {"image_id": ["a", "b"], "label": ["x", "y"], "split": ["train", "val"]}
+        step.table("images", pd.DataFrame({**columns, "score": [0.5, 2.0]}))
     return tmp_path / "study"
 
 

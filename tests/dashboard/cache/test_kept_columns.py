@@ -75,7 +75,8 @@ def test_has_values__is_what_reading_says_and_reads_nothing(study):
 def test_has_values__of_a_column_without_any(tmp_path, value):
     with write_study(tmp_path / "study") as writer, writer.step("embed", {}) as step:
         scores = pd.Series([value] * 2, dtype=float)
-        step.table("images", pd.DataFrame({"image_id": ["a", "b"], "score": scores}))
+        about = {"image_id": ["a", "b"], "split": ["train", "val"], "label": ["x", "y"]}
+        step.table("images", pd.DataFrame({**about, "score": scores}))
     (shutil.copytree(tmp_path / "study", tmp_path / "damaged") / "images.parquet").write_bytes(b"nothing")
     study, damaged = (open_study(tmp_path / name) for name in ("study", "damaged"))
     assert study.has_values("images", "image_id") and not study.has_values("images", "score")

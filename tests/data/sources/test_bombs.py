@@ -257,14 +257,16 @@ def test_table_of_a_study__that_unpacks_to_gigabytes_is_refused(tmp_path, kind, 
     if kind == "prefixes":  # which take long to write
         monkeypatch.setattr(parquet_limit, "STUDY_BYTES", 100_000_000)
     table = UNPACKING[kind]()
+    for name in ("split", "label"):
+        table = table.append_column(name, pa.nulls(len(table)))
     with write_study(tmp_path / "study") as writer, writer.step("embed", {}) as step:
-        step.table("images", pd.DataFrame({"image_id": ["a"]}))
+        step.table("images", pd.DataFrame({"image_id": ["a"], "split": ["val"], "label": ["x"]}))
     path = tmp_path / "study" / "images.parquet"
     options: Any = PREFIXES if kind == "prefixes" else {}
     pq.write_table(table, path, row_group_size=len(table), store_schema=False, compression="zstd", **options)
-    assert path.stat().st_size < 1_000_000
+    assert path.stat().st_size < 1_200_000
     manifest = read_manifest(tmp_path / "study")
-    entry = {"shape": [len(table), 1], "types": type_names(pq.read_schema(path)), "sha256": file_sha256(path)}
+    entry = {"shape": [len(table), 3], "types": type_names(pq.read_schema(path)), "sha256": file_sha256(path)}
     manifest["items"]["images"].update(entry)
     write_manifest(tmp_path / "study", manifest)
     del table

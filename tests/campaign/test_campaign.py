@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.campaign import __main__ as campaign
-from tests.campaign import disks, fuzzing, writing
+from tests.campaign import agents, disks, fuzzing, writing
 from tests.campaign.outcome import Outcome
 
 
@@ -25,6 +25,24 @@ def test_faults_of_what_is_sent__lose_nothing() -> None:
     assert found.holds and found.tried and found.refused, found
 
 
+@pytest.mark.parametrize("name", ["clock_of_jobs", "shards"])
+def test_faults_of_clocks_and_shards__give_no_wrong_answer(name: str) -> None:
+    found, _ = campaign.tried(name, seed=1, share=0.03)
+    assert found.holds and found.tried == 6, found
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive("tests of traces, answers, MCP, Compare and trackers meet the same by hand")
+@pytest.mark.parametrize(
+    "name", ["writers", "browsers", "agents", "predictions", "partners", "exported_runs"]
+)
+def test_faults_of_people_and_strangers__lose_nothing(name: str) -> None:
+    if name == "agents" and not agents.IS_POSSIBLE:
+        pytest.skip(f"needs {agents.NEEDS}")
+    found, _ = campaign.tried(name, seed=1, share=0.1)
+    assert found.holds and found.tried, found
+
+
 @pytest.mark.slow
 @pytest.mark.exhaustive("tests/storage and tests/pipeline kill, fill and share in the same way")
 @pytest.mark.parametrize("name", ["kills", "full_disks", "two_writers", "readers_beside", "clocks"])
@@ -37,7 +55,11 @@ def test_faults_of_what_is_written__lose_nothing(name: str) -> None:
 @pytest.mark.exhaustive("test_disks.py meets the same faults by a small program")
 @pytest.mark.skipif(not disks.IS_POSSIBLE, reason="needs Linux and a C compiler")
 @pytest.mark.parametrize(
-    "name", ["read_only", "quotas", "failing_reads", "slow_reads", "power", "power_words"]
+    "name",
+    [
+        *("read_only", "quotas", "failing_reads", "slow_reads", "power", "power_words"),
+        *("killed_resume", "killed_positions", "changing_images", "jumping_clock"),
+    ],
 )
 def test_faults_of_disks__lose_nothing(name: str) -> None:
     found, _ = campaign.tried(name, seed=1, share=0.1)

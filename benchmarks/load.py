@@ -38,10 +38,14 @@ PICTURE = re.compile(rb"(?<![\w/])(?:thumb/|image/|overlay/|points/)[\w%./~-]*\w
 PICTURES_IN_SIGHT = 12  # a browser asks for no more before the user scrolls
 LARGEST_MESSAGE = 256 * MIB
 PATIENCE = 120.0  # seconds for one view
+CONNECTIONS = httpx.Limits(keepalive_expiry=3.0)  # seconds; the server closes an idle one after five
 WARM = 600.0  # seconds: what the server holds then is compared with all that follows
 FLAT = 1.05  # the most by which memory may grow after that
 SLOWER = 2.5  # the most by which the p95 of many may be that of one
 SAMPLE = 20.0  # seconds between two looks at what the server holds
+WINDOW = (
+    120.0  # seconds over which they are averaged: views that are made hold tens of megabytes for a second
+)
 OWN, ALL = "RssAnon", "VmRSS"  # what it holds alone; with pages of files, which the system may take back
 
 
@@ -107,7 +111,7 @@ async def use(
         websockets.connect(
             stream, origin=Origin(address), subprotocols=[Subprotocol("streamlit")], max_size=LARGEST_MESSAGE
         ) as socket,
-        httpx.AsyncClient(base_url=address, timeout=PATIENCE) as http,
+        httpx.AsyncClient(base_url=address, timeout=PATIENCE, limits=CONNECTIONS) as http,
     ):
         for page, query in views:
             if time.monotonic() > until:
@@ -182,17 +186,18 @@ async def held_by(address: str, seconds: float) -> list[Held]:
 
 
 def memory(held: list[Held], seconds: float) -> str:
-    """The line about memory: at minute ten (a third of a shorter run), the most after it, and at the end."""
-    warm = min(WARM, seconds / 3)
-    after = [one for one in held if one.seconds >= warm]
-    first, last = after[0], after[-1]
-    most = max(one.own for one in after)
-    growth = f"at most {most / MIB:,.0f} later: {most / first.own:.3f} x (at most {FLAT} x)"
+    """The line about memory: from minute ten on (a third of a shorter run), at the end, and at most."""
+    warm, window = min(WARM, seconds / 3), min(WINDOW, seconds / 6)
+    first = [one for one in held if warm <= one.seconds <= warm + window]
+    last = [one for one in held if one.seconds >= seconds - window]
+    begun, ended = (float(np.mean([one.own for one in part])) for part in (first, last))
+    most = max(one.own for one in held if one.seconds >= warm)
+    growth = f"{ended / begun:.3f} x (at most {FLAT} x); at most {most / MIB:,.0f}"
     return (
-        f"memory: {first.own / MIB:,.0f} MiB of its own after {first.seconds / 60:.1f} min, {growth},"
-        f" {last.own / MIB:,.0f} at the end;"
-        f" with mapped files {first.resident / MIB:,.0f} and {last.resident / MIB:,.0f} MiB;"
-        f" handles {first.handles} and {last.handles}"
+        f"memory: {begun / MIB:,.0f} MiB of its own from minute {warm / 60:.1f} on,"
+        f" {ended / MIB:,.0f} at the end: {growth};"
+        f" with mapped files {first[0].resident / MIB:,.0f} and {last[-1].resident / MIB:,.0f} MiB;"
+        f" handles {first[0].handles} and {last[-1].handles}"
     )
 
 

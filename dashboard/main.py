@@ -42,7 +42,8 @@ STYLE = HERE.joinpath("page.css").read_text(encoding="utf-8").replace("NARROW", 
 def main() -> None:
     st.set_page_config(page_icon=str(HERE / "icon.svg"), layout="wide")
     st.logo(str(HERE / "logo.svg"), size="large", icon_image=str(HERE / "icon.svg"))
-    page = st.navigation([_page(one) for one in PAGES.values()], position="hidden")
+    pages = {one.name: _page(one) for one in PAGES.values()}
+    page = st.navigation(list(pages.values()), position="hidden")
     name = page.url_path or HOME
     theme, style = page_theme(), STYLE.replace("HERE", PAGES[name].within or name)
     style = style.replace("INK", theme.ink).replace("COLOUR", theme.correct).replace("SURFACE", theme.surface)
@@ -55,7 +56,7 @@ def main() -> None:
     except RemoteError as error:
         st.error(plain(error), icon=":material/cloud_off:")
         return
-    facts_slot = sidebar.links(entry, name)
+    facts_slot = sidebar.links(entry, name, pages)
     st.set_page_config(page_title=" · ".join([page.title, *([entry.name] if entry else []), "Peregrine"]))
     if name in WITHOUT_STUDY:
         _run_with_notes(page, _if_ready(entry, facts_slot))

@@ -1,5 +1,7 @@
 """The sidebar: the study, and the pages in four groups."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -16,11 +18,14 @@ from dashboard.panels.menus import palette, saved_views, study_menu
 from dashboard.state import my_figures, session, view_address
 
 
-def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
+def links(entry: served_studies.Entry | None, here: str, pages: Mapping[str, st.Page]) -> DeltaGenerator:
     """Draw the links to all pages; return the place below the study selector, for `facts`.
 
-    here: the open page. A link carries the study and the filter, so that the browser's history holds them for
-    every page.
+    Args:
+        here: the open page. A link carries the study and the filter, so that the browser's history holds them
+            for every page.
+        pages: by name, as Streamlit knows them: a link by the path of its file looks the file up each time,
+            some eight calls of the system, after each of which a busy thread has to wait for its turn.
     """
     name = entry.name if entry else None
     with st.sidebar:
@@ -35,7 +40,7 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
         )
         facts_slot = st.container()
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="sidebar_studies"):
-            _link(PAGES[NEW_STUDY], name)
+            _link(PAGES[NEW_STUDY], pages, name)
             if entry is not None:
                 study_menu.menu(entry)
         if entry is not None:
@@ -46,12 +51,12 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
             one for one in PAGES.values() if entry is not None or one.name in (HOME, *ALSO_WITHOUT_STUDY)
         ]
         for group in GROUPS:
-            pages = [page for page in shown if page.group == group]
-            if pages:
+            of_group = [page for page in shown if page.group == group]
+            if of_group:
                 with st.container(gap=None, key=f"sidebar_{group.lower()}"):
                     st.caption(group)
-                    for page in pages:
-                        _link(page, name)
+                    for page in of_group:
+                        _link(page, pages, name)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if entry is not None:
                 copy_link_button()
@@ -60,10 +65,10 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
     return facts_slot
 
 
-def _link(page: Page, study: str | None) -> None:
+def _link(page: Page, pages: Mapping[str, st.Page], study: str | None) -> None:
     with st.container(key=f"link_{page.name}"):
         st.page_link(
-            f"views/{page.name}.py",
+            pages[page.name],
             label=page.title,
             icon=page.icon,
             width="stretch",

@@ -10,7 +10,12 @@ above 32 MB it gives back.
 import os
 import sys
 
+# Seconds after which a busy thread lets another one go on. Reading a file or a table gives the turn away,
+# some hundred times a view: with Python's 5 ms, a view of one reader waits seconds while others compute.
+SWITCH = 0.0005
+
 if __name__ == "__main__":
+    sys.setswitchinterval(SWITCH)
     os.environ.setdefault("PILLOW_BLOCK_SIZE", "64m")
     sys.modules["plotly.graph_objects"] = None  # pyright: ignore[reportArgumentType]  # as if not installed
     from streamlit.web import cli

@@ -93,12 +93,12 @@ def finding(metrics: pd.DataFrame) -> str:
     if few := untold(*outcomes(rows.iloc[0].to_dict())):
         return f"Which score predicts errors best {few}."
     best_score = recommend(words(rows, "score"))
-    parts = [claim(score_row(rows, best_score.score))] if best_score else []
+    parts: list[str] = [claim(score_row(rows, best_score.score))] if best_score else []
     best = rows.loc[rows["label_free"].to_numpy(bool)]
     if len(best) and not (best_score and best_score.score == best["score"].iloc[0]):
         row = best.iloc[0].to_dict()
         named = f"without any labels, {score_in_sentence(row['score'])}"
-        parts.append(f"{claim(row, named, works='reaches')}{level_words(level_with_best(best))}")
+        parts.append(f"{claim(row, named, above='reaches')}{level_words(level_with_best(best))}")
     sentence = "; ".join(parts)
     return f"{sentence[:1].upper()}{sentence[1:]}."
 

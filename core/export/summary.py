@@ -98,6 +98,7 @@ def _quality(study: Study, read: Study) -> dict[str, Any]:
         "label_issues": _label_issues(study, read),
         "premise": trust.sentence if trust else None,
         "premise_facts": trust.facts if trust else None,
+        "premise_record": trust.sentence.as_json() if trust else None,
     }
 
 

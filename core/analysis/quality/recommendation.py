@@ -6,20 +6,22 @@ where an answer's confidence is known. Every headline score is the one that `rec
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from core.common.records import Record, Templates
 from core.common.score_names import score_in_sentence
-from core.common.statistics.chance import against_chance, outcomes, untold
+from core.common.statistics.chance import CHANCE, Standing, against_chance, outcomes, untold
 from core.slices.evaluate import result_column, slice_columns
 from core.slices.inspection.populations import shown_images
 from core.store import Narrowed, Study
 
+Above = Literal["predicts", "reaches"]  # kinds of a claim
 CONFIDENCE, CALIBRATED, DISTINCTIVENESS = "confidence", "calibrated", "distinctiveness"
 WORKED, MEASURED = 17, 18  # encoders on which distinctiveness beat chance, and all (docs/method.md 2.8)
-NONE_WORKS = "none of the scores without labels can be told from chance"
+say_of_scores = Templates.beside(__file__)
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Recommendation:
     """A score (a column of `quality`), and why it is the one to use: one or two sentences."""
 
     score: str
-    reason: str
+    reason: Record
 
 
 def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = None) -> Recommendation | None:
@@ -39,30 +41,24 @@ def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = Non
         None where none of them is held.
     """
     if CONFIDENCE in held:
-        return Recommendation(CONFIDENCE, "It needs no labels of the images that it is used on.")
-    standing = calibrated(calibration) if calibration else "untold"
-    if (
-        calibration
-        and standing != "untold"
-        and calibration.get("score") in held
-        and calibration["auroc"] > 0.5
-    ):
-        where_from = f"It was calibrated on {calibration['n']:,} labelled images"
-        return Recommendation(
-            str(calibration["score"]),
-            where_from + ("." if standing == "above" else f", on which {NONE_WORKS}."),
-        )
+        return Recommendation(CONFIDENCE, say_of_scores("without_labels"))
+    facts = calibration or {}
+    n, standing = facts.get("n"), calibrated(facts) if facts else "untold"
+    is_told = standing != "untold" and facts["auroc"] > CHANCE
+    if is_told and facts.get("score") in held:
+        kind = "calibrated" if standing == "above" else "calibrated_in_vain"
+        return Recommendation(str(facts["score"]), say_of_scores(kind, n=n))
     if DISTINCTIVENESS not in held:
         return None
-    caveat = f"Use it with care: it was above chance on {WORKED} of {MEASURED} measured encoders."
-    if calibration and standing in ("level", "below"):
-        caveat += f" On {calibration['n']:,} labelled images {NONE_WORKS}."
-    else:
-        caveat += " Labels of some 200 images can tell which score to use (a calibration)."
-    return Recommendation(DISTINCTIVENESS, caveat)
+    advised = (
+        say_of_scores("none_works", n=n) if standing in ("level", "below") else say_of_scores("calibrate")
+    )
+    return Recommendation(
+        DISTINCTIVENESS, say_of_scores("with_care", n=WORKED, of=MEASURED, parts=(advised,))
+    )
 
 
-def calibrated(facts: Mapping[str, Any]) -> str:
+def calibrated(facts: Mapping[str, Any]) -> Standing:
     """Tell how the best score of a calibration stands against chance (`against_chance`)."""
     low, high = (np.nan if facts.get(end) is None else float(facts[end]) for end in ("low", "high"))
     return against_chance(low, high, facts["n_errors"], facts["n"] - facts["n_errors"])
@@ -87,29 +83,26 @@ def recommended(study: Study) -> Recommendation | None:
     return recommend(held, calibration)
 
 
-def claim(row: Mapping[Any, Any], name: str = "", *, works: str = "predicts errors:") -> str:
+def claim(
+    row: Mapping[Any, Any], name: str = "", *, above: Literal["predicts", "reaches"] = "predicts"
+) -> Record:
     """State in one clause how well a score predicts errors.
 
     Args:
         row: score, auroc, auroc_low, auroc_high and what `outcomes` reads; as of `score_row`.
-        name: of the score in the clause; its own where none is given. works: said of one above chance.
+        name: of the score in the clause; its own where none is given. above: the kind for one above chance.
     """
     name = name or score_in_sentence(row["score"])
-    measured = f"AUROC {row['auroc']:.2f} ({row['auroc_low']:.2f} to {row['auroc_high']:.2f})"
-    n_wrong, n_right = outcomes(row)
-    match against_chance(row["auroc_low"], row["auroc_high"], n_wrong, n_right):
-        case "above":
-            stands = works
-        case "below":
-            stands = "points the wrong way:"
-        case "level":
-            stands = "does no better than chance:"
-        case _:
-            return f"what {name} is worth {untold(n_wrong, n_right)}"
-    return f"{name} {stands} {measured}"
+    ends, (n_wrong, n_right) = (row["auroc_low"], row["auroc_high"]), outcomes(row)
+    standing = against_chance(*ends, n_wrong, n_right)
+    if standing == "untold":
+        few = untold(n_wrong, n_right)
+        return say_of_scores("untold", what=name, parts=(few,) if few else ())
+    kind = above if standing == "above" else standing
+    return say_of_scores(kind, what=name, value=row["auroc"], interval=ends, chance=CHANCE)
 
 
-def advice(study: Study, metrics: pd.DataFrame | None = None) -> str:
+def advice(study: Study, metrics: pd.DataFrame | None = None) -> Record | Literal[""]:
     """Say `advise` of a study.
 
     Args:
@@ -120,13 +113,15 @@ def advice(study: Study, metrics: pd.DataFrame | None = None) -> str:
     return advise(recommended(study), metrics)
 
 
-def advise(recommended: Recommendation | None, metrics: pd.DataFrame | None) -> str:
+def advise(recommended: Recommendation | None, metrics: pd.DataFrame | None) -> Record | Literal[""]:
     """Name the recommended score, what it is worth on some images, and why; empty where there is none."""
     if recommended is None:
         return ""
+    name = score_in_sentence(recommended.score)
     row = {} if metrics is None else score_row(metrics, recommended.score)
-    worth = f" Here {claim(row, 'it')}." if row else ""
-    return f"Take {score_in_sentence(recommended.score)}.{worth} {recommended.reason}"
+    if not row:
+        return say_of_scores("take", what=name, parts=(recommended.reason,))
+    return say_of_scores("take_worth", what=name, parts=(claim(row, "it"), recommended.reason))
 
 
 def score_row(metrics: pd.DataFrame, score: str) -> dict[Any, Any]:

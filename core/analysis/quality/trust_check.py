@@ -8,15 +8,15 @@ encoders with many with one that does not.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers, safe_divide
-from core.common.formatting import number, ordinal, percent
+from core.common.records import Record, Templates
 from core.common.score_names import score_label
-from core.common.statistics.chance import Standing, against_chance, outcomes, untold
+from core.common.statistics.chance import CHANCE, against_chance, outcomes, untold
 from core.measures.score_aurocs import score_aurocs
 from core.measures.scores import on_most_images
 from core.store import Study
@@ -25,6 +25,8 @@ TRUSTED, UNRELIABLE, UNTESTED = "trusted", "unreliable", "untested"
 OF_USE = 0.55  # with many images an AUROC of .51 is surely above chance, and of no use
 Q = "q_score"
 READ = ("score", "label_free", "auroc", "n", "base_rate_error", "note")  # of the table `quality_metrics`
+UNTESTED_KINDS = ("untested", "too_few", "no_interval")
+_say = Templates.beside(__file__)
 
 
 @dataclass(frozen=True)
@@ -49,78 +51,65 @@ class Evidence:
 
 @dataclass(frozen=True)
 class TrustCheck:
-    """The verdict (trusted, unreliable or untested), the sentence that gives it, and the facts beside it."""
+    """The sentence that gives the verdict, and the facts beside it, empty where none is known."""
 
-    verdict: str
-    sentence: str
-    facts: str
+    sentence: Record
+    facts: Record | Literal[""]
+
+    @property
+    def verdict(self) -> str:
+        """Trusted, unreliable or untested."""
+        kind = self.sentence.kind
+        if kind in UNTESTED_KINDS:
+            return UNTESTED
+        return TRUSTED if kind == "trusted" else UNRELIABLE
 
 
 def check_trust(evidence: Evidence) -> TrustCheck:
-    """Return the verdict on Q, and the facts beside it, in words."""
-    return TrustCheck(verdict(evidence), sentence(evidence), facts(evidence))
+    """Return the verdict on Q, and the facts beside it, as records.
 
-
-def verdict(evidence: Evidence) -> str:
-    """Return `trusted` if the AUROC's interval lies above 0.5 and not wholly below 0.55, else `unreliable`.
-
-    Without an AUROC, and from too few errors (`against_chance`), it is `untested`.
+    It is trusted if the AUROC's interval lies above 0.5 and not wholly below 0.55, else unreliable. Without
+    an AUROC, and from too few errors (`against_chance`), it is untested.
     """
-    match standing(evidence):
-        case "untold":
-            return UNTESTED
-        case "above" if evidence.high >= OF_USE:
-            return TRUSTED
-        case _:
-            return UNRELIABLE
+    return TrustCheck(_judged(evidence), _facts(evidence))
 
 
-def standing(evidence: Evidence) -> Standing:
-    """Tell where the interval of Q's AUROC lies, "untold" without one and from too few errors."""
-    return against_chance(evidence.low, evidence.high, evidence.n_wrong, evidence.n_right)
+def _judged(evidence: Evidence) -> Record:
+    if math.isnan(evidence.auroc):
+        return _say("untested", why=evidence.why_untested)
+    ends = (evidence.low, evidence.high)
+    if few := untold(evidence.n_wrong, evidence.n_right):
+        return _say("too_few", n=few.n, value=evidence.auroc, interval=ends, chance=CHANCE, parts=(few,))
+    kinds = {"above": "trusted", "below": "wrong_way", "level": "no_better", "untold": "no_interval"}
+    kind = kinds[against_chance(*ends, evidence.n_wrong, evidence.n_right)]
+    if kind == "trusted" and evidence.high < OF_USE:
+        kind = "hardly_better"
+    return _say(kind, value=evidence.auroc, interval=ends, chance=CHANCE)
 
 
-def sentence(evidence: Evidence) -> str:
-    """State the verdict and the interval that it rests on, in one sentence."""
-    measured = f"AUROC {evidence.auroc:.2f} ({evidence.low:.2f} to {evidence.high:.2f})"
-    match standing(evidence):
-        case "untold" if math.isnan(evidence.auroc):
-            return f"Whether Q can be trusted here is not tested: {evidence.why_untested}."
-        case "untold":
-            few = untold(evidence.n_wrong, evidence.n_right)
-            return f"Whether Q can be trusted here {few}: {measured}."
-        case "above" if evidence.high >= OF_USE:
-            return f"Q can be trusted here: it predicts errors better than chance, {measured}."
-        case "above":
-            return f"Q cannot be trusted here: it is hardly better than chance, {measured}."
-        case "below":
-            return f"Q cannot be trusted here: it points the wrong way, {measured}."
-        case _:
-            return f"Q cannot be trusted here: it does no better than chance, {measured}."
-
-
-def facts(evidence: Evidence) -> str:
-    """State what is known beside the verdict, in one sentence; empty if nothing is."""
-    parts = []
+def _facts(evidence: Evidence) -> Record | Literal[""]:
+    """Return what is known beside the verdict, empty where nothing is."""
+    shares = {
+        "near_zero": evidence.near_zero,
+        "negative": evidence.negative,
+        "firing": evidence.mean_firing,
+        "nonempty": evidence.nonempty,
+    }
+    parts = [_say(kind, value=value) for kind, value in shares.items() if not math.isnan(value)]
     if evidence.rank is not None and evidence.n_scores > 1:
-        parts.append(f"Q ranks {ordinal(evidence.rank)} of {evidence.n_scores} by AUROC{_ahead(evidence)}")
-    for share, what in ((evidence.near_zero, "near zero"), (evidence.negative, "negative")):
-        if not math.isnan(share):
-            parts.append(f"{percent(share, 0)} of the entries are {what}")
-    if not math.isnan(evidence.mean_firing):
-        parts.append(f"{number(evidence.mean_firing, 1)} features fire on an image on average")
-    if not math.isnan(evidence.nonempty):
-        parts.append(f"a discriminative feature fires on {percent(evidence.nonempty, 0)} of the images")
-    return f"Also: {'; '.join(parts)}." if parts else ""
+        parts.insert(0, _place(evidence.rank, evidence))
+    return _say("also", parts=tuple(parts)) if parts else ""
 
 
-def _ahead(evidence: Evidence) -> str:
-    """Count the other label-free scores with a higher AUROC, and name the best."""
+def _place(rank: int, evidence: Evidence) -> Record:
+    """Return Q's rank, and how many other label-free scores have a higher AUROC, and which the highest."""
     if not evidence.ahead_label_free:
-        return ""
-    first = score_label(evidence.ahead_label_free[0])
-    n, others = len(evidence.ahead_label_free), evidence.n_label_free
-    return f" ({n} of the {others} other label-free scores beat{'s' * (n == 1)} it, {first} by most)"
+        return _say("rank", n=rank, of=evidence.n_scores)
+    n, of = len(evidence.ahead_label_free), evidence.n_label_free
+    ahead = _say(
+        "one_ahead" if n == 1 else "ahead", n=n, of=of, what=score_label(evidence.ahead_label_free[0])
+    )
+    return _say("rank_behind", n=rank, of=evidence.n_scores, parts=(ahead,))
 
 
 def evidence_of(summary: Mapping[str, Any], metrics: pd.DataFrame) -> Evidence:

@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.common.formatting import counted
+from core.common.records import Record, Templates
 
 CHANCE = 0.5  # AUROC of a score without skill
 LEAST = 8  # of errors, and of correct images, for a verdict
 FEW = 30  # of either outcome; DeLong's interval of a difference is rough below
 Standing = Literal["above", "below", "level", "untold"]
+_say = Templates.beside(__file__)
 
 
 def against_chance(
@@ -32,21 +33,21 @@ def against_chance(
     return "above" if low > chance else "below" if high < chance else "level"
 
 
-def too_few(n_wrong: float, n_right: float, *, least: int = LEAST) -> str:
+def too_few(n_wrong: float, n_right: float, *, least: int = LEAST) -> Record | Literal[""]:
     """Name the outcome that occurs fewer than `least` times; empty where both occur often enough.
 
     >>> too_few(5, 40), too_few(1, 40), too_few(40, 3), too_few(8, 8)
     ('5 errors', '1 error', '3 correct images', '')
     """
     if n_wrong < least:
-        return counted(int(n_wrong), "error")
-    return counted(int(n_right), "correct image") if n_right < least else ""
+        return _say("few_errors", n=int(n_wrong))
+    return _say("few_correct", n=int(n_right)) if n_right < least else ""
 
 
-def untold(n_wrong: float, n_right: float) -> str:
+def untold(n_wrong: float, n_right: float) -> Record | Literal[""]:
     """Return "cannot be told from 5 errors" where nothing can be said against chance, else ''."""
     few = too_few(n_wrong, n_right)
-    return f"cannot be told from {few}" if few else ""
+    return _say("untold", n=few.n, parts=(few,)) if few else ""
 
 
 def outcomes(row: Mapping[Any, Any]) -> tuple[int, int]:

@@ -10,7 +10,6 @@ import pytest
 
 from core.analysis.quality.recommendation import (
     MEASURED,
-    NONE_WORKS,
     WORKED,
     advice,
     advise,
@@ -20,11 +19,9 @@ from core.analysis.quality.recommendation import (
     score_row,
 )
 from core.common.score_names import score_in_sentence
-from core.common.statistics.chance import untold
 from core.export.summary import info
 from core.store import open_study
 from tests.manifests import edited_manifest, write_tables
-from tests.sentences import numbers
 
 FACTS = {"n": 200, "n_errors": 40, "score": "norm", "auroc": 0.7, "low": 0.6, "high": 0.8}
 
@@ -48,10 +45,17 @@ FACTS = {"n": 200, "n_errors": 40, "score": "norm", "auroc": 0.7, "low": 0.6, "h
 def test_recommend__by_what_there_is_and_never_the_combined_score(held, facts, score):
     found = recommend(held, facts)
     assert found is not None and found.score == score
-    assert ({str(WORKED), str(MEASURED)} <= set(numbers(found.reason))) == (score == "distinctiveness")
     assert "--" not in found.reason  # a page shows it
-    tried = score != "confidence" and facts is not None and facts["low"] < 0.5 and facts["n_errors"] > 7
-    assert (NONE_WORKS in found.reason) == tried
+    tried = facts is not None and facts["low"] < 0.5 and facts["n_errors"] > 7
+    if score == "distinctiveness":
+        assert (found.reason.kind, found.reason.n, found.reason.of) == ("with_care", WORKED, MEASURED)
+        assert found.reason.parts[0].kind == ("none_works" if tried else "calibrate")
+    elif score == "norm":
+        assert (
+            found.reason.kind == ("calibrated_in_vain" if tried else "calibrated") and found.reason.n == 200
+        )
+    else:
+        assert found.reason.kind == "without_labels"
 
 
 def test_recommend__nothing_from_nothing():
@@ -63,27 +67,27 @@ def test_claim__needs_eight_errors(n_wrong):
     row = {"score": "confidence", "auroc": 0.9, "auroc_low": 0.6, "auroc_high": 0.97, "n": 50}
     told = claim(row | {"n_wrong": n_wrong})
     if n_wrong < 8:
-        assert numbers(told) == [str(n_wrong)] and untold(n_wrong, 50 - n_wrong) in told
+        assert told.kind == "untold" and told.parts[0].n == n_wrong
     else:
-        assert numbers(told) == ["0.90", "0.60", "0.97"]
-    assert score_in_sentence("confidence") in told
+        assert (told.kind, told.value, told.interval) == ("predicts", 0.9, (0.6, 0.97))
+    assert told.what == score_in_sentence("confidence")
 
 
 def test_advise__without_an_error_says_that_nothing_can_be_told():
     row = {"score": "confidence", "auroc": math.nan, "auroc_low": math.nan, "auroc_high": math.nan, "n": 50}
     told = advise(recommend(["confidence"]), pd.DataFrame([row | {"n_wrong": 0}]))
-    assert untold(0, 50) in told
-    of_no_image = pd.DataFrame([row | {"n": 0, "n_wrong": 0}])
-    assert numbers(advise(recommend(["confidence"]), of_no_image)) == []
+    assert told and told.parts[0].kind == "untold" and told.parts[0].parts[0].n == 0
+    of_no_image = advise(recommend(["confidence"]), pd.DataFrame([row | {"n": 0, "n_wrong": 0}]))
+    assert of_no_image and of_no_image.kind == "take"
 
 
 def test_advice__is_what_info_says(shared_study):
     study = open_study(shared_study)
     found = recommended(study)
     assert found is not None and found.score == "confidence"
-    measured = claim(score_row(study.table("quality_metrics"), "confidence"), "it")
-    assert score_in_sentence("confidence") in advice(study) and measured in advice(study)
-    assert advice(study).endswith(found.reason) and info(study)["recommendation"] == advice(study)
+    measured, said = claim(score_row(study.table("quality_metrics"), "confidence"), "it"), advice(study)
+    assert said and said.what == score_in_sentence("confidence") and said.parts == (measured, found.reason)
+    assert info(study)["recommendation"] == said
 
 
 def test_advice__without_a_probe_names_distinctiveness_and_its_caveat(shared_study, tmp_path):
@@ -96,8 +100,9 @@ def test_advice__without_a_probe_names_distinctiveness_and_its_caveat(shared_stu
     again = open_study(folder)
     found = recommended(again)
     assert found is not None and found.score == "distinctiveness"
-    assert score_in_sentence("distinctiveness") in advice(again) and advice(again).endswith(found.reason)
-    assert numbers(advice(again)) == numbers(found.reason)  # what it is worth here is not known
+    said = advice(again)
+    assert said and said.what == score_in_sentence("distinctiveness")
+    assert said.parts == (found.reason,)  # what it is worth here is not known
 
 
 def test_recommended__is_of_the_slice_that_a_study_is_narrowed_to(shared_study, tmp_path):

@@ -10,20 +10,11 @@ import shutil
 import pandas as pd
 import pytest
 
-from core.analysis.quality.trust_check import (
-    Evidence,
-    check_trust,
-    evidence_of,
-    facts,
-    read_check,
-    sentence,
-    verdict,
-)
+from core.analysis.quality.trust_check import Evidence, check_trust, evidence_of, read_check
+from core.common.records import Record
 from core.common.score_names import score_label
-from core.common.statistics.chance import untold
 from core.store import open_study
 from tests.manifests import edited_manifest
-from tests.sentences import numbers, without_numbers
 
 GOOD = Evidence(
     auroc=0.73, low=0.71, high=0.75, n_wrong=300, n_right=700, near_zero=0.8, negative=0.0,
@@ -37,37 +28,34 @@ WRONG_WAY = {"auroc": 0.40, "low": 0.38, "high": 0.43}
 
 
 @pytest.mark.parametrize(
-    ("change", "expected", "told"),
+    ("change", "verdict", "kind", "n"),
     [
-        ({}, "trusted", ["0.73", "0.71", "0.75"]),
-        (HARDLY, "unreliable", ["0.51", "0.50", "0.55"]),
-        ({"auroc": 0.53, "low": 0.501, "high": 0.55}, "trusted", ["0.53", "0.50", "0.55"]),
-        ({"low": 0.5}, "unreliable", ["0.73", "0.50", "0.75"]),
-        (CHANCE, "unreliable", ["0.49", "0.47", "0.51"]),
-        (WRONG_WAY, "unreliable", ["0.40", "0.38", "0.43"]),
-        (NONE | {"why_untested": "no labels"}, "untested", []),
-        ({"n_wrong": 1}, "untested", ["1", "0.73", "0.71", "0.75"]),
-        ({"n_wrong": 7}, "untested", ["7", "0.73", "0.71", "0.75"]),
-        ({"n_wrong": 8}, "trusted", ["0.73", "0.71", "0.75"]),
-        (CHANCE | {"n_wrong": 7}, "untested", ["7", "0.49", "0.47", "0.51"]),
-        (CHANCE | {"n_wrong": 8}, "unreliable", ["0.49", "0.47", "0.51"]),
-        ({"n_right": 3}, "untested", ["3", "0.73", "0.71", "0.75"]),
+        ({}, "trusted", "trusted", None),
+        (HARDLY, "unreliable", "hardly_better", None),
+        ({"auroc": 0.53, "low": 0.501, "high": 0.55}, "trusted", "trusted", None),
+        ({"low": 0.5}, "unreliable", "no_better", None),
+        (CHANCE, "unreliable", "no_better", None),
+        (WRONG_WAY, "unreliable", "wrong_way", None),
+        (NONE | {"why_untested": "no labels"}, "untested", "untested", None),
+        ({"low": math.nan, "high": math.nan}, "untested", "no_interval", None),
+        ({"n_wrong": 1}, "untested", "too_few", 1),
+        ({"n_wrong": 7}, "untested", "too_few", 7),
+        ({"n_wrong": 8}, "trusted", "trusted", None),
+        (CHANCE | {"n_wrong": 7}, "untested", "too_few", 7),
+        (CHANCE | {"n_wrong": 8}, "unreliable", "no_better", None),
+        ({"n_right": 3}, "untested", "too_few", 3),
     ],
 )  # fmt: skip
-def test_verdict__and_its_sentence(change, expected, told):
+def test_check_trust__its_kind_and_numbers(change, verdict, kind, n):
     evidence = dataclasses.replace(GOOD, **change)
-    assert verdict(evidence) == expected
-    said = sentence(evidence)
-    assert numbers(said) == told and evidence.why_untested in said
-    assert untold(evidence.n_wrong, evidence.n_right) in said
-    assert said.endswith(".") and said.count(". ") == 0  # one sentence
-
-
-def test_sentence__has_other_words_for_every_standing():
-    states = ({}, HARDLY, CHANCE, WRONG_WAY, NONE, {"n_wrong": 1}, {"n_right": 3})
-    said = [without_numbers(sentence(dataclasses.replace(GOOD, **state))) for state in states]
-    assert len(set(said)) == len(states)
-    assert without_numbers(sentence(dataclasses.replace(GOOD, low=0.5))) == said[2]
+    found = check_trust(evidence)
+    assert (found.verdict, found.sentence.kind, found.sentence.n) == (verdict, kind, n)
+    if kind == "untested":
+        assert found.sentence.why == "no labels"
+    else:
+        assert (found.sentence.value, found.sentence.chance) == (evidence.auroc, 0.5)
+    if kind not in ("untested", "no_interval"):
+        assert found.sentence.interval == (evidence.low, evidence.high)
 
 
 @pytest.mark.parametrize(
@@ -91,10 +79,17 @@ def test_no_other_fact_changes_the_verdict_or_its_sentence(auroc):
 
 
 def test_facts__are_all_there():
-    said = facts(dataclasses.replace(GOOD, ahead_label_free=("norm", "hoyer"), rank=4))
-    assert numbers(said) == ["4", "11", "2", "7", "80", "0", "12.0", "90"]
-    assert score_label("norm") in said and score_label("hoyer") not in said
-    assert facts(Evidence(math.nan, math.nan, math.nan)) == ""
+    behind = dataclasses.replace(GOOD, ahead_label_free=("norm", "hoyer"), rank=4)
+    facts = check_trust(behind).facts
+    assert isinstance(facts, Record)
+    place, *shares = facts.parts
+    assert (place.kind, place.n, place.of) == ("rank_behind", 4, 11)
+    ahead = place.parts[0]
+    assert (ahead.kind, ahead.n, ahead.of, ahead.what) == ("ahead", 2, 7, score_label("norm"))
+    assert {one.kind: one.value for one in shares} == {
+        "near_zero": 0.8, "negative": 0.0, "firing": 12.0, "nonempty": 0.9,
+    }  # fmt: skip
+    assert check_trust(Evidence(math.nan, math.nan, math.nan)).facts == ""
 
 
 def test_evidence__rank_and_the_scores_ahead_by_hand():
@@ -137,7 +132,7 @@ def test_read_check__of_an_older_study_takes_its_numbers_and_not_its_words(share
         summary |= {"q_auroc": 0.6, "q_auroc_interval": [0.55, 0.65]}
     found = read_check(open_study(folder))
     assert found is not None and found.verdict == "trusted"
-    assert numbers(found.sentence) == ["0.60", "0.55", "0.65"]
+    assert (found.sentence.value, found.sentence.interval) == (0.6, (0.55, 0.65))
 
 
 def test_read_check__without_scores(shared_study, tmp_path):

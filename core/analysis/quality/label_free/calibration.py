@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.quality.recommendation import CALIBRATED, NONE_WORKS, calibrated
+from core.analysis.quality.recommendation import CALIBRATED, calibrated, say_of_scores
+from core.common.records import Record
 from core.common.score_names import score_in_sentence
-from core.common.statistics.chance import untold
+from core.common.statistics.chance import CHANCE, untold
 from core.common.statistics.intervals import auroc_interval
 from core.errors import SettingsError
 from core.measures.metrics import auroc
@@ -162,20 +163,23 @@ def calibrate(
     return table.assign(weight=weights), facts, Calibration(values, weights, tuple(names))
 
 
-def calibration_sentence(facts: Mapping[str, Any]) -> str:
+def calibration_sentence(facts: Mapping[str, Any]) -> Record:
     """State how well the scores without labels predict errors on the images of `quality --calibrate`.
 
     Args:
         facts: of `calibrate`.
     """
-    images = f"On {facts['n']:,} labelled train images"
-    if few := untold(facts["n_errors"], facts["n"] - facts["n_errors"]):
-        return f"{images}, what the scores without labels are worth {few}."
-    measured = f"cross-validated AUROC {facts['auroc']:.2f} ({facts['low']:.2f} to {facts['high']:.2f})"
-    reversed_ = ", reversed," if facts["sign"] < 0 else ""
-    single = f"the best single one, {score_in_sentence(facts['single'])}{reversed_ or ','}"
-    if calibrated(facts) == "above":
-        start = "a regression on the ranks of the scores without labels predicts errors:"
-    else:
-        start = f"{NONE_WORKS}: a regression has"
-    return f"{images}, {start} {measured}; {single} {facts['single_auroc']:.2f}."
+    n = facts["n"]
+    if few := untold(facts["n_errors"], n - facts["n_errors"]):
+        return say_of_scores("regression_untold", n=n, parts=(few,))
+    kind = "single_reversed" if facts["sign"] < 0 else "single"
+    single = say_of_scores(kind, what=score_in_sentence(facts["single"]), value=facts["single_auroc"])
+    works = "regression_works" if calibrated(facts) == "above" else "regression_in_vain"
+    return say_of_scores(
+        works,
+        n=n,
+        value=facts["auroc"],
+        interval=(facts["low"], facts["high"]),
+        chance=CHANCE,
+        parts=(single,),
+    )

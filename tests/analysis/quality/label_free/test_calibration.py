@@ -18,13 +18,11 @@ from core.analysis.quality.label_free.calibration import (
     stratified_rows,
 )
 from core.common.score_names import score_in_sentence
-from core.common.statistics.chance import untold
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import open_study
 from tests import reference
-from tests.sentences import numbers, without_numbers
 from tests.synthetic import make_study
 
 
@@ -97,7 +95,8 @@ def test_calibrate__a_reversed_score_and_noise(rng):
     assert weights["norm"] < -0.5 and abs(weights["hoyer"]) < 0.3 * abs(weights["norm"])
     assert facts["low"] > 0.7 and facts["single_auroc"] == pytest.approx(facts["auroc"], abs=0.03)
     assert found is not None and reference.auroc(found.score(scores), correct == 1) > 0.8
-    assert "the raw norm, reversed, 0." in calibration_sentence(facts)
+    single = calibration_sentence(facts).parts[0]
+    assert (single.kind, single.what) == ("single_reversed", score_in_sentence("norm"))
     partly = scores.assign(norm=[np.nan, *scores["norm"][1:]])
     assert np.isnan(found.score(partly)).sum() == 1
 
@@ -121,26 +120,30 @@ def test_calibrate__many_scores_of_noise_cannot_be_told_from_chance(rng):
 def test_calibrate__of_one_outcome_is_undefined():
     table, facts, found = calibrate(pd.DataFrame({"a": np.arange(9.0)}), np.ones(9))
     assert table[["auroc", "weight"]].isna().to_numpy().all() and facts["score"] is None and found is None
-    assert untold(0, 9) in calibration_sentence(facts)
+    said = calibration_sentence(facts)
+    assert said.kind == "regression_untold" and said.parts[0].n == 0
 
 
 @pytest.mark.parametrize(
-    ("n_errors", "low", "told"),
+    ("n_errors", "low", "kind"),
     [
-        (1, 0.6, ["1"]),
-        (7, 0.6, ["7"]),
-        (8, 0.6, ["0.70", "0.60", "0.80", "0.65"]),
-        (8, 0.4, ["0.70", "0.40", "0.80", "0.65"]),
+        (1, 0.6, "regression_untold"),
+        (7, 0.6, "regression_untold"),
+        (8, 0.6, "regression_works"),
+        (8, 0.4, "regression_in_vain"),
     ],
 )
-def test_calibration_sentence__needs_eight_errors_and_an_interval_above_chance(n_errors, low, told):
+def test_calibration_sentence__needs_eight_errors_and_an_interval_above_chance(n_errors, low, kind):
     facts = {"n": 200, "n_errors": n_errors, "score": "calibrated", "auroc": 0.7, "low": low, "high": 0.8}
     facts |= {"single": "norm", "sign": 1, "single_auroc": 0.65}
     said = calibration_sentence(facts)
-    assert numbers(said) == ["200", *told] and untold(n_errors, 200) in said
-    assert (score_in_sentence("norm") in said) == (n_errors == 8)
-    above = calibration_sentence(facts | {"n_errors": 8, "low": 0.51})
-    assert (without_numbers(said) == without_numbers(above)) == (n_errors == 8 and low > 0.5)
+    part = said.parts[0]
+    assert (said.kind, said.n) == (kind, 200)
+    if n_errors < 8:
+        assert (part.kind, part.n) == ("untold", n_errors)
+    else:
+        assert (said.value, said.interval) == (0.7, (low, 0.8))
+        assert (part.kind, part.what, part.value) == ("single", score_in_sentence("norm"), 0.65)
 
 
 @pytest.mark.slow

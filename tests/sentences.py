@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from core.common.records import Record
+
 NUMBER = re.compile(r"[+\N{MINUS SIGN}]?\d+(?:[.,]\d+)*")
 
 
@@ -19,3 +21,8 @@ def numbers(text: str) -> list[str]:
 def without_numbers(text: str) -> str:
     """Return the words of a text: two states that are told apart have other words for the same numbers."""
     return NUMBER.sub("#", text)
+
+
+def as_record(text: str) -> Record:
+    """Return a sentence as the record that it is; one that is still composed by hand has no kind."""
+    return text if isinstance(text, Record) else Record(text, "")

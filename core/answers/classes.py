@@ -14,6 +14,7 @@ import numpy as np
 
 from core.answers.synsets import match_synsets
 from core.common.captions import WORDNET, plain
+from core.common.records import Record, Templates
 from core.errors import SettingsError, closest, did_you_mean
 
 MOST_BYTES = 50_000_000  # of a file of class names: 22,000 names take 1 MB
@@ -21,6 +22,7 @@ MOST_OUTPUTS = 1_000_000
 ALIKE = 0.8  # difflib's ratio: a truck is meant by trucks, no crate by cat
 SHOWN = 3
 BY_INDEX = "by index"  # labels are the numbers of outputs
+say_of_match = Templates.beside(__file__)
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,16 @@ class Match:
     def one_to_one(self) -> bool:
         return self.n_matched == np.count_nonzero(self.code >= 0)
 
-    def notes(self, remedy: str = "") -> list[str]:
+    def notes(self, remedy: str = "") -> list[Record]:
         """What a user has to know of the match, one line each; `remedy`: what to do about labels without
         an output.
         """
-        n = self.n_matched + len(self.unmatched)
-        lines = [f"{self.n_matched:,} of {n:,} labels matched to {len(self.code):,} outputs {self.how}"]
+        n = self.n_matched
+        of, outputs = n + len(self.unmatched), len(self.code)
+        lines = [say_of_match("matched", n=n, of=of, value=outputs, why=self.how)]
         if self.unmatched:
             few = _few([self._with_nearest(one) for one in self.unmatched[:SHOWN]], len(self.unmatched))
-            lines.append(f"no output means {few}: their images are left out of the accuracy{remedy}")
+            lines.append(say_of_match("unmatched", what=few, names=self.unmatched, why=remedy))
         return lines + self.shared_note()
 
     def _with_nearest(self, label: str) -> str:
@@ -71,11 +74,11 @@ class Match:
         near = next(filter(None, (closest(name, parts, least=ALIKE) for name in names if name)), None)
         return f"{label} (output {parts[near].strip()}?)" if near else label
 
-    def shared_note(self) -> list[str]:
+    def shared_note(self) -> list[Record]:
         """Name the names that several classes have, if there are any."""
         shared = [(name.strip(), label) for name, labels in sorted(self.shared.items()) for label in labels]
-        names = _few(list(dict.fromkeys(f"{name} ({label})" for name, label in shared)))
-        return [f"names of several classes or outputs, matched to none: {names}"] if names else []
+        names = tuple(dict.fromkeys(f"{name} ({label})" for name, label in shared))
+        return [say_of_match("shared", what=_few(names), names=names)] if names else []
 
 
 def match_classes(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Match | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from core.answers.classes import Match, match_by_name, match_classes, read_class_file
+from core.answers.classes import Match, match_by_name, match_classes, read_class_file, say_of_match
 from core.answers.outcome import VALUES, AnswerValues, ClassColumns, Request, from_logits, quoted
 from core.common.csv_text import no_wide_rows
 from core.common.dataframes import words
@@ -122,9 +122,9 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame, request: Req
     )
     if not held.all():
         first = study.images["image_id"].to_numpy(object)[~held]
-        answer.notes.append(f"{counted(int((~held).sum()), 'image')} without a prediction: {quoted(first)}")
+        answer.notes.append(say_of_match("without_prediction", n=len(first), what=quoted(first)))
     if (more := len(ids) - int(held.sum())) > 0:
-        answer.notes.append(f"{counted(more, 'row')} of images that the study does not have, ignored")
+        answer.notes.append(say_of_match("other_rows", n=more))
     return answer
 
 
@@ -167,7 +167,7 @@ def _predicted_classes(
     answer = AnswerValues(list(names), best, values, facts={"n_classes": len(names)})
     if match is not None:
         answer.facts["matched"] = match.how
-        answer.notes = [f"classes matched {match.how}", *match.shared_note()]
+        answer.notes = [say_of_match("matched_by", why=match.how), *match.shared_note()]
         unclear = {label for several in match.shared.values() for label in several}
         left_out = unclear | set(match.unmatched if class_file else ())
         answer.known = [label for label in labels if label not in left_out]
@@ -244,7 +244,7 @@ def _class_scores(
     for name in VALUES:
         answer.values[name][row_of < 0] = np.nan
     answer.facts = {"n_classes": len(others), "matched": match.how}
-    answer.notes = [*match.notes(), *(["read as probabilities: each row adds up to 1"] if shares else [])]
+    answer.notes = [*match.notes(), *([say_of_match("probabilities")] if shares else [])]
     return answer
 
 

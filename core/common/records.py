@@ -53,8 +53,11 @@ def _percent(share: float, digits: str) -> str:
     return percent(share, int(digits or 0))
 
 
+LISTED = (",", ";")  # stand between all of them
+
+
 def _joined(texts: tuple[str, ...], last: str) -> str:
-    return "; ".join(texts) if last == ";" else joined(texts, last or "and")
+    return f"{last} ".join(texts) if last in LISTED else joined(texts, last or "and")
 
 
 def _ordinal(rank: int, _: str) -> str:

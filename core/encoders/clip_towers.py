@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from core.encoders.assumptions import assumed
 from core.encoders.spec import Spec
 from core.encoders.transform import Transform
 from core.errors import EncoderError, did_you_mean
@@ -56,7 +57,7 @@ def tower_transform(tower: nn.Module) -> tuple[Transform, list[str]]:
     sides = (int(size), int(size)) if isinstance(size, int) else (int(size[0]), int(size[1]))
     mode, notes = config.get("resize_mode", "shortest"), []
     if mode not in CROPS:
-        notes.append(f"open_clip's resizing '{mode}' is replaced by a centre crop")
+        notes.append(assumed("open_clip_resize", what=str(mode)))
     return (
         Transform(
             resize=min(sides),

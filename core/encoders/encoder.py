@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from core.common.device import resolve_device
 from core.common.readout import POOLED
+from core.common.records import Record
 from core.encoders import layers
+from core.encoders.assumptions import assumed
 from core.encoders.checkpoints import LoadReport
 from core.encoders.readout.classifier import ClassifierInput, final_linear
 from core.encoders.readout.head import NO_WEIGHTS, Head
@@ -270,31 +272,27 @@ class Encoder:
             )
         return x, raw
 
-    def _cautions(self, may_classify: bool) -> Iterable[str]:
+    def _cautions(self, may_classify: bool) -> Iterable[Record]:
         if isinstance(self.model, ClassifierInput):
             n_outputs = self.base.get_submodule(str(self.classifier)).out_features
-            yield (
-                f"the network ends in a classifier ('{self.classifier}', {n_outputs:,} outputs): what it "
-                f"reads, {self.n_features:,} features, is the representation. To use the outputs, let the "
-                "network end in torch.nn.Identity()"
-            )
+            yield assumed("of_classifier", what=str(self.classifier), n=n_outputs, of=self.n_features)
         elif may_classify and self.model is self.base:
-            yield f"what the network returns, {self.n_features:,} features, is the representation"
+            yield assumed("returned", n=self.n_features)
         if self.early:
             pooled = "ReLU and average pooling" if self.family == "cnn" else "the mean over patch tokens"
             if self.pool != "gap":
                 pooled = f"{'ReLU and ' * (self.family == 'cnn')}{POOLED[str(self.pool)]}"
-            yield f"representation of the inner layer {self.target_layer}, after {pooled}"
+            yield assumed("inner_layer", what=self.target_layer, why=pooled)
         elif self.pool not in (None, "gap"):
-            yield f"pooling of the last map: {POOLED[str(self.pool)]}; the papers use the average"
+            yield assumed("pooling", what=POOLED[str(self.pool)])
         if self.token_rule is not None:
-            suffix = "" if isinstance(self.model, TokenPool) else " (the network's own way)"
-            yield f"representation: {self.token_rule.words}{suffix}"
+            kind = "tokens" if isinstance(self.model, TokenPool) else "own_tokens"
+            yield assumed(kind, what=self.token_rule.words)
         if self.family == "vit":
-            yield "a transformer: its representation has no ReLU and is dense; not covered by the paper"
+            yield assumed("dense")
         elif not self.nonnegative:
             what = "representation" if self.pool in (None, "gap") else "map"
-            yield f"the {what} has negative entries (no ReLU before pooling); not covered by the paper"
+            yield assumed("negative", what=what)
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()

@@ -15,6 +15,7 @@ import torchvision
 from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
+from core.encoders.assumptions import assumed
 from core.encoders.clip_towers import image_tower, tower_transform
 from core.encoders.readout.head import HeadMaker, HeadPart
 from core.encoders.spec import Spec
@@ -65,7 +66,7 @@ def build_architecture(spec: Spec, *, with_weights: bool) -> Built:
         torch.manual_seed(SEED)
         built = makers[spec.family](spec, with_weights)
     if built.weights == "random" and with_weights:
-        built.assumptions.insert(0, f"RANDOM WEIGHTS: {spec.arch} has not been trained (seed {SEED})")
+        built.assumptions.insert(0, assumed("random_weights", what=spec.arch, n=SEED))
     return built
 
 
@@ -189,7 +190,7 @@ def _timm(spec: Spec, with_weights: bool) -> Built:
     model = _call(spec, timm.create_model, spec.name, pretrained=pretrained, num_classes=0, **arguments)
     transform, notes = timm_transform(model)
     if not pretrained and with_weights:
-        notes.append("timm loads weights only on request: add pretrained=true, or a checkpoint @PATH")
+        notes.append(assumed("timm_unasked"))
     weights = "timm pretrained" if pretrained else "random"
     whole = partial(_whole_timm_model, spec.name, arguments)
     head = partial(_timm_head, model, spec.name, arguments, pretrained)
@@ -241,7 +242,7 @@ def timm_transform(model: Any, stated: Mapping[str, Any] | None = None) -> tuple
     notes = []
     crop = config.get("crop_mode", "center")
     if crop not in ("center", "squash"):
-        notes.append(f"timm's crop mode '{crop}' is replaced by a centre crop")
+        notes.append(assumed("timm_crop", what=crop))
         crop = "center"
     interpolation = config.get("interpolation", "bilinear")
     transform = Transform(
@@ -259,7 +260,7 @@ def _open_clip(spec: Spec, with_weights: bool) -> Built:
     model, tag = image_tower(spec, _call, with_weights=with_weights)
     transform, notes = tower_transform(model)
     if tag is None and with_weights:
-        notes.append("open_clip loads weights only on request: add pretrained=TAG, or a checkpoint @PATH")
+        notes.append(assumed("open_clip_unasked"))
     return Built(model, transform, spec.arch, f"open_clip {tag}" if tag else "random", notes)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.encoders.assumptions import assumed
+
 SWAV_STD = (0.228, 0.224, 0.225)  # the code of SwAV and DeepCluster has .228 first, not .229
 PIXELS = {
     "SwAV / DeepCluster": ((0.485, 0.456, 0.406), SWAV_STD),
@@ -82,12 +84,7 @@ def _solo(c: Clues) -> bool:
     return has_backbone and (c.has("classifier", "momentum_classifier") or (_backbone(c) and c.lightning))
 
 
-NOTES = {
-    "SimCLR (tonylins)": (
-        "treated as Google's SimCLR converted by tonylins: pixels in [0, 1] without mean and std "
-        "(otherwise give --mean and --std)",
-    )
-}
+NOTES = {"SimCLR (tonylins)": (assumed("google_simclr"),)}
 RULES: tuple[tuple[str, Callable[[Clues], bool]], ...] = (
     ("VISSL", lambda c: c.core.endswith("_feature_blocks.")),
     ("OpenSelfSup / MMSelfSup", lambda c: c.core.endswith(("encoder_q.0.", "encoder_k.0.", "_net.0."))),

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from core.encoders.assumptions import assumed
 from core.encoders.hugging_face.names import Renamed, registers_apart, timm_names
 from core.encoders.layout_names import Clues, layout_name
 from core.errors import CheckpointError
@@ -232,7 +233,7 @@ def _layout(
             dropped[f"{'.'.join(path) or 'top level'}:*"] += len(others)
     name, notes = layout_name(Clues.of(file, encoder, state, filename))
     if encoder.role == "momentum":
-        notes = (*notes, f"the momentum (teacher, EMA) copy '{encoder.label.removeprefix(':')}' is used")
+        notes = (*notes, assumed("momentum_copy", what=encoder.label.removeprefix(":")))
     extras: dict[str, Any] = {}
     if encoder.kind == "numeric":
         state, extras = _from_numeric(state)
@@ -320,10 +321,7 @@ def renamed_by_order(layout: Layout, names: Mapping[str, Tensor], arch: str) -> 
     if len(layout.state) != len(names) or not same or not one_to_one:
         return None
     first = next(iter(pairs))
-    note = (
-        f"the file names its tensors otherwise: all {len(pairs)} were matched to those of {arch} by their "
-        f"order and shapes ({first[0][0]} is {first[1][0]})"
-    )
+    note = assumed("by_order", n=len(pairs), what=arch, names=(first[0][0], first[1][0]))
     state = {new: tensor for (_, tensor), (new, _) in pairs}
     return replace(layout, name="matched by order", state=state, notes=(*layout.notes, note))
 

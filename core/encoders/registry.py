@@ -25,6 +25,7 @@ from core.encoders.architectures import (
     vit_arguments,
     with_stem,
 )
+from core.encoders.assumptions import assumed
 from core.encoders.checkpoints import LoadReport, copied_checkpoint, is_head, load_strict
 from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled, timm_transform
@@ -165,7 +166,7 @@ def _from_checkpoint(
             except EncoderError as problem:
                 problems.append(str(problem))
                 continue
-            loaded[0].assumptions.insert(0, f"architecture {named.arch}: from 'arch' in the file")
+            loaded[0].assumptions.insert(0, assumed("arch_of_entry", what=named.arch))
             return loaded
         also = [f"It names itself '{file['arch']}', but {one}" for one in problems]
         raise CheckpointError(". ".join([str(error), *also])) from error
@@ -182,10 +183,10 @@ def _from_file(
     notes: list[str] = []
     if not spec.family and sidecar.arch:
         spec = _from_sidecar(spec, sidecar)
-        trained = f", trained with {sidecar.method}" if sidecar.method else ""
-        notes.append(f"architecture {spec.arch}{trained}: from {sidecar.source}")
+        kind = "arch_trained" if sidecar.method else "arch_of_sidecar"
+        notes.append(assumed(kind, what=spec.arch, names=(sidecar.method,), why=sidecar.source))
     elif spec.family and sidecar.arch and _from_sidecar(spec, sidecar).arch != spec.arch:
-        notes.append(f"architecture {spec.arch} as requested, although the sidecar says {sidecar.arch}")
+        notes.append(assumed("arch_as_requested", what=spec.arch, names=(sidecar.arch,)))
     if spec.family == "resnet":
         named_resnet(spec.name, stem=Stem())  # an unknown name is the first thing to say
     made = build_architecture(spec, with_weights=False) if spec.family in FACTORIES else None
@@ -202,7 +203,7 @@ def _from_file(
     if made is None:
         made = _from_keys(spec, layout, path)
         if not spec.family:
-            notes.append(f"architecture {made.arch} inferred from the keys (layout {layout.name})")
+            notes.append(assumed("arch_of_keys", what=made.arch, names=(layout.name,)))
     elif layout.kind == "resnet":
         fit_stem(made.model, layout)
         made.head = made.head and with_stem(made.head, layout)
@@ -272,9 +273,9 @@ def _from_keys(spec: Spec, layout: Layout, path: Path) -> Built:
         return Built(model, transform, arch, "checkpoint", notes, whole=whole, around=around)
     if layout.kind == "vit" and not spec.family:
         arguments: dict[str, Any] = dict(vit_arguments(layout.state, moco_v3=layout.name == "MoCo v3"))
-        notes = [f"{arguments['num_heads']} attention heads assumed (not stored in the weights)"]
+        notes = [assumed("heads_of_width", n=arguments["num_heads"])]
         if "pre_norm" in arguments:
-            notes.append("GELU assumed; for OpenAI's quick GELU write timm:vit_…_clip_quickgelu_224@PATH")
+            notes.append(assumed("gelu"))
         arch = "vit[" + ",".join(f"{key}={value}" for key, value in sorted(arguments.items())) + "]"
         is_siglip = "attn_pool.latent" in layout.state
         pixels = Transform(mean=HALF, std=HALF) if is_siglip else Transform()
@@ -327,16 +328,16 @@ def _transform(
         transform = dataclasses.replace(transform, mean=mean, std=std)
     weight = layout.state.get("conv1.weight")
     if weight is not None and weight.shape[-1] == 3 and layout.kind == "resnet":
-        pool = "no max-pool" if layout.maxpool is not True else "max-pool"
-        notes.append(f"3x3 first convolution: CIFAR stem (stride 1, padding {layout.stem_padding}, {pool})")
+        kind = "cifar_stem" if layout.maxpool else "cifar_stem_no_pool"
+        notes.append(assumed(kind, n=layout.stem_padding))
         transform = dataclasses.replace(transform, resize=None, input_size=32, mean=CIFAR_MEAN, std=CIFAR_STD)
     if not layout.stem_relu:
-        notes.append("no ReLU between the first BatchNorm and layer1, as in lightly's benchmarks")
+        notes.append(assumed("stem_without_relu"))
     if sidecar.timm_geometry and hasattr(made.model, "pretrained_cfg"):
         transform, of_timm = timm_transform(made.model, sidecar.timm_geometry)
         notes += of_timm
     if sidecar.transform:
-        notes.append(f"transform from {sidecar.source}")
+        notes.append(assumed("transform_from", what=sidecar.source))
         return Transform.from_dict(sidecar.transform, base=transform), notes
     return transform, [*notes, *assumed_pixels(transform, flags)]
 

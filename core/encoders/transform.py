@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from core.common.records import Record
+from core.encoders.assumptions import assumed
 from core.errors import SettingsError, did_you_mean
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -173,21 +175,21 @@ def _middle(width: int, height: int) -> tuple[int, int, int, int]:
     return left, top, left + new_width, top + new_height
 
 
-def assumed_pixels(transform: Transform, flags: frozenset[str]) -> list[str]:
+def assumed_pixels(transform: Transform, flags: frozenset[str]) -> list[Record]:
     """Return a note on what neither the file nor the user states: how images were prepared in training."""
     mean, std = (", ".join(f"{value:g}" for value in values) for values in (transform.mean, transform.std))
-    imagenet = " of ImageNet" * ((transform.mean, transform.std) == (IMAGENET_MEAN, IMAGENET_STD))
-    resize = f"resize {transform.resize}, " if transform.resize else ""
-    parts = {
-        "input_size": f"{resize}crop {transform.input_size}",
-        "mean": f"mean {mean}{imagenet}",
-        "std": f"std {std}{imagenet}",
-    }
-    guesses = [part for name, part in parts.items() if name not in flags]
-    if not guesses:
+    of_imagenet = (transform.mean, transform.std) == (IMAGENET_MEAN, IMAGENET_STD)
+    parts = []
+    if "input_size" not in flags:
+        parts += [assumed("resize", what=str(transform.resize))] if transform.resize else []
+        parts.append(assumed("crop", what=str(transform.input_size)))
+    if "mean" not in flags:
+        parts.append(assumed("mean_of_imagenet" if of_imagenet else "mean", what=mean))
+    if "std" not in flags:
+        parts.append(assumed("std_of_imagenet" if of_imagenet else "std", what=std))
+    if not parts:
         return []
-    silently = ": check them, for a wrong normalisation fails silently" * ("mean" not in flags)
-    return [f"images assumed as {', '.join(guesses)}{silently} (--resize, --input-size, --mean, --std)"]
+    return [assumed("pixels" if "mean" in flags else "pixels_unchecked", parts=tuple(parts))]
 
 
 def _three_numbers(name: str, values: Any) -> tuple[float, ...]:

@@ -16,6 +16,7 @@ from core.common.processes import default_workers
 from core.common.worker_group import Ranks
 from core.config import ENCODER_SETTINGS, EmbedConfig, MaskOptions, RunOptions, as_settings
 from core.config.checks import default_encoder, lacks_encoder
+from core.encoders.assumptions import assumed
 from core.errors import SettingsError, UnreadableImage
 from core.jobs.progress import Progress
 from core.storage.chunked_array import file_sha256
@@ -241,10 +242,7 @@ def _enlarged(source: ImageSource, encoder: Encoder, config: EmbedConfig) -> lis
     side, view = int(np.median(sides or [0])), min(encoder.transform.sides)
     if not 0 < 2 * side <= view:
         return []
-    return [
-        f"the images are about {side} pixels wide and are enlarged to {view}: an encoder that was trained at "
-        f"their size needs --resize {side} --input-size {side}"
-    ]
+    return [assumed("enlarged", n=side, of=view)]
 
 
 def load(
@@ -262,7 +260,7 @@ def load(
             "family": "given",
             "nonnegative": bool(raw[:4096].min() >= 0),
             "fingerprint": file_sha256(Path(config.representations)),
-            "assumptions": ["representations were given; there are no heatmaps without an encoder"],
+            "assumptions": [assumed("given")],
         }
     from core.encoders.registry import load_encoder
     from core.encoders.spec import domain_prefix, parse_spec

@@ -40,7 +40,7 @@ def test_labels_are_matched_by_what_they_are(labels, code, how):
 def test_a_name_of_two_outputs_matches_none_and_is_said():
     match = match_classes(OUTPUTS, ["crane", "tench"])
     assert match is not None and match.code.tolist() == [1, -1, -1, -1] and match.unmatched == ("crane",)
-    assert "crane" in match.notes()[1]
+    assert match.notes()[1].kind == "unmatched" and match.notes()[1].names == ("crane",)
 
 
 CIFAR = [["airplane"], ["automobile"], ["frog"], ["horse"], ["truck"]]
@@ -50,8 +50,10 @@ def test_spaces_and_case_are_no_difference_and_other_spellings_are_asked_about()
     labels = ["Automobile", "HORSE", "air plane", "frog (animal)", "trucks"]
     match = match_classes(CIFAR, labels)
     assert match is not None and match.code.tolist() == [2, 0, -1, 1, -1]
-    note = "no output means frog (animal) (output frog?), trucks (output truck?): their images are left out"
-    assert match.notes("; so")[1] == f"{note} of the accuracy; so"
+    counts, note = match.notes("; so")
+    assert (counts.kind, counts.n, counts.of, counts.value) == ("matched", 3, 5, 5)
+    assert (note.kind, note.names, note.why) == ("unmatched", ("frog (animal)", "trucks"), "; so")
+    assert note.what == "frog (animal) (output frog?), trucks (output truck?)"
     both = match_classes([["airplane"], ["air plane"]], ["air-plane", "airplanes"])
     assert both is not None and both.code.tolist() == [-1, 0]
     twice = match_classes([["airplane"], ["truck"]], ["AirPlane s", "air planes", "truck"])

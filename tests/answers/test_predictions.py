@@ -14,6 +14,7 @@ from core.answers.outcome import Request, answer_facts, outcome_table
 from core.answers.predictions import file_answer
 from core.errors import SettingsError
 from core.jobs.progress import Progress
+from tests.sentences import as_record
 
 LABELS = ["n01440764", "n02012849", "n02099601", "n03126707"]
 
@@ -36,10 +37,9 @@ def test_predicted_names_of_wordnet_are_those_of_the_folders(study, tmp_path):
     assert table["predicted"].tolist() == ["n01440764", "n01440764", "n02099601", "crane"]
     assert table["correct"].isna().tolist() == [False, True, False, True]  # which crane is not known
     assert table["correct"].fillna(False).tolist() == [True, False, True, False]
-    assert answer.notes == [
-        "classes matched by WordNet name",
-        "names of several classes or outputs, matched to none: crane (n02012849), crane (n03126707)",
-    ]
+    by, shared = map(as_record, answer.notes)
+    assert (by.kind, by.why) == ("matched_by", "by WordNet name")
+    assert (shared.kind, shared.names) == ("shared", ("crane (n02012849)", "crane (n03126707)"))
 
 
 def test_spaces_beside_commas_are_no_letters(study, tmp_path):

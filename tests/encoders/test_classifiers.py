@@ -20,6 +20,7 @@ from core.encoders.transform import Transform
 from core.errors import CheckpointError
 from tests.encoders.planted import narrow_resnet, some_pixels, stir
 from tests.sampling import EVERYTHING, sample
+from tests.sentences import as_record
 
 TOLERANCE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4}
 FEW = ("test_convnext", "levit_128s", "starnet_s050")  # classifiers head.fc, head.linear with head.bn, head
@@ -207,13 +208,18 @@ def test_an_assumed_normalisation_is_said():
     spec, half = f"{HERE}:Classifier", (0.5,) * 3
 
     def assumed(**given):
-        lines = [line for line in load_encoder(spec, **given).assumptions if "images assumed" in line]
-        return lines[0] if lines else ""
+        notes = [as_record(line) for line in load_encoder(spec, **given).assumptions]
+        return [note for note in notes if note.kind.startswith("pixels")]
 
-    assert "mean 0.485, 0.456, 0.406 of ImageNet, std 0.229, 0.224, 0.225 of ImageNet: check" in assumed()
-    assumption = assumed(mean=half, std=half)
-    assert "crop 224" in assumption and "mean " not in assumption and "fails silently" not in assumption
-    assert assumed(mean=half, std=half, input_size=64) == ""
+    (unchecked,), (checked,) = assumed(), assumed(mean=half, std=half)
+    assert unchecked.kind == "pixels_unchecked"
+    assert [(part.kind, part.what) for part in unchecked.parts[-2:]] == [
+        ("mean_of_imagenet", "0.485, 0.456, 0.406"),
+        ("std_of_imagenet", "0.229, 0.224, 0.225"),
+    ]
+    assert checked.kind == "pixels" and checked.parts[-1].what == "224"
+    assert not {"mean", "std", "mean_of_imagenet"} & {part.kind for part in checked.parts}
+    assert assumed(mean=half, std=half, input_size=64) == []
 
 
 def test_a_module_given_as_an_encoder_is_not_changed():

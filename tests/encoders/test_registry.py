@@ -21,6 +21,7 @@ from core.encoders.registry import load_encoder
 from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
 from core.errors import CheckpointError, EncoderError
 from tests.encoders.planted import head, linear, narrow_resnet, reference, some_pixels, stir, under
+from tests.sentences import as_record
 
 TOLERANCE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
 TRAINED = {"resize": 72, "input_size": 64, "mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bilinear"}
@@ -266,7 +267,7 @@ def test_transformers_inferred_from_their_keys(name, tmp_path):
     assert_close(
         encoder.represent(pixels), reference(model, pixels, IMAGENET_MEAN, IMAGENET_STD), **TOLERANCE
     )
-    assert any("1 attention heads assumed" in line for line in encoder.assumptions)
+    assert ("heads_of_width", 1) in [(note.kind, note.n) for note in map(as_record, encoder.assumptions)]
 
 
 @pytest.mark.parametrize(
@@ -401,7 +402,8 @@ def test_the_packaged_encoder__represents_as_timm_does_with_its_weights():
     pixels = some_pixels(224)
     assert_close(encoder.represent(pixels), reference(model, pixels, (0.5,) * 3, (0.5,) * 3), **TOLERANCE)
     assert encoder.transform == Transform(256, 224, (0.5,) * 3, (0.5,) * 3, "bicubic")
-    assert not any(word in line for line in encoder.assumptions for word in ("assumed", "names its tensors"))
+    kinds = {as_record(line).kind for line in encoder.assumptions}
+    assert not kinds & {"heads_of_width", "pixels", "pixels_unchecked", "by_order"}
 
 
 def test_the_packaged_encoder__of_another_content_or_not_installed_is_refused(tmp_path, monkeypatch):

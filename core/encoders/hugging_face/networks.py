@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from core.common.inside import read_json_file
 from core.encoders.architectures import vision_transformer, vit_arguments
+from core.encoders.assumptions import assumed
 from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
 from core.errors import CheckpointError, SettingsError
 
@@ -66,9 +67,9 @@ def build_network(family: str, state: Tensors, path: Path) -> tuple[nn.Module, s
     arch = f"{family.lower()}[" + ",".join(f"{key}={value}" for key, value in sorted(arguments.items())) + "]"
     notes = []
     if "num_heads" in arguments and family != "Swin" and "num_attention_heads" not in config:
-        notes.append(f"{arguments['num_heads']} attention heads assumed (no config.json beside the weights)")
+        notes.append(assumed("heads_without_config", n=arguments["num_heads"]))
     if family == "CLIP" and "hidden_act" not in config:
-        notes.append("OpenAI's activation (quick GELU) assumed (no config.json beside the weights)")
+        notes.append(assumed("quick_gelu"))
     size = int(arguments.get("img_size", 224))
     return model, arch.replace(" ", ""), _transform(family, size, path), notes
 

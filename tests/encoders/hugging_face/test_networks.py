@@ -16,6 +16,7 @@ from core.encoders.readout.head import Head
 from core.encoders.registry import load_encoder
 from core.errors import CheckpointError
 from tests.encoders.hugging_face.make_references import FILE, planted, planted_input
+from tests.sentences import as_record
 
 REFERENCES: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
 IN_MEMORY = ["ViT", "DINOv2 registers", "DINOv3", "CLIP", "SigLIP", "Swin", "ConvNeXt V2"]
@@ -51,7 +52,7 @@ def test_the_same_representation_as_transformers(tmp_path, name):
     assert encoder.report.layout == f"{family} (Hugging Face transformers)"
     assert encoder.arch.startswith(f"{family.lower()}[")
     assert_close(output(encoder, name), torch.tensor(REFERENCES[name]["output"]), **TOLERANCE)
-    assert not any("attention heads assumed" in line for line in encoder.assumptions)
+    assert not any(as_record(line).kind == "heads_without_config" for line in encoder.assumptions)
 
 
 @pytest.mark.slow
@@ -65,7 +66,8 @@ def test_as_transformers_5_names_them_in_memory_and_without_config(tmp_path, nam
     encoder = load_encoder(str(tmp_path / "w.ckpt"), input_size=REFERENCES[name]["size"])
     assert_close(output(encoder, name), torch.tensor(REFERENCES[name]["output"]), **TOLERANCE)
     if name in ("ViT", "CLIP"):
-        assert any("2 attention heads assumed (no config.json" in line for line in encoder.assumptions)
+        notes = [as_record(line) for line in encoder.assumptions]
+        assert ("heads_without_config", 2) in [(note.kind, note.n) for note in notes]
 
 
 @pytest.mark.slow
@@ -129,7 +131,7 @@ def test_images_are_prepared_as_the_preprocessor_says(tmp_path):
     encoder = load_encoder(str(folder))
     transform = encoder.transform
     assert "transform from preprocessor_config.json" in encoder.assumptions
-    assert not any("images assumed" in line for line in encoder.assumptions)
+    assert not any(as_record(line).kind.startswith("pixels") for line in encoder.assumptions)
     assert (transform.mean, transform.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     assert (transform.resize, transform.input_size, transform.interpolation) == (300, 224, "bilinear")
 

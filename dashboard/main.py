@@ -20,7 +20,7 @@ from dashboard.addresses.pages import ALSO_WITHOUT_STUDY, HOME, IMAGE_PAGE, PAGE
 from dashboard.components import folding, widgets
 from dashboard.components.chart import page_theme
 from dashboard.components.tooltips import plain
-from dashboard.jobs import opened_ahead
+from dashboard.jobs import opened_ahead, trust
 from dashboard.panels import sidebar, tour
 from dashboard.panels.features import without
 from dashboard.panels.image import detail as image_detail
@@ -239,4 +239,5 @@ def _open_again() -> None:
     st.cache_resource.clear()
 
 
-main()
+with trust.judged_once():
+    main()

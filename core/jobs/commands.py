@@ -159,7 +159,7 @@ class DecomposeImage(Command):
     name: ClassVar[str] = "decompose"
     study: Path
     image: str
-    output: Path
+    output: Path = Path()
     answer: str = ""
 
     def _words(self) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import streamlit as st
 
+from core.errors import JobError
 from core.jobs.commands import Command
 from core.jobs.jobs import Job, read_job
 from dashboard.jobs import launcher
@@ -68,18 +69,22 @@ def start_button(
     *,
     key: str,
     folder: Path | None = None,
-    icon: str = ":material/play_arrow:",
+    icon: str | None = ":material/play_arrow:",
     about: str | None = None,
     kind: Literal["primary", "secondary", "tertiary"] = "secondary",
-) -> None:
+    then: Callable[[Job], None] = lambda job: None,
+) -> str | None:
     """A button that starts a command; where a click may not start it, or a command runs in its folder now, it
     is disabled and says why.
 
     Args:
         folder: see `launcher.start`. about: tooltip of the button where it may be pressed.
+        then: called with the job that a click started.
+    Returns:
+        why no click may start it; None where one may.
     """
-    job = read_job(folder or launcher.folder_of(command))
-    reason = BUSY if job is not None and job.running else launcher.refusal(command)
+    job, refused = read_job(folder or launcher.folder_of(command)), launcher.refusal(command)
+    reason = BUSY if job is not None and job.running else refused
     st.button(
         label,
         key=key,
@@ -87,12 +92,17 @@ def start_button(
         help=reason or about,
         type=kind,
         disabled=reason is not None,
-        on_click=begin,
-        args=(command, folder),
+        on_click=_start,
+        args=(command, folder, then),
     )
+    return refused
 
 
-def begin(command: Command, folder: Path | None = None) -> None:
+def _start(command: Command, folder: Path | None, then: Callable[[Job], None]) -> None:
     """Start a command; where that is not possible, note the reason for the page."""
-    if reason := launcher.run(command, folder):
-        session.notify(reason)
+    try:
+        job = launcher.start(command, folder)
+    except JobError as error:
+        session.notify(str(error))
+    else:
+        then(job)

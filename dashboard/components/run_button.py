@@ -21,11 +21,11 @@ def run_button(
     """The button; where a click may not start the command, it is disabled, with the reason below it."""
     about = "Runs in the background; its progress is shown in the corner below."
     with st.container(horizontal=True, vertical_alignment="center"):
-        start_button(command, label, key=f"run_{key}", about=about, kind=kind)
+        refused = start_button(command, label, key=f"run_{key}", about=about, kind=kind)
         with st.popover("In a terminal", type="tertiary"):
             st.code(command.shell, language="bash", wrap_lines=True)
-    if reason := launcher.refusal(command):
-        st.caption(plain(full_sentence(reason)))
+    if refused:
+        st.caption(plain(full_sentence(refused)))
 
 
 def step_command(

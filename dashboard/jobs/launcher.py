@@ -19,9 +19,8 @@ from core.jobs import uploads
 from core.jobs.commands import Analyze, Command, DecomposeImage, MakeReport, Resume, RunStep
 from core.jobs.jobs import Job, list_jobs, read_job
 from core.jobs.runner import cancel, command_to_resume, forget, remembered, start_job
-from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.jobs.trust import trust
+from dashboard.jobs.trust import judged_on_page, trust
 
 KEPT = 40  # finished folders of checks and reports; older ones are removed
 REPORTS = {"report": "report.html", "publish": "site.zip"}
@@ -47,20 +46,22 @@ def folder_of(command: Command, version: str = "") -> Path:
 
 
 def refusal(command: Command) -> str | None:
-    """Return why a click may not start a command; None where it may."""
-    return trust(command.target, command)
+    """Return why a click may not start a command, as a page asks for its buttons; None where it may."""
+    return trust(command, judged_on_page)
 
 
 def start(command: Command, folder: Path | None = None) -> Job:
-    """Start a command; one that runs already is returned.
+    """Start a command, judged anew; one that runs already is returned.
 
     Args:
-        folder: of an earlier start of it; None: where `folder_of` says.
+        folder: of an earlier start of it; None: where `folder_of` says, or one that this page alone reads.
     Raises:
         JobError: a click may not start it, or it cannot be started.
     """
-    if reason := refusal(command):
+    if reason := trust(command):
         raise JobError(reason)
+    if isinstance(command, DecomposeImage):
+        return _start_private(command)
     job_folder = folder or folder_of(command)
     whole = _with_outputs(command, job_folder)
     running = read_job(job_folder)
@@ -78,26 +79,21 @@ def _with_outputs(command: Command, folder: Path) -> Command:
     """A command that writes files writes them into its own folder, whatever it was made with."""
     if isinstance(command, MakeReport):
         return replace(command, output=folder / REPORTS[command.name])
+    if isinstance(command, DecomposeImage):
+        return replace(command, output=folder / uploads.RESULT)
     return command
 
 
-def decompose_image(study: Study, image_id: str) -> Path:
-    """Look at an image of a study; returns the job's private folder. Raises JobError."""
+def _start_private(command: Command) -> Job:
+    """Start a command in a folder that goes with the page which reads it."""
     folder = uploads.new_folder()
-    output, answer = folder / uploads.RESULT, served_studies.answer_option(study)
-    return _decompose(DecomposeImage(study.path.resolve(), image_id, output, answer), folder)
-
-
-def _decompose(command: Command, folder: Path) -> Path:
     try:
-        if reason := refusal(command):
-            raise JobError(reason)
-        start_job(command, folder=folder)
+        job = start_job(_with_outputs(command, folder), folder=folder)
     except BaseException:
         uploads.discard(folder)
         raise
     threading.Thread(target=uploads.wait_for_page, args=(folder,), daemon=True).start()
-    return folder
+    return job
 
 
 def discard(folder: Path) -> None:
@@ -148,15 +144,6 @@ def resume_command(job: Job) -> Command | None:
     except (PeregrineError, OSError):
         return None
     return Resume(study.path) if study.settings("embed") and study.missing() else None
-
-
-def run(command: Command, folder: Path | None = None) -> str | None:
-    """Start a command; the reason where that is not possible."""
-    try:
-        start(command, folder)
-    except JobError as error:
-        return str(error)
-    return None
 
 
 def offered(job: Job) -> Command | None:

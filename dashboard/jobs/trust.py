@@ -8,7 +8,10 @@ PEREGRINE_TRUST_STUDIES=1 says that every study served is the owner's; then only
 import dataclasses
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,6 +20,7 @@ from core.answers import kinds as answers
 from core.bases import kinds as bases
 from core.common.assets import assets_folder
 from core.common.command_line import with_options
+from core.common.inside import stamp_of
 from core.common.remote.addresses import check_granted, is_url, located
 from core.encoders.spec import Spec, parse_spec, read_sidecar
 from core.encoders.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
@@ -51,30 +55,66 @@ def named_by_settings() -> dict[str, str]:
 IN_COMMANDS = named_by_settings()
 IN_SETTINGS = IN_COMMANDS | DESCRIBED
 IN_SUMMARIES = {name: what for name, what in IN_SETTINGS.items() if name not in LAST_NAMES}
+UNREADABLE = "What this study says of {} cannot be read, so nothing is started with it."
+_on_page: ContextVar[dict[tuple[Any, ...], "Judgement"] | None] = ContextVar(
+    "judged on this page", default=None
+)
 
 
-def trust(study: Path | None, command: Command) -> str | None:
+@dataclass(frozen=True)
+class Judgement:
+    """Why no click may start a command on a study as it is stored; None where one may.
+
+    Args:
+        every: of any command.
+        reaching: of one that reaches what the study names: images, files, encoders.
+    """
+
+    every: str | None
+    reaching: str | None
+
+
+def judged(study: Path) -> Judgement:
+    """Judge a study as it is now, with all that its manifest names."""
+    every = _reason("itself", _check_served, study)
+    if every is None and not studies_are_trusted():
+        every = _reason("itself", served_studies.open_current, study)  # raises for what cannot be read
+        return Judgement(every, every or _reason("itself", _check_study, study))
+    return Judgement(every, every)
+
+
+def trust(command: Command, judge: Callable[[Path], Judgement] = judged) -> str | None:
     """Return why a click may not start a command; None where it may.
 
     Args:
-        study: the folder that the command works on; None: it makes its own, or works on none.
         command: its typed parts.
+        judge: what judges a study of it; `judged` uses nothing that was found before.
     Returns:
         one sentence with what was found and what to do.
     """
+    return _reason("itself", _check, command, judge)
+
+
+def judged_on_page(study: Path) -> Judgement:
+    """Return `judged`, kept until the page is drawn or the manifest of the study changes."""
+    known = _on_page.get()
+    if known is None:
+        return judged(study)
+    manifests = [one / served_studies.MANIFEST for one in (study, below(study)) if one is not None]
+    state = (study, *map(stamp_of, manifests))
+    if state not in known:
+        known[state] = judged(study)
+    return known[state]
+
+
+@contextmanager
+def judged_once() -> Iterator[None]:
+    """Let every button of a page that is drawn share what is judged of a study."""
+    before = _on_page.set({})
     try:
-        if study is not None and not isinstance(command, Analyze):
-            whole = below(study)  # what a basis lacks comes from its study
-            for one in (study, *([whole] if whole else [])):
-                _check_served(one)
-                if not studies_are_trusted():
-                    _check_study(one, command)
-        _check_parts(command)
-    except PeregrineError as error:
-        return str(error)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return "What this study says of itself cannot be read, so nothing is started with it."
-    return None
+        yield
+    finally:
+        _on_page.reset(before)
 
 
 def trust_clip(study: Path, clip: str) -> str | None:
@@ -94,15 +134,36 @@ def trust_encoder(study: Path, settings: Mapping[str, Any]) -> str | None:
 
 
 def _trusted(study: Path, settings: Mapping[str, Any], what: str) -> str | None:
+    return _reason(f"its {what}", _check_settings, study, settings)
+
+
+def _reason(of: str, check: Callable[..., object], *parts: Any) -> str | None:
+    """Return why a check refuses; None where it does not. `of`: what cannot be read where it fails."""
     try:
-        _check_served(study)
-        for key, value in {} if studies_are_trusted() else settings.items():
-            _check_value(key, value, study)
+        check(*parts)
     except PeregrineError as error:
         return str(error)
-    except (OSError, ValueError, TypeError):
-        return f"What this study says of its {what} cannot be read, so nothing is started with it."
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return UNREADABLE.format(of)
     return None
+
+
+def _check(command: Command, judge: Callable[[Path], Judgement]) -> None:
+    study = command.target
+    if study is not None and not isinstance(command, Analyze):
+        whole = below(study)  # what a basis lacks comes from its study
+        for one in (study, *([whole] if whole else [])):
+            judgement = judge(one)
+            reason = judgement.every if _reads_study_only(command) else judgement.reaching
+            if reason is not None:
+                raise SettingsError(reason)
+    _check_parts(command)
+
+
+def _check_settings(study: Path, settings: Mapping[str, Any]) -> None:
+    _check_served(study)
+    for key, value in {} if studies_are_trusted() else settings.items():
+        _check_value(key, value, study)
 
 
 def _check_served(study: Path) -> None:
@@ -119,11 +180,8 @@ def _reads_study_only(command: Command) -> bool:
     )
 
 
-def _check_study(study: Path, command: Command) -> None:
-    """Raise SettingsError for the first thing of a study that the command would reach and must not."""
-    if _reads_study_only(command):
-        served_studies.open_current(study)  # raises for what cannot be read
-        return
+def _check_study(study: Path) -> None:
+    """Raise SettingsError for the first thing of a study that a command could reach and must not."""
     manifest = served_studies.open_current(study).manifest
     entries = manifest["steps"].values()
     settings = [entry.get("settings") for entry in entries] + [*manifest.get(UNFINISHED, {}).values()]

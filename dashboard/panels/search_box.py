@@ -27,7 +27,7 @@ from dashboard.components.choose_one import choose_one
 from dashboard.components.gallery import Tile, gallery
 from dashboard.components.job_follower import follow, follow_model, start_button
 from dashboard.components.page_link import link
-from dashboard.jobs import clip_process, launcher
+from dashboard.jobs import clip_process
 from dashboard.state import session
 
 KEY, LIKE, PICTURE, CAPTIONED, SPACE = "search", "like", "picture", "search_captions", "like_space"
@@ -319,18 +319,18 @@ def _offer(study: Study, *, key: str = "search_prepare") -> None:
     here = f"{NOT_HERE} " if default else ""
     st.caption(f"{here}CLIP then reads every image, in the background; a search then takes under a second.")
     label = f"Download {default} and prepare the search" if default else "Prepare the search"
-    start_button(command, label, key=key, icon=ICON)
-    _by_hand(study, command, download=bool(default))
+    refused = start_button(command, label, key=key, icon=ICON)
+    _by_hand(study, command, refused, download=bool(default))
     if job is not None and job.state == "failed" and list(job.arguments[:1]) == ["search"]:
         st.warning(widgets.plain(job.error or "It ended with an error."), icon=":material/warning:")
 
 
-def _by_hand(study: Study, command: RunStep, *, download: bool) -> None:
+def _by_hand(study: Study, command: RunStep, refused: str | None, *, download: bool) -> None:
     """The command, where the button may not be pressed; and how to use weights that are here already."""
-    if reason := launcher.refusal(command):
-        st.caption(widgets.plain(f"The button is off: {reason}"))
+    if refused:
+        st.caption(widgets.plain(f"The button is off: {refused}"))
     own_weights = f"# with weights of your own\n{command_line('search', study.path, clip='MODEL@FILE')}"
-    if lines := [*[command.shell] * (reason is not None), *[own_weights] * download]:
+    if lines := [*[command.shell] * (refused is not None), *[own_weights] * download]:
         with st.expander("In a terminal", icon=":material/terminal:"):
             st.code("\n".join(lines), language="bash", wrap_lines=True)
 

@@ -13,7 +13,7 @@ from core.jobs.commands import Analyze
 from core.jobs.jobs import Job, log_tail, read_job, read_report
 from dashboard.addresses import served_studies
 from dashboard.components import widgets
-from dashboard.components.job_follower import begin, follow
+from dashboard.components.job_follower import follow, start_button
 from dashboard.components.option_field import option_field
 from dashboard.components.path_picker import path_field
 from dashboard.components.tooltips import plain
@@ -276,22 +276,18 @@ def _start(asked: request.StudyRequest, name: str) -> None:
                 on_click=open_by_name,
                 args=(name,),
             )
-        st.button(
+        start_button(
+            command,
             "Continue the study" if exists else "Start",
             key="new_start",
-            type="secondary" if exists else "primary",
-            icon=":material/play_arrow:",
-            help="This study is there already: only what changed is redone." if exists else None,
-            on_click=_begin,
-            args=(command, name),
+            kind="secondary" if exists else "primary",
+            about="This study is there already: only what changed is redone." if exists else None,
+            then=lambda job: session.set_widget(
+                "new_name", name
+            ),  # a proposed one, though a study has it now
         )
     with st.expander("The same in a terminal"):
         st.code(command.shell, language="bash", wrap_lines=True)
-
-
-def _begin(command: Analyze, name: str) -> None:
-    session.set_widget("new_name", name)  # a name that was proposed is kept, though a study has it now
-    begin(command)
 
 
 new_study_page()

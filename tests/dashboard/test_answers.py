@@ -25,7 +25,7 @@ from dashboard.app import ROUTES
 from dashboard.cache.comparison_reads import other_studies
 from dashboard.cache.pictures import tried_reads
 from dashboard.jobs import launcher
-from dashboard.panels.image import detail
+from dashboard.panels.image import crops, detail
 from dashboard.server import table_downloads
 from dashboard.server.map_points import Wanted
 from tests.dashboard.conftest import all_text, forget
@@ -139,7 +139,7 @@ def test_files_and_map_points_are_of_the_answer_that_their_address_names(answere
 
 def test_jobs_read_a_study_by_the_answer_of_the_page(answered, open_page, started, trusted, monkeypatch):
     whole = open_study(answered)
-    launcher.decompose_image(whole.answering("deployed"), str(whole.images["image_id"].iloc[0]))
+    launcher.start(crops.request(whole.answering("deployed"), str(whole.images["image_id"].iloc[0])))
     app = open_page("overview", study="demo", answer="deployed")
     app.session_state["report"] = True
     app.run().button(key="report_Make the report").click().run()

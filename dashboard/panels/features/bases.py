@@ -14,6 +14,7 @@ from core.common.formatting import counted, format_duration, full_sentence, sign
 from core.config.bases import BASIS_KINDS, ON
 from core.errors import JobError, StudyError
 from core.jobs.commands import FitBasis, RemoveBasis
+from core.jobs.jobs import Job
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import slice_reads
@@ -21,7 +22,7 @@ from dashboard.cache.features import basis_reads, feature_reads
 from dashboard.components import cards, widgets
 from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one, select_one
-from dashboard.components.job_follower import begin, start_button
+from dashboard.components.job_follower import start_button
 from dashboard.jobs import launcher
 from dashboard.panels.features import basis_twins
 from dashboard.panels.features.basis_advice import CONTROLS, STABLE, advice, explained, lacking_control
@@ -303,16 +304,15 @@ def _removal(whole: Study, here: str) -> None:
         st.caption("It goes with all that was computed in it. The images and units stay.")
         with st.container(horizontal=True, gap="small"):
             for name in whole.bases:
-                st.button(
-                    f"Remove {name}", key=f"remove_{name}", on_click=_remove, args=(whole, name, name == here)
+                start_button(
+                    RemoveBasis(whole.path, name),
+                    f"Remove {name}",
+                    key=f"remove_{name}",
+                    icon=None,
+                    then=partial(_removed, name == here),
                 )
 
 
-def _remove(whole: Study, name: str, is_shown: bool) -> None:
-    command = RemoveBasis(whole.path, name)
-    if (why := launcher.refusal(command)) is not None:
-        session.notify(why)
-        return
+def _removed(is_shown: bool, job: Job) -> None:
     if is_shown:
         session.set_url(session.BASIS, None)
-    begin(command)

@@ -1,18 +1,19 @@
 """An image as crops with words: what it activates, and what speaks for the probe's answer."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from core.concepts.decomposition import stored
-from core.errors import PeregrineError
+from core.jobs.commands import DecomposeImage
 from core.jobs.jobs import Job, read_report
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
-from dashboard.components.job_follower import follow
+from dashboard.components.job_follower import follow, start_button
 from dashboard.jobs import launcher
 from dashboard.panels.concepts import decomposition, evidence
 from dashboard.panels.jobs import study_progress
@@ -52,23 +53,27 @@ def _ask(study: Study, about: About, without: int) -> None:
         features, they = (f"{without} of its features look", "they look")
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.caption(f"Where {features} is not stored.", width="content")
-        if why := _kept(TROUBLE, about):  # the last job did not begin, or ended without a result
+        if why := _kept(TROUBLE, about):  # the last job ended without a result
             st.error(widgets.plain(why[:1].upper() + why[1:]), icon=":material/error:")
-        st.button(
+        refused = start_button(
+            request(study, about[1]),
             f"Compute where {they}",
-            icon=":material/center_focus_strong:",
             key="decompose_again",
-            on_click=_begin,
-            args=(study, about),
+            icon=":material/center_focus_strong:",
+            then=partial(_started, about),
         )
+        if refused:
+            st.caption(widgets.plain(refused))
 
 
-def _begin(study: Study, about: About) -> None:
+def request(study: Study, image_id: str) -> DecomposeImage:
+    """Return the command that looks at an image of a study, by the answer of the page."""
+    return DecomposeImage(study.path.resolve(), image_id, answer=served_studies.answer_option(study))
+
+
+def _started(about: About, job: Job) -> None:
     _forget()
-    try:
-        session.set_widget(JOB, (about, launcher.decompose_image(study, about[1])))
-    except PeregrineError as error:
-        session.set_widget(TROUBLE, (about, str(error)))
+    session.set_widget(JOB, (about, job.folder))
 
 
 def _forget() -> None:

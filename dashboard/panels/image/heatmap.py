@@ -21,7 +21,6 @@ from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.gallery import Tile, gallery
 from dashboard.components.job_follower import follow, start_button
-from dashboard.jobs import launcher
 from dashboard.panels import heatmap_grid
 from dashboard.state import session
 
@@ -177,9 +176,9 @@ def compute_missing(study: Study, rows: Sequence[int], features: Sequence[int]) 
             follow(study.path, lambda _: st.caption(BUSY), every=0.7)
             return
         about = "Loads the encoder, which takes a few seconds. The maps are kept beside the study."
-        start_button(command, "Compute it now", key="detail_compute", about=about)
-        if reason := launcher.refusal(command):  # a tooltip of a button that does nothing is not found
-            st.caption(widgets.plain(reason))
+        refused = start_button(command, "Compute it now", key="detail_compute", about=about)
+        if refused:  # a tooltip of a button that does nothing is not found
+            st.caption(widgets.plain(refused))
         if job is not None and list(job.arguments) == command.words and job.state == "failed":
             st.warning(widgets.plain(job.error or "It ended with an error."), icon=":material/warning:")
 

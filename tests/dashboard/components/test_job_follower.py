@@ -67,7 +67,7 @@ def test_start_button__starts_the_command_or_says_why_not(studies, monkeypatch, 
 
     given = []
     monkeypatch.setattr(launcher, "refusal", lambda command: refused)
-    monkeypatch.setattr(launcher, "run", lambda command, folder: given.append((command, folder)))
+    monkeypatch.setattr(launcher, "start", lambda command, folder: given.append((command, folder)))
 
     def page() -> None:
         from pathlib import Path

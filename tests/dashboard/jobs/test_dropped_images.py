@@ -43,7 +43,7 @@ def test_folder__keeps_its_classes_and_may_then_be_chosen(studies):
     assert (kept.folder / "dog" / "1.png").read_bytes() == files[1][1]
     path = allowed_paths.allowed(allowed_paths.short(kept.folder), folder=True)
     command = Analyze.of(studies / "mine", images=str(path), encoder="asset:efficientnet_lite0")
-    assert path == kept.folder and trust(command.study, command) is None
+    assert path == kept.folder and trust(command) is None
 
 
 def test_captions__are_the_texts_of_the_name_of_a_picture(studies):

@@ -11,6 +11,7 @@ import pytest
 
 from core.cli import build_parser
 from core.errors import JobError
+from core.jobs import uploads
 from core.jobs.commands import (
     COMMANDS,
     AddAnswer,
@@ -116,20 +117,21 @@ def test_command_of__refuses_other_records(record):
 
 def test_start__a_step_runs_in_its_study(studies, started):
     command = RunStep("quality", studies / "demo")
-    assert launcher.run(command) is None
+    launcher.start(command)
     assert started == [(command, studies / "demo")]
 
 
 def test_start__not_beside_another_job(studies):
     write_progress(studies / "demo")
-    reason = launcher.run(RunStep("quality", studies / "demo"))
-    assert reason is not None and "runs in" in reason
+    with pytest.raises(JobError, match="runs in"):
+        launcher.start(RunStep("quality", studies / "demo"))
 
 
 @pytest.mark.parametrize("place", ["/etc", "{studies}/none", "{studies}/../studies/demo/..", "{studies}"])
 def test_start__only_in_served_studies(studies, started, place):
-    reason = launcher.run(RunStep("quality", Path(place.format(studies=studies))))
-    assert "not a study that is served here" in str(reason) and started == []
+    with pytest.raises(JobError, match="not a study that is served here"):
+        launcher.start(RunStep("quality", Path(place.format(studies=studies))))
+    assert started == []
 
 
 def test_folder_of__same_command_same_folder_outside_of_the_studies(studies):
@@ -139,6 +141,15 @@ def test_folder_of__same_command_same_folder_outside_of_the_studies(studies):
     others = {launcher.folder_of(MakeReport(study), "2"), launcher.folder_of(PublishStudy(study))}
     assert first not in others and not first.is_relative_to(studies)
     assert launcher.folder_of(Resume(study)) == study
+
+
+def test_start__of_an_image_has_a_folder_of_its_own(studies, started, trusted, tmp_path, monkeypatch):
+    monkeypatch.setattr(uploads.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(uploads, "wait_for_page", lambda folder: None)
+    image = DecomposeImage(studies / "demo", "a", Path("/somewhere/else.json"))
+    folders = [launcher.start(image).folder for _ in range(2)]
+    assert started == [(dataclasses.replace(image, output=one / uploads.RESULT), one) for one in folders]
+    assert {one.parent for one in folders} == {uploads.uploads_folder()} and len(set(folders)) == 2
 
 
 def test_outputs__go_into_the_jobs_own_folder(studies, started, trusted):

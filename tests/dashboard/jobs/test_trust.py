@@ -18,6 +18,7 @@ from core.cli import options
 from core.cli.parser import build_parser
 from core.common.assets import assets_folder
 from core.config.settings import NAMES
+from core.errors import JobError
 from core.jobs.commands import (
     Analyze,
     Command,
@@ -33,8 +34,9 @@ from core.steps import STEPS
 from core.training.config import TrainConfig
 from dashboard.addresses import served_studies
 from dashboard.jobs import launcher
+from dashboard.jobs import trust as trust_module
 from dashboard.jobs.trust import STUDY_ONLY, named_by_settings, trust, trust_clip, trust_encoder
-from tests.dashboard.conftest import write_progress
+from tests.dashboard.conftest import forget, write_progress
 from tests.dashboard.jobs.hostile import SETTINGS, SIDECARS, apply_setting, apply_sidecar
 from tests.manifests import edited_manifest
 
@@ -81,7 +83,7 @@ def mark(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_trust__a_plain_study(served):
-    assert [trust(served, command) for command in reaching(served)] == [None] * 8
+    assert [trust(command) for command in reaching(served)] == [None] * 8
 
 
 @pytest.mark.parametrize(
@@ -97,13 +99,13 @@ def test_trust__images_that_are_drawn_are_no_encoder(served, text, fine):
     """The embedded studies record where their images came from under the name that an encoder has too."""
     with edited_manifest(served) as manifest:
         manifest["steps"]["embed"]["summary"]["source"] = {"kind": "glyphworld", "spec": text}
-    assert (trust(served, MakeReport(served)) is None) == fine
+    assert (trust(MakeReport(served)) is None) == fine
 
 
 def test_trust__images_of_another_folder_name_the_variable_and_no_step(served, tmp_path):
     with edited_manifest(served) as manifest:
         manifest["steps"]["embed"]["settings"]["images"] = str(tmp_path / "photos")
-    reason = trust(served, MakeReport(served))
+    reason = trust(MakeReport(served))
     assert reason and "photos', and the dashboard may not: start it with that folder in" in reason
     assert "PEREGRINE_ROOTS" in reason and "step" not in reason
 
@@ -111,7 +113,7 @@ def test_trust__images_of_another_folder_name_the_variable_and_no_step(served, t
 @pytest.mark.parametrize("name", SETTINGS)
 def test_trust__no_hostile_setting(served, mark, name):
     apply_setting(served, name, mark)
-    reasons = [trust(served, command) for command in reaching(served)]
+    reasons = [trust(command) for command in reaching(served)]
     assert all(reason and "\n" not in reason and len(reason) < 500 for reason in reasons), reasons
 
 
@@ -134,19 +136,19 @@ def test_settings__whose_argument_is_a_file_or_folder_say_so(monkeypatch):
 @pytest.mark.parametrize("name", SIDECARS)
 def test_trust__no_hostile_sidecar(served, mark, name):
     apply_sidecar(served, name, mark)
-    assert all(trust(served, command) for command in reaching(served))
+    assert all(trust(command) for command in reaching(served))
 
 
 def test_trust__settings_of_a_step_that_did_not_end_are_looked_at(served):
     with edited_manifest(served) as manifest:
         manifest["unfinished"] = {"search": {"clip": "python:os:system"}}
-    assert all(trust(served, command) for command in reaching(served))
+    assert all(trust(command) for command in reaching(served))
 
 
 @pytest.mark.parametrize("step", sorted(STUDY_ONLY))
 def test_trust__steps_that_read_only_the_study_run_also_of_one_that_names_code(served, mark, step):
     apply_setting(served, "a shell command as encoder", mark)
-    assert trust(served, RunStep(step, served)) is None
+    assert trust(RunStep(step, served)) is None
 
 
 @pytest.mark.slow
@@ -162,10 +164,10 @@ def test_study_only_steps__open_neither_images_nor_encoder(served, run, monkeypa
 
 def test_trust__a_study_that_cannot_be_read(served):
     (served / "manifest.json").write_text("{")
-    assert all(trust(served, command) for command in [*reaching(served), RunStep("features", served)])
+    assert all(trust(command) for command in [*reaching(served), RunStep("features", served)])
     (served / "manifest.json").unlink()
     write_progress(served, state="failed")
-    assert all(trust(served, command) for command in reaching(served))
+    assert all(trust(command) for command in reaching(served))
 
 
 def test_trust__the_embedded_study(served):
@@ -174,10 +176,10 @@ def test_trust__the_embedded_study(served):
     with edited_manifest(served) as manifest:
         manifest["steps"]["embed"]["settings"]["images"] = "glyphworld"
         manifest["steps"]["embed"]["summary"]["source"] = world
-    assert [trust(served, command) for command in reaching(served)] == [None] * 8
+    assert [trust(command) for command in reaching(served)] == [None] * 8
     with edited_manifest(served) as manifest:
         manifest["steps"]["embed"]["summary"]["source"] = world | {"spec": "glyphworld?a=b@/etc/passwd"}
-    assert all(trust(served, command) for command in reaching(served))
+    assert all(trust(command) for command in reaching(served))
 
 
 @pytest.mark.parametrize(
@@ -218,7 +220,7 @@ def test_trust_encoder__only_what_it_is_loaded_with_counts(served, encoder, fits
 
 def test_trust__the_owner_may_say_so(served, mark, trusted):
     apply_setting(served, "a factory of an installed module", mark)
-    assert [trust(served, command) for command in reaching(served)] == [None] * 8
+    assert [trust(command) for command in reaching(served)] == [None] * 8
 
 
 @pytest.mark.parametrize(
@@ -237,8 +239,8 @@ def test_trust__the_owner_may_say_so(served, mark, trusted):
 )
 def test_trust__the_parts_of_a_new_study(studies, parts, trusted):
     plain = {"study": studies / "mine", "images": "glyphworld", "encoder": "asset:simclr_glyphworld"}
-    assert trust(studies / "mine", Analyze.of(**plain)) is None
-    assert trust(studies / "mine", Analyze.of(**(plain | parts)))
+    assert trust(Analyze.of(**plain)) is None
+    assert trust(Analyze.of(**(plain | parts)))
 
 
 @pytest.mark.slow
@@ -248,7 +250,7 @@ def test_trust__any_manifest_gets_an_answer(served, content, key, code):
         whole = {"a": [content, "python:a:b"] if code else content}
         manifest["steps"]["heatmaps"] = {**manifest["steps"]["heatmaps"], key: whole}
     served_studies.forget()
-    reason = trust(served, RunStep("overlap", served))
+    reason = trust(RunStep("overlap", served))
     assert reason is None or isinstance(reason, str)
     assert not code or reason
 
@@ -333,7 +335,7 @@ def test_folder_name__is_one_word_of_a_command(studies, full_study, monkeypatch)
     monkeypatch.setenv("PEREGRINE_ROOTS", str(full_study.parent))
     started: list[Command] = []
     monkeypatch.setattr(launcher, "start_job", lambda command, folder: started.append(command))
-    assert launcher.run(RunStep("quality", study)) is None
+    launcher.start(RunStep("quality", study))
     assert started[0].words == ["quality", str(study)]
 
 
@@ -351,6 +353,38 @@ def test_basis__what_is_computed_in_it_is_checked_too(served, mark, name):
     assert launcher.refusal(alone) is None
     for more in ({"resume": True}, {"on": "positions"}):
         assert "PEREGRINE_TRUST_STUDIES=1" in (launcher.refusal(dataclasses.replace(alone, **more)) or "")
+
+
+@pytest.fixture
+def walks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The studies of which all that their manifests name was looked at, in turn."""
+    found: list[Path] = []
+    real = trust_module._check_study
+    monkeypatch.setattr(trust_module, "_check_study", lambda study: (found.append(study), real(study))[1])
+    return found
+
+
+def test_page__judges_a_study_once_and_a_start_judges_it_again(served, walks, started):
+    with trust_module.judged_once():
+        assert [launcher.refusal(command) for command in reaching(served)] == [None] * 8
+        assert walks == [served]
+        launcher.start(MakeReport(served))
+        assert walks == [served] * 2
+        with edited_manifest(served) as manifest:
+            manifest["unfinished"] = {"search": {"clip": "python:os:system"}}
+        assert all(launcher.refusal(command) for command in reaching(served))
+        assert walks == [served] * 3
+        with pytest.raises(JobError):
+            launcher.start(MakeReport(served))
+    launcher.refusal(MakeReport(served))
+    assert walks == [served] * 5 and len(started) == 1
+
+
+def test_page__with_several_buttons_judges_once(served, walks, open_page):
+    forget(served, "neighbours", "probe", "quality")
+    app = open_page("new_study", study="seen")
+    assert len([one for one in app.button if str(one.key).startswith("run_further_")]) > 3
+    assert walks == [served]
 
 
 @pytest.mark.parametrize("view", ["overview", "features", "images", "heatmaps", "image", "new_study"])

@@ -205,23 +205,23 @@ def test_image_of_the_study__features_and_both_answers(worded, open_page):
         assert f"{at}. **Feature {part['feature']}**" in pages
 
 
-def test_image_of_the_study__what_is_not_stored_can_be_asked_for(worded, open_page, monkeypatch):
+def test_image_of_the_study__what_is_not_stored_can_be_asked_for(worded, open_page, trusted, monkeypatch):
     row = mistake(worded)
     assert any(part["box"] is None for part in stored(worded, row)["features"])
     asked = []
 
-    def fail(study, image_id):
-        asked.append(image_id)
+    def fail(command, folder):
+        asked.append(command.image)
         raise JobError("2 images are being processed already")
 
-    monkeypatch.setattr(launcher, "decompose_image", fail)
+    monkeypatch.setattr(launcher, "start", fail)
     app = opened(open_page, worded, row)
     assert app.button(key="decompose_again").label.startswith("Compute where ")
     said = "\n".join(one.value for one in app.caption)
     assert said.index("is not stored") < said.index("The boxes say")  # above what lacks them
     app.button(key="decompose_again").click().run()
     assert asked == [worded.images["image_id"].iat[row]]
-    assert "2 images" in app.error[0].value
+    assert "2 images" in app.info[0].value
 
 
 def test_without_features__what_the_probe_says_then(worded, open_page):

@@ -126,6 +126,7 @@ def test_what_a_slice_cannot_have_is_missing_with_the_reason(world, sliced):
         assert item in NOT_OF_SLICES and world.study.has(item) and not sliced.has(item)
         missing = sliced.why_missing(item)
         assert missing is not None and (missing.state, missing.reason) == ("whole", WHOLE)
+        assert missing.sentence.kind in ("whole", "not_held")
     assert sliced.why_missing("features") is None
     never = sliced.why_missing("probe_curves")  # the study does not hold it either, so that reason counts
     assert never is not None and never.state != "whole"

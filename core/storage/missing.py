@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 from core.common.command_line import command_line
+from core.common.records import Record, Templates
 from core.steps import STEPS
 from core.storage import layers
 
+nothing = Templates.beside(__file__)  # why there is nothing here, for every page and command
 State = Literal["missing", "stale", "damaged", "skipped", "whole"]
 REASONS: dict[State, str] = {
     "missing": "not run yet",
@@ -50,17 +52,17 @@ class Missing:
         return self.state == "damaged"
 
     @property
-    def sentence(self) -> str:
-        """The reason as a whole sentence.
+    def sentence(self) -> Record:
+        """The reason as a whole sentence, of the kind that its state is.
 
         >>> Missing("q", "quality", "missing", "not run yet").sentence
         "The step 'Quality scores' is not run yet."
         """
         if not self.step:
-            return f"{self.reason[:1].upper()}{self.reason[1:]}."
-        verb = "was" if self.state == "skipped" else "is"
+            return nothing("not_held", why=f"{self.reason[:1].upper()}{self.reason[1:]}")
         title = STEPS[self.step].title if self.step in STEPS else self.step
-        return f"The step '{title}' {verb} {self.reason.rstrip('.')}."
+        kind = self.state if self.state in ("damaged", "skipped", "whole") else "not_computed"
+        return nothing(kind, what=title, why=self.reason.rstrip("."))
 
     def __str__(self) -> str:
         return f"{self.reason}. Run: {self.command}" if self.command else self.reason

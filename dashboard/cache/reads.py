@@ -24,12 +24,13 @@ from core.slices.inspection.words import feature_words as core_feature_words
 from core.slices.inspection.words import named_from as core_named_from
 from core.slices.inspection.words import unsure_names
 from core.slices.slice import Slice
+from core.storage.missing import nothing
 from core.store import Study
 from core.traces.tables import BETWEEN
 from core.traces.traces import ImageTrace, Traces, read_traces
 from dashboard.cache.reader import cached_read
 
-NONE_HELD_OUT = "There are no evaluation images: the probe was trained on all of them."
+NONE_HELD_OUT = nothing("no_evaluation_images")
 FACTS = ("image_id", "split", "label", "predicted", "confidence", "correct")
 MOST_FACTS = 20_000  # images of a study whose facts are kept as dicts, about 10 MB
 

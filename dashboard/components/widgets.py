@@ -13,9 +13,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.common.captions import headline, with_class_names
 from core.common.formatting import UNDEFINED, full_sentence
+from core.common.records import Record
 from core.jobs.commands import Command, Resume
 from core.jobs.jobs import read_job
 from core.steps import STEPS
+from core.storage.missing import nothing
 from core.store import Study
 from core.traces.traces import UNSURE, ImageTrace
 from dashboard.addresses import served_studies
@@ -29,7 +31,7 @@ from dashboard.state import marked_images, problems, session
 PAGE_BUTTON = 36  # pixels of a button of the page switch, with its gap
 FEWEST_PAGE_BUTTONS = 5  # where fewer would fit, Streamlit's switch leaves out the second of two pages
 MOST_PAGE_BUTTONS = 7
-NO_MATCH = "No images match the filter."
+NO_MATCH = nothing("empty_filter")
 Captions = Mapping[int, Sequence[str]] | Callable[[Mapping[str, Any]], Sequence[str]]
 Badges = Mapping[int, str] | Callable[[int], str | None]
 P = ParamSpec("P")
@@ -123,8 +125,8 @@ def image_gallery(
     """
     rows = np.asarray(rows, dtype=np.int64)
     if not rows.size:
-        of_filter = NO_MATCH if session.filter_text() else "There are none."
-        empty_state("No images", why_none or of_filter)
+        of_filter = NO_MATCH if session.filter_text() else nothing("none_there")
+        empty_state("No images", nothing("none_of_these", why=why_none) if why_none else of_filter)
         return
     slot = st.container(gap="small")
     page_rows = rows[page_span(len(rows), page_size, key=f"{key}_page")]
@@ -276,9 +278,10 @@ def _merge_marks(study: Study, page_rows: np.ndarray, marked: list[int]) -> None
     )
 
 
-def empty_state(what: str, why: str, command: Command | str | None = None) -> None:
+def empty_state(what: str, why: Record, command: Command | str | None = None) -> None:
     """A calm panel instead of a missing result: what is not there, why, and the command that makes it.
 
+    why: a reason of `core.storage.missing.nothing`, where the words of all of them stand.
     A command that the reader has to finish first is a text, and has no button.
     """
     with st.container(border=True):
@@ -311,14 +314,14 @@ def needs(study: Study, item: str, what: str) -> bool:
     if missing is None:
         return True
     if missing.state == "missing" and _comes(study, missing.step):
-        empty_state(f"{what}: being computed", "It appears here by itself; the bar above says how far it is.")
+        empty_state(f"{what}: being computed", nothing("running"))
         return False
     lacks = "cannot be read" if missing.state == "damaged" else "not computed"
     command = making_command(study, missing.step, redo=missing.redo) if missing.command else None
     why = missing.sentence
     if isinstance(command, Resume):
-        steps = ", ".join(STEPS[step].title for step in study.missing())
-        why = f"In the basis '{study.path.name}' is still to be computed: {steps}"
+        steps = tuple(STEPS[step].title for step in study.missing())
+        why = nothing("in_basis", what=study.path.name, names=steps)
     empty_state(f"{what}: {lacks}", why, command)
     return False
 

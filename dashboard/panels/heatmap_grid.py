@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import streamlit as st
 
+from core.common.records import Record
 from core.heatmaps.overlay_image import COLOUR_MAPS, OverlayStyle, colour_table
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import KINDS, overlay_urls
@@ -23,10 +25,19 @@ SIZES = {"Small": 0.75, "Medium": 1.0, "Large": 1.6}
 
 def ready(study: Study) -> bool:
     """True when the study holds heatmaps; else says why not and what to run."""
-    if skipped := study.summary("heatmaps").get("skipped"):
-        widgets.empty_state("There are no heatmaps of this study", str(skipped))
+    if why := why_no_heatmaps(study):
+        widgets.empty_state("There are no heatmaps of this study", why)
         return False
     return widgets.needs(study, "heatmap_maps", "The collection of heatmaps")
+
+
+def why_no_heatmaps(study: Study) -> Record | None:
+    """Explain why the step of the heatmaps made none; None where it made some, or did not run."""
+    skipped = study.summary("heatmaps").get("skipped")
+    if not skipped:
+        return None
+    has_vectors_alone = study.settings("embed").get("representations")
+    return nothing("no_pictures") if has_vectors_alone else nothing("left_out", why=skipped)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from core.comparison.text import premise_lines
 from core.errors import PeregrineError
 from core.jobs.jobs import read_job
 from core.slices.slice import Slice
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES
@@ -192,10 +193,7 @@ def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
 def _judged(comparison: Comparison, other: str, judged: bool) -> None:
     """Charts that rest on verdicts, which are compared on evaluation images."""
     if not judged:
-        widgets.empty_state(
-            "No evaluation images",
-            "Correctness, Q and confidence are compared on evaluation images, and the filter leaves none.",
-        )
+        widgets.empty_state("No evaluation images", nothing("no_evaluation_images"))
         return
     numbers.classes_and_scores(comparison, other)
 

@@ -5,9 +5,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.analysis.quality.recommendation import advise
 from core.common.formatting import counted
+from core.common.records import Record
 from core.common.score_names import score_in_sentence
 from core.measures.label_issues import NONE_LIKELY, own_errors, why_no_probabilities
 from core.slices.slice import Slice
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.addresses.pages import ANSWERED, CONFUSED, PAGES
 from dashboard.cache import inspection_reads, reads, score_reads
@@ -61,22 +63,22 @@ def errors_page(study: Study, population: Slice) -> None:
         worst_slices.worst_slice_list(study, population, head, answer_slot)
 
 
-def _why_not_judged(study: Study, population: Slice) -> str | None:
+def _why_not_judged(study: Study, population: Slice) -> Record | None:
     """Why no image of the page is known to be classified correctly or wrongly; None where some are."""
     if not study.labelled:
-        return "These images carry no labels, so none is classified correctly or wrongly."
+        return nothing("no_labels")
     if len(study.class_names) == 1:
-        return "All images have one class, so nothing can be confused."
+        return nothing("one_class")
     if skipped := study.summary("probe").get("skipped"):
-        return f"{widgets.plain(skipped[0].upper() + skipped[1:])}."
+        return nothing("left_out", why=skipped)
     if not study.has("probe"):
-        return "Which of these images are classified correctly is not known yet."
+        return nothing("no_verdicts_yet")
     headline = inspection_reads.headline(study, population)
     if not headline["n"]:
-        return "The filter holds no images. Clear a part of it."
+        return nothing("empty_filter")
     if not study.is_val.any():
         return reads.NONE_HELD_OUT
-    return None if headline["accuracy_n"] else "The classifier has no verdict on any of these images."
+    return None if headline["accuracy_n"] else nothing("no_verdict")
 
 
 def _without_labels(study: Study, population: Slice) -> None:
@@ -119,8 +121,9 @@ def likely_wrong_list(
     """
     table = reads.slice_table(study, population, TABLE)
     if table.empty:
-        why = why_no_probabilities(study) or "no label of these evaluation images is unlikely enough"
-        widgets.empty_state(NONE_LIKELY, f"{widgets.plain(why[0].upper() + why[1:])}.")
+        untold = why_no_probabilities(study)
+        why = nothing("left_out", why=untold) if untold else nothing("none_likely_wrong")
+        widgets.empty_state(NONE_LIKELY, why)
         return
     warning = own_errors(float(inspection_reads.headline(study, population)["accuracy"]))
     text = f"{counted(len(table), 'label')} that may be wrong, the least likely first.{warning}"

@@ -10,6 +10,7 @@ import streamlit as st
 from core.common.captions import split_images, with_class_names
 from core.common.dataframes import columns, numbers
 from core.slices.slice import Slice
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.addresses.pages import of_confusion
 from dashboard.cache import reads
@@ -162,15 +163,15 @@ def _cards(study: Study, population: Slice, asked: feature_reads.Listing, listed
 
 def _nothing(study: Study, population: Slice, asked: feature_reads.Listing) -> None:
     if asked.find.strip() and not asked.numbers and study.has("concepts"):
-        why = "No feature has a word that begins so. Words are in lower case and in the singular."
+        why = nothing("no_feature_of_word")
     elif asked.find.strip() and not asked.numbers:
-        why = "No feature is named by this class. Words have not been computed here."
+        why = nothing("no_feature_of_class")
     elif asked.numbers:
-        why = "This study has no feature of that number."
+        why = nothing("no_feature_of_number")
     elif asked.verdict:
-        why = "No feature that fires on these images has this verdict."
+        why = nothing("no_feature_of_verdict")
     else:
-        why = "No feature fires on these images."
+        why = nothing("no_feature_fires")
     widgets.empty_state("No features", why)
 
 

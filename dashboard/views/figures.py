@@ -9,6 +9,7 @@ from core.common.formatting import counted
 from core.figures.archive import figures_zip
 from core.figures.files import render
 from core.figures.kept import LONGEST_CAPTION, KeptFigure
+from core.storage.missing import nothing
 from dashboard.addresses.pages import PAGES
 from dashboard.cache.rendered_figures import RenderedFigure
 from dashboard.components import widgets
@@ -32,10 +33,7 @@ def figures_page() -> None:
         session.notify(LEFT)
     figures = my_figures.figures()
     if not figures:
-        widgets.empty_state(
-            "No figure is marked",
-            "Open ⋯ at the corner of a chart or of pictures, on any page, and choose “To my figures”.",
-        )
+        widgets.empty_state("No figure is marked", nothing("no_figure_marked"))
         return
     problem = print_problem()
     _archive(list(figures.values()), problem)

@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.common.dataframes import numbers, one_of_each_first
 from core.slices.slice import Slice
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import heatmap_reads, reads
@@ -161,13 +162,9 @@ def _values(study: Study, column: str) -> np.ndarray:
 
 def _nothing(choice: Choice) -> None:
     if choice.feature is None:
-        widgets.empty_state("No images", "No image of this filter has a stored heatmap.")
+        widgets.empty_state("No images", nothing("no_stored_heatmap"))
         return
-    widgets.empty_state(
-        "No stored heatmap",
-        "This feature fires on no such image, and none is among its top images. Choose another filter "
-        "or feature, or open an image and have the map computed there.",
-    )
+    widgets.empty_state("No stored heatmap", nothing("feature_not_drawn"))
 
 
 @widgets.stable_container

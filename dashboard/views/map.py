@@ -63,7 +63,7 @@ def map_page(study: Study, population: Slice) -> None:
     with st.container():  # always there, so that the map below keeps its place
         hits = _found(study, query, population)
     if not n_chosen:
-        widgets.empty_state("No images", "None fits the filter.")
+        widgets.empty_state("No images", widgets.NO_MATCH)
         return
     if by == "activation":
         map_reads.activation(study, feature)  # here, where a spinner says what is read

@@ -9,6 +9,7 @@ from dashboard.addresses.pages import PAGES
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.panels.filter_bar import filter_bar
+from dashboard.panels.heatmap_grid import why_no_heatmaps
 from dashboard.panels.masks import classes, features, images, method, none_yet, scale
 from dashboard.state import image_filter, session
 
@@ -48,8 +49,8 @@ def _ready(study: Study) -> bool:
     skipped = study.summary("overlap").get("skipped")
     if not skipped:
         return widgets.needs(study, "overlap_summary", "The overlap of heatmaps with masks")
-    if why := study.summary("heatmaps").get("skipped"):
-        widgets.empty_state("There are no heatmaps to compare with masks", str(why))
+    if why := why_no_heatmaps(study):
+        widgets.empty_state("There are no heatmaps to compare with masks", why)
         return False
     return not none_yet.no_masks_help(study)
 

@@ -13,6 +13,7 @@ from core.charts.baselines import BASELINES, RankedScores
 from core.charts.options import FigureOptions
 from core.common.score_names import SCORES
 from core.slices.slice import Slice
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import reads, score_reads
@@ -82,16 +83,13 @@ def _why_nothing(study: Study, population: Slice, aurocs: pd.DataFrame, judged: 
     """Why no score has an AUROC here, whatever part is shown."""
     if judged and not np.isfinite(aurocs["auroc"]).any():
         why = str(aurocs["note"].iloc[0])
-        widgets.empty_state("No AUROC", f"{why}, so there is nothing to predict")
+        widgets.empty_state("No AUROC", nothing("nothing_to_predict", why=why))
     elif not judged and not study.labelled:
-        widgets.empty_state(
-            "No known outcomes",
-            "These images carry no labels, so nobody knows which of them a classifier gets wrong. "
-            "The scores need no labels: see their distribution and their extreme images.",
-        )
+        widgets.empty_state("No known outcomes", nothing("no_labels"))
+        st.caption("The scores need no labels: see their distribution and their extreme images.")
     elif not judged and widgets.needs(study, "probe", "What the scores predict"):
         notes = [note for note in score_reads.aurocs(study, population)["note"] if note]
-        why = notes[0] if notes else "the classifier has no verdict on these images"
+        why = nothing("left_out", why=notes[0]) if notes else nothing("no_verdict")
         why = why if study.is_val.any() else reads.NONE_HELD_OUT
         widgets.empty_state("No known outcomes", why)
 

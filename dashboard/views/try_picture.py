@@ -15,6 +15,7 @@ from core.common.formatting import full_sentence
 from core.errors import PeregrineError, SettingsError
 from core.pictures.look import SHOWN, Look
 from core.pictures.seen import Alteration
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES, TRY_PICTURE
@@ -50,7 +51,8 @@ def try_picture_page(study: Study | None) -> None:
         session.url_text(part)
     state = encoder_process.prepare(study)  # begins to load while the reader looks for a picture
     if state.name in ("refused", "failed"):
-        widgets.empty_state("No picture can be tried here", state.why)
+        kind = "not_allowed" if state.name == "refused" else "left_out"
+        widgets.empty_state("No picture can be tried here", nothing(kind, why=state.why))
         return
     picture_field(small=picture is not None)
     if picture is None:

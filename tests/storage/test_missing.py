@@ -28,6 +28,7 @@ def test_missing__the_steps_that_were_not_run(tmp_path):
     assert missing["features"] == Missing(None, "features", "missing", "not run yet", run)
     assert str(missing["features"]) == f"not run yet. Run: {run}"
     said = missing["features"].sentence
+    assert (said.kind, said.what, said.why) == ("not_computed", STEPS["features"].title, "not run yet")
     assert STEPS["features"].title in said and missing["features"].reason in said and run not in said
     assert not missing["features"].redo
     assert study.why_missing("top_images") == Missing("top_images", "features", "missing", "not run yet", run)
@@ -83,7 +84,8 @@ def test_damaged_item__names_its_file_its_step_and_the_command(tmp_path, item):
     assert fault.startswith(f"{file} is ")
     assert missing == Missing(item, entry["step"], "damaged", f"damaged: {fault}", run)
     assert missing is not None and missing.redo and study.missing()[entry["step"]] == missing
-    assert missing.sentence == f"The step '{STEPS[entry['step']].title}' is damaged: {fault}."
+    said = missing.sentence
+    assert (said.kind, said.what) == ("damaged", STEPS[entry["step"]].title) and said.why.endswith(fault)
 
 
 def test_skipped_item__says_why_and_offers_no_command(tmp_path):
@@ -95,7 +97,8 @@ def test_skipped_item__says_why_and_offers_no_command(tmp_path):
     missing = study.why_missing("overlap_summary")
     assert missing is not None and "there are no masks" in missing.reason
     assert missing == Missing("overlap_summary", "overlap", "skipped", missing.reason)
-    assert STEPS["overlap"].title in missing.sentence and missing.reason in missing.sentence
+    assert (missing.sentence.kind, missing.sentence.what) == ("skipped", STEPS["overlap"].title)
+    assert missing.sentence.why == missing.reason
     assert str(missing) == missing.reason
 
 
@@ -103,20 +106,20 @@ def test_item_that_its_step_did_not_make__says_so_and_offers_no_command(tmp_path
     missing = write_small_study(tmp_path / "s").why_missing("class_means_correct")
     assert missing is not None and missing.state == "skipped" and not missing.redo and not missing.command
     assert missing.reason == LEFT_OUT
-    assert STEPS["quality"].title in missing.sentence and LEFT_OUT in missing.sentence
+    assert (missing.sentence.what, missing.sentence.why) == (STEPS["quality"].title, LEFT_OUT)
 
 
 def test_item_that_needs_labels__says_that_there_are_none(tmp_path):
     study = write_small_study(tmp_path / "s", labels=False)
     missing = study.why_missing("class_means_correct")
     assert missing is not None and missing.state == "skipped" and not missing.command
-    assert NO_LABELS in missing.sentence
+    assert (missing.sentence.kind, missing.sentence.why) == ("skipped", NO_LABELS)
 
 
 def test_item_that_no_step_writes(tmp_path):
     missing = write_small_study(tmp_path / "s").why_missing("holidays")
     assert missing is not None and missing == Missing("holidays", "", "missing", missing.reason)
-    assert missing.reason and missing.sentence == f"{missing.reason[0].upper()}{missing.reason[1:]}."
+    assert missing.reason and missing.sentence.kind == "not_held"
 
 
 def test_item_of_a_command_beside_the_steps__is_known_from_the_manifest(tmp_path):

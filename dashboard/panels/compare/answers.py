@@ -8,6 +8,7 @@ from core.comparison.answers import mcnemar_text
 from core.comparison.compare import Comparison
 from core.jobs.commands import AddAnswer
 from core.slices.slice import Slice
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.cache import comparison_reads
 from dashboard.components import widgets
@@ -32,10 +33,7 @@ def answers(study: Study, among: Slice) -> None:
         other = select_one("Against", others, key=AGAINST, width=220)
     comparison = comparison_reads.answers_compared(study, mine, other, among=among)
     if comparison.pair is None or not comparison.pair.n:
-        widgets.empty_state(
-            "No image has a verdict of both answers",
-            "They are compared on images with a label that both can give, to which neither was fitted.",
-        )
+        widgets.empty_state("No image has a verdict of both answers", nothing("no_common_verdict"))
         return
     numbers.verdict(comparison, other)
     _agreement(comparison, other)

@@ -14,6 +14,7 @@ from core.common.group_names import group_features
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.inspection.words import MOST_WORDS, best_first
 from core.slices.slice import Slice
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
@@ -43,7 +44,7 @@ def ready(study: Study, what: str = "") -> bool:
         return False
     if what and (skipped := study.summary("concepts").get("skipped")):
         command = command_line("concepts", study.path, captions="FILE", clip="MODEL@WEIGHTS")
-        widgets.empty_state(what, str(skipped), command)
+        widgets.empty_state(what, nothing("left_out", why=skipped), command)
         return False
     return all(widgets.needs(study, item, "The words of the features") for item in TABLES)
 
@@ -54,11 +55,7 @@ def captioned(study: Study) -> bool:
     given = study.settings("concepts").get("captions", "")
     brings_its_own = str(study.settings("embed").get("images") or "").startswith("glyphworld")
     if skipped and given is None and not brings_its_own:
-        widgets.empty_state(
-            "No words yet",
-            "Words come from captions, which CLIP compares with the images. Choose a file of captions under "
-            "New study, Further steps.",
-        )
+        widgets.empty_state("No words yet", nothing("no_captions"))
         link("new_study", "Choose the captions", study, icon="arrow_forward")
         return False
     return True
@@ -122,7 +119,7 @@ def scored_words(study: Study, group: str) -> None:
     title = meaning(group_reads.best_words(study, group, MOST_WORDS), is_unsure=is_unsure)
     st.header(widgets.plain(title), help=widgets.help_text("word_score"))
     if kept_words.empty:
-        widgets.empty_state("No words", "No word holds for most of its images and for fewer of the others.")
+        widgets.empty_state("No words", nothing("no_word_holds"))
         return
     chart(
         study,

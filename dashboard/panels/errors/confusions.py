@@ -13,6 +13,7 @@ from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.addresses.pages import ANSWERED, CONFUSED, of_confusion
 from dashboard.cache import reads
@@ -33,7 +34,7 @@ def confusion_matrix_part(study: Study, population: Slice, answer_slot: DeltaGen
     """Draw the section; `answer_slot`, the line below the title, says how many confusions there are."""
     pairs = reads.slice_table(study, population, "confusions").rename(columns={"n": "n_images"})
     if pairs.empty:
-        widgets.empty_state("No confusions", "None of these images is misclassified.")
+        widgets.empty_state("No confusions", nothing("none_misclassified"))
         return
     pairs = _confident_first(study, population, pairs)
     others = int(numbers(pairs.loc[~pairs["predicted"].isin(study.class_names)], "n_images").sum())

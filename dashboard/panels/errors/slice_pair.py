@@ -9,6 +9,7 @@ from core.charts import slice_differences
 from core.slices.finder import ALL, MIN_IMAGES
 from core.slices.saved_file import with_saved
 from core.slices.slice import Slice
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
@@ -63,10 +64,10 @@ def slice_comparison(study: Study, population: Slice) -> None:
     _numbers(study, sides)
     for side, mask in zip(sides, masks, strict=True):
         if not mask.any():
-            widgets.empty_state(f"No image is in “{side.name}”", "Choose another slice to compare.")
+            widgets.empty_state(f"No image is in “{side.name}”", nothing("same_images"))
             return
     if (masks[0] == masks[1]).all():
-        widgets.empty_state("The two hold the same images", "Choose another slice to compare.")
+        widgets.empty_state("The two hold the same images", nothing("same_images"))
         return
     _traits(study, sides)
     _galleries(study, sides, masks)

@@ -15,6 +15,7 @@ from core.errors import SliceError
 from core.slices.finder import ALL, CLASS, MIN_IMAGES
 from core.slices.inspection.populations import is_filtered
 from core.slices.slice import Slice
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
@@ -145,13 +146,12 @@ def _kinds(slot: DeltaGenerator, table: pd.DataFrame) -> list[str]:
 
 @widgets.stable_container
 def _none(study: Study, population: Slice, choice: Choice) -> None:
-    why = f"No slice of at least {choice.least:,} images has errors that could be compared."
+    why = nothing("no_large_slice", n=choice.least)
     verdicts = numbers(reads.images(study), "correct")[reads.mask(study, population)]
     verdicts = verdicts[np.isfinite(verdicts)]
     decided = bool(verdicts.size) and verdicts.min() == verdicts.max()
     if decided:
-        every = "classified correctly" if verdicts[0] else "misclassified"
-        why = f"All of these images are {every}, so no slice of them is worse than another."
+        why = nothing("all_correct" if verdicts[0] else "all_misclassified")
     if (verdicts == 0).any():
         st.caption(why if decided else f"{why} These are the images, misclassified ones first.")
         _images(study, population, "images of the filter")

@@ -14,6 +14,7 @@ from core.common.formatting import counted
 from core.slices.features import firing_class, partly_labelled
 from core.slices.inspection.populations import train_images
 from core.slices.slice import Slice
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.cache import inspection_reads, reads
 from dashboard.cache.features import feature_reads
@@ -22,8 +23,6 @@ from dashboard.components.chart import chart
 from dashboard.panels.features import one_feature
 from dashboard.panels.features.feature_cards import population_name
 from dashboard.panels.masks import none_yet
-
-NO_LABELS = "These images carry no labels, so it cannot be said which class a feature prefers."
 
 
 def has_classes(study: Study, feature: int, population: Slice) -> bool:
@@ -37,7 +36,7 @@ def classes(study: Study, feature: int, tail: str, population: Slice) -> None:
     shares = one_feature.shares_by_class(study, feature, population)
     st.header(_classes_title(study, shares, population), help=widgets.help_text("slice_rate"))
     if shares is None:
-        widgets.empty_state("No classes", NO_LABELS)
+        widgets.empty_state("No classes", nothing("no_labels"))
         return
     images = split_images(population.split)
     chart(
@@ -126,7 +125,7 @@ def push(study: Study, feature: int, population: Slice) -> None:
         title = f"Pushes towards {_short(words(finite, 'label')[0])}{among}"
     st.header(widgets.plain(title), help=widgets.help_text("class_push"))
     if not study.labelled:
-        widgets.empty_state("No probe", "These images carry no labels, so no probe was trained.")
+        widgets.empty_state("No probe", nothing("no_labels"))
         return
     if not widgets.needs(study, "probe_weights", "The weights of the classifier"):
         return

@@ -12,6 +12,7 @@ from core.charts import class_representations
 from core.charts.sparsity import SPARSITY
 from core.common.captions import shortened
 from core.slices.slice import Slice
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
@@ -32,10 +33,7 @@ Means = Mapping[str, np.ndarray]
 def mean_representations(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """The two groups of the images of the page; `controls` is the row above them."""
     if not study.labelled:
-        widgets.empty_state(
-            "No groups to compare",
-            "These images carry no labels, so none is classified correctly or wrongly.",
-        )
+        widgets.empty_state("No groups to compare", nothing("no_labels"))
         return
     if not widgets.needs(study, "class_means_correct", "The comparison of the two groups"):
         return

@@ -11,6 +11,7 @@ from core.jobs.commands import BuildDemo, Command
 from core.jobs.jobs import Job, format_duration, log_tail, read_job
 from core.jobs.overall import overall
 from core.steps import STEPS
+from core.storage.missing import nothing
 from dashboard.addresses import served_studies
 from dashboard.components import widgets
 from dashboard.components.job_follower import follow, start_button
@@ -73,7 +74,7 @@ def not_ready(entry: served_studies.Entry, error: Exception | None) -> None:
     else:
         widgets.empty_state(
             "This study holds no images yet",
-            "No command is running in it.",
+            nothing("not_begun"),
             command_line("analyze", entry.path, images="DIR", encoder="SPEC"),
         )
 

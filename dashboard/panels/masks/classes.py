@@ -12,6 +12,7 @@ from core.charts.options import FigureOptions
 from core.common.captions import LOOKS, shortened, with_class_names
 from core.common.dataframes import numbers
 from core.slices.slice import Slice
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import comparison_reads, overlap_reads, reads, slice_reads
@@ -35,7 +36,7 @@ def by_class(study: Study, population: Slice, controls: DeltaGenerator) -> None:
         variant = choose_variant()
     table = overlap_reads.by_class(study, population, variant)
     if table.empty:
-        widgets.empty_state("No classes to compare", "No image of a known class has a heatmap and a mask.")
+        widgets.empty_state("No classes to compare", nothing("no_masked_class"))
         return
     part = table.loc[table["mask"] == mask].reset_index(drop=True)
     st.markdown(_ends(part, mask))

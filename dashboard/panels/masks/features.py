@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core.common.captions import LOOKS
 from core.common.dataframes import numbers, words
 from core.slices.slice import Slice
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.cache import overlap_reads, reads
 from dashboard.cache.features import feature_reads
@@ -37,12 +38,12 @@ def overlap_by_feature(study: Study, population: Slice, controls: DeltaGenerator
         return
     wide = overlap_reads.feature_overlaps(study, population)
     if wide.empty:
-        widgets.empty_state("No features", "No feature that fires here fires on enough images with masks.")
+        widgets.empty_state("No features", nothing("too_few_masks"))
         return
     with controls:
         wide = _chosen(wide)
     if wide.empty:
-        widgets.empty_state("No features", "None of the features that fire here has this verdict.")
+        widgets.empty_state("No features", nothing("no_feature_of_verdict"))
         return
     title_slot = st.container()
     page_features = wide.iloc[widgets.page_span(len(wide), CARDS, key="overlap_feature_page")]

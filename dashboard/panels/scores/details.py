@@ -14,6 +14,7 @@ from core.charts.q_distribution import Q_DISTRIBUTION
 from core.common.score_names import score_label
 from core.common.statistics.chance import FEW, outcomes, too_few
 from core.slices.slice import Slice
+from core.storage.missing import nothing
 from core.store import Study
 from dashboard.cache import reads, score_reads
 from dashboard.cache.chart_reads import chart_table
@@ -63,11 +64,9 @@ def errors_found_part(study: Study, population: Slice, score: str, threshold: fl
 def two_scores(study: Study, population: Slice) -> None:
     """Share of errors by distinctiveness and the similarity to train images."""
     held = reads.scores(study)
-    lacking = [score_label(name) for name in score_pair.usual_pair(held) if name not in held]
+    lacking = tuple(score_label(name) for name in score_pair.usual_pair(held) if name not in held)
     if lacking:
-        what = f"This study does not hold {' and '.join(lacking)} of its images."
-        steps = "Run the steps Neighbours and Quality scores again to have both."
-        widgets.empty_state("Not two scores", f"{what} {steps}")
+        widgets.empty_state("Not two scores", nothing("lacking_scores", names=lacking))
         return
     show_chart(study, score_pair.SCORE_PAIR, among=population)
 
@@ -106,10 +105,7 @@ def _compared(study: Study, score: str) -> list[str]:
 @widgets.stable_container
 def by_cause(study: Study, population: Slice) -> None:
     if reads.slice_table(study, population, "quality_by_cause").empty:
-        widgets.empty_state(
-            "No causes",
-            "These images do not record what makes them hard, or too few are misclassified or correct.",
-        )
+        widgets.empty_state("No causes", nothing("no_cause"))
         return
     show_chart(study, BY_CAUSE, among=population, name="score_causes", title=st.markdown)
 
@@ -121,7 +117,7 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
     metrics = score_reads.metrics(study, population, reads.scores(study))
     ranked = baselines.ranked(metrics, titles[title])
     if ranked.empty:
-        widgets.empty_state("No numbers", next(iter(metrics["note"]), ""))
+        widgets.empty_state("No numbers", nothing("left_out", why=next(iter(metrics["note"]), "")))
         return
     st.markdown(widgets.plain(baselines.rank_sentence(metrics, score, titles[title])))
     columns = {

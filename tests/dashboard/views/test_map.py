@@ -23,6 +23,7 @@ from core.store import open_study
 from dashboard.app import ROUTES
 from dashboard.cache import map_reads
 from dashboard.cache.features import feature_reads
+from dashboard.components.widgets import NO_MATCH
 from tests.dashboard.conftest import all_text, forget, spec, tiles
 from tests.manifests import edited_manifest
 from tests.sampling import sample
@@ -239,7 +240,7 @@ def test_map__as_a_figure(studies, open_page):
 def test_map__nothing_matches(studies, open_page):
     app = open_page("map", study="demo", where="q_score=1e9..")
     assert not app.exception
-    assert "None fits the filter" in all_text(app)
+    assert NO_MATCH in all_text(app)
 
 
 def test_map__unlabelled_study(studies, shelf, unlabelled_study, open_page):

@@ -72,7 +72,7 @@ def _from_npy(study: StudyReader, path: str, request: Request) -> AnswerValues:
 
     answer = from_logits(rows, n, ClassColumns.of(match, labels, restrict=request.restrict))
     answer.facts = {"n_classes": n_outputs, "matched": match.how}
-    answer.notes = match.notes()
+    answer.notes = [*match.notes()]
     return answer
 
 

@@ -273,7 +273,7 @@ def _from_keys(spec: Spec, layout: Layout, path: Path) -> Built:
         return Built(model, transform, arch, "checkpoint", notes, whole=whole, around=around)
     if layout.kind == "vit" and not spec.family:
         arguments: dict[str, Any] = dict(vit_arguments(layout.state, moco_v3=layout.name == "MoCo v3"))
-        notes = [assumed("heads_of_width", n=arguments["num_heads"])]
+        notes: list[str] = [assumed("heads_of_width", n=arguments["num_heads"])]
         if "pre_norm" in arguments:
             notes.append(assumed("gelu"))
         arch = "vit[" + ",".join(f"{key}={value}" for key, value in sorted(arguments.items())) + "]"

@@ -155,9 +155,8 @@ def demo(args: argparse.Namespace) -> None:
         args.studies if "studies" in args else os.environ.get("PEREGRINE_STUDIES", DEFAULT_STUDIES)
     )
     if "background" in args:
-        return _demo_in_background(
-            root / FIRST, BuildDemo(root, "fresh" in args, getattr(args, "pool", ""), "single" in args)
-        )
+        given = (("pool", args.pool),) if "pool" in args else ()
+        return _demo_in_background(root / FIRST, BuildDemo(root, given, "fresh" in args, "single" in args))
     for name in [FIRST] if "single" in args else list(ENCODERS):
         args.study = root / name
         with Progress.for_command(root / name, stages_total=len(in_analysis())) as progress:

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Self
 
 from core.common.command_line import TYPED, basis_of, shell_text
 from core.common.inside import NAME
-from core.config.bases import BASIS_KINDS, ON
-from core.config.options import OPTIONS
+from core.config.bases import BasisConfig
+from core.config.options import OPTIONS, Option, options_of
 from core.config.settings import flag
-from core.errors import JobError
+from core.errors import JobError, SettingsError
 from core.jobs.fields import check_field, check_names, field_parts
 from core.steps import STEPS
 
@@ -35,10 +35,13 @@ class Command:
 
     name: ClassVar[str]
     in_study: ClassVar[bool] = False  # progress is written to the study; else to a separate job folder
+    takes: ClassVar[Mapping[str, Option]] = {}  # what its field `options` may hold, each as typed
 
     def __post_init__(self) -> None:
         for part, hint in _hints(type(self)).items():
             check_field(self.name, part, getattr(self, part), hint)
+        if self.takes:
+            _check_options(self.name, self.settings, self.takes)
 
     @property
     def words(self) -> list[str]:
@@ -55,6 +58,11 @@ class Command:
         """Return the study that the command reads or makes."""
         return getattr(self, "study", None)
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """Return the settings among its options, each as it is typed."""
+        return dict(getattr(self, "options", ()))
+
     def record(self) -> dict[str, Any]:
         """Return a JSON-able record from which `command_of` rebuilds the command."""
         values = {part.name: _plain(getattr(self, part.name)) for part in dataclasses.fields(self)}
@@ -65,6 +73,8 @@ class Command:
             value = getattr(self, part.name)
             if part.name in POSITIONAL:
                 yield from map(str, field_parts(value))
+            elif part.name == "options":
+                yield from (_option(name, text) for name, text in value)
             elif value is True:
                 yield flag(part.name)
             elif value not in (False, "", None):
@@ -77,13 +87,10 @@ class Analyze(Command):
 
     name: ClassVar[str] = "analyze"
     in_study: ClassVar[bool] = True
+    takes: ClassVar[Mapping[str, Option]] = OPTIONS
     study: Path
-    options: Options = ()  # settings of `core.config.options.OPTIONS`
+    options: Options = ()
     dry_run: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_names(self.name, self.options, OPTIONS)
 
     @classmethod
     def of(cls, study: Path, *, dry_run: bool = False, **options: str) -> Self:
@@ -114,7 +121,7 @@ class RunStep(Command):
         allowed = STEPS[self.step].options if self.step in STEPS else None
         if allowed is None:
             raise JobError(f"'{self.step[:40]}' is no step of a study that can be run from here")
-        check_names(self.step, self.options, allowed)
+        check_names(self.step, self.settings, allowed)
 
     @property
     def words(self) -> list[str]:
@@ -127,12 +134,13 @@ class RunStep(Command):
 
 @dataclass(frozen=True)
 class Resume(Command):
-    """Run every step that a study lacks, with its stored settings; `epsilon` overrides one of them."""
+    """Run every step that a study lacks, with its stored settings, except for the settings given here."""
 
     name: ClassVar[str] = "resume"
     in_study: ClassVar[bool] = True
+    takes: ClassVar[Mapping[str, Option]] = {"epsilon": OPTIONS["epsilon"]}
     study: Path
-    epsilon: str = ""
+    options: Options = ()
 
 
 @dataclass(frozen=True)
@@ -203,23 +211,20 @@ class RemoveBasis(Command):
 
 @dataclass(frozen=True)
 class FitBasis(RemoveBasis):
-    """Fit a dictionary to the representations of a study; its other fields are options of the command."""
+    """Fit a dictionary to the representations of a study; with `resume`, then run the study's steps in it."""
 
-    method: str  # one of BASIS_KINDS
-    size: int
-    k: int
-    seeds: int = 2
-    on: str = ON[0]
-    resume: bool = False  # whether the steps of the study are then run in it
+    takes: ClassVar[Mapping[str, Option]] = options_of(BasisConfig, ("kind", "size", "k", "seeds", "on"))
+    options: Options = ()
+    resume: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.method not in BASIS_KINDS or self.on not in ON or min(self.size, self.k, self.seeds) < 1:
-            raise JobError("a basis needs a known kind, and at least one latent, one code and one fit")
+        if not self.settings.get("kind"):
+            raise JobError(f"'{self.of[:40]}': a basis that is fitted needs a kind")
 
     def _words(self) -> Iterator[str]:
-        yield from (str(self.study), _option("name", self.of), _option("kind", self.method))
-        yield from (_option(part, getattr(self, part)) for part in ("size", "k", "seeds", "on"))
+        yield from (str(self.study), _option("name", self.of))
+        yield from (_option(name, text) for name, text in self.options)
         yield from ["--resume"] * self.resume
 
 
@@ -241,9 +246,10 @@ class BuildDemo(Command):
 
     name: ClassVar[str] = "demo"
     in_study: ClassVar[bool] = True
+    takes: ClassVar[Mapping[str, Option]] = {"pool": OPTIONS["pool"]}
     studies: Path
+    options: Options = ()
     fresh: bool = False
-    pool: str = ""
     single: bool = False
 
 
@@ -254,6 +260,11 @@ COMMANDS: dict[str, type[Command]] = {
         *(PublishStudy, FitBasis, RemoveBasis, AddAnswer, BuildDemo),
     )
 }
+
+
+def typed(**values: object) -> Options:
+    """Return settings as they are typed, for the `options` of a command."""
+    return tuple((name, str(value)) for name, value in values.items())
 
 
 def command_of(record: Mapping[str, Any]) -> Command:
@@ -286,6 +297,15 @@ def _named(words: Iterable[str], study: Path | None) -> list[str]:
     if not basis:
         return list(words)
     return [*(str(whole) if word == str(study) else word for word in words), f"--basis={basis}"]
+
+
+def _check_options(command: str, settings: Mapping[str, str], taken: Mapping[str, Option]) -> None:
+    check_names(command, settings, taken)
+    try:
+        for name, text in settings.items():
+            taken[name].read(text)
+    except SettingsError as error:
+        raise JobError(str(error)) from None
 
 
 def _option(name: str, value: object) -> str:

@@ -22,9 +22,9 @@ def check_field(command: str, name: str, value: Any, hint: Any) -> None:
         raise JobError(f"'{name}' of the command '{command}' is too long or contains a NUL; change it")
 
 
-def check_names(command: str, options: Iterable[tuple[str, str]], allowed: Container[str]) -> None:
+def check_names(command: str, names: Iterable[str], allowed: Container[str]) -> None:
     """Raise JobError for an option that a click may not give."""
-    if unknown := [name for name, _ in options if name not in allowed]:
+    if unknown := [name for name in names if name not in allowed]:
         raise JobError(f"'{command}' has no option '{unknown[0][:40]}' that can be set from here")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from core.common.assets import make_private, state_folder
 from core.errors import JobError, PeregrineError
 from core.jobs import uploads
-from core.jobs.commands import Analyze, Command, DecomposeImage, MakeReport, Resume, RunStep
+from core.jobs.commands import Analyze, Command, DecomposeImage, MakeReport, Resume, RunStep, typed
 from core.jobs.jobs import Job, list_jobs, read_job
 from core.jobs.runner import cancel, command_to_resume, forget, remembered, start_job
 from dashboard.addresses import served_studies
@@ -151,13 +151,8 @@ def offered(job: Job) -> Command | None:
     epsilon, before = job.offer.get("epsilon", 0.0), resume_command(job)
     if job.state != "failed" or not 0 < epsilon < 100:
         return None
-    text = f"{epsilon:g}"
-    if isinstance(before, Resume):
-        return replace(before, epsilon=text)
-    if isinstance(before, Analyze):
-        return Analyze.of(before.study, **{**dict(before.options), "epsilon": text})
-    if isinstance(before, RunStep) and before.step == "features":
-        return replace(before, options=(("epsilon", text),))
+    if isinstance(before, Analyze | Resume) or (isinstance(before, RunStep) and before.step == "features"):
+        return replace(before, options=typed(**(before.settings | {"epsilon": f"{epsilon:g}"})))
     return None
 
 

@@ -174,7 +174,7 @@ def _check_served(study: Path) -> None:
 
 def _reads_study_only(command: Command) -> bool:
     if isinstance(command, FitBasis):
-        return command.on != POSITIONS and not command.resume  # for both the encoder looks at images
+        return command.settings.get("on") != POSITIONS and not command.resume  # else it looks at images
     return isinstance(command, (AddAnswer, RemoveBasis)) or (
         isinstance(command, RunStep) and command.step in STUDY_ONLY
     )
@@ -203,7 +203,7 @@ def _check_parts(command: Command) -> None:
     folder = served_studies.studies_folder()
     if isinstance(command, Analyze) and not command.study.resolve().is_relative_to(folder):
         raise SettingsError(f"'{command.study.name[:60]}' does not lie in the studies folder")
-    given = dict(command.options) if isinstance(command, RunStep | Analyze) else vars(command)
+    given = vars(command) | command.settings
     for key, value in given.items():
         if key in IN_COMMANDS and value:
             _check_value(key, value, command.target or Path())

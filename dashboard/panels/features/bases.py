@@ -13,7 +13,7 @@ from core.bases.kinds import BATCH, FEWEST_LATENTS, KINDS
 from core.common.formatting import counted, format_duration, full_sentence, signed_interval, with_interval
 from core.config.bases import BASIS_KINDS, ON
 from core.errors import JobError, StudyError
-from core.jobs.commands import FitBasis, RemoveBasis
+from core.jobs.commands import FitBasis, RemoveBasis, typed
 from core.jobs.jobs import Job
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -88,10 +88,9 @@ def panel(study: Study) -> None:
     )
     if (control := lacking_control(list(whole.bases.values()))) is not None:
         card = control.card
-        sizes = (int(card.get(part) or 1) for part in ("size", "k"))
-        command = FitBasis(
-            whole.path, unused_name(whole, "random"), "random", *sizes, on=card.get("on", ON[0])
-        )
+        sizes = {part: int(card.get(part) or 1) for part in ("size", "k")}
+        options = typed(kind="random", **sizes, on=card.get("on", ON[0]))
+        command = FitBasis(whole.path, unused_name(whole, "random"), options)
         start_button(command, "Add random directions", key="basis_control", icon=":material/shuffle:")
     if whole.bases:
         known, twins = partial(_known, whole), partial(basis_twins.twins, study, whole)
@@ -219,15 +218,16 @@ def _fit(whole: Study) -> None:
         k = columns[4].number_input("Active at once", 1, value=usual_k, key=keys[1])
         seeds = columns[5].number_input("Runs", 1, 8, usual_fits, key=keys[2], help=ABOUT_STABILITY)
         sizes = int(size), int(k), int(seeds)
+        options = typed(kind=kind, size=sizes[0], k=sizes[1], seeds=sizes[2], on=VECTORS[on])
         st.caption(f"{KINDS[kind].summary[:1].upper()}{KINDS[kind].summary[1:]}.")
         try:
-            command = FitBasis(whole.path, (name or usual).strip(), kind, *sizes, VECTORS[on], resume=True)
+            command = FitBasis(whole.path, (name or usual).strip(), options, resume=True)
         except JobError as error:
             st.error(widgets.plain(error), icon=":material/error:")
             return
         if launcher.refusal(command) is not None:  # it may be learned without looking at images
             command = replace(command, resume=False)
-        _duration(command, fit, keys)
+        _duration(sizes, fit, keys, resume=command.resume)
         again = command.of in whole.bases
         label = f"Learn {command.of} again" if again else "Learn"
         start_button(command, label, key="basis_fit", kind="primary")
@@ -258,14 +258,13 @@ class Fit:
         return basis_reads.seconds_of(runs * KINDS[self.kind].fit_operations(n, self.width, size, k))
 
 
-def _duration(command: FitBasis, fit: Fit, keys: list[str]) -> None:
+def _duration(sizes: tuple[int, int, int], fit: Fit, keys: list[str], *, resume: bool) -> None:
     """How long learning takes, in a sentence; a button for the quick sizes where that is long, and for the
     usual ones where they would be. It sets the fields of these keys.
     """
-    sizes = (command.size, command.k, command.seeds)
     takes = fit.seconds(*sizes)
     first = " First, the encoder looks at all images again." if fit.positions else ""
-    then = ". Then the latents get what the units have: features, heatmaps, words" if command.resume else ""
+    then = ". Then the latents get what the units have: features, heatmaps, words" if resume else ""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="basis_duration"):
         st.markdown(
             f":material/schedule: **About {format_duration(max(takes, 1))}** on this computer without a GPU, "

@@ -27,6 +27,7 @@ from core.jobs.commands import (
     Resume,
     RunStep,
     command_of,
+    typed,
 )
 from core.jobs.jobs import list_jobs, read_job
 from dashboard.jobs import launcher
@@ -49,14 +50,14 @@ def every_command(study: Path) -> list[Command]:
         RunStep("features", study, (("epsilon", "2.5"),)),
         RunStep("overlap", study, (("masks", ODD),), redo=True),
         RunStep("concepts", study, (("captions", "glyphworld"), ("k", "3"), ("min_images", "2"))),
-        Resume(study, epsilon="2.5"),
+        Resume(study, typed(epsilon="2.5")),
         RequestHeatmaps(study, ODD, (3, 98)),
         RunStep("search", study, (("clip", ODD),)),
         DecomposeImage(study, ODD, study / "out.json", "knn"),
         MakeReport(study, study / "report.html", "knn"),
         PublishStudy(study, study / "site.zip"),
-        BuildDemo(study, fresh=True, pool="max"),
-        FitBasis(study, "sae", "topk", size=64, k=8, on="positions", resume=True),
+        BuildDemo(study, typed(pool="max"), fresh=True),
+        FitBasis(study, "sae", typed(kind="topk", size=64, k=8, seeds=2, on="positions"), resume=True),
         RemoveBasis(study, "sae"),
         AddAnswer(study),
     ]
@@ -104,8 +105,12 @@ def test_command__goes_through_its_record(tmp_path, number):
         {"kind": "RequestHeatmaps", "study": "s", "image": "i", "features": list(range(500))},
         {"kind": "MakeSheet", "study": "s", "cells": ["roc"]},
         {"kind": "RemoveBasis", "study": "s", "of": "../units"},
-        {"kind": "FitBasis", "study": "s", "of": "units", "method": "topk", "size": 8, "k": 2},
-        {"kind": "FitBasis", "study": "s", "of": "sae", "method": "file", "size": 8, "k": 2},
+        {"kind": "FitBasis", "study": "s", "of": "units", "options": [["kind", "topk"]]},
+        {"kind": "FitBasis", "study": "s", "of": "sae", "options": [["kind", "file"]]},
+        {"kind": "FitBasis", "study": "s", "of": "sae", "options": [["kind", "topk"], ["k", "0"]]},
+        {"kind": "FitBasis", "study": "s", "of": "sae", "options": [["size", "8"]]},
+        {"kind": "Resume", "study": "s", "options": [["clip", "asset:glyphworld"]]},
+        {"kind": "Resume", "study": "s", "options": [["epsilon", "much"]]},
         {"kind": "Resume", "study": "s", "words": ["rm"]},
         {"kind": "AddAnswer", "study": "s", "add": "/etc/passwd"},
     ],
@@ -166,6 +171,25 @@ def test_resume__what_was_started_here(studies, started):
     remember(studies / "demo", command)
     write_progress(studies / "demo", state="failed", command=["python", "-m", "core", "info", "x"])
     assert launcher.resume_command(stored_job(studies / "demo")) == command
+
+
+OF_0_3 = [
+    {"kind": "FitBasis", "study": "{}", "of": "sae", "method": "topk", "size": 8, "k": 2, "on": "pooled"},
+    {"kind": "Resume", "study": "{}", "epsilon": "2.5"},
+    {"kind": "BuildDemo", "studies": "{}", "fresh": True, "pool": "max", "single": False},
+]
+
+
+@pytest.mark.parametrize("record", OF_0_3, ids=lambda record: record["kind"])
+def test_resume__of_a_record_of_0_3_that_cannot_be_read_is_known_to_nobody(studies, record, monkeypatch):
+    study = studies / "demo"
+    monkeypatch.setattr(
+        Resume, "record", lambda command: json.loads(json.dumps(record).replace("{}", str(study)))
+    )
+    remember(study, Resume(study))
+    write_progress(study, state="failed", offer={"epsilon": 2.5})
+    job = stored_job(study)
+    assert launcher.resume_command(job) is launcher.offered(job) is None  # the study lacks nothing
 
 
 def test_resume__of_a_study_begun_elsewhere_runs_what_it_lacks(studies, started):

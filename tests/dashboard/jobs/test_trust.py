@@ -28,6 +28,7 @@ from core.jobs.commands import (
     RequestHeatmaps,
     Resume,
     RunStep,
+    typed,
 )
 from core.jobs.jobs import read_job
 from core.steps import STEPS
@@ -349,9 +350,9 @@ def test_study_that_is_not_served__is_refused(served, studies):
 @pytest.mark.parametrize("name", ["a shell command as encoder", "images elsewhere"])
 def test_basis__what_is_computed_in_it_is_checked_too(served, mark, name):
     apply_setting(served, name, mark)
-    alone = FitBasis(served, "few", "topk", 8, 2)
+    alone = FitBasis(served, "few", typed(kind="topk", size=8, k=2))
     assert launcher.refusal(alone) is None
-    for more in ({"resume": True}, {"on": "positions"}):
+    for more in ({"resume": True}, {"options": typed(kind="topk", on="positions")}):
         assert "PEREGRINE_TRUST_STUDIES=1" in (launcher.refusal(dataclasses.replace(alone, **more)) or "")
 
 

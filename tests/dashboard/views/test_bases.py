@@ -23,7 +23,7 @@ from core.charts.word_bars import contribution_bars
 from core.common.formatting import signed_interval
 from core.config import BasisConfig
 from core.export.bases_table import bases_table
-from core.jobs.commands import FitBasis, RemoveBasis, Resume
+from core.jobs.commands import FitBasis, RemoveBasis, Resume, typed
 from core.jobs.progress import Progress
 from core.measures import concept_features
 from core.pipeline.run import resume
@@ -247,7 +247,7 @@ def test_panel__fits_one_and_removes_one_through_the_launcher(served, started, o
     app.button(key="basis_fit").click().run()
     app.button(key="remove_pca").click().run()
     assert [command for command, _ in started] == [
-        FitBasis(served, "topk", "topk", size=10, k=2, resume=True),
+        FitBasis(served, "topk", typed(kind="topk", size=10, k=2, seeds=2, on="pooled"), resume=True),
         RemoveBasis(served, "pca"),
     ]
     assert {folder for _, folder in started} == {served} and "basis" not in app.query_params
@@ -263,7 +263,8 @@ def test_panel__adds_the_random_directions_that_a_basis_lacks(served, started, o
     remove_basis(served, "random")
     app = open_page("features", study="demo", features_as="Bases")
     app.button(key="basis_control").click().run()
-    assert [command for command, _ in started] == [FitBasis(served, "random", "random", size=10, k=2)]
+    options = typed(kind="random", size=10, k=2, on="pooled")
+    assert [command for command, _ in started] == [FitBasis(served, "random", options)]
 
 
 def test_panel__learns_alone_where_no_click_may_go_on(served, started, open_page, monkeypatch):

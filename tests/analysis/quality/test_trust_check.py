@@ -13,6 +13,7 @@ import pytest
 from core.analysis.quality.trust_check import Evidence, check_trust, evidence_of, read_check
 from core.common.records import Record
 from core.common.score_names import score_label
+from core.export.summary import info
 from core.store import open_study
 from tests.manifests import edited_manifest
 
@@ -117,6 +118,7 @@ def test_read_check__is_what_the_step_stored(shared_study):
     study = open_study(shared_study)
     found, stored = read_check(study), study.summary("quality")
     assert found is not None
+    assert info(study)["premise_record"] == found.sentence.as_json()
     assert (found.verdict, found.sentence, found.facts) == (
         stored["premise"], stored["premise_sentence"], stored["premise_facts"],
     )  # fmt: skip

@@ -13,8 +13,10 @@ import pandas as pd
 from PIL import Image
 
 from core.common.command_line import command_line
+from core.common.entries import WrongEntry, record_of
 from core.common.relative_paths import folder_of_ids
 from core.common.remote.addresses import study_folder
+from core.common.step_facts import EmbedFacts, Facts, OverlapFacts, StepFacts
 from core.common.threadsafe import cached_property
 from core.common.worker_group import check_same
 from core.errors import StudyError, UnreadableImage, article, did_you_mean
@@ -92,7 +94,7 @@ class StudyReader(KeptColumns):
             return self._damaged(item)
         if self.state(step) != "done":
             return missing_step(self.path, step, self.state(step), item)
-        if skipped := self.summary(step).get("skipped"):
+        if skipped := self.why_skipped(step):
             return Missing(item, step, "skipped", f"left out: {skipped}")
         if step in STEPS and STEPS[step].needs_labels and self.has("images") and not self.labelled:
             return Missing(item, step, "skipped", NO_LABELS)
@@ -199,14 +201,38 @@ class StudyReader(KeptColumns):
         return self.manifest["steps"].get(step, {}).get("settings", {})
 
     def summary(self, step: str) -> dict[str, Any]:
-        """Return the headline numbers of a step; empty when it was not run or is stale."""
+        """Return all that a step says of its results, to be shown whole; empty when it was not run or is
+        stale. `facts` reads single entries."""
         return self.manifest["steps"][step]["summary"] if self.state(step) == "done" else {}
+
+    def facts(self, kind: type[Facts]) -> Facts:
+        """Return what the summary of a step says, as its record; when it was not run or is stale,
+        with nothing but defaults.
+
+        Args:
+            kind: names the step, as `EmbedFacts` does.
+        Raises:
+            StudyError: an entry is not of the type that every version writes.
+        """
+        return self._read_facts(kind, kind.step)
+
+    def why_skipped(self, step: str) -> str:
+        """Explain why a step left its results out; "" where it has them or was not run."""
+        return self._read_facts(StepFacts, step).skipped
+
+    def _read_facts(self, kind: type[Facts], step: str) -> Facts:
+        try:
+            return record_of(kind, self.summary(step))
+        except WrongEntry as error:
+            raise StudyError(
+                f"the summary of the step '{step}' in '{self.path}' is damaged: {error}"
+            ) from None
 
     @property
     def encoder_name(self) -> str:
         """Return a short name for the encoder: a checkpoint's file name, else the SPEC, else ''."""
-        encoder = self.summary("embed").get("encoder", {})
-        return encoder.get("name") or encoder.get("spec", "")
+        encoder = self.facts(EmbedFacts).encoder
+        return encoder.name or encoder.spec
 
     @property
     def images(self) -> pd.DataFrame:
@@ -262,7 +288,7 @@ class StudyReader(KeptColumns):
         """Reopen the ImageSource that the study was made from."""
         from core.data.sources.images import reopen_images
 
-        return reopen_images(self.summary("embed")["source"])
+        return reopen_images(dict(self.facts(EmbedFacts).source.described))
 
     def image(self, image: str | SupportsIndex) -> Image.Image:
         """Return the original image (RGB, upright) for an image id or a row.
@@ -282,18 +308,18 @@ class StudyReader(KeptColumns):
         """Return the MaskSource that `overlap` used, else the masks of the image source itself, or None."""
         from core.data.masks.masks import open_masks, reopen_masks
 
-        description = self.summary("overlap").get("masks")
-        return reopen_masks(description, self.source) if description else open_masks(source=self.source)
+        description = self.facts(OverlapFacts).masks
+        return reopen_masks(dict(description), self.source) if description else open_masks(source=self.source)
 
     @cached_property
     def transform(self) -> Transform:
         """Geometry and pixel statistics of the encoder; StudyError for a study made from representations."""
         from core.encoders.transform import Transform
 
-        values = self.summary("embed").get("encoder", {}).get("transform")
+        values = self.facts(EmbedFacts).encoder.transform
         if values is None:
             raise StudyError(f"'{self.path}' was made from representations, so it has no encoder transform")
-        return Transform.from_dict(values)
+        return Transform.from_dict(dict(values))
 
     def mask(
         self, image: str | SupportsIndex, kind: str, *, size: tuple[int, int] | None = None

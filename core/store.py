@@ -165,7 +165,7 @@ class Answered(Study):
         if item in OF_PROBE:
             of_probe = f"it is of the probe, not of '{self.answer.name}'"
             return Missing(item, step_of(item) or "", "whole", of_probe)
-        why = self.summary("failures")["skipped"] if item in OF_FAILURES else self._no_weights
+        why = self.why_skipped("failures") if item in OF_FAILURES else self._no_weights
         return Missing(item, "", "skipped", f"{why} (the answer '{self.answer.name}')")
 
     @property

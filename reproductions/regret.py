@@ -24,7 +24,9 @@ import plotly.graph_objects as go
 from core.analysis.quality.label_free.calibration import calibrate
 from core.analysis.quality.recommendation import CALIBRATED, recommend
 from core.common.dataframes import numbers
+from core.common.entries import record_of
 from core.common.score_names import available_scores
+from core.common.step_facts import CalibrationFacts
 from core.measures.metrics import auroc
 from core.store import Study
 from reproductions import common
@@ -96,7 +98,7 @@ def with_labels(table: pd.DataFrame, free: list[str], seed: int) -> tuple[float,
     if found is not None:
         areas[CALIBRATED] = auroc(found.score(rest), correct)
         best = max(best, areas[CALIBRATED])
-    taken = recommend(list(areas), facts)
+    taken = recommend(list(areas), record_of(CalibrationFacts, facts))
     return best, areas[taken.score] if taken else np.nan
 
 

@@ -65,14 +65,19 @@ def files_of_option(name: str) -> int:
 
 
 def reads_by_string() -> int:
-    """How often the summary of a step is asked for by name, to be read by the names of its entries."""
+    """How often the summary of one step is asked for, whose entries have a record to be read by."""
     return sum(
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "summary"
-        and bool(node.args)
+        and any(_names_a_step(argument) for argument in node.args)
         for node in _nodes()
     )
+
+
+def _names_a_step(argument: ast.expr) -> bool:
+    """Whether it is a text or a constant: what shows any step's summary whole has it as a variable."""
+    return isinstance(argument, ast.Constant) or (isinstance(argument, ast.Name) and argument.id.isupper())
 
 
 def uses_of_dict() -> int:

@@ -90,6 +90,7 @@ CORE_FOR_DASHBOARD = (
 # What its pages of research may import besides.
 RESEARCH_FOR_DASHBOARD = (
     *("core.research.changed_inputs.analysis.near_moved", "core.research.visual_tokens.tokens.beside_study"),
+    *("core.research.domains.facts", "core.research.transfer_learning.facts"),
     *("core.research.visual_tokens.tokens.graph", "core.research.visual_tokens.figures.scene_graph"),
     "core.research.transfer.analysis.compared_words",
 )
@@ -169,6 +170,12 @@ def test_no_row_group_is_asked_for_its_columns():
         if isinstance(node, ast.Attribute) and node.attr == "row_group"
     ]
     assert calls == [] and len(texts) > 100
+
+
+def test_what_a_step_says_is_read_by_its_record():
+    """`study.facts(RECORD)`; the summary of one step is not read by strings (core/common/step_facts.py)."""
+    by_string = re.compile(r"""\.summary\(["'A-Z]""")
+    assert [relative(path) for path in SOURCES if by_string.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_there_is_something_to_check():

@@ -11,6 +11,7 @@ from torch import Tensor
 from core.analysis.gradcam.on_demand import study_encoder
 from core.analysis.representations import Pictures, picture_batches
 from core.common.processes import default_workers
+from core.common.step_facts import EmbedFacts
 from core.config import RunOptions
 from core.encoders.readout.positions import position_maps
 from core.errors import SettingsError
@@ -32,7 +33,7 @@ class PositionReader:
     """
 
     def __init__(self, study: StudyReader, device: str | torch.device, workers: int | None = None) -> None:
-        if study.summary("embed").get("encoder", {}).get("family") == "given":
+        if study.facts(EmbedFacts).encoder.is_given:
             raise SettingsError(
                 "--on positions needs an encoder, and the study was made from ready representations; leave "
                 "it out"

@@ -17,6 +17,7 @@ from core.answers.kinds import KINDS
 from core.common.command_line import command_line
 from core.common.formatting import counted
 from core.common.inside import NAME
+from core.common.step_facts import EmbedFacts, ProbeFacts
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.reader import StudyReader
 
@@ -99,7 +100,7 @@ def answers_of(study: StudyReader) -> dict[str, Answer]:
             ):
                 held.append(Answer(name, facts["kind"], step, facts))
     if study.has(PROBE):
-        held.append(Answer(PROBE, PROBE, PROBE, study.summary(PROBE)))
+        held.append(Answer(PROBE, PROBE, PROBE, dict(study.facts(ProbeFacts).described)))
     order = list(KINDS)
     held.sort(key=lambda one: (one.name != HEAD, one.name != PROBE, order.index(one.kind), one.name))
     return {one.name: one for one in held}
@@ -119,7 +120,7 @@ def answer_named(study: StudyReader, name: str) -> Answer:
     names = f"It has: {', '.join(held)}" if held else "It has none"
     add = f" To add it: {command_line('answers', study.path, add=name)}" if name in KINDS else ""
     step = {HEAD: "answers", PROBE: PROBE}.get(name)
-    if step and (why := study.summary(step).get("skipped")):
+    if step and (why := study.why_skipped(step)):
         add = f" No {name}: {why}"
     raise SettingsError(f"no answer '{name}' in '{study.path}'.{did_you_mean(name, held)} {names}.{add}")
 
@@ -129,7 +130,7 @@ def evaluated(study: StudyReader, kind: str) -> np.ndarray:
 
     Those of the evaluation split; where nothing was fitted and the split was drawn, not given, all labelled.
     """
-    given = study.summary("embed").get("split_given", True)
+    given = study.facts(EmbedFacts).split_given
     if study.is_val.any() and (given or KINDS[kind].fitted):
         return study.is_val
     return study.column("images", "label").notna().to_numpy()

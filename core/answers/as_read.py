@@ -5,7 +5,9 @@ from typing import Any
 import pandas as pd
 
 from core.answers.answer import COLUMNS, PROBE, Answer
+from core.common.entries import record_of
 from core.common.score_names import SCORES
+from core.common.step_facts import ProbeFacts
 from core.reader import StudyReader
 
 SPLIT = "split"
@@ -35,8 +37,8 @@ def place_as_read(answer: Answer, table: str, column: str) -> tuple[str, str]:
 def has_top5(study: Any) -> bool:
     """Whether the answer of a study can predict more than five classes; else the truth is always among the
     five best."""
-    facts = study.answer.facts if study.answer else study.summary(PROBE)
-    return facts.get("top5") is not None and facts.get("n_classes", 6) > 5
+    facts = record_of(ProbeFacts, study.answer.facts) if study.answer else study.facts(ProbeFacts)
+    return facts.has_top5
 
 
 def overlap_as_read(overlap: pd.DataFrame, probe: pd.DataFrame) -> pd.DataFrame:

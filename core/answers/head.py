@@ -13,6 +13,7 @@ from core.answers.classes import BY_INDEX, Match, match_classes, read_class_file
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
 from core.answers.predictable import output_names
 from core.common.formatting import counted, percent
+from core.common.step_facts import EmbedFacts
 from core.errors import SettingsError
 from core.slices.features.class_logits import Classifier, own_classifier
 
@@ -43,8 +44,7 @@ def why_no_head(study: StudyReader) -> str | None:
     """Explain why a study has no head, or return None."""
     if study.has("head_classes"):
         return None
-    about = study.summary("embed").get("head") or {}
-    return str(about.get("why") or NO_HEAD)
+    return study.facts(EmbedFacts).head.why or NO_HEAD
 
 
 def head_answer(study: StudyReader, request: Request, progress: Progress) -> AnswerValues:
@@ -61,8 +61,8 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
         answer = from_logits(_rows(study, request.device, activation), study.n_images, columns)
     answer.facts = {"n_outputs": len(match.code), "matched": match.how, "n_matched": match.n_matched}
     answer.facts |= {"activation": activation} if activation else {}
-    about = study.summary("embed")["head"]
-    sigmoid = [SINGLE] * bool(about.get("single")) + [SEVERAL] * bool(about.get("independent"))
+    about = study.facts(EmbedFacts).head
+    sigmoid = [SINGLE] * about.single + [SEVERAL] * about.independent
     answer.notes = (
         match.notes("; name the outputs: --head-classes FILE")
         + activation_notes
@@ -70,7 +70,7 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
         + (usual_order_note(study, answer, match) or order_note(study, answer, match))
     )
     _add_weights(study, answer, match)
-    if arch := about.get("unchecked"):
+    if arch := about.unchecked:
         answer.notes.append(UNCHECKED.format(arch=arch))
     return answer
 
@@ -86,7 +86,7 @@ def matched(study: StudyReader, request: Request) -> tuple[Match, ClassColumns]:
         match = read_class_file(request.head_classes, len(names), labels, names)
     else:
         match = match_classes(names, labels)
-        if match is None and study.summary("embed")["head"].get("assumed", True):
+        if match is None and study.facts(EmbedFacts).head.assumed:
             match = match_classes([[]] * len(names), labels)
     if match is None:
         raise SettingsError(unmatched(names, labels))
@@ -126,7 +126,7 @@ def _activation(study: StudyReader, request: Request, match: Match) -> tuple[str
         SettingsError: labelled images do not tell it and nobody states it, or it is stated for another head.
     """
     stated = request.head_activation
-    if study.summary("embed")["head"].get("activation") == "":
+    if study.facts(EmbedFacts).head.activation == "":
         if stated:
             return stated, [f"{stated} between its layers, as stated by --head-activation"]
         name, why = likely_activation(study, match)

@@ -14,6 +14,7 @@ from core.common.csv_text import no_wide_rows
 from core.common.dataframes import words
 from core.common.formatting import counted
 from core.common.relative_paths import common_folder, relative_paths
+from core.common.step_facts import EmbedFacts
 from core.data.sources.parquet_limit import read_image_rows
 from core.errors import SettingsError, first_line
 from core.jobs.progress import Progress
@@ -129,7 +130,7 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame, request: Req
 
 
 def _as_exported(study: StudyReader, key: str) -> pd.Series:
-    folder = str(study.summary("embed").get("source", {}).get("root") or "")
+    folder = study.facts(EmbedFacts).source.root
     names = study.column("images", key)
     return relative_paths(names, folder, common_folder(names))
 

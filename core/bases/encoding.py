@@ -20,6 +20,7 @@ from core.bases.position_index import write_index
 from core.bases.sampled import Positions, image_batches
 from core.common.formatting import counted
 from core.common.readout import readout_words
+from core.common.step_facts import EmbedFacts
 from core.common.worker_group import stream_in_order
 from core.errors import ImageSourceError
 from core.jobs.progress import Bar, Progress
@@ -285,7 +286,7 @@ def pooled_codes(
 
 def card(study: StudyReader, new: NewBasis) -> dict[str, Any]:
     """What a basis is, apart from what is measured: encoder, layer, tokens, and how it encodes."""
-    encoder = study.summary("embed").get("encoder", {})
+    encoder = study.facts(EmbedFacts).encoder
     dictionary = new.dictionary
     return {
         "name": new.name,
@@ -295,11 +296,11 @@ def card(study: StudyReader, new: NewBasis) -> dict[str, Any]:
         "on": new.on,
         "activation": dictionary.activation,
         "normalisation": dictionary.norm,
-        "encoder": encoder.get("fingerprint"),
+        "encoder": encoder.fingerprint,
         "encoder_name": study.encoder_name or None,
-        "layer": encoder.get("layer"),
-        "tokens": encoder.get("tokens"),
-        "token_norm": encoder.get("token_norm"),
+        "layer": encoder.layer,
+        "tokens": encoder.tokens,
+        "token_norm": encoder.token_norm,
         "readout": readout_words(encoder) or None,
         **dictionary.facts,
         **new.facts,

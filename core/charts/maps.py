@@ -15,6 +15,7 @@ from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.captions import shortened, with_class_names
 from core.common.dataframes import as_text, numbers, safe_divide
 from core.common.score_names import score_label
+from core.common.step_facts import MapFacts
 from core.store import Study
 
 STEPS = 64  # colours of a continuous scale
@@ -273,7 +274,7 @@ class Places(NamedTuple):
 
     frame: pd.DataFrame
     kind: str
-    shares: list[float]
+    shares: tuple[float, ...]
     coloured: str  # the title of the value
     score: bool  # it is a number
 
@@ -298,7 +299,7 @@ def _table(study: Study, options: FigureOptions) -> Places:
     x, y = study.vector(f"map_{kind}")[rows].T
     names = study.images["image_id"].to_numpy(object)[rows]
     frame = pd.DataFrame({"image_id": names, "x": x, "y": y, "value": value})
-    shares = study.summary("map").get("shares", [])
+    shares = study.facts(MapFacts).shares
     return Places(frame, kind, shares, title, title != "class")
 
 

@@ -10,6 +10,7 @@ from core.cli import options
 from core.cli.train import FRESH, given_settings
 from core.common.command_line import command_line
 from core.common.processes import is_first
+from core.common.step_facts import FeaturesFacts
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.training.config import TrainConfig
@@ -109,7 +110,7 @@ def report(study: Study, sidecar: dict[str, Any], output: str) -> list[str]:
     lines = [f"{output}: {sidecar['method']} {sidecar['epochs']} epochs, regulariser {kind}{frozen}"]
     lines += [f"  {name:18} {value}" for name, value in sidecar["monitors"].items()]
     after = study.path.with_name(f"{study.path.name}-{Path(output).stem}")
-    settings, epsilon = study.settings("embed"), study.summary("features")["epsilon"]
+    settings, epsilon = study.settings("embed"), study.facts(FeaturesFacts).known_epsilon
     same = {name: settings.get(name) or None for name in ("val", "class_level", "seed")}
     evaluate = command_line(
         "analyze", after, images=settings["images"], encoder=output, **same, epsilon=f"{epsilon:g}"

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from core.common.entries import record_of
 from core.common.formatting import (
     UNDEFINED,
     aligned,
@@ -17,6 +18,7 @@ from core.common.formatting import (
     step_times,
 )
 from core.common.readout import layer_words, readout_words, weights_words
+from core.common.step_facts import CheckpointFacts, EncoderFacts
 from core.jobs.progress import keep_result
 
 Report = Mapping[str, Any]
@@ -101,13 +103,13 @@ def _encoder_line(report: Report) -> str:
     name = report.get("encoder_name") or report.get("encoder")
     if not name:
         return ""
-    layer = f", {layer_words(report)}" if report.get("layer") else ""
+    layer = f", {layer_words(EncoderFacts(layer=report['layer']))}" if report.get("layer") else ""
     layer += f", {report['readout']}" if report.get("readout") else ""
     return f"{name}{layer}, {counted(report.get('n_features') or 0, 'feature')}"
 
 
 def checkpoint_line(checkpoint: Report | None) -> str:
-    return f"weights: {weights_words(checkpoint)}" if checkpoint else ""
+    return f"weights: {weights_words(record_of(CheckpointFacts, checkpoint))}" if checkpoint else ""
 
 
 def _features_line(report: Report) -> str:
@@ -160,7 +162,8 @@ def plan_text(report: Report) -> str:
     took = "unknown" if seconds is None else f"about {format_duration(seconds)} in all on this machine"
     exists = " (exists; only changed steps run again)" if report["exists"] else ""
     disk = f"about {format_bytes(report['bytes'])} in all, of {format_bytes(report['free_bytes'])} free"
-    described = {**encoder, "encoder": encoder["spec"], "readout": readout_words(encoder)}
+    readout = readout_words(record_of(EncoderFacts, encoder))
+    described = {**encoder, "encoder": encoder["spec"], "readout": readout}
     lines = [
         ("study", f"{report['study']}{exists}"),
         *_titled("options", [f"{one['flag']} {one['value']}" for one in report.get("options", [])]),

@@ -11,6 +11,7 @@ from core.cli.errors import refuse_options
 from core.cli.study import given
 from core.common.inside import name_from
 from core.common.processes import is_first
+from core.common.step_facts import ProbeFacts
 from core.common.worker_group import join_ranks
 from core.config import BasisConfig, HeatmapsConfig, RunOptions
 from core.config.settings import flag
@@ -87,7 +88,7 @@ def run_step(args: argparse.Namespace) -> None:
             elif "skipped" in summary:
                 summary = {"answer": default, "skipped": str(missing)}
         elif args.command == "overlap" and (default := default_answer(Study(args.study))) != PROBE:
-            summary = {"answer": default, **open_study(args.study, default).summary("overlap")}
+            summary = {"answer": default, **open_study(args.study, default).summary(args.command)}
         output.show(summary, output.summary_text, as_json="json" in args)
 
 
@@ -103,10 +104,10 @@ def _of_answer(args: argparse.Namespace, name: str) -> dict[str, Any]:
             f"auroc of {score}": value for score, value in zip(table["score"], table["auroc"], strict=True)
         }
         advice = {"recommendation": advise(recommended(study), table)}
-        return {"answer": name, **study.summary("probe"), **aurocs, **advice}
+        return {"answer": name, **study.facts(ProbeFacts).described, **aurocs, **advice}
     if missing := study.why_missing("failures"):
         raise StudyError(f"no failures of '{name}' in '{args.study}': {missing}")
-    return {"answer": name, **study.summary("failures")}
+    return {"answer": name, **study.summary(args.command)}
 
 
 def add_answers(commands: Any) -> None:
@@ -172,7 +173,7 @@ def answers_report(study: Any) -> dict[str, Any]:
         {"name": one.name, "words": one.words, "kind": one.kind, **one.facts}
         for one in study.answers.values()
     ]
-    why = study.summary("answers").get("skipped")
+    why = study.why_skipped("answers") or None
     return {"study": str(study.path), "answers": lines, "no_head": why}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from core.common.step_facts import CheckpointFacts, EncoderFacts
 from core.config import READOUT
 
 POOLED = {
@@ -45,56 +46,59 @@ def token_words(tokens: str, norm: str) -> str:
     return f"{OF_TOKENS[tokens]} {norm} the final norm"
 
 
-def readout_words(encoder: Mapping[str, Any]) -> str:
+def readout_words(encoder: EncoderFacts) -> str:
     """Describe it from what a study remembers of its encoder; "" where that is not known.
 
-    >>> readout_words({"pool": "max"}), readout_words({"pools_globally": True}), readout_words({})
-    ('maximum pooling', 'average pooling', '')
-    >>> readout_words({"tokens": "mean", "token_norm": "before"})
+    >>> readout_words(EncoderFacts(pool="max")), readout_words(EncoderFacts(pools_globally=True))
+    ('maximum pooling', 'average pooling')
+    >>> readout_words(EncoderFacts(tokens="mean", token_norm="before"))
     'mean of the patch tokens before the final norm'
     """
-    tokens, norm = str(encoder.get("tokens")), str(encoder.get("token_norm"))
-    if tokens in OF_TOKENS and norm in ("before", "after"):
-        return token_words(tokens, norm)
-    pool = encoder.get("pool") or ("gap" if encoder.get("pools_globally") else None)
-    return POOLED.get(str(pool), "")
+    if encoder.tokens in OF_TOKENS and encoder.token_norm in ("before", "after"):
+        return token_words(encoder.tokens, encoder.token_norm)
+    pool = encoder.pool or ("gap" if encoder.pools_globally else "")
+    return POOLED.get(pool, "")
 
 
-def layer_words(encoder: Mapping[str, Any]) -> str:
+def layer_words(encoder: EncoderFacts) -> str:
     """Name the layer that it reads.
 
-    >>> layer_words({"layer": "layer4.1"}), layer_words({"layer": "blocks.11"}), layer_words({})
-    ('layer4.1', 'layer blocks.11', 'layer not known')
+    >>> layer_words(EncoderFacts(layer="layer4.1")), layer_words(EncoderFacts(layer="blocks.11"))
+    ('layer4.1', 'layer blocks.11')
+    >>> layer_words(EncoderFacts())
+    'layer not known'
     """
-    layer = str(encoder.get("layer") or "not known")
+    layer = encoder.layer or "not known"
     return layer if layer.startswith("layer") else f"layer {layer}"
 
 
-def weights_words(report: Mapping[str, Any] | None) -> str:
+def weights_words(report: CheckpointFacts | None) -> str:
     """Say what was taken from a checkpoint, and what was left out; empty without one.
 
-    >>> weights_words({"layout": "SimSiam", "matched": 120, "dropped": {"module.predictor": 6}})
+    >>> weights_words(CheckpointFacts("SimSiam", 120, {"module.predictor": 6}))
     '120 tensors used, format SimSiam; not of the representation: module.predictor (6)'
-    >>> weights_words({"layout": "plain", "matched": 84})
+    >>> weights_words(CheckpointFacts("plain", 84))
     '84 tensors used, format plain state dict'
-    >>> weights_words({"layout": "random", "matched": 120})
+    >>> weights_words(CheckpointFacts("random", 120))
     'random weights, not trained'
     """
-    if not report:
+    if report is None or not report.layout:
         return ""
-    if report["layout"] == "random":
+    if report.layout == "random":
         return "random weights, not trained"
-    layout = "plain state dict" if report["layout"] == "plain" else report["layout"]
-    dropped = ", ".join(f"{group} ({n})" for group, n in (report.get("dropped") or {}).items())
-    used = f"{report['matched']:,} tensors used, format {layout}"
+    layout = "plain state dict" if report.layout == "plain" else report.layout
+    dropped = ", ".join(f"{group} ({n})" for group, n in report.dropped.items())
+    used = f"{report.matched:,} tensors used, format {layout}"
     return f"{used}; not of the representation: {dropped}" if dropped else used
 
 
-def chosen_readout(encoder: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+def chosen_readout(encoder: EncoderFacts, settings: Mapping[str, Any]) -> str:
     """Describe it only where the settings of `embed` ask for another way than the average or the network's.
 
-    >>> chosen_readout({"pool": "max"}, {"pool": "max"}), chosen_readout({"pool": "gap"}, {"pool": None})
-    ('maximum pooling', '')
+    >>> chosen_readout(EncoderFacts(pool="max"), {"pool": "max"})
+    'maximum pooling'
+    >>> chosen_readout(EncoderFacts(pool="gap"), {"pool": None})
+    ''
     """
     asked = [settings.get(name) for name in READOUT if name != "layer"]
     return readout_words(encoder) if any(word not in (None, "gap") for word in asked) else ""

@@ -40,6 +40,8 @@ class Record(str):
     def as_json(self) -> dict[str, Any]:
         """Return its fields, but those that it has not."""
         fields = {name: value for name, value in vars(self).items() if value not in (None, "", ())}
+        if self.interval is not None:
+            fields["interval"] = list(self.interval)
         if self.parts:
             fields["parts"] = [part.as_json() for part in self.parts]
         return fields

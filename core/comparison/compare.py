@@ -14,6 +14,7 @@ from core.analysis.quality.trust_check import read_check
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
 from core.common.readout import chosen_readout
+from core.common.step_facts import ConceptsFacts, EmbedFacts, FeaturesFacts
 from core.common.threadsafe import cached_property
 from core.comparison.images import Shared, shared_images
 from core.comparison.measures import MEASURES, class_accuracy_changes, judged_of, measure_table, overlaps_of
@@ -35,11 +36,11 @@ from core.topics import function_of_option
 
 EVERYTHING = Slice()
 FACTS = (
-    ("n_features", "features"),
-    ("n_discriminative", "features"),
-    ("n_explainable", "concepts"),
-    ("n_interpretable_features", "concepts"),
-    ("n_concepts", "concepts"),
+    ("n_features", FeaturesFacts),
+    ("n_discriminative", FeaturesFacts),
+    ("n_explainable", ConceptsFacts),
+    ("n_interpretable_features", ConceptsFacts),
+    ("n_concepts", ConceptsFacts),
 )
 
 
@@ -216,9 +217,9 @@ def fact_table(shared: Shared) -> pd.DataFrame:
     """One row per study: counts that have no interval, and whether its Q can be trusted."""
     rows = []
     for name, study in zip(shared.names, shared.studies, strict=True):
-        counts = {fact: study.summary(step).get(fact) for fact, step in FACTS}
-        encoder = study.summary("embed").get("encoder", {})
-        counts["n_features"] = counts["n_features"] or encoder.get("n_features")
+        counts = {name: getattr(study.facts(kind), name) for name, kind in FACTS}
+        encoder = study.facts(EmbedFacts).encoder
+        counts["n_features"] = counts["n_features"] or encoder.n_features
         trust = read_check(study)
         trust_facts = {"premise": trust and trust.sentence, "premise_facts": trust and trust.facts}
         encoder_text = chosen_readout(encoder, study.settings("embed"))

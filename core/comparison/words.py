@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from core.common.step_facts import ConceptsFacts
 from core.comparison.images import Shared
 from core.concepts.across import across_table, concept_counts, shared_matrix, shared_words
 
@@ -32,7 +33,7 @@ def compare_words(shared: Shared) -> Words | None:
     for name, study in zip(shared.names, shared.studies, strict=True):
         if study.has("concepts"):
             counts[name] = concept_counts(study.table("concepts"))
-            facts[name] = study.summary("concepts")
+            facts[name] = study.facts(ConceptsFacts)
     if len(counts) < 2:
         return None
     first, *others = counts

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from core.common.command_line import command_line
+from core.common.step_facts import ConceptsFacts
 from core.errors import StudyError
 from core.store import Study
 
@@ -15,7 +15,7 @@ from core.store import Study
 def check_has_concepts(study: Study) -> None:
     """Raise StudyError, naming the command, for a study whose features have no words."""
     if not study.has("concepts"):
-        why = study.summary("concepts").get("skipped") or "not run yet"
+        why = study.why_skipped("concepts") or "not run yet"
         command = command_line("concepts", study.path)
         raise StudyError(f"'{study.path}' has no concepts ({why}). Run: {command}")
 
@@ -32,13 +32,11 @@ def most_common_words(counts: Counter[str], n: int = 5) -> list[str]:
     return [word for word, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:n]]
 
 
-def across_table(
-    word_counts: Mapping[str, Counter[str]], facts: Mapping[str, Mapping[str, Any]]
-) -> pd.DataFrame:
+def across_table(word_counts: Mapping[str, Counter[str]], facts: Mapping[str, ConceptsFacts]) -> pd.DataFrame:
     """Table B.1, one row per study.
 
     Args:
-        word_counts: of each study, the number of groups that have each word. facts: summary of `concepts`.
+        word_counts: of each study, the number of groups that have each word. facts: of the step `concepts`.
     Returns:
         study, n_interpretable_groups, n_interpretable_features, n_concepts (unique words), n_unshared (in
         no other study), most_common_words, k, alpha, n_explainable, n_features, highly_activating_share.
@@ -50,13 +48,16 @@ def across_table(
         rows.append(
             {
                 "study": name,
-                "n_interpretable_groups": about.get("n_interpretable_groups"),
-                "n_interpretable_features": about.get("n_interpretable_features"),
+                "n_interpretable_groups": about.n_interpretable_groups,
+                "n_interpretable_features": about.n_interpretable_features,
                 "n_concepts": len(counts),
                 "n_unshared": len(set(counts) - others),
                 "most_common_words": "; ".join(most_common_words(counts)),
-                **{name: about.get(name) for name in ("k", "alpha", "n_explainable", "n_features")},
-                "highly_activating_share": about.get("highly_activating_share"),
+                "k": about.k,
+                "alpha": about.alpha,
+                "n_explainable": about.n_explainable,
+                "n_features": about.n_features,
+                "highly_activating_share": about.highly_activating_share,
             }
         )
     return pd.DataFrame(rows)

@@ -17,6 +17,7 @@ from core.common.command_line import command_line
 from core.common.dataframes import numbers, unit_rows
 from core.common.dataframes import words as texts
 from core.common.group_names import group_name
+from core.common.step_facts import ConceptsFacts
 from core.concepts.across import check_has_concepts
 from core.concepts.activating import ProbeImages, scan, threshold_of
 from core.concepts.failures import SEPARATOR, top_contributions, words_of_features
@@ -92,7 +93,7 @@ def _notes(study: Study) -> list[str]:
 def alpha_of(study: Study) -> float:
     """Return the activation above which a feature is highly active: of the step `concepts`, or its rule."""
     if study.has("concepts"):
-        return float(study.summary("concepts")["alpha"])
+        return study.facts(ConceptsFacts).known_alpha
     usual = ConceptsConfig()
     probe = ProbeImages(study, "all" if train_images(study).all() else "val")
     return threshold_of(scan(probe, K_CANDIDATES), "auto", min_images=usual.min_images).alpha

@@ -106,7 +106,7 @@ def compute_failures(study: Study, step: StepWriter, config: FailuresConfig, run
     """
     check_failures_config(config)
     if not study.has("probe") or not study.labelled:
-        why = study.summary("probe").get("skipped", "the step 'probe' was not run")
+        why = study.why_skipped("probe") or "the step 'probe' was not run"
         step.summary = {"skipped": NO_PROBE.format(why=why)}
         return
     if study.below is not None and not class_logits.explains_errors(study):

@@ -12,6 +12,7 @@ import torch
 
 from core.common.group_names import group_name
 from core.common.inside import inside
+from core.common.step_facts import EmbedFacts
 from core.concepts import tables
 from core.concepts.activating import (
     HighActivations,
@@ -172,12 +173,12 @@ def make_cropper(study: Study, tools: Tools, config: ConceptsConfig, device: str
 
 def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
     """Digest of everything that an embedded crop depends on, besides the image and the feature."""
-    encoder = study.summary("embed").get("encoder", {})
+    encoder = study.facts(EmbedFacts).encoder
     items = study.manifest["items"]
     made_from: dict[str, Any] = {"version": CROPS_VERSION}
     made_from["images"] = study.manifest["steps"]["embed"]["inputs"].get("@images")
     made_from["rows"] = manifests.item_digest(items["images"])
-    made_from["encoder"] = [encoder.get("fingerprint"), encoder.get("layer")] if has_encoder(study) else None
+    made_from["encoder"] = [encoder.fingerprint, encoder.layer] if has_encoder(study) else None
     if study.below:
         made_from |= {"codes": manifests.item_digest(items["representations"]), "sums": "exact"}
     made_from["threshold"] = config.threshold

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from core.common.device import resolve_device
+from core.common.step_facts import GLYPHWORLD, EmbedFacts
 from core.concepts.clip.thresholds import clip_temperature
 from core.concepts.crops import Captioner
 from core.concepts.explain import CaptionTexts, Retrieve
@@ -29,11 +30,11 @@ DEFAULT_CLIP = "ViT-B-32@openai"  # as in the paper
 
 
 def is_glyphworld(study: Study) -> bool:
-    return study.summary("embed").get("source", {}).get("kind") == "glyphworld"
+    return study.facts(EmbedFacts).source.kind == GLYPHWORLD
 
 
 def has_encoder(study: Study) -> bool:
-    return study.summary("embed").get("encoder", {}).get("family") != "given"
+    return not study.facts(EmbedFacts).encoder.is_given
 
 
 def captions_of(study: Study, config: ConceptsConfig) -> str | None:

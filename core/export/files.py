@@ -22,6 +22,7 @@ from core.common.formatting import json_number
 from core.common.inside import check_output_file, replacing
 from core.common.relative_paths import common_folder, folder_of_ids, relative_paths
 from core.common.score_names import SCORES
+from core.common.step_facts import EmbedFacts
 from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
 from core.errors import HeatmapNotStored, SettingsError, StudyError, unknown_name
 from core.export.bases_table import bases_table
@@ -227,7 +228,7 @@ def without_image_folder(study: Study, table: str, frame: pd.DataFrame) -> pd.Da
             frame = frame.assign(**{name: frame[name].str.removeprefix(ids)})
     if table not in ("images", "skipped") or "path" not in frame:
         return frame
-    folder = str(study.summary("embed").get("source", {}).get("root") or "")
+    folder = study.facts(EmbedFacts).source.root
     paths = cast(pd.Series, frame["path"])
     return frame.assign(
         path=relative_paths(paths, folder, ids or common_folder(study.column("images", "path")))
@@ -251,7 +252,7 @@ def _check_there(study: Study, table: str, item: str) -> None:
         raise StudyError(f"{start}{missing}")
     step = missing.step or table
     if study.state(step) == "done":
-        raise StudyError(f"{start}{study.summary(step).get('skipped') or 'its images bring none'}")
+        raise StudyError(f"{start}{study.why_skipped(step) or 'its images bring none'}")
     why = "they are stale (their inputs changed)" if missing.state == "stale" else "not computed yet"
     raise StudyError(f"{start}{why}. Run: {command_line(step, study.path)}")
 

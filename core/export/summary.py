@@ -8,6 +8,15 @@ from core.analysis.quality.recommendation import advice
 from core.analysis.quality.trust_check import headline, read_check, scores_of_answer
 from core.common.inside import bytes_below
 from core.common.readout import readout_words
+from core.common.step_facts import (
+    ConceptsFacts,
+    EmbedFacts,
+    EncoderFacts,
+    FeaturesFacts,
+    OverlapFacts,
+    ProbeFacts,
+    QualityFacts,
+)
 from core.export.finding import study_finding
 from core.measures.label_issues import issues_sentence, label_issues, why_no_probabilities
 from core.pipeline.verify import Problem, verify
@@ -24,23 +33,24 @@ def info(study: Study) -> dict[str, Any]:
     """Return headline numbers, settings, size and missing steps as a JSON-able dict; None where unknown."""
     read = study if study.answer else study.answering()
     study = read.whole if isinstance(read, Answered) else study
-    embed, overlap = read.summary("embed"), study.summary("overlap")
-    encoder = embed.get("encoder", {})
+    embed, overlap = read.facts(EmbedFacts), study.facts(OverlapFacts)
+    report = embed.encoder.report
     assumed = {
-        "checkpoint": encoder.get("report"),
-        "assumptions": encoder.get("assumptions", []),
-        "notes": embed.get("notes", []),
+        "checkpoint": None if report is None else dict(report.described),
+        "assumptions": list(embed.encoder.assumptions),
+        "notes": list(embed.notes),
     }
     return {
         "name": study.name,
         "finding": study_finding(read),
         "path": str(study.path),
         "images": study.settings("embed").get("images"),
-        **_encoder(study, encoder),
+        **_encoder(study, embed.encoder),
         **_counts(study, read),
         **_answers(study, read),
         **_quality(study, read),
-        **{name: overlap.get(name) for name in ("miou_core", "miou_spurious")},
+        "miou_core": overlap.miou_core,
+        "miou_spurious": overlap.miou_spurious,
         **assumed,
         **_steps(study, read),
         "no_longer_shown": [one.as_json() for one in study.no_longer_shown],
@@ -48,32 +58,35 @@ def info(study: Study) -> dict[str, Any]:
     }
 
 
-def _encoder(study: Study, encoder: dict[str, Any]) -> dict[str, Any]:
+def _encoder(study: Study, encoder: EncoderFacts) -> dict[str, Any]:
     return {
-        "encoder": encoder.get("spec"),
+        "encoder": encoder.spec or None,
         "encoder_name": study.encoder_name or None,
-        "layer": encoder.get("layer"),
+        "layer": encoder.layer,
         "readout": readout_words(encoder) or None,
     }
 
 
 def _counts(study: Study, read: Study) -> dict[str, Any]:
-    embed, features = read.summary("embed"), read.summary("features")
+    embed, features = read.facts(EmbedFacts), read.facts(FeaturesFacts)
     return {
-        "epsilon": features.get("epsilon"),
-        "k": study.summary("concepts").get("k"),
-        "n_images": embed.get("n_images", 0),
-        **{name: embed.get(name) for name in ("n_train", "n_val", "n_classes")},
-        "n_skipped": embed.get("n_skipped", 0),
-        "n_features": embed.get("encoder", {}).get("n_features"),
-        **{name: features.get(name) for name in ("n_discriminative", "mean_firing")},
+        "epsilon": features.epsilon,
+        "k": study.facts(ConceptsFacts).k,
+        "n_images": embed.n_images,
+        "n_train": embed.n_train,
+        "n_val": embed.n_val,
+        "n_classes": embed.n_classes,
+        "n_skipped": embed.n_skipped,
+        "n_features": embed.encoder.n_features,
+        "n_discriminative": features.n_discriminative,
+        "mean_firing": features.mean_firing,
         "feature_notes": notes_on_features(study),
     }
 
 
 def _answers(study: Study, read: Study) -> dict[str, Any]:
-    probe = read.summary("probe")
-    has_top5 = read is not study or read.summary("embed").get("n_classes", 0) > 5
+    probe = read.facts(ProbeFacts)
+    has_top5 = read is not study or (read.facts(EmbedFacts).n_classes or 0) > 5
     answers = [
         {"name": one.name, "kind": one.kind, "words": one.words, "notes": one.facts.get("notes", [])}
         for one in study.answers.values()
@@ -81,8 +94,8 @@ def _answers(study: Study, read: Study) -> dict[str, Any]:
     bases = [{**one.facts, "words": one.words, "notes": one.notes} for one in study.bases.values()]
     return {
         "answer": read.answer.name if read.answer else "probe",
-        "accuracy": probe.get("top1"),
-        "top5": probe.get("top5") if has_top5 else None,
+        "accuracy": probe.top1,
+        "top5": probe.top5 if has_top5 else None,
         "answers": answers,
         "bases": bases,
         "probe_notes": notes_on_accuracy(study),
@@ -93,7 +106,7 @@ def _quality(study: Study, read: Study) -> dict[str, Any]:
     quality, trust = headline(read), read_check(read)
     scores = scores_of_answer(read) if read.answer and read.has("quality_metrics") else None
     return {
-        **{name: quality.get(name) for name in OF_QUALITY},
+        **{name: _plain(getattr(quality, name)) for name in OF_QUALITY},
         "recommendation": advice(read, scores) or None,
         "label_issues": _label_issues(study, read),
         "premise": trust.sentence if trust else None,
@@ -102,9 +115,14 @@ def _quality(study: Study, read: Study) -> dict[str, Any]:
     }
 
 
+def _plain(value: Any) -> Any:
+    """A value of a record as JSON has it."""
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _steps(study: Study, read: Study) -> dict[str, Any]:
     settings = {step: study.settings(step) for step in STEPS}
-    skipped = {step: why for step in STEPS if (why := study.summary(step).get("skipped"))}
+    skipped = {step: why for step in STEPS if (why := study.why_skipped(step))}
     if read is not study and explains_errors(read):
         skipped.pop("failures", None)  # those of an answer need no step
     return {
@@ -118,7 +136,7 @@ def _steps(study: Study, read: Study) -> dict[str, Any]:
 def _label_issues(study: Study, read: Study) -> str | None:
     """What is said of labels, by the answer that is read; of large studies as the step quality says it, by
     the probe."""
-    sentence = study.summary("quality").get("label_issues")
+    sentence = study.facts(QualityFacts).label_issues or None
     if read is study or read.answer is None:
         return sentence
     facts = read.answer.facts

@@ -121,7 +121,7 @@ def what_it_lacks(study: Study, chart: Chart) -> Missing | None:
 def _with_reason(study: Study, missing: Missing, item: str) -> Missing:
     """An item that a step left out: why, and the command that makes it where one does."""
     step = step_of(item) or item
-    if why := study.summary(step).get("skipped"):
+    if why := study.why_skipped(step):
         return replace(missing, reason=why)
     if item == "quality_by_cause":
         return replace(missing, reason="its images do not record what makes them hard (Glyphworld's do)")

@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from core.common.command_line import command_line
 from core.common.inside import inside
+from core.common.step_facts import EmbedFacts
 from core.common.threadsafe import cached_property
 from core.errors import HeatmapNotStored, SettingsError, StudyError
 from core.heatmaps.combine import check_combination
@@ -60,12 +61,12 @@ def requested_path(study: ReadableStudy, row: int) -> Path:
     The name contains a digest of everything they depend on (image, images, encoder, layer, codes of a basis),
     so a file from before a change is never read.
     """
-    encoder = study.summary("embed").get("encoder", {})
+    encoder = study.facts(EmbedFacts).encoder
     made_from = {
         "image": str(study.column("images", "image_id").iat[row]),
         "inputs": study.manifest["steps"].get("embed", {}).get("inputs"),
-        "encoder": encoder.get("fingerprint"),
-        "layer": encoder.get("layer"),
+        "encoder": encoder.fingerprint,
+        "layer": encoder.layer,
     }
     if MADE in (codes := study.manifest["items"].get("representations", {})):
         made_from["codes"] = codes["chunks"]
@@ -169,7 +170,7 @@ class HeatmapReader:
 
     def _not_stored(self, row: int, feature: int) -> StudyError:
         path, image = self.study.path, self.study.column("images", "image_id").iat[row]
-        skipped = self.study.summary("heatmaps").get("skipped")
+        skipped = self.study.why_skipped("heatmaps")
         if skipped:
             return StudyError(f"no heatmaps in '{path}': {skipped}")
         if self.study.state("heatmaps") != "done":
@@ -205,9 +206,10 @@ class HeatmapReader:
     @property
     def sums_are_exact(self) -> bool:
         """True when ReLU(a) + ReLU(b) = ReLU(a + b), i.e. when nothing on a map is negative."""
-        about = self.study.summary("embed").get("encoder", {})
-        of_units = about.get("nonnegative") and about.get("pools_globally")
-        return bool(about.get("maps_add_up", of_units))  # stated of a basis
+        encoder = self.study.facts(EmbedFacts).encoder
+        if encoder.maps_add_up is not None:  # stated of a basis
+            return encoder.maps_add_up
+        return bool(encoder.nonnegative) and encoder.pools_globally
 
     def discriminative(self, row: int) -> tuple[np.ndarray, bool]:
         """Return the features of an image's discriminative heatmap.

@@ -196,7 +196,7 @@ class StudyTools:
         if not search.plain_words(text):
             raise SettingsError("nothing to search for: give a few words, as in 'a red ball on grass'")
         among = images_of(study, self.slice(study, where))
-        n, clip = bounded(n, "n", 1, MOST_ROWS), str(search.index_facts(study).get("clip", ""))
+        n, clip = bounded(n, "n", 1, MOST_ROWS), search.index_facts(study).clip
         result: dict[str, Any] = {"text": text}
         if clip.startswith("asset:"):  # the one that is shipped; others would be loaded at a study's word
             rows, cosines = search.most_alike(

@@ -54,7 +54,7 @@ def why_no_probabilities(study: StudyReader) -> str:
         return ""
     if study.has("probe"):
         return "this answer gives no probability of each class, so no label can be compared with it"
-    return study.summary("probe").get("skipped") or "there is no classifier. Run the step probe"
+    return study.why_skipped("probe") or "there is no classifier. Run the step probe"
 
 
 def _logits(study: StudyReader, images: np.ndarray) -> LogitsOf:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from core.common.step_facts import FeaturesFacts
 from core.errors import SettingsError
 from core.heatmaps.reader import StoredMaps
 from core.store import Study
@@ -66,8 +67,9 @@ def in_pixels(box: ShareBox, width: int, height: int) -> tuple[int, int, int, in
 
 def how_to_see(study: Study) -> dict[str, Any]:
     """The options of `resident_encoder.see` with which a picture is seen as the images of a study are."""
+    epsilon = study.facts(FeaturesFacts).epsilon
     return {
-        "epsilon": float(study.summary("features").get("epsilon", EPSILON)),
+        "epsilon": EPSILON if epsilon is None else epsilon,
         "dtype": str(study.settings("embed").get("dtype", "float32")),
     }
 

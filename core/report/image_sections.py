@@ -1,5 +1,6 @@
 """Sections on features: which they are, where they look, what they mean, and how they lead to errors."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from core.charts.sentences import bands_sentence
 from core.common.captions import with_class_names
 from core.common.dataframes import evenly, numbers
 from core.common.formatting import counted, number, percent, signed, with_interval
+from core.common.step_facts import ConceptsFacts, FailuresFacts, FeaturesFacts, OverlapFacts
 from core.report.inputs import Source
 from core.report.page import parts
 from core.slices import saved_slices
@@ -30,9 +32,9 @@ NONE_JUDGED = "None is saved, and which images are misclassified is not known."
 def features(source: Source) -> list[Markup]:
     """State how many fire how often, and show the most telling ones with words and top images."""
     study = source.study
-    table, epsilon = study.table("features"), study.summary("features").get("epsilon", float("nan"))
+    table, epsilon = study.table("features"), study.facts(FeaturesFacts).epsilon
     pieces = [
-        parts.paragraph(f"{bands_sentence(table)} Epsilon is {epsilon:g}."),
+        parts.paragraph(f"{bands_sentence(table)} Epsilon is {math.nan if epsilon is None else epsilon:g}."),
         *(parts.paragraph(note) for note in notes_on_features(study)),
         *source.charts.row("sorted_activation", "purity"),
         parts.heading("The most telling discriminative features"),
@@ -130,7 +132,7 @@ def overlap(source: Source) -> list[Markup]:
         ]
         head = ["Heatmap", "Mask", "mIoU (95 % interval)", "n"]
         pieces += [parts.heading("What other heatmaps would have"), parts.table(head, control_rows)]
-    if notes := study.summary("overlap").get("notes"):
+    if notes := study.facts(OverlapFacts).notes:
         pieces.append(parts.bullets(notes))
     return pieces
 
@@ -157,7 +159,7 @@ def failures(source: Source) -> list[Markup]:
         rows.append([*classes, f"{int(part[0]['n_images']):,}", "; ".join(named)])
     caption = "Contribution of the strongest features to the logit of the class that was answered."
     pieces = [parts.table(["Class", "Taken for", "Images", "Features"], rows, caption=caption)]
-    if interventions := study.summary("failures").get("interventions"):
+    if interventions := study.facts(FailuresFacts).interventions:
         pieces.append(parts.paragraph(f"{interventions[0].upper()}{interventions[1:].rstrip('.')}."))
     return pieces
 
@@ -165,7 +167,7 @@ def failures(source: Source) -> list[Markup]:
 def concepts(source: Source) -> list[Markup]:
     """List the words of the features with most highly activating images."""
     study = source.study
-    summary = study.summary("concepts")
+    facts = study.facts(ConceptsFacts)
     explained = study.table("explained")
     explained = explained.sort_values("n_images", ascending=False, kind="stable").head(CONCEPTS)
     rows = [
@@ -178,14 +180,14 @@ def concepts(source: Source) -> list[Markup]:
         ]
         for row in explained.to_dict("records")
     ]
-    n, bank = summary.get("n_explained_features", 0), summary.get("n_bank")
-    captions = f"{bank:,} captions ({summary.get('captions')})" if bank else str(summary.get("captioner"))
+    n, bank = facts.n_explained_features, facts.n_bank
+    captions = f"{bank:,} captions ({facts.captions})" if bank else str(facts.captioner)
     text = (
-        f"{counted(n, 'feature')} {'was' if n == 1 else 'were'} put into words with {summary.get('clip')} "
-        f"and {captions}; highly activating means above alpha = {number(summary.get('alpha'))}."
+        f"{counted(n, 'feature')} {'was' if n == 1 else 'were'} put into words with {facts.clip} "
+        f"and {captions}; highly activating means above alpha = {number(facts.alpha)}."
     )
     head = ["Feature", "Words, best first", "Images", "Likeness of their crops", "Interpretable"]
     pieces = [parts.paragraph(text), parts.table(head, rows)]
-    if notes := summary.get("notes"):
+    if notes := facts.notes:
         pieces.append(parts.bullets(notes))
     return pieces

@@ -55,7 +55,7 @@ class Source:
 
     def reason(self, step: str) -> str:
         """Explain why a step's results are not there."""
-        skipped = self.study.summary(step).get("skipped")
+        skipped = self.study.why_skipped(step)
         return without_folders(str(skipped or self.study.missing().get(step, "this study does not hold it.")))
 
     def tiles(self, rows: Iterable[int]) -> Markup:

@@ -19,6 +19,7 @@ from core.common.dataframes import evenly, numbers, words
 from core.common.formatting import counted, percent
 from core.common.readout import encoder_title, layer_words, readout_words, weights_words
 from core.common.statistics.intervals import wilson
+from core.common.step_facts import EmbedFacts, ProbeFacts
 from core.export.finding import study_finding
 from core.export.private_paths import without_folders
 from core.report.image_sections import telling
@@ -34,8 +35,8 @@ SAMPLES, CLASSES, LOOKS = 12, 30, 7
 
 def holds(source: Source) -> list[Markup]:
     """Counts, classes, samples, and everything that was assumed or left out."""
-    study, embed = source.study, source.study.summary("embed")
-    encoder = embed.get("encoder") or {}
+    study, embed = source.study, source.study.facts(EmbedFacts)
+    encoder = embed.encoder
     n_val = int(study.is_val.sum())
     narrowed = []
     if isinstance(study, Narrowed):
@@ -44,10 +45,10 @@ def holds(source: Source) -> list[Markup]:
     others = counted(study.n_images - n_val, "other")
     numbers_shown = [
         *narrowed,
-        ("Images", f"{study.n_images:,}", f"{embed.get('n_skipped', 0):,} skipped as unreadable"),
+        ("Images", f"{study.n_images:,}", f"{embed.n_skipped:,} skipped as unreadable"),
         ("Evaluation images", f"{n_val:,}", f"beside {others}"),
         ("Classes", n_classes, "from the labels"),
-        ("Features", f"{encoder.get('n_features', 0):,}", layer_words(encoder)),
+        ("Features", f"{encoder.n_features or 0:,}", layer_words(encoder)),
     ]
     samples = source.judged["row"].to_numpy()
     pieces = [parts.cards(numbers_shown), parts.facts(_encoder(study))]
@@ -56,24 +57,24 @@ def holds(source: Source) -> list[Markup]:
         pieces += [parts.heading("Some of the images"), source.tiles(some)]
     if study.has("classes") and study.labelled:
         pieces += [parts.heading("Classes"), _classes(source)]
-    notes = [without_folders(note) for note in (*embed.get("notes", []), *encoder.get("assumptions", []))]
+    notes = [without_folders(note) for note in (*embed.notes, *encoder.assumptions)]
     if notes:
         pieces += [parts.heading("Assumed, ignored or noted"), parts.bullets(notes)]
     return pieces
 
 
 def _encoder(study: Study) -> list[tuple[object, object]]:
-    encoder = study.summary("embed").get("encoder") or {}
-    transform = encoder.get("transform") or {}
+    encoder = study.facts(EmbedFacts).encoder
+    transform = encoder.transform or {}
     seen = [f"{name} {value}" for name, value in transform.items() if value is not None]
     pairs = {
         "Images from": _plain(study.settings("embed").get("images") or "") or None,
-        "Encoder": _plain(encoder.get("spec") or "") or None,
-        "Layer": encoder.get("layer"),
+        "Encoder": _plain(encoder.spec) or None,
+        "Layer": encoder.layer,
         "One vector from": readout_words(encoder),
-        "Weights": weights_words(encoder.get("report")),
+        "Weights": weights_words(encoder.report),
         "Sees": ", ".join(seen),
-        "Checksum of weights and transform": encoder.get("fingerprint"),
+        "Checksum of weights and transform": encoder.fingerprint,
     }
     return [(name, value) for name, value in pairs.items() if value]
 
@@ -190,20 +191,20 @@ def accuracy(source: Source) -> list[Markup]:
     """The accuracy of the answer beside guessing, and what it confuses."""
     study = source.study
     images = "evaluation images" if study.chosen is None else "images"
-    probe = study.summary("probe")
-    if probe.get("top1") is None:
+    probe = study.facts(ProbeFacts)
+    if probe.top1 is None:
         return []
     labels = source.judged["label"].dropna().value_counts(normalize=True)
-    n, base = int(probe.get("n_val") or 0), float(labels.iloc[0]) if len(labels) else None
-    low, high = wilson(float(probe["top1"]) * n, n)
+    n, base = probe.n_val, float(labels.iloc[0]) if len(labels) else None
+    low, high = wilson(probe.top1 * n, n)
     beside = f"{100 * low:.1f} to {100 * high:.1f} %"
     if study.chosen is None:  # in a slice of one class, every guess would be right
         beside += f"; guessing {percent(base)}"
-    cards = [(f"{whose_accuracy(study)}, top-1", percent(probe["top1"]), beside)]
-    if probe.get("top5") is not None and probe.get("n_classes", 6) > 5:
-        cards.append(("Top-5", percent(probe["top5"]), f"{n:,} {images}"))
-    if probe.get("train_top1") is not None:
-        cards.append(("On train images", percent(probe["train_top1"]), "optimistic: it was trained on them"))
+    cards = [(f"{whose_accuracy(study)}, top-1", percent(probe.top1), beside)]
+    if probe.has_top5:
+        cards.append(("Top-5", percent(probe.top5), f"{n:,} {images}"))
+    if probe.train_top1 is not None:
+        cards.append(("On train images", percent(probe.train_top1), "optimistic: it was trained on them"))
     return [parts.cards(cards), *map(parts.paragraph, notes_on_accuracy(study)), *_confusions(source)]
 
 

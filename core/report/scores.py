@@ -5,7 +5,7 @@ from markupsafe import Markup
 
 from core.analysis.features.notes import notes_on_features
 from core.analysis.quality.recommendation import advice
-from core.analysis.quality.trust_check import headline, read_check
+from core.analysis.quality.trust_check import headline_of_all, read_check
 from core.charts import baselines
 from core.common.dataframes import evenly, numbers
 from core.common.formatting import number, percent, with_interval
@@ -73,18 +73,18 @@ def _metrics(rows: list[dict]) -> Markup:
 
 def premise(source: Source) -> list[Markup]:
     """State whether the Q-Score can be trusted, and the facts beside that verdict."""
-    summary, trust = headline(source.study), read_check(source.study)
+    of_q, trust = headline_of_all(source.study), read_check(source.study)
     if trust is None:
         return []
-    near_zero = percent(summary.get("near_zero_share"))
+    near_zero = percent(of_q.near_zero_share)
     facts = [
         ("Entries near zero (below 1 % of the row's largest)", near_zero),
-        ("Negative entries", percent(summary.get("negative_share"))),
-        ("Features that are 0 on every train image", percent(summary.get("dead_share"))),
-        ("Images on which a discriminative feature fires", percent(summary.get("share_nonempty"))),
-        ("Features firing on an image, on average", number(summary.get("mean_firing"), 2)),
-        ("RankMe, effective rank of the representations", number(summary.get("rankme"), 1)),
-        ("alpha-ReQ, decay of their spectrum", number(summary.get("alpha_req"), 2)),
+        ("Negative entries", percent(of_q.negative_share)),
+        ("Features that are 0 on every train image", percent(of_q.dead_share)),
+        ("Images on which a discriminative feature fires", percent(of_q.share_nonempty)),
+        ("Features firing on an image, on average", number(of_q.mean_firing, 2)),
+        ("RankMe, effective rank of the representations", number(of_q.rankme, 1)),
+        ("alpha-ReQ, decay of their spectrum", number(of_q.alpha_req, 2)),
     ]
     notes = [parts.paragraph(note) for note in notes_on_features(source.study)]
     return [parts.strong(trust.sentence), parts.paragraph(trust.facts), *notes, parts.facts(facts)]

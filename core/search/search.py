@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from core.common.captions import with_class_names, wordnet_lemmas
 from core.common.command_line import command_line
 from core.common.dataframes import safe_divide
 from core.common.inside import inside
+from core.common.step_facts import SearchFacts
 from core.errors import ShapeError, StudyError
 from core.storage import manifest as manifests
 from core.storage import seals
@@ -218,9 +218,9 @@ def has_index(study: Study) -> bool:
     return study.has(CLIP_IMAGES)
 
 
-def index_facts(study: Study) -> dict[str, Any]:
-    """Return clip, clip_fingerprint, n_images and n_missing of the images embedded with CLIP; {} without."""
-    return study.summary("search") if study.has(CLIP_IMAGES) else {}
+def index_facts(study: Study) -> SearchFacts:
+    """Return what is said of the images embedded with CLIP; nothing, and no CLIP, without them."""
+    return study.facts(SearchFacts) if study.has(CLIP_IMAGES) else SearchFacts()
 
 
 def kept_text(study: Study, text: str) -> np.ndarray | None:
@@ -236,8 +236,8 @@ def kept_text(study: Study, text: str) -> np.ndarray | None:
 
 def text_path(study: Study, text: str) -> Path | None:
     """Return the path of a text's vector; None before the images are embedded (no CLIP is chosen yet)."""
-    clip = index_facts(study).get("clip_fingerprint")
-    if clip is None:
+    clip = index_facts(study).clip_fingerprint
+    if not clip:
         return None
     return inside(study.path, f"{FOLDER}/{manifests.digest([clip, tidy(text)])[:24]}.npy")
 

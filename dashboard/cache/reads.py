@@ -13,6 +13,7 @@ from core.bases.basis import about_latent
 from core.common.captions import WORDNET, with_class_names
 from core.common.dataframes import LazyTable, words
 from core.common.score_names import available_scores
+from core.common.step_facts import FeaturesFacts
 from core.errors import PeregrineError
 from core.measures.object_preference import ObjectPreference
 from core.measures.object_preference import object_preference as core_object_preference
@@ -212,7 +213,7 @@ def firing_thresholds(study: Study) -> tuple[float, float]:
     all images where there are none.
     """
     stats = table(study, "row_stats", ("mean", "std"))
-    epsilon = float(study.summary("features")["epsilon"])
+    epsilon = study.facts(FeaturesFacts).known_epsilon
     thresholds = (stats["mean"] + epsilon * stats["std"]).to_numpy()
     in_train = train_images(study)
     ends = np.quantile(thresholds[in_train] if in_train.any() else thresholds, [0.05, 0.95])

@@ -114,7 +114,7 @@ def keep_picture(study: Study, name: str, data: bytes) -> str:
     """
     vector, preview = clip_process.picture_vector(study, data)
     digest = hashlib.sha256(data).hexdigest()[:24]
-    clip = str(search.index_facts(study)["clip_fingerprint"])
+    clip = search.index_facts(study).clip_fingerprint
     with _pictures_lock():
         pictures = _pictures()
         pictures[digest] = Picture(name[:80], clip, vector, preview)
@@ -127,7 +127,7 @@ def keep_picture(study: Study, name: str, data: bytes) -> str:
 def picture_of(study: Study, digest: str) -> Picture | None:
     """What is remembered of an uploaded picture, if the CLIP of this study has read it."""
     picture = _pictures().get(digest)
-    return picture if picture and picture.clip == search.index_facts(study).get("clip_fingerprint") else None
+    return picture if picture and picture.clip == search.index_facts(study).clip_fingerprint else None
 
 
 @cached_read(max_entries=256, spinner="Comparing with every image")

@@ -33,17 +33,17 @@ class ModelState:
 def prepare(study: Study) -> ModelState:
     """Start loading the CLIP of a study's index, unless it is loaded; does not wait."""
     facts = index_facts(study)
-    if not facts:
+    if not facts.clip:
         return ModelState("none")
-    if why := trust_clip(study.path, str(facts.get("clip"))):
+    if why := trust_clip(study.path, facts.clip):
         return ModelState("refused", why)
     try:
-        one = resident.resident(KIND, str(facts["clip"]))
+        one = resident.resident(KIND, facts.clip)
     except PeregrineError as error:
         return ModelState("failed", str(error))
     if one.state == "failed":
         return ModelState("failed", one.error)
-    if one.fingerprint and one.fingerprint != facts.get("clip_fingerprint"):
+    if one.fingerprint and one.fingerprint != facts.clip_fingerprint:
         return ModelState("failed", CHANGED)
     return ModelState("ready") if one.fingerprint else ModelState("loading", seconds=one.age)
 
@@ -63,7 +63,7 @@ def _clip(study: Study) -> str:
     state = prepare(study)
     if state.name not in ("loading", "ready"):
         raise ClipError(state.why or "the images are not embedded with CLIP yet")
-    return str(index_facts(study)["clip"])
+    return index_facts(study).clip
 
 
 def _sound(study: Study, vector: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from core.common.step_facts import EmbedFacts
 from core.config import ENCODER_SETTINGS
 from core.errors import EncoderError, PeregrineError
 from core.jobs import resident
@@ -36,7 +37,8 @@ def prepare(study: Study | None) -> ModelState:
         return ModelState("failed", str(error))
     if one.state == "failed":
         return ModelState("failed", one.error)
-    if one.fingerprint and study is not None and one.fingerprint != _about(study).get("fingerprint"):
+    made_with = None if study is None else study.facts(EmbedFacts).encoder.fingerprint
+    if one.fingerprint and study is not None and one.fingerprint != made_with:
         return ModelState("failed", CHANGED)
     return ModelState("ready") if one.fingerprint else ModelState("loading", seconds=one.age)
 
@@ -86,10 +88,6 @@ def _why_not(study: Study) -> str | None:
     if settings.get("representations") or not settings.get("encoder"):
         return GIVEN
     return trust_encoder(study.path, _settings(study))
-
-
-def _about(study: Study) -> dict[str, Any]:
-    return study.summary("embed").get("encoder") or {}
 
 
 def _settings(study: Study | None) -> dict[str, Any]:

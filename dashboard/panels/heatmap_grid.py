@@ -33,7 +33,7 @@ def ready(study: Study) -> bool:
 
 def why_no_heatmaps(study: Study) -> Record | None:
     """Explain why the step of the heatmaps made none; None where it made some, or did not run."""
-    skipped = study.summary("heatmaps").get("skipped")
+    skipped = study.why_skipped("heatmaps")
     if not skipped:
         return None
     has_vectors_alone = study.settings("embed").get("representations")

@@ -12,6 +12,7 @@ from core.common.captions import with_class_names
 from core.common.command_line import command_line
 from core.common.formatting import counted, full_sentence
 from core.common.image_files import image_address
+from core.common.step_facts import SearchFacts
 from core.errors import PeregrineError
 from core.jobs import uploads
 from core.jobs.commands import RunStep
@@ -251,7 +252,7 @@ def _poor_fit(study: Study, text: str, hits: search_reads.Found) -> str:
     """A search always finds something: a sentence where even the nearest images do not fit the text, or
     where CLIP cannot read it.
     """
-    if unknown := unknown_words(str(index_facts(study).get("clip")), text):
+    if unknown := unknown_words(index_facts(study).clip, text):
         words = " or ".join(f"“{widgets.plain(word)}”" for word in unknown)
         return f"**The CLIP of this study does not know {words}.** "
     rows, texts = tuple(shown_rows(hits)[:JUDGED].tolist()), (text, *GENERIC)
@@ -267,7 +268,7 @@ def _found_line(
 ) -> str:
     """How many images were found, of how many, and what could not be compared."""
     n_shown, n_filter = len(hits[0]), int(np.count_nonzero(reads.mask(study, where)))
-    missing = index_facts(study).get("n_missing", 0)
+    missing = index_facts(study).n_missing
     gone = f" {counted(missing, 'image')} of the study could not be read." if missing else ""
     if not n_shown:
         which, note = f"There are no images{only} here.", ""
@@ -313,8 +314,8 @@ def _offer(study: Study, *, key: str = "search_prepare") -> None:
     if not study.has("thumbnails"):
         st.caption("This study was made without pictures, so CLIP cannot look at them.")
         return
-    default = study.summary("search").get("default_clip")
-    command = RunStep("search", study.path, (("clip", str(default)),) if default else ())
+    default = study.facts(SearchFacts).default_clip
+    command = RunStep("search", study.path, (("clip", default),) if default else ())
     st.markdown("**A search needs CLIP, which compares images with words**")
     here = f"{NOT_HERE} " if default else ""
     st.caption(f"{here}CLIP then reads every image, in the background; a search then takes under a second.")

@@ -1,6 +1,7 @@
 """What probes on a few images of each class reach, beside the accuracy on the Overview."""
 
 from core.common.formatting import counted, percent
+from core.research.transfer_learning.facts import FewShotFacts
 from core.store import Study
 
 
@@ -9,12 +10,13 @@ def few_shot_words(study: Study) -> str:
     empty without the step `few-shot`.
     """
     parts = []
-    for shots, result in study.summary("few-shot").get("shots", {}).items():
-        ends = [result.get(end) for end in ("low", "high")]
-        between = "" if None in ends else f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f})"
-        left = len(result.get("left_out", ()))
+    for shots, result in study.facts(FewShotFacts).shots.items():
+        between = ""
+        if result.low is not None and result.high is not None:
+            between = f" ({100 * result.low:.1f} to {100 * result.high:.1f})"
+        left = len(result.left_out)
         without = f", {counted(left, 'smaller class', 'smaller classes')} left out" if left else ""
-        parts.append(f"{shots}: {percent(result['accuracy'])}{between}{without}")
+        parts.append(f"{shots}: {percent(result.accuracy)}{between}{without}")
     if not parts:
         return ""
     first, *others = parts

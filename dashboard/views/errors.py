@@ -69,7 +69,7 @@ def _why_not_judged(study: Study, population: Slice) -> Record | None:
         return nothing("no_labels")
     if len(study.class_names) == 1:
         return nothing("one_class")
-    if skipped := study.summary("probe").get("skipped"):
+    if skipped := study.why_skipped("probe"):
         return nothing("left_out", why=skipped)
     if not study.has("probe"):
         return nothing("no_verdicts_yet")

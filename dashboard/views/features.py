@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.common.captions import split_images, with_class_names
 from core.common.dataframes import columns, numbers
+from core.common.step_facts import EmbedFacts, FeaturesFacts
 from core.slices.slice import Slice
 from core.storage.missing import nothing
 from core.store import Study
@@ -178,11 +179,11 @@ def _nothing(study: Study, population: Slice, asked: feature_reads.Listing) -> N
 @widgets.stable_container
 def _notes(study: Study) -> None:
     """What a reader should know of the features of this encoder, and what it means to fire."""
-    summary = study.summary("features")
+    epsilon = study.facts(FeaturesFacts).epsilon
     notes = [*reads.feature_notes(study), *_dense(study)]
-    if "epsilon" in summary:
+    if epsilon is not None:
         notes.append(
-            f"A feature fires on an image when it lies {summary['epsilon']:g} standard deviations above the "
+            f"A feature fires on an image when it lies {epsilon:g} standard deviations above the "
             "image's mean."
         )
     for note in notes:
@@ -190,8 +191,7 @@ def _notes(study: Study) -> None:
 
 
 def _dense(study: Study) -> list[str]:
-    encoder = study.summary("embed").get("encoder")
-    if not isinstance(encoder, dict) or encoder.get("nonnegative", True):
+    if study.facts(EmbedFacts).encoder.nonnegative is not False:
         return []
     return [
         "This encoder's representations are dense and have negative values. The paper's notion of firing "

@@ -12,6 +12,7 @@ import streamlit as st
 from core.charts import maps
 from core.charts.theme import Theme
 from core.common.score_names import score_label
+from core.common.step_facts import MapFacts
 from core.config.checks import has_umap
 from core.slices.map_clusters import Cluster
 from core.slices.slice import Slice
@@ -180,14 +181,14 @@ def _pictures(study: Study) -> str:
 
 def _widest(study: Study, kind: str) -> float:
     """How much wider than high a map may be drawn: not at all where its plane shows most of the distances."""
-    shares = study.summary("map").get("shares", [])
+    shares = study.facts(MapFacts).shares
     keeps_distances = not kind.endswith("umap") and (kind in PARTS or sum(shares) >= MUCH)
     return 1.0 if keeps_distances else WIDEST
 
 
 def _line(study: Study, n_chosen: int, kind: str, by: str) -> None:
     """One line on what the map is."""
-    shares = study.summary("map").get("shares", [])
+    shares = study.facts(MapFacts).shares
     line = f"{KINDS[kind]}: images near each other look alike to the encoder."
     if kind in PARTS:
         line = PARTS[kind]
@@ -295,7 +296,7 @@ def _figure(study: Study, request: Wanted) -> None:
     if not st.toggle("As a figure to save", key="map_figure", bind="query-params"):
         return
     drawn = cloud(study, request).in_slice()
-    shares = study.summary("map").get("shares", [])
+    shares = study.facts(MapFacts).shares
 
     def draw(theme: Theme) -> go.Figure:
         colouring = cloud(study, replace(request, theme=theme.name)).in_slice().colouring

@@ -46,7 +46,7 @@ def _part(study: Study, population: Slice, part: str, controls: DeltaGenerator) 
 
 def _ready(study: Study) -> bool:
     """True when heatmaps were compared with masks; else says why not, and how to add masks."""
-    skipped = study.summary("overlap").get("skipped")
+    skipped = study.why_skipped("overlap")
     if not skipped:
         return widgets.needs(study, "overlap_summary", "The overlap of heatmaps with masks")
     if why := why_no_heatmaps(study):

@@ -12,6 +12,7 @@ from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.common.readout import encoder_title, layer_words, readout_words, weights_words
+from core.common.step_facts import EmbedFacts, FeaturesFacts, QualityFacts
 from core.jobs.commands import Resume
 from core.measures.overlap_scale import ENCODER
 from core.slices.features import FEW_OF_A_CLASS
@@ -48,7 +49,7 @@ def overview_page(study: Study, population: Slice) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         widgets.page_header(widgets.plain(highlight_reads.finding(study, population)), _sentence(study))
         tour.start(study)
-        has_encoder = (study.summary("embed").get("encoder") or {}).get("family") != "given"
+        has_encoder = not study.facts(EmbedFacts).encoder.is_given
         if has_encoder:
             link("try_picture", "Try a picture of your own", study, icon="add_photo_alternate")
     filter_bar(study, population)
@@ -87,19 +88,19 @@ def _of_images(study: Study, population: Slice, *, filtered: bool) -> None:
 
 
 def _sentence(study: Study) -> str:
-    embed = study.summary("embed")
-    encoder = embed.get("encoder") or {}
-    unread = f" ({n:,} more could not be read)" if (n := embed.get("n_skipped", 0)) else ""
+    embed = study.facts(EmbedFacts)
+    encoder = embed.encoder
+    unread = f" ({embed.n_skipped:,} more could not be read)" if embed.n_skipped else ""
     parts = [f"{study.n_images:,} images{unread}"]
     if study.class_names:
         parts.append(counted(len(study.class_names), "class"))
-    if encoder.get("family") == "given":
+    if encoder.is_given:
         parts.append(f"representations given in {widgets.plain(study.encoder_name or 'a file')}")
     elif study.encoder_name:
         parts.append(widgets.plain(encoder_title(study.encoder_name)))
-    if (report := encoder.get("report") or {}).get("layout") == "random":
-        parts.append(f"**{weights_words(report)}**")
-    if encoder.get("layer"):
+    if encoder.report is not None and encoder.report.layout == "random":
+        parts.append(f"**{weights_words(encoder.report)}**")
+    if encoder.layer:
         parts.append(widgets.plain(layer_words(encoder)))
     if words := readout_words(encoder):
         parts.append(words)
@@ -167,7 +168,7 @@ def _why_no_accuracy(study: Study) -> str:
         return "All images are of one class, so there is nothing to tell apart."
     if study.has("probe") and not study.is_val.any():
         return reads.NONE_HELD_OUT
-    if skipped := study.summary("probe").get("skipped"):
+    if skipped := study.why_skipped("probe"):
         return f"{widgets.plain(skipped[0].upper() + skipped[1:])}."
     return study_progress.time_left(study.path) or "No classifier of these features has been evaluated yet."
 
@@ -181,7 +182,9 @@ def _features(study: Study, population: Slice, *, filtered: bool) -> None:
     counted_by_class = f"{n_telling:,} of them {'is' if n_telling == 1 else 'are'} discriminative; "
     detail = counted_by_class if feature_reads.classes_tell(study) else ""
     # Over the evaluation images once they are scored, as everywhere; until then over all of them.
-    mean = study.summary("quality").get("mean_firing", study.summary("features").get("mean_firing"))
+    mean = study.facts(QualityFacts).mean_firing
+    if mean is None:
+        mean = study.facts(FeaturesFacts).mean_firing
     if filtered or study.answer:
         mean = inspection_reads.headline(study, population)["n_firing"]
     detail += f"{widgets.number(mean, digits=1)} fire on an image"
@@ -198,7 +201,7 @@ def _overlap(study: Study, population: Slice) -> None:
         why = "No image here has a heatmap and a mask of the object."
         if study.why_missing("overlap_summary"):
             why = study_progress.time_left(study.path) or "Not computed yet."
-        if study.summary("heatmaps").get("skipped"):
+        if study.why_skipped("heatmaps"):
             why = "It needs heatmaps, and this study has none."
         widgets.metric(OVERLAP, "not defined", explain="miou", detail=why)
         return
@@ -270,7 +273,7 @@ def _steps(study: Study) -> None:
         if row.on_request and step not in study.manifest["steps"]:
             continue
         name = row.title
-        skipped = study.summary(step).get("skipped")
+        skipped = study.why_skipped(step)
         if row.on_request and step not in missing and study.state(step) == "missing":
             continue
         if step in missing:
@@ -297,7 +300,7 @@ def _next_step(study: Study, missing: dict[str, Missing]) -> None:
 
 def _holdings(study: Study) -> None:
     study = getattr(study, "whole", study)  # by some answers no image is a train image
-    embed, encoder = study.summary("embed"), study.summary("embed").get("encoder") or {}
+    embed = study.facts(EmbedFacts)
     n_val = int(study.is_val.sum())
     source = study.settings("embed").get("images")
     facts = {
@@ -306,9 +309,9 @@ def _holdings(study: Study) -> None:
         "Classes": f"{len(study.class_names):,}" if study.labelled else "no labels",
         "Images from": str(source or "given representations"),
         "Encoder": study.encoder_name or "given representations",
-        "Layer": str(encoder.get("layer") or "not known"),
-        "One vector from": readout_words(encoder) or "not known",
-        "Skipped images": f"{embed.get('n_skipped', 0):,}",
+        "Layer": embed.encoder.layer or "not known",
+        "One vector from": readout_words(embed.encoder) or "not known",
+        "Skipped images": f"{embed.n_skipped:,}",
     }
     st.header("What it holds")
     pairs = (f"<dt>{html.escape(name)}</dt><dd>{html.escape(fact)}</dd>" for name, fact in facts.items())
@@ -317,18 +320,17 @@ def _holdings(study: Study) -> None:
 
 def _remarks(study: Study) -> None:
     """Everything that was assumed, ignored or skipped, so that no number surprises."""
-    embed = study.summary("embed")
-    encoder = embed.get("encoder") or {}
+    embed = study.facts(EmbedFacts)
     of_answer = (
         [f"{study.answer.name}: {note}" for note in study.answer.facts.get("notes", [])]
         if study.answer
         else []
     )
-    remarks = [*of_answer, *embed.get("notes", []), *encoder.get("assumptions", [])]
+    remarks = [*of_answer, *embed.notes, *embed.encoder.assumptions]
     if remarks:
         with st.expander(f"Notes ({len(remarks)})", icon=":material/sticky_note_2:"):
             st.markdown("\n".join(f"- {widgets.plain(remark)}" for remark in remarks))
-    if embed.get("n_skipped") and study.has("skipped"):
+    if embed.n_skipped and study.has("skipped"):
         skipped = reads.table(study, "skipped")
         with st.expander(f"Skipped images ({len(skipped):,})", icon=":material/broken_image:"):
             st.caption("Unreadable files, excluded from all numbers.")

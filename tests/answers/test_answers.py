@@ -174,7 +174,7 @@ def test_what_no_answer_changes_is_that_of_the_study(study, tmp_path):
     stored, read = study.summary("quality"), headline(mine)
     of_features = ["near_zero_share", "negative_share", "dead_share", "rankme", "alpha_req"]
     for name in (*of_features, "mean_firing", "share_nonempty"):
-        assert read[name] == pytest.approx(stored[name])
+        assert getattr(read, name) == pytest.approx(stored[name])
     assert mine.summary("quality") == {name: stored[name] for name in of_features} | {"skipped": OF_ANSWER}
 
 

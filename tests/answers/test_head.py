@@ -26,6 +26,7 @@ from core.answers.kinds import KINDS
 from core.answers.outcome import VALUES, AnswerValues, Request
 from core.answers.predictable import predictable
 from core.bases.requests import add_basis
+from core.common.step_facts import EmbedFacts, HeadFacts
 from core.config import HEAD_ACTIVATIONS, BasisConfig
 from core.encoders.encoder import Encoder
 from core.encoders.readout.class_names import names_in
@@ -666,8 +667,8 @@ class OfHead(Labelled):
     def table(self, name: str) -> pd.DataFrame:
         return pd.DataFrame({"wordnet": SYNSETS, "name": ["tench", "goldfish", "golden retriever"]})
 
-    def summary(self, step: str) -> dict[str, dict[str, bool]]:
-        return {"head": {"assumed": True}}
+    def facts(self, kind: type[EmbedFacts]) -> EmbedFacts:
+        return kind(head=HeadFacts(assumed=True))
 
 
 def test_labels_that_are_no_classes_of_the_head_are_one_clear_line():

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pandas as pd
 
+from core.common.step_facts import ConceptsFacts
 from core.concepts.across import across_table, concept_counts, most_common_words, shared_matrix, shared_words
 
 FOUND = {
@@ -29,7 +30,7 @@ def test_most_common_words__breaks_ties_by_the_alphabet():
 
 
 def test_across_table__by_hand():
-    facts = {name: {"n_interpretable_groups": n, "k": 3.0} for n, name in enumerate(FOUND)}
+    facts = {name: ConceptsFacts(n_interpretable_groups=n, k=3.0) for n, name in enumerate(FOUND)}
     table = across_table(FOUND, facts).set_index("study")
     assert table["n_concepts"].to_dict() == {"a": 3, "b": 2, "c": 2}
     assert table["n_unshared"].to_dict() == {"a": 1, "b": 1, "c": 0}

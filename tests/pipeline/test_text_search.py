@@ -80,7 +80,7 @@ def test_search__another_clip_embeds_anew_and_forgets_the_old_texts(study_path, 
     monkeypatch.setattr(index, "opened_clip", lambda spec, device: ColourClip("other"))
     text_search.run_search(folder, None, {}, Progress.silent())
     study = open_study(folder)
-    assert search.index_facts(study)["clip_fingerprint"] == "other"
+    assert search.index_facts(study).clip_fingerprint == "other"
     assert by_text(study, "red disc", 3) is None
 
 

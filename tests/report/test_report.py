@@ -15,6 +15,7 @@ import pytest
 from core.analysis.quality.recommendation import advice
 from core.answers.requests import add_answer
 from core.common.formatting import percent
+from core.common.step_facts import ConceptsFacts
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
 from core.report import charts, image_sections, scores
@@ -178,9 +179,9 @@ def test_failures__what_cannot_be_switched_off_is_one_sentence(seen, tmp_path):
 
 
 def test_concepts__of_a_captioner_name_it():
-    summary = {"n_explained_features": 1, "clip": "tiny", "captioner": "mine:caption", "alpha": 0.5}
+    facts = ConceptsFacts(n_explained_features=1, clip="tiny", captioner="mine:caption", alpha=0.5)
     explained = pd.DataFrame(columns=["n_images", "group", "words", "clip_cosine", "interpretable"])
-    study = SimpleNamespace(summary=lambda _: summary, table=lambda _: explained)
+    study = SimpleNamespace(facts=lambda _: facts, table=lambda _: explained)
     said = str(image_sections.concepts(Source(cast(Study, study)))[0])
     assert said.startswith("<p>1 feature was put into words with tiny and mine:caption; ")
 

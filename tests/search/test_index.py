@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.common.step_facts import SearchFacts
 from core.concepts.clip import clip as clips
 from core.concepts.clip.clip import clip_is_here
 from core.config import RunOptions, SearchConfig
@@ -34,9 +35,7 @@ def test_step__is_run_by_analyze_where_the_default_clip_is_here(study_path, clip
     folder = study_path(n_train=20, n_val=12)
     pipeline.resume(folder, {}, Progress.silent())
     study = open_study(folder)
-    assert search.index_facts(study) == {
-        "clip": "colours", "clip_fingerprint": "colours", "n_images": 32, "n_missing": 0
-    }  # fmt: skip
+    assert search.index_facts(study) == SearchFacts(clip="colours", clip_fingerprint="colours", n_images=32)
     whole = clip.embed_images([study.image(row) for row in range(study.n_images)])
     assert study.array(search.CLIP_IMAGES).dtype == np.float16
     np.testing.assert_allclose(study.vector(search.CLIP_IMAGES), whole, atol=1e-3)

@@ -1,9 +1,8 @@
 """Sentences that a reader of D should know; written only here. No torch."""
 
-from typing import Any
-
 import numpy as np
 
+from core.common.step_facts import FeaturesFacts
 from core.store import Study
 
 # Notes on conditions that `--epsilon auto` could not meet (see epsilon.py); stored in the summary of
@@ -41,12 +40,12 @@ def silent_note(rate: np.ndarray, *, low: float = 50.0, high: float = 95.0) -> s
     )
 
 
-def few_images_note(summary: dict[str, Any]) -> str:
+def few_images_note(facts: FeaturesFacts) -> str:
     """Return advice where fewer images than `FEW_IMAGES` have a feature that fires; empty elsewhere."""
-    share, epsilon = summary.get("share_firing"), summary.get("epsilon")
-    if not (isinstance(share, float) and isinstance(epsilon, (int, float))):
+    share, epsilon = facts.share_firing, facts.epsilon
+    if share is None or epsilon is None:
         return ""
-    if share >= FEW_IMAGES or "epsilon_note" in summary:  # auto has said why it found no better
+    if share >= FEW_IMAGES or facts.epsilon_note:  # auto has said why it found no better
         return ""
     return (
         f"Only {100 * share:.0f} % of the images have a feature that fires at epsilon {epsilon:g}; "
@@ -62,13 +61,15 @@ def notes_on_features(study: Study) -> list[str]:
     study = getattr(study, "whole", study)  # of a `Narrowed` study
     if not study.has("features"):
         return []
-    settings, summary = study.settings("features"), study.summary("features")
-    stored = [
-        note for name in ("constant_note", "epsilon_note") if isinstance(note := summary.get(name), str)
-    ]
+    settings, facts = study.settings("features"), study.facts(FeaturesFacts)
     low, high = stored_percentile(settings.get("low"), 50.0), stored_percentile(settings.get("high"), 95.0)
     rate = study.table("features", ["activation_rate"])["activation_rate"].to_numpy(np.float64)
-    notes = [*stored, silent_note(rate, low=low, high=high), few_images_note(summary)]
+    notes = [
+        facts.constant_note,
+        facts.epsilon_note,
+        silent_note(rate, low=low, high=high),
+        few_images_note(facts),
+    ]
     return [note for note in notes if note]
 
 

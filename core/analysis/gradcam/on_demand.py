@@ -9,6 +9,7 @@ import torch
 from core.analysis.gradcam.gradcam import AnyEncoder, gradcam_maps, sum_map
 from core.analysis.gradcam.latents import LatentEncoder
 from core.common.command_line import command_line
+from core.common.step_facts import EmbedFacts
 from core.config import ENCODER_SETTINGS
 from core.encoders.registry import Encoder, load_encoder
 from core.errors import CodeRefused, EncoderError, PeregrineError, StudyError, UnreadableImage
@@ -26,7 +27,7 @@ def study_encoder(study: Study, device: str | torch.device = "cpu") -> Any:
         EncoderError: it cannot be loaded, or its weights, transform or layer have changed.
         CodeRefused: the study names code that the owner of this machine has not named.
     """
-    settings, about = study.settings("embed"), study.summary("embed").get("encoder", {})
+    settings, stored = study.settings("embed"), study.facts(EmbedFacts).encoder
     try:
         encoder = load_encoder(
             settings["encoder"], **{name: settings.get(name) for name in ENCODER_SETTINGS}, device=device
@@ -35,7 +36,7 @@ def study_encoder(study: Study, device: str | torch.device = "cpu") -> Any:
         raise
     except PeregrineError as error:
         raise EncoderError(f"the encoder of '{study.path}' can no longer be loaded: {error}") from error
-    if encoder.fingerprint != about.get("fingerprint"):
+    if encoder.fingerprint != stored.fingerprint:
         raise EncoderError(
             f"the encoder '{encoder.spec}' has changed since '{study.path}' was made with it. Restore it, or "
             f"run: {command_line('embed', study.path)}"
@@ -46,11 +47,11 @@ def study_encoder(study: Study, device: str | torch.device = "cpu") -> Any:
 
 def check_probed(study: Study) -> None:
     """Raise StudyError for a study without a known encoder or discriminative features."""
-    about = study.summary("embed").get("encoder")
-    if about is None:
+    encoder = study.facts(EmbedFacts).encoder
+    if not encoder.family:
         command = command_line("analyze", study.path)
         raise StudyError(f"'{study.path}' is not finished. Run: {command} …")
-    if about["family"] == "given":
+    if encoder.is_given:
         raise StudyError(
             f"'{study.path}' was made from precomputed representations: there is no encoder. "
             "Analyze the images with --encoder first"
@@ -127,7 +128,7 @@ def request_heatmaps(
         StudyError: no such image, or its heatmaps could say nothing. SettingsError: no such feature.
         UnreadableImage: all images are missing.
     """
-    if why := study.summary("heatmaps").get("skipped"):
+    if why := study.why_skipped("heatmaps"):
         raise StudyError(f"no heatmaps in '{study.path}': {why}")
     numbers = check_features(study, features)
     rows = list(dict.fromkeys(study.row_of(image_id) for image_id in image_ids))

@@ -16,6 +16,7 @@ from core.analysis.gradcam.on_demand import on_demand, packed_maps, request_heat
 from core.analysis.gradcam.selection import Pairs, wanted_pairs
 from core.analysis.representations import Batch, Pictures, picture_batches
 from core.common.processes import default_workers
+from core.common.step_facts import EmbedFacts
 from core.common.worker_group import Ranks
 from core.config import HeatmapsConfig, RunOptions
 from core.encoders.registry import Encoder
@@ -53,7 +54,7 @@ def compute_heatmaps(study: Study, step: StepWriter, config: HeatmapsConfig, run
         EncoderError: the encoder can no longer be loaded, or has changed.
         ImageSourceError: none of the images can be read.
     """
-    if study.summary("embed").get("encoder", {}).get("family") == "given":
+    if study.facts(EmbedFacts).encoder.is_given:
         step.summary = {"skipped": "the study was made from representations; heatmaps need an encoder"}
         return
     encoder = study_encoder(study, run.device)

@@ -37,7 +37,7 @@ def compute_overlap(study: Study, step: StepWriter, config: OverlapConfig, run: 
         MaskError: the masks cannot be listed. EncoderError: a map is not stored, and the encoder is missing.
     """
     measurer = Measurer(study, config, run.options, run.device)
-    if why := study.summary("heatmaps").get("skipped"):
+    if why := study.why_skipped("heatmaps"):
         step.summary = {"skipped": NO_HEATMAPS.format(why)}
         return
     if measurer.masks is None:

@@ -9,6 +9,7 @@ from core.analysis.gradcam.on_demand import study_encoder
 from core.answers.head import LIKELY_WRONG, matched, usual_share
 from core.answers.outcome import Request
 from core.common.dataframes import evenly
+from core.common.step_facts import EmbedFacts
 from core.encoders.readout.bare_head import fill_activation
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD
 from core.errors import PeregrineError
@@ -65,7 +66,7 @@ def likely_normalisation(
         one line; None where none is better than the study's own (McNemar's z of at least 3), where another
         order of the classes explains more (`order_note`), or where the encoder or images cannot be read.
     """
-    if not at_chance and study.summary("embed")["head"].get("normalisation_stated", True):
+    if not at_chance and study.facts(EmbedFacts).head.normalisation_stated:
         return None
     try:
         encoder = study_encoder(study, request.device)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from core.answers.head import LIKELY_WRONG, SEVERAL
 from core.answers.requests import CHANCE
+from core.common.step_facts import ProbeFacts
 from core.store import Study
 
 BETWEEN = 0.3  # ratio of neighbouring candidates, about
@@ -49,9 +50,8 @@ def notes_on_accuracy(study: Study) -> list[str]:
         notes = (str(note) for note in study.answer.facts.get("notes", []))
         marks = (LIKELY_WRONG, CHANCE, SEVERAL)
         return [f"{one[:1].upper()}{one[1:]}." for one in notes if any(mark in one for mark in marks)]
-    summary = getattr(study, "whole", study).summary("probe")  # a slice has the probe of the whole study
-    lr, searched = summary.get("lr"), summary.get("lr_accuracy")
-    if not isinstance(lr, float) or not isinstance(searched, dict):
+    facts = getattr(study, "whole", study).facts(ProbeFacts)  # a slice has the probe of the whole study
+    if facts.lr is None or not facts.lr_accuracy:
         return []
-    note = rate_note(lr, {float(rate): float(accuracy) for rate, accuracy in searched.items()})
+    note = rate_note(facts.lr, {float(rate): accuracy for rate, accuracy in facts.lr_accuracy.items()})
     return [note] if note else []

@@ -14,6 +14,7 @@ import pandas as pd
 from core.common.records import Record, Templates
 from core.common.score_names import score_in_sentence
 from core.common.statistics.chance import CHANCE, Standing, against_chance, outcomes, untold
+from core.common.step_facts import CalibrationFacts, QualityFacts
 from core.slices.evaluate import result_column, slice_columns
 from core.slices.inspection.populations import shown_images
 from core.store import Narrowed, Study
@@ -32,7 +33,7 @@ class Recommendation:
     reason: Record
 
 
-def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = None) -> Recommendation | None:
+def recommend(held: Collection[str], calibration: CalibrationFacts | None = None) -> Recommendation | None:
     """Recommend the confidence of an answer; else what a calibration found; else distinctiveness.
 
     Args:
@@ -42,26 +43,25 @@ def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = Non
     """
     if CONFIDENCE in held:
         return Recommendation(CONFIDENCE, say_of_scores("without_labels"))
-    facts = calibration or {}
-    n, standing = facts.get("n"), calibrated(facts) if facts else "untold"
-    is_told = standing != "untold" and facts["auroc"] > CHANCE
-    if is_told and facts.get("score") in held:
+    facts = calibration or CalibrationFacts()
+    standing = calibrated(facts) if calibration else "untold"
+    is_told = standing != "untold" and (facts.auroc or 0) > CHANCE
+    if is_told and facts.score in held:
         kind = "calibrated" if standing == "above" else "calibrated_in_vain"
-        return Recommendation(str(facts["score"]), say_of_scores(kind, n=n))
+        return Recommendation(str(facts.score), say_of_scores(kind, n=facts.n))
     if DISTINCTIVENESS not in held:
         return None
-    advised = (
-        say_of_scores("none_works", n=n) if standing in ("level", "below") else say_of_scores("calibrate")
-    )
+    is_vain = standing in ("level", "below")
+    advised = say_of_scores("none_works", n=facts.n) if is_vain else say_of_scores("calibrate")
     return Recommendation(
         DISTINCTIVENESS, say_of_scores("with_care", n=WORKED, of=MEASURED, parts=(advised,))
     )
 
 
-def calibrated(facts: Mapping[str, Any]) -> Standing:
+def calibrated(facts: CalibrationFacts) -> Standing:
     """Tell how the best score of a calibration stands against chance (`against_chance`)."""
-    low, high = (np.nan if facts.get(end) is None else float(facts[end]) for end in ("low", "high"))
-    return against_chance(low, high, facts["n_errors"], facts["n"] - facts["n_errors"])
+    low, high = (np.nan if end is None else end for end in (facts.low, facts.high))
+    return against_chance(low, high, facts.n_errors, facts.n - facts.n_errors)
 
 
 def recommended(study: Study) -> Recommendation | None:
@@ -73,12 +73,12 @@ def recommended(study: Study) -> Recommendation | None:
         return None
     whole, rows = study.whole if isinstance(study, Narrowed) else study, shown_images(study)
     tables = slice_columns(whole)
-    calibration = whole.summary("quality").get("calibration")
+    calibration = whole.facts(QualityFacts).calibration
 
     def is_held(name: str) -> bool:
         return tables.get(name) == "quality" and bool(np.isfinite(result_column(whole, name)[rows]).any())
 
-    names = (DISTINCTIVENESS, (calibration or {}).get("score", ""))
+    names = (DISTINCTIVENESS, (calibration and calibration.score) or "")
     held = [CONFIDENCE] if is_held(CONFIDENCE) else [name for name in names if is_held(name)]
     return recommend(held, calibration)
 

@@ -15,7 +15,9 @@ from core.analysis.quality.label_free.calibration_step import calibrate_study, c
 from core.analysis.quality.label_free.distinctiveness import deviation_scores
 from core.analysis.quality.recommendation import advise, recommend
 from core.common.dataframes import numbers, safe_divide
+from core.common.entries import record_of
 from core.common.score_names import SCORES
+from core.common.step_facts import FeaturesFacts, NeighboursFacts, ProbeFacts, QualityFacts
 from core.config import QualityConfig
 from core.measures.group_means import group_means, vectors_of, with_outcome
 from core.measures.label_issues import issues_sentence, label_issues
@@ -114,9 +116,10 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
     held = [name for name in scores if np.isfinite(numbers(shown, str(name))).any()]
     issues = label_issues(study, study.is_val)
     if len(issues):
-        probe = study.summary("probe")
-        step.summary["label_issues"] = issues_sentence(issues, probe["n_val"], probe["top1"])
-    step.summary["recommendation"] = advise(recommend(held, calibration.get("calibration")), metrics)
+        probe = study.facts(ProbeFacts)
+        step.summary["label_issues"] = issues_sentence(issues, probe.n_val, probe.top1 or 0.0)
+    calibrated_by = record_of(QualityFacts, calibration).calibration
+    step.summary["recommendation"] = advise(recommend(held, calibrated_by), metrics)
 
 
 def quality_table(study: Study, device: str | torch.device = "cpu") -> pd.DataFrame:
@@ -169,7 +172,7 @@ def _of_probe(study: Study, n: int) -> dict[str, Any]:
 def why_not_judged(study: Study) -> str:
     """Explain why no val image has a probe result; empty if one has."""
     if not study.has("probe"):
-        return study.summary("probe").get("skipped") or "there is no probe (run the step probe, then quality)"
+        return study.why_skipped("probe") or "there is no probe (run the step probe, then quality)"
     return "" if study.is_val.any() else "there are no evaluation images"
 
 
@@ -177,7 +180,7 @@ def summarise(study: Study, table: pd.DataFrame, metrics: pd.DataFrame) -> dict[
     """Return headline numbers, the trust check and scores of the whole representation; None = undefined."""
     shown = table.loc[study.is_val] if study.is_val.any() else table
     q = metrics.loc[metrics["score"] == "q_score"].iloc[0].to_dict()
-    features, dense = study.summary("features"), study.summary("neighbours")
+    features, dense = study.facts(FeaturesFacts), study.facts(NeighboursFacts)
     n_firing, n_in_d = (shown[name].to_numpy() for name in ("n_firing", "n_firing_discriminative"))
     values = {
         "q_auroc": q["auroc"],
@@ -188,21 +191,21 @@ def summarise(study: Study, table: pd.DataFrame, metrics: pd.DataFrame) -> dict[
         "base_rate": q["base_rate_correct"],
     }
     values |= {
-        "near_zero_share": _number(features.get("near_zero_share")),
-        "negative_share": _number(features.get("negative_share")),
+        "near_zero_share": _number(features.near_zero_share),
+        "negative_share": _number(features.negative_share),
         "mean_firing": n_firing.mean(),
         "share_nonempty": (n_in_d > 0).mean(),
         "mean_confidence": shown["confidence"].mean(),
-        "dead_share": _number(features.get("dead_share")),
-        "rankme": _number(dense.get("rankme")),
-        "alpha_req": _number(dense.get("alpha_req")),
+        "dead_share": _number(features.dead_share),
+        "rankme": _number(dense.rankme),
+        "alpha_req": _number(dense.alpha_req),
     }
     summary = {
         **{name: None if np.isnan(value) else float(value) for name, value in values.items()},
         "q_auroc_interval": _interval(q, "auroc"),
         "q_auprc_interval": _interval(q, "auprc_correct"),
     }
-    evidence = trust_check.evidence_of(summary, metrics)
+    evidence = trust_check.evidence_of(record_of(QualityFacts, summary), metrics)
     trust = trust_check.check_trust(evidence)
     return summary | {
         "q_rank": evidence.rank,

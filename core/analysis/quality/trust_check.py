@@ -6,8 +6,7 @@ encoders with many with one that does not.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,8 +16,10 @@ from core.common.dataframes import numbers, safe_divide
 from core.common.records import Record, Templates
 from core.common.score_names import score_label
 from core.common.statistics.chance import CHANCE, against_chance, outcomes, untold
+from core.common.step_facts import FeaturesFacts, QualityFacts
 from core.measures.score_aurocs import score_aurocs
 from core.measures.scores import on_most_images
+from core.storage.missing import OF_ANSWER
 from core.store import Study
 
 TRUSTED, UNRELIABLE, UNTESTED = "trusted", "unreliable", "untested"
@@ -112,16 +113,15 @@ def _place(rank: int, evidence: Evidence) -> Record:
     return _say("rank_behind", n=rank, of=evidence.n_scores, parts=(ahead,))
 
 
-def evidence_of(summary: Mapping[str, Any], metrics: pd.DataFrame) -> Evidence:
+def evidence_of(facts: QualityFacts, metrics: pd.DataFrame) -> Evidence:
     """Collect the evidence.
 
     Args:
-        summary: of the steps `features` and `quality`: q_auroc, q_auroc_interval, near_zero_share,
-            negative_share, mean_firing, share_nonempty; None where undefined.
+        facts: q_auroc, q_auroc_interval, near_zero_share, negative_share, mean_firing, share_nonempty.
         metrics: table `quality_metrics`: score, label_free, auroc, n, base_rate_error, note.
     """
     of_q = metrics.loc[metrics["score"] == Q].to_dict("records")
-    low, high = summary.get("q_auroc_interval") or (None, None)
+    low, high = facts.q_auroc_interval or (None, None)
     metrics = metrics.loc[on_most_images(metrics)]
     rated = metrics.dropna(subset="auroc").sort_values("auroc", ascending=False, kind="stable")
     free = rated.loc[rated["label_free"].to_numpy(bool), "score"].tolist()
@@ -131,20 +131,17 @@ def evidence_of(summary: Mapping[str, Any], metrics: pd.DataFrame) -> Evidence:
     ahead_label_free = [name for name in ahead if name in free] if is_rated else []
     others_label_free = [name for name in free if name != Q]
 
-    def stated(name: str) -> float:
-        return _float(summary.get(name))
-
     return Evidence(
-        auroc=stated("q_auroc"),
+        auroc=_float(facts.q_auroc),
         low=_float(low),
         high=_float(high),
         n_wrong=n_wrong,
         n_right=n_right,
         why_untested=note,
-        near_zero=stated("near_zero_share"),
-        negative=stated("negative_share"),
-        mean_firing=stated("mean_firing"),
-        nonempty=stated("share_nonempty"),
+        near_zero=_float(facts.near_zero_share),
+        negative=_float(facts.negative_share),
+        mean_firing=_float(facts.mean_firing),
+        nonempty=_float(facts.share_nonempty),
         rank=len(ahead) + 1 if is_rated else None,
         n_scores=len(rated),
         ahead_label_free=tuple(ahead_label_free),
@@ -167,31 +164,42 @@ def read_check(study: Study) -> TrustCheck | None:
 
     Sentences that older versions stored are not read: they gave sparsity as a cause.
     """
-    summary = study.summary("features") | headline(study)
-    if "q_auroc" not in summary or not study.has("quality_metrics"):
+    facts = headline_of_all(study)
+    is_measured = study.answer is not None or facts.says_auroc
+    if facts.skipped or not is_measured or not study.has("quality_metrics"):
         return None
-    return check_trust(evidence_of(summary, scores_of_answer(study)))
+    return check_trust(evidence_of(facts, scores_of_answer(study)))
 
 
-def headline(study: Study) -> dict[str, Any]:
+def headline_of_all(study: Study) -> QualityFacts:
+    """Return the same as `headline`, with shares that only the step `features` of older studies says."""
+    of_q, of_features = headline(study), study.facts(FeaturesFacts)
+    names = ("near_zero_share", "negative_share", "dead_share", "mean_firing")
+    lacking = {name: getattr(of_features, name) for name in names if getattr(of_q, name) is None}
+    return replace(of_q, **lacking)
+
+
+def headline(study: Study) -> QualityFacts:
     """Return what the step `quality` says of Q: as stored, or for another answer than the probe measured on
     its evaluation images, without what needs resampling.
     """
     if study.answer is None or not study.has("quality_metrics"):
-        return study.summary("quality")
+        return study.facts(QualityFacts)
     metrics = scores_of_answer(study)
     of_q = metrics.loc[metrics["score"] == Q].to_dict("records")
     if not of_q:
-        return {}
+        return QualityFacts(skipped=OF_ANSWER)
     row, table = of_q[0], study.kept("quality")
-    between = [float(row["auroc_low"]), float(row["auroc_high"])]
-    return study.summary("quality") | {
-        "q_auroc": _float_or_none(row["auroc"]),
-        "q_auroc_interval": None if np.isnan(between).any() else between,
-        "base_rate": _float_or_none(1 - row["base_rate_error"]),
-        "mean_firing": float(numbers(table, "n_firing")[study.is_val].mean()),
-        "share_nonempty": float((numbers(table, "n_firing_discriminative") > 0)[study.is_val].mean()),
-    }
+    between = float(row["auroc_low"]), float(row["auroc_high"])
+    return replace(
+        study.facts(QualityFacts),
+        skipped="",
+        q_auroc=_float_or_none(row["auroc"]),
+        q_auroc_interval=None if np.isnan(between).any() else between,
+        base_rate=_float_or_none(1 - row["base_rate_error"]),
+        mean_firing=float(numbers(table, "n_firing")[study.is_val].mean()),
+        share_nonempty=float((numbers(table, "n_firing_discriminative") > 0)[study.is_val].mean()),
+    )
 
 
 def scores_of_answer(study: Study) -> pd.DataFrame:

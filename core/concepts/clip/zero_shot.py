@@ -15,6 +15,7 @@ from core.answers.classes import read_names
 from core.answers.knn import unit
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
 from core.common.captions import WORDNET, imagenet_synsets, wordnet_names
+from core.common.step_facts import EmbedFacts
 from core.concepts.clip.clip import imagenet_names, imagenet_prompts, load_clip
 from core.config import READOUT
 from core.config.settings import flag
@@ -74,8 +75,8 @@ def text_tower(study: StudyReader) -> str:
     Raises:
         SettingsError: it is the image tower of none, has random weights, or something else of it is stored.
     """
-    settings, encoder = study.settings("embed"), study.summary("embed").get("encoder", {})
-    given = str(encoder.get("spec") or settings.get("encoder") or "")
+    settings, encoder = study.settings("embed"), study.facts(EmbedFacts).encoder
+    given = str(encoder.spec or settings.get("encoder") or "")
     if not given.startswith("open_clip:"):
         raise SettingsError(
             "zero-shot needs an encoder with a text tower, open_clip:NAME; this one is "

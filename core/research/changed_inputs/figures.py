@@ -14,6 +14,7 @@ from core.charts.panels import Header, Picture, Strip, picture_grid
 from core.charts.theme import PERCENT_AXIS, Theme, finish, tint
 from core.common.dataframes import as_text, by_values, numbers, words
 from core.comparison.images import study_names as names
+from core.research.changed_inputs.facts import PerturbedFacts
 from core.store import Study
 
 KINDS = {
@@ -41,7 +42,7 @@ def perturbed_sheet(studies: Sequence[Study], options: FigureOptions, theme: The
             strips.append(Strip(kind, [anchor, *near], apart=not index))
     heads = [Header("anchor", 0, 1)]
     heads += [Header(f"epsilon {epsilon:g}", at, at + 1) for at, epsilon in enumerate(epsilons, start=1)]
-    space = study.summary("perturbed").get("space", "head")
+    space = study.facts(PerturbedFacts).space
     note = (
         f"Positive: {KINDS['positive']}; negative: {KINDS['negative']}. Each picture is the train image "
         f"nearest to the moved point; * marks the point's own image. Space: {space}."

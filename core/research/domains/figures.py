@@ -15,6 +15,7 @@ from core.common.dataframes import known_mean, numbers, unit_rows
 from core.config.checks import check_map_options
 from core.errors import SettingsError
 from core.research.domains.analysis.parts import part_columns
+from core.research.domains.facts import DomainsFacts
 from core.store import Study
 
 MARGINS = 60  # px above and below the maps
@@ -149,7 +150,7 @@ PARTS = ("all", "prefix", "rest")
 
 def prefix_of(study: Study) -> int | None:
     """Features of the domain prefix in the study's step `domains`; None if there is none."""
-    return study.summary("domains").get("prefix")
+    return study.facts(DomainsFacts).prefix
 
 
 def ddm_features(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
@@ -205,7 +206,7 @@ def ddm_map(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> g
 
 def domains_of(study: Study) -> tuple[list[str], np.ndarray]:
     """The names of the domains, and (n,) codes of the images, -1 without one."""
-    names = list(study.summary("domains")["domains"])
+    names = list(study.facts(DomainsFacts).domains)
     places = {name: code for code, name in enumerate(names)}
     column = study.table("domains", ["domain"])["domain"]
     return names, np.array([places.get(name, -1) for name in column])

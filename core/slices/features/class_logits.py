@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.common.step_facts import AnswerFacts, AnswersFacts, EmbedFacts
 from core.reader import StudyReader
 from core.storage.chunked_array import CHUNK_ROWS
 
@@ -170,10 +171,10 @@ def own_classifier(study: StudyReader, activation: str | None = None) -> Classif
     Args:
         activation: between its layers, where the file does not say it; None: the one of the answer `head`.
     """
-    between = (study.summary("embed").get("head") or {}).get("activation")
+    between = study.facts(EmbedFacts).head.activation
     if between == "":
-        of_answer = study.summary("answers").get("answers", {}).get("head", {})
-        between = activation or of_answer.get("activation", "")
+        of_answer = study.facts(AnswersFacts).answers.get("head", AnswerFacts())
+        between = activation or of_answer.activation
     parts = LINEAR if between is None else HIDDEN
     if not all(study.has(part) for part in parts) or (between is not None and between not in ACTIVATIONS):
         return None

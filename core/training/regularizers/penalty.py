@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from core.analysis.features.definitions import normalise_rows
 from core.analysis.quality.scores import q_score
+from core.common.step_facts import FeaturesFacts
 from core.errors import SettingsError
 from core.training.config import TrainConfig
 from core.training.methods.base import Around, Method
@@ -174,7 +175,7 @@ def discriminative_of(config: TrainConfig, n_features: int) -> tuple[Tensor | No
             f"'{settings.study}' has {len(discriminative)} features, but {config.start or config.arch} has "
             f"{n_features}: its discriminative features mean nothing here."
         )
-    epsilon = study.summary("features")["epsilon"] if settings.epsilon is None else settings.epsilon
+    epsilon = study.facts(FeaturesFacts).known_epsilon if settings.epsilon is None else settings.epsilon
     return torch.from_numpy(discriminative.copy()), float(epsilon)
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 
 from core.common.dataframes import words
 from core.common.group_names import group_features, is_joint
+from core.common.step_facts import ConceptsFacts
 from core.slices.inspection.populations import train_images
 from core.slices.inspection.words import MOST_WORDS, best_first
 from core.store import Study
@@ -22,7 +23,7 @@ def min_images(study: Study) -> int:
 
 def gamma(study: Study) -> float:
     """The cosine above which a group is interpretable."""
-    return float(study.summary("concepts").get("gamma", 0.8))
+    return study.facts(ConceptsFacts).gamma
 
 
 def groups(study: Study) -> pd.DataFrame:
@@ -72,7 +73,7 @@ def single(study: Study) -> pd.DataFrame:
 def images_of(study: Study, group: str) -> np.ndarray:
     """Rows of the probe images that activate exactly these features highly, by falling activation."""
     features = list(group_features(group))
-    alpha = float(study.summary("concepts")["alpha"])
+    alpha = study.facts(ConceptsFacts).known_alpha
     representations = study.array("representations")
     # Equal sets: as many members above alpha as there are features, and all of these above it.
     parts, least = [], []

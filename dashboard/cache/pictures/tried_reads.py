@@ -64,7 +64,7 @@ def tried(study: Study | None, picture: Picture, alteration: Alteration) -> Trie
     seen = encoder_process.see(study, picture.data, alteration)
     shown = decide(classifier(study), seen, true=picture.true).features["feature"].head(SHOWN).tolist()
     whole = _of_whole(study, seen)
-    if not len(seen.features) and (study is None or not study.summary("heatmaps").get("skipped")):
+    if not len(seen.features) and (study is None or not study.why_skipped("heatmaps")):
         whole = sorted(whole, key=lambda feature: -seen.raw[feature])[:SHOWN]  # each takes a pass of its own
         features = tuple(sorted({*shown, *whole}))
         seen = encoder_process.see(study, picture.data, alteration, features)

@@ -11,6 +11,7 @@ from core.common.command_line import command_line
 from core.common.dataframes import columns
 from core.common.formatting import counted, with_interval
 from core.common.group_names import group_features
+from core.common.step_facts import ConceptsFacts
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.inspection.words import MOST_WORDS, best_first
 from core.slices.slice import Slice
@@ -42,7 +43,7 @@ def ready(study: Study, what: str = "") -> bool:
     """
     if not captioned(study):
         return False
-    if what and (skipped := study.summary("concepts").get("skipped")):
+    if what and (skipped := study.why_skipped("concepts")):
         command = command_line("concepts", study.path, captions="FILE", clip="MODEL@WEIGHTS")
         widgets.empty_state(what, nothing("left_out", why=skipped), command)
         return False
@@ -51,7 +52,7 @@ def ready(study: Study, what: str = "") -> bool:
 
 def captioned(study: Study) -> bool:
     """False, with the way to choose them, when words were left out because the study has no captions."""
-    skipped = study.summary("concepts").get("skipped")
+    skipped = study.why_skipped("concepts")
     given = study.settings("concepts").get("captions", "")
     brings_its_own = str(study.settings("embed").get("images") or "").startswith("glyphworld")
     if skipped and given is None and not brings_its_own:
@@ -224,7 +225,7 @@ def _heatmaps(study: Study, rows: np.ndarray, features: tuple[int, ...]) -> dict
 
 def contrast(study: Study, concepts: pd.DataFrame, group: str) -> None:
     """The words that were discarded, or that there are no images for FALCON's contrast."""
-    by_falcon = study.summary("concepts").get("naming", "falcon") == "falcon"
+    by_falcon = study.facts(ConceptsFacts).naming == "falcon"
     if by_falcon and concept_reads.of_group(study, "counterfactuals", group).empty:
         st.caption(
             "No image is like these in everything but this feature, so its words stand without contrast: "

@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core.charts import confusions
 from core.common.dataframes import numbers
 from core.common.formatting import counted
+from core.common.step_facts import FailuresFacts
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.storage.missing import nothing
@@ -96,7 +97,7 @@ def n_errors(headline: Mapping[str, Any]) -> int:
 @widgets.stable_container
 def _blame(study: Study, population: Slice) -> None:
     """What removing the blamed features does, over all images that the step has tried it on."""
-    interventions = study.summary("failures").get("interventions")
+    interventions = study.facts(FailuresFacts).interventions
     if interventions and population == with_split(study, Slice()):
         interventions = widgets.plain(f"{interventions[0].upper()}{interventions[1:]}.")
         st.caption(

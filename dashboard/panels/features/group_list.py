@@ -10,6 +10,7 @@ from core.charts import concept_groups as figures
 from core.common.dataframes import columns, numbers
 from core.common.formatting import counted
 from core.common.group_names import from_link, group_features, is_joint
+from core.common.step_facts import ConceptsFacts, ThresholdFacts
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
@@ -68,15 +69,15 @@ def _facts(study: Study, every: pd.DataFrame, joint: pd.DataFrame) -> None:
 
 def _why_none(study: Study, least: int) -> None:
     """Offer the run that would put groups of several features into words, once it is confirmed."""
-    per_k = study.summary("concepts").get("per_k") or []
-    best = max(per_k, key=lambda line: line.get("n_joint_groups", 0), default={})
+    per_k = study.facts(ConceptsFacts).per_k
+    best = max(per_k, key=lambda line: line.n_joint_groups, default=ThresholdFacts())
     n_words = len(concept_reads.explained(study))
-    if n := best.get("n_joint_groups", 0):
-        why = f"None has more than {least} images at this threshold. With k = {best['k']:g}, "
+    if n := best.n_joint_groups:
+        why = f"None has more than {least} images at this threshold. With k = {best.k:g}, "
         why += f"{counted(n, 'group')} would be put into words."
-        then = f"The words of all {n_words:,} features and groups are computed again with k = {best['k']:g}: "
-        then += f"{best['n_explainable']:,} single features will have words, instead of those explained now."
-        options = {"k": f"{best['k']:g}"}
+        then = f"The words of all {n_words:,} features and groups are computed again with k = {best.k:g}: "
+        then += f"{best.n_explainable:,} single features will have words, instead of those explained now."
+        options = {"k": f"{best.k:g}"}
     else:
         why = f"None has more than {least} images, at any threshold tried."
         then = f"The words of all {n_words:,} features and groups are computed again, groups of 3 images too."

@@ -10,6 +10,7 @@ from core.common.captions import with_class_names
 from core.common.dataframes import columns, numbers
 from core.common.formatting import counted
 from core.common.group_names import is_joint
+from core.common.step_facts import ConceptsFacts
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import inspection_reads, reads
@@ -174,18 +175,18 @@ def _described(study: Study, population: Slice, find: str) -> None:
 
 def _facts(study: Study) -> None:
     """How the words were found, and what the step noted."""
-    facts = study.summary("concepts")
+    facts = study.facts(ConceptsFacts)
     n = len(concept_reads.explained(study))
     lines = [f"{n:,} features and groups of features are explained."]
-    if {"n_bank", "clip"} <= set(facts):
-        lines[0] = lines[0].removesuffix(".") + f", in words from {facts['n_bank']:,} captions. "
-        lines[0] += f"The CLIP model {facts['clip']} compared them with crops of the images."
-    if {"k", "alpha", "n_images"} <= set(facts):
+    if facts.n_bank is not None and facts.clip:
+        lines[0] = lines[0].removesuffix(".") + f", in words from {facts.n_bank:,} captions. "
+        lines[0] += f"The CLIP model {facts.clip} compared them with crops of the images."
+    if not (facts.k is None or facts.alpha is None or facts.n_images is None):
         lines.append(
-            f"An image activates a feature highly above {facts['alpha']:.3f}, which is {facts['k']:g} "
-            f"standard deviations over the mean; {facts['n_images']:,} images were looked through."
+            f"An image activates a feature highly above {facts.alpha:.3f}, which is {facts.k:g} "
+            f"standard deviations over the mean; {facts.n_images:,} images were looked through."
         )
-    lines += [str(note) for note in facts.get("notes") or []]
+    lines += facts.notes
     with st.expander("How these words were found"):
         for line in lines:
             st.caption(widgets.plain(line))

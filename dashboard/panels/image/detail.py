@@ -227,7 +227,7 @@ def _feature_words(study: Study, feature: dict) -> str:
 
 def neighbours(study: Study, row: int) -> None:
     """The nearest train images; nothing where the split leaves none to compare with."""
-    if not study.has("neighbours") and study.summary("neighbours").get("skipped"):
+    if not study.has("neighbours") and study.why_skipped("neighbours"):
         return
     st.header("Nearest train images", help=widgets.help_text("similarity"))
     near = reads.neighbours(study, row)

@@ -1,7 +1,5 @@
 """How mIoU is measured: the threshold, known heatmaps, and how it goes with a score of each image."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -13,6 +11,7 @@ from core.charts.q_against_miou import Q_AGAINST_MIOU
 from core.charts.threshold_sweep import SWEPT, THRESHOLD_SWEEP
 from core.common.dataframes import numbers
 from core.common.score_names import score_label
+from core.common.step_facts import OverlapFacts
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
@@ -45,17 +44,16 @@ def overlap_method(study: Study, population: Slice, controls: DeltaGenerator) ->
         _scatter(study, population, score, variant)
     _controls(study, variant)
     _sweep(study, variant)
-    for line in _remarks(study.summary("overlap")):
+    for line in _remarks(study.facts(OverlapFacts)):
         st.caption(widgets.plain(line))
 
 
-def _remarks(summary: dict[str, Any]) -> list[str]:
-    notes = (summary.get("mask_report") or {}).get("notes") or []
+def _remarks(facts: OverlapFacts) -> list[str]:
     line = "Each image's heatmap is that of its firing discriminative features, "
-    line += f"its region what is at least {summary.get('threshold', 0.5):g} of its peak."
-    if undefined := summary.get("n_undefined"):
-        line += f" {undefined:,} images of the study have no heat or an empty mask and are left out."
-    return [line, *[f"Masks: {note}." for note in map(str, notes)]]
+    line += f"its region what is at least {facts.threshold:g} of its peak."
+    if facts.n_undefined:
+        line += f" {facts.n_undefined:,} images of the study have no heat or an empty mask and are left out."
+    return [line, *[f"Masks: {note}." for note in facts.mask_report.notes]]
 
 
 def _score(study: Study) -> str | None:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.common.command_line import PROGRAM
 from core.common.formatting import full_sentence
+from core.common.step_facts import OverlapFacts
 from core.errors import SettingsError
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
@@ -38,11 +39,11 @@ def no_masks_help(study: Study) -> bool:
     """
     if not missing(study):
         return False
-    summary = study.summary("overlap")
+    facts = study.facts(OverlapFacts)
     st.header("Does it look at the object? Masks would tell")
     st.markdown(WHAT_THEY_TELL)
-    if summary.get("masks"):
-        st.warning(plain(str(summary["skipped"])), icon=":material/warning:")
+    if facts.masks:
+        st.warning(plain(facts.skipped), icon=":material/warning:")
     mask_field(study, key="masks")
     _example(study)
     return True
@@ -120,8 +121,8 @@ def briefly_explained(study: Study) -> bool:
 
 def missing(study: Study) -> bool:
     """True where masks are what a study lacks to compare heatmaps with."""
-    skipped = study.summary("overlap").get("skipped")
-    return bool(skipped) and not study.summary("heatmaps").get("skipped")
+    skipped = study.why_skipped("overlap")
+    return bool(skipped) and not study.why_skipped("heatmaps")
 
 
 def _example(study: Study) -> None:

@@ -8,8 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from core.common.captions import with_class_names
+from core.common.entries import record_of
 from core.common.formatting import counted, step_times
 from core.common.readout import encoder_title, layer_words, readout_words, weights_words
+from core.common.step_facts import CheckpointFacts, EncoderFacts
 from core.config.options import in_form
 from core.config.settings import FORM, OF_CHECKPOINT
 from core.jobs.jobs import format_duration
@@ -131,12 +133,12 @@ def nothing_to_evaluate(images: Found) -> str:
 
 def _facts(report: Found) -> dict[str, str]:
     encoder, checkpoint = report["encoder"], report.get("checkpoint") or {}
-    transform = encoder.get("transform") or {}
+    transform, about = encoder.get("transform") or {}, record_of(EncoderFacts, encoder)
     seconds, captions, clip = report.get("seconds"), report.get("captions"), report.get("clip")
-    size, words = transform.get("input_size"), readout_words(encoder)
+    size, words = transform.get("input_size"), readout_words(about)
     sides = size if isinstance(size, list) else [size, size]
     title = encoder_title(encoder["spec"])
-    described = f"{title}; {encoder['n_features']:,} features at {layer_words(encoder)}"
+    described = f"{title}; {encoder['n_features']:,} features at {layer_words(about)}"
     if words:
         described += f", {words}"
     if size:
@@ -147,7 +149,7 @@ def _facts(report: Found) -> dict[str, str]:
         clip_name += ", fetched at its first use"
     facts = {
         "Encoder": described,
-        "Weights": weights_words(checkpoint),
+        "Weights": weights_words(record_of(CheckpointFacts, checkpoint)),
         "Captions": bank,
         "Options": ", ".join(f"{one['title']} {one['value']}" for one in _typed(report)),
         "CLIP": clip_name,

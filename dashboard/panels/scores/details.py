@@ -13,6 +13,7 @@ from core.charts.options import FigureOptions
 from core.charts.q_distribution import Q_DISTRIBUTION
 from core.common.score_names import score_label
 from core.common.statistics.chance import FEW, outcomes, too_few
+from core.common.step_facts import QualityFacts
 from core.slices.slice import Slice
 from core.storage.missing import nothing
 from core.store import Study
@@ -56,7 +57,7 @@ def errors_found_part(study: Study, population: Slice, score: str, threshold: fl
             hide_index=True,
             alt="Errors found, by images looked at",
         )
-    if calibrated := study.summary("quality").get("calibration_sentence"):
+    if calibrated := study.facts(QualityFacts).calibration_sentence:
         st.caption(widgets.plain(calibrated))
 
 

@@ -19,6 +19,7 @@ from core.analysis.quality.recommendation import (
     score_row,
 )
 from core.common.score_names import score_in_sentence
+from core.common.step_facts import CalibrationFacts
 from core.export.summary import info
 from core.store import open_study
 from tests.manifests import edited_manifest, write_tables
@@ -43,7 +44,7 @@ FACTS = {"n": 200, "n_errors": 40, "score": "norm", "auroc": 0.7, "low": 0.6, "h
     ],
 )
 def test_recommend__by_what_there_is_and_never_the_combined_score(held, facts, score):
-    found = recommend(held, facts)
+    found = recommend(held, None if facts is None else CalibrationFacts(**facts))
     assert found is not None and found.score == score
     assert "--" not in found.reason  # a page shows it
     tried = facts is not None and facts["low"] < 0.5 and facts["n_errors"] > 7

@@ -13,6 +13,7 @@ import pytest
 from core.analysis.quality.trust_check import Evidence, check_trust, evidence_of, read_check
 from core.common.records import Record
 from core.common.score_names import score_label
+from core.common.step_facts import QualityFacts
 from core.export.summary import info
 from core.store import open_study
 from tests.manifests import edited_manifest
@@ -104,13 +105,13 @@ def test_evidence__rank_and_the_scores_ahead_by_hand():
             "base_rate_error": 0.07,
         }
     )
-    summary = {"q_auroc": 0.6001, "q_auroc_interval": [0.55, 0.65], "near_zero_share": None}
-    found = evidence_of(summary, metrics)
+    of_q = QualityFacts(q_auroc=0.6001, q_auroc_interval=(0.55, 0.65))
+    found = evidence_of(of_q, metrics)
     assert (found.rank, found.n_scores) == (3, 4)
     assert found.ahead_label_free == ("norm",) and found.n_label_free == 2
     assert (found.n_wrong, found.n_right) == (7, 93)
     assert math.isnan(found.near_zero) and (found.low, found.high) == (0.55, 0.65)
-    few = evidence_of(summary, metrics.assign(n=[100, 20, 100, 100, 100]))  # norm exists on few images
+    few = evidence_of(of_q, metrics.assign(n=[100, 20, 100, 100, 100]))  # norm exists on few images
     assert (few.rank, few.n_scores, few.ahead_label_free) == (2, 3, ())
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 from core.answers.outcome import Request
 from core.answers.requests import add_answer
 from core.common.dataframes import unit_rows
+from core.common.step_facts import EmbedFacts, EncoderFacts
 from core.concepts.clip.zero_shot import class_texts, text_tower, zero_shot_answer
 from core.concepts.decompose import decompose
 from core.encoders.clip_towers import silent_logs
@@ -136,8 +137,8 @@ class Embedded:
     def settings(self, step: str) -> dict[str, object]:
         return self.given
 
-    def summary(self, step: str) -> dict[str, Any]:
-        return {"encoder": {"spec": self.spec}} if self.spec else {}
+    def facts(self, kind: type[EmbedFacts]) -> EmbedFacts:
+        return kind(encoder=EncoderFacts(spec=self.spec or ""))
 
 
 @pytest.mark.parametrize(

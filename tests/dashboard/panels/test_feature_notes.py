@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from core.analysis.features.notes import AUTO_NOTES, few_images_note, notes_on_features
 from core.charts.theme import layout_of
+from core.common.step_facts import FeaturesFacts
 from core.comparison.compare import compare
 from core.export.summary import info
 from core.figures.catalogue import draw
@@ -44,7 +46,7 @@ def test_few_images_have_a_firing_feature__says_how_many_and_what_to_do(quiet_st
     busy = open_study(study_path(epsilon=1.0))
     assert np.mean(np.asarray(busy.vector("firing_count")) > 0) > 0.5
     assert not any("--epsilon auto" in note for note in notes_on_features(busy))
-    assert not few_images_note(study.summary("features") | {"epsilon_note": AUTO_NOTES["few"]})
+    assert not few_images_note(replace(study.facts(FeaturesFacts), epsilon_note=AUTO_NOTES["few"]))
 
 
 def plain_text(app) -> str:
@@ -109,8 +111,7 @@ def test_report__says_it_beside_the_features(studies, quiet, tmp_path):
 def test_settings_that_a_stranger_wrote__do_no_harm(studies, quiet, wrong):
     study = open_study(studies / "quiet")
     study.manifest["steps"]["features"]["settings"] |= wrong
-    study.manifest["steps"]["features"]["summary"]["epsilon_note"] = {"a": 1}
-    assert notes_on_features(study) == [quiet]
+    assert notes_on_features(study)[0] == quiet
 
 
 def test_overview__says_that_the_rate_is_at_an_end(studies, open_page, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -9,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from core.analysis.projection import step
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
+from core.research.domains.facts import DomainsFacts
 from core.store import open_study
 from dashboard.cache import map_reads
 from dashboard.components.tooltips import plain
@@ -18,15 +21,15 @@ from tests.sentences import numbers, without_numbers
 
 
 def test_sentence__says_what_each_part_tells():
-    summary = {"column": "image_style", "base_rate": 0.35, "domain_linear_all": 0.9, "domain_mlp_all": 0.97}
-    clear = domain_sentence(summary)
+    whole = DomainsFacts(column="image_style", base_rate=0.35, domain_linear_all=0.9, domain_mlp_all=0.97)
+    clear = domain_sentence(whole)
     assert numbers(clear) == ["97", "35"] and "image style" in clear
     parts = {"domain_linear_rest": 0.41, "domain_mlp_rest": 0.4, "domain_mlp_prefix": 0.99}
-    of_parts = domain_sentence(summary | parts).removeprefix(clear)
+    of_parts = domain_sentence(replace(whole, **parts)).removeprefix(clear)
     assert numbers(of_parts) == ["41", "99"] and of_parts.index("rest") < of_parts.index("prefix")
-    hardly = domain_sentence(summary | {"domain_linear_all": 0.37, "domain_mlp_all": None})
+    hardly = domain_sentence(replace(whole, domain_linear_all=0.37, domain_mlp_all=None))
     assert numbers(hardly) == ["37", "35"] and without_numbers(hardly) != without_numbers(clear)
-    assert numbers(domain_sentence({"column": "style", "base_rate": None})) == []
+    assert numbers(domain_sentence(DomainsFacts(column="style"))) == []
 
 
 def test_line__warns_where_the_domain_is_the_class():
@@ -35,13 +38,12 @@ def test_line__warns_where_the_domain_is_the_class():
     def page() -> None:
         from types import SimpleNamespace
 
+        from core.research.domains.facts import DomainsFacts
         from dashboard.research import domain_line
 
-        summary = {"column": "label", "base_rate": 0.2, "domain_linear_all": 0.9}
-        summary["cautions"] = [
-            "'label' is the class of every image: no test can tell the domain from the class"
-        ]
-        study = SimpleNamespace(has=lambda name: True, summary=lambda step: summary)
+        caution = "'label' is the class of every image: no test can tell the domain from the class"
+        facts = DomainsFacts(column="label", base_rate=0.2, domain_linear_all=0.9, cautions=(caution,))
+        study = SimpleNamespace(has=lambda name: True, facts=lambda kind: facts)
         domain_line.domain_probe_line(study)  # type: ignore[arg-type]
 
     app = AppTest.from_function(page).run()
@@ -70,4 +72,4 @@ def test_pages__show_the_parts_after_the_step(studies, open_page, monkeypatch):
     assert {"part", "top_domain", "domain_purity"} <= set(shown.columns)
     assert set(shown["part"]) <= {"prefix", "rest"}
     overview = open_page("overview", study="demo")
-    assert not overview.exception and domain_sentence(study.summary("domains")) in all_text(overview)
+    assert not overview.exception and domain_sentence(study.facts(DomainsFacts)) in all_text(overview)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from core.common.entries import record_of
 from dashboard.research.few_shot_words import few_shot_words
 from tests.sentences import numbers
 
@@ -22,6 +23,6 @@ TEN = {"accuracy": 0.6, "low": None, "high": None, "left_out": ["ant", "bee"]}
     ],
 )
 def test_few_shot_words__intervals_and_what_was_left_out(summary, told):
-    study: Any = SimpleNamespace(summary=lambda step: summary)
+    study: Any = SimpleNamespace(facts=lambda kind: record_of(kind, summary))
     words = few_shot_words(study)
     assert numbers(words) == told and bool(words) == bool(told)

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.quality.recommendation import CALIBRATED, calibrated, say_of_scores
+from core.common.entries import record_of
 from core.common.records import Record
 from core.common.score_names import score_in_sentence
 from core.common.statistics.chance import CHANCE, untold
 from core.common.statistics.intervals import auroc_interval
+from core.common.step_facts import CalibrationFacts
 from core.errors import SettingsError
 from core.measures.metrics import auroc
 
@@ -174,7 +176,8 @@ def calibration_sentence(facts: Mapping[str, Any]) -> Record:
         return say_of_scores("regression_untold", n=n, parts=(few,))
     kind = "single_reversed" if facts["sign"] < 0 else "single"
     single = say_of_scores(kind, what=score_in_sentence(facts["single"]), value=facts["single_auroc"])
-    works = "regression_works" if calibrated(facts) == "above" else "regression_in_vain"
+    standing = calibrated(record_of(CalibrationFacts, facts))
+    works = "regression_works" if standing == "above" else "regression_in_vain"
     return say_of_scores(
         works,
         n=n,

@@ -13,6 +13,7 @@ from core.analysis.quality.label_free.calibration import Calibration, calibrate,
 from core.analysis.quality.neighbours import nearest_rows, sample_rows, stored_unit_rows
 from core.analysis.tensors import as_tensor
 from core.common.score_names import SCORES
+from core.common.step_facts import ProbeFacts
 from core.config import NeighboursConfig, ProbeConfig, QualityConfig
 from core.errors import StudyError
 from core.jobs.progress import Bar
@@ -28,7 +29,7 @@ def calibration_rows(study: Study, config: QualityConfig) -> np.ndarray:
         StudyError: there is no probe. SettingsError: too few or too many images.
     """
     if not study.has("probe_weights"):
-        why = study.summary("probe").get("skipped") or "run the step probe first"
+        why = study.why_skipped("probe") or "run the step probe first"
         raise StudyError(f"--calibrate needs a probe, and '{study.path}' has none: {why}")
     codes = class_column(study, "label")
     return stratified_rows(codes[~study.is_val & (codes >= 0)], config.calibrate or 0, seed=config.seed)
@@ -70,14 +71,14 @@ def _correct_without(
 ) -> np.ndarray:
     """(len(held),) 1 or 0: whether a probe trained on the other train rows classifies each correctly."""
     settings: ProbeConfig = settings_of("probe", {}, study.settings("probe"))
-    summary = study.summary("probe")
+    stored = study.facts(ProbeFacts)
     used = np.setdiff1d(np.arange(len(train.rows)), held)
     calibration = fit(
         train.batches(device),
         used,
         len(study.class_names),
-        lrs=[summary.get("lr", 0.0)],
-        recipe=recipe_of(settings, summary.get("penalty")),
+        lrs=[stored.lr or 0.0],
+        recipe=recipe_of(settings, stored.penalty),
         after_epoch=lambda: bar.update(1),
     )
     weights, bias = train.standard.fold(calibration.weights[0], calibration.bias[0])

@@ -11,6 +11,7 @@ import torch
 
 from core.analysis.projection.step import places_of_columns
 from core.analysis.quality.neighbours import sample_rows
+from core.common.step_facts import GLYPHWORLD, EmbedFacts
 from core.config import MapConfig
 from core.data.sources.source import some
 from core.encoders.registry import Encoder
@@ -117,7 +118,7 @@ def domain_column(study: Study, column: str) -> np.ndarray:
 
 def prefix_of_study(study: Study, n_prefix: int | None, n_features: int) -> int | None:
     """The length of the domain prefix: as given, or as the encoder's sidecar said. Raises SettingsError."""
-    recorded = study.summary("embed").get("encoder", {}).get("prefix")
+    recorded = study.facts(EmbedFacts).encoder.prefix
     k = recorded if n_prefix is None else n_prefix
     if k is not None and k >= n_features:
         raise SettingsError(f"--prefix {k} leaves nothing of the {n_features} features of '{study.path}'")
@@ -207,13 +208,13 @@ def _twins(
     from core.data.sources.images import reopen_images
 
     empty = pd.DataFrame({name: pd.Series(dtype=float) for name in TWIN_COLUMNS})
-    if column != "style" or study.summary("embed").get("source", {}).get("kind") != "glyphworld":
+    if column != "style" or study.facts(EmbedFacts).source.kind != GLYPHWORLD:
         return empty, "only Glyphworld draws the same scene in several styles"
-    if study.summary("embed").get("encoder", {}).get("family") == "given":
+    if study.facts(EmbedFacts).encoder.is_given:
         return empty, "the study was made from representations, without an encoder"
     try:
         encoder = study_encoder(study, device)
-        source = reopen_images(study.summary("embed")["source"])
+        source = reopen_images(dict(study.facts(EmbedFacts).source.described))
     except PeregrineError as error:
         return empty, str(error)
     assert isinstance(source, GlyphworldSource)

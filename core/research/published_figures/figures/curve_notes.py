@@ -3,6 +3,7 @@
 import numpy as np
 
 from core.analysis.features.notes import stored_percentile
+from core.common.step_facts import FeaturesFacts
 from core.store import Study
 
 
@@ -37,8 +38,8 @@ def notes_on_curves(study: Study) -> list[str]:
     if not study.has("features"):
         return []
     rate = study.table("features", ["activation_rate"])["activation_rate"].to_numpy(np.float64)
-    epsilon = study.summary("features").get("epsilon")
-    if not isinstance(epsilon, (int, float)):
+    epsilon = study.facts(FeaturesFacts).epsilon
+    if epsilon is None:
         return []
     return curves_notes(
         rate, epsilon=epsilon, low=stored_percentile(study.settings("features").get("low"), 50.0)

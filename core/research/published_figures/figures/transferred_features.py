@@ -9,6 +9,7 @@ from core.charts.feature_heatmaps import FEATURE_HEATMAPS, FeatureRows
 from core.charts.heat_panels import StudyHeats, facts_of
 from core.charts.options import FigureOptions
 from core.charts.picked_images import strongest_rows, top_images_of
+from core.common.step_facts import EmbedFacts
 from core.comparison.images import study_names
 from core.errors import StudyError
 from core.store import Study
@@ -38,8 +39,8 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> FeatureRows:
 
 
 def _check_same_encoder(here: Study, there: Study) -> None:
-    first, second = (study.summary("embed").get("encoder", {}) for study in (here, there))
-    if any(first.get(name) != second.get(name) for name in ("fingerprint", "layer")):
+    first, second = (study.facts(EmbedFacts).encoder for study in (here, there))
+    if (first.fingerprint, first.layer) != (second.fingerprint, second.layer):
         raise StudyError(
             f"'{here.path}' and '{there.path}' were made with different encoders, so their features have "
             "nothing in common; make the second with the first one's --encoder, --layer and --pool"

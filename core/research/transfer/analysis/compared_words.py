@@ -11,6 +11,7 @@ import pandas as pd
 from core.common.formatting import percent
 from core.common.group_names import is_joint
 from core.comparison.images import Shared
+from core.research.transfer.facts import TransferFacts
 from core.store import Study
 
 METHODS = ("ridge", "sgd")  # ways of fitting a map between studies; the closed form first
@@ -93,14 +94,16 @@ def transfers(shared: Shared) -> list[Transfer]:
     for name, study in zip(shared.names, shared.studies, strict=True):
         if not study.has("transfer_concepts"):
             continue
-        about = study.summary("transfer")
-        source = by_path.get(str(Path(str(about.get("source", ""))).resolve()))
+        facts = study.facts(TransferFacts)
+        source = by_path.get(str(Path(facts.source).resolve()))
         # its folder name: studies are moved together, which changes their paths
-        source = source or (folder if (folder := str(about.get("source_name", ""))) != name else None)
+        source = source or (facts.source_name if facts.source_name != name else None)
         if source not in shared.names:
             continue
-        shares, features = about.get("explained_share", {}), carried_and_direct(study)
-        by_method = {method: about[method] for method in METHODS if method in about}
+        features = carried_and_direct(study)
+        of_methods = {method: getattr(facts, method) for method in METHODS}
+        by_method = {method: dict(about) for method, about in of_methods.items() if about is not None}
+        shares = {method: facts.explained_share.get(method) for method in by_method}
         carrying = [method for method in by_method if carries_words(shares.get(method))]
         features = features.loc[features["method"].isin(carrying)].reset_index(drop=True)
         results.append(Transfer(source, name, by_method, shares, features))

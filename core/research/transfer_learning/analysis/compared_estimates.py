@@ -16,6 +16,7 @@ from core.common.formatting import counted, number, percent, signed
 from core.common.statistics.intervals import percentile_interval
 from core.comparison.images import Shared
 from core.comparison.notes import Note
+from core.research.transfer_learning.facts import AccuracyFacts
 from core.store import Study
 
 ASSUMED, ATC, CONFIDENCES, NUCLEAR, AGREEMENT = METHODS = (
@@ -96,17 +97,18 @@ def estimate_table(shared: Shared) -> pd.DataFrame:
 def _of_study(name: str, study: Study) -> pd.DataFrame:
     if not study.has(TABLE):
         return pd.DataFrame(columns=list(COLUMNS))
-    table, about = study.table(TABLE), study.summary(STEP)
+    table, facts = study.table(TABLE), study.facts(AccuracyFacts)
     low, high = prediction_interval(numbers(table, "estimate"), numbers(table, "margin"))
-    of_study = {key: np.nan if about.get(key) is None else about[key] for key in OF_STUDY}
+    of_study = {key: getattr(facts, key) for key in OF_STUDY}
+    known = {key: np.nan if value is None else value for key, value in of_study.items()}
     rows = table.reindex(columns=list(dict.fromkeys([*table, *COLUMNS])))
     rows = rows.assign(
         study=name,
-        source=about["source_name"],
-        n_images=about["n_images"],
+        source=facts.source_name,
+        n_images=facts.n_images,
         title=[TITLES[method] for method in table["method"]],
-        chosen=(table["method"] == about["by"]).to_numpy(bool),
-        **of_study,
+        chosen=(table["method"] == facts.by).to_numpy(bool),
+        **known,
         low=low,
         high=high,
     )
@@ -132,8 +134,8 @@ def _pairs_by(study: Study) -> tuple[Any, ...] | None:
     """Return what two studies must share for their draws to be pairs; None without draws."""
     if not study.has(DRAWS):
         return None
-    settings, of_images = study.settings(STEP), study.summary(STEP)["of_images"]
-    return of_images["known"], of_images["new"], settings["resamples"], settings["seed"]
+    settings, of_images = study.settings(STEP), study.facts(AccuracyFacts).of_images
+    return of_images.known, of_images.new, settings["resamples"], settings["seed"]
 
 
 def estimate_sentences(table: pd.DataFrame) -> list[str]:

@@ -19,6 +19,7 @@ from core.analysis.representations import Pictures, batches_of, check_finite_rep
 from core.common.dataframes import check_same_length
 from core.common.statistics.intervals import share_intervals
 from core.common.statistics.largest import first_largest
+from core.common.step_facts import FeaturesFacts
 from core.data.sources.images import ImageSource
 from core.encoders.registry import Encoder
 from core.encoders.transform import Transform
@@ -260,7 +261,7 @@ def judge_on_study(images: Represented, study: Study, *, resamples: int = 1000) 
 
     `q_auroc_start_d` uses the study's D.
     """
-    feature_settings, epsilon = study.settings("features"), float(study.summary("features")["epsilon"])
+    feature_settings, epsilon = study.settings("features"), study.facts(FeaturesFacts).known_epsilon
     low, high = float(feature_settings.get("low", 50.0)), float(feature_settings.get("high", 95.0))
     row = evaluate_representations(images, epsilon=epsilon, low=low, high=high, resamples=resamples)
     if "lr" not in row:

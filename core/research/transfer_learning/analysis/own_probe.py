@@ -13,6 +13,7 @@ import torch
 from core.analysis.probe.step import Probe, recipe_of, train_probe
 from core.common.dataframes import known_mean
 from core.common.formatting import percent
+from core.common.step_facts import ProbeFacts
 from core.common.threadsafe import cached_property
 from core.encoders.registry import Encoder
 from core.errors import PeregrineError
@@ -92,11 +93,11 @@ class OwnProbe:
         """
         names = study.class_names
         codes = np.asarray(pd.Categorical(study.images["label"], categories=names).codes, np.int64)
-        summary = study.summary("probe")
+        stored = study.facts(ProbeFacts)
         weights, bias = (
             torch.from_numpy(study.vector(f"probe_{part}")).double() for part in ("weights", "bias")
         )
-        probe = Probe(weights, bias, summary.get("lr"), {}, summary.get("penalty"))
+        probe = Probe(weights, bias, stored.lr, {}, stored.penalty)
         train = np.flatnonzero(~study.is_val & (codes >= 0))
         train = np.sort(np.random.default_rng(seed).permutation(train)[:MOST_TRAIN])
         raw = study.array("representations").rows(train).astype(np.float32)

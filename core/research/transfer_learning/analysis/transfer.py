@@ -10,6 +10,7 @@ import pandas as pd
 from core.analysis.gradcam.on_demand import check_probed, encoder_of
 from core.common.command_line import command_line
 from core.common.processes import default_workers
+from core.common.step_facts import EmbedFacts, FeaturesFacts
 from core.config import RunOptions
 from core.data.sources.images import open_images
 from core.errors import StudyError
@@ -52,7 +53,7 @@ def check_same_encoder(source: Study, target: Study) -> None:
     """Raise StudyError where the probe of one study says nothing of the representations of the other."""
     if source.path.resolve() == target.path.resolve():
         raise StudyError(f"'{target.path}' is the study that the probe is of; name another one with --into")
-    prints = [study.summary("embed").get("encoder", {}).get("fingerprint") for study in (source, target)]
+    prints = [study.facts(EmbedFacts).encoder.fingerprint for study in (source, target)]
     if prints[0] is None or prints[0] != prints[1]:
         raise StudyError(
             f"'{target.path}' was not made with the encoder of '{source.path}', so that study's probe does "
@@ -207,7 +208,7 @@ def row_of(
 ) -> dict[str, Any]:
     """Return the columns COLUMNS of a study's encoder on an image set."""
     discriminative = study.discriminative
-    epsilon = float(study.summary("features")["epsilon"])
+    epsilon = study.facts(FeaturesFacts).known_epsilon
     values = evaluate_representations(
         represented, discriminative=discriminative, epsilon=epsilon, lr=lr, resamples=resamples, seed=seed
     )

@@ -1,0 +1,120 @@
+"""Frozen dataclasses that are filled from what a file says: its names, types and defaults are their fields.
+
+Entries without a field are ignored, and a field without an entry, or with None, keeps its default: an older
+file fills what it has. No torch.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import field, fields, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+_Record = TypeVar("_Record")
+Read = Callable[[Any, str], Any]  # a value and the name of its entry -> the value of a field
+NUMBERS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+class WrongEntry(ValueError):
+    """An entry that is not of the type of its field: one line that names it."""
+
+
+def whole_entry() -> Any:
+    """A field that holds all that a record is read from: for what prints it, or opens something by it."""
+    return field(default_factory=dict, repr=False, metadata={"whole": True})
+
+
+def record_of(kind: type[_Record], values: Mapping[str, Any], where: str = "") -> _Record:
+    """Return a record of what a mapping says.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Found:
+    ...     n: int = 0
+    ...     share: float | None = None
+    ...     notes: tuple[str, ...] = ()
+    >>> record_of(Found, {"n": 3, "share": 1, "notes": ["a"], "since": "a later version"})
+    Found(n=3, share=1.0, notes=('a',))
+    >>> record_of(Found, {"n": "three"})
+    Traceback (most recent call last):
+    core.common.entries.WrongEntry: its entry 'n' is not a whole number
+
+    Args:
+        where: the name of the entry that it is, with a dot; "" for the outermost.
+    Raises:
+        WrongEntry: an entry has another type than its field.
+    """
+    held = {}
+    for name, read in _readers(kind).items():
+        if read is None:
+            held[name] = values
+        elif values.get(name) is not None:
+            held[name] = read(values[name], f"{where}{name}")
+    return kind(**held)
+
+
+@cache
+def _readers(kind: type) -> dict[str, Read | None]:
+    """What reads each field of a record; None for the field that holds all."""
+    hints = get_type_hints(kind)
+    return {
+        one.name: None if one.metadata.get("whole") else _reader(hints[one.name])
+        for one in fields(kind)
+        if one.init
+    }
+
+
+def _reader(hint: Any) -> Read:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):  # None is said by no entry
+        return _reader(next(one for one in arguments if one is not type(None)))
+    if origin is tuple:
+        return _read_list(_reader(arguments[0]), None if arguments[-1] is ... else len(arguments))
+    if origin in (dict, Mapping):
+        return _read_mapping(_reader(arguments[1]))
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _read_inner(hint)
+    return _as_is if hint is Any else _read_plain(hint)
+
+
+def _as_is(value: Any, name: str) -> Any:
+    del name
+    return value
+
+
+def _read_plain(hint: type) -> Read:
+    types = (int, float) if hint is float else (hint,)
+
+    def read(value: Any, name: str) -> Any:
+        if not isinstance(value, types) or (isinstance(value, bool) and hint is not bool):
+            raise WrongEntry(f"its entry '{name}' is not {NUMBERS[hint]}")
+        return float(value) if hint is float else value
+
+    return read
+
+
+def _read_list(read_one: Read, length: int | None) -> Read:
+    def read(value: Any, name: str) -> Any:
+        if not isinstance(value, (list, tuple)) or length not in (None, len(value)):
+            raise WrongEntry(f"its entry '{name}' is not a list{f' of {length}' if length else ''}")
+        return tuple(read_one(one, name) for one in value)
+
+    return read
+
+
+def _read_mapping(read_one: Read) -> Read:
+    def read(value: Any, name: str) -> Any:
+        held = {key: one for key, one in _mapping(value, name).items() if one is not None}
+        return {key: read_one(one, f"{name}.{key}") for key, one in held.items()}
+
+    return read
+
+
+def _read_inner(kind: type) -> Read:
+    return lambda value, name: record_of(kind, _mapping(value, name), f"{name}.")
+
+
+def _mapping(value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise WrongEntry(f"its entry '{name}' is not an object")
+    return value

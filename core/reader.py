@@ -59,6 +59,15 @@ class StudyReader(KeptColumns):
         self.kept_columns: dict[tuple[str, str], pd.Series] = {}
         self.states = {step: manifests.step_state(self.manifest, step) for step in self.manifest["steps"]}
 
+    def _read_as(self, other: StudyReader) -> None:
+        """Read the same snapshot as another study, with the tables and arrays that it has opened."""
+        self.path, self.below, self.manifest = other.path, other.below, other.manifest
+        self.name, self.feature_kind = other.name, other.feature_kind
+        self.digest, self.key = other.digest, other.key
+        self.damage, self.states = other.damage, other.states
+        self._snapshot, self._arrays = other._snapshot, other._arrays
+        self.kept_columns = other.kept_columns
+
     def __reduce__(self) -> Any:
         """A process that shares work opens the study itself, and must see the same images."""
         return type(self), (self.path,), self.source.fingerprint()

@@ -10,7 +10,7 @@ study.image("train/dog/0001.jpg")
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,9 @@ from core.storage.missing import NO_WEIGHTS, OF_ANSWER, OF_LATENTS, WHOLE, Missi
 from core.storage.writer import Collected, StepRun
 from core.topics import function_named
 
+if TYPE_CHECKING:
+    from core.heatmaps.reader import HeatmapReader
+
 OF_PROBE = ("val_logits", "probe_curves", "quality_calibration")  # of no other answer
 OF_FAILURES = STEPS["failures"].outputs
 OF_ANY_ANSWER = ("near_zero_share", "negative_share", "dead_share", "rankme", "alpha_req")  # of `quality`
@@ -46,6 +49,10 @@ class Study(DisplayedStudy):
 
     answer: Answer | None = None  # the answer that it is read by, if that is not the probe
     _made: dict[Any, Any]  # of an answer or a slice: what it has computed
+
+    def __init__(self, path: str | Path):
+        super().__init__(path)
+        self._answered: dict[str, Study] = {}  # kept, with what each has computed
 
     def where(self, where: Slice | str) -> "Narrowed":
         """Return the study narrowed to a slice: its numbers are of these images.
@@ -103,10 +110,9 @@ class Study(DisplayedStudy):
         name = name or default_answer(self)
         if name == PROBE and (self.has(PROBE) or not answers_of(self)):
             return self
-        made = self.__dict__.setdefault("_answered", {})  # kept, with what each has computed
-        if name not in made:
-            made[name] = Answered(self, answer_named(self, name))
-        return made[name]
+        if name not in self._answered:
+            self._answered[name] = Answered(self, answer_named(self, name))
+        return self._answered[name]
 
     @cached_property
     def evaluation(self) -> "Narrowed":
@@ -129,8 +135,7 @@ class Answered(Study):
     answer: Answer
 
     def __init__(self, study: Study, answer: Answer):
-        of_probe = {"_answered", *vars(Study), *vars(StudyReader)}  # what is cached of it
-        self.__dict__.update({name: value for name, value in vars(study).items() if name not in of_probe})
+        self._read_as(study)
         self.whole, self.answer = study, answer
         self.key = f"{study.key}@{answer.name}"
         self._made = {}
@@ -251,7 +256,7 @@ class Answered(Study):
         step = Collected()
         settings = settings_of("failures", {}, self.settings("failures"))
         before = Answered(self.whole, self.answer)
-        before.__dict__["_failures"] = {}  # as the study is read before the step: it has none of these
+        before._failures = {}  # as the study is read before the step: it has none of these
         function_named(STEPS["failures"].function)(before, step, settings, StepRun(Progress.silent()))
         return {**step.items, "": step.summary}
 
@@ -272,13 +277,46 @@ class Narrowed(Study):
     def __init__(self, study: Study, where: Slice):
         whole = study.whole if isinstance(study, Narrowed) else study
         where = Slice.joined([study.slice, where]) if isinstance(study, Narrowed) else where
-        of_whole = {name: getattr(whole, name) for name in ("column", "value_range", "holder")}
-        self.__dict__.update(whole.__dict__, **of_whole)  # the same snapshot
+        self._read_as(whole)
+        self.answer = whole.answer
         self.whole, self.slice = whole, with_split(whole, where)
         self.chosen = self.inside = images_of(whole, where)  # (n_images,) bool: the images of the slice
         self.inside.setflags(write=False)
         self.key = f"{whole.key}#{self.slice}"
         self._made = {}
+
+    @cached_property
+    def source(self) -> Any:
+        return self.whole.source
+
+    @cached_property
+    def masks(self) -> Any:
+        return self.whole.masks
+
+    @cached_property
+    def _images(self) -> pd.DataFrame:
+        return self.whole._images
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        return self.whole.class_names
+
+    @cached_property
+    def is_val(self) -> np.ndarray:
+        return self.whole.is_val
+
+    @cached_property
+    def heatmap_reader(self) -> "HeatmapReader":
+        return self.whole.heatmap_reader
+
+    def holder(self, table: str, column: str) -> StudyReader:
+        return self.whole.holder(table, column)
+
+    def column(self, table: str, name: str) -> pd.Series:
+        return self.whole.column(table, name)
+
+    def value_range(self, table: str, name: str) -> tuple[Any, Any] | None:
+        return self.whole.value_range(table, name)
 
     @property
     def n_chosen(self) -> int:

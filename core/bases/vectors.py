@@ -110,8 +110,12 @@ class Vectors:
         ]
         return np.concatenate(parts)
 
+    @cached_property
+    def _orders(self) -> dict[tuple[int, int], np.ndarray]:
+        return {}
+
     def _order(self, seed: int, epoch: int) -> np.ndarray:
-        made = self.__dict__.setdefault("_orders", {})
+        made = self._orders
         if (seed, epoch) not in made:
             for old in [key for key in made if key[0] != seed or key[1] < epoch - 1]:
                 del made[old]

@@ -36,7 +36,9 @@ def in_basis(args: argparse.Namespace) -> None:
         return
     values = [*vars(args).values()]
     bases = {value.basis for value in values if isinstance(value, Latents)}
-    bases |= {args.__dict__.pop("basis")} if "basis" in args else set()
+    if "basis" in args:
+        bases.add(args.basis)
+        del args.basis
     if len(bases) > 1:
         raise SettingsError(f"features of two bases ({', '.join(sorted(bases))}): name those of one")
     for basis in bases - {"units"}:

@@ -103,7 +103,7 @@ class Cropper:
 
     def __getstate__(self) -> dict[str, Any]:
         """A process that shares work loads the encoder itself."""
-        return {name: value for name, value in self.__dict__.items() if name != "encoder"}
+        return {name: value for name, value in vars(self).items() if name != "encoder"}
 
     def embed(self, rows: np.ndarray, units: np.ndarray, bar: Bar) -> Crops:
         """Return crops by study row and unit name (or `WHOLE`), embedding those that are missing.

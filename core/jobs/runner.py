@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +142,7 @@ def _record_path(folder: Path) -> Path:
 
 
 def _remember(started: Started) -> None:
-    values = {**started.__dict__, "folder": str(started.folder)}
+    values = {**asdict(started), "folder": str(started.folder)}
     with contextlib.suppress(
         OSError, UnicodeError
     ):  # disk full: the job runs, but cannot be stopped from here

@@ -68,7 +68,8 @@ class StudyTools:
             raise StudyError(f"{error}.{did_you_mean(name, names)} The tool `studies` lists them") from None
         read = whole.answering(answer or None)
         for study in (whole, read):
-            study.__dict__.update(source=StoredPictures(study), masks=None)
+            study.source = StoredPictures(study)
+            study.masks = None
         return read
 
     def studies(self) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class HuggingFaceSource(source.ListedSource):
         return {"kind": self.kind, "path": self.path, "seed": self.seed, "label": self.label}
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_opened")}
+        state = {name: value for name, value in vars(self).items() if name not in ("_lock", "_opened")}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

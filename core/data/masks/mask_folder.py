@@ -43,7 +43,7 @@ class FolderMasks(MaskSource):
 
     def _find(self, image_id: str, mask: str) -> str | None:
         """Return the mask's name below the root; before listing, the image's own name is tried first."""
-        if "listing" not in self.__dict__ and (name := self._same_name(image_id, mask)):
+        if not self.is_listed and (name := self._same_name(image_id, mask)):
             return name
         return self.listing.places[mask].get(image_id)
 

@@ -81,9 +81,13 @@ class MaskSource(ABC):
         """Return "image" if the mask covers the original, "crop" if only Resize 256 + CenterCrop 224."""
         return "image"
 
+    is_listed = False  # whether it has listed its masks
+
     @cached_property
     def listing(self) -> MaskListing:
-        return self._list()
+        listing = self._list()
+        self.is_listed = True
+        return listing
 
     @cached_property
     def table(self) -> pd.DataFrame:

@@ -58,7 +58,7 @@ class FolderSource(source.ListedSource):
         path = os.path.join(self.root, image_id)
         leaves = os.path.isabs(image_id) or ".." in image_id.split("/")  # possible in a foreign study
         is_there = is_url(path) or os.path.isfile(path)
-        if "listing" in self.__dict__ or leaves or not is_there:
+        if self.is_listed or leaves or not is_there:
             return super().read_id(image_id)
         return decode(path)
 

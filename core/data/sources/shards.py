@@ -76,7 +76,7 @@ class ShardSource(source.ListedSource):
         return self._decode(shard, offset, size)
 
     def read_id(self, image_id: str) -> Image.Image:
-        if "listing" in self.__dict__:
+        if self.is_listed:
             return super().read_id(image_id)
         for shard, name in enumerate(self.names):  # one shard's index is enough
             if image_id.startswith(f"{name}/"):

@@ -121,7 +121,12 @@ class Listing:
 
 
 class ListedSource(ImageSource):
-    """A source that lists its images when its table is first used, so that reopening it costs nothing."""
+    """A source that lists its images when its table is first used, so that reopening it costs nothing.
+
+    is_listed: whether that was done.
+    """
+
+    is_listed = False
 
     @classmethod
     def reopen(cls, description: dict[str, Any]) -> Self:
@@ -133,7 +138,9 @@ class ListedSource(ImageSource):
 
     @cached_property
     def listing(self) -> Listing:
-        return self._list()
+        listing = self._list()
+        self.is_listed = True
+        return listing
 
     @cached_property
     def id_texts(self) -> pa.Array:

@@ -62,7 +62,7 @@ class TorchvisionSource(source.ListedSource):
 
     def __getstate__(self) -> dict[str, Any]:
         # reopened in the worker, which is cheaper than sending the pixels
-        return {**self.__dict__, "_sets": None, "options": self.describe()["options"]}
+        return {**vars(self), "_sets": None, "options": self.describe()["options"]}
 
     @property
     def sets(self) -> dict[str, Any]:

@@ -106,7 +106,7 @@ class SalientImageNet(MaskSource):
 
     def _files(self, image_id: str, mask: str) -> list[str]:
         """Return the masks' files. Before listing, one class folder suffices if the id names its class."""
-        if "listing" not in self.__dict__ and (image := self._named(image_id)):
+        if not self.is_listed and (image := self._named(image_id)):
             files = self._folder(image.wnid).files(image.name).items()
             judged = ((file, self._judged.get((image.wnid, feature))) for feature, file in files)
             return [file for file, pair in judged if pair and pair.kind == mask]

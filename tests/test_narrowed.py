@@ -59,6 +59,13 @@ def test_sliced__is_of_evaluation_images(world, sliced):
         world.study.where(Slice(labels=("elk",)))
 
 
+def test_evaluation__of_a_slice_is_of_its_own_images(world):
+    """Also after that of the whole study was read, which a slice once took for its own."""
+    study = open_study(world.study.path)
+    assert study.evaluation.n_chosen > study.where(WHERE).n_chosen
+    assert_array_equal(study.where(WHERE).evaluation.chosen, study.where(WHERE).chosen)
+
+
 def test_features__match_loop(world, sliced):
     rows = inside(world)
     found = sliced.table("features")

@@ -79,7 +79,7 @@ def mask_field(study: Study, *, key: str) -> None:
 
 def _in_a_terminal(study: Study, kind: str, path: str, reason: str) -> None:
     """The line that compares heatmaps with masks, and the one after which a click does it."""
-    options: Mapping[str, str] = {request.OPTIONS[kind]: "MASKS"}
+    options: Mapping[str, str] = {request.NAMING_MASKS[kind]: "MASKS"}
     if path.strip():
         try:
             options = request.mask_options(kind, path)

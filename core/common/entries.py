@@ -104,8 +104,10 @@ def _read_list(read_one: Read, length: int | None) -> Read:
 
 def _read_mapping(read_one: Read) -> Read:
     def read(value: Any, name: str) -> Any:
-        held = {key: one for key, one in _mapping(value, name).items() if one is not None}
-        return {key: read_one(one, f"{name}.{key}") for key, one in held.items()}
+        held = _mapping(value, name)
+        if read_one is _as_is:
+            return dict(held)  # None is a value there: a transform without resizing says "resize": null
+        return {key: read_one(one, f"{name}.{key}") for key, one in held.items() if one is not None}
 
     return read
 

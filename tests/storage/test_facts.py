@@ -52,6 +52,12 @@ def test_nested_records_lists_and_what_is_kept_whole():
     assert record_of(QualityFacts, {"q_auroc_interval": [0, 1]}).q_auroc_interval == (0.0, 1.0)
 
 
+def test_null_is_a_value_of_what_is_kept_as_it_is():
+    transform = {"resize": None, "input_size": 96}
+    facts = record_of(EmbedFacts, {"encoder": {"transform": transform}})
+    assert facts.encoder.transform == transform
+
+
 @pytest.mark.parametrize(
     ("kind", "summary", "entry"),
     [

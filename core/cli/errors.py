@@ -68,7 +68,7 @@ def _report(error: Exception, args: argparse.Namespace) -> int:
 
 def _has_batches(args: argparse.Namespace) -> bool:
     parser = getattr(args, "parser", None)
-    return parser is not None and "--batch-size" in parser.format_help()
+    return parser is not None and "--batch-size" in parser._option_string_actions  # --help may leave it out
 
 
 def write_traceback(error: BaseException, study: Path | None) -> Path:

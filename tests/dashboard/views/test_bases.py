@@ -505,7 +505,7 @@ def test_sizes_of_a_fit__are_quick_where_the_usual_take_long(served, started, op
     assert sizes(app) == usual and app.button(key="basis_other_sizes").label.startswith("Quicker")
     app.button(key="basis_other_sizes").click().run()
     app.button(key="basis_fit").click().run()
-    assert [command.size for command, _ in started] == quick[:1]
+    assert [dict(command.options)["size"] for command, _ in started] == [str(quick[0])]
 
 
 def test_sizes_of_a_fit__are_those_of_each_study(served, shelf, seen_study, open_page):

@@ -12,6 +12,7 @@ result when it is whole: until then readers see what was there. A run that ended
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ class StepWriter:
     ):
         self.folder, self.fingerprint = folder, fingerprint
         self.has_begun, self._before_first, self._shared = False, before_first, shared
+        self._beginning = threading.Lock()  # parts of a step are written by several threads
         self.summary: dict[str, Any] = {}
         self.items: dict[str, dict[str, Any]] = {}
         self._open: dict[str, ArrayWriter] = {}
@@ -86,9 +88,10 @@ class StepWriter:
         return self._open[name]
 
     def begin(self) -> None:
-        if not self.has_begun:
-            self._before_first()
-            self.has_begun = True
+        with self._beginning:
+            if not self.has_begun:
+                self._before_first()
+                self.has_begun = True
 
     def finish_array(self, name: str, n_chunks: int) -> None:
         self.items[name] = self._open.pop(name).finish(n_chunks)

@@ -4,7 +4,9 @@ import errno
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -174,3 +176,22 @@ def test_everything_that_a_manifest_names__is_on_the_disk_before_it(tmp_path, mo
                 step.array("rows").put(chunk, np.ones((1, 1)))
             step.finish_array("rows", length)
     assert n_manifests == 4 and not unsynced  # once for each length, and beside the second, and without it
+
+
+def test_a_step_that_several_threads_write_begins_once_and_before_all_of_them(tmp_path):
+    began: list[int] = []
+
+    def begin() -> None:
+        began.append(len(began))
+        time.sleep(0.02)
+        (tmp_path / "begun").touch()
+
+    step = StepWriter(tmp_path, "", before_first=begin)
+
+    def write(number: int) -> bool:
+        step.vector(f"part{number}", np.arange(3))
+        return (tmp_path / "begun").exists()
+
+    with ThreadPoolExecutor(3) as pool:
+        assert all(pool.map(write, range(3)))
+    assert began == [0]

@@ -51,7 +51,9 @@ def refusal(command: Command) -> str | None:
 
 
 def start(command: Command, folder: Path | None = None) -> Job:
-    """Start a command, judged anew; one that runs already is returned.
+    """Check whether a command may start, whatever the page has found, and start it; return its job.
+
+    A command that is already running is not started again.
 
     Args:
         folder: of an earlier start of it; None: where `folder_of` says, or one that this page alone reads.

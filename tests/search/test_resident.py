@@ -53,6 +53,7 @@ def gone(pid: int, started: str | None, patience: float = 30.0) -> bool:
 def test_process__answers_as_the_clip_itself_and_is_started_again_where_it_was_killed(clip, rng, monkeypatch):
     """One answers and is killed; the next stops answering and is ended. To load one takes seconds."""
     one = answers_are_what_the_clip_itself_says_and_bad_input_is_one_line(clip, rng)
+    assert one.state == "ready"
     killed_is_started_again_and_one_that_stops_answering_is_ended(one, clip, monkeypatch)
 
 

@@ -454,7 +454,7 @@ def test_own_encoder__what_its_fields_mend_stands_beside_start(of_checkpoint, op
     warned = [unescaped(box.value) for box in app.warning]
     assert in_fields(enlarged) in warned and in_fields(no_output) in warned
     assert "Resize 32" in in_fields(enlarged) and "Input size 32" in in_fields(enlarged)
-    assert "Class names of its outputs" in in_fields(no_output)
+    assert OPTIONS["head_classes"].title in in_fields(no_output)
     said = all_text(app)
     assert "transform assumed" in said and "--resize 32" not in said
     assert "Notes (2)" in [one.label for one in app.expander]

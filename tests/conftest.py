@@ -31,7 +31,7 @@ from hypothesis import HealthCheck, settings
 from core.pipeline.memory import keep_freed_memory
 from tests.object_server import ObjectServer, object_server, s3_server
 from tests.sampling import EVERYTHING
-from tests.shared import begin_run, made_once
+from tests.shared import begin_run, made_once, written_to
 
 keep_freed_memory()  # as every command does
 gc.disable()  # until all is imported: it would walk through the modules again and again while they are loaded
@@ -119,6 +119,12 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("PEREGRINE_STATE", str(tmp_path_factory.mktemp("state")))
         patch.delenv("PEREGRINE_TRUST_STUDIES", raising=False)
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def shared_folders_are_only_read() -> Iterator[None]:
+    yield
+    assert not written_to(), "a test of this file, or of one that ran meanwhile, wrote to a shared folder"
 
 
 @pytest.fixture

@@ -23,7 +23,24 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callabl
             folder.mkdir()
             make(folder)
             done.touch()
+    _unchanged.setdefault(folder, _times(folder))
     return folder
+
+
+_unchanged: dict[Path, dict[Path, int]] = {}
+
+
+def _times(folder: Path) -> dict[Path, int]:
+    """When files were last added to each folder, or taken away."""
+    return {at: at.stat().st_mtime_ns for at in (folder, *folder.glob("*"), *folder.glob("*/*")) if at.is_dir()}
+
+
+def written_to() -> list[Path]:
+    """The shared folders in which something was written since this was asked last: no test may do so, for
+    another worker reads there at the same moment."""
+    changed = [folder for folder, times in _unchanged.items() if folder.exists() and _times(folder) != times]
+    _unchanged.update((folder, _times(folder)) for folder in changed)
+    return changed
 
 
 _of_this_run: list[pytest.TempPathFactory] = []

@@ -132,7 +132,8 @@ def test_report__of_several_studies_compares_the_images_of_the_slice(run, study,
         ("basis --kind pca --steps 9", "--steps belongs to --kind topk and matryoshka, not to pca"),
     ],
 )
-def test_options_that_would_do_nothing_are_refused(words, message, shared_study, run, tmp_path) -> None:
-    given = {"image": open_study(shared_study).images["image_id"].iat[0], "out": tmp_path / "out.csv"}
+def test_options_that_would_do_nothing_are_refused(words, message, study_path, run, tmp_path) -> None:
+    study = study_path()
+    given = {"image": open_study(study).images["image_id"].iat[0], "out": tmp_path / "out.csv"}
     command, *others = (word.format(**given) for word in words.split())
-    assert message in run(command, shared_study, *others).error
+    assert message in run(command, study, *others).error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ def second_study(
 ) -> Path:
     """Make a study of the images of one that `make_study` made, with other representations.
 
+    The table and the representations go to `folder` + '.input'; the pictures stay where they are.
+
     Args:
         keep: only these rows of its table of images. rename: put before every image id.
     """
@@ -29,11 +32,15 @@ def second_study(
     table["image_id"] = rename + table["image_id"]
     classes = np.unique(table["label"], return_inverse=True)[1]
     raw = planted_representations(np.random.default_rng(seed), classes, 48, 4)
-    listing = source / f"{folder.name}.csv"
+    own = folder.with_name(folder.name + ".input")
+    own.mkdir(parents=True)
+    if "path" in table:
+        table["path"] = [os.path.relpath(source / path, own) for path in table["path"]]
+    listing = own / f"{folder.name}.csv"
     table.to_csv(listing, index=False)
-    np.save(source / f"{folder.name}.npy", raw)
+    np.save(own / f"{folder.name}.npy", raw)
     settings = {"epsilon": "auto", "bootstrap": 50, "workers": 0, "lr": 0.1, "method": "pca"} | options
-    images = {"images": str(listing), "representations": str(source / f"{folder.name}.npy")}
+    images = {"images": str(listing), "representations": str(own / f"{folder.name}.npy")}
     analyze(folder, images | settings, Progress.silent())
     return folder
 

@@ -163,11 +163,9 @@ def test_no_text_tower_is_one_clear_line(study, problem):
     assert text_tower(Embedded("open_clip:ViT-B-32?pretrained=openai")) == "ViT-B-32@openai"  # pyright: ignore[reportArgumentType]
 
 
-def test_the_command_says_it(shared_study: Path, run) -> None:
-    assert (
-        "zero-shot needs an encoder with a text tower"
-        in run("answers", shared_study, "--add", "zero-shot").error
-    )
+def test_the_command_says_it(study_path, run) -> None:
+    said = run("answers", study_path(), "--add", "zero-shot").error
+    assert "zero-shot needs an encoder with a text tower" in said
 
 
 @pytest.mark.slow

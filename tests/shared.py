@@ -32,7 +32,8 @@ _unchanged: dict[Path, dict[Path, int]] = {}
 
 def _times(folder: Path) -> dict[Path, int]:
     """When files were last added to each folder, or taken away."""
-    return {at: at.stat().st_mtime_ns for at in (folder, *folder.glob("*"), *folder.glob("*/*")) if at.is_dir()}
+    folders = (at for at in (folder, *folder.glob("*"), *folder.glob("*/*")) if at.is_dir())
+    return {at: at.stat().st_mtime_ns for at in folders}
 
 
 def written_to() -> list[Path]:

@@ -1,7 +1,7 @@
 """What was read of a settings file, and what was not: a mapping that remembers which keys were asked for.
 
-A reader takes what it understands, says which further keys change nothing, and asks `left` for the rest: a key
-that changes pixels, network, order or activation and that nobody took refuses the file, or is a note.
+A reader takes what it understands, says which further keys change nothing, and asks `left` for the rest: a
+key that changes pixels, network, order or activation and that nobody took refuses the file, or is a note.
 """
 
 import re

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import OrderedDict
 from pathlib import Path
@@ -27,7 +28,7 @@ from core.answers.outcome import VALUES, AnswerValues, Request
 from core.answers.predictable import predictable
 from core.bases.requests import add_basis
 from core.common.step_facts import EmbedFacts, HeadFacts
-from core.config import HEAD_ACTIVATIONS, BasisConfig
+from core.config import HEAD_ACTIVATIONS, AnswersConfig, BasisConfig
 from core.encoders.encoder import Encoder
 from core.encoders.readout.class_names import names_in
 from core.encoders.readout.head import Head, HeadPart, complete_head, untrained
@@ -37,7 +38,7 @@ from core.errors import EncoderError, SettingsError
 from core.jobs.progress import Progress
 from core.pictures.many import without_features
 from core.pictures.of_image import asked_of_images, look_at
-from core.pipeline.run import analyze
+from core.pipeline.run import run_step
 from core.slices.features.class_logits import ACTIVATIONS, Classifier, class_logits
 from core.storage.writer import Collected
 from core.store import Study, open_study
@@ -423,7 +424,12 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def studied(folder: Path, photographs: Path, spec: str, **options: object) -> Study:
     given = {"images": str(photographs), "encoder": spec, "input_size": 32, "resize": 32, "device": "cpu"}
-    analyze(folder, {**given, "workers": 0, "epsilon": 0.5, **options}, Progress.silent())
+    steps = {"embed": {**given, "workers": 0}, "features": {"epsilon": 0.5}, "probe": {}, "answers": {}}
+    for option, value in options.items():
+        of_head = option in {field.name for field in dataclasses.fields(AnswersConfig)}
+        steps["answers" if of_head else "embed"][option] = value
+    for step, asked in steps.items():
+        run_step(step, folder, asked, Progress.silent())
     return open_study(folder)
 
 

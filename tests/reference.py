@@ -347,3 +347,21 @@ def gradcam_of_pooled(layer: np.ndarray, direction: np.ndarray) -> np.ndarray:
             total = math.fsum(float(direction[c]) * float(layer[c, y, x]) for c in range(channels))
             map_[y, x] = max(total, 0.0) / (height * width)
     return map_
+
+
+def chosen(right: np.ndarray, level: float) -> tuple[int, list[float]]:
+    """Which of several candidates is taken, and the corrected p of each: sums of the binomial by hand."""
+    p, taken = [1.0], 0
+    for candidate in range(1, len(right)):
+        won = sum(
+            bool(one) and not bool(first) for one, first in zip(right[candidate], right[0], strict=True)
+        )
+        lost = sum(
+            bool(first) and not bool(one) for one, first in zip(right[candidate], right[0], strict=True)
+        )
+        differ = won + lost
+        tail = sum(math.comb(differ, k) for k in range(min(won, lost) + 1)) / 2**differ
+        p.append(min(1.0, (len(right) - 1) * min(1.0, 2 * tail)))
+        if won > lost and p[-1] < level and (taken == 0 or sum(right[candidate]) > sum(right[taken])):
+            taken = candidate
+    return taken, p

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from core.common.statistics.choice import mcnemar
 from core.common.statistics.intervals import wilson
 
 CLASS_COLUMNS = ["label", "study", "n", "accuracy", "difference", "difference_low", "difference_high"]
@@ -94,17 +95,6 @@ def difference_interval(both: int, only_first: int, only_second: int, n: int) ->
     down = np.sqrt(max(below[1] ** 2 - 2 * phi * below[1] * above[0] + above[0] ** 2, 0.0))
     up = np.sqrt(max(above[1] ** 2 - 2 * phi * above[1] * below[0] + below[0] ** 2, 0.0))
     return float(apart - down), float(apart + up)
-
-
-def mcnemar(only_first: int, only_second: int) -> float:
-    """p of McNemar's exact test: images that one answer alone gets right are as often those of either.
-
-    min(1, 2 P(X <= min(b, c))), X binomial of b + c draws with a half (McNemar 1947). 1 for b = c = 0.
-    """
-    from scipy.special import bdtr
-
-    fewer, all_of_one = min(only_first, only_second), only_first + only_second
-    return float(min(1.0, 2.0 * bdtr(fewer, all_of_one, 0.5))) if all_of_one else 1.0
 
 
 def accuracy_by_class(correct: np.ndarray, labels: np.ndarray, names: tuple[str, str]) -> pd.DataFrame:

@@ -1,0 +1,105 @@
+"""Which of several candidates is taken: the documented one, unless labels speak against it. No torch.
+
+Orders of classes, classifiers in one file, normalisations, paddings of a first convolution: wherever a file
+leaves several readings, the first candidate is the documented one, and labels may decide for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.common.records import Record, Templates
+
+LEVEL = 0.001  # p, over all candidates, below which labels decide against the documents
+TRIAL_IMAGES = 256  # at most, where a trial needs the network
+TRIAL_SHARE = 0.05  # of the passes of `embed`, at most, where a trial needs the network
+say_of_choice = Templates.beside(__file__)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The candidate that is taken, and what it was judged by.
+
+    Attributes:
+        taken: its place; 0 is the documented one. n: labelled images that all were tried on.
+        n_right: images that each candidate gets right.
+        p: of each, McNemar's exact p against the documented one times the number of the others, at most 1.
+    """
+
+    taken: int
+    n: int
+    n_right: tuple[int, ...]
+    p: tuple[float, ...]
+
+    def record(self, what: str, names: Sequence[str]) -> Record:
+        """Say which candidate is taken, with the numbers of all.
+
+        Args:
+            what: is chosen, such as "order of the classes". names: of the candidates, the documented first.
+        """
+        others = [place for place in range(len(names)) if place != self.taken]
+        if not self.n:
+            left = tuple(names[place] for place in others)
+            return say_of_choice("untried", why=what, what=names[self.taken], names=left)
+        parts = [
+            say_of_choice(
+                "other", what=names[place], n=self.n_right[place], value=self.n_right[place] / self.n
+            )
+            for place in others
+        ]
+        return say_of_choice(
+            "by_labels" if self.taken else "documented",
+            why=what,
+            what=names[self.taken],
+            n=self.n_right[self.taken],
+            of=self.n,
+            value=self.n_right[self.taken] / self.n,
+            chance=self.n_right[0] / self.n,
+            names=tuple(names[place] for place in others),
+            parts=tuple(parts),
+        )
+
+
+def choose(right: np.ndarray) -> Decision:
+    """Take the candidate that labelled images favour over the documented one, if they do so beyond doubt.
+
+    A candidate is ahead where it gets more images right than the first one and McNemar's exact p, times the
+    number of candidates beside the first (Bonferroni), is below LEVEL. Of those that are ahead the one with
+    most images right is taken, the earlier one of equals; without any the first.
+
+    Args:
+        right: (n_candidates, n) bool, whether each candidate gets each labelled image right; the first row is
+            the documented candidate.
+    """
+    others = len(right) - 1
+    won, lost = (right & ~right[0]).sum(1).tolist(), (~right & right[0]).sum(1).tolist()
+    p = [min(1.0, others * mcnemar(*pair)) for pair in zip(lost, won, strict=True)]
+    p[0] = 1.0
+    n_right = right.sum(1).tolist()
+    ahead = [place for place in range(1, len(right)) if won[place] > lost[place] and p[place] < LEVEL]
+    taken = max(ahead, key=lambda place: n_right[place], default=0)
+    return Decision(taken, right.shape[1], tuple(n_right), tuple(p))
+
+
+def deciding_rows(labelled: np.ndarray, is_val: np.ndarray) -> np.ndarray:
+    """The rows of the images whose labels may decide: those of the training split, else all with a label.
+
+    Args:
+        labelled: (n,) bool, images with a label that counts. is_val: (n,) bool, evaluation images.
+    """
+    train = np.flatnonzero(labelled & ~is_val)
+    return train if len(train) else np.flatnonzero(labelled)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """p of McNemar's exact test: images that one answer alone gets right are as often those of either.
+
+    min(1, 2 P(X <= min(b, c))), X binomial of b + c draws with a half (McNemar 1947). 1 for b = c = 0.
+    """
+    from scipy.special import bdtr
+
+    fewer, all_of_one = min(only_first, only_second), only_first + only_second
+    return float(min(1.0, 2.0 * bdtr(fewer, all_of_one, 0.5))) if all_of_one else 1.0

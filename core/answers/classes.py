@@ -21,7 +21,9 @@ MOST_BYTES = 50_000_000  # of a file of class names: 22,000 names take 1 MB
 MOST_OUTPUTS = 1_000_000
 ALIKE = 0.8  # difflib's ratio: a truck is meant by trucks, no crate by cat
 SHOWN = 3
+NUMBERED = re.compile(r"(?P<prefix>\D*)(?P<number>\d+)")  # the name of an output that is only its number
 BY_INDEX = "by index"  # labels are the numbers of outputs
+SORTED = "in the order of the sorted class names (the file names none)"
 say_of_match = Templates.beside(__file__)
 
 
@@ -60,8 +62,9 @@ class Match:
         of, outputs = n + len(self.unmatched), len(self.code)
         lines = [say_of_match("matched", n=n, of=of, value=outputs, why=self.how)]
         if self.unmatched:
-            few = _few([self._with_nearest(one) for one in self.unmatched[:SHOWN]], len(self.unmatched))
-            lines.append(say_of_match("unmatched", what=few, names=self.unmatched, why=remedy))
+            nearest = [self._with_nearest(one) for one in self.unmatched[:SHOWN]]
+            what = few(nearest, len(self.unmatched))
+            lines.append(say_of_match("unmatched", what=what, names=self.unmatched, why=remedy))
         return lines + self.shared_note()
 
     def _with_nearest(self, label: str) -> str:
@@ -78,7 +81,7 @@ class Match:
         """Name the names that several classes have, if there are any."""
         shared = [(name.strip(), label) for name, labels in sorted(self.shared.items()) for label in labels]
         names = tuple(dict.fromkeys(f"{name} ({label})" for name, label in shared))
-        return [say_of_match("shared", what=_few(names), names=names)] if names else []
+        return [say_of_match("shared", what=few(names), names=names)] if names else []
 
 
 def match_classes(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Match | None:
@@ -94,12 +97,26 @@ def match_classes(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Ma
     indices = [str(int(label)) if label.isdecimal() else label for label in labels]
     by_name, by_index = match_by_name(outputs, labels), _matched(numbers, indices)
     n_by_index = np.count_nonzero(by_index >= 0)
+    if by_name is None and _only_numbered(outputs):
+        outputs = [[] for _ in outputs]
     if not any(outputs) and n_by_index < len(outputs) == len(labels):
-        how = "in the order of the sorted class names (the file names none)"
-        return match_as_stated(outputs, np.arange(len(labels)), labels, how)
+        return match_as_stated(outputs, np.arange(len(labels)), labels, SORTED)
     if n_by_index and (by_name is None or n_by_index > by_name.n_matched):
         return match_as_stated(outputs, by_index, labels, BY_INDEX)
     return by_name
+
+
+def _only_numbered(outputs: Sequence[Sequence[str]]) -> bool:
+    """Whether outputs have a name by number alone, as `transformers` writes LABEL_0, LABEL_1 … for none.
+
+    >>> _only_numbered([["LABEL_0"], ["LABEL_1"]]), _only_numbered([["LABEL_1"], ["LABEL_0"]])
+    (True, False)
+    """
+    one_each = all(len(names) == 1 for names in outputs)
+    parts = [NUMBERED.fullmatch(names[0]) for names in outputs] if one_each else []
+    prefixes = {part["prefix"] for part in parts if part}
+    places = [int(part["number"]) for part in parts if part]
+    return bool(parts) and len(prefixes) == 1 and places == list(range(len(outputs)))
 
 
 def match_by_name(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Match | None:
@@ -196,8 +213,8 @@ def read_class_file(
     if match is None:
         names = [name for names in outputs for name in names[-1:]]
         raise SettingsError(
-            f"none of the names in '{path}' is a label of the study: it names {_few(names)}, "
-            f"the study {_few(labels)}"
+            f"none of the names in '{path}' is a label of the study: it names {few(names)}, "
+            f"the study {few(labels)}"
         )
     return match
 
@@ -315,7 +332,8 @@ def _by_output(pairs: Iterable[tuple[Output, list[str]]]) -> dict[Output, list[s
     return names
 
 
-def _few(names: Sequence[str], n: int | None = None) -> str:
+def few(names: Sequence[str], n: int | None = None) -> str:
+    """The first names of `n`, or of all."""
     return ", ".join(names[:SHOWN]) + " …" * ((len(names) if n is None else n) > SHOWN)
 
 

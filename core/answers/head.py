@@ -10,9 +10,11 @@ import numpy as np
 
 from core.answers.activation import likely_activation
 from core.answers.classes import BY_INDEX, Match, match_classes, read_class_file
+from core.answers.orders import in_likely_order, possible_orders, right_by_order
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
 from core.answers.predictable import output_names
 from core.common.formatting import counted, percent
+from core.common.statistics.choice import choose
 from core.common.step_facts import EmbedFacts
 from core.errors import SettingsError
 from core.slices.features.class_logits import Classifier, own_classifier
@@ -59,12 +61,14 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
     activation, activation_notes = _activation(study, request, match)
     with progress.stage("head", total=study.n_images, unit="images"):
         answer = from_logits(_rows(study, request.device, activation), study.n_images, columns)
+    match, order_notes = (match, []) if request.head_classes else in_likely_order(study, answer, match)
     answer.facts = {"n_outputs": len(match.code), "matched": match.how, "n_matched": match.n_matched}
     answer.facts |= {"activation": activation} if activation else {}
     about = study.facts(EmbedFacts).head
     sigmoid = [SINGLE] * about.single + [SEVERAL] * about.independent
     answer.notes = (
         match.notes("; name the outputs: --head-classes FILE")
+        + order_notes
         + activation_notes
         + sigmoid
         + (usual_order_note(study, answer, match) or order_note(study, answer, match))
@@ -90,6 +94,8 @@ def matched(study: StudyReader, request: Request) -> tuple[Match, ClassColumns]:
             match = match_classes([[]] * len(names), labels)
     if match is None:
         raise SettingsError(unmatched(names, labels))
+    if request.order and not request.head_classes:
+        match = next((one for one in possible_orders(match, labels) if one.how == request.order), match)
     return match, ClassColumns.of(match, labels, restrict=request.restrict)
 
 
@@ -201,11 +207,11 @@ def usual_order_note(study: StudyReader, answer: AnswerValues, match: Match) -> 
     rows = np.flatnonzero(label.notna().to_numpy() & (answer.best[:, 0] >= 0))
     true = np.array([codes[one] for one in label.to_numpy(object)[rows].astype(str)], int)
     won = np.array(outputs)[answer.best[rows, 0]]
-    right, right_as_usual = match.code[won] == true, usual.code[won] == true
-    more, fewer = int((~right & right_as_usual).sum()), int((right & ~right_as_usual).sum())
-    if more - fewer < 3 * max(more + fewer, 1) ** 0.5:  # McNemar's z
+    right = right_by_order([match, usual], won, true)
+    if not choose(right).taken:
         return []
-    shares = f"{100 * right.mean():.1f} % {match.how}, but {100 * right_as_usual.mean():.1f} %"
+    stated, as_usual = (100 * right.mean(1)).tolist()
+    shares = f"{stated:.1f} % {match.how}, but {as_usual:.1f} %"
     return [f"{WRONG_ORDER}: top-1 is {shares} without --head-classes, {usual.how}"]
 
 

@@ -31,9 +31,14 @@ SHOWN = 3  # names in a note
 
 @dataclass(frozen=True)
 class Request(AddedAnswerConfig):
-    """What an answer is made with."""
+    """What an answer is made with.
+
+    Attributes:
+        order: how outputs without names were matched to labels, where that is known already.
+    """
 
     device: str | torch.device = "cpu"
+    order: str = ""
 
 
 @dataclass

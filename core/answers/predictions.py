@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from core.answers.classes import Match, match_by_name, match_classes, read_class_file, say_of_match
+from core.answers.orders import in_likely_order
 from core.answers.outcome import VALUES, AnswerValues, ClassColumns, Request, from_logits, quoted
 from core.common.csv_text import no_wide_rows
 from core.common.dataframes import words
@@ -72,8 +73,9 @@ def _from_npy(study: StudyReader, path: str, request: Request) -> AnswerValues:
         return torch.from_numpy(block)
 
     answer = from_logits(rows, n, ClassColumns.of(match, labels, restrict=request.restrict))
+    match, of_order = (match, []) if request.head_classes else in_likely_order(study, answer, match)
     answer.facts = {"n_classes": n_outputs, "matched": match.how}
-    answer.notes = [*match.notes()]
+    answer.notes = [*match.notes(), *of_order]
     return answer
 
 

@@ -69,7 +69,7 @@ def write_answer(
     answer = function_named(KINDS[kind].make)(study, request, progress)
     table = outcome_table(study, answer)
     facts = answer_facts(study, table, answer, kind, evaluated(study, kind))
-    as_made = replace(request, head_activation=facts.get("activation"))
+    as_made = replace(request, head_activation=facts.get("activation"), order=facts.get("matched", ""))
     facts["notes"] = _with_cause(study, kind, facts, as_made, progress)
     unexplained = kind == HEAD and not request.head_classes and CHANCE + GUESSES[HEAD] in facts["notes"]
     if unexplained and (why := why_other_numbers(study, facts)):

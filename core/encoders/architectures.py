@@ -34,6 +34,16 @@ DEPTHS = {
 # in a transformer of width 1536 without a CLS token (SigLIP's) 96.
 HEADS = {1152: 16, 1280: 16, 1408: 16, 1664: 16}
 
+# Of timm's DINOv3: width, whether its perceptrons are gated, and what it is called.
+DINOV3 = {
+    (384, False): "small",
+    (384, True): "small_plus",
+    (768, False): "base",
+    (1024, False): "large",
+    (1280, True): "huge_plus",
+    (4096, True): "7b",
+}
+
 ROOM = 50_000_000  # elements that a network may have more than a file of it: a larger classifier
 
 
@@ -239,7 +249,7 @@ def vit_arguments(
     n_registers = state["reg_token"].shape[1] if "reg_token" in state else 0
     n_class = int("cls_token" in state)
     n_places = state["pos_embed"].shape[1] if "pos_embed" in state else 0
-    counts = (0, n_class + n_registers) if n_registers else (n_class,)  # registers may have no places
+    counts = (0, n_class + n_registers) if n_registers else (n_class, 0)  # tokens may have no places
     n_prefix = next((n for n in counts if round(max(n_places - n, 0) ** 0.5) ** 2 == n_places - n > 0), None)
     side = round((n_places - (n_prefix or 0)) ** 0.5)
     if patch.ndim != 4 or n_prefix is None:
@@ -267,8 +277,12 @@ def vit_arguments(
     }
     if "attn_pool.latent" in state:
         arguments["global_pool"] = "map"
+    if pools_places and "fc_norm.weight" not in state and "attn_pool.latent" not in state:
+        arguments["fc_norm"] = False  # I-JEPA: all tokens are normalised, then their mean is taken
     if n_registers:
         arguments |= {"reg_tokens": n_registers, "no_embed_class": n_prefix == 0}
+    elif n_class and n_prefix == 0:
+        arguments["no_embed_class"] = True  # DeiT III
     if "norm_pre.weight" in state:
         arguments |= {"pre_norm": True, "eps": 1e-5}  # a CLIP's
     if "blocks.0.mlp.fc2.weight" in state and hidden == 2 * state["blocks.0.mlp.fc2.weight"].shape[1]:
@@ -276,6 +290,17 @@ def vit_arguments(
     if "blocks.0.ls1.gamma" in state:
         arguments["init_values"] = 1.0
     return arguments
+
+
+def timm_dinov3(state: Mapping[str, Tensor]) -> str | None:
+    """The DINOv3 of timm with the names and the width of these tensors; None where there is none."""
+    if "blocks.0.gamma_1" not in state or "reg_token" not in state or "pos_embed" in state:
+        return None
+    width = state["patch_embed.proj.weight"].shape[0]
+    size = DINOV3.get((width, "blocks.0.mlp.fc1_g.weight" in state))
+    with_bias = "_qkvb" if "blocks.0.attn.q_bias" in state else ""
+    name = f"vit_{size}_patch16_dinov3{with_bias}"
+    return name if size and timm.is_model(name) else None
 
 
 def vision_transformer(arguments: Mapping[str, Any]) -> VisionTransformer:

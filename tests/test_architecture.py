@@ -331,7 +331,7 @@ def test_a_world_is_imported_alone():
 def test_every_folder_of_tests_is_one_of_the_sources():
     tested = {relative(path.parent) for path in ROOT.glob("tests/**/test_*.py")}
     known = {f"tests/{relative(path.parent).removeprefix('core/')}" for path in SOURCES}
-    of_all = {"tests", "tests/browser", "tests/campaign", "tests/contract"}
+    of_all = {"tests", "tests/browser", "tests/campaign", "tests/contract", "tests/crossed"}
     assert tested - known <= {*of_all, "tests/benchmarks", "tests/examples", "tests/reproductions"}
 
 

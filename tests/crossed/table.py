@@ -1,0 +1,112 @@
+"""The table of the campaign, and docs/compatibility.md made of it: `python -m tests.crossed.table`."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import groupby
+from pathlib import Path
+
+TABLE = Path(__file__).with_name("table.csv")
+DOCUMENT = Path(__file__).parents[2] / "docs" / "compatibility.md"
+RIGHT, NOTED, REFUSED, WRONG, SKIPPED = "right", "right with a note", "refused", "wrong", "skipped"
+VERDICTS = (RIGHT, NOTED, REFUSED, WRONG, SKIPPED)
+HEAD = """# Compatibility
+
+What real tools write, and what Peregrine makes of it. Each row is a file that the tool wrote with its own
+functions, from a small seeded network or dictionary, in an environment of its own. The tool's own numbers
+(logits and features on its own pixels, codes of its own vectors) are compared with ours, read through the
+public API. `make crossed` does it again, `make crossed ONLY=timm` for one tool.
+
+* **right**: the largest relative difference (L2) of logits, features or codes is at most .001, the same
+  codes are active, and where the file says how pixels are made, ours differ by at most .02, about one
+  grey level.
+* **right with a note**: the same, and a note says what was assumed; or the numbers depend on what is not in
+  the file, and the note names it.
+* **refused**: one line says why, and what to do; where another way reads it, the difference is of that.
+* **wrong**: anything else. **skipped**: the tool could not write it; the row says why.
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: what a release of a tool wrote, and what was made of it.
+
+    Attributes:
+        difference: the largest of logits, features and codes, relative L2. pixels: of pixels, where the file
+            states them. Both are "" where there are none.
+        said: the kinds of the notes, the line of a refusal, what is wrong, or why it was skipped.
+    """
+
+    tool: str
+    version: str
+    writer: str
+    option: str
+    difference: str
+    pixels: str
+    verdict: str
+    said: str
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        return self.tool, self.version, self.writer, self.option
+
+
+def read_table(path: Path = TABLE) -> list[Row]:
+    """The rows of a table; none where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as opened:
+        return [Row(**row) for row in csv.DictReader(opened)]
+
+
+def write_table(rows: Iterable[Row], path: Path = TABLE) -> None:
+    """Write rows, sorted by tool and version; within them they stay in their order."""
+    ordered = sorted(rows, key=lambda row: (row.tool.lower(), row.version))
+    with path.open("w", encoding="utf-8", newline="") as opened:
+        writer = csv.DictWriter(opened, [field.name for field in fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in ordered)
+
+
+def document(rows: Sequence[Row]) -> str:
+    """The page: counts of each release of a tool, then its rows."""
+    releases = [
+        (release, list(held)) for release, held in groupby(rows, key=lambda row: (row.tool, row.version))
+    ]
+    lines = [HEAD, f"| tool | version | rows | {' | '.join(VERDICTS)} |", f"|{'---|' * (3 + len(VERDICTS))}"]
+    for (tool, version), held in releases:
+        lines.append(f"| [{tool}](#{_anchor(tool, version)}) | {version} | {_counts(held)} |")
+    lines.append(f"| all | | {_counts(rows)} |")
+    for (tool, version), held in releases:
+        lines += [f'\n<a id="{_anchor(tool, version)}"></a>\n## {tool} {version}\n']
+        lines += ["| written by | option or architecture | difference | |", "|---|---|---|---|"]
+        lines += [_line(row) for row in held]
+    return "\n".join(lines) + "\n"
+
+
+def _anchor(tool: str, version: str) -> str:
+    return f"{tool}-{version}".lower().replace(".", "-").replace("_", "-")
+
+
+def _counts(rows: Sequence[Row]) -> str:
+    counts = Counter(row.verdict for row in rows)
+    return " | ".join(str(count) for count in (len(rows), *(counts[verdict] for verdict in VERDICTS)))
+
+
+def _line(row: Row) -> str:
+    difference = row.difference + (f", pixels {row.pixels}" if row.pixels else "")
+    explained = row.verdict in (REFUSED, WRONG, SKIPPED) and row.said
+    verdict = f"{row.verdict}: {row.said}" if explained else row.verdict
+    cells = (f"`{row.writer}`", row.option, difference, verdict)
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def write_document() -> None:
+    DOCUMENT.write_text(document(read_table()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_document()

@@ -39,6 +39,8 @@ class Written:
             the file does not hold what they depend on.
         dictionary: what `read_dictionary` reads. dictionary_options: its further arguments.
         vectors: (n, r) and codes: (n, M), dense, of a dictionary.
+        classes: the folders that the outputs stand for, in their order. answers: (n,) the largest output
+            for each of `many_pictures(n)`, which are laid into these folders and studied.
         clip: what `load_clip` reads. texts: what is embedded. text_features: (n_texts, d). image_features:
             (n, d) of `pictures()`.
     """
@@ -58,6 +60,8 @@ class Written:
     dictionary_options: dict[str, Any] = field(default_factory=dict)
     vectors: Any = None
     codes: Any = None
+    classes: list[str] | None = None
+    answers: Any = None
     clip: str = ""
     texts: list[str] | None = None
     text_features: Any = None
@@ -72,7 +76,9 @@ class Written:
         (folder / CASE).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
-ARRAYS = ("pixels", "logits", "features", "vectors", "codes", "text_features", "image_features")
+ARRAYS = (
+    *("pixels", "logits", "features", "answers", "vectors", "codes", "text_features", "image_features"),
+)
 
 
 def _array(values: Any) -> np.ndarray:
@@ -98,6 +104,21 @@ def pictures() -> list[Image.Image]:
         noisy = np.asarray(whole, np.float64) + grain
         made.append(Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8)))
     return made
+
+
+def many_pictures(n: int = 160, size: int = 48) -> list[Image.Image]:
+    """n small RGB pictures, no two alike, for answers that labels are compared with."""
+    rng = np.random.default_rng(68)
+    colours = rng.integers(0, 256, (n, 4, 4, 3), dtype=np.uint8)
+    return [Image.fromarray(one).resize((size, size), Image.Resampling.BICUBIC) for one in colours]
+
+
+@torch.no_grad()
+def balance(linear: nn.Linear, inputs: Tensor) -> None:
+    """Change a classifier so that each class is about as often the answer. inputs: (n, r) what it reads."""
+    spread = (inputs @ linear.weight.T).std(0, keepdim=True).T
+    linear.weight.div_(spread)
+    linear.bias.copy_(-linear.weight @ inputs.mean(0))
 
 
 def plain_pixels(size: int = 64, n: int = 4) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,10 @@ from core.encoders.encoder import Encoder
 from core.encoders.readout.head import Head
 from core.encoders.registry import load_encoder
 from core.errors import PeregrineError
-from tests.crossed.kit import Written, pictures, stored
+from core.jobs.progress import Progress
+from core.pipeline.run import run_step
+from core.store import open_study
+from tests.crossed.kit import Written, many_pictures, pictures, stored
 from tests.crossed.table import NOTED, REFUSED, RIGHT, WRONG
 
 TOLERANCE = 1e-3  # relative L2 of logits, features and codes
@@ -93,6 +97,8 @@ def read(folder: Path) -> tuple[Written, Reading]:
 def _read(written: Written, reading: Reading, folder: Path) -> None:
     if written.spec:
         _read_encoder(written, reading, written.spec, written.options, folder)
+    if written.classes is not None:
+        _read_answers(written, written.classes, reading, folder)
     if written.dictionary:
         _read_dictionary(written, reading, folder)
     if written.clip:
@@ -168,6 +174,32 @@ def _compare_names(head: Head, names: list[str] | None, reading: Reading) -> Non
     )
     if not same:
         reading.problems.append(f"outputs are called {head.names[:3]} instead of {names[:3]}"[:200])
+
+
+def _read_answers(written: Written, classes: list[str], reading: Reading, folder: Path) -> None:
+    """Study the pictures under the tool's own answers as labels, and compare the answers of the head."""
+    answers = np.asarray(written.answers, int)
+    images, study_folder = folder / "pictures", folder / "study"
+    for one in (images, study_folder):
+        shutil.rmtree(one, ignore_errors=True)
+    for number, (picture, answer) in enumerate(zip(many_pictures(len(answers)), answers, strict=True)):
+        place = images / classes[answer]
+        place.mkdir(parents=True, exist_ok=True)
+        picture.save(place / f"{number:04}.png")
+    asked = {"images": str(images), "encoder": written.spec.format(folder=folder), "device": "cpu"}
+    steps = {"embed": {**asked, "workers": 0, **written.options}, "features": {}, "probe": {}, "answers": {}}
+    for step, settings in steps.items():
+        run_step(step, study_folder, settings, Progress.silent())
+    study = open_study(study_folder)
+    if "head" not in study.answers:
+        reading.problems.append(f"no head: {study.summary('answers').get('skipped', '')}"[:200])
+        return
+    facts = study.answers["head"].facts
+    reading.notes += [kind for note in facts.get("notes", ()) if (kind := getattr(note, "kind", ""))]
+    predicted = study.answering("head").table("probe")["predicted"].astype(str)
+    numbers = study.images["path"].map(lambda path: int(Path(path).stem))
+    theirs = [classes[answer] for answer in answers[numbers]]
+    reading.differences["answers"] = float((predicted.to_numpy() != np.array(theirs)).mean())
 
 
 def _read_dictionary(written: Written, reading: Reading, folder: Path) -> None:

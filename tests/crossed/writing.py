@@ -1,6 +1,7 @@
-"""Write the cases of a tool, in the tool's environment: `python -m tests.crossed.writing WRITER FOLDER`.
+"""Write the cases of a tool, in its environment: `python -m tests.crossed.writing WRITER FOLDER [WORD]`.
 
-Prints, as its last line, a JSON list of {writer, option, folder, problem}; cases whose folder is whole stay.
+WORD is part of the writer or the option of those that are written; without it all are. Prints, as its last
+line, a JSON list of {writer, option, folder, problem}; cases whose folder is whole stay.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def write(case: Write, folder: Path) -> str:
     return ""
 
 
-def main(module: str, folder: Path) -> None:
+def main(module: str, folder: Path, word: str = "") -> None:
     import torch
 
     torch.set_num_threads(1)
@@ -53,6 +54,8 @@ def main(module: str, folder: Path) -> None:
     cases: Cases = importlib.import_module(f"tests.crossed.writers.{module}").CASES
     done = []
     for (writer, option), case in cases.items():
+        if word not in f"{writer} {option}":
+            continue
         name = slug(writer, option)
         problem = write(case, folder / name)
         done.append({"writer": writer, "option": option, "folder": name, "problem": problem})
@@ -60,4 +63,4 @@ def main(module: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])

@@ -13,7 +13,17 @@ from safetensors.torch import save_file
 from timm.data import create_transform, resolve_model_data_config
 from timm.utils import CheckpointSaver, ModelEmaV3
 
-from tests.crossed.kit import Cases, Written, class_names, outputs, through, trained
+from tests.crossed.kit import (
+    Cases,
+    Written,
+    balance,
+    class_names,
+    many_pictures,
+    outputs,
+    pictures,
+    through,
+    trained,
+)
 
 N = 7  # classes
 
@@ -96,6 +106,27 @@ def training(
     )
 
 
+def own_order(folder: Path, name: str, *, classes: tuple[str, ...], size: int = 64) -> Written:
+    """A classifier that was trained on class folders as timm's own reader orders them."""
+    for one in classes:
+        (folder / "data" / one).mkdir(parents=True)
+        pictures()[0].save(folder / "data" / one / "0.png")
+    order = timm.data.create_dataset("", str(folder / "data")).reader.class_to_idx
+    model = made(name, num_classes=len(classes))
+    data = {"input_size": (3, size, size), "crop_pct": 1.0, "mean": HALF, "std": HALF}
+    preprocess = create_transform(**{**resolve_model_data_config(model), **data}, is_training=False)
+    pixels = torch.stack([preprocess(one) for one in many_pictures()])
+    balance(model.get_classifier(), features_of(model, pixels))
+    torch.save(model.state_dict(), folder / "weights.pth")
+    return Written(
+        spec=f"timm:{name}@{{folder}}/weights.pth",
+        options={"input_size": size, "resize": size, "mean": list(HALF), "std": list(HALF)},
+        classes=sorted(order, key=order.get),
+        answers=outputs(model, pixels).argmax(1),
+    )
+
+
+HALF = (0.5, 0.5, 0.5)
 NAMED = (
     *("resnet10t", "test_vit", "test_vit2", "test_vit3", "test_vit4", "test_resnet", "test_byobnet"),
     *("test_efficientnet", "test_convnext", "test_convnext2", "test_maxvit", "test_nfnet", "test_mambaout"),
@@ -119,6 +150,12 @@ CASES: Cases = {
         ("utils.CheckpointSaver", name): partial(training, name=name)
         for name in ("resnet10t", "test_vit", "test_convnext", "test_efficientnet")
     },
+    ("data.create_dataset and torch.save", "resnet10t, folders a to g"): partial(
+        own_order, name="resnet10t", classes=tuple("abcdefg")
+    ),
+    ("data.create_dataset and torch.save", "resnet10t, folders 1 to 12"): partial(
+        own_order, name="resnet10t", classes=tuple(str(one) for one in range(1, 13))
+    ),
     ("utils.CheckpointSaver", "resnet10t, model_ema"): partial(training, name="resnet10t", ema=True),
     ("utils.CheckpointSaver", "resnet10t, mean, std, crop_pct"): partial(
         training,

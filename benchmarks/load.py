@@ -177,11 +177,11 @@ async def crowd(
 
 async def held_by(address: str, seconds: float) -> list[Held]:
     """What the server holds, again and again for so many seconds."""
-    began, held = time.monotonic(), []
+    began, held, sample = time.monotonic(), [], min(SAMPLE, seconds / 20)
     while (passed := time.monotonic() - began) < seconds:
         own, resident = (server_memory(address, name) for name in (OWN, ALL))
         held.append(Held(passed, own, resident, server_handles(address)))
-        await asyncio.sleep(SAMPLE)
+        await asyncio.sleep(sample)
     return held
 
 

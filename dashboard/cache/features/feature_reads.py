@@ -299,7 +299,7 @@ def _strongest_plain(study: Study, population: Slice, feature: int, limit: int) 
     return activations(study, feature, population)[0][:limit].tolist()
 
 
-activations = cached_read(max_entries=128)(inspection_reads.of_filter(slice_features.feature_activations))
+activations = cached_read(max_entries=32)(inspection_reads.of_filter(slice_features.feature_activations))
 similar = cached_read(max_entries=64)(inspection_reads.of_filter(slice_features.similar_features))
 
 

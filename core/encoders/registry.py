@@ -32,13 +32,9 @@ from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled, timm_transform
 from core.encoders.hugging_face.classifiers import classifier_parts
 from core.encoders.hugging_face.hub import repository, timm_sidecar
-from core.encoders.hugging_face.networks import (
-    HALF,
-    PREPROCESSOR,
-    build_network,
-    read_beside,
-    with_classifier,
-)
+from core.encoders.hugging_face.networks import GIVEN, build_network, with_classifier
+from core.encoders.hugging_face.processors import HALF
+from core.encoders.hugging_face.settings import read_beside
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import TRANSFORMERS, Layout, recognise, renamed_by_order
 from core.encoders.packaged import PACKAGED
@@ -203,7 +199,7 @@ def _from_file(
     alternatives = () if sidecar.stem_padding is not None else layout.alternatives
     layout = dataclasses.replace(layout, stem_padding=padding, alternatives=alternatives)
     if made is None:
-        made = _from_keys(spec, layout, path)
+        made, layout = _from_keys(spec, layout, path, GIVEN if sidecar.transform else flags)
         if not spec.family:
             notes.append(assumed("arch_of_keys", what=made.arch, names=(layout.name,)))
     elif layout.kind == "resnet":
@@ -213,19 +209,17 @@ def _from_file(
         made.head = partial(classifier_parts, layout.name.removesuffix(TRANSFORMERS), made.model, path)
         made.reads_more = True
         made.independent = read_beside(path).get("problem_type") == "multi_label_classification"
-    if (
-        layout.kind == "transformers"
-        and not (spec.family or sidecar.transform)
-        and read_beside(path, PREPROCESSOR)
-    ):
-        sidecar = dataclasses.replace(sidecar, transform=made.transform.to_dict(), source=PREPROCESSOR)
+    if made.pixels_from and not sidecar.transform:
+        sidecar = dataclasses.replace(sidecar, transform=made.transform.to_dict(), source=made.pixels_from)
     named, classifier = _named_like(made, layout)
     # of a file that comes with the product, what its tensors are called is no news
     layout = named if known is None else dataclasses.replace(named, notes=layout.notes)
     hint = architecture_hint(spec, layout, path)
     report = load_strict(made.model, layout, name=made.arch, hint=hint, classifier=classifier)
     made.transform, more = _transform(made, layout, sidecar, flags)
-    made.transform_stated = bool(sidecar.transform or layout.statistics)
+    from_processor = bool(made.pixels_from) and sidecar.source == made.pixels_from
+    stated = bool(sidecar.transform or layout.statistics)
+    made.transform_stated = stated and (made.all_taken or not from_processor)
     made.assumptions = [*notes, *made.assumptions, *layout.notes, *more]
     expected = made.model.state_dict()
     others = {key: tensor for key, tensor in layout.state.items() if key not in expected}
@@ -263,16 +257,25 @@ def _from_sidecar(spec: Spec, sidecar: Sidecar) -> Spec:
     )
 
 
-def _from_keys(spec: Spec, layout: Layout, path: Path) -> Built:
-    """Build a ResNet (named, or inferred from the weights) or another network for a state dict."""
+def _from_keys(spec: Spec, layout: Layout, path: Path, flags: frozenset[str]) -> tuple[Built, Layout]:
+    """Build a ResNet (named, or inferred from the weights) or another network for a state dict; and the state
+    as that takes it."""
     if layout.kind == "transformers" and not spec.family:
-        family = layout.name.removesuffix(TRANSFORMERS)
-        model, arch, transform, notes = build_network(family, layout.state, path)
-        return Built(model, transform, arch, "checkpoint", notes)
+        network = build_network(layout.name.removesuffix(TRANSFORMERS), layout.state, path, flags)
+        view = network.view
+        made = Built(network.model, view.transform, network.arch, "checkpoint", network.notes)
+        made.pixels_from, made.all_taken = view.source if not view.problem else "", view.stated
+        return made, dataclasses.replace(layout, state=network.state)
+    return _of_timm(spec, layout, path), layout
+
+
+def _of_timm(spec: Spec, layout: Layout, path: Path) -> Built:
     if layout.kind == "convnext" and not spec.family:
-        model, arch, transform, notes = build_network(layout.kind, layout.state, path)
+        network = build_network(layout.kind, layout.state, path)
+        model = network.model
         whole, around = (lambda: with_classifier(model).state_dict()), partial(with_classifier, model)
-        return Built(model, transform, arch, "checkpoint", notes, whole=whole, around=around)
+        options: dict[str, Any] = {"whole": whole, "around": around}
+        return Built(model, network.view.transform, network.arch, "checkpoint", network.notes, **options)
     if layout.kind == "vit" and not spec.family and (name := timm_dinov3(layout.state)):
         return build_architecture(Spec("timm", name), with_weights=False)
     if layout.kind == "vit" and not spec.family:

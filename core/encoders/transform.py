@@ -21,7 +21,8 @@ INTERPOLATIONS = {
     "box": Image.Resampling.BOX,
     "hamming": Image.Resampling.HAMMING,
 }
-CROPS = ("center", "squash")
+CROPS = ("center", "squash", "floor", "squash floor", "unscaled")
+FLOORS = ("floor", "squash floor", "unscaled")  # crops that begin at (size - crop) // 2
 # A 20,000 x 1 strip would become 256 x 5,120,000 when its shorter side is resized; only its middle is used.
 MAX_ASPECT = 32
 
@@ -31,7 +32,9 @@ class Transform:
     """Resize the shorter side to `resize`, centre crop to `input_size`, then (x / 255 - mean) / std.
 
     `resize=None` resizes the shorter side to `input_size`, so an image of that size stays unchanged.
-    `crop="squash"` resizes both sides to `input_size`, whatever the aspect ratio.
+    `crop="squash"` resizes both sides to `input_size`, whatever the aspect ratio. As the processors of
+    transformers do it, whose centre crop begins half a pixel earlier: "floor" resizes the shorter side to
+    `resize`, "squash floor" both sides, "unscaled" neither; then `input_size` is cut out.
     `input_size=(height, width)` is a view that is not square: the image is resized until it covers the view's
     proportions, the view's shorter side being `resize` then.
 
@@ -130,8 +133,12 @@ class Transform:
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         if self.crop == "squash":
             return self.sides[1], self.sides[0]
+        if self.crop == "unscaled":
+            return width, height
         short = self.resize or min(self.sides)
-        if isinstance(self.input_size, tuple):
+        if self.crop == "squash floor":
+            return short, short
+        if isinstance(self.input_size, tuple) and self.crop != "floor":
             scale = short / min(self.sides)
             needed = scale * self.sides[1] / width, scale * self.sides[0] / height
             # what decides is exact, so that no rounding leaves a margin
@@ -141,10 +148,12 @@ class Transform:
         return int(short * width / height), short
 
     def _corner(self, width: int, height: int) -> tuple[int, int]:
-        """Return left and top of the centre crop in the resized image, rounded as in torchvision."""
+        """Return left and top of the centre crop in the resized image, rounded as in torchvision or down."""
 
         def start(size: int, seen: int) -> int:
             excess = size - seen
+            if self.crop in FLOORS and excess >= 0:
+                return excess // 2
             return round(excess / 2) if excess >= 0 else -((-excess) // 2)
 
         return start(width, self.sides[1]), start(height, self.sides[0])

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from core.encoders.hugging_face.networks import read_beside
+from core.encoders.hugging_face.settings import read_beside
 from core.encoders.readout.bare_head import bare_classifier
 from core.encoders.readout.head import HeadPart
 from core.encoders.readout.tokens import TokenRule
@@ -34,7 +34,7 @@ def classifier_parts(
     """
     tensors = {key: tensor for key, tensor in tensors.items() if TEXT_TOWER not in key}
     rule, width = RULES.get(family), int(model.num_features)
-    if family == "ViT" and model.global_pool == "token":
+    if family == "ViT" and (model.global_pool == "token" or model.cls_token is None):
         rule = None  # it is what the network returns
     linear = bare_classifier(tensors, width * (2 if rule and rule.tokens == "cls+mean" else 1))
     written_by = read_beside(path).get("architectures")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core.encoders.hugging_face.networks import read_beside
+from core.encoders.hugging_face.settings import read_beside
 from core.encoders.hugging_face.shards import WHOLE
 from core.encoders.spec import Sidecar, Spec
 from core.encoders.transform import INTERPOLATIONS

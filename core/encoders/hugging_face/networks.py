@@ -1,100 +1,218 @@
 """Build timm's network for weights of Hugging Face `transformers`, and for its own ConvNeXts, which are
-named alike: from their shapes, and config.json."""
+named alike: from their shapes, config.json, and the settings of their image processor."""
 
 import copy
-import dataclasses
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+from timm.layers.create_act import get_act_layer
 from timm.layers.norm import LayerNorm
 from timm.models.convnext import ConvNeXt
 from timm.models.eva import Eva
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
-from core.common.inside import read_json_file
+from core.common.taken import Taken
 from core.encoders.architectures import vision_transformer, vit_arguments
 from core.encoders.assumptions import assumed
+from core.encoders.hugging_face.processors import GIVE, HALF, OPENAI_MEAN, OPENAI_STD, View, read_view
+from core.encoders.hugging_face.settings import (
+    activation,
+    check_held,
+    encoder_settings,
+    stated_number,
+    stated_whole,
+    untaken,
+)
 from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
-from core.errors import CheckpointError, SettingsError
+from core.errors import CheckpointError
 
-HALF = (0.5, 0.5, 0.5)
-OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 PIXELS = {"ViT": (HALF, HALF), "SigLIP": (HALF, HALF), "CLIP": (OPENAI_MEAN, OPENAI_STD)}
 # of LayerNorms, in `transformers`
 EPSILON = {"ViT": 1e-12, "Swin": 1e-5, "DINOv3": 1e-5, "ConvNeXt": 1e-12}
-ACTIVATIONS = {"gelu": "gelu", "quick_gelu": "quick_gelu", "gelu_pytorch_tanh": "gelu_tanh", "silu": "silu"}
-RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
-PREPROCESSOR = "preprocessor_config.json"
-MOST_SIDE = 4096  # pixels of an input view
-WHOLE_FROM = 384  # pixels of an input view, from which on a ConvNeXt is shown whole pictures
+ANY_SIZE = (
+    "DINOv2",
+    "DINOv3",
+    "Swin",
+    "ConvNeXt",
+    "convnext",
+)  # networks that transformers gives other sizes
+GIVEN = frozenset(("mean", "std", "input_size"))  # flags that stand in place of a processor
 MISFITS = (KeyError, IndexError, ZeroDivisionError, AssertionError, RuntimeError, TypeError, ValueError)
 Tensors = Mapping[str, Tensor]
 Config = Mapping[str, Any]
 
 
-def read_beside(path: Path, name: str = "config.json") -> dict[str, Any]:
-    """Return a JSON file beside a checkpoint, or in its folder; {} where there is none that is an object."""
-    folder = path if path.is_dir() else path.parent
-    try:
-        values = read_json_file(folder / name)
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
+@dataclass(frozen=True)
+class BuiltNetwork:
+    """A network for weights, and what is known of its input.
+
+    Attributes:
+        state: the weights as it takes them: position embeddings have the grid of the view.
+    """
+
+    model: nn.Module
+    arch: str
+    view: View
+    notes: list[str]
+    state: dict[str, Tensor]
 
 
-def build_network(family: str, state: Tensors, path: Path) -> tuple[nn.Module, str, Transform, list[str]]:
-    """Return the network, the name of its architecture, its transform, and what was assumed.
+def build_network(
+    family: str, state: Tensors, path: Path, flags: frozenset[str] = frozenset()
+) -> BuiltNetwork:
+    """Return the network of weights, its transform, and what was assumed.
 
     Args:
         family: of `names.FAMILIES`, or `convnext` for timm's own.
+        flags: names of the settings of pixels that the user gives, or that stand in a sidecar.
     Raises:
-        CheckpointError: the weights are not those of a network of this kind.
+        CheckpointError: the weights are not those of a network of this kind, or the files beside them say
+            otherwise, or something that is not known.
     """
-    config = read_beside(path)
-    config = config["vision_config"] if isinstance(config.get("vision_config"), dict) else config
+    of_timm = family == "convnext"
+    config = Taken({}, "") if of_timm else encoder_settings(path, family)
     makers = {"Swin": _swin, "ConvNeXt": _convnext, "convnext": _convnext, "DINOv3": _dinov3}
+    make, held = makers.get(family, _transformer), dict(state)
     try:
-        model, arguments = makers.get(family, _transformer)(state, config, family)
+        size = _own_size(held, config)
+        view = View(_usual(family, size)) if of_timm else read_view(path, family, _usual(family, size))
+        view = _checked(view, family, size, flags)
+        sides = view.transform.sides if view.stated and family in ANY_SIZE else (size, size)
+        held = _on_grid(held, family, sides)
+        model, arguments = make(held, config, family, sides)
     except MISFITS as error:
         raise CheckpointError(
             f"its keys are those of {family} in Hugging Face transformers, but its shapes are not "
             f"({type(error).__name__}: {error}); name the network: timm:NAME@PATH"
         ) from None
     arch = f"{family.lower()}[" + ",".join(f"{key}={value}" for key, value in sorted(arguments.items())) + "]"
-    notes = []
+    notes = list(view.notes)
     if "num_heads" in arguments and family != "Swin" and "num_attention_heads" not in config:
         notes.append(assumed("heads_without_config", n=arguments["num_heads"]))
     if family == "CLIP" and "hidden_act" not in config:
         notes.append(assumed("quick_gelu"))
-    size = int(arguments.get("img_size", 224))
-    return model, arch.replace(" ", ""), _transform(family, size, path), notes
+    if left := untaken(config):
+        notes.append(assumed("network_untaken", names=tuple(left)))
+    return BuiltNetwork(model, arch.replace(" ", ""), view, notes, held)
 
 
-def _transformer(state: Tensors, config: Config, family: str) -> tuple[nn.Module, dict]:
-    """Build a plain ViT, DINOv2, CLIP or SigLIP. Only a few numbers of config.json are used."""
-    heads = _whole(config, "num_attention_heads")
-    fits = heads and len(state["patch_embed.proj.weight"]) % heads == 0
-    arguments: dict[str, Any] = dict(vit_arguments(state, heads=heads if fits else None))
-    arguments["eps"] = _number(config, "layer_norm_eps") or EPSILON.get(family, arguments.get("eps", 1e-6))
+def _own_size(state: Tensors, config: Config) -> int:
+    """The side of the input that the position embeddings have places for; else that of config.json, or "
+    "224."""
+    if "pos_embed" not in state:
+        size = config.get("image_size")
+        return (stated_whole(config, "image_size") if not isinstance(size, list) else None) or 224
+    return int(vit_arguments(state, heads=1)["img_size"])
+
+
+def _checked(view: View, family: str, size: int, flags: frozenset[str]) -> View:
+    """The view, or the error that it is not known or not that of the network."""
+    if view.problem and not flags >= GIVEN:
+        raise CheckpointError(f"{view.problem}: give {GIVE}, or a sidecar with a transform")
+    sides = view.transform.sides
+    if (
+        not view.source
+        or view.problem
+        or family in ANY_SIZE
+        or sides == (size, size)
+        or "input_size" in flags
+    ):
+        return view
+    raise CheckpointError(
+        f"{view.source} beside it shows pictures of {sides[0]} x {sides[1]} pixels, but the weights hold "
+        "position "
+        f"embeddings for {size} x {size}: give --input-size {size} if the weights are right"
+    )
+
+
+def _on_grid(state: dict[str, Tensor], family: str, sides: tuple[int, int]) -> dict[str, Tensor]:
+    """Resample position embeddings (1, n, r) to the grid of another view, as transformers' DINOv2 does.
+
+    Bicubic; with registers the picture is smoothed where it shrinks (antialias), without it is not.
+    """
+    if family != "DINOv2" or "pos_embed" not in state:
+        return state
+    places, patch = state["pos_embed"], state["patch_embed.proj.weight"].shape[-1]
+    grid = sides[0] // patch, sides[1] // patch
+    n_class = round(places.shape[1] - round(places.shape[1] ** 0.5) ** 2)
+    side = round((places.shape[1] - n_class) ** 0.5)
+    if grid == (side, side):
+        return state
+    first, rest = places[:, :n_class], places[:, n_class:].float()
+    rest = rest.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    smooth = "reg_token" in state
+    rest = nn.functional.interpolate(rest, grid, mode="bicubic", align_corners=False, antialias=smooth)
+    rest = rest.permute(0, 2, 3, 1).flatten(1, 2).to(places.dtype)
+    return state | {"pos_embed": torch.cat([first, rest], 1)}
+
+
+def _transformer(
+    state: Tensors, config: Taken, family: str, sides: tuple[int, int]
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Build a plain ViT, DINOv2, CLIP or SigLIP."""
+    square = _with_square_grid(state, sides)
+    heads, width = stated_whole(config, "num_attention_heads"), len(state["patch_embed.proj.weight"])
+    _check_heads(heads, width)
+    arguments: dict[str, Any] = dict(vit_arguments(square, heads=heads))
+    arguments["img_size"] = sides[0] if sides[0] == sides[1] else sides
+    arguments["eps"] = stated_number(config, "layer_norm_eps") or EPSILON.get(
+        family, arguments.get("eps", 1e-6)
+    )
+    if arguments["global_pool"] == "avg" and "fc_norm.weight" not in state:
+        arguments["fc_norm"] = False  # I-JEPA: the mean of normed tokens
     usual = {"CLIP": "quick_gelu", "SigLIP": "gelu_pytorch_tanh"}.get(family, "gelu")
-    act = ACTIVATIONS.get(str(config.get("hidden_act", usual)), "gelu")
+    act = activation(config, usual)
     if act != "gelu" and "mlp" not in arguments:
         arguments["act_layer"] = act
+    check_held(config, {
+        "hidden_size": width,
+        "num_hidden_layers": arguments["depth"],
+        "patch_size": arguments["patch_size"],
+        "num_register_tokens": arguments.get("reg_tokens"),
+        "intermediate_size": len(state["blocks.0.mlp.fc1.weight"]),
+    })  # fmt: skip
     return vision_transformer(arguments), arguments
 
 
-def _dinov3(state: Tensors, config: Config, family: str) -> tuple[nn.Module, dict]:
+def _with_square_grid(state: Tensors, sides: tuple[int, int]) -> Tensors:
+    """The weights with as many places as a square grid has, where the view is none: for their shapes "
+    "alone."""
+    if sides[0] == sides[1] or "pos_embed" not in state:
+        return state
+    patch, places = state["patch_embed.proj.weight"].shape[-1], state["pos_embed"]
+    n_places = (sides[0] // patch) * (sides[1] // patch)
+    return {**state, "pos_embed": places[:, : places.shape[1] - n_places + 1]}
+
+
+def _check_heads(heads: int | None, width: int) -> None:
+    if heads and width % heads:
+        raise CheckpointError(
+            f"config.json beside it says {heads} attention heads (num_attention_heads, or the default of "
+            "its class), "
+            f"but the weights hold a width of {width}, which they do not divide: restore the config.json "
+            "that was "
+            "saved with them, or remove it"
+        )
+
+
+def _dinov3(
+    state: Tensors, config: Taken, family: str, sides: tuple[int, int]
+) -> tuple[nn.Module, dict[str, Any]]:
     patch, dim = state["patch_embed.proj.weight"].shape[-1], len(state["norm.weight"])
     gated = "blocks.0.mlp.fc1_g.weight" in state
     hidden = len(state[f"blocks.0.mlp.fc1{'_x' if gated else ''}.weight"])
-    size = _whole(config, "image_size") or 256
-    heads = _whole(config, "num_attention_heads") or max(dim // 64, 1)
+    fits = sides[0] % patch == 0 == sides[1] % patch and ("image_size" in config or sides[0] != sides[1])
+    size = sides[0] if sides[0] == sides[1] else sides
+    heads = stated_whole(config, "num_attention_heads") or max(dim // 64, 1)
+    _check_heads(heads, dim)
     arguments: dict[str, Any] = {
-        "img_size": size if size % patch == 0 else 16 * patch,
+        "img_size": size if fits else 16 * patch,
         "patch_size": patch,
         "embed_dim": dim,
         "depth": _count(state, r"blocks\.(\d+)\."),
@@ -102,9 +220,16 @@ def _dinov3(state: Tensors, config: Config, family: str) -> tuple[nn.Module, dic
         "mlp_ratio": hidden / dim,
         "num_reg_tokens": state["reg_token"].shape[1],
         "qkv_bias": "blocks.0.attn.q_bias" in state,
-        "rope_temperature": _number(config, "rope_theta") or 100.0,
+        "rope_temperature": stated_number(config, "rope_theta") or 100.0,
         "swiglu_mlp": gated,
     }
+    check_held(config, {
+        "hidden_size": dim,
+        "num_hidden_layers": arguments["depth"],
+        "patch_size": patch,
+        "num_register_tokens": arguments["num_reg_tokens"],
+        "intermediate_size": hidden,
+    })  # fmt: skip
     model = Eva(
         **arguments,
         num_classes=0,
@@ -117,12 +242,19 @@ def _dinov3(state: Tensors, config: Config, family: str) -> tuple[nn.Module, dic
         use_abs_pos_emb=False,
         use_fc_norm=False,
         swiglu_align_to=8,
-        norm_layer=partial(LayerNorm, eps=_number(config, "layer_norm_eps") or EPSILON[family]),
+        norm_layer=partial(LayerNorm, eps=stated_number(config, "layer_norm_eps") or EPSILON[family]),
     )
+    usual = "silu" if gated else "gelu"
+    act = activation(config, usual)
+    if act != usual:
+        _set_activation(model, act)
+        arguments["act_layer"] = act
     return model, arguments
 
 
-def _swin(state: Tensors, config: Config, family: str) -> tuple[nn.Module, dict]:
+def _swin(
+    state: Tensors, config: Taken, family: str, sides: tuple[int, int]
+) -> tuple[nn.Module, dict[str, Any]]:
     n_stages = _count(state, r"layers\.(\d+)\.blocks\.")
     tables = [
         state[f"layers.{stage}.blocks.0.attn.relative_position_bias_table"] for stage in range(n_stages)
@@ -132,7 +264,7 @@ def _swin(state: Tensors, config: Config, family: str) -> tuple[nn.Module, dict]
     depths = [_count(state, rf"layers\.{stage}\.blocks\.(\d+)\.") for stage in range(n_stages)]
     window = (round(len(tables[0]) ** 0.5) + 1) // 2
     arguments: dict[str, Any] = {
-        "img_size": _whole(config, "image_size") or 224,
+        "img_size": sides[0] if sides[0] == sides[1] else sides,
         "patch_size": patch.shape[-1],
         "embed_dim": len(patch),
         "depths": tuple(depths),
@@ -141,10 +273,24 @@ def _swin(state: Tensors, config: Config, family: str) -> tuple[nn.Module, dict]
         "mlp_ratio": hidden / len(patch),
         "qkv_bias": "layers.0.blocks.0.attn.qkv.bias" in state,
     }
-    return SwinTransformer(**arguments, num_classes=0, strict_img_size=False), arguments
+    names = ("patch_size", "embed_dim", "depths", "num_heads", "window_size")
+    check_held(config, {name: arguments[name] for name in names})
+    model = SwinTransformer(**arguments, num_classes=0, strict_img_size=False)
+    act, eps = activation(config, "gelu"), stated_number(config, "layer_norm_eps") or EPSILON[family]
+    if act != "gelu":
+        _set_activation(model, act)
+        arguments["act_layer"] = act
+    if eps != EPSILON[family]:  # of the norms in blocks and of the last one; the others have the usual value
+        for name, module in model.named_modules():
+            if isinstance(module, nn.LayerNorm) and re.search(r"^norm$|blocks\.\d+\.norm", name):
+                module.eps = eps
+        arguments["eps"] = eps
+    return model, arguments
 
 
-def _convnext(state: Tensors, config: Config, family: str) -> tuple[nn.Module, dict]:
+def _convnext(
+    state: Tensors, config: Taken, family: str, sides: tuple[int, int]
+) -> tuple[nn.Module, dict[str, Any]]:
     n_stages = _count(state, r"stages\.(\d+)\.blocks\.")
     arguments: dict[str, Any] = {
         "depths": tuple(_count(state, rf"stages\.{stage}\.blocks\.(\d+)\.") for stage in range(n_stages)),
@@ -152,13 +298,29 @@ def _convnext(state: Tensors, config: Config, family: str) -> tuple[nn.Module, d
         "patch_size": state["stem.0.weight"].shape[-1],
         "use_grn": "stages.0.blocks.0.mlp.grn.weight" in state,
     }
+    held = {"depths": arguments["depths"], "hidden_sizes": arguments["dims"]}
+    check_held(config, held | {"patch_size": arguments["patch_size"]})
     if state["stages.0.blocks.0.mlp.fc1.weight"].ndim == 4:
         arguments["conv_mlp"] = True
     scale = 1.0 if "stages.0.blocks.0.gamma" in state else None
     model = ConvNeXt(**arguments, ls_init_value=scale, num_classes=0)
     if isinstance(norm := model.head.norm, nn.LayerNorm):
-        norm.eps = _number(config, "layer_norm_eps") or EPSILON.get(family, 1e-6)  # of the last norm alone
+        norm.eps = stated_number(config, "layer_norm_eps") or EPSILON.get(
+            family, 1e-6
+        )  # of the last norm alone
+    act = activation(config, "gelu")
+    if act != "gelu":
+        _set_activation(model, act)
+        arguments["act_layer"] = act
     return model, arguments
+
+
+def _set_activation(model: nn.Module, name: str) -> None:
+    """Give every perceptron another activation; `name` as timm calls it."""
+    kind: Any = get_act_layer(name)
+    for module_name, module in model.named_modules():
+        if module_name.endswith("mlp") and isinstance(getattr(module, "act", None), nn.Module):
+            module.act = kind()
 
 
 def with_classifier(model: nn.Module, linear: nn.Linear | None = None) -> nn.Module:
@@ -173,23 +335,11 @@ def _count(state: Tensors, pattern: str) -> int:
     return max(numbers, default=-1) + 1
 
 
-def _whole(config: Config, name: str) -> int | None:
-    value: Any = config.get(name)
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_whole and 0 < value <= MOST_SIDE else None
-
-
-def _number(config: Config, name: str) -> float | None:
-    value: Any = config.get(name)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and 0 < value < 1e9 else None
-
-
-def _transform(family: str, size: int, path: Path) -> Transform:
-    """Return the transform of preprocessor_config.json beside, else the usual one of this kind of network."""
+def _usual(family: str, size: int) -> Transform:
+    """The transform of this kind of network where no settings of an image processor lie beside it."""
     mean, std = PIXELS.get(family, (IMAGENET_MEAN, IMAGENET_STD))
     squash = family in ("ViT", "SigLIP", "DINOv3")
-    base = Transform(
+    return Transform(
         resize=None if squash or family == "CLIP" else round(size * 256 / 224),
         input_size=size,
         mean=mean,
@@ -197,36 +347,3 @@ def _transform(family: str, size: int, path: Path) -> Transform:
         interpolation="bilinear" if family in ("ViT", "DINOv3") else "bicubic",
         crop="squash" if squash else "center",
     )
-    try:
-        return dataclasses.replace(base, **_stated(family, size, read_beside(path, PREPROCESSOR)))
-    except (SettingsError, TypeError, ValueError):
-        return base
-
-
-def _stated(family: str, size: int, settings: Config) -> dict[str, Any]:
-    """What preprocessor_config.json says of the transform. It raises where its values are of other types."""
-    changes: dict[str, Any] = {}
-    for ours, theirs in (("mean", "image_mean"), ("std", "image_std")):
-        if isinstance(settings.get(theirs), list):
-            changes[ours] = tuple(settings[theirs])
-    if settings.get("resample") in RESAMPLE:
-        changes["interpolation"] = RESAMPLE[settings["resample"]]
-    sides = settings.get("size")
-    shortest = _whole(sides, "shortest_edge") if isinstance(sides, dict) else _whole(settings, "size")
-    if family == "ConvNeXt" and shortest and not settings.get("do_center_crop"):
-        changes |= _view_of_convnext(shortest, _number(settings, "crop_pct"))
-    if family == "Swin" and sides and not settings.get("do_center_crop"):
-        changes |= {"resize": None, "crop": "squash"}
-    crop = settings.get("crop_size")
-    crop = _whole(crop, "height") if isinstance(crop, dict) else _whole(settings, "crop_size")
-    if settings.get("do_center_crop") and crop == size and shortest:
-        changes |= {"resize": shortest, "crop": "center"}
-    return changes
-
-
-def _view_of_convnext(side: int, share: float | None) -> dict[str, Any]:
-    """The view that its own processor gives: the middle `share` of a picture; from WHOLE_FROM on, all."""
-    if side >= WHOLE_FROM:
-        return {"input_size": side, "resize": None, "crop": "squash"}
-    share = share if share and 0.1 <= share <= 10 else 224 / 256
-    return {"input_size": side, "resize": int(side / share), "crop": "center"}

@@ -51,6 +51,7 @@ def to_head_input(encoder: Encoder, notes: Sequence[str], *, note: str = NOTE) -
         assumptions=[*notes, note],
         device=encoder.device,
     )
+    deeper.normalisation_stated = encoder.normalisation_stated
     names = [] if head.assumed else head.names
 
     def find_head() -> Head | str:

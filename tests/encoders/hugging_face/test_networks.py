@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,66 +125,109 @@ def test_images_are_prepared_as_the_preprocessor_says(tmp_path):
     said = {
         "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6], "resample": 2, "do_center_crop": True,
         "size": {"shortest_edge": 300}, "crop_size": {"height": 224, "width": 224},
+        "image_processor_type": "BitImageProcessor",
     }  # fmt: skip
     (folder / "preprocessor_config.json").write_text(json.dumps(said))
     encoder = load_encoder(str(folder))
     transform = encoder.transform
-    assert "transform from preprocessor_config.json" in encoder.assumptions
+    assert [note.what for note in map(as_record, encoder.assumptions) if note.kind == "transform_from"] == [
+        "preprocessor_config.json"
+    ]
     assert not any(as_record(line).kind.startswith("pixels") for line in encoder.assumptions)
+    assert encoder.normalisation_stated
     assert (transform.mean, transform.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     assert (transform.resize, transform.input_size, transform.interpolation) == (300, 224, "bilinear")
 
 
-@pytest.mark.parametrize(
-    ("said", "view"),
-    [
-        ({"size": {"shortest_edge": 384}, "crop_pct": 0.9}, (384, None, "squash")),
-        ({"size": {"shortest_edge": 288}, "crop_pct": 0.9}, (288, 320, "center")),
-        ({"size": {"shortest_edge": 224}}, (224, 256, "center")),
-        ({"size": 192, "crop_pct": 0.75}, (192, 256, "center")),  # of old versions
-        ({"size": {"shortest_edge": "x"}, "crop_pct": 0.5}, (224, 256, "center")),
-        ({"size": {"shortest_edge": 224}, "crop_pct": 1e-320}, (224, 256, "center")),
-        ({"size": {"shortest_edge": 384}, "resample": [3]}, (224, 256, "center")),  # damaged: as none
-    ],
-)
-def test_a_convnext_sees_pictures_as_its_own_processor_shows_them(tmp_path, said, view):
-    folder = write(tmp_path, "ConvNeXt V2")
-    (folder / "preprocessor_config.json").write_text(json.dumps(said))
-    transform = load_encoder(str(folder)).transform
-    assert (transform.input_size, transform.resize, transform.crop) == view
-
-
-def test_a_clip_resizes_pictures_to_its_input(tmp_path):
-    """Without a preprocessor beside it, and with one of an old version as OpenAI's repositories have it."""
-    folder = write(tmp_path, "CLIP")
-    usual = load_encoder(str(folder)).transform
-    side = usual.input_size
-    assert (usual.resize or side, usual.crop, usual.interpolation) == (side, "center", "bicubic")
-    said = {"size": side, "crop_size": side, "do_center_crop": True, "resample": 3}
-    (folder / "preprocessor_config.json").write_text(json.dumps(said))
-    assert load_encoder(str(folder)).transform == replace(usual, resize=side)
-    (folder / "preprocessor_config.json").write_text(json.dumps(said | {"size": 2 * side}))
-    assert load_encoder(str(folder)).transform == replace(usual, resize=2 * side)
-
-
-def test_a_swin_sees_whole_pictures_where_its_processor_shows_them(tmp_path):
-    folder = write(tmp_path, "Swin")
-    usual = load_encoder(str(folder)).transform
-    assert usual.crop == "center" and usual.resize
-    (folder / "preprocessor_config.json").write_text(json.dumps({"do_resize": True, "size": 224}))
-    assert load_encoder(str(folder)).transform == replace(usual, resize=None, crop="squash")
+def test_a_network_that_contradicts_its_settings_is_refused(tmp_path):
+    folder = write(tmp_path, "ViT")
+    for key, stated in (("num_hidden_layers", 24), ("hidden_size", 768), ("num_attention_heads", 7)):
+        config = REFERENCES["ViT"]["config"] | {key: stated}
+        (folder / "config.json").write_text(json.dumps(config))
+        with pytest.raises(CheckpointError, match=rf"{stated}.*weights hold"):
+            load_encoder(str(folder))
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", "{", '{"num_attention_heads": "x", "layer_norm_eps": {}, "hidden_act": ["a"]}',
-             '{"num_attention_heads": 7, "image_size": 1e9, "layer_norm_eps": -1, "hidden_act": "os.system"}']
+    ("name", "change"),
+    [("ViT", "relu"), ("DINOv2", "relu"), ("DINOv3", "relu"), ("CLIP", "relu"), ("Swin", "relu"),
+     ("ConvNeXt V2", "relu")],
 )  # fmt: skip
-def test_a_config_is_data_and_a_damaged_one_is_as_none(tmp_path, text):
+def test_the_activation_is_that_of_config_json(tmp_path, name, change):
+    config = json.loads(json.dumps(REFERENCES[name]["config"]))
+    config.get("vision_config", config)["hidden_act"] = change
+    folder = write(tmp_path, name)
+    (folder / "config.json").write_text(json.dumps(config))
+    model: Any = load_encoder(str(folder)).base
+    acts = {type(one.act) for key, one in model.named_modules() if key.endswith(".mlp")}
+    assert acts == {torch.nn.ReLU}
+    config.get("vision_config", config)["hidden_act"] = "laplace"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="laplace"):
+        load_encoder(str(folder))
+
+
+def test_what_a_nested_config_leaves_out_is_the_default_of_its_class(tmp_path):
+    shapes, n_heads = REFERENCES["CLIP"]["shapes"], 12
+    wider = {key: [192 if side == 128 else side for side in shape] for key, shape in shapes.items()}
+    save_file(planted(wider), tmp_path / "model.safetensors")
+    config = json.loads(json.dumps(REFERENCES["CLIP"]["config"]))
+    for key in ("num_attention_heads", "hidden_size", "hidden_act"):  # as transformers 4.44 writes it
+        del config["vision_config"][key]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    encoder = load_encoder(str(tmp_path))
+    model: Any = encoder.base
+    assert {block.attn.num_heads for block in model.blocks} == {n_heads}
+    kinds = {as_record(line).kind for line in encoder.assumptions}
+    assert not kinds & {"heads_without_config", "quick_gelu", "network_untaken"}
+
+
+def test_dinov2_sees_the_view_of_its_processor_with_places_between(tmp_path):
+    """Published DINOv2 has places for 518 pixels and is shown 224, as transformers resamples them."""
+    folder = write(tmp_path, "DINOv2")
+    said = {
+        "image_processor_type": "BitImageProcessor", "do_center_crop": True, "size": {"shortest_edge": 64},
+        "crop_size": {"height": 56, "width": 56},
+    }  # fmt: skip
+    (folder / "preprocessor_config.json").write_text(json.dumps(said))
+    encoder = load_encoder(str(folder))
+    assert (encoder.transform.resize, encoder.transform.input_size) == (64, 56)
+    places = planted(REFERENCES["DINOv2"]["shapes"])["embeddings.position_embeddings"]
+    rest = places[:, 1:].reshape(1, 2, 2, -1).permute(0, 3, 1, 2)
+    larger = torch.nn.functional.interpolate(rest, (4, 4), mode="bicubic", align_corners=False)
+    model: Any = encoder.base
+    assert_close(model.pos_embed[:, 1:], larger.permute(0, 2, 3, 1).flatten(1, 2))
+
+
+def test_files_of_other_networks_and_of_the_future_are_refused_by_name(tmp_path):
+    folder = write(tmp_path, "ViT")
+    config = REFERENCES["ViT"]["config"] | {"model_type": "vit9", "transformers_version": "9.0.0"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="vit9"):
+        load_encoder(str(folder))
+    future = REFERENCES["ViT"]["config"] | {"transformers_version": "9.0.0", "gated_tokens": 2}
+    (folder / "config.json").write_text(json.dumps(future))
+    notes = [as_record(line) for line in load_encoder(str(folder)).assumptions]
+    assert [note.names for note in notes if note.kind == "network_untaken"] == [("gated_tokens",)]
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '{"model_type": "vit", "num_attention_heads": "x"}',
+             '{"model_type": "vit", "layer_norm_eps": -1}', '{"model_type": "vit", "hidden_act": ["a"]}']
+)  # fmt: skip
+def test_a_damaged_config_is_refused(tmp_path, text):
     folder = write(tmp_path, "ViT", config=False)
     (folder / "config.json").write_text(text)
-    (folder / "preprocessor_config.json").write_text('{"image_mean": ["x"], "size": 3, "resample": "os"}')
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        load_encoder(str(folder))
+
+
+def test_a_config_of_something_else_is_as_none(tmp_path):
+    folder = write(tmp_path, "ViT", config=False)
+    (folder / "config.json").write_text(json.dumps({"lr": 0.1, "num_attention_heads": 4}))
     encoder = load_encoder(str(folder))
     assert_close(output(encoder, "ViT"), torch.tensor(REFERENCES["ViT"]["output"]), **TOLERANCE)
+    assert any(as_record(line).kind == "heads_without_config" for line in encoder.assumptions)
 
 
 def test_weights_of_a_damaged_network(tmp_path):

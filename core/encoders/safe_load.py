@@ -29,6 +29,32 @@ INERT_PACKAGES = (
     "omegaconf", "pytorch_lightning", "lightning", "lightning_fabric", "lightning_utilities", "mmcv",
     "mmengine", "vissl", "classy_vision", "fvcore", "yacs", "addict", "typing",
 )  # fmt: skip
+OTHER_LIBRARY = (
+    "name a PyTorch checkpoint of the same network, or compute representations with it and give them to "
+    "--representations"
+)
+# How files begin that hold no state dict: from which byte, with what; what they are and what to do.
+BEGINNINGS = (
+    (0, b"\x1f\x8b", "a gzip archive; unpack it first"),
+    (0, b"BZh", "a bzip2 archive; unpack it first"),
+    (0, b"\xfd7zXZ", "an xz archive; unpack it first"),
+    (257, b"ustar", "a tar archive; unpack it first"),
+    (0, b"\x89HDF", f"an HDF5 (Keras) file; {OTHER_LIBRARY}"),
+    (0, b"\x93NUMPY", "a NumPy array; representations go to --representations"),
+    (4, b"TFL3", f"a TensorFlow Lite model; {OTHER_LIBRARY}"),
+    (0, b"GGUF", f"a GGUF file of llama.cpp; {OTHER_LIBRARY}"),
+    (1, b"\xa6params", f"Flax weights (msgpack); {OTHER_LIBRARY}"),
+    (1, b"\xa5model", f"Flax weights (msgpack); {OTHER_LIBRARY}"),
+)
+# Members of zip archives that are no checkpoint of torch.save.
+MEMBERS = {
+    "constants.pkl": f"a TorchScript archive, which is a program; {RESAVE.replace('model.', 'scripted.')}",
+    "models/model.json": (
+        "a program of torch.export; where you trust it: "
+        "torch.save(torch.export.load(PATH).state_dict, WEIGHTS), and name those"
+    ),
+    "model.weights.h5": f"a Keras model; {OTHER_LIBRARY}",
+}
 MAX_INERT = 64
 MOST_HEADER = 1 << 20  # bytes of a line before a checkpoint
 
@@ -150,23 +176,15 @@ def _not_a_checkpoint(head: bytes, suffix: str = "") -> str | None:
         return "is the index of a checkpoint in several files; name it NAME.index.json, beside them"
     if text.startswith((b"{", b"[")) and head[8:9] != b"{":
         return "is a JSON text, not a checkpoint; name the weights file"
-    for magic, what in (
-        (b"\x1f\x8b", "a gzip archive; unpack it first"),
-        (b"BZh", "a bzip2 archive; unpack it first"),
-        (b"\xfd7zXZ", "an xz archive; unpack it first"),
-        (b"\x89HDF", "an HDF5 (Keras) file; convert it to a PyTorch state dict or safetensors"),
-        (b"\x93NUMPY", "a NumPy array; representations go to --representations"),
-    ):
-        if head.startswith(magic):
+    for start, begins, what in BEGINNINGS:
+        if head[start:].startswith(begins):
             return f"is {what}"
     if suffix == ".onnx" or re.match(rb"\x08[\x01-\x20]\x12.(pytorch|tf2onnx|onnx|skl2onnx)", head):
         return (
             "is an ONNX model, which holds no state dict; name the checkpoint that it was exported from, or "
             "compute representations with it and give them to --representations"
         )
-    if head[4:8] == b"TFL3":
-        return "is a TensorFlow Lite model; name a PyTorch checkpoint of the same network"
-    return "is a tar archive; unpack it first" if head[257:262] == b"ustar" else None
+    return None
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
@@ -229,10 +247,9 @@ def _refuse_other_archives(path: Path) -> None:
         names = archive.namelist()
     if not names:
         raise CheckpointError(f"'{path}' is truncated; download or copy it again")
-    if any(name.endswith("constants.pkl") for name in names):
-        raise CheckpointError(
-            f"'{path}' is a TorchScript archive, which is a program; {RESAVE.replace('model.', 'scripted.')}"
-        )
+    for member, what in MEMBERS.items():
+        if any(name.endswith(member) for name in names):
+            raise CheckpointError(f"'{path}' is {what}")
     if not any(name.endswith("data.pkl") for name in names):
         raise CheckpointError(f"'{path}' is a zip archive without a PyTorch checkpoint; unpack it first")
 

@@ -8,6 +8,7 @@ import pathlib
 import pickle
 import sys
 import types
+import zipfile
 from collections import OrderedDict, defaultdict
 
 import numpy as np
@@ -123,13 +124,15 @@ def test_safetensors_whatever_their_name(tmp_path):
         (b"\x1f\x8b" + b"0" * 40, "gzip archive; unpack it first"),
         (b"\x89HDF\r\n", "HDF5"),
         (b"\x93NUMPY123", "NumPy array"),
+        (b"GGUF\x03\x00\x00\x00\x01", "GGUF"),
+        (b"\x81\xa6params\x81\xa4conv\x81\xa6kernel", "Flax"),
         (b"\x80\x02 and then nonsense", "not a readable PyTorch checkpoint|cannot be read as plain weights"),
         (b"hello world, these are no weights", "is not a checkpoint: it begins with b'hello world,'"),
         (b"\x00\x01\x02\x03" * 50, "is not a checkpoint: it begins with"),
     ],
     ids=(
         *("empty", "html", "html 2", "lfs", "json", "index", "onnx", "tflite"),
-        *("gzip", "hdf5", "npy", "pickle", "text", "noise"),
+        *("gzip", "hdf5", "npy", "gguf", "flax", "pickle", "text", "noise"),
     ),
 )
 def test_what_is_no_checkpoint(tmp_path, content, message):
@@ -159,6 +162,22 @@ def test_a_cut_off_file(tmp_path, name, share):
 def test_torchscript_is_refused(tmp_path):
     torch.jit.save(torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2)), tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match="TorchScript"):
+        read_checkpoint(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        (["metadata.json", "config.json", "model.weights.h5"], "Keras"),
+        (["a/data/weights/weight_0", "a/models/model.json", "a/data/sample_inputs/model.pt"], "torch.export"),
+        (["readme.txt"], "zip archive without"),
+    ],
+)
+def test_an_archive_of_something_else__is_named(tmp_path, members, message):
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
+        for member in members:
+            archive.writestr(member, "{}")
+    with pytest.raises(CheckpointError, match=message):
         read_checkpoint(tmp_path / "a.pt")
 
 

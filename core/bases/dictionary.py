@@ -237,3 +237,23 @@ def folded(dictionary: Dictionary, mean: np.ndarray, factor: float) -> Dictionar
         decoder=(dictionary.decoder / factor).astype(np.float32),
         offset=(mean + dictionary.offset / factor).astype(np.float32),
     )
+
+
+def whitened(
+    dictionary: Dictionary, mean: np.ndarray, forward: np.ndarray, backward: np.ndarray
+) -> Dictionary:
+    """A dictionary for z = (x - mean) @ forward as one for x, with the same codes.
+
+    Args:
+        forward, backward: (r, r), with x = z @ backward + mean.
+    """
+    directions = dictionary.encoder.astype(np.float64)
+    before = directions @ dictionary.pre_bias.astype(np.float64)
+    return replace(
+        dictionary,
+        encoder=(directions @ forward.T).astype(np.float32),
+        bias=(dictionary.bias - before).astype(np.float32),
+        pre_bias=mean.astype(np.float32),
+        decoder=(dictionary.decoder.astype(np.float64) @ backward).astype(np.float32),
+        offset=(dictionary.offset.astype(np.float64) @ backward + mean).astype(np.float32),
+    )

@@ -1,7 +1,9 @@
 """Read a dictionary from a file or folder of another library, without running anything from it."""
 
 import re
-from dataclasses import replace
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,49 +11,138 @@ import numpy as np
 import torch
 
 from core.bases.dictionary import Dictionary, folded
-from core.bases.layouts import UnknownLayout, recognise_dictionary
+from core.bases.layouts import recognise_dictionary
+from core.bases.libraries.components import WRITE_SKLEARN
+from core.bases.origin import VectorOrigin, origin_of
+from core.bases.reading import Asked, Reading, UnknownLayout
 from core.common.inside import parse_json, read_bounded
+from core.common.taken import Taken
 from core.encoders.safe_load import IS_POINTER, POINTER, read_after_header, read_checkpoint
 from core.errors import CheckpointError
 
 WEIGHTS = (
-    *("sae_weights.safetensors", "sae.pt", "checkpoint/sae.pt", "ae.pt", "weights.pt"),
-    *("model.safetensors", "model.pt"),
+    *("sae_weights.safetensors", "sae.safetensors", "sae.pt", "checkpoint/sae.pt", "ae.pt", "weights.pt"),
+    *("model.safetensors", "model.pt", "params.npz"),
 )
-SETTINGS, MOST_SETTINGS = ("cfg.json", "config.json"), 4 << 20
-INSIDE = ("state_dict", "model", "sae")  # where a file may hold the weights among other things
+ENDINGS = (".pt", ".pth", ".safetensors", ".npz", ".npy")
+NUMPY = (".npy", ".npz")
+PICKLES = (".joblib", ".pkl", ".pickle", ".sav")
+SETTINGS, MOST_SETTINGS = ("cfg.json", "config.json", "config.yaml", "config.yml"), 4 << 20
+BELOW = ("checkpoint", "checkpoints")  # folders whose settings lie one up
+STATES = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "sae",
+    "autoencoder",
+)  # of the weights among other things
+INSIDE = ("cfg", "config", "settings", "hparams", "hyper_parameters", "args")  # of settings in the same file
+PREFIXES = ("module.", "_orig_mod.")
+SCALER, WHITENING = "activation_scaler.json", "activation_whitening.safetensors"  # of SAELens in training
+DECIDING = ("k", "top_k", "activation", "activation_fn", "activation_fn_str", "architecture", "dict_class")
 
 
-def read_dictionary(path: str | Path, *, k: int | None = None) -> tuple[Dictionary, str]:
-    """Read a dictionary, and report in a line what of the file was used.
+@dataclass(frozen=True)
+class ReadDictionary:
+    """A dictionary that was read, and what it may be besides.
+
+    Attributes:
+        report: in a line what of the file was used. notes: what was assumed. otherwise: other dictionaries
+            that the file may mean, by what they would be; reads_as: what `dictionary` is among them.
+        origin: what the file says of its vectors. assumed_pre_bias: nobody says whether a bias is subtracted.
+    """
+
+    dictionary: Dictionary
+    report: str
+    notes: tuple[str, ...] = ()
+    otherwise: Mapping[str, Dictionary] = field(default_factory=dict)
+    reads_as: str = ""
+    origin: VectorOrigin = field(default_factory=VectorOrigin)
+    assumed_pre_bias: bool = False
+
+
+def read_dictionary(path: str | Path, *, asked: Asked | None = None) -> ReadDictionary:
+    """Read a dictionary.
 
     Args:
         path: the weights, or the folder in which they lie; settings are read beside them.
-        k: how many codes are kept, where the file does not say it or says something else.
+        asked: what the user says, where the file does not say it or says something else.
     Raises:
         CheckpointError: there is no dictionary, or reading it would run code.
     """
     file = weights_file(Path(path))
-    config = _settings(file)
-    if begins_with_header(file):
-        header, state = read_after_header(file)
-        config = {**header, "d_sae_header": True}
-    else:
-        state = read_checkpoint(file)
-    arrays = _arrays(state)
+    reading = _reading(file, asked or Asked())
     try:
-        library, dictionary = recognise_dictionary(arrays, config, k)
+        library, dictionary = recognise_dictionary(reading)
     except UnknownLayout as error:
         raise CheckpointError(f"'{file}': {error}") from None
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"'{file}' lacks what its library writes ({type(error).__name__}: {error})"
         ) from None
+    origin = origin_of(reading.settings)
+    report = _report(library, dictionary, origin)
+    facts = {**dictionary.facts, "library": library, "report": report, "origin": origin.facts}
+    return ReadDictionary(
+        replace(dictionary, facts=facts),
+        report,
+        tuple(reading.notes),
+        {name: replace(one, facts=facts) for name, one in reading.otherwise.items()},
+        reading.reads_as,
+        origin,
+        reading.assumed_pre_bias,
+    )
+
+
+def _report(library: str, dictionary: Dictionary, origin: VectorOrigin) -> str:
+    """In a line: what was used, and what the file says of its vectors."""
     report = f"read as {library}: {dictionary.facts['n_tensors']} tensors, {dictionary.activation}"
     report += f" with k {dictionary.k}" if dictionary.k else ""
     report += ", decoder's bias subtracted first" if dictionary.pre_bias.any() else ""
     report += f", {dictionary.norm} of each vector" if dictionary.norm != "none" else ""
-    return replace(dictionary, facts={**dictionary.facts, "library": library, "report": report}), report
+    return f"{report}; of {origin.words}" if origin.words else report
+
+
+def _reading(file: Path, asked: Asked) -> Reading:
+    """Everything that a file and the settings beside it say."""
+    stated = _settings(file)
+    if file.suffix.lower() in NUMPY and file.is_file():
+        tensors, inside = _numpy(file)
+    elif begins_with_header(file):
+        inside, state = read_after_header(file)
+        return Reading(Taken(_arrays(state), file.name), Taken(inside, "its header"), asked, has_header=True)
+    else:
+        _refuse_pickle(file)
+        tensors, inside = _parted(read_checkpoint(file))
+    if inside and stated:
+        _refuse_contradictions(inside, stated)
+    source = "the file" if inside else stated.source
+    tensors |= _beside(file, WHITENING)
+    return Reading(Taken(tensors, file.name), Taken({**stated, **inside}, source), asked)
+
+
+def _refuse_contradictions(inside: Mapping[str, Any], stated: Taken) -> None:
+    """Raise CheckpointError where settings in the file and beside it decide on codes differently."""
+    for name in DECIDING:
+        if name in inside and name in stated and inside[name] != stated.values_by_key[name]:
+            raise CheckpointError(
+                f"the file itself says {name} {inside[name]}, and {stated.source} beside it says "
+                f"{stated.values_by_key[name]}: they are of two dictionaries; leave one of them away"
+            )
+
+
+def _refuse_pickle(file: Path) -> None:
+    """Raise CheckpointError for what scikit-learn stores, with the line that writes its matrices."""
+    if not file.is_file():
+        return
+    with file.open("rb") as opened:
+        head = opened.read(4096)
+    if file.suffix.lower() in PICKLES or b"sklearn." in head:
+        line = WRITE_SKLEARN.format(file=file.name)
+        raise CheckpointError(
+            f"'{file}' is a pickle, from which nothing is run. Where you trust it, write its matrices, "
+            f"and load those: {line}"
+        )
 
 
 def weights_file(path: Path) -> Path:
@@ -61,7 +152,7 @@ def weights_file(path: Path) -> Path:
     for name in WEIGHTS:
         if (path / name).is_file():
             return path / name
-    weights = sorted(one for one in path.iterdir() if one.suffix in (".pt", ".pth", ".safetensors"))
+    weights = sorted(one for one in path.iterdir() if one.suffix in ENDINGS and one.name != WHITENING)
     if len(weights) == 1:
         return weights[0]
     names = ", ".join(one.name for one in weights[:5])
@@ -78,32 +169,97 @@ def begins_with_header(file: Path) -> bool:
     return line.startswith(b"{") and bool(end) and re.match(rb"PK|\x80", rest) is not None
 
 
-def _settings(file: Path) -> dict[str, Any]:
-    """The settings beside the weights; empty where there are none."""
-    for folder in (file.parent, file.parent.parent):
+def _settings(file: Path) -> Taken:
+    """The settings beside the weights, or one folder up of a checkpoint; empty where there are none."""
+    folders = [file.parent, *([file.parent.parent] if file.parent.name in BELOW else [])]
+    scaler = _settings_file(file.with_name(SCALER))
+    more = {"activation_scaler": scaler} if scaler else {}
+    for folder in folders:
         for name in SETTINGS:
-            if (folder / name).is_file():
-                try:
-                    text = read_bounded(folder / name, MOST_SETTINGS)
-                    if text.startswith(POINTER):
-                        raise CheckpointError(f"'{folder / name}' {IS_POINTER}")
-                    held = parse_json(text)
-                except (ValueError, OSError) as error:
-                    raise CheckpointError(f"'{folder / name}' cannot be read as JSON: {error}") from None
-                return held if isinstance(held, dict) else {}
-        if file.parent.name != "checkpoint":
-            break
-    return {}
+            held = _settings_file(folder / name)
+            if held is not None:
+                return Taken({**held, **more}, name)
+    return Taken(more, "settings")
 
 
-def _arrays(state: dict[str, Any]) -> dict[str, np.ndarray]:
-    """The tensors of a file as arrays, float32."""
-    nested = next((state[name] for name in INSIDE if isinstance(state.get(name), dict)), state)
-    return {
-        str(name).removeprefix("module."): one.detach().float().numpy()
-        for name, one in nested.items()
-        if isinstance(one, torch.Tensor)
-    }
+def _settings_file(path: Path) -> dict[str, Any] | None:
+    """An object of JSON or YAML; None without a file, empty where it holds something else."""
+    if not path.is_file():
+        return None
+    try:
+        text = read_bounded(path, MOST_SETTINGS)
+        if text.startswith(POINTER):
+            raise CheckpointError(f"'{path}' {IS_POINTER}")
+        held = _parse_yaml(text) if path.suffix != ".json" else parse_json(text)
+    except (ValueError, OSError) as error:
+        kind = "JSON" if path.suffix == ".json" else "YAML"
+        raise CheckpointError(f"'{path}' cannot be read as {kind}: {error}") from None
+    return held if isinstance(held, dict) else {}
+
+
+def _parse_yaml(text: bytes) -> Any:
+    """Parse YAML of plain values. Raises ValueError."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from None
+
+
+def _parted(state: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The tensors of a file, and the settings among them."""
+    nested = next((state[name] for name in STATES if isinstance(state.get(name), dict)), None)
+    inside: dict[str, Any] = {}
+    for part in (state, nested or {}):
+        inside |= {name: one for name, one in part.items() if isinstance(one, bool | int | float | str)}
+    for name in INSIDE:
+        one = state.get(name)
+        inside |= one if isinstance(one, dict) else {}
+    of_activation = (nested or state).get("activation_state_dict")
+    inside |= {"activation_state_dict": of_activation} if isinstance(of_activation, dict) else {}
+    return _arrays(state if nested is None else nested), inside
+
+
+def _arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The tensors of a file as arrays: float32, or whole numbers."""
+    return {_bare(str(name)): _array(one) for name, one in state.items() if isinstance(one, torch.Tensor)}
+
+
+def _bare(name: str) -> str:
+    for prefix in PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    plain = tensor.detach()
+    return (plain.float() if plain.is_floating_point() else plain).numpy()
+
+
+def _beside(file: Path, name: str) -> dict[str, np.ndarray]:
+    """The tensors of another file beside the weights, by its name and theirs."""
+    path = file.with_name(name)
+    if not path.is_file() or path == file:
+        return {}
+    return {f"{path.stem}.{key}": one for key, one in _arrays(read_checkpoint(path)).items()}
+
+
+def _numpy(file: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays of an .npy or .npz, and the texts and single flags among them. Nothing is unpickled."""
+    try:
+        opened = np.load(file, allow_pickle=False)
+        held = {"matrix": opened} if isinstance(opened, np.ndarray) else dict(opened)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"'{file}' cannot be read as arrays of NumPy: {reason}") from None
+    texts = {name: str(one) for name, one in held.items() if one.dtype.kind in "US" and one.size == 1}
+    arrays = {name: _plain(one) for name, one in held.items() if one.dtype.kind in "fiub"}
+    return arrays, texts
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32) if array.dtype.kind == "f" else array
 
 
 def normalised(

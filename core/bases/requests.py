@@ -13,11 +13,14 @@ from core.bases.encoding import NewBasis, write_basis
 from core.bases.files import normalised, read_dictionary, weights_file
 from core.bases.kinds import KINDS
 from core.bases.measures import stability
+from core.bases.origin import contradictions
+from core.bases.reading import Asked
 from core.bases.sampled import sampled_positions, states
-from core.bases.self_check import check_fit
+from core.bases.self_check import check_fit, chosen
 from core.bases.vectors import FitRun, Vectors
 from core.common.device import resolve_device
 from core.common.inside import check_name, name_from
+from core.common.step_facts import EmbedFacts
 from core.config import BasisConfig, LoadedBasisConfig, as_settings
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
@@ -31,6 +34,7 @@ from core.topics import function_named
 READOUTS = "core.analysis.readouts:other_readouts"
 CHECKED = 2048  # vectors on which a loaded dictionary is checked before all images are encoded
 INPUTS = ("images", "representations")
+READ_AS = ("activation", "pre_bias")  # how a file is read, where it does not say it
 POSITIONS = "core.analysis.positions:PositionReader"
 
 
@@ -112,19 +116,22 @@ def load_basis(
     """Read a dictionary of another library, check that it fits, encode all images, and return the basis.
 
     Args:
-        k: how many codes are kept; None: as the file says.
+        k: how many codes are kept; None: as the file says. config: `activation` and `pre_bias` of it too.
     Raises:
         CheckpointError: the file holds no dictionary. SettingsError: it encodes nothing of this study.
     """
     where = resolve_device(device)
     name = check_name(name or name_from(Path(path)), UNITS)
-    dictionary, report = read_dictionary(path, k=k)
+    pre_bias = None if config.pre_bias is None else config.pre_bias == "yes"
+    found = read_dictionary(path, asked=Asked(k, config.activation, pre_bias))
+    dictionary = found.dictionary
     file = weights_file(Path(path))
     if k is not None and dictionary.k is None:
         raise SettingsError(
             f"--k {k}: '{file}' keeps codes by {dictionary.activation}, not the largest k; leave out --k"
         )
     settings = as_settings(LoadedBasisConfig(str(file.resolve()), k, config.on, config.normalisation))
+    settings |= {name: one for name in READ_AS if (one := getattr(config, name)) is not None}
     settings |= {"pool_codes": config.pool_codes} if config.on == "positions" else {}
     with write_study(folder) as writer, progress.step("basis"), states(writer.folder, name):
         study = study_to_encode(folder)
@@ -132,9 +139,10 @@ def load_basis(
         state = _state(study, name, settings)
         positions = _reader(study, config, where)
         width = positions.width if positions else study.array("representations").shape[1]
-        check_dictionary(dictionary, width, f"'{file}'")
         vectors = _vectors(study, positions, state, progress, CHECKED)
         sample = vectors.sample(0, CHECKED)
+        dictionary, choice = chosen(found, width, sample, where)
+        check_dictionary(dictionary, width, f"'{file}'")
         spread = vectors.width**0.5 / vectors.scale
         length = float(np.linalg.norm(sample, axis=1).mean())
         dictionary = normalised(
@@ -149,8 +157,11 @@ def load_basis(
             f"'{file}'",
             where,
             readouts=lambda: function_named(READOUTS)(study, where, on=config.on),
+            assumed_pre_bias=found.assumed_pre_bias,
         )
-        notes = [report, *dictionary.facts["notes"], *notes]
+        encoder = study.facts(EmbedFacts).encoder
+        others = contradictions(found.origin, encoder, study.settings("embed"), config.on)
+        notes = [found.report, *others, *found.notes, *choice, *notes]
         for note in notes:
             progress.note(f"{name}: {note}")
         with writer.step(step, settings, INPUTS, {"file": file_sha256(file)}) as out:

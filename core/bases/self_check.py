@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from core.bases.dictionary import Coder, Dictionary
-from core.bases.files import normalised
+from core.bases.files import ReadDictionary, normalised
 from core.bases.measures import Tally
+from core.bases.notes import noted
 from core.config.bases import NORMALISATIONS
 from core.errors import PeregrineError, SettingsError
 
@@ -45,12 +46,13 @@ def check_fit(
     device: torch.device | str,
     *,
     readouts: Readouts | None = None,
+    assumed_pre_bias: bool = False,
 ) -> list[str]:
     """Return what a user should know before trusting a loaded dictionary.
 
     Args:
         vectors: (n, r) of the study. readouts: yields other readings of some images, in words: other tokens
-            and layers.
+            and layers. assumed_pre_bias: nobody says whether a bias is subtracted first.
     Raises:
         SettingsError: no latent is active on any vector.
     """
@@ -71,7 +73,7 @@ def check_fit(
             f"{fit.l0:,.0f} of {dictionary.size:,} latents are active on a vector: they are not sparse"
         )
     if fit.r2 >= LEAST_R2:
-        return notes
+        return [*notes, *_bias_other_way(dictionary, vectors, device, fit.r2 if assumed_pre_bias else np.inf)]
     start = f"R2 is {_number(fit.r2)} on this study's vectors: wrong layer, token or normalisation"
     tried = dict(_other_normalisations(dictionary, vectors, device))
     try:
@@ -83,6 +85,41 @@ def check_fit(
     if best is None or tried[best] < max(LEAST_R2, fit.r2 + BETTER):
         return [*notes, f"{start}. None of {len(tried)} others that were tried is better"]
     return [*notes, f"{start}. Likely the {best}: with it R2 is {_number(tried[best])}"]
+
+
+def chosen(
+    found: ReadDictionary, width: int, vectors: np.ndarray, device: torch.device | str
+) -> tuple[Dictionary, list[str]]:
+    """Of the dictionaries that a file may mean, the one that fits the vectors (n, r) best, with a note.
+
+    One of another width is none of them; where none has this width, the first is returned.
+    """
+    candidates = {found.reads_as: found.dictionary, **found.otherwise}
+    of_width = {name: one for name, one in candidates.items() if one.width == width}
+    if not of_width or len(candidates) == 1:
+        return found.dictionary, []
+    if len(of_width) == 1:
+        ((name, one),) = of_width.items()
+        turned = name != found.reads_as
+        return one, [noted("transposed", n=one.size, of=width)] if turned else []
+    r2 = {name: max(fit_of(one, vectors, device).r2, -99.0) for name, one in of_width.items()}
+    best = max(r2, key=r2.__getitem__)
+    rest = max(one for name, one in r2.items() if name != best)
+    return of_width[best], [noted("orientation", what=best, value=r2[best], chance=rest)]
+
+
+def _bias_other_way(
+    dictionary: Dictionary, vectors: np.ndarray, device: torch.device | str, r2: float
+) -> Iterable[str]:
+    """A note where the decoder's bias, subtracted the other way, describes the vectors better."""
+    if not dictionary.offset.any() or r2 == np.inf:
+        return
+    subtracted = dictionary.pre_bias.any()
+    pre_bias = np.zeros_like(dictionary.offset) if subtracted else dictionary.offset
+    other = fit_of(replace(dictionary, pre_bias=pre_bias), vectors, device).r2
+    if other > r2:
+        way = "not subtracted first (--pre-bias no)" if subtracted else "subtracted first (--pre-bias yes)"
+        yield noted("bias_other_way", what=way, value=other)
 
 
 def _other_normalisations(

@@ -257,8 +257,9 @@ def _basis_settings(args: argparse.Namespace) -> dict[str, Any]:
             raise SettingsError("--resume belongs to --kind or --load")
     if "load" in args and (of_fits := sorted({"size", "seeds", "steps"} & set(given))):
         raise SettingsError(f"--{of_fits[0]} belongs to --kind, not to --load")
-    if "normalisation" in given and "load" not in args:
-        raise SettingsError("--normalisation belongs to --load")
+    for name in ("normalisation", "activation", "pre_bias"):
+        if name in given and "load" not in args:
+            raise SettingsError(f"--{name.replace('_', '-')} belongs to --load")
     if "size" in given:
         given.setdefault("k", min(BasisConfig.k, given["size"]))
     if "pool_codes" in given and given.get("on") != "positions":

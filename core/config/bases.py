@@ -6,6 +6,7 @@ from core.config.settings import option
 
 BASIS_KINDS = ("topk", "matryoshka", "nmf", "pca", "kmeans", "random")
 NORMALISATIONS = ("none", "layer_norm", "sqrt_d", "unit", "mean_norm", "centred")
+ACTIVATIONS = ("relu", "topk", "abstopk", "threshold")
 ON = ("pooled", "positions")
 
 
@@ -40,6 +41,19 @@ class BasisConfig:
         "with --load: what is done to each vector first",
         None,
         choices=NORMALISATIONS,
+        left_out="what the file says",
+    )
+    activation: str | None = option(
+        "with --load: how codes are kept: positive ones, the k largest, the k largest in magnitude, or above "
+        "the stored threshold",
+        None,
+        choices=ACTIVATIONS,
+        left_out="what the file says",
+    )
+    pre_bias: str | None = option(
+        "with --load: whether the decoder's bias is subtracted before the encoder",
+        None,
+        choices=("yes", "no"),
         left_out="what the file says",
     )
     pool_codes: str = option(

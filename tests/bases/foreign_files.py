@@ -228,12 +228,12 @@ def cases() -> list[Case]:
             lambda p: sae_lens(p, long, architecture="batchtopk", at=0.3, rescale_acts_by_decoder_norm=True),
             lambda x: above(shifted(x) * lengths, f(0.3)),
         ),
-        Case("saev", "schema-0", lambda p: saev(p, w, dimensions(l1_coeff=0.1)), lambda x: relu(plain(x))),
+        Case("saev", "schema-0", lambda p: saev(p, w, dimensions(l1_coeff=0.1)), lambda x: relu(shifted(x))),
         Case(
             "saev",
             "schema-1a",
             lambda p: saev(p, w, {schema: 1, "cls": "TopK", "cfg": dimensions(top_k=K)}),
-            lambda x: topk(plain(x), K, relu=False),
+            lambda x: topk(shifted(x), K, relu=False),
         ),
         Case(
             "saev",
@@ -311,7 +311,7 @@ def cases() -> list[Case]:
             lambda x: above(shifted(x), f(0.3)),
         ),
         Case(
-            "dictionary_learning",
+            "encoder and decoder matrices",
             "jumprelu",
             lambda p: torch_file(
                 p / "ae.pt", W_enc=w["W"].T, W_dec=w["D"], b_enc=w["b"], b_dec=w["o"], threshold=w["t"]

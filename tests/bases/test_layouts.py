@@ -32,7 +32,8 @@ def dense(codes: SparseRows) -> np.ndarray:
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: f"{case.library}-{case.name}")
 def test_codes_and_reconstructions_are_those_of_the_librarys_forward_pass(rng, tmp_path, case: Case):
-    dictionary, report = read_dictionary(case.write(tmp_path))
+    found = read_dictionary(case.write(tmp_path))
+    dictionary, report = found.dictionary, found.report
     assert dictionary.facts["library"] == case.library and report.startswith(f"read as {case.library}: ")
     x = rng.standard_normal((50, R)).astype(np.float32)
     expected = case.codes(x.astype(np.float64))
@@ -179,7 +180,10 @@ def bad(path: Path, what: str) -> Path:
         ("header", "not a readable PyTorch checkpoint"),
         ("gated", "gated autoencoder"),
         ("transcoder", "it is a transcoder"),
-        ("batchtopk", "its activation is batchtopk, but neither its weights nor its settings hold a thr"),
+        (
+            "batchtopk",
+            r"\(architecture batchtopk\), but neither its weights nor its settings hold a thr.*--k K",
+        ),
     ],
 )
 def test_a_bad_dictionary_is_one_line_and_loses_nothing(study, tmp_path, what, said):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from core.bases.dictionary import Coder
 from core.bases.files import read_dictionary
+from core.bases.reading import Asked
 from core.encoders.encoder import Encoder
 from core.encoders.readout.head import Head
 from core.encoders.registry import load_encoder
@@ -203,14 +204,16 @@ def _read_answers(written: Written, classes: list[str], reading: Reading, folder
 
 
 def _read_dictionary(written: Written, reading: Reading, folder: Path) -> None:
-    dictionary, _ = read_dictionary(written.dictionary.format(folder=folder), **written.dictionary_options)
+    asked = Asked(**written.dictionary_options)
+    found = read_dictionary(written.dictionary.format(folder=folder), asked=asked)
+    dictionary = found.dictionary
     raw = torch.from_numpy(written.vectors)
     codes = Coder(dictionary).encode(raw)
     dense = torch.zeros(len(raw), dictionary.size)
     dense[codes.rows, codes.latents] = codes.values
     theirs = np.asarray(written.codes)
     reading.differences["codes"] = relative(dense, theirs)
-    reading.notes += [getattr(note, "kind", "text") for note in dictionary.facts.get("notes", ())]
+    reading.notes += [getattr(note, "kind", "text") for note in found.notes]
     active = np.abs(theirs) > SUPPORT
     ours = np.abs(dense.numpy()) > SUPPORT
     if active.shape == ours.shape and (active != ours).any():

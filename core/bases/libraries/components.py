@@ -1,0 +1,194 @@
+"""Matrices of NumPy: components of scikit-learn, directions, and what `export ... basis -o X.npz` writes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from core.bases.basis import PARTS
+from core.bases.dictionary import JUMP, MAGNITUDE, NEAREST, NMF, Dictionary
+from core.bases.notes import noted
+from core.bases.reading import KEEP_K, Kept, Reading, UnknownLayout, assembled
+from core.common.inside import parse_json
+
+# The line that writes what a factorisation of scikit-learn has learned, which nothing has to be run to read.
+WRITE_SKLEARN = (
+    "python -c \"import joblib, numpy; m = joblib.load('{file}'); "
+    "numpy.savez('{file}.npz', kind=type(m).__name__, "
+    "whiten=str(getattr(m, 'whiten', False)), **{{n: v for n, v in vars(m).items() if n.endswith('_') and "
+    "n[0] != '_' and isinstance(v, numpy.ndarray)}})\""
+)
+NEEDED = (
+    "components (M, r) and kind: 'pca', 'ica' (with mixing), 'nmf', 'svd' or 'kmeans' (with cluster_centers)"
+)
+CLASSES = {  # of scikit-learn, in small letters
+    **{"incrementalpca": "pca", "fastica": "ica", "truncatedsvd": "svd"},
+    **{"minibatchnmf": "nmf", "minibatchkmeans": "kmeans"},
+}
+FREE = (
+    "noise_variance_",
+    "singular_values_",
+    "explained_variance_ratio_",
+    "explained_variance_",
+    "whitening_",
+)
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """Arrays by their names without the underscore of scikit-learn, and the text that says what they are."""
+
+    reading: Reading
+
+    def get(self, name: str) -> np.ndarray | None:
+        return self.reading.first(name, f"{name}_")
+
+    @property
+    def kind(self) -> str:
+        kind = str(self.reading.settings.get("kind", "")).lower()
+        return CLASSES.get(kind, kind)
+
+
+def read_components(reading: Reading) -> Dictionary:
+    """What a factorisation of scikit-learn has learned: its `transform` gives the codes.
+
+    Raises:
+        UnknownLayout: a factorisation whose codes are no product with a matrix, or matrices without a kind.
+    """
+    held = Matrices(reading)
+    kind = held.kind
+    if kind not in KINDS_OF_SKLEARN:
+        named = f"its kind is '{kind}'" if kind else "it does not say what its components are of"
+        raise UnknownLayout(f"{named}; an .npz with {NEEDED} is read")
+    return KINDS_OF_SKLEARN[kind](held)
+
+
+def _pca(held: Matrices) -> Dictionary:
+    """Products of (x - mean) with each component, over its standard deviation where PCA whitens."""
+    rows = _needed(held, "components").astype(np.float64)
+    directions = rows
+    variance = held.get("explained_variance")
+    if str(held.reading.settings.get("whiten", "False")) == "True":
+        if variance is None:
+            raise UnknownLayout("it whitens, but holds no explained_variance")
+        spread = np.sqrt(variance)[:, None]
+        rows, directions = rows * spread, rows / spread
+    return _signed(held, directions, rows)
+
+
+def _ica(held: Matrices) -> Dictionary:
+    """Products of (x - mean) with the unmixing matrix; the mixing matrix decodes them."""
+    return _signed(held, _needed(held, "components"), _needed(held, "mixing").T)
+
+
+def _svd(held: Matrices) -> Dictionary:
+    rows = _needed(held, "components")
+    return _signed(held, rows, rows, has_mean=False)
+
+
+def _signed(held: Matrices, directions: np.ndarray, rows: np.ndarray, *, has_mean: bool = True) -> Dictionary:
+    """All codes of either sign, or the k largest in magnitude."""
+    mean = held.get("mean") if has_mean else np.zeros(rows.shape[1])
+    if mean is None:
+        held.reading.notes.append(noted("no_mean"))
+    how = Kept(MAGNITUDE, held.reading.asked.k or len(rows))
+    return assembled(how, directions, rows, offset=mean, pre_bias=mean is not None)
+
+
+def _nmf(held: Matrices) -> Dictionary:
+    """Codes of at least 0 whose sum of components is nearest to the vector."""
+    rows = _needed(held, "components")
+    if (rows < 0).any():
+        raise UnknownLayout("its kind is 'nmf', but its components are negative in part")
+    return replace(assembled(Kept(NMF), rows, rows), k=held.reading.asked.k)
+
+
+def _kmeans(held: Matrices) -> Dictionary:
+    """The code 1 for the nearest centre."""
+    centres = _needed(held, "cluster_centers").astype(np.float64)
+    bias = -0.5 * (centres**2).sum(1)  # x.c - |c|2 / 2 is largest for the nearest
+    return assembled(Kept(NEAREST), centres, centres, bias=bias)
+
+
+def _needed(held: Matrices, name: str) -> np.ndarray:
+    found = held.get(name)
+    if found is None:
+        raise UnknownLayout(f"holds no {name}; an .npz with {NEEDED} is read")
+    return found
+
+
+KINDS_OF_SKLEARN: dict[str, Callable[[Matrices], Dictionary]] = {
+    "pca": _pca,
+    "ica": _ica,
+    "svd": _svd,
+    "nmf": _nmf,
+    "kmeans": _kmeans,
+}
+
+
+def read_matrix(reading: Reading) -> Dictionary:
+    """A matrix alone, of which orthonormal rows are directions, and rows of at least 0 components of NMF.
+
+    Raises:
+        UnknownLayout: any other, of which nothing says how vectors become codes.
+    """
+    rows = reading.tensors["matrix"]
+    if rows.ndim != 2:
+        raise UnknownLayout(f"holds an array of shape {rows.shape}, and a matrix (M, r) is needed")
+    if (rows >= 0).all():
+        reading.otherwise["the matrix transposed"] = _parts(rows.T, reading)
+        return _parts(rows, reading)
+    if not _is_orthonormal(rows) and _is_orthonormal(rows.T):
+        rows = rows.T
+    if not _is_orthonormal(rows):
+        raise UnknownLayout(
+            "holds a matrix whose rows are not orthonormal, so it does not say how vectors become codes: an "
+            f".npz with {NEEDED} is read"
+        )
+    reading.notes.append(noted("no_mean"))
+    return assembled(Kept(MAGNITUDE, reading.asked.k or len(rows)), rows, rows)
+
+
+def _parts(rows: np.ndarray, reading: Reading) -> Dictionary:
+    return replace(assembled(Kept(NMF), rows, rows), k=reading.asked.k)
+
+
+def _is_orthonormal(rows: np.ndarray) -> bool:
+    wide = rows.astype(np.float64)
+    return len(rows) <= rows.shape[1] and np.allclose(wide @ wide.T, np.eye(len(rows)), atol=1e-3)
+
+
+def read_export(reading: Reading) -> Dictionary:
+    """What this project has exported: every array of the dictionary, and its card."""
+    card: Any = parse_json(str(reading.settings["card"]))
+    for name in ("indptr", "indices", "data"):
+        reading.tensors.get(name)  # the codes of the images that it was exported with
+    parts = {name: reading.tensors[name] for name in PARTS if name in reading.tensors}
+    activation = str(card.get("activation"))
+    if "encoder" not in parts:
+        parts |= _of_decoder(parts, activation)
+    k = reading.asked.k or card.get("k")
+    how = Kept(activation, int(k) if k else None, parts.get("threshold") if activation == JUMP else None)
+    found = assembled(
+        how,
+        parts["encoder"],
+        parts["decoder"],
+        bias=parts.get("bias"),
+        offset=parts["offset"],
+        pre_bias=parts.get("pre_bias", False),
+        norm=str(card.get("normalisation", "none")),
+    )
+    keeps = activation in KEEP_K or activation == NMF
+    return replace(found, k=int(k) if keeps and k else None)
+
+
+def _of_decoder(parts: dict[str, np.ndarray], activation: str) -> dict[str, np.ndarray]:
+    """What versions before 0.4 left out: of these kinds the encoder is the decoder."""
+    if activation not in (MAGNITUDE, NMF, NEAREST):
+        raise UnknownLayout("was exported without its encoder, by a version before 0.4: export it again")
+    decoder = parts["decoder"]
+    found = {"encoder": decoder, "pre_bias": parts["offset"]}
+    if activation == NEAREST:
+        found["bias"] = -0.5 * (decoder.astype(np.float64) ** 2).sum(1)
+    return found

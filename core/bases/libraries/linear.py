@@ -1,0 +1,231 @@
+"""Two Linear layers: dictionary_learning, ViSAEBench, sparse-autoencoder, sparsify, OpenAI, and anybody's."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from core.bases.dictionary import JUMP, RAW_TOPK, RELU, TOPK, Dictionary
+from core.bases.libraries.matrices import GATED, TRANSCODER
+from core.bases.reading import Kept, Reading, UnknownLayout, assembled, kept_by
+
+# What the classes of dictionary_learning keep: None where their settings say k.
+CLASSES = {
+    "AutoEncoder": RELU,
+    "AutoEncoderNew": RELU,
+    "AutoEncoderTopK": TOPK,
+    "BatchTopKSAE": JUMP,
+    "MatryoshkaBatchTopKSAE": JUMP,
+    "JumpReluAutoEncoder": JUMP,
+}
+EITHER = (
+    "BatchTopKSAE and AutoEncoderTopK write the same tensors, and no config.json is beside them or one "
+    "folder up: give --activation threshold for BatchTopK, --k K for TopK"
+)
+BIASES = (
+    "b_dec",
+    "bias",
+    "pre_bias",
+    "tied_bias",
+    "decoder_bias",
+    "b_pre",
+)  # subtracted first, and added last
+
+
+def linear_encoder(reading: Reading) -> tuple[np.ndarray, np.ndarray | None]:
+    """(M, r) and (M,): the first of the two layers."""
+    return reading.tensors["encoder.weight"], reading.first("encoder.bias", "latent_bias", "b_enc")
+
+
+def linear_decoder(reading: Reading, *, transposed: bool | None) -> np.ndarray:
+    """(M, r): the second layer, whose weight a Linear layer stores as (r, M).
+
+    Args:
+        transposed: it is stored so; None: the shapes decide, and where they cannot, the Linear layer.
+    """
+    decoder = reading.tensors["decoder.weight"]
+    encoder = reading.tensors["encoder.weight"]
+    if transposed is None:
+        transposed = decoder.shape == encoder.shape[::-1]
+    return decoder.T if transposed else decoder
+
+
+def read_dictionary_learning(reading: Reading) -> Dictionary:
+    """f = relu((x - b) W.T + c); AutoEncoderNew and JumpReLU do not subtract the decoder's bias b."""
+    if reading.has("r_mag") or reading.has("gate_bias"):
+        raise UnknownLayout(GATED)
+    trainer = reading.settings.inner("trainer") if "trainer" in reading.settings else reading.settings
+    cls = trainer.get("dict_class")
+    if cls is not None and cls not in CLASSES:
+        raise UnknownLayout(
+            GATED
+            if cls == "GatedAutoEncoder"
+            else f"its dict_class is '{cls}', and only {', '.join(CLASSES)} are read"
+        )
+    ks = {"the tensor 'k'": reading.number("k"), "trainer.k": trainer.get("k")}
+    how = _kept_by_class(reading, cls, ks)
+    if reading.has("W_enc"):
+        reading.tensors.get("group_sizes")  # of training alone: all groups are active
+        return assembled(
+            how,
+            reading.tensors["W_enc"].T,
+            reading.tensors["W_dec"],
+            bias=reading.first("b_enc"),
+            offset=reading.tensors["b_dec"],
+            pre_bias=reading.of_bias("b_dec", stated=cls != "JumpReluAutoEncoder", usual=True),
+        )
+    encoder, bias = linear_encoder(reading)
+    name = next(name for name in ("b_dec", "bias", "decoder.bias") if reading.has(name))
+    found = assembled(
+        how,
+        encoder,
+        linear_decoder(reading, transposed=True),
+        bias=bias,
+        offset=reading.tensors[name],
+        pre_bias=reading.of_bias(name, stated=name != "decoder.bias", usual=True),
+    )
+    return _of_unit_rows(found) if cls == "AutoEncoder" or name == "bias" else found
+
+
+def _kept_by_class(reading: Reading, cls: str | None, ks: dict[str, float | None]) -> Kept:
+    """How the class keeps codes; where none is stated, the tensors say it that only one class writes."""
+    threshold = reading.first("threshold")
+    if cls is None:
+        of_batches = reading.has("group_sizes")
+        if reading.has("threshold", "k") and not of_batches and not reading.asked.decides:
+            raise UnknownLayout(EITHER)
+        uses_it = reading.asked.k is None or of_batches
+        usual = RELU if reading.has("bias") else None
+        return kept_by(reading, {}, ks, threshold if uses_it else None, usual=usual)
+    # AutoEncoderTopK stores a threshold too, and does not use it
+    uses_it = CLASSES[cls] == JUMP or reading.asked.activation == "threshold"
+    return kept_by(reading, {"dict_class": CLASSES[cls]}, ks, threshold if uses_it else None)
+
+
+def _of_unit_rows(dictionary: Dictionary) -> Dictionary:
+    """With decoder rows of length 1, as `AutoEncoder.from_pretrained` makes them; codes are larger for it."""
+    lengths = np.linalg.norm(dictionary.decoder.astype(np.float64), axis=1)
+    lengths = np.where(lengths > 0, lengths, 1)
+    return replace(
+        dictionary,
+        decoder=(dictionary.decoder / lengths[:, None]).astype(np.float32),
+        encoder=(dictionary.encoder * lengths[:, None]).astype(np.float32),
+        bias=(dictionary.bias * lengths).astype(np.float32),
+    )
+
+
+def read_visaebench(reading: Reading) -> Dictionary:
+    """z = relu(x W.T + b), then the k largest, or those not below one threshold, or above each its own."""
+    encoder, bias = linear_encoder(reading)
+    return assembled(
+        kept_by_visaebench(reading),
+        encoder,
+        linear_decoder(reading, transposed=False),
+        bias=bias,
+        offset=reading.first("decoder.bias"),
+    )
+
+
+def kept_by_visaebench(reading: Reading) -> Kept:
+    """Of one threshold for all the codes that are equal to it are kept too."""
+    said = reading.said()
+    how = kept_by(reading, said.names, said.ks, said.threshold)
+    if how.activation == JUMP and np.size(how.threshold) == 1 and "jump_thresholds" not in reading.tensors:
+        return Kept(JUMP, None, np.nextafter(np.float32(np.max(how.threshold)), np.float32(-np.inf)))
+    return how
+
+
+def read_sparsify(reading: Reading) -> Dictionary:
+    """eai-sparsify: the k largest of relu(W (x - b_dec) + b); decoder W_dec (M, r)."""
+    settings = reading.settings
+    if settings.get("transcode") or settings.get("skip_connection") or reading.has("W_skip"):
+        raise UnknownLayout(TRANSCODER)
+    encoder, bias = linear_encoder(reading)
+    name = settings.get("activation")
+    if name == "groupmax":
+        raise UnknownLayout(
+            "its activation is 'groupmax' (the largest of each of k groups), which is not read"
+        )
+    # Before version 1.1 the settings name no activation, and it was TopK.
+    how = kept_by(
+        reading, {"activation": name or ("topk" if "k" in settings else None)}, {"k": settings.get("k")}
+    )
+    return assembled(
+        how,
+        encoder,
+        reading.tensors["W_dec"],
+        bias=bias,
+        offset=reading.tensors["b_dec"],
+        pre_bias=reading.of_bias("b_dec", stated=True, usual=True),
+    )
+
+
+def read_sparse_autoencoder(reading: Reading) -> Dictionary:
+    """sparse-autoencoder 1: relu(W (x - t) + b), decoded + t, with t the tied bias; one component."""
+    reading.first("pre_encoder_bias._bias_reference")
+    reading.first("post_decoder_bias._bias_reference")  # both are the tied bias again
+    encoder, bias = linear_encoder(reading)
+    tied = reading.tensors["tied_bias"]
+    decoder = reading.tensors["decoder.weight"]
+    if encoder.ndim == 3:
+        if len(encoder) != 1:
+            raise UnknownLayout(
+                f"holds {len(encoder)} components, and one is read: save "
+                "{name: one[0] for name, one in state_dict.items()}"
+            )
+        encoder, bias, tied, decoder = (
+            one if one is None else one[0] for one in (encoder, bias, tied, decoder)
+        )
+    how = kept_by(reading, {}, {}, None, usual=RELU)
+    subtracted = reading.of_bias("tied_bias", stated=True, usual=True)
+    return assembled(how, encoder, decoder.T, bias=bias, offset=tied, pre_bias=subtracted)
+
+
+def read_openai(reading: Reading) -> Dictionary:
+    """OpenAI's: act(W (n(x) - pre_bias) + latent_bias); with TopK, n is the layer normalisation."""
+    about = reading.settings.inner("activation_state_dict")
+    name = reading.settings.get("activation", "ReLU")
+    how = kept_by(reading, {"activation": name}, {"activation_state_dict.k": about.get("k")})
+    if how.activation == TOPK and about.get("postact_fn") == "Identity":
+        how = Kept(RAW_TOPK, how.k)
+    encoder, bias = linear_encoder(reading)
+    found = assembled(
+        how,
+        encoder,
+        linear_decoder(reading, transposed=True) if reading.has("decoder.weight") else encoder,
+        bias=bias,
+        offset=reading.tensors["pre_bias"],
+        pre_bias=reading.of_bias("pre_bias", stated=True, usual=True),
+    )
+    return replace(found, norm="layer_norm") if name == "TopK" else found
+
+
+def read_two_layers(reading: Reading) -> Dictionary:
+    """Two Linear layers of nobody in particular: what settings say decides, and what is assumed is said."""
+    said = reading.said()
+    encoder, bias = linear_encoder(reading)
+    if "decoder.weight" in reading.tensors:
+        decoder = linear_decoder(reading, transposed=None)
+    else:
+        decoder = reading.tensors["W_dec"]
+    how = kept_by(reading, said.names, said.ks, said.threshold)
+    offset, subtracted = _biases(reading)
+    found = assembled(how, encoder, decoder, bias=bias, offset=offset, pre_bias=subtracted)
+    if "decoder.weight" in reading.tensors and encoder.shape[0] == encoder.shape[1]:
+        reading.reads_as = "the decoder of a Linear layer"
+        other = np.ascontiguousarray(found.decoder.T)
+        reading.otherwise["a decoder with a row for each latent"] = replace(found, decoder=other)
+    return found
+
+
+def _biases(reading: Reading) -> tuple[np.ndarray | None, np.ndarray | bool]:
+    """What the decoder adds, and what is subtracted before the encoder."""
+    name = next((name for name in BIASES if name in reading.tensors), None)
+    added = "decoder.bias" in reading.tensors
+    if added and name is not None:
+        return reading.tensors["decoder.bias"], reading.tensors[name]
+    if added:
+        subtracted = reading.of_bias("decoder.bias", stated=None, usual=False)
+        return reading.tensors["decoder.bias"], subtracted
+    if name is None:
+        return None, False
+    return reading.tensors[name], reading.of_bias(name, stated=None, usual=True)

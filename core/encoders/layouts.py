@@ -14,7 +14,13 @@ from torch import Tensor
 
 from core.encoders.assumptions import assumed
 from core.encoders.averages import with_averages
-from core.encoders.hugging_face.names import Renamed, registers_apart, timm_names
+from core.encoders.hugging_face.names import (
+    CLASSIFIERS,
+    Renamed,
+    registers_apart,
+    timm_names,
+    with_whole_prefix,
+)
 from core.encoders.layout_names import Clues, layout_name
 from core.encoders.statistics import statistics_in
 from core.errors import CheckpointError
@@ -114,7 +120,7 @@ def recognise(
         CheckpointError: no encoder, or several without a criterion to choose one.
     """
     file, of_training = with_averages(file)
-    containers = list(_containers(file))
+    containers = [(path, dict(with_whole_prefix(tensors))) for path, tensors in _containers(file)]
     if not containers:
         raise CheckpointError(f"there are no weights in it; its keys are {_some(list(file))}")
     for path, tensors in containers:
@@ -352,7 +358,7 @@ def _of_transformers(
         beside={
             key: tensor
             for key, tensor in dict(containers)[path].items()
-            if not key.startswith(renamed.prefix) or key.startswith("classifier.")
+            if not key.startswith(renamed.prefix) or key.startswith(CLASSIFIERS)
         },
     )
 

@@ -35,6 +35,7 @@ from core.encoders.hugging_face.hub import repository, timm_sidecar
 from core.encoders.hugging_face.networks import GIVEN, build_network, with_classifier
 from core.encoders.hugging_face.processors import HALF
 from core.encoders.hugging_face.settings import read_beside
+from core.encoders.hugging_face.shards import other_weights
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import TRANSFORMERS, Layout, recognise, renamed_by_order
 from core.encoders.packaged import PACKAGED
@@ -177,7 +178,8 @@ def _from_file(
     known: Sidecar | None,
     flags: frozenset[str],
 ) -> tuple[Built, LoadReport, Beside]:
-    notes: list[str] = []
+    taken, others = other_weights(path)
+    notes: list[str] = [assumed("other_weights", what=taken, names=tuple(others))] if others else []
     if not spec.family and sidecar.arch:
         spec = _from_sidecar(spec, sidecar)
         kind = "arch_trained" if sidecar.method else "arch_of_sidecar"

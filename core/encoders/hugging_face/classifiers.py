@@ -14,6 +14,7 @@ from core.encoders.readout.tokens import TokenRule
 
 RULES = {
     "ViT": TokenRule("cls", "after"),
+    "DeiT": TokenRule("cls", "after"),
     "DINOv2": TokenRule("cls+mean", "after"),
     "CLIP": TokenRule("mean", "before"),
     "SigLIP": TokenRule("mean", "after"),
@@ -36,6 +37,8 @@ def classifier_parts(
     rule, width = RULES.get(family), int(model.num_features)
     if family == "ViT" and (model.global_pool == "token" or model.cls_token is None):
         rule = None  # it is what the network returns
+    if both := _distilled_parts(tensors, width):
+        return None, both
     linear = bare_classifier(tensors, width * (2 if rule and rule.tokens == "cls+mean" else 1))
     written_by = read_beside(path).get("architectures")
     name = str(written_by[0]) if isinstance(written_by, list) and written_by else ENDING
@@ -45,3 +48,14 @@ def classifier_parts(
         return f"what the classifier of {name} reads is not known"
     part = [HeadPart(linear)] if isinstance(linear, nn.Linear) else []
     return None, [replace(one, at="norm", rule=rule) if rule else one for one in part]
+
+
+def _distilled_parts(tensors: Mapping[str, Tensor], width: int) -> list[HeadPart]:
+    """Both classifiers of DeiTForImageClassificationWithTeacher, of whose logits it gives the mean; or none."""
+    parts = []
+    for name, token in (("cls_classifier", "cls"), ("distillation_classifier", "dist")):
+        named = {f"fc.{kind}": tensors.get(f"{name}.{kind}") for kind in ("weight", "bias")}
+        linear = bare_classifier({key: one for key, one in named.items() if one is not None}, width)
+        if isinstance(linear, nn.Linear):
+            parts.append(HeadPart(linear, at="norm", rule=TokenRule(token, "after")))
+    return parts if len(parts) == 2 else []

@@ -30,6 +30,7 @@ BLOCK: Rules = (
     (r"^pre_layrnorm\.", "norm_pre."),
     (r"^embeddings\.(cls_token|class_embedding)$", "cls_token"),
     (r"^embeddings\.register_tokens$", "reg_token"),
+    (r"^embeddings\.distillation_token$", "dist_token"),
     (r"^embeddings\.(position_embeddings|position_embedding\.weight)$", "pos_embed"),
     (r"^embeddings\.patch_embedding(s\.projection)?\.", "patch_embed.proj."),
 )
@@ -85,10 +86,12 @@ class Family:
     has: tuple[str, ...]
     lacks: tuple[str, ...]
     rules: Rules
-    unused: tuple[str, ...] = ("embeddings.mask_token", "pooler.")
+    unused: tuple[str, ...] = ("embeddings.mask_token", "embeddings.position_ids", "pooler.")
 
 
-DISTILLED = ("embeddings.distillation_token", "encoder.layer.0.lambda_1", "layers.0.lambda_1")  # DeiT, BEiT
+DISTILLATION = "embeddings.distillation_token"
+DISTILLED = (DISTILLATION, "encoder.layer.0.lambda_1", "layers.0.lambda_1")  # DeiT, BEiT
+CLASSIFIERS = ("classifier.", "cls_classifier.", "distillation_classifier.")
 # Two rows of a name: as files of the hub name the tensors, and as `transformers` 5 does in memory.
 FAMILIES = (
     Family("DINOv3", ("layer.0.attention.q_proj.weight", "embeddings.register_tokens"), (), DINOV3),
@@ -106,6 +109,8 @@ FAMILIES = (
         DISTILLED,
         BLOCK,
     ),
+    Family("DeiT", ("encoder.layer.0.layernorm_before.weight", PATCHES, DISTILLATION), (), BLOCK),
+    Family("DeiT", ("layers.0.layernorm_before.weight", PATCHES, DISTILLATION), (), BLOCK),
     Family("CLIP", ("pre_layrnorm.weight", "embeddings.patch_embedding.weight"), (), BLOCK),
     Family("SigLIP", ("head.probe", "embeddings.patch_embedding.weight"), (), POOL + BLOCK),
     Family(
@@ -142,11 +147,18 @@ def timm_names(tensors: Mapping[str, Tensor]) -> Renamed | None:
     return None
 
 
+def with_whole_prefix(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Put the layers of a ViT-MSN with a classifier below `vit.`, which transformers 5.24 forgets on saving."""
+    if "vit.embeddings.cls_token" not in tensors or "encoder.layer.0.layernorm_before.weight" not in tensors:
+        return tensors
+    return {f"vit.{key}" if key.startswith("encoder.layer.") else key: one for key, one in tensors.items()}
+
+
 def _renamed(family: Family, prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     inside = {key[len(prefix) :]: tensor for key, tensor in tensors.items() if key.startswith(prefix)}
     used = {key: tensor for key, tensor in inside.items() if not key.startswith(family.unused)}
     if not prefix:  # heads of classifiers stand beside the network
-        used = {key: tensor for key, tensor in used.items() if not key.startswith("classifier.")}
+        used = {key: tensor for key, tensor in used.items() if not key.startswith(CLASSIFIERS)}
     state = {}
     for key, tensor in used.items():
         for pattern, name in family.rules:

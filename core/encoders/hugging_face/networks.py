@@ -13,6 +13,7 @@ import torch
 from timm.layers.create_act import get_act_layer
 from timm.layers.norm import LayerNorm
 from timm.models.convnext import ConvNeXt
+from timm.models.deit import VisionTransformerDistilled
 from timm.models.eva import Eva
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ from core.errors import CheckpointError
 
 PIXELS = {"ViT": (HALF, HALF), "SigLIP": (HALF, HALF), "CLIP": (OPENAI_MEAN, OPENAI_STD)}
 # of LayerNorms, in `transformers`
-EPSILON = {"ViT": 1e-12, "Swin": 1e-5, "DINOv3": 1e-5, "ConvNeXt": 1e-12}
+EPSILON = {"ViT": 1e-12, "DeiT": 1e-12, "Swin": 1e-5, "DINOv3": 1e-5, "ConvNeXt": 1e-12}
 ANY_SIZE = (
     "DINOv2",
     "DINOv3",
@@ -108,7 +109,15 @@ def _own_size(state: Tensors, config: Config) -> int:
     if "pos_embed" not in state:
         size = config.get("image_size")
         return (stated_whole(config, "image_size") if not isinstance(size, list) else None) or 224
-    return int(vit_arguments(state, heads=1)["img_size"])
+    return int(vit_arguments(_without_distillation(state), heads=1)["img_size"])
+
+
+def _without_distillation(state: Tensors) -> Tensors:
+    """The weights without the second token of DeiT and its place: a plain ViT's, for their shapes alone."""
+    if "dist_token" not in state:
+        return state
+    plain = {key: tensor for key, tensor in state.items() if key != "dist_token"}
+    return plain | {"pos_embed": state["pos_embed"][:, 1:]}
 
 
 def _checked(view: View, family: str, size: int, flags: frozenset[str]) -> View:
@@ -155,8 +164,8 @@ def _on_grid(state: dict[str, Tensor], family: str, sides: tuple[int, int]) -> d
 def _transformer(
     state: Tensors, config: Taken, family: str, sides: tuple[int, int]
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """Build a plain ViT, DINOv2, CLIP or SigLIP."""
-    square = _with_square_grid(state, sides)
+    """Build a plain ViT, DeiT, DINOv2, CLIP or SigLIP."""
+    square = _with_square_grid(_without_distillation(state), sides)
     heads, width = stated_whole(config, "num_attention_heads"), len(state["patch_embed.proj.weight"])
     _check_heads(heads, width)
     arguments: dict[str, Any] = dict(vit_arguments(square, heads=heads))
@@ -177,7 +186,15 @@ def _transformer(
         "num_register_tokens": arguments.get("reg_tokens"),
         "intermediate_size": len(state["blocks.0.mlp.fc1.weight"]),
     })  # fmt: skip
+    if "dist_token" in state:
+        return _distilled(arguments), arguments
     return vision_transformer(arguments), arguments
+
+
+def _distilled(arguments: Mapping[str, Any]) -> nn.Module:
+    """timm's DeiT with a token of distillation, whose output is the mean of both tokens."""
+    plain = {key: value for key, value in arguments.items() if key not in ("eps", "class_token")}
+    return VisionTransformerDistilled(**plain, norm_layer=partial(LayerNorm, eps=arguments["eps"]))
 
 
 def _with_square_grid(state: Tensors, sides: tuple[int, int]) -> Tensors:

@@ -2,18 +2,26 @@
 
 import os
 import re
+import time
 from pathlib import Path
 
 from core.common.inside import read_json_file
 from core.errors import CheckpointError
 
 INDEX = ".index.json"
+AN_INDEX = re.compile(r"\.index(\.\w+)?\.json")  # of a variant: model.safetensors.index.fp16.json
 WHOLE = (
     "model.safetensors",
     "pytorch_model.bin",
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.bin",
 )
+NAME = re.compile(  # of a file of weights or its index: pytorch_model.fp16.bin, model.safetensors.index.json
+    r"(?P<library>(?:open_clip_|pytorch_)*)(?P<stem>[^.]+)(?:\.(?P<variant>\w+))?\.(?P<kind>safetensors|bin)"
+    r"(?P<index>\.index(?:\.(?P<of_index>\w+))?\.json)?"
+)
+PART = re.compile(r"-\d{5}-of-\d{5}\.")
+OF_TRAINING = re.compile(r"(optimizer|scheduler|training_args|scaler|random_states|rng_state)\w*\.bin")
 MOST_BYTES = 64 << 20  # of an index; one of 1,000 shards has 5 MB
 
 
@@ -31,7 +39,7 @@ def weight_files(path: Path) -> dict[Path, list[str] | None]:
         raise CheckpointError(
             f"'{path}' is one part of a checkpoint in several files; name its folder, or its {INDEX[1:]}"
         )
-    if not path.name.endswith(INDEX):
+    if not AN_INDEX.search(path.name):
         return {path: None}
     try:
         places = read_json_file(path, MOST_BYTES)["weight_map"]
@@ -50,8 +58,41 @@ def weight_files(path: Path) -> dict[Path, list[str] | None]:
     return {path.parent / name: keys for name, keys in shards.items()}
 
 
+def other_weights(path: Path) -> tuple[str, list[str]]:
+    """Which file of a folder is read as its checkpoint, and which others hold weights, each with its date.
+
+    The same weights in another form (of PyTorch, TensorFlow, open_clip, another precision) are no others.
+
+    Returns:
+        the file, and the others; no others for the path of a file.
+    """
+    if not path.is_dir():
+        return path.name, []
+    taken = _in_folder(path)
+    parts = {file.name for file in weight_files(taken)} | {taken.name}
+    found = [file for file in path.iterdir() if NAME.fullmatch(file.name) and file.is_file()]
+    found = [file for file in found if not PART.search(file.name) and not OF_TRAINING.fullmatch(file.name)]
+    others = [file for file in found if file.name not in parts and not _is_twin(file.name, taken.name)]
+    return _dated(taken), [_dated(file) for file in sorted(others)]
+
+
+def _is_twin(name: str, taken: str) -> bool:
+    """Whether two files are one network in two forms; one beside shards of the same form is another."""
+    one, other = NAME.fullmatch(name), NAME.fullmatch(taken)
+    if one is None or other is None or one["stem"] != other["stem"]:
+        return False
+    forms = [(m["library"], m["variant"] or m["of_index"], m["kind"]) for m in (one, other)]
+    return forms[0] != forms[1]
+
+
+def _dated(file: Path) -> str:
+    """The name of a file with the time when it was written."""
+    return f"{file.name} ({time.strftime('%Y-%m-%d %H:%M', time.localtime(file.stat().st_mtime))})"
+
+
 def _in_folder(folder: Path) -> Path:
-    indices = sorted(folder.glob(f"*{INDEX}"))
+    indices = sorted(file for file in folder.glob("*.json") if AN_INDEX.search(file.name))
+    indices = [file for file in indices if file.name.endswith(INDEX)] or indices
     whole = [folder / name for name in WHOLE if (folder / name).is_file()]
     alone = sorted(file for file in folder.glob("*.safetensors") if file.is_file())
     safe = [index for index in indices if ".safetensors." in index.name]

@@ -243,3 +243,89 @@ def test_a_timm_name_takes_weights_of_transformers(tmp_path):
     spec = "timm:vit_tiny_patch16_224?img_size=32&patch_size=8&embed_dim=128&depth=2&num_heads=2&mlp_ratio=2"
     encoder = load_encoder(f"{spec}@{folder / 'model.safetensors'}")
     assert_close(output(encoder, "ViT"), torch.tensor(REFERENCES["ViT"]["output"]), rtol=1e-2, atol=1e-2)
+
+
+def test_position_numbers_of_old_clips_are_no_weights(tmp_path):
+    """transformers stored them until 4.30, as the published repositories of OpenAI do."""
+    state = planted(REFERENCES["CLIP"]["shapes"])
+    n_places = len(state["vision_model.embeddings.position_embedding.weight"])
+    state["vision_model.embeddings.position_ids"] = torch.arange(n_places)[None]
+    write(tmp_path, "CLIP")
+    save_file(state, tmp_path / "model.safetensors")
+    assert_close(
+        output(load_encoder(str(tmp_path)), "CLIP"), torch.tensor(REFERENCES["CLIP"]["output"]), **TOLERANCE
+    )
+
+
+def deit(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights as of DeiT, made of those of a ViT, with a second token and its place."""
+    renamed = {
+        key.replace("vit.", "deit."): one for key, one in state.items() if not key.startswith("classifier")
+    }
+    name, places = next((key, one) for key, one in renamed.items() if "position_embeddings" in key)
+    token = {
+        name.replace("position_embeddings", "distillation_token"): torch.full((1, 1, places.shape[-1]), 0.3)
+    }
+    return renamed | token | {name: torch.cat([places, places[:, :1]], 1)}
+
+
+@pytest.mark.parametrize("teacher", [False, True])
+def test_the_classifiers_of_a_distilled_transformer(tmp_path, teacher):
+    state = deit(planted(REFERENCES["ViT"]["shapes"]))
+    config = REFERENCES["ViT"]["config"] | {"model_type": "deit"}
+    heads = ("cls_classifier", "distillation_classifier") if teacher else ("classifier",)
+    generator = torch.Generator().manual_seed(0)
+    weights = {f"{name}.weight": torch.randn(3, 128, generator=generator) for name in heads}
+    biases = {f"{name}.bias": torch.randn(3, generator=generator) for name in heads}
+    save_file(state | weights | biases, tmp_path / "model.safetensors")
+    kind = "DeiTForImageClassification" + ("WithTeacher" if teacher else "")
+    (tmp_path / "config.json").write_text(json.dumps(config | {"architectures": [kind]}))
+    encoder = load_encoder(str(tmp_path), tokens="cls")
+    base: Any = encoder.base
+    x = planted_input(32)
+    tokens = base.forward_features(x)
+    logits = [
+        tokens[:, n] @ weights[f"{name}.weight"].T + biases[f"{name}.bias"] for n, name in enumerate(heads)
+    ]
+    head = encoder.find_head()
+    assert isinstance(head, Head)
+    with head.reading(encoder.base) as read:
+        encoder.model(x)
+        assert_close(read(), sum(logits) / len(logits), rtol=1e-4, atol=1e-4)
+
+
+def test_the_mean_of_normed_patches_where_there_is_no_cls_token(tmp_path):
+    """I-JEPA, whose classifier reads the mean of its patch tokens after the norm."""
+    state = planted(REFERENCES["ViT"]["shapes"])
+    name = next(key for key in state if "position_embeddings" in key)
+    state = {key: one for key, one in state.items() if "cls_token" not in key and "classifier" not in key}
+    state[name] = state[name][:, 1:]
+    state |= {"classifier.weight": torch.randn(3, 128, generator=torch.Generator().manual_seed(0))}
+    save_file(state, tmp_path / "model.safetensors")
+    config = REFERENCES["ViT"]["config"] | {
+        "model_type": "ijepa",
+        "architectures": ["IJepaForImageClassification"],
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    encoder = load_encoder(str(tmp_path))
+    base: Any = encoder.base
+    x = planted_input(32)
+    expected = base.forward_features(x).mean(1)
+    assert_close(encoder.model(x), expected)
+    head = encoder.find_head()
+    assert isinstance(head, Head) and head.linear is not None
+    with head.reading(encoder.base) as read:
+        encoder.model(x)
+        assert_close(read(), expected @ state["classifier.weight"].T, rtol=1e-4, atol=1e-4)
+
+
+def test_a_classifier_whose_layers_were_saved_without_their_prefix(tmp_path):
+    """ViT-MSN of transformers 5.24: `vit.embeddings.…`, but `encoder.layer.…`."""
+    state = planted(REFERENCES["ViT"]["shapes"])
+    mixed = {key.replace("vit.encoder.", "encoder."): one for key, one in state.items()}
+    folder = write(tmp_path, "ViT")
+    mixed["vit.embeddings.cls_token"] = mixed["vit.embeddings.cls_token"].clone()
+    save_file(mixed, folder / "model.safetensors")
+    encoder = load_encoder(str(folder))
+    assert_close(output(encoder, "ViT"), torch.tensor(REFERENCES["ViT"]["output"]), **TOLERANCE)
+    assert encoder.report.dropped.keys() <= {"classifier"}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
+from core.encoders.hugging_face.shards import other_weights
 from core.encoders.registry import load_encoder
 from core.encoders.safe_load import read_checkpoint
 from core.errors import CheckpointError, EncoderError
@@ -135,3 +137,27 @@ def test_a_repository_in_the_hub_s_cache(tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text('{"architecture": "resnet10t"}')
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path))
     assert load_encoder("hf:org/name").arch == "timm:resnet10t"
+
+
+def test_other_weights_in_a_folder_are_named_with_their_dates(tmp_path):
+    """accelerate saves several models side by side, and a training may leave shards beside an old file."""
+    for name in ("model.safetensors", "model_1.safetensors", "model.fp16.safetensors"):
+        save_file({"a": torch.ones(1)}, tmp_path / name)
+    for name in ("pytorch_model.bin", "optimizer.bin", "model.safetensors.index.json"):
+        (tmp_path / name).write_text("{}")
+    os.utime(tmp_path / "model_1.safetensors", (0, 86400 * 366))
+    taken, others = other_weights(tmp_path)
+    assert taken.startswith("model.safetensors (20")
+    assert [one.split(" ")[0] for one in others] == ["model.safetensors.index.json", "model_1.safetensors"]
+    assert "1971-01-0" in others[1]
+    assert other_weights(tmp_path / "model_1.safetensors")[1] == []
+
+
+def test_shards_of_a_variant(tmp_path):
+    parts = [f"model.fp16-{number:05d}-of-00002.safetensors" for number in (1, 2)]
+    for key, name in zip("ab", parts, strict=True):
+        save_file({key: torch.ones(1)}, tmp_path / name)
+    index = {"metadata": {}, "weight_map": dict(zip("ab", parts, strict=True))}
+    (tmp_path / "model.safetensors.index.fp16.json").write_text(json.dumps(index))
+    assert sorted(read_checkpoint(tmp_path)) == ["a", "b"]
+    assert other_weights(tmp_path)[1] == []

@@ -30,12 +30,13 @@ from core.encoders.assumptions import assumed
 from core.encoders.checkpoints import LoadReport, copied_checkpoint, is_head, load_strict
 from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled, timm_transform
-from core.encoders.hugging_face.classifiers import classifier_parts
+from core.encoders.hugging_face.classifiers import classifier_parts, output_names
 from core.encoders.hugging_face.hub import repository, timm_sidecar
 from core.encoders.hugging_face.networks import GIVEN, build_network, with_classifier
 from core.encoders.hugging_face.processors import HALF
 from core.encoders.hugging_face.settings import read_beside
 from core.encoders.hugging_face.shards import other_weights
+from core.encoders.hugging_face.timm_wrapper import wrapper_names, wrapper_sidecar
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import TRANSFORMERS, Layout, recognise, renamed_by_order
 from core.encoders.packaged import PACKAGED
@@ -227,7 +228,8 @@ def _from_file(
     others = {key: tensor for key, tensor in layout.state.items() if key not in expected}
     names = names_in(file)
     if layout.kind == "transformers" and not names:
-        names = names_in({"idx_to_class": read_beside(path).get("id2label")})
+        names = output_names(path)
+    names = names or wrapper_names(path)
     return made, report, ({**others, **layout.beside}, names)
 
 
@@ -245,7 +247,9 @@ def _named_like(made: Built, layout: Layout) -> tuple[Layout, frozenset[str]]:
 def _said_of(path: Path) -> Sidecar:
     """Return the sidecar of a checkpoint, or what timm's config.json beside it says in place of one."""
     sidecar = read_sidecar(path)
-    return timm_sidecar(path) or sidecar if sidecar == Sidecar() else sidecar
+    if sidecar != Sidecar():
+        return sidecar
+    return wrapper_sidecar(path) or timm_sidecar(path) or sidecar
 
 
 def _from_sidecar(spec: Spec, sidecar: Sidecar) -> Spec:

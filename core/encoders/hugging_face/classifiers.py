@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from core.encoders.hugging_face.settings import read_beside
 from core.encoders.readout.bare_head import bare_classifier
+from core.encoders.readout.class_names import names_in
 from core.encoders.readout.head import HeadPart
 from core.encoders.readout.tokens import TokenRule
 
@@ -21,6 +22,13 @@ RULES = {
 }
 TEXT_TOWER = "text_model."  # its last layer is called head, too
 ENDING = "ForImageClassification"  # of the names of the classes that read so
+
+
+def output_names(path: Path) -> list[list[str]]:
+    """The class names in config.json, in the order of the outputs; none where it holds LABEL_0, LABEL_1 …,
+    which `transformers` writes where nobody named them."""
+    names = names_in({"idx_to_class": read_beside(path).get("id2label")})
+    return [] if all(name == [f"LABEL_{output}"] for output, name in enumerate(names)) else names
 
 
 def classifier_parts(
@@ -51,7 +59,7 @@ def classifier_parts(
 
 
 def _distilled_parts(tensors: Mapping[str, Tensor], width: int) -> list[HeadPart]:
-    """Both classifiers of DeiTForImageClassificationWithTeacher, of whose logits it gives the mean; or none."""
+    """Both classifiers of DeiTForImageClassificationWithTeacher, whose mean it gives; or none."""
     parts = []
     for name, token in (("cls_classifier", "cls"), ("distillation_classifier", "dist")):
         named = {f"fc.{kind}": tensors.get(f"{name}.{kind}") for kind in ("weight", "bias")}

@@ -30,7 +30,7 @@ from core.encoders.hugging_face.settings import (
     stated_whole,
     untaken,
 )
-from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
+from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD, Transform, sides_of
 from core.errors import CheckpointError
 
 PIXELS = {"ViT": (HALF, HALF), "SigLIP": (HALF, HALF), "CLIP": (OPENAI_MEAN, OPENAI_STD)}
@@ -81,10 +81,12 @@ def build_network(
     makers = {"Swin": _swin, "ConvNeXt": _convnext, "convnext": _convnext, "DINOv3": _dinov3}
     make, held = makers.get(family, _transformer), dict(state)
     try:
-        size = _own_size(held, config)
-        view = View(_usual(family, size)) if of_timm else read_view(path, family, _usual(family, size))
-        view = _checked(view, family, size, flags)
-        sides = view.transform.sides if view.stated and family in ANY_SIZE else (size, size)
+        own = _own_sides(held, config)
+        if "pos_embed" in held and not of_timm:
+            check_held(config, {"image_size": own[0] if own[0] == own[1] else own})
+        view = View(_usual(family, own)) if of_timm else read_view(path, family, _usual(family, own))
+        view = _checked(view, family, own, flags)
+        sides = view.transform.sides if view.stated and family in ANY_SIZE else own
         held = _on_grid(held, family, sides)
         model, arguments = make(held, config, family, sides)
     except MISFITS as error:
@@ -103,13 +105,19 @@ def build_network(
     return BuiltNetwork(model, arch.replace(" ", ""), view, notes, held)
 
 
-def _own_size(state: Tensors, config: Config) -> int:
-    """The side of the input that the position embeddings have places for; else that of config.json, or "
-    "224."""
-    if "pos_embed" not in state:
-        size = config.get("image_size")
-        return (stated_whole(config, "image_size") if not isinstance(size, list) else None) or 224
-    return int(vit_arguments(_without_distillation(state), heads=1)["img_size"])
+def _own_sides(state: Tensors, config: Config) -> tuple[int, int]:
+    """Height and width of the input that the position embeddings have places for; else those of config.json,
+    or 224."""
+    size = config.get("image_size")
+    if isinstance(size, list | tuple) and len(size) == 2 and size[0] != size[1]:
+        pair = {"image_size": size[0]}, {"image_size": size[1]}
+        height, width = (stated_whole(one, "image_size") or 224 for one in pair)
+        return height, width
+    if "pos_embed" in state:
+        size = vit_arguments(_without_distillation(state), heads=1)["img_size"]
+    elif not isinstance(size, list | tuple):
+        size = stated_whole(config, "image_size")
+    return sides_of(size or 224)
 
 
 def _without_distillation(state: Tensors) -> Tensors:
@@ -120,23 +128,17 @@ def _without_distillation(state: Tensors) -> Tensors:
     return plain | {"pos_embed": state["pos_embed"][:, 1:]}
 
 
-def _checked(view: View, family: str, size: int, flags: frozenset[str]) -> View:
+def _checked(view: View, family: str, own: tuple[int, int], flags: frozenset[str]) -> View:
     """The view, or the error that it is not known or not that of the network."""
     if view.problem and not flags >= GIVEN:
         raise CheckpointError(f"{view.problem}: give {GIVE}, or a sidecar with a transform")
     sides = view.transform.sides
-    if (
-        not view.source
-        or view.problem
-        or family in ANY_SIZE
-        or sides == (size, size)
-        or "input_size" in flags
-    ):
+    is_free = family in ANY_SIZE or not view.source or view.problem
+    if is_free or sides == own or "input_size" in flags:
         return view
     raise CheckpointError(
         f"{view.source} beside it shows pictures of {sides[0]} x {sides[1]} pixels, but the weights hold "
-        "position "
-        f"embeddings for {size} x {size}: give --input-size {size} if the weights are right"
+        f"position embeddings for {own[0]} x {own[1]}: give --input-size {own[0]} if the weights are right"
     )
 
 
@@ -352,13 +354,13 @@ def _count(state: Tensors, pattern: str) -> int:
     return max(numbers, default=-1) + 1
 
 
-def _usual(family: str, size: int) -> Transform:
+def _usual(family: str, sides: tuple[int, int]) -> Transform:
     """The transform of this kind of network where no settings of an image processor lie beside it."""
     mean, std = PIXELS.get(family, (IMAGENET_MEAN, IMAGENET_STD))
     squash = family in ("ViT", "SigLIP", "DINOv3")
     return Transform(
-        resize=None if squash or family == "CLIP" else round(size * 256 / 224),
-        input_size=size,
+        resize=None if squash or family == "CLIP" else round(min(sides) * 256 / 224),
+        input_size=sides,
         mean=mean,
         std=std,
         interpolation="bilinear" if family in ("ViT", "DINOv3") else "bicubic",

@@ -96,7 +96,8 @@ def _in_folder(folder: Path) -> Path:
     whole = [folder / name for name in WHOLE if (folder / name).is_file()]
     alone = sorted(file for file in folder.glob("*.safetensors") if file.is_file())
     safe = [index for index in indices if ".safetensors." in index.name]
-    for candidates in (whole[:1], safe or indices, alone):
+    pickled = [file for file in sorted(folder.glob("pytorch_model.*.bin")) if not PART.search(file.name)]
+    for candidates in (whole[:1], safe or indices, alone, pickled):
         if len(candidates) == 1:
             return candidates[0]
     raise CheckpointError(f"'{folder}' is a folder; name the checkpoint file in it")

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
+from core.encoders.hugging_face.classifiers import output_names
 from core.encoders.readout.head import Head
 from core.encoders.registry import load_encoder
 from core.errors import CheckpointError
@@ -141,7 +142,12 @@ def test_images_are_prepared_as_the_preprocessor_says(tmp_path):
 
 def test_a_network_that_contradicts_its_settings_is_refused(tmp_path):
     folder = write(tmp_path, "ViT")
-    for key, stated in (("num_hidden_layers", 24), ("hidden_size", 768), ("num_attention_heads", 7)):
+    for key, stated in (
+        ("num_hidden_layers", 24),
+        ("hidden_size", 768),
+        ("num_attention_heads", 7),
+        ("image_size", 48),
+    ):
         config = REFERENCES["ViT"]["config"] | {key: stated}
         (folder / "config.json").write_text(json.dumps(config))
         with pytest.raises(CheckpointError, match=rf"{stated}.*weights hold"):
@@ -329,3 +335,24 @@ def test_a_classifier_whose_layers_were_saved_without_their_prefix(tmp_path):
     encoder = load_encoder(str(folder))
     assert_close(output(encoder, "ViT"), torch.tensor(REFERENCES["ViT"]["output"]), **TOLERANCE)
     assert encoder.report.dropped.keys() <= {"classifier"}
+
+
+def test_outputs_that_nobody_named_have_no_names(tmp_path):
+    folder = write(tmp_path, "ViT")
+    config = REFERENCES["ViT"]["config"]
+    (folder / "config.json").write_text(json.dumps(config | {"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}))
+    assert output_names(folder) == []
+    (folder / "config.json").write_text(json.dumps(config | {"id2label": {"0": "elk", "1": "LABEL_1"}}))
+    assert output_names(folder) == [["elk"], ["LABEL_1"]]
+
+
+def test_a_view_that_is_not_square(tmp_path):
+    state = planted(REFERENCES["ViT"]["shapes"])
+    name = next(key for key in state if "position_embeddings" in key)
+    state[name] = state[name][:, :9]  # the CLS token, and 2 x 4 patches of 8 pixels
+    folder = write(tmp_path, "ViT", config=False)
+    save_file(state, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(REFERENCES["ViT"]["config"] | {"image_size": [16, 32]}))
+    encoder = load_encoder(str(folder))
+    assert encoder.transform.sides == (16, 32)
+    assert encoder.model(torch.randn(2, 3, 16, 32)).shape == (2, 128)

@@ -34,6 +34,14 @@ DEPTHS = {
 # in a transformer of width 1536 without a CLS token (SigLIP's) 96.
 HEADS = {1152: 16, 1280: 16, 1408: 16, 1664: 16}
 
+# Other networks whose tensors have the same names and shapes, by the kind of layout.
+ALSO = {
+    "resnet": (
+        *("resnetaa50, resnetblur50 …", "dilated ones (DeepLab, output_stride)"),
+        *("MONAI's (first stride 1)", "re-identification's (last stride 1)"),
+    ),
+    "vit": ("ViTs with another number of heads or activation", "vit_…_rpn", "ViTs of another aspect ratio"),
+}
 # Of timm's DINOv3: width, whether its perceptrons are gated, and what it is called.
 DINOV3 = {
     (384, False): "small",
@@ -277,6 +285,11 @@ def vit_arguments(
     }
     if "attn_pool.latent" in state:
         arguments["global_pool"] = "map"
+    if "attn_pool.latent" in state and "norm_pre.weight" in state:
+        raise CheckpointError(
+            "the transformer is a Perception Encoder, whose rotary embeddings no file has; name it: "
+            "timm:vit_pe_core_…@PATH"
+        )
     if pools_places and "fc_norm.weight" not in state and "attn_pool.latent" not in state:
         arguments["fc_norm"] = False  # I-JEPA: all tokens are normalised, then their mean is taken
     if n_registers:
@@ -332,26 +345,38 @@ def architecture_hint(spec: Spec, layout: Layout, path: Path) -> str:
     )
 
 
-def stated_architectures(file: Mapping[str, Any]) -> list[str]:
-    """The libraries, timm or torchvision, that have a network of the exact name in a checkpoint's `arch`.
+def libraries_with(name: str, file: Mapping[str, Any]) -> list[str]:
+    """The libraries, timm or torchvision, that have a network of this exact name, which may be in the file.
 
-    Of torchvision only classifiers count: its detectors download weights. A network that is far larger than
-    the file is none of it; its size is taken without memory, where that can be.
+    timm's may have the tag of their weights. Of torchvision these are classifiers and networks of
+    segmentation. A network that is far larger than the file is none of it; its size is taken without memory,
+    where that can be.
     """
-    name = file.get("arch")
-    registries: dict[str, tuple[list[str], Callable[..., nn.Module]]] = {
-        "timm": (timm.list_models(), timm.create_model),
-        "torchvision": (
-            torchvision.models.list_models(module=torchvision.models),
-            torchvision.models.get_model,
-        ),
-    }
+    plain = name.partition(".")[0]
+    makers: dict[str, Callable[..., nn.Module]] = {}
+    if timm.is_model(plain):
+        makers["timm"] = timm.create_model
+    if name in torchvision_models():
+        makers["torchvision"] = torchvision_network
     most = _n_elements(file) + ROOM
     return [
-        family
-        for family, (names, make) in registries.items()
-        if isinstance(name, str) and name in names and _n_elements(_on_meta(make, name)) <= most
+        library
+        for library, make in makers.items()
+        if _n_elements(_on_meta(make, plain if library == "timm" else name)) <= most
     ]
+
+
+def torchvision_models() -> list[str]:
+    """Names of torchvision's classifiers and networks of segmentation."""
+    modules = (torchvision.models, torchvision.models.segmentation)
+    return [name for module in modules for name in torchvision.models.list_models(module=module)]
+
+
+def torchvision_network(name: str, **options: Any) -> nn.Module:
+    """A network of torchvision with random weights, also in its backbone."""
+    if name in torchvision.models.list_models(module=torchvision.models.segmentation):
+        options["weights_backbone"] = None
+    return torchvision.models.get_model(name, weights=None, **options)
 
 
 def _on_meta(make: Callable[..., nn.Module], name: str) -> Mapping[str, Tensor]:

@@ -13,7 +13,7 @@ from core.encoders.assumptions import assumed
 SHADOW = "shadow_params"  # of torch-ema: a list in the order of the parameters
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "relative_position_index", "n_averaged")
 OPTIMIZERS = ("optimizer", "optimizer_states", "optimizer_state_dict", "optim", "opt")
-State = Mapping[str, Tensor]
+NamedTensors = Mapping[str, Tensor]
 MAX_DEPTH = 3
 
 
@@ -34,7 +34,7 @@ def with_averages(file: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Reco
     return file, notes
 
 
-def parameters(tensors: State) -> list[str]:
+def parameters(tensors: NamedTensors) -> list[str]:
     """The names of the tensors that are trained, in order; without the buffers of usual networks."""
     return [
         key for key, tensor in tensors.items() if tensor.is_floating_point() and not key.endswith(BUFFERS)
@@ -61,7 +61,7 @@ def _named_shadows(file: Mapping[str, Any], notes: list[Record]) -> Mapping[str,
     return file
 
 
-def _like_model(file: Mapping[str, Any], listed: Sequence[Tensor]) -> State | None:
+def _like_model(file: Mapping[str, Any], listed: Sequence[Tensor]) -> NamedTensors | None:
     """The tensors of the model in a file, with these parameters; None where order and shapes do not fit."""
     for _, tensors in _models(file):
         names = parameters(tensors)
@@ -70,7 +70,7 @@ def _like_model(file: Mapping[str, Any], listed: Sequence[Tensor]) -> State | No
     return None
 
 
-def _models(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], State]]:
+def _models(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], NamedTensors]]:
     """Every dictionary of tensors alone or among other values, outside the parts of optimisers."""
     if not isinstance(value, Mapping) or len(path) > MAX_DEPTH:
         return
@@ -121,7 +121,7 @@ def _momentum(groups: Sequence[Mapping[str, Any]], number: Any) -> float | None:
 
 
 def _names_of(
-    tensors: State, groups: Sequence[Mapping[str, Any]], states: Mapping[Any, Any]
+    tensors: NamedTensors, groups: Sequence[Mapping[str, Any]], states: Mapping[Any, Any]
 ) -> dict[Any, str] | None:
     """The names of an optimiser's parameters by their numbers; None where shapes do not tell them.
 

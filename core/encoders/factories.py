@@ -50,6 +50,7 @@ class Built:
     pixels_from: str = ""  # the file beside the weights that states the transform
     all_taken: bool = True  # of what such a file says
     independent: bool = False  # the outputs of its classifier: it was trained for several classes an image
+    inferred: bool = False  # from the names and shapes of tensors, which other networks have, too
     reads_more: bool = False  # its classifier, where it has one, may read more than what the network gives
 
 
@@ -239,8 +240,10 @@ def timm_transform(model: Any, stated: Mapping[str, Any] | None = None) -> tuple
     """The pixels that a network of timm was trained on; `stated`: what is known better of its weights."""
     config = resolve_model_data_config(model, pretrained_cfg={**model.pretrained_cfg, **(stated or {})})
     patches = getattr(model, "patch_embed", None)
-    # A grid of patches binds a network to its input, whatever else is said of it.
-    height, width = sides_of(getattr(patches, "img_size", None) or config["input_size"][1:])
+    grid = getattr(patches, "img_size", None)
+    if stated and "input_size" in stated and not getattr(patches, "strict_img_size", True):
+        grid = None  # else a grid of patches binds a network to its input, whatever else is said of it
+    height, width = sides_of(grid or config["input_size"][1:])
     notes = []
     crop = config.get("crop_mode", "center")
     if crop not in ("center", "squash"):

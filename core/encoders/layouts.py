@@ -27,6 +27,7 @@ from core.errors import CheckpointError
 
 SKIPPED = re.compile(r"^(optim.*|callbacks|loops|hyper_?parameters|lr_sched.*|.*scaler|amp|args|.*loss)$")
 MOMENTUM = re.compile(r"(?:^|[._])(?:momentum|target|teacher|ema|key|k)(?:[._]|$)")
+BY_ORDER = "matched by order"  # the name of a layout
 TRANSFORMERS = " (Hugging Face transformers)"  # at the end of the names of these layouts
 # Names of transformers: of its ViT, DINOv2, BEiT and DeiT, of CLIP and SigLIP, Swin, ResNet and ConvNeXt.
 OF_TRANSFORMERS = re.compile(
@@ -321,7 +322,7 @@ def _layout(
     extras: dict[str, Any] = {}
     if encoder.kind == "numeric":
         state, extras = _from_numeric(state)
-    in_chunks = any(re.match(r"blocks\.\d+\.\d+\.", key) for key in state)
+    in_chunks = encoder.kind == "vit" and any(re.match(r"blocks\.\d+\.\d+\.", key) for key in state)
     repaired = {_repaired(key, in_chunks=in_chunks): tensor for key, tensor in state.items()}
     return Layout(
         name=name,
@@ -420,7 +421,7 @@ def renamed_by_order(layout: Layout, names: Mapping[str, Tensor], arch: str) -> 
     first = next(iter(pairs))
     note = assumed("by_order", n=len(pairs), what=arch, names=(first[0][0], first[1][0]))
     state = {new: tensor for (_, tensor), (new, _) in pairs}
-    return replace(layout, name="matched by order", state=state, notes=(*layout.notes, note))
+    return replace(layout, name=BY_ORDER, state=state, notes=(*layout.notes, note))
 
 
 def _group(key: str) -> str:

@@ -11,6 +11,7 @@ import torch
 from core.common.assets import asset, asset_names
 from core.common.device import resolve_device
 from core.encoders.architectures import (
+    ALSO,
     ResNet,
     ResNetShape,
     Stem,
@@ -19,7 +20,6 @@ from core.encoders.architectures import (
     named_resnet,
     resnet_around,
     resnet_shape,
-    stated_architectures,
     timm_dinov3,
     vision_transformer,
     vision_transformer_around,
@@ -38,13 +38,14 @@ from core.encoders.hugging_face.settings import read_beside
 from core.encoders.hugging_face.shards import other_weights
 from core.encoders.hugging_face.timm_wrapper import wrapper_names, wrapper_sidecar
 from core.encoders.layout_names import PIXELS
-from core.encoders.layouts import TRANSFORMERS, Layout, recognise, renamed_by_order
+from core.encoders.layouts import BY_ORDER, TRANSFORMERS, Layout, recognise, renamed_by_order
 from core.encoders.packaged import PACKAGED
 from core.encoders.readout.class_names import names_in
 from core.encoders.readout.head import Beside, head_of_network
 from core.encoders.readout.head_input import HEAD_INPUT, to_head_input, with_all_that_is_read
 from core.encoders.safe_load import read_checkpoint
 from core.encoders.spec import Sidecar, Spec, parse_spec, read_sidecar
+from core.encoders.stated import stated_networks
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, Transform, assumed_pixels
 from core.errors import CheckpointError, EncoderError, did_you_mean
 
@@ -150,25 +151,49 @@ def _located(spec: Spec) -> tuple[Spec, Sidecar | None]:
 def _from_checkpoint(
     spec: Spec, path: Path, known: Sidecar | None, flags: frozenset[str]
 ) -> tuple[Built, LoadReport, Beside]:
-    """Load a checkpoint; where its keys do not tell the architecture, as the one of that its entry `arch`
-    is the name of, if it fits strictly."""
+    """Load a checkpoint: as the network that the file names, if it fits strictly, else as its keys tell."""
     file, sidecar = read_checkpoint(path), known or _said_of(path)
-    try:
-        return _from_file(spec, path, file, sidecar, known, flags)
-    except CheckpointError as error:
-        stated = [] if spec.family or sidecar.arch else stated_architectures(file)
-        problems = []
-        for family in stated:
-            named = dataclasses.replace(spec, family=family, name=file["arch"])
-            try:
-                loaded = _from_file(named, path, file, sidecar, known, flags)
-            except EncoderError as problem:
-                problems.append(str(problem))
-                continue
-            loaded[0].assumptions.insert(0, assumed("arch_of_entry", what=named.arch))
+    problems: list[str] = []
+    by_order: list[tuple[Built, LoadReport, Beside]] = []
+    stated = [] if sidecar.arch else stated_networks(file)
+    if spec.family:
+        named = [one for one in stated if (one.spec.family, one.spec.name) == (spec.family, spec.name)]
+        stated = []
+        for network in named[:1]:
+            sidecar = dataclasses.replace(_with_network(sidecar, network), arch=None)
+            spec = dataclasses.replace(spec, arguments=network.arguments | spec.arguments)
+    for network in stated:
+        try:
+            loaded = _from_file(spec, path, file, _with_network(sidecar, network), known, flags)
+        except EncoderError as problem:
+            problems.append(f"{network.source} is {network.spec.arch}, but {problem}")
+            continue
+        if loaded[1].layout != BY_ORDER:
             return loaded
-        also = [f"It names itself '{file['arch']}', but {one}" for one in problems]
-        raise CheckpointError(". ".join([str(error), *also])) from error
+        by_order.append(loaded)
+    if by_order:
+        return by_order[0]
+    try:
+        loaded = _from_file(spec, path, file, sidecar, known, flags)
+    except CheckpointError as error:
+        raise CheckpointError(". ".join([str(error), *problems])) from error
+    if stated:
+        loaded[0].assumptions.insert(0, assumed("arch_misfit", names=tuple(one.spec.arch for one in stated)))
+    return loaded
+
+
+def _with_network(sidecar: Sidecar, network: Sidecar) -> Sidecar:
+    """What lies beside a checkpoint, which wins, and the network that the file itself names."""
+    pixels = sidecar.transform or network.transform
+    return dataclasses.replace(
+        sidecar,
+        arch=network.arch,
+        arguments=network.arguments,
+        transform=pixels,
+        timm_geometry=network.timm_geometry,
+        states_pixels=network.states_pixels and not sidecar.transform,
+        source=sidecar.source if sidecar.transform else network.source,
+    )
 
 
 def _from_file(
@@ -203,7 +228,10 @@ def _from_file(
     layout = dataclasses.replace(layout, stem_padding=padding, alternatives=alternatives)
     if made is None:
         made, layout = _from_keys(spec, layout, path, GIVEN if sidecar.transform else flags)
-        if not spec.family:
+        if not spec.family and (also := ALSO.get(layout.kind)):
+            made.inferred = True
+            notes.append(assumed("arch_assumed", what=made.arch, why=layout.name, names=also))
+        elif not spec.family:
             notes.append(assumed("arch_of_keys", what=made.arch, names=(layout.name,)))
     elif layout.kind == "resnet":
         fit_stem(made.model, layout)
@@ -221,7 +249,7 @@ def _from_file(
     report = load_strict(made.model, layout, name=made.arch, hint=hint, classifier=classifier)
     made.transform, more = _transform(made, layout, sidecar, flags)
     from_processor = bool(made.pixels_from) and sidecar.source == made.pixels_from
-    stated = bool(sidecar.transform or layout.statistics)
+    stated = bool(sidecar.transform or sidecar.states_pixels or layout.statistics)
     made.transform_stated = stated and (made.all_taken or not from_processor)
     made.assumptions = [*notes, *made.assumptions, *layout.notes, *more]
     expected = made.model.state_dict()
@@ -345,12 +373,14 @@ def _transform(
         transform = dataclasses.replace(transform, resize=None, input_size=32, mean=CIFAR_MEAN, std=CIFAR_STD)
     if not layout.stem_relu:
         notes.append(assumed("stem_without_relu"))
-    if sidecar.timm_geometry and hasattr(made.model, "pretrained_cfg"):
+    if (sidecar.timm_geometry or sidecar.states_pixels) and hasattr(made.model, "pretrained_cfg"):
         transform, of_timm = timm_transform(made.model, sidecar.timm_geometry)
         notes += of_timm
     if sidecar.transform:
         notes.append(assumed("transform_from", what=sidecar.source))
         return Transform.from_dict(sidecar.transform, base=transform), notes
+    if sidecar.states_pixels:
+        return transform, [*notes, assumed("transform_from", what=sidecar.source)]
     if layout.statistics:
         mean, std = layout.statistics
         transform = dataclasses.replace(transform, mean=mean, std=std)

@@ -10,16 +10,16 @@ NAME = re.compile(
 )
 OTHER = {"mean": "std", "mu": "sigma"}
 LEVELS = 255  # of a mean of pixels that are not divided by it
-Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+PixelStatistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
-def statistics_in(tensors: Mapping[str, Tensor]) -> tuple[Statistics | None, frozenset[str]]:
+def statistics_in(tensors: Mapping[str, Tensor]) -> tuple[PixelStatistics | None, frozenset[str]]:
     """Mean and std of pixels of 0..1 among tensors, and the names of all that are such.
 
     None where there are none, or several pairs that differ.
     """
     of_three = {key: tensor for key, tensor in tensors.items() if tensor.numel() == 3}
-    pairs: dict[str, Statistics] = {}
+    pairs: dict[str, PixelStatistics] = {}
     names: set[str] = set()
     for key, tensor in of_three.items():
         match = NAME.fullmatch(key)
@@ -33,7 +33,7 @@ def statistics_in(tensors: Mapping[str, Tensor]) -> tuple[Statistics | None, fro
     return (different.pop() if len(different) == 1 else None), frozenset(names)
 
 
-def _of_unit_range(mean: Tensor, std: Tensor) -> Statistics:
+def _of_unit_range(mean: Tensor, std: Tensor) -> PixelStatistics:
     values = [tensor.flatten().double() for tensor in (mean, std)]
     factor = 1 / LEVELS if float(values[0].max()) > 2 else 1.0
     first, second = (tuple(round(float(one) * factor, 9) for one in value) for value in values)

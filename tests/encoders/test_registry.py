@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 from functools import partial
@@ -12,6 +13,7 @@ import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
+from timm.data.config import resolve_data_config
 from torch import nn
 from torch.testing import assert_close
 
@@ -375,7 +377,7 @@ def test_a_checkpoint_that_names_its_architecture_is_loaded_as_that(tmp_path, ar
             load_encoder(str(path))
         assert "names itself" not in str(caught.value)
     torch.save(file | {"arch": "squeezenet1_1"}, path)
-    with pytest.raises(CheckpointError, match="'squeezenet1_1'"):
+    with pytest.raises(CheckpointError, match="squeezenet1_1"):
         load_encoder(str(path))
 
 
@@ -455,3 +457,82 @@ def test_a_view_that_is_not_square_is_that_of_timms_settings(tmp_path):
         json.dumps({"architecture": "test_resnet", "pretrained_cfg": settings})
     )
     assert load_encoder(str(tmp_path)).transform.sides == (96, 160)
+
+
+OPTIONS = {"gp": None, "crop_pct": None, "interpolation": "", "mean": None, "std": None, "model_kwargs": {}}
+
+
+def timm_training(name, options, **arguments):
+    """A network, and what timm's training script stores of it."""
+    model = timm.create_model(name, num_classes=3, **arguments)
+    stir(model)
+    args = argparse.Namespace(**OPTIONS | {"model": name} | options)
+    file = {"arch": name, "args": args, "state_dict": dict(model.state_dict()), "optimizer": {}}
+    model.reset_classifier(0)
+    return model, file
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "arguments"),
+    [
+        ("test_vit", {}, {}),
+        ("test_resnet", {"mean": [0.1], "std": [0.5], "crop_pct": 0.5, "interpolation": "nearest"}, {}),
+        (
+            "test_resnet",
+            {"model_kwargs": {"output_stride": 16}, "input_size": [3, 64, 96]},
+            {"output_stride": 16},
+        ),
+        ("test_vit", {"img_size": 96}, {"img_size": 96}),
+    ],
+)
+def test_the_options_of_timms_training_are_what_a_checkpoint_states(tmp_path, name, options, arguments):
+    model, file = timm_training(name, options, **arguments)
+    torch.save(file, tmp_path / "t.pt")
+    encoder = load_encoder(str(tmp_path / "t.pt"))
+    given = {key: value for key, value in options.items() if value}
+    config = resolve_data_config(given, model=model)
+    transform = encoder.transform
+    assert encoder.normalisation_stated and transform.sides == tuple(config["input_size"][1:])
+    assert transform.mean == tuple(config["mean"]) and transform.std == tuple(config["std"])
+    assert transform.interpolation == config["interpolation"]
+    assert transform.resize == int(min(transform.sides) / config["crop_pct"])
+    pixels = torch.randint(0, 256, (2, *transform.sides, 3), dtype=torch.uint8)
+    expected = reference(model, pixels, transform.mean, transform.std)
+    assert_close(encoder.represent(pixels), expected, **TOLERANCE)
+    named = load_encoder(f"timm:{name}@{tmp_path / 't.pt'}")
+    assert named.normalisation_stated and named.transform.mean == transform.mean
+
+
+def test_an_architecture_that_is_named_wins_over_one_with_the_same_keys(tmp_path):
+    model, file = timm_training("resnetblur18", {})
+    del file["args"]
+    file["state_dict"]["fc.weight"] *= 3  # no longer as it was drawn
+    torch.save(file, tmp_path / "t.pt")
+    encoder = load_encoder(str(tmp_path / "t.pt"), input_size=64, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    pixels = some_pixels(64)
+    assert_close(
+        encoder.represent(pixels), reference(model, pixels, IMAGENET_MEAN, IMAGENET_STD), **TOLERANCE
+    )
+    torch.save(file["state_dict"], tmp_path / "t.pt")
+    unnamed = load_encoder(str(tmp_path / "t.pt"), input_size=64)
+    assert {"arch_assumed"} <= {as_record(line).kind for line in unnamed.assumptions}
+    head = unnamed.find_head()
+    assert not isinstance(head, str) and head.unchecked
+
+
+def test_a_network_that_the_file_names_and_does_not_fit_is_said(tmp_path):
+    file = {"arch": "resnet50", "state_dict": dict(narrow_resnet().state_dict())}
+    torch.save(file, tmp_path / "t.pt")
+    encoder = load_encoder(str(tmp_path / "t.pt"), input_size=64)
+    assert "arch_misfit" in {as_record(line).kind for line in encoder.assumptions}
+
+
+def test_the_options_of_torchvisions_training_are_what_a_checkpoint_states(tmp_path):
+    model = torchvision.models.shufflenet_v2_x0_5(num_classes=3)
+    stir(model)
+    options = {"model": "shufflenet_v2_x0_5", "val_resize_size": 72, "val_crop_size": 64}
+    args = argparse.Namespace(**options, interpolation="bicubic")
+    torch.save({"model": model.state_dict(), "args": args}, tmp_path / "t.pt")
+    encoder = load_encoder(str(tmp_path / "t.pt"))
+    assert encoder.transform == Transform(72, 64, IMAGENET_MEAN, IMAGENET_STD, "bicubic")
+    assert encoder.normalisation_stated and encoder.arch == "torchvision:shufflenet_v2_x0_5"

@@ -169,6 +169,7 @@ def head_of_network(encoder: Any, built: Any, beside: Beside | None) -> Head | s
     head = complete_head(encoder, parts, names, network)
     if isinstance(head, Head):
         head.independent = built.independent
+        head.unchecked = head.unchecked or built.inferred
     return head
 
 

@@ -31,7 +31,7 @@ from core.encoders.checkpoints import LoadReport, copied_checkpoint, is_head, lo
 from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled, timm_transform
 from core.encoders.hugging_face.classifiers import classifier_parts, output_names
-from core.encoders.hugging_face.hub import repository, timm_sidecar
+from core.encoders.hugging_face.hub import names_of_timm, repository, timm_sidecar
 from core.encoders.hugging_face.networks import GIVEN, build_network, with_classifier
 from core.encoders.hugging_face.processors import HALF
 from core.encoders.hugging_face.settings import read_beside
@@ -257,7 +257,7 @@ def _from_file(
     names = names_in(file)
     if layout.kind == "transformers" and not names:
         names = output_names(path)
-    names = names or wrapper_names(path)
+    names = names or wrapper_names(path) or names_of_timm(path)
     return made, report, ({**others, **layout.beside}, names)
 
 

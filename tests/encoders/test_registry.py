@@ -19,6 +19,7 @@ from torch.testing import assert_close
 
 from core.common import assets
 from core.encoders import factories, packaged, registry
+from core.encoders.readout.class_names import names_in
 from core.encoders.registry import load_encoder
 from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
 from core.errors import CheckpointError, EncoderError
@@ -536,3 +537,35 @@ def test_the_options_of_torchvisions_training_are_what_a_checkpoint_states(tmp_p
     encoder = load_encoder(str(tmp_path / "t.pt"))
     assert encoder.transform == Transform(72, 64, IMAGENET_MEAN, IMAGENET_STD, "bicubic")
     assert encoder.normalisation_stated and encoder.arch == "torchvision:shufflenet_v2_x0_5"
+
+
+def test_timms_settings_beside_the_weights_make_its_network_and_name_its_outputs(tmp_path):
+    model = timm.create_model("test_resnet", num_classes=3, global_pool="max")
+    stir(model)
+    model.fc.weight.data.mul_(3)  # no longer as it was drawn
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    config = {
+        "architecture": "test_resnet",
+        "label_names": ["ant", "bee", "cat"],
+        "label_descriptions": {"bee": "a honey bee"},
+        "pretrained_cfg": {"input_size": [3, 64, 64], "crop_pct": 1.0, "mean": [0.5] * 3, "std": [0.5] * 3},
+        "model_args": {"global_pool": "max", "in_chans": None},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    encoder = load_encoder(str(tmp_path))
+    head = encoder.find_head()
+    assert not isinstance(head, str) and head.names == [["ant"], ["bee", "a honey bee"], ["cat"]]
+    model.reset_classifier(0)
+    pixels = some_pixels(64)
+    assert_close(encoder.represent(pixels), reference(model, pixels, (0.5,) * 3, (0.5,) * 3), **TOLERANCE)
+
+
+def test_an_architecture_in_settings_of_another_tool_is_not_taken_for_timms(tmp_path):
+    save_file(narrow_resnet().state_dict(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "custom", "num_classes": 10}))
+    assert load_encoder(str(tmp_path), input_size=64).n_features == 64
+
+
+@pytest.mark.parametrize("meta", [{"dataset_meta": {"classes": ("a", "b")}}, {"CLASSES": ["a", "b"]}])
+def test_the_classes_of_openmmlab_are_read(meta):
+    assert names_in({"meta": meta, "state_dict": {}}) == [["a"], ["b"]]

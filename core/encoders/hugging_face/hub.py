@@ -1,17 +1,19 @@
 """Repositories of the Hugging Face hub as encoders, `hf:ORG/NAME`: their folder on this machine."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from core.encoders.hugging_face.settings import read_beside
 from core.encoders.hugging_face.shards import WHOLE
+from core.encoders.readout.class_names import names_in
 from core.encoders.spec import Sidecar, Spec
 from core.encoders.transform import INTERPOLATIONS
 from core.encoders.trusted_code import is_named_by_owner, studies_are_trusted
 from core.errors import EncoderError, first_line
 
+OF_TIMM = {"input_size", "crop_pct", "pool_size", "interpolation"}  # settings of weights of timm
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 WEIGHTS = (["*.json", "*.safetensors"], ["*.json", "*.bin"])  # looked for in this order; nothing is run
 
@@ -58,14 +60,42 @@ def timm_sidecar(path: Path) -> Sidecar | None:
     if not (path.is_dir() or path.name in WHOLE):
         return None
     config = read_beside(path)
-    name, settings = config.get("architecture"), config.get("pretrained_cfg", config)
-    if not isinstance(name, str) or "model_type" in config:
-        return None
-    facts = settings if isinstance(settings, dict) else {}
-    pixels = {key: tuple(facts[key]) for key in ("mean", "std") if isinstance(facts.get(key), list)}
-    geometry = {key: facts[key] for key, fits in GEOMETRY.items() if fits(facts.get(key))}
-    source = "config.json beside the weights"
-    return Sidecar(arch=f"timm:{name}", transform=pixels, timm_geometry=geometry, source=source)
+    is_timms = isinstance(config.get("pretrained_cfg"), dict) or bool(OF_TIMM & config.keys())
+    if "model_type" in config or not is_timms or not isinstance(config.get("architecture"), str):
+        return None  # an `architecture` alone is anybody's setting
+    return sidecar_of_timm(config, "config.json beside the weights")
+
+
+def sidecar_of_timm(config: Mapping[str, Any], source: str) -> Sidecar:
+    """Return what a config.json of timm says: the network that `timm.create_model` makes, and pixels."""
+    stated, arguments = config.get("pretrained_cfg", config), config.get("model_args")
+    facts: Mapping[str, Any] = stated if isinstance(stated, Mapping) else {}
+    given: Mapping[str, Any] = arguments if isinstance(arguments, Mapping) else {}
+    return Sidecar(
+        arch=f"timm:{config['architecture']}",
+        arguments={
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in given.items()
+            if value is not None and key != "num_classes"
+        },
+        transform={key: tuple(facts[key]) for key in ("mean", "std") if isinstance(facts.get(key), list)},
+        timm_geometry={key: facts[key] for key, fits in GEOMETRY.items() if fits(facts.get(key))},
+        source=source,
+    )
+
+
+def names_of_timm(path: Path) -> list[list[str]]:
+    """The names of classes in timm's config.json beside the weights, each with its description, where it has
+    one; none for other files."""
+    if timm_sidecar(path) is None:
+        return []
+    config = read_beside(path)
+    stated = {**config.get("pretrained_cfg", {}), **config}
+    names = names_in({"classes": stated.get("label_names", stated.get("labels"))})
+    descriptions = stated.get("label_descriptions")
+    if not isinstance(descriptions, dict):
+        return names
+    return [[name, *filter(None, [descriptions.get(name)])] for (name,) in names]
 
 
 def _is_shape(value: Any) -> bool:

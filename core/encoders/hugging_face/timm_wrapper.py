@@ -1,12 +1,10 @@
 """Networks of timm that `transformers` trained: config.json of its class TimmWrapper, beside weights below
 `timm_model.`."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from core.encoders.hugging_face.classifiers import output_names
-from core.encoders.hugging_face.hub import GEOMETRY
+from core.encoders.hugging_face.hub import sidecar_of_timm
 from core.encoders.hugging_face.settings import CONFIG, read_beside
 from core.encoders.hugging_face.shards import WHOLE
 from core.encoders.readout.class_names import names_in
@@ -25,21 +23,11 @@ def wrapper_sidecar(path: Path) -> Sidecar | None:
     config = read_beside(path)
     if config.get("model_type") != TYPE or not (path.is_dir() or path.name in WHOLE):
         return None
-    name, arguments = config.get("architecture"), config.get("model_args")
-    if not isinstance(name, str):
+    if not isinstance(config.get("architecture"), str):
         raise CheckpointError(
             f"{CONFIG} beside it is of a {TYPE} and names no 'architecture': restore the file"
         )
-    stated = config.get("pretrained_cfg")
-    facts: Mapping[str, Any] = stated if isinstance(stated, Mapping) else {}
-    pixels = {key: tuple(facts[key]) for key in ("mean", "std") if isinstance(facts.get(key), list)}
-    return Sidecar(
-        arch=f"timm:{name}",
-        arguments=dict(arguments) if isinstance(arguments, Mapping) else {},
-        transform=pixels,
-        timm_geometry={key: facts[key] for key, fits in GEOMETRY.items() if fits(facts.get(key))},
-        source=f"{CONFIG} of a {TYPE}",
-    )
+    return sidecar_of_timm(config, f"{CONFIG} of a {TYPE}")
 
 
 def wrapper_names(path: Path) -> list[list[str]]:

@@ -3,7 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-NAMES = ("classes", "class_names", "categories", "idx_to_class", "class_to_idx")  # in a checkpoint
+# In a checkpoint; CLASSES in those of mmcv.
+NAMES = ("classes", "class_names", "categories", "idx_to_class", "class_to_idx", "CLASSES")
+PARTS = ("hyper_parameters", "args", "config", "meta", "dataset_meta")  # where they may stand in it
 
 
 def known_names(n_outputs: int) -> list[list[str]]:
@@ -31,5 +33,5 @@ def names_in(file: Any) -> list[list[str]]:
             classes = [str(classes[output]) for output in sorted(classes, key=lambda one: int(one))]
         if isinstance(classes, list | tuple) and classes and all(isinstance(one, str) for one in classes):
             return [[one] for one in classes]
-    parts: Collection[Any] = [file.get(key) for key in ("hyper_parameters", "args", "config", "meta")]
+    parts: Collection[Any] = [file.get(key) for key in PARTS]
     return next((names for part in parts if (names := names_in(part))), [])

@@ -16,6 +16,7 @@ from core.encoders.assumptions import assumed
 from core.encoders.averages import with_averages
 from core.encoders.hugging_face.names import (
     CLASSIFIERS,
+    POOLER,
     Renamed,
     registers_apart,
     timm_names,
@@ -359,7 +360,8 @@ def _of_transformers(
         beside={
             key: tensor
             for key, tensor in dict(containers)[path].items()
-            if not key.startswith(renamed.prefix) or key.startswith(CLASSIFIERS)
+            if not key.startswith(renamed.prefix)
+            or key.startswith((*CLASSIFIERS, f"{renamed.prefix}{POOLER}"))
         },
     )
 

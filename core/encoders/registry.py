@@ -30,7 +30,12 @@ from core.encoders.assumptions import assumed
 from core.encoders.checkpoints import LoadReport, copied_checkpoint, is_head, load_strict
 from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled, timm_transform
-from core.encoders.hugging_face.classifiers import classifier_parts, output_names
+from core.encoders.hugging_face.classifiers import (
+    AroundEncoder,
+    classifier_parts,
+    own_head_note,
+    stated_labels,
+)
 from core.encoders.hugging_face.hub import names_of_timm, repository, timm_sidecar
 from core.encoders.hugging_face.networks import GIVEN, build_network, with_classifier
 from core.encoders.hugging_face.processors import HALF
@@ -237,7 +242,9 @@ def _from_file(
         fit_stem(made.model, layout)
         made.head = made.head and with_stem(made.head, layout)
     if layout.kind == "transformers" and spec.family in ("", "timm"):
-        made.head = partial(classifier_parts, layout.name.removesuffix(TRANSFORMERS), made.model, path)
+        around = AroundEncoder(layout.name.removesuffix(TRANSFORMERS), layout.prefix, path)
+        made.head = partial(classifier_parts, around, made.model)
+        notes += filter(None, [own_head_note(around, made.model, layout.beside)])
         made.reads_more = True
         made.independent = read_beside(path).get("problem_type") == "multi_label_classification"
     if made.pixels_from and not sidecar.transform:
@@ -256,7 +263,7 @@ def _from_file(
     others = {key: tensor for key, tensor in layout.state.items() if key not in expected}
     names = names_in(file)
     if layout.kind == "transformers" and not names:
-        names = output_names(path)
+        names = stated_labels(path)
     names = names or wrapper_names(path) or names_of_timm(path)
     return made, report, ({**others, **layout.beside}, names)
 

@@ -1,16 +1,19 @@
 """What the image classifiers of Hugging Face `transformers` read: often not what its encoders return."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
+from core.common.records import Record
+from core.encoders.assumptions import assumed
+from core.encoders.hugging_face.names import POOLER
 from core.encoders.hugging_face.settings import read_beside
-from core.encoders.readout.bare_head import bare_classifier
+from core.encoders.readout.bare_head import bare_classifier, bare_linear
 from core.encoders.readout.class_names import names_in
-from core.encoders.readout.head import HeadPart
+from core.encoders.readout.head import HeadPart, untrained
 from core.encoders.readout.tokens import TokenRule
 
 RULES = {
@@ -20,42 +23,114 @@ RULES = {
     "CLIP": TokenRule("mean", "before"),
     "SigLIP": TokenRule("mean", "after"),
 }
+# Families whose classifiers in `transformers` may read something else than the network's output, and what the
+# keys of the network begin with there.
+AMBIGUOUS = ("ViT", "DINOv2", "CLIP", "SigLIP")
+OWN_PREFIX = {
+    "ViT": ("vit.", "ijepa."),
+    "DINOv2": ("dinov2_with_registers.", "dinov2."),
+    "CLIP": ("vision_model.",),
+    "SigLIP": ("vision_model.",),
+}
 TEXT_TOWER = "text_model."  # its last layer is called head, too
 ENDING = "ForImageClassification"  # of the names of the classes that read so
+HEADLESS = ("Model", "ModelWithProjection")  # of the names of classes without a classifier
 
 
-def output_names(path: Path) -> list[list[str]]:
+def stated_labels(path: Path) -> list[list[str]]:
     """The class names in config.json, in the order of the outputs; none where it holds LABEL_0, LABEL_1 …,
     which `transformers` writes where nobody named them."""
     names = names_in({"idx_to_class": read_beside(path).get("id2label")})
     return [] if all(name == [f"LABEL_{output}"] for output, name in enumerate(names)) else names
 
 
+@dataclass(frozen=True)
+class AroundEncoder:
+    """A file of `transformers` around its image encoder.
+
+    Attributes:
+        family: as `names.FAMILIES` calls it. prefix: of the encoder's keys.
+        path: of the file, perhaps with a config.json beside it.
+    """
+
+    family: str
+    prefix: str
+    path: Path
+
+    def written_by(self, tensors: Mapping[str, Tensor]) -> str:
+        """The name of the class that the file is of; "" where nothing says one.
+
+        Without `architectures`, the keys of a classifier of transformers are its own.
+        """
+        classes = read_beside(self.path).get("architectures")
+        if isinstance(classes, list) and classes:
+            return str(classes[0])
+        names = OWN_PREFIX.get(self.family, ())
+        outer = next((self.prefix.removesuffix(name) for name in names if self.prefix.endswith(name)), None)
+        if self.family not in AMBIGUOUS or outer is None:
+            return "" if self.family in AMBIGUOUS else ENDING
+        return ENDING if f"{outer}classifier.weight" in tensors else ""
+
+    def is_guess(self, tensors: Mapping[str, Tensor]) -> bool:
+        """Whether a classifier beside the encoder is none of transformers: what it reads is assumed."""
+        written_by = self.written_by(tensors)
+        return not written_by or written_by.endswith(HEADLESS)
+
+
+def own_head_note(beside: AroundEncoder, model: Any, tensors: Mapping[str, Tensor]) -> Record | None:
+    """The note that what the classifier in a file reads is assumed; None where it is known, or for none.
+
+    A ViT's reads the network's output either way, or that of its pooler where that was trained.
+    """
+    if beside.family not in AMBIGUOUS[1:] or not beside.is_guess(tensors):
+        return None
+    parts = classifier_parts(beside, model, tensors)
+    rule = RULES[beside.family]
+    if isinstance(parts, str) or not parts[1] or parts[1][0].rule == rule:
+        return None
+    return assumed("own_head", what=rule.words)
+
+
 def classifier_parts(
-    family: str, model: Any, path: Path, tensors: Mapping[str, Tensor]
+    beside: AroundEncoder, model: Any, tensors: Mapping[str, Tensor]
 ) -> tuple[None, Sequence[HeadPart]] | str:
     """The classifier in a file of `transformers`, or why its logits cannot be had.
 
     Args:
-        family: as `names.FAMILIES` calls it. model: timm's network, without the classifier.
-        path: of the file, perhaps with a config.json beside it.
+        model: timm's network, without the classifier.
         tensors: those of the file that the network lacks.
     """
     tensors = {key: tensor for key, tensor in tensors.items() if TEXT_TOWER not in key}
-    rule, width = RULES.get(family), int(model.num_features)
-    if family == "ViT" and (model.global_pool == "token" or model.cls_token is None):
+    rule, width = RULES.get(beside.family), int(model.num_features)
+    if beside.family == "ViT" and (model.global_pool == "token" or model.cls_token is None):
         rule = None  # it is what the network returns
     if both := _distilled_parts(tensors, width):
         return None, both
-    linear = bare_classifier(tensors, width * (2 if rule and rule.tokens == "cls+mean" else 1))
-    written_by = read_beside(path).get("architectures")
-    name = str(written_by[0]) if isinstance(written_by, list) and written_by else ENDING
-    if not name.endswith(ENDING) and any(
-        isinstance(one, nn.Linear) for one in (linear, bare_classifier(tensors, width))
+    pooler = _trained_pooler(beside, tensors, width)
+    rest = {key: tensor for key, tensor in tensors.items() if POOLER not in key}
+    on_output = bare_classifier(rest, width)
+    if beside.is_guess(tensors) and isinstance(on_output, nn.Linear):
+        return None, [HeadPart(nn.Sequential(pooler, nn.Tanh(), on_output) if pooler else on_output)]
+    linear = bare_classifier(rest, width * (2 if rule and rule.tokens == "cls+mean" else 1))
+    name = beside.written_by(tensors) or ENDING
+    if not name.endswith((ENDING, *HEADLESS)) and any(
+        isinstance(one, nn.Linear) for one in (linear, on_output)
     ):
         return f"what the classifier of {name} reads is not known"
     part = [HeadPart(linear)] if isinstance(linear, nn.Linear) else []
+    if pooler and part and not rule:
+        part = [HeadPart(nn.Sequential(pooler, nn.Tanh(), part[0].module))]
     return None, [replace(one, at="norm", rule=rule) if rule else one for one in part]
+
+
+def _trained_pooler(beside: AroundEncoder, tensors: Mapping[str, Tensor], width: int) -> nn.Linear | None:
+    """The layer of a ViT's pooler, a Linear before tanh, where it was trained."""
+    key = f"{beside.prefix}{POOLER}weight"
+    if key not in tensors or read_beside(beside.path).get("pooler_act", "tanh") != "tanh":
+        return None
+    named = {f"fc.{kind}": tensors.get(f"{beside.prefix}{POOLER}{kind}") for kind in ("weight", "bias")}
+    linear = bare_linear({name: one for name, one in named.items() if one is not None}, width)
+    return linear if linear is not None and not untrained(linear) else None
 
 
 def _distilled_parts(tensors: Mapping[str, Tensor], width: int) -> list[HeadPart]:

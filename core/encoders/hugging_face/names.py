@@ -91,6 +91,7 @@ class Family:
 
 DISTILLATION = "embeddings.distillation_token"
 DISTILLED = (DISTILLATION, "encoder.layer.0.lambda_1", "layers.0.lambda_1")  # DeiT, BEiT
+POOLER = "pooler.dense."
 CLASSIFIERS = ("classifier.", "cls_classifier.", "distillation_classifier.")
 # Two rows of a name: as files of the hub name the tensors, and as `transformers` 5 does in memory.
 FAMILIES = (

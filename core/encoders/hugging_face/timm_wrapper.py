@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from core.encoders.hugging_face.classifiers import output_names
+from core.encoders.hugging_face.classifiers import stated_labels
 from core.encoders.hugging_face.hub import sidecar_of_timm
 from core.encoders.hugging_face.settings import CONFIG, read_beside
 from core.encoders.hugging_face.shards import WHOLE
@@ -35,4 +35,4 @@ def wrapper_names(path: Path) -> list[list[str]]:
     config = read_beside(path)
     if config.get("model_type") != TYPE:
         return []
-    return names_in({"classes": config.get("label_names")}) or output_names(path)
+    return names_in({"classes": config.get("label_names")}) or stated_labels(path)

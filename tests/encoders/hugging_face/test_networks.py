@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
-from core.encoders.hugging_face.classifiers import output_names
+from core.encoders.hugging_face.classifiers import stated_labels
 from core.encoders.readout.head import Head
 from core.encoders.registry import load_encoder
 from core.errors import CheckpointError
@@ -341,9 +341,9 @@ def test_outputs_that_nobody_named_have_no_names(tmp_path):
     folder = write(tmp_path, "ViT")
     config = REFERENCES["ViT"]["config"]
     (folder / "config.json").write_text(json.dumps(config | {"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}))
-    assert output_names(folder) == []
+    assert stated_labels(folder) == []
     (folder / "config.json").write_text(json.dumps(config | {"id2label": {"0": "elk", "1": "LABEL_1"}}))
-    assert output_names(folder) == [["elk"], ["LABEL_1"]]
+    assert stated_labels(folder) == [["elk"], ["LABEL_1"]]
 
 
 def test_a_view_that_is_not_square(tmp_path):
@@ -356,3 +356,49 @@ def test_a_view_that_is_not_square(tmp_path):
     encoder = load_encoder(str(folder))
     assert encoder.transform.sides == (16, 32)
     assert encoder.model(torch.randn(2, 3, 16, 32)).shape == (2, 128)
+
+
+@pytest.mark.parametrize("name", ["CLIP classifier", "SigLIP classifier", "DINOv2 classifier"])
+def test_an_own_classifier_reads_the_output_of_the_network(tmp_path, name):
+    """`nn.Linear` on `pooler_output`: the class of transformers with a classifier reads something else."""
+    shapes = REFERENCES[name]["shapes"]
+    state = {
+        f"backbone.{key}": one for key, one in planted(shapes).items() if not key.startswith("classifier")
+    }
+    width = len(REFERENCES[name]["output"][0])
+    weight = torch.randn(3, width, generator=torch.Generator().manual_seed(0))
+    save_file(state | {"head.weight": weight, "head.bias": torch.zeros(3)}, tmp_path / "model.safetensors")
+    headless = {"architectures": ["CLIPVisionModel"]}
+    (tmp_path / "config.json").write_text(json.dumps(REFERENCES[name]["config"] | headless))
+    encoder = load_encoder(str(tmp_path))
+    head = encoder.find_head()
+    assert isinstance(head, Head) and head.linear is not None
+    assert "own_head" in {as_record(line).kind for line in encoder.assumptions}
+    x = planted_input(REFERENCES[name]["size"])
+    with head.reading(encoder.base) as logits:
+        raw = encoder.model(x)
+        assert_close(logits(), raw @ weight.T, rtol=1e-3, atol=1e-3)
+    assert_close(raw, torch.tensor(REFERENCES[name]["output"]), **TOLERANCE)
+
+
+def test_a_trained_pooler_lies_before_a_classifier_beside_it(tmp_path):
+    state = {
+        f"backbone.{key.removeprefix('vit.')}": one
+        for key, one in planted(REFERENCES["ViT"]["shapes"]).items()
+        if not key.startswith("classifier")
+    }
+    rng = torch.Generator().manual_seed(0)
+    dense, bias = torch.randn(128, 128, generator=rng), torch.randn(128, generator=rng)
+    weight = torch.randn(3, 128, generator=rng)
+    head = {"head.weight": weight, "head.bias": torch.zeros(3)}
+    pooler = {"backbone.pooler.dense.weight": dense, "backbone.pooler.dense.bias": bias}
+    save_file(state | pooler | head, tmp_path / "model.safetensors")
+    config = REFERENCES["ViT"]["config"] | {"architectures": ["ViTModel"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    encoder = load_encoder(str(tmp_path))
+    found = encoder.find_head()
+    assert isinstance(found, Head)
+    with found.reading(encoder.base) as logits:
+        raw = encoder.model(planted_input(32))
+        expected = torch.tanh(raw @ dense.T + bias) @ weight.T
+        assert_close(logits(), expected, rtol=1e-3, atol=1e-3)

@@ -15,7 +15,15 @@ from core.slices.features.class_logits import by_class, own_classifier
 
 IMAGES = 4096  # that they are compared on
 SURE = 3.0  # standard errors of the mean difference of two losses
-TRIED = ("ReLU", "GELU", "SiLU", "Tanh", "ReLU6", "Hardswish")  # the most common between two layers first
+TRIED = (
+    "ReLU",
+    "GELU",
+    "SiLU",
+    "Tanh",
+    "ReLU6",
+    "Hardswish",
+    "Identity",
+)  # the most common between two layers first
 ALIKE = 0.98  # share of images with one answer: between such activations the choice matters little
 STATE = "state it: answers STUDY --head-activation"
 CHANCE = (

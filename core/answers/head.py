@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from core.storage.chunked_array import ChunkedArray
 
 LIKELY_WRONG = "LIKELY WRONG"
+APART = 0.2  # by which an order has to explain more than one answer to all does
 WRONG_ORDER = f"THE ORDER OF THE CLASSES IS {LIKELY_WRONG}"
 DIFFERS = "so what features add to a class differs from image to image"
 NOT_LINEAR = f"not linear on the representation, {DIFFERS}"
@@ -38,7 +39,7 @@ SEVERAL = (
     "largest, and confidences are of a softmax over all outputs, not the classifier's own"
 )
 MIXED = f"labels and outputs are not one to one, {DIFFERS}"
-UNCHECKED = "its logits were not compared with those of a whole network: none is known for {arch}"
+UNCHECKED = "its logits were not compared with those of a network that the file names: it was read as {arch}"
 NO_HEAD = "the encoder comes without a classifier"
 
 
@@ -68,6 +69,7 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
     sigmoid = [SINGLE] * about.single + [SEVERAL] * about.independent
     answer.notes = (
         match.notes("; name the outputs: --head-classes FILE")
+        + [*about.notes]
         + order_notes
         + activation_notes
         + sigmoid
@@ -231,14 +233,30 @@ def order_note(study: StudyReader, answer: AnswerValues, match: Match) -> list[s
         return []
     right = np.array(answer.names, dtype=object)[predicted] == label.to_numpy(object)[rows]
     accuracy = float(right[judged].mean())
-    constant = float(np.unique(predicted[judged], return_counts=True)[1].max() / judged.sum())
-    if share < 2 * accuracy or share - max(accuracy, constant) < 0.2:  # one answer to all is no order
+    if share < 2 * accuracy or share - max(accuracy, constant_share(predicted[judged])) < APART:
         return []
     return [
         f"{WRONG_ORDER}: top-1 is {100 * accuracy:.1f} %, but {100 * share:.1f} % "
         f"of the images get the answer that others of their label get. Classes were matched {match.how}; "
         "name them in the order of the outputs: --head-classes FILE"
     ]
+
+
+def constant_share(predicted: np.ndarray) -> float:
+    """The share of images that get the most common answer: one answer to all is no order."""
+    return float(np.unique(predicted, return_counts=True)[1].max() / len(predicted))
+
+
+def share_by_order(true: np.ndarray, predicted: np.ndarray) -> float:
+    """The share of images that another order of the classes would make right; 0 where one answer to all does.
+
+    Args:
+        true, predicted: as for `usual_share`.
+    """
+    share, judged = usual_share(true, predicted)
+    if not judged.any() or share - constant_share(predicted[judged]) < APART:
+        return 0.0
+    return share
 
 
 def usual_share(true: np.ndarray, predicted: np.ndarray) -> tuple[float, np.ndarray]:

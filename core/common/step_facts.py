@@ -101,7 +101,8 @@ class HeadFacts:
             mean was taken for granted. normalisation_stated: the file says how pixels are normalised.
         activation: between its two layers; "" where the file does not say it, None without a hidden layer.
         single, independent: one output, or one sigmoid an output. unchecked: the architecture of a
-            classifier whose outputs nothing checks.
+            classifier whose outputs nothing checks. source: its name in the file, where that alone is known.
+            notes: what was assumed of it, one sentence each.
     """
 
     why: str = ""
@@ -113,6 +114,8 @@ class HeadFacts:
     single: bool = False
     independent: bool = False
     unchecked: str = ""
+    source: str = ""
+    notes: tuple[str, ...] = ()
     fingerprint: str | None = None
 
 

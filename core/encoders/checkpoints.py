@@ -12,16 +12,12 @@ from core.common.inside import MOST_BYTES, replacing
 from core.common.remote.addresses import located
 from core.common.remote.objects import local_copy, read_object, stat_all
 from core.encoders.layouts import Layout
+from core.encoders.readout.head_names import CLASSIFIERS, PRETEXT
 from core.errors import CheckpointError
 
-# First parts of keys of heads, queues and pretext tasks, which never belong to a representation. The
-# classifier of a named architecture is known from the architecture itself.
-HEADS = frozenset((
-    "fc", "head", "heads", "head_dist", "classifier", "linear", "projection_head", "projector", "projection",
-    "prototypes", "predictor", "queue", "queue_ptr", "queue_2", "mlp_head", "contrastive_head", "last_layer",
-    "aux1", "aux2", "AuxLogits", "logit_scale", "mask_token", "masked_embed", "decoder_embed",
-    "decoder_blocks", "decoder_norm", "decoder_pred", "decoder_pos_embed",
-))  # fmt: skip
+# First parts of keys that never belong to a representation. The classifier of a named architecture is known
+# from the architecture itself.
+HEADS = frozenset((*CLASSIFIERS, *PRETEXT))
 SHOWN = 3
 
 

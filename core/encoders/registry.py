@@ -48,6 +48,7 @@ from core.encoders.packaged import PACKAGED
 from core.encoders.readout.class_names import names_in
 from core.encoders.readout.head import Beside, head_of_network
 from core.encoders.readout.head_input import HEAD_INPUT, to_head_input, with_all_that_is_read
+from core.encoders.readout.head_names import COPY
 from core.encoders.safe_load import read_checkpoint
 from core.encoders.spec import Sidecar, Spec, parse_spec, read_sidecar
 from core.encoders.stated import stated_networks
@@ -265,7 +266,16 @@ def _from_file(
     if layout.kind == "transformers" and not names:
         names = stated_labels(path)
     names = names or wrapper_names(path) or names_of_timm(path)
-    return made, report, ({**others, **layout.beside}, names)
+    return made, report, ({**others, **_nearest_first(layout)}, names)
+
+
+def _nearest_first(layout: Layout) -> Mapping[str, torch.Tensor]:
+    """The tensors that are not of the encoder; beside an average of a model those of the average first."""
+    part = layout.prefix.rstrip(".").rpartition(".")[0]
+    if not COPY.search(layout.prefix) or not part:
+        return layout.beside
+    keys = sorted(layout.beside, key=lambda key: not key.startswith(f"{part}."))
+    return {key: layout.beside[key] for key in keys}
 
 
 def _named_like(made: Built, layout: Layout) -> tuple[Layout, frozenset[str]]:

@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from core.answers.answer import HEAD, PROBE
-from core.answers.classes import WORDNET, match_as_stated, match_classes
+from core.answers.classes import WORDNET, match_as_stated, match_by_name, match_classes
 from core.answers.outcome import ClassColumns
 from core.answers.predictable import output_names, stated_outputs
 from core.common.dataframes import unit_rows
@@ -129,7 +129,10 @@ def _of_head(study: Study) -> Answering | None:
         return None
     settings, labels = study.settings("answers"), study.class_names
     names, code = output_names(study), None
-    if settings.get("head_classes") and (stated := stated_outputs(study)):  # the file itself is not stored
+    unnamed = HEAD in study.answers and match_by_name(names, labels) is None
+    if (settings.get("head_classes") or unnamed) and (
+        stated := stated_outputs(study)
+    ):  # nothing else says it
         names, code = stated
     elif study.has(class_logits.OUTPUTS):
         code = class_logits.codes_of_outputs(study)

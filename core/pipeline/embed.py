@@ -19,6 +19,7 @@ from core.config.checks import default_encoder, lacks_encoder
 from core.encoders.assumptions import assumed
 from core.errors import SettingsError, UnreadableImage
 from core.jobs.progress import Progress
+from core.pipeline.heads import likely_head
 from core.storage.chunked_array import file_sha256
 from core.storage.manifest import MANIFEST, last_settings
 from core.storage.writer import StepWriter, StudyWriter
@@ -91,7 +92,11 @@ def run_embed(
         out.summary |= {"source": source.describe(), "notes": list(source.notes), "encoder": about}
         out.summary |= {"split_given": bool(source.split_given), "head": about_head}
         if head is not None and ranks.is_first:
-            write_head(out, head)
+            readable = source.table.drop(index=source.table.index[[row for row, _ in unreadable]])
+            taken, of_choice = likely_head(out, head, readable, class_file)
+            of_taken = head_facts(taken, encoder) | {"fingerprint": about_head["fingerprint"]}
+            out.summary["head"] = of_taken | {"notes": [*of_choice, *taken.notes]}
+            write_head(out, taken)
 
 
 def own_head(encoder: Encoder | np.ndarray) -> tuple[Head | None, dict[str, Any]]:
@@ -100,8 +105,15 @@ def own_head(encoder: Encoder | np.ndarray) -> tuple[Head | None, dict[str, Any]
     head = one.find_head() if hasattr(one, "find_head") else "representations were given"
     if isinstance(head, str):
         return None, {"why": head}
+    return head, head_facts(head, encoder)
+
+
+def head_facts(head: Head, encoder: Any) -> dict[str, Any]:
+    """What a study remembers of a classifier."""
     facts = {"n_outputs": head.n_outputs, "linear": head.linear is not None, "assumed": head.assumed}
-    facts["normalisation_stated"] = one.normalisation_stated
+    facts |= {"normalisation_stated": encoder.normalisation_stated, "notes": list(head.notes)}
+    if head.source:
+        facts["source"] = head.source
     if head.hidden is not None:
         facts["activation"] = head.hidden[2]
     if head.single:
@@ -109,8 +121,8 @@ def own_head(encoder: Encoder | np.ndarray) -> tuple[Head | None, dict[str, Any]
     if head.independent:
         facts["independent"] = True
     if head.unchecked:
-        facts["unchecked"] = one.arch
-    return head, facts | {"fingerprint": head.fingerprint}
+        facts["unchecked"] = encoder.arch
+    return facts | {"fingerprint": head.fingerprint}
 
 
 def check_class_file(path: str, head: Head | None, about: Mapping[str, Any], labels: Sequence[str]) -> Match:

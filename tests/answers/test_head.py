@@ -17,7 +17,7 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from core.analysis.probe.normalisation import SURE, likely_normalisation, still_tried
+from core.analysis.probe.normalisation import likely_normalisation, still_tried
 from core.answers import requests
 from core.answers.activation import least_loss
 from core.answers.answer import HEAD
@@ -27,6 +27,7 @@ from core.answers.kinds import KINDS
 from core.answers.outcome import VALUES, AnswerValues, Request
 from core.answers.predictable import predictable
 from core.bases.requests import add_basis
+from core.common.statistics.choice import choose
 from core.common.step_facts import EmbedFacts, HeadFacts
 from core.config import HEAD_ACTIVATIONS, AnswersConfig, BasisConfig
 from core.encoders.encoder import Encoder
@@ -610,8 +611,7 @@ def test_few_images_tell_that_no_other_normalisation_is_better(rng):
     sure = []
     for _ in range(400):
         right = outcomes(0.88)
-        won, lost = (right[3] & ~right[0]).sum(), (right[0] & ~right[3]).sum()
-        if won - lost >= SURE * (won + lost) ** 0.5:
+        if choose(right[[0, 3]], of=6).taken:
             sure.append(tried(right)[1] == [0, 3])
     assert len(sure) > 100 and np.mean(sure) > 0.95
 
@@ -628,7 +628,7 @@ def test_a_wrong_normalisation_and_a_shuffled_order_are_named(tmp_path, run):
     wrong = studied(tmp_path / "wrong", tmp_path / "grey", spec)  # ImageNet's pixels are assumed
     notes = wrong.answers["head"].facts["notes"]
     assert wrong.answers["head"].facts["at_chance"], wrong.answers["head"]
-    named = "THE NORMALISATION IS LIKELY WRONG: on 48 of the images top-1 is 100.0 % with --mean 0.5,0.5,0.5"
+    named = "THE NORMALISATION IS LIKELY WRONG: on 32 of the images top-1 is 100.0 % with --mean 0.5,0.5,0.5"
     assert named in notes[-1] and "25.0 % with that of the study" in notes[-1]
     request, silent = Request(), Progress.silent()
     assert named in str(likely_normalisation(wrong, request, silent, at_chance=False))

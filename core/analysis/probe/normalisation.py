@@ -6,18 +6,20 @@ import numpy as np
 import torch
 
 from core.analysis.gradcam.on_demand import study_encoder
-from core.answers.head import LIKELY_WRONG, matched, usual_share
+from core.answers.head import matched, share_by_order
 from core.answers.outcome import Request
 from core.common.dataframes import evenly
+from core.common.records import Templates
+from core.common.statistics.choice import TRIAL_IMAGES, TRIAL_SHARE, choose, deciding_rows
 from core.common.step_facts import EmbedFacts
 from core.encoders.readout.bare_head import fill_activation
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD
-from core.errors import PeregrineError
+from core.errors import EncoderError, PeregrineError
 from core.jobs.progress import Progress
 from core.store import Study
 
-IMAGES, HALF, BATCH = 256, 128, 32
-SURE = 3.0  # standard deviations: several are tried
+HALF, BATCH = 128, 32
+say_of_normalisation = Templates.beside(__file__)
 COMMON = (  # mean and standard deviation of pixels in [0, 1]
     (IMAGENET_MEAN, IMAGENET_STD),
     ((0.5,) * 3, (0.5,) * 3),
@@ -57,63 +59,94 @@ def likely_normalisation(
 ) -> str | None:
     """Name the common normalisation with which the head is right more often, on at most 256 labelled images.
 
-    Most are tried on fewer images (`still_tried`), and from 128 on one that is sure ends the search.
+    Most are tried on fewer images (`still_tried`), and from 128 on one that is sure ends the search. Beyond
+    a batch for each of them it takes no more than a twentieth of the passes of `embed`.
 
     Args:
         at_chance: the head is no better than guessing. Where it is, a normalisation that came with the
             weights is not questioned.
     Returns:
-        one line; None where none is better than the study's own (McNemar's z of at least 3), where another
-        order of the classes explains more (`order_note`), or where the encoder or images cannot be read.
+        one line; None where labels favour none over the study's own (`choose`), where another order of the
+        classes explains more (`order_note`), or where the encoder or images cannot be read.
     """
-    if not at_chance and study.facts(EmbedFacts).head.normalisation_stated:
+    about = study.facts(EmbedFacts).head
+    if not at_chance and about.normalisation_stated:
         return None
     try:
-        encoder = study_encoder(study, request.device)
-        head = encoder.find_head()
-        _, columns = matched(study, request)
-        if isinstance(head, str):
-            return None
-        for part in head.parts:
-            fill_activation(part.module, request.head_activation)
-        labels, names = study.images["label"].to_numpy(object), study.class_names
-        rows = np.flatnonzero(np.isin(labels, columns.known or ()))
-        rows = np.random.default_rng(0).permutation(rows[evenly(len(rows), IMAGES)])
-        usual = tuple(encoder.transform.mean), tuple(encoder.transform.std)
-        tried = [usual, *(one for one in COMMON if not np.allclose(one, usual))]
-        predicted, left = np.zeros((len(tried), len(rows)), int), list(range(len(tried)))
-        predictable, right = np.array(columns.names, object), np.zeros((len(tried), 0), bool)
-        with progress.stage("normalisations", total=len(rows), unit="images") as bar:
-            for start in range(0, len(rows), BATCH):
-                some = rows[start : start + BATCH]
-                pixels = np.stack([encoder.transform.pixels(study.image(int(row))) for row in some])
-                for candidate in left:
-                    mean, std = tried[candidate]
-                    x = (torch.from_numpy(pixels).float() / 255 - torch.tensor(mean)) / torch.tensor(std)
-                    with torch.no_grad(), head.reading(encoder.base) as logits:
-                        encoder.base(x.permute(0, 3, 1, 2).to(encoder.device))
-                        answers = columns.combined(logits().float()).argmax(1)
-                    predicted[candidate, start : start + BATCH] = answers.cpu().numpy()
-                bar.update(len(some))
-                seen = rows[: start + len(some)]
-                right = predictable[predicted[:, : len(seen)]] == labels[seen]
-                left = still_tried(right, left)
-                if left == [0]:
-                    return None
-                if len(seen) >= HALF and leads(right)[left[1]] >= SURE:
-                    break
+        trial = _Trial(study, request, about.source)
+        right = trial.run(progress)
     except PeregrineError:
         return None
-    better, n = left[1], right.shape[1]
-    if leads(right)[better] < SURE:
+    if right is None:
         return None
-    true = np.searchsorted(names, labels[rows[:n]].astype(str))
-    order, _ = usual_share(true, predicted[0, :n])  # what that explains
-    if right[better].mean() < order:
+    better, n = trial.left[1], right.shape[1]
+    choice = choose(right[[0, better]], of=len(trial.tried))
+    if not choice.taken or right[better].mean() < trial.explained_by_order(n):
         return None
-    mean, std = (",".join(f"{value:g}" for value in values) for values in tried[better])
-    shares = [f"{100 * right[one].mean():.1f} %" for one in (better, 0)]
-    return (
-        f"THE NORMALISATION IS {LIKELY_WRONG}: on {n} of the images top-1 is {shares[0]} with "
-        f"--mean {mean} --std {std}, and {shares[1]} with that of the study"
-    )
+    mean, std = (",".join(f"{value:g}" for value in values) for values in trial.tried[better])
+    shares = [float(right[one].mean()) for one in (better, 0)]
+    what = f"--mean {mean} --std {std}"
+    return say_of_normalisation("likely_wrong", n=n, value=shares[0], chance=shares[1], what=what)
+
+
+class _Trial:
+    """The images of a study, read by its own classifier with several normalisations.
+
+    Attributes:
+        tried: mean and std of each, the study's own first. left: those that may still be better.
+        predicted: (n_tried, n_rows) int, places of what was answered; 0 where it was not tried.
+    """
+
+    def __init__(self, study: Study, request: Request, source: str) -> None:
+        self.study = study
+        self.encoder = study_encoder(study, request.device)
+        head = self.encoder.find_head()
+        if isinstance(head, str):
+            raise EncoderError(head)
+        self.head = head.of_source(source)
+        for part in self.head.parts:
+            fill_activation(part.module, request.head_activation)
+        _, self.columns = matched(study, request)
+        self.labels = study.images["label"].to_numpy(object)
+        rows = deciding_rows(np.isin(self.labels, self.columns.known or ()), study.is_val)
+        self.rows = np.random.default_rng(0).permutation(rows[evenly(len(rows), TRIAL_IMAGES)])
+        usual = tuple(self.encoder.transform.mean), tuple(self.encoder.transform.std)
+        self.tried = [usual, *(one for one in COMMON if not np.allclose(one, usual))]
+        self.left = list(range(len(self.tried)))
+        self.predicted = np.zeros((len(self.tried), len(self.rows)), int)
+
+    def run(self, progress: Progress) -> np.ndarray | None:
+        """(n_tried, n) bool, whether each image was answered correctly; None where none can be better."""
+        budget = max(len(self.tried) * BATCH, int(TRIAL_SHARE * self.study.n_images))
+        names, right = np.array(self.columns.names, object), np.zeros((len(self.tried), 0), bool)
+        with progress.stage("normalisations", total=len(self.rows), unit="images") as bar:
+            for start in range(0, len(self.rows), BATCH):
+                some = self.rows[start : start + BATCH]
+                budget -= len(self.left) * len(some)
+                if budget < 0:
+                    break
+                self._answer(start, some)
+                bar.update(len(some))
+                seen = self.rows[: start + len(some)]
+                right = names[self.predicted[:, : len(seen)]] == self.labels[seen]
+                self.left = still_tried(right, self.left)
+                if self.left == [0]:
+                    return None
+                if len(seen) >= HALF and choose(right[[0, self.left[1]]], of=len(self.tried)).taken:
+                    break
+        return right if right.shape[1] else None
+
+    def _answer(self, start: int, rows: np.ndarray) -> None:
+        pixels = np.stack([self.encoder.transform.pixels(self.study.image(int(row))) for row in rows])
+        for candidate in self.left:
+            mean, std = self.tried[candidate]
+            x = (torch.from_numpy(pixels).float() / 255 - torch.tensor(mean)) / torch.tensor(std)
+            with torch.no_grad(), self.head.reading(self.encoder.base) as logits:
+                self.encoder.base(x.permute(0, 3, 1, 2).to(self.encoder.device))
+                answers = self.columns.combined(logits().float()).argmax(1)
+            self.predicted[candidate, start : start + len(rows)] = answers.cpu().numpy()
+
+    def explained_by_order(self, n: int) -> float:
+        """The share of the first images that another order of the classes would make right."""
+        true = np.searchsorted(self.study.class_names, self.labels[self.rows[:n]].astype(str))
+        return share_by_order(true, self.predicted[0, :n])

@@ -15,7 +15,7 @@ from core.common.records import Record, Templates
 
 LEVEL = 0.001  # p, over all candidates, below which labels decide against the documents
 TRIAL_IMAGES = 256  # at most, where a trial needs the network
-TRIAL_SHARE = 0.05  # of the passes of `embed`, at most, where a trial needs the network
+TRIAL_SHARE = 0.05  # of the passes of `embed`, at most, beyond one batch for each candidate
 say_of_choice = Templates.beside(__file__)
 
 
@@ -63,7 +63,7 @@ class Decision:
         )
 
 
-def choose(right: np.ndarray) -> Decision:
+def choose(right: np.ndarray, *, of: int | None = None) -> Decision:
     """Take the candidate that labelled images favour over the documented one, if they do so beyond doubt.
 
     A candidate is ahead where it gets more images right than the first one and McNemar's exact p, times the
@@ -73,8 +73,9 @@ def choose(right: np.ndarray) -> Decision:
     Args:
         right: (n_candidates, n) bool, whether each candidate gets each labelled image right; the first row is
             the documented candidate.
+        of: how many were tried, with those that were given up meanwhile; None: as many as there are rows.
     """
-    others = len(right) - 1
+    others = (len(right) if of is None else of) - 1
     won, lost = (right & ~right[0]).sum(1).tolist(), (~right & right[0]).sum(1).tolist()
     p = [min(1.0, others * mcnemar(*pair)) for pair in zip(lost, won, strict=True)]
     p[0] = 1.0

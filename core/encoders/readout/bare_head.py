@@ -1,27 +1,39 @@
 """The classifier in a checkpoint of which only the tensors are known: a Linear, or a chain of layers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from core.common.records import Record, Templates
+from core.encoders.readout.head_names import BEFORE, CLASSIFIER, COPY, OTHER, SCALES
 from core.errors import EncoderError
 
-NAMES = (
-    "(?:fc|head|classifier|linear|last_linear|heads[.]head|head[.]fc|cls_head|classification_head|logits"
-    "|mlp_head)"
-)
 WRAPPERS = "(?:(?:module|_orig_mod|model|net|network)[.])*"
-LINEAR = re.compile(rf"(?:^|\.){NAMES}\.weight$")  # of a single Linear that is a classifier
+LINEAR = re.compile(rf"(?:^|\.){CLASSIFIER}\.weight$")  # of a single Linear that is a classifier
 CHAINS = (  # a layer of several: fc.2, head.mlp.0, head.fc1, fc2; of Sequential(encoder, classifier): 1.4
-    re.compile(rf"(?P<stem>(?P<module>(?:.*?\.)?{NAMES})(?:\.[a-z_]+)*\.?)(?P<at>\d+)\.(?P<tensor>\w+)"),
+    re.compile(rf"(?P<stem>(?P<module>(?:.*?\.)?{CLASSIFIER})(?:\.[a-z_]+)*\.?)(?P<at>\d+)\.(?P<tensor>\w+)"),
     re.compile(rf"(?P<stem>{WRAPPERS}(?:1\.)?)(?P<at>\d+)\.(?P<tensor>\w+)"),
 )
 EPS = 1e-5  # of a BatchNorm of PyTorch
 FACTORY = "name the network that ends in it: python:package.module:factory@PATH"
+BETWEEN = f"tensors lie between the representation and its classifier '{{}}' ('{{}}'): {FACTORY}"
 Affine = tuple[Tensor, Tensor]  # weights (out, in), of a BatchNorm (n,); bias
 Layers = dict[int, dict[str, Tensor]]  # tensors by the number of their layer
+Modules = dict[str, dict[str, Tensor]]  # tensors by the name of their module
+say_of_head = Templates.beside(__file__)
+
+
+@dataclass(frozen=True)
+class BareHead:
+    """A classifier whose tensors alone are known: its place in the file, and what was assumed of it."""
+
+    module: nn.Module
+    name: str
+    notes: tuple[Record, ...] = ()
 
 
 class UnknownActivation(nn.Module):
@@ -38,27 +50,194 @@ def fill_activation(module: nn.Module, name: str | None) -> None:
             module[position] = getattr(nn, name)()
 
 
-def bare_linear(tensors: Mapping[str, Tensor], width: int) -> nn.Linear | None:
-    """A single Linear with the name of a classifier that reads a vector of this width."""
-    for key, weight in tensors.items():
-        if LINEAR.search(key) and weight.ndim == 2 and weight.shape[1] == width:
-            return _linear(weight, tensors.get(f"{key.removesuffix('weight')}bias"))
-    return None
+class CosineClassifier(nn.Module):
+    """Logits are a factor times the cosine of the representation and the weights of each class."""
+
+    def __init__(self, weight: Tensor, factor: float) -> None:
+        super().__init__()
+        self.weight, self.factor = nn.Parameter(weight.float()), factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * functional.linear(functional.normalize(x), functional.normalize(self.weight))
 
 
 def bare_classifier(tensors: Mapping[str, Tensor], width: int) -> nn.Module | str:
-    """The classifier that reads a vector of this width: a Linear, or two with an activation between them that
-    is not known. BatchNorms are folded into the layer beside them.
+    """The first of `bare_heads`; "" for none, else why it cannot be had."""
+    heads = bare_heads(tensors, width)
+    return heads if isinstance(heads, str) else heads[0].module
+
+
+def bare_heads(tensors: Mapping[str, Tensor], width: int) -> list[BareHead] | str:
+    """The classifiers that read a vector of this width: Linears by the names of classifiers, then chains.
+
+    What lies between the vector and a Linear is folded into it: a BatchNorm, or an embedding with an
+    activation behind it that is not known. BatchNorms of a chain are folded into the layer beside them.
+
+    Returns:
+        at least one, in the order of the file: a Linear, or Sequential(Linear, activation, Linear), where the
+        activation may be an UnknownActivation; "" for none, else why it cannot be had.
+    """
+    modules = _modules(tensors)
+    ends = {name: one for name, one in modules.items() if _is_classifier(name, one)}
+    reading = {name: one for name, one in ends.items() if one["weight"].shape[1] == width}
+    later = {name: one for name, one in ends.items() if name not in reading}
+    embedded = _behind_embedding(tensors, modules, later, width)
+    if isinstance(embedded, BareHead):
+        return [embedded]
+    if embedded and not reading:
+        return embedded
+    found, why = [], ""
+    for name, layer in reading.items():
+        head = _behind_neck(modules, reading, name, layer, width)
+        found, why = (found, why or head) if isinstance(head, str) else ([*found, head], why)
+    if why and not found:
+        return why
+    for stem, layers in _chains(tensors):
+        module = _of_chain(stem, layers, width)
+        if isinstance(module, nn.Module):
+            found.append(BareHead(module, f"{stem}{min(layers)}"))
+        why = why or (module if isinstance(module, str) else "")
+    return [one for place, one in enumerate(found) if not place or not _is_copy(one, found[0])] or why
+
+
+def _is_copy(head: BareHead, first: BareHead) -> bool:
+    """Whether a classifier is a momentum copy of the first one, or the same once more."""
+    last, of_first = (COPY.sub("", one.name).rpartition(".")[2] for one in (head, first))
+    states = (list(one.module.state_dict().values()) for one in (head, first))
+    return last == of_first or all(map(torch.equal, *states))
+
+
+def _modules(tensors: Mapping[str, Tensor]) -> Modules:
+    """Modules of vectors and matrices that may lie on the way to a classifier, in the order of the file."""
+    large = {_group(key) for key, tensor in tensors.items() if tensor.ndim > 2}
+    modules: Modules = {}
+    for key, tensor in tensors.items():
+        module, _, name = key.rpartition(".")
+        if _group(key) not in large and not OTHER.search(key):
+            modules.setdefault(module, {})[name] = tensor
+    return modules
+
+
+def _group(key: str) -> str:
+    """The first part of a key behind the wrappers of a whole model."""
+    return re.sub(f"^{WRAPPERS}", "", key).partition(".")[0]
+
+
+def _is_classifier(name: str, layer: Mapping[str, Tensor]) -> bool:
+    is_matrix = "weight" in layer and layer["weight"].ndim == 2
+    return is_matrix and LINEAR.search(f"{name}.weight") is not None
+
+
+def _behind_neck(
+    modules: Modules, heads: Modules, name: str, layer: Mapping[str, Tensor], width: int
+) -> BareHead | str:
+    """A Linear by the name of a classifier, with what lies between it and a vector of this width.
+
+    Args:
+        heads: all Linears by such names that read the vector.
+    """
+    necks = [one for one in modules if one not in heads and _keeps_width(modules[one], width)]
+    square = [one for one in heads if one != name and _keeps_width(heads[one], width)]
+    necks = [one for one in necks if _is_alone(one, modules)] + square
+    linear = _linear(layer["weight"], layer.get("bias"))
+    if not necks:
+        return _with_scale(modules, name, layer, linear)
+    neck, affine = necks[0], _affine(modules[necks[0]])
+    activation = next((one for end, one in BEFORE.items() if neck.endswith(end)), None)
+    if len(necks) == 1 and affine and affine[0].ndim == 1:
+        weight, bias = _after(affine, (linear.weight.double(), _zero_bias(linear)))
+        return BareHead(_linear(weight, bias), name, (say_of_head("neck", what=name, names=(neck,)),))
+    if len(necks) == 1 and affine and activation:
+        module = nn.Sequential(_linear(*affine), getattr(nn, activation)(), linear)
+        return BareHead(module, name, (say_of_head("embedding", what=name, names=(neck,)),))
+    if _keeps_width(layer, width):
+        return f"'{name}' gives as much as it reads"
+    return BETWEEN.format(name, neck)
+
+
+def _keeps_width(layer: Mapping[str, Tensor], width: int) -> bool:
+    """Whether a module may turn a vector into one of its width: a norm or a square matrix."""
+    one = layer.get("weight", layer.get("running_mean"))
+    return one is not None and one.shape in ((width,), (width, width))
+
+
+def _is_alone(name: str, modules: Modules) -> bool:
+    """Whether a module is one of two at most of its group, hence no part of another network."""
+    return sum(_group(one) == _group(name) for one in modules) <= 2
+
+
+def _zero_bias(linear: nn.Linear) -> Tensor:
+    return torch.zeros(linear.out_features).double() if linear.bias is None else linear.bias.double()
+
+
+def _with_scale(modules: Modules, name: str, layer: Mapping[str, Tensor], linear: nn.Linear) -> BareHead:
+    """A Linear, or a cosine classifier where a factor stands beside its weights."""
+    outer = modules.get(name.rpartition(".")[0], {})
+    for key, tensor in (*layer.items(), *outer.items()):
+        if key in SCALES and tensor.numel() == 1 and linear.bias is None:
+            factor = float(tensor.reshape(())) ** SCALES[key]
+            note = say_of_head("cosine", what=name, names=(key,))
+            return BareHead(CosineClassifier(layer["weight"], factor), name, (note,))
+    return BareHead(linear, name)
+
+
+def _behind_embedding(
+    tensors: Mapping[str, Tensor], modules: Modules, ends: Modules, width: int
+) -> BareHead | str:
+    """The first Linear by the name of a classifier that reads what an embedding of the vector gives.
+
+    Args:
+        ends: Linears by such names that read a vector of another width.
+    Returns:
+        "" for none, or why it cannot be had.
+    """
+    chained = {f"{stem}{at}" for stem, layers in _chains(tensors) for at in layers if len(layers) > 1}
+    names = list(modules)
+    for name, layer in ends.items():
+        if name in chained:
+            continue
+        before = [one for one in names[: names.index(name)] if one not in ends and "weight" in modules[one]]
+        embedding = _walk({one: modules[one] for one in before}, width)
+        if embedding is not None and len(embedding[1]) == layer["weight"].shape[1]:
+            second = _linear(layer["weight"], layer.get("bias"))
+            module = nn.Sequential(_linear(*embedding), UnknownActivation(), second)
+            return BareHead(module, name, (say_of_head("embedding", what=name, names=(before[0],)),))
+        if any(_reads(modules[one]) == width for one in before):
+            return BETWEEN.format(name, before[0])
+    return ""
+
+
+def _walk(layers: Modules, width: int) -> Affine | None:
+    """All layers as one, where each reads what the one before gives; None where they are not affine, or an
+    activation may lie between them."""
+    whole: Affine | None = None
+    last = ""
+    for name, layer in layers.items():
+        one = _affine(layer)
+        if one is None or one[0].shape[-1] != (width if whole is None else len(whole[1])):
+            return None
+        if whole is not None and not _follows(name, last) and one[0].ndim == 2:
+            return None
+        whole, last = one if whole is None else _after(whole, one), name
+    return whole
+
+
+def _follows(name: str, last: str) -> bool:
+    """Whether a layer of a Sequential comes right behind another one of it."""
+    (stem, _, at), (before, _, earlier) = name.rpartition("."), last.rpartition(".")
+    return stem == before and at.isdecimal() and earlier.isdecimal() and int(at) == int(earlier) + 1
+
+
+def _reads(layer: Mapping[str, Tensor]) -> int:
+    return layer["weight"].shape[-1] if layer["weight"].ndim else 0
+
+
+def _of_chain(stem: str, layers: Layers, width: int) -> nn.Module | str:
+    """The layers of a classifier as one or two Linears, or why they cannot be had; "" for no Linear.
 
     The numbers of a Sequential tell where it has layers without tensors: dropout or an activation. Those
     before the first layer with tensors are taken for dropout.
-
-    Returns:
-        a Linear, or Sequential(Linear, UnknownActivation, Linear); "" for none, else why it cannot be had.
     """
-    if linear := bare_linear(tensors, width):
-        return linear
-    stem, layers = _chain(tensors)
     if not any("weight" in one and one["weight"].ndim == 2 for one in layers.values()):
         return ""
     in_sequence, folded = not stem or stem.endswith("."), []
@@ -83,21 +262,20 @@ def bare_classifier(tensors: Mapping[str, Tensor], width: int) -> nn.Module | st
     return nn.Sequential(first, UnknownActivation(), *second) if second else first
 
 
-def _chain(tensors: Mapping[str, Tensor]) -> tuple[str, Layers]:
-    """The numbered layers of a classifier, in order, and what stands before their numbers."""
+def _chains(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Layers]]:
+    """The numbered layers of each classifier, in order, and what stands before their numbers."""
     for pattern in CHAINS:
         matches = {key: match for key in tensors if (match := pattern.fullmatch(key))}
-        for match in matches.values():
-            stem, module = match["stem"], match.groupdict().get("module", "")
-            inside = "" if pattern is CHAINS[1] else f"{module}." if stem != module else stem
+        for stem in dict.fromkeys(match["stem"] for match in matches.values()):
             members = [key for key, one in matches.items() if one["stem"] == stem]
+            module = matches[members[0]].groupdict().get("module", "")
+            inside = "" if pattern is CHAINS[1] else f"{module}." if stem != module else stem
             if len(members) < sum(key.startswith(inside) for key in tensors):
                 continue  # it has more than numbered layers
             layers: Layers = {}
             for key in members:
                 layers.setdefault(int(matches[key]["at"]), {})[matches[key]["tensor"]] = tensors[key]
-            return stem, dict(sorted(layers.items()))
-    return "", {}
+            yield stem, dict(sorted(layers.items()))
 
 
 def _affine(layer: Mapping[str, Tensor]) -> Affine | None:

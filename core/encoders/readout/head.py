@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from core.common.records import Record
 from core.encoders.layers import find_layer
-from core.encoders.readout.bare_head import UnknownActivation, bare_classifier
+from core.encoders.readout.bare_head import BareHead, UnknownActivation, bare_heads
 from core.encoders.readout.class_names import known_names
 from core.encoders.readout.tokens import TokenRule, read_tokens, token_parts
 
@@ -59,6 +60,8 @@ class Head:
         reads_representation: all its parts read the representation, and nothing else.
         names: what the outputs are called, one list an output, in the checkpoint or the library.
         assumed: the names are those of the data set that has so many classes.
+        source: its name in the file, where it is known by that alone. notes: what was assumed of it.
+        others: further classifiers of the file that read the representation.
     """
 
     parts: tuple[HeadPart, ...]
@@ -70,6 +73,13 @@ class Head:
     independent: bool = False
     unchecked: bool = False
     reads_representation: bool = False
+    source: str = ""
+    notes: tuple[Record, ...] = ()
+    others: tuple["Head", ...] = ()
+
+    def of_source(self, source: str) -> "Head":
+        """The one of this and the others that has a name in the file."""
+        return next((one for one in self.others if one.source == source), self)
 
     @property
     def single(self) -> bool:
@@ -84,8 +94,9 @@ class Head:
 
     @property
     def fingerprint(self) -> str:
+        """Of its weights, and of those of the others."""
         digest = hashlib.sha256()
-        for part in self.parts:
+        for part in (part for head in (self, *self.others) for part in head.parts):
             for key, tensor in sorted(part.module.state_dict().items()):
                 digest.update(f"{part.at} {key} {tuple(tensor.shape)}".encode())
                 digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
@@ -157,20 +168,50 @@ def head_of_network(encoder: Any, built: Any, beside: Beside | None) -> Head | s
             network, parts = None, ()
         elif lacking:
             return f"the classifier in the checkpoint is not that of {encoder.arch}: it lacks {lacking}"
+    width = int(encoder.random_input()[1].shape[1])
+    bare = bare_heads(tensors, width) if tensors else ""
+    first: BareHead | None = None
     if network is None and not parts and tensors:
-        module = bare_classifier(tensors, int(encoder.random_input()[1].shape[1]))
-        if isinstance(module, str):
-            return module or NO_WEIGHTS
-        parts = (HeadPart(module),)
-    if network is None and parts and built.around is not None and not lacks_activation(parts):
+        if isinstance(bare, str):
+            return bare or NO_WEIGHTS
+        first, *bare = _trained_first(bare)
+        parts = (HeadPart(first.module),)
+    if network is None and parts and built.around is not None and isinstance(parts[0].module, nn.Linear):
         network = built.around(copy.deepcopy(parts[0].module))
         if network is not None and _load(network.eval(), encoder.base, _of_linear(network)):
             network = None  # it has more than the encoder and the classifier
     head = complete_head(encoder, parts, names, network)
     if isinstance(head, Head):
         head.independent = built.independent
-        head.unchecked = head.unchecked or built.inferred
+        head.unchecked |= built.inferred
+        if first is not None:
+            head.source, head.notes = first.name, first.notes
+        if head.linear is not None and not isinstance(bare, str):
+            head.others = _others(encoder, bare, names, head.linear)
     return head
+
+
+def _trained_first(heads: Sequence[BareHead]) -> list[BareHead]:
+    """Those classifiers that were trained, then the others, each in the order of the file."""
+
+    def is_drawn(head: BareHead) -> bool:
+        linears = [one for one in head.module.modules() if isinstance(one, nn.Linear)]
+        return any(untrained(one) for one in linears[-1:])
+
+    return sorted(heads, key=is_drawn)
+
+
+def _others(
+    encoder: Any, bare: Sequence[BareHead], names: list[list[str]], first: LinearMap
+) -> tuple[Head, ...]:
+    """Further classifiers of a file that are linear on the representation, as the first one is."""
+    found = []
+    for one in bare:
+        head = complete_head(encoder, [HeadPart(one.module)], names)
+        if isinstance(head, Head) and head.linear is not None and not _same(head.linear[0], first[0]):
+            head.source, head.notes = one.name, one.notes
+            found.append(head)
+    return tuple(found)
 
 
 @torch.no_grad()

@@ -58,6 +58,7 @@ def to_head_input(encoder: Encoder, notes: Sequence[str], *, note: str = NOTE) -
         complete = complete_head(deeper, [last], names)
         if isinstance(complete, Head):
             complete.unchecked, complete.independent = head.unchecked, head.independent
+            complete.source, complete.notes = head.source, head.notes
         return complete
 
     deeper.find_head = find_head

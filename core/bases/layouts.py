@@ -25,7 +25,7 @@ from core.bases.libraries.linear import (
 from core.bases.libraries.matrices import read_matrices, read_sae_lens, read_saev
 from core.bases.libraries.overcomplete import read_overcomplete
 from core.bases.notes import noted
-from core.bases.reading import Reading, UnknownLayout
+from core.bases.reading import Reading, Undecided, UnknownLayout
 
 # Settings whose names say that they change codes, where no layout has taken them.
 CHANGES = re.compile(
@@ -102,7 +102,11 @@ def recognise_dictionary(reading: Reading) -> tuple[str, Dictionary]:
     """
     for layout in LIBRARIES:
         if layout.fits(reading):
-            found = layout.build(reading)
+            try:
+                found = layout.build(reading)
+            except Undecided:
+                _check_tensors(reading, layout, only_known=True)  # what no answer of the user would mend
+                raise
             _check_dimensions(reading, found)
             _check_tensors(reading, layout)
             _note_settings(reading)
@@ -127,19 +131,26 @@ def _check_dimensions(reading: Reading, found: Dictionary) -> None:
                     )
 
 
-def _check_tensors(reading: Reading, layout: DictionaryLayout) -> None:
-    """Raise UnknownLayout for floating tensors that the layout has not taken."""
+def _check_tensors(reading: Reading, layout: DictionaryLayout, *, only_known: bool = False) -> None:
+    """Raise UnknownLayout for floating tensors that the layout has not taken; `only_known`: of STRANGERS."""
     left = reading.tensors.left(*layout.harmless)
     names = sorted(name for name, one in left.items() if np.issubdtype(np.asarray(one).dtype, np.floating))
+    if only_known:
+        names = [name for name in names if _meaning(name)]
     if not names:
         return
-    meanings = [words for pattern, words in STRANGERS.items() if re.fullmatch(pattern, names[0])]
-    means = f", {meanings[0]}" if meanings else ""
+    meaning = _meaning(names[0])
+    means = f", {meaning}" if meaning else ""
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     raise UnknownLayout(
         f"looks like {layout.name}, but also holds {', '.join(names[:4])}{more}{means}: codes that leave "
         "them out would be others. Fold them into the weights, or compute codes with what wrote the file"
     )
+
+
+def _meaning(tensor: str) -> str:
+    """What a tensor that no layout takes is by its name; "" where that is not known."""
+    return next((words for pattern, words in STRANGERS.items() if re.fullmatch(pattern, tensor)), "")
 
 
 def _note_settings(reading: Reading) -> None:
@@ -210,7 +221,10 @@ LIBRARIES = (
     DictionaryLayout("a matrix", lambda r: r.has("matrix"), read_matrix),
     DictionaryLayout("saev", lambda r: r.has_header and r.has("W_enc", "W_dec"), read_saev),
     DictionaryLayout(
-        "overcomplete", lambda r: r.has("dictionary._weights") or r.has("dictionary.C"), read_overcomplete
+        "overcomplete",
+        lambda r: r.has("dictionary._weights") or r.has("dictionary.C"),
+        read_overcomplete,
+        ("encoder.tied_to.*",),
     ),
     DictionaryLayout(
         "sparse-autoencoder",

@@ -50,6 +50,10 @@ class UnknownLayout(CheckpointError):
     """The weights are of no library that is known, or not such as are read."""
 
 
+class Undecided(UnknownLayout):
+    """The file does not say how codes are kept, and the user can."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """What the user says of a file. Each overrides what the file says; None: as the file says.
@@ -142,7 +146,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptCodes:
     """How pre-activations become codes: an activation, and its k or threshold."""
 
     activation: str
@@ -188,7 +192,7 @@ def kept_by(
     *,
     usual: str | None = None,
     library: str = "the file",
-) -> Kept:
+) -> KeptCodes:
     """Decide on the activation: what the user says, a threshold, a stated name, a stated k, what is usual.
 
     Args:
@@ -206,14 +210,14 @@ def kept_by(
             KEPT_BY[reading.asked.activation], k, threshold, f"--activation {reading.asked.activation}"
         )
     if threshold is not None:
-        return Kept(JUMP, None, threshold)
+        return KeptCodes(JUMP, None, threshold)
     said = _only({where: one for where, (one, _) in stated.items()}, "--activation NAME")
     if said == JUMP and reading.asked.k is not None:
-        return Kept(TOPK, reading.asked.k)
+        return KeptCodes(TOPK, reading.asked.k)
     if said is None and k:
         said = TOPK
     if said is None and usual is None:
-        raise UnknownLayout(
+        raise Undecided(
             f"nothing in {library} says how codes are kept: give --k K if it keeps the k largest (TopK), "
             "--activation relu if it keeps every positive one"
         )
@@ -231,23 +235,23 @@ def _only(said: Mapping[str, Any], option: str) -> Any:
     return places[0][1] if places else None
 
 
-def _completed(activation: str, k: int | None, threshold: np.ndarray | float | None, why: str) -> Kept:
+def _completed(activation: str, k: int | None, threshold: np.ndarray | float | None, why: str) -> KeptCodes:
     if activation == JUMP:
         if threshold is None:
-            raise UnknownLayout(
+            raise Undecided(
                 f"its activation is one with a threshold ({why}), but neither its weights nor its settings "
                 "hold a threshold: give --k K to keep the k largest of each vector instead"
             )
-        return Kept(JUMP, None, threshold)
+        return KeptCodes(JUMP, None, threshold)
     if activation in KEEP_K and not k:
         raise UnknownLayout(
             f"its activation keeps the k largest ({why}), but the file does not say k: give --k K"
         )
-    return Kept(activation, k if activation in KEEP_K else None)
+    return KeptCodes(activation, k if activation in KEEP_K else None)
 
 
 def assembled(
-    how: Kept,
+    how: KeptCodes,
     encoder: np.ndarray,
     decoder: np.ndarray,
     *,

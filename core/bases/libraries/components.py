@@ -9,7 +9,7 @@ import numpy as np
 from core.bases.basis import PARTS
 from core.bases.dictionary import JUMP, MAGNITUDE, NEAREST, NMF, Dictionary
 from core.bases.notes import noted
-from core.bases.reading import KEEP_K, Kept, Reading, UnknownLayout, assembled
+from core.bases.reading import KEEP_K, KeptCodes, Reading, UnknownLayout, assembled
 from core.common.inside import parse_json
 
 # The line that writes what a factorisation of scikit-learn has learned, which nothing has to be run to read.
@@ -58,6 +58,9 @@ def read_components(reading: Reading) -> Dictionary:
     """
     held = Matrices(reading)
     kind = held.kind
+    whitens = str(reading.settings.get("whiten")) == "True"
+    if whitens and kind == "pca":
+        kind = "whitened pca"
     if kind not in KINDS_OF_SKLEARN:
         named = f"its kind is '{kind}'" if kind else "it does not say what its components are of"
         raise UnknownLayout(f"{named}; an .npz with {NEEDED} is read")
@@ -65,16 +68,16 @@ def read_components(reading: Reading) -> Dictionary:
 
 
 def _pca(held: Matrices) -> Dictionary:
-    """Products of (x - mean) with each component, over its standard deviation where PCA whitens."""
+    """Products of (x - mean) with each component."""
+    rows = _needed(held, "components")
+    return _signed(held, rows, rows)
+
+
+def _whitened_pca(held: Matrices) -> Dictionary:
+    """The products over their standard deviations."""
     rows = _needed(held, "components").astype(np.float64)
-    directions = rows
-    variance = held.get("explained_variance")
-    if str(held.reading.settings.get("whiten", "False")) == "True":
-        if variance is None:
-            raise UnknownLayout("it whitens, but holds no explained_variance")
-        spread = np.sqrt(variance)[:, None]
-        rows, directions = rows * spread, rows / spread
-    return _signed(held, directions, rows)
+    spread = np.sqrt(_needed(held, "explained_variance").astype(np.float64))[:, None]
+    return _signed(held, rows / spread, rows * spread)
 
 
 def _ica(held: Matrices) -> Dictionary:
@@ -92,7 +95,7 @@ def _signed(held: Matrices, directions: np.ndarray, rows: np.ndarray, *, has_mea
     mean = held.get("mean") if has_mean else np.zeros(rows.shape[1])
     if mean is None:
         held.reading.notes.append(noted("no_mean"))
-    how = Kept(MAGNITUDE, held.reading.asked.k or len(rows))
+    how = KeptCodes(MAGNITUDE, held.reading.asked.k or len(rows))
     return assembled(how, directions, rows, offset=mean, pre_bias=mean is not None)
 
 
@@ -101,14 +104,16 @@ def _nmf(held: Matrices) -> Dictionary:
     rows = _needed(held, "components")
     if (rows < 0).any():
         raise UnknownLayout("its kind is 'nmf', but its components are negative in part")
-    return replace(assembled(Kept(NMF), rows, rows), k=held.reading.asked.k)
+    if str(held.reading.settings.get("kind")).lower() == "minibatchnmf":
+        held.reading.notes.append(noted("nmf_exact"))
+    return replace(assembled(KeptCodes(NMF), rows, rows), k=held.reading.asked.k)
 
 
 def _kmeans(held: Matrices) -> Dictionary:
     """The code 1 for the nearest centre."""
     centres = _needed(held, "cluster_centers").astype(np.float64)
     bias = -0.5 * (centres**2).sum(1)  # x.c - |c|2 / 2 is largest for the nearest
-    return assembled(Kept(NEAREST), centres, centres, bias=bias)
+    return assembled(KeptCodes(NEAREST), centres, centres, bias=bias)
 
 
 def _needed(held: Matrices, name: str) -> np.ndarray:
@@ -120,6 +125,7 @@ def _needed(held: Matrices, name: str) -> np.ndarray:
 
 KINDS_OF_SKLEARN: dict[str, Callable[[Matrices], Dictionary]] = {
     "pca": _pca,
+    "whitened pca": _whitened_pca,
     "ica": _ica,
     "svd": _svd,
     "nmf": _nmf,
@@ -147,11 +153,11 @@ def read_matrix(reading: Reading) -> Dictionary:
             f".npz with {NEEDED} is read"
         )
     reading.notes.append(noted("no_mean"))
-    return assembled(Kept(MAGNITUDE, reading.asked.k or len(rows)), rows, rows)
+    return assembled(KeptCodes(MAGNITUDE, reading.asked.k or len(rows)), rows, rows)
 
 
 def _parts(rows: np.ndarray, reading: Reading) -> Dictionary:
-    return replace(assembled(Kept(NMF), rows, rows), k=reading.asked.k)
+    return replace(assembled(KeptCodes(NMF), rows, rows), k=reading.asked.k)
 
 
 def _is_orthonormal(rows: np.ndarray) -> bool:
@@ -169,7 +175,7 @@ def read_export(reading: Reading) -> Dictionary:
     if "encoder" not in parts:
         parts |= _of_decoder(parts, activation)
     k = reading.asked.k or card.get("k")
-    how = Kept(activation, int(k) if k else None, parts.get("threshold") if activation == JUMP else None)
+    how = KeptCodes(activation, int(k) if k else None, parts.get("threshold") if activation == JUMP else None)
     found = assembled(
         how,
         parts["encoder"],

@@ -6,7 +6,7 @@ import numpy as np
 
 from core.bases.dictionary import JUMP, RAW_TOPK, RELU, TOPK, Dictionary
 from core.bases.libraries.matrices import GATED, TRANSCODER
-from core.bases.reading import Kept, Reading, UnknownLayout, assembled, kept_by
+from core.bases.reading import KeptCodes, Reading, UnknownLayout, assembled, kept_by
 
 # What the classes of dictionary_learning keep: None where their settings say k.
 CLASSES = {
@@ -86,7 +86,7 @@ def read_dictionary_learning(reading: Reading) -> Dictionary:
     return _of_unit_rows(found) if cls == "AutoEncoder" or name == "bias" else found
 
 
-def _kept_by_class(reading: Reading, cls: str | None, ks: dict[str, float | None]) -> Kept:
+def _kept_by_class(reading: Reading, cls: str | None, ks: dict[str, float | None]) -> KeptCodes:
     """How the class keeps codes; where none is stated, the tensors say it that only one class writes."""
     threshold = reading.first("threshold")
     if cls is None:
@@ -125,12 +125,12 @@ def read_visaebench(reading: Reading) -> Dictionary:
     )
 
 
-def kept_by_visaebench(reading: Reading) -> Kept:
+def kept_by_visaebench(reading: Reading) -> KeptCodes:
     """Of one threshold for all the codes that are equal to it are kept too."""
     said = reading.said()
     how = kept_by(reading, said.names, said.ks, said.threshold)
     if how.activation == JUMP and np.size(how.threshold) == 1 and "jump_thresholds" not in reading.tensors:
-        return Kept(JUMP, None, np.nextafter(np.float32(np.max(how.threshold)), np.float32(-np.inf)))
+        return KeptCodes(JUMP, None, np.nextafter(np.float32(np.max(how.threshold)), np.float32(-np.inf)))
     return how
 
 
@@ -186,7 +186,7 @@ def read_openai(reading: Reading) -> Dictionary:
     name = reading.settings.get("activation", "ReLU")
     how = kept_by(reading, {"activation": name}, {"activation_state_dict.k": about.get("k")})
     if how.activation == TOPK and about.get("postact_fn") == "Identity":
-        how = Kept(RAW_TOPK, how.k)
+        how = KeptCodes(RAW_TOPK, how.k)
     encoder, bias = linear_encoder(reading)
     found = assembled(
         how,

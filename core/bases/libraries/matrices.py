@@ -4,7 +4,7 @@ import numpy as np
 
 from core.bases.dictionary import RAW_TOPK, RELU, TOPK, Dictionary, folded, whitened
 from core.bases.notes import noted
-from core.bases.reading import Kept, Reading, UnknownLayout, assembled, kept_by
+from core.bases.reading import KeptCodes, Reading, UnknownLayout, assembled, kept_by
 from core.common.taken import Taken
 
 GATED = "it is a gated autoencoder, and only linear encoders are read"
@@ -39,7 +39,7 @@ def read_saev(reading: Reading) -> Dictionary:
         reading, {"activation": name}, {"top_k": k}, reading.first("activation.threshold"), usual=RELU
     )
     return assembled(
-        Kept(RAW_TOPK, how.k) if how.activation == TOPK else how,
+        KeptCodes(RAW_TOPK, how.k) if how.activation == TOPK else how,
         reading.tensors["W_enc"].T,
         reading.tensors["W_dec"],
         bias=reading.first("b_enc"),
@@ -78,6 +78,7 @@ def read_sae_lens(reading: Reading) -> Dictionary:
         decoder = decoder / np.where(lengths > 0, lengths, 1)[:, None]
         bias = None if bias is None else bias * lengths
     if (scales := reading.first(*SCALES)) is not None:
+        settings.get("finetuning_scaling_factor")  # says that they are there
         decoder = decoder * scales[:, None]
     stated = bool(settings.get("apply_b_dec_to_input", True))
     return _normalised(
@@ -124,6 +125,7 @@ def _normalised(reading: Reading, dictionary: Dictionary) -> Dictionary:
             return dictionary
         return folded(dictionary, np.zeros(dictionary.width), float(factor))
     if norm == WHITENING:
+        reading.settings.inner("activation_scaler").get("has_whitening")
         parts = [
             reading.first(f"activation_whitening.{name}") for name in ("mean", "matrix", "inverse_matrix")
         ]

@@ -5,13 +5,12 @@ import numpy as np
 from core.bases.dictionary import Dictionary
 from core.bases.libraries.linear import kept_by_visaebench
 from core.bases.notes import noted
-from core.bases.reading import Kept, Reading, UnknownLayout, assembled, kept_by
+from core.bases.reading import KeptCodes, Reading, UnknownLayout, assembled, kept_by
 
 SEVERAL_LAYERS = "its encoder has several layers, and only linear ones are read"
 QUANTISED = "its codes are quantised (QSAE), and only codes of a linear encoder are read"
 NO_ENCODER = (
-    "it has no encoder: it encodes by matching pursuit (MpSAE, OmpSAE), or is tied without a bias; only "
-    "linear encoders with weights of their own are read"
+    "it has no encoder, so it encodes by matching pursuit (MpSAE, OmpSAE), and only linear encoders are read"
 )
 FINAL = "encoder.final_block"
 EPS = 1e-5  # of torch's batch normalisation
@@ -24,7 +23,7 @@ def read_overcomplete(reading: Reading) -> Dictionary:
     return assembled(_kept(reading), encoder, decoder, bias=bias)
 
 
-def _kept(reading: Reading) -> Kept:
+def _kept(reading: Reading) -> KeptCodes:
     """A state dict says no k and no class; what wrote it says them in settings of its own."""
     if "thresholds" in reading.tensors and "jump_thresholds" not in reading.tensors:
         said = reading.said()
@@ -39,11 +38,11 @@ def _encoder(reading: Reading, decoder: np.ndarray) -> tuple[np.ndarray, np.ndar
         raise UnknownLayout(SEVERAL_LAYERS)
     if "Q" in tensors:
         raise UnknownLayout(QUANTISED)
+    if "encoder.tied_to._weights" in tensors or "encoder.tied_to.C" in tensors:  # tied()
+        return decoder, reading.first("encoder.bias")
     if "encoder.weight" in tensors:  # untied()
         return tensors["encoder.weight"], reading.first("encoder.bias")
     if f"{FINAL}.0.weight" not in tensors:
-        if "encoder.bias" in tensors:  # tied(bias=True)
-            return decoder, tensors["encoder.bias"]
         raise UnknownLayout(NO_ENCODER)
     weight, bias = (tensors[f"{FINAL}.0.{part}"].astype(np.float64) for part in ("weight", "bias"))
     if f"{FINAL}.1.running_mean" in tensors:  # as it is after training

@@ -25,6 +25,7 @@ from dictionary_learning.trainers import (  # noqa: E402
 from dictionary_learning.training import trainSAE  # noqa: E402
 
 from tests.crossed.kit import Cases, Written, outputs, vectors
+from tests.crossed.writers.dictionary_learning_more import CASES as MORE
 
 MODULES = (batch_top_k, gated_anneal, gdm, jumprelu, matryoshka_batch_top_k, p_anneal, standard, top_k)
 WIDTH, SIZE, K, STEPS = 12, 40, 4, 60
@@ -83,3 +84,4 @@ CASES: Cases = {
         for name in ("TopKTrainer", "BatchTopKTrainer", "MatryoshkaBatchTopKTrainer", "StandardTrainer")
     },
 }
+CASES |= MORE

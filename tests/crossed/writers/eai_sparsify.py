@@ -11,6 +11,7 @@ from sparsify.config import SparseCoderConfig
 from sparsify.sparse_coder import SparseCoder
 
 from tests.crossed.kit import Cases, Written, trained, vectors
+from tests.crossed.writers.eai_sparsify_more import CASES as MORE
 
 WIDTH, K = 12, 4
 
@@ -37,3 +38,4 @@ CASES: Cases = {
     ("SparseCoder.save_to_disk", "skip_connection"): partial(saved, skip_connection=True),
     ("SparseCoder.save_to_disk", "normalize_decoder false"): partial(saved, normalize_decoder=False),
 }
+CASES |= MORE

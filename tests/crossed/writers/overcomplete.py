@@ -15,6 +15,7 @@ if not hasattr(matplotlib.cm, "get_cmap"):  # which its drawing asks for, and ma
 from overcomplete import sae as saes
 
 from tests.crossed.kit import Cases, Written, outputs, trained, vectors
+from tests.crossed.writers.overcomplete_more import CASES as MORE
 
 WIDTH, SIZE, K = 12, 40, 4
 
@@ -81,3 +82,4 @@ CASES: Cases = {
         saved, cls="TopKSAE", top_k=K, beside={"top_k": K}, dictionary_params={"normalization": "max_l2"}
     ),
 }
+CASES |= MORE

@@ -11,6 +11,7 @@ from sae_lens import SAE
 from sae_lens.registry import get_sae_class, get_sae_training_class
 
 from tests.crossed.kit import Cases, Written, outputs, trained, vectors
+from tests.crossed.writers.sae_lens_more import CASES as MORE
 
 WIDTH, SIZE, K = 12, 40, 4
 
@@ -83,3 +84,4 @@ CASES: Cases = {
         for name, options in TRAINING.items()
     },
 }
+CASES |= MORE

@@ -8,6 +8,7 @@ from pathlib import Path
 from saev import config, nn
 
 from tests.crossed.kit import Cases, Written, outputs, trained, vectors
+from tests.crossed.writers.saev_more import CASES as MORE
 
 WIDTH = 12
 
@@ -24,3 +25,4 @@ CASES: Cases = {
     ("nn.dump", "SparseAutoencoder, ghost_grads"): partial(saved, ghost_grads=True),
     ("nn.dump", "SparseAutoencoder, normalize_w_dec false"): partial(saved, normalize_w_dec=False),
 }
+CASES |= MORE

@@ -11,7 +11,7 @@ from core.common.records import Record
 from core.encoders.assumptions import assumed
 from core.encoders.hugging_face.names import POOLER
 from core.encoders.hugging_face.settings import read_beside
-from core.encoders.readout.bare_head import bare_classifier, bare_linear
+from core.encoders.readout.bare_head import bare_classifier
 from core.encoders.readout.class_names import names_in
 from core.encoders.readout.head import HeadPart, untrained
 from core.encoders.readout.tokens import TokenRule
@@ -129,8 +129,8 @@ def _trained_pooler(beside: AroundEncoder, tensors: Mapping[str, Tensor], width:
     if key not in tensors or read_beside(beside.path).get("pooler_act", "tanh") != "tanh":
         return None
     named = {f"fc.{kind}": tensors.get(f"{beside.prefix}{POOLER}{kind}") for kind in ("weight", "bias")}
-    linear = bare_linear({name: one for name, one in named.items() if one is not None}, width)
-    return linear if linear is not None and not untrained(linear) else None
+    linear = bare_classifier({name: one for name, one in named.items() if one is not None}, width)
+    return linear if isinstance(linear, nn.Linear) and not untrained(linear) else None
 
 
 def _distilled_parts(tensors: Mapping[str, Tensor], width: int) -> list[HeadPart]:

@@ -73,9 +73,11 @@ def info_text(report: Report) -> str:
     ]
     lines += [("missing", f"{step}: {why}") for step, why in report["missing"].items()]
     lines += [("skipped", f"{step}: {why}") for step, why in report.get("skipped_steps", {}).items()]
-    lines += _titled("note", [*report.get("assumptions", []), *report.get("notes", [])])
+    worst = report.get("most_harmful", [])
+    others = [line for line in report.get("assumptions", []) if line not in worst]
+    lines += _titled("note", [*others, *report.get("notes", [])])
     lines += [("not shown", one["line"]) for one in report.get("no_longer_shown", [])]
-    return aligned(lines)
+    return aligned([*lines, *_titled("assumed", worst)])
 
 
 def _titled(title: str, lines: Iterable[str]) -> list[tuple[str, str]]:

@@ -56,6 +56,9 @@ class CheckpointFacts:
     described: Mapping[str, Any] = whole_entry()
 
 
+MOST_SENTENCES = 3  # on what was assumed, where not all are shown
+
+
 @dataclass(frozen=True)
 class EncoderFacts:
     """What a study remembers of its encoder; of a basis what its latents change.
@@ -65,7 +68,8 @@ class EncoderFacts:
         n_features: None where unknown. nonnegative, pools_globally: of its representations.
         maps_add_up: stated of a basis. pool, tokens, token_norm: how one vector is read. prefix: features
             that hold the domain. transform: geometry and pixel statistics; None without an encoder.
-        fingerprint: of weights, transform and layer. assumptions: one sentence each. report: what was taken
+        fingerprint: of weights, transform and layer. assumptions: one sentence each. severities: how much
+            harm each does where it is wrong, 0 for a fact; none in studies of before. report: what was taken
             from its checkpoint.
     """
 
@@ -84,7 +88,16 @@ class EncoderFacts:
     transform: Mapping[str, Any] | None = None
     fingerprint: str | None = None
     assumptions: tuple[str, ...] = ()
+    severities: tuple[int, ...] = ()
     report: CheckpointFacts | None = None
+
+    @property
+    def most_harmful(self) -> list[str]:
+        """What was assumed and does most harm where it is wrong: MOST_SENTENCES at most, the worst first."""
+        if len(self.severities) != len(self.assumptions):
+            return []
+        pairs = sorted(zip(self.severities, self.assumptions, strict=True), key=lambda one: -one[0])
+        return [line for severity, line in pairs if severity > 0][:MOST_SENTENCES]
 
     @property
     def is_given(self) -> bool:

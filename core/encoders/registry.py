@@ -10,6 +10,7 @@ import torch
 
 from core.common.assets import asset, asset_names
 from core.common.device import resolve_device
+from core.common.records import Record
 from core.encoders.architectures import (
     ALSO,
     ResNet,
@@ -97,6 +98,7 @@ def load_encoder(
     settings = {"mean": mean, "std": std, "input_size": input_size, "resize": resize}
     settings = {key: value for key, value in settings.items() if value is not None}
     flags = frozenset(settings)
+    settings, of_range = _of_unit_pixels(settings)
     beside = None
     if parsed.checkpoint is None:
         built = build_architecture(parsed, with_weights=True)
@@ -110,6 +112,7 @@ def load_encoder(
         except CheckpointError as error:
             text, path = str(error), str(parsed.checkpoint)
             raise type(error)(text if path in text.split(": ")[0] else f"'{path}': {text}") from error
+    built.assumptions += of_range
     to_head, as_usual = layer == HEAD_INPUT, not (layer or pool or tokens or token_norm)
     layer = None if to_head else layer
     encoder = Encoder(
@@ -412,6 +415,19 @@ def _has_cifar_stem(model: Any, layout: Layout) -> bool:
     if weight is None or weight.shape[-1] != 3 or layout.kind != "resnet":
         return False
     return getattr(conv, "stride", (1, 1)) == (1, 1)
+
+
+def _of_unit_pixels(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[Record]]:
+    """Mean and std of pixels from 0 to 1; where they are given of pixels from 0 to 255 that is said."""
+    mean = settings.get("mean")
+    if mean is None or max(mean, default=0) <= 1:
+        return dict(settings), []
+    scaled_ones = {
+        key: tuple(one / 255 for one in settings[key]) for key in ("mean", "std") if key in settings
+    }
+    words = [",".join(f"{one:.4g}" for one in values) for values in scaled_ones.values()]
+    note = assumed("pixels_of_255", names=(words[0], words[-1] if "std" in scaled_ones else "as it was"))
+    return {**settings, **scaled_ones}, [note]
 
 
 def _overridden(transform: Transform, settings: Mapping[str, Any]) -> Transform:

@@ -38,6 +38,7 @@ def info(study: Study) -> dict[str, Any]:
     assumed = {
         "checkpoint": None if report is None else dict(report.described),
         "assumptions": list(embed.encoder.assumptions),
+        "most_harmful": embed.encoder.most_harmful,
         "notes": list(embed.notes),
     }
     return {

@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 
 from core.answers.classes import Match, read_class_file
+from core.common.entries import record_of
 from core.common.formatting import counted
 from core.common.processes import default_workers
+from core.common.step_facts import EncoderFacts
 from core.common.worker_group import Ranks
 from core.config import ENCODER_SETTINGS, EmbedConfig, MaskOptions, RunOptions, as_settings
 from core.config.checks import default_encoder, lacks_encoder
-from core.encoders.assumptions import assumed
+from core.encoders.assumptions import assumed, severity_of
 from core.errors import SettingsError, UnreadableImage
 from core.jobs.progress import Progress
 from core.pipeline.heads import likely_head
@@ -67,7 +69,8 @@ def run_embed(
         return
     check_masks(writer.asked, source)
     about |= token_facts(source, encoder, run.batch_size, about["assumptions"])
-    for line in [*source.notes, *about["assumptions"]]:
+    about["severities"] = [severity_of(one) for one in about["assumptions"]]
+    for line in [*source.notes, *record_of(EncoderFacts, about).most_harmful]:
         progress.note(f"note: {line}")
     with writer.step("embed", settings, outside=outside) as out:
         with progress.stage("embed", total=len(source.table), unit="images") as bar:

@@ -61,6 +61,7 @@ def overview_page(study: Study, population: Slice) -> None:
         widgets.empty_state("No images", widgets.NO_MATCH)
     with first if gaps_matter else st.container():
         _unfinished(study)
+    _assumed(study)
     if has_encoder:
         st.header("Try a picture of your own")
         picture_field(small=True, leads_there=True)
@@ -73,6 +74,12 @@ def overview_page(study: Study, population: Slice) -> None:
         _remarks(study)
     table_downloads.section(study)
     report.section(study)
+
+
+def _assumed(study: Study) -> None:
+    """What was assumed of the encoder and does most harm where it is wrong."""
+    for line in study.facts(EmbedFacts).encoder.most_harmful:
+        st.caption(f":material/help: Assumed: {widgets.plain(line)}")
 
 
 def _of_images(study: Study, population: Slice, *, filtered: bool) -> None:

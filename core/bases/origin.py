@@ -25,6 +25,7 @@ BLOCK = re.compile(
     r"(?:^|[._])(?:blocks?|layers?|resblocks|h|encoder_layer|resid_\w+_layer)[._](\d+)(?:[._](.*))?$"
 )
 BEFORE, AFTER = ("hook_resid_pre",), ("hook_resid_post", "", "output", "resid_post")
+FINAL_NORM = "ln_final.hook_normalized"  # the tokens after it
 TOKENS = {"cls": "CLS tokens", "patches": "patch tokens"}
 # Words of a network's name that exclude each other; the first of a row that stands in a name counts.
 FAMILIES = (
@@ -147,13 +148,36 @@ def contradictions(
     block, part = _block_of(encoder.layer)
     if not asked.get("layer"):
         part = ""  # the layer of heatmaps is the first norm of the last block, whose output is read
-    if None not in (origin.block, block) and (origin.block, origin.part) != (block, part):
+    normed = _is_normed(encoder, asked)
+    is_other = (origin.block, origin.part) != (block, part) or (normed and "hook_resid_post" in origin.layer)
+    if None not in (origin.block, block) and is_other:
         reads = f"the output of block {block}" if not part else f"'{encoder.layer}'"
+        reads += " after the final norm" if normed else ""
         notes.append(noted("other_layer", what=origin.words.partition(" of " + origin.model)[0], why=reads))
     if origin.tokens == "cls" and (on == "positions" or encoder.tokens not in (None, "cls")):
         read = "patch tokens" if on == "positions" else str(encoder.tokens)
         notes.append(noted("other_tokens", what=TOKENS["cls"], why=read))
     return notes
+
+
+def stated_layer(encoder: EncoderFacts, asked: Mapping[str, Any]) -> str:
+    """What a study's vectors are of, as files of dictionaries say it; "" without an encoder.
+
+    Args:
+        asked: the settings of `embed`.
+    """
+    layer = encoder.layer or ""
+    found = BLOCK.search(layer)
+    if found is None or asked.get("layer"):
+        return layer
+    if _is_normed(encoder, asked):
+        return FINAL_NORM
+    return f"blocks.{found[1]}.hook_resid_post"
+
+
+def _is_normed(encoder: EncoderFacts, asked: Mapping[str, Any]) -> bool:
+    """Whether a study reads tokens after the final norm."""
+    return encoder.token_norm == "after" and not asked.get("layer")
 
 
 def _names_other(name: str, other: str) -> bool:

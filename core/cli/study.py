@@ -122,7 +122,10 @@ def add_export(commands: Any) -> None:
         "attribute), bases (how well each names them), traces_images, traces_features, attributes, metrics, "
         "representations, basis, heatmap or mask",
     )
-    files = "file to write: .csv, .parquet, .json or .npy; .npz for the dictionary and codes of a basis"
+    files = (
+        "file to write: .csv, .parquet, .json or .npy; .npz for the dictionary and codes of a basis, "
+        ".safetensors for SAELens"
+    )
     options.add_output(sub, files)
     options.add_where(sub, "only the images of this slice (tables features and metrics: computed on them)")
     options.add_answer(sub)

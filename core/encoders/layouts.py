@@ -122,7 +122,7 @@ def recognise(
         CheckpointError: no encoder, or several without a criterion to choose one.
     """
     file, of_training = with_averages(file)
-    containers = [(path, dict(with_whole_prefix(tensors))) for path, tensors in _containers(file)]
+    containers = [(path, dict(with_whole_prefix(tensors))) for path, tensors in containers_of(file)]
     if not containers:
         raise CheckpointError(f"there are no weights in it; its keys are {_some(list(file))}")
     for path, tensors in containers:
@@ -138,7 +138,7 @@ def recognise(
         if expected and not OF_TRANSFORMERS.search(
             "\n".join(tensors)
         ):  # what does not fit is listed when the weights are loaded
-            return _layout(file, Candidate(path, _wrapper(tensors), "other", tensors), containers, filename)
+            return _layout(file, Candidate(path, wrapper_of(tensors), "other", tensors), containers, filename)
         if OF_TRANSFORMERS.search("\n".join(tensors)):
             raise CheckpointError(
                 "it is a checkpoint of Hugging Face transformers, whose names are its own; name the same "
@@ -160,7 +160,7 @@ def recognise(
     return replace(layout, notes=tuple(notes))
 
 
-def _containers(
+def containers_of(
     value: Any, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
     """Return every dictionary of tensors in the file, with the keys that lead to it."""
@@ -175,7 +175,7 @@ def _containers(
         yield path, tensors
     for key, item in value.items():
         if isinstance(key, str) and not SKIPPED.search(key):
-            yield from _containers(item, (*path, key))
+            yield from containers_of(item, (*path, key))
 
 
 def _candidates(path: tuple[str, ...], tensors: Mapping[str, Tensor]) -> Iterator[Candidate]:
@@ -216,7 +216,7 @@ def _whole(
     containers: list[tuple[tuple[str, ...], dict[str, Tensor]]], expected: Collection[str]
 ) -> list[Candidate]:
     """The containers that hold every tensor of a network, by its own names or wrapped."""
-    held = ((path, tensors, _wrapper(tensors)) for path, tensors in containers)
+    held = ((path, tensors, wrapper_of(tensors)) for path, tensors in containers)
     return [
         Candidate(path, wrapper, "other", tensors)
         for path, tensors, wrapper in held
@@ -224,7 +224,7 @@ def _whole(
     ]
 
 
-def _wrapper(tensors: Mapping[str, Tensor]) -> str:
+def wrapper_of(tensors: Mapping[str, Tensor]) -> str:
     """Return the prefixes of DistributedDataParallel, torch.compile and AveragedModel that every key has."""
     keys, prefix = [key for key in tensors if key != "n_averaged"], ""
     while keys and (more := next((one for one in WRAPPERS if _all_begin(keys, f"{prefix}{one}")), "")):
@@ -325,6 +325,8 @@ def _layout(
         state, extras = _from_numeric(state)
     in_chunks = encoder.kind == "vit" and any(re.match(r"blocks\.\d+\.\d+\.", key) for key in state)
     repaired = {_repaired(key, in_chunks=in_chunks): tensor for key, tensor in state.items()}
+    if encoder.kind == "vit" and "pos_embed" in state:  # as the authors of DeiT III name its scales
+        repaired = {re.sub(r"\.gamma_(\d)$", r".ls\1.gamma", key): one for key, one in repaired.items()}
     return Layout(
         name=name,
         container=".".join(encoder.path),
@@ -413,12 +415,15 @@ def renamed_by_order(layout: Layout, names: Mapping[str, Tensor], arch: str) -> 
     """
     pairs = list(zip(layout.state.items(), names.items(), strict=False))
     modules = {(old.rpartition(".")[0], new.rpartition(".")[0]) for (old, _), (new, _) in pairs}
+    last = next(reversed(names), "").rpartition(".")[0]  # a classifier, which may have other outputs
     same = all(
-        theirs.shape == ours.shape and old.rpartition(".")[2] == new.rpartition(".")[2]
+        (theirs.shape == ours.shape or (new.startswith(f"{last}.") and theirs.shape[1:] == ours.shape[1:]))
+        and old.rpartition(".")[2] == new.rpartition(".")[2]
         for (old, theirs), (new, ours) in pairs
     )
     one_to_one = len(modules) == len({old for old, _ in modules}) == len({new for _, new in modules})
-    if len(layout.state) != len(names) or not same or not one_to_one:
+    moved = any(old in names and old != new for (old, _), (new, _) in pairs)
+    if len(layout.state) != len(names) or not same or not one_to_one or moved:
         return None
     first = next(iter(pairs))
     note = assumed("by_order", n=len(pairs), what=arch, names=(first[0][0], first[1][0]))

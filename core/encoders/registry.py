@@ -41,7 +41,7 @@ from core.encoders.hugging_face.hub import names_of_timm, repository, timm_sidec
 from core.encoders.hugging_face.networks import GIVEN, build_network, with_classifier
 from core.encoders.hugging_face.processors import HALF
 from core.encoders.hugging_face.settings import read_beside
-from core.encoders.hugging_face.shards import other_weights
+from core.encoders.hugging_face.shards import WHOLE, other_weights
 from core.encoders.hugging_face.timm_wrapper import wrapper_names, wrapper_sidecar
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import BY_ORDER, TRANSFORMERS, Layout, recognise, renamed_by_order
@@ -53,6 +53,7 @@ from core.encoders.readout.head_names import COPY
 from core.encoders.safe_load import read_checkpoint
 from core.encoders.spec import Sidecar, Spec, parse_spec, read_sidecar
 from core.encoders.stated import stated_networks
+from core.encoders.timm_conversion import converted_by_timm, efficientnet_of, fused, state_of_npz
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, Transform, assumed_pixels
 from core.errors import CheckpointError, EncoderError, did_you_mean
 
@@ -161,10 +162,11 @@ def _from_checkpoint(
     spec: Spec, path: Path, known: Sidecar | None, flags: frozenset[str]
 ) -> tuple[Built, LoadReport, Beside]:
     """Load a checkpoint: as the network that the file names, if it fits strictly, else as its keys tell."""
-    file, sidecar = read_checkpoint(path), known or _said_of(path)
+    file = state_of_npz(spec, path) if path.suffix == ".npz" else read_checkpoint(path)
+    sidecar = known or _said_of(path)
     problems: list[str] = []
     by_order: list[tuple[Built, LoadReport, Beside]] = []
-    stated = [] if sidecar.arch else stated_networks(file)
+    stated = [] if sidecar.arch else stated_networks(file, read_beside(path) if _is_whole(path) else None)
     if spec.family:
         named = [one for one in stated if (one.spec.family, one.spec.name) == (spec.family, spec.name)]
         stated = []
@@ -189,6 +191,11 @@ def _from_checkpoint(
     if stated:
         loaded[0].assumptions.insert(0, assumed("arch_misfit", names=tuple(one.spec.arch for one in stated)))
     return loaded
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether config.json beside a file is its own."""
+    return path.is_dir() or path.name in WHOLE
 
 
 def _with_network(sidecar: Sidecar, network: Sidecar) -> Sidecar:
@@ -223,7 +230,14 @@ def _from_file(
         notes.append(assumed("arch_as_requested", what=spec.arch, names=(sidecar.arch,)))
     if spec.family == "resnet":
         named_resnet(spec.name, stem=Stem())  # an unknown name is the first thing to say
+    of_tensorflow = efficientnet_of(file, spec) if known is None else None
+    if of_tensorflow:
+        notes.append(assumed("of_tensorflow", what=of_tensorflow))
+        spec = dataclasses.replace(spec, family="timm", name=of_tensorflow)
     made = build_architecture(spec, with_weights=False) if spec.family in FACTORIES else None
+    if made and spec.family == "timm":
+        file = converted_by_timm(file, spec, made.model)
+        made = _fused(made, file)
     layout = recognise(
         file,
         branch=spec.branch,
@@ -255,7 +269,8 @@ def _from_file(
         sidecar = dataclasses.replace(sidecar, transform=made.transform.to_dict(), source=made.pixels_from)
     named, classifier = _named_like(made, layout)
     # of a file that comes with the product, what its tensors are called is no news
-    layout = named if known is None else dataclasses.replace(named, notes=layout.notes)
+    is_known = known is not None or of_tensorflow
+    layout = dataclasses.replace(named, notes=layout.notes) if is_known else named
     hint = architecture_hint(spec, layout, path)
     report = load_strict(made.model, layout, name=made.arch, hint=hint, classifier=classifier)
     made.transform, more = _transform(made, layout, sidecar, flags)
@@ -281,6 +296,12 @@ def _nearest_first(layout: Layout) -> Mapping[str, torch.Tensor]:
     return {key: layout.beside[key] for key in keys}
 
 
+def _fused(made: Built, file: Mapping[str, Any]) -> Built:
+    """A network of timm, fused where its file is; its classifier is then known by its name alone."""
+    model = fused(file, made.model)
+    return made if model is made.model else dataclasses.replace(made, model=model, whole=None, head=None)
+
+
 def _named_like(made: Built, layout: Layout) -> tuple[Layout, frozenset[str]]:
     """Return the layout with the network's own names, and the names of the network's classifier."""
     expected = made.model.state_dict()
@@ -288,7 +309,7 @@ def _named_like(made: Built, layout: Layout) -> tuple[Layout, frozenset[str]]:
         return layout, frozenset()
     whole = made.whole()
     fitting = (renamed_by_order(layout, names, made.arch) for names in (whole, expected))
-    renamed = layout if whole.keys() & layout.state.keys() else next(filter(None, fitting), layout)
+    renamed = next(filter(None, fitting), layout)
     return renamed, frozenset(whole.keys() - expected.keys())
 
 

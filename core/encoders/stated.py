@@ -20,10 +20,14 @@ OF_TIMM = {"crop_pct", "gp", "interpolation"}  # options of timm's training scri
 OF_TORCHVISION = {"val_crop_size", "val_resize_size", "interpolation"}  # of torchvision's reference training
 
 
-def stated_networks(file: Mapping[str, Any]) -> list[Sidecar]:
-    """What a file says of its network, as sidecars: one for each library that has a network of that name."""
+def stated_networks(file: Mapping[str, Any], beside: Mapping[str, Any] | None = None) -> list[Sidecar]:
+    """What a file says of its network, as sidecars: one for each library that has a network of that name.
+
+    Args:
+        beside: the config.json beside it.
+    """
     found: list[Sidecar] = []
-    for name, options, source in _names(file):
+    for name, options, source in _names(file, beside or {}):
         libraries = libraries_with(name, file)
         if options.keys() >= OF_TORCHVISION:
             libraries.sort(reverse=True)
@@ -34,7 +38,9 @@ def stated_networks(file: Mapping[str, Any]) -> list[Sidecar]:
     return found
 
 
-def _names(file: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+def _names(
+    file: Mapping[str, Any], beside: Mapping[str, Any]
+) -> Iterator[tuple[str, Mapping[str, Any], str]]:
     """Each name that may be that of a network, with the options beside it, and where it stands."""
     parts = {where: _as_mapping(file.get(where)) for where in OPTIONS}
     if isinstance(name := file.get("arch"), str):
@@ -43,6 +49,9 @@ def _names(file: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], st
         for key in NAMES:
             if isinstance(name := options.get(key), str) and name != file.get("arch"):
                 yield name, options, f"'{where}.{key}' in the file"
+    for key in NAMES:
+        if isinstance(name := beside.get(key), str):
+            yield name, beside, f"'{key}' of config.json"
 
 
 def _as_mapping(value: Any) -> Mapping[str, Any]:

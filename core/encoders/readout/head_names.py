@@ -6,7 +6,7 @@ import re
 CLASSIFIERS = (
     *("fc", "head", "heads", "head_dist", "classifier", "linear", "last_linear", "mlp_head", "cls_head"),
     *("class_head", "classification_head", "classifier_head", "linear_head", "linear_classifier", "logits"),
-    *("clf", "fc_cls", "fc_out", "aux1", "aux2", "AuxLogits"),
+    *("class_layers", "_fc", "clf", "fc_cls", "fc_out", "aux1", "aux2", "AuxLogits"),
 )
 # Heads of pretext tasks, queues and decoders, which never belong to a representation and are no classifier.
 PRETEXT = (
@@ -21,7 +21,7 @@ PRETEXT = (
         "queue_2",
     ),
     *("contrastive_head", "last_layer", "logit_scale", "mask_token", "masked_embed", "decoder_embed"),
-    *("decoder_blocks", "decoder_norm", "decoder_pred", "decoder_pos_embed"),
+    *("decoder_blocks", "decoder_norm", "decoder_pred", "decoder_pos_embed", "aux_classifier"),
 )
 NO_CLASSIFIER = ("heads", "head_dist", "aux1", "aux2", "AuxLogits")  # by themselves
 INSIDE = ("fc", "linear", "head", "classifier", "cls", "out", "last", "layer")  # what a head calls its Linear

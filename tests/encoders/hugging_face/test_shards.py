@@ -81,7 +81,7 @@ def test_a_folder_of_timm_says_its_architecture(tmp_path):
     assert encoder.arch == "timm:resnet10t" and encoder.transform.mean == (0.5, 0.5, 0.5)
     x = torch.randn(2, 3, 64, 64)
     assert_close(encoder.model(x), model(x), rtol=1e-4, atol=1e-5)
-    (tmp_path / "config.json").write_text('{"architecture": "hf-hub:someone/else"}')
+    (tmp_path / "config.json").write_text('{"architecture": "hf-hub:someone/else", "pretrained_cfg": {}}')
     with pytest.raises(Exception, match="architecture"):
         load_encoder(str(tmp_path))
 

@@ -187,6 +187,8 @@ class AfterMap(nn.Sequential):
 def _timm(spec: Spec, with_weights: bool) -> Built:
     arguments = {key: value for key, value in spec.arguments.items() if key != "num_classes"}
     pretrained = bool(arguments.pop("pretrained", False)) and with_weights
+    if not pretrained and arguments.get("in_chans") == 1:
+        del arguments["in_chans"]  # the network reads colours, and its file is read in grey
     base = spec.name.split(".")[0]
     if "/" not in spec.name and not spec.name.startswith("hf") and not timm.is_model(base):
         raise EncoderError(f"timm has no model '{spec.name}'.{did_you_mean(base, timm.list_models())}")

@@ -23,6 +23,7 @@ from core.encoders.hugging_face.names import (
     with_whole_prefix,
 )
 from core.encoders.layout_names import Clues, layout_name
+from core.encoders.reparametrised import as_used
 from core.encoders.statistics import statistics_in
 from core.errors import CheckpointError
 
@@ -122,7 +123,7 @@ def recognise(
         CheckpointError: no encoder, or several without a criterion to choose one.
     """
     file, of_training = with_averages(file)
-    containers = [(path, dict(with_whole_prefix(tensors))) for path, tensors in containers_of(file)]
+    containers = [(path, dict(with_whole_prefix(as_used(tensors)))) for path, tensors in containers_of(file)]
     if not containers:
         raise CheckpointError(f"there are no weights in it; its keys are {_some(list(file))}")
     for path, tensors in containers:

@@ -31,6 +31,7 @@ from core.encoders.assumptions import assumed
 from core.encoders.checkpoints import LoadReport, copied_checkpoint, is_head, load_strict
 from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled, timm_transform
+from core.encoders.grey import in_three_channels
 from core.encoders.hugging_face.classifiers import (
     AroundEncoder,
     classifier_parts,
@@ -267,6 +268,7 @@ def _from_file(
         made.independent = read_beside(path).get("problem_type") == "multi_label_classification"
     if made.pixels_from and not sidecar.transform:
         sidecar = dataclasses.replace(sidecar, transform=made.transform.to_dict(), source=made.pixels_from)
+    layout = in_three_channels(layout, made.model.state_dict())
     named, classifier = _named_like(made, layout)
     # of a file that comes with the product, what its tensors are called is no news
     is_known = known is not None or of_tensorflow

@@ -206,6 +206,7 @@ def _three_numbers(name: str, values: Any) -> tuple[float, ...]:
         numbers = tuple(float(value) for value in values)
     except (TypeError, ValueError):
         numbers = ()
+    numbers = numbers * 3 if len(numbers) == 1 else numbers  # of a network that reads grey
     if len(numbers) != 3 or not np.isfinite(numbers).all():
         raise SettingsError(f"{name} must be three numbers (red, green, blue), got {values!r}")
     return numbers

@@ -47,6 +47,7 @@ class Built:
     # A library's network around a classifier that the file has; None where no library builds such a one.
     around: Callable[[nn.Linear], nn.Module | None] | None = None
     transform_stated: bool = True  # it came with the weights
+    stated_by: str = ""  # the file beside the weights that states the network
     pixels_from: str = ""  # the file beside the weights that states the transform
     all_taken: bool = True  # of what such a file says
     independent: bool = False  # the outputs of its classifier: it was trained for several classes an image

@@ -20,6 +20,7 @@ from core.encoders.hugging_face.names import (
     Renamed,
     registers_apart,
     timm_names,
+    unread_network,
     with_whole_prefix,
 )
 from core.encoders.layout_names import Clues, layout_name
@@ -142,8 +143,8 @@ def recognise(
             return _layout(file, Candidate(path, wrapper_of(tensors), "other", tensors), containers, filename)
         if OF_TRANSFORMERS.search("\n".join(tensors)):
             raise CheckpointError(
-                "it is a checkpoint of Hugging Face transformers, whose names are its own; name the same "
-                "network of timm with its own weights, or a factory of the model: "
+                f"it is {unread_network(tensors)} of Hugging Face transformers, which is not read under its "
+                "names; name the same network of timm with its own weights, or a factory of the model: "
                 "python:package.module:factory"
             )
         raise CheckpointError(

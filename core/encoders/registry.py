@@ -256,7 +256,8 @@ def _from_file(
             made.inferred = True
             notes.append(assumed("arch_assumed", what=made.arch, why=layout.name, names=also))
         elif not spec.family:
-            notes.append(assumed("arch_of_keys", what=made.arch, names=(layout.name,)))
+            kind = "arch_of_sidecar" if made.stated_by else "arch_of_keys"
+            notes.append(assumed(kind, what=made.arch, names=(layout.name,), why=made.stated_by))
     elif layout.kind == "resnet":
         fit_stem(made.model, layout)
         made.head = made.head and with_stem(made.head, layout)
@@ -341,6 +342,7 @@ def _from_keys(spec: Spec, layout: Layout, path: Path, flags: frozenset[str]) ->
         network = build_network(layout.name.removesuffix(TRANSFORMERS), layout.state, path, flags)
         view = network.view
         made = Built(network.model, view.transform, network.arch, "checkpoint", network.notes)
+        made.stated_by = network.stated_by
         made.pixels_from, made.all_taken = view.source if not view.problem else "", view.stated
         return made, dataclasses.replace(layout, state=network.state)
     return _of_timm(spec, layout, path), layout

@@ -125,6 +125,22 @@ FAMILIES = (
 )
 
 
+UNREAD = (  # networks of transformers whose names are not changed here, by what their keys hold
+    (r"\.lambda_1$", "a BEiT or data2vec"),
+    (r"attention\.self\.logit_scale$", "a Swin V2"),
+    (r"embedder\.embedder\.", "a ResNet"),
+    (r"detection_tokens$", "a YOLOS"),
+    (r"embeddings\.patch_embedding\.weight$", "a SigLIP without its pooling head, or a network alike,"),
+)
+
+
+def unread_network(tensors: Mapping[str, Tensor]) -> str:
+    """What the keys of a network of `transformers` that is not read say it is."""
+    return next(
+        (name for pattern, name in UNREAD if any(re.search(pattern, key) for key in tensors)), "a network"
+    )
+
+
 @dataclass(frozen=True)
 class Renamed:
     """The image encoder of a file of `transformers`: its kind, the prefix of its keys, timm's names."""

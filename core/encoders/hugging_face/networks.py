@@ -23,6 +23,7 @@ from core.encoders.architectures import vision_transformer, vit_arguments
 from core.encoders.assumptions import assumed
 from core.encoders.hugging_face.processors import GIVE, HALF, OPENAI_MEAN, OPENAI_STD, View, read_view
 from core.encoders.hugging_face.settings import (
+    CONFIG,
     activation,
     check_held,
     encoder_settings,
@@ -55,6 +56,7 @@ class BuiltNetwork:
 
     Attributes:
         state: the weights as it takes them: position embeddings have the grid of the view.
+        stated_by: the file that states the network, with which the weights agree; "" for none.
     """
 
     model: nn.Module
@@ -62,6 +64,7 @@ class BuiltNetwork:
     view: View
     notes: list[str]
     state: dict[str, Tensor]
+    stated_by: str = ""
 
 
 def build_network(
@@ -102,7 +105,8 @@ def build_network(
         notes.append(assumed("quick_gelu"))
     if left := untaken(config):
         notes.append(assumed("network_untaken", names=tuple(left)))
-    return BuiltNetwork(model, arch.replace(" ", ""), view, notes, held)
+    stated_by = CONFIG if len(config) else ""
+    return BuiltNetwork(model, arch.replace(" ", ""), view, notes, held, stated_by)
 
 
 def _own_sides(state: Tensors, config: Config) -> tuple[int, int]:
@@ -186,7 +190,8 @@ def _transformer(
         "num_hidden_layers": arguments["depth"],
         "patch_size": arguments["patch_size"],
         "num_register_tokens": arguments.get("reg_tokens"),
-        "intermediate_size": len(state["blocks.0.mlp.fc1.weight"]),
+        # the class of DINOv2 keeps such a setting and reads mlp_ratio
+        "intermediate_size": None if family == "DINOv2" else len(state["blocks.0.mlp.fc1.weight"]),
     })  # fmt: skip
     if "dist_token" in state:
         return _distilled(arguments), arguments

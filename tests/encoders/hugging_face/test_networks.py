@@ -402,3 +402,25 @@ def test_a_trained_pooler_lies_before_a_classifier_beside_it(tmp_path):
         raw = encoder.model(planted_input(32))
         expected = torch.tanh(raw @ dense.T + bias) @ weight.T
         assert_close(logits(), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("beit.encoder.layer.0.lambda_1", "BEiT"), ("resnet.embedder.embedder.convolution.weight", "ResNet"),
+     ("swinv2.encoder.layers.0.blocks.0.attention.self.logit_scale", "Swin V2")],
+)  # fmt: skip
+def test_a_network_that_is_not_read_is_refused_by_its_name(tmp_path, key, name):
+    patches = {"x.embeddings.patch_embeddings.projection.weight": torch.ones(8, 3, 4, 4)}
+    save_file({key: torch.ones(8)} | patches, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=name):
+        load_encoder(str(tmp_path))
+
+
+def test_a_setting_that_the_class_does_not_read_contradicts_nothing(tmp_path):
+    """A DINOv2 keeps `intermediate_size` in its config.json, and its perceptrons follow `mlp_ratio`."""
+    folder = write(tmp_path, "DINOv2")
+    config = REFERENCES["DINOv2"]["config"] | {"intermediate_size": 96}
+    (folder / "config.json").write_text(json.dumps(config))
+    encoder = load_encoder(str(folder))
+    assert_close(output(encoder, "DINOv2"), torch.tensor(REFERENCES["DINOv2"]["output"]), **TOLERANCE)
+    assert as_record(encoder.assumptions[0]).kind == "arch_of_sidecar"

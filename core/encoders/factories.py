@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from core.encoders.assumptions import assumed
 from core.encoders.clip_towers import image_tower, tower_transform
 from core.encoders.readout.head import HeadMaker, HeadPart
+from core.encoders.segmentation import MapOfBackbone, torchvision_names
 from core.encoders.spec import Spec
 from core.encoders.transform import Transform, sides_of
 from core.encoders.trusted_code import check_arguments, check_code
@@ -88,7 +89,12 @@ def _torchvision(spec: Spec, with_weights: bool) -> Built:
         raise EncoderError(
             f"torchvision:{spec.name} has no weights '{weights}'; it has {', '.join(names)} and none"
         )
+    if spec.name in torchvision_names() and weights is None:
+        arguments.setdefault("weights_backbone", None)
     model = _call(spec, models.get_model, spec.name, weights=weights, **arguments)
+    if spec.name in torchvision_names():
+        name = f"torchvision {available[str(weights)].name}" if weights else "random"
+        return Built(MapOfBackbone(model), Transform(), spec.arch, name, transform_stated=False)
     if not with_weights:
         _remove_auxiliary(model)
     whole = model.state_dict()

@@ -52,6 +52,7 @@ from core.encoders.readout.head import Beside, head_of_network
 from core.encoders.readout.head_input import HEAD_INPUT, to_head_input, with_all_that_is_read
 from core.encoders.readout.head_names import COPY
 from core.encoders.safe_load import read_checkpoint
+from core.encoders.segmentation import network_of_torchvision, output_stride_of, with_output_stride
 from core.encoders.spec import Sidecar, Spec, parse_spec, read_sidecar
 from core.encoders.stated import stated_networks
 from core.encoders.timm_conversion import converted_by_timm, efficientnet_of, fused, state_of_npz
@@ -185,6 +186,11 @@ def _from_checkpoint(
         by_order.append(loaded)
     if by_order:
         return by_order[0]
+    if output_stride_of(read_beside(path)) and not spec.family and _is_whole(path):
+        raise CheckpointError(
+            "config.json of segmentation_models_pytorch beside it says an output stride, and its encoder "
+            "is no plain ResNet: name the network that dilates so, timm:NAME?output_stride=N@FILE"
+        )
     try:
         loaded = _from_file(spec, path, file, sidecar, known, flags)
     except CheckpointError as error:
@@ -208,6 +214,7 @@ def _with_network(sidecar: Sidecar, network: Sidecar) -> Sidecar:
         arguments=network.arguments,
         transform=pixels,
         timm_geometry=network.timm_geometry,
+        output_stride=network.output_stride,
         states_pixels=network.states_pixels and not sidecar.transform,
         source=sidecar.source if sidecar.transform else network.source,
     )
@@ -235,6 +242,9 @@ def _from_file(
     if of_tensorflow:
         notes.append(assumed("of_tensorflow", what=of_tensorflow))
         spec = dataclasses.replace(spec, family="timm", name=of_tensorflow)
+    if not spec.family and (name := network_of_torchvision(file)):
+        spec = dataclasses.replace(spec, family="torchvision", name=name)
+        notes.append(assumed("arch_of_keys", what=spec.arch, names=("torchvision",)))
     made = build_architecture(spec, with_weights=False) if spec.family in FACTORIES else None
     if made and spec.family == "timm":
         file = converted_by_timm(file, spec, made.model)
@@ -261,6 +271,9 @@ def _from_file(
     elif layout.kind == "resnet":
         fit_stem(made.model, layout)
         made.head = made.head and with_stem(made.head, layout)
+    if sidecar.output_stride and isinstance(made.model, ResNet):
+        made.model = with_output_stride(made.model, sidecar.output_stride)
+        made.arch, made.around = f"{made.arch}?output_stride={sidecar.output_stride}", None
     if layout.kind == "transformers" and spec.family in ("", "timm"):
         around = AroundEncoder(layout.name.removesuffix(TRANSFORMERS), layout.prefix, path)
         made.head = partial(classifier_parts, around, made.model)

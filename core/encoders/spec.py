@@ -152,6 +152,7 @@ class Sidecar:
     stem_padding: int | None = None
     prefix: int | None = None  # features of a domain prefix, the first of the representation
     timm_geometry: dict[str, Any] = field(default_factory=dict)  # in timm's words: input_size, crop_pct …
+    output_stride: int | None = None  # of an encoder that segmentation_models_pytorch dilated; None: 32
     states_pixels: bool = False  # the pixels are those that timm resolves for its network and timm_geometry
     source: str = "the sidecar"  # where this stands
 

@@ -10,12 +10,14 @@ from typing import Any
 import timm
 
 from core.encoders.architectures import Stem, libraries_with, named_resnet
+from core.encoders.segmentation import output_stride_of
 from core.encoders.spec import Sidecar
 from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD, INTERPOLATIONS
 from core.errors import EncoderError
 
 NAMES = ("arch", "model", "model_name", "backbone", "encoder_name", "architecture")
 OPTIONS = ("args", "hyper_parameters", "hparams", "config")  # where they may stand in a file
+UNIVERSAL = "tu-"  # before timm's names in segmentation_models_pytorch
 OF_TIMM = {"crop_pct", "gp", "interpolation"}  # options of timm's training script
 OF_TORCHVISION = {"val_crop_size", "val_resize_size", "interpolation"}  # of torchvision's reference training
 
@@ -31,8 +33,15 @@ def stated_networks(file: Mapping[str, Any], beside: Mapping[str, Any] | None = 
         libraries = libraries_with(name, file)
         if options.keys() >= OF_TORCHVISION:
             libraries.sort(reverse=True)
+        if "timm" in libraries and str(options.get("encoder_name")).startswith(UNIVERSAL):
+            stride = output_stride_of(options)
+            arguments = {"output_stride": stride} if stride else {}
+            found.append(Sidecar(arch=f"timm:{name}", arguments=arguments, source=source))
+            continue
         if libraries and not options.keys() >= OF_TIMM and _is_plain_resnet(name):
-            found.append(Sidecar(arch=name, source=source, **_pixels_of_torchvision(options)))
+            stride = output_stride_of(options)
+            pixels = _pixels_of_torchvision(options)
+            found.append(Sidecar(arch=name, source=source, output_stride=stride, **pixels))
             continue
         found += [_sidecar(library, name, options, source) for library in libraries]
     return found
@@ -51,7 +60,7 @@ def _names(
                 yield name, options, f"'{where}.{key}' in the file"
     for key in NAMES:
         if isinstance(name := beside.get(key), str):
-            yield name, beside, f"'{key}' of config.json"
+            yield name.removeprefix(UNIVERSAL), beside, f"'{key}' of config.json"
 
 
 def _as_mapping(value: Any) -> Mapping[str, Any]:

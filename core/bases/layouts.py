@@ -62,7 +62,15 @@ HARMLESS = (
     *("*aux*", "*dead*", "*ghost*", "*grad*", "*momentum*", "*noise*", "*sparsity*", "*buffer*", "*dataset*"),
     *("normalize_sae_decoder", "normalize_decoder", "normalize_w_dec", "unit_norm_decoder", "*decoder_norm*"),
     *("lp_norm", "*group_fractions", "*group_weights", "*norm_factor", "multi_topk", "*threshold_beta"),
-    *("*bandwidth*", "*exp_factor", "*expansion_factor", "*cls_token_only", "hook_head_index*"),
+    *(
+        "*group_sizes",
+        "jumprelu_*",
+        "*bandwidth*",
+        "*exp_factor",
+        "*expansion_factor",
+        "*cls_token_only",
+        "hook_head_index*",
+    ),
     *("activation_scaler.has_whitening", "*.key", "l1_*", "use_threshold", "neuronpedia*"),
 )
 WIDTHS = ("d_in", "d_vit", "activation_dim", "input_dim", "input_dims", "n_input_features", "act_size")

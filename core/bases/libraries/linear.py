@@ -88,17 +88,19 @@ def read_dictionary_learning(reading: Reading) -> Dictionary:
 
 def _kept_by_class(reading: Reading, cls: str | None, ks: dict[str, float | None]) -> KeptCodes:
     """How the class keeps codes; where none is stated, the tensors say it that only one class writes."""
-    threshold = reading.first("threshold")
     if cls is None:
         of_batches = reading.has("group_sizes")
         if reading.has("threshold", "k") and not of_batches and not reading.asked.decides:
             raise UnknownLayout(EITHER)
         uses_it = reading.asked.k is None or of_batches
+        names: dict[str, str] = {}
         usual = RELU if reading.has("bias") else None
-        return kept_by(reading, {}, ks, threshold if uses_it else None, usual=usual)
-    # AutoEncoderTopK stores a threshold too, and does not use it
-    uses_it = CLASSES[cls] == JUMP or reading.asked.activation == "threshold"
-    return kept_by(reading, {"dict_class": CLASSES[cls]}, ks, threshold if uses_it else None)
+    else:  # AutoEncoderTopK stores a threshold too, and does not use it
+        uses_it = CLASSES[cls] == JUMP or reading.asked.activation == "threshold"
+        names = {"dict_class": CLASSES[cls]}
+        usual = None
+    threshold = reading.first("threshold") if uses_it else None
+    return kept_by(reading, names, ks, threshold, usual=usual)
 
 
 def _of_unit_rows(dictionary: Dictionary) -> Dictionary:

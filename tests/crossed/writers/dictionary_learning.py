@@ -58,6 +58,8 @@ def learned(folder: Path, trainer: str, *, at: str = "trainer_0/ae.pt", **settin
     )  # fmt: skip
     ae = kept[0].ae
     ae.load_state_dict(torch.load(folder / at))
+    if hasattr(ae, "normalize_decoder"):
+        ae.normalize_decoder()  # as `from_pretrained` does, by which the library loads it
     raw = vectors(WIDTH)
     return Written(dictionary=f"{{folder}}/{at}", vectors=raw, codes=outputs(ae.encode, raw))
 

@@ -14,6 +14,7 @@ from core.encoders.transform import Transform
 from core.errors import EncoderError, did_you_mean
 
 SETTINGS = ("force_image_size", "force_quick_gelu")  # the others name files, or concern texts
+PIXEL_KEYS = ("mean", "std", "interpolation", "resize_mode")
 CROPS = {"shortest": "center", "squash": "squash"}
 
 
@@ -50,9 +51,26 @@ def image_tower(spec: Spec, call: Callable[..., Any], *, with_weights: bool) -> 
     return model.visual, loaded_tag
 
 
-def tower_transform(tower: nn.Module) -> tuple[Transform, list[str]]:
-    """Return the pixels that a tower was trained on, and what is done otherwise."""
-    config: Mapping[str, Any] = getattr(tower, "preprocess_cfg", None) or {}
+def agreed_pixels(name: str) -> dict[str, Any]:
+    """What all weights of a model of open_clip agree on of its pixels; empty where they differ, or none is
+    known: a file of weights under a model's name says nothing of it."""
+    import open_clip
+    from open_clip.pretrained import get_pretrained_cfg
+
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    configs = [{key: get_pretrained_cfg(name, tag).get(key) for key in PIXEL_KEYS} for tag in tags]
+    if not configs or any(config != configs[0] for config in configs):
+        return {}
+    return {key: value for key, value in configs[0].items() if value is not None}
+
+
+def tower_transform(tower: nn.Module, agreed: Mapping[str, Any] | None = None) -> tuple[Transform, list[str]]:
+    """Return the pixels that a tower was trained on, and what is done otherwise.
+
+    Args:
+        agreed: what is known better of its weights.
+    """
+    config: Mapping[str, Any] = {**(getattr(tower, "preprocess_cfg", None) or {}), **(agreed or {})}
     size = config.get("size") or getattr(tower, "image_size", 224)
     sides = (int(size), int(size)) if isinstance(size, int) else (int(size[0]), int(size[1]))
     mode, notes = config.get("resize_mode", "shortest"), []

@@ -16,7 +16,7 @@ from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from core.encoders.assumptions import assumed
-from core.encoders.clip_towers import image_tower, tower_transform
+from core.encoders.clip_towers import agreed_pixels, image_tower, tower_transform
 from core.encoders.readout.head import HeadMaker, HeadPart
 from core.encoders.segmentation import MapOfBackbone, torchvision_names
 from core.encoders.spec import Spec
@@ -272,10 +272,14 @@ def timm_transform(model: Any, stated: Mapping[str, Any] | None = None) -> tuple
 
 def _open_clip(spec: Spec, with_weights: bool) -> Built:
     model, tag = image_tower(spec, _call, with_weights=with_weights)
-    transform, notes = tower_transform(model)
+    agreed = {} if with_weights else agreed_pixels(spec.name)
+    transform, notes = tower_transform(model, agreed)
     if tag is None and with_weights:
         notes.append(assumed("open_clip_unasked"))
-    return Built(model, transform, spec.arch, f"open_clip {tag}" if tag else "random", notes)
+    built = Built(model, transform, spec.arch, f"open_clip {tag}" if tag else "random", notes)
+    if agreed:
+        built.pixels_from, built.all_taken = f"all that open_clip has of {spec.name}", True
+    return built
 
 
 def _python(spec: Spec, with_weights: bool) -> Built:

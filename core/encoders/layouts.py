@@ -132,7 +132,7 @@ def recognise(
             return _of_transformers(renamed, path, containers)
     candidates = [candidate for path, tensors in containers for candidate in _candidates(path, tensors)]
     if expected and not any(candidate.core == "" for candidate in candidates):
-        candidates = _whole(containers, expected) or candidates
+        candidates = _whole(containers, expected) or _below(containers, candidates, expected)
     if not candidates and expected:
         candidates = [c for path, tensors in containers for c in _by_expected(path, tensors, expected)]
     if not candidates:
@@ -224,6 +224,20 @@ def _whole(
         for path, tensors, wrapper in held
         if all(f"{wrapper}{name}" in tensors for name in expected)
     ]
+
+
+def _below(
+    containers: list[tuple[tuple[str, ...], dict[str, Tensor]]],
+    candidates: list[Candidate],
+    expected: Collection[str],
+) -> list[Candidate]:
+    """The candidates, or where none has all tensors of the network, the places that have: the trunk of a
+    network of timm in a tower of open_clip is a part of it."""
+    if any(all(f"{one.prefix}{name}" in one.tensors for name in expected) for one in candidates):
+        return candidates
+    found = [one for path, tensors in containers for one in _by_expected(path, tensors, expected)]
+    whole = [one for one in found if all(f"{one.prefix}{name}" in one.tensors for name in expected)]
+    return whole or candidates
 
 
 def wrapper_of(tensors: Mapping[str, Tensor]) -> str:

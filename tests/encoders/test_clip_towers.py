@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 import open_clip
 import pytest
+import timm
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
-from core.encoders.clip_towers import silent_logs
+from core.encoders.clip_towers import agreed_pixels, silent_logs, tower_transform
+from core.encoders.layouts import recognise
 from core.encoders.registry import load_encoder
 from core.errors import CheckpointError, CodeRefused, EncoderError
+from tests.encoders.planted import under
 
 SPEC = "open_clip:Tower-32?force_image_size=64"
 TEXT = {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1}
@@ -101,3 +104,21 @@ def test_one_clear_line(spec, error, message):
     with pytest.raises(error) as caught:
         load_encoder(spec)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_file_under_a_model_s_name_has_the_pixels_on_which_all_its_weights_agree():
+    agreed = agreed_pixels("ViT-B-16-SigLIP")
+    assert agreed["mean"] == (0.5, 0.5, 0.5) and agreed["resize_mode"] == "squash"
+    assert agreed_pixels("MobileCLIP-S1")["mean"] == (0.0, 0.0, 0.0)
+    assert agreed_pixels("ViT-B-32") == {} == agreed_pixels("ViT-S-32")
+    tower: Any = torch.nn.Identity()
+    tower.preprocess_cfg = {"size": 224, "mean": (0.1,) * 3, "std": (0.2,) * 3}
+    transform, _ = tower_transform(tower, agreed)
+    assert (transform.mean, transform.crop) == ((0.5, 0.5, 0.5), "squash")
+
+
+def test_a_tower_that_holds_a_network_of_timm_is_found_as_a_whole():
+    trunk = under("trunk.", dict(timm.create_model("test_vit", num_classes=0).state_dict()))
+    tower = trunk | {"head.proj.weight": torch.ones(4, 64)}
+    layout = recognise(under("visual.", tower) | under("text.", trunk), expected=tower.keys())
+    assert layout.prefix == "visual." and layout.state.keys() == tower.keys()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from core.common.assets import asset, asset_names
 from core.common.device import resolve_device
 from core.common.inside import read_json_file
-from core.encoders.clip_towers import silent_logs
+from core.encoders.clip_towers import agreed_pixels, silent_logs
 from core.encoders.transform import without_ends
 from core.errors import ClipError, did_you_mean
 from core.worlds.glyphworld.word_tokens import WordTokenizer
@@ -223,7 +223,7 @@ def _load_open_clip(spec: str, device: torch.device, precision: str) -> Clip:
         if not clip_is_here(spec):
             _reach_hub()
         model, _, preprocess = open_clip.create_model_and_transforms(
-            name, pretrained=weights or None, device="cpu", force_quick_gelu=quick
+            name, pretrained=weights or None, device="cpu", force_quick_gelu=quick, **_pixels(name, weights)
         )
         tokenizer = open_clip.get_tokenizer(name)
     except Exception as error:
@@ -243,6 +243,13 @@ def _load_open_clip(spec: str, device: torch.device, precision: str) -> Clip:
         device=device,
         precision=precision,
     )
+
+
+def _pixels(name: str, weights: str) -> dict[str, Any]:
+    """The options of open_clip on pixels for a file under a model's name: what all weights of it agree on."""
+    if ":" in name or not Path(weights).is_file():
+        return {}
+    return {f"image_{key}": value for key, value in agreed_pixels(name).items()}
 
 
 def _reach_hub() -> None:
@@ -288,6 +295,8 @@ def _cannot_load(spec: str, name: str, weights: str, error: Exception) -> str:
 
     settings = get_pretrained_cfg(name, weights) if weights and ":" not in name else {}
     reason = _first_line(error)
+    if isinstance(error, ImportError):
+        return f"{name} needs a package that is not installed ({reason}): pip install transformers"
     if not settings and ":" not in name:
         return f"the weights '{weights}' do not fit {name}: {reason}"
     source = (

@@ -95,14 +95,17 @@ def _torchvision(spec: Spec, with_weights: bool) -> Built:
     if spec.name in torchvision_names():
         name = f"torchvision {available[str(weights)].name}" if weights else "random"
         return Built(MapOfBackbone(model), Transform(), spec.arch, name, transform_stated=False)
+    notes: list[str] = []
     if not with_weights:
         _remove_auxiliary(model)
+        if hasattr(model, "transform_input") and "transform_input" not in arguments:
+            notes.append(assumed("transform_input", what=spec.name))
     whole = model.state_dict()
     reads_more = any(isinstance(part.module, AfterMap) for part in _remove_torchvision_head(model))
     head = partial(_torchvision_head, spec.name, arguments, whole, with_weights)
     parts = {"whole": lambda: whole, "head": head, "reads_more": reads_more}
     if weights is None:
-        return Built(model, Transform(), spec.arch, "random", **parts)
+        return Built(model, Transform(), spec.arch, "random", notes, **parts)
     preset: Any = available[str(weights)].transforms()
     transform = Transform(
         resize=int(preset.resize_size[0]),

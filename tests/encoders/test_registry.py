@@ -569,3 +569,20 @@ def test_an_architecture_in_settings_of_another_tool_is_not_taken_for_timms(tmp_
 @pytest.mark.parametrize("meta", [{"dataset_meta": {"classes": ("a", "b")}}, {"CLASSES": ["a", "b"]}])
 def test_the_classes_of_openmmlab_are_read(meta):
     assert names_in({"meta": meta, "state_dict": {}}) == [["a"], ["b"]]
+
+
+def test_transform_input_of_torchvision__is_assumed_unless_it_is_asked_for(tmp_path):
+    """The weights of GoogLeNet and Inception do not say whether the network scales its input again."""
+    torch.manual_seed(0)
+    network = torchvision.models.googlenet(weights=None, init_weights=False, transform_input=True).eval()
+    torch.save(network.state_dict(), tmp_path / "net.pth")
+    pixels = torch.randn(2, 3, 64, 64)
+    network.fc = torch.nn.Identity()
+    with torch.no_grad():
+        theirs = network(pixels)
+        asked = load_encoder(f"torchvision:googlenet?transform_input=true@{tmp_path / 'net.pth'}")
+        assert (asked.model(pixels) - theirs).norm() < 1e-5 * theirs.norm()
+        plain = load_encoder(f"torchvision:googlenet@{tmp_path / 'net.pth'}")
+        assert (plain.model(pixels) - theirs).norm() > 0.01 * theirs.norm()
+    kinds = [[getattr(note, "kind", "") for note in one.assumptions] for one in (asked, plain)]
+    assert ["transform_input" in one for one in kinds] == [False, True]

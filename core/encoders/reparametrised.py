@@ -8,7 +8,9 @@ from torch import Tensor
 
 from core.errors import CheckpointError
 
-LORA = re.compile(r"(?:^|\.)(?:lora_[AB]|lora_embedding_[AB]|hada_w1_a|lokr_w1|boft_R|oft_r)(?:\.|$)")
+LORA = re.compile(  # of PEFT, whose models put all of it below base_model.model
+    r"^base_model\.model\.|(?:^|\.)(?:lora_[AB]|lora_embedding_[AB]|hada_w1_a|lokr_w1|boft_R|oft_r|ia3_l)(?:\.|$)"
+)
 MERGE = (
     "the file holds adapters of PEFT ('{}') beside the weights: merge them first, with "
     "model.merge_and_unload(), and save that"

@@ -137,9 +137,11 @@ def _read_encoder(
     if written.states_pixels:
         _compare_pixels(encoder, x, reading)
     head = encoder.find_head() if written.logits is not None else None
-    if isinstance(head, str):
+    if isinstance(head, str) and written.refused:
+        reading.refusal = f"no head: {head}"
+    elif isinstance(head, str):
         reading.problems.append(f"no head: {head}")
-        head = None
+    head = None if isinstance(head, str) else head
     features, logits = _run(encoder, head, x)
     if written.features is not None:
         reading.differences["features"] = relative(features, written.features)

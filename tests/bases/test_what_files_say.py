@@ -181,6 +181,9 @@ def test_components_of_scikit_learn_are_what_transform_makes(rng, tmp_path):
         model.fit(values)
         arrays = {n: v for n, v in vars(model).items() if n.endswith("_") and isinstance(v, np.ndarray)}
         about = {"kind": type(model).__name__, "whiten": str(getattr(model, "whiten", False))}
+        about |= {
+            name: str(getattr(model, name)) for name in ("beta_loss", "alpha_W") if hasattr(model, name)
+        }
         np.savez(tmp_path / "m.npz", **about, **arrays)  # pyright: ignore
         found = read_dictionary(tmp_path / "m.npz")
         codes = Coder(found.dictionary).encode(torch.from_numpy(values.astype(np.float32)))
@@ -188,6 +191,27 @@ def test_components_of_scikit_learn_are_what_transform_makes(rng, tmp_path):
         dense[codes.rows, codes.latents] = codes.values
         np.testing.assert_allclose(dense, model.transform(values), atol=2e-3)
         assert not found.notes
+
+
+@pytest.mark.parametrize(
+    ("said", "refused", "kinds"),
+    [
+        ({"beta_loss": "frobenius", "alpha_W": "0.0"}, "", []),
+        ({"beta_loss": "kullback-leibler", "alpha_W": "0.0"}, "kullback-leibler", []),
+        ({"beta_loss": "frobenius", "alpha_W": "0.05"}, "0.05", []),
+        ({}, "", ["least_squares"]),
+    ],
+)
+def test_codes_of_another_nmf_are_refused(rng, tmp_path, said, refused, kinds):
+    """`transform` of other losses and with a penalty is no plain least squares."""
+    components = np.abs(rng.standard_normal((3, R)))
+    np.savez(tmp_path / "m.npz", kind="NMF", components_=components, **said)
+    if refused:
+        with pytest.raises(CheckpointError, match=refused):
+            read_dictionary(tmp_path / "m.npz")
+        return
+    found = read_dictionary(tmp_path / "m.npz")
+    assert [note.kind for note in found.notes] == kinds  # pyright: ignore
 
 
 def test_nothing_of_a_joblib_is_run_and_its_refusal_has_the_line(tmp_path):

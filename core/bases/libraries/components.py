@@ -15,8 +15,9 @@ from core.common.inside import parse_json
 # The line that writes what a factorisation of scikit-learn has learned, which nothing has to be run to read.
 WRITE_SKLEARN = (
     "python -c \"import joblib, numpy; m = joblib.load('{file}'); "
-    "numpy.savez('{file}.npz', kind=type(m).__name__, "
-    "whiten=str(getattr(m, 'whiten', False)), **{{n: v for n, v in vars(m).items() if n.endswith('_') and "
+    "numpy.savez('{file}.npz', kind=type(m).__name__, whiten=str(getattr(m, 'whiten', False)), "
+    "**{{n: str(v) for n, v in m.get_params().items() if n in ('beta_loss', 'alpha_W')}}, "
+    "**{{n: v for n, v in vars(m).items() if n.endswith('_') and "
     "n[0] != '_' and isinstance(v, numpy.ndarray)}})\""
 )
 NEEDED = (
@@ -26,6 +27,7 @@ CLASSES = {  # of scikit-learn, in small letters
     **{"incrementalpca": "pca", "fastica": "ica", "truncatedsvd": "svd"},
     **{"minibatchnmf": "nmf", "minibatchkmeans": "kmeans"},
 }
+LEAST_SQUARES = ("frobenius", "2", "2.0")  # as beta_loss of scikit-learn's NMF
 FREE = (
     "noise_variance_",
     "singular_values_",
@@ -104,7 +106,15 @@ def _nmf(held: Matrices) -> Dictionary:
     rows = _needed(held, "components")
     if (rows < 0).any():
         raise UnknownLayout("its kind is 'nmf', but its components are negative in part")
-    if str(held.reading.settings.get("kind")).lower() == "minibatchnmf":
+    settings = held.reading.settings
+    loss, penalty = settings.get("beta_loss"), settings.get("alpha_W")
+    if loss is not None and str(loss) not in LEAST_SQUARES:
+        raise UnknownLayout(f"its codes are of beta_loss '{loss}', and only those of least squares are read")
+    if penalty is not None and float(penalty) != 0:
+        raise UnknownLayout(f"its codes have a penalty (alpha_W {penalty}), and only those without are read")
+    if loss is None or penalty is None:
+        held.reading.notes.append(noted("least_squares"))
+    elif str(settings.get("kind")).lower() == "minibatchnmf":
         held.reading.notes.append(noted("nmf_exact"))
     return replace(assembled(KeptCodes(NMF), rows, rows), k=held.reading.asked.k)
 
@@ -157,6 +167,8 @@ def read_matrix(reading: Reading) -> Dictionary:
 
 
 def _parts(rows: np.ndarray, reading: Reading) -> Dictionary:
+    if not reading.notes:
+        reading.notes.append(noted("least_squares"))
     return replace(assembled(KeptCodes(NMF), rows, rows), k=reading.asked.k)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 Rules = tuple[tuple[str, str], ...]
+BIAS_APART = ("DINOv3", "SwinV2", "BEiT")  # whose keys have no bias
 QKV = re.compile(r"(.*)\b(query|key|value|q_proj|k_proj|v_proj)\.(weight|bias)")
 PATCHES = "embeddings.patch_embeddings.projection.weight"
 BLOCK: Rules = (
@@ -60,6 +61,14 @@ SWIN: Rules = (
     (r"^layernorm\.", "norm."),
     (r"^embeddings\.norm\.", "patch_embed.norm."),
     (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
+)
+SWIN_V2: Rules = (*SWIN, (r"\.continuous_position_bias_mlp\.", ".cpb_mlp."))
+BEIT: Rules = (
+    *BLOCK,
+    (r"\.lambda_(\d)$", r".gamma_\1"),
+    (r"^encoder\.relative_position_bias\.", "rel_pos_bias."),
+    (r"attn\.relative_position_bias\.", "attn."),
+    (r"^pooler\.layernorm\.", "fc_norm."),
 )
 CONVNEXT: Rules = (
     (r"^encoder\.stages\.(\d+)\.layers\.(\d+)\.", r"stages.\1.blocks.\2."),
@@ -121,13 +130,13 @@ FAMILIES = (
         SWIN,
     ),
     Family("Swin", ("encoder.layers.0.blocks.0.attention.q_proj.weight", PATCHES), (), SWIN),
+    Family("SwinV2", ("encoder.layers.0.blocks.0.attention.self.logit_scale", PATCHES), (), SWIN_V2),
+    Family("BEiT", ("encoder.layer.0.lambda_1", PATCHES), (), BEIT, ("embeddings.mask_token",)),
     Family("ConvNeXt", ("encoder.stages.0.layers.0.dwconv.weight",), (), CONVNEXT),
 )
 
 
 UNREAD = (  # networks of transformers whose names are not changed here, by what their keys hold
-    (r"\.lambda_1$", "a BEiT or data2vec"),
-    (r"attention\.self\.logit_scale$", "a Swin V2"),
     (r"embedder\.embedder\.", "a ResNet"),
     (r"detection_tokens$", "a YOLOS"),
     (r"embeddings\.patch_embedding\.weight$", "a SigLIP without its pooling head, or a network alike,"),
@@ -181,7 +190,8 @@ def _renamed(family: Family, prefix: str, tensors: Mapping[str, Tensor]) -> dict
         for pattern, name in family.rules:
             key = re.sub(pattern, name, key)
         state[key] = tensor
-    return FINISH.get(family.name, _finish_tokens)(_joined(state, separate_bias=family.name == "DINOv3"))
+    joined = _joined(state, separate_bias=family.name in BIAS_APART)
+    return FINISH.get(family.name, _finish_tokens)(joined)
 
 
 def _joined(state: Mapping[str, Tensor], *, separate_bias: bool) -> dict[str, Tensor]:
@@ -260,4 +270,9 @@ def _finish_convnext(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key: tensor.flatten() if ".grn." in key else tensor for key, tensor in state.items()}
 
 
-FINISH = {"DINOv3": _finish_dinov3, "Swin": _finish_swin, "ConvNeXt": _finish_convnext}
+FINISH = {
+    "DINOv3": _finish_dinov3,
+    "Swin": _finish_swin,
+    "SwinV2": _finish_swin,
+    "ConvNeXt": _finish_convnext,
+}

@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from timm.layers.create_act import get_act_layer
 from timm.layers.norm import LayerNorm
+from timm.models.beit import Beit
 from timm.models.convnext import ConvNeXt
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.eva import Eva
 from timm.models.swin_transformer import SwinTransformer
+from timm.models.swin_transformer_v2 import SwinTransformerV2
 from torch import Tensor, nn
 
 from core.common.taken import Taken
@@ -36,11 +38,20 @@ from core.errors import CheckpointError
 
 PIXELS = {"ViT": (HALF, HALF), "SigLIP": (HALF, HALF), "CLIP": (OPENAI_MEAN, OPENAI_STD)}
 # of LayerNorms, in `transformers`
-EPSILON = {"ViT": 1e-12, "DeiT": 1e-12, "Swin": 1e-5, "DINOv3": 1e-5, "ConvNeXt": 1e-12}
+EPSILON = {
+    "BEiT": 1e-12,
+    "SwinV2": 1e-5,
+    "ViT": 1e-12,
+    "DeiT": 1e-12,
+    "Swin": 1e-5,
+    "DINOv3": 1e-5,
+    "ConvNeXt": 1e-12,
+}
 ANY_SIZE = (
     "DINOv2",
     "DINOv3",
     "Swin",
+    "SwinV2",
     "ConvNeXt",
     "convnext",
 )  # networks that transformers gives other sizes
@@ -81,7 +92,14 @@ def build_network(
     """
     of_timm = family == "convnext"
     config = Taken({}, "") if of_timm else encoder_settings(path, family)
-    makers = {"Swin": _swin, "ConvNeXt": _convnext, "convnext": _convnext, "DINOv3": _dinov3}
+    makers = {
+        "BEiT": _beit,
+        "SwinV2": _swin_v2,
+        "Swin": _swin,
+        "ConvNeXt": _convnext,
+        "convnext": _convnext,
+        "DINOv3": _dinov3,
+    }
     make, held = makers.get(family, _transformer), dict(state)
     try:
         own = _own_sides(held, config)
@@ -99,7 +117,7 @@ def build_network(
         ) from None
     arch = f"{family.lower()}[" + ",".join(f"{key}={value}" for key, value in sorted(arguments.items())) + "]"
     notes = list(view.notes)
-    if "num_heads" in arguments and family != "Swin" and "num_attention_heads" not in config:
+    if "num_heads" in arguments and not family.startswith("Swin") and "num_attention_heads" not in config:
         notes.append(assumed("heads_without_config", n=arguments["num_heads"]))
     if family == "CLIP" and "hidden_act" not in config:
         notes.append(assumed("quick_gelu"))
@@ -304,12 +322,83 @@ def _swin(
     if act != "gelu":
         _set_activation(model, act)
         arguments["act_layer"] = act
-    if eps != EPSILON[family]:  # of the norms in blocks and of the last one; the others have the usual value
-        for name, module in model.named_modules():
-            if isinstance(module, nn.LayerNorm) and re.search(r"^norm$|blocks\.\d+\.norm", name):
-                module.eps = eps
+    if eps != EPSILON[family]:
+        _set_eps(model, eps)
         arguments["eps"] = eps
     return model, arguments
+
+
+def _swin_v2(
+    state: Tensors, config: Taken, family: str, sides: tuple[int, int]
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Build a Swin V2, whose windows no weight shows: they are those of config.json."""
+    window = stated_whole(config, "window_size")
+    if window is None:
+        raise CheckpointError(
+            "a Swin V2 has its window_size in config.json, which is not beside it: restore it"
+        )
+    n_stages, patch = _count(state, r"layers\.(\d+)\.blocks\."), state["patch_embed.proj.weight"]
+    scales = [state[f"layers.{stage}.blocks.0.attn.logit_scale"] for stage in range(n_stages)]
+    before = config.get("pretrained_window_sizes") or (0,) * n_stages
+    arguments: dict[str, Any] = {
+        "img_size": sides[0] if sides[0] == sides[1] else sides,
+        "patch_size": patch.shape[-1],
+        "embed_dim": len(patch),
+        "depths": tuple(_count(state, rf"layers\.{stage}\.blocks\.(\d+)\.") for stage in range(n_stages)),
+        "num_heads": tuple(len(scale) for scale in scales),
+        "window_size": window,
+        "pretrained_window_sizes": tuple(before)[:n_stages],
+        "mlp_ratio": len(state["layers.0.blocks.0.mlp.fc1.weight"]) / len(patch),
+    }
+    check_held(config, {name: arguments[name] for name in ("patch_size", "embed_dim", "depths", "num_heads")})
+    model = SwinTransformerV2(**arguments, num_classes=0, strict_img_size=False)
+    eps = stated_number(config, "layer_norm_eps") or EPSILON[family]
+    _set_eps(model, eps)
+    arguments |= _with_activation(model, config) | ({} if eps == EPSILON[family] else {"eps": eps})
+    return model, arguments
+
+
+def _beit(
+    state: Tensors, config: Taken, family: str, sides: tuple[int, int]
+) -> tuple[nn.Module, dict[str, Any]]:
+    patch, heads = state["patch_embed.proj.weight"], stated_whole(config, "num_attention_heads")
+    hidden = len(state["blocks.0.mlp.fc1.weight"])
+    _check_heads(heads, len(patch))
+    arguments: dict[str, Any] = {
+        "img_size": sides[0] if sides[0] == sides[1] else sides,
+        "patch_size": patch.shape[-1],
+        "embed_dim": len(patch),
+        "depth": _count(state, r"blocks\.(\d+)\."),
+        "num_heads": heads or max(len(patch) // 64, 1),
+        "mlp_ratio": hidden / len(patch),
+        "use_abs_pos_emb": "pos_embed" in state,
+        "use_rel_pos_bias": "blocks.0.attn.relative_position_bias_table" in state,
+        "use_shared_rel_pos_bias": "rel_pos_bias.relative_position_bias_table" in state,
+        "global_pool": "avg" if "fc_norm.weight" in state else "token",
+    }
+    held = {"hidden_size": len(patch), "num_hidden_layers": arguments["depth"], "intermediate_size": hidden}
+    check_held(config, held | {"patch_size": patch.shape[-1]})
+    eps = stated_number(config, "layer_norm_eps") or EPSILON[family]
+    norm: Any = partial(LayerNorm, eps=eps)
+    model = Beit(**arguments, num_classes=0, init_values=1.0, norm_layer=norm)
+    arguments |= _with_activation(model, config) | ({} if eps == EPSILON[family] else {"eps": eps})
+    return model, arguments
+
+
+def _with_activation(model: nn.Module, config: Taken) -> dict[str, str]:
+    """Give a network with GELU the activation of config.json; what that adds to its arguments."""
+    act = activation(config, "gelu")
+    if act == "gelu":
+        return {}
+    _set_activation(model, act)
+    return {"act_layer": act}
+
+
+def _set_eps(model: nn.Module, eps: float) -> None:
+    """Set that of the norms in the blocks of a Swin and of its last one; the others have the usual value."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.LayerNorm) and re.search(r"^norm$|blocks\.\d+\.norm", name):
+            module.eps = eps
 
 
 def _convnext(
@@ -362,7 +451,7 @@ def _count(state: Tensors, pattern: str) -> int:
 def _usual(family: str, sides: tuple[int, int]) -> Transform:
     """The transform of this kind of network where no settings of an image processor lie beside it."""
     mean, std = PIXELS.get(family, (IMAGENET_MEAN, IMAGENET_STD))
-    squash = family in ("ViT", "SigLIP", "DINOv3")
+    squash = family in ("ViT", "SigLIP", "DINOv3", "BEiT")
     return Transform(
         resize=None if squash or family == "CLIP" else round(min(sides) * 256 / 224),
         input_size=sides,

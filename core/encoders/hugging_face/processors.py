@@ -73,7 +73,7 @@ KINDS = {  # by the name of the class, without its ending
 }
 OF_NETWORK = {  # the class that transformers takes where the file names none, by a kind of network
     "ViT": "ViT", "DeiT": "DeiT", "DINOv2": "Bit", "DINOv3": "DINOv3ViT", "CLIP": "CLIP", "SigLIP": "Siglip",
-    "Swin": "ViT", "ConvNeXt": "ConvNext",
+    "Swin": "ViT", "SwinV2": "ViT", "BEiT": "Beit", "ConvNeXt": "ConvNext",
 }  # fmt: skip
 WITHOUT_VIEW = {  # classes whose pictures have no common height and width
     "Siglip2": "keeps the proportions of each picture (NaFlex), which one input view cannot"

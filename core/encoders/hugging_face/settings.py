@@ -31,6 +31,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("siglip", "siglip2"), OF_SIGLIP),
     **dict.fromkeys(("dinov2", "dinov2_with_registers"), OF_DINOV2),
     "dinov3_vit": OF_DINOV3,
+    **dict.fromkeys(("beit", "data2vec-vision"), OF_VIT),
+    "swinv2": OF_SWIN | {"window_size": 7},
     "swin": OF_SWIN,
     **dict.fromkeys(("convnext", "convnextv2"), OF_CONVNEXT),
 }
@@ -42,7 +44,9 @@ TYPES = {  # of a kind of network, by its keys; the first is meant where a file 
     "SigLIP": tuple(name for name, of in DEFAULTS.items() if of is OF_SIGLIP),
     "DINOv2": ("dinov2", "dinov2_with_registers"),
     "DINOv3": ("dinov3_vit",),
+    "BEiT": ("beit", "data2vec-vision"),
     "Swin": ("swin",),
+    "SwinV2": ("swinv2",),
     "ConvNeXt": ("convnext", "convnextv2"),
 }
 ACTIVATIONS = {  # of transformers, as timm calls them
@@ -68,25 +72,27 @@ HARMLESS = (
     "*dropout*", "*drop_path*", "*initializer*", "*_token_id", "*_ids", "*label*", "*init_value*",
     "decoder_*", "out_*", "_*", "return_*", "output_*", "no_repeat*", "encoder_no_repeat*",
     "text_config*", "tie_*", "use_bfloat16", "auxiliary_*", "use_auxiliary*", "pos_embed_*",
-    "layerscale_value", "num_beam*", "num_return_sequences", "forced_*", "torch*", "tokenizer*",
-    "architectures", "transformers_version", "dtype", "problem_type", "finetuning_task", "model_type",
-    "prefix", "chunk_size_feed_forward", "is_decoder", "is_encoder_decoder", "add_cross_attention",
-    "pruned_heads", "task_specific_params", "cross_attention_hidden_size", "max_length", "min_length",
-    "do_sample", "early_stopping", "length_penalty", "repetition_penalty", "diversity_penalty",
-    "temperature", "top_k", "top_p", "typical_p", "suppress_tokens", "begin_suppress_tokens",
-    "remove_invalid_values", "exponential_decay*", "tf_legacy_loss", "projection_dim", "encoder_stride",
-    "mask_ratio", "norm_pix_loss", "use_mask_token", "apply_layernorm", "reshape_hidden_states",
-    "stage_names", "num_layers", "pooler_*", "add_pooling_layer", "vocab_size", "attn_implementation",
-    "use_cache", "intermediate_size", "mlp_ratio", "num_stages", "logit_scale*", "extract_layers",
-    "reduce_dim", "conditional_layer", "use_complex_transposed_convolution", "gradient_checkpointing",
+    "layerscale_value", "num_beam*", "num_return_sequences", "pool_scales", "semantic_loss_ignore_index",
+    "add_fpn", "forced_*", "torch*", "tokenizer*", "architectures", "transformers_version", "dtype",
+    "problem_type", "finetuning_task", "model_type", "prefix", "chunk_size_feed_forward", "is_decoder",
+    "is_encoder_decoder", "add_cross_attention", "pruned_heads", "task_specific_params",
+    "cross_attention_hidden_size", "max_length", "min_length", "do_sample", "early_stopping",
+    "length_penalty", "repetition_penalty", "diversity_penalty", "temperature", "top_k", "top_p",
+    "typical_p", "suppress_tokens", "begin_suppress_tokens", "remove_invalid_values",
+    "exponential_decay*", "tf_legacy_loss", "projection_dim", "encoder_stride", "mask_ratio",
+    "norm_pix_loss", "use_mask_token", "apply_layernorm", "reshape_hidden_states", "stage_names",
+    "num_layers", "pooler_*", "add_pooling_layer", "vocab_size", "attn_implementation", "use_cache",
+    "intermediate_size", "mlp_ratio", "num_stages", "logit_scale*", "extract_layers", "reduce_dim",
+    "conditional_layer", "use_complex_transposed_convolution", "gradient_checkpointing",
 )  # fmt: skip
 # These are seen in the weights, whose keys or shapes would not fit if they were otherwise.
 SEEN = (
     "qkv_bias", "query_bias", "key_bias", "value_bias", "proj_bias", "mlp_bias", "num_channels",
-    "use_swiglu_ffn", "use_gated_mlp", "vision_use_head", "use_absolute_embeddings", "hidden_size",
-    "num_hidden_layers", "patch_size", "num_register_tokens", "num_patches", "image_size", "embed_dim",
-    "depths", "num_heads", "hidden_sizes", "window_size", "num_attention_heads", "rope_theta",
-    "hidden_act", "layer_norm_eps",
+    "use_swiglu_ffn", "use_gated_mlp", "vision_use_head", "use_absolute_embeddings",
+    "use_absolute_position_embeddings", "use_relative_position_bias", "use_shared_relative_position_bias",
+    "use_mean_pooling", "pretrained_window_sizes", "hidden_size", "num_hidden_layers", "patch_size",
+    "num_register_tokens", "num_patches", "image_size", "embed_dim", "depths", "num_heads",
+    "hidden_sizes", "window_size", "num_attention_heads", "rope_theta", "hidden_act", "layer_norm_eps",
 )  # fmt: skip
 
 

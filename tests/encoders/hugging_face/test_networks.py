@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from timm.models.beit import Beit
+from timm.models.swin_transformer_v2 import SwinTransformerV2
 from torch.testing import assert_close
 
 from core.encoders.hugging_face.classifiers import stated_labels
@@ -406,8 +409,7 @@ def test_a_trained_pooler_lies_before_a_classifier_beside_it(tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "name"),
-    [("beit.encoder.layer.0.lambda_1", "BEiT"), ("resnet.embedder.embedder.convolution.weight", "ResNet"),
-     ("swinv2.encoder.layers.0.blocks.0.attention.self.logit_scale", "Swin V2")],
+    [("resnet.embedder.embedder.convolution.weight", "ResNet"), ("vit.embeddings.detection_tokens", "YOLOS")],
 )  # fmt: skip
 def test_a_network_that_is_not_read_is_refused_by_its_name(tmp_path, key, name):
     patches = {"x.embeddings.patch_embeddings.projection.weight": torch.ones(8, 3, 4, 4)}
@@ -424,3 +426,84 @@ def test_a_setting_that_the_class_does_not_read_contradicts_nothing(tmp_path):
     encoder = load_encoder(str(folder))
     assert_close(output(encoder, "DINOv2"), torch.tensor(REFERENCES["DINOv2"]["output"]), **TOLERANCE)
     assert as_record(encoder.assumptions[0]).kind == "arch_of_sidecar"
+
+
+SPLIT = {"query": 0, "key": 1, "value": 2}
+
+
+def as_transformers(state: dict[str, torch.Tensor], renamed: dict[str, str]) -> dict[str, torch.Tensor]:
+    """timm's tensors with query, key and value apart, and other parts of their names."""
+    found = {}
+    for key, tensor in state.items():
+        for old, new in renamed.items():
+            key = key.replace(old, new)
+        if "attn.qkv.weight" in key:
+            for name, part in SPLIT.items():
+                found[key.replace("attn.qkv", f"SELF.{name}")] = tensor.chunk(3)[part].clone()
+        else:
+            key = key.replace("attn.q_bias", "SELF.query.bias").replace("attn.v_bias", "SELF.value.bias")
+            found[key.replace("attn.", "SELF.")] = tensor
+    return found
+
+
+def test_a_beit_has_relative_positions_and_scaled_layers(tmp_path):
+    torch.manual_seed(0)
+    norm: Any = partial(torch.nn.LayerNorm, eps=1e-12)
+    model = Beit(
+        img_size=32, patch_size=16, embed_dim=32, depth=2, num_heads=4, num_classes=0, use_abs_pos_emb=False,
+        use_rel_pos_bias=True, init_values=0.5, mlp_ratio=2,
+        norm_layer=norm,
+    ).eval()  # fmt: skip
+    for one in model.parameters():
+        torch.nn.init.normal_(one, std=0.3)
+    renamed = {
+        "attn.proj": "attention.output.dense", "blocks.": "encoder.layer.", "gamma_": "lambda_",
+        "norm1": "layernorm_before", "norm2": "layernorm_after", "mlp.fc1": "intermediate.dense",
+        "mlp.fc2": "output.dense", "fc_norm": "pooler.layernorm", "cls_token": "embeddings.cls_token",
+        "patch_embed.proj": "embeddings.patch_embeddings.projection",
+        "attn.relative_position_bias_table": "attn.relative_position_bias.relative_position_bias_table",
+    }  # fmt: skip
+    state = as_transformers(model.state_dict(), renamed)
+    state = {f"beit.{key.replace('SELF.', 'attention.attention.')}": one for key, one in state.items()}
+    save_file(state, tmp_path / "model.safetensors")
+    config = {
+        "model_type": "beit",
+        "num_attention_heads": 4,
+        "image_size": 32,
+        "use_relative_position_bias": True,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    x = planted_input(32)
+    encoder = load_encoder(str(tmp_path))
+    assert_close(encoder.model(x), model(x), rtol=1e-4, atol=1e-4)
+    assert encoder.arch.startswith("beit[")
+
+
+def test_the_windows_of_a_swin_v2_are_those_of_its_config(tmp_path):
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"embed_dim": 16, "depths": (1, 1), "num_heads": (1, 2), "window_size": 4}
+    model = SwinTransformerV2(img_size=32, patch_size=4, num_classes=0, **sizes).eval()
+    for one in model.parameters():
+        torch.nn.init.normal_(one, std=0.3)
+    renamed = {
+        "attn.proj": "attention.output.dense", "layers.1.downsample": "layers.0.downsample",
+        "norm1": "layernorm_before",
+        "norm2": "layernorm_after", "mlp.fc1": "intermediate.dense", "mlp.fc2": "output.dense",
+        "patch_embed.proj": "embeddings.patch_embeddings.projection", "patch_embed.norm": "embeddings.norm",
+        "cpb_mlp": "continuous_position_bias_mlp",
+    }  # fmt: skip
+    state = as_transformers(model.state_dict(), renamed)
+    state = {key.replace("SELF.", "attention.self."): one for key, one in state.items()}
+    state = {f"encoder.{key}" if key.startswith("layers") else key: one for key, one in state.items()}
+    state |= {f"layernorm.{kind}": state.pop(f"norm.{kind}") for kind in ("weight", "bias")}
+    save_file({f"swinv2.{key}": one for key, one in state.items()}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match="window_size"):
+        load_encoder(str(tmp_path))
+    config = {"model_type": "swinv2", "image_size": 32, "pretrained_window_sizes": [0, 0]}
+    (tmp_path / "config.json").write_text(json.dumps(config | {key: one for key, one in sizes.items()}))
+    x = planted_input(32)
+    encoder = load_encoder(str(tmp_path))
+    assert_close(encoder.model(x), model(x), rtol=1e-4, atol=1e-4)
+    assert not {"heads_without_config", "network_untaken"} & {
+        as_record(line).kind for line in encoder.assumptions
+    }

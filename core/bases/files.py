@@ -37,7 +37,8 @@ STATES = (
     "autoencoder",
 )  # of the weights among other things
 INSIDE = ("cfg", "config", "settings", "hparams", "hyper_parameters", "args")  # of settings in the same file
-PREFIXES = ("module.", "_orig_mod.")
+PREFIXES = ("module.", "_orig_mod.")  # of any tensor
+WRAPPERS = ("model.", "sae.", "ae.", "autoencoder.")  # of all of them, if of one
 SCALER, WHITENING = "activation_scaler.json", "activation_whitening.safetensors"  # of SAELens in training
 DECIDING = ("k", "top_k", "activation", "activation_fn", "activation_fn_str", "architecture", "dict_class")
 
@@ -223,7 +224,11 @@ def _parted(state: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, 
 
 def _arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The tensors of a file as arrays: float32, or whole numbers."""
-    return {_bare(str(name)): _array(one) for name, one in state.items() if isinstance(one, torch.Tensor)}
+    named = {_bare(str(name)): _array(one) for name, one in state.items() if isinstance(one, torch.Tensor)}
+    for wrapper in WRAPPERS:
+        if named and all(name.startswith(wrapper) for name in named):
+            named = {name.removeprefix(wrapper): one for name, one in named.items()}
+    return named
 
 
 def _bare(name: str) -> str:

@@ -96,6 +96,11 @@ def test_what_is_refused_in_one_line(tmp_path, arrays, settings, said):
     assert "\n" not in str(caught.value)
 
 
+def test_a_module_around_all_tensors_is_taken_off(tmp_path):
+    wrapped = {f"sae__{name}": one for name, one in LEARNED.items()}
+    assert read(tmp_path, wrapped, k=2).dictionary.k == 2
+
+
 def test_n_tensors_are_those_that_were_used(tmp_path):
     arrays = {**LEARNED, "num_batches": np.array(7)}
     found = read(tmp_path, arrays, {"trainer": {"dict_class": "AutoEncoderTopK", "k": K}})

@@ -1,5 +1,6 @@
 """Load the weights of a recognised checkpoint into a model, strictly: every encoder key must match."""
 
+import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
@@ -55,6 +56,22 @@ def copied_checkpoint(url: str) -> Path:
     return path
 
 
+# What stands between a file and its network, by the ends of its keys, and the way out.
+OBSTACLES = {
+    r"\.lora_[AB]\.|\.lora_[AB]$|\.base_layer\.": "it holds LoRA adapters: merge them before saving (PEFT: "
+    "model.merge_and_unload())",
+    r"\._packed_params(\.|$)": "it is quantised by torch: save the weights before they are quantised",
+    r"\.parametrizations\.|\.weight_g$": "its weights are parametrised: remove_parametrizations before saving",
+    r"\.weight_(orig|mask)$": "it is pruned: torch.nn.utils.prune.remove before saving",
+}
+
+
+def obstacle(keys: Collection[str]) -> str:
+    """What a file has to be freed of before it is the weights of a network; "" for another file."""
+    found = (why for pattern, why in OBSTACLES.items() if any(re.search(pattern, key) for key in keys))
+    return next(found, "")
+
+
 def load_strict(
     model: nn.Module, layout: Layout, *, name: str, hint: str = "", classifier: Collection[str] = ()
 ) -> LoadReport:
@@ -86,6 +103,7 @@ def load_strict(
         _count(reshaped, "of a different shape"),
     ]
     if any(problems):
+        hint = obstacle(unexpected) or hint
         where = f"layout {layout.name}" + (f", prefix '{layout.prefix}'" if layout.prefix else "")
         raise CheckpointError(
             f"the checkpoint ({where}) does not fit {name}: {'; '.join(filter(None, problems))}"

@@ -64,6 +64,15 @@ def agreed_pixels(name: str) -> dict[str, Any]:
     return {key: value for key, value in configs[0].items() if value is not None}
 
 
+def activations_differ(name: str) -> bool:
+    """Whether some weights of a model of open_clip have OpenAI's quick GELU and some have not."""
+    import open_clip
+    from open_clip.pretrained import get_pretrained_cfg
+
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    return len({bool(get_pretrained_cfg(name, tag).get("quick_gelu")) for tag in tags}) > 1
+
+
 def tower_transform(tower: nn.Module, agreed: Mapping[str, Any] | None = None) -> tuple[Transform, list[str]]:
     """Return the pixels that a tower was trained on, and what is done otherwise.
 

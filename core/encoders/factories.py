@@ -16,7 +16,7 @@ from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from core.encoders.assumptions import assumed
-from core.encoders.clip_towers import agreed_pixels, image_tower, tower_transform
+from core.encoders.clip_towers import activations_differ, agreed_pixels, image_tower, tower_transform
 from core.encoders.readout.head import HeadMaker, HeadPart
 from core.encoders.segmentation import MapOfBackbone, torchvision_names
 from core.encoders.spec import Spec
@@ -279,6 +279,8 @@ def _open_clip(spec: Spec, with_weights: bool) -> Built:
     transform, notes = tower_transform(model, agreed)
     if tag is None and with_weights:
         notes.append(assumed("open_clip_unasked"))
+    if not with_weights and activations_differ(spec.name) and "force_quick_gelu" not in spec.arguments:
+        notes.append(assumed("open_clip_gelu", what=spec.name))
     built = Built(model, transform, spec.arch, f"open_clip {tag}" if tag else "random", notes)
     if agreed:
         built.pixels_from, built.all_taken = f"all that open_clip has of {spec.name}", True

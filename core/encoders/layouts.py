@@ -431,7 +431,7 @@ def renamed_by_order(layout: Layout, names: Mapping[str, Tensor], arch: str) -> 
     """
     pairs = list(zip(layout.state.items(), names.items(), strict=False))
     modules = {(old.rpartition(".")[0], new.rpartition(".")[0]) for (old, _), (new, _) in pairs}
-    last = next(reversed(names), "").rpartition(".")[0]  # a classifier, which may have other outputs
+    last = next(reversed(list(names)), "").rpartition(".")[0]  # a classifier, which may have other outputs
     same = all(
         (theirs.shape == ours.shape or (new.startswith(f"{last}.") and theirs.shape[1:] == ours.shape[1:]))
         and old.rpartition(".")[2] == new.rpartition(".")[2]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from core.common.assets import asset, asset_names
 from core.common.device import resolve_device
 from core.common.inside import read_json_file
+from core.encoders.assumptions import assumed
 from core.encoders.clip_towers import agreed_pixels, silent_logs
 from core.encoders.transform import without_ends
 from core.errors import ClipError, did_you_mean
@@ -45,7 +46,9 @@ class Clip:
         configuration: dict[str, Any],
         device: str | torch.device = "cpu",
         precision: str = "fp32",
+        notes: Sequence[str] = (),
     ) -> None:
+        self.notes = list(notes)  # what was assumed of it
         self.name, self.tokenizer, self.preprocess = name, tokenizer, preprocess
         self.configuration, self.precision = configuration, precision
         self.device = resolve_device(device)
@@ -228,6 +231,7 @@ def _load_open_clip(spec: str, device: torch.device, precision: str) -> Clip:
         tokenizer = open_clip.get_tokenizer(name)
     except Exception as error:
         raise ClipError(_cannot_load(spec, name, weights, error)) from None
+    agreed = [assumed("open_clip_agreed", what=name)] if _pixels(name, weights) else []
     configuration = {
         "model_cfg": open_clip.get_model_config(name) or {},
         "preprocess_cfg": dict(getattr(model.visual, "preprocess_cfg", None) or {}),
@@ -238,6 +242,7 @@ def _load_open_clip(spec: str, device: torch.device, precision: str) -> Clip:
         model,
         tokenizer,
         preprocess,  # type: ignore[arg-type]
+        notes=agreed,
         name=spec,
         configuration=configuration,
         device=device,

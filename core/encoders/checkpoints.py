@@ -61,7 +61,7 @@ OBSTACLES = {
     r"\.lora_[AB]\.|\.lora_[AB]$|\.base_layer\.": "it holds LoRA adapters: merge them before saving (PEFT: "
     "model.merge_and_unload())",
     r"\._packed_params(\.|$)": "it is quantised by torch: save the weights before they are quantised",
-    r"\.parametrizations\.|\.weight_g$": "its weights are parametrised: remove_parametrizations before saving",
+    r"\.parametrizations\.|\.weight_g$": "its weights are parametrised: call remove_parametrizations before",
     r"\.weight_(orig|mask)$": "it is pruned: torch.nn.utils.prune.remove before saving",
 }
 

@@ -264,6 +264,8 @@ def _refusal(path: Path, global_name: str | None, message: str) -> str:
             f"'{path}' is refused: its pickle cannot be read as plain weights "
             f"({_first_line(message)[:120]}); {RESAVE}"
         )
+    if global_name.split(".")[0] == "torchao":
+        return f"'{path}' is quantised by torchao; save the weights before they are quantised"
     if global_name.split(".")[0] in ("jax", "jaxlib", "haiku", "flax"):
         return f"'{path}' is a JAX pickle; convert it to a PyTorch state dict first, it is not unpickled here"
     return f"'{path}' is refused: its pickle asks for {global_name}, which could run code; {RESAVE}"

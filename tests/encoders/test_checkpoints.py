@@ -166,3 +166,25 @@ def test_weights_that_a_file_names_by_address_are_not_fetched(server, resnet18, 
     with pytest.raises(AddressRefused, match="named"):
         load_encoder(f"resnet18@{server.url}/last.ckpt")
     assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("layer1.0.conv1.lora_A.default.weight", "merge_and_unload"),
+        ("layer1.0.lin._packed_params._packed_params", "quantised"),
+        ("layer1.0.conv1.parametrizations.weight.original0", "remove_parametrizations"),
+        ("layer1.0.conv1.weight_mask", "prune.remove"),
+    ],
+)
+def test_what_stands_between_a_file_and_its_network_is_named(tmp_path, name, message):
+    state = dict(narrow_resnet().state_dict()) | {name: torch.ones(2)}
+    with pytest.raises(CheckpointError, match=message):
+        load_encoder(save(tmp_path, state))
+
+
+def test_a_folder_of_torch_distributed_is_named_with_the_way_out(tmp_path):
+    (tmp_path / ".metadata").write_bytes(b"x")
+    (tmp_path / "__0_0.distcp").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match="dcp_to_torch"):
+        load_encoder(str(tmp_path))

@@ -8,6 +8,7 @@ from pathlib import Path
 from core.common.inside import read_json_file
 from core.errors import CheckpointError
 
+DISTRIBUTED = ".metadata"  # of a folder of torch.distributed.checkpoint
 INDEX = ".index.json"
 AN_INDEX = re.compile(r"\.index(\.\w+)?\.json")  # of a variant: model.safetensors.index.fp16.json
 WHOLE = (
@@ -91,6 +92,11 @@ def _dated(file: Path) -> str:
 
 
 def _in_folder(folder: Path) -> Path:
+    if (folder / DISTRIBUTED).is_file():
+        raise CheckpointError(
+            f"'{folder}' is a checkpoint of torch.distributed in parts; make one file of it: python -m "
+            "torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE.pt"
+        )
     indices = sorted(file for file in folder.glob("*.json") if AN_INDEX.search(file.name))
     indices = [file for file in indices if file.name.endswith(INDEX)] or indices
     whole = [folder / name for name in WHOLE if (folder / name).is_file()]

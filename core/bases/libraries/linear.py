@@ -131,9 +131,11 @@ def kept_by_visaebench(reading: Reading) -> KeptCodes:
     """Of one threshold for all the codes that are equal to it are kept too."""
     said = reading.said()
     how = kept_by(reading, said.names, said.ks, said.threshold)
-    if how.activation == JUMP and np.size(how.threshold) == 1 and "jump_thresholds" not in reading.tensors:
-        return KeptCodes(JUMP, None, np.nextafter(np.float32(np.max(how.threshold)), np.float32(-np.inf)))
-    return how
+    one_for_all = how.threshold is not None and np.size(how.threshold) == 1
+    if how.activation != JUMP or not one_for_all or "jump_thresholds" in reading.tensors:
+        return how
+    threshold = np.asarray(how.threshold, np.float32).max()
+    return KeptCodes(JUMP, None, np.nextafter(threshold, np.float32(-np.inf)))
 
 
 def read_sparsify(reading: Reading) -> Dictionary:
@@ -174,9 +176,8 @@ def read_sparse_autoencoder(reading: Reading) -> Dictionary:
                 f"holds {len(encoder)} components, and one is read: save "
                 "{name: one[0] for name, one in state_dict.items()}"
             )
-        encoder, bias, tied, decoder = (
-            one if one is None else one[0] for one in (encoder, bias, tied, decoder)
-        )
+        encoder, tied, decoder = encoder[0], tied[0], decoder[0]
+        bias = bias if bias is None else bias[0]
     how = kept_by(reading, {}, {}, None, usual=RELU)
     subtracted = reading.of_bias("tied_bias", stated=True, usual=True)
     return assembled(how, encoder, decoder.T, bias=bias, offset=tied, pre_bias=subtracted)

@@ -98,7 +98,7 @@ def _sae_lens_names(activation: str | None, architecture: str | None) -> dict[st
     """What says the activation: the architecture, or before version 6 an activation other than ReLU."""
     if activation in (None, "relu"):
         return {"architecture": architecture}
-    names = {"activation_fn": activation}
+    names: dict[str, str | None] = {"activation_fn": activation}
     return names if architecture in (None, "standard") else {**names, "architecture": architecture}
 
 
@@ -126,10 +126,11 @@ def _normalised(reading: Reading, dictionary: Dictionary) -> Dictionary:
         return folded(dictionary, np.zeros(dictionary.width), float(factor))
     if norm == WHITENING:
         reading.settings.inner("activation_scaler").get("has_whitening")
-        parts = [
+        found = [
             reading.first(f"activation_whitening.{name}") for name in ("mean", "matrix", "inverse_matrix")
         ]
-        if any(one is None for one in parts):
+        parts = [one for one in found if one is not None]
+        if len(parts) < len(found):
             raise UnknownLayout(
                 f"its vectors were whitened ({WHITENING}), and activation_whitening.safetensors is not "
                 "beside it"

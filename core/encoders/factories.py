@@ -262,8 +262,11 @@ def timm_transform(model: Any, stated: Mapping[str, Any] | None = None) -> tuple
         notes.append(assumed("timm_crop", what=crop))
         crop = "center"
     interpolation = config.get("interpolation", "bilinear")
+    resize = math.floor(min(height, width) / (config.get("crop_pct") or 1.0))
+    if crop == "squash" and resize != min(height, width):
+        crop = "squash center"
     transform = Transform(
-        resize=math.floor(min(height, width) / (config.get("crop_pct") or 1.0)),
+        resize=resize,
         input_size=(height, width),
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),

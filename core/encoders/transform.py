@@ -21,7 +21,7 @@ INTERPOLATIONS = {
     "box": Image.Resampling.BOX,
     "hamming": Image.Resampling.HAMMING,
 }
-CROPS = ("center", "squash", "floor", "squash floor", "unscaled")
+CROPS = ("center", "squash", "squash center", "floor", "squash floor", "unscaled")
 FLOORS = ("floor", "squash floor", "unscaled")  # crops that begin at (size - crop) // 2
 # A 20,000 x 1 strip would become 256 x 5,120,000 when its shorter side is resized; only its middle is used.
 MAX_ASPECT = 32
@@ -32,7 +32,8 @@ class Transform:
     """Resize the shorter side to `resize`, centre crop to `input_size`, then (x / 255 - mean) / std.
 
     `resize=None` resizes the shorter side to `input_size`, so an image of that size stays unchanged.
-    `crop="squash"` resizes both sides to `input_size`, whatever the aspect ratio. As the processors of
+    `crop="squash"` resizes both sides to `input_size`, whatever the aspect ratio; "squash center" both to
+    `resize`, and cuts out the centre, as timm does where its squashed view has a margin. As the processors of
     transformers do it, whose centre crop begins half a pixel earlier: "floor" resizes the shorter side to
     `resize`, "squash floor" both sides, "unscaled" neither; then `input_size` is cut out.
     `input_size=(height, width)` is a view that is not square: the image is resized until it covers the view's
@@ -138,6 +139,9 @@ class Transform:
         short = self.resize or min(self.sides)
         if self.crop == "squash floor":
             return short, short
+        if self.crop == "squash center":
+            height, width = (round(side * short / min(self.sides)) for side in self.sides)
+            return width, height
         if isinstance(self.input_size, tuple) and self.crop != "floor":
             scale = short / min(self.sides)
             needed = scale * self.sides[1] / width, scale * self.sides[0] / height

@@ -7,9 +7,13 @@ import sys
 
 import numpy as np
 import pytest
+import timm
 from PIL import Image
+from timm.data import create_transform
+from timm.data.config import resolve_model_data_config
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
+from core.encoders.factories import timm_transform
 from core.encoders.transform import Transform
 from core.errors import SettingsError
 
@@ -111,3 +115,21 @@ def test_an_unknown_setting_is_named():
 def test_workers_do_not_import_torch():
     code = "import sys, core.encoders.transform, core.encoders.spec; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+@pytest.mark.parametrize("size", [(320, 256), (97, 131), (96, 96)])
+def test_a_squashed_view_with_a_margin__is_that_of_timm(rng, size):
+    """timm squashes to input size / crop_pct, and cuts out the centre."""
+    image = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+    model = timm.create_model(
+        "resnet10t", num_classes=2, pretrained_cfg_overlay={"crop_mode": "squash", "crop_pct": 0.95}
+    )
+    config = resolve_model_data_config(model)
+    theirs = create_transform(**{**config, "mean": (0.0,) * 3, "std": (1.0,) * 3}, is_training=False)(image)
+    transform, notes = timm_transform(model)
+    assert transform.crop == "squash center" and not notes
+    ours = transform.pixels(image)
+    assert np.abs(ours - 255 * np.asarray(theirs).transpose(1, 2, 0)).max() < 1e-3
+    left, top, right, bottom = transform.box(*image.size)
+    assert (right - left) / image.width == pytest.approx(transform.sides[1] / transform.resize)
+    assert (bottom - top) / image.height == pytest.approx(transform.sides[0] / transform.resize)

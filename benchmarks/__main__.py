@@ -30,6 +30,7 @@ BENCHES = (
     "pictures",
     "positions",
     "ranks",
+    "reading",
     "retrieve",
     "scores",
     "search",

@@ -17,7 +17,7 @@ from core.bases.dictionary import Coder
 from core.bases.files import read_dictionary
 from core.bases.reading import Asked
 from core.encoders.encoder import Encoder
-from core.encoders.readout.head import Head
+from core.encoders.readout.head import NO_WEIGHTS, Head
 from core.encoders.registry import load_encoder
 from core.errors import PeregrineError
 from core.jobs.progress import Progress
@@ -67,7 +67,10 @@ def verdict(written: Written, reading: Reading) -> tuple[str, str]:
     notes = ", ".join(reading.notes)
     if reading.problems:
         return WRONG, "; ".join(reading.problems)
+    far = ", ".join(f"{name} {one:.2g}" for name, one in reading.differences.items() if one > TOLERANCE)
     if reading.refusal:
+        if far and written.then is None:
+            return WRONG, f"{far} off; {reading.refusal}"
         dead_end = written.then is not None and not reading.fits
         return (WRONG, f"the way out fails: {reading.refusal}") if dead_end else (REFUSED, reading.refusal)
     if written.refused:
@@ -76,7 +79,6 @@ def verdict(written: Written, reading: Reading) -> tuple[str, str]:
         return (NOTED, notes) if notes else (RIGHT, "")
     if set(written.excused) & set(reading.notes):
         return NOTED, notes
-    far = ", ".join(f"{name} {one:.2g}" for name, one in reading.differences.items() if one > TOLERANCE)
     return WRONG, f"{far or 'pixels'} off; {notes or 'no note'}"
 
 
@@ -137,11 +139,10 @@ def _read_encoder(
     if written.states_pixels:
         _compare_pixels(encoder, x, reading)
     head = encoder.find_head() if written.logits is not None else None
-    if isinstance(head, str) and written.refused:
-        reading.refusal = f"no head: {head}"
-    elif isinstance(head, str):
-        reading.problems.append(f"no head: {head}")
-    head = None if isinstance(head, str) else head
+    if isinstance(head, str):
+        if head == NO_WEIGHTS and not written.refused:  # which is not true
+            reading.problems.append(head)
+        reading.refusal, head = f"no head: {head}", None
     features, logits = _run(encoder, head, x)
     if written.features is not None:
         reading.differences["features"] = relative(features, written.features)

@@ -1,4 +1,4 @@
-"""What dictionary_learning writes: a folder a trainer, with config.json and ae.pt, and checkpoints below it."""
+"""What dictionary_learning writes: a folder a trainer with config.json, ae.pt and checkpoints below it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 for language in ("nnsight", "datasets", "zstandard", "wandb"):  # it imports them to read language models
     sys.modules.setdefault(language, MagicMock())
-from dictionary_learning.trainers import (  # noqa: E402
+from dictionary_learning.trainers import (
     batch_top_k,
     gated_anneal,
     gdm,
@@ -22,7 +22,7 @@ from dictionary_learning.trainers import (  # noqa: E402
     standard,
     top_k,
 )
-from dictionary_learning.training import trainSAE  # noqa: E402
+from dictionary_learning.training import trainSAE
 
 from tests.crossed.kit import Cases, Written, outputs, vectors
 from tests.crossed.writers.dictionary_learning_more import CASES as MORE
@@ -40,9 +40,16 @@ def learned(folder: Path, trainer: str, *, at: str = "trainer_0/ae.pt", **settin
     """What `trainSAE` writes; the network is loaded from the file as the library does it."""
     cls = next(vars(module)[trainer] for module in MODULES if trainer in vars(module))
     asked = {
-        "trainer": cls, "activation_dim": WIDTH, "dict_size": SIZE, "layer": 0, "lm_name": "none", "device": "cpu",
-        "steps": STEPS, "seed": 0, **settings,
-    }  # fmt: skip
+        "trainer": cls,
+        "activation_dim": WIDTH,
+        "dict_size": SIZE,
+        "layer": 0,
+        "lm_name": "none",
+        "device": "cpu",
+        "steps": STEPS,
+        "seed": 0,
+        **settings,
+    }
     kept: list[Any] = []
 
     class Watched(cls):  # the trainer itself, so that its network can be asked
@@ -53,9 +60,15 @@ def learned(folder: Path, trainer: str, *, at: str = "trainer_0/ae.pt", **settin
     asked["trainer"] = Watched
     Watched.__name__ = cls.__name__
     trainSAE(
-        data=batches(), trainer_configs=[asked], steps=STEPS, use_wandb=False, save_dir=str(folder), device="cpu",
-        save_steps=[STEPS // 2], autocast_dtype=torch.float32,
-    )  # fmt: skip
+        data=batches(),
+        trainer_configs=[asked],
+        steps=STEPS,
+        use_wandb=False,
+        save_dir=str(folder),
+        device="cpu",
+        save_steps=[STEPS // 2],
+        autocast_dtype=torch.float32,
+    )
     ae = kept[0].ae
     ae.load_state_dict(torch.load(folder / at))
     if hasattr(ae, "normalize_decoder"):
@@ -70,13 +83,16 @@ TRAINERS: dict[str, dict[str, Any]] = {
     "TopKTrainer": {"k": K, "warmup_steps": 5, "threshold_start_step": 10},
     "BatchTopKTrainer": {"k": K, "warmup_steps": 5, "threshold_start_step": 10},
     "MatryoshkaBatchTopKTrainer": {
-        "k": K, "warmup_steps": 5, "threshold_start_step": 10, "group_fractions": [0.25, 0.75],
+        "k": K,
+        "warmup_steps": 5,
+        "threshold_start_step": 10,
+        "group_fractions": [0.25, 0.75],
     },
     "JumpReluTrainer": {"warmup_steps": 5, "sparsity_warmup_steps": 5, "target_l0": 4.0},
     "GatedSAETrainer": {"warmup_steps": 5, "sparsity_warmup_steps": 5},
     "GatedAnnealTrainer": {"warmup_steps": 5, "sparsity_warmup_steps": 5},
     "PAnnealTrainer": {"warmup_steps": 5, "sparsity_warmup_steps": 5},
-}  # fmt: skip
+}
 CASES: Cases = {
     **{("trainSAE", name): partial(learned, trainer=name, **options) for name, options in TRAINERS.items()},
     **{

@@ -28,9 +28,16 @@ def made(cls: str, **settings: Any) -> Any:
 
 
 def saved(
-    folder: Path, cls: str, *, whole: bool = False, beside: dict[str, Any] | None = None,
-    change: str = "", refused: bool = False, k: int | None = None, **settings: Any,
-) -> Written:  # fmt: skip
+    folder: Path,
+    cls: str,
+    *,
+    whole: bool = False,
+    beside: dict[str, Any] | None = None,
+    change: str = "",
+    refused: bool = False,
+    k: int | None = None,
+    **settings: Any,
+) -> Written:
     """A state dict, or the pickled module, with settings that a user writes beside it."""
     sae = made(cls, **settings)
     if change:
@@ -44,9 +51,12 @@ def saved(
     if beside is not None:
         (folder / "config.json").write_text(json.dumps(beside))
     return Written(
-        dictionary="{folder}/sae.pt", vectors=raw, codes=outputs(lambda x: sae.encode(x)[1], raw), refused=refused,
+        dictionary="{folder}/sae.pt",
+        vectors=raw,
+        codes=outputs(lambda x: sae.encode(x)[1], raw),
+        refused=refused,
         dictionary_options={} if k is None else {"k": k},
-    )  # fmt: skip
+    )
 
 
 CASES: Cases = {

@@ -34,6 +34,7 @@ FREE = (
     "explained_variance_ratio_",
     "explained_variance_",
     "whitening_",
+    "var_",
 )
 
 

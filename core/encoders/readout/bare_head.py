@@ -178,7 +178,19 @@ def _with_scale(modules: Modules, name: str, layer: Mapping[str, Tensor], linear
             factor = float(tensor.reshape(())) ** SCALES[key]
             note = say_of_head("cosine", what=name, names=(key,))
             return BareHead(CosineClassifier(layer["weight"], factor), name, (note,))
-    return BareHead(linear, name)
+    unused = _unused(outer, layer, linear.out_features)
+    return BareHead(linear, name, (say_of_head("unused", what=name, names=unused),) if unused else ())
+
+
+def _unused(outer: Mapping[str, Tensor], layer: Mapping[str, Tensor], n_outputs: int) -> tuple[str, ...]:
+    """Names of numbers beside a Linear, one or one an output, that its outputs may be changed by."""
+    more = {key: tensor for key, tensor in layer.items() if key not in ("weight", "bias")}
+    sizes = {1, n_outputs}
+    return tuple(
+        key
+        for key, tensor in {**outer, **more}.items()
+        if key not in ("weight", "bias") and tensor.is_floating_point() and tensor.numel() in sizes
+    )
 
 
 def _behind_embedding(

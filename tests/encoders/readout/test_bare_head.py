@@ -192,3 +192,16 @@ def test_the_input_of_a_classifier_keeps_that_its_pixels_were_stated(tmp_path):
         for layer in (None, "head-input"):
             encoder = load_encoder(spec, input_size=64, layer=layer, mean=mean)
             assert encoder.normalisation_stated == stated
+
+
+def test_numbers_beside_a_classifier_that_are_not_used_are_named(tmp_path):
+    """A module of Lightning may add a prior to its outputs, and divide them by a temperature."""
+    linear = nn.Linear(64, 5)
+    beside = {"log_prior": torch.randn(5), "temperature": torch.tensor(2.0), "n_seen": torch.tensor(7)}
+    state = {f"backbone.{key}": one for key, one in narrow_resnet().state_dict().items()}
+    state |= {f"head.{key}": one for key, one in linear.state_dict().items()} | beside
+    torch.save({"state_dict": state}, tmp_path / "last.ckpt")
+    head = load_encoder(str(tmp_path / "last.ckpt")).find_head()
+    assert isinstance(head, Head)
+    [note] = head.notes
+    assert note.kind == "unused" and note.names == ("log_prior", "temperature")

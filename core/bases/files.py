@@ -12,12 +12,12 @@ import torch
 
 from core.bases.dictionary import Dictionary, folded
 from core.bases.layouts import recognise_dictionary
-from core.bases.libraries.components import WRITE_SKLEARN
+from core.bases.libraries.components import NEEDED, WRITE_SKLEARN
 from core.bases.origin import VectorOrigin, origin_of
 from core.bases.reading import Asked, Reading, UnknownLayout
 from core.common.inside import parse_json, read_bounded
 from core.common.taken import Taken
-from core.encoders.safe_load import IS_POINTER, POINTER, read_after_header, read_checkpoint
+from core.encoders.safe_load import IS_POINTER, POINTER, NoStateDict, read_after_header, read_checkpoint
 from core.errors import CheckpointError
 
 WEIGHTS = (
@@ -114,12 +114,23 @@ def _reading(file: Path, asked: Asked) -> Reading:
         return Reading(Taken(_arrays(state), file.name), Taken(inside, "its header"), asked, has_header=True)
     else:
         _refuse_pickle(file)
-        tensors, inside = _parted(read_checkpoint(file))
+        tensors, inside = _parted(_checkpoint(file))
     if inside and stated:
         _refuse_contradictions(inside, stated)
     source = "the file" if inside else stated.source
     tensors |= _beside(file, WHITENING)
     return Reading(Taken(tensors, file.name), Taken({**stated, **inside}, source), asked)
+
+
+def _checkpoint(file: Path) -> dict[str, Any]:
+    """As `read_checkpoint`, with a way out also for models of which no state dict holds the matrices."""
+    try:
+        return read_checkpoint(file)
+    except NoStateDict as error:
+        raise CheckpointError(
+            f"{error}, or where that holds no encoder: numpy.savez(PATH, kind=…, "
+            f"components=model.get_dictionary(), …); an .npz with {NEEDED} is read"
+        ) from None
 
 
 def _refuse_contradictions(inside: Mapping[str, Any], stated: Taken) -> None:
@@ -138,7 +149,8 @@ def _refuse_pickle(file: Path) -> None:
         return
     with file.open("rb") as opened:
         head = opened.read(4096)
-    if file.suffix.lower() in PICKLES or b"sklearn." in head:
+    of_torch = head.startswith(b"PK")
+    if file.suffix.lower() in PICKLES or (b"sklearn." in head and not of_torch):
         line = WRITE_SKLEARN.format(file=file.name)
         raise CheckpointError(
             f"'{file}' is a pickle, from which nothing is run. Where you trust it, write its matrices, "

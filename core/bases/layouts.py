@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from core.bases.dictionary import Dictionary
-from core.bases.libraries.components import FREE, read_components, read_export, read_matrix
+from core.bases.libraries.components import FREE, NEEDED, read_components, read_export, read_matrix
 from core.bases.libraries.linear import (
     read_dictionary_learning,
     read_openai,
@@ -76,6 +76,14 @@ HARMLESS = (
 WIDTHS = ("d_in", "d_vit", "activation_dim", "input_dim", "input_dims", "n_input_features", "act_size")
 SIZES = ("d_sae", "dict_size", "n_latents", "num_latents", "n_learned_features", "nb_concepts")
 WITH_DIMENSIONS = ("trainer", "sae", "cfg", "config")
+# Models of scikit-learn around others, by their class, and which one of theirs has the arrays.
+WRAPPERS_OF_SKLEARN = {
+    "Pipeline": "its last step, m[-1], and give it vectors as its first steps make them, m[:-1]",
+    **dict.fromkeys(
+        ("GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV"),
+        "the model that it found, m.best_estimator_",
+    ),
+}
 # Tensors that no layout takes, and what they mean.
 STRANGERS = {
     r"(.*\.)?(layer_?)?norm\d?\..*": "a normalisation of the vectors before the encoder",
@@ -121,9 +129,28 @@ def recognise_dictionary(reading: Reading) -> tuple[str, Dictionary]:
             facts = {"n_tensors": len(reading.tensors.read & set(reading.tensors))}
             reading.otherwise = {name: replace(one, facts=facts) for name, one in reading.otherwise.items()}
             return layout.name, replace(found, facts=facts)
+    _refuse_matrices_alone(reading)
     names = ", ".join(sorted(reading.tensors)[:8])
     libraries = ", ".join(dict.fromkeys(layout.name for layout in LIBRARIES))
     raise UnknownLayout(f"holds no dictionary that is known ({libraries}); its weights: {names or 'none'}")
+
+
+def _refuse_matrices_alone(reading: Reading) -> None:
+    """Raise UnknownLayout for a file of no array at all, or of one matrix and nothing beside it."""
+    kind = str(reading.settings.get("kind", ""))
+    if not reading.tensors and kind in WRAPPERS_OF_SKLEARN:
+        inner = WRAPPERS_OF_SKLEARN[kind]
+        raise UnknownLayout(f"holds no arrays, which a {kind} keeps in another model: write those of {inner}")
+    if not reading.tensors:
+        of_kind = f", but its kind '{kind}'" if kind else ""
+        raise UnknownLayout(f"holds no arrays{of_kind}: an .npz with {NEEDED} is read")
+    if len(reading.tensors) == 1:
+        [(name, array)] = reading.tensors.items()
+        if array.ndim == 2:
+            raise UnknownLayout(
+                f"holds a matrix '{name}' {array.shape} alone, so it does not say how vectors become codes: "
+                f"an .npz with {NEEDED} is read"
+            )
 
 
 def _check_dimensions(reading: Reading, found: Dictionary) -> None:

@@ -59,6 +59,13 @@ MAX_INERT = 64
 MOST_HEADER = 1 << 20  # bytes of a line before a checkpoint
 
 
+class NoStateDict(CheckpointError):
+    """A file of something else than weights by their names; the message says how those are written."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}; {RESAVE}")
+
+
 class Inert:
     """Stand-in for an unneeded object of a framework: it accepts anything and does nothing."""
 
@@ -116,7 +123,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     kind = _kind(path)
     loaded = _read_safetensors(path) if kind == "safetensors" else _read_torch(path, zipped=kind == "zip")
     if isinstance(loaded, torch.nn.Module) or not isinstance(loaded, dict):
-        raise CheckpointError(f"'{path}' holds a {type(loaded).__name__}, not a dictionary; {RESAVE}")
+        raise NoStateDict(f"'{path}' holds a {type(loaded).__name__}, not a dictionary")
     return loaded
 
 
@@ -137,7 +144,7 @@ def read_after_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise CheckpointError(f"'{path}' does not begin with a line of JSON; download or copy it again")
     state = _read_torch(path, zipped=behind.getvalue()[:2] == b"PK", content=behind)
     if not isinstance(state, dict):
-        raise CheckpointError(f"'{path}' holds a {type(state).__name__}, not a dictionary; {RESAVE}")
+        raise NoStateDict(f"'{path}' holds a {type(state).__name__}, not a dictionary")
     return header, state
 
 
@@ -224,7 +231,7 @@ def _read_torch(path: Path, *, zipped: bool, content: io.BytesIO | None = None) 
                 or global_name.split(".")[0] not in INERT_PACKAGES
                 or len(stubs) == MAX_INERT
             ):
-                raise CheckpointError(_refusal(path, global_name, str(error))) from None
+                raise _refusal(path, global_name, str(error)) from None
             stubs.append((type("Inert", (Inert,), {}), global_name))
         except OSError as error:
             raise CheckpointError(f"cannot read '{path}': {error.strerror or error}") from error
@@ -254,21 +261,24 @@ def _refuse_other_archives(path: Path) -> None:
         raise CheckpointError(f"'{path}' is a zip archive without a PyTorch checkpoint; unpack it first")
 
 
-def _refusal(path: Path, global_name: str | None, message: str) -> str:
+def _refusal(path: Path, global_name: str | None, message: str) -> CheckpointError:
     if global_name is None and re.search(
         r"Unsupported class|Trying to (instantiate|call)|not allowed", message
     ):
         global_name = "an object outside the allowlist"
     if global_name is None:
-        return (
-            f"'{path}' is refused: its pickle cannot be read as plain weights "
-            f"({_first_line(message)[:120]}); {RESAVE}"
+        return NoStateDict(
+            f"'{path}' is refused: its pickle cannot be read as plain weights ({_first_line(message)[:120]})"
         )
     if global_name.split(".")[0] == "torchao":
-        return f"'{path}' is quantised by torchao; save the weights before they are quantised"
+        return CheckpointError(
+            f"'{path}' is quantised by torchao; save the weights before they are quantised"
+        )
     if global_name.split(".")[0] in ("jax", "jaxlib", "haiku", "flax"):
-        return f"'{path}' is a JAX pickle; convert it to a PyTorch state dict first, it is not unpickled here"
-    return f"'{path}' is refused: its pickle asks for {global_name}, which could run code; {RESAVE}"
+        return CheckpointError(
+            f"'{path}' is a JAX pickle; convert it to a PyTorch state dict first, it is not unpickled here"
+        )
+    return NoStateDict(f"'{path}' is refused: its pickle asks for {global_name}, which could run code")
 
 
 def _first_line(error: object) -> str:

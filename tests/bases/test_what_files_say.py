@@ -228,6 +228,36 @@ def test_nothing_of_a_joblib_is_run_and_its_refusal_has_the_line(tmp_path):
         read_dictionary(tmp_path / "pca.joblib")
 
 
+@pytest.mark.parametrize(("model", "named"), [("Pipeline", r"m\[-1\]"), ("GridSearchCV", "best_estimator_")])
+def test_an_npz_of_a_model_around_another_names_that_one(tmp_path, model, named):
+    """What the line for a joblib writes of them: they have no arrays of their own."""
+    np.savez(tmp_path / "m.npz", kind=model, whiten="False")
+    with pytest.raises(CheckpointError, match=named):
+        read_dictionary(tmp_path / "m.npz")
+
+
+def test_a_matrix_alone_or_no_array_names_what_an_npz_needs(rng, tmp_path):
+    """overcomplete: NMF has one matrix in its state, SkPCA none; `get_dictionary` gives a tensor."""
+    rows = torch.from_numpy(rng.standard_normal((3, R)))
+    torch.save({"D": rows}, tmp_path / "nmf.pt")
+    torch.save({}, tmp_path / "pca.pt")
+    torch.save(rows, tmp_path / "tensor.pt")
+    np.savez(tmp_path / "dictionary.npz", dictionary=rows.numpy())
+    for name in ("nmf.pt", "pca.pt", "tensor.pt", "dictionary.npz"):
+        with pytest.raises(CheckpointError, match=r"an \.npz with components .* is read$"):
+            read_dictionary(tmp_path / name)
+
+
+def test_a_whole_object_around_scikit_learn_names_what_an_npz_needs(tmp_path):
+    from sklearn.decomposition import PCA
+
+    module = torch.nn.Module()
+    module.model = PCA(2).fit(np.eye(4))
+    torch.save(module, tmp_path / "whole.pt")
+    with pytest.raises(CheckpointError, match=r"get_dictionary.*an \.npz with components"):
+        read_dictionary(tmp_path / "whole.pt")
+
+
 @pytest.mark.parametrize("name", ["cut.npz", "object.npz", "cut.npy"])
 def test_damaged_arrays_are_refused(tmp_path, name):
     np.savez(tmp_path / "cut.npz", components=np.eye(4), kind="PCA")

@@ -115,7 +115,8 @@ class HeadFacts:
         activation: between its two layers; "" where the file does not say it, None without a hidden layer.
         single, independent: one output, or one sigmoid an output. unchecked: the architecture of a
             classifier whose outputs nothing checks. source: its name in the file, where that alone is known.
-            notes: what was assumed of it, one sentence each.
+            notes: what was assumed of it, one sentence each. other_stem_paddings: what the padding of the
+            encoder's 3x3 first convolution may be besides.
     """
 
     why: str = ""
@@ -129,6 +130,7 @@ class HeadFacts:
     unchecked: str = ""
     source: str = ""
     notes: tuple[str, ...] = ()
+    other_stem_paddings: tuple[int, ...] = ()
     fingerprint: str | None = None
 
 

@@ -47,6 +47,7 @@ class Encoder:
         assumptions: what was assumed, one line each, for users.
         report: where the weights were loaded.
         normalisation_stated: mean and std came with the weights; else they are assumed, or the user's.
+        other_stem_paddings: what the padding of its 3x3 first convolution may be besides; weights do not say.
         fingerprint: sha256 over weights, transform, layer and architecture, and over a pooling or token rule
             that is not the network's own, and the classifier that is left out.
         precision: "auto" (mixed on CUDA, float32 elsewhere), "float32" or "mixed"; may be set at any time.
@@ -54,6 +55,7 @@ class Encoder:
 
     precision = "auto"
     normalisation_stated = True
+    other_stem_paddings: tuple[int, ...] = ()
     find_head: Callable[[], Head | str] = staticmethod(
         lambda: NO_WEIGHTS
     )  # the classifier, or why there is none

@@ -52,6 +52,7 @@ class Built:
     pixels_from: str = ""  # the file beside the weights that states the transform
     all_taken: bool = True  # of what such a file says
     independent: bool = False  # the outputs of its classifier: it was trained for several classes an image
+    other_stem_paddings: tuple[int, ...] = ()  # of a 3x3 first convolution: the weights do not say it
     inferred: bool = False  # from the names and shapes of tensors, which other networks have, too
     reads_more: bool = False  # its classifier, where it has one, may read more than what the network gives
 

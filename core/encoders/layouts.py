@@ -67,7 +67,7 @@ class Layout:
     maxpool: bool | None = None  # None: as the size of the first convolution suggests
     notes: tuple[str, ...] = ()
     statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # mean and std in the file, of 0..1
-    alternatives: tuple[str, ...] = ()  # what labels could decide between, as settings of a sidecar
+    other_stem_paddings: tuple[int, ...] = ()  # what it may be besides; labels may decide
     beside: Mapping[str, Tensor] = field(default_factory=dict, repr=False)  # not below the prefix
 
 
@@ -354,7 +354,7 @@ def _layout(
         stem_padding=2 if name == "solo-learn" else 1,
         notes=notes,
         statistics=statistics,
-        alternatives=_alternatives(name, encoder, state),
+        other_stem_paddings=_other_stem_paddings(name, encoder, state),
         beside=beside,
         **extras,
     )
@@ -401,11 +401,12 @@ def _from_numeric(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[
     return renamed, {"stem_relu": first >= 3, "maxpool": False if first < 4 else None}
 
 
-def _alternatives(name: str, encoder: Candidate, state: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """What else the first layers may be: nothing in the weights tells the padding of a 3x3 convolution."""
+def _other_stem_paddings(name: str, encoder: Candidate, state: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """What else the first layer may be: nothing in the weights tells the padding of a 3x3 convolution."""
     weight = state.get("conv1.weight")
     is_cifar = encoder.kind == "resnet" and weight is not None and weight.shape[-1] == 3
-    return (f"stem_padding={1 if name == 'solo-learn' else 2}",) if is_cifar else ()
+    other = 1 if name == "solo-learn" else 2
+    return (other,) if is_cifar else ()
 
 
 def _repaired(key: str, *, in_chunks: bool = False) -> str:

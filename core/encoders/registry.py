@@ -133,6 +133,7 @@ def load_encoder(
         device=device,
     )
     encoder.find_head = partial(head_of_network, encoder, built, beside)
+    encoder.other_stem_paddings = built.other_stem_paddings
     encoder.normalisation_stated = built.transform_stated and not {"mean", "std"} & flags
     if to_head:
         return to_head_input(encoder, built.assumptions)
@@ -258,8 +259,8 @@ def _from_file(
     )
     _check_stem(sidecar, layout)
     padding = sidecar.stem_padding if sidecar.stem_padding is not None else layout.stem_padding
-    alternatives = () if sidecar.stem_padding is not None else layout.alternatives
-    layout = dataclasses.replace(layout, stem_padding=padding, alternatives=alternatives)
+    others = () if sidecar.stem_padding is not None else layout.other_stem_paddings
+    layout = dataclasses.replace(layout, stem_padding=padding, other_stem_paddings=others)
     if made is None:
         made, layout = _from_keys(spec, layout, path, GIVEN if sidecar.transform else flags)
         if not spec.family and (also := ALSO.get(layout.kind)):
@@ -427,7 +428,9 @@ def _transform(
         transform = dataclasses.replace(transform, mean=mean, std=std)
     if _has_cifar_stem(made.model, layout):
         kind = "cifar_stem" if layout.maxpool else "cifar_stem_no_pool"
-        notes.append(assumed(kind, n=layout.stem_padding, names=layout.alternatives))
+        others = tuple(f"stem_padding={one}" for one in layout.other_stem_paddings)
+        made.other_stem_paddings = layout.other_stem_paddings
+        notes.append(assumed(kind, n=layout.stem_padding, names=others))
         transform = dataclasses.replace(transform, resize=None, input_size=32, mean=CIFAR_MEAN, std=CIFAR_STD)
     if not layout.stem_relu:
         notes.append(assumed("stem_without_relu"))

@@ -115,6 +115,8 @@ def head_facts(head: Head, encoder: Any) -> dict[str, Any]:
     """What a study remembers of a classifier."""
     facts = {"n_outputs": head.n_outputs, "linear": head.linear is not None, "assumed": head.assumed}
     facts |= {"normalisation_stated": encoder.normalisation_stated, "notes": list(head.notes)}
+    if encoder.other_stem_paddings:
+        facts["other_stem_paddings"] = list(encoder.other_stem_paddings)
     if head.source:
         facts["source"] = head.source
     if head.hidden is not None:

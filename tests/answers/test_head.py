@@ -28,13 +28,14 @@ from core.answers.outcome import VALUES, AnswerValues, Request
 from core.answers.predictable import predictable
 from core.bases.requests import add_basis
 from core.common.statistics.choice import choose
+from core.common.records import Record
 from core.common.step_facts import EmbedFacts, HeadFacts
 from core.config import HEAD_ACTIVATIONS, AnswersConfig, BasisConfig
 from core.encoders.encoder import Encoder
 from core.encoders.readout.class_names import names_in
 from core.encoders.readout.head import Head, HeadPart, complete_head, untrained
 from core.encoders.registry import load_encoder
-from core.encoders.transform import Transform
+from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, Transform
 from core.errors import EncoderError, SettingsError
 from core.jobs.progress import Progress
 from core.pictures.many import without_features
@@ -614,6 +615,34 @@ def test_few_images_tell_that_no_other_normalisation_is_better(rng):
         if choose(right[[0, 3]], of=6).taken:
             sure.append(tried(right)[1] == [0, 3])
     assert len(sure) > 100 and np.mean(sure) > 0.95
+
+
+def test_a_wrong_padding_of_the_first_convolution_is_named(tmp_path, rng):
+    """Weights do not say it; 1 is taken, and these were trained with 2."""
+    network = narrow_resnet(cifar_padding=2)
+    pictures = [Image.fromarray(one) for one in rng.integers(0, 256, (48, 32, 32, 3), dtype=np.uint8)]
+    pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+    mean, std = torch.tensor(CIFAR_MEAN).view(3, 1, 1), torch.tensor(CIFAR_STD).view(3, 1, 1)
+    with torch.no_grad():
+        raw = network((pixels - mean) / std)
+        linear = nn.Linear(raw.shape[1], 3)
+        linear.bias.copy_(-linear.weight @ raw.mean(0))
+        labels = linear(raw).argmax(1).tolist()
+    for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+        folder = tmp_path / "pictures" / "abc"[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / f"{number}.png")
+    state = network.state_dict() | {f"fc.{key}": one for key, one in linear.state_dict().items()}
+    torch.save({"state_dict": state, "classes": list("abc")}, tmp_path / "net.pth")
+    study = studied(tmp_path / "study", tmp_path / "pictures", str(tmp_path / "net.pth"))
+    said = likely_normalisation(study, Request(), Progress.silent(), at_chance=False)
+    assert isinstance(said, Record)
+    assert (said.kind, said.what, said.n, said.value) == ("stem_likely_wrong", "2", 32, 1.0)
+    assert said.chance is not None and said.chance < 0.7
+    (tmp_path / "net.pth.json").write_text(json.dumps({"stem_padding": 2}))
+    right = studied(tmp_path / "right", tmp_path / "pictures", str(tmp_path / "net.pth"))
+    assert right.answers["head"].facts["top1"] == 1.0
+    assert likely_normalisation(right, Request(), Progress.silent(), at_chance=False) is None
 
 
 @pytest.mark.slow

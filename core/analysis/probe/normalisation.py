@@ -1,9 +1,13 @@
-"""Whether a classifier was given pixels of another normalisation than it was trained with."""
+"""Whether a classifier was given pixels of another normalisation than it was trained with, or stands on a
+network whose first convolution pads otherwise."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import nn
 
 from core.analysis.gradcam.on_demand import study_encoder
 from core.answers.head import matched, share_by_order
@@ -28,6 +32,16 @@ COMMON = (  # mean and standard deviation of pixels in [0, 1]
     (CIFAR_MEAN, CIFAR_STD),
     ((0.0,) * 3, (1 / 255,) * 3),  # not scaled at all
 )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a classifier is tried: mean and std of pixels in [0, 1], and the padding of the first convolution
+    (None: as the encoder was read)."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    stem_padding: int | None = None
 
 
 def still_tried(right: np.ndarray, left: Iterable[int]) -> list[int]:
@@ -57,23 +71,25 @@ def leads(right: np.ndarray) -> np.ndarray:
 def likely_normalisation(
     study: Study, request: Request, progress: Progress, at_chance: bool = True
 ) -> str | None:
-    """Name the common normalisation with which the head is right more often, on at most 256 labelled images.
+    """Name the common normalisation, or the padding of a 3x3 first convolution, with which the head is right
+    more often, on at most 256 labelled images.
 
     Most are tried on fewer images (`still_tried`), and from 128 on one that is sure ends the search. Beyond
     a batch for each of them it takes no more than a twentieth of the passes of `embed`.
 
     Args:
-        at_chance: the head is no better than guessing. Where it is, a normalisation that came with the
-            weights is not questioned.
+        at_chance: the head is no better than guessing. Where it is better, a normalisation that came with
+            the weights is not questioned.
     Returns:
         one line; None where labels favour none over the study's own (`choose`), where another order of the
         classes explains more (`order_note`), or where the encoder or images cannot be read.
     """
     about = study.facts(EmbedFacts).head
-    if not at_chance and about.normalisation_stated:
+    pixels = at_chance or not about.normalisation_stated
+    if not pixels and not about.other_stem_paddings:
         return None
     try:
-        trial = _Trial(study, request, about.source)
+        trial = _Trial(study, request, about.source, pixels=pixels)
         right = trial.run(progress)
     except PeregrineError:
         return None
@@ -83,21 +99,39 @@ def likely_normalisation(
     choice = choose(right[[0, better]], of=len(trial.tried))
     if not choice.taken or right[better].mean() < trial.explained_by_order(n):
         return None
-    mean, std = (",".join(f"{value:g}" for value in values) for values in trial.tried[better])
-    shares = [float(right[one].mean()) for one in (better, 0)]
-    what = f"--mean {mean} --std {std}"
-    return say_of_normalisation("likely_wrong", n=n, value=shares[0], chance=shares[1], what=what)
+    taken = trial.tried[better]
+    found = {"n": n, "value": float(right[better].mean()), "chance": float(right[0].mean())}
+    if taken.stem_padding is not None:
+        return say_of_normalisation("stem_likely_wrong", **found, what=str(taken.stem_padding))
+    mean, std = (",".join(f"{value:g}" for value in values) for values in (taken.mean, taken.std))
+    return say_of_normalisation("likely_wrong", **found, what=f"--mean {mean} --std {std}")
+
+
+@contextlib.contextmanager
+def _padded(network: nn.Module, padding: int | None) -> Iterator[None]:
+    """The network with another padding of its first convolution, for a while; None: as it is."""
+    if padding is None:
+        yield
+        return
+    stem: nn.Conv2d = network.get_submodule("conv1")  # pyright: ignore[reportAssignmentType]
+    before = stem.padding
+    stem.padding = (padding, padding)
+    try:
+        yield
+    finally:
+        stem.padding = before
 
 
 class _Trial:
     """The images of a study, read by its own classifier with several normalisations.
 
     Attributes:
-        tried: mean and std of each, the study's own first. left: those that may still be better.
+        tried: the study's own reading first. left: places of those that may still be better.
         predicted: (n_tried, n_rows) int, places of what was answered; 0 where it was not tried.
     """
 
-    def __init__(self, study: Study, request: Request, source: str) -> None:
+    def __init__(self, study: Study, request: Request, source: str, *, pixels: bool) -> None:
+        """Args: pixels: other normalisations are tried, too."""
         self.study = study
         self.encoder = study_encoder(study, request.device)
         head = self.encoder.find_head()
@@ -110,8 +144,10 @@ class _Trial:
         self.labels = study.images["label"].to_numpy(object)
         rows = deciding_rows(np.isin(self.labels, self.columns.known or ()), study.is_val)
         self.rows = np.random.default_rng(0).permutation(rows[evenly(len(rows), TRIAL_IMAGES)])
-        usual = tuple(self.encoder.transform.mean), tuple(self.encoder.transform.std)
-        self.tried = [usual, *(one for one in COMMON if not np.allclose(one, usual))]
+        usual = Reading(self.encoder.transform.mean, self.encoder.transform.std)
+        paddings = [replace(usual, stem_padding=one) for one in self.encoder.other_stem_paddings]
+        others = [Reading(*one) for one in COMMON if not np.allclose(one, (usual.mean, usual.std))]
+        self.tried = [usual, *paddings, *(others if pixels else [])]
         self.left = list(range(len(self.tried)))
         self.predicted = np.zeros((len(self.tried), len(self.rows)), int)
 
@@ -139,10 +175,11 @@ class _Trial:
     def _answer(self, start: int, rows: np.ndarray) -> None:
         pixels = np.stack([self.encoder.transform.pixels(self.study.image(int(row))) for row in rows])
         for candidate in self.left:
-            mean, std = self.tried[candidate]
-            x = (torch.from_numpy(pixels).float() / 255 - torch.tensor(mean)) / torch.tensor(std)
-            with torch.no_grad(), self.head.reading(self.encoder.base) as logits:
-                self.encoder.base(x.permute(0, 3, 1, 2).to(self.encoder.device))
+            tried, network = self.tried[candidate], self.encoder.base
+            x = (torch.from_numpy(pixels).float() / 255 - torch.tensor(tried.mean)) / torch.tensor(tried.std)
+            padded = _padded(network, tried.stem_padding)
+            with torch.no_grad(), padded, self.head.reading(network) as logits:
+                network(x.permute(0, 3, 1, 2).to(self.encoder.device))
                 answers = self.columns.combined(logits().float()).argmax(1)
             self.predicted[candidate, start : start + len(rows)] = answers.cpu().numpy()
 

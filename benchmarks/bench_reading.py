@@ -77,14 +77,14 @@ def fastest(work: Callable[[], Any]) -> float:
 
 def load_named(path: Path, make: Callable[[], torch.nn.Module]) -> None:
     """What is left to do where everything is known: tensors, network, and what an encoder measures of it."""
-    model = make()
+    with torch.device("meta"):  # no weights are drawn that the file replaces
+        model = make()
     file = read_checkpoint(path)
     held = file.get("state_dict", file)
     prefix = "student." if "student.conv1.weight" in held else ""
-    model.load_state_dict(
-        {key.removeprefix(prefix): one for key, one in held.items() if key.startswith(prefix)}
-    )
-    Encoder(model, Transform(), arch="known", may_classify=True)
+    ours = {key.removeprefix(prefix): one for key, one in held.items() if key.startswith(prefix)}
+    model.load_state_dict(ours, assign=True)
+    Encoder(model, Transform(), arch="known")
 
 
 MAKERS: dict[str, Callable[[], torch.nn.Module]] = {

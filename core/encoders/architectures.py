@@ -337,9 +337,14 @@ def architecture_hint(spec: Spec, layout: Layout, path: Path) -> str:
         name = resnet_shape(layout.state).name
     except CheckpointError:
         return "Try another architecture: timm:NAME@PATH"
+    if "bn1.weight" in layout.state and "bn1.running_var" not in layout.state:
+        return (
+            "Its norms have no running statistics (GroupNorm): of 32 groups "
+            f"timm:{name}?norm_layer=groupnorm@{path}, else a factory: python:package.module:factory@PATH"
+        )
     name_is_right = spec.name.split("?")[0] == name or not spec.family
     return (
-        f"Try timm:{name}@{path} with its arguments"
+        f"Try timm:{name}@{path} with its arguments, or a factory: python:package.module:factory@PATH"
         if name_is_right
         else f"It looks like {name}: try {name}@{path}"
     )

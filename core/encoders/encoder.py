@@ -226,10 +226,15 @@ class Encoder:
         self.nonnegative = bool((values >= 0).all())
 
     def _refuse_not_finite(self) -> None:
-        tensors = self.base.state_dict().items()
-        bad = next((name for name, one in tensors if not one.isfinite().all()), None)
-        cause = f"its weight '{bad}' holds them" if bad else "its weights are too large for float32"
-        raise EncoderError(f"{self.arch} returns NaN or infinity: {cause}. Take an earlier checkpoint")
+        tensors = self.base.state_dict()
+        bad = next((name for name, one in tensors.items() if not one.isfinite().all()), None)
+        returns = f"{self.arch} returns NaN or infinity"
+        if bad:
+            raise EncoderError(f"{returns}: its weight '{bad}' holds them. Take an earlier checkpoint")
+        variances = (name for name in tensors if name.endswith("running_var"))
+        negative = next((name for name in variances if (tensors[name] < 0).any()), None)
+        seen = f"its variance '{negative}' is negative in part" if negative else "all its weights are finite"
+        raise EncoderError(f"{returns}, and {seen}: name the file of a network as it was trained")
 
     def _choose_tokens(self, x: Tensor, raw: Tensor, tokens: str | None, norm: str | None) -> None:
         parts = token_parts(self.base)

@@ -32,11 +32,17 @@ SKIPPED = re.compile(r"^(optim.*|callbacks|loops|hyper_?parameters|lr_sched.*|.*
 MOMENTUM = re.compile(r"(?:^|[._])(?:momentum|target|teacher|ema|key|k)(?:[._]|$)")
 BY_ORDER = "matched by order"  # the name of a layout
 TRANSFORMERS = " (Hugging Face transformers)"  # at the end of the names of these layouts
-# Names of transformers: of its ViT, DINOv2, BEiT and DeiT, of CLIP and SigLIP, Swin, ResNet and ConvNeXt.
+# Names of transformers: of its ViT, DINOv2, BEiT and DeiT, of CLIP and SigLIP, Swin, ResNet and ConvNeXt; of
+# MobileNet and MobileViT, EfficientNet, SegFormer and PVT, CvT.
 OF_TRANSFORMERS = re.compile(
     r"^(\w+\.)*(embeddings\.patch_embeddings\.|embeddings\.patch_embedding\.weight|embedder\.embedder\."
-    r"|encoder\.layers?\.\d+\.attention\.attention\.|encoder\.stages\.\d+\.layers\.)",
+    r"|encoder\.layers?\.\d+\.attention\.attention\.|encoder\.stages\.\d+\.layers\."
+    r"|conv_stem\.(\w+\.)?convolution\.|embeddings\.convolution\.|patch_embeddings\.\d+\.proj"
+    r"|embedding\.convolution_embeddings\.)",
     re.MULTILINE,
+)
+OF_CLIP = re.compile(
+    r"(?:^|\.)(?:resblocks\.\d+\.attn\.in_proj_weight$|visual\.(?:proj$|trunk\.|attnpool\.))"
 )
 FIRST_BLOCK, FIRST_OF_CHUNK = "blocks.0.norm1.weight", "blocks.0.0.norm1.weight"
 MAX_DEPTH = 7  # VISSL nests its trunk five levels deep
@@ -141,17 +147,7 @@ def recognise(
             "\n".join(tensors)
         ):  # what does not fit is listed when the weights are loaded
             return _layout(file, Candidate(path, wrapper_of(tensors), "other", tensors), containers, filename)
-        if OF_TRANSFORMERS.search("\n".join(tensors)):
-            raise CheckpointError(
-                f"it is {unread_network(tensors)} of Hugging Face transformers, which is not read under its "
-                "names; name the same network of timm with its own weights, or a factory of the model: "
-                "python:package.module:factory"
-            )
-        raise CheckpointError(
-            f"no known encoder layout among its keys {_some(list(tensors))}; "
-            "name the architecture: timm:NAME@PATH, torchvision:NAME@PATH or "
-            "python:package.module:factory@PATH"
-        )
+        raise CheckpointError(_unknown(tensors))
     encoder, others = _choose(candidates, branch, prefix)
     layout = _layout(file, encoder, containers, filename)
     notes = [*layout.notes, *of_training]
@@ -160,6 +156,26 @@ def recognise(
         notes = [note for note in notes if getattr(note, "kind", "") != "momentum_copy"]
         notes.append(assumed("copies", what=_shown(encoder), names=names))
     return replace(layout, notes=tuple(notes))
+
+
+def _unknown(tensors: Mapping[str, Tensor]) -> str:
+    """What the keys of a file say that no encoder is found in, and the way out."""
+    if OF_TRANSFORMERS.search("\n".join(tensors)):
+        return (
+            f"it is {unread_network(tensors)} of Hugging Face transformers, which is not read under its "
+            "names; name the same network of timm with its own weights, or a factory of the model: "
+            "python:package.module:factory"
+        )
+    if any(OF_CLIP.search(key) for key in tensors):
+        return (
+            "it is a CLIP under the names of OpenAI and open_clip, and its keys do not say which: name it, "
+            "open_clip:NAME@PATH, or where its configuration is its own a factory, "
+            "python:package.module:factory@PATH"
+        )
+    return (
+        f"no known encoder layout among its keys {_some(list(tensors))}; name the architecture: "
+        "timm:NAME@PATH, torchvision:NAME@PATH or python:package.module:factory@PATH"
+    )
 
 
 def containers_of(

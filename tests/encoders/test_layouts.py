@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
+import torchvision
 from torch.testing import assert_close
 
 from core.encoders.registry import load_encoder
 from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD
-from core.errors import CheckpointError
+from core.errors import CheckpointError, EncoderError
 from tests.encoders.planted import (
     LAYOUTS,
     head,
@@ -286,3 +288,49 @@ def test_one_network_at_two_places_of_a_file_needs_no_choice(tmp_path):
     encoder = load_encoder(save(tmp_path, {"model": file}), input_size=SIZE)
     assert_reads(encoder, model)
     assert "copies" not in kinds_of(encoder)
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        (("mobilevit.conv_stem.convolution.weight", "mobilevit.conv_stem.normalization.weight"), "MobileViT"),
+        (("mobilenet_v2.conv_stem.first_conv.convolution.weight",), "MobileNet"),
+        (("segformer.encoder.patch_embeddings.0.proj.weight",), "of Hugging Face transformers"),
+        (
+            ("module.visual.proj", "module.visual.transformer.resblocks.0.attn.in_proj_weight"),
+            "open_clip:NAME@",
+        ),
+        (("net.conv.weight",), "no known encoder layout"),
+    ],
+)
+def test_a_network_that_is_not_known_is_refused_with_its_own_way_out(keys, named, tmp_path):
+    torch.save({"state_dict": {key: torch.zeros(4, 4) for key in keys}}, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match=named):
+        load_encoder(str(tmp_path / "w.pt"))
+
+
+def test_a_resnet_without_running_statistics_is_read_as_its_refusal_says(tmp_path):
+    """GroupNorm has none, and no file has its groups: 32 are what timm's ResNet takes."""
+    torch.manual_seed(0)
+    model = torchvision.models.resnet18(norm_layer=partial(torch.nn.GroupNorm, 32), num_classes=5).eval()
+    torch.save(model.state_dict(), tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match=r"timm:resnet18\?norm_layer=groupnorm@") as refused:
+        load_encoder(str(tmp_path / "w.pt"))
+    spec = str(refused.value).partition("groups ")[2].partition(",")[0]
+    encoder = load_encoder(spec, input_size=SIZE)
+    x = torch.randn(2, 3, SIZE, SIZE)
+    model.fc = torch.nn.Identity()
+    with torch.no_grad():
+        assert_close(encoder.model(x), model(x), **TOLERANCE)
+
+
+@pytest.mark.parametrize(("factor", "seen"), [(-1.0, "'bn1.running_var' is negative"), (1.0, "are finite")])
+def test_weights_that_give_nan_are_refused_with_what_is_seen(factor, seen, tmp_path):
+    """A difference of weights has negative variances."""
+    state = narrow_resnet().state_dict()
+    state["bn1.running_var"] *= factor
+    if factor > 0:
+        state["layer1.0.bn1.weight"] += 1e38
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(EncoderError, match=seen):
+        load_encoder(str(tmp_path / "w.pt"))

@@ -139,6 +139,7 @@ FAMILIES = (
 UNREAD = (  # networks of transformers whose names are not changed here, by what their keys hold
     (r"embedder\.embedder\.", "a ResNet"),
     (r"detection_tokens$", "a YOLOS"),
+    (r"conv_stem\.(\w+\.)?convolution\.", "a MobileNet or MobileViT"),
     (r"embeddings\.patch_embedding\.weight$", "a SigLIP without its pooling head, or a network alike,"),
 )
 

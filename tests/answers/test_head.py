@@ -27,8 +27,8 @@ from core.answers.kinds import KINDS
 from core.answers.outcome import VALUES, AnswerValues, Request
 from core.answers.predictable import predictable
 from core.bases.requests import add_basis
-from core.common.statistics.choice import choose
 from core.common.records import Record
+from core.common.statistics.choice import choose
 from core.common.step_facts import EmbedFacts, HeadFacts
 from core.config import HEAD_ACTIVATIONS, AnswersConfig, BasisConfig
 from core.encoders.encoder import Encoder

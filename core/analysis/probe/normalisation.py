@@ -35,7 +35,7 @@ COMMON = (  # mean and standard deviation of pixels in [0, 1]
 
 
 @dataclass(frozen=True)
-class Reading:
+class Tried:
     """How a classifier is tried: mean and std of pixels in [0, 1], and the padding of the first convolution
     (None: as the encoder was read)."""
 
@@ -100,11 +100,12 @@ def likely_normalisation(
     if not choice.taken or right[better].mean() < trial.explained_by_order(n):
         return None
     taken = trial.tried[better]
-    found = {"n": n, "value": float(right[better].mean()), "chance": float(right[0].mean())}
-    if taken.stem_padding is not None:
-        return say_of_normalisation("stem_likely_wrong", **found, what=str(taken.stem_padding))
-    mean, std = (",".join(f"{value:g}" for value in values) for values in (taken.mean, taken.std))
-    return say_of_normalisation("likely_wrong", **found, what=f"--mean {mean} --std {std}")
+    kind, what = "stem_likely_wrong", str(taken.stem_padding)
+    if taken.stem_padding is None:
+        mean, std = (",".join(f"{value:g}" for value in values) for values in (taken.mean, taken.std))
+        kind, what = "likely_wrong", f"--mean {mean} --std {std}"
+    shares = [float(right[one].mean()) for one in (better, 0)]
+    return say_of_normalisation(kind, n=n, value=shares[0], chance=shares[1], what=what)
 
 
 @contextlib.contextmanager
@@ -144,9 +145,9 @@ class _Trial:
         self.labels = study.images["label"].to_numpy(object)
         rows = deciding_rows(np.isin(self.labels, self.columns.known or ()), study.is_val)
         self.rows = np.random.default_rng(0).permutation(rows[evenly(len(rows), TRIAL_IMAGES)])
-        usual = Reading(self.encoder.transform.mean, self.encoder.transform.std)
+        usual = Tried(self.encoder.transform.mean, self.encoder.transform.std)
         paddings = [replace(usual, stem_padding=one) for one in self.encoder.other_stem_paddings]
-        others = [Reading(*one) for one in COMMON if not np.allclose(one, (usual.mean, usual.std))]
+        others = [Tried(*one) for one in COMMON if not np.allclose(one, (usual.mean, usual.std))]
         self.tried = [usual, *paddings, *(others if pixels else [])]
         self.left = list(range(len(self.tried)))
         self.predicted = np.zeros((len(self.tried), len(self.rows)), int)

@@ -18,7 +18,7 @@ from core.errors import EncoderError
 NAMES = ("arch", "model", "model_name", "backbone", "encoder_name", "architecture")
 OPTIONS = ("args", "hyper_parameters", "hparams", "config")  # where they may stand in a file
 UNIVERSAL = "tu-"  # before timm's names in segmentation_models_pytorch
-OF_TIMM = {"crop_pct", "gp", "interpolation"}  # options of timm's training script
+OF_TIMM = {"crop_pct", "interpolation"}  # options of training scripts in the words of timm
 OF_TORCHVISION = {"val_crop_size", "val_resize_size", "interpolation"}  # of torchvision's reference training
 
 

@@ -38,7 +38,11 @@ HEADS = {1152: 16, 1280: 16, 1408: 16, 1664: 16}
 ALSO = {
     "resnet": (
         *("resnetaa50, resnetblur50 …", "dilated ones (DeepLab, output_stride)"),
-        *("MONAI's (first stride 1)", "re-identification's (last stride 1)"),
+        *(
+            "MONAI's (first stride 1)",
+            "re-identification's (last stride 1)",
+            "those of another BatchNorm epsilon",
+        ),
     ),
     "vit": ("ViTs with another number of heads or activation", "vit_…_rpn", "ViTs of another aspect ratio"),
 }

@@ -61,6 +61,7 @@ from core.errors import CheckpointError, EncoderError, did_you_mean
 
 __all__ = ["Encoder", "load_encoder"]
 
+OUTPUTS = {"token": "the class token", "avg": "the mean of the patches"}  # of a ViT, by its global_pool
 FACTORIES = ("torchvision", "timm", "open_clip", "python")
 
 
@@ -373,7 +374,9 @@ def _of_timm(spec: Spec, layout: Layout, path: Path) -> Built:
         return build_architecture(Spec("timm", name), with_weights=False)
     if layout.kind == "vit" and not spec.family:
         arguments: dict[str, Any] = dict(vit_arguments(layout.state, moco_v3=layout.name == "MoCo v3"))
-        notes: list[str] = [assumed("heads_of_width", n=arguments["num_heads"])]
+        output = OUTPUTS.get(str(arguments.get("global_pool", "token")), "its own pooling")
+        eps = float(arguments.get("eps", 1e-6))
+        notes: list[str] = [assumed("heads_of_width", n=arguments["num_heads"], what=output, value=eps)]
         if "pre_norm" in arguments:
             notes.append(assumed("gelu"))
         arch = "vit[" + ",".join(f"{key}={value}" for key, value in sorted(arguments.items())) + "]"

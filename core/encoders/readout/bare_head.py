@@ -1,15 +1,16 @@
 """The classifier in a checkpoint of which only the tensors are known: a Linear, or a chain of layers."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from core.common.records import Record, Templates
-from core.encoders.readout.head_names import BEFORE, CLASSIFIER, COPY, OTHER, SCALES
+from core.encoders.readout.head_names import AUXILIARY, BEFORE, CLASSIFIER, COPY, HEAD_LIKE, OTHER, SCALES
 from core.errors import EncoderError
 
 WRAPPERS = "(?:(?:module|_orig_mod|model|net|network)[.])*"
@@ -97,7 +98,34 @@ def bare_heads(tensors: Mapping[str, Tensor], width: int) -> list[BareHead] | st
         if isinstance(module, nn.Module):
             found.append(BareHead(module, f"{stem}{min(layers)}"))
         why = why or (module if isinstance(module, str) else "")
-    return [one for place, one in enumerate(found) if not place or not _is_copy(one, found[0])] or why
+    found = [one for place, one in enumerate(found) if not place or not _is_copy(one, found[0])]
+    further = _further(tensors, width)
+    return [_with_unused(one, further) for one in found] or why
+
+
+def _further(tensors: Mapping[str, Tensor], width: int) -> tuple[str, ...]:
+    """Names of Linears that read a vector of this width and are called like heads, but are no classifier."""
+    modules = {key.rpartition(".")[0] for key in tensors}
+    n_modules = Counter(map(_group, modules))
+    keys = [key for key, one in tensors.items() if one.ndim == 2 and one.shape[1] == width]
+    names = [key.removesuffix(".weight") for key in keys if key.endswith(".weight")]
+    return tuple(name for name in names if n_modules[_group(name)] == 1 and _is_head_like(name))
+
+
+def _is_head_like(name: str) -> bool:
+    plain = AUXILIARY.sub("", name)
+    if LINEAR.search(f"{name}.weight") or OTHER.search(plain) or COPY.search(name):
+        return False
+    return HEAD_LIKE.search(plain) is not None
+
+
+def _with_unused(head: BareHead, names: tuple[str, ...]) -> BareHead:
+    """A classifier with a note of everything beside it that is not used."""
+    noted = tuple(name for note in head.notes if note.kind == "unused" for name in note.names)
+    if not names:
+        return head
+    kept = tuple(note for note in head.notes if note.kind != "unused")
+    return replace(head, notes=(*kept, say_of_head("unused", what=head.name, names=(*noted, *names))))
 
 
 def _is_copy(head: BareHead, first: BareHead) -> bool:

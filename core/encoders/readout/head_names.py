@@ -34,6 +34,9 @@ OTHER = re.compile(
     r"|mask_head|rpn|roi_heads|embeddings)(?:[._]|$)",
     re.IGNORECASE,
 )
+# A Linear that is called like a further head, in keys without AUXILIARY: head2, fc_coarse, age_head.
+HEAD_LIKE = re.compile(rf"(?:^|[._])(?:{NAME})\d*(?:_\w+)?$")
+AUXILIARY = re.compile(r"(?<![a-z])aux(?:iliary)?_")
 COPY = re.compile(
     r"(?:^|(?<=[._]))(?:momentum|target|teacher|ema|key|averaged?)[._]|_(?:momentum|ema|teacher)$"
 )

@@ -205,3 +205,22 @@ def test_numbers_beside_a_classifier_that_are_not_used_are_named(tmp_path):
     assert isinstance(head, Head)
     [note] = head.notes
     assert note.kind == "unused" and note.names == ("log_prior", "temperature")
+
+
+@pytest.mark.parametrize(
+    ("beside", "named"),
+    [
+        ({"aux_head": 5}, ("aux_head",)),
+        ({"head2": 3, "age_head": 1}, ("head2", "age_head")),
+        ({"projection_head": 5, "head_ema": 5}, ()),
+    ],
+)
+def test_a_further_head_that_is_no_classifier_by_its_name_is_named(beside, named, tmp_path):
+    state = {f"backbone.{key}": one for key, one in narrow_resnet().state_dict().items()}
+    for name, n_outputs in {"head": 5, **beside}.items():
+        state |= {f"{name}.{key}": one for key, one in nn.Linear(64, n_outputs).state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "last.ckpt")
+    head = load_encoder(str(tmp_path / "last.ckpt")).find_head()
+    assert isinstance(head, Head) and head.n_outputs == 5
+    assert tuple(name for note in head.notes for name in note.names) == named
+    assert {note.kind for note in head.notes} <= {"unused"}

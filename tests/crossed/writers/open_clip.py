@@ -10,8 +10,9 @@ from typing import Any
 
 import open_clip
 import torch
+from open_clip.pretrained import get_pretrained_cfg
 from open_clip.push_to_hf_hub import save_for_hf
-from open_clip.transform import PreprocessCfg, image_transform_v2
+from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 
 from tests.crossed.kit import Cases, Written, outputs, plain_pixels, through, trained
 
@@ -26,8 +27,16 @@ def made(name: str, **settings: Any) -> Any:
     return model
 
 
-def preprocess_of(model: Any) -> Any:
-    return image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
+def preprocess_of(model: Any, name: str = "") -> Any:
+    """What open_clip shows a model; by its name what it shows its published weights, where all agree."""
+    published = [get_pretrained_cfg(name, tag) for tag in open_clip.list_pretrained_tags_by_model(name)]
+    agree = bool(published) and all(pixels(one) == pixels(published[0]) for one in published)
+    settings = merge_preprocess_dict(model.visual.preprocess_cfg, pixels(published[0]) if agree else {})
+    return image_transform_v2(PreprocessCfg(**settings), is_train=False)
+
+
+def pixels(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: config[key] for key in ("mean", "std", "interpolation", "resize_mode") if key in config}
 
 
 def image_tower(
@@ -41,11 +50,11 @@ def image_tower(
         torch.save({"epoch": 3, "name": "run", "state_dict": state, "optimizer": {}}, path)
     else:
         torch.save(model.state_dict(), path)
-    pixels = through(preprocess_of(model)) if states else plain_pixels(model.visual.image_size[0], 2)
+    seen = through(preprocess_of(model, name)) if states else plain_pixels(model.visual.image_size[0], 2)
     return Written(
         spec=f"{spec.format(name=name)}{{folder}}/{path.name}",
-        pixels=pixels,
-        features=outputs(model.encode_image, pixels),
+        pixels=seen,
+        features=outputs(model.encode_image, seen),
         states_pixels=states,
     )
 
@@ -55,12 +64,12 @@ def clip(folder: Path, name: str, *, asked: str = "", **settings: Any) -> Writte
     model = made(name, **settings)
     torch.save(model.state_dict(), folder / "weights.pt")
     tokens = open_clip.get_tokenizer(name)(TEXTS)
-    pixels = through(preprocess_of(model))
+    seen = through(preprocess_of(model, name))
     return Written(
         clip=f"{asked or name}@{{folder}}/weights.pt",
         texts=TEXTS,
         text_features=outputs(model.encode_text, tokens),
-        image_features=outputs(model.encode_image, pixels),
+        image_features=outputs(model.encode_image, seen),
     )
 
 
@@ -72,10 +81,10 @@ def hub(folder: Path, *, as_clip: bool, **vision: Any) -> Written:
     model, tokenizer = made("small"), open_clip.SimpleTokenizer()
     without_files = SimpleNamespace(save_pretrained=lambda folder: None)
     save_for_hf(model, without_files, config, folder)
-    pixels = through(preprocess_of(model))
-    features = outputs(model.encode_image, pixels)
+    seen = through(preprocess_of(model))
+    features = outputs(model.encode_image, seen)
     if not as_clip:
-        return Written(spec="{folder}", pixels=pixels, features=features, states_pixels=True)
+        return Written(spec="{folder}", pixels=seen, features=features, states_pixels=True)
     text = outputs(model.encode_text, tokenizer(TEXTS))
     return Written(clip="local-dir:{folder}", texts=TEXTS, text_features=text, image_features=features)
 

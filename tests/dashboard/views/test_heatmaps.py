@@ -15,6 +15,7 @@ from core.store import open_study
 from dashboard.cache import heatmap_reads
 from tests.dashboard.conftest import all_text, forget, tiles
 from tests.sentences import numbers
+from tests.synthetic import make_seen_study
 
 PER_PAGE = 12
 
@@ -267,16 +268,14 @@ def test_study_of_representations__says_why_there_are_none(studies, open_page):
     assert "encoder" in all_text(app)
 
 
-def test_masks_that_were_moved_away__the_rest_works(unread, seen, seen_study, open_page, tmp_path):
-    source = seen_study.with_name("seen.input") / "masks"
-    shutil.move(source, tmp_path / "away")
-    try:
-        app = open_page("heatmaps", study="seen")
-        assert not app.exception
-        assert tiles(app, "heat_correct")[0]["names"] == ["Original", "Overlay"]
-        assert "Masks" not in app.button_group(key="heat_shown").options
-    finally:
-        shutil.move(tmp_path / "away", source)
+def test_masks_that_were_moved_away__the_rest_works(unread, studies, shelf, open_page, tmp_path):
+    own = make_seen_study(tmp_path / "moved")
+    shutil.move(tmp_path / "moved.input" / "masks", tmp_path / "away")
+    shelf.serve("moved", own)
+    app = open_page("heatmaps", study="moved")
+    assert not app.exception
+    assert tiles(app, "heat_correct")[0]["names"] == ["Original", "Overlay"]
+    assert "Masks" not in app.button_group(key="heat_shown").options
 
 
 def _tiles_or_none(app, key: str) -> list[dict]:

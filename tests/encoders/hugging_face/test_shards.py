@@ -94,7 +94,7 @@ def test_a_folder_of_timm_says_which_view_its_weights_were_trained_on(tmp_path):
     for settings in (said | pixels, {"pretrained_cfg": said | pixels}):
         (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet10t", **settings}))
         transform = load_encoder(str(tmp_path)).transform
-        assert (transform.input_size, transform.resize, transform.crop) == (96, 128, "squash")
+        assert (transform.input_size, transform.resize, transform.crop) == (96, 128, "squash center")
         assert transform.interpolation == "lanczos" and transform.std == (0.4, 0.4, 0.4)
     nonsense = {"input_size": [3, "x", 0], "crop_pct": "all", "interpolation": "none", "crop_mode": 3}
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet10t", **nonsense, **pixels}))

@@ -13,6 +13,7 @@ import pytest
 from core.pipeline.verify import verify
 from core.store import open_study
 from core.training import files
+from tests.manifests import edited_manifest
 from tests.tables import rows_where
 
 pytestmark = pytest.mark.slow
@@ -53,16 +54,16 @@ def test_perturbed__writes_neighbours_in_the_space_of_the_head(run, trained):
     assert again.code == 0 and "date" in again.err and verify(trained) == []
 
 
-def test_perturbed__without_a_head_in_the_backbones_space(run, trained):
-    study = open_study(trained)
-    original = Path(study.settings("embed")["encoder"])
-    head = files.head_path(original)
-    hidden = head.with_name("hidden")
-    head.rename(hidden)
-    try:
-        said = run("perturbed", trained, "--pairs", "5", "--epsilons", "0,1,0", "--device", "cpu", "--json")
-    finally:
-        hidden.rename(head)
+def test_perturbed__without_a_head_in_the_backbones_space(run, trained, tmp_path):
+    original = Path(open_study(trained).settings("embed")["encoder"])
+    own = tmp_path / "alone" / original.name
+    own.parent.mkdir()
+    for path in (original, original.with_name(f"{original.name}.json")):
+        shutil.copy(path, own.parent)
+    with edited_manifest(trained) as manifest:
+        manifest["steps"]["embed"]["settings"]["encoder"] = str(own)
+    assert files.head_path(original).exists() and not files.head_path(own).exists()
+    said = run("perturbed", trained, "--pairs", "5", "--epsilons", "0,1,0", "--device", "cpu", "--json")
     summary = json.loads(said.out)
     assert (summary["space"], summary["epsilons"]) == ("backbone, not the trained space", [0, 1])
     assert len(open_study(trained).table("perturbed_neighbours")) == 2 * 2 * 5

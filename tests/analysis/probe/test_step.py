@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 from core.analysis.probe import linear
@@ -249,7 +251,11 @@ def test_train_probe__of_the_best_penalty(rng):
     best = max(probe.searched.values())
     assert probe.penalty is not None and probe.searched[probe.penalty] == best > probe.searched[100.0]
     alone = train_probe(raw, labels, 3, recipe=Recipe(penalty=probe.penalty))
-    assert_allclose(probe.logits(raw), alone.logits(raw), atol=0.03)  # gradient at most 1e-4
+    # Both end where no entry of the gradient is above 1e-4: the loss is there the least one to second order,
+    # while the logits still move along what is nearly flat, on each processor otherwise.
+    losses = [log_loss(labels, softmax(np.asarray(one.logits(raw), float), 1)) for one in (probe, alone)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+    assert_allclose(probe.logits(raw), alone.logits(raw), atol=0.1)
     assert alone.penalty == probe.penalty and not alone.searched
 
 

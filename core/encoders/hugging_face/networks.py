@@ -287,10 +287,7 @@ def _dinov3(
         norm_layer=partial(LayerNorm, eps=stated_number(config, "layer_norm_eps") or EPSILON[family]),
     )
     usual = "silu" if gated else "gelu"
-    act = activation(config, usual)
-    if act != usual:
-        _set_activation(model, act)
-        arguments["act_layer"] = act
+    arguments |= _with_activation(model, config, usual)
     return model, arguments
 
 
@@ -318,10 +315,8 @@ def _swin(
     names = ("patch_size", "embed_dim", "depths", "num_heads", "window_size")
     check_held(config, {name: arguments[name] for name in names})
     model = SwinTransformer(**arguments, num_classes=0, strict_img_size=False)
-    act, eps = activation(config, "gelu"), stated_number(config, "layer_norm_eps") or EPSILON[family]
-    if act != "gelu":
-        _set_activation(model, act)
-        arguments["act_layer"] = act
+    eps = stated_number(config, "layer_norm_eps") or EPSILON[family]
+    arguments |= _with_activation(model, config)
     if eps != EPSILON[family]:
         _set_eps(model, eps)
         arguments["eps"] = eps
@@ -385,10 +380,10 @@ def _beit(
     return model, arguments
 
 
-def _with_activation(model: nn.Module, config: Taken) -> dict[str, str]:
-    """Give a network with GELU the activation of config.json; what that adds to its arguments."""
-    act = activation(config, "gelu")
-    if act == "gelu":
+def _with_activation(model: nn.Module, config: Taken, usual: str = "gelu") -> dict[str, str]:
+    """Give a network with its usual activation that of config.json; what that adds to its arguments."""
+    act = activation(config, usual)
+    if act == usual:
         return {}
     _set_activation(model, act)
     return {"act_layer": act}
@@ -421,10 +416,7 @@ def _convnext(
         norm.eps = stated_number(config, "layer_norm_eps") or EPSILON.get(
             family, 1e-6
         )  # of the last norm alone
-    act = activation(config, "gelu")
-    if act != "gelu":
-        _set_activation(model, act)
-        arguments["act_layer"] = act
+    arguments |= _with_activation(model, config)
     return model, arguments
 
 

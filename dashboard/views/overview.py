@@ -79,7 +79,7 @@ def overview_page(study: Study, population: Slice) -> None:
 def _assumed(study: Study) -> None:
     """What was assumed of the encoder and does most harm where it is wrong."""
     for line in study.facts(EmbedFacts).encoder.most_harmful:
-        st.caption(f":material/help: Assumed: {widgets.plain(line)}")
+        st.caption(f":material/help: {widgets.plain(line[:1].upper() + line[1:])}")
 
 
 def _of_images(study: Study, population: Slice, *, filtered: bool) -> None:

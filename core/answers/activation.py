@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from core.answers.classes import Match
 from core.common.dataframes import evenly
+from core.common.labels.match import Match
 from core.common.statistics.intervals import wilson
 from core.errors import SettingsError
 from core.reader import StudyReader

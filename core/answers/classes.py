@@ -6,82 +6,22 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from core.answers.synsets import match_synsets
-from core.common.captions import WORDNET, plain
-from core.common.records import Record, Templates
-from core.errors import SettingsError, closest, did_you_mean
+from core.common.labels.match import BY_SYNSET, Match, few, match_as_stated, match_labels
+from core.common.labels.spelling import plain
+from core.common.records import Templates
+from core.errors import SettingsError, did_you_mean
 
 MOST_BYTES = 50_000_000  # of a file of class names: 22,000 names take 1 MB
 MOST_OUTPUTS = 1_000_000
-ALIKE = 0.8  # difflib's ratio: a truck is meant by trucks, no crate by cat
-SHOWN = 3
 NUMBERED = re.compile(r"(?P<prefix>\D*)(?P<number>\d+)")  # the name of an output that is only its number
 BY_INDEX = "by index"  # labels are the numbers of outputs
 SORTED = "in the order of the sorted class names (the file names none)"
 say_of_match = Templates.beside(__file__)
-
-
-@dataclass(frozen=True)
-class Match:
-    """Which label each output means.
-
-    Attributes:
-        code: (n_outputs,) place in the study's class names; -1 for an output that is none of them.
-        names: (n_outputs,) what each output is called; one without a label as no label and no other output.
-        how: by what they were matched, in words. unmatched: labels that no output has.
-        shared: names that several labels or outputs have, hence matched to none, and those labels.
-        called: all that each output may be called, as for `match_classes`.
-    """
-
-    code: np.ndarray
-    names: list[str]
-    how: str
-    unmatched: tuple[str, ...]
-    shared: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    called: Sequence[Sequence[str]] = ()
-
-    @property
-    def n_matched(self) -> int:
-        return len(np.unique(self.code[self.code >= 0]))
-
-    @property
-    def one_to_one(self) -> bool:
-        return self.n_matched == np.count_nonzero(self.code >= 0)
-
-    def notes(self, remedy: str = "") -> list[Record]:
-        """What a user has to know of the match, one line each; `remedy`: what to do about labels without
-        an output.
-        """
-        n = self.n_matched
-        of, outputs = n + len(self.unmatched), len(self.code)
-        lines = [say_of_match("matched", n=n, of=of, value=outputs, why=self.how)]
-        if self.unmatched:
-            nearest = [self._with_nearest(one) for one in self.unmatched[:SHOWN]]
-            what = few(nearest, len(self.unmatched))
-            lines.append(say_of_match("unmatched", what=what, names=self.unmatched, why=remedy))
-        return lines + self.shared_note()
-
-    def _with_nearest(self, label: str) -> str:
-        """A label and the name of an output without one that is most like it, if any is."""
-        if WORDNET.fullmatch(label) or label.isdecimal():
-            return label
-        free = [names for names, code in zip(self.called, self.code, strict=False) if code < 0]
-        parts = {plain(part): part for names in free for one in names for part in one.split(",")}
-        names = (plain(label), plain(re.sub(r"\(.*?\)", " ", label)))
-        near = next(filter(None, (closest(name, parts, least=ALIKE) for name in names if name)), None)
-        return f"{label} (output {parts[near].strip()}?)" if near else label
-
-    def shared_note(self) -> list[Record]:
-        """Name the names that several classes have, if there are any."""
-        shared = [(name.strip(), label) for name, labels in sorted(self.shared.items()) for label in labels]
-        names = tuple(dict.fromkeys(f"{name} ({label})" for name, label in shared))
-        return [say_of_match("shared", what=few(names), names=names)] if names else []
 
 
 def match_classes(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Match | None:
@@ -93,17 +33,15 @@ def match_classes(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Ma
     Returns:
         The way that matches most labels; None where none matches any.
     """
-    numbers = [[str(output)] for output in range(len(outputs))]
-    indices = [str(int(label)) if label.isdecimal() else label for label in labels]
-    by_name, by_index = match_by_name(outputs, labels), _matched(numbers, indices)
-    n_by_index = np.count_nonzero(by_index >= 0)
-    if by_name is None and _only_numbered(outputs):
+    by_name = match_labels(outputs, labels)
+    by_index = match_labels([[str(output)] for output in range(len(outputs))], labels)
+    if not by_name.n_matched and _only_numbered(outputs):
         outputs = [[] for _ in outputs]
-    if not any(outputs) and n_by_index < len(outputs) == len(labels):
+    if not any(outputs) and by_index.n_matched < len(outputs) == len(labels):
         return match_as_stated(outputs, np.arange(len(labels)), labels, SORTED)
-    if n_by_index and (by_name is None or n_by_index > by_name.n_matched):
-        return match_as_stated(outputs, by_index, labels, BY_INDEX)
-    return by_name
+    if by_index.n_matched > by_name.n_matched:
+        return match_as_stated(outputs, by_index.code, labels, BY_INDEX)
+    return by_name if by_name.n_matched else None
 
 
 def _only_numbered(outputs: Sequence[Sequence[str]]) -> bool:
@@ -117,72 +55,6 @@ def _only_numbered(outputs: Sequence[Sequence[str]]) -> bool:
     prefixes = {part["prefix"] for part in parts if part}
     places = [int(part["number"]) for part in parts if part]
     return bool(parts) and len(prefixes) == 1 and places == list(range(len(outputs)))
-
-
-def match_by_name(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Match | None:
-    """As `match_classes`, but only by WordNet id or name: the outputs have no order."""
-    wordnet = [[one for one in names if WORDNET.fullmatch(one)] for names in outputs]
-    words = [[plain(part) for one in names for part in (one, *one.split(","))] for names in outputs]
-    code, shared = match_synsets(outputs, labels)
-    ways = {
-        "by WordNet id": _matched(wordnet, [label.lower() for label in labels]),
-        "by name": _matched_by_words(words, [plain(label) for label in labels]),
-        "by WordNet name": np.array(code, int),
-    }
-    how = max(ways, key=lambda one: np.count_nonzero(ways[one] >= 0))
-    if not (ways[how] >= 0).any():
-        return None
-    return match_as_stated(outputs, ways[how], labels, how, shared if how == "by WordNet name" else None)
-
-
-def match_as_stated(
-    outputs: Sequence[Sequence[str]],
-    code: np.ndarray,
-    labels: Sequence[str],
-    how: str,
-    shared: Mapping[str, Sequence[str]] | None = None,
-) -> Match:
-    """The match of outputs whose labels are known, with the number of an output behind a name that is not
-    its own.
-
-    Args:
-        code: (n_outputs,) place in `labels`, -1 for none. outputs, labels: as for `match_classes`.
-    """
-    names = [next(iter(names), "") or f"output {place}" for place, names in enumerate(outputs)]
-    others = np.flatnonzero(code < 0).tolist()
-    uses = Counter([*labels, *(names[output] for output in others)])
-    for output in others:
-        while uses[names[output]] > 1:
-            names[output] += f" (output {output})"
-            uses[names[output]] += 1
-    matched = set(code[code >= 0].tolist())
-    missing = tuple(label for place, label in enumerate(labels) if place not in matched)
-    return Match(code, names, how, missing, shared or {}, outputs)
-
-
-def _matched_by_words(keys: list[list[str]], labels: list[str]) -> np.ndarray:
-    """As `_matched`, and what is left without regard to spaces: "air plane" is "airplane"."""
-    code = _matched(keys, labels)
-    joined = _matched([[_joined(one) for one in mine] for mine in keys], [_joined(one) for one in labels])
-    return np.where((code < 0) & ~np.isin(joined, code), joined, code)
-
-
-def _joined(name: str) -> str:
-    return plain(name).replace(" ", "")
-
-
-def _matched(keys: list[list[str]], labels: list[str]) -> np.ndarray:
-    """The place in `labels` of each output; a key of several outputs, or of several labels, matches none."""
-    owners: dict[str, set[int]] = {}
-    for output, mine in enumerate(keys):
-        for key in mine:
-            owners.setdefault(key, set()).add(output)
-    code, uses = np.full(len(keys), -1), Counter(labels)
-    for label, key in enumerate(labels):
-        places = owners.get(key, set())
-        if len(places) == 1 and uses[key] == 1:
-            code[next(iter(places))] = label
-    return code
 
 
 def read_class_file(
@@ -200,16 +72,10 @@ def read_class_file(
         SettingsError: it cannot be read, names another number of outputs, an output twice, or no label.
     """
     outputs = read_names(path, n_outputs, called=called)
-    uses = Counter(map(_joined, labels))
-    places = {_joined(one): place for place, one in enumerate(labels) if uses[_joined(one)] == 1}
-    places |= {plain(label): place for place, label in enumerate(labels)}
-    keys = [[key for name in names for key in (plain(name), _joined(name))] for names in outputs]
-    held = [[places[key] for key in mine if key in places] for mine in keys]
-    code = np.array([next(iter(one), -1) for one in held], int)
-    match = match_classes(outputs, labels)
-    n_stated = len(np.unique(code[code >= 0]))
-    if n_stated and (match is None or n_stated >= match.n_matched):
-        return match_as_stated(outputs, code, labels, f"by {Path(path).name}")
+    stated, match = match_labels(outputs, labels, several=True), match_classes(outputs, labels)
+    if stated.n_matched and (match is None or stated.n_matched >= match.n_matched):
+        how = stated.how if BY_SYNSET in stated.how else f"by {Path(path).name}"
+        return match_as_stated(outputs, stated.code, labels, how, stated.shared)
     if match is None:
         names = [name for names in outputs for name in names[-1:]]
         raise SettingsError(
@@ -330,11 +196,6 @@ def _by_output(pairs: Iterable[tuple[Output, list[str]]]) -> dict[Output, list[s
             raise ValueError(f"it names output {output} twice")
         names[output] = mine
     return names
-
-
-def few(names: Sequence[str], n: int | None = None) -> str:
-    """The first names of `n`, or of all."""
-    return ", ".join(names[:SHOWN]) + " …" * ((len(names) if n is None else n) > SHOWN)
 
 
 READERS: dict[str, Callable[[str, Numbering], list[list[str]] | dict[Output, list[str]]]] = {

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.answers.activation import likely_activation
-from core.answers.classes import BY_INDEX, Match, match_classes, read_class_file
+from core.answers.classes import BY_INDEX, match_classes, read_class_file
 from core.answers.orders import in_likely_order, possible_orders, right_by_order
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
 from core.answers.predictable import output_names
 from core.common.formatting import counted, percent
+from core.common.labels.match import Match
 from core.common.statistics.choice import choose
 from core.common.step_facts import EmbedFacts
 from core.errors import SettingsError

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.answers.classes import BY_INDEX, SORTED, Match, few, match_as_stated, say_of_match
+from core.answers.classes import BY_INDEX, SORTED, say_of_match
+from core.common.labels.match import Match, few, match_as_stated
 from core.common.records import Record
 from core.common.statistics.choice import choose, deciding_rows
 

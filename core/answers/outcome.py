@@ -22,7 +22,7 @@ from core.errors import SettingsError
 if TYPE_CHECKING:
     import torch
 
-    from core.answers.classes import Match
+    from core.common.labels.match import Match
     from core.reader import StudyReader
 
 VALUES = ("confidence", "margin", "energy")

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from core.answers.classes import Match, match_by_name, match_classes, read_class_file, say_of_match
+from core.answers.classes import match_classes, read_class_file, say_of_match
 from core.answers.orders import in_likely_order
 from core.answers.outcome import VALUES, AnswerValues, ClassColumns, Request, from_logits, quoted
 from core.common.csv_text import no_wide_rows
 from core.common.dataframes import words
 from core.common.formatting import counted
+from core.common.labels.match import Match, match_labels
 from core.common.relative_paths import common_folder, relative_paths
 from core.common.step_facts import EmbedFacts
 from core.data.sources.parquet_limit import read_image_rows
@@ -191,8 +192,8 @@ def _match_predicted(
                 f"{len(match.code) - 1:,}"
             )
         return match, outputs
-    match = match_by_name([[name] for name in names], labels)
-    if match is None:
+    match = match_labels([[name] for name in names], labels)
+    if not match.n_matched:
         numbers = bool(names) and all(name.isdecimal() for name in names)
         raise SettingsError(
             f"no class that '{path}' predicts is a label of the study: it predicts {quoted(names)}, the "

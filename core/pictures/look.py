@@ -10,11 +10,13 @@ import pandas as pd
 from PIL import Image
 
 from core.answers.answer import HEAD, PROBE
-from core.answers.classes import WORDNET, match_as_stated, match_by_name, match_classes
+from core.answers.classes import match_classes
 from core.answers.outcome import ClassColumns
 from core.answers.predictable import output_names, stated_outputs
 from core.common.dataframes import unit_rows
 from core.common.image_files import image_file
+from core.common.labels.match import match_as_stated, match_labels
+from core.common.labels.wordnet import WORDNET
 from core.heatmaps.combine import combine, place_on_image
 from core.heatmaps.overlay_image import draw_overlay
 from core.heatmaps.reader import StoredMaps
@@ -129,7 +131,7 @@ def _of_head(study: Study) -> Answering | None:
         return None
     settings, labels = study.settings("answers"), study.class_names
     names, code = output_names(study), None
-    unnamed = HEAD in study.answers and match_by_name(names, labels) is None
+    unnamed = HEAD in study.answers and not match_labels(names, labels).n_matched
     if (settings.get("head_classes") or unnamed) and (
         stated := stated_outputs(study)
     ):  # nothing else says it

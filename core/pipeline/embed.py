@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.answers.classes import Match, read_class_file
+from core.answers.classes import read_class_file
 from core.common.entries import record_of
 from core.common.formatting import counted
+from core.common.labels.match import Match
 from core.common.processes import default_workers
 from core.common.step_facts import EncoderFacts
 from core.common.worker_group import Ranks

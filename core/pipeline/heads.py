@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.answers.classes import Match, match_classes, read_class_file
+from core.answers.classes import match_classes, read_class_file
 from core.answers.orders import ORDERS, possible_orders, right_by_order
 from core.common.dataframes import evenly
+from core.common.labels.match import Match
 from core.common.records import Record, Templates
 from core.common.statistics.choice import choose, deciding_rows
 from core.errors import SettingsError

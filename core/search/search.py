@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.common.captions import with_class_names, wordnet_lemmas
+from core.common.captions import with_class_names
 from core.common.command_line import command_line
 from core.common.dataframes import safe_divide
 from core.common.inside import inside
+from core.common.labels.wordnet import wordnet_lemmas
 from core.common.step_facts import SearchFacts
 from core.errors import ShapeError, StudyError
 from core.storage import manifest as manifests

@@ -10,8 +10,9 @@ import pandas as pd
 from core.analysis.features.notes import notes_on_features
 from core.analysis.quality.trust_check import read_check
 from core.bases.basis import about_latent
-from core.common.captions import WORDNET, with_class_names
+from core.common.captions import with_class_names
 from core.common.dataframes import LazyTable, words
+from core.common.labels.wordnet import WORDNET
 from core.common.score_names import available_scores
 from core.common.step_facts import FeaturesFacts
 from core.errors import PeregrineError

@@ -21,12 +21,13 @@ from core.analysis.probe.normalisation import likely_normalisation, still_tried
 from core.answers import requests
 from core.answers.activation import least_loss
 from core.answers.answer import HEAD
-from core.answers.classes import BY_INDEX, Match
+from core.answers.classes import BY_INDEX
 from core.answers.head import matched, usual_order_note, why_other_numbers
 from core.answers.kinds import KINDS
 from core.answers.outcome import VALUES, AnswerValues, Request
 from core.answers.predictable import predictable
 from core.bases.requests import add_basis
+from core.common.labels.match import Match
 from core.common.records import Record
 from core.common.statistics.choice import choose
 from core.common.step_facts import EmbedFacts, HeadFacts

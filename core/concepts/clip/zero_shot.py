@@ -14,7 +14,7 @@ import torch
 from core.answers.classes import read_names
 from core.answers.knn import unit
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
-from core.common.captions import WORDNET, imagenet_synsets, wordnet_names
+from core.common.labels.wordnet import WORDNET, imagenet_synsets, wordnet_names
 from core.common.step_facts import EmbedFacts
 from core.concepts.clip.clip import imagenet_names, imagenet_prompts, load_clip
 from core.config import READOUT

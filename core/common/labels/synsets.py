@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
-from core.common.captions import WORDNET, imagenet_synsets, plain, wordnet_lemmas
+from core.common.labels.spelling import plain
+from core.common.labels.wordnet import WORDNET, imagenet_synsets, wordnet_lemmas
 
 # How exactly a name is that of an id, the most exact first: in this spelling, all names, the first or any.
 SPELLINGS: tuple[Callable[[str], str], ...] = (str.strip, plain)

@@ -18,9 +18,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.crossed.environments import ROOT, Tool, all_tools, make_environment, newest, version_in
-from tests.crossed.table import SKIPPED, WRONG, Row, read_table, write_document, write_table
+from tests.crossed.table import DATA, NETWORK, SKIPPED, WRONG, Row, read_table, write_document, write_table
 
-SHARED = ("kit.py", "writing.py")
+SHARED = {NETWORK: ("kit.py", "writing.py"), DATA: ("data_kit.py", "writing.py")}
 ROWS, STAMP = "rows.csv", "source"
 
 
@@ -63,35 +63,45 @@ def rows_of(tool: Tool, word: str = "") -> Iterator[Row]:
     Args:
         word: part of a writer or an option; other cases are left out.
     """
-    from tests.crossed.reading import read, verdict
-
     try:
         make_environment(tool)
         version = version_in(tool)
         cases = _written(tool, word)
     except RuntimeError as error:
         pinned = tool.requires[0].partition("==")[2]
-        yield _shown(Row(tool.distribution, pinned, "", "", "", "", SKIPPED, str(error)))
+        yield _shown(Row(tool.distribution, pinned, "", "", "", "", SKIPPED, str(error), tool.kind))
         return
     done = {row.key: row for row in read_table(tool.files / ROWS)} if not word else {}
     for case in cases:
         start = (tool.distribution, version, case["writer"], case["option"])
         if start not in done:
             if case["problem"]:
-                row = Row(*start, "", "", SKIPPED, case["problem"])
+                row = Row(*start, "", "", SKIPPED, case["problem"], tool.kind)
             else:
-                written, found = read(tool.files / case["folder"])
-                row = Row(*start, _number(found.largest), _number(found.pixels), *verdict(written, found))
+                row = Row(*start, *_judged(tool, tool.files / case["folder"]), tool.kind)
             done[start] = _shown(row)
             if not word:
                 write_table(done.values(), tool.files / ROWS)
         yield done[start]
 
 
+def _judged(tool: Tool, folder: Path) -> tuple[str, str, str, str]:
+    """Read a case: the largest difference, that of pixels, the verdict and what is said."""
+    if tool.kind == DATA:
+        from tests.crossed.data_reading import data_verdict, read_data
+
+        written, found = read_data(folder)
+        return _number(found.largest), _levels(found.pixels), *data_verdict(written, found)
+    from tests.crossed.reading import read, verdict
+
+    about, reading = read(folder)
+    return _number(reading.largest), _number(reading.pixels), *verdict(about, reading)
+
+
 def _written(tool: Tool, word: str) -> list[dict[str, str]]:
     """Let the tool write its cases; files that the same source wrote stay."""
     here = Path(__file__).parent
-    sources = [here / name for name in SHARED] + [here / "writers" / f"{tool.writer}.py"]
+    sources = [here / name for name in SHARED[tool.kind]] + [here / "writers" / f"{tool.writer}.py"]
     digest = hashlib.sha256("".join([*tool.requires, *(one.read_text() for one in sources)]).encode())
     stamp = tool.files / STAMP
     if not stamp.is_file() or stamp.read_text() != digest.hexdigest():
@@ -111,6 +121,11 @@ def _number(value: float | None) -> str:
     return f"{value:.1e}" if value >= 1e-5 else "< 1e-5"
 
 
+def _levels(value: float | None) -> str:
+    """Grey levels; nothing where there is no difference."""
+    return f"{value:g}" if value else ""
+
+
 def _shown(row: Row) -> Row:
     said = f" ({row.said})" if row.said else ""
     numbers = row.difference + (f", pixels {row.pixels}" if row.pixels else "")
@@ -124,8 +139,7 @@ def keep(rows: Sequence[Row]) -> None:
     """Put the rows of one release of a tool into the table, and make the document of it."""
     if not rows:
         return
-    release = rows[0].key[:2]
-    others = [row for row in read_table() if row.key[:2] != release]
+    others = [row for row in read_table() if row.release != rows[0].release]
     write_table([*others, *rows])
     write_document()
 

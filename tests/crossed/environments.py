@@ -11,6 +11,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.crossed.table import NETWORK
+
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "crossed"
 TOOLS = Path(__file__).with_name("tools.toml")
@@ -22,11 +24,15 @@ LATEST = re.compile(r"^\S+ \((\S+)\)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Tool:
-    """A release of a tool. `requires`: as pip reads it, the tool first. `writer`: its module in writers/."""
+    """A release of a tool. `requires`: as pip reads it, the tool first. `writer`: its module in writers/.
+
+    `kind`: of its rows, "network" or "data".
+    """
 
     name: str
     requires: tuple[str, ...]
     writer: str
+    kind: str = NETWORK
 
     @property
     def distribution(self) -> str:
@@ -54,7 +60,12 @@ def all_tools() -> dict[str, Tool]:
     """The tools of tools.toml by their names."""
     held = tomllib.loads(TOOLS.read_text(encoding="utf-8"))
     return {
-        name: Tool(name, tuple(about["requires"]), about.get("writer", name.replace("-", "_")))
+        name: Tool(
+            name,
+            tuple(about["requires"]),
+            about.get("writer", name.replace("-", "_")),
+            about.get("kind", NETWORK),
+        )
         for name, about in held.items()
     }
 

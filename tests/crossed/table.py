@@ -13,12 +13,23 @@ TABLE = Path(__file__).with_name("table.csv")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "compatibility.md"
 RIGHT, NOTED, REFUSED, WRONG, SKIPPED = "right", "right with a note", "refused", "wrong", "skipped"
 VERDICTS = (RIGHT, NOTED, REFUSED, WRONG, SKIPPED)
+NETWORK, DATA = "network", "data"
 HEAD = """# Compatibility
 
 What real tools write, and what Peregrine makes of it. Each row is a file that the tool wrote with its own
-functions, from a small seeded network or dictionary, in an environment of its own. The tool's own numbers
-(logits and features on its own pixels, codes of its own vectors) are compared with ours, read through the
-public API. `make crossed` does it again, `make crossed ONLY=timm` for one tool.
+functions, in an environment of its own, read through the public API and compared with what the tool itself
+says. `make crossed` does it again, `make crossed ONLY=timm` for one tool.
+
+* [Networks and dictionaries](#networks)
+* [Images, labels, masks and captions](#data)
+"""
+PARTS = {
+    NETWORK: """
+<a id="networks"></a>
+# Networks and dictionaries
+
+Small seeded networks and dictionaries. The tool's own numbers (logits and features on its own pixels, codes
+of its own vectors) are compared with ours.
 
 * **right**: the largest relative difference (L2) of logits, features or codes is at most .001, the same
   codes are active, and where the file says how pixels are made, ours differ by at most .02, about one
@@ -27,7 +38,23 @@ public API. `make crossed` does it again, `make crossed ONLY=timm` for one tool.
   the file, and the note names it.
 * **refused**: one line says why, and what to do; where another way reads it, the difference is of that.
 * **wrong**: anything else. **skipped**: the tool could not write it; the row says why.
-"""
+""",
+    DATA: """
+<a id="data"></a>
+# Images, labels, masks and captions
+
+Small data sets of the tool's own making, or trees as they are downloaded. What the tool's own loader returns
+for each picture (pixels, name of the class, split, file, caption, mask) is compared with ours. The difference
+is the largest share of pictures of which something is another, or 1 - IoU of a mask.
+
+* **right**: the same pictures, each with its label, split, file and text, no grey level apart, and each mask
+  with an IoU of at least .99. Of several splits for evaluation one is taken, and a note names the others.
+* **right with a note**: the same, and the listing says something of it.
+* **refused**: one line says why, and what to do; where another way reads it, that way was tried.
+* **wrong**: anything else. **skipped**: the tool could not write it; the row says why.
+""",
+}
+HEADINGS = {NETWORK: "option or architecture", DATA: "form or option"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +65,7 @@ class Row:
         difference: the largest of logits, features and codes, relative L2. pixels: of pixels, where the file
             states them. Both are "" where there are none.
         said: the kinds of the notes, the line of a refusal, what is wrong, or why it was skipped.
+        kind: NETWORK, or DATA, whose difference is a share of pictures, and pixels grey levels.
     """
 
     tool: str
@@ -48,10 +76,16 @@ class Row:
     pixels: str
     verdict: str
     said: str
+    kind: str = NETWORK
 
     @property
     def key(self) -> tuple[str, str, str, str]:
         return self.tool, self.version, self.writer, self.option
+
+    @property
+    def release(self) -> tuple[str, str, str]:
+        """What is written and read at once."""
+        return self.kind, self.tool, self.version
 
 
 def read_table(path: Path = TABLE) -> list[Row]:
@@ -63,8 +97,8 @@ def read_table(path: Path = TABLE) -> list[Row]:
 
 
 def write_table(rows: Iterable[Row], path: Path = TABLE) -> None:
-    """Write rows, sorted by tool and version; within them they stay in their order."""
-    ordered = sorted(rows, key=lambda row: (row.tool.lower(), row.version))
+    """Write rows, sorted by kind, tool and version; within them they stay in their order."""
+    ordered = sorted(rows, key=lambda row: (row.kind == DATA, row.tool.lower(), row.version))
     with path.open("w", encoding="utf-8", newline="") as opened:
         writer = csv.DictWriter(opened, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()
@@ -72,23 +106,32 @@ def write_table(rows: Iterable[Row], path: Path = TABLE) -> None:
 
 
 def document(rows: Sequence[Row]) -> str:
-    """The page: counts of each release of a tool, then its rows."""
-    releases = [
-        (release, list(held)) for release, held in groupby(rows, key=lambda row: (row.tool, row.version))
-    ]
-    lines = [HEAD, f"| tool | version | rows | {' | '.join(VERDICTS)} |", f"|{'---|' * (3 + len(VERDICTS))}"]
-    for (tool, version), held in releases:
-        lines.append(f"| [{tool}](#{_anchor(tool, version)}) | {version} | {_counts(held)} |")
-    lines.append(f"| all | | {_counts(rows)} |")
-    for (tool, version), held in releases:
-        lines += [f'\n<a id="{_anchor(tool, version)}"></a>\n## {tool} {version}\n']
-        lines += ["| written by | option or architecture | difference | |", "|---|---|---|---|"]
-        lines += [_line(row) for row in held]
+    """The page: for each kind of rows what they say, counts of each release of a tool, then its rows."""
+    lines = [HEAD]
+    for kind in PARTS:
+        held = [row for row in rows if row.kind == kind]
+        if held:
+            lines += _part(kind, held)
     return "\n".join(lines) + "\n"
 
 
-def _anchor(tool: str, version: str) -> str:
-    return f"{tool}-{version}".lower().replace(".", "-").replace("_", "-")
+def _part(kind: str, rows: Sequence[Row]) -> list[str]:
+    releases = [(release, list(held)) for release, held in groupby(rows, key=lambda row: row.release)]
+    lines = [PARTS[kind], f"| tool | version | rows | {' | '.join(VERDICTS)} |"]
+    lines.append(f"|{'---|' * (3 + len(VERDICTS))}")
+    for release, held in releases:
+        lines.append(f"| [{release[1]}](#{_anchor(*release)}) | {release[2]} | {_counts(held)} |")
+    lines.append(f"| all | | {_counts(rows)} |")
+    for release, held in releases:
+        lines += [f'\n<a id="{_anchor(*release)}"></a>\n## {release[1]} {release[2]}\n']
+        lines += [f"| written by | {HEADINGS[kind]} | difference | |", "|---|---|---|---|"]
+        lines += [_line(row) for row in held]
+    return lines
+
+
+def _anchor(kind: str, tool: str, version: str) -> str:
+    prefix = "" if kind == NETWORK else f"{kind}-"
+    return f"{prefix}{tool}-{version}".lower().replace(".", "-").replace("_", "-")
 
 
 def _counts(rows: Sequence[Row]) -> str:

@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+from tests.crossed.data_kit import Picture, WrittenData, outlined, rgb, tree
+from tests.crossed.data_reading import DataReading, data_verdict, read_data
 from tests.crossed.environments import all_tools
 from tests.crossed.kit import Written, outputs, pictures, plain_pixels, trained
 from tests.crossed.reading import OF_PIXELS, Reading, read, verdict
 from tests.crossed.table import (
+    DATA,
     DOCUMENT,
     NOTED,
     REFUSED,
@@ -58,6 +62,17 @@ def test_table__is_written_as_it_is_read_and_counted_on_the_page(tmp_path: Path)
     assert read_table(tmp_path / "t.csv") == [rows[1], rows[0], rows[2]]
     page = document(read_table(tmp_path / "t.csv"))
     assert "| [b](#b-2) | 2 | 2 | 1 | 0 | 0 | 1 | 0 |" in page and "x \\| y" in page
+
+
+def test_table__holds_both_kinds_of_one_release_apart(tmp_path: Path):
+    rows = [
+        Row("b", "2", "load", "x", "", "", RIGHT, "", DATA),
+        Row("b", "2", "save", "x", "", "", WRONG, ""),
+    ]
+    write_table(rows, tmp_path / "t.csv")
+    assert read_table(tmp_path / "t.csv") == rows[::-1]
+    page = document(read_table(tmp_path / "t.csv"))
+    assert "[b](#b-2) | 2 | 1 | 0" in page and "[b](#data-b-2) | 2 | 1 | 1" in page
 
 
 @pytest.fixture
@@ -118,3 +133,94 @@ def test_verdict__a_note_excuses_only_what_it_names():
     assert verdict(Written(excused=("pixels",)), far)[0] == NOTED
     assert verdict(Written(excused=("stride",)), far)[0] == WRONG
     assert verdict(Written(), Reading())[0] == WRONG  # nothing was compared
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> tuple[Path, WrittenData]:
+    """A tree of two classes and two splits, and what is in it."""
+    pictures = []
+    for at, split in enumerate(("train", "val")):
+        places = tree(tmp_path / "data" / split, ["cat", "dog"], 2, first=10 * at)
+        pictures += [Picture(rgb(one), one.parent.name, split, one.name) for one in places]
+    return tmp_path, WrittenData(spec="{folder}/data", pictures=pictures)
+
+
+def data_judged(folder: Path, written: WrittenData) -> str:
+    written.store(folder)
+    return data_verdict(*read_data(folder))[0]
+
+
+def test_data__are_right_where_pictures_labels_and_splits_are_the_tools(data):
+    folder, written = data
+    assert data_judged(folder, written) == RIGHT
+    written.spec, written.options = "{folder}/data/train", {"val": "{folder}/data/val"}
+    assert data_judged(folder, written) in (RIGHT, NOTED)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda one: setattr(one, "label", "owl"),
+        lambda one: setattr(one, "label", None),
+        lambda one: setattr(one, "split", "val"),
+        lambda one: setattr(one, "file", "other.png"),
+        lambda one: setattr(one, "text", "a cat"),
+        lambda one: setattr(one, "pixels", one.pixels + 1),
+        lambda one: setattr(one, "pixels", 255 - one.pixels),
+    ],
+)
+def test_data__are_wrong_where_anything_of_one_picture_is_another(data, change):
+    folder, written = data
+    change(written.pictures[0])
+    assert data_judged(folder, written) == WRONG
+
+
+def test_data__are_wrong_where_a_picture_is_missing_or_one_too_many(data):
+    folder, written = data
+    whole = written.pictures
+    written.pictures = whole[1:]
+    assert data_judged(folder, written) == WRONG
+    written.pictures = [*whole, Picture(255 - whole[0].pixels, "cat", "train")]
+    assert data_judged(folder, written) == WRONG
+
+
+def test_data__that_are_refused_need_a_way_out_or_must_be(data):
+    folder, written = data
+    written.spec, ours = "{folder}/nowhere", written.spec
+    assert data_judged(folder, written) == WRONG
+    assert data_judged(folder, WrittenData(spec=written.spec, refused=True)) == REFUSED
+    written.then = (ours, {})
+    assert data_judged(folder, written) == REFUSED
+    for other in (f"{ours}/train", "{folder}/neither"):
+        written.then = (other, {})
+        assert data_judged(folder, written) == WRONG
+    written.spec, written.then, written.refused = ours, None, True
+    assert data_judged(folder, written) == WRONG
+
+
+def test_data__masks_are_compared_by_their_overlap(data):
+    folder, written = data
+    for number, one in enumerate(written.pictures):
+        one.mask = outlined(number)
+        place = folder / "masks" / "core" / one.split / one.label / one.file
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(one.mask * 255).save(place)
+    written.masks = "{folder}/masks"
+    assert data_judged(folder, written) in (RIGHT, NOTED)
+    written.pictures[0].mask = 1 - written.pictures[0].mask
+    assert data_judged(folder, written) == WRONG
+
+
+def test_data__captions_are_compared_in_their_order(tmp_path: Path):
+    (tmp_path / "c.txt").write_text("a cat\na dog on a mat\n")
+    written = WrittenData(captions="{folder}/c.txt", texts=["a cat", "a dog on a mat"])
+    assert data_judged(tmp_path, written) == RIGHT
+    written.texts = ["a cat", "a dog"]
+    assert data_judged(tmp_path, written) == WRONG
+
+
+def test_data__a_note_excuses_what_it_names():
+    far = DataReading({"labels": 0.5}, notes=["several labels: the first is taken"])
+    assert data_verdict(WrittenData(), far)[0] == WRONG
+    assert data_verdict(WrittenData(excused="several labels"), far)[0] == NOTED
+    assert data_verdict(WrittenData(), DataReading())[0] == WRONG  # nothing was compared

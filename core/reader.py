@@ -280,6 +280,21 @@ class StudyReader(KeptColumns):
         is_val.setflags(write=False)
         return is_val
 
+    @cached_property
+    def groups(self) -> np.ndarray | None:
+        """(n_images,) int32: the patient, lesion or sequence of each image by the column `EmbedFacts.group`,
+        as a number; None where each image is for itself.
+        """
+        group = StudyReader.facts(self, EmbedFacts).group
+        if group is None or not self.has("attributes") or group not in self.columns("attributes"):
+            return None
+        codes = pd.factorize(self.column("attributes", group))[0]
+        alone = codes < 0
+        codes[alone] = codes.max(initial=-1) + 1 + np.arange(np.count_nonzero(alone))
+        codes = codes.astype(np.int32)
+        codes.setflags(write=False)
+        return codes
+
     chosen: np.ndarray | None = None  # (n_images,) bool: the slice that the study is narrowed to, if any
 
     def row_of(self, image_id: str) -> int:

@@ -306,6 +306,10 @@ class Narrowed(Study):
         return self.whole.is_val
 
     @cached_property
+    def groups(self) -> np.ndarray | None:
+        return self.whole.groups
+
+    @cached_property
     def heatmap_reader(self) -> "HeatmapReader":
         return self.whole.heatmap_reader
 

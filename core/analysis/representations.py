@@ -19,6 +19,7 @@ from core.common.formatting import counted
 from core.common.processes import tie
 from core.common.worker_group import Ranks
 from core.data.sources.decode import thumbnail_jpeg
+from core.data.sources.groups import n_groups_of
 from core.data.sources.images import ImageSource
 from core.encoders.readout.head import Head
 from core.encoders.registry import Encoder
@@ -29,6 +30,7 @@ from core.storage.chunked_array import CHUNK_ROWS
 from core.storage.writer import StepWriter
 
 ARRAYS = ("representations", "thumbnails", "thumbnail_sizes", "head_logits")
+RENAMED = {"image_id": "image_id_"}  # further columns whose name the table `attributes` has already
 
 
 @dataclass
@@ -311,6 +313,13 @@ def load_ready_representations(path: str, n_images: int) -> np.ndarray:
     return raw
 
 
+def _facts_of_groups(source: ImageSource, is_readable: np.ndarray) -> dict[str, Any]:
+    if source.group is None or source.extras is None:
+        return {}
+    stored_as = RENAMED.get(source.group, source.group)
+    return {"group": stored_as, "n_groups": n_groups_of(source.extras.loc[is_readable, source.group])}
+
+
 def embed_tables(step: StepWriter, source: ImageSource, unreadable: list[tuple[int, str]]) -> dict[str, Any]:
     """Write `images`, `skipped` and `attributes`; return counts for the summary."""
     listing = source.table
@@ -321,12 +330,11 @@ def embed_tables(step: StepWriter, source: ImageSource, unreadable: list[tuple[i
     skipped = listing.iloc[[row for row, _ in unreadable]][["path"]].reset_index(drop=True)
     step.table("skipped", skipped.assign(reason=[reason for _, reason in unreadable]).astype("str"))
     if source.extras is not None:
-        extras = (
-            source.extras.loc[is_readable].reset_index(drop=True).rename(columns={"image_id": "image_id_"})
-        )
+        extras = source.extras.loc[is_readable].reset_index(drop=True).rename(columns=RENAMED)
         step.table("attributes", extras.assign(image_id=images["image_id"]))
     n_val = int((images["split"] == "val").sum())
-    return {
+    of_groups = _facts_of_groups(source, is_readable)
+    return of_groups | {
         "n_images": len(images),
         "n_train": len(images) - n_val,
         "n_val": n_val,

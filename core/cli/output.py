@@ -94,6 +94,8 @@ def _steps_line(report: Report) -> str:
 def _images_line(report: Report) -> str:
     parts, n_val = [counted(report["n_images"], "image")], report.get("n_val") or 0
     parts[0] += f": {report.get('n_train') or 0:,} train, {n_val:,} val" if n_val else ", none held out"
+    if report.get("group"):
+        parts.append(f"{counted(report.get('n_groups') or 0, 'group')} by {report['group']}")
     n_classes = report.get("n_classes")
     parts.append(counted(n_classes, "class", "classes") if n_classes else "no labels")
     if report.get("n_skipped"):

@@ -139,8 +139,10 @@ class EmbedFacts(StepFacts):
     """Counts of the images, where they come from, and what made their representations.
 
     Attributes:
-        n_skipped: images that could not be read. split_given: the images came with a split. notes: what was
-            assumed or ignored, one sentence each.
+        n_skipped: images that could not be read. split_given: the images came with a split. group: the
+            column of `attributes` that says which images are of one patient, lesion or sequence; None where
+            each is for itself, and in studies of before. n_groups: of how many. notes: what was assumed or
+            ignored, one sentence each.
     """
 
     step = "embed"
@@ -150,6 +152,8 @@ class EmbedFacts(StepFacts):
     n_skipped: int = 0
     n_classes: int | None = None
     split_given: bool = True
+    group: str | None = None
+    n_groups: int | None = None
     notes: tuple[str, ...] = ()
     source: SourceFacts = SourceFacts()
     encoder: EncoderFacts = EncoderFacts()

@@ -77,6 +77,8 @@ def _counts(study: Study, read: Study) -> dict[str, Any]:
         "n_train": embed.n_train,
         "n_val": embed.n_val,
         "n_classes": embed.n_classes,
+        "group": embed.group,
+        "n_groups": embed.n_groups,
         "n_skipped": embed.n_skipped,
         "n_features": embed.encoder.n_features,
         "n_discriminative": features.n_discriminative,

@@ -108,6 +108,7 @@ def _found(source: ImageSource) -> dict[str, Any]:
         "n_images": len(table),
         "splits": table["split"].value_counts().to_dict(),
         "n_classes": len(counts),
+        "group": source.group,
         "classes": dict(first_classes.items()),
         "smallest_class": int(counts.min()) if len(counts) else None,
         "notes": list(source.notes),

@@ -47,6 +47,7 @@ def holds(source: Source) -> list[Markup]:
         *narrowed,
         ("Images", f"{study.n_images:,}", f"{embed.n_skipped:,} skipped as unreadable"),
         ("Evaluation images", f"{n_val:,}", f"beside {others}"),
+        *([("Groups", f"{embed.n_groups or 0:,}", f"by {embed.group}")] if embed.group else []),
         ("Classes", n_classes, "from the labels"),
         ("Features", f"{encoder.n_features or 0:,}", layer_words(encoder)),
     ]

@@ -313,6 +313,7 @@ def _holdings(study: Study) -> None:
     facts = {
         "Train images": f"{len(study.is_val) - n_val:,}",
         "Evaluation images": f"{n_val:,}",
+        **({"Groups": f"{embed.n_groups or 0:,} by {embed.group}"} if embed.group else {}),
         "Classes": f"{len(study.class_names):,}" if study.labelled else "no labels",
         "Images from": str(source or "given representations"),
         "Encoder": study.encoder_name or "given representations",

@@ -61,7 +61,8 @@ class HuggingFaceSource(source.ListedSource):
         self._lock = Lock()
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "path": self.path, "seed": self.seed, "label": self.label}
+        described = {"kind": self.kind, "path": self.path, "seed": self.seed, "label": self.label}
+        return {**described, **self.group_option}
 
     def __getstate__(self) -> dict[str, Any]:
         state = {name: value for name, value in vars(self).items() if name not in ("_lock", "_opened")}

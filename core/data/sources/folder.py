@@ -46,7 +46,7 @@ class FolderSource(source.ListedSource):
 
     def describe(self) -> dict[str, Any]:
         level = {"class_level": self.class_level} if self.class_level != 1 else {}
-        return {"kind": self.kind, "root": self.root, "seed": self.seed, **level}
+        return {"kind": self.kind, "root": self.root, "seed": self.seed, **level, **self.group_option}
 
     def read(self, row: int) -> Image.Image:
         return decode(self.place(row))

@@ -4,7 +4,7 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from core.common.command_line import with_options
 from core.common.remote.addresses import check_granted, is_url, located
@@ -33,6 +33,7 @@ SOURCES: dict[str, type[ListedSource]] = {
         *(TorchvisionSource, AnnotatedSource, HuggingFaceSource),
     )
 }
+Images = TypeVar("Images", bound=ImageSource)
 GUESTS = {image_set.kind: image_set for topic in topics() for image_set in topic.image_sets}
 
 __all__ = ["ImageSource", "open_images", "open_representation_table", "reopen_images"]
@@ -44,7 +45,8 @@ def open_images(
     """Open a folder, a table, a data set of another tool, tar shards, or a world that is drawn.
 
     Args:
-        spec: DIR, FILE.csv|.tsv|.parquet, `FILE.csv?root=DIR`, `FILE.parquet?label=COLUMN` with pictures,
+        spec: DIR, FILE.csv|.tsv|.parquet, `FILE.csv?root=DIR`, `FILE.parquet?label=COLUMN` with
+            pictures, `…?group=COLUMN` of any (a drawn split separates no group; `none`: image by image),
             FILE.json (COCO, FiftyOne, Label Studio), FILE.txt (PATH LABEL), FILE.tar,
             `DIR/{000..010}.tar`, `torchvision:CIFAR10?root=DIR`, `glyphworld?preset=spurious`,
             `domains?root=DIR&domains=photo,sketch` (DOMAIN/CLASS/IMAGE),
@@ -69,10 +71,10 @@ def _at_level(source: ImageSource, class_level: int | None) -> ImageSource:
         return source
     if not isinstance(source, FolderSource):
         raise ImageSourceError(f"--class-level {class_level} is for folders of images; leave it out")
-    return FolderSource(source.root, source.seed, class_level)
+    return FolderSource(source.root, source.seed, class_level).grouped_by(source.asked_group)
 
 
-def _listed(source: ImageSource) -> ImageSource:
+def _listed(source: Images) -> Images:
     _ = source.table  # list now, so that errors appear on opening
     return source
 
@@ -88,8 +90,13 @@ def _source(spec: str, seed: int | None) -> ImageSource:
     if spec.startswith("pipe:"):
         raise ImageSourceError(f"'{spec}' is a command and no place. Save its output, then give its folder")
     spec, options = with_options(spec)
+    group = options.pop("group", None)
     if is_url(spec) and is_url(spec := located(spec)):
-        return _by_address(spec, options, seed)
+        return _by_address(spec, options, seed, group)
+    return _by_path(spec, options, seed).grouped_by(group)
+
+
+def _by_path(spec: str, options: dict[str, str], seed: int | None) -> ListedSource:
     path = Path(spec).expanduser()
     if path.suffix.lower() == ".arrow" or (path.suffix.lower() == ".parquet" and _of_pictures(path)):
         return HuggingFaceSource(path, seed, **_known(spec, options, "label"))
@@ -113,8 +120,25 @@ def _source(spec: str, seed: int | None) -> ImageSource:
     return FolderSource(path, seed)
 
 
-def _by_address(url: str, options: dict[str, str], seed: int | None) -> ImageSource:
+def _by_address(url: str, options: dict[str, str], seed: int | None, group: str | None) -> ListedSource:
     check_granted(re.split(r"[{*\[]", url)[0])
+    if (named := _by_ending(url, options, seed)) is not None:
+        return named.grouped_by(group)
+    try:
+        source = _listed(FolderSource(url, seed).grouped_by(group))
+    except ImageSourceError as error:  # no images; perhaps a data set, or shards
+        if _is_data_set_by_address(url):
+            return HuggingFaceSource(url, seed, **_known(url, options, "label")).grouped_by(group)
+        try:
+            source = ShardSource(matching_files(f"{url}/*.tar"), seed).grouped_by(group)
+        except ImageSourceError:
+            raise error from None
+    _known(url, options)
+    return source
+
+
+def _by_ending(url: str, options: dict[str, str], seed: int | None) -> ListedSource | None:
+    """The images of an address whose name says what they are; None for what may be a folder."""
     ending = os.path.splitext(url)[1].lower()
     if ending == ".arrow" or (ending == ".parquet" and (is_pattern(url) or holds_pictures(url))):
         return HuggingFaceSource(url, seed, **_known(url, options, "label"))
@@ -125,17 +149,7 @@ def _by_address(url: str, options: dict[str, str], seed: int | None) -> ImageSou
     if is_pattern(url) or is_tar(url):
         _known(url, options)
         return ShardSource(shard_paths(url), seed)
-    try:
-        source = _listed(FolderSource(url, seed))
-    except ImageSourceError as error:  # no images; perhaps a data set, or shards
-        if _is_data_set_by_address(url):
-            return HuggingFaceSource(url, seed, **_known(url, options, "label"))
-        try:
-            source = ShardSource(matching_files(f"{url}/*.tar"), seed)
-        except ImageSourceError:
-            raise error from None
-    _known(url, options)
-    return source
+    return None
 
 
 def _is_data_set_by_address(url: str) -> bool:
@@ -148,7 +162,8 @@ def _known(spec: str, options: dict[str, str], *names: str) -> dict[str, str]:
     """Return the options. Raises ImageSourceError for one that this kind of images does not have."""
     unknown = next((name for name in options if name not in names), None)
     if unknown is not None:
-        takes = f"it takes {' and '.join(names)}" if names else "it takes none"
+        names = (*names, "group")  # which every kind has
+        takes = f"it takes {' and '.join(names)}"
         raise ImageSourceError(f"'{spec}' has no option '{unknown}': {takes}.{did_you_mean(unknown, names)}")
     return options
 

@@ -23,10 +23,13 @@ class PairSource(ListedSource):
     """
 
     kind = "pair"
+    seed = 0  # nothing is drawn
 
     def __init__(self, train: ImageSource, val: ImageSource, prefixed: bool | None = None):
         self.parts = (train, val)
         self._prefixed = prefixed
+        asked = (part.asked_group for part in self.parts if isinstance(part, ListedSource))
+        self.asked_group = next(filter(None, asked), None)
         self.has_pictures = train.has_pictures and val.has_pictures
 
     @classmethod
@@ -85,7 +88,10 @@ class PairSource(ListedSource):
             table["split"], [label if isinstance(label, str) else None for label in table["label"]]
         )
         part_of = np.repeat([0, 1], [len(r) for r in rows])
-        return Listing(table, notes, self._extras(rows), places=(part_of, np.concatenate(rows)))
+        places = part_of, np.concatenate(rows)
+        first, second = (part.group for part in self.parts)
+        group = first if first == second else None
+        return Listing(table, notes, self._extras(rows), places=places, group=group)
 
     def _extras(self, rows: list[np.ndarray]) -> pd.DataFrame | None:
         if all(part.extras is None for part in self.parts):

@@ -69,7 +69,7 @@ class ShardSource(source.ListedSource):
         self.names = shard_names(self.paths)
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "paths": self.paths, "seed": self.seed}
+        return {"kind": self.kind, "paths": self.paths, "seed": self.seed, **self.group_option}
 
     def read(self, row: int) -> Image.Image:
         shard, offset, size = (int(part[row]) for part in self.listing.places)

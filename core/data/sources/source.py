@@ -5,7 +5,7 @@ import os
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import signature
 from typing import Any, Self
 
@@ -15,10 +15,12 @@ import pyarrow as pa
 from PIL import Image
 
 from core.common.formatting import counted
+from core.common.records import Record
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import fetch_ahead, stat
 from core.common.threadsafe import cached_property
-from core.errors import AddressRefused, UnreadableImage
+from core.data.sources import groups as units
+from core.errors import AddressRefused, ImageSourceError, UnreadableImage
 
 VAL_SHARE = 0.2
 IMAGE_EXTENSIONS = frozenset(
@@ -58,6 +60,7 @@ class ImageSource(ABC):
         unread: folders of images that are no part of the listing, as in "test/".
         has_pictures: False if only representations were given.
         split_given: True if the split comes with the images; False if it was drawn from a seed.
+        group: the column of `extras` that says which images are of one patient, lesion or sequence, or None.
     """
 
     kind: str
@@ -67,6 +70,7 @@ class ImageSource(ABC):
     unread: Sequence[str] = ()
     has_pictures: bool = True
     split_given: bool = True
+    group: str | None = None
 
     @abstractmethod
     def read(self, row: int) -> Image.Image:
@@ -110,7 +114,10 @@ class ImageSource(ABC):
 
 @dataclass
 class Listing:
-    """The result of listing a source; `places` holds the data that its `read` needs for each row."""
+    """The result of listing a source; `places` holds the data that its `read` needs for each row.
+
+    group: see `ImageSource`, if it is known; `ListedSource` looks for one, and draws the split by it.
+    """
 
     table: pd.DataFrame
     notes: list[str] = field(default_factory=list)
@@ -118,20 +125,38 @@ class Listing:
     split_given: bool = True
     places: Any = None
     unread: Sequence[str] = ()
+    group: str | None = None
 
 
 class ListedSource(ImageSource):
     """A source that lists its images when its table is first used, so that reopening it costs nothing.
 
-    is_listed: whether that was done.
+    Attributes:
+        is_listed: whether that was done.
+        asked_group: the column that the drawn split is to go by (`?group=COLUMN`), "none" for image by image;
+            None: what `groups.find_group` finds.
+        seed: of a split that is drawn; None where the caller splits.
     """
 
     is_listed = False
+    asked_group: str | None = None
+    seed: int | None = None
 
     @classmethod
     def reopen(cls, description: dict[str, Any]) -> Self:
         """Open the source that a description is of: it holds the arguments of the class by their names."""
-        return cls(**{name: description[name] for name in signature(cls).parameters if name in description})
+        source = cls(**{name: description[name] for name in signature(cls).parameters if name in description})
+        return source.grouped_by(description.get("group"))
+
+    def grouped_by(self, group: str | None) -> Self:
+        """Split by a column, or by none; before the images are listed."""
+        self.asked_group = group
+        return self
+
+    @property
+    def group_option(self) -> dict[str, Any]:
+        """What was asked of the groups, for `describe`."""
+        return {"group": self.asked_group} if self.asked_group else {}
 
     @abstractmethod
     def _list(self) -> Listing: ...
@@ -139,6 +164,7 @@ class ListedSource(ImageSource):
     @cached_property
     def listing(self) -> Listing:
         listing = self._list()
+        listing = with_groups(listing, self.asked_group or listing.group, self.seed)
         self.is_listed = True
         return listing
 
@@ -172,6 +198,10 @@ class ListedSource(ImageSource):
     def split_given(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.listing.split_given
 
+    @property
+    def group(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.listing.group
+
 
 def quick_texts(column: Iterable[str]) -> pa.Array:
     """Build a column for single look-ups, `[row].as_py()`: 50 times faster than pandas, no object per row."""
@@ -193,7 +223,7 @@ def seeded_split(
     seed: int,
     names: Sequence[str] | None = None,
     val_share: float = VAL_SHARE,
-) -> tuple[list[str], list[str]]:
+) -> tuple[list[str], list[Record]]:
     """Draw a stratified split that depends only on the seed, the names and the labels.
 
     In every class (or all images, without labels) the images are ranked by a hash of seed and name, and the
@@ -214,15 +244,10 @@ def seeded_split(
     splits = ["train"] * len(image_ids)
     for rows in classes.values():
         n_val = max(1, round(val_share * len(rows))) if len(rows) > 1 else 0
-        for row in sorted(rows, key=lambda r: (_rank(seed, names[r]), image_ids[r]))[:n_val]:
+        for row in sorted(rows, key=lambda r: (units.hash_rank(seed, names[r]), image_ids[r]))[:n_val]:
             splits[row] = "val"
     lonely = sorted(label for label, rows in classes.items() if label is not None and len(rows) == 1)
-    note = f"{counted(len(lonely), 'class')} with one image, which stays in train: {some(lonely)}"
-    return splits, [note] if lonely else []
-
-
-def _rank(seed: int, name: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\0{name}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return splits, [units.lonely_note(len(lonely), some(lonely))] if lonely else []
 
 
 def draw_split(
@@ -230,16 +255,54 @@ def draw_split(
     labels: Sequence[str | None],
     seed: int | None,
     names: Sequence[str] | None = None,
-) -> tuple[list[str], list[str]]:
+) -> tuple[list[str], list[Record]]:
     """Draw the seeded split and a note on it; all "train" if `seed` is None (the caller splits)."""
     if seed is None:
         return ["train"] * len(image_ids), []
     splits, notes = seeded_split(image_ids, labels, seed=seed, names=names)
     if "val" not in splits:
         return splits, notes
+    return splits, [units.drawn_note(_shares(labels), seed=seed), *notes]
+
+
+def _shares(labels: Sequence[str | None]) -> str:
     by_class = ", class by class" if any(label is not None for label in labels) else ""
-    share = f"{1 - VAL_SHARE:.0%} train, {VAL_SHARE:.0%} val{by_class}"
-    return splits, [f"the images come without a train and val split: split by seed {seed} ({share})", *notes]
+    return f"{1 - VAL_SHARE:.0%} train, {VAL_SHARE:.0%} val{by_class}"
+
+
+OF_A_DRAW = ("drawn", "lonely")  # kinds of the notes of `draw_split`
+
+
+def with_groups(listing: Listing, asked: str | None, seed: int | None) -> Listing:
+    """Find the groups of a listing, draw its split by them where it was drawn, and say so.
+
+    Args:
+        asked: see `groups.find_group`. seed: of the split; None where the caller splits.
+    Raises:
+        ImageSourceError: the column asked for does not exist, or has one value.
+    """
+    group, notes = units.find_group(listing.extras, asked)
+    if group is None or listing.extras is None:
+        return replace(listing, notes=[*listing.notes, *(notes if not listing.split_given else [])])
+    if seed is None:
+        return replace(listing, group=group)
+    table = listing.table
+    groups = units.one_each(units.group_texts(listing.extras[group]), list(table["image_id"]))
+    if listing.split_given:
+        note = units.given_note(group, groups, list(table["split"]))
+        return replace(listing, group=group, notes=[*listing.notes, note])
+    labels = [label if isinstance(label, str) else None for label in table["label"]]
+    is_val = units.split_by_group(groups, labels, seed=seed, val_share=VAL_SHARE)
+    if not is_val.any():
+        if asked is None:
+            return listing
+        raise ImageSourceError(f"each class lies in one group of '{group}': none is left for evaluation")
+    table = table.assign(split=pd.array(np.where(is_val, "val", "train"), dtype="str"))
+    lonely = units.in_train_alone(labels, is_val)
+    notes = [units.drawn_note(_shares(labels), seed=seed, what=group, groups=groups)]
+    notes += [units.lonely_note(len(lonely), some(lonely), of_groups=True)] if lonely else []
+    others = [note for note in listing.notes if not (isinstance(note, Record) and note.kind in OF_A_DRAW)]
+    return replace(listing, table=table, group=group, notes=[*others, *notes])
 
 
 def one_evaluation_split(splits: Sequence[str]) -> tuple[np.ndarray, list[str], list[str]]:

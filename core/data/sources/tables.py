@@ -59,7 +59,7 @@ class TableSource(ListedSource):
 
     def describe(self) -> dict[str, Any]:
         root = {"root": self.root} if self.root else {}
-        return {"kind": self.kind, "path": self.path, "seed": self.seed, **root}
+        return {"kind": self.kind, "path": self.path, "seed": self.seed, **root, **self.group_option}
 
     def read(self, row: int) -> Image.Image:
         path = self.path_texts[row].as_py()
@@ -171,7 +171,8 @@ class RepresentationsOnly(TableSource):
         self.n_rows = n_rows
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "path": self.path, "n_rows": self.n_rows, "seed": self.seed}
+        described = {"kind": self.kind, "path": self.path, "n_rows": self.n_rows, "seed": self.seed}
+        return {**described, **self.group_option}
 
     @property
     def has_pictures(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]

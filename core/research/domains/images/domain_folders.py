@@ -29,7 +29,7 @@ class DomainFolders(ListedSource):
     kind = "domains"
 
     def __init__(self, root: str, domains: tuple[str, ...] = (), seed: int | None = 0):
-        self.folder, self.domains = FolderSource(root, seed), domains
+        self.folder, self.domains, self.seed = FolderSource(root, seed), domains, seed
 
     @classmethod
     def from_spec(cls, spec: str, opener: Any = None, seed: int | None = 0) -> DomainFolders:

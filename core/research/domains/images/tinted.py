@@ -33,6 +33,7 @@ class TintedSource(ListedSource):
     def __init__(self, inner: ImageSource, colours: tuple[str, ...], strength: float, seed: int):
         self.inner, self.colours, self.strength, self.tint_seed = inner, colours, strength, seed
         self.has_pictures = inner.has_pictures
+        self.asked_group = inner.asked_group if isinstance(inner, ListedSource) else None
 
     @classmethod
     def from_spec(cls, spec: str, opener: Opener, seed: int | None = None) -> TintedSource:
@@ -80,7 +81,11 @@ class TintedSource(ListedSource):
         tints = pd.Series([self.tint_of(row) for row in range(len(inner.table))], dtype="str")
         extras = inner.extras if inner.extras is not None else pd.DataFrame(index=inner.table.index)
         return Listing(
-            inner.table, list(inner.notes), extras.assign(**{COLUMN: tints}), split_given=inner.split_given
+            inner.table,
+            list(inner.notes),
+            extras.assign(**{COLUMN: tints}),
+            split_given=inner.split_given,
+            group=inner.group,
         )
 
 

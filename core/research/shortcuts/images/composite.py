@@ -41,7 +41,7 @@ class CompositeSource(ImageSource):
     ) -> None:
         self.inner, self.digits = inner, digits
         self.threshold, self.size, self.seed = threshold, size, seed
-        self.split_given = inner.split_given
+        self.split_given, self.group = inner.split_given, inner.group
         self.has_pictures = inner.has_pictures
         self.notes = list(inner.notes)
 

@@ -98,11 +98,11 @@ class Match:
 def match_labels(called: Sequence[Sequence[str]], labels: Sequence[str], *, several: bool = False) -> Match:
     """Say which label each of several things means, by what the things are called.
 
-    Names are compared form by form, the most exact first (`SPELLINGS`): WordNet id, the text as it stands, its
-    Unicode form, number ("01" is "1"), words without regard to case, space, underscore and hyphen, synonyms,
-    words without a number before them, joined words; at last by the names of WordNet ids. In each form, a key
-    that several things or several labels have matches none, and a thing never means a label of another
-    WordNet id.
+    Names are compared form by form, the most exact first (`SPELLINGS`): WordNet id, the text as it stands,
+    its Unicode form, number ("01" is "1"), words without regard to case, space, underscore and hyphen,
+    synonyms, words without a number before them, joined words; at last by the names of WordNet ids. In each
+    form, a key that several things or several labels have matches none, and a thing never means a label of
+    another WordNet id.
 
     Args:
         called: what each thing may be called: a WordNet id, names, a number; nothing where that is not known.

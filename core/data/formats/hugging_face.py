@@ -24,11 +24,12 @@ from core.common.remote.addresses import is_url, listed_place, located
 from core.common.remote.objects import is_file, objects_below, read_small
 from core.common.threadsafe import cached_property
 from core.data.formats.columns_on_disk import ColumnFile, open_column_file
-from core.data.formats.schema import Columns, find_roles, image_columns, places
+from core.data.formats.schema import Columns, class_labels, find_roles, image_columns, places
 from core.data.sources import source
 from core.data.sources.decode import decode
 from core.data.sources.pixel_limit import check_bytes
 from core.data.sources.shards import is_pattern, matching_files, split_of_name
+from core.data.sources.split_labels import one_spelling
 from core.data.sources.tables import decode_listed, further_columns, text_column
 from core.errors import ImageSourceError, UnreadableImage, first_line
 
@@ -141,7 +142,8 @@ class HuggingFaceSource(source.ListedSource):
                      for file_id, name in zip(ids, paths, strict=True)]  # fmt: skip
         labels, label_notes = self._labels(frame)
         if given:
-            notes += source.unseen_classes_note(splits, labels)
+            labels, spelled = one_spelling(splits, labels)
+            notes += spelled
         else:
             splits, drawn = source.draw_split(ids, labels, self.seed)
             notes += drawn
@@ -163,9 +165,9 @@ class HuggingFaceSource(source.ListedSource):
         table = _reading(file.path, lambda: opened.small(names))
         frame = exact_or_text(as_frame(table.select(names).replace_schema_metadata(None)))
         frame = pd.DataFrame(frame, index=range(opened.n_rows))
-        for name in names:
-            if name in columns.classes:
-                frame[name] = _named(table[name].to_pylist(), columns.classes[name])
+        for name, classes in (columns.classes | class_labels(opened.schema, names)).items():
+            if name in names:
+                frame[name] = _named(table[name].to_pylist(), classes)
         if columns.by_place:
             frame["_path"] = frame.pop(columns.image).fillna("")
         else:

@@ -1,5 +1,6 @@
 """What the columns of a Hugging Face data set are: from the schema of its files, and what `datasets` adds."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +35,7 @@ def find_roles(schema: pa.Schema, path: str, label: str | None) -> Columns:
     Raises:
         ImageSourceError: there is no column of images, or no column `label`.
     """
-    images, features = image_columns(schema), _features(schema)
+    images = image_columns(schema)
     by_place = not images
     if by_place and not (images := places(schema)):
         raise ImageSourceError(
@@ -49,13 +50,19 @@ def find_roles(schema: pa.Schema, path: str, label: str | None) -> Columns:
             f"'{path}' has no column '{label}' of labels (columns: {some(plain, 20)})."
             f"{did_you_mean(label, plain)}"
         )
-    classes = {name: names for name in plain if (names := _class_names(features.get(name)))}
+    classes = class_labels(schema, plain)
     usual = [name for alias in COLUMNS["label"] for name in plain if name.lower() == alias]
     column = label or next((n for n in usual if n in classes), None) or next(iter(classes), None)
     column = column or next(iter(usual), None)
     left_out = tuple(one.name for one in schema if one.name != image and one.name not in plain)
     further = tuple(name for name in plain if name != column)
     return Columns(image, column, by_place, classes, further, left_out)
+
+
+def class_labels(schema: pa.Schema, columns: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names of the classes of each column of ClassLabel, in the order of their numbers."""
+    features = _features(schema)
+    return {name: names for name in columns if (names := _class_names(features.get(name)))}
 
 
 def image_columns(schema: pa.Schema) -> list[str]:

@@ -21,6 +21,7 @@ from core.data.sources.folder_walk import (
     readable,
     walk_by_address,
 )
+from core.data.sources.split_labels import one_spelling
 from core.errors import ImageSourceError, did_you_mean
 
 
@@ -78,7 +79,8 @@ class FolderSource(source.ListedSource):
         splits = [image.split for image in images]
         given = len(set(splits)) > 1
         if given:
-            notes += source.unseen_classes_note(splits, labels)
+            labels, spelled = one_spelling(splits, labels)
+            notes += spelled
         else:
             splits, drawn = source.draw_split(image_ids, labels, self.seed)
             notes += drawn

@@ -9,7 +9,8 @@ import pandas as pd
 from PIL import Image
 
 from core.common.formatting import counted
-from core.data.sources.source import ImageSource, ListedSource, Listing, unseen_classes_note
+from core.data.sources.source import ImageSource, ListedSource, Listing
+from core.data.sources.split_labels import one_spelling
 from core.data.sources.tables import text_column
 from core.errors import UnreadableImage
 
@@ -84,9 +85,10 @@ class PairSource(ListedSource):
                 notes.append(f"{split}: {counted(left, 'image')} of its other split ignored")
         if self.prefixed:
             notes.append("some ids occur in both image sets: all begin with train/ or val/")
-        notes += unseen_classes_note(
-            table["split"], [label if isinstance(label, str) else None for label in table["label"]]
-        )
+        labels = [label if isinstance(label, str) else None for label in table["label"]]
+        labels, spelled = one_spelling(list(table["split"]), labels)
+        table = table.assign(label=pd.array(labels, dtype="str"))
+        notes += spelled
         part_of = np.repeat([0, 1], [len(r) for r in rows])
         places = part_of, np.concatenate(rows)
         first, second = (part.group for part in self.parts)

@@ -25,6 +25,7 @@ from core.data.sources.decode import decode
 from core.data.sources.folder_walk import readable
 from core.data.sources.pixel_limit import check_bytes
 from core.data.sources.shard_names import names_to_split_by
+from core.data.sources.split_labels import one_spelling
 from core.data.sources.tar_index import Member, index_tar, read_member, unreadable_shard
 from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 
@@ -116,7 +117,8 @@ class ShardSource(source.ListedSource):
             split_notes += drawn
         files = [f"{self.names[sample.shard]}.tar/{sample.image.name}" for sample in samples]
         extras = pd.DataFrame({"caption": captions}) if captions else None
-        notes += split_notes + label_notes + source.unseen_classes_note(splits, labels)
+        labels, spelled = one_spelling(splits, labels)
+        notes += split_notes + label_notes + spelled
         places = tuple(
             np.array(values, np.int64)
             for values in zip(*((s.shard, s.image.offset, s.image.size) for s in samples), strict=True)

@@ -27,8 +27,8 @@ from core.data.sources.source import (
     image_table,
     one_evaluation_split,
     some,
-    unseen_classes_note,
 )
+from core.data.sources.split_labels import one_spelling
 from core.errors import AddressRefused, ImageSourceError, UnreadableImage, did_you_mean, first_line
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -350,7 +350,9 @@ def _with_splits(
             table = table[keep_rows].assign(split=pd.array(named, dtype="str")).reset_index(drop=True)
             extras = None if extras is None else extras.iloc[np.flatnonzero(keep_rows)].reset_index(drop=True)
             labels = [label for label, keep in zip(labels, keep_rows, strict=True) if keep]
-            return table, extras, notes + unseen_classes_note(named, labels), True
+            labels, spelled = one_spelling(named, labels)
+            table = table.assign(label=pd.array(labels, dtype="str"))
+            return table, extras, notes + spelled, True
         notes = [f"the column split has only '{named[0]}'"]
     drawn, more = draw_split(list(table["image_id"]), labels, seed)
     return table.assign(split=pd.array(drawn, dtype="str")), extras, notes + more, False

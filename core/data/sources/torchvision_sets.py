@@ -16,6 +16,7 @@ from core.common.formatting import counted
 from core.data.sources import source
 from core.data.sources.decode import to_rgb
 from core.data.sources.pixel_limit import limited_pillow
+from core.data.sources.split_labels import one_spelling
 from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 
 TRAIN_NAMES = ("train", "trainval")
@@ -102,7 +103,8 @@ class TorchvisionSource(source.ListedSource):
             splits += ["val" if split in VAL_NAMES else "train"] * len(one)
         given = len(set(splits)) > 1
         if given:
-            notes += source.unseen_classes_note(splits, labels)
+            labels, spelled = one_spelling(splits, labels)
+            notes += spelled
         else:
             splits, drawn = source.draw_split(ids, labels, self.seed)
             notes += drawn

@@ -267,3 +267,16 @@ def test_files_of_two_data_sets(tmp_path):
     write(tmp_path / "b.parquet", table(range(3)).rename_columns(["image", "other"]))
     with pytest.raises(ImageSourceError, match="'label'"):
         open_images(tmp_path)
+
+
+def test_each_file_has_the_names_of_its_own_classes(tmp_path):
+    """Of two exports or filters, the number of a class differs from split to split."""
+    fewer = {b"huggingface": json.dumps({"info": {"features": NO_APE}}).encode()}
+    write(tmp_path / "data/train-00000-of-00001.parquet", table(range(6)))
+    val = table(range(3, 5)).replace_schema_metadata(fewer)
+    write(tmp_path / "data/validation-00000-of-00001.parquet", val)
+    source = open_images(tmp_path)
+    assert source.table["label"].tolist() == [*CLASSES, *CLASSES, "bee", "cat"]
+
+
+NO_APE = {"image": {"_type": "Image"}, "label": {"names": ["bee", "cat"], "_type": "ClassLabel"}}

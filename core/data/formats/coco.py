@@ -5,6 +5,8 @@ from collections import defaultdict
 from typing import Any
 
 from core.common.formatting import counted
+from core.common.labels.distinct import distinct_names
+from core.common.records import Record
 from core.data.formats.rows import LARGEST, NotThisForm, Rows, entries, largest_class, side, text_or_none
 
 
@@ -13,7 +15,7 @@ def read_coco(tree: dict[str, Any], path: str, label: str | None = None) -> Rows
 
     The area of a box is width times height; an annotation without a box has the `area` it states.
     """
-    names = category_names(tree)
+    names, of_names = category_names(tree)
     images = entries(tree["images"], "images")
     boxes: dict[Any, list[tuple[str | None, float]]] = defaultdict(list)
     for one in entries(tree["annotations"], "annotations"):
@@ -27,22 +29,23 @@ def read_coco(tree: dict[str, Any], path: str, label: str | None = None) -> Rows
     of_image = [boxes.get(image["id"], []) for image in images]
     several = sum(len({name for name, _ in each}) > 1 for each in of_image)
     more = f"; {counted(several, 'image')} with boxes of several classes" if several else ""
-    notes = [f"{LARGEST}{more}"]
+    notes = [f"{LARGEST}{more}", *of_names]
     further = {"n_boxes": [len(each) for each in of_image]}
     paths = [image["file_name"] for image in images]
     labels = [largest_class(each) for each in of_image]
     return Rows(paths, labels, further=further, notes=notes, folders=_folders(path))
 
 
-def category_names(tree: dict[str, Any]) -> dict[int | str, str | None]:
-    """Return the names of the categories by their number."""
+def category_names(tree: dict[str, Any]) -> tuple[dict[int | str, str | None], list[Record]]:
+    """Return the names of the categories by their number, all different, and what is said of them."""
     categories = entries(tree.get("categories", []), "categories")
-    ids = [one.get("id") for one in categories]
-    return {
+    names = {
         number: text_or_none(one.get("name"))
-        for number, one in zip(ids, categories, strict=True)
-        if isinstance(number, (int, str))
+        for one in categories
+        if isinstance(number := one.get("id"), (int, str))
     }
+    labels, notes = distinct_names(list(names), list(names.values()))
+    return dict(zip(names, labels, strict=True)), notes
 
 
 def box_area(annotation: dict[str, Any]) -> float:

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageDraw
 
 from core.common.formatting import counted
 from core.common.inside import read_json_file
+from core.common.labels.match import match_labels
+from core.common.records import Templates
 from core.data.formats.annotated import COCO, MOST_BYTES
 from core.data.formats.coco import box_area, category_names
 from core.data.formats.rows import NotThisForm, entries, largest_class
@@ -26,6 +29,7 @@ from core.errors import MaskError, UnreadableImage, first_line
 
 FARTHEST = 1e6  # pixels; outlines are drawn no farther out
 OUTLINES = ("segmentation", "bbox")
+say_of_coco_masks = Templates.beside(__file__)
 
 
 class CocoMasks(MaskSource):
@@ -69,14 +73,19 @@ class CocoMasks(MaskSource):
         ids, table = self._image_ids(), self.source.table
         names = [str(image["file_name"]) for image in images]
         matches = match_names(ids, names, list(table["path"]))
-        core = {}
+        core, n_others = {}, 0
+        category_of = _own_categories(table["label"], shapes)
         for row, at in matches.mask_of.items():
             label, of_image = table["label"].iat[row], shapes[images[at]["id"]]
             named = {name for name, _, _ in of_image}
-            category = label if label in named else largest_class((name, area) for name, area, _ in of_image)
+            category = category_of.get(label)
+            has_own = category is not None and category in named
+            if not has_own:
+                category = largest_class((name, area) for name, area, _ in of_image)
             outlines = [shape for name, _, shape in of_image if name == category and shape is not None]
             if outlines:
                 core[ids[row]] = (_size(images[at]), outlines)
+                n_others += isinstance(label, str) and not has_own
         if not core:
             raise MaskError(
                 f"none of the {counted(len(names), 'image')} of '{self.path}' with outlines or boxes is one "
@@ -87,6 +96,8 @@ class CocoMasks(MaskSource):
         report = {"kind": self.kind, "n_masks": len(names)} | coverage(len(ids), places)
         report |= {"n_unmatched_masks": len(left), "unmatched_masks": left[:EXAMPLES]}
         report["notes"].append("core masks: the outlines, or boxes, of the image's own class in COCO's file")
+        if n_others:
+            report["notes"].append(say_of_coco_masks("other_class", n=n_others, of=len(core)))
         if left:
             report["notes"].append(f"{counted(len(left), 'annotated image')} not here: {some(left, 3)}")
         return MaskListing(places, report)
@@ -95,9 +106,19 @@ class CocoMasks(MaskSource):
 Shapes = dict[Any, list[tuple[str | None, float, Any]]]
 
 
+def _own_categories(labels: pd.Series, shapes: Shapes) -> dict[str, str]:
+    """The category of the annotations that each label of images means."""
+    known = [label for label in labels.unique() if isinstance(label, str)]
+    annotated = (name for of_image in shapes.values() for name, _, _ in of_image if name is not None)
+    categories = list(dict.fromkeys(annotated))
+    match = match_labels([[name] for name in categories], known)
+    pairs = zip(categories, match.code.tolist(), strict=True)
+    return {known[code]: category for category, code in pairs if code >= 0}
+
+
 def _annotated(tree: dict[str, Any]) -> tuple[list[dict[str, Any]], Shapes]:
     """Return the images that have a size, and by their number the class, area and outline of annotations."""
-    names = category_names(tree)
+    names, _ = category_names(tree)
     images = [
         image
         for image in entries(tree["images"], "images")

@@ -142,3 +142,26 @@ def test_what_are_no_masks(tmp_path, text, message):
     (tmp_path / "masks.json").write_text(text)
     with pytest.raises(MaskError, match=message):
         open_masks(masks=tmp_path / "masks.json", source=source)
+
+
+def test_a_category_in_another_spelling_is_the_image_s_own_class(tmp_path):
+    tree = coco(
+        annotation(0, 1, [0, 0, 2, 2]), annotation(0, 2, [0, 0, 6, 5]), annotation(1, 2, [0, 0, 6, 5])
+    )
+    tree["categories"] = [{"id": 1, "name": "Hot Dog"}, {"id": 2, "name": "Dog"}]
+    path = write(tmp_path, tree)
+    (tmp_path / "labels.csv").write_text("path,label\na.png,hot_dog\nb.png,cat\nc.png,dog\n")
+    masks = open_masks(masks=path, source=open_images(tmp_path / "labels.csv"))
+    assert masks is not None
+    assert_array_equal(masks.read("a.png", "core"), region(slice(0, 2), slice(0, 2)))
+    (other,) = [note for note in masks.report["notes"] if getattr(note, "kind", "") == "other_class"]
+    assert (other.n, other.of) == (1, 2)
+
+
+def test_two_categories_of_one_name_are_two_classes(tmp_path):
+    tree = coco(annotation(0, 1, [0, 0, 2, 2]), annotation(1, 2, [0, 0, 6, 5]))
+    tree["categories"] = [{"id": 1, "name": "crane"}, {"id": 2, "name": "crane"}]
+    source = open_images(path := write(tmp_path, tree))
+    assert source.table["label"].tolist()[:2] == ["crane (1)", "crane (2)"]
+    assert [note.kind for note in source.notes if hasattr(note, "kind")] == ["id_behind"]
+    assert_array_equal(opened(path).read("b.png", "core"), region(slice(0, 6), slice(0, 5)))

@@ -84,7 +84,7 @@ def stored_data(folder: Path) -> WrittenData:
     with np.load(folder / TRUTH) as arrays:
         held: dict[str, Any] = dict(arrays)
     pictures = [
-        Picture(**one, **{name: held.get(f"{name}{number}") for name in ARRAYS})
+        Picture(**(one | {name: held.get(f"{name}{number}") for name in ARRAYS}))
         for number, one in enumerate(about.pop("pictures"))
     ]
     return WrittenData(**about, pictures=pictures)

@@ -163,5 +163,5 @@ def test_two_categories_of_one_name_are_two_classes(tmp_path):
     tree["categories"] = [{"id": 1, "name": "crane"}, {"id": 2, "name": "crane"}]
     source = open_images(path := write(tmp_path, tree))
     assert source.table["label"].tolist()[:2] == ["crane (1)", "crane (2)"]
-    assert [note.kind for note in source.notes if hasattr(note, "kind")] == ["id_behind"]
+    assert "id_behind" in [getattr(note, "kind", "") for note in source.notes]
     assert_array_equal(opened(path).read("b.png", "core"), region(slice(0, 6), slice(0, 5)))

@@ -20,7 +20,10 @@ from pathlib import Path
 from tests.crossed.environments import ROOT, Tool, all_tools, make_environment, newest, version_in
 from tests.crossed.table import DATA, NETWORK, SKIPPED, WRONG, Row, read_table, write_document, write_table
 
-SHARED = {NETWORK: ("kit.py", "writing.py"), DATA: ("data_kit.py", "tables_kit.py", "writing.py")}
+SHARED = {
+    NETWORK: ("kit.py", "writing.py"),
+    DATA: ("data_kit.py", "pixels_kit.py", "tables_kit.py", "writing.py"),
+}
 ROWS, STAMP = "rows.csv", "source"
 
 

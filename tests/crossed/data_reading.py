@@ -22,6 +22,7 @@ PIECES = (8, 8)  # what pictures are told apart by
 SAME = 12.0  # mean grey levels within which two pictures are one
 OVERLAP = 0.99  # the least intersection over union of a mask
 LEVELS = 0.0  # grey levels within which pixels are the tool's
+DAMAGED = ("corrupt", "truncated", "damaged", "broken")
 TRAIN = ("train", "training", "trainval")
 
 
@@ -76,7 +77,12 @@ def data_verdict(written: WrittenData, reading: DataReading) -> tuple[str, str]:
 
 
 def _refused(written: WrittenData, reading: DataReading) -> tuple[str, str]:
-    """What cannot be read is refused rightly; what can, where another way reads it as the tool does."""
+    """What cannot be read is refused rightly; what can, where another way reads it as the tool does.
+
+    The files are whole, so that a line which calls them damaged is wrong.
+    """
+    if any(word in reading.refusal for word in DAMAGED):
+        return WRONG, reading.refusal
     if written.then or written.masks_then or written.captions_then:
         fits = reading.largest is not None and not reading.off
         return (REFUSED, reading.refusal) if fits else (WRONG, f"way out: {reading.off}; {reading.refusal}")
@@ -183,6 +189,8 @@ def _row_of_each(
         levels = max(levels, _levels(ours, pictures[nearest].pixels))
     reading.pixels = levels
     reading.notes += [f"{n} cannot be read: {reason}" for reason, n in unread.items()]
+    if unread and sum(unread.values()) == len(source.table):
+        reading.refusal = f"all pictures: {next(iter(unread))}"
     reading.differences["extra"] = extra / max(1, len(source.table))
     return rows
 

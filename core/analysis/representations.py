@@ -21,6 +21,7 @@ from core.common.worker_group import Ranks
 from core.data.sources.decode import thumbnail_jpeg
 from core.data.sources.groups import n_groups_of
 from core.data.sources.images import ImageSource
+from core.data.sources.pixel_facts import PixelFacts, file_facts
 from core.encoders.readout.head import Head
 from core.encoders.registry import Encoder
 from core.encoders.transform import Transform
@@ -41,6 +42,7 @@ class Batch:
     pixels: torch.Tensor | None = None  # (B, S, S, 3) uint8
     thumbnails: list[bytes] = field(default_factory=list)
     unreadable: list[tuple[int, str]] = field(default_factory=list)
+    facts: PixelFacts = field(default_factory=PixelFacts)
 
 
 class Pictures(Dataset):
@@ -63,6 +65,7 @@ class Pictures(Dataset):
                     batch.unreadable.append((row, str(error)))
                 continue
             batch.rows.append(row)
+            batch.facts.add(file_facts(image))
             if self.transform is not None:
                 pixels.append(self.transform.pixels(image))
             if self.thumbnail_size:
@@ -142,11 +145,13 @@ class ChunkBuffer:
     rows: list[int] = field(default_factory=list)
     thumbnails: list[bytes] = field(default_factory=list)
     unreadable: list[tuple[int, str]] = field(default_factory=list)
+    facts: PixelFacts = field(default_factory=PixelFacts)
 
     def add(self, batch: Batch, raw: np.ndarray | None, logits: np.ndarray | None) -> None:
         self.rows += batch.rows
         self.thumbnails += batch.thumbnails
         self.unreadable += batch.unreadable
+        self.facts.merge(batch.facts)
         if raw is not None:
             self.raw.append(raw)
         if logits is not None:
@@ -164,7 +169,7 @@ class ChunkBuffer:
             logits = np.concatenate(self.logits) if self.logits else np.empty((0, n_outputs), np.float32)
             step.array("head_logits").put(chunk, logits)
         whole = np.concatenate(self.raw) if self.raw else np.empty((0, n_features))
-        extra = {"unreadable": self.unreadable}
+        extra = {"unreadable": self.unreadable, "pixels": self.facts.to_dict()}
         step.array("representations").put(chunk, whole.astype(dtype, copy=False), extra)
 
 
@@ -181,7 +186,7 @@ def embed_chunks(
     strict: bool = False,
     head: Head | None = None,
     ranks: Ranks,
-) -> list[tuple[int, str]]:
+) -> tuple[list[tuple[int, str]], PixelFacts]:
     """Write every missing chunk; this process does its share of them.
 
     Args:
@@ -190,7 +195,8 @@ def embed_chunks(
         head: a classifier whose logits are stored, too.
         strict: raise at the first unreadable image instead of listing it.
     Returns:
-        (listing row, reason) of every unreadable image, in listing order.
+        (listing row, reason) of every unreadable image, in listing order; what was found in the pixels of the
+        others.
     Raises:
         EncoderError: NaN or infinity. UnreadableImage: with `strict`. ImageSourceError: no readable image.
     """
@@ -230,7 +236,7 @@ def embed_chunks(
             buffer = ChunkBuffer()
     _check_some_readable([row for one in waiting.values() for row in one.unreadable], source)
     ranks.wait()
-    return _finish(step, source, names, n_chunks) if ranks.is_first else []
+    return _finish(step, source, names, n_chunks) if ranks.is_first else ([], PixelFacts())
 
 
 def as_stored(raw: np.ndarray, dtype: str) -> np.ndarray:
@@ -257,17 +263,17 @@ def _represent(
 
 def _finish(
     step: StepWriter, source: ImageSource, names: Sequence[str], n_chunks: int
-) -> list[tuple[int, str]]:
+) -> tuple[list[tuple[int, str]], PixelFacts]:
     step.array("representations").refresh()
-    unreadable = [
-        (row, reason)
-        for chunk in range(n_chunks)
-        for row, reason in step.array("representations").extra(chunk)["unreadable"]
-    ]
+    extras = [step.array("representations").extra(chunk) for chunk in range(n_chunks)]
+    unreadable = [(row, reason) for extra in extras for row, reason in extra["unreadable"]]
+    found = PixelFacts()
+    for extra in extras:
+        found.merge(PixelFacts.from_dict(extra.get("pixels", {})))
     _check_some_readable(unreadable, source)
     for name in names:
         step.finish_array(name, n_chunks)
-    return unreadable
+    return unreadable, found
 
 
 def _check_some_readable(unreadable: Sequence[tuple[int, str]], source: ImageSource) -> None:

@@ -18,6 +18,7 @@ from core.common.image_files import image_address
 from core.config import READOUT, EmbedConfig
 from core.config.options import given_options
 from core.data.sources.decode import thumbnail_jpeg
+from core.data.sources.pixel_facts import facts_of_pictures
 from core.encoders.trusted_code import allowing
 from core.errors import ClipError, SettingsError, UnreadableImage
 from core.jobs.progress import Progress
@@ -77,9 +78,12 @@ def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[
         steps = _steps(source, encoder, pictures, decode_seconds, options, inputs)
     n_known, of_classes = _known_classes(encoder, source, options.get("head_classes"))
     reported = ("spec", *READOUT, "n_features", "family", "transform", "pools_globally")
+    of_pixels = facts_of_pictures(pictures).notes()
     of_sample = {"unreadable_in_sample": unreadable, "sampled": len(pictures) + len(unreadable)}
+    found = _found(source)
+    found["notes"] += of_pixels
     inputs_found = {
-        "images": _found(source) | {"n_known_to_classifier": n_known} | of_sample,
+        "images": found | {"n_known_to_classifier": n_known} | of_sample,
         "encoder": {key: about.get(key) for key in reported},
         "assumptions": [*about["assumptions"], *of_classes],
         "checkpoint": about.get("report"),

@@ -75,7 +75,7 @@ def run_embed(
         progress.note(f"note: {line}")
     with writer.step("embed", settings, outside=outside) as out:
         with progress.stage("embed", total=len(source.table), unit="images") as bar:
-            unreadable = embed_chunks(
+            unreadable, pixels = embed_chunks(
                 out,
                 source,
                 encoder,
@@ -93,7 +93,10 @@ def run_embed(
         if unreadable and ranks.is_first:
             n = counted(len(unreadable), "image")
             progress.note(f"{n} could not be read; the table 'skipped' lists what and why")
-        out.summary |= {"source": source.describe(), "notes": list(source.notes), "encoder": about}
+        notes = [*source.notes, *pixels.notes()]
+        for line in pixels.notes():
+            progress.note(f"note: {line}")
+        out.summary |= {"source": source.describe(), "notes": notes, "encoder": about}
         out.summary |= {"split_given": bool(source.split_given), "head": about_head}
         if head is not None and ranks.is_first:
             readable = source.table.drop(index=source.table.index[[row for row, _ in unreadable]])

@@ -7,7 +7,7 @@ import io
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,15 +19,18 @@ from core.common.image_files import image_file
 from core.common.picture_turns import TURNS, longest_side
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import read_object, stat
+from core.data.sources.bands import is_empty, is_transparency
 from core.data.sources.decoder_work import check_work, decode_smaller
+from core.data.sources.deep_values import Values, as_picture
+from core.data.sources.pixel_facts import FOURTH_BAND, TRANSPARENT, TURNED, TWO_BANDS, FileFacts
 from core.data.sources.pixel_limit import check_bytes, check_pixels, let_pillow_open, max_pixels, of_pillow
+from core.data.sources.pixel_reading import AS_STATED, DROP, PixelReading
 from core.errors import AddressRefused, UnreadableImage, first_line
 
 # Formats that an image source lists. Pillow detects fifty more by content, and starts Ghostscript for one.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000", "HEIF")
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 CLIP_SIDE = 2048  # longer side of images for CLIP; crops of them still have more pixels than it reads
-STRIP = 4_000_000  # pixels of a high-bit-depth image scaled at a time
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
 ORIENTATION = 0x0112  # the EXIF tag
 TRANSPOSE = {
@@ -46,7 +49,7 @@ MOMENTARY = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN)
 PAUSES = (0.1, 1.0)  # seconds
 
 
-def decode(source: bytes | str | Path | BinaryIO) -> Image.Image:
+def decode(source: bytes | str | Path | BinaryIO, reading: PixelReading = AS_STATED) -> Image.Image:
     """Decode an image to RGB: upright, 8 bits per channel, transparency on white, first frame of an
     animation.
 
@@ -55,9 +58,11 @@ def decode(source: bytes | str | Path | BinaryIO) -> Image.Image:
 
     Args:
         source: encoded bytes, a path, an address (s3://…), or a binary file.
+        reading: what a user says of the pixels.
     Returns:
         A loaded RGB image, as large as in the file or as `decoder_work.wanted` says; `info["original_size"]`
-        is the upright (width, height) in the file.
+        is the upright (width, height) in the file, `info["facts"]` what was found in the pixels
+        (`file_facts`).
     Raises:
         UnreadableImage: with a short reason such as "truncated" or "not an image". DecoderBusy: no turn.
         RemoteError: no server answers.
@@ -71,7 +76,8 @@ def decode(source: bytes | str | Path | BinaryIO) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            return _decode_patiently(io.BytesIO(source) if isinstance(source, bytes) else source, limit)
+            file = io.BytesIO(source) if isinstance(source, bytes) else source
+            return _decode_patiently(file, limit, reading)
     except UnreadableImage:
         raise
     except Image.DecompressionBombError as error:
@@ -98,41 +104,43 @@ def _would_be_waited_for(path: str | Path) -> bool:
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
-def _decode_patiently(file: str | Path | BinaryIO, limit: int) -> Image.Image:
+def _decode_patiently(file: str | Path | BinaryIO, limit: int, reading: PixelReading) -> Image.Image:
     """Decode a file; again where a disk or a network fails for a moment, so that it is not skipped."""
     for pause in PAUSES if isinstance(file, str | Path) else ():
         try:
-            return _decode(file, limit)
+            return _decode(file, limit, reading)
         except OSError as error:
             if error.errno not in MOMENTARY:
                 raise
             time.sleep(pause)
-    return _decode(file, limit)
+    return _decode(file, limit, reading)
 
 
-def _decode(file: str | Path | BinaryIO, limit: int) -> Image.Image:
+def _decode(file: str | Path | BinaryIO, limit: int, reading: PixelReading) -> Image.Image:
     with Image.open(file, formats=_formats()) as image:
         width, height = image.size
         check_pixels(width, height, limit)
         check_pixels(*_tile(image), limit)
         check_work(image, limit)
         with TURNS.turn(width * height):
-            return _upright(image, longest_side())
+            return _upright(image, longest_side(), reading)
 
 
-def _upright(image: Image.Image, side: int | None) -> Image.Image:
+def _upright(image: Image.Image, side: int | None, reading: PixelReading) -> Image.Image:
     """Decode an opened image, its longer side at most `side` pixels."""
     width, height = image.size
     if side is not None:
         decode_smaller(image, side)
     image.load()
-    turn = _orientation(image)
-    upright = to_rgb(image)
+    turn = orientation(image)
+    facts: FileFacts = {}
+    upright = to_rgb(image, reading, facts)
     if side is not None and max(upright.size) > side:
         upright.thumbnail((side, side))
     if turn in TRANSPOSE:
         upright = upright.transpose(TRANSPOSE[turn])
-    upright.info = {"original_size": (height, width) if turn >= 5 else (width, height)}
+        facts[TURNED] = ()
+    upright.info = {"original_size": (height, width) if turn >= 5 else (width, height), "facts": facts}
     return upright
 
 
@@ -151,35 +159,61 @@ def _tile(image: Image.Image) -> tuple[int, int]:
     return int(tags.get(TILE_WIDTH, 0)), int(tags.get(TILE_LENGTH, 0))
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # damaged EXIF does not affect the pixels
         return 1
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(
+    image: Image.Image, reading: PixelReading = AS_STATED, facts: FileFacts | None = None
+) -> Image.Image:
     """Convert an image of any Pillow mode to 8-bit RGB; transparent parts become white.
 
-    16-bit values lose their low byte: exact for files made by v * 256 and by v * 257 alike. Mode F has no
-    declared range: the first of [0, 1], [0, 255], [0, 65535] that contains all values is used, else the range
-    of the values; the range of the values also for mode I beyond 16 bits. NaN counts as the darkest value.
+    Values of more than 8 bits are scaled as `as_picture` says. A fourth band that is no transparency
+    (`is_transparency`) is left out.
 
+    Args:
+        facts: gets what was found in the pixels, by kind.
     Raises:
         UnreadableImage: a colour space that Pillow cannot convert.
     """
+    facts = {} if facts is None else facts
     if image.mode == "RGB" and "transparency" not in image.info:
         return image.copy() if image.readonly else image
     if image.mode.startswith(("I", "F")):
-        return _deep_to_rgb(image)
+        key = image.info.get("transparency")
+        values = Values(np.asarray(image), colour_key=key if isinstance(key, int) else None)
+        return as_picture(values, reading, facts).convert("RGB")
     if _has_deep_colour_key(image):
         return _opaque(image)
     if image.mode in ("LA", "PA", "RGBA", "RGBa") or image.has_transparency_data:
-        return _on_white(image if image.mode == "RGBA" else image.convert("RGBA"))
+        return _without_alpha(image, reading, facts)
     try:
         return _opaque(image)
     except ValueError:
         raise UnreadableImage(f"colour space {image.mode} is not supported") from None
+
+
+def _without_alpha(image: Image.Image, reading: PixelReading, facts: FileFacts) -> Image.Image:
+    n_bands = {"RGBA": 4, "RGBa": 4, "LA": 2}.get(image.mode, 0)  # others have transparent colours
+    alpha = image.getchannel(n_bands - 1) if n_bands else None
+    if alpha is not None and not is_transparency(alpha, image.format):
+        facts[FOURTH_BAND if n_bands == 4 else TWO_BANDS] = ()
+        return _first_bands(image)
+    if alpha is not None and image.format == "BMP" and is_empty(alpha):
+        return _first_bands(image)
+    whole = image if image.mode == "RGBA" else image.convert("RGBA")
+    if whole.getextrema()[3] != (255, 255):
+        facts[TRANSPARENT] = ()
+    return _opaque(whole) if reading.transparency == DROP else _on_white(whole)
+
+
+def _first_bands(image: Image.Image) -> Image.Image:
+    """Return bands 1 to 3, or the first of two, as they are stored."""
+    first = [image.getchannel(band) for band in range(3 if len(image.getbands()) == 4 else 1)]
+    return Image.merge("RGB", first if len(first) == 3 else first * 3)
 
 
 def _has_deep_colour_key(image: Image.Image) -> bool:
@@ -197,39 +231,6 @@ def _on_white(image: Image.Image) -> Image.Image:
     white = Image.new("RGB", image.size, (255, 255, 255))
     white.paste(image, mask=image.getchannel("A"))
     return white
-
-
-def _deep_to_rgb(image: Image.Image) -> Image.Image:
-    values = np.asarray(image)  # (H, W)
-    rows = max(STRIP // max(values.shape[1], 1), 1)
-    strips = [values[start : start + rows] for start in range(0, len(values), rows)]
-    low, high = _range(strips)
-    to_16_bit, key = image.mode.startswith("I"), image.info.get("transparency")
-    gray = np.empty(values.shape, np.uint8)
-    for number, strip in enumerate(strips):  # all at once in double precision, they would take gigabytes
-        scaled = _scaled(strip, low, high, to_16_bit=to_16_bit)
-        if isinstance(key, int):
-            scaled[strip == key] = 255
-        gray[number * rows :][: len(strip)] = scaled
-    return Image.fromarray(gray).convert("RGB")
-
-
-def _range(strips: Sequence[np.ndarray]) -> tuple[Any, Any]:
-    """Return the minimum and maximum finite value; zeros if there is none."""
-    finite = (strip[np.isfinite(strip)] for strip in strips)
-    ends = [(values.min(), values.max()) for values in finite if values.size]
-    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0, 0)
-
-
-def _scaled(values: np.ndarray, low: Any, high: Any, *, to_16_bit: bool) -> np.ndarray:
-    """Scale some rows of an image from `low` … `high` to uint8."""
-    values = np.where(np.isfinite(values), values, low)
-    if to_16_bit and low >= 0 and high <= 65535:
-        return (values.astype(np.int64) >> 8).astype(np.uint8)
-    fits = [bound for bound in (1.0, 255.0, 65535.0) if low >= 0 and high <= bound and not to_16_bit]
-    bottom, top = (0.0, fits[0]) if fits else (float(low), float(high))
-    share = (values.astype(np.float64) - bottom) / ((top - bottom) or 1.0)
-    return np.round(255 * share).astype(np.uint8)
 
 
 def _reason(error: Exception, source: bytes | str | Path | BinaryIO) -> str:

@@ -253,7 +253,7 @@ def test_wanted__a_picture_is_decoded_at_that_size(kind, turn):
 def test_wanted__libraries_decode_fewer_pixels(monkeypatch):
     """Of a JPEG and a JPEG 2000 the rest is never unpacked; an odd size is decoded in full."""
     sizes = []
-    monkeypatch.setattr(decoding, "to_rgb", lambda image: sizes.append(image.size) or image.copy())
+    monkeypatch.setattr(decoding, "to_rgb", lambda image, *_: sizes.append(image.size) or image.copy())
     kinds = ("JPEG", "JPEG2000") if features.check("jpg_2000") else ("JPEG",)
     with wanted(side=100):
         for kind in kinds:
@@ -290,7 +290,7 @@ def test_large_pictures__few_are_decoded_at_once(monkeypatch):
     monkeypatch.setattr(decoding, "TURNS", picture_turns.Turns())
     held, most, lock, all_small = Counter(), Counter(), threading.Lock(), threading.Barrier(8)
 
-    def seen(image):
+    def seen(image, *_):
         name = next(name for name, side in sizes.items() if side == image.width)
         with lock:
             held[name] += 1

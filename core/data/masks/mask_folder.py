@@ -2,19 +2,26 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.common.dataframes import evenly
 from core.common.formatting import counted
+from core.common.records import Record
 from core.common.remote.addresses import is_url, located
 from core.data.masks.mask_match import match_names, without_extension
 from core.data.masks.mask_source import EXAMPLES, KINDS, MaskListing, MaskSource, coverage, no_mask, read_mask
+from core.data.masks.mask_values import AS_BRIGHT, Levels, MaskReading, check_polarity, decided, stored_values
 from core.data.sources.folder import missing_folder
 from core.data.sources.folder_walk import Folder, Walk, images_below, look_into, readable, walk_by_address
 from core.data.sources.source import ImageSource, file_stamp, some
-from core.errors import ImageSourceError, MaskError
+from core.errors import ImageSourceError, MaskError, UnreadableImage
+
+LOOKED_AT = 48  # masks of a kind whose values are counted, to decide which are the mask
 
 
 class FolderMasks(MaskSource):
@@ -22,20 +29,39 @@ class FolderMasks(MaskSource):
 
     kind = "folder"
 
-    def __init__(self, root: str | Path, source: ImageSource):
+    def __init__(self, root: str | Path, source: ImageSource, reading: MaskReading | None = None):
+        """Args: reading: which values are the mask; None: decided by a look at some of the files."""
         self.root, self.source = located(os.path.expanduser(root)), source
+        self._reading = reading
+
+    @classmethod
+    def reopened(cls, description: dict[str, Any], source: ImageSource) -> "FolderMasks":
+        """Open the masks of a description; those of an earlier version are as bright as they are."""
+        reading = description.get("reading")
+        return cls(description["root"], source, MaskReading.from_dict(reading) if reading else AS_BRIGHT)
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "root": self.root}
+        described = {"kind": self.kind, "root": self.root}
+        reading = self.reading
+        return described if reading.is_soft else {**described, "reading": reading.to_dict()}
+
+    @property
+    def reading(self) -> MaskReading:
+        """Which values of a file are the mask."""
+        if self._reading is None:
+            _ = self.listing  # which decides
+        return self._reading or AS_BRIGHT
 
     def read(self, image_id: str, mask: str) -> np.ndarray:
         name = self._find(image_id, mask)
         if name is None:
             raise no_mask(mask)
-        return read_mask(os.path.join(self.root, name))
+        return read_mask(os.path.join(self.root, name), self.reading)
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(self.kind.encode())
+        if not self.reading.is_soft:
+            digest.update(repr(self.reading).encode())
         for image_id, mask in self.table.itertuples(index=False):
             stamp = file_stamp(os.path.join(self.root, self.listing.places[mask][image_id]))
             digest.update(f"{image_id}\0{mask}\0{stamp}\n".encode("utf-8", "surrogateescape"))
@@ -84,7 +110,30 @@ class FolderMasks(MaskSource):
         report = {"kind": self.kind, "n_masks": n_masks} | coverage(len(ids), places)
         report |= {"n_unmatched_masks": len(unmatched), "unmatched_masks": unmatched[:EXAMPLES]}
         report["notes"] += _notes(folders, unmatched, ambiguous) + walk.notes()
+        report["notes"] += self._look_at_values(places)
         return MaskListing(places, report)
+
+    def _look_at_values(self, places: dict[str, dict[str, str]]) -> list[Record]:
+        """Decide which values are the mask, by some of the files, where that was not said."""
+        if self._reading is not None:
+            return []
+        levels, looked_at = Levels(), {}
+        for kind, of_kind in places.items():
+            names = list(of_kind.values())
+            looked_at[kind] = [names[at] for at in evenly(len(names), LOOKED_AT)]
+            for name in looked_at[kind]:
+                with suppress(UnreadableImage):
+                    levels.add(stored_values(os.path.join(self.root, name)))
+        reading, notes = decided(levels, self.root)
+        for kind, names in looked_at.items():
+            check_polarity(self._read_some(names, reading), kind, self.root)
+        self._reading = reading
+        return notes
+
+    def _read_some(self, names: list[str], reading: MaskReading) -> Iterator[np.ndarray]:
+        for name in names:
+            with suppress(UnreadableImage):
+                yield read_mask(os.path.join(self.root, name), reading)
 
     def _walk(self) -> Walk:
         try:

@@ -16,6 +16,7 @@ from core.common.picture_turns import TURNS
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import read_object
 from core.common.threadsafe import cached_property
+from core.data.masks.mask_values import AS_BRIGHT, MaskReading, holds_inverted_bits, selected, stored_values
 from core.data.sources.decode import decode
 from core.data.sources.source import ImageSource
 from core.errors import UnreadableImage
@@ -130,25 +131,29 @@ def coverage(n_images: int, places: Mapping[str, Mapping[str, Any]]) -> dict[str
     }
 
 
-def read_mask(path: str | Path) -> np.ndarray:
+def read_mask(path: str | Path, reading: MaskReading = AS_BRIGHT) -> np.ndarray:
     """Read the values of a mask file, at its own size and upright.
 
-    In a file with transparent parts the opacity is the mask; else the brightest channel, so that a mask may
-    have any colour on black. In a lossless file with only the values 0 and another one, that one means full;
-    values up to 255 in a file of 16 bits or more are those of 8 bits.
+    Where `reading` names no values: in a file with transparent parts the opacity is the mask; else the
+    brightest channel, so that a mask may have any colour on black. In a lossless file with only the values 0
+    and another one, that one means full; values up to 255 in a file of 16 bits or more are those of 8 bits.
 
     Returns:
         (H, W) float32 in [0, 1].
     Raises:
         UnreadableImage: with a short reason.
     """
+    if not reading.is_soft:
+        return selected(stored_values(path), reading)
     values = np.asarray(decode(path)).max(axis=2)
     file = io.BytesIO(read_object(str(path))) if is_url(path) else path  # from the cache by now
     with Image.open(file) as image, TURNS.turn(image.width * image.height):
         own_values = _opacity(image) if image.has_transparency_data else _low_values(image)
-        lossless = image.format != "JPEG"
+        lossless, inverted = image.format != "JPEG", holds_inverted_bits(image)
     if own_values is not None and own_values.shape == values.shape:
         values = own_values
+    if inverted:
+        values = 255 - values
     levels = np.unique(values) if lossless else []
     highest = (
         levels[1] if len(levels) == 2 and not levels[0] else 1 if lossless and values.max() == 1 else 255

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.common.command_line import with_options
 from core.common.remote.addresses import is_url
 from core.common.threadsafe import cached_property
 from core.data.masks.coco_masks import CocoMasks
 from core.data.masks.mask_folder import FolderMasks
 from core.data.masks.mask_source import KINDS, MaskListing, MaskSource, coverage, no_mask
+from core.data.masks.mask_values import reading_from
 from core.data.sources.pair import PairSource
 from core.data.sources.source import ImageSource
 from core.encoders.transform import Transform
@@ -37,6 +39,7 @@ def open_masks(
 
     Args:
         masks: folder with core/… and spurious/…, named like the images; or COCO's JSON file.
+            `DIR?value=1` says which values are the mask (`reading_from`).
         salient_imagenet: folder in Salient ImageNet's layout. annotations: its CSV of worker answers, if it
             is neither there nor in mturk_results/ beside it.
     Raises:
@@ -53,7 +56,8 @@ def open_masks(
     if masks is not None and str(masks).lower().endswith(".json") and not Path(masks).is_dir():
         mask_source: MaskSource = CocoMasks(masks, source)
     elif masks is not None:
-        mask_source = FolderMasks(masks, source)
+        root, named = with_options(str(masks))
+        mask_source = FolderMasks(root, source, reading_from(named, root))
     elif salient_imagenet is not None:
         mask_source = function_of_option(SALIENT)(salient_imagenet, annotations, source)
     else:
@@ -70,7 +74,7 @@ def reopen_masks(description: dict[str, Any], source: ImageSource) -> MaskSource
     """
     kind = description.get("kind")
     if kind == FolderMasks.kind:
-        return FolderMasks(description["root"], source)
+        return FolderMasks.reopened(description, source)
     if kind == CocoMasks.kind:
         return CocoMasks(description["path"], source)
     if kind == "salient_imagenet":

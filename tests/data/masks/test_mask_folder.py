@@ -19,6 +19,8 @@ from tests.data.sources.pictures import class_folder, deep_png, encoded, make_fo
 
 PETS = ["train/cat/1.jpg", "train/dog/1.jpg", "train/dog/2.jpg", "val/dog/1.jpg"]
 
+EDGE = np.array([[0, 80, 170, 255]] * 4, np.uint8).cumsum(0).clip(0, 255).astype(np.uint8)  # a soft edge
+
 
 def opened(root: Path, images: list[str] | ImageSource = PETS) -> MaskSource:
     source = images if isinstance(images, ImageSource) else NamedImages(images)
@@ -41,7 +43,7 @@ def error(root: Path, images: list[str] | ImageSource = PETS) -> str:
 def test_folder__masks_of_images(tmp_path):
     root = put_masks(
         tmp_path / "masks",
-        {"core/train/dog/1.png": 255, "core/train/cat/1.JPG": 51, "spurious/val/dog/1.bmp": 102}
+        {"core/train/dog/1.png": 255, "core/train/cat/1.JPG": 51, "spurious/val/dog/1.bmp": EDGE}
         | {"spurious/train/dog/1.tif": 0},
     )
     masks = opened(root)
@@ -54,7 +56,7 @@ def test_folder__masks_of_images(tmp_path):
     ]
     assert_array_equal(masks.read("train/dog/1.jpg", "core"), np.ones((4, 4), np.float32))
     assert_allclose(masks.read("train/cat/1.jpg", "core"), 0.2)
-    assert_allclose(masks.read("val/dog/1.jpg", "spurious"), 0.4)
+    assert_allclose(masks.read("val/dog/1.jpg", "spurious"), EDGE / 255)
     assert masks.frame("val/dog/1.jpg", "spurious") == "image"
     assert not masks.read("train/dog/1.jpg", "spurious").any()  # all black, which is for the metric to say
 
@@ -162,12 +164,12 @@ def test_folder__names_that_are_not_utf8(tmp_path):
 
 def test_folder__reopened_reads_without_listing(tmp_path):
     source = NamedImages(PETS)
-    root = put_masks(tmp_path / "masks", {"core/train/dog/1.png": 255, "spurious/cat/1.png": 102})
+    root = put_masks(tmp_path / "masks", {"core/train/dog/1.png": 255, "spurious/cat/1.png": EDGE})
     masks = opened(root, source)
     again = pickle.loads(pickle.dumps(reopen_masks(masks.describe(), source)))
     assert_array_equal(again.read("train/dog/1.jpg", "core"), masks.read("train/dog/1.jpg", "core"))
     assert "listing" not in again.__dict__
-    assert_allclose(again.read("train/cat/1.jpg", "spurious"), 0.4)  # by its other name: listed
+    assert_allclose(again.read("train/cat/1.jpg", "spurious"), EDGE / 255)  # by its other name: listed
     assert again.report == masks.report and again.fingerprint() == masks.fingerprint()
 
 
@@ -316,7 +318,7 @@ def test_read_mask__black_and_upright(tmp_path):
 
 
 def test_by_address__as_on_disk(server):
-    files = {"core/train/cat/1.png": 40, "core/val/dog/1.png": 90, "spurious/train/dog/2.png": 255}
+    files = {"core/train/cat/1.png": EDGE, "core/val/dog/1.png": EDGE.T, "spurious/train/dog/2.png": 255}
     near = opened(put_masks(server.root / "masks", files))
     server.delay, server.broken, server.cut = 0.01, 2, 2  # slow, failing and half-sent answers
     far = open_masks(masks=f"{server.url}/masks", source=NamedImages(PETS))

@@ -137,7 +137,13 @@ def test_saved_slices(tmp_path: Path, content: Any) -> None:
         )
 
 
-@given(content=BYTES, ending=st.sampled_from([".txt", ".csv", ".tsv", ".parquet"]))
+CAPTION_FILES = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt.gz")
+DELIMITED = st.text(alphabet="ab,\t|;\n\"'[]{}:1. ", max_size=200).map(str.encode)
+
+
+@given(
+    content=BYTES | DELIMITED | JSON.map(json.dumps).map(str.encode), ending=st.sampled_from(CAPTION_FILES)
+)
 def test_captions(tmp_path: Path, content: bytes, ending: str) -> None:
     (tmp_path / f"c{ending}").write_bytes(content)
     assert_answered(lambda: open_bank(tmp_path / f"c{ending}"), CaptionError)

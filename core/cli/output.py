@@ -181,6 +181,7 @@ def plan_text(report: Report) -> str:
     lines += _titled("masks", (report.get("masks") or {}).get("notes", []))
     lines += [
         ("captions", f"{counted(bank['n_captions'], 'caption')} in {bank['name']}" if bank else ""),
+        *_titled("captions", bank["notes"] if bank else []),
         ("time", took),
         ("time", step_times(report.get("steps", []))),
         ("disk", disk),

@@ -32,6 +32,8 @@ Retrieve = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 class CaptionTexts(Protocol):
+    of_concepts: bool  # each text is a concept as it stands
+
     def texts(self, indices: Any) -> list[str]: ...
 
 
@@ -42,19 +44,21 @@ class Captioned:
     Attributes:
         codes: (n, c) int64 into `texts`, -1 for none. cosine: (n, c) float32, NaN with a captioner.
         confidence: (n, c) float64, 0 without a caption. texts: each caption once.
+        of_concepts: each text is a concept as it stands.
     """
 
     codes: np.ndarray
     cosine: np.ndarray
     confidence: np.ndarray
     texts: list[str]
+    of_concepts: bool = False
 
     @cached_property
     def words(self) -> list[list[tuple[str, str]]]:
         """Extract the concepts in each caption."""
-        from core.concepts.captions.words import concepts_of
+        from core.concepts.captions.words import words_in
 
-        return [[(word.text, word.kind) for word in concepts_of(text)] for text in self.texts]
+        return words_in(self.texts, as_they_stand=self.of_concepts)
 
     def words_of(self, crops: np.ndarray) -> list[list[list[tuple[str, str]]]]:
         """For each crop and each of its captions, return the concepts in it."""
@@ -244,7 +248,8 @@ class Explainer:
         cosine[which] = np.concatenate([part[1] for part in parts])
         confidence[which] = np.concatenate([part[2] for part in parts])
         if self.bank is not None:
-            return Captioned(codes, cosine, confidence, list(self.bank.texts(distinct)))
+            texts = list(self.bank.texts(distinct))
+            return Captioned(codes, cosine, confidence, texts, self.bank.of_concepts)
         texts = distinct.tolist()
         if texts[0] == "":  # sorted first: pads a captioner's short answers
             codes, texts = np.maximum(codes - 1, -1), texts[1:]

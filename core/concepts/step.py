@@ -66,7 +66,7 @@ def compute_concepts(study: Study, step: StepWriter, config: ConceptsConfig, run
     step.summary = (
         write_concept_tables(step, study, selection, explained, config, run.progress) | tools.about()
     )
-    step.summary["notes"] += getattr(tools.clip, "notes", [])
+    step.summary["notes"] += [*getattr(tools.clip, "notes", []), *getattr(tools.bank, "notes", [])]
     for note in step.summary["notes"]:
         run.progress.note(f"note: {note}")
 

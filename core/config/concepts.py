@@ -20,7 +20,7 @@ class ConceptsConfig:
 
     # Captions: None is Glyphworld's own bank for Glyphworld; other studies skip the step.
     captions: str | None = word_option(
-        "caption bank: .txt, .csv, .parquet or a folder of LAION files",
+        "captions or a vocabulary: .txt, .csv, .tsv, .json, .jsonl, .parquet, or a folder of LAION files",
         None,
         metavar="PATH",
         names="file",
@@ -28,10 +28,7 @@ class ConceptsConfig:
         left_out="the built-in bank for Glyphworld, none for other images",
     )
     caption_column: str | None = word_option(
-        "caption column of a .csv, .tsv or .parquet bank",
-        None,
-        metavar="NAME",
-        left_out="detected from the names",
+        "column of the captions", None, metavar="NAME", left_out="detected from the names"
     )
     clip: str | None = word_option(
         "CLIP model of open_clip or asset:NAME",

@@ -278,6 +278,7 @@ def captions_found(options: Mapping[str, Any]) -> dict[str, Any] | None:
         "name": str(options["captions"]),
         "n_captions": len(bank),
         "first": bank.texts(range(min(FIRST_CAPTIONS, len(bank)))),
+        "notes": list(bank.notes),
         **bank.report,
     }
 

@@ -40,6 +40,7 @@ class ColourClip:
 class ColourBank:
     name = "colour captions"
     fingerprint = "colour captions"
+    of_concepts = False
 
     def __init__(self):
         self.captions = [f"{colour} {noun}" for noun in NOUNS for colour in COLOURS]

@@ -13,18 +13,23 @@ import pandas as pd
 from pandas.util import hash_array
 
 from core.common.inside import replacing
+from core.common.records import Record
 from core.common.remote.addresses import is_url, located
 from core.common.remote.objects import local_copy
 from core.common.worker_group import stream_in_order
+from core.concepts.captions.address import CONCEPTS, BankAddress, bank_address
 from core.concepts.captions.files import (
     EMBEDDINGS,
     METADATA,
     LaionShard,
-    clean_captions,
     laion_shards,
     read_captions,
     read_metadata,
+    say,
+    taken_in_words,
 )
+from core.concepts.captions.line_form import FEW_WORDS
+from core.concepts.captions.text import clean_captions
 from core.concepts.captions.words import require_english
 from core.errors import CaptionError, did_you_mean
 from core.jobs.progress import Progress
@@ -75,7 +80,12 @@ class Bank:
     Attributes:
         name: the SPEC that opened it. fingerprint: sha256 over the captions in order.
         report: n_read, n_empty, n_duplicates, n_cut (longer than the maximum length).
+        of_concepts: each caption is a concept as it stands, not a sentence that holds some.
+        notes: what was taken of the file, at most one sentence.
     """
+
+    of_concepts = False
+    notes: Sequence[Record] = ()
 
     def __init__(self, name: str, captions: pd.Series, report: dict[str, int]) -> None:
         self.name, self.report, self._captions = name, report, captions
@@ -145,20 +155,37 @@ def open_bank(spec: str | Path, *, column: str | None = None) -> Bank:
     """Open a caption bank and read it through once.
 
     Args:
-        spec: `glyphworld` (or `glyphworld?n=30000&seed=0`), a .txt, .csv, .tsv or .parquet file, or a
-            folder of clip-retrieval/LAION; `FILE?column=NAME` names the column. A file may lie elsewhere (s3://…).
+        spec: `glyphworld` (or `glyphworld?n=30000&seed=0`), a .txt, .csv, .tsv, .json, .jsonl or .parquet
+            file, or a folder of clip-retrieval/LAION; `FILE?text=COLUMN&sep=tab&header=no&lines=concepts`
+            says what its first lines leave open (`bank_address`). A file may lie elsewhere (s3://…).
+        column: of the captions, where `spec` names none.
     Raises:
         CaptionError: no such bank, unknown format or column, fewer than two captions, not English.
     """
     name = str(spec)
     if name.partition("?")[0] == "glyphworld" and not os.path.exists(name):
         return _drawn_bank(name)
-    path, column = _path_and_column(name, column)
+    address = bank_address(name, column)
+    path = _path_of(address)
     if path.is_dir():
-        return _laion_bank(name, path, column)
-    bank = _bank_of(name, read_captions(path, column))
-    require_english(bank.texts(np.linspace(0, len(bank) - 1, min(SAMPLE, len(bank))).astype(int)))
+        return _laion_bank(name, path, address)
+    taken = read_captions(path, address.asked)
+    bank = _bank_of(name, taken.captions)
+    bank.of_concepts = address.lines == CONCEPTS or (address.lines is None and _are_short(bank))
+    if not bank.of_concepts:
+        require_english(_some(bank))
+    sentence = taken_in_words(taken, *([say("concepts")] if bank.of_concepts else []))
+    bank.notes = [] if sentence is None else [sentence]
     return bank
+
+
+def _are_short(bank: Bank) -> bool:
+    """Whether captions are words rather than sentences: FEW_WORDS or fewer in the median."""
+    return float(np.median([len(text.split()) for text in _some(bank)])) <= FEW_WORDS
+
+
+def _some(bank: Bank) -> list[str]:
+    return bank.texts(np.linspace(0, len(bank) - 1, min(SAMPLE, len(bank))).astype(int))
 
 
 @lru_cache(maxsize=1)
@@ -167,21 +194,17 @@ def _drawn_bank(name: str) -> Bank:
     return _bank_of(name, pd.Series(glyph_captions(**parse_bank_spec(name)), dtype="str"))
 
 
-def _path_and_column(name: str, column: str | None) -> tuple[Path, str | None]:
-    if is_url(name):
-        name, _, named = name.partition("?column=")
-        return _copied(name), named or column
-    path = Path(name)
-    if "?column=" in name and not os.path.exists(path):
-        start, _, named = name.rpartition("?column=")
-        path, column = Path(start), named
+def _path_of(address: BankAddress) -> Path:
+    if is_url(address.place):
+        return _copied(address.place)
+    path = Path(address.place)
     if not os.path.exists(path):
         folder = path.parent if path.parent.is_dir() else Path()
         hint = did_you_mean(path.name, [p.name for p in folder.iterdir()])
         raise CaptionError(f"no captions at '{path}'.{hint} Give a file, a LAION folder, or glyphworld")
     if not (path.is_file() or path.is_dir()):  # a pipe or a device would be read for ever
         raise CaptionError(f"'{path}' is no regular file. Give a file, a LAION folder, or glyphworld")
-    return path, column
+    return path
 
 
 def _copied(url: str) -> Path:
@@ -210,13 +233,13 @@ def _require_choice(name: str, n: int, report: dict[str, int]) -> None:
         )
 
 
-def _laion_bank(name: str, folder: Path, column: str | None) -> LaionBank:
+def _laion_bank(name: str, folder: Path, address: BankAddress) -> LaionBank:
     """Open a LAION folder. Duplicate captions are detected by 64-bit hashes, 8 bytes per caption."""
     if not (folder / EMBEDDINGS).is_dir() or not (folder / METADATA).is_dir():
         raise CaptionError(
             f"the folder '{folder}' needs {EMBEDDINGS}/ and {METADATA}/, as written by clip-retrieval"
         )
-    files = laion_shards(folder, column)
+    files = laion_shards(folder, address.asked.text)
     filled, sample, n_cut = [], [], 0
     hashes: list[np.ndarray] = []
     for file in files:
@@ -235,8 +258,11 @@ def _laion_bank(name: str, folder: Path, column: str | None) -> LaionBank:
     report = {"n_read": len(every), "n_empty": int((~there).sum())}
     report |= {"n_duplicates": int(there.sum()) - n_kept, "n_cut": n_cut}
     _require_choice(name, n_kept, report)
-    require_english(sample)
-    return LaionBank(name, files, keep, report)
+    bank = LaionBank(name, files, keep, report)
+    bank.of_concepts = address.lines == CONCEPTS
+    if not bank.of_concepts:
+        require_english(sample)
+    return bank
 
 
 def embed_bank(

@@ -1,26 +1,43 @@
-"""Read captions from text files, tables and LAION folders; the content is text, never markup. No torch."""
+"""Read captions from text files, tables, JSON and LAION folders; the content is never markup. No torch."""
 
-import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import ast
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from core.common.csv_text import no_wide_rows
 from core.common.parquet_footer import read_footer
+from core.common.records import Record, Templates
+from core.concepts.captions.json_texts import read_json_lines, read_json_texts
+from core.concepts.captions.line_form import (
+    NAMED_SEPARATORS,
+    NEARLY_ALL,
+    SAMPLE,
+    LineForm,
+    UnclearColumn,
+    choose_columns,
+    line_form,
+    quotes_enclose,
+)
+from core.concepts.captions.text import WINDOWS, encoding_of, lines_of, whole_lines
 from core.data.sources.parquet_limit import check_caption_rows
-from core.errors import CaptionError, unknown_name
+from core.errors import CaptionError
 
-LONGEST = 1000  # maximum characters of a caption: no text tower reads more
-LONGEST_LINE = 4 * LONGEST  # maximum bytes of a line to decode
-COLUMNS = ("caption", "captions", "text", "title", "sentence", "description", "alt")
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
+LINES = (".txt", ".token", ".lst")
+TABLES = {".csv": ",", ".tsv": "\t"}
 EMBEDDINGS, METADATA = "text_emb", "metadata"
+WORDS_OF_SEPARATORS = {sign: word for word, sign in NAMED_SEPARATORS.items()}
+LINE_END = re.compile(r"[\r\n]+")
+FORMATS = ".txt, .csv, .tsv, .json, .jsonl or .parquet file (also as .gz)"
+QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+say = Templates.beside(__file__)
 
 
 @dataclass(frozen=True)
@@ -33,90 +50,220 @@ class LaionShard:
     n_rows: int
 
 
-def clean_captions(captions: pd.Series) -> tuple[pd.Series, int]:
-    """Strip captions of NUL, line ends and outer blanks, truncate at LONGEST; return them and the count."""
-    text = captions.fillna("").astype("str").str.replace(r"[\0\r\n\t]+", " ", regex=True).str.strip()
-    too_long = text.str.len() > LONGEST
-    return text.where(~too_long, text.str.slice(0, LONGEST)), int(too_long.sum())
+@dataclass(frozen=True)
+class FormAsked:
+    """What an address says of the form of its file; None for nothing.
+
+    Attributes:
+        text: the column, by its name or its number. separator: "" for none. header: whether there is one.
+    """
+
+    text: str | None = None
+    separator: str | None = None
+    header: bool | None = None
 
 
-def read_captions(path: Path, column: str | None = None) -> pd.Series:
-    """Read all captions of a .txt, .csv, .tsv or .parquet file, unchanged.
+@dataclass(frozen=True)
+class TextsTaken:
+    """Captions, unchanged, and what they are of the file: what, and how it was read."""
+
+    captions: pd.Series
+    what: Record
+    how: tuple[Record, ...] = ()
+
+
+def read_captions(path: Path, asked: FormAsked = FormAsked()) -> TextsTaken:
+    """Read all captions of a file, unchanged. Its form is told by its ending and its first lines.
 
     Raises:
-        CaptionError: no such file, another format, an unknown column, or an unreadable file.
+        CaptionError: no such file, another format, an unknown or unclear column, or an unreadable file.
     """
-    ending = path.suffix.lower()
-    if ending == ".txt":
-        return pd.Series(list(_lines(path)), dtype="str")
+    endings = [ending.lower() for ending in path.suffixes]
+    ending = endings[-2] if endings[-1:] == [".gz"] and len(endings) > 1 else path.suffix.lower()
     try:
         if ending == ".parquet":
-            file = pq.ParquetFile(path)
-            name = choose_column(path, file.schema_arrow, column)
-            check_caption_rows(str(path), name)
-            captions = file.read([name]).column(name).cast(pa.large_string())
-            captions.validate(full=True)  # a text that is not UTF-8
-            return captions.to_pandas().astype("str")
-        if ending in SEPARATORS:
-            return _read_table(path, SEPARATORS[ending], column)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:160]
+            return _of_parquet(path, asked)
+        if ending in (".json", ".jsonl", ".ndjson"):
+            return _of_json(path, ending, asked)
+        if ending in (*LINES, *TABLES):
+            return _of_lines(path, TABLES.get(ending, ""), asked)
+    except UnclearColumn as names:
+        raise CaptionError(_unclear(path, names)) from None
+    except (OSError, EOFError, ValueError, csv.Error, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:240]
         raise CaptionError(f"cannot read captions from '{path}': {reason}") from None
     raise CaptionError(
-        f"'{path}' is not a caption bank: give a .txt, .csv, .tsv or .parquet file, or a folder with "
-        f"{EMBEDDINGS}/ and {METADATA}/"
+        f"'{path}' is not a caption bank: give a {FORMATS}, or a folder with {EMBEDDINGS}/ and {METADATA}/"
     )
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """Yield lines as text; only the beginning of an endless line is read into memory."""
-    with open(path, "rb") as file:
-        while piece := file.readline(LONGEST_LINE):
-            line = piece
-            while piece and not piece.endswith(b"\n"):
-                piece = file.readline(1 << 20)
-            yield line.decode("utf-8-sig", errors="replace")
+def _unclear(path: Path, names: UnclearColumn) -> str:
+    return f"which column of '{path}' holds the captions? Write {path.name}?text=NAME with one of {names}"
 
 
-class _WithoutNul(io.TextIOWrapper):
-    """UTF-8 whose NUL characters are spaces: pandas before 3.1 ends a text at the first one."""
-
-    def read(self, size: int | None = -1, /) -> str:
-        return super().read(size).replace("\0", " ")
-
-
-def _read_table(path: Path, separator: str, column: str | None) -> pd.Series:
-    options: Any = {"sep": separator, "dtype": str, "keep_default_na": False, "index_col": False}
-    with _WithoutNul(open(path, "rb"), encoding="utf-8-sig", errors="replace", newline="") as file:
-        names = pd.read_csv(file, nrows=0, **options).columns
-        name = choose_column(path, pa.schema([(one, pa.string()) for one in names]), column)
-        file.seek(0)
-        with no_wide_rows(separator):  # of all columns: pandas does not see wide rows where it reads some
-            parts: Any = [part[name] for part in pd.read_csv(file, chunksize=100_000, **options)]
-    return pd.concat(parts, ignore_index=True)
+def taken_in_words(taken: TextsTaken, *more: Record) -> Record | None:
+    """Return the sentence that says what was taken; None for the lines of a plain list."""
+    how = (*taken.how, *more)
+    if not how:
+        return None if taken.what.kind == "lines" else say("taken", what=taken.what)
+    return say("taken_so", what=taken.what, parts=how)
 
 
-def choose_column(path: Path, schema: pa.Schema, column: str | None) -> str:
-    """Choose the caption column: the named one, else one with a usual name, else the only text column."""
+def _of_parquet(path: Path, asked: FormAsked) -> TextsTaken:
+    file = pq.ParquetFile(path)
+    names = file.schema_arrow.names
+    columns = _text_columns(path, file.schema_arrow, asked.text)
+    for name in columns:
+        check_caption_rows(str(path), name)
+    table = file.read(list(columns))
+    chunks = [chunk for name in columns for chunk in table.column(name).chunks]
+    captions = pa.concat_arrays(
+        [_plain_texts(chunk) for chunk in chunks] or [pa.array([], pa.large_string())]
+    )
+    captions.validate(full=True)  # a text that is not UTF-8
+    has_lists = any(_is_list(file.schema_arrow.field(name).type) for name in columns)
+    how = [*_left_out(names, columns), *[say("lists")] * has_lists]
+    return TextsTaken(captions.to_pandas().astype("str"), _named(columns), tuple(how))
+
+
+def _plain_texts(values: pa.Array) -> pa.Array:
+    """The texts of a column: those of a dictionary or of lists, one by one."""
+    if _is_list(values.type):
+        return _plain_texts(values.flatten())
+    plain = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    return plain.cast(pa.large_string())
+
+
+def _of_json(path: Path, ending: str, asked: FormAsked) -> TextsTaken:
+    encoding = encoding_of(path)
+    read = read_json_texts if ending == ".json" else read_json_lines
+    taken = read(path, encoding, asked.text)
+    how = (*_of_encoding(encoding), *_left_out(taken.names, taken.columns))
+    what = _named(taken.columns) if taken.columns else say("values")
+    return TextsTaken(pd.Series(taken.texts, dtype="str"), what, how)
+
+
+def _of_lines(path: Path, usual: str, asked: FormAsked) -> TextsTaken:
+    encoding = encoding_of(path)
+    start = list(islice((line for line in lines_of(path, encoding) if line.strip()), SAMPLE))
+    if not start and usual:
+        raise ValueError("it is empty")
+    form = line_form(start, usual=usual, separator=asked.separator, header=asked.header, column=asked.text)
+    if not (form.separator or form.header):
+        captions = pd.Series(list(lines_of(path, encoding)), dtype="str")
+        return TextsTaken(captions, say("lines"), _of_encoding(encoding))
+    if form.quoted and not quotes_enclose(whole_lines(path, encoding), form.separator):
+        form = replace(form, quoted=False)
+    n_short: list[int] = []
+    cells = list(_cells(form, whole_lines(path, encoding), n_short))
+    are_lists = _are_lists(cells)
+    captions = pd.Series(_taken_apart(cells) if are_lists else cells, dtype="str")
+    how = [*_of_encoding(encoding), *_of_form(form, usual, start)]
+    how += [say("lists")] * are_lists
+    how += [say("short", n=len(n_short))] if n_short else []
+    return TextsTaken(captions, _columns_of(form), tuple(how))
+
+
+def _cells(form: LineForm, lines: Iterable[str], n_short: list[int]) -> Iterator[str]:
+    """Yield the captions of each row; the number of a row without them is added to `n_short`."""
+    width, last = len(form.names), form.columns[-1]
+    for number, row in form.rows(lines):
+        if len(row) == width:
+            yield from [row[at] for at in form.columns]
+        elif len(row) <= last:
+            n_short.append(number)
+        elif len(row) > width and form.rest:
+            yield form.separator.join(row[last:])
+        elif any(cell.strip() for cell in row[width:]):
+            what = WORDS_OF_SEPARATORS.get(form.separator, form.separator)
+            raise ValueError(
+                f"line {number} has more fields than the header; put texts that hold a {what} into "
+                "double quotes"
+            )
+        else:
+            yield from [row[at] for at in form.columns]
+
+
+def _are_lists(cells: Sequence[str]) -> bool:
+    """Whether cells hold lists, as Python, NumPy or JSON write them."""
+    some = list(islice((cell.strip() for cell in cells if cell.strip()), SAMPLE))
+    return bool(some) and sum(map(_is_list_of_texts, some)) >= NEARLY_ALL * len(some)
+
+
+def _is_list_of_texts(cell: str) -> bool:
+    return cell[:1] == "[" and cell[-1:] == "]" and not QUOTED.sub("", cell[1:-1]).strip(", \r\n\t")
+
+
+def _taken_apart(cells: Iterable[str]) -> Iterator[str]:
+    """
+    >>> list(_taken_apart(["['a dog' 'a cat']", '["a bird", "birds"]', "a boat"]))
+    ['a dog', 'a cat', 'a bird', 'birds', 'a boat']
+    """
+    for cell in cells:
+        if _is_list_of_texts(cell.strip()):
+            yield from (str(ast.literal_eval(text)) for text in _escaped(QUOTED.findall(cell)))
+        else:
+            yield cell
+
+
+def _escaped(texts: Iterable[str]) -> Iterator[str]:
+    """Line ends within quotes, which Python's literals do not have, as blanks."""
+    return (LINE_END.sub(" ", text) for text in texts)
+
+
+def _columns_of(form: LineForm) -> Record:
+    if form.header:
+        return _named([form.names[at] for at in form.columns])
+    return say("field", n=form.columns[0] + 1, of=len(form.names))
+
+
+def _named(names: Sequence[str]) -> Record:
+    if len(names) > 1:
+        return say("columns", names=tuple(names))
+    return say("column", what=names[0])
+
+
+def _of_encoding(encoding: str) -> tuple[Record, ...]:
+    if encoding == WINDOWS:
+        return (say("windows"),)
+    return (say("wide"),) if encoding.startswith("utf-16") else ()
+
+
+def _left_out(names: Sequence[str], columns: Sequence[str]) -> list[Record]:
+    left = tuple(name for name in names if name and name not in columns)
+    return [say("left_out", names=left)] if left else []
+
+
+def _of_form(form: LineForm, usual: str, start: Sequence[str]) -> Iterator[Record]:
+    """What is unusual about the form, or left out."""
+    if form.header:
+        yield from _left_out(form.names, [form.names[at] for at in form.columns])
+    if not form.header and usual:
+        yield say("no_header")
+    if form.separator not in (usual, ""):
+        yield say("separator", what=WORDS_OF_SEPARATORS.get(form.separator, form.separator))
+    if usual and not form.quoted and any('"' in line for line in start):
+        yield say("letters")
+
+
+def _text_columns(path: Path, schema: pa.Schema, column: str | None) -> tuple[str, ...]:
     names = list(schema.names)
-    if column is not None:
-        if column not in names:
-            raise CaptionError(unknown_name(f"'{path}' has no column '{column}'", column, names, "Columns"))
-        if not _is_text(schema.field(column).type):
-            raise CaptionError(f"column '{column}' of '{path}' holds {schema.field(column).type}, not text")
-        return column
-    texts = [name for name in names if _is_text(schema.field(name).type)]
-    usual = [name for usual_name in COLUMNS for name in texts if name.lower() == usual_name]
-    if usual or len(texts) == 1:
-        return (usual or texts)[0]
-    raise CaptionError(
-        f"which column of '{path}' holds the captions? Write {path.name}?column=NAME with one of "
-        f"{', '.join(names)}"
-    )
+    texts = [_is_text(schema.field(at).type) for at in range(len(names))]
+    columns = choose_columns(names, texts, column)
+    if not texts[columns[0]]:
+        kind = schema.field(columns[0]).type
+        raise CaptionError(f"column '{column}' of '{path}' holds {kind}, not text")
+    return tuple(names[at] for at in columns)
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if pa.types.is_dictionary(kind) or _is_list(kind):
+        return _is_text(kind.value_type)
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
 
 
 def laion_shards(folder: Path, column: str | None = None) -> list[LaionShard]:
@@ -144,9 +291,11 @@ def _numbered(folder: Path, ending: str) -> dict[int, Path]:
 def _pair(embeddings: Path, metadata: Path, column: str | None) -> LaionShard:
     try:
         table = pq.ParquetFile(metadata)
-        name = choose_column(metadata, table.schema_arrow, column)
+        name = _text_columns(metadata, table.schema_arrow, column)[0]
         check_caption_rows(str(metadata), name)
         rows = np.load(embeddings, mmap_mode="r")
+    except UnclearColumn as names:
+        raise CaptionError(_unclear(metadata, names)) from None
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:160]
         raise CaptionError(f"cannot read '{embeddings}' and '{metadata.name}': {reason}") from None

@@ -69,6 +69,17 @@ def concepts_of(caption: str) -> list[Word]:
     return list(_concepts_of(caption[:LONGEST].lower().replace("\0", " ")))
 
 
+def words_in(texts: Iterable[str], *, as_they_stand: bool) -> list[list[tuple[str, str]]]:
+    """Return the concepts of each text with their kinds; `as_they_stand`: each text is one itself.
+
+    >>> words_in(["stop sign", "ox"], as_they_stand=True)
+    [[('stop sign', 'phrase')], [('ox', 'word')]]
+    """
+    if as_they_stand:
+        return [[(text, "phrase" if " " in text else "word")] for text in texts]
+    return [[(word.text, word.kind) for word in concepts_of(text)] for text in texts]
+
+
 @lru_cache(maxsize=65_536)
 def _concepts_of(caption: str) -> tuple[Word, ...]:
     tokens = tag(caption)

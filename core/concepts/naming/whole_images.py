@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.concepts.captions.words import concepts_of
+from core.concepts.captions.words import words_in
 from core.concepts.clip.thresholds import clip_temperature
 from core.concepts.crop_store import WHOLE
 from core.concepts.crops import Cropper
@@ -39,6 +39,6 @@ def look_at_images(cropper: Cropper, rows: np.ndarray, tools: Tools, progress: P
         distinct, code = np.unique(np.concatenate([part[0] for part in parts]), return_inverse=True)
         codes[which], cosine[which] = code.reshape(-1, width), np.concatenate([part[1] for part in parts])
         texts = list(tools.bank.texts(distinct))
-    words = [[(word.text, word.kind) for word in concepts_of(text)] for text in texts]
+    words = words_in(texts, as_they_stand=tools.bank.of_concepts)
     weights = caption_weights(cosine, clip_temperature(tools.clip))
     return shown_words(word_mass(codes, weights, words), crops.there)

@@ -86,7 +86,7 @@ def test_bank__column_is_named_or_guessed(tmp_path):
         CaptionError, match=r"no column 'word'.* Did you mean 'words'\? Columns: words, title_de, n"
     ):
         open_bank(tmp_path / "t.csv", column="word")
-    with pytest.raises(CaptionError, match=r"which column.*\?column=NAME.*words, title_de"):
+    with pytest.raises(CaptionError, match=r"which column.*\?text=NAME.*words, title_de"):
         open_bank(tmp_path / "t.csv")
     with pytest.raises(CaptionError, match="column 'n' .* holds int64"):
         open_bank(tmp_path / "t.parquet", column="n")
@@ -99,7 +99,8 @@ def test_bank__column_is_named_or_guessed(tmp_path):
         ("empty.txt", b"", "holds no caption .0 lines read"),
         ("blank.txt", b"\n \n\0\n", "holds no caption .3 lines read, 3 empty"),
         ("one.txt", b"a brown dog\na brown dog\n", "a single caption .2 lines read, 0 empty, 1 repeated"),
-        ("bank.json", b"{}", "is not a caption bank: give a .txt"),
+        ("bank.json", b"{}", "holds no caption"),
+        ("bank.yaml", b"{}", "is not a caption bank: give a .txt"),
         ("bad.parquet", b"PAR1 nothing", "cannot read captions from"),
         ("bad.csv", b"", "cannot read captions from"),
         (
@@ -143,8 +144,9 @@ def test_bank__long_lines_nul_bytes_bad_utf8_and_html(tmp_path, ending):
     long, nul, accent, html = all_texts(bank)
     assert len(long) == 1000 and long.startswith("dog dog") and bank.report["n_cut"] == 1
     assert nul == "a cat asleep on grass"
-    assert accent == "caf\N{REPLACEMENT CHARACTER} with red chairs"
-    assert html == "<b>bold</b> &amp; dog"
+    assert accent == "caf\N{LATIN SMALL LETTER E WITH ACUTE} with red chairs"
+    assert [record.kind for record in bank.notes[0].parts] == ["windows"]
+    assert html == "<b>bold</b> & dog"
 
 
 @pytest.mark.slow

@@ -355,6 +355,7 @@ class StudyReader(KeptColumns):
         Raises:
             StudyError: the study has no masks. UnreadableImage: this image has no such mask.
         """
+        from core.data.masks.geometry import upright
         from core.data.masks.masks import in_encoder_frame
 
         image_id = str(self.column("images", "image_id").iat[self._row(image)])
@@ -364,9 +365,12 @@ class StudyReader(KeptColumns):
             raise StudyError(f"'{self.path}' has no masks. Run: {command}")
         try:
             mask, frame = masks.read(image_id, kind), masks.frame(image_id, kind)
+            shown = size or self.image(image).size
+            if frame == "image":
+                mask = upright(mask, shown, lambda: self.image(image).info.get("turn", 1))
         except UnreadableImage as error:
             raise UnreadableImage(f"the {kind} mask of '{image_id}': {error}") from None
-        return in_encoder_frame(mask, frame, transform, size or self.image(image).size)
+        return in_encoder_frame(mask, frame, transform, shown)
 
     def thumbnail(self, image: str | SupportsIndex) -> bytes:
         """Return the thumbnail of an image id or a row as JPEG bytes; StudyError where there is none."""

@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from core.config import MaskOptions, RunOptions
+from core.data.masks.geometry import upright
 from core.data.masks.masks import CROP, KINDS, MaskSource, in_encoder_frame, open_masks
 from core.data.sources.source import ImageSource
 from core.encoders.transform import Transform
@@ -101,13 +102,16 @@ class MaskFrames(Dataset):
             batch.seen.append(index)
             pixels.append(self.transform.pixels(image))
         for number in kinds:
+            frame = self.masks.frame(image_id, KINDS[number])
             try:
                 mask = self.masks.read(image_id, KINDS[number])
+                if image is not None and frame == "image":
+                    turn = image.info.get("turn", 1)
+                    mask = upright(mask, image.size, lambda turn=turn: turn)
             except UnreadableImage as error:
                 batch.problems[index, number] = f"mask: {error}"
                 continue
             shape = image.size if image is not None else mask.shape[::-1]
-            frame = self.masks.frame(image_id, KINDS[number])
             framed = in_encoder_frame(mask, frame, self.transform, shape)
             batch.masks[index, number] = torch.from_numpy(framed)
 

@@ -112,7 +112,7 @@ def _no_value(text: str, root: str) -> str:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredMask:
     """What one mask file holds, upright.
 
     Attributes:
@@ -127,7 +127,7 @@ class Stored:
     numbers: np.ndarray | None = None
 
 
-def stored_values(path: str | Path) -> Stored:
+def stored_values(path: str | Path) -> StoredMask:
     """Read what a mask file holds. Raises UnreadableImage, as `decode`."""
     whole = decode(path)
     file = io.BytesIO(read_object(str(path))) if is_url(path) else path  # from the cache by now
@@ -138,17 +138,17 @@ def stored_values(path: str | Path) -> Stored:
             numbers = np.asarray(_turned(image, turn))
             colours = np.asarray(whole)
             if _is_grey(colours):
-                return Stored(colours[..., 0])
-            return Stored(numbers if _is_voc(image, numbers) else colours, numbers=numbers)
+                return StoredMask(colours[..., 0])
+            return StoredMask(numbers if _is_voc(image, numbers) else colours, numbers=numbers)
         if image.mode == "F" or (image.has_transparency_data and has_clear_parts(image)):
-            return Stored(None)
+            return StoredMask(None)
         if image.mode == "1":
             bits = np.asarray(_turned(image, turn)).astype(np.uint8)
-            return Stored(1 - bits if holds_inverted_bits(image) else bits)
+            return StoredMask(1 - bits if holds_inverted_bits(image) else bits)
         if image.mode.startswith("I"):
-            return Stored(np.asarray(_turned(image, turn)))
+            return StoredMask(np.asarray(_turned(image, turn)))
     colours = np.asarray(whole)
-    return Stored(colours[..., 0] if _is_grey(colours, lossless=lossless) else colours, lossless)
+    return StoredMask(colours[..., 0] if _is_grey(colours, lossless=lossless) else colours, lossless)
 
 
 def _turned(image: Image.Image, turn: int) -> Image.Image:
@@ -193,7 +193,7 @@ def voc_colour(number: int) -> tuple[int, int, int]:
     return colour[0], colour[1], colour[2]
 
 
-def selected(stored: Stored, reading: MaskReading) -> np.ndarray:
+def selected(stored: StoredMask, reading: MaskReading) -> np.ndarray:
     """Return where a file holds the values of the mask: (H, W) float32, 0 or 1.
 
     Raises:
@@ -211,7 +211,7 @@ def selected(stored: Stored, reading: MaskReading) -> np.ndarray:
     return found.astype(np.float32)
 
 
-def _holds(stored: Stored, value: Value) -> np.ndarray:
+def _holds(stored: StoredMask, value: Value) -> np.ndarray:
     values: Any = stored.values
     if len(value) == 1 and value[0] and stored.numbers is not None:
         return stored.numbers == value[0]
@@ -243,7 +243,7 @@ class Levels:
     steps: int = 0
     small: int = 0
 
-    def add(self, stored: Stored) -> None:
+    def add(self, stored: StoredMask) -> None:
         """Count one file; soft ones say nothing."""
         if stored.values is None:
             return

@@ -62,7 +62,7 @@ def decode(source: bytes | str | Path | BinaryIO, reading: PixelReading = AS_STA
     Returns:
         A loaded RGB image, as large as in the file or as `decoder_work.wanted` says; `info["original_size"]`
         is the upright (width, height) in the file, `info["facts"]` what was found in the pixels
-        (`file_facts`).
+        (`file_facts`), `info["turn"]` its EXIF orientation.
     Raises:
         UnreadableImage: with a short reason such as "truncated" or "not an image". DecoderBusy: no turn.
         RemoteError: no server answers.
@@ -140,7 +140,8 @@ def _upright(image: Image.Image, side: int | None, reading: PixelReading) -> Ima
     if turn in TRANSPOSE:
         upright = upright.transpose(TRANSPOSE[turn])
         facts[TURNED] = ()
-    upright.info = {"original_size": (height, width) if turn >= 5 else (width, height), "facts": facts}
+    original_size = (height, width) if turn >= 5 else (width, height)
+    upright.info = {"original_size": original_size, "facts": facts, "turn": turn}
     return upright
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from PIL import Image
 
 from core.data.masks.masks import open_masks, reopen_masks
 from core.data.sources.images import open_images
@@ -63,7 +64,7 @@ def test_core_masks_cover_the_images_own_class(tmp_path):
     assert list(masks.table.itertuples(index=False, name=None)) == [("a.png", "core"), ("b.png", "core")]
     assert_array_equal(
         masks.read("a.png", "core"),
-        np.maximum(region(slice(1, 4), slice(1, 4)), region(slice(5, 6), slice(0, 5))),
+        np.maximum(region(slice(1, 3), slice(1, 3)), region(slice(5, 6), slice(0, 5))),
     )
     assert_array_equal(masks.read("b.png", "core"), region(slice(2, 5), slice(1, 3)))
     assert masks.report["n_core"] == 2 and masks.report["n_spurious"] == 0
@@ -165,3 +166,57 @@ def test_two_categories_of_one_name_are_two_classes(tmp_path):
     assert source.table["label"].tolist()[:2] == ["crane (1)", "crane (2)"]
     assert "id_behind" in [getattr(note, "kind", "") for note in source.notes]
     assert_array_equal(opened(path).read("b.png", "core"), region(slice(0, 6), slice(0, 5)))
+
+
+def kinds(masks: Any) -> dict[str, tuple[int | None, int | None]]:
+    notes = (note for note in masks.report["notes"] if hasattr(note, "kind"))
+    return {note.kind: (note.n, note.of) for note in notes}
+
+
+def test_outlines_as_numbers_and_as_points(tmp_path):
+    """One flat list, and pairs of x and y, as some tools write them: the same square of two by two pixels."""
+    points = [[1, 1], [3, 1], [3, 3], [1, 3]]
+    tree = coco(
+        annotation(0, 1, [0, 0, 6, 5], segmentation=SQUARE[0]),
+        annotation(1, 1, [0, 0, 6, 5], segmentation=points),
+        annotation(2, 1, [0, 0, 6, 5], segmentation=[points]),
+        annotation(3, 1, [0, 0, 2, 2], segmentation=[{"x": 1, "y": 1}]),
+    )
+    masks = opened(write(tmp_path, tree))
+    for name in NAMES[:3]:
+        assert_array_equal(masks.read(name, "core"), region(slice(1, 3), slice(1, 3)))
+    assert_array_equal(masks.read("d.png", "core"), region(slice(0, 2), slice(0, 2)))
+    assert kinds(masks)["unknown_outline"] == (1, 4)
+
+
+def test_outlines_as_parts_of_the_sides(tmp_path):
+    scaled = [[x / side for x, side in zip(SQUARE[0], [6, 5] * 4, strict=True)]]
+    masks = opened(write(tmp_path, coco(annotation(0, 1, [0.1, 0.1, 0.5, 0.5], segmentation=scaled))))
+    assert "scaled" in kinds(masks)
+    assert_array_equal(masks.read("a.png", "core"), region(slice(1, 3), slice(1, 3)))
+
+
+@pytest.mark.parametrize("size", [{"width": 6.0, "height": "5"}, {"width": None, "height": None}])
+def test_sizes_as_other_tools_write_them(tmp_path, size):
+    """By value; where none is stated, the picture's own."""
+    path = write(tmp_path, coco(annotation(0, 1, [0, 0, 4, 4], segmentation=SQUARE), **size))
+    Image.new("RGB", (6, 5)).save(tmp_path / "a.png")
+    assert_array_equal(opened(path).read("a.png", "core"), region(slice(1, 3), slice(1, 3)))
+
+
+def test_ids_as_text(tmp_path):
+    path = write(tmp_path, coco(annotation(0, 1, [0, 0, 4, 4], segmentation=SQUARE)))
+    source = open_images(path)
+    text = path.read_text().replace('"image_id": 0', '"image_id": "0"')
+    (tmp_path / "text.json").write_text(text)
+    masks = open_masks(masks=tmp_path / "text.json", source=source)
+    assert masks is not None
+    assert_array_equal(masks.read("a.png", "core"), region(slice(1, 3), slice(1, 3)))
+
+
+def test_an_outline_without_end_is_refused(tmp_path):
+    zigzag = [number for step in range(40_000) for number in (step % 2 * 1e6, step % 3 * 1e6)]
+    one = annotation(0, 1, [0, 0, 9, 9], segmentation=[zigzag])
+    masks = opened(write(tmp_path, coco(one, width=2000, height=2000)))
+    with pytest.raises(UnreadableImage, match="too long"):
+        masks.read("a.png", "core")

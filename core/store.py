@@ -235,8 +235,8 @@ class Answered(Study):
         """A table that differs with the answer; None for the others."""
         make = {
             "overlap": lambda: overlap_as_read(self.whole.table("overlap"), self.table(PROBE)),
-            "overlap_summary": lambda: summary_table(self.table("overlap")),
-            "overlap_by_class": lambda: overlap_by_class(self.table("overlap")),
+            "overlap_summary": lambda: summary_table(self.table("overlap"), self.groups),
+            "overlap_by_class": lambda: overlap_by_class(self.table("overlap"), self.groups),
             "overlap_sweep": lambda: sweep_of_all(self.whole.table("overlap_sweep")),
             **dict.fromkeys(OF_FAILURES, lambda: self._failures[name]),
         }.get(name)

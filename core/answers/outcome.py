@@ -14,7 +14,8 @@ import pandas as pd
 from core.common.captions import with_class_names
 from core.common.dataframes import words
 from core.common.formatting import counted
-from core.common.statistics.intervals import wilson
+from core.common.statistics.design_effect import groups_among
+from core.common.statistics.intervals import share_bounds
 from core.common.statistics.largest import first_largest
 from core.config import AddedAnswerConfig
 from core.errors import SettingsError
@@ -187,7 +188,7 @@ def answer_facts(
     labels = words(study.images.loc[judged], "label")
     counts = np.unique(labels, return_counts=True)[1]
     guess = counts.max() / n if len(counts) > 1 else 1 / max(len(answer.names), 1)  # of one class all are it
-    low = float(wilson(n_right, n)[0]) if n else np.nan
+    low = share_bounds(right[judged], groups_among(study.groups, judged))[0] if n else np.nan
     predicted = pd.Series(table["predicted"])
     others = (~predicted.isin(study.class_names) & predicted.notna()).to_numpy()
     top5 = table["top5_correct"].to_numpy(dtype=float, na_value=np.nan)[judged]

@@ -15,6 +15,7 @@ from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.captions import shortened, with_class_names
 from core.common.dataframes import as_text, numbers, words
 from core.common.formatting import counted, joined, signed
+from core.common.statistics.design_effect import groups_among
 from core.common.statistics.intervals import leaves_out_0
 from core.comparison.measures import class_accuracy_changes, judged_of
 from core.store import Study
@@ -145,7 +146,8 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> ClassChanges:
     rows = shared.rows[:, shared.judged]
     pairs = zip(shared.studies, rows, strict=True)
     correct = np.stack([judged_of(study, study_rows).correct for study, study_rows in pairs])
-    frame = class_accuracy_changes(correct, shared.labels[shared.judged], shared.names)
+    groups = groups_among(shared.groups, shared.judged)
+    frame = class_accuracy_changes(correct, shared.labels[shared.judged], shared.names, groups=groups)
     return ClassChanges(frame, *shared.names[:2])
 
 

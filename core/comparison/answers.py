@@ -6,7 +6,8 @@ import pandas as pd
 from core.answers.answer import HEAD, PROBE
 from core.common.dataframes import words
 from core.common.formatting import counted
-from core.common.statistics.intervals import wilson
+from core.common.statistics.design_effect import groups_among
+from core.common.statistics.intervals import share_bounds
 from core.comparison.compare import EVERYTHING, Comparison, fact_table, sort_measures
 from core.comparison.images import Shared, with_known_outcomes
 from core.comparison.measures import judged_of, measure_table
@@ -47,7 +48,8 @@ def compare_answers(
     scores = [judged_of(one, places) for one in studies]
     correct = np.stack([one.correct for one in scores])
     predicted = [words(one.table(PROBE, ["predicted"]).take(places), "predicted") for one in studies]
-    pair = paired_accuracy(correct, np.array(predicted, object))
+    groups = scores[0].groups
+    pair = paired_accuracy(correct, np.array(predicted, object), groups)
     measures = sort_measures(measure_table(scores, names, resamples=resamples, seed=seed))
     measures = measures.loc[measures["measure"].isin(OF_ANSWERS).to_numpy()].reset_index(drop=True)
     notes = [*shared.notes, *chosen_by_result(among, shared)]
@@ -55,9 +57,9 @@ def compare_answers(
     return Comparison(
         shared,
         among,
-        _paired(measures, pair, names),
+        _paired(measures, pair, names, correct, groups),
         fact_table(shared).assign(**dict.fromkeys(NOT_OF_ANSWERS)),
-        accuracy_by_class(correct, shared.labels[shared.judged], names),
+        accuracy_by_class(correct, shared.labels[shared.judged], names, groups),
         side_table(shared),
         separation_table(shared, measures),
         function_of_option("compare of estimates")(pd.DataFrame()),
@@ -78,15 +80,25 @@ def _left_out(val: np.ndarray, names: tuple[str, str]) -> list[str]:
     ]
 
 
-def _paired(measures: pd.DataFrame, pair: PairedAccuracy, names: tuple[str, str]) -> pd.DataFrame:
-    """The accuracies on the images with both verdicts, with Wilson's intervals and that of the difference."""
+def _paired(
+    measures: pd.DataFrame,
+    pair: PairedAccuracy,
+    names: tuple[str, str],
+    correct: np.ndarray,
+    groups: np.ndarray | None,
+) -> pd.DataFrame:
+    """The accuracies on the images with both verdicts, with Wilson's intervals and that of the difference.
+
+    correct: (2, n) 1, 0 or NaN. groups: (n,) of patients, lesions or sequences, or None.
+    """
     others = measures.loc[(measures["measure"] != "accuracy").to_numpy()].reset_index(drop=True)
     if not pair.n:
         return others
-    rows = []
-    for name, right in zip(names, pair.n_right, strict=True):
+    rows, in_both = [], np.isfinite(correct).all(0)
+    held = groups_among(groups, in_both)
+    for name, right, outcomes in zip(names, pair.n_right, correct[:, in_both], strict=True):
         ends = (pair.difference, pair.low, pair.high) if name == names[1] else [np.nan] * 3
-        rows.append(["accuracy", name, right / pair.n, *map(float, wilson(right, pair.n)), *ends, pair.n])
+        rows.append(["accuracy", name, right / pair.n, *share_bounds(outcomes, held), *ends, pair.n])
     return pd.concat([pd.DataFrame(rows, columns=measures.columns), others], ignore_index=True)
 
 

@@ -14,6 +14,7 @@ from core.analysis.quality.trust_check import read_check
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
 from core.common.readout import chosen_readout
+from core.common.statistics.design_effect import groups_among
 from core.common.step_facts import ConceptsFacts, EmbedFacts, FeaturesFacts
 from core.common.threadsafe import cached_property
 from core.comparison.images import Shared, shared_images
@@ -168,7 +169,8 @@ def compare(
     correct = np.stack([one.correct for one in scores])
     labels = shared.labels[shared.judged]
     estimates = function_of_option("compare of estimates")
-    by_class = class_accuracy_changes(correct, labels, shared.names, **settings)
+    groups = groups_among(shared.groups, shared.judged)
+    by_class = class_accuracy_changes(correct, labels, shared.names, **settings, groups=groups)
     few_errors = few_error_notes(dict(zip(shared.names, correct, strict=True)))
     all_notes = [
         *map(Note, shared.notes),

@@ -9,6 +9,7 @@ from PIL import Image
 
 from core.common.dataframes import evenly
 from core.common.formatting import counted
+from core.common.statistics.design_effect import groups_among
 from core.errors import PeregrineError, SettingsError, StudyError
 from core.slices.evaluate import result_column
 from core.slices.slice import Slice
@@ -55,6 +56,11 @@ class Shared:
     def labels(self) -> np.ndarray:
         """(n_shared,) object, the first study's; missing ones are None or NA."""
         return self.studies[0].column("images", "label").to_numpy(object)[self.rows[0]]
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        """(n_shared,) int32, the first study's patients, lesions or sequences; None without."""
+        return groups_among(self.studies[0].groups, self.rows[0])
 
     def narrowed(self, among: Slice) -> "Shared":
         """Keep the images that are in a slice of the first study.

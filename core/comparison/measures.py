@@ -16,6 +16,7 @@ import pandas as pd
 from core.analysis.quality.recommendation import CONFIDENCE
 from core.common.dataframes import safe_divide
 from core.common.statistics.chance import LEAST
+from core.common.statistics.design_effect import groups_among, of_area, of_mean
 from core.common.statistics.intervals import (
     area_bounds,
     percentile_interval,
@@ -86,11 +87,13 @@ class StudyScores:
 
     Attributes:
         columns: name -> (n,) float64. score, correct: (n,) float64, for the metrics of a ranking.
+        groups: (n,) codes of patients, lesions or sequences; None: each image is for itself.
     """
 
     columns: dict[str, np.ndarray]
     score: np.ndarray
     correct: np.ndarray
+    groups: np.ndarray | None = None
 
     @property
     def n(self) -> int:
@@ -110,7 +113,7 @@ def judged_of(study: Study, rows: np.ndarray) -> StudyScores:
         "share_scored": np.where(np.isnan(discriminative), np.nan, (discriminative > 0).astype(float)),
         "confidence": confidence,
     }
-    return StudyScores(columns, q, correct)
+    return StudyScores(columns, q, correct, groups_among(study.groups, rows))
 
 
 def overlaps_of(shared: Shared) -> list[StudyScores]:
@@ -124,7 +127,10 @@ def overlaps_of(shared: Shared) -> list[StudyScores]:
     nothing = np.full(int(compared.sum()), np.nan)
     return [
         StudyScores(
-            {f"miou_{kind}": values[compared, at] for at, kind in enumerate(MASKS)}, nothing.copy(), nothing
+            {f"miou_{kind}": values[compared, at] for at, kind in enumerate(MASKS)},
+            nothing.copy(),
+            nothing,
+            groups_among(shared.groups, compared),
         )
         for values, _ in overlaps
     ]
@@ -227,7 +233,7 @@ def measure_table(
 ) -> pd.DataFrame:
     """Compute every measure of every study and its difference to the first, with 95 % intervals: bootstrap
     over images, but for the AUROCs (`area_bounds`) and shares (Wilson) of single studies; of AUPRCs on the
-    scale of the logit.
+    scale of the logit. Over groups, where the first study has some.
 
     Returns:
         measure, study, value, low, high, difference, difference_low, difference_high (NaN for the first
@@ -239,10 +245,12 @@ def measure_table(
     if not statistics.n:
         return pd.DataFrame(columns=COLUMNS)
     values, n = statistics.of()[0], statistics.n_known()
+    groups = studies[0].groups
+    codes = None if groups is None else np.unique(groups, return_inverse=True)[1]
 
     def some(first: int) -> np.ndarray:
         numbers = range(first, min(first + AT_ONCE, resamples))
-        counts = np.stack([resample(statistics.n, seed, number) for number in numbers], axis=1)
+        counts = np.stack([resample(statistics.n, seed, number, codes) for number in numbers], axis=1)
         return statistics.of(counts.astype(np.int32))
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
@@ -254,14 +262,16 @@ def measure_table(
         low, high = percentile_interval(draws[:, :, at])
         apart_low, apart_high = percentile_interval(draws[:, :, at] - draws[:, :1, at])
         if measure in SHARES:  # a bootstrap of images that are all right never errs
-            low, high = wilson(values[:, at] * n[:, at], n[:, at])
+            effect = np.array([of_mean(one.columns[measure], groups) for one in studies])
+            low, high = wilson(values[:, at] * n[:, at] / effect, n[:, at] / effect)
         few = n[:, at] < 2  # a single image has no spread; that does not mean certainty
         low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
         if measure == "q_auprc":
             low, high = resampled_logit_interval(values[:, at], draws[:, :, at], n[:, at])
         if measure in AUROCS:
             n_wrong, n_right = statistics.outcomes(measure)
-            low, high = area_bounds(values[:, at], n_right, n_wrong)
+            effect = np.array([_effect_of_area(one, measure, groups) for one in studies])
+            low, high = area_bounds(values[:, at], n_right, n_wrong, effect=effect)
             few = np.minimum(n_wrong, n_right) < LEAST
         few |= n[:, at] < LEAST_CHANGED
         few |= few[0]
@@ -273,31 +283,46 @@ def measure_table(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def _effect_of_area(one: StudyScores, measure: str, groups: np.ndarray | None) -> float:
+    """The design effect of an AUROC of AUROCS."""
+    score = one.columns[CONFIDENCE] if measure == "confidence_auroc" else one.score
+    known = np.isfinite(one.correct)
+    return of_area(score[known], one.correct[known] == 1, groups_among(groups, known))
+
+
 COLUMNS = [
     "measure", "study", "value", "low", "high", "difference", "difference_low", "difference_high", "n",
 ]  # fmt: skip
 
 
 def class_accuracy_changes(
-    correct: np.ndarray, labels: np.ndarray, names: Sequence[str], *, resamples: int = 1000, seed: int = 0
+    correct: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Compute the accuracy of each class in each study, and the change to the first, with paired intervals.
 
     Args:
         correct: (n_studies, n) 1, 0 or NaN. labels: (n,) class names; missing ones are left out.
+        groups: (n,) codes of patients, lesions or sequences; None: each image is for itself.
     Returns:
         label, study, n, accuracy, difference, difference_low, difference_high; by class name.
     """
     rows = []
     codes, classes = pd.factorize(labels, sort=True)  # -1 without a label
     for code, label in enumerate(classes):
-        here = correct[:, codes == code]
-        here = here[:, np.isfinite(here).all(0)]
+        rows_here = np.flatnonzero((codes == code) & np.isfinite(correct).all(0))
+        here, held = correct[:, rows_here], groups_among(groups, rows_here)
         n = here.shape[1]
         if not n:
             continue
         means = here.mean(1)
-        ends = [change_interval(here[0], one, resamples=resamples, seed=seed) for one in here]
+        settings = {"resamples": resamples, "seed": seed, "groups": held}
+        ends = [change_interval(here[0], one, **settings) for one in here]
         for number, name in enumerate(names):
             apart = [means[number] - means[0], *ends[number]]
             rows.append([label, name, n, means[number], *(apart if number else [np.nan] * 3)])
@@ -306,17 +331,19 @@ def class_accuracy_changes(
 
 
 def change_interval(
-    before: np.ndarray, after: np.ndarray, *, resamples: int, seed: int
+    before: np.ndarray, after: np.ndarray, *, resamples: int, seed: int, groups: np.ndarray | None = None
 ) -> tuple[float, float]:
     """95 % bootstrap interval of mean(after - before), both (n,) of 0 and 1; NaN for n < LEAST_CHANGED.
 
-    The difference of an image is -1, 0 or 1, so resampling images is a multinomial draw of three counts.
+    The difference of an image is -1, 0 or 1, so resampling images is a multinomial draw of three counts;
+    where images come in groups, of the effective number of images (`core.common.statistics.design_effect`).
     """
     n = len(before)
     if n < LEAST_CHANGED:
         return np.nan, np.nan
     apart = after - before
     shares = np.array([np.mean(apart == value) for value in (-1, 0, 1)])
-    lost, _, won = np.random.default_rng(seed).multinomial(n, shares, resamples).T
-    low, high = np.percentile((won - lost) / n, [2.5, 97.5])
+    n_effective = max(1, round(n / of_mean(apart, groups)))
+    lost, _, won = np.random.default_rng(seed).multinomial(n_effective, shares, resamples).T
+    low, high = np.percentile((won - lost) / n_effective, [2.5, 97.5])
     return float(low), float(high)

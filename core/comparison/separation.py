@@ -7,6 +7,7 @@ import pandas as pd
 
 from core.common.dataframes import numbers
 from core.common.score_names import score_label
+from core.common.statistics.design_effect import groups_among
 from core.common.statistics.intervals import auroc_interval
 from core.comparison.images import Shared
 from core.slices.evaluate import result_column
@@ -42,7 +43,8 @@ def separation_table(shared: Shared, measures: pd.DataFrame) -> pd.DataFrame:
             groups = [int((np.isfinite(values) & (correct == side)).sum()) for side in (1, 0)]
             measured = measures.loc[(measures["measure"] == measure) & (measures["study"] == name)]
             judged = np.isfinite(correct)
-            auroc = auroc_interval(values[judged], correct[judged] == 1)[:3]
+            groups_held = groups_among(study.groups, places[judged])
+            auroc = auroc_interval(values[judged], correct[judged] == 1, groups_held)[:3]
             rows.append([name, score, *groups, *(_ends(measured) if len(measured) else auroc)])
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
 

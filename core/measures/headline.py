@@ -26,7 +26,7 @@ def headline(study: StudyReader, mask: np.ndarray) -> dict[str, Any]:
         reasons: NAME -> why a number is undefined. Numbers are NaN where undefined.
     """
     columns = {name: result_column(study, name) for name in ("correct", *MEANS)}
-    table = means(mask, columns).set_index("metric")
+    table = means(mask, columns, study.groups).set_index("metric")
     n = int(np.count_nonzero(mask))
     numbers: dict[str, Any] = {"n": n, "reasons": {}}
     for metric, name in NAMES.items():

@@ -14,8 +14,10 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import check_same_length, evenly, safe_divide
+from core.common.statistics import design_effect
 from core.common.statistics.chance import FEW, too_few
-from core.common.statistics.generalised_risk import interval_of_augrc
+from core.common.statistics.design_effect import groups_among
+from core.common.statistics.generalised_risk import interval_of_augrc, projections
 from core.common.statistics.intervals import auroc_difference, interval_of_auroc, resampled_logit_interval
 from core.common.statistics.placements import spreads
 
@@ -162,16 +164,28 @@ def augrc(score: np.ndarray, correct: np.ndarray) -> float:
     return metrics_of(rank(score, correct))[4]
 
 
-def resample(n: int, seed: int, number: int) -> np.ndarray:
-    """(n,) int64: how often each of n images occurs in resample `number`, drawn with replacement."""
-    return np.bincount(np.random.default_rng([seed, number]).integers(0, n, n), minlength=n)
+def resample(n: int, seed: int, number: int, groups: np.ndarray | None = None) -> np.ndarray:
+    """(n,) int64: how often each of n images occurs in resample `number`, drawn with replacement.
+
+    Args:
+        groups: (n,) int in [0, n_groups), drawn in place of images, with all their images (Davison and
+            Hinkley 1997, 3.8); None: images are drawn.
+    """
+    rng = np.random.default_rng([seed, number])
+    if groups is None:
+        return np.bincount(rng.integers(0, n, n), minlength=n)
+    n_groups = int(groups.max(initial=-1)) + 1
+    return np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups)[groups]
 
 
-def bootstrap_metrics(rankings: list[Ranking], n_images: int, *, resamples: int, seed: int) -> np.ndarray:
-    """Compute the metrics of every ranking for resamples of the images.
+def bootstrap_metrics(
+    rankings: list[Ranking], n_images: int, *, resamples: int, seed: int, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """Compute the metrics of every ranking for resamples of the images, or of their groups.
 
     Args:
         rankings: of any of the images. seed: resample b is drawn from (seed, b), the same for all rankings.
+        groups: see `resample`.
     Returns:
         (resamples, len(rankings), len(METRICS)) float64.
     """
@@ -181,7 +195,7 @@ def bootstrap_metrics(rankings: list[Ranking], n_images: int, *, resamples: int,
 
     def some(start: int) -> None:
         numbers = range(start, min(start + at_once, resamples))
-        counts = np.stack([resample(n_images, seed, number) for number in numbers])
+        counts = np.stack([resample(n_images, seed, number, groups) for number in numbers])
         for position, ranking in enumerate(rankings):
             draws[numbers.start : numbers.stop, position] = metrics_of_each(ranking, counts)
 
@@ -191,7 +205,12 @@ def bootstrap_metrics(rankings: list[Ranking], n_images: int, *, resamples: int,
 
 
 def evaluate(
-    scores: pd.DataFrame, correct: np.ndarray, *, resamples: int = 1000, seed: int = 0
+    scores: pd.DataFrame,
+    correct: np.ndarray,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Measure how well each score predicts a correct classification, with 95 % intervals.
 
@@ -199,6 +218,7 @@ def evaluate(
         scores: one column per score, (n_images,) rows, higher = better; NaN is left out and noted.
         correct: (n_images,) 1 correct, 0 wrong.
         resamples: of the images, for AUPRC and AURC; 0 gives no intervals of these.
+        groups: (n_images,) any codes: all intervals are over groups; None: each image is for itself.
     Returns:
         one row per score: score; auroc, auprc_correct, auprc_error, aurc, augrc, each with _low and _high;
         auroc_difference to REFERENCE with its paired interval (NaN for REFERENCE itself and without it);
@@ -207,6 +227,7 @@ def evaluate(
     """
     check_same_length("scores", len(scores), "outcomes", len(correct))
     correct, n = np.asarray(correct, float), len(correct)
+    groups = None if groups is None else np.unique(groups, return_inverse=True)[1]
     values = {name: scores[name].to_numpy(float) for name in scores}
     rankings = {
         name: rank(value, correct, among=np.flatnonzero(np.isfinite(value))) for name, value in values.items()
@@ -214,13 +235,14 @@ def evaluate(
     usable = [name for name, ranking in rankings.items() if not _why_undefined(ranking)]
     draws: dict[str, np.ndarray] = {}
     if resamples and usable:
-        drawn = bootstrap_metrics([rankings[name] for name in usable], n, resamples=resamples, seed=seed)
+        ranked = [rankings[name] for name in usable]
+        drawn = bootstrap_metrics(ranked, n, resamples=resamples, seed=seed, groups=groups)
         draws = {name: drawn[:, position] for position, name in enumerate(usable)}
-    rows = [_row(name, values[name], rankings[name], draws.get(name), n) for name in scores]
+    rows = [_row(name, values[name], rankings[name], draws.get(name), n, groups) for name in scores]
     for row in rows if REFERENCE in usable else ():
         name = str(row["score"])
         if name in usable and name != REFERENCE:
-            difference = auroc_difference(values[name], values[REFERENCE], correct == 1)
+            difference = auroc_difference(values[name], values[REFERENCE], correct == 1, groups)
             row |= dict(zip(DIFFERENCE, difference, strict=True))
     return pd.DataFrame(rows)
 
@@ -237,7 +259,12 @@ def _why_undefined(ranking: Ranking) -> str:
 
 
 def _row(
-    name: str, values: np.ndarray, ranking: Ranking, draws: np.ndarray | None, n_images: int
+    name: str,
+    values: np.ndarray,
+    ranking: Ranking,
+    draws: np.ndarray | None,
+    n_images: int,
+    groups: np.ndarray | None,
 ) -> dict[str, object]:
     note = _why_undefined(ranking)
     measured = dict(zip(METRICS, (np.nan,) * len(METRICS) if note else metrics_of(ranking), strict=True))
@@ -246,7 +273,9 @@ def _row(
         bounds = resampled_logit_interval(list(measured.values()), draws, ranking.n)
         ends = dict(zip(METRICS, zip(*map(np.ndarray.tolist, bounds), strict=True), strict=True))
     placements = spreads(values[ranking.rows], ranking.outcome == 1)
-    area, generalised_risk = interval_of_auroc(*placements), interval_of_augrc(*placements)
+    effects = effects_of(values[ranking.rows], ranking.outcome == 1, groups_among(groups, ranking.rows))
+    area = interval_of_auroc(*placements, effect=effects[0])
+    generalised_risk = interval_of_augrc(*placements, effect=effects[1])
     measured |= {"auroc": area[0], "augrc": generalised_risk[0]}
     ends |= {"auroc": area[1:], "augrc": generalised_risk[1:]}
     row: dict[str, object] = {"score": name}
@@ -261,6 +290,14 @@ def _row(
         "n": ranking.n,
         "note": note or _remarks(ranking, n_images),
     }
+
+
+def effects_of(score: np.ndarray, correct: np.ndarray, groups: np.ndarray | None) -> tuple[float, float]:
+    """The design effects of the AUROC and of the AUGRC of a score without NaN; correct: (n,) bool."""
+    if groups is None or not 0 < np.count_nonzero(correct) < len(correct):
+        return 1.0, 1.0
+    of_risk = design_effect.of_mean(projections(score, correct), groups)
+    return design_effect.of_area(score, correct, groups), of_risk
 
 
 def _remarks(ranking: Ranking, n_images: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.common.statistics.design_effect import groups_among
 from core.common.statistics.intervals import mean_intervals
 from core.slices.overlap_values import MASKS, VARIANTS
 
@@ -50,17 +51,21 @@ def rows_by_keys(
 
 
 class Means:
-    """Means with intervals of selected rows; equal selections (all images have both masks, say) cost once."""
+    """Means with intervals of selected rows; equal selections (all images have both masks, say) cost once.
 
-    def __init__(self, values: np.ndarray):
-        self.values = values
+    groups: (n_rows,) patients, lesions or sequences; None: each image is for itself.
+    """
+
+    def __init__(self, values: np.ndarray, groups: np.ndarray | None = None):
+        self.values, self.groups = values, groups
         self._known: dict[bytes, tuple[np.ndarray, ...]] = {}
 
     def of(self, selected: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return mean, low, high and n of each column over the selected rows, (n_rows,) bool."""
         key = np.packbits(selected).tobytes()
         if key not in self._known:
-            self._known[key] = mean_intervals(self.values[selected], within=SHARE)
+            held = groups_among(self.groups, selected)
+            self._known[key] = mean_intervals(self.values[selected], within=SHARE, groups=held)
         return self._known[key]
 
 
@@ -72,13 +77,17 @@ def mean_rows(
         yield {**about, **column, "mean": float(mean), "low": float(low), "high": float(high), "n": int(n)}
 
 
-def summary_table(scores: pd.DataFrame) -> pd.DataFrame:
+def summary_table(scores: pd.DataFrame, units: np.ndarray | None = None) -> pd.DataFrame:
     """Table `overlap_summary`: images, split, mask, group, variant, mean, low, high, n, n_undefined.
 
     images: "both masks" (the headline) or "any mask". n counts the images behind the mean, n_undefined those
     left out because they have no heat, an empty mask or an unreadable mask.
+
+    Args:
+        units: (n_images,) the patient, lesion or sequence of each image of the study, or None.
     """
-    means, variants = Means(values_of(scores)), [{"variant": variant} for variant in VARIANTS]
+    means = Means(values_of(scores), groups_among(units, scores["row"].to_numpy()))
+    variants = [{"variant": variant} for variant in VARIANTS]
     groups, chosen_images = groups_of(scores), {"both masks": has_both(scores), "any mask": True}
     rows = []
     for images in IMAGES:
@@ -93,14 +102,14 @@ def summary_table(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def overlap_by_class(scores: pd.DataFrame) -> pd.DataFrame:
+def overlap_by_class(scores: pd.DataFrame, units: np.ndarray | None = None) -> pd.DataFrame:
     """Table `overlap_by_class`: label, mask, group, variant, mean, low, high, n.
 
     Over all images with that mask; classes and groups without images are left out.
     """
     variants, rows = [{"variant": variant} for variant in VARIANTS], []
     for about, block in rows_by_keys(scores, ["label", "mask"], sort=True):
-        means = Means(values_of(block))
+        means = Means(values_of(block), groups_among(units, block["row"].to_numpy()))
         for group, in_group in groups_of(block).items():
             if in_group.any():
                 rows += mean_rows(about | {"group": group}, variants, means.of(in_group))

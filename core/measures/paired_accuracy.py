@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from core.common.statistics.choice import mcnemar
-from core.common.statistics.intervals import wilson
+from core.common.statistics.design_effect import groups_among, of_mean
+from core.common.statistics.intervals import share_bounds, wilson
 
 CLASS_COLUMNS = ["label", "study", "n", "accuracy", "difference", "difference_low", "difference_high"]
 
@@ -40,11 +41,14 @@ class PairedAccuracy:
         return self.both_right + self.only_first, self.both_right + self.only_second
 
 
-def paired_accuracy(correct: np.ndarray, predicted: np.ndarray) -> PairedAccuracy:
+def paired_accuracy(
+    correct: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None = None
+) -> PairedAccuracy:
     """Compare two answers on the images on which both have a verdict.
 
     Args:
-        correct: (2, n) 1, 0 or NaN. predicted: (2, n) class names.
+        correct: (2, n) 1, 0 or NaN. predicted: (2, n) class names. groups: (n,) codes of patients, lesions
+            or sequences; intervals and the test are then of the effective number of images. None: of all.
     """
     in_all = np.isfinite(correct).all(0)
     first, second = correct[:, in_all] == 1
@@ -52,9 +56,12 @@ def paired_accuracy(correct: np.ndarray, predicted: np.ndarray) -> PairedAccurac
         int(np.sum(mask)) for mask in (first & second, first & ~second, ~first & second)
     )
     n = int(in_all.sum())
-    agreed = int((predicted[0, in_all] == predicted[1, in_all]).sum())
-    low, high = difference_interval(both, only_first, only_second, n)
-    share_low, share_high = (float(end) for end in wilson(agreed, n))
+    agrees = np.asarray(predicted[0, in_all] == predicted[1, in_all], bool)
+    held = groups_among(groups, in_all)
+    effect = of_mean(second.astype(float) - first, held)
+    low, high = difference_interval(both / effect, only_first / effect, only_second / effect, n / effect)
+    share_low, share_high = share_bounds(agrees, held)
+    discordant = round(only_first / effect), round(only_second / effect)
     return PairedAccuracy(
         n,
         both,
@@ -64,14 +71,14 @@ def paired_accuracy(correct: np.ndarray, predicted: np.ndarray) -> PairedAccurac
         difference=(only_second - only_first) / n if n else np.nan,
         low=low,
         high=high,
-        p=mcnemar(only_first, only_second) if n else np.nan,
-        agreement=agreed / n if n else np.nan,
+        p=mcnemar(*discordant) if n else np.nan,
+        agreement=int(agrees.sum()) / n if n else np.nan,
         agreement_low=share_low,
         agreement_high=share_high,
     )
 
 
-def difference_interval(both: int, only_first: int, only_second: int, n: int) -> tuple[float, float]:
+def difference_interval(both: float, only_first: float, only_second: float, n: float) -> tuple[float, float]:
     """Bounds of the interval of p_2 - p_1 of paired samples (Newcombe 1998, method 10), in [-1, 1].
 
     With e, f, g, h images right by both, the first, the second, none; Wilson's bounds l, u of each share p:
@@ -97,7 +104,9 @@ def difference_interval(both: int, only_first: int, only_second: int, n: int) ->
     return float(apart - down), float(apart + up)
 
 
-def accuracy_by_class(correct: np.ndarray, labels: np.ndarray, names: tuple[str, str]) -> pd.DataFrame:
+def accuracy_by_class(
+    correct: np.ndarray, labels: np.ndarray, names: tuple[str, str], groups: np.ndarray | None = None
+) -> pd.DataFrame:
     """The accuracy of both answers on each class, and the difference with its interval; columns
     CLASS_COLUMNS, by class name.
     """
@@ -106,7 +115,8 @@ def accuracy_by_class(correct: np.ndarray, labels: np.ndarray, names: tuple[str,
     codes, classes = pd.factorize(labelled, sort=True)  # -1 without a label
     for code, label in enumerate(classes):
         here = correct[:, codes == code]
-        pair = paired_accuracy(here, np.empty(here.shape, object))
+        held = groups_among(groups, codes == code)
+        pair = paired_accuracy(here, np.empty(here.shape, object), held)
         first, second = (right / pair.n for right in pair.n_right)
         rows.append([label, names[0], pair.n, first, np.nan, np.nan, np.nan])
         rows.append([label, names[1], pair.n, second, pair.difference, pair.low, pair.high])

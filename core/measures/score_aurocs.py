@@ -12,6 +12,7 @@ from core.common.statistics import placements
 from core.common.statistics.generalised_risk import interval_of_augrc
 from core.common.statistics.intervals import area_bounds
 from core.measures.headline import NO_IMAGES, NO_VERDICTS
+from core.measures.metrics import effects_of
 from core.reader import StudyReader
 from core.slices.evaluate import read_once, result_column, slice_columns
 
@@ -40,20 +41,26 @@ def score_aurocs(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     inside = np.flatnonzero(judged)
     outcome = np.where(judged, correct == 1, placements.LEFT_OUT).astype(np.int8)
     rows: list[dict[str, Any]] = []
+    effects: list[float] = []
     for name, score in SCORES.items():
         if tables.get(name) != "quality":
             continue
         x, y = _spreads(study, name, inside, outcome)
+        of_area, of_risk = _effects(study, name, inside, outcome)
         n, n_wrong = x.n + y.n, y.n
         if not n and not np.isfinite(result_column(study, name)).any():
             continue
         row = {"score": name, "label_free": score.label_free, "auroc": x.mean if 0 < n_wrong < n else np.nan}
-        row |= dict(zip(("augrc", "augrc_low", "augrc_high"), interval_of_augrc(x, y), strict=True))
+        row |= dict(
+            zip(("augrc", "augrc_low", "augrc_high"), interval_of_augrc(x, y, effect=of_risk), strict=True)
+        )
+        effects.append(of_area)
         reason = _why_undefined(bool(mask.any()), len(inside), n, n_wrong)
         rows.append(row | {"n": n, "n_wrong": n_wrong, "reason": reason})
     table = pd.DataFrame(rows, columns=SCORE_COLUMNS)
     n, n_wrong = (table[name].to_numpy(np.float64) for name in ("n", "n_wrong"))
-    low, high = area_bounds(table["auroc"].to_numpy(np.float64), n - n_wrong, n_wrong)  # of all at once: fast
+    areas = table["auroc"].to_numpy(np.float64)
+    low, high = area_bounds(areas, n - n_wrong, n_wrong, effect=np.array(effects))  # of all at once: fast
     return table.assign(low=low, high=high)
 
 
@@ -72,6 +79,16 @@ def _spreads(
         return placements.ranked_spreads(order, tied, outcome)
     scored = inside[np.isfinite(values[inside])]
     return placements.spreads(values[scored], outcome[scored] == placements.POSITIVE)
+
+
+def _effects(study: StudyReader, name: str, inside: np.ndarray, outcome: np.ndarray) -> tuple[float, float]:
+    """The design effects of AUROC and AUGRC of a score over the rows `inside`; 1 and 1 without groups."""
+    if study.groups is None:
+        return 1.0, 1.0
+    values = result_column(study, name)
+    scored = inside[np.isfinite(values[inside])]
+    correct = outcome[scored] == placements.POSITIVE
+    return effects_of(values[scored], correct, study.groups[scored])
 
 
 def _why_undefined(any_images: bool, judged: int, n: int, n_wrong: int) -> str:

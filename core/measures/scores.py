@@ -10,6 +10,7 @@ import pandas as pd
 from core.common.dataframes import numbers
 from core.common.score_names import SCORES
 from core.common.statistics.chance import LEAST
+from core.common.statistics.design_effect import groups_among
 from core.common.statistics.intervals import auroc_difference
 from core.measures import metrics
 from core.measures.within_predicted import auroc_within_predicted
@@ -43,6 +44,7 @@ def score_metrics(
     resamples: int,
     seed: int,
     why: str = "",
+    groups: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Table `quality_metrics`: one row a score. A row does not depend on which other scores there are, but
     for its rival, and for `metrics.REFERENCE`, which its difference is to.
@@ -51,16 +53,18 @@ def score_metrics(
         predicted: (n_images,) class that the probe predicts.
         resamples, seed: of the intervals of AUPRC and AURC.
         why: the reason why there are no outcomes, if so: the note of every row.
+        groups: (n_images,) codes of patients, lesions or sequences, over which all intervals are; or None.
     Returns:
         score, label_free, the columns of `metrics.evaluate`, and those of `auroc_within_predicted` and
         `with_rivals`.
     """
-    table = metrics.evaluate(scores, correct, resamples=resamples, seed=seed)
+    table = metrics.evaluate(scores, correct, resamples=resamples, seed=seed, groups=groups)
     table.insert(1, "label_free", [SCORES[name].label_free for name in scores])
     if why:
         table["note"] = why
-    table = auroc_within_predicted(table.astype({"note": "str", "score": "str"}), scores, correct, predicted)
-    return with_rivals(table, scores, correct)
+    table = table.astype({"note": "str", "score": "str"})
+    table = auroc_within_predicted(table, scores, correct, predicted, groups)
+    return with_rivals(table, scores, correct, groups)
 
 
 def on_most_images(metrics: pd.DataFrame) -> np.ndarray:
@@ -76,7 +80,9 @@ def on_most_images(metrics: pd.DataFrame) -> np.ndarray:
     return ~(n < MOST_IMAGES * np.nan_to_num(n).max(initial=0))
 
 
-def with_rivals(metrics: pd.DataFrame, scores: pd.DataFrame, correct: np.ndarray) -> pd.DataFrame:
+def with_rivals(
+    metrics: pd.DataFrame, scores: pd.DataFrame, correct: np.ndarray, groups: np.ndarray | None = None
+) -> pd.DataFrame:
     """Add the differences to the best rival to a table `quality_metrics`.
 
     The rival of a score is the one of highest AUROC among the others that need no labels and are defined on
@@ -96,7 +102,7 @@ def with_rivals(metrics: pd.DataFrame, scores: pd.DataFrame, correct: np.ndarray
         rival, gap = _rival(table, free, name) if name in free else "", (np.nan,) * 3
         if rival:
             mine, its = (scores[one].to_numpy(float) for one in (name, rival))
-            gap = auroc_difference(mine, its, np.asarray(correct) == 1)
+            gap = auroc_difference(mine, its, np.asarray(correct) == 1, groups)
         rows.append((rival, *gap))
     added = pd.DataFrame(rows, columns=list(RIVAL_COLUMNS), index=metrics.index).astype({"rival": "str"})
     return metrics.assign(**{name: added[name] for name in RIVAL_COLUMNS})
@@ -115,7 +121,9 @@ def score_curves(scores: pd.DataFrame, correct: np.ndarray) -> pd.DataFrame:
     return table.astype({"score": "str", "curve": "str", "x": float, "y": float})
 
 
-def score_causes(scores: pd.DataFrame, correct: np.ndarray, causes: np.ndarray) -> pd.DataFrame:
+def score_causes(
+    scores: pd.DataFrame, correct: np.ndarray, causes: np.ndarray, groups: np.ndarray | None = None
+) -> pd.DataFrame:
     """Table `quality_by_cause`: AUROC of each score between the errors of one cause and the correct images,
     and its paired difference to Q.
 
@@ -130,7 +138,8 @@ def score_causes(scores: pd.DataFrame, correct: np.ndarray, causes: np.ndarray) 
         if errors.sum() < LEAST:
             continue
         rows = np.flatnonzero(errors | (correct == 1))
-        metrics_of_cause = metrics.evaluate(scores.iloc[rows], correct[rows], resamples=0)
+        held = groups_among(groups, rows)
+        metrics_of_cause = metrics.evaluate(scores.iloc[rows], correct[rows], resamples=0, groups=held)
         metrics_of_cause = metrics_of_cause.rename(
             columns=lambda name: name if name == "auroc" else name.removeprefix("auroc_")
         )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.score_names import SCORES
+from core.common.statistics.design_effect import groups_among
 from core.config import QualityConfig
 from core.measures.confusions import confusions
 from core.measures.feature_rates import feature_numbers
@@ -53,6 +54,7 @@ def metrics_of_slice(
         resamples=resamples_of(len(rows), settings.get("bootstrap", QualityConfig.bootstrap)),
         seed=settings.get("seed", QualityConfig.seed),
         why="" if len(rows) else NO_OUTCOME,
+        groups=groups_among(study.groups, rows),
     )
 
 
@@ -77,7 +79,7 @@ def causes_of_slice(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     if causes is None:
         scores, correct, causes = scores.iloc[:0], correct[:0], np.empty(study.n_images, object)
         rows = rows[:0]
-    return score_causes(scores, correct, causes[rows])
+    return score_causes(scores, correct, causes[rows], groups_among(study.groups, rows))
 
 
 def overlaps_of_slice(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
@@ -115,8 +117,8 @@ TABLES: dict[str, Table] = {
     "quality_curves": curves_of_slice,
     "quality_by_cause": causes_of_slice,
     "overlap": overlaps_of_slice,
-    "overlap_summary": lambda study, mask: summary_table(overlaps_of_slice(study, mask)),
-    "overlap_by_class": lambda study, mask: overlap_by_class(overlaps_of_slice(study, mask)),
+    "overlap_summary": lambda study, mask: summary_table(overlaps_of_slice(study, mask), study.groups),
+    "overlap_by_class": lambda study, mask: overlap_by_class(overlaps_of_slice(study, mask), study.groups),
     "overlap_controls": controls_of_slice,
 }
 QUICK: dict[str, Table] = {  # what no step stores: it is of one population only, and computed at once

@@ -7,6 +7,7 @@ from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -18,13 +19,14 @@ from core.common.command_line import command_line
 from core.common.dataframes import evenly, numbers, words
 from core.common.formatting import counted, percent
 from core.common.readout import encoder_title, layer_words, readout_words, weights_words
-from core.common.statistics.intervals import wilson
+from core.common.statistics.intervals import share_bounds, wilson
 from core.common.step_facts import EmbedFacts, ProbeFacts
 from core.export.finding import study_finding
 from core.export.private_paths import without_folders
 from core.report.image_sections import telling
 from core.report.inputs import Source
 from core.report.page import parts
+from core.slices.evaluate import result_column
 from core.steps import STEPS
 from core.storage.manifest import digest
 from core.store import Narrowed, Study
@@ -197,7 +199,7 @@ def accuracy(source: Source) -> list[Markup]:
         return []
     labels = source.judged["label"].dropna().value_counts(normalize=True)
     n, base = probe.n_val, float(labels.iloc[0]) if len(labels) else None
-    low, high = wilson(probe.top1 * n, n)
+    low, high = _bounds_of_accuracy(study, probe.top1, n)
     beside = f"{100 * low:.1f} to {100 * high:.1f} %"
     if study.chosen is None:  # in a slice of one class, every guess would be right
         beside += f"; guessing {percent(base)}"
@@ -207,6 +209,16 @@ def accuracy(source: Source) -> list[Markup]:
     if probe.train_top1 is not None:
         cards.append(("On train images", percent(probe.train_top1), "optimistic: it was trained on them"))
     return [parts.cards(cards), *map(parts.paragraph, notes_on_accuracy(study)), *_confusions(source)]
+
+
+def _bounds_of_accuracy(study: Study, top1: float, n: int) -> tuple[float, float]:
+    """Wilson's interval, of the images that the accuracy is of, over groups where the study has some."""
+    correct = result_column(study, "correct")
+    known = np.flatnonzero(np.isfinite(correct) & (study.is_val if study.chosen is None else study.chosen))
+    if study.groups is None or len(known) != n:
+        low, high = wilson(top1 * n, n)
+        return float(low), float(high)
+    return share_bounds(correct[known], study.groups[known])
 
 
 def _confusions(source: Source, most: int = 12) -> list[Markup]:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from core.common.dataframes import safe_divide
 from core.common.statistics import intervals
+from core.common.statistics.design_effect import groups_among, of_copies
 from core.reader import StudyReader
 from core.slices.traits import FEATURE, Traits, count_traits
 
@@ -22,18 +23,23 @@ MEANS = {  # and what they lie within
 }
 
 
-def metrics(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def metrics(
+    mask: np.ndarray, columns: Mapping[str, np.ndarray], groups: np.ndarray | None = None
+) -> pd.DataFrame:
     """Headline numbers of one slice: those of `means`, and 'q_auroc' of Q, if both columns are there."""
-    table = means(mask, columns)
+    table = means(mask, columns, groups)
     if not {"q_score", "correct"} <= set(columns):
         return table
     judged = mask & np.isfinite(columns["correct"])
-    area = intervals.auroc_interval(columns["q_score"][judged], columns["correct"][judged] == 1)
+    held = groups_among(groups, judged)
+    area = intervals.auroc_interval(columns["q_score"][judged], columns["correct"][judged] == 1, held)
     table.loc[len(table)] = ["q_auroc", *area]
     return table
 
 
-def means(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def means(
+    mask: np.ndarray, columns: Mapping[str, np.ndarray], groups: np.ndarray | None = None
+) -> pd.DataFrame:
     """Sizes, shares and means of one slice: metric, value, low, high, n (number of images behind the value).
 
     metric: 'n_images'; 'accuracy' (Wilson's interval); 'q_score', 'confidence' and 'n_firing' (means,
@@ -42,26 +48,21 @@ def means(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
     Args:
         mask: (n_images,) bool. columns: 'correct' (1, 0, NaN) and those of MEANS, each (n_images,) float64;
             a metric whose column is missing is left out.
+        groups: (n_images,) codes of patients, lesions or sequences, over which intervals are; or None.
     """
     inside = np.flatnonzero(mask)
     rows: list[tuple[str, float, float, float, int]] = [
         ("n_images", float(len(inside)), np.nan, np.nan, len(inside))
     ]
     values = {name: column[inside] for name, column in columns.items()}
+    held = groups_among(groups, inside)
     if "correct" in values:
-        outcomes = values["correct"][np.isfinite(values["correct"])]
-        low, high = intervals.wilson(outcomes.sum(), len(outcomes))
-        rows.append(
-            (
-                "accuracy",
-                float(safe_divide(outcomes.sum(), len(outcomes))),
-                float(low),
-                float(high),
-                len(outcomes),
-            )
-        )
+        is_known = np.isfinite(values["correct"])
+        outcomes = values["correct"][is_known]
+        low, high = intervals.share_bounds(outcomes, groups_among(held, is_known))
+        rows.append(("accuracy", float(safe_divide(outcomes.sum(), len(outcomes))), low, high, len(outcomes)))
     rows += [
-        (name, *intervals.mean_interval(values[name], within=within))
+        (name, *intervals.mean_interval(values[name], within=within, groups=held))
         for name, within in MEANS.items()
         if name in values
     ]
@@ -74,12 +75,15 @@ def separate(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (a & ~both, b) if np.count_nonzero(a) > np.count_nonzero(b) else (a, b & ~both)
 
 
-def trait_differences(traits: Traits, counts: np.ndarray, sizes: tuple[int, int]) -> pd.DataFrame:
+def trait_differences(
+    traits: Traits, counts: np.ndarray, sizes: tuple[int, int], effects: tuple[float, float] = (1.0, 1.0)
+) -> pd.DataFrame:
     """Compare the share of each trait in slice a with that in slice b, most significant difference first.
 
     Args:
         counts: (2, n_traits) images with the trait, of a and of b, which share no images.
         sizes: images of a and of b.
+        effects: their design effects where images come in groups: n / d of them are independent.
     Returns:
         trait (its number), kind, name, within, k_a, k_b (images with it), rate_a, rate_b, difference, low,
         high, p, q. Traits that occur in neither slice are left out.
@@ -87,8 +91,12 @@ def trait_differences(traits: Traits, counts: np.ndarray, sizes: tuple[int, int]
     n_a, n_b = sizes
     there = np.flatnonzero(counts.sum(0) > 0)
     k_a, k_b = counts[:, there]
-    low, high = intervals.newcombe(k_a, n_a, k_b, n_b)
-    p = intervals.two_sided(k_a, n_a, k_a + k_b, n_a + n_b) if n_a and n_b else np.full(len(there), np.nan)
+    d_a, d_b = effects
+    low, high = intervals.newcombe(k_a / d_a, n_a / d_a, k_b / d_b, n_b / d_b)
+    p = np.full(len(there), np.nan)
+    if n_a and n_b:
+        (whole_a, of_a), (whole_b, of_b) = _effective(k_a, n_a, d_a), _effective(k_b, n_b, d_b)
+        p = intervals.two_sided(whole_a, of_a, whole_a + whole_b, of_a + of_b)
     kinds = np.array(traits.kinds, object)[there]
     q = np.full(len(there), np.nan)
     for kind in set(kinds):
@@ -115,6 +123,13 @@ def trait_differences(traits: Traits, counts: np.ndarray, sizes: tuple[int, int]
     return table.iloc[order].reset_index(drop=True)
 
 
+def _effective(k: np.ndarray, n: int, effect: float) -> tuple[np.ndarray, int]:
+    """Counts as whole numbers of independent images."""
+    if effect == 1.0:
+        return k, n
+    return np.rint(k / effect).astype(np.int64), round(n / effect)
+
+
 def compare_traits(
     study: StudyReader, masks: tuple[np.ndarray, np.ndarray], words: Mapping[int, str]
 ) -> pd.DataFrame:
@@ -129,7 +144,8 @@ def compare_traits(
     apart = separate(*masks)
     traits, counts = count_traits(study, apart)
     sizes = int(np.count_nonzero(apart[0])), int(np.count_nonzero(apart[1]))
-    table = trait_differences(traits, counts, sizes)
+    of_a, of_b = (of_copies(groups_among(study.groups, mask)) for mask in apart)
+    table = trait_differences(traits, counts, sizes, (of_a, of_b))
     named = zip(table["kind"], table["within"], table["name"], strict=True)
     return table.assign(title=[_title(study, kind, within, name, words) for kind, within, name in named])
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from core.common.dataframes import safe_divide
 from core.common.formatting import first_of
+from core.common.statistics.design_effect import groups_among, of_mean
 from core.common.statistics.intervals import at_least, benjamini_hochberg, wilson
 from core.reader import StudyReader
 from core.slices.evaluate import class_column, result_column
@@ -93,8 +94,15 @@ def worst_slices(
     if population is None:
         return pd.DataFrame(columns=COLUMNS)
     tokens = tokens_of(study, population.mask)
+    groups = groups_among(study.groups, population.mask)
     candidates = find(
-        tokens, population.wrong, population.labels, population.mask, min_images=min_images, against=against
+        tokens,
+        population.wrong,
+        population.labels,
+        population.mask,
+        min_images=min_images,
+        against=against,
+        effect=of_mean(population.wrong[population.mask].astype(float), groups),
     )
     is_significant = candidates["q"].to_numpy() <= SIGNIFICANT
     order = np.lexsort([-candidates["errors"], -candidates["low"], ~is_significant])
@@ -113,6 +121,7 @@ def find(
     min_images: int = MIN_IMAGES,
     against: str = ALL,
     seed: int = 0,
+    effect: float = 1.0,
 ) -> pd.DataFrame:
     """Count and test every candidate: label (-1 any), trait (-1 any), same (numbers of further traits with
     the same images), n, errors, error_rate, low, high, rest, lift, p, q; in no order.
@@ -120,6 +129,8 @@ def find(
     Args:
         tokens: traits of the images of `mask`.
         wrong, labels, mask: (n_images,) as in `KnownVerdicts`.
+        effect: the design effect of the errors of all images, where images come in groups: intervals and
+            tests are those of n / effect images (Rao and Scott 1992, of a common effect).
     """
     rows = np.flatnonzero(mask)
     marks = np.random.default_rng(seed).integers(1, 1 << 30, (2, len(mask))).astype(np.float64)
@@ -127,7 +138,7 @@ def find(
     counted = [_counted(*part, len(tokens) + 1, wrong, marks, min_images) for part in parts]
     candidates = pd.concat(counted).sort_values(["label", "trait"], ignore_index=True)
     candidates = _merged(candidates.drop(columns=PRINTS), candidates[PRINTS].to_numpy())
-    return _tested(candidates, wrong[rows], labels[rows], against)
+    return _tested(candidates, wrong[rows], labels[rows], against, effect)
 
 
 def _images_of_candidates(
@@ -176,7 +187,9 @@ def _merged(candidates: pd.DataFrame, prints: np.ndarray) -> pd.DataFrame:
     return candidates.iloc[first].assign(same=same).reset_index(drop=True)
 
 
-def _tested(candidates: pd.DataFrame, wrong: np.ndarray, labels: np.ndarray, against: str) -> pd.DataFrame:
+def _tested(
+    candidates: pd.DataFrame, wrong: np.ndarray, labels: np.ndarray, against: str, effect: float
+) -> pd.DataFrame:
     n, errors = candidates["n"].to_numpy(), candidates["errors"].to_numpy()
     if against == CLASS:
         classes = int(labels.max(initial=-1)) + 1
@@ -188,9 +201,12 @@ def _tested(candidates: pd.DataFrame, wrong: np.ndarray, labels: np.ndarray, aga
         marked = marked.astype(np.int64)
     else:
         totals, marked = np.full(len(n), len(wrong)), np.full(len(n), int(wrong.sum()))
-    low, high = wilson(errors, n)
+    low, high = wilson(errors / effect, n / effect)
     rate, rest = safe_divide(errors, n), safe_divide(marked - errors, totals - n)
-    p = at_least(errors, n, marked, totals)
+    counts = (errors, n, marked, totals)
+    if effect != 1.0:
+        counts = tuple(np.rint(one / effect).astype(np.int64) for one in counts)
+    p = at_least(*counts)
     candidates = candidates.assign(
         error_rate=rate, low=low, high=high, rest=rest, lift=safe_divide(rate, np.nan_to_num(rest)), p=p,
         q=benjamini_hochberg(np.where(totals > n, p, np.nan)),

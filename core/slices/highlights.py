@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import safe_divide
-from core.common.statistics.intervals import wilson
+from core.common.statistics.design_effect import groups_among
+from core.common.statistics.intervals import share_bounds
 from core.reader import StudyReader
 from core.slices.finder import judged, worst_slices
 from core.slices.firing_counts import count_firing_images
@@ -69,12 +70,12 @@ def class_accuracy(study: StudyReader, among: np.ndarray | None = None) -> Class
     rates = safe_divide(right, n)
     several = np.count_nonzero(n) > 1
     worst = int(np.nanargmin(rates)) if several else -1
-    low, high = wilson(np.count_nonzero(~wrong), len(wrong))
+    low, high = share_bounds(~wrong, groups_among(study.groups, population.mask))
     most_common = study.class_names[int(n.argmax())] if n.any() else ""
     return ClassAccuracy(
         accuracy=float(1 - wrong.mean()),
-        low=float(low),
-        high=float(high),
+        low=low,
+        high=high,
         common=most_common,
         guess=float(n.max(initial=0) / len(labels)),
         worst=study.class_names[worst] if several else "",

@@ -147,7 +147,7 @@ def metrics(study: Study, where: Slice, without: Slice | None = None) -> pd.Data
     images = reads.images(study)
     columns = [name for name in ("correct", *slice_compare.MEANS) if name in images]
     return slice_compare.metrics(
-        mask_of(study, where, without), {name: numbers(images, name) for name in columns}
+        mask_of(study, where, without), {name: numbers(images, name) for name in columns}, study.groups
     )
 
 

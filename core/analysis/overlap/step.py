@@ -65,10 +65,10 @@ def write_overlap_tables(step: StepWriter, measurer: Measurer, measured: Measure
     image, number = np.nonzero(measurer.exists)  # image after image, core before spurious
     scores = image_overlaps(measurer, measured, image, number)
     pairs = measured.pair_table()
-    summary = measures.summary_table(scores)
+    summary = measures.summary_table(scores, study.groups)
     step.table("overlap", scores)
     step.table("overlap_summary", summary)
-    step.table("overlap_by_class", measures.overlap_by_class(scores))
+    step.table("overlap_by_class", measures.overlap_by_class(scores, study.groups))
     step.table("overlap_sweep", sweep_table(scores, measured.swept[image, number], measurer.thresholds))
     step.table("overlap_by_feature", overlap_by_feature(pairs, feature_keywords(study, pairs, masks), config))
     step.table("overlap_controls", measures.control_table(measured.controls))

@@ -17,6 +17,7 @@ from core.analysis.quality.scores import confidence, energy, margin
 from core.analysis.tensors import as_tensor, check_matrix
 from core.common.dataframes import check_same_length
 from core.common.formatting import counted
+from core.common.statistics.design_effect import groups_among
 from core.common.statistics.largest import first_largest
 from core.common.statistics.moments import Moments
 from core.config import ProbeConfig
@@ -98,14 +99,15 @@ def train_on_rows(
     recipe: linear.Recipe,
     penalties: tuple[float, ...] = (),
     after_epoch: Callable[[], object] = lambda: None,
+    groups: np.ndarray | None = None,
 ) -> Probe:
     """Choose the learning rate or the penalty if none is given, then train on all rows."""
     if penalties:
-        return search_penalty(rows, standard, n_classes, penalties, recipe.seed, after_epoch)
+        return search_penalty(rows, standard, n_classes, penalties, recipe.seed, after_epoch, groups)
     if lr is not None and not lr > 0:
         raise SettingsError(f"--lr {lr:g}: expected a number above 0, e.g. 0.3")
     given = lr is not None or recipe.penalty is not None
-    searched = {} if given else search_rate(rows, n_classes, candidates, recipe, after_epoch)
+    searched = {} if given else search_rate(rows, n_classes, candidates, recipe, after_epoch, groups)
     best_lr = lr if given else max(searched, key=lambda rate: searched[rate])
     everything = np.arange(len(rows))
     fitted = linear.fit(
@@ -122,12 +124,14 @@ def search_rate(
     candidates: tuple[float, ...],
     recipe: linear.Recipe,
     after_epoch: Callable[[], object] = lambda: None,
+    groups: np.ndarray | None = None,
 ) -> dict[float, tuple[float, float]]:
     """(accuracy, - loss) of each learning rate on a seeded tenth of the rows, trained on the others.
 
-    With fewer than ten rows nothing can be held out, and the rates are evaluated on the rows themselves.
+    Of rows in groups (patients, sequences) whole groups are held out. With fewer than ten rows nothing can
+    be held out, and the rates are evaluated on the rows themselves.
     """
-    used, held = _held_out(len(rows), recipe.seed)
+    used, held = _held_out(len(rows), recipe.seed, groups)
     fitted = linear.fit(rows, used, n_classes, lrs=list(candidates), recipe=recipe, after_epoch=after_epoch)
     accuracy, loss = linear.accuracy_and_loss(fitted, rows, held)
     return {rate: (float(a), -float(v)) for rate, a, v in zip(candidates, accuracy, loss, strict=True)}
@@ -140,13 +144,14 @@ def search_penalty(
     candidates: tuple[float, ...],
     seed: int,
     after_fit: Callable[[], object] = lambda: None,
+    groups: np.ndarray | None = None,
 ) -> Probe:
     """Train to the optimum with the penalty that is best on the same tenth of the rows as a rate.
 
     Penalties are tried from the largest on, each from the optimum of the one before, until two in a row are
     no better than the best.
     """
-    used, held = _held_out(len(rows), seed)
+    used, held = _held_out(len(rows), seed, groups)
     pairs: CurvaturePairs = []
     optimum, best, best_optimum, searched, n_worse = None, 0.0, None, {}, 0
     for penalty in sorted(candidates, reverse=True):
@@ -164,8 +169,15 @@ def search_penalty(
     return Probe(weights, bias, None, {at: accuracy for at, (accuracy, _) in searched.items()}, best)
 
 
-def _held_out(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions to train on and a tenth to evaluate on; below ten rows, all and all."""
+def _held_out(n: int, seed: int, groups: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Positions to train on and a tenth to evaluate on; below ten rows, all and all.
+
+    Of rows in groups, a tenth of the groups; below ten groups, all and all.
+    """
+    if groups is not None:
+        names, codes = np.unique(groups, return_inverse=True)
+        of_train, of_held = _held_out(len(names), seed)
+        return tuple(np.flatnonzero(np.isin(codes, part)) for part in (of_train, of_held))
     order = np.random.default_rng(seed).permutation(n)
     used = np.sort(order[n // 10 :])
     return used, np.sort(order[: n // 10]) if n >= 10 else used
@@ -227,6 +239,7 @@ def compute_probe(study: Study, step: StepWriter, config: ProbeConfig, run: Step
             penalties=penalties,
             recipe=recipe,
             after_epoch=lambda: bar.update(1),
+            groups=groups_among(study.groups, train.rows),
         )
     step.vector("probe_weights", probe.weights.float().cpu().numpy())
     step.vector("probe_bias", probe.bias.float().cpu().numpy())

@@ -17,6 +17,7 @@ from core.analysis.quality.recommendation import advise, recommend
 from core.common.dataframes import numbers, safe_divide
 from core.common.entries import record_of
 from core.common.score_names import SCORES
+from core.common.statistics.design_effect import groups_among
 from core.common.step_facts import FeaturesFacts, NeighboursFacts, ProbeFacts, QualityFacts
 from core.config import QualityConfig
 from core.measures.group_means import group_means, vectors_of, with_outcome
@@ -96,6 +97,7 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
         judged = (table["split"] == "val") & table["correct"].notna()
         scores = table.loc[judged, [name for name in SCORES if name in table]]
         correct = table.loc[judged, "correct"].to_numpy(dtype=float)
+        groups = groups_among(study.groups, judged.to_numpy(bool))
         metrics = score_metrics(
             scores,
             correct,
@@ -103,13 +105,15 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
             resamples=config.bootstrap,
             seed=config.seed,
             why=why_not_judged(study),
+            groups=groups,
         )
         step.table("quality_metrics", metrics)
         bar.update(1)
         step.table("quality_curves", score_curves(scores, correct))
         bar.update(1)
         if (causes := causes_of(study)) is not None:
-            step.table("quality_by_cause", score_causes(scores, correct, causes[judged.to_numpy()]))
+            by_cause = score_causes(scores, correct, causes[judged.to_numpy()], groups)
+            step.table("quality_by_cause", by_cause)
         bar.update(1)
     step.summary = summarise(study, table, metrics) | calibration
     shown = table.loc[judged.to_numpy(bool)].reset_index(drop=True) if len(scores) else table

@@ -3,10 +3,20 @@
 import numpy as np
 
 from core.common.statistics.intervals import logit_interval
-from core.common.statistics.placements import Spread
+from core.common.statistics.placements import Spread, placed
 
 
-def interval_of_augrc(x: Spread, y: Spread) -> tuple[float, float, float]:
+def projections(score: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    """(N,) the projections g of `interval_of_augrc` on single images, for the design effect of groups."""
+    x, y = placed(score, correct)
+    m, n = len(x), len(y)
+    values = np.empty(m + n)
+    values[correct] = n / (m + n) * (1 - x)
+    values[~correct] = m / (m + n) * (1 - y) + n / (m + n)
+    return values
+
+
+def interval_of_augrc(x: Spread, y: Spread, *, effect: float = 1.0) -> tuple[float, float, float]:
     """AUGRC and its 95 % interval from the placements of correct and misclassified images.
 
     AUGRC = 1/N^2 sum_ij e_i (1[s_j < s_i] + 1[s_j = s_i] / 2), e_i = 1 for a misclassified image: a mean over
@@ -16,6 +26,7 @@ def interval_of_augrc(x: Spread, y: Spread) -> tuple[float, float, float]:
     interval is that of 2 AUGRC, which lies in [0, 1], on the scale of the logit (`logit_interval`).
 
     Args:
+        effect: the design effect of g, where images come in groups (`design_effect.of_mean`).
         x: of m shares of the misclassified images below each correct one. y: of n shares of the correct
             images above each misclassified one (`core.common.statistics.placements`).
     Returns:
@@ -31,6 +42,6 @@ def interval_of_augrc(x: Spread, y: Spread) -> tuple[float, float, float]:
         return mean / 2, np.nan, np.nan
     within = (m - 1) * wrong**2 * x.variance + (n - 1) * right**2 * y.variance
     between = m * (of_right - mean) ** 2 + n * (of_wrong - mean) ** 2
-    error = 2 * np.sqrt((within + between) / (m + n - 1) / (m + n))
+    error = 2 * np.sqrt(effect * (within + between) / (m + n - 1) / (m + n))
     low, high = logit_interval(mean, error, m + n)
     return mean / 2, float(low) / 2, float(high) / 2

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from core.common.dataframes import safe_divide
+from core.common.statistics import design_effect
 from core.common.statistics.placements import Spread, placed, spreads
 
 Z = 1.959963984540054  # 97.5th percentile of the normal distribution
@@ -33,6 +34,19 @@ def wilson(k: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
 
 
+def share_bounds(outcomes: np.ndarray, groups: np.ndarray | None = None) -> tuple[float, float]:
+    """Bounds of Wilson's interval of a share, of the effective number of images where they come in groups.
+
+    wilson(k / d, n / d), d the design effect of the outcomes (Rao and Scott 1992; `design_effect.of_mean`).
+
+    Args:
+        outcomes: (n,) 1 or 0. groups: (n,) any codes; None: each image is for itself.
+    """
+    effect = design_effect.of_mean(np.asarray(outcomes, np.float64), groups)
+    low, high = wilson(np.sum(outcomes) / effect, len(outcomes) / effect)
+    return float(low), float(high)
+
+
 def newcombe(k_a: ArrayLike, n_a: ArrayLike, k_b: ArrayLike, n_b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of the interval of p_a - p_b for independent samples (Newcombe 1998, method 10), in [-1, 1]."""
     p_a, p_b = safe_divide(k_a, n_a), safe_divide(k_b, n_b)
@@ -43,21 +57,24 @@ def newcombe(k_a: ArrayLike, n_a: ArrayLike, k_b: ArrayLike, n_b: ArrayLike) -> 
 
 
 def mean_interval(
-    values: np.ndarray, *, within: tuple[float, float] = UNBOUNDED
+    values: np.ndarray, *, within: tuple[float, float] = UNBOUNDED, groups: np.ndarray | None = None
 ) -> tuple[float, float, float, int]:
     """Mean of the finite values, its interval and their count: `mean_intervals` of one column."""
-    mean, low, high, n = (part[0] for part in mean_intervals(values[:, None], within=within))
+    columns = mean_intervals(values[:, None], within=within, groups=groups)
+    mean, low, high, n = (part[0] for part in columns)
     return float(mean), float(low), float(high), int(n)
 
 
 def mean_intervals(
-    values: np.ndarray, *, within: tuple[float, float] = UNBOUNDED
+    values: np.ndarray, *, within: tuple[float, float] = UNBOUNDED, groups: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Mean of each column and its interval, mean -+ t s / sqrt(n) (Student 1908).
+    """Mean of each column and its interval, mean -+ t s / sqrt(n) (Student 1908), sqrt(d) as wide where
+    images come in groups, d the design effect of the column.
 
     Args:
         values: (n, K) float; NaN entries are left out of their column.
         within: the smallest and the largest value that there can be; the interval ends there.
+        groups: (n,) any codes; None: each image is for itself.
     Returns:
         mean, low, high (K,) float64 and n (K,) int, the numbers in each column. All NaN without numbers; no
         interval from a single one.
@@ -67,6 +84,8 @@ def mean_intervals(
     n = finite.sum(0)
     mean = safe_divide(np.where(finite, values, 0.0).sum(0), n)
     half = student_half(np.square(np.where(finite, values - mean, 0.0)).sum(0), n)
+    if groups is not None:
+        half = half * np.sqrt([design_effect.of_mean(column, groups) for column in values.T])
     return mean, np.clip(mean - half, *within), np.clip(mean + half, *within), n
 
 
@@ -82,19 +101,27 @@ def student_half(squares: ArrayLike, n: ArrayLike) -> np.ndarray:
     return stdtrit(freedom, 0.975) * np.sqrt(safe_divide(squares, freedom * np.asarray(n)))
 
 
-def share_intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def share_intervals(
+    values: np.ndarray, groups: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Mean of each column of (n, K) values in [0, 1] with Wilson's interval; else as `mean_intervals`."""
     finite = np.isfinite(values)
     n, k = finite.sum(0), np.where(finite, values, 0.0).sum(0)
-    return safe_divide(k, n), *wilson(k, n), n
+    if groups is None:
+        return safe_divide(k, n), *wilson(k, n), n
+    effect = np.array([design_effect.of_mean(column, groups) for column in values.T])
+    return safe_divide(k, n), *wilson(k / effect, n / effect), n
 
 
-def resampled_means(values: np.ndarray, *, resamples: int, seed: int) -> np.ndarray:
-    """Column means under resampling of the rows with replacement (bootstrap).
+def resampled_means(
+    values: np.ndarray, *, resamples: int, seed: int, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """Column means under resampling of the rows with replacement (bootstrap), or of whole groups of rows.
 
     Args:
         values: (n, K) float; NaN entries are left out of their column.
         seed: the draws depend on it, on n and on nothing else.
+        groups: (n,) any codes, drawn in place of rows (Davison and Hinkley 1997, 3.8); None: rows.
     Returns:
         (resamples, K) float64, NaN where a resample met no number.
     """
@@ -103,6 +130,9 @@ def resampled_means(values: np.ndarray, *, resamples: int, seed: int) -> np.ndar
         return np.full((resamples, values.shape[1]), np.nan)
     finite = np.isfinite(values)
     filled = np.where(finite, values, 0.0)
+    if groups is not None:  # a group is a row of sums: its mean weighs by its numbers
+        filled, finite = (_sums_by_group(part, groups) for part in (filled, finite))
+        n = len(filled)
     rng, parts = np.random.default_rng(seed), []
     size = max(1, DRAWS_AT_ONCE // n)
     for start in range(0, resamples, size):
@@ -114,6 +144,14 @@ def resampled_means(values: np.ndarray, *, resamples: int, seed: int) -> np.ndar
         counts = np.bincount(draws.reshape(-1), minlength=rows * n).reshape(rows, n).astype(np.float64)
         parts.append(safe_divide(counts @ filled, counts @ finite))
     return np.concatenate(parts)
+
+
+def _sums_by_group(columns: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(n_groups, K) float64 sums of the rows of each group."""
+    codes = np.unique(groups, return_inverse=True)[1]
+    sums = np.zeros((int(codes.max(initial=-1)) + 1, columns.shape[1]))
+    np.add.at(sums, codes, columns)
+    return sums
 
 
 def leaves_out_0(low: ArrayLike, high: ArrayLike) -> np.ndarray:
@@ -168,29 +206,35 @@ def resampled_logit_interval(
     return logit_interval(area, error, n)
 
 
-def auroc_interval(score: np.ndarray, positive: np.ndarray) -> tuple[float, float, float, int]:
+def auroc_interval(
+    score: np.ndarray, positive: np.ndarray, groups: np.ndarray | None = None
+) -> tuple[float, float, float, int]:
     """AUROC of a score for a binary outcome, its interval (`area_bounds`) and the number of images.
 
     Images without a score are left out; NaN unless both outcomes occur.
     """
     finite = np.isfinite(score)
     placements = spreads(score[finite], np.asarray(positive, bool)[finite])
-    return *interval_of_auroc(*placements), int(finite.sum())
+    effect = design_effect.of_area(score, positive, groups)
+    return *interval_of_auroc(*placements, effect=effect), int(finite.sum())
 
 
-def interval_of_auroc(x: Spread, y: Spread) -> tuple[float, float, float]:
+def interval_of_auroc(x: Spread, y: Spread, *, effect: float = 1.0) -> tuple[float, float, float]:
     """AUROC and its interval (`area_bounds`) from placements; NaN unless both outcomes occur."""
     if not x.n or not y.n:
         return np.nan, np.nan, np.nan
-    low, high = area_bounds(x.mean, x.n, y.n)
+    low, high = area_bounds(x.mean, x.n, y.n, effect=effect)
     return x.mean, float(low), float(high)
 
 
-def area_bounds(area: ArrayLike, m: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def area_bounds(
+    area: ArrayLike, m: ArrayLike, n: ArrayLike, *, effect: ArrayLike = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of the interval of an AUROC from m images against n (Newcombe 2006, method 5), in [0, 1].
 
     The t with |A - t| = z sqrt(V(t)) on either side of A,
-    V(t) = t (1 - t) (1 + N (1 - t) / (2 - t) + N t / (1 + t)) / (m n),  N = (m + n) / 2 - 1.
+    V(t) = d t (1 - t) (1 + N (1 - t) / (2 - t) + N t / (1 + t)) / (m n),  N = (m + n) / 2 - 1,
+    d the design effect of images in groups (`design_effect.of_area`), 1 without.
 
     The arguments broadcast. NaN where A is, and where m or n is 0; never of width 0.
 
@@ -198,7 +242,8 @@ def area_bounds(area: ArrayLike, m: ArrayLike, n: ArrayLike) -> tuple[np.ndarray
     [0.2065, 1.0]
     """
     m, n = np.asarray(m, np.float64), np.asarray(n, np.float64)
-    return pooled_area_bounds(area, safe_divide(1.0, m * n), safe_divide((m + n) / 2 - 1, m * n))
+    independent, paired = safe_divide(1.0, m * n), safe_divide((m + n) / 2 - 1, m * n)
+    return pooled_area_bounds(area, independent * effect, paired * effect)
 
 
 def pooled_area_bounds(
@@ -224,21 +269,25 @@ def pooled_area_bounds(
 
 
 def auroc_difference(
-    first: np.ndarray, second: np.ndarray, positive: np.ndarray
+    first: np.ndarray, second: np.ndarray, positive: np.ndarray, groups: np.ndarray | None = None
 ) -> tuple[float, float, float]:
     """AUROC of a score minus that of another of the same images, and its interval (DeLong 1988), in [-1, 1].
 
-    var = var (X_1 - X_2) / m + var (Y_1 - Y_2) / n, with the placements X of m positives and Y of n others.
+    var = var (X_1 - X_2) / m + var (Y_1 - Y_2) / n, with the placements X of m positives and Y of n others;
+    times the design effect of images in groups.
     Images without one of the scores are left out. NaN unless both outcomes occur; no interval where one
     occurs once.
     """
     both_finite = np.isfinite(first) & np.isfinite(second)
     positive = np.asarray(positive, bool)[both_finite]
     pairs = zip(placed(first[both_finite], positive), placed(second[both_finite], positive), strict=True)
-    x, y = (Spread.of(one - other) for one, other in pairs)
+    differences = [one - other for one, other in pairs]
+    x, y = map(Spread.of, differences)
     if not x.n or not y.n:
         return np.nan, np.nan, np.nan
-    half = Z * np.sqrt(x.variance / x.n + y.variance / y.n)
+    held = design_effect.groups_among(groups, both_finite)
+    effect = design_effect.of_placements(*differences, positive, held)
+    half = Z * np.sqrt(effect * (x.variance / x.n + y.variance / y.n))
     return x.mean, float(np.maximum(x.mean - half, -1.0)), float(np.minimum(x.mean + half, 1.0))
 
 

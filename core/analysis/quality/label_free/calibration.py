@@ -117,19 +117,35 @@ def regressed(ranks: np.ndarray, correct: np.ndarray) -> np.ndarray:
 Weights = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def score_of_other_folds(method: Weights, ranks: np.ndarray, correct: np.ndarray, *, seed: int) -> np.ndarray:
-    """(n,) score of each labelled image with the weights of the other folds."""
-    from sklearn.model_selection import StratifiedKFold
+def score_of_other_folds(
+    method: Weights, ranks: np.ndarray, correct: np.ndarray, *, seed: int, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """(n,) score of each labelled image with the weights of the other folds; no group is in two folds.
 
-    n_folds = int(min(FOLDS, (correct == 1).sum(), (correct == 0).sum()))
+    NaN for an image whose other folds have one outcome only, as few groups may leave it.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    n_folds = most_folds(correct, groups)
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     chance = np.full(len(correct), np.nan)
-    for train, test in StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(ranks, correct):
-        chance[test] = ranks[test] @ method(ranks[train], correct[train])
+    if n_folds < 2:
+        return chance
+    for train, test in kind(n_folds, shuffle=True, random_state=seed).split(ranks, correct, groups):
+        if groups is None or len(np.unique(correct[train])) == 2:
+            chance[test] = ranks[test] @ method(ranks[train], correct[train])
     return chance
 
 
+def most_folds(correct: np.ndarray, groups: np.ndarray | None) -> int:
+    """FOLDS, or as many as there are images, or groups, of the rarer outcome."""
+    if groups is None:
+        return int(min(FOLDS, (correct == 1).sum(), (correct == 0).sum()))
+    return min(FOLDS, *(len(np.unique(groups[correct == outcome])) for outcome in (0, 1)))
+
+
 def calibrate(
-    scores: pd.DataFrame, correct: np.ndarray, *, seed: int = 0
+    scores: pd.DataFrame, correct: np.ndarray, *, seed: int = 0, groups: np.ndarray | None = None
 ) -> tuple[pd.DataFrame, dict[str, Any], Calibration | None]:
     """Regress correctness on the ranks of several scores, on labelled images.
 
@@ -138,6 +154,7 @@ def calibrate(
 
     Args:
         scores: (n_images,) rows, one column per label-free score, without NaN. correct: 1 or 0.
+        groups: (n_images,) patients, lesions or sequences, which no folds share; None: each image for itself.
     Returns:
         a table score, auroc, low, high (on these images), weight; facts: n, n_errors, score (CALIBRATED),
         auroc, low, high, single (the best single score), sign (-1: reversed), single_auroc, None where
@@ -145,7 +162,7 @@ def calibrate(
     """
     names, correct = list(scores), np.asarray(correct, float)
     values = scores.to_numpy(float)
-    ends = [auroc_interval(column, correct == 1)[:3] for column in values.T]
+    ends = [auroc_interval(column, correct == 1, groups)[:3] for column in values.T]
     table = pd.DataFrame(ends, columns=["auroc", "low", "high"]).assign(weight=np.nan)
     table.insert(0, "score", pd.array(names, dtype="str"))
     facts: dict[str, Any] = {"n": len(correct), "n_errors": int((correct == 0).sum())}
@@ -153,10 +170,10 @@ def calibrate(
     if min(facts["n_errors"], facts["n"] - facts["n_errors"]) < 2 or not names:
         return table, facts, None
     ranks = ranks_among(values, values)
-    tried = {
-        method: auroc_interval(score_of_other_folds(method, ranks, correct, seed=seed), correct == 1)[:3]
-        for method in (regressed, best_single)
-    }
+    tried = {}
+    for method in (regressed, best_single):
+        of_others = score_of_other_folds(method, ranks, correct, seed=seed, groups=groups)
+        tried[method] = auroc_interval(of_others, correct == 1, groups)[:3]
     weights, single = regressed(ranks, correct), best_single(ranks, correct)
     at = int(np.argmax(np.abs(single)))
     facts |= dict(zip(("auroc", "low", "high"), map(float, tried[regressed]), strict=True))

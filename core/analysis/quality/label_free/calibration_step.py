@@ -13,6 +13,7 @@ from core.analysis.quality.label_free.calibration import Calibration, calibrate,
 from core.analysis.quality.neighbours import nearest_rows, sample_rows, stored_unit_rows
 from core.analysis.tensors import as_tensor
 from core.common.score_names import SCORES
+from core.common.statistics.design_effect import groups_among
 from core.common.step_facts import ProbeFacts
 from core.config import NeighboursConfig, ProbeConfig, QualityConfig
 from core.errors import StudyError
@@ -63,7 +64,17 @@ def calibrate_study(
         for name, score in SCORES.items()
         if name in scores and score.label_free and np.isfinite(scores[name].to_numpy(float)).all()
     ]
-    return calibrate(scores[names], correct, seed=config.seed)
+    return calibrate(scores[names], correct, seed=config.seed, groups=groups_among(study.groups, rows))
+
+
+def apart_from(rows: np.ndarray, held: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """The rows that are neither held out nor of the patient, lesion or sequence of one that is.
+
+    Args:
+        groups: of the images that `rows` and `held` count; None: each is for itself.
+    """
+    others = np.setdiff1d(rows, held)
+    return others if groups is None else others[~np.isin(groups[others], groups[held])]
 
 
 def _correct_without(
@@ -72,7 +83,7 @@ def _correct_without(
     """(len(held),) 1 or 0: whether a probe trained on the other train rows classifies each correctly."""
     settings: ProbeConfig = settings_of("probe", {}, study.settings("probe"))
     stored = study.facts(ProbeFacts)
-    used = np.setdiff1d(np.arange(len(train.rows)), held)
+    used = apart_from(np.arange(len(train.rows)), held, groups_among(study.groups, train.rows))
     calibration = fit(
         train.batches(device),
         used,
@@ -90,7 +101,7 @@ def _correct_without(
 def _similarity(study: Study, rows: np.ndarray, device: str | torch.device) -> np.ndarray:
     """Mean cosine of these train rows to their nearest train rows, themselves and each other left out."""
     settings: NeighboursConfig = settings_of("neighbours", {}, study.settings("neighbours"))
-    others = np.setdiff1d(np.flatnonzero(~study.is_val), rows)
+    others = apart_from(np.flatnonzero(~study.is_val), rows, study.groups)
     others = sample_rows(others, settings.max_train, settings.seed)
     array = study.array("representations")
     queries, train = (stored_unit_rows(array, part, device) for part in (rows, others))

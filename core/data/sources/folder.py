@@ -1,6 +1,7 @@
 """Images in folders: one folder per class, with or without train/ and val/ above, or one flat folder."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from PIL import Image
 from core.common.formatting import counted
 from core.common.remote.addresses import is_url, located
 from core.data.sources import source
+from core.data.sources.copies import with_photographs
 from core.data.sources.decode import decode
 from core.data.sources.folder_walk import (
     Folder,
@@ -66,6 +68,15 @@ class FolderSource(source.ListedSource):
     def fingerprint(self) -> str:
         stamps = (source.file_stamp(self.place(row)) for row in range(len(self.table)))
         return source.digest_table(self.kind, self.table, stamps, self.extras)
+
+    def with_photographs(self, listing: source.Listing) -> source.Listing:
+        if self.seed is None:
+            return listing
+        return with_photographs(listing, self.asked_group, partial(self._listed_picture, listing))
+
+    def _listed_picture(self, listing: source.Listing, row: int) -> Image.Image:
+        name = listing.places.get(row) or listing.table["image_id"].iat[row]
+        return decode(os.path.join(self.root, name))
 
     def _list(self) -> source.Listing:
         walk = walk_by_address(self.root) if is_url(self.root) else Walk()

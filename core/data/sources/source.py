@@ -163,9 +163,13 @@ class ListedSource(ImageSource):
 
     @cached_property
     def listing(self) -> Listing:
-        listing = self._list()
+        listing = self.with_photographs(self._list())
         listing = with_groups(listing, self.asked_group or listing.group, self.seed)
         self.is_listed = True
+        return listing
+
+    def with_photographs(self, listing: Listing) -> Listing:
+        """The listing with a column of the photograph that each image is of, where files show copies."""
         return listing
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.data.sources.copies import with_photographs
 from core.data.sources.folder import FolderSource
 from core.data.sources.source import ListedSource, Listing, draw_split, image_table, some, split_named
 from core.errors import ImageSourceError, did_you_mean, unknown_name
@@ -59,6 +61,14 @@ class DomainFolders(ListedSource):
 
     def read(self, row: int) -> Image.Image:
         return self.folder.read(int(self.listing.places[row]))
+
+    def with_photographs(self, listing: Listing) -> Listing:
+        if self.seed is None:
+            return listing
+        return with_photographs(listing, self.asked_group, partial(self._listed_picture, listing))
+
+    def _listed_picture(self, listing: Listing, row: int) -> Image.Image:
+        return self.folder.read(int(listing.places[row]))
 
     def _list(self) -> Listing:
         table = self.folder.table

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.answers.activation import likely_activation
-from core.answers.classes import BY_INDEX, match_classes, read_class_file
+from core.answers.classes import BY_INDEX, FROM_ONE, match_classes, read_class_file
 from core.answers.orders import in_likely_order, possible_orders, right_by_order
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
 from core.answers.predictable import output_names
@@ -118,7 +118,9 @@ def why_other_numbers(study: StudyReader, facts: Mapping[str, Any]) -> str | Non
     they are right no more often than any label would be. None where they may be.
     """
     n_outputs, n_labels = facts["n_outputs"], len(study.class_names)
-    others = facts.get("matched") == BY_INDEX and (any(output_names(study)) or n_outputs > n_labels)
+    others = facts.get("matched") in (BY_INDEX, FROM_ONE) and (
+        any(output_names(study)) or n_outputs > n_labels
+    )
     if not others or not facts["at_chance"] or facts["top1"] > 1 / n_labels:
         return None
     return (

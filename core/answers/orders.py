@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.answers.classes import BY_INDEX, SORTED, say_of_match
+from core.answers.classes import BY_INDEX, FROM_ONE, SORTED, say_of_match
 from core.common.labels.match import Match, few, match_as_stated
 from core.common.records import Record
 from core.common.statistics.choice import choose, deciding_rows
@@ -51,7 +51,7 @@ def possible_orders(match: Match, labels: Sequence[str]) -> list[Match]:
     Args:
         match: of all labels, one output each. labels: the sorted class names of the study.
     """
-    unnamed = match.how == BY_INDEX or (match.how == SORTED and not any(match.called))
+    unnamed = match.how in (BY_INDEX, FROM_ONE) or (match.how == SORTED and not any(match.called))
     if not unnamed or match.unmatched or not match.one_to_one or len(match.code) != len(labels):
         return [match]
     found = [match]

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from core.answers.classes import BY_INDEX, match_classes, read_names
+from core.answers.classes import BY_INDEX, FROM_ONE, match_classes
 from core.common.device import run_options
 from core.common.image_files import image_address
+from core.common.labels.class_list import read_class_list
 from core.config import READOUT, EmbedConfig
 from core.config.options import given_options
 from core.data.sources.decode import thumbnail_jpeg
@@ -53,7 +54,7 @@ def plan(folder: str | Path, options: Mapping[str, Any], progress: Progress | No
     if below(Path(folder)) is not None:
         raise SettingsError("--dry-run is of a whole study; leave out --basis")
     if options.get("head_classes"):
-        read_names(options["head_classes"], called=None)
+        read_class_list(options["head_classes"])
     named, which_encoder = with_encoder(folder, options)
     with allowing(options.get("encoder")):  # named by the caller, hence trusted
         report = _plan(Path(folder), named, progress or Progress.silent())
@@ -138,7 +139,7 @@ def _known_classes(
         match = check_class_file(class_file, head, about, classes)
     else:
         match = match_classes(head.names, classes) if head is not None else None
-    if match is None or (match.how == BY_INDEX and not class_file):
+    if match is None or (match.how in (BY_INDEX, FROM_ONE) and not class_file):
         return 0, []
     matched = [classes[code] for code in np.unique(match.code[match.code >= 0])]
     n_known, notes = int(np.count_nonzero(labels.isin(matched))), match.notes()[1:]

@@ -7,9 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from core.answers.classes import read_names
 from core.answers.requests import remake_stale, requested_steps
 from core.common.device import check_device, resolve_device, run_options
+from core.common.labels.class_list import read_class_list
 from core.common.processes import is_first
 from core.common.worker_group import Ranks, join_ranks
 from core.config import RunOptions, as_settings
@@ -49,7 +49,7 @@ def analyze(
                 writer.note_asked()
         return _resume(folder, options, progress)  # with what is known of the study
     if options.get("head_classes"):  # which is used at the end
-        read_names(options["head_classes"], called=None)
+        read_class_list(options["head_classes"])
     named, which_encoder = with_encoder(folder, options)
     if which_encoder:
         progress.note(which_encoder)

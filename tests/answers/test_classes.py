@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from core.answers import classes
 from core.answers.classes import match_classes, read_class_file
 from core.answers.outcome import ClassColumns, from_logits, outcome_table
 from core.common.captions import with_class_names
+from core.common.labels import class_list
+from core.common.labels.class_list import read_class_list
 from core.errors import SettingsError
 from tests.answers.sorted_images import Labelled
 
@@ -72,7 +73,7 @@ def test_a_file_may_name_outputs_as_the_checkpoint_does(tmp_path, name, text):
     labels = ["air plane", "frog (animal)", "trucks"]
     match = read_class_file(tmp_path / name, 5, labels, CIFAR)
     assert match.code.tolist() == [0, -1, 1, -1, 2] and not match.unmatched
-    assert classes.read_names(tmp_path / name, called=None)[4] == ["trucks"]  # before the names are known
+    assert len(read_class_list(tmp_path / name).classes) == 3  # before the names are known
     with pytest.raises(SettingsError, match="'airplane'"):
         read_class_file(tmp_path / name, 5, labels)
     (tmp_path / name).write_text(text.replace("airplane", "airplan", 1))
@@ -139,7 +140,7 @@ def test_files_that_are_no_names_are_refused_by_their_size_and_encoding(tmp_path
     (tmp_path / "names.txt").write_bytes(b"\xff\xfe\x00cat")
     with pytest.raises(SettingsError, match="UTF-8"):
         read_class_file(tmp_path / "names.txt", 2, ["cat"])
-    monkeypatch.setattr(classes, "MOST_BYTES", 3)
+    monkeypatch.setattr(class_list, "MOST_BYTES", 3)
     with pytest.raises(SettingsError, match="has 6 bytes"):
         read_class_file(tmp_path / "names.txt", 2, ["cat"])
     with pytest.raises(SettingsError, match="No such file"):

@@ -15,7 +15,7 @@ BY_NAME = "by name"
 BY_NUMBER = "by number"
 ID_BEFORE = re.compile(r"\s*(n\d{8})(?=[\s\-_.,:;]|$)[\s\-_.,:;]*(.*)", re.IGNORECASE | re.DOTALL)
 ID_BEHIND = re.compile(r"(.+?)\s*\((n\d{8})\)\s*", re.IGNORECASE | re.DOTALL)
-WHOLE = re.compile(r"([+-]?\d+)(?:\.0+)?")
+WHOLE = re.compile(r"([+-]?\d{1,18})(?:\.0+)?")
 SEPARATORS = re.compile(r"[_\-\s/\\‐-―]+")
 NUMBER_BEFORE = re.compile(r"\d+\s*[.):_\-\s]\s*(?=[^\W\d])")
 # A space between digits and a point before one tell numbers apart: "1 12" is not "11 2".

@@ -16,12 +16,13 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from core.common.labels.match import Match, match_labels
 from core.common.labels.spelling import integer_of, plain, wordnet_id, words_of
 from core.errors import SettingsError
 
@@ -305,9 +306,16 @@ def first_number(n: int, labels: Iterable[str]) -> int:
     return int(0 not in numbers and n in numbers)
 
 
-def numbers_of(listed: ClassList, labels: Mapping[str, Any] | Iterable[str]) -> list[int | None]:
-    """The number of each class as labels have it: the stated one, else its place from 0 or 1."""
-    if listed.numbered:
-        return [one.number for one in listed.classes]
-    first = first_number(len(listed.classes), labels)
-    return list(range(first, first + len(listed.classes)))
+def match_class_list(listed: ClassList, labels: Sequence[str]) -> Match:
+    """Say which label each class of a list means: by its names, or by its number where that means more.
+
+    The number is the stated one, else the place in the list, from 0 or 1 as the labels count.
+    """
+    by_name = match_labels([one.all_names for one in listed.classes], labels)
+    numbers: list[int | None] = [one.number for one in listed.classes]
+    if not listed.numbered:
+        first = first_number(len(numbers), labels)
+        numbers = list(range(first, first + len(numbers)))
+    stated = [[] if number is None else [str(number)] for number in numbers]
+    by_number = match_labels(stated, labels)
+    return by_number if by_number.n_matched > by_name.n_matched else by_name

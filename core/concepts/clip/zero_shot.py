@@ -5,16 +5,22 @@ class, at length 1, and s the model's own factor (Radford et al. 2021). It is li
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from core.answers.classes import read_names
 from core.answers.knn import unit
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
-from core.common.labels.wordnet import WORDNET, imagenet_synsets, wordnet_names
+from core.common.labels.class_list import NamedClass, match_class_list, read_class_list
+from core.common.labels.display import class_texts_of, same_texts
+from core.common.labels.match import few
+from core.common.labels.spelling import integer_of, words_of
+from core.common.labels.wordnet import imagenet_synsets, wordnet_names
+from core.common.records import Templates
 from core.common.step_facts import EmbedFacts
 from core.concepts.clip.clip import imagenet_names, imagenet_prompts, load_clip
 from core.config import READOUT
@@ -24,6 +30,8 @@ from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.reader import StudyReader
 from core.storage.chunked_array import ChunkedArray
+
+say_of_texts = Templates.beside(__file__)
 
 
 def zero_shot_answer(study: StudyReader, request: Request, progress: Progress) -> AnswerValues:
@@ -38,7 +46,7 @@ def zero_shot_answer(study: StudyReader, request: Request, progress: Progress) -
     if len(labels) < 2:
         which = f"all labels are '{labels[0]}'" if len(labels) else "no image has a label"
         raise SettingsError(f"zero-shot needs images of two classes or more to tell apart; {which}")
-    names = class_texts(labels, request.head_classes)
+    named = class_texts(labels, request.head_classes)
     clip = load_clip(text_tower(study), device=request.device)
     raw = study.array("representations")
     if clip.width != raw.shape[1]:
@@ -46,10 +54,11 @@ def zero_shot_answer(study: StudyReader, request: Request, progress: Progress) -
             f"the text tower of {clip.name} gives {clip.width:,} numbers, the study has {raw.shape[1]:,} "
             "features: zero-shot needs the encoder's own embeddings"
         )
-    with progress.stage("prompts", total=len(names), unit="classes") as bar:
-        texts = np.empty((len(names), clip.width), np.float32)
-        for number, name in enumerate(names):
-            texts[number] = class_embedding(clip.embed_texts(imagenet_prompts(name)))
+    with progress.stage("prompts", total=len(labels), unit="classes") as bar:
+        texts = np.empty((len(labels), clip.width), np.float32)
+        for number, (text, own) in enumerate(zip(named.texts, named.prompts, strict=True)):
+            prompts = list(own) or imagenet_prompts(text)
+            texts[number] = class_embedding(clip.embed_texts(prompts))
             bar.update(1)
     weights = clip.temperature * texts
     rows = partial(_logits, raw, weights, request.device)
@@ -58,9 +67,7 @@ def zero_shot_answer(study: StudyReader, request: Request, progress: Progress) -
         answer = from_logits(rows, study.n_images, columns)
     answer.weights, answer.bias = weights, np.zeros(len(labels), np.float32)
     answer.facts = {"n_classes": len(labels), "clip": clip.name, "on_unit_rows": True}
-    renamed = [f"{label} is {name}" for label, name in zip(labels, names, strict=True) if label != name]
-    if renamed:
-        answer.notes = [f"classes as texts: {', '.join(renamed[:3])}{' …' * (len(renamed) > 3)}"]
+    answer.notes = named.notes
     return answer
 
 
@@ -94,20 +101,78 @@ def text_tower(study: StudyReader) -> str:
     return f"{spec.name}@{weights}"
 
 
-def class_texts(labels: Sequence[str], file: str | None) -> list[str]:
-    """What each class is called in prompts: in a file of names, by WordNet id, or by its label."""
-    if file:
-        names = read_names(file, len(labels), of="the study has {:,}", called=[[one] for one in labels])
-        return [one[-1] if one else label for one, label in zip(names, labels, strict=True)]
-    if all(label.isdecimal() for label in labels):
+@dataclass(frozen=True)
+class ClassTexts:
+    """What each class is called in prompts, its own prompts (none: those of ImageNet), and notes."""
+
+    texts: list[str]
+    prompts: list[tuple[str, ...]]
+    notes: list[str]
+
+
+def class_texts(labels: Sequence[str], file: str | None) -> ClassTexts:
+    """The text of each label: of the class in a file of names that it means, by WordNet id, or its own words.
+
+    Raises:
+        SettingsError: a label is a number that the file, if there is one, does not name.
+    """
+    named, notes = _of_file(labels, file) if file else ([None] * len(labels), [])
+    names = [_called(one) or label for one, label in zip(named, labels, strict=True)]
+    bare = [label for label, name in zip(labels, names, strict=True) if integer_of(name) is not None]
+    if bare and (file or len(bare) == len(labels)):
+        which = f"'{file}' names none for {few(bare)}" if file else "these are numbers"
         raise SettingsError(
-            "zero-shot needs names of the classes, and these are numbers: "
+            f"zero-shot needs names of the classes, and {which}: "
             "answers STUDY --add zero-shot --head-classes FILE"
         )
-    names_by_synset = wordnet_names() | dict(zip(imagenet_synsets(), imagenet_names(), strict=True))
-    names_by_synset = {synset: name.partition(" (")[0] for synset, name in names_by_synset.items()}
-    ids = [label if WORDNET.fullmatch(label) else "" for label in labels]
-    return [names_by_synset.get(one, label.replace("_", " ")) for one, label in zip(ids, labels, strict=True)]
+    ids = wordnet_names() | dict(zip(imagenet_synsets(), imagenet_names(), strict=True))
+    ids = {synset: name.partition(" (")[0] for synset, name in ids.items()}
+    texts = class_texts_of(names, ids)
+    prompts = [one.prompts if one else () for one in named]
+    by_text = [place for place, own in enumerate(prompts) if not own]
+    alike = same_texts([labels[one] for one in by_text], [texts[one] for one in by_text])
+    same = [f"{text} ({', '.join(several)})" for text, several in alike]
+    if same:
+        notes.append(say_of_texts("same_text", n=len(same), what=few(same), names=tuple(same)))
+    renamed = [f"{label} is {text}" for label, text in zip(labels, texts, strict=True) if label != text]
+    if renamed:
+        notes.append(f"classes as texts: {few(renamed)}")
+    return ClassTexts(texts, prompts, notes)
+
+
+def _called(one: NamedClass | None) -> str | None:
+    """The first name of a class that has words, else its first; None without a name."""
+    names = one.names if one else ()
+    return next((name for name in names if words_of(name)), next(iter(names), None))
+
+
+def _of_file(labels: Sequence[str], file: str) -> tuple[list[NamedClass | None], list[str]]:
+    """The class of a file of names that each label means, and notes."""
+    listed, name = read_class_list(file), Path(file).name
+    match, n = match_class_list(listed, labels), len(listed.classes)
+    code, notes = match.code, list[str]()
+    if not match.n_matched and n != len(labels):
+        raise SettingsError(
+            f"'{file}' names {n:,} classes, of which none is a label; the study has {len(labels):,}"
+        )
+    if not match.n_matched:
+        code = np.arange(n)
+        notes.append(say_of_texts("by_place", n=n, what=name))
+    else:
+        n_named, how = match.n_matched, match.how
+        notes.append(say_of_texts("texts_of_file", n=n_named, of=len(labels), what=name, why=how))
+        notes += match.shared_note()
+        if left := match.unmatched:
+            notes.append(say_of_texts("without_text", n=len(left), what=few(left), names=left, why=name))
+    named: list[NamedClass | None] = [None] * len(labels)
+    for one, place in zip(listed.classes, code.tolist(), strict=True):
+        if place >= 0:
+            named[place] = one
+    if sentences := sum(bool(one and one.prompts) for one in named):
+        notes.append(say_of_texts("sentences", n=sentences, why=name))
+    if listed.n_described:
+        notes.append(say_of_texts("described", n=listed.n_described, why=name))
+    return named, notes
 
 
 def class_embedding(texts: np.ndarray) -> np.ndarray:

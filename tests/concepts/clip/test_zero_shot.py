@@ -120,13 +120,68 @@ def test_its_weights_are_linear_on_the_unit_rows(made):
 
 def test_names_of_a_file_and_numbers(tmp_path):
     (tmp_path / "names.txt").write_text("cat\ndog\n")
-    assert class_texts(["0", "1"], str(tmp_path / "names.txt")) == ["cat", "dog"]
+    assert class_texts(["0", "1"], str(tmp_path / "names.txt")).texts == ["cat", "dog"]
     with pytest.raises(SettingsError, match="are numbers: answers STUDY --add zero-shot --head-classes"):
         class_texts(["0", "1"], None)
-    with pytest.raises(SettingsError, match="names 2 classes; the study has 3$"):
+    with pytest.raises(SettingsError, match="names none for 2: "):
         class_texts(["0", "1", "2"], str(tmp_path / "names.txt"))
+    with pytest.raises(SettingsError, match="names 2 classes, of which none is a label; the study has 3"):
+        class_texts(["a", "b", "c"], str(tmp_path / "names.txt"))
     with pytest.raises(SettingsError, match="two classes or more to tell apart; all labels are 'cat'"):
         zero_shot_answer(cast(Any, SimpleNamespace(class_names=["cat"])), Request(), Progress.silent())
+
+
+NUMBERS = sorted(map(str, range(12)))  # as folders 0 … 11 are sorted
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "texts", "kind"),
+    [
+        (json.dumps({str(n): f"name {n}" for n in range(12)}), NUMBERS, [f"name {n}" for n in NUMBERS], ""),
+        ('["dog", "cat"]', ["cat", "dog"], ["cat", "dog"], ""),
+        ('{"1": "one_two", "2": "two"}', ["01", "02"], ["one two", "two"], ""),
+        (
+            '{"n01440764": "a fish", "n01443537": ["gold", "goldfish"]}',
+            ["n01443537", "n01440764"],
+            ["gold", "a fish"],
+            "",
+        ),
+        ('["tench, Tinca tinca", "x"]', ["n01440764", "y"], ["tench", "y"], "without_text"),
+        ('["tench", "x"]', ["a", "b"], ["tench", "x"], "by_place"),
+        ('["A_x", "a x"]', ["c", "d"], ["A x", "a x"], "same_text"),
+        (
+            '{"cat": ["fur", "claws", "tail"], "dog": ["fur", "a tail", "nose"]}',
+            ["cat", "dog"],
+            ["cat", "dog"],
+            "described",
+        ),
+    ],
+)
+def test_a_file_names_labels_by_id_name_or_number_and_by_place_only_where_nothing_matches(
+    tmp_path, text, labels, texts, kind
+):
+    (tmp_path / "names.json").write_text(text)
+    named = class_texts(labels, str(tmp_path / "names.json"))
+    kinds = {getattr(note, "kind", "") for note in named.notes}
+    assert named.texts == texts
+    assert kinds & {"without_text", "by_place", "same_text", "described"} >= {*filter(None, [kind])}
+    assert "by_place" not in kinds or kind in ("by_place", "same_text")
+
+
+def test_sentences_of_a_class_are_its_prompts(tmp_path):
+    sentences = {
+        "goldfish": ["A goldfish is a small and orange fish."] * 3,
+        "tench": ["A tench is a fish that lives in a lake."] * 4,
+    }
+    (tmp_path / "cupl.json").write_text(json.dumps(sentences))
+    named = class_texts(["n01440764", "n01443537"], str(tmp_path / "cupl.json"))
+    assert named.prompts == [tuple(sentences["tench"]), tuple(sentences["goldfish"])]
+
+
+def test_classes_of_one_text_are_said():
+    """What the authors of CLIP call n03773504 and n04008634, two classes of ImageNet."""
+    notes = class_texts(["n03773504", "n04008634"], None).notes
+    assert [getattr(note, "n", None) for note in notes if getattr(note, "kind", "") == "same_text"] == [1]
 
 
 class Embedded:

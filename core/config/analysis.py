@@ -28,7 +28,7 @@ class EmbedConfig:
 
     images: str = image_option(
         "images to analyse: a folder (CLASS/IMAGE; train/ and val/ folders; or images without labels), "
-        "a .csv or .parquet of paths and labels, a Hugging Face data set (.parquet files or what "
+        "a .csv, .jsonl or .parquet of paths and labels, a Hugging Face data set (.parquet files or what "
         "save_to_disk wrote), a .json of COCO, FiftyOne or Label Studio, a .txt of PATH LABEL, "
         "'SHARDS-{000..099}.tar', 'torchvision:NAME?root=DIR' or 'glyphworld'; FILE?root=DIR says where "
         "relative paths begin",

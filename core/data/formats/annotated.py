@@ -1,7 +1,7 @@
 """Images that an annotation file of another tool lists: COCO, FiftyOne, Label Studio, .txt lists."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +13,9 @@ from core.common.remote.objects import read_small
 from core.data.formats import coco, fiftyone, label_studio
 from core.data.formats.rows import NotThisForm, Rows, image_root, storable
 from core.data.formats.text_list import read_text_list
+from core.data.sources.columns import ColumnChoice, find_columns
 from core.data.sources.source import Listing, some
-from core.data.sources.tables import TableSource, find_columns, is_below
+from core.data.sources.tables import READING, TableSource, is_below
 from core.errors import ImageSourceError, did_you_mean, first_line
 
 MOST_BYTES = 1_000_000_000  # of a JSON file, looked at before reading; COCO's largest has 470 MB
@@ -57,10 +58,20 @@ class AnnotatedSource(TableSource):
     kind = "annotated"
 
     def __init__(
-        self, path: str | Path, seed: int | None = 0, root: str | Path | None = None, label: str | None = None
+        self,
+        path: str | Path,
+        seed: int | None = 0,
+        root: str | Path | None = None,
+        label: str | None = None,
+        *,
+        columns: Mapping[str, Any] | None = None,
+        sep: str | None = None,
+        header: bool | None = None,
+        reading: int = READING,
     ):
-        super().__init__(path, seed, root)
-        self.label = label
+        """Args: label: the field of the labels, as `columns["label"]`; the rest as for a table."""
+        super().__init__(path, seed, root, columns=columns, sep=sep, header=header, reading=reading)
+        self.label = label or self.columns.get("label")
 
     def describe(self) -> dict[str, Any]:
         _ = self.listing  # which finds the folder of the images
@@ -81,7 +92,7 @@ class AnnotatedSource(TableSource):
             frame[storable(name if name not in frame else f"{name}_")] = [storable(value) for value in values]
         frame, notes = _once(frame)
         listing = self._listing_of(
-            frame, find_columns(["path", "label", *["split"] * (rows.splits is not None)])
+            frame, ColumnChoice(find_columns(["path", "label", *["split"] * (rows.splits is not None)]))
         )
         outside = [path for path in rows.paths if not is_below(self.root, path)]
         if outside:

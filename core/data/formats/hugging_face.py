@@ -30,7 +30,8 @@ from core.data.sources.decode import decode
 from core.data.sources.pixel_limit import check_bytes
 from core.data.sources.shards import is_pattern, matching_files, split_of_name
 from core.data.sources.split_labels import one_spelling
-from core.data.sources.tables import decode_listed, further_columns, text_column
+from core.data.sources.table_cells import further_columns, text_column
+from core.data.sources.tables import decode_listed
 from core.errors import ImageSourceError, UnreadableImage, first_line
 
 SAVED = ("dataset_dict.json", "state.json")  # what save_to_disk writes beside its .arrow files

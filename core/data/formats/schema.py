@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from core.common.inside import parse_json
+from core.data.sources.columns import COLUMNS, place_columns
 from core.data.sources.source import some
-from core.data.sources.tables import COLUMNS, place_columns
 from core.errors import ImageSourceError, did_you_mean
 
 IMAGE_NAMES = ("image", "img", "picture", "jpg", "png", "image_bytes", "bytes")

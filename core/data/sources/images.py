@@ -11,11 +11,13 @@ from core.common.remote.addresses import check_granted, is_url, located
 from core.data.formats.annotated import SUFFIXES, AnnotatedSource, exported_file
 from core.data.formats.hugging_face import HuggingFaceSource, data_files, holds_pictures, is_data_set
 from core.data.formats.text_list import ground_truth
+from core.data.sources.columns import OPTIONS
 from core.data.sources.folder import FolderSource, missing_folder
 from core.data.sources.folder_walk import any_images
 from core.data.sources.pair import PairSource
 from core.data.sources.shards import ShardSource, is_pattern, is_tar, matching_files, shard_paths
 from core.data.sources.source import ImageSource, ListedSource
+from core.data.sources.table_text import header_named, separator_named
 from core.data.sources.tables import (
     TABLE_SUFFIXES,
     RepresentationsOnly,
@@ -45,9 +47,10 @@ def open_images(
     """Open a folder, a table, a data set of another tool, tar shards, or a world that is drawn.
 
     Args:
-        spec: DIR, FILE.csv|.tsv|.parquet, `FILE.csv?root=DIR`, `FILE.parquet?label=COLUMN` with
-            pictures, `…?group=COLUMN` of any (a drawn split separates no group; `none`: image by image),
-            FILE.json (COCO, FiftyOne, Label Studio), FILE.txt (PATH LABEL), FILE.tar,
+        spec: DIR, FILE.csv|.tsv|.parquet|.jsonl, `FILE.csv?root=DIR&path=COLUMN&label=COLUMN&split=COLUMN&
+            sep=;&header=no`, `FILE.parquet?label=COLUMN` with pictures,
+            `…?group=COLUMN` of any (a drawn split separates no group; `none`: image by image),
+            FILE.json (COCO, FiftyOne, Label Studio …), FILE.txt (PATH LABEL), FILE.tar,
             `DIR/{000..010}.tar`, `torchvision:CIFAR10?root=DIR`, `glyphworld?preset=spurious`,
             `domains?root=DIR&domains=photo,sketch` (DOMAIN/CLASS/IMAGE),
             `tinted?images=DIR&colours=red,green&strength=1&seed=0`, `trifeature?train=2000`,
@@ -103,13 +106,13 @@ def _by_path(spec: str, options: dict[str, str], seed: int | None) -> ListedSour
     if path.is_dir() and is_data_set(path) and not any_images(str(path)):
         return HuggingFaceSource(path, seed, **_known(spec, options, "label"))
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
-        return AnnotatedSource(path, seed, **_known(spec, options, "root", "label"))
+        return AnnotatedSource(path, seed, **_table_options(spec, options))
     if path.is_dir() and (file := exported_file(path)):
-        return AnnotatedSource(file, seed, **_known(spec, options, "label"))
+        return AnnotatedSource(file, seed, **_table_options(spec, options))
     if path.is_dir() and (file := ground_truth(str(path))):
         return AnnotatedSource(file, seed, root=path)
     if path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir():
-        return TableSource(path, seed, **_known(spec, options, "root"))
+        return TableSource(path, seed, **_table_options(spec, options))
     _known(spec, options)
     if path.is_file() or (is_pattern(spec) and not path.exists()):
         return ShardSource(shard_paths(spec), seed)
@@ -143,9 +146,9 @@ def _by_ending(url: str, options: dict[str, str], seed: int | None) -> ListedSou
     if ending == ".arrow" or (ending == ".parquet" and (is_pattern(url) or holds_pictures(url))):
         return HuggingFaceSource(url, seed, **_known(url, options, "label"))
     if ending in TABLE_SUFFIXES and not is_pattern(url):
-        return TableSource(url, seed, **_known(url, options, "root"))
+        return TableSource(url, seed, **_table_options(url, options))
     if ending in SUFFIXES and not is_pattern(url):
-        return AnnotatedSource(url, seed, **_known(url, options, "root", "label"))
+        return AnnotatedSource(url, seed, **_table_options(url, options))
     if is_pattern(url) or is_tar(url):
         _known(url, options)
         return ShardSource(shard_paths(url), seed)
@@ -166,6 +169,25 @@ def _known(spec: str, options: dict[str, str], *names: str) -> dict[str, str]:
         takes = f"it takes {' and '.join(names)}"
         raise ImageSourceError(f"'{spec}' has no option '{unknown}': {takes}.{did_you_mean(unknown, names)}")
     return options
+
+
+def _table_options(spec: str, options: dict[str, str]) -> dict[str, Any]:
+    """Return the arguments of a table that the options of an address name.
+
+    Raises:
+        ImageSourceError: an option that tables do not have, or a value that is none.
+    """
+    _known(spec, options, "root", *OPTIONS, "sep", "header")
+    arguments: dict[str, Any] = {"columns": {role: options[role] for role in OPTIONS if role in options}}
+    arguments |= {"root": options["root"]} if "root" in options else {}
+    try:
+        if "sep" in options:
+            arguments["sep"] = separator_named(options["sep"])
+        if "header" in options:
+            arguments["header"] = header_named(options["header"])
+    except ValueError as error:
+        raise ImageSourceError(f"'{spec}': {error}") from None
+    return arguments
 
 
 def _of_pictures(path: Path) -> bool:

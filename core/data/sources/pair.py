@@ -11,7 +11,7 @@ from PIL import Image
 from core.common.formatting import counted
 from core.data.sources.source import ImageSource, ListedSource, Listing
 from core.data.sources.split_labels import one_spelling
-from core.data.sources.tables import text_column
+from core.data.sources.table_cells import text_column
 from core.errors import UnreadableImage
 
 SPLITS = ("train", "val")

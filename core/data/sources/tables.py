@@ -1,22 +1,31 @@
 """Images listed in a table: CSV, TSV or Parquet with a column of paths, and optional labels and splits."""
 
-import csv
 import os
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from core.common.formatting import counted
+from core.common.records import Record
 from core.common.remote.addresses import is_url, listed_place, located
-from core.common.remote.objects import local_copy, stat_all
+from core.common.remote.objects import stat_all
+from core.data.sources.columns import (
+    COLUMNS,
+    ROLES,
+    ColumnChoice,
+    decide_columns,
+    find_columns,
+    place_columns,
+    say_of_columns,
+    split_values,
+)
 from core.data.sources.decode import decode
 from core.data.sources.folder import missing_folder
-from core.data.sources.parquet_limit import read_image_rows
+from core.data.sources.listed_files import ListedFiles
 from core.data.sources.source import (
     SPLIT_NAMES,
     ListedSource,
@@ -29,18 +38,18 @@ from core.data.sources.source import (
     some,
 )
 from core.data.sources.split_labels import one_spelling
-from core.errors import AddressRefused, ImageSourceError, UnreadableImage, did_you_mean, first_line
+from core.data.sources.table_cells import (
+    further_columns,
+    labels_of_cells,
+    one_hot_labels,
+    text_column,
+    with_places,
+)
+from core.data.sources.table_files import read_table_file
+from core.errors import AddressRefused, ImageSourceError, UnreadableImage
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
-COLUMNS = {
-    "image_id": ("image_id", "id"),
-    "path": ("path", "image", "file", "filename", "file_name", "filepath", "file_path", "image_path"),
-    "label": ("label", "class", "target", "class_name", "y"),
-    "split": ("split",),
-}
-WHOLE, LONG = r"[+-]?\d+", r"[+-]?\d{16,}"  # the latter a float may round
-LEADING_ZERO = r"[+-]?0\d"
-ADDRESS_NAMES = ("url", "image_url", "img_url", "image_link")  # of columns, where none is called a path
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+OLD_READING, READING = 1, 2  # of a description: 1 takes columns by their names alone
 
 
 class TableSource(ListedSource):
@@ -53,13 +62,44 @@ class TableSource(ListedSource):
     needs_paths = True
     may_drop_rows = True
 
-    def __init__(self, path: str | Path, seed: int | None = 0, root: str | Path | None = None):
+    def __init__(
+        self,
+        path: str | Path,
+        seed: int | None = 0,
+        root: str | Path | None = None,
+        *,
+        columns: Mapping[str, Any] | None = None,
+        sep: str | None = None,
+        header: bool | None = None,
+        reading: int = READING,
+    ):
+        """
+        Args:
+            columns: the column of a role (see `columns.ROLES`); None: the table has none; a role that is left
+                out is decided. sep, header: how a table of text is written; None: decided by its first lines.
+            reading: `OLD_READING` lists as versions before 0.4 did.
+        """
         self.path, self.seed = located(str(path)), seed
         self.root = located(os.path.expanduser(root)) if root else None
+        self.columns, self.sep, self.header = dict(columns or {}), sep, header
+        self.reading = reading
+
+    @classmethod
+    def reopen(cls, description: dict[str, Any]) -> Self:
+        return super().reopen({"reading": OLD_READING, **description})
 
     def describe(self) -> dict[str, Any]:
         root = {"root": self.root} if self.root else {}
-        return {"kind": self.kind, "path": self.path, "seed": self.seed, **root, **self.group_option}
+        about = {"kind": self.kind, "path": self.path, "seed": self.seed, **root, **self.group_option}
+        return about if self.reading == OLD_READING else {**about, **self._reading_stated()}
+
+    def _reading_stated(self) -> dict[str, Any]:
+        """Return by what the same columns are read again."""
+        if not set(ROLES) <= self.columns.keys():
+            _ = self.listing  # which decides on them
+        written = {"sep": self.sep, "header": self.header}
+        written = {name: value for name, value in written.items() if value is not None}
+        return {"reading": self.reading, "columns": self.columns, **written}
 
     def read(self, row: int) -> Image.Image:
         path = self.path_texts[row].as_py()
@@ -74,6 +114,11 @@ class TableSource(ListedSource):
         stamps = (file_stamp(self._resolve(path)) for path in self.table["path"])
         return digest_table(self.kind, self.table, stamps, self.extras)
 
+    @property
+    def _folder(self) -> str:
+        """Return where paths start."""
+        return self.root or os.path.dirname(self.path)
+
     def _resolve(self, path: str) -> str:
         if self.root:  # a path outside is that of no file
             return listed_place(self.root, path) if is_below(self.root, path) else ""
@@ -85,7 +130,34 @@ class TableSource(ListedSource):
 
     def _list(self) -> Listing:
         self._check_root()
-        frame = read_table_file(self.path)
+        files = ListedFiles(self._folder, self._resolve)
+        if self.reading == OLD_READING:
+            frame, notes = read_table_file(self.path, old=True)
+        else:
+            frame, notes = read_table_file(
+                self.path, separator=self.sep, header=self.header, is_there=files.is_there
+            )
+        return self._decided(frame, files, notes)
+
+    def _decided(self, frame: pd.DataFrame, files: ListedFiles, notes: list[str]) -> Listing:
+        """List the rows of a table by the columns that are decided on."""
+        if self.reading == OLD_READING:
+            decision = self._old_columns(frame)
+        else:
+            decision = decide_columns(
+                frame,
+                stated=self.columns,
+                files=files,
+                needs_path=self.needs_paths,
+                table=self.path,
+                group=self.asked_group,
+            )
+            self.columns = decision.as_stated()
+        listing = self._listing_of(frame, decision)
+        listing.notes = [*notes, *decision.notes, *listing.notes]
+        return listing
+
+    def _old_columns(self, frame: pd.DataFrame) -> ColumnChoice:
         roles = find_columns(frame.columns)
         if self.needs_paths and "path" not in roles and (names := place_columns(frame.columns)):
             roles["path"] = names[0]
@@ -94,29 +166,57 @@ class TableSource(ListedSource):
                 f"no column of image paths in '{self.path}' (columns: {some(list(frame.columns), 20)}). "
                 f"Name it one of {', '.join(COLUMNS['path'][:4])}, url"
             )
-        return self._listing_of(frame, roles)
+        return ColumnChoice(roles)
 
     def _check_root(self) -> None:
         if self.root and not (is_url(self.root) or os.path.isdir(self.root)):
             raise missing_folder(Path(self.root))
 
-    def _listing_of(self, frame: pd.DataFrame, roles: dict[str, str]) -> Listing:
+    def _listing_of(self, frame: pd.DataFrame, decision: ColumnChoice) -> Listing:
+        roles = decision.columns
         self._check_paths(frame, roles)
         columns = {role: text_column(cast(pd.Series, frame[name])) for role, name in roles.items()}
         if "path" in columns:
             columns["path"] = columns["path"].map(self._with_slashes, na_action="ignore")
         image_ids = self._image_ids(columns, len(frame))
         paths = columns.get("path", pd.Series([""] * len(frame), dtype="str")).fillna("")
+        if decision.found is not None:
+            below = pd.Series(decision.found, index=paths.index, dtype="str")
+            paths = below.where(below.notna(), paths)
         table = image_table(image_ids, list(paths), ["train"] * len(frame), [None] * len(frame))
-        table["label"] = columns.get("label", table["label"])
-        plain = not str(self.path).lower().endswith(".parquet")
-        extras = further_columns(frame.drop(columns=list(roles.values())), plain=plain)
-        splits = _split_names(self.path, columns["split"]) if "split" in columns else None
+        table["label"], notes = self._labels(frame, columns, decision)
+        extras, more = self._extras(frame, [*roles.values(), *decision.one_hot], decision)
+        splits, split_notes = None, []
+        if "split" in columns:
+            splits, split_notes = _split_names(self.path, columns["split"], roles["split"])
         if splits is not None and not self.may_drop_rows:
             splits = ["train" if name == "train" else "val" for name in splits]
-        table, extras, notes, given = _with_splits(table, extras, splits, self.seed)
-        notes += self._missing_note(list(table["path"]))
+        table, extras, of_split, given = _with_splits(table, extras, splits, self.seed)
+        missing = self._missing_note(list(table["path"]))
+        notes = [*notes, *more, *split_notes, *of_split, *missing]
         return Listing(table, notes, extras, split_given=given)
+
+    def _labels(
+        self, frame: pd.DataFrame, columns: Mapping[str, pd.Series], decision: ColumnChoice
+    ) -> tuple[pd.Series, list[Record]]:
+        """Return the label of each row, and what is to be said of them."""
+        if decision.one_hot:
+            return one_hot_labels(frame, decision.one_hot), []
+        if "label" not in columns:
+            return pd.Series([None] * len(frame), dtype="str"), []
+        labels = columns["label"]
+        return (labels, []) if self.reading == OLD_READING else labels_of_cells(labels)
+
+    def _extras(
+        self, frame: pd.DataFrame, used: Sequence[str], decision: ColumnChoice
+    ) -> tuple[pd.DataFrame | None, list[Record]]:
+        """Return the columns without a role; the group's stays one."""
+        plain = not str(self.path).lower().endswith(".parquet")
+        dropped = [name for name in used if name != self.asked_group]
+        extras = further_columns(frame.drop(columns=dropped), plain=plain)
+        if self.reading == OLD_READING:
+            return extras, []
+        return with_places(frame, extras, decision)
 
     def _check_paths(self, frame: pd.DataFrame, roles: dict[str, str]) -> None:
         if "path" in roles and isinstance(frame[roles["path"]].iloc[0], (dict, bytes)):
@@ -152,7 +252,7 @@ class TableSource(ListedSource):
         if not missing:
             return []
         count = f"{len(missing):,} of {counted(len(paths), 'file')}"
-        return [f"{count} not found from '{self.root or os.path.dirname(self.path)}': {some(missing, 3)}"]
+        return [f"{count} not found from '{self._folder}': {some(missing, 3)}"]
 
 
 class RepresentationsOnly(TableSource):
@@ -165,14 +265,26 @@ class RepresentationsOnly(TableSource):
     needs_paths = False
     may_drop_rows = False
 
-    def __init__(self, path: str | Path | None, n_rows: int | None = None, seed: int | None = 0):
-        super().__init__(path or "", seed)
+    def __init__(
+        self,
+        path: str | Path | None,
+        n_rows: int | None = None,
+        seed: int | None = 0,
+        *,
+        columns: Mapping[str, Any] | None = None,
+        sep: str | None = None,
+        header: bool | None = None,
+        reading: int = READING,
+    ):
+        super().__init__(path or "", seed, columns=columns, sep=sep, header=header, reading=reading)
         self.path = self.path if path else ""
         self.n_rows = n_rows
 
     def describe(self) -> dict[str, Any]:
-        described = {"kind": self.kind, "path": self.path, "n_rows": self.n_rows, "seed": self.seed}
-        return {**described, **self.group_option}
+        about = {"kind": self.kind, "path": self.path, "n_rows": self.n_rows, "seed": self.seed}
+        about |= self.group_option
+        is_old = self.reading == OLD_READING or not self.path
+        return about if is_old else {**about, **self._reading_stated()}
 
     @property
     def has_pictures(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -191,7 +303,7 @@ class RepresentationsOnly(TableSource):
     def _list(self) -> Listing:
         if self.path:
             return super()._list()
-        return self._listing_of(pd.DataFrame(index=range(self.n_rows or 0)), {})
+        return self._listing_of(pd.DataFrame(index=range(self.n_rows or 0)), ColumnChoice())
 
     def _missing_note(self, paths: Sequence[str]) -> list[str]:
         notes = super()._missing_note(paths) if any(paths) else ["no pictures, only representations"]
@@ -236,108 +348,6 @@ def is_below(root: str, path: str) -> bool:
     return "\0" not in path and Path(os.path.normpath(os.path.join(root, path))).is_relative_to(root)
 
 
-def read_table_file(path: str) -> pd.DataFrame:
-    """Read a table file; CSV and TSV cells stay text.
-
-    Raises:
-        ImageSourceError: the file is missing, empty, or not a table.
-    """
-    try:
-        file = local_copy(path) if is_url(path) else path
-        frame = read_image_rows(file) if path.lower().endswith(".parquet") else _read_text(file)
-    except FileNotFoundError:
-        folder = Path(path).parent
-        names = sorted(os.listdir(folder)) if folder.is_dir() else []
-        raise ImageSourceError(f"no such file: '{path}'.{did_you_mean(Path(path).name, names)}") from None
-    except UnicodeDecodeError:
-        raise ImageSourceError(f"'{path}' is not UTF-8 text. Save it as CSV in UTF-8") from None
-    except (OSError, ValueError) as error:
-        raise ImageSourceError(f"cannot read the table '{path}': {first_line(error)}") from None
-    if frame.empty:
-        raise ImageSourceError(f"the table '{path}' has no rows. Expected a header line and one image a row")
-    frame.columns = [str(name).strip() for name in frame.columns]
-    if (again := frame.columns.duplicated()).any():
-        raise ImageSourceError(f"'{path}' has two columns '{frame.columns[again][0]}'. Rename one of them")
-    return frame.reset_index(drop=True)
-
-
-def _read_text(path: str) -> pd.DataFrame:
-    with open(path, encoding="utf-8-sig") as file:
-        header = file.readline()
-    separator = "\t" if path.lower().endswith(".tsv") else max(",;\t", key=header.count)
-    options = {"sep": separator, "dtype": "str", "keep_default_na": False, "encoding": "utf-8-sig"}
-    options |= {"index_col": False, "skipinitialspace": separator != "\t"}
-    with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-        try:
-            frame = pd.read_csv(path, **options)
-        except pd.errors.ParserWarning:
-            raise ValueError("its first row has more cells than its header names") from None
-    if separator == "\t" and any(column.str.contains("\t").any() for _, column in frame.items()):
-        frame = pd.read_csv(path, quoting=csv.QUOTE_NONE, **options)  # its quotes are letters, and hid rows
-    return frame.apply(lambda column: column.str.strip())
-
-
-def find_columns(names: Iterable[str]) -> dict[str, str]:
-    """Map each role (image_id, path, label, split) to the first column named like it, in any case.
-
-    A column y is WILDS' label, unless a column x beside it makes it a coordinate.
-    """
-    by_lower = {name.lower(): name for name in reversed(list(names))}
-    if "x" in by_lower:
-        by_lower.pop("y", None)
-    roles = {}
-    for role, aliases in COLUMNS.items():
-        if name := next((by_lower[alias] for alias in aliases if alias in by_lower), None):
-            roles[role] = name
-    return roles
-
-
-def place_columns(names: Iterable[str]) -> list[str]:
-    """List the columns that are called as paths or addresses of images are, the likeliest first."""
-    by_lower = {name.lower(): name for name in reversed(list(names))}
-    return [by_lower[alias] for alias in (*COLUMNS["path"], *ADDRESS_NAMES) if alias in by_lower]
-
-
-def text_column(column: pd.Series) -> pd.Series:
-    """Convert values to text, missing where empty; whole numbers stay whole."""
-    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")
-    text = column.astype("str")
-    return text.where(column.notna() & (text != ""))
-
-
-def further_columns(frame: pd.DataFrame, *, plain: bool = False) -> pd.DataFrame | None:
-    """Return the columns without a role, missing where empty; None if there are none.
-
-    Args:
-        plain: the file has only text: columns whose cells are all numbers become numbers. A file with types
-            says itself what is text.
-    """
-    if frame.columns.empty:
-        return None
-    columns = {name: cast(pd.Series, frame[name]) for name in frame.columns}
-    texts = {name: one for name, one in columns.items() if pd.api.types.is_string_dtype(one)}
-    filled = {name: one.where(one != "") for name, one in texts.items()}
-    if plain:
-        filled = {name: _as_numbers(one) for name, one in filled.items()}
-    return pd.DataFrame(columns | filled)
-
-
-def _as_numbers(filled: pd.Series) -> pd.Series:
-    """A column as numbers, whole ones also beside gaps; as text where numbers would make one of two cells."""
-    numbers = cast(pd.Series, pd.to_numeric(filled, errors="coerce"))
-    if not (numbers.notna() == filled.notna()).all() or not numbers.notna().any():
-        return filled
-    if filled.str.match(LEADING_ZERO).any() or numbers.nunique() < filled.nunique():
-        return filled  # "01" and "1", "1.10" and "1.1" are different patients, versions, places
-    if not pd.api.types.is_float_dtype(numbers):
-        return numbers
-    if filled.str.fullmatch(LONG).any():
-        return filled  # ids beside missing ones: rounded, they would be others
-    is_whole = filled.str.fullmatch(WHOLE) | filled.isna()
-    return numbers.astype("Int64") if is_whole.all() else numbers
-
-
 def _with_splits(
     table: pd.DataFrame, extras: pd.DataFrame | None, splits: list[str] | None, seed: int | None
 ) -> tuple[pd.DataFrame, pd.DataFrame | None, list[str], bool]:
@@ -358,12 +368,22 @@ def _with_splits(
     return table.assign(split=pd.array(drawn, dtype="str")), extras, notes + more, False
 
 
-def _split_names(path: str, splits: pd.Series) -> list[str]:
+def _split_names(path: str, splits: pd.Series, column: str) -> tuple[list[str], list[Record]]:
+    """Return the split of each row, and a note where numbers say it.
+
+    Raises:
+        ImageSourceError: a value is unknown, or may mean either.
+    """
+    values = split_values(splits, column)
     names = splits.fillna("").str.strip().str.lower()
-    unknown = sorted(set(names) - set(SPLIT_NAMES))
-    if unknown:
+    if values is None:
+        unknown = sorted(set(names) - SPLIT_NAMES.keys())
+        row = int((names == unknown[0]).argmax()) + 1
+        both = "; 0 and 1 alone may mean either" if set(unknown) <= {"0", "1"} else ""
         raise ImageSourceError(
-            f"column split of '{path}' holds '{unknown[0]}' (row {int((names == unknown[0]).argmax()) + 1}). "
+            f"column {column} of '{path}' holds '{unknown[0]}' (row {row}){both}. "
             "Use train, val (or valid, validation) and test"
         )
-    return [SPLIT_NAMES[name] for name in names]
+    by_number = "2" in values or "2.0" in values
+    notes = [say_of_columns("numbered_splits", what=column)] if by_number else []
+    return list(names.map(values)), notes

@@ -1,0 +1,502 @@
+"""Which columns of a table hold the id, path, label, split and group of an image, for every form of table: by
+what the columns are called, by their cells, and by which cells name images that are there.
+
+`?path=COL`, `?label=COL` and `?split=COL` decide instead. What was chosen is one sentence.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from core.common.records import Record, Templates
+from core.data.sources.listed_files import ListedFiles
+from core.data.sources.source import SPLIT_NAMES, some
+from core.data.sources.table_text import is_image_name
+from core.errors import ImageSourceError, did_you_mean
+
+ROLES = ("image_id", "path", "label", "split")
+OPTIONS = ("path", "label", "split")  # of an address
+ONE_HOT = "one_hot"  # in a description: the columns of which one a row names the class
+COLUMNS = {
+    "image_id": ("image_id", "id"),
+    "path": ("path", "image", "file", "filename", "file_name", "filepath", "file_path", "image_path"),
+    "label": ("label", "class", "target", "class_name", "y"),
+    "split": ("split",),
+}
+ADDRESS_NAMES = ("url", "image_url", "img_url", "image_link")  # of columns, where none is called a path
+FURTHER_LABELS = (  # beside those of COLUMNS, the likeliest first
+    *("labels", "classname", "label_name", "category", "category_name", "class_label", "ground_truth"),
+    *("dx", "diagnosis", "finding_labels", "scientific_name", "species", "common_name", "breed"),
+    *("variety", "label_text", "text_label", "label_str", "class_id", "label_id", "category_id"),
+)
+NAMES = ("name", "text", "class_text", "label_en")  # may name the numbers that a label is
+LABELS = (*COLUMNS["label"], *FURTHER_LABELS)
+RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
+FINEST = ("scientific_name", "species")
+SPLITS = (
+    "split",
+    "subset",
+    "partition",
+    "fold",
+    "set",
+    "phase",
+    "usage",
+    "data_split",
+    "dataset_split",
+    "tvt",
+)
+TRUE_MEANS = {  # columns of truth values: the split where it is true, and where it is false
+    **dict.fromkeys(("is_valid", "is_val", "is_validation", "valid", "validation"), ("val", "train")),
+    **dict.fromkeys(("is_test", "is_testing"), ("test", "train")),
+    **dict.fromkeys(("is_train", "is_training", "is_training_img", "train"), ("train", "val")),
+}
+TRUTHS = {
+    "true": True,
+    "1": True,
+    "1.0": True,
+    "yes": True,
+    "false": False,
+    "0": False,
+    "0.0": False,
+    "no": False,
+}
+BY_NUMBER = {"0": "train", "1": "val", "2": "test"}  # of WILDS, group-DRO and CelebA
+UNITS = (  # what several images may be of: no label
+    *("patient", "patient_id", "subject", "subject_id", "lesion_id", "case_id", "seq_id", "sequence"),
+    *("caption", "text", "title", "sentence", "description"),
+)
+PLACES = ("place", "a", "attribute", "confounder")  # of group-DRO's tables, beside y
+ONES, ZEROS = ("1", "1.0", "True"), ("0", "0.0", "False")
+SAMPLE = 20  # different cells that are looked for among the files
+MOST = 0.9  # of the cells of a column, where its name says nothing
+NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
+say_of_columns = Templates.beside(__file__)
+
+
+@dataclass
+class ColumnChoice:
+    """The column of each role; `one_hot`: columns of which one a row is the class; `found`: the images below
+    the folder that the cells of the path mean, where they do not name them as they stand."""
+
+    columns: dict[str, str] = field(default_factory=dict)
+    one_hot: tuple[str, ...] = ()
+    found: list[str | None] | None = None
+    notes: list[Record] = field(default_factory=list)
+
+    def as_stated(self) -> dict[str, Any]:
+        """Return what a description keeps, by which the same columns are read again."""
+        stated: dict[str, Any] = {role: self.columns.get(role) for role in ROLES}
+        return {**stated, ONE_HOT: list(self.one_hot)} if self.one_hot else stated
+
+
+def find_columns(names: Iterable[str]) -> dict[str, str]:
+    """Map each role (image_id, path, label, split) to the first column named like it, in any case.
+
+    A column y is WILDS' label, unless a column x beside it makes it a coordinate.
+    """
+    by_lower = {name.lower(): name for name in reversed(list(names))}
+    if "x" in by_lower:
+        by_lower.pop("y", None)
+    roles = {}
+    for role, aliases in COLUMNS.items():
+        if name := next((by_lower[alias] for alias in aliases if alias in by_lower), None):
+            roles[role] = name
+    return roles
+
+
+def place_columns(names: Iterable[str]) -> list[str]:
+    """List the columns that are called as paths or addresses of images are, the likeliest first."""
+    by_lower = {name.lower(): name for name in reversed(list(names))}
+    return [by_lower[alias] for alias in (*COLUMNS["path"], *ADDRESS_NAMES) if alias in by_lower]
+
+
+def decide_columns(
+    frame: pd.DataFrame,
+    *,
+    stated: Mapping[str, Any],
+    files: ListedFiles | None,
+    needs_path: bool = True,
+    table: str = "",
+    group: str | None = None,
+) -> ColumnChoice:
+    """Decide which column has which role.
+
+    Args:
+        frame: all rows, cells of any kind. stated: roles whose column is known; None: the table has none.
+        files: where images are looked for; None: they are not looked for.
+        table: how it is called in messages. group: a column that says what images are of: no label.
+    Raises:
+        ImageSourceError: a stated column is missing, none holds paths, or two columns contradict each other.
+    """
+    decision = ColumnChoice({role: name for role, name in stated.items() if role in ROLES and name})
+    check_columns(decision.columns.values(), frame, table)
+    if "path" not in stated and (path := _path_column(frame, files)):
+        decision.columns["path"] = path
+    if needs_path and "path" not in decision.columns:
+        raise ImageSourceError(
+            f"no column of image paths in '{table}' (columns: {some(list(frame.columns), 20)}). "
+            "Name it one of path, image, file, filename, url, or write ?path=COLUMN"
+        )
+    _find_files(decision, frame, files)
+    if "image_id" not in stated and (name := _id_column(frame, decision)):
+        decision.columns["image_id"] = name
+    others: dict[str, list[str]] = {"split": [], "label": []}
+    if "split" not in stated:
+        others["split"] = _decide_split(decision, frame, table)
+    if ONE_HOT in stated:
+        decision.one_hot = tuple(stated[ONE_HOT])
+        check_columns(decision.one_hot, frame, table)
+    elif "label" not in stated:
+        others["label"] = _decide_label(decision, frame.drop(columns=group or [], errors="ignore"), table)
+    if unknown := set(OPTIONS) - set(stated):
+        decision.notes += _taken_note(decision, others, unknown)
+    return decision
+
+
+def check_columns(names: Iterable[str], frame: pd.DataFrame, table: str) -> None:
+    """Raise ImageSourceError for a column that a table does not have."""
+    columns = list(map(str, frame.columns))
+    missing = next((name for name in names if name not in columns), None)
+    if missing is not None:
+        raise ImageSourceError(
+            f"'{table}' has no column '{missing}' (columns: {some(columns, 20)})."
+            f"{did_you_mean(missing, columns)}"
+        )
+
+
+def column_name(name: str) -> str:
+    """Return the name of a column as those of the tables above.
+
+    >>> column_name("Finding Labels"), column_name("ground_truth.label"), column_name("scientificName")
+    ('finding_labels', 'label', 'scientific_name')
+    """
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.strip()).lower()
+    words = re.sub(r"[\s_-]+", "_", words)
+    last = words.rpartition(".")[2]
+    return last if last in LABELS else words
+
+
+def texts_of(column: pd.Series) -> pd.Series:
+    """Return the filled cells of a column as texts."""
+    texts = cast(pd.Series, column[column.notna()].astype("str"))
+    return cast(pd.Series, texts[texts != ""])
+
+
+def _cells(frame: pd.DataFrame, name: str) -> pd.Series:
+    return cast(pd.Series, frame[name])
+
+
+def _sample(column: pd.Series) -> list[str]:
+    texts = texts_of(cast(pd.Series, column.iloc[:1000]))
+    return list(texts.drop_duplicates().iloc[:SAMPLE])
+
+
+def _is_text(column: pd.Series) -> bool:
+    return bool(pd.api.types.is_string_dtype(column) or pd.api.types.is_integer_dtype(column))
+
+
+def _path_column(frame: pd.DataFrame, files: ListedFiles | None) -> str | None:
+    """Return the column whose cells name images that are there; else that is called so; else whose cells look
+    like names of images."""
+    samples = {name: _sample(_cells(frame, name)) for name in frame if _is_text(_cells(frame, name))}
+    called = [name for name in place_columns(frame.columns) if name in samples]
+    order = list(dict.fromkeys([*called, *samples]))
+    if files is not None:
+        for look in (lambda cells: list(map(files.is_there, cells)), files.below):
+            shares = {name: _share(look(samples[name])) for name in order}
+            best = max(shares.values(), default=0.0)
+            if best > 0 and (name := _best(shares, best, called, samples)):
+                return name
+    looks_so = [name for name in order if _share(map(is_image_name, samples[name])) == 1.0]
+    of_any_kind = place_columns(frame.columns)
+    likely = [*(name for name in called if name in looks_so), *called, *looks_so, *of_any_kind]
+    return next(iter(likely), None)
+
+
+def _best(
+    shares: Mapping[str, float], best: float, called: Sequence[str], samples: Mapping[str, Sequence[str]]
+) -> str | None:
+    """Return a column of the largest share; one of bare words or numbers only where nearly all are images."""
+    for name, share in shares.items():
+        by_ending = any(map(is_image_name, samples[name]))
+        if share == best and (by_ending or name in called or share >= MOST):
+            return name
+    return None
+
+
+def _share(values: Iterable[Any]) -> float:
+    flags = [bool(value) for value in values]
+    return sum(flags) / len(flags) if flags else 0.0
+
+
+def _find_files(decision: ColumnChoice, frame: pd.DataFrame, files: ListedFiles | None) -> None:
+    """Look below the folder for the images whose cells name no file as they stand, where any is found so."""
+    if files is None or "path" not in decision.columns:
+        return
+    column = _cells(frame, decision.columns["path"])
+    sample = _sample(column)
+    if not sample or _share(map(files.is_there, sample)) == 1.0 or not any(files.below(sample)):
+        return
+    cells = list(column.astype("str").where(column.notna(), ""))
+    decision.found = files.below(cells)
+    n_found = sum(path is not None for path in decision.found)
+    decision.notes.append(say_of_columns("found_below", n=n_found, of=len(cells), what=files.folder))
+
+
+def _id_column(frame: pd.DataFrame, decision: ColumnChoice) -> str | None:
+    by_lower = {name.lower(): name for name in reversed(list(frame.columns))}
+    for alias in COLUMNS["image_id"]:
+        name = by_lower.get(alias)
+        if name is not None and (
+            alias == "image_id" or "path" not in decision.columns or frame[name].is_unique
+        ):
+            return name
+    return None
+
+
+# Splits
+
+
+def _decide_split(decision: ColumnChoice, frame: pd.DataFrame, table: str) -> list[str]:
+    """Take the column of splits; return others that look like one and are not taken."""
+    named = {column_name(name): name for name in reversed(list(frame.columns))}
+    usual = [named[alias] for alias in (*SPLITS, *TRUE_MEANS) if alias in named]
+    usual = [name for name in usual if name not in decision.columns.values()]
+    known = [name for name in usual if split_values(_cells(frame, name), name) is not None]
+    further = [name for name in frame if name not in usual and _holds_split_words(_cells(frame, name))]
+    candidates = known or further
+    first = next(iter(candidates), None)
+    first = next((name for name in usual if name.lower() == "split"), first)
+    if first is None:
+        return usual
+    decision.columns["split"] = first
+    for other in candidates:
+        _check_same_split(frame, first, other, table)
+    return [name for name in usual if name not in candidates and name != first]
+
+
+def _holds_split_words(column: pd.Series) -> bool:
+    if not pd.api.types.is_string_dtype(column):
+        return False
+    words = set(texts_of(column).str.strip().str.lower().unique())
+    return (
+        "train" in {SPLIT_NAMES.get(word) for word in words}
+        and words <= SPLIT_NAMES.keys()
+        and len(words) > 1
+    )
+
+
+def split_values(column: pd.Series, name: str) -> dict[str, str] | None:
+    """Return which split each value of a column means, as lower-case text; None where one is unknown.
+
+    Words of splits; 0, 1 and 2 as WILDS, group-DRO and CelebA write them; truth values of a column is_valid.
+    """
+    texts = column.astype("str").where(column.notna(), "")
+    values = list(texts.str.strip().str.lower().unique())
+    if set(values) <= SPLIT_NAMES.keys():
+        return {value: SPLIT_NAMES[value] for value in values}
+    numbers = {value: value.removesuffix(".0") for value in values}
+    if set(numbers.values()) <= BY_NUMBER.keys() and {"0", "2"} <= set(numbers.values()):
+        return {value: BY_NUMBER[number] for value, number in numbers.items()}
+    meaning = TRUE_MEANS.get(column_name(name))
+    if meaning is not None and set(values) <= TRUTHS.keys():
+        return {value: meaning[0] if TRUTHS[value] else meaning[1] for value in values}
+    return None
+
+
+def _check_same_split(frame: pd.DataFrame, first: str, other: str, table: str) -> None:
+    """Raise ImageSourceError where two columns put an image into train and into another split."""
+    if first == other:
+        return
+    sides = []
+    for name in (first, other):
+        column = _cells(frame, name)
+        values = split_values(column, name)
+        if values is None:
+            return
+        texts = column.astype("str").where(column.notna(), "").str.strip().str.lower()
+        sides.append(texts.map(values) == "train")
+    differ = (sides[0] != sides[1]).to_numpy()
+    if differ.any():
+        row = int(differ.argmax())
+        raise ImageSourceError(
+            f"row {row + 1} of '{table}' is '{frame[first].iat[row]}' by column {first} and "
+            f"'{frame[other].iat[row]}' by column {other}. Write ?split={first} or ?split={other}"
+        )
+
+
+# Labels
+
+
+def _decide_label(decision: ColumnChoice, frame: pd.DataFrame, table: str) -> list[str]:
+    """Take the column of labels, or the columns of which one a row is the class; return others that might be
+    meant."""
+    used = set(decision.columns.values())
+    free = [name for name in frame.columns if name not in used]
+    ranks = _ranks(free)
+    candidates = [name for name in _called_labels(free) if name not in ranks[:-1]]
+    candidates += [name for name in ranks[-1:] if name not in candidates]
+    if not candidates:
+        return _by_content(decision, frame, free)
+    label = candidates[0]
+    if label in ranks and label == ranks[-1]:
+        _check_rank(frame, ranks, table)
+    further = [*candidates[1:], *(name for name in free if column_name(name) in NAMES)]
+    words = next((name for name in further if _names_numbers(frame, label, name, table)), None)
+    decision.columns["label"] = words or label
+    named = [*candidates, *ranks, *_free_texts(frame, free)]
+    return [name for name in dict.fromkeys(named) if name != decision.columns["label"]]
+
+
+def _called_labels(free: Sequence[str]) -> list[str]:
+    """List the columns that are called as labels are, the likeliest first."""
+    named = {column_name(name): name for name in reversed(free)}
+    if "x" in named:
+        named.pop("y", None)
+    return [named[alias] for alias in LABELS if alias in named]
+
+
+def _ranks(free: Sequence[str]) -> list[str]:
+    """List the columns of a taxonomy, the finest last; none where there are not two beside `class`."""
+    named = {column_name(name): name for name in reversed(free)}
+    ranks = [named[rank] for rank in RANKS if rank in named]
+    if len([rank for rank in RANKS if rank in named and rank != "class"]) < 2:
+        return []
+    finest = [named[name] for name in FINEST if name in named and named[name] not in ranks]
+    return [*ranks, *finest]
+
+
+def _check_rank(frame: pd.DataFrame, ranks: Sequence[str], table: str) -> None:
+    """Raise ImageSourceError where one name of the finest rank stands below two of the rank above."""
+    if len(ranks) < 2 or column_name(ranks[-1]) not in ("species", "genus"):
+        return
+    finest, above = ranks[-1], ranks[-2]
+    pairs: Any = frame[[above, finest]].drop_duplicates()
+    again = pairs[pairs[finest].duplicated(keep=False) & (texts_or_empty(pairs[finest]) != "")]
+    if len(again):
+        name = again[finest].iat[0]
+        both = list(again.loc[again[finest] == name, above])[:2]
+        raise ImageSourceError(
+            f"{finest} '{name}' of '{table}' stands below the {above} '{both[0]}' and '{both[1]}': as labels "
+            f"they would be one class. Add a column label, or write ?label={finest}"
+        )
+
+
+def texts_or_empty(column: pd.Series) -> pd.Series:
+    """Return a column as texts, "" where nothing is."""
+    return cast(pd.Series, column.astype("str").where(column.notna(), ""))
+
+
+def _names_numbers(frame: pd.DataFrame, label: str, other: str, table: str) -> bool:
+    """Whether a column has the names of the classes whose numbers the label has.
+
+    Raises:
+        ImageSourceError: it does for nearly all rows, and contradicts in others.
+    """
+    pairs: Any = pd.DataFrame(
+        {"number": texts_or_empty(_cells(frame, label)), "name": texts_or_empty(_cells(frame, other))}
+    )
+    pairs = pairs[(pairs["number"] != "") & (pairs["name"] != "")]
+    if pairs.empty or not pairs["number"].str.fullmatch(NUMBER).all():
+        return False
+    if pairs["name"].str.fullmatch(NUMBER).any():
+        return False
+    counts = pairs.value_counts(sort=True).reset_index()
+    main = counts.drop_duplicates("number").drop_duplicates("name")
+    if len(main) == len(counts):
+        return True
+    agreeing, n_rows = int(main["count"].sum()), len(pairs)
+    n_classes = min(counts["number"].nunique(), counts["name"].nunique())
+    if agreeing >= MOST * n_rows and len(main) == n_classes:
+        _refuse_contradiction(pairs, main, label, other, table)
+    return False
+
+
+def _refuse_contradiction(pairs: Any, main: pd.DataFrame, label: str, other: str, table: str) -> None:
+    usual = dict(zip(main["number"], main["name"], strict=True))
+    odd = pairs[pairs["number"].map(usual) != pairs["name"]]
+    number, name = odd["number"].iat[0], odd["name"].iat[0]
+    raise ImageSourceError(
+        f"row {int(odd.index[0]) + 1} of '{table}' has {label} {number} and {other} '{name}', other rows "
+        f"{label} {number} and {other} '{usual.get(number)}'. Write ?label={label} or ?label={other}"
+    )
+
+
+def _free_texts(frame: pd.DataFrame, free: Sequence[str]) -> list[str]:
+    """List the columns of few words that come again, which could be labels."""
+    return [name for name in free if _could_be_label(_cells(frame, name))]
+
+
+def _could_be_label(column: pd.Series) -> bool:
+    texts = texts_of(column)
+    if texts.empty or not (pd.api.types.is_string_dtype(column) or column.dtype == "category"):
+        return False
+    if texts.str.fullmatch(r"[+-]?\d+(\.\d+)?").all() or is_image_name(texts.iat[0]):
+        return False
+    is_unit = column_name(str(column.name)) in UNITS
+    return not is_unit and 1 < texts.nunique() <= len(texts) // 2
+
+
+def _by_content(decision: ColumnChoice, frame: pd.DataFrame, free: Sequence[str]) -> list[str]:
+    """Take columns of which one a row is 1, or the only column beside the path; others might be meant."""
+    flags = [name for name in free if _is_flag(_cells(frame, name))]
+    if len(flags) > 1 and _is_one_hot(frame, flags):
+        decision.one_hot = tuple(flags)
+        return []
+    could = _free_texts(frame, free)
+    only = free[0] if len(free) == 1 else ""
+    if only in could or (only.isdecimal() and _comes_again(_cells(frame, only))):  # no header: "2"
+        decision.columns["label"] = only
+        return []
+    return [*could, *(name for name in flags if name not in could)]
+
+
+def _is_flag(column: pd.Series) -> bool:
+    if pd.api.types.is_bool_dtype(column):
+        return True
+    values = set(texts_or_empty(column).unique())
+    return values - {""} <= {"0", "1", "0.0", "1.0", "-1", "-1.0", "True", "False"} and len(values) > 0
+
+
+def _is_one_hot(frame: pd.DataFrame, flags: Sequence[str]) -> bool:
+    """Whether each row has 1 in one of the columns and 0 in all others, not always in the same."""
+    cells = np.stack([texts_or_empty(_cells(frame, name)).to_numpy(object) for name in flags], 1)
+    ones, zeros = np.isin(cells, ONES), np.isin(cells, ZEROS)
+    is_one_each = bool((ones.sum(1) == 1).all() and (ones | zeros).all())
+    return is_one_each and int(ones.any(0).sum()) > 1
+
+
+def _comes_again(column: pd.Series) -> bool:
+    texts = texts_of(column)
+    return 0 < texts.nunique() <= len(texts) // 2 and texts.str.len().max() < 100
+
+
+# What is said
+
+
+def _taken_note(
+    decision: ColumnChoice, others: Mapping[str, Sequence[str]], unknown: Iterable[str]
+) -> list[Record]:
+    """One sentence: the columns that were taken where their names do not say so alone, and the others."""
+    columns = decision.columns
+    usual = {"path": COLUMNS["path"], "label": ("label",), "split": ("split",)}
+    odd = any(columns[role].lower() not in usual[role] for role in usual if role in columns)
+    rivals = list(others["label"]) if "label" in unknown else []
+    if decision.one_hot:
+        odd = True
+    if not odd and not rivals and not others["split"]:
+        return []
+    taken = [f"{role} is '{columns[role]}'" for role in ("path", "label", "split") if role in columns]
+    if decision.one_hot:
+        taken.append(f"label is the one of {len(decision.one_hot)} columns with 1")
+    why = ""
+    if rivals:
+        verb = "for" if "label" in columns else "no label: for"
+        why += f"; {verb} {some(rivals)} write ?label={rivals[0]}"
+    if others["split"]:
+        why += f"; no split is read from {some(others['split'])}"
+    return [say_of_columns("taken", names=tuple(taken), why=why)]

@@ -1,0 +1,107 @@
+"""Cells of a table as labels and as further columns: text stays text where numbers would make one of two."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from core.common.labels.spelling import plain
+from core.common.records import Record
+from core.data.sources.columns import PLACES, ColumnChoice, say_of_columns, texts_or_empty
+
+WHOLE, LONG = r"[+-]?\d+", r"[+-]?\d{16,}"  # the latter a float may round
+WHOLE_FLOAT = r"[+-]?\d+\.0+"
+LEADING_ZERO = r"[+-]?0\d"
+SEVERAL_LABELS = ("|", ";", ",")
+
+
+def one_hot_labels(frame: pd.DataFrame, names: Sequence[str]) -> pd.Series:
+    """Return for each row the name of the first column that is 1."""
+    ones = np.stack(
+        [texts_or_empty(cast(pd.Series, frame[name])).isin(("1", "1.0", "True")) for name in names], 1
+    )
+    return pd.Series(np.asarray(names, object)[ones.argmax(1)], dtype="str")
+
+
+def labels_of_cells(labels: pd.Series) -> tuple[pd.Series, list[Record]]:
+    """Return labels with whole numbers for 1.0, 2.0 …, and notes on labels that are several in one."""
+    filled = cast(pd.Series, labels.dropna())
+    notes: list[Record] = []
+    if len(filled) and filled.str.fullmatch(WHOLE_FLOAT).all():
+        labels = labels.str.replace(r"\.0+$", "", regex=True)
+        notes.append(say_of_columns("whole_numbers"))
+    counts = filled.value_counts()
+    notes += _written_twice(map(str, counts.index))
+    for mark in SEVERAL_LABELS:
+        joined = [name for name in map(str, counts.index) if mark in name.strip(mark)]
+        parts = {part.strip() for name in joined for part in name.split(mark)}
+        alone = sum(part in counts.index for part in parts)
+        if joined and (mark == "|" or 2 * alone > len(parts)):
+            n = int(counts[joined].sum())
+            notes.append(say_of_columns("several_labels", n=n, of=len(labels), what=mark))
+            break
+    return labels, notes
+
+
+def _written_twice(names: Iterable[str]) -> list[Record]:
+    """Name the classes that differ only in case, spaces and underscores: they stay two."""
+    written: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        written[plain(name)].append(name)
+    twice = [name for alike in written.values() if len(alike) > 1 for name in sorted(alike)]
+    return [say_of_columns("same_class", names=tuple(twice[:6]), n=len(twice))] if twice else []
+
+
+def with_places(
+    frame: pd.DataFrame, extras: pd.DataFrame | None, decision: ColumnChoice
+) -> tuple[pd.DataFrame | None, list[Record]]:
+    """Add the groups of group-DRO's tables, y and place of an image in one column, where a table has both."""
+    label = decision.columns.get("label", "")
+    place = next((name for name in PLACES if extras is not None and name in extras), None)
+    if label != "y" or place is None or extras is None or "y_x_place" in extras:
+        return extras, []
+    of_label, of_place = (texts_or_empty(cast(pd.Series, frame[name])) for name in (label, place))
+    both = of_label + " x " + of_place
+    return extras.assign(y_x_place=both.astype("str")), [say_of_columns("groups", what=place)]
+
+
+def text_column(column: pd.Series) -> pd.Series:
+    """Convert values to text, missing where empty; whole numbers stay whole."""
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    text = column.astype("str")
+    return text.where(column.notna() & (text != ""))
+
+
+def further_columns(frame: pd.DataFrame, *, plain: bool = False) -> pd.DataFrame | None:
+    """Return the columns without a role, missing where empty; None if there are none.
+
+    Args:
+        plain: the file has only text: columns whose cells are all numbers become numbers. A file with types
+            says itself what is text.
+    """
+    if frame.columns.empty:
+        return None
+    columns = {name: cast(pd.Series, frame[name]) for name in frame.columns}
+    texts = {name: one for name, one in columns.items() if pd.api.types.is_string_dtype(one)}
+    filled = {name: one.where(one != "") for name, one in texts.items()}
+    if plain:
+        filled = {name: _as_numbers(one) for name, one in filled.items()}
+    return pd.DataFrame(columns | filled)
+
+
+def _as_numbers(filled: pd.Series) -> pd.Series:
+    """A column as numbers, whole ones also beside gaps; as text where numbers would make one of two cells."""
+    numbers = cast(pd.Series, pd.to_numeric(filled, errors="coerce"))
+    if not (numbers.notna() == filled.notna()).all() or not numbers.notna().any():
+        return filled
+    if filled.str.match(LEADING_ZERO).any() or numbers.nunique() < filled.nunique():
+        return filled  # "01" and "1", "1.10" and "1.1" are different patients, versions, places
+    if not pd.api.types.is_float_dtype(numbers):
+        return numbers
+    if filled.str.fullmatch(LONG).any():
+        return filled  # ids beside missing ones: rounded, they would be others
+    is_whole = filled.str.fullmatch(WHOLE) | filled.isna()
+    return numbers.astype("Int64") if is_whole.all() else numbers

@@ -4,8 +4,8 @@ A name alone is weak evidence (0001.jpg is in every folder). The rules, of which
 
 * *Below domains*: of images DOMAIN/…/CLASS/…/NAME at least half have a namesake of the same class below
   another domain, and namesakes look more alike than other pictures of the class do, tested on pictures.
-* *Variants*: names such as `x_aug1`, `x_flip` or Roboflow's `x_jpg.rf.…` (`unit_names.toml`) share what stands
-  before the suffix with another image of their folder: 5 photographs or more, none of them half of its class.
+* *Variants*: names such as `x_aug1`, `x_flip` or Roboflow's `x_jpg.rf.…` (`unit_names.toml`) share what
+  stands before the suffix with another image of their folder: 5 photographs or more, none half of its class.
 """
 
 import re

@@ -49,6 +49,7 @@ class WrittenData:
         masks: what `open_masks` reads. masks_then: the same, where the first is refused.
         captions: what `open_bank` reads. captions_then: the same, where the first is refused. texts: its
             distinct captions in their order.
+        may_lack: labels may be missing, since the form holds them where we do not look; none may be another.
         refused: it must be refused. excused: part of a note that excuses labels and splits which the files do
             not hold.
     """
@@ -62,6 +63,7 @@ class WrittenData:
     captions: str = ""
     captions_then: str = ""
     texts: list[str] = field(default_factory=list)
+    may_lack: bool = False
     refused: bool = False
     excused: str = ""
 

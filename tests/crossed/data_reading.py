@@ -153,7 +153,8 @@ def _compare_pictures(written: WrittenData, source: ImageSource, reading: DataRe
         picture = written.pictures[number]
         if picture.label != "":
             label = table["label"].iat[row]
-            found["labels"].append((label if isinstance(label, str) else None) == picture.label)
+            ours = label if isinstance(label, str) else None
+            found["labels"].append(ours == picture.label or (written.may_lack and ours is None))
         if picture.file:
             place = source.place(row)
             found["paths"].append(not place or place.endswith(picture.file))
@@ -262,7 +263,7 @@ def _compare_masks(
             overlaps.append(float(theirs is None and image_id not in have))
             continue
         overlaps.append(_overlap(masks.read(image_id, "core"), theirs))
-    reading.differences["masks"] = 1 - min(overlaps)
+    reading.differences["masks"] = 1 - min(overlaps, default=0.0)
 
 
 def _overlap(ours: np.ndarray, theirs: np.ndarray) -> float:

@@ -15,6 +15,7 @@ from core.common.csv_text import no_wide_rows
 from core.common.dataframes import words
 from core.common.formatting import counted
 from core.common.labels.match import Match, match_labels
+from core.common.labels.spelling import plain
 from core.common.relative_paths import common_folder, relative_paths
 from core.common.step_facts import EmbedFacts
 from core.data.sources.parquet_limit import read_image_rows
@@ -25,6 +26,24 @@ from core.reader import StudyReader
 MOST_BYTES = 4_000_000_000  # of a table, which is read into memory
 MOST_OUTPUTS = 100_000
 KEYS = ("image_id", "path")
+NO_CLASSES = frozenset(  # names of columns beside the scores of classes, as tools write them
+    ("loss", "nll", "entropy", "margin", "energy", "confidence", "uncertainty", "variance", "temperature")
+    + (
+        "score",
+        "max_prob",
+        "max_logit",
+        "max_softmax",
+        "msp",
+        "correct",
+        "is_correct",
+        "fold",
+        "epoch",
+        "step",
+    )
+    + ("true_index", "true_label", "true_class", "target", "targets", "y", "y_true", "label_index", "gt")
+    + ("pred", "prediction", "predicted_index", "pred_index", "y_pred", "argmax", "top1", "index", "idx")
+    + ("unnamed: 0", "row", "id", "label_id", "class_id", "batch", "seed", "time", "weight")
+)
 ROUNDING = 1e-5  # of a share that was computed in float32
 
 
@@ -207,7 +226,7 @@ def _class_scores(
 ) -> AnswerValues:
     """One column a class, of logits or probabilities."""
     class_file = request.head_classes
-    others = [str(name) for name in table.columns if name not in (*KEYS, "split", "true", "label")]
+    others, beside = _class_columns(table, row_of, study.class_names)
     if class_file and others != [str(output) for output in range(len(others))]:
         raise SettingsError(
             f"'{path}' has the columns {quoted(others)}; --head-classes {class_file} names them by number"
@@ -233,7 +252,7 @@ def _class_scores(
     if not np.isfinite(used).all():
         bad = row_of[row_of >= 0][~np.isfinite(used).all(1)][0]
         raise SettingsError(f"'{path}' has NaN or infinity in row {bad + 1}")
-    shares = bool((used >= 0).all() and np.allclose(used.sum(1), 1, atol=1e-3))
+    shares = _add_up(table, row_of, others)
     if shares:
         with np.errstate(divide="ignore"):
             scores = np.maximum(np.log(scores), -1e4)
@@ -249,7 +268,43 @@ def _class_scores(
         answer.values[name][row_of < 0] = np.nan
     answer.facts = {"n_classes": len(others), "matched": match.how}
     answer.notes = [*match.notes(), *([say_of_match("probabilities")] if shares else [])]
+    if beside:
+        answer.notes.append(say_of_match("no_classes", what=quoted(beside), names=tuple(beside)))
     return answer
+
+
+def _class_columns(
+    table: pd.DataFrame, row_of: np.ndarray, labels: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Return the columns that are scores of classes, and others that are left out and said.
+
+    Columns that match labels are classes. Others are classes of a larger classifier where the probabilities
+    of a row add up to 1 with them only, or where they are more than the labels; names of losses, entropies
+    and indices never are, unless a label is called so.
+    """
+    names = [str(name) for name in table.columns if name not in (*KEYS, "split", "true", "label")]
+    meant = match_labels([[name] for name in names], labels).code >= 0
+    spelled = ["_".join(plain(name).split()) for name in names]
+    is_number = [pd.api.types.is_numeric_dtype(table[name]) for name in names]
+    might = [
+        is_label or (number and word not in NO_CLASSES)
+        for is_label, number, word in zip(meant, is_number, spelled, strict=True)
+    ]
+    classes = [name for name, is_one in zip(names, might, strict=True) if is_one]
+    labelled = [name for name, is_one in zip(names, meant, strict=True) if is_one]
+    further = len(classes) - len(labelled)
+    if labelled and 0 < further < len(labelled) and not _add_up(table, row_of, classes):
+        classes = labelled
+    return classes, [name for name in names if name not in classes]
+
+
+def _add_up(table: pd.DataFrame, row_of: np.ndarray, names: list[str]) -> bool:
+    """Whether the columns are probabilities that add up to 1 in each row."""
+    try:
+        used = table[names].to_numpy(np.float32)[row_of[row_of >= 0]]
+    except (TypeError, ValueError):
+        return False
+    return bool((used >= 0).all() and np.allclose(used.sum(1), 1, atol=1e-3))
 
 
 def _class_text(value: object) -> str:

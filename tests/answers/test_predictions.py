@@ -67,6 +67,33 @@ def test_numbers_of_outputs_are_read_with_a_file_of_their_names(study, tmp_path)
         answer_of(study, tmp_path / "scores.csv", scores.rename(columns={"0": "tench"}), **request)
 
 
+def test_scores__columns_that_are_no_labels_are_no_classes(study, tmp_path):
+    logits = pd.DataFrame(np.eye(4, dtype=float), columns=LABELS)
+    beside = {
+        "loss": [9.0] * 4,
+        "entropy": [5.0] * 4,
+        "true_index": [3, 2, 1, 0],
+        "file": list("abcd"),
+        "odd": 7.5,
+    }
+    answer, table = answer_of(study, tmp_path / "told.csv", pd.DataFrame(beside).join(logits))
+    assert table["correct"].tolist() == [True] * 4 and answer.facts["n_classes"] == 4
+    left = next(one for one in map(as_record, answer.notes) if one.kind == "no_classes")
+    assert left.names == tuple(beside)
+    numbered = logits.set_axis(["0", "1", "2", "3"], axis=1).assign(loss=9.0)
+    study = SimpleNamespace(images=study.images, class_names=["0", "1", "2", "3"], n_images=4)
+    answer, table = answer_of(study, tmp_path / "told.csv", numbered[["loss", "0", "1", "2", "3"]])
+    assert table["predicted"].tolist() == ["0", "1", "2", "3"]
+
+
+def test_scores__further_classes_of_a_row_that_adds_up_to_1_stay(study, tmp_path):
+    shares = np.full((4, 5), 0.1)
+    shares[range(4), [0, 1, 2, 4]] = 0.6
+    answer, table = answer_of(study, tmp_path / "told.csv", pd.DataFrame(shares, columns=[*LABELS, "other"]))
+    assert table["predicted"].tolist() == [*LABELS[:3], "other"] and answer.facts["n_classes"] == 5
+    assert not [one for one in map(as_record, answer.notes) if one.kind == "no_classes"]
+
+
 @pytest.mark.parametrize(
     ("labels", "predicted", "expected"),
     [(2, "01", False), (2, "10", True), (1, "00000001", False), (1, "23232323", True)],

@@ -3,19 +3,15 @@ of the images' names, as ImageNet's validation set has them."""
 
 import os
 import re
-from collections.abc import Sequence
 
 from core.common.formatting import counted
-from core.common.remote.objects import is_file, read_small
+from core.common.remote.objects import read_small
+from core.data.formats.names_beside import named_labels
 from core.data.formats.rows import Rows, image_names
 from core.data.sources.source import IMAGE_EXTENSIONS
 from core.errors import ImageSourceError
 
 MOST_BYTES = 2_000_000_000
-NAMES_BESIDE = (
-    *("classes.txt", "class_names.txt", "labels.txt", "names.txt"),
-    *("map_clsloc.txt", "synset_words.txt", "LOC_synset_mapping.txt", "synsets.txt"),
-)
 NUMBERED = re.compile(r"_(\d{8})\.\w+$")  # ILSVRC2012_val_00000001.JPEG
 GROUND_TRUTH = (  # labels of ImageNet's validation set, in the image folder or in the one above
     "imagenet_2012_validation_synset_labels.txt",
@@ -52,9 +48,9 @@ def read_text_list(path: str, root: str | None) -> Rows:
     bad = next((number for number, pair in zip(by_number, pairs, strict=True) if not is_image(pair[0])), None)
     if bad is not None:
         raise ImageSourceError(f"line {bad} of '{path}' names no image file. Expected PATH LABEL")
-    labels, notes = named_labels([pair[1] for pair in pairs], [os.path.dirname(path), folder])
+    labels, notes = named_labels([pair[1] for pair in pairs], path, [os.path.dirname(path), folder])
     folders = (".", "images", "..")
-    return Rows([pair[0] for pair in pairs], labels, notes=notes, folders=folders)
+    return Rows([pair[0] for pair in pairs], labels, notes=[*notes], folders=folders)
 
 
 def ground_truth(folder: str) -> str | None:
@@ -110,42 +106,5 @@ def _in_order(lines: list[str], path: str, folder: str) -> Rows:
             f"'{path}' has {counted(len(lines), 'label')} and '{folder}' {counted(len(names), 'image')}: "
             "they cannot be paired. Give the folder with ?root=DIR"
         )
-    labels, notes = named_labels(named, [os.path.dirname(path), folder, os.path.dirname(folder)])
-    return Rows(names, labels, notes=notes)
-
-
-def named_labels(labels: Sequence[str | None], folders: Sequence[str]) -> tuple[list[str | None], list[str]]:
-    """Replace numbers of classes by the names of a file beside; other labels stay.
-
-    A file of names has a name a line, counted from 0 (from 1 where no label is 0 and one is their number), or
-    states the numbers itself, as map_clsloc.txt does: `n02119789 1 kit_fox`.
-    """
-    given = {label for label in labels if label is not None}
-    places = [os.path.join(folder, name) for folder in dict.fromkeys(folders) for name in NAMES_BESIDE]
-    file = next(filter(is_file, places), None)
-    if file is None or not given:
-        return list(labels), []
-    try:
-        lines = read_small(file).decode("utf-8-sig").splitlines()
-    except (OSError, ValueError):
-        return list(labels), [f"'{os.path.basename(file)}' cannot be read: labels stay as they are"]
-    names = _names([line.strip() for line in lines if line.strip()], given)
-    if not given <= names.keys():
-        return list(labels), [
-            f"'{os.path.basename(file)}' has no name for some labels: they stay as they are"
-        ]
-    note = f"names of classes from '{os.path.basename(file)}'"
-    return [None if label is None else names[label] for label in labels], [note]
-
-
-def _names(lines: list[str], given: set[str]) -> dict[str, str]:
-    """Map what labels say (a number, a WordNet id) to the name of the class."""
-    if all(re.match(r"n\d{8}\s", line) for line in lines):  # "n02119789 1 kit_fox", "n01440764 tench, Tinca"
-        words = [line.split(maxsplit=2) for line in lines]
-        if all(len(each) == 3 and each[1].isdigit() for each in words):
-            return {key: each[2] for each in words for key in (each[0], each[1])}
-        return {
-            key: line.split(maxsplit=1)[1] for at, line in enumerate(lines) for key in (line[:9], str(at))
-        }
-    from_one = "0" not in given and str(len(lines)) in given
-    return {str(at): line for at, line in enumerate(lines, int(from_one))}
+    labels, notes = named_labels(named, path, [os.path.dirname(path), folder, os.path.dirname(folder)])
+    return Rows(names, labels, notes=[*notes])

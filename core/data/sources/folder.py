@@ -1,9 +1,12 @@
-"""Images in folders: one folder per class, with or without train/ and val/ above, or one flat folder."""
+"""Images in folders: one folder per class, with or without train/ and val/ above, or one flat folder.
+
+How deeper trees are read is decided by `folder_reading` and said in one sentence.
+"""
 
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Self
 
 import pandas as pd
 from PIL import Image
@@ -13,43 +16,77 @@ from core.common.remote.addresses import is_url, located
 from core.data.sources import source
 from core.data.sources.copies import with_photographs
 from core.data.sources.decode import decode
+from core.data.sources.folder_masks import Masks, find_masks, set_apart
+from core.data.sources.folder_profile import Profile
+from core.data.sources.folder_reading import Tree, TreeReading, choose_reading, first_reading
+from core.data.sources.folder_rows import GROUP, rows_of
+from core.data.sources.folder_sentence import levels_table, sentences
+from core.data.sources.folder_tables import label_file, tables_naming
 from core.data.sources.folder_walk import (
-    Folder,
+    HIDDEN_FOLDERS,
     Walk,
     captions_beside,
-    images_below,
-    leads_above,
-    look_into,
     readable,
     walk_by_address,
+    walk_folders,
 )
 from core.data.sources.split_labels import one_spelling
 from core.errors import ImageSourceError, did_you_mean
 
-
-class ImageFile(NamedTuple):
-    """One image file: its name below the root (as in the file system), class and split."""
-
-    name: str
-    label: str | None
-    split: str
+ClassLevel = int | str | None
 
 
 class FolderSource(source.ListedSource):
     """ImageFolder layout (CLASS/…/IMAGE), the same below train/ and val/ or test/, or a flat folder.
 
     Of images with a text beside them (NAME.txt) it is the caption, see `captions_beside`.
-    With `class_level` 2 the class is the name of the second folder (GROUP/CLASS/…/IMAGE), and so on.
+
+    Attributes:
+        class_level: the level of folders that names the class (GROUP/CLASS/…/IMAGE: 2); "leaf": the path of
+            the innermost folder; None: chosen.
+        group_level: the level that becomes the column `group`.
+        levels: after listing, a row for each level of folders: what it is read as, and some of its names.
     """
 
     kind = "folder"
 
-    def __init__(self, root: str | Path, seed: int | None = 0, class_level: int = 1):
-        self.root, self.seed, self.class_level = located(str(root)), seed, class_level
+    def __init__(
+        self,
+        root: str | Path,
+        seed: int | None = 0,
+        class_level: ClassLevel = None,
+        group_level: int | None = None,
+        reading: TreeReading | None = None,
+    ):
+        self.root, self.seed = located(str(root)), seed
+        self.class_level, self.group_level, self.reading = class_level, group_level, reading
+        self.levels: list[dict[str, Any]] = []
+
+    @classmethod
+    def first_way(cls, root: str | Path, seed: int | None = 0, class_level: int = 1) -> Self:
+        """Open a folder as studies without a stored reading did."""
+        opened = cls(root, seed, class_level)
+        opened._is_old = True
+        return opened
+
+    _is_old = False
+
+    @classmethod
+    def reopen(cls, description: dict[str, Any]) -> Self:
+        root, seed = description["root"], description["seed"]
+        if "reading" in description:
+            opened = cls(root, seed, reading=TreeReading.of_json(description["reading"]))
+        else:
+            opened = cls.first_way(root, seed, description.get("class_level", 1))
+        return opened.grouped_by(description.get("group"))
 
     def describe(self) -> dict[str, Any]:
-        level = {"class_level": self.class_level} if self.class_level != 1 else {}
-        return {"kind": self.kind, "root": self.root, "seed": self.seed, **level, **self.group_option}
+        about = {"kind": self.kind, "root": self.root, "seed": self.seed, **self.group_option}
+        if self._is_old:
+            return about | ({"class_level": self.class_level} if self.class_level != 1 else {})
+        _ = self.reading is None and self.listing  # which chooses the reading
+        assert self.reading is not None
+        return about | {"reading": self.reading.as_json()}
 
     def read(self, row: int) -> Image.Image:
         return decode(self.place(row))
@@ -79,18 +116,22 @@ class FolderSource(source.ListedSource):
         return decode(os.path.join(self.root, name))
 
     def _list(self) -> source.Listing:
-        walk = walk_by_address(self.root) if is_url(self.root) else Walk()
-        images, notes, unread = _find(self.root, walk)
-        if not images:
+        passed_by = HIDDEN_FOLDERS if self._is_old else Walk.passed_by
+        walk = walk_by_address(self.root, passed_by) if is_url(self.root) else Walk(passed_by=passed_by)
+        tree = walk_folders(self.root, walk)
+        reading, tree, notes = self._reading(tree)
+        rows = rows_of(self.root, tree, reading)
+        if not rows.names:
             raise _no_images(self.root, walk)
-        images, level_notes = at_class_level(images, self.class_level)
-        notes += level_notes
-        image_ids, odd, odd_notes = _as_text([image.name for image in images])
-        labels = [None if image.label is None else readable(image.label) for image in images]
-        splits = [image.split for image in images]
+        notes += rows.notes
+        image_ids, odd, odd_notes = _as_text(rows.names)
+        splits, labels = rows.splits, rows.labels
         given = len(set(splits)) > 1
         if given:
-            labels, spelled = one_spelling(splits, labels)
+            if self._is_old:
+                spelled = source.unseen_classes_note(splits, labels)
+            else:
+                labels, spelled = one_spelling(splits, labels)
             notes += spelled
         else:
             splits, drawn = source.draw_split(image_ids, labels, self.seed)
@@ -99,117 +140,51 @@ class FolderSource(source.ListedSource):
         table = source.image_table(
             image_ids, [f"{root}/{image_id}" for image_id in image_ids], splits, labels
         )
-        captions = captions_beside([os.path.join(self.root, image.name) for image in images], walk)
-        extras = pd.DataFrame({"caption": captions}) if captions else None
+        captions = captions_beside([os.path.join(self.root, name) for name in rows.names], walk)
+        columns = rows.columns | ({"caption": captions} if captions else {})
+        extras = pd.DataFrame({name: pd.array(values, dtype="str") for name, values in columns.items()})
         notes += [*odd_notes, *walk.notes()]
-        return source.Listing(table, notes, extras, split_given=given, places=odd, unread=unread)
-
-
-def _find(root: str, walk: Walk) -> tuple[list[ImageFile], list[str], list[str]]:
-    top = look_into(root, walk)
-    split_of = _split_folders(root, top, walk)
-    if not split_of:
-        return *_find_classes(root, "", "all", top, walk), []
-    image_files, notes = [], []
-    ignored = [f"{name}/" for name in top.folders if name not in split_of]
-    for name, split in split_of.items():
-        if split == "val" and any(image.split == "val" for image in image_files):
-            ignored.append(f"{name}/")
-            continue
-        inside = look_into(os.path.join(root, name), walk)
-        images, more = _find_classes(root, f"{name}/", split, inside, walk)
-        image_files += images
-        notes += more if images else [f"{name}/ holds no images"]
-    if ignored:
-        used = dict.fromkeys(image.name.split("/")[0] + "/" for image in image_files)
-        notes.append(f"ignored beside {' and '.join(used)}: {source.some(ignored)}")
-    if "train" not in map(source.split_named, split_of) and len({one.split for one in image_files}) > 1:
-        notes.append(source.VAL_AS_TRAIN)
-    if top.images:
-        notes.append(f"{counted(len(top.images), 'image')} ignored, outside train/ and val/")
-    return image_files, notes, ignored
-
-
-def at_class_level(images: list[ImageFile], level: int) -> tuple[list[ImageFile], list[str]]:
-    """Take the classes from another level of folders; warn where the first level holds one class only.
-
-    Raises:
-        ImageSourceError: no image lies that deep.
-    """
-    below = [_folders(image) for image in images]
-    depth = max((len(folders) for folders in below), default=0)
-    if level == 1:
-        names = [sorted({folders[at] for folders in below if len(folders) > at}) for at in range(depth)]
-        better = next((at for at in range(1, depth) if len(names[at]) > 1), None)
-        if better is None or len(names[0]) > 1:
-            return images, []
-        levels = "; ".join(
-            f"level {at + 1}: {source.some([readable(n) for n in names[at]])}" for at in range(depth)
+        ignored = [f"{path}/" for path in reading.ignored]
+        group = GROUP if reading.group_asked else None  # else `groups.find_group` decides
+        return source.Listing(
+            table,
+            notes,
+            extras if columns else None,
+            split_given=given,
+            places=odd,
+            unread=ignored,
+            group=group,
         )
-        return images, [
-            f"1 class only, '{readable(names[0][0])}', since the first level of folders names it ({levels}). "
-            f"If the classes are on level {better + 1}, give --class-level {better + 1}"
-        ]
-    deep_enough = [
-        image._replace(label=folders[level - 1])
-        for image, folders in zip(images, below, strict=True)
-        if len(folders) >= level
-    ]
-    if not deep_enough:
-        raise ImageSourceError(
-            f"--class-level {level}: no image lies that deep; the images lie in {counted(depth, 'level')} of "
-            "folders"
-        )
-    left = len(images) - len(deep_enough)
-    return deep_enough, [f"{counted(left, 'image')} ignored, above class level {level}"] if left else []
+
+    def _reading(self, tree: Tree) -> tuple[TreeReading, Tree, list[str]]:
+        """Return how the tree is read, the tree without masks, and what is said of it; keep a new reading."""
+        if self._is_old:
+            return first_reading(tree, int(self.class_level or 1)), tree, []
+        if self.reading is not None:
+            masks = Masks(tuple(self.reading.masks), self.reading.mask_files)
+            return self.reading, set_apart(tree, masks)[0], []
+        masks = find_masks(self.root, tree)
+        kept, mask_counts = set_apart(tree, masks)
+        labels = partial(label_file, self.root, kept)
+        asked = {"class_level": self.class_level, "group_level": self.group_level}
+        found = choose_reading(kept, masks, labels, **asked)
+        _check_levels(found.profile, self.class_level, self.group_level)
+        self.reading = found.reading
+        self.levels = levels_table(found, kept, mask_counts)
+        tables = tables_naming(self.root, kept, found.reading.splits)
+        beside = [table for table in tables if table not in found.reading.label_files.values()]
+        return found.reading, kept, sentences(found, kept, mask_counts, beside, root=readable(self.root))
 
 
-def _folders(image: ImageFile) -> list[str]:
-    """Return the names of the folders that an image lies in, from the level of its class folder down."""
-    return image.name.split("/")[int(image.split != "all") : -1]
-
-
-def _split_folders(root: str, top: Folder, walk: Walk) -> dict[str, str]:
-    """Map folder names to "train" or "val", preferred evaluation folder first; empty if they are classes."""
-    order = list(source.SPLIT_NAMES)
-    named = [name for name in top.folders if source.split_named(name)]
-    named.sort(key=lambda name: order.index(name.lower()))
-    kinds = list(map(source.split_named, named))
-    splits = {name: "train" if kind == "train" else "val" for name, kind in zip(named, kinds, strict=True)}
-    if "train" in splits.values() and "val" in splits.values():
-        return splits
-    alone = len(splits) == len(top.folders)
-    inside = (look_into(os.path.join(root, name), Walk(tree=walk.tree)).folders for name in named)
-    if not (alone and any(inside)):
-        return {}
-    fitted_on = "val" if set(kinds) == {"val", "test"} else "train"
-    return {name: "train" if kind == fitted_on else "val" for name, kind in zip(named, kinds, strict=True)}
-
-
-def _find_classes(
-    root: str, prefix: str, split: str, inside: Folder, walk: Walk
-) -> tuple[list[ImageFile], list[str]]:
-    """List the images of one folder: those of its class folders, or else its own, without labels."""
-    labelled, empty = [], []
-    for label in inside.folders:
-        folder = os.path.join(root, prefix, label)
-        if leads_above(folder, root):
-            walk.links.append(prefix + label)
-            continue
-        names = images_below(folder, walk, root=root, prefix=f"{prefix}{label}/")
-        labelled += [ImageFile(name, label, split) for name in names]
-        if not names:
-            empty.append(readable(label))
-    where = f" in {prefix}" if prefix else ""
-    notes = (
-        [f"{counted(len(empty), 'empty class folder')} ignored{where}: {source.some(empty)}"] if empty else []
-    )
-    if not labelled:
-        images = [ImageFile(prefix + name, None, split) for name in inside.images]
-        return images, notes + ([f"no class folders{where}: images without labels"] if images else [])
-    if inside.images:
-        notes.append(f"{counted(len(inside.images), 'image')} ignored{where}, outside the class folders")
-    return labelled, notes
+def _check_levels(levels: Profile, class_level: ClassLevel, group_level: int | None) -> None:
+    """Raise ImageSourceError where no image lies as deep as a level that is asked for."""
+    depth = len(levels.levels)
+    for option, level in (("--class-level", class_level), ("--group-level", group_level)):
+        if isinstance(level, int) and level > depth:
+            raise ImageSourceError(
+                f"{option} {level}: no image lies that deep; the images lie in {counted(depth, 'level')} of "
+                "folders"
+            )
 
 
 def _as_text(names: list[str]) -> tuple[list[str], dict[int, str], list[str]]:

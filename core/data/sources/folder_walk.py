@@ -4,14 +4,26 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from core.common.formatting import counted
 from core.common.image_files import CAPTION, LONGEST_CAPTION
 from core.common.remote.objects import objects_below
+from core.data.sources.folder_words import split_of_folder
 from core.data.sources.source import IMAGE_EXTENSIONS, some
 from core.errors import ImageSourceError
 
 HIDDEN_FOLDERS = ("__MACOSX",)
+SYSTEM_FOLDERS = (
+    "@eaDir",
+    "#recycle",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+    "__pycache__",
+)
+TABLES = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".txt")
+MOST_TABLES = 64  # of one folder
 
 
 @dataclass
@@ -22,6 +34,10 @@ class Walk:
     links: list[str] = field(default_factory=list)
     not_images: Counter[str] = field(default_factory=Counter)
     captions: int = 0
+    passed_by: tuple[str, ...] = (
+        *HIDDEN_FOLDERS,
+        *SYSTEM_FOLDERS,
+    )  # names of folders that hold nothing of a user's
     tree: "dict[str, Folder] | None" = None  # all folders, where they are listed by address in one go
 
     def notes(self) -> list[str]:
@@ -42,10 +58,11 @@ class Walk:
 
 @dataclass
 class Folder:
-    """The visible content of one folder: sorted names."""
+    """The visible content of one folder: sorted names; `tables`: the first MOST_TABLES of what may be one."""
 
     folders: list[str]
     images: list[str]
+    tables: list[str] = field(default_factory=list)
 
 
 def look_into(path: str, walk: Walk) -> Folder:
@@ -71,7 +88,52 @@ def look_into(path: str, walk: Walk) -> Folder:
     return folder
 
 
-def walk_by_address(root: str) -> Walk:
+def walk_folders(root: str, walk: Walk) -> dict[str, Folder]:
+    """List every folder below a root once, by its path from there; the root itself is "".
+
+    Links to folders are followed once each in a folder of the first level (or below a split's), unless they
+    lead into or above it or the root.
+
+    Raises:
+        ImageSourceError: a folder cannot be read.
+    """
+    folders: dict[str, Folder] = {}
+    todo: list[_Place] = [_Place(root, "", None, set())]
+    while todo:
+        place = todo.pop()
+        folder = folders[place.name] = look_into(place.path, walk)
+        for name in folder.folders:
+            path = os.path.join(place.path, name)
+            below = f"{place.name}/{name}" if place.name else name
+            if place.start is None:
+                follows = not leads_above(path, root)
+                start = None if not place.name and split_of_folder(name) else path
+                inside = _Place(path, below, start, set())
+            else:
+                inside = place._replace(path=path, name=below)
+                follows = not os.path.islink(path) or _leads_elsewhere(
+                    path, place.homes(root), place.followed
+                )
+            if follows:
+                todo.append(inside)
+            else:
+                walk.links.append(below)
+    return folders
+
+
+class _Place(NamedTuple):
+    """A folder still to list, and from where links are watched: None for the root and folders of splits."""
+
+    path: str
+    name: str
+    start: str | None
+    followed: set[str]
+
+    def homes(self, root: str) -> set[str]:
+        return {os.path.realpath(self.start or root), os.path.realpath(root)}
+
+
+def walk_by_address(root: str, passed_by: tuple[str, ...] = Walk.passed_by) -> Walk:
     """List all below an address; `look_into` then asks nobody.
 
     Raises:
@@ -82,14 +144,14 @@ def walk_by_address(root: str) -> Walk:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ImageSourceError(f"cannot list '{root}': {reason}. Check the address and credentials") from None
-    walk = Walk(tree={root: Folder([], [])})
+    walk = Walk(passed_by=passed_by, tree={root: Folder([], [])})
     for name in names:
         _grow(walk, root, name.split("/"))
     return walk
 
 
 def _grow(walk: Walk, root: str, parts: list[str]) -> None:
-    if any(part.startswith(".") or part in HIDDEN_FOLDERS or not part for part in parts):
+    if any(part.startswith(".") or part in walk.passed_by or not part for part in parts):
         walk.hidden += 1
         return
     assert walk.tree is not None
@@ -103,10 +165,11 @@ def _grow(walk: Walk, root: str, parts: list[str]) -> None:
         walk.tree["/".join([root, *parts[:-1]])].images.append(parts[-1])
     else:
         walk.not_images[ending] += 1
+        _note_table(parts[-1], ending, walk.tree["/".join([root, *parts[:-1]])])
 
 
 def _sort_in(entry: os.DirEntry[str], folder: Folder, walk: Walk) -> None:
-    if entry.name.startswith(".") or entry.name in HIDDEN_FOLDERS:
+    if entry.name.startswith(".") or entry.name in walk.passed_by:
         walk.hidden += 1
     elif _holds(entry.is_dir):
         folder.folders.append(entry.name)
@@ -117,6 +180,12 @@ def _sort_in(entry: os.DirEntry[str], folder: Folder, walk: Walk) -> None:
             folder.images.append(entry.name)
         else:
             walk.not_images[ending] += 1
+            _note_table(entry.name, ending, folder)
+
+
+def _note_table(name: str, ending: str, folder: Folder) -> None:
+    if ending in TABLES and len(folder.tables) < MOST_TABLES:
+        folder.tables.append(name)
 
 
 def _holds(question: Callable[[], bool]) -> bool:
@@ -153,7 +222,14 @@ def _caption(path: str) -> str | None:
             text = " ".join(file.read(LONGEST_CAPTION).decode("utf-8", "ignore").split())
     except OSError:
         return None
-    return text if any(map(str.isalpha, text)) else None
+    return text if _is_language(text) else None
+
+
+def _is_language(text: str) -> bool:
+    """Return False for the boxes of a detector, also where each begins with a class: "Car 0.0 0 1.85 387"."""
+    words = text.split()
+    n_letters = sum(any(map(str.isalpha, word)) for word in words)
+    return 3 * n_letters >= len(words)
 
 
 def any_images(path: str) -> bool:

@@ -4,7 +4,7 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from core.common.command_line import with_options
 from core.common.remote.addresses import check_granted, is_url, located
@@ -42,7 +42,12 @@ __all__ = ["ImageSource", "open_images", "open_representation_table", "reopen_im
 
 
 def open_images(
-    spec: str | Path, *, val: str | Path | None = None, seed: int = 0, class_level: int | None = None
+    spec: str | Path,
+    *,
+    val: str | Path | None = None,
+    seed: int = 0,
+    class_level: int | str | None = None,
+    group_level: int | None = None,
 ) -> ImageSource:
     """Open a folder, a table, a data set of another tool, tar shards, or a world that is drawn.
 
@@ -58,23 +63,52 @@ def open_images(
             file:// (docs/guide.md).
         val: the evaluation images, if stored elsewhere; any of the above.
         seed: of the stratified 80/20 split, used if the images come without a split.
-        class_level: which level of folders names the class, in a folder; None: the first.
+        class_level: which level of folders names the class, in a folder; "leaf": the path of the innermost
+            one; None: chosen, see `folder_reading`.
+        group_level: which level of folders becomes the column `group`: one patient, scene or sequence.
     Raises:
         ImageSourceError: no images, nothing readable, or an unknown kind; the message says what to do.
         RemoteError: an address that the owner has not named, or that no server answers.
     """
+    levels = FolderLevels(class_level, group_level)
     if val is not None:
-        train, held = (_at_level(_source(str(part), None), class_level) for part in (spec, val))
-        return _listed(PairSource(train, held))
-    return _listed(_at_level(_source(str(spec), seed), class_level))
+        train = _listed(_at_levels(_source(str(spec), None), levels))
+        return _listed(PairSource(train, _like(train, _at_levels(_source(str(val), None), levels))))
+    return _listed(_at_levels(_source(str(spec), seed), levels))
 
 
-def _at_level(source: ImageSource, class_level: int | None) -> ImageSource:
-    if class_level is None:
+class FolderLevels(NamedTuple):
+    """The levels of folders that were asked for; None: none was."""
+
+    classes: int | str | None
+    groups: int | None
+
+
+def _at_levels(source: ImageSource, levels: FolderLevels) -> ImageSource:
+    if levels == FolderLevels(None, None):
         return source
     if not isinstance(source, FolderSource):
-        raise ImageSourceError(f"--class-level {class_level} is for folders of images; leave it out")
-    return FolderSource(source.root, source.seed, class_level).grouped_by(source.asked_group)
+        option = (
+            f"--class-level {levels.classes}"
+            if levels.classes is not None
+            else f"--group-level {levels.groups}"
+        )
+        raise ImageSourceError(f"{option} is for folders of images; leave it out")
+    opened = FolderSource(source.root, source.seed, levels.classes, levels.groups)
+    return opened.grouped_by(source.asked_group)
+
+
+def _like(train: ImageSource, val: ImageSource) -> ImageSource:
+    """Read the evaluation images on the level of the classes chosen for train, where they have it."""
+    if not (isinstance(train, FolderSource) and isinstance(val, FolderSource)) or val.class_level is not None:
+        return val
+    level = train.reading.classes if train.reading is not None else None
+    if not isinstance(level, int) or level == 1:
+        return val
+    with suppress(ImageSourceError):
+        same = FolderSource(val.root, val.seed, level, val.group_level)
+        return _listed(same.grouped_by(val.asked_group))
+    return val
 
 
 def _listed(source: Images) -> Images:

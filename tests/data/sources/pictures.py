@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from core.common.records import Record
+from core.data.sources.source import ImageSource
+
 
 def encoded(image: Image.Image, file_format: str = "PNG", **options: Any) -> bytes:
     buffer = io.BytesIO()
@@ -75,6 +78,12 @@ def make_tar(path: Path, members: Mapping[str, bytes | str | int | dict[str, Any
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     return path
+
+
+def parts_of(source: ImageSource) -> list[Record]:
+    """What the sentence on how a folder is read is made of; nothing where there is none."""
+    told = [note for note in source.notes if isinstance(note, Record) and note.kind == "tree"]
+    return [part for note in told for part in note.parts]
 
 
 def pixels(image: Image.Image) -> list[list[tuple[int, ...]]]:

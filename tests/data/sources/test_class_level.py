@@ -9,7 +9,7 @@ from core.data.sources.images import ImageSource, open_images, reopen_images
 from core.errors import ImageSourceError, SettingsError
 from core.pipeline.embed import open_source
 from core.steps import settings_of
-from tests.data.sources.pictures import make_folder
+from tests.data.sources.pictures import make_folder, parts_of
 
 NESTED = [f"top/{label}/sub/{number}.png" for label in "ab" for number in range(5)]
 
@@ -18,17 +18,17 @@ def labels(source: ImageSource) -> list[str]:
     return sorted(source.table["label"].unique())
 
 
-def test_one_class_above_several_folders_is_warned_of(tmp_path):
+def test_one_class_above_several_folders_is_passed_over_and_said(tmp_path):
     source = open_images(make_folder(tmp_path, NESTED))
-    assert labels(source) == ["top"]
-    (warning,) = [line for line in source.notes if "1 class only" in line]
-    assert "'top'" in warning and "level 1: top; level 2: a, b; level 3: sub" in warning
-    assert "give --class-level 2" in warning
+    assert labels(source) == ["a", "b"]
+    (part,) = parts_of(source)
+    assert (part.kind, part.n, part.names, part.what) == ("wrapper", 2, ("a", "b"), "1")
+    assert labels(open_images(tmp_path, class_level=1)) == ["top"]
 
 
 @pytest.mark.parametrize("names", [["only/1.png", "only/2.png"], NESTED[:5], ["a/x/1.png", "b/y/1.png"]])
 def test_no_warning_where_no_level_tells_more(tmp_path, names):
-    assert not any("class only" in line for line in open_images(make_folder(tmp_path, names)).notes)
+    assert not any(part.kind == "wrapper" for part in parts_of(open_images(make_folder(tmp_path, names))))
 
 
 @pytest.mark.parametrize("above", ["", "train/"])
@@ -37,8 +37,7 @@ def test_the_level_is_counted_below_the_splits(tmp_path, above):
     names += [f"val/top/{label}/sub/9.png" for label in "ab"] if above else []
     source = open_images(make_folder(tmp_path, names), class_level=2)
     assert labels(source) == ["a", "b"] and len(source) == len(names) - 1
-    assert "1 image ignored, above class level 2" in source.notes
-    assert not any("class only" in line for line in source.notes)
+    assert any("1 image" in line and "above class level 2" in line for line in source.notes)
     again = reopen_images(source.describe())
     assert again.table.equals(source.table) and again.fingerprint() == source.fingerprint()
     assert set(source.table[source.table["split"] == "val"]["label"]) == {"a", "b"}

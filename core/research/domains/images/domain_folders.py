@@ -31,7 +31,7 @@ class DomainFolders(ListedSource):
     kind = "domains"
 
     def __init__(self, root: str, domains: tuple[str, ...] = (), seed: int | None = 0):
-        self.folder, self.domains, self.seed = FolderSource(root, seed), domains, seed
+        self.folder, self.domains, self.seed = FolderSource.first_way(root, seed), domains, seed
 
     @classmethod
     def from_spec(cls, spec: str, opener: Any = None, seed: int | None = 0) -> DomainFolders:

@@ -1,0 +1,348 @@
+"""One reading of a tree: which folders are splits, classes, domains, groups or masks. Part of a manifest."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Self
+
+from core.data.sources.folder_masks import Masks
+from core.data.sources.folder_profile import ImagePlace, Profile, class_level_of, profile_of
+from core.data.sources.folder_splits import Splits, above_of, find_splits, first_splits, join
+from core.data.sources.folder_walk import Folder
+from core.data.sources.folder_words import (
+    CONTAINERS,
+    GROUPS,
+    beside_split,
+    is_number,
+    name_words,
+    numbered_alike,
+)
+from core.data.sources.groups import FEWEST_GROUPS
+
+LEAF = "leaf"
+UNLABELLED = "_unlabeled"  # of FiftyOne's exports
+PARTS = frozenset(("part", "parts", "shard", "batch", "chunk", *CONTAINERS))
+Tree = Mapping[str, Folder]
+
+
+@dataclass(frozen=True)
+class TreeReading:
+    """How a tree is read. Levels count from 1, below the splits; all paths are below the root.
+
+    Attributes:
+        splits: folders and their splits ("train", "val", or "all" where one is drawn).
+        inside: names of folders in each class that are splits; they count as no level.
+        classes: level that names the class; LEAF: the whole path from level `leaf_from` on; None: no labels.
+        domains: levels that become the column `domain`.
+        group: level that becomes the column `group`; group_asked: the split goes by it even where it has few.
+        masks: names of folders that are left out; mask_files: also files such as `x_mask.png` beside `x.png`.
+        without_label: class folders whose images have no label.
+        label_files: of a split's folder that has no class folders, the file that names its labels.
+        classes_of_prefix: of splits without class folders, the class that their name says: A of `trainA`.
+        ignored: folders of images beside the splits.
+    """
+
+    splits: Mapping[str, str] = field(default_factory=lambda: {"": "all"})
+    inside: Mapping[str, str] = field(default_factory=dict)
+    classes: int | str | None = 1
+    leaf_from: int = 1
+    domains: Sequence[int] = ()
+    group: int | None = None
+    group_asked: bool = False
+    masks: Sequence[str] = ()
+    mask_files: bool = False
+    without_label: Sequence[str] = ()
+    label_files: Mapping[str, str] = field(default_factory=dict)
+    classes_of_prefix: Mapping[str, str] = field(default_factory=dict)
+    ignored: Sequence[str] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what differs from a plain tree of classes."""
+        plain = _plain(TreeReading())
+        return {name: value for name, value in _plain(self).items() if value != plain[name]}
+
+    @classmethod
+    def of_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the reading of a manifest; what another version wrote beside it is passed over."""
+        known = {one.name for one in fields(cls)}
+        return cls(**{name: value for name, value in stored.items() if name in known})
+
+    def label_of(self, parts: Sequence[str]) -> str | None:
+        """Return the class of the images in a folder that these names lead to; None for no label."""
+        if self.classes is None or not parts or parts[0] in self.without_label:
+            return None
+        if self.classes == LEAF:
+            return "/".join(parts[self.leaf_from - 1 :]) or parts[-1]
+        return _at(parts, int(self.classes))
+
+    def domain_of(self, parts: Sequence[str]) -> str:
+        """Return the names of the levels that are domains, as one text."""
+        return "/".join(parts[level - 1] for level in self.domains if len(parts) >= level)
+
+    def group_of(self, parts: Sequence[str]) -> str | None:
+        """Return the group of the images in a folder: the path down to its level; None above it."""
+        if self.group is None or len(parts) < self.group:
+            return None
+        return parts[self.group - 1]
+
+
+def _plain(reading: TreeReading) -> dict[str, Any]:
+    return {
+        name: list(value) if isinstance(value, (list, tuple)) else value
+        for name, value in asdict(reading).items()
+    }
+
+
+@dataclass
+class Found:
+    """A reading with what it was chosen from: kinds of sentences are decided on these facts."""
+
+    reading: TreeReading
+    profile: Profile
+    splits: Splits
+    masks: Masks
+    other: int | str | None = None  # the next likely `--class-level`
+    why: str = "plain"  # kind of the sentence
+    flat_test: str = ""  # a test folder without labels, which is left out
+
+
+def places_of(tree: Tree, reading: TreeReading) -> list[ImagePlace]:
+    """Return the folders that hold images of a reading, split by split in the order of names."""
+    places = []
+    for prefix, split in reading.splits.items():
+        for path in sorted(_below(tree, prefix)):
+            folder = tree[path]
+            if not folder.images:
+                continue
+            parts = path[len(prefix) :].strip("/").split("/") if path != prefix else []
+            inner = next((name for name in parts if name in reading.inside), None)
+            if reading.inside and inner is None:
+                continue
+            if inner is not None:
+                parts.remove(inner)
+            of_split = split if inner is None else reading.inside[inner]
+            places.append(ImagePlace(path, prefix, tuple(parts), of_split, len(folder.images)))
+    return places
+
+
+def counts_below(tree: Tree) -> dict[str, int]:
+    """Count the images in and below each folder."""
+    counts: dict[str, int] = defaultdict(int)
+    for path, folder in tree.items():
+        if folder.images:
+            for above in above_of(path):
+                counts[above] += len(folder.images)
+    return counts
+
+
+def first_reading(tree: Tree, class_level: int) -> TreeReading:
+    """Return the reading of studies that store none: few names of splits, classes on one level."""
+    splits = first_splits(tree, counts_below(tree))
+    of = splits.of or {"": "all"}
+    return TreeReading(splits=of, classes=class_level, ignored=splits.ignored)
+
+
+def choose_reading(
+    tree: Tree,
+    masks: Masks,
+    label_file: Callable[[str, set[str]], str | None],
+    *,
+    class_level: int | str | None = None,
+    group_level: int | None = None,
+) -> Found:
+    """Choose the likeliest reading of a tree; levels that are given are taken.
+
+    Args:
+        tree: every folder by its path below the root, without masks. masks: what was taken out of it.
+        label_file: returns the file that gives the images of a folder labels of a set, or None.
+    """
+    counts = counts_below(tree)
+    splits = find_splits(tree, counts)
+    start = TreeReading(
+        splits=splits.of or {"": "all"},
+        inside=splits.inside,
+        masks=masks.folders,
+        mask_files=masks.files,
+        ignored=[path for path in splits.ignored if counts.get(path)],
+    )
+    start = _without_containers(tree, counts, start)
+    places = places_of(tree, start)
+    start = replace(start, label_files=_label_files(places, start, label_file))
+    start = replace(start, classes_of_prefix=_letters_of_splits(places))
+    flat_test = _flat_test(splits, places, start)
+    if flat_test:
+        of = {path: split for path, split in start.splits.items() if path != flat_test}
+        start = replace(start, splits=of, ignored=[*start.ignored, flat_test])
+        places = [place for place in places if place.path != flat_test]
+    start = _unlabelled_apart(start, places)
+    labelled = [place for place in places if not (place.parts and place.parts[0] in start.without_label)]
+    found = _levels_chosen(Found(start, profile_of(labelled), splits, masks, flat_test=flat_test), tree)
+    return _as_asked(found, class_level, group_level)
+
+
+def _levels_chosen(found: Found, tree: Tree) -> Found:
+    """Choose the level of the classes."""
+    levels, reading = found.profile, found.reading
+    if not levels.levels:
+        return replace(found, reading=replace(reading, classes=None), why="plain")
+    if _are_parts(levels, tree, found.splits):
+        return replace(found, reading=replace(reading, classes=None), other=1, why="parts")
+    if (first := _letters(levels)) is not None:
+        letters = replace(reading, classes=LEAF, leaf_from=first)
+        return replace(found, reading=letters, other=first, why="letters")
+    if levels.repeated:
+        return _of_repeated(found)
+    if levels.base > 1:
+        higher = replace(reading, classes=levels.base)
+        return replace(found, reading=higher, other=1, why="wrapper")
+    if (group := _groups_below(levels)) is not None:
+        grouped = replace(reading, group=group, group_asked=_can_split_by(levels, group))
+        return replace(found, reading=grouped, other=LEAF, why="groups")
+    return replace(found, other=LEAF, why="deeper") if _deeper(levels) else found
+
+
+def _of_repeated(found: Found) -> Found:
+    levels = found.profile
+    chosen = class_level_of(levels)
+    rest = [level for level in (levels.base, *levels.repeated) if level != chosen]
+    group = next((level for level in rest if _names_groups(levels.names(level))), None)
+    reading = replace(
+        found.reading, classes=chosen, domains=[level for level in rest if level != group], group=group
+    )
+    if group is not None:
+        reading = replace(reading, group_asked=len(levels.names(group)) >= FEWEST_GROUPS)
+    other = max(rest, key=lambda level: len(levels.names(level)))
+    return replace(found, reading=reading, other=other, why="domains" if group is None else "groups")
+
+
+def _as_asked(found: Found, class_level: int | str | None, group_level: int | None) -> Found:
+    """Put given levels in place of those that were chosen."""
+    reading = found.reading
+    if class_level is not None:
+        from_level = reading.leaf_from if class_level == LEAF else 1
+        domains = _domains_beside(found.profile, class_level) if class_level != LEAF else ()
+        group = reading.group if reading.group != class_level else None
+        reading = replace(reading, classes=class_level, leaf_from=from_level, domains=domains, group=group)
+        found = replace(found, why="plain", other=None)
+    if group_level is not None:
+        reading = replace(reading, group=group_level, group_asked=True)
+    domains = [level for level in reading.domains if level != reading.group]
+    return replace(found, reading=replace(reading, domains=domains))
+
+
+def _domains_beside(levels: Profile, chosen: int | str) -> list[int]:
+    candidates = [levels.base, *levels.repeated] if levels.repeated else []
+    return [level for level in candidates if level != chosen] if chosen in candidates else []
+
+
+def _without_containers(tree: Tree, counts: Mapping[str, int], reading: TreeReading) -> TreeReading:
+    """Read a folder that only holds a folder of images, such as `JPEGImages/`, as the latter."""
+    if set(reading.splits) != {""} or reading.inside:
+        return reading
+    path = ""
+    while not tree[path].images:
+        inner = [name for name in tree[path].folders if counts.get(join(path, name))]
+        if len(inner) != 1 or inner[0].lower() not in CONTAINERS:
+            break
+        path = join(path, inner[0])
+    return replace(reading, splits={path: "all"}) if path and tree[path].images else reading
+
+
+def _flat_test(splits: Splits, places: Sequence[ImagePlace], reading: TreeReading) -> str:
+    """Return the test folder without class folders beside a train folder that has some."""
+    flat = {path for path, kind in splits.kinds.items() if kind == "test" and path not in reading.label_files}
+    deep = any(place.parts for place in places if place.split == "train")
+    tests = [place for place in places if any(_is_in(place.path, path) for path in flat)]
+    if (
+        not deep
+        or not tests
+        or any(place.parts for place in tests)
+        or len({place.path for place in tests}) > 1
+    ):
+        return ""
+    return tests[0].path
+
+
+def _label_files(
+    places: Sequence[ImagePlace], reading: TreeReading, label_file: Callable[[str, set[str]], str | None]
+) -> dict[str, str]:
+    """Find files that label the images of splits without class folders, as Tiny ImageNet's val has one."""
+    classes = {place.parts[0] for place in places if place.parts and place.split == "train"}
+    deep = {
+        prefix for prefix in reading.splits for place in places if place.parts and _is_in(place.path, prefix)
+    }
+    flat = [path for path, split in reading.splits.items() if split == "val" and path not in deep]
+    files = {path: label_file(path, classes) for path in flat if classes}
+    return {path: file for path, file in files.items() if file is not None}
+
+
+def _letters_of_splits(places: Sequence[ImagePlace]) -> dict[str, str]:
+    """Return the classes that the names of flat splits say: A and B of trainA, trainB, testA, testB."""
+    letters = {place.prefix: beside_split(place.prefix.rpartition("/")[2]) for place in places}
+    several = len(set(letters.values())) > 1 and all(letters.values())
+    return letters if several and not any(place.parts for place in places) else {}
+
+
+def _unlabelled_apart(reading: TreeReading, places: Sequence[ImagePlace]) -> TreeReading:
+    has_one = any(place.parts and place.parts[0] == UNLABELLED for place in places)
+    return replace(reading, without_label=(UNLABELLED,)) if has_one else reading
+
+
+def _are_parts(levels: Profile, tree: Tree, splits: Splits) -> bool:
+    """Return True where the first level only cuts images into parts: numbered shards, `images_part_1`."""
+    names = levels.names(1)
+    if levels.base > 1 or any(len(level.names) > 1 for level in levels.levels[1:]):
+        return False
+    if len(names) == 1:
+        return names[0].lower() in CONTAINERS
+    if all(map(is_number, names)) and len({len(name) for name in names}) == 1:
+        beside = [table for path in ("", *splits.of) if path in tree for table in tree[path].tables]
+        told = {re.sub(r"(_stats)?\.\w+$", "", table) for table in beside}
+        return not told.isdisjoint(names)
+    stems = {re.sub(r"\d+$", "", name) for name in names}
+    return len(names) > 1 and len(stems) == 1 and not PARTS.isdisjoint(name_words(stems.pop()))
+
+
+def _letters(levels: Profile) -> int | None:
+    """Return 2 where the first level only sorts the second by its first letter."""
+    if len(levels.levels) < 2 or levels.base != 1:
+        return None
+    if any(len(name) != 1 or not name.isalpha() for name in levels.names(1)):
+        return None
+    below = levels.levels[1].below
+    alike = [above == {name[0].lower()} or above == {name[0].upper()} for name, above in below.items()]
+    return 2 if sum(alike) >= 0.9 * len(alike) else None
+
+
+def _deeper(levels: Profile) -> bool:
+    """Return True where folders below the classes have several names."""
+    return any(len(level.names) > 1 for level in levels.levels[1:])
+
+
+def _groups_below(levels: Profile) -> int | None:
+    """Return the level of folders called `patient_12` or the like below the first."""
+    numbers = range(2, len(levels.levels) + 1)
+    return next((number for number in numbers if _names_groups(levels.names(number))), None)
+
+
+def _can_split_by(levels: Profile, group: int) -> bool:
+    """Return True where the groups are several, also in some class."""
+    classes = Counter(above for names in levels.levels[group - 1].below.values() for above in names)
+    return len(levels.names(group)) >= FEWEST_GROUPS and max(classes.values(), default=0) > 1
+
+
+def _names_groups(names: Sequence[str]) -> bool:
+    return numbered_alike(names) in GROUPS
+
+
+def _at(parts: Sequence[str], level: int) -> str | None:
+    return parts[level - 1] if len(parts) >= level else None
+
+
+def _below(tree: Tree, prefix: str) -> list[str]:
+    return list(tree) if not prefix else [path for path in tree if _is_in(path, prefix)]
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return not folder or path == folder or path.startswith(f"{folder}/")

@@ -1,0 +1,131 @@
+"""The images of a tree under one reading: names, labels, splits, and the columns `domain` and `group`."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from core.common.formatting import counted
+from core.data.sources.folder_profile import ImagePlace
+from core.data.sources.folder_reading import Tree, TreeReading, places_of
+from core.data.sources.folder_splits import join
+from core.data.sources.folder_tables import labels_in
+from core.data.sources.folder_walk import readable
+from core.data.sources.source import some
+
+DOMAIN, GROUP = "domain", "group"
+
+
+@dataclass
+class TreeRows:
+    """One entry an image: its name below the root as in the file system, label, split, further columns."""
+
+    names: list[str] = field(default_factory=list)
+    labels: list[str | None] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+    columns: dict[str, list[str | None]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def rows_of(root: str, tree: Tree, reading: TreeReading) -> TreeRows:
+    """List the images split by split, class by class, by their names."""
+    rows = TreeRows(columns={name: [] for name in _columns(reading)})
+    by_prefix = defaultdict(list)
+    for place in places_of(tree, reading):
+        by_prefix[place.prefix].append(place)
+    train_classes = {place.parts[0] for places in by_prefix.values() for place in places if place.parts}
+    for prefix in reading.splits:
+        places = by_prefix.get(prefix, [])
+        if not places:
+            rows.notes.append(f"{readable(prefix)}/ holds no images")
+            continue
+        before = len(rows.names)
+        _add(rows, tree, reading, places)
+        if (file := reading.label_files.get(prefix)) is not None:
+            images = [name.rpartition("/")[2] for name in rows.names[before:]]
+            labels = labels_in(root, file, images, train_classes)
+            rows.labels[before:] = [labels.get(name) for name in images]
+        rows.notes += _notes(tree, reading, prefix, places)
+    rows.notes += _notes_beside(tree, reading)
+    return rows
+
+
+def _columns(reading: TreeReading) -> list[str]:
+    return [name for name, level in ((DOMAIN, reading.domains), (GROUP, reading.group)) if level]
+
+
+def has_classes(reading: TreeReading, places: Sequence[ImagePlace]) -> bool:
+    """Return True where folders name classes; images beside them are then none."""
+    return reading.classes is not None and any(place.parts for place in places)
+
+
+def _add(rows: TreeRows, tree: Tree, reading: TreeReading, places: Sequence[ImagePlace]) -> None:
+    """Add the images of a split: folder by folder of the first level, sorted by the names below it."""
+    labelled = has_classes(reading, places)
+    together = defaultdict(list)
+    for place in places:
+        first = place.path[len(place.prefix) :].strip("/").partition("/")[0] if labelled else ""
+        if not labelled or not is_above(reading, place):
+            together[first].append(place)
+    for first in sorted(together):
+        pairs = [
+            (join(place.path, name), at)
+            for at, place in enumerate(together[first])
+            for name in tree[place.path].images
+        ]
+        if len(together[first]) > 1:
+            pairs.sort()
+        facts = [_facts(reading, place, labelled) for place in together[first]]
+        rows.names += [name for name, _ in pairs]
+        rows.labels += [facts[at][0] for _, at in pairs]
+        rows.splits += [together[first][at].split for _, at in pairs]
+        for number, values in enumerate(rows.columns.values(), 1):
+            values += [facts[at][number] for _, at in pairs]
+
+
+def _facts(reading: TreeReading, place: ImagePlace, labelled: bool) -> list[str | None]:
+    """Return the label of the images in a folder, and their entries of the further columns."""
+    label = reading.label_of(place.parts) if labelled else reading.classes_of_prefix.get(place.prefix)
+    values = {DOMAIN: reading.domain_of(place.parts), GROUP: reading.group_of(place.parts)}
+    texts = [label, *(values[name] for name in _columns(reading))]
+    return [None if text is None else readable(text) for text in texts]
+
+
+def is_above(reading: TreeReading, place: ImagePlace) -> bool:
+    """Return True where images lie above the folders of the classes, which makes them none."""
+    if not place.parts:
+        return True
+    return place.parts[0] not in reading.without_label and reading.label_of(place.parts) is None
+
+
+def _notes(tree: Tree, reading: TreeReading, prefix: str, places: Sequence[ImagePlace]) -> list[str]:
+    where = f" in {readable(prefix)}/" if prefix else ""
+    if not has_classes(reading, places):
+        known = prefix in reading.label_files or prefix in reading.classes_of_prefix
+        return [] if known else [f"no class folders{where}: images without labels"]
+    first = {place.path[len(prefix) :].strip("/").partition("/")[0] for place in places}
+    empty = [
+        readable(name) for name in tree[prefix].folders if name not in first and name not in reading.masks
+    ]
+    notes = [f"{counted(len(empty), 'empty class folder')} ignored{where}: {some(empty)}"] if empty else []
+    outside = sum(place.n_images for place in places if not place.parts)
+    above = sum(place.n_images for place in places if place.parts and is_above(reading, place))
+    if outside:
+        notes.append(f"{counted(outside, 'image')} ignored{where}, outside the class folders")
+    if above:
+        notes.append(f"{counted(above, 'image')} ignored{where}, above class level {reading.classes}")
+    return notes
+
+
+def _notes_beside(tree: Tree, reading: TreeReading) -> list[str]:
+    """Return what lies beside the folders of the splits."""
+    notes = []
+    prefixes = [prefix for prefix in reading.splits if prefix]
+    if reading.ignored:
+        used = " and ".join(f"{readable(prefix)}/" for prefix in prefixes) or "the splits in each class"
+        names = [f"{readable(path)}/" for path in reading.ignored]
+        notes.append(f"ignored beside {used}: {some(names)}")
+    above = {prefix.rpartition("/")[0] for prefix in prefixes}
+    outside = sum(len(tree[path].images) for path in above if path in tree)
+    if outside:
+        notes.append(f"{counted(outside, 'image')} ignored, outside train/ and val/")
+    return notes

@@ -1,0 +1,179 @@
+"""Find the folders of splits in a tree: at the root, inside a wrapper, or inside each class."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from core.data.sources.folder_walk import Folder
+from core.data.sources.folder_words import (
+    CONTAINERS,
+    SPLIT_WORDS,
+    UNLABELLED_BESIDE,
+    name_words,
+    split_of_folder,
+)
+from core.data.sources.source import SPLIT_NAMES, split_named
+
+KINDS = ("train", "val", "test", "id_val", "id_test")
+
+
+@dataclass
+class Splits:
+    """Folders of splits: `of` maps paths below the root to "train" or "val"; `inside` maps names of folders
+    that lie in each class. Folders beside them that are not read are `ignored`."""
+
+    of: dict[str, str] = field(default_factory=dict)
+    inside: dict[str, str] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)
+    kinds: dict[str, str] = field(default_factory=dict)  # of the folders in `of`: "test" is not "val"
+    val_as_train: bool = False
+
+
+def join(*parts: str) -> str:
+    """
+    >>> join("", "train", "cat")
+    'train/cat'
+    """
+    return "/".join(part for part in parts if part)
+
+
+def above_of(path: str) -> list[str]:
+    """Return a folder and all above it, the root last.
+
+    >>> above_of("val/images")
+    ['val/images', 'val', '']
+    """
+    paths = [path]
+    while paths[-1]:
+        paths.append(paths[-1].rpartition("/")[0])
+    return paths
+
+
+def children(tree: Mapping[str, Folder], counts: Mapping[str, int], path: str) -> list[str]:
+    """Return the folders of a folder that hold images at any depth."""
+    return [name for name in tree[path].folders if counts.get(join(path, name))] if path in tree else []
+
+
+def find_splits(tree: Mapping[str, Folder], counts: Mapping[str, int]) -> Splits:
+    """Find splits by the names of folders.
+
+    Args:
+        counts: the images in and below each folder, without masks.
+    """
+    at = ""
+    while True:
+        if (splits := _splits_at(tree, counts, at)) is not None:
+            splits.of = {_inner(tree, counts, path): split for path, split in splits.of.items()}
+            splits.kinds = {_inner(tree, counts, path): kind for path, kind in splits.kinds.items()}
+            return splits
+        inner = children(tree, counts, at)
+        if len(inner) != 1 or tree[at].images:
+            break
+        at = join(at, inner[0])
+    return _splits_in_classes(tree, counts, at) or Splits()
+
+
+def first_splits(tree: Mapping[str, Folder], counts: Mapping[str, int]) -> Splits:
+    """Find splits as studies without a stored reading did: by few names, at the root only."""
+    named = [name for name in tree[""].folders if split_named(name)]
+    kinds = {name: str(split_named(name)) for name in sorted(named, key=_order)}
+    if {"train"} < set(kinds.values()):
+        return _of_kinds(tree, counts, "", kinds)
+    alone = len(kinds) == len(tree[""].folders)
+    if not (alone and any(tree[name].folders for name in named if name in tree)):
+        return Splits()
+    return _of_kinds(tree, counts, "", kinds)
+
+
+def _splits_at(tree: Mapping[str, Folder], counts: Mapping[str, int], at: str) -> Splits | None:
+    named = {name: kind for name in sorted(tree[at].folders, key=_order) if (kind := split_of_folder(name))}
+    held = {kind for name, kind in named.items() if counts.get(join(at, name))}
+    if not held:
+        return None
+    others = [name for name in children(tree, counts, at) if name not in named and not _says_unlabelled(name)]
+    exact = all(name.lower() in SPLIT_WORDS for name in named)
+    if {"train"} < held and (exact or not others):
+        return _of_kinds(tree, counts, at, _without_doubles(named))
+    alone = not others and (exact or held in ({"train"}, {"val", "test"}))
+    nested = any(children(tree, counts, join(at, name)) for name in named)
+    return _of_kinds(tree, counts, at, named) if alone and nested else None
+
+
+def _says_unlabelled(name: str) -> bool:
+    return not UNLABELLED_BESIDE.isdisjoint(name_words(name))
+
+
+def _without_doubles(kinds: dict[str, str]) -> dict[str, str]:
+    """Leave out `trainval` where its two halves lie beside it."""
+    if {"train", "trainval"} <= {name.lower() for name in kinds}:
+        return {name: kind for name, kind in kinds.items() if name.lower() != "trainval"}
+    return kinds
+
+
+def _of_kinds(
+    tree: Mapping[str, Folder], counts: Mapping[str, int], at: str, kinds: dict[str, str]
+) -> Splits:
+    """Take train, and the first evaluation folder that holds images; without train, val takes its part."""
+    fitted_on = "val" if "train" not in kinds.values() and {"val", "test"} <= set(kinds.values()) else "train"
+    splits = Splits(val_as_train=fitted_on == "val")
+    evaluated = None
+    for name, kind in kinds.items():
+        path = join(at, name)
+        if kind == fitted_on:
+            splits.of[path] = "train"
+        elif evaluated is None or (kind == evaluated and name.lower() not in SPLIT_WORDS):
+            splits.of[path] = "val"
+            evaluated = kind if counts.get(path) else evaluated
+        else:
+            splits.ignored.append(path)
+            continue
+        splits.kinds[path] = kind
+    rest = [join(at, name) for name in tree[at].folders if name not in kinds]
+    splits.ignored = rest + splits.ignored
+    return splits
+
+
+def _splits_in_classes(tree: Mapping[str, Folder], counts: Mapping[str, int], at: str) -> Splits | None:
+    """Find CLASS/train and CLASS/test, where at least half of the classes have both."""
+    classes = children(tree, counts, at)
+    with_both = 0
+    kinds: dict[str, str] = {}
+    for name in classes:
+        inner = {
+            one: kind for one in children(tree, counts, join(at, name)) if (kind := split_of_folder(one))
+        }
+        with_both += {"train"} < set(inner.values())
+        kinds |= inner
+    if not classes or 2 * with_both < len(classes):
+        return None
+    evaluated = "val" if "val" in kinds.values() else "test"
+    inside = {
+        name: "train" if kind == "train" else "val"
+        for name, kind in kinds.items()
+        if kind in ("train", evaluated)
+    }
+    left = {
+        join(at, name, one)
+        for name in classes
+        for one in children(tree, counts, join(at, name))
+        if one not in inside
+    }
+    return Splits(inside=inside, ignored=sorted(left))
+
+
+def _inner(tree: Mapping[str, Folder], counts: Mapping[str, int], path: str) -> str:
+    """Go down to where the classes of a split are: `seg_train/seg_train`, `val/images`."""
+    while path in tree and not tree[path].images:
+        inner = children(tree, counts, path)
+        name = path.rpartition("/")[2].lower()
+        if len(inner) != 1 or inner[0].lower() not in (*CONTAINERS, name):
+            return path
+        path = join(path, inner[0])
+    return path
+
+
+def _order(name: str) -> tuple[int, int, str]:
+    """Sort train before val before test, and each kind in the order of `SPLIT_NAMES`."""
+    kind = split_of_folder(name)
+    known = list(SPLIT_NAMES)
+    at = known.index(name.lower()) if name.lower() in known else len(known)
+    return (KINDS.index(kind) if kind else len(KINDS), at, name)

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.analysis.probe.notes import notes_on_accuracy
+from core.analysis.probe.seen_images import seen_images
 from core.analysis.probe.step import _held_out
 from core.analysis.quality.label_free.calibration import regressed, score_of_other_folds
 from core.analysis.quality.label_free.calibration_step import apart_from
@@ -17,6 +19,7 @@ from core.measures.headline import headline
 from core.measures.score_aurocs import score_aurocs
 from core.pipeline.run import run_step
 from core.slices.highlights import class_accuracy
+from core.slices.slice import Slice
 from core.store import Study, open_study
 from tests.synthetic import planted_representations
 
@@ -92,3 +95,31 @@ def test_apart_from__leaves_out_the_patients_that_are_held():
     groups = np.array([0, 0, 1, 1, 2])
     assert apart_from(np.arange(5), np.array([1]), groups).tolist() == [2, 3, 4]
     assert apart_from(np.arange(5), np.array([1]), None).tolist() == [0, 2, 3, 4]
+
+
+def test_accuracy__says_groups_on_both_sides_and_copies_in_train(tmp_path):
+    """40 images of 10 patients with a given split that separates each; two val images are copies."""
+    rng = np.random.default_rng(1)
+    raw = rng.gamma(0.5, size=(40, 12)).astype(np.float32)
+    raw[[38, 39]] = 2 * raw[[0, 1]]
+    np.save(tmp_path / "raw.npy", raw)
+    table = pd.DataFrame({"image_id": [f"{i}" for i in range(40)], "label": ["ant", "bee"] * 20})
+    patients, split = [f"{i % 10}" for i in range(40)], ["train"] * 28 + ["val"] * 12
+    table.assign(patient_id=patients, split=split).to_csv(tmp_path / "t.csv", index=False)
+    options = {"images": str(tmp_path / "t.csv"), "representations": str(tmp_path / "raw.npy")}
+    options |= {"epsilon": "auto", "epochs": 2, "lr": 0.1}
+    for step in ("embed", "probe", "neighbours"):
+        run_step(step, tmp_path / "study", options, Progress.silent())
+    study = open_study(tmp_path / "study")
+    said = {note.kind: (note.n, note.of) for note in seen_images(study)}
+    assert said == {"groups_on_both_sides": (10, 10), "copies_in_train": (2, 12)}
+    assert set(seen_images(study)) <= set(notes_on_accuracy(study))
+    part = study.where(Slice(image_ids=("38", "30")))
+    assert {note.kind: (note.n, note.of) for note in seen_images(part)} == {
+        "groups_on_both_sides": (2, 2),
+        "copies_in_train": (1, 2),
+    }
+
+
+def test_accuracy__of_a_split_by_patient_says_nothing(study):
+    assert seen_images(study) == []

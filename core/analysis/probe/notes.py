@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from core.analysis.probe.seen_images import seen_images
 from core.answers.head import LIKELY_WRONG, SEVERAL
 from core.answers.requests import CHANCE
 from core.common.step_facts import ProbeFacts
@@ -49,9 +50,11 @@ def notes_on_accuracy(study: Study) -> list[str]:
     if study.answer is not None:
         notes = (str(note) for note in study.answer.facts.get("notes", []))
         marks = (LIKELY_WRONG, CHANCE, SEVERAL)
-        return [f"{one[:1].upper()}{one[1:]}." for one in notes if any(mark in one for mark in marks)]
+        doubts = [f"{one[:1].upper()}{one[1:]}." for one in notes if any(mark in one for mark in marks)]
+        return [*doubts, *(seen_images(study) if study.answer.is_fitted else [])]
     facts = getattr(study, "whole", study).facts(ProbeFacts)  # a slice has the probe of the whole study
+    seen = seen_images(study) if facts.top1 is not None else []
     if facts.lr is None or not facts.lr_accuracy:
-        return []
+        return list(seen)
     note = rate_note(facts.lr, {float(rate): accuracy for rate, accuracy in facts.lr_accuracy.items()})
-    return [note] if note else []
+    return [note, *seen] if note else list(seen)

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
-from core.common.records import Record
+from core.common.records import Record, Templates
 from core.common.step_facts import EmbedFacts
+from core.data.sources import groups
 from core.data.sources.groups import find_group, group_texts, split_by_group
 from core.data.sources.images import open_images, reopen_images
 from core.data.sources.source import VAL_SHARE, ImageSource, seeded_split
@@ -25,6 +26,7 @@ from core.slices.slice import Slice
 from core.store import open_study
 from tests.data.sources.pictures import picture
 
+GROUPS = Templates.beside(groups.__file__)
 CLASSES = np.array(["nv", "mel", "bkl", "bcc"])
 SHARES = (0.6, 0.25, 0.1, 0.05)
 
@@ -146,7 +148,9 @@ def table(tmp_path: Path) -> Path:
 
 
 def notes_of(source: ImageSource) -> dict[str, Record]:
-    return {note.kind: note for note in source.notes if isinstance(note, Record)}
+    """What is said of the split and its groups."""
+    records = [note for note in source.notes if isinstance(note, Record)]
+    return {note.kind: note for note in records if note.kind in GROUPS.by_kind}
 
 
 def test_table__is_split_by_patient_and_says_so(table):

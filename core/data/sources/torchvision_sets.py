@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image
 
 from core.common.formatting import counted
+from core.common.labels.distinct import distinct_names
+from core.common.records import Record, Templates
 from core.data.sources import source
 from core.data.sources.decode import to_rgb
 from core.data.sources.pixel_limit import limited_pillow
@@ -21,9 +23,11 @@ from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 
 TRAIN_NAMES = ("train", "trainval")
 VAL_NAMES = ("val", "test")
-TARGET_ATTRIBUTES = ("targets", "labels", "_labels")
+CLASS_ATTRIBUTES = ("classes", "categories", "all_categories")  # of Caltech, of iNaturalist
+TARGET_ATTRIBUTES = ("targets", "labels", "_labels", "y")
 UNPICKLES = ("LSUN",)  # a cache file in the working folder
 FILE_ATTRIBUTES = ("samples", "imgs", "_image_files", "_images", "_samples")
+say_of_torchvision = Templates.beside(__file__)
 
 
 class TorchvisionSource(source.ListedSource):
@@ -99,9 +103,12 @@ class TorchvisionSource(source.ListedSource):
         ids, labels, splits, notes = [], [], [], []
         for split, one in self.sets.items():
             ids += [f"{split}/{number:06d}" for number in range(len(one))]
-            labels += _labels(one)
+            of_set, of_names = _labels(one)
+            labels += of_set
+            notes += [note for note in of_names if note not in notes]
             splits += ["val" if split in VAL_NAMES else "train"] * len(one)
         given = len(set(splits)) > 1
+        notes += _left_out(self.name, self.options, self.sets)
         if given:
             labels, spelled = one_spelling(splits, labels)
             notes += spelled
@@ -133,6 +140,7 @@ def _open_sets(name: str, options: dict[str, Any]) -> dict[str, Any]:
         raise ImageSourceError(
             f"torchvision:{name} has no option '{unknown}'.{did_you_mean(unknown, parameters)}"
         )
+    options = _as_expected(make, options)
     if "root" in parameters and "root" not in options:
         raise ImageSourceError(f"torchvision:{name} needs a folder. Write torchvision:{name}?root=DIR")
     if "train" in parameters and "train" not in options:
@@ -153,6 +161,33 @@ def _by_split(make: Any, name: str, options: dict[str, Any]) -> dict[str, Any]:
     if not sets:
         raise ImageSourceError(f"torchvision:{name} has neither a train nor a test split. Name one: &split=")
     return sets
+
+
+def _as_expected(make: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Return options with numbers as text where a name is expected, such as the version 2018."""
+    defaults = {key: one.default for key, one in inspect.signature(make).parameters.items()}
+    return {
+        key: str(value) if isinstance(defaults[key], str) and isinstance(value, int) else value
+        for key, value in options.items()
+    }
+
+
+def _left_out(name: str, options: dict[str, Any], sets: dict[str, Any]) -> list[Record]:
+    """Say which evaluation split is not used where a data set has two, with its images."""
+    make = _factory(name)
+    others = [split for split in VAL_NAMES if split not in sets]
+    used = next((split for split in VAL_NAMES if split in sets), None)
+    if used is None or "split" in options or "split" not in inspect.signature(make).parameters:
+        return []
+    notes = []
+    for split in others:
+        try:
+            one = _make(make, name, _as_expected(make, options), split=split)
+        except ImageSourceError:
+            continue  # without its files
+        if one is not None:
+            notes.append(say_of_torchvision("left_out", n=len(one), what=split, why=used))
+    return notes
 
 
 def _make(make: Any, name: str, options: dict[str, Any], **split: Any) -> Any:
@@ -181,26 +216,54 @@ def _factory(name: str) -> Any:
     return getattr(datasets, name)
 
 
-def _labels(data_set: Any) -> list[str | None]:
+def _labels(data_set: Any) -> tuple[list[str | None], list[Record]]:
+    """Return the label of each image, and what is said of the names of classes."""
     candidates = (getattr(data_set, name, None) for name in TARGET_ATTRIBUTES)
     targets = next((t for t in candidates if t is not None and len(t) == len(data_set)), None)
     if targets is None:
+        targets = _numbers_of_ranks(data_set)
+    if targets is None:
         with limited_pillow():
             targets = [data_set[index][1] for index in range(len(data_set))]
-    classes = getattr(data_set, "classes", None) or []
-    return [_label(target, classes) for target in targets]
+    classes, notes = _class_names(data_set)
+    return [_label(target, classes) for target in targets], notes
 
 
-def _label(target: Any, classes: Sequence[Any]) -> str | None:
+def _rank_of(data_set: Any) -> str | None:
+    """Return the one rank of the taxonomy by which iNaturalist labels its images; None for other sets."""
+    kinds, of_ranks = getattr(data_set, "target_type", None), getattr(data_set, "categories_index", None)
+    is_one = isinstance(kinds, list) and len(kinds) == 1 and isinstance(of_ranks, dict)
+    return kinds[0] if is_one else None  # pyright: ignore[reportOptionalSubscript]
+
+
+def _numbers_of_ranks(data_set: Any) -> list[int] | None:
+    """Return the numbers of iNaturalist's classes without reading its images; None for other sets."""
+    rank = _rank_of(data_set)
+    if rank is None:
+        return None
+    species = [number for number, _ in data_set.index]
+    return species if rank == "full" else [data_set.categories_map[one][rank] for one in species]
+
+
+def _class_names(data_set: Any) -> tuple[list[str | None], list[Record]]:
+    """Return the names of the classes of a data set in the order of their numbers, all different."""
+    held = (getattr(data_set, name, None) for name in CLASS_ATTRIBUTES)
+    names = next((list(one) for one in held if isinstance(one, (list, tuple)) and one), [])
+    if (rank := _rank_of(data_set)) and rank != "full":
+        number_of = data_set.categories_index[rank]
+        names = sorted(number_of, key=number_of.get)
+    texts = [", ".join(name) if isinstance(name, tuple) else str(name) for name in names]
+    ids = getattr(data_set, "wnids", None) or range(len(texts))  # ImageNet's and Imagenette's
+    return distinct_names(list(ids), texts)
+
+
+def _label(target: Any, classes: Sequence[str | None]) -> str | None:
     if isinstance(target, str):
         return target
     value = np.asarray(target)
     if value.ndim or not np.issubdtype(value.dtype, np.integer) or value < 0:
         return None  # boxes, captions, STL10's -1
-    name = classes[int(value)] if int(value) < len(classes) else int(value)
-    return (
-        ", ".join(name) if isinstance(name, tuple) else str(name)
-    )  # ImageNet's classes are tuples of synonyms
+    return classes[int(value)] if int(value) < len(classes) else str(int(value))
 
 
 def _content(data_set: Any) -> Iterator[str]:

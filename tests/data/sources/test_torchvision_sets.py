@@ -8,9 +8,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from core.data.sources.images import open_images, reopen_images
-from core.data.sources.torchvision_sets import _label
+from core.data.sources.torchvision_sets import _class_names, _label
 from core.errors import ImageSourceError, UnreadableImage
-from tests.data.sources.pictures import class_folder
+from tests.data.sources.pictures import class_folder, make_folder
 from tests.data.sources.test_folder import note, rows
 
 FAKE = "torchvision:FakeData?size=20&image_size=3,16,12&num_classes=4"
@@ -102,7 +102,7 @@ def test_image_folder__through_torchvision(tmp_path):
 
 
 def test_label__from_class_names_and_numbers():
-    assert [_label(target, ["a", ("b", "bee")]) for target in (0, 1, np.int64(2), "x")] == [
+    assert [_label(target, ["a", "b, bee"]) for target in (0, 1, np.int64(2), "x")] == [
         "a",
         "b, bee",
         "2",
@@ -155,3 +155,57 @@ def test_errors(spec, message):
     with pytest.raises(ImageSourceError, match=message) as error:
         open_images(f"torchvision:{spec}")
     assert "\n" not in str(error.value)
+
+
+SPECIES = [
+    f"{at:05d}_Animalia_Chordata_{name}_O_F_G_s{at}" for at, name in enumerate(["Aves", "Aves", "Reptilia"])
+]
+
+
+def test_inaturalist_has_the_names_of_its_species_or_of_one_rank(tmp_path):
+    make_folder(tmp_path / "2021_valid", [f"{name}/{at}.png" for at, name in enumerate(SPECIES)])
+    spec = f"torchvision:INaturalist?root={tmp_path}&version=2021_valid"
+    assert open_images(spec).table["label"].tolist() == SPECIES
+    assert open_images(f"{spec}&target_type=class").table["label"].tolist() == ["Aves", "Aves", "Reptilia"]
+    make_folder(tmp_path / "2018", ["Birds/0/a.png", "Birds/1/b.png"])
+    of_2018 = open_images(f"torchvision:INaturalist?root={tmp_path}&version=2018")
+    assert of_2018.table["label"].tolist() == ["Birds/0", "Birds/1"]
+
+
+def test_caltech_has_the_names_of_its_categories(tmp_path):
+    folders = tmp_path / "caltech101/101_ObjectCategories"
+    names = [
+        "BACKGROUND_Google/image_0001.jpg",
+        "dog/image_0001.jpg",
+        "dog/image_0002.jpg",
+        "cat/image_0001.jpg",
+    ]
+    make_folder(folders, names)
+    (tmp_path / "caltech101/Annotations").mkdir()
+    source = open_images(f"torchvision:Caltech101?root={tmp_path}")
+    assert source.table["label"].tolist() == ["cat", "dog", "dog"]
+
+
+def test_a_second_evaluation_split_is_counted(tmp_path, monkeypatch):
+    from scipy.io import savemat
+
+    monkeypatch.setattr("torchvision.datasets.flowers102.check_integrity", lambda *_: True)
+    folder = tmp_path / "flowers-102"
+    make_folder(folder / "jpg", [f"image_{at:05d}.jpg" for at in range(1, 8)])
+    savemat(folder / "imagelabels.mat", {"labels": [1, 2, 1, 2, 1, 2, 1]})
+    savemat(folder / "setid.mat", {"trnid": [1, 2], "valid": [3, 4], "tstid": [5, 6, 7]})
+    source = open_images(f"torchvision:Flowers102?root={tmp_path}")
+    left = [one for one in source.notes if getattr(one, "kind", "") == "left_out"]
+    assert [(one.n, one.what, one.why) for one in left] == [(3, "test", "val")]
+    assert source.table["label"].iat[0] == "pink primrose"
+
+
+def test_two_classes_of_one_name_have_their_ids():
+    class Cranes:
+        classes, wnids = [("crane",), ("crane",)], ["n02012849", "n03126707"]
+
+    class Others:
+        classes = [("tench", "Tinca tinca"), ("goldfish",)]
+
+    assert _class_names(Cranes())[0] == Cranes.wnids
+    assert _class_names(Others())[0] == ["tench, Tinca tinca", "goldfish"]

@@ -16,6 +16,7 @@ EXTRAS = {
     "tensorboard": ("tensorboard",),
     "umap": ("umap-learn",),
     "heic": ("pillow-heif",),
+    "tiff": ("imagecodecs",),
     "mcp": ("mcp",),
     "s3": ("s3fs",),
 }

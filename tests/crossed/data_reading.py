@@ -14,6 +14,7 @@ from PIL import Image
 from core.concepts.captions.bank import open_bank
 from core.data.masks.masks import open_masks
 from core.data.sources.images import ImageSource, open_images
+from core.data.sources.pixel_facts import PixelFacts, file_facts
 from core.errors import PeregrineError, UnreadableImage
 from tests.crossed.data_kit import Picture, WrittenData, rgb, stored_data
 from tests.crossed.table import NOTED, REFUSED, RIGHT, WRONG
@@ -175,12 +176,15 @@ def _row_of_each(
     rows: list[int | None] = [None] * len(pictures)
     extra, levels = 0, 0.0
     unread: Counter[str] = Counter()
+    found = PixelFacts()
     for row in range(len(source.table)):
         try:
-            ours = rgb(source.read(row))
+            picture = source.read(row)
         except UnreadableImage as error:
             unread[_without(str(error), folder)] += 1
             continue
+        found.add(file_facts(picture))
+        ours = rgb(picture)
         distances = np.abs(looks - _look(ours)).mean(axis=(1, 2, 3))
         nearest = int(distances.argmin())
         if distances[nearest] > SAME or rows[nearest] is not None:
@@ -189,6 +193,7 @@ def _row_of_each(
         rows[nearest] = row
         levels = max(levels, _levels(ours, pictures[nearest].pixels))
     reading.pixels = levels
+    reading.notes += found.notes()
     reading.notes += [f"{n} cannot be read: {reason}" for reason, n in unread.items()]
     if unread and sum(unread.values()) == len(source.table):
         reading.refusal = f"all pictures: {next(iter(unread))}"

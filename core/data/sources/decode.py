@@ -4,6 +4,7 @@ import contextlib
 import errno
 import importlib
 import io
+import logging
 import os
 import time
 import warnings
@@ -20,11 +21,21 @@ from core.common.picture_turns import TURNS, longest_side
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import read_object, stat
 from core.data.sources.bands import is_empty, is_transparency
-from core.data.sources.decoder_work import check_work, decode_smaller
+from core.data.sources.decoder_work import check_work, decode_smaller, jpeg_precision
 from core.data.sources.deep_values import Values, as_picture
+from core.data.sources.jpeg2000 import load_jpeg2000
 from core.data.sources.pixel_facts import FOURTH_BAND, TRANSPARENT, TURNED, TWO_BANDS, FileFacts
 from core.data.sources.pixel_limit import check_bytes, check_pixels, let_pillow_open, max_pixels, of_pillow
 from core.data.sources.pixel_reading import AS_STATED, DROP, PixelReading
+from core.data.sources.tiff_values import (
+    NO_DATA,
+    WHITE_IS_ZERO,
+    is_tiff,
+    nodata_of,
+    note_bands,
+    pages_of,
+    tiff_picture,
+)
 from core.errors import AddressRefused, UnreadableImage, first_line
 
 # Formats that an image source lists. Pillow detects fifty more by content, and starts Ghostscript for one.
@@ -32,6 +43,10 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 CLIP_SIDE = 2048  # longer side of images for CLIP; crops of them still have more pixels than it reads
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
+BITS, COMPRESSION, PHOTOMETRIC, PLANES, SAMPLE_FORMAT = 258, 259, 262, 284, 339
+SEPARATE = 2  # planes: one after the other
+UNKNOWN_TO_PILLOW = (34887, 34712, 50001, 50002, 52546)  # LERC, JPEG 2000, WebP, JPEG XL
+UNSIGNED, SIGNED = 1, 2  # formats of samples
 ORIENTATION = 0x0112  # the EXIF tag
 TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -47,6 +62,7 @@ HTML = (b"<!doctype html", b"<html")
 CUT_SHORT = ("truncated", "not enough", "unexpected end")  # in Pillow's messages on truncated files
 MOMENTARY = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN)
 PAUSES = (0.1, 1.0)  # seconds
+logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)  # else it prints what it cannot read
 
 
 def decode(source: bytes | str | Path | BinaryIO, reading: PixelReading = AS_STATED) -> Image.Image:
@@ -117,32 +133,64 @@ def _decode_patiently(file: str | Path | BinaryIO, limit: int, reading: PixelRea
 
 
 def _decode(file: str | Path | BinaryIO, limit: int, reading: PixelReading) -> Image.Image:
-    with Image.open(file, formats=_formats()) as image:
-        width, height = image.size
-        check_pixels(width, height, limit)
-        check_pixels(*_tile(image), limit)
-        check_work(image, limit)
-        with TURNS.turn(width * height):
-            return _upright(image, longest_side(), reading)
+    facts: FileFacts = {}
+    try:
+        with Image.open(file, formats=_formats()) as image:
+            width, height = image.size
+            check_pixels(width, height, limit)
+            check_pixels(*_tile(image), limit)
+            check_work(image, limit)
+            with TURNS.turn(width * height):
+                side = longest_side()
+                if image.format == "TIFF" and _is_beyond_pillow(image, facts):
+                    return _of_tiff(file, limit, reading, facts)
+                return _upright(image, side, reading, facts)
+    except (UnidentifiedImageError, ValueError) as error:
+        if isinstance(error, UnreadableImage) or not is_tiff(_head(file)):
+            raise
+        return _of_tiff(file, limit, reading, facts)
 
 
-def _upright(image: Image.Image, side: int | None, reading: PixelReading) -> Image.Image:
+def _is_beyond_pillow(image: Image.Image, facts: FileFacts) -> bool:
+    """Return True for a TIFF whose colours are pages, whose compression Pillow does not know, or whose planes
+    have more than 8 bits, which it mixes up."""
+    if pages_of(vars(image)["_fp"], facts) or _tag(image, COMPRESSION, 1) in UNKNOWN_TO_PILLOW:
+        return True
+    bits = _tag(image, BITS, (8,))
+    return _tag(image, PLANES, 1) == SEPARATE and len(bits) > 1 and max(bits) > 8
+
+
+def _of_tiff(file: str | Path | BinaryIO, limit: int, reading: PixelReading, facts: FileFacts) -> Image.Image:
+    """Decode a TIFF that Pillow does not."""
+    picture, turn = tiff_picture(file, limit, reading, facts)
+    return _finished(picture, picture.size, turn, longest_side(), facts)
+
+
+def _upright(image: Image.Image, side: int | None, reading: PixelReading, facts: FileFacts) -> Image.Image:
     """Decode an opened image, its longer side at most `side` pixels."""
-    width, height = image.size
+    size = image.size
     if side is not None:
         decode_smaller(image, side)
+    if image.format == "JPEG2000":
+        image = load_jpeg2000(image, reading, facts)
     image.load()
     turn = orientation(image)
-    facts: FileFacts = {}
-    upright = to_rgb(image, reading, facts)
-    if side is not None and max(upright.size) > side:
-        upright.thumbnail((side, side))
+    return _finished(to_rgb(image, reading, facts), size, turn, side, facts)
+
+
+def _finished(
+    picture: Image.Image, size: tuple[int, int], turn: int, side: int | None, facts: FileFacts
+) -> Image.Image:
+    """Turn a picture upright, its longer side at most `side` pixels."""
+    width, height = size
+    if side is not None and max(picture.size) > side:
+        picture.thumbnail((side, side))
     if turn in TRANSPOSE:
-        upright = upright.transpose(TRANSPOSE[turn])
+        picture = picture.transpose(TRANSPOSE[turn])
         facts[TURNED] = ()
     original_size = (height, width) if turn >= 5 else (width, height)
-    upright.info = {"original_size": original_size, "facts": facts, "turn": turn}
-    return upright
+    picture.info = {"original_size": original_size, "facts": facts, "turn": turn}
+    return picture
 
 
 @cache
@@ -182,11 +230,17 @@ def to_rgb(
     """
     facts = {} if facts is None else facts
     if image.mode == "RGB" and "transparency" not in image.info:
+        note_bands(len(_tag(image, BITS, ())), facts)
         return image.copy() if image.readonly else image
     if image.mode.startswith(("I", "F")):
         key = image.info.get("transparency")
-        values = Values(np.asarray(image), colour_key=key if isinstance(key, int) else None)
-        return as_picture(values, reading, facts).convert("RGB")
+        return as_picture(_values(image, key if isinstance(key, int) else None), reading, facts).convert(
+            "RGB"
+        )
+    if image.mode == "L" and _signed(image):
+        return as_picture(Values(np.asarray(image).view(np.int8)), reading, facts).convert("RGB")
+    if image.mode == "L":
+        note_bands(len(_tag(image, BITS, ())), facts)
     if _has_deep_colour_key(image):
         return _opaque(image)
     if image.mode in ("LA", "PA", "RGBA", "RGBa") or image.has_transparency_data:
@@ -195,6 +249,29 @@ def to_rgb(
         return _opaque(image)
     except ValueError:
         raise UnreadableImage(f"colour space {image.mode} is not supported") from None
+
+
+def _values(image: Image.Image, colour_key: int | None) -> Values:
+    """Return the values of a picture of more than 8 bits, read by the tags of a TIFF."""
+    values = np.asarray(image)
+    if (
+        image.mode == "I"
+        and image.format == "TIFF"
+        and _tag(image, SAMPLE_FORMAT, (UNSIGNED,))[0] == UNSIGNED
+    ):
+        values = values.view(np.uint32)
+    nodata = nodata_of(_tag(image, NO_DATA, None))
+    return Values(values, nodata, _tag(image, PHOTOMETRIC, 1) == WHITE_IS_ZERO, colour_key)
+
+
+def _signed(image: Image.Image) -> bool:
+    """Return True for a TIFF of 8 bits with a sign."""
+    return _tag(image, SAMPLE_FORMAT, (UNSIGNED,))[0] == SIGNED
+
+
+def _tag(image: Image.Image, number: int, default: Any) -> Any:
+    tags: Any = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    return tags.get(number, default)
 
 
 def _without_alpha(image: Image.Image, reading: PixelReading, facts: FileFacts) -> Image.Image:
@@ -267,12 +344,13 @@ def _why_unidentified(head: bytes) -> str:
             lambda h: h[4:8] == b"ftyp" and h[8:12] in HEIF_BRANDS and "HEIF" not in _formats(),
             "HEIC, which needs one more package: pip install pillow-heif",
         ),
+        (lambda h: jpeg_precision(h) > 8, "a JPEG of 12 bits, which Pillow cannot read: convert it to PNG"),
         (lambda h: h.startswith(SIGNATURES) or h[8:12] == b"WEBP", "truncated or corrupt before its pixels"),
     )
     return next((reason for holds, reason in tests if holds(head)), "not an image")
 
 
-def _head(source: bytes | str | Path | BinaryIO, length: int = 256) -> bytes:
+def _head(source: bytes | str | Path | BinaryIO, length: int = 1 << 16) -> bytes:
     if isinstance(source, bytes):
         return source[:length]
     if isinstance(source, (str, Path)):

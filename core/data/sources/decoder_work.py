@@ -67,6 +67,17 @@ def _scans(file: BinaryIO) -> int:
     return n
 
 
+def jpeg_precision(head: bytes) -> int:
+    """Return the bits a channel that the first bytes of a JPEG state; 0 where they do not, or are of none."""
+    place = 2
+    while head.startswith(b"\xff\xd8") and place + 5 <= len(head) and head[place] == 0xFF:
+        mark, length = head[place + 1], int.from_bytes(head[place + 2 : place + 4])
+        if 0xC0 <= mark <= 0xCF and mark not in (0xC4, 0xC8, 0xCC):
+            return head[place + 4]
+        place += 2 + max(length, 2)
+    return 0
+
+
 def _levels(image: Image.Image) -> int:
     """Return how often a JPEG 2000 can be halved while decoding; 0 where its header does not say so."""
     file: Any = vars(image)["fp"]

@@ -105,7 +105,7 @@ CASES = {
     ("open(w)", "Sentinel-2, 3 of 13 bands, 0 to 10,000"): pictures(
         partial(sentinel, n=3), shown=lambda held: np.round(held / 39).astype(np.uint8), excused="range"
     ),
-    ("open(w)", "Sentinel-2, 13 bands"): pictures(sentinel, shown=first_three, refused=True),
+    ("open(w)", "Sentinel-2, 13 bands"): pictures(sentinel, shown=first_three),
     ("open(w)", "four bands, RGB and near infrared"): pictures(
         near_infrared, how={"colour": RGBN}, shown=first_three
     ),

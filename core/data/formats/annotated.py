@@ -9,13 +9,18 @@ import pandas as pd
 
 from core.common.formatting import counted
 from core.common.inside import parse_json
+from core.common.remote.addresses import is_url
 from core.common.remote.objects import read_small
-from core.data.formats import coco, fiftyone, label_studio
-from core.data.formats.rows import NotThisForm, Rows, image_root, storable
+from core.data.formats import coco, fiftyone, label_studio, regions
+from core.data.formats.json_tables import frame_of_json
+from core.data.formats.label_studio import UPLOAD
+from core.data.formats.rows import TRIED, NotThisForm, Rows, image_root, storable
 from core.data.formats.text_list import read_text_list
-from core.data.sources.columns import ColumnChoice, find_columns
+from core.data.sources.columns import ColumnChoice, find_columns, say_of_columns
+from core.data.sources.listed_files import ListedFiles
 from core.data.sources.source import Listing, some
-from core.data.sources.tables import READING, TableSource, is_below
+from core.data.sources.table_text import has_header
+from core.data.sources.tables import OLD_READING, READING, TableSource, is_below
 from core.errors import ImageSourceError, did_you_mean, first_line
 
 MOST_BYTES = 1_000_000_000  # of a JSON file, looked at before reading; COCO's largest has 470 MB
@@ -35,9 +40,12 @@ class Form(NamedTuple):
     name: str
     keys: tuple[str, ...]
     read: Callable[[Any, str, str | None], Rows]
+    is_one: Callable[[Any], bool] | None = None  # where keys do not tell
 
     def fits(self, tree: Any) -> bool:
         """Return True for the content of such a file."""
+        if self.is_one is not None:
+            return self.is_one(tree)
         if self.keys:
             return isinstance(tree, dict) and all(key in tree for key in self.keys)
         return isinstance(tree, list) and all(isinstance(one, dict) for one in tree)
@@ -46,8 +54,11 @@ class Form(NamedTuple):
 COCO = Form("COCO", ("images", "annotations"), coco.read_coco)
 FORMS = (
     COCO,
+    Form("LabelMe", ("shapes", "imagePath"), regions.read_labelme),
     Form("FiftyOne's samples.json", ("samples",), fiftyone.read_samples),
     Form("FiftyOne's labels.json", ("labels", "classes"), fiftyone.read_labels),
+    Form("VIA", (), regions.read_via, regions.is_via),
+    Form("Visual Genome", (), regions.read_visual_genome, regions.is_visual_genome),
     Form("Label Studio", (), label_studio.read_label_studio),
 )
 
@@ -78,12 +89,20 @@ class AnnotatedSource(TableSource):
         return {**super().describe(), "label": self.label}
 
     def _list(self) -> Listing:
+        is_old = self.reading == OLD_READING
+        if not is_old and self.path.lower().endswith(".txt") and self._is_table():
+            return super()._list()
         rows = self._rows()
+        if isinstance(rows, pd.DataFrame):
+            self._check_root()
+            return self._decided(rows, ListedFiles(self._folder, self._resolve), [])
         if not rows.paths:
             raise ImageSourceError(f"'{self.path}' lists no images. Expected one entry an image")
         if self.root is None:
             self.root = image_root(rows, os.path.dirname(self.path))
         self._check_root()
+        if not is_old:
+            self._find_below(rows)
         columns = {"path": [storable(path) for path in rows.paths], "label": rows.labels}
         frame = pd.DataFrame({name: pd.array(values, dtype="str") for name, values in columns.items()})
         if rows.splits is not None:
@@ -103,10 +122,40 @@ class AnnotatedSource(TableSource):
         listing.notes = [*rows.notes, *notes, *listing.notes]
         return listing
 
-    def _rows(self) -> Rows:
+    def _is_table(self) -> bool:
+        """Whether a .txt is a table: the user names columns, or a header names them."""
+        is_asked = (
+            bool({"path", "label", "split"} & self.columns.keys()) or self.sep or self.header is not None
+        )
+        return bool(is_asked) or (not is_url(self.path) and has_header(self.path))
+
+    def _find_below(self, rows: Rows) -> None:
+        """Take images that are not where the file says from below the folder, by the last parts of paths."""
+        files = ListedFiles(self._folder, self._resolve)
+        if all(map(files.is_there, rows.paths[:TRIED])):
+            return
+        found = files.below(rows.paths)
+        names = [path.rpartition("/")[2] for path in rows.paths]
+        if not any(found) and all(
+            map(UPLOAD.match, names)
+        ):  # Label Studio's, of files with or without prefix
+            found = files.below(names)
+            found = found if any(found) else files.below([UPLOAD.sub("", name) for name in names])
+        if not any(found):
+            return
+        n_found = sum(path is not None for path in found)
+        rows.paths = [below or path for below, path in zip(found, rows.paths, strict=True)]
+        rows.notes.append(say_of_columns("found_below", n=n_found, of=len(found), what=self._folder))
+
+    def _rows(self) -> Rows | pd.DataFrame:
+        is_old = self.reading == OLD_READING
         if self.path.lower().endswith(".txt"):
-            return read_text_list(self.path, self.root)
+            return read_text_list(self.path, self.root, old=is_old)
         tree = _read_json(self.path)
+        if is_old and COCO.fits(tree):
+            return coco.read_coco(tree, self.path, self.label, old=True)
+        if not is_old and (frame := _as_table(tree)) is not None:
+            return frame
         for form in FORMS:
             if form.fits(tree):
                 try:
@@ -121,9 +170,18 @@ class AnnotatedSource(TableSource):
         )
 
 
+def _as_table(tree: Any) -> pd.DataFrame | None:
+    """Return the rows of a file that is a table; None for one of a known form."""
+    is_form = any(form.fits(tree) for form in FORMS if form.keys)
+    is_form = is_form or regions.is_via(tree) or regions.is_visual_genome(tree)
+    is_form = is_form or label_studio.is_label_studio(tree)
+    return None if is_form else frame_of_json(tree)
+
+
 def _without_shapes(item: dict[str, Any]) -> dict[str, Any]:
     for name in UNUSED:
-        item.pop(name, None)
+        if name != "points" or "shape_type" not in item:  # of LabelMe, whose shapes have nothing else
+            item.pop(name, None)
     return item
 
 

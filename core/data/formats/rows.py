@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.common.arrow_frames import EXACT
+from core.common.records import Templates
 from core.common.remote.addresses import is_url, listed_place
 from core.common.remote.objects import is_file, objects_below
 from core.data.sources.folder_walk import Walk, images_below
 from core.data.sources.source import IMAGE_EXTENSIONS
 
+say_of_rows = Templates.beside(__file__)
 LARGEST = "the label is the class of the largest box"
 TRIED = 50  # file names that are looked for to find the folder of the images
 
@@ -51,6 +53,9 @@ def largest_class(boxes: Iterable[tuple[str | None, float]]) -> str | None:
 
 def side(value: Any) -> float:
     """Return a finite number that is not negative; 0 for anything else."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = float(value)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if is_number and 0 <= value < 1e300 else 0.0
 

@@ -3,15 +3,24 @@ of the images' names, as ImageNet's validation set has them."""
 
 import os
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from core.common.formatting import counted
+from core.common.remote.addresses import is_url
 from core.common.remote.objects import read_small
 from core.data.formats.names_beside import named_labels
-from core.data.formats.rows import Rows, image_names
-from core.data.sources.source import IMAGE_EXTENSIONS
+from core.data.formats.rows import TRIED, Rows, image_names, largest_class, say_of_rows
+from core.data.sources.columns import BY_NUMBER
+from core.data.sources.listed_files import ListedFiles
+from core.data.sources.source import IMAGE_EXTENSIONS, split_named
 from core.errors import ImageSourceError
 
 MOST_BYTES = 2_000_000_000
+IMAGE_FOLDERS = ("JPEGImages", "images", "data/images", "img", "imgs", "jpg")
+SPLIT_FILE = re.compile(r"partition|split")
+BOXES = re.compile(r"(-?\d+(\.\d+)?,){4}\d+(\s+(-?\d+(\.\d+)?,){4}\d+)*")
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 NUMBERED = re.compile(r"_(\d{8})\.\w+$")  # ILSVRC2012_val_00000001.JPEG
 GROUND_TRUTH = (  # labels of ImageNet's validation set, in the image folder or in the one above
     "imagenet_2012_validation_synset_labels.txt",
@@ -19,12 +28,34 @@ GROUND_TRUTH = (  # labels of ImageNet's validation set, in the image folder or 
 )
 
 
-def read_text_list(path: str, root: str | None) -> Rows:
+def read_text_list(path: str, root: str | None, *, old: bool = False) -> Rows:
     """Return the images of a list. Labels that are numbers become names where a file of names lies beside.
 
+    A line names an image with its extension, or without where images of such names lie near; behind it stand
+    a label, several fields, or boxes. Without labels in the lines, folders of the images are.
+
+    Args:
+        old: as versions before 0.4 did: only names with extension, and all behind one is the label.
     Raises:
         ImageSourceError: it is too large, no text, empty, or has another number of labels than of images.
     """
+    by_number = _lines(path)
+    lines = list(by_number.values())
+    folder = root or os.path.dirname(path)
+    if not any(is_image(_parts(line)[0]) for line in lines[:100]):
+        named = None if old else _without_extension(lines, path, root)
+        return named or _in_order(lines, path, folder)
+    pairs = [_parts(line) for line in lines]
+    bad = next((number for number, pair in zip(by_number, pairs, strict=True) if not is_image(pair[0])), None)
+    if bad is not None:
+        raise ImageSourceError(f"line {bad} of '{path}' names no image file. Expected PATH LABEL")
+    return _with_labels(
+        [pair[0] for pair in pairs], [pair[1] for pair in pairs], path, folder, (".", "images", ".."), old=old
+    )
+
+
+def _lines(path: str) -> dict[int, str]:
+    """Return the lines of a list by their numbers, without empty ones and remarks."""
     try:
         text = read_small(path, MOST_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
@@ -38,19 +69,108 @@ def read_text_list(path: str, root: str | None) -> Rows:
         for number, line in enumerate(text.splitlines(), 1)
         if line.strip() and not line.startswith("#")
     }
-    lines = list(by_number.values())
-    if not lines:
+    if not by_number:
         raise ImageSourceError(f"the list '{path}' has no lines. Expected PATH LABEL, one image a line")
-    folder = root or os.path.dirname(path)
-    if not any(is_image(_parts(line)[0]) for line in lines[:100]):
-        return _in_order(lines, path, folder)
-    pairs = [_parts(line) for line in lines]
-    bad = next((number for number, pair in zip(by_number, pairs, strict=True) if not is_image(pair[0])), None)
-    if bad is not None:
-        raise ImageSourceError(f"line {bad} of '{path}' names no image file. Expected PATH LABEL")
-    labels, notes = named_labels([pair[1] for pair in pairs], path, [os.path.dirname(path), folder])
-    folders = (".", "images", "..")
-    return Rows([pair[0] for pair in pairs], labels, notes=[*notes], folders=folders)
+    return by_number
+
+
+def _with_labels(
+    paths: list[str], rests: list[str | None], path: str, folder: str, folders: Sequence[str], *, old: bool
+) -> Rows:
+    """Return the images with the labels that stand behind their names."""
+    labels, splits, further, notes = rests, None, {}, []
+    if not old:
+        labels, splits, further, notes = _of_rests(paths, rests, path)
+    labels, of_names = named_labels(labels, path, [os.path.dirname(path), folder])
+    return Rows(paths, labels, splits, further, [*notes, *of_names], folders)
+
+
+Fields = tuple[list[str | None], list[str] | None, dict[str, list[Any]], list[str]]
+
+
+def _of_rests(paths: list[str], rests: list[str | None], path: str) -> Fields:
+    """Return labels, splits, further columns and notes of what stands behind the names of images."""
+    name, none = os.path.basename(path), [None] * len(rests)
+    filled = [rest for rest in rests if rest]
+    if not filled:
+        folders = _folder_labels(paths)
+        return (folders, None, {}, [say_of_rows("folder_labels")]) if folders else (rests, None, {}, [])
+    if SPLIT_FILE.search(name.lower()) and set(filled) <= BY_NUMBER.keys() and {"0", "2"} <= set(filled):
+        return (
+            list(none),
+            [BY_NUMBER[rest or "0"] for rest in rests],
+            {},
+            [say_of_rows("split_of_lines", what=name)],
+        )
+    if all(map(BOXES.fullmatch, filled)):
+        n_boxes = len(filled)
+        return [_largest_of(rest) for rest in rests], None, {}, [say_of_rows("boxes_of_lines", n=n_boxes)]
+    fields = [re.split(r"[\s,;]+", rest) if rest else [] for rest in rests]
+    n_fields = {len(each) for each in fields}
+    if len(n_fields) != 1 or n_fields <= {0, 1}:
+        return rests, None, {}, []
+    columns = list(zip(*fields, strict=True))
+    if not all(NUMBER.fullmatch(cell) for column in columns[1:] for cell in column):
+        return rests, None, {}, []
+    further = {str(at): list(map(_number, column)) for at, column in enumerate(columns[1:], 3)}
+    return list(columns[0]), None, further, [say_of_rows("further_fields", n=len(columns), what="3")]
+
+
+def _number(text: str) -> int | float:
+    return float(text) if "." in text else int(text)
+
+
+def _largest_of(rest: str | None) -> str | None:
+    """Return the class of the largest of boxes `x1,y1,x2,y2,class` with blanks between (YOLO in Keras)."""
+    boxes = [box.split(",") for box in (rest or "").split()]
+    areas = [(box[4], (float(box[2]) - float(box[0])) * (float(box[3]) - float(box[1]))) for box in boxes]
+    return largest_class(areas)
+
+
+def _folder_labels(paths: Sequence[str]) -> list[str | None] | None:
+    """Return the folder that each image lies in, where there are several and none is called as a split."""
+    names = [os.path.basename(os.path.dirname(path)) for path in paths]
+    several = set(names)
+    is_class = len(several) > 1 and all(names) and not any(map(split_named, several))
+    return list(names) if is_class else None
+
+
+def _without_extension(lines: list[str], path: str, root: str | None) -> Rows | None:
+    """Return the images of lines that begin with names without extension; None where none lie near."""
+    parts = [re.split(r"[\s,;]+", line, maxsplit=1) for line in lines]
+    names = [each[0] for each in parts]
+    is_bare = all(
+        len(each) == 1 and name.isdecimal() and len(name) < 5 for each, name in zip(parts, names, strict=True)
+    )
+    if is_bare or len(set(names)) < len(names):
+        return None  # numbers of classes
+    sample = names[:: max(1, len(names) // TRIED)]
+    for folder in _image_folders(os.path.dirname(path), root):
+        files = ListedFiles(folder, lambda cell: cell)
+        if sum(map(bool, files.below(sample))) < 0.9 * len(sample):
+            continue
+        found = files.below(names)
+        kept = [at for at, image in enumerate(found) if image is not None]
+        rests = [parts[at][1].strip() if len(parts[at]) > 1 else None for at in kept]
+        images = [found[at] or "" for at in kept]
+        rows = _with_labels(images, rests, path, folder, (folder,), old=False)
+        rows.notes.append(say_of_rows("names_without_extension", what=folder))
+        rows.notes += (
+            [f"{counted(len(names) - len(kept), 'image')} not found"] if len(kept) < len(names) else []
+        )
+        return rows
+    return None
+
+
+def _image_folders(beside: str, root: str | None) -> list[str]:
+    """List where images of names without extension may lie."""
+    if root:
+        return [root]
+    if is_url(beside):
+        return []
+    above = [beside or ".", os.path.join(beside, ".."), os.path.join(beside, "..", "..")]
+    named = [os.path.normpath(os.path.join(up, name)) for up in above for name in IMAGE_FOLDERS]
+    return [*(folder for folder in named if os.path.isdir(folder)), beside or "."]
 
 
 def ground_truth(folder: str) -> str | None:

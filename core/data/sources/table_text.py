@@ -23,6 +23,10 @@ BLANKS = r"\s+"
 SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " ", "": " ", "bar": "|"}
 NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar", " ": "space"}
 TRUTHS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False, "none": False}
+HEADER_NAMES = frozenset(  # of columns of paths
+    ("path", "image", "file", "filename", "file_name", "filepath", "file_path", "image_path", "image_id")
+    + ("url", "image_url", "img_url", "image_link", "image_name", "img", "name")
+)
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 say_of_text = Templates.beside(__file__)
 
@@ -88,6 +92,8 @@ def writing_of(
     with open(path, encoding=encoding, newline="") as file:
         lines = list(itertools.islice(file.read(LONGEST).splitlines(keepends=True), LOOKED_AT))
     skipped = 1 if len(lines) > 2 and lines[0].strip().isdecimal() and separator is None else 0
+    if path.lower().endswith(".txt"):
+        skipped += sum(1 for _ in itertools.takewhile(lambda line: line.startswith("#"), lines))
     lines = lines[skipped:]
     mark = separator or _separator(lines, tab=path.lower().endswith(".tsv"))
     rows = fields_of(lines, mark)
@@ -95,10 +101,27 @@ def writing_of(
         return Writing(mark, encoding=encoding)
     if _lacks_first_name(rows, mark):
         return Writing(mark, True, encoding, skipped + 1, ("image", *rows[0]))
-    has_header = not _is_data(rows[0], is_there) if header is None else header
+    is_list = path.lower().endswith(".txt")
+    has_header = not _is_data(rows[0], is_there, is_list) if header is None else header
     width = max(map(len, rows))
     names = () if has_header else tuple(str(number) for number in range(1, width + 1))
     return Writing(mark, has_header, encoding, skipped, names)
+
+
+def has_header(path: str) -> bool:
+    """Whether a .txt is a table with a header: a name of its first line is that of a column of paths, or it
+    has a name less than the lines below have fields."""
+    try:
+        writing = writing_of(path, is_there=lambda cell: False)
+        with open(path, encoding=writing.encoding, newline="") as file:
+            lines = list(itertools.islice(file.read(LONGEST).splitlines(keepends=True), LOOKED_AT))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
+    rows = fields_of(lines[writing.skipped :], writing.separator)
+    if writing.names or len(rows) < 2:
+        return bool(writing.names) and writing.header
+    names = {name.lower() for name in rows[0]}
+    return bool(names & HEADER_NAMES) and len(rows[0]) > 1 and any(map(is_image_name, rows[1]))
 
 
 def encoding_of(path: str) -> str:
@@ -148,8 +171,10 @@ def _lacks_first_name(rows: Sequence[Sequence[str]], mark: str) -> bool:
     return widths == {len(rows[0]) + 1} and is_image_name(rows[1][0]) and not is_image_name(rows[0][0])
 
 
-def _is_data(row: Sequence[str], is_there: Callable[[str], bool]) -> bool:
-    """Whether a first line is a row: one of its cells names an image."""
+def _is_data(row: Sequence[str], is_there: Callable[[str], bool], is_list: bool) -> bool:
+    """Whether a first line is a row: one of its cells names an image, or is a number in a list (.txt)."""
+    if is_list and any(cell.lstrip("-").isdecimal() for cell in row):
+        return True
     return any(is_image_name(cell) or (bool(cell) and is_there(cell)) for cell in row)
 
 

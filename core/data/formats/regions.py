@@ -1,0 +1,137 @@
+"""Outlines of LabelMe, VGG's VIA and Visual Genome: the label of an image is the class of the largest one."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from core.common.inside import parse_json
+from core.common.remote.addresses import is_url
+from core.common.remote.objects import read_small
+from core.data.formats.rows import LARGEST, NotThisForm, Rows, entries, largest_class, side, text_or_none
+
+CLASS_FIELDS = ("label", "class", "name", "type", "category", "object")
+IMAGE_FIELDS = ("url", "file_name", "filename", "image")
+
+
+def is_via(tree: Any) -> bool:
+    """Return True for a project or an export of VIA."""
+    if not isinstance(tree, dict) or not tree:
+        return False
+    images = tree.get("_via_img_metadata", tree)
+    return isinstance(images, dict) and bool(images) and all(map(_is_via_image, images.values()))
+
+
+def _is_via_image(image: Any) -> bool:
+    return isinstance(image, dict) and isinstance(image.get("filename"), str) and "regions" in image
+
+
+def read_via(tree: dict[str, Any], path: str, label: str | None = None) -> Rows:
+    """Return the images with an attribute of the file, else that of their largest region."""
+    images = list(tree.get("_via_img_metadata", tree).values())
+    labels = [_via_label(image, label) for image in images]
+    notes = [LARGEST] if any(image.get("regions") for image in images) else []
+    return Rows([image["filename"] for image in images], labels, notes=notes, folders=(".", "images", ".."))
+
+
+def _via_label(image: dict[str, Any], field: str | None) -> str | None:
+    own = _class_of(image.get("file_attributes"), field)
+    if own is not None:
+        return own
+    held = image.get("regions")
+    regions = list(held.values()) if isinstance(held, dict) else held
+    boxes = [one for one in regions if isinstance(one, dict)] if isinstance(regions, list) else []
+    return largest_class(
+        (_class_of(one.get("region_attributes"), field), _via_area(one.get("shape_attributes")))
+        for one in boxes
+    )
+
+
+def _class_of(attributes: Any, field: str | None) -> str | None:
+    if not isinstance(attributes, dict):
+        return None
+    usual = next((name for name in CLASS_FIELDS if name in attributes), None)
+    names = (field,) if field else (usual, *([next(iter(attributes))] if len(attributes) == 1 else []))
+    return next((text for name in names if (text := text_or_none(attributes.get(name)))), None)
+
+
+def _via_area(shape: Any) -> float:
+    if not isinstance(shape, dict):
+        return 0.0
+    if "all_points_x" in shape:
+        return box_of_points(list(zip(shape["all_points_x"], shape.get("all_points_y") or [], strict=False)))
+    if "width" in shape:
+        return side(shape["width"]) * side(shape.get("height"))
+    radius = side(shape.get("r"))
+    return 4 * (side(shape.get("rx")) * side(shape.get("ry")) or radius * radius)
+
+
+def box_of_points(points: Any) -> float:
+    """Return the area of the box around points, 0 where they are none."""
+    try:
+        xs, ys = [float(x) for x, _ in points], [float(y) for _, y in points]
+    except (TypeError, ValueError):
+        return 0.0
+    return side(max(xs) - min(xs)) * side(max(ys) - min(ys)) if len(xs) > 1 else 0.0
+
+
+def read_labelme(tree: dict[str, Any], path: str, label: str | None = None) -> Rows:
+    """Return the images of all files of LabelMe beside this one, by its flags or its largest shape."""
+    trees = [tree, *_trees_beside(path)]
+    images = [one.get("imagePath") for one in trees]
+    if not all(isinstance(image, str) for image in images):
+        raise NotThisForm("a file names no imagePath")
+    labels = [_labelme_label(one) for one in trees]
+    paths = [str(image).replace("\\", "/") for image in images]
+    return Rows(paths, labels, notes=[LARGEST], folders=(".", "images", ".."))
+
+
+def _trees_beside(path: str) -> list[dict[str, Any]]:
+    """Return the other files of LabelMe in the folder of one: each is of one picture."""
+    folder, own = os.path.split(path)
+    if is_url(folder):
+        return []
+    names = [name for name in sorted(os.listdir(folder or ".")) if name.endswith(".json") and name != own]
+    trees = []
+    for name in names:
+        with suppress(OSError, ValueError):
+            trees.append(parse_json(read_small(os.path.join(folder, name))))
+    return [tree for tree in trees if isinstance(tree, dict) and "shapes" in tree and "imagePath" in tree]
+
+
+def _labelme_label(tree: dict[str, Any]) -> str | None:
+    shapes = entries(tree["shapes"], "shapes")
+    flags = tree.get("flags")
+    chosen = [name for name, value in flags.items() if value is True] if isinstance(flags, dict) else []
+    if len(chosen) == 1 and not shapes:
+        return text_or_none(chosen[0])
+    return largest_class((text_or_none(one.get("label")), _labelme_area(one)) for one in shapes)
+
+
+def _labelme_area(shape: dict[str, Any]) -> float:
+    points = shape.get("points")
+    return 4 * box_of_points(points) if shape.get("shape_type") == "circle" else box_of_points(points)
+
+
+def is_visual_genome(tree: Any) -> bool:
+    """Return True for Visual Genome's objects.json."""
+    first: Any = tree[0] if isinstance(tree, list) and tree else None
+    return isinstance(first, dict) and "image_id" in first and isinstance(first.get("objects"), list)
+
+
+def read_visual_genome(tree: Sequence[dict[str, Any]], path: str, label: str | None = None) -> Rows:
+    """Return the images with the name of their largest object."""
+    paths, labels = [], []
+    for image in tree:
+        named = next((image[name] for name in IMAGE_FIELDS if isinstance(image.get(name), str)), None)
+        paths.append("/".join(named.split("/")[-2:]) if named else f"{image.get('image_id')}.jpg")
+        objects = [one for one in image.get("objects") or [] if isinstance(one, dict)]
+        labels.append(
+            largest_class((_object_name(one), side(one.get("w")) * side(one.get("h"))) for one in objects)
+        )
+    return Rows(paths, labels, notes=[LARGEST], folders=(".",))
+
+
+def _object_name(item: dict[str, Any]) -> str | None:
+    names = item.get("names")
+    return text_or_none(names[0]) if isinstance(names, list) and names else text_or_none(item.get("name"))

@@ -21,10 +21,14 @@ import numpy as np
 from core.common.captions import split_images
 from core.common.formatting import joined
 from core.common.score_names import SCORES
+from core.common.threadsafe import cached_property
 from core.errors import SliceError, did_you_mean
 from core.reader import StudyReader
 from core.slices import evaluate as slice_evaluate
 from core.slices import text as slice_text
+
+
+NOTHING = (None, "", (), {})  # values of fields that exclude no image
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,19 @@ class Slice:
 
     def __bool__(self) -> bool:
         """Return False for the slice that excludes nothing."""
-        return self != Slice(name=self.name)
+        fields = (item.name for item in dataclasses.fields(self) if item.name != "name")
+        return any(getattr(self, name) not in NOTHING for name in fields)
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         return slice_text.write_text(self.to_dict())
+
+    @cached_property
+    def _json(self) -> str:
+        return json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True)
 
     @classmethod
     def parse(cls, text: str) -> "Slice":
@@ -111,7 +124,7 @@ class Slice:
         given = {
             item.name: getattr(self, item.name)
             for item in dataclasses.fields(self)
-            if getattr(self, item.name) not in (None, "", (), {})
+            if getattr(self, item.name) not in NOTHING
         }
         ranges = {
             key: [end if math.isfinite(end) else None for end in pair] for key, pair in self.ranges.items()
@@ -129,7 +142,7 @@ class Slice:
         return cls(**conditions)
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True)
+        return self._json
 
     @classmethod
     def from_json(cls, text: str) -> "Slice":

@@ -7,7 +7,7 @@ read-only, so that no page changes what another one sees.
 
 import inspect
 from collections.abc import Callable, Iterable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -31,6 +31,33 @@ KEYS: dict[str | type, Callable[[Any], Any]] = {
     # Streamlit would only sample a large one.
     np.ndarray: lambda array: (array.dtype.str, array.shape, array.tobytes()),
 }
+PLAIN = (str, int, float, bool, type(None))
+OF_TEXT = (Study, Answered, Slice)  # whose key is a text
+
+
+def as_text(arguments: Iterable[Any]) -> tuple[str, list[Any]]:
+    """Return a text that stands for the arguments, and those that no text stands for.
+
+    Streamlit hashes each part of each argument by itself, which took a twelfth of a page: of one text, it
+    takes little.
+
+    >>> as_text([3, "a", (None, 1.5), {"b": 1}])
+    ("[3, 'a', (None, 1.5,), ?]", [{'b': 1}])
+    """
+    others: list[Any] = []
+    return f"[{', '.join(_as_text(one, others) for one in arguments)}]", others
+
+
+def _as_text(value: Any, others: list[Any]) -> str:
+    kind = type(value)
+    if kind in PLAIN:
+        return repr(value)
+    if kind is tuple:
+        return f"({''.join(f'{_as_text(one, others)}, ' for one in value).rstrip(' ')})"
+    if kind in OF_TEXT:
+        return f"{kind.__name__}({KEYS[kind](value)!r})"
+    others.append(value)
+    return "?"
 
 
 def cached_read(
@@ -52,8 +79,8 @@ def cached_read(
 
         @st.cache_resource(max_entries=max_entries, show_spinner=spinner, hash_funcs=KEYS)
         @wraps(read)  # Streamlit tells caches apart by a function's name and source
-        def cached(*args: Any, stamps: tuple[int, ...], **kwargs: Any) -> Any:
-            return _read_only(read(*args, **kwargs))  # pyright: ignore[reportCallIssue]
+        def cached(*, key: str, others: list[Any], _call: Callable[[], T]) -> Any:
+            return _read_only(_call())
 
         @wraps(read)
         def returned(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -61,7 +88,8 @@ def cached_read(
             bound.apply_defaults()  # one entry, whichever way an argument is given
             given = (*bound.args, *bound.kwargs.values())
             stamps = saved_stamp(*given, names_features=names_features)
-            result: Any = cached(*bound.args, stamps=stamps, **bound.kwargs)
+            key, others = as_text((*given, stamps))
+            result: Any = cached(key=key, others=others, _call=partial(read, *args, **kwargs))
             seen: Any = result.copy(deep=False) if isinstance(result, pd.DataFrame) else result
             return seen
 

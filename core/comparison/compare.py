@@ -145,21 +145,59 @@ class Comparison:
         return surest_first(self.sides, study, side)
 
 
+@dataclass(frozen=True)
+class Common:
+    """What is known of several studies whichever of their images are compared: see `Comparison`.
+
+    Attributes:
+        first_notes, last_notes: those before and after what concerns the images that are compared.
+    """
+
+    shared: Shared
+    facts: pd.DataFrame
+    words: Words | None
+    transfers: Any
+    first_notes: list[Note]
+    last_notes: list[Note]
+    not_comparable: frozenset[str]
+
+
+def in_common(studies: Sequence[Study]) -> Common:
+    """Read what `compare` needs and no slice changes. Raises as `compare` does, but of slices."""
+    shared = shared_images(studies)
+    notes, odd = differences_in_setup(shared)
+    return Common(
+        shared,
+        fact_table(shared),
+        compare_words(shared),
+        function_of_option("compare of transfers").of(shared),
+        [*map(Note, shared.notes), *damage_notes(shared)],
+        [*answer_notes(shared), *notes, *map(Note, feature_notes(shared))],
+        odd,
+    )
+
+
 def compare(
-    studies: Sequence[Study], *, among: Slice = EVERYTHING, resamples: int = 1000, seed: int = 0
+    studies: Sequence[Study],
+    *,
+    among: Slice = EVERYTHING,
+    resamples: int = 1000,
+    seed: int = 0,
+    common: Common | None = None,
 ) -> Comparison:
     """Compare studies on shared images: means and metrics on evaluation images, mIoU on images with masks.
 
     Args:
         among: only these images of the first study; facts, words and transfers still cover all images.
+        common: `in_common` of the studies, for who compares them on many slices.
 
     Raises:
         SettingsError: fewer than two different studies. StudyError: they share no image, or none matches.
         SliceError: `among` names something that the first study lacks.
     """
-    shared = shared_images(studies).narrowed(among)
-    judged, (notes, odd) = shared.rows[:, shared.judged], differences_in_setup(shared)
-    settings = {"resamples": resamples, "seed": seed}
+    common = common or in_common(studies)
+    shared = common.shared.narrowed(among)
+    judged, settings = shared.rows[:, shared.judged], {"resamples": resamples, "seed": seed}
     scores = [judged_of(study, rows) for study, rows in zip(studies, judged, strict=True)]
     parts = [
         measure_table(scores, shared.names, **settings),
@@ -172,29 +210,25 @@ def compare(
     groups = groups_among(shared.groups, shared.judged)
     by_class = class_accuracy_changes(correct, labels, shared.names, **settings, groups=groups)
     few_errors = few_error_notes(dict(zip(shared.names, correct, strict=True)))
-    all_notes = [
-        *map(Note, shared.notes),
-        *damage_notes(shared),
-        *map(Note, chosen_by_result(among, shared)),
-        *estimates.notes(shared),
-        *answer_notes(shared),
-        *notes,
-        *map(Note, feature_notes(shared)),
-        *map(Note, few_errors),
-    ]
     return Comparison(
         shared,
         among,
         measures,
-        fact_table(shared),
+        common.facts,
         one_class_as_accuracy(by_class, measures),
         side_table(shared),
         separation_table(shared, measures),
         estimates.of(shared),
-        compare_words(shared),
-        function_of_option("compare of transfers").of(shared),
-        all_notes,
-        odd,
+        common.words,
+        common.transfers,
+        [
+            *common.first_notes,
+            *map(Note, chosen_by_result(among, shared)),
+            *estimates.notes(shared),
+            *common.last_notes,
+            *map(Note, few_errors),
+        ],
+        common.not_comparable,
     )
 
 

@@ -10,7 +10,7 @@ from core.charts.options import FigureOptions
 from core.charts.other_studies import alike
 from core.comparison.answers import compare_answers
 from core.comparison.checkpoints import along
-from core.comparison.compare import Comparison, compare
+from core.comparison.compare import EVERYTHING, Comparison, compare, in_common
 from core.comparison.features import lone_features as core_lone_features
 from core.jobs.jobs import read_job
 from core.slices.slice import Slice
@@ -48,7 +48,15 @@ def made_of_the_same(study: Study, other: Study) -> bool:
     return inputs[0] is not None and inputs[0] == inputs[1]
 
 
-comparison = cached_read(max_entries=8, spinner="Comparing the studies")(compare)
+_in_common = cached_read(max_entries=8)(in_common)
+
+
+@cached_read(max_entries=8, spinner="Comparing the studies")
+def comparison(studies: tuple[Study, ...], *, among: Slice = EVERYTHING) -> Comparison:
+    """See `core.comparison.compare.compare`."""
+    return compare(studies, among=among, common=_in_common(studies))
+
+
 answers_compared = cached_read(max_entries=8, spinner="Comparing the answers")(compare_answers)
 
 

@@ -66,7 +66,7 @@ def cached_read(
     """Cache what a function reads from the study, or the studies, that are its first argument.
 
     The files that people change are no part of `study.key`, so their stamps join the key where the result
-    may depend on them. An error is not cached.
+    may depend on them; arguments whose names begin with `_` do not. An error is not cached.
 
     Args:
         max_entries: results kept; the oldest goes first.
@@ -86,9 +86,9 @@ def cached_read(
         def returned(*args: P.args, **kwargs: P.kwargs) -> T:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()  # one entry, whichever way an argument is given
-            given = (*bound.args, *bound.kwargs.values())
+            given = [one for name, one in bound.arguments.items() if name[0] != "_"]
             stamps = saved_stamp(*given, names_features=names_features)
-            key, others = as_text((*given, stamps))
+            key, others = as_text([*given, stamps])
             result: Any = cached(key=key, others=others, _call=partial(read, *args, **kwargs))
             seen: Any = result.copy(deep=False) if isinstance(result, pd.DataFrame) else result
             return seen

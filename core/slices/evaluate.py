@@ -1,6 +1,7 @@
 """Find the images of a study that a slice contains."""
 
 from collections.abc import Callable, Collection, Iterable
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -22,7 +23,8 @@ TAG, WRONG_LABEL = TRACE_COLUMNS = ("tag", "wrong_label")
 SPLITS = ("train", "val")
 MASKS = ("core", "spurious")
 MEASURES = ("energy", "paper", "binary", "soft")  # columns of the table `overlap`
-_READ: WeakKeyDictionary[StudyReader, dict[str, np.ndarray]] = WeakKeyDictionary()
+T = TypeVar("T")
+_READ: WeakKeyDictionary[StudyReader, dict[str, Any]] = WeakKeyDictionary()
 OVERLAPS = {f"{mask}_{measure}": (mask, measure) for mask in MASKS for measure in MEASURES}
 
 
@@ -150,10 +152,15 @@ def _of_classes(study: StudyReader, column: str, classes: tuple[str, ...]) -> np
 
 def read_once(study: StudyReader, name: str, read: Callable[[], np.ndarray]) -> np.ndarray:
     """Return an array that is read at the first call and kept, read-only, as long as the study is."""
-    arrays = _READ.setdefault(study, {})
-    if name not in arrays:
-        arrays.setdefault(name, read_only(read()))
-    return arrays[name]
+    return made_once(study, name, lambda: read_only(read()))
+
+
+def made_once(study: StudyReader, name: str, make: Callable[[], T]) -> T:
+    """Return what is made at the first call and kept as long as the study is; nobody may change it."""
+    kept = _READ.setdefault(study, {})
+    if name not in kept:
+        kept.setdefault(name, make())
+    return kept[name]
 
 
 def _class_conditions(where: Conditions) -> list[tuple[str, tuple[str, ...]]]:

@@ -27,7 +27,6 @@ from core.reader import StudyReader
 from core.slices import evaluate as slice_evaluate
 from core.slices import text as slice_text
 
-
 NOTHING = (None, "", (), {})  # values of fields that exclude no image
 
 

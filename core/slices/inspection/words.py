@@ -12,6 +12,7 @@ from core.common.group_names import JOINED_BY
 from core.reader import StudyReader
 from core.slices import finder
 from core.slices.compare import trait_differences
+from core.slices.evaluate import made_once
 from core.slices.slice import Slice
 from core.slices.traits import CONCEPT, tokens_of
 from core.traces.traces import read_traces
@@ -110,9 +111,13 @@ def feature_words(study: StudyReader, *, most: int = MOST_WORDS, named: bool = T
     """
     words = {}
     if study.has("concepts"):
-        words = best_words(_concepts(study), most=most, on_object=features_on_object(study))
+        words = made_once(study, f"{most} words", lambda: _best_words(study, most))
     names = read_traces(study.path).feature_names if named else {}
     return words | {feature: [name] for feature, name in names.items()}
+
+
+def _best_words(study: StudyReader, most: int) -> dict[int, list[str]]:
+    return best_words(_concepts(study), most=most, on_object=features_on_object(study))
 
 
 def words_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:
@@ -163,6 +168,10 @@ def named_from(study: StudyReader) -> dict[int, str]:
     """
     if not (study.has("concepts") and "under_heat" in study.columns("concepts")):
         return {}
+    return made_once(study, "places of words", lambda: _places_of_words(study))
+
+
+def _places_of_words(study: StudyReader) -> dict[int, str]:
     concepts = _concepts(study)
     shares = {(str(group), word): share for group, word, share in concepts[KEYS].to_numpy(object)}
     names = feature_words(study, named=False)

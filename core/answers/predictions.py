@@ -11,7 +11,7 @@ import torch
 from core.answers.classes import match_classes, read_class_file, say_of_match
 from core.answers.orders import in_likely_order
 from core.answers.outcome import VALUES, AnswerValues, ClassColumns, Request, from_logits, quoted
-from core.common.csv_text import no_wide_rows
+from core.common.csv_text import as_written, no_wide_rows
 from core.common.dataframes import words
 from core.common.formatting import counted
 from core.common.labels.match import Match, match_labels
@@ -129,9 +129,9 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame, request: Req
     if len(doubled := ids[ids.duplicated()]):
         raise SettingsError(f"'{path}' has the {key} '{doubled[0]}' twice; there is one answer an image")
     mine = pd.Index(words(study.images, key))
-    row_of = ids.get_indexer(mine)  # (n_images,) row of the file, -1 for none
+    row_of = _rows_of(ids, mine)
     if not (row_of >= 0).any():  # as an export writes it: below the folder of the images
-        row_of = ids.get_indexer(pd.Index(_as_exported(study, key)))
+        row_of = _rows_of(ids, pd.Index(_as_exported(study, key)))
     held = row_of >= 0
     if not held.any():
         raise SettingsError(
@@ -151,6 +151,15 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame, request: Req
     return answer
 
 
+def _rows_of(ids: pd.Index, mine: pd.Index) -> np.ndarray:
+    """The row of a file for each image, -1 for none: ids as they stand there, else without the apostrophe
+    that our own exports put before what a spreadsheet would execute."""
+    rows = ids.get_indexer(mine)
+    if (rows < 0).any() and (written := pd.Index([as_written(one) for one in ids])).is_unique:
+        rows = np.where(rows < 0, written.get_indexer(mine), rows)
+    return rows
+
+
 def _as_exported(study: StudyReader, key: str) -> pd.Series:
     folder = study.facts(EmbedFacts).source.root
     names = study.column("images", key)
@@ -168,7 +177,7 @@ def _predicted_classes(
     predicted = predicted.map(_class_text, na_action="ignore")
     labels, names = study.class_names, list(pd.unique(predicted.dropna()))
     match = None
-    if class_file or not set(names) & set(labels):
+    if class_file or set(names) - set(labels):
         match, outputs = _match_predicted(path, names, labels, class_file)
         called = [labels[code] if code >= 0 else match.names[at] for at, code in enumerate(match.code)]
         predicted = predicted.map({name: called[one] for name, one in zip(names, outputs, strict=True)})
@@ -190,7 +199,8 @@ def _predicted_classes(
     answer = AnswerValues(list(names), best, values, facts={"n_classes": len(names)})
     if match is not None:
         answer.facts["matched"] = match.how
-        answer.notes = [say_of_match("matched_by", why=match.how), *match.shared_note()]
+        left = [] if class_file else match.left_note("predicted classes")
+        answer.notes = [say_of_match("matched_by", why=match.how), *left, *match.shared_note()]
         unclear = {label for several in match.shared.values() for label in several}
         left_out = unclear | set(match.unmatched if class_file else ())
         answer.known = [label for label in labels if label not in left_out]
@@ -211,7 +221,7 @@ def _match_predicted(
                 f"{len(match.code) - 1:,}"
             )
         return match, outputs
-    match = match_labels([[name] for name in names], labels)
+    match = match_labels([_as_named(name) for name in names], labels)
     if not match.n_matched:
         numbers = bool(names) and all(name.isdecimal() for name in names)
         raise SettingsError(
@@ -234,7 +244,7 @@ def _class_scores(
     if class_file and others:
         match = read_class_file(class_file, len(others), study.class_names)
     else:
-        match = match_classes([[name] for name in others], study.class_names) if others else None
+        match = match_classes([_as_named(name) for name in others], study.class_names) if others else None
     if match is None:
         raise SettingsError(
             f"'{path}' has neither a column predicted nor columns named like classes; it has "
@@ -305,6 +315,11 @@ def _add_up(table: pd.DataFrame, row_of: np.ndarray, names: list[str]) -> bool:
     except (TypeError, ValueError):
         return False
     return bool((used >= 0).all() and np.allclose(used.sum(1), 1, atol=1e-3))
+
+
+def _as_named(name: str) -> list[str]:
+    """What a class of a table may be called: as it stands there, or without the apostrophe of our exports."""
+    return list(dict.fromkeys([name, as_written(name)]))
 
 
 def _class_text(value: object) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from core.answers.outcome import Request, answer_facts, outcome_table
 from core.answers.predictions import file_answer
+from core.common.csv_text import write_csv
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from tests.sentences import as_record
@@ -145,3 +146,27 @@ def test_scores_and_logits_of_a_file_are_one_answer(study, tmp_path):
     np.save(tmp_path / "logits.npy", np.eye(4, dtype=np.float32))
     held = file_answer(study, Request(file=str(tmp_path / "logits.npy")), Progress.silent())
     assert table["predicted"].tolist() == outcome_table(study, held)["predicted"].tolist() == LABELS
+
+
+def test_one_predicted_name_agrees_and_another_nearly(tmp_path):
+    labels = ["cat", "dog", "hot_dog"]
+    images = pd.DataFrame({"image_id": ["a", "b", "c", "d"], "label": [*labels, "cat"]})
+    study: Any = SimpleNamespace(images=images, class_names=labels, n_images=4)
+    predicted = pd.DataFrame({"predicted": ["cat", "Dog", "Hot Dog", "wolf"]})
+    answer, table = answer_of(study, tmp_path / "told.csv", predicted)
+    assert table["predicted"].tolist() == [*labels, "wolf"] and table["correct"].tolist() == [1, 1, 1, 0]
+    (left,) = [note for note in answer.notes if as_record(note).kind == "no_label"]
+    assert (as_record(left).n, as_record(left).names) == (1, ("wolf",))
+
+
+def test_our_own_exported_csv_is_read_back(tmp_path):
+    labels = ["+plus", "=equal"]
+    images = pd.DataFrame({"image_id": ["=a", "-b.png"], "label": labels})
+    study: Any = SimpleNamespace(images=images, class_names=labels, n_images=2)
+    write_csv(pd.DataFrame({"image_id": images["image_id"], "predicted": labels}), tmp_path / "mine.csv")
+    answer = file_answer(study, Request(file=str(tmp_path / "mine.csv")), Progress.silent())
+    assert outcome_table(study, answer)["correct"].tolist() == [1, 1]
+    scores = pd.DataFrame({"image_id": images["image_id"], "+plus": [0.9, 0.2], "=equal": [0.1, 0.8]})
+    write_csv(scores, tmp_path / "scores.csv")
+    answer = file_answer(study, Request(file=str(tmp_path / "scores.csv")), Progress.silent())
+    assert outcome_table(study, answer)["correct"].tolist() == [1, 1]

@@ -86,8 +86,13 @@ class Match:
         return [say_of_labels("shared", what=few(names), names=names)] if names else []
 
     def left_note(self, things: str) -> list[Record]:
-        """Count and name the things that mean no label, if there are any; `things`: what they are called."""
-        left = tuple(self.left)
+        """Count and name the things that mean no label, but those of `shared_note`, if there are any.
+
+        Args:
+            things: what they are called.
+        """
+        unclear = set(map(plain, self.shared))
+        left = tuple(name for name in self.left if plain(name) not in unclear)
         if not left:
             return []
         return [

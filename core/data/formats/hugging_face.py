@@ -7,14 +7,15 @@ picture is read from there. `datasets` itself is not needed, and no code of a da
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from PIL import Image
 
 from core.common.arrow_frames import as_frame, exact_or_text
@@ -26,12 +27,14 @@ from core.common.threadsafe import cached_property
 from core.data.formats.columns_on_disk import ColumnFile, open_column_file
 from core.data.formats.schema import Columns, class_labels, find_roles, image_columns, places
 from core.data.sources import source
+from core.data.sources.columns import ONE_HOT, ColumnChoice, decide_columns, split_values, texts_or_empty
 from core.data.sources.decode import decode
+from core.data.sources.listed_files import ListedFiles
 from core.data.sources.pixel_limit import check_bytes
 from core.data.sources.shards import is_pattern, matching_files, split_of_name
 from core.data.sources.split_labels import one_spelling
-from core.data.sources.table_cells import further_columns, text_column
-from core.data.sources.tables import decode_listed
+from core.data.sources.table_cells import further_columns, one_hot_labels, text_column
+from core.data.sources.tables import OLD_READING, READING, decode_listed
 from core.errors import ImageSourceError, UnreadableImage, first_line
 
 SAVED = ("dataset_dict.json", "state.json")  # what save_to_disk writes beside its .arrow files
@@ -55,16 +58,36 @@ class HuggingFaceSource(source.ListedSource):
 
     kind = "hugging_face"
 
-    def __init__(self, path: str | Path, seed: int | None = 0, label: str | None = None):
-        """`path`: a .parquet or .arrow file, a pattern, or a folder, also by address; `label`: the column of
-        the classes.
+    def __init__(
+        self,
+        path: str | Path,
+        seed: int | None = 0,
+        label: str | None = None,
+        *,
+        columns: Mapping[str, Any] | None = None,
+        reading: int = READING,
+    ):
         """
-        self.path, self.seed, self.label = located(str(path)), seed, label
+        Args:
+            path: a .parquet or .arrow file, a pattern, or a folder, also by address. label: the column of the
+                classes. columns, reading: as for a table; the path is the column of the pictures.
+        """
+        self.columns, self.reading = dict(columns or {}), reading
+        self.path, self.seed, self.label = located(str(path)), seed, label or self.columns.get("label")
         self._lock = Lock()
+
+    @classmethod
+    def reopen(cls, description: dict[str, Any]) -> Self:
+        return super().reopen({"reading": OLD_READING, **description})
 
     def describe(self) -> dict[str, Any]:
         described = {"kind": self.kind, "path": self.path, "seed": self.seed, "label": self.label}
-        return {**described, **self.group_option}
+        described |= self.group_option
+        if self.reading == OLD_READING:
+            return described
+        if not {"label", "split"} <= self.columns.keys():
+            _ = self.listing  # which decides on them
+        return {**described, "reading": self.reading, "columns": self.columns}
 
     def __getstate__(self) -> dict[str, Any]:
         state = {name: value for name, value in vars(self).items() if name not in ("_lock", "_opened")}
@@ -90,9 +113,25 @@ class HuggingFaceSource(source.ListedSource):
         if content is None:
             if is_url(path := self.path_texts[row].as_py()):
                 return decode_listed(path, listed_place("", path))
-            raise UnreadableImage("the row has no bytes of a picture, nor its address")
+            return decode(self._beside(os.path.basename(path)))
         check_bytes(len(content))
         return decode(bytes(content))
+
+    def _beside(self, name: str) -> str:
+        """Return the file of a picture whose row has only its name: the only one called so below the data set.
+
+        Raises:
+            UnreadableImage: there is none, or there are several.
+        """
+        found = self._pictures.below([name])[0]
+        if found is None:
+            raise UnreadableImage(f"the row has no bytes, only the file name '{name}'")
+        return os.path.join(self._pictures.folder, found)
+
+    @cached_property
+    def _pictures(self) -> ListedFiles:
+        folder = self.path if os.path.isdir(self.path) else os.path.dirname(self.files[0].path)
+        return ListedFiles(folder, lambda cell: cell)
 
     def place(self, row: int) -> str:
         if not self._columns.by_place or not (text := self.path_texts[row].as_py()):
@@ -122,16 +161,25 @@ class HuggingFaceSource(source.ListedSource):
     @cached_property
     def _columns(self) -> Columns:
         path = self.files[0].path
-        return find_roles(_reading(path, lambda: open_column_file(path).schema), path, self.label)
+        return find_roles(
+            _reading(path, lambda: open_column_file(path).schema),
+            path,
+            self.label,
+            image=self.columns.get("path"),
+        )
 
     def _list(self) -> source.Listing:
         frames = [self._rows_of(file) for file in self.files]
         n_rows = np.array([len(frame) for frame in frames])
         splits, notes, given, keep_files = self._splits(n_rows)
-        frame = pd.concat([f for f, keep in zip(frames, keep_files, strict=True) if keep], ignore_index=True)
+        frame = _joined([f for f, keep in zip(frames, keep_files, strict=True) if keep])
         at = np.repeat(np.flatnonzero(keep_files), n_rows[keep_files])
         position = np.concatenate([np.arange(n) for n in n_rows[keep_files]])
-        keep_rows, of_rows, more = (None, [], []) if given else _split_column(frame)
+        choice = self._choice(frame, given)
+        split = "split" if self.reading == OLD_READING else choice.columns.get("split", "")
+        keep_rows, of_rows, more = (None, [], []) if given else _split_column(frame, split)
+        if keep_rows is None and self.columns.get("split") and not given and "split" in choice.columns:
+            raise ImageSourceError(f"column {split} of '{self.path}' gives no split. Use train, val and test")
         if keep_rows is not None:
             frame = frame.loc[keep_rows].reset_index(drop=True)
             at, position = at[keep_rows], position[keep_rows]
@@ -141,7 +189,8 @@ class HuggingFaceSource(source.ListedSource):
         if not self._columns.by_place:
             paths = [name if is_url(name) else f"{file_id.rpartition('/')[0]}/{name}" if name else file_id
                      for file_id, name in zip(ids, paths, strict=True)]  # fmt: skip
-        labels, label_notes = self._labels(frame)
+        self.columns |= {"split": choice.columns.get("split") if keep_rows is not None else None}
+        labels, label_notes = self._labels(frame, choice)
         if given:
             labels, spelled = one_spelling(splits, labels)
             notes += spelled
@@ -151,6 +200,23 @@ class HuggingFaceSource(source.ListedSource):
         extras = further_columns(frame) if len(frame.columns) else None
         table = source.image_table(ids, paths, splits, labels)
         return source.Listing(table, [*label_notes, *notes], extras, given, (at, position))
+
+    def _choice(self, frame: pd.DataFrame, given: bool) -> ColumnChoice:
+        """Decide on the columns of label and split, as of any table; a ClassLabel is one without question."""
+        of_schema = self._columns.label
+        if self.reading == OLD_READING:
+            return ColumnChoice({"label": of_schema} if of_schema else {})
+        stated: dict[str, Any] = {"image_id": None, **self.columns, "path": None}
+        if of_schema and (self.label or of_schema in self._columns.classes):
+            stated["label"] = of_schema
+        stated |= {"split": None} if given else {}
+        cells = frame.drop(columns="_path")
+        choice = decide_columns(
+            cells, stated=stated, files=None, needs_path=False, table=self.path, group=self.asked_group
+        )
+        self.columns |= {"label": choice.columns.get("label")}
+        self.columns |= {ONE_HOT: list(choice.one_hot)} if choice.one_hot else {}
+        return choice
 
     def _rows_of(self, file: DataFile) -> pd.DataFrame:
         """Return every column but the pictures, with the names of classes for their numbers."""
@@ -163,7 +229,7 @@ class HuggingFaceSource(source.ListedSource):
                 f"'{file.path}' has no column '{missing[0]}', which '{self.files[0].path}' has. "
                 "Give the files of one data set"
             )
-        table = _reading(file.path, lambda: opened.small(names))
+        table = _plain_columns(_reading(file.path, lambda: opened.small(names)))
         frame = exact_or_text(as_frame(table.select(names).replace_schema_metadata(None)))
         frame = pd.DataFrame(frame, index=range(opened.n_rows))
         for name, classes in (columns.classes | class_labels(opened.schema, names)).items():
@@ -175,18 +241,24 @@ class HuggingFaceSource(source.ListedSource):
             frame["_path"] = _reading(file.path, lambda: opened.paths(columns.image))
         return frame
 
-    def _labels(self, frame: pd.DataFrame) -> tuple[list[str | None], list[str]]:
-        columns = self._columns
-        notes = [f"columns left out: {source.some(columns.left_out)}"] if columns.left_out else []
-        if columns.label is None:
+    def _labels(self, frame: pd.DataFrame, choice: ColumnChoice) -> tuple[list[str | None], list[str]]:
+        columns, label = self._columns, choice.columns.get("label")
+        notes: list[str] = [f"columns left out: {source.some(columns.left_out)}"] if columns.left_out else []
+        notes += choice.notes
+        if choice.one_hot:
+            values = one_hot_labels(frame, choice.one_hot)
+            for name in choice.one_hot:
+                frame.pop(name)
+            return list(values), notes
+        if label is None:
             return [None] * len(frame), [*notes, "no column of labels: images without labels"]
-        values = text_column(frame.pop(columns.label))
+        values = text_column(frame.pop(label))
         labels = [value if isinstance(value, str) else None for value in values]
         if missing := labels.count(None):
             notes.append(f"{counted(missing, 'image')} without label")
-        others = [name for name in columns.classes if name != columns.label]
+        others = [name for name in columns.classes if name != label]
         if others:
-            notes.append(f"labels are '{columns.label}'; for {source.some(others)} write ?label={others[0]}")
+            notes.append(f"labels are '{label}'; for {source.some(others)} write ?label={others[0]}")
         return labels, notes
 
     def _splits(self, n_rows: np.ndarray) -> tuple[list[str], list[str], bool, np.ndarray]:
@@ -211,12 +283,33 @@ class HuggingFaceSource(source.ListedSource):
         return list(np.repeat(splits, n_rows[keep])), notes, True, keep
 
 
-def _split_column(frame: pd.DataFrame) -> tuple[np.ndarray | None, list[str], list[str]]:
-    """Return which rows are used, their splits and notes, where a column `split` names several."""
-    named = frame["split"].map(str).str.strip().str.lower() if "split" in frame else pd.Series(["none"])
-    if not set(named) <= set(source.SPLIT_NAMES):
+def _plain_columns(table: pa.Table) -> pa.Table:
+    """Return a table whose categories are their values."""
+    for at, one in enumerate(table.schema):
+        if pa.types.is_dictionary(one.type):
+            table = table.set_column(at, one.name, table.column(at).cast(one.type.value_type))
+    return table
+
+
+def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of all files; a column that is text in one of them is text in all."""
+    texts = {name for frame in frames for name in frame if pd.api.types.is_string_dtype(frame[name])}
+    alike = [
+        frame.assign(**{str(name): text_column(frame[name]) for name in frame if name in texts})
+        if len(frames) > 1
+        else frame
+        for frame in frames
+    ]
+    return pd.concat(alike, ignore_index=True)
+
+
+def _split_column(frame: pd.DataFrame, name: str) -> tuple[np.ndarray | None, list[str], list[str]]:
+    """Return which rows are used, their splits and notes, where a column of splits names several."""
+    values = split_values(cast(pd.Series, frame[name]), name) if name in frame else None
+    if values is None:
         return None, [], []
-    keep, splits, notes = source.one_evaluation_split([source.SPLIT_NAMES[name] for name in named])
+    named = texts_or_empty(cast(pd.Series, frame[name])).str.strip().str.lower().map(values)
+    keep, splits, notes = source.one_evaluation_split(list(named))
     return (keep, splits, notes) if len(set(splits)) > 1 else (None, [], [])
 
 

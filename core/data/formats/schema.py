@@ -26,7 +26,7 @@ class Columns:
     left_out: tuple[str, ...] = ()
 
 
-def find_roles(schema: pa.Schema, path: str, label: str | None) -> Columns:
+def find_roles(schema: pa.Schema, path: str, label: str | None, *, image: str | None = None) -> Columns:
     """Find the image, the label and the further columns of a data set.
 
     The label is `label`, else the column of ClassLabel that is called so, else the first of them, else a
@@ -36,6 +36,12 @@ def find_roles(schema: pa.Schema, path: str, label: str | None) -> Columns:
         ImageSourceError: there is no column of images, or no column `label`.
     """
     images = image_columns(schema)
+    if image is not None and image not in images:
+        raise ImageSourceError(
+            f"'{path}' has no column '{image}' of images (it has {some(images, 20)})."
+            f"{did_you_mean(image, images)}"
+        )
+    images = [image] * (image is not None) or images
     by_place = not images
     if by_place and not (images := places(schema)):
         raise ImageSourceError(
@@ -43,7 +49,7 @@ def find_roles(schema: pa.Schema, path: str, label: str | None) -> Columns:
             "files, as `datasets` writes them, or a column `url` or `path` of text"
         )
     image = images[0] if by_place else next((name for name in IMAGE_NAMES if name in images), images[0])
-    pictures = images[:1] if by_place else images
+    pictures = images[:1] if by_place else image_columns(schema)
     plain = [one.name for one in schema if one.name not in pictures and _is_plain(one.type)]
     if label is not None and label not in plain:
         raise ImageSourceError(
@@ -107,8 +113,10 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 def _is_plain(kind: pa.DataType) -> bool:
     tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, _is_text)
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
     return any(test(kind) for test in tests)
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)

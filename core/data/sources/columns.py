@@ -64,6 +64,7 @@ TRUTHS = {
     "0.0": False,
     "no": False,
 }
+NUMBERED_SPLITS = ("split", "partition", "data_split", "dataset_split")  # a fold 0, 1, 2 is another thing
 BY_NUMBER = {"0": "train", "1": "val", "2": "test"}  # of WILDS, group-DRO and CelebA
 UNITS = (  # what several images may be of: no label
     *("patient", "patient_id", "subject", "subject_id", "lesion_id", "case_id", "seq_id", "sequence"),
@@ -300,7 +301,8 @@ def split_values(column: pd.Series, name: str) -> dict[str, str] | None:
     if set(values) <= SPLIT_NAMES.keys():
         return {value: SPLIT_NAMES[value] for value in values}
     numbers = {value: value.removesuffix(".0") for value in values}
-    if set(numbers.values()) <= BY_NUMBER.keys() and {"0", "2"} <= set(numbers.values()):
+    is_numbered = column_name(name) in NUMBERED_SPLITS and {"0", "2"} <= set(numbers.values())
+    if is_numbered and set(numbers.values()) <= BY_NUMBER.keys():
         return {value: BY_NUMBER[number] for value, number in numbers.items()}
     meaning = TRUE_MEANS.get(column_name(name))
     if meaning is not None and set(values) <= TRUTHS.keys():
@@ -354,10 +356,10 @@ def _decide_label(decision: ColumnChoice, frame: pd.DataFrame, table: str) -> li
 
 def _called_labels(free: Sequence[str]) -> list[str]:
     """List the columns that are called as labels are, the likeliest first."""
-    named = {column_name(name): name for name in reversed(free)}
-    if "x" in named:
-        named.pop("y", None)
-    return [named[alias] for alias in LABELS if alias in named]
+    words = {name: column_name(name) for name in free}
+    is_place = "x" in words.values()
+    aliases = [alias for alias in LABELS if not (alias == "y" and is_place)]
+    return [name for alias in aliases for name in free if words[name] == alias]
 
 
 def _ranks(free: Sequence[str]) -> list[str]:

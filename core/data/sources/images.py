@@ -136,9 +136,9 @@ def _source(spec: str, seed: int | None) -> ImageSource:
 def _by_path(spec: str, options: dict[str, str], seed: int | None) -> ListedSource:
     path = Path(spec).expanduser()
     if path.suffix.lower() == ".arrow" or (path.suffix.lower() == ".parquet" and _of_pictures(path)):
-        return HuggingFaceSource(path, seed, **_known(spec, options, "label"))
+        return HuggingFaceSource(path, seed, **_picture_options(spec, options))
     if path.is_dir() and is_data_set(path) and not any_images(str(path)):
-        return HuggingFaceSource(path, seed, **_known(spec, options, "label"))
+        return HuggingFaceSource(path, seed, **_picture_options(spec, options))
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
         return AnnotatedSource(path, seed, **_table_options(spec, options))
     if path.is_dir() and (file := exported_file(path)):
@@ -165,7 +165,7 @@ def _by_address(url: str, options: dict[str, str], seed: int | None, group: str 
         source = _listed(FolderSource(url, seed).grouped_by(group))
     except ImageSourceError as error:  # no images; perhaps a data set, or shards
         if _is_data_set_by_address(url):
-            return HuggingFaceSource(url, seed, **_known(url, options, "label")).grouped_by(group)
+            return HuggingFaceSource(url, seed, **_picture_options(url, options)).grouped_by(group)
         try:
             source = ShardSource(matching_files(f"{url}/*.tar"), seed).grouped_by(group)
         except ImageSourceError:
@@ -178,7 +178,7 @@ def _by_ending(url: str, options: dict[str, str], seed: int | None) -> ListedSou
     """The images of an address whose name says what they are; None for what may be a folder."""
     ending = os.path.splitext(url)[1].lower()
     if ending == ".arrow" or (ending == ".parquet" and (is_pattern(url) or holds_pictures(url))):
-        return HuggingFaceSource(url, seed, **_known(url, options, "label"))
+        return HuggingFaceSource(url, seed, **_picture_options(url, options))
     if ending in TABLE_SUFFIXES and not is_pattern(url):
         return TableSource(url, seed, **_table_options(url, options))
     if ending in SUFFIXES and not is_pattern(url):
@@ -203,6 +203,11 @@ def _known(spec: str, options: dict[str, str], *names: str) -> dict[str, str]:
         takes = f"it takes {' and '.join(names)}"
         raise ImageSourceError(f"'{spec}' has no option '{unknown}': {takes}.{did_you_mean(unknown, names)}")
     return options
+
+
+def _picture_options(spec: str, options: dict[str, str]) -> dict[str, Any]:
+    """Return the arguments of a data set with pictures that the options of an address name."""
+    return {"columns": _known(spec, options, *OPTIONS)}
 
 
 def _table_options(spec: str, options: dict[str, str]) -> dict[str, Any]:

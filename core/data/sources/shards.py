@@ -17,6 +17,7 @@ from braceexpand import braceexpand
 from PIL import Image
 
 from core.common.formatting import counted
+from core.common.records import Templates
 from core.common.remote.addresses import is_url, located
 from core.common.remote.cache import OUTER_LOCK, cached, entry_of
 from core.common.remote.objects import objects_below, stat, stat_all
@@ -35,18 +36,23 @@ MOST_FILES = 1_000_000  # that one pattern names
 MOST_BRACES = 20  # in a pattern: with two names each they are more than a million
 RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)")
 LONGEST_TEXT = 16_000_000  # bytes; longer .cls, .json or .txt files are not read
-LISTING_FORM = 3  # of what the cache keeps of a shard; counted up where `ShardSample` changes
+LISTING_FORM = 4  # of what the cache keeps of a shard; counted up where `ShardSample` changes
 CAPTIONS_FROM = 50  # with more distinct texts than this, and than half the images, texts are captions
 
 
+say_of_shards = Templates.beside(__file__)
+
+
 class ShardSample(NamedTuple):
-    """One key of a shard; `name`: the file name that it had before it went into the shard."""
+    """One key of a shard; `name`: the file name that it had before it went into the shard; `is_caption`: the
+    text is the caption of the sample's .json, as img2dataset writes both."""
 
     key: str
     image: Member
     name: str
     label: str | None
     text: str | None
+    is_caption: bool = False
     shard: int = 0
 
 
@@ -313,7 +319,10 @@ def _sample(path: str, key: str, members: dict[str, Member]) -> ShardSample | No
     fields = _json_fields(texts.get("json", ""))
     label = texts.get("cls") or _first(fields, LABEL_FIELDS, (str, int))
     name = _first(fields, NAME_FIELDS, (str,)) or image.name
-    return ShardSample(key, image, name.replace("\\", "/"), label, texts.get("txt") or None)
+    text = texts.get("txt") or None
+    caption = fields.get("caption")
+    is_caption = text is not None and isinstance(caption, str) and caption.strip() == text
+    return ShardSample(key, image, name.replace("\\", "/"), label, text, is_caption)
 
 
 def _json_fields(text: str) -> dict[str, Any]:
@@ -338,6 +347,8 @@ def _labels(samples: list[ShardSample]) -> tuple[list[str | None], list[str | No
         unlabelled = labels.count(None)
         note = f"{counted(unlabelled, 'image')} without label (.cls, .json or .txt)" if unlabelled else ""
         return labels, texts if any(texts) else None, [note] * bool(note)
+    if n_captions := sum(sample.is_caption for sample in samples):
+        return labels, texts, [say_of_shards("captions", n=n_captions)]
     distinct = len({text for text in texts if text})
     if distinct > max(CAPTIONS_FROM, len(texts) / 2):
         return labels, texts, [f"{distinct:,} different .txt texts used as captions, not as labels"]

@@ -280,3 +280,45 @@ def test_each_file_has_the_names_of_its_own_classes(tmp_path):
 
 
 NO_APE = {"image": {"_type": "Image"}, "label": {"names": ["bee", "cat"], "_type": "ClassLabel"}}
+
+
+def test_labels__categories_and_columns_of_0_and_1(tmp_path):
+    rows = table(range(4)).drop_columns(["label"]).replace_schema_metadata(None)
+    named = pa.array(["cat", "dog", "cat", None]).dictionary_encode()
+    source = open_images(write(tmp_path / "t.parquet", rows.append_column("category", named)))
+    assert source.table["label"].fillna("").tolist() == ["cat", "dog", "cat", ""]
+    assert reopen_images(source.describe()).fingerprint() == source.fingerprint()
+    hot = rows.append_column("ape", pa.array([1, 0, 0, 1])).append_column("bee", pa.array([0, 1, 1, 0]))
+    source = open_images(write(tmp_path / "h.parquet", hot))
+    assert source.table["label"].tolist() == ["ape", "bee", "bee", "ape"]
+    assert reopen_images(source.describe()).fingerprint() == source.fingerprint()
+
+
+def test_columns__text_in_one_file_is_text_in_all(tmp_path):
+    write(tmp_path / "train-0.parquet", table(range(2), key=pa.array([2**60 + 1, None])))
+    write(tmp_path / "train-1.parquet", table(range(2), key=pa.array([2**60 + 2, 3])))
+    extras = open_images(tmp_path).extras
+    assert extras is not None
+    assert extras["key"].fillna("").tolist() == [str(2**60 + 1), "", str(2**60 + 2), "3"]
+
+
+def test_splits__of_another_column_and_asked_for(tmp_path):
+    rows = table(range(6), subset=pa.array(["train", "test"] * 3), fold=pa.array([0, 1, 2, 0, 1, 2]))
+    path = write(tmp_path / "t.parquet", rows)
+    source = open_images(path)
+    assert source.split_given and source.table["split"].tolist() == ["train", "val"] * 3
+    assert reopen_images(source.describe()).fingerprint() == source.fingerprint()
+    old = reopen_images({"kind": "hugging_face", "path": str(path), "seed": 0, "label": None})
+    assert not old.split_given and "reading" not in old.describe()
+    with pytest.raises(ImageSourceError, match="column fold"):
+        open_images(f"{path}?split=fold")
+
+
+def test_parquet__names_of_files_in_place_of_bytes(tmp_path):
+    make_folder(tmp_path / "pictures", ["0.png", "1.png"])
+    pictures = pa.array([{"bytes": None, "path": f"/elsewhere/{n}.png"} for n in range(3)], PICTURE)
+    rows = table(range(3)).set_column(0, "image", pictures).replace_schema_metadata(features())
+    source = open_images(write(tmp_path / "t.parquet", rows))
+    assert_array_equal(source.read(1), decode(tmp_path / "pictures/1.png"))
+    with pytest.raises(UnreadableImage, match=r"2\.png"):
+        source.read(2)

@@ -137,8 +137,9 @@ def test_splits__of_other_names_are_taken(tmp_path, column, cells):
     assert f"split is '{column}'" in said(source, "taken").names and same_again(source)
 
 
-def test_splits__folds_are_named_and_not_guessed(tmp_path):
-    lines = "".join(f"{n}.png,{n % 2},{n % 5}\n" for n in range(20))
+@pytest.mark.parametrize("n_folds", [3, 5])
+def test_splits__folds_are_named_and_not_guessed(tmp_path, n_folds):
+    lines = "".join(f"{n}.png,{n % 2},{n % n_folds}\n" for n in range(20))
     source = open_images(table(tmp_path, "path,label,fold\n" + lines))
     assert not source.split_given and "fold" in said(source, "taken").why
     with pytest.raises(ImageSourceError, match="column fold"):

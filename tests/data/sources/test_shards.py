@@ -276,3 +276,15 @@ def test_folder_with_images_and_a_tar__is_a_folder(tmp_path):
     make_tar(make_folder(tmp_path, ["a/1.png"]) / "backup.tar", samples(1))
     source = open_images(tmp_path)
     assert source.kind == "folder" and note(source, ".tar 1")
+
+
+def test_captions__a_text_that_the_json_has_as_its_caption_is_no_class(tmp_path):
+    """img2dataset writes both; few different captions look like names of classes."""
+    files: dict[str, bytes | str | int | dict[str, str]] = {}
+    for number in range(6):
+        caption = ("a cat", "a dog")[number % 2]
+        files |= {f"{number}.jpg": picture(number), f"{number}.txt": caption.encode()}
+        files[f"{number}.json"] = {"caption": caption, "url": "http://a"}
+    source = open_images(make_tar(tmp_path / "00000.tar", files))
+    assert not source.labelled and source.extras is not None
+    assert source.extras["caption"].tolist()[:2] == ["a cat", "a dog"]

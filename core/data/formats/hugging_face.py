@@ -33,7 +33,8 @@ from core.data.sources.listed_files import ListedFiles
 from core.data.sources.pixel_limit import check_bytes
 from core.data.sources.shards import is_pattern, matching_files, split_of_name
 from core.data.sources.split_labels import one_spelling
-from core.data.sources.table_cells import further_columns, one_hot_labels, text_column
+from core.data.sources.table_cells import further_columns, one_hot_labels, text_column, unhidden
+from core.data.sources.table_text import is_image_name
 from core.data.sources.tables import OLD_READING, READING, decode_listed
 from core.errors import ImageSourceError, UnreadableImage, first_line
 
@@ -118,11 +119,13 @@ class HuggingFaceSource(source.ListedSource):
         return decode(bytes(content))
 
     def _beside(self, name: str) -> str:
-        """Return the file of a picture whose row has only its name: the only one called so below the data set.
+        """Return the file of a picture whose row has only its name: the only one called so below all files.
 
         Raises:
             UnreadableImage: there is none, or there are several.
         """
+        if not is_image_name(name):  # of a row without a name it is its number
+            raise UnreadableImage("the row has no bytes of a picture, nor its address")
         found = self._pictures.below([name])[0]
         if found is None:
             raise UnreadableImage(f"the row has no bytes, only the file name '{name}'")
@@ -198,6 +201,9 @@ class HuggingFaceSource(source.ListedSource):
             splits, drawn = source.draw_split(ids, labels, self.seed)
             notes += drawn
         extras = further_columns(frame) if len(frame.columns) else None
+        if self.reading != OLD_READING:
+            extras, renamed = unhidden(extras)
+            notes += renamed
         table = source.image_table(ids, paths, splits, labels)
         return source.Listing(table, [*label_notes, *notes], extras, given, (at, position))
 

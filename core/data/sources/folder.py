@@ -21,6 +21,7 @@ from core.data.sources.folder_profile import Profile
 from core.data.sources.folder_reading import Tree, TreeReading, choose_reading, first_reading
 from core.data.sources.folder_rows import GROUP, rows_of
 from core.data.sources.folder_sentence import levels_table, sentences
+from core.data.sources.folder_table import table_notes
 from core.data.sources.folder_tables import label_file, tables_naming
 from core.data.sources.folder_walk import (
     HIDDEN_FOLDERS,
@@ -143,7 +144,7 @@ class FolderSource(source.ListedSource):
         captions = captions_beside([os.path.join(self.root, name) for name in rows.names], walk)
         columns = rows.columns | ({"caption": captions} if captions else {})
         extras = pd.DataFrame({name: pd.array(values, dtype="str") for name, values in columns.items()})
-        notes += [*odd_notes, *walk.notes()]
+        notes += [*odd_notes, *walk.notes(), *([] if self._is_old else table_notes(self.root, image_ids))]
         ignored = [f"{path}/" for path in reading.ignored]
         group = GROUP if reading.group_asked else None  # else `groups.find_group` decides
         return source.Listing(

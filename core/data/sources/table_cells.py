@@ -9,11 +9,15 @@ import pandas as pd
 
 from core.common.labels.spelling import plain
 from core.common.records import Record
+from core.common.score_names import SCORES
 from core.data.sources.columns import PLACES, ColumnChoice, say_of_columns, texts_or_empty
 
 WHOLE, LONG = r"[+-]?\d+", r"[+-]?\d{16,}"  # the latter a float may round
 WHOLE_FLOAT = r"[+-]?\d+\.0+"
 LEADING_ZERO = r"[+-]?0\d"
+OWN = frozenset(  # columns of the tables of a study, beside which one of the same name is not seen
+    ("predicted", "confidence", "margin", "energy", "correct", "top5_correct", "true", *SCORES)
+)
 SEVERAL_LABELS = ("|", ";", ",")
 
 
@@ -52,6 +56,16 @@ def _written_twice(names: Iterable[str]) -> list[Record]:
         written[plain(name)].append(name)
     twice = [name for alike in written.values() if len(alike) > 1 for name in sorted(alike)]
     return [say_of_columns("same_class", names=tuple(twice[:6]), n=len(twice))] if twice else []
+
+
+def unhidden(extras: pd.DataFrame | None) -> tuple[pd.DataFrame | None, list[Record]]:
+    """Rename the columns that are called as the study's own answers and scores are, which would hide them."""
+    names = [] if extras is None else [str(name) for name in extras if str(name) in OWN]
+    if extras is None or not names:
+        return extras, []
+    renamed = {name: f"table_{name}" for name in names if f"table_{name}" not in extras}
+    note = say_of_columns("renamed", names=tuple(renamed), what=renamed[names[0]] if renamed else names[0])
+    return extras.rename(columns=renamed), [note]
 
 
 def with_places(

@@ -43,6 +43,7 @@ from core.data.sources.table_cells import (
     labels_of_cells,
     one_hot_labels,
     text_column,
+    unhidden,
     with_places,
 )
 from core.data.sources.table_files import read_table_file
@@ -216,7 +217,9 @@ class TableSource(ListedSource):
         extras = further_columns(frame.drop(columns=dropped), plain=plain)
         if self.reading == OLD_READING:
             return extras, []
-        return with_places(frame, extras, decision)
+        extras, notes = with_places(frame, extras, decision)
+        extras, renamed = unhidden(extras)
+        return extras, [*notes, *renamed]
 
     def _check_paths(self, frame: pd.DataFrame, roles: dict[str, str]) -> None:
         if "path" in roles and isinstance(frame[roles["path"]].iloc[0], (dict, bytes)):

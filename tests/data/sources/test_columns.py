@@ -274,3 +274,25 @@ def test_parquet__categories_are_labels(tmp_path):
     frame = pd.DataFrame({"image": NAMES, "class": pd.Categorical(["cat", "dog"] * 4)})
     frame.to_parquet(tmp_path / "t.parquet")
     assert labels(open_images(tmp_path / "t.parquet")) == ["cat", "dog"] * 4
+
+
+def test_folder__its_own_table_is_named(tmp_path):
+    waterbirds(tmp_path / "birds")
+    record_of_table = said(open_images(tmp_path / "birds"), "folder_table")
+    assert record_of_table.what == "metadata.csv" and "split" in record_of_table.names
+    make_folder(tmp_path / "plain", ["cat/0.png", "dog/1.png"])
+    table(tmp_path / "plain", "name,price\nx,1\n", "prices.csv")
+    assert record(open_images(tmp_path / "plain"), "folder_table") is None
+    make_folder(tmp_path / "set", ["train/0.png", "train/1.png", "test/2.png", "test/3.png"])
+    lines = '{"file_name": "0.png", "text": "a cat"}\n{"file_name": "1.png", "text": "a dog"}\n'
+    table(tmp_path / "set/train", lines, "metadata.jsonl")
+    assert said(open_images(tmp_path / "set"), "folder_table").names == ("text",)
+
+
+def test_columns__called_as_results_of_a_study_get_another_name(tmp_path):
+    path = table(tmp_path, "path,label,confidence,q_score,age\na,x,0.5,1,3\nb,y,0.25,2,4\n")
+    source = open_images(path)
+    assert source.extras is not None and list(source.extras) == ["table_confidence", "table_q_score", "age"]
+    assert said(source, "renamed").names == ("confidence", "q_score") and same_again(source)
+    old = reopen_images({"kind": "table", "path": str(path), "seed": 0})
+    assert old.extras is not None and "confidence" in old.extras

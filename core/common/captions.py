@@ -6,9 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from core.common.labels.match import match_labels
 from core.common.labels.wordnet import wordnet_names
 
-_ALONE = re.compile(r"(?<![\w/])n\d{8}(?![\w/]|\.\w)")  # a class in a sentence, and no part of a path
+# A class in a sentence, perhaps with its words behind the id, and no part of a path.
+_ALONE = re.compile(r"(?<![\w/])(n\d{8})(?:-([^\W\d][\w'-]*))?(?![\w/-]|\.\w)")
 SPLITS = {"val": "Evaluation", "train": "Train"}
 ON_MASKS = {"core": "object", "spurious": "background"}  # what the heat of a heatmap lies on
 LOOKS = {"core": "on the object", "spurious": "on the background", "undecided": "undecided"}  # of features
@@ -73,14 +75,19 @@ def shortened(name: str, longest: int = 28) -> str:
 
 
 def class_id(name: str, classes: Collection[str]) -> str:
-    """The class that is meant: a name that is none of `classes` may be that of a WordNet id.
+    """The class that is meant (`match_labels`); the name itself where it is none of `classes`.
 
-    >>> class_id("golden retriever", ["n02099601"]), class_id("dog", ["dog"])
-    ('n02099601', 'dog')
+    >>> class_id("golden retriever", ["n02099601"]), class_id("Dog", ["dog"]), class_id("cat", ["dog"])
+    ('n02099601', 'dog', 'cat')
     """
     if name in classes:
         return name
-    return next((one for one in classes if wordnet_names().get(one) == name), name)
+    shown = next((one for one in classes if with_class_names(one) == name), None)
+    if shown is not None:
+        return shown
+    known = list(classes)
+    (code,) = match_labels([[name]], known).code.tolist()
+    return known[code] if code >= 0 else name
 
 
 def with_class_names(text: str) -> str:
@@ -88,11 +95,15 @@ def with_class_names(text: str) -> str:
 
     >>> with_class_names("n02099601 → n01440764, 54 %"), with_class_names("n02099601/1.jpg")
     ('golden retriever → tench, 54 %', 'n02099601/1.jpg')
+    >>> with_class_names("n02085620-Chihuahua → n02088094-Afghan_hound, but n02085620-Chihuahua/1.jpg")
+    'Chihuahua → Afghan hound, but n02085620-Chihuahua/1.jpg'
     >>> with_class_names("crane (n03126707)")  # it has its name already
     'crane (n03126707)'
     """
 
     def named(one: re.Match[str]) -> str:
+        if one[2]:
+            return one[2].replace("_", " ")
         name = wordnet_names().get(one[0], one[0])
         return one[0] if name != one[0] and text[: one.end() + 1].endswith(name) else name
 

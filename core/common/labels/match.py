@@ -122,8 +122,11 @@ def match_labels(called: Sequence[Sequence[str]], labels: Sequence[str], *, seve
     """
     matching = _Matching(called, labels, several)
     for form in SPELLINGS:
+        if matching.is_whole():
+            break
         matching.add(form)
-    matching.add_synsets()
+    if not matching.is_whole():
+        matching.add_synsets()
     how = [way for way, _ in matching.ways.most_common()]
     return match_as_stated(called, matching.code, labels, " and ".join(how), matching.unclear())
 
@@ -179,6 +182,10 @@ class _Matching:
             elif any(self.may_be(thing, label) for thing, label in pairs):
                 self.shared[key] |= labels[key]
         self.take(meant, form.how)
+
+    def is_whole(self) -> bool:
+        """Whether nothing is left to match: each thing means a label, or no label is left."""
+        return bool((self.code >= 0).all() or (self.taken.all() and not self.several))
 
     def may_be(self, thing: int, label: int) -> bool:
         """Whether a thing and a label are both left, and are not of different WordNet ids."""

@@ -59,6 +59,7 @@ def integer_of(name: str) -> int | None:
     return int(number[1]) if number else None
 
 
+@lru_cache(maxsize=1 << 16)
 def plain(name: str) -> str:
     """Return a name without regard to case, Unicode form, underscores, hyphens and slashes; numbers stay.
 

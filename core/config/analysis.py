@@ -15,6 +15,7 @@ EPSILON_CANDIDATES = (4.0, 3.5, 3.0, 2.5, 2.0, 1.5, 1.0)
 POOLINGS = ("gap", "max", "top4", "gem3")
 TOKENS = ("cls", "mean", "cls+mean", "cls+dist", "attnpool")
 HEAD_ACTIVATIONS = ("ReLU", "ReLU6", "Hardswish", "GELU", "SiLU", "Identity", "Tanh")
+TRANSPARENCIES = ("white", "drop")
 TOKEN_NORMS = ("after", "before")
 OF_PIXELS = "Of red, green and blue, for pixels from 0 to 1. As in the encoder's training."
 READOUT = ("layer", "pool", "tokens", "token_norm")  # which numbers of a network are the representation
@@ -57,6 +58,20 @@ class EmbedConfig:
         form=FORM,
         title="Which folders name the classes",
         titles={"": "The first level", "2": "Level 2", "3": "Level 3", "4": "Level 4"},
+    )
+    range: str | None = image_option(
+        "values that are shown black and white, in files of more than 8 bits a channel (X-rays, thermal and "
+        "satellite pictures, floats); file: the lowest and highest value of each file",
+        None,
+        metavar="LOW,HIGH",
+        left_out="the range of the file's type",
+    )
+    transparency: str | None = image_option(
+        "transparent parts of pictures on white, or dropped: the colours below, as networks see them that "
+        "were trained with torchvision's ImageFolder",
+        None,
+        choices=TRANSPARENCIES,
+        left_out="white",
     )
     layer: str | None = encoder_option(
         "layer to analyse; head-input: what the last layer of its classifier reads",
@@ -328,7 +343,8 @@ class MaskOptions:
     """Source of core and spurious masks; none given: those that the image source plants itself."""
 
     masks: str | None = mask_option(
-        "folder with core/… and spurious/… masks, named like the images, or a .json of COCO",
+        "folder with core/… and spurious/… masks, named like the images, or a .json of COCO; DIR?value=1 "
+        "says which values are the mask (1+2, 255,0,0 or any; &ignore=255)",
         None,
         metavar="DIR",
         names="file",

@@ -49,6 +49,7 @@ def run_embed(
     the step reads outside the study.
     """
     from core.analysis.representations import embed_chunks, embed_tables
+    from core.data.sources.images import describe_images
 
     with progress.stage("scan"):
         source = open_source(config)
@@ -96,7 +97,7 @@ def run_embed(
         notes = [*source.notes, *pixels.notes()]
         for line in pixels.notes():
             progress.note(f"note: {line}")
-        out.summary |= {"source": source.describe(), "notes": notes, "encoder": about}
+        out.summary |= {"source": describe_images(source), "notes": notes, "encoder": about}
         out.summary |= {"split_given": bool(source.split_given), "head": about_head}
         if head is not None and ranks.is_first:
             readable = source.table.drop(index=source.table.index[[row for row, _ in unreadable]])
@@ -228,12 +229,14 @@ def open_source(config: EmbedConfig) -> ImageSource:
     """The images of a study; with ready representations, a table without pictures (or nothing) will do."""
     from core.analysis.representations import open_ready_representations
     from core.data.sources.images import open_images, open_representation_table
+    from core.data.sources.pixel_reading import reading_of
 
     is_table = Path(config.images).suffix.lower() in {".csv", ".tsv", ".parquet"}
     if config.representations and (is_table or not config.images):
         n_rows = len(open_ready_representations(config.representations))
         return open_representation_table(config.images or None, n_rows=n_rows, seed=config.seed)
-    return open_images(config.images, val=config.val, seed=config.seed, class_level=config.class_level)
+    opened = open_images(config.images, val=config.val, seed=config.seed, class_level=config.class_level)
+    return opened.read_as(reading_of(config.range, config.transparency))
 
 
 def with_encoder(folder: str | Path, options: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:

@@ -107,16 +107,16 @@ class HuggingFaceSource(source.ListedSource):
 
     def read(self, row: int) -> Image.Image:
         if place := self.place(row):
-            return decode_listed(self.path_texts[row].as_py(), place)
+            return decode_listed(self.path_texts[row].as_py(), place, self.pixel_reading)
         at, position = (int(part[row]) for part in self.listing.places)
         with self._lock:  # a file is read forwards, by one thread at a time
             content = self._content(at, position)
         if content is None:
             if is_url(path := self.path_texts[row].as_py()):
-                return decode_listed(path, listed_place("", path))
-            return decode(self._beside(os.path.basename(path)))
+                return decode_listed(path, listed_place("", path), self.pixel_reading)
+            return decode(self._beside(os.path.basename(path)), self.pixel_reading)
         check_bytes(len(content))
-        return decode(bytes(content))
+        return decode(bytes(content), self.pixel_reading)
 
     def _beside(self, name: str) -> str:
         """Return the file of a picture whose row has only its name: the only one called so below all files.

@@ -90,7 +90,7 @@ class FolderSource(source.ListedSource):
         return about | {"reading": self.reading.as_json()}
 
     def read(self, row: int) -> Image.Image:
-        return decode(self.place(row))
+        return decode(self.place(row), self.pixel_reading)
 
     def place(self, row: int) -> str:
         return os.path.join(self.root, self.listing.places.get(row) or self.id_texts[row].as_py())
@@ -101,7 +101,7 @@ class FolderSource(source.ListedSource):
         is_there = is_url(path) or os.path.isfile(path)
         if self.is_listed or leaves or not is_there:
             return super().read_id(image_id)
-        return decode(path)
+        return decode(path, self.pixel_reading)
 
     def fingerprint(self) -> str:
         stamps = (source.file_stamp(self.place(row)) for row in range(len(self.table)))
@@ -114,7 +114,7 @@ class FolderSource(source.ListedSource):
 
     def _listed_picture(self, listing: source.Listing, row: int) -> Image.Image:
         name = listing.places.get(row) or listing.table["image_id"].iat[row]
-        return decode(os.path.join(self.root, name))
+        return decode(os.path.join(self.root, name), self.pixel_reading)
 
     def _list(self) -> source.Listing:
         passed_by = HIDDEN_FOLDERS if self._is_old else Walk.passed_by

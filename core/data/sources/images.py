@@ -15,6 +15,7 @@ from core.data.sources.columns import OPTIONS
 from core.data.sources.folder import FolderSource, missing_folder
 from core.data.sources.folder_walk import any_images
 from core.data.sources.pair import PairSource
+from core.data.sources.pixel_reading import PixelReading
 from core.data.sources.shards import ShardSource, is_pattern, is_tar, matching_files, shard_paths
 from core.data.sources.source import ImageSource, ListedSource
 from core.data.sources.table_text import header_named, separator_named
@@ -241,6 +242,19 @@ def reopen_images(description: dict[str, Any]) -> ImageSource:
     Raises:
         ImageSourceError: the kind is unknown to this version.
     """
+    source = _reopened(description)
+    if "pixels" in description:
+        source.read_as(PixelReading.from_dict(description["pixels"]))
+    return source
+
+
+def describe_images(source: ImageSource) -> dict[str, Any]:
+    """Return what `reopen_images` opens again: the source, and how its pixels are read."""
+    changed = source.pixel_reading.to_dict()
+    return {**source.describe(), "pixels": changed} if changed else source.describe()
+
+
+def _reopened(description: dict[str, Any]) -> ImageSource:
     kind = description.get("kind", "")
     if kind in GUESTS:
         return _guest(kind).reopen(description, reopen_images)

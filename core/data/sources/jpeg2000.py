@@ -19,7 +19,7 @@ COMPONENTS = 40  # bytes from the begin of the code to the number of components;
 
 
 def load_jpeg2000(image: Image.Image, reading: PixelReading, facts: FileFacts) -> Image.Image:
-    """Decode an opened JPEG 2000: by Pillow, unless it has colours of more than 8 bits, or three or more bands
+    """Decode an opened JPEG 2000: by Pillow, but not colours of more than 8 bits, or three or more bands
     that the file calls grey, which Pillow does not read.
 
     Raises:

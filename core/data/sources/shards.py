@@ -95,7 +95,7 @@ class ShardSource(source.ListedSource):
     def _decode(self, shard: int, offset: int, size: int) -> Image.Image:
         check_bytes(size)
         try:
-            return decode(read_member(self.paths[shard], offset, size))
+            return decode(read_member(self.paths[shard], offset, size), self.pixel_reading)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise UnreadableImage(f"shard {self.names[shard]}: {reason}") from None

@@ -20,6 +20,7 @@ from core.common.remote.addresses import is_url
 from core.common.remote.objects import fetch_ahead, stat
 from core.common.threadsafe import cached_property
 from core.data.sources import groups as units
+from core.data.sources.pixel_reading import AS_STATED, PixelReading
 from core.errors import AddressRefused, ImageSourceError, UnreadableImage
 
 VAL_SHARE = 0.2
@@ -60,6 +61,7 @@ class ImageSource(ABC):
         unread: folders of images that are no part of the listing, as in "test/".
         has_pictures: False if only representations were given.
         split_given: True if the split comes with the images; False if it was drawn from a seed.
+        pixel_reading: what a user says of the pixels of its files.
         group: the column of `extras` that says which images are of one patient, lesion or sequence, or None.
     """
 
@@ -71,6 +73,7 @@ class ImageSource(ABC):
     has_pictures: bool = True
     split_given: bool = True
     group: str | None = None
+    pixel_reading: PixelReading = AS_STATED
 
     @abstractmethod
     def read(self, row: int) -> Image.Image:
@@ -90,6 +93,15 @@ class ImageSource(ABC):
         if row is None:
             raise UnreadableImage("no longer in the source")
         return self.read(row)
+
+    def read_as(self, reading: PixelReading) -> Self:
+        """Read values of pixels as a user says, also in the sources that this one holds; return itself."""
+        self.pixel_reading = reading
+        for held in vars(self).values():
+            for one in held if isinstance(held, tuple | list) else (held,):
+                if isinstance(one, ImageSource):
+                    one.read_as(reading)
+        return self
 
     def place(self, row: int) -> str:
         """Return the path or address of an image file; "" where it is part of another file."""

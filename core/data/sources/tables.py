@@ -26,6 +26,7 @@ from core.data.sources.columns import (
 from core.data.sources.decode import decode
 from core.data.sources.folder import missing_folder
 from core.data.sources.listed_files import ListedFiles
+from core.data.sources.pixel_reading import PixelReading
 from core.data.sources.source import (
     SPLIT_NAMES,
     ListedSource,
@@ -106,7 +107,7 @@ class TableSource(ListedSource):
         path = self.path_texts[row].as_py()
         if self.root and not is_below(self.root, path):
             raise UnreadableImage(f"its path leaves '{self.root}', the folder of the images")
-        return decode_listed(path, self.place(row))
+        return decode_listed(path, self.place(row), self.pixel_reading)
 
     def place(self, row: int) -> str:
         return self._resolve(self.path_texts[row].as_py())
@@ -297,7 +298,7 @@ class RepresentationsOnly(TableSource):
         path = self.path_texts[row].as_py()
         if not path:
             raise UnreadableImage("no picture, only its representation")
-        return decode_listed(path, self._resolve(path))
+        return decode_listed(path, self._resolve(path), self.pixel_reading)
 
     def fingerprint(self) -> str:
         stamps = (file_stamp(self._resolve(path)) if path else "" for path in self.table["path"])
@@ -332,14 +333,14 @@ def open_representation_table(
     return source
 
 
-def decode_listed(text: str, place: str) -> Image.Image:
+def decode_listed(text: str, place: str, reading: PixelReading) -> Image.Image:
     """Decode the picture that a list names as `text` and that lies at `place`. Raises UnreadableImage."""
     if is_url(text):
         try:
             located(text)
         except AddressRefused as error:
             raise UnreadableImage(str(error)) from None
-    return decode(place)
+    return decode(place, reading)
 
 
 def is_below(root: str, path: str) -> bool:

@@ -90,7 +90,7 @@ class TorchvisionSource(source.ListedSource):
             raise UnreadableImage(f"{self.name} cannot read the image ({error})".splitlines()[0]) from error
         if not isinstance(picture, Image.Image):
             raise UnreadableImage(f"{self.name} returns {type(picture).__name__}, not an image")
-        return to_rgb(picture)
+        return to_rgb(picture, self.pixel_reading)
 
     def fingerprint(self) -> str:
         content = "\n".join(stamp for one in self.sets.values() for stamp in _content(one))

@@ -195,6 +195,7 @@ STEPS: dict[str, Step] = {
             summary="explain features and groups of features in words (FALCON)",
             example="concepts studies/mine --captions captions.csv --clip ViT-B-32@openai",
             weight=12,
+            formulas=1,
             config=config.ConceptsConfig,
             function="core.concepts.step:compute_concepts",
             inputs=("representations", "images"),

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from core.common.parquet_footer import read_footer
 from core.common.records import Record, Templates
-from core.concepts.captions.json_texts import read_json_lines, read_json_texts
+from core.concepts.captions.json_texts import read_json_texts, read_lines_of_json
 from core.concepts.captions.line_form import (
     NAMED_SEPARATORS,
     NEARLY_ALL,
@@ -26,7 +26,7 @@ from core.concepts.captions.line_form import (
     line_form,
     quotes_enclose,
 )
-from core.concepts.captions.text import WINDOWS, encoding_of, lines_of, whole_lines
+from core.concepts.captions.text import WINDOWS, lines_of, text_encoding, whole_lines
 from core.data.sources.parquet_limit import check_caption_rows
 from core.errors import CaptionError
 
@@ -135,8 +135,8 @@ def _plain_texts(values: pa.Array) -> pa.Array:
 
 
 def _of_json(path: Path, ending: str, asked: FormAsked) -> TextsTaken:
-    encoding = encoding_of(path)
-    read = read_json_texts if ending == ".json" else read_json_lines
+    encoding = text_encoding(path)
+    read = read_json_texts if ending == ".json" else read_lines_of_json
     taken = read(path, encoding, asked.text)
     how = (*_of_encoding(encoding), *_left_out(taken.names, taken.columns))
     what = _named(taken.columns) if taken.columns else say("values")
@@ -144,7 +144,7 @@ def _of_json(path: Path, ending: str, asked: FormAsked) -> TextsTaken:
 
 
 def _of_lines(path: Path, usual: str, asked: FormAsked) -> TextsTaken:
-    encoding = encoding_of(path)
+    encoding = text_encoding(path)
     start = list(islice((line for line in lines_of(path, encoding) if line.strip()), SAMPLE))
     if not start and usual:
         raise ValueError("it is empty")

@@ -46,11 +46,11 @@ def read_json_texts(path: Path, encoding: str, column: str | None) -> JsonTexts:
     text = b"".join(parts).decode(encoding, errors="replace")
     first, _, rest = text.lstrip().partition("\n")
     if rest.strip() and _is_object(first):
-        return read_json_lines(path, encoding, column)
+        return read_lines_of_json(path, encoding, column)
     return _texts_of(parse_json(text), column)
 
 
-def read_json_lines(path: Path, encoding: str, column: str | None) -> JsonTexts:
+def read_lines_of_json(path: Path, encoding: str, column: str | None) -> JsonTexts:
     """Read the captions of a .jsonl file: an object or a text a line.
 
     Raises:

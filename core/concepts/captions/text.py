@@ -74,7 +74,7 @@ def whole_lines(path: Path, encoding: str) -> Iterator[str]:
             yield line.replace("\0", " ") if "\0" in line else line
 
 
-def encoding_of(path: Path) -> str:
+def text_encoding(path: Path) -> str:
     """Tell the encoding of a text file: utf-8-sig, utf-16, utf-16-le, utf-16-be, or Windows-1252.
 
     Raises:

@@ -1,25 +1,38 @@
 """Extract the words of a caption that may be concepts (docs/method.md 6.4). No torch.
 
-textblob's PatternParser provides parts of speech and noun chunks, simplemma the lemmas; both ship with their
-data. Words that are never concepts are listed in assets/discard_words.txt.
+textblob's parser provides parts of speech and noun chunks; WordNet's word list corrects what it guesses wrong
+and has the base forms and compounds. Words that are never concepts are listed in assets/discard_words.txt.
 """
 
 import re
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from core.common.assets import asset
+from core.concepts.captions.word_list import (
+    ADJECTIVE,
+    LONGEST_COMPOUND,
+    NOUN,
+    VERB,
+    base_of,
+    compounds,
+    known_words,
+)
 from core.errors import CaptionError
 
 DISCARD_FILE = asset("discard_words.txt")
 LONGEST = 600  # characters of a caption that are read: what follows in a longer one is not a caption
 SHORTEST_WORD = 3
 ENGLISH_SHARE = 0.4  # minimum share of words known to simplemma; other languages stay below 0.2
-_LETTERS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*\Z")
+_LETTERS = re.compile(r"[^\W\d_]+(?:[- ][^\W\d_]+)*\Z")
+ARTICLES = frozenset(("a", "an", "the"))
+COMPOUND_LENGTHS = range(LONGEST_COMPOUND, 1, -1)
+BEFORE_VERB = ("NN", "PRP", "WP", "WDT", "TO", "MD", "RB", "VB")
+GUESSED = ("FW", "RB", "UH", "SYM")  # tags of words that the tagger does not know as nouns
 
 
 @dataclass(frozen=True)
@@ -32,11 +45,15 @@ class Word:
 
 @dataclass(frozen=True)
 class Tagged:
-    """A token with its part of speech, and whether it begins or continues a noun chunk."""
+    """A token with its part of speech, and whether it begins or continues a noun chunk.
+
+    A compound is one token; `parts`: what of it is a word besides, as the bear of a polar bear.
+    """
 
     text: str
     tag: str
     chunk: str
+    parts: tuple["Tagged", ...] = ()
 
     @property
     def is_noun(self) -> bool:
@@ -61,10 +78,13 @@ def concepts_of(caption: str) -> list[Word]:
     """Extract nouns, verbs and adjectives of a caption in base form, and its noun phrases; each once.
 
     A phrase is a run of kept words of one noun chunk that ends in a noun ("brown guide dog"), its suffixes
-    ("guide dog"), and nouns joined by "of" without an article ("ball of yarn").
+    ("guide dog"), and nouns joined by "of" without an article ("ball of yarn"). A compound of WordNet is one
+    noun ("hot dog"), beside which its last word stands only where it is one ("polar bear": a bear).
 
     >>> [word.text for word in concepts_of("A photo of two brown dogs on the grass")]
     ['brown', 'dog', 'grass', 'brown dog']
+    >>> [word.text for word in concepts_of("a girl who is playing with a teddy bear")]
+    ['girl', 'play', 'teddy bear']
     """
     return list(_concepts_of(caption[:LONGEST].lower().replace("\0", " ")))
 
@@ -84,28 +104,97 @@ def words_in(texts: Iterable[str], *, as_they_stand: bool) -> list[list[tuple[st
 def _concepts_of(caption: str) -> tuple[Word, ...]:
     tokens = tag(caption)
     words = [base_form(token) for token in tokens]
-    single_words = [Word(word, "word") for word in words if word is not None]
+    alone = [base_form(one) for token in tokens for one in (token, *token.parts)]
+    single_words = [Word(word, "phrase" if " " in word else "word") for word in alone if word is not None]
     phrases = [Word(text, "phrase") for text in (*chunk_phrases(tokens, words), *of_phrases(tokens, words))]
     return tuple(dict.fromkeys(single_words + phrases))
 
 
 def tag(caption: str) -> list[Tagged]:
-    """Tag the tokens of a lower-case caption. Nothing in it is treated as markup."""
+    """Tag the tokens of a lower-case caption, a compound as one. Nothing in it is treated as markup."""
     if not caption.strip():
         return []
+    parser = _parser()
+    tagged: list[Tagged] = []
     # the parser writes TOKEN/TAG/CHUNK/…; a caption's own slashes and angle brackets would interfere
-    rows = str(_parser()(re.sub(r"[/<>|\\]", " , ", caption))).split()
-    parts = [row.split("/") for row in rows]
-    return [Tagged(row[0], row[1], row[2]) for row in parts if len(row) >= 3]
+    for sentence in parser.find_tokens(re.sub(r"[/<>|\\]", " , ", caption)):
+        tokens = joined_compounds(corrected(parser.find_tags(sentence.split(" "))))
+        chunks = parser.find_chunks([[token.text, token.tag] for token in tokens])
+        tagged += [replace(token, chunk=row[2]) for token, row in zip(tokens, chunks, strict=True)]
+    return tagged
+
+
+def corrected(rows: Sequence[Sequence[str]]) -> list[Tagged]:
+    """Tokens with their tags, of which those are put right that the tagger guesses wrongly.
+
+    A noun of the word list is one where it is tagged as foreign or, by its ending, as an adverb ("kimono",
+    "dragonfly"); so is one that is tagged as a verb behind an article ("a stop sign", "the leaves"), but for
+    participles before a noun ("a playing child").
+    """
+    tags = [row[1] for row in rows]
+    for at, (text, part) in enumerate(rows):
+        if part in GUESSED and text not in _parser().lexicon or part == "FW":
+            tags[at] = _noun_tag(text) or part
+        elif part.startswith("VB") and at and _opens_noun(rows[at - 1], part):
+            before_noun = at + 1 < len(rows) and rows[at + 1][1].startswith(("NN", "JJ", "CD"))
+            is_participle = part in ("VBG", "VBN") and before_noun
+            tags[at] = part if is_participle else _noun_tag(text) or part
+    return [Tagged(row[0], part, "") for row, part in zip(rows, tags, strict=True)]
+
+
+def _opens_noun(row: Sequence[str], part: str) -> bool:
+    """Whether what follows is no verb: behind an article, a possessive, a number; a rose behind "red"."""
+    is_finite = part in ("VB", "VBD", "VBP", "VBZ")
+    return row[0] in ARTICLES or row[1] in ("PRP$", "CD") or (is_finite and row[1] == "JJ")
+
+
+def _noun_tag(text: str) -> str | None:
+    """The tag of a noun of the word list; None for other words."""
+    if text in known_words(NOUN):
+        return "NN"
+    return "NNS" if base_of(text, NOUN) else None
+
+
+def joined_compounds(tokens: Sequence[Tagged]) -> list[Tagged]:
+    """Join the tokens of each compound of the word list, from the right, the longest first."""
+    joined: list[Tagged] = []
+    end = len(tokens)
+    while end:
+        starts = (max(end - n, 0) for n in COMPOUND_LENGTHS)
+        compound = next(filter(None, (_compound(tokens, start, end) for start in starts)), None)
+        joined.append(compound or tokens[end - 1])
+        end -= len(compound.text.split()) if compound else 1
+    return joined[::-1]
+
+
+def _compound(tokens: Sequence[Tagged], start: int, end: int) -> Tagged | None:
+    """The tokens start … end as one, in the singular; None if they are no compound."""
+    first, last = [token.text for token in tokens[start : end - 1]], tokens[end - 1].text
+    singular = base_of(last, NOUN) or last
+    names = {" ".join([*first, word]): word for word in (last, singular)}
+    name = next((name for name in names if name in compounds()), None)
+    if name is None or not first or _is_verb(tokens, start, is_plural=singular != last):
+        return None
+    adjectives = tuple(token for token in tokens[start : end - 1] if token.tag == "JJ")
+    parts = (*adjectives, Tagged(names[name], "NN", "")) if compounds()[name] else ()
+    return Tagged(name, "NN", "", parts)
+
+
+def _is_verb(tokens: Sequence[Tagged], at: int, *, is_plural: bool) -> bool:
+    """Whether the first word of a compound is a verb of the sentence: people riding horses."""
+    if not tokens[at].tag.startswith("VB"):
+        return False
+    return tokens[at - 1].tag.startswith(BEFORE_VERB) if at else is_plural
 
 
 @cache
 def _parser() -> Any:
+    """textblob's parser (Smedt & Daelemans 2012): `find_tokens`, `find_tags`, `find_chunks`, `lexicon`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from textblob.parsers import PatternParser
+        from textblob.en import parser
 
-    return PatternParser().parse
+    return parser
 
 
 def base_form(token: Tagged) -> str | None:
@@ -119,12 +208,14 @@ def base_form(token: Tagged) -> str | None:
 
 @lru_cache(maxsize=65_536)
 def lemma_of(word: str, part: str) -> str:
-    """Return the base form; an adjective changes only if compared ("larger" -> "large", "striped" stays)."""
-    if part == "JJ" or part == "NN":
-        return word
-    from simplemma import lemmatize
+    """Return the base form, a word of the list, or the word as it stands where there is none.
 
-    return lemmatize(word, "en").lower()
+    Nouns change only from the plural, adjectives only if compared ("larger" -> "large", "striped" stays).
+    """
+    if part in ("JJ", "NN") or (part in ("VB", "VBP") and word in known_words(VERB)):
+        return word
+    parts = (NOUN,) if part.startswith("NN") else (ADJECTIVE,) if part.startswith("JJ") else (VERB, NOUN)
+    return next((base for kind in parts if (base := base_of(word, kind))), word)
 
 
 def chunk_phrases(tokens: Sequence[Tagged], words: Sequence[str | None]) -> list[str]:

@@ -141,7 +141,8 @@ class EmbedFacts(StepFacts):
     Attributes:
         n_skipped: images that could not be read. split_given: the images came with a split. group: the
             column of `attributes` that says which images are of one patient, lesion or sequence; None where
-            each is for itself, and in studies of before. n_groups: of how many. notes: what was assumed or
+            each is for itself, and in studies of before. n_groups: of how many. n_transparent: images that
+            have transparent parts. notes: what was assumed or
             ignored, one sentence each.
     """
 
@@ -154,6 +155,7 @@ class EmbedFacts(StepFacts):
     split_given: bool = True
     group: str | None = None
     n_groups: int | None = None
+    n_transparent: int = 0
     notes: tuple[str, ...] = ()
     source: SourceFacts = SourceFacts()
     encoder: EncoderFacts = EncoderFacts()

@@ -50,6 +50,7 @@ def run_embed(
     """
     from core.analysis.representations import embed_chunks, embed_tables
     from core.data.sources.images import describe_images
+    from core.data.sources.pixel_facts import TRANSPARENT
 
     with progress.stage("scan"):
         source = open_source(config)
@@ -98,6 +99,7 @@ def run_embed(
         for line in pixels.notes():
             progress.note(f"note: {line}")
         out.summary |= {"source": describe_images(source), "notes": notes, "encoder": about}
+        out.summary |= {"n_transparent": pixels.counts[TRANSPARENT]}
         out.summary |= {"split_given": bool(source.split_given), "head": about_head}
         if head is not None and ranks.is_first:
             readable = source.table.drop(index=source.table.index[[row for row, _ in unreadable]])

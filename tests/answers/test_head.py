@@ -646,6 +646,26 @@ def test_a_wrong_padding_of_the_first_convolution_is_named(tmp_path, rng):
     assert likely_normalisation(right, Request(), Progress.silent(), at_chance=False) is None
 
 
+@pytest.mark.usefixtures("trusted")
+def test_transparent_parts_on_another_ground_are_named(tmp_path):
+    """Cut-outs whose ground is black below: ImageFolder drops the opacity, so the network never saw white."""
+    for number in range(48):
+        folder = tmp_path / "cut" / "abcd"[number % 4]
+        folder.mkdir(parents=True, exist_ok=True)
+        level = round(255 * (0.2, 0.4, 0.6, 0.8)[number % 4])
+        picture = Image.new("RGBA", (32, 32), (level, level, level, 255))
+        picture.paste((level, level, level, 0), (0, 0, 32, 20))
+        picture.save(folder / f"{number}.png")
+    spec, pixels = "python:tests.answers.test_head:Waves", {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    study = studied(tmp_path / "study", tmp_path / "cut", spec, **pixels)
+    said = likely_normalisation(study, Request(), Progress.silent(), at_chance=False)
+    assert isinstance(said, Record)
+    assert (said.kind, said.what, said.value) == ("transparency_likely_wrong", "--transparency drop", 1.0)
+    right = studied(tmp_path / "right", tmp_path / "cut", spec, transparency="drop", **pixels)
+    assert right.answers["head"].facts["top1"] == 1.0
+    assert likely_normalisation(right, Request(), Progress.silent(), at_chance=False) is None
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("trusted")
 def test_a_wrong_normalisation_and_a_shuffled_order_are_named(tmp_path, run):

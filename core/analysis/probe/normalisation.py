@@ -1,5 +1,5 @@
-"""Whether a classifier was given pixels of another normalisation than it was trained with, or stands on a
-network whose first convolution pads otherwise."""
+"""Whether a classifier was given pixels of another normalisation than it was trained with, transparent parts
+on another ground, or stands on a network whose first convolution pads otherwise."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -16,6 +16,9 @@ from core.common.dataframes import evenly
 from core.common.records import Templates
 from core.common.statistics.choice import TRIAL_IMAGES, TRIAL_SHARE, choose, deciding_rows
 from core.common.step_facts import EmbedFacts
+from core.config.analysis import TRANSPARENCIES
+from core.data.sources.images import describe_images, reopen_images
+from core.data.sources.pixel_facts import TRANSPARENT, file_facts
 from core.encoders.readout.bare_head import fill_activation
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD
 from core.errors import EncoderError, PeregrineError
@@ -36,12 +39,13 @@ COMMON = (  # mean and standard deviation of pixels in [0, 1]
 
 @dataclass(frozen=True)
 class Tried:
-    """How a classifier is tried: mean and std of pixels in [0, 1], and the padding of the first convolution
-    (None: as the encoder was read)."""
+    """How a classifier is tried: mean and std of pixels in [0, 1], the padding of the first convolution, and how
+    transparent parts are shown (None: as the encoder and the images were read)."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     stem_padding: int | None = None
+    transparency: str | None = None
 
 
 def still_tried(right: np.ndarray, left: Iterable[int]) -> list[int]:
@@ -71,8 +75,8 @@ def leads(right: np.ndarray) -> np.ndarray:
 def likely_normalisation(
     study: Study, request: Request, progress: Progress, at_chance: bool = True
 ) -> str | None:
-    """Name the common normalisation, or the padding of a 3x3 first convolution, with which the head is right
-    more often, on at most 256 labelled images.
+    """Name the common normalisation, the padding of a 3x3 first convolution, or the way to show transparent
+    parts, with which the head is right more often, on at most 256 labelled images.
 
     Most are tried on fewer images (`still_tried`), and from 128 on one that is sure ends the search. Beyond
     a batch for each of them it takes no more than a twentieth of the passes of `embed`.
@@ -86,7 +90,7 @@ def likely_normalisation(
     """
     about = study.facts(EmbedFacts).head
     pixels = at_chance or not about.normalisation_stated
-    if not pixels and not about.other_stem_paddings:
+    if not (pixels or about.other_stem_paddings or study.facts(EmbedFacts).n_transparent):
         return None
     try:
         trial = _Trial(study, request, about.source, pixels=pixels)
@@ -101,7 +105,9 @@ def likely_normalisation(
         return None
     taken = trial.tried[better]
     kind, what = "stem_likely_wrong", str(taken.stem_padding)
-    if taken.stem_padding is None:
+    if taken.transparency is not None:
+        kind, what = "transparency_likely_wrong", f"--transparency {taken.transparency}"
+    elif taken.stem_padding is None:
         mean, std = (",".join(f"{value:g}" for value in values) for values in (taken.mean, taken.std))
         kind, what = "likely_wrong", f"--mean {mean} --std {std}"
     shares = [float(right[one].mean()) for one in (better, 0)]
@@ -148,7 +154,8 @@ class _Trial:
         usual = Tried(self.encoder.transform.mean, self.encoder.transform.std)
         paddings = [replace(usual, stem_padding=one) for one in self.encoder.other_stem_paddings]
         others = [Tried(*one) for one in COMMON if not np.allclose(one, (usual.mean, usual.std))]
-        self.tried = [usual, *paddings, *(others if pixels else [])]
+        grounds = [replace(usual, transparency=one) for one in self._other_grounds()]
+        self.tried = [usual, *paddings, *grounds, *(others if pixels else [])]
         self.left = list(range(len(self.tried)))
         self.predicted = np.zeros((len(self.tried), len(self.rows)), int)
 
@@ -173,11 +180,34 @@ class _Trial:
                     break
         return right if right.shape[1] else None
 
+    def _other_grounds(self) -> list[str]:
+        """The ways to show transparent parts beside the study's own, where images have some."""
+        if not self.study.facts(EmbedFacts).n_transparent:
+            return []
+        return [one for one in TRANSPARENCIES if one != self.study.source.pixel_reading.transparency]
+
+    def _pixels(self, rows: np.ndarray, transparency: str | None) -> np.ndarray:
+        """(n, H, W, 3) uint8 of rows of the study; images without transparent parts are the same either way."""
+        images = [self.study.image(int(row)) for row in rows]
+        if transparency is not None:
+            ids = self.study.images["image_id"].iloc[rows]
+            reading = replace(self.study.source.pixel_reading, transparency=transparency)
+            other = reopen_images(describe_images(self.study.source)).read_as(reading)
+            clear = [TRANSPARENT in file_facts(image) for image in images]
+            images = [
+                other.read_id(image_id) if is_clear else image
+                for image_id, image, is_clear in zip(ids, images, clear, strict=True)
+            ]
+        return np.stack([self.encoder.transform.pixels(image) for image in images])
+
     def _answer(self, start: int, rows: np.ndarray) -> None:
-        pixels = np.stack([self.encoder.transform.pixels(self.study.image(int(row))) for row in rows])
+        grounds = {self.tried[candidate].transparency for candidate in self.left}
+        shown = {ground: self._pixels(rows, ground) for ground in grounds}
         for candidate in self.left:
             tried, network = self.tried[candidate], self.encoder.base
-            x = (torch.from_numpy(pixels).float() / 255 - torch.tensor(tried.mean)) / torch.tensor(tried.std)
+            x = (
+                torch.from_numpy(shown[tried.transparency]).float() / 255 - torch.tensor(tried.mean)
+            ) / torch.tensor(tried.std)
             padded = _padded(network, tried.stem_padding)
             with torch.no_grad(), padded, self.head.reading(network) as logits:
                 network(x.permute(0, 3, 1, 2).to(self.encoder.device))

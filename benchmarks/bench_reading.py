@@ -17,7 +17,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from benchmarks.results import Result
+from benchmarks.results import Result, in_own_process
 from benchmarks.studies import FOLDER
 from core.analysis.probe.normalisation import likely_normalisation
 from core.answers.outcome import Request
@@ -35,6 +35,7 @@ N_IMAGES = int(os.environ.get("PEREGRINE_BENCH_IMAGES", 8000))
 IMAGES = f"glyphworld?train={N_IMAGES * 3 // 4}&val={N_IMAGES // 4}"
 N_CLASSES, SIZE = 10, 64
 REPEATS = 3
+N_ROWS = int(os.environ.get("PEREGRINE_BENCH_ROWS", 10_000_000))  # of a table
 
 
 def files(folder: Path) -> dict[str, Path]:
@@ -137,9 +138,20 @@ def trials(folder: Path) -> tuple[float, float, int]:
     return embed, time.process_time() - began, study.n_images
 
 
+def long_table(folder: Path) -> Iterator[Result]:
+    """Memory and seconds of a table of N_ROWS rows, per row, so that fewer rows tell as well."""
+    measured = in_own_process("benchmarks.measure_table", str(folder), str(N_ROWS))
+    n_rows, n_bytes, seconds = measured["n_rows"], measured["bytes"], measured["seconds"]
+    size = f"{n_rows:,} rows of {measured['file_bytes'] / 1e9:.2f} GB"
+    memory = f"{n_bytes / 1e9:.2f} GB, {size}"
+    yield Result(f"table of {n_rows:,} rows", n_bytes / n_rows, "B/row", 800, False, memory)
+    yield Result("table, seconds", seconds / n_rows * 1e6, "µs/row", 60, False, f"{seconds:.0f} s, {size}")
+
+
 def run() -> Iterator[Result]:
     folder = FOLDER / "files"
     folder.mkdir(parents=True, exist_ok=True)
+    yield from long_table(folder)
     for name, path in files(folder).items():
         whole, weights = recognising(name, path)
         detail = f"{name}: {whole:.2f} s, where all is known {weights:.2f} s, min of {REPEATS}"

@@ -12,15 +12,16 @@ from core.common.inside import parse_json
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import read_small
 from core.data.formats import coco, fiftyone, label_studio, regions
+from core.data.formats.joined_lists import read_joined_lists
 from core.data.formats.json_tables import frame_of_json
 from core.data.formats.label_studio import UPLOAD
 from core.data.formats.rows import TRIED, NotThisForm, Rows, image_root, storable
 from core.data.formats.text_list import read_text_list
 from core.data.sources.columns import ColumnChoice, find_columns, say_of_columns
 from core.data.sources.listed_files import ListedFiles
-from core.data.sources.source import Listing, some
+from core.data.sources.source import OLD_READING, READING, Listing, some
 from core.data.sources.table_text import has_header
-from core.data.sources.tables import OLD_READING, READING, TableSource, is_below
+from core.data.sources.tables import TableSource, is_below
 from core.errors import ImageSourceError, did_you_mean, first_line
 
 MOST_BYTES = 1_000_000_000  # of a JSON file, looked at before reading; COCO's largest has 470 MB
@@ -149,6 +150,8 @@ class AnnotatedSource(TableSource):
 
     def _rows(self) -> Rows | pd.DataFrame:
         is_old = self.reading == OLD_READING
+        if not is_old and (joined := read_joined_lists(self.path)) is not None:
+            return joined
         if self.path.lower().endswith(".txt"):
             return read_text_list(self.path, self.root, old=is_old)
         tree = _read_json(self.path)

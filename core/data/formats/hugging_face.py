@@ -35,7 +35,7 @@ from core.data.sources.shards import is_pattern, matching_files, split_of_name
 from core.data.sources.split_labels import one_spelling
 from core.data.sources.table_cells import further_columns, one_hot_labels, text_column, unhidden
 from core.data.sources.table_text import is_image_name
-from core.data.sources.tables import OLD_READING, READING, decode_listed
+from core.data.sources.tables import decode_listed
 from core.errors import ImageSourceError, UnreadableImage, first_line
 
 SAVED = ("dataset_dict.json", "state.json")  # what save_to_disk writes beside its .arrow files
@@ -66,7 +66,7 @@ class HuggingFaceSource(source.ListedSource):
         label: str | None = None,
         *,
         columns: Mapping[str, Any] | None = None,
-        reading: int = READING,
+        reading: int = source.READING,
     ):
         """
         Args:
@@ -79,12 +79,12 @@ class HuggingFaceSource(source.ListedSource):
 
     @classmethod
     def reopen(cls, description: dict[str, Any]) -> Self:
-        return super().reopen({"reading": OLD_READING, **description})
+        return super().reopen({"reading": source.OLD_READING, **description})
 
     def describe(self) -> dict[str, Any]:
         described = {"kind": self.kind, "path": self.path, "seed": self.seed, "label": self.label}
         described |= self.group_option
-        if self.reading == OLD_READING:
+        if self.reading == source.OLD_READING:
             return described
         if not {"label", "split"} <= self.columns.keys():
             _ = self.listing  # which decides on them
@@ -179,7 +179,7 @@ class HuggingFaceSource(source.ListedSource):
         at = np.repeat(np.flatnonzero(keep_files), n_rows[keep_files])
         position = np.concatenate([np.arange(n) for n in n_rows[keep_files]])
         choice = self._choice(frame, given)
-        split = "split" if self.reading == OLD_READING else choice.columns.get("split", "")
+        split = "split" if self.reading == source.OLD_READING else choice.columns.get("split", "")
         keep_rows, of_rows, more = (None, [], []) if given else _split_column(frame, split)
         if keep_rows is None and self.columns.get("split") and not given and "split" in choice.columns:
             raise ImageSourceError(f"column {split} of '{self.path}' gives no split. Use train, val and test")
@@ -201,7 +201,7 @@ class HuggingFaceSource(source.ListedSource):
             splits, drawn = source.draw_split(ids, labels, self.seed)
             notes += drawn
         extras = further_columns(frame) if len(frame.columns) else None
-        if self.reading != OLD_READING:
+        if self.reading != source.OLD_READING:
             extras, renamed = unhidden(extras)
             notes += renamed
         table = source.image_table(ids, paths, splits, labels)
@@ -210,7 +210,7 @@ class HuggingFaceSource(source.ListedSource):
     def _choice(self, frame: pd.DataFrame, given: bool) -> ColumnChoice:
         """Decide on the columns of label and split, as of any table; a ClassLabel is one without question."""
         of_schema = self._columns.label
-        if self.reading == OLD_READING:
+        if self.reading == source.OLD_READING:
             return ColumnChoice({"label": of_schema} if of_schema else {})
         stated: dict[str, Any] = {"image_id": None, **self.columns, "path": None}
         if of_schema and (self.label or of_schema in self._columns.classes):

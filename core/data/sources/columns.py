@@ -283,6 +283,8 @@ def _decide_split(decision: ColumnChoice, frame: pd.DataFrame, table: str) -> li
 def _holds_split_words(column: pd.Series) -> bool:
     if not pd.api.types.is_string_dtype(column):
         return False
+    if not set(column.iloc[:100].dropna().str.strip().str.lower()) <= SPLIT_NAMES.keys():
+        return False  # at a glance: a table may have millions of rows
     words = set(texts_of(column).str.strip().str.lower().unique())
     return (
         "train" in {SPLIT_NAMES.get(word) for word in words}

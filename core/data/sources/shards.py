@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -71,12 +71,19 @@ class ShardSource(source.ListedSource):
 
     kind = "shards"
 
-    def __init__(self, paths: Sequence[str], seed: int | None = 0):
+    def __init__(self, paths: Sequence[str], seed: int | None = 0, reading: int = source.READING):
+        """`reading`: `OLD_READING` lists as versions before 0.4 did."""
+        self.reading = reading
         self.paths, self.seed = [located(path) for path in paths], seed
         self.names = shard_names(self.paths)
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "paths": self.paths, "seed": self.seed, **self.group_option}
+        about = {"kind": self.kind, "paths": self.paths, "seed": self.seed, **self.group_option}
+        return about if self.reading == source.OLD_READING else {**about, "reading": self.reading}
+
+    @classmethod
+    def reopen(cls, description: dict[str, Any]) -> Self:
+        return super().reopen({"reading": source.OLD_READING, **description})
 
     def read(self, row: int) -> Image.Image:
         shard, offset, size = (int(part[row]) for part in self.listing.places)
@@ -115,7 +122,7 @@ class ShardSource(source.ListedSource):
                 "Expected KEY.jpg beside KEY.cls"
             )
         splits, split_notes, given, samples = self._splits(samples)
-        labels, captions, label_notes = _labels(samples)
+        labels, captions, label_notes = _labels(samples, old=self.reading == source.OLD_READING)
         ids = self._ids(samples)
         if not given:
             names = names_to_split_by([sample.name for sample in samples], labels, ids)
@@ -339,17 +346,35 @@ def _first(fields: dict[str, Any], names: Sequence[str], kinds: tuple[type, ...]
     return str(values[0]).encode("utf-8", "replace").decode() or None if values else None
 
 
-def _labels(samples: list[ShardSample]) -> tuple[list[str | None], list[str | None] | None, list[str]]:
-    """Return each sample's label; the captions, if there are too many texts for class names; notes."""
+def _labels(
+    samples: list[ShardSample], *, old: bool
+) -> tuple[list[str | None], list[str | None] | None, list[str]]:
+    """Return each sample's label; the captions, if there are too many texts for class names; notes.
+
+    Where nothing says a class, it is the folder inside the shard that an image lies in.
+    """
     labels = [sample.label for sample in samples]
     texts = [sample.text for sample in samples]
-    if any(label is not None for label in labels) or not any(texts):
+    says_nothing = not any(label is not None for label in labels)
+    folders = _class_folders(samples) if says_nothing and not old and not any(texts) else None
+    if folders is not None:
+        return list(folders), None, [say_of_shards("folders", n=len(set(folders)))]
+    if not says_nothing or not any(texts):
         unlabelled = labels.count(None)
         note = f"{counted(unlabelled, 'image')} without label (.cls, .json or .txt)" if unlabelled else ""
         return labels, texts if any(texts) else None, [note] * bool(note)
-    if n_captions := sum(sample.is_caption for sample in samples):
+    if not old and (n_captions := sum(sample.is_caption for sample in samples)):
         return labels, texts, [say_of_shards("captions", n=n_captions)]
     distinct = len({text for text in texts if text})
     if distinct > max(CAPTIONS_FROM, len(texts) / 2):
         return labels, texts, [f"{distinct:,} different .txt texts used as captions, not as labels"]
     return texts, None, []
+
+
+def _class_folders(samples: list[ShardSample]) -> list[str] | None:
+    """Return the folder of each sample, where all lie as deep and in several that are no splits."""
+    parts = [sample.key.split("/") for sample in samples]
+    names = [each[-2] for each in parts if len(each) > 1]
+    is_each = len(names) == len(parts) and len(set(map(len, parts))) == 1
+    is_class = is_each and len(set(names)) > 1 and not any(map(source.split_named, set(names)))
+    return names if is_class else None

@@ -24,6 +24,7 @@ from core.data.sources.pixel_reading import AS_STATED, PixelReading
 from core.errors import AddressRefused, ImageSourceError, UnreadableImage
 
 VAL_SHARE = 0.2
+OLD_READING, READING = 1, 2  # of a description: 1 lists as versions before 0.4 did
 IMAGE_EXTENSIONS = frozenset(
     ("jpg", "jpeg", "jpe", "jfif", "png", "apng", "bmp", "gif", "webp")
     + ("tif", "tiff", "ppm", "pgm", "pbm", "pnm", "avif", "jp2", "heic", "heif", "hif")

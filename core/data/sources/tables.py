@@ -28,6 +28,8 @@ from core.data.sources.folder import missing_folder
 from core.data.sources.listed_files import ListedFiles
 from core.data.sources.pixel_reading import PixelReading
 from core.data.sources.source import (
+    OLD_READING,
+    READING,
     SPLIT_NAMES,
     ListedSource,
     Listing,
@@ -51,7 +53,6 @@ from core.data.sources.table_files import read_table_file
 from core.errors import AddressRefused, ImageSourceError, UnreadableImage
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
-OLD_READING, READING = 1, 2  # of a description: 1 takes columns by their names alone
 
 
 class TableSource(ListedSource):
@@ -245,18 +246,18 @@ class TableSource(ListedSource):
         return list(ids)
 
     def _missing_note(self, paths: Sequence[str]) -> list[str]:
-        places = [self._resolve(path) for path in paths]
-        remote = [file for file in places if is_url(file)]
+        remote = [file for file in map(self._resolve, paths) if is_url(file)]
         there = {file for file, about in zip(remote, stat_all(remote), strict=True) if about}
-        missing = [
-            path
-            for path, file in zip(paths, places, strict=True)
-            if not (file in there or os.path.exists(file))
-        ]
-        if not missing:
+        is_missing = np.fromiter(
+            (not ((place := self._resolve(path)) in there or os.path.exists(place)) for path in paths), bool
+        )
+        if not is_missing.any():
             return []
-        count = f"{len(missing):,} of {counted(len(paths), 'file')}"
-        return [f"{count} not found from '{self._folder}': {some(missing, 3)}"]
+        missing = [paths[row] for row in np.flatnonzero(is_missing)[:3]]
+        n_missing = int(is_missing.sum())
+        count = f"{n_missing:,} of {counted(len(paths), 'file')}"
+        more = f" and {n_missing - 3:,} more" if n_missing > 3 else ""
+        return [f"{count} not found from '{self._folder}': {', '.join(missing)}{more}"]
 
 
 class RepresentationsOnly(TableSource):

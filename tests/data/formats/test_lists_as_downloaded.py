@@ -237,3 +237,21 @@ def test_label_studio__uploads_below_a_root(tmp_path, prefix):
     path = as_json(tmp_path / "near/ls.json", tasks)
     source = open_images(f"{path}?root={tmp_path}/far")
     assert labels(source) == ["cat"] and source.read(0).size == (6, 5) and same_again(source)
+
+
+def test_cub__lists_that_share_the_ids_of_images(tmp_path):
+    names = ["001.Albatross/A_1.jpg", "001.Albatross/A_2.jpg", "002.Crow/C_1.jpg"]
+    make_folder(tmp_path / "images", names)
+    text(tmp_path / "images.txt", *(f"{n} {name}" for n, name in enumerate(names, 1)))
+    text(tmp_path / "image_class_labels.txt", "3 2", "1 1", "2 1")
+    text(tmp_path / "classes.txt", "1 001.Albatross", "2 002.Crow")
+    split = text(tmp_path / "train_test_split.txt", "1 1", "2 0", "3 1")
+    source = open_images(tmp_path / "images.txt")
+    assert [row[1:] for row in rows(source)] == [
+        *(("train", "001.Albatross"), ("val", "001.Albatross"), ("train", "002.Crow"))
+    ]
+    assert source.read(2).size == (6, 5) and same_again(source) and len(said(source, "joined").names) == 4
+    assert rows(open_images(split)) == rows(source)
+    text(tmp_path / "image_class_labels.txt", "3 2", "1 1", "1 2")
+    with pytest.raises(ImageSourceError, match="'1' in line 3"):
+        open_images(tmp_path / "images.txt")

@@ -288,3 +288,19 @@ def test_captions__a_text_that_the_json_has_as_its_caption_is_no_class(tmp_path)
     source = open_images(make_tar(tmp_path / "00000.tar", files))
     assert not source.labelled and source.extras is not None
     assert source.extras["caption"].tolist()[:2] == ["a cat", "a dog"]
+
+
+def test_folders__of_a_tar_are_classes_where_nothing_else_says_them(tmp_path):
+    members = {
+        f"pets/{label}/{number}.jpg": picture(number) for label in ("cat", "dog") for number in range(5)
+    }
+    path = make_tar(tmp_path / "pets.tar", members)
+    source = open_images(path)
+    assert source.table["label"].tolist() == ["cat"] * 5 + ["dog"] * 5
+    assert reopen_images(source.describe()).fingerprint() == source.fingerprint()
+    old = reopen_images({"kind": "shards", "paths": [str(path)], "seed": 0})
+    assert not old.labelled and "reading" not in old.describe()
+    splits = make_tar(
+        tmp_path / "s.tar", {f"{name}/{n}.jpg": picture(n) for name in ("train", "val") for n in (1, 2)}
+    )
+    assert not open_images(splits).labelled

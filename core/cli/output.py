@@ -172,6 +172,7 @@ def plan_text(report: Report) -> str:
         ("study", f"{report['study']}{exists}"),
         *_titled("options", [f"{one['flag']} {one['value']}" for one in report.get("options", [])]),
         *_titled("images", _planned_images(images)),
+        *_titled("folders", _planned_levels(images)),
         ("encoder", _encoder_line(described)),
         ("encoder", ", ".join(f"{key} {value}" for key, value in transform.items())),
         ("encoder", checkpoint_line(report.get("checkpoint"))),
@@ -196,6 +197,29 @@ def _planned_images(images: Report) -> tuple[str, str]:
     count = f"{counted(images['n_images'], 'image')} ({images['kind']}): {splits}, {classes}"
     more = " …" if images["n_classes"] > len(images["classes"]) else ""
     return count, ", ".join(images["classes"]) + more
+
+
+def _planned_levels(images: Report) -> list[str]:
+    """Return a line for each level of folders, where they are more than classes."""
+    levels = images.get("levels") or []
+    if not images.get("how_read"):
+        return []
+    columns = [
+        [level["level"], level["role"] or "-", f"{level['n_names']:,}", f"{level['n_images']:,}"]
+        for level in levels
+    ]
+    header = ["", "read as", "folders", "images"]
+    widths = [max(map(len, cells)) for cells in zip(header, *columns, strict=True)]
+    names = ["names", *(", ".join(level["names"]) + " …" * _has_more(level) for level in levels)]
+    rows = [header, *columns]
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=True)), name])
+        for row, name in zip(rows, names, strict=True)
+    ]
+
+
+def _has_more(level: Mapping[str, Any]) -> bool:
+    return level["n_names"] > len(level["names"])
 
 
 def summary_text(report: Report) -> str:

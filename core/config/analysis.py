@@ -49,15 +49,39 @@ class EmbedConfig:
     val: str | None = image_option(
         "evaluation images, if they are stored separately", None, metavar="DIR", names="images", usual=True
     )
-    class_level: int | None = image_option(
-        "which level of folders names the class: 2 for GROUP/CLASS/IMAGE",
+    class_level: int | str | None = image_option(
+        "which level of folders names the class, below train/ and val/: 2 for GROUP/CLASS/IMAGE, leaf for "
+        "the path of the innermost folder",
         None,
         metavar="N",
-        left_out="1, below train/ and val/ where there are any",
+        left_out="what the folders suggest",
         minimum=1,
         form=FORM,
         title="Which folders name the classes",
-        titles={"": "The first level", "2": "Level 2", "3": "Level 3", "4": "Level 4"},
+        titles={
+            "": "What the folders suggest",
+            "1": "Level 1",
+            "2": "Level 2",
+            "3": "Level 3",
+            "4": "Level 4",
+            "leaf": "The innermost folder, by its path",
+        },
+    )
+    group_level: int | None = image_option(
+        "which level of folders is one patient, scene or sequence: a drawn split separates none",
+        None,
+        metavar="N",
+        left_out="what the folders suggest",
+        minimum=1,
+        form=FORM,
+        title="Which folders are one patient, scene or sequence",
+        titles={
+            "": "What the folders suggest",
+            "1": "Level 1",
+            "2": "Level 2",
+            "3": "Level 3",
+            "4": "Level 4",
+        },
     )
     range: str | None = image_option(
         "values that are shown black and white, in files of more than 8 bits a channel (X-rays, thermal and "

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from core.config.analysis import MAP_METHODS, READOUT, UMAP_IMAGES
+from core.config.reading import LEAF
 from core.config.settings import flag
 from core.errors import SettingsError
 
@@ -26,10 +27,21 @@ def check_embed_options(options: dict[str, Any]) -> None:
                 f"'{options['representations']}' holds vectors, of which {flag(name)} {options[name]} says "
                 "nothing: leave it out, or give --encoder"
             )
-    if options.get("class_level") is not None and options["class_level"] < 1:
-        raise SettingsError(f"--class-level must be at least 1, got {options['class_level']}")
+    for name in ("class_level", "group_level"):
+        check_level(name, options.get(name))
     options.setdefault("encoder", "")
     options.setdefault("images", "")
+
+
+def is_level(level: Any) -> bool:
+    """Return True for what names the classes among the levels of folders."""
+    return level == LEAF or (isinstance(level, int) and level >= 1)
+
+
+def check_level(name: str, level: Any) -> None:
+    """Require a level of folders from 1 on; the classes' may be LEAF. Raises SettingsError."""
+    if level is not None and not (is_level(level) if name == "class_level" else level >= 1):
+        raise SettingsError(f"{flag(name)} must be at least 1, got {level}")
 
 
 def lacks_encoder(options: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 TOO_LARGE = 2**63  # for numbers and seeds of numpy and torch
 AUTO = "auto"
+LEAF = "leaf"  # the innermost folder
 Reader = Callable[[str], Any]
 
 
@@ -18,12 +19,14 @@ def reader(hint: Any, *, minimum: float | None = None, above: float | None = Non
     """Return the function that reads a value of a field.
 
     Args:
-        hint: type of the field; `float | str` is a number or 'auto'.
+        hint: type of the field; `float | str` is a number or 'auto', `int | str` a number or 'leaf'.
         minimum: smallest number that is accepted. above: every number is that is larger.
         unit: named in the error about a value that is no number.
     """
     kinds = set(typing.get_args(hint)) if isinstance(hint, UnionType) else {hint}
     kinds.discard(NoneType)
+    if kinds == {int, str}:
+        return number_or_leaf(minimum)
     if kinds == {float, str}:
         return saying(number_or_auto, f"a number{unit and f' of {unit}'} (0 or more) or '{AUTO}'")
     [kind] = kinds
@@ -71,6 +74,19 @@ def number_or_auto(text: str) -> float | str:
     ('auto', 3.5)
     """
     return AUTO if text.strip().lower() == AUTO else finite_number(minimum=0)(text)
+
+
+def number_or_leaf(minimum: float | None = None) -> Callable[[str], int | str]:
+    """
+    >>> number_or_leaf(1)("Leaf"), number_or_leaf(1)("2")
+    ('leaf', 2)
+    """
+
+    def convert(text: str) -> int | str:
+        return LEAF if text.strip().lower() == LEAF else whole_number(minimum)(text)
+
+    bound = "" if minimum is None else f" of {minimum:g} or more"
+    return saying(convert, f"a whole number{bound} or '{LEAF}'")
 
 
 def finite_number(minimum: float | None = None, above: float | None = None) -> Callable[[str], float]:

@@ -16,6 +16,7 @@ from core.answers.classes import BY_INDEX, FROM_ONE, match_classes
 from core.common.device import run_options
 from core.common.image_files import image_address
 from core.common.labels.class_list import read_class_list
+from core.common.records import Record
 from core.config import READOUT, EmbedConfig
 from core.config.options import given_options
 from core.data.sources.decode import thumbnail_jpeg
@@ -117,9 +118,18 @@ def _found(source: ImageSource) -> dict[str, Any]:
         "classes": dict(first_classes.items()),
         "smallest_class": int(counts.min()) if len(counts) else None,
         "notes": list(source.notes),
+        "levels": list(getattr(source, "levels", [])),
+        "how_read": how_read(source),
+        "other_level": getattr(source, "other_level", None),
         "unread": list(source.unread),
         "first": table["image_id"].head(3).tolist(),
     }
+
+
+def how_read(source: ImageSource) -> str:
+    """Return the sentence on how a tree of folders is read; "" where nothing but CLASS/IMAGE is."""
+    told = (note for note in source.notes if isinstance(note, Record) and note.kind == "tree")
+    return next(map(str, told), "")
 
 
 def _known_classes(

@@ -237,7 +237,8 @@ def open_source(config: EmbedConfig) -> ImageSource:
     if config.representations and (is_table or not config.images):
         n_rows = len(open_ready_representations(config.representations))
         return open_representation_table(config.images or None, n_rows=n_rows, seed=config.seed)
-    opened = open_images(config.images, val=config.val, seed=config.seed, class_level=config.class_level)
+    levels = {"class_level": config.class_level, "group_level": config.group_level}
+    opened = open_images(config.images, val=config.val, seed=config.seed, **levels)
     return opened.read_as(reading_of(config.range, config.transparency))
 
 

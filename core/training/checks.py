@@ -9,6 +9,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Annotated, Any
 
+from core.config.checks import is_level
 from core.errors import SettingsError, did_you_mean
 
 
@@ -26,6 +27,7 @@ NotNegativeOrNone = Annotated[float | None, Rule("be 0 or more", lambda value: 0
 Share = Annotated[float, Rule("lie between 0 and 1", lambda value: 0 <= value <= 1)]
 Count = Annotated[int, Rule("be at least 1", lambda value: value >= 1)]
 CountFrom0 = Annotated[int, Rule("be at least 0", lambda value: value >= 0)]
+FolderLevel = Annotated[int | str | None, Rule("be a level from 1 on, or 'leaf'", is_level)]
 Ends = tuple[float, float]
 Ascending = Annotated[
     Ends, Rule("be two ascending numbers above 0", lambda ends: 0 < ends[0] <= ends[1] < inf)

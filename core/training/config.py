@@ -14,7 +14,15 @@ from core.common.inside import parse_json, read_bounded
 from core.config import as_settings, option
 from core.errors import SettingsError, did_you_mean
 from core.training.augmentations.config import AugmentConfig, check_augment, check_recipes, complete_right
-from core.training.checks import Count, NotNegative, NotNegativeOrNone, Positive, Share, check_settings
+from core.training.checks import (
+    Count,
+    FolderLevel,
+    NotNegative,
+    NotNegativeOrNone,
+    Positive,
+    Share,
+    check_settings,
+)
 from core.training.objective import (
     DEFAULTS,
     OBJECTIVES,
@@ -51,7 +59,9 @@ class TrainConfig:
     # of the split of images that come without one; None: `seed`
     split_seed: int | None = field(default=None, metadata={"minimum": 0})
     # which level of folders names the class, as in `analyze`; the split is drawn class by class
-    class_level: int | None = field(default=None, metadata={"minimum": 1})
+    class_level: FolderLevel = None
+    # which level is one patient, scene or sequence, as in `analyze`
+    group_level: int | None = field(default=None, metadata={"minimum": 1})
     method: str = option(f"method: {', '.join(DEFAULTS)}", "simclr", metavar="NAME")
     arch: str = option("network: timm:NAME?key=value or torchvision:NAME", "timm:resnet18", metavar="ARCH")
     # for example with a finer last feature map

@@ -195,4 +195,5 @@ def open_training_images(config: TrainConfig) -> Any:
     from core.data.sources.images import open_images
 
     seed = config.seed if config.split_seed is None else config.split_seed
-    return open_images(config.images, val=config.val, seed=seed, class_level=config.class_level)
+    levels = {"class_level": config.class_level, "group_level": config.group_level}
+    return open_images(config.images, val=config.val, seed=seed, **levels)

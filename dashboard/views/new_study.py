@@ -41,6 +41,7 @@ MORE = "Options: architecture, input size, masks, words and more"
 WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
 TABLES = (".csv", ".tsv", ".parquet", ".json", ".txt")
 CAPTIONS = (".txt", ".csv", ".tsv", ".parquet")
+OF_FOLDERS = ("class_level", "group_level")
 TITLE = 90  # pixels of a numbered title
 SHOW_CHECK = 1.0  # seconds between two looks at a running check
 
@@ -148,7 +149,7 @@ def _words() -> dict[str, str]:
 @widgets.stable_container
 def _options(images: str) -> dict[str, str]:
     """The fields that the options of `analyze` ask for; only folders have levels."""
-    shown = [one for one in in_form(FORM) if images == request.FOLDER or one.name != "class_level"]
+    shown = [one for one in in_form(FORM) if images == request.FOLDER or one.name not in OF_FOLDERS]
     return {option.name: option_field(option) for option in shown}
 
 

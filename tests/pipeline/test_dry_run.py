@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import time
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 import tests.planted_encoder
+from core.cli.output import plan_text
 from core.config import RunOptions
 from core.pipeline.dry_run import plan
 from core.pipeline.embed import load, open_source, with_encoder
@@ -31,6 +33,18 @@ def planned(run, tmp_path, *words: object) -> dict:
     assert said.code == 0, said.err
     assert not (tmp_path / "study").exists()
     return json.loads(said.out)
+
+
+def test_folders_above_classes__are_a_table_and_a_sentence(run, tmp_path):
+    for domain in ("photo", "sketch"):
+        photos(tmp_path / "photos" / domain, {"cat": 6, "dog": 3, "elk": 3})
+    words = ["analyze", tmp_path / "study", "--images", tmp_path / "photos", *SMALL, *QUICK, "--dry-run"]
+    report = json.loads(run(*words, "--json").out)
+    found, shown = report["images"], plan_text(report)
+    rows = {row["role"]: (row["level"], row["n_names"], row["n_images"]) for row in found["levels"]}
+    assert rows == {"domain": ("level 1", 2, 24), "class": ("level 2", 3, 24)}
+    assert found["other_level"] == 1 and found["how_read"] in found["notes"]
+    assert found["how_read"] in shown and re.search(r"level 1 +domain +2 +24 +photo, sketch", shown)
 
 
 def test_samples__ids_always_thumbnails_on_request(run, tmp_path):

@@ -47,6 +47,7 @@ class FolderSource(source.ListedSource):
             the innermost folder; None: chosen.
         group_level: the level that becomes the column `group`.
         levels: after listing, a row for each level of folders: what it is read as, and some of its names.
+        other_level: what `class_level` the next likely reading has; None where there is none.
     """
 
     kind = "folder"
@@ -62,6 +63,7 @@ class FolderSource(source.ListedSource):
         self.root, self.seed = located(str(root)), seed
         self.class_level, self.group_level, self.reading = class_level, group_level, reading
         self.levels: list[dict[str, Any]] = []
+        self.other_level: ClassLevel = None
 
     @classmethod
     def first_way(cls, root: str | Path, seed: int | None = 0, class_level: int = 1) -> Self:
@@ -171,6 +173,7 @@ class FolderSource(source.ListedSource):
         found = choose_reading(kept, masks, labels, **asked)
         _check_levels(found.profile, self.class_level, self.group_level)
         self.reading = found.reading
+        self.other_level = found.other
         self.levels = levels_table(found, kept, mask_counts)
         tables = tables_naming(self.root, kept, found.reading.splits)
         beside = [table for table in tables if table not in found.reading.label_files.values()]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
+from core.config.reading import LEAF
 from core.data.sources.folder_masks import Masks
 from core.data.sources.folder_profile import ImagePlace, Profile, class_level_of, profile_of
 from core.data.sources.folder_splits import Splits, above_of, find_splits, first_splits, join
@@ -20,7 +21,6 @@ from core.data.sources.folder_words import (
 )
 from core.data.sources.groups import FEWEST_GROUPS
 
-LEAF = "leaf"
 UNLABELLED = "_unlabeled"  # of FiftyOne's exports
 PARTS = frozenset(("part", "parts", "shard", "batch", "chunk", *CONTAINERS))
 Tree = Mapping[str, Folder]

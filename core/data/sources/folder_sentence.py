@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.common.records import Record, Templates
+from core.config.reading import LEAF
 from core.data.sources.folder_profile import NAMES_SHOWN, Level
-from core.data.sources.folder_reading import LEAF, Found, Tree, places_of
+from core.data.sources.folder_reading import Found, Tree, places_of
 from core.data.sources.folder_walk import readable
 from core.data.sources.source import VAL_AS_TRAIN, split_named
 

@@ -29,7 +29,17 @@ LARGEST = 1 << 20  # bytes of a sidecar; ours have 4 kB
 OF_IMAGES = ("augment", "batch_size", "crop_size", "precision")  # whichever the method
 # Of the start's own training, and without meaning for another.
 OF_THAT_RUN = (
-    *("images", "val", "split_seed", "class_level", "seed", "epochs", "warmup_epochs", "image_size"),
+    *(
+        "images",
+        "val",
+        "split_seed",
+        "class_level",
+        "group_level",
+        "seed",
+        "epochs",
+        "warmup_epochs",
+        "image_size",
+    ),
     *("start", "frozen", "regularizer", "domains", "arch", "export_arch", "stem", "half"),
 )
 
@@ -81,6 +91,7 @@ def finetune_config(
         "val": embed.get("val"),
         "split_seed": embed.get("seed", 0),
         "class_level": embed.get("class_level"),
+        "group_level": embed.get("group_level"),
         "image_size": encoder.transform.resize or encoder.transform.input_size,
         "start": encoder.spec,
         "frozen": frozen,
@@ -89,7 +100,7 @@ def finetune_config(
         "half": False,  # half precision rounds away changes below 5e-4, typical of the paper's rate
     }
     if "images" in given:
-        values |= {"val": None, "class_level": None}
+        values |= {"val": None, "class_level": None, "group_level": None}
     values |= given
     values.setdefault("warmup_epochs", WARMUP * values["epochs"])
     checkpoint = parse_spec(encoder.spec).checkpoint

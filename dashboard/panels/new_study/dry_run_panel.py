@@ -12,14 +12,17 @@ from core.common.entries import record_of
 from core.common.formatting import counted, step_times
 from core.common.readout import encoder_title, layer_words, readout_words, weights_words
 from core.common.step_facts import CheckpointFacts, EncoderFacts
-from core.config.options import in_form
+from core.config.options import OPTIONS, in_form
 from core.config.settings import FORM, OF_CHECKPOINT
 from core.jobs.jobs import format_duration
 from dashboard.components.gallery import Tile, gallery
+from dashboard.components.option_field import PREFIX
 from dashboard.components.tooltips import plain
 from dashboard.panels.new_study import own_encoder
+from dashboard.state import session
 
 Found = Mapping[str, Any]
+LEVEL_FIELD = f"{PREFIX}class_level"
 FEW_EVALUATED = 50  # images below which an accuracy says little
 FEW = 10  # images of the smallest class below which its numbers say little
 
@@ -39,6 +42,9 @@ def found_panel(report: Found, start: Callable[[], None], *, own: bool = False) 
         st.metric("Classes", f"{images['n_classes']:,}" if images["n_classes"] else "no labels")
         st.metric("Features", f"{encoder['n_features']:,}")
     notes = [*images["notes"], *report.get("assumptions", []), *(report.get("masks") or {}).get("notes", [])]
+    if images.get("how_read"):
+        notes = [note for note in notes if note != images["how_read"]]
+        _folders(images)
     for_fields = [note for note in notes if own and own_encoder.is_for_fields(note)]
     for line in [*_warnings(report), *map(own_encoder.in_fields, for_fields)]:
         st.warning(plain(line), icon=":material/warning:")
@@ -59,6 +65,29 @@ def found_panel(report: Found, start: Callable[[], None], *, own: bool = False) 
             classes = [(with_class_names(name), n) for name, n in images["classes"].items()]
             frame = pd.DataFrame(classes, columns=["class", "images"])
             st.dataframe(frame, hide_index=True, alt="Images of each class")
+
+
+def _folders(images: Found) -> None:
+    """How folders are read, the levels that this was seen by, and a button for the next likely reading."""
+    st.info(plain(images["how_read"]), icon=":material/account_tree:")
+    other = str(images.get("other_level") or "")
+    titles = OPTIONS["class_level"].described["titles"]
+    if other in titles:
+        st.button(
+            f"Take for classes: {titles[other]}",
+            key="new_other_level",
+            icon=":material/swap_vert:",
+            on_click=session.set_widget,
+            args=(LEVEL_FIELD, other),
+        )
+    if images.get("levels"):
+        with st.expander(f"Levels of folders ({len(images['levels'])})", icon=":material/folder_open:"):
+            rows = [
+                (one["level"], one["role"], one["n_names"], one["n_images"], ", ".join(one["names"]))
+                for one in images["levels"]
+            ]
+            frame = pd.DataFrame(rows, columns=["", "read as", "folders", "images", "names"])
+            st.dataframe(frame, hide_index=True, alt="Levels of folders and what they are read as")
 
 
 def _samples(samples: list[Found], *, with_split: bool) -> None:

@@ -394,6 +394,27 @@ def test_class_level__is_asked_for_folders_and_part_of_the_command(studies, chec
     assert "--class-level=2" in asked.command(Path("mine")).words
 
 
+def test_folders__are_shown_as_they_are_read(studies, checked, tmp_path, monkeypatch, open_page):
+    (tmp_path / "roots").mkdir()
+    monkeypatch.setenv("PEREGRINE_ROOTS", str(tmp_path / "roots"))
+    levels = [
+        {"level": "level 1", "role": "domain", "n_names": 2, "names": ["photo", "sketch"], "n_images": 9},
+        {"level": "level 2", "role": "class", "n_names": 3, "names": ["cat", "dog", "elk"], "n_images": 9},
+    ]
+    told = {"how_read": "read as folders: two levels", "levels": levels, "other_level": 1}
+    told["notes"] = [told["how_read"]]
+    monkeypatch.setitem(FOUND, "images", FOUND["images"] | told)
+    checked()
+    images = ASKED | {"new_images": "A folder", "new_images_path": str(tmp_path / "roots")}
+    app = open_page("new_study", **images, new_name="mine", new_more="true")
+    app.run()
+    assert not app.exception and "two levels" in " ".join(box.value for box in app.info)
+    (frame,) = [one.value for one in app.dataframe if "read as" in one.value]
+    assert list(frame["read as"]) == ["domain", "class"]
+    app.button(key="new_other_level").click().run()
+    assert not app.exception and app.selectbox(key="new_class_level").value == "1"
+
+
 @pytest.fixture
 def of_checkpoint(tmp_path, monkeypatch, studies, checked) -> dict[str, str]:
     """A form with a checkpoint, and beside it a file of class names."""

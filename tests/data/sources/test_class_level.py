@@ -9,6 +9,8 @@ from core.data.sources.images import ImageSource, open_images, reopen_images
 from core.errors import ImageSourceError, SettingsError
 from core.pipeline.embed import open_source
 from core.steps import settings_of
+from core.training.config import check, from_dict
+from core.training.setup import open_training_images
 from tests.data.sources.pictures import make_folder, parts_of
 
 NESTED = [f"top/{label}/sub/{number}.png" for label in "ab" for number in range(5)]
@@ -66,3 +68,23 @@ def test_levels_that_are_not_there(tmp_path):
         open_images("glyphworld?train=4&val=2", class_level=2)
     with pytest.raises(SettingsError, match="--class-level.*1"):
         settings_of("embed", {"images": "x", "encoder": "y", "class_level": 0})
+    with pytest.raises(SettingsError, match="--class-level.*1"):
+        settings_of("embed", {"images": "x", "encoder": "y", "class_level": "deepest"})
+    with pytest.raises(SettingsError, match="--group-level.*1"):
+        settings_of("embed", {"images": "x", "encoder": "y", "group_level": 0})
+
+
+def test_the_innermost_folder_and_groups__reach_images_and_trainings(tmp_path):
+    names = ["church/indoor/1.png", "church/outdoor/1.png", "abbey/1.png"]
+    images = str(make_folder(tmp_path / "images", names))
+    source = open_source(settings_of("embed", {"images": images, "encoder": "x", "class_level": "leaf"}))
+    assert labels(source) == ["abbey", "church/indoor", "church/outdoor"]
+    nested = str(make_folder(tmp_path / "nested", [f"{n}/{label}/1.png" for n in range(6) for label in "ab"]))
+    levels = {"class_level": 2, "group_level": 1}
+    grouped = open_source(settings_of("embed", {"images": nested, "encoder": "x", **levels}))
+    training = from_dict({"images": nested, "output": "x.safetensors", **levels})
+    assert grouped.group == "group" and open_training_images(training).table.equals(grouped.table)
+    training = from_dict({"images": images, "output": "x.safetensors", "class_level": "leaf"})
+    assert labels(open_training_images(training)) == labels(source)
+    with pytest.raises(SettingsError, match="class_level.*'leaf'"):
+        check(from_dict({"images": images, "output": "x.safetensors", "class_level": "all"}))

@@ -19,6 +19,7 @@ BENCHES = (
     "answers",
     "bases",
     "bases_scale",
+    "copies",
     "coverage",
     "embed",
     "features",

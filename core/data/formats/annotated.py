@@ -18,6 +18,7 @@ from core.data.formats.label_studio import UPLOAD
 from core.data.formats.rows import TRIED, NotThisForm, Rows, image_root, storable
 from core.data.formats.text_list import read_text_list
 from core.data.sources.columns import ColumnChoice, find_columns, say_of_columns
+from core.data.sources.contradictions import find_contradiction
 from core.data.sources.listed_files import ListedFiles
 from core.data.sources.source import OLD_READING, READING, Listing, some
 from core.data.sources.table_text import has_header
@@ -110,7 +111,7 @@ class AnnotatedSource(TableSource):
             frame["split"] = rows.splits
         for name, values in rows.further.items():
             frame[storable(name if name not in frame else f"{name}_")] = [storable(value) for value in values]
-        frame, notes = _once(frame)
+        frame, notes = _once(frame, self.path)
         listing = self._listing_of(
             frame, ColumnChoice(find_columns(["path", "label", *["split"] * (rows.splits is not None)]))
         )
@@ -188,13 +189,22 @@ def _without_shapes(item: dict[str, Any]) -> dict[str, Any]:
     return item
 
 
-def _once(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Keep the first of the rows of each image; a note says how many were left out."""
+def _once(frame: pd.DataFrame, file: str) -> tuple[pd.DataFrame, list[str]]:
+    """Keep the first of the rows of each image; a note says how many were left out, and of another label.
+
+    Raises:
+        ImageSourceError: an image is in two splits.
+    """
     again = frame["path"].duplicated()
     if not again.any():
         return frame, []
+    if "split" in frame and (both := find_contradiction(frame["path"], frame["split"])):
+        raise ImageSourceError(f"two splits of one image in '{file}': {both}. Keep one")
     left = counted(int(again.sum()), "further entry", "further entries")
-    return frame.loc[~again].reset_index(drop=True), [f"{left} of the same images left out"]
+    notes = [f"{left} of the same images left out"]
+    if both := find_contradiction(frame["path"], frame["label"]):
+        notes.append(f"two labels of one image: {both}; the first counts")
+    return frame.loc[~again].reset_index(drop=True), notes
 
 
 def _read_json(path: str) -> Any:

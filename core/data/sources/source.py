@@ -353,7 +353,7 @@ def one_evaluation_split(splits: Sequence[str]) -> tuple[np.ndarray, list[str], 
 
 
 def unseen_classes_note(splits: Iterable[str], labels: Iterable[str | None]) -> list[str]:
-    """Return a note naming evaluation classes that the train split lacks."""
+    """Return a note naming evaluation classes that train lacks; those of both if it lacks them all."""
     seen: dict[str, set[str]] = {"train": set(), "val": set()}
     for split, label in zip(splits, labels, strict=True):
         if label is not None:
@@ -361,7 +361,10 @@ def unseen_classes_note(splits: Iterable[str], labels: Iterable[str | None]) -> 
     unseen = sorted(seen["val"] - seen["train"])
     if not unseen or not seen["train"]:
         return []
-    return [f"{counted(len(unseen), 'class')} of val not in train: {some(unseen)}"]
+    note = f"{counted(len(unseen), 'class')} of val not in train: {some(unseen)}"
+    if len(unseen) == len(seen["val"]):
+        note += f", which is all of val; train has {some(sorted(seen['train']))}"
+    return [note]
 
 
 def file_stamp(path: str) -> str:

@@ -23,6 +23,7 @@ from core.data.sources.columns import (
     say_of_columns,
     split_values,
 )
+from core.data.sources.contradictions import find_contradiction
 from core.data.sources.decode import decode
 from core.data.sources.folder import missing_folder
 from core.data.sources.listed_files import ListedFiles
@@ -238,6 +239,9 @@ class TableSource(ListedSource):
             row = int(np.argmax(empty)) + 1
             raise ImageSourceError(f"row {row} of '{self.path}' has no {role}. Fill it or remove it")
         if (again := ids.duplicated()).any():
+            for name in ("split", "label"):
+                if name in columns and (both := find_contradiction(ids, columns[name])):
+                    raise ImageSourceError(f"two {name}s of one image in '{self.path}': {both}. Keep one")
             first = ids.iat[int(np.argmax(again))]
             raise ImageSourceError(
                 f"{role} '{first}' occurs more than once in '{self.path}' "

@@ -27,6 +27,7 @@ class Picture:
         pixels: (H, W, 3) uint8.
         label: the name of its class; None where the tool says that it has none.
         split: as the tool calls it. file: the end of its path. text: its caption.
+        group: of which patient, lesion or sequence it is.
         mask: (H, W), 1 where it is of the class; None where there is no mask.
     """
 
@@ -35,6 +36,7 @@ class Picture:
     split: str = ""
     file: str = ""
     text: str = ""
+    group: str = ""
     mask: Any = None
 
 

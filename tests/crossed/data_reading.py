@@ -164,6 +164,7 @@ def _compare_pictures(written: WrittenData, source: ImageSource, reading: DataRe
     for name, same in found.items():
         reading.differences[name] = 1 - sum(same) / len(same)
     _compare_splits(written, seen, source, reading)
+    _compare_groups(written, seen, source, reading)
     if written.masks:
         _compare_masks(written, seen, source, reading, folder)
 
@@ -245,6 +246,27 @@ def _compare_splits(
         reading.problems.append(f"splits {sorted(by_split)} are read as {sorted(set(ours))}")
     if left and not (reading.notes or source.unread):
         reading.problems.append(f"{', '.join(left)} left out without a word")
+
+
+def _compare_groups(
+    written: WrittenData, seen: dict[int, int], source: ImageSource, reading: DataReading
+) -> None:
+    """Ours are the tool's, and a split that we draw separates none of them."""
+    theirs = [picture.group for picture in written.pictures]
+    if not any(theirs):
+        return
+    if source.group is None or source.extras is None:
+        reading.problems.append("the groups are not known")
+        return
+    column, splits = source.extras[source.group].astype(str), source.table["split"]
+    pairs = {(theirs[number], str(column.iat[row])) for number, row in seen.items()}
+    n_groups = len({group for group, _ in pairs})
+    reading.differences["groups"] = float(
+        len(pairs) != n_groups or len({one for _, one in pairs}) != n_groups
+    )
+    if not source.split_given:
+        sides = {(theirs[number], str(splits.iat[row])) for number, row in seen.items()}
+        reading.differences["groups on both sides"] = (len(sides) - n_groups) / n_groups
 
 
 def _compare_masks(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tests.crossed.data_kit import Picture, WrittenData, drawn, rgb
+from tests.crossed.data_kit import Picture, WrittenData, drawn, rgb, save_all
 from tests.crossed.tables_kit import Columns, Save, case
 
 
@@ -97,7 +97,45 @@ def patients(columns: Columns, path: Path) -> Columns:
     return csv()(columns | {"patient_id": [f"p{number // 2}" for number in range(9)]}, path)
 
 
+def grouped(
+    folder: Path, image: str, label: str, group: str, more: str = "", value: str = "{}"
+) -> WrittenData:
+    """A table of 30 pictures of 10 patients or lesions, as pandas groups them, without a split."""
+    root = folder / "data"
+    places = [root / "images" / f"ISIC_{number:07d}.png" for number in range(30)]
+    save_all(places)
+    lesions = [value.format(number // 3 if number < 24 else number % 2 + 8) for number in range(30)]
+    classes = [("nv", "mel")[number // 3 % 2] for number in range(30)]
+    names = [place.stem if image == "image_id" else place.name for place in places]
+    frame = pd.DataFrame({group: lesions, image: names, label: classes, "age": range(30)})
+    frame.to_csv(root / "metadata.csv", index=False)
+    found = pd.read_csv(root / "metadata.csv", dtype=str)
+    held = {row: name for name, rows in found.groupby(group).groups.items() for row in rows}
+    pictures = [
+        Picture(rgb(place), found[label][row], "", place.name, group=str(held[row]))
+        for row, place in enumerate(places)
+    ]
+    return WrittenData(
+        spec=f"{{folder}}/data/metadata.csv?root={{folder}}/data/images{more}", pictures=pictures
+    )
+
+
 CASES = {
+    ("groupby", "HAM10000: lesion_id, image_id, dx"): partial(
+        grouped, image="image_id", label="dx", group="lesion_id", more="&label=dx", value="HAM_{:07d}"
+    ),
+    ("groupby", "patient_id, whole numbers"): partial(
+        grouped, image="path", label="label", group="patient_id", value="{}"
+    ),
+    ("groupby", "patient_id 01, 1"): partial(
+        grouped, image="path", label="label", group="patient_id", value="{:02d}"
+    ),
+    ("groupby", "seq_id, as iWildCam"): partial(
+        grouped, image="filename", label="label", group="seq_id", value="6f0{}-11ea"
+    ),
+    ("groupby", "another column, ?group=ward"): partial(
+        grouped, image="path", label="label", group="ward", more="&group=ward", value="w{}"
+    ),
     ("to_csv", "path, label"): partial(case, save=csv()),
     ("to_csv", "path, label, split"): partial(case, save=csv(), reads=("path", "label", "split")),
     ("to_csv", "with its index"): partial(case, save=csv(index=True)),

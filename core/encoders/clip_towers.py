@@ -45,10 +45,20 @@ def image_tower(spec: Spec, call: Callable[..., Any], *, with_weights: bool) -> 
             setting_names = ", ".join(("pretrained", *SETTINGS))
             raise EncoderError(f"'{name}' is not a setting of open_clip:{spec.name}; it has {setting_names}")
     loaded_tag = tag if with_weights and tag else None
+    if loaded_tag and has_quick_gelu(spec.name, loaded_tag):
+        arguments = {"force_quick_gelu": True, **arguments}
     with silent_logs():
         make = open_clip.create_model
         model = call(spec, make, spec.name, pretrained=loaded_tag, pretrained_text=False, **arguments)
     return model.visual, loaded_tag
+
+
+def has_quick_gelu(name: str, tag: str) -> bool:
+    """Whether the weights of a tag were trained with OpenAI's quick GELU, which the name of their model does
+    not say: open_clip builds the other one, and warns."""
+    from open_clip.pretrained import get_pretrained_cfg
+
+    return bool(get_pretrained_cfg(name, tag).get("quick_gelu", False))
 
 
 def agreed_pixels(name: str) -> dict[str, Any]:

@@ -123,3 +123,20 @@ def test_a_tower_that_holds_a_network_of_timm_is_found_as_a_whole():
     tower = trunk | {"head.proj.weight": torch.ones(4, 64)}
     layout = recognise(under("visual.", tower) | under("text.", trunk), expected=tower.keys())
     assert layout.prefix == "visual." and layout.state.keys() == tower.keys()
+
+
+TAGS = [("openai", "", True), ("laion2b_e16", "", False), ("openai", "&force_quick_gelu=false", False)]
+
+
+@pytest.mark.parametrize(("tag", "given", "quick"), TAGS)
+def test_weights_of_a_tag__get_the_activation_they_were_trained_with(monkeypatch, tag, given, quick):
+    asked: dict[str, Any] = {}
+
+    def create(name: str, **options: Any) -> None:
+        asked.update(options)
+        raise OSError("stop here")
+
+    monkeypatch.setattr(open_clip, "create_model", create)
+    with pytest.raises(EncoderError):
+        load_encoder(f"open_clip:ViT-B-32?pretrained={tag}{given}")
+    assert asked.get("force_quick_gelu", False) is quick

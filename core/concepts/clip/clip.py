@@ -18,7 +18,8 @@ from core.common.assets import asset, asset_names
 from core.common.device import resolve_device
 from core.common.inside import read_json_file
 from core.encoders.assumptions import assumed
-from core.encoders.clip_towers import agreed_pixels, silent_logs
+from core.encoders.clip_towers import SETTINGS, agreed_pixels, has_quick_gelu, silent_logs
+from core.encoders.spec import parse_spec
 from core.encoders.transform import without_ends
 from core.errors import ClipError, did_you_mean
 from core.worlds.glyphworld.word_tokens import WordTokenizer
@@ -126,7 +127,8 @@ def load_clip(spec: str, *, device: str | torch.device = "cpu", precision: str =
     Args:
         spec: `asset:glyphworld` (shipped), `PATH.json` (with its weights in `PATH.safetensors`),
             `ViT-B-32@openai` (an open_clip model and the tag of its weights, downloaded once),
-            `ViT-B-32@FILE` (weights on this machine), `hf-hub:ORGANISATION/MODEL`, `local-dir:FOLDER`.
+            `ViT-B-32@FILE` (weights on this machine), `ViT-B-32?force_quick_gelu=true@FILE` (with SETTINGS of
+            open_clip, of both towers), `hf-hub:ORGANISATION/MODEL`, `local-dir:FOLDER`.
         device: auto, cpu, cuda, cuda:1 … precision: fp32, fp16 or bf16.
     Raises:
         ClipError: unknown model or tag, or weights that are missing, cannot be downloaded or do not fit.
@@ -150,6 +152,7 @@ def load_again(spec: str, device: str, precision: str) -> Clip:
 def clip_is_here(spec: str) -> bool:
     """Return False for a CLIP whose weights would have to be downloaded first."""
     name, _, weights = spec.partition("@")
+    name = name.partition("?")[0]
     if name.startswith(("asset:", "local-dir:")) or spec.endswith(".json"):
         return True
     from open_clip.pretrained import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME, get_pretrained_cfg
@@ -220,13 +223,15 @@ def _refuse_foreign_parts(model_cfg: dict[str, Any]) -> None:
 def _load_open_clip(spec: str, device: torch.device, precision: str) -> Clip:
     import open_clip
 
-    name, _, weights = spec.partition("@")
+    named, _, weights = spec.partition("@")
+    name, settings = _settings(named)
     quick = _check_known(spec, name, weights)
+    settings = {"force_quick_gelu": quick, **settings}
     try:
         if not clip_is_here(spec):
             _reach_hub()
         model, _, preprocess = open_clip.create_model_and_transforms(
-            name, pretrained=weights or None, device="cpu", force_quick_gelu=quick, **_pixels(name, weights)
+            name, pretrained=weights or None, device="cpu", **settings, **_pixels(name, weights)
         )
         tokenizer = open_clip.get_tokenizer(name)
     except Exception as error:
@@ -235,8 +240,9 @@ def _load_open_clip(spec: str, device: torch.device, precision: str) -> Clip:
     configuration = {
         "model_cfg": open_clip.get_model_config(name) or {},
         "preprocess_cfg": dict(getattr(model.visual, "preprocess_cfg", None) or {}),
-        "quick_gelu": quick,
+        "quick_gelu": settings.pop("force_quick_gelu"),
         "open_clip": name,
+        **settings,
     }
     return Clip(
         model,
@@ -248,6 +254,17 @@ def _load_open_clip(spec: str, device: torch.device, precision: str) -> Clip:
         device=device,
         precision=precision,
     )
+
+
+def _settings(named: str) -> tuple[str, dict[str, Any]]:
+    """Take `NAME?force_quick_gelu=true` apart. Raises ClipError for a setting that there is not."""
+    name, mark, _ = named.partition("?")
+    settings = parse_spec(f"open_clip:{named}").arguments if mark else {}
+    for setting in settings:
+        if setting not in SETTINGS:
+            hint = did_you_mean(setting, SETTINGS)
+            raise ClipError(f"'{setting}' is not a setting of {name}.{hint} It has {', '.join(SETTINGS)}")
+    return name, settings
 
 
 def _pixels(name: str, weights: str) -> dict[str, Any]:
@@ -272,7 +289,6 @@ def _check_known(spec: str, name: str, weights: str) -> bool:
     embeddings are slightly wrong.
     """
     import open_clip
-    from open_clip.pretrained import get_pretrained_cfg
 
     if ":" in name:  # hf-hub:, local-dir:
         return False
@@ -286,7 +302,7 @@ def _check_known(spec: str, name: str, weights: str) -> bool:
             f"which weights of {name}? Write {name}@TAG ({', '.join(tags) or 'no tags'}) or @FILE"
         )
     if weights in tags:
-        return bool(get_pretrained_cfg(name, weights).get("quick_gelu", False))
+        return has_quick_gelu(name, weights)
     if not Path(weights).is_file():
         hint = did_you_mean(weights, tags)
         raise ClipError(

@@ -77,7 +77,7 @@ def _logits(raw: ChunkedArray, weights: np.ndarray, device: Any, start: int, sto
 
 
 def text_tower(study: StudyReader) -> str:
-    """The CLIP whose image tower the encoder is, by its name: MODEL@TAG or MODEL@FILE.
+    """The CLIP whose image tower the encoder is, with its settings: MODEL@TAG, MODEL?SETTING=VALUE@FILE.
 
     Raises:
         SettingsError: it is the image tower of none, has random weights, or something else of it is stored.
@@ -98,7 +98,8 @@ def text_tower(study: StudyReader) -> str:
         raise SettingsError(
             f"zero-shot needs the encoder's own embeddings; this study has others ({', '.join(other)})"
         )
-    return f"{spec.name}@{weights}"
+    options = [f"{name}={value}" for name, value in spec.arguments.items() if name != "pretrained"]
+    return f"{spec.name}{'?' * bool(options)}{'&'.join(options)}@{weights}"
 
 
 @dataclass(frozen=True)

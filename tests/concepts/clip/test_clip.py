@@ -214,3 +214,20 @@ def test_openai_weights__get_the_activation_they_were_trained_with(monkeypatch):
         with pytest.raises(ClipError):
             load_clip(spec)
         assert asked["force_quick_gelu"] is quick and asked["pretrained"] == spec.partition("@")[2]
+
+
+def test_settings__reach_both_towers(rng, tiny_model):
+    texts, images = ["a brown dog", "two boats on the water"], pictures(rng, (32, 32), (32, 32))
+    options: dict[str, Any] = {"pretrained": str(tiny_model), "force_quick_gelu": True}
+    model, _, preprocess = open_clip.create_model_and_transforms("Tiny-32", **options)
+    with torch.no_grad():
+        pixels = torch.stack([preprocess(image) for image in images])
+        expected = model.eval()(pixels, open_clip.get_tokenizer("Tiny-32")(texts))[:2]
+    clip = load_clip(f"Tiny-32?force_quick_gelu=true@{tiny_model}")
+    np.testing.assert_allclose(clip.embed_images(images), expected[0], atol=1e-5)
+    np.testing.assert_allclose(clip.embed_texts(texts), expected[1], atol=1e-5)
+    plain = load_clip(f"Tiny-32@{tiny_model}")
+    assert np.abs(plain.embed_texts(texts) - clip.embed_texts(texts)).max() > 1e-3
+    assert plain.fingerprint != clip.fingerprint
+    with pytest.raises(ClipError, match="'force_quick' is not a setting of Tiny-32.*force_quick_gelu"):
+        load_clip(f"Tiny-32?force_quick=true@{tiny_model}")

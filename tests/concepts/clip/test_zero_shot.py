@@ -217,6 +217,11 @@ def test_no_text_tower_is_one_clear_line(study, problem):
     assert text_tower(Embedded("open_clip:ViT-B-32?pretrained=openai")) == "ViT-B-32@openai"  # pyright: ignore[reportArgumentType]
 
 
+def test_settings_of_the_encoder_reach_the_text_tower():
+    study: Any = Embedded("open_clip:ViT-B-32?force_quick_gelu=true&force_image_size=64@w.pt")
+    assert text_tower(study) == "ViT-B-32?force_quick_gelu=True&force_image_size=64@w.pt"
+
+
 def test_the_command_says_it(study_path, run) -> None:
     said = run("answers", study_path(), "--add", "zero-shot").error
     assert "zero-shot needs an encoder with a text tower" in said

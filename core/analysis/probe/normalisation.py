@@ -39,8 +39,8 @@ COMMON = (  # mean and standard deviation of pixels in [0, 1]
 
 @dataclass(frozen=True)
 class Tried:
-    """How a classifier is tried: mean and std of pixels in [0, 1], the padding of the first convolution, and how
-    transparent parts are shown (None: as the encoder and the images were read)."""
+    """How a classifier is tried: mean and std of pixels in [0, 1], the padding of the first convolution, and
+    how transparent parts are shown (None: as the encoder and the images were read)."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -187,7 +187,7 @@ class _Trial:
         return [one for one in TRANSPARENCIES if one != self.study.source.pixel_reading.transparency]
 
     def _pixels(self, rows: np.ndarray, transparency: str | None) -> np.ndarray:
-        """(n, H, W, 3) uint8 of rows of the study; images without transparent parts are the same either way."""
+        """(n, H, W, 3) uint8 of rows of the study; without transparent parts they are alike."""
         images = [self.study.image(int(row)) for row in rows]
         if transparency is not None:
             ids = self.study.images["image_id"].iloc[rows]

@@ -1,8 +1,8 @@
-"""Masks of any data set: MASKS/core/… and MASKS/spurious/…, with the names of the images."""
+"""Masks of any data set: MASKS/core/… and MASKS/spurious/…, or all core, with the names of the images."""
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,18 @@ from core.common.dataframes import evenly
 from core.common.formatting import counted
 from core.common.records import Record
 from core.common.remote.addresses import is_url, located
-from core.data.masks.mask_match import match_names, without_extension
+from core.data.masks.mask_match import without_extension
+from core.data.masks.mask_names import is_named_mask, match_files
 from core.data.masks.mask_source import EXAMPLES, KINDS, MaskListing, MaskSource, coverage, no_mask, read_mask
-from core.data.masks.mask_values import AS_BRIGHT, Levels, MaskReading, check_polarity, decided, stored_values
+from core.data.masks.mask_values import (
+    AS_BRIGHT,
+    Levels,
+    MaskReading,
+    check_polarity,
+    decided,
+    say_of_masks,
+    stored_values,
+)
 from core.data.sources.folder import missing_folder
 from core.data.sources.folder_walk import Folder, Walk, images_below, look_into, readable, walk_by_address
 from core.data.sources.source import ImageSource, file_stamp, some
@@ -53,25 +62,33 @@ class FolderMasks(MaskSource):
         return self._reading or AS_BRIGHT
 
     def read(self, image_id: str, mask: str) -> np.ndarray:
-        name = self._find(image_id, mask)
-        if name is None:
+        names = self._find(image_id, mask)
+        if not names:
             raise no_mask(mask)
-        return read_mask(os.path.join(self.root, name), self.reading)
+        return self._read(names, self.reading)
+
+    def _read(self, names: Sequence[str], reading: MaskReading) -> np.ndarray:
+        """Read the files of one mask, all of them together."""
+        masks = [read_mask(os.path.join(self.root, name), reading) for name in names]
+        if len({mask.shape for mask in masks}) > 1:
+            raise UnreadableImage(f"its {len(masks)} files are of different sizes")
+        return np.maximum.reduce(masks)
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(self.kind.encode())
         if not self.reading.is_soft:
             digest.update(repr(self.reading).encode())
         for image_id, mask in self.table.itertuples(index=False):
-            stamp = file_stamp(os.path.join(self.root, self.listing.places[mask][image_id]))
+            names = self.listing.places[mask][image_id]
+            stamp = " ".join(file_stamp(os.path.join(self.root, name)) for name in names)
             digest.update(f"{image_id}\0{mask}\0{stamp}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
-    def _find(self, image_id: str, mask: str) -> str | None:
-        """Return the mask's name below the root; before listing, the image's own name is tried first."""
+    def _find(self, image_id: str, mask: str) -> tuple[str, ...]:
+        """Return the mask's names below the root; before listing, the image's own name is tried first."""
         if not self.is_listed and (name := self._same_name(image_id, mask)):
-            return name
-        return self.listing.places[mask].get(image_id)
+            return (name,)
+        return self.listing.places[mask].get(image_id, ())
 
     def _same_name(self, image_id: str, mask: str) -> str | None:
         folder, _, end = image_id.rpartition("/")
@@ -93,27 +110,42 @@ class FolderMasks(MaskSource):
         walk = self._walk()
         folders = _mask_folders(self.root, walk)
         table, places = self.source.table, {}
-        ids, paths = list(table["image_id"]), list(table["path"])
+        ids, paths, groups = list(table["image_id"]), list(table["path"]), self._groups()
         unmatched, ambiguous, n_masks = [], [], 0
         for kind in KINDS:
             names = self._names(folders.get(kind), walk)
-            matches = match_names(ids, [readable(name).partition("/")[2] for name in names], paths)
-            places[kind] = {ids[row]: names[mask] for row, mask in matches.mask_of.items()}
-            left = set(range(len(names))) - set(matches.mask_of.values())
-            unmatched += [readable(names[mask]) for mask in sorted(left)]
+            below = [readable(name)[len(folders.get(kind, "")) :].lstrip("/") for name in names]
+            matches = match_files(ids, below, paths, groups)
+            places[kind] = {
+                ids[row]: tuple(names[mask] for mask in of_row) for row, of_row in matches.of_image.items()
+            }
+            unmatched += [readable(names[mask]) for mask in sorted(matches.left)]
             ambiguous += [readable(names[mask]) for mask in sorted(matches.ambiguous)]
             n_masks += len(names)
+        is_plain = folders.get("core") == ""
+        if is_plain and not places["core"]:
+            raise _unknown_layout(self.root, look_into(self.root, Walk(tree=walk.tree)))
         if not n_masks:
             raise self._no_masks(walk)
         if not any(places.values()):
             raise self._nothing_matches(n_masks, unmatched[0], ambiguous, ids)
         report = {"kind": self.kind, "n_masks": n_masks} | coverage(len(ids), places)
         report |= {"n_unmatched_masks": len(unmatched), "unmatched_masks": unmatched[:EXAMPLES]}
-        report["notes"] += _notes(folders, unmatched, ambiguous) + walk.notes()
+        if is_plain:
+            report["notes"].append(say_of_masks("all_core", n=len(places["core"]), of=n_masks))
+        report["notes"] += _notes({} if is_plain else folders, unmatched, ambiguous) + walk.notes()
         report["notes"] += self._look_at_values(places)
         return MaskListing(places, report)
 
-    def _look_at_values(self, places: dict[str, dict[str, str]]) -> list[Record]:
+    def _groups(self) -> list[object] | None:
+        """Return which images are of one photograph, patient or sequence; None where nothing says so."""
+        extras, group = self.source.extras, self.source.group
+        if extras is None or group is None or group not in extras:
+            return None
+        column = extras[group]
+        return [value if known else None for value, known in zip(column, column.notna(), strict=True)]
+
+    def _look_at_values(self, places: dict[str, dict[str, tuple[str, ...]]]) -> list[Record]:
         """Decide which values are the mask, by some of the files, where that was not said."""
         if self._reading is not None:
             return []
@@ -121,7 +153,7 @@ class FolderMasks(MaskSource):
         for kind, of_kind in places.items():
             names = list(of_kind.values())
             looked_at[kind] = [names[at] for at in evenly(len(names), LOOKED_AT)]
-            for name in looked_at[kind]:
+            for name in [name for files in looked_at[kind] for name in files]:
                 with suppress(UnreadableImage):
                     levels.add(stored_values(os.path.join(self.root, name)))
         reading, notes = decided(levels, self.root)
@@ -130,10 +162,10 @@ class FolderMasks(MaskSource):
         self._reading = reading
         return notes
 
-    def _read_some(self, names: list[str], reading: MaskReading) -> Iterator[np.ndarray]:
-        for name in names:
+    def _read_some(self, names: list[tuple[str, ...]], reading: MaskReading) -> Iterator[np.ndarray]:
+        for files in names:
             with suppress(UnreadableImage):
-                yield read_mask(os.path.join(self.root, name), reading)
+                yield self._read(files, reading)
 
     def _walk(self) -> Walk:
         try:
@@ -144,7 +176,10 @@ class FolderMasks(MaskSource):
     def _names(self, folder: str | None, walk: Walk) -> list[str]:
         if folder is None:
             return []
-        return images_below(os.path.join(self.root, folder), walk, root=self.root, prefix=f"{folder}/")
+        if folder:
+            return images_below(os.path.join(self.root, folder), walk, root=self.root, prefix=f"{folder}/")
+        names = images_below(self.root, walk, root=self.root)
+        return [name for name in names if is_named_mask(readable(name))] or names
 
     def _no_masks(self, walk: Walk) -> MaskError:
         seen = "".join(f"; {note}" for note in walk.notes())
@@ -164,7 +199,7 @@ class FolderMasks(MaskSource):
 
 
 def _mask_folders(root: str, walk: Walk) -> dict[str, str]:
-    """Map each kind to the name of its folder."""
+    """Map each kind to the name of its folder; core to "" where there is none of them: all may be core."""
     if not (is_url(root) or os.path.isdir(root)):
         raise _no_such_folder(root)
     try:
@@ -172,9 +207,12 @@ def _mask_folders(root: str, walk: Walk) -> dict[str, str]:
     except ImageSourceError as error:
         raise MaskError(str(error)) from None
     folders = {kind: name for name in top.folders for kind in KINDS if name.lower() == kind}
-    if not folders:
+    is_other = (
+        os.path.isfile(os.path.join(root, "wordnet_dict.py")) or os.path.basename(root).lower() in KINDS
+    )
+    if not folders and (is_other or not (top.folders or top.images)):
         raise _unknown_layout(root, top)
-    return folders
+    return folders or {"core": ""}
 
 
 def _no_such_folder(root: str) -> MaskError:
@@ -198,7 +236,7 @@ def _unknown_layout(root: str, top: Folder) -> MaskError:
 
 
 def _notes(folders: dict[str, str], unmatched: list[str], ambiguous: list[str]) -> list[str]:
-    notes = [f"no {kind}/ folder: no {kind} masks" for kind in KINDS if kind not in folders]
+    notes = [f"no {kind}/ folder: no {kind} masks" for kind in KINDS if folders and kind not in folders]
     if ambiguous:
         several = counted(len(ambiguous), "mask")
         notes.append(f"{several} not used, ambiguous between several masks or images: {some(ambiguous, 3)}")

@@ -1,0 +1,103 @@
+"""Which mask files are of which image: by their names, alike or as data sets vary them."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from core.data.masks.mask_match import last_part, match_names, without_extension
+from core.data.sources.folder_words import CONTAINERS, MASK_FILE, may_hold_masks
+
+
+@dataclass
+class MaskFiles:
+    """The masks of images, by their places in two lists.
+
+    Attributes:
+        of_image: image row -> masks; of several the mask is all of them together. ambiguous: masks that may
+            be of several images. left: masks of no image.
+    """
+
+    of_image: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    ambiguous: set[int] = field(default_factory=set)
+    left: set[int] = field(default_factory=set)
+
+
+def match_files(
+    images: Sequence[str], masks: Sequence[str], paths: Sequence[str], groups: Sequence[object] | None = None
+) -> MaskFiles:
+    """Match mask files to images.
+
+    First as `match_names`. Then what is left, without the words that only say what is a mask and what a
+    picture: folders such as `ground_truth`, `masks` and `images`, and endings such as `_mask` and `_mask_1`,
+    of which an image may have several. Last, a mask that several images are called like is of all of them
+    where these are one photograph.
+
+    Args:
+        images: ids. masks: names below the folder of masks. paths, groups: of the images; groups are equal
+            where several are one photograph, patient or sequence.
+    """
+    matches = match_names(images, masks, paths)
+    found = MaskFiles({row: (mask,) for row, mask in matches.mask_of.items()}, matches.ambiguous)
+    left = sorted(set(range(len(masks))) - set(matches.mask_of.values()) - matches.ambiguous)
+    if left:
+        _match_plain(images, masks, left, found)
+    if groups is not None and found.ambiguous:
+        _match_copies(images, masks, groups, found)
+    taken = {mask for of_row in found.of_image.values() for mask in of_row}
+    found.left = set(range(len(masks))) - taken
+    found.ambiguous -= taken
+    return found
+
+
+def is_named_mask(name: str) -> bool:
+    """Return True for a file in a folder of masks, or called as one.
+
+    >>> [is_named_mask(name) for name in ("ground_truth/bent/000.png", "a/1_mask.png", "a/1.png")]
+    [True, True, False]
+    """
+    *folders, _ = name.split("/")
+    stem = without_extension(last_part(name))
+    return any(map(may_hold_masks, folders)) or MASK_FILE.match(stem) is not None
+
+
+def _match_plain(images: Sequence[str], masks: Sequence[str], left: list[int], found: MaskFiles) -> None:
+    rows = [row for row in range(len(images)) if row not in found.of_image]
+    plain_images = [_without_words(images[row], CONTAINERS.__contains__) for row in rows]
+    stems = {without_extension(last_part(name)) for name in plain_images}
+    of_name: dict[str, list[int]] = defaultdict(list)
+    for mask in left:
+        of_name[_image_name(masks[mask], stems)].append(mask)
+    names = list(of_name)
+    matches = match_names(plain_images, names)
+    for row, name in matches.mask_of.items():
+        found.of_image[rows[row]] = tuple(of_name[names[name]])
+    found.ambiguous |= {mask for name in matches.ambiguous for mask in of_name[names[name]]}
+
+
+def _image_name(mask: str, stems: set[str]) -> str:
+    """Return what the image of a mask is called, below the folder of masks."""
+    plain = _without_words(mask, lambda word: may_hold_masks(word) or word in CONTAINERS)
+    folder, slash, end = plain.rpartition("/")
+    stem = without_extension(end)
+    match = MASK_FILE.match(stem)
+    return f"{folder}{slash}{match['image']}" if match and stem not in stems else plain
+
+
+def _without_words(name: str, is_word: Callable[[str], bool]) -> str:
+    *folders, end = name.split("/")
+    return "/".join([*(one for one in folders if not is_word(one.lower())), end])
+
+
+def _match_copies(
+    images: Sequence[str], masks: Sequence[str], groups: Sequence[object], found: MaskFiles
+) -> None:
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for row, name in enumerate(images):
+        rows_of[without_extension(last_part(name))].append(row)
+    for mask in sorted(found.ambiguous):
+        plain = without_extension(masks[mask])
+        named = rows_of[last_part(plain)]
+        alike = [row for row in named if f"/{without_extension(images[row])}".endswith(f"/{plain}")]
+        if alike and len({groups[row] for row in alike}) == 1 and groups[alike[0]] is not None:
+            for row in alike:
+                found.of_image.setdefault(row, (mask,))

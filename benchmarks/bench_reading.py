@@ -23,6 +23,11 @@ from core.analysis.probe.normalisation import likely_normalisation
 from core.answers.outcome import Request
 from core.bases.files import read_dictionary
 from core.common.statistics.choice import TRIAL_IMAGES
+from core.data.sources.folder_masks import Masks, find_masks, set_apart
+from core.data.sources.folder_reading import choose_reading
+from core.data.sources.folder_sentence import levels_table, sentences
+from core.data.sources.folder_tables import label_file, lists_naming
+from core.data.sources.folder_walk import Walk, walk_folders
 from core.encoders.encoder import Encoder
 from core.encoders.registry import load_encoder
 from core.encoders.safe_load import read_checkpoint
@@ -34,6 +39,7 @@ from core.store import open_study
 N_IMAGES = int(os.environ.get("PEREGRINE_BENCH_IMAGES", 8000))
 IMAGES = f"glyphworld?train={N_IMAGES * 3 // 4}&val={N_IMAGES // 4}"
 N_CLASSES, SIZE = 10, 64
+N_FILES = int(os.environ.get("PEREGRINE_BENCH_FILES", 200_000))  # ImageNet has 1.28 million
 REPEATS = 3
 N_ROWS = int(os.environ.get("PEREGRINE_BENCH_ROWS", 10_000_000))  # of a table
 
@@ -148,9 +154,40 @@ def long_table(folder: Path) -> Iterator[Result]:
     yield Result("table, seconds", seconds / n_rows * 1e6, "µs/row", 60, False, f"{seconds:.0f} s, {size}")
 
 
+def tree_of_files(folder: Path) -> Path:
+    """Make train/ and val/ of 1,000 classes with N_FILES empty files named like ImageNet's."""
+    root = folder / f"tree-{N_FILES}"
+    for split, n_files in (("train", N_FILES - N_FILES // 26), ("val", N_FILES // 26)):
+        for number in range(1000):
+            place = root / split / f"n{number:08d}"
+            if not place.is_dir():
+                place.mkdir(parents=True)
+                for file in range(n_files // 1000):
+                    (place / f"n{number:08d}_{file}.JPEG").touch()
+    return root
+
+
+def profiling(root: Path) -> tuple[float, float]:
+    """Processor seconds to list a tree, and to decide how it is read."""
+    where = str(root)
+    listing = fastest(lambda: walk_folders(where, Walk()))
+    tree = walk_folders(where, Walk())
+
+    def profile() -> None:
+        kept, masks = set_apart(tree, find_masks(where, tree))
+        found = choose_reading(kept, Masks(), partial(label_file, where, kept))
+        sentences(found, kept, masks, lists_naming(where, kept, found.reading.splits), root=where)
+        levels_table(found, kept, masks)
+
+    return listing, fastest(profile)
+
+
 def run() -> Iterator[Result]:
     folder = FOLDER / "files"
     folder.mkdir(parents=True, exist_ok=True)
+    listing, profile = profiling(tree_of_files(folder))
+    detail = f"{N_FILES:,} files: listed in {listing:.2f} s, profiled in {profile:.2f} s, min of {REPEATS}"
+    yield Result("list + profile a tree / list", (listing + profile) / listing, "x", 1.2, False, detail)
     yield from long_table(folder)
     for name, path in files(folder).items():
         whole, weights = recognising(name, path)

@@ -22,7 +22,7 @@ from core.data.sources.folder_reading import Tree, TreeReading, choose_reading, 
 from core.data.sources.folder_rows import GROUP, rows_of
 from core.data.sources.folder_sentence import levels_table, sentences
 from core.data.sources.folder_table import table_notes
-from core.data.sources.folder_tables import label_file, tables_naming
+from core.data.sources.folder_tables import label_file, lists_naming
 from core.data.sources.folder_walk import (
     HIDDEN_FOLDERS,
     Walk,
@@ -110,7 +110,7 @@ class FolderSource(source.ListedSource):
         return source.digest_table(self.kind, self.table, stamps, self.extras)
 
     def with_photographs(self, listing: source.Listing) -> source.Listing:
-        if self.seed is None:
+        if self.seed is None or self._is_old:
             return listing
         return with_photographs(listing, self.asked_group, partial(self._listed_picture, listing))
 
@@ -175,7 +175,7 @@ class FolderSource(source.ListedSource):
         self.reading = found.reading
         self.other_level = found.other
         self.levels = levels_table(found, kept, mask_counts)
-        tables = tables_naming(self.root, kept, found.reading.splits)
+        tables = lists_naming(self.root, kept, found.reading.splits)
         beside = [table for table in tables if table not in found.reading.label_files.values()]
         return found.reading, kept, sentences(found, kept, mask_counts, beside, root=readable(self.root))
 

@@ -28,7 +28,7 @@ def sentences(
     parts = [*_of_levels(found), *_of_splits(found, tree), *_of_masks(masks, root)]
     parts += _of_classes(found, tree)
     if tables:
-        parts.append(say_of_tree("tables", names=_some(tables), what=os.path.join(root, readable(tables[0]))))
+        parts.append(say_of_tree("lists", names=_some(tables), what=os.path.join(root, readable(tables[0]))))
     told = [say_of_tree("tree", parts=tuple(parts))] if parts else []
     return [*told, VAL_AS_TRAIN] if found.splits.val_as_train else told
 

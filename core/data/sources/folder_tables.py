@@ -1,5 +1,5 @@
-"""Tables and lists in a folder of images that name these: labels of a split without class folders, or a table
-that says more than the folders do."""
+"""Lists in a folder of images that name these: labels of a split without class folders, or annotations that
+say more than the folders do. Of tables with columns see `folder_table`."""
 
 import os
 import re
@@ -19,6 +19,7 @@ MOST_FOLDERS = 50  # in which a bare file name is looked for
 MOST_BYTES = 200_000_000
 LABELLED = 0.9  # share of images that a file of labels must name
 FIELDS = re.compile(r'[\t,;"\']|\s+')
+LISTS = (".json", ".txt")
 TEXTS = ("caption", "text", "description")  # in the first line of a list of captions
 
 
@@ -52,8 +53,8 @@ def labels_in(root: str, table: str, images: Iterable[str], classes: set[str]) -
     return labels
 
 
-def tables_naming(root: str, tree: Mapping[str, Folder], splits: Iterable[str]) -> list[str]:
-    """Return the tables of a folder, or of one without images in it, whose first lines name its images."""
+def lists_naming(root: str, tree: Mapping[str, Folder], splits: Iterable[str]) -> list[str]:
+    """Return the .json and .txt files, in a tree or in a folder without images, that name its images."""
     looked_in = dict.fromkeys(path for split in ("", *splits) for path in above_of(split))
     looked_in |= dict.fromkeys(path for path in tree if path.count("/") < 2 and not tree[path].images)
     names = [join(path, table) for path in looked_in if path in tree for table in _not_of_images(tree[path])]
@@ -108,8 +109,6 @@ def _cells(line: str) -> Iterator[str]:
 
 
 def _head(place: str) -> str:
-    if place.endswith(".parquet"):
-        return ""
     try:
         if is_url(place):
             return read_object(place, 0, HEAD).decode("utf-8", "ignore")
@@ -122,6 +121,7 @@ def _head(place: str) -> str:
 
 
 def _not_of_images(folder: Folder) -> list[str]:
-    """Return the tables of a folder but those of single images, such as captions."""
-    stems = {os.path.splitext(name)[0] for name in folder.images} if folder.tables else set()
-    return [table for table in folder.tables if os.path.splitext(table)[0] not in stems]
+    """Return the lists of a folder but those of single images, such as captions."""
+    lists = [name for name in folder.tables if name.lower().endswith(LISTS)]
+    stems = {os.path.splitext(name)[0] for name in folder.images} if lists else set()
+    return [name for name in lists if os.path.splitext(name)[0] not in stems]

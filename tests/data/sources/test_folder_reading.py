@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -373,17 +374,18 @@ def test_parts_of_one_set__are_no_classes(tmp_path):
     assert labels(open_images(make_folder(tmp_path, product(("images_part_1", "images_part_2"), n=3)))) == []
 
 
-def test_table_that_names_the_images__is_named(tmp_path):
-    root = make_folder(tmp_path, product(("001.Albatross", "002.Auklet"), n=2))
-    rows = ["img_id,img_filename,y,split,place"]
-    rows += [
-        f"{n},{label}/{n % 2}.png,0,{n % 3},1" for n, label in enumerate(["001.Albatross", "002.Auklet"] * 2)
-    ]
-    make_folder(
-        root, {"metadata.csv": "\n".join(rows).encode(), "readme.txt": b"birds\non land\nand water\n"}
-    )
-    told = part(open_images(root), "tables")
-    assert told.names == ("metadata.csv",) and told.what == str(root / "metadata.csv")
+def test_annotations_that_name_the_images__are_named(tmp_path):
+    root = make_folder(tmp_path, product(("images",), ("train", "val"), n=3))
+    tree = {"images": [{"id": n, "file_name": f"{n}.png"} for n in range(3)], "annotations": []}
+    make_folder(root, {"annotations/instances_train.json": json.dumps(tree).encode()})
+    make_folder(root, {"readme.txt": b"birds\non land\nand water\n"})
+    told = part(open_images(root), "lists")
+    assert told.names == ("annotations/instances_train.json",)
+    assert told.what == str(root / "annotations" / "instances_train.json")
+    listed = make_folder(tmp_path / "listed", product(("001.Albatross", "002.Auklet"), n=2))
+    rows = [f"{label}/{n}.png {n}" for label in ("001.Albatross", "002.Auklet") for n in range(2)]
+    make_folder(listed, {"list.txt": "\n".join(rows).encode()})
+    assert part(open_images(listed), "lists").names == ("list.txt",)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 
 TRAIN_NAMES = ("train", "trainval")
 VAL_NAMES = ("val", "test")
+OTHER_VAL_NAMES = ("valid",)  # of Country211, whose test split is the one that studies have
 CLASS_ATTRIBUTES = ("classes", "categories", "all_categories")  # of Caltech, of iNaturalist
 TARGET_ATTRIBUTES = ("targets", "labels", "_labels", "y")
 UNPICKLES = ("LSUN",)  # a cache file in the working folder
@@ -175,7 +176,7 @@ def _as_expected(make: Any, options: dict[str, Any]) -> dict[str, Any]:
 def _left_out(name: str, options: dict[str, Any], sets: dict[str, Any]) -> list[Record]:
     """Say which evaluation split is not used where a data set has two, with its images."""
     make = _factory(name)
-    others = [split for split in VAL_NAMES if split not in sets]
+    others = [split for split in (*VAL_NAMES, *OTHER_VAL_NAMES) if split not in sets]
     used = next((split for split in VAL_NAMES if split in sets), None)
     if used is None or "split" in options or "split" not in inspect.signature(make).parameters:
         return []

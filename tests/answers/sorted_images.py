@@ -11,3 +11,4 @@ class Labelled:
     def __init__(self, labels: list[str], names: list[str]):
         self.images: Any = pd.DataFrame({"label": labels})
         self.class_names = names
+        self.groups = None

@@ -105,7 +105,7 @@ def test_at_chance__is_not_said_of_few_images_that_are_all_right_nor_of_one_clas
 ):
     names = [LABELS[place % labels] for place in range(len(predicted))]
     images = pd.DataFrame({"image_id": [f"{place}.png" for place in range(len(names))], "label": names})
-    study: Any = SimpleNamespace(images=images, class_names=LABELS[:labels], n_images=len(names))
+    study: Any = SimpleNamespace(images=images, class_names=LABELS[:labels], n_images=len(names), groups=None)
     scores = pd.DataFrame(np.eye(4)[[int(one) for one in predicted]], columns=LABELS)
     answer, table = answer_of(study, tmp_path / "scores.csv", scores)
     assert answer_facts(study, table, answer, "file", np.ones(len(names), bool))["at_chance"] == expected

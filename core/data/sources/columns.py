@@ -293,17 +293,21 @@ def _holds_split_words(column: pd.Series) -> bool:
     )
 
 
-def split_values(column: pd.Series, name: str) -> dict[str, str] | None:
+def split_values(column: pd.Series, name: str, *, asked: bool = False) -> dict[str, str] | None:
     """Return which split each value of a column means, as lower-case text; None where one is unknown.
 
     Words of splits; 0, 1 and 2 as WILDS, group-DRO and CelebA write them; truth values of a column is_valid.
+
+    Args:
+        asked: the user named the column: 0 and 1 alone are train and val as well.
     """
     texts = column.astype("str").where(column.notna(), "")
     values = list(texts.str.strip().str.lower().unique())
     if set(values) <= SPLIT_NAMES.keys():
         return {value: SPLIT_NAMES[value] for value in values}
     numbers = {value: value.removesuffix(".0") for value in values}
-    is_numbered = column_name(name) in NUMBERED_SPLITS and {"0", "2"} <= set(numbers.values())
+    needed = {"0", "1"} if asked and "2" not in numbers.values() else {"0", "2"}
+    is_numbered = column_name(name) in NUMBERED_SPLITS and needed <= set(numbers.values())
     if is_numbered and set(numbers.values()) <= BY_NUMBER.keys():
         return {value: BY_NUMBER[number] for value, number in numbers.items()}
     meaning = TRUE_MEANS.get(column_name(name))

@@ -50,7 +50,10 @@ def read_image_rows(path: str) -> pd.DataFrame:
         ValueError, OSError: it cannot be read; see `check_image_rows`.
     """
     check_image_rows(path)
-    return exact_or_text(as_frame(pq.read_table(path)))
+    frame = as_frame(pq.read_table(path))
+    if any(name is not None for name in frame.index.names):  # pandas' index is a column of the file
+        frame = frame.reset_index()
+    return exact_or_text(frame)
 
 
 def check_image_rows(path: str) -> None:

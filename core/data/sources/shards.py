@@ -45,7 +45,8 @@ say_of_shards = Templates.beside(__file__)
 
 class ShardSample(NamedTuple):
     """One key of a shard; `name`: the file name that it had before it went into the shard; `is_caption`: the
-    text is the caption of the sample's .json, as img2dataset writes both."""
+    text is the caption of the sample's .json, as img2dataset writes both; `part_label`: of target.cls, beside
+    input.jpg."""
 
     key: str
     image: Member
@@ -53,6 +54,7 @@ class ShardSample(NamedTuple):
     label: str | None
     text: str | None
     is_caption: bool = False
+    part_label: str | None = None
     shard: int = 0
 
 
@@ -321,15 +323,16 @@ def _sample(path: str, key: str, members: dict[str, Member]) -> ShardSample | No
     texts = {
         ending: read_member(path, member.offset, member.size).decode("utf-8", "replace").strip()
         for ending, member in members.items()
-        if ending in ("cls", "json", "txt") and member.size <= LONGEST_TEXT
+        if (ending in ("cls", "json", "txt") or ending.endswith(".cls")) and member.size <= LONGEST_TEXT
     }
+    part_label = next((texts[ending] for ending in sorted(texts) if ending.endswith(".cls")), None)
     fields = _json_fields(texts.get("json", ""))
     label = texts.get("cls") or _first(fields, LABEL_FIELDS, (str, int))
     name = _first(fields, NAME_FIELDS, (str,)) or image.name
     text = texts.get("txt") or None
     caption = fields.get("caption")
     is_caption = text is not None and isinstance(caption, str) and caption.strip() == text
-    return ShardSample(key, image, name.replace("\\", "/"), label, text, is_caption)
+    return ShardSample(key, image, name.replace("\\", "/"), label, text, is_caption, part_label)
 
 
 def _json_fields(text: str) -> dict[str, Any]:
@@ -354,6 +357,8 @@ def _labels(
     Where nothing says a class, it is the folder inside the shard that an image lies in.
     """
     labels = [sample.label for sample in samples]
+    if not old and not any(labels):
+        labels = [sample.part_label for sample in samples]
     texts = [sample.text for sample in samples]
     says_nothing = not any(label is not None for label in labels)
     folders = _class_folders(samples) if says_nothing and not old and not any(texts) else None
@@ -366,9 +371,17 @@ def _labels(
     if not old and (n_captions := sum(sample.is_caption for sample in samples)):
         return labels, texts, [say_of_shards("captions", n=n_captions)]
     distinct = len({text for text in texts if text})
+    if not old and distinct > len(texts) / 2 and _are_sentences(texts):
+        return labels, texts, [f"{distinct:,} different .txt texts used as captions, not as labels"]
     if distinct > max(CAPTIONS_FROM, len(texts) / 2):
         return labels, texts, [f"{distinct:,} different .txt texts used as captions, not as labels"]
     return texts, None, []
+
+
+def _are_sentences(texts: list[str | None]) -> bool:
+    """Whether half of the texts have four words or more, as few names of classes have."""
+    lengths = sorted(len(text.split()) for text in texts if text)
+    return lengths[len(lengths) // 2] >= 4
 
 
 def _class_folders(samples: list[ShardSample]) -> list[str] | None:

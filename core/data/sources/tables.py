@@ -87,6 +87,7 @@ class TableSource(ListedSource):
         self.root = located(os.path.expanduser(root)) if root else None
         self.columns, self.sep, self.header = dict(columns or {}), sep, header
         self.reading = reading
+        self.split_asked = bool(self.columns.get("split"))
 
     @classmethod
     def reopen(cls, description: dict[str, Any]) -> Self:
@@ -192,7 +193,8 @@ class TableSource(ListedSource):
         extras, more = self._extras(frame, [*roles.values(), *decision.one_hot], decision)
         splits, split_notes = None, []
         if "split" in columns:
-            splits, split_notes = _split_names(self.path, columns["split"], roles["split"])
+            asked = self.split_asked
+            splits, split_notes = _split_names(self.path, columns["split"], roles["split"], asked=asked)
         if splits is not None and not self.may_drop_rows:
             splits = ["train" if name == "train" else "val" for name in splits]
         table, extras, of_split, given = _with_splits(table, extras, splits, self.seed)
@@ -377,22 +379,23 @@ def _with_splits(
     return table.assign(split=pd.array(drawn, dtype="str")), extras, notes + more, False
 
 
-def _split_names(path: str, splits: pd.Series, column: str) -> tuple[list[str], list[Record]]:
+def _split_names(path: str, splits: pd.Series, column: str, *, asked: bool) -> tuple[list[str], list[Record]]:
     """Return the split of each row, and a note where numbers say it.
 
     Raises:
         ImageSourceError: a value is unknown, or may mean either.
     """
-    values = split_values(splits, column)
+    values = split_values(splits, column, asked=asked)
     names = splits.fillna("").str.strip().str.lower()
     if values is None:
         unknown = sorted(set(names) - SPLIT_NAMES.keys())
         row = int((names == unknown[0]).argmax()) + 1
-        both = "; 0 and 1 alone may mean either" if set(unknown) <= {"0", "1"} else ""
+        ways = f"; 0 and 1 may mean either: ?split={column} takes 0 as train and 1 as val"
+        both = ways if set(unknown) <= {"0", "1"} else ""
         raise ImageSourceError(
             f"column {column} of '{path}' holds '{unknown[0]}' (row {row}){both}. "
             "Use train, val (or valid, validation) and test"
         )
-    by_number = "2" in values or "2.0" in values
+    by_number = "2" in values or "2.0" in values or (asked and "0" in values and values["0"] == "train")
     notes = [say_of_columns("numbered_splits", what=column)] if by_number else []
     return list(names.map(values)), notes

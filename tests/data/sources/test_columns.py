@@ -147,6 +147,9 @@ def test_splits__folds_are_named_and_not_guessed(tmp_path, n_folds):
     table(tmp_path, "path,split\na,0\nb,1\n")
     with pytest.raises(ImageSourceError, match="either"):
         open_images(tmp_path / "t.csv")
+    asked = open_images(f"{tmp_path}/t.csv?split=split")
+    assert asked.table["split"].tolist() == ["train", "val"] and record(asked, "numbered_splits")
+    assert same_again(asked)
 
 
 def test_header__a_table_without_one(tmp_path):
@@ -296,3 +299,10 @@ def test_columns__called_as_results_of_a_study_get_another_name(tmp_path):
     assert said(source, "renamed").names == ("confidence", "q_score") and same_again(source)
     old = reopen_images({"kind": "table", "path": str(path), "seed": 0})
     assert old.extras is not None and "confidence" in old.extras
+
+
+def test_parquet__the_index_of_pandas_is_a_column(tmp_path):
+    pd.DataFrame({"path": ["a.png", "b.png"], "label": [1, 2]}).set_index("path").to_parquet(
+        tmp_path / "t.parquet"
+    )
+    assert [row[::2] for row in rows(open_images(tmp_path / "t.parquet"))] == [("a.png", "1"), ("b.png", "2")]

@@ -304,3 +304,13 @@ def test_folders__of_a_tar_are_classes_where_nothing_else_says_them(tmp_path):
         tmp_path / "s.tar", {f"{name}/{n}.jpg": picture(n) for name in ("train", "val") for n in (1, 2)}
     )
     assert not open_images(splits).labelled
+
+
+def test_captions__sentences_that_all_differ_and_labels_of_parts(tmp_path):
+    texts = {f"{n}.txt": f"a picture with the number {n}" for n in range(5)}
+    source = open_images(make_tar(tmp_path / "a.tar", texts | {f"{n}.jpg": picture(n) for n in range(5)}))
+    assert not source.labelled and source.extras is not None and source.extras["caption"].nunique() == 5
+    parts = {f"{n}.input.png": picture(n) for n in range(4)} | {f"{n}.target.cls": n % 2 for n in range(4)}
+    path = make_tar(tmp_path / "b.tar", parts)
+    assert open_images(path).table["label"].tolist() == ["0", "1", "0", "1"]
+    assert not reopen_images({"kind": "shards", "paths": [str(path)], "seed": 0}).labelled

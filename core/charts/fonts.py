@@ -12,6 +12,7 @@ from core.common.assets import asset
 SHIPPED = {"serif": "Tinos", "sans": "Arimo"}
 WEIGHTS = {"Regular": 400, "Bold": 700}
 MEASURED_AT = 1000  # font size of a measurement; widths grow with the size
+NO_LETTER = "\U0010ffff"  # which is drawn as fonts draw what they lack
 MARKUP = re.compile(r"<(?!br)[^>]*>")
 
 
@@ -63,3 +64,24 @@ def wrapped_lines(text: str, width: float, size: float, *, font: str = "serif") 
         else:
             lines.append(word)
     return lines
+
+
+def letters_without_glyph(text: str, *, font: str = "serif") -> str:
+    """Return the letters that a shipped font does not have, each once, in order.
+
+    >>> letters_without_glyph("chien, žirafa, собака, 狗")
+    '狗'
+    """
+    return "".join(
+        letter for letter in dict.fromkeys(text) if letter.isprintable() and not _has(font, letter)
+    )
+
+
+@lru_cache(maxsize=65_536)
+def _has(font: str, letter: str) -> bool:
+    return letter.isspace() or _drawn(font, letter) != _drawn(font, NO_LETTER)
+
+
+def _drawn(font: str, letter: str) -> tuple[tuple[int, int], bytes]:
+    mask = _measure(font).getmask(letter)
+    return mask.size, bytes(mask)

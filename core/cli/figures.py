@@ -67,7 +67,7 @@ def figure(args: argparse.Namespace) -> None:
         return
     from core.charts.chart import folder_charts
     from core.figures.catalogue import chart_named, draw
-    from core.figures.files import check_file, write_figure
+    from core.figures.files import check_file
     from core.storage.layers import layer
     from core.store import open_study
 
@@ -85,7 +85,7 @@ def figure(args: argparse.Namespace) -> None:
         refuse_options(given, ("where", "answer"), f"is of images, and {name} is not; leave it out")
         if "others" in given:
             raise SettingsError(f"{name} is of one folder; leave out --with")
-        print(write_figure(_of_folder(of_folder, given), given["output"]))
+        _write(_of_folder(of_folder, given), given["output"])
         return
     kind = chart_named(name)
     basis = basis_of(given["study"])[1]
@@ -99,10 +99,20 @@ def figure(args: argparse.Namespace) -> None:
         return
     theme = {key: given[key] for key in ("style", "font") if key in given}
     chart = draw(studies, name, **theme, options=_chart_options(given))
-    print(f"{write_figure(chart, given['output'])}{_of(studies)}")
+    _write(chart, given["output"], _of(studies))
     layout: Any = chart.layout
     if layout.meta and layout.meta.get("note"):
         print(layout.meta["note"])
+
+
+def _write(drawing: Any, out: Path, of: str = "") -> None:
+    """Write a figure, and say which of its letters its fonts lack."""
+    from core.figures.files import STATIC, write_figure
+    from core.figures.letters import letters_in_words
+
+    print(f"{write_figure(drawing, out)}{of}")
+    if out.suffix.lower() in STATIC and (note := letters_in_words(drawing)):
+        print(f"note: {note}")
 
 
 def _write_table(studies: Sequence[Any], name: str, options: FigureOptions, out: Path) -> Path:

@@ -314,6 +314,7 @@ def _check_path(text: str, study: Path) -> None:
     """Raise SettingsError for a path outside the study, the folders that may be chosen, and the assets."""
     if text == "glyphworld":  # its own captions and masks
         return
+    text, _ = with_options(text)  # as who reads it splits it
     if is_url(text):
         return check_granted(located(text))
     path = Path(text).expanduser().resolve()

@@ -99,10 +99,15 @@ def _read(option: Option, text: str) -> str:
 
 
 def mask_options(kind: str, path: str) -> dict[str, str]:
-    """The options that name masks; none for no masks. Raises SettingsError as `roots.allowed`."""
-    return (
-        {NAMING_MASKS[kind]: allowed_paths.allowed_place(path, folder=True)} if kind in NAMING_MASKS else {}
-    )
+    """The options that name masks; none for no masks. `FOLDER?value=1` says which values are the mask.
+
+    Raises:
+        SettingsError: as `roots.allowed`.
+    """
+    if kind not in NAMING_MASKS:
+        return {}
+    folder, mark, values = path.strip().partition("?") if kind == MASK_FOLDER else (path, "", "")
+    return {NAMING_MASKS[kind]: f"{allowed_paths.allowed_place(folder, folder=True)}{mark}{values}"}
 
 
 def word_options(kind: str, path: str, clip: str) -> dict[str, str]:

@@ -30,6 +30,11 @@ SETTINGS: dict[str, tuple[str, str, Any]] = {  # step, setting, value
     "a segmenter of a later version": ("tokens", "segmenter", "python:x:make"),
     "a start encoder of a later version": ("grid", "cells", [{"start": "python:x:make"}]),
     "images elsewhere": ("embed", "images", "/etc"),
+    "masks elsewhere, by a value that leads back": (
+        "overlap",
+        "masks",
+        f"/etc?value=1/../../{assets_folder()}",
+    ),
     "images above": ("embed", "images", "../../../../../../etc"),
     "shards elsewhere": ("embed", "images", "/etc/{000..099}.tar"),
     "images by address": ("embed", "images", "http://169.254.169.254/latest"),

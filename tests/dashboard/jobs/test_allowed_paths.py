@@ -228,6 +228,11 @@ def test_study_request__by_address(place, named):
     )
 
 
+def test_masks__keep_which_values_are_the_mask(place):
+    options = request.mask_options(request.MASK_FOLDER, "open/photos?value=1+2&ignore=255")
+    assert options == {"masks": f"{place / 'open/photos'}?value=1+2&ignore=255"}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -247,6 +252,7 @@ def test_study_request__by_address(place, named):
         {"encoder": request.CHECKPOINT, "options": {"std": "0,1,1"}},
         {"options": {"epsilon": "four"}},
         {"masks": request.MASK_FOLDER, "masks_path": "closed"},
+        {"masks": request.MASK_FOLDER, "masks_path": "closed?value=1/../../open/photos"},
         {"words": request.WORD_FILE, "words_path": "/etc/passwd"},
         {"words": request.GLYPH_WORDS, "clip": "ViT-B-32@/etc/passwd"},
         {"words": request.GLYPH_WORDS, "clip": "local-dir:/etc"},

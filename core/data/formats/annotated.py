@@ -11,7 +11,7 @@ from core.common.formatting import counted
 from core.common.inside import parse_json
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import read_small
-from core.data.formats import coco, fiftyone, label_studio, regions
+from core.data.formats import coco, datumaro, fiftyone, label_studio, regions
 from core.data.formats.joined_lists import read_joined_lists
 from core.data.formats.json_tables import frame_of_json
 from core.data.formats.label_studio import UPLOAD
@@ -56,6 +56,7 @@ class Form(NamedTuple):
 COCO = Form("COCO", ("images", "annotations"), coco.read_coco)
 FORMS = (
     COCO,
+    Form("Datumaro", ("items", "categories"), datumaro.read_datumaro),
     Form("LabelMe", ("shapes", "imagePath"), regions.read_labelme),
     Form("FiftyOne's samples.json", ("samples",), fiftyone.read_samples),
     Form("FiftyOne's labels.json", ("labels", "classes"), fiftyone.read_labels),
@@ -184,7 +185,9 @@ def _as_table(tree: Any) -> pd.DataFrame | None:
 
 def _without_shapes(item: dict[str, Any]) -> dict[str, Any]:
     for name in UNUSED:
-        if name != "points" or "shape_type" not in item:  # of LabelMe, whose shapes have nothing else
+        if (
+            name != "points" or not {"shape_type", "label_id"} & item.keys()
+        ):  # LabelMe, Datumaro: nothing else
             item.pop(name, None)
     return item
 
@@ -209,7 +212,13 @@ def _once(frame: pd.DataFrame, file: str) -> tuple[pd.DataFrame, list[str]]:
 
 def _read_json(path: str) -> Any:
     try:
-        return parse_json(read_small(path, MOST_BYTES), _without_shapes)
+        text = read_small(path, MOST_BYTES)
+        try:
+            return parse_json(text, _without_shapes)
+        except ValueError:
+            if (lines := _objects_of_lines(text)) is None:
+                raise
+            return lines
     except FileNotFoundError:
         folder = Path(path).parent
         near = did_you_mean(Path(path).name, sorted(os.listdir(folder)) if folder.is_dir() else [])
@@ -217,6 +226,17 @@ def _read_json(path: str) -> Any:
     except (OSError, ValueError) as error:
         reason = first_line(error)[:120]
         raise ImageSourceError(f"cannot read '{path}': {reason}. Export it again, or make a .csv") from None
+
+
+def _objects_of_lines(text: bytes) -> list[Any] | None:
+    """Return the objects of lines of JSON, as pandas and `datasets` write them; None where a line is none."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) < 2 or not all(line.lstrip().startswith(b"{") for line in lines):
+        return None
+    try:
+        return [parse_json(line, _without_shapes) for line in lines]
+    except ValueError:
+        return None
 
 
 def exported_file(folder: Path) -> Path | None:

@@ -44,7 +44,7 @@ def read_coco(tree: dict[str, Any], path: str, label: str | None = None, *, old:
     all_count = not old and n_crowds > CROWDS * len(annotations)
     for one in annotations:
         image = _key(one.get("image_id"))
-        if image is not None and ("category_id" in one or "caption" not in one):
+        if image is not None and ("caption" not in one or "bbox" in one):
             is_crowd = one.get("iscrowd") and not all_count
             category = _key(one.get("category_id"))
             name = names.get(category) if category is not None else None

@@ -255,3 +255,22 @@ def test_cub__lists_that_share_the_ids_of_images(tmp_path):
     text(tmp_path / "image_class_labels.txt", "3 2", "1 1", "1 2")
     with pytest.raises(ImageSourceError, match="'1' in line 3"):
         open_images(tmp_path / "images.txt")
+
+
+def test_datumaro__its_own_form(tmp_path):
+    make_folder(tmp_path / "images/train", NAMES[:2])
+    outline = {"type": "polygon", "label_id": 1, "points": [0, 0, 4, 0, 4, 4], "group": 0}
+    box = {"type": "bbox", "label_id": 0, "bbox": [0, 0, 2, 2], "group": 0}
+    items = [
+        {"id": "0", "annotations": [{"type": "label", "label_id": 0}], "image": {"path": "0.png"}},
+        {"id": "1", "annotations": [box, outline], "image": {"path": "1.png"}},
+    ]
+    tree = {"categories": {"label": {"labels": [{"name": "cat"}, {"name": "dog"}]}}, "items": items}
+    source = open_images(as_json(tmp_path / "annotations/train.json", tree))
+    assert labels(source) == ["cat", "dog"] and source.read(1).size == (6, 5) and same_again(source)
+
+
+def test_lines_of_json_in_a_file_called_json(tmp_path):
+    make_folder(tmp_path, NAMES[:2])
+    lines = ('{"image": "0.png", "label": "cat"}', '{"image": "1.png", "label": "dog"}')
+    assert labels(open_images(text(tmp_path / "t.json", *lines))) == ["cat", "dog"]

@@ -14,7 +14,7 @@ from core.common.records import Record, Templates
 UNSEEN = ("hover", "custom", "source", "meta", "uid", "ids", "template", "font", "color")  # how keys begin
 SOME = 8  # letters that a sentence shows
 PATIENCE = 10  # seconds for fontconfig
-say = Templates.beside(__file__)
+say_of_letters = Templates.beside(__file__)
 
 
 def letters_in_words(figure: go.Figure) -> Record | None:
@@ -27,7 +27,7 @@ def letters_in_words(figure: go.Figure) -> Record | None:
         return None
     without = "".join(letter for letter in lacking if not machine_has(letter))
     letters, kind = (without, "boxes") if without else (lacking, "other_font")
-    return say(kind, n=len(letters), what=letters[:SOME] + "…" * (len(letters) > SOME))
+    return say_of_letters(kind, n=len(letters), what=letters[:SOME] + "…" * (len(letters) > SOME))
 
 
 def machine_has(letter: str) -> bool:

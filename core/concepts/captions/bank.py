@@ -25,7 +25,7 @@ from core.concepts.captions.files import (
     laion_shards,
     read_captions,
     read_metadata,
-    say,
+    say_of_captions,
     taken_in_words,
 )
 from core.concepts.captions.line_form import FEW_WORDS
@@ -174,7 +174,7 @@ def open_bank(spec: str | Path, *, column: str | None = None) -> Bank:
     bank.of_concepts = address.lines == CONCEPTS or (address.lines is None and _are_short(bank))
     if not bank.of_concepts:
         require_english(_some(bank))
-    sentence = taken_in_words(taken, *([say("concepts")] if bank.of_concepts else []))
+    sentence = taken_in_words(taken, *([say_of_captions("concepts")] if bank.of_concepts else []))
     bank.notes = [] if sentence is None else [sentence]
     return bank
 

@@ -37,7 +37,7 @@ WORDS_OF_SEPARATORS = {sign: word for word, sign in NAMED_SEPARATORS.items()}
 LINE_END = re.compile(r"[\r\n]+")
 FORMATS = ".txt, .csv, .tsv, .json, .jsonl or .parquet file (also as .gz)"
 QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
-say = Templates.beside(__file__)
+say_of_captions = Templates.beside(__file__)
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ def taken_in_words(taken: TextsTaken, *more: Record) -> Record | None:
     """Return the sentence that says what was taken; None for the lines of a plain list."""
     how = (*taken.how, *more)
     if not how:
-        return None if taken.what.kind == "lines" else say("taken", what=taken.what)
-    return say("taken_so", what=taken.what, parts=how)
+        return None if taken.what.kind == "lines" else say_of_captions("taken", what=taken.what)
+    return say_of_captions("taken_so", what=taken.what, parts=how)
 
 
 def _of_parquet(path: Path, asked: FormAsked) -> TextsTaken:
@@ -122,7 +122,7 @@ def _of_parquet(path: Path, asked: FormAsked) -> TextsTaken:
     )
     captions.validate(full=True)  # a text that is not UTF-8
     has_lists = any(_is_list(file.schema_arrow.field(name).type) for name in columns)
-    how = [*_left_out(names, columns), *[say("lists")] * has_lists]
+    how = [*_left_out(names, columns), *[say_of_captions("lists")] * has_lists]
     return TextsTaken(captions.to_pandas().astype("str"), _named(columns), tuple(how))
 
 
@@ -139,7 +139,7 @@ def _of_json(path: Path, ending: str, asked: FormAsked) -> TextsTaken:
     read = read_json_texts if ending == ".json" else read_lines_of_json
     taken = read(path, encoding, asked.text)
     how = (*_of_encoding(encoding), *_left_out(taken.names, taken.columns))
-    what = _named(taken.columns) if taken.columns else say("values")
+    what = _named(taken.columns) if taken.columns else say_of_captions("values")
     return TextsTaken(pd.Series(taken.texts, dtype="str"), what, how)
 
 
@@ -151,7 +151,7 @@ def _of_lines(path: Path, usual: str, asked: FormAsked) -> TextsTaken:
     form = line_form(start, usual=usual, separator=asked.separator, header=asked.header, column=asked.text)
     if not (form.separator or form.header):
         captions = pd.Series(list(lines_of(path, encoding)), dtype="str")
-        return TextsTaken(captions, say("lines"), _of_encoding(encoding))
+        return TextsTaken(captions, say_of_captions("lines"), _of_encoding(encoding))
     if form.quoted and not quotes_enclose(whole_lines(path, encoding), form.separator):
         form = replace(form, quoted=False)
     n_short: list[int] = []
@@ -159,8 +159,8 @@ def _of_lines(path: Path, usual: str, asked: FormAsked) -> TextsTaken:
     are_lists = _are_lists(cells)
     captions = pd.Series(_taken_apart(cells) if are_lists else cells, dtype="str")
     how = [*_of_encoding(encoding), *_of_form(form, usual, start)]
-    how += [say("lists")] * are_lists
-    how += [say("short", n=len(n_short))] if n_short else []
+    how += [say_of_captions("lists")] * are_lists
+    how += [say_of_captions("short", n=len(n_short))] if n_short else []
     return TextsTaken(captions, _columns_of(form), tuple(how))
 
 
@@ -214,24 +214,24 @@ def _escaped(texts: Iterable[str]) -> Iterator[str]:
 def _columns_of(form: LineForm) -> Record:
     if form.header:
         return _named([form.names[at] for at in form.columns])
-    return say("field", n=form.columns[0] + 1, of=len(form.names))
+    return say_of_captions("field", n=form.columns[0] + 1, of=len(form.names))
 
 
 def _named(names: Sequence[str]) -> Record:
     if len(names) > 1:
-        return say("columns", names=tuple(names))
-    return say("column", what=names[0])
+        return say_of_captions("columns", names=tuple(names))
+    return say_of_captions("column", what=names[0])
 
 
 def _of_encoding(encoding: str) -> tuple[Record, ...]:
     if encoding == WINDOWS:
-        return (say("windows"),)
-    return (say("wide"),) if encoding.startswith("utf-16") else ()
+        return (say_of_captions("windows"),)
+    return (say_of_captions("wide"),) if encoding.startswith("utf-16") else ()
 
 
 def _left_out(names: Sequence[str], columns: Sequence[str]) -> list[Record]:
     left = tuple(name for name in names if name and name not in columns)
-    return [say("left_out", names=left)] if left else []
+    return [say_of_captions("left_out", names=left)] if left else []
 
 
 def _of_form(form: LineForm, usual: str, start: Sequence[str]) -> Iterator[Record]:
@@ -239,11 +239,11 @@ def _of_form(form: LineForm, usual: str, start: Sequence[str]) -> Iterator[Recor
     if form.header:
         yield from _left_out(form.names, [form.names[at] for at in form.columns])
     if not form.header and usual:
-        yield say("no_header")
+        yield say_of_captions("no_header")
     if form.separator not in (usual, ""):
-        yield say("separator", what=WORDS_OF_SEPARATORS.get(form.separator, form.separator))
+        yield say_of_captions("separator", what=WORDS_OF_SEPARATORS.get(form.separator, form.separator))
     if usual and not form.quoted and any('"' in line for line in start):
-        yield say("letters")
+        yield say_of_captions("letters")
 
 
 def _text_columns(path: Path, schema: pa.Schema, column: str | None) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import safe_divide, unit_rows
+from core.common.statistics.design_effect import effective_counts, groups_among, of_copies
 from core.common.statistics.intervals import benjamini_hochberg, newcombe, two_sided, welch
 from core.common.statistics.moments import Moments
 from core.reader import StudyReader
@@ -22,7 +23,8 @@ def feature_differences(
 
     With k of n images of the slice and k' of n' others on which the feature fires, difference = k/n - k'/n',
     its interval is Newcombe's, p Fisher's exact test (two-sided), and q that of Benjamini and Hochberg over
-    all features that fire on any of the images.
+    all features that fire on any of the images. Of a study with groups (patients, sequences) both are of the
+    effective numbers of images (`design_effect.of_copies`).
 
     Args:
         mask, against: (n_images,) bool, without common images (see `population`).
@@ -37,10 +39,13 @@ def feature_differences(
         return pd.DataFrame(columns=[*COLUMNS, *(MEANS if means else [])])
     n, n_against = int(np.count_nonzero(mask)), int(np.count_nonzero(against))
     k, k_against = count_firing_images(study, [mask, against])
-    low, high = newcombe(k, n, k_against, n_against)
+    d, d_against = (of_copies(groups_among(study.groups, one)) for one in (mask, against))
+    low, high = newcombe(k / d, n / d, k_against / d_against, n_against / d_against)
     fires = np.flatnonzero((k + k_against > 0) & (n > 0) & (n_against > 0))
     p = np.full(len(k), np.nan)
-    p[fires] = two_sided(k[fires], n, (k + k_against)[fires], n + n_against)
+    mine, n_mine = effective_counts(k[fires], n, d)
+    its, n_its = effective_counts(k_against[fires], n_against, d_against)
+    p[fires] = two_sided(mine, n_mine, mine + its, n_mine + n_its)
     rate, rate_against = safe_divide(k, n), safe_divide(k_against, n_against)
     table = pd.DataFrame(
         {

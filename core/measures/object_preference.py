@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.common.dataframes import numbers
+from core.common.statistics.design_effect import groups_among
 from core.common.statistics.intervals import mean_interval
 from core.reader import StudyReader
 
@@ -31,6 +32,6 @@ def object_preference(study: StudyReader, mask: np.ndarray) -> ObjectPreference:
         return ObjectPreference(np.nan, np.nan, np.nan, 0)
     table = study.table("overlap", ["row", "mask", "energy", "mask_area"])
     mine = table.loc[(table["mask"] == "core").to_numpy(bool) & mask[table["row"].to_numpy()]]
-    return ObjectPreference(
-        *mean_interval(numbers(mine, "energy") - numbers(mine, "mask_area"), within=(-1.0, 1.0))
-    )
+    apart = numbers(mine, "energy") - numbers(mine, "mask_area")
+    groups = groups_among(study.groups, mine["row"].to_numpy())
+    return ObjectPreference(*mean_interval(apart, within=(-1.0, 1.0), groups=groups))

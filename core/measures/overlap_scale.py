@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.common.statistics.design_effect import groups_among
 from core.common.statistics.intervals import mean_interval
 from core.measures.headline import NO_IMAGES
 from core.reader import StudyReader
@@ -48,14 +49,17 @@ def overlap_scale(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     for at, kind in enumerate(MASKS):
         inside = both if images == BOTH else mask & masked[:, at]
         reason = _why_undefined(mask, inside, kind)
-        rows.append(_row(kind, ENCODER, values[inside, at], images, reason))
+        held = groups_among(study.groups, inside)
+        rows.append(_row(kind, ENCODER, values[inside, at], images, reason, held))
         for number, name in enumerate(CONTROLS):
-            rows.append(_row(kind, name, controls[inside, at, number], images, reason))
+            rows.append(_row(kind, name, controls[inside, at, number], images, reason, held))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _row(kind: str, name: str, values: np.ndarray, images: str, reason: str) -> dict[str, Any]:
-    value, low, high, n = mean_interval(values, within=(0.0, 1.0))
+def _row(
+    kind: str, name: str, values: np.ndarray, images: str, reason: str, groups: np.ndarray | None = None
+) -> dict[str, Any]:
+    value, low, high, n = mean_interval(values, within=(0.0, 1.0), groups=groups)
     about = {"mask": kind, "heatmap": name, "images": images}
     reason = reason or ("" if n else NO_HEAT)
     return about | {"value": value, "low": low, "high": high, "n": n, "reason": reason}

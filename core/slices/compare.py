@@ -12,7 +12,7 @@ import pandas as pd
 
 from core.common.dataframes import safe_divide
 from core.common.statistics import intervals
-from core.common.statistics.design_effect import groups_among, of_copies
+from core.common.statistics.design_effect import effective_counts, groups_among, of_copies
 from core.reader import StudyReader
 from core.slices.traits import FEATURE, Traits, count_traits
 
@@ -95,7 +95,7 @@ def trait_differences(
     low, high = intervals.newcombe(k_a / d_a, n_a / d_a, k_b / d_b, n_b / d_b)
     p = np.full(len(there), np.nan)
     if n_a and n_b:
-        (whole_a, of_a), (whole_b, of_b) = _effective(k_a, n_a, d_a), _effective(k_b, n_b, d_b)
+        (whole_a, of_a), (whole_b, of_b) = effective_counts(k_a, n_a, d_a), effective_counts(k_b, n_b, d_b)
         p = intervals.two_sided(whole_a, of_a, whole_a + whole_b, of_a + of_b)
     kinds = np.array(traits.kinds, object)[there]
     q = np.full(len(there), np.nan)
@@ -121,13 +121,6 @@ def trait_differences(
     )
     order = np.lexsort([-np.abs(np.nan_to_num(table["difference"])), table["p"]])
     return table.iloc[order].reset_index(drop=True)
-
-
-def _effective(k: np.ndarray, n: int, effect: float) -> tuple[np.ndarray, int]:
-    """Counts as whole numbers of independent images."""
-    if effect == 1.0:
-        return k, n
-    return np.rint(k / effect).astype(np.int64), round(n / effect)
 
 
 def compare_traits(

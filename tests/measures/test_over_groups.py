@@ -15,9 +15,11 @@ from core.analysis.quality.label_free.calibration import regressed, score_of_oth
 from core.analysis.quality.label_free.calibration_step import apart_from
 from core.common.statistics.intervals import area_bounds, share_bounds, wilson
 from core.jobs.progress import Progress
+from core.measures.feature_rates import feature_differences
 from core.measures.headline import headline
 from core.measures.score_aurocs import score_aurocs
 from core.pipeline.run import run_step
+from core.slices.compare import compare_traits
 from core.slices.highlights import class_accuracy
 from core.slices.slice import Slice
 from core.store import Study, open_study
@@ -123,3 +125,19 @@ def test_accuracy__says_groups_on_both_sides_and_copies_in_train(tmp_path):
 
 def test_accuracy__of_a_split_by_patient_says_nothing(study):
     assert seen_images(study) == []
+
+
+def test_features_and_traits__are_compared_over_patients(study, monkeypatch):
+    """Each interval is wider than over images: with five equal images of each patient, twice or more."""
+    first = np.isin(study.column("images", "label").to_numpy(object), ["ant"])
+    over_patients = feature_differences(study, first, ~first).set_index("feature")
+    traits = compare_traits(study, (first, ~first), {}).set_index("trait")
+    monkeypatch.setattr(study, "groups", None)
+    over_images = feature_differences(study, first, ~first).set_index("feature")
+    plain = compare_traits(study, (first, ~first), {}).set_index("trait")
+    for one, other in ((over_patients, over_images), (traits, plain.reindex(traits.index))):
+        np.testing.assert_array_equal(one["difference"], other["difference"].reindex(one.index))
+        widths = ((frame["high"] - frame["low"]).to_numpy() for frame in (one, other.reindex(one.index)))
+        assert np.greater(*widths).all()
+        tests = one["p"].dropna()
+        assert len(tests) and (tests >= other["p"].reindex(tests.index) - 1e-12).all()

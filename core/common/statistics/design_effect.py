@@ -104,6 +104,13 @@ def of_copies(groups: np.ndarray | None) -> float:
     return 1.0 if groups is None or not len(groups) else _of_copies(_codes(groups))
 
 
+def effective_counts(k: np.ndarray, n: int, effect: float) -> tuple[np.ndarray, int]:
+    """k of n images as whole numbers of independent ones, k / d of n / d, for an exact test."""
+    if effect == 1.0:
+        return k, n
+    return np.rint(k / effect).astype(np.int64), round(n / effect)
+
+
 def _of_copies(codes: np.ndarray) -> float:
     sizes = np.bincount(codes).astype(np.float64)
     return float(np.square(sizes).sum() / sizes.sum())

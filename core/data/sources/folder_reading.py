@@ -66,7 +66,8 @@ class TreeReading:
     def of_json(cls, stored: Mapping[str, Any]) -> Self:
         """Return the reading of a manifest; what another version wrote beside it is passed over."""
         known = {one.name for one in fields(cls)}
-        return cls(**{name: value for name, value in stored.items() if name in known})
+        given = {name: value for name, value in stored.items() if name in known}
+        return cls(**{name: dict(value) if name in MAPPINGS else value for name, value in given.items()})
 
     def label_of(self, parts: Sequence[str]) -> str | None:
         """Return the class of the images in a folder that these names lead to; None for no label."""
@@ -87,11 +88,15 @@ class TreeReading:
         return parts[self.group - 1]
 
 
+MAPPINGS = ("splits", "inside", "label_files", "classes_of_prefix")
+
+
 def _plain(reading: TreeReading) -> dict[str, Any]:
-    return {
-        name: list(value) if isinstance(value, (list, tuple)) else value
-        for name, value in asdict(reading).items()
-    }
+    """Return JSON-able values; mappings as pairs, since names of folders are no names of settings."""
+    values = asdict(reading)
+    pairs = {name: [list(pair) for pair in values[name].items()] for name in MAPPINGS}
+    lists = {name: list(value) for name, value in values.items() if isinstance(value, list | tuple)}
+    return {**values, **lists, **pairs}
 
 
 @dataclass

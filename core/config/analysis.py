@@ -297,7 +297,7 @@ class AnswersConfig:
     """The encoder's own classifier, matched to the labels (docs/method.md 3.6)."""
 
     head_classes: str | None = analysis_option(
-        "class names of the head's outputs: one a line, .json, or .csv with output,label",
+        "class names of outputs, for zero-shot of labels: one a line, .json, or .csv with output,label",
         None,
         metavar="FILE",
         names="file",

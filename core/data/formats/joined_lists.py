@@ -1,8 +1,8 @@
 """Lists that share the ids of images, as CUB-200 and NABirds write them: of paths, classes and splits."""
 
 import os
-from collections.abc import Mapping
 
+from core.common.labels.distinct import distinct_names
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import read_small
 from core.data.formats.rows import Rows, say_of_rows
@@ -25,7 +25,10 @@ def read_joined_lists(path: str) -> Rows | None:
         return None
     paths, classes = map(_by_id, needed)
     names, splits = (_by_id(os.path.join(folder, name)) for name in (NAMES, SPLITS))
-    labels = [_name_of(classes.get(one), names) for one in paths]
+    numbers = list(dict.fromkeys(classes.values()))
+    texts, of_names = distinct_names(numbers, [names.get(number, number) for number in numbers])
+    label_of = dict(zip(numbers, texts, strict=True))
+    labels = [label_of.get(classes.get(one, "")) for one in paths]
     of_images = [SPLIT_OF.get(splits.get(one, "")) for one in paths]
     if splits and None in of_images:
         image = list(paths)[of_images.index(None)]
@@ -36,12 +39,8 @@ def read_joined_lists(path: str) -> Rows | None:
         name for name in (IMAGES, CLASSES, NAMES, SPLITS) if os.path.isfile(os.path.join(folder, name))
     )
     given = [split or "" for split in of_images] if splits else None
-    notes: list[str] = [say_of_rows("joined", names=used)]
+    notes: list[str] = [say_of_rows("joined", names=used), *of_names]
     return Rows(list(paths.values()), labels, given, {"id": list(paths)}, notes, ("images", "."))
-
-
-def _name_of(number: str | None, names: Mapping[str, str]) -> str | None:
-    return None if number is None else names.get(number, number)
 
 
 def _by_id(path: str) -> dict[str, str]:

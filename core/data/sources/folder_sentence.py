@@ -71,7 +71,7 @@ def _of_levels(found: Found) -> list[Record]:
     classes = _some(levels.names(n)) if levels.levels else ()
     if kind == "domains" and reading.domains:
         above = reading.domains[0]
-        why = ", ".join(_some(levels.names(above)))
+        why = "; ".join(", ".join(_some(levels.names(level))) for level in reading.domains)
         return [say_of_tree("domains", n=n, names=classes, of=above, why=why, what=what)]
     if reading.group is not None:
         why = ", ".join(_some(levels.names(reading.group)))

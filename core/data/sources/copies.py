@@ -35,11 +35,11 @@ FEWEST = 5  # photographs with variants
 SUFFIXES = 4  # of a name, such as x_flip_rot90
 _WRITTEN = tomllib.loads(Path(__file__).with_name("unit_names.toml").read_text(encoding="utf-8"))
 VARIANT = re.compile("|".join(f"(?:{pattern})" for pattern in _WRITTEN["variants"]), re.IGNORECASE)
-Look = Callable[[int], Image.Image]
+PictureOf = Callable[[int], Image.Image]
 _say = Templates.beside(__file__)
 
 
-def with_photographs(listing: Listing, asked: str | None, look: Look) -> Listing:
+def with_photographs(listing: Listing, asked: str | None, look: PictureOf) -> Listing:
     """Add a column of the photograph of each image, and make it the group, where file names show copies.
 
     Args:
@@ -65,7 +65,7 @@ def _of(group: str, groups: Sequence[str], ids: Sequence[str]) -> list[str]:
     return [image_id for image_id, one in zip(ids, groups, strict=True) if one == group]
 
 
-def photographs(ids: Sequence[str], labels: Sequence[str | None], look: Look) -> list[str] | None:
+def photographs(ids: Sequence[str], labels: Sequence[str | None], look: PictureOf) -> list[str] | None:
     """Name the photograph that each image is of; None where names do not show that several are of one.
 
     Args:
@@ -111,7 +111,7 @@ def _bases(ids: Sequence[str], labels: Sequence[str | None]) -> list[str] | None
     return None if len(shared) < FEWEST or too_large else bases
 
 
-def _below_domains(names: Sequence[str], labels: Sequence[str | None], look: Look) -> list[str] | None:
+def _below_domains(names: Sequence[str], labels: Sequence[str | None], look: PictureOf) -> list[str] | None:
     """The name of each image from its class folder on, where the folders above it hold copies."""
     for at in evenly(len(names), SAMPLED):
         if not _apart(names[at], labels[at])[0]:
@@ -136,7 +136,7 @@ def _apart(name: str, label: str | None) -> tuple[str, str]:
 
 
 def _look_alike(
-    frame: pd.DataFrame, has_namesake: np.ndarray, labels: Sequence[str | None], look: Look
+    frame: pd.DataFrame, has_namesake: np.ndarray, labels: Sequence[str | None], look: PictureOf
 ) -> bool:
     """Whether pictures resemble their namesakes more than another picture of the class and domain."""
     rng = np.random.default_rng(0)
@@ -167,7 +167,7 @@ def _by_chance(k: int, n: int) -> float:
     return sum(comb(n, i) for i in range(k, n + 1)) / 2**n
 
 
-def _likeness(look: Look, row: int, other: int) -> float:
+def _likeness(look: PictureOf, row: int, other: int) -> float:
     """Correlation of two pictures in small and grey; NaN where one is plain or cannot be read."""
     try:
         small = [_small(look(one)) for one in (row, other)]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from core.common.formatting import counted
 from core.common.inside import read_json_file
@@ -74,7 +73,7 @@ class CocoMasks(MaskSource):
         names = [str(image["file_name"]) for image in images]
         matches = match_names(ids, names, list(table["path"]))
         core, n_others, n_unknown = {}, 0, 0
-        category_of = _own_categories(table["label"], shapes)
+        category_of = _own_categories(list(table["label"]), shapes)
         for row, at in matches.mask_of.items():
             label, of_image = table["label"].iat[row], shapes[str(_key(images[at]["id"]))]
             category, is_own = _category(category_of.get(label), of_image)
@@ -133,9 +132,9 @@ def _are_scaled(core: dict[str, Any]) -> bool:
     return bool(highest) and max(highest) <= 1
 
 
-def _own_categories(labels: pd.Series, shapes: Shapes) -> dict[str, str]:
+def _own_categories(labels: list[Any], shapes: Shapes) -> dict[str, str]:
     """The category of the annotations that each label of images means."""
-    known = [label for label in labels.unique() if isinstance(label, str)]
+    known = [label for label in dict.fromkeys(labels) if isinstance(label, str)]
     annotated = (one.name for of_image in shapes.values() for one in of_image if one.name is not None)
     categories = list(dict.fromkeys(annotated))
     match = match_labels([[name] for name in categories], known)

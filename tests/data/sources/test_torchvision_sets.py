@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from core.common.records import Record
 from core.data.sources.images import open_images, reopen_images
 from core.data.sources.torchvision_sets import _class_names, _label
 from core.errors import ImageSourceError, UnreadableImage
@@ -195,7 +196,7 @@ def test_a_second_evaluation_split_is_counted(tmp_path, monkeypatch):
     savemat(folder / "imagelabels.mat", {"labels": [1, 2, 1, 2, 1, 2, 1]})
     savemat(folder / "setid.mat", {"trnid": [1, 2], "valid": [3, 4], "tstid": [5, 6, 7]})
     source = open_images(f"torchvision:Flowers102?root={tmp_path}")
-    left = [one for one in source.notes if getattr(one, "kind", "") == "left_out"]
+    left = [one for one in source.notes if isinstance(one, Record) and one.kind == "left_out"]
     assert [(one.n, one.what, one.why) for one in left] == [(3, "test", "val")]
     assert source.table["label"].iat[0] == "pink primrose"
 

@@ -66,8 +66,9 @@ class TreeReading:
     def of_json(cls, stored: Mapping[str, Any]) -> Self:
         """Return the reading of a manifest; what another version wrote beside it is passed over."""
         known = {one.name for one in fields(cls)}
-        given = {name: value for name, value in stored.items() if name in known}
-        return cls(**{name: dict(value) if name in MAPPINGS else value for name, value in given.items()})
+        given: dict[str, Any] = {name: value for name, value in stored.items() if name in known}
+        given |= {name: dict(given[name]) for name in MAPPINGS if name in given}
+        return cls(**given)
 
     def label_of(self, parts: Sequence[str]) -> str | None:
         """Return the class of the images in a folder that these names lead to; None for no label."""

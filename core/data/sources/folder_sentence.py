@@ -29,7 +29,7 @@ def sentences(
     parts += _of_classes(found, tree)
     if tables:
         parts.append(say_of_tree("lists", names=_some(tables), what=os.path.join(root, readable(tables[0]))))
-    told = [say_of_tree("tree", parts=tuple(parts))] if parts else []
+    told: list[str] = [say_of_tree("tree", parts=tuple(parts))] if parts else []
     return [*told, VAL_AS_TRAIN] if found.splits.val_as_train else told
 
 

@@ -177,7 +177,7 @@ def _held_out(n: int, seed: int, groups: np.ndarray | None = None) -> tuple[np.n
     if groups is not None:
         names, codes = np.unique(groups, return_inverse=True)
         of_train, of_held = _held_out(len(names), seed)
-        return tuple(np.flatnonzero(np.isin(codes, part)) for part in (of_train, of_held))
+        return np.flatnonzero(np.isin(codes, of_train)), np.flatnonzero(np.isin(codes, of_held))
     order = np.random.default_rng(seed).permutation(n)
     used = np.sort(order[n // 10 :])
     return used, np.sort(order[: n // 10]) if n >= 10 else used

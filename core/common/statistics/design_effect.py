@@ -96,7 +96,7 @@ def of_placements(x: np.ndarray, y: np.ndarray, positive: np.ndarray, groups: np
         for count, part, size in zip(with_each, (a, b), (m, n), strict=True)
     ]
     together = 2 * n_groups / (n_groups - 1) * (a @ b) / (m * n)
-    return _bounded((sum(terms) + together) / of_images, n_groups, m + n)
+    return _bounded(float((sum(terms) + together) / of_images), n_groups, m + n)
 
 
 def of_copies(groups: np.ndarray | None) -> float:

@@ -304,7 +304,7 @@ def with_groups(listing: Listing, asked: str | None, seed: int | None) -> Listin
     if seed is None:
         return replace(listing, group=group)
     table = listing.table
-    groups = units.one_each(units.group_texts(listing.extras[group]), list(table["image_id"]))
+    groups = units.one_each(units.group_texts(pd.Series(listing.extras[group])), list(table["image_id"]))
     if listing.split_given:
         note = units.given_note(group, groups, list(table["split"]))
         return replace(listing, group=group, notes=[*listing.notes, note])

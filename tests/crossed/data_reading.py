@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from core.concepts.captions.bank import open_bank
+from core.data.masks.geometry import upright
 from core.data.masks.masks import open_masks
 from core.data.sources.images import ImageSource, open_images
 from core.data.sources.pixel_facts import PixelFacts, file_facts
@@ -289,7 +291,9 @@ def _compare_masks(
         if theirs is None or image_id not in have:
             overlaps.append(float(theirs is None and image_id not in have))
             continue
-        overlaps.append(_overlap(masks.read(image_id, "core"), theirs))
+        picture = source.read(row)
+        ours = upright(masks.read(image_id, "core"), picture.size, partial(picture.info.get, "turn", 1))
+        overlaps.append(_overlap(ours, theirs))
     reading.differences["masks"] = 1 - min(overlaps, default=0.0)
 
 

@@ -16,9 +16,11 @@ N = 6
 
 
 def eight_bits(values: Array) -> Array:
-    """Values as docs/method.md 1.5 shows them: the high byte of 16 bits; floats by the least known range."""
+    """Values as docs/method.md 1.5 shows them: the high byte, -128 as 0, floats by their range."""
     if values.dtype == np.uint8:
         return values
+    if values.dtype == np.int8:
+        return (values.astype(int) + 128).astype(np.uint8)
     if values.dtype == np.uint16:
         return (values >> 8).astype(np.uint8)
     finite = values[np.isfinite(values)].astype(np.float64)

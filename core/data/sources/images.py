@@ -138,7 +138,8 @@ def _by_path(spec: str, options: dict[str, str], seed: int | None) -> ListedSour
     path = Path(spec).expanduser()
     if path.suffix.lower() == ".arrow" or (path.suffix.lower() == ".parquet" and _of_pictures(path)):
         return HuggingFaceSource(path, seed, **_picture_options(spec, options))
-    if path.is_dir() and is_data_set(path) and not any_images(str(path)):
+    is_of_shards = path.is_dir() and _tells_of_tars(path)
+    if path.is_dir() and is_data_set(path) and not is_of_shards and not any_images(str(path)):
         return HuggingFaceSource(path, seed, **_picture_options(spec, options))
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
         return AnnotatedSource(path, seed, **_table_options(spec, options))
@@ -272,6 +273,12 @@ def _holds_tars(path: Path) -> bool:
         return any(name.endswith(".tar") for name in os.listdir(path))
     except OSError:  # listing it again raises the user's error
         return False
+
+
+def _tells_of_tars(path: Path) -> bool:
+    """Return True where each table lies beside the tar that it tells of, as img2dataset lays them."""
+    tables, tars = ({file.stem for file in path.glob(f"*.{ending}")} for ending in ("parquet", "tar"))
+    return bool(tables) and tables <= tars
 
 
 def _glyphworld() -> Any:

@@ -109,7 +109,8 @@ def exported(
     placed = {name: f"{{folder}}/data/{one}" for name, one in (options or {}).items()}
     more = {"masks": f"{{folder}}/data/{masks}"} if masks else {}
     if written.pop("captions", ""):
-        texts = [one.annotations[0].caption for one in dm.Dataset.import_from(str(root), reads or form)]
+        items = sorted(dm.Dataset.import_from(str(root), reads or form), key=lambda item: item.id)
+        texts = [one.annotations[0].caption for one in items]
         return WrittenData(captions=f"{{folder}}/data/{spec}", texts=texts)
     if then := written.pop("then", ""):
         written["then"] = (f"{{folder}}/data/{then}", {})

@@ -15,7 +15,6 @@ import fiftyone.utils.bdd as bdd
 import fiftyone.utils.coco as coco
 import fiftyone.utils.cvat as cvat
 import fiftyone.utils.data as foud
-import fiftyone.utils.geojson as geojson
 import fiftyone.utils.kitti as kitti
 import fiftyone.utils.voc as voc
 import fiftyone.utils.yolo as yolo
@@ -23,7 +22,6 @@ import numpy as np
 
 from tests.crossed.data_kit import Picture, WrittenData, outlined, rgb, save_all
 
-NO_SIZES = (geojson.GeoJSONDatasetExporter,)
 NAMES = ["cat", "dog", "hot dog"]
 Label = Callable[[int], Any]
 
@@ -86,8 +84,8 @@ def exported(
         named = {"split": split} if split_option else {}
         with exporter(export_dir=root, **(how or {}), **named) as writes:
             for number, place in enumerate(places, 10 * at):
-                about = {} if exporter in NO_SIZES else {"metadata": fo.ImageMetadata.build_for(str(place))}
-                writes.export_sample(str(place), label(number), **about)
+                about = fo.ImageMetadata.build_for(str(place))
+                writes.export_sample(str(place), label(number), metadata=about)
         options = {"yaml_path": f"{root}/dataset.yaml"} if split_option else {}
         with importer(dataset_dir=root, **named, **options, **(inside or {})) as reads:
             pictures += [picture_of(*sample, split=split) for sample in reads]
@@ -102,7 +100,7 @@ def picture_of(path: str, _: Any, label: Any, split: str) -> Picture:
     if isinstance(label, dict):
         label = next(iter(label.values()))
     if isinstance(label, fo.Segmentation):
-        return Picture(pixels, "", split, Path(path).name, mask=np.asarray(label.mask) == 1)
+        return Picture(pixels, "", split, Path(path).name, mask=np.asarray(label.get_mask()) == 1)
     if isinstance(label, fo.Detections):
         ordered = sorted(label.detections, key=lambda one: one.bounding_box[2] * one.bounding_box[3])
         label = ordered[-1]
@@ -124,7 +122,6 @@ KITTI = (kitti.KITTIDetectionDatasetExporter, kitti.KITTIDetectionDatasetImporte
 CVAT = (cvat.CVATImageDatasetExporter, cvat.CVATImageDatasetImporter)
 SEGMENTS = (foud.ImageSegmentationDirectoryExporter, foud.ImageSegmentationDirectoryImporter)
 BDD = (bdd.BDDDatasetExporter, bdd.BDDDatasetImporter)
-GEOJSON = (geojson.GeoJSONDatasetExporter, geojson.GeoJSONDatasetImporter)
 ALONE = (foud.ImageDirectoryExporter, foud.ImageDirectoryImporter)
 
 
@@ -211,9 +208,6 @@ CASES = {
     ("CVATImageDataset", "labels.xml"): case(CVAT, boxes, spec="{folder}/data/labels.xml", refused=True),
     ("BDDDataset", "labels.json"): case(
         BDD, boxes, spec=JSON, then=("{folder}/data/data", {}), may_lack=True
-    ),
-    ("GeoJSONDataset", "labels.json"): case(
-        GEOJSON, boxes, spec=JSON, then=("{folder}/data/data", {}), may_lack=True
     ),
     ("ImageSegmentationDirectory", "its folder"): case(SEGMENTS, segmentation),
     ("ImageSegmentationDirectory", "labels/ as masks"): case(

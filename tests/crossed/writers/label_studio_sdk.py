@@ -254,6 +254,7 @@ CASES = {
         config=CHOICES,
         form="CSV",
         file="out/result.csv",
+        excused="?label=choice",
         more="?root={folder}/data",
     ),
     ("CSV", "an own control, ?label="): partial(
@@ -271,6 +272,7 @@ CASES = {
         config=CHOICES,
         form="TSV",
         file="out/result.csv",
+        excused="?label=choice",
         more="?root={folder}/data",
     ),
     ("COCO", "boxes"): partial(
@@ -304,6 +306,7 @@ CASES = {
         form="BRUSH_TO_COCO",
         file=BRUSHED,
         more="?root={folder}/data",
+        excused="core masks: the outlines",
         masks=BRUSHED,
     ),
     ("BRUSH_TO_PNG", "its folder as masks"): partial(

@@ -176,7 +176,9 @@ CASES = {
     ),
     ("to_csv", "absolute paths"): partial(case, save=csv(), absolute=True),
     ("to_csv", "paths below images/"): partial(case, save=csv(), below="images"),
-    ("to_csv", "numbers as labels, one missing"): partial(case, save=csv(), values=(0, 1, None)),
+    ("to_csv", "numbers as labels, one missing"): partial(
+        case, save=csv(), values=(0, 1, None), excused="are read as"
+    ),
     ("to_csv", "labels 01, 1"): partial(case, save=csv(), values=("01", "1", "2")),
     ("to_csv", "class of a taxonomy, ?label=species"): partial(
         case, save=taxonomy, reads=("path", "species", ""), more="?label=species"

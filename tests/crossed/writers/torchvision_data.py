@@ -362,9 +362,12 @@ def of_places365(root: Path, splits: Sequence[str] = ("train-standard", "val")) 
         def _check_integrity(self, file: str, md5: str, download: bool) -> bool:
             return True
 
-    return [
-        one for split in splits for one in loaded(Small(root, split, small=True), split.partition("-")[0])
-    ]
+    pictures = []
+    for split in splits:
+        data_set = Small(root, split, small=True)
+        names = [name.split("/", 2)[2] for name in data_set.classes]  # "/a/abbey" without its letter
+        pictures += loaded(data_set, split.partition("-")[0], names=names)
+    return pictures
 
 
 def flowers(root: Path) -> None:
@@ -595,6 +598,7 @@ def lists(places: str, root: str) -> dict[str, Any]:
 
 SPEC = "torchvision:{name}?root={{folder}}/data"
 TREE = "{folder}/data"
+TRIMAPS = "oxford-iiit-pet/annotations/trimaps"
 
 
 def asked(name: str, more: str = "") -> str:
@@ -637,7 +641,12 @@ SETS: dict[tuple[str, str], tuple[Lay, Truth, str, dict[str, Any]]] = {
         f"{TREE}/train",
         {"options": {"val": f"{TREE}/val"}},
     ),
-    ("ImageFolder", "folders in class folders"): (deep_folder, whole(datasets.ImageFolder), TREE, {}),
+    ("ImageFolder", "folders in class folders"): (
+        deep_folder,
+        whole(datasets.ImageFolder),
+        TREE,
+        {"excused": "--class-level 1"},
+    ),
     ("ImageFolder", "numbers as names"): (numbered_folder, whole(datasets.ImageFolder), TREE, {}),
     ("ImageFolder", "ImageNet's train and val by WordNet id"): (imagenet_folder, of_imagenet, TREE, {}),
     ("ImageFolder", "Stanford Dogs"): (
@@ -729,14 +738,11 @@ SETS: dict[tuple[str, str], tuple[Lay, Truth, str, dict[str, Any]]] = {
         {},
     ),
     ("OxfordIIITPet", "torchvision:OxfordIIITPet"): (pets, of_pets, asked("OxfordIIITPet"), {}),
-    ("OxfordIIITPet", "trimaps as masks"): (
+    ("OxfordIIITPet", "images/, trimaps/ as masks"): (
         pets,
-        of_pets_with_masks,
-        asked("OxfordIIITPet"),
-        {
-            "masks": f"{TREE}/oxford-iiit-pet/annotations/trimaps",
-            "masks_then": f"{TREE}/oxford-iiit-pet/annotations/trimaps?value=1",
-        },
+        lambda root: [Picture(one.pixels, None, mask=one.mask) for one in of_pets_with_masks(root)],
+        f"{TREE}/oxford-iiit-pet/images",
+        {"masks": f"{TREE}/{TRIMAPS}", "masks_then": f"{TREE}/{TRIMAPS}?value=1"},
     ),
     ("StanfordCars", "torchvision:StanfordCars"): (cars, of_cars, asked("StanfordCars"), {}),
     ("SUN397", "torchvision:SUN397"): (sun397, whole(datasets.SUN397), asked("SUN397"), {}),

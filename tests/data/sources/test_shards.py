@@ -5,6 +5,7 @@ import pickle
 import tarfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
@@ -314,3 +315,15 @@ def test_captions__sentences_that_all_differ_and_labels_of_parts(tmp_path):
     path = make_tar(tmp_path / "b.tar", parts)
     assert open_images(path).table["label"].tolist() == ["0", "1", "0", "1"]
     assert not reopen_images({"kind": "shards", "paths": [str(path)], "seed": 0}).labelled
+
+
+def test_shards__beside_tables_that_tell_of_them_are_read_as_shards(tmp_path):
+    """As img2dataset lays them: NNNNN.tar, NNNNN.parquet with addresses, NNNNN_stats.json."""
+    for shard in range(2):
+        make_tar(tmp_path / f"{shard:05d}.tar", samples(4, start=4 * shard))
+        addresses = [f"https://example.org/{number}.png" for number in range(4)]
+        pd.DataFrame({"url": addresses, "key": range(4)}).to_parquet(tmp_path / f"{shard:05d}.parquet")
+        (tmp_path / f"{shard:05d}_stats.json").write_text("{}")
+    source = open_images(tmp_path)
+    assert source.kind == "shards" and len(source) == 8
+    assert_array_equal(source.read(5), decode(picture(5)))

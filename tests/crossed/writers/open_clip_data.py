@@ -10,6 +10,7 @@ import pandas as pd
 from open_clip_train.data import CsvDataset
 
 from tests.crossed.data_kit import Picture, WrittenData, rgb, save_all
+from tests.crossed.writers import open_clip_csv
 
 TEXTS = [
     f'A {name} number {number}, seen from "afar"; it is late'
@@ -50,7 +51,7 @@ def images(
     """The same file as images: no labels, a caption each."""
     file, held = table(folder, separator, columns, ending)
     pictures = [
-        Picture(rgb(Path(path)), None, file=Path(path).name, text=text)
+        Picture(rgb(Path(path)), None, file=Path(path).name, text=text if columns[1] == "caption" else "")
         for path, text in zip(held.images, held.captions, strict=True)
     ]
     return WrittenData(spec=f"{{folder}}/data/{file.name}", pictures=pictures, **written)
@@ -73,3 +74,4 @@ CASES = {
         images, columns=("filepath", "caption"), separator=","
     ),
 }
+CASES |= open_clip_csv.CASES

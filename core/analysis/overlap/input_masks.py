@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from core.config import MaskOptions, RunOptions
-from core.data.masks.geometry import upright
+from core.data.masks.geometry import are_alike, upright
 from core.data.masks.masks import CROP, KINDS, MaskSource, in_encoder_frame, open_masks
 from core.data.sources.source import ImageSource
 from core.encoders.transform import Transform
@@ -52,12 +52,14 @@ class FrameBatch:
         masks: (B, 2, S, S) float32 in [0, 1], core and spurious; zero if missing.
         seen: positions of the images in `pixels` (B', S, S, 3) uint8, those whose maps must be computed.
         problems: (position, 0 for core or 1 for spurious) -> reason why it could not be read.
+        stretched: (position, 0 or 1) of masks whose proportions are not those of their picture.
     """
 
     masks: torch.Tensor
     seen: list[int] = field(default_factory=list)
     pixels: torch.Tensor | None = None
     problems: dict[tuple[int, int], str] = field(default_factory=dict)
+    stretched: list[tuple[int, int]] = field(default_factory=list)
 
 
 class MaskFrames(Dataset):
@@ -108,6 +110,8 @@ class MaskFrames(Dataset):
                 if image is not None and frame == "image":
                     turn = image.info.get("turn", 1)
                     mask = upright(mask, image.size, lambda turn=turn: turn)
+                    if not are_alike(mask.shape[::-1], image.size):
+                        batch.stretched.append((index, number))
             except UnreadableImage as error:
                 batch.problems[index, number] = f"mask: {error}"
                 continue

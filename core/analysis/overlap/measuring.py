@@ -36,7 +36,8 @@ class Measured:
         scores: (n, 2, 4) float64: image, mask, variant. area: (n, 2) share of the frame.
         swept: (n, 2, 2, T) float32: image, mask, `paper` or `binary`, threshold.
         scale: (n, 2, 4) float32: image, mask, `paper` of each of CONTROLS.
-        notes: (n, 2) str: why an overlap is undefined, or empty.
+        notes: (n, 2) str: why an overlap is undefined, or empty. stretched: (n, 2) bool: the mask has other
+            proportions than its picture.
         pairs: columns of `pair_table`. controls: by control and kind of mask, rows of variants.
     """
 
@@ -45,6 +46,7 @@ class Measured:
     swept: np.ndarray
     scale: np.ndarray
     notes: np.ndarray
+    stretched: np.ndarray
     pairs: list[dict[str, np.ndarray]] = field(default_factory=list)
     controls: dict[tuple[str, str], list[np.ndarray]] = field(default_factory=dict)
     n_controls: int = 0
@@ -58,12 +60,13 @@ class Measured:
             swept=np.full((*shape, len(SWEPT), n_thresholds), np.nan, np.float32),
             scale=np.full((*shape, len(CONTROLS)), np.nan, np.float32),
             notes=np.full(shape, "", object),
+            stretched=np.zeros(shape, bool),
         )
 
     @staticmethod
     def joined(parts: Sequence[Measured]) -> Measured:
         """The measurements of the images of all parts."""
-        names = ("scores", "area", "swept", "scale", "notes")
+        names = ("scores", "area", "swept", "scale", "notes", "stretched")
         columns: Any = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
         whole = Measured(*columns)
         for part in parts:
@@ -152,6 +155,8 @@ class Measurer:
         for (index, number), why in frames.problems.items():
             readable[index, number] = False
             out.notes[index, number] = why
+        for index, number in frames.stretched:
+            out.stretched[index, number] = True
         batch = self.heat.batch(first, stop, frames.seen, frames.pixels)
         for number in range(len(KINDS)):
             here = np.flatnonzero(readable[:, number])

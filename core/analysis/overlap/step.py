@@ -13,8 +13,10 @@ from core.analysis.overlap.iou import SWEPT, Lift, heat_lift, mask_preference
 from core.analysis.overlap.measuring import Measured, Measurer
 from core.common.dataframes import safe_divide
 from core.common.formatting import counted
+from core.common.records import Record
 from core.common.worker_group import stream_in_order
 from core.config import OverlapConfig
+from core.data.masks.geometry import say_of_geometry
 from core.data.masks.masks import KINDS, MaskSource
 from core.measures import overlap as measures
 from core.measures.overlap import Means, groups_of, has_both, mean_rows, values_of
@@ -73,7 +75,8 @@ def write_overlap_tables(step: StepWriter, measurer: Measurer, measured: Measure
     step.table("overlap_by_feature", overlap_by_feature(pairs, feature_keywords(study, pairs, masks), config))
     step.table("overlap_controls", measures.control_table(measured.controls))
     numbers = counts(scores, measurer, measured)
-    about = {"masks": masks.describe(), "mask_report": masks.report, "notes": overlap_notes(numbers, scores)}
+    notes = [*overlap_notes(numbers, scores), *stretched_note(scores, measured.stretched[image, number])]
+    about = {"masks": masks.describe(), "mask_report": masks.report, "notes": notes}
     return measures.overlap_headline(summary) | {"threshold": config.threshold} | numbers | about
 
 
@@ -129,6 +132,7 @@ def counts(scores: pd.DataFrame, measurer: Measurer, measured: Measured) -> dict
         "n_undefined": int(np.isnan(miou).sum()),
         "n_empty_masks": int((area == 0).sum()),
         "n_unreadable": int(np.isnan(area).sum()),
+        "n_stretched": int(measured.stretched.sum()),
         "n_fallback": int(measurer.heat.pairs.fallback.sum()),
         "n_computed": int(measurer.heat.unstored.sum()),
         "n_control_images": measured.n_controls,
@@ -151,6 +155,15 @@ def overlap_notes(numbers: Mapping[str, int], scores: pd.DataFrame) -> list[str]
         f"{numbers['n_both_train']:,} of the {numbers['n_both']:,} images with both masks are train images, "
         "where an answer that was fitted to them is optimistic. Split 'val' leaves them out",
     ]
+
+
+def stretched_note(scores: pd.DataFrame, stretched: np.ndarray) -> list[Record]:
+    """Say how many masks have other proportions than their pictures; (n_rows,) bool of `scores`."""
+    if not stretched.any():
+        return []
+    first = scores.iloc[int(np.argmax(stretched))]
+    n, of = int(stretched.sum()), len(stretched)
+    return [say_of_geometry("stretched", n=n, of=of, what=first["image_id"], why=first["mask"])]
 
 
 def feature_keywords(

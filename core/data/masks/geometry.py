@@ -6,9 +6,11 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from core.common.records import Templates
 from core.data.sources.decode import TRANSPOSE
 from core.errors import UnreadableImage
 
+say_of_geometry = Templates.beside(__file__)
 ALIKE = 0.02  # of two proportions, by which they differ at most; and a pixel of the shorter side
 
 

@@ -20,6 +20,7 @@ from core.errors import MaskError, UnreadableImage
 say_of_masks = Templates.beside(__file__)
 Value = tuple[int, ...]  # a level of grey, or red, green and blue
 ANY = "any"
+WHITE = (255, 65535)  # of 8 and 16 bits
 IGNORE = 255  # beside small class numbers
 SMALL = 100  # class numbers beside which it is one
 RARE = 0.01  # share of it, of the pixels that are 255, below which a small number is noise
@@ -42,11 +43,13 @@ class MaskReading:
         values: those that are; none: as bright, or as opaque, as the file says (soft masks, black and white).
         ignored: neither mask nor ground, such as 255 beside class numbers; not drawn.
         any_other: all values but 0 and those ignored.
+        only: decided by a look at some files: one that holds other values than these and 0 is not read.
     """
 
     values: tuple[Value, ...] = ()
     ignored: tuple[Value, ...] = ()
     any_other: bool = False
+    only: bool = False
 
     @property
     def is_soft(self) -> bool:
@@ -56,13 +59,14 @@ class MaskReading:
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-able data, from which `from_dict` makes it again."""
         values, ignored = ([list(one) for one in some] for some in (self.values, self.ignored))
-        return {"values": values, "ignored": ignored, "any_other": self.any_other}
+        only = {"only": True} if self.only else {}
+        return {"values": values, "ignored": ignored, "any_other": self.any_other, **only}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "MaskReading":
         """Return the reading that `to_dict` described."""
         values, ignored = (tuple(tuple(one) for one in data[name]) for name in ("values", "ignored"))
-        return cls(values, ignored, data["any_other"])
+        return cls(values, ignored, data["any_other"], data.get("only", False))
 
 
 AS_BRIGHT = MaskReading()
@@ -197,7 +201,7 @@ def selected(stored: StoredMask, reading: MaskReading) -> np.ndarray:
     """Return where a file holds the values of the mask: (H, W) float32, 0 or 1.
 
     Raises:
-        UnreadableImage: the file holds no levels to choose from.
+        UnreadableImage: the file holds no levels to choose from, or one that nobody decided about.
     """
     if stored.values is None:
         raise UnreadableImage("its mask is soft (opacity or fractions): it has no ?value=")
@@ -208,6 +212,11 @@ def selected(stored: StoredMask, reading: MaskReading) -> np.ndarray:
         found |= ~_holds(stored, (0,))
     for value in reading.ignored:
         found &= ~_holds(stored, value)
+    if reading.only:
+        known = np.logical_or.reduce([_holds(stored, value) for value in (*reading.ignored, (0,))])
+        if not (found | known).all():
+            other = stored.values[~(found | known)][0]
+            raise UnreadableImage(f"it holds the value {other}, as other masks do not; name it by ?value=")
     return found.astype(np.float32)
 
 
@@ -299,10 +308,12 @@ def decided(levels: Levels, root: str) -> tuple[MaskReading, list[Record]]:
     if _has_ignored(levels.grey):
         present, ignored = present[:-1], ((IGNORE,),)
         notes = [say_of_masks("ignored", n=IGNORE, value=_share(levels.grey, IGNORE))]
-    if len(present) < 2 and not ignored:
+    black_and_white = len(present) <= 2 and present[0] == 0 and present[-1] in (0, *WHITE)
+    if (len(present) < 2 or black_and_white) and not ignored:
         return AS_BRIGHT, []
     if len(present) <= 2 and present[0] == 0:
-        return MaskReading(tuple((one,) for one in present[1:]) or ((1,),), ignored), notes
+        values = tuple((one,) for one in present[1:]) or ((1,),)
+        return MaskReading(values, ignored, only=True), notes
     if not ignored and _is_soft(levels):
         return AS_BRIGHT, []
     named = {str(one): n for one, n in levels.grey.items()}

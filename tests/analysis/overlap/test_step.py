@@ -253,6 +253,17 @@ def test_overlap__says_why_images_and_masks_count_for_nothing(own_copy, seen):
         open_study(own_copy).mask(str(broken), "core")
 
 
+def test_overlap__counts_masks_of_other_proportions_than_their_pictures(own_copy, seen):
+    masks = own_copy.with_name("study.input") / "masks/core"
+    squashed, *_ = seen.images["image_id"]
+    with Image.open(masks / squashed) as mask:
+        mask.resize((mask.height * 3, mask.height)).save(masks / squashed)
+    summary = run("overlap", own_copy, redo=True)
+    (note,) = (note for note in summary["notes"] if getattr(note, "kind", "") == "stretched")
+    assert (note.n, note.what, summary["n_stretched"]) == (1, squashed, 1)
+    assert seen.summary("overlap")["n_stretched"] == 0
+
+
 @pytest.mark.slow
 def test_overlap__with_no_masks_says_how_to_give_them(own_copy):
     with write_study(own_copy) as writer:

@@ -12,7 +12,7 @@ from PIL import Image
 from core.data.masks.mask_source import MaskSource, read_mask
 from core.data.masks.mask_values import voc_colour
 from core.data.masks.masks import open_masks, reopen_masks
-from core.errors import MaskError
+from core.errors import MaskError, UnreadableImage
 from tests.data.masks.mask_files import NamedImages, put_masks
 from tests.data.sources.pictures import encoded
 
@@ -57,6 +57,15 @@ def asked(root: Path, option: str = "") -> str:
 def test_black_and_one_value__is_the_mask(tmp_path, value):
     masks = opened(put(tmp_path, levels((value, OBJECT))))
     assert_array_equal(masks.read("0.jpg", "core"), OBJECT)
+
+
+def test_black_and_one_value__a_file_with_another_value_is_not_read(tmp_path):
+    root = put(tmp_path, levels((1, OBJECT)))
+    masks = opened(root)
+    Image.fromarray(levels((1, OBJECT), (2, OTHER))).save(root / "core" / "3.png")
+    with pytest.raises(UnreadableImage, match="value 2"):
+        reopen_masks(masks.describe(), NamedImages(NAMES)).read("3.jpg", "core")
+    assert_array_equal(opened(root, "?value=1").read("3.jpg", "core"), OBJECT)
 
 
 def test_class_numbers__are_asked(tmp_path):

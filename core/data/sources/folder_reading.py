@@ -13,15 +13,15 @@ from core.data.sources.folder_splits import Splits, above_of, find_splits, first
 from core.data.sources.folder_walk import Folder
 from core.data.sources.folder_words import (
     CONTAINERS,
-    GROUPS,
+    UNLABELLED,
     beside_split,
     is_number,
+    name_groups,
     name_words,
-    numbered_alike,
+    split_of_folder,
 )
 from core.data.sources.groups import FEWEST_GROUPS
 
-UNLABELLED = "_unlabeled"  # of FiftyOne's exports
 PARTS = frozenset(("part", "parts", "shard", "batch", "chunk", *CONTAINERS))
 Tree = Mapping[str, Folder]
 
@@ -197,6 +197,11 @@ def _levels_chosen(found: Found, tree: Tree) -> Found:
     if (first := _letters(levels)) is not None:
         letters = replace(reading, classes=LEAF, leaf_from=first)
         return replace(found, reading=letters, other=first, why="letters")
+    if _are_groups_alone(levels):
+        grouped = replace(
+            reading, classes=None, group=levels.base, group_asked=_are_many(levels, levels.base)
+        )
+        return replace(found, reading=grouped, other=levels.base, why="groups_alone")
     if levels.repeated:
         return _of_repeated(found)
     if levels.base > 1:
@@ -212,12 +217,12 @@ def _of_repeated(found: Found) -> Found:
     levels = found.profile
     chosen = class_level_of(levels)
     rest = [level for level in (levels.base, *levels.repeated) if level != chosen]
-    group = next((level for level in rest if _names_groups(levels.names(level))), None)
+    group = next((level for level in rest if name_groups(levels.names(level))), None)
     reading = replace(
         found.reading, classes=chosen, domains=[level for level in rest if level != group], group=group
     )
     if group is not None:
-        reading = replace(reading, group_asked=len(levels.names(group)) >= FEWEST_GROUPS)
+        reading = replace(reading, group_asked=_are_many(levels, group))
     other = max(rest, key=lambda level: len(levels.names(level)))
     return replace(found, reading=reading, other=other, why="domains" if group is None else "groups")
 
@@ -229,7 +234,9 @@ def _as_asked(found: Found, class_level: int | str | None, group_level: int | No
         from_level = reading.leaf_from if class_level == LEAF else 1
         domains = _domains_beside(found.profile, class_level) if class_level != LEAF else ()
         group = reading.group if reading.group != class_level else None
-        reading = replace(reading, classes=class_level, leaf_from=from_level, domains=domains, group=group)
+        asked = reading.group_asked and group is not None
+        reading = replace(reading, classes=class_level, leaf_from=from_level, domains=domains)
+        reading = replace(reading, group=group, group_asked=asked)
         found = replace(found, why="plain", other=None)
     if group_level is not None:
         reading = replace(reading, group=group_level, group_asked=True)
@@ -291,8 +298,8 @@ def _letters_of_splits(places: Sequence[ImagePlace]) -> dict[str, str]:
 
 
 def _unlabelled_apart(reading: TreeReading, places: Sequence[ImagePlace]) -> TreeReading:
-    has_one = any(place.parts and place.parts[0] == UNLABELLED for place in places)
-    return replace(reading, without_label=(UNLABELLED,)) if has_one else reading
+    names = sorted({place.parts[0] for place in places if place.parts} & UNLABELLED)
+    return replace(reading, without_label=names) if names else reading
 
 
 def _are_parts(levels: Profile, tree: Tree, splits: Splits) -> bool:
@@ -300,12 +307,12 @@ def _are_parts(levels: Profile, tree: Tree, splits: Splits) -> bool:
     names = levels.names(1)
     if levels.base > 1 or any(len(level.names) > 1 for level in levels.levels[1:]):
         return False
-    if len(names) == 1:
-        return names[0].lower() in CONTAINERS
     if all(map(is_number, names)) and len({len(name) for name in names}) == 1:
         beside = [table for path in ("", *splits.of) if path in tree for table in tree[path].tables]
         told = {re.sub(r"(_stats)?\.\w+$", "", table) for table in beside}
         return not told.isdisjoint(names)
+    if len(names) == 1:
+        return names[0].lower() in CONTAINERS or split_of_folder(names[0]) is not None
     stems = {re.sub(r"\d+$", "", name) for name in names}
     return len(names) > 1 and len(stems) == 1 and not PARTS.isdisjoint(name_words(stems.pop()))
 
@@ -329,17 +336,23 @@ def _deeper(levels: Profile) -> bool:
 def _groups_below(levels: Profile) -> int | None:
     """Return the level of folders called `patient_12` or the like below the first."""
     numbers = range(2, len(levels.levels) + 1)
-    return next((number for number in numbers if _names_groups(levels.names(number))), None)
+    return next((number for number in numbers if name_groups(levels.names(number))), None)
+
+
+def _are_groups_alone(levels: Profile) -> bool:
+    """Return True where folders called `patient_12` or the like are the only ones with several names."""
+    alone = levels.base and all(len(level.names) < 2 for level in levels.levels[levels.base :])
+    return bool(alone) and name_groups(levels.names(levels.base))
+
+
+def _are_many(levels: Profile, group: int) -> bool:
+    return len(levels.names(group)) >= FEWEST_GROUPS
 
 
 def _can_split_by(levels: Profile, group: int) -> bool:
     """Return True where the groups are several, also in some class."""
     classes = Counter(above for names in levels.levels[group - 1].below.values() for above in names)
-    return len(levels.names(group)) >= FEWEST_GROUPS and max(classes.values(), default=0) > 1
-
-
-def _names_groups(names: Sequence[str]) -> bool:
-    return numbered_alike(names) in GROUPS
+    return _are_many(levels, group) and max(classes.values(), default=0) > 1
 
 
 def _at(parts: Sequence[str], level: int) -> str | None:

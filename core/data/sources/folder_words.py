@@ -15,7 +15,7 @@ SPLIT_WORDS = {
 # What may stand beside one of them: `training_set`, `seg_train`, `Final_Test`, `bounding_box_train`.
 BESIDE_SPLIT = frozenset(
     ("set", "data", "dataset", "images", "imgs", "img", "seg", "final", "bounding", "box", "split", "folder")
-    + ("public", "private", "new", "small", "large", "full", "all")
+    + ("public", "private", "new", "small", "large", "full", "all", "obj", "wider")
 )
 UNLABELLED_BESIDE = frozenset(
     ("pred", "prediction", "predict", "unlabeled", "unlabelled", "extra", "distractors")
@@ -53,7 +53,7 @@ CONTAINERS = frozenset(
 MASKS = frozenset(
     ("ground_truth", "groundtruth", "ground-truth", "ground truth", "segmentationclass", "segmentationobject")
     + ("segmentationclassaug", "segmentationclassraw", "trimaps", "segmentation_masks", "gt_masks", "gtfine")
-    + ("groundtruths", "masks_machine", "segmasks")
+    + ("groundtruths", "masks_machine", "segmasks", "trainannot", "valannot", "testannot")
 )
 # Masks where their pictures look like it and are named like images.
 PERHAPS_MASKS = frozenset(
@@ -197,6 +197,8 @@ DOMAINS = frozenset(
 )
 WORDNET_ID = re.compile(r"^n\d{8}$")
 NUMBERED = re.compile(r"^(?P<word>[A-Za-z]*?)[ _.-]?\d+$")
+OF_GROUP = re.compile(r"^(?P<word>[A-Za-z]+)[ _.-]?\d+(?:[ _.-]\w+)?$")
+UNLABELLED = frozenset(("_unlabeled", "no_label"))  # of FiftyOne's exports, of datumaro's
 
 
 def name_words(name: str) -> list[str]:
@@ -255,6 +257,17 @@ def numbered_alike(names: Collection[str]) -> str | None:
     matches = [NUMBERED.match(name) for name in names]
     words = {match["word"].lower() if match else None for match in matches}
     return words.pop() if len(words) == 1 else None
+
+
+def name_groups(names: Collection[str]) -> bool:
+    """Return True for names such as `patient_12` or WILDS' `patient_004_node_4`, all of one word.
+
+    >>> name_groups(["patient_004_node_4", "patient_1"]), name_groups(["patient_1", "slide_1"])
+    (True, False)
+    """
+    matches = [OF_GROUP.match(name) for name in names]
+    words = {match["word"].lower() if match else "" for match in matches}
+    return len(words) == 1 and not GROUPS.isdisjoint(words)
 
 
 def says_domain(name: str) -> bool:

@@ -243,6 +243,21 @@ def test_detector_layout__has_no_classes(tmp_path):
     assert labels(source) == [] and source.table["split"].value_counts().to_dict() == {"train": 3, "val": 3}
 
 
+def test_darknet_layout__has_no_classes(tmp_path):
+    source = open_images(make_folder(tmp_path / "one", product(("obj_train_data",), n=3)))
+    assert labels(source) == [] and kinds(source) == ["parts"]
+    both = open_images(make_folder(tmp_path / "both", product(("obj_train_data", "obj_val_data"), n=3)))
+    assert labels(both) == [] and splits(both) == {"train obj_train_data": 3, "val obj_val_data": 3}
+
+
+def test_patients_alone__are_groups_and_no_classes(tmp_path):
+    patients = [f"patient_{number:03}_node_{number % 3}" for number in range(6)]
+    source = open_images(make_folder(tmp_path, product(("patches",), patients, n=3)))
+    assert labels(source) == [] and column(source, "group") == patients and source.group == "group"
+    assert kinds(source)[0] == "groups_alone" and reads_the_same_again(source)
+    assert labels(open_images(tmp_path, class_level=2)) == patients
+
+
 def test_flat_test__is_left_out_and_a_split_is_drawn(tmp_path):
     names = product(("train",), ("cat", "dog"), n=5) + product(("test",), n=4)
     source = open_images(make_folder(tmp_path, names))
@@ -368,6 +383,18 @@ def test_shards_as_folders__are_no_classes(tmp_path):
     source = open_images(root)
     assert labels(source) == [] and kinds(source) == ["parts"] and column(source, "caption") == ["a dog"]
     assert reads_the_same_again(source)
+
+
+def test_shard_as_folder__one_alone(tmp_path):
+    root = make_folder(tmp_path, product(("00000",), n=3))
+    assert labels(open_images(root)) == ["00000"]
+    assert labels(open_images(make_folder(root, {"00000.parquet": b"PAR1"}))) == []
+
+
+def test_masks_of_camvid__are_left_out(tmp_path):
+    root = with_masks(tmp_path, product(("train",), n=3), product(("trainannot",), n=3))
+    source = open_images(root)
+    assert len(source) == 3 and labels(source) == []
 
 
 def test_parts_of_one_set__are_no_classes(tmp_path):

@@ -62,6 +62,7 @@ FORMS = (
     Form("FiftyOne's labels.json", ("labels", "classes"), fiftyone.read_labels),
     Form("VIA", (), regions.read_via, regions.is_via),
     Form("Visual Genome", (), regions.read_visual_genome, regions.is_visual_genome),
+    Form("CreateML", (), regions.read_createml, regions.is_createml),
     Form("Label Studio", (), label_studio.read_label_studio),
 )
 

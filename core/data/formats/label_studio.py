@@ -21,7 +21,7 @@ from core.data.formats.rows import (
 from core.data.sources.source import IMAGE_EXTENSIONS
 from core.errors import ImageSourceError, did_you_mean
 
-UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the name of an uploaded file
+UPLOAD = re.compile(r"^[0-9a-f]{8}(-|__)")  # what Label Studio puts before the name of an uploaded file
 SHAPES = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels")
 
 

@@ -1,4 +1,4 @@
-"""Outlines of LabelMe, VGG's VIA and Visual Genome: the label of an image is the class of the largest one."""
+"""Shapes of LabelMe, VIA, CreateML and Visual Genome: the label of an image is the class of the largest."""
 
 import os
 from collections.abc import Sequence
@@ -8,7 +8,16 @@ from typing import Any
 from core.common.inside import parse_json
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import read_small
-from core.data.formats.rows import LARGEST, NotThisForm, Rows, entries, largest_class, side, text_or_none
+from core.data.formats.rows import (
+    LARGEST,
+    TRIED,
+    NotThisForm,
+    Rows,
+    entries,
+    largest_class,
+    side,
+    text_or_none,
+)
 
 CLASS_FIELDS = ("label", "class", "name", "type", "category", "object")
 IMAGE_FIELDS = ("url", "file_name", "filename", "image")
@@ -111,6 +120,37 @@ def _labelme_label(tree: dict[str, Any]) -> str | None:
 def _labelme_area(shape: dict[str, Any]) -> float:
     points = shape.get("points")
     return 4 * box_of_points(points) if shape.get("shape_type") == "circle" else box_of_points(points)
+
+
+def is_createml(tree: Any) -> bool:
+    """Return True for CreateML's lists of boxes."""
+    first: Any = tree[0] if isinstance(tree, list) and tree else None
+    if not isinstance(first, dict) or not isinstance(first.get("image"), str):
+        return False
+    boxes = [box for image in tree[:TRIED] if isinstance(image, dict) for box in _boxes_of(image)]
+    return bool(boxes) and all("label" in box and "coordinates" in box for box in boxes)
+
+
+def _boxes_of(image: dict[str, Any]) -> list[dict[str, Any]]:
+    boxes = image.get("annotations")
+    return [box for box in boxes if isinstance(box, dict)] if isinstance(boxes, list) else []
+
+
+def read_createml(tree: Sequence[dict[str, Any]], path: str, label: str | None = None) -> Rows:
+    """Return the images with the class of their largest box."""
+    images = [image for image in tree if isinstance(image.get("image"), str)]
+    if len(images) < len(tree):
+        raise NotThisForm("an entry names no image")
+    labels = [
+        largest_class((text_or_none(box.get("label")), _createml_area(box)) for box in _boxes_of(image))
+        for image in images
+    ]
+    return Rows([image["image"] for image in images], labels, notes=[LARGEST], folders=(".", "images", ".."))
+
+
+def _createml_area(box: dict[str, Any]) -> float:
+    sides = box.get("coordinates")
+    return side(sides.get("width")) * side(sides.get("height")) if isinstance(sides, dict) else 0.0
 
 
 def is_visual_genome(tree: Any) -> bool:

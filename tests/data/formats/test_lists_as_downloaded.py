@@ -239,6 +239,28 @@ def test_label_studio__uploads_below_a_root(tmp_path, prefix):
     assert labels(source) == ["cat"] and source.read(0).size == (6, 5) and same_again(source)
 
 
+def test_label_studio__coco_of_the_converter(tmp_path):
+    make_folder(tmp_path, ["a.png", "b.png"])
+    names = {0: "images/dc45bed2__a.png", 1: "images/67155647__b.png"}
+    images = [{"id": number, "file_name": name, "width": 6, "height": 5} for number, name in names.items()]
+    boxes = [{"id": n, "image_id": n, "category_id": n, "bbox": [0, 0, 2, 2]} for n in names]
+    categories = [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}]
+    tree = {"images": images, "annotations": boxes, "categories": categories}
+    source = open_images(f"{as_json(tmp_path / 'out/result.json', tree)}?root={tmp_path}")
+    assert labels(source) == ["cat", "dog"] and source.read(1).size == (6, 5) and same_again(source)
+
+
+def test_createml(tmp_path):
+    make_folder(tmp_path, NAMES[:2])
+    boxes = [
+        {"label": name, "coordinates": {"x": 2, "y": 2, "width": width, "height": 3}}
+        for name, width in {"cat": 1, "dog": 4}.items()
+    ]
+    tree = [{"image": NAMES[0], "annotations": boxes}, {"image": NAMES[1], "annotations": boxes[:1]}]
+    source = open_images(as_json(tmp_path / "_annotations.createml.json", tree))
+    assert labels(source) == ["dog", "cat"] and same_again(source)
+
+
 def test_cub__lists_that_share_the_ids_of_images(tmp_path):
     names = ["001.Albatross/A_1.jpg", "001.Albatross/A_2.jpg", "002.Crow/C_1.jpg"]
     make_folder(tmp_path / "images", names)

@@ -220,7 +220,9 @@ def test_wheel__needs_what_requirements_txt_lists_but_no_test_tools(wheel: Path)
     wanted = [line for line in lines if re.split(r"[<>=\[]", line)[0] not in NOT_NEEDED]
     assert len(lines) - len(wanted) == len(NOT_NEEDED)
     assert {_parts(line) for line in needed} == {_parts(line) for line in wanted}
-    assert {"tensorboard", "umap", "heic", "mcp", "s3", "dev"} == set(about.get_all("Provides-Extra", []))
+    assert {"tensorboard", "umap", "heic", "tiff", "mcp", "s3", "dev"} == set(
+        about.get_all("Provides-Extra", [])
+    )
     assert any(
         line.startswith("tensorboard") and 'extra == "tensorboard"' in line
         for line in about.get_all("Requires-Dist", [])

@@ -82,7 +82,9 @@ def test_embed__lists_what_it_skipped_and_why(tmp_path, folder):
 
 def test_embed__a_column_of_the_images_that_is_called_as_their_name_stays():
     extras = pd.DataFrame({"image_id": [7]})
-    source: Any = SimpleNamespace(table=image_table(["x"], ["x"], ["train"], ["a"]), extras=extras)
+    source: Any = SimpleNamespace(
+        table=image_table(["x"], ["x"], ["train"], ["a"]), extras=extras, group=None
+    )
     step: Any = Collected()
     embed_tables(step, source, [])
     assert step.items["attributes"].to_dict("records") == [{"image_id_": 7, "image_id": "x"}]

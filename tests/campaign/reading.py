@@ -40,6 +40,7 @@ from tests.campaign.outcome import Outcome
 from tests.command_line import QUICK, SMALL, photos, write_given
 from tests.concepts.worded import make_worded
 from tests.dashboard.server.test_server import ADDRESSES, ask
+from tests.data.masks.mask_files import put_masks
 from tests.storage.flips import add_beside, files_of, flips, one_bit_flipped, read_all
 from tests.synthetic import make_seen_study
 
@@ -202,7 +203,9 @@ def readers(folder: Path) -> dict[str, tuple[Path, Reader]]:
     links = folder / "slice.txt"
     links.write_text('label=cat correct=false q_score=..0.2 "fires"=3')
     masks, outlines = folder / "masks", folder / "masks.json"
-    shutil.copytree(pictures, masks / "core")
+    half = np.repeat([0, 255], 5)[:, None] * np.ones(12)
+    names = [str(path.relative_to(pictures)) for path in sorted(pictures.rglob("*.png"))]
+    put_masks(masks / "core", dict.fromkeys(names, half))
     parts = [
         {"id": at, "image_id": at, "category_id": 1, "segmentation": [[1, 1, 8, 1, 8, 8]]} for at in range(3)
     ]

@@ -22,6 +22,7 @@ from core.pipeline.estimates import ImageRates, Sizes, estimate_steps, firing_pe
 from core.steps import in_analysis, settings_of
 from core.store import open_study
 from tests.command_line import QUICK, SMALL, photos
+from tests.data.masks.mask_files import put_masks
 from tests.encoders.planted import narrow_resnet
 
 
@@ -91,7 +92,8 @@ def test_ready_representations__no_picture_is_unreadable_where_none_is_read(run,
 
 
 def test_masks_and_captions__are_counted(run, tmp_path):
-    photos(tmp_path / "masks" / "core", {"cat": 2})
+    half = np.repeat([0, 255], 5)[:, None] * np.ones(12)
+    put_masks(tmp_path / "masks", {f"core/cat/{number}.png": half for number in range(2)})
     (tmp_path / "bank.txt").write_text("a red car\na blue car\na red car\n")
     words = ("--masks", tmp_path / "masks", "--captions", tmp_path / "bank.txt", "--clip", "ViT-B-32@openai")
     found = planned(run, tmp_path, *words)

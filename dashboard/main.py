@@ -225,7 +225,7 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
     with notes:
         for line in [*session.pop_notices(), *words]:
             st.info(widgets.plain(line), icon=":material/info:")
-    gc_schedule.after_run(page.url_path)
+    gc_schedule.after_run()
 
 
 def _failed(error: Exception) -> None:

@@ -7,34 +7,48 @@ Streamlit would collect at the end of every run, before the browser hears that t
 import atexit
 import gc
 import threading
+import time
+from collections.abc import Callable
 
 REST_S = 1.0  # between the end of a run and the collection
+LONG_S = 0.05  # what is left by a collection that takes longer is walked by whole collections only
+SHARE = 0.01  # of the time, at most, that whole collections take
 
 
 class Collector:
-    """One collection for all runs that end while it is due."""
+    """One collection for all runs that end while it is due.
 
-    def __init__(self) -> None:
+    Nothing else runs during a collection, and what the server holds grows to millions of objects. So most
+    collections walk only what is new: what an earlier one has found in use is set aside ("frozen"), and
+    looked through again by a whole collection now and then.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self.due = False
-        self._seen: set[str] = set()  # pages that have run
+        self._clock = clock
+        self._next_whole = -1.0
         self._lock = threading.Lock()
 
-    def after_run(self, page: str) -> None:
-        """A run of this page has ended."""
+    def after_run(self) -> None:
+        """A run of a page has ended."""
         with self._lock:
             if self.due:
                 return
             self.due = True
-        timer = threading.Timer(REST_S, self._collect, (page,))
+        timer = threading.Timer(REST_S, self._collect)
         timer.daemon = True
         timer.start()
 
-    def _collect(self, page: str) -> None:
+    def _collect(self) -> None:
+        began = self._clock()
+        is_whole = began > self._next_whole
+        if is_whole:
+            gc.unfreeze()
         gc.collect()
-        if (
-            page not in self._seen
-        ):  # what its first run loaded lives as long as the server does: skip it later
-            self._seen.add(page)
+        ended = self._clock()
+        if is_whole:
+            self._next_whole = ended + (ended - began) / SHARE
+        if is_whole or ended - began > LONG_S:
             gc.freeze()
         self.due = False
 

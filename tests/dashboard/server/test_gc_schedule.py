@@ -32,9 +32,9 @@ def timers(monkeypatch):
     started = []
 
     class Timer:
-        def __init__(self, seconds, function, arguments):
+        def __init__(self, seconds, function):
             assert seconds > 0
-            self.run_out = lambda: function(*arguments)
+            self.run_out = function
 
         def start(self):
             started.append(self)
@@ -44,29 +44,49 @@ def timers(monkeypatch):
     gc.unfreeze()
 
 
+def collected(collector: gc_schedule.Collector, timers: list) -> None:
+    collector.after_run()
+    timers.pop().run_out()
+
+
 def test_after_run__collects_later_and_once(timers):
     collector = gc_schedule.Collector()
     knot = weakref.ref(Knot())
-    collector.after_run("overview")
-    collector.after_run("features")
+    collector.after_run()
+    collector.after_run()
     assert len(timers) == 1 and knot() is not None
     timers.pop().run_out()
     assert knot() is None
-    collector.after_run("overview")
+    collector.after_run()
     assert len(timers) == 1
 
 
 @pytest.mark.slow
-def test_after_run__what_a_first_run_loaded_is_not_walked_again(timers):
-    collector = gc_schedule.Collector()
+def test_after_run__what_lives_on_is_looked_through_now_and_then(timers):
+    seconds = 0.0
+    collector = gc_schedule.Collector(lambda: seconds)
     loaded = Knot()
-    collector.after_run("overview")
-    timers.pop().run_out()
+    collected(collector, timers)
     assert not any(one is loaded for one in gc.get_objects())
     later = Knot()
-    collector.after_run("overview")
-    timers.pop().run_out()
+    collected(collector, timers)
     assert any(one is later for one in gc.get_objects())
+    held = weakref.ref(loaded)
+    del loaded
+    collected(collector, timers)
+    assert held() is not None
+    seconds = 60.0
+    collected(collector, timers)
+    assert held() is None
+
+
+def test_after_run__a_long_collection_is_not_walked_again(timers):
+    ticks = iter(range(100))
+    collector = gc_schedule.Collector(lambda: float(next(ticks)))  # each takes a second
+    collected(collector, timers)
+    loaded = Knot()
+    collected(collector, timers)
+    assert not any(one is loaded for one in gc.get_objects())
 
 
 def test_streamlit_itself_collects_nothing_after_a_run():

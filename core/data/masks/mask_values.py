@@ -81,7 +81,7 @@ def reading_from(options: dict[str, str], root: str) -> MaskReading | None:
         MaskError: another option, or no such values.
 
     >>> reading_from({"value": "1 2", "ignore": "255"}, "masks")
-    MaskReading(values=((1,), (2,)), ignored=((255,),), any_other=False)
+    MaskReading(values=((1,), (2,)), ignored=((255,),), any_other=False, only=False)
     """
     if unknown := [name for name in options if name not in ("value", "ignore")]:
         raise MaskError(f"masks '{root}' have no option '{unknown[0]}': they take value and ignore")

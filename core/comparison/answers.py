@@ -94,7 +94,7 @@ def _paired(
     others = measures.loc[(measures["measure"] != "accuracy").to_numpy()].reset_index(drop=True)
     if not pair.n:
         return others
-    rows, in_both = [], np.isfinite(correct).all(0)
+    rows, in_both = [], np.asarray(np.isfinite(correct).all(0))
     held = groups_among(groups, in_both)
     for name, right, outcomes in zip(names, pair.n_right, correct[:, in_both], strict=True):
         ends = (pair.difference, pair.low, pair.high) if name == names[1] else [np.nan] * 3

@@ -123,7 +123,7 @@ def overlaps_of(shared: Shared) -> list[StudyScores]:
     overlaps = [_overlap(study, rows) for study, rows in zip(shared.studies, shared.rows, strict=True)]
     there = [masked for _, masked in overlaps if masked is not None]
     masked = np.logical_and.reduce(there) if there else np.zeros((shared.n_images, 2), bool)
-    compared = masked.all(1) if masked.all(1).any() else masked.any(1)
+    compared = np.asarray(masked.all(1) if masked.all(1).any() else masked.any(1))
     nothing = np.full(int(compared.sum()), np.nan)
     return [
         StudyScores(

@@ -50,7 +50,7 @@ def paired_accuracy(
         correct: (2, n) 1, 0 or NaN. predicted: (2, n) class names. groups: (n,) codes of patients, lesions
             or sequences; intervals and the test are then of the effective number of images. None: of all.
     """
-    in_all = np.isfinite(correct).all(0)
+    in_all = np.asarray(np.isfinite(correct).all(0))
     first, second = correct[:, in_all] == 1
     both, only_first, only_second = (
         int(np.sum(mask)) for mask in (first & second, first & ~second, ~first & second)

@@ -286,7 +286,7 @@ def auroc_difference(
     if not x.n or not y.n:
         return np.nan, np.nan, np.nan
     held = design_effect.groups_among(groups, both_finite)
-    effect = design_effect.of_placements(*differences, positive, held)
+    effect = design_effect.of_placements(differences[0], differences[1], positive, held)
     half = Z * np.sqrt(effect * (x.variance / x.n + y.variance / y.n))
     return x.mean, float(np.maximum(x.mean - half, -1.0)), float(np.minimum(x.mean + half, 1.0))
 

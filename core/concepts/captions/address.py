@@ -40,7 +40,8 @@ def bank_address(text: str, column: str | None = None) -> BankAddress:
     place, mark, query = text.rpartition("?")
     if not mark or "=" not in query or _is_there(text):
         return BankAddress(text, FormAsked(column))
-    options = dict(part.partition("=")[::2] for part in query.split("&"))
+    parts = [part.partition("=") for part in query.split("&")]
+    options = {name: value for name, _, value in parts}
     if unknown := [name for name in options if name not in OPTIONS]:
         if "://" in text:  # part of the address of a server
             return BankAddress(text, FormAsked(column))

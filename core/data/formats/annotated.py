@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pandas as pd
 
@@ -199,14 +199,15 @@ def _once(frame: pd.DataFrame, file: str) -> tuple[pd.DataFrame, list[str]]:
     Raises:
         ImageSourceError: an image is in two splits.
     """
-    again = frame["path"].duplicated()
+    paths, labels = cast(pd.Series, frame["path"]), cast(pd.Series, frame["label"])
+    again = paths.duplicated()
     if not again.any():
         return frame, []
-    if "split" in frame and (both := find_contradiction(frame["path"], frame["split"])):
+    if "split" in frame and (both := find_contradiction(paths, cast(pd.Series, frame["split"]))):
         raise ImageSourceError(f"two splits of one image in '{file}': {both}. Keep one")
     left = counted(int(again.sum()), "further entry", "further entries")
     notes = [f"{left} of the same images left out"]
-    if both := find_contradiction(frame["path"], frame["label"]):
+    if both := find_contradiction(paths, labels):
         notes.append(f"two labels of one image: {both}; the first counts")
     return frame.loc[~again].reset_index(drop=True), notes
 

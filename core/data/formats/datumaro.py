@@ -39,8 +39,9 @@ def _class_names(tree: dict[str, Any]) -> list[str | None]:
 
 def _named(annotation: dict[str, Any], names: list[str | None]) -> str | None:
     number = annotation.get("label_id")
-    is_one = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < len(names)
-    return names[number] if is_one else None
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < len(names):
+        return None
+    return names[number]
 
 
 def _area(annotation: dict[str, Any]) -> float:

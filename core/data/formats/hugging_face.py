@@ -301,7 +301,9 @@ def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
     """Return the rows of all files; a column that is text in one of them is text in all."""
     texts = {name for frame in frames for name in frame if pd.api.types.is_string_dtype(frame[name])}
     alike = [
-        frame.assign(**{str(name): text_column(frame[name]) for name in frame if name in texts})
+        frame.assign(
+            **{str(name): text_column(cast(pd.Series, frame[name])) for name in frame if name in texts}
+        )
         if len(frames) > 1
         else frame
         for frame in frames
@@ -406,7 +408,7 @@ def _plain(name: Any, where: str) -> str:
 
 def _named(numbers: Sequence[Any], names: Sequence[str]) -> pd.Series:
     """Return the names of the classes; missing for `datasets`' -1 and for any other number without one."""
-    by_number = dict(enumerate(names))  # 1.0 is found by 1, and 1.5 is none
+    by_number: dict[float, str] = dict(enumerate(names))  # 1.0 is found by 1, and 1.5 is none
     found = [by_number.get(n) if isinstance(n, (int, float)) else None for n in numbers]
     return pd.Series(found, dtype="str")
 

@@ -56,8 +56,9 @@ def side(value: Any) -> float:
     if isinstance(value, str):
         with suppress(ValueError):
             value = float(value)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value < 1e300 else 0.0
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return 0.0
+    return float(value) if 0 <= value < 1e300 else 0.0
 
 
 def text_or_none(value: Any) -> str | None:

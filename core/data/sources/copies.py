@@ -97,7 +97,7 @@ def base_name(stem: str) -> str:
 
 def _bases(ids: Sequence[str], labels: Sequence[str | None]) -> list[str] | None:
     """The name of each image without the suffixes of variants; None where they are no variants."""
-    sampled = [_stem(ids[at]) for at in evenly(len(ids), SAMPLED).tolist()]
+    sampled = [_stem(ids[int(at)]) for at in evenly(len(ids), SAMPLED)]
     if all(base_name(stem) == stem for stem in sampled):
         return None
     bases = [base_name(_stem(image_id)) for image_id in ids]
@@ -113,7 +113,7 @@ def _bases(ids: Sequence[str], labels: Sequence[str | None]) -> list[str] | None
 
 def _below_domains(names: Sequence[str], labels: Sequence[str | None], look: PictureOf) -> list[str] | None:
     """The name of each image from its class folder on, where the folders above it hold copies."""
-    for at in evenly(len(names), SAMPLED).tolist():
+    for at in map(int, evenly(len(names), SAMPLED)):
         if not _apart(names[at], labels[at])[0]:
             return None
     parts = [_apart(name, label) for name, label in zip(names, labels, strict=True)]

@@ -283,7 +283,8 @@ def _without_alpha(image: Image.Image, reading: PixelReading, facts: FileFacts) 
     if alpha is not None and image.format == "BMP" and is_empty(alpha):
         return _first_bands(image)
     whole = image if image.mode == "RGBA" else image.convert("RGBA")
-    if whole.getextrema()[3] != (255, 255):
+    extrema: Any = whole.getextrema()
+    if extrema[3] != (255, 255):
         facts[TRANSPARENT] = ()
     return _opaque(whole) if reading.transparency == DROP else _on_white(whole)
 

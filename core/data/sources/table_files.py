@@ -47,7 +47,7 @@ def read_table_file(
                 if old
                 else writing_of(file, separator=separator, header=header, is_there=is_there)
             )
-            frame, notes = read_text(file, writing), [*writing.notes()]
+            frame, notes = read_text(file, writing), list[str](writing.notes())
     except FileNotFoundError:
         folder = Path(path).parent
         names = sorted(os.listdir(folder)) if folder.is_dir() else []

@@ -259,7 +259,7 @@ class TableSource(ListedSource):
         )
         if not is_missing.any():
             return []
-        missing = [paths[row] for row in np.flatnonzero(is_missing)[:3]]
+        missing = [paths[int(row)] for row in np.flatnonzero(is_missing)[:3]]
         n_missing = int(is_missing.sum())
         count = f"{n_missing:,} of {counted(len(paths), 'file')}"
         more = f" and {n_missing - 3:,} more" if n_missing > 3 else ""

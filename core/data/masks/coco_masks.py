@@ -17,6 +17,7 @@ from core.common.labels.match import match_labels
 from core.common.records import Templates
 from core.data.formats.annotated import COCO, MOST_BYTES
 from core.data.formats.coco import box_area, category_names
+from core.data.formats.label_studio import UPLOAD
 from core.data.formats.rows import NotThisForm, entries, largest_class
 from core.data.masks.mask_match import match_names
 from core.data.masks.mask_source import EXAMPLES, MaskListing, MaskSource, coverage, no_mask
@@ -71,7 +72,11 @@ class CocoMasks(MaskSource):
             raise MaskError(f"cannot read masks from '{self.path}': {reason}. Give a .json of COCO") from None
         ids, table = self._image_ids(), self.source.table
         names = [str(image["file_name"]) for image in images]
-        matches = match_names(ids, names, list(table["path"]))
+        paths = list(table["path"])
+        matches = match_names(ids, names, paths)
+        last = [name.rpartition("/")[2] for name in names]
+        if not matches.mask_of and all(map(UPLOAD.match, last)):  # Label Studio's
+            matches = match_names(ids, [UPLOAD.sub("", name) for name in last], paths)
         core, n_others, n_unknown = {}, 0, 0
         category_of = _own_categories(list(table["label"]), shapes)
         for row, at in matches.mask_of.items():

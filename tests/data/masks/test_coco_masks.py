@@ -204,6 +204,14 @@ def test_sizes_as_other_tools_write_them(tmp_path, size):
     assert_array_equal(opened(path).read("a.png", "core"), region(slice(1, 3), slice(1, 3)))
 
 
+def test_names_with_the_prefix_of_an_upload(tmp_path):
+    tree = coco(annotation(0, 1, [2, 1, 3, 2]))
+    for at, image in enumerate(tree["images"]):
+        image["file_name"] = f"images/{at:08x}__{image['file_name']}"
+    masks = opened(write(tmp_path, tree))
+    assert_array_equal(masks.read("a.png", "core"), region(slice(2, 5), slice(1, 3)))
+
+
 def test_ids_as_text(tmp_path):
     path = write(tmp_path, coco(annotation(0, 1, [0, 0, 4, 4], segmentation=SQUARE)))
     source = open_images(path)

@@ -16,6 +16,7 @@ POOLINGS = ("gap", "max", "top4", "gem3")
 TOKENS = ("cls", "mean", "cls+mean", "cls+dist", "attnpool")
 HEAD_ACTIVATIONS = ("ReLU", "ReLU6", "Hardswish", "GELU", "SiLU", "Identity", "Tanh")
 TRANSPARENCIES = ("white", "drop")
+LEVEL_TITLES = {"": "What the folders suggest", **{str(level): f"Level {level}" for level in range(1, 5)}}
 TOKEN_NORMS = ("after", "before")
 OF_PIXELS = "Of red, green and blue, for pixels from 0 to 1. As in the encoder's training."
 READOUT = ("layer", "pool", "tokens", "token_norm")  # which numbers of a network are the representation
@@ -58,14 +59,7 @@ class EmbedConfig:
         minimum=1,
         form=FORM,
         title="Which folders name the classes",
-        titles={
-            "": "What the folders suggest",
-            "1": "Level 1",
-            "2": "Level 2",
-            "3": "Level 3",
-            "4": "Level 4",
-            "leaf": "The innermost folder, by its path",
-        },
+        titles={**LEVEL_TITLES, "leaf": "The innermost folder, by its path"},
     )
     group_level: int | None = image_option(
         "which level of folders is one patient, scene or sequence: a drawn split separates none",
@@ -75,13 +69,7 @@ class EmbedConfig:
         minimum=1,
         form=FORM,
         title="Which folders are one patient, scene or sequence",
-        titles={
-            "": "What the folders suggest",
-            "1": "Level 1",
-            "2": "Level 2",
-            "3": "Level 3",
-            "4": "Level 4",
-        },
+        titles=LEVEL_TITLES,
     )
     range: str | None = image_option(
         "values that are shown black and white, in files of more than 8 bits a channel (X-rays, thermal and "

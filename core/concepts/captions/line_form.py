@@ -9,7 +9,7 @@ from statistics import median
 from core.data.sources.source import IMAGE_EXTENSIONS
 from core.errors import unknown_name
 
-# What columns of captions are called, the surest first
+# What columns of captions are called, in order of preference
 COLUMNS = (
     *("caption", "captions", "text", "title", "sentence", "sentences", "description", "alt", "comment"),
     *("raw", "re_caption", "recaption", "raw_caption", "caption_str"),

@@ -102,17 +102,29 @@ def _solo(c: Clues) -> bool:
     return has_backbone and c.lightning and (pretrained or c.of_solo_learn)
 
 
+def _yaox12(c: Clues) -> bool:
+    is_encoder = c.core.endswith(("network.encoder.", "encoder."))
+    return c.kind == "numeric" and (is_encoder or c.inside("online_backbone", "target_backbone"))
+
+
+def _lucidrains(c: Clues) -> bool:
+    is_encoder = c.under("online_encoder.net.", "target_encoder.net.", "net.")
+    return is_encoder and c.has("online_encoder", "online_predictor")
+
+
+def _lightning_bolts(c: Clues) -> bool:
+    is_moco = c.under("encoder_q.", "encoder_k.") and c.lightning
+    is_simclr = c.under("encoder.") and c.has("projection", "non_linear_evaluator")
+    return c.core.endswith("_network.encoder.") or is_moco or is_simclr
+
+
 NOTES = {"SimCLR (tonylins)": (assumed("google_simclr"),)}
 RULES: tuple[tuple[str, Callable[[Clues], bool]], ...] = (
     ("VISSL", lambda c: c.core.endswith("_feature_blocks.")),
     ("OpenSelfSup / MMSelfSup", lambda c: c.core.endswith(("encoder_q.0.", "encoder_k.0.", "_net.0."))),
-    ("BYOL (yaox12)", lambda c: c.kind == "numeric" and (
-        c.core.endswith(("network.encoder.", "encoder.")) or c.inside("online_backbone", "target_backbone"))),
-    ("BYOL (lucidrains)", lambda c: c.under("online_encoder.net.", "target_encoder.net.", "net.")
-        and c.has("online_encoder", "online_predictor")),
-    ("lightning-bolts", lambda c: c.core.endswith("_network.encoder.")
-        or (c.under("encoder_q.", "encoder_k.") and c.lightning)
-        or (c.under("encoder.") and c.has("projection", "non_linear_evaluator"))),
+    ("BYOL (yaox12)", _yaox12),
+    ("BYOL (lucidrains)", _lucidrains),
+    ("lightning-bolts", _lightning_bolts),
     ("MoCo", lambda c: c.under("encoder_q.", "encoder_k.")),
     ("MoCo v3", lambda c: c.under("base_encoder.", "momentum_encoder.") and c.has("base_encoder")),
     ("DINO", lambda c: c.inside("teacher", "student")),
@@ -130,4 +142,4 @@ RULES: tuple[tuple[str, Callable[[Clues], bool]], ...] = (
     ("timm", lambda c: c.core == "" and c.kind == "vit" and "head" in c.heads),
     ("DINO or timm ViT", lambda c: c.core == "" and c.kind == "vit"),
     ("torchvision or timm", lambda c: c.core == "" and c.kind == "resnet" and "fc" in c.heads),
-)  # fmt: skip
+)

@@ -449,11 +449,12 @@ def renamed_by_order(layout: Layout, names: Mapping[str, Tensor], arch: str) -> 
     pairs = list(zip(layout.state.items(), names.items(), strict=False))
     modules = {(old.rpartition(".")[0], new.rpartition(".")[0]) for (old, _), (new, _) in pairs}
     last = next(reversed(list(names)), "").rpartition(".")[0]  # a classifier, which may have other outputs
-    same = all(
-        (theirs.shape == ours.shape or (new.startswith(f"{last}.") and theirs.shape[1:] == ours.shape[1:]))
-        and old.rpartition(".")[2] == new.rpartition(".")[2]
-        for (old, theirs), (new, ours) in pairs
+    same_names = all(old.rpartition(".")[2] == new.rpartition(".")[2] for (old, _), (new, _) in pairs)
+    same_shapes = all(
+        theirs.shape == ours.shape or (new.startswith(f"{last}.") and theirs.shape[1:] == ours.shape[1:])
+        for (_, theirs), (new, ours) in pairs
     )
+    same = same_names and same_shapes
     one_to_one = len(modules) == len({old for old, _ in modules}) == len({new for _, new in modules})
     moved = any(old in names and old != new for (old, _), (new, _) in pairs)
     if len(layout.state) != len(names) or not same or not one_to_one or moved:

@@ -118,20 +118,16 @@ def _reference(task: dict[str, Any]) -> str | None:
 
 def _annotations(task: dict[str, Any]) -> list[dict[str, Any]]:
     given = task.get("annotations", task.get("completions"))
-    return [one for one in given if isinstance(one, dict) and not one.get("was_cancelled")] if isinstance(
-        given, list
-    ) else []  # fmt: skip
+    entries = given if isinstance(given, list) else []
+    return [one for one in entries if isinstance(one, dict) and not one.get("was_cancelled")]
 
 
 def _answer(annotation: dict[str, Any], field: str | None) -> tuple[str | None, bool]:
     """Return the class of one annotation, and whether it comes from boxes."""
-    results = annotation.get("result")
-    values = [
-        one["value"]
-        for one in (results if isinstance(results, list) else [])
-        if isinstance(one, dict) and isinstance(one.get("value"), dict)
-        and (field is None or one.get("from_name") == field)
-    ]  # fmt: skip
+    given = annotation.get("result")
+    results = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    of_field = [one.get("value") for one in results if field is None or one.get("from_name") == field]
+    values = [value for value in of_field if isinstance(value, dict)]
     for value in values:
         if (choice := _first(value.get("choices"))) is not None:
             return choice, False
@@ -151,13 +147,16 @@ def _minimal(task: dict[str, Any], field: str | None) -> tuple[str | None, bool]
         value = task.get(name)
         answer = value.get("choices") if isinstance(value, dict) else value
         if isinstance(answer, list) and answer and isinstance(answer[0], dict):
-            boxes = [(next((_first(one.get(s)) for s in SHAPES if s in one), None),
-                      side(one.get("width")) * side(one.get("height"))) for one in answer
-                     if isinstance(one, dict)]  # fmt: skip
-            return largest_class(boxes), True
+            return largest_class(_minimal_box(one) for one in answer if isinstance(one, dict)), True
         if (label := _first(answer)) is not None:
             return label, False
     return None, False
+
+
+def _minimal_box(box: dict[str, Any]) -> tuple[str | None, float]:
+    """Return the class of a box in JSON-MIN, and its area."""
+    name = next((_first(box.get(shape)) for shape in SHAPES if shape in box), None)
+    return name, side(box.get("width")) * side(box.get("height"))
 
 
 def _first(value: Any) -> str | None:

@@ -8,7 +8,6 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -333,22 +332,21 @@ def _reason(error: Exception, source: bytes | str | Path | BinaryIO) -> str:
 
 
 def _why_unidentified(head: bytes) -> str:
-    tests: tuple[tuple[Callable[[bytes], bool], str], ...] = (
-        (lambda h: not h, "zero bytes"),
-        (lambda h: h.lstrip().lower().startswith(HTML), "not an image but an HTML page"),
-        (
-            lambda h: h.startswith(b"version https://git-lfs"),
-            "a git-lfs pointer, not an image (git lfs pull)",
-        ),
-        (lambda h: h[4:8] == b"ftyp" and h[8:11] == b"avi", "AVIF, which this Pillow cannot read: update it"),
-        (
-            lambda h: h[4:8] == b"ftyp" and h[8:12] in HEIF_BRANDS and "HEIF" not in _formats(),
-            "HEIC, which needs one more package: pip install pillow-heif",
-        ),
-        (lambda h: jpeg_precision(h) > 8, "a JPEG of 12 bits, which Pillow cannot read: convert it to PNG"),
-        (lambda h: h.startswith(SIGNATURES) or h[8:12] == b"WEBP", "truncated or corrupt before its pixels"),
-    )
-    return next((reason for holds, reason in tests if holds(head)), "not an image")
+    if not head:
+        return "zero bytes"
+    if head.lstrip().lower().startswith(HTML):
+        return "not an image but an HTML page"
+    if head.startswith(b"version https://git-lfs"):
+        return "a git-lfs pointer, not an image (git lfs pull)"
+    brand = head[8:12] if head[4:8] == b"ftyp" else b""
+    if brand.startswith(b"avi"):
+        return "AVIF, which this Pillow cannot read: update it"
+    if brand in HEIF_BRANDS and "HEIF" not in _formats():
+        return "HEIC, which needs one more package: pip install pillow-heif"
+    if jpeg_precision(head) > 8:
+        return "a JPEG of 12 bits, which Pillow cannot read: convert it to PNG"
+    is_begun = head.startswith(SIGNATURES) or head[8:12] == b"WEBP"
+    return "truncated or corrupt before its pixels" if is_begun else "not an image"
 
 
 def _head(source: bytes | str | Path | BinaryIO, length: int = 1 << 16) -> bytes:

@@ -236,12 +236,9 @@ def _load(network: nn.Module, base: nn.Module, tensors: Mapping[str, Tensor]) ->
     """
     state, base_state = network.state_dict(), base.state_dict()
     rest = [key for key in state if key not in base_state and not key.endswith("num_batches_tracked")]
-    lacking = [
-        key
-        for key in rest
-        if (key not in tensors or tensors[key].shape != state[key].shape)
-        and not (key.endswith(".bias") and key not in tensors and f"{key[:-4]}weight" in tensors)
-    ]
+    lacking = [key for key in rest if key in tensors and tensors[key].shape != state[key].shape]
+    absent = [key for key in rest if key not in tensors]
+    lacking += [key for key in absent if not (key.endswith(".bias") and f"{key[:-4]}weight" in tensors)]
     lacking += [key for key in base_state if key in state and base_state[key].shape != state[key].shape]
     if lacking or not rest:
         return lacking[0] if any(key in tensors for key in rest) else None

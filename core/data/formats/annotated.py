@@ -138,18 +138,18 @@ class AnnotatedSource(TableSource):
         files = ListedFiles(self._folder, self._resolve)
         if all(map(files.is_there, rows.paths[:TRIED])):
             return
-        found = files.below(rows.paths)
+        images = files.below(rows.paths)
         names = [path.rpartition("/")[2] for path in rows.paths]
-        if not any(found) and all(
+        if not any(images) and all(
             map(UPLOAD.match, names)
         ):  # Label Studio's, of files with or without prefix
-            found = files.below(names)
-            found = found if any(found) else files.below([UPLOAD.sub("", name) for name in names])
-        if not any(found):
+            images = files.below(names)
+            images = images if any(images) else files.below([UPLOAD.sub("", name) for name in names])
+        if not any(images):
             return
-        n_found = sum(path is not None for path in found)
-        rows.paths = [below or path for below, path in zip(found, rows.paths, strict=True)]
-        rows.notes.append(say_of_columns("found_below", n=n_found, of=len(found), what=self._folder))
+        n_found = sum(path is not None for path in images)
+        rows.paths = [below or path for below, path in zip(images, rows.paths, strict=True)]
+        rows.notes.append(say_of_columns("found_below", n=n_found, of=len(images), what=self._folder))
 
     def _rows(self) -> Rows | pd.DataFrame:
         is_old = self.reading == OLD_READING

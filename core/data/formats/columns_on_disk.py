@@ -65,8 +65,8 @@ class ColumnFile(ABC):
 class ParquetColumns(ColumnFile):
     """A Parquet file, read forwards: a row before the last one starts its row group again."""
 
-    def __init__(self, place: str):
-        self._place = place
+    def __init__(self, path: str):
+        self._place = path
         about = read_footer(self.path)
         self.schema = pq.read_schema(self.path)
         self.n_rows = about.n_rows

@@ -22,10 +22,10 @@ def read_datumaro(tree: dict[str, Any], path: str, label: str | None = None) -> 
     labels, from_boxes = [], 0
     for item in items:
         annotations = entries(item.get("annotations") or [], "annotations")
-        own = [_named(one, names) for one in annotations if one.get("type") == "label"]
+        image_labels = [_named(one, names) for one in annotations if one.get("type") == "label"]
         boxes = [(_named(one, names), _area(one)) for one in annotations if one.get("type") != "label"]
-        from_boxes += not own and bool(boxes)
-        labels.append(next((name for name in own if name), None) or largest_class(boxes))
+        from_boxes += not image_labels and bool(boxes)
+        labels.append(next((name for name in image_labels if name), None) or largest_class(boxes))
     split = os.path.splitext(os.path.basename(path))[0]
     folders = (".", f"../images/{split}", "../images", "images", "..")
     return Rows(list(map(str, paths)), labels, notes=[LARGEST] * bool(from_boxes), folders=folders)

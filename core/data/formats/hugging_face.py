@@ -106,8 +106,8 @@ class HuggingFaceSource(source.ListedSource):
         return {}
 
     def read(self, row: int) -> Image.Image:
-        if place := self.place(row):
-            return decode_listed(self.path_texts[row].as_py(), place, self.pixel_reading)
+        if path_beside := self.place(row):
+            return decode_listed(self.path_texts[row].as_py(), path_beside, self.pixel_reading)
         at, position = (int(part[row]) for part in self.listing.places)
         with self._lock:  # a file is read forwards, by one thread at a time
             content = self._content(at, position)
@@ -126,10 +126,10 @@ class HuggingFaceSource(source.ListedSource):
         """
         if not is_image_name(name):  # of a row without a name it is its number
             raise UnreadableImage("the row has no bytes of a picture, nor its address")
-        found = self._pictures.below([name])[0]
-        if found is None:
+        path = self._pictures.below([name])[0]
+        if path is None:
             raise UnreadableImage(f"the row has no bytes, only the file name '{name}'")
-        return os.path.join(self._pictures.folder, found)
+        return os.path.join(self._pictures.folder, path)
 
     @cached_property
     def _pictures(self) -> ListedFiles:
@@ -409,8 +409,8 @@ def _plain(name: Any, where: str) -> str:
 def _named(numbers: Sequence[Any], names: Sequence[str]) -> pd.Series:
     """Return the names of the classes; missing for `datasets`' -1 and for any other number without one."""
     by_number: dict[float, str] = dict(enumerate(names))  # 1.0 is found by 1, and 1.5 is none
-    found = [by_number.get(n) if isinstance(n, (int, float)) else None for n in numbers]
-    return pd.Series(found, dtype="str")
+    class_names = [by_number.get(n) if isinstance(n, (int, float)) else None for n in numbers]
+    return pd.Series(class_names, dtype="str")
 
 
 def _reading(path: str, read: Any) -> Any:

@@ -19,9 +19,13 @@ def read_joined_lists(path: str) -> Rows | None:
     Raises:
         ImageSourceError: an id occurs twice, or has a split that is neither 1 nor 0.
     """
-    folder, own = os.path.split(path)
+    folder, file_name = os.path.split(path)
     needed = [os.path.join(folder, name) for name in (IMAGES, CLASSES)]
-    if is_url(path) or own not in (IMAGES, CLASSES, NAMES, SPLITS) or not all(map(os.path.isfile, needed)):
+    if (
+        is_url(path)
+        or file_name not in (IMAGES, CLASSES, NAMES, SPLITS)
+        or not all(map(os.path.isfile, needed))
+    ):
         return None
     paths, classes = map(_by_id, needed)
     names, splits = (_by_id(os.path.join(folder, name)) for name in (NAMES, SPLITS))

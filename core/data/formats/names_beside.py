@@ -61,16 +61,16 @@ def named_labels(
     given = {label for label in labels if label is not None}
     if not any(_is_key(label) for label in given):
         return list(labels), []
-    places = [os.path.join(folder, name) for folder in dict.fromkeys(folders) for name in NAMES_BESIDE]
-    files = [place for place in places if place != list_file and is_file(place)]
-    found = [_named_by(file, given, list_file) for file in files]
-    if not found:
+    paths = [os.path.join(folder, name) for folder in dict.fromkeys(folders) for name in NAMES_BESIDE]
+    files = [path for path in paths if path != list_file and is_file(path)]
+    candidates = [_named_by(file, given, list_file) for file in files]
+    if not candidates:
         return list(labels), []
-    fitting = _best([one for one in found if one.fit is Fitting.YES], len(given))
+    fitting = _best([one for one in candidates if one.fit is Fitting.YES], len(given))
     if len(fitting) != 1:
-        return list(labels), [_why_none(found, fitting)]
+        return list(labels), [_why_none(candidates, fitting)]
     (best,) = fitting
-    others = tuple(os.path.basename(one.file) for one in found if one is not best)
+    others = tuple(os.path.basename(one.file) for one in candidates if one is not best)
     kind = "named_not_by" if others else "named"
     note = say_of_beside(kind, what=os.path.basename(best.file), names=others)
     return [None if label is None else best.name_of[label] for label in labels], [note, *best.notes]
@@ -89,13 +89,13 @@ def _best(fitting: list[NamesFile], n_labels: int) -> list[NamesFile]:
     return fitting[:1] if alike else fitting
 
 
-def _why_none(found: list[NamesFile], fitting: list[NamesFile]) -> Record:
+def _why_none(candidates: list[NamesFile], fitting: list[NamesFile]) -> Record:
     if fitting:
         names = tuple(os.path.basename(one.file) for one in fitting)
         return say_of_beside("several", names=names)
-    fits = [one.fit for one in found]
+    fits = [one.fit for one in candidates]
     kind = next((fit for fit in (Fitting.UNDECIDED, Fitting.DEVKIT) if fit in fits), Fitting.NO)
-    one = found[fits.index(kind)]
+    one = candidates[fits.index(kind)]
     file = os.path.basename(one.file)
     if kind is Fitting.UNDECIDED:
         return say_of_beside("undecided", what=file, n=one.n_names)
@@ -150,10 +150,10 @@ def _numbers_of_siblings(list_file: str) -> set[int]:
         return set()
     names = sorted(name for name in os.listdir(folder) if name.lower().endswith(".txt"))
     lists = [name for name in names if name not in NAMES_BESIDE and not DEVKIT.fullmatch(name)]
-    found: set[int] = set()
+    numbers: set[int] = set()
     for name in lists[:MOST_SIBLINGS]:
-        found |= _numbers_of_list(os.path.join(folder, name))
-    return found
+        numbers |= _numbers_of_list(os.path.join(folder, name))
+    return numbers
 
 
 def _numbers_of_list(path: str) -> set[int]:

@@ -44,9 +44,9 @@ def read_via(tree: dict[str, Any], path: str, label: str | None = None) -> Rows:
 
 
 def _via_label(image: dict[str, Any], field: str | None) -> str | None:
-    own = _class_of(image.get("file_attributes"), field)
-    if own is not None:
-        return own
+    image_label = _class_of(image.get("file_attributes"), field)
+    if image_label is not None:
+        return image_label
     held = image.get("regions")
     regions = list(held.values()) if isinstance(held, dict) else held
     boxes = [one for one in regions if isinstance(one, dict)] if isinstance(regions, list) else []
@@ -97,10 +97,12 @@ def read_labelme(tree: dict[str, Any], path: str, label: str | None = None) -> R
 
 def _trees_beside(path: str) -> list[dict[str, Any]]:
     """Return the other files of LabelMe in the folder of one: each is of one picture."""
-    folder, own = os.path.split(path)
+    folder, file_name = os.path.split(path)
     if is_url(folder):
         return []
-    names = [name for name in sorted(os.listdir(folder or ".")) if name.endswith(".json") and name != own]
+    names = [
+        name for name in sorted(os.listdir(folder or ".")) if name.endswith(".json") and name != file_name
+    ]
     trees = []
     for name in names:
         with suppress(OSError, ValueError):
@@ -111,9 +113,9 @@ def _trees_beside(path: str) -> list[dict[str, Any]]:
 def _labelme_label(tree: dict[str, Any]) -> str | None:
     shapes = entries(tree["shapes"], "shapes")
     flags = tree.get("flags")
-    chosen = [name for name, value in flags.items() if value is True] if isinstance(flags, dict) else []
-    if len(chosen) == 1 and not shapes:
-        return text_or_none(chosen[0])
+    set_flags = [name for name, value in flags.items() if value is True] if isinstance(flags, dict) else []
+    if len(set_flags) == 1 and not shapes:
+        return text_or_none(set_flags[0])
     return largest_class((text_or_none(one.get("label")), _labelme_area(one)) for one in shapes)
 
 

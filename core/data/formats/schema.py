@@ -41,14 +41,16 @@ def find_roles(schema: pa.Schema, path: str, label: str | None, *, image: str | 
             f"'{path}' has no column '{image}' of images (it has {some(images, 20)})."
             f"{did_you_mean(image, images)}"
         )
-    images = [image] * (image is not None) or images
+    if image is not None:
+        images = [image]
     by_place = not images
     if by_place and not (images := places(schema)):
         raise ImageSourceError(
             f"no column of images in '{path}' (columns: {some(schema.names, 20)}). Expected bytes of image "
             "files, as `datasets` writes them, or a column `url` or `path` of text"
         )
-    image = images[0] if by_place else next((name for name in IMAGE_NAMES if name in images), images[0])
+    usual_images = [] if by_place else [name for name in IMAGE_NAMES if name in images]
+    image = [*usual_images, *images][0]
     pictures = images[:1] if by_place else image_columns(schema)
     plain = [one.name for one in schema if one.name not in pictures and _is_plain(one.type)]
     if label is not None and label not in plain:

@@ -149,14 +149,16 @@ def _without_extension(lines: list[str], path: str, root: str | None) -> Rows | 
         files = ListedFiles(folder, lambda cell: cell)
         if sum(map(bool, files.below(sample))) < 0.9 * len(sample):
             continue
-        found = files.below(names)
-        kept = [at for at, image in enumerate(found) if image is not None]
-        rests = [parts[at][1].strip() if len(parts[at]) > 1 else None for at in kept]
-        images = [found[at] or "" for at in kept]
+        paths = files.below(names)
+        rows_with_image = [at for at, image in enumerate(paths) if image is not None]
+        rests = [parts[at][1].strip() if len(parts[at]) > 1 else None for at in rows_with_image]
+        images = [paths[at] or "" for at in rows_with_image]
         rows = _with_labels(images, rests, path, folder, (folder,), old=False)
         rows.notes.append(say_of_rows("names_without_extension", what=folder))
         rows.notes += (
-            [f"{counted(len(names) - len(kept), 'image')} not found"] if len(kept) < len(names) else []
+            [f"{counted(len(names) - len(rows_with_image), 'image')} not found"]
+            if len(rows_with_image) < len(names)
+            else []
         )
         return rows
     return None

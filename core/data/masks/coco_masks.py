@@ -124,10 +124,10 @@ class Shape(NamedTuple):
 Shapes = dict[str, list[Shape]]
 
 
-def _category(own: str | None, of_image: Sequence[Shape]) -> tuple[str | None, bool]:
+def _category(image_category: str | None, of_image: Sequence[Shape]) -> tuple[str | None, bool]:
     """Return the class whose annotations are the mask of an image, and whether it is the image's own."""
-    if own is not None and any(one.name == own for one in of_image):
-        return own, True
+    if image_category is not None and any(one.name == image_category for one in of_image):
+        return image_category, True
     return largest_class((one.name, one.area) for one in of_image), False
 
 
@@ -139,12 +139,12 @@ def _are_scaled(core: dict[str, Any]) -> bool:
 
 def _own_categories(labels: list[Any], shapes: Shapes) -> dict[str, str]:
     """The category of the annotations that each label of images means."""
-    known = [label for label in dict.fromkeys(labels) if isinstance(label, str)]
+    image_labels = [label for label in dict.fromkeys(labels) if isinstance(label, str)]
     annotated = (one.name for of_image in shapes.values() for one in of_image if one.name is not None)
     categories = list(dict.fromkeys(annotated))
-    match = match_labels([[name] for name in categories], known)
+    match = match_labels([[name] for name in categories], image_labels)
     pairs = zip(categories, match.code.tolist(), strict=True)
-    return {known[code]: category for category, code in pairs if code >= 0}
+    return {image_labels[code]: category for category, code in pairs if code >= 0}
 
 
 def _annotated(tree: dict[str, Any]) -> tuple[list[dict[str, Any]], Shapes]:

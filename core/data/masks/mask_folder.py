@@ -143,7 +143,7 @@ class FolderMasks(MaskSource):
         if extras is None or group is None or group not in extras:
             return None
         column = extras[group]
-        return [value if known else None for value, known in zip(column, column.notna(), strict=True)]
+        return [value if is_given else None for value, is_given in zip(column, column.notna(), strict=True)]
 
     def _look_at_values(self, places: dict[str, dict[str, tuple[str, ...]]]) -> list[Record]:
         """Decide which values are the mask, by some of the files, where that was not said."""

@@ -37,16 +37,16 @@ def match_files(
             where several are one photograph, patient or sequence.
     """
     matches = match_names(images, masks, paths)
-    found = MaskFiles({row: (mask,) for row, mask in matches.mask_of.items()}, matches.ambiguous)
+    files = MaskFiles({row: (mask,) for row, mask in matches.mask_of.items()}, matches.ambiguous)
     left = sorted(set(range(len(masks))) - set(matches.mask_of.values()) - matches.ambiguous)
     if left:
-        _match_plain(images, masks, left, found)
-    if groups is not None and found.ambiguous:
-        _match_copies(images, masks, groups, found)
-    taken = {mask for of_row in found.of_image.values() for mask in of_row}
-    found.left = set(range(len(masks))) - taken
-    found.ambiguous -= taken
-    return found
+        _match_plain(images, masks, left, files)
+    if groups is not None and files.ambiguous:
+        _match_copies(images, masks, groups, files)
+    taken = {mask for of_row in files.of_image.values() for mask in of_row}
+    files.left = set(range(len(masks))) - taken
+    files.ambiguous -= taken
+    return files
 
 
 def is_named_mask(name: str) -> bool:
@@ -60,8 +60,8 @@ def is_named_mask(name: str) -> bool:
     return any(map(may_hold_masks, folders)) or MASK_FILE.match(stem) is not None
 
 
-def _match_plain(images: Sequence[str], masks: Sequence[str], left: list[int], found: MaskFiles) -> None:
-    rows = [row for row in range(len(images)) if row not in found.of_image]
+def _match_plain(images: Sequence[str], masks: Sequence[str], left: list[int], files: MaskFiles) -> None:
+    rows = [row for row in range(len(images)) if row not in files.of_image]
     plain_images = [_without_words(images[row], CONTAINERS.__contains__) for row in rows]
     stems = {without_extension(last_part(name)) for name in plain_images}
     of_name: dict[str, list[int]] = defaultdict(list)
@@ -70,8 +70,8 @@ def _match_plain(images: Sequence[str], masks: Sequence[str], left: list[int], f
     names = list(of_name)
     matches = match_names(plain_images, names)
     for row, name in matches.mask_of.items():
-        found.of_image[rows[row]] = tuple(of_name[names[name]])
-    found.ambiguous |= {mask for name in matches.ambiguous for mask in of_name[names[name]]}
+        files.of_image[rows[row]] = tuple(of_name[names[name]])
+    files.ambiguous |= {mask for name in matches.ambiguous for mask in of_name[names[name]]}
 
 
 def _image_name(mask: str, stems: set[str]) -> str:
@@ -89,15 +89,15 @@ def _without_words(name: str, is_word: Callable[[str], bool]) -> str:
 
 
 def _match_copies(
-    images: Sequence[str], masks: Sequence[str], groups: Sequence[object], found: MaskFiles
+    images: Sequence[str], masks: Sequence[str], groups: Sequence[object], files: MaskFiles
 ) -> None:
     rows_of: dict[str, list[int]] = defaultdict(list)
     for row, name in enumerate(images):
         rows_of[without_extension(last_part(name))].append(row)
-    for mask in sorted(found.ambiguous):
+    for mask in sorted(files.ambiguous):
         plain = without_extension(masks[mask])
         named = rows_of[last_part(plain)]
         alike = [row for row in named if f"/{without_extension(images[row])}".endswith(f"/{plain}")]
         if alike and len({groups[row] for row in alike}) == 1 and groups[alike[0]] is not None:
             for row in alike:
-                found.of_image.setdefault(row, (mask,))
+                files.of_image.setdefault(row, (mask,))

@@ -99,13 +99,13 @@ def reading_from(options: dict[str, str], root: str) -> MaskReading | None:
 
 
 def _values(text: str, root: str) -> tuple[Value, ...]:
-    found = []
+    values = []
     for part in text.replace("+", " ").split():
         numbers = part.split(",")
         if not all(number.isdecimal() for number in numbers) or len(numbers) not in (1, 3):
             raise MaskError(_no_value(text, root))
-        found.append(tuple(map(int, numbers)))
-    return tuple(found)
+        values.append(tuple(map(int, numbers)))
+    return tuple(values)
 
 
 def _no_value(text: str, root: str) -> str:
@@ -205,19 +205,19 @@ def selected(stored: StoredMask, reading: MaskReading) -> np.ndarray:
     """
     if stored.values is None:
         raise UnreadableImage("its mask is soft (opacity or fractions): it has no ?value=")
-    found = np.zeros(stored.values.shape[:2], bool)
+    is_mask = np.zeros(stored.values.shape[:2], bool)
     for value in reading.values:
-        found |= _holds(stored, value)
+        is_mask |= _holds(stored, value)
     if reading.any_other:
-        found |= ~_holds(stored, (0,))
+        is_mask |= ~_holds(stored, (0,))
     for value in reading.ignored:
-        found &= ~_holds(stored, value)
+        is_mask &= ~_holds(stored, value)
     if reading.only:
-        known = np.logical_or.reduce([_holds(stored, value) for value in (*reading.ignored, (0,))])
-        if not (found | known).all():
-            other = stored.values[~(found | known)][0]
+        is_other_level = np.logical_or.reduce([_holds(stored, value) for value in (*reading.ignored, (0,))])
+        if not (is_mask | is_other_level).all():
+            other = stored.values[~(is_mask | is_other_level)][0]
             raise UnreadableImage(f"it holds the value {other}, as other masks do not; name it by ?value=")
-    return found.astype(np.float32)
+    return is_mask.astype(np.float32)
 
 
 def _holds(stored: StoredMask, value: Value) -> np.ndarray:

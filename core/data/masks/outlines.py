@@ -44,8 +44,8 @@ def _outlines(shape: list[Any]) -> list[array[float]] | str | None:
     parts = [shape] if not any(isinstance(one, list) for one in shape) else shape
     if _are_points(parts):
         parts = [parts]
-    found = [_numbers(_flat(part)) for part in parts]
-    usable = [one for one in found if one is not None and len(one) >= POINTS]
+    coordinates = [_numbers(_flat(part)) for part in parts]
+    usable = [one for one in coordinates if one is not None and len(one) >= POINTS]
     return usable or UNKNOWN
 
 
@@ -62,12 +62,12 @@ def _flat(part: Any) -> Any:
 def _numbers(values: Any, farthest: float = FARTHEST) -> array[float] | None:
     """Return finite numbers, kept within `farthest`; None for anything else."""
     try:
-        found = array("d", values)
+        numbers = array("d", values)
     except (TypeError, OverflowError, ValueError):
         return None
-    if not all(math.isfinite(value) for value in found):
+    if not all(math.isfinite(value) for value in numbers):
         return None
-    return array("d", (max(-farthest, min(value, farthest)) for value in found))
+    return array("d", (max(-farthest, min(value, farthest)) for value in numbers))
 
 
 def coordinates(shape: Any) -> Iterator[float]:

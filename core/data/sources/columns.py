@@ -80,12 +80,12 @@ say_of_columns = Templates.beside(__file__)
 
 @dataclass
 class ColumnChoice:
-    """The column of each role; `one_hot`: columns of which one a row is the class; `found`: the images below
+    """The column of each role; `one_hot`: columns of which one a row is the class; `images`: those below
     the folder that the cells of the path mean, where they do not name them as they stand."""
 
     columns: dict[str, str] = field(default_factory=dict)
     one_hot: tuple[str, ...] = ()
-    found: list[str | None] | None = None
+    images: list[str | None] | None = None
     notes: list[Record] = field(default_factory=list)
 
     def as_stated(self) -> dict[str, Any]:
@@ -243,8 +243,8 @@ def _find_files(decision: ColumnChoice, frame: pd.DataFrame, files: ListedFiles 
     if not sample or _share(map(files.is_there, sample)) == 1.0 or not any(files.below(sample)):
         return
     cells = list(column.astype("str").where(column.notna(), ""))
-    decision.found = files.below(cells)
-    n_found = sum(path is not None for path in decision.found)
+    decision.images = files.below(cells)
+    n_found = sum(path is not None for path in decision.images)
     decision.notes.append(say_of_columns("found_below", n=n_found, of=len(cells), what=files.folder))
 
 
@@ -267,9 +267,9 @@ def _decide_split(decision: ColumnChoice, frame: pd.DataFrame, table: str) -> li
     named = {column_name(name): name for name in reversed(list(frame.columns))}
     usual = [named[alias] for alias in (*SPLITS, *TRUE_MEANS) if alias in named]
     usual = [name for name in usual if name not in decision.columns.values()]
-    known = [name for name in usual if split_values(_cells(frame, name), name) is not None]
+    readable_as_split = [name for name in usual if split_values(_cells(frame, name), name) is not None]
     further = [name for name in frame if name not in usual and _holds_split_words(_cells(frame, name))]
-    candidates = known or further
+    candidates = readable_as_split or further
     first = next(iter(candidates), None)
     first = next((name for name in usual if name.lower() == "split"), first)
     if first is None:

@@ -26,13 +26,13 @@ def find_contradiction(images: pd.Series, values: pd.Series) -> Contradiction | 
     Args:
         images, values: of the same rows, in their order.
     """
-    said = pd.DataFrame({"image": images.to_numpy(), "value": values.to_numpy()}).dropna()
-    said = said.loc[said["image"].duplicated(keep=False)]
-    firsts = said.groupby("image")["value"].transform("first")
-    others = said.loc[said["value"] != firsts]
+    pairs = pd.DataFrame({"image": images.to_numpy(), "value": values.to_numpy()}).dropna()
+    pairs = pairs.loc[pairs["image"].duplicated(keep=False)]
+    firsts = pairs.groupby("image")["value"].transform("first")
+    others = pairs.loc[pairs["value"] != firsts]
     if not len(others):
         return None
     row = int(others.index[0])
     image, second = others.loc[row, ["image", "value"]]
-    first = int(said.index[said["image"] == image][0])
-    return Contradiction(str(image), str(said.loc[first, "value"]), first + 1, str(second), row + 1)
+    first = int(pairs.index[pairs["image"] == image][0])
+    return Contradiction(str(image), str(pairs.loc[first, "value"]), first + 1, str(second), row + 1)

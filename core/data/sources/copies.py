@@ -45,8 +45,8 @@ def with_photographs(listing: Listing, asked: str | None, look: PictureOf) -> Li
     Args:
         asked: the group that was asked for, if any. look: reads the picture of a row.
     """
-    wanted = asked in (None, COLUMN) and listing.group is None and not listing.split_given
-    if not wanted or (listing.extras is not None and COLUMN in listing.extras):
+    may_group = asked in (None, COLUMN) and listing.group is None and not listing.split_given
+    if not may_group or (listing.extras is not None and COLUMN in listing.extras):
         return listing
     ids = list(listing.table["image_id"])
     labels = [label if isinstance(label, str) else None for label in listing.table["label"]]

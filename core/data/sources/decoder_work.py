@@ -69,12 +69,12 @@ def _scans(file: BinaryIO) -> int:
 
 def jpeg_precision(head: bytes) -> int:
     """Return the bits a channel that the first bytes of a JPEG state; 0 where they do not, or are of none."""
-    place = 2
-    while head.startswith(b"\xff\xd8") and place + 5 <= len(head) and head[place] == 0xFF:
-        mark, length = head[place + 1], int.from_bytes(head[place + 2 : place + 4])
+    offset = 2
+    while head.startswith(b"\xff\xd8") and offset + 5 <= len(head) and head[offset] == 0xFF:
+        mark, length = head[offset + 1], int.from_bytes(head[offset + 2 : offset + 4])
         if 0xC0 <= mark <= 0xCF and mark not in (0xC4, 0xC8, 0xCC):
-            return head[place + 4]
-        place += 2 + max(length, 2)
+            return head[offset + 4]
+        offset += 2 + max(length, 2)
     return 0
 
 
@@ -85,12 +85,12 @@ def _levels(image: Image.Image) -> int:
     file.seek(0)
     head = file.read(PIECE)
     file.seek(at)
-    place = head.find(CODESTREAM) + 2
-    while place >= 2 and place + 10 <= len(head):
-        mark, length = struct.unpack_from(">HH", head, place)
+    offset = head.find(CODESTREAM) + 2
+    while offset >= 2 and offset + 10 <= len(head):
+        mark, length = struct.unpack_from(">HH", head, offset)
         if mark == CODING:
-            return head[place + 9]
+            return head[offset + 9]
         if mark == TILES or length < 2:
             return 0
-        place += 2 + length
+        offset += 2 + length
     return 0

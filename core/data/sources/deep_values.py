@@ -80,9 +80,9 @@ def _ends(
     kind: np.dtype, low: Any, high: Any, reading: PixelReading, facts: FileFacts
 ) -> tuple[float, float]:
     """Return the values that become black and white."""
-    own = float(low), float(high)
+    file_range = float(low), float(high)
     if reading.own_range:
-        return own
+        return file_range
     if reading.value_range is not None:
         return reading.value_range
     if kind.itemsize == 1:
@@ -90,17 +90,17 @@ def _ends(
     bounds = (SIXTEEN,) if kind.kind in "iu" else BOUNDS
     fits = [bound for bound in bounds if low >= 0 and high <= bound]
     if not fits:
-        facts[OWN_RANGE] = own
-        return own
-    facts[DEEP] = (*own, 0.0, fits[0])
+        facts[OWN_RANGE] = file_range
+        return file_range
+    facts[DEEP] = (*file_range, 0.0, fits[0])
     return 0.0, fits[0]
 
 
 def _filled(values: np.ndarray, low: Any, nodata: float | None) -> np.ndarray:
-    known = np.isfinite(values)
+    is_valid = np.isfinite(values)
     if nodata is not None:
-        known &= values != nodata
-    return values if known.all() else np.where(known, values, low)
+        is_valid &= values != nodata
+    return values if is_valid.all() else np.where(is_valid, values, low)
 
 
 def _scaled(values: np.ndarray, black: float, white: float) -> np.ndarray:

@@ -167,17 +167,18 @@ class FolderSource(source.ListedSource):
             masks = Masks(tuple(self.reading.masks), self.reading.mask_files)
             return self.reading, set_apart(tree, masks)[0], []
         masks = find_masks(self.root, tree)
-        kept, mask_counts = set_apart(tree, masks)
-        labels = partial(label_file, self.root, kept)
+        images_only, mask_counts = set_apart(tree, masks)
+        labels = partial(label_file, self.root, images_only)
         asked = {"class_level": self.class_level, "group_level": self.group_level}
-        found = choose_reading(kept, masks, labels, **asked)
-        _check_levels(found.profile, self.class_level, self.group_level)
-        self.reading = found.reading
-        self.other_level = found.other
-        self.levels = levels_table(found, kept, mask_counts)
-        tables = lists_naming(self.root, kept, found.reading.splits)
-        beside = [table for table in tables if table not in found.reading.label_files.values()]
-        return found.reading, kept, sentences(found, kept, mask_counts, beside, root=readable(self.root))
+        choice = choose_reading(images_only, masks, labels, **asked)
+        _check_levels(choice.profile, self.class_level, self.group_level)
+        self.reading = choice.reading
+        self.other_level = choice.other
+        self.levels = levels_table(choice, images_only, mask_counts)
+        tables = lists_naming(self.root, images_only, choice.reading.splits)
+        beside = [table for table in tables if table not in choice.reading.label_files.values()]
+        notes = sentences(choice, images_only, mask_counts, beside, root=readable(self.root))
+        return choice.reading, images_only, notes
 
 
 def _check_levels(levels: Profile, class_level: ClassLevel, group_level: int | None) -> None:

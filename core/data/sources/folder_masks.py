@@ -62,18 +62,18 @@ def set_apart(tree: Mapping[str, Folder], masks: Masks) -> tuple[dict[str, Folde
         the tree with no images that are masks, and the number of masks of each folder of them (`x/masks`), or
         beside images (`x/*_mask`).
     """
-    kept: dict[str, Folder] = {}
+    images_only: dict[str, Folder] = {}
     counts: dict[str, int] = defaultdict(int)
     for path, folder in tree.items():
         words = path.split("/")
         at = next((at for at, word in enumerate(words) if word in masks.folders), None)
         left = folder.images if at is not None else mask_files(folder.images) if masks.files else []
-        kept[path] = folder
+        images_only[path] = folder
         if left:
             counts["/".join(words[: at + 1]) if at is not None else f"{path}/*_mask".lstrip("/")] += len(left)
             apart = set(left)
-            kept[path] = replace(folder, images=[name for name in folder.images if name not in apart])
-    return kept, dict(counts)
+            images_only[path] = replace(folder, images=[name for name in folder.images if name not in apart])
+    return images_only, dict(counts)
 
 
 def mask_files(images: Sequence[str]) -> list[str]:

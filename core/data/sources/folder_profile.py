@@ -59,21 +59,21 @@ class Profile:
         return sorted(self.levels[level - 1].names)
 
 
-def profile_of(places: Iterable[ImagePlace]) -> Profile:
+def profile_of(folders: Iterable[ImagePlace]) -> Profile:
     """Count the names of each level of folders, in one pass over the folders."""
-    places = list(places)
+    folders = list(folders)
     levels: list[Level] = []
-    for place in places:
-        while len(levels) < len(place.parts):
+    for folder in folders:
+        while len(levels) < len(folder.parts):
             levels.append(Level())
-        for name, level in zip(place.parts, levels, strict=False):
-            level.names[name] += place.n_images
+        for name, level in zip(folder.parts, levels, strict=False):
+            level.names[name] += folder.n_images
     base = next((number for number, level in enumerate(levels, 1) if len(level.names) > 1), 0)
-    for place in places:
-        for name, level in zip(place.parts[base:], levels[base:], strict=False):
-            level.below[name].add(place.parts[base - 1])
+    for folder in folders:
+        for name, level in zip(folder.parts[base:], levels[base:], strict=False):
+            level.below[name].add(folder.parts[base - 1])
     repeated = [number for number in range(base + 1, len(levels) + 1) if _repeats(levels, base, number)]
-    return Profile(levels, base, repeated if base else [], {len(place.parts) for place in places})
+    return Profile(levels, base, repeated if base else [], {len(folder.parts) for folder in folders})
 
 
 def _repeats(levels: Sequence[Level], base: int, number: int) -> bool:
@@ -84,24 +84,24 @@ def _repeats(levels: Sequence[Level], base: int, number: int) -> bool:
     return len(below) > 1 and wide >= MOST * len(below)
 
 
-def class_level_of(found: Profile) -> int:
+def class_level_of(profile: Profile) -> int:
     """Choose the level of the classes among those that repeat; without any, the first with several names.
 
     WordNet ids are classes; words of styles, places and light are not, nor are numbers beside words; of two
     levels of numbers those that count from zero are. Of the levels that are left the deeper one is taken, if
     it has at least as many names.
     """
-    left = [found.base, *found.repeated]
-    ids = [level for level in left if all(map(WORDNET_ID.match, found.names(level)))]
+    left = [profile.base, *profile.repeated]
+    ids = [level for level in left if all(map(WORDNET_ID.match, profile.names(level)))]
     if ids:
         return ids[0]
     for is_no_class in (_of_domains, _of_numbers, counts_from_zero):
-        left = [level for level in left if not is_no_class(found.names(level))] or left
-    chosen = left[0]
+        left = [level for level in left if not is_no_class(profile.names(level))] or left
+    class_level = left[0]
     for level in left[1:]:
-        if len(found.names(level)) >= len(found.names(chosen)):
-            chosen = level
-    return chosen
+        if len(profile.names(level)) >= len(profile.names(class_level)):
+            class_level = level
+    return class_level
 
 
 def _of_domains(names: Sequence[str]) -> bool:

@@ -65,8 +65,8 @@ class TreeReading:
     @classmethod
     def of_json(cls, stored: Mapping[str, Any]) -> Self:
         """Return the reading of a manifest; what another version wrote beside it is passed over."""
-        known = {one.name for one in fields(cls)}
-        given: dict[str, Any] = {name: value for name, value in stored.items() if name in known}
+        field_names = {one.name for one in fields(cls)}
+        given: dict[str, Any] = {name: value for name, value in stored.items() if name in field_names}
         given |= {name: dict(given[name]) for name in MAPPINGS if name in given}
         return cls(**given)
 
@@ -101,7 +101,7 @@ def _plain(reading: TreeReading) -> dict[str, Any]:
 
 
 @dataclass
-class Found:
+class ReadingChoice:
     """A reading with what it was chosen from: kinds of sentences are decided on these facts."""
 
     reading: TreeReading
@@ -156,7 +156,7 @@ def choose_reading(
     *,
     class_level: int | str | None = None,
     group_level: int | None = None,
-) -> Found:
+) -> ReadingChoice:
     """Choose the likeliest reading of a tree; levels that are given are taken.
 
     Args:
@@ -180,73 +180,75 @@ def choose_reading(
     if flat_test:
         of = {path: split for path, split in start.splits.items() if path != flat_test}
         start = replace(start, splits=of, ignored=[*start.ignored, flat_test])
-        places = [place for place in places if place.path != flat_test]
+        places = [folder for folder in places if folder.path != flat_test]
     start = _unlabelled_apart(start, places)
-    labelled = [place for place in places if not (place.parts and place.parts[0] in start.without_label)]
-    found = _levels_chosen(Found(start, profile_of(labelled), splits, masks, flat_test=flat_test), tree)
-    return _as_asked(found, class_level, group_level)
+    labelled = [folder for folder in places if not (folder.parts and folder.parts[0] in start.without_label)]
+    choice = _levels_chosen(
+        ReadingChoice(start, profile_of(labelled), splits, masks, flat_test=flat_test), tree
+    )
+    return _as_asked(choice, class_level, group_level)
 
 
-def _levels_chosen(found: Found, tree: Tree) -> Found:
+def _levels_chosen(choice: ReadingChoice, tree: Tree) -> ReadingChoice:
     """Choose the level of the classes."""
-    levels, reading = found.profile, found.reading
+    levels, reading = choice.profile, choice.reading
     if not levels.levels:
-        return replace(found, reading=replace(reading, classes=None), why="plain")
-    if _are_parts(levels, tree, found.splits):
-        return replace(found, reading=replace(reading, classes=None), other=1, why="parts")
+        return replace(choice, reading=replace(reading, classes=None), why="plain")
+    if _are_parts(levels, tree, choice.splits):
+        return replace(choice, reading=replace(reading, classes=None), other=1, why="parts")
     if (first := _letters(levels)) is not None:
         letters = replace(reading, classes=LEAF, leaf_from=first)
-        return replace(found, reading=letters, other=first, why="letters")
+        return replace(choice, reading=letters, other=first, why="letters")
     if _are_groups_alone(levels):
         grouped = replace(
             reading, classes=None, group=levels.base, group_asked=_are_many(levels, levels.base)
         )
-        return replace(found, reading=grouped, other=levels.base, why="groups_alone")
+        return replace(choice, reading=grouped, other=levels.base, why="groups_alone")
     if levels.repeated:
-        return _of_repeated(found)
+        return _of_repeated(choice)
     if levels.base > 1:
         higher = replace(reading, classes=levels.base)
-        return replace(found, reading=higher, other=1, why="wrapper")
+        return replace(choice, reading=higher, other=1, why="wrapper")
     if (group := _groups_below(levels)) is not None:
         grouped = replace(reading, group=group, group_asked=_can_split_by(levels, group))
-        return replace(found, reading=grouped, other=LEAF, why="groups")
-    return replace(found, other=LEAF, why="deeper") if _deeper(levels) else found
+        return replace(choice, reading=grouped, other=LEAF, why="groups")
+    return replace(choice, other=LEAF, why="deeper") if _deeper(levels) else choice
 
 
-def _of_repeated(found: Found) -> Found:
-    levels = found.profile
-    chosen = class_level_of(levels)
-    rest = [level for level in (levels.base, *levels.repeated) if level != chosen]
+def _of_repeated(choice: ReadingChoice) -> ReadingChoice:
+    levels = choice.profile
+    class_level = class_level_of(levels)
+    rest = [level for level in (levels.base, *levels.repeated) if level != class_level]
     group = next((level for level in rest if name_groups(levels.names(level))), None)
     reading = replace(
-        found.reading, classes=chosen, domains=[level for level in rest if level != group], group=group
+        choice.reading, classes=class_level, domains=[level for level in rest if level != group], group=group
     )
     if group is not None:
         reading = replace(reading, group_asked=_are_many(levels, group))
     other = max(rest, key=lambda level: len(levels.names(level)))
-    return replace(found, reading=reading, other=other, why="domains" if group is None else "groups")
+    return replace(choice, reading=reading, other=other, why="domains" if group is None else "groups")
 
 
-def _as_asked(found: Found, class_level: int | str | None, group_level: int | None) -> Found:
+def _as_asked(choice: ReadingChoice, class_level: int | str | None, group_level: int | None) -> ReadingChoice:
     """Put given levels in place of those that were chosen."""
-    reading = found.reading
+    reading = choice.reading
     if class_level is not None:
         from_level = reading.leaf_from if class_level == LEAF else 1
-        domains = _domains_beside(found.profile, class_level) if class_level != LEAF else ()
+        domains = _domains_beside(choice.profile, class_level) if class_level != LEAF else ()
         group = reading.group if reading.group != class_level else None
         asked = reading.group_asked and group is not None
         reading = replace(reading, classes=class_level, leaf_from=from_level, domains=domains)
         reading = replace(reading, group=group, group_asked=asked)
-        found = replace(found, why="plain", other=None)
+        choice = replace(choice, why="plain", other=None)
     if group_level is not None:
         reading = replace(reading, group=group_level, group_asked=True)
     domains = [level for level in reading.domains if level != reading.group]
-    return replace(found, reading=replace(reading, domains=domains))
+    return replace(choice, reading=replace(reading, domains=domains))
 
 
-def _domains_beside(levels: Profile, chosen: int | str) -> list[int]:
+def _domains_beside(levels: Profile, class_level: int | str) -> list[int]:
     candidates = [levels.base, *levels.repeated] if levels.repeated else []
-    return [level for level in candidates if level != chosen] if chosen in candidates else []
+    return [level for level in candidates if level != class_level] if class_level in candidates else []
 
 
 def _without_containers(tree: Tree, counts: Mapping[str, int], reading: TreeReading) -> TreeReading:
@@ -262,43 +264,46 @@ def _without_containers(tree: Tree, counts: Mapping[str, int], reading: TreeRead
     return replace(reading, splits={path: "all"}) if path and tree[path].images else reading
 
 
-def _flat_test(splits: Splits, places: Sequence[ImagePlace], reading: TreeReading) -> str:
+def _flat_test(splits: Splits, folders: Sequence[ImagePlace], reading: TreeReading) -> str:
     """Return the test folder without class folders beside a train folder that has some."""
     flat = {path for path, kind in splits.kinds.items() if kind == "test" and path not in reading.label_files}
-    deep = any(place.parts for place in places if place.split == "train")
-    tests = [place for place in places if any(_is_in(place.path, path) for path in flat)]
+    deep = any(folder.parts for folder in folders if folder.split == "train")
+    tests = [folder for folder in folders if any(_is_in(folder.path, path) for path in flat)]
     if (
         not deep
         or not tests
-        or any(place.parts for place in tests)
-        or len({place.path for place in tests}) > 1
+        or any(folder.parts for folder in tests)
+        or len({folder.path for folder in tests}) > 1
     ):
         return ""
     return tests[0].path
 
 
 def _label_files(
-    places: Sequence[ImagePlace], reading: TreeReading, label_file: Callable[[str, set[str]], str | None]
+    folders: Sequence[ImagePlace], reading: TreeReading, label_file: Callable[[str, set[str]], str | None]
 ) -> dict[str, str]:
     """Find files that label the images of splits without class folders, as Tiny ImageNet's val has one."""
-    classes = {place.parts[0] for place in places if place.parts and place.split == "train"}
+    classes = {folder.parts[0] for folder in folders if folder.parts and folder.split == "train"}
     deep = {
-        prefix for prefix in reading.splits for place in places if place.parts and _is_in(place.path, prefix)
+        prefix
+        for prefix in reading.splits
+        for folder in folders
+        if folder.parts and _is_in(folder.path, prefix)
     }
     flat = [path for path, split in reading.splits.items() if split == "val" and path not in deep]
     files = {path: label_file(path, classes) for path in flat if classes}
     return {path: file for path, file in files.items() if file is not None}
 
 
-def _letters_of_splits(places: Sequence[ImagePlace]) -> dict[str, str]:
+def _letters_of_splits(folders: Sequence[ImagePlace]) -> dict[str, str]:
     """Return the classes that the names of flat splits say: A and B of trainA, trainB, testA, testB."""
-    letters = {place.prefix: beside_split(place.prefix.rpartition("/")[2]) for place in places}
+    letters = {folder.prefix: beside_split(folder.prefix.rpartition("/")[2]) for folder in folders}
     several = len(set(letters.values())) > 1 and all(letters.values())
-    return letters if several and not any(place.parts for place in places) else {}
+    return letters if several and not any(folder.parts for folder in folders) else {}
 
 
-def _unlabelled_apart(reading: TreeReading, places: Sequence[ImagePlace]) -> TreeReading:
-    names = sorted({place.parts[0] for place in places if place.parts} & UNLABELLED)
+def _unlabelled_apart(reading: TreeReading, folders: Sequence[ImagePlace]) -> TreeReading:
+    names = sorted({folder.parts[0] for folder in folders if folder.parts} & UNLABELLED)
     return replace(reading, without_label=names) if names else reading
 
 
@@ -309,8 +314,8 @@ def _are_parts(levels: Profile, tree: Tree, splits: Splits) -> bool:
         return False
     if all(map(is_number, names)) and len({len(name) for name in names}) == 1:
         beside = [table for path in ("", *splits.of) if path in tree for table in tree[path].tables]
-        told = {re.sub(r"(_stats)?\.\w+$", "", table) for table in beside}
-        return not told.isdisjoint(names)
+        table_stems = {re.sub(r"(_stats)?\.\w+$", "", table) for table in beside}
+        return not table_stems.isdisjoint(names)
     if len(names) == 1:
         return names[0].lower() in CONTAINERS or split_of_folder(names[0]) is not None
     stems = {re.sub(r"\d+$", "", name) for name in names}

@@ -30,21 +30,21 @@ def rows_of(root: str, tree: Tree, reading: TreeReading) -> TreeRows:
     """List the images split by split, class by class, by their names."""
     rows = TreeRows(columns={name: [] for name in _columns(reading)})
     by_prefix = defaultdict(list)
-    for place in places_of(tree, reading):
-        by_prefix[place.prefix].append(place)
-    train_classes = {place.parts[0] for places in by_prefix.values() for place in places if place.parts}
+    for folder in places_of(tree, reading):
+        by_prefix[folder.prefix].append(folder)
+    train_classes = {folder.parts[0] for folders in by_prefix.values() for folder in folders if folder.parts}
     for prefix in reading.splits:
-        places = by_prefix.get(prefix, [])
-        if not places:
+        folders = by_prefix.get(prefix, [])
+        if not folders:
             rows.notes.append(f"{readable(prefix)}/ holds no images")
             continue
         before = len(rows.names)
-        _add(rows, tree, reading, places)
+        _add(rows, tree, reading, folders)
         if (file := reading.label_files.get(prefix)) is not None:
             images = [name.rpartition("/")[2] for name in rows.names[before:]]
             labels = labels_in(root, file, images, train_classes)
             rows.labels[before:] = [labels.get(name) for name in images]
-        rows.notes += _notes(tree, reading, prefix, places)
+        rows.notes += _notes(tree, reading, prefix, folders)
     rows.notes += _notes_beside(tree, reading)
     return rows
 
@@ -53,28 +53,28 @@ def _columns(reading: TreeReading) -> list[str]:
     return [name for name, level in ((DOMAIN, reading.domains), (GROUP, reading.group)) if level]
 
 
-def has_classes(reading: TreeReading, places: Sequence[ImagePlace]) -> bool:
+def has_classes(reading: TreeReading, folders: Sequence[ImagePlace]) -> bool:
     """Return True where folders name classes; images beside them are then none."""
-    return reading.classes is not None and any(place.parts for place in places)
+    return reading.classes is not None and any(folder.parts for folder in folders)
 
 
-def _add(rows: TreeRows, tree: Tree, reading: TreeReading, places: Sequence[ImagePlace]) -> None:
+def _add(rows: TreeRows, tree: Tree, reading: TreeReading, folders: Sequence[ImagePlace]) -> None:
     """Add the images of a split: folder by folder of the first level, sorted by the names below it."""
-    labelled = has_classes(reading, places)
+    labelled = has_classes(reading, folders)
     together = defaultdict(list)
-    for place in places:
-        first = place.path[len(place.prefix) :].strip("/").partition("/")[0] if labelled else ""
-        if not labelled or not is_above(reading, place):
-            together[first].append(place)
+    for folder in folders:
+        first = folder.path[len(folder.prefix) :].strip("/").partition("/")[0] if labelled else ""
+        if not labelled or not is_above(reading, folder):
+            together[first].append(folder)
     for first in sorted(together):
         pairs = [
-            (join(place.path, name), at)
-            for at, place in enumerate(together[first])
-            for name in tree[place.path].images
+            (join(folder.path, name), at)
+            for at, folder in enumerate(together[first])
+            for name in tree[folder.path].images
         ]
         if len(together[first]) > 1:
             pairs.sort()
-        facts = [_facts(reading, place, labelled) for place in together[first]]
+        facts = [_facts(reading, folder, labelled) for folder in together[first]]
         rows.names += [name for name, _ in pairs]
         rows.labels += [facts[at][0] for _, at in pairs]
         rows.splits += [together[first][at].split for _, at in pairs]
@@ -82,33 +82,33 @@ def _add(rows: TreeRows, tree: Tree, reading: TreeReading, places: Sequence[Imag
             values += [facts[at][number] for _, at in pairs]
 
 
-def _facts(reading: TreeReading, place: ImagePlace, labelled: bool) -> list[str | None]:
+def _facts(reading: TreeReading, folder: ImagePlace, labelled: bool) -> list[str | None]:
     """Return the label of the images in a folder, and their entries of the further columns."""
-    label = reading.label_of(place.parts) if labelled else reading.classes_of_prefix.get(place.prefix)
-    values = {DOMAIN: reading.domain_of(place.parts), GROUP: reading.group_of(place.parts)}
+    label = reading.label_of(folder.parts) if labelled else reading.classes_of_prefix.get(folder.prefix)
+    values = {DOMAIN: reading.domain_of(folder.parts), GROUP: reading.group_of(folder.parts)}
     texts = [label, *(values[name] for name in _columns(reading))]
     return [None if text is None else readable(text) for text in texts]
 
 
-def is_above(reading: TreeReading, place: ImagePlace) -> bool:
+def is_above(reading: TreeReading, folder: ImagePlace) -> bool:
     """Return True where images lie above the folders of the classes, which makes them none."""
-    if not place.parts:
+    if not folder.parts:
         return True
-    return place.parts[0] not in reading.without_label and reading.label_of(place.parts) is None
+    return folder.parts[0] not in reading.without_label and reading.label_of(folder.parts) is None
 
 
-def _notes(tree: Tree, reading: TreeReading, prefix: str, places: Sequence[ImagePlace]) -> list[str]:
+def _notes(tree: Tree, reading: TreeReading, prefix: str, folders: Sequence[ImagePlace]) -> list[str]:
     where = f" in {readable(prefix)}/" if prefix else ""
-    if not has_classes(reading, places):
-        known = prefix in reading.label_files or prefix in reading.classes_of_prefix
-        return [] if known else [f"no class folders{where}: images without labels"]
-    first = {place.path[len(prefix) :].strip("/").partition("/")[0] for place in places}
+    if not has_classes(reading, folders):
+        has_labels = prefix in reading.label_files or prefix in reading.classes_of_prefix
+        return [] if has_labels else [f"no class folders{where}: images without labels"]
+    first = {folder.path[len(prefix) :].strip("/").partition("/")[0] for folder in folders}
     empty = [
         readable(name) for name in tree[prefix].folders if name not in first and name not in reading.masks
     ]
     notes = [f"{counted(len(empty), 'empty class folder')} ignored{where}: {some(empty)}"] if empty else []
-    outside = sum(place.n_images for place in places if not place.parts)
-    above = sum(place.n_images for place in places if place.parts and is_above(reading, place))
+    outside = sum(folder.n_images for folder in folders if not folder.parts)
+    above = sum(folder.n_images for folder in folders if folder.parts and is_above(reading, folder))
     if outside:
         notes.append(f"{counted(outside, 'image')} ignored{where}, outside the class folders")
     if above:

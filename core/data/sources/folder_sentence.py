@@ -8,7 +8,7 @@ from typing import Any
 from core.common.records import Record, Templates
 from core.config.reading import LEAF
 from core.data.sources.folder_profile import NAMES_SHOWN, Level
-from core.data.sources.folder_reading import Found, Tree, places_of
+from core.data.sources.folder_reading import ReadingChoice, Tree, places_of
 from core.data.sources.folder_walk import readable
 from core.data.sources.source import VAL_AS_TRAIN, split_named
 
@@ -18,35 +18,35 @@ FEW, FEW_CLASSES = 2, 8  # images of a class; classes from which on such ones ar
 
 
 def sentences(
-    found: Found, tree: Tree, masks: Mapping[str, int], tables: Sequence[str], *, root: str
+    choice: ReadingChoice, tree: Tree, masks: Mapping[str, int], tables: Sequence[str], *, root: str
 ) -> list[str]:
     """Return one record of all that is not plain about a tree; none for CLASS/IMAGE under the usual splits.
 
     Args:
         masks: how many each folder holds, see `set_apart`. tables: those in the tree that name its images.
     """
-    parts = [*_of_levels(found), *_of_splits(found, tree), *_of_masks(masks, root)]
-    parts += _of_classes(found, tree)
+    parts = [*_of_levels(choice), *_of_splits(choice, tree), *_of_masks(masks, root)]
+    parts += _of_classes(choice, tree)
     if tables:
         parts.append(say_of_tree("lists", names=_some(tables), what=os.path.join(root, readable(tables[0]))))
-    told: list[str] = [say_of_tree("tree", parts=tuple(parts))] if parts else []
-    return [*told, VAL_AS_TRAIN] if found.splits.val_as_train else told
+    notes: list[str] = [say_of_tree("tree", parts=tuple(parts))] if parts else []
+    return [*notes, VAL_AS_TRAIN] if choice.splits.val_as_train else notes
 
 
-def levels_table(found: Found, tree: Tree, mask_counts: Mapping[str, int]) -> list[dict[str, Any]]:
+def levels_table(choice: ReadingChoice, tree: Tree, mask_counts: Mapping[str, int]) -> list[dict[str, Any]]:
     """Return a row for each level of folders: number, what it is read as, its names and images."""
-    reading = found.reading
+    reading = choice.reading
     roles = {level: "domain" for level in reading.domains} | {reading.group: "group"}
     if reading.classes == LEAF:
-        roles |= {level: "class" for level in range(reading.leaf_from, len(found.profile.levels) + 1)}
+        roles |= {level: "class" for level in range(reading.leaf_from, len(choice.profile.levels) + 1)}
     elif reading.classes is not None:
         roles[int(reading.classes)] = "class"
-    rows = [_row(f"level {number}", roles.get(number, ""), level) for number, level in _numbered(found)]
+    rows = [_row(f"level {number}", roles.get(number, ""), level) for number, level in _numbered(choice)]
     splits = Level()
-    for place in places_of(tree, reading):
-        inner = next((name for name in place.path.split("/") if name in reading.inside), place.prefix)
+    for folder in places_of(tree, reading):
+        inner = next((name for name in folder.path.split("/") if name in reading.inside), folder.prefix)
         if inner:
-            splits.names[readable(inner)] += place.n_images
+            splits.names[readable(inner)] += folder.n_images
     masks = Level()
     for path, n_images in mask_counts.items():
         masks.names[readable(path)] += n_images
@@ -54,8 +54,8 @@ def levels_table(found: Found, tree: Tree, mask_counts: Mapping[str, int]) -> li
     return [row for row in rows if row["n_names"]]
 
 
-def _numbered(found: Found) -> list[tuple[int, Level]]:
-    return list(enumerate(found.profile.levels, 1))
+def _numbered(choice: ReadingChoice) -> list[tuple[int, Level]]:
+    return list(enumerate(choice.profile.levels, 1))
 
 
 def _row(title: str, role: str, level: Level) -> dict[str, Any]:
@@ -64,9 +64,9 @@ def _row(title: str, role: str, level: Level) -> dict[str, Any]:
     return row | {"n_images": level.n_images}
 
 
-def _of_levels(found: Found) -> list[Record]:
-    reading, levels = found.reading, found.profile
-    what, kind = str(found.other), found.why
+def _of_levels(choice: ReadingChoice) -> list[Record]:
+    reading, levels = choice.reading, choice.profile
+    what, kind = str(choice.other), choice.why
     n = reading.classes if isinstance(reading.classes, int) else 1
     classes = _some(levels.names(n)) if levels.levels else ()
     if kind == "domains" and reading.domains:
@@ -92,8 +92,8 @@ def _of_levels(found: Found) -> list[Record]:
     return []
 
 
-def _of_splits(found: Found, tree: Tree) -> list[Record]:
-    reading = found.reading
+def _of_splits(choice: ReadingChoice, tree: Tree) -> list[Record]:
+    reading = choice.reading
     parts = []
     named = {**reading.splits, **reading.inside}
     of = {split: [f"{path}/" for path, one in named.items() if one == split] for split in ("train", "val")}
@@ -102,9 +102,9 @@ def _of_splits(found: Found, tree: Tree) -> list[Record]:
         parts.append(say_of_tree("splits_in_classes", why=why, what=what))
     elif any(path and not _is_usual(path) for path in reading.splits) and of["train"] and of["val"]:
         parts.append(say_of_tree("splits", why=why, what=what))
-    if found.flat_test:
+    if choice.flat_test:
         parts.append(
-            say_of_tree("flat_test", n=len(tree[found.flat_test].images), what=readable(found.flat_test))
+            say_of_tree("flat_test", n=len(tree[choice.flat_test].images), what=readable(choice.flat_test))
         )
     for path, file in reading.label_files.items():
         parts.append(say_of_tree("labels_of_list", what=readable(path), why=readable(file)))
@@ -125,15 +125,15 @@ def _of_masks(counts: Mapping[str, int], root: str) -> list[Record]:
     return [say_of_tree("masks", n=n_masks, names=_some(sorted(counts)))]
 
 
-def _of_classes(found: Found, tree: Tree) -> list[Record]:
-    reading = found.reading
+def _of_classes(choice: ReadingChoice, tree: Tree) -> list[Record]:
+    reading = choice.reading
     counts: Counter[str] = Counter()
     n_unlabelled = 0
-    for place in places_of(tree, reading):
-        if place.parts and place.parts[0] in reading.without_label:
-            n_unlabelled += place.n_images
-        elif (label := reading.label_of(place.parts)) is not None:
-            counts[label] += place.n_images
+    for folder in places_of(tree, reading):
+        if folder.parts and folder.parts[0] in reading.without_label:
+            n_unlabelled += folder.n_images
+        elif (label := reading.label_of(folder.parts)) is not None:
+            counts[label] += folder.n_images
     parts = []
     if n_unlabelled:
         parts.append(say_of_tree("unlabelled", n=n_unlabelled, what=reading.without_label[0]))

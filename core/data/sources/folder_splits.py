@@ -174,6 +174,6 @@ def _inner(tree: Mapping[str, Folder], counts: Mapping[str, int], path: str) -> 
 def _order(name: str) -> tuple[int, int, str]:
     """Sort train before val before test, and each kind in the order of `SPLIT_NAMES`."""
     kind = split_of_folder(name)
-    known = list(SPLIT_NAMES)
-    at = known.index(name.lower()) if name.lower() in known else len(known)
+    split_names = list(SPLIT_NAMES)
+    at = split_names.index(name.lower()) if name.lower() in split_names else len(split_names)
     return (KINDS.index(kind) if kind else len(KINDS), at, name)

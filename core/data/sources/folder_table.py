@@ -24,9 +24,9 @@ def table_notes(root: str, image_ids: Sequence[str]) -> list[Record]:
         return []
     names = {os.path.basename(one) for one in image_ids}
     stems = {os.path.splitext(name)[0] for name in names}
-    known = names | {stem for stem in stems if not stem.isdecimal()}  # a number may be anything
+    image_names = names | {stem for stem in stems if not stem.isdecimal()}  # a number may be anything
     for table in tables:
-        columns = _columns_of(os.path.join(root, table), known)
+        columns = _columns_of(os.path.join(root, table), image_names)
         if columns:
             return [say_of_folder_table("folder_table", what=table, names=columns)]
     return []
@@ -52,16 +52,16 @@ def _sorted(folder: str) -> list[str]:
         return []
 
 
-def _columns_of(path: str, known: set[str]) -> tuple[str, ...]:
+def _columns_of(path: str, image_names: set[str]) -> tuple[str, ...]:
     """Return the columns of a table of which one names images, without that one; else nothing."""
     try:
         rows = _lines_of_json(path) if path.endswith(".jsonl") else _rows(path)
     except (OSError, ValueError, csv.Error):
         return ()
     for at, cells in enumerate(itertools.zip_longest(*rows[1:], fillvalue="")):
-        n_listed = sum(os.path.basename(str(cell).replace("\\", "/")) in known for cell in cells)
+        n_listed = sum(os.path.basename(str(cell).replace("\\", "/")) in image_names for cell in cells)
         if n_listed >= max(1, LISTED * len(cells)):
-            return tuple(str(name) for place, name in enumerate(rows[0]) if place != at)
+            return tuple(str(name) for column, name in enumerate(rows[0]) if column != at)
     return ()
 
 

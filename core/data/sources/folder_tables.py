@@ -38,7 +38,7 @@ def label_file(root: str, tree: Mapping[str, Folder], folder: str, classes: set[
 
 def labels_in(root: str, table: str, images: Iterable[str], classes: set[str]) -> dict[str, str]:
     """Return the label of each image that a list names; a line holds a file's name and one of `classes`."""
-    known = set(images)
+    image_names = set(images)
     labels = {}
     try:
         text = read_small(os.path.join(root, table), MOST_BYTES).decode("utf-8-sig")
@@ -46,7 +46,9 @@ def labels_in(root: str, table: str, images: Iterable[str], classes: set[str]) -
         return {}
     for line in text.splitlines():
         words = [word for word in FIELDS.split(line) if word]
-        name = next((word.rpartition("/")[2] for word in words[:2] if word.rpartition("/")[2] in known), None)
+        name = next(
+            (word.rpartition("/")[2] for word in words[:2] if word.rpartition("/")[2] in image_names), None
+        )
         label = next((word for word in words if word in classes), None)
         if name is not None and label is not None:
             labels[name] = label
@@ -108,13 +110,13 @@ def _cells(line: str) -> Iterator[str]:
         yield from (word for word in {cell.strip(), *cell.split()} if len(word) > 2)
 
 
-def _head(place: str) -> str:
+def _head(path: str) -> str:
     try:
-        if is_url(place):
-            return read_object(place, 0, HEAD).decode("utf-8", "ignore")
-        if os.path.islink(place) or not os.path.isfile(place):  # a private file elsewhere; a pipe would block
+        if is_url(path):
+            return read_object(path, 0, HEAD).decode("utf-8", "ignore")
+        if os.path.islink(path) or not os.path.isfile(path):  # a private file elsewhere; a pipe would block
             return ""
-        with open(place, "rb") as file:
+        with open(path, "rb") as file:
             return file.read(HEAD).decode("utf-8", "ignore")
     except (OSError, PeregrineError):
         return ""

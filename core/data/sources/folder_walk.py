@@ -100,19 +100,19 @@ def walk_folders(root: str, walk: Walk) -> dict[str, Folder]:
     folders: dict[str, Folder] = {}
     todo: list[_Place] = [_Place(root, "", None, set())]
     while todo:
-        place = todo.pop()
-        folder = folders[place.name] = look_into(place.path, walk)
+        entry = todo.pop()
+        folder = folders[entry.name] = look_into(entry.path, walk)
         for name in folder.folders:
-            path = os.path.join(place.path, name)
-            below = f"{place.name}/{name}" if place.name else name
-            if place.start is None:
+            path = os.path.join(entry.path, name)
+            below = f"{entry.name}/{name}" if entry.name else name
+            if entry.start is None:
                 follows = not leads_above(path, root)
-                start = None if not place.name and split_of_folder(name) else path
+                start = None if not entry.name and split_of_folder(name) else path
                 inside = _Place(path, below, start, set())
             else:
-                inside = place._replace(path=path, name=below)
+                inside = entry._replace(path=path, name=below)
                 follows = not os.path.islink(path) or _leads_elsewhere(
-                    path, place.homes(root), place.followed
+                    path, entry.homes(root), entry.followed
                 )
             if follows:
                 todo.append(inside)

@@ -35,7 +35,7 @@ def _plain(name: str) -> str:
 FEWEST_VALUES = 3  # two are yes and no
 FEWEST_KINDS = int(_WRITTEN["fewest_kinds"])
 KINDS = {_plain(name) for name in _WRITTEN["kinds"]}
-COLUMNS = {_plain(name): place for place, name in enumerate(_WRITTEN["columns"])}
+COLUMNS = {_plain(name): rank for rank, name in enumerate(_WRITTEN["columns"])}
 
 
 def group_texts(column: pd.Series) -> pd.Series:
@@ -68,10 +68,10 @@ def find_group(extras: pd.DataFrame | None, asked: str | None) -> tuple[str | No
         return _asked(extras, names, asked), []
     if extras is None:
         return None, []
-    known = [name for name in names if _names_a_unit(name, cast(pd.Series, extras[name]))]
-    if not known:
+    units = [name for name in names if _names_a_unit(name, cast(pd.Series, extras[name]))]
+    if not units:
         return None, []
-    first = min(known, key=lambda name: COLUMNS[_plain(name)])
+    first = min(units, key=lambda name: COLUMNS[_plain(name)])
     n_groups = n_groups_of(cast(pd.Series, extras[first]))
     if n_groups < FEWEST_GROUPS:
         return None, [_say("few_groups", what=first, n=n_groups)]
@@ -180,10 +180,10 @@ def _take_missing(side: _Side, order: list[int]) -> None:
     """Give val the smallest group of each class that it lacks, if train keeps all classes of that group."""
     lacking = {one for one, held in enumerate(side.held) if not held and side.targets[one]}
     holders: dict[int, list[tuple[int, int, int]]] = {one: [] for one in lacking}
-    for place, group in enumerate(order):
+    for rank, group in enumerate(order):
         for one, n in side.parts[group]:
             if one in lacking:
-                holders[one].append((n, place, group))
+                holders[one].append((n, rank, group))
     for one in sorted(lacking):
         for _, _, group in sorted(holders[one]):
             if not side.held[one] and side.leaves_train(group):

@@ -41,11 +41,11 @@ def _stated(image: Image.Image) -> tuple[list[int], bool]:
     file.seek(at)
     colours = head.find(b"colr") + 4
     is_grey = colours >= 4 and head[colours] == ENUMERATED and head[colours + 3 : colours + 7] == GREY
-    place = head.find(CODESTREAM) + COMPONENTS
-    if place < COMPONENTS or place + 2 > len(head):
+    offset = head.find(CODESTREAM) + COMPONENTS
+    if offset < COMPONENTS or offset + 2 > len(head):
         return [], False
-    (n,) = struct.unpack_from(">H", head, place)
-    return [(depth & 127) + 1 for depth in head[place + 2 : place + 2 + 3 * n : 3]], is_grey
+    (n,) = struct.unpack_from(">H", head, offset)
+    return [(depth & 127) + 1 for depth in head[offset + 2 : offset + 2 + 3 * n : 3]], is_grey
 
 
 def _by_codec(image: Image.Image, depths: list[int], reading: PixelReading, facts: FileFacts) -> Image.Image:

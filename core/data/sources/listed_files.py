@@ -22,10 +22,10 @@ class ListedFiles:
 
     def is_there(self, cell: str) -> bool:
         """Whether a cell names a file as it stands; False for addresses, which nobody is asked for here."""
-        if not cell or "\0" in cell or is_url(place := self._resolve(cell)):
+        if not cell or "\0" in cell or is_url(path := self._resolve(cell)):
             return False
         try:
-            return os.path.isfile(place)
+            return os.path.isfile(path)
         except (OSError, ValueError):
             return False
 
@@ -34,16 +34,16 @@ class ListedFiles:
         parts of its path in common, from the last; None for none or several.
         """
         cells = list(cells)
-        found = {cell: self._below(cell) for cell in dict.fromkeys(cells)}
-        uses = Counter(found.values())  # an image that two cells mean is neither's
-        return [path if uses[path := found[cell]] == 1 else None for cell in cells]
+        path_of = {cell: self._below(cell) for cell in dict.fromkeys(cells)}
+        uses = Counter(path_of.values())  # an image that two cells mean is neither's
+        return [path if uses[path := path_of[cell]] == 1 else None for cell in cells]
 
     def _below(self, cell: str) -> str | None:
         parts = _parts(cell)
         for n_parts in range(min(len(parts), LONGEST_KEY), 0, -1):
-            found = self._index.get("/".join(parts[-n_parts:]))
-            if found is not None:
-                return found if found and _one_ends_the_other(found.split("/"), parts) else None
+            path = self._index.get("/".join(parts[-n_parts:]))
+            if path is not None:
+                return path if path and _one_ends_the_other(path.split("/"), parts) else None
         return None
 
     @cached_property

@@ -91,7 +91,7 @@ def _wider(first: tuple[float, ...], second: tuple[float, ...]) -> tuple[float, 
 
 def facts_of_pictures(pictures: Iterable[Image.Image]) -> PixelFacts:
     """Add up the facts of pictures."""
-    found = PixelFacts()
+    facts = PixelFacts()
     for picture in pictures:
-        found.add(file_facts(picture))
-    return found
+        facts.add(file_facts(picture))
+    return facts

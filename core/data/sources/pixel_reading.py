@@ -56,10 +56,10 @@ def reading_of(value_range: str | None, transparency: str | None) -> PixelReadin
     >>> reading_of("0,4095", None).value_range
     (0.0, 4095.0)
     """
-    own, ends = value_range == OWN_RANGE, None
-    if value_range is not None and not own:
+    is_file_range, ends = value_range == OWN_RANGE, None
+    if value_range is not None and not is_file_range:
         ends = _two_numbers(value_range)
-    return PixelReading(ends, own, transparency or WHITE)
+    return PixelReading(ends, is_file_range, transparency or WHITE)
 
 
 def _two_numbers(text: str) -> tuple[float, float]:

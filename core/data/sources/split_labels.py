@@ -28,12 +28,12 @@ def one_spelling(splits: Sequence[str], labels: Sequence[str | None]) -> tuple[l
     others = [label for label in evaluated if label not in trained]
     if not others or not trained:
         return list(labels), unseen_classes_note(splits, labels)
-    names, known = list(evaluated), list(trained)
-    match = match_labels([[name] for name in names], known)
+    names, train_names = list(evaluated), list(trained)
+    match = match_labels([[name] for name in names], train_names)
     meant = {
-        name: known[code]
+        name: train_names[code]
         for name, code in zip(names, match.code.tolist(), strict=True)
-        if code >= 0 and known[code] != name
+        if code >= 0 and train_names[code] != name
     }
     labels = [
         meant.get(label, label) if label is not None and split != "train" else label

@@ -73,12 +73,12 @@ def with_places(
 ) -> tuple[pd.DataFrame | None, list[Record]]:
     """Add the groups of group-DRO's tables, y and place of an image in one column, where a table has both."""
     label = decision.columns.get("label", "")
-    place = next((name for name in PLACES if extras is not None and name in extras), None)
-    if label != "y" or place is None or extras is None or "y_x_place" in extras:
+    place_column = next((name for name in PLACES if extras is not None and name in extras), None)
+    if label != "y" or place_column is None or extras is None or "y_x_place" in extras:
         return extras, []
-    of_label, of_place = (texts_or_empty(cast(pd.Series, frame[name])) for name in (label, place))
+    of_label, of_place = (texts_or_empty(cast(pd.Series, frame[name])) for name in (label, place_column))
     both = of_label + " x " + of_place
-    return extras.assign(y_x_place=both.astype("str")), [say_of_columns("groups", what=place)]
+    return extras.assign(y_x_place=both.astype("str")), [say_of_columns("groups", what=place_column)]
 
 
 def text_column(column: pd.Series) -> pd.Series:

@@ -65,9 +65,9 @@ def separator_named(text: str) -> str:
 
 def header_named(text: str) -> bool:
     """Return whether an option says that a header stands above. Raises ValueError for another word."""
-    if (said := TRUTHS.get(text.strip().lower())) is None:
+    if (is_header := TRUTHS.get(text.strip().lower())) is None:
         raise ValueError(f"?header={text}: write yes or no")
-    return said
+    return is_header
 
 
 def old_writing(path: str) -> Writing:

@@ -185,8 +185,8 @@ class TableSource(ListedSource):
             columns["path"] = columns["path"].map(self._with_slashes, na_action="ignore")
         image_ids = self._image_ids(columns, len(frame))
         paths = columns.get("path", pd.Series([""] * len(frame), dtype="str")).fillna("")
-        if decision.found is not None:
-            below = pd.Series(decision.found, index=paths.index, dtype="str")
+        if decision.images is not None:
+            below = pd.Series(decision.images, index=paths.index, dtype="str")
             paths = below.where(below.notna(), paths)
         table = image_table(image_ids, list(paths), ["train"] * len(frame), [None] * len(frame))
         table["label"], notes = self._labels(frame, columns, decision)
@@ -255,7 +255,7 @@ class TableSource(ListedSource):
         remote = [file for file in map(self._resolve, paths) if is_url(file)]
         there = {file for file, about in zip(remote, stat_all(remote), strict=True) if about}
         is_missing = np.fromiter(
-            (not ((place := self._resolve(path)) in there or os.path.exists(place)) for path in paths), bool
+            (not ((file := self._resolve(path)) in there or os.path.exists(file)) for path in paths), bool
         )
         if not is_missing.any():
             return []
@@ -340,14 +340,14 @@ def open_representation_table(
     return source
 
 
-def decode_listed(text: str, place: str, reading: PixelReading) -> Image.Image:
-    """Decode the picture that a list names as `text` and that lies at `place`. Raises UnreadableImage."""
+def decode_listed(text: str, path: str, reading: PixelReading) -> Image.Image:
+    """Decode the picture that a list names as `text` and that lies at `path`. Raises UnreadableImage."""
     if is_url(text):
         try:
             located(text)
         except AddressRefused as error:
             raise UnreadableImage(str(error)) from None
-    return decode(place, reading)
+    return decode(path, reading)
 
 
 def is_below(root: str, path: str) -> bool:

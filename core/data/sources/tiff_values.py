@@ -132,10 +132,10 @@ def _pixels(pages: list[Any], limit: int) -> np.ndarray:
         check_pixels(page.tilewidth or 0, page.tilelength or 0, limit)
         check_bytes(page.nbytes)
     try:
-        found = [_bands_last(page, page.asarray(maxworkers=1)) for page in pages]
+        bands = [_bands_last(page, page.asarray(maxworkers=1)) for page in pages]
     except (ValueError, ImportError) as error:
         raise UnreadableImage(_why(pages[0], error)) from None
-    return np.concatenate(found, axis=2) if len(found) > 1 else found[0]
+    return np.concatenate(bands, axis=2) if len(bands) > 1 else bands[0]
 
 
 def _why(page: Any, error: Exception) -> str:
@@ -166,8 +166,8 @@ def _alpha(page: Any, values: np.ndarray, facts: FileFacts) -> Image.Image | Non
 
 
 def _text(page: Any, tag: int) -> str | None:
-    found: Any = page.tags.get(tag)
-    return None if found is None else str(found.value)
+    value: Any = page.tags.get(tag)
+    return None if value is None else str(value.value)
 
 
 def _is_page(page: Any) -> bool:

@@ -30,6 +30,7 @@ from core.data.sources.folder_walk import Folder, Walk, images_below, look_into,
 from core.data.sources.source import ImageSource, file_stamp, some
 from core.errors import ImageSourceError, MaskError, UnreadableImage
 
+_EXPECTED = "Expected MASKS/core/… and MASKS/spurious/… named like the images"
 LOOKED_AT = 48  # masks of a kind whose values are counted, to decide which are the mask
 
 
@@ -124,7 +125,8 @@ class FolderMasks(MaskSource):
             n_masks += len(names)
         is_plain = folders.get("core") == ""
         if is_plain and not places["core"]:
-            raise _unknown_layout(self.root, look_into(self.root, Walk(tree=walk.tree)))
+            top = look_into(self.root, Walk(tree=walk.tree))
+            raise self._none_like_images(top, unmatched, ambiguous, walk)
         if not n_masks:
             raise self._no_masks(walk)
         if not any(places.values()):
@@ -188,6 +190,23 @@ class FolderMasks(MaskSource):
             "Expected core/… and spurious/… with files named like the images"
         )
 
+    def _none_like_images(
+        self, top: Folder, unmatched: list[str], ambiguous: list[str], walk: Walk
+    ) -> MaskError:
+        """Return the error for a folder without core/ and spurious/ whose files are called as no image is."""
+        if not unmatched:
+            seen = "".join(f"; {note}" for note in walk.notes())
+            return MaskError(f"no mask images in '{readable(self.root)}'{seen}. {_EXPECTED}")
+        ids = list(self.source.table["image_id"])
+        several = f" ({counted(len(ambiguous), 'name')} would match several)" if ambiguous else ""
+        looked_for = f"'{without_extension(ids[0])}.png'" if ids else "none"
+        return MaskError(
+            f"neither core/ nor spurious/ in '{readable(self.root)}' (it contains: {_contents(top)}), and "
+            f"none of its {counted(len(unmatched), 'mask')} is named like one of the "
+            f"{counted(len(ids), 'image')}{several}: looked for names such as {looked_for}, found names "
+            f"such as '{unmatched[0]}'. Name masks like the images"
+        )
+
     def _nothing_matches(self, n_masks: int, example: str, ambiguous: list[str], ids: list[str]) -> MaskError:
         expected_name = f"{example.partition('/')[0]}/{without_extension(ids[0])}.png" if ids else "core/…"
         several = f" ({counted(len(ambiguous), 'name')} would match several)" if ambiguous else ""
@@ -228,11 +247,14 @@ def _unknown_layout(root: str, top: Folder) -> MaskError:
         )
     if os.path.basename(root).lower() in KINDS:
         return MaskError(f"'{readable(root)}' holds one kind of mask. Give its parent folder")
-    there = [f"{readable(name)}/" for name in top.folders] + [readable(name) for name in top.images]
     return MaskError(
-        f"neither core/ nor spurious/ in '{readable(root)}' (it contains: {some(there) or 'nothing'}). "
-        "Expected MASKS/core/… and MASKS/spurious/… named like the images"
+        f"neither core/ nor spurious/ in '{readable(root)}' (it contains: {_contents(top)}). {_EXPECTED}"
     )
+
+
+def _contents(top: Folder) -> str:
+    there = [f"{readable(name)}/" for name in top.folders] + [readable(name) for name in top.images]
+    return some(there) or "nothing"
 
 
 def _notes(folders: dict[str, str], unmatched: list[str], ambiguous: list[str]) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from core.data.masks.mask_match import last_part, match_names, without_extension
-from core.data.sources.folder_words import CONTAINERS, MASK_FILE, may_hold_masks
+from core.data.sources.folder_words import CONTAINERS, image_of_mask, may_hold_masks
 
 
 @dataclass
@@ -57,7 +57,7 @@ def is_named_mask(name: str) -> bool:
     """
     *folders, _ = name.split("/")
     stem = without_extension(last_part(name))
-    return any(map(may_hold_masks, folders)) or MASK_FILE.match(stem) is not None
+    return any(map(may_hold_masks, folders)) or image_of_mask(stem) is not None
 
 
 def _match_plain(images: Sequence[str], masks: Sequence[str], left: list[int], files: MaskFiles) -> None:
@@ -79,8 +79,8 @@ def _image_name(mask: str, stems: set[str]) -> str:
     plain = _without_words(mask, lambda word: may_hold_masks(word) or word in CONTAINERS)
     folder, slash, end = plain.rpartition("/")
     stem = without_extension(end)
-    match = MASK_FILE.match(stem)
-    return f"{folder}{slash}{match['image']}" if match and stem not in stems else plain
+    image = image_of_mask(stem)
+    return f"{folder}{slash}{image}" if image is not None and stem not in stems else plain
 
 
 def _without_words(name: str, is_word: Callable[[str], bool]) -> str:

@@ -26,6 +26,7 @@ SMALL = 100  # class numbers beside which it is one
 RARE = 0.01  # share of it, of the pixels that are 255, below which a small number is noise
 SOFT_TOP = 128  # the highest value of a mask that is soft is at least so high
 MANY = 64  # levels, above which a gradual one is soft
+FEW = 16  # levels that are numbers where the highest is far from white
 FLAT = 0.5  # share of pixels between that lie in areas of one value: in those of class numbers most do
 STEP = 32  # part of the highest value that neighbours of a gradual mask differ by at most
 NEAR = 64  # lossy files: values so near to one that is asked for are it
@@ -303,6 +304,8 @@ def decided(levels: Levels, root: str) -> tuple[MaskReading, list[Record]]:
         return _decided_by_colour(levels, root)
     if lossy := _lossy_levels(levels.lossy):
         raise MaskError(_question(lossy, "level", root, levels.n_files))
+    if not levels.grey:  # lossy files, or masks that are opacity
+        return AS_BRIGHT, []
     present = sorted(levels.grey)
     notes, ignored = [], ()
     if _has_ignored(levels.grey):
@@ -344,11 +347,16 @@ def _has_ignored(grey: Counter[int]) -> bool:
 
 
 def _is_soft(levels: Levels) -> bool:
-    if max(levels.grey) < SOFT_TOP:
+    highest = max(levels.grey)
+    if highest < SOFT_TOP or (len(levels.grey) <= FEW and not _is_white(highest)):
         return False
     if levels.flat <= FLAT * levels.between:
         return True
     return len(levels.grey) > MANY and levels.small > 0.5 * levels.steps
+
+
+def _is_white(value: int) -> bool:
+    return any(NEARLY * white <= value <= white for white in WHITE)
 
 
 def _decided_by_colour(levels: Levels, root: str) -> tuple[MaskReading, list[Record]]:
@@ -384,14 +392,24 @@ def _question(counts: dict[str, int], what: str, root: str, n_files: int) -> str
 
 
 def check_polarity(masks: Iterable[np.ndarray], kind: str, root: str) -> None:
-    """Ask where nearly all masks cover nearly the whole of their pictures: black may be the object.
+    """Ask where nearly all masks cover nearly the whole of their pictures, or core masks their whole frame:
+    black may be the object.
 
     Args:
         masks: (H, W) in [0, 1] each, of one kind.
     Raises:
         MaskError: with the number of such masks and the options.
     """
-    shares = [float(mask.mean()) for mask in masks]
-    full = sum(share >= FULL for share in shares)
+    shares = []
+    for mask in masks:
+        frame = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+        shares.append((float(mask.mean()), float(frame.mean())))
+    full = sum(share >= FULL for share, _ in shares)
     if len(shares) >= FEWEST and full >= NEARLY * len(shares):
         raise MaskError(say_of_masks("covering", n=full, of=len(shares), value=FULL, what=root, why=kind))
+    framed = [share for share, of_frame in shares if of_frame >= FULL]
+    if kind == "core" and len(shares) >= FEWEST and len(framed) >= NEARLY * len(shares):
+        value = sum(framed) / len(framed)
+        raise MaskError(
+            say_of_masks("framing", n=len(framed), of=len(shares), value=value, what=root, why=kind)
+        )

@@ -9,7 +9,7 @@ import numpy as np
 
 from core.data.sources.decode import decode
 from core.data.sources.folder_walk import Folder
-from core.data.sources.folder_words import MASK_FILE, MASK_WORDS, holds_masks, may_hold_masks
+from core.data.sources.folder_words import MASK_WORDS, holds_masks, image_of_mask, may_hold_masks
 from core.errors import UnreadableImage
 
 TRIED = 3  # pictures of a name that are opened
@@ -82,8 +82,7 @@ def mask_files(images: Sequence[str]) -> list[str]:
     if not any(word in text for word in MASK_WORDS):  # quick, as millions of names are asked
         return []
     stems = {_stem(name) for name in images}
-    matches = ((name, MASK_FILE.match(_stem(name))) for name in images)
-    return [name for name, match in matches if match and match["image"] in stems]
+    return [name for name in images if image_of_mask(_stem(name)) in stems]
 
 
 def looks_like_mask(pixels: np.ndarray) -> bool:
@@ -99,7 +98,7 @@ def looks_like_mask(pixels: np.ndarray) -> bool:
         return False
     coarse = (rows // 16).astype(np.int64) @ np.array([256, 16, 1])
     counts = np.sort(np.unique(coarse, return_counts=True)[1])[::-1]
-    return counts[:MOST_COLOURS].sum() >= COVERED * counts.sum()
+    return bool(counts[:MOST_COLOURS].sum() >= COVERED * counts.sum())
 
 
 def _files_beside(root: str, tree: Mapping[str, Folder], paths: Iterable[str]) -> bool:
@@ -134,8 +133,8 @@ def _named_like(stems: set[str], names: Iterable[str]) -> bool:
 def _possible(mask: str) -> list[str]:
     """Return the names that the image of a mask may have."""
     stem = _stem(mask)
-    match = MASK_FILE.match(stem)
-    return [stem, match["image"]] if match else [stem]
+    image = image_of_mask(stem)
+    return [stem] if image is None else [stem, image]
 
 
 def _stem(name: str) -> str:

@@ -84,11 +84,12 @@ PERHAPS_MASKS = frozenset(
 )
 MASK_FILE = re.compile(
     r"^(?P<image>.+?)[ _.-]+(?:merged_|binary_|seg_)?"
-    r"(?:masks?|gt|ground_?truth|segmentation|seg|segmented|label|labels|labelids|trimap|annotation|anno)"
+    r"(?:masks?|gt|ground_?truth|segmentation|seg|segmented|label|labels|labelids|trimap|annotation|anno|matte)"
     r"(?:[ _.-]\w+)?$",
     re.IGNORECASE,
 )
-MASK_WORDS = ("mask", "gt", "truth", "seg", "label", "trimap", "anno")  # one of which MASK_FILE holds
+MASK_FIRST = re.compile(r"^(?:masks?|gt|seg|labels?)[_.-](?P<image>.+)$", re.IGNORECASE)
+MASK_WORDS = ("mask", "gt", "truth", "seg", "label", "trimap", "anno", "matte")  # one is in each name
 # One of these before a number: what is called so is one unit of the data.
 GROUPS = frozenset(
     ("patient", "subject", "person", "case", "slide", "lesion", "animal", "participant", "pat", "sub")
@@ -272,6 +273,16 @@ def name_groups(names: Collection[str]) -> bool:
 
 def says_domain(name: str) -> bool:
     return name.lower() in DOMAINS
+
+
+def image_of_mask(stem: str) -> str | None:
+    """Return the name of the image that a mask's name says; None for another name.
+
+    >>> image_of_mask("x_mask_1"), image_of_mask("mask_x"), image_of_mask("x")
+    ('x', 'x', None)
+    """
+    match = MASK_FILE.match(stem) or MASK_FIRST.match(stem)
+    return match["image"] if match else None
 
 
 def may_hold_masks(name: str) -> bool:

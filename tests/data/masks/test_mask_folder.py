@@ -232,6 +232,11 @@ def test_folder__layouts_that_are_not_masks(tmp_path):
     assert "it contains: nothing" in error(tmp_path / "empty")
 
 
+def test_folder__without_core_whose_names_match_nothing(tmp_path):
+    message = error(put_masks(tmp_path / "masks", {"wolf/1.png": 9, "wolf/2.png": 9}))
+    assert "none of its 2 masks" in message and "'wolf/1.png'" in message and "it contains: wolf/" in message
+
+
 def test_folder__missing_names_the_near_one(tmp_path):
     (tmp_path / "masks").mkdir()
     assert "'masks'" in error(tmp_path / "mask")

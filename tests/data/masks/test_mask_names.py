@@ -34,6 +34,8 @@ def matched(
         ("JPEGImages/2007_000032.jpg", "SegmentationObject/2007_000032.png"),  # PASCAL VOC
         ("ISIC_0001.jpg", "ISIC_0001_segmentation.png"),  # ISIC
         ("img/1.jpg", "gt/1.png"),
+        ("a/1.jpg", "a/mask_1.png"),
+        ("a/1.jpg", "a/1_matte.png"),
     ],
 )
 def test_names_of_data_sets(image, mask):

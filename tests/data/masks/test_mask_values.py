@@ -153,6 +153,41 @@ def test_masks_that_cover_everything__are_asked(tmp_path):
     assert_array_equal(opened(root, "?value=any").read("0.jpg", "core"), inverted > 0)
 
 
+@pytest.mark.parametrize("ending", ["png", "gif"])
+def test_masks_that_cover_the_frame__are_asked(tmp_path, ending):
+    """The object is black; in the .gif by a palette that begins with white."""
+    picture = Image.fromarray(np.where(OBJECT, 1, 0).astype(np.uint8), "P")
+    picture.putpalette([255, 255, 255, 0, 0, 0])
+    whole = encoded(picture, "GIF") if ending == "gif" else levels((255, ~OBJECT))
+    root = put_masks(tmp_path, {f"core/{number}.{ending}": whole for number in range(len(NAMES))})
+    assert "?value=0" in asked(root) and f"{1 - OBJECT.mean():.0%}" in asked(root)
+    assert_array_equal(opened(root, "?value=0").read("0.jpg", "core"), OBJECT)
+    assert_array_equal(opened(root, "?value=any").read("0.jpg", "core"), ~OBJECT)
+
+
+def test_masks_that_cover_the_frame__are_taken_where_it_is_what_comes_with_the_object(tmp_path):
+    spurious = {f"spurious/{number}.png": levels((255, ~OBJECT)) for number in range(len(NAMES))}
+    assert_array_equal(opened(put_masks(tmp_path, spurious)).read("0.jpg", "spurious"), ~OBJECT)
+
+
+def test_masks_of_which_no_file_holds_exact_levels(tmp_path):
+    """All are .jpg, or all are the opacity of a cut-out."""
+    jpeg = levels((255, OBJECT)).repeat(8, 0).repeat(8, 1)
+    photos = opened(put_masks(tmp_path / "a", {"core/0.jpg": jpeg}))
+    assert_array_equal(photos.read("0.jpg", "core") > 0.5, jpeg > 0)
+    cut_out = np.dstack([colours(((9, 80, 7), YY >= 0)), levels((255, OBJECT))])
+    cut_outs = opened(put_masks(tmp_path / "b", {"core/0.png": cut_out}))
+    assert_array_equal(cut_outs.read("0.jpg", "core"), OBJECT)
+
+
+def test_numbers_of_instances__of_16_bits_are_asked(tmp_path):
+    numbers = np.where(OBJECT, 26001, 0).astype(np.uint16)
+    numbers[:2, :2] = 24000
+    root = put(tmp_path, encoded(Image.fromarray(numbers)))
+    assert "26001 (17.4%)" in asked(root) or "3 levels" in asked(root)
+    assert_array_equal(opened(root, "?value=26001").read("0.jpg", "core"), OBJECT)
+
+
 def test_booleans_by_tifffile__are_the_stored_bits(tmp_path):
     """It stores 1 for True, and calls 0 white."""
     picture = Image.fromarray(OBJECT)

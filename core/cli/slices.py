@@ -232,6 +232,8 @@ def notes_text(report: Mapping[str, Any]) -> str:
 
 
 def _doubt(row: Mapping[str, Any]) -> str:
+    if row["right_label"]:
+        return f"right label {row['right_label']}"
     if not row["wrong_label"]:
         return ""
     return f"wrong label {row['label'] or ''}".rstrip() + f" ({row['wrong_label']})"

@@ -67,7 +67,7 @@ def change_images(
             note=now.note if f"\n{line}\n" in f"\n\n{now.note}\n" else f"{now.note}\n{line}",
         )
 
-    return _rewrite(study, names, changed)
+    return rewrite(study, names, changed)
 
 
 def take_back(study: StudyReader, done: ChangedTraces) -> int:
@@ -81,20 +81,21 @@ def take_back(study: StudyReader, done: ChangedTraces) -> int:
         before, after = done.before[name], done.after[name]
         tags = (set(now.tags) | set(before.tags) - set(after.tags)) - (set(after.tags) - set(before.tags))
         parts = {}
-        for part in ("note", "wrong_label"):
+        for part in ("note", "wrong_label", "right_label"):
             if getattr(now, part) == getattr(after, part):
                 parts[part] = getattr(before, part)
             elif getattr(before, part) != getattr(after, part):
                 left.add(name)
         return replace(now, tags=tags, **parts)
 
-    _rewrite(study, list(done.after), restored)
+    rewrite(study, list(done.after), restored)
     return len(left)
 
 
-def _rewrite(
+def rewrite(
     study: StudyReader, names: list[str], change: Callable[[str, ImageTrace], ImageTrace]
 ) -> ChangedTraces:
+    """Replace the traces of images by what `change` makes of an id and its trace, in one write."""
     folder, before = traces_home(study.path), dict[str, ImageTrace]()
     after: dict[str, ImageTrace] = {}
 

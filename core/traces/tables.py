@@ -5,7 +5,7 @@ import pandas as pd
 from core.reader import StudyReader
 from core.traces.traces import read_traces
 
-IMAGE_COLUMNS = ("image_id", "label", "note", "tags", "wrong_label")
+IMAGE_COLUMNS = ("image_id", "label", "note", "tags", "wrong_label", "right_label")
 FEATURE_COLUMNS = ("feature", "name", "note", "tags")
 BETWEEN = ", "  # two tags, which hold no comma
 
@@ -15,7 +15,10 @@ def images_table(study: StudyReader) -> pd.DataFrame:
     traces = read_traces(study.path).images
     labels = study.images.set_index("image_id")["label"].reindex(list(traces)).astype(object)
     rows = [
-        (image_id, None if pd.isna(label) else label, one.note, BETWEEN.join(one.tags), one.wrong_label)
+        (
+            *(image_id, None if pd.isna(label) else label),
+            *(one.note, BETWEEN.join(one.tags), one.wrong_label, one.right_label),
+        )
         for (image_id, one), label in zip(traces.items(), labels, strict=True)
     ]
     return pd.DataFrame(rows, columns=list(IMAGE_COLUMNS)).astype(object)

@@ -1,4 +1,4 @@
-"""Work traces of a study: notes, tags, doubts and names that people leave on images and features, and views.
+"""Work traces of a study: notes, tags, decisions on labels and names that people leave, and views.
 
 from core.traces import changes, traces
 changes.set_tags(study, "val/dog/7.jpg", ["doubtful"])
@@ -25,24 +25,29 @@ UNSURE = "unsure"  # a wrong label, and no class is suggested instead
 
 @dataclass(frozen=True)
 class ImageTrace:
-    """Note, tags and corrected label of one image.
+    """Note and tags of one image, and what was decided on its label (`core.traces.labels`).
 
     Attributes:
         note: any text. tags: in alphabetical order.
         wrong_label: the class that the image should have, or `UNSURE`; empty where the label is not doubted.
+        right_label: the label that somebody looked at and left, which holds as long as it is the label; empty
+            where nobody did, or where it is doubted.
     """
 
     note: str = ""
     tags: tuple[str, ...] = ()
     wrong_label: str = ""
+    right_label: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "note", limits.checked_note(self.note))
         object.__setattr__(self, "tags", limits.checked_tags(self.tags))
         object.__setattr__(self, "wrong_label", limits.checked_class(self.wrong_label))
+        right = limits.checked_class(self.right_label)
+        object.__setattr__(self, "right_label", "" if self.wrong_label else right)
 
     def __bool__(self) -> bool:
-        return bool(self.note or self.tags or self.wrong_label)
+        return bool(self.note or self.tags or self.wrong_label or self.right_label)
 
 
 @dataclass(frozen=True)

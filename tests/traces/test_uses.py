@@ -96,7 +96,7 @@ def test_a_name_stands_for_the_words(study: Study) -> None:
 def test_export(study: Study, tmp_path: Path) -> None:
     ids = study.images["image_id"].tolist()
     images = read_table(study, "traces_images")
-    assert images.columns.tolist() == ["image_id", "label", "note", "tags", "wrong_label"]
+    assert images.columns.tolist() == ["image_id", "label", "note", "tags", "wrong_label", "right_label"]
     assert set(images["image_id"]) == set(ids[:4])
     by_id = images.set_index("image_id")
     assert by_id.loc[ids[0], "tags"] == "doubtful, to check"

@@ -1,0 +1,117 @@
+"""Decide on labels, one by one: the class that an image has, which may be its label; and read what follows.
+
+from core.traces import labels, many
+done = labels.decide(study, "val/dog/7.jpg", "wolf")
+labels.corrected_labels(study)  # the labels of all images, as corrected
+many.take_back(study, done)
+"""
+
+import numpy as np
+import pandas as pd
+
+from core.errors import TraceError, did_you_mean
+from core.reader import StudyReader
+from core.traces.many import ChangedTraces, rewrite
+from core.traces.traces import UNSURE, ImageTrace, read_traces
+
+COLUMNS = ("image_id", "path", "label", "corrected_label", "by_decision")
+KEPT, CHANGED, DOUBTED = DECISIONS = ("kept", "changed", "unsure")
+
+
+def decide(
+    study: StudyReader, image_id: str, class_name: str, *, seen: str | None = None
+) -> ChangedTraces:
+    """Decide which class an image has, and return what `many.take_back` takes back.
+
+    Args:
+        class_name: a class of the study, which may be the label: it is right then; or `UNSURE`, for a label
+            that is wrong where nobody knows better.
+        seen: the decision, as `decision_on` gives it, that its maker saw; None: whatever it is.
+    Raises:
+        TraceError: there is no such class, the image has no label, or somebody has decided otherwise since.
+        StudyError: the study holds no such image, or cannot be written to.
+    """
+    row = study.row_of(image_id)
+    image_id, label = (study.column("images", name).iat[row] for name in ("image_id", "label"))
+    if pd.isna(label):
+        raise TraceError(f"'{image_id}' has no label to decide on")
+    if class_name != UNSURE and class_name not in study.class_names:
+        classes = list(study.class_names)
+        raise TraceError(f"no class '{class_name}' in this study.{did_you_mean(class_name, classes)}")
+    is_right = class_name == label
+
+    def changed(_: str, now: ImageTrace) -> ImageTrace:
+        before = decision_on(now, label)
+        if seen is not None and before not in (seen, class_name):
+            raise TraceError(f"somebody else has decided on this image meanwhile: {_in_words(before, label)}")
+        return ImageTrace(
+            now.note, now.tags, "" if is_right else class_name, class_name if is_right else ""
+        )
+
+    return rewrite(study, [image_id], changed)
+
+
+def undecide(study: StudyReader, image_id: str) -> ChangedTraces:
+    """Take back whatever was decided on the label of an image; raises as `decide`."""
+    name = study.column("images", "image_id").iat[study.row_of(image_id)]
+    return rewrite(study, [name], lambda _, now: ImageTrace(now.note, now.tags))
+
+
+def decision_on(trace: ImageTrace, label: str) -> str:
+    """Return the class that people decided on: the label where it is right, `UNSURE`, or "" for no decision.
+
+    >>> decision_on(ImageTrace(right_label="cat"), "cat"), decision_on(ImageTrace(right_label="cat"), "dog")
+    ('cat', '')
+    >>> decision_on(ImageTrace(wrong_label="cat"), "dog")
+    'cat'
+    """
+    return trace.wrong_label or (label if trace.right_label == label else "")
+
+
+def corrected_labels(study: StudyReader) -> pd.Series:
+    """Return (n_images,) the labels as people corrected them, in study order.
+
+    Missing where an image has no label, and where people say that it is wrong without a better one.
+    """
+    labels = study.images["label"].astype(object)
+    labels = labels.where(labels.notna(), None)
+    left = read_traces(study.path).images
+    rows = study.rows_held(list(left))
+    values = labels.to_numpy(object, copy=True)
+    for name, row in rows.items():
+        if values[row] is not None and (decision := decision_on(left[name], str(values[row]))):
+            values[row] = None if decision == UNSURE else decision
+    return pd.Series(pd.array(values, dtype="str"), name="label")
+
+
+def decisions(study: StudyReader) -> pd.DataFrame:
+    """Return one row per image on whose label somebody decided, in study order.
+
+    Returns:
+        COLUMNS: corrected_label is empty where the label is wrong without a better one; by_decision is one of
+        `DECISIONS`.
+    """
+    images, left = study.images, read_traces(study.path).images
+    rows = sorted(study.rows_held(list(left)).values())
+    names, labels = images["image_id"].to_numpy(object), images["label"].to_numpy(object)
+    decided = []
+    for row in rows:
+        label = "" if pd.isna(labels[row]) else str(labels[row])
+        if label and (decision := decision_on(left[names[row]], label)):
+            decided.append((row, decision, label))
+    at = np.array([row for row, _, _ in decided], np.int64)
+    frame = images.iloc[at][["image_id", "path", "label"]].reset_index(drop=True)
+    better = [None if decision == UNSURE else decision for _, decision, _ in decided]
+    kinds = [_kind(decision, label) for _, decision, label in decided]
+    return frame.assign(corrected_label=pd.array(better, dtype="str"), by_decision=pd.array(kinds, dtype="str"))
+
+
+def _kind(decision: str, label: str) -> str:
+    if decision == UNSURE:
+        return DOUBTED
+    return KEPT if decision == label else CHANGED
+
+
+def _in_words(decision: str, label: str) -> str:
+    words = {"": "it is open again", UNSURE: "the label is wrong", label: "the label is right"}
+    return words.get(decision, f"it is '{decision[:200]}'")

@@ -11,6 +11,7 @@ from core import config
 from core.cli import options, output
 from core.cli.errors import refuse_options
 from core.cli.left import refuse_left_name
+from core.common.formatting import counted
 from core.common.processes import is_first
 from core.common.remote.addresses import study_folder
 from core.config import reading
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 NO_SETTINGS = ("command", "run", "parser", "study", "json", "debug", "dry_run", "trust")
 DEFAULT_STUDIES = "studies"
+OF_FRAMES = ("image", "feature", "combine", "mask")  # options of a heatmap or a mask
 
 
 def given(args: argparse.Namespace) -> dict[str, Any]:
@@ -116,7 +118,7 @@ def add_export(commands: Any) -> None:
     sub.add_argument(
         "table",
         metavar="TABLE",
-        help="images, features, quality, probe, overlap, concepts, groups, captions, "
+        help="images, labels, features, quality, probe, overlap, concepts, groups, captions, "
         "highly_activating, failures, interventions, answers, skipped, neighbours, label_issues, "
         "human-study (tasks for people who rate words), concept_features (of each known class and "
         "attribute), bases (how well each names them), traces_images, traces_features, attributes, metrics, "
@@ -131,6 +133,17 @@ def add_export(commands: Any) -> None:
     options.add_answer(sub)
     sub.add_argument(
         "--slice", metavar="SLICE", help="as --where, but with images of all splits unless it names one"
+    )
+    group = sub.add_argument_group("labels")
+    group.add_argument(
+        "--corrected", action="store_true", help="with what people decided on labels in the dashboard"
+    )
+    group.add_argument(
+        "--as",
+        metavar="FORM",
+        help="csv (path, label, split; the default), metadata (metadata.csv for Hugging Face's imagefolder), "
+        "imagefolder (a new folder of links, SPLIT/CLASS/IMAGE), changes (only what people changed) or "
+        "label-studio (tasks with predictions and annotations, .json)",
     )
     group = sub.add_argument_group("heatmap or mask of one image")
     group.add_argument("--image", metavar="ID", help="image id")
@@ -246,14 +259,16 @@ def export(args: argparse.Namespace) -> None:
     refuse_left_name("export", args.table)
     if "where" in args and "slice" in args:
         raise SettingsError("--where and --slice both name a slice; give one of them")
+    if args.table == "labels":
+        return _export_labels(args)
+    refuse_options(args, ("corrected", "as"), "belongs to the table labels; leave it out")
     if args.table in ("heatmap", "mask"):
         if "where" in args or "slice" in args:
             raise SettingsError(f"a {args.table} is of one image; leave out --where and --slice")
         other = ("mask",) if args.table == "heatmap" else ("feature", "combine")
         refuse_options(args, (*other, "answer"), f"says nothing of a {args.table}; leave it out")
         return _export_frame(args)
-    of_frames = ("image", "feature", "combine", "mask")
-    refuse_options(args, of_frames, "belongs to the tables heatmap and mask; leave it out")
+    refuse_options(args, OF_FRAMES, "belongs to the tables heatmap and mask; leave it out")
     if args.table == "basis":
         return _export_basis(args)
     study = _open(args.study).answering(getattr(args, "answer", None))
@@ -268,6 +283,25 @@ def export(args: argparse.Namespace) -> None:
     n_rows = export_table(study, args.table, args.output, slice=among)
     print(f"{args.output}: {n_rows} rows{images}")
     if note := note_on_train_images(study, args.table, slice=among):
+        print(f"note: {note}")
+
+
+def _export_labels(args: argparse.Namespace) -> None:
+    from core.export.label_forms import export_labels
+    from core.slices.inspection.populations import with_split
+    from core.slices.slice import Slice
+
+    refuse_options(args, (*OF_FRAMES, "answer"), "says nothing of labels; leave it out")
+    study, among = _open(args.study), None
+    if "slice" in args:
+        among = Slice.parse(args.slice)
+    if "where" in args:
+        among = with_split(study, Slice.parse(args.where))
+    form = getattr(args, "as", "csv")
+    made = export_labels(study, form, args.output, corrected="corrected" in args, among=among)
+    what = "link" if form == "imagefolder" else "row"
+    print(f"{args.output}: {counted(made.n, what)}")
+    for note in made.notes:
         print(f"note: {note}")
 
 

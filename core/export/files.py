@@ -28,6 +28,8 @@ from core.errors import HeatmapNotStored, SettingsError, StudyError, unknown_nam
 from core.export.bases_table import bases_table
 from core.export.human_study import COLUMNS as HUMAN_STUDY
 from core.export.human_study import human_study_tasks
+from core.export.labels import COLUMNS as LABELS
+from core.export.labels import labels_table
 from core.export.provenance import provenance
 from core.measures.concept_features import COLUMNS as CONCEPT_FEATURES
 from core.measures.concept_features import concept_features
@@ -41,6 +43,7 @@ from core.traces import tables as traces
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "images": ("image_id", "path", "split", "label"),
+    "labels": LABELS,  # with what people corrected, and in other forms: label_forms.py
     "features": (
         *("feature", "mean", "std", "activation_rate", "tail", "discriminative", "top_class", "purity"),
     ),
@@ -81,6 +84,7 @@ COLUMNS["quality"] += tuple(name for name in SCORES if name not in COLUMNS["qual
 STORED_AS = {"metrics": "quality_metrics"}
 MADE = {  # of what the study holds, when it is asked for
     "answers": answers_table,
+    "labels": labels_table,
     "label_issues": lambda study: _label_issues(study),
     "concept_features": concept_features,
     "human-study": human_study_tasks,
@@ -187,7 +191,8 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
         held = study.columns(stored)  # without labels, or without an encoder, a study lacks some
         frame = study.table(stored, columns=[name for name in COLUMNS[table] if name in held] or None)
     frame = frame if slice is None or not slice else _only(study, table, frame, slice)
-    return without_image_folder(study, table, frame)
+    frame = without_image_folder(study, table, frame)
+    return frame[list(LABELS)] if table == "labels" else frame  # the ids were for the slice
 
 
 def of_slice(study: Study, table: str, where: Slice | None) -> tuple[Study, Slice | None]:
@@ -226,7 +231,7 @@ def without_image_folder(study: Study, table: str, frame: pd.DataFrame) -> pd.Da
     for name in ("image_id", "neighbour") if ids else ():
         if name in frame:
             frame = frame.assign(**{name: frame[name].str.removeprefix(ids)})
-    if table not in ("images", "skipped") or "path" not in frame:
+    if table not in ("images", "labels", "skipped") or "path" not in frame:
         return frame
     folder = study.facts(EmbedFacts).source.root
     paths = cast(pd.Series, frame["path"])

@@ -1,7 +1,7 @@
 """Decide on labels, one by one: the class that an image has, which may be its label; and read what follows.
 
 from core.traces import labels, many
-done = labels.decide(study, "val/dog/7.jpg", "wolf")
+done = labels.decide_label(study, "val/dog/7.jpg", "wolf")
 labels.corrected_labels(study)  # the labels of all images, as corrected
 many.take_back(study, done)
 """
@@ -15,10 +15,10 @@ from core.traces.many import ChangedTraces, rewrite
 from core.traces.traces import UNSURE, ImageTrace, read_traces
 
 COLUMNS = ("image_id", "path", "label", "corrected_label", "by_decision")
-KEPT, CHANGED, DOUBTED = DECISIONS = ("kept", "changed", "unsure")
+LEFT, CHANGED, DOUBTED = DECISIONS = ("kept", "changed", "unsure")
 
 
-def decide(
+def decide_label(
     study: StudyReader, image_id: str, class_name: str, *, seen: str | None = None
 ) -> ChangedTraces:
     """Decide which class an image has, and return what `many.take_back` takes back.
@@ -44,15 +44,13 @@ def decide(
         before = decision_on(now, label)
         if seen is not None and before not in (seen, class_name):
             raise TraceError(f"somebody else has decided on this image meanwhile: {_in_words(before, label)}")
-        return ImageTrace(
-            now.note, now.tags, "" if is_right else class_name, class_name if is_right else ""
-        )
+        return ImageTrace(now.note, now.tags, "" if is_right else class_name, class_name if is_right else "")
 
     return rewrite(study, [image_id], changed)
 
 
 def undecide(study: StudyReader, image_id: str) -> ChangedTraces:
-    """Take back whatever was decided on the label of an image; raises as `decide`."""
+    """Take back whatever was decided on the label of an image; raises as `decide_label`."""
     name = study.column("images", "image_id").iat[study.row_of(image_id)]
     return rewrite(study, [name], lambda _, now: ImageTrace(now.note, now.tags))
 
@@ -68,6 +66,16 @@ def decision_on(trace: ImageTrace, label: str) -> str:
     return trace.wrong_label or (label if trace.right_label == label else "")
 
 
+def corrected_label(trace: ImageTrace, label: str) -> str:
+    """Return the label that an image has after what people decided; "" where nobody knows one.
+
+    >>> corrected_label(ImageTrace(wrong_label="cat"), "dog"), corrected_label(ImageTrace(), "dog")
+    ('cat', 'dog')
+    """
+    decision = decision_on(trace, label) if label else ""
+    return "" if decision == UNSURE else decision or label
+
+
 def corrected_labels(study: StudyReader) -> pd.Series:
     """Return (n_images,) the labels as people corrected them, in study order.
 
@@ -79,8 +87,7 @@ def corrected_labels(study: StudyReader) -> pd.Series:
     rows = study.rows_held(list(left))
     values = labels.to_numpy(object, copy=True)
     for name, row in rows.items():
-        if values[row] is not None and (decision := decision_on(left[name], str(values[row]))):
-            values[row] = None if decision == UNSURE else decision
+        values[row] = corrected_label(left[name], str(values[row] or "")) or None
     return pd.Series(pd.array(values, dtype="str"), name="label")
 
 
@@ -103,13 +110,15 @@ def decisions(study: StudyReader) -> pd.DataFrame:
     frame = images.iloc[at][["image_id", "path", "label"]].reset_index(drop=True)
     better = [None if decision == UNSURE else decision for _, decision, _ in decided]
     kinds = [_kind(decision, label) for _, decision, label in decided]
-    return frame.assign(corrected_label=pd.array(better, dtype="str"), by_decision=pd.array(kinds, dtype="str"))
+    return frame.assign(
+        corrected_label=pd.array(better, dtype="str"), by_decision=pd.array(kinds, dtype="str")
+    )
 
 
 def _kind(decision: str, label: str) -> str:
     if decision == UNSURE:
         return DOUBTED
-    return KEPT if decision == label else CHANGED
+    return LEFT if decision == label else CHANGED
 
 
 def _in_words(decision: str, label: str) -> str:

@@ -28,6 +28,7 @@ from core.slices.inspection.words import unsure_names
 from core.slices.slice import Slice
 from core.storage.missing import nothing
 from core.store import Study
+from core.traces.labels import corrected_label
 from core.traces.tables import BETWEEN
 from core.traces.traces import ImageTrace, Traces, read_traces
 from dashboard.cache.reader import cached_read
@@ -263,7 +264,7 @@ def traces_shown(study: Study) -> Mapping[str, ImageTrace]:
 
 def with_traces(study: Study, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
     """Some rows of `images`, the names of classes that are WordNet ids (label_name, predicted_name), and what
-    people left: tags, wrong_label, note.
+    people left: tags, wrong_label, right_label, note, and the label that follows, corrected_label.
     """
     table = images(study).frame().iloc[np.asarray(rows, np.int64)]
     left = traces_shown(study)
@@ -271,6 +272,10 @@ def with_traces(study: Study, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
     columns = {
         "tags": [BETWEEN.join(one.tags) for one in of],
         "wrong_label": [one.wrong_label for one in of],
+        "right_label": [one.right_label for one in of],
+        "corrected_label": [
+            corrected_label(one, label) for one, label in zip(of, words(table, "label"), strict=True)
+        ],
         "note": [one.note for one in of],
     }
     for column in ("label", "predicted"):

@@ -27,7 +27,7 @@ def test_decide__each_kind_of_decision_reaches_the_labels(study):
     changes.set_note(study, DOG, "small")
     changes.set_tags(study, CAT, ["blurred"])
     for image_id, name in ((DOG, "cat"), (DOG_TOO, "dog"), (CAT, UNSURE)):
-        assert labels.decide(study, image_id, name)
+        assert labels.decide_label(study, image_id, name)
     assert read_traces(study.path).images == {
         DOG: ImageTrace("small", wrong_label="cat"),
         DOG_TOO: ImageTrace(right_label="dog"),
@@ -46,8 +46,8 @@ def test_decide__each_kind_of_decision_reaches_the_labels(study):
 
 
 def test_decide__a_second_decision_replaces_the_first_and_can_be_taken_back(study):
-    labels.decide(study, DOG, "dog")
-    done = labels.decide(study, DOG, "cat")
+    labels.decide_label(study, DOG, "dog")
+    done = labels.decide_label(study, DOG, "cat")
     assert read_traces(study.path).images[DOG] == ImageTrace(wrong_label="cat")
     assert many.take_back(study, done) == 0
     assert read_traces(study.path).images[DOG] == ImageTrace(right_label="dog")
@@ -56,18 +56,18 @@ def test_decide__a_second_decision_replaces_the_first_and_can_be_taken_back(stud
 
 
 def test_decide__of_two_at_once_the_second_hears_of_the_first(study):
-    labels.decide(study, DOG, "cat", seen="")
+    labels.decide_label(study, DOG, "cat", seen="")
     with pytest.raises(TraceError, match="'cat'"):
-        labels.decide(study, DOG, "dog", seen="")
-    assert not labels.decide(study, DOG, "cat", seen="")  # the same decision is none
-    labels.decide(study, DOG, "dog", seen="cat")
+        labels.decide_label(study, DOG, "dog", seen="")
+    assert not labels.decide_label(study, DOG, "cat", seen="")  # the same decision is none
+    labels.decide_label(study, DOG, "dog", seen="cat")
     assert read_traces(study.path).images[DOG].right_label == "dog"
 
 
 def test_decide__in_many_threads_at_once_nothing_is_lost(study):
     ids = [name for name in small.image_ids() if name != BARE]
     with ThreadPoolExecutor(len(ids)) as pool:
-        list(pool.map(lambda name: labels.decide(study, name, "cat"), ids))
+        list(pool.map(lambda name: labels.decide_label(study, name, "cat"), ids))
     assert labels.decisions(study)["image_id"].tolist() == ids
 
 
@@ -78,14 +78,14 @@ def test_decide__refuses_what_is_no_class_no_label_and_no_image(study):
         ("nowhere", "cat", "nowhere"),
     ):
         with pytest.raises((TraceError, StudyError), match=what):
-            labels.decide(study, image_id, name)
+            labels.decide_label(study, image_id, name)
     assert not (study.path / FILE).exists()
 
 
 def test_right_label__holds_for_the_label_that_was_looked_at(study):
     changes.mark_wrong_label(study, RETRIEVER, "dog")
     assert ImageTrace(wrong_label="dog", right_label="cat") == ImageTrace(wrong_label="dog")
-    labels.decide(study, DOG, "dog")
+    labels.decide_label(study, DOG, "dog")
     content = json.loads((study.path / FILE).read_text())
     content["images"][DOG]["right_label"] = "cat"  # as if the images had got other labels since
     del content[CHECKSUM]

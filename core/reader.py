@@ -26,7 +26,16 @@ from core.storage import manifest as manifests
 from core.storage.bounds import stored_array
 from core.storage.chunked_array import ChunkedArray
 from core.storage.damage import find_damage
-from core.storage.missing import LEFT_OUT, NO_LABELS, OF_LATENTS, Missing, damaged_item, missing_step
+from core.storage.missing import (
+    LEFT_OUT,
+    NO_LABELS,
+    OF_LATENTS,
+    SINCE,
+    Missing,
+    damaged_item,
+    earlier_item,
+    missing_step,
+)
 from core.storage.no_longer_shown import NoLongerShown, find_no_longer_shown, names_no_longer_shown
 from core.storage.seals import Damaged
 from core.storage.snapshot import Snapshot, stamps_of
@@ -105,6 +114,8 @@ class StudyReader(KeptColumns):
             return missing_step(self.path, step, self.state(step), item)
         if skipped := self.why_skipped(step):
             return Missing(item, step, "skipped", f"left out: {skipped}")
+        if item in SINCE and SINCE[item] not in self.summary(step):
+            return earlier_item(self.path, step, item)
         if step in STEPS and STEPS[step].needs_labels and self.has("images") and not self.labelled:
             return Missing(item, step, "skipped", NO_LABELS)
         of_latents = self.below is not None and item == "probe_weights"

@@ -30,6 +30,7 @@ STEPS: dict[str, Step] = {
             function="core.pipeline.embed:run_embed",
             outputs=(
                 *("images", "representations", "thumbnails", "thumbnail_sizes", "skipped", "attributes"),
+                *("pictures", "picture_values", "picture_prints"),
                 *OF_HEAD,
             ),
             options=None,

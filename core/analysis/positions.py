@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.analysis.gradcam.on_demand import study_encoder
-from core.analysis.representations import Pictures, picture_batches
+from core.analysis.representations import input_views, picture_batches
 from core.common.processes import default_workers
 from core.common.step_facts import EmbedFacts
 from core.config import RunOptions
@@ -67,7 +67,7 @@ class PositionReader:
         held = [[int(at) for at in some if at >= 0] for some in places]
         options = RunOptions(workers=self.workers)
         stream = picture_batches(
-            Pictures(self.study.source, self.encoder.transform, 0),
+            input_views(self.study.source, self.encoder.transform),
             held,
             workers=default_workers(options, sum(map(len, held))),
             pin=self.encoder.device.type == "cuda",

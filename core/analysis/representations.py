@@ -1,11 +1,11 @@
-"""The main computation: images through the encoder, stored as chunks of raw representations and thumbnails.
+"""The main computation: one loop over decoded pictures, of which consumers make what a study holds of each.
 
 Chunk c holds the readable images among listing rows [4096 c, 4096 (c + 1)), so chunks are independent: an
 interrupted run resumes with the missing chunks, and any number of processes (`torchrun -m core embed …`) can
 share them with the same result.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -15,63 +15,80 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from core.analysis.consumers import Consumer, PictureLook
 from core.common.formatting import counted
 from core.common.processes import tie
 from core.common.worker_group import Ranks
-from core.data.sources.decode import thumbnail_jpeg
 from core.data.sources.groups import n_groups_of
 from core.data.sources.images import ImageSource
 from core.data.sources.pixel_facts import PixelFacts, file_facts
-from core.encoders.readout.head import Head
-from core.encoders.registry import Encoder
 from core.encoders.transform import Transform
-from core.errors import EncoderError, ImageSourceError, RemoteError, ShapeError, UnreadableImage
+from core.errors import ImageSourceError, RemoteError, ShapeError, UnreadableImage
 from core.jobs.progress import Bar
 from core.storage.chunked_array import CHUNK_ROWS
 from core.storage.writer import StepWriter
 
-ARRAYS = ("representations", "thumbnails", "thumbnail_sizes", "head_logits")
+MARK = "representations"  # the array whose chunk is written last
 RENAMED = {"image_id": "image_id_"}  # further columns whose name the table `attributes` has already
 
 
 @dataclass
 class Batch:
-    """A batch as delivered by the worker processes."""
+    """A batch as delivered by the worker processes.
+
+    Attributes:
+        rows: of the listing, of the images that can be read. looks: what each look took of them.
+    """
 
     rows: list[int] = field(default_factory=list)
-    pixels: torch.Tensor | None = None  # (B, S, S, 3) uint8
-    thumbnails: list[bytes] = field(default_factory=list)
+    looks: list[Any] = field(default_factory=list)
     unreadable: list[tuple[int, str]] = field(default_factory=list)
     facts: PixelFacts = field(default_factory=PixelFacts)
 
+    @property
+    def pixels(self) -> torch.Tensor | None:
+        """(B, S, S, 3) uint8 of the first look; None where no image can be read."""
+        return self.looks[0] if self.rows else None
+
 
 class Pictures(Dataset):
-    """Decode batches of listing rows in worker processes."""
+    """Decode batches of listing rows in worker processes.
 
-    def __init__(self, source: ImageSource, transform: Transform | None, thumbnail_size: int):
-        self.source, self.transform, self.thumbnail_size = source, transform, thumbnail_size
+    Args:
+        looks: what is taken of each picture. needed: leave out images that cannot be read; else look at None.
+    """
+
+    def __init__(self, source: ImageSource, looks: Sequence[PictureLook], *, needed: bool = True):
+        self.source, self.looks, self.needed = source, looks, needed
 
     def __getitem__(self, rows: Sequence[int]) -> Batch:
-        batch, pixels = Batch(), []
+        batch, looks = Batch(), [[] for _ in self.looks]
         self.source.read_ahead(rows)
         for row in rows:
             try:
-                image = self.source.read(row)
+                picture = self.source.read(row)
             except UnreadableImage as error:
-                if self.transform is None:  # its representation is given: only the thumbnail is missing
-                    batch.rows.append(row)
-                    batch.thumbnails.append(b"")
-                else:
+                if self.needed:
                     batch.unreadable.append((row, str(error)))
-                continue
+                    continue
+                picture = None
+            else:
+                batch.facts.add(file_facts(picture))
             batch.rows.append(row)
-            batch.facts.add(file_facts(image))
-            if self.transform is not None:
-                pixels.append(self.transform.pixels(image))
-            if self.thumbnail_size:
-                batch.thumbnails.append(thumbnail_jpeg(image, self.thumbnail_size))
-        batch.pixels = torch.from_numpy(np.stack(pixels)) if pixels else None
+            for taken, look in zip(looks, self.looks, strict=True):
+                taken.append(look(picture))
+        batch.looks = [together(taken) for taken in looks]
         return batch
+
+
+def together(looks: list[Any]) -> Any:
+    """Stack arrays to a tensor; leave other looks in their list."""
+    return torch.from_numpy(np.stack(looks)) if looks and isinstance(looks[0], np.ndarray) else looks
+
+
+def input_views(source: ImageSource, transform: Transform) -> Pictures:
+    """Pictures of which nothing but what the encoder sees is taken: `Batch.pixels`."""
+    return Pictures(source, (transform.pixels,))
 
 
 def batches_of(chunks: Sequence[int], n_rows: int, batch_size: int) -> list[range]:
@@ -122,77 +139,50 @@ def _report_unless_parent_ended(kind: type[BaseException], error: BaseException,
         sys.__excepthook__(kind, error, where)  # pyright: ignore[reportArgumentType]
 
 
-def check_finite_representations(
-    raw: np.ndarray, rows: Sequence[int], source: ImageSource, *, ready: bool = False
-) -> None:
-    """Raise EncoderError for representations with NaN or infinity, naming the image; `ready`: from a file."""
-    bad = np.flatnonzero(~np.isfinite(raw).all(1))
-    if bad.size:
-        image_id = source.table["image_id"].iloc[rows[int(bad[0])]]
-        check = "the file (--representations)" if ready else "the checkpoint, --mean, --std, --precision"
-        raise EncoderError(
-            f"NaN or infinity in the representation for image '{image_id}' ({bad.size} of {len(rows)} in its "
-            f"batch). Check {check}, --dtype"
-        )
-
-
 @dataclass
 class ChunkBuffer:
-    """The collected results of one chunk."""
+    """The collected results of one chunk, a list of batches for each consumer."""
 
-    raw: list[np.ndarray] = field(default_factory=list)
-    logits: list[np.ndarray] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
-    thumbnails: list[bytes] = field(default_factory=list)
+    parts: list[list[Mapping[str, np.ndarray]]] = field(default_factory=list)
     unreadable: list[tuple[int, str]] = field(default_factory=list)
     facts: PixelFacts = field(default_factory=PixelFacts)
 
-    def add(self, batch: Batch, raw: np.ndarray | None, logits: np.ndarray | None) -> None:
-        self.rows += batch.rows
-        self.thumbnails += batch.thumbnails
+    def add(self, batch: Batch, consumers: Sequence[Consumer]) -> None:
         self.unreadable += batch.unreadable
         self.facts.merge(batch.facts)
-        if raw is not None:
-            self.raw.append(raw)
-        if logits is not None:
-            self.logits.append(logits)
+        if batch.rows:
+            self.rows += batch.rows
+            pairs = zip(consumers, batch.looks, strict=True)
+            self.parts.append([one.rows(looks, batch.rows) for one, looks in pairs])
 
-    def write(
-        self, step: StepWriter, chunk: int, *, n_features: int, n_outputs: int, dtype: str, thumbnails: bool
-    ) -> None:
-        """Store the chunk. Representations are written last: their ledger entry marks the chunk as done."""
-        if thumbnails:
-            sizes = np.array([len(jpeg) for jpeg in self.thumbnails], np.int32)
-            step.array("thumbnails").put(chunk, np.frombuffer(b"".join(self.thumbnails), np.uint8))
-            step.array("thumbnail_sizes").put(chunk, sizes)
-        if n_outputs:
-            logits = np.concatenate(self.logits) if self.logits else np.empty((0, n_outputs), np.float32)
-            step.array("head_logits").put(chunk, logits)
-        whole = np.concatenate(self.raw) if self.raw else np.empty((0, n_features))
+    def write(self, step: StepWriter, chunk: int, consumers: Sequence[Consumer]) -> None:
+        """Store the chunk. The arrays of the first consumer are written last: they mark the chunk as done."""
         extra = {"unreadable": self.unreadable, "pixels": self.facts.to_dict()}
-        step.array("representations").put(chunk, whole.astype(dtype, copy=False), extra)
+        for at, consumer in reversed(list(enumerate(consumers))):
+            for name, empty in reversed(consumer.empty.items()):
+                rows = np.concatenate([empty, *(parts[at][name] for parts in self.parts)])
+                step.array(name).put(chunk, rows, extra if name == MARK else None)
 
 
 def embed_chunks(
     step: StepWriter,
     source: ImageSource,
-    encoder: Encoder | np.ndarray,
+    consumers: Sequence[Consumer],
     bar: Bar,
     *,
-    dtype: str = "float32",
-    thumbnail_size: int = 128,
     batch_size: int = 64,
     workers: int = 0,
+    pin: bool = False,
+    needed: bool = True,
     strict: bool = False,
-    head: Head | None = None,
     ranks: Ranks,
 ) -> tuple[list[tuple[int, str]], PixelFacts]:
     """Write every missing chunk; this process does its share of them.
 
     Args:
-        encoder: the encoder, or precomputed representations (n_listed, n_features) in listing order.
-        dtype: "float32" or "float16", as stored.
-        head: a classifier whose logits are stored, too.
+        consumers: what is made of the pictures, the representations first.
+        pin: for a GPU. needed: leave out images that cannot be read; else they are rows without a picture.
         strict: raise at the first unreadable image instead of listing it.
     Returns:
         (listing row, reason) of every unreadable image, in listing order; what was found in the pixels of the
@@ -201,37 +191,28 @@ def embed_chunks(
         EncoderError: NaN or infinity. UnreadableImage: with `strict`. ImageSourceError: no readable image.
     """
     n_chunks = -(-len(source.table) // CHUNK_ROWS)
-    names = [ARRAYS[0], *(ARRAYS[1:3] if thumbnail_size else ()), *(ARRAYS[3:] if head else ())]
+    names = [name for consumer in consumers for name in consumer.empty]
     with ranks.first():
         writers = [step.array(name) for name in names]
     done = [chunk for chunk in range(n_chunks) if all(writer.has(chunk) for writer in writers)]
     bar.skip(sum(min(CHUNK_ROWS, len(source.table) - chunk * CHUNK_ROWS) for chunk in done))
     todo = [chunk for chunk in range(n_chunks) if chunk not in set(done) and ranks.owns(chunk)]
 
-    ready = isinstance(encoder, np.ndarray)
-    transform = None if ready else encoder.transform
-    pictures = Pictures(source, transform, thumbnail_size)
-    pin = not ready and encoder.device.type == "cuda"
+    pictures = Pictures(source, [consumer.look for consumer in consumers], needed=needed)
     batches = batches_of(todo, len(source.table), batch_size)
-    n_features = encoder.shape[1] if ready else encoder.n_features
     buffer, stream = ChunkBuffer(), picture_batches(pictures, batches, workers=workers, pin=pin)
     waiting: dict[int, ChunkBuffer] = {}  # as long as nothing was readable, an earlier run's files stay
     for batch_rows, batch in zip(batches, stream, strict=True):
         if strict and batch.unreadable:
             row, reason = batch.unreadable[0]
             raise UnreadableImage(f"{source.table['path'].iloc[row]}: {reason} (--strict stops here)")
-        raw, logits = _represent(encoder, batch, head)
-        if raw is not None:
-            raw = as_stored(raw, dtype)
-            check_finite_representations(raw, batch.rows, source, ready=ready)
-        buffer.add(batch, raw, logits)
+        buffer.add(batch, consumers)
         bar.update(len(batch_rows))
         if batch_rows.stop % CHUNK_ROWS == 0 or batch_rows.stop == len(source.table):
             waiting[batch_rows.start // CHUNK_ROWS] = buffer
-            shape = {"n_features": n_features, "n_outputs": head.n_outputs if head else 0}
             if buffer.rows or step.has_begun:
                 for chunk, one in waiting.items():
-                    one.write(step, chunk, **shape, dtype=dtype, thumbnails=bool(thumbnail_size))
+                    one.write(step, chunk, consumers)
                 waiting.clear()
             buffer = ChunkBuffer()
     _check_some_readable([row for one in waiting.values() for row in one.unreadable], source)
@@ -239,33 +220,11 @@ def embed_chunks(
     return _finish(step, source, names, n_chunks) if ranks.is_first else ([], PixelFacts())
 
 
-def as_stored(raw: np.ndarray, dtype: str) -> np.ndarray:
-    """Convert `raw` to `dtype`; values too large become infinite (see `check_finite_representations`)."""
-    with np.errstate(over="ignore"):
-        return raw.astype(dtype, copy=False)
-
-
-def _represent(
-    encoder: Encoder | np.ndarray, batch: Batch, head: Head | None
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Representations of a batch, and the logits of a head."""
-    if not batch.rows:
-        return None, None
-    if isinstance(encoder, np.ndarray):
-        return np.asarray(encoder[batch.rows]), None
-    assert batch.pixels is not None
-    with torch.inference_mode():
-        if head is None:
-            return encoder.represent(batch.pixels).float().cpu().numpy(), None
-        raw, logits = encoder.represent_with_logits(batch.pixels, head)
-        return raw.cpu().numpy(), logits.cpu().numpy()
-
-
 def _finish(
     step: StepWriter, source: ImageSource, names: Sequence[str], n_chunks: int
 ) -> tuple[list[tuple[int, str]], PixelFacts]:
-    step.array("representations").refresh()
-    extras = [step.array("representations").extra(chunk) for chunk in range(n_chunks)]
+    step.array(MARK).refresh()
+    extras = [step.array(MARK).extra(chunk) for chunk in range(n_chunks)]
     unreadable = [(row, reason) for extra in extras for row, reason in extra["unreadable"]]
     found = PixelFacts()
     for extra in extras:

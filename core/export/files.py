@@ -35,6 +35,7 @@ from core.measures.concept_features import COLUMNS as CONCEPT_FEATURES
 from core.measures.concept_features import concept_features
 from core.measures.label_issues import COLUMNS as LABEL_ISSUES
 from core.measures.label_issues import label_issues, why_no_probabilities
+from core.measures.pictures import COLUMNS as PICTURE_COLUMNS
 from core.slices.inspection.populations import train_images, with_split
 from core.slices.slice import Slice
 from core.storage.leftovers import remove_leftovers_of
@@ -71,6 +72,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "interventions": INTERVENTIONS,
     "answers": (),  # image_id, split, true, and for each answer NAME_predicted, NAME_confidence, NAME_correct
     "skipped": ("path", "reason"),
+    "pictures": ("image_id", *PICTURE_COLUMNS),
     "neighbours": ("image_id", "rank", "neighbour", "similarity"),
     "label_issues": LABEL_ISSUES,
     "concept_features": CONCEPT_FEATURES,
@@ -253,7 +255,7 @@ def _check_there(study: Study, table: str, item: str) -> None:
     if missing is None:
         return
     start = f"no {table} in '{study.path}': "
-    if missing.state == "damaged":
+    if missing.state in ("damaged", "earlier"):
         raise StudyError(f"{start}{missing}")
     step = missing.step or table
     if study.state(step) == "done":

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from core.analysis.consumers import as_stored
 from core.analysis.features.definitions import highly_activating
 from core.analysis.gradcam.gradcam import CLOSED, channel_maps, gradcam_maps, method_of
-from core.analysis.representations import as_stored
 from core.common.image_files import image_file
 from core.data.sources.decode import decode, reduced
 from core.encoders.readout.head import Head

@@ -29,6 +29,7 @@ from core.storage.writer import StepWriter, StudyWriter
 from core.store import Study
 
 if TYPE_CHECKING:
+    from core.analysis.consumers import Consumer
     from core.data.sources.images import ImageSource
     from core.encoders.readout.head import Head
     from core.encoders.registry import Encoder
@@ -48,6 +49,7 @@ def run_embed(
     Whether it is can be told only from the opened images and the loaded encoder: their fingerprints are what
     the step reads outside the study.
     """
+    from core.analysis.picture_table import write_picture_table
     from core.analysis.representations import embed_chunks, embed_tables
     from core.data.sources.images import describe_images
     from core.data.sources.pixel_facts import TRANSPARENT
@@ -75,23 +77,28 @@ def run_embed(
     about["severities"] = [severity_of(one) for one in about["assumptions"]]
     for line in [*source.notes, *record_of(EncoderFacts, about).most_harmful]:
         progress.note(f"note: {line}")
+    ready = isinstance(encoder, np.ndarray)
     with writer.step("embed", settings, outside=outside) as out:
         with progress.stage("embed", total=len(source.table), unit="images") as bar:
             unreadable, pixels = embed_chunks(
                 out,
                 source,
-                encoder,
+                consumers_of(config, source, encoder, head),
                 bar,
-                dtype=config.dtype,
-                thumbnail_size=config.thumbnail_size if source.has_pictures else 0,
                 batch_size=run.batch_size,
                 workers=default_workers(run, len(source.table)),
+                pin=not ready and encoder.device.type == "cuda",
+                needed=not ready,
                 strict=run.strict,
-                head=head if head is not None and head.logits_in_pass else None,
                 ranks=ranks,
             )
         if ranks.is_first:
             out.summary = embed_tables(out, source, unreadable)
+        readable = source.table.drop(index=source.table.index[[row for row, _ in unreadable]])
+        out.summary["pictures"] = {}
+        if source.has_pictures and ranks.is_first:
+            with progress.stage("duplicates"):
+                out.summary["pictures"] = write_picture_table(out, readable["image_id"])
         if unreadable and ranks.is_first:
             n = counted(len(unreadable), "image")
             progress.note(f"{n} could not be read; the table 'skipped' lists what and why")
@@ -102,11 +109,27 @@ def run_embed(
         out.summary |= {"n_transparent": pixels.counts[TRANSPARENT]}
         out.summary |= {"split_given": bool(source.split_given), "head": about_head}
         if head is not None and ranks.is_first:
-            readable = source.table.drop(index=source.table.index[[row for row, _ in unreadable]])
             taken, of_choice = likely_head(out, head, readable, class_file)
             of_taken = head_facts(taken, encoder) | {"fingerprint": about_head["fingerprint"]}
             out.summary["head"] = of_taken | {"notes": [*of_choice, *taken.notes]}
             write_head(out, taken)
+
+
+def consumers_of(
+    config: EmbedConfig, source: ImageSource, encoder: Encoder | np.ndarray, head: Head | None
+) -> list[Consumer]:
+    """What is made of each decoded picture; of images without pictures only the representations."""
+    from core.analysis.consumers import PictureColumns, ReadyRepresentations, Representations, ThumbnailFiles
+
+    if isinstance(encoder, np.ndarray):
+        first: Consumer = ReadyRepresentations(encoder, source, dtype=config.dtype)
+    else:
+        in_pass = head if head is not None and head.logits_in_pass else None
+        first = Representations(encoder, in_pass, source, dtype=config.dtype)
+    if not source.has_pictures:
+        return [first]
+    thumbnails = [ThumbnailFiles(config.thumbnail_size)] if config.thumbnail_size else []
+    return [first, *thumbnails, PictureColumns()]
 
 
 def own_head(encoder: Encoder | np.ndarray) -> tuple[Head | None, dict[str, Any]]:
@@ -204,10 +227,10 @@ def token_facts(
         return {}
     import torch
 
-    from core.analysis.representations import Pictures
+    from core.analysis.representations import input_views
     from core.encoders.readout.tokens import norm_warning, token_norms
 
-    first = Pictures(source, one.transform, 0)[range(min(n_images, len(source.table)))]
+    first = input_views(source, one.transform)[range(min(n_images, len(source.table)))]
     if first.pixels is None:
         return {}
     with torch.inference_mode():

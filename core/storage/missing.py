@@ -10,11 +10,14 @@ from core.steps import STEPS
 from core.storage import layers
 
 nothing = Templates.beside(__file__)  # why there is nothing here, for every page and command
-State = Literal["missing", "stale", "damaged", "skipped", "whole"]
+State = Literal["missing", "stale", "damaged", "skipped", "whole", "earlier"]
 REASONS: dict[State, str] = {
     "missing": "not run yet",
     "stale": "made from inputs or formulas that have changed since",
+    "earlier": "of an earlier version, which did not make it",
 }
+# Items that a step has not always made, and the entry of its summary since.
+SINCE = {"pictures": "pictures"}
 LEFT_OUT = "run with settings or images that leave it out"
 NO_WEIGHTS = "no weights: it is not linear on the representation, or labels and outputs are not one to one"
 OF_LATENTS = (
@@ -34,8 +37,9 @@ class Missing:
         item: the table or array; None for a step as a whole.
         step: the step that writes it; "" for an item that no step writes.
         state: "missing" (the step was not run), "stale" (its inputs or formulas have changed since),
-            "damaged" (a file cannot be read), "skipped" (the step ran and had a reason not to write it) or
-            "whole" (it is of all images, and the study is narrowed to a slice).
+            "earlier" (a version ran it that did not make the item yet), "damaged" (a file cannot be read),
+            "skipped" (the step ran and had a reason not to write it) or "whole" (it is of all images, and
+            the study is narrowed to a slice).
         reason: what follows "the step … is", without a full stop.
         command: the command that mends it, to paste into a shell; "" where none does.
     """
@@ -49,7 +53,7 @@ class Missing:
     @property
     def redo(self) -> bool:
         """True when the step has to run although neither its settings nor its inputs have changed."""
-        return self.state == "damaged"
+        return self.state in ("damaged", "earlier")
 
     @property
     def sentence(self) -> Record:
@@ -80,6 +84,11 @@ def missing_step(folder: Path, step: str, state: str, item: str | None = None) -
     """A step that was not run ("missing") or is "stale"."""
     reason: State = "stale" if state == "stale" else "missing"
     return Missing(item, step, reason, REASONS[reason], _command(step, folder))
+
+
+def earlier_item(folder: Path, step: str, item: str) -> Missing:
+    """An item that the version which ran its step did not make yet."""
+    return Missing(item, step, "earlier", REASONS["earlier"], _command(step, folder, redo=True))
 
 
 def damaged_item(folder: Path, step: str, item: str, what: str) -> Missing:

@@ -13,16 +13,14 @@ import torch
 from PIL import Image
 
 from core.analysis import representations
-from core.analysis.representations import (
-    batches_of,
-    check_finite_representations,
-    embed_tables,
-    load_ready_representations,
-)
+from core.analysis.consumers import Representations, check_finite_representations
+from core.analysis.picture_columns import measure_picture
+from core.analysis.representations import batches_of, embed_tables, load_ready_representations
 from core.data.sources.images import open_images
 from core.data.sources.source import image_table
 from core.encoders.registry import load_encoder
 from core.errors import EncoderError, ImageSourceError, SettingsError, ShapeError, UnreadableImage
+from core.export.files import COLUMNS
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
 from core.storage.writer import Collected
@@ -119,15 +117,15 @@ def test_embed__is_independent_of_workers_and_chunks(tmp_path, folder, monkeypat
 def test_embed__interrupted_then_resumed_is_byte_identical(tmp_path, folder, monkeypatch):
     monkeypatch.setattr(representations, "CHUNK_ROWS", 3)
     embed(tmp_path / "straight", folder)
-    seen, original = [], representations._represent
+    seen, original = [], Representations.rows
 
-    def interrupted(encoder, batch, head):
-        seen.append(batch.rows)
+    def interrupted(self, looks, listing_rows):
+        seen.append(listing_rows)
         if len(seen) == 3:
             raise KeyboardInterrupt
-        return original(encoder, batch, head)
+        return original(self, looks, listing_rows)
 
-    monkeypatch.setattr(representations, "_represent", interrupted)
+    monkeypatch.setattr(Representations, "rows", interrupted)
     with pytest.raises(KeyboardInterrupt):
         embed(tmp_path / "broken", folder)
     embed(tmp_path / "broken", folder)
@@ -159,6 +157,23 @@ def test_embed__half_precision_is_stored_as_asked(tmp_path, folder):
     np.testing.assert_allclose(half, full, rtol=1e-3, atol=1e-4)
 
 
+def test_embed__pictures_that_repeat_others_and_their_numbers(tmp_path, folder):
+    twin = folder / "val" / "a" / "twin.png"
+    twin.write_bytes((folder / "train" / "a" / "0.png").read_bytes())
+    summary = embed(tmp_path / "study", folder)
+    study = open_study(tmp_path / "study")
+    table = study.table("pictures").set_index("image_id")
+    assert list(table.index) == list(study.images["image_id"])
+    assert ["image_id", *table.columns] == list(COLUMNS["pictures"])
+    first = "train/a/0.png"
+    assert table["duplicate_of"].dropna().to_dict() == {"val/a/twin.png": first}
+    assert table["near_duplicate_of"].dropna().to_dict() == {"val/a/twin.png": first}
+    assert summary["pictures"] == {"n_without": 0, "n_exact": 1, "n_near": 1, "n_cut": 0}
+    one = Image.open(folder / first)
+    assert table.loc[first, "brightness"] == pytest.approx(measure_picture(one)[0][0])
+    assert table["width"].eq(48).all() and not table["turned"].any()
+
+
 def test_embed__given_representations_keep_their_order_and_missing_pictures_stay(tmp_path, folder, rng):
     raw = rng.random((12, 5)).astype(np.float32)
     np.save(tmp_path / "raw.npy", raw)
@@ -167,6 +182,11 @@ def test_embed__given_representations_keep_their_order_and_missing_pictures_stay
     study = open_study(tmp_path / "study")
     np.testing.assert_array_equal(study.vector("representations"), raw)
     assert study.summary("embed")["n_skipped"] == 0 and len(study.images) == 12
+    table = study.table("pictures")  # two files cannot be read
+    assert (
+        table["brightness"].isna().sum() == table["turned"].isna().sum() == table["width"].isna().sum() == 2
+    )
+    assert study.summary("embed")["pictures"]["n_without"] == 2
 
 
 @pytest.mark.parametrize(

@@ -562,11 +562,11 @@ def test_interrupted_and_resumed_logits_are_the_same_bytes(photographs, tmp_path
     whole = studied(tmp_path / "whole", photographs, spec, batch_size=2)
     put, done = representations.ChunkBuffer.write, []
 
-    def stop(self, step, chunk, **options):
+    def stop(self, step, chunk, consumers):
         if chunk == 1:
             raise KeyboardInterrupt
         done.append(chunk)
-        put(self, step, chunk, **options)
+        put(self, step, chunk, consumers)
 
     monkeypatch.setattr(representations.ChunkBuffer, "write", stop)
     with pytest.raises(KeyboardInterrupt):

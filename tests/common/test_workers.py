@@ -30,9 +30,11 @@ if __name__ == "__main__":
 FROM_A_THREAD = """
 import sys, threading
 from tests.common.test_workers import SlowSource
+from core.analysis.consumers import ThumbnailLook
 from core.analysis.representations import Pictures, picture_batches
 def run():
-    for batch in picture_batches(Pictures(SlowSource(), None, 96), [range(9)] * 999, workers=2, pin=False):
+    pictures = Pictures(SlowSource(), (ThumbnailLook(96),))
+    for batch in picture_batches(pictures, [range(9)] * 999, workers=2, pin=False):
         pass
 worker = threading.Thread(target=run)
 worker.start()

@@ -14,7 +14,7 @@ import torch
 from core.analysis.gradcam.gradcam import LIBRARY, method_of
 from core.analysis.gradcam.on_demand import on_demand, packed_maps, request_heatmaps, study_encoder
 from core.analysis.gradcam.selection import Pairs, wanted_pairs
-from core.analysis.representations import Batch, Pictures, picture_batches
+from core.analysis.representations import Batch, input_views, picture_batches
 from core.common.processes import default_workers
 from core.common.step_facts import EmbedFacts
 from core.common.worker_group import Ranks
@@ -176,7 +176,7 @@ class _Run:
     def _decoded(self, batches: list[tuple[int, np.ndarray]]) -> Iterator[Batch]:
         listed = [[int(row) for row in self.listing_row[places] if row >= 0] for _, places in batches]
         return picture_batches(
-            Pictures(self.study.source, self.encoder.transform, 0),
+            input_views(self.study.source, self.encoder.transform),
             listed,
             workers=default_workers(self.options, sum(map(len, listed))),
             pin=self.encoder.device.type == "cuda",

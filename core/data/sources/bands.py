@@ -3,6 +3,10 @@
 import numpy as np
 from PIL import Image
 
+from core.data.sources.pixel_facts import TRANSPARENT, FileFacts
+
+SEEN_THROUGH = 128  # opacity below which a pixel counts as transparent
+
 # Levels and share of pixels between 0 and 255, above both of which a last band is no transparency.
 BETWEEN = {"TIFF": (2, 0.5), "JPEG2000": (2, 0.5), "WEBP": (2, 0.5)}  # as satellites' files are
 ELSEWHERE = (16, 0.98)  # a .png may well fade over most of it
@@ -25,3 +29,12 @@ def is_transparency(alpha: Image.Image, file_format: str | None) -> bool:
 def is_empty(alpha: Image.Image) -> bool:
     """Return True for a fourth band that is 0 everywhere, as many programs pad a .bmp."""
     return alpha.getextrema() == (0, 0)
+
+
+def note_transparency(alpha: Image.Image, facts: FileFacts) -> bool:
+    """Note a picture that is not opaque everywhere, with the share of its pixels that are transparent."""
+    counts = np.asarray(alpha.histogram()[:256])
+    if counts[255] == counts.sum():
+        return False
+    facts[TRANSPARENT] = (float(counts[:SEEN_THROUGH].sum() / counts.sum()),)
+    return True

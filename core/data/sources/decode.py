@@ -19,11 +19,11 @@ from core.common.image_files import image_file
 from core.common.picture_turns import TURNS, longest_side
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import read_object, stat
-from core.data.sources.bands import is_empty, is_transparency
+from core.data.sources.bands import is_empty, is_transparency, note_transparency
 from core.data.sources.decoder_work import check_work, decode_smaller, jpeg_precision
 from core.data.sources.deep_values import Values, as_picture
 from core.data.sources.jpeg2000 import load_jpeg2000
-from core.data.sources.pixel_facts import FOURTH_BAND, TRANSPARENT, TURNED, TWO_BANDS, FileFacts
+from core.data.sources.pixel_facts import FOURTH_BAND, TURNED, TWO_BANDS, FileFacts
 from core.data.sources.pixel_limit import check_bytes, check_pixels, let_pillow_open, max_pixels, of_pillow
 from core.data.sources.pixel_reading import AS_STATED, DROP, PixelReading
 from core.data.sources.tiff_values import (
@@ -282,9 +282,7 @@ def _without_alpha(image: Image.Image, reading: PixelReading, facts: FileFacts) 
     if alpha is not None and image.format == "BMP" and is_empty(alpha):
         return _first_bands(image)
     whole = image if image.mode == "RGBA" else image.convert("RGBA")
-    extrema: Any = whole.getextrema()
-    if extrema[3] != (255, 255):
-        facts[TRANSPARENT] = ()
+    note_transparency(whole.getchannel("A"), facts)
     return _opaque(whole) if reading.transparency == DROP else _on_white(whole)
 
 

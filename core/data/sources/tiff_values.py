@@ -12,17 +12,9 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from core.data.sources.bands import is_transparency
+from core.data.sources.bands import is_transparency, note_transparency
 from core.data.sources.deep_values import Values, as_picture
-from core.data.sources.pixel_facts import (
-    CHANNELS,
-    FOURTH_BAND,
-    FURTHER_BANDS,
-    PAGES,
-    TRANSPARENT,
-    TWO_BANDS,
-    FileFacts,
-)
+from core.data.sources.pixel_facts import CHANNELS, FOURTH_BAND, FURTHER_BANDS, PAGES, TWO_BANDS, FileFacts
 from core.data.sources.pixel_limit import check_bytes, check_pixels
 from core.data.sources.pixel_reading import AS_STATED, DROP, PixelReading
 from core.errors import UnreadableImage, first_line
@@ -61,12 +53,10 @@ def tiff_picture(
         given = Values(shown, nodata=nodata_of(_text(page, NO_DATA)), zero_is_white=inverted)
         picture = as_picture(given, reading, facts).convert("RGB")
         turn: Any = page.tags.get(ORIENTATION)
-    if alpha is not None and alpha.getextrema() != (255, 255):
-        facts[TRANSPARENT] = ()
-        if reading.transparency != DROP:
-            white = Image.new("RGB", picture.size, (255, 255, 255))
-            white.paste(picture, mask=alpha)
-            picture = white
+    if alpha is not None and note_transparency(alpha, facts) and reading.transparency != DROP:
+        white = Image.new("RGB", picture.size, (255, 255, 255))
+        white.paste(picture, mask=alpha)
+        picture = white
     return picture, int(turn.value) if turn is not None else 1
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from core.analysis.gradcam.on_demand import encoder_of
-from core.analysis.representations import Pictures, picture_batches
+from core.analysis.representations import input_views, picture_batches
 from core.common.command_line import command_line
 from core.common.dataframes import by_values, numbers
 from core.common.device import check_device, resolve_device, run_options
@@ -145,7 +145,7 @@ def view_vectors(
     places = {listed[image_id]: row for row, image_id in enumerate(study.images["image_id"])}
     rows, n = list(places), max(run.batch_size, 1)
     batches = [rows[start : start + n] for start in range(0, len(rows), n)]
-    pictures = Pictures(study.source, encoder.transform, 0)
+    pictures = input_views(study.source, encoder.transform)
     generator = torch.Generator().manual_seed(derived_seed(seed, "perturbed", 0))
     activations: np.ndarray | None = None
     with progress.stage("views", total=len(rows), unit="images") as bar:

@@ -16,7 +16,7 @@ from core.analysis.gradcam.on_demand import encoder_of
 from core.analysis.probe.linear import Recipe
 from core.analysis.probe.step import Probe, train_probe
 from core.analysis.quality.neighbours import sample_rows
-from core.analysis.representations import Pictures, picture_batches
+from core.analysis.representations import input_views, picture_batches
 from core.common.device import check_device, resolve_device, run_options
 from core.common.statistics.intervals import wilson
 from core.config import RunOptions, as_settings
@@ -176,7 +176,7 @@ def changed_images(
     order, n = list(places), max(run.batch_size, 1)
     batches = [order[start : start + n] for start in range(0, len(order), n)]
     changed = ChangedImages.none_yet(len(rows), encoder.n_features)
-    pictures = Pictures(study.source, encoder.transform, 0)
+    pictures = input_views(study.source, encoder.transform)
     with progress.stage("change images", total=len(rows), unit="images") as bar:
         for batch in picture_batches(pictures, batches, workers=run.workers or 0, pin=False):
             bar.update(len(batch.rows) + len(batch.unreadable))

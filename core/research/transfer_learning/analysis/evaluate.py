@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from core.analysis.consumers import check_finite_representations
 from core.analysis.features.definitions import discriminative_features, highly_activating, normalise_rows
 from core.analysis.probe.linear import Recipe
 from core.analysis.probe.step import Probe, train_probe
 from core.analysis.quality.scores import confidence, near_zero_share, q_score
-from core.analysis.representations import Pictures, batches_of, check_finite_representations, picture_batches
+from core.analysis.representations import batches_of, input_views, picture_batches
 from core.common.dataframes import check_same_length
 from core.common.statistics.intervals import share_intervals
 from core.common.statistics.largest import first_largest
@@ -72,7 +73,7 @@ def represent_source(
         ImageSourceError: no image can be read. EncoderError: NaN or infinity, with the image's name.
     """
     n = len(source.table)
-    pictures = Pictures(source, encoder.transform, 0)
+    pictures = input_views(source, encoder.transform)
     batches = batches_of(range(-(-n // AT_ONCE)), n, batch_size)
     parts, rows = [], []
     stream = picture_batches(pictures, batches, workers=workers, pin=encoder.device.type == "cuda")

@@ -1,0 +1,112 @@
+"""Numbers of a picture itself, whatever encoder looks at it (docs/method.md 1.8): light, colour, sharpness,
+size, a checksum of its pixels and a perceptual hash.
+"""
+
+import hashlib
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from core.data.sources.pixel_facts import TRANSPARENT, TURNED, file_facts
+from core.measures.pictures import NUMBERS
+
+VALUES = (*(name for name in NUMBERS if name != "aspect"), "turned")
+PRINTS = ("first_half", "second_half", "perceptual")  # of the checksum, and the perceptual hash
+LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
+LOW, HIGH = 5, 99  # percentiles of the luma
+BLACK = 0.05  # the brightest channel of pixels whose saturation is not told
+SHARP_SIDE = 256  # shorter side on which sharpness is measure_picture
+LEAST_VARIANCE = 1e-6
+HASH_SIDE, HASH_WAVES = 32, 8
+HASH_DIGITS = 4  # of cosine coefficients: below them is the rounding of a plain picture
+STRIP = 1 << 20  # pixels that are converted at a time
+
+
+def measure_picture(picture: Image.Image | None) -> tuple[np.ndarray, np.ndarray]:
+    """Measure an upright RGB picture at its stored size, and take its prints.
+
+    With the luma Y = .299 R + .587 G + .114 B in [0, 1]: brightness is its mean, dark its 99th and light its
+    5th percentile, contrast its standard deviation, sharpness as `sharpness` says; saturation is the mean of
+    (max - min) / max over pixels whose largest channel is above .05.
+
+    Returns:
+        (10,) float32 in the order of VALUES: width and height in pixels, transparent a share, turned 0 or 1;
+        NaN without a picture, saturation also where all pixels are black. (3,) uint64 in the order of PRINTS,
+        0 without a picture.
+    """
+    if picture is None:
+        return np.full(len(VALUES), np.nan, np.float32), np.zeros(len(PRINTS), np.uint64)
+    pixels = np.ascontiguousarray(picture)
+    luma, saturation = _luma(pixels), _saturation(pixels)
+    mean, deviation = cv2.meanStdDev(luma)
+    facts = file_facts(picture)
+    transparent = facts.get(TRANSPARENT) or (0.0,)
+    prints = [*_checksum(pixels), _hash(luma)]
+    sharp = sharpness(luma)
+    light, dark = np.percentile(luma.ravel(), (LOW, HIGH), overwrite_input=True)  # the last look at the luma
+    light_of = [mean[0, 0], dark, light, deviation[0, 0], sharp, saturation]
+    return (
+        np.array([*light_of, *picture.size, transparent[0], TURNED in facts], np.float32),
+        np.array(prints, np.uint64),
+    )
+
+
+def _strips(pixels: np.ndarray) -> list[tuple[int, int]]:
+    """Return the first row and the end of parts that are small as floats."""
+    height, width = pixels.shape[:2]
+    rows = max(1, STRIP // width)
+    return [(top, min(top + rows, height)) for top in range(0, height, rows)]
+
+
+def _luma(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 -> (H, W) float32 in [0, 1]."""
+    luma = np.empty(pixels.shape[:2], np.float32)
+    for top, bottom in _strips(pixels):
+        cv2.transform(pixels[top:bottom].astype(np.float32), LUMA / 255, dst=luma[top:bottom])
+    return luma
+
+
+def _saturation(pixels: np.ndarray) -> float:
+    """Mean of (max - min) / max over the channels, of pixels that are not black; NaN where all are."""
+    total, n = 0.0, 0
+    for top, bottom in _strips(pixels):
+        red, green, blue = cv2.split(pixels[top:bottom])
+        highest = cv2.max(cv2.max(red, green), blue)
+        spread = cv2.subtract(highest, cv2.min(cv2.min(red, green), blue))
+        is_lit = cv2.compare(highest, int(255 * BLACK), cv2.CMP_GT)
+        lit = cv2.countNonZero(is_lit)
+        total += cv2.mean(cv2.divide(spread, highest, dtype=cv2.CV_32F), mask=is_lit)[0] * lit
+        n += lit
+    return total / n if n else np.nan
+
+
+def sharpness(luma: np.ndarray) -> float:
+    """log10(1e-6 + variance of the 4-neighbour Laplacian) of the luma, (H, W) float32 in [0, 1].
+
+    It is scaled by area to a shorter side of 256 if that is larger; at the border the picture is mirrored.
+    """
+    shorter = min(luma.shape)
+    if shorter > SHARP_SIDE:
+        height, width = (round(side * SHARP_SIDE / shorter) for side in luma.shape)
+        luma = cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)
+    deviation = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_32F))[1][0, 0]
+    return float(np.log10(LEAST_VARIANCE + deviation**2))
+
+
+def _hash(luma: np.ndarray) -> int:
+    """Return 63 bits that similar pictures share: signs of the 8 x 8 lowest cosine coefficients without the
+    first, against their median, of the luma scaled by area to 32 x 32. A plain picture has 0."""
+    small = cv2.resize(luma, (HASH_SIDE, HASH_SIDE), interpolation=cv2.INTER_AREA)
+    waves = cv2.dct(small)[:HASH_WAVES, :HASH_WAVES].ravel()[1:]
+    rounded = np.round(waves.astype(np.float64), HASH_DIGITS)
+    bits = rounded > np.median(rounded)
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def _checksum(pixels: np.ndarray) -> tuple[int, int]:
+    """128 bits of the SHA-256 of the size and the pixels."""
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(pixels)
+    whole = digest.digest()
+    return int.from_bytes(whole[:8], "big"), int.from_bytes(whole[8:16], "big")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from core.data.sources.folder_words import (
+    QUANTITY,
     WORDNET_ID,
     counts_from_zero,
     is_number,
@@ -57,6 +58,11 @@ class Profile:
     def names(self, level: int) -> list[str]:
         """Return the names of a level, sorted."""
         return sorted(self.levels[level - 1].names)
+
+    @property
+    def several(self) -> list[int]:
+        """The levels that have several names."""
+        return [number for number, level in enumerate(self.levels, 1) if len(level.names) > 1]
 
 
 def profile_of(folders: Iterable[ImagePlace]) -> Profile:
@@ -111,4 +117,4 @@ def _of_domains(names: Sequence[str]) -> bool:
 def _of_numbers(names: Sequence[str]) -> bool:
     if counts_from_zero(names):
         return False
-    return all(map(is_number, names)) or numbered_alike(names) is not None
+    return all(map(is_number, names)) or all(map(QUANTITY.match, names)) or numbered_alike(names) is not None

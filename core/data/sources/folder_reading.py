@@ -13,12 +13,14 @@ from core.data.sources.folder_splits import Splits, above_of, find_splits, first
 from core.data.sources.folder_walk import Folder
 from core.data.sources.folder_words import (
     CONTAINERS,
+    SPLIT_WORDS,
     UNLABELLED,
+    are_codes,
+    are_hashed,
     beside_split,
     is_number,
     name_groups,
     name_words,
-    split_of_folder,
 )
 from core.data.sources.groups import FEWEST_GROUPS
 
@@ -194,8 +196,11 @@ def _levels_chosen(choice: ReadingChoice, tree: Tree) -> ReadingChoice:
     levels, reading = choice.profile, choice.reading
     if not levels.levels:
         return replace(choice, reading=replace(reading, classes=None), why="plain")
-    if _are_parts(levels, tree, choice.splits):
+    if _are_parts(levels, tree, choice.splits) or _are_hashed(levels):
         return replace(choice, reading=replace(reading, classes=None), other=1, why="parts")
+    if (group := _group_of_codes(levels)) is not None:
+        by_code = replace(reading, classes=None, group=group, group_asked=_are_many(levels, group))
+        return replace(choice, reading=by_code, other=levels.base, why="codes")
     if (first := _letters(levels)) is not None:
         letters = replace(reading, classes=LEAF, leaf_from=first)
         return replace(choice, reading=letters, other=first, why="letters")
@@ -317,9 +322,22 @@ def _are_parts(levels: Profile, tree: Tree, splits: Splits) -> bool:
         table_stems = {re.sub(r"(_stats)?\.\w+$", "", table) for table in beside}
         return not table_stems.isdisjoint(names)
     if len(names) == 1:
-        return names[0].lower() in CONTAINERS or split_of_folder(names[0]) is not None
+        return names[0].lower() in CONTAINERS or not SPLIT_WORDS.keys().isdisjoint(name_words(names[0]))
     stems = {re.sub(r"\d+$", "", name) for name in names}
     return len(names) > 1 and len(stems) == 1 and not PARTS.isdisjoint(name_words(stems.pop()))
+
+
+def _are_hashed(levels: Profile) -> bool:
+    """Return True where all levels only spread files, by the first digits of their names (`0/a/3/`)."""
+    return len(levels.several) > 1 and all(are_hashed(levels.names(level)) for level in levels.several)
+
+
+def _group_of_codes(levels: Profile) -> int | None:
+    """Return the level to group by where each is numbered, as records are: `p10/p10000032/s50414267`."""
+    several = levels.several
+    if len(several) < 2 or not all(are_codes(levels.names(level)) for level in several):
+        return None
+    return next((level for level in several if _are_many(levels, level)), several[-1])
 
 
 def _letters(levels: Profile) -> int | None:

@@ -73,9 +73,9 @@ def _of_levels(choice: ReadingChoice) -> list[Record]:
         above = reading.domains[0]
         why = "; ".join(", ".join(_some(levels.names(level))) for level in reading.domains)
         return [say_of_tree("domains", n=n, names=classes, of=above, why=why, what=what)]
-    if kind == "groups_alone" and reading.group is not None and reading.classes is None:
+    if kind in ("groups_alone", "codes") and reading.group is not None and reading.classes is None:
         why = ", ".join(_some(levels.names(reading.group)))
-        return [say_of_tree("groups_alone", of=reading.group, why=why, what=what)]
+        return [say_of_tree(kind, of=reading.group, why=why, what=what)]
     if reading.group is not None:
         why = ", ".join(_some(levels.names(reading.group)))
         return [say_of_tree("groups", n=n, names=classes, of=reading.group, why=why, what=what)]

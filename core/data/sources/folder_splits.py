@@ -90,9 +90,11 @@ def _splits_at(tree: Mapping[str, Folder], counts: Mapping[str, int], at: str) -
     if not held:
         return None
     others = [name for name in children(tree, counts, at) if name not in named and not _says_unlabelled(name)]
+    exact_kinds = {kind for name, kind in named.items() if name.lower() in SPLIT_WORDS}
     exact = all(name.lower() in SPLIT_WORDS for name in named)
-    if {"train"} < held and (exact or not others):
-        return _of_kinds(tree, counts, at, _without_doubles(named))
+    if {"train"} < held and ({"train"} < exact_kinds or not others):
+        kinds = _with_classes(tree, counts, at, _without_doubles(named))
+        return _of_kinds(tree, counts, at, kinds)
     alone = not others and (exact or held in ({"train"}, {"val", "test"}))
     nested = any(children(tree, counts, join(at, name)) for name in named)
     return _of_kinds(tree, counts, at, named) if alone and nested else None
@@ -107,6 +109,19 @@ def _without_doubles(kinds: dict[str, str]) -> dict[str, str]:
     if {"train", "trainval"} <= {name.lower() for name in kinds}:
         return {name: kind for name, kind in kinds.items() if name.lower() != "trainval"}
     return kinds
+
+
+def _with_classes(
+    tree: Mapping[str, Folder], counts: Mapping[str, int], at: str, kinds: dict[str, str]
+) -> dict[str, str]:
+    """Leave out evaluation folders that say less than others: without class folders beside one of their kind
+    that has some (MVTec AD 2), and a val with one class where test has several (MVTec LOCO)."""
+    n_classes = {name: len(children(tree, counts, _inner(tree, counts, join(at, name)))) for name in kinds}
+    most = {kind: max(n_classes[name] for name in kinds if kinds[name] == kind) for kind in kinds.values()}
+    prefers_test = most.get("train", 0) > 0 and most.get("val") == 1 and most.get("test", 0) > 1
+    says_less = {name for name, kind in kinds.items() if most[kind] and not n_classes[name]}
+    says_less |= {name for name, kind in kinds.items() if kind == "val" and prefers_test}
+    return {name: kind for name, kind in kinds.items() if kind == "train" or name not in says_less}
 
 
 def _of_kinds(

@@ -198,16 +198,20 @@ DOMAINS = frozenset(
 )
 WORDNET_ID = re.compile(r"^n\d{8}$")
 NUMBERED = re.compile(r"^(?P<word>[A-Za-z]*?)[ _.-]?\d+$")
+# Of records, such as p10000032 and B04_R1; of quantities, such as 40X; of folders that only spread files.
+CODE = re.compile(r"^[A-Za-z]{1,2}[ _-]?\d+(?:[ _-]?[A-Za-z]{0,2}\d+)*$")
+QUANTITY = re.compile(r"^\d+[ _]?[A-Za-z]{1,2}$")
+HASH = re.compile(r"^[0-9a-f]{1,3}$")
 OF_GROUP = re.compile(r"^(?P<word>[A-Za-z]+)[ _.-]?\d+(?:[ _.-]\w+)?$")
 UNLABELLED = frozenset(("_unlabeled", "no_label"))  # of FiftyOne's exports, of datumaro's
 
 
 def name_words(name: str) -> list[str]:
     """
-    >>> name_words("Final_Test"), name_words("train.X1"), name_words("trainA")
-    (['final', 'test'], ['train', 'x1'], ['train', 'a'])
+    >>> name_words("Final_Test"), name_words("train.X1"), name_words("trainA"), name_words("val2017")
+    (['final', 'test'], ['train', 'x1'], ['train', 'a'], ['val', '2017'])
     """
-    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z]{3})(?=\d)", " ", name)
     return [word for word in re.split(r"[^a-z0-9]+", apart.lower()) if word]
 
 
@@ -216,6 +220,8 @@ def split_of_folder(name: str) -> str | None:
 
     >>> [split_of_folder(name) for name in ("training_set", "seg_test", "train.X1", "trainA", "bullet_train")]
     ['train', 'test', 'train', 'train', None]
+    >>> [split_of_folder(name) for name in ("train2017", "val2017", "test_7")]
+    ['train', 'val', 'test']
     """
     if (exact := SPLIT_WORDS.get(name.lower())) is not None:
         return exact
@@ -269,6 +275,24 @@ def name_groups(names: Collection[str]) -> bool:
     matches = [OF_GROUP.match(name) for name in names]
     words = {match["word"].lower() if match else "" for match in matches}
     return len(words) == 1 and not GROUPS.isdisjoint(words)
+
+
+def are_codes(names: Collection[str]) -> bool:
+    """
+    >>> are_codes(["p10", "p11"]), are_codes(["B04_R1"]), are_codes(["cat"]), are_codes(["n01440764"])
+    (True, True, False, False)
+    """
+    return all(CODE.match(name) and not WORDNET_ID.match(name) for name in names)
+
+
+def are_hashed(names: Collection[str]) -> bool:
+    """Return True for the first digits of hexadecimal numbers, by which files are spread over folders.
+
+    >>> are_hashed(["0", "1", "a"]), are_hashed(["0", "1"]), are_hashed(["a", "b"])
+    (True, False, False)
+    """
+    is_short = len({len(name) for name in names}) == 1 and all(map(HASH.match, names))
+    return is_short and any(map(is_number, names)) and not all(map(is_number, names))
 
 
 def says_domain(name: str) -> bool:

@@ -178,6 +178,7 @@ def test_group_level__is_a_column_and_no_domain(tmp_path):
     [
         ("train", "eval"), ("train", "dev"), ("training_set", "test_set"), ("seg_train", "seg_test"),
         ("trainval", "test"), ("train.X1", "val.X"), ("Final_Training", "Final_Test"), ("TRAIN", "Valid"),
+        ("train2017", "val2017"), ("train2012", "validation2012"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("above", ["", "data/"])
@@ -187,6 +188,29 @@ def test_splits_by_other_names(tmp_path, train, val, above):
     assert labels(source) == ["cat", "dog"] and source.split_given
     assert source.table["split"].value_counts().to_dict() == {"train": 4, "val": 4}
     assert reads_the_same_again(source) and set(kinds(source)) <= {"splits"}
+
+
+def test_splits_of_coco__are_no_classes(tmp_path):
+    names = product(("train2017",), n=6) + product(("val2017",), n=3) + product(("unlabeled2017",), n=2)
+    source = open_images(make_folder(tmp_path, names))
+    assert labels(source) == [] and splits(source) == {"train train2017": 6, "val val2017": 3}
+
+
+def test_splits__further_tests_beside_the_usual_names(tmp_path):
+    """MVTec AD 2: its private tests have no class folders."""
+    names = product(("train", "validation"), ("good",), n=2) + product(("test_public",), ("bad", "good"), n=2)
+    names += product(("test_private", "test_private_mixed"), n=2)
+    source = open_images(make_folder(tmp_path, names))
+    assert labels(source) == ["bad", "good"]
+    assert splits(source) == {"train train": 2, "val test_public": 4}
+
+
+def test_splits__the_evaluation_with_several_classes(tmp_path):
+    """MVTec LOCO: validation/ has sound pieces alone."""
+    names = product(("train", "validation"), ("good",), n=2) + product(("test",), ("good", "torn"), n=2)
+    source = open_images(make_folder(tmp_path, names))
+    assert labels(source) == ["good", "torn"] and splits(source) == {"train train": 2, "val test": 4}
+    assert list(source.unread) == ["validation/"] and reads_the_same_again(source)
 
 
 def test_splits__of_several_parts_and_of_doubled_folders(tmp_path):
@@ -256,6 +280,35 @@ def test_patients_alone__are_groups_and_no_classes(tmp_path):
     assert labels(source) == [] and column(source, "group") == patients and source.group == "group"
     assert kinds(source)[0] == "groups_alone" and reads_the_same_again(source)
     assert labels(open_images(tmp_path, class_level=2)) == patients
+
+
+def test_numbers_of_records__are_no_classes(tmp_path):
+    """MIMIC-CXR: files/p10/p10000032/s50414267."""
+    names = [f"files/p1{n % 3}/p1{n % 3}00{n}/s{v}041{n}/{v}.png" for n in range(6) for v in range(2)]
+    source = open_images(make_folder(tmp_path, names))
+    assert labels(source) == [] and source.group == "group" and kinds(source)[0] == "codes"
+    assert len(column(source, "group")) == 6 and reads_the_same_again(source)
+    assert labels(open_images(tmp_path, class_level=2)) == ["p10", "p11", "p12"]
+
+
+def test_folders_that_spread_files__are_no_classes(tmp_path):
+    names = [f"{a}/{b}/{a}{b}{n}.png" for a in "0a" for b in "1f" for n in range(2)]
+    source = open_images(make_folder(tmp_path, names))
+    assert labels(source) == [] and kinds(source)[0] == "parts" and reads_the_same_again(source)
+
+
+def test_folder_of_a_split_alone__is_no_class(tmp_path):
+    assert labels(open_images(make_folder(tmp_path, product(("ISIC_2019_Training_Input",), n=3)))) == []
+
+
+def test_quantities_are_no_classes(tmp_path):
+    """BreakHis: magnifications below patients."""
+    names = [
+        f"{label}/{name}"
+        for label in ("benign", "malignant")
+        for name in product((f"{label}-1", f"{label}-2"), ("100X", "40X"), n=2)
+    ]
+    assert labels(open_images(make_folder(tmp_path, names))) == ["benign", "malignant"]
 
 
 def test_flat_test__is_left_out_and_a_split_is_drawn(tmp_path):

@@ -4,6 +4,7 @@ A name alone is weak evidence (0001.jpg is in every folder). The rules, of which
 
 * *Below domains*: of images DOMAIN/…/CLASS/…/NAME at least half have a namesake of the same class below
   another domain, and namesakes look more alike than other pictures of the class do, tested on pictures.
+* *Frames*: see `frames`.
 * *Variants*: names such as `x_aug1`, `x_flip` or Roboflow's `x_jpg.rf.…` (`unit_names.toml`) share what
   stands before the suffix with another image of their folder: 5 photographs or more, none half of its class.
 """
@@ -11,54 +12,58 @@ A name alone is weak evidence (0001.jpg is in every folder). The rules, of which
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from math import comb
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from core.common.dataframes import evenly
 from core.common.records import Templates
+from core.data.sources.frames import sequences
+from core.data.sources.likeness import LOOKED_AT, PictureOf, likeness, resemble_more
 from core.data.sources.source import Listing, some
-from core.errors import UnreadableImage
 
-COLUMN = "photograph"
+PHOTOGRAPH, SEQUENCE = "photograph", "sequence"  # columns
 SAMPLED = 2000  # names that tell whether it is worth looking at all
 LEAST_SHARE = 0.5  # of images with a namesake
-LOOKED_AT = 24  # namesakes whose pictures are compared
-FEWEST_LOOKED_AT, BY_CHANCE = 10, 0.002  # pictures, and a probability by the sign test
-SIDE = 16  # pixels of the pictures compared
 FEWEST = 5  # photographs with variants
 SUFFIXES = 4  # of a name, such as x_flip_rot90
 _WRITTEN = tomllib.loads(Path(__file__).with_name("unit_names.toml").read_text(encoding="utf-8"))
 VARIANT = re.compile("|".join(f"(?:{pattern})" for pattern in _WRITTEN["variants"]), re.IGNORECASE)
-PictureOf = Callable[[int], Image.Image]
 _say = Templates.beside(__file__)
 
 
 def with_photographs(listing: Listing, asked: str | None, look: PictureOf) -> Listing:
-    """Add a column of the photograph of each image, and make it the group, where file names show copies.
+    """Add a column of the photograph, or the clip, of each image, where files show copies or frames.
+
+    It is the group then.
 
     Args:
         asked: the group that was asked for, if any. look: reads the picture of a row.
     """
-    may_group = asked in (None, COLUMN) and listing.group is None and not listing.split_given
-    if not may_group or (listing.extras is not None and COLUMN in listing.extras):
+    if listing.group is not None or listing.split_given:
         return listing
     ids = list(listing.table["image_id"])
     labels = [label if isinstance(label, str) else None for label in listing.table["label"]]
-    groups = photographs(ids, labels, look)
-    if groups is None:
-        return listing
+    for column, groups_of in ((PHOTOGRAPH, photographs), (SEQUENCE, sequences)):
+        is_there = listing.extras is not None and column in listing.extras
+        if asked not in (None, column) or is_there:
+            continue
+        if (groups := groups_of(ids, labels, look)) is not None:
+            return _grouped(listing, column, ids, groups)
+    return listing
+
+
+def _grouped(listing: Listing, column: str, ids: Sequence[str], groups: Sequence[str]) -> Listing:
     extras = listing.extras if listing.extras is not None else pd.DataFrame(index=listing.table.index)
-    extras = extras.assign(**{COLUMN: pd.array(groups, dtype="str")})
+    extras = extras.assign(**{column: pd.array(groups, dtype="str")})
     counts = Counter(groups)
     shown = min((name for name, n in counts.items() if n > 1), key=lambda name: (-counts[name], name))
-    note = _say("copies", n=len(groups), of=len(counts), what=shown, why=some(_of(shown, groups, ids), 3))
-    return replace(listing, extras=extras, group=COLUMN, notes=[*listing.notes, note])
+    kind = "copies" if column == PHOTOGRAPH else "frames"
+    note = _say(kind, n=len(groups), of=len(counts), what=shown, why=some(_of(shown, groups, ids), 3))
+    return replace(listing, extras=extras, group=column, notes=[*listing.notes, note])
 
 
 def _of(group: str, groups: Sequence[str], ids: Sequence[str]) -> list[str]:
@@ -72,8 +77,7 @@ def photographs(ids: Sequence[str], labels: Sequence[str | None], look: PictureO
         ids: paths below the root. labels: names of folders among them.
     """
     bases = _bases(ids, labels)
-    names = bases or [_stem(image_id) for image_id in ids]
-    return _below_domains(names, labels, look) or bases
+    return _below_domains(ids, labels, look) or bases
 
 
 def _stem(image_id: str) -> str:
@@ -95,12 +99,21 @@ def base_name(stem: str) -> str:
     return folder + slash + name
 
 
+def _have_variants(ids: Sequence[str]) -> bool:
+    sampled = [_stem(ids[int(at)]) for at in evenly(len(ids), SAMPLED)]
+    return any(base_name(stem) != stem for stem in sampled)
+
+
+def _without_variants(ids: Sequence[str]) -> list[str]:
+    stems = [_stem(image_id) for image_id in ids]
+    return [base_name(stem) for stem in stems] if _have_variants(ids) else stems
+
+
 def _bases(ids: Sequence[str], labels: Sequence[str | None]) -> list[str] | None:
     """The name of each image without the suffixes of variants; None where they are no variants."""
-    sampled = [_stem(ids[int(at)]) for at in evenly(len(ids), SAMPLED)]
-    if all(base_name(stem) == stem for stem in sampled):
+    if not _have_variants(ids):
         return None
-    bases = [base_name(_stem(image_id)) for image_id in ids]
+    bases = _without_variants(ids)
     sizes, of_class = Counter(bases), Counter(labels)
     shared = {base for base, n in sizes.items() if n > 1}
     too_large = any(
@@ -111,12 +124,12 @@ def _bases(ids: Sequence[str], labels: Sequence[str | None]) -> list[str] | None
     return None if len(shared) < FEWEST or too_large else bases
 
 
-def _below_domains(names: Sequence[str], labels: Sequence[str | None], look: PictureOf) -> list[str] | None:
+def _below_domains(ids: Sequence[str], labels: Sequence[str | None], look: PictureOf) -> list[str] | None:
     """The name of each image from its class folder on, where the folders above it hold copies."""
-    for at in map(int, evenly(len(names), SAMPLED)):
-        if not _apart(names[at], labels[at])[0]:
+    for at in map(int, evenly(len(ids), SAMPLED)):
+        if not _apart(ids[at], labels[at])[0]:
             return None
-    parts = [_apart(name, label) for name, label in zip(names, labels, strict=True)]
+    parts = [_apart(name, label) for name, label in zip(_without_variants(ids), labels, strict=True)]
     if not all(domain for domain, _ in parts):
         return None
     frame = pd.DataFrame(parts, columns=["domain", "name"])
@@ -127,9 +140,13 @@ def _below_domains(names: Sequence[str], labels: Sequence[str | None], look: Pic
 
 
 def _apart(name: str, label: str | None) -> tuple[str, str]:
-    """The folders above the class, and the rest from the class on; no folders where it is not among them."""
+    """The folders above the class, and the rest from the class on; no folders where it is not among them.
+
+    Of an image without a label: its folder, and its own name.
+    """
     if label is None:
-        return "", name
+        above, _, own_name = name.rpartition("/")
+        return above, own_name
     folder = f"/{name.rpartition('/')[0]}/"
     at = folder.rfind(f"/{label}/")
     return ("", name) if at < 1 else (name[: at - 1], name[at:])
@@ -152,33 +169,7 @@ def _look_alike(
         if not len(others) or len(outcomes) == LOOKED_AT:
             continue
         other = int(rng.choice(of_class if len(of_class) else others))
-        alike = [_likeness(look, int(row), one) for one in (copy, other)]
+        alike = [likeness(look, int(row), one) for one in (copy, other)]
         if np.isfinite(alike).all():
-            outcomes.append(alike[0] > alike[1])
-    return len(outcomes) >= FEWEST_LOOKED_AT and _by_chance(sum(outcomes), len(outcomes)) < BY_CHANCE
-
-
-def _by_chance(k: int, n: int) -> float:
-    """Probability of k or more of n, each with probability 1/2 (sign test).
-
-    >>> _by_chance(10, 10) < BY_CHANCE < _by_chance(9, 10)
-    True
-    """
-    return sum(comb(n, i) for i in range(k, n + 1)) / 2**n
-
-
-def _likeness(look: PictureOf, row: int, other: int) -> float:
-    """Correlation of two pictures in small and grey; NaN where one is plain or cannot be read."""
-    try:
-        small = [_small(look(one)) for one in (row, other)]
-    except UnreadableImage:
-        return np.nan
-    deviations = [one - one.mean() for one in small]
-    lengths = [float(np.linalg.norm(one)) for one in deviations]
-    if min(lengths) < 1e-6:
-        return np.nan
-    return float((deviations[0] * deviations[1]).sum() / (lengths[0] * lengths[1]))
-
-
-def _small(picture: Image.Image) -> np.ndarray:
-    return np.asarray(picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX), np.float64)
+            outcomes.append(alike)
+    return resemble_more(outcomes)

@@ -31,6 +31,7 @@ from core.data.sources.folder_walk import (
     walk_by_address,
     walk_folders,
 )
+from core.data.sources.groups import few_note
 from core.data.sources.split_labels import one_spelling
 from core.errors import ImageSourceError, did_you_mean
 
@@ -149,6 +150,8 @@ class FolderSource(source.ListedSource):
         notes += [*odd_notes, *walk.notes(), *([] if self._is_old else table_notes(self.root, image_ids))]
         ignored = [f"{path}/" for path in reading.ignored]
         group = GROUP if reading.group_asked else None  # else `groups.find_group` decides
+        if reading.group is not None and group is None and self.asked_group is None and not given:
+            notes.append(few_note(GROUP, len(set(rows.columns[GROUP]))))
         return source.Listing(
             table,
             notes,

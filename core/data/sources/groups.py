@@ -74,8 +74,13 @@ def find_group(extras: pd.DataFrame | None, asked: str | None) -> tuple[str | No
     first = min(units, key=lambda name: COLUMNS[_plain(name)])
     n_groups = n_groups_of(cast(pd.Series, extras[first]))
     if n_groups < FEWEST_GROUPS:
-        return None, [_say("few_groups", what=first, n=n_groups)]
+        return None, [few_note(first, n_groups)]
     return first, []
+
+
+def few_note(column: str, n_groups: int) -> Record:
+    """What is said of groups that are too few to split by without being asked."""
+    return _say("few_groups", what=column, n=n_groups)
 
 
 def _names_a_unit(name: str, column: pd.Series) -> bool:

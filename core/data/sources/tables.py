@@ -24,6 +24,7 @@ from core.data.sources.columns import (
     split_values,
 )
 from core.data.sources.contradictions import find_contradiction
+from core.data.sources.copies import with_photographs
 from core.data.sources.decode import decode
 from core.data.sources.folder import missing_folder
 from core.data.sources.listed_files import ListedFiles
@@ -107,10 +108,18 @@ class TableSource(ListedSource):
         return {"reading": self.reading, "columns": self.columns, **written}
 
     def read(self, row: int) -> Image.Image:
-        path = self.path_texts[row].as_py()
+        return self._picture(self.path_texts[row].as_py())
+
+    def _picture(self, path: str) -> Image.Image:
         if self.root and not is_below(self.root, path):
             raise UnreadableImage(f"its path leaves '{self.root}', the folder of the images")
-        return decode_listed(path, self.place(row), self.pixel_reading)
+        return decode_listed(path, self._resolve(path), self.pixel_reading)
+
+    def with_photographs(self, listing: Listing) -> Listing:
+        if self.seed is None or self.reading == OLD_READING or not self.needs_paths:
+            return listing
+        paths = listing.table["path"]
+        return with_photographs(listing, self.asked_group, lambda row: self._picture(paths.iat[row]))
 
     def place(self, row: int) -> str:
         return self._resolve(self.path_texts[row].as_py())

@@ -79,6 +79,54 @@ def test_copies__are_one_group(tmp_path, name, level):
     assert again.fingerprint() == source.fingerprint()
 
 
+def clip(label: str, number: int, copy: int) -> str:
+    return f"{label}/v_{label}_g{number:02d}/frame{copy:04d}.png"
+
+
+def track(label: str, number: int, copy: int) -> str:
+    return f"{label}/{number:05d}_{copy:05d}.png"
+
+
+@pytest.mark.parametrize("name", [clip, track])
+def test_frames_of_one_clip__are_one_group(tmp_path, name):
+    source = open_images(write(tmp_path, name, 3))
+    (note,) = [one for one in source.notes if isinstance(one, Record) and one.kind == "frames"]
+    assert (source.group, note.n, note.of) == ("sequence", 72, 24) and separated(source) == 0
+    assert reopen_images(source.describe()).fingerprint() == source.fingerprint()
+
+
+@pytest.mark.parametrize("name", [clip, track])
+def test_frames__different_pictures_by_such_names_are_none(tmp_path, name):
+    assert open_images(write(tmp_path, name, 3, copied=False)).group is None
+
+
+def test_frames__of_a_table(tmp_path):
+    root = write(tmp_path, track, 3)
+    lines = [f"{path.relative_to(root)},{path.parent.name}" for path in sorted(root.glob("*/*.png"))]
+    (root / "list.csv").write_text("\n".join(["path,label", *lines]))
+    source = open_images(root / "list.csv")
+    assert source.group == "sequence" and separated(source) == 0
+    assert reopen_images(source.describe()).fingerprint() == source.fingerprint()
+
+
+def stereo(label: str, number: int, copy: int) -> str:
+    return f"image_{copy + 2}/{label}{number:06d}.png"
+
+
+def test_copies__of_images_without_labels(tmp_path):
+    source = open_images(write(tmp_path, stereo, 2))
+    assert not source.labelled and source.group == "photograph" and separated(source) == 0
+
+
+def masked(label: str, number: int, copy: int) -> str:
+    return f"{('color', 'segmented')[copy]}/{label}/{number}{('', '_final_masked')[copy]}.png"
+
+
+def test_copies__of_which_one_has_a_suffix(tmp_path):
+    source = open_images(write(tmp_path, masked, 2))
+    assert source.group == "photograph" and separated(source) == 0
+
+
 def test_domains_command__knows_copies_too(tmp_path):
     source = open_images(f"domains?root={write(tmp_path, corrupted, 3)}")
     assert source.group == "photograph" and separated(source) == 0

@@ -282,6 +282,14 @@ def test_patients_alone__are_groups_and_no_classes(tmp_path):
     assert labels(open_images(tmp_path, class_level=2)) == patients
 
 
+def test_few_patients__are_told_where_the_split_separates_them(tmp_path):
+    names = product(("cat", "dog"), ("patient_1", "patient_2", "patient_3"), n=5)
+    source = open_images(make_folder(tmp_path, names))
+    (note,) = [one for one in source.notes if isinstance(one, Record) and one.kind == "few_groups"]
+    assert (note.what, note.n, source.group) == ("group", 3, None)
+    assert open_images(f"{tmp_path}?group=group").group == "group"
+
+
 def test_numbers_of_records__are_no_classes(tmp_path):
     """MIMIC-CXR: files/p10/p10000032/s50414267."""
     names = [f"files/p1{n % 3}/p1{n % 3}00{n}/s{v}041{n}/{v}.png" for n in range(6) for v in range(2)]

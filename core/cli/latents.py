@@ -38,7 +38,7 @@ def in_basis(args: argparse.Namespace) -> None:
     bases = {value.basis for value in values if isinstance(value, Latents)}
     if "basis" in args:
         bases.add(args.basis)
-        del args.basis
+        delattr(args, "basis")
     if len(bases) > 1:
         raise SettingsError(f"features of two bases ({', '.join(sorted(bases))}): name those of one")
     for basis in bases - {"units"}:

@@ -39,7 +39,7 @@ def export_basis(study: Study, name: str, out: str | Path) -> int:
     write_about(out, facts)
     with complete_file(out) as temporary:
         if ending != ".npz":
-            table.attrs = facts
+            table.attrs = {**facts}
             WRITERS[ending](table, temporary)
             return len(table)
         codes = codes_of(study, basis)

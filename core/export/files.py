@@ -122,7 +122,7 @@ def export_table(study: Study, table: str, out: str | Path, *, slice: Slice | No
         n_rows = _export_representations(study, out, slice)
     else:
         frame = read_table(study, table, slice=slice).copy(deep=False)
-        frame.attrs = facts
+        frame.attrs = {**facts}
         n_rows = len(frame)
         with complete_file(out) as temporary:
             WRITERS[out.suffix.lower()](frame, temporary)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -265,6 +266,15 @@ def grid(values) -> np.ndarray:
         return np.array(values, float)
     shape = [int(n) for n in values.get("shape", "-1").split(",")]
     return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"]).reshape(shape)
+
+
+def numbers_of(text: str) -> list[float]:
+    """The numbers in a text, in their order: what a sentence says, whatever its words.
+
+    >>> numbers_of("1,204 images, 64.0 % to 76.0 %")
+    [1204.0, 64.0, 76.0]
+    """
+    return [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*(?:\.\d+)?", text)]
 
 
 def forget(study: Path, *steps: str) -> None:

@@ -1,7 +1,7 @@
 """Columns of texts with millions of rows, worked on without a Python object a row.
 
-pandas keeps texts (dtype `str`) in Arrow's buffers, a byte a letter and eight a text. A list or an array of objects
-of them takes ten times as much: what has to look at each text does so a piece at a time.
+pandas keeps texts (dtype `str`) in Arrow's buffers, a byte a letter and eight a text. As objects they would
+take several times as much: what has to look at each text does so a batch at a time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-PIECE = 1 << 17  # rows that are Python objects at a time
+BATCH = 1 << 17  # rows that are Python objects at a time
 KIND = pa.large_string()
 
 
@@ -29,27 +29,32 @@ def as_texts(values: Iterable[str | None] | pd.Series) -> pd.Series:
     return pd.Series(pd.array(list(values), dtype="str"))
 
 
+def column_of(frame: pd.DataFrame, name: str) -> pd.Series:
+    """Return a column of a frame, which pandas' types leave open."""
+    return cast(pd.Series, frame[name])
+
+
 def arrow_of(column: pd.Series) -> pa.ChunkedArray:
     """Return the buffers of a column of dtype `str`, which are not copied."""
     values: Any = pa.array(column, KIND)
     return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
 
 
-def pieces(column: pd.Series) -> Iterator[list[Any]]:
-    """Yield the texts of a column, PIECE rows at a time; None where one is missing."""
+def text_batches(column: pd.Series) -> Iterator[list[Any]]:
+    """Yield the texts of a column, BATCH rows at a time; None where one is missing."""
     values = arrow_of(column)
-    for start in range(0, len(values), PIECE):
-        yield values.slice(start, PIECE).to_pylist()
+    for start in range(0, len(values), BATCH):
+        yield values.slice(start, BATCH).to_pylist()
 
 
 def each(column: pd.Series) -> Iterator[Any]:
     """Yield the texts of a column one by one."""
-    for piece in pieces(column):
-        yield from piece
+    for batch in text_batches(column):
+        yield from batch
 
 
 def coded(column: pd.Series) -> Coded:
-    """Number the texts of a column in the order in which they first come; for columns of few different texts."""
+    """Number the texts of a column in the order in which they first come; for few different texts."""
     codes, names = pd.factorize(column)
     return Coded(codes.astype(np.int32), [str(name) for name in names])
 
@@ -84,6 +89,6 @@ def n_different(column: pd.Series) -> int:
     Of 10 million texts two have one hash with a chance of 3 in a million.
     """
     values = arrow_of(column)
-    parts = [values.slice(start, PIECE).unique() for start in range(0, len(values), PIECE)]
+    parts = [values.slice(start, BATCH).unique() for start in range(0, len(values), BATCH)]
     keys = [np.fromiter(map(hash, part.to_pylist()), np.int64, len(part)) for part in parts]
     return len(np.unique(np.concatenate(keys))) if keys else 0

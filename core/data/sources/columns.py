@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from core.common.arrow_texts import coded, n_different, repeated
 from core.common.records import Record, Templates
 from core.data.sources.listed_files import ListedFiles
 from core.data.sources.source import SPLIT_NAMES, some
@@ -72,6 +73,7 @@ UNITS = (  # what several images may be of: no label
 )
 PLACES = ("place", "a", "attribute", "confounder")  # of group-DRO's tables, beside y
 ONES, ZEROS = ("1", "1.0", "True"), ("0", "0.0", "False")
+FLAGS = {"", *ONES, *ZEROS, "-1", "-1.0"}
 SAMPLE = 20  # different cells that are looked for among the files
 MOST = 0.9  # of the cells of a column, where its name says nothing
 NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
@@ -85,7 +87,7 @@ class ColumnChoice:
 
     columns: dict[str, str] = field(default_factory=dict)
     one_hot: tuple[str, ...] = ()
-    images: list[str | None] | None = None
+    images: pd.Series | None = None
     notes: list[Record] = field(default_factory=list)
 
     def as_stated(self) -> dict[str, Any]:
@@ -183,8 +185,9 @@ def column_name(name: str) -> str:
 
 def texts_of(column: pd.Series) -> pd.Series:
     """Return the filled cells of a column as texts."""
-    texts = cast(pd.Series, column[column.notna()].astype("str"))
-    return cast(pd.Series, texts[texts != ""])
+    texts = column.astype("str")
+    is_filled = column.notna() & (texts != "")
+    return texts if is_filled.all() else cast(pd.Series, texts[is_filled])
 
 
 def _cells(frame: pd.DataFrame, name: str) -> pd.Series:
@@ -242,10 +245,9 @@ def _find_files(decision: ColumnChoice, frame: pd.DataFrame, files: ListedFiles 
     sample = _sample(column)
     if not sample or _share(map(files.is_there, sample)) == 1.0 or not any(files.below(sample)):
         return
-    cells = list(column.astype("str").where(column.notna(), ""))
-    decision.images = files.below(cells)
-    n_found = sum(path is not None for path in decision.images)
-    decision.notes.append(say_of_columns("found_below", n=n_found, of=len(cells), what=files.folder))
+    decision.images = files.column_below(texts_or_empty(column))
+    n_found = int(decision.images.notna().sum())
+    decision.notes.append(say_of_columns("found_below", n=n_found, of=len(column), what=files.folder))
 
 
 def _id_column(frame: pd.DataFrame, decision: ColumnChoice) -> str | None:
@@ -253,10 +255,14 @@ def _id_column(frame: pd.DataFrame, decision: ColumnChoice) -> str | None:
     for alias in COLUMNS["image_id"]:
         name = by_lower.get(alias)
         if name is not None and (
-            alias == "image_id" or "path" not in decision.columns or frame[name].is_unique
+            alias == "image_id" or "path" not in decision.columns or _is_unique(_cells(frame, name))
         ):
             return name
     return None
+
+
+def _is_unique(column: pd.Series) -> bool:
+    return not repeated(column).any() if column.dtype == "str" else column.is_unique
 
 
 # Splits
@@ -285,7 +291,7 @@ def _holds_split_words(column: pd.Series) -> bool:
         return False
     if not set(column.iloc[:100].dropna().str.strip().str.lower()) <= SPLIT_NAMES.keys():
         return False  # at a glance: a table may have millions of rows
-    words = set(texts_of(column).str.strip().str.lower().unique())
+    words = {text.strip().lower() for text in texts_of(column).unique()}
     return (
         "train" in {SPLIT_NAMES.get(word) for word in words}
         and words <= SPLIT_NAMES.keys()
@@ -301,8 +307,7 @@ def split_values(column: pd.Series, name: str, *, asked: bool = False) -> dict[s
     Args:
         asked: the user named the column: 0 and 1 alone are train and val as well.
     """
-    texts = column.astype("str").where(column.notna(), "")
-    values = list(texts.str.strip().str.lower().unique())
+    values = list(dict.fromkeys(text.strip().lower() for text in texts_or_empty(column).unique()))
     if set(values) <= SPLIT_NAMES.keys():
         return {value: SPLIT_NAMES[value] for value in values}
     numbers = {value: value.removesuffix(".0") for value in values}
@@ -326,9 +331,10 @@ def _check_same_split(frame: pd.DataFrame, first: str, other: str, table: str) -
         values = split_values(column, name)
         if values is None:
             return
-        texts = column.astype("str").where(column.notna(), "").str.strip().str.lower()
-        sides.append(texts.map(values) == "train")
-    differ = (sides[0] != sides[1]).to_numpy()
+        texts = coded(texts_or_empty(column))
+        is_train = np.array([values[text.strip().lower()] == "train" for text in texts.names], bool)
+        sides.append(is_train[texts.codes])
+    differ = sides[0] != sides[1]
     if differ.any():
         row = int(differ.argmax())
         raise ImageSourceError(
@@ -396,7 +402,8 @@ def _check_rank(frame: pd.DataFrame, ranks: Sequence[str], table: str) -> None:
 
 def texts_or_empty(column: pd.Series) -> pd.Series:
     """Return a column as texts, "" where nothing is."""
-    return cast(pd.Series, column.astype("str").where(column.notna(), ""))
+    texts = column.astype("str")
+    return texts.fillna("") if texts.hasnans else texts
 
 
 def _names_numbers(frame: pd.DataFrame, label: str, other: str, table: str) -> bool:
@@ -405,33 +412,40 @@ def _names_numbers(frame: pd.DataFrame, label: str, other: str, table: str) -> b
     Raises:
         ImageSourceError: it does for nearly all rows, and contradicts in others.
     """
-    pairs: Any = pd.DataFrame(
-        {"number": texts_or_empty(_cells(frame, label)), "name": texts_or_empty(_cells(frame, other))}
-    )
-    pairs = pairs[(pairs["number"] != "") & (pairs["name"] != "")]
-    if pairs.empty or not pairs["number"].str.fullmatch(NUMBER).all():
+    numbers, names = texts_or_empty(_cells(frame, label)), texts_or_empty(_cells(frame, other))
+    is_pair = (numbers != "") & (names != "")
+    if not is_pair.all():
+        numbers, names = (cast(pd.Series, one[is_pair]) for one in (numbers, names))
+    if numbers.empty or not numbers.str.fullmatch(NUMBER).all() or names.str.fullmatch(NUMBER).any():
         return False
-    if pairs["name"].str.fullmatch(NUMBER).any():
-        return False
-    counts = pairs.value_counts(sort=True).reset_index()
+    if n_different(names) > n_different(numbers) + (1 - MOST) * len(names):
+        return False  # of most names there is one row: neither one to one, nor nearly
+    of_rows, of_names = coded(numbers), coded(names)
+    counts: Any = _counts_of_pairs(of_rows.codes, of_names.codes)
     main = counts.drop_duplicates("number").drop_duplicates("name")
     if len(main) == len(counts):
         return True
-    agreeing, n_rows = int(main["count"].sum()), len(pairs)
-    n_classes = min(counts["number"].nunique(), counts["name"].nunique())
-    if agreeing >= MOST * n_rows and len(main) == n_classes:
-        _refuse_contradiction(pairs, main, label, other, table)
+    n_classes = min(len(of_rows.names), len(of_names.names))
+    if main["count"].sum() >= MOST * len(numbers) and len(main) == n_classes:
+        usual = np.full(len(of_rows.names), -1)
+        usual[main["number"]] = main["name"]
+        row = int((usual[of_rows.codes] != of_names.codes).argmax())
+        number, name, expected = numbers.iat[row], names.iat[row], usual[of_rows.codes[row]]
+        written = of_names.names[expected] if expected >= 0 else None
+        raise ImageSourceError(
+            f"row {int(numbers.index[row]) + 1} of '{table}' has {label} {number} and {other} '{name}', "
+            f"other rows {label} {number} and {other} '{written}'. Write ?label={label} or ?label={other}"
+        )
     return False
 
 
-def _refuse_contradiction(pairs: Any, main: pd.DataFrame, label: str, other: str, table: str) -> None:
-    usual = dict(zip(main["number"], main["name"], strict=True))
-    odd = pairs[pairs["number"].map(usual) != pairs["name"]]
-    number, name = odd["number"].iat[0], odd["name"].iat[0]
-    raise ImageSourceError(
-        f"row {int(odd.index[0]) + 1} of '{table}' has {label} {number} and {other} '{name}', other rows "
-        f"{label} {number} and {other} '{usual.get(number)}'. Write ?label={label} or ?label={other}"
-    )
+def _counts_of_pairs(numbers: np.ndarray, names: np.ndarray) -> pd.DataFrame:
+    """Count the rows of each pair of codes: the most frequent first, of equal ones that which came first."""
+    pairs = numbers.astype(np.int64) * (int(names.max()) + 1) + names
+    _, first, counts = np.unique(pairs, return_index=True, return_counts=True)
+    order = np.lexsort((first, -counts))
+    rows = first[order]
+    return pd.DataFrame({"number": numbers[rows], "name": names[rows], "count": counts[order]})
 
 
 def _free_texts(frame: pd.DataFrame, free: Sequence[str]) -> list[str]:
@@ -440,13 +454,14 @@ def _free_texts(frame: pd.DataFrame, free: Sequence[str]) -> list[str]:
 
 
 def _could_be_label(column: pd.Series) -> bool:
+    if not (pd.api.types.is_string_dtype(column) or column.dtype == "category"):
+        return False
     texts = texts_of(column)
-    if texts.empty or not (pd.api.types.is_string_dtype(column) or column.dtype == "category"):
+    if texts.empty or column_name(str(column.name)) in UNITS or is_image_name(texts.iat[0]):
         return False
-    if texts.str.fullmatch(r"[+-]?\d+(\.\d+)?").all() or is_image_name(texts.iat[0]):
+    if texts.str.fullmatch(r"[+-]?\d+(\.\d+)?").all():
         return False
-    is_unit = column_name(str(column.name)) in UNITS
-    return not is_unit and 1 < texts.nunique() <= len(texts) // 2
+    return 1 < n_different(texts) <= len(texts) // 2
 
 
 def _by_content(decision: ColumnChoice, frame: pd.DataFrame, free: Sequence[str]) -> list[str]:
@@ -466,21 +481,28 @@ def _by_content(decision: ColumnChoice, frame: pd.DataFrame, free: Sequence[str]
 def _is_flag(column: pd.Series) -> bool:
     if pd.api.types.is_bool_dtype(column):
         return True
+    if not set(texts_or_empty(column.iloc[:100])) <= FLAGS:
+        return False  # at a glance: a table may have millions of rows
     values = set(texts_or_empty(column).unique())
-    return values - {""} <= {"0", "1", "0.0", "1.0", "-1", "-1.0", "True", "False"} and len(values) > 0
+    return values <= FLAGS and len(values) > 0
 
 
 def _is_one_hot(frame: pd.DataFrame, flags: Sequence[str]) -> bool:
     """Whether each row has 1 in one of the columns and 0 in all others, not always in the same."""
-    cells = np.stack([texts_or_empty(_cells(frame, name)).to_numpy(object) for name in flags], 1)
-    ones, zeros = np.isin(cells, ONES), np.isin(cells, ZEROS)
-    is_one_each = bool((ones.sum(1) == 1).all() and (ones | zeros).all())
-    return is_one_each and int(ones.any(0).sum()) > 1
+    n_ones, n_used = np.zeros(len(frame), np.int32), 0
+    for name in flags:
+        texts = texts_or_empty(_cells(frame, name))
+        is_one = texts.isin(ONES).to_numpy()
+        if not (is_one | texts.isin(ZEROS).to_numpy()).all():
+            return False
+        n_ones += is_one
+        n_used += bool(is_one.any())
+    return bool((n_ones == 1).all()) and n_used > 1
 
 
 def _comes_again(column: pd.Series) -> bool:
     texts = texts_of(column)
-    return 0 < texts.nunique() <= len(texts) // 2 and texts.str.len().max() < 100
+    return 0 < n_different(texts) <= len(texts) // 2 and texts.str.len().max() < 100
 
 
 # What is said

@@ -7,13 +7,14 @@ listing's `extras`: the one that was asked for, or one whose name says it and wh
 import hashlib
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pandas as pd
 
+from core.common.arrow_texts import as_texts, coded, n_different, repeated
 from core.common.records import Record, Templates
 from core.errors import ImageSourceError, unknown_name
 
@@ -43,12 +44,13 @@ def group_texts(column: pd.Series) -> pd.Series:
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     text = column.astype("str")
-    return text.where(column.notna() & (text != ""))
+    is_filled = column.notna() & (text != "")
+    return text if is_filled.all() else text.where(is_filled)
 
 
 def repeats(column: pd.Series) -> bool:
     """Whether any value occurs twice."""
-    return bool(group_texts(column).dropna().duplicated().any())
+    return bool(repeated(group_texts(column).dropna()).any())
 
 
 def find_group(extras: pd.DataFrame | None, asked: str | None) -> tuple[str | None, list[Record]]:
@@ -101,7 +103,14 @@ def _asked(extras: pd.DataFrame | None, names: list[str], asked: str) -> str:
 def n_groups_of(column: pd.Series) -> int:
     """How many groups there are: an image without one is a group of its own."""
     texts = group_texts(column)
-    return int(texts.nunique()) + int(texts.isna().sum())
+    n_missing = int(texts.isna().sum())
+    return n_different(texts.dropna() if n_missing else texts) + n_missing
+
+
+def hash_ranks(seed: int, names: Iterable[str], n_names: int) -> np.ndarray:
+    """(n_names,) uint64: the numbers that `hash_rank` of the names writes."""
+    ranks = (int.from_bytes(hash_rank(seed, name), "big") for name in names)
+    return np.fromiter(ranks, np.uint64, n_names)
 
 
 def hash_rank(seed: int, name: str) -> bytes:
@@ -142,7 +151,11 @@ class _Side:
 
 
 def split_by_group(
-    groups: Sequence[str], labels: Sequence[str | None], *, seed: int, val_share: float
+    groups: Sequence[str] | pd.Series,
+    labels: Sequence[str | None] | pd.Series,
+    *,
+    seed: int,
+    val_share: float,
 ) -> np.ndarray:
     """Draw a split that separates no group; it depends only on the seed, the groups' names and the labels.
 
@@ -156,12 +169,13 @@ def split_by_group(
     Returns:
         (n_images,) bool: val.
     """
-    group_of, names = pd.factorize(np.asarray(groups, dtype=object), sort=True)
-    class_of, _ = pd.factorize(pd.array(list(labels), dtype="str"), sort=True, use_na_sentinel=False)
+    group_of, names = pd.factorize(as_texts(groups), sort=True)
+    class_of, _ = pd.factorize(as_texts(labels), sort=True, use_na_sentinel=False)
+    names = list(map(str, names))
     sizes = np.bincount(class_of).tolist() if len(class_of) else []
     targets = [max(1, round(val_share * n)) if n > 1 else 0 for n in sizes]
     side = _Side(sizes, targets, _parts(group_of, class_of, len(names)))
-    order = sorted(range(len(names)), key=lambda group: (hash_rank(seed, str(names[group])), names[group]))
+    order = sorted(range(len(names)), key=lambda group: (hash_rank(seed, names[group]), names[group]))
     for group in order:
         if side.has_room(group):
             side.take(group)
@@ -195,38 +209,43 @@ def _take_missing(side: _Side, order: list[int]) -> None:
                 side.take(group)
 
 
-def one_each(groups: pd.Series, names: Sequence[str]) -> list[str]:
+def one_each(groups: pd.Series, names: pd.Series) -> pd.Series:
     """The group of each image; of one without, its own name, in a form that no value of a column has."""
-    return [
-        group if isinstance(group, str) else f"\0{name}" for group, name in zip(groups, names, strict=True)
-    ]
+    is_missing = groups.isna().to_numpy()
+    if not is_missing.any():
+        return groups
+    return groups.where(~is_missing, "\0" + names.set_axis(groups.index))
 
 
-def in_train_alone(labels: Sequence[str | None], is_val: np.ndarray) -> list[str]:
+def in_train_alone(labels: pd.Series, is_val: np.ndarray) -> list[str]:
     """The classes, sorted, that val lacks."""
-    evaluated = {label for label, val in zip(labels, is_val.tolist(), strict=True) if val}
-    return sorted({label for label in labels if label is not None} - evaluated)
+    classes = coded(labels)
+    n_val = np.bincount(classes.codes[is_val] + 1, minlength=len(classes.names) + 1)[1:]
+    return sorted(classes.names[code] for code in np.flatnonzero(n_val == 0))
 
 
-def both_sides(groups: Sequence[str], splits: Sequence[str]) -> int:
+def both_sides(groups: pd.Series, is_val: np.ndarray) -> int:
     """How many groups have images in train and in val."""
-    sides = pd.DataFrame({"group": np.asarray(groups, object), "split": np.asarray(splits, object)})
-    return int((sides.drop_duplicates()["group"].value_counts() > 1).sum())
+    group_of, names = pd.factorize(groups)
+    n_images = np.bincount(group_of, minlength=len(names))
+    n_val = np.bincount(group_of[is_val], minlength=len(names))
+    return int(((n_val > 0) & (n_val < n_images)).sum())
 
 
-def given_note(what: str, groups: Sequence[str], splits: Sequence[str]) -> Record:
+def given_note(what: str, groups: pd.Series, is_val: np.ndarray) -> Record:
     """What is said of the groups of a split that was given."""
-    n_groups = len(set(groups))
-    if n_both := both_sides(groups, splits):
+    n_groups = n_different(groups)
+    if n_both := both_sides(groups, is_val):
         return _say("both_sides", what=what, n=n_both, of=n_groups)
     return _say("given_by_group", what=what, n=len(groups), of=n_groups)
 
 
-def drawn_note(why: str, *, seed: int, what: str = "", groups: Sequence[str] = ()) -> Record:
+def drawn_note(why: str, *, seed: int, what: str = "", groups: pd.Series | None = None) -> Record:
     """What is said of a split that was drawn, by group or image by image."""
-    if not what:
+    if groups is None:
         return _say("drawn", value=float(seed), why=why)
-    return _say("drawn_by_group", what=what, n=len(groups), of=len(set(groups)), value=float(seed), why=why)
+    n_groups = n_different(groups)
+    return _say("drawn_by_group", what=what, n=len(groups), of=n_groups, value=float(seed), why=why)
 
 
 def lonely_note(n: int, which: str, *, of_groups: bool = False) -> Record:

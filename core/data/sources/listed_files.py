@@ -1,16 +1,26 @@
 """Where the images of a table lie: as it writes them, or below its folder by the last parts of paths."""
 
 import os
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import cast
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from core.common.arrow_texts import BATCH, KIND, repeated, text_batches
 from core.common.remote.addresses import is_url
+from core.common.remote.objects import stat_all
 from core.common.threadsafe import cached_property
 from core.data.sources.source import IMAGE_EXTENSIONS
 
 MOST_FILES = 3_000_000  # that are listed to find images by their names
 LONGEST_KEY = 4  # parts of a path
 SEVERAL = ""  # in place of the path of a key that several files have
+FEW = 64  # files of a folder that are asked for one by one; of more, the folder is listed
 
 
 class ListedFiles:
@@ -38,6 +48,14 @@ class ListedFiles:
         uses = Counter(path_of.values())  # an image that two cells mean is neither's
         return [path if uses[path := path_of[cell]] == 1 else None for cell in cells]
 
+    def column_below(self, cells: pd.Series) -> pd.Series:
+        """Do the same with a column of texts, of which none is missing."""
+        images = [pa.array(map(self._below, batch), KIND) for batch in text_batches(cells)]
+        paths = pd.Series(pd.array(pa.chunked_array(images, KIND), dtype="str"))
+        firsts = cast(pd.Series, paths[~repeated(cells)]).dropna()
+        shared = set(firsts[repeated(firsts)])
+        return paths.where(~paths.isin(shared)) if shared else paths
+
     def _below(self, cell: str) -> str | None:
         parts = _parts(cell)
         for n_parts in range(min(len(parts), LONGEST_KEY), 0, -1):
@@ -59,6 +77,79 @@ class ListedFiles:
             _add(index, paths, n_parts)
             paths = [path for path in paths if not _is_alone(index, path, n_parts)]
         return index
+
+
+def missing_files(paths: pd.Series, resolve: Callable[[str], str]) -> np.ndarray:
+    """Return which paths name nothing that is there, by one listing of each folder.
+
+    Args:
+        paths: (n,) texts, none missing. resolve: from a path to its place; "" for one that is not allowed.
+    Returns:
+        (n,) bool. 12 bytes a row are held, and as much for each entry of the folder that is looked into.
+    """
+    folder_of, folders, hashes = _in_folders(paths)
+    is_missing = np.zeros(len(paths), bool)
+    order = np.argsort(folder_of, kind="stable")
+    starts = np.searchsorted(folder_of[order], np.arange(len(folders) + 1))
+    alone = [order[: starts[0]]]  # those that no folder has as an entry
+    for number, folder in enumerate(folders):
+        rows = order[starts[number] : starts[number + 1]]
+        place = resolve(f"{folder}x")
+        if not place or len(rows) <= FEW or is_url(place):
+            alone.append(rows)
+        else:
+            is_missing[rows] = _not_listed(os.path.dirname(place) or ".", hashes[rows])
+            absent = rows[is_missing[rows]]
+            some = absent[:FEW]  # a system may write names in another way than its listings
+            if not (still := _not_there(paths.iloc[some], resolve)).all():
+                is_missing[some] = still
+                alone.append(absent[FEW:])
+    rows = np.concatenate(alone)
+    for start in range(0, len(rows), BATCH):
+        part = rows[start : start + BATCH]
+        is_missing[part] = _not_there(paths.iloc[part], resolve)
+    return is_missing
+
+
+def _in_folders(paths: pd.Series) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Return the number of each path's folder (-1: it is asked for alone), the folders with the slash at
+    their ends, and the hash of each name in its folder.
+    """
+    folder_of, hashes = np.empty(len(paths), np.int32), np.empty(len(paths), np.int64)
+    numbers: dict[str, int] = {}
+    at = 0
+    for batch in text_batches(paths):
+        for path in batch:
+            head, slash, name = path.rpartition("/")
+            is_plain = name not in ("", ".", "..") and name[:1] != "~" and "\0" not in path
+            if is_plain and ":" not in path:
+                folder_of[at] = numbers.setdefault(head + slash, len(numbers))
+            else:
+                folder_of[at] = -1
+            hashes[at] = hash(name)
+            at += 1
+    return folder_of, list(numbers), hashes
+
+
+def _not_listed(folder: str, hashes: np.ndarray) -> np.ndarray:
+    """(n,) bool: which names, by their hashes, are no entries of a folder."""
+    listed = array("q")
+    with suppress(OSError, ValueError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_symlink() or os.path.exists(entry.path):
+                listed.append(hash(entry.name))
+    return ~np.isin(hashes, np.frombuffer(listed, np.int64))
+
+
+def _not_there(paths: pd.Series, resolve: Callable[[str], str]) -> np.ndarray:
+    places = [resolve(path) for path in paths]
+    remote = [place for place in places if is_url(place)]
+    answered = {place for place, about in zip(remote, stat_all(remote), strict=True) if about}
+    return np.array([not (place in answered or _exists(place)) for place in places], bool)
+
+
+def _exists(place: str) -> bool:
+    return bool(place) and "\0" not in place and os.path.exists(place)
 
 
 def _add(index: dict[str, str], paths: Sequence[str], n_parts: int) -> None:

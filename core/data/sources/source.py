@@ -3,8 +3,8 @@
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import signature
 from typing import Any, Self
@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from PIL import Image
 
+from core.common.arrow_texts import arrow_of, as_texts, coded, column_of, each, texts_of_codes
 from core.common.formatting import counted
 from core.common.records import Record
 from core.common.remote.addresses import is_url
@@ -23,7 +24,9 @@ from core.data.sources import groups as units
 from core.data.sources.pixel_reading import AS_STATED, PixelReading
 from core.errors import AddressRefused, ImageSourceError, UnreadableImage
 
+Texts = Sequence[str] | pd.Series
 VAL_SHARE = 0.2
+SIDES = ("train", "val")
 OLD_READING, READING = 1, 2  # of a description: 1 lists as versions before 0.4 did
 IMAGE_EXTENSIONS = frozenset(
     ("jpg", "jpeg", "jpe", "jfif", "png", "apng", "bmp", "gif", "webp")
@@ -186,14 +189,14 @@ class ListedSource(ImageSource):
         return listing
 
     @cached_property
-    def id_texts(self) -> pa.Array:
-        """Return the ids, for `read`."""
-        return quick_texts(self.table["image_id"])
+    def id_texts(self) -> pa.ChunkedArray:
+        """Return the ids, for single look-ups, `[row].as_py()`: 50 times faster than pandas."""
+        return arrow_of(column_of(self.table, "image_id"))
 
     @cached_property
-    def path_texts(self) -> pa.Array:
-        """Return the paths of the table, for `read`."""
-        return quick_texts(self.table["path"])
+    def path_texts(self) -> pa.ChunkedArray:
+        """Return the paths of the table, for `read`, as `id_texts`."""
+        return arrow_of(column_of(self.table, "path"))
 
     @property
     def table(self) -> pd.DataFrame:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -220,27 +223,22 @@ class ListedSource(ImageSource):
         return self.listing.group
 
 
-def quick_texts(column: Iterable[str]) -> pa.Array:
-    """Build a column for single look-ups, `[row].as_py()`: 50 times faster than pandas, no object per row."""
-    return pa.array(list(column), pa.large_string())
-
-
 def image_table(
-    image_ids: Sequence[str], paths: Sequence[str], splits: Sequence[str], labels: Sequence[str | None]
+    image_ids: Texts, paths: Texts, splits: Texts, labels: Sequence[str | None] | pd.Series
 ) -> pd.DataFrame:
-    """Build the table of a source: four string columns; a missing value means no label."""
+    """Build the table of a source: four columns of texts, not copied; a missing label means none."""
     columns = {"image_id": image_ids, "path": paths, "split": splits, "label": labels}
-    return pd.DataFrame({name: pd.array(list(values), dtype="str") for name, values in columns.items()})
+    return pd.DataFrame({name: as_texts(values).array for name, values in columns.items()})
 
 
 def seeded_split(
-    image_ids: Sequence[str],
-    labels: Sequence[str | None],
+    image_ids: Texts,
+    labels: Sequence[str | None] | pd.Series,
     *,
     seed: int,
-    names: Sequence[str] | None = None,
+    names: Texts | None = None,
     val_share: float = VAL_SHARE,
-) -> tuple[list[str], list[Record]]:
+) -> tuple[np.ndarray, list[Record]]:
     """Draw a stratified split that depends only on the seed, the names and the labels.
 
     In every class (or all images, without labels) the images are ranked by a hash of seed and name, and the
@@ -252,38 +250,47 @@ def seeded_split(
             shards use the names of their images in such a folder (see shard_names.py). The two agree if the
             shard preserves the class and the file name of its images.
     Returns:
-        The split of each image, and notes (classes with one image, which stay in train).
+        (n_images,) bool: val; and notes (classes with one image, which stay in train).
     """
-    classes: dict[str | None, list[int]] = defaultdict(list)
-    for row, label in enumerate(labels):
-        classes[label].append(row)
-    names = image_ids if names is None else names
-    splits = ["train"] * len(image_ids)
-    for rows in classes.values():
-        n_val = max(1, round(val_share * len(rows))) if len(rows) > 1 else 0
-        for row in sorted(rows, key=lambda r: (units.hash_rank(seed, names[r]), image_ids[r]))[:n_val]:
-            splits[row] = "val"
-    lonely = sorted(label for label, rows in classes.items() if label is not None and len(rows) == 1)
-    return splits, [units.lonely_note(len(lonely), some(lonely))] if lonely else []
+    classes = coded(as_texts(labels))
+    ranks = units.hash_ranks(seed, _each(image_ids if names is None else names), len(classes.codes))
+    order = np.lexsort((ranks, classes.codes))
+    if _any_tie(ranks[order], classes.codes[order]):
+        ids = list(_each(image_ids))
+        order = np.array(sorted(order.tolist(), key=lambda row: (classes.codes[row], ranks[row], ids[row])))
+    class_of = classes.codes[order] + 1  # no label is the class 0
+    sizes = np.bincount(class_of, minlength=len(classes.names) + 1)
+    n_val = np.where(sizes > 1, np.maximum(np.rint(val_share * sizes), 1), 0)
+    in_class = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[class_of]
+    is_val = np.zeros(len(order), bool)
+    is_val[order] = in_class < n_val[class_of]
+    lonely = sorted(classes.names[code] for code in np.flatnonzero(sizes[1:] == 1))
+    return is_val, [units.lonely_note(len(lonely), some(lonely))] if lonely else []
+
+
+def _each(texts: Texts) -> Iterable[str]:
+    return each(texts) if isinstance(texts, pd.Series) else texts
+
+
+def _any_tie(ranks: np.ndarray, codes: np.ndarray) -> bool:
+    return bool(((ranks[1:] == ranks[:-1]) & (codes[1:] == codes[:-1])).any())
 
 
 def draw_split(
-    image_ids: Sequence[str],
-    labels: Sequence[str | None],
-    seed: int | None,
-    names: Sequence[str] | None = None,
+    image_ids: Texts, labels: Sequence[str | None] | pd.Series, seed: int | None, names: Texts | None = None
 ) -> tuple[list[str], list[Record]]:
     """Draw the seeded split and a note on it; all "train" if `seed` is None (the caller splits)."""
     if seed is None:
         return ["train"] * len(image_ids), []
-    splits, notes = seeded_split(image_ids, labels, seed=seed, names=names)
-    if "val" not in splits:
+    is_val, notes = seeded_split(image_ids, labels, seed=seed, names=names)
+    splits = ["val" if val else "train" for val in is_val.tolist()]
+    if not is_val.any():
         return splits, notes
     return splits, [units.drawn_note(_shares(labels), seed=seed), *notes]
 
 
-def _shares(labels: Sequence[str | None]) -> str:
-    by_class = ", class by class" if any(label is not None for label in labels) else ""
+def _shares(labels: Sequence[str | None] | pd.Series) -> str:
+    by_class = ", class by class" if as_texts(labels).notna().any() else ""
     return f"{1 - VAL_SHARE:.0%} train, {VAL_SHARE:.0%} val{by_class}"
 
 
@@ -304,17 +311,17 @@ def with_groups(listing: Listing, asked: str | None, seed: int | None) -> Listin
     if seed is None:
         return replace(listing, group=group)
     table = listing.table
-    groups = units.one_each(units.group_texts(pd.Series(listing.extras[group])), list(table["image_id"]))
+    groups = units.one_each(units.group_texts(pd.Series(listing.extras[group])), column_of(table, "image_id"))
     if listing.split_given:
-        note = units.given_note(group, groups, list(table["split"]))
+        note = units.given_note(group, groups, (table["split"] == "val").to_numpy())
         return replace(listing, group=group, notes=[*listing.notes, note])
-    labels = [label if isinstance(label, str) else None for label in table["label"]]
+    labels = column_of(table, "label")
     is_val = units.split_by_group(groups, labels, seed=seed, val_share=VAL_SHARE)
     if not is_val.any():
         if asked is None:
             return listing
         raise ImageSourceError(f"each class lies in one group of '{group}': none is left for evaluation")
-    table = table.assign(split=pd.array(np.where(is_val, "val", "train"), dtype="str"))
+    table = table.assign(split=texts_of_codes(is_val.astype(np.int32), SIDES).array)
     lonely = units.in_train_alone(labels, is_val)
     notes = [units.drawn_note(_shares(labels), seed=seed, what=group, groups=groups)]
     notes += [units.lonely_note(len(lonely), some(lonely), of_groups=True)] if lonely else []
@@ -331,39 +338,57 @@ def one_evaluation_split(splits: Sequence[str]) -> tuple[np.ndarray, list[str], 
     Returns:
         (n,) bool of the rows kept, their splits, notes.
     """
-    named = np.asarray(splits, dtype=object)
+    split_of, notes = evaluation_splits(Counter(splits))
+    renamed = [split_of[name] for name in splits]
+    keep = np.array([name is not None for name in renamed], bool)
+    return keep, [name for name in renamed if name is not None], notes
+
+
+def evaluation_splits(counts: Mapping[str, int]) -> tuple[dict[str, str | None], list[str]]:
+    """Decide on the rule of `one_evaluation_split` by the number of images of each split.
+
+    Returns:
+        "train" or "val" for the name of each split, None where its images are left out; notes.
+    """
     notes = []
-    keep = np.ones(len(named), bool)
-    if (seen := np.isin(named, SEEN_DOMAINS)).any():
-        if set(splits) & {"val", "test"}:
-            keep = ~seen
-            left = counted(seen.sum(), "image")
+    kept_names = {name: name for name, n in counts.items() if n}
+    if seen := kept_names.keys() & set(SEEN_DOMAINS):
+        if kept_names.keys() & {"val", "test"}:
+            kept_names = {name: name for name in kept_names if name not in seen}
+            left = counted(sum(counts[name] for name in seen), "image")
             notes.append(f"{left} of 'id_val' and 'id_test' left out: their domains are train's")
         else:
-            named = np.array([name.removeprefix("id_") for name in named], dtype=object)
-    counts = Counter(named)
-    if counts["val"] and counts["test"] and not counts["train"]:
-        return keep, ["train" if name == "val" else "val" for name in named[keep]], [*notes, VAL_AS_TRAIN]
-    if counts["val"] and counts["test"]:
-        keep &= named != "test"
-        notes.append(f"{counted(counts['test'], 'image')} of 'test' left out: 'val' is used")
-    if counts["test"] and not counts["val"]:
+            kept_names = {name: name.removeprefix("id_") for name in kept_names}
+    named = set(kept_names.values())
+    train = "train"
+    if {"val", "test"} <= named and "train" not in named:
+        train = "val"
+        notes.append(VAL_AS_TRAIN)
+    elif {"val", "test"} <= named:
+        n_test = sum(counts[name] for name, usual in kept_names.items() if usual == "test")
+        kept_names = {name: usual for name, usual in kept_names.items() if usual != "test"}
+        notes.append(f"{counted(n_test, 'image')} of 'test' left out: 'val' is used")
+    elif "test" in named:
         notes.append("'test' is used as the evaluation split, named val")
-    return keep, ["train" if name == "train" else "val" for name in named[keep]], notes
+    split_of = {name: "train" if usual == train else "val" for name, usual in kept_names.items()}
+    return {name: split_of.get(name) for name in counts}, notes
 
 
 def unseen_classes_note(splits: Iterable[str], labels: Iterable[str | None]) -> list[str]:
     """Return a note naming evaluation classes that train lacks; those of both if it lacks them all."""
-    seen: dict[str, set[str]] = {"train": set(), "val": set()}
-    for split, label in zip(splits, labels, strict=True):
-        if label is not None:
-            seen[split].add(label)
-    unseen = sorted(seen["val"] - seen["train"])
-    if not unseen or not seen["train"]:
+    pairs = set(zip(splits, labels, strict=True))
+    train, val = ({label for one, label in pairs if one == split and label is not None} for split in SIDES)
+    return unseen_note(train, val)
+
+
+def unseen_note(train: set[str], val: set[str]) -> list[str]:
+    """Return the same of the classes of both splits."""
+    unseen = sorted(val - train)
+    if not unseen or not train:
         return []
     note = f"{counted(len(unseen), 'class')} of val not in train: {some(unseen)}"
-    if len(unseen) == len(seen["val"]):
-        note += f", which is all of val; train has {some(sorted(seen['train']))}"
+    if len(unseen) == len(val):
+        note += f", which is all of val; train has {some(sorted(train))}"
     return [note]
 
 

@@ -7,10 +7,11 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
+from core.common.arrow_texts import BATCH, n_different, texts_of_codes
 from core.common.labels.spelling import plain
 from core.common.records import Record
 from core.common.score_names import SCORES
-from core.data.sources.columns import PLACES, ColumnChoice, say_of_columns, texts_or_empty
+from core.data.sources.columns import ONES, PLACES, ColumnChoice, say_of_columns, texts_or_empty
 
 WHOLE, LONG = r"[+-]?\d+", r"[+-]?\d{16,}"  # the latter a float may round
 WHOLE_FLOAT = r"[+-]?\d+\.0+"
@@ -23,10 +24,10 @@ SEVERAL_LABELS = ("|", ";", ",")
 
 def one_hot_labels(frame: pd.DataFrame, names: Sequence[str]) -> pd.Series:
     """Return for each row the name of the first column that is 1."""
-    ones = np.stack(
-        [texts_or_empty(cast(pd.Series, frame[name])).isin(("1", "1.0", "True")) for name in names], 1
-    )
-    return pd.Series(np.asarray(names, object)[ones.argmax(1)], dtype="str")
+    codes = np.zeros(len(frame), np.int32)
+    for code in range(len(names) - 1, -1, -1):
+        codes[texts_or_empty(cast(pd.Series, frame[names[code]])).isin(ONES)] = code
+    return texts_of_codes(codes, names)
 
 
 def labels_of_cells(labels: pd.Series) -> tuple[pd.Series, list[Record]]:
@@ -86,7 +87,8 @@ def text_column(column: pd.Series) -> pd.Series:
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     text = column.astype("str")
-    return text.where(column.notna() & (text != ""))
+    is_filled = column.notna() & (text != "")
+    return text if is_filled.all() else text.where(is_filled)
 
 
 def further_columns(frame: pd.DataFrame, *, plain: bool = False) -> pd.DataFrame | None:
@@ -100,18 +102,30 @@ def further_columns(frame: pd.DataFrame, *, plain: bool = False) -> pd.DataFrame
         return None
     columns = {name: cast(pd.Series, frame[name]) for name in frame.columns}
     texts = {name: one for name, one in columns.items() if pd.api.types.is_string_dtype(one)}
-    filled = {name: one.where(one != "") for name, one in texts.items()}
+    filled = {name: text_column(one) for name, one in texts.items()}
     if plain:
         filled = {name: _as_numbers(one) for name, one in filled.items()}
     return pd.DataFrame(columns | filled)
 
 
+def _numbers_of(filled: pd.Series) -> pd.Series | None:
+    """The numbers of a column, some rows at a time; None where a cell that is filled is none."""
+    parts = []
+    for start in range(0, len(filled), BATCH):
+        part = filled.iloc[start : start + BATCH]
+        numbers = cast(pd.Series, pd.to_numeric(part, errors="coerce"))
+        if not (numbers.notna() == part.notna()).all():
+            return None
+        parts.append(numbers)
+    return cast(pd.Series, pd.concat(parts)) if parts else None
+
+
 def _as_numbers(filled: pd.Series) -> pd.Series:
     """A column as numbers, whole ones also beside gaps; as text where numbers would make one of two cells."""
-    numbers = cast(pd.Series, pd.to_numeric(filled, errors="coerce"))
-    if not (numbers.notna() == filled.notna()).all() or not numbers.notna().any():
+    numbers = _numbers_of(filled)
+    if numbers is None or not numbers.notna().any():
         return filled
-    if filled.str.match(LEADING_ZERO).any() or numbers.nunique() < filled.nunique():
+    if filled.str.match(LEADING_ZERO).any() or numbers.nunique() < n_different(filled.dropna()):
         return filled  # "01" and "1", "1.10" and "1.1" are different patients, versions, places
     if not pd.api.types.is_float_dtype(numbers):
         return numbers

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.common.arrow_texts import BATCH
 from core.common.records import Record, Templates
 from core.common.remote.addresses import is_url
 from core.data.sources.source import IMAGE_EXTENSIONS
@@ -203,12 +204,31 @@ def read_text(path: str, writing: Writing) -> pd.DataFrame:
         options |= {"header": None, "names": list(writing.names)}
     with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
         try:
-            frame = pd.read_csv(path, **options)
+            frame = _read_parts(path, options, holds_no="\t" if mark == "\t" else None)
         except pd.errors.ParserWarning:
             raise ValueError("its first row has more cells than its header names") from None
-    if mark == "\t" and any(column.str.contains("\t").any() for _, column in frame.items()):
-        frame = pd.read_csv(path, quoting=csv.QUOTE_NONE, **options)  # its quotes are letters, and hid rows
-    return frame.apply(lambda column: column.fillna("").str.strip())
+    if frame is None:  # its quotes are letters, and hid rows
+        frame = _read_parts(path, options | {"quoting": csv.QUOTE_NONE})
+    assert frame is not None
+    return frame
+
+
+def _read_parts(path: str, options: Any, *, holds_no: str | None = None) -> pd.DataFrame | None:
+    """Read a table some rows at a time, as the cells of all would be objects at once, before they are texts.
+
+    Args:
+        holds_no: return None where a cell has this letter.
+    """
+    parts = []
+    reader: Any = pd.read_csv(path, chunksize=BATCH, **options)
+    with reader:
+        for part in reader:
+            if holds_no is not None and any(
+                column.str.contains(holds_no).any() for _, column in part.items()
+            ):
+                return None
+            parts.append(part.apply(lambda column: column.fillna("").str.strip()))
+    return pd.concat(parts, ignore_index=True)
 
 
 def two_encodings(path: str) -> str:

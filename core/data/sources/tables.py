@@ -1,6 +1,7 @@
 """Images listed in a table: CSV, TSV or Parquet with a column of paths, and optional labels and splits."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
@@ -9,10 +10,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.common.arrow_texts import Coded, as_texts, coded, column_of, repeated, texts_of_codes
 from core.common.formatting import counted
 from core.common.records import Record
 from core.common.remote.addresses import is_url, listed_place, located
-from core.common.remote.objects import stat_all
 from core.data.sources.columns import (
     COLUMNS,
     ROLES,
@@ -27,22 +28,23 @@ from core.data.sources.contradictions import find_contradiction
 from core.data.sources.copies import with_photographs
 from core.data.sources.decode import decode
 from core.data.sources.folder import missing_folder
-from core.data.sources.listed_files import ListedFiles
+from core.data.sources.listed_files import ListedFiles, missing_files
 from core.data.sources.pixel_reading import PixelReading
 from core.data.sources.source import (
     OLD_READING,
     READING,
+    SIDES,
     SPLIT_NAMES,
     ListedSource,
     Listing,
     digest_table,
     draw_split,
+    evaluation_splits,
     file_stamp,
     image_table,
-    one_evaluation_split,
     some,
 )
-from core.data.sources.split_labels import one_spelling
+from core.data.sources.split_labels import spelled_as_train
 from core.data.sources.table_cells import (
     further_columns,
     labels_of_cells,
@@ -138,9 +140,15 @@ class TableSource(ListedSource):
             return listed_place(self.root, path) if is_below(self.root, path) else ""
         return listed_place(os.path.dirname(self.path), path)
 
-    def _with_slashes(self, path: str) -> str:
-        """The path as this system writes it, of one that Windows wrote; a backslash may be a letter here."""
-        return path if "\\" not in path or os.path.exists(self._resolve(path)) else path.replace("\\", "/")
+    def _with_slashes(self, paths: pd.Series) -> pd.Series:
+        """The paths as this system writes them; a backslash of Windows may be a letter here."""
+        has_any = paths.str.contains("\\", regex=False, na=False).to_numpy()
+        if not has_any.any():
+            return paths
+        of_windows = np.flatnonzero(has_any)[missing_files(cast(pd.Series, paths[has_any]), self._resolve)]
+        paths = paths.copy()
+        paths.iloc[of_windows] = paths.iloc[of_windows].str.replace("\\", "/", regex=False)
+        return paths
 
     def _list(self) -> Listing:
         self._check_root()
@@ -191,23 +199,23 @@ class TableSource(ListedSource):
         self._check_paths(frame, roles)
         columns = {role: text_column(cast(pd.Series, frame[name])) for role, name in roles.items()}
         if "path" in columns:
-            columns["path"] = columns["path"].map(self._with_slashes, na_action="ignore")
+            columns["path"] = self._with_slashes(columns["path"])
         image_ids = self._image_ids(columns, len(frame))
-        paths = columns.get("path", pd.Series([""] * len(frame), dtype="str")).fillna("")
+        paths = columns.get("path", _repeated("", len(frame)))
+        paths = paths.fillna("") if paths.hasnans else paths
         if decision.images is not None:
-            below = pd.Series(decision.images, index=paths.index, dtype="str")
-            paths = below.where(below.notna(), paths)
-        table = image_table(image_ids, list(paths), ["train"] * len(frame), [None] * len(frame))
-        table["label"], notes = self._labels(frame, columns, decision)
+            paths = decision.images.where(decision.images.notna(), paths)
+        labels, notes = self._labels(frame, columns, decision)
+        table = image_table(image_ids, paths, _repeated("train", len(frame)), labels)
         extras, more = self._extras(frame, [*roles.values(), *decision.one_hot], decision)
         splits, split_notes = None, []
         if "split" in columns:
             asked = self.split_asked
             splits, split_notes = _split_names(self.path, columns["split"], roles["split"], asked=asked)
         if splits is not None and not self.may_drop_rows:
-            splits = ["train" if name == "train" else "val" for name in splits]
+            splits = Coded(splits.codes, ["train" if name == "train" else "val" for name in splits.names])
         table, extras, of_split, given = _with_splits(table, extras, splits, self.seed)
-        missing = self._missing_note(list(table["path"]))
+        missing = self._missing_note(column_of(table, "path"))
         notes = [*notes, *more, *split_notes, *of_split, *missing]
         return Listing(table, notes, extras, split_given=given)
 
@@ -218,7 +226,7 @@ class TableSource(ListedSource):
         if decision.one_hot:
             return one_hot_labels(frame, decision.one_hot), []
         if "label" not in columns:
-            return pd.Series([None] * len(frame), dtype="str"), []
+            return _repeated(None, len(frame)), []
         labels = columns["label"]
         return (labels, []) if self.reading == OLD_READING else labels_of_cells(labels)
 
@@ -241,15 +249,15 @@ class TableSource(ListedSource):
                 f"column '{roles['path']}' of '{self.path}' holds images, not paths. Save them as files first"
             )
 
-    def _image_ids(self, columns: dict[str, pd.Series], n_rows: int) -> list[str]:
+    def _image_ids(self, columns: dict[str, pd.Series], n_rows: int) -> pd.Series:
         role = "image_id" if "image_id" in columns else "path"
         ids = columns.get(role)
         if ids is None:
-            return [str(row) for row in range(n_rows)]
+            return pd.Series(range(n_rows)).astype("str")
         if (empty := ids.isna() | (ids == "")).any():
             row = int(np.argmax(empty)) + 1
             raise ImageSourceError(f"row {row} of '{self.path}' has no {role}. Fill it or remove it")
-        if (again := ids.duplicated()).any():
+        if (again := repeated(ids)).any():
             for name in ("split", "label"):
                 if name in columns and (both := find_contradiction(ids, columns[name])):
                     raise ImageSourceError(f"two {name}s of one image in '{self.path}': {both}. Keep one")
@@ -258,17 +266,13 @@ class TableSource(ListedSource):
                 f"{role} '{first}' occurs more than once in '{self.path}' "
                 f"({counted(int(again.sum()), 'repeated row')}). Remove repetitions, or add a column image_id"
             )
-        return list(ids)
+        return ids
 
-    def _missing_note(self, paths: Sequence[str]) -> list[str]:
-        remote = [file for file in map(self._resolve, paths) if is_url(file)]
-        there = {file for file, about in zip(remote, stat_all(remote), strict=True) if about}
-        is_missing = np.fromiter(
-            (not ((file := self._resolve(path)) in there or os.path.exists(file)) for path in paths), bool
-        )
+    def _missing_note(self, paths: pd.Series) -> list[str]:
+        is_missing = missing_files(paths, self._resolve)
         if not is_missing.any():
             return []
-        missing = [paths[int(row)] for row in np.flatnonzero(is_missing)[:3]]
+        missing = list(paths.iloc[np.flatnonzero(is_missing)[:3]])
         n_missing = int(is_missing.sum())
         count = f"{n_missing:,} of {counted(len(paths), 'file')}"
         more = f" and {n_missing - 3:,} more" if n_missing > 3 else ""
@@ -325,8 +329,8 @@ class RepresentationsOnly(TableSource):
             return super()._list()
         return self._listing_of(pd.DataFrame(index=range(self.n_rows or 0)), ColumnChoice())
 
-    def _missing_note(self, paths: Sequence[str]) -> list[str]:
-        notes = super()._missing_note(paths) if any(paths) else ["no pictures, only representations"]
+    def _missing_note(self, paths: pd.Series) -> list[str]:
+        notes = super()._missing_note(paths) if (paths != "").any() else ["no pictures, only representations"]
         if not self.path:
             return notes
         return [f"row n of the representations is taken for row n of '{os.path.basename(self.path)}'", *notes]
@@ -368,37 +372,53 @@ def is_below(root: str, path: str) -> bool:
     return "\0" not in path and Path(os.path.normpath(os.path.join(root, path))).is_relative_to(root)
 
 
+def _repeated(text: str | None, n_rows: int) -> pd.Series:
+    codes = np.full(n_rows, -1 if text is None else 0, np.int32)
+    return texts_of_codes(codes, [text or ""])
+
+
 def _with_splits(
-    table: pd.DataFrame, extras: pd.DataFrame | None, splits: list[str] | None, seed: int | None
+    table: pd.DataFrame, extras: pd.DataFrame | None, splits: Coded | None, seed: int | None
 ) -> tuple[pd.DataFrame, pd.DataFrame | None, list[str], bool]:
     """Return the table with its own or a seeded split; then notes, and whether the split was its own."""
     notes: list[str] = []
-    labels = [label if isinstance(label, str) else None for label in table["label"]]
     if splits is not None:
-        keep_rows, named, notes = one_evaluation_split(splits)
-        if len(set(named)) > 1:
-            table = table[keep_rows].assign(split=pd.array(named, dtype="str")).reset_index(drop=True)
-            extras = None if extras is None else extras.iloc[np.flatnonzero(keep_rows)].reset_index(drop=True)
-            labels = [label for label, keep in zip(labels, keep_rows, strict=True) if keep]
-            labels, spelled = one_spelling(named, labels)
-            table = table.assign(label=pd.array(labels, dtype="str"))
-            return table, extras, notes + spelled, True
-        notes = [f"the column split has only '{named[0]}'"]
-    drawn, more = draw_split(list(table["image_id"]), labels, seed)
-    return table.assign(split=pd.array(drawn, dtype="str")), extras, notes + more, False
+        n_images = np.bincount(splits.codes, minlength=len(splits.names))
+        counts = Counter()
+        for name, n in zip(splits.names, n_images.tolist(), strict=True):
+            counts[name] += n
+        split_of, notes = evaluation_splits(counts)
+        side_of = np.array([SIDES.index(one) if one else -1 for one in map(split_of.get, splits.names)])
+        sides = side_of[splits.codes]
+        if {"train", "val"} <= set(split_of.values()):
+            rows = np.flatnonzero(sides >= 0)
+            if len(rows) < len(table):
+                table = table.iloc[rows].reset_index(drop=True)
+                extras = None if extras is None else extras.iloc[rows].reset_index(drop=True)
+            labels, spelled = spelled_as_train(coded(column_of(table, "label")), sides[rows] == 1)
+            split = texts_of_codes(sides[rows], SIDES)
+            return table.assign(split=split.array, label=labels.array), extras, notes + spelled, True
+        (only,) = {one for one in split_of.values() if one}
+        notes = [f"the column split has only '{only}'"]
+    drawn, more = draw_split(column_of(table, "image_id"), column_of(table, "label"), seed)
+    return table.assign(split=as_texts(drawn).array), extras, notes + more, False
 
 
-def _split_names(path: str, splits: pd.Series, column: str, *, asked: bool) -> tuple[list[str], list[Record]]:
+def _split_names(path: str, splits: pd.Series, column: str, *, asked: bool) -> tuple[Coded, list[Record]]:
     """Return the split of each row, and a note where numbers say it.
 
     Raises:
         ImageSourceError: a value is unknown, or may mean either.
     """
     values = split_values(splits, column, asked=asked)
-    names = splits.fillna("").str.strip().str.lower()
+    written = coded(splits.fillna(""))
+    names = [name.strip().lower() for name in written.names]
     if values is None:
         unknown = sorted(set(names) - SPLIT_NAMES.keys())
-        row = int((names == unknown[0]).argmax()) + 1
+        row = (
+            int(np.isin(written.codes, [c for c, name in enumerate(names) if name == unknown[0]]).argmax())
+            + 1
+        )
         ways = f"; 0 and 1 may mean either: ?split={column} takes 0 as train and 1 as val"
         both = ways if set(unknown) <= {"0", "1"} else ""
         raise ImageSourceError(
@@ -407,4 +427,4 @@ def _split_names(path: str, splits: pd.Series, column: str, *, asked: bool) -> t
         )
     by_number = "2" in values or "2.0" in values or (asked and "0" in values and values["0"] == "train")
     notes = [say_of_columns("numbered_splits", what=column)] if by_number else []
-    return list(names.map(values)), notes
+    return Coded(written.codes, [values[name] for name in names]), notes

@@ -107,6 +107,25 @@ STEPS: dict[str, Step] = {
             extra=True,
         ),
         Step(
+            name="crossfit",
+            title="Checked labels",
+            doing="Checking every label",
+            summary="check every label by linear probes that have not seen its image",
+            example="crossfit studies/mine",
+            weight=1.5,
+            config=config.CrossfitConfig,
+            function="core.analysis.crossfit.step:compute_crossfit",
+            inputs=("representations", "images", "pictures", "answer_head"),
+            needs=("embed",),
+            asked_each_time=("strengths",),  # no option: those of this version
+            outputs=(
+                *("answer_crossfit", "label_issues", "crossfit_classes", "crossfit_probabilities"),
+                *("crossfit_label_probability", "crossfit_fold", "crossfit_weights"),
+            ),
+            needs_labels=True,
+            extra=True,
+        ),
+        Step(
             name="quality",
             title="Quality scores",
             doing="Scoring and evaluating",

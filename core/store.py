@@ -107,8 +107,9 @@ class Study(DisplayedStudy):
         Raises:
             SettingsError: the study has no such answer.
         """
+        is_default = name is None
         name = name or default_answer(self)
-        if name == PROBE and (self.has(PROBE) or not answers_of(self)):
+        if name == PROBE and (self.has(PROBE) or is_default or not answers_of(self)):
             return self
         if name not in self._answered:
             self._answered[name] = Answered(self, answer_named(self, name))

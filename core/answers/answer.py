@@ -21,7 +21,7 @@ from core.common.step_facts import EmbedFacts, ProbeFacts
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.reader import StudyReader
 
-PROBE, HEAD = "probe", "head"
+PROBE, HEAD, CROSSFIT = "probe", "head", "crossfit"
 TABLE = "answer_{name}"
 COLUMNS = ("predicted", "confidence", "margin", "energy", "correct", "top5_correct")  # of the table
 PARTS = {  # of an answer, by what they stand in for
@@ -107,8 +107,11 @@ def answers_of(study: StudyReader) -> dict[str, Answer]:
 
 
 def default_answer(study: StudyReader) -> str:
-    """The head where one fits, else the probe, also where there is none; else the first that there is."""
-    held = answers_of(study)
+    """The head where one fits, else the probe, also where there is none; else the first that there is.
+
+    Never one out of fold, of which each image has a model of its own.
+    """
+    held = [name for name, one in answers_of(study).items() if not KINDS[one.kind].out_of_fold]
     return next((name for name in (HEAD, PROBE) if name in held), next(iter(held), PROBE))
 
 
@@ -118,8 +121,9 @@ def answer_named(study: StudyReader, name: str) -> Answer:
     if name in held:
         return held[name]
     names = f"It has: {', '.join(held)}" if held else "It has none"
-    add = f" To add it: {command_line('answers', study.path, add=name)}" if name in KINDS else ""
-    step = {HEAD: "answers", PROBE: PROBE}.get(name)
+    step = KINDS[name].step if name in KINDS else ""
+    made = command_line(step, study.path) if step == name else command_line("answers", study.path, add=name)
+    add = f" To add it: {made}" if name in KINDS else ""
     if step and (why := study.why_skipped(step)):
         add = f" No {name}: {why}"
     raise SettingsError(f"no answer '{name}' in '{study.path}'.{did_you_mean(name, held)} {names}.{add}")
@@ -128,8 +132,11 @@ def answer_named(study: StudyReader, name: str) -> Answer:
 def evaluated(study: StudyReader, kind: str) -> np.ndarray:
     """(n_images,) bool: the images that an answer is judged on.
 
-    Those of the evaluation split; where nothing was fitted and the split was drawn, not given, all labelled.
+    Those of the evaluation split; all labelled ones out of fold, and where nothing was fitted and the split
+    was drawn, not given.
     """
+    if KINDS[kind].out_of_fold:
+        return study.column("images", "label").notna().to_numpy()
     given = study.facts(EmbedFacts).split_given
     if study.is_val.any() and (given or KINDS[kind].fitted):
         return study.is_val

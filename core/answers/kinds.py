@@ -13,8 +13,9 @@ class Kind:
 
     Attributes:
         title: what the pages call it. summary: what it is, in a line.
-        make: "module:function" that makes it, (study, request, progress) -> `outcome.AnswerValues`; "" for
-            the probe, which is a step of its own.
+        make: "module:function" that makes it, (study, request, progress) -> `outcome.AnswerValues`; "" where
+            a step alone makes it.
+        step: the step that makes it; "" where `answers --add` alone does.
         cause: "module:function" that names the likely cause of a low accuracy, (study, request, progress,
             at_chance) -> a line or None.
         gradients: "module:function" that writes, for an answer with `outputs` that are not linear on the
@@ -23,17 +24,20 @@ class Kind:
         options: which of the options head_classes, head_activation and restrict it reads.
         config: the settings that one of it is stored with.
         fitted: something was fitted on the study's train images, so only the others are evaluation images.
+        out_of_fold: each image is answered by a model that has not seen it, so all are evaluation images.
     """
 
     name: str
     title: str
     summary: str
     make: str = ""
+    step: str = ""
     cause: str = ""
     gradients: str = ""
     options: tuple[str, ...] = ()
     config: type = AddedAnswerConfig
     fitted: bool = False
+    out_of_fold: bool = False
 
 
 KINDS = {
@@ -44,11 +48,19 @@ KINDS = {
             "own classifier",
             "the classifier that the encoder's own checkpoint holds",
             "core.answers.head:head_answer",
+            "answers",
             "core.analysis.probe.normalisation:likely_normalisation",
             "core.analysis.probe.head_gradients:write_gradients",
             options=("head_classes", "head_activation", "restrict"),
         ),
-        Kind("probe", "linear probe", "the linear probe that the study trains", fitted=True),
+        Kind("probe", "linear probe", "the linear probe that the study trains", step="probe", fitted=True),
+        Kind(
+            "crossfit",
+            "linear probe out of fold",
+            "linear probes, of which each answers for images that it has not seen, train and evaluation",
+            step="crossfit",
+            out_of_fold=True,
+        ),
         Kind(
             "knn",
             "nearest neighbours",

@@ -12,6 +12,7 @@ from core.answers.answer import HEAD, evaluated
 from core.answers.head import WRONG_ORDER, why_no_head, why_other_numbers
 from core.answers.kinds import KINDS
 from core.answers.outcome import Request, answer_facts, outcome_table
+from core.common.command_line import command_line
 from core.common.device import resolve_device
 from core.common.inside import check_name, name_from
 from core.config import AnswersConfig
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from core.storage.writer import StepRun, StepWriter
 
 OWN_STEP = "answer-{name}"  # the entry of the manifest of an answer that was added
-OF_STEPS = (HEAD, answers.PROBE)  # answers that a step makes
+OF_STEPS = tuple(kind.name for kind in KINDS.values() if kind.step)  # answers that a step makes
 CHANCE = "at chance level: top-1 is not clearly above the share of the most common class"
 GUESSES = {
     "file": ". The likely cause is a wrong order of the classes (--head-classes FILE)",
@@ -121,6 +122,10 @@ def add_answer(
     name = check_name(name or (kind if kind != "file" else name_from(Path(what))), answers.PROBE)
     if name == HEAD and kind != HEAD:
         raise SettingsError(f"--name {HEAD}: that is the name of the encoder's own classifier")
+    for one in (kind, name):
+        if one in KINDS and not KINDS[one].make and KINDS[one].step:
+            run = command_line(KINDS[one].step, folder)
+            raise SettingsError(f"'{one}' is the answer that a step makes. Run: {run}")
     device = resolve_device(request.pop("device", "auto"))
     given = Request(**request, file=what if kind == "file" else None, device=device)
     files = {"file": given.file, "head_classes": given.head_classes}
@@ -206,8 +211,9 @@ def _has_other_files(study: StudyReader, step: str) -> bool:
 
 
 def remove_answer(folder: str | Path, name: str) -> None:
-    """Remove an answer and its files; the probe is a step and stays."""
-    if name == answers.PROBE:
-        raise SettingsError("the probe is a step of the study and stays; other answers can be removed")
+    """Remove an answer and its files; one that a step alone makes stays."""
+    if name in KINDS and KINDS[name].step == name:
+        title = KINDS[name].title
+        raise SettingsError(f"the {title} is a step of the study and stays; other answers can be removed")
     with write_study(folder) as writer:
         writer.remove(answers.answer_named(StudyReader(folder), name).step)

@@ -249,6 +249,28 @@ class AnswersFacts(StepFacts):
 
 
 @dataclass(frozen=True)
+class CrossfitFacts(StepFacts):
+    """The labels that were checked out of fold.
+
+    Attributes:
+        n_labelled, n_checked, n_listed: images with a label, those whose label was checked, and those of
+            them whose label is taken for wrong. n_units: of data, that the checked images are. n_compared:
+            images among which the nearest were sought. unchecked_classes: of too few images apart. strength:
+            C of the penalty; strength_loss: the log loss of each that was tried, by its text.
+    """
+
+    step = "crossfit"
+    n_labelled: int = 0
+    n_checked: int = 0
+    n_listed: int = 0
+    n_units: int = 0
+    n_compared: int = 0
+    unchecked_classes: tuple[str, ...] = ()
+    strength: float | None = None
+    strength_loss: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class CalibrationFacts:
     """What scores without labels are worth on labelled images; None where undefined.
 
@@ -275,8 +297,8 @@ class QualityFacts(StepFacts):
     Attributes:
         q_auroc … base_rate: of the evaluation images that are judged. q_rank, n_scores: the rank of Q by
             AUROC, and among how many. mean_firing, share_nonempty: features that fire on an image, and
-            images with Q above 0. label_issues, calibration_sentence: "" where there is nothing to say.
-            described: the whole summary.
+            images with Q above 0. calibration_sentence: "" where there is nothing to say. described: the
+            whole summary.
     """
 
     step = "quality"
@@ -295,7 +317,6 @@ class QualityFacts(StepFacts):
     dead_share: float | None = None
     rankme: float | None = None
     alpha_req: float | None = None
-    label_issues: str = ""
     calibration: CalibrationFacts | None = None
     calibration_sentence: str = ""
     described: Mapping[str, Any] = whole_entry()

@@ -281,6 +281,20 @@ class ProbeConfig:
 
 
 @dataclass(frozen=True)
+class CrossfitConfig:
+    """Linear probes of which none has seen the images that it answers for (docs/method.md 2.9)."""
+
+    folds: int = 5
+    inner_folds: int = 3  # that the strength is chosen on
+    # C of the penalty 1 / (C n), the strongest first
+    strengths: tuple[float, ...] = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
+    most_searched: int = 20_000  # images that the strength is chosen on
+    kept: int = 20  # likeliest classes that are stored of an image
+    most_compared: int = 100_000  # images among which the nearest are sought
+    seed: int = option("random seed of the folds", 0, metavar="N", minimum=0)
+
+
+@dataclass(frozen=True)
 class AnswersConfig:
     """The encoder's own classifier, matched to the labels (docs/method.md 3.6)."""
 

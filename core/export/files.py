@@ -34,7 +34,7 @@ from core.export.provenance import provenance
 from core.measures.concept_features import COLUMNS as CONCEPT_FEATURES
 from core.measures.concept_features import concept_features
 from core.measures.label_issues import COLUMNS as LABEL_ISSUES
-from core.measures.label_issues import label_issues, why_no_probabilities
+from core.measures.label_issues import issues_of
 from core.measures.pictures import COLUMNS as PICTURE_COLUMNS
 from core.slices.inspection.populations import train_images, with_split
 from core.slices.slice import Slice
@@ -87,14 +87,15 @@ STORED_AS = {"metrics": "quality_metrics"}
 MADE = {  # of what the study holds, when it is asked for
     "answers": answers_table,
     "labels": labels_table,
-    "label_issues": lambda study: _label_issues(study),
     "concept_features": concept_features,
     "human-study": human_study_tasks,
     "bases": bases_table,
     "traces_images": traces.images_table,
     "traces_features": traces.features_table,
 }
+IMAGES = ("image_id", "neighbour", "near_1", "near_2", "near_3")  # columns that name an image
 OF_SLICES = ("features", "metrics")  # tables without rows per image that are computed again for a slice
+OF_BOTH_SPLITS = ("label_issues",)  # tables of which a slice without a split holds train images, too
 TABLES = (*COLUMNS, "representations", "basis", "heatmap", "mask")
 EXTENSIONS = (".csv", ".parquet", ".json", ".npy")
 ABOUT = "-about"
@@ -185,6 +186,9 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
     """Read a table as it is exported: the promised columns in the promised order."""
     if table == "neighbours":
         frame = _neighbours(study)
+    elif table in OF_BOTH_SPLITS and slice:
+        _check_there(study, table, table)
+        frame, slice = issues_of(study, slice), None
     elif table in MADE:
         frame = MADE[table](study)
     else:
@@ -199,8 +203,8 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
 
 def of_slice(study: Study, table: str, where: Slice | None) -> tuple[Study, Slice | None]:
     """Return study and slice with which `read_table` reads a table; one of many images is computed again."""
-    if where is None:
-        return study, None
+    if where is None or table in OF_BOTH_SPLITS:
+        return study, where
     where = with_split(study, where)
     return (study.where(where), None) if table in OF_SLICES else (study, where)
 
@@ -230,7 +234,7 @@ def without_image_folder(study: Study, table: str, frame: pd.DataFrame) -> pd.Da
     One folder is cut from both, so that no two images become one.
     """
     ids = folder_of_ids(study.column("images", "image_id")) if study.has("images") else ""
-    for name in ("image_id", "neighbour") if ids else ():
+    for name in IMAGES if ids else ():
         if name in frame:
             frame = frame.assign(**{name: frame[name].str.removeprefix(ids)})
     if table not in ("images", "labels", "skipped") or "path" not in frame:
@@ -286,12 +290,6 @@ def _neighbours(study: Study) -> pd.DataFrame:
         }
     )
     return frame.loc[rows.ravel() >= 0].reset_index(drop=True)  # -1 pads where train has fewer than k
-
-
-def _label_issues(study: Study) -> pd.DataFrame:
-    if why := why_no_probabilities(study):
-        raise StudyError(f"no label_issues in '{study.path}': {why}")
-    return label_issues(study, study.is_val)
 
 
 def _export_representations(study: Study, out: Path, slice: Slice | None) -> int:

@@ -13,7 +13,7 @@ from core.common.csv_text import csv_text
 from core.common.inside import inside
 from core.common.relative_paths import folder_of_ids
 from core.errors import SettingsError, StudyError, did_you_mean
-from core.export.files import COLUMNS, STORED_AS, read_table, without_image_folder
+from core.export.files import COLUMNS, IMAGES, STORED_AS, read_table, without_image_folder
 from core.export.provenance import provenance
 from core.storage.seals import Damaged
 from core.storage.table_files import NO_TABLE, checked_table, with_group_names
@@ -21,7 +21,7 @@ from core.store import Study
 
 ROWS = 65_536  # rows per part
 KINDS = ("csv", "parquet")
-NAMES = ("image_id", "neighbour", "path")  # columns that may name a folder of this machine
+NAMES = (*IMAGES, "path")  # columns that may name a folder of this machine
 
 
 @dataclass(frozen=True)

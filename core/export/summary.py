@@ -15,16 +15,15 @@ from core.common.step_facts import (
     FeaturesFacts,
     OverlapFacts,
     ProbeFacts,
-    QualityFacts,
 )
 from core.export.finding import study_finding
-from core.measures.label_issues import issues_sentence, label_issues, why_no_probabilities
+from core.measures.label_issues import TABLE as ISSUES
+from core.measures.label_issues import issues_sentence, why_not_checked
 from core.pipeline.verify import Problem, verify
 from core.slices.features.class_logits import explains_errors
 from core.steps import STEPS, in_analysis
 from core.store import Answered, Study
 
-MOST_LOGITS = 2 * 10**7  # more take seconds
 OF_QUALITY = ("q_auroc", "q_auroc_interval", "q_auprc", "q_auprc_interval", "base_rate")
 __all__ = ["Problem", "info", "verify"]
 
@@ -111,7 +110,7 @@ def _quality(study: Study, read: Study) -> dict[str, Any]:
     return {
         **{name: _plain(getattr(quality, name)) for name in OF_QUALITY},
         "recommendation": advice(read, scores) or None,
-        "label_issues": _label_issues(study, read),
+        "label_issues": _label_issues(study),
         "premise": trust.sentence if trust else None,
         "premise_facts": trust.facts if trust else None,
         "premise_record": trust.sentence.as_json() if trust else None,
@@ -136,16 +135,8 @@ def _steps(study: Study, read: Study) -> dict[str, Any]:
     }
 
 
-def _label_issues(study: Study, read: Study) -> str | None:
-    """What is said of labels, by the answer that is read; of large studies as the step quality says it, by
-    the probe."""
-    sentence = study.facts(QualityFacts).label_issues or None
-    if read is study or read.answer is None:
-        return sentence
-    facts = read.answer.facts
-    size = int(read.is_val.sum()) * facts.get("n_outputs", read.n_images)
-    if facts.get("at_chance"):  # it tells nothing of labels
+def _label_issues(study: Study) -> str | None:
+    """What is said of labels by models out of fold, whatever answer is read; else what to run."""
+    if not study.labelled:
         return None
-    if why_no_probabilities(read) or not facts.get("n") or size > MOST_LOGITS:
-        return f"By the linear probe, {sentence}" if sentence else None
-    return issues_sentence(label_issues(read, read.is_val), facts["n"], facts["top1"]) or None
+    return why_not_checked(study) or issues_sentence(study.table(ISSUES)) or None

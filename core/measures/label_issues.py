@@ -1,145 +1,111 @@
-"""Images whose label is likely wrong: an answer is confident against it (docs/method.md 2.9)."""
+"""Every label of a study as it is judged out of fold: the table, and what is said of it.
 
-from collections.abc import Callable
+The step `crossfit` writes the table (docs/method.md 2.9); this module reads it.
+"""
 
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import numbers
-from core.common.formatting import counted
+from core.common.records import Record, Templates
 from core.reader import StudyReader
-from core.slices.evaluate import class_column
-from core.slices.features.class_logits import OUTPUTS, class_logits, codes_of_outputs, has_logits, units_of
+from core.slices.slice import Slice
 
-COLUMNS = ("image_id", "label", "suggested", "label_quality", "confidence")
+TABLE = "label_issues"
+NEAREST = 3
+COLUMNS = (
+    *("image_id", "split", "label", "suggested", "confidence", "margin", "rank", "listed", "n_checked"),
+    "own_classifier",
+    *(
+        name
+        for rank in range(1, NEAREST + 1)
+        for name in (f"near_{rank}", f"near_{rank}_label", f"near_{rank}_similarity")
+    ),
+)
 ACCURATE = 0.9
-NONE_LIKELY = "No label is likely wrong"
-BLOCK = 2**22  # probabilities held at once
-LOWEST_THRESHOLD = 2e-6  # of the probability from which cleanlab counts an image for a class
-LogitsOf = Callable[[np.ndarray], np.ndarray]
+_say = Templates.beside(__file__)
 
 
 def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
-    """List the evaluation images of a slice whose label is likely wrong, the least likely label first.
+    """The labelled images of a slice, train and evaluation, the most doubtful label first.
 
-    Which images these are depends on all evaluation images, not on the slice. Train images are left out: the
-    classifier was trained on their labels.
+    Ranks, and which images are listed, are those among all labelled images of the study.
 
     Args:
         mask: (n_images,) bool.
     Returns:
-        COLUMNS: suggested and confidence, the answer, which may be a class that no image has;
-        label_quality, the probability of the label among the labels. Empty without a classifier.
+        COLUMNS: suggested, the likeliest class beside the label, and confidence, its probability; margin,
+        the probability of the label less that; rank, from 1; listed, whether confident learning takes the
+        label for wrong; n_checked, how many of these images were checked: margin is NaN of the others;
+        own_classifier, what the encoder's own classifier answers; near_1 … the nearest images of other
+        units, the nearest first. Empty where the study lacks the table.
     """
-    if why_no_probabilities(study):
+    if not study.has(TABLE):
         return pd.DataFrame({name: [] for name in COLUMNS})
-    classes, is_val = np.array(study.class_names, object), study.is_val
-    truth = class_column(study, "label")[is_val]
-    if study.has(OUTPUTS):
-        truth = np.where(np.isin(truth, codes_of_outputs(study)), truth, -1)  # no output means the others
-    issues = likely_wrong(_logits(study, np.flatnonzero(is_val)), truth)
-    rows = np.flatnonzero(is_val)[issues["row"]]
-    answers = study.table("probe", ["predicted", "confidence"]).iloc[rows].reset_index(drop=True)
-    table = answers.rename(columns={"predicted": "suggested"}).assign(
-        image_id=study.column("images", "image_id").to_numpy()[rows],
-        label=classes[truth[issues["row"]]],
-        label_quality=issues["label_quality"],
-    )
-    return table.loc[mask[rows], list(COLUMNS)].reset_index(drop=True)
+    table = study.table(TABLE)
+    inside = mask[pd.Index(study.column("images", "image_id")).get_indexer(pd.Index(table["image_id"]))]
+    table = table.loc[inside].reset_index(drop=True)
+    return table.assign(n_checked=np.count_nonzero(np.isfinite(table["margin"])))
 
 
-def why_no_probabilities(study: StudyReader) -> str:
-    """Explain why the probability of each class is not known of the evaluation images; empty if it is."""
-    if study.has("val_logits") or has_logits(units_of(study)):
-        return ""
-    if study.has("probe"):
-        return "this answer gives no probability of each class, so no label can be compared with it"
-    return study.why_skipped("probe") or "there is no classifier. Run the step probe"
+def issues_of(study: StudyReader, where: Slice) -> pd.DataFrame:
+    """`label_issues` of the images of a filter: of both splits, unless it names one."""
+    return label_issues(study, where.mask(study))
 
 
-def _logits(study: StudyReader, images: np.ndarray) -> LogitsOf:
-    """Of rows among `images`, the rows of the study that are evaluated."""
-    if study.has("val_logits"):
-        return study.array("val_logits").rows
-    read = units_of(study)
-    return lambda rows: class_logits(read, images[rows])
+def listed_issues(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `label_issues` whose label is taken for wrong."""
+    return table.loc[table["listed"].to_numpy(bool)].reset_index(drop=True)
 
 
-def likely_wrong(logits_of: LogitsOf, truth: np.ndarray) -> pd.DataFrame:
-    """Find the labels that an answer is confident against, a block of images at a time.
+def share_agreeing(table: pd.DataFrame) -> float:
+    """Share of the checked images of `label_issues` whose label is the likeliest class; NaN without any."""
+    margins = table["margin"].to_numpy(float)
+    checked = margins[np.isfinite(margins)]
+    return float((checked > 0).mean()) if len(checked) else float("nan")
 
-    Confident learning (Northcutt, Jiang and Chuang 2021), as cleanlab counts it, estimates how many labels
-    are wrong; those of the lowest probability are taken, as long as another class is predicted.
+
+def issues_sentence(table: pd.DataFrame) -> str:
+    """State how many labels may be wrong, of how many that were checked; "" where there is no label.
 
     Args:
-        logits_of: gives, for rows of images that the answer was not trained on, (len(rows), n_classes)
-            logits. truth: (n_images,) class codes, -1 where there is no label.
-    Returns:
-        row, suggested (the code of the predicted class), label_quality and confidence (probabilities of the
-        label and of that class), the least likely label first.
-    """
-    from cleanlab.count import compute_confident_joint  # here: it takes a second to load
-
-    rows = np.flatnonzero(truth >= 0)
-    present, codes = np.unique(truth[rows], return_inverse=True)
-    table = pd.DataFrame({"row": rows, "suggested": -1, "label_quality": np.nan, "confidence": np.nan})
-    if len(present) < 2:
-        return table.iloc[:0]
-    block_rows = max(BLOCK // logits_of(rows[:1]).shape[1], 1)
-    parts, label_shares = [], np.empty(len(rows))
-    differs = np.empty(len(rows), bool)  # from the label, among the classes that are labels here
-    for start in range(0, len(rows), block_rows):
-        block = slice(start, start + block_rows)
-        shares, among = _probabilities(logits_of(rows[block]), present)
-        here = np.arange(len(shares))
-        parts.append((shares.argmax(1), shares[here, truth[rows[block]]], shares.max(1)))
-        label_shares[block] = among[here, codes[block]]
-        differs[block] = among.argmax(1) != codes[block]
-    for name, values in zip(table.columns[1:], zip(*parts, strict=True), strict=True):
-        table[name] = np.concatenate(values)
-    thresholds = np.maximum(np.bincount(codes, label_shares) / np.bincount(codes), LOWEST_THRESHOLD)
-    n_wrong, other = 0, np.flatnonzero(differs)
-    for start in range(0, len(other), block_rows):
-        block = other[start : start + block_rows]
-        _, among = _probabilities(logits_of(rows[block]), present)
-        _, confident = compute_confident_joint(
-            codes[block], among, thresholds=thresholds, calibrate=False, return_indices_of_off_diagonals=True
-        )
-        n_wrong += len(confident)
-    unlikely = np.isin(np.arange(len(rows)), np.argsort(label_shares, kind="stable")[:n_wrong])
-    table = table.loc[unlikely & (table["suggested"].to_numpy() != truth[rows])].reset_index(drop=True)
-    return table.sort_values("label_quality", kind="stable", ignore_index=True)
-
-
-def _probabilities(logits: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of all classes, and of those that are labels here among themselves."""
-    from scipy.special import softmax
-
-    logits = np.asarray(logits, np.float64)
-    return softmax(logits, axis=1), softmax(logits[:, present], axis=1)
-
-
-def issues_sentence(table: pd.DataFrame, n_images: int, accuracy: float) -> str:
-    """State how many labels may be wrong, and which is the least likely one.
-
-    Args:
-        table: `label_issues`. n_images: evaluation images with a label. accuracy: as `own_errors`.
+        table: `label_issues`.
     """
     if table.empty:
         return ""
-    first, sure = table.iloc[0], 100 * numbers(table, "confidence")[0]
-    count = f"{len(table):,} of {counted(n_images, 'label')} may be wrong"
-    example = f"First: {first['label']}, where {first['suggested']} is predicted with {sure:.0f} %."
-    return f"{count}. {example}{own_errors(accuracy)}"
+    first = listed_issues(table).head(1)
+    examples = (
+        _say("example", what=str(row.label), why=str(row.suggested), value=float(row.confidence))
+        for row in first.itertuples()
+    )
+    return " ".join([count_sentence(table), *examples, *([own] if (own := own_errors(table)) else [])])
 
 
-def own_errors(accuracy: float) -> str:
-    """Warn, from a space on, that a weak classifier lists its own errors; empty where it is right on 90 %.
+def count_sentence(table: pd.DataFrame) -> Record:
+    """State how many labels are taken for wrong, of how many that were checked, and how many were not.
 
     Args:
-        accuracy: in [0, 1], on the evaluation images that the list is of. At .66 more than half of one was
-            (docs/RESULTS.md).
+        table: `label_issues`, not empty.
     """
-    if accuracy >= ACCURATE:
-        return ""
-    return f" The classifier is right on {100 * accuracy:.0f} %, so many of these are errors of its own."
+    n_listed, n_checked, n_labels = len(listed_issues(table)), int(table["n_checked"].iat[0]), len(table)
+    if n_checked == n_labels:
+        return _say("some" if n_listed else "none", n=n_listed, of=n_checked)
+    unchecked = _say("unchecked", n=n_labels - n_checked)
+    return _say("some_checked" if n_listed else "none_checked", n=n_listed, of=n_checked, parts=(unchecked,))
+
+
+def own_errors(table: pd.DataFrame) -> str:
+    """Warn that weak models list their own errors; empty where the label is their answer on 90 %.
+
+    At an accuracy of .66 more than half of a list was (docs/RESULTS.md).
+
+    Args:
+        table: `label_issues`.
+    """
+    share = share_agreeing(table)
+    return _say("own_errors", value=share) if share < ACCURATE else ""
+
+
+def why_not_checked(study: StudyReader) -> str:
+    """Explain why no label was checked, with what to run where that helps; empty where they were."""
+    missing = study.why_missing(TABLE)
+    return "" if missing is None else _say("not_checked", why=str(missing))

@@ -120,12 +120,12 @@ TABLES: dict[str, Table] = {
     "overlap_summary": lambda study, mask: summary_table(overlaps_of_slice(study, mask), study.groups),
     "overlap_by_class": lambda study, mask: overlap_by_class(overlaps_of_slice(study, mask), study.groups),
     "overlap_controls": controls_of_slice,
+    "label_issues": label_issues,
 }
 QUICK: dict[str, Table] = {  # what no step stores: it is of one population only, and computed at once
     "score_aurocs": score_aurocs,
     "confusions": confusions,
     "overlap_scale": overlap_scale,
-    "label_issues": label_issues,
 }
 VECTORS: dict[str, Callable[[StudyReader, np.ndarray], dict[str, np.ndarray]]] = {
     **dict.fromkeys(("top_images", "top_values"), _top),

@@ -16,6 +16,7 @@ from core.common.labels.wordnet import WORDNET
 from core.common.score_names import available_scores
 from core.common.step_facts import FeaturesFacts
 from core.errors import PeregrineError
+from core.measures.label_issues import issues_of
 from core.measures.object_preference import ObjectPreference
 from core.measures.object_preference import object_preference as core_object_preference
 from core.slices.evaluate import slice_columns
@@ -52,6 +53,7 @@ def slice_table(study: Study, where: Slice, name: str) -> pd.DataFrame:
     return narrowed(study, where).table(name)
 
 
+label_issues = cached_read(max_entries=32)(issues_of)
 trust_check = cached_read(max_entries=32)(read_check)
 feature_notes = cached_read(max_entries=32)(notes_on_features)
 

@@ -4,10 +4,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.analysis.quality.recommendation import advise
-from core.common.formatting import counted
 from core.common.records import Record
 from core.common.score_names import score_in_sentence
-from core.measures.label_issues import NONE_LIKELY, own_errors, why_no_probabilities
+from core.measures.label_issues import TABLE, count_sentence, listed_issues, own_errors
 from core.slices.slice import Slice
 from core.storage.missing import nothing
 from core.store import Study
@@ -28,10 +27,9 @@ TAB = "errors_tab"  # part of the URL
 STAYS = (worst_slices.SHOWN, CONFUSED, ANSWERED, one_confusion.UNDER, *slice_pair.SIDES)  # parts of the URL
 PAGE = 24  # images
 LABELS_A_PAGE = 24
-TABLE = "label_issues"
 HELP = (
-    "Confident learning estimates how many labels are wrong; these are the ones that the classifier finds "
-    "least likely. Train images are left out: the classifier learnt their labels."
+    "Five linear probes answer, each for images that it has not seen, train and evaluation. Confident "
+    "learning estimates how many labels are wrong, and which. It is a list to look at, not a verdict."
 )
 
 
@@ -48,6 +46,8 @@ def errors_page(study: Study, population: Slice) -> None:
         session.url_text(name)
     if tab == PAIR:
         slice_pair.slice_comparison(study, population)
+    elif tab == LABELS and study.labelled:
+        likely_wrong_list(study, head, answer_slot)
     elif judged is not None:
         if study.has("probe") or not study.labelled or len(study.class_names) == 1:
             widgets.empty_state("No known outcomes", judged)
@@ -57,8 +57,6 @@ def errors_page(study: Study, population: Slice) -> None:
             widgets.needs(study, "probe", "Which images are classified correctly")
     elif tab == CONFUSIONS:
         confusions.confusion_matrix_part(study, population, answer_slot)
-    elif tab == LABELS:
-        likely_wrong_list(study, population, head, answer_slot)
     else:
         worst_slices.worst_slice_list(study, population, head, answer_slot)
 
@@ -113,24 +111,28 @@ def _headline(study: Study, population: Slice, why_not: str | None) -> None:
         st.caption(f"{wrong:,} of {n:,}{what}", width="content")
 
 
-def likely_wrong_list(
-    study: Study, population: Slice, head: DeltaGenerator, answer_slot: DeltaGenerator
-) -> None:
-    """Draw the section; `head`, the row of the page's headline, takes the buttons, and `answer_slot`, the
-    line below the title, how many labels there are.
+def likely_wrong_list(study: Study, head: DeltaGenerator, answer_slot: DeltaGenerator) -> None:
+    """Draw the section, of both splits unless the filter names one.
+
+    Args:
+        head: the row of the page's headline, which takes the buttons. answer_slot: the line below the title,
+            which says how many labels were checked.
     """
-    table = reads.slice_table(study, population, TABLE)
-    if table.empty:
-        untold = why_no_probabilities(study)
-        why = nothing("left_out", why=untold) if untold else nothing("none_likely_wrong")
-        widgets.empty_state(NONE_LIKELY, why)
+    if not widgets.needs(study, TABLE, "Wrong labels"):
         return
-    warning = own_errors(float(inspection_reads.headline(study, population)["accuracy"]))
-    text = f"{counted(len(table), 'label')} that may be wrong, the least likely first.{warning}"
-    answer_slot.caption(text, help=HELP)
+    where = image_filter.of_page()
+    every = reads.label_issues(study, where)
+    if every.empty:
+        widgets.empty_state("No labels here", nothing("empty_filter"))
+        return
+    table = listed_issues(every)
+    answer_slot.caption(f"{count_sentence(every)} {own_errors(every)}".rstrip(), help=HELP)
+    if table.empty:
+        widgets.empty_state("No label is listed", nothing("none_of_these", why=str(count_sentence(every))))
+        return
     rows = session.rows_held(study, table["image_id"])
     with head:
-        download(study, table, population, name=TABLE)
+        download(study, table, where, name=TABLE)
     suggested = dict(zip(rows, table["suggested"].astype(str), strict=True))
     marks.action_bar(study, rows, key="wrong_labels_bar", suggested=suggested)
     pairs = zip(rows, table["label"], table["suggested"], strict=True)

@@ -55,7 +55,7 @@ def written(study: Study, path: Path, **columns: object) -> Path:
 
 
 def test_the_probe_is_an_answer_and_the_default(study):
-    assert list(study.answers) == ["probe"] and study.answering() is study
+    assert list(study.answers) == ["probe", "crossfit"] and study.answering() is study
     assert study.answering("probe") is study
 
 
@@ -245,10 +245,10 @@ def test_export_holds_every_answer_and_the_commands_take_one(study, tmp_path, ru
     assert run("answers", study.path, "--add", path, "--name", "ants").code == 0
     out = tmp_path / "answers.csv"
     assert run("export", study.path, "answers", "-o", out).code == 0
-    table = pd.read_csv(out)
+    table, columns = pd.read_csv(out), ("predicted", "confidence", "correct")
     assert list(table) == [
-        *("image_id", "split", "true", "probe_predicted", "probe_confidence", "probe_correct"),
-        *("ants_predicted", "ants_confidence", "ants_correct"),
+        *("image_id", "split", "true"),
+        *(f"{name}_{column}" for name in ("probe", "crossfit", "ants") for column in columns),
     ]
     assert (table["ants_correct"] == (table["true"] == "ant")).all()
     said = run("inspect", study.path, "--answer", "ants", "--json")
@@ -257,7 +257,7 @@ def test_export_holds_every_answer_and_the_commands_take_one(study, tmp_path, ru
     assert "no answer 'ant'" in run("inspect", study.path, "--answer", "ant").error
     assert run("answers", study.path, "--remove", "ants").code == 0
     assert (
-        list(open_study(study.path).answers) == ["probe"]
+        list(open_study(study.path).answers) == ["probe", "crossfit"]
         and not (study.path / "answer_ants.parquet").exists()
     )
     assert run("verify", study.path).code == 0
@@ -284,7 +284,7 @@ def test_a_bad_table_is_one_clear_line_and_changes_nothing(study, tmp_path, chan
     before = (study.path / "manifest.json").read_bytes()
     with pytest.raises(SettingsError, match=problem):
         add(study, tmp_path / "bad.csv")
-    assert list(open_study(study.path).answers) == ["probe"]
+    assert list(open_study(study.path).answers) == ["probe", "crossfit"]
     assert (study.path / "manifest.json").read_bytes() == before
 
 
@@ -296,7 +296,7 @@ def test_remake_stale__a_kind_that_is_none_names_no_file(study, tmp_path, monkey
     with edited_manifest(study.path) as manifest:
         manifest["unfinished"] = {"answer-told": settings}
     remake_stale(study.path, {}, Progress.silent())
-    assert list(open_study(study.path).answers) == ["probe"]
+    assert list(open_study(study.path).answers) == ["probe", "crossfit"]
 
 
 def test_an_answer_whose_images_changed_is_made_again_by_resume(study, tmp_path, run):
@@ -306,11 +306,11 @@ def test_an_answer_whose_images_changed_is_made_again_by_resume(study, tmp_path,
         for step in ("answer-knn", "answer-told"):
             manifest["steps"][step]["inputs"]["images"] = "of another day"
     told.unlink()
-    assert list(open_study(study.path).answers) == ["probe"]
+    assert list(open_study(study.path).answers) == ["probe", "crossfit"]
     said = run("resume", study.path)
     assert said.code == 0 and "the answer told stays stale: --add" in said.err
     after = open_study(study.path)
-    assert list(after.answers) == ["probe", "knn"]
+    assert list(after.answers) == ["probe", "crossfit", "knn"]
     pd.testing.assert_frame_equal(after.answering("knn").table("probe"), before)
 
 
@@ -393,7 +393,7 @@ def test_bad_logits_are_one_clear_line(study, tmp_path):
         add(study, "kmm")
     with pytest.raises(SettingsError, match="not 'probe'"):
         add(study, "knn", "probe")
-    with pytest.raises(SettingsError, match="the probe is a step"):
+    with pytest.raises(SettingsError, match="probe is a step"):
         remove_answer(study.path, "probe")
 
 
@@ -416,7 +416,7 @@ def test_an_answer_of_one_class_is_refused(study, tmp_path):
 
 def test_an_answer_that_the_study_cannot_have_is_not_to_be_added(study):
     why = study.summary("answers")["skipped"]
-    with pytest.raises(SettingsError, match=re.escape(f"It has: probe. No head: {why}")):
+    with pytest.raises(SettingsError, match=re.escape(f"It has: probe, crossfit. No head: {why}")):
         study.answering("head")
 
 

@@ -1,4 +1,4 @@
-"""Heads whose classes have no weights: likely wrong labels, and what features add near each image.
+"""Heads whose classes have no weights: their logits, and what features add near each image.
 
 The twin is a loop over the images with the untouched network: logits by `logsumexp`, gradients by autograd.
 """
@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from cleanlab.filter import find_label_issues
 from PIL import Image
 from torch import Tensor, nn
 
@@ -25,10 +24,8 @@ from core.concepts.confused import OTHER, behind_confusion, without_feature
 from core.concepts.decomposition import describe
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import BasisConfig
-from core.export.summary import info
 from core.jobs.progress import Progress
 from core.measures.confusions import confusions
-from core.measures.label_issues import label_issues, why_no_probabilities
 from core.pictures.look import answering, decide
 from core.pictures.many import without_features
 from core.pictures.of_image import asked_of_images, look_at
@@ -46,7 +43,6 @@ from core.store import Study, open_study
 from tests.answers.test_head import studied, trained
 from tests.encoders.planted import narrow_resnet
 from tests.manifests import edited_manifest
-from tests.sentences import numbers
 
 LABELS = ("ant", "bee", "cat")
 OUTPUTS = ("bee", "ant", None, "ant", "cat", "bee", "ant")  # what the seven outputs of the networks mean
@@ -130,51 +126,19 @@ def test_class_logits__are_those_of_the_network(case):
     np.testing.assert_allclose(found, logits_of(case), rtol=1e-3, atol=1e-3)
 
 
-def test_label_issues__are_cleanlabs(case, tmp_path):
-    truth = np.array([LABELS.index(one) for one in case.study.images["label"]])
-    logits = logits_of(case)
-    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    listed = find_label_issues(truth, shares, filter_by="low_self_confidence", n_jobs=1)
-    expected = np.flatnonzero(listed & (shares.argmax(1) != truth))
-    table = label_issues(case.study, np.ones(len(truth), bool))
-    ids = case.study.images["image_id"].to_numpy(object)
-    assert len(expected) and set(table["image_id"]) == set(ids[expected])
-    own = [shares[list(ids).index(one), truth[list(ids).index(one)]] for one in table["image_id"]]
-    np.testing.assert_allclose(table["label_quality"], own, rtol=1e-2)
-    said = case.study.table("probe").set_index(ids).loc[table["image_id"]]  # of all seven outputs
-    assert table["suggested"].tolist() == said["predicted"].tolist()
-    assert table["confidence"].tolist() == said["confidence"].tolist()
-    folder = shutil.copytree(case.study.path, tmp_path / "study")
-    assert info(open_study(folder))["label_issues"] is None  # an answer at chance tells nothing of labels
-    with edited_manifest(folder) as manifest:
-        manifest["steps"]["answers"]["summary"]["answers"]["head"]["at_chance"] = False
-    said = info(open_study(folder))["label_issues"]  # of the answer that the study is read by
-    assert numbers(said)[:2] == [str(len(expected)), "30"] and table["label"][0] in said
-
-
-def test_label_issues__in_a_basis_are_those_of_the_images(case, tmp_path):
+def test_class_logits__in_a_basis_are_those_of_the_images(case, tmp_path):
     folder = shutil.copytree(case.study.path, tmp_path / "study")
     config = BasisConfig(kind="pca", size=2, k=2, seeds=1)
     add_basis(folder, "few", config, Progress.silent(), device="cpu")
     whole = open_study(folder).answering("head")
-    study, every = whole.in_basis("few").answering("head"), np.ones(whole.n_images, bool)
-    assert study.below is not None and why_no_probabilities(study) == ""
+    study = whole.in_basis("few").answering("head")
+    assert study.below is not None
     classifier = own_classifier(study)
     assert classifier is not None
     rebuilt = classifier.logits(study.array("representations").rows(np.arange(9)))
     assert not np.allclose(rebuilt, output_logits(study, np.arange(9)))
     ours, theirs = (class_logits(one, np.arange(9)) for one in (study, whole))
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
-    expected = label_issues(whole, every)
-    assert len(expected) and label_issues(study, every).equals(expected)
-
-
-def test_label_issues__are_none_where_a_basis_gives_no_logits(case, monkeypatch):
-    study = case.study.whole.answering("head").where("split=val")
-    has = study.has
-    monkeypatch.setattr(study, "has", lambda item: not item.startswith("head_") and has(item))
-    assert "no probability of each class" in why_no_probabilities(study)
-    assert label_issues(study, np.ones(study.n_images, bool)).empty
 
 
 def test_failures__name_what_adds_to_the_lead_near_each_image(case):

@@ -22,14 +22,17 @@ QUERY_ROWS = 1024
 TRAIN_ENTRIES = 1 << 25  # train entries multiplied at a time
 
 
-def nearest_rows(queries: Array, train: Array, *, k: int = 10) -> tuple[Tensor, Tensor]:
+def nearest_rows(
+    queries: Array, train: Array, *, k: int = 10, units: tuple[Tensor, Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
     """Find the k rows of `train` with the largest cosine to each query, exactly.
 
     Args:
         queries: (n, n_features) float, L2-normalised rows. train: (m, n_features), also normalised.
+        units: (n,) and (m,) int of the two; rows of the query's own unit are left out. None: none is.
     Returns:
-        positions (n, k) int64 and cosines (n, k) float32, descending; with m < k the rest is -1 and NaN. A
-        zero row has cosine 0 to everything.
+        positions (n, k) int64 and cosines (n, k) float32, descending; with fewer than k the rest is -1 and
+        NaN. A zero row has cosine 0 to everything.
     Raises:
         ShapeError: the two disagree on n_features.
     """
@@ -41,14 +44,16 @@ def nearest_rows(queries: Array, train: Array, *, k: int = 10) -> tuple[Tensor, 
     height = max(k, TRAIN_ENTRIES // max(train.shape[1], 1))
     for start in range(0, len(train), height):
         cosine = queries @ train[start : start + height].to(queries.device).T
+        if units is not None:
+            cosine.masked_fill_(units[0][:, None] == units[1][start : start + height], -torch.inf)
         similarity, index = cosine.topk(min(k, cosine.shape[1]), dim=1)
         both = torch.cat([best, similarity], 1)
         whose = torch.cat([where, index + start], 1)
         order = torch.sort(both, dim=1, descending=True, stable=True).indices[:, :k]
         best = both.gather(1, order)
         where = whose.gather(1, order)
-    best = best.masked_fill(where < 0, torch.nan)
-    return where, best
+    absent = best == -torch.inf
+    return where.masked_fill(absent, -1), best.masked_fill(absent, torch.nan)
 
 
 def sample_rows(rows: np.ndarray, limit: int, seed: int) -> np.ndarray:
@@ -73,7 +78,7 @@ def compute_neighbours(study: Study, step: StepWriter, config: NeighboursConfig,
         if not len(val) or not len(train):
             step.summary["skipped"] = f"no {'evaluation' if len(train) else 'train'} images to compare"
             return
-        rows, cosine = _nearest(array, val, against, config.k, run.device, bar)
+        rows, cosine = nearest_stored(array, val, against, config.k, run.device, bar)
     step.vector("neighbours", rows)
     step.vector("neighbour_similarity", cosine)
 
@@ -96,16 +101,31 @@ def stored_unit_rows(array: ChunkedArray, rows: np.ndarray, device: str | torch.
     return unit
 
 
-def _nearest(
-    array: ChunkedArray, val: np.ndarray, against: np.ndarray, k: int, device: str | torch.device, bar: Bar
+def nearest_stored(
+    array: ChunkedArray,
+    val: np.ndarray,
+    against: np.ndarray,
+    k: int,
+    device: str | torch.device,
+    bar: Bar,
+    units: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k train images, of the rows `against`, nearest to each evaluation image, and their cosines."""
+    """The k images, of the rows `against`, nearest to each of the rows `val`, and their cosines.
+
+    Args:
+        units: (n_images,) int; images of the same unit are left out. None: none is.
+    Returns:
+        rows (n, k) int32 and cosines (n, k) float32, descending; -1 and NaN where there are fewer.
+    """
     train = stored_unit_rows(array, against, device)
+    of_unit = None if units is None else torch.from_numpy(units).to(device)
     rows = []
     cosines = []
     for start in range(0, len(val), QUERY_ROWS):
-        queries = stored_unit_rows(array, val[start : start + QUERY_ROWS], device)
-        places, cosine = nearest_rows(queries, train, k=k)
+        part = val[start : start + QUERY_ROWS]
+        queries = stored_unit_rows(array, part, device)
+        apart = None if of_unit is None else (of_unit[part], of_unit[against])
+        places, cosine = nearest_rows(queries, train, k=k, units=apart)
         places = places.cpu().numpy()
         rows.append(np.where(places >= 0, against[places], -1).astype(np.int32))
         cosines.append(cosine.float().cpu().numpy())

@@ -18,10 +18,9 @@ from core.common.dataframes import numbers, safe_divide
 from core.common.entries import record_of
 from core.common.score_names import SCORES
 from core.common.statistics.design_effect import groups_among
-from core.common.step_facts import FeaturesFacts, NeighboursFacts, ProbeFacts, QualityFacts
+from core.common.step_facts import FeaturesFacts, NeighboursFacts, QualityFacts
 from core.config import QualityConfig
 from core.measures.group_means import group_means, vectors_of, with_outcome
-from core.measures.label_issues import issues_sentence, label_issues
 from core.measures.scores import score_causes, score_curves, score_metrics
 from core.measures.slice_tables import causes_of
 from core.storage.writer import StepRun, StepWriter
@@ -118,10 +117,6 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
     step.summary = summarise(study, table, metrics) | calibration
     shown = table.loc[judged.to_numpy(bool)].reset_index(drop=True) if len(scores) else table
     held = [name for name in scores if np.isfinite(numbers(shown, str(name))).any()]
-    issues = label_issues(study, study.is_val)
-    if len(issues):
-        probe = study.facts(ProbeFacts)
-        step.summary["label_issues"] = issues_sentence(issues, probe.n_val, probe.top1 or 0.0)
     calibrated_by = record_of(QualityFacts, calibration).calibration
     step.summary["recommendation"] = advise(recommend(held, calibrated_by), metrics)
 

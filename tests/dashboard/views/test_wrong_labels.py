@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from core.measures.label_issues import NONE_LIKELY, own_errors
-from core.store import open_study
+from core.jobs.progress import Progress
+from core.measures.label_issues import count_sentence, issues_of, label_issues, listed_issues, own_errors
+from core.pipeline.run import run_step
+from core.slices.slice import Slice
+from core.storage.writer import write_study
+from core.store import Study, open_study
 from core.traces import changes
 from core.traces.traces import ImageTrace, read_traces
 from tests.dashboard.conftest import all_text, tiles
@@ -16,14 +21,23 @@ TAB = {"errors_tab": "Wrong labels"}
 
 
 def relabelled(folder, n: int = 6) -> list[str]:
-    """Give some evaluation images the label of another class; the probe's answers stay."""
+    """Give some evaluation images the label of another class, and check the labels again."""
     study = open_study(folder)
     rows = study.is_val.nonzero()[0][:n]
     names, images = list(study.class_names), study.images.copy()
     for row in rows:
         images.loc[row, "label"] = names[(names.index(images.loc[row, "label"]) + 1) % len(names)]
     write_tables(folder, images=images)
+    run_step("crossfit", folder, {"redo": True}, Progress.silent())
     return images["image_id"][rows].tolist()
+
+
+def issues(study: Study, **conditions: str) -> pd.DataFrame:
+    """All labelled images of both splits, or of a class."""
+    inside = np.ones(study.n_images, bool)
+    for column, value in conditions.items():
+        inside &= (study.images[column] == value).to_numpy()
+    return label_issues(study, inside)
 
 
 def press(app, label: str) -> None:
@@ -35,16 +49,18 @@ def press(app, label: str) -> None:
 def test_list__is_that_of_the_filter_and_is_marked_and_tagged(unread, studies, open_page):
     changed = relabelled(studies / "demo")
     study = open_study(studies / "demo")
-    table = study.where("split=val").table("label_issues")
+    every = issues(study)
+    table = listed_issues(every)
     assert set(table["image_id"]) & set(changed)
     app = open_page("errors", study="demo", **TAB)
-    assert not app.exception and f"{len(table)} label" in all_text(app)
+    assert not app.exception and str(count_sentence(every)) in all_text(app)
+    assert set(table["split"]) == {"train", "val"} and (every["n_checked"] == study.n_images).all()
     shown = [study.images["image_id"][tile["id"]] for tile in tiles(app, "wrong_labels")]
     assert shown == table["image_id"].tolist()[: len(shown)] and "→" in str(tiles(app, "wrong_labels")[0])
     app.session_state["wrong_labels_bar_label"] = True  # AppTest has no click for a popover
     app.run()
     press(app, f"Mark {len(table)} labels as wrong")
-    other = study.images["image_id"].iat[int(np.argmin(study.is_val))]
+    other = every.loc[~every["listed"].to_numpy(bool), "image_id"].iloc[-1]
     changes.set_tags(study, other, ["doubtful"])  # AppTest cannot type a new one
     app.session_state["wrong_labels_bar_tag"] = True
     app.run().selectbox(key="wrong_labels_bar_tag_name").set_value("doubtful").run()
@@ -63,14 +79,19 @@ def test_list__is_that_of_the_filter_and_is_marked_and_tagged(unread, studies, o
     label = table["label"].iloc[0]
     app = open_page("errors", study="demo", where=f"label={label}", **TAB)
     assert len(tiles(app, "wrong_labels")) == min((table["label"] == label).sum(), 24)
+    assert str(count_sentence(issues(study, label=label))) in all_text(app)
 
 
-def test_unlabelled_study__says_why(studies, unlabelled_study, open_page):
-    app = open_page("errors", study="demo", where="label=ant correct=true", **TAB)
-    assert not app.exception and NONE_LIKELY in all_text(app)
+def test_study_of_before__says_what_to_run_and_that_no_label_is_right(unread, studies, open_page):
+    with write_study(studies / "demo") as writer:
+        writer.remove("crossfit")
+    app = open_page("errors", study="demo", **TAB)
+    assert not app.exception
+    assert any(code.value.split()[3] == "crossfit" for code in app.code)
 
 
-def test_list__warns_of_a_classifier_that_is_weak_on_the_images_of_the_filter(unread, studies, open_page):
+def test_list__warns_of_models_that_are_weak_on_the_images_of_the_filter(unread, studies, open_page):
     relabelled(studies / "demo")
     text = all_text(open_page("errors", study="demo", where="correct=false", **TAB))
-    assert own_errors(0).strip() in text
+    study = open_study(studies / "demo")
+    assert own_errors(issues_of(study, Slice.parse("correct=false"))) in text

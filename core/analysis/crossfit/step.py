@@ -1,0 +1,247 @@
+"""The step `crossfit`: every label is judged by a model that has not seen its image (docs/method.md 2.9)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from core.analysis.crossfit import fit
+from core.analysis.crossfit.curvature import Curvature
+from core.analysis.crossfit.folds import assign_folds, in_several
+from core.analysis.probe.train_set import TrainSet
+from core.analysis.quality.neighbours import nearest_stored, sample_rows
+from core.analysis.quality.scores import confidence, energy, margin
+from core.answers.answer import CROSSFIT, HEAD, TABLE, evaluated
+from core.answers.outcome import AnswerValues, answer_facts, outcome_table
+from core.common.statistics.largest import first_largest
+from core.config import CrossfitConfig
+from core.measures.confident_learning import OutOfFold, likely_wrong
+from core.measures.label_issues import COLUMNS, NEAREST
+from core.measures.label_issues import TABLE as ISSUES
+from core.measures.units import unit_codes
+from core.slices.evaluate import class_column
+from core.storage.chunked_array import chunk_name
+from core.storage.writer import StepRun, StepWriter
+from core.store import Study
+
+WEIGHTS = "crossfit_weights"
+SHOWN = 5  # largest classes of an answer
+
+
+def why_no_crossfit(study: Study, several: np.ndarray, codes: np.ndarray) -> str | None:
+    """Explain why no label of a study can be checked, or return None."""
+    if not study.labelled:
+        return "the images have no labels"
+    judged = np.unique(codes[several])
+    if not len(judged):
+        return "no class has two images that are no copies of each other"
+    if len(judged) == 1:
+        return f"one class only: every label that could be checked is '{study.class_names[judged[0]]}'"
+    return None
+
+
+def compute_crossfit(study: Study, step: StepWriter, config: CrossfitConfig, run: StepRun) -> None:
+    """Write the answer `crossfit`, its probabilities, the weights of each fold, and the table `label_issues`.
+
+    Without labels, or with one class, only the reason is written.
+    """
+    codes, units = class_column(study, "label"), unit_codes(study)
+    labelled = np.flatnonzero(codes >= 0)
+    folds = assign_folds(codes[labelled], units[labelled], config.folds, config.seed)
+    several = in_several(codes[labelled], folds)
+    if reason := why_no_crossfit(study, several, codes[labelled]):
+        step.summary = {"skipped": reason}
+        return
+    rows = labelled[several]
+    names, of_class = np.unique(codes[rows], return_inverse=True)
+    of_fold = np.unique(folds[several], return_inverse=True)[1]
+    array = study.array("representations")
+    images = fit.Labelled(array, rows, of_class, units[rows], of_fold)
+    largest, searched = _predict(images, step, config, run, len(study.images), names)
+    answers = OutOfFold(
+        np.searchsorted(names, largest.codes[rows]),
+        largest.probabilities[rows],
+        largest.of_label[rows],
+        of_class,
+        len(names),
+    )
+    _write_probabilities(step, largest, images, array.by_chunk)
+    facts = _write_answer(study, step, largest, [study.class_names[name] for name in names])
+    table = _issues(study, labelled, rows, names, answers)
+    with run.progress.stage("nearest images", total=len(labelled), unit="images") as bar:
+        against = sample_rows(labelled, config.most_compared, config.seed)
+        near = nearest_stored(array, labelled, against, NEAREST, run.device, bar, units)
+    table = _with_nearest(study, table, *near)
+    table = table.iloc[np.lexsort(_order_of(table))].reset_index(drop=True)
+    table["rank"] = np.arange(1, len(table) + 1)
+    step.table(ISSUES, table[list(COLUMNS)])
+    step.summary = {
+        "answers": {CROSSFIT: facts},
+        "n_labelled": len(labelled),
+        "n_checked": len(rows),
+        "n_listed": int(table["listed"].sum()),
+        "n_units": len(np.unique(units[rows])),
+        "n_compared": len(against),
+        "unchecked_classes": [study.class_names[code] for code in np.setdiff1d(codes[labelled], names)],
+        **searched,
+    }
+
+
+@dataclass
+class _Largest:
+    """Of each image of the study, -1 and NaN where it has no label that is checked."""
+
+    codes: np.ndarray  # (n_images, k) int32, classes of the study, the likeliest first
+    probabilities: np.ndarray  # (n_images, k) float32
+    of_label: np.ndarray  # (n_images,) float32
+    values: dict[str, np.ndarray]  # (n_images,) float64 confidence, margin, energy
+
+    @classmethod
+    def empty(cls, n: int, k: int) -> "_Largest":
+        unknown = np.full(n, np.nan, np.float32)
+        values = {name: np.full(n, np.nan) for name in ("confidence", "margin", "energy")}
+        return cls(np.full((n, k), -1, np.int32), np.full((n, k), np.nan, np.float32), unknown, values)
+
+    def put(self, rows: np.ndarray, logits: Tensor, labels: np.ndarray, names: np.ndarray) -> None:
+        """Keep what logits (m, n_classes) say of some images; names: the class that each column is."""
+        shares = torch.softmax(logits, 1)
+        best, columns = first_largest(shares, self.codes.shape[1])
+        self.codes[rows] = names[columns.cpu().numpy()]
+        self.probabilities[rows] = best.float().cpu().numpy()
+        of_label = shares.gather(1, torch.from_numpy(labels).to(shares.device)[:, None])
+        self.of_label[rows] = of_label[:, 0].float().cpu().numpy()
+        for name, score in (("confidence", confidence), ("margin", margin), ("energy", energy)):
+            self.values[name][rows] = score(logits).cpu().numpy()
+
+
+def _predict(
+    images: fit.Labelled, step: StepWriter, config: CrossfitConfig, run: StepRun, n: int, names: np.ndarray
+) -> tuple[_Largest, dict[str, Any]]:
+    """Fit every fold, and keep what it says of its images; folds of a run that ended early are read."""
+    n_folds = int(images.folds.max()) + 1
+    parts = fit.moments_by_part(images.array, images.rows, images.folds, n_folds)
+    writer, largest = step.array(WEIGHTS), _Largest.empty(n, min(config.kept, len(names)))
+    searched: dict[str, Any] = writer.extra(0) if writer.has(0) else {}
+    curvature: Curvature | None = None
+    total = len(config.strengths) + n_folds
+    with run.progress.stage("crossfit", total=total, unit="fits") as bar:
+        for fold in range(n_folds):
+            if not writer.has(fold):
+                curvature = curvature or _curvature(images, parts, config, run)
+                searched = searched or _search(images, config, run, curvature, lambda: bar.update(1))
+                weights = fit.fit_fold(
+                    images, fold, searched["strength"], fit.without(parts, fold), curvature, run.device
+                )
+                writer.put(fold, weights, extra=searched)
+            weights = np.load(writer.folder / chunk_name(fold))
+            held = np.flatnonzero(images.folds == fold)
+            for part, logits in fit.logits_of(images.array, images.rows[held], weights, run.device):
+                here = held[part]
+                largest.put(images.rows[here], logits, images.codes[here], names)
+            bar.update(1)
+    step.finish_array(WEIGHTS, n_folds)
+    return largest, searched
+
+
+def _curvature(images: fit.Labelled, parts: Any, config: CrossfitConfig, run: StepRun) -> Curvature:
+    chosen = np.arange(len(images.rows))
+    train: TrainSet = images.of(chosen, fit.without(parts, -1))
+    return Curvature.of(train.batches(run.device), config.seed)
+
+
+def _search(
+    images: fit.Labelled, config: CrossfitConfig, run: StepRun, curvature: Curvature, after_each: Any
+) -> dict[str, Any]:
+    losses = fit.search_strength(
+        images,
+        config.strengths,
+        config.inner_folds,
+        config.most_searched,
+        config.seed,
+        curvature,
+        run.device,
+        after_each,
+    )
+    strength = min(losses, key=lambda one: losses[one]) if losses else min(config.strengths)
+    return {"strength": strength, "strength_loss": {f"{one:g}": loss for one, loss in losses.items()}}
+
+
+def _write_probabilities(step: StepWriter, largest: _Largest, images: fit.Labelled, by_chunk: Any) -> None:
+    """Write what is kept of each image, in the chunks of the representations."""
+    folds = np.full(len(largest.codes), -1, np.int8)
+    folds[images.rows] = images.folds
+    of_image = {
+        "crossfit_classes": largest.codes,
+        "crossfit_probabilities": largest.probabilities,
+        "crossfit_label_probability": largest.of_label,
+        "crossfit_fold": folds,
+    }
+    for name, values in of_image.items():
+        writer, n_chunks = step.array(name), 0
+        for chunk, rows in by_chunk(np.arange(len(values))):
+            writer.put(chunk, values[rows])
+            n_chunks += 1
+        step.finish_array(name, n_chunks)
+
+
+def _write_answer(study: Study, step: StepWriter, largest: _Largest, known: list[str]) -> dict[str, Any]:
+    answer = AnswerValues(study.class_names, largest.codes[:, :SHOWN], largest.values, known)
+    table = outcome_table(study, answer)
+    step.table(TABLE.format(name=CROSSFIT), table)
+    return answer_facts(study, table, answer, CROSSFIT, evaluated(study, CROSSFIT))
+
+
+def _issues(
+    study: Study, labelled: np.ndarray, rows: np.ndarray, names: np.ndarray, answers: OutOfFold
+) -> pd.DataFrame:
+    """A row for each labelled image, in their order: what is said of its label."""
+    classes = np.array(study.class_names, object)
+    table = pd.DataFrame({name: study.column("images", name).iloc[labelled].array for name in COLUMNS[:3]})
+    at = np.searchsorted(labelled, rows)
+    rivals, shares = answers.rival
+    unknown = np.full(len(labelled), np.nan)
+    suggested = np.full(len(labelled), None, object)
+    suggested[at] = classes[names[rivals]]
+    doubtful = np.zeros(len(labelled), bool)
+    doubtful[at] = likely_wrong(answers)
+    of_rival, margins = unknown.copy(), unknown.copy()
+    of_rival[at], margins[at] = shares, answers.margins
+    return table.assign(
+        suggested=pd.array(suggested, dtype="str"),
+        confidence=of_rival,
+        margin=margins,
+        listed=doubtful,
+        n_checked=len(rows),
+        own_classifier=pd.array(_own_classifier(study)[labelled], dtype="str"),
+    )
+
+
+def _own_classifier(study: Study) -> np.ndarray:
+    """(n_images,) the class that the encoder's own classifier gives; None where there is none of use."""
+    answer = study.answers.get(HEAD)
+    if answer is None or answer.facts.get("at_chance"):
+        return np.full(study.n_images, None, object)
+    predicted = study.answering(HEAD).table("probe", ["predicted"])["predicted"]
+    return predicted.astype(object).where(predicted.notna(), None).to_numpy(object)
+
+
+def _with_nearest(study: Study, table: pd.DataFrame, rows: np.ndarray, cosines: np.ndarray) -> pd.DataFrame:
+    ids, labels = (
+        np.append(study.column("images", name).to_numpy(object), None) for name in ("image_id", "label")
+    )
+    columns: dict[str, Any] = {}
+    for rank in range(NEAREST):
+        columns[f"near_{rank + 1}"] = pd.array(ids[rows[:, rank]], dtype="str")
+        columns[f"near_{rank + 1}_label"] = pd.array(labels[rows[:, rank]], dtype="str")
+        columns[f"near_{rank + 1}_similarity"] = cosines[:, rank].astype(float)
+    return table.assign(**columns)
+
+
+def _order_of(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Keys of the ranking, last first: the margin; of equal ones, what the own classifier doubts, too."""
+    own = table["own_classifier"]
+    both = table["listed"].to_numpy(bool) & (own.notna() & (own != table["label"])).to_numpy(bool)
+    return ~both, table["margin"].to_numpy(float)

@@ -1,0 +1,82 @@
+"""Confident learning in blocks of classes: cleanlab's own list, thresholds by a loop, and by hand."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from cleanlab.filter import find_label_issues
+from numpy.testing import assert_allclose, assert_array_equal
+
+from core.measures import confident_learning
+from core.measures.confident_learning import OutOfFold, confident_joint, likely_wrong
+
+
+def answers_of(shares: np.ndarray, labels: np.ndarray, k: int = 20) -> OutOfFold:
+    codes = np.argsort(-shares, axis=1, kind="stable")[:, :k]
+    of_label = shares[np.arange(len(labels)), labels]
+    return OutOfFold(codes, np.take_along_axis(shares, codes, 1), of_label, labels, shares.shape[1])
+
+
+def planted(rng: np.random.Generator, n: int = 300, n_classes: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    true = np.arange(n) % n_classes
+    logits = rng.normal(size=(n, n_classes))
+    logits[np.arange(n), true] += 2.5
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    wrong = rng.random(n) < 0.1
+    return shares, np.where(wrong, rng.integers(0, n_classes, n), true)
+
+
+def slow_joint(shares: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Northcutt 2021: an image of label y counts for the likeliest class that passes its threshold."""
+    n_classes = shares.shape[1]
+    thresholds = [shares[labels == c, c].mean() for c in range(n_classes)]
+    joint = np.zeros((n_classes, n_classes), int)
+    for row, label in zip(shares, labels, strict=True):
+        above = [c for c in range(n_classes) if row[c] >= thresholds[c] - 1e-6]
+        if above:
+            joint[label, max(above, key=lambda c: row[c])] += 1
+    return joint
+
+
+@pytest.mark.parametrize("block", [1, 40 * 6, 1 << 24])
+def test_likely_wrong__is_cleanlabs_list_in_any_blocks(rng, monkeypatch, block):
+    monkeypatch.setattr(confident_learning, "BLOCK", block)
+    shares, labels = planted(rng)
+    assert_array_equal(likely_wrong(answers_of(shares, labels)), find_label_issues(labels, shares, n_jobs=1))
+    joint = slow_joint(shares, labels)
+    np.fill_diagonal(joint, joint.diagonal().clip(min=1))
+    assert_array_equal(confident_joint(answers_of(shares, labels)), joint)
+
+
+def test_likely_wrong__of_the_largest_probabilities_alone(rng):
+    shares, labels = planted(rng, 900, 40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes with few images
+        whole = find_label_issues(labels, shares, n_jobs=1)
+    assert (likely_wrong(answers_of(shares, labels)) != whole).mean() < 0.005
+
+
+def test_likely_wrong__by_hand():
+    # Thresholds .7 and .8: of label 0 the third image counts for class 1, of label 1 none for class 0.
+    shares = np.array([[0.9, 0.1], [0.95, 0.05], [0.25, 0.75], [0.0, 1.0], [0.4, 0.6]])
+    labels = np.array([0, 0, 0, 1, 1])
+    shares[2] = [0.15, 0.85]
+    answers = answers_of(shares, labels)
+    assert likely_wrong(answers).tolist() == [False, False, True, False, False]
+    assert_allclose(answers.margins, [0.8, 0.9, -0.7, 1.0, 0.2])
+    assert answers.rival[0].tolist() == [1, 1, 1, 0, 0]
+
+
+def test_likely_wrong__of_one_class_is_none():
+    shares = np.ones((3, 1))
+    assert not likely_wrong(answers_of(shares, np.zeros(3, int))).any()
+
+
+def test_likely_wrong__names_no_image_whose_label_is_predicted(rng):
+    shares, labels = planted(rng, 200, 3)
+    listed = likely_wrong(answers_of(shares, labels))
+    assert listed.any() and (shares[listed].argmax(1) != labels[listed]).all()
+    order = rng.permutation(200)
+    assert_array_equal(likely_wrong(answers_of(shares[order], labels[order])), listed[order])

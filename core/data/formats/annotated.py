@@ -21,7 +21,7 @@ from core.data.sources.columns import ColumnChoice, find_columns, say_of_columns
 from core.data.sources.contradictions import find_contradiction
 from core.data.sources.listed_files import ListedFiles
 from core.data.sources.source import OLD_READING, READING, Listing, some
-from core.data.sources.table_text import has_header
+from core.data.sources.table_text import ends_with_image, has_header
 from core.data.sources.tables import TableSource, is_below
 from core.errors import ImageSourceError, did_you_mean, first_line
 
@@ -131,7 +131,9 @@ class AnnotatedSource(TableSource):
         is_asked = (
             bool({"path", "label", "split"} & self.columns.keys()) or self.sep or self.header is not None
         )
-        return bool(is_asked) or (not is_url(self.path) and has_header(self.path))
+        if is_asked or is_url(self.path):
+            return bool(is_asked)
+        return has_header(self.path) or ends_with_image(self.path)
 
     def _find_below(self, rows: Rows) -> None:
         """Take images that are not where the file says from below the folder, by the last parts of paths."""

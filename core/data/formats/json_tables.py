@@ -16,10 +16,10 @@ RECORDS = ("data", "images", "samples", "items", "records", "rows", "annotations
 def frame_of_json(tree: Any) -> pd.DataFrame | None:
     """Return the rows of a tree of JSON that is a table; None for another tree."""
     if isinstance(tree, list):
-        return _of_records(tree)
+        return _of_records(tree) if not _are_pairs(tree) else _of_pairs(tree)
     if not isinstance(tree, dict) or not tree:
         return None
-    for read in (_of_splits, _of_classes, _of_names, _of_columns, _of_inner_list):
+    for read in (_of_splits, _of_classes, _of_names, _of_listed_classes, _of_columns, _of_inner_list):
         if (frame := read(tree)) is not None and len(frame):
             return frame
     return None
@@ -30,6 +30,37 @@ def _of_records(items: Sequence[Any]) -> pd.DataFrame | None:
         return None
     columns = scalars([_flat(one) for one in items], ())
     return _frame(columns, len(items)) if columns else None
+
+
+def _are_pairs(items: Sequence[Any]) -> bool:
+    """Whether a list has pairs of an image and a label, as the dataset.json of StyleGAN."""
+    pairs = all(isinstance(one, list) and len(one) == 2 for one in items)
+    return bool(items) and pairs and all(isinstance(one[0], str) and is_image_name(one[0]) for one in items)
+
+
+def _of_pairs(items: Sequence[Any]) -> pd.DataFrame | None:
+    labels = [text_or_none(label) for _, label in items]
+    if any(label is None and given is not None for label, (_, given) in zip(labels, items, strict=True)):
+        return None
+    return _frame({"path": [name for name, _ in items], "label": labels}, len(items))
+
+
+def _of_listed_classes(tree: Mapping[str, Any]) -> pd.DataFrame | None:
+    """{"metainfo": {"classes": […]}, "data_list": [{"img_path", "gt_label"}]} of OpenMMLab, and
+    {"labels": [["a.png", 0], …]} of StyleGAN."""
+    if isinstance(tree.get("labels"), list) and _are_pairs(tree["labels"]):
+        return _of_pairs(tree["labels"])
+    rows, about = tree.get("data_list"), tree.get("metainfo")
+    frame = _of_records(rows) if isinstance(rows, list) else None
+    if frame is None or not {"img_path", "gt_label"} <= set(frame.columns):
+        return frame
+    names = about.get("classes") if isinstance(about, dict) else None
+    numbers = frame["gt_label"]
+    are_numbers = pd.api.types.is_integer_dtype(numbers)
+    if isinstance(names, list) and are_numbers and numbers.dropna().between(0, len(names) - 1).all():
+        labels = [None if pd.isna(number) else str(names[int(number)]) for number in numbers]
+        frame = frame.assign(gt_label=pd.array(labels, dtype="str"))
+    return frame.rename(columns={"img_path": "path", "gt_label": "label"})
 
 
 def _flat(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -129,10 +129,21 @@ def _largest_of(rest: str | None) -> str | None:
 
 def _folder_labels(paths: Sequence[str]) -> list[str | None] | None:
     """Return the folder that each image lies in, where there are several and none is called as a split."""
-    names = [os.path.basename(os.path.dirname(path)) for path in paths]
+    names = _own_folders(paths)
     several = set(names)
     is_class = len(several) > 1 and all(names) and not any(map(split_named, several))
     return list(names) if is_class else None
+
+
+def _own_folders(paths: Sequence[str]) -> list[str]:
+    """Return the last folder of each path; all below the first where that only sorts by letters (SUN397).
+
+    >>> _own_folders(["/a/abbey/1.jpg", "/c/church/indoor/1.jpg"]), _own_folders(["x/cat/1.jpg"])
+    (['abbey', 'church/indoor'], ['cat'])
+    """
+    folders = [os.path.dirname(path).strip("/").split("/") for path in paths]
+    by_letter = all(len(parts) > 1 and parts[0] == parts[1][:1].lower() for parts in folders)
+    return ["/".join(parts[1:]) if by_letter else parts[-1] for parts in folders]
 
 
 def _without_extension(lines: list[str], path: str, root: str | None) -> Rows | None:

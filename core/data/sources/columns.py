@@ -14,6 +14,7 @@ import pandas as pd
 
 from core.common.arrow_texts import coded, n_different, repeated
 from core.common.records import Record, Templates
+from core.data.sources.folder_words import SPLIT_WORDS, split_of_folder
 from core.data.sources.listed_files import ListedFiles
 from core.data.sources.source import SPLIT_NAMES, some
 from core.data.sources.table_text import is_image_name
@@ -34,6 +35,7 @@ FURTHER_LABELS = (  # beside those of COLUMNS, the likeliest first
     *("dx", "diagnosis", "finding_labels", "scientific_name", "species", "common_name", "breed"),
     *("variety", "label_text", "text_label", "label_str", "class_id", "label_id", "category_id"),
 )
+LABEL_WORDS = ("label", "class", "category", "diagnosis", "diagnostic", "species", "breed")  # of longer names
 NAMES = ("name", "text", "class_text", "label_en")  # may name the numbers that a label is
 LABELS = (*COLUMNS["label"], *FURTHER_LABELS)
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
@@ -77,6 +79,7 @@ FLAGS = {"", *ONES, *ZEROS, "-1", "-1.0"}
 SAMPLE = 20  # different cells that are looked for among the files
 MOST = 0.9  # of the cells of a column, where its name says nothing
 NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
+FRACTION = re.compile(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?")
 say_of_columns = Templates.beside(__file__)
 
 
@@ -289,12 +292,12 @@ def _decide_split(decision: ColumnChoice, frame: pd.DataFrame, table: str) -> li
 def _holds_split_words(column: pd.Series) -> bool:
     if not pd.api.types.is_string_dtype(column):
         return False
-    if not set(column.iloc[:100].dropna().str.strip().str.lower()) <= SPLIT_NAMES.keys():
+    if not set(column.iloc[:100].dropna().str.strip().str.lower()) <= SPLIT_WORDS.keys():
         return False  # at a glance: a table may have millions of rows
     words = {text.strip().lower() for text in texts_of(column).unique()}
     return (
-        "train" in {SPLIT_NAMES.get(word) for word in words}
-        and words <= SPLIT_NAMES.keys()
+        "train" in {SPLIT_WORDS.get(word) for word in words}
+        and words <= SPLIT_WORDS.keys()
         and len(words) > 1
     )
 
@@ -302,14 +305,17 @@ def _holds_split_words(column: pd.Series) -> bool:
 def split_values(column: pd.Series, name: str, *, asked: bool = False) -> dict[str, str] | None:
     """Return which split each value of a column means, as lower-case text; None where one is unknown.
 
-    Words of splits; 0, 1 and 2 as WILDS, group-DRO and CelebA write them; truth values of a column is_valid.
+    Words of splits, as in names of folders (`PublicTest`); 0, 1 and 2 as WILDS, group-DRO and CelebA write
+    them; truth values of a column is_valid.
 
     Args:
         asked: the user named the column: 0 and 1 alone are train and val as well.
     """
-    values = list(dict.fromkeys(text.strip().lower() for text in texts_or_empty(column).unique()))
-    if set(values) <= SPLIT_NAMES.keys():
-        return {value: SPLIT_NAMES[value] for value in values}
+    written = list(dict.fromkeys(text.strip() for text in texts_or_empty(column).unique()))
+    values = list(dict.fromkeys(value.lower() for value in written))
+    words = {value.lower(): SPLIT_NAMES.get(value.lower()) or split_of_folder(value) for value in written}
+    if all(words.values()):
+        return {value: split for value, split in words.items() if split}
     numbers = {value: value.removesuffix(".0") for value in values}
     needed = {"0", "1"} if asked and "2" not in numbers.values() else {"0", "2"}
     is_numbered = column_name(name) in NUMBERED_SPLITS and needed <= set(numbers.values())
@@ -354,8 +360,10 @@ def _decide_label(decision: ColumnChoice, frame: pd.DataFrame, table: str) -> li
     ranks = _ranks(free)
     candidates = [name for name in _called_labels(free) if name not in ranks[:-1]]
     candidates += [name for name in ranks[-1:] if name not in candidates]
+    measured = [name for name in candidates if _is_measured(_cells(frame, name))]
+    candidates = [name for name in candidates if name not in measured]
     if not candidates:
-        return _by_content(decision, frame, free)
+        return [*measured, *_by_content(decision, frame, [name for name in free if name not in measured])]
     label = candidates[0]
     if label in ranks and label == ranks[-1]:
         _check_rank(frame, ranks, table)
@@ -371,7 +379,9 @@ def _called_labels(free: Sequence[str]) -> list[str]:
     words = {name: column_name(name) for name in free}
     is_place = "x" in words.values()
     aliases = [alias for alias in LABELS if not (alias == "y" and is_place)]
-    return [name for alias in aliases for name in free if words[name] == alias]
+    called = [name for alias in aliases for name in free if words[name] == alias]
+    longer = [name for name in free if words[name].rpartition("_")[2] in LABEL_WORDS]
+    return called or (longer if len(longer) == 1 else [])
 
 
 def _ranks(free: Sequence[str]) -> list[str]:
@@ -471,11 +481,32 @@ def _by_content(decision: ColumnChoice, frame: pd.DataFrame, free: Sequence[str]
         decision.one_hot = tuple(flags)
         return []
     could = _free_texts(frame, free)
+    numbers = [name for name in free if name not in could and _are_numbers_again(_cells(frame, name))]
     only = free[0] if len(free) == 1 else ""
     if only in could or (only.isdecimal() and _comes_again(_cells(frame, only))):  # no header: "2"
         decision.columns["label"] = only
         return []
-    return [*could, *(name for name in flags if name not in could)]
+    return list(dict.fromkeys([*could, *flags, *numbers]))
+
+
+def _are_numbers_again(column: pd.Series) -> bool:
+    """Whether a column has few whole numbers that come again, as numbers of classes do."""
+    if column_name(str(column.name)) in UNITS or not _are_whole(cast(pd.Series, column.iloc[:100])):
+        return False  # at a glance: a table may have millions of rows
+    return _comes_again(column) and n_different(texts_of(column)) > 1 and _are_whole(column)
+
+
+def _are_whole(column: pd.Series) -> bool:
+    return bool(texts_of(column).str.fullmatch(NUMBER).all())
+
+
+def _is_measured(column: pd.Series) -> bool:
+    """Whether a column has fractions that hardly come again, such as ages and scores: no classes."""
+    texts = texts_of(cast(pd.Series, column.iloc[:1000]))
+    if texts.empty or not texts.str.fullmatch(FRACTION).all():
+        return False
+    are_whole = texts.str.fullmatch(NUMBER).mean() > 0.5
+    return bool(2 * texts.nunique() > len(texts) and not are_whole)
 
 
 def _is_flag(column: pd.Series) -> bool:

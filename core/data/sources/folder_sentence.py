@@ -28,7 +28,9 @@ def sentences(
     parts = [*_of_levels(choice), *_of_splits(choice, tree), *_of_masks(masks, root)]
     parts += _of_classes(choice, tree)
     if tables:
-        parts.append(say_of_tree("lists", names=_some(tables), what=os.path.join(root, readable(tables[0]))))
+        file = os.path.join(root, readable(tables[0]))
+        what = f"{file}?root={root}" if "/" in tables[0] and tables[0].endswith(".txt") else file
+        parts.append(say_of_tree("lists", names=_some(tables), what=what))
     notes: list[str] = [say_of_tree("tree", parts=tuple(parts))] if parts else []
     return [*notes, VAL_AS_TRAIN] if choice.splits.val_as_train else notes
 

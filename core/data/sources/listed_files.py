@@ -18,6 +18,7 @@ from core.common.threadsafe import cached_property
 from core.data.sources.source import IMAGE_EXTENSIONS
 
 MOST_FILES = 3_000_000  # that are listed to find images by their names
+MOST_LOOKED_AT = 200  # entries of a folder near a list
 LONGEST_KEY = 4  # parts of a path
 SEVERAL = ""  # in place of the path of a key that several files have
 FEW = 64  # files of a folder that are asked for one by one; of more, the folder is listed
@@ -150,6 +151,35 @@ def _not_there(paths: pd.Series, resolve: Callable[[str], str]) -> np.ndarray:
 
 def _exists(place: str) -> bool:
     return bool(place) and "\0" not in place and os.path.exists(place)
+
+
+def folder_near(folder: str, paths: Sequence[str]) -> str | None:
+    """Return the folder above, or beside, a list in which its images lie; None where none is near.
+
+    Args:
+        folder: of the list. paths: some that it names, with or without extension.
+    """
+    if is_url(folder) or not paths:
+        return None
+    above = [os.path.normpath(os.path.join(folder, up)) for up in ("..", "../..")]
+    near = [place for up in above for place in (up, *_folders_in(up))]
+    return next((place for place in near if all(_lies_in(place, path) for path in paths)), None)
+
+
+def _folders_in(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            first = [entry for entry, _ in zip(entries, range(MOST_LOOKED_AT), strict=False)]
+            return sorted(entry.path for entry in first if entry.is_dir())
+    except OSError:
+        return []
+
+
+def _lies_in(folder: str, path: str) -> bool:
+    if os.path.isabs(path) or ".." in path.split("/") or "\0" in path:
+        return False
+    names = (path, *(f"{path}.{ending}" for ending in ("jpg", "png", "jpeg", "JPEG")))
+    return any(os.path.isfile(os.path.join(folder, name)) for name in names)
 
 
 def _add(index: dict[str, str], paths: Sequence[str], n_parts: int) -> None:

@@ -19,7 +19,7 @@ LEADING_ZERO = r"[+-]?0\d"
 OWN = frozenset(  # columns of the tables of a study, beside which one of the same name is not seen
     ("predicted", "confidence", "margin", "energy", "correct", "top5_correct", "true", *SCORES)
 )
-SEVERAL_LABELS = ("|", ";", ",")
+SEVERAL_LABELS = ("|", ";", ",", " ")
 
 
 def one_hot_labels(frame: pd.DataFrame, names: Sequence[str]) -> pd.Series:
@@ -43,7 +43,8 @@ def labels_of_cells(labels: pd.Series) -> tuple[pd.Series, list[Record]]:
         joined = [name for name in map(str, counts.index) if mark in name.strip(mark)]
         parts = {part.strip() for name in joined for part in name.split(mark)}
         alone = sum(part in counts.index for part in parts)
-        if joined and (mark == "|" or 2 * alone > len(parts)):
+        are_labels = alone == len(parts) and len(joined) > 1 if mark == " " else 2 * alone > len(parts)
+        if joined and (mark == "|" or are_labels):
             n = int(counts[joined].sum())
             notes.append(say_of_columns("several_labels", n=n, of=len(labels), what=mark))
             break

@@ -28,6 +28,7 @@ HEADER_NAMES = frozenset(  # of columns of paths
     ("path", "image", "file", "filename", "file_name", "filepath", "file_path", "image_path", "image_id")
     + ("url", "image_url", "img_url", "image_link", "image_name", "img", "name")
 )
+EXCEL_SEPARATOR = re.compile(r"sep=([,;|\t])", re.IGNORECASE)
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 say_of_text = Templates.beside(__file__)
 
@@ -93,8 +94,9 @@ def writing_of(
     with open(path, encoding=encoding, newline="") as file:
         lines = list(itertools.islice(file.read(LONGEST).splitlines(keepends=True), LOOKED_AT))
     skipped = 1 if len(lines) > 2 and lines[0].strip().isdecimal() and separator is None else 0
-    if path.lower().endswith(".txt"):
-        skipped += sum(1 for _ in itertools.takewhile(lambda line: line.startswith("#"), lines))
+    if (stated := EXCEL_SEPARATOR.fullmatch(lines[0].strip())) if lines else None:
+        separator, skipped = separator or stated[1], 1
+    skipped += _remarks(lines[skipped:], separator, is_list=path.lower().endswith(".txt"))
     lines = lines[skipped:]
     mark = separator or _separator(lines, tab=path.lower().endswith(".tsv"))
     rows = fields_of(lines, mark)
@@ -107,6 +109,21 @@ def writing_of(
     width = max(map(len, rows))
     names = () if has_header else tuple(str(number) for number in range(1, width + 1))
     return Writing(mark, has_header, encoding, skipped, names)
+
+
+def _remarks(lines: Sequence[str], separator: str | None, *, is_list: bool) -> int:
+    """Count the lines of remarks (#) above a table.
+
+    One with as many fields as the next line, which names no columns, is the table's header.
+    """
+    n_remarks = sum(1 for _ in itertools.takewhile(lambda line: line.startswith("#"), lines))
+    if is_list or not 0 < n_remarks < len(lines):
+        return n_remarks
+    last, following = lines[n_remarks - 1 : n_remarks + 1]
+    marks = separator or USUAL
+    alike = [last.count(mark) for mark in marks] == [following.count(mark) for mark in marks]
+    is_named = not HEADER_NAMES.isdisjoint(re.split(r"[,;\t|]", following.strip().lower()))
+    return n_remarks - (alike and not is_named)
 
 
 def has_header(path: str) -> bool:
@@ -123,6 +140,19 @@ def has_header(path: str) -> bool:
         return bool(writing.names) and writing.header
     names = {name.lower() for name in rows[0]}
     return bool(names & HEADER_NAMES) and len(rows[0]) > 1 and any(map(is_image_name, rows[1]))
+
+
+def ends_with_image(path: str) -> bool:
+    """Whether lines have fields with tabs between, of which the last alone names an image (im2rec)."""
+    try:
+        with open(path, encoding=encoding_of(path), newline="") as file:
+            lines = list(itertools.islice(file.read(LONGEST).splitlines(), LOOKED_AT))[:-1]
+    except (OSError, UnicodeDecodeError):
+        return False
+    fields = [line.split("\t") for line in lines]
+    return bool(fields) and all(
+        len(each) > 1 and is_image_name(each[-1]) and not is_image_name(each[0]) for each in fields
+    )
 
 
 def encoding_of(path: str) -> str:

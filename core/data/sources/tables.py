@@ -28,7 +28,7 @@ from core.data.sources.contradictions import find_contradiction
 from core.data.sources.copies import with_photographs
 from core.data.sources.decode import decode
 from core.data.sources.folder import missing_folder
-from core.data.sources.listed_files import ListedFiles, missing_files
+from core.data.sources.listed_files import ListedFiles, folder_near, missing_files
 from core.data.sources.pixel_reading import PixelReading
 from core.data.sources.source import (
     OLD_READING,
@@ -276,7 +276,10 @@ class TableSource(ListedSource):
         n_missing = int(is_missing.sum())
         count = f"{n_missing:,} of {counted(len(paths), 'file')}"
         more = f" and {n_missing - 3:,} more" if n_missing > 3 else ""
-        return [f"{count} not found from '{self._folder}': {', '.join(missing)}{more}"]
+        note = f"{count} not found from '{self._folder}': {', '.join(missing)}{more}"
+        root = None if self.root or n_missing < len(paths) else folder_near(self._folder, missing)
+        hint = f"; they lie in '{root}': {os.path.basename(self.path)}?root={root}" if root else ""
+        return [note + hint]
 
 
 class RepresentationsOnly(TableSource):

@@ -115,8 +115,13 @@ def test_coop__split_of_a_data_set(tmp_path):
         {"0.png": "cat", "1.png": "dog"},
         {"0.png": {"label": "cat"}, "1.png": {"label": "dog"}},
         {"0.png": ["cat"], "1.png": ["dog"]},
+        {"labels": [["0.png", "cat"], ["1.png", "dog"]]},
+        {
+            "metainfo": {"classes": ["dog", "cat"]},
+            "data_list": [{"img_path": "0.png", "gt_label": 1}, {"img_path": "1.png", "gt_label": 0}],
+        },
     ],
-    ids=["records", "pandas", "columns", "split", "table", "names", "objects", "lists"],
+    ids=["records", "pandas", "columns", "split", "table", "names", "objects", "lists", "pairs", "openmmlab"],
 )
 def test_json__tables(tmp_path, tree):
     make_folder(tmp_path, NAMES[:2])
@@ -125,6 +130,26 @@ def test_json__tables(tmp_path, tree):
     assert source.read(1).size == (6, 5) and same_again(source)
     if isinstance(tree, list) and source.extras is not None:
         assert source.extras["key"].tolist()[0] == str(2**60 + 1)
+
+
+def test_im2rec__the_image_is_the_last_field(tmp_path):
+    make_folder(tmp_path, [f"{label}/{n}.png" for label in ("cat", "dog") for n in range(4)])
+    lines = [
+        f"{4 * k + n}\t{k}.000000\t{label}/{n}.png"
+        for k, label in enumerate(("cat", "dog"))
+        for n in range(4)
+    ]
+    path = text(tmp_path / "train.txt", *lines)
+    assert "?label=2" in said(open_images(path), "taken").why
+    source = open_images(f"{path}?label=2")
+    assert labels(source) == ["0"] * 4 + ["1"] * 4 and source.read(1).size == (6, 5) and same_again(source)
+
+
+def test_sun397__folders_below_letters(tmp_path):
+    names = ["a/abbey/1.png", "t/theater/indoor/1.png", "c/church/indoor/1.png"]
+    make_folder(tmp_path, names)
+    source = open_images(text(tmp_path / "Training_01.txt", *(f"/{name}" for name in names)))
+    assert labels(source) == ["abbey", "theater/indoor", "church/indoor"]
 
 
 def test_labelme__the_files_of_a_folder(tmp_path):

@@ -128,6 +128,9 @@ def test_two_columns_that_contradict_are_one_line_with_both_sides(tmp_path):
         ("is_train", ("1", "0")),
         ("Usage", ("Training", "Test")),
         ("anything", ("train", "val")),
+        ("Usage", ("Training", "PublicTest")),
+        ("phase", ("TRN", "tst")),
+        ("evaluation_status", ("train", "query")),
     ],
 )
 def test_splits__of_other_names_are_taken(tmp_path, column, cells):
@@ -240,6 +243,51 @@ def test_labels__several_in_a_cell_are_counted(tmp_path):
     assert labels(source)[0] == "Edema|Mass" and said(source, "several_labels").n == 1
     text = 'path,label\na.png,"tench, Tinca tinca"\nb.png,"hen, biddy"\n'
     assert record(open_images(table(tmp_path, text)), "several_labels") is None
+
+
+def test_labels__several_with_blanks_between_are_counted(tmp_path):
+    text = "image,labels\na.png,scab\nb.png,scab rust\nc.png,rust\nd.png,rot scab\ne.png,rot\n"
+    assert said(open_images(table(tmp_path, text)), "several_labels").n == 2
+    words = "image,label\na.png,dog house\nb.png,fire dog\nc.png,dog\nd.png,cat\n"
+    assert record(open_images(table(tmp_path, words)), "several_labels") is None
+
+
+@pytest.mark.parametrize("name", ["category_label", "tumorClass", "disease category"])
+def test_labels__of_a_longer_name(tmp_path, name):
+    source = open_images(table(tmp_path, f"path,{name},age\na.png,x,3\nb.png,y,4\nc.png,x,5\n"))
+    assert labels(source) == ["x", "y", "x"] and f"label is '{name}'" in said(source, "taken").names
+
+
+def test_labels__numbers_that_come_again_are_named_and_measures_are_none(tmp_path):
+    rows_of = "".join(f"{n}.png,{n},{1000 + n % 3}\n" for n in range(9))
+    source = open_images(table(tmp_path, "path,height,landmark_id\n" + rows_of))
+    assert labels(source) == [None] * 9 and "?label=landmark_id" in said(source, "taken").why
+    rows_of = "".join(f"{n}.png,{n * 1.37:.2f}\n" for n in range(1, 9))
+    ages = open_images(table(tmp_path, "path,target\n" + rows_of))
+    assert labels(ages) == [None] * 8 and "?label=target" in said(ages, "taken").why
+    assert len(set(labels(open_images(f"{tmp_path}/t.csv?label=target")))) == 8
+
+
+@pytest.mark.parametrize(
+    "above", ["# written by a tool\n# 2024-01-02, 3 images\n", "sep=,\n", "# one, two, three, four\n"]
+)
+def test_lines_above_the_header(tmp_path, above):
+    text = f"{above}path,label\na.png,x\nb.png,y\nc.png,x\n"
+    assert labels(open_images(table(tmp_path, text))) == ["x", "y", "x"]
+
+
+def test_header__may_begin_with_a_hash(tmp_path):
+    source = open_images(f"{table(tmp_path, '#path,label' + chr(10) + 'a.png,x' + chr(10) + 'b.png,y')}")
+    assert labels(source) == ["x", "y"]
+
+
+def test_missing__the_folder_near_the_list_is_named(tmp_path):
+    make_folder(tmp_path / "set" / "images", NAMES)
+    text = "path,label\n" + "".join(f"{name},x\n" for name in NAMES)
+    source = open_images(table(tmp_path / "set" / "meta", text))
+    root = tmp_path / "set" / "images"
+    assert [note for note in source.notes if f"t.csv?root={root}" in note]
+    assert not record(open_images(f"{tmp_path}/set/meta/t.csv?root={root}"), "found_below")
 
 
 def test_labels__a_class_written_twice_is_said(tmp_path):

@@ -53,6 +53,22 @@ def each(column: pd.Series) -> Iterator[Any]:
         yield from batch
 
 
+class TextsOf(Sequence[Any]):
+    """The texts of a column of dtype `str`, each made when it is asked for; None where one is missing."""
+
+    def __init__(self, column: pd.Series):
+        self._column, self._values = column, arrow_of(column)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self._values[row].as_py()
+
+    def __iter__(self) -> Iterator[Any]:
+        return each(self._column)
+
+
 def coded(column: pd.Series) -> Coded:
     """Number the texts of a column in the order in which they first come; for few different texts."""
     codes, names = pd.factorize(column)

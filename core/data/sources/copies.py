@@ -19,9 +19,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.common.arrow_texts import TextsOf, as_texts, column_of
 from core.common.dataframes import evenly
 from core.common.records import Templates
 from core.data.sources.frames import sequences
+from core.data.sources.groups import find_group
 from core.data.sources.likeness import LOOKED_AT, PictureOf, likeness, resemble_more
 from core.data.sources.source import Listing, some
 
@@ -43,10 +45,9 @@ def with_photographs(listing: Listing, asked: str | None, look: PictureOf) -> Li
     Args:
         asked: the group that was asked for, if any. look: reads the picture of a row.
     """
-    if listing.group is not None or listing.split_given:
+    if listing.group is not None or listing.split_given or find_group(listing.extras, None)[0] is not None:
         return listing
-    ids = list(listing.table["image_id"])
-    labels = [label if isinstance(label, str) else None for label in listing.table["label"]]
+    ids, labels = (TextsOf(as_texts(column_of(listing.table, name))) for name in ("image_id", "label"))
     for column, groups_of in ((PHOTOGRAPH, photographs), (SEQUENCE, sequences)):
         is_there = listing.extras is not None and column in listing.extras
         if asked not in (None, column) or is_there:

@@ -109,6 +109,14 @@ def test_frames__of_a_table(tmp_path):
     assert reopen_images(source.describe()).fingerprint() == source.fingerprint()
 
 
+def test_frames__of_a_table_with_patients_are_split_by_these(tmp_path):
+    root = write(tmp_path, track, 3)
+    paths = sorted(root.glob("*/*.png"))
+    lines = [f"{path.relative_to(root)},{path.parent.name},p{n % 9}" for n, path in enumerate(paths)]
+    (root / "list.csv").write_text("\n".join(["path,label,patient_id", *lines]))
+    assert open_images(root / "list.csv").group == "patient_id"
+
+
 def stereo(label: str, number: int, copy: int) -> str:
     return f"image_{copy + 2}/{label}{number:06d}.png"
 

@@ -22,7 +22,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from core.traces.labels import LEFT, decisions
 
-IN_THE_FOLDER = "put it into the folder of the images: load_dataset('imagefolder', data_files='FOLDER/**')"
+IN_THE_FOLDER = "put it into the folder of the images, load_dataset('imagefolder', data_files='FOLDER/**')"
 Content = Callable[[Study, pd.DataFrame, np.ndarray], Any]
 
 
@@ -69,10 +69,14 @@ def _changes(study: Study, frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFram
 
 
 LABEL_FORMS = {
-    "csv": LabelForm("List: path, label, split", "New study and Hugging Face's csv reader take it.", _list),
+    "csv": LabelForm(
+        "List: path, label, split",
+        "For New study and Hugging Face's csv reader. Paths begin in the folder of the images.",
+        _list,
+    ),
     "metadata": LabelForm(
         "metadata.csv",
-        "Hugging Face's imagefolder reads it in the folder of the images.",
+        f"For Hugging Face's imagefolder: {IN_THE_FOLDER}.",
         _metadata,
         (".csv",),
         (IN_THE_FOLDER,),
@@ -93,7 +97,7 @@ def export_labels(
     """Write the labels of a study's images; the file or folder appears only when complete.
 
     Args:
-        form: one of `LABEL_FORMS`. corrected: with what people decided (`core.traces.labels`); it is empty where
+        form: one of `LABEL_FORMS`. corrected: with what people decided (`core.traces.labels`): empty where
             a label is wrong without a better one. among: only these images.
     Raises:
         SettingsError: unknown form, wrong ending, or a folder that holds something.

@@ -26,6 +26,7 @@ from dashboard.jobs.allowed_paths import dropped_folder, short
 MOST_FILES, MOST_BYTES = 5_000, 2_000_000_000  # of one drop: they pass through the memory of the server
 DEEPEST, LONGEST = 8, 120  # folders, and characters of a name
 CORE = next(iter(ON_MASKS))  # the folder of masks of objects
+TABLE = "labels.parquet"  # of images with the labels that people corrected
 ENDINGS = (*uploads.EXTENSIONS, CAPTION.lstrip("."))
 TURNS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # the direction of a text
 ALIEN = re.compile(r"[\x00-\x1f\x7f<>:\"|?*]")
@@ -85,6 +86,14 @@ def keep(files: Sequence[tuple[str, bytes]]) -> Kept:
     except OSError as error:
         raise SettingsError(f"the images cannot be kept: {error.strerror or error}") from error
     return Kept(folder, len(pictures), refused, len(captions))
+
+
+def keep_table(name: str, data: bytes) -> Path:
+    """Write a table of images into a folder of its own, and return its path. Raises SettingsError."""
+    try:
+        return _written(folder_name(name), {PurePosixPath(TABLE): data}) / TABLE
+    except OSError as error:
+        raise SettingsError(f"the labels cannot be kept: {error.strerror or error}") from error
 
 
 def keep_masks(files: Sequence[tuple[str, bytes]]) -> Kept:

@@ -19,12 +19,13 @@ VERDICTS = {None: "All", True: "Correct", False: "Misclassified"}
 
 
 @stable_container
-def filter_bar(study: Study, population: Slice, *, says: str = "") -> None:
+def filter_bar(study: Study, population: Slice, *, says: str = "", both_splits: bool = False) -> None:
     """Draw the filter in one row: the usual filters and the number of images are in sight, the others behind
     "More filters", and those that are set there are shown as chips.
 
     population: the images that it leaves (`image_filter.population`). says: what the filter does not touch on
-    this page, shown while it is set.
+    this page, shown while it is set. both_splits: the page is about train and evaluation images, so that none
+    of them is to be chosen.
     """
     current = image_filter.of_page()
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="filter_bar"):
@@ -34,12 +35,14 @@ def filter_bar(study: Study, population: Slice, *, says: str = "") -> None:
             )
         if reads.images(study).has_values("correct"):
             _choice(study, "Correctness", VERDICTS, "correct", current.correct)
-        if population.split and 0 < np.count_nonzero(study.is_val) < study.n_images:
+        if population.split and not both_splits and 0 < np.count_nonzero(study.is_val) < study.n_images:
             _choice(study, "Split", SPLITS, "split", population.split)
         filter_fields.more(study, current)
         saved_slices.popover(study, current)
         _count(study, population)
         _chips(study, filter_fields.behind(current))
+        if both_splits and current.split:
+            _chips(study, Slice(split=current.split))
         if current:
             st.button("Clear", type="tertiary", key="filter_clear", on_click=session.set_filter, args=("",))
         saved_slices.chips(study)

@@ -55,6 +55,8 @@ def of_image(study: Study, facts: dict[str, Any]) -> None:
         if now.wrong_label:
             better = "" if now.wrong_label == UNSURE else f": should be {widgets.plain(now.wrong_label)}"
             st.badge(f"wrong label{better}", icon=":material/flag:", color="orange")
+        if now.right_label:
+            st.badge("right label", icon=":material/check:", color="blue")
         _tags(now.tags)
         drawer = _drawer("Notes", f"trace_image_{image_id}")
         if drawer.open:

@@ -1,5 +1,7 @@
 """Errors: which images are misclassified, which classes are confused, and how two slices differ."""
 
+from functools import partial
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -18,7 +20,7 @@ from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one
 from dashboard.components.page_link import link
 from dashboard.panels import marks
-from dashboard.panels.errors import confusions, one_confusion, slice_pair, worst_slices
+from dashboard.panels.errors import confusions, label_desk, one_confusion, slice_pair, worst_slices
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
@@ -27,6 +29,7 @@ TAB = "errors_tab"  # part of the URL
 STAYS = (worst_slices.SHOWN, CONFUSED, ANSWERED, one_confusion.UNDER, *slice_pair.SIDES)  # parts of the URL
 PAGE = 24  # images
 LABELS_A_PAGE = 24
+MOST_LISTED = 5000  # images below the desk
 HELP = (
     "Five linear probes answer, each for images that it has not seen, train and evaluation. Confident "
     "learning estimates how many labels are wrong, and which. It is a list to look at, not a verdict."
@@ -35,11 +38,13 @@ HELP = (
 
 def errors_page(study: Study, population: Slice) -> None:
     answer_slot = widgets.page_header(PAGES["errors"].title, PAGES["errors"].question)
-    filter_bar(study, population)
+    is_of_both = study.labelled and (session.recall(TAB) or session.url_text(TAB)) == LABELS
+    filter_bar(study, image_filter.of_page() if is_of_both else population, both_splits=is_of_both)
     judged = _why_not_judged(study, population)
     head = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="errors_controls")
     with head:
-        _headline(study, population, judged)
+        if not is_of_both:
+            _headline(study, population, judged)
         several = feature_reads.classes_tell(study) or judged is not None
         tab = choose_one("Part", TABS, key=TAB, default=WORST if several else CONFUSIONS)
     for name in STAYS:  # what was opened in a part is still open when the reader comes back to it
@@ -125,14 +130,14 @@ def likely_wrong_list(study: Study, head: DeltaGenerator, answer_slot: DeltaGene
     if every.empty:
         widgets.empty_state("No labels here", nothing("empty_filter"))
         return
-    table = listed_issues(every)
     answer_slot.caption(f"{count_sentence(every)} {own_errors(every)}".rstrip(), help=HELP)
+    with head:
+        download(study, partial(listed_issues, every), where, name=TABLE)
+    table = label_desk.label_desk(study, every).head(MOST_LISTED)
     if table.empty:
         widgets.empty_state("No label is listed", nothing("none_of_these", why=str(count_sentence(every))))
         return
     rows = session.rows_held(study, table["image_id"])
-    with head:
-        download(study, table, where, name=TABLE)
     suggested = dict(zip(rows, table["suggested"].astype(str), strict=True))
     marks.action_bar(study, rows, key="wrong_labels_bar", suggested=suggested)
     pairs = zip(rows, table["label"], table["suggested"], strict=True)
@@ -146,7 +151,8 @@ def likely_wrong_list(study: Study, head: DeltaGenerator, answer_slot: DeltaGene
         badges=badges,
         page_size=LABELS_A_PAGE,
         select=True,
-        label="images whose label is likely wrong",
+        label="images by how doubtful their label is",
+        on_open=lambda row: label_desk.show_at_desk(study, row),
     )
 
 

@@ -41,6 +41,7 @@ IN_DOCS = (
     "heatmaps",
     "predicting_errors",
     "errors",
+    "wrong_labels",
     "feature",
     "image",
     "compare",
@@ -115,6 +116,7 @@ def _links(studies: Path, study: str) -> dict[str, str]:
         "image": f"image?{chosen}&{image}",
         "feature": f"feature?{chosen}&feature={telling}",
         "heatmaps_feature": feature,
+        "wrong_labels": f"errors?{chosen}&errors_tab=Wrong+labels",
         "image_dialog": dialog,
         "image_heatmap": f"{dialog}&detail_part=Heatmap",
     }

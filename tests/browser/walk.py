@@ -86,6 +86,11 @@ STEPS = (
     ),
     Step("Errors: the worst slices, in plain names, with their images and intervals.", link("Errors")),
     Step("Which classes are taken for which, and the features that push there.", option("Confusions")),
+    Step("Wrong labels: every label, checked by models that had not seen its image.", option("Wrong labels")),
+    Step(
+        "Beside it the nearest images with their labels. One key or click decides: this label is right.",
+        lambda page: page.locator(".st-key-desk_right button"),
+    ),
     Step("Which score tells, without labels, what is misclassified?", link("Predicting errors")),
     Step("Images: all of them, with the probe's answers.", link("Images")),
     Step(

@@ -1,0 +1,63 @@
+"""A study once more, of the same images with corrected labels: the table of its images, and the command."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import numpy as np
+import pandas as pd
+
+from core.common.step_facts import EmbedFacts
+from core.config.options import IN_ANALYZE, OPTIONS, options_of
+from core.config.reading import written
+from core.errors import StudyError
+from core.export.label_links import image_places
+from core.export.labels import labels_table
+from core.jobs.commands import Analyze
+from core.steps import STEPS
+from core.storage.manifest import last_settings
+from core.store import Study
+
+OF_IMAGES = ("images", "val", "class_level", "group_level")  # options that the table stands for
+
+
+def rerun_table(study: Study) -> pd.DataFrame:
+    """Return image_id, path, label, split, and what the image source says besides, of every image.
+
+    Ids and splits stay, so that the two studies can be compared image by image. Paths are whole.
+
+    Raises:
+        StudyError: the images are no files of this machine, or were represented elsewhere.
+    """
+    if study.settings("embed").get("representations"):
+        raise StudyError(
+            f"'{study.path}' was made from ready representations, so it cannot be made again here"
+        )
+    rows = np.arange(study.n_images)
+    table = labels_table(study, corrected=True).assign(path=image_places(study, rows))
+    if not study.has("attributes"):
+        return table
+    further = study.table("attributes")
+    return pd.concat([table, further[[name for name in further if name not in table]]], axis=1)
+
+
+def rerun_command(study: Study, folder: Path, table: Path) -> Analyze:
+    """Return the command that makes a study with all settings of another one.
+
+    Args:
+        folder: of the new study. table: a file with `rerun_table`.
+    """
+    group = study.facts(EmbedFacts).group
+    images = f"{table}?{urlencode({'group': group})}" if group else str(table)
+    return Analyze.of(folder, images=images, **dict(_settings(study)))
+
+
+def _settings(study: Study) -> Iterator[tuple[str, str]]:
+    """Yield the settings that `analyze` takes, as they are typed, of the steps that the study has."""
+    for config, names in IN_ANALYZE:
+        steps = [name for name, step in STEPS.items() if step.config and issubclass(step.config, config)]
+        for name in options_of(config, names) if steps else ():
+            values = [last_settings(study.manifest, step).get(name) for step in steps]
+            value = next((one for one in values if one not in (None, "", False)), None)
+            if value not in (None, OPTIONS[name].default) and name not in OF_IMAGES:
+                yield name, written(tuple(value) if isinstance(value, list) else value)

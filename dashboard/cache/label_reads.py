@@ -1,0 +1,57 @@
+"""Cached reads of the label desk: what was decided, and which classes an image may have."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.common.dataframes import words
+from core.errors import PeregrineError
+from core.store import Study
+from core.traces.labels import decisions
+from core.traces.traces import UNSURE
+from dashboard.cache.reader import cached_read
+
+CLASSES, PROBABILITIES = "crossfit_classes", "crossfit_probabilities"
+
+
+@cached_read(max_entries=8, names_features=True)
+def decided(study: Study) -> dict[str, str]:
+    """The class that people decided on, by image id: the label itself where it is right, or `UNSURE`; nothing
+    where that cannot be read.
+    """
+    try:
+        table = decisions(study)
+    except PeregrineError:  # a page says so where it shows that itself
+        return {}
+    classes = [name or UNSURE for name in words(table, "corrected_label")]
+    return dict(zip(words(table, "image_id"), classes, strict=True))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A class that an image may have, and its probability out of fold; NaN where it is not known."""
+
+    name: str
+    probability: float
+
+
+def candidates(study: Study, row: int, label: str, most: int, *, further: tuple[str, ...]) -> list[Candidate]:
+    """The likeliest classes beside the label of an image, the first one first.
+
+    further: classes that follow where fewer are known.
+    """
+    likely = _likely(study, row)
+    names = dict.fromkeys([*likely, *further])
+    others = [name for name in names if name != label][:most]
+    return [Candidate(name, likely.get(name, float("nan"))) for name in others]
+
+
+def _likely(study: Study, row: int) -> dict[str, float]:
+    """Probability by class, the likeliest first; empty where no model has judged the image."""
+    if not (study.has(CLASSES) and study.has(PROBABILITIES)):
+        return {}
+    codes, shares = (
+        np.asarray(study.array(name).rows(np.array([row])))[0] for name in (CLASSES, PROBABILITIES)
+    )
+    pairs = zip(codes.tolist(), shares.tolist(), strict=True)
+    return {study.class_names[code]: share for code, share in pairs if code >= 0}

@@ -1,0 +1,388 @@
+"""The label desk: one image at a time whose label may be wrong, beside what speaks for another class.
+
+A decision is one key or one click: the suggestion, another class, or that the label is right. It is kept in
+the study at once (`core.traces.labels`); what others decide meanwhile is passed over.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.common.captions import SPLITS, with_class_names
+from core.common.formatting import counted
+from core.measures.label_issues import NEAREST, listed_issues
+from core.store import Study
+from core.traces import labels, many
+from core.traces.many import ChangedTraces
+from core.traces.traces import UNSURE
+from dashboard.addresses import served_studies
+from dashboard.cache import label_reads, reads
+from dashboard.components import widgets
+from dashboard.components.desk_keys import desk_keys
+from dashboard.components.gallery import Tile, gallery
+from dashboard.components.page_link import link
+from dashboard.panels import traces
+from dashboard.panels.errors import label_exports
+from dashboard.state import problems, session
+
+ALL = "desk_all"  # part of the URL: every label that was checked, not only those that may be wrong
+AT = "desk_image"  # part of the URL: the image that was chosen, whatever comes next
+AFTER, TURN, DONE = "_desk_after", "_desk_turn", "_desk_done"  # of this session
+PROBLEM, FIELD = "desk", "desk_class"
+MOST_CLASSES = 9  # a digit each
+MOST_BACK = 500  # decisions of this session that can be taken back
+PICTURE, NEAR = 340, 130  # least width in pixels
+UNKNOWN = "Wrong, unsure what it is"
+KEYS = {"Enter": "desk_take", "n": "desk_right", " ": "desk_later", "u": "desk_back"}
+KEYS_HELP = (
+    "Enter takes the suggestion, 1 to 9 another class, / begins typing one, N leaves the label, "
+    "Space goes on, U takes back."
+)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The labels to be decided on, in their order.
+
+    Attributes:
+        table: rows of `label_issues`. decided: the class decided on, by image id.
+        is_open: (n,) bool.
+    """
+
+    table: pd.DataFrame
+    decided: dict[str, str]
+    is_open: np.ndarray
+
+    @classmethod
+    def of(cls, study: Study, table: pd.DataFrame) -> "Queue":
+        decided = label_reads.decided(study)
+        return cls(table, decided, ~table["image_id"].isin(list(decided)).to_numpy(bool))
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def n_decided(self) -> int:
+        return len(self) - int(np.count_nonzero(self.is_open))
+
+    def place_of(self, image_id: str | None) -> int | None:
+        """Where an image stands; None where it does not."""
+        places = np.flatnonzero((self.table["image_id"] == image_id).to_numpy(bool))
+        return int(places[0]) if len(places) else None
+
+    def next_open(self, rank: int) -> int | None:
+        """The place of the first open label after a rank, or else of the first; None where none is open."""
+        still_open = np.flatnonzero(self.is_open)
+        later = still_open[self.table["rank"].to_numpy()[still_open] > rank]
+        return int((later if len(later) else still_open)[0]) if len(still_open) else None
+
+
+def label_desk(study: Study, every: pd.DataFrame) -> pd.DataFrame:
+    """Draw the desk; return the rows of `label_issues` that it goes through, in their order.
+
+    Args:
+        every: `label_issues` of the images of the page.
+    """
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="desk_controls"):
+        slot = st.container(horizontal=True, vertical_alignment="center", gap="small", width="content")
+        with_all = st.toggle(
+            "All by rank", key=ALL, bind="query-params", help="Also the labels that are not listed as wrong"
+        )
+        label_exports.export_menu(study)
+        label_exports.run_again_menu(study)
+    queue = Queue.of(study, every if with_all else listed_issues(every))
+    with slot:
+        _progress(queue)
+    widgets.problem_of(PROBLEM)
+    with st.container(key="desk"):  # always there, so that what follows keeps its place
+        if traces.known(study) is not None and len(queue):
+            _draw(study, queue)
+    return queue.table
+
+
+def show_at_desk(study: Study, row: int) -> None:
+    """Put an image on the desk. Meant for callbacks."""
+    session.set_url(AT, str(study.column("images", "image_id").iat[row]))
+    _turn()
+
+
+def _progress(queue: Queue) -> None:
+    share = queue.n_decided / max(len(queue), 1)
+    st.progress(share, text=f"**{queue.n_decided:,} of {len(queue):,}** decided", width=180)
+
+
+def _draw(study: Study, queue: Queue) -> None:
+    asked = queue.place_of(session.url_text(AT))
+    place = queue.next_open(_last_rank(study)) if asked is None else asked
+    if place is None:
+        _all_decided(study, queue)
+        desk_keys({"u": KEYS["u"]}, field=FIELD, turn=_turns())
+        return
+    one = Shown.of(study, queue, place)
+    left, middle, right = st.columns([5, 6, 5], gap="medium")
+    with left:
+        _picture(study, one)
+    with middle:
+        _verdict(one)
+        choices = _choices(study, one)
+        _further(study, one)
+    with right:
+        _nearest(study, one)
+    digits = {str(number): _digit(number) for number in range(1, len(choices) + 1)}
+    ahead = queue.next_open(one.rank)
+    desk_keys(KEYS | digits, field=FIELD, turn=_turns(), ahead=_picture_of(study, queue, ahead))
+
+
+def _picture_of(study: Study, queue: Queue, place: int | None) -> str:
+    """The address of the picture at a place of the queue; "" for none."""
+    if place is None:
+        return ""
+    row = study.row_of(str(queue.table["image_id"].iat[place]))
+    return served_studies.picture_url(study, row, "image")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The image on the desk: its row in the study, its row of `label_issues`, and what was decided on it."""
+
+    row: int
+    facts: pd.Series
+    decision: str
+
+    @classmethod
+    def of(cls, study: Study, queue: Queue, place: int) -> "Shown":
+        facts = queue.table.iloc[place]
+        image_id = str(facts["image_id"])
+        return cls(study.row_of(image_id), facts, queue.decided.get(image_id, ""))
+
+    @property
+    def image_id(self) -> str:
+        return str(self.facts["image_id"])
+
+    @property
+    def label(self) -> str:
+        return str(self.facts["label"])
+
+    @property
+    def rank(self) -> int:
+        return int(self.facts["rank"])
+
+    @property
+    def suggested(self) -> str:
+        """The likeliest class beside the label; "" where the label could not be judged."""
+        return "" if widgets.undefined(self.facts["suggested"]) else str(self.facts["suggested"])
+
+
+def _picture(study: Study, one: Shown) -> None:
+    name = widgets.image_name(reads.image_facts(study, one.row))
+    address = served_studies.picture_url(study, one.row, "image")
+    gallery(
+        [Tile(id=one.row, src=address, alt=name)], key="desk_picture", label=name, tile=PICTURE, zoom=True
+    )
+    split = SPLITS.get(str(one.facts["split"]), str(one.facts["split"])).lower()
+    st.caption(f"{widgets.plain(one.image_id)} · {split} · rank {one.rank:,}")
+    link("image", "Open the page of this image", study, icon="open_in_full", **{session.IMAGE: one.image_id})
+
+
+def _verdict(one: Shown) -> None:
+    """The label, and what was decided on it."""
+    st.markdown(f"Its label is **{_plain(one.label)}**")
+    if not widgets.undefined(own := one.facts["own_classifier"]) and own:
+        st.caption(f"The encoder's own classifier answers {_plain(str(own))}.")
+    if one.decision == one.label:
+        st.badge("decided: the label is right", icon=":material/check:", color="blue")
+    elif one.decision == UNSURE:
+        st.badge("decided: wrong, unsure what it is", icon=":material/flag:", color="orange")
+    elif one.decision:
+        st.badge(f"decided: {_plain(one.decision)}", icon=":material/flag:", color="orange")
+
+
+def _choices(study: Study, one: Shown) -> list[label_reads.Candidate]:
+    """The buttons of the suggestion, of the label and of the likeliest classes; return the last."""
+    near = tuple(str(one.facts[f"near_{rank}_label"]) for rank in range(1, NEAREST + 1))
+    named = (
+        *([one.suggested] if one.suggested else []),
+        *(name for name in near if name in study.class_names),
+    )
+    choices = label_reads.candidates(study, one.row, one.label, MOST_CLASSES, further=named)
+    with st.container(horizontal=True, gap="small"):
+        if one.suggested:
+            sure = widgets.percent(float(one.facts["confidence"]), digits=0)
+            label = f"{_plain(one.suggested)}, {sure} `Enter`"
+            _button(study, one, label, KEYS["Enter"], one.suggested, icon="check", primary=True)
+        _button(study, one, f"{_plain(one.label)} is right `N`", KEYS["n"], one.label, icon="done_all")
+    with st.container(horizontal=True, gap="xsmall", key="desk_digits"):
+        for number, choice in enumerate(choices, 1):
+            share = "" if np.isnan(choice.probability) else f", {_share(choice.probability)}"
+            label = f"`{number}` {_plain(choice.name)}{share}"
+            _button(study, one, label, _digit(number), choice.name)
+    return choices
+
+
+def _share(probability: float) -> str:
+    """
+    >>> _share(0.004), _share(0.5)
+    ('< 1 %', '50 %')
+    """
+    return "< 1 %" if probability < 0.01 else widgets.percent(probability, digits=0)
+
+
+def _further(study: Study, one: Shown) -> None:
+    """A field for any class, and the way on and back."""
+    key = f"{FIELD}_{_turns()}"  # a new field for each image: empty, and without the focus
+
+    def typed() -> None:
+        name = session.value(key)
+        if name:
+            _decide(study, one, UNSURE if name == UNKNOWN else name)
+
+    with st.container(key=FIELD):
+        st.selectbox(
+            "Another class", [UNKNOWN, *(name for name in study.class_names if name != one.label)],
+            index=None, key=key, format_func=with_class_names, placeholder="/ another class",
+            label_visibility="collapsed", filter_mode="contains", on_change=typed,
+        )  # fmt: skip
+    with st.container(horizontal=True, gap="small"):
+        st.button(
+            "Later `Space`", key=KEYS[" "], icon=":material/skip_next:", on_click=_go_on, args=(study, one)
+        )
+        _back_button(study, one)
+    st.caption(KEYS_HELP)
+
+
+def _nearest(study: Study, one: Shown) -> None:
+    """The nearest images of other units, with their labels."""
+    near = [
+        (str(one.facts[f"near_{rank}"]), float(one.facts[f"near_{rank}_similarity"]))
+        for rank in range(1, NEAREST + 1)
+        if not widgets.undefined(one.facts[f"near_{rank}"]) and one.facts[f"near_{rank}"]
+    ]
+    held = study.rows_held([name for name, _ in near])
+    pairs = [(held[name], similarity) for name, similarity in near if name in held]
+    st.markdown("The nearest images are labelled")
+    if not pairs:
+        st.caption("No other image has a representation to compare with.")
+        return
+    labels_of = reads.images(study)["label"]
+    lines = {row: (str(labels_of.iat[row]), f"cosine {value:.2f}") for row, value in pairs}
+    widgets.image_gallery(
+        study, [row for row, _ in pairs], key="desk_near", captions=lines, tile=NEAR, marked=False,
+        label="nearest images", columns=NEAREST, on_open=partial(session.open_image, study),
+    )  # fmt: skip
+
+
+def _all_decided(study: Study, queue: Queue) -> None:
+    """What was decided, where nothing is open."""
+    names = queue.table["image_id"].astype(str)
+    made = [queue.decided[name] for name in names]
+    right = sum(name == label for name, label in zip(made, queue.table["label"].astype(str), strict=True))
+    unsure = made.count(UNSURE)
+    with st.container(border=True):
+        st.markdown(f"**All {counted(len(queue), 'label')} are decided**")
+        what = (
+            f"{len(made) - right - unsure:,} changed, {right:,} right, {unsure:,} wrong without a better one."
+        )
+        st.caption(f"{what} Click an image below to decide again.")
+        _back_button(study, None)
+
+
+def _button(
+    study: Study, one: Shown, label: str, key: str, class_name: str, *, icon: str = "", primary: bool = False
+) -> None:
+    st.button(
+        label,
+        key=key,
+        icon=f":material/{icon}:" if icon else None,
+        type="primary" if primary else "secondary",
+        on_click=_decide,
+        args=(study, one, class_name),
+    )
+
+
+def _back_button(study: Study, one: Shown | None) -> None:
+    """Take back the decision on the image that is shown, or else the last one of this session."""
+    last = _done(study)
+    may_go_back = bool(last) or (one is not None and bool(one.decision))
+    icon, undo = ":material/undo:", partial(_take_back, study, one)
+    st.button("Take back `U`", key=KEYS["u"], icon=icon, disabled=not may_go_back, on_click=undo)
+
+
+def _decide(study: Study, one: Shown, class_name: str) -> None:
+    def act() -> None:
+        done = labels.decide_label(study, one.image_id, class_name, seen=one.decision)
+        if done:
+            session.set_widget(DONE, [*_every_done(), (_home(study), one.image_id, done)][-MOST_BACK:])
+        session.toast(_said(one.label, class_name))
+
+    problems.attempt(PROBLEM, act, lambda: _go_on(study, one))
+    _turn()
+
+
+def _said(label: str, class_name: str) -> str:
+    if class_name == label:
+        return f"{with_class_names(label)} is right"
+    better = "unsure" if class_name == UNSURE else with_class_names(class_name)
+    return f"{with_class_names(label)} → {better}"
+
+
+def _go_on(study: Study, one: Shown) -> None:
+    session.set_url(AT, None)
+    session.set_widget(AFTER, (_home(study), one.rank))
+    _turn()
+
+
+def _take_back(study: Study, one: Shown | None) -> None:
+    def act() -> None:
+        if one is not None and one.decision:
+            labels.undecide(study, one.image_id)
+            session.toast("Taken back")
+            return session.set_url(AT, one.image_id)
+        _, image_id, done = _done(study)[-1]
+        session.set_widget(DONE, [each for each in _every_done() if each[2] is not done])
+        left = many.take_back(study, done)
+        session.toast("Somebody has changed that since; it stays" if left else "Taken back")
+        session.set_url(AT, image_id)
+
+    problems.attempt(PROBLEM, act)
+    _turn()
+
+
+def _every_done() -> Sequence[tuple[object, str, ChangedTraces]]:
+    return session.recall(DONE) or []
+
+
+def _done(study: Study) -> list[tuple[object, str, ChangedTraces]]:
+    """The decisions of this session in this study that can be taken back, the last one last."""
+    return [each for each in _every_done() if each[0] == _home(study)]
+
+
+def _last_rank(study: Study) -> int:
+    """The rank of the label that was on the desk last; 0 at first."""
+    path, rank = session.recall(AFTER) or (None, 0)
+    return rank if path == _home(study) else 0
+
+
+def _home(study: Study) -> Path:
+    """The study whose traces are kept: of a basis, that below it."""
+    return study.below or study.path
+
+
+def _turns() -> int:
+    return int(session.recall(TURN) or 0)
+
+
+def _turn() -> None:
+    session.set_widget(TURN, _turns() + 1)
+
+
+def _digit(number: int) -> str:
+    return f"desk_digit_{number}"
+
+
+def _plain(name: str) -> str:
+    return widgets.plain(with_class_names(name))

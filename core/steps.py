@@ -67,9 +67,9 @@ STEPS: dict[str, Step] = {
             weight=1,
             config=config.NeighboursConfig,
             function="core.analysis.quality.neighbours:compute_neighbours",
-            inputs=("representations", "images"),
+            inputs=("representations", "images", "pictures"),
             needs=("embed",),
-            outputs=("neighbours", "neighbour_similarity", "principal_scores"),
+            outputs=("neighbours", "neighbour_similarity", "nearest_train", "principal_scores"),
         ),
         Step(
             name="probe",

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from core.common.picture_names import NUMBERS
 from core.data.sources.pixel_facts import TRANSPARENT, TURNED, file_facts
-from core.measures.pictures import NUMBERS
 
 VALUES = (*(name for name in NUMBERS if name != "aspect"), "turned")
 PRINTS = ("first_half", "second_half", "perceptual")  # of the checksum, and the perceptual hash

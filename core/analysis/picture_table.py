@@ -7,12 +7,12 @@ import pandas as pd
 
 from core.analysis.duplicates import NONE, Duplicates, find_duplicates
 from core.analysis.picture_columns import VALUES
-from core.measures.pictures import COLUMNS, DUPLICATE, NEAR_DUPLICATE
+from core.common.picture_names import COLUMNS, DUPLICATE_OF, NEAR_DUPLICATE_OF
 from core.storage.chunked_array import ChunkedArray
 from core.storage.writer import StepWriter
 
 TYPES = {"image_id": "str", "width": "Int32", "height": "Int32", "turned": "boolean"}
-TYPES |= {DUPLICATE: "str", NEAR_DUPLICATE: "str"}
+TYPES |= {DUPLICATE_OF: "str", NEAR_DUPLICATE_OF: "str"}
 
 
 def write_picture_table(step: StepWriter, image_ids: pd.Series) -> dict[str, Any]:
@@ -46,5 +46,5 @@ def picture_table(image_ids: pd.Series, values: np.ndarray, duplicates: Duplicat
     table = pd.DataFrame(dict(zip(VALUES, values.T, strict=True)))
     table = table.assign(aspect=table["width"] / table["height"], image_id=image_ids.to_numpy(object))
     ids = np.append(image_ids.to_numpy(object), None)
-    table[DUPLICATE], table[NEAR_DUPLICATE] = ids[duplicates.exact], ids[duplicates.near]
+    table[DUPLICATE_OF], table[NEAR_DUPLICATE_OF] = ids[duplicates.exact], ids[duplicates.near]
     return table[["image_id", *COLUMNS]].astype(TYPES)

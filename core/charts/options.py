@@ -42,7 +42,7 @@ class FigureOptions:
     trait: str = option(
         "traits that slice_differences compares",
         "feature",
-        choices=("feature", "concept", "column"),
+        choices=("feature", "concept", "column", "picture"),
         group=SHOWN,
     )
     log: bool = False  # logarithmic axis of activation rates

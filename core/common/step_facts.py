@@ -135,6 +135,21 @@ class HeadFacts:
 
 
 @dataclass(frozen=True)
+class PictureFacts:
+    """What `embed` found in the pictures themselves; None in studies of before.
+
+    Attributes:
+        n_without: images without a picture. n_exact, n_near: images that repeat an earlier one, pixel by
+            pixel or nearly. n_cut: images of which not all candidates were compared.
+    """
+
+    n_without: int | None = None
+    n_exact: int | None = None
+    n_near: int | None = None
+    n_cut: int | None = None
+
+
+@dataclass(frozen=True)
 class EmbedFacts(StepFacts):
     """Counts of the images, where they come from, and what made their representations.
 
@@ -142,7 +157,7 @@ class EmbedFacts(StepFacts):
         n_skipped: images that could not be read. split_given: the images came with a split. group: the
             column of `attributes` that says which images are of one patient, lesion or sequence; None where
             each is for itself, and in studies of before. n_groups: of how many. n_transparent: images that
-            have transparent parts. notes: what was assumed or
+            have transparent parts. pictures: what they are themselves. notes: what was assumed or
             ignored, one sentence each.
     """
 
@@ -157,6 +172,7 @@ class EmbedFacts(StepFacts):
     n_groups: int | None = None
     n_transparent: int = 0
     notes: tuple[str, ...] = ()
+    pictures: PictureFacts = PictureFacts()
     source: SourceFacts = SourceFacts()
     encoder: EncoderFacts = EncoderFacts()
     head: HeadFacts = HeadFacts()
@@ -194,12 +210,14 @@ class FeaturesFacts(StepFacts):
 
 @dataclass(frozen=True)
 class NeighboursFacts(StepFacts):
-    """The spectrum of the representations; k is the number of neighbours."""
+    """The spectrum of the representations; k is the number of neighbours, n_train_compared that of train
+    images with which every image is compared."""
 
     step = "neighbours"
     k: int | None = None
     n_train: int | None = None
     n_train_used: int | None = None
+    n_train_compared: int | None = None
     spectrum_rows: int | None = None
     rankme: float | None = None
     alpha_req: float | None = None

@@ -245,6 +245,7 @@ class NeighboursConfig:
 
     k: int = option("neighbours per image", 10, metavar="N", minimum=1)
     max_train: int = 100_000
+    max_nearest: int = 20_000  # train images that every image is compared with
     spectrum_rows: int = 25_600  # as in the RankMe paper
     seed: int = option("random seed of the sampled train images", 0, metavar="N", minimum=0)
 

@@ -20,6 +20,7 @@ from core.common.command_line import command_line
 from core.common.csv_text import write_csv
 from core.common.formatting import json_number
 from core.common.inside import check_output_file, replacing
+from core.common.picture_names import COLUMNS as PICTURE_COLUMNS
 from core.common.relative_paths import common_folder, folder_of_ids, relative_paths
 from core.common.score_names import SCORES
 from core.common.step_facts import EmbedFacts
@@ -35,7 +36,6 @@ from core.measures.concept_features import COLUMNS as CONCEPT_FEATURES
 from core.measures.concept_features import concept_features
 from core.measures.label_issues import COLUMNS as LABEL_ISSUES
 from core.measures.label_issues import issues_of
-from core.measures.pictures import COLUMNS as PICTURE_COLUMNS
 from core.slices.inspection.populations import train_images, with_split
 from core.slices.slice import Slice
 from core.storage.leftovers import remove_leftovers_of
@@ -73,6 +73,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "answers": (),  # image_id, split, true, and for each answer NAME_predicted, NAME_confidence, NAME_correct
     "skipped": ("path", "reason"),
     "pictures": ("image_id", *PICTURE_COLUMNS),
+    "nearest_train": ("image_id", "nearest_train"),
     "neighbours": ("image_id", "rank", "neighbour", "similarity"),
     "label_issues": LABEL_ISSUES,
     "concept_features": CONCEPT_FEATURES,

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from core.measures.pictures import DUPLICATE, NEAR_DUPLICATE
+from core.common.picture_names import DUPLICATE_OF, NEAR_DUPLICATE_OF
 from core.reader import StudyReader
 
 
@@ -42,7 +42,7 @@ def _of_copies(study: StudyReader) -> list[tuple[np.ndarray, np.ndarray]]:
         return []
     rows_of = pd.Index(study.column("images", "image_id"))
     pairs = []
-    for column in (DUPLICATE, NEAR_DUPLICATE):
+    for column in (DUPLICATE_OF, NEAR_DUPLICATE_OF):
         if column in study.columns("pictures"):
             rows = rows_of.get_indexer(pd.Index(study.column("pictures", column).to_numpy(object)))
             pairs.append((np.flatnonzero(rows >= 0), rows[rows >= 0]))

@@ -14,7 +14,7 @@ from core.analysis.gradcam.gradcam import gradcam_maps, method_of
 from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, fit
 from core.common.processes import default_workers
 from core.common.statistics.moments import Moments
-from core.config import EPSILON_CANDIDATES, RunOptions
+from core.config import EPSILON_CANDIDATES, NeighboursConfig, RunOptions
 from core.data.sources.decode import thumbnail_jpeg
 from core.encoders.registry import Encoder
 from core.heatmaps.reader import pack_maps
@@ -156,6 +156,7 @@ def _numeric_seconds(sizes: Sizes, raw: np.ndarray, options: Mapping[str, Any]) 
     candidates = len(EPSILON_CANDIDATES) if options.get("epsilon") == "auto" else 1
     spectrum = min(sizes.n_images, SPECTRUM_ROWS) * n_features**2 + 10 * n_features**3
     similarities = sizes.n_val * min(sizes.n_train, MAP_ROWS) * n_features
+    similarities += sizes.n_images * min(sizes.n_train, NeighboursConfig.max_nearest) * n_features
     components = min(sizes.n_images, MAP_ROWS) * n_features**2
     one_pass = sizes.n_images * each_row
     logits = sizes.n_images * n_features * sizes.n_classes

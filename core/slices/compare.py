@@ -14,7 +14,8 @@ from core.common.dataframes import safe_divide
 from core.common.statistics import intervals
 from core.common.statistics.design_effect import effective_counts, groups_among, of_copies
 from core.reader import StudyReader
-from core.slices.traits import FEATURE, Traits, count_traits
+from core.slices.picture_traits import picture_words
+from core.slices.traits import FEATURE, PICTURE, Traits, count_traits
 
 MEANS = {  # and what they lie within
     "q_score": intervals.UNBOUNDED,
@@ -147,4 +148,6 @@ def _title(study: StudyReader, kind: str, within: str, name: str, words: Mapping
     if kind == FEATURE:
         meaning = words.get(int(name))
         return f"{study.feature_kind} {name}" + (f" ({meaning})" if meaning else "")
+    if kind == PICTURE:
+        return f"images {picture_words(within, name)}"
     return f"{within}: {name}" if within else name

@@ -10,12 +10,17 @@ import pandas as pd
 from core.common.captions import class_id, with_class_names
 from core.common.command_line import command_line
 from core.common.dataframes import read_only
+from core.common.picture_names import COLUMNS as PICTURE_COLUMNS
 from core.errors import SliceError, did_you_mean
 from core.reader import StudyReader
+from core.slices.repeats import REPEATS, repeats
 from core.slices.saved_file import Conditions, with_saved
 from core.traces.traces import read_traces
 
-TABLES = ("images", "quality", "probe", "attributes")  # the first with a column of that name counts
+OF_PICTURES = ("pictures", "nearest_train", "rotation")  # what pictures are, whatever they are taken for
+# The first with a column of that name counts.
+TABLES = ("images", "quality", "probe", "attributes", *OF_PICTURES)  # the first with such a column counts
+REPEATED = "repeated"  # not a table: which images repeat others, by `pictures`; see `repeats`
 RESULTS = ("quality", "probe", "overlap")
 KEPT = ("images", "quality", "probe")  # their columns are read once
 TRACES = "traces"  # not a table: what people left on the images, see `core.traces`
@@ -38,6 +43,8 @@ def slice_columns(study: StudyReader) -> dict[str, str]:
     if study.has("overlap"):
         for column in OVERLAPS:
             tables.setdefault(column, "overlap")
+    for column in REPEATS if study.has("pictures") else ():
+        tables.setdefault(column, REPEATED)
     for column in TRACE_COLUMNS:
         tables.setdefault(column, TRACES)
     return tables
@@ -180,6 +187,8 @@ def column_values(study: StudyReader, column: str) -> pd.Series:
         raise SliceError(f"'{column}' has no range; write tag=doubtful or wrong_label=true")
     if (table := tables[column]) == "overlap":
         return pd.Series(read_once(study, column, lambda: _overlap(study, *OVERLAPS[column])))
+    if table == REPEATED:
+        return pd.Series(read_once(study, column, lambda: repeats(study, column)))
     values = study.column(table, column) if table in KEPT else study.table(table, columns=[column])[column]
     if len(values) == study.n_images:
         return pd.Series(values.array, copy=False)
@@ -218,6 +227,8 @@ def _unknown_column(study: StudyReader, column: str, columns: list[str]) -> Slic
     missing = study.missing()
     if column in ("correct", "predicted") and "probe" in missing:
         return SliceError(f"'{column}' needs the probe: {missing['probe']}")
+    if column in (*PICTURE_COLUMNS, *REPEATS) and (why := study.why_missing("pictures")) is not None:
+        return SliceError(f"'{column}' needs the table 'pictures', which is {why}")
     for table in study.damage:
         if column in study.manifest["items"][table].get("columns", ()):
             why = study.why_missing(table)

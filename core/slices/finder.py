@@ -2,9 +2,10 @@
 
 A candidate has at least `min_images` evaluation images. With n images and k errors, and K errors among the N
 images that it is compared with (itself included), p is the chance of k or more errors among n random draws
-(Fisher's exact test, one-sided), corrected over all candidates by the method of Benjamini and Hochberg;
-candidates with the same images count as one. Slices are selected and evaluated on the same images, so the
-error rates of the worst are somewhat higher than new images would show.
+(Fisher's exact test, one-sided), corrected by the method of Benjamini and Hochberg over all candidates of
+pictures (dark, blurred …), and over all others, of which a study has thousands; candidates with the same
+images count as one. Slices are selected and evaluated on the same images, so the error rates of the worst are
+somewhat higher than new images would show.
 """
 
 from collections.abc import Iterator
@@ -19,8 +20,9 @@ from core.common.statistics.design_effect import groups_among, of_mean
 from core.common.statistics.intervals import at_least, benjamini_hochberg, wilson
 from core.reader import StudyReader
 from core.slices.evaluate import class_column, result_column
+from core.slices.picture_traits import picture_words
 from core.slices.slice import Slice
-from core.slices.traits import COLUMN, CONCEPT, FEATURE, Tokens, tokens_of
+from core.slices.traits import COLUMN, CONCEPT, FEATURE, PICTURE, Tokens, tokens_of
 
 MIN_IMAGES = 10
 MOST_ROWS = 1000
@@ -86,7 +88,7 @@ def worst_slices(
         among: (n_images,) bool: only these images, of whichever split; None: the evaluation images.
         significant: only slices with q of at most SIGNIFICANT.
     Returns:
-        label, kind ('class', 'feature', 'concept', 'column'), trait, also (names of the same images), where
+        label, kind ('class', or one of `traits.KINDS`), trait, also (names of the same images), where
         (the slice's text form), n, errors, error_rate, low, high, rest (error rate of the images that it is
         compared with), lift (error_rate / rest; NaN where rest is 0), p, q.
     """
@@ -138,7 +140,10 @@ def find(
     counted = [_counted(*part, len(tokens) + 1, wrong, marks, min_images) for part in parts]
     candidates = pd.concat(counted).sort_values(["label", "trait"], ignore_index=True)
     candidates = _merged(candidates.drop(columns=PRINTS), candidates[PRINTS].to_numpy())
-    return _tested(candidates, wrong[rows], labels[rows], against, effect)
+    is_picture = np.array([kind == PICTURE for kind in tokens.kinds] + [False])[candidates["trait"]]
+    parts = [candidates.loc[is_picture == one].reset_index(drop=True) for one in (False, True)]
+    tested = [_tested(part, wrong[rows], labels[rows], against, effect) for part in parts]
+    return pd.concat(tested, ignore_index=True)
 
 
 def _images_of_candidates(
@@ -237,6 +242,8 @@ def trait_name(tokens: Tokens, trait: int, feature: str) -> str:
     if tokens.kinds[trait] == FEATURE:
         return f"{feature} {tokens.names[trait]}"
     column, name = tokens.within[trait], tokens.names[trait]
+    if tokens.kinds[trait] == PICTURE:
+        return picture_words(column, name)
     return f"{column}: {name}" if column else name
 
 
@@ -250,5 +257,6 @@ def slice_of(tokens: Tokens, trait: int, label: str | None, split: str | None) -
         FEATURE: lambda: Slice(fires=(int(name),)),
         CONCEPT: lambda: Slice(concepts=(name,)),
         COLUMN: lambda: Slice(extras={tokens.within[trait]: (name,)}),
+        PICTURE: lambda: Slice.parse(f"{tokens.within[trait]}={name}"),
     }[kind]()
     return Slice.joined([base, extra])

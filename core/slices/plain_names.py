@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from core.slices.picture_traits import Cut, picture_words
 from core.slices.slice import Slice
 
 # Values that describe the object itself, whatever the column is called: "small objects", "faded trees".
@@ -124,7 +125,12 @@ def _joined(clauses: list[str]) -> list[str]:
 
 
 def _phrase(part: Slice, words: Mapping[int, str], kind: str) -> Phrase:
+    for column, (low, high) in part.ranges.items():
+        if clause := picture_words(column, Cut(column, low, high).text):
+            return Phrase(behind=clause)
     for column, values in part.extras.items():
+        if clause := picture_words(column, " or ".join(values)):
+            return Phrase(behind=clause)
         return _value(column, " or ".join(values))
     if part.correct is not None:
         return Phrase(before=VERDICT[part.correct])

@@ -1,5 +1,6 @@
 """Traits of images, as sparse pairs of an image and a trait: features that fire on it, words of the
-features that it highly activates, and values of extra columns. They serve to compare and find slices.
+features that it highly activates, values of extra columns, and what the picture itself is (dark, blurred …).
+They serve to compare and find slices.
 """
 
 from collections.abc import Sequence
@@ -10,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from core.reader import StudyReader
-from core.slices.evaluate import read_once, slice_columns
+from core.slices.evaluate import column_values, read_once, slice_columns
 from core.slices.firing_counts import count_firing_images, firing_blocks, has_firing
+from core.slices.picture_traits import Cut, holds, picture_cuts, picture_truths
 
 MOST_VALUES = 50  # a column with more values does not describe kinds of images
 NONE = np.empty(0, np.int32)
-FEATURE, CONCEPT, COLUMN = KINDS = ("feature", "concept", "column")
+FEATURE, CONCEPT, COLUMN, PICTURE = KINDS = ("feature", "concept", "column", "picture")
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,9 @@ class Traits:
     """Traits, identified by their indices.
 
     Attributes:
-        kinds: 'feature', 'concept' or 'column' for each trait.
-        names: a feature number, a word, or a value.
-        within: the column of a value; empty for features and concepts.
+        kinds: one of KINDS for each trait.
+        names: a feature number, a word, a value, or a range of a column of pictures.
+        within: the column of a value or range; empty for features and concepts.
     """
 
     kinds: tuple[str, ...]
@@ -55,7 +57,7 @@ class Tokens(Traits):
 
 def tokens_of(study: StudyReader, mask: np.ndarray, kinds: Sequence[str] = KINDS) -> Tokens:
     """Collect the known traits of the images in a mask, (n_images,) bool."""
-    makers = {FEATURE: _features, CONCEPT: _concepts, COLUMN: _columns}
+    makers = {FEATURE: _features, CONCEPT: _concepts, COLUMN: _columns, PICTURE: _pictures}
     return _together([makers[kind](study, mask) for kind in kinds])
 
 
@@ -64,7 +66,7 @@ def count_traits(study: StudyReader, masks: Sequence[np.ndarray]) -> tuple[Trait
 
     Features are counted without listing the pairs: a million images have many millions of pairs.
     """
-    others = tokens_of(study, np.logical_or.reduce(masks), (CONCEPT, COLUMN))
+    others = tokens_of(study, np.logical_or.reduce(masks), (CONCEPT, COLUMN, PICTURE))
     counts = [np.bincount(others.ids[mask[others.rows]], minlength=len(others)) for mask in masks]
     if not has_firing(study):
         return others, np.stack(counts)
@@ -158,6 +160,19 @@ def _columns(study: StudyReader, mask: np.ndarray) -> Tokens:
         if 2 <= len(names) <= MOST_VALUES:
             there = codes >= 0
             parts.append(_made(inside[there], codes[there], COLUMN, [_text(name) for name in names], column))
+    return _together(parts)
+
+
+def _pictures(study: StudyReader, mask: np.ndarray) -> Tokens:
+    """Collect pictures that are dark, blurred, small … or that repeat others."""
+    parts = [_none(PICTURE)]
+    for column, low, high in picture_cuts(study):
+        values = column_values(study, column).to_numpy(np.float64, na_value=np.nan)
+        rows = np.flatnonzero((values >= low) & (values <= high) & mask)
+        parts.append(_made(rows, np.zeros(len(rows)), PICTURE, [Cut(column, low, high).text], column))
+    for column in picture_truths(study):
+        rows = np.flatnonzero(holds(study, column) & mask)
+        parts.append(_made(rows, np.zeros(len(rows)), PICTURE, ["true"], column))
     return _together(parts)
 
 

@@ -17,7 +17,7 @@ REASONS: dict[State, str] = {
     "earlier": "of an earlier version, which did not make it",
 }
 # Items that a step has not always made, and the entry of its summary since.
-SINCE = {"pictures": "pictures"}
+SINCE = {"pictures": "pictures", "nearest_train": "n_train_compared"}
 LEFT_OUT = "run with settings or images that leave it out"
 NO_WEIGHTS = "no weights: it is not linear on the representation, or labels and outputs are not one to one"
 OF_LATENTS = (

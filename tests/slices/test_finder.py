@@ -139,7 +139,7 @@ def test_find__no_pairs_leaves_the_classes():
 def test_worst_slices__each_row_is_the_slice_it_names(study):
     found = worst_slices(study, min_images=5)
     wrong = Slice(correct=False).mask(study)
-    assert {"class", "feature"} == set(found["kind"])
+    assert {"class", "feature", "picture"} == set(found["kind"])
     for row in found.head(60).to_dict("records"):
         inside = Slice.parse(row["where"]).mask(study)
         assert (inside.sum(), (inside & wrong).sum()) == (row["n"], row["errors"])

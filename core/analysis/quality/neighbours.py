@@ -1,9 +1,13 @@
-"""The step `neighbours`: cosine neighbours of val images among train images, spectrum, principal components.
+"""The step `neighbours`: cosine neighbours of val images among train images, how far each
+image lies from the train images of other units, spectrum, principal components.
 
 All need full matrix products, which is why they form a separate step.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -14,6 +18,7 @@ from core.analysis.tensors import as_tensor
 from core.common.dataframes import check_same_length
 from core.config import NeighboursConfig
 from core.jobs.progress import Bar
+from core.slices.repeats import first_of_family
 from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray
 from core.storage.writer import StepRun, StepWriter
 from core.store import Study
@@ -74,6 +79,8 @@ def compute_neighbours(study: Study, step: StepWriter, config: NeighboursConfig,
         step.summary = spectral_scores(array, config, run.device)
         step.summary |= {"k": config.k, "n_train_used": len(against), "n_train": len(train)}
         step.summary |= write_principal_scores(study, step, against, bar=bar)
+    with run.progress.stage("nearest train images", total=len(array), unit="images") as bar:
+        write_nearest_train(study, step, config, run.device, bar)
     with run.progress.stage("neighbours", total=len(val), unit="images") as bar:
         if not len(val) or not len(train):
             step.summary["skipped"] = f"no {'evaluation' if len(train) else 'train'} images to compare"
@@ -81,6 +88,54 @@ def compute_neighbours(study: Study, step: StepWriter, config: NeighboursConfig,
         rows, cosine = nearest_stored(array, val, against, config.k, run.device, bar)
     step.vector("neighbours", rows)
     step.vector("neighbour_similarity", cosine)
+
+
+def write_nearest_train(
+    study: Study, step: StepWriter, config: NeighboursConfig, device: str | torch.device, bar: Bar
+) -> None:
+    """Write the table `nearest_train`: for each image 1 less the largest cosine to a train image of another
+    unit, NaN where there is none.
+
+    Of one unit are images of one patient, lesion or sequence, and near duplicates. At most `max_nearest`
+    train images, drawn with the seed, are compared.
+    """
+    array = study.array("representations")
+    against = sample_rows(np.flatnonzero(~study.is_val), config.max_nearest, config.seed)
+    train = stored_unit_rows(array, against, device)
+    units = [torch.from_numpy(np.asarray(unit, np.int64)).to(device) for unit in _units(study)]
+    best = np.full(len(array), np.nan, np.float32)
+    for start in range(0, len(array) if len(against) else 0, QUERY_ROWS):
+        rows = np.arange(start, min(start + QUERY_ROWS, len(array)))
+        queries = stored_unit_rows(array, rows, device)
+        best[rows] = largest_of_others(queries, train, [(unit[rows], unit[against]) for unit in units]).cpu()
+        bar.update(len(rows))
+    table = pd.DataFrame({"image_id": study.column("images", "image_id"), "nearest_train": 1 - best})
+    step.table("nearest_train", table)
+    step.summary["n_train_compared"] = len(against)
+
+
+def _units(study: Study) -> list[np.ndarray]:
+    """Codes by image, of which images share one that are of one unit."""
+    family = first_of_family(study) if study.has("pictures") else np.arange(study.n_images)
+    return [family] if study.groups is None else [family, study.groups]
+
+
+def largest_of_others(queries: Tensor, train: Tensor, units: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """(n,) the largest cosine of each query to a row of `train` that shares no code; NaN without one.
+
+    Args:
+        queries: (n, n_features), train: (m, n_features), L2-normalised rows.
+        units: pairs of codes, (n,) and (m,).
+    """
+    best = torch.full((len(queries),), -torch.inf, device=queries.device)
+    height = max(1, TRAIN_ENTRIES // max(train.shape[1], 1))
+    for start in range(0, len(train), height):
+        part = slice(start, start + height)
+        cosine = queries @ train[part].T
+        for of_query, of_train in units:
+            cosine.masked_fill_(of_query[:, None] == of_train[None, part], -torch.inf)
+        best = torch.maximum(best, cosine.max(1).values)
+    return best.masked_fill(best == -torch.inf, torch.nan)
 
 
 def spectral_scores(

@@ -51,6 +51,8 @@ def _is_facet(study: StudyReader, column: str) -> bool:
     if table == evaluate.TRACES:
         left = read_traces(study.path).images.values()
         return any(one.tags if column == evaluate.TAG else one.wrong_label for one in left)
+    if table == evaluate.REPEATED:
+        return bool(evaluate.column_values(study, column).any())
     if table not in evaluate.TABLES:
         return False
     ends = study.value_range(table, column)

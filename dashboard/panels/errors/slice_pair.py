@@ -27,7 +27,7 @@ IN_A_SENTENCE = {
     **{name: name[:1].lower() + name[1:] for name in (REST, EVERY, *RESTS.values(), EVALUATION, TRAIN)},
     **{FILTER: "the images of the filter", WRONG: "misclassified images", RIGHT: "correct images"},
 }
-KINDS = {"Features": "feature", "Concepts": "concept", "Columns": "column"}
+KINDS = {"Features": "feature", "Concepts": "concept", "Columns": "column", "Pictures": "picture"}
 TILES = 12
 MOST_TRAITS = 8  # drawn on either side
 TRAIT_COLUMNS = ["title", "k_a", "k_b", "rate_a", "rate_b", "difference", "low", "high", "p", "q"]
@@ -218,7 +218,8 @@ def _difference(kind: str, more: int, fewer: int, n: int, one: str, other: str) 
     does, often, preposition = ("is" if single else "are", "more common", "in")
     if kind == "feature":
         does, often, preposition = ("fires" if single else "fire", "more often", "on")
-    what = {"feature": "features", "concept": "words", "column": "values"}[kind]
+    names = {"feature": "features", "concept": "words", "column": "values", "picture": "kinds of pictures"}
+    what = names[kind]
     less = f"{fewer:,}" if fewer else "none"
     return (
         f"{more:,} of {n:,} {what} {does} significantly {often} {preposition} {one} than {preposition} "

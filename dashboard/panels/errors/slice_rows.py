@@ -136,7 +136,8 @@ def source_of(study: Study, row: dict) -> str:
         if value in map_reads.TRUTHS or value in str(row.get("name", "")):  # the title says it in words
             return ""
         return f"{column.replace('_', ' ')}: {map_reads.TRUTHS.get(value, value)}"
-    return {"class": "all of the class", "concept": ""}.get(kind, trait)  # a title has its word, too
+    in_title = {"class": "all of the class", "concept": "", "picture": ""}  # a title has its word, too
+    return in_title.get(kind, trait)
 
 
 def worst_first(study: Study, where: Slice) -> np.ndarray:

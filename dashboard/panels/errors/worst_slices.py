@@ -26,7 +26,13 @@ from dashboard.panels.errors import slice_rows
 from dashboard.state import session
 
 AGAINST = {"All other images": ALL, "The rest of its class": CLASS}
-KINDS = {"Classes": "class", "Features": "feature", "Concepts": "concept", "Columns": "column"}
+KINDS = {
+    "Classes": "class",
+    "Features": "feature",
+    "Concepts": "concept",
+    "Columns": "column",
+    "Pictures": "picture",
+}
 ROWS, TABLE, CHART = VIEWS = ("Rows", "Table", "Chart")
 SHOWN = "slice"  # part of the URL: the slice that is opened
 LINKED = ("slices_against", "slices_least")  # parts of the URL that a link to a slice needs

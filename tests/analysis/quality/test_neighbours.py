@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.analysis.features.definitions import normalise_rows
@@ -50,6 +51,34 @@ def test_seeded_rows__sorted_seeded_and_limited():
     assert_array_equal(found, np.unique(found))
     assert len(found) == 20 and set(found) <= set(rows)
     assert not np.array_equal(found, neighbours.sample_rows(rows, 20, 1))
+
+
+@pytest.mark.parametrize("entries", [1, 1 << 25], ids=["many blocks", "one block"])
+def test_largest_of_others__matches_loop(rng, monkeypatch, entries):
+    monkeypatch.setattr(neighbours, "TRAIN_ENTRIES", entries)
+    rows = normalise_rows(rng.gamma(0.5, size=(30, 6)))
+    against, first, second = np.arange(20), rng.integers(0, 3, 30), rng.integers(0, 12, 30)
+    second[29], first[29] = 99, 99
+    units = [(torch.from_numpy(unit), torch.from_numpy(unit[against])) for unit in (first, second)]
+    found = neighbours.largest_of_others(rows.float(), rows[against].float(), units)
+    for row in range(30):
+        others = [one for one in against if first[one] != first[row] and second[one] != second[row]]
+        expected = max(float(rows[row] @ rows[one]) for one in others)
+        assert float(found[row]) == pytest.approx(expected, rel=SINGLE)
+    alone = torch.zeros(30, dtype=torch.int64)
+    assert neighbours.largest_of_others(rows, rows, [(alone, alone)]).isnan().all()
+
+
+def test_compute_neighbours__distance_to_the_nearest_train_image(shared_study):
+    study = open_study(shared_study)
+    raw = study.array("representations")[:].astype(float)
+    train, val = np.flatnonzero(~study.is_val), np.flatnonzero(study.is_val)
+    table = study.table("nearest_train")
+    assert list(table["image_id"]) == list(study.images["image_id"])
+    _, cosine = reference.nearest(raw[val[:5]], raw[train], 1)
+    assert_allclose(table["nearest_train"][val[:5]], 1 - cosine[:, 0], atol=SINGLE)
+    _, cosine = reference.nearest(raw[train[:5]], raw[train], 2)  # the first is the image itself
+    assert_allclose(table["nearest_train"][train[:5]], 1 - cosine[:, 1], atol=SINGLE)
 
 
 def test_compute_neighbours__stored_rows_are_the_nearest_train_rows(shared_study):

@@ -53,6 +53,7 @@ def info_text(report: Report) -> str:
         ("study", f"{report['name']}  ({report['path']}, {format_bytes(report['bytes'])})"),
         ("finding", report.get("finding") or ""),
         ("images", _images_line(report)),
+        ("leakage", report.get("leakage") or ""),
         ("encoder", _encoder_line(report)),
         ("encoder", checkpoint_line(report.get("checkpoint"))),
         ("features", _features_line(report)),

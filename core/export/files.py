@@ -36,6 +36,8 @@ from core.measures.concept_features import COLUMNS as CONCEPT_FEATURES
 from core.measures.concept_features import concept_features
 from core.measures.label_issues import COLUMNS as LABEL_ISSUES
 from core.measures.label_issues import issues_of
+from core.measures.leaks import COLUMNS as LEAKS
+from core.measures.leaks import leaks_of_slice
 from core.slices.inspection.populations import train_images, with_split
 from core.slices.slice import Slice
 from core.storage.leftovers import remove_leftovers_of
@@ -74,6 +76,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "skipped": ("path", "reason"),
     "pictures": ("image_id", *PICTURE_COLUMNS),
     "nearest_train": ("image_id", "nearest_train"),
+    "leaks": LEAKS,
     "neighbours": ("image_id", "rank", "neighbour", "similarity"),
     "label_issues": LABEL_ISSUES,
     "concept_features": CONCEPT_FEATURES,
@@ -91,6 +94,7 @@ MADE = {  # of what the study holds, when it is asked for
     "concept_features": concept_features,
     "human-study": human_study_tasks,
     "bases": bases_table,
+    "leaks": lambda study: _leaks(study),
     "traces_images": traces.images_table,
     "traces_features": traces.features_table,
 }
@@ -267,6 +271,11 @@ def _check_there(study: Study, table: str, item: str) -> None:
         raise StudyError(f"{start}{study.why_skipped(step) or 'its images bring none'}")
     why = "they are stale (their inputs changed)" if missing.state == "stale" else "not computed yet"
     raise StudyError(f"{start}{why}. Run: {command_line(step, study.path)}")
+
+
+def _leaks(study: Study) -> pd.DataFrame:
+    _check_there(study, "leaks", "pictures")
+    return leaks_of_slice(study, np.ones(study.n_images, bool))
 
 
 def _only(study: Study, table: str, frame: pd.DataFrame, slice: Slice) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from core.common.step_facts import (
 from core.export.finding import study_finding
 from core.measures.label_issues import TABLE as ISSUES
 from core.measures.label_issues import issues_sentence, why_not_checked
+from core.measures.leaks import leakage
 from core.pipeline.verify import Problem, verify
 from core.slices.features.class_logits import explains_errors
 from core.steps import STEPS, in_analysis
@@ -79,10 +80,24 @@ def _counts(study: Study, read: Study) -> dict[str, Any]:
         "group": embed.group,
         "n_groups": embed.n_groups,
         "n_skipped": embed.n_skipped,
+        **_repeats(study),
         "n_features": embed.encoder.n_features,
         "n_discriminative": features.n_discriminative,
         "mean_firing": features.mean_firing,
         "feature_notes": notes_on_features(study),
+    }
+
+
+def _repeats(study: Study) -> dict[str, Any]:
+    """How many images repeat others, exactly or nearly, and how many evaluation images train has, too; None
+    where it is not known."""
+    pictures, leaked = study.facts(EmbedFacts).pictures, leakage(study)
+    n_leaks = (leaked.n if leaked else 0) if study.has("pictures") else None
+    return {
+        "n_duplicates": pictures.n_exact,
+        "n_near_duplicates": pictures.n_near,
+        "n_leaks": n_leaks,
+        "leakage": leaked,
     }
 
 

@@ -16,6 +16,7 @@ from core.measures.confusions import confusions
 from core.measures.feature_rates import feature_numbers
 from core.measures.group_means import group_means, vectors_of
 from core.measures.label_issues import label_issues
+from core.measures.leaks import leaks_of_slice
 from core.measures.overlap import control_table, overlap_by_class, summary_table
 from core.measures.overlap_scale import overlap_scale, stored_name
 from core.measures.score_aurocs import score_aurocs
@@ -126,6 +127,7 @@ QUICK: dict[str, Table] = {  # what no step stores: it is of one population only
     "score_aurocs": score_aurocs,
     "confusions": confusions,
     "overlap_scale": overlap_scale,
+    "leaks": leaks_of_slice,
 }
 VECTORS: dict[str, Callable[[StudyReader, np.ndarray], dict[str, np.ndarray]]] = {
     **dict.fromkeys(("top_images", "top_values"), _top),

@@ -23,6 +23,7 @@ from core.common.statistics.intervals import share_bounds, wilson
 from core.common.step_facts import EmbedFacts, ProbeFacts
 from core.export.finding import study_finding
 from core.export.private_paths import without_folders
+from core.measures.leaks import leakage
 from core.report.image_sections import telling
 from core.report.inputs import Source
 from core.report.page import parts
@@ -61,6 +62,8 @@ def holds(source: Source) -> list[Markup]:
     if study.has("classes") and study.labelled:
         pieces += [parts.heading("Classes"), _classes(source)]
     notes = [without_folders(note) for note in (*embed.notes, *encoder.assumptions)]
+    if leaked := leakage(study):
+        notes = [leaked, *notes]
     if notes:
         pieces += [parts.heading("Assumed, ignored or noted"), parts.bullets(notes)]
     return pieces

@@ -10,12 +10,15 @@ from core.charts.maps import Colouring
 from core.charts.theme import theme_named
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
+from core.common.picture_names import NUMBERS
 from core.common.score_names import score_label
 from core.measures.feature_rates import feature_differences
-from core.slices.evaluate import class_column
+from core.slices.evaluate import OF_PICTURES as TABLES_OF_PICTURES
+from core.slices.evaluate import class_column, column_values, slice_columns
 from core.slices.inspection.populations import split_of
 from core.slices.inspection.words import different_words, slice_words
 from core.slices.map_clusters import Cluster, named_clusters
+from core.slices.repeats import REPEATS
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
@@ -24,6 +27,9 @@ from dashboard.cache.reader import cached_read
 MOST_POINTS = 100_000
 MOST_NAMES = 100  # different values of a column that colours a map
 ATTRIBUTE = "attribute:"  # before the name of a further column of the images
+PICTURE = "picture:"  # before that of a column of numbers of the pictures themselves
+OF_PICTURES = ("turned", *REPEATS)  # truths of the pictures themselves
+AMOUNTS = (*NUMBERS, "nearest_train")
 TITLES = {"label": "Class", "predicted": "Predicted class"}
 TRUTHS = {"true": "yes", "false": "no"}  # as a filter writes them, and in words
 SEED = 0
@@ -87,15 +93,23 @@ def clusters(study: Study, kind: str, split: str | None) -> tuple[Cluster, ...]:
 @cached_read(max_entries=8)
 def attributes(study: Study) -> list[str]:
     """The further columns of the images that can colour a map: few different names, truths or numbers."""
-    if not study.has("attributes"):
-        return []
     columns = []
-    for column in study.columns("attributes"):
-        values = pd.Series(study.table("attributes", [column])[column]).dropna()
-        plain = len(values) > 0 and isinstance(values.iloc[0], str | bool | np.bool_ | int | np.integer)
-        if column != "image_id" and plain and 2 <= values.nunique() <= MOST_NAMES:
+    for column, table in slice_columns(study).items():
+        if table == "attributes":
+            values = pd.Series(study.table("attributes", [column])[column]).dropna()
+            plain = len(values) > 0 and isinstance(values.iloc[0], str | bool | np.bool_ | int | np.integer)
+            if column != "image_id" and plain and 2 <= values.nunique() <= MOST_NAMES:
+                columns.append(column)
+        elif column in OF_PICTURES and pd.Series(column_values(study, column)).nunique() == 2:
             columns.append(column)
     return columns
+
+
+@cached_read(max_entries=8)
+def amounts(study: Study) -> list[str]:
+    """The columns of numbers that pictures have and that differ between them."""
+    there = [column for column in AMOUNTS if slice_columns(study).get(column) in TABLES_OF_PICTURES]
+    return [column for column in there if column_values(study, column).nunique() > 1]
 
 
 def names_by(study: Study, by: str) -> np.ndarray | None:
@@ -117,10 +131,7 @@ def classes_tell(study: Study) -> bool:
 
 @cached_read(max_entries=16)
 def _attribute(study: Study, column: str) -> np.ndarray:
-    values = study.table("attributes", [column])[column]
-    if len(values) != study.n_images:  # of one split only
-        table = study.table("attributes", ["image_id", column]).set_index("image_id")
-        values = table[column].reindex(study.column("images", "image_id"))
+    values = column_values(study, column)
     texts = [None if pd.isna(value) else _text(value) for value in values]
     return np.array(texts, object)
 
@@ -133,7 +144,7 @@ def filter_values(study: Study, column: str) -> dict[str, str]:
     """What a filter calls the values of a further column, by what the map calls them."""
     if column not in attributes(study):
         return {}
-    values = study.table("attributes", [column])[column].dropna()
+    values = column_values(study, column).dropna()
     truths = len(values) and isinstance(values.iloc[0], bool | np.bool_)
     names = {name for name in _attribute(study, column) if name is not None}
     return {TRUTHS[name]: name for name in TRUTHS} if truths else {name: name for name in names}
@@ -188,6 +199,10 @@ def colouring(study: Study, by: str, theme: str, feature: int = 0) -> Colouring:
         return maps.by_amount(values, title=reads.feature_name(study, feature), theme=look)
     if (names := names_by(study, by)) is not None:
         return maps.by_name(names, title=TITLES.get(by, by.removeprefix(ATTRIBUTE)), theme=look)
+    if by.startswith(PICTURE):
+        column = by.removeprefix(PICTURE)
+        values = column_values(study, column).to_numpy(np.float64, na_value=np.nan)
+        return maps.by_amount(values, title=column.replace("_", " ").capitalize(), theme=look)
     return maps.by_amount(numbers(images, by), title=score_label(by), theme=look)
 
 

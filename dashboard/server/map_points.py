@@ -129,6 +129,7 @@ def packed(study: Study, request: Wanted) -> bytes:
         PeregrineError: the study has no such map, column, feature or slice.
     """
     is_column = request.by in reads.images(study) or map_reads.names_by(study, request.by) is not None
+    is_column |= request.by in [f"{map_reads.PICTURE}{name}" for name in map_reads.amounts(study)]
     if request.by != "activation" and not is_column:
         raise PeregrineError(f"no map coloured by '{printable(request.by)}'")
     try:

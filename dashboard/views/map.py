@@ -167,6 +167,8 @@ def _choices(study: Study) -> dict[str, str]:
     if scores:  # without labels the first one gives the colour
         first = score_reads.picked_first(study)
         columns |= {score_label(column): column for column in sorted(scores, key=lambda one: one != first)}
+    for column in map_reads.amounts(study):
+        columns.setdefault(column.replace("_", " ").capitalize(), f"{map_reads.PICTURE}{column}")
     if study.has("row_stats"):
         columns[ACTIVATION] = "activation"
     return columns

@@ -32,6 +32,7 @@ from dashboard.panels import findings, report, tour
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.image.picture_field import picture_field
 from dashboard.panels.jobs import study_progress
+from dashboard.panels.leakage import leakage
 from dashboard.panels.masks import none_yet
 from dashboard.research import parts
 from dashboard.server import table_downloads
@@ -85,6 +86,7 @@ def _assumed(study: Study) -> None:
 def _of_images(study: Study, population: Slice, *, filtered: bool) -> None:
     """What holds of the images of the filter; research speaks of the whole study."""
     _headline(study, population, filtered=filtered)
+    leakage(study, population)
     with st.container(key="overview_places", gap="xsmall"):
         findings.look_first(study, population)
     with st.container(key="overview_looks", gap="xsmall"):

@@ -265,6 +265,21 @@ STEPS: dict[str, Step] = {
             running=("device", "workers"),
             shared=True,
         ),
+        Step(
+            name="rotation",
+            title="Turned pictures",
+            doing="Looking at turned pictures",
+            summary="find pictures that are turned: which of four turns the answer is most confident of",
+            example="rotation studies/mine",
+            config=config.RotationConfig,
+            function="core.pictures.rotation:compute_rotation",
+            inputs=("representations", "images", "probe", "probe_weights", *OF_HEAD),
+            needs=("embed",),
+            outputs=("rotation",),
+            running=IN_BATCHES,
+            needs_labels=True,
+            on_request=True,
+        ),
         *(step for topic in topics() for step in topic.steps),
     )
 }

@@ -122,8 +122,8 @@ def add_export(commands: Any) -> None:
         "highly_activating, failures, interventions, answers, skipped, neighbours, label_issues, "
         "human-study (tasks for people who rate words), concept_features (of each known class and "
         "attribute), bases (how well each names them), traces_images, traces_features, attributes, pictures, "
-        "nearest_train, leaks (evaluation images that train has, too), metrics, representations, basis, "
-        "heatmap or mask",
+        "nearest_train, leaks (evaluation images that train has, too), rotation, metrics, representations, "
+        "basis, heatmap or mask",
     )
     files = (
         "file to write: .csv, .parquet, .json or .npy; .npz for the dictionary and codes of a basis, "

@@ -21,6 +21,7 @@ from core.config.analysis import (
     OverlapConfig,
     ProbeConfig,
     QualityConfig,
+    RotationConfig,
     RunOptions,
 )
 from core.config.bases import BASIS_KINDS, BasisConfig, LoadedBasisConfig

@@ -251,6 +251,11 @@ class NeighboursConfig:
 
 
 @dataclass(frozen=True)
+class RotationConfig:
+    """Which of four turns of a picture the answer is most confident of (docs/method.md 1.8)."""
+
+
+@dataclass(frozen=True)
 class ProbeConfig:
     """Linear probe on frozen representations (docs/method.md 3)."""
 

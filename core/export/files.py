@@ -77,6 +77,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "pictures": ("image_id", *PICTURE_COLUMNS),
     "nearest_train": ("image_id", "nearest_train"),
     "leaks": LEAKS,
+    "rotation": ("image_id", "rotation", "rotation_gain"),
     "neighbours": ("image_id", "rank", "neighbour", "similarity"),
     "label_issues": LABEL_ISSUES,
     "concept_features": CONCEPT_FEATURES,

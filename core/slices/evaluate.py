@@ -13,14 +13,14 @@ from core.common.dataframes import read_only
 from core.common.picture_names import COLUMNS as PICTURE_COLUMNS
 from core.errors import SliceError, did_you_mean
 from core.reader import StudyReader
-from core.slices.repeats import REPEATS, repeats
+from core.slices.repeats import REPEATS, repetition
 from core.slices.saved_file import Conditions, with_saved
 from core.traces.traces import read_traces
 
 OF_PICTURES = ("pictures", "nearest_train", "rotation")  # what pictures are, whatever they are taken for
 # The first with a column of that name counts.
 TABLES = ("images", "quality", "probe", "attributes", *OF_PICTURES)  # the first with such a column counts
-REPEATED = "repeated"  # not a table: which images repeat others, by `pictures`; see `repeats`
+REPEATED = "repeated"  # not a table: which images repeat others, by `pictures`; see `core.slices.repeats`
 RESULTS = ("quality", "probe", "overlap")
 KEPT = ("images", "quality", "probe")  # their columns are read once
 TRACES = "traces"  # not a table: what people left on the images, see `core.traces`
@@ -188,7 +188,7 @@ def column_values(study: StudyReader, column: str) -> pd.Series:
     if (table := tables[column]) == "overlap":
         return pd.Series(read_once(study, column, lambda: _overlap(study, *OVERLAPS[column])))
     if table == REPEATED:
-        return pd.Series(read_once(study, column, lambda: repeats(study, column)))
+        return pd.Series(read_once(study, column, lambda: repetition(study, column)))
     values = study.column(table, column) if table in KEPT else study.table(table, columns=[column])[column]
     if len(values) == study.n_images:
         return pd.Series(values.array, copy=False)

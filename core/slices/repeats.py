@@ -11,7 +11,7 @@ DUPLICATE, NEAR_DUPLICATE, LEAK = REPEATS = ("duplicate", "near_duplicate", "lea
 NONE = -1
 
 
-def repeats(study: StudyReader, column: str) -> np.ndarray:
+def repetition(study: StudyReader, column: str) -> np.ndarray:
     """(n_images,) bool: of DUPLICATE and NEAR_DUPLICATE, images that repeat an earlier one; of LEAK,
     evaluation images of which train has an exact or near duplicate."""
     if column == LEAK:

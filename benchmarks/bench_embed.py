@@ -1,4 +1,6 @@
-"""`embed` against the least it could do: decode every image, and run the encoder on ready batches."""
+"""`embed` against the least it could do: decode every image, and run the encoder on ready batches; and what
+share of its processor time the columns of the pictures themselves take.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ import torch
 
 from benchmarks.results import Result
 from benchmarks.studies import FOLDER
+from core.analysis.picture_columns import measure_picture
 from core.common.device import resolve_device
 from core.common.processes import own_cores
 from core.config import RunOptions
@@ -50,6 +54,31 @@ def embed(folder: Path) -> float:
     return time.perf_counter() - began
 
 
+def columns_share(source: ImageSource, encoder: Encoder, batch_size: int) -> tuple[float, str]:
+    """The share of processor time that columns of pictures take beside decoding, view and forward pass."""
+    seconds = dict.fromkeys(("decode", "view", "columns", "forward"), 0.0)
+
+    @contextmanager
+    def timed(part: str) -> Iterator[None]:
+        began = time.process_time()
+        yield
+        seconds[part] += time.process_time() - began
+
+    for start in range(0, len(source.table), batch_size):
+        rows = range(start, min(start + batch_size, len(source.table)))
+        with timed("decode"):
+            pictures = [source.read(row) for row in rows]
+        with timed("view"):
+            views = np.stack([encoder.transform.pixels(picture) for picture in pictures])
+        with timed("columns"):
+            for picture in pictures:
+                measure_picture(picture)
+        with timed("forward"), torch.inference_mode():
+            encoder.represent(torch.from_numpy(views)).cpu()
+    each = ", ".join(f"{part} {1e3 * time / len(source.table):.2f}" for part, time in seconds.items())
+    return seconds["columns"] / sum(seconds.values()), f"milliseconds of processor time an image: {each}"
+
+
 def run() -> Iterator[Result]:
     device = resolve_device("auto")
     source, encoder = open_images(IMAGES), load_encoder(ENCODER, device=str(device))
@@ -68,3 +97,5 @@ def run() -> Iterator[Result]:
     )
     name = "embed / the slower of decode and forward" if on_gpu else "embed / (decode + forward)"
     yield Result(name, bare / min(whole), "x", 0.9 if on_gpu else 0.85, True, detail)
+    share, detail = min(columns_share(source, encoder, size) for _ in range(REPEATS))
+    yield Result("columns of pictures / embed, processor time", share, "", 0.05, False, detail)

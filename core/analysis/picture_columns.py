@@ -3,6 +3,8 @@ size, a checksum of its pixels and a perceptual hash.
 """
 
 import hashlib
+import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -13,7 +15,7 @@ from core.data.sources.pixel_facts import TRANSPARENT, TURNED, file_facts
 
 VALUES = (*(name for name in NUMBERS if name != "aspect"), "turned")
 PRINTS = ("first_half", "second_half", "perceptual")  # of the checksum, and the perceptual hash
-LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
+WHITE = 255
 LOW, HIGH = 5, 99  # percentiles of the luma
 BLACK = 0.05  # the brightest channel of pixels whose saturation is not told
 SHARP_SIDE = 256  # shorter side on which sharpness is measure_picture
@@ -38,51 +40,63 @@ def measure_picture(picture: Image.Image | None) -> tuple[np.ndarray, np.ndarray
     if picture is None:
         return np.full(len(VALUES), np.nan, np.float32), np.zeros(len(PRINTS), np.uint64)
     pixels = np.ascontiguousarray(picture)
-    luma, saturation = _luma(pixels), _saturation(pixels)
-    mean, deviation = cv2.meanStdDev(luma)
+    luma, saturation = _light_and_colour(pixels)
+    mean, deviation = (float(one[0, 0]) / WHITE for one in cv2.meanStdDev(luma))
+    light, dark = (value / WHITE for value in percentiles(luma, (LOW, HIGH)))
     facts = file_facts(picture)
     transparent = facts.get(TRANSPARENT) or (0.0,)
-    prints = [*_checksum(pixels), _hash(luma)]
-    sharp = sharpness(luma)
-    light, dark = np.percentile(luma.ravel(), (LOW, HIGH), overwrite_input=True)  # the last look at the luma
-    light_of = [mean[0, 0], dark, light, deviation[0, 0], sharp, saturation]
+    light_of = [mean, dark, light, deviation, _sharpness(luma), saturation]
     return (
         np.array([*light_of, *picture.size, transparent[0], TURNED in facts], np.float32),
-        np.array(prints, np.uint64),
+        np.array([*_checksum(pixels), _hash(luma)], np.uint64),
     )
 
 
-def _strips(pixels: np.ndarray) -> list[tuple[int, int]]:
-    """Return the first row and the end of parts that are small as floats."""
+def _light_and_colour(pixels: np.ndarray) -> tuple[np.ndarray, float]:
+    """(H, W, 3) uint8 -> luma, (H, W) float32 from 0 to 255, and the mean of (max - min) / max over the
+    channels of pixels that are not black; NaN where all are. Strip by strip: as floats a large picture takes
+    gigabytes."""
     height, width = pixels.shape[:2]
+    luma, total, n_lit = np.empty((height, width), np.float32), 0.0, 0
     rows = max(1, STRIP // width)
-    return [(top, min(top + rows, height)) for top in range(0, height, rows)]
-
-
-def _luma(pixels: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 -> (H, W) float32 in [0, 1]."""
-    luma = np.empty(pixels.shape[:2], np.float32)
-    for top, bottom in _strips(pixels):
-        cv2.transform(pixels[top:bottom].astype(np.float32), LUMA / 255, dst=luma[top:bottom])
-    return luma
-
-
-def _saturation(pixels: np.ndarray) -> float:
-    """Mean of (max - min) / max over the channels, of pixels that are not black; NaN where all are."""
-    total, n = 0.0, 0
-    for top, bottom in _strips(pixels):
-        red, green, blue = cv2.split(pixels[top:bottom])
+    for top in range(0, height, rows):
+        strip = pixels[top : top + rows]
+        cv2.cvtColor(strip.astype(np.float32), cv2.COLOR_RGB2GRAY, dst=luma[top : top + rows])
+        red, green, blue = cv2.split(strip)
         highest = cv2.max(cv2.max(red, green), blue)
         spread = cv2.subtract(highest, cv2.min(cv2.min(red, green), blue))
-        is_lit = cv2.compare(highest, int(255 * BLACK), cv2.CMP_GT)
+        is_lit = cv2.compare(highest, int(WHITE * BLACK), cv2.CMP_GT)
         lit = cv2.countNonZero(is_lit)
         total += cv2.mean(cv2.divide(spread, highest, dtype=cv2.CV_32F), mask=is_lit)[0] * lit
-        n += lit
-    return total / n if n else np.nan
+        n_lit += lit
+    return luma, total / n_lit if n_lit else np.nan
 
 
-def sharpness(luma: np.ndarray) -> float:
-    """log10(1e-6 + variance of the 4-neighbour Laplacian) of the luma, (H, W) float32 in [0, 1].
+def percentiles(luma: np.ndarray, shares: Sequence[float]) -> list[float]:
+    """Percentiles of a luma, (H, W) float32 from 0 to 255, as numpy interpolates between two values.
+
+    Only the values that are rounded to the same whole number as the sought one are sorted.
+    """
+    rounded = cv2.convertScaleAbs(luma)
+    ends = np.cumsum(cv2.calcHist([rounded], [0], None, [256], [0, 256]).ravel().astype(np.int64))
+    within: dict[int, np.ndarray] = {}
+
+    def smallest(k: int) -> float:
+        level = int(np.searchsorted(ends, k, "right"))
+        if level not in within:
+            within[level] = np.sort(luma[rounded == level])
+        return float(within[level][k - ends[level]])  # counted from the end of its level
+
+    places = [share / 100 * (luma.size - 1) for share in shares]
+    lows = [(int(place), place - int(place)) for place in places]
+    return [
+        smallest(k) * (1 - part) + smallest(min(k + 1, luma.size - 1)) * part if part else smallest(k)
+        for k, part in lows
+    ]
+
+
+def _sharpness(luma: np.ndarray) -> float:
+    """log10(1e-6 + variance of the 4-neighbour Laplacian) of the luma, (H, W) float32 from 0 to 255.
 
     It is scaled by area to a shorter side of 256 if that is larger; at the border the picture is mirrored.
     """
@@ -90,15 +104,15 @@ def sharpness(luma: np.ndarray) -> float:
     if shorter > SHARP_SIDE:
         height, width = (round(side * SHARP_SIDE / shorter) for side in luma.shape)
         luma = cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)
-    deviation = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_32F))[1][0, 0]
-    return float(np.log10(LEAST_VARIANCE + deviation**2))
+    deviation = float(cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_32F))[1][0, 0]) / WHITE
+    return math.log10(LEAST_VARIANCE + deviation**2)
 
 
 def _hash(luma: np.ndarray) -> int:
     """Return 63 bits that similar pictures share: signs of the 8 x 8 lowest cosine coefficients without the
     first, against their median, of the luma scaled by area to 32 x 32. A plain picture has 0."""
     small = cv2.resize(luma, (HASH_SIDE, HASH_SIDE), interpolation=cv2.INTER_AREA)
-    waves = cv2.dct(small)[:HASH_WAVES, :HASH_WAVES].ravel()[1:]
+    waves = cv2.dct(small / WHITE)[:HASH_WAVES, :HASH_WAVES].ravel()[1:]
     rounded = np.round(waves.astype(np.float64), HASH_DIGITS)
     bits = rounded > np.median(rounded)
     return int.from_bytes(np.packbits(bits).tobytes(), "big")

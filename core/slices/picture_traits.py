@@ -66,7 +66,7 @@ def picture_truths(study: StudyReader) -> list[str]:
     return [column for column, table in of_pictures.items() if columns.get(column) == table]
 
 
-def truth_of(study: StudyReader, column: str) -> np.ndarray:
+def picture_truth(study: StudyReader, column: str) -> np.ndarray:
     """(n_images,) bool: images of which a column of `picture_truths` holds."""
     values = pd.Series(evaluate.column_values(study, column)).astype("boolean")
     return values.fillna(False).to_numpy(bool)

@@ -13,7 +13,7 @@ import pandas as pd
 from core.reader import StudyReader
 from core.slices.evaluate import column_values, read_once, slice_columns
 from core.slices.firing_counts import count_firing_images, firing_blocks, has_firing
-from core.slices.picture_traits import Cut, picture_cuts, picture_truths, truth_of
+from core.slices.picture_traits import Cut, picture_cuts, picture_truth, picture_truths
 
 MOST_VALUES = 50  # a column with more values does not describe kinds of images
 NONE = np.empty(0, np.int32)
@@ -171,7 +171,7 @@ def _pictures(study: StudyReader, mask: np.ndarray) -> Tokens:
         rows = np.flatnonzero((values >= low) & (values <= high) & mask)
         parts.append(_made(rows, np.zeros(len(rows)), PICTURE, [Cut(column, low, high).text], column))
     for column in picture_truths(study):
-        rows = np.flatnonzero(truth_of(study, column) & mask)
+        rows = np.flatnonzero(picture_truth(study, column) & mask)
         parts.append(_made(rows, np.zeros(len(rows)), PICTURE, ["true"], column))
     return _together(parts)
 

@@ -4,8 +4,6 @@ image lies from the train images of other units, spectrum, principal components.
 All need full matrix products, which is why they form a separate step.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 import torch
@@ -18,7 +16,7 @@ from core.analysis.tensors import as_tensor
 from core.common.dataframes import check_same_length
 from core.config import NeighboursConfig
 from core.jobs.progress import Bar
-from core.slices.repeats import first_of_family
+from core.measures.units import unit_codes
 from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray
 from core.storage.writer import StepRun, StepWriter
 from core.store import Study
@@ -102,38 +100,31 @@ def write_nearest_train(
     array = study.array("representations")
     against = sample_rows(np.flatnonzero(~study.is_val), config.max_nearest, config.seed)
     train = stored_unit_rows(array, against, device)
-    units = [torch.from_numpy(np.asarray(unit, np.int64)).to(device) for unit in _units(study)]
+    units = torch.from_numpy(unit_codes(study).astype(np.int64)).to(device)
     best = np.full(len(array), np.nan, np.float32)
     for start in range(0, len(array) if len(against) else 0, QUERY_ROWS):
         rows = np.arange(start, min(start + QUERY_ROWS, len(array)))
         queries = stored_unit_rows(array, rows, device)
-        best[rows] = largest_of_others(queries, train, [(unit[rows], unit[against]) for unit in units]).cpu()
+        best[rows] = largest_of_others(queries, train, units[rows], units[against]).cpu()
         bar.update(len(rows))
     table = pd.DataFrame({"image_id": study.column("images", "image_id"), "nearest_train": 1 - best})
     step.table("nearest_train", table)
     step.summary["n_train_compared"] = len(against)
 
 
-def _units(study: Study) -> list[np.ndarray]:
-    """Codes by image, of which images share one that are of one unit."""
-    family = first_of_family(study) if study.has("pictures") else np.arange(study.n_images)
-    return [family] if study.groups is None else [family, study.groups]
-
-
-def largest_of_others(queries: Tensor, train: Tensor, units: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """(n,) the largest cosine of each query to a row of `train` that shares no code; NaN without one.
+def largest_of_others(queries: Tensor, train: Tensor, of_queries: Tensor, of_train: Tensor) -> Tensor:
+    """(n,) the largest cosine of each query to a row of `train` of another unit; NaN without one.
 
     Args:
         queries: (n, n_features), train: (m, n_features), L2-normalised rows.
-        units: pairs of codes, (n,) and (m,).
+        of_queries, of_train: (n,) and (m,) codes of units.
     """
     best = torch.full((len(queries),), -torch.inf, device=queries.device)
     height = max(1, TRAIN_ENTRIES // max(train.shape[1], 1))
     for start in range(0, len(train), height):
         part = slice(start, start + height)
         cosine = queries @ train[part].T
-        for of_query, of_train in units:
-            cosine.masked_fill_(of_query[:, None] == of_train[None, part], -torch.inf)
+        cosine.masked_fill_(of_queries[:, None] == of_train[None, part], -torch.inf)
         best = torch.maximum(best, cosine.max(1).values)
     return best.masked_fill(best == -torch.inf, torch.nan)
 

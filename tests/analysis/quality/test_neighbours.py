@@ -57,16 +57,14 @@ def test_seeded_rows__sorted_seeded_and_limited():
 def test_largest_of_others__matches_loop(rng, monkeypatch, entries):
     monkeypatch.setattr(neighbours, "TRAIN_ENTRIES", entries)
     rows = normalise_rows(rng.gamma(0.5, size=(30, 6)))
-    against, first, second = np.arange(20), rng.integers(0, 3, 30), rng.integers(0, 12, 30)
-    second[29], first[29] = 99, 99
-    units = [(torch.from_numpy(unit), torch.from_numpy(unit[against])) for unit in (first, second)]
-    found = neighbours.largest_of_others(rows.float(), rows[against].float(), units)
+    against, units = np.arange(20), torch.from_numpy(rng.integers(0, 6, 30))
+    found = neighbours.largest_of_others(rows.float(), rows[against].float(), units, units[against])
     for row in range(30):
-        others = [one for one in against if first[one] != first[row] and second[one] != second[row]]
+        others = [one for one in against if units[one] != units[row]]
         expected = max(float(rows[row] @ rows[one]) for one in others)
         assert float(found[row]) == pytest.approx(expected, rel=SINGLE)
     alone = torch.zeros(30, dtype=torch.int64)
-    assert neighbours.largest_of_others(rows, rows, [(alone, alone)]).isnan().all()
+    assert neighbours.largest_of_others(rows, rows, alone, alone).isnan().all()
 
 
 def test_compute_neighbours__distance_to_the_nearest_train_image(shared_study):

@@ -8,9 +8,11 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.answers.answer import CROSSFIT, evaluated
 from core.charts.worst_slices import WORST_SLICES, WorstSlices
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
+from core.common.formatting import counted
 from core.errors import SliceError
 from core.slices.finder import ALL, CLASS, MIN_IMAGES
 from core.slices.inspection.populations import is_filtered
@@ -66,6 +68,7 @@ def worst_slice_list(
     """
     with head:
         choice, controls = _controls()
+    _offer_all(study)
     table, choice = _table_of(study, population, choice)
     kinds = _kinds(controls, table)
     if (opened := _opened(table)) is not None:
@@ -109,6 +112,22 @@ def worst_slice_list(
             widgets.drawer(_folded(n_all, len(listed)), CHANCE, "unfold_more", draw)
             st.caption("The images one by one, misclassified ones first:")
         _images(study, population, "images of the filter")
+
+
+def _offer_all(study: Study) -> None:
+    """The way to the mistakes on all labelled images, where the probe has seen the train images."""
+    out_of_fold = study.answers.get(CROSSFIT)
+    if study.answer is not None or out_of_fold is None:
+        return
+    n = int(evaluated(study, out_of_fold.kind).sum())
+    st.button(
+        f"Count all {counted(n, 'labelled image')}, by probes that have not seen them",
+        key="slices_all_images",
+        type="tertiary",
+        icon=":material/select_all:",
+        on_click=session.set_url,
+        args=(session.ANSWER, CROSSFIT),
+    )
 
 
 def _table_of(study: Study, population: Slice, choice: Choice) -> tuple[pd.DataFrame, Choice]:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
+from itertools import combinations
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 from scipy.fft import dctn
 from scipy.ndimage import laplace
+from scipy.stats import spearmanr
 
 from core.analysis import picture_columns
+from core.analysis.duplicates import MOST_BITS
 from core.analysis.picture_columns import VALUES, measure_picture
 from core.data.sources.decode import decode
+from tests.analysis.degraded_scenes import scenes
 
 
 def values_of(picture: Image.Image) -> dict[str, float]:
@@ -118,3 +125,26 @@ def test_files__transparency_and_turn(tmp_path, rng):
     Image.fromarray(pixels[..., :3]).save(tmp_path / "turned.jpg", exif=exif)
     turned = values_of(decode(tmp_path / "turned.jpg"))
     assert (turned["turned"], turned["width"], turned["height"], turned["transparent"]) == (1, 10, 20, 0)
+
+
+@pytest.mark.slow
+def test_scenes__stand_to_each_other_as_cleanvision_says():
+    """Its luma weighs channels otherwise, so values differ and ranks do not; the rest is the same."""
+    theirs = json.loads(Path(__file__).with_name("cleanvision.json").read_text(encoding="utf-8"))
+    measured = {name: measure_picture(picture) for name, picture in scenes()}
+    assert list(measured) == list(theirs["scores"])
+    values = pd.DataFrame([row for row, _ in measured.values()], columns=list(VALUES), dtype=float)
+    dark, light, aspect, _ = np.array(list(theirs["scores"].values())).T
+    assert spearmanr(values["dark"], dark).statistic > 0.98
+    assert spearmanr(values["light"], 1 - light).statistic > 0.98
+    ratio = (values["width"] / values["height"]).to_numpy()
+    assert_allclose(np.minimum(ratio, 1 / ratio), aspect, atol=1e-6)
+    prints = {name: row for name, (_, row) in measured.items()}
+    pairs = list(combinations(sorted(prints), 2))
+    exact = [list(pair) for pair in pairs if (prints[pair[0]][:2] == prints[pair[1]][:2]).all()]
+    assert exact == theirs["exact_duplicates"]
+    near = [
+        list(pair) for pair in pairs if int(prints[pair[0]][2] ^ prints[pair[1]][2]).bit_count() <= MOST_BITS
+    ]
+    assert all(one[:2] == other[:2] for one, other in near)  # a scene and its copy
+    assert len(near) == 20 and all(pair in near for pair in theirs["near_duplicates"])

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from core.common.arrow_texts import BATCH, KIND, repeated, text_batches
+from core.common.arrow_texts import BATCH, KIND, arrow_of, repeated, text_batches
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import stat_all
 from core.common.threadsafe import cached_property
@@ -86,29 +86,31 @@ def missing_files(paths: pd.Series, resolve: Callable[[str], str]) -> np.ndarray
     Args:
         paths: (n,) texts, none missing. resolve: from a path to its place; "" for one that is not allowed.
     Returns:
-        (n,) bool. 12 bytes a row are held, and as much for each entry of the folder that is looked into.
+        (n,) bool. 30 bytes a row are held, and 16 for each entry of the folder that is looked into.
     """
     folder_of, folders, hashes = _in_folders(paths)
+    texts = arrow_of(paths)
+
+    def is_gone(rows: np.ndarray) -> np.ndarray:
+        return _not_there([texts[row].as_py() for row in rows.tolist()], resolve)
+
     is_missing = np.zeros(len(paths), bool)
     order = np.argsort(folder_of, kind="stable")
     starts = np.searchsorted(folder_of[order], np.arange(len(folders) + 1))
-    alone = [order[: starts[0]]]  # those that no folder has as an entry
+    to_ask = [order[: starts[0]]]
     for number, folder in enumerate(folders):
-        rows = order[starts[number] : starts[number + 1]]
-        place = resolve(f"{folder}x")
-        if not place or len(rows) <= FEW or is_url(place):
-            alone.append(rows)
-        else:
-            is_missing[rows] = _not_listed(os.path.dirname(place) or ".", hashes[rows])
-            absent = rows[is_missing[rows]]
-            some = absent[:FEW]  # a system may write names in another way than its listings
-            if not (still := _not_there(paths.iloc[some], resolve)).all():
-                is_missing[some] = still
-                alone.append(absent[FEW:])
-    rows = np.concatenate(alone)
+        rows, place = order[starts[number] : starts[number + 1]], resolve(f"{folder}x")
+        if place and len(rows) > FEW and not is_url(place):
+            absent = rows[_not_listed(os.path.dirname(place) or ".", hashes[rows])]
+            is_missing[absent] = True
+            if is_gone(absent[:FEW]).all():
+                continue
+            rows = absent  # the system has further names for what its listings call otherwise
+        to_ask.append(rows)
+    rows = np.concatenate(to_ask)
     for start in range(0, len(rows), BATCH):
-        part = rows[start : start + BATCH]
-        is_missing[part] = _not_there(paths.iloc[part], resolve)
+        batch = rows[start : start + BATCH]
+        is_missing[batch] = is_gone(batch)
     return is_missing
 
 
@@ -134,15 +136,20 @@ def _in_folders(paths: pd.Series) -> tuple[np.ndarray, list[str], np.ndarray]:
 
 def _not_listed(folder: str, hashes: np.ndarray) -> np.ndarray:
     """(n,) bool: which names, by their hashes, are no entries of a folder."""
-    listed = array("q")
+    names = array("q")
     with suppress(OSError, ValueError), os.scandir(folder) as entries:
         for entry in entries:
             if not entry.is_symlink() or os.path.exists(entry.path):
-                listed.append(hash(entry.name))
-    return ~np.isin(hashes, np.frombuffer(listed, np.int64))
+                names.append(hash(entry.name))
+    listed = np.sort(np.frombuffer(names, np.int64))
+    at = np.searchsorted(listed, hashes)
+    is_listed = np.zeros(len(hashes), bool)
+    inside = at < len(listed)
+    is_listed[inside] = listed[at[inside]] == hashes[inside]
+    return ~is_listed
 
 
-def _not_there(paths: pd.Series, resolve: Callable[[str], str]) -> np.ndarray:
+def _not_there(paths: Sequence[str], resolve: Callable[[str], str]) -> np.ndarray:
     places = [resolve(path) for path in paths]
     remote = [place for place in places if is_url(place)]
     answered = {place for place, about in zip(remote, stat_all(remote), strict=True) if about}

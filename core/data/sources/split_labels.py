@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from core.common.arrow_texts import Coded, as_texts, coded, texts_of_codes
+from core.common.arrow_texts import as_texts, coded, texts_of_codes
 from core.common.labels.match import few, match_labels
 from core.common.records import Templates
 from core.data.sources.source import unseen_note
@@ -24,25 +24,27 @@ def one_spelling(splits: Sequence[str], labels: Sequence[str | None]) -> tuple[l
     Returns:
         The label of each image, and notes: classes in another spelling, classes of val not in train.
     """
-    classes, is_val = coded(as_texts(labels)), np.array([split != "train" for split in splits], bool)
-    spelled, notes = spelled_as_train(classes, is_val)
+    is_val = np.array([split != "train" for split in splits], bool)
+    spelled, notes = spelled_as_train(as_texts(labels), is_val)
     return [name if isinstance(name, str) else None for name in spelled], notes
 
 
-def spelled_as_train(labels: Coded, is_val: np.ndarray) -> tuple[pd.Series, list[str]]:
-    """Do the same with numbered labels. Args: labels: of (n_images,). is_val: (n_images,) bool."""
-    train_codes, val_codes = (_first_seen(labels.codes[side]) for side in (~is_val, is_val))
-    train_names, names = ([labels.names[code] for code in codes] for codes in (train_codes, val_codes))
+def spelled_as_train(labels: pd.Series, is_val: np.ndarray) -> tuple[pd.Series, list[str]]:
+    """Do the same with a column of labels; not copied where nothing changes. Args: is_val: (n_images,)."""
+    classes = coded(labels)
+    train_codes, val_codes = (_first_seen(classes.codes[side]) for side in (~is_val, is_val))
+    train_names, names = ([classes.names[code] for code in codes] for codes in (train_codes, val_codes))
     meant: dict[str, str] = {}
     if set(names) - set(train_names) and train_names:
         match = match_labels([[name] for name in names], train_names)
         pairs = zip(names, match.code.tolist(), strict=True)
         meant = {name: train_names[code] for name, code in pairs if code >= 0 and train_names[code] != name}
-    number = {name: code for code, name in enumerate(labels.names)}
-    code_of = np.array([number[meant.get(name, name)] for name in labels.names] + [-1], np.int32)  # -1: none
-    codes = np.where(is_val, code_of[labels.codes], labels.codes)
-    unseen = unseen_note(set(train_names), {meant.get(name, name) for name in names})
-    return texts_of_codes(codes, labels.names), [*_note(meant), *unseen]
+    notes = [*_note(meant), *unseen_note(set(train_names), {meant.get(name, name) for name in names})]
+    if not meant:
+        return labels, notes
+    number = {name: code for code, name in enumerate(classes.names)}
+    code_of = np.array([number[meant.get(name, name)] for name in classes.names] + [-1], np.int32)  # -1: none
+    return texts_of_codes(np.where(is_val, code_of[classes.codes], classes.codes), classes.names), notes
 
 
 def _first_seen(codes: np.ndarray) -> list[int]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from core.common.arrow_texts import Coded, as_texts, coded, column_of, repeated, texts_of_codes
+from core.common.arrow_texts import Coded, arrow_of, as_texts, coded, column_of, repeated, texts_of_codes
 from core.common.formatting import counted
 from core.common.records import Record
 from core.common.remote.addresses import is_url, listed_place, located
@@ -272,7 +272,8 @@ class TableSource(ListedSource):
         is_missing = missing_files(paths, self._resolve)
         if not is_missing.any():
             return []
-        missing = list(paths.iloc[np.flatnonzero(is_missing)[:3]])
+        texts = arrow_of(paths)
+        missing = [texts[int(row)].as_py() for row in np.flatnonzero(is_missing)[:3]]
         n_missing = int(is_missing.sum())
         count = f"{n_missing:,} of {counted(len(paths), 'file')}"
         more = f" and {n_missing - 3:,} more" if n_missing > 3 else ""
@@ -391,15 +392,18 @@ def _with_splits(
         for name, n in zip(splits.names, n_images.tolist(), strict=True):
             counts[name] += n
         split_of, notes = evaluation_splits(counts)
-        side_of = np.array([SIDES.index(one) if one else -1 for one in map(split_of.get, splits.names)])
+        side_of = np.array(
+            [SIDES.index(one) if one else -1 for one in map(split_of.get, splits.names)], np.int8
+        )
         sides = side_of[splits.codes]
         if {"train", "val"} <= set(split_of.values()):
-            rows = np.flatnonzero(sides >= 0)
-            if len(rows) < len(table):
+            if (sides < 0).any():
+                rows = np.flatnonzero(sides >= 0)
+                sides = sides[rows]
                 table = table.iloc[rows].reset_index(drop=True)
                 extras = None if extras is None else extras.iloc[rows].reset_index(drop=True)
-            labels, spelled = spelled_as_train(coded(column_of(table, "label")), sides[rows] == 1)
-            split = texts_of_codes(sides[rows], SIDES)
+            labels, spelled = spelled_as_train(column_of(table, "label"), sides == 1)
+            split = texts_of_codes(sides, SIDES)
             return table.assign(split=split.array, label=labels.array), extras, notes + spelled, True
         (only,) = {one for one in split_of.values() if one}
         notes = [f"the column split has only '{only}'"]

@@ -74,6 +74,27 @@ def test_split__with_a_group_an_image_it_is_that_of_images(labels, seed):
 
 
 @given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["x", "y", None])), min_size=1, max_size=40),
+    st.integers(0, 3),
+)
+def test_split__of_images_is_that_of_a_loop_also_where_two_have_one_name(rows, seed):
+    names, labels = [name for name, _ in rows], [label for _, label in rows]
+    ids = [f"{-number}" for number in range(len(rows))]
+    drawn, _ = seeded_split(ids, labels, seed=seed, names=names)
+    assert drawn.tolist() == split_by_a_loop(ids, labels, names, seed)
+
+
+def split_by_a_loop(ids: list, labels: list, names: list, seed: int) -> list[bool]:
+    is_val = [False] * len(ids)
+    for label in set(labels):
+        rows = [row for row in range(len(ids)) if labels[row] == label]
+        n_val = max(1, round(VAL_SHARE * len(rows))) if len(rows) > 1 else 0
+        for row in sorted(rows, key=lambda row: (groups.hash_rank(seed, names[row]), ids[row]))[:n_val]:
+            is_val[row] = True
+    return is_val
+
+
+@given(
     st.lists(st.tuples(st.integers(0, 6), st.sampled_from(["a", "b", None])), min_size=1, max_size=40),
     st.integers(0, 3),
 )

@@ -149,7 +149,8 @@ def long_tables(folder: Path, tree: Path) -> Iterator[Result]:
     for ending, rows in ((".csv", str(N_ROWS)), (".parquet", str(N_ROWS)), (".csv", tree.name)):
         measured = in_own_process("benchmarks.measure_table", str(folder), ending, rows)
         n_rows, n_bytes, seconds = measured["n_rows"], measured["bytes"], measured["seconds"]
-        detail = f"{n_bytes / 1e9:.2f} GB and {seconds:.0f} s, {n_rows:,} rows of {measured['file_bytes'] / 1e9:.2f} GB"
+        size = f"{n_rows:,} rows of {measured['file_bytes'] / 1e9:.2f} GB"
+        detail = f"{n_bytes / 1e9:.2f} GB and {seconds:.0f} s, {size}"
         kind = f"{ending} of files that are there" if rows == tree.name else ending
         yield Result(f"{kind}, memory", n_bytes / n_rows, "B/row", 220, False, detail)
         yield Result(f"{kind}, seconds", seconds / n_rows * 1e6, "µs/row", 20, False, detail)

@@ -13,7 +13,7 @@ from core.common.processes import is_first
 from core.common.step_facts import FeaturesFacts
 from core.errors import SettingsError
 from core.jobs.progress import Progress
-from core.training.config import TrainConfig
+from core.training.config import OF_READING, TrainConfig
 from core.training.finetuning.defaults import PAPER
 from core.training.regularizers.config import RegularizerConfig
 
@@ -111,7 +111,7 @@ def report(study: Study, sidecar: dict[str, Any], output: str) -> list[str]:
     lines += [f"  {name:18} {value}" for name, value in sidecar["monitors"].items()]
     after = study.path.with_name(f"{study.path.name}-{Path(output).stem}")
     settings, epsilon = study.settings("embed"), study.facts(FeaturesFacts).known_epsilon
-    same = {name: settings.get(name) or None for name in ("val", "class_level", "group_level", "seed")}
+    same = {name: settings.get(name) or None for name in ("val", *OF_READING, "seed")}
     evaluate = command_line(
         "analyze", after, images=settings["images"], encoder=output, **same, epsilon=f"{epsilon:g}"
     )

@@ -77,6 +77,11 @@ class EmbedConfig:
         None,
         metavar="LOW,HIGH",
         left_out="the range of the file's type",
+        form=FORM,
+        title="Values that are black and white",
+        about="The lowest and the highest value, for files of more than 8 bits a channel such as X-rays; or "
+        "file, for those of each file. Left empty: the range of the file's type.",
+        example="0,4095",
     )
     transparency: str | None = image_option(
         "transparent parts of pictures on white, or dropped: the colours below, as networks see them that "
@@ -84,6 +89,11 @@ class EmbedConfig:
         None,
         choices=TRANSPARENCIES,
         left_out="white",
+        form=FORM,
+        title="Transparent parts of pictures",
+        about="On white, or the colours below them, as networks see them that were trained with "
+        "torchvision's ImageFolder.",
+        titles={"": "On white", "drop": "Dropped, the colours below are seen"},
     )
     layer: str | None = encoder_option(
         "layer to analyse; head-input: what the last layer of its classifier reads",

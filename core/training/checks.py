@@ -54,7 +54,7 @@ def check_settings(config: Any, *, prefix: str = "") -> None:
             raise SettingsError(f"{name} = {value} is too large.")
         if minimum is not None and value is not None and not value >= minimum:
             raise SettingsError(f"{name} = {value} must be at least {minimum}.")
-        if choices and value not in choices:
+        if choices and value is not None and value not in choices:
             named = f"{', '.join(choices[:-1])} or {choices[-1]}"
             raise SettingsError(f"{name} = '{value}' must be {named}.{did_you_mean(str(value), choices)}")
         for rule in getattr(hints[setting.name], "__metadata__", ()):

@@ -12,6 +12,7 @@ from typing import Any
 from core.common.assets import configs_folder
 from core.common.inside import parse_json, read_bounded
 from core.config import as_settings, option
+from core.config.analysis import TRANSPARENCIES
 from core.errors import SettingsError, did_you_mean
 from core.training.augmentations.config import AugmentConfig, check_augment, check_recipes, complete_right
 from core.training.checks import (
@@ -43,6 +44,7 @@ from core.training.section import sections
 FREE_ON_RESUME = (
     *("epochs", "output", "device", "workers", "cache", "checkpoint_minutes", "tensorboard", "keep_every"),
 )
+OF_READING = ("class_level", "group_level", "range", "transparency")  # how images are read, as in `analyze`
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ class TrainConfig:
     class_level: FolderLevel = None
     # which level is one patient, scene or sequence, as in `analyze`
     group_level: int | None = field(default=None, metadata={"minimum": 1})
+    # how values of pixels are read, as in `analyze`
+    range: str | None = None
+    transparency: str | None = field(default=None, metadata={"choices": TRANSPARENCIES})
     method: str = option(f"method: {', '.join(DEFAULTS)}", "simclr", metavar="NAME")
     arch: str = option("network: timm:NAME?key=value or torchvision:NAME", "timm:resnet18", metavar="ARCH")
     # for example with a finer last feature map

@@ -193,7 +193,9 @@ def derived_seed(seed: int, purpose: str, number: int) -> int:
 
 def open_training_images(config: TrainConfig) -> Any:
     from core.data.sources.images import open_images
+    from core.data.sources.pixel_reading import reading_of
 
     seed = config.seed if config.split_seed is None else config.split_seed
     levels = {"class_level": config.class_level, "group_level": config.group_level}
-    return open_images(config.images, val=config.val, seed=seed, **levels)
+    opened = open_images(config.images, val=config.val, seed=seed, **levels)
+    return opened.read_as(reading_of(config.range, config.transparency))

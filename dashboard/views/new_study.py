@@ -42,6 +42,7 @@ WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
 TABLES = (".csv", ".tsv", ".parquet", ".json", ".txt")
 CAPTIONS = (".txt", ".csv", ".tsv", ".parquet")
 OF_FOLDERS = ("class_level", "group_level")
+OF_FILES = ("range", "transparency")
 TITLE = 90  # pixels of a numbered title
 SHOW_CHECK = 1.0  # seconds between two looks at a running check
 
@@ -148,8 +149,10 @@ def _words() -> dict[str, str]:
 
 @widgets.stable_container
 def _options(images: str) -> dict[str, str]:
-    """The fields that the options of `analyze` ask for; only folders have levels."""
-    shown = [one for one in in_form(FORM) if images == request.FOLDER or one.name not in OF_FOLDERS]
+    """The fields that the options of `analyze` ask for; only folders have levels, and only files pixels."""
+    left_out = () if images == request.FOLDER else OF_FOLDERS
+    left_out += OF_FILES if images == request.GLYPHWORLD else ()
+    shown = [one for one in in_form(FORM) if one.name not in left_out]
     return {option.name: option_field(option) for option in shown}
 
 

@@ -19,7 +19,7 @@ from core.errors import EncoderError, ImageSourceError, PeregrineError, Settings
 from core.jobs.progress import Progress
 from core.store import Study
 from core.training import files
-from core.training.config import TrainConfig, from_dict
+from core.training.config import OF_READING, TrainConfig, from_dict
 from core.training.finetuning.defaults import PAPER, PRACTICAL, WARMUP
 from core.training.finetuning.start import square_side, stem_of
 from core.training.objective import method_name, under_optimizer, with_defaults
@@ -29,17 +29,7 @@ LARGEST = 1 << 20  # bytes of a sidecar; ours have 4 kB
 OF_IMAGES = ("augment", "batch_size", "crop_size", "precision")  # whichever the method
 # Of the start's own training, and without meaning for another.
 OF_THAT_RUN = (
-    *(
-        "images",
-        "val",
-        "split_seed",
-        "class_level",
-        "group_level",
-        "seed",
-        "epochs",
-        "warmup_epochs",
-        "image_size",
-    ),
+    *("images", "val", "split_seed", *OF_READING, "seed", "epochs", "warmup_epochs", "image_size"),
     *("start", "frozen", "regularizer", "domains", "arch", "export_arch", "stem", "half"),
 )
 
@@ -90,8 +80,7 @@ def finetune_config(
         "images": embed["images"],
         "val": embed.get("val"),
         "split_seed": embed.get("seed", 0),
-        "class_level": embed.get("class_level"),
-        "group_level": embed.get("group_level"),
+        **{name: embed.get(name) for name in OF_READING},
         "image_size": encoder.transform.resize or encoder.transform.input_size,
         "start": encoder.spec,
         "frozen": frozen,
@@ -100,7 +89,7 @@ def finetune_config(
         "half": False,  # half precision rounds away changes below 5e-4, typical of the paper's rate
     }
     if "images" in given:
-        values |= {"val": None, "class_level": None, "group_level": None}
+        values |= {"val": None, **dict.fromkeys(OF_READING)}
     values |= given
     values.setdefault("warmup_epochs", WARMUP * values["epochs"])
     checkpoint = parse_spec(encoder.spec).checkpoint

@@ -394,6 +394,23 @@ def test_class_level__is_asked_for_folders_and_part_of_the_command(studies, chec
     assert "--class-level=2" in asked.command(Path("mine")).words
 
 
+def test_pixels__are_asked_for_files_and_part_of_the_command(studies, checked, tmp_path, open_page):
+    checked()
+    images = ASKED | {"new_images": "A folder", "new_images_path": str(tmp_path)}
+    typed = {"new_range": "0,4095", "new_transparency": OPTIONS["transparency"].described["titles"]["drop"]}
+    app = open_page("new_study", **images, new_name="mine", new_more="true", **typed)
+    assert not app.exception
+    assert app.text_input(key="new_range").value == "0,4095"
+    assert app.selectbox(key="new_transparency").value == "drop"
+    drawn = open_page("new_study", **ASKED, new_name="mine", new_more="true")  # a world has no such files
+    assert "new_range" not in {field.key for field in drawn.text_input}
+    options = {"range": "0,4095", "transparency": "drop"}
+    asked = request.StudyRequest(
+        images=request.GLYPHWORLD, options=options, encoder=request.ASSET, encoder_text="x"
+    )
+    assert {"--range=0,4095", "--transparency=drop"} <= set(asked.command(Path("mine")).words)
+
+
 def test_folders__are_shown_as_they_are_read(studies, checked, tmp_path, monkeypatch, open_page):
     (tmp_path / "roots").mkdir()
     monkeypatch.setenv("PEREGRINE_ROOTS", str(tmp_path / "roots"))

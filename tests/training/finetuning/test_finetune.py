@@ -22,7 +22,7 @@ from core.pipeline.run import run_step
 from core.store import open_study
 from core.training import files
 from core.training.backbones import build_backbone
-from core.training.config import from_dict
+from core.training.config import OF_READING, from_dict
 from core.training.finetuning.finetune import architecture, finetune_config, recorded_settings
 from core.training.setup import open_training_images
 from core.training.trainer import TrainingRun
@@ -137,11 +137,14 @@ def test_finetune__trains_on_no_evaluation_image_of_a_study_of_nested_folders(be
         Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(place / f"{number}.png")
     settings = {"images": str(tmp_path / "photos"), "encoder": open_study(begun).settings("embed")["encoder"]}
     options = {**settings, "class_level": 2, "device": "cpu", "workers": 0}
+    options |= {"transparency": "drop", "range": "0,4095"}
     run_step("embed", tmp_path / "study", options, Progress.silent())
     run_step("features", tmp_path / "study", {"epsilon": "auto"}, Progress.silent())
     study = open_study(tmp_path / "study")
     config = finetune_config(study, tmp_path / "a.safetensors")
-    trained = open_training_images(config).table
+    opened = open_training_images(config)
+    assert (opened.pixel_reading.transparency, opened.pixel_reading.value_range) == ("drop", (0.0, 4095.0))
+    trained = opened.table
     pd.testing.assert_series_equal(trained["label"], study.images["label"])
     assert trained["split"].tolist() == study.images["split"].tolist()
     sidecar = {
@@ -151,9 +154,10 @@ def test_finetune__trains_on_no_evaluation_image_of_a_study_of_nested_folders(be
         "epochs": 1,
         "monitors": {},
     }
-    assert "--class-level 2" in report(study, sidecar, "a.safetensors")[-2]
+    again = report(study, sidecar, "a.safetensors")[-2]
+    assert all(option in again for option in ("--class-level 2", "--transparency drop", "--range 0,4095"))
     elsewhere = finetune_config(study, tmp_path / "a.safetensors", images="glyphworld?train=8&val=4")
-    assert elsewhere.class_level is None
+    assert {getattr(elsewhere, name) for name in OF_READING} == {None}
 
 
 def test_finetune_config__of_an_encoder_without_a_sidecar(run, tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.csv_text import csv_text, harmless
+from core.common.dataframes import words
 from core.common.formatting import counted
 from core.common.inside import check_output_file
 from core.errors import SettingsError, StudyError, unknown_name
@@ -53,11 +54,11 @@ class WrittenLabels:
 
 
 def _list(study: Study, frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
-    return frame[list(COLUMNS)]
+    return frame.loc[:, list(COLUMNS)]
 
 
 def _metadata(study: Study, frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
-    return frame[list(COLUMNS)].rename(columns={"path": "file_name"})
+    return frame.loc[:, list(COLUMNS)].rename(columns={"path": "file_name"})
 
 
 def _changes(study: Study, frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
@@ -109,7 +110,7 @@ def export_labels(
     frame, rows = _frame(study, corrected, among)
     if one.content is None:
         links = write_links(study, frame, rows, out)
-        return WrittenLabels(links.n, (*_without_label(frame["label"]), *links.notes))
+        return WrittenLabels(links.n, (*_without_label(words(frame, "label")), *links.notes))
     content = one.content(study, frame, rows)
     with complete_file(out) as temporary:
         if isinstance(content, pd.DataFrame):
@@ -146,14 +147,14 @@ def _frame(study: Study, corrected: bool, among: Slice | None) -> tuple[pd.DataF
 def _notes(content: Any, ending: str) -> tuple[str, ...]:
     if not isinstance(content, pd.DataFrame):
         return ()
-    labels = content["corrected_label" if "corrected_label" in content else "label"]
+    labels = words(content, "corrected_label" if "corrected_label" in content else "label")
     n = int(content.map(lambda cell: harmless(cell) != cell and not pd.isna(cell)).to_numpy().sum())
     formula = "would be a formula and got an apostrophe; .parquet holds them as they are"
     return (*_without_label(labels), *([f"{counted(n, 'text')} {formula}"] if ending == ".csv" and n else []))
 
 
-def _without_label(labels: pd.Series) -> tuple[str, ...]:
-    n = int(labels.isna().sum())
+def _without_label(labels: Sequence[str]) -> tuple[str, ...]:
+    n = sum(not label for label in labels)
     return (f"{counted(n, 'image')} without a label: it has none, or a wrong one and no better",) if n else ()
 
 

@@ -47,7 +47,7 @@ def write_links(study: Study, frame: pd.DataFrame, rows: np.ndarray, out: Path) 
     places = image_places(study, rows)
     is_file = np.array([os.path.isfile(place) for place in places], bool)
     labelled = frame["label"].notna().to_numpy(bool)
-    folders = class_folders(words(frame[labelled], "label"))
+    folders = class_folders([label for label in words(frame, "label") if label])
     taken: set[Path] = set()
     with _complete_folder(out) as begun:
         for at in np.flatnonzero(labelled & is_file):

@@ -14,5 +14,5 @@ def labels_table(study: Study, *, corrected: bool = False) -> pd.DataFrame:
     Args:
         corrected: with what people decided; a label that is wrong without a better one is missing then.
     """
-    images = study.images[["image_id", *COLUMNS]]
+    images = study.images.loc[:, ["image_id", *COLUMNS]]
     return images.assign(label=corrected_labels(study)) if corrected else images

@@ -49,7 +49,7 @@ def rerun_command(study: Study, folder: Path, table: Path) -> Analyze:
     """
     group = study.facts(EmbedFacts).group
     images = f"{table}?{urlencode({'group': group})}" if group else str(table)
-    return Analyze.of(folder, images=images, **dict(_settings(study)))
+    return Analyze.of(folder, dry_run=False, images=images, **dict(_settings(study)))
 
 
 def _settings(study: Study) -> Iterator[tuple[str, str]]:

@@ -27,7 +27,7 @@ def test_table__opens_as_the_same_images_with_other_labels(made, tmp_path):
     right = labels.corrected_labels(made)
     assert listed["label"].fillna("").tolist() == right.fillna("").tolist()
     for row in range(len(listed)):
-        assert np.array_equal(source.read(row), made.image(row))
+        assert np.array_equal(np.asarray(source.read(row)), np.asarray(made.image(row)))
 
 
 def test_command__has_the_settings_that_were_given(tmp_path):

@@ -4,10 +4,11 @@ A decision is one key or one click: the suggestion, another class, or that the l
 the study at once (`core.traces.labels`); what others decide meanwhile is passed over.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -151,12 +152,12 @@ class Shown:
     """The image on the desk: its row in the study, its row of `label_issues`, and what was decided on it."""
 
     row: int
-    facts: pd.Series
+    facts: Mapping[str, Any]
     decision: str
 
     @classmethod
     def of(cls, study: Study, queue: Queue, place: int) -> "Shown":
-        facts = queue.table.iloc[place]
+        facts = {str(name): value for name, value in queue.table.iloc[place].items()}
         image_id = str(facts["image_id"])
         return cls(study.row_of(image_id), facts, queue.decided.get(image_id, ""))
 

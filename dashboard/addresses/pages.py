@@ -41,3 +41,8 @@ def of_slice(where: str) -> dict[str, str]:
 def of_confusion(true: str, predicted: str) -> dict[str, str]:
     """The parts of the address of *Errors* that open one confusion."""
     return {CONFUSED: true, ANSWERED: predicted, "errors_tab": "Confusions"}
+
+
+def of_labels() -> dict[str, str]:
+    """The parts of the address of *Errors* that open the labels that may be wrong."""
+    return {"errors_tab": "Wrong labels"}

@@ -7,13 +7,16 @@ import streamlit as st
 
 from core.common.captions import headline, with_class_names
 from core.common.dataframes import numbers
+from core.common.formatting import counted
 from core.common.score_names import score_label
+from core.measures.label_issues import TABLE as LABEL_ISSUES
+from core.measures.label_issues import listed_issues, own_errors
 from core.slices.inspection.populations import is_filtered, with_split
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.pages import of_confusion, of_slice
+from dashboard.addresses.pages import of_confusion, of_labels, of_slice
 from dashboard.cache import highlight_reads, reads, score_reads
 from dashboard.cache.features import concept_reads, feature_reads
 from dashboard.cache.features.feature_reads import Listing
@@ -27,7 +30,7 @@ from dashboard.panels.features.feature_cards import (
     population_name,
     thumbnails,
 )
-from dashboard.state import session
+from dashboard.state import image_filter, session
 
 PICTURES = 4
 MOST_CARDS = 3  # places to look at first
@@ -44,9 +47,9 @@ WAY = (
 
 def look_first(study: Study, population: Slice) -> None:
     """The worst confusion, the worst slice, the features on the background of the images of the filter and,
-    where one of these is not known, the images with the lowest score.
+    where one of these is not known, the labels that may be wrong and the images with the lowest score.
     """
-    shows = (_confusion, _slice, _background, _lowest, *(() if study.labelled else (_highest,)))
+    shows = (_confusion, _slice, _background, _labels, _lowest, *(() if study.labelled else (_highest,)))
     made = [card for show in shows if (card := show(study, population))][:MOST_CARDS]
     if not made:
         return
@@ -137,6 +140,28 @@ def _slice(study: Study, population: Slice) -> tuple[Card, Target] | None:
         subtitle=f"{worst.errors:,} of {worst.n:,} images; elsewhere {elsewhere}",
         pictures=thumbnails(study, worst.rows[:PICTURES]),
         action="Open this slice →",
+    )
+
+
+def _labels(study: Study, population: Slice) -> tuple[Card, Target] | None:
+    """The labels that may be wrong, of both splits unless the filter names one; None where there are none."""
+    if not study.has(LABEL_ISSUES):
+        return None
+    every = reads.label_issues(study, image_filter.of_page())
+    table = listed_issues(every)
+    if table.empty:
+        return None
+    first = with_class_names(f"{table['label'].iat[0]} → {table['suggested'].iat[0]}")
+    n_checked = int(every["n_checked"].iat[0])
+    return _card(
+        study,
+        "labels",
+        ("errors", session.filter_text(), of_labels()),
+        title=f"{counted(len(table), 'label')} may be wrong",
+        subtitle=f"of {n_checked:,} that were checked, first {first}",
+        pictures=thumbnails(study, session.rows_held(study, table["image_id"].head(PICTURES))),
+        lines=(warning,) if (warning := own_errors(every)) else (),
+        action="Open these labels →",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs, urlsplit
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +16,7 @@ from core.storage.writer import write_study
 from core.store import Study, open_study
 from core.traces import changes
 from core.traces.traces import ImageTrace, read_traces
-from tests.dashboard.conftest import all_text, tiles
+from tests.dashboard.conftest import all_text, drawn_cards, tiles
 from tests.manifests import write_tables
 
 TAB = {"errors_tab": "Wrong labels"}
@@ -43,6 +45,21 @@ def issues(study: Study, **conditions: str) -> pd.DataFrame:
 def press(app, label: str) -> None:
     next(one for one in app.button if one.label == label).click().run()
     assert not app.exception
+
+
+def test_overview__has_a_card_that_opens_them(seen, open_page, monkeypatch):
+    monkeypatch.setattr("dashboard.cache.highlight_reads.worst_slice", lambda *_: None)
+    monkeypatch.setattr("dashboard.cache.highlight_reads.background_features", lambda *_: [])
+    every = issues(seen)
+    listed = listed_issues(every)
+    assert len(listed)
+    cards = {
+        card["id"]: card for card in drawn_cards(open_page("overview", study=seen.name), "overview_first")
+    }
+    pictured = [picture["src"].split("?")[0].rsplit("/", 1)[-1] for picture in cards["labels"]["pictures"]]
+    assert seen.images["image_id"][list(map(int, pictured))].tolist() == listed["image_id"].tolist()[:4]
+    assert parse_qs(urlsplit(cards["labels"]["href"]).query)["errors_tab"] == [TAB["errors_tab"]]
+    assert f"{len(listed):,} label" in cards["labels"]["title"]
 
 
 @pytest.mark.slow

@@ -445,13 +445,16 @@ def test_overview__follows_the_filter(seen, open_page):
     aurocs = bees.table("score_aurocs").rename(columns={"low": "auroc_low", "high": "auroc_high"})
     advice = advise(recommended(bees), aurocs.rename(columns={"reason": "note"}))  # type: ignore[arg-type]
     assert advice in said.replace("**", "")
-    pictured = [
-        int(picture["src"].split("?")[0].rsplit("/", 1)[-1])
+    pictured = {
+        card["id"]: [
+            int(picture["src"].split("?")[0].rsplit("/", 1)[-1])
+            for picture in card["pictures"]
+            if picture["src"].startswith("thumb/")
+        ]
         for card in drawn_cards(app, "overview_first")
-        for picture in card["pictures"]
-        if picture["src"].startswith("thumb/")
-    ]
-    assert bees.inside[pictured].all()
+    }
+    assert (bees.images["label"].iloc[pictured.pop("labels", [])] == "bee").all()  # of both splits
+    assert all(bees.inside[rows].all() for rows in pictured.values())
     for card in drawn_cards(app, "overview_first"):
         assert parse_qs(urlsplit(card["href"]).query)["where"] == [text]
     firing = numbers(bees.table("features").sort_values("feature"), "activation_rate")

@@ -50,14 +50,14 @@ def press(app, label: str) -> None:
 def test_overview__has_a_card_that_opens_them(seen, open_page, monkeypatch):
     monkeypatch.setattr("dashboard.cache.highlight_reads.worst_slice", lambda *_: None)
     monkeypatch.setattr("dashboard.cache.highlight_reads.background_features", lambda *_: [])
-    every = issues(seen)
-    listed = listed_issues(every)
+    study = open_study(seen)
+    listed = listed_issues(issues(study))
     assert len(listed)
     cards = {
         card["id"]: card for card in drawn_cards(open_page("overview", study=seen.name), "overview_first")
     }
     pictured = [picture["src"].split("?")[0].rsplit("/", 1)[-1] for picture in cards["labels"]["pictures"]]
-    assert seen.images["image_id"][list(map(int, pictured))].tolist() == listed["image_id"].tolist()[:4]
+    assert study.images["image_id"][list(map(int, pictured))].tolist() == listed["image_id"].tolist()[:4]
     assert parse_qs(urlsplit(cards["labels"]["href"]).query)["errors_tab"] == [TAB["errors_tab"]]
     assert f"{len(listed):,} label" in cards["labels"]["title"]
 

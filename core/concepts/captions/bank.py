@@ -18,6 +18,7 @@ from core.common.remote.addresses import is_url, located
 from core.common.remote.objects import local_copy
 from core.common.worker_group import stream_in_order
 from core.concepts.captions.address import CONCEPTS, BankAddress, bank_address
+from core.concepts.captions.bare import bare_concepts
 from core.concepts.captions.files import (
     EMBEDDINGS,
     METADATA,
@@ -172,11 +173,30 @@ def open_bank(spec: str | Path, *, column: str | None = None) -> Bank:
     taken = read_captions(path, address.asked)
     bank = _bank_of(name, taken.captions)
     bank.of_concepts = address.lines == CONCEPTS or (address.lines is None and _are_short(bank))
-    if not bank.of_concepts:
+    if bank.of_concepts:
+        bank, how = _bare(bank)
+    else:
         require_english(_some(bank))
-    sentence = taken_in_words(taken, *([say_of_captions("concepts")] if bank.of_concepts else []))
+        how = []
+    sentence = taken_in_words(taken, *how)
     bank.notes = [] if sentence is None else [sentence]
     return bank
+
+
+def _bare(bank: Bank) -> tuple[Bank, list[Record]]:
+    """Return concepts without what a list adds to each, and how they were taken."""
+    lines = pd.Series(bank.texts(range(len(bank))), dtype="str")
+    concepts = bare_concepts(lines)
+    changed = (concepts != lines[concepts.index]).to_numpy()
+    if not changed.any() and len(concepts) == len(lines):
+        return bank, [say_of_captions("concepts")]
+    bare = _bank_of(bank.name, concepts)
+    bare.report |= {name: bank.report[name] for name in ("n_read", "n_empty", "n_cut")}
+    bare.of_concepts = True
+    if not changed.any():
+        return bare, [say_of_captions("concepts"), say_of_captions("remarks")]
+    first = concepts.index[int(changed.argmax())]
+    return bare, [say_of_captions("bare", what=lines[first], why=concepts[first])]
 
 
 def _are_short(bank: Bank) -> bool:

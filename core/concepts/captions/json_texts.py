@@ -56,7 +56,7 @@ def read_lines_of_json(path: Path, encoding: str, column: str | None) -> JsonTex
     Raises:
         ValueError: a line is no JSON, or has no captions. UnclearColumn: several keys may be it.
     """
-    values = _values(path, encoding)
+    values = map(_flat, _values(path, encoding))
     start = list(islice(values, SAMPLE))
     if not start or not isinstance(start[0], Mapping):
         return _texts_of(list(chain(start, values)), column)
@@ -87,7 +87,7 @@ def _texts_of(data: Any, column: str | None) -> JsonTexts:
         data = _records(data)
     if not isinstance(data, list):
         raise ValueError("it holds neither a list nor an object")
-    rows = [row for row in data if isinstance(row, Mapping)]
+    rows = [_flat(row) for row in data if isinstance(row, Mapping)]
     if not rows:
         return JsonTexts([text for row in data for text in _strings(row)])
     names, columns = _columns(rows[:SAMPLE], column)
@@ -121,6 +121,19 @@ def _columns(rows: Sequence[Any], column: str | None) -> tuple[tuple[str, ...], 
 def _of_row(row: Any, columns: Sequence[str]) -> list[str]:
     values = [row.get(name) for name in columns] if isinstance(row, Mapping) else []
     return [text for value in values for text in _strings(value)] or [""]
+
+
+def _flat(row: Any) -> Any:
+    """An object with the texts of objects inside under their paths: `en.caption` of XM3600."""
+    if not isinstance(row, Mapping) or not any(isinstance(value, Mapping) for value in row.values()):
+        return row
+    inner = {
+        f"{name}.{key}": text
+        for name, value in row.items()
+        if isinstance(value, Mapping)
+        for key, text in value.items()
+    }
+    return {**{name: value for name, value in row.items() if not isinstance(value, Mapping)}, **inner}
 
 
 def _strings(value: Any) -> list[str]:

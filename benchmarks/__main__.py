@@ -26,6 +26,7 @@ BENCHES = (
     "groups",
     "heatmaps",
     "imagenet",
+    "labels",
     "large",
     "peers",
     "pictures",

@@ -84,6 +84,32 @@ def likely_wrong(answers: OutOfFold) -> np.ndarray:
     return listed & (answers.codes[:, 0] != answers.labels)
 
 
+def probability_wrong(answers: OutOfFold) -> np.ndarray:
+    """(n,) the probability that each label is wrong, given the image, its label and how labels go wrong.
+
+    With the calibrated joint counts J of label y and class c, T_yc = J_yc / sum_y J_yc, the rate of wrong
+    labels r = mean over c of sum_{y != c} T_yc, and N_yc = r T_yc / sum_{y != c} T_yc of another label,
+
+        w_i = a_i / (a_i + (1 - r) p_iy),  a_i = sum_{c != y} N_yc p_ic  (docs/method.md 2.9).
+
+    An unlikely label is doubtful where the likely class is one that is mistaken for it, and less where it
+    never is. It is 1 where the label has no probability, and 0 of fewer than two classes.
+    """
+    if answers.n_classes < 2:
+        return np.zeros(len(answers.labels))
+    from cleanlab.count import calibrate_confident_joint
+
+    joint = calibrate_confident_joint(confident_joint(answers), answers.labels).astype(float)
+    wrong = joint / np.maximum(joint.sum(0), 1)
+    np.fill_diagonal(wrong, 0)
+    of_class = wrong.sum(0)
+    rate = float(of_class.mean())
+    noise = rate * np.divide(wrong, of_class, out=np.zeros_like(wrong), where=of_class > 0)
+    of_others = (noise[answers.labels[:, None], answers.codes] * answers.probabilities).sum(1)
+    both = of_others + (1 - rate) * answers.of_label
+    return np.divide(of_others, both, out=np.ones_like(both, float), where=both > 0)
+
+
 def confident_joint(answers: OutOfFold) -> np.ndarray:
     """(n_classes, n_classes) int: images of each label that count for each class, not calibrated."""
     from cleanlab.count import compute_confident_joint

@@ -14,7 +14,7 @@ TABLE = "label_issues"
 NEAREST = 3
 COLUMNS = (
     *("image_id", "split", "label", "suggested", "confidence", "margin", "rank", "listed", "n_checked"),
-    "own_classifier",
+    *("probability_wrong", "own_classifier"),
     *(
         name
         for rank in range(1, NEAREST + 1)
@@ -36,8 +36,9 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
         COLUMNS: suggested, the likeliest class beside the label, and confidence, its probability; margin,
         the probability of the label less that; rank, from 1; listed, whether confident learning takes the
         label for wrong; n_checked, how many of these images were checked: margin is NaN of the others;
-        own_classifier, what the encoder's own classifier answers; near_1 … the nearest images of other
-        units, the nearest first. Empty where the study lacks the table.
+        probability_wrong, by which they are ranked; own_classifier, what the encoder's own classifier
+        answers; near_1 … the nearest images of other units, the nearest first. Empty where the study lacks
+        the table.
     """
     if not study.has(TABLE):
         return pd.DataFrame({name: [] for name in COLUMNS})

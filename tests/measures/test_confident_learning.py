@@ -6,11 +6,12 @@ import warnings
 
 import numpy as np
 import pytest
+from cleanlab.count import calibrate_confident_joint
 from cleanlab.filter import find_label_issues
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.measures import confident_learning
-from core.measures.confident_learning import OutOfFold, confident_joint, likely_wrong
+from core.measures.confident_learning import OutOfFold, confident_joint, likely_wrong, probability_wrong
 
 
 def answers_of(shares: np.ndarray, labels: np.ndarray, k: int = 20) -> OutOfFold:
@@ -80,3 +81,42 @@ def test_likely_wrong__names_no_image_whose_label_is_predicted(rng):
     assert listed.any() and (shares[listed].argmax(1) != labels[listed]).all()
     order = rng.permutation(200)
     assert_array_equal(likely_wrong(answers_of(shares[order], labels[order])), listed[order])
+
+
+def slow_probability_wrong(shares: np.ndarray, labels: np.ndarray) -> list[float]:
+    """docs/method.md 2.9, in loops."""
+    n_classes = shares.shape[1]
+    joint = slow_joint(shares, labels)
+    for c in range(n_classes):
+        joint[c, c] = max(joint[c, c], 1)
+    joint = calibrate_confident_joint(joint, labels)
+    rates = [[joint[y, c] / sum(joint[:, c]) for c in range(n_classes)] for y in range(n_classes)]
+    total = [sum(rates[y][c] for y in range(n_classes) if y != c) for c in range(n_classes)]
+    r = sum(total) / n_classes
+    found = []
+    for row, y in zip(shares, labels, strict=True):
+        a = sum(r * rates[y][c] / total[c] * row[c] for c in range(n_classes) if c != y and total[c])
+        found.append(a / (a + (1 - r) * row[y]))
+    return found
+
+
+def test_probability_wrong__matches_loop(rng):
+    shares, labels = planted(rng, 240, 5)
+    found = probability_wrong(answers_of(shares, labels))
+    assert_allclose(found, slow_probability_wrong(shares, labels), rtol=1e-9)
+    assert found.min() >= 0 and found.max() <= 1
+
+
+def test_probability_wrong__by_hand():
+    # Counts: of label 0 two for class 0 and one for class 1, of label 1 two for class 1. r = (0 + 1/3) / 2.
+    shares = np.array([[0.9, 0.1], [0.95, 0.05], [0.15, 0.85], [0.0, 1.0], [0.4, 0.6]])
+    labels = np.array([0, 0, 0, 1, 1])
+    answers = answers_of(shares, labels)
+    assert confident_joint(answers).tolist() == [[2, 1], [0, 1]]
+    found = probability_wrong(answers)
+    joint = calibrate_confident_joint(np.array([[2, 1], [0, 1]]), labels)
+    assert joint.tolist() == [[2, 1], [0, 2]]
+    r = (0 + 1 / 3) / 2
+    assert_allclose(found[2], r * 0.85 / (r * 0.85 + (1 - r) * 0.15))
+    assert found[3] == 0 and found[4] == 0  # no image of class 0 is labelled 1
+    assert not probability_wrong(answers_of(np.ones((3, 1)), np.zeros(3, int))).any()

@@ -18,7 +18,7 @@ from core.answers.answer import CROSSFIT, HEAD, TABLE, evaluated
 from core.answers.outcome import AnswerValues, answer_facts, outcome_table
 from core.common.statistics.largest import first_largest
 from core.config import CrossfitConfig
-from core.measures.confident_learning import OutOfFold, likely_wrong
+from core.measures.confident_learning import OutOfFold, likely_wrong, probability_wrong
 from core.measures.label_issues import COLUMNS, NEAREST
 from core.measures.label_issues import TABLE as ISSUES
 from core.measures.units import unit_codes
@@ -207,12 +207,13 @@ def _issues(
     suggested[at] = classes[names[rivals]]
     doubtful = np.zeros(len(labelled), bool)
     doubtful[at] = likely_wrong(answers)
-    of_rival, margins = unknown.copy(), unknown.copy()
-    of_rival[at], margins[at] = shares, answers.margins
+    of_rival, margins, wrong = unknown.copy(), unknown.copy(), unknown.copy()
+    of_rival[at], margins[at], wrong[at] = shares, answers.margins, probability_wrong(answers)
     return table.assign(
         suggested=pd.array(suggested, dtype="str"),
         confidence=of_rival,
         margin=margins,
+        probability_wrong=wrong,
         listed=doubtful,
         n_checked=len(rows),
         own_classifier=pd.array(_own_classifier(study)[labelled], dtype="str"),
@@ -240,8 +241,8 @@ def _with_nearest(study: Study, table: pd.DataFrame, rows: np.ndarray, cosines: 
     return table.assign(**columns)
 
 
-def _order_of(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Keys of the ranking, last first: the margin; of equal ones, what the own classifier doubts, too."""
+def _order_of(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keys of the ranking, last first: the probability; of equal ones the margin, and the own classifier."""
     own = table["own_classifier"]
     both = table["listed"].to_numpy(bool) & (own.notna() & (own != table["label"])).to_numpy(bool)
-    return ~both, table["margin"].to_numpy(float)
+    return ~both, table["margin"].to_numpy(float), -table["probability_wrong"].to_numpy(float)

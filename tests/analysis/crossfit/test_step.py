@@ -27,6 +27,7 @@ from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests.manifests import edited_manifest
+from tests.measures.test_confident_learning import slow_probability_wrong
 from tests.sentences import numbers
 from tests.synthetic import make_study
 
@@ -98,8 +99,11 @@ def test_crossfit__is_the_slow_twin(noisy):
     margins = np.array([shares[row, labels[row]] - max(rival[row]) for row in range(N)])
     assert_allclose(table["margin"], margins[rows], atol=SINGLE)
     assert_allclose(table["confidence"], rival.max(1)[rows], atol=SINGLE)
-    assert (np.diff(table["margin"]) >= 0).all() and table["rank"].tolist() == list(range(1, N + 1))
-    assert set(rows[:5]) == set(np.argsort(margins)[:5])
+    assert (np.diff(table["probability_wrong"]) <= 0).all()
+    assert table["rank"].tolist() == list(range(1, N + 1))
+    wrong = slow_probability_wrong(shares, labels)
+    assert_allclose(table["probability_wrong"], np.array(wrong)[rows], atol=5 * SINGLE)
+    assert {rows[0], rows[1]} <= set(np.argsort(wrong)[-4:].tolist())
     unit = raw / np.linalg.norm(raw, axis=1, keepdims=True)
     for at in range(0, N, 7):
         cosines = [-np.inf if other == rows[at] else unit[rows[at]] @ unit[other] for other in range(N)]
@@ -114,7 +118,7 @@ def test_crossfit__finds_planted_labels_of_both_splits(noisy):
     table = noisy.table("label_issues")
     wrong = set(noisy.images["image_id"][noisy.table("attributes")["was_wrong"].to_numpy(bool)])
     hits = table["image_id"].isin(list(wrong)).to_numpy()
-    assert average_precision_score(hits, -table["margin"]) > 0.6 and set(table["split"]) == {"train", "val"}
+    assert average_precision_score(hits, -table["rank"]) > 0.6 and set(table["split"]) == {"train", "val"}
     assert hits[table["listed"]].mean() > 0.4 and (table["n_checked"] == N).all()
     assert (table.loc[table["listed"], "margin"] < 0).all()  # none whose label is the prediction
 

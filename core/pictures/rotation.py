@@ -23,6 +23,7 @@ from core.store import Study
 
 TURNS = (0, 90, 180, 270)  # degrees, counter-clockwise
 TRANSPOSE = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+ROUNDING = 1e-6  # of a probability: an encoder may see no difference
 NO_ANSWER = "no answer of these images is known whose classifier is stored"
 
 
@@ -49,8 +50,8 @@ def compute_rotation(study: Study, step: StepWriter, config: RotationConfig, run
         return
     confidences = _confidences(study, encoder, asked, head, run)
     known = np.isfinite(confidences).all(1)
-    best = np.where(known, np.nan_to_num(confidences).argmax(1), 0)
     gain = confidences.max(1) - confidences[:, 0]
+    best = np.where(gain > ROUNDING, np.nan_to_num(confidences).argmax(1), 0)
     turns = pd.array(np.asarray(TURNS)[best], "Int32")
     turns[~known] = pd.NA
     ids = study.column("images", "image_id")

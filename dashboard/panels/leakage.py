@@ -31,7 +31,7 @@ def leakage(study: Study, population: Slice) -> None:
         return
     with st.container(border=True, key="overview_leakage", gap="xsmall"):
         st.markdown(f":orange[:material/content_copy:] **Leakage:** {widgets.plain(sentence)}.")
-        with st.container(horizontal=True, gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.button(
                 "Leave them out",
                 key="leakage_without",

@@ -25,7 +25,8 @@ def sentences(
     Args:
         masks: how many each folder holds, see `set_apart`. tables: those in the tree that name its images.
     """
-    parts = [*_of_levels(choice), *_of_splits(choice, tree), *_of_masks(masks, root)]
+    parts = [*_of_levels(choice), *_of_unread(choice)]
+    parts += [*_of_splits(choice, tree), *_of_masks(masks, root)]
     parts += _of_classes(choice, tree)
     if tables:
         file = os.path.join(root, readable(tables[0]))
@@ -88,10 +89,24 @@ def _of_levels(choice: ReadingChoice) -> list[Record]:
     if kind == "parts":
         return [say_of_tree("parts", names=_some(levels.names(1)), what=what)]
     if kind == "deeper":
-        below = next(level for level in levels.levels[1:] if len(level.names) > 1)
-        why = ", ".join(_some(sorted(below.names)))
-        return [say_of_tree("deeper", names=_some(levels.names(1)), why=why, what=what)]
+        below = next(level for level in levels.several if level > 1)
+        why = ", ".join(_some(levels.names(below)))
+        return [say_of_tree("deeper", n=below, names=_some(levels.names(1)), why=why, what=what)]
     return []
+
+
+def _of_unread(choice: ReadingChoice) -> list[Record]:
+    """Name the level with most names among those that are not read, where it may be of patients or clips."""
+    reading, levels = choice.reading, choice.profile
+    if not isinstance(reading.classes, int) or choice.why == "deeper":
+        return []
+    n_classes = len(levels.names(reading.classes)) if len(levels.levels) >= reading.classes else 0
+    read = {reading.classes, reading.group, *reading.domains}
+    unread = [level for level in levels.several if level not in read and len(levels.names(level)) > n_classes]
+    if not unread:
+        return []
+    n = max(unread, key=lambda level: len(levels.names(level)))
+    return [say_of_tree("unread", n=n, names=_some(levels.names(n)))]
 
 
 def _of_splits(choice: ReadingChoice, tree: Tree) -> list[Record]:

@@ -316,7 +316,9 @@ def test_quantities_are_no_classes(tmp_path):
         for label in ("benign", "malignant")
         for name in product((f"{label}-1", f"{label}-2"), ("100X", "40X"), n=2)
     ]
-    assert labels(open_images(make_folder(tmp_path, names))) == ["benign", "malignant"]
+    source = open_images(make_folder(tmp_path, names))
+    assert labels(source) == ["benign", "malignant"]
+    assert part(source, "unread").n == 2 and part(source, "unread").names[0] == "benign-1"
 
 
 def test_flat_test__is_left_out_and_a_split_is_drawn(tmp_path):

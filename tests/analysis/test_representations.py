@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from numpy.testing import assert_array_equal
 from PIL import Image
 
 from core.analysis import representations
-from core.analysis.consumers import Representations, check_finite_representations
+from core.analysis.consumers import Representations, ThumbnailLook, check_finite_representations
 from core.analysis.picture_columns import measure_picture
 from core.analysis.representations import batches_of, embed_tables, load_ready_representations
+from core.data.sources.decode import decode
 from core.data.sources.images import open_images
 from core.data.sources.source import image_table
 from core.encoders.registry import load_encoder
@@ -46,6 +48,31 @@ def folder(tmp_path, rng) -> Path:
 
 def embed(study: Path, images: Path | str, **options: object) -> dict:
     return pipeline.run_step("embed", study, {"images": str(images)} | ENCODER | options, Progress.silent())
+
+
+@pytest.mark.slow
+def test_consumers__look_at_one_picture_and_leave_it_as_it_is(rng):
+    """Pictures are larger than thumbnails, else nothing would be scaled."""
+    pixels = rng.integers(0, 255, (150, 200, 3), dtype=np.uint8)
+    transform = load_encoder(ENCODER["encoder"], device="cpu", input_size=32).transform
+    for consumer in (transform.pixels, ThumbnailLook(128), measure_picture):
+        picture = Image.fromarray(pixels)
+        consumer(picture)
+        assert_array_equal(np.asarray(picture), pixels)
+
+
+@pytest.mark.slow
+def test_embed__measures_pictures_at_their_stored_size(tmp_path, rng):
+    for number in range(4):
+        path = tmp_path / "images" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (150, 200, 3), dtype=np.uint8)).save(path)
+    embed(tmp_path / "study", tmp_path / "images")
+    study = open_study(tmp_path / "study")
+    table, ids = study.table("pictures"), study.images["image_id"]
+    assert (table["width"] == 200).all() and (table["height"] == 150).all()
+    for image_id, row in zip(ids, study.vector("picture_values"), strict=True):
+        assert_array_equal(row, measure_picture(decode(tmp_path / "images" / image_id))[0])
 
 
 @pytest.mark.parametrize("n_rows", [1, 7, 8, 20])

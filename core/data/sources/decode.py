@@ -365,7 +365,10 @@ def reduced(image: Image.Image, side: int) -> Image.Image:
 
 
 def thumbnail_jpeg(image: Image.Image, size: int) -> bytes:
-    """JPEG bytes of `image` with its longer side at most `size` pixels; smaller images keep their size."""
-    small = image.copy() if max(image.size) <= size else image
+    """JPEG bytes of `image` with its longer side at most `size` pixels; smaller images keep their size.
+
+    `image` stays as it is: other consumers look at the same picture.
+    """
+    small = image.copy()
     small.thumbnail((size, size), Image.Resampling.BICUBIC, reducing_gap=2.0)
     return image_file(small, quality=88, subsampling=0)

@@ -15,6 +15,7 @@ from core.data.formats.rows import (
     Rows,
     entries,
     largest_class,
+    say_of_rows,
     side,
     text_or_none,
 )
@@ -92,7 +93,8 @@ def read_labelme(tree: dict[str, Any], path: str, label: str | None = None) -> R
         raise NotThisForm("a file names no imagePath")
     labels = [_labelme_label(one) for one in trees]
     paths = [str(image).replace("\\", "/") for image in images]
-    return Rows(paths, labels, notes=[LARGEST], folders=(".", "images", ".."))
+    beside = [say_of_rows("files_beside", n=len(trees) - 1)] if len(trees) > 1 else []
+    return Rows(paths, labels, notes=[LARGEST, *beside], folders=(".", "images", ".."))
 
 
 def _trees_beside(path: str) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ How deeper trees are read is decided by `folder_reading` and said in one sentenc
 """
 
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +19,7 @@ from core.data.sources.copies import with_photographs
 from core.data.sources.decode import decode
 from core.data.sources.folder_masks import Masks, find_masks, set_apart
 from core.data.sources.folder_profile import Profile
-from core.data.sources.folder_reading import Tree, TreeReading, choose_reading, first_reading
+from core.data.sources.folder_reading import ReadingChoice, Tree, TreeReading, choose_reading, first_reading
 from core.data.sources.folder_rows import GROUP, rows_of
 from core.data.sources.folder_sentence import levels_table, sentences
 from core.data.sources.folder_table import table_notes
@@ -32,6 +33,7 @@ from core.data.sources.folder_walk import (
     walk_folders,
 )
 from core.data.sources.groups import few_note
+from core.data.sources.shard_tables import label_column, shard_tables
 from core.data.sources.split_labels import one_spelling
 from core.errors import ImageSourceError, did_you_mean
 
@@ -174,6 +176,7 @@ class FolderSource(source.ListedSource):
         labels = partial(label_file, self.root, images_only)
         asked = {"class_level": self.class_level, "group_level": self.group_level}
         choice = choose_reading(images_only, masks, labels, **asked)
+        choice = self._with_shard_labels(choice, images_only)
         _check_levels(choice.profile, self.class_level, self.group_level)
         self.reading = choice.reading
         self.other_level = choice.other
@@ -182,6 +185,16 @@ class FolderSource(source.ListedSource):
         beside = [table for table in tables if table not in choice.reading.label_files.values()]
         notes = sentences(choice, images_only, mask_counts, beside, root=readable(self.root))
         return choice.reading, images_only, notes
+
+    def _with_shard_labels(self, choice: ReadingChoice, tree: Tree) -> ReadingChoice:
+        """Take labels from the tables beside folders that only hold parts of one set."""
+        if choice.why != "parts":
+            return choice
+        tables = shard_tables(self.root, tree, choice.reading.splits)
+        column = next(filter(None, (label_column(self.root, table) for table in tables.values())), None)
+        if column is None:
+            return choice
+        return replace(choice, reading=replace(choice.reading, shard_tables=tables, shard_label=column))
 
 
 def _check_levels(levels: Profile, class_level: ClassLevel, group_level: int | None) -> None:

@@ -43,6 +43,8 @@ class TreeReading:
         label_files: of a split's folder that has no class folders, the file that names its labels.
         classes_of_prefix: of splits without class folders, the class that their name says: A of `trainA`.
         ignored: folders of images beside the splits.
+        shard_tables: of folders that only hold parts of one set, the table beside each, and shard_label: its
+            column of labels, or None.
     """
 
     splits: Mapping[str, str] = field(default_factory=lambda: {"": "all"})
@@ -58,6 +60,8 @@ class TreeReading:
     label_files: Mapping[str, str] = field(default_factory=dict)
     classes_of_prefix: Mapping[str, str] = field(default_factory=dict)
     ignored: Sequence[str] = ()
+    shard_tables: Mapping[str, str] = field(default_factory=dict)
+    shard_label: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what differs from a plain tree of classes."""
@@ -91,7 +95,7 @@ class TreeReading:
         return parts[self.group - 1]
 
 
-MAPPINGS = ("splits", "inside", "label_files", "classes_of_prefix")
+MAPPINGS = ("splits", "inside", "label_files", "classes_of_prefix", "shard_tables")
 
 
 def _plain(reading: TreeReading) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from core.data.sources.folder_reading import Tree, TreeReading, places_of
 from core.data.sources.folder_splits import join
 from core.data.sources.folder_tables import labels_in
 from core.data.sources.folder_walk import readable
+from core.data.sources.shard_tables import labels_of_shards
 from core.data.sources.source import some
 
 DOMAIN, GROUP = "domain", "group"
@@ -44,6 +45,10 @@ def rows_of(root: str, tree: Tree, reading: TreeReading) -> TreeRows:
             images = [name.rpartition("/")[2] for name in rows.names[before:]]
             labels = labels_in(root, file, images, train_classes)
             rows.labels[before:] = [labels.get(name) for name in images]
+        if reading.shard_label is not None:
+            labels = labels_of_shards(root, reading.shard_tables, reading.shard_label, rows.names[before:])
+            rows.labels[before:] = labels
+            rows.notes += [f"{counted(labels.count(None), 'image')} without label"] if None in labels else []
         rows.notes += _notes(tree, reading, prefix, folders)
     rows.notes += _notes_beside(tree, reading)
     return rows
@@ -101,6 +106,7 @@ def _notes(tree: Tree, reading: TreeReading, prefix: str, folders: Sequence[Imag
     where = f" in {readable(prefix)}/" if prefix else ""
     if not has_classes(reading, folders):
         has_labels = prefix in reading.label_files or prefix in reading.classes_of_prefix
+        has_labels = has_labels or reading.shard_label is not None
         return [] if has_labels else [f"no class folders{where}: images without labels"]
     first = {folder.path[len(prefix) :].strip("/").partition("/")[0] for folder in folders}
     empty = [

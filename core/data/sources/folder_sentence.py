@@ -86,6 +86,9 @@ def _of_levels(choice: ReadingChoice) -> list[Record]:
         return [say_of_tree("wrapper", n=n, names=classes, why=levels.names(n - 1)[0], what=what)]
     if kind == "letters":
         return [say_of_tree("letters", names=_some(levels.names(2)), what=what)]
+    if kind == "parts" and reading.shard_label is not None:
+        names = _some(list(reading.shard_tables.values()))
+        return [say_of_tree("parts_labelled", names=names, why=readable(reading.shard_label), what=what)]
     if kind == "parts":
         return [say_of_tree("parts", names=_some(levels.names(1)), what=what)]
     if kind == "deeper":

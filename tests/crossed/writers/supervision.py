@@ -83,13 +83,6 @@ def labelme(folder: Path, spec: str, **written: Any) -> WrittenData:
     return WrittenData(spec=spec, pictures=said(back), **written)
 
 
-def labelme_file(folder: Path) -> WrittenData:
-    """One file is of one picture."""
-    written = labelme(folder, "{folder}/data/p000.json")
-    written.pictures = [one for one in written.pictures if one.file == "p000.png"]
-    return written
-
-
 def folders(folder: Path, *, splits: bool = False) -> WrittenData:
     pictures = []
     for at, split in enumerate(("train", "test") if splits else ("",)):
@@ -140,7 +133,7 @@ CASES = {
     ),
     ("as_createml", "its folder"): partial(createml, spec="{folder}/data", may_lack=True),
     ("as_labelme", "its folder"): partial(labelme, spec="{folder}/data", may_lack=True),
-    ("as_labelme", "one file"): labelme_file,
+    ("as_labelme", "one of its files"): partial(labelme, spec="{folder}/data/p000.json"),  # loaded by folder
     ("as_folder_structure", "class folders"): folders,
     ("as_folder_structure", "train/ and test/"): partial(folders, splits=True),
     ("CSVSink", "class_name, file_name"): csv_sink,

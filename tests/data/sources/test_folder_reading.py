@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -452,6 +453,30 @@ def test_shard_as_folder__one_alone(tmp_path):
     root = make_folder(tmp_path, product(("00000",), n=3))
     assert labels(open_images(root)) == ["00000"]
     assert labels(open_images(make_folder(root, {"00000.parquet": b"PAR1"}))) == []
+
+
+def test_shards_as_folders__labels_of_the_tables_beside(tmp_path):
+    root = make_folder(
+        tmp_path, [f"{shard}/{shard}{n:04d}.jpg" for shard in ("00000", "00001") for n in range(3)]
+    )
+    for shard in ("00000", "00001"):
+        rows = {"key": [f"{shard}{n:04d}" for n in range(3)], "status": ["success", "failed", "success"]}
+        rows |= {"label": ["cat", None, "dog"], "sha256": ["a", "b", "c"], "width": [4, 5, 4]}
+        pd.DataFrame(rows).to_parquet(root / f"{shard}.parquet")
+    source = open_images(root)
+    assert list(source.table["label"].fillna("")) == ["cat", "", "dog"] * 2
+    assert kinds(source) == ["parts_labelled"] and part(source, "parts_labelled").why == "label"
+    assert "2 images without label" in source.notes
+    assert reads_the_same_again(source)
+
+
+def test_shards_as_folders__tables_without_labels_give_none(tmp_path):
+    root = make_folder(tmp_path, product(("00000", "00001"), n=2))
+    pd.DataFrame({"key": ["0", "1"], "caption": ["a", "b"], "status": ["success"] * 2}).to_parquet(
+        root / "00000.parquet"
+    )
+    source = open_images(root)
+    assert labels(source) == [] and kinds(source) == ["parts"]
 
 
 def test_masks_of_camvid__are_left_out(tmp_path):

@@ -1,23 +1,21 @@
 """Text files as lines, packed or not, in any encoding; texts as CLIP's tokenizer reads them. No torch."""
 
 import codecs
-import gzip
 import html
 import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import ftfy
 import pandas as pd
 
+from core.common.packed import open_bytes
 from core.errors import CaptionError
 
 LONGEST = 1000  # maximum characters of a caption: no text tower reads more
 LONGEST_LINE = 4 * LONGEST  # maximum characters of a line that are kept
 BLOCK = 1 << 22
-MOST_UNPACKED = 4_000_000_000  # bytes of a .gz
 WINDOWS = "cp1252"
 BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -26,35 +24,6 @@ BYTE_ORDER_MARKS = {
 }
 WIDE_SAMPLE = 400  # bytes by which UTF-16 without a mark is told
 LINE_ENDS = r"[\0\r\n\t]+"
-
-
-class _Bounded(io.RawIOBase):
-    """The bytes of a .gz; ValueError once more than MOST_UNPACKED of them came out."""
-
-    def __init__(self, path: Path) -> None:
-        self.file, self.n = gzip.open(path, "rb"), 0  # noqa: SIM115 - closed by `close`
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        part = self.file.read(len(buffer))
-        self.n += len(part)
-        if self.n > MOST_UNPACKED:
-            raise ValueError(f"it unpacks to more than {MOST_UNPACKED / 1e6:,.0f} MB")
-        buffer[: len(part)] = part
-        return len(part)
-
-    def close(self) -> None:
-        self.file.close()
-        super().close()
-
-
-def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file for reading; one that ends in .gz is unpacked on the way."""
-    if path.suffix.lower() == ".gz":
-        return io.BufferedReader(_Bounded(path))
-    return open(path, "rb")
 
 
 def lines_of(path: Path, encoding: str) -> Iterator[str]:

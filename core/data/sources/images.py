@@ -18,13 +18,9 @@ from core.data.sources.pair import PairSource
 from core.data.sources.pixel_reading import PixelReading
 from core.data.sources.shards import ShardSource, is_pattern, is_tar, matching_files, shard_paths
 from core.data.sources.source import ImageSource, ListedSource
+from core.data.sources.table_files import is_table
 from core.data.sources.table_text import header_named, separator_named
-from core.data.sources.tables import (
-    TABLE_SUFFIXES,
-    RepresentationsOnly,
-    TableSource,
-    open_representation_table,
-)
+from core.data.sources.tables import RepresentationsOnly, TableSource, open_representation_table
 from core.data.sources.torchvision_sets import TorchvisionSource
 from core.errors import ImageSourceError, did_you_mean
 from core.topics import function_named, topics
@@ -147,7 +143,7 @@ def _by_path(spec: str, options: dict[str, str], seed: int | None) -> ListedSour
         return AnnotatedSource(file, seed, **_table_options(spec, options))
     if path.is_dir() and (file := ground_truth(str(path))):
         return AnnotatedSource(file, seed, root=path)
-    if path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir():
+    if is_table(path.name) and not path.is_dir():
         return TableSource(path, seed, **_table_options(spec, options))
     _known(spec, options)
     if path.is_file() or (is_pattern(spec) and not path.exists()):
@@ -181,7 +177,7 @@ def _by_ending(url: str, options: dict[str, str], seed: int | None) -> ListedSou
     ending = os.path.splitext(url)[1].lower()
     if ending == ".arrow" or (ending == ".parquet" and (is_pattern(url) or holds_pictures(url))):
         return HuggingFaceSource(url, seed, **_picture_options(url, options))
-    if ending in TABLE_SUFFIXES and not is_pattern(url):
+    if is_table(url) and not is_pattern(url):
         return TableSource(url, seed, **_table_options(url, options))
     if ending in SUFFIXES and not is_pattern(url):
         return AnnotatedSource(url, seed, **_table_options(url, options))

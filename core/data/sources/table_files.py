@@ -1,7 +1,10 @@
 """Tables as frames: CSV, TSV, lines of JSON, Parquet."""
 
 import os
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +12,7 @@ import pyarrow as pa
 import pyarrow.json
 
 from core.common.arrow_frames import as_frame, exact_or_text
+from core.common.packed import PACKED, open_bytes
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import local_copy
 from core.data.sources.parquet_limit import MOST_ROWS, read_image_rows
@@ -16,6 +20,7 @@ from core.data.sources.table_text import old_writing, read_text, two_encodings, 
 from core.errors import ImageSourceError, did_you_mean, first_line
 
 JSON_LINES = (".jsonl", ".ndjson")
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", *JSON_LINES)
 BLOCK = 16_000_000  # bytes of lines of JSON that are looked at for the kinds of their values
 
 
@@ -35,26 +40,27 @@ def read_table_file(
         ImageSourceError: the file is missing, empty, or not a table.
     """
     notes: list[str] = []
+    ending = path.lower().removesuffix(PACKED)
     try:
-        file = str(local_copy(path)) if is_url(path) else path
-        if path.lower().endswith(".parquet"):
-            frame = read_image_rows(file)
-        elif path.lower().endswith(JSON_LINES):
-            frame = read_json_lines(file)
-        else:
-            writing = (
-                old_writing(file)
-                if old
-                else writing_of(file, separator=separator, header=header, is_there=is_there)
-            )
-            frame, notes = read_text(file, writing), list[str](writing.notes())
+        with _unpacked(str(local_copy(path)) if is_url(path) else path) as file:
+            if ending.endswith(".parquet"):
+                frame = read_image_rows(file)
+            elif ending.endswith(JSON_LINES):
+                frame = read_json_lines(file)
+            else:
+                writing = (
+                    old_writing(file)
+                    if old
+                    else writing_of(file, separator=separator, header=header, is_there=is_there)
+                )
+                frame, notes = read_text(file, writing), list[str](writing.notes())
     except FileNotFoundError:
         folder = Path(path).parent
         names = sorted(os.listdir(folder)) if folder.is_dir() else []
         raise ImageSourceError(f"no such file: '{path}'.{did_you_mean(Path(path).name, names)}") from None
     except UnicodeDecodeError:
         raise ImageSourceError(f"'{path}' is not UTF-8 text{_where(path)}. Save it as CSV in UTF-8") from None
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise ImageSourceError(f"cannot read the table '{path}': {first_line(error)}") from None
     if frame.empty:
         raise ImageSourceError(f"the table '{path}' has no rows. Expected a header line and one image a row")
@@ -62,6 +68,28 @@ def read_table_file(
     if (again := frame.columns.duplicated()).any():
         raise ImageSourceError(f"'{path}' has two columns '{frame.columns[again][0]}'. Rename one of them")
     return frame.reset_index(drop=True), notes
+
+
+def is_table(name: str) -> bool:
+    """Return True for the name of a table, also of one that is packed with gzip.
+
+    >>> is_table("list.CSV"), is_table("list.csv.gz"), is_table("list.txt")
+    (True, True, False)
+    """
+    return name.lower().removesuffix(PACKED).endswith(TABLE_SUFFIXES)
+
+
+@contextmanager
+def _unpacked(path: str) -> Iterator[str]:
+    """Yield a file as it is, or unpacked in a folder that is removed afterwards."""
+    if not path.lower().endswith(PACKED):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        name = Path(path).name[: -len(PACKED)]
+        with open_bytes(Path(path)) as packed, open(os.path.join(folder, name), "wb") as file:
+            shutil.copyfileobj(packed, file)
+        yield file.name
 
 
 def _where(path: str) -> str:

@@ -12,8 +12,10 @@ from PIL import Image
 
 from core.common.arrow_texts import Coded, arrow_of, as_texts, coded, column_of, repeated, texts_of_codes
 from core.common.formatting import counted
+from core.common.packed import PACKED
 from core.common.records import Record
 from core.common.remote.addresses import is_url, listed_place, located
+from core.data.sources.box_rows import one_row_an_image
 from core.data.sources.columns import (
     COLUMNS,
     ROLES,
@@ -55,8 +57,6 @@ from core.data.sources.table_cells import (
 )
 from core.data.sources.table_files import read_table_file
 from core.errors import AddressRefused, ImageSourceError, UnreadableImage
-
-TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 
 
 class TableSource(ListedSource):
@@ -175,6 +175,8 @@ class TableSource(ListedSource):
                 group=self.asked_group,
             )
             self.columns = decision.as_stated()
+            if self.may_drop_rows:
+                frame, decision = one_row_an_image(frame, decision)
         listing = self._listing_of(frame, decision)
         listing.notes = [*notes, *decision.notes, *listing.notes]
         return listing
@@ -234,7 +236,7 @@ class TableSource(ListedSource):
         self, frame: pd.DataFrame, used: Sequence[str], decision: ColumnChoice
     ) -> tuple[pd.DataFrame | None, list[Record]]:
         """Return the columns without a role; the group's stays one."""
-        plain = not str(self.path).lower().endswith(".parquet")
+        plain = not str(self.path).lower().removesuffix(PACKED).endswith(".parquet")
         dropped = [name for name in used if name != self.asked_group]
         extras = further_columns(frame.drop(columns=dropped), plain=plain)
         if self.reading == OLD_READING:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from core.concepts.captions import text as text_module
+from core.common import packed
 from core.concepts.captions.address import bank_address
 from core.concepts.captions.bank import Bank, open_bank
 from core.concepts.captions.line_form import line_form, quotes_enclose
@@ -123,7 +123,7 @@ def test_packed__is_read_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = tmp_path / "c.json.gz"
     path.write_bytes(gzip.compress(json.dumps(COCO).encode()))
     assert texts(open_bank(path)) == SOME
-    monkeypatch.setattr(text_module, "MOST_UNPACKED", 1_000_000)
+    monkeypatch.setattr(packed, "MOST_UNPACKED", 1_000_000)
     (tmp_path / "bomb.txt.gz").write_bytes(gzip.compress(b"a dog on the grass\n" * 1_000_000))
     with pytest.raises(CaptionError, match="unpacks to more than 1 MB"):
         open_bank(tmp_path / "bomb.txt.gz")

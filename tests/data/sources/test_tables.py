@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import os
 import pickle
 from pathlib import Path
@@ -32,6 +33,55 @@ def write_frame(path: Path, frame: pd.DataFrame) -> Path:
     else:
         frame.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
     return path
+
+
+@pytest.mark.parametrize("suffix", [".csv.gz", ".tsv.gz", ".jsonl.gz"])
+def test_table__packed_with_gzip(tmp_path, suffix):
+    make_folder(tmp_path, TEN)
+    frame = pd.DataFrame({"path": TEN, "label": ["cat", "dog"] * 5})
+    if suffix.startswith(".jsonl"):
+        frame.to_json(tmp_path / f"list{suffix}", orient="records", lines=True)
+    else:
+        frame.to_csv(tmp_path / f"list{suffix}", index=False, sep="\t" if "tsv" in suffix else ",")
+    source = open_images(tmp_path / f"list{suffix}")
+    assert [(path, label) for path, _, label in rows(source)] == list(
+        zip(TEN, ["cat", "dog"] * 5, strict=True)
+    )
+    assert source.read(1).size and reopen_images(source.describe()).fingerprint() == source.fingerprint()
+
+
+@pytest.mark.parametrize("content", [b"no gzip at all", gzip.compress(b"path\n" + b"a" * 5000 + b"\n")[:40]])
+def test_table__packed_and_damaged(tmp_path, content):
+    (tmp_path / "list.csv.gz").write_bytes(content)
+    with pytest.raises(ImageSourceError, match="cannot read the table"):
+        open_images(tmp_path / "list.csv.gz")
+
+
+@pytest.mark.parametrize(
+    ("names", "boxes"),
+    [
+        (("xmin", "ymin", "xmax", "ymax"), [(0, 0, 2, 2), (1, 1, 5, 6), (3, 3, 4, 5)]),
+        (("x", "y", "w", "h"), [(0, 0, 2, 2), (1, 1, 4, 5), (3, 3, 1, 2)]),
+        (("XMin", "XMax", "YMin", "YMax"), [(0, 0.2, 0, 0.2), (0.1, 0.5, 0.1, 0.6), (0.3, 0.4, 0.3, 0.5)]),
+    ],
+)
+def test_table__a_row_a_box(tmp_path, names, boxes):
+    make_folder(tmp_path, TEN[:2])
+    lines = [(TEN[0], "dog", *boxes[0]), (TEN[0], "cat", *boxes[1]), (TEN[1], "owl", *boxes[2])]
+    frame = pd.DataFrame(lines, columns=["filename", "class", *names]).assign(width=48, height=40)
+    source = open_images(write_frame(tmp_path / "boxes.csv", frame))
+    assert [(path, label) for path, _, label in rows(source)] == [(TEN[0], "cat"), (TEN[1], "owl")]
+    (told,) = [one for one in source.notes if getattr(one, "kind", "") == "boxes"]
+    assert (told.n, told.of) == (3, 2)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_table__a_row_a_box_of_two_splits_is_refused(tmp_path):
+    make_folder(tmp_path, TEN[:1])
+    columns = {"path": [TEN[0]] * 2, "split": ["train", "val"]} | {
+        name: [0, 1] for name in ("x1", "y1", "x2", "y2")
+    }
+    with pytest.raises(ImageSourceError, match="two splits of one image"):
+        open_images(write_frame(tmp_path / "boxes.csv", pd.DataFrame(columns)))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])

@@ -23,6 +23,7 @@ from core.data.sources.listed_files import ListedFiles
 from core.data.sources.source import OLD_READING, READING, Listing, some
 from core.data.sources.table_text import ends_with_image, has_header
 from core.data.sources.tables import TableSource, is_below
+from core.data.sources.unread_forms import unread_form
 from core.errors import ImageSourceError, did_you_mean, first_line
 
 MOST_BYTES = 1_000_000_000  # of a JSON file, looked at before reading; COCO's largest has 470 MB
@@ -172,6 +173,8 @@ class AnnotatedSource(TableSource):
                     raise ImageSourceError(
                         f"'{self.path}' looks like {form.name}, but {error}. Export it again"
                     ) from None
+        if not is_url(self.path) and (other := unread_form(self.path)) is not None:
+            raise ImageSourceError(str(other))
         raise ImageSourceError(
             f"'{self.path}' is none of the known JSON files ({', '.join(form.name for form in FORMS)}). "
             "Make a .csv of paths and labels of it"

@@ -35,6 +35,7 @@ from core.data.sources.folder_walk import (
 from core.data.sources.groups import few_note
 from core.data.sources.shard_tables import label_column, shard_tables
 from core.data.sources.split_labels import one_spelling
+from core.data.sources.unread_forms import unread_form
 from core.errors import ImageSourceError, did_you_mean
 
 ClassLevel = int | str | None
@@ -225,6 +226,9 @@ def _is_text(name: str) -> bool:
 
 def _no_images(root: str, walk: Walk) -> ImageSourceError:
     seen = "".join(f"; {note}" for note in walk.notes())
+    form = None if is_url(root) else unread_form(root)
+    if form is not None:
+        return ImageSourceError(f"no images in '{readable(root)}': {form}")
     return ImageSourceError(
         f"no images in '{readable(root)}'{seen}. "
         "Expected CLASS/IMAGE, train/CLASS/IMAGE or IMAGE (.jpg, .png, .webp, .tif …)"

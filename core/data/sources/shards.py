@@ -28,6 +28,7 @@ from core.data.sources.pixel_limit import check_bytes
 from core.data.sources.shard_names import names_to_split_by
 from core.data.sources.split_labels import one_spelling
 from core.data.sources.tar_index import Member, index_tar, read_member, unreadable_shard
+from core.data.sources.unread_forms import unread_form
 from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 
 LABEL_FIELDS = ("label", "class")
@@ -248,6 +249,8 @@ def is_tar(path: str) -> bool:
 
 def _checked(path: str) -> str:
     if not is_tar(path):
+        if (form := unread_form(path)) is not None:
+            raise ImageSourceError(str(form))
         raise ImageSourceError(
             f"'{path}' is a file, not a folder of images. "
             "Give a folder, a .csv, .tsv or .parquet table, a .json or .txt list, or .tar shards"

@@ -1,0 +1,170 @@
+"""Files and folders that hold pictures in a form that is not read, known by their content: what they are."""
+
+import json
+import os
+import re
+import stat
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from core.common.records import Record, Templates
+from core.data.sources.source import IMAGE_EXTENSIONS
+
+HEAD = 1 << 16  # bytes of a file that are looked at
+MOST_FILES, DEEPEST = 60, 2  # that are looked at in a folder, and levels below it
+MOST_JSON = 50_000_000
+GZIP, PICKLES = b"\x1f\x8b", (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+HDF5, HDF5_STARTS = b"\x89HDF\r\n\x1a\n", (0, 512, 1024, 2048, 4096, 8192)
+LMDB, LMDB_AT = b"\xde\xc0\xef\xbe", 16  # in the first page, behind its header
+RIEGELI = b"\x83\xaf\x70\xd1\x0d\x88\x4a\x3f\0\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0"
+ARCHIVES = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")
+IDX = re.compile(rb"\0\0\x08[\x01-\x04]\0", re.DOTALL)  # MNIST's: bytes, in so many dimensions
+ZIPPED = re.compile(rb"PK\x03\x04.{22}(..)..", re.DOTALL)  # the header of a file in a .zip; its name follows
+POLYNOMIAL, MASK = 0x82F63B78, 0xA282EAD8  # of CRC-32C, and what TFRecord adds to it
+say_of_form = Templates.beside(__file__)
+
+
+def unread_form(path: str) -> Record | None:
+    """Say what a file is, or what the first such file in a folder is; None for what is none of these forms.
+
+    Names count for nothing, since many such files have none that tells.
+    """
+    if not os.path.isdir(path):
+        return _form_of_file(path, path)
+    for place in _files_of(path):
+        if (form := _form_of_file(place, os.path.relpath(place, path))) is not None:
+            return form
+    return None
+
+
+def _files_of(folder: str) -> Iterator[str]:
+    """Yield the first files of a folder and of those in it, `index.json` before others."""
+    n_files = 0
+    for here, folders, names in os.walk(folder):
+        is_deep = os.path.relpath(here, folder).count(os.sep) + 1 >= DEEPEST and here != folder
+        folders[:] = [] if is_deep else sorted(folders)
+        for name in sorted(names, key=lambda name: (name != "index.json", name)):
+            n_files += 1
+            if n_files > MOST_FILES:
+                return
+            yield os.path.join(here, name)
+
+
+def _form_of_file(path: str, shown: str) -> Record | None:
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would block
+            return None
+        with open(path, "rb") as file:
+            head = file.read(HEAD)
+        kind = next((kind for kind, is_one in FORMS.items() if is_one(head, path)), None)
+    except (OSError, ValueError, EOFError, struct.error, zlib.error):
+        return None
+    return None if kind is None else say_of_form(kind, what=shown)
+
+
+def _index(path: str) -> dict[str, Any]:
+    """The content of an `index.json` that is the file, or lies beside it."""
+    place = os.path.join(os.path.dirname(path), "index.json")
+    if not os.path.isfile(place) or os.path.getsize(place) > MOST_JSON:
+        return {}
+    with open(place, encoding="utf-8") as file:
+        tree = json.load(file)
+    return tree if isinstance(tree, dict) else {}
+
+
+def _is_mds(head: bytes, path: str) -> bool:
+    shards = _index(path).get("shards")
+    return isinstance(shards, list) and all(isinstance(one, dict) and "format" in one for one in shards)
+
+
+def _is_litdata(head: bytes, path: str) -> bool:
+    tree = _index(path)
+    return isinstance(tree.get("chunks"), list) and isinstance(tree.get("config"), dict)
+
+
+def _is_samples(head: bytes, path: str) -> bool:
+    """Return True for a shard without its index: a count and places, the last one the end of the file."""
+    (n_samples,) = struct.unpack_from("<I", head)
+    size = os.path.getsize(path)
+    if not 0 < n_samples <= len(head) // 4 - 2:
+        return False
+    places = struct.unpack_from(f"<{n_samples + 1}I", head, 4)
+    return places[0] >= 4 * (n_samples + 2) and places[-1] == size and list(places) == sorted(places)
+
+
+def _is_tfrecord(head: bytes, path: str) -> bool:
+    """Return True where the first 12 bytes are a length and the checksum of this length."""
+    first = _unpacked(head)[:12]
+    if len(first) < 12:
+        return False
+    length, checksum = struct.unpack("<QI", first)
+    return 0 < length < 1 << 40 and checksum == masked_checksum(first[:8])
+
+
+def masked_checksum(data: bytes) -> int:
+    """Return CRC-32C of some bytes as TFRecord writes it: turned by 15 bits, with a constant added."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (POLYNOMIAL if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + MASK) & 0xFFFFFFFF
+
+
+def _unpacked(head: bytes, n: int = 64) -> bytes:
+    """The first bytes, of what is inside where the file is packed with gzip."""
+    return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(head, n) if head.startswith(GZIP) else head
+
+
+def _zipped(head: bytes) -> list[str]:
+    """The names at the beginning of a .zip; folders end with a slash."""
+    names = []
+    for match in ZIPPED.finditer(head):
+        (length,) = struct.unpack("<H", match[1])
+        names.append(head[match.end() : match.end() + length].decode("utf-8", "replace"))
+    return names if head.startswith(b"PK\x03\x04") else []
+
+
+def _is_zip_of(head: bytes, *endings: str) -> bool:
+    files = [name for name in _zipped(head) if not name.endswith("/")]
+    return bool(files) and files[0].lower().endswith(endings)
+
+
+def _is_lance(head: bytes, path: str) -> bool:
+    with open(path, "rb") as file:
+        file.seek(-4, os.SEEK_END)
+        return file.read(4) == b"LANC"
+
+
+def _is_zarr(head: bytes, path: str) -> bool:
+    name = os.path.basename(path)
+    return name in (".zarray", ".zgroup", ".zattrs") or (name == "zarr.json" and b"zarr_format" in head)
+
+
+FORMS: dict[str, Callable[[bytes, str], bool]] = {  # the name of a sentence, and whether a file is one
+    "mds": _is_mds,
+    "litdata": _is_litdata,
+    "tfrecord": _is_tfrecord,
+    "array_record": lambda head, path: head.startswith(RIEGELI),
+    "hdf5": lambda head, path: any(head[at : at + len(HDF5)] == HDF5 for at in HDF5_STARTS),
+    "mat": lambda head, path: head.startswith(b"MATLAB 5.0 MAT-file"),
+    "lmdb": lambda head, path: head[LMDB_AT : LMDB_AT + len(LMDB)] == LMDB,
+    "lance": _is_lance,
+    "zarr": _is_zarr,
+    "recordio": lambda head, path: head.startswith(b"\x0a\x23\xd7\xce"),
+    "npz": lambda head, path: _is_zip_of(head, ".npy"),
+    "npy": lambda head, path: head.startswith(b"\x93NUMPY"),
+    "checkpoint": lambda head, path: _is_zip_of(head, "/data.pkl"),
+    "pictures_zipped": lambda head, path: _is_zip_of(head, *(f".{ending}" for ending in IMAGE_EXTENSIONS)),
+    "zipped": lambda head, path: bool(_zipped(head)),
+    "archive": lambda head, path: head.startswith(ARCHIVES),
+    "idx": lambda head, path: IDX.match(_unpacked(head)) is not None,
+    "tar_packed": lambda head, path: head.startswith(GZIP) and _unpacked(head, 512)[257:262] == b"ustar",
+    "pickle": lambda head, path: head.startswith(PICKLES),
+    "arrow": lambda head, path: head.startswith((b"ARROW1\0\0", b"\xff\xff\xff\xff")),
+    "xml": lambda head, path: head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((b"<?xml", b"<annotation")),
+    "samples": _is_samples,
+}

@@ -22,7 +22,7 @@ from core.data.sources.folder_profile import Profile
 from core.data.sources.folder_reading import ReadingChoice, Tree, TreeReading, choose_reading, first_reading
 from core.data.sources.folder_rows import GROUP, rows_of
 from core.data.sources.folder_sentence import levels_table, sentences
-from core.data.sources.folder_table import table_notes
+from core.data.sources.folder_table import say_of_folder_table, table_notes
 from core.data.sources.folder_tables import label_file, lists_naming
 from core.data.sources.folder_walk import (
     HIDDEN_FOLDERS,
@@ -33,6 +33,7 @@ from core.data.sources.folder_walk import (
     walk_folders,
 )
 from core.data.sources.groups import few_note
+from core.data.sources.metadata_tables import captions_of_metadata
 from core.data.sources.shard_tables import label_column, shard_tables
 from core.data.sources.split_labels import one_spelling
 from core.data.sources.unread_forms import unread_form
@@ -148,9 +149,14 @@ class FolderSource(source.ListedSource):
             image_ids, [f"{root}/{image_id}" for image_id in image_ids], splits, labels
         )
         captions = captions_beside([os.path.join(self.root, name) for name in rows.names], walk)
+        table_remarks = []
+        if not self._is_old:
+            table_remarks = table_notes(self.root, image_ids)
+            if captions is None and (captions := captions_of_metadata(self.root, image_ids)):
+                table_remarks = [say_of_folder_table("captions", n=len(captions) - captions.count(None))]
         columns = rows.columns | ({"caption": captions} if captions else {})
         extras = pd.DataFrame({name: pd.array(values, dtype="str") for name, values in columns.items()})
-        notes += [*odd_notes, *walk.notes(), *([] if self._is_old else table_notes(self.root, image_ids))]
+        notes += [*odd_notes, *walk.notes(), *table_remarks]
         ignored = [f"{path}/" for path in reading.ignored]
         group = GROUP if reading.group_asked else None  # else `groups.find_group` decides
         if reading.group is not None and group is None and self.asked_group is None and not given:

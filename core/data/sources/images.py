@@ -14,6 +14,7 @@ from core.data.formats.text_list import ground_truth
 from core.data.sources.columns import OPTIONS
 from core.data.sources.folder import FolderSource, missing_folder
 from core.data.sources.folder_walk import any_images
+from core.data.sources.metadata_folder import MetadataSource
 from core.data.sources.pair import PairSource
 from core.data.sources.pixel_reading import PixelReading
 from core.data.sources.shards import ShardSource, is_pattern, is_tar, matching_files, shard_paths
@@ -29,7 +30,7 @@ SOURCES: dict[str, type[ListedSource]] = {
     kind.kind: kind
     for kind in (
         *(FolderSource, TableSource, RepresentationsOnly, ShardSource),
-        *(TorchvisionSource, AnnotatedSource, HuggingFaceSource),
+        *(TorchvisionSource, AnnotatedSource, HuggingFaceSource, MetadataSource),
     )
 }
 Images = TypeVar("Images", bound=ImageSource)
@@ -84,7 +85,7 @@ class FolderLevels(NamedTuple):
 def _at_levels(source: ImageSource, levels: FolderLevels) -> ImageSource:
     if levels == FolderLevels(None, None):
         return source
-    if not isinstance(source, FolderSource):
+    if not isinstance(source, FolderSource | MetadataSource):
         option = (
             f"--class-level {levels.classes}"
             if levels.classes is not None
@@ -127,10 +128,11 @@ def _source(spec: str, seed: int | None) -> ImageSource:
     group = options.pop("group", None)
     if is_url(spec) and is_url(spec := located(spec)):
         return _by_address(spec, options, seed, group)
-    return _by_path(spec, options, seed).grouped_by(group)
+    source = _by_path(spec, options, seed, group)
+    return source if source.is_listed else source.grouped_by(group)
 
 
-def _by_path(spec: str, options: dict[str, str], seed: int | None) -> ListedSource:
+def _by_path(spec: str, options: dict[str, str], seed: int | None, group: str | None) -> ListedSource:
     path = Path(spec).expanduser()
     if path.suffix.lower() == ".arrow" or (path.suffix.lower() == ".parquet" and _of_pictures(path)):
         return HuggingFaceSource(path, seed, **_picture_options(spec, options))
@@ -152,7 +154,7 @@ def _by_path(spec: str, options: dict[str, str], seed: int | None) -> ListedSour
         raise missing_folder(path)
     if path.is_dir() and _holds_tars(path) and not any_images(str(path)):
         return ShardSource(shard_paths(str(path / "*.tar")), seed)
-    return FolderSource(path, seed)
+    return MetadataSource.with_labels(path, seed, group=group) or FolderSource(path, seed)
 
 
 def _by_address(url: str, options: dict[str, str], seed: int | None, group: str | None) -> ListedSource:

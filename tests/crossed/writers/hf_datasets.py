@@ -155,7 +155,65 @@ def with_metadata(
     if column != "label":
         for picture in pictures:
             picture.label = ""
-    return WrittenData(spec=spec, pictures=pictures, excused=f"metadata.{form}")
+    return WrittenData(spec=spec, pictures=pictures)
+
+
+def rows_of(folder: Path, files: list[str], tables: dict[str, list[dict[str, Any]]]) -> WrittenData:
+    """Pictures at these places, and metadata.jsonl in these folders; the truth has what their rows say."""
+    root = folder / "data"
+    for number, name in enumerate(files):
+        save_all([root / name], number)
+    for place, rows in tables.items():
+        (root / place / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    held = datasets.load_dataset("imagefolder", data_dir=str(root), cache_dir=str(folder / "cache"))
+    pictures = []
+    for split, data in held.items():
+        label = "label" if "label" in data.column_names else None
+        text = "text" if "text" in data.column_names else None
+        found = loaded(data, str(split) if len(held) > 1 else "", label, text)
+        for picture in found:
+            picture.label = picture.label if label else ""
+        pictures += found
+    return WrittenData(spec="{folder}/data", pictures=pictures)
+
+
+def row(name: str, label: str = "", text: str = "", column: str = "file_name") -> dict[str, Any]:
+    return {column: name, **({"label": label} if label else {}), **({"text": text} if text else {})}
+
+
+def all_rows(names: list[str], **more: Any) -> dict[str, list[dict[str, Any]]]:
+    return {"": [row(name, NAMES[n % 3], **more) for n, name in enumerate(names)]}
+
+
+def rows_below(names: list[str], folders: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
+    """A table in each folder, which names its pictures from there."""
+    held = {folder: [name for name in names if name.startswith(f"{folder}/")] for folder in folders}
+    return {
+        folder: [row(one.rpartition("/")[2], NAMES[n % 2]) for n, one in enumerate(inside)]
+        for folder, inside in held.items()
+    }
+
+
+IN_IMAGES = [f"images/{number}.png" for number in range(6)]
+IN_SPLITS = [f"{split}/{split}{number}.png" for split in ("train", "test") for number in range(4)]
+IN_CLASSES = [f"{name}/{name}{number}.png" for name in ("a", "b", "c") for number in range(3)]
+METADATA: dict[str, tuple[list[str], dict[str, list[dict[str, Any]]]]] = {
+    "paths in images/": (IN_IMAGES, all_rows(IN_IMAGES)),
+    "some images have no row": (IN_IMAGES, all_rows(IN_IMAGES[:4])),
+    "label and text": (IN_IMAGES, all_rows(IN_IMAGES, text="A picture in colours")),
+    "image_file_name": (IN_IMAGES, all_rows(IN_IMAGES, column="image_file_name")),
+    "numbers as labels": (
+        IN_IMAGES,
+        {"": [{"file_name": name, "label": n % 3} for n, name in enumerate(IN_IMAGES)]},
+    ),
+    "train/ and test/ with a table each": (IN_SPLITS, rows_below(IN_SPLITS, ("train", "test"))),
+    "class folders and labels": (IN_CLASSES, all_rows(IN_CLASSES)),
+    "class folders with a table each": (IN_CLASSES, rows_below(IN_CLASSES, ("a", "b", "c"))),
+    "class folders and text alone": (
+        IN_CLASSES,
+        {"": [row(name, text=f"A picture of number {n}") for n, name in enumerate(IN_CLASSES)]},
+    ),
+}
 
 
 def _value(column: str, number: int) -> str:
@@ -322,6 +380,10 @@ CASES = {
     ("imagefolder", "metadata.jsonl with text, train/ and test/"): partial(
         with_metadata, form="jsonl", column="text", splits=True
     ),
+    **{
+        ("imagefolder", f"metadata.jsonl, {option}"): partial(rows_of, files=files, tables=tables)
+        for option, (files, tables) in METADATA.items()
+    },
     ("to_csv", "image, label"): to_csv,
     ("to_json", "image, label"): partial(to_csv, form="json"),
     ("to_parquet", "image as a path, label as text"): partial(to_csv, form="parquet"),

@@ -30,7 +30,7 @@ from core.concepts.captions.files import (
     taken_in_words,
 )
 from core.concepts.captions.line_form import FEW_WORDS
-from core.concepts.captions.text import clean_captions
+from core.concepts.captions.text import clean_captions, word_count
 from core.concepts.captions.words import require_english
 from core.errors import CaptionError, did_you_mean
 from core.jobs.progress import Progress
@@ -201,7 +201,7 @@ def _bare(bank: Bank) -> tuple[Bank, list[Record]]:
 
 def _are_short(bank: Bank) -> bool:
     """Whether captions are words rather than sentences: FEW_WORDS or fewer in the median."""
-    return float(np.median([len(text.split()) for text in _some(bank)])) <= FEW_WORDS
+    return float(np.median([word_count(text) for text in _some(bank)])) <= FEW_WORDS
 
 
 def _some(bank: Bank) -> list[str]:

@@ -11,7 +11,7 @@ from core.common.formatting import counted
 from core.common.inside import parse_json
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import read_small
-from core.data.formats import coco, datumaro, fiftyone, label_studio, regions
+from core.data.formats import coco, datumaro, fiftyone, label_studio, regions, supervisely
 from core.data.formats.joined_lists import read_joined_lists
 from core.data.formats.json_tables import frame_of_json
 from core.data.formats.label_studio import UPLOAD
@@ -59,6 +59,7 @@ FORMS = (
     COCO,
     Form("Datumaro", ("items", "categories"), datumaro.read_datumaro),
     Form("LabelMe", ("shapes", "imagePath"), regions.read_labelme),
+    Form("Supervisely", ("classes", "tags"), supervisely.read_supervisely),
     Form("FiftyOne's samples.json", ("samples",), fiftyone.read_samples),
     Form("FiftyOne's labels.json", ("labels", "classes"), fiftyone.read_labels),
     Form("VIA", (), regions.read_via, regions.is_via),
@@ -247,8 +248,10 @@ def _objects_of_lines(text: bytes) -> list[Any] | None:
 
 
 def exported_file(folder: Path) -> Path | None:
-    """Return the file that lists the images of a folder that FiftyOne exported; None for other folders."""
+    """Return the file that lists the images of a folder of FiftyOne or Supervisely; None for others."""
     if (folder / "samples.json").is_file():
         return folder / "samples.json"
+    if supervisely.is_project(folder):
+        return folder / supervisely.META
     labels = folder / "labels.json"
     return labels if labels.is_file() and (folder / "data").is_dir() else None

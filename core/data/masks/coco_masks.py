@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,10 +23,12 @@ from core.data.formats.rows import NotThisForm, entries, largest_class
 from core.data.masks.mask_match import match_names
 from core.data.masks.mask_source import EXAMPLES, MaskListing, MaskSource, coverage, no_mask
 from core.data.masks.outlines import UNKNOWN, coordinates, fill_outline, packed
+from core.data.masks.panoptic import Segment, segment_folder, segments_mask, segments_of, things_of
 from core.data.sources.pixel_limit import check_pixels, max_pixels
 from core.data.sources.source import ImageSource, file_stamp, some
-from core.errors import MaskError, first_line
+from core.errors import MaskError, UnreadableImage, first_line
 
+OF_CITYSCAPES = re.compile(r"_gtFine(?=_leftImg8bit)")  # its panoptic .json names pictures that are not there
 LARGEST_SIDE = 1e9  # pixels that a file may state
 say_of_coco_masks = Templates.beside(__file__)
 
@@ -45,8 +48,10 @@ class CocoMasks(MaskSource):
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(f"{self.kind}\0{file_stamp(self.path)}\n".encode())
-        for image_id, _ in self.table.itertuples(index=False):
-            digest.update(f"{image_id}\n".encode("utf-8", "surrogateescape"))
+        for image_id, mask in self.table.itertuples(index=False):
+            first = self.listing.places[mask][image_id][1][0]
+            held = first.stamp(segment_folder(self.path)) if isinstance(first, Segment) else ""
+            digest.update(f"{image_id}{held}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
     def read(self, image_id: str, mask: str) -> np.ndarray:
@@ -56,10 +61,19 @@ class CocoMasks(MaskSource):
         stated, shapes = entry
         width, height = stated or self.source.read_id(image_id).info["original_size"]
         check_pixels(width, height, max_pixels())
+        if isinstance(shapes[0], Segment):
+            return self._of_segments(shapes, width, height)
         full = np.zeros((height, width), np.uint8)
         for shape in shapes:
             full |= fill_outline(shape, width, height, scaled=self._scaled)
         return full.astype(np.float32)
+
+    def _of_segments(self, segments: Sequence[Segment], width: int, height: int) -> np.ndarray:
+        held = segments_mask(segment_folder(self.path), segments)
+        if held.shape != (height, width):
+            sides = f"{held.shape[1]} x {held.shape[0]} pixels, the image {width} x {height}"
+            raise UnreadableImage(f"the picture of its segments has {sides}")
+        return held.astype(np.float32)
 
     def _list(self) -> MaskListing:
         try:
@@ -75,8 +89,9 @@ class CocoMasks(MaskSource):
         paths = list(table["path"])
         matches = match_names(ids, names, paths)
         last = [name.rpartition("/")[2] for name in names]
-        if not matches.mask_of and all(map(UPLOAD.match, last)):  # Label Studio's
-            matches = match_names(ids, [UPLOAD.sub("", name) for name in last], paths)
+        for odd in (UPLOAD, OF_CITYSCAPES):  # names of Label Studio, and of cityscapesscripts
+            if not matches.mask_of and all(map(odd.search, last)):
+                matches = match_names(ids, [odd.sub("", name) for name in last], paths)
         core, n_others, n_unknown = {}, 0, 0
         category_of = _own_categories(list(table["label"]), shapes)
         for row, at in matches.mask_of.items():
@@ -96,7 +111,12 @@ class CocoMasks(MaskSource):
         places: dict[str, dict[str, Any]] = {"core": core, "spurious": {}}
         report = {"kind": self.kind, "n_masks": len(names)} | coverage(len(ids), places)
         report |= {"n_unmatched_masks": len(left), "unmatched_masks": left[:EXAMPLES]}
-        report["notes"].append("core masks: the outlines, or boxes, of the image's own class in COCO's file")
+        if any(isinstance(shapes[0], Segment) for _, shapes in core.values()):
+            report["notes"].append(say_of_coco_masks("segments", what=segment_folder(self.path)))
+        else:
+            report["notes"].append(
+                "core masks: the outlines, or boxes, of the image's own class in COCO's file"
+            )
         if n_others:
             report["notes"].append(say_of_coco_masks("other_class", n=n_others, of=len(core)))
         if n_unknown:
@@ -133,7 +153,8 @@ def _category(image_category: str | None, of_image: Sequence[Shape]) -> tuple[st
 
 def _are_scaled(core: dict[str, Any]) -> bool:
     """Return True where no number of any outline is above 1: they are parts of the sides."""
-    highest = [value for _, shapes in core.values() for shape in shapes for value in coordinates(shape)]
+    outlines = [one for _, shapes in core.values() for one in shapes if not isinstance(one, Segment)]
+    highest = [value for shape in outlines for value in coordinates(shape)]
     return bool(highest) and max(highest) <= 1
 
 
@@ -150,6 +171,7 @@ def _own_categories(labels: list[Any], shapes: Shapes) -> dict[str, str]:
 def _annotated(tree: dict[str, Any]) -> tuple[list[dict[str, Any]], Shapes]:
     """Return the images, and by their number (`_key`) the class, area and outline of annotations."""
     names, _ = category_names(tree)
+    things = things_of(tree)
     images = [
         image
         for image in entries(tree["images"], "images")
@@ -160,6 +182,9 @@ def _annotated(tree: dict[str, Any]) -> tuple[list[dict[str, Any]], Shapes]:
         image, category = _key(one.get("image_id")), one.get("category_id")
         if image is not None and isinstance(category, (int, str)):
             shapes[image].append(_shape(one, names.get(category)))
+        elif image is not None:
+            segments = segments_of(one, things)
+            shapes[image] += [Shape(names.get(kind), area, held, False) for kind, area, held in segments]
     return images, shapes
 
 

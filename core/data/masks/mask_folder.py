@@ -14,7 +14,7 @@ from core.common.formatting import counted
 from core.common.records import Record
 from core.common.remote.addresses import is_url, located
 from core.data.masks.mask_match import without_extension
-from core.data.masks.mask_names import is_named_mask, match_files
+from core.data.masks.mask_names import is_named_mask, match_files, one_of_cityscapes
 from core.data.masks.mask_source import EXAMPLES, KINDS, MaskListing, MaskSource, coverage, no_mask, read_mask
 from core.data.masks.mask_values import (
     AS_BRIGHT,
@@ -181,6 +181,7 @@ class FolderMasks(MaskSource):
         if folder:
             return images_below(os.path.join(self.root, folder), walk, root=self.root, prefix=f"{folder}/")
         names = images_below(self.root, walk, root=self.root)
+        names = list(one_of_cityscapes(names))
         return [name for name in names if is_named_mask(readable(name))] or names
 
     def _no_masks(self, walk: Walk) -> MaskError:

@@ -1,11 +1,15 @@
 """Which mask files are of which image: by their names, alike or as data sets vary them."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from core.data.masks.mask_match import last_part, match_names, without_extension
 from core.data.sources.folder_words import CONTAINERS, image_of_mask, may_hold_masks
+
+KINDS_OF_CITYSCAPES = ("labelIds", "labelTrainIds", "color", "panoptic")  # the likeliest first
+OF_CITYSCAPES = re.compile(rf"_gt(?:Fine|Coarse)_({'|'.join(KINDS_OF_CITYSCAPES)})(?=\.\w+$)")
 
 
 @dataclass
@@ -36,6 +40,7 @@ def match_files(
         images: ids. masks: names below the folder of masks. paths, groups: of the images; groups are equal
             where several are one photograph, patient or sequence.
     """
+    masks = [OF_CITYSCAPES.sub("_leftImg8bit", name) for name in masks]
     matches = match_names(images, masks, paths)
     files = MaskFiles({row: (mask,) for row, mask in matches.mask_of.items()}, matches.ambiguous)
     left = sorted(set(range(len(masks))) - set(matches.mask_of.values()) - matches.ambiguous)
@@ -47,6 +52,19 @@ def match_files(
     files.left = set(range(len(masks))) - taken
     files.ambiguous -= taken
     return files
+
+
+def one_of_cityscapes(names: Sequence[str]) -> Sequence[str]:
+    """Return, of the label pictures of Cityscapes, those of one kind: an image has one of each kind.
+
+    >>> one_of_cityscapes(["a_gtFine_color.png", "a_gtFine_instanceIds.png", "a_gtFine_labelIds.png"])
+    ['a_gtFine_labelIds.png']
+    """
+    kinds = [match[1] if (match := OF_CITYSCAPES.search(name)) else "" for name in names]
+    first = next((kind for kind in KINDS_OF_CITYSCAPES if kind in kinds), None)
+    return (
+        names if first is None else [name for name, kind in zip(names, kinds, strict=True) if kind == first]
+    )
 
 
 def is_named_mask(name: str) -> bool:

@@ -1,6 +1,7 @@
 """The values that mask files hold, which of them are the mask, and what must be asked about them."""
 
 import io
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -382,6 +383,9 @@ def _share(counts: Counter[int], value: int) -> float:
 def _question(counts: dict[str, int], what: str, root: str, n_files: int) -> str:
     total = sum(counts.values())
     largest = sorted(counts, key=lambda one: -counts[one])[:NAMED]
+    beside = f"{os.path.normpath(root)}.json"
+    if what == "colour" and os.path.isfile(beside):
+        return say_of_masks("segments", n=len(counts), of=n_files, what=root, why=beside)
     shares = tuple(f"{one} ({counts[one] / total:.1%})" for one in largest)
     usual = next((one for one in largest if one not in ("0", "0,0,0")), largest[0])
     if len(counts) > len(largest):

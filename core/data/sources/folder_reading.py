@@ -25,6 +25,7 @@ from core.data.sources.folder_words import (
 from core.data.sources.groups import FEWEST_GROUPS
 
 PARTS = frozenset(("part", "parts", "shard", "batch", "chunk", *CONTAINERS))
+OF_VOC = "jpegimages"
 Tree = Mapping[str, Folder]
 
 
@@ -261,15 +262,18 @@ def _domains_beside(levels: Profile, class_level: int | str) -> list[int]:
 
 
 def _without_containers(tree: Tree, counts: Mapping[str, int], reading: TreeReading) -> TreeReading:
-    """Read a folder that only holds a folder of images, such as `JPEGImages/`, as the latter."""
+    """Read a folder that only holds a folder of images as the latter: `images/`, `VOC2012/JPEGImages/`."""
     if set(reading.splits) != {""} or reading.inside:
         return reading
-    path = ""
+    path, names = "", []
     while not tree[path].images:
         inner = [name for name in tree[path].folders if counts.get(join(path, name))]
-        if len(inner) != 1 or inner[0].lower() not in CONTAINERS:
+        if len(inner) != 1:
             break
+        names.append(inner[0].lower())
         path = join(path, inner[0])
+    if not CONTAINERS.issuperset(names) and names[-1] != OF_VOC:
+        return reading
     return replace(reading, splits={path: "all"}) if path and tree[path].images else reading
 
 

@@ -199,3 +199,15 @@ def test_quotes__over_several_lines_and_as_letters() -> None:
 def test_line_form__captions_with_commas_stay_whole() -> None:
     form = line_form([f"a dog, {word}, on grass" for word in ("red", "big", "old")])
     assert (form.separator, form.header) == ("", False)
+
+
+@pytest.mark.parametrize(
+    "text", ["赤いバスが店の前に止まっている", "一辆红色的公共汽车停在商店前面", "รถบัสสีแดงจอดอยู่หน้าร้าน"]
+)
+def test_sentences__of_scripts_without_spaces_are_no_words(tmp_path, text):
+    path = tmp_path / "captions.json"
+    path.write_text(json.dumps([f"{text}{number}" for number in range(8)]), encoding="utf-8")
+    with pytest.raises(CaptionError, match="not English"):
+        open_bank(path)
+    path.write_text(json.dumps(["猫", "犬", "バス"]), encoding="utf-8")
+    assert open_bank(path).of_concepts

@@ -572,3 +572,12 @@ def test_reading_of_a_study__stays_when_folders_are_added(tmp_path):
     about = open_images(root).describe()
     make_folder(root, product(("cat", "dog"), ("day", "night"), n=3))
     assert labels(reopen_images(about)) == ["cat", "dog"] and reopen_images(about).extras is None
+
+
+@pytest.mark.parametrize("year", ["VOC2012", "VOC"])
+def test_pictures_of_voc__are_no_class(tmp_path, year):
+    """One folder in another down to JPEGImages/, with the masks taken out."""
+    images = [f"VOCdevkit/{year}/JPEGImages/{n}.png" for n in range(4)]
+    root = with_masks(tmp_path, images, [f"VOCdevkit/{year}/SegmentationClass/{n}.png" for n in range(4)])
+    source = open_images(root)
+    assert len(source) == 4 and labels(source) == []

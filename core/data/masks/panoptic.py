@@ -29,8 +29,8 @@ class Segment(NamedTuple):
 
 def things_of(tree: dict[str, Any]) -> set[Any]:
     """Return the ids of the categories that are objects and no stuff; none where nothing says so."""
-    held = tree.get("categories")
-    kinds = [one for one in held if isinstance(one, dict)] if isinstance(held, list) else []
+    categories = tree.get("categories")
+    kinds = [one for one in categories if isinstance(one, dict)] if isinstance(categories, list) else []
     return {one.get("id") for one in kinds if one.get("isthing") == 1}
 
 
@@ -43,14 +43,14 @@ def segments_of(annotation: dict[str, Any], things: set[Any]) -> list[tuple[Any,
     file, segments = annotation.get("file_name"), annotation.get("segments_info")
     if not isinstance(file, str) or not isinstance(segments, list):
         return []
-    found = []
+    triples = []
     for one in segments:
         if isinstance(one, dict) and isinstance(one.get("id"), int):
             category, area = one.get("category_id"), one.get("area")
             is_thing = not things or category in things
             size = float(area) if isinstance(area, int | float) and is_thing else STUFF_AREA
-            found.append((category, size, Segment(file, one["id"])))
-    return found
+            triples.append((category, size, Segment(file, one["id"])))
+    return triples
 
 
 def segment_folder(path: str) -> str:

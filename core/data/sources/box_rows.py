@@ -40,10 +40,10 @@ def one_row_an_image(frame: pd.DataFrame, decision: ColumnChoice) -> tuple[pd.Da
     if not paths.duplicated().any() or (splits is not None and find_contradiction(paths, splits)):
         return frame, decision
     largest = _areas(frame, boxes).groupby(paths, sort=False, dropna=False).idxmax()
-    found = None if decision.found is None else [decision.found[row] for row in largest]
+    images = None if decision.images is None else decision.images.loc[list(largest)].reset_index(drop=True)
     note = say_of_columns("boxes", n=len(frame), of=len(largest))
-    kept = frame.loc[list(largest)].reset_index(drop=True)
-    return kept, replace(decision, found=found, notes=[*decision.notes, note])
+    rows = frame.loc[list(largest)].reset_index(drop=True)
+    return rows, replace(decision, images=images, notes=[*decision.notes, note])
 
 
 def _box_columns(frame: pd.DataFrame, used: Iterable[str]) -> tuple[list[str], bool] | None:

@@ -50,8 +50,10 @@ class MetadataSource(TableSource):
         listing = self._decided(frame, files, [])
         listing.extras = with_captions(listing.extras)
         left = len(image_names(self.path)) - len(listing.table)
-        told = say_of_folder_table("metadata", names=tuple(tables), what=self.columns.get("label") or "")
-        listing.notes = [told, *listing.notes]
+        labels_note = say_of_folder_table(
+            "metadata", names=tuple(tables), what=self.columns.get("label") or ""
+        )
+        listing.notes = [labels_note, *listing.notes]
         if left > 0:
             listing.notes.append(say_of_folder_table("not_listed", n=left))
         return listing

@@ -29,8 +29,8 @@ def metadata_tables(root: str) -> dict[str, str]:
         return {name: ""}
     with suppress(OSError):
         folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and entry.name[0] != ".")
-        found = {folder: _table_in(os.path.join(root, folder)) for folder in folders}
-        return {f"{folder}/{name}": folder for folder, name in found.items() if name is not None}
+        tables = {folder: _table_in(os.path.join(root, folder)) for folder in folders}
+        return {f"{folder}/{name}": folder for folder, name in tables.items() if name is not None}
     return {}
 
 

@@ -50,8 +50,9 @@ def test_table__packed_with_gzip(tmp_path, suffix):
     assert source.read(1).size and reopen_images(source.describe()).fingerprint() == source.fingerprint()
 
 
-@pytest.mark.parametrize("content", [b"no gzip at all", gzip.compress(b"path\n" + b"a" * 5000 + b"\n")[:40]])
-def test_table__packed_and_damaged(tmp_path, content):
+@pytest.mark.parametrize("is_gzip", [False, True])
+def test_table__packed_and_damaged(tmp_path, is_gzip):
+    content = gzip.compress(b"path\n" + b"a" * 5000 + b"\n")[:40] if is_gzip else b"no gzip at all"
     (tmp_path / "list.csv.gz").write_bytes(content)
     with pytest.raises(ImageSourceError, match="cannot read the table"):
         open_images(tmp_path / "list.csv.gz")

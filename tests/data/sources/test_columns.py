@@ -337,7 +337,9 @@ def test_folder__its_own_table_is_named(tmp_path):
     make_folder(tmp_path / "set", ["train/0.png", "train/1.png", "test/2.png", "test/3.png"])
     lines = '{"file_name": "0.png", "text": "a cat"}\n{"file_name": "1.png", "text": "a dog"}\n'
     table(tmp_path / "set/train", lines, "metadata.jsonl")
-    assert said(open_images(tmp_path / "set"), "folder_table").names == ("text",)
+    assert said(open_images(tmp_path / "set"), "captions").n == 2  # as datasets reads it
+    table(tmp_path / "set/train", lines.replace("text", "weight"), "metadata.jsonl")
+    assert said(open_images(tmp_path / "set"), "folder_table").names == ("weight",)
 
 
 def test_columns__called_as_results_of_a_study_get_another_name(tmp_path):

@@ -365,3 +365,38 @@ def chosen(right: np.ndarray, level: float) -> tuple[int, list[float]]:
         if won > lost and p[-1] < level and (taken == 0 or sum(right[candidate]) > sum(right[taken])):
             taken = candidate
     return taken, p
+
+
+def usual_bound(values: list[float], gaps: list[float], at: float, n: int) -> float:
+    """The bound of docs/method.md 9.3: the value at place .95 (n + 1) of the nearest right images."""
+    if len(values) < 30:
+        return math.nan
+    nearest = sorted(range(len(values)), key=lambda one: (abs(abs(gaps[one]) - abs(at)), one))
+    ordered = sorted(values[one] for one in nearest[:n])
+    place = 0.95 * (len(ordered) + 1)
+    below = min(max(math.floor(place), 1), len(ordered))
+    above = min(below + 1, len(ordered))
+    return ordered[below - 1] + (place - below) * (ordered[above - 1] - ordered[below - 1])
+
+
+def trial_outcome(
+    gain: float,
+    answered: bool,
+    neutral: list[float],
+    lead: float | None,
+    gap: float,
+    right: list[tuple[float, float, float | None]],
+    n: int,
+) -> str:
+    """What the rule says of one image; right: gap, gain and lead of the right images that were tried."""
+    if math.isnan(gain):
+        return "not tried"
+    if not answered or any(gain <= other for other in neutral):
+        return "no"
+    bound = usual_bound([one[1] for one in right], [one[0] for one in right], gap, n)
+    if math.isnan(bound):
+        return "too few"
+    leads = 0.0
+    if lead is not None:
+        leads = usual_bound([one[2] or 0.0 for one in right], [one[0] for one in right], gap, n)
+    return "holds" if gain > bound and (lead is None or lead > leads) else "no"

@@ -35,7 +35,7 @@ CORE_FLOORS = (
     ("core.concepts",),
     ("core.search", "core.comparison"),
     ("core.pictures", "core.pipeline"),
-    ("core.export",),
+    ("core.causes", "core.export"),
     ("core.charts",),
     ("core.figures",),
     ("core.mcp", "core.report"),

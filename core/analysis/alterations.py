@@ -39,12 +39,19 @@ def alterations(
     """
     _check(picture, mask, other_mask)
     here = mask[..., None]
-    other = other_mask[..., None]
     background_blurred = np.where(here, picture, blurred_within(picture, ~mask))
     object_blurred = np.where(here, blurred_within(picture, mask), picture)
-    removed = [np.where(here, picture, fill), np.where(here, fill, picture)]
-    control = [np.where(other, picture, fill), np.where(other, fill, picture)]
-    return np.stack([background_blurred, object_blurred, *removed, *control]).astype(np.uint8)
+    filled = [removed(picture, region, fill) for of in (mask, other_mask) for region in (~of, of)]
+    return np.stack([background_blurred, object_blurred, *filled]).astype(np.uint8)
+
+
+def removed(picture: np.ndarray, region: np.ndarray, fill: np.ndarray) -> np.ndarray:
+    """Give the pixels of a region one colour.
+
+    Args:
+        picture: (H, W, 3) uint8. region: (H, W) bool. fill: (3,) uint8.
+    """
+    return np.where(region[..., None], fill, picture).astype(np.uint8)
 
 
 def alike_in_area(areas: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -47,8 +47,23 @@ def add_step(commands: Any, step: Step) -> None:
         options.add_basis(sub)
     if step.name == "heatmaps":
         _add_single_heatmaps(sub)
+    if step.name == "causes":
+        _add_single_errors(sub)
     sub.add_argument("--redo", action="store_true", help="run the step even if nothing has changed")
     options.add_json(sub)
+
+
+def _add_single_errors(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--images",
+        dest="image",
+        metavar="ID",
+        nargs="+",
+        help="only these errors, and as many right images as they are compared with",
+    )
+    sub.add_argument(
+        "--dry-run", action="store_true", help="say how many passes and how long it takes; write nothing"
+    )
 
 
 def _add_single_heatmaps(sub: argparse.ArgumentParser) -> None:
@@ -67,12 +82,17 @@ def run_step(args: argparse.Namespace) -> None:
     from core.store import Study, open_study
 
     refuse_foreign_folder(args.study)
-    if "answer" in args:
+    if "answer" in args and args.command in OF_ANSWERS:
         if ignored := next(iter(given(args).keys() - {"answer"}), None):
             raise SettingsError(
                 f"--answer shows the numbers of an answer and runs no step; leave out {flag(ignored)}"
             )
         return output.show(_of_answer(args, args.answer), output.summary_text, as_json="json" in args)
+    if "dry_run" in args:
+        from core.causes.plan import plan_of_causes
+
+        plan = plan_of_causes(Study(args.study), given(args))
+        return output.show(plan, output.summary_text, as_json="json" in args)
     with Progress.for_command(args.study, stages_total=1) as progress:
         if args.command == "heatmaps" and ("image" in args or "feature" in args):
             of_all = (*HeatmapsConfig.__dataclass_fields__, "redo")

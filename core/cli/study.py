@@ -120,17 +120,19 @@ def add_export(commands: Any) -> None:
         metavar="TABLE",
         help="images, labels, features, quality, probe, overlap, concepts, groups, captions, "
         "highly_activating, failures, interventions, answers, skipped, neighbours, label_issues, "
-        "human-study (tasks for people who rate words), concept_features (of each known class and "
-        "attribute), bases (how well each names them), traces_images, traces_features, attributes, pictures, "
-        "nearest_train, leaks (evaluation images that train has, too), rotation, metrics, representations, "
-        "basis, heatmap or mask",
+        "causes, cause_rates, human-study (tasks for people who rate words), concept_features (of each known "
+        "class and attribute), bases (how well each names them), traces_images, traces_features, attributes, "
+        "pictures, nearest_train, leaks (evaluation images that train has, too), rotation, metrics, "
+        "representations, basis, heatmap or mask",
     )
     files = (
         "file to write: .csv, .parquet, .json or .npy; .npz for the dictionary and codes of a basis, "
         ".safetensors for SAELens"
     )
     options.add_output(sub, files)
-    options.add_where(sub, "only the images of this slice (tables features and metrics: computed on them)")
+    options.add_where(
+        sub, "only the images of this slice (tables features, metrics and cause_rates: computed on them)"
+    )
     options.add_answer(sub)
     sub.add_argument(
         "--slice", metavar="SLICE", help="as --where, but with images of all splits unless it names one"

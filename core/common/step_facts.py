@@ -447,6 +447,29 @@ class FailuresFacts(StepFacts):
 
 
 @dataclass(frozen=True)
+class CausesFacts(StepFacts):
+    """Why images are wrong.
+
+    Attributes:
+        answer: whose errors they are. complete: of errors drawn from all, not of images that were named
+            alone. n_errors, n_right: images that were tried, of n_all_errors and n_all_right. n_passes:
+            through the encoder. n_unreadable: images whose pictures could not be read. notes: what was left
+            out, and which trials are wrong too often, one sentence each.
+    """
+
+    step = "causes"
+    answer: str = ""
+    complete: bool = False
+    n_errors: int = 0
+    n_all_errors: int = 0
+    n_right: int = 0
+    n_all_right: int = 0
+    n_passes: int = 0
+    n_unreadable: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class SearchFacts(StepFacts):
     """The images as CLIP embedded them; default_clip: what a run without a name would fetch."""
 

@@ -11,6 +11,7 @@ from core.config.analysis import (
     TOKENS,
     AddedAnswerConfig,
     AnswersConfig,
+    CausesConfig,
     CrossfitConfig,
     EmbedConfig,
     FeaturesConfig,

@@ -420,3 +420,23 @@ class OverlapConfig(MaskOptions):
     threshold: float = option("heatmap value from which a pixel counts as attended", 0.5, metavar="T")
     bootstrap: int = option("bootstrap resamples for the confidence intervals", 1000, metavar="N", minimum=1)
     seed: int = option("random seed of the bootstrap", 0, metavar="N", minimum=0)
+
+
+@dataclass(frozen=True)
+class CausesConfig:
+    """Why images are wrong: trials with their controls (docs/method.md 9.3)."""
+
+    answer: str | None = option(
+        "answer whose errors are explained", None, metavar="NAME", left_out="the one that pages show"
+    )
+    errors: int = option("most errors that are tried, drawn with the seed", 2000, metavar="N", minimum=1)
+    right: int = option(
+        "most images answered correctly that they are compared with, drawn likewise",
+        2000,
+        metavar="N",
+        minimum=2,
+    )
+    seed: int = option("random seed of what is drawn, and of features and masks", 0, metavar="N", minimum=0)
+    image: tuple[
+        str, ...
+    ] = ()  # only these errors, and as many right images as they need; the command's --images

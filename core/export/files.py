@@ -32,6 +32,8 @@ from core.export.human_study import human_study_tasks
 from core.export.labels import COLUMNS as LABELS
 from core.export.labels import labels_table
 from core.export.provenance import provenance
+from core.measures.causes import COLUMNS as CAUSES
+from core.measures.causes import RATES as CAUSE_RATES
 from core.measures.concept_features import COLUMNS as CONCEPT_FEATURES
 from core.measures.concept_features import concept_features
 from core.measures.label_issues import COLUMNS as LABEL_ISSUES
@@ -80,6 +82,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "rotation": ("image_id", "rotation", "rotation_gain"),
     "neighbours": ("image_id", "rank", "neighbour", "similarity"),
     "label_issues": LABEL_ISSUES,
+    "causes": CAUSES,
+    "cause_rates": CAUSE_RATES,
     "concept_features": CONCEPT_FEATURES,
     "bases": (),  # a row a basis: facts, and means of concept_features with their intervals
     "traces_images": traces.IMAGE_COLUMNS,
@@ -100,7 +104,8 @@ MADE = {  # of what the study holds, when it is asked for
     "traces_features": traces.features_table,
 }
 IMAGES = ("image_id", "neighbour", "near_1", "near_2", "near_3")  # columns that name an image
-OF_SLICES = ("features", "metrics")  # tables without rows per image that are computed again for a slice
+# Tables without rows per image that are computed again for a slice.
+OF_SLICES = ("features", "metrics", "cause_rates")
 OF_BOTH_SPLITS = ("label_issues",)  # tables of which a slice without a split holds train images, too
 TABLES = (*COLUMNS, "representations", "basis", "heatmap", "mask")
 EXTENSIONS = (".csv", ".parquet", ".json", ".npy")

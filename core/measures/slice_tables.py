@@ -12,6 +12,7 @@ import pandas as pd
 from core.common.score_names import SCORES
 from core.common.statistics.design_effect import groups_among
 from core.config import QualityConfig
+from core.measures.causes import cause_rates_inside, causes_inside
 from core.measures.confusions import confusions
 from core.measures.feature_rates import feature_numbers
 from core.measures.group_means import group_means, vectors_of
@@ -122,6 +123,8 @@ TABLES: dict[str, Table] = {
     "overlap_by_class": lambda study, mask: overlap_by_class(overlaps_of_slice(study, mask), study.groups),
     "overlap_controls": controls_of_slice,
     "label_issues": label_issues,
+    "causes": causes_inside,
+    "cause_rates": cause_rates_inside,
 }
 QUICK: dict[str, Table] = {  # what no step stores: it is of one population only, and computed at once
     "score_aurocs": score_aurocs,

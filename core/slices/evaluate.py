@@ -15,13 +15,14 @@ from core.errors import SliceError, did_you_mean
 from core.reader import StudyReader
 from core.slices.repeats import REPEATS, repetition
 from core.slices.saved_file import Conditions, with_saved
+from core.slices.why_wrong import TABLE, WHY, first_causes, tells_causes
 from core.traces.traces import read_traces
 
 OF_PICTURES = ("pictures", "nearest_train", "rotation")  # what pictures are, whatever they are taken for
 # The first with a column of that name counts.
 TABLES = ("images", "quality", "probe", "attributes", *OF_PICTURES)  # the first with such a column counts
 REPEATED = "repeated"  # not a table: which images repeat others, by `pictures`; see `core.slices.repeats`
-RESULTS = ("quality", "probe", "overlap")
+RESULTS = ("quality", "probe", "overlap", TABLE)
 KEPT = ("images", "quality", "probe")  # their columns are read once
 TRACES = "traces"  # not a table: what people left on the images, see `core.traces`
 TAG, WRONG_LABEL = TRACE_COLUMNS = ("tag", "wrong_label")
@@ -45,6 +46,8 @@ def slice_columns(study: StudyReader) -> dict[str, str]:
             tables.setdefault(column, "overlap")
     for column in REPEATS if study.has("pictures") else ():
         tables.setdefault(column, REPEATED)
+    if tells_causes(study):
+        tables.setdefault(WHY, TABLE)
     for column in TRACE_COLUMNS:
         tables.setdefault(column, TRACES)
     return tables
@@ -189,6 +192,8 @@ def column_values(study: StudyReader, column: str) -> pd.Series:
         return pd.Series(read_once(study, column, lambda: _overlap(study, *OVERLAPS[column])))
     if table == REPEATED:
         return pd.Series(read_once(study, column, lambda: repetition(study, column)))
+    if table == TABLE:
+        return pd.Series(read_once(study, column, lambda: first_causes(study)), dtype="str")
     values = study.column(table, column) if table in KEPT else study.table(table, columns=[column])[column]
     if len(values) == study.n_images:
         return pd.Series(values.array, copy=False)

@@ -1,0 +1,148 @@
+"""Which errors are tried, with which right images they are compared, and towards which class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.quality.neighbours import sample_rows
+from core.config import CausesConfig
+from core.errors import SettingsError
+from core.measures.trials import n_alike
+from core.pictures.look import Answering
+from core.slices.features import class_logits
+from core.slices.inspection.populations import shown_images
+from core.storage.chunked_array import CHUNK_ROWS
+from core.store import Study
+
+NEAREST = 3  # of images that are named, so many times the right images of like gap are tried
+
+
+@dataclass(frozen=True)
+class DrawnImages:
+    """Images that are tried, in the order of the study: errors, and right images that they are compared with.
+
+    Attributes:
+        rows: (n,) int64 in the study. is_error: (n,) bool. is_reference: (n,) bool, the half of the right
+            images that bounds are made of. is_drawn: (n,) bool, by the seed; else they were named.
+        target, answer: (n,) int64, places among the names of the answer: the label and the answer of an
+            error; of a right image the class of the second largest logit and its answer. gap: (n,) float64,
+            z_target - z_answer, in logits.
+        n_reference: right images that bounds could be made of. n_errors, n_right: images of each kind that
+            there are.
+    """
+
+    rows: np.ndarray
+    is_error: np.ndarray
+    is_reference: np.ndarray
+    is_drawn: np.ndarray
+    target: np.ndarray
+    answer: np.ndarray
+    gap: np.ndarray
+    n_reference: int
+    n_errors: int
+    n_right: int
+
+    @property
+    def n_alike(self) -> int:
+        return n_alike(self.n_reference)
+
+    def taken(self, these: np.ndarray) -> "DrawnImages":
+        """Some of the images, by a mask."""
+        parts = ("rows", "is_error", "is_reference", "is_drawn", "target", "answer", "gap")
+        values = {name: getattr(self, name)[these] for name in parts}
+        return DrawnImages(
+            **values, n_reference=self.n_reference, n_errors=self.n_errors, n_right=self.n_right
+        )
+
+
+def draw_images(
+    study: Study, asked: Answering, config: CausesConfig, before: Sequence[str] = ()
+) -> DrawnImages:
+    """Draw the errors and the right images among the evaluation images, or among all without any.
+
+    Images that are named come alone, with the right images nearest to them in gap.
+
+    Args:
+        study: as the answer reads it. before: ids of the errors that were named in earlier runs.
+    Raises:
+        SettingsError: there is nothing to explain, or a named image is no error.
+    """
+    label, answer, correct = label_outcomes(study, asked)
+    shown = shown_images(study)
+    wrong = np.flatnonzero(shown & (correct == 0))
+    right = np.flatnonzero(shown & (correct == 1))
+    named = np.array([row_of_error(study, correct, one) for one in dict.fromkeys((*before, *config.image))])
+    if not len(wrong) and not len(named):
+        raise SettingsError(
+            f"'{study.path}': none of {len(right):,} answers is wrong, so there is nothing to explain"
+        )
+    drawn_right = sample_rows(right, config.right, config.seed)
+    reference = np.random.default_rng(config.seed).permutation(len(drawn_right)) < len(drawn_right) // 2
+    drawn_wrong = named.astype(np.int64) if len(named) else sample_rows(wrong, config.errors, config.seed)
+    rows, order = np.unique(np.concatenate([drawn_wrong, drawn_right]), return_index=True)
+    is_error = order < len(drawn_wrong)
+    is_reference = np.concatenate([np.zeros(len(drawn_wrong), bool), reference])[order]
+    logits = stored_logits(study, asked, rows)
+    target = np.where(is_error, label[rows], second_class(logits, answer[rows]))
+    at = np.arange(len(rows))
+    gap = logits[at, target] - logits[at, answer[rows]]
+    drawn = DrawnImages(
+        *(rows, is_error, is_reference, np.full(len(rows), not len(named)), target, answer[rows], gap),
+        n_reference=int(reference.sum()),
+        n_errors=len(wrong),
+        n_right=len(right),
+    )
+    return drawn.taken(needed(drawn)) if len(named) else drawn
+
+
+def needed(drawn: DrawnImages) -> np.ndarray:
+    """(n,) bool: the errors, and of the reference the NEAREST n_alike in gap of each."""
+    keep = drawn.is_error.copy()
+    reference = np.flatnonzero(drawn.is_reference)
+    for gap in drawn.gap[drawn.is_error]:
+        distance = np.abs(np.abs(drawn.gap[reference]) - abs(gap))
+        keep[reference[np.argsort(distance, kind="stable")[: NEAREST * drawn.n_alike]]] = True
+    return keep
+
+
+def label_outcomes(study: Study, asked: Answering) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The label and the answer of all images as places among the names of the answer, -1 for others, and
+    whether the answer is correct: 1, 0, or NaN where either is not among them.
+    """
+    names = pd.Index(asked.names)
+    table = study.table("probe", ["predicted", "correct"])
+    label = names.get_indexer(pd.Index(study.column("images", "label").to_numpy(object)))
+    answer = names.get_indexer(pd.Index(table["predicted"].to_numpy(object)))
+    correct = table["correct"].astype("Float64").to_numpy(np.float64, na_value=np.nan)
+    return label, answer, np.where((label >= 0) & (answer >= 0), correct, np.nan)
+
+
+def row_of_error(study: Study, correct: np.ndarray, image_id: str) -> int:
+    """The row of an image that is named. Raises SettingsError where it is no error."""
+    row = study.row_of(image_id)
+    if correct[row] != 0:
+        why = "is answered correctly" if correct[row] == 1 else "has no label that the answer can give"
+        raise SettingsError(f"the image '{image_id}' {why}, so there is no error to explain")
+    return row
+
+
+def stored_logits(study: Study, asked: Answering, rows: np.ndarray) -> np.ndarray:
+    """(n, n_names) float64: logits of some images by the classifier as it answers for pictures."""
+    parts = [np.empty((0, len(asked.names)))]
+    for start in range(0, len(rows), CHUNK_ROWS):
+        part = rows[start : start + CHUNK_ROWS]
+        if asked.classifier is None:
+            outputs = class_logits.output_logits(study, part)
+        else:
+            outputs = asked.classifier.logits(asked.rows(study.array("representations").rows(part)))
+        parts.append(class_logits.by_class(outputs, asked.column, len(asked.names)))
+    return np.concatenate(parts)
+
+
+def second_class(logits: np.ndarray, answer: np.ndarray) -> np.ndarray:
+    """(n,) int64: the class of the largest logit but that of the answer."""
+    others = logits.copy()
+    others[np.arange(len(logits)), answer] = -np.inf
+    return others.argmax(1)

@@ -1,0 +1,211 @@
+"""From what was tried to the tables of the step `causes`: gains, causes that hold, and what was left out."""
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import pandas as pd
+
+from core.causes.changes import AS_IT_IS, IMPROVED, NEUTRAL, OTHER_REPLACED, REPLACED, TURNS, VIEWS, WHOLE
+from core.causes.drawn import DrawnImages
+from core.causes.improvements import MEASURES, Usual
+from core.common.records import Record, Templates
+from core.measures.causes import COLUMNS, FALSE_RATE, MOST_CAUSES, order_of_causes
+from core.measures.trials import HOLDS, NOT_TRIED, REFUTED, TOO_FEW, Trial, trial_outcomes
+from core.slices.why_wrong import (
+    BACKGROUND,
+    CAUSES,
+    CROP,
+    FEATURE,
+    LABEL,
+    PICTURE,
+    TOO_FEW_TO_TELL,
+    TURN,
+    UNEXPLAINED,
+    WHY,
+)
+from core.store import Study
+
+_say = Templates.beside(__file__)
+IS_RIGHT = "is_right"
+NO_VALUES = {
+    "suggested": None,
+    "measure": None,
+    "value": np.nan,
+    "usual": np.nan,
+    "degrees": np.nan,
+    "feature": -1,
+}
+
+
+def trials_of_views(gaps: np.ndarray, usual: Usual | None) -> dict[str, Trial]:
+    """Compute the gains of the trials that change a picture.
+
+    Args:
+        gaps: (n, len(VIEWS), 2), as the step stores them. usual: None where no measures are known.
+    """
+    gain = gaps[..., 0] - gaps[:, VIEWS.index(AS_IT_IS), 0][:, None]  # (n, len(VIEWS))
+    answered = gaps[..., 1] == 1
+    neutral = gain[:, _places(NEUTRAL)].max(1)
+    trials = {
+        CROP: _of_view(gain, answered, WHOLE, neutral),
+        TURN: _turned(gain, answered, neutral),
+        BACKGROUND: _of_view(gain, answered, REPLACED, gain[:, VIEWS.index(OTHER_REPLACED)]),
+    }
+    if usual is not None:
+        trials[PICTURE] = _improved(gain, answered, neutral, usual)
+    return {cause: trial for cause, trial in trials.items() if np.isfinite(trial.gain).any()}
+
+
+def _places(names: Collection[str]) -> list[int]:
+    return [VIEWS.index(name) for name in names]
+
+
+def _of_view(gain: np.ndarray, answered: np.ndarray, view: str, control: np.ndarray) -> Trial:
+    at = VIEWS.index(view)
+    return Trial(gain[:, at], answered[:, at], control)
+
+
+def _turned(gain: np.ndarray, answered: np.ndarray, neutral: np.ndarray) -> Trial:
+    """The best of the three turns; its lead is what it gains more than the second best."""
+    places = _places(TURNS.values())
+    gains = gain[:, places]
+    best, ordered = _best(gains), np.sort(gains, axis=1)
+    at = np.arange(len(gains))
+    lead = ordered[:, -1] - ordered[:, -2]
+    evidence = {"degrees": np.array(list(TURNS), float)[best]}
+    return Trial(gains[at, best], answered[:, places][at, best], neutral, lead, evidence)
+
+
+def _improved(gain: np.ndarray, answered: np.ndarray, neutral: np.ndarray, usual: Usual) -> Trial:
+    """The best of what makes a picture usual; evidence is the measure that is farthest from usual."""
+    places = _places(IMPROVED)
+    gains = gain[:, places]
+    best, at = _best(gains), np.arange(len(gains))
+    by_light, by_sharpness = best != 1, best != 0
+    used = usual.is_outer & np.stack([by_light, by_light, by_sharpness], axis=1)
+    spread = np.nanstd(usual.value, axis=0)
+    distance = np.where(used, np.abs(usual.value - usual.median) / np.where(spread > 0, spread, 1), -1.0)
+    farthest = distance.argmax(1)
+    measure = np.where(used.any(1), np.array(MEASURES, object)[farthest], None)
+    evidence = {"measure": measure, "value": usual.value[at, farthest], "usual": usual.median[at, farthest]}
+    return Trial(gains[at, best], answered[:, places][at, best], neutral, evidence=evidence)
+
+
+def _best(gains: np.ndarray) -> np.ndarray:
+    """(n,) the column of the largest gain, the first of equal ones; 0 where none is known."""
+    return np.where(np.isnan(gains), -np.inf, gains).argmax(1)
+
+
+def judged_table(study: Study, drawn: DrawnImages, tried: Mapping[str, Trial]) -> pd.DataFrame:
+    """Judge every trial: a row an image and cause, in the order of the images, their causes first that hold.
+
+    Args:
+        study: as the answer reads it.
+    Returns:
+        `core.measures.causes.COLUMNS`, and `is_right` and `reference` of the image.
+    """
+    table = pd.concat(
+        [_rows_of(study, drawn, cause, tried.get(cause)) for cause in CAUSES], ignore_index=True
+    )
+    table["holds"] = table["outcome"] == HOLDS
+    held = table.loc[table["holds"].to_numpy(bool)]
+    order = order_of_causes(held["cause"].to_numpy(object), held["gain"].to_numpy(float))
+    ranks = held.iloc[order].groupby("image_id", sort=False).cumcount() + 1
+    table["rank"] = ranks.reindex(table.index, fill_value=0)
+    table.loc[table["rank"] > MOST_CAUSES, "rank"] = 0
+    table[WHY] = table["image_id"].map(_first_of_images(table))
+    listed = table["rank"].where(table["rank"] > 0, MOST_CAUSES + 1)
+    row = table["image_id"].map({name: at for at, name in enumerate(_ids(study, drawn))})
+    order = np.lexsort((table.index, listed, row))
+    return table.iloc[order].reset_index(drop=True)[[*COLUMNS, IS_RIGHT, "reference"]]
+
+
+def _ids(study: Study, drawn: DrawnImages) -> list[str]:
+    return study.column("images", "image_id").to_numpy(object)[drawn.rows].tolist()
+
+
+def _rows_of(study: Study, drawn: DrawnImages, cause: str, tried: Trial | None) -> pd.DataFrame:
+    """The rows of one cause, in the order of the images."""
+    n, evidence = len(drawn.rows), dict[str, np.ndarray]()
+    gain = threshold = control = np.full(n, np.nan)
+    outcome = np.full(n, NOT_TRIED, object)
+    if tried is not None:
+        gain, control, evidence = tried.gain, tried.control, dict(tried.evidence)
+        outcome, threshold = _judged(cause, tried, drawn)
+    labels, answers = (
+        study.column(of, name).to_numpy(object) for of, name in (("images", "label"), ("probe", "predicted"))
+    )
+    columns = {
+        "image_id": _ids(study, drawn),
+        "label": labels[drawn.rows],
+        "predicted": answers[drawn.rows],
+        "cause": cause,
+        "gain": gain,
+        "threshold": threshold,
+        "outcome": outcome,
+        "gap": drawn.gap,
+        "neutral": np.where(np.isfinite(control), control, np.nan),
+        "drawn": drawn.is_drawn,
+        IS_RIGHT: ~drawn.is_error,
+        "reference": drawn.is_reference,
+    }
+    return pd.DataFrame({**columns, **NO_VALUES, **evidence}, index=range(n))
+
+
+def _judged(cause: str, trial: Trial, drawn: DrawnImages) -> tuple[np.ndarray, np.ndarray]:
+    """The outcome of a trial on each image, and its threshold; a label is wrong where it is listed."""
+    if cause != LABEL:
+        return trial_outcomes(trial, drawn.gap, drawn.is_reference, drawn.n_alike)
+    outcome = np.where(trial.answered, HOLDS, REFUTED).astype(object)
+    outcome[np.isnan(trial.gain)] = NOT_TRIED
+    return outcome, np.full(len(outcome), np.nan)
+
+
+def _first_of_images(table: pd.DataFrame) -> dict[str, str]:
+    """The first cause of each image; without one, whether a trial had too few images to compare it with."""
+    ids = table["image_id"].unique().tolist()
+    unsure = set(table.loc[table["outcome"] == TOO_FEW, "image_id"])
+    first = table.loc[table["rank"] == 1].set_index("image_id")["cause"].to_dict()
+    none = {name: TOO_FEW_TO_TELL if name in unsure else UNEXPLAINED for name in ids}
+    return none | first
+
+
+def of_errors(table: pd.DataFrame) -> pd.DataFrame:
+    """Table `causes`, of `judged_table`."""
+    return table.loc[~table[IS_RIGHT].to_numpy(bool), list(COLUMNS)].reset_index(drop=True)
+
+
+def of_right_images(table: pd.DataFrame) -> pd.DataFrame:
+    """Table `cause_controls`: the same of right images, with whether bounds are made of the image."""
+    columns = [name for name in COLUMNS if name not in (WHY, "rank", "drawn")]
+    return table.loc[table[IS_RIGHT].to_numpy(bool), [*columns, "reference"]].reset_index(drop=True)
+
+
+def first_counts(causes: pd.DataFrame) -> dict[str, int]:
+    """How many errors have which first cause, the most common first."""
+    return causes.drop_duplicates("image_id")[WHY].value_counts().astype(int).to_dict()
+
+
+def notes_on_trials(tried: Mapping[str, Trial], *, has_encoder: bool) -> list[Record]:
+    """Say which trials could not be made, and what makes them possible."""
+    kinds = {
+        LABEL: "no_label_check",
+        PICTURE: "no_measures",
+        CROP: "no_crop",
+        BACKGROUND: "no_masks",
+        FEATURE: "no_layers",
+    }
+    if not has_encoder:
+        return [_say("no_encoder"), *([] if LABEL in tried else [_say("no_label_check")])]
+    return [_say(kind) for cause, kind in kinds.items() if cause not in tried]
+
+
+def wrong_too_often(rates: pd.DataFrame) -> list[Record]:
+    """Say which trials would explain too many right images as well."""
+    columns = ("cause", "false_rate", "false_rate_alike")
+    notes = []
+    for cause, *of_right in zip(*(rates[name] for name in columns), strict=True):
+        worst = np.fmax(*of_right)
+        if worst >= FALSE_RATE:
+            notes.append(_say("wrong_too_often", what=cause, value=float(worst)))
+    return notes

@@ -1,0 +1,112 @@
+"""Why images are wrong in words: a sentence a cause, and one on the errors of a filter."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.common.records import Record, Templates
+from core.slices.why_wrong import (
+    BACKGROUND,
+    CAUSES,
+    CROP,
+    FEATURE,
+    LABEL,
+    NEIGHBOURS,
+    PICTURE,
+    TOO_FEW_TO_TELL,
+    TURN,
+    UNEXPLAINED,
+    WHY,
+)
+
+_say = Templates.beside(__file__)
+NOUNS = {  # of so many errors
+    "label": ("wrong label", "wrong labels"),
+    "crop": ("crop", "crops"),
+    "picture": ("unusual picture", "unusual pictures"),
+    "turn": ("turn", "turns"),
+    "neighbours": ("among another class", "among another class"),
+    "feature": ("single feature", "single features"),
+    "background": ("background", "backgrounds"),
+    UNEXPLAINED: ("unexplained", "unexplained"),
+    TOO_FEW_TO_TELL: ("too few to tell", "too few to tell"),
+}
+EXTREMES = {"brightness": ("dark", "bright"), "contrast": ("low", "high")}
+
+
+def cause_sentence(row: Mapping[str, Any]) -> Record:
+    """Say what one cause is and how it was found. row: of table `causes`, whose cause holds."""
+    cause, label, gain = str(row["cause"]), str(row["label"]), float(row["gain"])
+    threshold, value, usual = (float(row[name]) for name in ("threshold", "value", "usual"))
+    if cause == LABEL:
+        return _say("label", what=str(row["suggested"]), value=value)
+    if cause == NEIGHBOURS:
+        return _say("neighbours", what=label, why=str(row["predicted"]), value=value, chance=usual)
+    if cause == TURN:
+        return _say("turn", n=int(row["degrees"]), what=label, value=gain, chance=threshold)
+    if cause == FEATURE:
+        return _say("feature", n=int(row["feature"]), what=label, value=gain, chance=threshold)
+    if cause == CROP:
+        return _say("crop", what=label, value=gain, chance=threshold)
+    if cause == BACKGROUND:
+        return _say("background", what=label, value=gain, chance=threshold)
+    if row["measure"] == "sharpness":
+        return _say("sharpness", what=label, value=gain, chance=threshold)
+    kind, extreme = str(row["measure"]), EXTREMES[str(row["measure"])][int(value > usual)]
+    if kind == "brightness":
+        return _say("brightness", why=extreme, what=label, value=gain, chance=threshold)
+    return _say("contrast", why=extreme, what=label, value=gain, chance=threshold)
+
+
+def image_sentences(rows: pd.DataFrame) -> list[Record]:
+    """Say why one image is wrong, its best cause first; one sentence where no cause holds.
+
+    Args:
+        rows: those of the image in table `causes`.
+    """
+    held = rows.loc[rows["rank"].to_numpy() > 0].sort_values("rank")
+    if len(held):
+        return [cause_sentence(row) for row in held.to_dict("records")]
+    return [_say("too_few") if rows[WHY].iat[0] == TOO_FEW_TO_TELL else _say("unexplained")]
+
+
+def shares_sentence(rates: pd.DataFrame) -> str:
+    """Say of how many errors each is the first cause, the most common first; empty without errors.
+
+    Args:
+        rates: table `cause_rates`.
+    """
+    n_errors = int(rates["n_errors"].max()) if len(rates) else 0
+    if not n_errors:
+        return ""
+    order = [*CAUSES, UNEXPLAINED, TOO_FEW_TO_TELL]
+    counts = dict(zip(rates["cause"], rates["n_first"].astype(int), strict=True))
+    causes = sorted(CAUSES, key=lambda cause: (-counts[cause], order.index(cause)))
+    listed = [name for name in (*causes, UNEXPLAINED, TOO_FEW_TO_TELL) if counts[name]]
+    return _say("shares", n=n_errors, names=tuple(_counted(counts[name], name) for name in listed))
+
+
+def _counted(n: int, cause: str) -> str:
+    return f"{n:,} {NOUNS[cause][int(n != 1)]}"
+
+
+def evidence_text(row: Mapping[str, Any]) -> str:
+    """A few words below a picture: its first cause, and the number behind it."""
+    cause = str(row["cause"])
+    if cause == LABEL:
+        return f"{row['suggested']}, {100 * float(row['value']):.0f} %"
+    if cause == NEIGHBOURS:
+        return f"{100 * float(row['value']):.0f} % of its neighbours"
+    detail = {
+        TURN: f"by {row['degrees']:.0f}°, " if np.isfinite(row["degrees"]) else "",
+        FEATURE: f"feature {int(row['feature'])}, ",
+        PICTURE: f"{row['measure']}, ",
+    }.get(cause, "")
+    return f"{detail}+{float(row['gain']):.2f} logits"
+
+
+def sampled_sentence(n_errors: int, n_all: int) -> str:
+    """Say that a part of the errors was tried; empty where all were."""
+    return _say("sampled", n=n_errors, of=n_all) if n_errors < n_all else ""

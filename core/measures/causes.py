@@ -1,0 +1,106 @@
+"""Why images are wrong: the share of errors by cause, and how often a trial is wrong (docs/method.md 9.3).
+
+Tables `causes` and `cause_controls`, a row an image and trial, are written by the step `causes`.
+"""
+
+import numpy as np
+import pandas as pd
+
+from core.common.statistics.design_effect import groups_among
+from core.common.statistics.intervals import share_bounds
+from core.measures.trials import HOLDS, LEAST_ALIKE, NOT_TRIED, TOO_FEW, n_alike
+from core.reader import StudyReader
+from core.slices.why_wrong import CAUSES, LABEL, NEIGHBOURS, NO_CAUSE, TABLE, WHY
+
+COLUMNS = (
+    *("image_id", "label", "predicted", "cause", "gain", "threshold", "holds", "rank", "outcome", WHY),
+    *("gap", "neutral", "suggested", "measure", "value", "usual", "degrees", "feature", "drawn"),
+)
+RATES = (
+    *("cause", "n", "n_first", "n_errors", "share", "low", "high"),
+    *("false_rate", "false_rate_alike", "n_right", "n_tried", "n_too_few"),
+)
+MOST_CAUSES = 4  # of an image that are listed
+FALSE_RATE = 0.05  # a trial that is wrong as often as this is said to be
+
+
+def order_of_causes(cause: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """Order causes that hold, the best first: a wrong label, then by gain in logits, neighbours last.
+
+    Args:
+        cause: (n,) names. gain: (n,) float.
+    Returns:
+        (n,) int64, the places in order.
+    """
+    kind = np.where(cause == LABEL, 0, np.where(cause == NEIGHBOURS, 2, 1))
+    return np.lexsort((-gain, kind))
+
+
+def cause_rates(
+    causes: pd.DataFrame, controls: pd.DataFrame, groups: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Count errors by cause, and right images of which the rule says the same.
+
+    Args:
+        causes: rows of table `causes`, of errors that were drawn. controls: table `cause_controls`.
+        groups: (n_errors,) any codes, in the order of the errors' first rows; None: each is for itself.
+    Returns:
+        RATES, a row a cause and two for NO_CAUSE. n: errors for which it holds, n_first: for which it is the
+        first; share: of n among n_errors, with Wilson's interval. false_rate: share of the right images that
+        bounds are not made of for which the rule would say the same; false_rate_alike: the same of those of
+        like gap, the mean over the errors; NaN with fewer than LEAST_ALIKE. n_tried, n_too_few: errors.
+    """
+    errors = causes.drop_duplicates("image_id")
+    right = controls.loc[~controls["reference"].to_numpy(bool)].drop_duplicates("image_id")
+    why, gaps = errors[WHY].to_numpy(object), errors["gap"].to_numpy(float)
+    held, false = _held(causes, errors), _held(controls, right)
+    alike = _alike(right["gap"].to_numpy(float), gaps)
+    n, rows = len(errors), []
+    for cause in (*CAUSES, *NO_CAUSE):
+        is_cause = cause in CAUSES
+        here = held[:, CAUSES.index(cause)] if is_cause else why == cause
+        wrongly = false[:, CAUSES.index(cause)] if is_cause and len(right) >= LEAST_ALIKE else None
+        low, high = share_bounds(here.astype(float), groups) if n else (np.nan, np.nan)
+        outcomes = causes.loc[causes["cause"] == cause, "outcome"].to_numpy(object)
+        rates = (np.nan, np.nan) if wrongly is None else (_mean(wrongly), _mean(wrongly[alike]))
+        counts = int(here.sum()), int((why == cause).sum()), n
+        counted = np.count_nonzero(outcomes != NOT_TRIED), np.count_nonzero(outcomes == TOO_FEW)
+        rows.append((cause, *counts, counts[0] / n if n else np.nan, low, high, *rates, len(right), *counted))
+    return pd.DataFrame(rows, columns=list(RATES))
+
+
+def _held(table: pd.DataFrame, images: pd.DataFrame) -> np.ndarray:
+    """(len(images), len(CAUSES)) bool: which causes hold of each image, a row each."""
+    held = np.zeros((len(images), len(CAUSES)), bool)
+    rows = table.loc[table["outcome"] == HOLDS]
+    image = pd.Index(images["image_id"].to_numpy(object)).get_indexer(rows["image_id"].to_numpy(object))
+    cause = pd.Index(CAUSES).get_indexer(rows["cause"].to_numpy(object))
+    held[image[image >= 0], cause[image >= 0]] = True
+    return held
+
+
+def _alike(right: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    """(len(gaps), n) int: the right images whose gap is nearest to that of each error."""
+    distance = np.abs(np.abs(right)[None] - np.abs(gaps)[:, None])
+    return np.argsort(distance, axis=1, kind="stable")[:, : n_alike(len(right))]
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else np.nan
+
+
+def causes_inside(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
+    """Table `causes`: the rows of the images of a slice, (n_images,) bool."""
+    frame = study.table(TABLE)
+    inside = study.column("images", "image_id").to_numpy(object)[mask]
+    return frame.loc[frame["image_id"].isin(inside).to_numpy(bool)].reset_index(drop=True)
+
+
+def cause_rates_inside(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
+    """Table `cause_rates` of the errors of a slice that were drawn; right images are those of the study."""
+    rows = causes_inside(study, mask)
+    rows = rows.loc[rows["drawn"].to_numpy(bool)].reset_index(drop=True)
+    first = rows.drop_duplicates("image_id")["image_id"].tolist()
+    held = study.rows_held(first)
+    groups = groups_among(study.groups, np.array([held[name] for name in first], np.int64))
+    return cause_rates(rows, study.table("cause_controls"), groups)

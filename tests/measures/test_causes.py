@@ -1,0 +1,134 @@
+"""Shares of errors by cause, and the false rates, counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.common.statistics.intervals import wilson
+from core.measures.cause_sentences import cause_sentence, image_sentences, sampled_sentence, shares_sentence
+from core.measures.causes import RATES, cause_rates, order_of_causes
+from core.slices.why_wrong import CAUSES, UNEXPLAINED
+
+
+def rows_of(
+    image: str, gap: float, holding: tuple[str, ...], *, why: str, reference: bool = False
+) -> list[dict]:
+    return [
+        {
+            "image_id": image,
+            "cause": cause,
+            "outcome": "holds" if cause in holding else "no" if cause != "crop" else "not tried",
+            "gap": gap,
+            "why": why,
+            "reference": reference,
+        }
+        for cause in CAUSES
+    ]
+
+
+@pytest.fixture
+def rates() -> pd.DataFrame:
+    errors = [
+        *rows_of("a", -1.0, ("turn", "feature"), why="turn"),
+        *rows_of("b", -1.0, ("feature",), why="feature"),
+        *rows_of("c", -9.0, (), why=UNEXPLAINED),
+        *rows_of("d", -1.0, (), why="too few to tell"),
+    ]
+    right = [
+        row for one in range(40) for row in rows_of(f"ref{one}", -1.0, ("turn",), why="", reference=True)
+    ]
+    for one in range(60):  # of the 40 with a small gap 4 are wrongly explained by a turn, of the others none
+        holding = ("turn",) if one < 4 else ()
+        right += rows_of(f"right{one}", -1.0 if one < 40 else -9.0, holding, why="")
+    return cause_rates(pd.DataFrame(errors), pd.DataFrame(right)).set_index("cause")
+
+
+def test_cause_rates__by_hand(rates):
+    assert [rates.index.name, *rates.columns] == list(RATES)
+    assert rates["n"].to_dict() == {
+        **dict.fromkeys(CAUSES, 0),
+        "turn": 1,
+        "feature": 2,
+        UNEXPLAINED: 1,
+        "too few to tell": 1,
+    }
+    assert rates["n_first"].sum() == 4 == rates.loc["turn", "n_errors"]
+    assert rates.loc["feature", "share"] == 0.5
+    low, high = wilson(2, 4)
+    assert rates.loc["feature", ["low", "high"]].tolist() == [float(low), float(high)]
+    assert rates.loc["turn", "n_right"] == 60
+    assert rates.loc["turn", "false_rate"] == pytest.approx(4 / 60)
+    # the 30 nearest of three errors are the first with the gap 1, 4 of them wrong; of the other those with 9
+    expected = (3 * 4 / 30 + 4 / 30 * 0) / 4
+    nine = 20 * 0 + 4  # 20 of gap 9, then 10 of gap 1 in the order of the images
+    assert rates.loc["turn", "false_rate_alike"] == pytest.approx(expected + nine / 30 / 4)
+    assert rates.loc[UNEXPLAINED, ["false_rate", "false_rate_alike"]].isna().all()
+    assert rates.loc["crop", "n_tried"] == 0 and rates.loc["turn", "n_tried"] == 4
+
+
+def test_cause_rates__undefined_without_errors_or_with_few_right_images():
+    none = pd.DataFrame(rows_of("a", -1.0, (), why=UNEXPLAINED))
+    right = pd.DataFrame([row for one in range(29) for row in rows_of(f"r{one}", -1.0, ("turn",), why="")])
+    few = cause_rates(none, right).set_index("cause")
+    assert few["false_rate"].isna().all() and few.loc[UNEXPLAINED, "share"] == 1
+    empty = cause_rates(none.iloc[:0], right)
+    assert empty["share"].isna().all() and (empty["n_errors"] == 0).all()
+    assert shares_sentence(empty) == ""
+
+
+def test_cause_rates__over_groups_is_wider():
+    errors = [row for one in range(40) for row in rows_of(f"e{one}", -1.0, ("turn",) * (one % 4 < 2), why="")]
+    right = pd.DataFrame(rows_of("r", -1.0, (), why=""))
+    alone = cause_rates(pd.DataFrame(errors), right).set_index("cause").loc["turn"]
+    groups = np.array([one % 4 for one in range(40)])  # all of a group agree
+    grouped = cause_rates(pd.DataFrame(errors), right, groups).set_index("cause").loc["turn"]
+    assert grouped["share"] == alone["share"] == 0.5
+    assert grouped["high"] - grouped["low"] > 1.5 * (alone["high"] - alone["low"])
+
+
+def test_order_of_causes__label_then_gain_then_neighbours():
+    cause = np.array(["neighbours", "crop", "label", "turn"], object)
+    order = order_of_causes(cause, np.array([9.0, 1.0, 0.1, 2.0]))
+    assert cause[order].tolist() == ["label", "turn", "crop", "neighbours"]
+
+
+def row_of_table(cause: str, rank: int = 1, **more: object) -> dict:
+    row = {"cause": cause, "rank": rank, "why": cause, "label": "cat", "predicted": "dog", "gain": 2.5}
+    return row | {"threshold": 1.25, "suggested": "fox", "value": 0.75, "usual": 0.25, "degrees": 90.0,
+                  "feature": 7, "measure": "brightness"} | more  # fmt: skip
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_cause_sentence__carries_its_numbers(cause):
+    said = cause_sentence(row_of_table(cause))
+    assert said.kind == {"picture": "brightness"}.get(cause, cause)
+    if cause in ("label", "neighbours"):
+        assert said.value == 0.75
+    else:
+        assert (said.value, said.chance, said.what) == (2.5, 1.25, "cat")
+    assert {"turn": said.n == 90, "feature": said.n == 7}.get(cause, said.n is None)
+
+
+def test_cause_sentence__says_which_way_a_picture_is_unusual():
+    told = [
+        cause_sentence(row_of_table("picture", measure="contrast", value=one, usual=0.2))
+        for one in (0.1, 0.3)
+    ]
+    assert [one.kind for one in told] == ["contrast", "contrast"] and told[0].why != told[1].why
+    assert cause_sentence(row_of_table("picture", measure="sharpness")).kind == "sharpness"
+
+
+def test_image_sentences__best_first_or_why_there_is_none():
+    both = pd.DataFrame([row_of_table("crop", 2), row_of_table("turn", 1), row_of_table("feature", 0)])
+    assert [one.kind for one in image_sentences(both)] == ["turn", "crop"]
+    none = pd.DataFrame([row_of_table("crop", 0, why=UNEXPLAINED)])
+    assert [one.kind for one in image_sentences(none)] == ["unexplained"]
+    assert [one.kind for one in image_sentences(none.assign(why="too few to tell"))] == ["too_few"]
+
+
+def test_shares_sentence__counts_first_causes(rates):
+    said = shares_sentence(rates.reset_index())
+    assert (said.kind, said.n) == ("shares", 4) and len(said.names) == 4
+    assert sampled_sentence(4, 4) == "" and sampled_sentence(4, 9).of == 9

@@ -34,6 +34,7 @@ WORKBENCH = (  # "module:chart"
     "core.charts.worst_slices:WORST_SLICES",
     "core.charts.slice_differences:SLICE_DIFFERENCES",
     "core.charts.confusions:CONFUSIONS",
+    "core.charts.error_causes:ERROR_CAUSES",
     "core.charts.compared_scores:COMPARED_SCORES",
     "core.charts.compared_classes:COMPARED_CLASSES",
     "core.charts.changed_heatmaps:CHANGED_HEATMAPS",

@@ -161,6 +161,22 @@ class RequestHeatmaps(Command):
 
 
 @dataclass(frozen=True)
+class ExplainError(Command):
+    """Find out why an image of the study is wrong, by trials on it and on right images of like margin."""
+
+    name: ClassVar[str] = "causes"
+    in_study: ClassVar[bool] = True
+    study: Path
+    image: str
+    answer: str = ""
+
+    def _words(self) -> Iterator[str]:
+        yield from (str(self.study), _option("images", self.image))
+        if self.answer:
+            yield _option("answer", self.answer)
+
+
+@dataclass(frozen=True)
 class DecomposeImage(Command):
     """Decompose an image of the study into the features that fire on it; the result goes to `output`."""
 
@@ -256,7 +272,7 @@ class BuildDemo(Command):
 COMMANDS: dict[str, type[Command]] = {
     kind.__name__: kind
     for kind in (
-        *(Analyze, RunStep, Resume, RequestHeatmaps, DecomposeImage, MakeReport),
+        *(Analyze, RunStep, Resume, RequestHeatmaps, ExplainError, DecomposeImage, MakeReport),
         *(PublishStudy, FitBasis, RemoveBasis, AddAnswer, BuildDemo),
     )
 }

@@ -30,6 +30,7 @@ CHARTS = (
     "roc",
     "risk_coverage",
     "by_cause",
+    "error_causes",
     "miou",
     "threshold_sweep",
 )

@@ -13,7 +13,8 @@ from core.charts.sentences import bands_sentence
 from core.common.captions import with_class_names
 from core.common.dataframes import evenly, numbers
 from core.common.formatting import counted, number, percent, signed, with_interval
-from core.common.step_facts import ConceptsFacts, FailuresFacts, FeaturesFacts, OverlapFacts
+from core.common.step_facts import CausesFacts, ConceptsFacts, FailuresFacts, FeaturesFacts, OverlapFacts
+from core.measures.cause_sentences import shares_sentence
 from core.report.inputs import Source
 from core.report.page import parts
 from core.slices import saved_slices
@@ -22,6 +23,7 @@ from core.slices.inspection.names import feature_names
 from core.slices.inspection.populations import images_of
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
+from core.slices.why_wrong import NO_CAUSE, tells_causes
 from core.store import Narrowed, Study
 
 FEATURES, TOP_IMAGES, HEATS, PAIRS, CONCEPTS, SLICES = 8, 6, 6, 12, 20, 6
@@ -161,6 +163,29 @@ def failures(source: Source) -> list[Markup]:
     pieces = [parts.table(["Class", "Taken for", "Images", "Features"], rows, caption=caption)]
     if interventions := study.facts(FailuresFacts).interventions:
         pieces.append(parts.paragraph(f"{interventions[0].upper()}{interventions[1:].rstrip('.')}."))
+    return pieces
+
+
+def causes(source: Source) -> list[Markup]:
+    """The share of errors by cause, beside how often the same trial would explain a right image."""
+    if not tells_causes(source.study):
+        return []
+    rates = source.study.table("cause_rates")
+    tried = rates.loc[(rates["n_tried"] > 0) | rates["cause"].isin(NO_CAUSE)]
+    rows = [
+        [
+            row["cause"],
+            f"{int(row['n']):,}",
+            with_interval(*(float(row[name]) for name in ("share", "low", "high"))),
+            number(row["false_rate_alike"]),
+        ]
+        for row in tried.to_dict("records")
+    ]
+    head = ["Cause", "Errors", "Share (95 % interval)", "Right images of like margin"]
+    pieces = [parts.paragraph(shares_sentence(rates)), *source.charts.row("error_causes")]
+    pieces.append(parts.table(head, rows))
+    if notes := source.study.facts(CausesFacts).notes:
+        pieces.append(parts.bullets(notes))
     return pieces
 
 

@@ -22,6 +22,7 @@ from core.report.charts import choose_interactive, embed, study_charts
 from core.report.inputs import Source
 from core.report.page import Section, definitions, page, parts
 from core.slices.slice import Slice
+from core.steps import STEPS
 from core.store import Narrowed, Study
 
 ENDINGS = (".html", ".htm")
@@ -70,6 +71,7 @@ CHAPTERS = (
         "overlap_summary",
     ),
     Chapter("failures", "Features behind the errors", "failures", image_sections.failures, "failure_pairs"),
+    Chapter("causes", "Why images are wrong", "causes", image_sections.causes, "cause_rates"),
     Chapter("concepts", "Concepts", "concepts", image_sections.concepts, "explained"),
     SETTINGS,
 )
@@ -109,7 +111,8 @@ def _one(studies: Sequence[Study], living: bool, note: str, progress: Progress) 
 
 def study_sections(source: Source) -> list[Section]:
     """Every chapter about one study, its settings and the definitions."""
-    return [*(chapter.of(source) for chapter in CHAPTERS), definition_section()]
+    held = [one for one in CHAPTERS if not STEPS[one.step].on_request or source.study.has(one.needs)]
+    return [*(chapter.of(source) for chapter in held), definition_section()]
 
 
 def _several(studies: Sequence[Study], living: bool, note: str, progress: Progress) -> str:

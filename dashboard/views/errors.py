@@ -20,11 +20,13 @@ from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one
 from dashboard.components.page_link import link
 from dashboard.panels import marks
-from dashboard.panels.errors import confusions, label_desk, one_confusion, slice_pair, worst_slices
+from dashboard.panels.errors import causes, confusions, label_desk, one_confusion, slice_pair, worst_slices
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
-WORST, LABELS, CONFUSIONS, PAIR = TABS = ("Worst slices", "Wrong labels", "Confusions", "Compare two")
+WORST, LABELS, CAUSES, CONFUSIONS, PAIR = TABS = (
+    *("Worst slices", "Wrong labels", "Causes", "Confusions", "Compare two"),
+)
 TAB = "errors_tab"  # part of the URL
 STAYS = (worst_slices.SHOWN, CONFUSED, ANSWERED, one_confusion.UNDER, *slice_pair.SIDES)  # parts of the URL
 PAGE = 24  # images
@@ -62,6 +64,8 @@ def errors_page(study: Study, population: Slice) -> None:
             widgets.needs(study, "probe", "Which images are classified correctly")
     elif tab == CONFUSIONS:
         confusions.confusion_matrix_part(study, population, answer_slot)
+    elif tab == CAUSES:
+        causes.causes_of_errors(study, population, head, answer_slot)
     else:
         worst_slices.worst_slice_list(study, population, head, answer_slot)
 

@@ -1,0 +1,109 @@
+"""The errors of a filter by cause: their shares beside the false rates, and the images with the evidence."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.charts.error_causes import ERROR_CAUSES
+from core.common.formatting import full_sentence
+from core.common.step_facts import CausesFacts
+from core.measures.cause_sentences import evidence_text, sampled_sentence, shares_sentence
+from core.slices.slice import Slice
+from core.slices.why_wrong import CAUSES, NO_CAUSE, TABLE, WHY, tells_causes
+from core.storage.missing import nothing
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import reads
+from dashboard.components import widgets
+from dashboard.components.chart import download, show_chart
+from dashboard.components.choose_one import choose_one
+from dashboard.components.page_link import link
+from dashboard.components.run_button import step_command
+from dashboard.panels import marks
+from dashboard.state import session
+
+ALL = "All"
+RATES = "cause_rates"
+PAGE = 24  # images
+
+
+def causes_of_errors(
+    study: Study, population: Slice, head: DeltaGenerator, answer_slot: DeltaGenerator
+) -> None:
+    """Draw the section; `head`, the row of the page's headline, takes the button, and `answer_slot`, the line
+    below the title, the shares.
+    """
+    if not _is_there(study):
+        return
+    rates = reads.slice_table(study, population, RATES)
+    if not shares_sentence(rates):
+        widgets.empty_state("No causes", nothing("left_out", why="No error of this filter was tried."))
+        return
+    answer_slot.caption(_line(study, rates), help=widgets.help_text("causes"))
+    causes = reads.slice_table(study, population, TABLE)
+    with head:
+        download(study, causes, population, name=TABLE)
+    show_chart(study, ERROR_CAUSES, among=population, title=None)
+    notes = study.facts(CausesFacts).notes
+    if notes:
+        st.caption(widgets.plain(" ".join(map(full_sentence, notes))))
+    _images(study, population, causes)
+
+
+def _is_there(study: Study) -> bool:
+    """Whether the study holds shares of the errors of this answer; else say what makes them."""
+    answer = served_studies.answer_option(study)
+    options = {"answer": answer} if answer else {}
+    if study.has(RATES) and tells_causes(study):
+        return True
+    if study.has(TABLE) or study.why_missing(RATES) is None:
+        why = "Only single images were tried." if tells_causes(study) else "They are known of another answer."
+        widgets.empty_state(
+            "Why images are wrong", nothing("left_out", why=why), step_command(study, TABLE, options)
+        )
+        return False
+    if options and study.state(TABLE) == "missing":
+        why = nothing("left_out", why="No error was tried yet.")
+        widgets.empty_state("Why images are wrong: not computed", why, step_command(study, TABLE, options))
+        return False
+    return widgets.needs(study, RATES, "Why images are wrong")
+
+
+def _line(study: Study, rates: pd.DataFrame) -> str:
+    facts = study.facts(CausesFacts)
+    sampled = sampled_sentence(facts.n_errors, facts.n_all_errors)
+    return widgets.plain(f"{shares_sentence(rates)} {sampled}".rstrip())
+
+
+def _images(study: Study, population: Slice, causes: pd.DataFrame) -> None:
+    """The errors with their first cause, of one cause or of all, and the numbers behind it."""
+    first = causes.drop_duplicates("image_id")
+    counts = first[WHY].value_counts().to_dict()
+    there = [cause for cause in (*CAUSES, *NO_CAUSE) if counts.get(cause)]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        cause = choose_one("Cause", [ALL, *there], key="errors_cause")
+        where = Slice.joined([population, Slice(extras={WHY: (cause,)})])
+        if cause != ALL:
+            link("images", "Open in Images", study, icon="photo_library", where=where)
+    listed = first if cause == ALL else first.loc[first[WHY] == cause]
+    listed = listed.sort_values("gain", ascending=False, kind="stable") if cause in CAUSES else listed
+    rows = session.rows_held(study, listed["image_id"])
+    records = dict(zip(rows, listed.to_dict("records"), strict=True))
+    marks.action_bar(study, rows, key="causes_bar")
+    widgets.image_gallery(
+        study,
+        rows,
+        key="causes",
+        captions={row: _caption(one) for row, one in records.items()},
+        badges={row: str(one[WHY]) for row, one in records.items()},
+        page_size=PAGE,
+        select=True,
+        label="misclassified images with their causes",
+    )
+
+
+def _caption(row: dict[str, Any]) -> tuple[str, ...]:
+    line = f"{row['label']} → {row['predicted']}"
+    return (line, evidence_text(row)) if row["rank"] == 1 else (line,)

@@ -1,0 +1,39 @@
+"""Why an opened image is wrong: a paragraph, or the button that finds out."""
+
+from typing import Any
+
+import streamlit as st
+
+from core.common.formatting import full_sentence
+from core.common.step_facts import EmbedFacts
+from core.jobs.commands import ExplainError
+from core.measures.cause_sentences import image_sentences
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import cause_reads
+from dashboard.components import widgets
+from dashboard.components.job_follower import start_button
+
+QUESTION = "Why is this wrong?"
+ABOUT = "Tries crops, turns, light and features on it, in the background."
+
+
+def why_wrong(study: Study, row: int, facts: dict[str, Any]) -> None:
+    """The section of a misclassified image; nothing for others."""
+    correct = facts.get("correct")
+    if widgets.undefined(correct) or correct:
+        return
+    rows = cause_reads.of_image(study, row)
+    if rows is not None:
+        first, *others = image_sentences(rows)
+        more = f" Also: {' '.join(others)}" if others else ""
+        st.markdown(f"**{QUESTION}** {widgets.plain(first + more)}", help=widgets.help_text("causes"))
+    elif not study.facts(EmbedFacts).encoder.is_given:
+        command = ExplainError(
+            study.below or study.path, str(facts["image_id"]), served_studies.answer_option(study)
+        )
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(f"**{QUESTION}**", help=widgets.help_text("causes"), width="content")
+            refused = start_button(command, "Find out", key="run_why_wrong", about=ABOUT)
+        if refused:
+            st.caption(widgets.plain(full_sentence(refused)))

@@ -27,7 +27,7 @@ NOUNS = {  # of so many errors
     "crop": ("crop", "crops"),
     "picture": ("unusual picture", "unusual pictures"),
     "turn": ("turn", "turns"),
-    "neighbours": ("among another class", "among another class"),
+    "neighbours": ("among images of another class", "among images of another class"),
     "feature": ("single feature", "single features"),
     "background": ("background", "backgrounds"),
     UNEXPLAINED: ("unexplained", "unexplained"),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -88,7 +89,9 @@ def _images(study: Study, population: Slice, causes: pd.DataFrame) -> None:
         if cause != ALL:
             link("images", "Open in Images", study, icon="photo_library", where=where)
     listed = first if cause == ALL else first.loc[first[WHY] == cause]
-    listed = listed.sort_values("gain", ascending=False, kind="stable") if cause in CAUSES else listed
+    by_cause = listed[WHY].map({name: at for at, name in enumerate((*CAUSES, *NO_CAUSE))})
+    order = np.lexsort((-listed["gain"].fillna(0).to_numpy(), by_cause))  # those that are explained first
+    listed = listed.iloc[order]
     rows = session.rows_held(study, listed["image_id"])
     records = dict(zip(rows, listed.to_dict("records"), strict=True))
     marks.action_bar(study, rows, key="causes_bar")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import supervision as sv
 
 from tests.crossed.data_kit import Picture, WrittenData, drawn, outlined, rgb, save_all
@@ -116,6 +117,24 @@ def csv_sink(folder: Path) -> WrittenData:
     )
 
 
+def several_boxes(folder: Path) -> WrittenData:
+    """CSVSink with two or three rows a picture; the class of the largest box is the picture's."""
+    save_all([folder / "data" / f"p{number}.png" for number in range(6)])
+    with sv.CSVSink(str(folder / "data" / "detections.csv")) as sink:
+        for number in range(6):
+            sizes = np.roll([4, 20, 9][: 2 + number % 2], number)
+            boxes = np.array([[3, 2, 3 + size, 2 + size] for size in sizes], float)
+            numbers = (np.arange(len(sizes)) + number) % 3
+            names = {"class_name": np.array([NAMES[one] for one in numbers])}
+            detected = sv.Detections(xyxy=boxes, class_id=numbers, data=names)
+            sink.append(detected, {"file_name": f"p{number}.png"})
+    back = pd.read_csv(folder / "data" / "detections.csv")
+    back["area"] = (back["x_max"] - back["x_min"]) * (back["y_max"] - back["y_min"])
+    largest = back.loc[back.groupby("file_name")["area"].idxmax()].set_index("file_name")["class_name"]
+    pictures = [Picture(rgb(drawn(number)), largest[f"p{number}.png"]) for number in range(6)]
+    return WrittenData(spec="{folder}/data/detections.csv", pictures=pictures)
+
+
 CASES = {
     ("as_coco", "masks"): partial(coco, masks=True),
     ("as_coco", "boxes"): partial(coco, masks=False),
@@ -137,4 +156,5 @@ CASES = {
     ("as_folder_structure", "class folders"): folders,
     ("as_folder_structure", "train/ and test/"): partial(folders, splits=True),
     ("CSVSink", "class_name, file_name"): csv_sink,
+    ("CSVSink", "several boxes a picture"): several_boxes,
 }

@@ -258,10 +258,14 @@ def test_map__before_its_step_says_what_to_run(studies, open_page):
 
 
 def test_map__while_later_steps_are_missing(studies, open_page):
-    forget(studies / "demo", "probe", "quality", "failures", "features", "heatmaps", "overlap", "concepts")
+    later = ("probe", "crossfit", "quality", "failures", "features", "heatmaps", "overlap", "concepts")
+    forget(studies / "demo", *later)
     app = open_page("map", study="demo", map_outline=EVERYWHERE)
     assert not app.exception and not app.error
-    assert set(app.selectbox(key="map_colour").options) == {"Class"}
+    of_pictures = {
+        one.replace("_", " ").capitalize() for one in map_reads.amounts(open_study(studies / "demo"))
+    }
+    assert set(app.selectbox(key="map_colour").options) == {"Class"} | of_pictures and of_pictures
 
 
 def test_map__too_many_to_save_one_by_one(studies, open_page, monkeypatch):

@@ -48,18 +48,21 @@ def cause_rates(
         RATES, a row a cause and two for NO_CAUSE. n: errors for which it holds, n_first: for which it is the
         first; share: of n among n_errors, with Wilson's interval. false_rate: share of the right images that
         bounds are not made of for which the rule would say the same; false_rate_alike: the same of those of
-        like gap, the mean over the errors; NaN with fewer than LEAST_ALIKE. n_tried, n_too_few: errors.
+        like gap, the mean over the errors; NaN with fewer than LEAST_ALIKE, or if it was tried on none.
+        n_tried, n_too_few: errors.
     """
     errors = causes.drop_duplicates("image_id")
     right = controls.loc[~controls["reference"].to_numpy(bool)].drop_duplicates("image_id")
     why, gaps = errors[WHY].to_numpy(object), errors["gap"].to_numpy(float)
     held, false = _held(causes, errors), _held(controls, right)
     alike = _alike(right["gap"].to_numpy(float), gaps)
+    tried_on_right = set(controls.loc[controls["outcome"] != NOT_TRIED, "cause"])
     n, rows = len(errors), []
     for cause in (*CAUSES, *NO_CAUSE):
         is_cause = cause in CAUSES
         here = held[:, CAUSES.index(cause)] if is_cause else why == cause
-        wrongly = false[:, CAUSES.index(cause)] if is_cause and len(right) >= LEAST_ALIKE else None
+        is_judged = cause in tried_on_right and len(right) >= LEAST_ALIKE
+        wrongly = false[:, CAUSES.index(cause)] if is_judged else None
         low, high = share_bounds(here.astype(float), groups) if n else (np.nan, np.nan)
         outcomes = causes.loc[causes["cause"] == cause, "outcome"].to_numpy(object)
         rates = (np.nan, np.nan) if wrongly is None else (_mean(wrongly), _mean(wrongly[alike]))

@@ -171,7 +171,7 @@ def causes(source: Source) -> list[Markup]:
     if not tells_causes(source.study):
         return []
     rates = source.study.table("cause_rates")
-    tried = rates.loc[(rates["n_tried"] > 0) | rates["cause"].isin(NO_CAUSE)]
+    tried = rates.loc[(rates["n_tried"] > 0) | (rates["cause"].isin(NO_CAUSE) & (rates["n"] > 0))]
     rows = [
         [
             row["cause"],

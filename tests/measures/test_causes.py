@@ -65,6 +65,7 @@ def test_cause_rates__by_hand(rates):
     nine = 20 * 0 + 4  # 20 of gap 9, then 10 of gap 1 in the order of the images
     assert rates.loc["turn", "false_rate_alike"] == pytest.approx(expected + nine / 30 / 4)
     assert rates.loc[UNEXPLAINED, ["false_rate", "false_rate_alike"]].isna().all()
+    assert rates.loc["crop", ["false_rate", "false_rate_alike"]].isna().all()
     assert rates.loc["crop", "n_tried"] == 0 and rates.loc["turn", "n_tried"] == 4
 
 

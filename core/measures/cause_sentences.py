@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.common.captions import with_class_names
 from core.common.records import Record, Templates
 from core.slices.why_wrong import (
     BACKGROUND,
@@ -38,12 +39,13 @@ EXTREMES = {"brightness": ("dark", "bright"), "contrast": ("low", "high")}
 
 def cause_sentence(row: Mapping[str, Any]) -> Record:
     """Say what one cause is and how it was found. row: of table `causes`, whose cause holds."""
-    cause, label, gain = str(row["cause"]), str(row["label"]), float(row["gain"])
+    cause, gain = str(row["cause"]), float(row["gain"])
+    label, answer = (with_class_names(str(row[name])) for name in ("label", "predicted"))
     threshold, value, usual = (float(row[name]) for name in ("threshold", "value", "usual"))
     if cause == LABEL:
-        return _say("label", what=str(row["suggested"]), value=value)
+        return _say("label", what=with_class_names(str(row["suggested"])), value=value)
     if cause == NEIGHBOURS:
-        return _say("neighbours", what=label, why=str(row["predicted"]), value=value, chance=usual)
+        return _say("neighbours", what=label, why=answer, value=value, chance=usual)
     if cause == TURN:
         return _say("turn", n=int(row["degrees"]), what=label, value=gain, chance=threshold)
     if cause == FEATURE:
@@ -96,7 +98,7 @@ def evidence_text(row: Mapping[str, Any]) -> str:
     """A few words below a picture: its first cause, and the number behind it."""
     cause = str(row["cause"])
     if cause == LABEL:
-        return f"{row['suggested']}, {100 * float(row['value']):.0f} %"
+        return f"{with_class_names(str(row['suggested']))}, {100 * float(row['value']):.0f} %"
     if cause == NEIGHBOURS:
         return f"{100 * float(row['value']):.0f} % of its neighbours"
     detail = {

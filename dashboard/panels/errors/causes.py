@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.charts.error_causes import ERROR_CAUSES
+from core.common.captions import with_class_names
 from core.common.formatting import full_sentence
 from core.common.step_facts import CausesFacts
 from core.measures.cause_sentences import evidence_text, sampled_sentence, shares_sentence
@@ -108,5 +109,5 @@ def _images(study: Study, population: Slice, causes: pd.DataFrame) -> None:
 
 
 def _caption(row: dict[str, Any]) -> tuple[str, ...]:
-    line = f"{row['label']} → {row['predicted']}"
+    line = " → ".join(with_class_names(str(row[name])) for name in ("label", "predicted"))
     return (line, evidence_text(row)) if row["rank"] == 1 else (line,)

@@ -68,7 +68,7 @@ def run_again_menu(study: Study) -> None:
     )
     if menu.open:
         with menu:
-            _run_again(study)
+            _run_again(served_studies.in_units(study))
 
 
 def _run_again(study: Study) -> None:

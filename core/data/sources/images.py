@@ -92,7 +92,7 @@ def _at_levels(source: ImageSource, levels: FolderLevels) -> ImageSource:
             else f"--group-level {levels.groups}"
         )
         raise ImageSourceError(f"{option} is for folders of images; leave it out")
-    opened = FolderSource(source.root, source.seed, levels.classes, levels.groups)
+    opened = FolderSource(source.root or "", source.seed, levels.classes, levels.groups)
     return opened.grouped_by(source.asked_group)
 
 

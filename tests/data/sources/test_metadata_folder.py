@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +22,7 @@ def kinds(source: ImageSource) -> list[str]:
     return [getattr(note, "kind", "") for note in source.notes]
 
 
-def written(path: Path, **columns: list[object]) -> Path:
+def written(path: Path, **columns: Sequence[object]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     frame = pd.DataFrame(columns)
     if path.suffix == ".jsonl":

@@ -13,6 +13,7 @@ from core.answers.classes import BY_INDEX, FROM_ONE, SORTED, say_of_match
 from core.common.labels.match import Match, few, match_as_stated
 from core.common.records import Record
 from core.common.statistics.choice import choose, deciding_rows
+from core.common.statistics.design_effect import groups_among
 
 if TYPE_CHECKING:
     from core.answers.outcome import AnswerValues
@@ -72,19 +73,26 @@ def right_by_order(matches: Sequence[Match], won: np.ndarray, true: np.ndarray) 
 
 
 def likely_order(
-    match: Match, labels: Sequence[str], won: np.ndarray, true: np.ndarray, is_val: np.ndarray
+    match: Match,
+    labels: Sequence[str],
+    won: np.ndarray,
+    true: np.ndarray,
+    is_val: np.ndarray,
+    groups: np.ndarray | None = None,
 ) -> tuple[Match, list[Record]]:
     """The order in which outputs without names stand, by the labels of images, and what is said of it.
 
     Args:
         match: the documented order. labels: the sorted class names. won: (n,) int, the largest output of each
             image; -1 for none. true: (n,) int, its label, -1 for none. is_val: (n,) bool, evaluation images.
+        groups: (n,) as for `choose`.
     """
     matches = possible_orders(match, labels)
     if len(matches) == 1:
         return match, []
     rows = deciding_rows((true >= 0) & (won >= 0), is_val)
-    choice = choose(right_by_order(matches, won[rows], true[rows]))
+    right = right_by_order(matches, won[rows], true[rows])
+    choice = choose(right, groups=groups_among(groups, rows))
     return matches[choice.taken], [choice.record(WHAT, [one.how.partition(" (")[0] for one in matches])]
 
 
@@ -118,7 +126,7 @@ def in_likely_order(study: StudyReader, answer: AnswerValues, match: Match) -> t
     if len(possible_orders(match, labels)) > 1:
         output_of = np.append(np.argsort(match.code), -1)
         best = output_of[answer.best]
-        taken, notes = likely_order(match, labels, best[:, 0], true, study.is_val)
+        taken, notes = likely_order(match, labels, best[:, 0], true, study.is_val, study.groups)
         answer.best = np.append(taken.code, -1)[best].astype(answer.best.dtype)
     return taken, notes + _exchanged_note(answer, labels, true)
 

@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter
 from core.common.captions import with_class_names
 from core.common.dataframes import safe_divide
 from core.common.formatting import percent
+from core.common.statistics.design_effect import groups_among, of_copies
 from core.common.statistics.intervals import newcombe
 from core.reader import StudyReader
 from core.slices.firing_counts import count_firing_images, has_firing
@@ -231,7 +232,9 @@ def _words(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> l
         if not others:
             names_of.append(None)
             continue
-        low, _ = newcombe(mine, n, every - mine, others)
+        outside = rows[~np.isin(rows, inside)]
+        d, d_others = (of_copies(groups_among(study.groups, part)) for part in (inside, outside))
+        low, _ = newcombe(mine / d, n / d, (every - mine) / d_others, others / d_others)
         difference = mine / n - (every - mine) / others
         best = int(np.argmax(np.where(low >= CLEARER, difference, -np.inf)))
         if low[best] < CLEARER:

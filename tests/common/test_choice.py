@@ -34,6 +34,19 @@ def test_choose__takes_another_candidate_only_beyond_doubt():
     assert choose(right[::-1]).taken == 0  # behind
 
 
+def test_choose__of_groups_is_that_of_one_image_each():
+    """40 copies of one photograph decide as little as it alone; of 12 groups the same as 12 images."""
+    right = np.zeros((2, 40), bool)
+    right[0, :20], right[1, :32] = True, True
+    assert choose(right, groups=np.arange(40)) == choose(right)
+    copied = np.repeat(right, 5, axis=1)
+    of_copies = choose(copied, groups=np.repeat(np.arange(40), 5))
+    assert of_copies.taken == 1 and choose(copied).p[1] < 1e-9 < of_copies.p[1] <= 2 * choose(right).p[1]
+    one = choose(np.repeat(right[:, 25:26], 40, axis=1), groups=np.zeros(40, int))
+    assert (one.taken, one.p[1]) == (0, 1.0)
+    assert one.n_right == (0, 40)
+
+
 def test_choose__says_both_numbers_and_the_others():
     right = np.zeros((3, 40), bool)
     right[0, :10], right[1, :30], right[2, :20] = True, True, True

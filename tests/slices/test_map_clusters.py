@@ -99,6 +99,15 @@ def test_names__a_class_that_is_half_of_the_cluster_else_the_words_of_its_featur
     assert found["ant"].reason.startswith(f"100 % of the {found['ant'].n:,} ")
 
 
+def test_names__a_feature_of_one_patient_marks_no_cluster(world, rng, monkeypatch):
+    homes = np.where(world.firing[:, 3], 1, 0)
+    places = PLACES[homes] + 0.3 * rng.normal(size=(len(homes), 2))
+    every = np.ones(len(homes), bool)
+    assert 3 in {one.feature for one in named_clusters(world.study, places, every)}
+    monkeypatch.setitem(vars(world.study), "groups", homes)  # each island is one patient
+    assert 3 not in {one.feature for one in named_clusters(world.study, places, every)}
+
+
 def test_names__clusters_of_one_name_are_told_apart_by_a_further_feature(world, rng):
     ants, red = np.array(world.labels) == "ant", world.firing[:, 3]
     homes = np.where(ants, np.where(red, 0, 1), 2)  # two islands of ants; feature 3 fires on one of them

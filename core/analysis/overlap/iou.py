@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.common.dataframes import safe_divide
+from core.common.statistics.design_effect import groups_among
 from core.common.statistics.intervals import percentile_interval, resampled_means
 from core.errors import ShapeError
 from core.slices.overlap_values import VARIANTS
@@ -125,7 +126,14 @@ class Lift(NamedTuple):
     n: int
 
 
-def heat_lift(energy: np.ndarray, area: np.ndarray, *, resamples: int = 1000, seed: int = 0) -> Lift:
+def heat_lift(
+    energy: np.ndarray,
+    area: np.ndarray,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
+) -> Lift:
     """Share of a feature's heat on a mask, divided by the mask's share of the input view.
 
     lift = mean energy / mean area over the images with defined energy. It is 1 for a feature with uniform
@@ -134,16 +142,18 @@ def heat_lift(energy: np.ndarray, area: np.ndarray, *, resamples: int = 1000, se
 
     Args:
         energy, area: (n,) float of one feature's own maps and their masks.
+        groups: (n,) codes of patients, lesions or sequences, drawn in place of images; None: images.
     Returns:
-        NaN without images; no interval for a single image.
+        NaN without images; no interval for a single image or group.
     """
-    pairs = np.column_stack([energy, area])[np.isfinite(energy)]
+    is_defined = np.isfinite(energy)
+    pairs, held = np.column_stack([energy, area])[is_defined], groups_among(groups, is_defined)
     if len(pairs) == 0:
         return Lift(np.nan, np.nan, np.nan, 0)
     top, bottom = pairs.mean(0)
-    if len(pairs) == 1:
-        return Lift(float(top / bottom), np.nan, np.nan, 1)
-    draws = resampled_means(pairs, resamples=resamples, seed=seed)
+    if len(pairs) == 1 or (held is not None and len(np.unique(held)) == 1):
+        return Lift(float(top / bottom), np.nan, np.nan, len(pairs))
+    draws = resampled_means(pairs, resamples=resamples, seed=seed, groups=held)
     low, high = percentile_interval(safe_divide(draws[:, 0], draws[:, 1])[:, None])
     return Lift(float(top / bottom), float(low[0]), float(high[0]), len(pairs))
 

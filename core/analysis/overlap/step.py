@@ -14,6 +14,7 @@ from core.analysis.overlap.measuring import Measured, Measurer
 from core.common.dataframes import safe_divide
 from core.common.formatting import counted
 from core.common.records import Record
+from core.common.statistics.design_effect import groups_among
 from core.common.worker_group import stream_in_order
 from core.config import OverlapConfig
 from core.data.masks.geometry import say_of_geometry
@@ -72,7 +73,8 @@ def write_overlap_tables(step: StepWriter, measurer: Measurer, measured: Measure
     step.table("overlap_summary", summary)
     step.table("overlap_by_class", measures.overlap_by_class(scores, study.groups))
     step.table("overlap_sweep", sweep_table(scores, measured.swept[image, number], measurer.thresholds))
-    step.table("overlap_by_feature", overlap_by_feature(pairs, feature_keywords(study, pairs, masks), config))
+    keywords = feature_keywords(study, pairs, masks)
+    step.table("overlap_by_feature", overlap_by_feature(pairs, keywords, config, study.groups))
     step.table("overlap_controls", measures.control_table(measured.controls))
     numbers = counts(scores, measurer, measured)
     notes = [*overlap_notes(numbers, scores), *stretched_note(scores, measured.stretched[image, number])]
@@ -213,7 +215,10 @@ def sweep_table(scores: pd.DataFrame, swept: np.ndarray, thresholds: Sequence[fl
 
 
 def overlap_by_feature(
-    pairs: pd.DataFrame, keywords: Mapping[tuple[int, str], Sequence[str]], config: OverlapConfig
+    pairs: pd.DataFrame,
+    keywords: Mapping[tuple[int, str], Sequence[str]],
+    config: OverlapConfig,
+    groups: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Table `overlap_by_feature`: means of each feature's own map over the images on which it fires.
 
@@ -221,19 +226,27 @@ def overlap_by_feature(
     (`heat_lift`), verdict (the same in the core and the spurious row; see `verdict`), keywords.
 
     Args:
-        pairs: feature, mask, the four variants and mask_area; one row per feature, image and mask.
+        pairs: feature, mask, row, the four variants and mask_area; one row per feature, image and mask.
+        groups: (n_images,) codes of patients, lesions or sequences, by which intervals are then drawn.
         keywords: of a feature and mask, if workers described them.
     """
     rows: list[dict[str, Any]] = []
     values, area = values_of(pairs), pairs["mask_area"].to_numpy(float)
     energy = pairs["energy"].to_numpy(float)
+    of_pairs = None if groups is None else groups[pairs["row"].to_numpy()]
     of_mask = {mask: (pairs["mask"] == mask).to_numpy(bool) for mask in MASKS}
     features, starts = np.unique(np.sort(pairs["feature"].to_numpy()), return_index=True)
     blocks = np.split(np.argsort(pairs["feature"].to_numpy(), kind="stable"), starts[1:])
     for number, block in zip(features.tolist(), blocks, strict=False):
         by_mask = {mask: block[of_mask[mask][block]] for mask in MASKS}
         lifts = {
-            mask: heat_lift(energy[part], area[part], resamples=config.bootstrap, seed=config.seed)
+            mask: heat_lift(
+                energy[part],
+                area[part],
+                resamples=config.bootstrap,
+                seed=config.seed,
+                groups=groups_among(of_pairs, part),
+            )
             for mask, part in by_mask.items()
         }
         verdict = mask_preference(lifts["core"], lifts["spurious"])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.common.records import Record, Templates
+from core.common.statistics import design_effect
 
 LEVEL = 0.001  # p, over all candidates, below which labels decide against the documents
 TRIAL_IMAGES = 256  # at most, where a trial needs the network
@@ -63,7 +64,7 @@ class Decision:
         )
 
 
-def choose(right: np.ndarray, *, of: int | None = None) -> Decision:
+def choose(right: np.ndarray, *, of: int | None = None, groups: np.ndarray | None = None) -> Decision:
     """Take the candidate that labelled images favour over the documented one, if they do so beyond doubt.
 
     A candidate is ahead where it gets more images right than the first one and McNemar's exact p, times the
@@ -74,10 +75,14 @@ def choose(right: np.ndarray, *, of: int | None = None) -> Decision:
         right: (n_candidates, n) bool, whether each candidate gets each labelled image right; the first row is
             the documented candidate.
         of: how many were tried, with those that were given up meanwhile; None: as many as there are rows.
+        groups: (n,) codes of patients, lesions or sequences: the images of McNemar's test are then divided by
+            the design effect of the difference, as those of `paired_accuracy` are. None: of images.
     """
     others = (len(right) if of is None else of) - 1
     won, lost = (right & ~right[0]).sum(1).tolist(), (~right & right[0]).sum(1).tolist()
-    p = [min(1.0, others * mcnemar(*pair)) for pair in zip(lost, won, strict=True)]
+    effects = [design_effect.of_mean(one.astype(np.float64) - right[0], groups) for one in right]
+    discordant = [(round(a / d), round(b / d)) for a, b, d in zip(lost, won, effects, strict=True)]
+    p = [min(1.0, others * mcnemar(*pair)) for pair in discordant]
     p[0] = 1.0
     n_right = right.sum(1).tolist()
     ahead = [place for place in range(1, len(right)) if won[place] > lost[place] and p[place] < LEVEL]

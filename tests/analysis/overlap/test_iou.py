@@ -122,6 +122,17 @@ def test_heat_lift__of_none_and_one():
     assert_array_equal(heat_lift(np.array([0.6]), np.array([0.5])), [1.2, np.nan, np.nan, 1])
 
 
+def test_heat_lift__of_groups_draws_them_in_place_of_images(rng):
+    energy, area = rng.uniform(0.2, 0.9, 30), rng.uniform(0.1, 0.5, 30)
+    alone = heat_lift(energy, area, groups=np.arange(30))
+    assert_allclose(alone, heat_lift(energy, area))
+    five = np.repeat(energy, 5), np.repeat(area, 5)
+    naive, grouped = heat_lift(*five), heat_lift(*five, groups=np.repeat(np.arange(30), 5))
+    assert naive.value == grouped.value and naive.n == grouped.n == 150
+    assert 1.8 < (grouped.high - grouped.low) / (naive.high - naive.low) < 2.8  # sqrt(5)
+    assert_array_equal(heat_lift(energy, area, groups=np.zeros(30, int))[1:], [np.nan, np.nan, 30])
+
+
 def test_heat_lift__large_mask_does_not_win_by_its_size(rng):
     """Uniform maps: nine tenths of the heat on the background, and a lift of 1 on both."""
     area = rng.uniform(0.05, 0.15, 50)

@@ -65,7 +65,9 @@ def _light_and_colour(pixels: np.ndarray) -> tuple[np.ndarray, float]:
         red, green, blue = cv2.split(strip)
         highest = cv2.max(cv2.max(red, green), blue)
         spread = cv2.subtract(highest, cv2.min(cv2.min(red, green), blue))
-        is_lit = cv2.compare(highest, int(WHITE * BLACK), cv2.CMP_GT)
+        is_lit = (highest > WHITE * BLACK).astype(
+            np.uint8
+        )  # cv2.compare takes 4 pixels and a number for a pair
         lit = cv2.countNonZero(is_lit)
         total += cv2.mean(cv2.divide(spread, highest, dtype=cv2.CV_32F), mask=is_lit)[0] * lit
         n_lit += lit

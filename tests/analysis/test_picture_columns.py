@@ -64,7 +64,7 @@ def reference(picture: Image.Image) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("size", [(7, 5), (32, 32), (300, 261), (40, 90)], ids=str)
+@pytest.mark.parametrize("size", [(1, 4), (2, 3), (7, 5), (32, 32), (300, 261), (40, 90)], ids=str)
 def test_values__match_the_definitions(rng, size, monkeypatch):
     monkeypatch.setattr(picture_columns, "STRIP", 1000)  # pixels at a time: several strips
     pixels = (rng.random((size[1], size[0], 3)) ** 3 * 255).astype(np.uint8)

@@ -37,8 +37,11 @@ class Curvature:
         covariance = torch.zeros(rows.n_features, rows.n_features, device=rows.labels.device)
         for x, _ in rows.take(drawn):
             covariance.addmm_(x.T, x)
-        values, vectors = torch.linalg.eigh(covariance / n)
-        return cls(vectors, values.clamp(min=0))
+        try:  # in double precision: of few images, whose covariance is singular, single may not converge
+            values, vectors = torch.linalg.eigh(covariance.double() / n)
+        except torch.linalg.LinAlgError:
+            return cls()
+        return cls(vectors.float(), values.clamp(min=0).float())
 
     def preconditioner(
         self, rows: linear.ShuffledRows, n_classes: int, penalty: float, start: Tensor | None

@@ -52,9 +52,9 @@ SEEDS = range(int(os.environ.get("PEREGRINE_BENCH_SEEDS", 5)))
 N_GLYPHS, PER_CLASS, BATCH = 800, 100, 50
 N_TIMED, EMBED_MS = 10_000, 54
 GOAL = 1.1  # times the best of the documented rankings
-OURS, SAME = "crossfit", "same penalty"
+OURS, WRONG, SAME = "crossfit", "probability wrong", "same penalty"
 DOCUMENTED = ("cleanlab", SAME, "mistakenness", "mistakenness, logits")
-BESIDE = ("self-confidence", "margin")  # of the first pipeline, without its list
+BESIDE = (WRONG, "self-confidence", "margin")  # another column of ours; the first pipeline without its list
 FILTERS = ("prune_by_noise_rate", "prune_by_class", "both", "confident_learning", "low_self_confidence",
            "low_normalized_margin", "predicted_neq_given")  # fmt: skip
 # Places of ImageNet's classes, in its order, by what they show; a class in none of them is an object.
@@ -176,6 +176,7 @@ def rankings(raw: np.ndarray, given: np.ndarray) -> tuple[dict[str, np.ndarray],
     sign, confidence = np.where(wrong, 1.0, -1.0), plain.max(1)
     scores = {
         OURS: -study.set_index("row")["rank"].sort_index().to_numpy(float),
+        WRONG: study.set_index("row")["probability_wrong"].sort_index().to_numpy(float),
         SAME: documented(same_shares, given),
         "cleanlab": documented(plain, given),
         "self-confidence": -get_label_quality_scores(given, plain),

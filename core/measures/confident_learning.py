@@ -116,7 +116,9 @@ def confident_joint(answers: OutOfFold) -> np.ndarray:
 
     sums = np.bincount(answers.labels, answers.of_label, minlength=answers.n_classes)
     thresholds = np.maximum(sums / np.bincount(answers.labels, minlength=answers.n_classes), LOWEST_THRESHOLD)
-    joint = np.zeros((answers.n_classes, answers.n_classes), np.int64)
+    # In cleanlab's memory order: of fractions that are equal, its calibration rounds up the one that the
+    # order of its sums makes larger.
+    joint = np.zeros((answers.n_classes, answers.n_classes), np.int64, order="F")
     for classes, rows in _blocks_of_classes(answers):
         of_block = compute_confident_joint(
             answers.labels[rows], answers.dense(rows), thresholds=thresholds, calibrate=False

@@ -36,7 +36,7 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
         COLUMNS: suggested, the likeliest class beside the label, and confidence, its probability; margin,
         the probability of the label less that; rank, from 1; listed, whether confident learning takes the
         label for wrong; n_checked, how many of these images were checked: margin is NaN of the others;
-        probability_wrong, by which they are ranked; own_classifier, what the encoder's own classifier
+        probability_wrong, another measure of doubt; own_classifier, what the encoder's own classifier
         answers; near_1 … the nearest images of other units, the nearest first. Empty where the study lacks
         the table.
     """

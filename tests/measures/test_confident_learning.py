@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from cleanlab.count import calibrate_confident_joint
+from cleanlab.count import calibrate_confident_joint, compute_confident_joint
 from cleanlab.filter import find_label_issues
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -51,6 +51,21 @@ def test_likely_wrong__is_cleanlabs_list_in_any_blocks(rng, monkeypatch, block):
     assert_array_equal(confident_joint(answers_of(shares, labels)), joint)
 
 
+def test_joint__is_calibrated_as_cleanlab_does_where_fractions_are_equal():
+    """Its third row has 46.588 and 2.588, of which one is rounded up."""
+    counts = np.array(
+        [[37, 2, 2, 0, 4], [4, 41, 5, 1, 0], [1, 6, 36, 6, 2], [0, 2, 9, 38, 0], [4, 1, 1, 0, 43]]
+    )
+    pairs = np.repeat(np.argwhere(counts >= 0), counts.ravel(), axis=0)
+    unsure = np.repeat(np.arange(5), np.array([63, 67, 66, 61, 63]) - counts.sum(1))
+    labels = np.concatenate([pairs[:, 0], unsure])
+    shares = np.full((len(labels), 5), 0.2)
+    shares[: len(pairs)] = 0.025 + 0.875 * np.eye(5)[pairs[:, 1]]
+    joint = confident_joint(answers_of(shares, labels))
+    assert_array_equal(joint, counts)
+    assert_array_equal(calibrate_confident_joint(joint, labels), compute_confident_joint(labels, shares))
+
+
 def test_likely_wrong__of_the_largest_probabilities_alone(rng):
     shares, labels = planted(rng, 900, 40)
     with warnings.catch_warnings():
@@ -89,7 +104,7 @@ def slow_probability_wrong(shares: np.ndarray, labels: np.ndarray) -> list[float
     joint = slow_joint(shares, labels)
     for c in range(n_classes):
         joint[c, c] = max(joint[c, c], 1)
-    joint = calibrate_confident_joint(joint, labels)
+    joint = calibrate_confident_joint(np.asfortranarray(joint), labels)  # as `compute_confident_joint` has it
     rates = [[joint[y, c] / sum(joint[:, c]) for c in range(n_classes)] for y in range(n_classes)]
     total = [sum(rates[y][c] for y in range(n_classes) if y != c) for c in range(n_classes)]
     r = sum(total) / n_classes

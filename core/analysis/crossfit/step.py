@@ -241,8 +241,8 @@ def _with_nearest(study: Study, table: pd.DataFrame, rows: np.ndarray, cosines: 
     return table.assign(**columns)
 
 
-def _order_of(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Keys of the ranking, last first: the probability; of equal ones the margin, and the own classifier."""
+def _order_of(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Keys of the ranking, last first: the margin; of equal ones, what the own classifier doubts, too."""
     own = table["own_classifier"]
     both = table["listed"].to_numpy(bool) & (own.notna() & (own != table["label"])).to_numpy(bool)
-    return ~both, table["margin"].to_numpy(float), -table["probability_wrong"].to_numpy(float)
+    return ~both, table["margin"].to_numpy(float)

@@ -19,6 +19,7 @@ def minimise(
     at: Tensor,
     pairs: CurvaturePairs,
     preconditioner: Preconditioner | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Tensor:
     """Return the place of the minimum; a step is halved until it passes Hager and Zhang 2005, T1 or T2.
 
@@ -26,10 +27,11 @@ def minimise(
         evaluate: place -> value and gradient. at: where to begin.
         pairs: the curvature met so far, of a similar function; read, and continued in place.
         preconditioner: what is known of the inverse Hessian before; None: nothing.
+        tolerance: largest entry of the gradient at the minimum.
     """
     loss, gradient = evaluate(at)
     for _ in range(MOST_STEPS):
-        if float(gradient.abs().max()) <= TOLERANCE:
+        if float(gradient.abs().max()) <= tolerance:
             break
         direction = _direction(gradient, pairs, preconditioner)
         slope = float((direction * gradient).sum())

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.analysis.probe.lbfgs import CurvaturePairs, Preconditioner, minimise
+from core.analysis.probe.lbfgs import TOLERANCE, CurvaturePairs, Preconditioner, minimise
 from core.common.statistics.moments import Moments
 from core.common.threads import one_torch_thread
 
@@ -224,6 +224,7 @@ def fit_optimum(
     pairs: CurvaturePairs | None = None,
     mask: Tensor | None = None,
     preconditioner: Preconditioner | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Tensor:
     """Minimise the mean cross-entropy plus penalty / 2 times the sum of squared weights (not biases).
 
@@ -231,7 +232,7 @@ def fit_optimum(
 
     Args:
         used: positions of the rows to train on. mask: (n_features,) bool, the features it may use.
-        start: as returned; None: 0. pairs, preconditioner: of `minimise`.
+        start: as returned; None: 0. pairs, preconditioner, tolerance: of `minimise`.
     Returns:
         (n_classes, n_features + 1) float32, the last column is the bias.
     """
@@ -258,7 +259,7 @@ def fit_optimum(
 
     at = torch.zeros(n_classes, rows.n_features + 1, device=device) if start is None else start
     with _threads_for(2 * min(PART_ROWS, len(rows)) * at.numel()):
-        return minimise(evaluate, at, [] if pairs is None else pairs, preconditioner)
+        return minimise(evaluate, at, [] if pairs is None else pairs, preconditioner, tolerance)
 
 
 def accuracy_and_loss(

@@ -4,6 +4,7 @@ Read of the table `pictures` (docs/method.md 1.8). Near duplicates include exact
 """
 
 import numpy as np
+import pandas as pd
 
 from core.reader import StudyReader
 
@@ -16,7 +17,14 @@ def repetition(study: StudyReader, column: str) -> np.ndarray:
     evaluation images of which train has an exact or near duplicate."""
     if column == LEAK:
         return leaks(first_of_family(study), study.is_val)
-    return study.column("pictures", f"{column}_of").notna().to_numpy()
+    return _repeated(study, column).notna().to_numpy()
+
+
+def _repeated(study: StudyReader, column: str) -> pd.Series:
+    """(n_images,) the image that each one repeats. The study does not keep it: only what follows is asked for
+    again, and is smaller."""
+    name = f"{column}_of"
+    return study.table("pictures", [name])[name]
 
 
 def leaks(family: np.ndarray, is_val: np.ndarray) -> np.ndarray:
@@ -37,7 +45,7 @@ def first_of_family(study: StudyReader) -> np.ndarray:
     An image is in the set of the image that it repeats, which may itself repeat another one.
     """
     first = np.arange(study.n_images)
-    repeated = study.column("pictures", f"{NEAR_DUPLICATE}_of")
+    repeated = _repeated(study, NEAR_DUPLICATE)
     rows = np.flatnonzero(repeated.notna().to_numpy())
     names = repeated.iloc[rows]
     row_of = study.rows_held(names.unique().tolist())

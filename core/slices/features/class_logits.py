@@ -149,12 +149,6 @@ def has_gradients(study: StudyReader) -> bool:
     return study.has(OUTPUTS) and is_stored and not study.has("probe_weights")
 
 
-def has_logits(study: StudyReader) -> bool:
-    """Whether `class_logits` are known."""
-    of_head = study.has("head_logits") or own_classifier(study) is not None
-    return study.has("probe_weights") or (study.has(OUTPUTS) and of_head)
-
-
 def explains_errors(study: StudyReader) -> bool:
     """Whether what features add to the prediction and to the truth is known of misclassified images."""
     return study.has("probe_weights") or has_gradients(study)
@@ -189,7 +183,7 @@ def class_logits(study: StudyReader, rows: np.ndarray) -> np.ndarray:
     A class that several outputs mean has the log of the sum of their exponentials.
 
     Args:
-        study: of which `has_logits` is true. rows: (n,) int, image rows.
+        study: with weights of a probe, or outputs of its own classifier. rows: (n,) int, image rows.
     Returns:
         (n, n_classes) float64; -inf for a class that no output means.
     """
@@ -215,7 +209,7 @@ def output_logits(study: StudyReader, rows: np.ndarray, *, of_head: bool = True)
     if of_head and study.has("head_logits"):
         return study.array("head_logits").rows(rows).astype(np.float64)
     classifier = own_classifier(study) if of_head else class_weights(study)
-    assert classifier is not None  # as `has_logits` says
+    assert classifier is not None  # a study without logits is not asked
     raw, units = (one.array("representations").rows(rows) for one in (study, units_of(study)))
     return classifier.finish(classifier.start_of(raw, units))
 

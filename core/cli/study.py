@@ -144,9 +144,9 @@ def add_export(commands: Any) -> None:
     group.add_argument(
         "--as",
         metavar="FORM",
-        help="csv (path, label, split; the default), metadata (metadata.csv for Hugging Face's imagefolder), "
+        help="csv (path, label, split), metadata (metadata.csv for Hugging Face's imagefolder), "
         "imagefolder (a new folder of links, SPLIT/CLASS/IMAGE), changes (only what people changed) or "
-        "label-studio (tasks with predictions and annotations, .json)",
+        "label-studio (tasks with predictions and annotations, .json) (default: csv)",
     )
     group = sub.add_argument_group("heatmap or mask of one image")
     group.add_argument("--image", metavar="ID", help="image id")
@@ -290,7 +290,7 @@ def export(args: argparse.Namespace) -> None:
 
 
 def _export_labels(args: argparse.Namespace) -> None:
-    from core.export.label_forms import export_labels
+    from core.export.label_forms import USUAL_FORM, export_labels
     from core.slices.inspection.populations import with_split
     from core.slices.slice import Slice
 
@@ -300,7 +300,7 @@ def _export_labels(args: argparse.Namespace) -> None:
         among = Slice.parse(args.slice)
     if "where" in args:
         among = with_split(study, Slice.parse(args.where))
-    form = getattr(args, "as", "csv")
+    form = getattr(args, "as", USUAL_FORM)
     made = export_labels(study, form, args.output, corrected="corrected" in args, among=among)
     what = "link" if form == "imagefolder" else "row"
     print(f"{args.output}: {counted(made.n, what)}")

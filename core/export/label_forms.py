@@ -69,8 +69,9 @@ def _changes(study: Study, frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFram
     return without_image_folder(study, "labels", changed)
 
 
+USUAL_FORM = "csv"
 LABEL_FORMS = {
-    "csv": LabelForm(
+    USUAL_FORM: LabelForm(
         "List: path, label, split",
         "For New study and Hugging Face's csv reader. Paths begin in the folder of the images.",
         _list,

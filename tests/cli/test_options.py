@@ -32,6 +32,7 @@ from core.config import (
 from core.config.options import OPTIONS
 from core.errors import SettingsError
 from core.export.files import export_frame
+from core.export.label_forms import USUAL_FORM
 from core.figures.catalogue import draw
 from core.pipeline import text_search
 from core.research.changed_inputs.topic import PerturbedConfig, RobustConfig
@@ -101,6 +102,7 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     ("slices", "min_images"): parameter(worst_slices, "min_images"),
     ("export", "combine"): parameter(export_frame, "combine"),
     ("export", "mask"): parameter(export_frame, "mask"),
+    ("export", "as"): USUAL_FORM,
     ("figure", "style"): parameter(draw, "style"),
     ("figure", "font"): parameter(draw, "font"),
     ("dashboard", "port"): PORT,

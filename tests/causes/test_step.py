@@ -179,7 +179,7 @@ def test_study_of_representations__tries_what_needs_no_picture(tmp_path: Path):
     folder = make_study(tmp_path / "study", n_val=120)
     summary = run_step("causes", folder, HERE, Progress.silent())
     tried = open_study(folder).table("cause_rates").set_index("cause")["n_tried"]
-    assert set(tried.index[tried > 0]) == {"neighbours", "feature"}
+    assert set(tried.index[tried > 0]) == {"label", "neighbours", "feature"}
     assert summary["n_passes"] == 0 and len(summary["notes"]) >= 1
 
 

@@ -34,14 +34,15 @@ def test_overall__of_the_first_step_from_its_own_rate():
 def test_overall__of_a_later_step_from_what_the_finished_ones_took():
     job = replace(
         FIRST, stage="quality", detail="parts", done=2, total=4, eta_s=1.0, step_s=2.0,
-        stages_done=("embed", "features", "neighbours", "probe", "answers"),
-        seconds={"embed": 60.0, "features": 2.0, "neighbours": 2.0, "probe": 3.0, "answers": 2.0},
+        stages_done=("embed", "features", "neighbours", "probe", "answers", "crossfit"),
+        seconds={"embed": 60.0, "features": 2.0, "neighbours": 2.0, "probe": 3.0, "answers": 2.0}
+        | {"crossfit": 9.0},
     )  # fmt: skip
-    scale = 69 / sum(WEIGHTS[name] for name in job.stages_done)
-    later = in_analysis()[6:]
+    scale = 78 / sum(WEIGHTS[name] for name in job.stages_done)
+    later = in_analysis()[7:]
     expected = WEIGHTS["quality"] * scale
     whole = overall_of(job)
-    assert whole.number == 6
+    assert whole.number == 7
     assert whole.seconds_left == pytest.approx(expected - 2.0 + scale * sum(WEIGHTS[name] for name in later))
     before = sum(WEIGHTS[name] for name in job.stages_done)
     assert whole.fraction == pytest.approx(
@@ -66,7 +67,7 @@ def test_overall__a_step_that_takes_longer_than_thought_is_never_done_early():
         FIRST, stage="map", detail="umap", total=None, eta_s=None, step_s=1e6,
         stages_done=("embed",), seconds={"embed": 30.0},
     )  # fmt: skip
-    before = sum(WEIGHTS[name] for name in list(STEPS)[:6])
+    before = sum(WEIGHTS[name] for name in list(STEPS)[:7])
     assert overall_of(job).fraction == pytest.approx(
         (before + UNFINISHED * WEIGHTS["map"]) / sum(WEIGHTS.values())
     )

@@ -91,6 +91,7 @@ def test_every_measure_is_compared(study):
     compared |= {"quality_curves", "quality_by_cause", "overlap_summary", "overlap_by_class"}
     compared |= {"overlap_controls", "overlap", "label_issues", *VECTORS}
     compared |= {"causes", "cause_rates"}  # in tests/causes/test_step.py
+    compared |= {"leaks"}  # in tests/measures/test_leaks.py
     assert compared == {*TABLES, *QUICK, *VECTORS}
     assert len(slices(study)) == 20 and len({str(one) for one in slices(study)}) == 20
 

@@ -19,6 +19,7 @@ from core.jobs.commands import (
     BuildDemo,
     Command,
     DecomposeImage,
+    ExplainError,
     FitBasis,
     MakeReport,
     PublishStudy,
@@ -60,10 +61,11 @@ def every_command(study: Path) -> list[Command]:
         FitBasis(study, "sae", typed(kind="topk", size=64, k=8, seeds=2, on="positions"), resume=True),
         RemoveBasis(study, "sae"),
         AddAnswer(study),
+        ExplainError(study, ODD, "knn"),
     ]
 
 
-@pytest.mark.parametrize("number", range(15))
+@pytest.mark.parametrize("number", range(16))
 def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
     command = every_command(tmp_path / "--study ; x")[number]
     parsed = vars(build_parser().parse_args(command.words))
@@ -78,7 +80,7 @@ def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
     assert shlex.split(command.shell)[3:] == command.words
 
 
-@pytest.mark.parametrize("number", range(15))
+@pytest.mark.parametrize("number", range(16))
 def test_command__goes_through_its_record(tmp_path, number):
     command = every_command(tmp_path)[number]
     assert command_of(json.loads(json.dumps(command.record()))) == command

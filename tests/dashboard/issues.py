@@ -28,6 +28,7 @@ def write_issues(folder: Path, n_listed: int) -> pd.DataFrame:
         "rank": np.arange(1, n + 1),
         "listed": listed,
         "n_checked": n,
+        "probability_wrong": np.linspace(0.99, 0, n),
         "own_classifier": None,
     }
     for rank in range(1, NEAREST + 1):

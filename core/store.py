@@ -66,7 +66,7 @@ class Study(DisplayedStudy):
 
     @property
     def answers(self) -> dict[str, Answer]:
-        """What says which images are correct, by name; the default first."""
+        """What says which images are correct, by name; the default first, where there is one."""
         return answers_of(self)
 
     @property
@@ -108,7 +108,7 @@ class Study(DisplayedStudy):
             SettingsError: the study has no such answer.
         """
         is_default = name is None
-        name = name or default_answer(self)
+        name = name or default_answer(self.answers)
         if name == PROBE and (self.has(PROBE) or is_default or not answers_of(self)):
             return self
         if name not in self._answered:

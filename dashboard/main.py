@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.answers.answer import Answer
+from core.answers.answer import Answer, default_answer
 from core.bases.basis import UNITS
 from core.errors import FORESEEN, RemoteError, SliceError, user_message
 from core.slices.slice import Slice
@@ -169,7 +169,7 @@ def _answering(study: Study, slot: DeltaGenerator) -> Study:
         if not session.recall(image_filter.SWITCHED):
             session.notify(f"There is no answer {head[:60]!r} in this study; it is read by its default.")
         session.set_url(session.ANSWER, None)
-    head = head if head in names else next(iter(names), None)
+    head = head if head in names else default_answer(study.answers)
     if len(names) > 1:
         st.session_state[ANSWER_FIELD] = head
         with slot:
@@ -180,7 +180,7 @@ def _answering(study: Study, slot: DeltaGenerator) -> Study:
                 format_func=lambda name: _title(study.answers[name]),
                 on_change=lambda: session.set_url(session.ANSWER, session.value(ANSWER_FIELD)),
             )
-    return study.answering(head)
+    return study.answering(head if head in names else None)
 
 
 def _title(answer: Answer) -> str:

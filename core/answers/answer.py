@@ -7,6 +7,7 @@ classes have no weights has `answer_NAME_outputs`, the class of each output; whe
 representation alone, but not linear on it, `answer_NAME_gradients` too (`core.slices.features.class_logits`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +61,11 @@ class Answer:
         return KINDS[self.kind].fitted
 
     @property
+    def is_out_of_fold(self) -> bool:
+        """Whether each image is answered by a model of its own, which has not seen it."""
+        return KINDS[self.kind].out_of_fold
+
+    @property
     def title(self) -> str:
         """What the pages call it: its kind, or the name that it was given.
 
@@ -86,7 +92,10 @@ class Answer:
 
 
 def answers_of(study: StudyReader) -> dict[str, Answer]:
-    """The answers that a study holds, by name: the default first, then in the order of KINDS and by name."""
+    """The answers that a study holds, by name, in the order of KINDS: the default first.
+
+    Those out of fold, which are never the default, come last.
+    """
     held = []
     for step, entry in study.manifest["steps"].items():
         if study.state(step) != "done":
@@ -101,18 +110,21 @@ def answers_of(study: StudyReader) -> dict[str, Answer]:
                 held.append(Answer(name, facts["kind"], step, facts))
     if study.has(PROBE):
         held.append(Answer(PROBE, PROBE, PROBE, dict(study.facts(ProbeFacts).described)))
-    order = list(KINDS)
-    held.sort(key=lambda one: (one.name != HEAD, one.name != PROBE, order.index(one.kind), one.name))
+    held.sort(key=_place)
     return {one.name: one for one in held}
 
 
-def default_answer(study: StudyReader) -> str:
+def _place(answer: Answer) -> tuple[Any, ...]:
+    order = answer.name != HEAD, answer.name != PROBE, list(KINDS).index(answer.kind)
+    return answer.is_out_of_fold, *order, answer.name
+
+
+def default_answer(answers: Mapping[str, Answer]) -> str:
     """The head where one fits, else the probe, also where there is none; else the first that there is.
 
     Never one out of fold, of which each image has a model of its own.
     """
-    held = [name for name, one in answers_of(study).items() if not KINDS[one.kind].out_of_fold]
-    return next((name for name in (HEAD, PROBE) if name in held), next(iter(held), PROBE))
+    return next((name for name, one in answers.items() if not one.is_out_of_fold), PROBE)
 
 
 def answer_named(study: StudyReader, name: str) -> Answer:

@@ -101,13 +101,13 @@ def run_step(args: argparse.Namespace) -> None:
         else:
             summary = pipeline.run_step(args.command, args.study, given(args), progress)
     if is_first():
-        if args.command in OF_ANSWERS and (default := default_answer(Study(args.study))) != PROBE:
+        if args.command in OF_ANSWERS and (default := default_answer(Study(args.study).answers)) != PROBE:
             missing = open_study(args.study, default).why_missing("failures")
             if args.command == "quality" or not missing:
                 summary = _of_answer(args, default)
             elif "skipped" in summary:
                 summary = {"answer": default, "skipped": str(missing)}
-        elif args.command == "overlap" and (default := default_answer(Study(args.study))) != PROBE:
+        elif args.command == "overlap" and (default := default_answer(Study(args.study).answers)) != PROBE:
             summary = {"answer": default, **open_study(args.study, default).summary(args.command)}
         output.show(summary, output.summary_text, as_json="json" in args)
 
@@ -188,7 +188,7 @@ def answers(args: argparse.Namespace) -> None:
 
 
 def answers_report(study: Any) -> dict[str, Any]:
-    """Every answer with its facts, the default first."""
+    """Every answer with its facts, the default first, those out of fold last."""
     lines = [
         {"name": one.name, "words": one.words, "kind": one.kind, **one.facts}
         for one in study.answers.values()
@@ -199,9 +199,12 @@ def answers_report(study: Any) -> dict[str, Any]:
 
 def answers_text(about: Mapping[str, Any]) -> str:
     """One line an answer, and its notes."""
+    from core.answers.kinds import KINDS
+
     lines = []
     for number, one in enumerate(about["answers"]):
-        lines.append(f"{one['words']}{'  (default)' * (number == 0)}")
+        is_default = number == 0 and not KINDS[one["kind"]].out_of_fold
+        lines.append(f"{one['words']}{'  (default)' * is_default}")
         lines += [f"  {note}" for note in one.get("notes", ())]
     if about["no_head"]:
         lines.append(f"no head: {about['no_head']}")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from urllib.parse import quote
 
-from core.answers.answer import PROBE
+from core.answers.answer import PROBE, default_answer
 from core.errors import PeregrineError
 from core.served.studies import (
     DEFAULT,
@@ -70,7 +70,7 @@ def answer_query(study: Study) -> dict[str, str]:
 def answer_option(study: Study) -> str:
     """What a command is told of the answer that its study is read by; empty for the default of the study."""
     name = study.answer.name if study.answer else PROBE
-    return name if name in list(study.answers)[1:] else ""  # the default comes first
+    return name if name in study.answers and name != default_answer(study.answers) else ""
 
 
 def in_units(study: Study) -> Study:

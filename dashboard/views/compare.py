@@ -52,8 +52,9 @@ def compare_page(study: Study, among: Slice) -> None:
         session.url_text(part)
     others = comparison_reads.other_studies(study)
     alike = [name for name, other in others.items() if comparison_reads.made_of_the_same(study, other)]
-    default = STUDIES if alike or len(study.answers) < 2 else ANSWERS
-    has_answers = len(study.answers) > 1 or (bool(others) and study.labelled)  # or can be given another one
+    has_others = bool(answers.others_of(study))
+    default = ANSWERS if has_others and not alike else STUDIES
+    has_answers = has_others or (bool(others) and study.labelled)  # or can be given another one
     kinds = [STUDIES, *[ANSWERS] * has_answers, *[CHECKPOINTS] * bool(others)]
     what = default
     trained = ()
@@ -102,7 +103,7 @@ def _or_warning(show: Callable[[], None]) -> None:
 def _alone(study: Study, others: Iterable[str], title: str) -> None:
     """The ways to something that this study can be compared with."""
     st.header(title)
-    gives_answer = study.labelled and len(study.answers) < 2
+    gives_answer = study.labelled and not answers.others_of(study)
     columns = iter(st.columns(2 + gives_answer, gap="medium"))
     with next(columns).container(border=True, height="stretch"):
         st.markdown("**Another encoder**")

@@ -59,6 +59,19 @@ def test_the_probe_is_an_answer_and_the_default(study):
     assert study.answering("probe") is study
 
 
+def test_an_answer_out_of_fold_is_never_the_default(study, run):
+    with edited_manifest(study.path) as manifest:
+        for item in manifest["steps"].pop("probe")["outputs"]:
+            manifest["items"].pop(item)
+    alone = open_study(study.path)
+    assert list(alone.answers) == ["crossfit"] and alone.answering() is alone and not alone.has("probe")
+    assert alone.answering("crossfit").has("probe")
+    said = run("answers", study.path).out
+    assert "crossfit" in said and "(default)" not in said
+    assert add(alone, "knn").answering().answer.name == "knn"
+    assert "(default)" in run("answers", study.path).out.splitlines()[0]
+
+
 def test_the_probes_own_predictions_as_a_file_give_the_probes_numbers(study, tmp_path):
     probe = study.table("probe")
     columns = {name: probe[name] for name in ("predicted", "confidence")}
@@ -248,7 +261,7 @@ def test_export_holds_every_answer_and_the_commands_take_one(study, tmp_path, ru
     table, columns = pd.read_csv(out), ("predicted", "confidence", "correct")
     assert list(table) == [
         *("image_id", "split", "true"),
-        *(f"{name}_{column}" for name in ("probe", "crossfit", "ants") for column in columns),
+        *(f"{name}_{column}" for name in ("probe", "ants", "crossfit") for column in columns),
     ]
     assert (table["ants_correct"] == (table["true"] == "ant")).all()
     said = run("inspect", study.path, "--answer", "ants", "--json")
@@ -310,7 +323,7 @@ def test_an_answer_whose_images_changed_is_made_again_by_resume(study, tmp_path,
     said = run("resume", study.path)
     assert said.code == 0 and "the answer told stays stale: --add" in said.err
     after = open_study(study.path)
-    assert list(after.answers) == ["probe", "crossfit", "knn"]
+    assert list(after.answers) == ["probe", "knn", "crossfit"]
     pd.testing.assert_frame_equal(after.answering("knn").table("probe"), before)
 
 

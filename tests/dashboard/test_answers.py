@@ -13,13 +13,14 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from core.analysis.probe import notes
+from core.answers.answer import Answer
 from core.answers.head import WRONG_ORDER
 from core.answers.requests import add_answer
 from core.common.statistics.chance import untold
 from core.comparison.answers import compare_answers
 from core.jobs.progress import Progress
 from core.storage.missing import NO_WEIGHTS
-from core.store import Study, open_study
+from core.store import Answered, Study, open_study
 from dashboard.addresses import served_studies
 from dashboard.app import ROUTES
 from dashboard.cache.comparison_reads import other_studies
@@ -147,8 +148,12 @@ def test_jobs_read_a_study_by_the_answer_of_the_page(answered, open_page, starte
     assert [command.name for command, _ in started] == ["decompose", "report"]
     assert all("--answer=deployed" in command.words for command, _ in started)
     assert served_studies.answer_option(whole) == ""  # the default
-    monkeypatch.setattr(Study, "answers", dict.fromkeys(["head", "probe"]))
+    kinds = {name: Answer(name, name, name) for name in ("head", "probe", "crossfit")}
+    monkeypatch.setattr(Study, "answers", {name: kinds[name] for name in ("head", "probe")})
     assert served_studies.answer_option(whole) == "probe"
+    alone = Answered(whole, kinds["crossfit"])  # never the default, so its name must be given
+    monkeypatch.setattr(Study, "answers", {"crossfit": kinds["crossfit"]})
+    assert served_studies.answer_option(alone) == "crossfit"
 
 
 def test_a_feature_of_a_study_in_which_every_image_is_judged(answered, open_page):

@@ -22,7 +22,7 @@ AGAINST = "compare_answer"  # widget key and part of the URL
 def answers(study: Study, among: Slice) -> None:
     """The answer that the page reads, and another one of the study."""
     mine = study.answer.name if study.answer else PROBE
-    others = [name for name in study.answers if name != mine]
+    others = others_of(study)
     if not others:
         with st.container(border=True):
             st.markdown("**This study has one answer**")
@@ -43,6 +43,12 @@ def answers(study: Study, among: Slice) -> None:
         st.caption(widgets.plain(full_sentence(note.text)))
     with st.expander("All numbers", icon=":material/table:"):
         numbers.table(comparison, other)
+
+
+def others_of(study: Study) -> list[str]:
+    """The answers that the one a study is read by is compared with: none out of fold, a probe once more."""
+    mine = study.answer.name if study.answer else PROBE
+    return [name for name, one in study.answers.items() if name != mine and not one.is_out_of_fold]
 
 
 def add_button(study: Study) -> None:

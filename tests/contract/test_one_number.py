@@ -58,6 +58,8 @@ def served(worded_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PEREGRINE_TRUST_STUDIES", "1")
         assert main(["probe", str(folder / "retrained"), "--redo", "--lr", "1e-6", "--device", "cpu"]) == 0
+        tried = ["--errors", "20", "--right", "40", "--device", "cpu", "--workers", "0"]
+        assert main(["causes", str(folder / "seen"), *tried]) == 0
     return folder
 
 

@@ -24,7 +24,7 @@ from core.slices.why_wrong import (
 
 _say = Templates.beside(__file__)
 NOUNS = {  # of so many errors
-    "label": ("wrong label", "wrong labels"),
+    "label": ("doubtful label", "doubtful labels"),
     "crop": ("crop", "crops"),
     "picture": ("unusual picture", "unusual pictures"),
     "turn": ("turn", "turns"),

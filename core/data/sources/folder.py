@@ -17,6 +17,7 @@ from core.common.remote.addresses import is_url, located
 from core.data.sources import source
 from core.data.sources.copies import with_photographs
 from core.data.sources.decode import decode
+from core.data.sources.folder_bands import bands_in_files
 from core.data.sources.folder_masks import Masks, find_masks, set_apart
 from core.data.sources.folder_profile import Profile
 from core.data.sources.folder_reading import ReadingChoice, Tree, TreeReading, choose_reading, first_reading
@@ -180,6 +181,7 @@ class FolderSource(source.ListedSource):
             return self.reading, set_apart(tree, masks)[0], []
         masks = find_masks(self.root, tree)
         images_only, mask_counts = set_apart(tree, masks)
+        self._refuse_bands(images_only)
         labels = partial(label_file, self.root, images_only)
         asked = {"class_level": self.class_level, "group_level": self.group_level}
         choice = choose_reading(images_only, masks, labels, **asked)
@@ -192,6 +194,12 @@ class FolderSource(source.ListedSource):
         beside = [table for table in tables if table not in choice.reading.label_files.values()]
         notes = sentences(choice, images_only, mask_counts, beside, root=readable(self.root))
         return choice.reading, images_only, notes
+
+    def _refuse_bands(self, tree: Tree) -> None:
+        """Raise ImageSourceError where files are bands of pictures, unless levels are asked for."""
+        is_asked = (self.class_level, self.group_level) != (None, None)
+        if not is_asked and (refusal := bands_in_files(self.root, tree)) is not None:
+            raise ImageSourceError(str(refusal))
 
     def _with_shard_labels(self, choice: ReadingChoice, tree: Tree) -> ReadingChoice:
         """Take labels from the tables beside folders that only hold parts of one set."""

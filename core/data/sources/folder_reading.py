@@ -4,16 +4,23 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from math import gcd
 from typing import Any, Self
 
 from core.config.reading import LEAF
+from core.data.sources.folder_again import folders_again
 from core.data.sources.folder_masks import Masks
 from core.data.sources.folder_profile import ImagePlace, Profile, class_level_of, profile_of
 from core.data.sources.folder_splits import Splits, above_of, find_splits, first_splits, join
 from core.data.sources.folder_walk import Folder
 from core.data.sources.folder_words import (
+    BESIDE_CAMERAS,
+    CAMERA,
     CONTAINERS,
+    DRAWN_MAPS,
+    SCENE_FILE,
     SPLIT_WORDS,
+    TAXA,
     UNLABELLED,
     are_codes,
     are_hashed,
@@ -26,6 +33,8 @@ from core.data.sources.groups import FEWEST_GROUPS
 
 PARTS = frozenset(("part", "parts", "shard", "batch", "chunk", *CONTAINERS))
 OF_VOC = "jpegimages"
+MOST_COUNTED, FEWEST_COUNTED = 20, 8  # images of a folder, and of all, whose numbers are looked at
+LEAST_STEP = 10
 Tree = Mapping[str, Folder]
 
 
@@ -44,6 +53,7 @@ class TreeReading:
         label_files: of a split's folder that has no class folders, the file that names its labels.
         classes_of_prefix: of splits without class folders, the class that their name says: A of `trainA`.
         ignored: folders of images beside the splits.
+        left_out: folders that hold the classes beside them once more.
         shard_tables: of folders that only hold parts of one set, the table beside each, and shard_label: its
             column of labels, or None.
     """
@@ -61,6 +71,7 @@ class TreeReading:
     label_files: Mapping[str, str] = field(default_factory=dict)
     classes_of_prefix: Mapping[str, str] = field(default_factory=dict)
     ignored: Sequence[str] = ()
+    left_out: Sequence[str] = ()
     shard_tables: Mapping[str, str] = field(default_factory=dict)
     shard_label: str | None = None
 
@@ -126,7 +137,7 @@ def places_of(tree: Tree, reading: TreeReading) -> list[ImagePlace]:
     for prefix, split in reading.splits.items():
         for path in sorted(_below(tree, prefix)):
             folder = tree[path]
-            if not folder.images:
+            if not folder.images or any(_is_in(path, one) for one in reading.left_out):
                 continue
             parts = path[len(prefix) :].strip("/").split("/") if path != prefix else []
             inner = next((name for name in parts if name in reading.inside), None)
@@ -180,6 +191,7 @@ def choose_reading(
         ignored=[path for path in splits.ignored if counts.get(path)],
     )
     start = _without_containers(tree, counts, start)
+    start = replace(start, left_out=folders_again(tree, counts, start.splits))
     places = places_of(tree, start)
     start = replace(start, label_files=_label_files(places, start, label_file))
     start = replace(start, classes_of_prefix=_letters_of_splits(places))
@@ -201,8 +213,22 @@ def _levels_chosen(choice: ReadingChoice, tree: Tree) -> ReadingChoice:
     levels, reading = choice.profile, choice.reading
     if not levels.levels:
         return replace(choice, reading=replace(reading, classes=None), why="plain")
-    if _are_parts(levels, tree, choice.splits) or _are_hashed(levels):
-        return replace(choice, reading=replace(reading, classes=None), other=1, why="parts")
+    if _are_parts(levels, tree, choice.splits) or _are_hashed(levels) or _are_counted(levels, tree):
+        return replace(choice, reading=replace(reading, classes=None), other=levels.base or 1, why="parts")
+    if (camera := _cameras(levels)) is not None:
+        if camera > 1 and set(reading.splits) == {""} and BESIDE_CAMERAS.issuperset(levels.names(1)):
+            return _levels_chosen(_below_frames(choice, tree), tree)
+        group = _drives(levels, camera)
+        by_camera = replace(reading, classes=None, domains=[camera], group=group)
+        by_camera = replace(by_camera, group_asked=group is not None and _are_many(levels, group))
+        return replace(choice, reading=by_camera, other=levels.base, why="cameras")
+    if _are_scenes(tree):
+        scenes = replace(reading, classes=None, group=levels.base or None)
+        scenes = replace(scenes, group_asked=levels.base > 0 and _are_many(levels, levels.base))
+        return replace(choice, reading=scenes, other=levels.base or 1, why="scenes")
+    if (taxa := _taxa(levels)) is not None:
+        species = replace(reading, classes=taxa + 1, domains=[taxa])
+        return replace(choice, reading=species, other=taxa, why="taxa")
     if (group := _group_of_codes(levels)) is not None:
         by_code = replace(reading, classes=None, group=group, group_asked=_are_many(levels, group))
         return replace(choice, reading=by_code, other=levels.base, why="codes")
@@ -340,12 +366,63 @@ def _are_hashed(levels: Profile) -> bool:
     return len(levels.several) > 1 and all(are_hashed(levels.names(level)) for level in levels.several)
 
 
+def _are_counted(levels: Profile, tree: Tree) -> bool:
+    """Return True where folders only spread files by their numbers: `01000/01037.png` (FFHQ), `0037/1037.png`
+    (Danbooru)."""
+    if len(levels.several) != 1 or not all(map(is_number, levels.names(levels.base))):
+        return False
+    held = [(path.rpartition("/")[2], folder.images) for path, folder in tree.items() if folder.images]
+    pairs = [(folder, name.partition(".")[0]) for folder, names in held for name in names[:MOST_COUNTED]]
+    if len(pairs) < FEWEST_COUNTED or not all(is_number(one) for pair in pairs for one in pair):
+        return False
+    step = gcd(*(int(folder) for folder, _ in pairs))
+    by_step = step >= LEAST_STEP and all(int(name) // step * step == int(folder) for folder, name in pairs)
+    return by_step or any(
+        all(int(name) % 10**n_digits == int(folder) for folder, name in pairs)
+        for n_digits in range(1, max(len(folder) for folder, _ in pairs) + 1)
+    )
+
+
 def _group_of_codes(levels: Profile) -> int | None:
     """Return the level to group by where each is numbered, as records are: `p10/p10000032/s50414267`."""
     several = levels.several
     if len(several) < 2 or not all(are_codes(levels.names(level)) for level in several):
         return None
     return next((level for level in several if _are_many(levels, level)), several[-1])
+
+
+def _cameras(levels: Profile) -> int | None:
+    """Return the level whose folders are the cameras of a car."""
+    return next((level for level in levels.several if all(map(CAMERA.match, levels.names(level)))), None)
+
+
+def _below_frames(choice: ReadingChoice, tree: Tree) -> ReadingChoice:
+    """Read what lies below kinds of frames (`samples`, `sweeps`), and leave out drawn maps."""
+    names = choice.profile.names(1)
+    splits = dict.fromkeys((name for name in names if name not in DRAWN_MAPS), "all")
+    ignored = [*choice.reading.ignored, *(name for name in names if name in DRAWN_MAPS)]
+    reading = replace(choice.reading, splits=splits, ignored=ignored)
+    return replace(choice, reading=reading, profile=profile_of(places_of(tree, reading)))
+
+
+def _drives(levels: Profile, camera: int) -> int | None:
+    """Return the level of the drives: that with most names beside the cameras."""
+    others = [level for level in levels.several if level != camera]
+    return max(others, key=lambda level: len(levels.names(level)), default=None)
+
+
+def _are_scenes(tree: Tree) -> bool:
+    """Return True where names of images say that they are whole scenes: `ulm_000000_000019_leftImg8bit`."""
+    images = [folder.images[0] for folder in tree.values() if folder.images]
+    return bool(images) and all(SCENE_FILE.search(name.rpartition(".")[0]) for name in images)
+
+
+def _taxa(levels: Profile) -> int | None:
+    """Return the level of groups of living things above that of the species."""
+    base = levels.base
+    if not base or len(levels.levels) <= base or len(levels.names(base + 1)) < len(levels.names(base)):
+        return None
+    return base if all(name.lower() in TAXA for name in levels.names(base)) else None
 
 
 def _letters(levels: Profile) -> int | None:

@@ -107,10 +107,13 @@ def _notes(tree: Tree, reading: TreeReading, prefix: str, folders: Sequence[Imag
     if not has_classes(reading, folders):
         has_labels = prefix in reading.label_files or prefix in reading.classes_of_prefix
         has_labels = has_labels or reading.shard_label is not None
+        has_labels = has_labels or any(folder.parts for folder in folders)  # of which a sentence tells
         return [] if has_labels else [f"no class folders{where}: images without labels"]
     first = {folder.path[len(prefix) :].strip("/").partition("/")[0] for folder in folders}
     empty = [
-        readable(name) for name in tree[prefix].folders if name not in first and name not in reading.masks
+        readable(name)
+        for name in tree[prefix].folders
+        if name not in first and name not in reading.masks and join(prefix, name) not in reading.left_out
     ]
     notes = [f"{counted(len(empty), 'empty class folder')} ignored{where}: {some(empty)}"] if empty else []
     outside = sum(folder.n_images for folder in folders if not folder.parts)

@@ -27,6 +27,8 @@ def sentences(
     """
     parts = [*_of_levels(choice), *_of_unread(choice)]
     parts += [*_of_splits(choice, tree), *_of_masks(masks, root)]
+    if left_out := choice.reading.left_out:
+        parts.append(say_of_tree("again", names=_some([f"{path}/" for path in left_out])))
     parts += _of_classes(choice, tree)
     if tables:
         file = os.path.join(root, readable(tables[0]))
@@ -76,6 +78,11 @@ def _of_levels(choice: ReadingChoice) -> list[Record]:
         above = reading.domains[0]
         why = "; ".join(", ".join(_some(levels.names(level))) for level in reading.domains)
         return [say_of_tree("domains", n=n, names=classes, of=above, why=why, what=what)]
+    if kind == "taxa" and reading.domains:
+        why = ", ".join(_some(levels.names(reading.domains[0])))
+        return [say_of_tree("taxa", n=n, names=classes, of=reading.domains[0], why=why, what=what)]
+    if kind in ("cameras", "scenes") and reading.classes is None:
+        return [say_of_tree(kind, names=_some(levels.names(_level_of_scenes(choice))), what=what)]
     if kind in ("groups_alone", "codes") and reading.group is not None and reading.classes is None:
         why = ", ".join(_some(levels.names(reading.group)))
         return [say_of_tree(kind, of=reading.group, why=why, what=what)]
@@ -90,12 +97,17 @@ def _of_levels(choice: ReadingChoice) -> list[Record]:
         names = _some(list(reading.shard_tables.values()))
         return [say_of_tree("parts_labelled", names=names, why=readable(reading.shard_label), what=what)]
     if kind == "parts":
-        return [say_of_tree("parts", names=_some(levels.names(1)), what=what)]
+        return [say_of_tree("parts", names=_some(levels.names(levels.base or 1)), what=what)]
     if kind == "deeper":
         below = next(level for level in levels.several if level > 1)
         why = ", ".join(_some(levels.names(below)))
         return [say_of_tree("deeper", n=below, names=_some(levels.names(1)), why=why, what=what)]
     return []
+
+
+def _level_of_scenes(choice: ReadingChoice) -> int:
+    """Return the level that a sentence on cameras or scenes names."""
+    return choice.reading.domains[0] if choice.reading.domains else choice.reading.group or 1
 
 
 def _of_unread(choice: ReadingChoice) -> list[Record]:

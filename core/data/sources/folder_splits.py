@@ -10,6 +10,7 @@ from core.data.sources.folder_words import (
     UNLABELLED_BESIDE,
     name_words,
     split_of_folder,
+    splits_alike,
 )
 from core.data.sources.source import SPLIT_NAMES, split_named
 
@@ -86,6 +87,9 @@ def first_splits(tree: Mapping[str, Folder], counts: Mapping[str, int]) -> Split
 
 def _splits_at(tree: Mapping[str, Folder], counts: Mapping[str, int], at: str) -> Splits | None:
     named = {name: kind for name in sorted(tree[at].folders, key=_order) if (kind := split_of_folder(name))}
+    if not named:
+        alike = splits_alike(children(tree, counts, at))
+        named = dict(sorted(alike.items(), key=lambda item: (KINDS.index(item[1]), item[0])))
     held = {kind for name, kind in named.items() if counts.get(join(at, name))}
     if not held:
         return None

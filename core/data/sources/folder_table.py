@@ -61,7 +61,7 @@ def _columns_of(path: str, image_names: set[str]) -> tuple[str, ...]:
     for at, cells in enumerate(itertools.zip_longest(*rows[1:], fillvalue="")):
         n_listed = sum(os.path.basename(str(cell).replace("\\", "/")) in image_names for cell in cells)
         if n_listed >= max(1, LISTED * len(cells)):
-            return tuple(str(name) for column, name in enumerate(rows[0]) if column != at)
+            return tuple(str(name) for column, name in enumerate(rows[0]) if column != at and str(name))
     return ()
 
 

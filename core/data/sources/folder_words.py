@@ -196,6 +196,26 @@ DOMAINS = frozenset(
     )
     + ("colour", "gray", "grey", "grayscale", "source", "target")
 )
+# Groups of living things, above species: of iNaturalist and the like.
+TAXA = frozenset(
+    (
+        "actinopterygii",
+        "amphibia",
+        "animalia",
+        "arachnida",
+        "aves",
+        "chromista",
+        "fungi",
+        "insecta",
+        "mammalia",
+    )
+    + ("mollusca", "plantae", "protozoa", "reptilia", "bacteria", "archaea", "viruses")
+)
+# Cameras of a car or a robot, as nuScenes, Waymo and KITTI call their folders; what stands beside them there.
+CAMERA = re.compile(r"^(?:cam|camera)[_-]\w+$|^image_\d{1,2}$", re.IGNORECASE)
+DRAWN_MAPS = frozenset(("maps",))
+BESIDE_CAMERAS = DRAWN_MAPS | {"samples", "sweeps"}
+SCENE_FILE = re.compile(r"_(?:leftImg8bit|rightImg8bit|rgb_anon)$")  # Cityscapes and what is called like it
 WORDNET_ID = re.compile(r"^n\d{8}$")
 NUMBERED = re.compile(r"^(?P<word>[A-Za-z]*?)[ _.-]?\d+$")
 # Of records, such as p10000032 and B04_R1; of quantities, such as 40X; of folders that only spread files.
@@ -230,6 +250,23 @@ def split_of_folder(name: str) -> str | None:
     rest = [word for word in words if word not in SPLIT_WORDS]
     plain = all(word in BESIDE_SPLIT or re.fullmatch(r"[a-z]?\d{0,4}", word) for word in rest)
     return SPLIT_WORDS[splits[0]] if len(splits) == 1 and plain else None
+
+
+def splits_alike(names: Collection[str]) -> dict[str, str]:
+    """Return the splits of names that differ in the word of a split alone, train among them.
+
+    >>> splits_alike(["asl_alphabet_train", "asl_alphabet_test", "cars_test"])
+    {'asl_alphabet_train': 'train', 'asl_alphabet_test': 'test'}
+    """
+    alike: dict[tuple[str, ...], dict[str, str]] = {}
+    for name in names:
+        words = name_words(name)
+        splits = [SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS]
+        if len(splits) == 1:
+            rest = tuple("*" if word in SPLIT_WORDS else word for word in words)
+            alike.setdefault(rest, {})[name] = splits[0]
+    held = [kinds for kinds in alike.values() if {"train"} < set(kinds.values())]
+    return held[0] if len(held) == 1 else {}
 
 
 def beside_split(name: str) -> str:

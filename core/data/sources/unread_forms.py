@@ -150,6 +150,7 @@ FORMS: dict[str, Callable[[bytes, str], bool]] = {  # the name of a sentence, an
     "tfrecord": _is_tfrecord,
     "array_record": lambda head, path: head.startswith(RIEGELI),
     "hdf5": lambda head, path: any(head[at : at + len(HDF5)] == HDF5 for at in HDF5_STARTS),
+    "dicom": lambda head, path: head[128:132] == b"DICM",
     "mat": lambda head, path: head.startswith(b"MATLAB 5.0 MAT-file"),
     "lmdb": lambda head, path: head[LMDB_AT : LMDB_AT + len(LMDB)] == LMDB,
     "lance": _is_lance,

@@ -581,3 +581,136 @@ def test_pictures_of_voc__are_no_class(tmp_path, year):
     root = with_masks(tmp_path, images, [f"VOCdevkit/{year}/SegmentationClass/{n}.png" for n in range(4)])
     source = open_images(root)
     assert len(source) == 4 and labels(source) == []
+
+
+BANDS = ("B01", "B02", "B03", "B8A")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"patch_{n}/patch_{n}_{band}.tif" for n in range(3) for band in BANDS],
+        [f"T33/patch_{n}/{band}.tif" for n in range(3) for band in ("VV", "VH")],
+        [f"forest/{n}/{n}_{band}.tif" for n in range(3) for band in BANDS],
+        [f"train/{n:04x}_{band}.png" for n in range(3) for band in ("red", "green", "blue", "yellow")],
+        [f"U2OS/Plate1/B02_s{n}_w{channel}.png" for n in range(1, 3) for channel in range(1, 7)],
+        [f"train_{band}/{band}_patch_{n}.TIF" for band in ("red", "green", "nir") for n in range(3)],
+    ],
+)
+def test_bands_in_files_of_their_own__are_refused_but_where_a_level_is_asked_for(tmp_path, names):
+    grey = [picture_in_grey(n) for n in range(len(names))]
+    make_folder(tmp_path, dict(zip(names, grey, strict=True)))
+    with pytest.raises(ImageSourceError, match="bands of each picture in files of their own"):
+        open_images(tmp_path)
+    assert len(open_images(tmp_path, class_level=1)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("names", "in_grey"),
+    [
+        (
+            [
+                f"{label}/{n}_{band}.png"
+                for label in "ab"
+                for n in range(3)
+                for band in ("red", "green", "blue")
+            ],
+            False,
+        ),
+        ([f"{label}/{n}_{view}.png" for label in "ab" for n in range(3) for view in (1, 2, 3)], True),
+        ([f"{label}/{n}_b1.png" for label in "ab" for n in range(4)], True),
+    ],
+)
+def test_names_like_those_of_bands__of_pictures(tmp_path, names, in_grey):
+    make_folder(
+        tmp_path, {name: picture_in_grey(n) if in_grey else picture(n) for n, name in enumerate(names)}
+    )
+    assert labels(open_images(tmp_path)) == ["a", "b"]
+
+
+def picture_in_grey(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (5, 6), dtype=np.uint8)
+    return encoded(Image.fromarray(pixels))
+
+
+def test_cameras_of_a_car__are_a_column_and_no_classes(tmp_path):
+    """nuScenes: samples and sweeps of each camera, and drawn maps."""
+    cameras = ("CAM_BACK", "CAM_FRONT")
+    make_folder(tmp_path, [*product(("samples", "sweeps"), cameras, n=3), "maps/0.png", "maps/1.png"])
+    source = open_images(tmp_path)
+    assert not source.labelled and column(source, "domain") == list(cameras) and len(source) == 12
+    assert kinds(source) == ["cameras"] and reads_the_same_again(source)
+
+
+def test_drives_above_cameras__are_groups(tmp_path):
+    make_folder(
+        tmp_path, product(("day",), [f"drive_{n:04d}_sync" for n in range(6)], ("image_02", "image_03"))
+    )
+    source = open_images(tmp_path)
+    assert source.group == "group" and len(column(source, "group")) == 6 and not source.labelled
+
+
+@pytest.mark.parametrize("below", ["", "leftImg8bit"])
+def test_scenes_of_cities__are_groups_and_no_classes(tmp_path, below):
+    cities = ("aachen", "bremen", "jena", "ulm", "weimar")
+    names = [f"{city}/{city}_00000{n}_leftImg8bit.png" for city in cities for n in range(2)]
+    make_folder(tmp_path, [f"leftImg8bit/{split}/{name}" for split in ("train", "val") for name in names])
+    source = open_images(tmp_path / below)
+    assert not source.labelled and source.group == "group" and column(source, "group") == list(cities)
+    assert kinds(source) == ["scenes"] and reads_the_same_again(source)
+    assert labels(open_images(tmp_path / below, class_level=1)) == list(cities)
+
+
+@pytest.mark.parametrize(
+    "species", [("crecca", "merula", "mellifera", "perennis"), ("2761", "2762", "2763", "2764")]
+)
+def test_species_below_their_groups__are_the_classes(tmp_path, species):
+    """iNaturalist 2017 and 2018."""
+    above = ("Aves", "Aves", "Insecta", "Plantae")
+    names = [
+        f"train_val/{taxon}/{one}/{n}.png"
+        for taxon, one in zip(above, species, strict=True)
+        for n in range(3)
+    ]
+    source = open_images(make_folder(tmp_path, names))
+    assert labels(source) == sorted(species) and column(source, "domain") == ["Aves", "Insecta", "Plantae"]
+    assert kinds(source) == ["taxa"] and reads_the_same_again(source)
+
+
+@pytest.mark.parametrize("below", ["", "flowers/"])
+def test_classes_once_more_in_a_folder_among_them__are_left_out(tmp_path, below):
+    names = product(("no", "yes"), n=3)
+    make_folder(tmp_path, [below + name for name in (*names, *(f"again/{name}" for name in names))])
+    source = open_images(tmp_path)
+    assert labels(source) == ["no", "yes"] and len(source) == 6
+    assert part(source, "again").names == (f"{below}again/",) and reads_the_same_again(source)
+
+
+def test_classes_beside_a_folder_with_classes_of_other_files__are_read(tmp_path):
+    names = [
+        *product(("no", "yes"), n=3),
+        *(f"more/{label}/other{n}.png" for label in ("no", "yes") for n in "ab"),
+    ]
+    assert labels(open_images(make_folder(tmp_path, names))) == ["more", "no", "yes"]
+
+
+@pytest.mark.parametrize("name", ["{0:02d}000/{0:02d}0{1}7.png", "{0:04d}/{1}00{0}.png"])
+def test_folders_that_spread_files_by_their_numbers__are_no_classes(tmp_path, name):
+    source = open_images(make_folder(tmp_path, [name.format(d, n) for d in range(4) for n in range(1, 5)]))
+    assert not source.labelled and kinds(source) == ["parts"]
+
+
+def test_folders_of_numbers__with_other_numbers_in_them_are_classes(tmp_path):
+    names = [f"{label:02d}000/{n}.png" for label in range(3) for n in range(4)]
+    assert len(labels(open_images(make_folder(tmp_path, names)))) == 3
+
+
+def test_splits_that_differ_in_one_word(tmp_path):
+    names = [
+        f"asl_{split}/asl_{split}/{label}/{n}.png"
+        for split in ("train", "test")
+        for label in "ab"
+        for n in "12"
+    ]
+    source = open_images(make_folder(tmp_path, names))
+    assert splits(source) == {"train asl_train": 4, "val asl_test": 4} and labels(source) == ["a", "b"]

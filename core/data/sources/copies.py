@@ -3,7 +3,9 @@
 A name alone is weak evidence (0001.jpg is in every folder). The rules, of which one has to hold:
 
 * *Below domains*: of images DOMAIN/…/CLASS/…/NAME at least half have a namesake of the same class below
-  another domain, and namesakes look more alike than other pictures of the class do, tested on pictures.
+  another domain, or are named after one there (`x_3` after `x`), and namesakes look more alike than other
+  pictures of the class do, tested on pictures.
+* *Copies of files*: see `system_copies`.
 * *Frames*: see `frames`.
 * *Variants*: names such as `x_aug1`, `x_flip` or Roboflow's `x_jpg.rf.…` (`unit_names.toml`) share what
   stands before the suffix with another image of their folder: 5 photographs or more, none half of its class.
@@ -11,8 +13,8 @@ A name alone is weak evidence (0001.jpg is in every folder). The rules, of which
 
 import re
 import tomllib
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,12 +28,14 @@ from core.data.sources.frames import sequences
 from core.data.sources.groups import find_group
 from core.data.sources.likeness import LOOKED_AT, PictureOf, likeness, resemble_more
 from core.data.sources.source import Listing, some
+from core.data.sources.system_copies import originals
 
 PHOTOGRAPH, SEQUENCE = "photograph", "sequence"  # columns
 SAMPLED = 2000  # names that tell whether it is worth looking at all
 LEAST_SHARE = 0.5  # of images with a namesake
 FEWEST = 5  # photographs with variants
 SUFFIXES = 4  # of a name, such as x_flip_rot90
+LAST_WORD = re.compile(r"(?<=[^/])[-_. (]+[^-_. (/]*$")
 _WRITTEN = tomllib.loads(Path(__file__).with_name("unit_names.toml").read_text(encoding="utf-8"))
 VARIANT = re.compile("|".join(f"(?:{pattern})" for pattern in _WRITTEN["variants"]), re.IGNORECASE)
 _say = Templates.beside(__file__)
@@ -78,7 +82,16 @@ def photographs(ids: Sequence[str], labels: Sequence[str | None], look: PictureO
         ids: paths below the root. labels: names of folders among them.
     """
     bases = _bases(ids, labels)
-    return _below_domains(ids, labels, look) or bases
+    return _below_domains(ids, labels, look) or _with_originals(ids, bases, look)
+
+
+def _with_originals(ids: Sequence[str], bases: list[str] | None, look: PictureOf) -> list[str] | None:
+    """Name a copy of a file as its original, beside variants if there are any."""
+    original_of = originals(ids, look)
+    if not original_of:
+        return bases
+    names = bases if bases is not None else [_stem(image_id) for image_id in ids]
+    return [names[original_of.get(row, row)] for row in range(len(ids))]
 
 
 def _stem(image_id: str) -> str:
@@ -133,11 +146,37 @@ def _below_domains(ids: Sequence[str], labels: Sequence[str | None], look: Pictu
     parts = [_apart(name, label) for name, label in zip(_without_variants(ids), labels, strict=True)]
     if not all(domain for domain, _ in parts):
         return None
-    frame = pd.DataFrame(parts, columns=["domain", "name"])
+    frame = pd.DataFrame(_named_after(parts), columns=["domain", "name"])
     n_domains = frame.groupby("name")["domain"].transform("nunique").to_numpy()
     if (n_domains > 1).mean() < LEAST_SHARE or not _look_alike(frame, n_domains > 1, labels, look):
         return None
     return frame["name"].tolist()
+
+
+def _named_after(parts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Call images that are named after one below another domain as that one: `Augmented/x_3`, `Original/x`.
+
+    Args:
+        parts: of each image, its domain and its name.
+    """
+    domains: dict[str, set[str]] = defaultdict(set)  # of each name
+    for domain, name in parts:
+        domains[name].add(domain)
+    return [(domain, _original(domain, name, domains)) for domain, name in parts]
+
+
+def _original(domain: str, name: str, domains: Mapping[str, set[str]]) -> str:
+    if len(domains[name]) > 1:
+        return name
+    shorter = name
+    for _ in range(SUFFIXES):
+        match = LAST_WORD.search(shorter)
+        if match is None:
+            break
+        shorter = shorter[: match.start()]
+        if domains.get(shorter, frozenset()) - {domain}:
+            return shorter
+    return name
 
 
 def _apart(name: str, label: str | None) -> tuple[str, str]:

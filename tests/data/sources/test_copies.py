@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -197,3 +198,56 @@ def test_photographs__of_many_plain_names_are_not_looked_at():
     began = time.process_time()
     assert photographs(ids, [one.split("/")[0] for one in ids], never) is None
     assert time.process_time() - began < 0.2
+
+
+SYSTEMS = (
+    "x0 - Copy.png",
+    "x0 - Copy (2).png",
+    "x1 copy 2.png",
+    "Copy of x2.png",
+    "x3 - Kopie.png",
+    "x4 (1).png",
+)
+
+
+def test_copies_that_a_system_named__are_of_one_photograph_each(tmp_path):
+    rng = np.random.default_rng(0)
+    grounds = {f"x{n}.png": smooth(rng) for n in range(8)}
+    for name in SYSTEMS:
+        grounds[name] = grounds[
+            re.sub("^Copy of | - .*| copy.*| \\(.*", "", name.removesuffix(".png")) + ".png"
+        ]
+    for name, ground in grounds.items():
+        (tmp_path / "a").mkdir(exist_ok=True)
+        Image.fromarray(ground.astype(np.uint8)).save(tmp_path / "a" / name)
+    source = open_images(tmp_path)
+    assert source.extras is not None and source.group == "photograph" and separated(source) == 0
+    units = dict(zip(source.table["image_id"], source.extras["photograph"], strict=True))
+    assert set(units.values()) == {f"a/x{n}" for n in range(8)}
+    assert units["a/x0 - Copy (2).png"] == "a/x0" and units["a/Copy of x2.png"] == "a/x2"
+    assert reopen_images(source.describe()).table.equals(source.table)
+
+
+def test_numbers_in_brackets__of_other_pictures_are_no_copies(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("x", "x (1)", "x (2)", "y (1)", "y (2)", "z"):
+        (tmp_path / "a").mkdir(exist_ok=True)
+        Image.fromarray(smooth(rng).astype(np.uint8)).save(tmp_path / "a" / f"{name}.png")
+    assert open_images(tmp_path).group is None
+
+
+def test_images_named_after_one_in_the_folder_beside__are_of_one_photograph(tmp_path):
+    """Folders Original and Augmented, as many sets on Mendeley Data have them."""
+    rng = np.random.default_rng(0)
+    for label in ("healthy", "rust"):
+        for number in range(N_EACH):
+            ground = smooth(rng)
+            names = [f"Original/{label}/{label}_{number}.png"]
+            names += [f"Augmented/{label}/{label}_{number}_{copy}.png" for copy in range(3)]
+            for name in names:
+                (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+                pixels = np.clip(ground + rng.normal(0, 15, ground.shape), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(tmp_path / name)
+    source = open_images(tmp_path)
+    assert source.extras is not None and source.group == "photograph" and separated(source) == 0
+    assert source.extras["photograph"].nunique() == 2 * N_EACH

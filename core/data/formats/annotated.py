@@ -73,6 +73,7 @@ class AnnotatedSource(TableSource):
     """A table whose rows come out of an annotation file. Every image must lie in the folder of the images."""
 
     kind = "annotated"
+    may_name_numbers = False
 
     def __init__(
         self,

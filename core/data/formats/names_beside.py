@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
 
@@ -11,6 +11,7 @@ from core.common.labels.distinct import distinct_names
 from core.common.labels.spelling import integer_of, wordnet_id, words_of
 from core.common.records import Record, Templates
 from core.common.remote.objects import is_file, read_small
+from core.errors import ImageSourceError
 
 NAMES_BESIDE = (
     *("classes.txt", "class_names.txt", "classnames.txt", "labels.txt", "names.txt", "categories.txt"),
@@ -20,6 +21,7 @@ NAMES_BESIDE = (
 )
 DEVKIT = re.compile(r"ILSVRC\d+_\w*ground_truth\.txt")  # numbers of ImageNet's devkit, in an order of its own
 MOST_SIBLINGS = 20
+MOST_STATED = 1_000_000  # bytes of a file of names beside a table
 MOST_BYTES = 50_000_000  # of a list that is looked into to tell from where numbers count
 LOOKED_AT = 3  # lines of such a list
 say_of_beside = Templates.beside(__file__)
@@ -74,6 +76,36 @@ def named_labels(
     kind = "named_not_by" if others else "named"
     note = say_of_beside(kind, what=os.path.basename(best.file), names=others)
     return [None if label is None else best.name_of[label] for label in labels], [note, *best.notes]
+
+
+def stated_names(labels: Collection[str], table: str) -> NamesFile | None:
+    """Return the file of JSON beside a table that states a name for each of its labels, which are numbers.
+
+    Such as `label_num_to_disease_map.json`; None where there is none, or several say other names.
+    """
+    given = set(labels)
+    folder = os.path.dirname(table) or "."
+    if not given or not all(label.isdecimal() for label in given) or not os.path.isdir(folder):
+        return None
+    names = sorted(name for name in os.listdir(folder) if name.lower().endswith(".json"))
+    files = [path for name in names[:MOST_SIBLINGS] if _is_small(path := os.path.join(folder, name))]
+    named = [
+        one for file in files if (one := _named_by(file, given, table)).fit is Fitting.YES and one.stated
+    ]
+    fitting = _best(named, len(given))
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def names_of(file: str, labels: Collection[str], table: str) -> NamesFile:
+    """Return what a file makes of labels; raise ImageSourceError where it does not name all."""
+    named = _named_by(file, set(labels), table)
+    if named.fit is not Fitting.YES:
+        raise ImageSourceError(f"'{file}' no longer names all labels of '{table}'. Put it back as it was")
+    return named
+
+
+def _is_small(path: str) -> bool:
+    return os.path.isfile(path) and os.path.getsize(path) <= MOST_STATED
 
 
 def _is_key(label: str) -> bool:

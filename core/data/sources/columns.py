@@ -76,8 +76,11 @@ UNITS = (  # what several images may be of: no label
 PLACES = ("place", "a", "attribute", "confounder")  # of group-DRO's tables, beside y
 ONES, ZEROS = ("1", "1.0", "True"), ("0", "0.0", "False")
 FLAGS = {"", *ONES, *ZEROS, "-1", "-1.0"}
+PIXEL = re.compile(r"(pixel|px|p)?[_ ]?\d+(x\d+)?", re.IGNORECASE)
+FEWEST_PIXELS = 40  # columns, or numbers of a cell
 SAMPLE = 20  # different cells that are looked for among the files
 MOST = 0.9  # of the cells of a column, where its name says nothing
+LOCALISED = r"n\d{8}(?: -?\d+){4}(?: n\d{8}(?: -?\d+){4})* ?"
 NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
 FRACTION = re.compile(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?")
 say_of_columns = Templates.beside(__file__)
@@ -145,7 +148,7 @@ def decide_columns(
     if needs_path and "path" not in decision.columns:
         raise ImageSourceError(
             f"no column of image paths in '{table}' (columns: {some(list(frame.columns), 20)}). "
-            "Name it one of path, image, file, filename, url, or write ?path=COLUMN"
+            f"{_why_no_path(frame, files)}"
         )
     _find_files(decision, frame, files)
     if "image_id" not in stated and (name := _id_column(frame, decision)):
@@ -224,6 +227,31 @@ def _path_column(frame: pd.DataFrame, files: ListedFiles | None) -> str | None:
     return next(iter(likely), None)
 
 
+def _why_no_path(frame: pd.DataFrame, files: ListedFiles | None) -> str:
+    """Say what to do about a table of which no column was taken for paths of images."""
+    for name in frame if files is not None else ():
+        sample = _sample(_cells(frame, name)) if _is_text(_cells(frame, name)) else []
+        if sample and (both := files.in_several_folders(sample)):
+            return (
+                f"The cells of '{name}' name images in several folders ({', '.join(both)}): write "
+                f"?path={name}&root=DIR with the folder that is meant"
+            )
+    if _holds_pixels(frame):
+        return (
+            "Its cells hold the pixels themselves, which are not read: save each row as a .png (NumPy, "
+            "Pillow) in a folder for its class"
+        )
+    return "Name it one of path, image, file, filename, url, or write ?path=COLUMN"
+
+
+def _holds_pixels(frame: pd.DataFrame) -> bool:
+    """Whether a table has a column a pixel (MNIST as .csv), or numbers with blanks between (FER-2013)."""
+    if sum(bool(PIXEL.fullmatch(str(name))) for name in frame) >= FEWEST_PIXELS:
+        return True
+    firsts = [str(cell) for cell in frame.iloc[0]]
+    return any(cell.count(" ") >= FEWEST_PIXELS and cell.replace(" ", "").isdecimal() for cell in firsts)
+
+
 def _best(
     shares: Mapping[str, float], best: float, called: Sequence[str], samples: Mapping[str, Sequence[str]]
 ) -> str | None:
@@ -246,7 +274,12 @@ def _find_files(decision: ColumnChoice, frame: pd.DataFrame, files: ListedFiles 
         return
     column = _cells(frame, decision.columns["path"])
     sample = _sample(column)
-    if not sample or _share(map(files.is_there, sample)) == 1.0 or not any(files.below(sample)):
+    if not sample or _share(map(files.is_there, sample)) == 1.0:
+        return
+    if not any(files.below(sample)):
+        names = files.in_several_folders(sample)
+        note = say_of_columns("ambiguous", what=decision.columns["path"], names=tuple(names))
+        decision.notes += [note] if names else []
         return
     decision.images = files.column_below(texts_or_empty(column))
     n_found = int(decision.images.notna().sum())
@@ -476,6 +509,10 @@ def _could_be_label(column: pd.Series) -> bool:
 
 def _by_content(decision: ColumnChoice, frame: pd.DataFrame, free: Sequence[str]) -> list[str]:
     """Take columns of which one a row is 1, or the only column beside the path; others might be meant."""
+    localised = [name for name in free if is_localised(_cells(frame, name))]
+    if len(localised) == 1:
+        decision.columns["label"] = localised[0]
+        return []
     flags = [name for name in free if _is_flag(_cells(frame, name))]
     if len(flags) > 1 and _is_one_hot(frame, flags):
         decision.one_hot = tuple(flags)
@@ -487,6 +524,15 @@ def _by_content(decision: ColumnChoice, frame: pd.DataFrame, free: Sequence[str]
         decision.columns["label"] = only
         return []
     return list(dict.fromkeys([*could, *flags, *numbers]))
+
+
+def is_localised(column: pd.Series) -> bool:
+    """Whether the cells of a column hold WordNet ids, each before a box (ImageNet's LOC_val_solution.csv)."""
+    if not pd.api.types.is_string_dtype(column):
+        return False
+    texts = texts_of(column)
+    is_at_a_glance = len(texts) > 0 and texts.iloc[:100].str.fullmatch(LOCALISED).all()
+    return bool(is_at_a_glance and texts.str.fullmatch(LOCALISED).all())
 
 
 def _are_numbers_again(column: pd.Series) -> bool:
@@ -554,10 +600,12 @@ def _taken_note(
     taken = [f"{role} is '{columns[role]}'" for role in ("path", "label", "split") if role in columns]
     if decision.one_hot:
         taken.append(f"label is the one of {len(decision.one_hot)} columns with 1")
-    why = ""
+    why = []
     if rivals:
         verb = "for" if "label" in columns else "no label: for"
-        why += f"; {verb} {some(rivals)} write ?label={rivals[0]}"
+        why.append(f"{verb} {some(rivals)} write ?label={rivals[0]}")
     if others["split"]:
-        why += f"; no split is read from {some(others['split'])}"
-    return [say_of_columns("taken", names=tuple(taken), why=why)]
+        why.append(f"no split is read from {some(others['split'])}")
+    if not taken:
+        return [say_of_columns("not_taken", why="; ".join(why))]
+    return [say_of_columns("taken", names=tuple(taken), why="".join(f"; {one}" for one in why))]

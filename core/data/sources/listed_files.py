@@ -1,5 +1,6 @@
 """Where the images of a table lie: as it writes them, or below its folder by the last parts of paths."""
 
+import itertools
 import os
 from array import array
 from collections import Counter
@@ -48,6 +49,17 @@ class ListedFiles:
         path_of = {cell: self._below(cell) for cell in dict.fromkeys(cells)}
         uses = Counter(path_of.values())  # an image that two cells mean is neither's
         return [path if uses[path := path_of[cell]] == 1 else None for cell in cells]
+
+    def in_several_folders(self, cells: Sequence[str]) -> list[str]:
+        """Return two images that one of the cells means, where most of them mean several; else nothing."""
+        several = [
+            cell for cell in cells if self._index.get(_parts(cell)[-1] if _parts(cell) else "") == SEVERAL
+        ]
+        if 2 * len(several) <= len(cells):
+            return []
+        name = _parts(several[0])[-1]
+        paths = (path for path in _images_below(self.folder) if name in _names(path))
+        return list(itertools.islice(paths, 2))
 
     def column_below(self, cells: pd.Series) -> pd.Series:
         """Do the same with a column of texts, of which none is missing."""
@@ -187,6 +199,12 @@ def _lies_in(folder: str, path: str) -> bool:
         return False
     names = (path, *(f"{path}.{ending}" for ending in ("jpg", "png", "jpeg", "JPEG")))
     return any(os.path.isfile(os.path.join(folder, name)) for name in names)
+
+
+def _names(path: str) -> tuple[str, str]:
+    """Return the name of a file, with and without extension."""
+    name = path.rpartition("/")[2]
+    return name, os.path.splitext(name)[0]
 
 
 def _add(index: dict[str, str], paths: Sequence[str], n_parts: int) -> None:

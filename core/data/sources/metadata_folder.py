@@ -22,6 +22,7 @@ class MetadataSource(TableSource):
     """A folder of pictures with its tables; see the module."""
 
     kind = "metadata"
+    may_name_numbers = False
 
     def __init__(
         self,

@@ -11,7 +11,8 @@ from core.common.arrow_texts import BATCH, n_different, texts_of_codes
 from core.common.labels.spelling import plain
 from core.common.records import Record
 from core.common.score_names import SCORES
-from core.data.sources.columns import ONES, PLACES, ColumnChoice, say_of_columns, texts_or_empty
+from core.data.sources.columns import ONES, PLACES, ColumnChoice, is_localised, say_of_columns, texts_or_empty
+from core.data.sources.several_labels import joining_mark
 
 WHOLE, LONG = r"[+-]?\d+", r"[+-]?\d{16,}"  # the latter a float may round
 WHOLE_FLOAT = r"[+-]?\d+\.0+"
@@ -19,7 +20,7 @@ LEADING_ZERO = r"[+-]?0\d"
 OWN = frozenset(  # columns of the tables of a study, beside which one of the same name is not seen
     ("predicted", "confidence", "margin", "energy", "correct", "top5_correct", "true", *SCORES)
 )
-SEVERAL_LABELS = ("|", ";", ",", " ")
+SHOWN = 2  # names of several labels
 
 
 def one_hot_labels(frame: pd.DataFrame, names: Sequence[str]) -> pd.Series:
@@ -34,20 +35,20 @@ def labels_of_cells(labels: pd.Series) -> tuple[pd.Series, list[Record]]:
     """Return labels with whole numbers for 1.0, 2.0 …, and notes on labels that are several in one."""
     filled = cast(pd.Series, labels.dropna())
     notes: list[Record] = []
+    column = str(labels.name)
     if len(filled) and filled.str.fullmatch(WHOLE_FLOAT).all():
         labels = labels.str.replace(r"\.0+$", "", regex=True)
         notes.append(say_of_columns("whole_numbers"))
+    if is_localised(filled):
+        labels = cast(pd.Series, labels.str.partition(" ")[0])
+        filled = cast(pd.Series, labels.dropna())
+        notes.append(say_of_columns("localised", what=column))
     counts = filled.value_counts()
     notes += _written_twice(map(str, counts.index))
-    for mark in SEVERAL_LABELS:
-        joined = [name for name in map(str, counts.index) if mark in name.strip(mark)]
-        parts = {part.strip() for name in joined for part in name.split(mark)}
-        alone = sum(part in counts.index for part in parts)
-        are_labels = alone == len(parts) and len(joined) > 1 if mark == " " else 2 * alone > len(parts)
-        if joined and (mark == "|" or are_labels):
-            n = int(counts[joined].sum())
-            notes.append(say_of_columns("several_labels", n=n, of=len(labels), what=mark))
-            break
+    if (joined := joining_mark(list(map(str, counts.index)), column)) is not None:
+        mark, several = joined
+        n, names = int(counts[several].sum()), tuple(f"'{name}'" for name in several[:SHOWN])
+        notes.append(say_of_columns("several_labels", n=n, of=len(labels), what=mark, names=names))
     return labels, notes
 
 

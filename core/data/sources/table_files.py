@@ -9,17 +9,19 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json
 
 from core.common.arrow_frames import as_frame, exact_or_text
 from core.common.packed import PACKED, open_bytes
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import local_copy
+from core.data.sources.columns import LABELS, column_name
 from core.data.sources.parquet_limit import MOST_ROWS, read_image_rows
 from core.data.sources.table_text import old_writing, read_text, two_encodings, writing_of
 from core.errors import ImageSourceError, did_you_mean, first_line
 
-JSON_LINES = (".jsonl", ".ndjson")
+JSON_LINES = (".jsonl", ".ndjson", ".manifest")  # the last of SageMaker
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", *JSON_LINES)
 BLOCK = 16_000_000  # bytes of lines of JSON that are looked at for the kinds of their values
 
@@ -98,7 +100,7 @@ def _where(path: str) -> str:
 
 
 def read_json_lines(path: str) -> pd.DataFrame:
-    """Read lines of JSON, an object each: the fields that hold single values.
+    """Read lines of JSON, an object each: the fields that hold single values, and labels in those of objects.
 
     Raises:
         ValueError, OSError: it holds none.
@@ -107,5 +109,18 @@ def read_json_lines(path: str) -> pd.DataFrame:
     table = pyarrow.json.read_json(path, read_options=options)
     if table.num_rows > MOST_ROWS:
         raise ValueError(f"it has {table.num_rows:,} rows; a study may have at most {MOST_ROWS:,} images")
+    table = _with_inner_labels(table)
     plain = [one.name for one in table.schema if not pa.types.is_nested(one.type)]
     return exact_or_text(as_frame(table.select(plain)))
+
+
+def _with_inner_labels(table: pa.Table) -> pa.Table:
+    """Add fields of objects that are called as labels are: `my-job-metadata.class-name` of SageMaker."""
+    for one in list(table.schema):
+        if not pa.types.is_struct(one.type):
+            continue
+        for inner in one.type:
+            name = f"{one.name}.{inner.name}"
+            if column_name(name) in LABELS and not pa.types.is_nested(inner.type):
+                table = table.append_column(name, pc.struct_field(table.column(one.name), inner.name))
+    return table

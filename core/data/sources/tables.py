@@ -15,6 +15,7 @@ from core.common.formatting import counted
 from core.common.packed import PACKED
 from core.common.records import Record
 from core.common.remote.addresses import is_url, listed_place, located
+from core.data.formats.names_beside import names_of, say_of_beside, stated_names
 from core.data.sources.box_rows import one_row_an_image
 from core.data.sources.columns import (
     COLUMNS,
@@ -58,6 +59,8 @@ from core.data.sources.table_cells import (
 from core.data.sources.table_files import read_table_file
 from core.errors import AddressRefused, ImageSourceError, UnreadableImage
 
+MOST_NUMBERS = 100_000  # classes of a table whose names are looked for
+
 
 class TableSource(ListedSource):
     """One image per row; missing files stay as unreadable.
@@ -68,6 +71,7 @@ class TableSource(ListedSource):
     kind = "table"
     needs_paths = True
     may_drop_rows = True
+    may_name_numbers = True
 
     def __init__(
         self,
@@ -78,10 +82,12 @@ class TableSource(ListedSource):
         columns: Mapping[str, Any] | None = None,
         sep: str | None = None,
         header: bool | None = None,
+        names: str | None = None,
         reading: int = READING,
     ):
         """
         Args:
+            names: the file beside the table that names its classes, where that is known.
             columns: the column of a role (see `columns.ROLES`); None: the table has none; a role that is left
                 out is decided. sep, header: how a table of text is written; None: decided by its first lines.
             reading: `OLD_READING` lists as versions before 0.4 did.
@@ -89,7 +95,7 @@ class TableSource(ListedSource):
         self.path, self.seed = located(str(path)), seed
         self.root = located(os.path.expanduser(root)) if root else None
         self.columns, self.sep, self.header = dict(columns or {}), sep, header
-        self.reading = reading
+        self.reading, self.names = reading, names
         self.split_asked = bool(self.columns.get("split"))
 
     @classmethod
@@ -105,7 +111,7 @@ class TableSource(ListedSource):
         """Return by what the same columns are read again."""
         if not set(ROLES) <= self.columns.keys():
             _ = self.listing  # which decides on them
-        written = {"sep": self.sep, "header": self.header}
+        written = {"sep": self.sep, "header": self.header, "names": self.names}
         written = {name: value for name, value in written.items() if value is not None}
         return {"reading": self.reading, "columns": self.columns, **written}
 
@@ -166,6 +172,7 @@ class TableSource(ListedSource):
         if self.reading == OLD_READING:
             decision = self._old_columns(frame)
         else:
+            is_first = not set(ROLES) <= self.columns.keys()
             decision = decide_columns(
                 frame,
                 stated=self.columns,
@@ -177,9 +184,28 @@ class TableSource(ListedSource):
             self.columns = decision.as_stated()
             if self.may_drop_rows:
                 frame, decision = one_row_an_image(frame, decision)
+            self.names = self._names_beside(frame, decision) if is_first else self.names
         listing = self._listing_of(frame, decision)
         listing.notes = [*notes, *decision.notes, *listing.notes]
         return listing
+
+    def _names_beside(self, frame: pd.DataFrame, decision: ColumnChoice) -> str | None:
+        """Return the file beside the table that states names for its numbers of classes."""
+        label = decision.columns.get("label")
+        if label is None or not self.may_name_numbers or is_url(self.path):
+            return None
+        labels, _ = labels_of_cells(text_column(cast(pd.Series, frame[label])))
+        named = stated_names(list(labels.dropna().unique()[:MOST_NUMBERS]), self.path)
+        return None if named is None else os.path.basename(named.file)
+
+    def _named(self, labels: pd.Series) -> tuple[pd.Series, list[Record]]:
+        """Return the names of classes for their numbers, where a file beside states them."""
+        if self.names is None:
+            return labels, []
+        file = os.path.join(os.path.dirname(self.path), self.names)
+        named = names_of(file, list(labels.dropna().unique()), self.path)
+        note = say_of_beside("named", what=self.names, names=())
+        return as_texts(labels.map(named.name_of)), [note, *named.notes]
 
     def _old_columns(self, frame: pd.DataFrame) -> ColumnChoice:
         roles = find_columns(frame.columns)
@@ -230,7 +256,11 @@ class TableSource(ListedSource):
         if "label" not in columns:
             return _repeated(None, len(frame)), []
         labels = columns["label"]
-        return (labels, []) if self.reading == OLD_READING else labels_of_cells(labels)
+        if self.reading == OLD_READING:
+            return labels, []
+        labels, notes = labels_of_cells(labels)
+        labels, of_names = self._named(labels)
+        return labels, [*notes, *of_names]
 
     def _extras(
         self, frame: pd.DataFrame, used: Sequence[str], decision: ColumnChoice
@@ -294,6 +324,7 @@ class RepresentationsOnly(TableSource):
     kind = "representations"
     needs_paths = False
     may_drop_rows = False
+    may_name_numbers = False
 
     def __init__(
         self,

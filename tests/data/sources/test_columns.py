@@ -252,6 +252,37 @@ def test_labels__several_with_blanks_between_are_counted(tmp_path):
     assert record(open_images(table(tmp_path, words)), "several_labels") is None
 
 
+@pytest.mark.parametrize(
+    ("cells", "mark"),
+    [
+        (["scab frog_eye", "rust frog_eye", "healthy", "scab complex"], " "),
+        (["16 3", "7 1 2", "5 3", "1 16"], " "),
+        (["banded stained", "lined stained", "banded lined"], " "),
+        (["banded, lined", "blotchy, stained", "banded, stained"], ","),
+        (["['copd', 'edema']", "['normal']", "['edema', 'mass']"], ","),
+        (["a;b", "c;d"], ";"),
+        (["chair", "car", "horse person", "person car"], " "),
+        (["rust & scab", "rot & mould", "rust & rot"], "&"),
+    ],
+)
+def test_labels__several_of_which_none_stands_alone(tmp_path, cells, mark):
+    rows = "".join(f'{name},"{cell}"\n' for name, cell in zip(NAMES, cells * 3, strict=False))
+    assert said(open_images(table(tmp_path, f"image,labels\n{rows}")), "several_labels").what == mark
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["golden retriever", "labrador retriever", "tibetan terrier", "yorkshire terrier"],
+        ["tench, Tinca tinca", "crane", "crane, bird", "great white shark, white shark"],
+        ["['normal']", "['copd']"],
+    ],
+)
+def test_labels__of_several_words(tmp_path, cells):
+    rows = "".join(f'{name},"{cell}"\n' for name, cell in zip(NAMES, cells * 4, strict=False))
+    assert record(open_images(table(tmp_path, f"image,labels\n{rows}")), "several_labels") is None
+
+
 @pytest.mark.parametrize("name", ["category_label", "tumorClass", "disease category"])
 def test_labels__of_a_longer_name(tmp_path, name):
     source = open_images(table(tmp_path, f"path,{name},age\na.png,x,3\nb.png,y,4\nc.png,x,5\n"))
@@ -356,3 +387,25 @@ def test_parquet__the_index_of_pandas_is_a_column(tmp_path):
         tmp_path / "t.parquet"
     )
     assert [row[::2] for row in rows(open_images(tmp_path / "t.parquet"))] == [("a.png", "1"), ("b.png", "2")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "label," + ",".join(f"pixel{n}" for n in range(64)) + "\n" + ",".join(["1"] * 65) + "\n",
+        "emotion,pixels,Usage\n0," + " ".join(["70"] * 48) + ",Training\n",
+    ],
+)
+def test_pixels_in_cells__are_named(tmp_path, text):
+    with pytest.raises(ImageSourceError, match="pixels themselves"):
+        open_images(table(tmp_path, text))
+
+
+def test_labels__before_boxes_of_imagenet(tmp_path):
+    """Kaggle's LOC_val_solution.csv."""
+    ids = ("n01978930", "n02086240")
+    cells = [f"{ids[n % 2]} 85 {n} 499 272 " + f"{ids[n % 2]} 1 2 3 4 " * (n % 3) for n in range(len(NAMES))]
+    rows = "".join(f"{name},{cell}\n" for name, cell in zip(NAMES, cells, strict=True))
+    source = open_images(table(tmp_path, f"ImageId,PredictionString\n{rows}"))
+    assert labels(source) == [ids[n % 2] for n in range(len(NAMES))]
+    assert said(source, "localised").what == "PredictionString" and same_again(source)

@@ -398,3 +398,46 @@ def test_representations__no_table_at_all():
 def test_representations__another_length(tmp_path):
     with pytest.raises(ImageSourceError, match="1.*7.*representations"):
         open_representation_table(write(tmp_path / "t.csv", "label\na\n"), n_rows=7)
+
+
+def test_names_of_numbers__of_a_file_of_json_beside(tmp_path):
+    """Kaggle's cassava: label_num_to_disease_map.json."""
+    lines = [f"{name},{n % 3}" for n, name in enumerate(TEN)]
+    make_folder(tmp_path, TEN)
+    before = open_images(write(tmp_path / "t.csv", "\n".join(["image_id,label", *lines])))
+    (tmp_path / "few.json").write_text('{"0": "rot"}')
+    (tmp_path / "map.json").write_text('{"0": "rot", "1": "rust", "2": "healthy", "3": "mosaic"}')
+    source = open_images(tmp_path / "t.csv")
+    assert source.table["label"].tolist()[:4] == ["rot", "rust", "healthy", "rot"]
+    assert source.describe()["names"] == "map.json"
+    assert reopen_images(source.describe()).table.equals(source.table)
+    assert reopen_images(before.describe()).table["label"].tolist()[:3] == ["0", "1", "2"]  # as it was read
+    (tmp_path / "other.json").write_text('{"0": "a", "1": "b", "2": "c", "3": "d"}')
+    assert open_images(tmp_path / "t.csv").table["label"].tolist()[:3] == ["0", "1", "2"]  # which of them?
+
+
+@pytest.mark.parametrize("name", ["id", "filename"])
+def test_paths__of_files_in_two_folders_are_named(tmp_path, name):
+    make_folder(tmp_path, [f"{folder}/{n}.png" for folder in ("test", "train") for n in range(4)])
+    cells = [str(n) if name == "id" else f"{n}.png" for n in range(4)]
+    path = write(tmp_path / "t.csv", "\n".join([f"{name},label", *(f"{cell},x" for cell in cells)]))
+    said = ""
+    try:
+        said = " ".join(map(str, open_images(path).notes))
+    except ImageSourceError as error:
+        said = str(error)
+    assert "test/0.png" in said and "train/0.png" in said and "root=DIR" in said
+    source = open_images(f"{path}?path={name}&root={tmp_path / 'train'}")
+    assert source.read(0).size and len(source) == 4
+
+
+def test_lines_of_json__labels_in_objects(tmp_path):
+    """A manifest of SageMaker's Ground Truth."""
+    make_folder(tmp_path, TEN)
+    lines = [
+        f'{{"source-ref": "s3://b/{name}", "j": {n % 2}, "j-metadata": {{"class-name": "{"ab"[n % 2]}"}}}}'
+        for n, name in enumerate(TEN)
+    ]
+    source = open_images(write(tmp_path / "output.manifest", "\n".join(lines)))
+    assert source.table["label"].tolist() == ["a", "b"] * 5 and source.read(3).size
+    assert reopen_images(source.describe()).table.equals(source.table)

@@ -13,6 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from core.common.command_line import command_line
+from core.common.dataframes import group_codes
 from core.common.entries import WrongEntry, record_of
 from core.common.relative_paths import folder_of_ids
 from core.common.remote.addresses import study_folder
@@ -299,10 +300,7 @@ class StudyReader(KeptColumns):
         group = StudyReader.facts(self, EmbedFacts).group
         if group is None or not self.has("attributes") or group not in self.columns("attributes"):
             return None
-        codes = pd.factorize(self.column("attributes", group))[0]
-        alone = codes < 0
-        codes[alone] = codes.max(initial=-1) + 1 + np.arange(np.count_nonzero(alone))
-        codes = codes.astype(np.int32)
+        codes = group_codes(self.column("attributes", group))
         codes.setflags(write=False)
         return codes
 

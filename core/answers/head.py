@@ -16,6 +16,7 @@ from core.answers.predictable import output_names
 from core.common.formatting import counted, percent
 from core.common.labels.match import Match
 from core.common.statistics.choice import choose
+from core.common.statistics.design_effect import groups_among
 from core.common.step_facts import EmbedFacts
 from core.errors import SettingsError
 from core.slices.features.class_logits import Classifier, own_classifier
@@ -213,7 +214,7 @@ def usual_order_note(study: StudyReader, answer: AnswerValues, match: Match) -> 
     true = np.array([codes[one] for one in label.to_numpy(object)[rows].astype(str)], int)
     won = np.array(outputs)[answer.best[rows, 0]]
     right = right_by_order([match, usual], won, true)
-    if not choose(right).taken:
+    if not choose(right, groups=groups_among(study.groups, rows)).taken:
         return []
     stated, as_usual = (100 * right.mean(1)).tolist()
     shares = f"{stated:.1f} % {match.how}, but {as_usual:.1f} %"

@@ -139,6 +139,21 @@ def evenly(count: int, n: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(n, count)).round().astype(int)) if count else np.arange(0)
 
 
+def group_codes(groups: pd.Series) -> np.ndarray:
+    """Number the groups of rows; a row without one is a group of its own.
+
+    >>> group_codes(pd.Series(["a", None, "b", "a", None])).tolist()
+    [0, 2, 1, 0, 3]
+
+    Returns:
+        (n,) int32, from 0.
+    """
+    codes = pd.factorize(groups)[0]
+    alone = codes < 0
+    codes[alone] = codes.max(initial=-1) + 1 + np.arange(np.count_nonzero(alone))
+    return codes.astype(np.int32)
+
+
 def one_of_each_first(values: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     """Return values with the first one of each kind in front, then the second ones, in their order.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 
 from core.answers.classes import read_class_file
+from core.common.dataframes import group_codes
 from core.common.entries import record_of
 from core.common.formatting import counted
 from core.common.labels.match import Match
@@ -94,7 +95,8 @@ def run_embed(
             )
         if ranks.is_first:
             out.summary = embed_tables(out, source, unreadable)
-        readable = source.table.drop(index=source.table.index[[row for row, _ in unreadable]])
+        lost = [row for row, _ in unreadable]
+        readable = source.table.drop(index=source.table.index[lost])
         out.summary["pictures"] = {}
         if source.has_pictures and ranks.is_first:
             with progress.stage("duplicates"):
@@ -109,10 +111,17 @@ def run_embed(
         out.summary |= {"n_transparent": pixels.counts[TRANSPARENT]}
         out.summary |= {"split_given": bool(source.split_given), "head": about_head}
         if head is not None and ranks.is_first:
-            taken, of_choice = likely_head(out, head, readable, class_file)
+            taken, of_choice = likely_head(out, head, readable, class_file, _groups(source, lost))
             of_taken = head_facts(taken, encoder) | {"fingerprint": about_head["fingerprint"]}
             out.summary["head"] = of_taken | {"notes": [*of_choice, *taken.notes]}
             write_head(out, taken)
+
+
+def _groups(source: ImageSource, lost: Sequence[int]) -> np.ndarray | None:
+    """(n_readable,) int32: the groups of the images that could be read; None where each is for itself."""
+    if source.group is None or source.extras is None:
+        return None
+    return np.delete(group_codes(cast(pd.Series, source.extras[source.group])), lost)
 
 
 def consumers_of(

@@ -14,6 +14,7 @@ from core.common.dataframes import evenly
 from core.common.labels.match import Match
 from core.common.records import Record, Templates
 from core.common.statistics.choice import choose, deciding_rows
+from core.common.statistics.design_effect import groups_among
 from core.errors import SettingsError
 from core.storage.chunked_array import ChunkedArray
 
@@ -28,7 +29,11 @@ IMAGES = 4096  # that they are compared on
 
 
 def likely_head(
-    out: StepWriter, head: Head, images: pd.DataFrame, class_file: str | None
+    out: StepWriter,
+    head: Head,
+    images: pd.DataFrame,
+    class_file: str | None,
+    groups: np.ndarray | None = None,
 ) -> tuple[Head, list[Record]]:
     """The classifier that labels favour, and what is said of the choice; nothing where the file holds one.
 
@@ -38,6 +43,7 @@ def likely_head(
     Args:
         out: of the step that has written the representations. images: the table of the readable images.
         class_file: that names the outputs, if the user gave one.
+        groups: (n_images,) of the readable images, as for `choose`.
     """
     if not head.others:
         return head, []
@@ -51,7 +57,7 @@ def likely_head(
         nothing = choose(np.zeros((1 + len(head.others), 0), bool))
         return head, [nothing.record(WHAT, [_name(one) for one in (head, *head.others)])]
     right = [right_by_order([match], _won(one, raw), true[rows])[0] for one, match in candidates]
-    choice = choose(np.stack(right))
+    choice = choose(np.stack(right), groups=groups_among(groups, rows))
     names = [_name(one, match) for one, match in candidates]
     notes = [choice.record(WHAT, names)] if len(names) > 1 else []
     tried = [id(one) for one, _ in candidates]

@@ -403,6 +403,11 @@ def test_a_file_is_doubted_where_the_outputs_are_right_without_it():
         assert len(notes) == (order != [0, 1, 2])
         said = "top-1 is 0.0 % by shuffled.txt, but 100.0 % without --head-classes, by WordNet id"
         assert not notes or said in notes[0]
+    study.groups = np.zeros(len(labels), int)  # of one patient, they say as much as one image
+    assert (
+        usual_order_note(study, answer(np.array([1, 2, 0])), Match(np.array([1, 2, 0]), names, "by x", ()))
+        == []
+    )
 
 
 @pytest.mark.parametrize("n", [10, 1000])
@@ -719,6 +724,7 @@ def test_a_permuted_class_order_and_chance_level_are_named():
 
 class OfHead(Labelled):
     path = "study"
+    groups: np.ndarray | None = None
 
     def table(self, name: str) -> pd.DataFrame:
         return pd.DataFrame({"wordnet": SYNSETS, "name": ["tench", "goldfish", "golden retriever"]})

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from core.encoders.registry import load_encoder
+from core.pipeline import heads
 from tests.answers.test_head import studied
 from tests.answers.test_orders import fitted
 from tests.encoders.planted import narrow_resnet
@@ -70,3 +73,33 @@ def test_without_labels_that_decide_the_first_one_stays(task, tmp_path):
     about = study.summary("embed")["head"]
     assert study.answers["head"].facts["top1"] > 0.9 and about["source"] == "head"
     assert any("'classifier'" in note for note in about["notes"])
+
+
+N_IMAGES = 60
+
+
+class Rows:
+    """Representations of images of two classes, in the place of those of a study."""
+
+    def rows(self, at: np.ndarray) -> np.ndarray:
+        return np.eye(2)[np.asarray(at) % 2]
+
+
+def classifier(weights: torch.Tensor, source: str, others: tuple[Any, ...] = ()) -> Any:
+    names = [["cat"], ["dog"]]
+    about = {"names": names, "n_outputs": 2, "assumed": False, "others": others, "source": source}
+    return SimpleNamespace(linear=(weights, torch.zeros(2)), **about)
+
+
+def test_images_of_one_patient_do_not_decide_for_another_classifier(monkeypatch):
+    monkeypatch.setattr(heads, "_representations", lambda out: Rows())
+    right = classifier(torch.eye(2), "fc")
+    documented = classifier(torch.eye(2).flip(0), "head", (right,))
+    images = pd.DataFrame({"label": ["cat", "dog"] * (N_IMAGES // 2), "split": "train"})
+    out: Any = None
+    taken, _ = heads.likely_head(out, documented, images, None)
+    assert taken is right
+    taken, _ = heads.likely_head(out, documented, images, None, np.arange(N_IMAGES))
+    assert taken is right
+    taken, _ = heads.likely_head(out, documented, images, None, np.arange(N_IMAGES) // (N_IMAGES // 3))
+    assert taken is documented

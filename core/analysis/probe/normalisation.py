@@ -14,7 +14,8 @@ from core.answers.head import matched, share_by_order
 from core.answers.outcome import Request
 from core.common.dataframes import evenly
 from core.common.records import Templates
-from core.common.statistics.choice import TRIAL_IMAGES, TRIAL_SHARE, choose, deciding_rows
+from core.common.statistics.choice import TRIAL_IMAGES, TRIAL_SHARE, Decision, choose, deciding_rows
+from core.common.statistics.design_effect import groups_among
 from core.common.step_facts import EmbedFacts
 from core.config.analysis import TRANSPARENCIES
 from core.data.sources.images import describe_images, reopen_images
@@ -100,7 +101,7 @@ def likely_normalisation(
     if right is None:
         return None
     better, n = trial.left[1], right.shape[1]
-    choice = choose(right[[0, better]], of=len(trial.tried))
+    choice = trial.choice(right, better)
     if not choice.taken or right[better].mean() < trial.explained_by_order(n):
         return None
     taken = trial.tried[better]
@@ -176,9 +177,18 @@ class _Trial:
                 self.left = still_tried(right, self.left)
                 if self.left == [0]:
                     return None
-                if len(seen) >= HALF and choose(right[[0, self.left[1]]], of=len(self.tried)).taken:
+                if len(seen) >= HALF and self.choice(right, self.left[1]).taken:
                     break
         return right if right.shape[1] else None
+
+    def choice(self, right: np.ndarray, better: int) -> Decision:
+        """Whether one of what was tried is taken.
+
+        Args:
+            right: (n_tried, n) bool, of the first n images. better: its place.
+        """
+        groups = groups_among(self.study.groups, self.rows[: right.shape[1]])
+        return choose(right[[0, better]], of=len(self.tried), groups=groups)
 
     def _other_grounds(self) -> list[str]:
         """The ways to show transparent parts beside the study's own, where images have some."""

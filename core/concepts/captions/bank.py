@@ -19,10 +19,12 @@ from core.common.remote.objects import local_copy
 from core.common.worker_group import stream_in_order
 from core.concepts.captions.address import CONCEPTS, BankAddress, bank_address
 from core.concepts.captions.bare import bare_concepts
+from core.concepts.captions.caption_files import read_caption_files
 from core.concepts.captions.files import (
     EMBEDDINGS,
     METADATA,
     LaionShard,
+    TextsTaken,
     laion_shards,
     read_captions,
     read_metadata,
@@ -157,8 +159,9 @@ def open_bank(spec: str | Path, *, column: str | None = None) -> Bank:
 
     Args:
         spec: `glyphworld` (or `glyphworld?n=30000&seed=0`), a .txt, .csv, .tsv, .json, .jsonl or .parquet
-            file, or a folder of clip-retrieval/LAION; `FILE?text=COLUMN&sep=tab&header=no&lines=concepts`
-            says what its first lines leave open (`bank_address`). A file may lie elsewhere (s3://…).
+            file, a folder of clip-retrieval/LAION, or one of .txt files;
+            `FILE?text=COLUMN&sep=tab&header=no&lines=concepts` says what its first lines leave open
+            (`bank_address`). A file may lie elsewhere (s3://…).
         column: of the captions, where `spec` names none.
     Raises:
         CaptionError: no such bank, unknown format or column, fewer than two captions, not English.
@@ -168,9 +171,9 @@ def open_bank(spec: str | Path, *, column: str | None = None) -> Bank:
         return _drawn_bank(name)
     address = bank_address(name, column)
     path = _path_of(address)
-    if path.is_dir():
+    if path.is_dir() and _is_of_clip_retrieval(path):
         return _laion_bank(name, path, address)
-    taken = read_captions(path, address.asked)
+    taken = _of_folder(path) if path.is_dir() else read_captions(path, address.asked)
     bank = _bank_of(name, taken.captions)
     bank.of_concepts = address.lines == CONCEPTS or (address.lines is None and _are_short(bank))
     if bank.of_concepts:
@@ -253,12 +256,27 @@ def _require_choice(name: str, n: int, report: dict[str, int]) -> None:
         )
 
 
+def _is_of_clip_retrieval(folder: Path) -> bool:
+    return (folder / EMBEDDINGS).is_dir() and (folder / METADATA).is_dir()
+
+
+def _of_folder(folder: Path) -> TextsTaken:
+    """Read a folder of text files.
+
+    Raises:
+        CaptionError: there are none.
+    """
+    taken = read_caption_files(folder)
+    if taken is None:
+        raise CaptionError(
+            f"the folder '{folder}' holds no captions: give one with {EMBEDDINGS}/ and {METADATA}/, as "
+            "written by clip-retrieval, or with a .txt for each picture"
+        )
+    return taken
+
+
 def _laion_bank(name: str, folder: Path, address: BankAddress) -> LaionBank:
     """Open a LAION folder. Duplicate captions are detected by 64-bit hashes, 8 bytes per caption."""
-    if not (folder / EMBEDDINGS).is_dir() or not (folder / METADATA).is_dir():
-        raise CaptionError(
-            f"the folder '{folder}' needs {EMBEDDINGS}/ and {METADATA}/, as written by clip-retrieval"
-        )
     files = laion_shards(folder, address.asked.text)
     filled, sample, n_cut = [], [], 0
     hashes: list[np.ndarray] = []

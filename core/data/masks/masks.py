@@ -25,6 +25,7 @@ from core.topics import function_of_option
 __all__ = ["KINDS", "MaskSource", "in_encoder_frame", "open_masks", "reopen_masks"]
 CROP = Transform(resize=256, input_size=224)  # the crop that Salient ImageNet's masks cover
 SALIENT = "--salient-imagenet"  # the option, whose masks a topic of research reads
+TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".xlsx", ".txt")
 WITHIN = 1e-6  # tolerance in mask pixels, for rounding errors only
 
 
@@ -57,6 +58,8 @@ def open_masks(
         mask_source: MaskSource = CocoMasks(masks, source)
     elif masks is not None:
         root, named = with_options(str(masks))
+        if not is_url(root) and Path(root).is_file():
+            raise MaskError(_refused_file(root))
         mask_source = FolderMasks(root, source, reading_from(named, root))
     elif salient_imagenet is not None:
         mask_source = function_of_option(SALIENT)(salient_imagenet, annotations, source)
@@ -64,6 +67,14 @@ def open_masks(
         return PlantedMasks(source) if is_planted(source) else None
     _ = mask_source.listing  # list now, so that errors appear on opening
     return mask_source
+
+
+def _refused_file(path: str) -> str:
+    """Say why a file is not read as masks: tables hold them as run lengths, others not at all."""
+    ways = "Write each mask as a .png called like its image, or all as COCO's .json (pycocotools)"
+    if path.lower().endswith(TABLES):
+        return f"'{path}' is a table: masks as run lengths in its cells (RLE) are not read. {ways}"
+    return f"'{path}' is a file, and masks are read of a folder or a .json of COCO. {ways}"
 
 
 def reopen_masks(description: dict[str, Any], source: ImageSource) -> MaskSource:

@@ -235,6 +235,21 @@ def test_laion__embeddings_that_do_not_belong_to_the_clip(tmp_path, options, mes
         embed_bank(bank, FakeClip(), tmp_path / "cache")
 
 
+def test_bank__a_folder_with_a_text_for_each_picture(tmp_path):
+    for name, text in (
+        ("1.txt", "a dog on grass\n"),
+        ("2.txt", "a cat\n\na small cat\n"),
+        ("b/3.txt", "a boat at sea"),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "1.png").write_bytes(b"")
+    (tmp_path / "4.txt").symlink_to(tmp_path / "1.png")
+    bank = open_bank(f"{tmp_path}?lines=sentences")
+    assert bank.texts(range(len(bank))) == ["a dog on grass", "a cat", "a small cat", "a boat at sea"]
+    assert "3 text files" in str(bank.notes[0])
+
+
 def test_laion__folders_that_are_not_whole(tmp_path):
     with pytest.raises(CaptionError, match="text_emb/ and metadata/"):
         open_bank(tmp_path)

@@ -250,3 +250,9 @@ def test_reopen_masks__lists_nothing_until_asked(tmp_path):
     gone = reopen_masks({"kind": "folder", "root": str(tmp_path / "gone")}, NamedImages(["a"]))
     with pytest.raises((MaskError, ImageSourceError), match="folder"):
         _ = gone.report
+
+
+def test_open_masks__a_table_is_refused_as_what_it_is(tmp_path):
+    (tmp_path / "train.csv").write_text("ImageId,EncodedPixels\n0.png,1 3 9 2\n")
+    with pytest.raises(MaskError, match="run lengths"):
+        open_masks(masks=tmp_path / "train.csv", source=open_images(class_folder(tmp_path / "x", {"a": 2})))

@@ -23,6 +23,7 @@ from core.analysis.probe.normalisation import likely_normalisation
 from core.answers.outcome import Request
 from core.bases.files import read_dictionary
 from core.common.statistics.choice import TRIAL_IMAGES
+from core.data.sources.folder_bands import bands_in_files
 from core.data.sources.folder_masks import Masks, find_masks, set_apart
 from core.data.sources.folder_reading import choose_reading
 from core.data.sources.folder_sentence import levels_table, sentences
@@ -177,6 +178,7 @@ def profiling(root: Path) -> tuple[float, float]:
 
     def profile() -> None:
         kept, masks = set_apart(tree, find_masks(where, tree))
+        assert bands_in_files(where, kept) is None
         found = choose_reading(kept, Masks(), partial(label_file, where, kept))
         sentences(found, kept, masks, lists_naming(where, kept, found.reading.splits), root=where)
         levels_table(found, kept, masks)

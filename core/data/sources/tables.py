@@ -59,6 +59,7 @@ from core.data.sources.table_cells import (
 from core.data.sources.table_files import read_table_file
 from core.errors import AddressRefused, ImageSourceError, UnreadableImage
 
+LOOKED_AT, WHOLE_NUMBER = 100, r"\d+(\.0+)?"
 MOST_NUMBERS = 100_000  # classes of a table whose names are looked for
 
 
@@ -194,8 +195,11 @@ class TableSource(ListedSource):
         label = decision.columns.get("label")
         if label is None or not self.may_name_numbers or is_url(self.path):
             return None
-        labels, _ = labels_of_cells(text_column(cast(pd.Series, frame[label])))
-        named = stated_names(list(labels.dropna().unique()[:MOST_NUMBERS]), self.path)
+        cells = cast(pd.Series, frame[label])
+        if not text_column(cells.iloc[:LOOKED_AT]).dropna().str.fullmatch(WHOLE_NUMBER).all():
+            return None  # at a glance: a table may have millions of rows
+        labels, _ = labels_of_cells(text_column(pd.Series(cells.dropna().unique()[:MOST_NUMBERS])))
+        named = stated_names(list(labels.dropna()), self.path)
         return None if named is None else os.path.basename(named.file)
 
     def _named(self, labels: pd.Series) -> tuple[pd.Series, list[Record]]:

@@ -69,6 +69,7 @@ CORE_FOR_DASHBOARD = (
         "core.export",
         "core.charts",
         "core.figures",
+        "core.search.by_name",
         "core.search.search",
         "core.search.resident",
         "core.search.text_fit",

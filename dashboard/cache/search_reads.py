@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from core.errors import PeregrineError
-from core.search import search
+from core.search import by_name, search
 from core.search.text_fit import GENERIC, SAMPLE
 from core.search.text_fit import text_fit as fit_of_text
 from core.slices.slice import Slice
@@ -25,6 +25,12 @@ _said_of = cached_read(max_entries=64)(search.said_of)
 _captioned = cached_read(max_entries=64)(search.captioned)
 _of_classes = cached_read(max_entries=64)(search.of_classes)
 own_caption = cached_read(max_entries=256)(search.own_caption)
+
+
+@cached_read(max_entries=64)
+def rows_named(study: Study, text: str) -> np.ndarray:
+    """See `core.search.by_name`: of all images of the study."""
+    return by_name.rows_named(study.column("images", "image_id"), text)
 
 
 @dataclass(frozen=True)

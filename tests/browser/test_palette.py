@@ -53,3 +53,27 @@ def test_escape__closes_it_and_leaves_the_page(visitor, address):
     expect(page.locator("[role=dialog]")).to_have_count(0)
     settle(page)
     assert page.url == before
+
+
+def test_part_of_names__offers_these_images_and_the_search(visitor, address):
+    one = visitor()
+    page = one.open(f"{address}/images?study=demo")
+    for leave, where in (
+        (lambda dialog: dialog.locator("button.tile").nth(1), "**/image?*image=train%2F000080*"),
+        (
+            lambda dialog: dialog.get_by_role("button", name="Search the images for"),
+            "**/images?*search=00008*",
+        ),
+    ):
+        page.keyboard.press("Control+k")
+        dialog = page.locator("[role=dialog]")
+        expect(dialog.locator("input").first).to_be_focused()
+        page.keyboard.type("00008")
+        page.wait_for_timeout(300)
+        page.keyboard.press("Enter")
+        expect(dialog.locator("button.tile")).to_have_count(11)  # also 000008
+        settle(page)
+        leave(dialog).click()
+        page.wait_for_url(where)
+        expect(dialog).to_have_count(0)
+        settle(page)

@@ -5,16 +5,19 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.common.captions import with_class_names
+from core.common.formatting import counted
 from core.errors import PeregrineError
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
-from dashboard.cache import reads, slice_reads
+from dashboard.cache import reads, search_reads, slice_reads
+from dashboard.components import widgets
 from dashboard.panels import saved_slices
 from dashboard.panels.menus import saved_views
 from dashboard.state import session, view_address
 
 OPEN, CHOICE = "_palette", "palette_choice"
+NAMED, MOST_NAMED = "_palette_named", 24  # a part of the names of several images, which are offered
 KINDS = ("", "Class ", "View ", "Slice ")  # what stands before a name
 Go = Callable[[], None]
 
@@ -28,9 +31,13 @@ def button() -> None:
         key="palette_open",
         width="stretch",
         help="A page, class, feature, saved slice or image by its name",
-        on_click=session.set_widget,
-        args=(OPEN, True),
+        on_click=_open,
     )
+
+
+def _open() -> None:
+    session.set_widget(NAMED, None)
+    session.set_widget(OPEN, True)
 
 
 def is_open() -> bool:
@@ -56,7 +63,50 @@ def search_palette(study: Study) -> None:
         args=(study, places),
         label_visibility="collapsed",
     )
-    st.caption("Enter goes to what has this name; anything else is searched for in the images.")
+    if text := session.recall(NAMED):
+        _images_named(study, text)
+    else:
+        st.caption(
+            "Enter goes to what has this name, then to images with it in theirs; "
+            "anything else is searched for in the images."
+        )
+
+
+def _images_named(study: Study, text: str) -> None:
+    """The images that have a text in their names, and the search that it may have been meant for."""
+    rows = search_reads.rows_named(study, text)
+    shown = rows[:MOST_NAMED]
+    more = f"; these are the first {MOST_NAMED}" if len(rows) > MOST_NAMED else ""
+    of = widgets.plain(text)
+    st.caption(f"{counted(len(rows), 'image')} with “{of}” in the name{more}.")
+    names = study.column("images", "image_id")
+    widgets.image_gallery(
+        study,
+        shown,
+        key="palette_images",
+        tile=96,
+        captions={int(row): (str(names.iat[row]).rpartition("/")[2],) for row in shown},
+        label=f"images with {text} in the name",
+        on_open=lambda row: _leave(lambda: _to_image(study, row)),
+    )
+    st.button(
+        f"Search the images for “{of}”",
+        icon=":material/image_search:",
+        key="palette_search",
+        type="tertiary",
+        on_click=_leave,
+        args=(lambda: session.go("images", search=text),),
+    )
+
+
+def _leave(go: Go) -> None:
+    """Close the dialog and go."""
+    session.set_widget(OPEN, None)
+    go()
+
+
+def _to_image(study: Study, row: int) -> None:
+    session.go("image", image=str(study.column("images", "image_id").iat[row]))
 
 
 def _places(study: Study) -> dict[str, Go]:
@@ -87,17 +137,21 @@ def _filtered(page: str, where: str) -> None:
 def _go(study: Study, places: dict[str, Go]) -> None:
     text = str(session.value(CHOICE) or "").strip()
     session.set_widget(CHOICE, None)
+    session.set_widget(NAMED, None)
     if not text:
         return
-    session.set_widget(OPEN, None)
     if (go := _by_name(places, text)) is not None:
-        go()
+        _leave(go)
     elif (row := _image(study, text)) is not None:
-        session.go("image", image=str(study.column("images", "image_id").iat[row]))
+        _leave(lambda: _to_image(study, row))
     elif (number := _feature(study, text)) is not None:
-        session.go("feature", feature=str(number))
+        _leave(lambda: session.go("feature", feature=str(number)))
+    elif len(rows := search_reads.rows_named(study, text)) == 1:
+        _leave(lambda: _to_image(study, int(rows[0])))
+    elif len(rows):
+        session.set_widget(NAMED, text)
     else:
-        session.go("images", search=text)
+        _leave(lambda: session.go("images", search=text))
 
 
 def _by_name(places: dict[str, Go], text: str) -> Go | None:
@@ -119,10 +173,8 @@ def _image(study: Study, text: str) -> int | None:
 
 
 def _feature(study: Study, text: str) -> int | None:
+    """The feature of this number; "000012" is part of a file's name instead."""
     number = text.casefold().removeprefix(study.feature_kind.casefold()).strip().removeprefix("#")
-    is_feature = number.isdecimal() and len(number) < 9 and study.has("features")
-    return (
-        int(number)
-        if is_feature and int(number) < len(reads.table(study, "features", ("feature",)))
-        else None
-    )
+    is_feature = number.isdecimal() and str(int(number)) == number and study.has("features")
+    n_features = len(reads.table(study, "features", ("feature",))) if is_feature else 0
+    return int(number) if is_feature and int(number) < n_features else None

@@ -51,3 +51,30 @@ def test_saved_slice__is_the_filter(chosen, studies):
     gone, app = chosen("Slice odd <b> ones")
     assert gone is not None and gone[0] == "images"
     assert app.query_params["where"] in (["split=train"], "split=train")
+
+
+@pytest.fixture
+def typed(chosen, monkeypatch):
+    """As `chosen`, for a text that is no option, which the test harness cannot type."""
+
+    def type_text(text: str):
+        monkeypatch.setattr(session, "value", lambda key: text if key == palette.CHOICE else None)
+        return chosen("Errors")
+
+    return type_text
+
+
+def test_image__by_any_part_of_its_name_before_words_are_searched_for(typed, studies):
+    assert open_study(studies / "demo").images["image_id"].iat[83] == "val/000083"
+    assert typed("000083")[0] == ("image", {"image": "val/000083"})
+    assert typed("L/000083")[0] == ("image", {"image": "val/000083"})  # in any case
+    assert typed("3")[0] == ("feature", {"feature": "3"})
+    assert typed("a red ball")[0] == ("images", {"search": "a red ball"})
+
+
+def test_images__several_with_the_text_are_offered_with_the_search(typed):
+    gone, app = typed("00008")
+    assert gone is None
+    assert any("11 images" in one.value for one in app.caption)
+    app.button(key="palette_search").click().run()
+    assert not app.exception

@@ -18,7 +18,7 @@ from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.state import problems, session
 
-PROBLEM, SAVED = "traces", "traces_saved"
+PROBLEM = "traces"
 RIGHT = ""  # the label is not doubted
 TAGS_HELP = "For sorting: the filter finds them again. Choose one, or type a new one and press Enter."
 
@@ -32,7 +32,7 @@ def of_feature(study: Study, feature: int) -> None:
     now = traces.features.get(feature, FeatureTrace())
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="feature_traces"):
         _tags(now.tags)
-        drawer = _drawer("Name and notes", f"trace_feature_{feature}")
+        drawer = _drawer("Name and notes", _key("feature", feature))
         if drawer.open:
             with drawer:
                 _feature_fields(study, feature, now, traces.feature_tags)
@@ -58,7 +58,7 @@ def of_image(study: Study, facts: dict[str, Any]) -> None:
         if now.right_label:
             st.badge("right label", icon=":material/check:", color="blue")
         _tags(now.tags)
-        drawer = _drawer("Notes", f"trace_image_{image_id}")
+        drawer = _drawer("Notes", _key("image", image_id))
         if drawer.open:
             with drawer:
                 _image_fields(study, image_id, now, traces.image_tags)
@@ -82,6 +82,11 @@ def known(study: Study) -> Traces | None:
 
 def _drawer(label: str, key: str) -> Any:
     return st.popover(label, icon=":material/edit_note:", key=key, on_change="rerun", type="tertiary")
+
+
+def _key(kind: str, of: int | str) -> str:
+    """The key of a popover; what it holds is closed by it."""
+    return f"trace_{kind}_{of}"
 
 
 def _tags(tags: tuple[str, ...]) -> None:
@@ -112,7 +117,7 @@ def _feature_fields(study: Study, feature: int, now: FeatureTrace, tags: list[st
             changes.name_feature(study, feature, given, seen=now.name)
 
     note, retag = (partial(one, study, feature) for one in (changes.note_feature, changes.set_feature_tags))
-    _note_tags_and_save(str(feature), now, tags, rename, note, retag)
+    _note_tags_and_save(str(feature), _key("feature", feature), now, tags, rename, note, retag)
 
 
 def _image_fields(study: Study, image_id: str, now: ImageTrace, tags: list[str]) -> None:
@@ -136,19 +141,20 @@ def _image_fields(study: Study, image_id: str, now: ImageTrace, tags: list[str])
             changes.mark_wrong_label(study, image_id, given, seen=now.wrong_label)
 
     note, retag = (partial(one, study, image_id) for one in (changes.set_note, changes.set_tags))
-    _note_tags_and_save(image_id, now, tags, doubt_label, note, retag)
+    _note_tags_and_save(image_id, _key("image", image_id), now, tags, doubt_label, note, retag)
 
 
 def _note_tags_and_save(
     of: str,
+    drawer: str,
     now: FeatureTrace | ImageTrace,
     tags: list[str],
     save_first: Callable[[], None],
     note: Callable[..., None],
     retag: Callable[..., None],
 ) -> None:
-    """The fields of both kinds, and the button; what other people change meanwhile in fields that were not
-    touched here stays.
+    """The fields of both kinds, and the button that closes their popover, of the key `drawer`; what other
+    people change meanwhile in fields that were not touched here stays.
     """
     note_key, tags_key = f"trace_note_{of}", f"trace_tags_{of}"
     st.multiselect(
@@ -172,10 +178,12 @@ def _note_tags_and_save(
         if set(chosen) != set(now.tags):
             retag(chosen, seen=now.tags)
 
+    def saved() -> None:
+        session.set_widget(drawer, False)
+        session.toast("Saved in the study")
+
     def saving() -> None:
-        problems.attempt(PROBLEM, save, lambda: problems.keep(SAVED, "Saved in the study."))
+        problems.attempt(PROBLEM, save, saved)
 
     st.button("Save", key=f"trace_save_{of}", type="primary", on_click=saving)
-    if message := problems.take(SAVED):
-        st.html(f'<div role="status">{message}</div>')
     st.caption("Kept in the study's folder, for everyone who opens it.")

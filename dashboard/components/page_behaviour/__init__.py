@@ -5,6 +5,7 @@ history.js: one step of the browser's history for each action of the reader, so 
 what was left. links_here.js: a link to the page itself changes its address.
 close_after_choice.js: the list of a field closes after a choice. focus_field.js: a dialog
 that asks for one thing begins in its field.
+popover_focus.js: a popover opened by keys takes the focus and gives it back.
 percent_signs.js: no line begins with a percent sign. roles.js: parts of Streamlit have names and roles.
 keep_figures.js: my figures outlive a reload.
 """
@@ -26,6 +27,7 @@ _BEHAVIOUR = browser_half(
     "close_after_choice.js",
     "focus_field.js",
     "percent_signs.js",
+    "popover_focus.js",
     "roles.js",
     KEEP_FIGURES,
     "page_behaviour.js",

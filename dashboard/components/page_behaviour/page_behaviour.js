@@ -11,6 +11,7 @@ export default function ({ data, setTriggerValue }) {
   followLinksHere();
   closeAfterChoice(data.closing);
   focusField(data.asking);
+  focusPopovers();
   keepPercentSigns();
   nameParts();
 }

@@ -27,7 +27,9 @@ def opened(app, key: str):
 
 
 def said_saved(app):
-    return [one.proto.body for one in app.get("html") if "Saved in the study" in one.proto.body]
+    """Whether it is said, and the popover is closed."""
+    said = [one.proto.body for one in app.get("html") if "Saved in the study" in one.proto.body]
+    return bool(said) and not any(button.label == "Save" for button in app.button)
 
 
 @pytest.mark.slow
@@ -115,6 +117,7 @@ def test_image__doubt_note_and_tags_are_saved_and_shown(demo, open_page):
     assert said_saved(app)
     assert f"should be {other}" in unescaped(all_text(app)) and "doubtful" in all_text(app)
     assert tooltips.plain(HOSTILE) in [caption.value for caption in app.caption]
+    app = opened(app, f"trace_image_{image}")
     app.selectbox(key=f"trace_label_{image}").set_value("")
     app.button(key=f"trace_save_{image}").click().run()
     assert read_traces(demo.path).images[image].wrong_label == ""

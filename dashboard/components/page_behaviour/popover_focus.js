@@ -1,0 +1,67 @@
+// A popover that keys opened takes the focus, keeps Tab inside while it is open, and gives the focus back to its
+// button when it closes: by Escape, or because what was saved in it is done. Streamlit leaves the focus on the button,
+// and its content at the end of the page, behind everything that stands between.
+const BODY = "[data-testid=stPopoverBody]";
+const BUTTON = "[data-testid=stPopoverButton]";
+const TAKES_FOCUS = ["a[href]", "button:not([disabled])", "input:not([disabled])", "textarea:not([disabled])",
+  "select:not([disabled])", "[tabindex]"].join(",");
+
+// Rerunning may draw a button anew: it is known by the key of its element.
+function keyOf(button) {
+  const names = [...(button.closest("[class*='st-key-']")?.classList ?? [])];
+  return names.find((name) => name.startsWith("st-key-"));
+}
+
+function stops(body) {
+  const all = [...body.querySelectorAll(TAKES_FOCUS)];
+  return all.filter((one) => one.tabIndex >= 0 && one.getClientRects().length > 0);
+}
+
+function focusPopovers() {
+  let opened = null; // {key, button, body, acted}: the popover that keys opened
+  const isLost = () => !document.activeElement || document.activeElement === document.body;
+
+  // Its content comes in parts, with the next run and as scripts load: the first field has the focus until a key is
+  // pressed. One without any field has it itself.
+  const enter = () => {
+    const body = document.querySelector(BODY);
+    if (!body || (opened.acted && !isLost())) return;
+    const first = stops(body)[0] ?? body;
+    if (first === body) body.tabIndex = -1;
+    opened.body = body;
+    if (first !== document.activeElement) first.focus({ preventScroll: true });
+  };
+
+  const leave = () => {
+    const { button, key } = opened;
+    opened = null;
+    const now = button.isConnected ? button : document.querySelector(`.${CSS.escape(key ?? "none")} ${BUTTON}`);
+    if (isLost()) now?.focus({ preventScroll: true });
+  };
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.(BUTTON);
+    if (!button) return;
+    const byKeys = event.detail === 0; // a click of the mouse counts
+    opened = byKeys ? { button, key: keyOf(button), body: null, acted: false } : null;
+  }, true);
+
+  document.addEventListener("pointerdown", () => (opened = null), true);
+
+  document.addEventListener("keydown", (event) => {
+    if (opened?.body) opened.acted = true;
+    const body = event.target.closest?.(BODY);
+    if (!body || event.key !== "Tab" || event.ctrlKey || event.altKey || event.metaKey) return;
+    const all = stops(body);
+    const [last, next] = event.shiftKey ? [all[0], all[all.length - 1]] : [all[all.length - 1], all[0]];
+    if (event.target !== last) return;
+    event.preventDefault();
+    next.focus();
+  }, true);
+
+  new MutationObserver(() => {
+    if (!opened) return;
+    if (opened.body && !document.querySelector(BODY)) leave();
+    else enter();
+  }).observe(document.body, { subtree: true, childList: true });
+}

@@ -27,6 +27,7 @@ from dashboard.state import session
 GROUP = "group"  # part of the URL
 JOINT, SINGLE = SCOPES = ("Groups of several features", "Single features")
 SIZES = {"Images": "n_images", "Features": "n_features"}
+FEWEST_IMAGES = 2  # groups of more than these images can have words, if asked for
 
 OF_A_GROUP = [  # columns of the table `explained` that the chart's file holds
     *("group", "n_features", "n_images", "n_crops", "clip_cosine", "clip_cosine_with_diagonal"),
@@ -63,40 +64,56 @@ def _facts(study: Study, every: pd.DataFrame, joint: pd.DataFrame) -> None:
     if large:
         line += f", and **{int(numbers(joint, 'interpretable').sum()):,}** are interpretable"
     st.markdown(line + ".", help=widgets.help_text("group"))
+    if (k := study.facts(ConceptsFacts).k) is not None:
+        st.caption(
+            f"Highly: more than k = {k:g} standard deviations above the mean of all activations. "
+            "A larger k leaves fewer features an image, so more images share a set."
+        )
     if not numbers(joint, "explained").any():
-        _why_none(study, least)
+        _why_none(study, joint, least)
 
 
-def _why_none(study: Study, least: int) -> None:
-    """Offer the run that would put groups of several features into words, once it is confirmed."""
-    per_k = study.facts(ConceptsFacts).per_k
-    best = max(per_k, key=lambda line: line.n_joint_groups, default=ThresholdFacts())
-    n_words = len(concept_reads.explained(study))
-    if n := best.n_joint_groups:
-        why = f"None has more than {least} images at this threshold. With k = {best.k:g}, "
-        why += f"{counted(n, 'group')} would be put into words."
-        then = f"The words of all {n_words:,} features and groups are computed again with k = {best.k:g}: "
-        then += f"{best.n_explainable:,} single features will have words, instead of those explained now."
+def _why_none(study: Study, joint: pd.DataFrame, least: int) -> None:
+    """Why no group has words; and, where a run would put some into words, that run, once it is confirmed."""
+    best = max(
+        study.facts(ConceptsFacts).per_k, key=lambda line: line.n_joint_groups, default=ThresholdFacts()
+    )
+    largest = int(numbers(joint, "n_images").max(initial=0))
+    if best.n_joint_groups:
+        why = f"None has more than {least} images at this k. With k = {best.k:g}, "
+        why += f"{counted(best.n_joint_groups, 'group')} would be put into words."
+        then = f"The words are computed again with k = {best.k:g}, "
+        then += f"at which {counted(best.n_explainable, 'single feature')} can have words."
         options = {"k": f"{best.k:g}"}
+    elif largest > FEWEST_IMAGES:
+        why = f"None has more than {least} images, at any k that was tried; the largest has {largest}."
+        then = f"The words are computed again, and groups of {FEWEST_IMAGES + 1} images have words, too."
+        options = {"min_images": str(FEWEST_IMAGES)}
     else:
-        why = f"None has more than {least} images, at any threshold tried."
-        then = f"The words of all {n_words:,} features and groups are computed again, groups of 3 images too."
-        options = {"min_images": "2"}
+        why = f"No set of several features is shared by more than {counted(max(largest, 1), 'image')}, "
+        why += "too few to be put into words. The words of single features are not concerned."
+        then, options = "", {}
     with st.container(border=True):
         st.markdown("**No group of several features has words yet**")
         st.caption(widgets.plain(why))
-        _confirm(study, then, options)
+        if options:
+            _confirm(study, then, options)
 
 
 def _confirm(study: Study, then: str, options: dict[str, str]) -> None:
-    """A button that says first what a run replaces."""
+    """A button that starts nothing before what it replaces is agreed to."""
     command = step_command(study, "concepts", options)
     if command is None:
         return
     with st.popover("Put groups into words", icon=":material/play_arrow:", key="group_run"):
         st.markdown(widgets.plain(then))
-        st.caption("The present words are replaced. This takes as long as the step concepts took.")
-        start_button(command, "Run", key="run_group_run")
+        st.caption("This takes as long as the step concepts took.")
+        n_words = len(concept_reads.explained(study))
+        replaced = f"Replace the present words of {counted(n_words, 'feature')}"
+        if not n_words or st.checkbox(replaced, key="group_run_replaces"):
+            start_button(command, "Run", key="run_group_run")
+        else:
+            st.button("Run", key="run_group_off", disabled=True, help="Agree to what it replaces first.")
 
 
 def _sizes(study: Study, every: pd.DataFrame) -> None:
@@ -118,8 +135,8 @@ def _sizes(study: Study, every: pd.DataFrame) -> None:
 
 def _scope(study: Study, joint: pd.DataFrame) -> pd.DataFrame:
     """The groups that the chart and the table are about."""
-    there = bool(len(joint))
-    scope = choose_one("Which groups", SCOPES, key="group_of", default=JOINT if there else SINGLE)
+    has_words = bool(numbers(joint, "explained").any())
+    scope = choose_one("Which groups", SCOPES, key="group_of", default=JOINT if has_words else SINGLE)
     return joint if scope == JOINT else group_reads.single(study)
 
 

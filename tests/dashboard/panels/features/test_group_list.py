@@ -105,28 +105,44 @@ def test_group_that_was_not_explained__its_images_and_the_command(worded, open_p
     assert tiles(app, f"group_images_{name}")[0]["src"].startswith("thumb/")
 
 
-@pytest.mark.exhaustive("test_groups__counts_and_sizes opens the list")
-@pytest.mark.slow
-def test_no_group_was_explained__says_which_k_would(worded, open_page):
-    study = worded.path
-    with write_study(study) as writer, writer.step("concepts", {}) as step:
-        for name in (
-            "concepts",
-            "highly_activating",
-            "captions",
-            "counterfactuals",
-            "concept_features",
-            "groups",
-        ):
+def without_joint_words(worded, *, summary, largest=None) -> None:
+    """Take the words of groups of several features away; largest: of how many images such a group is."""
+    names = ("concepts", "highly_activating", "captions", "counterfactuals", "concept_features")
+    with write_study(worded.path) as writer, writer.step("concepts", {}) as step:
+        for name in names:
             step.table(name, worded.table(name))
-        explained = worded.table("explained")
+        explained, groups = worded.table("explained"), worded.table("groups")
+        if largest is not None:
+            sizes = groups["n_images"].where(
+                groups["n_features"] == 1, groups["n_images"].clip(upper=largest)
+            )
+            groups = groups.assign(n_images=sizes)
+        step.table("groups", groups)
         step.table("explained", explained[explained["n_features"] == 1])
-        step.summary = worded.summary("concepts")
+        step.summary = summary
+
+
+def test_no_group_was_explained__nothing_replaces_words_before_it_is_agreed_to(worded, open_page):
+    without_joint_words(worded, summary=worded.summary("concepts"))
     app = open_page("features", study="seen", features_as="Groups")
     assert not app.exception
-    assert "run_group_run" in [button.key for button in app.button]
     least = group_reads.min_images(worded)
     assert [str(least), "4", "2"] in [numbers(one.value) for one in app.caption]
+    assert "run_group_run" not in [button.key for button in app.button]
+    assert app.button(key="run_group_off").disabled
+    app.checkbox(key="group_run_replaces").check().run()
+    assert not app.exception
+    assert "run_group_run" in [button.key for button in app.button]
+
+
+def test_no_group_has_members__nothing_is_offered(worded, open_page):
+    summary = worded.summary("concepts") | {"per_k": []}
+    without_joint_words(worded, summary=summary, largest=1)
+    app = open_page("features", study="seen", features_as="Groups")
+    assert not app.exception
+    assert not [button.key for button in app.button if button.key and button.key.startswith("run_group")]
+    assert app.dataframe[0].value["name"].tolist() == ["3", "7"]  # single features, which have words
+    assert "k = " in all_text(app)
 
 
 @pytest.mark.exhaustive("state/test_session.py drops what a link cannot name")

@@ -16,7 +16,14 @@ from dashboard.components import widgets
 from dashboard.components.cards import Bar
 from dashboard.components.page_link import link
 from dashboard.panels.concepts import evidence
-from dashboard.panels.features import controls, feature_cards, feature_charts, feature_images, one_feature
+from dashboard.panels.features import (
+    controls,
+    feature_cards,
+    feature_charts,
+    feature_images,
+    harm,
+    one_feature,
+)
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
@@ -52,6 +59,7 @@ def feature_page(study: Study, population: Slice) -> None:
         if has_words:
             evidence.scored_words(study, str(feature))
         feature_charts.heat(study, feature)
+    harm.harm_part(study, feature, population)
     similar(study, feature, population)
     _elsewhere(study, feature)
 

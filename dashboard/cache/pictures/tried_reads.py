@@ -10,7 +10,9 @@ from PIL import Image
 
 from core.answers.answer import PROBE
 from core.common.image_files import image_address, image_file
+from core.measures.feature_harm import evenly_spaced
 from core.measures.switched_off import SwitchedOff
+from core.measures.units import unit_codes
 from core.pictures.look import SHOWN, Answering, Look, answering, decide, nearest_images, picture_overlay
 from core.pictures.many import without_features
 from core.pictures.samples import samples
@@ -162,6 +164,36 @@ def without(
     rows = np.flatnonzero(reads.mask(study, where))
     asked, made = without_features(study, rows, features)
     return asked.spoken, rows, made
+
+
+@dataclass(frozen=True)
+class OneOff:
+    """The answers on images of a slice with and without one feature.
+
+    Attributes:
+        spoken: what can be predicted, in words. names: the same as labels. rows: (n,) of the images, of
+            `n_slice` in the slice. made: the predictions. units: (n,) of `unit_codes`.
+    """
+
+    spoken: tuple[str, ...]
+    names: tuple[str, ...]
+    rows: np.ndarray
+    n_slice: int
+    made: SwitchedOff
+    units: np.ndarray
+
+
+@cached_read(max_entries=64, spinner="Asking again without this feature")
+def without_one(study: Study, where: Slice, feature: int) -> OneOff:
+    """See `without_features`: of at most `feature_harm.MOST` images of the slice.
+
+    Raises:
+        SettingsError: it cannot be switched off.
+    """
+    every = np.flatnonzero(reads.mask(study, where))
+    rows = evenly_spaced(every)
+    asked, made = without_features(study, rows, (feature,))
+    return OneOff(asked.spoken, tuple(asked.names), rows, len(every), made, unit_codes(study)[rows])
 
 
 def _of_whole(study: Study | None, seen: Glance) -> list[int]:

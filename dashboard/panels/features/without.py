@@ -1,5 +1,7 @@
 """Features switched off for all images of the filter: the accuracy before and after, and what changes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -41,7 +43,14 @@ def without_panel(study: Study, population: Slice, listed: np.ndarray) -> None:
     except PeregrineError as error:
         st.caption(widgets.plain(str(error)))
         return
-    _numbers(switched_off_table(made).set_index("features"), len(picked))
+    numbers(switched_off_table(made).set_index("features"), len(picked))
+    changed_images(study, spoken, rows, made, key="without_images")
+
+
+def changed_images(
+    study: Study, spoken: Sequence[str], rows: np.ndarray, made: SwitchedOff, *, key: str
+) -> None:
+    """The images whose answer changes, each with both answers; spoken: what can be predicted, in words."""
     changed = np.flatnonzero(made.flipped)
     if not len(changed):
         return
@@ -50,7 +59,7 @@ def without_panel(study: Study, population: Slice, listed: np.ndarray) -> None:
         for at in changed.tolist()
     }
     widgets.image_gallery(
-        study, rows[changed], key="without_images", captions=captions, marked=False,
+        study, rows[changed], key=key, captions=captions, marked=False,
         page_size=TILES, tile=112, label="images whose answer changes",
     )  # fmt: skip
 
@@ -63,7 +72,7 @@ def _verdict(made: SwitchedOff, at: int) -> str:
     return "now wrong" if made.before[at] == made.true[at] else "still wrong"
 
 
-def _numbers(table: pd.DataFrame, n_off: int) -> None:
+def numbers(table: pd.DataFrame, n_off: int) -> None:
     """Accuracy and changed answers beside those of random features."""
     first, mine, random = table.iloc[0], table.loc[WITHOUT], table.loc[AT_RANDOM]
     columns = st.columns(3, gap="small")

@@ -3,9 +3,13 @@
 The step `crossfit` writes the table (docs/method.md 2.9); this module reads it.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
+from core.common.captions import with_class_names
 from core.common.records import Record, Templates
 from core.reader import StudyReader
 from core.slices.slice import Slice
@@ -104,6 +108,19 @@ def own_errors(table: pd.DataFrame) -> str:
     """
     share = share_agreeing(table)
     return _say("own_errors", value=share) if share < ACCURATE else ""
+
+
+def doubt_sentence(row: Mapping[str, Any]) -> Record | None:
+    """State that the label of one image may be wrong; None where it is not taken for wrong.
+
+    Args:
+        row: of `label_issues`.
+    """
+    if not row["listed"]:
+        return None
+    kind, ahead = ("of_first", None) if row["rank"] <= 1 else ("of_image", int(row["rank"]) - 1)
+    better = with_class_names(str(row["suggested"]))
+    return _say(kind, what=better, value=float(row["confidence"]), of=ahead, n=int(row["n_checked"]))
 
 
 def why_not_checked(study: StudyReader) -> str:

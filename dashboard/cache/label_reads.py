@@ -1,14 +1,18 @@
 """Cached reads of the label desk: what was decided, and which classes an image may have."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from core.common.dataframes import words
 from core.errors import PeregrineError
+from core.slices.slice import Slice
 from core.store import Study
 from core.traces.labels import decisions
 from core.traces.traces import UNSURE
+from dashboard.cache import reads
 from dashboard.cache.reader import cached_read
 
 CLASSES, PROBABILITIES = "crossfit_classes", "crossfit_probabilities"
@@ -25,6 +29,20 @@ def decided(study: Study) -> dict[str, str]:
         return {}
     classes = [name or UNSURE for name in words(table, "corrected_label")]
     return dict(zip(words(table, "image_id"), classes, strict=True))
+
+
+def issue_of(study: Study, row: int) -> dict[str, Any] | None:
+    """The row of `label_issues` of an image; None where its label was not checked."""
+    table = reads.label_issues(study, Slice())
+    places = _places(study)
+    return None if places[row] < 0 else {str(k): v for k, v in table.iloc[int(places[row])].items()}
+
+
+@cached_read(max_entries=8)
+def _places(study: Study) -> np.ndarray:
+    """(n_images,) int: where the image of a row stands in `label_issues` of all images; -1 for not at all."""
+    ids = reads.label_issues(study, Slice())["image_id"]
+    return pd.Index(ids).get_indexer(pd.Index(study.column("images", "image_id")))
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,7 @@ def likely_wrong_list(study: Study, head: DeltaGenerator, answer_slot: DeltaGene
         badges=badges,
         page_size=LABELS_A_PAGE,
         select=True,
+        marked=False,  # an answer that has seen a train image says nothing of its label
         label="images by how doubtful their label is",
         on_open=lambda row: label_desk.show_at_desk(study, row),
     )

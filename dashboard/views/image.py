@@ -25,7 +25,7 @@ from dashboard.components.heat_views import heat_views
 from dashboard.components.page_link import link
 from dashboard.panels import traces
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.panels.image import crops, detail, heatmap, similar, why_wrong
+from dashboard.panels.image import crops, detail, heatmap, label_doubt, similar, why_wrong
 from dashboard.panels.image.places import PLACES, places_part
 from dashboard.panels.image.removal import REMOVED, removal, switch, switch_row, switched_off
 from dashboard.research import parts
@@ -58,6 +58,7 @@ def image_page(study: Study) -> None:
         part = choose_one("Part", [*PARTS, *places, *parts.OF_AN_IMAGE], key="image_part")
         traces.of_image(study, facts)
     traces.note_of_image(study, facts)
+    label_doubt.label_doubt(study, opened.row, facts)
     why_wrong.why_wrong(study, opened.row, facts)
     if part == HEATMAPS:
         heatmap.heatmap_part(study, opened.row, facts, detail.verdict)

@@ -9,14 +9,22 @@ import pandas as pd
 import pytest
 
 from core.jobs.progress import Progress
-from core.measures.label_issues import count_sentence, issues_of, label_issues, listed_issues, own_errors
+from core.measures.label_issues import (
+    count_sentence,
+    doubt_sentence,
+    issues_of,
+    label_issues,
+    listed_issues,
+    own_errors,
+)
 from core.pipeline.run import run_step
 from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import Study, open_study
 from core.traces import changes
+from core.traces.labels import decide_label
 from core.traces.traces import ImageTrace, read_traces
-from tests.dashboard.conftest import all_text, drawn_cards, tiles
+from tests.dashboard.conftest import all_text, drawn_cards, tiles, unescaped
 from tests.manifests import write_tables
 
 TAB = {"errors_tab": "Wrong labels"}
@@ -112,3 +120,28 @@ def test_list__warns_of_models_that_are_weak_on_the_images_of_the_filter(unread,
     text = all_text(open_page("errors", study="demo", where="correct=false", **TAB))
     study = open_study(studies / "demo")
     assert own_errors(issues_of(study, Slice.parse("correct=false"))) in text
+
+
+def test_gallery__has_no_mark_of_an_answer_that_has_seen_the_image(seen, open_page):
+    app = open_page("errors", study=seen.name, **TAB)
+    shown = tiles(app, "wrong_labels")
+    assert shown and not any(tile["verdict"] for tile in shown)
+
+
+def test_image_page__says_that_the_label_may_be_wrong_until_somebody_decides(seen, open_page):
+    study = open_study(seen)
+    every = issues(study)
+    first = listed_issues(every).iloc[0]
+    other = every.loc[~every["listed"].to_numpy(bool)].iloc[-1]
+    sentence = doubt_sentence(first.to_dict())
+    assert sentence is not None and sentence.kind == "of_first" and sentence.n == first["n_checked"]
+    assert doubt_sentence(other.to_dict()) is None
+
+    def said(image_id: str) -> bool:
+        app = open_page("image", study=seen.name, image=image_id)
+        assert not app.exception
+        return any("flag" in one.value and str(sentence) in unescaped(one.value) for one in app.markdown)
+
+    assert said(str(first["image_id"])) and not said(str(other["image_id"]))
+    decide_label(study, str(first["image_id"]), str(first["label"]), seen="")
+    assert not said(str(first["image_id"]))

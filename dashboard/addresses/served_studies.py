@@ -45,10 +45,14 @@ def name_of(study: Study) -> str:
 
 
 def example_beside(study: Study) -> Study | None:
-    """The embedded study, where it is served and is another one."""
+    """The embedded study, where it is served, is another one, and can be opened now."""
     folders = {entry.name: entry.path for entry in entries(studies_folder())}
     path = folders.get(DEFAULT)
-    return None if path is None or path == (study.below or study.path) else open_current(path)
+    if path is None or path == (study.below or study.path):
+        return None
+    with suppress(PeregrineError):  # it is being built, or is damaged: this page is of another one
+        return open_current(path)
+    return None
 
 
 def picture_url(study: Study, row: int, kind: str = "thumb") -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.answers.kinds import KINDS as ANSWERS
 from core.common.command_line import shell_text
 from core.jobs.jobs import Job, format_duration, log_tail
 from core.steps import STEPS
@@ -21,7 +22,9 @@ KINDS = {
     "demo": "Build the demo",
     "publish": "Pages to share",
     "report": "Report",
+    "resume": "Remaining steps",
 }
+REMOVING = (("answers",), ("basis",))
 CHECK = "Check of a new study"
 MARKS = {
     "running": ":orange[:material/pending:]",
@@ -116,7 +119,17 @@ def title(job: Job) -> str:
     if "--dry-run" in job.arguments:
         return CHECK
     command = job.arguments[0] if job.arguments else "command"
-    what = KINDS.get(command) or (STEPS[command].doing if command in STEPS else command)
+    what = _change(job) or KINDS.get(command) or (STEPS[command].doing if command in STEPS else command)
     named = Path(job.arguments[1]).name if len(job.arguments) > 1 and command != "demo" else ""
     of = study_name(job.folder) or named
     return f"{what}: {of}" if of else what
+
+
+def _change(job: Job) -> str:
+    """What a command adds or takes away, where that is not what the step of its name does."""
+    given = dict(word.partition("=")[::2] for word in job.arguments if word.startswith("--"))
+    if job.arguments[:1] == ("answers",) and (added := given.get("--add")):
+        return f"Adding an answer, {ANSWERS[added].title if added in ANSWERS else Path(added).name}"
+    if job.arguments[:1] in REMOVING and "--remove" in given:
+        return f"Removing {given['--remove']}"
+    return ""

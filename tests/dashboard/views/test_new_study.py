@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from core.answers.kinds import KINDS as ANSWERS
 from core.common import readout
 from core.common.assets import asset_names, make_private, state_folder
 from core.config.options import OPTIONS
 from core.encoders.packaged import PACKAGED
 from core.errors import SettingsError, UnreadableImage
-from core.jobs.commands import Analyze, Command, RunStep
+from core.jobs.commands import AddAnswer, Analyze, Command, RemoveBasis, RunStep
 from core.jobs.jobs import Job
-from core.steps import in_analysis
+from core.steps import STEPS, in_analysis
 from core.store import Study
 from dashboard.jobs import launcher
 from dashboard.panels.jobs import job_list
@@ -243,6 +244,15 @@ def test_jobs__checks_and_searches_are_listed_only_where_they_failed(studies, op
     assert job_list.CHECK not in said and "search" not in said.split("Jobs")[-1]
     write_progress(studies / "a", command=check, state="failed", error="no such folder")
     assert job_list.CHECK in all_text(open_page("new_study"))
+
+
+def test_jobs__are_called_by_what_they_do(studies):
+    demo = studies / "demo"
+    words = (AddAnswer(demo).words, ["answers", str(demo)], RemoveBasis(demo, "topk").words)
+    titles = [job_list.title(Job(folder=demo, command=("python", "-m", "core", *one))) for one in words]
+    assert ANSWERS["knn"].title in titles[0] and STEPS["answers"].doing not in titles[0]
+    assert STEPS["answers"].doing in titles[1]
+    assert "topk" in titles[2] and job_list.KINDS["basis"] not in titles[2]
 
 
 def test_jobs__a_failed_check_can_be_dismissed_and_not_be_resumed(studies, open_page):

@@ -67,7 +67,7 @@ def harm_finding(paired: PairedAccuracy, random: np.ndarray) -> Record:
         return _say("harms", value=points)
     if sure and paired.difference < min(random.min(), 0.0):
         return _say("helps", value=points)
-    return _say("unclear", value=100 * paired.difference)
+    return _say("unclear", value=points)
 
 
 def harm_by_class(made: SwitchedOff, classes: Sequence[str]) -> pd.DataFrame:

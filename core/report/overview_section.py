@@ -182,7 +182,7 @@ def _looks(source: Source) -> list[Markup]:
         heats = (source.heat(row, [feature]) for row in rows)
         if heat := next(filter(None, heats), None):
             tiles.append(([heat], [source.feature_name(feature)]))
-    return [parts.gallery(tiles)] if tiles else []
+    return [parts.heading("What its most telling features look at"), parts.gallery(tiles)] if tiles else []
 
 
 def narrowed_to(study: Study) -> list[Markup]:

@@ -156,7 +156,7 @@ class _Site:
         some = f"{n_images:,} of {what}, evenly spaced" if n_images < shown else f"all {what}"
         sentences = [f"This page lists {some}." if shown else "There is no image to list."]
         if n_features:
-            sentences.append(f"Of {total:,} features it lists the {n_features:,} most telling ones.")
+            sentences.append(f"Of {total:,} features it lists {n_features:,}, the most telling first.")
         return Section(
             "browse", "Browse features and images", [parts.quiet(" ".join(sentences)), parts.browser()]
         )

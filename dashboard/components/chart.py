@@ -41,6 +41,7 @@ def chart(
     data: pd.DataFrame,
     on_select: Callable[[list[dict]], None] | None = None,
     column: str = "single",
+    source: str = "",
 ) -> None:
     """Show a figure, and on it a menu that saves it as svg, png or pdf and its numbers as csv, and that adds
     it to my figures.
@@ -54,7 +55,7 @@ def chart(
         alt: one sentence for screen readers. data: the numbers.
         on_select: called once with the points of each new click, before the next run (each a dict with its
             `customdata`).
-        column: its width in print, single or double.
+        column: its width in print, single or double. source: the figure of a paper that it is drawn as.
     """
     theme = page_theme()
     figure = rendered(study, name, theme.name, depends_on, partial(draw, theme))
@@ -64,7 +65,10 @@ def chart(
         table=table_of(study, name, data, *depends_on),
         column=column,
         answer=served_studies.answer_option(study),
+        source=source,
     )
+    if source:
+        st.caption(plain(f"As {source}"))
     with st.container(key=f"{name}_framed"):
         plot(figure, key=name, alt=alt, on_click=on_select)
         chart_menu(name, drawing)
@@ -146,6 +150,7 @@ def show_chart(
         data=pd.DataFrame() if numbers is None else numbers,
         on_select=on_select,
         column=what.column,
+        source=what.source,
     )
 
 

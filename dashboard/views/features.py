@@ -139,8 +139,11 @@ def _list(study: Study, population: Slice, asked: feature_reads.Listing, form: s
 
 
 def _cards(study: Study, population: Slice, asked: feature_reads.Listing, listed: pd.DataFrame) -> None:
-    slot = st.container()
+    full = feature_cards.full_bar(feature_reads.listed(study, population))  # the same for every search
+    above, slot = st.container(), st.container()
     some = listed.iloc[widgets.page_span(len(listed), PAGE_SIZE, key="features_page")]
+    with above:
+        _how_to_read(study, population, some, full)
     with slot:
         feature_cards.draw(
             study,
@@ -149,17 +152,20 @@ def _cards(study: Study, population: Slice, asked: feature_reads.Listing, listed
             key="features_cards",
             label=f"{len(listed):,} features",
             query=controls.as_query(asked),
+            full=full,
         )
-        full = widgets.percent(feature_cards.full_bar(some))
-        what = f"Bars: the share of the images on which a feature fires; a full bar is {full}."
-        several = not population_name(population) and len(study.class_names) > 1
-        if several and any(firing and not firing.few for firing in some["firing_class"]):
-            what += " Grey bars: of the images on which it fires, the share of their most common class."
-        if reads.named_from(study):
-            what += " " + " ".join(feature_cards.NOTES.values())
-        st.caption(what)
-        if not study.has("concepts"):
-            st.caption(NO_WORDS)
+
+
+def _how_to_read(study: Study, population: Slice, some: pd.DataFrame, full: float) -> None:
+    """What the bars and the words behind the numbers mean; full: the share at which a bar is full."""
+    what = f"Bars: the share of the images on which a feature fires; a full bar is {widgets.percent(full)}."
+    several = not population_name(population) and len(study.class_names) > 1
+    if several and any(firing and not firing.few for firing in some["firing_class"]):
+        what += " Grey bars: of the images on which it fires, the share of their most common class."
+    named = reads.named_from(study)
+    st.caption(what, help=" ".join(feature_cards.NOTES.values()) if named else None)
+    if not study.has("concepts"):
+        st.caption(NO_WORDS)
 
 
 def _nothing(study: Study, population: Slice, asked: feature_reads.Listing) -> None:

@@ -21,6 +21,7 @@ from dashboard.panels.images import facets
 from dashboard.state import image_filter, session
 
 KEY = "images"
+BOTH = "images_both"  # part of the URL: train and evaluation images together
 STUDY_ORDER = "Order of the study"
 SIZES = {"Small": 84, "Medium": 132, "Large": 240}  # least width of a picture in pixels
 PAGES = {"Small": 96, "Medium": 48, "Large": 24}  # pictures on a page
@@ -30,12 +31,17 @@ FEWEST, MOST = 2, 6
 
 def images_page(study: Study, population: Slice) -> None:
     widgets.page_header("Images", "Which images are these, and what does the encoder make of them?")
-    filter_bar(study, population)
+    filter_slot = st.container()
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="images_controls"):
         query = search_box.field(study)
         score, ascending = _order(study, searching=bool(query))
         tile = choose_one("Size of the pictures", SIZES, key=f"{KEY}_size", default="Medium")
+        both = _both_splits(study)
         words = st.container(width="content")
+    if both:
+        population = image_filter.of_page()
+    with filter_slot:
+        filter_bar(study, population, both_splits=both)
     badges: Badges = _badges(study, score)
     with st.container(key="images_said"):  # has room for what a search says, so that the pictures stay
         search_box.trouble()
@@ -51,7 +57,8 @@ def images_page(study: Study, population: Slice) -> None:
     else:
         rows = _sorted_rows(study, np.flatnonzero(reads.mask(study, population)), score, ascending)
     with words:
-        _accuracy(study, rows)
+        if not both:  # of train images it would be that of an answer that has seen them
+            _accuracy(study, rows)
     marked, bar = marks.action_bar(study, rows, key="images_bar")
     with bar:
         beside = is_on(marked)
@@ -69,6 +76,16 @@ def images_page(study: Study, population: Slice) -> None:
         if lists:
             with st.container(key="images_facets_side", width=facets.BESIDE):
                 facets.facet_counts(study, population, None if hits is None else np.sort(rows))
+
+
+def _both_splits(study: Study) -> bool:
+    """Whether train and evaluation images are shown together; asked where there are both and no split is
+    named.
+    """
+    has_both = 0 < np.count_nonzero(study.is_val) < study.n_images
+    if not has_both or image_filter.of_page().split:
+        return False
+    return st.toggle("Train, too", key=BOTH, bind="query-params", help="Train and evaluation images together")
 
 
 def _why_none(study: Study, population: Slice) -> str:

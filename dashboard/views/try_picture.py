@@ -121,7 +121,8 @@ def _tried(study: Study | None, picture: Picture) -> None:
     after = tried_reads.look(study, picture, one, off, words(before.classes, "name")[:1])
     before = tried_reads.look(study, picture, whole, (), words(after.classes, "name"))  # of the same classes
     alike = "" if study is None else _how_alike(study, one)
-    left, right = st.columns([4, 6], gap="large")
+    with st.container(key="stacked_try"):
+        left, middle, right = st.columns([4, 4, 5], gap="medium")
     with left:
         boxes = Boxes(alteration.crop, alteration.covered)
         picture_marks(
@@ -129,6 +130,14 @@ def _tried(study: Study | None, picture: Picture) -> None:
         )
         if session.recall(BROUGHT) is not None:
             st.caption("No link holds this picture: it stays on this computer.")
+    with middle:  # beside the picture, so that both are seen at once
+        heat_views(
+            key=VIEWS,
+            picture="",
+            overlay=one.whole or one.preview,
+            name=picture.name,
+            overlay_text="Heatmap of the features that fire. Point at a feature to see where that one looks.",
+        )
     with right:
         if instead := tried_reads.instead_of(study):
             st.caption(widgets.plain(full_sentence(instead)))
@@ -137,7 +146,7 @@ def _tried(study: Study | None, picture: Picture) -> None:
             st.caption(f":material/info: {UNLIKE_ALL}; those most like it are below.")
         if alteration or off:
             st.button("Undo all changes", icon=":material/undo:", key="try_reset", on_click=_undo)
-    _features(study, picture, one, after, off)
+    _features(study, one, after, off)
     if study is not None:
         _similar(study, one, alike)
 
@@ -163,8 +172,8 @@ def _undo() -> None:
         session.set_url(name, None)
 
 
-def _features(study: Study | None, picture: Picture, one: Tried, made: Look, off: tuple[int, ...]) -> None:
-    """The heatmap, and the features that push the answer most, each with a switch."""
+def _features(study: Study | None, one: Tried, made: Look, off: tuple[int, ...]) -> None:
+    """The features that push the answer most, each with a switch."""
     table = made.features
     off_too = table["feature"].isin(list(off)).to_numpy()  # so that it can be switched on again
     table = table.loc[off_too | (np.arange(len(table)) < SHOWN)].reset_index(drop=True)
@@ -173,25 +182,14 @@ def _features(study: Study | None, picture: Picture, one: Tried, made: Look, off
         switch_row(study, number, push, most, fires=bool(fires), src=one.heats.get(number, ""), off=off)
         for number, push, fires in table[["feature", "push", "fires"]].itertuples(index=False)
     ]
-    with st.container(key="stacked_try"):
-        left, right = st.columns([13, 11], gap="medium")
-    with left:
-        heat_views(
-            key=VIEWS,
-            picture="",
-            overlay=one.whole or one.preview,
-            name=picture.name,
-            overlay_text="Heatmap of the features that fire. Point at a feature to see where that one looks.",
-        )
-    with right:
-        feature_heat_list(
-            rows,
-            key="try_features",
-            views=VIEWS,
-            ends=(made.rival, made.answer) if made.answer and rows and rows[0].push is not None else ("", ""),
-            on_open=lambda feature: session.go("feature", study, feature=feature) if study else None,
-            on_switch=lambda feature: switch(OFF, feature),
-        )
+    feature_heat_list(
+        rows,
+        key="try_features",
+        views=VIEWS,
+        ends=(made.rival, made.answer) if made.answer and rows and rows[0].push is not None else ("", ""),
+        on_open=lambda feature: session.go("feature", study, feature=feature) if study else None,
+        on_switch=lambda feature: switch(OFF, feature),
+    )
     if note := made.note:
         st.caption(note)
 

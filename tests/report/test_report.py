@@ -105,6 +105,7 @@ def test_report__says_what_the_study_says(seen, tmp_path, no_browser):
         assert line in found.said
     opening = text[: text.index("<nav")]  # what its features look at is seen before the list of chapters
     assert 3 < opening.count('alt="heatmap of ') == opening.count("<img")
+    assert 0 < opening.index("<h3") < opening.index("<img")  # below a heading
     assert found.tags.count("img") > 40  # samples, top images, worst images, heatmaps
     assert found.tags.count("math") >= 5
 

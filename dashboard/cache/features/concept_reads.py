@@ -150,6 +150,9 @@ def size_of(study: Study, row: int) -> list[int] | None:
         return None
 
 
+LEAST_PUSH = 0.1  # share of the lead that a feature needs to be named as its cause
+
+
 @cached_read(max_entries=256)
 def confused_rows(study: Study, where: Slice, true: str, predicted: str) -> np.ndarray:
     """The images of a filter that are of one class and are taken for another, most confident first."""
@@ -185,15 +188,17 @@ def pushers(study: Study, where: Slice, true: str, predicted: str, n: int) -> li
 
 
 def pushed_by(study: Study, where: Slice, true: str, predicted: str, n: int = 2) -> str:
-    """Name them in a clause, "Feature 3, 21 % of the lead, and too little of Feature 8, 9 %"; "" where they
-    are not known.
+    """Name them in a clause, "Feature 3, 21 % of the lead, and too little of Feature 8, 19 %"; "" where they
+    are not known, or where none is at least LEAST_PUSH of the lead: many push a little then.
     """
     behind = _behind_answer(study, where, true, predicted).head(n)
+    behind = behind.loc[~(behind["share"].to_numpy(float) < LEAST_PUSH)]  # an unknown share stays
     names, words = reads.feature_names(study, behind["feature"]), []
     for name, share, weak in zip(names, behind["share"], behind["too_little"], strict=True):
         of_lead = f", {percent(share, 0)}{'' if words else ' of the lead'}" if share > 0 else ""
         words.append(f"{'too little of ' if weak else ''}{name}{of_lead}")
-    return (", and " if "," in words[0] else " and ").join(words) if words else ""
+    against = " (others push back)" if numbers(behind, "share").sum() > 1 else ""
+    return (", and " if "," in words[0] else " and ").join(words) + against if words else ""
 
 
 def _behind_answer(study: Study, where: Slice, true: str, predicted: str) -> pd.DataFrame:

@@ -30,6 +30,7 @@ class Drawing:
         table: its numbers; its files are called as this table.
         column: its own width in print.
         answer: name of the answer that says what is correct, if it is not the study's default.
+        source: the figure of a paper that it is drawn as, or "".
         screen: draws it as on the page, where the browser holds no plot that it could save itself.
     """
 
@@ -38,6 +39,7 @@ class Drawing:
     table: TableFile
     column: str = "single"
     answer: str = ""
+    source: str = ""
     screen: Callable[[], go.Figure] | None = None
 
     @property
@@ -45,7 +47,8 @@ class Drawing:
         """What it shows, and of which images."""
         about = f"; {self.table.among.describe()}" if self.table.among else ""
         answer = f"; answers of {self.answer}" if self.answer else ""
-        return f"{self.alt.rstrip('.')}{about}{answer}."
+        source = f" (as {self.source})" if self.source else ""
+        return f"{self.alt.rstrip('.')}{source}{about}{answer}."
 
     def kept(self, font: str) -> KeptFigure:
         """Draw it at its own size, with its numbers."""

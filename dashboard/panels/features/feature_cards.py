@@ -51,10 +51,12 @@ def draw(
     label: str,
     bars: Callable[[Row], tuple[Bar, ...]] | None = None,
     query: Mapping[str, str] | None = None,
+    full: float | None = None,
 ) -> None:
     """Draw a card per feature; a click opens its page.
 
     Args:
+        full: the share at which a bar is full; None: the largest of these features.
         features_table: rows of `feature_reads.listed`. population: the images of the pictures.
         bars: in place of how often a feature fires. query: further parts of the address of its page.
     """
@@ -63,7 +65,7 @@ def draw(
     wordless = not (study.has("concepts") or feature_reads.classes_tell(study))
     drawn_pictures = pictures(study, population, features, WORDLESS if wordless else PICTURES)
     rows = features_table.to_dict("records")
-    scale = full_bar(features_table)
+    scale = full_bar(features_table) if full is None else full
     drawn = bars or (lambda row: _rates(row, population, scale, n_classes=len(study.class_names)))
     made = [_card(study, row, drawn_pictures[row["feature"]], drawn(row), parts) for row in rows]
     cards(
@@ -97,7 +99,8 @@ def with_lines(
         Card(
             str(feature),
             title=feature_reads.title(study, feature),
-            note=reads.number_and_place(study, feature) if feature in words else "",
+            note=(note := reads.number_and_place(study, feature) if feature in words else ""),
+            note_help=_meaning(note),
             href=session.href("feature", study, **parts, feature=str(feature)),
             subtitle=line,
             pictures=drawn[feature],
@@ -139,7 +142,7 @@ def _card(
         id=str(row["feature"]),
         title=title,
         note=note,
-        note_help=" ".join(text for word, text in NOTES.items() if word in note.split()),
+        note_help=_meaning(note),
         href=address,
         tag=tag,
         tone=tone,
@@ -148,8 +151,13 @@ def _card(
     )
 
 
+def _meaning(note: str) -> str:
+    """What the words of a note mean."""
+    return " ".join(text for word, text in NOTES.items() if word in note.split())
+
+
 def full_bar(features_table: pd.DataFrame) -> float:
-    """The share at which a bar is full: the largest on these cards, so that small shares can be compared."""
+    """The share at which a bar is full: the largest of these features, so that small shares can be compared."""
     shares = np.concatenate([numbers(features_table, name) for name in ("rate", "rate_against")])
     return float(np.fmax.reduce(shares, initial=0.05))
 

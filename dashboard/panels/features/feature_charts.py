@@ -137,6 +137,10 @@ def push(study: Study, feature: int, population: Slice) -> None:
         alt=f"What {study.feature_kind} {feature} adds to the logit of each class, against the average class",
         data=weights,
     )
+    if len(finite):
+        st.caption(
+            "Its weight for each class against the average class: it can fire most on one and push to another."
+        )
 
 
 def heat(study: Study, feature: int) -> None:

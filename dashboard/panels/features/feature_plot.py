@@ -76,6 +76,7 @@ def feature_scatter(
         data=data,
         on_select=clicked,
         column=what.column,
+        source=what.source,
     )
 
 

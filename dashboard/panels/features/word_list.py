@@ -24,6 +24,10 @@ from dashboard.panels.features.feature_cards import others_name, population_name
 from dashboard.state import session
 
 TILES = 12
+OF_HIGHLY_ACTIVATING = (
+    "Of the images that activate the feature highly, which its words are of. Cards count the images on which "
+    "it fires, by another threshold."
+)
 NONE = "No feature has a word that begins so. Words are in lower case and in the singular."
 
 
@@ -34,7 +38,7 @@ def word_table(study: Study, population: Slice, find: str) -> None:
     """
     if not evidence.ready(study, "No feature was put into words"):
         return
-    left, right = st.columns([5, 6] if population_name(population) else [3, 5], gap="large")
+    left, right = st.columns([5, 6] if population_name(population) else [4, 7], gap="medium")
     with left:
         _words(study, population, find)
     with right:
@@ -66,8 +70,8 @@ def _words(study: Study, population: Slice, find: str) -> None:
     measured = ["rate", "rate_against", "q"] if name else ["score"]
     described = {
         "word": st.column_config.TextColumn("Word"),
-        "n_features": number("Features", width=70),
-        "score": number("Best score", format="%.2f", help=widgets.help_text("word_score"), width=85),
+        "n_features": number("Features", width=66),
+        "score": number("Best", format="%.2f", help=widgets.help_text("word_score"), width=50),
         "rate": number(f"% of {name or 'images'}", format="%.1f"),
         "rate_against": number("% of others", format="%.1f", help=f"Share of {others_name(population)}"),
         "q": number("q", format="%.2g", help=widgets.help_text("q_value"), width=70),
@@ -116,11 +120,11 @@ def _table(explained: pd.DataFrame, *, with_class: bool) -> None:
     number = st.column_config.NumberColumn
     named = explained.assign(top_class=explained["top_class"].map(with_class_names, na_action="ignore"))
     described = {
-        "name": st.column_config.TextColumn("Feature", width=70),
-        "words": st.column_config.TextColumn("Words, the best first", width=300),
-        "score": number("Best", format="%.2f", width=55, help=widgets.help_text("word_score")),
-        "top_class": st.column_config.TextColumn("Most common class", width=130),
-        "n_images": number("Images", width=60, help=widgets.help_text("highly_activating")),
+        "name": st.column_config.TextColumn("Feature", width=62),
+        "words": st.column_config.TextColumn("Words, the best first", width=250),
+        "score": number("Best", format="%.2f", width=48, help=widgets.help_text("word_score")),
+        "top_class": st.column_config.TextColumn("Most common class", width=118, help=OF_HIGHLY_ACTIVATING),
+        "n_images": number("Images", width=56, help=widgets.help_text("highly_activating")),
     }
     pick_row(
         columns(named, ["name", "words", "score", *["top_class"] * with_class, "n_images"]),

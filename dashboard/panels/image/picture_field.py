@@ -30,7 +30,7 @@ def picture_field(*, small: bool, leads_there: bool = False, stacked: bool = Fal
     if stacked:
         left, right = st.container(), st.container()
     else:
-        left, right = st.columns([4, 1] if small else [3, 2], gap="medium", vertical_alignment="bottom")
+        left, right = st.columns([4, 1] if small else [3, 2], gap="medium")
     with left:
         which = "another picture" if small and not leads_there else "a picture"
         st.file_uploader(

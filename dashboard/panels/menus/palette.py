@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from core.charts.registry import CHARTS
 from core.common.captions import with_class_names
 from core.common.formatting import counted
 from core.errors import PeregrineError
@@ -18,6 +19,13 @@ from dashboard.state import session, view_address
 
 OPEN, CHOICE = "_palette", "palette_choice"
 NAMED, MOST_NAMED = "_palette_named", 24  # a part of the names of several images, which are offered
+OF_PAPERS: dict[str, tuple[str, dict[str, str]]] = {  # where figures of papers are, by their chart
+    "sorted_activation": ("features", {"features_as": "Plot"}),
+    "class_representations": ("heatmaps", {"heat_part": "Mean representations"}),
+    "q_distribution": ("predicting_errors", {}),
+    "class_heatmaps": ("heatmaps", {}),
+    "miou": ("masks", {}),
+}
 KINDS = ("", "Class ", "View ", "Slice ")  # what stands before a name
 Go = Callable[[], None]
 
@@ -113,6 +121,10 @@ def _places(study: Study) -> dict[str, Go]:
     """What can be gone to, by what it is called."""
     destinations: dict[str, Go] = {
         page.title: lambda name=page.name: session.go(name) for page in PAGES.values() if page.group
+    }
+    destinations |= {
+        f"{CHARTS[chart].source}: {CHARTS[chart].title}": lambda to=to: session.go(to[0], **to[1])
+        for chart, to in OF_PAPERS.items()
     }
     for label in study.class_names:
         destinations[f"Class {with_class_names(label)}"] = lambda label=label: _filtered(

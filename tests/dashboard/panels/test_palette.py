@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from core.charts.registry import CHARTS
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.store import open_study
@@ -78,3 +79,10 @@ def test_images__several_with_the_text_are_offered_with_the_search(typed):
     assert any("11 images" in one.value for one in app.caption)
     app.button(key="palette_search").click().run()
     assert not app.exception
+
+
+def test_figures_of_papers__by_their_number(chosen):
+    places = {name: CHARTS[name] for name in palette.OF_PAPERS}
+    assert all(chart.source for chart in places.values())
+    one = places["sorted_activation"]
+    assert chosen(f"{one.source}: {one.title}")[0] == ("features", {"features_as": "Plot"})

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 
 from core.common.formatting import counted
+from core.measures.feature_harm import harm, harm_finding, random_gains
 from core.measures.feature_rates import feature_differences
+from core.measures.switched_off import switched_off_table
+from core.pictures.many import without_features
 from core.slices import features as slice_features
 from core.slices import inspection
 from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import open_study
+from dashboard.components import widgets
 from tests.concepts.worded import MARKUP
 from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles, unescaped
 from tests.sampling import sample
@@ -443,3 +447,26 @@ def test_links__to_heatmaps_where_there_are_some(seen, open_page):
 def test_words__of_a_filter_whose_images_do_not_activate_it_do_not_blame_the_filter(worded, open_page):
     app = open_page("feature", study="seen", feature="3", where="split=train label=bee")
     assert not app.exception and "No images match" not in all_text(app)
+
+
+def test_harm__is_the_accuracy_of_the_filter_with_and_without_it(demo, open_page):
+    feature = busiest(demo)
+    rows = np.flatnonzero(demo.is_val)
+    asked, made = without_features(demo, rows, [feature])
+    app = open_page("feature", study="demo", feature=str(feature))
+    assert not app.exception
+    finding = harm_finding(harm(made), random_gains(made))
+    assert str(finding) in [unescaped(one.value) for one in app.header]
+    table = switched_off_table(made)
+    before, after = (widgets.percent(float(value)) for value in table["accuracy"].iloc[:2])
+    assert f"{before} → {after}" in [one.value for one in app.metric]
+    if made.flipped.any():
+        assert [tile["id"] for tile in tiles(app, "harm_images")] == rows[made.flipped].tolist()[:24]
+
+
+def test_harm__nothing_is_said_where_no_answer_can_be_asked_again(
+    studies, shelf, unlabelled_study, open_page
+):
+    shelf.serve("unlabelled", unlabelled_study)
+    app = open_page("feature", study="unlabelled", feature="1")
+    assert not app.exception and not any("accuracy" in one.value for one in app.header)

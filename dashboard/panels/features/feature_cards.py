@@ -157,7 +157,7 @@ def _meaning(note: str) -> str:
 
 
 def full_bar(features_table: pd.DataFrame) -> float:
-    """The share at which a bar is full: the largest of these features, so that small shares can be compared."""
+    """The share at which a bar is full: the largest of these features, so that shares compare."""
     shares = np.concatenate([numbers(features_table, name) for name in ("rate", "rate_against")])
     return float(np.fmax.reduce(shares, initial=0.05))
 

@@ -139,7 +139,7 @@ def push(study: Study, feature: int, population: Slice) -> None:
     )
     if len(finite):
         st.caption(
-            "Its weight for each class against the average class: it can fire most on one and push to another."
+            "Its weight for each class against the average class: it can fire on one and push to another."
         )
 
 

@@ -23,6 +23,7 @@ from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import open_study
 from dashboard.cache import reads, slice_reads
+from dashboard.cache.features import concept_reads
 from dashboard.jobs import encoder_process
 from dashboard.panels import saved_slices as saved_slices_panel
 from dashboard.panels.errors import slice_rows
@@ -437,9 +438,17 @@ def test_ranked_list__the_confusions_of_the_filter(where, worded, open_page):
         true, told = card["title"].split(" → ")
         rows = np.flatnonzero(split & (probe["true"] == true) & (probe["predicted"] == told))
         behind = behind_confusion(worded, ProbeWithMeans.of(worded), rows, true, told)
-        causes = card["lines"][0].removeprefix(f"Pushed towards {told} by ").split(", and ")
+        behind = behind[behind["side"] == "predicted"].head(2)
+        behind = behind[~(behind["share"] < concept_reads.LEAST_PUSH)]
+        pushed = next((line for line in card["lines"] if line.startswith("Pushed")), "")
+        line = pushed.removesuffix(" (others push back)")
+        assert bool(line) == bool(len(behind))
+        if not line:
+            continue
+        causes = line.removeprefix(f"Pushed towards {told} by ").split(", and ")
         assert causes[0].endswith(f", {100 * behind['share'].iat[0]:.0f} % of the lead")
-        for cause, feature in zip(causes, behind["feature"], strict=False):
+        assert (line != pushed) == (behind["share"].sum() > 1)
+        for cause, feature in zip(causes, behind["feature"], strict=True):
             lacks = bool(
                 weights[code(told), feature] < weights[code(true), feature]
             )  # only its lack can push

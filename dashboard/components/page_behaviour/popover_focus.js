@@ -18,18 +18,22 @@ function stops(body) {
 }
 
 function focusPopovers() {
-  let opened = null; // {key, button, body, acted}: the popover that keys opened
+  let opened = null; // {key, button, body, focused, acted}: the popover that keys opened
   const isLost = () => !document.activeElement || document.activeElement === document.body;
 
-  // Its content comes in parts, with the next run and as scripts load: the first field has the focus until a key is
-  // pressed. One without any field has it itself.
+  // Its content comes in parts, with the next run and as scripts load: the first field has the focus until the
+  // reader goes on, by a key or otherwise. One without any field has it itself.
   const enter = () => {
     const body = document.querySelector(BODY);
-    if (!body || (opened.acted && !isLost())) return;
+    if (!body) return;
+    const { activeElement } = document;
+    if (body.contains(activeElement) && activeElement !== opened.focused) opened.acted = true;
+    if (opened.acted && !isLost()) return;
     const first = stops(body)[0] ?? body;
     if (first === body) body.tabIndex = -1;
     opened.body = body;
-    if (first !== document.activeElement) first.focus({ preventScroll: true });
+    opened.focused = first;
+    if (first !== activeElement) first.focus({ preventScroll: true });
   };
 
   const leave = () => {
@@ -43,7 +47,7 @@ function focusPopovers() {
     const button = event.target.closest?.(BUTTON);
     if (!button) return;
     const byKeys = event.detail === 0; // a click of the mouse counts
-    opened = byKeys ? { button, key: keyOf(button), body: null, acted: false } : null;
+    opened = byKeys ? { button, key: keyOf(button), body: null, focused: null, acted: false } : null;
   }, true);
 
   document.addEventListener("pointerdown", () => (opened = null), true);

@@ -18,7 +18,6 @@ from dashboard.components.choose_one import choose_one
 from dashboard.components.gallery import Tile, gallery
 from dashboard.components.image_keys import image_keys
 from dashboard.components.page_link import link
-from dashboard.panels import traces
 from dashboard.panels.image import heatmap as image_heatmap
 from dashboard.panels.image import similar as similar_images
 from dashboard.state import image_filter, session
@@ -59,11 +58,7 @@ def _opened(study: Study) -> None:
     with st.container(key=TITLED):
         st.header(widgets.plain(headline(facts)), anchor=False)
     walk(study, opened)
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        part = choose_one("Part", PARTS, key="detail_part")
-        traces.of_image(study, facts)
-    traces.note_of_image(study, facts)
-    if part == HEATMAP:
+    if choose_one("Part", PARTS, key="detail_part") == HEATMAP:
         image_heatmap.heatmap_part(study, opened.row, facts, verdict)
     else:
         _facts(study, opened.row, facts)

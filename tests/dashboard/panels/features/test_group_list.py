@@ -169,7 +169,8 @@ def test_groups_without_words__a_run_says_first_what_it_replaces(worded, open_pa
     assert not app.exception
     assert 0 < len(single) < len(explained)
     n_words = worded.table("highly_activating")["group"].nunique()
-    assert [str(n_words), "4"] in [numbers(one.value)[:2] for one in app.markdown]  # computed again at k = 4
+    assert numbers(app.checkbox(key="group_run_replaces").label) == [str(n_words)]
+    assert ["4"] in [numbers(one.value)[:1] for one in app.markdown]  # computed again at k = 4
     asked = [one for one in app.get("popover") if one.proto.popover.label == "Put groups into words"]
     assert len(asked) == 1 and asked[0].button  # the click that begins it lies behind another one
     assert not [one for one in app.main.button if one.label == "Run" and one not in asked[0].button]

@@ -23,7 +23,7 @@ OF_PAPERS: dict[str, tuple[str, dict[str, str]]] = {  # where figures of papers 
     "sorted_activation": ("features", {"features_as": "Plot"}),
     "class_representations": ("heatmaps", {"heat_part": "Mean representations"}),
     "q_distribution": ("predicting_errors", {}),
-    "class_heatmaps": ("heatmaps", {}),
+    "heatmaps": ("heatmaps", {}),
     "miou": ("masks", {}),
 }
 KINDS = ("", "Class ", "View ", "Slice ")  # what stands before a name

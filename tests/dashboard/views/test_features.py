@@ -435,3 +435,13 @@ def test_words__the_example_of_another_study_is_opened_without_the_filter(
     app = open_page("features", study="demo", features_as="Words", where="label=ant")
     links = [card["href"] for card in drawn_cards(app, "overview_features")]
     assert links and all("study=seen" in link and "ant" not in link for link in links)
+
+
+def test_bars__have_one_scale_whatever_is_searched_for(studies, open_page):
+    def scale(**query: str) -> list[str]:
+        app = open_page("features", study="demo", **query)
+        assert not app.exception
+        return [one.value for one in app.caption if "full bar" in one.value]
+
+    whole = scale()
+    assert len(whole) == 1 and scale(features_find="3") == whole

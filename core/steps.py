@@ -316,8 +316,10 @@ def of_basis() -> list[str]:
     return [name for name in in_analysis() if STEPS[name].is_of_basis]
 
 
-# What commands of the topics write into a study, which are no steps.
-BESIDE = {name: items for topic in topics() for name, items in topic.items.items()}
+# What commands write into a study, which are no steps.
+BESIDE = {"leaderboard": ("leaderboard", "leaderboard_weights")} | {
+    name: items for topic in topics() for name, items in topic.items.items()
+}
 
 
 def step_of(item: str) -> str | None:

@@ -39,6 +39,7 @@ WORKBENCH = (  # "module:chart"
     "core.charts.compared_classes:COMPARED_CLASSES",
     "core.charts.changed_heatmaps:CHANGED_HEATMAPS",
     "core.charts.compared_words:COMPARED_WORDS",
+    "core.charts.leaderboard:LEADERBOARD",
     "core.charts.checkpoints:CHECKPOINTS",
     "core.charts.checkpoints:CHECKPOINT_FEATURES",
 )

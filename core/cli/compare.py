@@ -5,10 +5,12 @@ from operator import attrgetter
 from typing import Any
 
 from core.cli import options, output
+from core.cli.errors import refuse_options
 from core.common import formatting
 from core.common.inside import check_output_file
-from core.config import reading
+from core.config import RunOptions, reading
 from core.errors import SettingsError
+from core.jobs.progress import Progress
 
 FORMATS = (".csv", ".json", ".md")
 
@@ -39,13 +41,25 @@ def add_compare(commands: Any) -> None:
         action="store_true",
         help="the studies are of one training, in its order: which numbers and features change along it",
     )
-    options.add_where(sub, "only the images of this slice of the first study")
-    options.add_output(sub, "also write the result: .csv, .json or .md", required=False)
     sub.add_argument(
-        "--bootstrap", type=options.POSITIVE, metavar="N", help="bootstrap resamples (default: 1000)"
+        "--leaderboard",
+        action="store_true",
+        help="which encoder? All of them on the same images, folds and units of data, best first, with those "
+        "that cannot be told apart; what is not computed yet is computed and kept",
+    )
+    options.add_where(sub, "only the images of this slice of the first study")
+    options.add_output(
+        sub, "also write the result: .csv, .json or .md; of a leaderboard also .tex", required=False
+    )
+    sub.add_argument(
+        "--bootstrap",
+        type=options.POSITIVE,
+        metavar="N",
+        help="bootstrap resamples (default: 1000; of a leaderboard 2000)",
     )
     options.add_answer(sub)
     options.add_seed(sub, "the bootstrap")
+    options.add_options(sub, RunOptions, "device")
     options.add_json(sub)
 
 
@@ -59,6 +73,9 @@ def compare(args: argparse.Namespace) -> None:
     from core.store import Study
 
     given = vars(args)
+    if "leaderboard" in given:
+        return _leaderboard(given)
+    refuse_options(given, ("device",), "computes a leaderboard; leave it out without --leaderboard")
     if "output" in given:
         check_output_file(given["output"], "a comparison", FORMATS)
     settings: dict[str, Any] = {"among": Slice.parse(given.get("where", ""))}
@@ -73,7 +90,42 @@ def compare(args: argparse.Namespace) -> None:
         comparison = compare_answers(studies[0], *given["answers"], **settings)
     else:
         comparison = compare_studies(read, **settings)
-    _say(comparison, comparison, numbers_table, report, comparison_text, given)
+    _say(comparison, _facts(comparison), numbers_table, report, comparison_text, given)
+
+
+def _leaderboard(given: dict[str, Any]) -> None:
+    """Compute what the leaderboard lacks, print it, and write it if a file is named."""
+    from core.answers.answer import CROSSFIT
+    from core.comparison.leaderboard import RESAMPLES, leaderboard
+    from core.comparison.leaderboard_text import leaderboard_report, leaderboard_text
+    from core.comparison.shared_folds import shared_folds
+    from core.export.provenance import provenance_of_all
+    from core.store import Study
+
+    refuse_options(
+        given, ("where", "answer", "answers", "checkpoints"), "is no part of a leaderboard; leave it out"
+    )
+    if "output" in given:
+        check_output_file(given["output"], "a leaderboard", (*FORMATS, ".tex"))
+    paths = given["studies"]
+    studies = [Study(path) for path in paths]
+    if missing := shared_folds(studies).missing:
+        from core.pipeline.leaderboard import answer_for_leaderboard
+
+        with Progress.for_command(None, stages_total=len(missing)) as progress:
+            answer_for_leaderboard(studies, given, progress)
+        studies = [Study(path) for path in paths]
+    board = leaderboard(studies, resamples=given.get("bootstrap", RESAMPLES), seed=given.get("seed", 0))
+    if "output" in given and given["output"].suffix.lower() == ".tex":
+        from core.figures.leaderboard_table import leaderboard_latex
+
+        output.say(leaderboard_text(board), as_json=False)
+        given["output"].parent.mkdir(parents=True, exist_ok=True)
+        given["output"].write_text(leaderboard_latex(board), encoding="utf-8")
+        print(given["output"])
+        return
+    facts = provenance_of_all(studies) | {"answer": CROSSFIT}
+    _say(board, facts, attrgetter("frame"), leaderboard_report, leaderboard_text, given)
 
 
 def _along(studies: list[Any], settings: dict[str, Any], given: dict[str, Any]) -> None:
@@ -83,20 +135,26 @@ def _along(studies: list[Any], settings: dict[str, Any], given: dict[str, Any]) 
     if "answers" in given:
         raise SettingsError("--checkpoints is of studies, --answers of two answers of one study: give one")
     data = along(studies, **settings)
-    _say(data, data.comparison, attrgetter("frame"), checkpoints_report, checkpoints_text, given)
+    _say(data, _facts(data.comparison), attrgetter("frame"), checkpoints_report, checkpoints_text, given)
 
 
-def _say(compared: Any, comparison: Any, table: Any, report: Any, text: Any, given: dict[str, Any]) -> None:
+def _facts(comparison: Any) -> dict[str, str]:
+    """The studies with answer, basis and filter, in JSON and beside a table."""
+    from core.export.provenance import provenance_of_all
+
+    return provenance_of_all(comparison.shared.studies, comparison.among)
+
+
+def _say(
+    compared: Any, facts: dict[str, str], table: Any, report: Any, text: Any, given: dict[str, Any]
+) -> None:
     """Print a comparison as text or JSON; write the table (.csv), everything (.json) or the text (.md).
 
     Args:
-        comparison: whose studies are named, with answer, basis and filter, in JSON and beside a table.
+        facts: of `_facts`, in JSON and beside a table.
     """
-    from core.export.provenance import provenance_of_all
-
     as_json = "json" in given
     path = given.get("output")
-    facts = provenance_of_all(comparison.shared.studies, comparison.among)
     whole = formatting.json_text({**facts, **report(compared)})
     output.say(whole if as_json else text(compared), as_json=as_json)
     if path is None:

@@ -65,7 +65,8 @@ class EncoderFacts:
 
     Attributes:
         spec, name: as it was named, and in short. layer: that is read. family: of encoders, or GIVEN.
-        n_features: None where unknown. nonnegative, pools_globally: of its representations.
+        n_features: None where unknown. parameters: numbers that it computes with; None in studies of before.
+        nonnegative, pools_globally: of its representations.
         maps_add_up: stated of a basis. pool, tokens, token_norm: how one vector is read. prefix: features
             that hold the domain. transform: geometry and pixel statistics; None without an encoder.
         fingerprint: of weights, transform and layer. assumptions: one sentence each. severities: how much
@@ -78,6 +79,7 @@ class EncoderFacts:
     layer: str | None = None
     family: str = ""
     n_features: int | None = None
+    parameters: int | None = None
     nonnegative: bool | None = None
     pools_globally: bool = False
     maps_add_up: bool | None = None
@@ -286,6 +288,20 @@ class CrossfitFacts(StepFacts):
     unchecked_classes: tuple[str, ...] = ()
     strength: float | None = None
     strength_loss: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LeaderboardFacts(StepFacts):
+    """What images were answered out of fold for a leaderboard.
+
+    Attributes:
+        folds: a checksum of the images, their labels, units and folds, the same in every study of a
+            leaderboard. strength: C of the penalty.
+    """
+
+    step = "leaderboard"
+    folds: str = ""
+    strength: float | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 The other studies are compared with the first one: the start point before its fine-tunes, say.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -264,10 +264,18 @@ def fact_table(shared: Shared) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def differences_in_setup(shared: Shared) -> tuple[list[Note], frozenset[str]]:
-    """Notes on settings that differ, and the measures and facts that they make incomparable."""
+def differences_in_setup(
+    shared: Shared, measures_shown: Collection[str] | None = None
+) -> tuple[list[Note], frozenset[str]]:
+    """Notes on settings that differ, and the measures and facts that they make incomparable.
+
+    Args:
+        measures_shown: only settings that one of these depends on; None: all.
+    """
     notes, measures = [], set()
     for one in ALIKE:
+        if measures_shown is not None and not set(measures_shown) & set(one.measures):
+            continue
         values = [  # as a finished step recorded it, else as given; None without its results
             _plain(summary.get(one.setting, study.settings(one.step).get(one.setting)))
             if (summary := study.summary(one.step)) and "skipped" not in summary

@@ -31,7 +31,8 @@ from core.slices.overlap_values import MASKS, overlap_values
 from core.store import Study
 
 PERCENT, PLAIN = "percent", "plain"
-AUROCS, SHARES = ("q_auroc", "confidence_auroc"), ("accuracy", "share_scored")
+AUROCS = ("q_auroc", "confidence_auroc")
+SHARES = ("accuracy", "share_scored", "knn", "worst_class", "worst_slice")
 SIDES_OF_Q = ("correct", "misclassified")
 LEAST_CHANGED = 6  # images: that five all change alike happens by chance in one case of 16 (sign test)
 AT_ONCE = 8  # resamples that are evaluated in one pass over the images: a vector register of float64

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -9,10 +10,12 @@ from core.analysis.features.notes import notes_on_features
 from core.analysis.probe.notes import notes_on_accuracy
 from core.answers.answer import PROBE
 from core.common.command_line import command_line
+from core.common.records import Record
 from core.common.statistics.chance import untold
 from core.comparison.images import Shared
-from core.slices.evaluate import of_results
+from core.slices.evaluate import of_results, result_column
 from core.slices.slice import Slice
+from core.store import Study
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Note:
     command: str = ""
 
     def __str__(self) -> str:
-        return f"{self.text}. Run: {self.command}" if self.command else self.text
+        return f"{self.text}. Run: {self.command}" if self.command else f"{self.text}"  # no Record
 
 
 def damage_notes(shared: Shared) -> list[Note]:
@@ -66,6 +69,12 @@ def few_error_notes(correct: Mapping[str, np.ndarray]) -> list[str]:
         if few and (outcome == 0).any() and (outcome == 1).any():
             notes.append(f"how well scores predict the errors of {name} {few}, so its AUROCs are not judged")
     return notes
+
+
+def why_unjudged(study: Study, rows: np.ndarray) -> Record | Literal[""]:
+    """Say why AUROCs of some images are not judged, as "cannot be told from 3 errors"; "" where they are."""
+    correct = result_column(study, "correct")[rows]
+    return untold(int((correct == 0).sum()), int((correct == 1).sum()))
 
 
 def feature_notes(shared: Shared) -> list[str]:

@@ -26,6 +26,7 @@ from core.jobs.progress import Progress
 from core.pipeline.heads import likely_head
 from core.storage.chunked_array import file_sha256
 from core.storage.manifest import MANIFEST, last_settings
+from core.storage.speed import Speed, write_speed
 from core.storage.writer import StepWriter, StudyWriter
 from core.store import Study
 
@@ -80,11 +81,12 @@ def run_embed(
         progress.note(f"note: {line}")
     ready = isinstance(encoder, np.ndarray)
     with writer.step("embed", settings, outside=outside) as out:
+        consumers = consumers_of(config, source, encoder, head)
         with progress.stage("embed", total=len(source.table), unit="images") as bar:
             unreadable, pixels = embed_chunks(
                 out,
                 source,
-                consumers_of(config, source, encoder, head),
+                consumers,
                 bar,
                 batch_size=run.batch_size,
                 workers=default_workers(run, len(source.table)),
@@ -115,6 +117,21 @@ def run_embed(
             of_taken = head_facts(taken, encoder) | {"fingerprint": about_head["fingerprint"]}
             out.summary["head"] = of_taken | {"notes": [*of_choice, *taken.notes]}
             write_head(out, taken)
+    if ranks.is_first:
+        keep_speed(writer.folder, consumers[0], run)
+
+
+def keep_speed(folder: Path, consumer: Consumer, run: RunOptions) -> None:
+    """Keep how long a picture took, where the encoder has made any in this run."""
+    import torch
+
+    from core.analysis.consumers import Representations
+
+    if isinstance(consumer, Representations) and consumer.passes:
+        encoder = consumer.encoder
+        n = sum(count for count, _ in consumer.passes)
+        where = (run.batch_size, encoder.device.type, torch.get_num_threads(), encoder.fingerprint)
+        write_speed(folder, Speed(consumer.milliseconds, n, *where))
 
 
 def _groups(source: ImageSource, lost: Sequence[int]) -> np.ndarray | None:
@@ -290,6 +307,12 @@ def with_encoder(folder: str | Path, options: Mapping[str, Any]) -> tuple[Mappin
     return {**options, **named}, f"no encoder was named: {next(iter(named.values()))}, {reason}"
 
 
+def count_parameters(encoder: Encoder) -> int:
+    """Count the numbers of a network that make a representation: without the classifier behind it."""
+    behind = set() if encoder.classifier is None else {id(one) for one in encoder.classifier.parameters()}
+    return sum(one.numel() for one in encoder.model.parameters() if id(one) not in behind)
+
+
 def _enlarged(source: ImageSource, encoder: Encoder, config: EmbedConfig) -> list[str]:
     """Warn where the first images are enlarged at least twice and nobody asked for that size."""
     if config.input_size is not None or config.resize is not None or not source.has_pictures:
@@ -334,6 +357,7 @@ def load(
         "name": parse_spec(encoder.spec).short_name,
         "layer": encoder.target_layer,
         "n_features": encoder.n_features,
+        "parameters": count_parameters(encoder),
         "family": encoder.family,
         "nonnegative": encoder.nonnegative,
         "pools_globally": encoder.pools_globally,

@@ -20,6 +20,7 @@ from core.storage.kept_file import KeptFile
 from core.storage.leftovers import folder_of_redo, is_leftover, owner
 from core.storage.manifest import MANIFEST
 from core.storage.no_longer_shown import SINCE, names_no_longer_shown
+from core.storage.speed import SPEED
 from core.store import Study
 from core.traces import traces
 
@@ -27,7 +28,7 @@ SHOWN_TOKENS = "visual_tokens"  # written by `train-tokens --study`
 CACHES = (CROPS, SEARCHES, REQUESTED)  # made again when they are needed
 KEPT = (saved_file.KEPT, traces.KEPT)  # the files that people change
 # In no step's outputs.
-BESIDE = {MANIFEST, PROGRESS, LOG, RESULT, ".lock", f"{REQUESTED}/{REQUESTS_LOCK}"}.union(
+BESIDE = {MANIFEST, PROGRESS, LOG, RESULT, SPEED, ".lock", f"{REQUESTED}/{REQUESTS_LOCK}"}.union(
     *({kept.name, kept.last, kept.lock} for kept in KEPT)
 )
 

@@ -23,10 +23,11 @@ from core.storage import manifest as manifests
 from core.storage.kept_file import ASIDE, LAST
 from core.storage.layers import FOLDER
 from core.storage.leftovers import REDO
+from core.storage.speed import SPEED
 
 NAME = re.compile(r"[^\W_][\w .+-]{0,59}")  # one folder, not hidden, that every file system can hold
 WORDS = {f"{name}{end}" for name in ("slices.json", "traces.json") for end in ("", LAST, ASIDE)}
-OWN_FILES = {manifests.MANIFEST, PROGRESS, LOG, RESULT} | WORDS
+OWN_FILES = {manifests.MANIFEST, PROGRESS, LOG, RESULT, SPEED} | WORDS
 OWN_FOLDERS = {"requested_heatmaps", "concept_cache", "searches", "visual_tokens"}
 HIDDEN = re.compile(
     r"\.lock|\..+\.(lock|tmp|resume)|\.DS_Store"

@@ -58,6 +58,7 @@ def served(worded_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PEREGRINE_TRUST_STUDIES", "1")
         assert main(["probe", str(folder / "retrained"), "--redo", "--lr", "1e-6", "--device", "cpu"]) == 0
+        assert main(["compare", str(folder / "seen"), str(folder / "other"), "--leaderboard"]) == 0
         tried = ["--errors", "20", "--right", "40", "--device", "cpu", "--workers", "0"]
         assert main(["causes", str(folder / "seen"), *tried]) == 0
     return folder
@@ -102,6 +103,7 @@ DERIVED = {
     "miou_scale": "the width of a band",
     "compared_classes": "distances to the ends of an interval",
     "compared_words": "words counted",
+    "leaderboard": "rows beside each other, and distances to the ends of intervals",
     "checkpoints": "changes from one checkpoint to the next",
 }
 

@@ -60,7 +60,7 @@ def compute_crossfit(study: Study, step: StepWriter, config: CrossfitConfig, run
     of_fold = np.unique(folds[several], return_inverse=True)[1]
     array = study.array("representations")
     images = fit.Labelled(array, rows, of_class, units[rows], of_fold)
-    largest, searched = _predict(images, step, config, run, len(study.images), names)
+    largest, searched = predict_out_of_fold(images, step, config, run, len(study.images), names)
     answers = OutOfFold(
         np.searchsorted(names, largest.codes[rows]),
         largest.probabilities[rows],
@@ -91,7 +91,7 @@ def compute_crossfit(study: Study, step: StepWriter, config: CrossfitConfig, run
 
 
 @dataclass
-class _Largest:
+class Largest:
     """Of each image of the study, -1 and NaN where it has no label that is checked."""
 
     codes: np.ndarray  # (n_images, k) int32, classes of the study, the likeliest first
@@ -100,7 +100,7 @@ class _Largest:
     values: dict[str, np.ndarray]  # (n_images,) float64 confidence, margin, energy
 
     @classmethod
-    def empty(cls, n: int, k: int) -> "_Largest":
+    def empty(cls, n: int, k: int) -> "Largest":
         unknown = np.full(n, np.nan, np.float32)
         values = {name: np.full(n, np.nan) for name in ("confidence", "margin", "energy")}
         return cls(np.full((n, k), -1, np.int32), np.full((n, k), np.nan, np.float32), unknown, values)
@@ -117,13 +117,23 @@ class _Largest:
             self.values[name][rows] = score(logits).cpu().numpy()
 
 
-def _predict(
-    images: fit.Labelled, step: StepWriter, config: CrossfitConfig, run: StepRun, n: int, names: np.ndarray
-) -> tuple[_Largest, dict[str, Any]]:
-    """Fit every fold, and keep what it says of its images; folds of a run that ended early are read."""
+def predict_out_of_fold(
+    images: fit.Labelled,
+    step: StepWriter,
+    config: CrossfitConfig,
+    run: StepRun,
+    n: int,
+    names: np.ndarray,
+    item: str = WEIGHTS,
+) -> tuple[Largest, dict[str, Any]]:
+    """Fit every fold, and keep what it says of its images; folds of a run that ended early are read.
+
+    Args:
+        n: images of the study. names: (n_classes,) the class that each code is. item: of the weights.
+    """
     n_folds = int(images.folds.max()) + 1
     parts = fit.moments_by_part(images.array, images.rows, images.folds, n_folds)
-    writer, largest = step.array(WEIGHTS), _Largest.empty(n, min(config.kept, len(names)))
+    writer, largest = step.array(item), Largest.empty(n, min(config.kept, len(names)))
     searched: dict[str, Any] = writer.extra(0) if writer.has(0) else {}
     curvature: Curvature | None = None
     total = len(config.strengths) + n_folds
@@ -142,7 +152,7 @@ def _predict(
                 here = held[part]
                 largest.put(images.rows[here], logits, images.codes[here], names)
             bar.update(1)
-    step.finish_array(WEIGHTS, n_folds)
+    step.finish_array(item, n_folds)
     return largest, searched
 
 
@@ -169,7 +179,7 @@ def _search(
     return {"strength": strength, "strength_loss": {f"{one:g}": loss for one, loss in losses.items()}}
 
 
-def _write_probabilities(step: StepWriter, largest: _Largest, images: fit.Labelled, by_chunk: Any) -> None:
+def _write_probabilities(step: StepWriter, largest: Largest, images: fit.Labelled, by_chunk: Any) -> None:
     """Write what is kept of each image, in the chunks of the representations."""
     folds = np.full(len(largest.codes), -1, np.int8)
     folds[images.rows] = images.folds
@@ -187,7 +197,7 @@ def _write_probabilities(step: StepWriter, largest: _Largest, images: fit.Labell
         step.finish_array(name, n_chunks)
 
 
-def _write_answer(study: Study, step: StepWriter, largest: _Largest, known: list[str]) -> dict[str, Any]:
+def _write_answer(study: Study, step: StepWriter, largest: Largest, known: list[str]) -> dict[str, Any]:
     answer = AnswerValues(study.class_names, largest.codes[:, :SHOWN], largest.values, known)
     table = outcome_table(study, answer)
     step.table(TABLE.format(name=CROSSFIT), table)

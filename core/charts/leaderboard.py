@@ -1,0 +1,131 @@
+"""Which encoder? Accuracy, worst class and slice, and prediction of errors, on the same images."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.charts.chart import MANY, Chart, whole_study
+from core.charts.heat_panels import short
+from core.charts.marks import dots, interval, named_axis
+from core.charts.options import FigureOptions
+from core.charts.theme import LIGHT, Theme, finish
+from core.common.dataframes import as_text, numbers
+from core.comparison.leaderboard import Leaderboard, leaderboard, leaderboard_finding
+from core.comparison.leaderboard_text import SHARES
+from core.errors import SettingsError
+from core.store import Narrowed, Study
+
+PANELS = (  # title, and measures with their names in the legend
+    ("Accuracy", (("accuracy", "probe"), ("knn", "k-NN"))),
+    ("Worst part", (("worst_class", "worst class"), ("worst_slice", "worst slice"))),
+    ("Prediction of errors (AUROC)", (("confidence_auroc", "by confidence"), ("q_auroc", "by Q"))),
+)
+ROW, APART = 46, 0.16  # pixels of an encoder; of it between two measures
+NARROW = 500  # pixels below which panels stand in one column
+
+
+class Board:
+    """A leaderboard that is drawn; `frame`: the numbers, a row a measure and encoder."""
+
+    def __init__(self, board: Leaderboard):
+        self.board, self.frame = board, board.measures
+
+
+def read_board(studies: Sequence[Study], options: FigureOptions) -> Board:
+    """Read the leaderboard of studies.
+
+    Raises:
+        SettingsError: they are narrowed to a slice. StudyError: as `leaderboard`.
+    """
+    del options
+    if isinstance(studies[0], Narrowed) and studies[0].slice:
+        raise SettingsError(
+            "a leaderboard is of all labelled images that the studies share; leave out the filter"
+        )
+    return Board(leaderboard([whole_study(study) for study in studies]))
+
+
+def draw_board(data: Board, *, theme: Theme = LIGHT) -> go.Figure:
+    """Plot a row an encoder, best on top, and a panel for each kind of number, with 95 % intervals."""
+    names = data.board.names
+    shown = [(title, held) for title, measures in PANELS if (held := _held(data.frame, measures))]
+    columns = 1 if (theme.width or NARROW) < NARROW else len(shown)
+    n_rows = -(-len(shown) // columns)
+    fig = make_subplots(
+        rows=n_rows,
+        cols=columns,
+        shared_yaxes=columns > 1,
+        subplot_titles=[title for title, _ in shown],
+        horizontal_spacing=0.05,
+        vertical_spacing=0.3 / n_rows,
+    )
+    labels = [_label(name, letters) for name, letters in zip(names, data.board.frame["letters"], strict=True)]
+    colours = (
+        (theme.discriminative, theme.neutral),
+        (theme.misclassified, theme.accent),
+        (theme.correct, theme.upper),
+    )
+    for number, (title, measures) in enumerate(shown):
+        row, col = number // columns + 1, number % columns + 1
+        pair = dict(zip([one for one, _ in PANELS], colours, strict=True))[title]
+        for place, (measure, name) in enumerate(measures):
+            rows = data.frame.loc[data.frame["measure"] == measure]
+            side = APART * (place - (len(measures) - 1) / 2) * 2
+            fig.add_trace(_trace(rows, names, name, side, pair[place], theme), row=row, col=col)
+        suffix = " %" if measures[0][0] in SHARES else ""
+        fig.update_xaxes(ticksuffix=suffix, nticks=6, row=row, col=col)
+        first = {"range": [len(names) - 0.5, -0.5]} | (named_axis(labels, theme) if col == 1 else {})
+        fig.update_yaxes(**first, row=row, col=col)
+    fig.update_annotations(font={"size": theme.font_size, "color": theme.ink})
+    scale = theme.font_size / LIGHT.font_size
+    finish(fig, theme, height=round((110 + ROW * len(names)) * n_rows * scale))
+    return fig.update_layout(margin_t=round(64 * scale), legend_y=-0.16, legend_yanchor="top")
+
+
+def _held(frame: pd.DataFrame, measures: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The measures of a panel that an encoder has."""
+    return [
+        (measure, name)
+        for measure, name in measures
+        if np.isfinite(numbers(frame.loc[frame["measure"] == measure], "value")).any()
+    ]
+
+
+def _trace(
+    rows: pd.DataFrame, names: Sequence[str], name: str, side: float, colour: str, theme: Theme
+) -> go.Scatter:
+    scale = 100 if str(rows["measure"].iat[0]) in SHARES else 1
+    unit = " %" if scale == 100 else ""
+    value, low, high = (scale * numbers(rows, part) for part in ("value", "low", "high"))
+    y = rows["study"].map(list(names).index).to_numpy() + side
+    return dots(
+        value,
+        y,
+        name=name,
+        marker={"color": colour, "size": theme.stroke(9)},
+        error_x=interval(value, low, high, colour=colour, thickness=theme.stroke(1.5)),
+        customdata=np.column_stack([rows["study"].map(as_text), low, high]),
+        hover=f"<b>%{{customdata[0]}}</b>, {name}: %{{x:.3~g}}{unit} "
+        "(%{customdata[1]:.3~g} to %{customdata[2]:.3~g})",
+    )
+
+
+def _label(name: str, letters: str) -> str:
+    return f"{as_text(short(name))}  <b>{as_text(letters)}</b>"
+
+
+LEADERBOARD = Chart(
+    name="leaderboard",
+    title="which encoder: accuracy, worst class and slice, prediction of errors, out of fold; --with",
+    needs=("leaderboard",),
+    table=read_board,
+    draw=lambda data, _, theme: draw_board(data, theme=theme),
+    finding=lambda data: leaderboard_finding(data.board),
+    alt=lambda data: f"Numbers of {len(data.board.names)} encoders. {leaderboard_finding(data.board)}",
+    studies=(2, MANY),
+    column="double",
+    same_images=True,
+)

@@ -1,0 +1,99 @@
+"""Many comparisons at once: adjusted p-values, and letters of groups (docs/method.md 10.1). numpy only."""
+
+from string import ascii_lowercase
+
+import numpy as np
+
+from core.errors import ShapeError
+
+LEVEL = 0.05  # of all comparisons together
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Adjust p-values for their number: where no difference is real, one is at most .05 in 5 % of cases.
+
+    Holm (1979), of the m defined ones sorted, p_(1) <= … <= p_(m):
+
+        adjusted_(i) = min(1, max_{j <= i} (m - j + 1) p_(j)).
+
+    Args:
+        p: (m,) float in [0, 1]; NaN is no test: it stays NaN, and is not counted.
+    Returns:
+        (m,) float64 in the order given.
+    Raises:
+        ShapeError: p is not one row of numbers.
+
+    >>> holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p, np.float64)
+    if p.ndim != 1:
+        raise ShapeError(f"p-values: expected one row, got an array of shape {p.shape}")
+    tests = np.flatnonzero(np.isfinite(p))
+    ascending = tests[np.argsort(p[tests], kind="stable")]
+    steps = p[ascending] * np.arange(len(tests), 0, -1)
+    adjusted = np.full(len(p), np.nan)
+    adjusted[ascending] = np.minimum(np.maximum.accumulate(steps), 1.0) if len(tests) else steps
+    return adjusted
+
+
+def letters(apart: np.ndarray) -> list[str]:
+    """Give letters to treatments: two share one exactly where they cannot be told apart (Piepho 2004).
+
+    Insert and absorb: begin with one set of all; for each pair that is told apart, replace every set that
+    holds both by the two without one of them, and drop a set that lies within another. The sets that remain
+    are named in the order of their first members.
+
+    Args:
+        apart: (k, k) bool, symmetric, in the order in which letters are given.
+    Returns:
+        k strings, such as "a", "ab", "b".
+    Raises:
+        ShapeError: apart is not square.
+    """
+    apart = np.asarray(apart, bool)
+    if apart.ndim != 2 or apart.shape[0] != apart.shape[1]:
+        raise ShapeError(f"apart: expected a square matrix, got an array of shape {apart.shape}")
+    sets = [frozenset(range(len(apart)))]
+    for first, second in zip(*np.nonzero(np.triu(apart, 1)), strict=True):
+        parts: list[frozenset[int]] = []
+        for one in sets:
+            has_both = first in one and second in one
+            parts += [one - {first}, one - {second}] if has_both else [one]
+        sets = _absorbed(parts)
+    in_order = sorted(sets, key=sorted)
+    named = [(_letter(at), members) for at, members in enumerate(in_order)]
+    return ["".join(letter for letter, members in named if row in members) for row in range(len(apart))]
+
+
+def _absorbed(sets: list[frozenset[int]]) -> list[frozenset[int]]:
+    """Drop every set that lies within another one."""
+    distinct = list(dict.fromkeys(sets))
+    return [one for one in distinct if not any(one < other for other in distinct)]
+
+
+def _letter(at: int) -> str:
+    """a … z, then a2 … z2, a3 …"""
+    turn, place = divmod(at, len(ascii_lowercase))
+    return ascii_lowercase[place] + (str(turn + 1) if turn else "")
+
+
+def groups_by_leader(apart: np.ndarray) -> np.ndarray:
+    """Number the groups of treatments that are sorted from the best: the first and all that are not told
+    apart from it are 1; of the others the first and all that are not told apart from it are 2, and so on.
+
+    Args:
+        apart: (k, k) bool, symmetric.
+    Returns:
+        (k,) int64 from 1.
+
+    >>> groups_by_leader(np.array([[0, 0, 1], [0, 0, 0], [1, 0, 0]], bool)).tolist()
+    [1, 1, 2]
+    """
+    groups = np.zeros(len(apart), np.int64)
+    number = 0
+    while (groups == 0).any():
+        number += 1
+        leader = int(np.argmin(groups))
+        groups[(groups == 0) & ~np.asarray(apart, bool)[leader]] = number
+    return groups

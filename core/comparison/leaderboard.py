@@ -1,0 +1,308 @@
+"""Encoders on the same images, best first: numbers with intervals, and which cannot be told apart. No torch.
+
+Every number is of answers out of fold: linear probes and nearest images of other units, on units and folds
+that are the same for all encoders (`shared_folds`; docs/method.md 10.1).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.common.command_line import command_line
+from core.common.readout import chosen_readout
+from core.common.records import Record, Templates
+from core.common.statistics.chance import LEAST, too_few
+from core.common.statistics.multiple import LEVEL, groups_by_leader, holm, letters
+from core.common.step_facts import EmbedFacts
+from core.comparison.compare import differences_in_setup
+from core.comparison.measures import StudyScores, measure_table
+from core.comparison.notes import Note
+from core.comparison.pairs import encoder_pairs
+from core.comparison.shared_folds import SharedFolds, shared_folds
+from core.errors import StudyError
+from core.slices.evaluate import result_column, slice_columns
+from core.slices.finder import MIN_IMAGES, trait_name
+from core.slices.traits import COLUMN, PICTURE, Tokens, tokens_of
+from core.storage.speed import read_speed
+from core.store import Study
+
+RESAMPLES = 2000
+MEASURED = ("accuracy", "knn", "q_auroc", "confidence_auroc", "worst_class", "worst_slice")
+PROMISED = (  # columns that a leaderboard has, whatever else follows them
+    *("study", "encoder", "accuracy", "low", "high", "group", "knn", "q_auroc", "confidence_auroc"),
+    *("worst_class", "milliseconds", "parameters"),
+)
+OF_IMAGES = ("pictures", "attributes")  # tables whose columns do not depend on the encoder
+_say = Templates.beside(__file__)
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Encoders in the order of their accuracy.
+
+    Attributes:
+        folds: the images; its studies are in the order in which they were named.
+        frame: a row an encoder: PROMISED, then letters (which share one where encoders cannot be told apart),
+            worst_class_name, worst_slice, worst_slice_name, n, n_units, n_wrong. Undefined numbers are NaN.
+        measures: measure (one of MEASURED), study, value, low, high, difference, difference_low,
+            difference_high (to the first encoder, on the same draws of units), n.
+        pairs: see `encoder_pairs`, with adjusted (Holm) and apart.
+        order: (k,) numbers of the studies, best first. correct: (k, n) bool, in that order. predicted: (k, n)
+            class names.
+        notes: what a reader should know.
+    """
+
+    folds: SharedFolds
+    frame: pd.DataFrame
+    measures: pd.DataFrame
+    pairs: pd.DataFrame
+    order: np.ndarray
+    correct: np.ndarray
+    predicted: np.ndarray
+    notes: list[Note]
+
+    @property
+    def names(self) -> list[str]:
+        return self.frame["study"].tolist()
+
+    @property
+    def studies(self) -> list[Study]:
+        """The studies, best first."""
+        return [self.folds.shared.studies[number] for number in self.order]
+
+    def value(self, measure: str, study: str) -> dict[str, Any]:
+        """Return a row of `measures`; empty where the study has no such number."""
+        is_row = (self.measures["measure"] == measure) & (self.measures["study"] == study)
+        rows = self.measures.loc[is_row].to_dict("records")
+        return {str(name): value for name, value in rows[0].items()} if rows else {}
+
+
+def leaderboard(studies: Sequence[Study], *, resamples: int = RESAMPLES, seed: int = 0) -> Leaderboard:
+    """Compare the encoders of studies of the same images.
+
+    Args:
+        resamples: bootstrap draws of units; more where Holm's step over all pairs needs them. seed: of
+            the draws.
+    Raises:
+        StudyError: as `shared_folds`; or a study lacks its answers out of these folds, with the command.
+        SettingsError: as `shared_images`.
+    """
+    folds = shared_folds(studies)
+    if missing := folds.missing:
+        names = tuple(folds.shared.names[number] for number in missing)
+        command = command_line("compare", *(study.path for study in studies), leaderboard=True)
+        raise StudyError(f"{_say('missing', names=names)}. Run: {command}")
+    answers = [folds.answers_of(number) for number in range(len(studies))]
+    tables = [table for table in answers if table is not None]
+    return _board(folds, tables, resamples, seed)
+
+
+def _board(folds: SharedFolds, tables: list[pd.DataFrame], resamples: int, seed: int) -> Leaderboard:
+    accuracies = [table["correct"].mean() for table in tables]
+    order = np.argsort([-one for one in accuracies], kind="stable")
+    names = [folds.shared.names[number] for number in order]
+    correct = np.stack([tables[number]["correct"].to_numpy(bool) for number in order])
+    predicted = np.stack([tables[number]["predicted"].to_numpy(object) for number in order])
+    pairs = encoder_pairs(correct, names, folds.units, resamples=resamples, seed=seed)
+    pairs["adjusted"] = holm(pairs["p"].to_numpy(float))
+    pairs["apart"] = pairs["adjusted"] <= LEVEL
+    apart = apart_matrix(pairs, names)
+    classes = _lowest(correct, _classes(folds), LEAST)
+    slices = _lowest(correct, _slices(folds), MIN_IMAGES)
+    scores = [
+        _scores(folds, int(number), tables[number], classes[at], slices[at])
+        for at, number in enumerate(order)
+    ]
+    measures = measure_table(scores, names, resamples=resamples, seed=seed)
+    measures = _without_few(measures.loc[measures["measure"].isin(MEASURED)].reset_index(drop=True), correct)
+    board = Leaderboard(folds, pd.DataFrame(), measures, pairs, order, correct, predicted, [])
+    frame = _frame(board, apart, classes, slices)
+    notes = [*folds.notes, *_notes(board, frame), *differences_in_setup(folds.shared, ("q_auroc",))[0]]
+    return replace(board, frame=frame, notes=notes)
+
+
+def apart_matrix(pairs: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """(k, k) bool: which encoders are told apart."""
+    place = {name: at for at, name in enumerate(names)}
+    apart = np.zeros((len(names), len(names)), bool)
+    for row in pairs.loc[pairs["apart"]].itertuples():
+        first, second = place[str(row.first)], place[str(row.second)]
+        apart[first, second] = apart[second, first] = True
+    return apart
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the images, by its name; `rows`: (n,) bool."""
+
+    name: str
+    rows: np.ndarray
+
+
+NO_PART = Part("", np.zeros(0, bool))
+
+
+def _classes(folds: SharedFolds) -> list[Part]:
+    return [Part(name, folds.codes == code) for code, name in enumerate(folds.class_names)]
+
+
+def _slices(folds: SharedFolds) -> list[Part]:
+    """Parts by values of columns and by what the pictures are: nothing of them depends on an encoder."""
+    study, rows = folds.shared.studies[0], folds.shared.rows[0]
+    mask = np.zeros(study.n_images, bool)
+    mask[rows] = True
+    tokens = tokens_of(study, mask, (COLUMN, PICTURE))
+    tables = slice_columns(study)
+    return [
+        Part(trait_name(tokens, trait, ""), _has_trait(tokens, trait, study.n_images)[rows])
+        for trait in range(len(tokens))
+        if tables.get(tokens.within[trait]) in OF_IMAGES
+    ]
+
+
+def _has_trait(tokens: Tokens, trait: int, n_images: int) -> np.ndarray:
+    has = np.zeros(n_images, bool)
+    has[tokens.rows[tokens.ids == trait]] = True
+    return has
+
+
+def _lowest(correct: np.ndarray, parts: Sequence[Part], least: int) -> list[Part]:
+    """The part of each encoder with its lowest accuracy among those of at least so many images."""
+    large = [part for part in parts if part.rows.sum() >= least]
+    return [min(large, key=lambda part: right[part.rows].mean(), default=NO_PART) for right in correct]
+
+
+def _scores(
+    folds: SharedFolds, number: int, table: pd.DataFrame, worst_class: Part, worst_slice: Part
+) -> StudyScores:
+    """What `measure_table` compares: a column a measure, NaN outside of the images that it is of."""
+    study, rows = folds.shared.studies[number], folds.shared.rows[number]
+    correct = table["correct"].to_numpy(float)
+    q = result_column(study, "q_score")[rows] if study.has("quality") else np.full(len(rows), np.nan)
+    columns = {
+        "accuracy": correct,
+        "q_correct": np.where(correct == 1, q, np.nan),
+        "q_misclassified": np.where(correct == 0, q, np.nan),
+        "confidence": table["confidence"].to_numpy(float),
+        "knn": table["knn_correct"].to_numpy(float),
+        "worst_class": _within(correct, worst_class),
+        "worst_slice": _within(correct, worst_slice),
+    }
+    return StudyScores(columns, q, correct, folds.units)
+
+
+def _within(correct: np.ndarray, part: Part) -> np.ndarray:
+    return np.where(part.rows, correct, np.nan) if len(part.rows) else np.full(len(correct), np.nan)
+
+
+def _without_few(measures: pd.DataFrame, correct: np.ndarray) -> pd.DataFrame:
+    """Leave out the AUROCs of encoders with too few errors, or correct images, for a verdict."""
+    names = list(dict.fromkeys(measures["study"]))
+    few = [name for name, right in zip(names, correct, strict=True) if _why_few(right)]
+    is_auroc = measures["measure"].isin(["q_auroc", "confidence_auroc"])
+    hidden = is_auroc & measures["study"].isin(few)
+    result = measures.copy()
+    result.loc[hidden, ["value", "low", "high"]] = np.nan
+    return result
+
+
+def _why_few(right: np.ndarray) -> str:
+    return too_few(int((~right).sum()), int(right.sum()))
+
+
+def _frame(board: Leaderboard, apart: np.ndarray, classes: list[Part], slices: list[Part]) -> pd.DataFrame:
+    names = [board.folds.shared.names[number] for number in board.order]
+    columns: dict[str, Any] = {"study": names, "encoder": [_encoder(study) for study in board.studies]}
+    values = {one: [board.value(one, name) for name in names] for one in MEASURED}
+
+    def of(measure: str, part: str = "value") -> list[float]:
+        return [float(row.get(part, np.nan)) for row in values[measure]]
+
+    columns |= {"accuracy": of("accuracy"), "low": of("accuracy", "low"), "high": of("accuracy", "high")}
+    columns |= {"group": groups_by_leader(apart)}
+    columns |= {name: of(name) for name in ("knn", "q_auroc", "confidence_auroc", "worst_class")}
+    columns |= {"milliseconds": [_milliseconds(study) for study in board.studies]}
+    columns |= {"parameters": [_parameters(study) for study in board.studies]}
+    columns |= {"letters": letters(apart), "worst_class_name": [part.name for part in classes]}
+    columns |= {"worst_slice": of("worst_slice"), "worst_slice_name": [part.name for part in slices]}
+    columns |= {"n": board.folds.n, "n_units": len(np.unique(board.folds.units))}
+    return pd.DataFrame(columns).assign(n_wrong=(~board.correct).sum(1))
+
+
+def _encoder(study: Study) -> str:
+    """The encoder and how it is read."""
+    words = chosen_readout(study.facts(EmbedFacts).encoder, study.settings("embed"))
+    return ", ".join(filter(None, [study.encoder_name, words]))
+
+
+def _milliseconds(study: Study) -> float:
+    speed = read_speed(study.path, study.facts(EmbedFacts).encoder.fingerprint)
+    return np.nan if speed is None else speed.milliseconds
+
+
+def _parameters(study: Study) -> float:
+    n = study.facts(EmbedFacts).encoder.parameters
+    return np.nan if n is None else float(n)
+
+
+def _notes(board: Leaderboard, frame: pd.DataFrame) -> list[Note]:
+    notes = []
+    for name, study, right in zip(frame["study"], board.studies, board.correct, strict=True):
+        if why := _why_few(right):
+            notes.append(Note(_say("few_errors", what=name, why=str(why))))
+        if not study.has("quality"):
+            notes.append(Note(_say("no_quality", what=name), command_line("quality", study.path)))
+    notes += _of_cost(board, frame)
+    if n_few := int(board.pairs["few"].sum()):
+        notes.append(Note(_say("few_apart", n=n_few, of=LEAST)))
+    has_class, has_slice = (frame[name].notna().any() for name in ("worst_class", "worst_slice"))
+    notes += [] if has_class else [Note(_say("no_large_class", n=LEAST))]
+    notes += [] if has_slice else [Note(_say("no_slice", n=MIN_IMAGES))]
+    return [*notes, *([Note(_say("lowest"))] if has_class or has_slice else [])]
+
+
+def _of_cost(board: Leaderboard, frame: pd.DataFrame) -> list[Note]:
+    """A note on the studies of which time or size are not known."""
+    lacks = frame[["milliseconds", "parameters"]].isna().any(axis=1).to_numpy(bool)
+    given = np.array([study.facts(EmbedFacts).encoder.is_given for study in board.studies])
+    notes = []
+    for kind, rows in (("given", lacks & given), ("no_cost", lacks & ~given)):
+        if rows.any():
+            first = board.studies[int(rows.argmax())]
+            command = command_line("embed", first.path, redo=True) if kind == "no_cost" else ""
+            notes.append(Note(_say(kind, names=tuple(frame.loc[rows, "study"])), command))
+    return notes
+
+
+def leaderboard_finding(board: Leaderboard) -> Record:
+    """State which encoders stand first. No full stop."""
+    frame = board.frame
+    first = frame.iloc[0]
+    name, value, n = str(first["study"]), float(first["accuracy"]), int(first["n"])
+    level = tuple(frame.loc[frame["group"] == 1, "study"].iloc[1:])
+    if len(level) == len(frame) - 1:
+        return _say("all_level", what=name, value=value, n=len(frame))
+    if level:
+        return _say("level", what=name, value=value, n=n, names=level)
+    return _say("best", what=name, value=value, n=n)
+
+
+def disagreements(board: Leaderboard) -> pd.DataFrame:
+    """List the images that some encoders get right and others wrong, those they are most divided on first.
+
+    Returns:
+        row (of the first study), place (among the images), n_right (encoders), divided (share of the smaller
+        side, up to .5). Of equally divided ones those come first that the best encoders get wrong.
+    """
+    k = len(board.correct)
+    n_right = board.correct.sum(0)
+    places = np.flatnonzero((n_right > 0) & (n_right < k))
+    smaller = np.minimum(n_right, k - n_right)[places]
+    first_wrong = (~board.correct[:, places]).argmax(0)  # the rank of the best encoder that is wrong
+    order = np.lexsort((places, first_wrong, -smaller))
+    places, smaller = places[order], smaller[order]
+    rows = board.folds.shared.rows[0][places]
+    return pd.DataFrame({"row": rows, "place": places, "n_right": n_right[places], "divided": smaller / k})

@@ -80,6 +80,13 @@ def add_analyze(commands: Any) -> None:
         metavar="N",
         help="with --dry-run --json: include N thumbnails, as data URIs",
     )
+    sub.add_argument(
+        "--after",
+        type=options.folder,
+        action="append",
+        metavar="STUDY2",
+        help="begin when the job of this study has ended; may be repeated",
+    )
     options.add_json(sub)
     usual = [name for name, one in OPTIONS.items() if one.described["usual"]]
     options.shorten_help(sub, *usual, "dry_run", "json")
@@ -197,11 +204,13 @@ def _demo_in_background(folder: Path, command: BuildDemo) -> None:
 def analyze(args: argparse.Namespace) -> None:
     """Run every step, or only check the inputs."""
     from core.answers.kinds import check_kinds
+    from core.jobs.jobs import wait_for
     from core.pipeline import run as pipeline
     from core.storage.layers import below
     from core.storage.manifest import refuse_foreign_folder
 
     settings = given(args)
+    after = settings.pop("after", ())
     check_kinds(getattr(args, "answers", ()))
     refuse_foreign_folder(args.study)
     if "dry_run" in args:
@@ -212,6 +221,7 @@ def analyze(args: argparse.Namespace) -> None:
             output.show(report, output.plan_text, as_json="json" in args)
         return
     with Progress.for_command(args.study, stages_total=len(in_analysis())) as progress:
+        wait_for(after, progress)
         pipeline.analyze(args.study, settings, progress)
         if "answers" in args and is_first():
             from core.answers.requests import add_kinds

@@ -1,6 +1,7 @@
 """A leaderboard as text: for the terminal and the page, as Markdown and JSON."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,33 +35,48 @@ LEGEND = (
 def leaderboard_cells(board: Leaderboard) -> list[list[str]]:
     """Return the titles, and a row of texts for each encoder, best first."""
     rows = [list(TITLES.values())]
-    for row in board.frame.to_dict("records"):
-        rows.append([_cell(board, {str(key): value for key, value in row.items()}, name) for name in TITLES])
+    for letters, study, encoder in board.frame[["letters", "study", "encoder"]].itertuples(index=False):
+        numbers = number_cells(board, study)
+        rows.append([letters, study, encoder, *(numbers[name].line for name in TITLES if name in numbers)])
     return rows
 
 
-def _cell(board: Leaderboard, row: Mapping[str, Any], name: str) -> str:
-    if name in MEASURED:
-        text = measured_text(board.value(name, row["study"]), name)
-        part = row.get(f"{name}_name", "")
-        return f"{text} {part}".strip()
-    if name == "milliseconds":
-        return number(row[name], 1, undefined=NOTHING)
-    return size_text(row[name]) if name == "parameters" else str(row[name])
+@dataclass(frozen=True)
+class Cell:
+    """A number of an encoder as text, its interval, and the part of the images that it is of."""
+
+    value: str
+    interval: str = ""
+    of: str = ""
+
+    @property
+    def line(self) -> str:
+        """All of it in one line: "57.1 % (36.5 to 75.5) dog"."""
+        return " ".join(filter(None, [self.value, self.interval and f"({self.interval})", self.of]))
 
 
-def measured_text(row: Mapping[str, Any], measure: str) -> str:
-    """Return a number with its interval: "88.4 % (85.3 to 90.9)"."""
+def number_cells(board: Leaderboard, study: str) -> dict[str, Cell]:
+    """Return the numbers of an encoder by the columns of TITLES, but for who it is."""
+    rows = board.frame.loc[board.frame["study"] == study].to_dict("records")
+    row = {str(name): value for name, value in rows[0].items()}
+    cells = {}
+    for name in MEASURED:
+        cell = measured_cell(board.value(name, study), name)
+        cells[name] = replace(cell, of=row.get(f"{name}_name", ""))
+    cells["milliseconds"] = Cell(number(row["milliseconds"], 1, undefined=NOTHING))
+    cells["parameters"] = Cell(size_text(row["parameters"]))
+    return cells
+
+
+def measured_cell(row: Mapping[str, Any], measure: str) -> Cell:
+    """Return a number with its interval."""
     value, low, high = (float(row.get(key, np.nan)) for key in ("value", "low", "high"))
     if not np.isfinite(value):
-        return NOTHING
-    is_share = measure in SHARES
-    scale, digits = (100, 1) if is_share else (1, 3)
-    text = percent(value) if is_share else number(value, digits)
-    ends = (
-        f" ({scale * low:.{digits}f} to {scale * high:.{digits}f})" if np.isfinite([low, high]).all() else ""
-    )
-    return text + ends
+        return Cell(NOTHING)
+    scale, digits = (100, 1) if measure in SHARES else (1, 3)
+    text = percent(value) if measure in SHARES else number(value, digits)
+    has_ends = np.isfinite([low, high]).all()
+    return Cell(text, f"{scale * low:.{digits}f} to {scale * high:.{digits}f}" if has_ends else "")
 
 
 def size_text(n: float) -> str:

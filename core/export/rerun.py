@@ -1,6 +1,7 @@
-"""A study once more, of the same images with corrected labels: the table of its images, and the command."""
+"""A study once more: of the same images with corrected labels, or by another encoder."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.step_facts import EmbedFacts
+from core.config import ENCODER_SETTINGS
 from core.config.options import IN_ANALYZE, OPTIONS, options_of
 from core.config.reading import written
 from core.errors import StudyError
@@ -19,6 +21,8 @@ from core.storage.manifest import last_settings
 from core.store import Study
 
 OF_IMAGES = ("images", "val", "class_level", "group_level")  # options that the table stands for
+# Options that mean something for one encoder alone.
+OF_ENCODER = ("encoder", "representations", *ENCODER_SETTINGS, "head_classes", "head_activation")
 
 
 def rerun_table(study: Study) -> pd.DataFrame:
@@ -49,15 +53,29 @@ def rerun_command(study: Study, folder: Path, table: Path) -> Analyze:
     """
     group = study.facts(EmbedFacts).group
     images = f"{table}?{urlencode({'group': group})}" if group else str(table)
-    return Analyze.of(folder, dry_run=False, images=images, **dict(_settings(study)))
+    return Analyze.of(folder, dry_run=False, images=images, **dict(_settings(study, OF_IMAGES)))
 
 
-def _settings(study: Study) -> Iterator[tuple[str, str]]:
+def other_encoder_command(
+    study: Study, folder: Path, encoder: str, *, after: tuple[Path, ...] = ()
+) -> Analyze:
+    """Return the command that makes a study of the same images, with the same settings, by another encoder.
+
+    What concerns the first encoder alone, such as its layer or pixel statistics, is left to the other one.
+
+    Args:
+        folder: of the new study. encoder: a SPEC. after: folders of jobs that have to end first.
+    """
+    options = dict(_settings(study, OF_ENCODER))
+    return replace(Analyze.of(folder, encoder=encoder, **options), after=after)
+
+
+def _settings(study: Study, left_out: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield the settings that `analyze` takes, as they are typed, of the steps that the study has."""
     for config, names in IN_ANALYZE:
         steps = [name for name, step in STEPS.items() if step.config and issubclass(step.config, config)]
         for name in options_of(config, names) if steps else ():
             values = [last_settings(study.manifest, step).get(name) for step in steps]
             value = next((one for one in values if one not in (None, "", False)), None)
-            if value not in (None, OPTIONS[name].default) and name not in OF_IMAGES:
+            if value not in (None, OPTIONS[name].default) and name not in left_out:
                 yield name, written(tuple(value) if isinstance(value, list) else value)

@@ -83,7 +83,10 @@ class Command:
 
 @dataclass(frozen=True)
 class Analyze(Command):
-    """Run every step to make a study from images and an encoder; with `dry_run`, only report the plan."""
+    """Run every step to make a study from images and an encoder; with `dry_run`, only report the plan.
+
+    after: studies whose jobs have to end first, so that several begin one after the other.
+    """
 
     name: ClassVar[str] = "analyze"
     in_study: ClassVar[bool] = True
@@ -91,6 +94,7 @@ class Analyze(Command):
     study: Path
     options: Options = ()
     dry_run: bool = False
+    after: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, study: Path, *, dry_run: bool = False, **options: str) -> Self:
@@ -103,6 +107,7 @@ class Analyze(Command):
         yield from (_option(name, text) for name, text in self.options)
         if self.dry_run:
             yield from ("--dry-run", "--json", f"--samples={SAMPLES}")
+        yield from (_option("after", folder) for folder in self.after)
 
 
 @dataclass(frozen=True)
@@ -257,6 +262,17 @@ class AddAnswer(Command):
 
 
 @dataclass(frozen=True)
+class CompareEncoders(Command):
+    """Compute what a leaderboard of studies lacks. compared: the studies, two or more."""
+
+    name: ClassVar[str] = "compare"
+    compared: tuple[Path, ...]
+
+    def _words(self) -> Iterator[str]:
+        yield from (*map(str, self.compared), "--leaderboard", "--json")
+
+
+@dataclass(frozen=True)
 class BuildDemo(Command):
     """Build the embedded studies."""
 
@@ -273,7 +289,7 @@ COMMANDS: dict[str, type[Command]] = {
     kind.__name__: kind
     for kind in (
         *(Analyze, RunStep, Resume, RequestHeatmaps, ExplainError, DecomposeImage, MakeReport),
-        *(PublishStudy, FitBasis, RemoveBasis, AddAnswer, BuildDemo),
+        *(PublishStudy, FitBasis, RemoveBasis, AddAnswer, CompareEncoders, BuildDemo),
     )
 }
 

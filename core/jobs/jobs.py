@@ -10,6 +10,7 @@ import os
 import subprocess
 import time
 import typing
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import NoneType, UnionType
@@ -18,13 +19,14 @@ from typing import Any
 from core.common.command_line import PREFIX, basis_of
 from core.common.formatting import format_duration
 from core.common.processes import host_name, is_running, process_started
-from core.jobs.progress import LOG, LONGEST_RESULT, PROGRESS, RESULT, read_record
+from core.jobs.progress import LOG, LONGEST_RESULT, PROGRESS, RESULT, Progress, read_record
 
 __all__ = ["Job", "list_jobs", "log_tail", "read_job", "read_report", "format_duration"]
 
 START_PATIENCE = 60.0  # seconds within which a command must write its first progress
 FOREIGN_PATIENCE = 600.0  # seconds without progress after which a job on another machine counts as dead
 SEARCH_DEPTH = 4
+LOOK_AGAIN = 0.5  # seconds between two looks at a job that is waited for
 
 children: dict[Path, subprocess.Popen[bytes]] = {}  # processes started by this process, by folder
 
@@ -110,6 +112,21 @@ def _is_sound(value: Any, kinds: tuple[type, ...]) -> bool:
     if isinstance(value, dict):
         return all(_is_sound(one, (int, float)) and one is not None for one in value.values())
     return not isinstance(value, int | float) or (math.isfinite(value) and abs(value) < 2**53)
+
+
+def wait_for(folders: Iterable[str | Path], progress: Progress) -> None:
+    """Return when no job runs in these folders any more; what became of them does not matter."""
+    for folder in folders:
+        if not _is_busy(folder):
+            continue
+        with progress.stage("waiting"):
+            while _is_busy(folder):
+                time.sleep(LOOK_AGAIN)
+
+
+def _is_busy(folder: str | Path) -> bool:
+    job = read_job(folder)
+    return job is not None and job.running
 
 
 def list_jobs(root: str | Path) -> list[Job]:

@@ -75,6 +75,8 @@ class Missing:
 def _command(step: str, folder: Path, **options: object) -> str:
     """A step in the basis that a folder is of, or of its study where it is the same in every basis."""
     whole = layers.below(folder)
+    if step == "leaderboard":  # which needs the other studies, too
+        return command_line("compare", whole or folder, "STUDY2", leaderboard=True)
     return command_line(
         step, folder if whole is None or (step in STEPS and STEPS[step].in_basis) else whole, **options
     )

@@ -12,6 +12,8 @@ from core.comparison.answers import compare_answers
 from core.comparison.checkpoints import along
 from core.comparison.compare import EVERYTHING, Comparison, compare, in_common
 from core.comparison.features import lone_features as core_lone_features
+from core.comparison.leaderboard import leaderboard as core_leaderboard
+from core.comparison.shared_folds import shared_folds as core_shared_folds
 from core.jobs.jobs import read_job
 from core.slices.slice import Slice
 from core.store import Study
@@ -58,6 +60,12 @@ def comparison(studies: tuple[Study, ...], *, among: Slice = EVERYTHING) -> Comp
 
 
 answers_compared = cached_read(max_entries=8, spinner="Comparing the answers")(compare_answers)
+
+
+shared_folds = cached_read(max_entries=4, spinner="Matching the images")(core_shared_folds)
+
+
+leaderboard = cached_read(max_entries=4, spinner="Comparing the encoders")(core_leaderboard)
 
 
 checkpoints = cached_read(max_entries=4, spinner="Reading the checkpoints")(along)

@@ -25,7 +25,7 @@ from core.common.remote.addresses import check_granted, is_url, located
 from core.encoders.spec import Spec, parse_spec, read_sidecar
 from core.encoders.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
 from core.errors import PeregrineError, SettingsError
-from core.jobs.commands import AddAnswer, Analyze, Command, FitBasis, RemoveBasis, RunStep
+from core.jobs.commands import AddAnswer, Analyze, Command, CompareEncoders, FitBasis, RemoveBasis, RunStep
 from core.steps import STEPS
 from core.storage.layers import below
 from core.storage.manifest import UNFINISHED
@@ -149,8 +149,7 @@ def _reason(of: str, check: Callable[..., object], *parts: Any) -> str | None:
 
 
 def _check(command: Command, judge: Callable[[Path], Judgement]) -> None:
-    study = command.target
-    if study is not None and not isinstance(command, Analyze):
+    for study in _read_studies(command):
         whole = below(study)  # what a basis lacks comes from its study
         for one in (study, *([whole] if whole else [])):
             judgement = judge(one)
@@ -158,6 +157,13 @@ def _check(command: Command, judge: Callable[[Path], Judgement]) -> None:
             if reason is not None:
                 raise SettingsError(reason)
     _check_parts(command)
+
+
+def _read_studies(command: Command) -> tuple[Path, ...]:
+    """The studies that a command reads."""
+    if isinstance(command, CompareEncoders):
+        return command.compared
+    return () if command.target is None or isinstance(command, Analyze) else (command.target,)
 
 
 def _check_settings(study: Path, settings: Mapping[str, Any]) -> None:
@@ -175,7 +181,7 @@ def _check_served(study: Path) -> None:
 def _reads_study_only(command: Command) -> bool:
     if isinstance(command, FitBasis):
         return command.settings.get("on") != POSITIONS and not command.resume  # else it looks at images
-    return isinstance(command, (AddAnswer, RemoveBasis)) or (
+    return isinstance(command, (AddAnswer, RemoveBasis, CompareEncoders)) or (
         isinstance(command, RunStep) and command.step in STUDY_ONLY
     )
 
@@ -203,6 +209,9 @@ def _check_parts(command: Command) -> None:
     folder = served_studies.studies_folder()
     if isinstance(command, Analyze) and not command.study.resolve().is_relative_to(folder):
         raise SettingsError(f"'{command.study.name[:60]}' does not lie in the studies folder")
+    for before in command.after if isinstance(command, Analyze) else ():
+        if not before.resolve().is_relative_to(folder):
+            raise SettingsError(f"'{before.name[:60]}' does not lie in the studies folder")
     given = vars(command) | command.settings
     for key, value in given.items():
         if key in IN_COMMANDS and value:

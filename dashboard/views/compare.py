@@ -27,9 +27,10 @@ from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one, select_some
 from dashboard.components.page_link import link
 from dashboard.jobs import allowed_paths
-from dashboard.panels.compare import answers, checkpoints, features, numbers, pictures
+from dashboard.panels.compare import answers, checkpoints, features, leaderboard, numbers, pictures
 from dashboard.panels.features.bases import BASES
 from dashboard.panels.filter_bar import filter_bar
+from dashboard.panels.new_study.other_encoders import other_encoders_menu
 from dashboard.panels.new_study.request import GLYPHWORLD, IMAGES
 from dashboard.research import parts
 from dashboard.state import image_filter, session
@@ -37,7 +38,7 @@ from dashboard.state import image_filter, session
 WITH, OTHER = "compare_with", "compare_to"  # widget keys and parts of the URL
 WHAT = "compare_what"
 WORDS, FIGURES = "compare_words_open", "compare_figures_open"  # parts that are folded
-STUDIES, ANSWERS, CHECKPOINTS = "Studies", "Answers", "Checkpoints"
+STUDIES, LEADERBOARD, ANSWERS, CHECKPOINTS = "Studies", "Leaderboard", "Answers", "Checkpoints"
 MOST = 4  # studies beside the first
 OF_ALL = (
     "The filter applies to the images compared. Counts of features, words, and the overlap and mean "
@@ -55,7 +56,8 @@ def compare_page(study: Study, among: Slice) -> None:
     has_others = bool(answers.others_of(study))
     default = ANSWERS if has_others and not alike else STUDIES
     has_answers = has_others or (bool(others) and study.labelled)  # or can be given another one
-    kinds = [STUDIES, *[ANSWERS] * has_answers, *[CHECKPOINTS] * bool(others)]
+    has_board = bool(others) and study.labelled
+    kinds = [STUDIES, *[LEADERBOARD] * has_board, *[ANSWERS] * has_answers, *[CHECKPOINTS] * bool(others)]
     what = default
     trained = ()
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare_header"):
@@ -64,6 +66,13 @@ def compare_page(study: Study, among: Slice) -> None:
         if len(kinds) > 1:
             what = choose_one("What is compared", kinds, key=WHAT, default=default)
         names = _choose(others, alike) if what == STUDIES else []
+        if what == LEADERBOARD:
+            other_encoders_menu(study, kind="tertiary")
+    if what == LEADERBOARD:
+        mine = served_studies.name_of(study)
+        encoders = leaderboard.choose_encoders({mine: study, **others}, [mine, *alike])
+        _or_warning(lambda: leaderboard.leaderboard_page(encoders))
+        return
     if what == CHECKPOINTS:
         mine = served_studies.name_of(study)
         trained = checkpoints.choose_checkpoints({mine: study, **others}, [mine, *alike])
@@ -108,6 +117,7 @@ def _alone(study: Study, others: Iterable[str], title: str) -> None:
     with next(columns).container(border=True, height="stretch"):
         st.markdown("**Another encoder**")
         _another_encoder(study)
+        other_encoders_menu(study)
     if gives_answer:
         with next(columns).container(border=True, height="stretch"):
             st.markdown("**Another answer of this encoder**")
@@ -188,6 +198,7 @@ def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
     widgets.drawer("Words", WORDS, "text_fields", lambda: words(comparison))
     figures = partial(pictures.paper_figures, comparison)
     widgets.drawer("The paper's figures, side by side", FIGURES, "imagesmode", figures)
+    other_encoders_menu(comparison.shared.studies[0], kind="tertiary")
 
 
 @widgets.stable_container

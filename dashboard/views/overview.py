@@ -34,6 +34,7 @@ from dashboard.panels.image.picture_field import picture_field
 from dashboard.panels.jobs import study_progress
 from dashboard.panels.leakage import leakage
 from dashboard.panels.masks import none_yet
+from dashboard.panels.new_study.other_encoders import other_encoders_menu
 from dashboard.research import parts
 from dashboard.server import table_downloads
 from dashboard.state import image_filter, session
@@ -52,7 +53,9 @@ def overview_page(study: Study, population: Slice) -> None:
         tour.start(study)
         has_encoder = not study.facts(EmbedFacts).encoder.is_given
         if has_encoder:
-            link("try_picture", "Try a picture of your own", study, icon="add_photo_alternate")
+            with st.container(width="content", gap="xxsmall"):
+                link("try_picture", "Try a picture of your own", study, icon="add_photo_alternate")
+                other_encoders_menu(study, kind="tertiary")
     filter_bar(study, population)
     gaps_matter = bool(set(study.missing()) - NOT_SHOWN_HERE)
     first = st.container()

@@ -61,6 +61,7 @@ def twins(study: Study, folder: Path) -> tuple[Study, Study]:
     copies = [shutil.copytree(study.path, folder / name) for name in ("before", "after")]
     for copy in copies:
         add_concepts(copy, {"3": ["dog"]})
+    assert main(["compare", *map(str, copies), "--leaderboard"]) == 0
     return open_study(copies[0]), open_study(copies[1])
 
 

@@ -23,7 +23,7 @@ from core.jobs import jobs
 from core.jobs import runner as job_runner
 from core.jobs.commands import Command, RunStep
 from core.jobs.jobs import Job, list_jobs, log_tail, read_job, read_report
-from core.jobs.progress import read_record, write_record
+from core.jobs.progress import Progress, read_record, write_record
 from core.jobs.runner import cancel, command_to_resume, forget, remembered, start_job
 
 COUNTER = '''
@@ -454,3 +454,12 @@ def test_words__a_step_that_is_the_same_in_every_basis_is_run_in_the_study(tmp_p
     (tmp_path / "manifest.json").write_text("{}")
     words = {step: RunStep(step, tmp_path / "bases/sae").words[1:] for step in ("search", "quality")}
     assert words == {"search": [str(tmp_path)], "quality": [str(tmp_path), "--basis=sae"]}
+
+
+def test_wait_for__ends_when_no_job_runs_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([True, True, False, False])
+    monkeypatch.setattr(jobs, "_is_busy", lambda _: next(looks))
+    monkeypatch.setattr(jobs, "LOOK_AGAIN", 0.0)
+    with Progress(tmp_path / "progress.json", terminal=False) as progress:
+        jobs.wait_for([tmp_path / "first", tmp_path / "second"], progress)
+    assert next(looks, None) is None and progress.stages_done == ["waiting"]

@@ -48,12 +48,12 @@ def answer_out_of_folds(
     """
     names = np.array(images.class_names, object)
     stored = _stored_answers(study, images)
-    facts: dict[str, float] = {}
     if stored is None:
         predicted, confidence, facts = _fitted(study, images, step, config, run, item)
     else:
         predicted, confidence = stored
-        facts["strength"] = study.facts(CrossfitFacts).strength or np.nan
+        strength = study.facts(CrossfitFacts).strength
+        facts = {} if strength is None else {"strength": strength}
     nearest = _nearest_classes(study, images, config, run)
     table = pd.DataFrame({"predicted": pd.array(names[predicted], dtype="str"), "confidence": confidence})
     table = table.assign(correct=predicted == images.codes)

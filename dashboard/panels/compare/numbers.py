@@ -9,8 +9,10 @@ from core.charts.compared_classes import COMPARED_CLASSES, ClassChanges
 from core.charts.compared_scores import COMPARED_SCORES, ComparedScores, score_table
 from core.charts.options import FigureOptions
 from core.common.dataframes import numbers
+from core.common.formatting import UNDEFINED
 from core.comparison.compare import Comparison
-from core.comparison.measures import MEASURES
+from core.comparison.measures import AUROCS, MEASURES
+from core.comparison.notes import why_unjudged
 from core.comparison.separation import scores_of, separation_sentence
 from core.comparison.text import STAR, amount, headline_rows, numbers_table
 from core.comparison.verdict import (
@@ -81,6 +83,10 @@ def cards(comparison: Comparison, other: str) -> None:
             amount({**comparison.value(name, study), "low": np.nan}, measure.unit, measure.digits)
             for study in (comparison.names[0], other)
         )
+        if name in AUROCS and (why := _why_unjudged(comparison, other)):
+            with column:
+                widgets.metric(measure.title, UNDEFINED, explain=HELP[name], detail=widgets.plain(why))
+            continue
         with column:
             widgets.metric(
                 measure.title,
@@ -89,6 +95,16 @@ def cards(comparison: Comparison, other: str) -> None:
                 detail=f"in {widgets.plain(other)}; {before} in {widgets.plain(comparison.names[0])}  \n"
                 f"{MARKS[change.verdict]} {change.words if change.verdict != SAME else ''}",
             )
+
+
+def _why_unjudged(comparison: Comparison, other: str) -> str:
+    """Why the AUROCs of one of the two studies are not judged; "" where both are."""
+    shared = comparison.shared
+    for name in (comparison.names[0], other):
+        number = comparison.names.index(name)
+        if why := why_unjudged(shared.studies[number], shared.rows[number, shared.judged]):
+            return f"{name}: {why}"
+    return ""
 
 
 def verdict(comparison: Comparison, other: str) -> None:

@@ -19,6 +19,7 @@ IN_SIGHT = 3  # jobs that are done; further ones are folded
 KINDS = {
     "analyze": "Analyze",
     "basis": "Bases",
+    "compare": "Which encoder",
     "demo": "Build the demo",
     "publish": "Pages to share",
     "report": "Report",

@@ -21,7 +21,7 @@ from dashboard.panels.image.picture_field import picture_field
 from dashboard.panels.jobs.controls import controls
 from dashboard.panels.menus import study_menu
 
-DOING = {"basis": "Learn the basis"}  # besides the steps
+DOING = {"basis": "Learn the basis", "waiting": "Waiting for an earlier study"}  # besides the steps
 ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "interrupted": "was interrupted"}
 
 

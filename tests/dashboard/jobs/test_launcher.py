@@ -18,6 +18,7 @@ from core.jobs.commands import (
     Analyze,
     BuildDemo,
     Command,
+    CompareEncoders,
     DecomposeImage,
     ExplainError,
     FitBasis,
@@ -62,10 +63,12 @@ def every_command(study: Path) -> list[Command]:
         RemoveBasis(study, "sae"),
         AddAnswer(study),
         ExplainError(study, ODD, "knn"),
+        CompareEncoders((study, study / "other")),
+        Analyze(study, (("images", "glyphworld"),), after=(study / "first", study / "second")),
     ]
 
 
-@pytest.mark.parametrize("number", range(16))
+@pytest.mark.parametrize("number", range(18))
 def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
     command = every_command(tmp_path / "--study ; x")[number]
     parsed = vars(build_parser().parse_args(command.words))
@@ -80,7 +83,7 @@ def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
     assert shlex.split(command.shell)[3:] == command.words
 
 
-@pytest.mark.parametrize("number", range(16))
+@pytest.mark.parametrize("number", range(18))
 def test_command__goes_through_its_record(tmp_path, number):
     command = every_command(tmp_path)[number]
     assert command_of(json.loads(json.dumps(command.record()))) == command

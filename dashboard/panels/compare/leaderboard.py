@@ -1,0 +1,156 @@
+"""Which encoder? The studies of the same images, best first, and the pictures on which they are divided."""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from core.charts.leaderboard import LEADERBOARD, Board
+from core.common.formatting import full_sentence
+from core.common.records import Templates
+from core.comparison.leaderboard import Leaderboard, disagreements, leaderboard_finding
+from core.comparison.leaderboard_text import LEGEND, NOTHING, TITLES, Cell, number_cells, pair_cells
+from core.comparison.shared_folds import SharedFolds
+from core.jobs.commands import CompareEncoders
+from core.jobs.jobs import read_job
+from core.store import Study
+from dashboard.cache import comparison_reads
+from dashboard.components import widgets
+from dashboard.components.chart import download, show_chart
+from dashboard.components.choose_one import select_some
+from dashboard.components.job_follower import follow, start_button
+from dashboard.jobs import launcher
+from dashboard.panels.jobs import study_progress
+
+WHICH = "compare_board"  # widget key and part of the URL
+MOST = 12  # encoders
+PICTURES = 24  # of the gallery, on a page
+_say = Templates.beside(__file__)
+
+
+def choose_encoders(names: Mapping[str, Study], alike: Sequence[str]) -> tuple[Study, ...]:
+    """The studies of a leaderboard: those of the same images, where no others are chosen."""
+    selected = select_some(
+        "Encoders", list(names), key=WHICH, default=list(alike)[:MOST], most=MOST,
+        placeholder="Choose two studies or more", shows_label=True,
+    )  # fmt: skip
+    return tuple(names[name] for name in selected)
+
+
+def leaderboard_page(studies: tuple[Study, ...]) -> None:
+    """The leaderboard, or the button that computes what it lacks."""
+    if len(studies) < 2:
+        st.caption("Choose two studies or more.")
+        return
+    folds = comparison_reads.shared_folds(studies)
+    if missing := folds.missing:
+        _to_compute(studies, folds, missing)
+        return
+    board = comparison_reads.leaderboard(studies)
+    st.header(widgets.plain(leaderboard_finding(board)), anchor=False)
+    st.caption(_say("out_of_fold", n=board.folds.n))
+    _table(board)
+    _notes(board)
+    first, *others = studies
+    show_chart(first, LEADERBOARD, others=others, name="compare_leaderboard", title=None, shown=Board(board))
+    _disagreements(board)
+    with st.expander("Every pair of encoders", icon=":material/table:"):
+        titles, *rows = pair_cells(board)
+        lines = ["".join(f"<td>{html.escape(cell or NOTHING)}</td>" for cell in row) for row in rows]
+        _table_html(titles, lines)
+        st.caption(
+            "p: how often chance alone moves the difference so far (2,000 draws of units of data, the same "
+            "for all encoders). Told apart: p after Holm's correction is at most .05."
+        )
+        download(studies, board.pairs, name="compare_pairs")
+
+
+@widgets.stable_container
+def _to_compute(studies: tuple[Study, ...], folds: SharedFolds, missing: Sequence[int]) -> None:
+    names = tuple(widgets.plain(folds.shared.names[number]) for number in missing)
+    command = CompareEncoders(tuple(study.path for study in studies))
+    folder = launcher.folder_of(command, folds.fingerprint)
+    job = read_job(folder)
+    with st.container(border=True):
+        st.markdown(f"**{_say('to_compute', n=len(missing), of=len(studies))}**")
+        st.caption(_say("how", n=folds.n, names=names))
+        if job is not None and job.running:
+            follow(folder, study_progress.bar)
+            return
+        if job is not None and job.state == "failed" and job.error:
+            st.error(widgets.plain(job.error), icon=":material/error:")
+        reason = start_button(command, "Compute", key="compare_board_start", folder=folder, kind="primary")
+        if reason:
+            st.caption(widgets.plain(full_sentence(reason)))
+
+
+@widgets.stable_container
+def _table(board: Leaderboard) -> None:
+    """Each encoder below its study, each interval below its number."""
+    names = board.frame[["letters", "study", "encoder"]].itertuples(index=False)
+    titles = [title for name, title in TITLES.items() if name != "encoder"]
+    rows = []
+    for letters, study, encoder in names:
+        cells = [Cell(letters), Cell(study, encoder), *number_cells(board, study).values()]
+        rows.append("".join(f"<td>{_lines_of(cell)}</td>" for cell in cells))
+    _table_html(titles, rows)
+    st.caption(LEGEND)
+    download(board.folds.shared.studies, board.frame, name="leaderboard")
+
+
+def _lines_of(cell: Cell) -> str:
+    below = [f"<small>{html.escape(text)}</small>" for text in (cell.interval, cell.of) if text]
+    return "<br>".join([html.escape(cell.value or NOTHING), *below])
+
+
+def _table_html(titles: Sequence[str], rows: Sequence[str]) -> None:
+    """A table; rows: the cells of each, as HTML."""
+    heads = "".join(f"<th scope=col>{html.escape(title)}</th>" for title in titles)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    table = f"<table class='compare board'><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    st.html(f"<div class=wide>{table}</div>")
+
+
+@widgets.stable_container
+def _notes(board: Leaderboard) -> None:
+    for note in board.notes:
+        st.caption(f":material/difference: {widgets.plain(full_sentence(note.text))}")
+    if commands := [note.command for note in board.notes if note.command]:
+        with st.expander("What mends this, in a terminal", icon=":material/terminal:"):
+            st.code("\n".join(commands), language="bash", wrap_lines=True)
+
+
+@widgets.stable_container
+def _disagreements(board: Leaderboard) -> None:
+    """Pictures that some encoders get right and others wrong, those they are most divided on first."""
+    table = disagreements(board)
+    st.header("Where they disagree", anchor=False)
+    if table.empty:
+        st.caption(_say("agreed"))
+        return
+    k = len(board.names)
+    all_right, none = (int((board.correct.sum(0) == n).sum()) for n in (k, 0))
+    st.caption(_say("divided", n=len(table), parts=(_say("others", n=all_right, of=none),)))
+    lines = {int(row["row"]): _lines(board, row) for row in table.to_dict("records")}
+    widgets.image_gallery(
+        board.folds.shared.studies[0],
+        table["row"].to_numpy(np.int64),
+        key="compare_divided",
+        captions=lines,
+        page_size=PICTURES,
+        tile=220,
+        label="images that divide the encoders",
+        marked=False,
+    )
+
+
+def _lines(board: Leaderboard, row: Mapping[Any, Any]) -> tuple[str, str]:
+    """The label and who gives it; then what the others say."""
+    place = int(row["place"])
+    answers = list(zip(board.names, board.correct[:, place], board.predicted[:, place], strict=True))
+    label = board.folds.class_names[int(board.folds.codes[place])]
+    right = tuple(name for name, is_right, _ in answers if is_right)
+    wrong = [_say("wrong", what=name, why=str(answer)) for name, is_right, answer in answers if not is_right]
+    return _say("right", what=label, names=right), "; ".join(wrong)

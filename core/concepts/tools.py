@@ -24,7 +24,7 @@ from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.store import Study
 
-NO_CAPTIONS = "no caption bank: give --captions PATH (.txt, .csv, .json, .parquet or a LAION folder)"
+NO_CAPTIONS = "no caption bank: give --captions PATH (.txt, .csv, .json, .parquet or a folder)"
 NO_PICTURES = "the study was made without pictures; concepts need them"
 DEFAULT_CLIP = "ViT-B-32@openai"  # as in the paper
 

@@ -20,7 +20,8 @@ class ConceptsConfig:
 
     # Captions: None is Glyphworld's own bank for Glyphworld; other studies skip the step.
     captions: str | None = word_option(
-        "captions or a vocabulary: .txt, .csv, .tsv, .json, .jsonl, .parquet, or a folder of LAION files",
+        "captions or a vocabulary: .txt, .csv, .tsv, .json, .jsonl, .parquet, or a folder of LAION or "
+        ".txt files",
         None,
         metavar="PATH",
         names="file",

@@ -17,6 +17,7 @@ from core.common.remote.addresses import study_folder
 from core.config import reading
 from core.config.options import IN_ANALYZE, OPTIONS
 from core.errors import DamagedManifest, PeregrineError, SettingsError
+from core.export.tools.tool_names import TOOL_NAMES
 from core.jobs.progress import Progress
 from core.steps import in_analysis
 
@@ -130,11 +131,12 @@ def add_export(commands: Any) -> None:
         "causes, cause_rates, human-study (tasks for people who rate words), concept_features (of each known "
         "class and attribute), bases (how well each names them), traces_images, traces_features, attributes, "
         "pictures, nearest_train, leaks (evaluation images that train has, too), rotation, metrics, "
-        "representations, basis, heatmap or mask",
+        "representations, basis, heatmap or mask; or what is known of each image as a new folder for a tool: "
+        f"{', '.join(TOOL_NAMES)}",
     )
     files = (
         "file to write: .csv, .parquet, .json or .npy; .npz for the dictionary and codes of a basis, "
-        ".safetensors for SAELens"
+        ".safetensors for SAELens; for a tool a new folder"
     )
     options.add_output(sub, files)
     options.add_where(
@@ -274,6 +276,8 @@ def export(args: argparse.Namespace) -> None:
         raise SettingsError("--where and --slice both name a slice; give one of them")
     if args.table == "labels":
         return _export_labels(args)
+    if args.table in TOOL_NAMES:
+        return _export_to_tool(args)
     refuse_options(args, ("corrected", "as"), "belongs to the table labels; leave it out")
     if args.table in ("heatmap", "mask"):
         if "where" in args or "slice" in args:
@@ -314,6 +318,24 @@ def _export_labels(args: argparse.Namespace) -> None:
     made = export_labels(study, form, args.output, corrected="corrected" in args, among=among)
     what = "link" if form == "imagefolder" else "row"
     print(f"{args.output}: {counted(made.n, what)}")
+    for note in made.notes:
+        print(f"note: {note}")
+
+
+def _export_to_tool(args: argparse.Namespace) -> None:
+    from core.export.tools.tool_exports import export_to_tool
+    from core.slices.inspection.populations import with_split
+    from core.slices.slice import Slice
+
+    refuse_options(args, (*OF_FRAMES, "corrected", "as"), "says nothing of a folder for a tool; leave it out")
+    study, among = _open(args.study).answering(getattr(args, "answer", None)), None
+    if "slice" in args:
+        among = Slice.parse(args.slice)
+    if "where" in args:
+        among = with_split(study, Slice.parse(args.where))
+    made = export_to_tool(study, args.table, args.output, among=among)
+    print(f"{args.output}: {counted(made.n, 'image')}")
+    print(f"open: {made.opened_by}")
     for note in made.notes:
         print(f"note: {note}")
 

@@ -21,12 +21,14 @@ from core.common.csv_text import write_csv
 from core.common.formatting import json_number
 from core.common.inside import check_output_file, replacing
 from core.common.picture_names import COLUMNS as PICTURE_COLUMNS
+from core.common.picture_names import DUPLICATE_OF, NEAR_DUPLICATE_OF
 from core.common.relative_paths import common_folder, folder_of_ids, relative_paths
 from core.common.score_names import SCORES
 from core.common.step_facts import EmbedFacts
 from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
 from core.errors import HeatmapNotStored, SettingsError, StudyError, unknown_name
 from core.export.bases_table import bases_table
+from core.export.class_names import has_ids, with_name_columns
 from core.export.human_study import COLUMNS as HUMAN_STUDY
 from core.export.human_study import human_study_tasks
 from core.export.labels import COLUMNS as LABELS
@@ -103,9 +105,13 @@ MADE = {  # of what the study holds, when it is asked for
     "traces_images": traces.images_table,
     "traces_features": traces.features_table,
 }
-IMAGES = ("image_id", "neighbour", "near_1", "near_2", "near_3")  # columns that name an image
+IMAGES = (  # columns that name an image
+    *("image_id", "neighbour", "near_1", "near_2", "near_3", "train_image"),
+    *(DUPLICATE_OF, NEAR_DUPLICATE_OF),
+)
 # Tables without rows per image that are computed again for a slice.
 OF_SLICES = ("features", "metrics", "cause_rates")
+OF_TRACES = ("traces_images", "traces_features")
 OF_BOTH_SPLITS = ("label_issues",)  # tables of which a slice without a split holds train images, too
 TABLES = (*COLUMNS, "representations", "basis", "heatmap", "mask")
 EXTENSIONS = (".csv", ".parquet", ".json", ".npy")
@@ -194,7 +200,11 @@ def _heatmap(study: Study, row: int, features: Sequence[int] | None, combine: st
 
 
 def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.DataFrame:
-    """Read a table as it is exported: the promised columns in the promised order."""
+    """Read a table as it is exported: the promised columns in the promised order.
+
+    Where classes are WordNet ids, a column COLUMN_name follows for each column of classes, except in
+    `labels`, which other tools read.
+    """
     if table == "neighbours":
         frame = _neighbours(study)
     elif table in OF_BOTH_SPLITS and slice:
@@ -209,7 +219,11 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
         frame = study.table(stored, columns=[name for name in COLUMNS[table] if name in held] or None)
     frame = frame if slice is None or not slice else _only(study, table, frame, slice)
     frame = without_image_folder(study, table, frame)
-    return frame[list(LABELS)] if table == "labels" else frame  # the ids were for the slice
+    if table != "labels" and has_ids(study):
+        frame = with_name_columns(frame)
+    return (
+        cast(pd.DataFrame, frame[list(LABELS)]) if table == "labels" else frame
+    )  # the ids were for the slice
 
 
 def of_slice(study: Study, table: str, where: Slice | None) -> tuple[Study, Slice | None]:

@@ -141,8 +141,13 @@ def _form(study: Study, form: str) -> LabelForm:
 
 def _frame(study: Study, corrected: bool, among: Slice | None) -> tuple[pd.DataFrame, np.ndarray]:
     rows = np.flatnonzero(among.mask(study)) if among else np.arange(study.n_images)
+    return label_frame(study, rows, corrected=corrected), rows
+
+
+def label_frame(study: Study, rows: np.ndarray, *, corrected: bool = True) -> pd.DataFrame:
+    """Return image_id, path, label and split of some images of a study, as they are handed on."""
     frame = without_image_folder(study, "labels", labels_table(study, corrected=corrected))
-    return frame.iloc[rows].reset_index(drop=True), rows
+    return frame.iloc[rows].reset_index(drop=True)
 
 
 def _notes(content: Any, ending: str) -> tuple[str, ...]:

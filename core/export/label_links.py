@@ -2,9 +2,7 @@
 
 import os
 import re
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +12,8 @@ import pandas as pd
 from core.common.dataframes import words
 from core.common.formatting import counted
 from core.common.remote.addresses import is_url
-from core.errors import SettingsError, StudyError
-from core.storage.leftovers import remove_leftovers_of
+from core.errors import StudyError
+from core.export.whole_folder import check_new_folder, complete_folder
 from core.store import Study
 
 LONGEST = 100  # bytes of the name of a folder
@@ -42,14 +40,13 @@ def write_links(study: Study, frame: pd.DataFrame, rows: np.ndarray, out: Path) 
         SettingsError: `out` is there and is no empty folder.
         StudyError: the images are no files of this machine.
     """
-    if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
-        raise SettingsError(f"'{out}' is there already; name a folder that is new or empty")
+    check_new_folder(out)
     places = image_places(study, rows)
     is_file = np.array([os.path.isfile(place) for place in places], bool)
     labelled = frame["label"].notna().to_numpy(bool)
     folders = class_folders([label for label in words(frame, "label") if label])
     taken: set[Path] = set()
-    with _complete_folder(out) as begun:
+    with complete_folder(out) as begun:
         for at in np.flatnonzero(labelled & is_file):
             split, label = str(frame["split"].iat[at]), str(frame["label"].iat[at])
             link = _free(Path(split, folders[label], os.path.basename(places[at])), taken)
@@ -109,19 +106,3 @@ def _free(link: Path, taken: set[Path]) -> Path:
         name = link.with_stem(f"{link.stem}-{number}")
     taken.add(Path(str(name).casefold()))
     return name
-
-
-@contextmanager
-def _complete_folder(out: Path) -> Iterator[Path]:
-    """Yield a folder beside `out`, renamed when complete; after an error, nothing is left behind."""
-    begun = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers_of(out)
-        begun.mkdir()
-        yield begun
-        os.replace(begun, out)  # also an empty folder, and no other
-    except OSError as error:
-        raise SettingsError(f"cannot write the folder '{out}': {error.strerror}") from error
-    finally:
-        shutil.rmtree(begun, ignore_errors=True)

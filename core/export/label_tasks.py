@@ -33,14 +33,14 @@ def label_tasks(study: Study, frame: pd.DataFrame, rows: np.ndarray) -> list[Tas
     for at, (image_id, label) in enumerate(zip(images["image_id"], images["label"], strict=True)):
         before, row = "" if pd.isna(label) else str(label), frame.iloc[at]
         data = {"image_id": row["image_id"], "split": row["split"], "label": before}
-        task: Task = {"data": {"image": LOCAL_FILES + quote(str(row["path"])), **data}}
+        task: Task = {"data": {"image": served_file(str(row["path"])), **data}}
         is_open = not decision_on(left.get(image_id, ImageTrace()), before)
         if is_open and image_id in suggestions:
             suggested, confidence = suggestions[image_id]
-            result = [_choice(suggested)]
+            result = [choice(suggested)]
             task["predictions"] = [{"model_version": SUGGESTED_BY, "score": confidence, "result": result}]
         elif not pd.isna(row["label"]):
-            task["annotations"] = [{"result": [_choice(str(row["label"]))]}]
+            task["annotations"] = [{"result": [choice(str(row["label"]))]}]
         tasks.append(task)
     return tasks
 
@@ -55,5 +55,11 @@ def _suggestions(study: Study) -> dict[str, tuple[str, float]]:
     return dict(zip(table["image_id"], pairs, strict=True))
 
 
-def _choice(name: str) -> dict[str, Any]:
+def served_file(path: str) -> str:
+    """Return how a task names a file of Label Studio's machine, below the folder that it serves."""
+    return LOCAL_FILES + quote(path)
+
+
+def choice(name: str) -> dict[str, Any]:
+    """Return the result that chooses a class."""
     return {**CONTROL, "value": {"choices": [name]}}

@@ -4,7 +4,9 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -13,7 +15,8 @@ from core.common.csv_text import csv_text
 from core.common.inside import inside
 from core.common.relative_paths import folder_of_ids
 from core.errors import SettingsError, StudyError, did_you_mean
-from core.export.files import COLUMNS, IMAGES, STORED_AS, read_table, without_image_folder
+from core.export.class_names import NAME, has_ids, name_columns, names_of_classes
+from core.export.files import COLUMNS, IMAGES, OF_TRACES, STORED_AS, read_table, without_image_folder
 from core.export.provenance import provenance
 from core.storage.seals import Damaged
 from core.storage.table_files import NO_TABLE, checked_table, with_group_names
@@ -46,6 +49,8 @@ def tables_of(study: Study) -> list[Listed]:
     if "neighbours" in items:
         n, k = items["neighbours"]["shape"]
         tables["neighbours"] = Listed("neighbours", n * min(k, study.n_images - n), None)  # of few, all
+    traces = {name: len(read_table(study, name)) for name in OF_TRACES if study.has("images")}
+    tables |= {name: Listed(name, n, None) for name, n in traces.items() if n}
     order = [name for name in COLUMNS if name in tables]
     return [tables[name] for name in [*order, *sorted(set(tables) - set(order))]]
 
@@ -78,7 +83,7 @@ def stream_table(study: Study, table: str, kind: str) -> Iterator[bytes]:
 def _parts(study: Study, table: str) -> Iterator[pa.Table]:
     """Yield the table in parts of at most ROWS rows; at least one, so that an empty table has a header."""
     stored = STORED_AS.get(table, table)
-    if table == "neighbours" or study.is_made(stored):
+    if table in ("neighbours", *OF_TRACES) or study.is_made(stored):
         return iter([pa.Table.from_pandas(read_table(study, table), preserve_index=False)])
     try:
         entry = study.manifest["items"][stored]
@@ -93,7 +98,7 @@ def _parts(study: Study, table: str) -> Iterator[pa.Table]:
 
 def _handed_on(study: Study, table: str, part: pa.Table) -> pa.Table:
     """Return a part of a table as `export` writes it: without the folder of the images."""
-    part = with_group_names(table, part)
+    part = _with_names(study, with_group_names(table, part))
     held = [name for name in NAMES if name in part.column_names]
     if not held or not (table in ("images", "skipped") or folder_of_ids(study.column("images", "image_id"))):
         return part
@@ -101,6 +106,14 @@ def _handed_on(study: Study, table: str, part: pa.Table) -> pa.Table:
     for name in shown:
         position, field = part.column_names.index(name), part.schema.field(name)
         part = part.set_column(position, field, pa.array(shown[name], field.type, from_pandas=True))
+    return part
+
+
+def _with_names(study: Study, part: pa.Table) -> pa.Table:
+    """Add the names of classes that are WordNet ids, as `export` does."""
+    for name in name_columns(part.column_names) if has_ids(study) else ():
+        names = names_of_classes(cast(pd.Series, as_frame(part.select([name]))[name]))
+        part = part.append_column(f"{name}{NAME}", pa.array(names, pa.string(), from_pandas=True))
     return part
 
 

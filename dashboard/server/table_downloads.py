@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from core.common.command_line import PROGRAM
 from core.errors import FORESEEN, user_message
-from core.export.meanings import TABLES
+from core.export.meanings import table_meaning
 from core.export.private_paths import without_folders
 from core.export.streaming import KINDS, Listed, stream_table, tables_of
 from core.export.table_file import file_stem
@@ -62,7 +62,7 @@ def section(study: Study) -> None:
 
 def _line(study: Study, one: Listed) -> str:
     links = " ".join(f"[{kind.upper()}]({address(study, one.name, kind)})" for kind in KINDS)
-    about = TABLES.get(one.name, "")
+    about = table_meaning(one.name)
     return f"| {plain(one.name)} | {about} | {one.rows:,} | {_spoken(one.size)} | {links} |"
 
 

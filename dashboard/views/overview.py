@@ -28,7 +28,7 @@ from dashboard.components.chart import download
 from dashboard.components.page_link import link
 from dashboard.components.run_button import making_command, run_button
 from dashboard.components.scale import scale
-from dashboard.panels import findings, report, tour
+from dashboard.panels import findings, report, tool_exports, tour
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.image.picture_field import picture_field
 from dashboard.panels.jobs import study_progress
@@ -77,6 +77,7 @@ def overview_page(study: Study, population: Slice) -> None:
             _steps(study)
         _remarks(study)
     table_downloads.section(study)
+    tool_exports.section(study)
     report.section(study)
 
 

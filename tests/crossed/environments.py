@@ -24,15 +24,17 @@ LATEST = re.compile(r"^\S+ \((\S+)\)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Tool:
-    """A release of a tool. `requires`: as pip reads it, the tool first. `writer`: its module in writers/.
+    """A release of a tool. `requires`: as pip reads it, the tool first.
 
-    `kind`: of its rows, "network" or "data".
+    `writer`: its module in writers/, or in readers/ where it reads what we write. `kind`: of its rows,
+    "network", "data" or "exports". `home`: the tool whose environment it shares.
     """
 
     name: str
     requires: tuple[str, ...]
     writer: str
     kind: str = NETWORK
+    home: str = ""
 
     @property
     def distribution(self) -> str:
@@ -44,7 +46,7 @@ class Tool:
 
     @property
     def folder(self) -> Path:
-        return BUILD / "environments" / self.name
+        return BUILD / "environments" / (self.home or self.name)
 
     @property
     def python(self) -> Path:
@@ -62,9 +64,10 @@ def all_tools() -> dict[str, Tool]:
     return {
         name: Tool(
             name,
-            tuple(about["requires"]),
+            tuple(held[about["home"]]["requires"] if "home" in about else about["requires"]),
             about.get("writer", name.replace("-", "_")),
             about.get("kind", NETWORK),
+            about.get("home", ""),
         )
         for name, about in held.items()
     }

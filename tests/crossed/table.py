@@ -13,7 +13,8 @@ TABLE = Path(__file__).with_name("table.csv")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "compatibility.md"
 RIGHT, NOTED, REFUSED, WRONG, SKIPPED = "right", "right with a note", "refused", "wrong", "skipped"
 VERDICTS = (RIGHT, NOTED, REFUSED, WRONG, SKIPPED)
-NETWORK, DATA = "network", "data"
+NETWORK, DATA, EXPORTS = "network", "data", "exports"
+KINDS = (NETWORK, DATA, EXPORTS)
 HEAD = """# Compatibility
 
 What real tools write, and what Peregrine makes of it. Each row is a file that the tool wrote with its own
@@ -22,6 +23,7 @@ says. `make crossed` does it again, `make crossed ONLY=timm` for one tool.
 
 * [Networks and dictionaries](#networks)
 * [Images, labels, masks and captions](#data)
+* [What Peregrine exports, read by the tools](#exports)
 """
 PARTS = {
     NETWORK: """
@@ -53,8 +55,20 @@ is the largest share of pictures of which something is another, or 1 - IoU of a 
 * **refused**: one line says why, and what to do; where another way reads it, that way was tried.
 * **wrong**: anything else. **skipped**: the tool could not write it; the row says why.
 """,
+    EXPORTS: """
+<a id="exports"></a>
+# What Peregrine exports, read by the tools
+
+The other way round: a study of small pictures is exported (everything that is known of each image, or its
+corrected labels), and each tool reads that with its own functions, in an environment of its own. Fields,
+tags, heatmaps, masks, vectors and labels are compared with the tables and arrays of the study; names hold
+signs that CSV and XML give a meaning.
+
+* **right**: every image and value is the study's, numbers to 1e-9, maps and vectors bit by bit. Where
+  something is merged, what the user had is unchanged as well. **wrong**: anything else.
+""",
 }
-HEADINGS = {NETWORK: "option or architecture", DATA: "form or option"}
+HEADINGS = {NETWORK: "option or architecture", DATA: "form or option", EXPORTS: "read by"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +112,7 @@ def read_table(path: Path = TABLE) -> list[Row]:
 
 def write_table(rows: Iterable[Row], path: Path = TABLE) -> None:
     """Write rows, sorted by kind, tool and version; within them they stay in their order."""
-    ordered = sorted(rows, key=lambda row: (row.kind == DATA, row.tool.lower(), row.version))
+    ordered = sorted(rows, key=lambda row: (KINDS.index(row.kind), row.tool.lower(), row.version))
     with path.open("w", encoding="utf-8", newline="") as opened:
         writer = csv.DictWriter(opened, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()

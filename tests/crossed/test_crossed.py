@@ -13,11 +13,13 @@ from torch import nn
 from tests.crossed.data_kit import Picture, WrittenData, outlined, rgb, tree
 from tests.crossed.data_reading import DataReading, data_verdict, read_data
 from tests.crossed.environments import all_tools
+from tests.crossed.exporting import EXPORTS as READ_BY
 from tests.crossed.kit import Written, outputs, pictures, plain_pixels, trained
 from tests.crossed.reading import OF_PIXELS, Reading, read, verdict
 from tests.crossed.table import (
     DATA,
     DOCUMENT,
+    EXPORTS,
     NOTED,
     REFUSED,
     RIGHT,
@@ -47,9 +49,17 @@ def test_table__has_a_row_a_case_of_a_known_verdict():
     assert {row.tool for row in rows} <= {tool.distribution for tool in all_tools().values()}
 
 
-def test_tools__are_pinned_and_have_a_writer():
+def test_tools__are_pinned_and_have_a_writer_or_a_reader():
     for tool in all_tools().values():
-        assert all("==" in one for one in tool.requires) and (WRITERS / f"{tool.writer}.py").is_file(), tool
+        folder = WRITERS.with_name("readers") if tool.kind == EXPORTS else WRITERS
+        assert all("==" in one for one in tool.requires) and (folder / f"{tool.writer}.py").is_file(), tool
+
+
+def test_table__has_every_export_read_by_its_tool():
+    rows = {(row.writer, row.option) for row in read_table() if row.kind == EXPORTS}
+    assert rows == {
+        (export.written_by, option) for cases in READ_BY.values() for option, export in cases.items()
+    }
 
 
 def test_table__is_written_as_it_is_read_and_counted_on_the_page(tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import re
 import tracemalloc
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from pandas.testing import assert_frame_equal
 
 from core.cli import build_parser
 from core.common.formatting import json_text
@@ -26,13 +28,16 @@ from core.export.files import (
     WRITERS,
     export_table,
     note_on_train_images,
+    read_table,
 )
 from core.export.meanings import TABLES as TABLE_MEANINGS
-from core.export.streaming import stream_table
+from core.export.meanings import meaning, table_meaning
+from core.export.streaming import stream_table, tables_of
 from core.slices.slice import Slice
 from core.steps import step_of
 from core.storage.writer import write_study
 from core.store import Study, open_study
+from core.traces import changes
 from tests import small
 
 PROMISED = {
@@ -268,3 +273,52 @@ def test_makes_the_folder_but_not_over_a_folder(study: Study, tmp_path: Path) ->
 
 def test_tables_of_the_neighbours_say_what_they_hold() -> None:
     assert {"neighbours", "principal_scores"} <= TABLE_MEANINGS.keys()
+
+
+NAMED = ("n01440764", "n02099601", "n99999999")
+SHOWN = {"n01440764": "tench", "n02099601": "golden retriever"}
+
+
+@pytest.fixture
+def of_ids(tmp_path: Path) -> Study:
+    """Four images whose classes are WordNet ids, one without a label, with a note, and an answer's table."""
+    ids = [f"train/{number}.png" for number in range(4)]
+    images = pd.DataFrame({"image_id": ids, "path": ids, "split": "train"})
+    images["label"] = pd.array([*NAMED, None], dtype="str")
+    probe = pd.DataFrame({"image_id": ids, "predicted": pd.array([NAMED[1]] * 4, dtype="str")})
+    with write_study(tmp_path / "ids") as writer:
+        with writer.step("embed", {}) as step:
+            step.table("images", images)
+            step.table("head_classes", pd.DataFrame({"output": [0], "name": ["a"]}))
+        with writer.step("probe", {}, ("images",)) as step:
+            step.table("probe", probe)
+    study = Study(tmp_path / "ids")
+    changes.set_note(study, ids[0], "a note")
+    return study
+
+
+def test_classes_that_are_wordnet_ids__have_their_names_beside_them(of_ids, tmp_path) -> None:
+    export_table(of_ids, "images", tmp_path / "images.csv")
+    read = pd.read_csv(tmp_path / "images.csv")
+    assert list(read.columns) == ["image_id", "path", "split", "label", "label_name"]
+    assert read["label"].fillna("").tolist() == [*NAMED, ""]
+    assert read["label_name"].fillna("").tolist() == ["tench", "golden retriever", "n99999999", ""]
+    assert read_table(of_ids, "probe")["predicted_name"].tolist() == ["golden retriever"] * 4
+    assert "label_name" not in read_table(of_ids, "labels")
+    for table in ("images", "probe", "traces_images"):
+        content = b"".join(stream_table(of_ids, table, "parquet"))
+        streamed = pd.read_parquet(io.BytesIO(content))
+        assert_frame_equal(streamed, read_table(of_ids, table), check_dtype=False)
+
+
+def test_names_beside_classes__only_where_they_differ(study: Study) -> None:
+    assert not [name for name in read_table(study, "images") if name.endswith("_name")]
+
+
+def test_every_table_that_is_listed_says_what_it_holds(of_ids) -> None:
+    listed = [one.name for one in tables_of(of_ids)]
+    assert listed[0] == "images" and {"traces_images", "head_classes"} <= set(listed)
+    assert "traces_features" not in listed  # there are none
+    for table in (*listed, "answer_knn", *COLUMNS):
+        assert table_meaning(table) or table in ("labels", "answers", "bases"), table
+    assert meaning("true_name") == meaning("label_name") != "" == meaning("file_name")

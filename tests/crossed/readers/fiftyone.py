@@ -1,0 +1,90 @@
+"""FiftyOne reads its own form as a new data set, and merges it into one that is there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+os.environ["FIFTYONE_DO_NOT_TRACK"] = "1"
+os.environ["FIFTYONE_DATABASE_DIR"] = tempfile.mkdtemp(prefix="fiftyone")
+
+import fiftyone as fo
+from fiftyone.core.service import ServiceListenTimeout
+
+from tests.crossed.reading_back import ReadImage, tags_of
+
+ATTEMPTS = 5  # to start the database, for which a busy machine may take too long
+USUAL = {"id", "filepath", "tags", "metadata", "created_at", "last_modified_at"}
+
+
+def connect() -> None:
+    for attempt in range(ATTEMPTS):
+        try:
+            fo.list_datasets()
+            return
+        except ServiceListenTimeout:
+            if attempt == ATTEMPTS - 1:
+                raise
+
+
+def new_dataset(out: Path, images: Path) -> list[ReadImage]:
+    connect()
+    data = fo.Dataset.from_dir(str(out), fo.types.FiftyOneDataset, rel_dir=str(images))
+    return [image_of(sample, images) for sample in data]
+
+
+def merged(out: Path, images: Path) -> list[ReadImage]:
+    """Merge into a data set of the same files, whose own fields, tags and facts must stay as they are."""
+    connect()
+    data = fo.Dataset()
+    for path in sorted(images.rglob("*.png")):
+        sample = fo.Sample(filepath=str(path), tags=["mine"])
+        sample["ground_truth"] = fo.Classification(label="mine", confidence=0.125)
+        sample["q_score"], sample["predicted"] = 7.0, "mine"
+        data.add_sample(sample)
+    extra = fo.Sample(filepath=str(images / "elsewhere.jpg"), tags=["mine"])
+    data.add_sample(extra)
+    data.info["note"] = "mine"
+    data.save()
+    before = {sample.id: sample.filepath for sample in data}
+    data.merge_dir(str(out), fo.types.FiftyOneDataset, rel_dir=str(images), insert_new=False)
+    assert {sample.id: sample.filepath for sample in data} == before and data.info["note"] == "mine"
+    read = []
+    for sample in data:
+        assert "mine" in sample.tags
+        if sample.id == extra.id:
+            assert not [name for name in sample.field_names if name not in USUAL and sample[name] is not None]
+            continue
+        assert (sample["ground_truth"].label, sample["ground_truth"].confidence) == ("mine", 0.125)
+        assert (sample["q_score"], sample["predicted"]) == (7.0, "mine")
+        read.append(image_of(sample, images))
+    return read
+
+
+def image_of(sample: Any, images: Path) -> ReadImage:
+    names = [name for name in sample.field_names if name.startswith("peregrine_")]
+    values = {name.removeprefix("peregrine_"): sample[name] for name in names if sample[name] is not None}
+    read = ReadImage(str(Path(sample.filepath).relative_to(images)), tags=tags_of(sample.tags))
+    read.arrays["embedding"] = values.pop("embedding")
+    heat = values.pop("heatmap")
+    assert heat.range == [0, 255]
+    read.arrays["heatmap"] = heat.get_map()
+    for kind in ("core", "spurious"):
+        if f"mask_{kind}" in values:
+            read.arrays[kind] = values.pop(f"mask_{kind}").get_mask()
+    pairs = {"prediction": ("predicted", "confidence"), "suggestion": ("suggested", "suggested_confidence")}
+    for name, (label, number) in pairs.items():
+        if name in values:
+            one = values.pop(name)
+            values |= {label: one.label, number: one.confidence}
+    read.fields = {name: plain(value) for name, value in values.items()}
+    return read
+
+
+def plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float) else list(value)
+
+
+READERS = {"Dataset.from_dir": new_dataset, "merge_dir into a data set": merged}

@@ -221,9 +221,8 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
     frame = without_image_folder(study, table, frame)
     if table != "labels" and has_ids(study):
         frame = with_name_columns(frame)
-    return (
-        cast(pd.DataFrame, frame[list(LABELS)]) if table == "labels" else frame
-    )  # the ids were for the slice
+    # The ids were for the slice.
+    return cast(pd.DataFrame, frame[list(LABELS)]) if table == "labels" else frame
 
 
 def of_slice(study: Study, table: str, where: Slice | None) -> tuple[Study, Slice | None]:

@@ -212,7 +212,7 @@ def _left_tags(study: Study, rows: np.ndarray) -> list[tuple[str, ...]]:
     """The tags that people gave to each image."""
     left = read_traces(study.path).images
     ids = study.column("images", "image_id").to_numpy(object)
-    return [left[ids[row]].tags if ids[row] in left else () for row in rows]
+    return [left[ids[row]].tags if ids[row] in left else () for row in rows.tolist()]
 
 
 def _saved_slices(study: Study) -> dict[str, np.ndarray]:

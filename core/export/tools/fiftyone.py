@@ -93,7 +93,7 @@ def _sample(known: KnownImages, at: int, folder: Path) -> dict[str, Any]:
 
 
 def _maps(known: KnownImages, at: int, maps: ImageMaps) -> dict[str, Any]:
-    """Heatmap and masks of an image, held in the samples: paths of files would be read below `rel_dir`."""
+    """Heatmap and masks of an image, held in the sample: relative paths of files are read below `rel_dir`."""
     labels = {}
     for name, values in maps.of_image(int(known.rows[at])).items():
         held = _binary(values)

@@ -2,42 +2,54 @@
 
 from __future__ import annotations
 
+import atexit
+import importlib.util
 import os
+import socket
+import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
+PATIENCE = 500  # seconds until the database answers: FiftyOne's own is too short for a busy machine
+
+
+def start_database() -> str:
+    """Start the MongoDB of FiftyOne's package, which ends with this process; return its address."""
+    package = importlib.util.find_spec("fiftyone")
+    assert package is not None and package.origin is not None
+    program = Path(package.origin).parent / "db" / "bin" / "mongod"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = tempfile.mkdtemp(prefix="mongod")
+    words = [str(program), "--dbpath", place, "--port", str(port), "--bind_ip", "127.0.0.1", "--nounixsocket"]
+    server = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    atexit.register(server.terminate)
+    end = time.monotonic() + PATIENCE
+    while socket.socket().connect_ex(("127.0.0.1", port)) and time.monotonic() < end:
+        time.sleep(0.5)
+    return f"mongodb://127.0.0.1:{port}/?serverSelectionTimeoutMS={PATIENCE * 1000}"
+
+
 os.environ["FIFTYONE_DO_NOT_TRACK"] = "1"
-os.environ["FIFTYONE_DATABASE_DIR"] = tempfile.mkdtemp(prefix="fiftyone")
+os.environ["FIFTYONE_DATABASE_URI"] = start_database()
 
 import fiftyone as fo
-from fiftyone.core.service import ServiceListenTimeout
 
 from tests.crossed.reading_back import ReadImage, tags_of
 
-ATTEMPTS = 5  # to start the database, for which a busy machine may take too long
 USUAL = {"id", "filepath", "tags", "metadata", "created_at", "last_modified_at"}
 
 
-def connect() -> None:
-    for attempt in range(ATTEMPTS):
-        try:
-            fo.list_datasets()
-            return
-        except ServiceListenTimeout:
-            if attempt == ATTEMPTS - 1:
-                raise
-
-
 def new_dataset(out: Path, images: Path) -> list[ReadImage]:
-    connect()
     data = fo.Dataset.from_dir(str(out), fo.types.FiftyOneDataset, rel_dir=str(images))
     return [image_of(sample, images) for sample in data]
 
 
 def merged(out: Path, images: Path) -> list[ReadImage]:
     """Merge into a data set of the same files, whose own fields, tags and facts must stay as they are."""
-    connect()
     data = fo.Dataset()
     for path in sorted(images.rglob("*.png")):
         sample = fo.Sample(filepath=str(path), tags=["mine"])

@@ -205,6 +205,7 @@ def test_saved_note__gives_the_focus_back_to_its_button(visitor, address, served
         page.wait_for_function(INSIDE)
         page.get_by_role("textbox", name="Note").fill(note)
         page.keyboard.press("Tab")
+        settle(page)  # what was typed is with the server
         page.keyboard.press("Enter")
         expect(page.get_by_test_id("stPopoverBody")).to_have_count(0)
         expect(button).to_be_focused()

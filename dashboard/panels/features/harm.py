@@ -56,8 +56,8 @@ def _classes(study: Study, table: pd.DataFrame, paired: PairedAccuracy) -> None:
         f"({signed(100 * paired.low, 1)} to {signed(100 * paired.high, 1)}, 95 % interval)"
     ]
     for name, rows in (
-        ("without it more images are right of", table[net > 0]),
-        ("fewer of", table[net < 0][::-1]),
+        ("without it more images are right of", table.loc[net > 0].reset_index(drop=True)),
+        ("fewer of", table.loc[net < 0].iloc[::-1].reset_index(drop=True)),
     ):
         if len(rows):
             parts.append(f"{name} {_listed(rows)}")

@@ -84,6 +84,7 @@ CORE_FOR_DASHBOARD = (
     "core.analysis.quality.recommendation",
     *("core.analysis.probe.notes", "core.answers.answer", "core.answers.kinds"),
     *("core.bases.basis", "core.bases.kinds", "core.bases.position_index", "core.bases.twins"),
+    "core.bases.worth",
     "core.training.augmentations.preview",
     *("core.concepts.confused", "core.concepts.decomposition", "core.concepts.interventions"),
     "core.topics",

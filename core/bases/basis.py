@@ -18,6 +18,7 @@ import pandas as pd
 from core.bases.kinds import KINDS
 from core.common.command_line import command_line
 from core.common.inside import NAME
+from core.common.verdicts.words import ALIKE, SAME
 from core.errors import SettingsError, did_you_mean
 from core.reader import StudyReader
 
@@ -155,9 +156,6 @@ def codes_of(study: StudyReader, basis: Basis) -> Codes:
     counts = study.vector(basis.item("count"))
     indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
     return Codes(indptr, study.vector(basis.item("features")), study.vector(basis.item("values")))
-
-
-SAME, ALIKE = 0.9, 0.7  # |cosine| with a latent of another fit
 
 
 def about_latent(basis: Basis, row: Mapping[str, Any]) -> str:

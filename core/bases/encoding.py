@@ -15,7 +15,7 @@ from torch import Tensor
 
 from core.bases.basis import TABLE
 from core.bases.dictionary import Coder, Dictionary, SparseRows
-from core.bases.measures import LatentTally, Tally, latents_frame
+from core.bases.measures import LatentTally, Tally, latents_frame, n_again
 from core.bases.position_index import write_index
 from core.bases.sampled import Positions, image_batches
 from core.common.formatting import counted
@@ -138,6 +138,8 @@ def write_basis(
             "l0": whole.l0,
             "dead": float(1 - alive.mean()),
             "stability": float(stable.mean()) if np.isfinite(stable).any() else None,
+            "n_again": n_again(frame),
+            "n_alive": int(alive.sum()),
             "n_vectors": whole.n,
         }
     }

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from core.config import BasisConfig, LoadedBasisConfig
 
 FEWEST_LATENTS = 2  # one alone never stands out from the latents of an image
-MOST_LATENTS = 16_384  # of a width that is not given
+MOST_LATENTS = 16_384  # of a size that is not given
+VECTORS_A_LATENT = 4  # of a size that is not given: a latent of fewer images is learned by heart
+MOST_ACTIVE, SPARSE = 32, 8  # latents at once where none are given, and at most one of so many
 BATCH = 4096  # vectors of a step of training
 FEWEST_STEPS, USUAL_STEPS = 1000, 3000
 PASSES = 1000  # over few vectors, at most: more of them train no better
@@ -26,7 +28,6 @@ class BasisKind:
         fit: "module:function" that fits it, (vectors, size, k, seed, run) -> `dictionary.Dictionary`; "" for
             what is not fitted.
         times: the default number of latents, as a multiple of the width of the vectors.
-        within: it has no more latents than there are vectors to fit it on.
         passes: products of all vectors with all latents that a fit takes; 0 for a training in steps.
         prefixes: of a training: how many parts of its latents reconstruct on their own.
         config: the settings that one of it is stored with.
@@ -37,20 +38,30 @@ class BasisKind:
     summary: str
     fit: str = ""
     times: float = 8.0
-    within: bool = False
     passes: float = 0.0
     prefixes: int = 1
     config: type = BasisConfig
 
     def default_size(self, width: int, n: int) -> int:
-        """The number of latents where none is given: at least FEWEST_LATENTS, at most MOST_LATENTS.
+        """The number of latents of n vectors where none is given: at least FEWEST_LATENTS.
 
-        >>> KINDS["topk"].default_size(512, 4000), KINDS["pca"].default_size(512, 100)
-        (4096, 100)
+        At most MOST_LATENTS, and of what is learned one for VECTORS_A_LATENT vectors.
+
+        >>> KINDS["topk"].default_size(512, 50_000), KINDS["topk"].default_size(1280, 97)
+        (4096, 24)
+        >>> KINDS["pca"].default_size(512, 100), KINDS["random"].default_size(512, 100)
+        (25, 25)
         """
-        return max(
-            FEWEST_LATENTS, min(int(self.times * width), MOST_LATENTS, n if self.within else MOST_LATENTS)
-        )
+        most = min(int(self.times * width), MOST_LATENTS, n // VECTORS_A_LATENT)
+        return max(FEWEST_LATENTS, most)
+
+    def default_k(self, size: int) -> int:
+        """The most latents that are active at once where no number is given.
+
+        >>> KINDS["topk"].default_k(4096), KINDS["topk"].default_k(24), KINDS["kmeans"].default_k(4)
+        (32, 3, 1)
+        """
+        return max(1, min(MOST_ACTIVE, size // SPARSE))
 
     def fit_operations(self, n: int, width: int, size: int, k: int) -> float:
         """Return the cost of a fit on n vectors, in multiply-adds of a dense product; within a factor of 2.
@@ -98,7 +109,6 @@ KINDS = {
             "latents are only added, never subtracted, so they become parts that many images share",
             "core.bases.classical:fit_nmf",
             0.25,
-            within=True,
             passes=1600,
         ),
         BasisKind(
@@ -107,7 +117,6 @@ KINDS = {
             "the directions in which images differ most; quick, but one mixes many things",
             "core.bases.classical:fit_pca",
             1.0,
-            within=True,
             passes=4,
         ),
         BasisKind(
@@ -116,7 +125,6 @@ KINDS = {
             "a latent for each group of similar images, active on these alone",
             "core.bases.classical:fit_kmeans",
             1.0,
-            within=True,
             passes=100,
         ),
         BasisKind(

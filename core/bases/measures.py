@@ -13,6 +13,7 @@ from torch import Tensor
 from core.bases.basis import LATENTS
 from core.bases.dictionary import Coder, SparseRows
 from core.bases.twins import twins
+from core.common.verdicts.words import ALIKE
 
 GATHERED = 1 << 24  # entries of decoder rows that are gathered at once
 
@@ -118,6 +119,17 @@ def latents_frame(tally: LatentTally, whole: Tally, stable: np.ndarray | None) -
         "max": tally.sums["max"],
     }
     return pd.DataFrame({name: frame[name] for name in LATENTS})
+
+
+def n_again(latents: pd.DataFrame) -> int | None:
+    """Count the latents that another fit finds again, those that are not dead and of a stability of ALIKE or
+    more; None where it is not known.
+
+    Args:
+        latents: table of a basis: dead, stability.
+    """
+    stable = latents["stability"].to_numpy(np.float64)[~latents["dead"].to_numpy(bool)]
+    return int(np.count_nonzero(stable >= ALIKE)) if np.isfinite(stable).any() else None
 
 
 def stability(decoder: np.ndarray, others: list[np.ndarray]) -> np.ndarray | None:

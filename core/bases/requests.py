@@ -16,7 +16,7 @@ from core.bases.measures import stability
 from core.bases.origin import contradictions
 from core.bases.reading import Asked
 from core.bases.sampled import sampled_positions, states
-from core.bases.self_check import check_fit, chosen
+from core.bases.self_check import check_fit, chosen, fit_of
 from core.bases.vectors import FitRun, Vectors
 from core.common.device import resolve_device
 from core.common.inside import check_name, name_from
@@ -31,8 +31,9 @@ from core.storage.manifest import digest
 from core.storage.writer import write_study
 from core.topics import function_named
 
+CONTROL = "random"  # the kind of basis that learned nothing
 READOUTS = "core.analysis.readouts:other_readouts"
-CHECKED = 2048  # vectors on which a loaded dictionary is checked before all images are encoded
+CHECKED = 2048  # vectors on which a loaded dictionary is checked first, and random directions are
 INPUTS = ("images", "representations")
 READ_AS = ("activation", "pre_bias")  # how a file is read, where it does not say it
 POSITIONS = "core.analysis.positions:PositionReader"
@@ -57,7 +58,7 @@ def add_basis(
             progress.note(f"{name}: up to date")
             return basis_named(study, name)
         state = _state(study, name, settings)
-        if config.size and config.k > config.size and kind.name != "kmeans":
+        if config.size and config.k and config.k > config.size and kind.name != "kmeans":
             raise SettingsError(
                 f"--k {config.k}: there are only {config.size:,} latents (--size {config.size}); lower k"
             )
@@ -68,13 +69,32 @@ def add_basis(
         run = FitRun(progress, where, state, settings, config.steps)
         with writer.step(step, settings, INPUTS) as out:
             fit = function_named(kind.fit)
-            fits = [fit(vectors, size, min(config.k, size), seed, run) for seed in range(config.seeds)]
+            k = min(config.k or kind.default_k(size), size)
+            fits = [fit(vectors, size, k, seed, run) for seed in range(config.seeds)]
             stable = stability(fits[0].decoder, [one.decoder for one in fits[1:]])
             facts = {"seeds": config.seeds, "n_train": len(vectors)}
+            if kind.name != CONTROL:
+                facts["r2_random"] = _r2_of_random(study, vectors, positions, size, k, run)
             new = NewBasis(name, kind.name, fits[0], config.on, stable, facts)
             how = {"positions": positions, "pool_codes": config.pool_codes, "state": _sums(state)}
             write_basis(study, out, new, where, progress, **how)
     return basis_named(StudyReader(folder), name)
+
+
+def _r2_of_random(
+    study: StudyReader, vectors: Vectors, positions: Any, size: int, k: int, run: FitRun
+) -> float:
+    """R2 of as many random directions, of which as many are active: what nobody had to learn.
+
+    On CHECKED evaluation images at most, drawn by seed; of positions, and without evaluation images, on
+    vectors of train images: random directions know neither.
+    """
+    control = function_named(KINDS[CONTROL].fit)(vectors, size, k, 0, run)
+    held_out = np.flatnonzero(study.is_val)
+    judged = vectors
+    if positions is None and len(held_out) > 1:
+        judged = Vectors(study.array("representations"), held_out)
+    return fit_of(control, judged.sample(0, CHECKED), run.device).r2
 
 
 def _state(study: StudyReader, name: str, settings: dict[str, Any]) -> Path:
@@ -165,7 +185,10 @@ def load_basis(
         for note in notes:
             progress.note(f"{name}: {note}")
         with writer.step(step, settings, INPUTS, {"file": file_sha256(file)}) as out:
-            facts = {"file": file.name, "notes": notes, "seeds": 1}
+            k = dictionary.k or max(1, round(fit_of(dictionary, sample, where).l0))
+            run = FitRun(progress, where, state, settings)
+            by_random = _r2_of_random(study, vectors, positions, dictionary.size, k, run)
+            facts = {"file": file.name, "notes": notes, "seeds": 1, "r2_random": by_random}
             new = NewBasis(name, "file", dictionary, config.on, facts=facts)
             how = {"positions": positions, "pool_codes": config.pool_codes, "state": _sums(state)}
             write_basis(study, out, new, where, progress, **how)

@@ -10,10 +10,10 @@ from core.bases.dictionary import Coder, Dictionary
 from core.bases.files import ReadDictionary, normalised
 from core.bases.measures import Tally
 from core.bases.notes import noted
+from core.common.verdicts.words import EXPLAINED
 from core.config.bases import NORMALISATIONS
 from core.errors import PeregrineError, SettingsError
 
-LEAST_R2 = 0.5  # of a dictionary that fits
 BETTER = 0.2  # by how much another reading must be better to be named as the likely mistake
 DENSE = 0.2  # share of latents that are active at once, above which a latent is not sparse
 Readouts = Callable[[], Iterable[tuple[str, np.ndarray]]]
@@ -61,7 +61,7 @@ def check_fit(
         tried = dict(_other_normalisations(dictionary, vectors, device))
         best = max(tried, key=tried.__getitem__)
         likely = (
-            f". Likely the {best}: with it R2 is {_number(tried[best])}" if tried[best] >= LEAST_R2 else ""
+            f". Likely the {best}: with it R2 is {_number(tried[best])}" if tried[best] >= EXPLAINED else ""
         )
         raise SettingsError(
             f"{where}: no latent is active on any of {len(vectors):,} vectors, so it is dead, or of another "
@@ -72,7 +72,7 @@ def check_fit(
         notes.append(
             f"{fit.l0:,.0f} of {dictionary.size:,} latents are active on a vector: they are not sparse"
         )
-    if fit.r2 >= LEAST_R2:
+    if fit.r2 >= EXPLAINED:
         return [*notes, *_bias_other_way(dictionary, vectors, device, fit.r2 if assumed_pre_bias else np.inf)]
     start = f"R2 is {_number(fit.r2)} on this study's vectors: wrong layer, token or normalisation"
     tried = dict(_other_normalisations(dictionary, vectors, device))
@@ -82,7 +82,7 @@ def check_fit(
     except PeregrineError as error:
         start += f" (other tokens and layers could not be tried: {error})"
     best = max(tried, key=tried.__getitem__, default=None)
-    if best is None or tried[best] < max(LEAST_R2, fit.r2 + BETTER):
+    if best is None or tried[best] < max(EXPLAINED, fit.r2 + BETTER):
         return [*notes, f"{start}. None of {len(tried)} others that were tried is better"]
     return [*notes, f"{start}. Likely the {best}: with it R2 is {_number(tried[best])}"]
 

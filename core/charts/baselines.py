@@ -13,7 +13,7 @@ from core.charts.chart import Chart, known_score
 from core.charts.marks import dots, interval
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.dataframes import numbers, words
-from core.common.score_names import score_in_sentence, score_label
+from core.common.score_names import score_family, score_in_sentence, score_label
 from core.common.statistics.chance import CHANCE, outcomes, untold
 from core.measures.scores import on_most_images
 
@@ -137,8 +137,8 @@ def ranked_scores(
     row: int = 28,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Plot the AUROC of every score with its 95 % interval, best on top; filled: needs no labels, open: a
-    classifier.
+    """Plot the AUROC of every score with its 95 % interval, by families, the best on top; filled: needs no
+    labels, open: a classifier.
 
     Args:
         metrics: table `quality_metrics`.
@@ -146,10 +146,11 @@ def ranked_scores(
         marked: a score whose row has a ground of its own.
         row: height of a score in pixels.
     """
-    rows = ranked(metrics, "auroc")
+    rows = by_family(ranked(metrics, "auroc"))
     if rows.empty:
         return note_figure(_why_empty(metrics), theme)
     labels = [_axis_label(score, selected) for score in rows["score"]]
+    axis = _with_families(rows, labels)
     fig = go.Figure()
     for free, name in ((True, "needs no labels"), (False, "needs a classifier")):
         part = rows["label_free"].to_numpy(bool) == free
@@ -159,17 +160,38 @@ def ranked_scores(
             fig.add_trace(_dots(of_kind, part_labels, selected, free=free, name=name, theme=theme))
     marks = Marks(theme)
     if marked in words(rows, "score"):
-        marks.row(labels[::-1].index(_axis_label(str(marked), selected)), theme.discriminative)
+        marks.row(axis[::-1].index(_axis_label(str(marked), selected)), theme.discriminative)
     marks.vertical(CHANCE, f"chance: {CHANCE:g}").put_on(fig)
     fig.update_xaxes(title_text=METRICS["auroc"].title, showgrid=True, range=_span(rows))
     fig.update_yaxes(
-        type="category", categoryorder="array", categoryarray=labels[::-1], ticks="", tickfont_color=theme.ink
-    )
-    finish(fig, theme, height=110 + row * len(rows))
-    every_name = round(1.5 * theme.font_size * len(rows)) + 70  # pixels; on less, plotly leaves names out
+        type="category", categoryorder="array", categoryarray=axis[::-1], ticks="", tickfont_color=theme.ink,
+        range=[-0.5, len(axis) - 0.5], tickvals=axis, ticktext=axis,
+    )  # fmt: skip
+    finish(fig, theme, height=110 + row * len(axis))
+    every_name = round(1.5 * theme.font_size * len(axis)) + 70  # pixels; on less, plotly leaves names out
     if theme.height is not None and theme.height < every_name:
         fig.update_layout(height=every_name)
     return fig
+
+
+def by_family(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `ranked`, those of a family together: families in the order of their best score."""
+    families = [score_family(score) for score in words(rows, "score")]
+    first = {family: families.index(family) for family in dict.fromkeys(families)}
+    order = np.argsort([first[family] for family in families], kind="stable")
+    return rows.take(order).reset_index(drop=True)
+
+
+def _with_families(rows: pd.DataFrame, labels: list[str]) -> list[str]:
+    """The labels of an axis from the top, with the title of each family above its scores."""
+    titled: list[str] = []
+    before = ""
+    for score, label in zip(words(rows, "score"), labels, strict=True):
+        if (family := score_family(score)) != before:
+            titled.append(f"<i>{family}</i>")
+        before = family
+        titled.append(label)
+    return titled
 
 
 def _dots(

@@ -88,7 +88,9 @@ def errors_found_curves(shown: ErrorsFound, options: FigureOptions, theme: Theme
 
 
 def errors_found_sentence(shown: ErrorsFound) -> str:
-    """State how many errors the first images hold, and how many they would in other orders."""
+    """State how many errors the first images hold, and how many they would in other orders: by hindsight only
+    where that is more.
+    """
     if shown.frame.empty:
         return NOTHING
     here = shown.frame.loc[numbers(shown.frame, "n_looked") == shown.n_looked].set_index("order")["found"]
@@ -97,7 +99,8 @@ def errors_found_sentence(shown: ErrorsFound) -> str:
         f"Looking at the {counted(shown.n_looked, 'image')} where {score_in_sentence(shown.first)} is lowest "
         f"finds {here[shown.first]:,.0f} of {counted(n_errors, 'error')}; at random {here[RANDOM]:,.0f}"
     )
-    if shown.best and shown.best != shown.first:
+    finds_more = bool(shown.best) and round(here[shown.best]) > round(here[shown.first])
+    if finds_more:
         text += f", by hindsight {here[shown.best]:,.0f} ({score_label(shown.best)})"
     return text
 

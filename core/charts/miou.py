@@ -7,14 +7,18 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.chart import MANY, Chart
+from core.charts.chart import MANY, Chart, whole_study
 from core.charts.options import FigureOptions
 from core.charts.overlap_rows import GROUPS, MASKS, NO_OVERLAP, chosen_rows, has_group, variant_title
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers
 from core.comparison.images import study_names
+from core.measures.overlap_scale import ANY, BOTH, UNIFORM, VARIANT, uniform_by_group
+from core.slices.overlap_values import control_column
 from core.store import Study
 
+BAR = 0.325  # width of a bar, where two groups stand beside each other around a mask's place
+BESIDE = {"correct": (-BAR, 0.0), "misclassified": (0.0, BAR)}  # ends of a group's bar
 HATCH = {"fillmode": "overlay", "fgcolor": "#FFFFFF", "fgopacity": 0.55, "size": 6, "solidity": 0.18}
 
 
@@ -32,7 +36,8 @@ def miou_bars(
     Args:
         summaries: name of the study -> table `overlap_summary`; several are plotted side by side.
         variant, images: which rows of the tables, of images of all splits.
-        controls: table `overlap_controls`: the score of a uniform heatmap is marked beside the bars.
+        controls: table `overlap_controls`, or `uniform_by_group`: the score of a uniform heatmap is marked
+            on the bars, where it has a column `group` on those of each group.
     """
     parts = {name: chosen_rows(table, variant=variant, images=images, split="all")
              for name, table in summaries.items()}  # fmt: skip
@@ -93,11 +98,18 @@ def _add_control(
     if len(parts) != 1 or control.empty:
         return
     line = {"color": theme.ink, "width": 1.5}
-    lines = [
-        {"type": "line", "x0": at - 0.36, "x1": at + 0.36, "y0": value, "y1": value, "line": line}
-        for at, mask in enumerate(MASKS)
-        for value in numbers(chosen_rows(control, mask=mask), "mean")[:1].tolist()
-    ]
+    lines = []
+    for at, mask in enumerate(MASKS):
+        rows = chosen_rows(control, mask=mask)
+        means = dict(zip(rows["group"], numbers(rows, "mean"), strict=True)) if "group" in rows else {}
+        spans = [(means.get(group), *ends) for group, ends in BESIDE.items()]
+        if not means and len(rows):  # one for both groups
+            spans = [(numbers(rows, "mean")[0], -BAR, BAR)]
+        lines += [
+            {"type": "line", "x0": at + left, "x1": at + right, "y0": value, "y1": value, "line": line}
+            for value, left, right in spans
+            if value is not None and np.isfinite(value)
+        ]
     fig.update_layout(shapes=lines)
     fig.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name="a uniform heatmap"))
 
@@ -116,8 +128,16 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> Overlaps:
     tables = {name: one.table("overlap_summary") for name, one in zip(names, studies, strict=True)}
     frame = pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True)
     both = np.isfinite(numbers(chosen_rows(frame, images="both masks"), "mean")).any()
-    controls = studies[0].table("overlap_controls") if studies[0].has("overlap_controls") else None
-    return Overlaps(frame, tables, options.masked or ("both masks" if both else "any mask"), controls)
+    images = options.masked or (BOTH if both else ANY)
+    return Overlaps(frame, tables, images, _uniform(studies[0], images, options.variant))
+
+
+def _uniform(study: Study, images: str, variant: str) -> pd.DataFrame | None:
+    """The overlap of a uniform heatmap: of each group where it is stored for single images (`paper`)."""
+    if variant == VARIANT and control_column(UNIFORM) in study.columns("overlap"):
+        mask = np.ones(study.n_images, bool) if study.chosen is None else study.chosen
+        return uniform_by_group(whole_study(study), mask, images)
+    return study.table("overlap_controls") if study.has("overlap_controls") else None
 
 
 MIOU = Chart(

@@ -13,12 +13,16 @@ from core.charts.marks import line
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure, tint
 from core.common.dataframes import numbers
+from core.common.formatting import same_digits
+from core.common.records import Record, Templates
 from core.common.score_names import SCORES, score_label
+from core.common.statistics.chance import untold
 from core.comparison.images import study_names
 from core.store import Study
 
 MOST_BINS = 25  # more would show the noise of a thousand images
 TICKS = 6
+_say = Templates.beside(__file__)
 LIKE = 0.1  # curves that differ by less than this share of their height are called alike
 
 
@@ -192,22 +196,23 @@ def _add_steps(
     fig.add_trace(outline)
 
 
-def distribution_finding(values: np.ndarray, correct: np.ndarray, score: str) -> str:
-    """State whether correct or misclassified images score higher, by their medians.
+def distribution_finding(values: np.ndarray, correct: np.ndarray, score: str) -> Record:
+    """State whether correct or misclassified images score higher, by their medians; of fewer than 8 of either
+    only these.
 
     Args:
         values, correct: of single images; 1 correct, 0 misclassified, NaN unknown.
     """
     label, (side, above, below) = score_label(score), _side(values, correct)
-    medians = f"median {above:.3g} and {below:.3g}"
     if not side:
-        there = [name for name, one in (("correct ", 1), ("misclassified ", 0)) if (correct == one).any()]
-        if not there:
-            return f"{label} of all images"
-        return f"{label} of {there[0]}images" if len(there) == 1 else f"{label} by correctness"
-    if side == "alike":
-        return f"{label} is alike on correct and misclassified images: {medians}"
-    return f"{label} is {side} on correct than on misclassified images: {medians}"
+        has_right, has_wrong = bool((correct == 1).any()), bool((correct == 0).any())
+        kinds = {(True, False): "correct", (False, True): "misclassified", (False, False): "all"}
+        return _say(kinds.get((has_right, has_wrong), "by_correctness"), what=label)
+    medians = same_digits(above, below)
+    if few := untold(int((correct == 0).sum()), int((correct == 1).sum())):
+        return _say("too_few", what=label, names=medians, parts=(few,))
+    kind = {"alike": "alike", "higher": "higher", "lower": "lower"}[side]
+    return _say(kind, what=label, names=medians)
 
 
 def _side(values: np.ndarray, correct: np.ndarray) -> tuple[str, float, float]:

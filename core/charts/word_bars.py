@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.marks import bars
+from core.charts.marks import bars, dots
 from core.charts.theme import LIGHT, Theme, note_figure
 from core.common.dataframes import as_text, numbers, words
 
+SHARES = "share of its images that show the word; tick: of all others"
 NO_WORDS = "No word of this feature was kept."
 
 
@@ -18,7 +19,8 @@ def word_bars(concepts: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     ones.
 
     Args:
-        concepts: rows of table `concepts` of one group (word, kind, score, kept).
+        concepts: rows of table `concepts` of one group (word, kind, score, kept; of names by majority
+            elsewhere, which is marked, too).
     """
     if not len(concepts):
         return note_figure(NO_WORDS, theme)
@@ -29,7 +31,15 @@ def word_bars(concepts: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
             for kind, keep in zip(words(frame, "kind"), is_kept, strict=True)]  # fmt: skip
     colours = np.where(is_kept, theme.discriminative, theme.neutral)
     fig = _bars(numbers(frame, "score"), words(frame, "word"), colours.tolist(), notes, theme, digits=2)
-    fig.update_xaxes(title_text="word score")
+    by_majority = "elsewhere" in frame and np.isfinite(numbers(frame, "elsewhere")).any()
+    if by_majority:
+        marker = {"symbol": "line-ns-open", "size": theme.stroke(14), "color": theme.ink}
+        ticks = dots(
+            numbers(frame, "elsewhere"), np.arange(len(frame)), name="all other images", marker=marker,
+            hover="%{x:.2f} of all other images",
+        )  # fmt: skip
+        fig.add_trace(ticks)
+    fig.update_xaxes(title_text=SHARES if by_majority else "word score")
     return fig
 
 

@@ -275,5 +275,6 @@ def worst_text(report: Mapping[str, Any]) -> str:
 
 def _worst_line(row: Mapping[str, Any]) -> str:
     rate = f"{100 * row['error_rate']:5.1f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
-    others = f"others {100 * row['rest']:.1f} %, q {row['q']:.2g}"
+    q = f"q {row['q']:.2g}" if row["q"] == row["q"] else "too few errors to tell"
+    others = f"others {100 * row['rest']:.1f} %, {q}"
     return f"{rate} of {row['n']:,} misclassified, {others}: {row['where']}"

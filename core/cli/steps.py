@@ -114,7 +114,7 @@ def run_step(args: argparse.Namespace) -> None:
 
 def _of_answer(args: argparse.Namespace, name: str) -> dict[str, Any]:
     """What a step says of an answer."""
-    from core.analysis.quality.recommendation import advise, recommended
+    from core.analysis.quality.recommendation import advice
     from core.store import open_study
 
     study = open_study(args.study, name)
@@ -123,8 +123,8 @@ def _of_answer(args: argparse.Namespace, name: str) -> dict[str, Any]:
         aurocs = {
             f"auroc of {score}": value for score, value in zip(table["score"], table["auroc"], strict=True)
         }
-        advice = {"recommendation": advise(recommended(study), table)}
-        return {"answer": name, **study.facts(ProbeFacts).described, **aurocs, **advice}
+        told = {"recommendation": advice(study, table)}
+        return {"answer": name, **study.facts(ProbeFacts).described, **aurocs, **told}
     if missing := study.why_missing("failures"):
         raise StudyError(f"no failures of '{name}' in '{args.study}': {missing}")
     return {"answer": name, **study.summary(args.command)}
@@ -262,8 +262,10 @@ def basis(args: argparse.Namespace) -> None:
             options = {"device": args.device} if "device" in args else {}
             pipeline.resume(layer(args.study, name), options, progress)
     if ranks.is_first:
-        bases = Study(args.study).bases
-        lines = [{**one.facts, "words": one.words, "notes": one.notes} for one in bases.values()]
+        from core.bases.worth import bases_report
+
+        study = Study(args.study)
+        lines = bases_report(study, study.bases)
         output.show({"study": str(args.study), "bases": lines}, bases_text, as_json="json" in args)
 
 
@@ -283,8 +285,6 @@ def _basis_settings(args: argparse.Namespace) -> dict[str, Any]:
     for name in ("normalisation", "activation", "pre_bias"):
         if name in given and "load" not in args:
             raise SettingsError(f"--{name.replace('_', '-')} belongs to --load")
-    if "size" in given:
-        given.setdefault("k", min(BasisConfig.k, given["size"]))
     if "pool_codes" in given and given.get("on") != "positions":
         raise SettingsError("--pool-codes belongs to --on positions")
     if "steps" in given and given["kind"] not in TRAINED:

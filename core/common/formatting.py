@@ -84,6 +84,17 @@ def number(value: float | None, digits: int = 3, *, unit: str = "", undefined: s
     return undefined if missing else f"{value:,.{digits}f}{unit}"
 
 
+def same_digits(*values: float, significant: int = 3) -> tuple[str, ...]:
+    """Write numbers that are compared to the same digit, the third of the largest.
+
+    >>> same_digits(0.1304, 0.1261), same_digits(12.34, 9.5), same_digits(1234.5, 20)
+    (('0.130', '0.126'), ('12.3', '9.5'), ('1,234', '20'))
+    """
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    whole = math.floor(math.log10(largest)) + 1 if largest else 1
+    return tuple(f"{value:,.{max(significant - whole, 0)}f}" for value in values)
+
+
 def percent(share: float | None, digits: int = 1, *, undefined: str = UNDEFINED) -> str:
     """Return a share in [0, 1] as a percentage.
 

@@ -16,6 +16,7 @@ class Score:
 
     column: str
     label: str
+    family: str  # what it looks at
     meaning: str
     tooltip: str  # its meaning in full sentences; a formula in LaTeX, and where it is from, follow it
     formula: str = ""
@@ -39,12 +40,22 @@ def score_label(column: str) -> str:
     return score.label if score else " ".join(re.findall(r"[^\W_]+", column))
 
 
+def score_family(column: str) -> str:
+    """Return the family of a score; "" of an unknown column.
+
+    >>> score_family("margin"), score_family("my_score")
+    ('Answers of the classifier', '')
+    """
+    score = SCORES.get(column)
+    return score.family if score else ""
+
+
 def score_in_sentence(column: str) -> str:
     """Name a score within a sentence: "the raw norm", "the classifier's confidence", "distinctiveness"."""
     name = score_label(column)
     if name in ("Confidence", "Margin", "Energy"):
         return f"the classifier's {name.lower()}"
-    if name.startswith(("Hoyer", "Q over", "GEN", "NNGuide", "fDBD", "SHE")):
+    if name.startswith(("Hoyer", "Q over", "GEN", "NNGuide", "fDBD", "SHE", "ViM")):
         return name
     if name.lower().endswith("distinctiveness"):
         return name.lower()

@@ -80,8 +80,8 @@ class Comparison:
     Attributes:
         shared: the images. among: the slice that restricts them; if empty, all of them.
         measures: see `measure_table`. facts: one row per study: study, encoder, n_features, n_discriminative,
-            n_explainable, n_interpretable_features, n_concepts (None where not known), premise (whether Q can
-            be trusted) and premise_facts (what stands beside that).
+            n_explainable, n_interpretable_features, n_concepts (None where not known), premise (what Q is
+            worth) and premise_facts (what stands beside that).
         classes: see `class_table`. sides: see `side_table`, one block for each study except the first.
         separation: see `separation_table`. estimates: accuracy without labels, as the topic
             `transfer_learning` reads it: its `table`, `sentences()` and `by_method()`.
@@ -250,7 +250,7 @@ def sort_measures(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def fact_table(shared: Shared) -> pd.DataFrame:
-    """One row per study: counts that have no interval, and whether its Q can be trusted."""
+    """One row per study: counts that have no interval, and what its Q is worth."""
     rows = []
     for name, study in zip(shared.names, shared.studies, strict=True):
         counts = {name: getattr(study.facts(kind), name) for name, kind in FACTS}

@@ -90,7 +90,7 @@ def head(comparison: Comparison) -> str:
 
 
 def premise_lines(comparison: Comparison) -> list[str]:
-    """State for each study whether its Q can be trusted; that is known of all its images only."""
+    """State for each study what its Q is worth; that is known of all its images only."""
     of = " (all images)" if comparison.narrowed else ""
     return [
         f"{fact['study']}{of}: {fact['premise']} {fact['premise_facts']}".rstrip()

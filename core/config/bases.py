@@ -21,9 +21,15 @@ class BasisConfig:
         metavar="M",
         minimum=1,
         left_out="8 times the features, at most 16,384; as many as features for pca and kmeans, a quarter "
-        "for nmf",
+        "for nmf; one for 4 train images at most",
     )
-    k: int = option("most latents that are active at once", 32, metavar="K", minimum=1)
+    k: int | None = option(
+        "most latents that are active at once",
+        None,
+        metavar="K",
+        minimum=1,
+        left_out="32, and an eighth of the latents at most",
+    )
     on: str = option(
         "vectors to encode: one an image, or one a position of the last map", "pooled", choices=ON
     )

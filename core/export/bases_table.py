@@ -7,6 +7,7 @@ import pandas as pd
 from core.analysis.overlap.concept_maps import MaskedPositions, concept_maps, map_means
 from core.bases.basis import UNITS, Basis, latents_table
 from core.bases.position_index import grid_of
+from core.bases.worth import dictionary_verdicts
 from core.common.dataframes import numbers
 from core.common.statistics.intervals import mean_intervals
 from core.measures.concept_features import concept_features, concept_means
@@ -20,7 +21,8 @@ def bases_table(study: Study, *, maps: bool = True) -> pd.DataFrame:
     """One row a basis, the units of the encoder first: what it is, and how well its features name concepts.
 
     Returns:
-        basis, kind, on, width, r2, l0, dead, stability; n_concepts; and of each measure of `concept_means`
+        basis, kind, on, width, r2, l0, dead, stability; verdict (one of the four words, or ""); n_concepts;
+        and of each measure of `concept_means`
         the mean over concepts with the ends of its 95 % interval. Of DIFFERENCES the same of what a concept
         has more than with the units (ap_minus_units, ap_minus_units_low, ...), and than with a random basis
         (ap_minus_random, ...), the first one of the same kind of vectors, if there is any; NaN of a basis
@@ -39,11 +41,13 @@ def bases_table(study: Study, *, maps: bool = True) -> pd.DataFrame:
     on = {name: card.get("on", "pooled") for name, card in cards.items()}
     controls = [name for name in names if cards[name]["kind"] == CONTROL]
     of_maps = _map_tables(whole, read) if maps else {}
+    worth = dictionary_verdicts(whole, whole.bases)
     rows = []
     for name in names:
         facts = {key: cards[name].get(key) for key in ("r2", "l0", "dead", "stability")}
         width = read[name].array("representations").shape[1]
         row = {"basis": name, "kind": cards[name]["kind"], "on": on[name], "width": width, **facts}
+        row["verdict"] = worth[name].word if name in worth else ""
         row |= _stability_ends(whole, read[name].basis)
         means = concept_means(tables[name])
         row["n_concepts"] = int(numbers(means, "n").max())

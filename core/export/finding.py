@@ -8,16 +8,18 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
 from core.answers.kinds import KINDS
 from core.common.captions import shortened
 from core.common.formatting import counted, joined, percent
+from core.common.records import Record, Templates
 from core.common.statistics.chance import FEW
 from core.measures.object_preference import object_preference
 from core.slices.features.class_logits import output_logits, own_classifier
-from core.slices.finder import judged
+from core.slices.finder import judged, too_few_errors
 from core.slices.firing_counts import count_firing_images, has_firing
 from core.slices.highlights import ClassAccuracy, WorstSlice, class_accuracy, worst_slice
 from core.slices.inspection.names import feature_names
@@ -32,6 +34,7 @@ FAILS = 0.5  # error rate of a slice from which on it fails there
 SAMPLE = 1_000  # images without labels whose answers are looked at
 SURE, OFTEN = 0.5, 0.1  # confidence of an answer to be sure of, and share of the images of one to be named
 EQUAL = 0.99  # cosine of the representations of two images that an encoder hardly tells apart
+_say = Templates.beside(__file__)
 
 
 def study_finding(
@@ -65,7 +68,8 @@ def study_finding(
         return _useless(study, accuracy)
     if object_preference(study, shown).high < 0:
         sees = f"{sees or 'Its features look'}, more at the background than at the object"
-    wrong = _wrong(study, accuracy, find_worst or partial(worst_slice, study, among))
+    few = too_few_errors(outcomes) if outcomes else ""
+    wrong = _wrong(study, accuracy, few, find_worst or partial(worst_slice, study, among))
     if sees and study.answer is None:
         return f"{sees}; {wrong}"
     return f"{sees}; {_subject(study)} {wrong}" if sees else _begun(f"{_subject(study)} {wrong}")
@@ -179,11 +183,22 @@ def _useless(study: Study, accuracy: ClassAccuracy) -> str:
     return f"Does no better than {guess} ({shares}): {remedy}"
 
 
-def _wrong(study: Study, accuracy: ClassAccuracy, find_worst: Callable[[], WorstSlice | None]) -> str:
-    """Say on which images the answers are wrong, as far as that is more than chance."""
+def _wrong(
+    study: Study,
+    accuracy: ClassAccuracy,
+    few: Record | Literal[""],
+    find_worst: Callable[[], WorstSlice | None],
+) -> str:
+    """Say on which images the answers are wrong, as far as that is more than chance.
+
+    Args:
+        few: why no images can be called harder; "" where there are errors enough.
+    """
     every = "the only image" if accuracy.n == 1 else f"all {accuracy.n:,} images"
     if accuracy.accuracy in (0, 1):
         return f"is {'right' if accuracy.accuracy else 'wrong'} on {every}"
+    if few:
+        return _say("too_few", value=accuracy.accuracy, n=accuracy.n, parts=(few,))
     worst = find_worst()
     right = f"is right on {percent(accuracy.accuracy, digits=0)} of {counted(accuracy.n, 'image')}"
     if worst is None:

@@ -6,6 +6,7 @@ from core.analysis.features.notes import notes_on_features
 from core.analysis.probe.notes import notes_on_accuracy
 from core.analysis.quality.recommendation import advice
 from core.analysis.quality.trust_check import headline, read_check, scores_of_answer
+from core.bases.worth import bases_report
 from core.common.inside import bytes_below
 from core.common.readout import readout_words
 from core.common.step_facts import (
@@ -108,13 +109,12 @@ def _answers(study: Study, read: Study) -> dict[str, Any]:
         {"name": one.name, "kind": one.kind, "words": one.words, "notes": one.facts.get("notes", [])}
         for one in study.answers.values()
     ]
-    bases = [{**one.facts, "words": one.words, "notes": one.notes} for one in study.bases.values()]
     return {
         "answer": read.answer.name if read.answer else "probe",
         "accuracy": probe.top1,
         "top5": probe.top5 if has_top5 else None,
         "answers": answers,
-        "bases": bases,
+        "bases": bases_report(study, study.bases),
         "probe_notes": notes_on_accuracy(study),
     }
 
@@ -128,7 +128,7 @@ def _quality(study: Study, read: Study) -> dict[str, Any]:
         "label_issues": _label_issues(study),
         "premise": trust.sentence if trust else None,
         "premise_facts": trust.facts if trust else None,
-        "premise_record": trust.sentence.as_json() if trust else None,
+        "premise_record": trust.verdict.as_json() if trust else None,
     }
 
 

@@ -13,9 +13,10 @@ from core.common.statistics.design_effect import groups_among
 from core.common.statistics.intervals import mean_interval
 from core.measures.headline import NO_IMAGES
 from core.reader import StudyReader
+from core.slices.evaluate import result_column
 from core.slices.overlap_values import CONTROLS, MASKS, control_values, overlap_values
 
-ENCODER, VARIANT = "encoder", "paper"
+ENCODER, VARIANT, UNIFORM = "encoder", "paper", "uniform"
 BOTH, ANY = "both masks", "any mask"
 NO_HEAT = "no image of the slice has a heatmap with heat"
 NO_OVERLAP = "heatmaps have not been compared with masks"
@@ -54,6 +55,28 @@ def overlap_scale(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
         for number, name in enumerate(CONTROLS):
             rows.append(_row(kind, name, controls[inside, at, number], images, reason, held))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def uniform_by_group(study: StudyReader, mask: np.ndarray, images: str) -> pd.DataFrame:
+    """Mean overlap `paper` of a uniform heatmap with the masks of correct and of misclassified images.
+
+    Objects of the two groups differ in size, and with it what a heatmap without any preference reaches.
+
+    Args:
+        images: BOTH or ANY: those of the slice that have both masks, or this one.
+    Returns:
+        control ('uniform'), mask, variant, group ('correct', 'misclassified'), mean; NaN without images.
+    """
+    uniform = control_values(study)[:, :, CONTROLS.index(UNIFORM)]
+    masked, correct = overlap_values(study, VARIANT)[1], result_column(study, "correct")
+    rows = []
+    for at, kind in enumerate(MASKS):
+        seen = mask & (masked.all(1) if images == BOTH else masked[:, at])
+        for group, outcome in (("correct", 1), ("misclassified", 0)):
+            values = uniform[seen & (correct == outcome), at]
+            mean = mean_interval(values, within=(0.0, 1.0))[0]
+            rows.append({"control": UNIFORM, "mask": kind, "variant": VARIANT, "group": group, "mean": mean})
+    return pd.DataFrame(rows)
 
 
 def _row(

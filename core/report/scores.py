@@ -1,4 +1,6 @@
-"""Sections on the Q-Score: it and its baselines, whether it can be trusted, and the images it puts last."""
+"""Sections on the Q-Score: it and its baselines, what it is worth, and the images it puts last."""
+
+from collections.abc import Mapping
 
 import numpy as np
 from markupsafe import Markup
@@ -10,6 +12,7 @@ from core.charts import baselines
 from core.common.dataframes import evenly, numbers
 from core.common.formatting import number, percent, with_interval
 from core.common.score_names import score_label
+from core.measures.score_verdicts import score_verdicts
 from core.report.inputs import Source, lowest
 from core.report.page import parts
 
@@ -37,7 +40,8 @@ def quality(source: Source) -> list[Markup]:
     if of_q:
         pieces.append(parts.cards(_headline(of_q[0])))
     pieces += source.charts.row("errors_found", "baselines", "q_distribution", "roc", "risk_coverage")
-    return [*pieces, _metrics(metrics.to_dict("records")), *source.charts.row("by_cause")]
+    words = {name: one.word for name, one in score_verdicts(study, metrics).items()}
+    return [*pieces, _metrics(metrics.to_dict("records"), words), *source.charts.row("by_cause")]
 
 
 def _headline(of_q: dict) -> list[tuple[str, str, str]]:
@@ -53,10 +57,12 @@ def _headline(of_q: dict) -> list[tuple[str, str, str]]:
     ]
 
 
-def _metrics(rows: list[dict]) -> Markup:
+def _metrics(rows: list[dict], words: Mapping[str, str]) -> Markup:
+    """A row a score; `words`: the verdict on each, "" where there is none."""
     cells = [
         [
             score_label(row["score"]),
+            words[row["score"]] or "not judged",
             "no" if row["label_free"] else "yes",
             *(with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in COLUMNS),
         ]
@@ -65,14 +71,14 @@ def _metrics(rows: list[dict]) -> Markup:
     if rows:
         right, wrong = number(rows[0]["base_rate_correct"]), number(rows[0]["base_rate_error"])
         half = number(rows[0]["base_rate_error"] / 2)
-        cells.append(["Guessing (base rate)", "", "0.500", right, wrong, wrong, half])
+        cells.append(["Guessing (base rate)", "", "", "0.500", right, wrong, wrong, half])
     n = f"{int(rows[0]['n']):,} images; 95 % intervals." if rows else ""
-    head = ["Score", "Needs a classifier", *COLUMNS.values()]
+    head = ["Score", "Verdict", "Needs a classifier", *COLUMNS.values()]
     return parts.table(head, cells, caption=n)
 
 
 def premise(source: Source) -> list[Markup]:
-    """State whether the Q-Score can be trusted, and the facts beside that verdict."""
+    """State what the Q-Score is worth, and the facts beside that verdict."""
     of_q, trust = headline_of_all(source.study), read_check(source.study)
     if trust is None:
         return []

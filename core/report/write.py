@@ -52,7 +52,7 @@ CHAPTERS = (
     HOLDS,
     ACCURACY,
     Chapter("quality", "Q-Score and its baselines", "quality", scores.quality, "quality_metrics"),
-    Chapter("premise", "Trust check", "quality", scores.premise),
+    Chapter("premise", "Verdict on the Q-Score", "quality", scores.premise),
     Chapter("features", "Features", "features", image_sections.features, "features"),
     Chapter("slices", "Slices", "probe", image_sections.slices),
     Chapter("worst", "Worst images", "quality", scores.worst_images, "quality"),

@@ -10,12 +10,15 @@ somewhat higher than new images would show.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from core.common.dataframes import safe_divide
 from core.common.formatting import first_of
+from core.common.records import Record
+from core.common.statistics.chance import untold
 from core.common.statistics.design_effect import groups_among, of_mean
 from core.common.statistics.intervals import at_least, benjamini_hochberg, wilson
 from core.reader import StudyReader
@@ -90,7 +93,8 @@ def worst_slices(
     Returns:
         label, kind ('class', or one of `traits.KINDS`), trait, also (names of the same images), where
         (the slice's text form), n, errors, error_rate, low, high, rest (error rate of the images that it is
-        compared with), lift (error_rate / rest; NaN where rest is 0), p, q.
+        compared with), lift (error_rate / rest; NaN where rest is 0), p, q (NaN of fewer than 8 errors or
+        correct images, `too_few_errors`).
     """
     population = judged(study, among)
     if population is None:
@@ -106,12 +110,20 @@ def worst_slices(
         against=against,
         effect=of_mean(population.wrong[population.mask].astype(float), groups),
     )
+    if too_few_errors(population):
+        candidates["q"] = np.nan
     is_significant = candidates["q"].to_numpy() <= SIGNIFICANT
     order = np.lexsort([-candidates["errors"], -candidates["low"], ~is_significant])
     if significant:  # they come first
         order = order[: np.count_nonzero(is_significant)]
     candidates = candidates.iloc[order[:limit]].reset_index(drop=True)
     return _named(candidates, tokens, study, population.split)
+
+
+def too_few_errors(population: KnownVerdicts) -> Record | Literal[""]:
+    """Return "cannot be told from 5 errors" where no slice can be called worse; else ''."""
+    n_wrong = int(np.count_nonzero(population.wrong & population.mask))
+    return untold(n_wrong, int(np.count_nonzero(population.mask)) - n_wrong)
 
 
 def find(

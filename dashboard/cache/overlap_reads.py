@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
+from core.measures import overlap_scale
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.overlay_images import KINDS
@@ -27,6 +28,12 @@ def _means(study: Study, population: Slice, name: str, variant: str) -> pd.DataF
         return pd.DataFrame(columns=["label", "images", "mask", "group", "variant", "mean", "low", "high"])
     table = reads.slice_table(study, population, name)
     return table.loc[table["variant"] == variant].reset_index(drop=True)
+
+
+@cached_read(max_entries=32)
+def uniform_by_group(study: Study, population: Slice, images: str) -> pd.DataFrame:
+    """See `core.measures.overlap_scale`: of the images of a filter."""
+    return overlap_scale.uniform_by_group(study, reads.mask(study, population), images)
 
 
 def kinds(study: Study) -> list[str]:

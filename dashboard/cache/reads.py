@@ -15,6 +15,7 @@ from core.common.dataframes import LazyTable, words
 from core.common.labels.wordnet import WORDNET
 from core.common.score_names import available_scores
 from core.common.step_facts import FeaturesFacts
+from core.common.verdicts.words import USELESS, WEAK, Verdict
 from core.errors import PeregrineError
 from core.measures.label_issues import issues_of
 from core.measures.object_preference import ObjectPreference
@@ -24,8 +25,8 @@ from core.slices.features import feature_classes
 from core.slices.inspection.names import feature_names as core_feature_names
 from core.slices.inspection.populations import train_images
 from core.slices.inspection.words import feature_words as core_feature_words
+from core.slices.inspection.words import name_verdicts
 from core.slices.inspection.words import named_from as core_named_from
-from core.slices.inspection.words import unsure_names
 from core.slices.slice import Slice
 from core.storage.missing import nothing
 from core.store import Study
@@ -319,18 +320,18 @@ def stability(study: Study, latent: int) -> float | None:
 
 
 def number_and_place(study: Study, feature: int) -> str:
-    """What stands in grey behind the words of a feature on a card: "#482 · scene", "#43 · heat"."""
-    source = named_from(study).get(feature)
+    """What stands in grey behind the words of a feature on a card: "#482 · scene", "#43 · heat · weak"."""
+    source, judged = named_from(study).get(feature), name_verdict(study, feature)
     source_text = f"#{feature} · {source.split()[-1]}" if source else f"#{feature}"
-    return f"{source_text} · unsure" if is_unsure(study, feature) else source_text
+    return f"{source_text} · {judged.word}" if judged and judged.word in (USELESS, WEAK) else source_text
 
 
-def is_unsure(study: Study, feature: int) -> bool:
-    """True where the words that a feature is called by tell its images apart weakly, and nobody named it."""
-    return feature in _unsure_names(study) and feature not in names_given(study)
+def name_verdict(study: Study, feature: int) -> Verdict | None:
+    """What the word that a feature is called by is worth; None without one, and where people named it."""
+    return None if feature in names_given(study) else _name_verdicts(study).get(feature)
 
 
-_unsure_names = cached_read(max_entries=8)(unsure_names)
+_name_verdicts = cached_read(max_entries=8)(name_verdicts)
 
 
 def names_given(study: Study) -> dict[int, str]:

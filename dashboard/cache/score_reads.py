@@ -7,7 +7,9 @@ import pandas as pd
 
 from core.analysis.quality import recommendation
 from core.common.dataframes import numbers
+from core.common.verdicts.words import Verdict
 from core.measures.score_aurocs import SCORE_COLUMNS
+from core.measures.score_verdicts import score_verdicts
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study
@@ -56,6 +58,19 @@ def aurocs(study: Study, where: Slice) -> pd.DataFrame:
     if not with_rivals:
         return table
     return table.merge(reads.table(study, "quality_metrics", ("score", *RIVALS)), on="score", how="left")
+
+
+@cached_read(max_entries=64)
+def verdict(study: Study, where: Slice, score: str) -> Verdict | None:
+    """What a score is worth on the images of a filter; None where it is not tested there."""
+    return recommendation.verdict(reads.narrowed(study, where), score, aurocs(study, where))
+
+
+@cached_read(max_entries=8)
+def verdicts(study: Study, where: Slice) -> dict[str, Verdict]:
+    """What each score is worth on the images of a filter."""
+    chosen = reads.mask(study, where)
+    return score_verdicts(study, aurocs(study, where), chosen)
 
 
 @cached_read(max_entries=32)

@@ -1,14 +1,16 @@
 """Cached reads of slices; the rules are those of `reader.py`."""
 
 from collections import Counter
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
+from core.common.records import Record
 from core.errors import PeregrineError, SliceError
 from core.slices import compare as slice_compare
-from core.slices import inspection
+from core.slices import finder, inspection
 from core.slices.compare import compare_traits
 from core.slices.evaluate import OVERLAPS
 from core.slices.inspection import facets
@@ -114,6 +116,13 @@ def concept_words(study: Study) -> list[str]:
         return []
     table = study.table("concepts", ["word", "kept"])
     return sorted(set(table["word"][table["kept"].to_numpy(bool)].astype(str)))
+
+
+@cached_read(max_entries=32)
+def too_few_errors(study: Study, where: Slice) -> Record | Literal[""]:
+    """Why no slice of the images of a filter can be called worse; "" where it can, or nothing is known."""
+    outcomes = finder.judged(study, inspection_reads.population(study, where)[0])
+    return finder.too_few_errors(outcomes) if outcomes else ""
 
 
 @cached_read(max_entries=16, spinner="Looking through all slices", names_features=True)

@@ -239,7 +239,7 @@ def _other(comparison: Comparison) -> str:
 
 @widgets.stable_container
 def _premises(comparison: Comparison) -> None:
-    """Whether Q can be trusted in each study: said wherever Q is shown."""
+    """What Q is worth in each study: said wherever Q is shown."""
     for line in premise_lines(comparison):
         st.caption(widgets.plain(line))
 

@@ -95,7 +95,7 @@ def _without_labels(study: Study, population: Slice) -> None:
         score, rows = lowest
         name = score_in_sentence(score)
         best = score_reads.recommended(study, population)
-        about = f"{advise(best, None)} The number on a picture is its score."
+        about = f"{advise(best)} The number on a picture is its score."
         st.header(f"Errors are most likely where {widgets.plain(name)} is low", anchor=False, help=about)
         values = reads.images(study)[score]
         marks.action_bar(study, rows, key="lowest_bar")

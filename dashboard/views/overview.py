@@ -6,7 +6,7 @@ import math
 import numpy as np
 import streamlit as st
 
-from core.analysis.probe.notes import notes_on_accuracy, whose_accuracy
+from core.analysis.probe.notes import doubts_on_accuracy, notes_on_accuracy, whose_accuracy
 from core.analysis.quality.recommendation import advise
 from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import numbers
@@ -137,7 +137,7 @@ def _headline(study: Study, population: Slice, *, filtered: bool) -> None:
                 show()
     for note in reads.feature_notes(study):
         st.caption(widgets.plain(note))
-    for note in notes_on_accuracy(study):
+    for note in doubts_on_accuracy(study):
         (st.warning if study.answer else st.caption)(widgets.plain(note))
 
 
@@ -249,7 +249,8 @@ def _prediction(study: Study, population: Slice) -> None:
         return
     aurocs = score_reads.aurocs(study, population)
     tested = aurocs.dropna(subset="auroc")
-    line = f"**Which score to trust?** {advise(recommended, aurocs)}"
+    worth = score_reads.verdict(study, population, recommended.score)
+    line = f"**Which score to trust?** {advise(recommended, worth)}"
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(line, width="stretch")
         link(
@@ -340,7 +341,8 @@ def _remarks(study: Study) -> None:
         if study.answer
         else []
     )
-    remarks = [*of_answer, *embed.notes, *embed.encoder.assumptions]
+    of_probe = [] if study.answer else notes_on_accuracy(study)
+    remarks = [*of_answer, *of_probe, *embed.notes, *embed.encoder.assumptions]
     if remarks:
         with st.expander(f"Notes ({len(remarks)})", icon=":material/sticky_note_2:"):
             st.markdown("\n".join(f"- {widgets.plain(remark)}" for remark in remarks))

@@ -1,5 +1,5 @@
-"""Predicting errors: how many errors are found among the images with the lowest scores, and which score to
-trust.
+"""Predicting errors: how many errors are found among the images with the lowest scores, and what each score
+is worth.
 """
 
 from collections.abc import Mapping
@@ -46,9 +46,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Curves": ("ROC", "Precision-recall", "Finding errors", "Risk-coverage"),
     "When it works": (CAUSE, PAIR),
     "Images": (IMAGES,),
-    "Trust in Q": (TRUST,),
+    "Verdict on Q": (TRUST,),
 }
-WITHOUT_VERDICTS = {name: GROUPS[name] for name in ("Distribution", "Images", "Trust in Q")}
+WITHOUT_VERDICTS = {name: GROUPS[name] for name in ("Distribution", "Images", "Verdict on Q")}
 WIDE = (NUMBERS, CAUSE, IMAGES)  # need the width of the page
 
 
@@ -69,7 +69,7 @@ def predicting_errors_page(study: Study, population: Slice) -> None:
         part_slot = st.container(key=f"quality_{'wide' if part in WIDE else 'narrow'}")
         with st.container(key="quality_picked"):
             score = picked_score.choose_score(study)
-            details.about(study, score)
+            details.about(study, population, score)
             threshold = picked_score.cutoff(study, population, score) if judged else None
             if not judged and part != IMAGES:
                 details.extremes(study, population, score, judged=False, n=FEW)

@@ -157,10 +157,29 @@ def test_a_basis_is_added_listed_exported_and_removed(study, tmp_path, capsys):
     assert open_study(study.path).bases == {} and verify(study.path) == []
 
 
+def test_card__says_what_random_directions_explain_and_how_many_latents_are_found_again(study):
+    study = add(add(study, "topk", "d", seeds=2), "random", "r", seeds=1)
+    card, table = study.bases["d"].card, study.table("basis_d")
+    alive = table.loc[~table["dead"].to_numpy(bool), "stability"]
+    assert (card["n_alive"], card["n_again"]) == (len(alive), int((alive >= 0.7).sum()))
+    assert card["r2_random"] == pytest.approx(study.bases["r"].card["r2_val"], abs=1e-4)  # the same draw
+    assert "r2_random" not in study.bases["r"].card
+    judged = {one["name"]: one for one in info(study)["bases"]}
+    assert judged["d"]["verdict_record"]["value"] == card["r2_val"] and judged["r"]["verdict"] is None
+
+
+def test_default_sizes__fit_the_number_of_images(study):
+    add_basis(study.path, "few", BasisConfig(kind="random", seeds=1), Progress.silent(), device="cpu")
+    card = open_study(study.path).bases["few"].card
+    n_train = int((~study.is_val).sum())
+    assert card["size"] == min(8 * study.array("representations").shape[1], n_train // 4)
+    assert card["k"] == max(1, min(32, card["size"] // 8))
+
+
 def test_k_that_nobody_gave_is_at_most_the_latents(study, capsys):
     few = ["basis", str(study.path), "--kind", "random", "--size", "6", "--seeds", "1", "--device", "cpu"]
     assert main(few) == 0
-    assert open_study(study.path).bases["random"].card["k"] == 6
+    assert open_study(study.path).bases["random"].card["k"] == 1  # an eighth of them
     assert main([*few, "--k", "32", "--name", "more"]) == 2
     assert "lower k" in capsys.readouterr().err
 

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from core.charts import baselines as figures
 from core.charts import by_cause
 from core.charts.theme import DARK, LIGHT, layout_of
-from core.common.score_names import score_in_sentence, score_label
+from core.common.score_names import score_family, score_in_sentence, score_label
 from core.common.statistics.chance import untold
 from tests.sentences import numbers, without_numbers
 from tests.tables import rows_where
@@ -31,7 +31,15 @@ def test_ranked_scores__values_and_intervals_are_those_of_the_table(metrics):
 
 def test_ranked_scores__best_on_top(metrics):
     axis = layout_of(figures.ranked_scores(metrics)).yaxis
-    assert list(axis.categoryarray)[::-1] == ["Confidence", "Raw norm", "<b>Q-Score</b>"]
+    scores = ("confidence", "Confidence"), ("norm", "Raw norm"), ("q_score", "<b>Q-Score</b>")
+    named = [label for score, name in scores for label in (f"<i>{score_family(score)}</i>", name)]
+    assert list(axis.categoryarray)[::-1] == named and tuple(axis.range) == (-0.5, 5.5)
+
+
+def test_by_family__families_and_their_scores_are_best_first(metrics):
+    energy = metrics.loc[metrics["score"] == "confidence"].assign(score="energy", auroc=0.55)
+    rows = figures.by_family(figures.ranked(pd.concat([metrics, energy]), "auroc"))
+    assert rows["score"].to_list() == ["confidence", "energy", "norm", "q_score"]
 
 
 @pytest.mark.parametrize("metric", ["auroc", "aurc", "augrc"])

@@ -25,6 +25,17 @@ def test_word_bars__kept_first_then_by_score_and_text_stays_text():
     assert list(bar.marker.color) == [LIGHT.discriminative, LIGHT.discriminative, LIGHT.neutral]
     assert "discarded" in bar.hovertext[2]
     assert "No word" in layout_of(word_bars.word_bars(frame.head(0))).annotations[0].text
+    assert len(fig.data) == 1 and layout_of(fig).xaxis.title.text == "word score"
+
+
+def test_word_bars__of_names_by_majority_mark_the_other_images():
+    frame = pd.DataFrame(
+        {"word": ["sky", "sea"], "kind": "word", "score": [0.5, 0.9], "elsewhere": [0.1, 0.2], "kept": True}
+    )
+    fig = word_bars.word_bars(frame)
+    assert list(layout_of(fig).yaxis.ticktext) == ["sea", "sky"]
+    assert (list(fig.data[1].x), list(fig.data[1].y)) == ([0.2, 0.1], [0, 1])
+    assert layout_of(fig).xaxis.title.text == word_bars.SHARES
 
 
 def test_contribution_bars__two_features_of_one_name_stay_apart():

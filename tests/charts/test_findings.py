@@ -81,17 +81,20 @@ def test_curve__says_nothing_from_fewer_than_eight_errors(kind, n, n_wrong):
 
 
 def test_distribution():
-    values = np.array([1.0, 2, 3, 4, 5, 6])
-    right = np.array([0.0, 0, 0, 1, 1, 1])
+    values = np.repeat([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 3)
+    right = np.repeat([0.0, 0, 0, 1, 1, 1], 3)
     said = q_distribution.distribution_finding(values, right, "norm")
-    assert numbers(said) == ["5", "2"]
+    assert (said.kind, said.names) == ("higher", ("0.500", "0.200"))
     lower = q_distribution.distribution_finding(values, 1 - right, "norm")
-    assert numbers(lower) == ["2", "5"]
-    outcome = np.array([1.0, 0, 1, 0, 1, 0])
-    alike = q_distribution.distribution_finding(np.array([1.0, 1, 2, 2, 3, 3]), outcome, "norm")
-    assert numbers(alike) == ["2", "2"]
+    assert (lower.kind, lower.names) == ("lower", ("0.200", "0.500"))
+    outcome = np.tile([1.0, 0], 9)
+    alike = q_distribution.distribution_finding(np.repeat(values[::2], 2), outcome, "norm")
+    assert alike.kind == "alike" and alike.names[0] == alike.names[1]
+    few = q_distribution.distribution_finding(values[1:], right[1:], "norm")
+    fewer = q_distribution.distribution_finding(values[2:], right[2:], "norm")
+    assert few.kind == "higher" and (fewer.kind, fewer.parts[0].n) == ("too_few", 7)
     one_side = [
-        q_distribution.distribution_finding(values, np.full(6, known), "norm") for known in (1, 0, np.nan)
+        q_distribution.distribution_finding(values, np.full(18, known), "norm") for known in (1, 0, np.nan)
     ]
     assert [numbers(one) for one in one_side] == [[], [], []]
     every = [said, lower, alike, *one_side]

@@ -60,6 +60,16 @@ def test_miou_bars__uniform_heatmap_is_a_line_over_each_mask():
     assert fig.data[-1].name == "a uniform heatmap"
 
 
+def test_miou_bars__each_group_has_a_uniform_heatmap_of_its_own():
+    values = {("core", "correct"): 0.4, ("core", "misclassified"): 0.3, ("spurious", "correct"): 0.5}
+    rows = [("uniform", mask, group, "paper", value) for (mask, group), value in values.items()]
+    controls = pd.DataFrame(rows, columns=["control", "mask", "group", "variant", "mean"])
+    shapes = layout_of(miou.miou_bars({"demo": summary()}, controls=controls)).shapes
+    at = [(0, 0.4), (0, 0.3), (1, 0.5)]
+    assert [(round((one.x0 + one.x1) / 2), one.y0) for one in shapes] == at
+    assert shapes[0].x1 == shapes[1].x0 == 0  # side by side, as the bars are
+
+
 @pytest.mark.parametrize("draw", [
     lambda: miou.miou_bars({"demo": summary().assign(mean=np.nan)}),
     lambda: miou.miou_bars({}),

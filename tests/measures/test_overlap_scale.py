@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from core.measures.overlap_scale import NO_HEAT, NO_OVERLAP, overlap_scale
+from core.measures.overlap_scale import ANY, BOTH, NO_HEAT, NO_OVERLAP, overlap_scale, uniform_by_group
 from core.slices.overlap_values import CONTROLS
 from tests import small
 from tests.slices.inspection.worlds import World, make_world
@@ -55,6 +55,25 @@ def test_overlap_scale__falls_back_on_images_with_any_mask(world):
     assert mask.any()
     check(world, mask, np.flatnonzero(mask).tolist(), "any mask")
     assert set(overlap_scale(world.study, mask | world.masked.all(1))["images"]) == {"both masks"}
+
+
+@pytest.mark.parametrize("images", [BOTH, ANY])
+def test_uniform_by_group__is_the_mean_of_each_group_alone(world, rng, images):
+    mask = world.mask(rng, 0.7)
+    found = uniform_by_group(world.study, mask, images).set_index(["mask", "group"])["mean"]
+    for number, kind in enumerate(KINDS):
+        for group, outcome in (("correct", True), ("misclassified", False)):
+            values = [
+                world.controls[row, number, CONTROLS.index("uniform")]
+                for row in np.flatnonzero(mask)
+                if world.correct[row] is not None
+                and bool(world.correct[row]) is outcome
+                and (world.masked[row].all() if images == BOTH else world.masked[row, number])
+            ]
+            values = [value for value in values if not math.isnan(value)]
+            assert len(values) > 1
+            assert_allclose(found[kind, group], math.fsum(values) / len(values), rtol=1e-6)
+    assert found["core", "correct"] != found["core", "misclassified"]
 
 
 def test_overlap_scale__says_why_it_is_undefined(world):

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from core.analysis.quality.recommendation import advice
+from core.analysis.quality.trust_check import read_check
 from core.answers.requests import add_answer
 from core.common.formatting import percent
 from core.common.step_facts import ConceptsFacts
@@ -96,7 +97,8 @@ def test_report__says_what_the_study_says(seen, tmp_path, no_browser):
     quality, overlap = study.summary("quality"), study.summary("overlap")
     assert f"{100 * study.summary('probe')['top1']:.1f} %" in found.said
     assert f"{quality['q_auroc']:.3f}" in found.said and f"base rate {quality['base_rate']:.3f}" in found.said
-    assert quality["premise_sentence"] in found.said and quality["premise_facts"] in found.said
+    trust = read_check(study)
+    assert trust is not None and trust.sentence in found.said and trust.facts in found.said
     assert "AUGRC (lower is better)" in found.said
     assert f"{overlap['miou_core']:.3f} (" in found.said
     for anchor in ("holds", "accuracy", "quality", "premise", "features", "worst", "heatmaps", "overlap"):

@@ -168,6 +168,27 @@ def test_find__nothing_planted_finds_nothing(rng):
     assert len(found) == 5 * 40 + 40 + 5 and found["q"].min() > 0.05
 
 
+@pytest.mark.parametrize(
+    ("n_wrong", "kind"), [(0, "untold"), (7, "untold"), (8, None), (92, None), (93, "untold")]
+)
+def test_too_few_errors__below_eight_of_either_outcome(n_wrong, kind):
+    wrong = np.arange(200) < n_wrong
+    mask = np.arange(200) < 100  # the others do not count
+    found = slice_finder.too_few_errors(slice_finder.KnownVerdicts(mask, wrong, np.zeros(200, int), "val"))
+    assert (found.kind if found else None) == kind
+
+
+def test_worst_slices__of_too_few_errors_have_no_q(study, monkeypatch):
+    known = worst_slices(study)
+    monkeypatch.setattr(slice_finder, "too_few_errors", lambda population: "")
+    enough = worst_slices(study)
+    monkeypatch.setattr(slice_finder, "too_few_errors", lambda population: "few")
+    few = worst_slices(study)
+    assert len(enough) and enough["q"].notna().all() and few["q"].isna().all()
+    assert set(few["where"]) == set(enough["where"]) == set(known["where"])
+    assert worst_slices(study, significant=True).empty
+
+
 def test_worst_slices__nothing_judged(tmp_path: Path):
     bare = open_study(make_study(tmp_path / "bare", n_train=20, n_val=10, labels=False, pictures=False))
     found = worst_slices(bare)

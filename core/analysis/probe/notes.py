@@ -45,16 +45,28 @@ def whose_accuracy(study: Study) -> str:
 def notes_on_accuracy(study: Study) -> list[str]:
     """Return notes to show beside the accuracy of a study's answer; for most studies there are none.
 
-    Of an answer other than the probe those that put its accuracy or its confidences in question.
+    Those that put it in question, and for who trains a probe again that another rate may be better.
     """
+    note = _rate_note(study) if study.answer is None else ""
+    return [note, *doubts_on_accuracy(study)] if note else doubts_on_accuracy(study)
+
+
+def doubts_on_accuracy(study: Study) -> list[str]:
+    """Return notes that put the accuracy or the confidences of a study's answer in question."""
     if study.answer is not None:
         notes = (str(note) for note in study.answer.facts.get("notes", []))
         marks = (LIKELY_WRONG, CHANCE, SEVERAL)
         doubts = [f"{one[:1].upper()}{one[1:]}." for one in notes if any(mark in one for mark in marks)]
         return [*doubts, *(seen_images(study) if study.answer.is_fitted else [])]
-    facts = getattr(study, "whole", study).facts(ProbeFacts)  # a slice has the probe of the whole study
-    seen = seen_images(study) if facts.top1 is not None else []
+    return list(seen_images(study) if _probe(study).top1 is not None else [])
+
+
+def _rate_note(study: Study) -> str:
+    facts = _probe(study)
     if facts.lr is None or not facts.lr_accuracy:
-        return list(seen)
-    note = rate_note(facts.lr, {float(rate): accuracy for rate, accuracy in facts.lr_accuracy.items()})
-    return [note, *seen] if note else list(seen)
+        return ""
+    return rate_note(facts.lr, {float(rate): accuracy for rate, accuracy in facts.lr_accuracy.items()})
+
+
+def _probe(study: Study) -> ProbeFacts:
+    return getattr(study, "whole", study).facts(ProbeFacts)  # a slice has the probe of the whole study

@@ -15,6 +15,9 @@ from core.common.records import Record, Templates
 from core.common.score_names import score_in_sentence
 from core.common.statistics.chance import CHANCE, Standing, against_chance, outcomes, untold
 from core.common.step_facts import CalibrationFacts, QualityFacts
+from core.common.verdicts.scores import judge_score
+from core.common.verdicts.words import Verdict
+from core.measures.score_verdicts import score_evidence
 from core.slices.evaluate import result_column, slice_columns
 from core.slices.inspection.populations import shown_images
 from core.store import Narrowed, Study
@@ -103,25 +106,36 @@ def claim(
 
 
 def advice(study: Study, metrics: pd.DataFrame | None = None) -> Record | Literal[""]:
-    """Say `advise` of a study.
+    """Say `advise` of the evaluation images of a study, or of those that it is narrowed to.
 
     Args:
-        metrics: of the images that the sentence is about, as `quality_metrics`; None: the evaluation images.
+        metrics: of these images, as `quality_metrics`; None: as stored.
     """
     if metrics is None and study.has("quality_metrics"):
         metrics = study.table("quality_metrics")
-    return advise(recommended(study), metrics)
+    best = recommended(study)
+    return advise(best, None if best is None or metrics is None else verdict(study, best.score, metrics))
 
 
-def advise(recommended: Recommendation | None, metrics: pd.DataFrame | None) -> Record | Literal[""]:
-    """Name the recommended score, what it is worth on some images, and why; empty where there is none."""
+def verdict(study: Study, score: str, metrics: pd.DataFrame) -> Verdict | None:
+    """Return what a score is worth on the images that a study is narrowed to, else its evaluation images.
+
+    Args:
+        metrics: of these images. None where neither its AUROC nor what it lacks is known.
+    """
+    row = score_row(metrics, score)
+    whole = study.whole if isinstance(study, Narrowed) else study
+    return judge_score(score_evidence(whole, score, row, shown_images(study))) if row else None
+
+
+def advise(recommended: Recommendation | None, worth: Verdict | None = None) -> Record | Literal[""]:
+    """Name the recommended score, why, and what it is worth on some images; empty where there is none."""
     if recommended is None:
         return ""
     name = score_in_sentence(recommended.score)
-    row = {} if metrics is None else score_row(metrics, recommended.score)
-    if not row:
+    if worth is None:
         return say_of_scores("take", what=name, parts=(recommended.reason,))
-    return say_of_scores("take_worth", what=name, parts=(claim(row, "it"), recommended.reason))
+    return say_of_scores("take_worth", what=name, parts=(worth.sentence, recommended.reason))
 
 
 def score_row(metrics: pd.DataFrame, score: str) -> dict[Any, Any]:

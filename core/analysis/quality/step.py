@@ -1,4 +1,4 @@
-"""The step `quality`: scores of every image, their prediction of the probe's errors, and the trust check."""
+"""The step `quality`: scores of every image, and how well they predict the probe's errors."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +13,7 @@ from core.analysis.quality.kernels import sum_excess
 from core.analysis.quality.label_free.calibration import calibration_sentence
 from core.analysis.quality.label_free.calibration_step import calibrate_study, calibration_rows
 from core.analysis.quality.label_free.distinctiveness import deviation_scores
-from core.analysis.quality.recommendation import advise, recommend
-from core.common.dataframes import numbers, safe_divide
+from core.common.dataframes import safe_divide
 from core.common.entries import record_of
 from core.common.score_names import SCORES
 from core.common.statistics.design_effect import groups_among
@@ -67,7 +66,7 @@ def firing_pieces(study: Study) -> Iterator[tuple[np.ndarray, np.ndarray, np.nda
 
 def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: StepRun) -> None:
     """Write tables `quality`, `quality_metrics`, `quality_curves` (and `quality_by_cause` if causes are
-    known), the trust check in the summary and, if evaluation images have a probe result, their average
+    known), headline numbers in the summary and, if evaluation images have a probe result, their average
     representations (`core.measures.group_means`).
 
     Args:
@@ -115,10 +114,6 @@ def compute_quality(study: Study, step: StepWriter, config: QualityConfig, run: 
             step.table("quality_by_cause", by_cause)
         bar.update(1)
     step.summary = summarise(study, table, metrics) | calibration
-    shown = table.loc[judged.to_numpy(bool)].reset_index(drop=True) if len(scores) else table
-    held = [name for name in scores if np.isfinite(numbers(shown, str(name))).any()]
-    calibrated_by = record_of(QualityFacts, calibration).calibration
-    step.summary["recommendation"] = advise(recommend(held, calibrated_by), metrics)
 
 
 def quality_table(study: Study, device: str | torch.device = "cpu") -> pd.DataFrame:
@@ -176,7 +171,7 @@ def why_not_judged(study: Study) -> str:
 
 
 def summarise(study: Study, table: pd.DataFrame, metrics: pd.DataFrame) -> dict[str, Any]:
-    """Return headline numbers, the trust check and scores of the whole representation; None = undefined."""
+    """Return headline numbers and scores of the whole representation; None = undefined."""
     shown = table.loc[study.is_val] if study.is_val.any() else table
     q = metrics.loc[metrics["score"] == "q_score"].iloc[0].to_dict()
     features, dense = study.facts(FeaturesFacts), study.facts(NeighboursFacts)
@@ -205,14 +200,7 @@ def summarise(study: Study, table: pd.DataFrame, metrics: pd.DataFrame) -> dict[
         "q_auprc_interval": _interval(q, "auprc_correct"),
     }
     evidence = trust_check.evidence_of(record_of(QualityFacts, summary), metrics)
-    trust = trust_check.check_trust(evidence)
-    return summary | {
-        "q_rank": evidence.rank,
-        "n_scores": evidence.n_scores,
-        "premise": trust.verdict,
-        "premise_sentence": trust.sentence,
-        "premise_facts": trust.facts,
-    }
+    return summary | {"q_rank": evidence.rank, "n_scores": evidence.n_scores}
 
 
 def _number(value: float | None) -> float:

@@ -1,12 +1,11 @@
-"""Can Q be trusted for this encoder and these images? In numbers and words (docs/method.md 2.5). No torch.
+"""What Q is worth here: a verdict, and facts beside it (docs/method.md 2.5). No torch.
 
-The AUROC of Q with its interval decides. Facts about the representations stand beside the verdict, and are
-never given as its cause: encoders with few near-zero entries have been measured with a Q that works, and
-encoders with many with one that does not.
+Facts about the representations stand beside the verdict, and are never given as its cause: encoders with few
+near-zero entries have been measured with a Q that works, and encoders with many with one that does not.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,18 +14,17 @@ import pandas as pd
 from core.common.dataframes import numbers, safe_divide
 from core.common.records import Record, Templates
 from core.common.score_names import score_label
-from core.common.statistics.chance import CHANCE, against_chance, outcomes, untold
 from core.common.step_facts import FeaturesFacts, QualityFacts
+from core.common.verdicts.scores import ScoreEvidence, judge_score
+from core.common.verdicts.words import Verdict
 from core.measures.score_aurocs import score_aurocs
+from core.measures.score_verdicts import score_evidence
 from core.measures.scores import on_most_images
 from core.storage.missing import OF_ANSWER
 from core.store import Study
 
-TRUSTED, UNRELIABLE, UNTESTED = "trusted", "unreliable", "untested"
-OF_USE = 0.55  # with many images an AUROC of .51 is surely above chance, and of no use
 Q = "q_score"
 READ = ("score", "label_free", "auroc", "n", "base_rate_error", "note")  # of the table `quality_metrics`
-UNTESTED_KINDS = ("untested", "too_few", "no_interval")
 _say = Templates.beside(__file__)
 
 
@@ -34,12 +32,7 @@ _say = Templates.beside(__file__)
 class Evidence:
     """What the trust check knows; NaN or None if unknown."""
 
-    auroc: float
-    low: float
-    high: float
-    n_wrong: int = 0  # images behind the AUROC
-    n_right: int = 0
-    why_untested: str = ""
+    of_q: ScoreEvidence = field(default_factory=lambda: ScoreEvidence(Q))
     near_zero: float = math.nan  # share of entries below 1 % of their row's maximum
     negative: float = math.nan  # share of negative entries
     mean_firing: float = math.nan  # mean |L_i|
@@ -52,40 +45,24 @@ class Evidence:
 
 @dataclass(frozen=True)
 class TrustCheck:
-    """The sentence that gives the verdict, and the facts beside it, empty where none is known."""
+    """The verdict on Q, and the facts beside it, empty where none is known."""
 
-    sentence: Record
+    verdict: Verdict
     facts: Record | Literal[""]
 
     @property
-    def verdict(self) -> str:
-        """Trusted, unreliable or untested."""
-        kind = self.sentence.kind
-        if kind in UNTESTED_KINDS:
-            return UNTESTED
-        return TRUSTED if kind == "trusted" else UNRELIABLE
+    def word(self) -> str:
+        """One of the four words, or "" where there is too little for one."""
+        return self.verdict.word
+
+    @property
+    def sentence(self) -> Record:
+        return self.verdict.sentence
 
 
 def check_trust(evidence: Evidence) -> TrustCheck:
-    """Return the verdict on Q, and the facts beside it, as records.
-
-    It is trusted if the AUROC's interval lies above 0.5 and not wholly below 0.55, else unreliable. Without
-    an AUROC, and from too few errors (`against_chance`), it is untested.
-    """
-    return TrustCheck(_judged(evidence), _facts(evidence))
-
-
-def _judged(evidence: Evidence) -> Record:
-    if math.isnan(evidence.auroc):
-        return _say("untested", why=evidence.why_untested)
-    ends = (evidence.low, evidence.high)
-    if few := untold(evidence.n_wrong, evidence.n_right):
-        return _say("too_few", n=few.n, value=evidence.auroc, interval=ends, chance=CHANCE, parts=(few,))
-    kinds = {"above": "trusted", "below": "wrong_way", "level": "no_better", "untold": "no_interval"}
-    kind = kinds[against_chance(*ends, evidence.n_wrong, evidence.n_right)]
-    if kind == "trusted" and evidence.high < OF_USE:
-        kind = "hardly_better"
-    return _say(kind, value=evidence.auroc, interval=ends, chance=CHANCE)
+    """Return the verdict on Q by the rule of every score (`judge_score`), and the facts beside it."""
+    return TrustCheck(judge_score(evidence.of_q), _facts(evidence))
 
 
 def _facts(evidence: Evidence) -> Record | Literal[""]:
@@ -113,31 +90,21 @@ def _place(rank: int, evidence: Evidence) -> Record:
     return _say("rank_behind", n=rank, of=evidence.n_scores, parts=(ahead,))
 
 
-def evidence_of(facts: QualityFacts, metrics: pd.DataFrame) -> Evidence:
+def evidence_of(facts: QualityFacts, metrics: pd.DataFrame, of_q: ScoreEvidence | None = None) -> Evidence:
     """Collect the evidence.
 
     Args:
-        facts: q_auroc, q_auroc_interval, near_zero_share, negative_share, mean_firing, share_nonempty.
-        metrics: table `quality_metrics`: score, label_free, auroc, n, base_rate_error, note.
+        facts: near_zero_share, negative_share, mean_firing, share_nonempty.
+        metrics: table `quality_metrics`: score, label_free, auroc, n. of_q: what is known of Q as a score.
     """
-    of_q = metrics.loc[metrics["score"] == Q].to_dict("records")
-    low, high = facts.q_auroc_interval or (None, None)
     metrics = metrics.loc[on_most_images(metrics)]
     rated = metrics.dropna(subset="auroc").sort_values("auroc", ascending=False, kind="stable")
     free = rated.loc[rated["label_free"].to_numpy(bool), "score"].tolist()
-    ahead, is_rated = _better(rated), bool(of_q) and Q in rated["score"].tolist()
-    n_wrong, n_right = outcomes(of_q[0]) if of_q else (0, 0)
-    note = str(of_q[0]["note"] or "") if of_q else ""
+    ahead, is_rated = _better(rated), Q in rated["score"].tolist()
     ahead_label_free = [name for name in ahead if name in free] if is_rated else []
     others_label_free = [name for name in free if name != Q]
-
     return Evidence(
-        auroc=_float(facts.q_auroc),
-        low=_float(low),
-        high=_float(high),
-        n_wrong=n_wrong,
-        n_right=n_right,
-        why_untested=note,
+        of_q or ScoreEvidence(Q),
         near_zero=_float(facts.near_zero_share),
         negative=_float(facts.negative_share),
         mean_firing=_float(facts.mean_firing),
@@ -168,7 +135,10 @@ def read_check(study: Study) -> TrustCheck | None:
     is_measured = study.answer is not None or facts.says_auroc
     if facts.skipped or not is_measured or not study.has("quality_metrics"):
         return None
-    return check_trust(evidence_of(facts, scores_of_answer(study)))
+    metrics = scores_of_answer(study)
+    row = {"auroc": np.nan, "n": 0, "n_wrong": 0}
+    row = next(iter(metrics.loc[metrics["score"] == Q].to_dict("records")), row)
+    return check_trust(evidence_of(facts, metrics, score_evidence(study, Q, row)))
 
 
 def headline_of_all(study: Study) -> QualityFacts:

@@ -9,6 +9,8 @@ import pandas as pd
 
 from core.common.dataframes import numbers
 from core.common.group_names import JOINED_BY
+from core.common.verdicts.names import NameEvidence, judge_name
+from core.common.verdicts.words import Verdict
 from core.reader import StudyReader
 from core.slices import finder
 from core.slices.compare import trait_differences
@@ -22,8 +24,6 @@ MOST_APART = 6  # words of a feature among which one is looked for that others o
 UNDER, SCENE = "under the heat", "scene"
 KEYS = ["group", "word", "under_heat"]
 UNDER_HEAT = 0.45  # share of the crops: what `naming.majority.LEAST_SHARE` is of the images
-# AUC of a word that a feature is called by without doubt: what Hosmer and Lemeshow call acceptable
-CLEAR_WORD = 0.7
 COLUMNS = ["word", "n", "n_against", "rate", "rate_against", "difference", "low", "high", "p", "q"]
 
 
@@ -141,16 +141,28 @@ def words_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:
     return apart
 
 
-def unsure_names(study: StudyReader) -> set[int]:
-    """Return the features whose first word tells the images on which they fire from others only weakly: the
-    lower end of the interval of its AUC lies below `CLEAR_WORD`. Empty where it is not known.
+def name_verdicts(study: StudyReader) -> dict[int, Verdict]:
+    """Return what the first word of each single feature is worth; empty without words chosen by majority.
+
+    How many of a feature's images show a word is known of names by majority alone (docs/method.md 6.12).
     """
-    if not (study.has("concepts") and "auc_low" in study.columns("concepts")):
-        return set()
-    table = study.table("concepts", ["group", "word", "auc_low"])
-    lows = {(group, word): low for group, word, low in table.itertuples(index=False)}
-    words = feature_words(study, named=False)
-    return {feature for feature, some in words.items() if lows[str(feature), some[0]] < CLEAR_WORD}
+    if not (study.has("concepts") and {"elsewhere", "score"} <= set(study.columns("concepts"))):
+        return {}
+    return made_once(study, "verdicts on names", lambda: _name_verdicts(study))
+
+
+def _name_verdicts(study: StudyReader) -> dict[int, Verdict]:
+    shares = ["score", "elsewhere", "auc_low", "auc_high"]
+    held = [name for name in shares if name in study.columns("concepts")]
+    table = study.table("concepts", ["group", "word", *held]).reindex(columns=["group", "word", *shares])
+    known = {(group, word): numbers for group, word, *numbers in table.itertuples(index=False)}
+    of_group = Counter(study.column("highly_activating", "group").astype(str))
+    verdicts = {}
+    for feature, (word, *_) in feature_words(study, named=False).items():
+        share, elsewhere, low, high = known[str(feature), word]
+        n = of_group[str(feature)]
+        verdicts[feature] = judge_name(NameEvidence(word, n, share, elsewhere, low, high))
+    return verdicts
 
 
 def features_on_object(study: StudyReader) -> list[int]:

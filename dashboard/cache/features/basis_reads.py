@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.bases.basis import SAME, UNITS, codes_of
+from core.bases.basis import UNITS, codes_of
 from core.bases.twins import twins
+from core.bases.worth import dictionary_verdicts
 from core.common.dataframes import numbers
+from core.common.verdicts.words import SAME, Verdict
 from core.export.bases_table import bases_table
 from core.storage.layers import layer
 from core.store import Study
@@ -53,6 +55,17 @@ def bases_known(study: Study, names: tuple[str, ...]) -> pd.DataFrame:
         StudyError: no concepts are known.
     """
     return bases_table(study, maps=False)
+
+
+def verdicts(study: Study) -> dict[str, Verdict]:
+    """The verdict on each learned basis of a study, by name."""
+    return _verdicts(study, tuple(study.bases))
+
+
+@cached_read(max_entries=8)
+def _verdicts(study: Study, names: tuple[str, ...]) -> dict[str, Verdict]:
+    """`names`: of the bases, on which they depend."""
+    return dictionary_verdicts(study, study.bases)
 
 
 @cached_read(max_entries=32)

@@ -25,6 +25,7 @@ from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.components.choose_one import choose_one
 from dashboard.components.page_link import link
+from dashboard.components.verdict import verdict
 
 CLASSES = 5
 DETECTED = 3  # words whose AUC is written out
@@ -116,9 +117,9 @@ def scored_words(study: Study, group: str) -> None:
     """Draw the words of a feature or group with their scores, the best first."""
     concepts = concept_reads.of_group(study, "concepts", group)
     kept_words = best_first(concepts.loc[concepts["kept"].to_numpy(bool)]).reset_index(drop=True)
-    is_unsure = group.isdecimal() and reads.is_unsure(study, int(group))
-    title = meaning(group_reads.best_words(study, group, MOST_WORDS), is_unsure=is_unsure)
-    st.header(widgets.plain(title), help=widgets.help_text("word_score"))
+    st.header(widgets.plain(meaning(group_reads.best_words(study, group, MOST_WORDS))))
+    if group.isdecimal() and (judged := reads.name_verdict(study, int(group))):
+        verdict(judged)
     if kept_words.empty:
         widgets.empty_state("No words", nothing("no_word_holds"))
         return
@@ -134,17 +135,13 @@ def scored_words(study: Study, group: str) -> None:
         st.caption(widgets.plain(line), help=widgets.help_text("word_auc"))
 
 
-def meaning(words: Sequence[str], *, is_unsure: bool) -> str:
-    """Say what a feature means by its best words; is_unsure: they tell its images from others only weakly.
+def meaning(words: Sequence[str]) -> str:
+    """Say what a feature may mean by its best words.
 
-    >>> meaning(["sky", "blue"], is_unsure=False), meaning(["yellow"], is_unsure=True)
-    ('It means sky or blue', 'It may mean yellow: the word tells its images apart only weakly')
+    >>> meaning(["sky", "blue"]), meaning([])
+    ('It may mean sky or blue', 'What it means')
     """
-    if not words:
-        return "What it means"
-    means = " or ".join(words)
-    weak = "the word tells its images apart only weakly"
-    return f"It may mean {means}: {weak}" if is_unsure else f"It means {means}"
+    return f"It may mean {' or '.join(words)}" if words else "What it means"
 
 
 def detection_line(kept_words: pd.DataFrame) -> str:

@@ -88,7 +88,7 @@ def _card(
     also = str(row["also"])
     name = saved.get(_text(where))
     saved_as = name and ("saved" if name == str(row["name"]) else f"saved as “{name}”")
-    by_chance = "could be chance" if mark_chance and row["q"] > 0.05 else ""
+    by_chance = "could be chance" if mark_chance and not row["q"] <= 0.05 else ""
     origins = [source_of(study, row), also and f"the same images: {also}"]
     bar = Bar(
         f"{widgets.percent(rest, digits=0)} {compared}",

@@ -13,6 +13,7 @@ from core.charts.worst_slices import WORST_SLICES, WorstSlices
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
 from core.common.formatting import counted
+from core.common.records import Templates
 from core.errors import SliceError
 from core.slices.finder import ALL, CLASS, MIN_IMAGES
 from core.slices.inspection.populations import is_filtered
@@ -46,6 +47,7 @@ PAGE = 10
 FEW = 3  # images of a slice, where the usual minimum leaves none
 CHARTED = 30
 TILES = 24
+say = Templates.beside(__file__)
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,9 @@ def worst_slice_list(
         slices = tuple(map(Slice.parse, listed["where"]))
         distinct = listed.loc[slice_reads.distinct(study, slices)].reset_index(drop=True)
         listed = listed if distinct.empty else distinct  # slices without errors repeat none
-    if by_chance:
+    if few := slice_reads.too_few_errors(study, population):
+        line = say("too_few", parts=(few,))
+    elif by_chance:
         line = _said_of_chance(len(table), within=is_filtered(study, population))
     else:
         line = _said(int(np.count_nonzero(significant)), n_all, len(listed), choice)

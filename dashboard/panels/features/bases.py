@@ -10,7 +10,9 @@ import streamlit as st
 
 from core.bases.basis import UNITS, Basis
 from core.bases.kinds import BATCH, FEWEST_LATENTS, KINDS
+from core.bases.worth import CONTROLS, explained
 from core.common.formatting import counted, format_duration, full_sentence, signed_interval, with_interval
+from core.common.verdicts.words import ALIKE, RELIABLE, USEFUL, USELESS, Verdict
 from core.config.bases import BASIS_KINDS, ON
 from core.errors import JobError, StudyError
 from core.jobs.commands import FitBasis, RemoveBasis, typed
@@ -23,9 +25,10 @@ from dashboard.components import cards, widgets
 from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.job_follower import start_button
+from dashboard.components.verdict import NOT_JUDGED
 from dashboard.jobs import launcher
 from dashboard.panels.features import basis_twins
-from dashboard.panels.features.basis_advice import CONTROLS, STABLE, advice, explained, lacking_control
+from dashboard.panels.features.basis_advice import advice, lacking_control
 from dashboard.panels.features.feature_cards import thumbnails
 from dashboard.panels.jobs import study_progress
 from dashboard.state import image_filter, session
@@ -65,19 +68,25 @@ KNOWN_AS = {  # by the end of their columns
     "_minus_random": "Differences from random directions",
 }
 PICTURES = 4
-LONG = 300.0  # seconds from which a fit begins with the quick sizes: latents, active ones and runs
-QUICK = {"size": 256, "k": 8, "fits": 1}
+TONES: dict[str, cards.Tone] = {USELESS: "bad", USEFUL: "good", RELIABLE: "good"}
+LONG = 300.0  # seconds from which a fit begins with the quick sizes: latents, active ones; and runs, of
+# which one alone cannot say what is found again
+QUICK = {"size": 256, "k": 8, "fits": 2}
 
 
 def panel(study: Study) -> None:
     whole = served_studies.in_units(study)
     if whole is not study:  # above the page stands what runs in the basis
         study_progress.banner(served_studies.Entry(served_studies.name_of(whole), whole.path))
-    title, why = advice(list(whole.bases.values()))
+    worth = basis_reads.verdicts(whole)
+    title, why = advice(whole.bases, worth)
     st.header(widgets.plain(title), help=f"{ABOUT_R2} {ABOUT_STABILITY}")
     st.caption(widgets.plain(why))
     here = study.path.name if study.below is not None else UNITS
-    shown = [_units(whole, here), *(_card(whole, basis, here) for basis in whole.bases.values())]
+    shown = [
+        _units(whole, here),
+        *(_card(whole, basis, here, worth.get(name)) for name, basis in whole.bases.items()),
+    ]
     cards.cards(
         shown,
         key="bases_cards",
@@ -86,7 +95,7 @@ def panel(study: Study) -> None:
         spread=True,
         width=205,  # four beside each other at 1280
     )
-    if (control := lacking_control(list(whole.bases.values()))) is not None:
+    if (control := lacking_control(whole.bases)) is not None:
         card = control.card
         sizes = {part: int(card.get(part) or 1) for part in ("size", "k")}
         options = typed(kind="random", **sizes, on=card.get("on", ON[0]))
@@ -124,14 +133,17 @@ def _units(whole: Study, here: str) -> cards.Card:
     )
 
 
-def _card(whole: Study, basis: Basis, here: str) -> cards.Card:
+def _card(whole: Study, basis: Basis, here: str, worth: Verdict | None) -> cards.Card:
+    """The card of a basis; `worth`: the verdict on it, None of a control."""
     card = basis.card
     latent, rows = basis_reads.example(whole, basis.name)
-    bars = [cards.Bar("explained", max(explained(basis), 0), widgets.percent(explained(basis), digits=0))]
+    share = explained(basis)
+    bars = [cards.Bar("explained", max(np.nan_to_num(share), 0), widgets.percent(share, digits=0))]
     if (stability := card.get("stability")) is not None:
-        tone = "quiet" if basis.kind in CONTROLS else "good" if stability >= STABLE else "bad"
-        bars.append(cards.Bar("found again by another run", stability, f"{stability:.2f}", tone, mark=STABLE))
+        tone = "quiet" if basis.kind in CONTROLS else "good" if stability >= ALIKE else "bad"
+        bars.append(cards.Bar("found again by another run", stability, f"{stability:.2f}", tone, mark=ALIKE))
     on_positions = card.get("on") == "positions"
+    word = "control" if worth is None else worth.word or NOT_JUDGED
     lines = [f"{card.get('l0') or 0:.0f} active {'at a place' if on_positions else 'on an image'}"]
     if dead := card.get("dead"):
         lines.append(f"{widgets.percent(dead, digits=0)} are never active")
@@ -142,7 +154,8 @@ def _card(whole: Study, basis: Basis, here: str) -> cards.Card:
         basis.name,
         note=f"{card.get('size', 0):,} latents",
         subtitle=about,
-        tag="shown now" if is_shown else "",
+        tag=", ".join([word, *(["shown now"] if is_shown else [])]),
+        tone=TONES.get(word, "quiet"),
         href=_address(whole, basis.name),
         pictures=thumbnails(whole, rows[:PICTURES]),
         bars=tuple(bars),
@@ -202,15 +215,15 @@ def _fit(whole: Study) -> None:
         usual = unused_name(whole, kind)
         name = columns[2].text_input("Name", placeholder=usual, key="basis_name", max_chars=40)
         n_train = int(np.count_nonzero(~whole.is_val)) or vectors[0]
-        usual_size = KINDS[kind].default_size(vectors[1], n_train)
-        usual_size = max(FEWEST_LATENTS, min(usual_size, n_train))  # no more than images
-        usual_k = min(32, usual_size)
+        n_vectors = max(n_train, BATCH) if VECTORS[on] == "positions" else n_train  # an image has many
+        usual_size = KINDS[kind].default_size(vectors[1], n_vectors)
+        usual_k = KINDS[kind].default_k(usual_size)
         if kind == "random" and (
             learned := [one for one in whole.bases.values() if one.kind not in CONTROLS]
         ):
             usual_size, usual_k = (learned[0].card.get(name) or 1 for name in ("size", "k"))  # its control
             usual_size = max(FEWEST_LATENTS, usual_size)
-        fit = Fit(kind, VECTORS[on] == "positions", n_train, vectors[1], (usual_size, usual_k, 2))
+        fit = Fit(kind, n_vectors, vectors[1], (usual_size, usual_k, QUICK["fits"]))
         of = f"{kind}_{VECTORS[on]}_{served_studies.name_of(whole)}"
         keys = [f"basis_{what}_{of}" for what in ("size", "k", "fits")]
         usual_size, usual_k, usual_fits = fit.first_sizes
@@ -227,7 +240,7 @@ def _fit(whole: Study) -> None:
             return
         if launcher.refusal(command) is not None:  # it may be learned without looking at images
             command = replace(command, resume=False)
-        _duration(sizes, fit, keys, resume=command.resume)
+        _duration(sizes, fit, keys, resume=command.resume, positions=VECTORS[on] == "positions")
         again = command.of in whole.bases
         label = f"Learn {command.of} again" if again else "Learn"
         start_button(command, label, key="basis_fit", kind="primary")
@@ -238,7 +251,6 @@ class Fit:
     """What is learned from, and its usual sizes: latents, active ones, runs."""
 
     kind: str
-    positions: bool
     n: int
     width: int
     usual: tuple[int, int, int]
@@ -254,16 +266,17 @@ class Fit:
         return self.quick if self.seconds(*self.usual) > LONG else self.usual
 
     def seconds(self, size: int, k: int, runs: int) -> float:
-        n = max(self.n, BATCH) if self.positions else self.n  # an image has many
-        return basis_reads.seconds_of(runs * KINDS[self.kind].fit_operations(n, self.width, size, k))
+        return basis_reads.seconds_of(runs * KINDS[self.kind].fit_operations(self.n, self.width, size, k))
 
 
-def _duration(sizes: tuple[int, int, int], fit: Fit, keys: list[str], *, resume: bool) -> None:
+def _duration(
+    sizes: tuple[int, int, int], fit: Fit, keys: list[str], *, resume: bool, positions: bool
+) -> None:
     """How long learning takes, in a sentence; a button for the quick sizes where that is long, and for the
     usual ones where they would be. It sets the fields of these keys.
     """
     takes = fit.seconds(*sizes)
-    first = " First, the encoder looks at all images again." if fit.positions else ""
+    first = " First, the encoder looks at all images again." if positions else ""
     then = ". Then the latents get what the units have: features, heatmaps, words" if resume else ""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="basis_duration"):
         st.markdown(

@@ -1,83 +1,43 @@
 """Which basis of a study to look at, and by which control it is judged."""
 
+import math
+from collections.abc import Mapping
+
 from core.bases.basis import Basis
-from dashboard.components import widgets
+from core.bases.worth import CONTROLS, explained, explained_by_random
+from core.common.records import Record, Templates
+from core.common.verdicts.words import RELIABLE, USEFUL, USELESS, WEAK, WORDS, Verdict
 
-CONTROLS = ("random", "pca", "kmeans")  # kinds that a dictionary has to beat
-STABLE = 0.7
-
-READ_UNITS = "Read the units"
-WITHOUT_CONTROL = "Look at latents of {} with care"
-RUN_ONCE = "Look at {} with care"
-UNSTABLE = "Read the units; do not trust single latents of {}"
-TRUSTED = "Look at latents of {}, measure with the units"
+_say = Templates.beside(__file__)
+TITLES = {USELESS: "useless", WEAK: "weak", USEFUL: "useful", RELIABLE: "reliable", "": "not_judged"}
 
 
-def advice(bases: list[Basis]) -> tuple[str, str]:
-    """Which basis to look at, and why, from how much each explains and how stable it is.
+def advice(bases: Mapping[str, Basis], worth: Mapping[str, Verdict]) -> tuple[Record, Record]:
+    """Which basis to look at, and why, by the verdicts on them (`dictionary_verdicts`).
 
-    >>> advice([])
+    >>> advice({}, {})
     ('No basis is learned yet', 'It gives latents to look at one by one, each often of one thing.')
     """
-    fitted = [basis for basis in bases if basis.card.get("r2") is not None]
-    learned = [one for one in fitted if one.kind not in CONTROLS]
-    if not learned:
-        if not (names := ", ".join(one.name for one in fitted)):
-            return (
-                "No basis is learned yet",
-                "It gives latents to look at one by one, each often of one thing.",
-            )
-        there = f"Only controls are learned yet ({names})"
-        return READ_UNITS, f"{there}. One gives latents to look at one by one."
-    best = _best(learned)
-    control = _control(best, fitted)
-    explains = f"{best.name} explains {_of(best)}"
-    if control is None:
-        return (
-            WITHOUT_CONTROL.format(best.name),
-            f"{explains}. How much of that nobody had to learn is told by random directions, its control.",
-        )
-    against = f"random directions {_of(control)}"
-    if explained(best) <= explained(control):
-        return READ_UNITS, f"{explains}, no more than {against}."
-    stability = best.card.get("stability")
-    if stability is None:
-        return (RUN_ONCE.format(best.name), f"{explains}, {against}. One run cannot say how stable it is.")
-    if stability < STABLE:
-        return (
-            UNSTABLE.format(best.name),
-            f"{explains}, {against}, but another run finds other latents (similarity {stability:.2f}).",
-        )
-    return (
-        TRUSTED.format(best.name),
-        f"{explains}, {against}, and another run finds the same latents (similarity {stability:.2f}).",
-    )
+    if worth:
+        best = _best(bases, worth)
+        return _say(TITLES[worth[best].word], what=best), worth[best].sentence
+    if controls := tuple(bases):
+        return _say("only_controls"), _say("controls", names=controls)
+    return _say("none"), _say("gives")
 
 
-def lacking_control(bases: list[Basis]) -> Basis | None:
-    """The basis that `advice` judges, where it has no random directions to be judged by."""
-    fitted = [basis for basis in bases if basis.card.get("r2") is not None]
-    learned = [one for one in fitted if one.kind not in CONTROLS]
-    return best if learned and _control(best := _best(learned), fitted) is None else None
+def _best(bases: Mapping[str, Basis], worth: Mapping[str, Verdict]) -> str:
+    """The basis with the best word, and of these the one that explains most."""
+    return max(worth, key=lambda name: (_place(worth[name]), explained(bases[name])))
 
 
-def _best(learned: list[Basis]) -> Basis:
-    """Of stable bases, or of all, the one that explains most."""
-    return max(learned, key=lambda one: ((one.card.get("stability") or 0) >= STABLE, explained(one)))
+def _place(judged: Verdict) -> int:
+    """One that is not judged is better than a useless one."""
+    return WORDS.index(judged.word or WEAK)
 
 
-def _control(best: Basis, fitted: list[Basis]) -> Basis | None:
-    alike = [one for one in fitted if one.kind == "random" and one.card.get("on") == best.card.get("on")]
-    return max(alike, key=explained, default=None)
-
-
-def _of(basis: Basis) -> str:
-    return (
-        f"{widgets.percent(explained(basis), digits=0)} with {basis.card.get('l0') or 0:.0f} active latents"
-    )
-
-
-def explained(basis: Basis) -> float:
-    """R2 of evaluation images, where there are any."""
-    held_out = basis.card.get("r2_val")
-    return float(basis.card["r2"] if held_out is None else held_out)
+def lacking_control(bases: Mapping[str, Basis]) -> Basis | None:
+    """The learned basis that explains most, where it has no random directions to be judged by."""
+    learned = [one for one in bases.values() if one.kind not in CONTROLS]
+    best = max(learned, key=explained, default=None)
+    return best if best is not None and math.isnan(explained_by_random(best, bases)) else None

@@ -1,11 +1,12 @@
 """Features as cards: name, pictures with heatmaps, how often they fire, and where they look."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import streamlit as st
 
 from core.common.dataframes import numbers
 from core.heatmaps.overlay_image import OverlayStyle
@@ -33,7 +34,8 @@ Row = Mapping[str, Any]
 NOTES = {  # what the words of a note mean
     "heat": "heat: its words are seen in the crops around the heat.",
     "scene": "scene: its words are seen only in the whole images, maybe beside what it looks at.",
-    "unsure": "unsure: its first word tells its images from others only weakly (AUC maybe below 0.7).",
+    "weak": "weak: its first word holds for few of its images, or tells them from others only weakly.",
+    "useless": "useless: its first word holds for others as often as for its own images.",
     "alike": "alike: neither further words nor classes tell as many features apart.",
     "stability": "stability: how nearly a second run, from another random start, found the same latent (1: "
     "the same; below 0.7 it may be an accident).",
@@ -95,12 +97,13 @@ def with_lines(
     parts = {} if is_filtered(study, population) or not session.filter_text() else {session.WHERE: ""}
     words = feature_reads.names(study)
     drawn = pictures(study, population, tuple(lines), FEW)
+    notes = {feature: reads.number_and_place(study, feature) for feature in lines if feature in words}
     made = [
         Card(
             str(feature),
             title=feature_reads.title(study, feature),
-            note=(note := reads.number_and_place(study, feature) if feature in words else ""),
-            note_help=_meaning(note),
+            note=notes.get(feature, ""),
+            note_help=legend([notes.get(feature, "")]),
             href=session.href("feature", study, **parts, feature=str(feature)),
             subtitle=line,
             pictures=drawn[feature],
@@ -117,6 +120,14 @@ def with_lines(
         pictures_first=True,
         in_a_row=FEW,
     )
+    if explained := legend(notes.values()):
+        st.caption(explained)
+
+
+def legend(notes: Iterable[str]) -> str:
+    """Explain the words of notes on cards, each once; "" where there is nothing to explain."""
+    said = {word for note in notes for word in note.split()}
+    return " ".join(text for word, text in NOTES.items() if word in said)
 
 
 def title_and_note(study: Study, row: Row) -> tuple[str, str]:
@@ -142,18 +153,13 @@ def _card(
         id=str(row["feature"]),
         title=title,
         note=note,
-        note_help=_meaning(note),
+        note_help=legend([note]),
         href=address,
         tag=tag,
         tone=tone,
         pictures=pictures,
         bars=bars,
     )
-
-
-def _meaning(note: str) -> str:
-    """What the words of a note mean."""
-    return " ".join(text for word, text in NOTES.items() if word in note.split())
 
 
 def full_bar(features_table: pd.DataFrame) -> float:
@@ -178,7 +184,7 @@ def _rates(row: Row, population: Slice, scale: float, *, n_classes: int) -> tupl
     if n_classes == 1 or firing is None or firing.few:
         return (here,)
     return here, Bar(
-        f"of which {firing.name}", firing.n / firing.of, f"{firing.n:,} of {firing.of:,}", "quiet"
+        f"most often {firing.name}", firing.n / firing.of, f"{firing.n:,} of {firing.of:,}", "quiet"
     )
 
 

@@ -10,7 +10,8 @@ from core.charts.miou import MIOU, Overlaps
 from core.charts.miou_by_class import MIOU_BY_CLASS
 from core.charts.options import FigureOptions
 from core.common.captions import LOOKS, shortened, with_class_names
-from core.common.dataframes import numbers
+from core.common.records import Record, Templates
+from core.common.statistics.chance import untold
 from core.slices.slice import Slice
 from core.storage.missing import nothing
 from core.store import Study
@@ -21,6 +22,7 @@ from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one, select_one, select_some
 from dashboard.panels.masks.method import choose_variant
 
+say = Templates.beside(__file__)
 MASKS = {"Object": "core", "Background": "spurious"}
 IMAGES = {"With both masks": "both masks", "With any mask": "any mask"}
 OPTIMISTIC = "On train images the classifier is optimistic: it was fitted to them."
@@ -85,8 +87,8 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
         else:
             tables[name] = overlap_reads.by_group(other, valid, variant)
     rows = overlap_rows.chosen_rows(next(iter(tables.values())), images=images)
-    st.markdown(_difference(rows))
-    uniform = None if others else _uniform(study, population, variant)
+    uniform = None if others else _uniform(study, population, variant, images)
+    st.markdown(_difference(rows, uniform))
     frame = pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True)
     show_chart(
         study,
@@ -99,7 +101,7 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
     )
     line = f"Bars: means over images with {images}, with 95 % intervals."
     if uniform is not None and len(uniform):
-        line += " The line is a uniform heatmap, one without any preference."
+        line += " The lines are a uniform heatmap, one without any preference."
     st.caption(line)
     has_train = (reads.mask(study, population) & ~study.is_val).any()
     if has_train and (study.answer is None or study.answer.is_fitted):
@@ -114,32 +116,39 @@ def _options(study: Study) -> tuple[str, dict[str, Study]]:
         return IMAGES[title], _compared(study)
 
 
-def _difference(rows: pd.DataFrame) -> str:
-    """Which of the two groups lies more on the object, in words."""
+def _difference(rows: pd.DataFrame, uniform: pd.DataFrame | None) -> str:
+    """Which of the two groups lies more on the object, and what a uniform heatmap has on each."""
     core = rows.loc[rows["mask"] == "core"].set_index("group")
     if not {"correct", "misclassified"} <= set(core.index):
         return ""
     right, wrong = core.loc["correct"], core.loc["misclassified"]
     if not np.isfinite([right["mean"], wrong["mean"]]).all():
-        return "Only one of the two groups has heatmaps and masks."
-    apart = right["low"] > wrong["high"] or wrong["low"] > right["high"]
-    numbers_said = f"{right['mean']:.2f} against {wrong['mean']:.2f}"
-    if not apart:
-        return f"Heatmaps of correct images lie about as much on the object: **{numbers_said}**."
-    word = "more" if right["mean"] > wrong["mean"] else "less"
-    line = f"Heatmaps of correct images lie {word} on the object than those of misclassified ones"
-    return f"{line}: **{numbers_said}**."
+        return say("one_group")
+    if few := untold(int(wrong["n"]), int(right["n"])):
+        return say("too_few", names=_two(right["mean"], wrong["mean"]), parts=(few,))
+    kind = "more" if right["mean"] > wrong["mean"] else "less"
+    if right["low"] <= wrong["high"] and wrong["low"] <= right["high"]:
+        kind = "level"
+    return say(kind, names=_two(right["mean"], wrong["mean"]), parts=_uniform_words(uniform))
 
 
-def _uniform(study: Study, population: Slice, variant: str) -> pd.DataFrame | None:
-    """The uniform heatmap's overlap: of the page's images for the paper's measure, else of the study's."""
-    if variant == "paper":
-        scale = reads.slice_table(study, population, "overlap_scale")
-        scale = scale.loc[(scale["heatmap"] == "uniform") & np.isfinite(numbers(scale, "value"))]
-        scale = scale.reset_index(drop=True)
-        return pd.DataFrame(
-            {"control": "uniform", "mask": scale["mask"], "variant": "paper", "mean": scale["value"]}
-        )
+def _uniform_words(uniform: pd.DataFrame | None) -> tuple[Record, ...]:
+    if uniform is None or "group" not in uniform:
+        return ()
+    means = uniform.loc[uniform["mask"] == "core"].set_index("group")["mean"]
+    return (say("uniform", names=_two(means["correct"], means["misclassified"])),)
+
+
+def _two(right: float, wrong: float) -> tuple[str, str]:
+    return f"{right:.2f}", f"{wrong:.2f}"
+
+
+def _uniform(study: Study, population: Slice, variant: str, images: str) -> pd.DataFrame | None:
+    """The uniform heatmap's overlap: with each group of the page's images for the paper's measure, else with
+    all of the study's.
+    """
+    if variant == "paper" and study.has("overlap"):
+        return overlap_reads.uniform_by_group(study, population, images)
     if not study.has("overlap_controls"):
         return None
     return overlap_rows.chosen_rows(study.table("overlap_controls"), control="uniform", variant=variant)

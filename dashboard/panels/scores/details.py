@@ -11,7 +11,7 @@ from core.charts.cutoff import apply_cutoff
 from core.charts.errors_found import ERRORS_FOUND, at_shares
 from core.charts.options import FigureOptions
 from core.charts.q_distribution import Q_DISTRIBUTION
-from core.common.score_names import score_label
+from core.common.score_names import score_family, score_label
 from core.common.statistics.chance import FEW, outcomes, too_few
 from core.common.step_facts import QualityFacts
 from core.slices.slice import Slice
@@ -22,6 +22,7 @@ from dashboard.cache.chart_reads import chart_table
 from dashboard.components import widgets
 from dashboard.components.chart import bold, download, show_chart
 from dashboard.components.choose_one import choose_one, select_one
+from dashboard.components.verdict import NOT_JUDGED, verdict
 from dashboard.state import session
 
 SHOWN = {"All": None, "Correct": 1.0, "Misclassified": 0.0}
@@ -29,8 +30,10 @@ TILES = 12
 
 
 @widgets.stable_container
-def about(study: Study, score: str) -> None:
-    """What the picked score is."""
+def about(study: Study, population: Slice, score: str) -> None:
+    """What the picked score is, and what it is worth on the images of the filter."""
+    if worth := score_reads.verdict(study, population, score):
+        verdict(worth)
     st.caption(widgets.plain(sentences.describe_score(score)), help=widgets.help_text(score))
 
 
@@ -47,8 +50,10 @@ def errors_found_part(study: Study, population: Slice, score: str, threshold: fl
     looked = apply_cutoff(values, correct, threshold).n_flagged
     options = FigureOptions(against=(score,), images=looked)
     show_chart(study, ERRORS_FOUND, options, among=population, title=bold)
-    advice = advise(score_reads.recommended(study, population), score_reads.aurocs(study, population))
-    st.caption(widgets.plain(advice))
+    best = score_reads.recommended(study, population)
+    is_other = best is not None and best.score != score  # the picked one has its verdict beside the chart
+    worth = score_reads.verdict(study, population, best.score) if best and is_other else None
+    st.caption(widgets.plain(advise(best, worth)))
     shares = at_shares(chart_table(study, population, ERRORS_FOUND.name, options))
     if len(shares):
         names = {"n_looked": "Images looked at"} | {name: score_label(name) for name in shares.columns[1:]}
@@ -117,6 +122,7 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
     title = select_one("Order by", titles, key="quality_metric", width=420)
     metrics = score_reads.metrics(study, population, reads.scores(study))
     ranked = baselines.ranked(metrics, titles[title])
+    worth = score_reads.verdicts(study, population)
     if ranked.empty:
         widgets.empty_state("No numbers", nothing("left_out", why=next(iter(metrics["note"]), "")))
         return
@@ -124,6 +130,8 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
     columns = {
         "Rank": ranked["rank"],
         "Score": [score_label(name) for name in ranked["score"]],
+        "Family": [score_family(name) for name in ranked["score"]],
+        "Verdict": [worth[name].word or NOT_JUDGED for name in ranked["score"]],
         "Needs a classifier": ~ranked["label_free"].to_numpy(bool),
     }
     for column, heading in (

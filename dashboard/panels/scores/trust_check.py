@@ -1,6 +1,4 @@
-"""The trust check (docs/method.md 2.5): can the Q-Score be trusted for this study, and on what evidence."""
-
-from typing import Literal
+"""The trust check (docs/method.md 2.5): what the Q-Score is worth for this study, and on what evidence."""
 
 import numpy as np
 import streamlit as st
@@ -10,13 +8,7 @@ from core.common.step_facts import QualityFacts
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
-
-Colour = Literal["blue", "orange", "gray"]
-VERDICTS: dict[str, tuple[str, str, Colour]] = {
-    "trusted": ("Q can be trusted", ":material/check:", "blue"),
-    "unreliable": ("Q cannot be trusted", ":material/close:", "orange"),
-    "untested": ("Q is not tested here", ":material/help:", "gray"),
-}
+from dashboard.components.verdict import verdict
 
 
 def trust_checks(study: Study) -> None:
@@ -24,9 +16,7 @@ def trust_checks(study: Study) -> None:
     facts = headline_of_all(study)
     with st.container(border=True):
         if trust := reads.trust_check(study):
-            label, icon, colour = VERDICTS[trust.verdict]
-            st.badge(label, icon=icon, color=colour)
-            st.markdown(f"**Can the Q-Score be trusted here?** {widgets.plain(trust.sentence)}")
+            verdict(trust.verdict)
         _cards(_decisive(facts), key="premise_evidence")
         st.caption("Other facts about this encoder (they do not decide the verdict):")
         _cards(_facts(facts), key="premise_facts")

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from core.analysis.probe import linear
 from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, accuracy_and_loss, fit
 from core.analysis.probe.step import train_probe
+from core.analysis.quality.trust_check import read_check
 from core.common.statistics.moments import Moments
 from core.config import ProbeConfig
 from core.errors import SettingsError, ShapeError
@@ -216,7 +217,8 @@ def test_compute_probe__says_why_there_is_none(study_path, options, reason):
     assert metrics["auroc"].isna().all() and metrics["note"].str.contains(reason).all()
     quality = study.table("quality")
     assert quality["q_score"].notna().all() and quality["confidence"].isna().all()
-    assert reason in study.summary("quality")["premise_sentence"]
+    trust = read_check(study)
+    assert trust is not None and trust.word == "" and reason in trust.sentence.why
 
 
 def overlapping(rng: np.random.Generator, n: int = 300):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 
-import pandas as pd
 import pytest
 
 from core.analysis.quality.recommendation import (
@@ -16,10 +14,11 @@ from core.analysis.quality.recommendation import (
     claim,
     recommend,
     recommended,
-    score_row,
+    verdict,
 )
 from core.common.score_names import score_in_sentence
 from core.common.step_facts import CalibrationFacts
+from core.common.verdicts.scores import ScoreEvidence, judge_score
 from core.export.summary import info
 from core.store import open_study
 from tests.manifests import edited_manifest, write_tables
@@ -74,21 +73,24 @@ def test_claim__needs_eight_errors(n_wrong):
     assert told.what == score_in_sentence("confidence")
 
 
-def test_advise__without_an_error_says_that_nothing_can_be_told():
-    row = {"score": "confidence", "auroc": math.nan, "auroc_low": math.nan, "auroc_high": math.nan, "n": 50}
-    told = advise(recommend(["confidence"]), pd.DataFrame([row | {"n_wrong": 0}]))
-    assert told and told.parts[0].kind == "untold" and told.parts[0].parts[0].n == 0
-    of_no_image = advise(recommend(["confidence"]), pd.DataFrame([row | {"n": 0, "n_wrong": 0}]))
-    assert of_no_image and of_no_image.kind == "take"
+def test_advise__with_the_verdict_where_there_is_one():
+    confidence = recommend(["confidence"])
+    assert confidence is not None
+    few = judge_score(ScoreEvidence("confidence", 0.9, 0.6, 0.97, 3, 40))
+    told, alone = advise(confidence, few), advise(confidence)
+    assert told and told.parts == (few.sentence, confidence.reason)
+    assert alone and alone.parts == (confidence.reason,) and advise(None) == ""
 
 
 def test_advice__is_what_info_says(shared_study):
     study = open_study(shared_study)
-    found = recommended(study)
+    found, metrics = recommended(study), study.table("quality_metrics")
     assert found is not None and found.score == "confidence"
-    measured, said = claim(score_row(study.table("quality_metrics"), "confidence"), "it"), advice(study)
-    assert said and said.what == score_in_sentence("confidence") and said.parts == (measured, found.reason)
+    worth, said = verdict(study, "confidence", metrics), advice(study)
+    assert worth is not None and said and said.what == score_in_sentence("confidence")
+    assert said.parts == (worth.sentence, found.reason)
     assert info(study)["recommendation"] == said
+    assert verdict(study, "confidence", metrics.assign(n=0)[metrics["score"] != "confidence"]) is None
 
 
 def test_advice__without_a_probe_names_distinctiveness_and_its_caveat(shared_study, tmp_path):

@@ -11,6 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.analysis.features import one_pass
 from core.analysis.quality.step import sparse_scores
+from core.analysis.quality.trust_check import read_check
+from core.common.records import Record
 from core.common.score_names import SCORES
 from core.errors import StudyError
 from core.jobs.progress import Progress
@@ -115,10 +117,9 @@ def test_compute_quality__metrics_are_on_val_only(shared_study):
     assert summary["q_auroc"] == metrics.loc["q_score", "auroc"]
     assert_allclose(summary["base_rate"], val["correct"].mean())
     assert summary["q_augrc"] == metrics.loc["q_score", "augrc"]
-    above = metrics.loc["q_score", "auroc_low"] > 0.5
-    assert summary["premise"] == ("trusted" if above else "unreliable")
-    assert summary["premise_sentence"].startswith("Q can be" if above else "Q cannot be")
-    assert summary["premise_facts"].startswith("Also: Q ranks ")
+    trust = read_check(study)
+    assert trust is not None and isinstance(trust.facts, Record)
+    assert (summary["q_rank"], summary["n_scores"]) == (trust.facts.parts[0].n, trust.facts.parts[0].of)
     curves = study.table("quality_curves")
     assert set(curves["curve"]) == {"roc", "pr", "pr_error", "risk"}
 
@@ -196,7 +197,8 @@ def test_compute_quality__without_val_images(tmp_path, rng):
         not study.table("probe")[["correct", "top5_correct"]].notna().to_numpy().any()
     )  # the probe has seen them all
     assert study.summary("quality")["q_auroc"] is None
-    assert "there are no evaluation images" in study.summary("quality")["premise_sentence"]
+    trust = read_check(study)
+    assert trust is not None and trust.sentence.why == "there are no evaluation images"
 
 
 def test_compute_features__without_train_images(tmp_path, rng):

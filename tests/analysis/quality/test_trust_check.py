@@ -1,4 +1,4 @@
-"""The trust check: the AUROC's interval alone decides, and the facts beside it are never a cause."""
+"""The trust check: Q is judged as every score is, and the facts beside the verdict are never a cause."""
 
 from __future__ import annotations
 
@@ -14,58 +14,22 @@ from core.analysis.quality.trust_check import Evidence, check_trust, evidence_of
 from core.common.records import Record
 from core.common.score_names import score_label
 from core.common.step_facts import QualityFacts
+from core.common.verdicts.scores import FoundFirst, ScoreEvidence, judge_score
 from core.export.summary import info
 from core.store import open_study
-from tests.manifests import edited_manifest
+from tests.manifests import edited_manifest, write_tables
 
+OF_Q = ScoreEvidence("q_score", 0.73, 0.71, 0.75, 300, 700, FoundFirst(50, 30, 23, 36, 15, 50))
 GOOD = Evidence(
-    auroc=0.73, low=0.71, high=0.75, n_wrong=300, n_right=700, near_zero=0.8, negative=0.0,
-    mean_firing=12.0, nonempty=0.9, rank=2,
-    n_scores=11, ahead_label_free=(), n_label_free=7,
-)  # fmt: skip
-NONE = dict.fromkeys(("auroc", "low", "high"), math.nan)
-CHANCE = {"auroc": 0.49, "low": 0.47, "high": 0.51}
-HARDLY = {"auroc": 0.51, "low": 0.501, "high": 0.549}
-WRONG_WAY = {"auroc": 0.40, "low": 0.38, "high": 0.43}
-
-
-@pytest.mark.parametrize(
-    ("change", "verdict", "kind", "n"),
-    [
-        ({}, "trusted", "trusted", None),
-        (HARDLY, "unreliable", "hardly_better", None),
-        ({"auroc": 0.53, "low": 0.501, "high": 0.55}, "trusted", "trusted", None),
-        ({"low": 0.5}, "unreliable", "no_better", None),
-        (CHANCE, "unreliable", "no_better", None),
-        (WRONG_WAY, "unreliable", "wrong_way", None),
-        (NONE | {"why_untested": "no labels"}, "untested", "untested", None),
-        ({"low": math.nan, "high": math.nan}, "untested", "no_interval", None),
-        ({"n_wrong": 1}, "untested", "too_few", 1),
-        ({"n_wrong": 7}, "untested", "too_few", 7),
-        ({"n_wrong": 8}, "trusted", "trusted", None),
-        (CHANCE | {"n_wrong": 7}, "untested", "too_few", 7),
-        (CHANCE | {"n_wrong": 8}, "unreliable", "no_better", None),
-        ({"n_right": 3}, "untested", "too_few", 3),
-    ],
-)  # fmt: skip
-def test_check_trust__its_kind_and_numbers(change, verdict, kind, n):
-    evidence = dataclasses.replace(GOOD, **change)
-    found = check_trust(evidence)
-    assert (found.verdict, found.sentence.kind, found.sentence.n) == (verdict, kind, n)
-    if kind == "untested":
-        assert found.sentence.why == "no labels"
-    else:
-        assert (found.sentence.value, found.sentence.chance) == (evidence.auroc, 0.5)
-    if kind not in ("untested", "no_interval"):
-        assert found.sentence.interval == (evidence.low, evidence.high)
-
-
-@pytest.mark.parametrize(
-    "auroc", [{}, CHANCE, NONE | {"why_untested": "no labels"}], ids=["good", "chance", "none"]
+    OF_Q, near_zero=0.8, negative=0.0, mean_firing=12.0, nonempty=0.9, rank=2, n_scores=11, n_label_free=7
 )
-def test_no_other_fact_changes_the_verdict_or_its_sentence(auroc):
+UNKNOWN = ScoreEvidence("q_score", why="no labels")
+
+
+@pytest.mark.parametrize("of_q", [OF_Q, dataclasses.replace(OF_Q, low=0.4), UNKNOWN])
+def test_no_other_fact_changes_the_verdict_or_its_sentence(of_q):
     """Also not where every fact is the opposite of what the paper argues from."""
-    plain = check_trust(dataclasses.replace(GOOD, **auroc))
+    alone = judge_score(of_q)
     choices = {
         "near_zero": (0.0, 1.0, math.nan),
         "negative": (0.5, math.nan),
@@ -75,9 +39,9 @@ def test_no_other_fact_changes_the_verdict_or_its_sentence(auroc):
         "ahead_label_free": ((), ("norm",) * 7),
     }
     for values in itertools.product(*choices.values()):
-        other = check_trust(dataclasses.replace(GOOD, **auroc, **dict(zip(choices, values, strict=True))))
-        assert (other.verdict, other.sentence) == (plain.verdict, plain.sentence)
-        assert not any(word in other.facts for word in ("because", "although", "premise", "only", "but"))
+        facts = dict(zip(choices, values, strict=True))
+        other = check_trust(dataclasses.replace(GOOD, of_q=of_q, **facts))
+        assert (other.word, other.sentence) == (alone.word, alone.sentence)
 
 
 def test_facts__are_all_there():
@@ -91,7 +55,7 @@ def test_facts__are_all_there():
     assert {one.kind: one.value for one in shares} == {
         "near_zero": 0.8, "negative": 0.0, "firing": 12.0, "nonempty": 0.9,
     }  # fmt: skip
-    assert check_trust(Evidence(math.nan, math.nan, math.nan)).facts == ""
+    assert check_trust(Evidence()).facts == ""
 
 
 def test_evidence__rank_and_the_scores_ahead_by_hand():
@@ -105,37 +69,39 @@ def test_evidence__rank_and_the_scores_ahead_by_hand():
             "base_rate_error": 0.07,
         }
     )
-    of_q = QualityFacts(q_auroc=0.6001, q_auroc_interval=(0.55, 0.65))
+    of_q = QualityFacts()
     found = evidence_of(of_q, metrics)
     assert (found.rank, found.n_scores) == (3, 4)
     assert found.ahead_label_free == ("norm",) and found.n_label_free == 2
-    assert (found.n_wrong, found.n_right) == (7, 93)
-    assert math.isnan(found.near_zero) and (found.low, found.high) == (0.55, 0.65)
+    assert math.isnan(found.near_zero)
     few = evidence_of(of_q, metrics.assign(n=[100, 20, 100, 100, 100]))  # norm exists on few images
     assert (few.rank, few.n_scores, few.ahead_label_free) == (2, 3, ())
 
 
-def test_read_check__is_what_the_step_stored(shared_study):
+def test_read_check__is_what_info_says(shared_study):
     study = open_study(shared_study)
-    found, stored = read_check(study), study.summary("quality")
+    found = read_check(study)
     assert found is not None
-    assert info(study)["premise_record"] == found.sentence.as_json()
-    assert (found.verdict, found.sentence, found.facts) == (
-        stored["premise"], stored["premise_sentence"], stored["premise_facts"],
+    row = study.table("quality_metrics").set_index("score").loc["q_score"]
+    assert (found.sentence.value, found.sentence.interval) == (
+        row["auroc"], (row["auroc_low"], row["auroc_high"]),
     )  # fmt: skip
+    told = info(study)
+    assert told["premise_record"] == found.verdict.as_json()
+    assert (told["premise"], told["premise_facts"]) == (found.sentence, found.facts)
 
 
 def test_read_check__of_an_older_study_takes_its_numbers_and_not_its_words(shared_study, tmp_path):
     folder = shutil.copytree(shared_study, tmp_path / "old")
     with edited_manifest(folder) as manifest:
         summary = manifest["steps"]["quality"]["summary"]
-        del summary["premise_facts"], summary["q_augrc"]
-        summary["premise"] = "caution"
+        summary["premise"] = "trusted"
         summary["premise_sentence"] = "Q predicts errors here; the paper's premise does not hold."
-        summary |= {"q_auroc": 0.6, "q_auroc_interval": [0.55, 0.65]}
+    table = open_study(folder).table("quality_metrics")
+    table.loc[table["score"] == "q_score", ["auroc", "auroc_low", "auroc_high"]] = [0.5, 0.45, 0.55]
+    write_tables(folder, quality_metrics=table)
     found = read_check(open_study(folder))
-    assert found is not None and found.verdict == "trusted"
-    assert (found.sentence.value, found.sentence.interval) == (0.6, (0.55, 0.65))
+    assert found is not None and (found.word, found.sentence.kind) == ("useless", "no_better")
 
 
 def test_read_check__without_scores(shared_study, tmp_path):

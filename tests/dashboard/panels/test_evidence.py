@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from dashboard.panels.concepts.evidence import detection_line, meaning
+from dashboard.panels.concepts.evidence import detection_line
 from tests.sentences import numbers
 
 WORDS = pd.DataFrame(
@@ -28,9 +28,3 @@ def test_detection_line__names_the_first_words_whose_truth_is_known():
 def test_detection_line__is_empty_for_other_images_and_older_studies():
     assert detection_line(WORDS.iloc[1:2]) == ""
     assert detection_line(WORDS.loc[:, ["word"]]) == ""
-
-
-def test_meaning__of_a_word_that_barely_tells_the_images_apart_is_no_fact():
-    sure, unsure = (meaning(["sky", "blue"], is_unsure=unsure) for unsure in (False, True))
-    assert sure != unsure and "sky or blue" in sure and "sky or blue" in unsure
-    assert meaning([], is_unsure=True) not in unsure

@@ -18,9 +18,11 @@ from core.bases.basis import Basis, codes_of
 from core.bases.position_index import at_position, similar_positions
 from core.bases.requests import add_basis, remove_basis
 from core.bases.twins import twins
+from core.bases.worth import dictionary_verdicts
 from core.charts.theme import layout_of
 from core.charts.word_bars import contribution_bars
 from core.common.formatting import signed_interval
+from core.common.verdicts.words import Verdict
 from core.config import BasisConfig
 from core.export.bases_table import bases_table
 from core.jobs.commands import FitBasis, RemoveBasis, Resume, typed
@@ -29,25 +31,17 @@ from core.measures import concept_features
 from core.pipeline.run import resume
 from core.slices.slice import Slice
 from core.storage.layers import layer
-from core.store import open_study
+from core.store import Study, open_study
 from core.traces import changes
 from dashboard.cache import reads
 from dashboard.cache.comparison_reads import comparison, other_studies
 from dashboard.cache.features import basis_reads
 from dashboard.jobs import launcher
 from dashboard.panels.features import bases, feature_cards
-from dashboard.panels.features.basis_advice import (
-    READ_UNITS,
-    RUN_ONCE,
-    TRUSTED,
-    UNSTABLE,
-    WITHOUT_CONTROL,
-    advice,
-    lacking_control,
-)
+from dashboard.panels.features.basis_advice import advice, lacking_control
 from tests.dashboard.conftest import all_text, drawn_cards, tiles
 from tests.dashboard.shelf import Shelf
-from tests.sentences import numbers
+from tests.manifests import edited_manifest
 from tests.synthetic import make_seen_study, make_study
 
 
@@ -134,7 +128,7 @@ def test_panel__shows_bases_as_cards_also_where_nothing_is_computed_in_them(serv
     assert not app.exception
     study, shown = open_study(served), drawn_cards(app, "bases_cards")
     assert [card["id"] for card in shown] == ["units", "pca", "random"]
-    assert [card["tag"] for card in shown] == ["", "", "shown now"]
+    assert [card["tag"] for card in shown] == ["", "control", "control, shown now"]
     for card in shown[1:]:
         basis = study.bases[card["id"]]
         assert card["note"] == f"{basis.card['size']} latents"
@@ -212,27 +206,45 @@ def test_twins__show_the_strongest_images_of_both(served, open_page):
     assert ranked == np.argsort(-study.array("representations")[:][:, 3], kind="stable")[:4].tolist()
 
 
-def test_advice__follows_control_and_stability():
-    def basis(kind: str, r2: float, stability: float | None = None, on: str = "pooled") -> Basis:
-        card = {"r2": 1.0, "r2_val": r2, "l0": 8, "on": on, "stability": stability}
-        return Basis(kind, kind, f"basis-{kind}", card)
+def basis(kind: str, r2: float, **card: object) -> Basis:
+    return Basis(kind, kind, f"basis-{kind}", {"r2": 1.0, "r2_val": r2, "l0": 8, "on": "pooled", **card})
 
-    control = basis("random", 0.12)
-    title, why = advice([control])
-    assert title == READ_UNITS and "(random)" in why
-    for others in ([], [basis("random", 0.3, on="positions")], [basis("pca", 0.9)]):
-        assert advice([basis("topk", 0.71), *others])[0] == WITHOUT_CONTROL.format("topk")
-        assert lacking_control([basis("topk", 0.71), *others]).name == "topk"
-    assert lacking_control([]) is lacking_control([control]) is None
-    assert lacking_control([basis("topk", 0.71), control]) is None
-    title, why = advice([basis("topk", 0.71, 0.84), control])
-    assert title == TRUSTED.format("topk")
-    assert why.startswith("topk ") and numbers(why) == ["71", "8", "12", "8", "0.84"]
-    assert advice([basis("topk", 0.1, 0.84), control])[0] == READ_UNITS
-    assert advice([basis("topk", 0.71, 0.4), control])[0] == UNSTABLE.format("topk")
-    assert advice([basis("topk", 0.71), control])[0] == RUN_ONCE.format("topk")
-    stable, fuller = basis("nmf", 0.5, 0.9), basis("topk", 0.71, 0.4)
-    assert advice([fuller, stable, control])[0] == TRUSTED.format("nmf")
+
+def judged(study: Study, *bases: Basis) -> tuple[dict[str, Basis], dict[str, Verdict]]:
+    named = {one.name: one for one in bases}
+    return named, dictionary_verdicts(study, named)
+
+
+def test_advice__is_of_the_basis_with_the_best_word(served):
+    study = open_study(served)
+    again = {"stability": 0.84, "n_alive": 100, "n_again": 60}
+    control, accidents = basis("random", 0.12), basis("topk", 0.9, **again | {"n_again": 9})
+    for listed, title, worth in (
+        ((), "none", None),
+        ((control,), "only_controls", None),
+        ((basis("topk", 0.04),), "useless", "little"),
+        ((basis("topk", 0.71, **again),), "not_judged", "no_control"),
+        ((basis("topk", 0.71, **again), basis("random", 0.3, on="positions")), "not_judged", "no_control"),
+        ((basis("topk", 0.71), control), "not_judged", "once"),
+        ((basis("topk", 0.71, r2_random=0.1, **again),), "useful", "useful"),
+        ((basis("topk", 0.71, **again), control), "useful", "useful"),
+        ((basis("topk", 0.71, **again | {"n_again": 30}), control), "weak", "weak"),
+        ((basis("topk", 0.11, **again), control), "useless", "little"),
+        ((accidents, basis("nmf", 0.6, **again), control), "useful", "useful"),
+    ):
+        named, words = judged(study, *listed)
+        head, why = advice(named, words)
+        assert head.kind == title
+        assert why.kind == (worth or {"none": "gives"}.get(title, "controls"))
+    assert why.what == "nmf"
+
+
+def test_lacking_control__is_the_basis_of_which_random_directions_are_not_known():
+    control, topk = basis("random", 0.12), basis("topk", 0.71)
+    assert lacking_control({}) is lacking_control({"random": control}) is None
+    assert lacking_control({"topk": topk}) is topk
+    assert lacking_control({"topk": topk, "random": control}) is None
+    assert lacking_control({"topk": basis("topk", 0.71, r2_random=0.2)}) is None
 
 
 def test_panel__fits_one_and_removes_one_through_the_launcher(served, started, open_page, monkeypatch):
@@ -261,6 +273,8 @@ def test_panel__adds_the_random_directions_that_a_basis_lacks(served, started, o
     keys = {button.key for button in open_page("features", study="demo", features_as="Bases").button}
     assert "basis_fit" in keys and "basis_control" not in keys
     remove_basis(served, "random")
+    with edited_manifest(served) as manifest:  # one of before measured none
+        del manifest["steps"]["basis-topk"]["summary"]["basis"]["r2_random"]
     app = open_page("features", study="demo", features_as="Bases")
     app.button(key="basis_control").click().run()
     options = typed(kind="random", size=10, k=2, on="pooled")
@@ -365,18 +379,11 @@ def test_removed_basis__is_missed_in_one_line_and_units_are_shown(served, open_p
     assert sum("'pca'" in box.value for box in app.info) == 1
 
 
-def test_advice__controls_are_not_recommended_however_stable_and_close():
-    held = [
-        Basis(kind, kind, f"basis-{kind}", {"r2": r2, "stability": stability, "l0": 1.0, "on": "pooled"})
-        for kind, r2, stability in (
-            ("kmeans", 0.96, 0.96),
-            ("pca", 0.99, 1.0),
-            ("nmf", 0.69, 0.77),
-            ("random", 0.08, 0.1),
-        )
-    ]
-    assert advice(held)[0] == TRUSTED.format("nmf")
-    assert advice([one for one in held if one.kind != "nmf"])[0] == READ_UNITS
+def test_advice__controls_are_not_judged_however_stable_and_close(served):
+    kinds = {"kmeans": 0.96, "pca": 0.99, "random": 0.08}
+    held = [basis(kind, r2, stability=1.0, n_alive=9, n_again=9) for kind, r2 in kinds.items()]
+    named, words = judged(open_study(served), *held)
+    assert words == {} and advice(named, words)[0].kind == "only_controls"
 
 
 def test_page_of_a_basis_without_results__offers_to_compute_all_of_them(served, open_page, trusted, started):

@@ -15,7 +15,7 @@ from core.concepts.interventions.blame import ProbeWithMeans
 from core.heatmaps.reader import REQUESTED
 from core.jobs.progress import Progress
 from core.measures.confusions import confusions
-from core.slices import saved_slices
+from core.slices import finder, saved_slices
 from core.slices.finder import CLASS, worst_slices
 from core.slices.inspection import population, worst_within
 from core.slices.inspection.names import feature_names
@@ -33,6 +33,12 @@ from tests.sampling import sample
 from tests.synthetic import make_study
 
 ALL_ROWS = {"slices_least": "5", "slices_sure": "false", "slices_distinct": "false"}
+
+
+@pytest.fixture(autouse=True)
+def enough_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The three errors of the small studies count as enough; `tests/slices/test_finder.py` has the rule."""
+    monkeypatch.setattr(finder, "too_few_errors", lambda population: "")
 
 
 @pytest.fixture

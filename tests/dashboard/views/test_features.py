@@ -58,7 +58,7 @@ def test_cards__name_and_bar_tell_the_same_class_of_the_images_it_fires_on(studi
             assert labels.sum() < 5 and f"{labels.sum()} image" in card["bars"][0]["text"]
             assert "fires on" in card["note"] or card["note"].startswith("#")
             continue
-        label = card["bars"][1]["label"].removeprefix("of which ")
+        label = card["bars"][1]["label"].removeprefix("most often ")
         assert labels[label] == labels.max() and labels.sum() >= 5
         assert card["bars"][1]["text"] == f"{labels.max()} of {labels.sum()}"
         assert card["bars"][1]["share"] == pytest.approx(labels.max() / labels.sum())
@@ -158,9 +158,9 @@ def test_cards__words_of_the_note_are_explained_where_the_pointer_rests(worded, 
     noted = {card["note"]: card["note_help"] for card in cards}
     assert noted["#17 · no word"].startswith("no word: ") and noted["#7"] == ""
     row = {"feature": 3, "name": "sky", "classes": "", "verdict": "", "rate": 0.5}
-    monkeypatch.setattr(feature_cards, "title_and_note", lambda *_: ("sky", "#3 · scene · unsure · 2 alike"))
+    monkeypatch.setattr(feature_cards, "title_and_note", lambda *_: ("sky", "#3 · scene · weak · 2 alike"))
     card = feature_cards._card(open_study(worded.path), row, (), (), {})
-    assert [part.partition(":")[0] for part in card.note_help.split(". ")] == ["scene", "unsure", "alike"]
+    assert [part.partition(":")[0] for part in card.note_help.split(". ")] == ["scene", "weak", "alike"]
 
 
 def test_search__without_words_classes_or_numbers(studies, open_page):

@@ -14,14 +14,12 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
-from core.analysis.quality.recommendation import advise, recommended
+from core.analysis.quality.recommendation import advice, recommended, verdict
 from core.common.dataframes import numbers
-from core.common.score_names import score_in_sentence
 from core.jobs.commands import Analyze
 from core.measures.confusions import worst_confusion
 from core.measures.feature_rates import feature_differences
 from core.measures.overlap_scale import overlap_scale
-from core.measures.score_aurocs import score_aurocs
 from core.slices import features as slice_features
 from core.slices.highlights import ClassAccuracy
 from core.steps import STEPS, in_analysis
@@ -211,11 +209,8 @@ def test_overview__names_the_recommended_score_and_what_it_is_worth(studies, ope
     study = open_study(studies / "demo")
     advised = recommended(study)
     assert advised is not None
-    table = score_aurocs(study, study.is_val).set_index("score")  # as in Predicting errors
-    worth = table.loc[advised.score]
-    overview = all_text(open_page(study="demo"))
-    assert f"Take {score_in_sentence(advised.score)}." in overview
-    assert f"AUROC {worth['auroc']:.2f} ({worth['low']:.2f} to {worth['high']:.2f})" in overview
+    worth = verdict(study, advised.score, study.table("quality_metrics"))
+    assert worth is not None and worth.sentence in all_text(open_page(study="demo"))
 
 
 def test_overview__opens_what_is_to_be_looked_at_first(studies, open_page):
@@ -443,8 +438,7 @@ def test_overview__follows_the_filter(seen, open_page):
     mine = rows_where(scale, (scale["mask"] == "core") & (scale["heatmap"] == "encoder"))
     assert shown["Grad-CAM overlap with the object (mIoU)"] == f"{mine['value'].iloc[0]:.2f}"
     aurocs = bees.table("score_aurocs").rename(columns={"low": "auroc_low", "high": "auroc_high"})
-    advice = advise(recommended(bees), aurocs.rename(columns={"reason": "note"}))  # type: ignore[arg-type]
-    assert advice in said.replace("**", "")
+    assert advice(bees, aurocs.rename(columns={"reason": "note"})) in said.replace("**", "")
     pictured = {
         card["id"]: [
             int(picture["src"].split("?")[0].rsplit("/", 1)[-1])

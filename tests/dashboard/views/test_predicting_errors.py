@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.analysis.quality.recommendation import advice
+from core.analysis.quality.recommendation import recommended
 from core.analysis.quality.trust_check import read_check
 from core.charts.cutoff import apply_cutoff, reachable_percent, threshold_for
 from core.charts.errors_found import ERRORS_FOUND
@@ -73,20 +73,6 @@ def test_trust_check__is_among_the_parts_and_said_once(studies, open_page):
     assert shown["Negative"] == f"{100 * summary['negative_share']:.1f} %"
 
 
-@pytest.mark.exhaustive("tests/analysis/quality judges the same numbers")
-@pytest.mark.slow
-def test_trust_check__an_older_study_that_works_is_trusted_whatever_its_representations(studies, open_page):
-    with edited_manifest(studies / "demo") as manifest:
-        summary = manifest["steps"]["quality"]["summary"]
-        summary |= {"q_auroc": 0.7, "q_auroc_interval": [0.65, 0.75], "near_zero_share": 0.01}
-        summary |= {"premise": "caution", "premise_sentence": "the paper's premise does not hold"}
-    app = open_page("predicting_errors", study="demo", quality_plot="Trust")
-    told = said(app)
-    assert not app.exception and summary["premise_sentence"] not in told
-    assert "0.70 (0.65 to 0.75)" in told
-    assert {metric.label: metric.value for metric in app.metric}["Near zero"] == "1.0 %"
-
-
 def measured(folder: Path, *, without: str = "", **best: float) -> None:
     """Give some scores a certain AUROC in the stored numbers, and every other one chance."""
     table = open_study(folder).table("quality_metrics").assign(auroc=0.5, auroc_low=0.45, auroc_high=0.55)
@@ -107,7 +93,8 @@ def test_score_picked_first__is_the_recommended_one_and_q_is_one_click_away(
     measured(studies / "demo", without=without, norm=0.99, combined=0.98)  # by hindsight others are ahead
     app = open_page("predicting_errors", study="demo")
     assert app.selectbox(key="score").value == picked
-    assert advice(open_study(studies / "demo")).partition(" Here ")[0] in said(app)
+    best = recommended(open_study(studies / "demo"))
+    assert best is not None and str(best.reason) in said(app)
     app.button(key="score_other").click().run()
     assert app.selectbox(key="score").value == "Q-Score"
     app.button(key="score_other").click().run()

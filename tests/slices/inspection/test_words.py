@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
+from core.common.verdicts.words import USEFUL, WEAK
 from core.slices.finder import worst_slices
 from core.slices.inspection import words, worst_within
 from core.slices.inspection.words import (
     COLUMNS,
     best_words,
     feature_words,
+    name_verdicts,
     named_from,
-    unsure_names,
     words_apart,
 )
 from core.slices.slice import Slice
@@ -125,12 +126,23 @@ def test_named_from__says_where_the_words_were_seen(world, tmp_path):
     assert named_from(study) == {3: "under the heat", 5: "scene", 7: "scene"}
 
 
-def test_unsure_names__are_those_whose_first_word_tells_little(tmp_path):
+def test_name_verdicts__are_of_the_first_word_of_each_feature(tmp_path):
     folder = make_study(tmp_path / "seen", n_train=20, n_val=8)
+    table = pd.DataFrame(SEEN, columns=["group", "rank", "word", "kept", "under_heat"])
+    high = pd.DataFrame({"group": ["3"] * 40 + ["5"] * 40 + ["7"] * 7, "image_id": "x"})
     with write_study(folder) as writer, writer.step("concepts", {}) as step:
-        table = pd.DataFrame(SEEN, columns=["group", "rank", "word", "kept", "under_heat"])
-        step.table("concepts", table.assign(auc_low=[0.69, 0.9, 0.7, 0.7, 0.1]))
-    assert unsure_names(open_study(folder)) == {3}
+        step.table("concepts", table)
+        step.table("highly_activating", high)
+    assert name_verdicts(open_study(folder)) == {}  # it is not known how many images show a word
+    with write_study(folder) as writer, writer.step("concepts", {"again": True}) as step:
+        step.table("concepts", table.assign(score=0.9, elsewhere=0.05, auc_low=[0.69, 0.9, 0.7, 0.7, 0.1]))
+        step.table("highly_activating", high)
+    study = open_study(folder)
+    judged = name_verdicts(study)
+    assert {one: (name.word, name.sentence.what) for one, name in judged.items()} == {
+        3: (WEAK, "grass"), 5: (USEFUL, "brick"), 7: ("", "sky"),
+    }  # fmt: skip
+    assert (judged[5].sentence.n, judged[5].sentence.of, judged[7].sentence.n) == (36, 40, 7)
 
 
 def test_worst_within__are_the_slices_of_the_slice(world):

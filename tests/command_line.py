@@ -14,7 +14,8 @@ from core.store import Study, open_study
 from tests.data.sources.pictures import picture
 
 SMALL = ("--encoder", "timm:resnet10t", "--input-size", "32", "--resize", "32")
-OUTSIDE = {"progress.json", "log.txt", "result.json", "speed.json", ".lock"}  # in its folder, but no part of a study
+# In its folder, but no part of a study.
+OUTSIDE = {"progress.json", "log.txt", "result.json", "speed.json", ".lock"}
 QUICK = ("--device", "cpu", "--workers", "0", "--lr", "0.1", "--epsilon", "1.5")
 
 

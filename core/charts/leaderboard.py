@@ -77,8 +77,8 @@ def draw_board(data: Board, *, theme: Theme = LIGHT) -> go.Figure:
             fig.add_trace(_trace(rows, names, name, side, pair[place], theme), row=row, col=col)
         suffix = " %" if measures[0][0] in SHARES else ""
         fig.update_xaxes(ticksuffix=suffix, nticks=6, row=row, col=col)
-        first = {"range": [len(names) - 0.5, -0.5]} | (named_axis(labels, theme) if col == 1 else {})
-        fig.update_yaxes(**first, row=row, col=col)
+        fig.update_yaxes(named_axis(labels, theme) if col == 1 else {}, row=row, col=col)
+        fig.update_yaxes(range=[len(names) - 0.5, -0.5], row=row, col=col)
     fig.update_annotations(font={"size": theme.font_size, "color": theme.ink})
     scale = theme.font_size / LIGHT.font_size
     finish(fig, theme, height=round((110 + ROW * len(names)) * n_rows * scale))

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.command_line import command_line
+from core.common.dataframes import numbers
 from core.common.readout import chosen_readout
 from core.common.records import Record, Templates
 from core.common.statistics.chance import LEAST, too_few
@@ -256,9 +257,11 @@ def _notes(board: Leaderboard, frame: pd.DataFrame) -> list[Note]:
         if not study.has("quality"):
             notes.append(Note(_say("no_quality", what=name), command_line("quality", study.path)))
     notes += _of_cost(board, frame)
-    if n_few := int(board.pairs["few"].sum()):
+    if n_few := int(np.sum(board.pairs["few"].to_numpy(bool))):
         notes.append(Note(_say("few_apart", n=n_few, of=LEAST)))
-    has_class, has_slice = (frame[name].notna().any() for name in ("worst_class", "worst_slice"))
+    has_class, has_slice = (
+        bool(np.isfinite(numbers(frame, name)).any()) for name in ("worst_class", "worst_slice")
+    )
     notes += [] if has_class else [Note(_say("no_large_class", n=LEAST))]
     notes += [] if has_slice else [Note(_say("no_slice", n=MIN_IMAGES))]
     return [*notes, *([Note(_say("lowest"))] if has_class or has_slice else [])]
@@ -266,7 +269,7 @@ def _notes(board: Leaderboard, frame: pd.DataFrame) -> list[Note]:
 
 def _of_cost(board: Leaderboard, frame: pd.DataFrame) -> list[Note]:
     """A note on the studies of which time or size are not known."""
-    lacks = frame[["milliseconds", "parameters"]].isna().any(axis=1).to_numpy(bool)
+    lacks = np.isnan(numbers(frame, "milliseconds")) | np.isnan(numbers(frame, "parameters"))
     given = np.array([study.facts(EmbedFacts).encoder.is_given for study in board.studies])
     notes = []
     for kind, rows in (("given", lacks & given), ("no_cost", lacks & ~given)):

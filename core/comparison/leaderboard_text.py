@@ -95,13 +95,13 @@ def size_text(n: float) -> str:
 def pair_cells(board: Leaderboard) -> list[list[str]]:
     """Return the titles, and a row of texts for each pair of encoders."""
     rows = [["First", "Second", "Difference", "Images apart", "p", "p after Holm", "Told apart"]]
-    for pair in board.pairs.itertuples():
-        ends = "" if pair.few else f" ({100 * float(pair.low):+.1f} to {100 * float(pair.high):+.1f})"
+    for pair in board.pairs.to_dict("records"):
+        ends = "" if pair["few"] else f" ({100 * pair['low']:+.1f} to {100 * pair['high']:+.1f})"
         tests = ["too few", "", ""]
-        if not pair.few:
-            tests = [number(pair.p, 4), number(pair.adjusted, 4), "yes" if pair.apart else "no"]
-        change = f"{100 * float(pair.difference):+.1f} points{ends}"
-        rows.append([str(pair.first), str(pair.second), change, f"{pair.n_apart:,}", *tests])
+        if not pair["few"]:
+            tests = [number(pair["p"], 4), number(pair["adjusted"], 4), "yes" if pair["apart"] else "no"]
+        change = f"{100 * pair['difference']:+.1f} points{ends}"
+        rows.append([pair["first"], pair["second"], change, f"{pair['n_apart']:,}", *tests])
     return rows
 
 

@@ -67,7 +67,8 @@ def other_encoder_command(
         folder: of the new study. encoder: a SPEC. after: folders of jobs that have to end first.
     """
     options = dict(_settings(study, OF_ENCODER))
-    return replace(Analyze.of(folder, encoder=encoder, **options), after=after)
+    command = Analyze.of(folder, dry_run=False, encoder=encoder, **options)
+    return replace(command, after=after)
 
 
 def _settings(study: Study, left_out: Collection[str]) -> Iterator[tuple[str, str]]:

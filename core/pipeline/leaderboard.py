@@ -48,5 +48,5 @@ def _answer(folds: SharedFolds, number: int, run: StepRun) -> None:
     with write_study(study.path) as writer, writer.step(STEP, settings, INPUTS, outside) as step:
         table, facts = answer_out_of_folds(study, images, step, config, run, WEIGHTS)
         table = table.assign(image_id=folds.shared.image_ids.astype(str), unit=folds.units, fold=folds.folds)
-        step.table(TABLE, table[list(COLUMNS)])
+        step.table(TABLE, table.reindex(columns=list(COLUMNS)))
         step.summary = {"folds": folds.fingerprint, **facts}

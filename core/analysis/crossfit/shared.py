@@ -57,7 +57,8 @@ def answer_out_of_folds(
     nearest = _nearest_classes(study, images, config, run)
     table = pd.DataFrame({"predicted": pd.array(names[predicted], dtype="str"), "confidence": confidence})
     table = table.assign(correct=predicted == images.codes)
-    knn = pd.array(np.append(names, None)[nearest], dtype="str")
+    voted = np.append(names, np.array([None], object))[nearest]  # the last of -1
+    knn = pd.array(voted, dtype="str")
     return table.assign(knn_predicted=knn, knn_correct=nearest == images.codes), facts
 
 

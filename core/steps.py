@@ -299,6 +299,27 @@ STEPS: dict[str, Step] = {
             needs_labels=True,
             on_request=True,
         ),
+        Step(
+            name="remedies",
+            title="What would help",
+            doing="Trying what would help",
+            summary="find out what would help: refit the head under each remedy, out of fold",
+            example="remedies studies/mine",
+            weight=0,
+            config=config.RemediesConfig,
+            function="core.analysis.remedies.step:compute_remedies",
+            inputs=(
+                *("images", "representations", "pictures", "attributes", "firing_features"),
+                *("overlap_by_feature", "probe", "answer_head"),
+            ),
+            outside="core.analysis.remedies.judged_images:outside",
+            needs=("embed",),
+            outputs=("remedies", "remedy_images", "remedy_classes", "remedy_weights"),
+            options=("answer", "features", "feature_scale"),
+            asked_each_time=("strengths",),  # no option: those of this version
+            needs_labels=True,
+            on_request=True,
+        ),
         *(step for topic in topics() for step in topic.steps),
     )
 }

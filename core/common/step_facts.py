@@ -486,6 +486,40 @@ class CausesFacts(StepFacts):
 
 
 @dataclass(frozen=True)
+class RemediesFacts(StepFacts):
+    """What would help.
+
+    Attributes:
+        answer: in use, "" where there is none; accuracy_in_use: of it, on images that it was not fitted to.
+        accuracy, log_loss: of the refit without a remedy, on n images of n_units units, out of fold.
+        n_undecided: images left out, whose label is wrong and whose class nobody knows. n_corrected: labels
+            that people changed or doubt. worst_slice: as text, and worst_class: those that the refit does
+            worst on, "" for none, with n_worst_slice and n_worst_class images. best: the remedy that gains
+            most, "" where none gains. heads: remedies whose heads are stored, in their order; n_fitted:
+            images that these were fitted to. strength: C of their penalty. spurious: features switched off.
+    """
+
+    step = "remedies"
+    answer: str = ""
+    accuracy_in_use: float | None = None
+    accuracy: float | None = None
+    log_loss: float | None = None
+    n: int = 0
+    n_units: int = 0
+    n_undecided: int = 0
+    n_corrected: int = 0
+    worst_slice: str = ""
+    n_worst_slice: int = 0
+    worst_class: str = ""
+    n_worst_class: int = 0
+    best: str = ""
+    heads: tuple[str, ...] = ()
+    n_fitted: int = 0
+    strength: float | None = None
+    spurious: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class SearchFacts(StepFacts):
     """The images as CLIP embedded them; default_clip: what a run without a name would fetch."""
 

@@ -22,6 +22,7 @@ from core.config.analysis import (
     OverlapConfig,
     ProbeConfig,
     QualityConfig,
+    RemediesConfig,
     RotationConfig,
     RunOptions,
 )

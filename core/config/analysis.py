@@ -440,3 +440,26 @@ class CausesConfig:
     image: tuple[
         str, ...
     ] = ()  # only these errors, and as many right images as they need; the command's --images
+
+
+@dataclass(frozen=True)
+class RemediesConfig:
+    """Heads that are refitted under remedies, out of fold (docs/method.md 3.7)."""
+
+    answer: str | None = option(
+        "answer that a refit is compared with", None, metavar="NAME", left_out="the one that pages show"
+    )
+    features: tuple[int, ...] = option(
+        "features to switch off or scale",
+        (),
+        metavar="J[,K]",
+        left_out="those that look at the background by the masks, and those that people call spurious",
+    )
+    feature_scale: float = option(
+        "what is left of those features: 0 switches them off", 0.0, metavar="S", minimum=0
+    )
+    seed: int = option("random seed of the folds and of the bootstrap", 0, metavar="N", minimum=0)
+    folds: int = 5
+    inner_folds: int = 3  # that the strength is chosen on
+    strengths: tuple[float, ...] = CrossfitConfig.strengths
+    most_searched: int = CrossfitConfig.most_searched

@@ -56,11 +56,11 @@ def moments_by_part(array: ChunkedArray, rows: np.ndarray, parts: np.ndarray, n_
     return moments
 
 
-def without(parts: Sequence[Moments], left_out: int) -> linear.Standard:
-    """The standardisation by all parts but one."""
+def without(parts: Sequence[Moments], *left_out: int) -> linear.Standard:
+    """The standardisation by all parts but some."""
     joined = Moments.empty(len(parts[0].mean))
     for number, moments in enumerate(parts):
-        joined = joined if number == left_out else joined.merge(moments)
+        joined = joined if number in left_out else joined.merge(moments)
     return linear.Standard.of(joined)
 
 
@@ -148,12 +148,20 @@ def fit_classes(
     curvature: Curvature,
     start: Tensor | None = None,
     tolerance: float = TOLERANCE,
+    counts: np.ndarray | None = None,
 ) -> Tensor:
     """(n_classes, n_features + 1) the optimum on all rows; see `linear.fit_optimum`."""
     everything = np.arange(len(rows))
     preconditioner = curvature.preconditioner(rows, n_classes, penalty, start)
     return linear.fit_optimum(
-        rows, everything, n_classes, penalty, start=start, preconditioner=preconditioner, tolerance=tolerance
+        rows,
+        everything,
+        n_classes,
+        penalty,
+        start=start,
+        preconditioner=preconditioner,
+        tolerance=tolerance,
+        counts=counts,
     )
 
 

@@ -225,6 +225,7 @@ def fit_optimum(
     mask: Tensor | None = None,
     preconditioner: Preconditioner | None = None,
     tolerance: float = TOLERANCE,
+    counts: np.ndarray | None = None,
 ) -> Tensor:
     """Minimise the mean cross-entropy plus penalty / 2 times the sum of squared weights (not biases).
 
@@ -233,12 +234,14 @@ def fit_optimum(
     Args:
         used: positions of the rows to train on. mask: (n_features,) bool, the features it may use.
         start: as returned; None: 0. pairs, preconditioner, tolerance: of `minimise`.
+        counts: (len(used),) how much each row counts in the mean, at least 0; None: all alike.
     Returns:
         (n_classes, n_features + 1) float32, the last column is the bias.
     """
     device = rows.labels.device
     share = torch.zeros(len(rows), device=device)
-    share[torch.from_numpy(used).to(device)] = 1 / len(used)
+    alike = np.ones(len(used)) if counts is None else counts / counts.mean()
+    share[torch.from_numpy(used).to(device)] = torch.from_numpy(alike / len(used)).float().to(device)
     allowed = None if mask is None else mask.to(device).float()
 
     def evaluate(at: Tensor) -> tuple[float, Tensor]:

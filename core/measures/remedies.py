@@ -1,0 +1,190 @@
+"""What would help: how much each remedy of a head gains over a refit without it (docs/method.md 3.7).
+
+Tables `remedies`, a row a remedy, and `remedy_images`, a row an image whose answer one of them makes right or
+wrong, are written by the step `remedies`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.common.statistics.intervals import percentile_interval, resampled_means
+
+CORRECTED, WITHOUT_WRONG, SLICES, BALANCED, FEATURES_OFF = OF_ANSWERS = (
+    *("corrected", "without_wrong", "slices", "balanced", "features_off"),
+)
+REFIT, TEMPERATURE = "refit", "temperature"
+TOGETHER = "+"  # between the two remedies of a pair
+MEANS = ("gain", "worst_slice_gain", "worst_class_gain", "log_loss_gain", "calibration_gain")
+COLUMNS = (
+    *("remedy", "accuracy", "gain", "low", "high", "mended", "broken"),
+    *("worst_slice_gain", "worst_class_gain", "log_loss_gain", "n", "outcome", "why"),
+    *("worst_slice_low", "worst_slice_high", "worst_class_low", "worst_class_high"),
+    *("log_loss_low", "log_loss_high", "calibration_gain", "calibration_low", "calibration_high"),
+)
+OF_IMAGES = ("remedy", "image_id", "label", "before", "after", "change")
+MENDED, BROKEN = CHANGES = ("mended", "broken")
+GAINS, LOSES, NO_DIFFERENCE, TOO_FEW, NOT_TRIED = OUTCOMES = (
+    *("gains", "loses", "no difference", "too few to tell", "not tried"),
+)
+TABLE, IMAGES = "remedies", "remedy_images"
+LEAST_DISCORDANT = 8  # images that change side: of fewer nothing is said
+BINS = 15  # of the calibration error
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class HeadAnswers:
+    """What a head answers on n images that it has not seen.
+
+    Attributes:
+        predicted: (n,) int, codes. confidence: (n,) float, the probability of these.
+        log_loss: (n,) float, minus the logarithm of the probability of the truth; NaN where it is unknown.
+    """
+
+    predicted: np.ndarray
+    confidence: np.ndarray
+    log_loss: np.ndarray
+
+    @classmethod
+    def unknown(cls, n: int) -> "HeadAnswers":
+        return cls(np.full(n, -1), np.full(n, np.nan), np.full(n, np.nan))
+
+    def of(self, which: np.ndarray) -> "HeadAnswers":
+        """Of some images, by their positions or a mask."""
+        return HeadAnswers(self.predicted[which], self.confidence[which], self.log_loss[which])
+
+    def put(self, at: np.ndarray, other: "HeadAnswers") -> None:
+        """Take over what another head answers of the images at some positions."""
+        for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True):
+            mine[at] = theirs
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The images on which remedies are compared.
+
+    Attributes:
+        truth: (n,) int, codes. units: (n,) int, drawn together.
+        in_slice, in_class: (n,) bool, those of the worst slice and of the worst class under the base.
+    """
+
+    truth: np.ndarray
+    units: np.ndarray
+    in_slice: np.ndarray
+    in_class: np.ndarray
+
+    def right(self, answers: HeadAnswers) -> np.ndarray:
+        return answers.predicted == self.truth
+
+
+def compared(
+    judged: Judged, before: HeadAnswers, after: HeadAnswers, *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, float]:
+    """Compare two heads on the same images.
+
+    gain = mean(1[after right] - 1[before right]) over all images, over the worst slice and over the worst
+    class; the log loss and the calibration error of `before` less those of `after`, so that more is better.
+    Each with the percentile interval of `resamples` bootstrap draws of units, the same draws for both heads.
+
+    Returns:
+        the columns of COLUMNS but remedy, outcome and why. NaN where there are no images, or no probability
+        of the truth is known.
+    """
+    was, now = judged.right(before), judged.right(after)
+    change = now.astype(float) - was
+    inside = [np.where(mask, change, np.nan) for mask in (judged.in_slice, judged.in_class)]
+    columns = np.column_stack([change, *inside, before.log_loss - after.log_loss])
+    gaps = np.column_stack([_gaps(was, before.confidence), _gaps(now, after.confidence)])
+    draws = resampled_means(
+        np.column_stack([columns, gaps]), resamples=resamples, seed=seed, groups=judged.units
+    )
+    n_means = columns.shape[1]
+    errors = _calibration_gain(draws[:, n_means:])
+    ends = percentile_interval(np.column_stack([draws[:, :n_means], errors]))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        finite = np.isfinite(columns)
+        means = np.where(finite, columns, 0.0).sum(0) / finite.sum(0)
+    gap_means = gaps.mean(0, keepdims=True) if len(gaps) else np.full((1, 2 * BINS), np.nan)
+    values = dict(zip(MEANS, [*means, *_calibration_gain(gap_means)], strict=True))
+    bounds = {
+        f"{name.removesuffix('gain')}{end}": float(value)
+        for end, row in zip(("low", "high"), ends, strict=True)
+        for name, value in zip(MEANS, row, strict=True)
+    }
+    return {
+        "accuracy": float(now.mean()) if len(now) else np.nan,
+        **{name: float(value) for name, value in values.items()},
+        **bounds,
+        "mended": int((now & ~was).sum()),
+        "broken": int((was & ~now).sum()),
+        "n": len(now),
+    }
+
+
+def _gaps(right: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """(n, BINS) confidence less correctness of each image, in the column of its bin, 0 in the others."""
+    places = np.clip(np.ceil(np.nan_to_num(confidence) * BINS).astype(int) - 1, 0, BINS - 1)
+    gaps = np.zeros((len(right), BINS))
+    gaps[np.arange(len(right)), places] = confidence - right
+    return gaps
+
+
+def _calibration_gain(means: np.ndarray) -> np.ndarray:
+    """(k,) calibration error of the first head less that of the second, of (k, 2 BINS) means of `_gaps`."""
+    return np.abs(means[:, :BINS]).sum(1) - np.abs(means[:, BINS:]).sum(1)
+
+
+def outcome_of(remedy: str, row: dict[str, float]) -> str:
+    """Say what the numbers of a remedy bear: one of OUTCOMES.
+
+    Temperature changes no answer, so that its log loss decides; of the others the accuracy does.
+    """
+    low, high = ("log_loss_low", "log_loss_high") if remedy == TEMPERATURE else ("low", "high")
+    if not row["n"]:
+        return NOT_TRIED
+    if remedy != TEMPERATURE and row["mended"] + row["broken"] < LEAST_DISCORDANT:
+        return TOO_FEW
+    if row[low] > 0:
+        return GAINS
+    return LOSES if row[high] < 0 else NO_DIFFERENCE
+
+
+def remedy_row(remedy: str, numbers: dict[str, float]) -> dict[str, object]:
+    """A row of table `remedies` for a remedy that was tried."""
+    return {"remedy": remedy, **numbers, "outcome": outcome_of(remedy, numbers), "why": ""}
+
+
+def untried_row(remedy: str, why: str) -> dict[str, object]:
+    """A row of table `remedies` for a remedy that there was no reason to try."""
+    return {"remedy": remedy, "mended": 0, "broken": 0, "n": 0, "outcome": NOT_TRIED, "why": why}
+
+
+def remedy_table(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
+    """Table `remedies`, with COLUMNS."""
+    table = pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+    texts = ("remedy", "outcome", "why")
+    counts = dict.fromkeys(("mended", "broken", "n"), np.int64)
+    floats = {name: np.float64 for name in COLUMNS if name not in (*texts, *counts)}
+    return table.astype({**counts, **floats, **dict.fromkeys(texts, "str")})
+
+
+def tried(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of table `remedies` that were tried."""
+    return table.loc[table["outcome"].to_numpy(object) != NOT_TRIED].reset_index(drop=True)
+
+
+def best_remedy(table: pd.DataFrame) -> str:
+    """The remedy with the largest gain among those that gain; "" where none does.
+
+    One that changes answers comes before temperature, which changes none; the refit is no remedy.
+    """
+    gaining = table.loc[
+        (table["outcome"] == GAINS).to_numpy(bool) & (table["remedy"] != REFIT).to_numpy(bool)
+    ]
+    of_answers = gaining.loc[gaining["remedy"].to_numpy(object) != TEMPERATURE]
+    if len(of_answers):
+        return str(of_answers["remedy"].iloc[int(of_answers["gain"].to_numpy(float).argmax())])
+    return TEMPERATURE if len(gaining) else ""

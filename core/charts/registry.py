@@ -35,6 +35,7 @@ WORKBENCH = (  # "module:chart"
     "core.charts.slice_differences:SLICE_DIFFERENCES",
     "core.charts.confusions:CONFUSIONS",
     "core.charts.error_causes:ERROR_CAUSES",
+    "core.charts.remedies:REMEDIES",
     "core.charts.compared_scores:COMPARED_SCORES",
     "core.charts.compared_classes:COMPARED_CLASSES",
     "core.charts.changed_heatmaps:CHANGED_HEATMAPS",

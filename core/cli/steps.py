@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.cli import options, output
+from core.cli import options, output, remedies
 from core.cli.errors import refuse_options
 from core.cli.study import given
 from core.common.inside import name_from
@@ -49,6 +49,8 @@ def add_step(commands: Any, step: Step) -> None:
         _add_single_heatmaps(sub)
     if step.name == "causes":
         _add_single_errors(sub)
+    if step.name == "remedies":
+        remedies.add_head(sub)
     sub.add_argument("--redo", action="store_true", help="run the step even if nothing has changed")
     options.add_json(sub)
 
@@ -93,6 +95,8 @@ def run_step(args: argparse.Namespace) -> None:
 
         plan = plan_of_causes(Study(args.study), given(args))
         return output.show(plan, output.summary_text, as_json="json" in args)
+    if args.command == "remedies" and {"head", "output", "whole"} & vars(args).keys():
+        return remedies.write_head(args)
     with Progress.for_command(args.study, stages_total=1) as progress:
         if args.command == "heatmaps" and ("image" in args or "feature" in args):
             of_all = (*HeatmapsConfig.__dataclass_fields__, "redo")
@@ -109,6 +113,8 @@ def run_step(args: argparse.Namespace) -> None:
                 summary = {"answer": default, "skipped": str(missing)}
         elif args.command == "overlap" and (default := default_answer(Study(args.study).answers)) != PROBE:
             summary = {"answer": default, **open_study(args.study, default).summary(args.command)}
+        elif args.command == "remedies" and "skipped" not in summary:
+            return remedies.show_remedies(Study(args.study), as_json="json" in args)
         output.show(summary, output.summary_text, as_json="json" in args)
 
 

@@ -128,11 +128,11 @@ def add_export(commands: Any) -> None:
         metavar="TABLE",
         help="images, labels, features, quality, probe, overlap, concepts, groups, captions, "
         "highly_activating, failures, interventions, answers, skipped, neighbours, label_issues, "
-        "causes, cause_rates, human-study (tasks for people who rate words), concept_features (of each known "
-        "class and attribute), bases (how well each names them), traces_images, traces_features, attributes, "
-        "pictures, nearest_train, leaks (evaluation images that train has, too), rotation, metrics, "
-        "representations, basis, heatmap or mask; or what is known of each image as a new folder for a tool: "
-        f"{', '.join(TOOL_NAMES)}",
+        "causes, cause_rates, remedies, remedy_images, human-study (tasks for people who rate words), "
+        "concept_features (of each known class and attribute), bases (how well each names them), "
+        "traces_images, traces_features, attributes, pictures, nearest_train, leaks (evaluation images that "
+        "train has, too), rotation, metrics, representations, basis, heatmap or mask; or what is known of "
+        f"each image as a new folder for a tool: {', '.join(TOOL_NAMES)}",
     )
     files = (
         "file to write: .csv, .parquet, .json or .npy; .npz for the dictionary and codes of a basis, "

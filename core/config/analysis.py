@@ -190,6 +190,13 @@ class EmbedConfig:
         about="The shorter side of an image before the crop. As in the encoder's training.",
         example="32, in pixels",
     )
+    head: str | None = encoder_option(
+        "classifier in place of the encoder's own, as `remedies --head` writes it",
+        None,
+        metavar="FILE",
+        names="file",
+        left_out="the encoder's own",
+    )
     representations: str | None = encoder_option(
         "your own representations, an array of shape (N, r), in place of an encoder",
         None,

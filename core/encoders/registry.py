@@ -49,6 +49,7 @@ from core.encoders.layouts import BY_ORDER, TRANSFORMERS, Layout, recognise, ren
 from core.encoders.packaged import PACKAGED
 from core.encoders.readout.class_names import names_in
 from core.encoders.readout.head import Beside, head_of_network
+from core.encoders.readout.head_file import names_in_metadata
 from core.encoders.readout.head_input import HEAD_INPUT, to_head_input, with_all_that_is_read
 from core.encoders.readout.head_names import COPY
 from core.encoders.safe_load import read_checkpoint
@@ -301,7 +302,7 @@ def _from_file(
     names = names_in(file)
     if layout.kind == "transformers" and not names:
         names = stated_labels(path)
-    names = names or wrapper_names(path) or names_of_timm(path)
+    names = names or wrapper_names(path) or names_of_timm(path) or names_in_metadata(path)
     return made, report, ({**others, **_nearest_first(layout)}, names)
 
 

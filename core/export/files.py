@@ -42,6 +42,8 @@ from core.measures.label_issues import COLUMNS as LABEL_ISSUES
 from core.measures.label_issues import issues_of
 from core.measures.leaks import COLUMNS as LEAKS
 from core.measures.leaks import leaks_of_slice
+from core.measures.remedies import COLUMNS as REMEDIES
+from core.measures.remedies import OF_IMAGES as REMEDY_IMAGES
 from core.slices.inspection.populations import train_images, with_split
 from core.slices.slice import Slice
 from core.storage.leftovers import remove_leftovers_of
@@ -86,6 +88,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "label_issues": LABEL_ISSUES,
     "causes": CAUSES,
     "cause_rates": CAUSE_RATES,
+    "remedies": REMEDIES,
+    "remedy_images": REMEDY_IMAGES,
     "concept_features": CONCEPT_FEATURES,
     "bases": (),  # a row a basis: facts, and means of concept_features with their intervals
     "traces_images": traces.IMAGE_COLUMNS,

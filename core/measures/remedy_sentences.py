@@ -1,10 +1,119 @@
 """What is said of remedies: which gain, which do not, and why one was not tried."""
 
-from core.common.records import Record, Templates
+from collections.abc import Mapping
+from typing import Any
 
+import pandas as pd
+
+from core.common.records import Record, Templates
+from core.common.step_facts import RemediesFacts
+from core.measures.remedies import (
+    BALANCED,
+    CORRECTED,
+    FEATURES_OFF,
+    GAINS,
+    LOSES,
+    NO_DIFFERENCE,
+    NOT_TRIED,
+    REFIT,
+    SLICES,
+    TEMPERATURE,
+    TOGETHER,
+    TOO_FEW,
+    WITHOUT_WRONG,
+    best_remedy,
+)
+
+NAMES = {
+    REFIT: "refitting alone",
+    CORRECTED: "corrected labels",
+    WITHOUT_WRONG: "likely wrong labels left out",
+    SLICES: "worst slices weighted",
+    BALANCED: "classes weighted alike",
+    FEATURES_OFF: "spurious features off",
+    TEMPERATURE: "temperature",
+}
+UNTRIED = {
+    REFIT: "no_answer",
+    CORRECTED: "no_correction",
+    WITHOUT_WRONG: "no_wrong_label",
+    SLICES: "no_slice",
+    BALANCED: "equal_classes",
+    FEATURES_OFF: "no_feature",
+    TEMPERATURE: "no_temperature",
+}
+KINDS = {
+    GAINS: "gains",
+    LOSES: "loses",
+    NO_DIFFERENCE: "no_difference",
+    TOO_FEW: "too_few",
+    NOT_TRIED: "not_tried",
+}
 _say = Templates.beside(__file__)
+
+
+def remedy_name(remedy: str) -> str:
+    """Name a remedy, or two together.
+
+    >>> remedy_name("corrected+balanced")
+    'corrected labels + classes weighted alike'
+    """
+    return f" {TOGETHER} ".join(NAMES.get(one, one) for one in remedy.split(TOGETHER))
 
 
 def why_not_tried(remedy: str) -> Record:
     """Say why there was no reason to try a remedy."""
-    return _say(remedy)
+    return _say(UNTRIED[remedy])
+
+
+def remedies_finding(table: pd.DataFrame) -> Record:
+    """Say in one line which remedy gains most, or that none does.
+
+    Args:
+        table: table `remedies`.
+    """
+    best = best_remedy(table)
+    if not best:
+        return _say("none")
+    row = table.loc[table["remedy"].to_numpy(object) == best].iloc[0]
+    if best == TEMPERATURE:
+        ends = float(row["log_loss_low"]), float(row["log_loss_high"])
+        return _say("best_confidence", value=float(row["log_loss_gain"]), interval=ends)
+    name = remedy_name(best)
+    return _say("best", what=name[0].upper() + name[1:], **_points(row))
+
+
+def base_sentence(facts: RemediesFacts) -> Record:
+    """Say what gains are compared with: the refit without a remedy, and the answer in use."""
+    accuracy = facts.accuracy or 0.0
+    if facts.accuracy_in_use is None:
+        return _say("alone", value=accuracy, n=facts.n)
+    return _say("in_use", value=accuracy, n=facts.n, chance=facts.accuracy_in_use)
+
+
+def remedy_sentence(row: Mapping[str, Any]) -> Record:
+    """Say what one remedy does, with its interval.
+
+    Args:
+        row: of table `remedies`.
+    """
+    remedy, outcome = str(row["remedy"]), str(row["outcome"])
+    name = remedy_name(remedy)
+    if outcome == NOT_TRIED:
+        return _say("not_tried", what=name, why=str(row["why"]))
+    if remedy == TEMPERATURE:
+        ends = float(row["log_loss_low"]), float(row["log_loss_high"])
+        kind = "log_loss" if outcome == GAINS else "log_loss_nothing"
+        return _say(kind, what=name, value=float(row["log_loss_gain"]), interval=ends)
+    n_changed = int(row["mended"]) + int(row["broken"])
+    if outcome == TOO_FEW:
+        return _say("too_few", what=name, n=n_changed)
+    return _say(KINDS[outcome], what=name, **_points(row))
+
+
+def _points(row: Mapping[str, Any] | pd.Series) -> dict[str, Any]:
+    """The gain and its interval, in points."""
+    return {
+        "value": 100 * float(row["gain"]),
+        "interval": tuple(100 * float(row[end]) for end in ("low", "high")),
+    }

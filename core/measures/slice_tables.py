@@ -150,4 +150,5 @@ OF_EVALUATION = {  # what the steps store of just the evaluation images with a p
 NOT_OF_SLICES = (
     *("overlap_sweep", "overlap_by_feature", "probe_curves", "failure_pairs", "explained"),
     *("domain_probes", "domain_classes", "domain_twins", "domain_jaccard", "domain_features", "domain_map"),
+    *("remedies", "remedy_classes"),
 )

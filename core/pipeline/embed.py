@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -344,6 +345,7 @@ def load(
             "fingerprint": file_sha256(Path(config.representations)),
             "assumptions": [assumed("given")],
         }
+    from core.encoders.readout.head import head_of_file
     from core.encoders.registry import load_encoder
     from core.encoders.spec import domain_prefix, parse_spec
 
@@ -351,6 +353,8 @@ def load(
         config.encoder, **{name: getattr(config, name) for name in ENCODER_SETTINGS}, device=run.device
     )
     encoder.precision = config.precision
+    if config.head:
+        encoder.find_head = partial(head_of_file, encoder, config.head)
     has_no_prefix = encoder.early or encoder.pool not in (None, "gap")
     about = {
         "spec": encoder.spec,

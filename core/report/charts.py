@@ -31,6 +31,7 @@ CHARTS = (
     "risk_coverage",
     "by_cause",
     "error_causes",
+    "remedies",
     "miou",
     "threshold_sweep",
 )

@@ -12,9 +12,17 @@ from core.charts.feature_points import telling_features
 from core.charts.sentences import bands_sentence
 from core.common.captions import with_class_names
 from core.common.dataframes import evenly, numbers
-from core.common.formatting import counted, number, percent, signed, with_interval
-from core.common.step_facts import CausesFacts, ConceptsFacts, FailuresFacts, FeaturesFacts, OverlapFacts
+from core.common.formatting import counted, full_sentence, number, percent, signed, with_interval
+from core.common.step_facts import (
+    CausesFacts,
+    ConceptsFacts,
+    FailuresFacts,
+    FeaturesFacts,
+    OverlapFacts,
+    RemediesFacts,
+)
 from core.measures.cause_sentences import shares_sentence
+from core.measures.remedy_sentences import base_sentence, remedy_sentence
 from core.report.inputs import Source
 from core.report.page import parts
 from core.slices import saved_slices
@@ -187,6 +195,13 @@ def causes(source: Source) -> list[Markup]:
     if notes := source.study.facts(CausesFacts).notes:
         pieces.append(parts.bullets(notes))
     return pieces
+
+
+def remedies(source: Source) -> list[Markup]:
+    """What each remedy of the head gains on images that it has not seen, and which ones gain nothing."""
+    table, facts = source.study.table("remedies"), source.study.facts(RemediesFacts)
+    pieces = [parts.paragraph(base_sentence(facts)), *source.charts.row("remedies")]
+    return [*pieces, parts.bullets([full_sentence(remedy_sentence(row)) for row in table.to_dict("records")])]
 
 
 def concepts(source: Source) -> list[Markup]:

@@ -72,6 +72,7 @@ CHAPTERS = (
     ),
     Chapter("failures", "Features behind the errors", "failures", image_sections.failures, "failure_pairs"),
     Chapter("causes", "Why images are wrong", "causes", image_sections.causes, "cause_rates"),
+    Chapter("remedies", "What would help", "remedies", image_sections.remedies, "remedies"),
     Chapter("concepts", "Concepts", "concepts", image_sections.concepts, "explained"),
     SETTINGS,
 )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +16,9 @@ from core.common.records import Record
 from core.encoders.layers import find_layer
 from core.encoders.readout.bare_head import BareHead, UnknownActivation, bare_heads
 from core.encoders.readout.class_names import known_names
+from core.encoders.readout.head_file import read_head
 from core.encoders.readout.tokens import TokenRule, read_tokens, token_parts
+from core.errors import CheckpointError
 
 RTOL = 1e-4  # of the largest entry: the classifier reads the representation, gives the network's logits
 SPREAD = 0.015  # relative; of a layer of 10 x 512 weights the standard deviation varies by .01
@@ -189,6 +192,33 @@ def head_of_network(encoder: Any, built: Any, beside: Beside | None) -> Head | s
         if head.linear is not None and not isinstance(bare, str):
             head.others = _others(encoder, bare, names, head.linear)
     return head
+
+
+def head_of_file(encoder: Any, path: str) -> Head:
+    """The classifier of a file (`head_file`) in place of the encoder's own.
+
+    Raises:
+        CheckpointError: the file cannot be read, or its head does not fit the representation.
+    """
+    weights, bias, names = read_head(path)
+    width = int(encoder.n_features)
+    if weights.shape[1] != width:
+        raise CheckpointError(
+            f"the head '{path}' reads {weights.shape[1]:,} features, and {encoder.arch} gives {width:,}: "
+            "name the encoder, layer and pooling that it was fitted to"
+        )
+    linear = nn.Linear(width, len(weights))
+    linear.load_state_dict({"weight": torch.from_numpy(weights), "bias": torch.from_numpy(bias)})
+    module = linear.eval().requires_grad_(False)
+    return Head(
+        (HeadPart(module),),
+        len(weights),
+        linear=(module.weight.detach(), module.bias.detach()),
+        names=[[name] for name in names],
+        assumed=False,
+        reads_representation=True,
+        source=Path(path).name,
+    )
 
 
 def _trained_first(heads: Sequence[BareHead]) -> list[BareHead]:

@@ -1,0 +1,79 @@
+"""What each remedy of the head gains, with its interval: overall, on the worst slice and the worst class."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.chart import Chart
+from core.charts.marks import dots, interval, name_rows
+from core.charts.options import FigureOptions
+from core.charts.slice_rows import ROW
+from core.charts.theme import LIGHT, Theme, finish, note_figure
+from core.common.dataframes import as_text, numbers, words
+from core.measures.remedies import GAINS, LOSES, TABLE, TEMPERATURE, TOO_FEW, tried
+from core.measures.remedy_sentences import remedies_finding, remedy_name
+from core.store import Study
+
+NONE = "No remedy was tried."
+FEW = " (too few to tell)"
+OF_PARTS = (("worst_slice", "worst slice", "diamond-open"), ("worst_class", "worst class", "square-open"))
+ABOVE = 0.22  # rows between the marks of one remedy
+
+
+def remedy_gains(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+    """Plot the change of accuracy by remedy, in points, with the paired 95 % intervals.
+
+    Args:
+        table: table `remedies`; temperature, which changes no answer, has no row.
+    """
+    rows = tried(table)
+    rows = rows.loc[rows["remedy"].to_numpy(object) != TEMPERATURE].reset_index(drop=True)
+    if rows.empty:
+        return note_figure(NONE, theme)
+    places, outcomes = np.arange(len(rows)), words(rows, "outcome")
+    colours = [{GAINS: theme.correct, LOSES: theme.misclassified}.get(one, theme.muted) for one in outcomes]
+    gain, low, high = (100 * numbers(rows, name) for name in ("gain", "low", "high"))
+    overall = dots(
+        gain,
+        places,
+        name="all images, with the paired 95 % interval",
+        marker={"size": theme.stroke(10), "color": colours},
+        cliponaxis=False,
+        error_x=interval(gain, low, high, colour=theme.muted, thickness=theme.stroke(2)),
+        customdata=np.stack([numbers(rows, "mended"), numbers(rows, "broken")], axis=1),
+        hover="%{x:+.1f} points: %{customdata[0]:,} mended, %{customdata[1]:,} broken",
+    )
+    fig = go.Figure([overall])
+    for number, (column, name, symbol) in enumerate(OF_PARTS):
+        part, begin, end = (100 * numbers(rows, f"{column}_{one}") for one in ("gain", "low", "high"))
+        fig.add_trace(
+            dots(
+                part,
+                places + ABOVE * (1 + number),
+                name=name,
+                marker={"symbol": symbol, "size": theme.stroke(7), "color": theme.neutral},
+                error_x=interval(part, begin, end, colour=theme.neutral, thickness=theme.stroke(1)),
+                hover=f"{name}: %{{x:+.1f}} points",
+            )
+        )
+    fig.add_vline(x=0, line={"color": theme.muted, "width": theme.stroke(1), "dash": "dot"})
+    fig.update_xaxes(title_text="Change of accuracy, in points", showgrid=True)
+    few = [FEW if one == TOO_FEW else "" for one in outcomes]
+    names = [as_text(f"{remedy_name(one)}{end}") for one, end in zip(rows["remedy"], few, strict=True)]
+    name_rows(fig, names, theme)
+    return finish(fig, theme, height=130 + round(1.5 * ROW) * len(rows))
+
+
+def _table(study: Study, options: FigureOptions) -> pd.DataFrame:
+    return study.table(TABLE)
+
+
+REMEDIES = Chart(
+    name="remedies",
+    title="change of accuracy by remedy, with paired intervals",
+    needs=(TABLE,),
+    table=_table,
+    draw=lambda table, _, theme: remedy_gains(table, theme=theme),
+    finding=remedies_finding,
+    alt=lambda _: "Change of accuracy by remedy with paired 95 % intervals, overall and where it was worst",
+)

@@ -33,6 +33,7 @@ BENCHES = (
     "positions",
     "ranks",
     "reading",
+    "remedies",
     "retrieve",
     "scores",
     "search",

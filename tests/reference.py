@@ -400,3 +400,57 @@ def trial_outcome(
     if lead is not None:
         leads = usual_bound([one[2] or 0.0 for one in right], [one[0] for one in right], gap, n)
     return "holds" if gain > bound and (lead is None or lead > leads) else "no"
+
+
+def remedy_gain(
+    before: list[bool], after: list[bool], units: list[int], resamples: int, seed: int
+) -> tuple[float, float, float]:
+    """The gain of a remedy and its percentile interval over whole units, by loops.
+
+    The units that a resample holds are those that numpy's generator draws, in one matrix of all resamples.
+    """
+    names = sorted(set(units))
+    changes = {name: [0.0, 0] for name in names}
+    for was, now, unit in zip(before, after, units, strict=True):
+        changes[unit][0] += float(now) - float(was)
+        changes[unit][1] += 1
+    gain = sum(one[0] for one in changes.values()) / sum(one[1] for one in changes.values())
+    drawn = np.random.default_rng(seed).integers(0, len(names), (resamples, len(names)))
+    gains = []
+    for draw in drawn.tolist():
+        total, n = 0.0, 0
+        for place in draw:
+            total += changes[names[place]][0]
+            n += changes[names[place]][1]
+        gains.append(total / n)
+    return gain, percentile(np.array(gains), 2.5), percentile(np.array(gains), 97.5)
+
+
+def calibration_error(confidence: list[float], right: list[bool], n_bins: int = 15) -> float:
+    """The weighted mean distance of confidence and accuracy over bins of equal width, open below."""
+    total = 0.0
+    for number in range(n_bins):
+        inside = [
+            at
+            for at, value in enumerate(confidence)
+            if number / n_bins < value <= (number + 1) / n_bins or (number == 0 and value == 0)
+        ]
+        if inside:
+            mean = math.fsum(confidence[at] for at in inside) / len(inside)
+            share = sum(right[at] for at in inside) / len(inside)
+            total += len(inside) / len(right) * abs(mean - share)
+    return total
+
+
+def best_temperature(logits: np.ndarray, labels: list[int]) -> float:
+    """The T of the least mean log loss among a fine grid."""
+    losses = {}
+    for step in range(-300, 301):
+        temperature = math.exp(step / 100)
+        total = 0.0
+        for row, label in zip(logits.tolist(), labels, strict=True):
+            scaled = [value / temperature for value in row]
+            most = max(scaled)
+            total += most + math.log(math.fsum(math.exp(value - most) for value in scaled)) - scaled[label]
+        losses[temperature] = total
+    return min(losses, key=lambda one: losses[one])

@@ -59,7 +59,8 @@ def remedy_gains(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     fig.add_vline(x=0, line={"color": theme.muted, "width": theme.stroke(1), "dash": "dot"})
     fig.update_xaxes(title_text="Change of accuracy, in points", showgrid=True)
     few = [FEW if one == TOO_FEW else "" for one in outcomes]
-    names = [as_text(f"{remedy_name(one)}{end}") for one, end in zip(rows["remedy"], few, strict=True)]
+    texts = [as_text(f"{remedy_name(one)}{end}") for one, end in zip(rows["remedy"], few, strict=True)]
+    names = [text.replace(" + ", " +<br>") for text in texts]
     name_rows(fig, names, theme)
     return finish(fig, theme, height=130 + round(1.5 * ROW) * len(rows))
 

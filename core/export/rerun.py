@@ -20,6 +20,7 @@ from core.steps import STEPS
 from core.storage.manifest import last_settings
 from core.store import Study
 
+OF_OWN_HEAD = ("head_classes", "head_activation")  # options of the encoder's own classifier
 OF_IMAGES = ("images", "val", "class_level", "group_level")  # options that the table stands for
 # Options that mean something for one encoder alone.
 OF_ENCODER = ("encoder", "representations", *ENCODER_SETTINGS, "head_classes", "head_activation")
@@ -45,15 +46,19 @@ def rerun_table(study: Study) -> pd.DataFrame:
     return pd.concat([table, further[[name for name in further if name not in table]]], axis=1)
 
 
-def rerun_command(study: Study, folder: Path, table: Path) -> Analyze:
+def rerun_command(study: Study, folder: Path, table: Path, *, head: Path | None = None) -> Analyze:
     """Return the command that makes a study with all settings of another one.
 
     Args:
-        folder: of the new study. table: a file with `rerun_table`.
+        folder: of the new study. table: a file with `rerun_table`. head: of its classifier, if it is not to
+            be that of the encoder.
     """
     group = study.facts(EmbedFacts).group
     images = f"{table}?{urlencode({'group': group})}" if group else str(table)
-    return Analyze.of(folder, dry_run=False, images=images, **dict(_settings(study, OF_IMAGES)))
+    settings = dict(_settings(study, OF_IMAGES))
+    if head is not None:
+        settings = {key: one for key, one in settings.items() if key not in OF_OWN_HEAD} | {"head": str(head)}
+    return Analyze.of(folder, dry_run=False, images=images, **settings)
 
 
 def other_encoder_command(

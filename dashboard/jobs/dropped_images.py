@@ -26,6 +26,7 @@ from dashboard.jobs.allowed_paths import dropped_folder, short
 MOST_FILES, MOST_BYTES = 5_000, 2_000_000_000  # of one drop: they pass through the memory of the server
 DEEPEST, LONGEST = 8, 120  # folders, and characters of a name
 CORE = next(iter(ON_MASKS))  # the folder of masks of objects
+HEAD = "head.safetensors"  # beside a table: the classifier of the next study
 TABLE = "labels.parquet"  # of images with the labels that people corrected
 ENDINGS = (*uploads.EXTENSIONS, CAPTION.lstrip("."))
 TURNS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # the direction of a text
@@ -88,10 +89,15 @@ def keep(files: Sequence[tuple[str, bytes]]) -> Kept:
     return Kept(folder, len(pictures), refused, len(captions))
 
 
-def keep_table(name: str, data: bytes) -> Path:
-    """Write a table of images into a folder of its own, and return its path. Raises SettingsError."""
+def keep_table(name: str, data: bytes, head: bytes = b"") -> Path:
+    """Write a table of images into a folder of its own, and return its path. Raises SettingsError.
+
+    Args:
+        head: the content of the file HEAD beside it; b"" for none.
+    """
+    files = {PurePosixPath(TABLE): data} | ({PurePosixPath(HEAD): head} if head else {})
     try:
-        return _written(folder_name(name), {PurePosixPath(TABLE): data}) / TABLE
+        return _written(folder_name(name), files) / TABLE
     except OSError as error:
         raise SettingsError(f"the labels cannot be kept: {error.strerror or error}") from error
 

@@ -34,7 +34,9 @@ from dashboard.jobs import allowed_paths
 
 # Steps that read nothing but what is stored in the study, whatever its settings say.
 POSITIONS = "positions"
-STUDY_ONLY = frozenset({"features", "neighbours", "probe", "crossfit", "quality", "map", "failures"})
+STUDY_ONLY = frozenset(
+    {"features", "neighbours", "probe", "crossfit", "quality", "map", "failures", "remedies"}
+)
 REMEDY = f"Run the command in a terminal, or set {TRUST}=1 if all studies served here are yours."
 GLYPHWORLD = re.compile(r"glyphworld(\?[\w=&.-]*)?")
 FINGERPRINT = re.compile(r"[0-9a-f]{64}")

@@ -20,15 +20,30 @@ from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one
 from dashboard.components.page_link import link
 from dashboard.panels import marks
-from dashboard.panels.errors import causes, confusions, label_desk, one_confusion, slice_pair, worst_slices
+from dashboard.panels.errors import (
+    causes,
+    confusions,
+    label_desk,
+    one_confusion,
+    remedies,
+    slice_pair,
+    worst_slices,
+)
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
-WORST, LABELS, CAUSES, CONFUSIONS, PAIR = TABS = (
-    *("Worst slices", "Wrong labels", "Causes", "Confusions", "Compare two"),
+WORST, LABELS, CAUSES, CONFUSIONS, PAIR, HELPS = TABS = (
+    *("Worst slices", "Wrong labels", "Causes", "Confusions", "Compare two", remedies.TITLE),
 )
 TAB = "errors_tab"  # part of the URL
-STAYS = (worst_slices.SHOWN, CONFUSED, ANSWERED, one_confusion.UNDER, *slice_pair.SIDES)  # parts of the URL
+STAYS = (
+    remedies.CHOICE,
+    worst_slices.SHOWN,
+    CONFUSED,
+    ANSWERED,
+    one_confusion.UNDER,
+    *slice_pair.SIDES,
+)  # parts of the URL
 PAGE = 24  # images
 LABELS_A_PAGE = 24
 MOST_LISTED = 5000  # images below the desk
@@ -40,7 +55,7 @@ HELP = (
 
 def errors_page(study: Study, population: Slice) -> None:
     answer_slot = widgets.page_header(PAGES["errors"].title, PAGES["errors"].question)
-    is_of_both = study.labelled and (session.recall(TAB) or session.url_text(TAB)) == LABELS
+    is_of_both = study.labelled and (session.recall(TAB) or session.url_text(TAB)) in (LABELS, HELPS)
     filter_bar(study, image_filter.of_page() if is_of_both else population, both_splits=is_of_both)
     judged = _why_not_judged(study, population)
     head = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="errors_controls")
@@ -55,6 +70,8 @@ def errors_page(study: Study, population: Slice) -> None:
         slice_pair.slice_comparison(study, population)
     elif tab == LABELS and study.labelled:
         likely_wrong_list(study, head, answer_slot)
+    elif tab == HELPS and study.labelled:
+        remedies.remedies_part(study, image_filter.of_page(), head, answer_slot)
     elif judged is not None:
         if study.has("probe") or not study.labelled or len(study.class_names) == 1:
             widgets.empty_state("No known outcomes", judged)

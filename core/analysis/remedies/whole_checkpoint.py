@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from core.analysis.gradcam.on_demand import encoder_of
 from core.common.inside import replacing
 from core.encoders.registry import Encoder
-from core.encoders.spec import parse_spec
+from core.encoders.spec import Spec, parse_spec
 from core.errors import EncoderError
 from core.store import Study
 
@@ -52,14 +52,21 @@ def whole_network(encoder: Encoder, weights: np.ndarray, bias: np.ndarray) -> nn
     return network
 
 
+def _architecture(encoder: Encoder) -> Spec:
+    """The network by its name and arguments, without those that say which weights it has."""
+    family, _, name = encoder.arch.rpartition(":")
+    spec = parse_spec(f"{family or 'torchvision'}:{name}")
+    arguments = {key: value for key, value in spec.arguments.items() if key not in WITH_WEIGHTS}
+    return Spec(spec.family, spec.name, arguments)
+
+
 def _built(encoder: Encoder, n_classes: int) -> nn.Module:
     """The network of the library, with random weights."""
     import timm
     import torchvision
 
-    family, _, name = encoder.arch.rpartition(":")
-    spec = parse_spec(f"{family or 'torchvision'}:{name}")
-    arguments = {key: value for key, value in spec.arguments.items() if key not in WITH_WEIGHTS}
+    spec = _architecture(encoder)
+    arguments = spec.arguments
     try:
         if spec.family == "timm":
             return timm.create_model(spec.name, pretrained=False, num_classes=n_classes, **arguments)
@@ -102,9 +109,10 @@ def write_whole_checkpoint(
     encoder = encoder_of(study)
     network = whole_network(encoder, weights, bias)
     tensors = {key: one.detach().cpu().contiguous().clone() for key, one in network.state_dict().items()}
-    sidecar = {"arch": encoder.arch, "transform": encoder.transform.to_dict()}
+    arch = _architecture(encoder).arch
+    sidecar = {"arch": arch, "transform": encoder.transform.to_dict()}
     with replacing(out, parents=True) as temporary:
         temporary.write_bytes(save(tensors, metadata=dict(metadata)))
     with replacing(out.with_name(f"{out.name}.json"), parents=True) as temporary:
         temporary.write_text(f"{json.dumps(sidecar, indent=2)}\n", encoding="utf-8")
-    return encoder.arch
+    return arch

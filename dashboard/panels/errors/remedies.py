@@ -1,0 +1,161 @@
+"""What would help: what each remedy of the head gains, the images that change side, and the next study."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.charts.remedies import REMEDIES
+from core.common.captions import with_class_names
+from core.common.formatting import counted, full_sentence
+from core.common.step_facts import RemediesFacts
+from core.export.remedy_head import remedy_head_bytes
+from core.export.table_file import file_stem
+from core.measures.remedies import BROKEN, IMAGES, MENDED, NOT_TRIED, TABLE, TEMPERATURE, best_remedy
+from core.measures.remedy_sentences import base_sentence, remedies_finding, remedy_name, remedy_sentence
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import reads
+from dashboard.components import widgets
+from dashboard.components.chart import download, show_chart
+from dashboard.components.choose_one import select_one
+from dashboard.components.page_link import link
+from dashboard.jobs import run_again
+from dashboard.panels import marks
+from dashboard.panels.jobs.controls import open_by_name
+from dashboard.panels.new_study.request import usual_name
+from dashboard.state import problems, session
+
+TITLE = "What would help"
+PAGE = 12  # images of each kind
+CHOICE = "remedy"  # part of the URL
+NEXT = "remedy_next"  # key of the menu
+NAME = "remedy_next_name"
+STARTED = "_remedy_next_started"  # of this session: the study, and the next one
+SIDES = {MENDED: "Made right", BROKEN: "Made wrong"}
+
+
+def remedies_part(study: Study, where: Slice, head: DeltaGenerator, answer_slot: DeltaGenerator) -> None:
+    """Draw the part; `head`, the row of the page's headline, takes the finding and the buttons, and
+    `answer_slot`, the line below the title, what gains are compared with.
+
+    Args:
+        where: images that are listed; gains are of all labelled images.
+    """
+    if not widgets.needs(study, TABLE, TITLE):
+        return
+    table, facts = reads.table(study, TABLE), study.facts(RemediesFacts)
+    answer_slot.caption(widgets.plain(base_sentence(facts)), help=widgets.help_text("remedies"))
+    with head:
+        st.header(widgets.plain(remedies_finding(table)), anchor=False, width="content")
+        download(study, table, None, name=TABLE)
+    show_chart(study, REMEDIES, title=None)
+    beside = (table["outcome"] == NOT_TRIED).to_numpy(bool) | (table["remedy"] == TEMPERATURE).to_numpy(bool)
+    lines = [full_sentence(remedy_sentence(row)) for row in table.loc[beside].to_dict("records")]
+    st.caption(widgets.plain(" ".join(lines)))
+    if facts.heads:
+        _one_remedy(study, table, facts, where)
+
+
+def _one_remedy(study: Study, table: pd.DataFrame, facts: RemediesFacts, where: Slice) -> None:
+    """The images whose answer a remedy changes, and what can be done with its head."""
+    names = {remedy_name(remedy): remedy for remedy in facts.heads}
+    best = remedy_name(best_remedy(table) or facts.heads[-1])
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        name = select_one("Remedy", [*names], key=CHOICE, default=best, width=340)
+        remedy = names[name]
+        _next_menu(study, remedy)
+    changed = reads.table(study, IMAGES)
+    ids = study.column("images", "image_id").to_numpy(object)[where.mask(study)]
+    changed = changed.loc[(changed["remedy"] == remedy).to_numpy(bool) & changed["image_id"].isin(ids)]
+    rows = session.rows_held(study, changed["image_id"])
+    marks.action_bar(study, rows, key="remedies_bar")
+    for change, title in SIDES.items():
+        _side(study, changed.loc[(changed["change"] == change).to_numpy(bool)], change, title)
+
+
+def _side(study: Study, changed: pd.DataFrame, change: str, title: str) -> None:
+    st.subheader(f"{title}: {counted(len(changed), 'image')}", anchor=False)
+    if changed.empty:
+        return
+    rows = session.rows_held(study, changed["image_id"])
+    records = dict(zip(rows, changed.to_dict("records"), strict=True))
+    widgets.image_gallery(
+        study,
+        np.asarray(rows),
+        key=f"remedies_{change}",
+        captions={row: _caption(one) for row, one in records.items()},
+        page_size=PAGE,
+        select=True,
+        label=f"images that are {title.lower()}",
+    )
+
+
+def _caption(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        " → ".join(with_class_names(str(row[name])) for name in ("before", "after")),
+        with_class_names(str(row["label"])),
+    )
+
+
+def _next_menu(study: Study, remedy: str) -> None:
+    """A menu that makes the next study with the head, or hands the head out as a file."""
+    menu = st.popover(
+        "Use this head", icon=":material/play_arrow:", key=NEXT, type="primary", on_change="rerun"
+    )
+    if menu.open:
+        with menu:
+            _next(served_studies.in_units(study), remedy)
+
+
+def _next(study: Study, remedy: str) -> None:
+    st.caption(
+        "The head was fitted to train images alone. The next study has the same images, and this head as its "
+        "classifier; its evaluation images are unseen, and it can be compared with this study."
+    )
+    widgets.problem_of(NEXT)
+    usual = usual_name(f"{study.name}-{remedy.replace('+', '-')}", served_studies.studies_folder())
+    st.text_input("Name", key=NAME, placeholder=usual, max_chars=60)
+    refused = run_again.why_not(study)
+    st.button(
+        "Analyse as the next study",
+        key="remedy_next_start",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=refused is not None,
+        on_click=partial(_start, study, usual, remedy),
+    )
+    if refused is not None:
+        st.caption(widgets.plain(full_sentence(refused)))
+    st.download_button(
+        "The head as .safetensors",
+        data=partial(remedy_head_bytes, study, remedy),
+        file_name=f"{file_stem([study.name], remedy)}.safetensors",
+        mime="application/octet-stream",
+        key="remedy_head_file",
+        icon=":material/download:",
+        type="tertiary",
+        on_click="ignore",
+    )
+    path, started = session.recall(STARTED) or (None, "")
+    if path == study.path:
+        st.button(
+            f"Open {widgets.plain(started)}", key="remedy_next_open", on_click=partial(open_by_name, started)
+        )
+    for name in run_again.next_studies(study, run_again.HEAD_OF):
+        query = {"compare_what": "Studies", "compare_with": name}
+        link("compare", f"Compare with {widgets.plain(name)}", study, icon="difference", **query)
+
+
+def _start(study: Study, usual: str, remedy: str) -> None:
+    name = (session.value(NAME) or "").strip() or usual
+
+    def started() -> None:
+        session.set_widget(STARTED, (study.path, name))
+        session.toast(f"Started {name}")
+
+    problems.attempt(NEXT, lambda: run_again.start_again(study, name, remedy), started)

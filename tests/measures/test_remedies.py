@@ -1,0 +1,132 @@
+"""Gains of remedies against loops, too few images, outcomes, and what is best."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+from core.measures import remedies
+from core.measures.remedies import HeadAnswers, Judged, compared
+from core.measures.remedy_sentences import remedies_finding, remedy_sentence
+from core.measures.temperature import best_temperature
+from tests import reference
+
+N = 60
+
+
+def answers(rng: np.random.Generator, truth: np.ndarray, share: float) -> HeadAnswers:
+    """Right on a share of the images, each with a confidence and a loss."""
+    predicted = np.where(rng.random(len(truth)) < share, truth, (truth + 1) % 3)
+    return HeadAnswers(predicted, rng.uniform(0.34, 1, len(truth)), rng.exponential(size=len(truth)))
+
+
+@pytest.fixture
+def two(rng) -> tuple[Judged, HeadAnswers, HeadAnswers]:
+    truth = rng.integers(0, 3, N)
+    judged = Judged(truth, np.repeat(np.arange(N // 2), 2), rng.random(N) < 0.3, truth == 1)
+    return judged, answers(rng, truth, 0.6), answers(rng, truth, 0.8)
+
+
+def test_compared__is_the_slow_twin(two):
+    judged, before, after = two
+    numbers = compared(judged, before, after, resamples=300, seed=3)
+    was, now = (judged.right(one).tolist() for one in (before, after))
+    expected = reference.remedy_gain(was, now, judged.units.tolist(), 300, 3)
+    assert_allclose([numbers[name] for name in ("gain", "low", "high")], expected, atol=1e-12)
+    assert numbers["mended"] == sum(b and not a for a, b in zip(was, now, strict=True))
+    assert numbers["broken"] == sum(a and not b for a, b in zip(was, now, strict=True))
+    assert numbers["n"] == N and numbers["accuracy"] == np.mean(now)
+    for mask, name in ((judged.in_slice, "worst_slice_gain"), (judged.in_class, "worst_class_gain")):
+        assert_allclose(numbers[name], np.mean(np.array(now)[mask]) - np.mean(np.array(was)[mask]))
+    assert_allclose(numbers["log_loss_gain"], np.mean(before.log_loss) - np.mean(after.log_loss))
+    errors = [
+        reference.calibration_error(one.confidence.tolist(), right)
+        for one, right in ((before, was), (after, now))
+    ]
+    assert_allclose(numbers["calibration_gain"], errors[0] - errors[1])
+
+
+def test_compared__by_hand():
+    truth, units = np.zeros(4, int), np.arange(4)
+    judged = Judged(truth, units, np.array([1, 1, 0, 0], bool), np.zeros(4, bool))
+    before = HeadAnswers(np.array([0, 1, 1, 1]), np.ones(4), np.ones(4))
+    after = HeadAnswers(np.array([1, 0, 0, 1]), np.ones(4), np.zeros(4))
+    numbers = compared(judged, before, after)
+    assert numbers["gain"] == 0.25 and numbers["mended"] == 2 and numbers["broken"] == 1
+    assert numbers["worst_slice_gain"] == 0 and np.isnan(numbers["worst_class_gain"])
+    assert numbers["log_loss_gain"] == 1 and numbers["log_loss_low"] == 1
+    assert numbers["calibration_gain"] == 0.25  # all are sure, 3 and 2 of 4 are wrong
+
+
+def test_compared__of_a_head_with_itself_is_0(two):
+    judged, before, _ = two
+    numbers = compared(judged, before, before, resamples=50)
+    assert all(numbers[name] == 0 for name in remedies.MEANS)
+    assert (numbers["low"], numbers["high"]) == (0, 0)
+
+
+def test_compared__does_not_depend_on_the_order_of_images(two, rng):
+    judged, before, after = two
+    order = rng.permutation(N)
+    moved = Judged(*(part[order] for part in vars(judged).values()))
+    first = compared(judged, before, after, resamples=200)
+    second = compared(moved, before.of(order), after.of(order), resamples=200)
+    assert_allclose(list(first.values()), list(second.values()), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("mended", "broken", "low", "high", "expected"),
+    [
+        (5, 2, 0.1, 0.2, remedies.TOO_FEW),
+        (6, 2, 0.1, 0.2, remedies.GAINS),
+        (2, 6, -0.2, -0.1, remedies.LOSES),
+        (5, 5, -0.1, 0.1, remedies.NO_DIFFERENCE),
+        (8, 0, 0.0, 0.1, remedies.NO_DIFFERENCE),
+    ],
+)
+def test_outcome(mended, broken, low, high, expected):
+    row = {"n": 100, "mended": mended, "broken": broken, "low": low, "high": high}
+    assert remedies.outcome_of("slices", row) == expected
+
+
+def table_of(*rows: tuple[str, float, float, int]) -> pd.DataFrame:
+    return remedies.remedy_table(
+        [
+            remedies.remedy_row(
+                name,
+                {"gain": gain, "low": low, "high": 1.0, "mended": n, "broken": 0, "n": 100}
+                | {"log_loss_gain": gain, "log_loss_low": low, "log_loss_high": 1.0},
+            )
+            for name, gain, low, n in rows
+        ]
+    )
+
+
+def test_best__of_those_that_gain():
+    table = table_of(("refit", 0.5, 0.4, 50), ("slices", 0.1, 0.05, 10), ("balanced", 0.2, -0.1, 20),
+                     ("corrected", 0.3, 0.1, 7), ("temperature", 0.9, 0.8, 0))  # fmt: skip
+    assert remedies.best_remedy(table) == "slices"
+    assert remedies_finding(table).kind == "best" and remedies_finding(table).value == pytest.approx(10)
+    assert remedies.best_remedy(table.iloc[2:]) == "temperature"
+    assert remedies_finding(table.iloc[2:]).kind == "best_confidence"
+    assert remedies.best_remedy(table.iloc[2:4]) == "" and remedies_finding(table.iloc[2:4]).kind == "none"
+    kinds = [remedy_sentence(row).kind for row in table.to_dict("records")]
+    assert kinds == ["gains", "gains", "no_difference", "too_few", "log_loss"]
+
+
+def test_table__of_untried_remedies_counts_nothing():
+    table = remedies.remedy_table([remedies.untried_row("balanced", "all classes have as many images")])
+    assert list(table.columns) == list(remedies.COLUMNS) and np.isnan(table["gain"].iat[0])
+    assert table["n"].iat[0] == 0 and remedies.tried(table).empty
+    assert remedy_sentence(table.iloc[0].to_dict()).kind == "not_tried"
+
+
+def test_temperature__is_the_slow_twin(rng):
+    logits = rng.normal(size=(200, 4)) * 3
+    labels = np.where(rng.random(200) < 0.6, logits.argmax(1), rng.integers(0, 4, 200))
+    best = best_temperature(logits, labels)
+    assert_allclose(best, reference.best_temperature(logits, labels.tolist()), rtol=0.011)
+    assert_allclose(best_temperature(2 * logits, labels), 2 * best, rtol=1e-9)
+    assert best_temperature(logits[:0], labels[:0]) == 1

@@ -1,6 +1,7 @@
 """What the command `remedies` prints, and its options that write the head of a remedy to a file."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,8 @@ def show_remedies(study: "Study", *, as_json: bool) -> None:
 
 
 def remedies_report(study: "Study") -> dict[str, Any]:
-    """The summary of the step, and table `remedies`, a mapping a row."""
-    return {**study.summary("remedies"), "remedies": study.table("remedies").to_dict("records")}
+    """What the study remembers of the step, and table `remedies`, a mapping a row."""
+    return {**asdict(study.facts(RemediesFacts)), "remedies": study.table("remedies").to_dict("records")}
 
 
 def _text(report: output.Report) -> str:

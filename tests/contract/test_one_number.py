@@ -61,6 +61,7 @@ def served(worded_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         assert main(["compare", str(folder / "seen"), str(folder / "other"), "--leaderboard"]) == 0
         tried = ["--errors", "20", "--right", "40", "--device", "cpu", "--workers", "0"]
         assert main(["causes", str(folder / "seen"), *tried]) == 0
+        assert main(["remedies", str(folder / "seen"), "--device", "cpu"]) == 0
     return folder
 
 
@@ -99,6 +100,7 @@ DERIVED = {
     "slice_differences": "distances between two rates",
     "worst_slices": "distances to the ends of an interval",
     "confusions": "images of a class",
+    "remedies": "marks that lie below their place",
     "miou_by_class": "bars that lie beside their place",
     "miou_scale": "the width of a band",
     "compared_classes": "distances to the ends of an interval",

@@ -1,0 +1,101 @@
+"""The part What would help of the page Errors: its numbers, the images that change side, the next study."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.common.step_facts import RemediesFacts
+from core.encoders.readout.head_file import read_head
+from core.export.remedy_head import remedy_head
+from core.measures.remedies import BROKEN, MENDED, remedy_row, remedy_table, untried_row
+from core.measures.remedy_sentences import base_sentence, remedies_finding, remedy_name
+from core.storage.writer import write_study
+from core.store import Study, open_study
+from dashboard.jobs import launcher, run_again
+from tests.dashboard.conftest import all_text, tiles
+from tests.export.test_label_forms import made as made
+
+TAB = {"errors_tab": "What would help"}
+FACTS = {"answer": "probe", "accuracy": 0.7, "accuracy_in_use": 0.65, "n": 40, "heads": ["refit", "slices"]}
+
+
+def write_remedies(folder: Path) -> Study:
+    """As the step would leave them: slices gain, nobody corrected a label, two images change side."""
+    study = open_study(folder)
+    ids = study.images["image_id"].tolist()
+    numbers = {"accuracy": 0.75, "gain": 0.05, "low": 0.01, "high": 0.09, "mended": 9, "broken": 1, "n": 40}
+    rows = [untried_row("corrected", "nobody has corrected a label"), remedy_row("slices", numbers)]
+    changed = pd.DataFrame(
+        {
+            "remedy": "slices",
+            "image_id": ids[:2],
+            "label": study.images["label"].tolist()[:2],
+            "before": "bee",
+            "after": "ant",
+            "change": [MENDED, BROKEN],
+        }
+    )
+    names, n_features = study.class_names, 4
+    weights = np.arange(2 * len(names) * (n_features + 1), dtype=np.float32)
+    with write_study(folder) as writer, writer.step("remedies", {}, ("images",)) as step:
+        step.table("remedies", remedy_table(rows))
+        step.table("remedy_images", changed.astype("str"))
+        step.table("remedy_classes", pd.DataFrame({"label": names}))
+        step.vector("remedy_weights", weights.reshape(2, len(names), n_features + 1))
+        step.summary = {**FACTS, "n_fitted": 30, "best": "slices"}
+    return open_study(folder)
+
+
+def test_page__says_what_gains_and_shows_what_changes_side(seen, open_page):
+    study = write_remedies(seen)
+    app = open_page("errors", study=seen.name, **TAB)
+    assert not app.exception
+    text = all_text(app)
+    table = study.table("remedies")
+    assert str(remedies_finding(table)) in [one.value for one in app.header]
+    assert str(base_sentence(study.facts(RemediesFacts))) in text
+    assert app.selectbox(key="remedy").value == remedy_name("slices")  # the one that gains
+    for row, change in enumerate((MENDED, BROKEN)):
+        (tile,) = tiles(app, f"remedies_{change}")
+        assert tile["id"] == row and tile["lines"][0] == "bee → ant"
+    app = open_page("errors", study=seen.name, where="correct=true label=cat", **TAB)
+    assert not app.exception  # a filter narrows the lists, not the gains
+    assert str(remedies_finding(table)) in [one.value for one in app.header]
+
+
+def test_page__without_the_step_has_the_button(seen, open_page):
+    app = open_page("errors", study=seen.name, **TAB)
+    assert not app.exception and any("remedies" in one.value for one in app.code)
+
+
+@pytest.mark.slow
+def test_next_study__has_the_head_and_can_be_compared(made, studies, open_page, monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        launcher, "start_job", lambda command, folder: started.append((command, folder)) or folder
+    )
+    place = studies / "labels"
+    shutil.copytree(made.path, place)
+    study = write_remedies(place)
+    monkeypatch.setenv("PEREGRINE_ROOTS", str(made.path.parent))
+    assert run_again.why_not(study) is None
+    run_again.start_again(study, "labels-slices", "slices")
+    ((command, folder),) = started
+    assert folder == launcher.folder_of(command) == studies / "labels-slices"
+    options = dict(command.options)
+    weights, bias, names = remedy_head(study, "slices")
+    read = read_head(options["head"])
+    assert np.array_equal(read[0], weights) and np.array_equal(read[1], bias) and read[2] == names
+    assert "head_classes" not in options
+    kept = pd.read_parquet(options["images"]).set_index("image_id")
+    assert kept["split"].tolist() == study.images["split"].tolist()
+    settings = {"images": options["images"]}
+    with write_study(studies / "next") as writer, writer.step("embed", settings) as step:
+        step.table("images", study.images)
+    assert list(run_again.next_studies(study, run_again.HEAD_OF)) == ["next"]
+    assert list(run_again.next_studies(study)) == []

@@ -1,7 +1,7 @@
 """Planted faults: does the remedy that fits win, and does its gain hold on images that were kept away?
 
 A third of three data sets is kept away; in the rest 10 % of labels are changed, or a shortcut or a rare class
-is planted, and the step `remedies` is run on it. The gain of its head on the images kept away is compared with
+is planted, and the step `remedies` is run on it. Its head's gain on the images kept away is compared with
 the interval that the step gives, three draws each:
 
 * wrong labels, decided: people have corrected the planted labels; fits "corrected", by the gain overall;

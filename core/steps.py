@@ -312,7 +312,7 @@ STEPS: dict[str, Step] = {
                 *("images", "representations", "pictures", "attributes", "firing_features"),
                 *("overlap_by_feature", "probe", "answer_head"),
             ),
-            outside="core.analysis.remedies.judged_images:outside",
+            outside="core.analysis.remedies.judged_images:decided_outside",
             needs=("embed",),
             outputs=("remedies", "remedy_images", "remedy_classes", "remedy_weights"),
             options=("answer", "features", "feature_scale"),

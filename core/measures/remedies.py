@@ -80,7 +80,7 @@ class Judged:
         return answers.predicted == self.truth
 
 
-def compared(
+def compare_heads(
     judged: Judged, before: HeadAnswers, after: HeadAnswers, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, float]:
     """Compare two heads on the same images.

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.measures import remedies
-from core.measures.remedies import HeadAnswers, Judged, compared
+from core.measures.remedies import HeadAnswers, Judged, compare_heads
 from core.measures.remedy_sentences import remedies_finding, remedy_sentence
 from core.measures.temperature import best_temperature
 from tests import reference
@@ -31,7 +31,7 @@ def two(rng) -> tuple[Judged, HeadAnswers, HeadAnswers]:
 
 def test_compared__is_the_slow_twin(two):
     judged, before, after = two
-    numbers = compared(judged, before, after, resamples=300, seed=3)
+    numbers = compare_heads(judged, before, after, resamples=300, seed=3)
     was, now = (judged.right(one).tolist() for one in (before, after))
     expected = reference.remedy_gain(was, now, judged.units.tolist(), 300, 3)
     assert_allclose([numbers[name] for name in ("gain", "low", "high")], expected, atol=1e-12)
@@ -53,7 +53,7 @@ def test_compared__by_hand():
     judged = Judged(truth, units, np.array([1, 1, 0, 0], bool), np.zeros(4, bool))
     before = HeadAnswers(np.array([0, 1, 1, 1]), np.ones(4), np.ones(4))
     after = HeadAnswers(np.array([1, 0, 0, 1]), np.ones(4), np.zeros(4))
-    numbers = compared(judged, before, after)
+    numbers = compare_heads(judged, before, after)
     assert numbers["gain"] == 0.25 and numbers["mended"] == 2 and numbers["broken"] == 1
     assert numbers["worst_slice_gain"] == 0 and np.isnan(numbers["worst_class_gain"])
     assert numbers["log_loss_gain"] == 1 and numbers["log_loss_low"] == 1
@@ -62,7 +62,7 @@ def test_compared__by_hand():
 
 def test_compared__of_a_head_with_itself_is_0(two):
     judged, before, _ = two
-    numbers = compared(judged, before, before, resamples=50)
+    numbers = compare_heads(judged, before, before, resamples=50)
     assert all(numbers[name] == 0 for name in remedies.MEANS)
     assert (numbers["low"], numbers["high"]) == (0, 0)
 
@@ -71,8 +71,8 @@ def test_compared__does_not_depend_on_the_order_of_images(two, rng):
     judged, before, after = two
     order = rng.permutation(N)
     moved = Judged(*(part[order] for part in vars(judged).values()))
-    first = compared(judged, before, after, resamples=200)
-    second = compared(moved, before.of(order), after.of(order), resamples=200)
+    first = compare_heads(judged, before, after, resamples=200)
+    second = compare_heads(moved, before.of(order), after.of(order), resamples=200)
     assert_allclose(list(first.values()), list(second.values()), atol=1e-12)
 
 

@@ -123,7 +123,7 @@ class Heads:
         return self._inner[left_out]
 
 
-def answers_of(logits: np.ndarray, truth: np.ndarray) -> HeadAnswers:
+def head_answers_of(logits: np.ndarray, truth: np.ndarray) -> HeadAnswers:
     """What logits answer.
 
     Args:

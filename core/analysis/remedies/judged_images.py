@@ -91,7 +91,7 @@ def spurious_features(study: Study, config: RemediesConfig) -> np.ndarray:
     return np.unique(np.array([*background_features(study), *by_people], np.int64))
 
 
-def outside(study: Study, config: RemediesConfig, run: RunOptions) -> dict[str, str]:
+def decided_outside(study: Study, config: RemediesConfig, run: RunOptions) -> dict[str, str]:
     """Identify what people decided on labels and called spurious, which lies outside the manifest."""
     decided: list[Any] = decisions(study)[["image_id", "corrected_label", "by_decision"]].values.tolist()
     texts = [[str(one) for one in row] for row in decided]

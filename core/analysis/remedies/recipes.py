@@ -23,7 +23,7 @@ MOST_WEIGHT = 4.0
 
 
 @dataclass(frozen=True)
-class Facts:
+class ImageFacts:
     """What is known of the images that are judged, and does not depend on a fold.
 
     Attributes:
@@ -50,7 +50,7 @@ class Pool:
     """The images outside a fold. at: (m,) their positions. logits: (m, n_classes), of heads that have not
     seen them."""
 
-    facts: Facts
+    facts: ImageFacts
     at: np.ndarray
     logits: np.ndarray
 
@@ -59,7 +59,7 @@ class Pool:
         return np.searchsorted(self.at, training.at)
 
 
-Recipe = Callable[[Training, Pool], Training]
+Remedy = Callable[[Training, Pool], Training]
 
 
 def with_corrections(training: Training, pool: Pool) -> Training:
@@ -166,7 +166,7 @@ def with_temperature(training: Training, pool: Pool) -> Training:
 
 
 # In the order in which two of them are applied.
-RECIPES: dict[str, Recipe] = {
+RECIPES: dict[str, Remedy] = {
     CORRECTED: with_corrections,
     WITHOUT_WRONG: without_wrong_labels,
     SLICES: with_weighted_slices,

@@ -13,9 +13,9 @@ from torch import Tensor
 from core.analysis.crossfit import fit
 from core.analysis.crossfit.curvature import Curvature
 from core.analysis.probe.linear import Standard
-from core.analysis.remedies.heads import Heads, Training, answers_of
+from core.analysis.remedies.heads import Heads, Training, head_answers_of
 from core.analysis.remedies.judged_images import JudgedImages, spurious_features
-from core.analysis.remedies.recipes import Facts, Pool, prepared, slice_members, worst_candidate
+from core.analysis.remedies.recipes import ImageFacts, Pool, prepared, slice_members, worst_candidate
 from core.answers.answer import PROBE, evaluated
 from core.config import RemediesConfig
 from core.measures.remedies import (
@@ -34,7 +34,7 @@ from core.measures.remedies import (
     HeadAnswers,
     Judged,
     best_remedy,
-    compared,
+    compare_heads,
     remedy_row,
     remedy_table,
     untried_row,
@@ -59,7 +59,7 @@ class Refits:
             n_features + 1) fitted to `final`. changed: remedies that change what some head is fitted to.
     """
 
-    def __init__(self, images: JudgedImages, fitter: Heads, facts: Facts, final: np.ndarray):
+    def __init__(self, images: JudgedImages, fitter: Heads, facts: ImageFacts, final: np.ndarray):
         self.images, self.fitter, self.facts, self.final = images, fitter, facts, final
         self.answers: dict[str, HeadAnswers] = {}
         self.heads: dict[str, np.ndarray] = {}
@@ -94,7 +94,7 @@ class Refits:
             self.heads[remedy] = weights
             return
         held = np.flatnonzero(self.images.folds == fold)
-        of_fold = answers_of(self.fitter.logits(weights, held), self.images.truth[held])
+        of_fold = head_answers_of(self.fitter.logits(weights, held), self.images.truth[held])
         answers = self.answers.setdefault(remedy, HeadAnswers.unknown(len(self.images.rows)))
         answers.put(held, of_fold)
 
@@ -163,10 +163,10 @@ def why_no_remedies(study: Study, images: JudgedImages) -> str | None:
     return None
 
 
-def _facts(study: Study, images: JudgedImages, config: RemediesConfig) -> Facts:
+def _facts(study: Study, images: JudgedImages, config: RemediesConfig) -> ImageFacts:
     mask = np.zeros(study.n_images, bool)
     mask[images.rows] = True
-    return Facts(
+    return ImageFacts(
         rows=images.rows,
         labels=images.labels,
         truth=images.truth,
@@ -178,7 +178,9 @@ def _facts(study: Study, images: JudgedImages, config: RemediesConfig) -> Facts:
     )
 
 
-def _refits(study: Study, images: JudgedImages, facts: Facts, config: RemediesConfig, run: StepRun) -> Refits:
+def _refits(
+    study: Study, images: JudgedImages, facts: ImageFacts, config: RemediesConfig, run: StepRun
+) -> Refits:
     array = study.array("representations")
     given = fit.Labelled(array, images.rows, images.labels, images.units, images.folds)
     parts = fit.moments_by_part(array, images.rows, images.folds, images.n_folds)
@@ -212,7 +214,7 @@ def _refits(study: Study, images: JudgedImages, facts: Facts, config: RemediesCo
     return Refits(images, heads, facts, np.flatnonzero(final))
 
 
-def _no_reason_to_try(name: str, facts: Facts, refits: Refits) -> str:
+def _no_reason_to_try(name: str, facts: ImageFacts, refits: Refits) -> str:
     """Why there is no reason to try a remedy, as far as that is known before; "" where there is one."""
     sizes = np.bincount(facts.labels)
     nothing = {
@@ -240,7 +242,7 @@ class Scorer:
     """Compares every remedy with the refit, on the images whose truth is known."""
 
     def __init__(
-        self, study: Study, images: JudgedImages, facts: Facts, refits: Refits, config: RemediesConfig
+        self, study: Study, images: JudgedImages, facts: ImageFacts, refits: Refits, config: RemediesConfig
     ):
         self.study, self.images, self.refits, self.config = study, images, refits, config
         self.known = np.flatnonzero(images.truth >= 0)
@@ -264,7 +266,7 @@ class Scorer:
         worst = int(rates.argmax())
         return str(self.study.class_names[self.images.names[worst]]), self.truth == worst
 
-    def _worst_slice(self, facts: Facts, wrong: np.ndarray) -> tuple[str, np.ndarray]:
+    def _worst_slice(self, facts: ImageFacts, wrong: np.ndarray) -> tuple[str, np.ndarray]:
         """The text of the slice that does worst under the base, and its images; "" without any."""
         rows, n_images = self.images.rows[self.known], self.study.n_images
         mask, is_wrong = np.zeros(n_images, bool), np.zeros(n_images, bool)
@@ -290,7 +292,7 @@ class Scorer:
 
     def row(self, remedy: str) -> dict[str, Any]:
         after = self._answers(remedy)
-        return remedy_row(remedy, compared(self.judged, self.base, after, seed=self.config.seed))
+        return remedy_row(remedy, compare_heads(self.judged, self.base, after, seed=self.config.seed))
 
     def refit_row(self) -> dict[str, Any]:
         """What refitting alone does to the answer in use, on the images that it has not been fitted to."""
@@ -299,7 +301,7 @@ class Scorer:
             return untried_row(REFIT, why_not_tried(REFIT))
         before, unseen = in_use
         judged = Judged(*(part[unseen] for part in vars(self.judged).values()))
-        numbers = compared(judged, before.of(unseen), self.base.of(unseen), seed=self.config.seed)
+        numbers = compare_heads(judged, before.of(unseen), self.base.of(unseen), seed=self.config.seed)
         return remedy_row(REFIT, numbers)
 
     def _in_use(self) -> tuple[HeadAnswers, np.ndarray] | None:
@@ -357,7 +359,7 @@ class Scorer:
         }
 
 
-def _settings(refits: Refits, facts: Facts) -> dict[str, Any]:
+def _settings(refits: Refits, facts: ImageFacts) -> dict[str, Any]:
     return {
         "strength": refits.fitter.strength,
         "heads": list(refits.heads),

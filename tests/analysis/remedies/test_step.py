@@ -13,9 +13,9 @@ from sklearn.linear_model import LogisticRegression
 
 from core.analysis.crossfit.folds import assign_folds
 from core.analysis.remedies import heads as heads_module
-from core.analysis.remedies.judged_images import JudgedImages, outside, spurious_features
+from core.analysis.remedies.judged_images import JudgedImages, decided_outside, spurious_features
 from core.analysis.remedies.recipes import (
-    Facts,
+    ImageFacts,
     Pool,
     with_corrections,
     with_equal_classes,
@@ -206,7 +206,7 @@ def test_no_image_of_a_fold_tells_anything_to_its_head(tmp_path, monkeypatch):
 
 def pool_of(labels: list[int], truth: list[int], logits: np.ndarray, **more: object) -> Pool:
     n = len(labels)
-    facts = Facts(
+    facts = ImageFacts(
         rows=np.arange(n),
         labels=np.array(labels),
         truth=np.array(truth),
@@ -215,7 +215,7 @@ def pool_of(labels: list[int], truth: list[int], logits: np.ndarray, **more: obj
         study_labels=np.array(labels),
         spurious=np.array([1]),
     )
-    facts = Facts(**{**vars(facts), **more})
+    facts = ImageFacts(**{**vars(facts), **more})
     return Pool(facts, np.arange(n), logits)
 
 
@@ -291,8 +291,8 @@ def test_spurious__are_those_that_people_call_so(tmp_path):
 
 def test_decisions__make_it_stale(tmp_path):
     study = planted(tmp_path)
-    before = outside(study, FEW, RunOptions())
-    assert outside(decide(study, 1), FEW, RunOptions()) != before
+    before = decided_outside(study, FEW, RunOptions())
+    assert decided_outside(decide(study, 1), FEW, RunOptions()) != before
 
 
 @pytest.mark.slow

@@ -59,6 +59,7 @@ def seen(tmp_path: Path, trusted: None) -> Study:
     pipeline.run_step("quality", folder, {"calibrate": 12}, progress)
     pipeline.run_step("domains", folder, {"column": "split", "prefix": 1}, progress)
     pipeline.run_step("causes", folder, {}, progress)
+    pipeline.run_step("remedies", folder, {}, progress)
     pipeline.run_step("few-shot", folder, {"shots": (2,), "draws": 2}, progress)
     return open_study(folder)
 

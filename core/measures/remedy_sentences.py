@@ -79,8 +79,8 @@ def remedies_finding(table: pd.DataFrame) -> Record:
     if best == TEMPERATURE:
         ends = float(row["log_loss_low"]), float(row["log_loss_high"])
         return _say("best_confidence", value=float(row["log_loss_gain"]), interval=ends)
-    name = remedy_name(best)
-    return _say("best", what=name[0].upper() + name[1:], **_points(row))
+    name, (gain, *ends) = remedy_name(best), _points(row)
+    return _say("best", what=name[0].upper() + name[1:], value=gain, interval=tuple(ends))
 
 
 def base_sentence(facts: RemediesFacts) -> Record:
@@ -108,12 +108,11 @@ def remedy_sentence(row: Mapping[str, Any]) -> Record:
     n_changed = int(row["mended"]) + int(row["broken"])
     if outcome == TOO_FEW:
         return _say("too_few", what=name, n=n_changed)
-    return _say(KINDS[outcome], what=name, **_points(row))
+    gain, *ends = _points(row)
+    return _say(KINDS[outcome], what=name, value=gain, interval=tuple(ends))
 
 
-def _points(row: Mapping[str, Any] | pd.Series) -> dict[str, Any]:
+def _points(row: Mapping[str, Any] | pd.Series) -> tuple[float, float, float]:
     """The gain and its interval, in points."""
-    return {
-        "value": 100 * float(row["gain"]),
-        "interval": tuple(100 * float(row[end]) for end in ("low", "high")),
-    }
+    gain, low, high = (100 * float(row[name]) for name in ("gain", "low", "high"))
+    return gain, low, high

@@ -46,7 +46,7 @@ def read_head(path: str | Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
         if path.stat().st_size > LARGEST:
             raise CheckpointError(f"'{path}' is too large for a head; {remedy}")
         with safe_open(path, framework="numpy") as file:
-            held, names = set(file.keys()), stated_names(file.metadata())
+            held, names = set(file.keys()), names_stated_in(file.metadata())
             if held != {WEIGHT, BIAS} or not names:
                 raise CheckpointError(f"'{path}' holds no head with the names of its classes; {remedy}")
             weights, bias = (np.asarray(file.get_tensor(key), np.float32) for key in (WEIGHT, BIAS))
@@ -60,7 +60,7 @@ def read_head(path: str | Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     return weights, bias, names
 
 
-def stated_names(metadata: dict[str, str] | None) -> list[str]:
+def names_stated_in(metadata: dict[str, str] | None) -> list[str]:
     """The names of classes in the metadata of a file; none where it states none."""
     try:
         names = json.loads((metadata or {}).get(CLASSES, "[]"))
@@ -77,6 +77,6 @@ def names_in_metadata(path: Path) -> list[list[str]]:
         return []
     try:
         with safe_open(path, framework="numpy") as file:
-            return [[name] for name in stated_names(file.metadata())]
+            return [[name] for name in names_stated_in(file.metadata())]
     except (OSError, SafetensorError):
         return []

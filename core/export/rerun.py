@@ -23,7 +23,7 @@ from core.store import Study
 OF_OWN_HEAD = ("head_classes", "head_activation")  # options of the encoder's own classifier
 OF_IMAGES = ("images", "val", "class_level", "group_level")  # options that the table stands for
 # Options that mean something for one encoder alone.
-OF_ENCODER = ("encoder", "representations", *ENCODER_SETTINGS, "head_classes", "head_activation")
+OF_ENCODER = ("encoder", "representations", *ENCODER_SETTINGS, "head", "head_classes", "head_activation")
 
 
 def rerun_table(study: Study) -> pd.DataFrame:

@@ -35,6 +35,7 @@ CONTROL = "random"  # the kind of basis that learned nothing
 READOUTS = "core.analysis.readouts:other_readouts"
 CHECKED = 2048  # vectors on which a loaded dictionary is checked first, and random directions are
 INPUTS = ("images", "representations")
+READ, FITTED = 0.2, 0.9  # shares of the work at which positions are read, and at which all runs are fitted
 READ_AS = ("activation", "pre_bias")  # how a file is read, where it does not say it
 POSITIONS = "core.analysis.positions:PositionReader"
 
@@ -63,21 +64,28 @@ def add_basis(
                 f"--k {config.k}: there are only {config.size:,} latents (--size {config.size}); lower k"
             )
         positions = _reader(study, config, where)
-        vectors = _vectors(study, positions, state, progress)
+        with progress.part(0.0, READ):
+            vectors = _vectors(study, positions, state, progress)
         size = config.size or kind.default_size(vectors.width, len(vectors))
         check_latents(size, f"--size {size}")
         run = FitRun(progress, where, state, settings, config.steps)
         with writer.step(step, settings, INPUTS) as out:
             fit = function_named(kind.fit)
             k = min(config.k or kind.default_k(size), size)
-            fits = [fit(vectors, size, k, seed, run) for seed in range(config.seeds)]
+            read = READ if positions else 0.0
+            fits = []
+            for seed in range(config.seeds):
+                begin, end = (read + (FITTED - read) * n / config.seeds for n in (seed, seed + 1))
+                with progress.part(begin, end, run=seed + 1, of=config.seeds):
+                    fits.append(fit(vectors, size, k, seed, run))
             stable = stability(fits[0].decoder, [one.decoder for one in fits[1:]])
             facts = {"seeds": config.seeds, "n_train": len(vectors)}
             if kind.name != CONTROL:
                 facts["r2_random"] = _r2_of_random(study, vectors, positions, size, k, run)
             new = NewBasis(name, kind.name, fits[0], config.on, stable, facts)
             how = {"positions": positions, "pool_codes": config.pool_codes, "state": _sums(state)}
-            write_basis(study, out, new, where, progress, **how)
+            with progress.part(FITTED, 1.0):
+                write_basis(study, out, new, where, progress, **how)
     return basis_named(StudyReader(folder), name)
 
 

@@ -52,6 +52,11 @@ class Job:
     rate: float | None = None
     eta_s: float | None = None
     step_s: float = 0.0  # since the present step began
+    part_begin: float = 0.0  # shares of the step between which its present stages are
+    part_end: float = 1.0
+    run: int = 0  # which of several runs of the step this is, from 1
+    runs: int = 0
+    n_stages: int = 0  # begun in the present step
     error: str | None = None
     offer: dict[str, float] = field(default_factory=dict)  # settings with which the command would have worked
     updated: float = 0.0

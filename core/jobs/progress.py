@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.common.formatting import format_duration
 from core.common.inside import replacing
@@ -55,6 +55,18 @@ def replace_text(path: Path, text: str) -> None:
     """Replace a file in one go, so that a reader never sees half of it."""
     with replacing(path, durable=False) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+class Part(NamedTuple):
+    """Which part of a step its present stages are; see `Progress.part`."""
+
+    begin: float
+    end: float
+    run: int = 0
+    of: int = 0
+
+
+WHOLE_STEP = Part(0.0, 1.0)
 
 
 class Bar:
@@ -150,6 +162,8 @@ class Progress:
         self._last_bar: Bar | None = None  # the last one reported: the final record names it
         self._step: str | None = None
         self._step_began = 0.0
+        self._n_stages = 0  # that were begun in this step
+        self._part = WHOLE_STEP
         self._written = 0.0
         self._mine = False
 
@@ -174,6 +188,7 @@ class Progress:
     def step(self, name: str) -> Iterator[None]:
         """Report a step of a study: it counts as one stage, and its own stages are details."""
         self._step, self._last_bar = name, None
+        self._n_stages, self._part = 0, WHOLE_STEP
         self._step_began = time.monotonic()
         self._write(None, now=True)
         yield
@@ -186,6 +201,7 @@ class Progress:
     def stage(self, name: str, *, total: int | None = None, unit: str = "") -> Iterator[Bar]:
         """Report one stage of the work. A nested stage replaces the outer one while it lasts."""
         outer, bar = self._bar, Bar(self, name, total, unit)
+        self._n_stages += 1
         self._bar = self._last_bar = bar
         self._write(bar, now=True)
         finished = False
@@ -198,6 +214,16 @@ class Progress:
             if finished and outer is None and self._step is None:
                 self.stages_done.append(name)
             self._write(bar, now=True)
+
+    @contextmanager
+    def part(self, begin: float, end: float, *, run: int = 0, of: int = 0) -> Iterator[None]:
+        """Say which part of a step the stages inside are, where they are not the whole of it.
+
+        Args:
+            begin, end: shares of the step, in [0, 1]. run, of: which of several runs this is, from 1.
+        """
+        self._part = Part(begin, end, run, of)
+        yield
 
     def note(self, line: str) -> None:
         """Print a line between the bars."""
@@ -277,6 +303,11 @@ class Progress:
             "rate": bar.rate if bar else None,
             "eta_s": bar.seconds_left if bar else None,
             "step_s": time.monotonic() - self._step_began if self._step else 0.0,
+            "part_begin": self._part.begin,
+            "part_end": self._part.end,
+            "run": self._part.run,
+            "runs": self._part.of,
+            "n_stages": self._n_stages,
         }
         outcome = {"error": self.error, "offer": self.offer, "updated": time.time()}
         return process | stages | advance | outcome

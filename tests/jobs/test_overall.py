@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from core.jobs.jobs import Job
-from core.jobs.overall import UNFINISHED, Overall, overall
+from core.jobs.jobs import Job, read_job
+from core.jobs.overall import UNFINISHED, Heights, Overall, overall, share_of_step
 from core.jobs.progress import Progress, read_record
 from core.steps import STEPS, in_analysis, of_basis
 
@@ -89,12 +90,68 @@ def test_overall__only_of_runs_of_all_steps(job):
     assert overall(job) is None
 
 
-@pytest.mark.parametrize("words", ["basis studies/mine --resume", "resume studies/mine --basis=sae"])
-def test_overall__in_a_basis_of_the_steps_of_a_basis(words):
-    job = replace(FIRST, command=("python", "-m", "core", *words.split()))
+def job_of(words: str, **parts: Any) -> Job:
+    return replace(FIRST, command=("python", "-m", "core", *words.split()), **parts)
+
+
+def test_overall__in_a_basis_of_the_steps_of_a_basis():
+    job = job_of("resume studies/mine --basis=sae")
     assert overall(replace(job, stage="basis")) is None and overall(job) is None
-    first = overall_of(replace(job, stage="features", detail="scan"))
+    first = overall_of(replace(job, stage="features", done=0))
     assert (first.number, first.of) == (1, len(of_basis())) and first.fraction == 0
+    learning = overall_of(job_of("basis studies/mine --resume", stage="basis", done=0))
+    assert (learning.number, learning.of, learning.fraction) == (1, 1 + len(of_basis()), 0)
+    then = overall_of(job_of("basis studies/mine --resume", stage="features", done=0))
+    assert then.number == 2 and then.fraction > 0
+    alone = overall_of(job_of("basis studies/mine", stage="basis", done=300, total=1000, step_s=30.0))
+    assert (alone.number, alone.of) == (1, 1)
+    assert alone.fraction == pytest.approx(0.3) and alone.seconds_left == pytest.approx(70)
+
+
+def test_overall__of_runs_only_rises(tmp_path):
+    """Two runs of 10 steps each, and encoding after them: each count begins again, the bar does not."""
+    seen = []
+
+    def look() -> None:
+        job = read_job(tmp_path)
+        assert job is not None
+        seen.append((overall_of(job).fraction, job.run, job.runs))
+
+    command = ["python", "-m", "core", "basis", "studies/mine", "--kind=topk"]
+    reports = Progress(tmp_path / "progress.json", terminal=False, command=command)
+    with reports as progress, progress.step("basis"):
+        for run in (1, 2):
+            begin, end = 0.45 * (run - 1), 0.45 * run
+            with (
+                progress.part(begin, end, run=run, of=2),
+                progress.stage("topk", total=10, unit="steps") as bar,
+            ):
+                for _ in range(10):
+                    bar.update()
+                    progress._write(bar, now=True)
+                    look()
+        with progress.part(0.9, 1.0), progress.stage("encode", total=4, unit="images"):
+            look()
+    fractions = [fraction for fraction, _, _ in seen]
+    assert fractions == sorted(fractions)
+    assert fractions[4] == pytest.approx(0.45 * 0.5) and fractions[14] == pytest.approx(0.45 * 1.5)
+    assert fractions[-1] == pytest.approx(0.9)
+    assert seen[0][1:] == (1, 2) and seen[12][1:] == (2, 2)
+
+
+def test_share_of_step__rises_with_each_further_stage():
+    """How many stages a step has is not known: each further one does half of what is left."""
+    stages = [(1, 0), (1, 900), (2, 0), (2, 900), (3, 0), (60, 900)]
+    shares = [
+        share_of_step(replace(FIRST, detail="x", n_stages=n, done=done, total=1000)) for n, done in stages
+    ]
+    assert shares == sorted(shares) and shares[0] == 0 and shares[2] == 0.5 and shares[-1] < 1
+
+
+def test_heights__a_bar_never_falls_and_belongs_to_its_process():
+    heights = Heights()
+    assert [heights.reached(FIRST, one) for one in (0.2, 0.5, 0.1)] == [0.2, 0.5, 0.5]
+    assert heights.reached(replace(FIRST, pid=7), 0.1) == 0.1
 
 
 def test_overall__a_forged_record_does_no_harm():

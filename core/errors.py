@@ -156,6 +156,10 @@ class TraceError(PeregrineError, ValueError):
     """A note, a tag or a name is too long, or holds characters that it may not."""
 
 
+class ReadOnlyAccess(PeregrineError):
+    """Somebody who was let in to look only asked for a change."""
+
+
 class JobError(PeregrineError):
     """A background command cannot be started, found or stopped."""
 

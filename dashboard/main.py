@@ -102,7 +102,7 @@ def _show(page: st.Page, entry: served_studies.Entry, facts_slot: DeltaGenerator
         study_progress.not_ready(entry, None)
         return
     session.set_current_study(study)
-    study_progress.banner(served_studies.Entry(entry.name, study.path))
+    study_progress.strip(served_studies.Entry(entry.name, study.path))
     study_progress.not_opened_ahead(entry.path)
     _above(page, study)
     _run_with_notes(page, study)

@@ -44,7 +44,7 @@ CORE_FLOORS = (
     ("core.__main__",),
 )
 DASHBOARD_FLOORS = (
-    ("dashboard.addresses",),
+    ("dashboard.addresses", "dashboard.visitors"),
     ("dashboard.jobs",),
     ("dashboard.cache",),
     ("dashboard.state",),

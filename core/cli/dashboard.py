@@ -2,9 +2,11 @@
 
 import argparse
 import os
+import secrets
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from core.cli import options
 from core.common.assets import PACKAGE
@@ -17,12 +19,17 @@ PORT, HOST = 8501, "localhost"
 STUDIES, DEFAULT_STUDIES = "PEREGRINE_STUDIES", "studies"
 # uvicorn believes their X-Forwarded- headers; its own default is this machine
 PROXIES = "FORWARDED_ALLOW_IPS"
+LINKS = (
+    "With a token in PEREGRINE_TOKEN it prints two links: one for full access, and a read-only one for "
+    "guests, with the token in PEREGRINE_GUEST_TOKEN; without that, it holds until the server stops."
+)
+UNSPECIFIED = ("0.0.0.0", "::", "[::]")  # every address of this machine: no browser can be sent there
 
 
 def add_dashboard(commands: Any) -> None:
     summary = "serve studies in the browser"
     sub = options.add_command(
-        commands, "dashboard", dashboard, summary, "dashboard --studies studies --port 8501"
+        commands, "dashboard", dashboard, summary, "dashboard --studies studies --port 8501", notes=LINKS
     )
     _add_studies(sub)
     sub.add_argument("--port", type=port, metavar="N", help=f"port to listen on (default: {PORT})")
@@ -93,8 +100,35 @@ def dashboard(args: argparse.Namespace) -> int:
     os.environ.setdefault(PROXIES, "")
     port_given, host = getattr(args, "port", PORT), getattr(args, "host", None)
     address = host or os.environ.get("STREAMLIT_SERVER_ADDRESS") or HOST
+    by_access = links(address, port_given)
     print(f"Peregrine: http://{address}:{port_given}   (studies in {studies}; Ctrl-C stops)", flush=True)
+    for access, link in by_access.items():
+        print(f"{access:<12} {link}", flush=True)
     return replace_process(server_command(port_given, host))
+
+
+def links(address: str, port: int) -> dict[str, str]:
+    """Return the links that let others in by the access they give; none where no token is set.
+
+    A token stands behind a #, which browsers send to no server. Guests without one get one for this run.
+
+    Raises:
+        SettingsError: a token could be guessed.
+    """
+    from core.served.token import GUEST_TOKEN, TOKEN, check_token
+
+    token = os.environ.get(TOKEN, "").strip()
+    if not token:
+        return {}
+    check_token(token)
+    guest_token = os.environ.get(GUEST_TOKEN, "").strip() or secrets.token_urlsafe()
+    check_token(guest_token, GUEST_TOKEN)
+    os.environ[GUEST_TOKEN] = guest_token
+    listed = next(filter(None, os.environ.get("PEREGRINE_HOSTS", "").replace(" ", "").split(",")), "")
+    host = listed or ("localhost" if address in UNSPECIFIED else address)
+    origin = f"http://{host}" if ":" in host.rpartition("]")[2] else f"http://{host}:{port}"
+    both = {"full access:": token, "read-only:": guest_token}
+    return {access: f"{origin}/?enter#{quote(one, safe='')}" for access, one in both.items()}
 
 
 def _studies(args: argparse.Namespace) -> Path:

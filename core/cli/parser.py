@@ -3,7 +3,19 @@
 import argparse
 from typing import Any
 
-from core.cli import compare, concepts, dashboard, figures, finetune, search, slices, steps, study, train
+from core.cli import (
+    compare,
+    concepts,
+    dashboard,
+    figures,
+    finetune,
+    jobs,
+    search,
+    slices,
+    steps,
+    study,
+    train,
+)
 from core.cli.options import Commands, Formatter, Parser, example
 from core.common.command_line import PROGRAM
 from core.topics import function_named, topics
@@ -13,7 +25,7 @@ GROUPS = {  # the headings of `--help`, with what adds the commands below each
     "one step of a study": (steps.add_steps, search.add_search),
     "whose mistakes, and which features": (steps.add_answers, steps.add_basis),
     "look at studies": (
-        *(dashboard.add_dashboard, slices.add_slices, slices.add_inspect, slices.add_notes),
+        *(dashboard.add_dashboard, jobs.add_jobs, slices.add_slices, slices.add_inspect, slices.add_notes),
         *(concepts.add_decompose, compare.add_compare),
     ),
     "take something with you": (

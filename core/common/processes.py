@@ -13,7 +13,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import wait
@@ -28,6 +28,14 @@ TORCHRUN = (
     *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "ROLE_WORLD_SIZE"),
     *("GROUP_WORLD_SIZE", "TORCHELASTIC_RUN_ID"),
 )
+
+
+TOKENS = ("PEREGRINE_TOKEN", "PEREGRINE_GUEST_TOKEN")  # of a server; no process that it starts needs them
+
+
+def without_tokens(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process that a server starts: all but the tokens that let people in."""
+    return {name: value for name, value in environment.items() if name not in TOKENS}
 
 
 def host_name() -> str:

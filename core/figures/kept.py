@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import plotly.io
 
 from core.charts.theme import USUAL_HEIGHT, layout_of
+from core.common.write_access import check_write_access
 from core.export.files import complete_file
 
 MOST_FIGURES = 60  # of a folder
@@ -92,6 +93,7 @@ def set_caption(folder: Path, name: str, caption: str) -> None:
 
 def remove_figure(folder: Path, name: str) -> None:
     """Take a figure out of the folder."""
+    check_write_access()
     if name.isdecimal():
         (folder / f"{name}.json").unlink(missing_ok=True)
 
@@ -110,5 +112,6 @@ def _read(path: Path) -> KeptFigure | None:
 
 
 def _write(path: Path, figure: KeptFigure) -> None:
+    check_write_access()
     with complete_file(path) as temporary:
         temporary.write_text(json.dumps(asdict(figure)), encoding="utf-8")

@@ -57,7 +57,7 @@ def replace_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-class Part(NamedTuple):
+class StepPart(NamedTuple):
     """Which part of a step its present stages are; see `Progress.part`."""
 
     begin: float
@@ -66,7 +66,7 @@ class Part(NamedTuple):
     of: int = 0
 
 
-WHOLE_STEP = Part(0.0, 1.0)
+WHOLE_STEP = StepPart(0.0, 1.0)
 
 
 class Bar:
@@ -222,7 +222,7 @@ class Progress:
         Args:
             begin, end: shares of the step, in [0, 1]. run, of: which of several runs this is, from 1.
         """
-        self._part = Part(begin, end, run, of)
+        self._part = StepPart(begin, end, run, of)
         yield
 
     def note(self, line: str) -> None:

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from core.common.command_line import python_module
+from core.common.processes import without_tokens
 from core.errors import ClipError, EncoderError, PeregrineError
 
 IDLE = 600.0  # seconds without a request after which the process ends
@@ -73,6 +74,7 @@ class Resident:
         try:
             self._process = subprocess.Popen(
                 python_module("core.jobs.resident_process"),
+                env=without_tokens(os.environ),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

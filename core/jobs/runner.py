@@ -18,7 +18,8 @@ from typing import Any
 
 from core.common.assets import make_private, state_folder
 from core.common.command_line import PREFIX, python_module
-from core.common.processes import host_name, is_running, process_started, signal_group
+from core.common.processes import host_name, is_running, process_started, signal_group, without_tokens
+from core.common.write_access import asking_browser, check_write_access
 from core.errors import STOPPED, JobError
 from core.jobs.commands import Command, command_of
 from core.jobs.jobs import Job, children, read_job
@@ -29,13 +30,18 @@ LAUNCH = tuple(python_module("core"))
 
 @dataclass(frozen=True)
 class Started:
-    """The record of a job: its command and the process that was started for it."""
+    """The record of a job: its command and the process that was started for it.
+
+    Attributes:
+        browser: the name of the browser that began it; "" for a terminal, or one without a name.
+    """
 
     folder: Path
     command: dict[str, Any]
     pid: int
     pid_started: str | None
     host: str
+    browser: str = ""
 
     @property
     def is_running(self) -> bool:
@@ -53,8 +59,9 @@ def start_job(command: Command, *, folder: str | Path) -> Job:
     Args:
         folder: for its progress and log; for a command that makes a study, the study folder.
     Raises:
-        JobError: a job already runs there, or the folder cannot be written.
+        JobError: a job already runs there, or the folder cannot be written. ReadOnlyAccess: a guest asks.
     """
+    check_write_access()
     folder = Path(folder)
     present = read_job(folder)
     if present is not None and present.running:
@@ -74,9 +81,9 @@ def start_job(command: Command, *, folder: str | Path) -> Job:
             f"cannot start a job in '{folder}': {getattr(error, 'strerror', None) or error}"
         ) from error
     children[folder.resolve()] = process
-    _remember(
-        Started(folder.resolve(), command.record(), process.pid, process_started(process.pid), host_name())
-    )
+    since = process_started(process.pid)
+    browser, record = asking_browser(), command.record()
+    _remember(Started(folder.resolve(), record, process.pid, since, host_name(), browser))
     return read_job(folder) or Job(folder=folder, command=(*PREFIX, *command.words), pid=process.pid)
 
 
@@ -110,6 +117,7 @@ def cancel(job: Job, *, patience: float = 20.0) -> Job:
     Raises:
         JobError: it was not started by this user from a dashboard on this machine.
     """
+    check_write_access()
     now, started = read_job(job.folder), remembered(job.folder)
     if now is None or not now.running:
         return now or job
@@ -128,6 +136,7 @@ def forget(folder: str | Path) -> None:
     Raises:
         OSError: the folder may not be written.
     """
+    check_write_access()
     (Path(folder) / PROGRESS).unlink(missing_ok=True)
     _record_path(Path(folder)).unlink(missing_ok=True)
 
@@ -156,9 +165,10 @@ def _log(folder: Path) -> int:
 
 
 def _spawn(command: Command, folder: Path, log: Any) -> subprocess.Popen[bytes]:
+    ours = {JOB_MARK: "1", JOB_FOLDER: str(folder.resolve()), "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
         [*LAUNCH, *command.words],
-        env=os.environ | {JOB_MARK: "1", JOB_FOLDER: str(folder.resolve()), "PYTHONUNBUFFERED": "1"},
+        env=without_tokens(os.environ) | ours,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

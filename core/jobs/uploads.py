@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from core.common.assets import make_private
+from core.common.write_access import check_write_access
 from core.errors import JobError, UnreadableImage
 from core.jobs.jobs import read_job
 from core.jobs.progress import PROGRESS, RESULT
@@ -73,6 +74,7 @@ def new_folder() -> Path:
     Raises:
         JobError: too many images are being processed, or the folder cannot be written.
     """
+    check_write_access()
     clean()
     running = [job for folder in _folders() if (job := read_job(folder)) and job.running]
     if len(running) >= AT_ONCE:

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from core.common.formatting import for_terminal
 from core.common.inside import MOST_BYTES, TooLarge, inside, read_bounded, refused_once, replacing, stamp_of
+from core.common.write_access import check_write_access
 from core.errors import DISK_FULL, DamagedKeptFile, StudyError
 from core.storage import layers, seals
 
@@ -140,7 +141,9 @@ class KeptFile(Generic[T]):
 
         Raises:
             StudyError: the study cannot be written to, or another process holds the lock for too long.
+            ReadOnlyAccess: a guest asks.
         """
+        check_write_access()
         path = Path(folder) / self.name
         if layers.below(path.parent):
             layers.read_layered(path.parent)  # raises where the basis is gone; its folder need not exist

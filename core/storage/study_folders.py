@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from core.common.formatting import format_bytes
+from core.common.write_access import check_write_access
 from core.errors import PeregrineError, SettingsError, StudyBusy, StudyError
 from core.jobs.progress import LOG, PROGRESS, RESULT
 from core.jobs.runner import forget, remembered
@@ -137,6 +138,7 @@ def _is_ours(path: Path, names: re.Pattern[str]) -> bool:
 @contextmanager
 def _held(root: Path, folder: Path) -> Iterator[None]:
     """Make sure that a folder is a study below `root`, and that nothing writes to it meanwhile."""
+    check_write_access()
     try:
         below = folder.relative_to(root)
     except ValueError:

@@ -6,7 +6,8 @@ from typing import Literal
 
 import streamlit as st
 
-from core.errors import JobError
+from core.common.write_access import guest_is_asking
+from core.errors import PeregrineError
 from core.jobs.commands import Command
 from core.jobs.jobs import Job, read_job
 from dashboard.jobs import launcher
@@ -75,7 +76,7 @@ def start_button(
     then: Callable[[Job], None] = lambda job: None,
 ) -> str | None:
     """A button that starts a command; where a click may not start it, or a command runs in its folder now, it
-    is disabled and says why.
+    is disabled and says why. Guests, who may start nothing, have none.
 
     Args:
         folder: see `launcher.start`. about: tooltip of the button where it may be pressed.
@@ -83,6 +84,8 @@ def start_button(
     Returns:
         why no click may start it; None where one may.
     """
+    if guest_is_asking():
+        return None
     job, refused = read_job(folder or launcher.folder_of(command)), launcher.refusal(command)
     reason = BUSY if job is not None and job.running else refused
     st.button(
@@ -102,7 +105,7 @@ def _start(command: Command, folder: Path | None, then: Callable[[Job], None]) -
     """Start a command; where that is not possible, note the reason for the page."""
     try:
         job = launcher.start(command, folder)
-    except JobError as error:
+    except PeregrineError as error:
         session.notify(str(error))
     else:
         then(job)

@@ -6,6 +6,7 @@ from typing import Literal
 import streamlit as st
 
 from core.common.formatting import full_sentence
+from core.common.write_access import guest_is_asking
 from core.errors import SettingsError
 from core.jobs.commands import Command, Resume, RunStep
 from core.steps import STEPS
@@ -19,7 +20,9 @@ def run_button(
     command: Command, label: str = "Run", *, key: str, kind: Literal["primary", "secondary"] = "secondary"
 ) -> None:
     """The button; where a click may not start the command, it is disabled, with the reason below it."""
-    about = "Runs in the background; its progress is shown in the corner below."
+    if guest_is_asking():
+        return
+    about = "Runs in the background; its progress is shown below the page."
     with st.container(horizontal=True, vertical_alignment="center"):
         refused = start_button(command, label, key=f"run_{key}", about=about, kind=kind)
         with st.popover("In a terminal", type="tertiary"):

@@ -330,10 +330,13 @@ def needs(study: Study, item: str, what: str) -> bool:
 
 
 def _comes(study: Study, step: str) -> bool:
-    """Whether a job runs that computes a step: the step itself, or a command of several, such as analyze."""
+    """Whether a job runs that computes a step: the step itself, or a command of several, such as analyze; one
+    that learns a basis computes steps of that alone.
+    """
     job = read_job(study.path)
     first = job.arguments[0] if job is not None and job.running and job.arguments else None
-    return first is not None and (first == step or first not in STEPS)
+    of_several = first is not None and first not in STEPS and (first != "basis" or study.below is not None)
+    return first == step or of_several
 
 
 def page_header(title: str, question: str) -> DeltaGenerator:

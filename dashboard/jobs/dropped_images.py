@@ -18,6 +18,7 @@ from uuid import uuid4
 from core.common.captions import ON_MASKS
 from core.common.formatting import counted
 from core.common.image_files import CAPTION, LONGEST_CAPTION
+from core.common.write_access import check_write_access
 from core.errors import PeregrineError, SettingsError
 from core.jobs import uploads
 from core.storage.leftovers import is_leftover
@@ -207,6 +208,7 @@ def _written(name: str, contents: Mapping[PurePosixPath, bytes]) -> Path:
 
     What a killed drop left goes. Raises OSError, after which nothing is left, and SettingsError.
     """
+    check_write_access()
     root = dropped_folder()
     if any((root / mark).exists() for mark in ("manifest.json", "progress.json")):
         raise SettingsError(f"'{short(root)}' is a study; rename it, so that images can be kept there")

@@ -14,15 +14,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.common.assets import make_private, state_folder
+from core.common.write_access import READ_ONLY, asking_browser, check_write_access, guest_is_asking
 from core.errors import JobError, PeregrineError
 from core.jobs import uploads
 from core.jobs.commands import Analyze, Command, DecomposeImage, MakeReport, Resume, RunStep, typed
 from core.jobs.jobs import Job, list_jobs, read_job
-from core.jobs.runner import cancel, command_to_resume, forget, remembered, start_job
+from core.jobs.runner import Started, cancel, command_to_resume, forget, remembered, start_job
 from dashboard.addresses import served_studies
 from dashboard.jobs.trust import judged_on_page, trust
+from dashboard.visitors.presence import PRESENCE
 
 KEPT = 40  # finished folders of checks and reports; older ones are removed
+OF_ANOTHER = (
+    "Another browser began this job, so it is cancelled there, or in a terminal with `jobs FOLDER --cancel`. "
+    "Once that browser has left, anybody may cancel it here."
+)
 REPORTS = {"report": "report.html", "publish": "site.zip"}
 
 
@@ -47,7 +53,7 @@ def folder_of(command: Command, version: str = "") -> Path:
 
 def refusal(command: Command) -> str | None:
     """Return why a click may not start a command, as a page asks for its buttons; None where it may."""
-    return trust(command, judged_on_page)
+    return READ_ONLY if guest_is_asking() else trust(command, judged_on_page)
 
 
 def start(command: Command, folder: Path | None = None) -> Job:
@@ -58,8 +64,9 @@ def start(command: Command, folder: Path | None = None) -> Job:
     Args:
         folder: of an earlier start of it; None: where `folder_of` says, or one that this page alone reads.
     Raises:
-        JobError: a click may not start it, or it cannot be started.
+        JobError: a click may not start it, or it cannot be started. ReadOnlyAccess: a guest asks.
     """
+    check_write_access()
     if reason := trust(command):
         raise JobError(reason)
     if isinstance(command, DecomposeImage):
@@ -102,6 +109,7 @@ def discard(folder: Path) -> None:
     """Stop the job of a picture and remove its folder; any other folder is left alone."""
     if folder.parent != uploads.uploads_folder():
         return
+    check_write_access()
     job = read_job(folder)
     if job is not None and job.running:
         stop(job, patience=2.0)
@@ -115,18 +123,28 @@ def all_jobs() -> list[Job]:
 
 
 def can_stop(job: Job) -> bool:
-    """Return True when the job was started here, so that it may be stopped from here."""
+    """Return True when the job was started here, and by the browser that asks or by one that has left."""
     started = remembered(job.folder)
-    return started is not None and started.is_running
+    return started is not None and started.is_running and _may_stop(started)
 
 
 def stop(job: Job, *, patience: float = 8.0) -> str | None:
     """Cancel a job, asking for `patience` seconds before telling; the reason where that is not possible."""
+    started = remembered(job.folder)
+    if started is not None and not _may_stop(started):
+        return READ_ONLY if guest_is_asking() else OF_ANOTHER
     try:
         cancel(job, patience=patience)
     except PeregrineError as error:
         return str(error)
     return None
+
+
+def _may_stop(started: Started) -> bool:
+    """Whether who asks may stop a job: the browser that began it, and anybody once that has left."""
+    if guest_is_asking():
+        return False
+    return started.browser in ("", asking_browser()) or PRESENCE.has_left(started.browser)
 
 
 def resume_command(job: Job) -> Command | None:
@@ -165,6 +183,7 @@ def can_remove(job: Job) -> bool:
 
 def remove(folder: Path) -> None:
     """Remove what an ended job of this dashboard left, or the record of one in a study."""
+    check_write_access()
     with contextlib.suppress(OSError):  # a study that may not be written
         forget(folder)
     if folder.parent == home():

@@ -13,6 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.common.captions import with_class_names
 from core.common.formatting import counted
+from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError
 from core.export.pictures import MOST_BYTES, MOST_PICTURES, pictures_zip
 from core.export.table_file import file_stem
@@ -55,15 +56,18 @@ def action_bar(
     with bar:
         st.markdown(_how_many(marked, rows), width=88)
         traced = traces.known(study)
-        if traced is not None:
+        changes = not guest_is_asking()
+        if traced is not None and changes:
             _popover("Tag", "label", f"{key}_tag", some, partial(_tag, study, some, traced.image_tags))
             if study.labelled:
                 label = partial(_label, study, some, suggested or {})
                 _popover("Label is wrong", "flag", f"{key}_label", some, label)
             _popover("Note", "edit_note", f"{key}_note", some, partial(_note, study, some))
-        _popover("Save as slice", "bookmark_add", f"{key}_save", some, partial(_slice, study, some))
+        if changes:
+            _popover("Save as slice", "bookmark_add", f"{key}_save", some, partial(_slice, study, some))
         _popover("Export", "download", f"{key}_export", some, partial(_export, study, some))
-        _undo(study, key)
+        if changes:
+            _undo(study, key)
         st.button(
             "Clear marks",
             key=f"{key}_clear",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.common.write_access import guest_is_asking
 from core.jobs.commands import MakeReport, PublishStudy
 from core.jobs.jobs import Job, read_job
 from core.slices import saved_slices
@@ -24,6 +25,8 @@ KINDS = (
 
 def section(study: Study) -> None:
     """For each kind a button, then the progress of the job, then the file."""
+    if guest_is_asking():
+        return
     with st.expander("Share this study", icon=":material/share:", key="report", on_change="rerun") as opened:
         if not opened.open:
             return

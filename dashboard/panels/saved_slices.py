@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError, SliceError
 from core.slices import saved_slices
 from core.slices.inspection.populations import with_split
@@ -91,6 +92,8 @@ def popover(study: Study, current: Slice) -> None:
 
 
 def _save(study: Study, current: Slice) -> None:
+    if guest_is_asking():
+        return
     if not current:
         st.caption("Set a filter; then it can be saved here under a name.")
         return
@@ -120,6 +123,8 @@ def _manage(study: Study, held: list[str]) -> None:
     st.caption(tooltips.plain(_described(study, name)))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button("Apply", key="slice_apply", on_click=session.set_filter, args=(applied(study, name),))
+        if guest_is_asking():
+            return
         st.button(
             "Delete",
             key="slice_delete",

@@ -13,6 +13,7 @@ from core.common.command_line import command_line
 from core.common.formatting import counted, full_sentence
 from core.common.image_files import image_address
 from core.common.step_facts import SearchFacts
+from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError
 from core.jobs import uploads
 from core.jobs.commands import RunStep
@@ -74,8 +75,9 @@ def field(study: Study) -> Query:
         query = Query(text=tidy(text or "") if plain_words(text or "") else "")
     number = session.recall(UPLOADS, 0)  # another one after each upload, so that it is closed and empty
     about = "Search by a picture of your own"
-    with st.popover("Picture", icon=ICON, help=about, key=f"search_picture_{number}"):
-        _upload(study)
+    if not guest_is_asking():  # who may bring no file of their own
+        with st.popover("Picture", icon=ICON, help=about, key=f"search_picture_{number}"):
+            _upload(study)
     return query
 
 

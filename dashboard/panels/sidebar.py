@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.common.readout import encoder_title
+from core.common.write_access import guest_is_asking
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import ALSO_WITHOUT_STUDY, GROUPS, HOME, NEW_STUDY, PAGES, Page
@@ -16,6 +17,9 @@ from dashboard.components.page_behaviour import page_behaviour
 from dashboard.components.theme_switch import theme_switch
 from dashboard.panels.menus import palette, saved_views, study_menu
 from dashboard.state import my_figures, session, view_address
+
+ABOUT_GUESTS = "You see every study of this server, and its owner lets you change none."
+FOR_OWNERS = ("figures",)  # pages of what a guest cannot leave
 
 
 def links(entry: served_studies.Entry | None, here: str, pages: Mapping[str, st.Page]) -> DeltaGenerator:
@@ -40,9 +44,12 @@ def links(entry: served_studies.Entry | None, here: str, pages: Mapping[str, st.
         )
         facts_slot = st.container()
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="sidebar_studies"):
-            _link(PAGES[NEW_STUDY], pages, name)
-            if entry is not None:
-                study_menu.menu(entry)
+            if guest_is_asking():
+                st.caption(":material/visibility: Read-only", help=ABOUT_GUESTS)
+            else:
+                _link(PAGES[NEW_STUDY], pages, name)
+                if entry is not None:
+                    study_menu.menu(entry)
         if entry is not None:
             with st.container(gap=None, key="sidebar_go"):
                 palette.button()
@@ -50,8 +57,9 @@ def links(entry: served_studies.Entry | None, here: str, pages: Mapping[str, st.
         shown = [
             one for one in PAGES.values() if entry is not None or one.name in (HOME, *ALSO_WITHOUT_STUDY)
         ]
+        left_out = FOR_OWNERS if guest_is_asking() else ()
         for group in GROUPS:
-            of_group = [page for page in shown if page.group == group]
+            of_group = [page for page in shown if page.group == group and page.name not in left_out]
             if of_group:
                 with st.container(gap=None, key=f"sidebar_{group.lower()}"):
                     st.caption(group)

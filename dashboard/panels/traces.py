@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from core.common.captions import with_class_names
+from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError
 from core.store import Study
 from core.traces import changes, limits
@@ -32,6 +33,8 @@ def of_feature(study: Study, feature: int) -> None:
     now = traces.features.get(feature, FeatureTrace())
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="feature_traces"):
         _tags(now.tags)
+        if guest_is_asking():
+            return
         drawer = _drawer("Name and notes", _key("feature", feature))
         if drawer.open:
             with drawer:
@@ -58,6 +61,8 @@ def of_image(study: Study, facts: dict[str, Any]) -> None:
         if now.right_label:
             st.badge("right label", icon=":material/check:", color="blue")
         _tags(now.tags)
+        if guest_is_asking():
+            return
         drawer = _drawer("Notes", _key("image", image_id))
         if drawer.open:
             with drawer:

@@ -13,6 +13,7 @@ import streamlit as st
 
 from core.common.assets import make_private, state_folder
 from core.common.formatting import counted
+from core.common.write_access import check_write_access
 from core.errors import PeregrineError
 from core.figures import kept
 from core.figures.kept import KeptFigure
@@ -77,6 +78,7 @@ def _folder() -> Path:
 
 def _begun() -> Path:
     """Return the folder of this session, made where there is none yet."""
+    check_write_access()
     if not name():
         make_private(state_folder())
         make_private(_home())

@@ -11,6 +11,7 @@ from core.bases.basis import UNITS
 from core.charts.compared_words import COMPARED_WORDS, SharedWords
 from core.common.formatting import first_of, full_sentence
 from core.common.readout import ASSETS
+from core.common.write_access import guest_is_asking
 from core.comparison.compare import Comparison
 from core.comparison.separation import scores_of
 from core.comparison.text import premise_lines
@@ -112,6 +113,8 @@ def _or_warning(show: Callable[[], None]) -> None:
 def _alone(study: Study, others: Iterable[str], title: str) -> None:
     """The ways to something that this study can be compared with."""
     st.header(title)
+    if guest_is_asking():
+        return
     gives_answer = study.labelled and not answers.others_of(study)
     columns = iter(st.columns(2 + gives_answer, gap="medium"))
     with next(columns).container(border=True, height="stretch"):

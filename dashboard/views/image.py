@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.common.captions import SPLITS, headline, split_images
 from core.common.formatting import signed
+from core.common.write_access import guest_is_asking
 from core.heatmaps.overlay_image import OverlayStyle
 from core.pictures.look import Look
 from core.slices.features.class_logits import LOCAL, NOT_SWITCHED_OFF
@@ -182,7 +183,8 @@ def _sources(study: Study, row: int, numbers: list[int]) -> list[str]:
 def _without_image(study: Study) -> None:
     """No image is named: choose one, or bring a picture."""
     widgets.page_header("Image", "What does the encoder see in this image?")
-    link("try_picture", "Try a picture of your own", study, icon="add_photo_alternate")
+    if not guest_is_asking():
+        link("try_picture", "Try a picture of your own", study, icon="add_photo_alternate")
     filter_bar(study, image_filter.population())
     rows, wrong = _suggested(study)
     st.caption(

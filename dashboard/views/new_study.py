@@ -6,11 +6,13 @@ from pathlib import Path
 import streamlit as st
 
 from core.common.readout import ASSETS
+from core.common.write_access import guest_is_asking
 from core.config.options import in_form
 from core.config.settings import FORM
-from core.errors import JobError, SettingsError
+from core.errors import PeregrineError, SettingsError
 from core.jobs.commands import Analyze
 from core.jobs.jobs import Job, log_tail, read_job, read_report
+from core.storage.missing import nothing
 from dashboard.addresses import served_studies
 from dashboard.components import widgets
 from dashboard.components.job_follower import follow, start_button
@@ -51,6 +53,9 @@ def new_study_page() -> None:
     widgets.page_header(
         "New study", "Choose images and an encoder. What is found is shown before anything is computed."
     )
+    if guest_is_asking():
+        widgets.empty_state("This link is read-only", nothing("read_only"))
+        return
     left, right = st.columns([5, 6], gap="large")
     with left:
         asked, name = _form()
@@ -218,7 +223,7 @@ def _check(command: Analyze, start: Callable[[], None], *, own: bool) -> None:
         _stop_last_check(folder)
         try:
             job = launcher.start(command)
-        except JobError as error:
+        except PeregrineError as error:
             st.error(plain(error), icon=":material/error:")
             return
     if job.running:

@@ -13,6 +13,7 @@ from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.common.readout import encoder_title, layer_words, readout_words, weights_words
 from core.common.step_facts import EmbedFacts, FeaturesFacts, QualityFacts
+from core.common.write_access import guest_is_asking
 from core.jobs.commands import Resume
 from core.measures.overlap_scale import ENCODER
 from core.slices.features import FEW_OF_A_CLASS
@@ -51,8 +52,8 @@ def overview_page(study: Study, population: Slice) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         widgets.page_header(widgets.plain(highlight_reads.finding(study, population)), _sentence(study))
         tour.start(study)
-        has_encoder = not study.facts(EmbedFacts).encoder.is_given
-        if has_encoder:
+        brings_pictures = not (study.facts(EmbedFacts).encoder.is_given or guest_is_asking())
+        if brings_pictures:
             with st.container(width="content", gap="xxsmall"):
                 link("try_picture", "Try a picture of your own", study, icon="add_photo_alternate")
                 other_encoders_menu(study, kind="tertiary")
@@ -66,7 +67,7 @@ def overview_page(study: Study, population: Slice) -> None:
     with first if gaps_matter else st.container():
         _unfinished(study)
     _assumed(study)
-    if has_encoder:
+    if brings_pictures:
         st.header("Try a picture of your own")
         picture_field(small=True, leads_there=True)
     with st.expander("About this study", icon=":material/info:"):
@@ -262,14 +263,13 @@ def _prediction(study: Study, population: Slice) -> None:
 
 
 def _unfinished(study: Study) -> None:
-    """What is missing and the button that makes it, as long as anything is."""
+    """What is missing and the button that makes it, as long as anything is; the same while a command runs, so
+    that nothing below moves when one begins.
+    """
     missing = study.missing()
     if not missing:
         return
     names = ", ".join(STEPS[step].title for step in missing)
-    if study_progress.running(study.path):  # the bar above says how far it is
-        st.caption(f"Still to come: {names}.")
-        return
     with st.container(border=True):
         stale = all(why.state == "stale" for why in missing.values())
         what = "Inputs or formulas have changed" if stale else "Not computed yet"

@@ -281,7 +281,7 @@ def test_progress_of_a_command__moves_nothing_on_the_page(visitor, address, serv
     try:
         page.reload()
         drawn(page)
-        expect(page.locator(".st-key-corner_progress")).to_be_visible()
+        expect(page.locator(".st-key-job_strip_row")).to_be_visible()
         assert page.locator(STAGE).bounding_box() == before
     finally:
         (served / "demo" / "progress.json").unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -86,3 +87,54 @@ def test_python_module__keeps_the_working_directory_only_in_a_checkout(tmp_path,
     assert python_module("core", "info") == [sys.executable, "-P", "-m", "core", "info"]
     monkeypatch.chdir(ROOT)
     assert python_module("core") == [sys.executable, "-m", "core"]
+
+
+TOKEN = "correct horse/battery#staple"
+
+
+def printed_links(capsys) -> dict[str, str]:
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if "?enter#" in line]
+    return {words[0]: words[-1] for words in lines}
+
+
+def test_dashboard__prints_two_links_where_a_token_is_set(started, monkeypatch, capsys):
+    monkeypatch.delenv("PEREGRINE_HOSTS", raising=False)
+    monkeypatch.setenv("PEREGRINE_GUEST_TOKEN", "")
+    monkeypatch.setenv("PEREGRINE_TOKEN", "")
+    assert main(["dashboard"]) == 0 and printed_links(capsys) == {}
+    monkeypatch.setenv("PEREGRINE_TOKEN", TOKEN)
+    assert main(["dashboard", "--port", "99", "--host", "0.0.0.0"]) == 0
+    links = printed_links(capsys)
+    guest_token = os.environ["PEREGRINE_GUEST_TOKEN"]
+    assert links["full"] == f"http://localhost:99/?enter#{quote(TOKEN, safe='')}"
+    assert links["read-only:"] == f"http://localhost:99/?enter#{guest_token}" and len(guest_token) > 30
+    assert not any(TOKEN in word or guest_token in word for word in started[-1])  # other users see commands
+
+
+def test_dashboard__links_lead_to_the_name_that_others_use(started, monkeypatch, capsys):
+    monkeypatch.setenv("PEREGRINE_TOKEN", TOKEN)
+    monkeypatch.setenv("PEREGRINE_GUEST_TOKEN", "a token that guests know")
+    for hosts, origin in (
+        ("lab.example, other", "lab.example:99"),
+        ("lab.example:444", "lab.example:444"),
+        ("[::1]", "[::1]:99"),
+    ):
+        monkeypatch.setenv("PEREGRINE_HOSTS", hosts)
+        assert main(["dashboard", "--port", "99", "--host", "0.0.0.0"]) == 0
+        guest_link = printed_links(capsys)["read-only:"]
+        assert guest_link == f"http://{origin}/?enter#a%20token%20that%20guests%20know"
+
+
+def test_dashboard__refuses_a_short_token_before_it_prints_a_link(started, monkeypatch, capsys):
+    monkeypatch.setenv("PEREGRINE_TOKEN", "short")
+    assert main(["dashboard"]) == 2 and not started
+    said = capsys.readouterr()
+    assert "PEREGRINE_TOKEN has 5 characters" in said.err and not said.out
+
+
+def test_jobs__need_a_folder_to_cancel_something(capsys, tmp_path):
+    assert main(["jobs", "--cancel"]) == 2
+    assert "--cancel needs" in capsys.readouterr().err
+    assert main(["jobs", str(tmp_path), "--cancel"]) == 2
+    assert "no command runs" in capsys.readouterr().err
+    assert main(["jobs", str(tmp_path)]) == 0

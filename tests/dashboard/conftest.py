@@ -187,11 +187,12 @@ def open_page(registered_components: BidiComponentManager) -> Callable[..., AppT
     return partial(open_in_app, registered_components)
 
 
-def remember(folder: Path, command: Command, pid: int = 2**22 + 1) -> None:
+def remember(folder: Path, command: Command, pid: int = 2**22 + 1, browser: str = "") -> None:
     """As if this dashboard had started the command there; without a pid, its process has ended."""
     make_private(state_folder())
     make_private(state_folder() / "jobs")
-    _remember(Started(folder.resolve(), command.record(), pid, process_started(pid) or "1", host_name()))
+    since = process_started(pid) or "1"
+    _remember(Started(folder.resolve(), command.record(), pid, since, host_name(), browser))
 
 
 def stored_job(folder: Path) -> Job:

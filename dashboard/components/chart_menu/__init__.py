@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError, SettingsError
 from core.export.table_file import TableFile
 from core.figures.files import find_browser, render
@@ -119,6 +120,7 @@ def _menu(name: str, drawing: Drawing) -> None:
             "file": drawing.table.stem,
             "alt": drawing.alt,
             "plotted": drawing.screen is None,
+            "guest": guest_is_asking(),
             "problem": print_problem() if is_open else None,
             "said": session.recall(answer),
         },

@@ -175,7 +175,9 @@ function start(parentElement) {
   return self;
 }
 
-function show(self, { alt, problem }) {
+function show(self, { alt, problem, guest }) {
+  const mark = self.menu.querySelector("[data-mark]");
+  mark.hidden = mark.previousElementSibling.hidden = guest; // and the line above it
   self.button.setAttribute("aria-label", `Save, or to my figures: ${alt}`);
   self.menu.setAttribute("aria-label", alt);
   for (const one of self.menu.querySelectorAll("[data-column]")) {

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.answers.answer import PROBE
 from core.common.formatting import full_sentence
+from core.common.write_access import guest_is_asking
 from core.comparison.answers import mcnemar_text
 from core.comparison.compare import Comparison
 from core.jobs.commands import AddAnswer
@@ -53,6 +54,8 @@ def others_of(study: Study) -> list[str]:
 
 def add_button(study: Study) -> None:
     """The button of another answer, which needs nothing but the labels."""
+    if guest_is_asking():
+        return
     if study.column("images", "label").value_counts().max() < 2:
         st.caption("The nearest train images cannot vote: each class has one image.")
         return

@@ -16,6 +16,7 @@ import streamlit as st
 
 from core.common.captions import SPLITS, with_class_names
 from core.common.formatting import counted
+from core.common.write_access import guest_is_asking
 from core.measures.label_issues import NEAREST, listed_issues
 from core.store import Study
 from core.traces import labels, many
@@ -122,6 +123,8 @@ def _draw(study: Study, queue: Queue) -> None:
     place = queue.next_open(_last_rank(study)) if asked is None else asked
     if place is None:
         _all_decided(study, queue)
+        if guest_is_asking():
+            return
         desk_keys({"u": KEYS["u"]}, field=FIELD, turn=_turns())
         return
     one = Shown.of(study, queue, place)
@@ -130,13 +133,14 @@ def _draw(study: Study, queue: Queue) -> None:
         _picture(study, one)
     with middle:
         _verdict(one)
-        choices = _choices(study, one)
+        choices = [] if guest_is_asking() else _choices(study, one)
         _further(study, one)
     with right:
         _nearest(study, one)
     digits = {str(number): _digit(number) for number in range(1, len(choices) + 1)}
     ahead = queue.next_open(one.rank)
-    desk_keys(KEYS | digits, field=FIELD, turn=_turns(), ahead=_picture_of(study, queue, ahead))
+    keys = {" ": KEYS[" "]} if guest_is_asking() else KEYS | digits
+    desk_keys(keys, field=FIELD, turn=_turns(), ahead=_picture_of(study, queue, ahead))
 
 
 def _picture_of(study: Study, queue: Queue, place: int | None) -> str:
@@ -235,6 +239,9 @@ def _share(probability: float) -> str:
 
 def _further(study: Study, one: Shown) -> None:
     """A field for any class, and the way on and back."""
+    if guest_is_asking():
+        _later_button(study, one)
+        return
     key = f"{FIELD}_{_turns()}"  # a new field for each image: empty, and without the focus
 
     def typed() -> None:
@@ -249,11 +256,14 @@ def _further(study: Study, one: Shown) -> None:
             label_visibility="collapsed", filter_mode="contains", on_change=typed,
         )  # fmt: skip
     with st.container(horizontal=True, gap="small"):
-        st.button(
-            "Later `Space`", key=KEYS[" "], icon=":material/skip_next:", on_click=_go_on, args=(study, one)
-        )
+        _later_button(study, one)
         _back_button(study, one)
     st.caption(KEYS_HELP)
+
+
+def _later_button(study: Study, one: Shown) -> None:
+    icon = ":material/skip_next:"
+    st.button("Later `Space`", key=KEYS[" "], icon=icon, on_click=_go_on, args=(study, one))
 
 
 def _nearest(study: Study, one: Shown) -> None:
@@ -307,6 +317,8 @@ def _button(
 
 def _back_button(study: Study, one: Shown | None) -> None:
     """Take back the decision on the image that is shown, or else the last one of this session."""
+    if guest_is_asking():
+        return
     last = _done(study)
     may_go_back = bool(last) or (one is not None and bool(one.decision))
     icon, undo = ":material/undo:", partial(_take_back, study, one)

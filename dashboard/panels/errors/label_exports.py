@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.common.command_line import command_line
 from core.common.formatting import full_sentence
+from core.common.write_access import guest_is_asking
 from core.export.label_forms import LABEL_FORMS, form_content
 from core.export.table_file import file_stem
 from core.store import Study
@@ -63,6 +64,8 @@ def _command(study: Study, form: str) -> str:
 
 def run_again_menu(study: Study) -> None:
     """A menu that makes the next study with the corrected labels, and leads to the comparison of both."""
+    if guest_is_asking():
+        return
     menu = st.popover(
         "Run again with them", icon=":material/replay:", key=AGAIN, type="tertiary", on_change="rerun"
     )

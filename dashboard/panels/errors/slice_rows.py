@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
+from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError
 from core.slices import saved_slices as saved_file
 from core.slices.inspection.distinct import varied
@@ -101,7 +102,7 @@ def _card(
     )
     buttons = (
         Button(FILTER, "Filter", "Show these images only, on every page", first=True),
-        _save_button(name),
+        *([] if guest_is_asking() else [_save_button(name)]),
         Button(HEATMAPS, "Heatmaps", "Correct beside misclassified images of this slice"),
     )
     return Card(

@@ -13,6 +13,7 @@ from core.bases.kinds import BATCH, FEWEST_LATENTS, KINDS
 from core.bases.worth import CONTROLS, explained
 from core.common.formatting import counted, format_duration, full_sentence, signed_interval, with_interval
 from core.common.verdicts.words import ALIKE, RELIABLE, USEFUL, USELESS, Verdict
+from core.common.write_access import guest_is_asking
 from core.config.bases import BASIS_KINDS, ON
 from core.errors import JobError, StudyError
 from core.jobs.commands import FitBasis, RemoveBasis, typed
@@ -30,7 +31,6 @@ from dashboard.jobs import launcher
 from dashboard.panels.features import basis_twins
 from dashboard.panels.features.basis_advice import advice, lacking_control
 from dashboard.panels.features.feature_cards import thumbnails
-from dashboard.panels.jobs import study_progress
 from dashboard.state import image_filter, session
 
 BASES = "Bases"  # what the page Features calls this panel
@@ -76,8 +76,6 @@ QUICK = {"size": 256, "k": 8, "fits": 2}
 
 def panel(study: Study) -> None:
     whole = served_studies.in_units(study)
-    if whole is not study:  # above the page stands what runs in the basis
-        study_progress.banner(served_studies.Entry(served_studies.name_of(whole), whole.path))
     worth = basis_reads.verdicts(whole)
     title, why = advice(whole.bases, worth)
     st.header(widgets.plain(title), help=f"{ABOUT_R2} {ABOUT_STABILITY}")
@@ -106,8 +104,9 @@ def panel(study: Study) -> None:
         widgets.drawer("What each knows of classes and attributes", "bases_known", "fact_check", known)
         widgets.drawer("Two side by side", "bases_twins", "compare_arrows", twins)
     st.caption(MEASURED)
-    _fit(whole)
-    _removal(whole, here)
+    if not guest_is_asking():
+        _fit(whole)
+        _removal(whole, here)
 
 
 def _units(whole: Study, here: str) -> cards.Card:

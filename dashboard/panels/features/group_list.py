@@ -11,6 +11,7 @@ from core.common.dataframes import columns, numbers
 from core.common.formatting import counted
 from core.common.group_names import from_link, group_features, is_joint
 from core.common.step_facts import ConceptsFacts, ThresholdFacts
+from core.common.write_access import guest_is_asking
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
@@ -103,7 +104,7 @@ def _why_none(study: Study, joint: pd.DataFrame, least: int) -> None:
 def _confirm(study: Study, then: str, options: dict[str, str]) -> None:
     """A button that starts nothing before what it replaces is agreed to."""
     command = step_command(study, "concepts", options)
-    if command is None:
+    if command is None or guest_is_asking():
         return
     with st.popover("Put groups into words", icon=":material/play_arrow:", key="group_run"):
         st.markdown(widgets.plain(then))

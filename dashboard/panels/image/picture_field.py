@@ -1,8 +1,10 @@
 """Where a picture of the reader's comes in: chosen, dropped anywhere on the page, pasted, or a sample."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.common.formatting import full_sentence
+from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError
 from core.jobs import uploads
 from core.pictures.samples import samples
@@ -31,6 +33,9 @@ def picture_field(*, small: bool, leads_there: bool = False, stacked: bool = Fal
         left, right = st.container(), st.container()
     else:
         left, right = st.columns([4, 1] if small else [3, 2], gap="medium")
+    if guest_is_asking():  # who may bring no file of their own
+        _samples(left, small=small, leads_there=leads_there, stacked=stacked)
+        return
     with left:
         which = "another picture" if small and not leads_there else "a picture"
         st.file_uploader(
@@ -42,7 +47,15 @@ def picture_field(*, small: bool, leads_there: bool = False, stacked: bool = Fal
             args=(key, leads_there),
             help="It stays on this computer: a process reads it, and it is written nowhere.",
         )
-    with right:
+    _samples(right, small=small, leads_there=leads_there, stacked=stacked)
+    paste_and_drop(FILE)
+    if why := session.recall(TROUBLE):
+        st.error(widgets.plain(full_sentence(why)), icon=":material/error:")
+
+
+def _samples(slot: DeltaGenerator, *, small: bool, leads_there: bool, stacked: bool) -> None:
+    """Pictures that come with Peregrine."""
+    with slot:
         names = list(samples())
         thumbnails = tried_reads.thumbnails()
         gallery(
@@ -53,9 +66,6 @@ def picture_field(*, small: bool, leads_there: bool = False, stacked: bool = Fal
             columns=0 if stacked else 2 if small else 4,
             on_open=lambda at: take(leads_there, **{SAMPLE: names[at]}),
         )
-    paste_and_drop(FILE)
-    if why := session.recall(TROUBLE):
-        st.error(widgets.plain(full_sentence(why)), icon=":material/error:")
 
 
 def _bring(key: str, leads_there: bool) -> None:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.common.formatting import full_sentence
 from core.common.step_facts import EmbedFacts
+from core.common.write_access import guest_is_asking
 from core.jobs.commands import ExplainError
 from core.measures.cause_sentences import image_sentences
 from core.store import Study
@@ -28,7 +29,7 @@ def why_wrong(study: Study, row: int, facts: dict[str, Any]) -> None:
         first, *others = image_sentences(rows)
         more = f" Also: {' '.join(others)}" if others else ""
         st.markdown(f"**{QUESTION}** {widgets.plain(first + more)}", help=widgets.help_text("causes"))
-    elif not study.facts(EmbedFacts).encoder.is_given:
+    elif not (study.facts(EmbedFacts).encoder.is_given or guest_is_asking()):
         command = ExplainError(
             study.below or study.path, str(facts["image_id"]), served_studies.answer_option(study)
         )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.common.write_access import guest_is_asking
 from core.jobs.commands import Command
 from core.jobs.jobs import Job
 from dashboard.addresses import served_studies
@@ -22,6 +23,8 @@ def controls(job: Job) -> None:
             st.button(
                 "Cancel", key=f"cancel_{job.folder}", icon=":material/stop:", on_click=lambda: _stop(job)
             )
+    elif job.state in STOPPED and guest_is_asking():
+        return
     elif job.state in STOPPED:
         if launcher.can_remove(job):
             st.button(

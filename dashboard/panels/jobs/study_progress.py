@@ -5,22 +5,25 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.common.command_line import command_line, short_path
+from core.common.command_line import basis_of, command_line, short_path
+from core.common.write_access import guest_is_asking
 from core.errors import user_message
 from core.jobs.commands import BuildDemo, Command
 from core.jobs.jobs import Job, format_duration, log_tail, read_job
-from core.jobs.overall import overall
+from core.jobs.overall import Heights, overall, share_of_step
 from core.steps import STEPS
 from core.storage.missing import nothing
 from dashboard.addresses import served_studies
 from dashboard.components import widgets
 from dashboard.components.job_follower import follow, start_button
+from dashboard.components.job_strip import fold_button
 from dashboard.jobs import launcher, opened_ahead
 from dashboard.panels.findings import WAY
 from dashboard.panels.image.picture_field import picture_field
 from dashboard.panels.jobs.controls import controls
 from dashboard.panels.menus import study_menu
 
+HEIGHTS = Heights()  # of all jobs that this server shows
 DOING = {"basis": "Learn the basis", "waiting": "Waiting for an earlier study"}  # besides the steps
 ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "interrupted": "was interrupted"}
 
@@ -47,7 +50,9 @@ def no_studies(folder: Path) -> None:
                 folder=folder / served_studies.DEFAULT,
                 kind="primary",
             )
-            st.page_link("views/new_study.py", label="Study your own images", icon=":material/add_circle:")
+            if not guest_is_asking():
+                about = "Study your own images"
+                st.page_link("views/new_study.py", label=about, icon=":material/add_circle:")
         st.caption("With images of your own:")
         st.markdown(WAY)
     with st.expander("From a terminal"):
@@ -80,18 +85,21 @@ def not_ready(entry: served_studies.Entry, error: Exception | None) -> None:
 
 
 @widgets.stable_container
-def banner(entry: served_studies.Entry) -> None:
-    """With the views of a study whose later steps are still running, in a corner of the window, or above them
-    where one ended badly.
+def strip(entry: served_studies.Entry) -> None:
+    """Below the views of a study: the command whose later steps are still running in it, or that ended badly.
+
+    In a basis, also those of its study.
     """
-    job = read_job(entry.path)
+    job, (whole, basis) = read_job(entry.path), basis_of(entry.path)
+    if basis and (job is None or job.state == "done"):
+        job = read_job(whole)
     if job is None or job.state == "done":
         return
-    if job.running:
-        with st.container(key="corner_progress"):
+    with st.container(key="job_strip_row"):
+        if job.running:
             _live(entry, full=False)
-    else:
-        _ended(job)
+        else:
+            _ended(job)
 
 
 @widgets.stable_container
@@ -104,12 +112,6 @@ def not_opened_ahead(folder: Path) -> None:
             icon=":material/healing:",
         )
         st.code(command_line("verify", folder), language="bash")
-
-
-def running(folder: Path) -> bool:
-    """Whether a job adds steps to a study now."""
-    job = read_job(folder)
-    return job is not None and job.running
 
 
 def time_left(folder: Path) -> str:
@@ -133,9 +135,11 @@ def _live(entry: served_studies.Entry, *, full: bool) -> None:
     stamp = _stamp(entry.path)
 
     def show(job: Job) -> None:
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            bar(job)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            share = bar(job)
             controls(job)
+            if not full:
+                fold_button(f"{100 * share:.0f} %")
         if full:
             _steps(job)
             with st.expander("What the command prints"):
@@ -158,16 +162,29 @@ def staged(job: Job, *, least: int = 1) -> None:
     st.progress(min(len(job.stages_done) / max(job.stages_total, least), 1.0), text=f"{stage} …")
 
 
-def bar(job: Job) -> None:
-    """How far a running job is, in one bar with its words: over all steps, where it runs them all."""
+def bar(job: Job) -> float:
+    """How far a running job is, in one bar with its words: over all steps, where it runs them all.
+
+    Returns:
+        the share that the bar shows, in [0, 1]; it never falls.
+    """
     whole = overall(job)
     if whole is None:
-        _stage_bar(job)
-        return
-    parts = [f"Step {whole.number} of {whole.of}", STEPS[whole.step].title]
+        return _stage_bar(job)
+    parts = [f"Step {whole.number} of {whole.of}"] if whole.of > 1 else []
+    parts.append(STEPS[whole.step].title if whole.step in STEPS else DOING.get(whole.step, whole.step))
+    parts += _runs(job)
     if whole.seconds_left is not None:
         parts.append(f"about {about(whole.seconds_left)} left")
-    st.progress(whole.fraction, text=" · ".join(parts))
+    elif whole.seconds_in_step is not None:
+        parts.append(f"about {about(whole.seconds_in_step)} left in this step")
+    share = HEIGHTS.reached(job, whole.fraction)
+    st.progress(share, text=" · ".join(parts))
+    return share
+
+
+def _runs(job: Job) -> list[str]:
+    return [f"run {job.run} of {job.runs}"] if job.runs > 1 and job.run else []
 
 
 def about(seconds: float) -> str:
@@ -182,18 +199,20 @@ def about(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {10 * round(minutes % 60 / 10)} min"
 
 
-def _stage_bar(job: Job) -> None:
+def _stage_bar(job: Job) -> float:
     stage = job.stage or "starting"
     what = STEPS[stage].doing if stage in STEPS else DOING.get(stage, stage.capitalize())
+    share = HEIGHTS.reached(job, share_of_step(job))
     if job.fraction is None:
-        st.progress(0.0, text=f"{what} …")
-        return
-    parts = [f"{what}: {job.done:,} of {job.total:,} {job.unit}"]
+        st.progress(share, text=f"{what} …")
+        return share
+    parts = [f"{what}: {job.done:,} of {job.total:,} {job.unit}", *_runs(job)]
     if job.rate:
         parts.append(f"{job.rate:,.0f} a second" if job.rate >= 10 else f"{job.rate:.2g} a second")
     if job.eta_s is not None:
         parts.append(f"about {format_duration(job.eta_s)} left in this step")
-    st.progress(job.fraction, text=", ".join(parts))
+    st.progress(share, text=", ".join(parts))
+    return share
 
 
 def _steps(job: Job) -> None:
@@ -221,8 +240,9 @@ def _unfinished(entry: served_studies.Entry, job: Job) -> None:
     st.markdown(came + after)
     with st.container(horizontal=True, vertical_alignment="center", key="ended"):
         controls(job)
-        with st.popover("Delete", icon=":material/delete:", key="unfinished_deletion"):
-            study_menu.deletion(entry, of="unfinished")
+        if not guest_is_asking():
+            with st.popover("Delete", icon=":material/delete:", key="unfinished_deletion"):
+                study_menu.deletion(entry, of="unfinished")
         _details(job, command)
     if whole is not None:
         _steps(job)
@@ -232,20 +252,27 @@ def _ended(job: Job) -> None:
     command = launcher.resume_command(job)
     what = f"The last command {ENDINGS.get(job.state, job.state)}{reason(job)} Finished work is kept."
     what += "" if command is not None else " Run the same command to resume."
-    with st.container(horizontal=True, vertical_alignment="center", key="ended"):
-        with st.container():
-            st.warning(what, icon=":material/warning:")
-        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="ended"):
+        st.markdown(f":orange[:material/warning:] {what}")
+        buttons = "ended_buttons"
+        with st.container(
+            horizontal=True, vertical_alignment="center", gap="small", width="content", key=buttons
+        ):
             controls(job)
-            _details(job, command)
+            _details(job, command, what)
+            fold_button("stopped")
 
 
-def _details(job: Job, command: Command | None) -> None:
-    """What resumes a job, not the words of its files, since readers paste what they see; and its log."""
+def _details(job: Job, command: Command | None, what: str = "") -> None:
+    """What resumes a job, not the words of its files, since readers paste what they see; and its log.
+
+    what: the sentence that stands beside it, of which a strip shows the beginning.
+    """
     tail = log_tail(job.folder, 20)
     if command is None and not tail:
         return
     with st.popover("Details", type="tertiary"):
+        st.markdown(what)
         if command is not None:
             st.caption("In a terminal")
             st.code(command.shell, language="bash", wrap_lines=True)

@@ -11,6 +11,7 @@ import streamlit as st
 from core.common.command_line import PROGRAM
 from core.common.formatting import full_sentence
 from core.common.step_facts import OverlapFacts
+from core.common.write_access import guest_is_asking
 from core.errors import SettingsError
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
@@ -44,7 +45,8 @@ def no_masks_help(study: Study) -> bool:
     st.markdown(WHAT_THEY_TELL)
     if facts.masks:
         st.warning(plain(facts.skipped), icon=":material/warning:")
-    mask_field(study, key="masks")
+    if not guest_is_asking():
+        mask_field(study, key="masks")
     _example(study)
     return True
 

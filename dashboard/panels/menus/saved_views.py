@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.common.write_access import guest_is_asking
 from core.errors import PeregrineError
 from core.store import Study
 from core.traces import changes, limits
@@ -53,6 +54,8 @@ def _contents(study: Study) -> None:
                 on_click=view_address.go_to,
                 args=(address,),
             )
+            if guest_is_asking():
+                continue
             st.button(
                 "Remove",
                 key=f"view_remove_{name}",
@@ -62,6 +65,8 @@ def _contents(study: Study) -> None:
             )
     if not views:
         st.caption("A view is a page with its filter and choices. None is saved in this study yet.")
+    if guest_is_asking():
+        return
     st.text_input("Save this page as", key=NAME, max_chars=limits.LONGEST_NAME, placeholder="dogs under snow")
     st.button("Save view", key="view_save", type="primary", on_click=_saving, args=(study,))
 

@@ -5,6 +5,7 @@ from functools import partial
 import streamlit as st
 
 from core.common.formatting import counted, full_sentence
+from core.common.write_access import guest_is_asking
 from core.errors import SettingsError
 from core.jobs.jobs import Job
 from core.store import Study
@@ -21,7 +22,9 @@ STARTED = "_other_encoders_started"  # of this session: the study, and the names
 
 
 def other_encoders_menu(study: Study, *, kind: str = "secondary") -> None:
-    """A button that opens the choice of encoders. kind: of the button."""
+    """A button that opens the choice of encoders, which guests do not have. kind: of the button."""
+    if guest_is_asking():
+        return
     menu = st.popover(TITLE, icon=":material/library_add:", key=KEY, type=kind, on_change="rerun")  # pyright: ignore[reportArgumentType]
     if menu.open:
         with menu:

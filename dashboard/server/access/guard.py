@@ -10,14 +10,18 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from core.common.threadsafe import cached_property
+from core.common.write_access import READ_ONLY
 from core.errors import SettingsError
 from core.served.token import Tries
-from dashboard.server.access import headers, tokens
+from dashboard.server.access import headers, socket_messages, tokens
 from dashboard.server.access.hosts import origin_host
-from dashboard.server.access.rules import TOKEN, Request, Rules, refusal
+from dashboard.server.access.rules import ENTRANCE, TOKEN, Request, Rules, refusal
+from dashboard.visitors.headers import ACCESS, BROWSER, FULL, GUEST
+from dashboard.visitors.presence import PRESENCE
 
 PAGE = Template(Path(__file__).with_name("login.html").read_text(encoding="utf-8"))
 STYLE = PAGE.template.partition("<style>")[2].partition("</style>")[0]  # whose hash the page's policy allows
+SCRIPT = PAGE.template.partition("<script>")[2].partition("</script>")[0]  # and whose
 # A link on another site brings no SameSite=Strict cookie along. Loaded again from here, the page brings it.
 AGAIN = '<meta http-equiv="refresh" content="0">'
 Scope = MutableMapping[str, Any]
@@ -33,7 +37,7 @@ PROBLEMS = {
     408: "The token did not arrive in time. Try again.",
     429: "Too many wrong tokens from this address. Wait a minute, then try again.",
 }
-_OWN_HEADERS = headers.common(headers.closed_policy(STYLE))
+_OWN_HEADERS = headers.common(headers.closed_policy(STYLE, SCRIPT))
 
 
 class Guard:
@@ -63,9 +67,9 @@ class Guard:
         if refused := refusal(request, self.rules):
             await _answer(scope, receive, send, refused.status, refused.sentence)
         elif self.rules.token is None:
-            await self._pass_on(request, scope, receive, send)
+            await self._pass_on(FULL, request, scope, receive, send)
         else:
-            await self._with_token(self.rules.token, request, scope, receive, send)
+            await self._with_token(request, scope, receive, send)
 
     async def _start(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Start what is inside, or say in one line why this server must not start."""
@@ -77,41 +81,72 @@ class Guard:
             return
         await self.app(scope, receive, send)
 
-    async def _pass_on(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the app inside answer, with the headers that every answer has."""
+    async def _pass_on(
+        self, access: str, request: Request, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Let the app inside answer, with the headers that every answer has; a guest's changes stop here."""
+        if access == GUEST and not (request.only_reads or request.is_socket):
+            await _answer(scope, receive, send, 403, READ_ONLY)
+            return
+        browser = request.browser or (tokens.new_browser() if request.opens_page else "")
+        more = _remembering(browser, request) if browser != request.browser else ()
 
         async def sent(message: Message) -> None:
             # Also the refusal of a websocket is an answer that a browser reads.
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
-                given = message.get("headers", ())
+                given = (*message.get("headers", ()), *more)
                 message = {**message, "headers": headers.dressed(given, self.rules.headers)}
             await send(message)
 
-        await self.app(_as_the_browser_sees_it(scope, request), receive, sent)
+        inside = _as_the_browser_sees_it(scope, request)
+        name = tokens.public_name(browser)
+        inside = _with_headers(inside, {ACCESS: access, BROWSER: name})
+        if request.is_socket:
+            hears = socket_messages.heard_from_guest(receive) if access == GUEST else receive
+            with PRESENCE.connected(name):
+                await self.app(inside, hears, sent)
+        else:
+            await self.app(inside, receive, sent)
 
-    async def _with_token(
-        self, token: str, request: Request, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        """Let a request in that brings the token or a pass; take the token from the form; or ask for it."""
-        now = self._clock()
+    async def _with_token(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in that brings a token or a pass; take the token from the form; or ask for it."""
         form = request.method == "POST" and request.one(b"content-type").startswith(FORM)
+        access = self._access_by_pass(request)
         if form and not request.is_socket:  # nothing else in the dashboard sends such a form
-            await self._take(token, request, scope, receive, send)
-        elif any(tokens.admits(made_before, token, now) for made_before in request.passes()):
-            await self._pass_on(request, scope, receive, send)
+            await self._take(request, scope, receive, send)
+        elif request.opens_page and request.query == ENTRANCE:
+            await _answer(scope, receive, send, 200, login_page(), kind=HTML)
+        elif access == FULL or (access is not None and not request.bearer):
+            await self._pass_on(access, request, scope, receive, send)
         elif not request.bearer:
             await _ask(request, scope, receive, send)
-        elif (status := await self._tries.judge(request.client, request.bearer, token)) == 200:
-            await self._pass_on(request, scope, receive, send)
+        elif (status := await self._judge(request, request.bearer)) == 200:
+            await self._pass_on(self._access_by_token(request.bearer), request, scope, receive, send)
         else:
             await _answer(scope, receive, send, status, PROBLEMS[status])
 
-    async def _take(self, token: str, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+    def _access_by_pass(self, request: Request) -> str | None:
+        """The most that a pass of the browser gives; None where no pass holds."""
+        passes, now = request.passes(), self._clock()
+        for token, access in self.rules.tokens().items():
+            if any(tokens.admits(made_before, token, now) for made_before in passes):
+                return access
+        return None
+
+    def _access_by_token(self, token: str) -> str:
+        given = [access for other, access in self.rules.tokens().items() if tokens.fits(token, other)]
+        return FULL if FULL in given else GUEST
+
+    async def _judge(self, request: Request, given: str) -> int:
+        return await self._tries.judge(request.client, given, *self.rules.tokens())
+
+    async def _take(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         """Give the browser a pass for the token in its form, and send it back to the page it asked for."""
+        given = ""
         try:
             async with asyncio.timeout(SLOWEST_FORM):
                 given = await _form_token(receive)
-            status = await self._tries.judge(request.client, given, token)
+            status = await self._judge(request, given)
         except TimeoutError:
             status = 408
         if status != 200:
@@ -119,18 +154,35 @@ class Guard:
             closed = ((b"connection", b"close"),) * (status == 408)
             await _answer(scope, receive, send, status, login_page(PROBLEMS[status]), kind=HTML, more=closed)
             return
+        token = next(one for one in self.rules.tokens() if tokens.fits(given, one))
         made = tokens.make_pass(token, self._clock())
         cookie = f"{request.cookie_name}={made}; Path=/; HttpOnly; SameSite=Strict; Max-Age={tokens.KEPT_S}"
         cookie += "; Secure" if request.secure else ""
         # A query alone is relative to the page asked for: no other host can stand in it, and the prefix of a
         # proxy, which only the browser knows, stays.
-        more = ((b"location", b"?" + request.query), (b"set-cookie", cookie.encode("ascii")))
+        query = b"" if request.query == ENTRANCE else request.query
+        more = ((b"location", b"?" + query), (b"set-cookie", cookie.encode("ascii")))
         await _answer(scope, receive, send, 303, "The token fits.", more=more)
+
+
+def _remembering(browser: str, request: Request) -> tuple[headers.Header, ...]:
+    """The cookie by which a browser is known again until it is closed. It lets nobody in."""
+    cookie = f"{request.browser_cookie}={browser}; Path=/; HttpOnly; SameSite=Lax"
+    cookie += "; Secure" if request.secure else ""
+    return ((b"set-cookie", cookie.encode("ascii")),)
+
+
+def _with_headers(scope: Scope, ours: dict[str, str]) -> Scope:
+    """The request with headers of ours; those of the same names that a client sent are left out."""
+    names = {name.encode() for name in ours}
+    others = [(name, value) for name, value in scope["headers"] if name.lower() not in names]
+    added = [(name.encode(), value.encode()) for name, value in ours.items()]
+    return {**scope, "headers": [*others, *added]}
 
 
 async def _ask(request: Request, scope: Scope, receive: Receive, send: Send) -> None:
     """Ask a person for the token by a page, and a program by a sentence."""
-    if request.only_reads and "text/html" in request.one(b"accept"):
+    if request.opens_page:
         # After a click on another site the browser holds back a SameSite=Strict pass; a reload brings it.
         again = request.one(b"sec-fetch-site") == "cross-site"
         await _answer(scope, receive, send, 401, login_page(again=again), kind=HTML)

@@ -38,11 +38,11 @@ def page_policy(scripts: Iterable[str]) -> str:
     )
 
 
-def closed_policy(style: str) -> str:
-    """The policy of a page of ours that has one style sheet, a form and nothing else."""
+def closed_policy(style: str, script: str) -> str:
+    """The policy of a page of ours that has one style sheet, one script, a form and nothing else."""
     return (
-        f"default-src 'none'; style-src 'sha256-{_hash(style)}'; base-uri 'none'; form-action 'self'; "
-        "frame-ancestors 'none'"
+        f"default-src 'none'; style-src 'sha256-{_hash(style)}'; script-src 'sha256-{_hash(script)}'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
 
 

@@ -7,19 +7,29 @@ from typing import Any
 from core.common.threadsafe import cached_property
 from dashboard.server.access.headers import Header
 from dashboard.server.access.hosts import Hosts, is_outside
+from dashboard.visitors.headers import FULL, GUEST
 
 TOKEN, HOSTS = "PEREGRINE_TOKEN", "PEREGRINE_HOSTS"
 READING = ("GET", "HEAD")
 MOST_PASSES = 8
+ENTRANCE = b"enter"  # the query of the page that always asks for a token; links hold one behind a #
 
 
 @dataclass(frozen=True)
 class Rules:
-    """hosts: whose requests are answered. token: what they must bring, or None. headers: of every answer."""
+    """hosts: whose requests are answered. token: what they must bring, or None. headers: of every answer.
+    guest_token: what those bring who may only look; None where there are none.
+    """
 
     hosts: Hosts
     token: str | None
     headers: tuple[Header, ...]
+    guest_token: str | None = None
+
+    def tokens(self) -> dict[str, str]:
+        """Map each token to the access that it gives, the full one first."""
+        by_token = {self.token: FULL, self.guest_token: GUEST}
+        return {token: access for token, access in by_token.items() if token is not None}
 
 
 @dataclass(frozen=True)
@@ -74,10 +84,28 @@ class Request:
         """Browsers send the cookies of every port of a host to all of them, so the name says whose it is."""
         return f"peregrine_{self.port or 0}"
 
+    @property
+    def browser_cookie(self) -> str:
+        return f"{self.cookie_name}_browser"
+
+    @property
+    def browser(self) -> str:
+        """The secret of the browser; "" where it has none, or several."""
+        sent = self._cookies(self.browser_cookie)
+        return sent[0] if len(sent) == 1 else ""
+
+    @property
+    def opens_page(self) -> bool:
+        """True where a browser asks for a page, and not for a part of one."""
+        return self.only_reads and "text/html" in self.one(b"accept")
+
     def passes(self) -> list[str]:
         """List the passes that the browser sends. Another port may have put one beside ours."""
+        return self._cookies(self.cookie_name)[:MOST_PASSES]
+
+    def _cookies(self, name: str) -> list[str]:
         pairs = [pair.partition("=") for line in self.all(b"cookie") for pair in line.split(";")]
-        return [value.strip() for name, _, value in pairs if name.strip() == self.cookie_name][:MOST_PASSES]
+        return [value.strip() for key, _, value in pairs if key.strip() == name]
 
 
 def refusal(request: Request, rules: Rules) -> Refusal | None:

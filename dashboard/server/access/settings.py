@@ -6,10 +6,11 @@ from pathlib import Path
 from streamlit import config, file_util
 
 from core.errors import SettingsError
-from core.served.token import is_loopback
+from core.served.token import GUEST_TOKEN, is_loopback
 from dashboard.server.access import headers, tokens
 from dashboard.server.access.hosts import hosts_of
 from dashboard.server.access.rules import HOSTS, TOKEN, Rules
+from dashboard.visitors.visitor import hold_guests_back, tie_sessions_to_visitors
 
 
 def read_rules() -> Rules:
@@ -17,10 +18,13 @@ def read_rules() -> Rules:
 
     Raises:
         SettingsError: it would listen where other machines reach it, without a token; the token is too short;
-            a listed host is none.
+            a listed host is none; guests bring no token of their own, or nobody else brings one.
     """
     address = config.get_option("server.address")
     token = os.environ.get(TOKEN, "").strip() or None
+    guest_token = os.environ.get(GUEST_TOKEN, "").strip() or None
+    if guest_token is not None:
+        _check_guests(guest_token, token)
     if token is not None:
         tokens.check_token(token)
     elif not is_loopback(address):
@@ -31,7 +35,21 @@ def read_rules() -> Rules:
     listed = [*os.environ.get(HOSTS, "").split(","), *_browser_address()]
     page = Path(file_util.get_static_dir()) / "index.html"
     policy = headers.page_policy(headers.inline_scripts(page.read_text(encoding="utf-8")))
-    return Rules(hosts_of([address] if address else [], listed), token, headers.common(policy))
+    tie_sessions_to_visitors()
+    if guest_token is not None:
+        hold_guests_back()
+    return Rules(hosts_of([address] if address else [], listed), token, headers.common(policy), guest_token)
+
+
+def _check_guests(guest_token: str, token: str | None) -> None:
+    """Raise SettingsError where guests could not be told from those who may do everything."""
+    tokens.check_token(guest_token, GUEST_TOKEN)
+    if token is None:
+        raise SettingsError(
+            f"{GUEST_TOKEN} is set and {TOKEN} is not, so everybody could do everything. Set both"
+        )
+    if tokens.fits(guest_token, token):
+        raise SettingsError(f"{GUEST_TOKEN} and {TOKEN} are the same. Give guests another one")
 
 
 def _browser_address() -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shlex
 from pathlib import Path
 
 import pytest
 
 from core.cli import build_parser
+from core.common.write_access import READ_ONLY
 from core.errors import JobError
 from core.jobs import uploads
 from core.jobs.commands import (
@@ -244,3 +246,42 @@ def test_all_jobs__running_first(studies):
     write_progress(launcher.home() / "report-x", state="failed", error="no browser", updated=5.0)
     assert [job.state for job in launcher.all_jobs()] == ["running", "failed", "done"]
     assert {job.folder for job in list_jobs(studies)} == {studies / "old", studies / "now"}
+
+
+@pytest.fixture
+def of_browser(studies, monkeypatch):
+    """A job of this process that the browser "a" began; asking as another one; who has left."""
+    asking, left = ["a"], set()
+    monkeypatch.setattr("core.common.write_access._browser", lambda: asking[0])
+    monkeypatch.setattr(launcher.PRESENCE, "has_left", lambda name: name in left)
+    monkeypatch.setattr(launcher, "cancel", lambda job, patience: job)
+    folder = studies / "demo"
+    write_progress(folder)
+    remember(folder, RunStep("quality", folder), os.getpid(), browser="a")
+    return stored_job(folder), asking, left
+
+
+def test_stop__by_the_browser_that_began_it_and_by_anybody_once_it_has_left(of_browser):
+    job, asking, left = of_browser
+    assert launcher.can_stop(job) and launcher.stop(job) is None
+    for other in ("b", ""):
+        asking[0] = other
+        assert not launcher.can_stop(job) and launcher.stop(job) == launcher.OF_ANOTHER
+    left.add("a")
+    assert launcher.can_stop(job) and launcher.stop(job) is None
+
+
+def test_stop__never_by_a_guest(of_browser, monkeypatch):
+    job, asking, left = of_browser
+    monkeypatch.setattr("core.common.write_access._is_guest", lambda: True)
+    left.add("a")
+    for one in ("a", "b", ""):  # the guest's browser may have begun it, as it brought the other token then
+        asking[0] = one
+        assert not launcher.can_stop(job) and launcher.stop(job) == READ_ONLY
+
+
+def test_stop__of_what_a_terminal_began(studies, monkeypatch):
+    monkeypatch.setattr(launcher, "cancel", lambda job, patience: job)
+    write_progress(studies / "demo")
+    remember(studies / "demo", RunStep("quality", studies / "demo"), os.getpid())
+    assert launcher.can_stop(stored_job(studies / "demo"))

@@ -8,18 +8,22 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from core.errors import SettingsError
 from dashboard.server.access import headers, tokens
-from dashboard.server.access.guard import Guard
+from dashboard.server.access.guard import FORM, Guard
 from dashboard.server.access.hosts import hosts_of
-from dashboard.server.access.rules import Request, Rules, refusal
+from dashboard.server.access.rules import ENTRANCE, Request, Rules, refusal
+from dashboard.server.access.tokens import public_name
+from dashboard.visitors.headers import ACCESS, BROWSER
 from tests.browser.harness import run_apart
 
 ROOT = Path(__file__).parents[3]
-TOKEN = "correct horse battery staple"
+TOKEN, GUEST = "correct horse battery staple", "only looks at everything here"
 OURS = headers.common("default-src 'self'")
 
 
@@ -265,6 +269,156 @@ def test_guard__takes_no_other_form(body):
             exchange(Guard(hello, lambda: rules(TOKEN)), scope(method="POST", **form), *sent)[0]["status"]
             == 401
         )
+
+
+def guests(*, clock: Any = lambda: 0.0) -> Guard:
+    return Guard(seen, lambda: Rules(hosts_of((), ()), TOKEN, OURS, GUEST), clock=clock)
+
+
+async def seen(scope, receive, send):
+    """What the app inside is told of who asks."""
+    told = {name.decode(): value.decode() for name, value in scope["headers"]}
+    text = f"{told.get(ACCESS)} {told.get(BROWSER)}"
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        message = await receive()
+        await send({"type": "websocket.send", "text": f"{text} {message.get('bytes')}"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": text.encode()})
+
+
+def access(given: dict, guard: Guard | None = None) -> str:
+    """The access that the app inside is told of; the status of a refusal."""
+    start, body = exchange(guard or guests(), given)
+    return body["body"].decode().split(" ")[0] if start["status"] == 200 else str(start["status"])
+
+
+def cookie_of(token: str, name: str = "peregrine_8501") -> str:
+    return f"{name}={tokens.make_pass(token, 0.0)}"
+
+
+def test_guest__is_told_from_the_owner_and_by_the_guard_alone():
+    bearer = {"authorization": f"Bearer {GUEST}"}
+    assert access(scope(**bearer)) == access(scope(cookie=cookie_of(GUEST))) == "guest"
+    assert access(scope(authorization=f"Bearer {TOKEN}")) == access(scope(cookie=cookie_of(TOKEN))) == "full"
+    for name in ("x-peregrine-access", "X-Peregrine-Access", "X-PEREGRINE-ACCESS"):
+        forged = scope(**bearer)
+        forged["headers"] = [(name.encode(), b"full"), *forged["headers"], (name.encode(), b"full")]
+        assert access(forged) == "guest"
+
+
+def test_guest__mixed_passes_give_the_most_that_one_of_them_gives():
+    both = f"{cookie_of(GUEST)}; {cookie_of(TOKEN)}"
+    assert access(scope(cookie=both)) == "full"
+    assert access(scope(cookie=cookie_of(GUEST), authorization=f"Bearer {TOKEN}")) == "full"
+    assert access(scope(cookie=cookie_of(GUEST), authorization=f"Bearer {GUEST}")) == "guest"
+    assert access(scope(cookie=cookie_of(GUEST), authorization="Bearer wrong")) == "401"
+    assert access(scope(cookie=cookie_of(GUEST, "peregrine_8502"))) == "401"  # of another port
+    until, _, signature = cookie_of(GUEST).partition("=")[2].partition(".")
+    for forged in (f"{int(until) + 1}.{signature}", f"{until}.{signature.upper()}", f"full.{signature}"):
+        assert access(scope(cookie=f"peregrine_8501={forged}")) == "401"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get", "TRACE", "MKCOL"])
+def test_guest__sends_nothing_but_reads(method: str):
+    origin = {"origin": "http://localhost:8501"}
+    assert access(scope(method=method, cookie=cookie_of(GUEST), **origin)) == "403"
+    assert access(scope(method=method, cookie=cookie_of(TOKEN), **origin)) == "full"
+
+
+def test_guest__form_takes_either_token_and_the_last_one_holds():
+    given: dict[str, Any] = {"content_type": FORM, "origin": "http://localhost:8501"}
+    for token, expected in ((TOKEN, "full"), (GUEST, "guest")):
+        body = {"type": "http.request", "body": urlencode({"token": token}).encode()}
+        asked = scope(method="POST", cookie=cookie_of(TOKEN), **given) | {"query_string": ENTRANCE}
+        start, _ = exchange(guests(), asked, body)
+        told = dict(start["headers"])
+        assert (start["status"], told[b"location"]) == (303, b"?")
+        assert access(scope(cookie=told[b"set-cookie"].decode().split(";")[0])) == expected
+
+
+def test_entrance__asks_also_who_is_in():
+    asked = scope(cookie=cookie_of(GUEST), accept="text/html") | {"query_string": ENTRANCE}
+    start, body = exchange(guests(), asked)
+    assert start["status"] == 200 and b"<form" in body["body"] and TOKEN.encode() not in body["body"]
+    policy = dict(start["headers"])[b"content-security-policy"].decode()
+    assert policy.count("'sha256-") == 2 and "unsafe" not in policy
+
+
+def framed(**parts: Any) -> dict[str, Any]:
+    message = BackMsg()
+    for name, value in parts.items():
+        if isinstance(value, dict):
+            for inner, one in value.items():
+                getattr(getattr(message, name), inner).SetInParent() if one is None else setattr(
+                    getattr(message, name), inner, one
+                )
+        else:
+            setattr(message, name, value)
+    return {"type": "websocket.receive", "bytes": message.SerializeToString()}
+
+
+def test_guest__socket_hears_what_pages_send_and_nothing_else():
+    held_back = [
+        framed(clear_cache=True),
+        framed(load_git_info=True),
+        framed(set_run_on_save=True),
+        framed(file_urls_request={"request_id": "1"}),
+        framed(backend_operation_request={"install_skills": None}),
+        framed(backend_operation_request={"dismiss_skills_nudge": None}),
+        {"type": "websocket.receive", "bytes": b"\xff\xff"},
+        {"type": "websocket.receive", "bytes": b""},
+        {"type": "websocket.receive", "text": "clear_cache"},
+    ]
+    passing = [
+        framed(rerun_script={"query_string": "study=demo"}),
+        framed(backend_operation_request={"deferred_file": None}),
+        framed(app_heartbeat=True),
+        framed(stop_script=True),
+    ]
+    given = scope("websocket", origin="http://localhost:8501", cookie=cookie_of(GUEST))
+    for last in passing:
+        sent = exchange(guests(), given, {"type": "websocket.connect"}, *held_back, last)
+        assert sent[-1]["text"] == f"guest {public_name('')} {last['bytes']}"
+    full = scope("websocket", origin="http://localhost:8501", cookie=cookie_of(TOKEN))
+    sent = exchange(guests(), full, {"type": "websocket.connect"}, held_back[0])
+    assert sent[-1]["text"].endswith(str(held_back[0]["bytes"]))
+
+
+def test_browser__is_known_again_by_a_secret_that_no_page_holds():
+    page = scope(authorization=f"Bearer {GUEST}", accept="text/html")
+    start, body = exchange(guests(), page)
+    cookie = dict(start["headers"])[b"set-cookie"].decode()
+    assert "HttpOnly" in cookie and cookie.startswith("peregrine_8501_browser=")
+    secret = cookie.partition("=")[2].partition(";")[0]
+    name = body["body"].decode().split(" ")[1]
+    assert name == public_name(secret) and secret not in name
+    start, again = exchange(guests(), page | {"headers": [*page["headers"], (b"cookie", cookie.encode())]})
+    assert again["body"].decode().split(" ")[1] == name and b"set-cookie" not in dict(start["headers"])
+    for odd in ("", "short", "x" * 500):
+        given = scope(authorization=f"Bearer {GUEST}", cookie=f"peregrine_8501_browser={odd}")
+        assert exchange(guests(), given)[1]["body"].decode() == "guest "
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"PEREGRINE_GUEST_TOKEN": GUEST}, "PEREGRINE_TOKEN is not"),
+        ({"PEREGRINE_GUEST_TOKEN": TOKEN, "PEREGRINE_TOKEN": TOKEN}, "are the same"),
+        ({"PEREGRINE_GUEST_TOKEN": "short", "PEREGRINE_TOKEN": TOKEN}, "PEREGRINE_GUEST_TOKEN has 5"),
+    ],
+)
+def test_rules__of_guests_who_could_do_more_are_refused(variables, words, monkeypatch):
+    from dashboard.server.access.settings import read_rules
+
+    for name in ("PEREGRINE_TOKEN", "PEREGRINE_GUEST_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=words):
+        read_rules()
 
 
 def test_decisions__need_no_streamlit():

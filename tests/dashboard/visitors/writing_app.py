@@ -1,0 +1,11 @@
+"""That page behind the guard of the dashboard: what `streamlit run` starts."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.server.access.guard import Guard
+from dashboard.server.access.settings import read_rules
+
+app = st.App(Path(__file__).with_name("writing_page.py"))
+app = Guard(app, read_rules)

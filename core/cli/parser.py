@@ -7,6 +7,7 @@ from core.cli import (
     compare,
     concepts,
     dashboard,
+    fetch,
     figures,
     finetune,
     jobs,
@@ -21,7 +22,14 @@ from core.common.command_line import PROGRAM
 from core.topics import function_named, topics
 
 GROUPS = {  # the headings of `--help`, with what adds the commands below each
-    "make a study": (study.add_demo, study.add_analyze, study.add_resume, study.add_info, study.add_verify),
+    "make a study": (
+        study.add_demo,
+        study.add_analyze,
+        study.add_resume,
+        study.add_info,
+        study.add_verify,
+        fetch.add_fetch,
+    ),
     "one step of a study": (steps.add_steps, search.add_search),
     "whose mistakes, and which features": (steps.add_answers, steps.add_basis),
     "look at studies": (

@@ -5,7 +5,7 @@ Crops pass through CLIP and the caption bank in blocks; only a few numbers of ea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -33,6 +33,7 @@ Retrieve = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 class CaptionTexts(Protocol):
     of_concepts: bool  # each text is a concept as it stands
+    general: Mapping[str, str]  # of a concept the next more general one
 
     def texts(self, indices: Any) -> list[str]: ...
 
@@ -44,7 +45,7 @@ class Captioned:
     Attributes:
         codes: (n, c) int64 into `texts`, -1 for none. cosine: (n, c) float32, NaN with a captioner.
         confidence: (n, c) float64, 0 without a caption. texts: each caption once.
-        of_concepts: each text is a concept as it stands.
+        of_concepts, general: see `core.concepts.captions.bank.Bank`.
     """
 
     codes: np.ndarray
@@ -52,13 +53,14 @@ class Captioned:
     confidence: np.ndarray
     texts: list[str]
     of_concepts: bool = False
+    general: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def words(self) -> list[list[tuple[str, str]]]:
         """Extract the concepts in each caption."""
         from core.concepts.captions.words import words_in
 
-        return words_in(self.texts, as_they_stand=self.of_concepts)
+        return words_in(self.texts, as_they_stand=self.of_concepts, general=self.general)
 
     def words_of(self, crops: np.ndarray) -> list[list[list[tuple[str, str]]]]:
         """For each crop and each of its captions, return the concepts in it."""
@@ -106,6 +108,7 @@ class Explained:
     usual_cosine: float  # over the crops of all units together
     thresholds: Thresholds
     n_missing: int
+    shown_words: ShownWords | None = None  # of the probe images, where words are chosen by majority
 
 
 @dataclass
@@ -158,6 +161,7 @@ class Explainer:
                         positions,
                         least=limits.min_score,
                         most_elsewhere=limits.counter_score,
+                        general=self.bank.general if self.bank else {},
                     )
                 heat = np.nan if mass is None else shares_under_heat(mass, mine[here], words["word"].tolist())
                 words = words.assign(under_heat=heat)
@@ -176,7 +180,8 @@ class Explainer:
                 )
                 bar.update()
         missing = len(np.unique(rows[~crops.there]))
-        return Explained(explanations, crops, captioned, cosines[len(units) : -1], usual, limits, missing)
+        of_subsets, shown = cosines[len(units) : -1], self.shown_words
+        return Explained(explanations, crops, captioned, of_subsets, usual, limits, missing, shown)
 
     def _thresholds(self, captioned: Captioned, crops: np.ndarray, usual_cosine: float) -> Thresholds:
         best = captioned.cosine[crops, 0] if captioned.cosine.shape[1] else np.empty(0)
@@ -249,7 +254,8 @@ class Explainer:
         confidence[which] = np.concatenate([part[2] for part in parts])
         if self.bank is not None:
             texts = list(self.bank.texts(distinct))
-            return Captioned(codes, cosine, confidence, texts, self.bank.of_concepts)
+            of_concepts, general = self.bank.of_concepts, self.bank.general
+            return Captioned(codes, cosine, confidence, texts, of_concepts, general)
         texts = distinct.tolist()
         if texts[0] == "":  # sorted first: pads a captioner's short answers
             codes, texts = np.maximum(codes - 1, -1), texts[1:]

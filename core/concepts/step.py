@@ -12,6 +12,7 @@ import torch
 
 from core.common.group_names import group_name
 from core.common.inside import inside
+from core.common.records import Record
 from core.common.step_facts import EmbedFacts
 from core.concepts import tables
 from core.concepts.activating import (
@@ -23,11 +24,13 @@ from core.concepts.activating import (
     threshold_of,
     why_none,
 )
+from core.concepts.captions.vocabulary import PHOTOGRAPHS
 from core.concepts.crop_store import FOLDER, CropStore
 from core.concepts.crops import Cropper
 from core.concepts.explain import Explained, Explainer
 from core.concepts.falcon import CONFIDENCES, K_CANDIDATES
 from core.concepts.groups import Groups
+from core.concepts.naming.by_chance import n_named_by_chance, why_unknown
 from core.concepts.naming.majority import FALCON, MAJORITY, naming_of
 from core.concepts.naming.whole_images import look_at_images
 from core.concepts.tools import Tools, has_encoder, is_glyphworld, open_tools, why_skipped
@@ -63,6 +66,9 @@ def compute_concepts(study: Study, step: StepWriter, config: ConceptsConfig, run
         return
     tools = open_tools(study, config, run.device, run.progress)
     explained = explain(study, selection, tools, config, run.progress, run.device)
+    if why := why_refused(explained, tools):
+        step.summary = {"skipped": str(why), **selection.numbers(), **tools.about()}
+        return
     step.summary = (
         write_concept_tables(step, study, selection, explained, config, run.progress) | tools.about()
     )
@@ -160,6 +166,20 @@ def explain(
         look_at_images(cropper, selection.probe.rows, tools, progress) if by_majority else None,
     )
     return explainer.explain(selection.units, selection.counterfactuals)
+
+
+def why_refused(explained: Explained, tools: Tools) -> Record | None:
+    """Say why the shipped words name nothing here: CLIP does not know such pictures. None where they do, and
+    for captions that people chose.
+    """
+    if explained.shown_words is None or getattr(tools.bank, "name", None) != PHOTOGRAPHS:
+        return None
+    limits, units = explained.thresholds, [unit.unit.positions for unit in explained.units]
+    by_chance = n_named_by_chance(
+        explained.shown_words, units, least=limits.min_score, most_elsewhere=limits.counter_score
+    )
+    n_named = sum(bool(unit.kept_words) for unit in explained.units)
+    return why_unknown(n_named, by_chance, len(units), tools.clip.name)
 
 
 def make_cropper(study: Study, tools: Tools, config: ConceptsConfig, device: str | torch.device) -> Cropper:

@@ -14,6 +14,9 @@ import torch
 
 from core.common.device import resolve_device
 from core.common.step_facts import GLYPHWORLD, EmbedFacts
+from core.concepts.captions.vocabulary import PHOTOGRAPHS
+from core.concepts.clip.clip import clip_is_here
+from core.concepts.clip.photograph_clips import DEFAULT_CLIP, FETCH_CLIP, PHOTOGRAPH_CLIPS
 from core.concepts.clip.thresholds import clip_temperature
 from core.concepts.crops import Captioner
 from core.concepts.explain import CaptionTexts, Retrieve
@@ -24,9 +27,12 @@ from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.store import Study
 
-NO_CAPTIONS = "no caption bank: give --captions PATH (.txt, .csv, .json, .parquet or a folder)"
+NO_CAPTIONS = (
+    "no caption bank: give --captions PATH (.txt, .csv, .json, .parquet or a folder), or get a CLIP of "
+    f"photographs, for which words are shipped: {FETCH_CLIP}"
+)
 NO_PICTURES = "the study was made without pictures; concepts need them"
-DEFAULT_CLIP = "ViT-B-32@openai"  # as in the paper
+SHIPPED = "asset:"
 
 
 def is_glyphworld(study: Study) -> bool:
@@ -38,12 +44,25 @@ def has_encoder(study: Study) -> bool:
 
 
 def captions_of(study: Study, config: ConceptsConfig) -> str | None:
-    """Return the caption bank to use: the named one, or Glyphworld's own for Glyphworld."""
-    return config.captions or ("glyphworld" if is_glyphworld(study) else None)
+    """Return the caption bank to use: the named one, else Glyphworld's own for Glyphworld, else the words
+    that are shipped for photographs where a CLIP of photographs is named or on this computer.
+    """
+    if config.captions or is_glyphworld(study):
+        return config.captions or GLYPHWORLD
+    named = config.clip if config.clip and not config.clip.startswith(SHIPPED) else None
+    return PHOTOGRAPHS if named or (config.clip is None and clip_here()) else None
 
 
 def clip_of(study: Study, config: ConceptsConfig) -> str:
-    return config.clip or ("asset:glyphworld" if is_glyphworld(study) else DEFAULT_CLIP)
+    """Return the CLIP to use: the named one, else Glyphworld's own for Glyphworld, else one of photographs
+    that is on this computer, else the default one, which would be downloaded.
+    """
+    return config.clip or (f"{SHIPPED}glyphworld" if is_glyphworld(study) else clip_here() or DEFAULT_CLIP)
+
+
+def clip_here() -> str | None:
+    """Return the first CLIP of photographs whose weights are on this computer, or None."""
+    return next((one.name for one in PHOTOGRAPH_CLIPS if clip_is_here(one.name)), None)
 
 
 def why_skipped(study: Study, config: ConceptsConfig) -> str | None:

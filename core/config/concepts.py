@@ -18,7 +18,8 @@ CONCEPT_SCORES = {"cosine": (0.08, 0.1), "softmax": (0.01, 0.0125)}
 class ConceptsConfig:
     """FALCON (docs/method.md 6). "Code" = the authors' released code, where the paper is silent."""
 
-    # Captions: None is Glyphworld's own bank for Glyphworld; other studies skip the step.
+    # Captions: None is Glyphworld's own bank for Glyphworld, else the words that are shipped for photographs
+    # where a CLIP of photographs is named or on this computer; without one the step is skipped.
     captions: str | None = word_option(
         "captions or a vocabulary: .txt, .csv, .tsv, .json, .jsonl, .parquet, or a folder of LAION or "
         ".txt files",
@@ -26,7 +27,8 @@ class ConceptsConfig:
         metavar="PATH",
         names="file",
         usual=True,
-        left_out="the built-in bank for Glyphworld, none for other images",
+        left_out="the built-in bank for Glyphworld; else, with a CLIP of photographs, the shipped words "
+        "`photographs`",
     )
     caption_column: str | None = word_option(
         "column of the captions", None, metavar="NAME", left_out="detected from the names"
@@ -37,7 +39,8 @@ class ConceptsConfig:
         metavar="MODEL[@WEIGHTS]",
         names="clip",
         usual=True,
-        left_out="asset:glyphworld for Glyphworld, else ViT-B-32@openai",
+        left_out="asset:glyphworld for Glyphworld, else one of photographs that is on this computer "
+        "(`fetch clip`), else ViT-B-32@openai",
     )
     features: tuple[int, ...] | None = selection_option("explain only these features", None, metavar="J[,K]")
     # Single features: those with more than `min_images` highly activating images. Neither of the two: both.
@@ -127,5 +130,5 @@ class SearchConfig:
         None,
         metavar="MODEL[@WEIGHTS]",
         names="clip",
-        left_out="that of the concepts, else ViT-B-32@openai; its weights are not downloaded by `analyze`",
+        left_out="that of the concepts, else one of photographs that is on this computer (`fetch clip`)",
     )

@@ -26,7 +26,7 @@ def run_search(
     Args:
         folder: of the study, or of a basis in which `slice` is read; the images are the same in every one.
         text: None or "" only embeds the images, which makes later searches fast.
-        options: `clip` (default: the one used for the study's concepts), `top`, `slice` (as text), `answer`
+        options: `clip` (default: see `core.search.index.chosen_clip`), `top`, `slice` (as text), `answer`
             (what says which images of it are correct), `redo`, and the fields of RunOptions.
     Returns:
         text, clip, n_images, n_missing, found: [{image_id, cosine}], nearest first.
@@ -62,15 +62,8 @@ def run_search(
 
 
 def _embed_images(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Run the step unless it is current. If no CLIP is on this computer, download the default one: this
-    command was run to search.
-    """
-    from core.concepts.tools import DEFAULT_CLIP
-    from core.search.index import NO_CLIP
-
+    """Run the step unless it is current."""
     summary = run_step("search", folder, options, progress)
-    if summary.get("skipped") == NO_CLIP:
-        summary = run_step("search", folder, {**options, "clip": DEFAULT_CLIP}, progress)
     if why := summary.get("skipped"):
         raise StudyError(f"'{folder}': {why}")
     return summary

@@ -10,9 +10,9 @@ from core.analysis.representations import picture_batches
 from core.common.device import resolve_device
 from core.common.processes import default_workers
 from core.common.worker_group import Ranks
-from core.concepts.clip.clip import clip_is_here
+from core.concepts.clip.photograph_clips import DEFAULT_CLIP, FETCH_CLIP
 from core.concepts.crops import OriginalReader
-from core.concepts.tools import DEFAULT_CLIP, clip_of, is_glyphworld, opened_clip
+from core.concepts.tools import clip_here, clip_of, is_glyphworld, opened_clip
 from core.config import ConceptsConfig, RunOptions, SearchConfig
 from core.jobs.progress import Bar
 from core.search.search import CLIP_IMAGES
@@ -22,7 +22,7 @@ from core.store import Study
 
 BATCH_IMAGES = 32
 NO_PICTURES = "the study was made without pictures; a search by text needs them"
-NO_CLIP = f"no CLIP is named, and the weights of {DEFAULT_CLIP} are not on this computer"
+NO_CLIP = f"no CLIP is named, and none of photographs is on this computer: {FETCH_CLIP} gets one"
 
 
 def compute_index(study: Study, step: StepWriter, config: SearchConfig, run: StepRun) -> None:
@@ -53,12 +53,12 @@ def why_no_index(study: Study, config: SearchConfig) -> str | None:
     """Return why the images of a study are not embedded, or None."""
     if not study.source.has_pictures:
         return NO_PICTURES
-    return NO_CLIP if _named(study, config) is None and not clip_is_here(DEFAULT_CLIP) else None
+    return NO_CLIP if _named(study, config) is None and clip_here() is None else None
 
 
 def chosen_clip(study: Study, config: SearchConfig) -> str:
-    """Return the named CLIP, else that of the study's concepts, else the default one."""
-    return _named(study, config) or DEFAULT_CLIP
+    """Return the named CLIP, else that of the study's concepts, else one of photographs, see `clip_of`."""
+    return _named(study, config) or clip_of(study, ConceptsConfig())
 
 
 def _named(study: Study, config: SearchConfig) -> str | None:

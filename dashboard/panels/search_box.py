@@ -38,7 +38,7 @@ WIDTH, CHIP = 240, 48  # pixels of the box, and of the picture that is searched 
 ICON = ":material/image_search:"
 LOADING = "Loading the CLIP model"
 READING = "CLIP is reading the images. The results appear here when it has seen them all."
-NOT_HERE = "It is not on this computer: the button downloads it once."
+NOT_HERE = "It was not on this computer; the command below gets it once."
 FINDS_NONE = "The search finds none of the images."
 NOTHING_TO_COMPARE = "There is nothing to compare this image by: its vector is zero, or it is missing."
 SAYING = "whose captions say", "with a part whose nearest captions say"  # the words, whole images first
@@ -308,7 +308,9 @@ def _beside_the_offer(study: Study, query: Query, where: Slice) -> search_reads.
 
 
 def _offer(study: Study, *, key: str = "search_prepare") -> None:
-    """One button that embeds the images with CLIP; the progress while it runs; or why that failed."""
+    """One button that embeds the images with CLIP, with the command that gets one where there was none; the
+    progress while it runs; or why that failed.
+    """
     job = read_job(study.path)
     if job is not None and job.running:
         follow(study.path, _progress)
@@ -317,23 +319,24 @@ def _offer(study: Study, *, key: str = "search_prepare") -> None:
         st.caption("This study was made without pictures, so CLIP cannot look at them.")
         return
     default = study.facts(SearchFacts).default_clip
-    command = RunStep("search", study.path, (("clip", default),) if default else ())
+    command = RunStep("search", study.path)
     st.markdown("**A search needs CLIP, which compares images with words**")
     here = f"{NOT_HERE} " if default else ""
     st.caption(f"{here}CLIP then reads every image, in the background; a search then takes under a second.")
-    label = f"Download {default} and prepare the search" if default else "Prepare the search"
-    refused = start_button(command, label, key=key, icon=ICON)
-    _by_hand(study, command, refused, download=bool(default))
+    if default:
+        st.code(command_line("fetch", "clip", default), language="bash", wrap_lines=True)
+    refused = start_button(command, "Prepare the search", key=key, icon=ICON)
+    _by_hand(study, command, refused, missing=bool(default))
     if job is not None and job.state == "failed" and list(job.arguments[:1]) == ["search"]:
         st.warning(widgets.plain(job.error or "It ended with an error."), icon=":material/warning:")
 
 
-def _by_hand(study: Study, command: RunStep, refused: str | None, *, download: bool) -> None:
+def _by_hand(study: Study, command: RunStep, refused: str | None, *, missing: bool) -> None:
     """The command, where the button may not be pressed; and how to use weights that are here already."""
     if refused:
         st.caption(widgets.plain(f"The button is off: {refused}"))
     own_weights = f"# with weights of your own\n{command_line('search', study.path, clip='MODEL@FILE')}"
-    if lines := [*[command.shell] * (refused is not None), *[own_weights] * download]:
+    if lines := [*[command.shell] * (refused is not None), *[own_weights] * missing]:
         with st.expander("In a terminal", icon=":material/terminal:"):
             st.code("\n".join(lines), language="bash", wrap_lines=True)
 

@@ -103,7 +103,7 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     if look.pushes:
         label = facts.get("label")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            _said(look, facts, explained=not off)
+            _said(look, facts, table, explained=not off)
             removal(study, row, off or (), None if widgets.undefined(label) else str(label))
     most = float(np.fmax.reduce(np.abs(table["push"].to_numpy(float)))) if look.pushes else float("nan")
     parts = zip(numbers, table["push"], table["fires"], _sources(study, row, numbers), strict=True)
@@ -149,26 +149,34 @@ def _note(study: Study, look: Look, table: pd.DataFrame, *, switches: bool) -> s
         return f"The features that fire on this image, the most active first.{why} Click one for its page."
     fixed = "" if switches else f"{NOT_SWITCHED_OFF} "
     how = f". {LOCAL} " if look.note == LOCAL else ": the difference of its weights times the activation. "
-    unlisted = look.lead - float(np.nansum(table["push"].to_numpy(float)))
     bold = BOLD if table["fires"].to_numpy(bool).any() else NONE_BOLD
-    rest = "" if look.note else f"The bias and the features that are not listed add {signed(unlisted, 2)}. "
     return (
-        f"{rest}Each bar is what a feature adds to the answer (right) or to the other class (left), in "
+        f"Each bar is what a feature adds to the answer (right) or to the other class (left), in "
         f"logits{how}{bold} {fixed}Click one for its page."
     )
 
 
-def _said(look: Look, facts: dict[str, Any], *, explained: bool) -> None:
-    """Who wins, and by how much; explained: and what the list below shows."""
+def _said(look: Look, facts: dict[str, Any], table: pd.DataFrame, *, explained: bool) -> None:
+    """Who wins, and by how much; explained: and how much of that the list below is (table: its features)."""
     wrong = not widgets.undefined(facts.get("correct")) and not facts["correct"]
     rival = f"the true class **{widgets.plain(look.rival)}**" if wrong else f"**{widgets.plain(look.rival)}**"
     st.markdown(
         f"The classifier says **{widgets.plain(look.answer)}**, "
-        f"{look.lead:.2f} logits ahead of {rival}."
-        + " These features weigh most, for it and against it:"
-        * explained,
+        f"{look.lead:.2f} logits ahead of {rival}." + (_weight_of_list(look, table) if explained else ""),
         width="content",
     )
+
+
+def _weight_of_list(look: Look, table: pd.DataFrame) -> str:
+    """How much of the lead the listed features add up to; nothing where what they add is not exact."""
+    first = " These features weigh most, for it and against it"
+    if look.note:
+        return f"{first}:"
+    listed = float(np.nansum(table["push"].to_numpy(float)))
+    rest = f"the bias and the features that are not listed add {signed(look.lead - listed, 2)}"
+    if not 0 < listed <= look.lead:
+        return f"{first}; {rest}:"
+    return f"{first}. The list explains {widgets.percent(listed / look.lead, digits=0)} of that; {rest}:"
 
 
 def _sources(study: Study, row: int, numbers: list[int]) -> list[str]:

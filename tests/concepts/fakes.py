@@ -41,6 +41,7 @@ class ColourBank:
     name = "colour captions"
     fingerprint = "colour captions"
     of_concepts = False
+    general: dict[str, str] = {}
 
     def __init__(self):
         self.captions = [f"{colour} {noun}" for noun in NOUNS for colour in COLOURS]

@@ -10,8 +10,12 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.common.group_names import group_features, group_name, is_joint
+from core.common.step_facts import ConceptsFacts
 from core.concepts import step as concept_step
+from core.concepts import tools as concept_tools
+from core.concepts.captions.vocabulary import PHOTOGRAPHS
 from core.concepts.captions.words import concepts_of
+from core.concepts.clip.photograph_clips import DEFAULT_CLIP
 from core.concepts.step import compute_concepts
 from core.concepts.tools import Tools
 from core.config import ConceptsConfig, as_settings
@@ -376,6 +380,40 @@ def test_without_a_bank__the_step_is_skipped(embedded, tmp_path):
     study, _ = run(shutil.copytree(embedded, tmp_path / "study"), captions=None)
     assert "no caption bank: give --captions" in study.summary("concepts")["skipped"]
     assert not study.has("concepts")
+
+
+def test_captions__of_photographs_are_the_shipped_words_where_a_clip_of_them_is_here(embedded, monkeypatch):
+    study = open_study(embedded)
+
+    def chosen(**options):
+        config = ConceptsConfig(**options)
+        return concept_tools.captions_of(study, config), concept_tools.clip_of(study, config)
+
+    monkeypatch.setattr(concept_tools, "clip_is_here", lambda spec: spec == "RN50@openai")
+    assert chosen() == (PHOTOGRAPHS, "RN50@openai")
+    assert chosen(captions="mine.txt") == ("mine.txt", "RN50@openai")
+    assert chosen(clip="ViT-B-32@mine.pt") == (PHOTOGRAPHS, "ViT-B-32@mine.pt")
+    assert chosen(clip="asset:glyphworld") == (None, "asset:glyphworld")  # it knows no photographs
+    monkeypatch.setattr(concept_tools, "clip_is_here", lambda spec: False)
+    assert chosen() == (None, DEFAULT_CLIP)
+
+
+@pytest.mark.parametrize("n_by_chance", [0.0, None])
+def test_shipped_words__that_name_no_more_than_by_chance_are_refused(
+    embedded, tmp_path, monkeypatch, n_by_chance
+):
+    class Blind(ColourClip):
+        def embed_images(self, images, *, pad=False):
+            return unit(np.random.default_rng(0).integers(0, 256, (len(images), 3)))
+
+    monkeypatch.setattr(ColourBank, "name", PHOTOGRAPHS)
+    if n_by_chance is not None:  # as if words that are dealt at random named nothing
+        monkeypatch.setattr(concept_step, "n_named_by_chance", lambda *_, **__: n_by_chance)
+    study, _ = run(shutil.copytree(embedded, tmp_path / "study"), Blind(), crop=False, naming="majority")
+    is_refused = n_by_chance is None
+    assert study.has("concepts") != is_refused
+    assert ("does not know such pictures" in study.summary("concepts").get("skipped", "")) == is_refused
+    assert study.facts(ConceptsFacts).captions == PHOTOGRAPHS  # which a page tells from "no captions"
 
 
 def test_ready_representations__have_whole_images_and_a_note(study_path):

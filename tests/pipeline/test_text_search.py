@@ -12,6 +12,8 @@ import pytest
 from core.answers.requests import add_answer
 from core.bases.requests import add_basis
 from core.cli import main
+from core.concepts import tools
+from core.concepts.clip.photograph_clips import FETCH_CLIP
 from core.config import BasisConfig
 from core.errors import SettingsError, StudyError
 from core.export.provenance import provenance
@@ -31,6 +33,7 @@ from tests.search.nearest import by_text
 def clip(monkeypatch):
     made = ColourClip()
     monkeypatch.setattr(index, "opened_clip", lambda spec, device: made)
+    monkeypatch.setattr(tools, "clip_is_here", lambda spec: True)
     return made
 
 
@@ -118,6 +121,12 @@ def test_search__only_among_a_slice(study_path, clip):
     report = text_search.run_search(folder, "red disc", {"slice": "split=val", "top": 100}, Progress.silent())
     assert len(report["found"]) == 12
     assert all(hit["image_id"].startswith("val/") for hit in report["found"])
+
+
+def test_search__without_a_clip_here_names_the_command_that_gets_one(study_path, monkeypatch):
+    monkeypatch.setattr(tools, "clip_is_here", lambda spec: False)
+    with pytest.raises(StudyError, match=FETCH_CLIP):
+        text_search.run_search(study_path(n_train=20, n_val=12), "red disc", {}, Progress.silent())
 
 
 def test_search__an_answer_or_a_basis_without_a_slice_is_refused(shared_study):

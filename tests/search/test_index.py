@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from core.common.step_facts import SearchFacts
+from core.concepts import tools
 from core.concepts.clip import clip as clips
 from core.concepts.clip.clip import clip_is_here
 from core.config import RunOptions, SearchConfig
@@ -26,7 +27,7 @@ def clip(monkeypatch):
 
 
 def is_here(monkeypatch, answer: bool) -> None:
-    monkeypatch.setattr(index, "clip_is_here", lambda spec: answer)
+    monkeypatch.setattr(tools, "clip_is_here", lambda spec: answer)
 
 
 @pytest.mark.slow

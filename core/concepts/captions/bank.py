@@ -2,10 +2,11 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,12 +34,14 @@ from core.concepts.captions.files import (
 )
 from core.concepts.captions.line_form import FEW_WORDS
 from core.concepts.captions.text import clean_captions, word_count
+from core.concepts.captions.vocabulary import PHOTOGRAPHS, photograph_words
 from core.concepts.captions.words import require_english
 from core.errors import CaptionError, did_you_mean
 from core.jobs.progress import Progress
 from core.worlds.glyphworld.caption_bank import glyph_captions, parse_bank_spec
 
 SHARD_ROWS = 65_536
+GIVE = f"Give a file, a LAION folder, {PHOTOGRAPHS} or glyphworld"
 SAMPLE = 200  # captions used to detect the language
 NORM_TOLERANCE = 0.02  # half precision leaves 0.001
 SAME_MODEL = 0.8  # minimum mean cosine of stored and own embeddings of one model
@@ -84,10 +87,12 @@ class Bank:
         name: the SPEC that opened it. fingerprint: sha256 over the captions in order.
         report: n_read, n_empty, n_duplicates, n_cut (longer than the maximum length).
         of_concepts: each caption is a concept as it stands, not a sentence that holds some.
+        general: of a concept the next more general one, "" or missing without any.
         notes: what was taken of the file, at most one sentence.
     """
 
     of_concepts = False
+    general: Mapping[str, str] = MappingProxyType({})
     notes: Sequence[Record] = ()
 
     def __init__(self, name: str, captions: pd.Series, report: dict[str, int]) -> None:
@@ -105,6 +110,8 @@ class Bank:
         digest = hashlib.sha256()
         for start in range(0, len(self), SHARD_ROWS):
             digest.update("\0".join(self._captions.iloc[start : start + SHARD_ROWS]).encode() + b"\0")
+        for pair in self.general.items():
+            digest.update("\0".join(pair).encode() + b"\0")
         return digest.hexdigest()
 
     @property
@@ -158,8 +165,8 @@ def open_bank(spec: str | Path, *, column: str | None = None) -> Bank:
     """Open a caption bank and read it through once.
 
     Args:
-        spec: `glyphworld` (or `glyphworld?n=30000&seed=0`), a .txt, .csv, .tsv, .json, .jsonl or .parquet
-            file, a folder of clip-retrieval/LAION, or one of .txt files;
+        spec: `glyphworld` (or `glyphworld?n=30000&seed=0`), `photographs` (the shipped words), a .txt, .csv,
+            .tsv, .json, .jsonl or .parquet file, a folder of clip-retrieval/LAION, or one of .txt files;
             `FILE?text=COLUMN&sep=tab&header=no&lines=concepts` says what its first lines leave open
             (`bank_address`). A file may lie elsewhere (s3://…).
         column: of the captions, where `spec` names none.
@@ -169,6 +176,8 @@ def open_bank(spec: str | Path, *, column: str | None = None) -> Bank:
     name = str(spec)
     if name.partition("?")[0] == "glyphworld" and not os.path.exists(name):
         return _drawn_bank(name)
+    if name == PHOTOGRAPHS:  # also beside a folder of that name: ./photographs is the folder
+        return _shipped_words()
     address = bank_address(name, column)
     path = _path_of(address)
     if path.is_dir() and _is_of_clip_retrieval(path):
@@ -217,6 +226,14 @@ def _drawn_bank(name: str) -> Bank:
     return _bank_of(name, pd.Series(glyph_captions(**parse_bank_spec(name)), dtype="str"))
 
 
+@lru_cache(maxsize=1)
+def _shipped_words() -> Bank:
+    words = photograph_words()
+    bank = _bank_of(PHOTOGRAPHS, pd.Series(list(words), dtype="str"))
+    bank.of_concepts, bank.general = True, words
+    return bank
+
+
 def _path_of(address: BankAddress) -> Path:
     if is_url(address.place):
         return _copied(address.place)
@@ -224,9 +241,9 @@ def _path_of(address: BankAddress) -> Path:
     if not os.path.exists(path):
         folder = path.parent if path.parent.is_dir() else Path()
         hint = did_you_mean(path.name, [p.name for p in folder.iterdir()])
-        raise CaptionError(f"no captions at '{path}'.{hint} Give a file, a LAION folder, or glyphworld")
+        raise CaptionError(f"no captions at '{path}'.{hint} {GIVE}")
     if not (path.is_file() or path.is_dir()):  # a pipe or a device would be read for ever
-        raise CaptionError(f"'{path}' is no regular file. Give a file, a LAION folder, or glyphworld")
+        raise CaptionError(f"'{path}' is no regular file. {GIVE}")
     return path
 
 

@@ -6,13 +6,14 @@ and has the base forms and compounds. Words that are never concepts are listed i
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from core.common.assets import asset
+from core.concepts.captions.vocabulary import more_general
 from core.concepts.captions.word_list import (
     ADJECTIVE,
     LONGEST_COMPOUND,
@@ -89,14 +90,23 @@ def concepts_of(caption: str) -> list[Word]:
     return list(_concepts_of(caption[:LONGEST].lower().replace("\0", " ")))
 
 
-def words_in(texts: Iterable[str], *, as_they_stand: bool) -> list[list[tuple[str, str]]]:
-    """Return the concepts of each text with their kinds; `as_they_stand`: each text is one itself.
+def words_in(
+    texts: Iterable[str], *, as_they_stand: bool, general: Mapping[str, str] | None = None
+) -> list[list[tuple[str, str]]]:
+    """Return the concepts of each text with their kinds; `as_they_stand`: each text is one itself, and so is
+    what is more general.
 
-    >>> words_in(["stop sign", "ox"], as_they_stand=True)
-    [[('stop sign', 'phrase')], [('ox', 'word')]]
+    Args:
+        general: of a concept the next more general one.
+
+    >>> words_in(["stop sign", "beagle"], as_they_stand=True, general={"beagle": "dog", "dog": "animal"})
+    [[('stop sign', 'phrase')], [('beagle', 'word'), ('dog', 'word'), ('animal', 'word')]]
     """
     if as_they_stand:
-        return [[(text, "phrase" if " " in text else "word")] for text in texts]
+        return [
+            [(one, "phrase" if " " in one else "word") for one in (text, *more_general(text, general or {}))]
+            for text in texts
+        ]
     return [[(word.text, word.kind) for word in concepts_of(text)] for text in texts]
 
 

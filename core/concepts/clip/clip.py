@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from core.common.assets import asset, asset_names
 from core.common.device import resolve_device
 from core.common.inside import read_json_file
+from core.common.records import Templates
 from core.encoders.assumptions import assumed
 from core.encoders.clip_towers import SETTINGS, agreed_pixels, has_quick_gelu, silent_logs
 from core.encoders.spec import parse_spec
@@ -28,6 +29,7 @@ FORMAT = 1
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 PATIENCE = 10  # seconds until a hub that does not answer is out of reach
 IMAGE_BATCH, TEXT_BATCH = 64, 256
+_say = Templates.beside(__file__)
 
 
 class Clip:
@@ -168,6 +170,36 @@ def clip_is_here(spec: str) -> bool:
     if url := source.get("url"):
         return (Path.home() / ".cache" / "clip" / url.rpartition("/")[2]).is_file()  # open_clip's own folder
     return Path(weights).is_file()
+
+
+def fetch_weights(spec: str) -> Path:
+    """Download the weights of MODEL@TAG into open_clip's cache, unless they are there; return their file.
+
+    A connection that breaks is taken up again where it ended; of a download that fails nothing half is kept.
+
+    Raises:
+        ClipError: the hub is out of reach, or the download broke off.
+    """
+    from open_clip.pretrained import download_pretrained, get_pretrained_cfg
+
+    name, _, tag = spec.partition("@")
+    source = get_pretrained_cfg(name, tag)
+    try:
+        if not clip_is_here(spec):
+            _reach_hub()
+    except Exception as error:
+        where = (_page(source), _of_file(name, source))
+        raise ClipError(_say("out_of_reach", what=spec, why=_first_line(error), names=where)) from None
+    try:
+        with silent_logs():
+            return Path(download_pretrained(source))
+    except Exception as error:
+        raise ClipError(_say("broke_off", what=spec, why=_first_line(error))) from None
+
+
+def _page(source: Mapping[str, Any]) -> str:
+    """Where a person finds the weights of a tag."""
+    return source.get("url") or f"https://huggingface.co/{source.get('hf_hub', '').rstrip('/')}"
 
 
 def _is_cached(repository: str, *files: str) -> bool:
@@ -323,12 +355,17 @@ def _cannot_load(spec: str, name: str, weights: str, error: Exception) -> str:
     source = (
         settings.get("url") or f"https://huggingface.co/{(settings.get('hf_hub') or name.partition(':')[2])}"
     )
-    model = f"{name}-quickgelu" if settings.get("quick_gelu") and "quickgelu" not in name else name
-    there = "local-dir:FOLDER" if ":" in name else f"{model}@FILE"
+    there = "local-dir:FOLDER" if ":" in name else _of_file(name, settings)
     return (
         f"cannot fetch the weights of '{spec}' ({reason}). Without a network: fetch {source} elsewhere and "
         f"give --clip {there}; asset:glyphworld needs no network"
     )
+
+
+def _of_file(name: str, source: Mapping[str, Any]) -> str:
+    """How a file of these weights is named: with the activation that they were trained with."""
+    quick = source.get("quick_gelu") and "quickgelu" not in name
+    return f"{name}{'-quickgelu' * bool(quick)}@FILE"
 
 
 def _first_line(error: BaseException) -> str:

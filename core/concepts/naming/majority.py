@@ -5,7 +5,7 @@ themselves. A word's mass on an image is that of the captions that contain it. W
 into two groups, the upper one shows the word. No torch, and no truth is used.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from core.common.statistics.intervals import wilson
+from core.concepts.captions.vocabulary import more_general
 from core.concepts.falcon import TOP_WORDS, WordList
 from core.config import ConceptsConfig
 from core.errors import SettingsError, ShapeError
@@ -187,6 +189,36 @@ def shown_words(word_mass: WordMass, there: np.ndarray, *, least_mass: float = L
     )
 
 
+def best_of_chains(
+    words: Sequence[str], telling: np.ndarray, general: Mapping[str, str] | None
+) -> np.ndarray:
+    """(n,) bool: the words that tell more than each that is more general, and than each that is less.
+
+    Args:
+        telling: (n,) float64, how well each word tells the images: a_w - b_w. Of equals the less general
+            stays; an unknown one (NaN) is less than any. general: of a word the next more general one.
+
+    >>> general = {"beagle": "dog", "dog": "animal"}
+    >>> best_of_chains(["beagle", "dog", "animal", "grass"], np.array([0.4, 0.9, 0.7, 0.2]), general).tolist()
+    [False, True, False, True]
+    """
+    value = dict(zip(words, np.nan_to_num(telling, nan=-np.inf).tolist(), strict=True))
+    beaten = set[str]()
+    for word in words:
+        for other in more_general(word, general or {}):
+            if other in value:
+                beaten.add(word if value[other] > value[word] else other)
+    return np.array([word not in beaten for word in words], bool)
+
+
+def beyond_others(share: np.ndarray, elsewhere: np.ndarray, n: int | np.ndarray) -> np.ndarray:
+    """Mark words whose share of a feature's n images lies above that of the other images, by the lower end of
+    Wilson's interval. Nothing is below an unknown share (NaN). Arrays of one shape, n too or one number.
+    """
+    sizes = np.broadcast_to(n, share.shape)
+    return ~(wilson(np.rint(np.nan_to_num(share) * sizes), sizes)[0] <= elsewhere)
+
+
 def majority_words(
     words_of_images: ShownWords,
     positions: np.ndarray,
@@ -194,11 +226,15 @@ def majority_words(
     *,
     least: float = LEAST_SHARE,
     most_elsewhere: float = MOST_ELSEWHERE,
+    general: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Name a feature: words that CLIP sees on most of its images, and on fewer than half of the others.
 
     Args:
         positions: (n,) its images. counter: (m,) its counterfactual images, for display.
+        general: of a word the next more general one: of a word and those that are more general only the one
+            stays that tells the images best (`best_of_chains`), and only where that is no chance
+            (`beyond_others`): a general word is true of many images.
     Returns:
         word, kind, score (share of its images that show the word), elsewhere (share of the others), kept,
         discarded_by: for words that half of the others show as well, the counterfactual images that do.
@@ -207,12 +243,17 @@ def majority_words(
     """
     shares, others = words_of_images.shares(positions)
     fits = np.flatnonzero(shares >= least)
+    fits = fits[
+        best_of_chains([words_of_images.words[w] for w in fits], shares[fits] - others[fits], general)
+    ]
+    n_there = np.count_nonzero(words_of_images.there[positions])
+    is_clear = beyond_others(shares[fits], others[fits], n_there) if general else np.ones(len(fits), bool)
     columns = {
         "word": pd.array([words_of_images.words[w] for w in fits], dtype="str"),
         "kind": pd.array([words_of_images.kinds[w] for w in fits], dtype="str"),
         "score": shares[fits],
         "elsewhere": others[fits],
-        "kept": ~(others[fits] >= most_elsewhere),
+        "kept": ~(others[fits] >= most_elsewhere) & is_clear,
         "at": fits,
     }
     order = {"kept": False, "score": False, "elsewhere": True, "word": True}  # True: ascending

@@ -39,6 +39,6 @@ def look_at_images(cropper: Cropper, rows: np.ndarray, tools: Tools, progress: P
         distinct, code = np.unique(np.concatenate([part[0] for part in parts]), return_inverse=True)
         codes[which], cosine[which] = code.reshape(-1, width), np.concatenate([part[1] for part in parts])
         texts = list(tools.bank.texts(distinct))
-    words = words_in(texts, as_they_stand=tools.bank.of_concepts)
+    words = words_in(texts, as_they_stand=tools.bank.of_concepts, general=tools.bank.general)
     weights = caption_weights(cosine, clip_temperature(tools.clip))
     return shown_words(word_mass(codes, weights, words), crops.there)

@@ -23,4 +23,4 @@ from core.slices.features.images import (
     firing_rows,
     strongest_images,
 )
-from core.slices.features.similar import likeness_of_strongest, similar_features, typical_of_strongest
+from core.slices.features.similar import likeness_of_strongest, similar_features

@@ -73,21 +73,6 @@ def likeness_of_strongest(study: StudyReader) -> np.ndarray:
     return likeness
 
 
-def typical_of_strongest(study: StudyReader, most: int) -> np.ndarray:
-    """Of the `STRONGEST` images of each feature those that are most like the others of them, to the encoder,
-    by the cosines of `likeness_of_strongest`; of equally typical ones the stronger first.
-
-    Returns:
-        (n_features, most) int64 rows of the study, -1 for none; the strongest ones where too many numbers
-        would be read.
-    """
-    typical = study.vector("top_images")[:, :most].astype(np.int64)
-    for feature, rows, cosines in _two_by_two(study):
-        order = np.argsort(-cosines.sum(1), kind="stable")[:most]
-        typical[feature, : len(order)] = rows[order]
-    return typical
-
-
 def _two_by_two(study: StudyReader) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Of each feature the rows of its `STRONGEST` images, (n,), and their cosines, (n, n) with 0 on the
     diagonal, without its own entry and less the mean; nothing of more than `MOST_ENTRIES` numbers.

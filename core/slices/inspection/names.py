@@ -1,5 +1,5 @@
-"""What features are called: their words and what tells them apart, else the classes they are strong on,
-else the answers that the encoder's own head gives there."""
+"""What features are called: their words and what tells them apart, else the class of most of their strongest
+images, else nothing but their number."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,27 +15,29 @@ from core.common.statistics.intervals import wilson
 from core.reader import StudyReader
 from core.slices.evaluate import class_column
 from core.slices.features.classes import classes_tell
-from core.slices.features.similar import STRONGEST, typical_of_strongest
+from core.slices.features.similar import STRONGEST
 from core.slices.inspection.words import SCENE, feature_words, features_on_object, named_from, words_apart
 from core.traces.traces import read_traces
 
 NOTABLE = 0.1  # share of the images of a feature from which on a class names it
 CLEARER = 2.0  # times its share among all images: a class that tells features apart
-MOST_CLASSES = 2  # of a feature without words, or with the words of others
-MOST_APART = 4  # of one that shares the first two with another
+MOST_CLASSES = 2  # of a feature with the words of others
+JUDGED, MAJORITY = (
+    16,
+    0.5,
+)  # strongest images of a feature without words, and the share above which a class names it
 MOST_PRODUCTS = 2**35  # of weights with representations, some seconds
 
 
 def feature_names(study: StudyReader, *, named: bool = True, between: str = ", ") -> dict[int, str]:
-    """Return what each feature is called: the name that people gave it, else its words, else its classes,
-    else, without concepts, what the encoder's own head answers on its strongest images.
+    """Return what each feature is called: the name that people gave it, else its words, else the class that
+    holds most of its strongest images (`majority_class`): "strong on ball". Features without any are missing,
+    and are called by their number: a list of classes that have nothing in common would say nothing.
 
     Of several features with the same words each says which classes it is strong on, at most two; those that
     still share a name say a further word of their own, then another class, as far as there are such: "yellow,
     on cat", "yellow, sand, on cat", "yellow, on cat and fish". Where the
     heat lies on the object and the words are seen only around it, the classes come first: "cat with grass".
-    A feature without words is called by the classes of its strongest images: "strong on ball and insect".
-    Features of which nothing is known are missing.
 
     Args:
         named: False for names without those that people gave. between: what stands between words.
@@ -43,9 +45,9 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
         DamagedTraces: the names that people gave cannot be read.
     """
     given = read_traces(study.path).feature_names if named else {}
-    on, answered = strongest_classes(study), answers_on_strongest(study)
-    wordless = {one: f"strong where it answers {joined(some)}" for one, some in answered.items()}
-    wordless |= {one: f"strong on {with_class_names(joined(some))}" for one, some in on.items()}
+    on = strongest_classes(study)
+    wordless = {one: f"strong where it answers {name}" for one, name in majority_answer(study).items()}
+    wordless |= {one: f"strong on {with_class_names(name)}" for one, name in majority_class(study).items()}
     words = {one: some for one, some in feature_words(study, named=False).items() if one not in given}
     places = named_from(study)
     around = {one for one in features_on_object(study) if places.get(one) == SCENE}
@@ -121,75 +123,107 @@ def strongest_counts(study: StudyReader) -> np.ndarray:
 
 def _count_classes(study: StudyReader, rows: np.ndarray) -> np.ndarray:
     """(n_features, n_classes) int64: the images of each class among rows (n_features, m), -1 for none."""
-    n_classes, codes = len(study.class_names), class_column(study, "label")
+    return _count_codes(class_column(study, "label"), rows, len(study.class_names))
+
+
+def _count_codes(codes: np.ndarray, rows: np.ndarray, n_classes: int) -> np.ndarray:
+    """(n_features, n_classes) int64: the rows of each code among rows (n_features, m), -1 for none."""
     features, places = np.nonzero(rows >= 0)
-    label = codes[rows[features, places]]
-    cells = features[label >= 0] * n_classes + label[label >= 0]
+    code = codes[rows[features, places]]
+    cells = features[code >= 0] * n_classes + code[code >= 0]
     return np.bincount(cells, minlength=len(rows) * n_classes).reshape(len(rows), n_classes)
 
 
-def _shown_classes(study: StudyReader) -> np.ndarray:
-    """(n_features, n_classes) bool: the classes that two or more have of the `STRONGEST` evaluation images on
-    which a feature is strongest, which pages show: an encoder may know its train images by heart, and be
-    strong on others. All, of a feature with fewer evaluation images among its stored strongest ones.
+def _first_held_out(study: StudyReader) -> tuple[np.ndarray, np.ndarray]:
+    """The first `STRONGEST` evaluation images among the stored ones on which each feature is strongest, which
+    pages show: rows (n_features, m), -1 for others; and (n_features, 1) bool, whether there are as many.
     """
     top = study.vector("top_images")
     held_out = (top >= 0) & study.is_val[top]
     first = np.where(held_out & (held_out.cumsum(1) <= STRONGEST), top, -1)
-    return (_count_classes(study, first) > 1) | (held_out.sum(1, keepdims=True) < STRONGEST)
+    return first, held_out.sum(1, keepdims=True) >= STRONGEST
+
+
+def _shown_classes(study: StudyReader) -> np.ndarray:
+    """(n_features, n_classes) bool: the classes that two or more have of the `STRONGEST` evaluation images on
+    which a feature is strongest: an encoder may know its train images by heart, and be strong on others. All,
+    of a feature with fewer evaluation images among its stored strongest ones.
+    """
+    first, enough = _first_held_out(study)
+    return (_count_classes(study, first) > 1) | ~enough
+
+
+def _clear_classes(counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """(n_features, n_classes) bool: the classes whose share of a feature's strongest images (counts) has the
+    lower end of its interval above `CLEARER` times their share of all images (sizes), or above half-way from
+    that share to 1, which is less where a class holds more than a third.
+    """
+    low = wilson(counts, np.broadcast_to(counts.sum(1, keepdims=True), counts.shape))[0]
+    share = safe_divide(sizes, sizes.sum())
+    return low > np.minimum(CLEARER * share, (1 + share) / 2)
 
 
 def strongest_classes(study: StudyReader) -> dict[int, list[str]]:
     """Return the classes of the images on which a feature is strongest, the most common first, at most
-    `MOST_CLASSES`: those whose share there has the lower end of its interval above `CLEARER` times their
-    share of all, and that pages show there (`_shown_classes`). Features without are missing. Where classes
-    have too few images for that (see `classes_tell`), the classes of the `MOST_CLASSES` most typical of its
-    strongest images, and of the next, up to `MOST_APART`, where several features share them.
+    `MOST_CLASSES`: those that are clear there (`_clear_classes`) and that pages show (`_shown_classes`).
+    Features without are missing.
     """
-    counts, labels, names = strongest_counts(study), class_column(study, "label"), study.class_names
+    counts, names = strongest_counts(study), study.class_names
     if not len(counts):
         return {}
-    if len(names) > 1 and not classes_tell(study):
-        return _first_apart(
-            [
-                [names[labels[row]] for row in rows if row >= 0 and labels[row] >= 0]
-                for rows in typical_of_strongest(study, MOST_APART).tolist()
-            ]
-        )
-    sizes = np.bincount(labels[labels >= 0], minlength=len(names))
-    low = wilson(counts, np.broadcast_to(counts.sum(1, keepdims=True), counts.shape))[0]
-    clear = (low > CLEARER * safe_divide(sizes, sizes.sum())) & _shown_classes(study)
+    clear = _clear_classes(counts, _class_sizes(study)) & _shown_classes(study)
     order = np.argsort(np.where(clear, -counts, 1), axis=1, kind="stable")[:, :MOST_CLASSES]
     on = {one: [names[code] for code in mine if clear[one, code]] for one, mine in enumerate(order.tolist())}
     return {one: some for one, some in on.items() if some}
 
 
-def _first_apart(names: Sequence[Sequence[str]]) -> dict[int, list[str]]:
-    """Return the first `MOST_CLASSES` names of each feature, and more where several share them."""
-    first = {feature: list(dict.fromkeys(some[:MOST_CLASSES])) for feature, some in enumerate(names) if some}
-    for n in range(MOST_CLASSES + 1, MOST_APART + 1):
-        shared = Counter(map(frozenset, first.values()))
-        for feature, some in first.items():
-            if shared[frozenset(some)] > 1:
-                first[feature] = list(dict.fromkeys(names[feature][:n]))
-    return first
+def _class_sizes(study: StudyReader) -> np.ndarray:
+    codes = class_column(study, "label")
+    return np.bincount(codes[codes >= 0], minlength=len(study.class_names))
 
 
-def answers_on_strongest(study: StudyReader) -> dict[int, list[str]]:
-    """Return what the encoder's own linear head answers on the `MOST_CLASSES` most typical of the images on
-    which each feature is strongest, and on more as in `strongest_classes`, whatever their labels. Empty with
-    concepts, whose words say more, and without named outputs. In a basis it answers on the images, not on
-    what latents rebuild of them.
+def majority_class(study: StudyReader) -> dict[int, str]:
+    """Return the class of more than `MAJORITY` of the `JUDGED` images on which a feature is strongest, and of
+    the first `STRONGEST` evaluation images among the stored ones where there are as many, if it is clear
+    there (`_clear_classes`). Features without such a class are missing.
+    """
+    if not (len(study.class_names) and study.has("top_images")):
+        return {}
+    counts = _count_classes(study, study.vector("top_images")[:, :JUDGED])
+    first, enough = _first_held_out(study)
+    shown = _is_majority(_count_classes(study, first)) | ~enough
+    return _the_one(
+        _is_majority(counts) & shown & _clear_classes(counts, _class_sizes(study)), study.class_names
+    )
+
+
+def _is_majority(counts: np.ndarray) -> np.ndarray:
+    return safe_divide(counts, counts.sum(1, keepdims=True), empty=0.0) > MAJORITY
+
+
+def _the_one(marked: np.ndarray, names: Sequence[str]) -> dict[int, str]:
+    """The name of the one class that is marked in a row of (n_features, n_classes), of rows with one."""
+    return {int(one): names[code] for one, code in np.argwhere(marked).tolist()}
+
+
+def majority_answer(study: StudyReader) -> dict[int, str]:
+    """Return what the encoder's own linear head answers on more than `MAJORITY` of the `JUDGED` strongest
+    images of a feature, where images have no classes to tell apart, if it is clear there (`_clear_classes`;
+    all images are those on which any feature is strongest). Empty with concepts, whose words say more, and
+    without named outputs. In a basis it answers on the images, not on what latents rebuild of them.
     """
     whole = study if study.below is None else StudyReader(study.below)
     held = all(map(whole.has, ("head_weights", "head_bias", "head_classes"))) and study.has("top_images")
-    if study.has("concepts") or not held:
+    if len(study.class_names) > 1 or study.has("concepts") or not held:
         return {}
     names = [name.partition(",")[0].strip() for name in texts(whole.table("head_classes", ["name"]), "name")]
-    top = typical_of_strongest(study, MOST_APART)
+    top = study.vector("top_images")[:, :JUDGED]
     rows, weights = np.unique(top[top >= 0]), whole.vector("head_weights")
     if not all(names) or len(rows) * weights.size > MOST_PRODUCTS:
         return {}
     logits = whole.array("representations").rows(rows) @ weights.T + whole.vector("head_bias")
-    answers = dict(zip(rows.tolist(), logits.argmax(1).tolist(), strict=True))
-    return _first_apart([[names[answers[row]] for row in mine if row >= 0] for mine in top.tolist()])
+    codes = np.full(study.n_images, -1)
+    codes[rows] = logits.argmax(1)
+    counts = _count_codes(codes, top, len(names))
+    sizes = np.bincount(codes[rows], minlength=len(names))
+    return _the_one(_is_majority(counts) & _clear_classes(counts, sizes), names)

@@ -12,6 +12,7 @@ from core.common.dataframes import columns
 from core.common.formatting import counted, with_interval
 from core.common.group_names import group_features
 from core.common.step_facts import ConceptsFacts
+from core.concepts.clip.photograph_clips import FETCH_CLIP
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.inspection.words import MOST_WORDS, best_first
 from core.slices.slice import Slice
@@ -56,8 +57,9 @@ def captioned(study: Study) -> bool:
     skipped = study.why_skipped("concepts")
     given = study.settings("concepts").get("captions", "")
     brings_its_own = str(study.settings("embed").get("images") or "").startswith("glyphworld")
-    if skipped and given is None and not brings_its_own:
-        widgets.empty_state("No words yet", nothing("no_captions"))
+    if skipped and given is None and not (brings_its_own or study.facts(ConceptsFacts).captions):
+        commands = (FETCH_CLIP, command_line("concepts", study.path))
+        widgets.empty_state("No words yet", nothing("no_captions"), "\n".join(commands))
         link("new_study", "Choose the captions", study, icon="arrow_forward")
         return False
     return True

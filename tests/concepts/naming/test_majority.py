@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy import sparse
 
 from core.concepts.clip.thresholds import thresholds_of
 from core.concepts.naming.majority import (
+    ShownWords,
     caption_weights,
     majority_words,
     naming_of,
@@ -175,3 +177,23 @@ def test_thresholds__of_a_majority_are_the_same_for_every_clip():
     given = ConceptsConfig(min_score=0.7, counter_score=0.3)
     thresholds = thresholds_of(given, temperature=20.0, best_cosine=np.full(3, 0.7), usual_cosine=0.2)
     assert (thresholds.min_score, thresholds.counter_score) == (0.7, 0.3)
+
+
+def test_chains__of_a_word_and_more_general_ones_the_one_stays_that_tells_most():
+    general = {"beagle": "dog", "poodle": "dog", "dog": "animal", "cat": "animal"}
+    columns = np.zeros((40, 5))
+    words = ["beagle", "dog", "animal", "cat", "grass"]
+    columns[:6, 0] = columns[:10, 1] = columns[:14, 2] = columns[10:14, 3] = columns[:12, 4] = 1
+    seen = ShownWords(words, ["word"] * 5, sparse.csc_matrix(columns), np.ones(40, bool))
+
+    def kept(positions, general):
+        table = majority_words(seen, positions, positions[:0], general=general)
+        return table.loc[table["kept"].to_numpy(bool), "word"].tolist()
+
+    assert kept(np.arange(10), general) == [
+        "dog",
+        "grass",
+    ]  # some of its dogs are beagles, and no cat is there
+    assert kept(np.arange(6), general) == ["beagle", "grass"]
+    assert {*kept(np.arange(14), general)} == {"animal", "grass"}
+    assert {*kept(np.arange(10), None)} == {"dog", "animal", "grass", "beagle"}  # of a list of people's own

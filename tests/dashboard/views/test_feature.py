@@ -12,6 +12,7 @@ from core.measures.switched_off import switched_off_table
 from core.pictures.many import without_features
 from core.slices import features as slice_features
 from core.slices import inspection
+from core.slices.inspection.names import feature_names
 from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import open_study
@@ -53,14 +54,14 @@ def test_header__name_verdict_and_sentence(seen, open_page):
     feature = int(verdicts.index[(verdicts == "core").to_numpy()][0])
     app = open_page("feature", study="seen", feature=str(feature))
     assert not app.exception
-    assert app.title[0].value == f"Feature {feature}"
+    assert app.title[0].value.startswith(feature_names(study).get(feature, f"Feature {feature}"))
     assert ":green-badge[on the object]" in all_text(app)
 
 
 def test_header__a_long_name_is_shortened_and_stands_whole_behind_the_question_mark(
     demo, open_page, monkeypatch
 ):
-    name = "strong on Pekinese, Japanese spaniel, Brabancon griffon and Tibetan terrier"
+    name = "brick walls, black, Japanese spaniel, Brabancon griffon and Tibetan terrier"
     monkeypatch.setattr("dashboard.panels.features.one_feature.title_and_note", lambda *_: (name, "#3"))
     title = open_page("feature", study="demo", feature="3").title[0]
     assert title.value.startswith(name.replace(" terrier", "…")) and title.help == name
@@ -187,7 +188,8 @@ def test_unknown_feature_in_link__is_dropped_with_a_note(demo, open_page):
     app = open_page("feature", study="demo", feature="4711")
     assert not app.exception
     assert "'4711'" in app.info[0].value
-    assert app.title[0].value == f"Feature {in_order(demo)[0]}"
+    first = in_order(demo)[0]
+    assert app.title[0].value.startswith(feature_names(demo).get(first, f"Feature {first}"))
 
 
 def test_without_a_number__the_first_of_the_list(demo, open_page):

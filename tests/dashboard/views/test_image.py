@@ -66,7 +66,9 @@ def test_features__are_those_that_push_most_and_each_shows_where_it_looks(worded
     assert [int(one["id"]) for one in shown["rows"]] == first["feature"].tolist()
     assert shown["ends"] == [decided.rival, decided.answer]
     unlisted = decided.lead - first["push"].sum()  # so that bars and sentence add up to the lead
-    assert f"features that are not listed add {signed(unlisted, 2)}." in all_text(app)
+    assert f"features that are not listed add {signed(unlisted, 2)}:" in all_text(app)
+    share = 1 - unlisted / decided.lead
+    assert (f"list explains {100 * share:.0f} %" in all_text(app)) == (0 < share <= 1)
     most = first["push"].abs().max()
     np.testing.assert_allclose([one["push"] for one in shown["rows"]], first["push"] / most)
     stored_maps = set(worded.heatmap_reader.features_of(row).tolist())

@@ -9,11 +9,11 @@ from core.bases.requests import add_basis
 from core.common.statistics.intervals import wilson
 from core.config import BasisConfig
 from core.jobs.progress import Progress
-from core.slices.features import typical_of_strongest
 from core.slices.inspection.names import (
-    answers_on_strongest,
     classes_apart,
     feature_names,
+    majority_answer,
+    majority_class,
     strongest_apart,
     strongest_classes,
 )
@@ -79,7 +79,7 @@ def test_strongest_classes__are_those_far_more_common_there_than_among_all_image
         clear = [
             (-labels.count(one), at, one)
             for at, one in enumerate(study.class_names)
-            if wilson(labels.count(one), len(labels))[0] > 2 * shares[one]
+            if wilson(labels.count(one), len(labels))[0] > min(2 * shares[one], (1 + shares[one]) / 2)
         ]
         seen = [one for one in clear if one[-1] in shown[feature]]
         if seen:
@@ -101,34 +101,54 @@ def test_strongest_classes__are_shown_by_the_evaluation_images_where_there_are_e
     assert strongest_classes(study)[feature] == [name]  # of the train images alone, there are no others
 
 
-def test_strongest_classes__of_few_images_a_class_are_those_of_two_typical_images(tmp_path):
-    names = tuple(f"class{at:02}" for at in range(30))
+def test_majority_class__is_that_of_more_than_half_of_the_strongest_and_of_the_first_that_pages_show(
+    tmp_path,
+):
+    study = open_study(make_study(tmp_path / "study", n_train=120, n_val=80, epsilon=1.5))
+    held_out, shares = (
+        np.flatnonzero(study.is_val),
+        study.images["label"].astype(str).value_counts(normalize=True),
+    )
+    labels, expected = study.images["label"].astype(str).to_numpy(), {}
+    for feature, rows in enumerate(study.vector("top_images").tolist()):
+        strongest = [labels[row] for row in rows[:16] if row >= 0]
+        first = [labels[row] for row in rows if row in held_out][:8]
+        for name, share in shares.items():
+            n = strongest.count(name)
+            most = n > len(strongest) / 2 and (len(first) < 8 or first.count(name) > 4)
+            if most and wilson(n, len(strongest))[0] > min(2 * share, (1 + share) / 2):
+                expected[feature] = name
+    assert majority_class(study) == expected
+    assert 0 < len(expected) < study.vector("top_images").shape[0]
+
+
+def test_feature_names__without_words_and_without_a_class_of_most_images_there_is_none(tmp_path):
+    names = tuple(f"class{at:02}" for at in range(30))  # four images of each
     made = make_study(tmp_path / "study", n_train=100, n_val=20, n_classes=30, class_names=names)
-    study = open_study(made)
-    labels = study.images["label"].astype(str)
-    strongest = strongest_classes(study)
-    typical = [list(labels.iloc[rows]) for rows in typical_of_strongest(study, 4)]
-    assert all(strongest[feature] in some for feature, some in enumerate(possible_names(typical)))
-    assert 1 < n_apart(some[:2] for some in typical) < n_apart(strongest.values())  # more tell some apart
+    assert feature_names(open_study(made)) == {}
 
 
-def possible_names(typical):
-    """Of each feature the first two of the four typical ones; where several features share these, more."""
-    pairs = [frozenset(some[:2]) for some in typical]
-    for some, pair in zip(typical, pairs, strict=True):
-        two, three, four = (list(dict.fromkeys(some[:n])) for n in (2, 3, 4))
-        yield [two] if pairs.count(pair) == 1 else [three, four]
-
-
-def n_apart(names):
-    return len({frozenset(some) for some in names})
+def test_majority_class__of_two_classes_is_one_that_nearly_all_the_images_have(tmp_path, monkeypatch):
+    study = open_study(make_study(tmp_path / "study", n_train=80, n_val=40, n_classes=2))
+    code = (study.images["label"].astype(str) == study.class_names[0]).to_numpy()
+    of, others = np.flatnonzero(code), np.flatnonzero(~code)
+    top = np.full((3, 16), -1)
+    top[0], top[1], top[2] = of[:16], others[:16], np.r_[of[:10], others[:6]]
+    read = study.vector
+    monkeypatch.setattr(study, "vector", lambda name: top if name == "top_images" else read(name))
+    assert majority_class(study) == {
+        0: study.class_names[0],
+        1: study.class_names[1],
+    }  # 10 of 16 may be chance
 
 
 def test_feature_names__words_then_what_tells_apart_and_classes_where_there_is_no_word(tmp_path):
     folder = make_study(tmp_path / "study", n_train=200, n_val=40, epsilon=1.5)
     strongest = strongest_classes(open_study(folder))
     yellow = {some[0]: feature for feature, some in reversed(strongest.items())}  # one of each class
-    blue, wordless, named = (j for j in list(strongest)[-3:])
+    most = majority_class(open_study(folder))
+    wordless = next(j for j in reversed(most) if j not in yellow.values())
+    blue, named = (j for j in [one for one in strongest if one != wordless][-2:])
     rows = [(str(j), 1, "yellow", True) for j in [*yellow.values(), named]]
     rows += [(str(blue), 1, "sea", True), (str(blue), 2, "blue", True)]
     with write_study(folder) as writer, writer.step("concepts", {}) as step:
@@ -138,7 +158,7 @@ def test_feature_names__words_then_what_tells_apart_and_classes_where_there_is_n
     assert names[blue] == "sea, blue" and feature_names(study, between=" · ")[blue] == "sea · blue"
     called = [names[feature] for feature in yellow.values()]
     assert len({*called}) == len(called) > 1 and all(name.startswith("yellow, on ") for name in called)
-    assert names[wordless] == f"strong on {' and '.join(strongest[wordless])}"
+    assert names[wordless] == f"strong on {most[wordless]}"
     name_feature(study, named, "my own")
     assert feature_names(open_study(folder))[named] == "my own"
     assert feature_names(open_study(folder), named=False)[named].startswith("yellow")
@@ -166,44 +186,64 @@ def test_feature_names__words_of_the_scene_stand_behind_the_object_that_the_heat
     assert names[int(around)] == f"{' and '.join(strongest[int(around)])} with snow"
 
 
-def test_answers_on_strongest__are_those_of_the_head_whatever_the_labels(tmp_path):
-    folder = make_study(tmp_path / "study", n_train=40, n_val=8, labels=False)
-    rng, n_features = np.random.default_rng(0), open_study(folder).array("representations").shape[1]
-    weights, bias = rng.normal(size=(3, n_features)).astype(np.float32), np.array([0, 1, 2], np.float32)
+def with_head(folder, weights):
     with write_study(folder) as writer, writer.step("answers", {}) as step:
         step.table(
             "head_classes", pd.DataFrame({"output": range(3), "name": ["tench, Tinca", "ray", "cock"]})
         )
         step.vector("head_weights", weights)
-        step.vector("head_bias", bias)
-    study = open_study(folder)
-    raw = np.asarray(study.array("representations")[:], float)
-    answers = [["tench", "ray", "cock"][int((weights @ one + bias).argmax())] for one in raw]
-    answered = answers_on_strongest(study)
-    typical = [[answers[row] for row in rows] for rows in typical_of_strongest(study, 4).tolist()]
-    assert all(answered[feature] in some for feature, some in enumerate(possible_names(typical)))
-    assert 1 < n_apart(some[:2] for some in typical) < n_apart(answered.values())
-    names = feature_names(study)
-    assert names[5] == f"strong where it answers {' and '.join(answered[5])}"
-
-
-def test_answers_on_strongest__of_latents_are_those_on_the_images_not_on_what_latents_rebuild(tmp_path):
-    folder = make_study(tmp_path / "study", n_train=40, n_val=8, labels=False)
-    rng, raw = np.random.default_rng(0), np.asarray(open_study(folder).array("representations")[:], float)
-    weights = rng.normal(size=(3, raw.shape[1])).astype(np.float32)
-    with write_study(folder) as writer, writer.step("answers", {}) as step:
-        step.table("head_classes", pd.DataFrame({"output": range(3), "name": ["tench", "ray", "cock"]}))
-        step.vector("head_weights", weights)
         step.vector("head_bias", np.zeros(3, np.float32))
+
+
+def most_answered(study, weights, top) -> dict[int, str]:
+    """By a loop: the answer on more than half of the images, if it is clear among all that are looked at."""
+    raw = np.asarray(study.array("representations")[:], float)
+    answers = [["tench", "ray", "cock"][int((weights @ one).argmax())] for one in raw]
+    looked_at, expected = [answers[row] for row in np.unique(top)], {}
+    for feature, rows in enumerate(top.tolist()):
+        for name in {*looked_at}:
+            n, share = sum(answers[row] == name for row in rows), looked_at.count(name) / len(looked_at)
+            if n > len(rows) / 2 and wilson(n, len(rows))[0] > min(2 * share, (1 + share) / 2):
+                expected[feature] = name
+    return expected
+
+
+def by_answer(study, weights, start: int, stop: int) -> np.ndarray:
+    """Sixteen images of each of some features, from those of the first answer to those of the last."""
+    answers = (np.asarray(study.array("representations")[:], float) @ weights.T).argmax(1)
+    order = np.argsort(answers, kind="stable")
+    return np.stack([order[at : at + 16] for at in range(start, stop, 5)])
+
+
+def test_majority_answer__is_that_of_the_head_where_images_have_no_labels(tmp_path, monkeypatch):
+    folder = make_study(tmp_path / "study", n_train=80, n_val=20, labels=False)
+    n_features = open_study(folder).array("representations").shape[1]
+    weights = np.random.default_rng(0).normal(size=(3, n_features)).astype(np.float32)
+    with_head(folder, weights)
+    study = open_study(folder)
+    top, read = by_answer(study, weights, 0, 84), study.vector
+    monkeypatch.setattr(study, "vector", lambda name: top if name == "top_images" else read(name))
+    expected = most_answered(study, weights, top)
+    assert majority_answer(study) == expected and 0 < len(expected) < len(top)
+    names = feature_names(study)
+    assert names == {feature: f"strong where it answers {name}" for feature, name in expected.items()}
+    labelled = make_study(tmp_path / "labelled", n_train=40, n_val=8)
+    with_head(labelled, weights)
+    assert majority_answer(open_study(labelled)) == {}  # their own classes name features, or none does
+
+
+def test_majority_answer__of_latents_is_that_on_the_images_not_on_what_latents_rebuild(tmp_path):
+    folder = make_study(tmp_path / "study", n_train=80, n_val=20, labels=False)
+    whole, rng = open_study(folder), np.random.default_rng(0)
+    weights = rng.normal(size=(3, whole.array("representations").shape[1])).astype(np.float32)
+    with_head(folder, weights)
     config = BasisConfig(kind="random", size=8, k=2, seeds=1)
     add_basis(folder, "few", config, Progress.silent(), device="cpu")
+    top = by_answer(whole, weights, 0, 40)
     with write_study(layer(folder, "few")) as writer, writer.step("features", {}) as step:
-        step.vector("top_images", rng.permuted(np.tile(np.arange(48), (8, 1)), axis=1)[:, :8])
+        step.vector("top_images", top)
     study = open_study(folder).in_basis("few")
-    rebuilt = study.array("representations")[:] @ study.vector("head_weights").T + study.vector("head_bias")
-    assert (rebuilt.argmax(1) != (raw @ weights.T).argmax(1)).mean() > 0.1
-    answers = [["tench", "ray", "cock"][one] for one in (raw @ weights.T).argmax(1)]
-    typical = [[answers[row] for row in rows[:2]] for rows in typical_of_strongest(study, 4).tolist()]
-    answered = answers_on_strongest(study)
-    for latent, two in enumerate(typical):
-        assert answered[latent][: len(set(two))] == list(dict.fromkeys(two))
+    rebuilt = study.array("representations")[:] @ study.vector("head_weights").T
+    own = np.asarray(whole.array("representations")[:], float) @ weights.T
+    assert (rebuilt.argmax(1) != own.argmax(1)).mean() > 0.1
+    assert majority_answer(study) == most_answered(whole, weights, top) != {}

@@ -7,7 +7,8 @@
     python -m core causes studies/planted && python -m benchmarks.measure_causes score studies/planted \
         --planted planted/planted.csv
 
-Glyphworld records what makes each scene hard. In photographs turns, darkness and crops are planted by seed.
+Glyphworld records what makes each scene hard. In pictures turns, darkness and crops are planted by
+seed, and wrong labels where each class has several pictures.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from core.store import Study, open_study
 
 OF_WORLD = {"faded": "picture", "blurred": "picture", "background": "background", "companion": "background"}
 KINDS = ("turn", "picture", "crop")
+LABEL = "label"
 DARK = 0.15  # of the light is left
 MARGIN = 1.6  # of a cropped picture's shorter side is added to its length, so that the view cuts the object
 
@@ -56,15 +58,21 @@ def plant(images: Path, out: Path, n_each: int, seed: int) -> None:
     """Copy CLASS/IMAGE photographs, or NAME_words.jpg, and change n_each of them in each way of KINDS.
 
     `planted.csv` says what was done: image_id, cause. Turned by 90, 180 or 270 degrees; darkened to DARK; cut
-    to a strip whose object lies at one end, on a ground that goes on.
+    to a strip whose object lies at one end, on a ground that goes on; put into the folder of another class,
+    drawn uniformly, where no class has a single picture.
     """
     rng = np.random.default_rng(seed)
     files = sorted(path for path in images.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    chosen = rng.permutation(len(files))[: n_each * len(KINDS)]
-    kind_of = {int(at): KINDS[number % len(KINDS)] for number, at in enumerate(chosen)}
+    labels = [path.parent.name if path.parent != images else path.stem.partition("_")[0] for path in files]
+    classes, counts = np.unique(labels, return_counts=True)
+    kinds = (*KINDS, LABEL) if counts.min() > 1 else KINDS
+    drawn = rng.permutation(len(files))[: n_each * len(kinds)]
+    kind_of = {int(at): kinds[number % len(kinds)] for number, at in enumerate(drawn)}
     rows = []
     for at, path in enumerate(files):
-        label = path.parent.name if path.parent != images else path.stem.partition("_")[0]
+        label = labels[at]
+        if kind_of.get(at) == LABEL:
+            label = str(rng.choice(classes[classes != label]))
         target = out / "images" / label / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         picture = Image.open(path).convert("RGB")

@@ -3,7 +3,7 @@
     python -m core demo && python -m core causes studies/demo
     python -m benchmarks.measure_causes score studies/demo
     python -m benchmarks.measure_causes plant photographs planted
-    python -m core embed studies/planted --images planted/images && python -m core answers studies/planted
+    python -m core embed studies/planted --images planted/images && python -m core answers studies/planted --add head
     python -m core causes studies/planted && python -m benchmarks.measure_causes score studies/planted \
         --planted planted/planted.csv
 

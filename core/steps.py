@@ -34,7 +34,7 @@ STEPS: dict[str, Step] = {
                 *OF_HEAD,
             ),
             options=None,
-            running=(*IN_BATCHES, "strict"),
+            running=(*IN_BATCHES, "strict", "no_maps"),
             makes_study=True,
             check=checks.check_embed_options,
             either=("encoder", "representations"),

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from core.analysis.gradcam.kept_maps import MapKeeper
 from core.analysis.picture_columns import PRINTS, VALUES, measure_picture
 from core.data.sources.decode import thumbnail_jpeg
 from core.data.sources.source import ImageSource
@@ -48,12 +49,21 @@ class Representations(Consumer):
 
     Args:
         head: a classifier whose logits are stored, too. dtype: "float32" or "float16", as stored.
+        maps: what keeps the maps of the same pass; None: nothing does.
     Attributes:
         passes: pictures and seconds of each pass through the encoder.
     """
 
-    def __init__(self, encoder: Encoder, head: Head | None, source: ImageSource, *, dtype: str = "float32"):
-        self.encoder, self.head, self._source = encoder, head, source
+    def __init__(
+        self,
+        encoder: Encoder,
+        head: Head | None,
+        source: ImageSource,
+        *,
+        dtype: str = "float32",
+        maps: MapKeeper | None = None,
+    ):
+        self.encoder, self.head, self.maps, self._source = encoder, head, maps, source
         self.look = encoder.transform.pixels
         self.empty = {"representations": np.empty((0, encoder.n_features), dtype)}
         if head is not None:
@@ -64,15 +74,26 @@ class Representations(Consumer):
         """Raises EncoderError: NaN or infinity."""
         began = time.perf_counter()
         with torch.inference_mode():
-            if self.head is None:
-                made = {"representations": self.encoder.represent(looks).float().cpu().numpy()}
-            else:
-                raw, logits = self.encoder.represent_with_logits(looks, self.head)
-                made = {"representations": raw.cpu().numpy(), "head_logits": logits.cpu().numpy()}
-        self.passes.append((len(listing_rows), time.perf_counter() - began))  # copied, so it has ended
-        raw = as_stored(made["representations"], self.empty["representations"].dtype)
-        check_finite_representations(raw, listing_rows, self._source)
-        return {**made, "representations": raw}
+            raw, maps, logits = self._read(looks)
+            on_host = raw.float().cpu().numpy()
+            self.passes.append((len(listing_rows), time.perf_counter() - began))  # copied, so it has ended
+            stored = as_stored(on_host, self.empty["representations"].dtype)
+            check_finite_representations(stored, listing_rows, self._source)
+            if self.maps is not None and maps is not None:
+                self.maps.keep(listing_rows, raw, maps)
+        made = {"representations": stored}
+        return made if logits is None else {**made, "head_logits": logits.cpu().numpy()}
+
+    def _read(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """Raw representations, and the maps and logits that are asked for, in one pass."""
+        if self.maps is not None and self.head is not None:
+            return self.encoder.represent_with_both(pixels, self.head)
+        if self.maps is not None:
+            return (*self.encoder.represent_with_map(pixels), None)
+        if self.head is not None:
+            raw, logits = self.encoder.represent_with_logits(pixels, self.head)
+            return raw, None, logits
+        return self.encoder.represent(pixels), None, None
 
     @property
     def milliseconds(self) -> float:

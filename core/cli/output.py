@@ -167,6 +167,9 @@ def plan_text(report: Report) -> str:
     took = "unknown" if seconds is None else f"about {format_duration(seconds)} in all on this machine"
     exists = " (exists; only changed steps run again)" if report["exists"] else ""
     disk = f"about {format_bytes(report['bytes'])} in all, of {format_bytes(report['free_bytes'])} free"
+    if report.get("passing_bytes"):
+        passing = format_bytes(report["passing_bytes"])
+        disk += f"; up to {passing} more until heatmaps are stored (--no-maps: none)"
     readout = readout_words(record_of(EncoderFacts, encoder))
     described = {**encoder, "encoder": encoder["spec"], "readout": readout}
     lines = [

@@ -230,6 +230,11 @@ class RunOptions:
         "processes that decode images", None, metavar="N", left_out="depends on the machine", minimum=0
     )
     strict: bool = image_option("stop at the first unreadable image instead of skipping it", False)
+    no_maps: bool = running_option(
+        "keep no maps while embedding (up to 2 GB until heatmaps are stored): heatmaps then runs the encoder "
+        "again",
+        False,
+    )
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,14 @@ class Encoder:
             return self.model(x).float(), logits().float()
 
     @torch.no_grad()
+    def represent_with_both(self, pixels: Tensor, head: Head) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute raw representations, maps and logits in one pass: see the two functions beside it."""
+        x = self.normalise(pixels)
+        with self._precision(), head.reading(self.base) as logits:
+            raw, map_ = self._forward_with_map(x)
+            return raw.float(), map_.float(), logits().float()
+
+    @torch.no_grad()
     def represent_with_map(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Compute raw representations and the target layer's maps.
 
@@ -176,10 +184,15 @@ class Encoder:
             raw = self.model(x)
         return raw, layers.as_map(captured.output, self.target_layer, self.base, self.family, x.shape[2:])
 
+    @property
+    def is_float32(self) -> bool:
+        """Whether the network runs in single precision."""
+        return self.precision == "float32" or (self.precision == "auto" and self.device.type != "cuda")
+
     def _precision(self) -> contextlib.AbstractContextManager[object]:
-        on_gpu = self.device.type == "cuda"
-        if self.precision == "float32" or (self.precision == "auto" and not on_gpu):
+        if self.is_float32:
             return contextlib.nullcontext()
+        on_gpu = self.device.type == "cuda"
         old_gpu = on_gpu and not torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.autocast(self.device.type, dtype=torch.float16 if old_gpu else torch.bfloat16)
 

@@ -100,6 +100,7 @@ def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[
         "steps": [step.to_dict() for step in steps],
         "seconds": sum(step.seconds or 0.0 for step in steps) if steps else None,
         "bytes": round(sum(step.bytes for step in steps)),
+        "passing_bytes": sum(step.passing for step in steps),
         "free_bytes": shutil.disk_usage(_existing_parent(folder)).free,
     }
 

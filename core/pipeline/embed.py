@@ -33,6 +33,7 @@ from core.store import Study
 
 if TYPE_CHECKING:
     from core.analysis.consumers import Consumer
+    from core.analysis.gradcam.kept_maps import MapKeeper
     from core.data.sources.images import ImageSource
     from core.encoders.readout.head import Head
     from core.encoders.registry import Encoder
@@ -82,7 +83,8 @@ def run_embed(
         progress.note(f"note: {line}")
     ready = isinstance(encoder, np.ndarray)
     with writer.step("embed", settings, outside=outside) as out:
-        consumers = consumers_of(config, source, encoder, head)
+        maps = keeper_of(writer.folder, out, source, encoder, run)
+        consumers = consumers_of(config, source, encoder, head, maps)
         with progress.stage("embed", total=len(source.table), unit="images") as bar:
             unreadable, pixels = embed_chunks(
                 out,
@@ -142,8 +144,24 @@ def _groups(source: ImageSource, lost: Sequence[int]) -> np.ndarray | None:
     return np.delete(group_codes(cast(pd.Series, source.extras[source.group])), lost)
 
 
+def keeper_of(
+    study: Path, out: StepWriter, source: ImageSource, encoder: Encoder | np.ndarray, run: RunOptions
+) -> MapKeeper | None:
+    """What keeps the maps of the pass for `heatmaps`; None where they need a pass of their own."""
+    from core.analysis.gradcam.kept_maps import map_keeper
+    from core.heatmaps.scratch import MapScratch
+
+    if run.no_maps or isinstance(encoder, np.ndarray):
+        return None
+    return map_keeper(MapScratch(study, out.fingerprint), encoder, len(source.table))
+
+
 def consumers_of(
-    config: EmbedConfig, source: ImageSource, encoder: Encoder | np.ndarray, head: Head | None
+    config: EmbedConfig,
+    source: ImageSource,
+    encoder: Encoder | np.ndarray,
+    head: Head | None,
+    maps: MapKeeper | None = None,
 ) -> list[Consumer]:
     """What is made of each decoded picture; of images without pictures only the representations."""
     from core.analysis.consumers import PictureColumns, ReadyRepresentations, Representations, ThumbnailFiles
@@ -152,7 +170,7 @@ def consumers_of(
         first: Consumer = ReadyRepresentations(encoder, source, dtype=config.dtype)
     else:
         in_pass = head if head is not None and head.logits_in_pass else None
-        first = Representations(encoder, in_pass, source, dtype=config.dtype)
+        first = Representations(encoder, in_pass, source, dtype=config.dtype, maps=maps)
     if not source.has_pictures:
         return [first]
     thumbnails = [ThumbnailFiles(config.thumbnail_size)] if config.thumbnail_size else []

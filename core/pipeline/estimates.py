@@ -10,14 +10,16 @@ import torch
 from PIL import Image
 
 from core.analysis.features.definitions import highly_activating, normalise_rows
-from core.analysis.gradcam.gradcam import gradcam_maps, method_of
+from core.analysis.gradcam.gradcam import CLOSED, gradcam_maps, method_of
 from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, fit
+from core.common.formatting import percent
 from core.common.processes import default_workers
 from core.common.statistics.moments import Moments
 from core.config import EPSILON_CANDIDATES, NeighboursConfig, ProbeConfig, RunOptions
 from core.data.sources.decode import thumbnail_jpeg
 from core.encoders.registry import Encoder
 from core.heatmaps.reader import pack_maps
+from core.heatmaps.scratch import kept_per_image, scratch_bytes
 from core.measures.metrics import bootstrap_metrics, rank
 from core.steps import STEPS, in_analysis, settings_of
 
@@ -58,6 +60,7 @@ class Estimate:
     seconds: float | None
     bytes: float = 0.0
     note: str = ""
+    passing: int = 0  # bytes that are there for a while only
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"title": STEPS[self.step].title}
@@ -71,6 +74,7 @@ class ImageRates:
     raw: np.ndarray  # (n, n_features) of the sample
     map_seconds: float | None = None  # read, represented, and its maps made; None without maps
     map_bytes: float = 0.0  # a map
+    keeps_maps: bool = False  # `embed` keeps them for `heatmaps`
 
 
 def image_rates(
@@ -98,7 +102,7 @@ def image_rates(
         return ImageRates(seconds, raw)
     n_maps = max(1, round(firing_per_image(raw, epsilon)))
     features = torch.from_numpy(np.argsort(-raw, axis=1)[:, :n_maps].copy())
-    few = (batch if together else small) if method_of(encoder) == "closed form" else small[:1]
+    few = (batch if together else small) if method_of(encoder) == CLOSED else small[:1]
 
     def draw() -> None:
         for one in gradcam_maps(encoder, few, features[: len(few)]).cpu().numpy():
@@ -106,7 +110,9 @@ def image_rates(
 
     drawing = _timed(draw, times=times) / len(few)
     shape = maps.shape[2] * maps.shape[3] * MAP_BYTES
-    return ImageRates(seconds, raw, max(decode, drawing) if together else decode + drawing, shape)
+    map_seconds = max(decode, drawing) if together else decode + drawing
+    kept = method_of(encoder) == CLOSED and encoder.is_float32 and not run.no_maps
+    return ImageRates(seconds, raw, map_seconds, shape, kept)
 
 
 def decode_rate(
@@ -134,7 +140,9 @@ def estimate_steps(
     """
     numbers = _numeric_seconds(sizes, rates.raw, options)
     by_step = {
-        "embed": Estimate("embed", sizes.n_images * rates.seconds, embed_bytes),
+        "embed": Estimate(
+            "embed", sizes.n_images * rates.seconds, embed_bytes, passing=kept_bytes(sizes, rates)
+        ),
         **{step: Estimate(step, seconds) for step, seconds in numbers.items()},
         "heatmaps": _heatmaps(sizes, rates, options),
         "overlap": _overlap(sizes, rates),
@@ -224,7 +232,26 @@ def _heatmaps(sizes: Sizes, rates: ImageRates, options: Mapping[str, Any]) -> Es
     drawn = others * (1 - (1 - 1 / max(sizes.n_images, 1)) ** n_top)  # hit by one of n_top draws
     n_images = sizes.n_images if config.train else sizes.n_val + min(sizes.n_masked, sizes.n_train) + drawn
     n_maps = n_images * firing_per_image(rates.raw, 4.0) + n_top
-    return Estimate("heatmaps", STARTING + n_images * rates.map_seconds, n_maps * rates.map_bytes)
+    share = second_pass(sizes, rates)
+    seconds = STARTING + share * n_images * rates.map_seconds
+    note = f"network on {percent(share, 0)} of the images" if rates.keeps_maps else ""
+    return Estimate("heatmaps", seconds, n_maps * rates.map_bytes, note)
+
+
+def second_pass(sizes: Sizes, rates: ImageRates) -> float:
+    """The share of images that the encoder reads again for heatmaps: more features fire than are kept."""
+    if not rates.keeps_maps:
+        return 1.0
+    n_kept = kept_per_image(sizes.n_images, rates.raw.shape[1], round(rates.map_bytes / MAP_BYTES))
+    firing = highly_activating(normalise_rows(rates.raw), epsilon=4.0).sum(1)
+    return float((firing > n_kept).double().mean())
+
+
+def kept_bytes(sizes: Sizes, rates: ImageRates) -> int:
+    """Bytes of the maps that `embed` keeps until `heatmaps` has stored its own."""
+    if not rates.keeps_maps:
+        return 0
+    return scratch_bytes(sizes.n_images, rates.raw.shape[1], round(rates.map_bytes / MAP_BYTES))
 
 
 def _overlap(sizes: Sizes, rates: ImageRates) -> Estimate:

@@ -75,6 +75,7 @@ class StepWriter:
         self._beginning = threading.Lock()  # parts of a step are written by several threads
         self.summary: dict[str, Any] = {}
         self.items: dict[str, dict[str, Any]] = {}
+        self.when_entered: list[Callable[[], None]] = []  # called once the manifest names the items
         self._open: dict[str, ArrayWriter] = {}
 
     def array(self, name: str) -> ArrayWriter:
@@ -235,6 +236,8 @@ class StudyWriter:
         else:
             self._enter(name, entry, items)
         self._remove_leftovers(name)
+        for act in writer.when_entered:
+            act()
 
     def _stands(self, name: str) -> bool:
         """Return whether a step has a result of its own that readers may be shown."""

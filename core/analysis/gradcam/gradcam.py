@@ -53,8 +53,18 @@ def channel_maps(encoder: AnyEncoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         EncoderError: the representation is not pooled from the layer.
     """
-    raw, maps = _weighted_maps(encoder, pixels)
-    return raw, functional.relu(maps) / maps[0, 0].numel()
+    raw, maps = encoder.represent_with_map(pixels)
+    return raw, scaled_maps(maps, encoder)
+
+
+def scaled_maps(maps: Tensor, encoder: AnyEncoder) -> Tensor:
+    """(B, r, h, w) ReLU(w_j A_j) of the maps A_j of an encoder's layer, which it has computed (4.1).
+
+    Raises:
+        EncoderError: the representation is not pooled from the layer.
+    """
+    method_of(encoder, "closed")
+    return functional.relu(times_mean_gradient(maps, encoder.pool or "gap")) / maps[0, 0].numel()
 
 
 def gradcam_maps(

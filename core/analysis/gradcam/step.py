@@ -1,10 +1,11 @@
-"""The step `heatmaps`: stream the selected images through the encoder and store maps in half precision.
+"""The step `heatmaps`: maps of the selected images in half precision, as `embed` kept them or by the encoder.
 
 A chunk holds 512 of the selected images, so an interrupted run resumes with the missing chunks.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 
 from core.analysis.gradcam.gradcam import LIBRARY, method_of
 from core.analysis.gradcam.on_demand import on_demand, packed_maps, request_heatmaps, study_encoder
-from core.analysis.gradcam.selection import Pairs, wanted_pairs
+from core.analysis.gradcam.selection import Pairs, top_pairs, wanted_pairs
 from core.analysis.representations import Batch, input_views, picture_batches
 from core.common.processes import default_workers
 from core.common.step_facts import EmbedFacts
@@ -22,6 +23,7 @@ from core.config import HeatmapsConfig, RunOptions
 from core.encoders.registry import Encoder
 from core.errors import ImageSourceError
 from core.heatmaps.reader import StoredMaps, pack_maps
+from core.heatmaps.scratch import TOP, MapScratch
 from core.jobs.progress import Bar
 from core.storage.writer import StepRun, StepWriter
 from core.store import Study
@@ -62,16 +64,28 @@ def compute_heatmaps(study: Study, step: StepWriter, config: HeatmapsConfig, run
         side = max(encoder.transform.sides)
         step.summary = {"skipped": ONE_PIXEL.format(layer=encoder.target_layer, side=side)}
         return
+    scratch = _kept_maps(study)
+    if scratch is not None:
+        step.when_entered.append(scratch.remove)
     pairs = wanted_pairs(study, config)
     with run.progress.stage("heatmaps", total=len(pairs.rows), unit="images") as bar:
-        maps = _Run(study, encoder, pairs, step, run.options, run.ranks)
+        maps = _Run(study, encoder, pairs, step, run.options, run.ranks, scratch)
         maps.write_chunks(bar)
         run.ranks.wait()
+        run.progress.note(f"heatmaps: network on {maps.n_by_network} of {maps.n_written} images")
         if not run.ranks.is_first:
             return
         step.summary = maps.finish()
     if step.summary["n_missing"]:
         run.progress.note(f"{step.summary['n_missing']} images are missing; see the table 'heatmaps_missing'")
+
+
+def _kept_maps(study: Study) -> MapScratch | None:
+    """What `embed` kept of these images; None where they are others now, so that rows of a list are, too."""
+    if study.below is not None:
+        return None
+    embedded = study.manifest["steps"]["embed"]["inputs"].get("@images")
+    return MapScratch.of(study) if study.source.fingerprint() == embedded else None
 
 
 def native_size(encoder: Encoder) -> tuple[int, int]:
@@ -123,9 +137,11 @@ class _Run:
         step: StepWriter,
         options: RunOptions,
         ranks: Ranks,
+        scratch: MapScratch | None,
     ):
         self.study, self.encoder, self.pairs, self.step = study, encoder, pairs, step
-        self.options, self.ranks = options, ranks
+        self.options, self.ranks, self.scratch = options, ranks, scratch
+        self.n_written = self.n_by_network = 0  # images, by this process
         self.method = method_of(encoder)
         self.native = native_size(encoder)
         self.n_chunks = max(1, -(-len(pairs.rows) // CHUNK_IMAGES))
@@ -138,19 +154,41 @@ class _Run:
         """Write every missing chunk; this process does its share of them."""
         done = [chunk for chunk in range(self.n_chunks) if self._is_done(chunk)]
         bar.skip(sum(len(self._places(chunk)) for chunk in done))
-        batches = [
-            (chunk, places)
-            for chunk in sorted(set(range(self.n_chunks)) - set(done))
-            if self.ranks.owns(chunk)
-            for places in self._batches(chunk)
-        ]
+        todo = [chunk for chunk in range(self.n_chunks) if chunk not in set(done) and self.ranks.owns(chunk)]
+        lacking = {chunk: self._lacking(chunk) for chunk in todo}
+        batches = [(chunk, places) for chunk in todo for places in self._batches(lacking[chunk])]
         collected = _Chunk()
         for number, ((chunk, places), batch) in enumerate(zip(batches, self._decoded(batches), strict=True)):
             self._collect(collected, places, batch)
+            self.n_by_network += len(places)
             bar.update(len(places))
             if number + 1 == len(batches) or batches[number + 1][0] != chunk:
+                taken = np.setdiff1d(self._places(chunk), lacking[chunk])
+                collected.maps |= dict(zip(taken.tolist(), self._from_scratch(taken), strict=True))
                 collected.write(self.step, chunk, self.pairs, self.native)
                 collected = _Chunk()
+                self.n_written += len(self._places(chunk))
+                bar.update(len(taken))
+
+    def _lacking(self, chunk: int) -> np.ndarray:
+        """The positions of a chunk whose maps the encoder has to make."""
+        places = self._places(chunk)
+        return places[[one is None for one in self._from_scratch(places)]] if len(places) else places
+
+    def _from_scratch(self, places: np.ndarray) -> Iterator[StoredMaps | None]:
+        """The maps that `embed` kept for images; None where one of them is not there."""
+        if self.scratch is None:
+            return iter([None] * len(places))
+        features = [self.pairs.of(position) for position in places.tolist()]
+        return self.scratch.take(self.listing_row[places], features, self._tops)
+
+    @cached_property
+    def _tops(self) -> set[tuple[int, int]]:
+        """(listing row, feature) of the first images of each feature."""
+        rows, features = top_pairs(self.study, TOP)
+        ids = self.study.column("images", "image_id").iloc[rows]
+        listed = pd.Index(self.study.source.table["image_id"]).get_indexer(pd.Index(ids))
+        return set(zip(listed.tolist(), features.tolist(), strict=True))
 
     def _is_done(self, chunk: int) -> bool:
         """Return False for a chunk with missing images: they may be available again."""
@@ -160,13 +198,12 @@ class _Run:
     def _places(self, chunk: int) -> np.ndarray:
         return np.arange(chunk * CHUNK_IMAGES, min((chunk + 1) * CHUNK_IMAGES, len(self.pairs.rows)))
 
-    def _batches(self, chunk: int) -> list[np.ndarray]:
-        """Split a chunk's positions into batches; at least one, possibly empty.
+    def _batches(self, places: np.ndarray) -> list[np.ndarray]:
+        """Split positions of a chunk into batches; at least one, possibly empty.
 
         For the library, images with similar numbers of features go together: a batch needs one backward pass
         for each feature of its largest image.
         """
-        places = self._places(chunk)
         size = self.options.batch_size
         if self.method == LIBRARY:
             places = places[np.argsort(self.pairs.counts[places], kind="stable")]

@@ -134,8 +134,9 @@ def _warnings(report: Found) -> list[str]:
     if (images.get("smallest_class") or FEW) < FEW:
         n = counted(images["smallest_class"], "image")
         lines.append(f"The smallest class has {n}, so per-class numbers are unreliable.")
-    if report["bytes"] > report["free_bytes"]:
-        free, needed = _size(report["free_bytes"]), _size(report["bytes"])
+    most = report["bytes"] + report.get("passing_bytes", 0)
+    if most > report["free_bytes"]:
+        free, needed = _size(report["free_bytes"]), _size(most)
         lines.append(f"The disk has {free} free, and about {needed} are needed.")
     return lines
 

@@ -31,9 +31,9 @@ def make_images(folder: Path) -> Path:
     return folder
 
 
-def make(folder: Path, images: Path, encoder=ENCODER) -> Path:
+def make(folder: Path, images: Path, encoder=ENCODER, *, no_maps: bool = True) -> Path:
     for step, options in (
-        ("embed", {"images": str(images), **encoder}),
+        ("embed", {"images": str(images), **encoder, "no_maps": no_maps}),
         ("features", {"epsilon": 2.5 if encoder is ENCODER else 2.0}),  # some images fire nothing in D
     ):
         pipeline.run_step(step, folder, options | HERE, Progress.silent())

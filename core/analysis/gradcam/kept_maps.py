@@ -1,0 +1,82 @@
+"""Maps that `embed` keeps while the encoder reads the images, for `heatmaps` to take (docs/method.md 4.3)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.analysis.gradcam.gradcam import CLOSED, method_of, scaled_maps
+from core.encoders.registry import Encoder
+from core.heatmaps.reader import StoredMaps, pack_maps
+from core.heatmaps.scratch import TOP, BatchMaps, MapScratch, kept_per_image
+
+
+class MapKeeper:
+    """Packs the maps of each batch: all of them, or of each image its strongest features.
+
+    Beside these, of every feature, those of the images on which it is largest among all images so far: so the
+    first images of each feature have theirs at the end, whichever processes shared the images.
+
+    Args:
+        n_images: of the study. n_positions: of a map.
+    """
+
+    def __init__(self, scratch: MapScratch, encoder: Encoder, n_images: int, n_positions: int):
+        self.scratch, self.encoder = scratch, encoder
+        self.n_strongest = kept_per_image(n_images, encoder.n_features, n_positions)
+        self._largest = torch.full((TOP, encoder.n_features), -torch.inf)
+        scratch.begin()
+
+    def keep(self, rows: Sequence[int], raw: Tensor, maps: Tensor) -> None:
+        """Store the maps of a batch.
+
+        Args:
+            rows: listing rows of the images, ascending.
+            raw: (B, n_features) float32. maps: (B, n_features, h, w) float32, of the encoder's layer.
+        """
+        kept, strongest = self._choose(raw.cpu())
+        packed: list[StoredMaps] = []
+        for image, features in enumerate(kept):
+            of_image = scaled_maps(maps[image : image + 1], self.encoder)[0]
+            packed.append(pack_maps(features, of_image[torch.from_numpy(features)].cpu().numpy()))
+        features, relief, peaks, floors = (np.concatenate(part) for part in zip(*packed, strict=True))
+        counts = np.array([len(one) for one in kept], np.int32)
+        is_strongest = np.concatenate(strongest)
+        self.scratch.put(
+            BatchMaps(np.asarray(rows, np.int64), counts, features, is_strongest, relief, peaks, floors)
+        )
+
+    def _choose(self, raw: Tensor) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Of each image the features whose maps are kept, ascending, and which of them are its strongest."""
+        n_images, n_features = raw.shape
+        if self.n_strongest == n_features:
+            every = np.arange(n_features, dtype=np.int32)
+            return [every] * n_images, [np.ones(n_features, bool)] * n_images
+        is_strongest = torch.zeros(n_images, n_features, dtype=torch.bool)
+        is_strongest.scatter_(1, raw.topk(self.n_strongest, dim=1).indices, True)
+        is_kept = is_strongest | self._among_first(torch.nn.functional.normalize(raw, dim=1))
+        kept = [torch.nonzero(one)[:, 0].numpy().astype(np.int32) for one in is_kept]
+        return kept, [
+            of_image[torch.from_numpy(features).long()].numpy()
+            for of_image, features in zip(is_strongest, kept, strict=True)
+        ]
+
+    def _among_first(self, h: Tensor) -> Tensor:
+        """(B, n_features) bool: where an image is among the TOP largest of a feature so far; ties count."""
+        self._largest = torch.cat([self._largest, h]).topk(TOP, dim=0).values
+        return h >= self._largest[-1]
+
+
+def map_keeper(scratch: MapScratch, encoder: Encoder, n_images: int) -> MapKeeper | None:
+    """What keeps the maps of an encoder; None where they take a pass of their own.
+
+    That is so where there is no closed form, where a map has one position, and where the encoder's precision
+    is less than that of stored maps.
+    """
+    if method_of(encoder) != CLOSED or not encoder.is_float32:
+        return None
+    sides = encoder.transform.sides
+    native = encoder.represent_with_map(torch.zeros(1, *sides, 3, dtype=torch.uint8))[1].shape
+    n_positions = int(native[2] * native[3])
+    return MapKeeper(scratch, encoder, n_images, n_positions) if n_positions > 1 else None

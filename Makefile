@@ -29,6 +29,8 @@ $(STAMP): requirements.txt pyproject.toml | $(BIN)/python
 	@echo "Installing (several GB, a few minutes) …"
 	$(INSTALL) -r requirements.txt
 	$(INSTALL) --no-deps -e .
+	@echo "Compiling what maps take, once …"
+	$(BIN)/python -c 'from core.analysis.projection.step import warm_umap; warm_umap()'
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.txt $(STAMP)

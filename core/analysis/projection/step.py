@@ -6,12 +6,14 @@ Both use rows of length 1, so near points are images whose representations have 
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from core.analysis.projection.pca import Components, principal_components
 from core.analysis.quality.neighbours import sample_rows
 from core.common.dataframes import unit_rows
+from core.common.statistics.compiled import compiled_on_disk
 from core.config import MapConfig
 from core.config.checks import usual_map
 from core.errors import SettingsError
@@ -91,6 +93,23 @@ def rows_for_umap(n_images: int, config: MapConfig) -> np.ndarray:
     return sample_rows(np.arange(n_images), max(config.sample // 5, 2), config.seed)
 
 
+def umap_class() -> Any:
+    """UMAP of umap-learn, which is optional: `config.checks.check_map_options` says how to get it.
+
+    Compiling it takes longer than placing thousands of images, so it is kept on disk.
+    """
+    with compiled_on_disk("umap-learn", "pynndescent"):
+        from umap import UMAP  # pyright: ignore
+    return UMAP
+
+
+def warm_umap() -> None:
+    """Compile what a map of a small study takes, once a machine (`make setup`)."""
+    points = np.random.default_rng(0).normal(size=(100, UMAP_FEATURES)).astype(np.float32)
+    with Progress.silent().stage("umap", total=len(points), unit="images") as bar:
+        umap_map(points, np.arange(80), MapConfig(), bar)
+
+
 def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Bar) -> np.ndarray:
     """(n_images, 2) float32: UMAP (McInnes et al. 2018) fitted to some rows, and applied to the others.
 
@@ -103,9 +122,8 @@ def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Ba
         raise SettingsError(f"UMAP needs at least {FEWEST_FOR_UMAP} images; use --method pca")
     neighbours = min(config.neighbours, len(fitted) - 1)
     from threadpoolctl import threadpool_info, threadpool_limits
-    from umap import UMAP  # pyright: ignore  # optional: `config.checks.check_map_options` says how to get it
 
-    model = UMAP(
+    model = umap_class()(
         n_components=2,
         n_neighbors=neighbours,
         min_dist=config.min_dist,

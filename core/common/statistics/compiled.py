@@ -1,9 +1,16 @@
 """Loops that numba compiles on their first call; the only home of numba."""
 
 import functools
+import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
+
+from core.common.remote.cache import cache_folder
+from core.errors import PeregrineError
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -33,3 +40,40 @@ def _compile(function: Callable[..., Any], options: dict[str, Any]) -> Callable[
         return numba.njit(function, cache=True, **options)
     except RuntimeError:  # no cache can be written, neither beside the source nor in the user's cache folder
         return numba.njit(function, **options)
+
+
+@contextmanager
+def compiled_on_disk(*packages: str) -> Iterator[None]:
+    """Keep on disk what numba compiles of packages that are imported here, which ask for no cache themselves.
+
+    numba does not see when what a cached function calls has changed in another package: so each set of
+    versions has a folder of its own. Nobody else can write to it, since what lies there is run.
+
+    Args:
+        packages: the distributions whose functions are compiled together.
+    """
+    import numba
+
+    folder = _folder_of_versions(packages)
+    if folder is None:
+        yield
+        return
+    plain, numba.config.CACHE_DIR, usual = numba.njit, str(folder), numba.config.CACHE_DIR  # pyright: ignore
+    numba.njit = functools.wraps(plain)(
+        lambda *functions, **options: plain(*functions, **{"cache": True} | options)
+    )
+    try:
+        yield
+    finally:
+        numba.njit, numba.config.CACHE_DIR = plain, usual  # pyright: ignore
+
+
+def _folder_of_versions(packages: tuple[str, ...]) -> Path | None:
+    """None where there can be no folder that is ours alone."""
+    versions = [f"{name} {version(name)}" for name in (*packages, "numba", "llvmlite", "numpy")]
+    try:
+        folder = cache_folder() / f"numba-{hashlib.sha256(' '.join(versions).encode()).hexdigest()[:16]}"
+        folder.mkdir(exist_ok=True)
+    except (OSError, PeregrineError):
+        return None
+    return folder

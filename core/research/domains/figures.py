@@ -223,9 +223,11 @@ def _projected(rows: np.ndarray, projection: str, seed: int) -> np.ndarray:
         nearest = min(30.0, (len(h) - 1) / 3)
         return TSNE(2, perplexity=nearest, init="pca", random_state=seed).fit_transform(h)
     check_map_options({"method": "umap"})
-    from umap import UMAP  # pyright: ignore
+    from core.analysis.projection.step import umap_class
 
-    return np.asarray(UMAP(n_neighbors=min(15, len(h) - 1), random_state=seed, n_jobs=1).fit_transform(h))
+    return np.asarray(
+        umap_class()(n_neighbors=min(15, len(h) - 1), random_state=seed, n_jobs=1).fit_transform(h)
+    )
 
 
 # The chart reads its studies as it draws: it has no table apart.

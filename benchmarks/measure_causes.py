@@ -70,14 +70,14 @@ def plant(images: Path, out: Path, n_each: int, seed: int) -> None:
     kind_of = {int(at): kinds[number % len(kinds)] for number, at in enumerate(drawn)}
     rows = []
     for at, path in enumerate(files):
-        label = labels[at]
+        label, name = labels[at], path.name
         if kind_of.get(at) == LABEL:
-            label = str(rng.choice(classes[classes != label]))
-        target = out / "images" / label / path.name
+            label, name = str(rng.choice(classes[classes != label])), f"{label}_{name}"
+        target = out / "images" / label / name
         target.parent.mkdir(parents=True, exist_ok=True)
         picture = Image.open(path).convert("RGB")
         changed(picture, kind_of.get(at, ""), rng).save(target, quality=92)
-        rows += [(f"{label}/{path.name}", kind_of[at])] if at in kind_of else []
+        rows += [(f"{label}/{name}", kind_of[at])] if at in kind_of else []
     pd.DataFrame(rows, columns=["image_id", "cause"]).to_csv(out / "planted.csv", index=False)
 
 

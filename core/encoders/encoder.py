@@ -14,6 +14,7 @@ from core.common.records import Record
 from core.encoders import layers
 from core.encoders.assumptions import assumed
 from core.encoders.checkpoints import LoadReport
+from core.encoders.folding import fold_batch_norms
 from core.encoders.readout.classifier import ClassifierInput, final_linear
 from core.encoders.readout.head import NO_WEIGHTS, Head
 from core.encoders.readout.pooling import check_pool
@@ -103,6 +104,25 @@ class Encoder:
         both = (transform.mean, transform.std)
         mean, std = (torch.tensor(one, dtype=torch.float64).view(1, 3, 1, 1) for one in both)
         self._scale, self._shift = (x.float().to(self.device) for x in (1 / (255 * std), -mean / std))
+
+    @torch.no_grad()
+    def fold(self, head: Head | None = None) -> int:
+        """Fold batch normalisations for good, and return their number: the same network, fewer operations.
+
+        After this the weights are no longer those of the checkpoint: `find_head` comes before.
+
+        Args:
+            head: a classifier that is read in the same pass.
+        """
+        x, _ = self.random_input()
+
+        def outputs() -> list[Tensor]:
+            if head is None:
+                return list(self._forward_with_map(x))
+            with head.reading(self.base) as logits:
+                return [*self._forward_with_map(x), logits()]
+
+        return fold_batch_norms(self.base, x, outputs)
 
     @property
     def target_module(self) -> nn.Module:

@@ -82,6 +82,8 @@ def run_embed(
     for line in [*source.notes, *record_of(EncoderFacts, about).most_harmful]:
         progress.note(f"note: {line}")
     ready = isinstance(encoder, np.ndarray)
+    if not ready:
+        encoder.fold(head)
     with writer.step("embed", settings, outside=outside) as out:
         maps = keeper_of(writer.folder, out, source, encoder, run)
         consumers = consumers_of(config, source, encoder, head, maps)

@@ -60,6 +60,7 @@ def compute_heatmaps(study: Study, step: StepWriter, config: HeatmapsConfig, run
         step.summary = {"skipped": "the study was made from representations; heatmaps need an encoder"}
         return
     encoder = study_encoder(study, run.device)
+    encoder.fold()
     if native_size(encoder) == (1, 1):
         side = max(encoder.transform.sides)
         step.summary = {"skipped": ONE_PIXEL.format(layer=encoder.target_layer, side=side)}

@@ -3,9 +3,11 @@
     python -m core demo && python -m core causes studies/demo
     python -m benchmarks.measure_causes score studies/demo
     python -m benchmarks.measure_causes plant photographs planted
-    python -m core embed studies/planted --images planted/images && python -m core answers studies/planted --add head
-    python -m core causes studies/planted && python -m benchmarks.measure_causes score studies/planted \
-        --planted planted/planted.csv
+    python -m core embed studies/planted --images planted/images
+    python -m core answers studies/planted --add head && python -m core features studies/planted
+    python -m core neighbours studies/planted && python -m core crossfit studies/planted
+    python -m core causes studies/planted --right 2000
+    python -m benchmarks.measure_causes score studies/planted --planted planted/planted.csv
 
 Glyphworld records what makes each scene hard. In pictures turns, darkness and crops are planted by
 seed, and wrong labels where each class has several pictures.

@@ -55,7 +55,7 @@ def add_compare(commands: Any) -> None:
         "--bootstrap",
         type=options.POSITIVE,
         metavar="N",
-        help="bootstrap resamples (default: 1000; of a leaderboard 2000)",
+        help="bootstrap resamples; of a leaderboard 2000 (default: 1000)",
     )
     options.add_answer(sub)
     options.add_seed(sub, "the bootstrap")

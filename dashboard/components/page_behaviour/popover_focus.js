@@ -63,9 +63,18 @@ function focusPopovers() {
     next.focus();
   }, true);
 
-  new MutationObserver(() => {
+  // While the focus goes from one field to the next, nothing has it, and a field that is left may be drawn anew in
+  // between: what has the focus is asked afterwards.
+  let waits = false;
+  const follow = () => {
+    waits = false;
     if (!opened) return;
     if (opened.body && !document.querySelector(BODY)) leave();
     else enter();
+  };
+  new MutationObserver(() => {
+    if (!opened || waits) return;
+    waits = true;
+    setTimeout(follow);
   }).observe(document.body, { subtree: true, childList: true });
 }

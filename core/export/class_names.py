@@ -16,7 +16,7 @@ NAME = "_name"
 
 def has_ids(study: StudyReader) -> bool:
     """Return True for a study of which any class is a WordNet id that has a name."""
-    return any(with_class_names(name) != name for name in study.class_names)
+    return study.has("images") and any(with_class_names(name) != name for name in study.class_names)
 
 
 def name_columns(columns: Iterable[Any]) -> list[str]:

@@ -173,8 +173,10 @@ def test_token__is_asked_for_once(visitor, served):
         assert page.url.startswith(f"{guarded}/images?study=seen")
         assert page.evaluate("document.cookie").find("peregrine") == -1
         kept = {cookie["name"]: cookie for cookie in one.context.cookies()}
-        (name,) = [name for name in kept if name.startswith("peregrine_")]
+        name, browser = sorted(name for name in kept if name.startswith("peregrine_"))
         assert kept[name]["httpOnly"] and kept[name]["sameSite"] == "Strict"
+        assert browser == f"{name}_browser"  # it lets nobody in, so a link on another site brings it along
+        assert kept[browser]["httpOnly"] and kept[browser]["sameSite"] == "Lax"
         assert [error for error in one.errors if not error.startswith("401")] == []
         one.errors.clear()
         one.open(f"{guarded}/predicting_errors?study=seen")  # by itself, and by a link on another site

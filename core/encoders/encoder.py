@@ -119,8 +119,8 @@ class Encoder:
         def outputs() -> list[Tensor]:
             if head is None:
                 return list(self._forward_with_map(x))
-            with head.reading(self.base) as logits:
-                return [*self._forward_with_map(x), logits()]
+            with head.watching(self.base) as inputs:  # its logits may wait for an activation
+                return [*self._forward_with_map(x), *inputs()]
 
         return fold_batch_norms(self.base, x, outputs)
 

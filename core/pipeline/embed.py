@@ -330,7 +330,8 @@ def with_encoder(folder: str | Path, options: Mapping[str, Any]) -> tuple[Mappin
 
 def count_parameters(encoder: Encoder) -> int:
     """Count the numbers of a network that make a representation: without the classifier behind it."""
-    behind = set() if encoder.classifier is None else {id(one) for one in encoder.classifier.parameters()}
+    name = encoder.classifier
+    behind = set() if name is None else {id(one) for one in encoder.base.get_submodule(name).parameters()}
     return sum(one.numel() for one in encoder.model.parameters() if id(one) not in behind)
 
 

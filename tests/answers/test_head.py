@@ -663,6 +663,7 @@ def test_transparent_parts_on_another_ground_are_named(tmp_path):
         picture.save(folder / f"{number}.png")
     spec, pixels = "python:tests.answers.test_head:Waves", {"mean": (0.5,) * 3, "std": (0.5,) * 3}
     study = studied(tmp_path / "study", tmp_path / "cut", spec, **pixels)
+    assert study.facts(EmbedFacts).encoder.parameters == 4 * 3 + 4  # without the classifier that it ends in
     said = likely_normalisation(study, Request(), Progress.silent(), at_chance=False)
     assert isinstance(said, Record)
     assert (said.kind, said.what, said.value) == ("transparency_likely_wrong", "--transparency drop", 1.0)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.analysis.quality.recommendation import recommended
+from core.analysis.quality.recommendation import recommended, verdict
 from core.charts.score_pair import PAIR, pair_finding, pair_table
-from core.common.formatting import counted
 from core.common.score_names import SCORES, score_label
 from core.jobs.progress import Progress
 from core.measures.score_aurocs import score_aurocs
@@ -67,19 +66,14 @@ def test_calibration__is_one_line(study_path, open_page, monkeypatch):
 
 
 def test_overview__says_what_predicting_errors_says(studies, open_page):
-    """One sentence and one interval for a score, whichever page gives it."""
+    """One verdict on a score, whichever page gives it."""
     study = open_study(studies / "demo")
-    found = recommended(study)
-    assert found is not None
-    words = said(open_page("overview", study="demo")).replace("**", "")
-    told = words[words.index("Which score to trust? ") :].removeprefix("Which score to trust? ")
-    sentence = told[: told.index(found.reason)].strip()
-    assert sentence in said(open_page("predicting_errors", study="demo"))
-    shown = score_aurocs(study, study.is_val).set_index("score").loc["confidence"]
-    if shown["n_wrong"] >= 8:
-        assert f"AUROC {shown['auroc']:.2f} ({shown['low']:.2f} to {shown['high']:.2f})" in sentence
-    else:
-        assert sentence.endswith(f"is worth cannot be told from {counted(int(shown['n_wrong']), 'error')}.")
+    best = recommended(study)
+    assert best is not None
+    worth = verdict(study, best.score, study.table("quality_metrics"))
+    assert worth is not None and worth.word
+    for page in ("overview", "predicting_errors"):
+        assert str(worth.sentence) in said(open_page(page, study="demo"))
 
 
 def test_scores__have_one_interval_whichever_part_shows_them(studies, open_page):

@@ -30,7 +30,7 @@ $(STAMP): requirements.txt pyproject.toml | $(BIN)/python
 	$(INSTALL) -r requirements.txt
 	$(INSTALL) --no-deps -e .
 	@echo "Compiling what maps take, once …"
-	$(BIN)/python -c 'from core.analysis.projection.step import warm_umap; warm_umap()'
+	$(BIN)/python -m core.analysis.projection.warm
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.txt $(STAMP)

@@ -59,7 +59,7 @@ def test_picture_of_the_study__gives_what_is_stored(study, encoder):
     assert same.lead == pytest.approx(decided.lead, abs=1e-4)
     ours = same.features.set_index("feature").loc[stored["feature"]]
     for column in ("activation", "push"):
-        assert_allclose(ours[column], stored[column], atol=1e-5)
+        assert_allclose(ours[column], stored[column], rtol=1e-5, atol=1e-5)
     assert_array_equal(ours["fires"], stored["fires"])
     probe = study.table("probe").iloc[ROW]
     assert made.classes["name"].iat[0] == probe["predicted"]

@@ -5,7 +5,6 @@ A chunk holds 512 of the selected images, so an interrupted run resumes with the
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from core.analysis.gradcam.selection import Pairs, top_pairs, wanted_pairs
 from core.analysis.representations import Batch, input_views, picture_batches
 from core.common.processes import default_workers
 from core.common.step_facts import EmbedFacts
+from core.common.threadsafe import cached_property
 from core.common.worker_group import Ranks
 from core.config import HeatmapsConfig, RunOptions
 from core.encoders.registry import Encoder

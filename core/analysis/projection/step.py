@@ -103,13 +103,6 @@ def umap_class() -> Any:
     return UMAP
 
 
-def warm_umap() -> None:
-    """Compile what a map of a small study takes, once a machine (`make setup`)."""
-    points = np.random.default_rng(0).normal(size=(100, UMAP_FEATURES)).astype(np.float32)
-    with Progress.silent().stage("umap", total=len(points), unit="images") as bar:
-        umap_map(points, np.arange(80), MapConfig(), bar)
-
-
 def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Bar) -> np.ndarray:
     """(n_images, 2) float32: UMAP (McInnes et al. 2018) fitted to some rows, and applied to the others.
 

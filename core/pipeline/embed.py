@@ -68,8 +68,8 @@ def run_embed(
     if class_file := writer.asked.get("answers", {}).get("head_classes"):  # which is used at the end
         check_class_file(class_file, head, about_head, sorted(source.table["label"].dropna().unique()))
     settings, outside["encoder"] = as_settings(config), about["fingerprint"]
-    is_unchanged = writer.is_current("embed", settings, (), outside) and _same_head(writer, about_head)
-    is_current = is_unchanged and not redo
+    is_current = not redo and writer.is_current("embed", settings, (), outside)
+    is_current &= _same_head(writer, about_head)
     ranks.wait()  # all have looked before the first changes the manifest
     if is_current:
         if run.strict:
@@ -85,8 +85,7 @@ def run_embed(
     if not ready:
         encoder.fold(head)
     with writer.step("embed", settings, outside=outside) as out:
-        are_stored = is_unchanged and "heatmaps" in writer.manifest["steps"]
-        maps = None if are_stored else keeper_of(writer.folder, out, source, encoder, run)
+        maps = keeper_of(writer.folder, out, source, encoder, run)
         consumers = consumers_of(config, source, encoder, head, maps)
         with progress.stage("embed", total=len(source.table), unit="images") as bar:
             unreadable, pixels = embed_chunks(
@@ -125,6 +124,8 @@ def run_embed(
             write_head(out, taken)
     if ranks.is_first:
         keep_speed(writer.folder, consumers[0], run)
+        if maps is not None and Study(writer.folder).state("heatmaps") == "done":  # nothing will ask for them
+            maps.scratch.remove()
 
 
 def keep_speed(folder: Path, consumer: Consumer, run: RunOptions) -> None:

@@ -78,7 +78,7 @@ def test_killed_analysis_of_a_basis__resume_adds_the_answers_that_it_was_asked_f
     run, analysed, tmp_path, killed
 ):
     study = shutil.copytree(analysed, tmp_path / "study")
-    assert run("basis", study, "--kind=pca", "--name=p", "--device=cpu").code == 0
+    assert run("basis", study, "--kind=pca", "--size=32", "--k=32", "--name=p", "--device=cpu").code == 0
     killed("features", "analyze", study, "--basis=p", "--answers=knn", "--device=cpu")
     assert "knn" not in open_study(study).answers
     assert run("resume", study, "--basis=p").code == 0

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image, ImageDraw
 
 from core.jobs.progress import Progress
@@ -134,11 +135,8 @@ def _make_study(
     table.to_csv(source / "images.csv", index=False)
     np.save(source / "raw.npy", planted_representations(rng, classes, n_features, n_classes))
     chosen = {"epsilon": "auto", "bootstrap": 50, "workers": 0, "method": "pca"} | options
-    analyze(
-        folder,
-        {"images": str(source / "images.csv"), "representations": str(source / "raw.npy"), **chosen},
-        Progress.silent(),
-    )
+    files = {"images": str(source / "images.csv"), "representations": str(source / "raw.npy")}
+    _analyze(folder, files | chosen)
     return folder
 
 
@@ -180,8 +178,15 @@ def _make_seen_study(
     options = {"images": str(source / "images"), "masks": str(source / "masks")}
     options |= {"encoder": "python:tests.planted_encoder:hues", "device": "cpu", "workers": 0}
     options |= {"epsilon": "auto", "bootstrap": 50, "lr": 0.1, "method": "pca"}
-    analyze(folder, options, Progress.silent())
+    _analyze(folder, options)
     return folder
+
+
+def _analyze(folder: Path, options: dict[str, Any]) -> None:
+    """Make a study as on a computer without a CLIP of photographs: its steps must not depend on which."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("core.concepts.tools.clip_is_here", lambda spec: False)
+        analyze(folder, options, Progress.silent())
 
 
 def draw_scene(

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from core.common.step_facts import SearchFacts
-from core.concepts import tools
 from core.concepts.clip import clip as clips
 from core.concepts.clip.clip import clip_is_here
 from core.config import RunOptions, SearchConfig
@@ -27,13 +26,14 @@ def clip(monkeypatch):
 
 
 def is_here(monkeypatch, answer: bool) -> None:
-    monkeypatch.setattr(tools, "clip_is_here", lambda spec: answer)
+    """A CLIP of photographs that the step `search` finds; `concepts` would open its weights."""
+    monkeypatch.setattr(index, "clip_here", lambda: index.DEFAULT_CLIP if answer else None)
 
 
 @pytest.mark.slow
 def test_step__is_run_by_analyze_where_the_default_clip_is_here(study_path, clip, monkeypatch):
-    is_here(monkeypatch, True)
     folder = study_path(n_train=20, n_val=12)
+    is_here(monkeypatch, True)
     pipeline.resume(folder, {}, Progress.silent())
     study = open_study(folder)
     assert search.index_facts(study) == SearchFacts(clip="colours", clip_fingerprint="colours", n_images=32)
@@ -49,8 +49,8 @@ def test_step__is_run_by_analyze_where_the_default_clip_is_here(study_path, clip
 def test_step__is_left_out_where_no_clip_is_named_or_here_and_made_once_there_is(
     study_path, clip, monkeypatch
 ):
-    is_here(monkeypatch, False)
     folder = study_path(n_train=20, n_val=12)
+    is_here(monkeypatch, False)
     pipeline.resume(folder, {}, Progress.silent())
     study = open_study(folder)
     assert study.summary("search") == {"skipped": index.NO_CLIP, "default_clip": index.DEFAULT_CLIP}

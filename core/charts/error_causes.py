@@ -54,7 +54,8 @@ def error_causes(rates: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     )
     fig = go.Figure([shares, wrongly])
     fig.update_xaxes(title_text="Errors for which the cause holds", showgrid=True, **PERCENT_AXIS)
-    fig.update_xaxes(range=[0, max(10.0, 1.08 * float(np.nanmax(high)))])
+    reach = max(10.0, 1.08 * float(np.nanmax(high)))
+    fig.update_xaxes(range=[-reach / 60, reach])  # a point at 0 covers no name
     name_rows(fig, words(rates, "cause"), theme)
     return finish(fig, theme, height=130 + ROW * len(rates))
 

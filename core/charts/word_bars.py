@@ -38,7 +38,7 @@ def word_bars(concepts: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
             numbers(frame, "elsewhere"), np.arange(len(frame)), name="all other images", marker=marker,
             hover="%{x:.2f} of all other images",
         )  # fmt: skip
-        fig.add_trace(ticks)
+        fig.add_trace(ticks).update_layout(showlegend=False)  # the axis says what a bar and a tick are
     fig.update_xaxes(title_text=SHARES if by_majority else "word score")
     return fig
 

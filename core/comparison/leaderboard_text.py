@@ -27,7 +27,7 @@ SHARES = ("accuracy", "knn", "worst_class", "worst_slice")
 NOTHING = "–"
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 LEGEND = (
-    "In brackets 95 % intervals. Encoders that share a letter cannot be told apart in accuracy (paired "
+    "Ranges are 95 % intervals. Encoders that share a letter cannot be told apart in accuracy (paired "
     "bootstrap over units of data, Holm over all pairs at .05)."
 )
 

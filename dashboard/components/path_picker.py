@@ -69,7 +69,8 @@ def _browse(key: str, at: Path | None, endings: Sequence[str], folder: bool) -> 
         if max(len(folders), len(files)) == allowed_paths.LISTED:
             st.caption(f"Only the first {allowed_paths.LISTED} are listed: type the path of another.")
         if not folders and not files:
-            st.caption("This folder is empty.")
+            nothing = "No folder lies in this one. Choose it if its own files are meant."
+            st.caption(nothing if folder else "Nothing here can be chosen.")
 
 
 def _button(

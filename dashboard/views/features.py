@@ -44,8 +44,8 @@ WORDS, GROUPS = "Words", "Groups"
 FORMS = ("Cards", "Table", "Plot", WORDS, GROUPS, BASES)
 PAGE_SIZE = 24
 NO_WORDS = (
-    "Words were not computed here: they need captions, see Words above. So features are named by the "
-    "classes of their strongest images, or by what the classifier answers there."
+    "Words were not computed here: they need captions, see Words above. So a feature is named by a class "
+    "only where most of its strongest images are of that class, and else by its number."
 )
 SHARES = ("rate", "rate_against", "difference", "likeliest_rate", "purity", "domain_purity")
 COLUMNS = ["feature", "name", *SHARES[:3], "q", "likeliest", "likeliest_rate", "purity", "verdict", "tail"]

@@ -8,6 +8,7 @@ import pytest
 from core.errors import JobError
 from core.jobs.commands import RequestHeatmaps
 from core.store import open_study
+from dashboard.cache import reads
 from dashboard.jobs import launcher
 from tests.dashboard.conftest import all_text, forget, tiles, write_progress
 
@@ -37,7 +38,7 @@ def test_discriminative_heatmap__names_its_features(study, opened):
     app = opened(row)
     assert not app.exception
     features, _ = study.heatmap_reader.discriminative(row)
-    names = ", ".join(f"**Feature {number}**" for number in features)
+    names = ", ".join(f"**{name}**" for name in reads.feature_names(study, features))
     assert f"discriminative features that fire here: {names}" in all_text(app)
     (tile,) = tiles(app, "detail_heatmap")
     assert "mask=core" in tile["src"] and "opacity=0" in tile["src"]
@@ -47,7 +48,8 @@ def test_discriminative_heatmap__names_its_features(study, opened):
 def test_nothing_fires__the_strongest_is_named(study, opened):
     row = row_where(study, lambda features, fallback: fallback)
     (feature,) = study.heatmap_reader.discriminative(row)[0]
-    assert f"heatmap of the strongest of them, **Feature {feature}**" in all_text(opened(row))
+    name = reads.feature_name(study, feature)
+    assert f"heatmap of the strongest of them, **{name}**" in all_text(opened(row))
 
 
 def test_overlap_of_this_image__in_all_measures(study, opened):
@@ -64,7 +66,7 @@ def test_chosen_features__come_from_the_link_and_go_into_it(study, opened):
     row = row_where(study, lambda features, fallback: len(features) > 1 or not fallback)
     feature = int(study.heatmap_reader.discriminative(row)[0][0])
     app = opened(row, detail_features=str(feature))
-    assert f"**Feature {feature}**" in all_text(app)
+    assert f"**{reads.feature_name(study, feature)}**" in all_text(app)
     assert f"features={feature}" in tiles(app, "detail_heatmap")[0]["beside"][0]
     pills = next(one for one in app.button_group if one.key == f"detail_features_{row}")
     pills.set_value([]).run()

@@ -8,6 +8,7 @@ from core.charts.registry import CHARTS
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.store import open_study
+from dashboard.cache import reads
 from dashboard.panels.menus import palette
 from dashboard.state import session
 
@@ -32,7 +33,8 @@ def chosen(studies, open_page, monkeypatch):
 
 def test_page_and_feature(chosen, studies):
     assert chosen("Errors")[0] == ("errors", {})
-    assert chosen("Feature 3")[0] == ("feature", {"feature": "3"})
+    name = reads.feature_name(open_study(studies / "demo"), 3)
+    assert chosen(name)[0] == ("feature", {"feature": "3"})
 
 
 @pytest.mark.parametrize("text", ["#3", "feature 3", "Feature #3"])

@@ -35,7 +35,7 @@ from core.store import Study, open_study
 from core.traces import changes
 from dashboard.cache import reads
 from dashboard.cache.comparison_reads import comparison, other_studies
-from dashboard.cache.features import basis_reads
+from dashboard.cache.features import basis_reads, feature_reads
 from dashboard.jobs import launcher
 from dashboard.panels.features import bases, feature_cards
 from dashboard.panels.features.basis_advice import advice, lacking_control
@@ -466,7 +466,8 @@ def test_a_click_on_a_latent_opens_it_and_another_basis_drops_what_names_feature
         patch.setattr(feature_cards, "cards", at_once)
         app = open_page("overview", study="demo", basis="pca").run()
     assert clicked and dict(app.query_params) == {"study": "demo", "basis": "pca", "feature": clicked[0]}
-    assert not app.info and app.title[0].value.startswith("Latent")
+    title = feature_reads.title(open_study(layer(in_basis, "pca")), int(clicked[0]))
+    assert not app.info and app.title[0].value.startswith(title)
     app = open_page(
         "image", study="demo", image="val/ant/0080.png", removed="3", where="fires=2 correct=true"
     )

@@ -238,9 +238,9 @@ def test_classes_of_few_images_each__lead_with_pictures_and_take_no_columns(stud
     assert pictures[0] == feature_cards.PICTURES < pictures[1] <= feature_cards.WORDLESS
     tables = [open_page("features", study=one, features_as="Table").dataframe for one in ("demo", "apart")]
     told, untold = (next(one.value for one in some if "rate" in one.value) for some in tables)
-    assert set(told.columns) - set(untold.columns) == {"likeliest", "likeliest_rate", "purity"}
-    named = drawn_cards(open_page("features", study="apart", features_find="CLASS 2"), "features_cards")
-    assert named and all("class 2" in card["title"] for card in named)
+    assert set(told.columns) - set(untold.columns) == {"likeliest", "likeliest_rate", "purity", "name"}
+    named = drawn_cards(open_page("features", study="demo", features_find="CAT"), "features_cards")
+    assert named and all("cat" in card["title"] for card in named)
     monkeypatch.setattr(feature_reads, "FULL", 3)
     features = feature_reads.in_order(
         open_study(studies / "apart"), Slice(split="val"), feature_reads.Listing()

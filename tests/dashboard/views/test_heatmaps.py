@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from core.measures.object_preference import object_preference
-from core.slices.features import feature_activations, feature_classes
+from core.slices.features import feature_activations
 from core.slices.slice import Slice
 from core.store import open_study
-from dashboard.cache import heatmap_reads
+from dashboard.cache import heatmap_reads, reads
 from tests.dashboard.conftest import all_text, forget, tiles
 from tests.sentences import numbers
 from tests.synthetic import make_seen_study
@@ -176,10 +176,9 @@ def test_one_feature__the_strongest_of_the_class_comes_first(study, open_page):
     inside = np.array([feature for feature in inside if feature in drawn])
     best = int(inside[np.argmax(means[inside])])
     assert default_of_one_feature(app) == best
-    assert f"**Feature {best}**" in all_text(app)
+    assert f"**{reads.feature_name(study, best)}**" in all_text(app)
     options = app.selectbox(key="heat_feature").options
-    told = feature_classes(study)[best].words  # it has no words
-    assert options[:2] == ["All features that fire", f"Feature {best} ({told})"]
+    assert options[:2] == ["All features that fire", *reads.list_names(study, [best])]
 
 
 @pytest.mark.parametrize("where", ["", "label=ant", "label=bee", "label=bee q_score=0.01..", "split=train"])

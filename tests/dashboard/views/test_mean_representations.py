@@ -77,7 +77,7 @@ def test_slice__is_averaged_anew(where, study, open_page):
         return
     layout, drawn = spec(app, "groups_chart")["layout"], spec(app, "groups_chart")["data"]
     cells = [grid(t["z"]) for t in drawn if t["type"] == "heatmap"]
-    features = [int(name) for name in layout["xaxis3"]["ticktext"]]
+    features = [int(name.rpartition("#")[2]) for name in layout["xaxis3"]["ticktext"]]
     for row, name in enumerate(layout["yaxis"]["ticktext"]):
         of_class = inside & (study.images["label"] == name).to_numpy()
         for panel, verdict in ((1, correct), (2, ~correct)):

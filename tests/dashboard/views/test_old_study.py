@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from core.export.summary import info
 from core.store import open_study
 from tests.contract.old_study import SHARED, make_both
 from tests.dashboard.conftest import all_text
-from tests.dashboard.views.test_pages import TITLES, VIEWS
+from tests.dashboard.views.test_pages import VIEWS, is_title_of
 from tests.shared import made_once
 
 
@@ -33,7 +32,7 @@ def served(studies, shelf, both_studies) -> Path:
 def test_view__stands(view, served, open_page):
     app = open_page(view, study="study_old")
     assert not app.exception and not app.error
-    assert re.fullmatch(rf"{TITLES[view]}( \d+)?", app.title[0].value)
+    assert is_title_of(view, app.title[0].value)
 
 
 @pytest.mark.parametrize("view", ["masks", "feature"])

@@ -30,7 +30,7 @@ $(STAMP): requirements.txt pyproject.toml | $(BIN)/python
 	$(INSTALL) -r requirements.txt
 	$(INSTALL) --no-deps -e .
 	@echo "Compiling what maps take, once …"
-	$(BIN)/python -m core.analysis.projection.warm
+	-$(BIN)/python -m core.analysis.projection.warm  # without it the first map compiles
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.txt $(STAMP)

@@ -15,9 +15,9 @@ from core.data.sources.likeness import PictureOf, likeness
 
 LOOKED_AT = 100  # pairs of pictures that are compared
 SAME = 0.98  # correlation of a picture and its copy, which may have been saved anew
-MOST = 0.9  # of the pairs that are compared: then also those that are not are copies
+MOST = 0.9  # if this share of the compared pairs are copies, the pairs that were not compared are, too
 _WRITTEN = tomllib.loads(Path(__file__).with_name("unit_names.toml").read_text(encoding="utf-8"))
-SAID, NUMBERED = (
+NAMED, NUMBERED = (
     re.compile("|".join(_WRITTEN[name]), re.IGNORECASE) for name in ("said_copies", "numbered_copies")
 )
 IN_ALL = (")", "cop", "cóp", "kop", "副本", "コピー", "коп")  # one is in each such name
@@ -36,7 +36,7 @@ def originals(ids: Sequence[str], look: PictureOf) -> dict[int, int]:
     said: dict[int, int] = {}
     numbered: dict[int, int] = {}
     for row in named:
-        for pattern, pairs in ((SAID, said), (NUMBERED, numbered)):
+        for pattern, pairs in ((NAMED, said), (NUMBERED, numbered)):
             original = original_name(ids[row], pattern)
             if original is not None and original in row_of:
                 pairs[row] = row_of[original]
@@ -47,7 +47,7 @@ def originals(ids: Sequence[str], look: PictureOf) -> dict[int, int]:
 def original_name(image_id: str, pattern: re.Pattern[str]) -> str | None:
     """Return the name of the file that the name of a copy says; None for another name.
 
-    >>> original_name("a/x - Copy (2).jpg", SAID), original_name("a/Copy of x.jpg", SAID)
+    >>> original_name("a/x - Copy (2).jpg", NAMED), original_name("a/Copy of x.jpg", NAMED)
     ('a/x.jpg', 'a/x.jpg')
     >>> original_name("a/x (1).jpg", NUMBERED), original_name("a/x.jpg", NUMBERED)
     ('a/x.jpg', None)
@@ -63,7 +63,7 @@ def _named_as_copies(ids: Sequence[str]) -> list[int]:
     if not any(mark in text for mark in IN_ALL):  # quick, as a million names are asked
         return []
     names = (os.path.splitext(image_id.rpartition("/")[2])[0] for image_id in ids)
-    return [row for row, name in enumerate(names) if SAID.search(name) or NUMBERED.search(name)]
+    return [row for row, name in enumerate(names) if NAMED.search(name) or NUMBERED.search(name)]
 
 
 def _that_look_alike(pairs: dict[int, int], look: PictureOf) -> dict[int, int]:

@@ -1,6 +1,6 @@
 """Class probabilities of each image by a linear probe that has not seen its unit (docs/method.md 2.9)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,6 +104,11 @@ def search_strength(
         if n_worse == PATIENCE:
             break
     return losses
+
+
+def least_loss(losses: Mapping[float, float], strengths: Sequence[float]) -> float:
+    """The strength of the least loss; of the strengths the smallest where nothing was searched."""
+    return min(losses, key=lambda one: losses[one]) if losses else min(strengths)
 
 
 class _Fit:

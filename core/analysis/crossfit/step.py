@@ -175,7 +175,7 @@ def _search(
         run.device,
         after_each,
     )
-    strength = min(losses, key=lambda one: losses[one]) if losses else min(config.strengths)
+    strength = fit.least_loss(losses, config.strengths)
     return {"strength": strength, "strength_loss": {f"{one:g}": loss for one, loss in losses.items()}}
 
 

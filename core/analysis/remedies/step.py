@@ -197,7 +197,7 @@ def _refits(
             run.device,
             lambda: bar.update(1),
         )
-    strength = min(losses, key=lambda one: losses[one]) if losses else min(config.strengths)
+    strength = fit.least_loss(losses, config.strengths)
     heads = Heads(
         array,
         images.rows,

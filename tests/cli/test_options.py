@@ -76,6 +76,7 @@ CONFIGS: dict[str, tuple[type, ...]] = {
         MapConfig,
     ),
     "resume": (FeaturesConfig, RunOptions),
+    "compare": (RunOptions,),
     "transfer": (TransferConfig, RunOptions),
     "export": (RunOptions,),
     "basis": (BasisConfig, RunOptions),

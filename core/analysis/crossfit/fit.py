@@ -106,7 +106,7 @@ def search_strength(
     return losses
 
 
-def least_loss(losses: Mapping[float, float], strengths: Sequence[float]) -> float:
+def best_strength(losses: Mapping[float, float], strengths: Sequence[float]) -> float:
     """The strength of the least loss; of the strengths the smallest where nothing was searched."""
     return min(losses, key=lambda one: losses[one]) if losses else min(strengths)
 

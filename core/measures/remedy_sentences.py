@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.common.captions import with_class_names
 from core.common.records import Record, Templates
 from core.common.step_facts import RemediesFacts
 from core.measures.remedies import (
@@ -89,6 +90,29 @@ def base_sentence(facts: RemediesFacts) -> Record:
     if facts.accuracy_in_use is None:
         return _say("alone", value=accuracy, n=facts.n)
     return _say("in_use", value=accuracy, n=facts.n, chance=facts.accuracy_in_use)
+
+
+def worst_sentence(facts: RemediesFacts, slice_name: str = "") -> Record | str:
+    """Say on which slice and which class the refit does worst; "" where neither is known.
+
+    Args:
+        slice_name: what the slice is called; "": by its text.
+    """
+    parts = []
+    if facts.worst_slice:
+        parts.append(_say("worst_slice", what=slice_name or facts.worst_slice, n=facts.n_worst_slice))
+    if facts.worst_class:
+        parts.append(_say("worst_class", what=with_class_names(facts.worst_class), n=facts.n_worst_class))
+    return _say("worst", parts=tuple(parts)) if parts else ""
+
+
+def fitted_sentence(facts: RemediesFacts, *, unseen: bool) -> Record:
+    """Say which images a head that is handed out was fitted to.
+
+    Args:
+        unseen: the study has evaluation images, and these were left out.
+    """
+    return _say("fitted_train" if unseen else "fitted_all", n=facts.n_fitted)
 
 
 def remedy_sentence(row: Mapping[str, Any]) -> Record:

@@ -22,7 +22,7 @@ from core.common.step_facts import (
     RemediesFacts,
 )
 from core.measures.cause_sentences import shares_sentence
-from core.measures.remedy_sentences import base_sentence, remedy_sentence
+from core.measures.remedy_sentences import base_sentence, remedies_finding, remedy_sentence, worst_sentence
 from core.report.inputs import Source
 from core.report.page import parts
 from core.slices import saved_slices
@@ -200,7 +200,16 @@ def causes(source: Source) -> list[Markup]:
 def remedies(source: Source) -> list[Markup]:
     """What each remedy of the head gains on images that it has not seen, and which ones gain nothing."""
     table, facts = source.study.table("remedies"), source.study.facts(RemediesFacts)
-    pieces = [parts.paragraph(base_sentence(facts)), *source.charts.row("remedies")]
+    study, name = source.study, ""
+    if facts.worst_slice:
+        whole = study.whole if isinstance(study, Narrowed) else study
+        name = plain_name(Slice.parse(facts.worst_slice), feature_names(whole), study.feature_kind)
+    pieces = [
+        parts.paragraph(f"{full_sentence(remedies_finding(table))} {base_sentence(facts)}"),
+        *source.charts.row("remedies"),
+    ]
+    if worst := worst_sentence(facts, name):
+        pieces.append(parts.paragraph(worst))
     return [*pieces, parts.bullets([full_sentence(remedy_sentence(row)) for row in table.to_dict("records")])]
 
 

@@ -139,6 +139,11 @@ def distinct(study: Study, slices: tuple[Slice, ...]) -> np.ndarray:
     return distinct_slices(study, numbers(reads.images(study), "correct") == 0, slices)
 
 
+def slice_name(study: Study, where: Slice) -> str:
+    """What a slice is called in plain words."""
+    return plain_name(where, reads.feature_words(study), study.feature_kind)
+
+
 def _plain_names(study: Study, table: pd.DataFrame) -> list[str]:
     """What each slice is called; of two with the same name, each also says its trait."""
     words = reads.feature_words(study)

@@ -109,6 +109,7 @@ def test_best__of_those_that_gain():
                      ("corrected", 0.3, 0.1, 7), ("temperature", 0.9, 0.8, 0))  # fmt: skip
     assert remedies.best_remedy(table) == "slices"
     assert remedies_finding(table).kind == "best" and remedies_finding(table).value == pytest.approx(10)
+    assert remedies.largest_gain(table) == "corrected" and remedies.largest_gain(table.iloc[:1]) == ""
     assert remedies.best_remedy(table.iloc[2:]) == "temperature"
     assert remedies_finding(table.iloc[2:]).kind == "best_confidence"
     assert remedies.best_remedy(table.iloc[2:4]) == "" and remedies_finding(table.iloc[2:4]).kind == "none"

@@ -14,12 +14,31 @@ from core.common.formatting import counted, full_sentence
 from core.common.step_facts import RemediesFacts
 from core.export.remedy_head import remedy_head_bytes
 from core.export.table_file import file_stem
-from core.measures.remedies import BROKEN, IMAGES, MENDED, NOT_TRIED, TABLE, TEMPERATURE, best_remedy
-from core.measures.remedy_sentences import base_sentence, remedies_finding, remedy_name, remedy_sentence
+from core.measures.label_issues import TABLE as ISSUES
+from core.measures.remedies import (
+    BROKEN,
+    GAINS,
+    IMAGES,
+    MENDED,
+    NOT_TRIED,
+    TABLE,
+    TEMPERATURE,
+    best_remedy,
+    largest_gain,
+)
+from core.measures.remedy_sentences import (
+    base_sentence,
+    fitted_sentence,
+    remedies_finding,
+    remedy_name,
+    remedy_sentence,
+    worst_sentence,
+)
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import reads
+from dashboard.addresses.pages import of_labels
+from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import select_one
@@ -56,19 +75,27 @@ def remedies_part(study: Study, where: Slice, head: DeltaGenerator, answer_slot:
     show_chart(study, REMEDIES, title=None)
     beside = (table["outcome"] == NOT_TRIED).to_numpy(bool) | (table["remedy"] == TEMPERATURE).to_numpy(bool)
     lines = [full_sentence(remedy_sentence(row)) for row in table.loc[beside].to_dict("records")]
-    st.caption(widgets.plain(" ".join(lines)))
+    st.caption(widgets.plain(" ".join([_worst(study, facts), *lines])))
+    if not facts.n_corrected and study.has(ISSUES):
+        link("errors", "Decide on labels that may be wrong", study, icon="flag", **of_labels())
     if facts.heads:
         _one_remedy(study, table, facts, where)
+
+
+def _worst(study: Study, facts: RemediesFacts) -> str:
+    """Say which slice and which class the marks of the chart are of; "" of neither."""
+    name = slice_reads.slice_name(study, Slice.parse(facts.worst_slice)) if facts.worst_slice else ""
+    return str(worst_sentence(facts, name))
 
 
 def _one_remedy(study: Study, table: pd.DataFrame, facts: RemediesFacts, where: Slice) -> None:
     """The images whose answer a remedy changes, and what can be done with its head."""
     names = {remedy_name(remedy): remedy for remedy in facts.heads}
-    best = remedy_name(best_remedy(table) or facts.heads[-1])
+    best = remedy_name(best_remedy(table) or largest_gain(table) or facts.heads[0])
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         name = select_one("Remedy", [*names], key=CHOICE, default=best, width=340)
         remedy = names[name]
-        _next_menu(study, remedy)
+        _next_menu(study, table.loc[table["remedy"].to_numpy(object) == remedy].iloc[0].to_dict())
     changed = reads.table(study, IMAGES)
     ids = study.column("images", "image_id").to_numpy(object)[where.mask(study)]
     changed = changed.loc[(changed["remedy"] == remedy).to_numpy(bool) & changed["image_id"].isin(ids)]
@@ -91,32 +118,34 @@ def _side(study: Study, changed: pd.DataFrame, change: str, title: str) -> None:
         captions={row: _caption(one) for row, one in records.items()},
         page_size=PAGE,
         select=True,
+        marked=False,  # the group says it; whether the answer in use is right is another question
         label=f"images that are {title.lower()}",
     )
 
 
 def _caption(row: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        " → ".join(with_class_names(str(row[name])) for name in ("before", "after")),
-        with_class_names(str(row["label"])),
-    )
+    truth, *answers = (with_class_names(str(row[name])) for name in ("label", "before", "after"))
+    return (f"{truth}: {' → '.join(answers)}",)
 
 
-def _next_menu(study: Study, remedy: str) -> None:
-    """A menu that makes the next study with the head, or hands the head out as a file."""
-    menu = st.popover(
-        "Use this head", icon=":material/play_arrow:", key=NEXT, type="primary", on_change="rerun"
-    )
+def _next_menu(study: Study, row: dict[str, Any]) -> None:
+    """A menu that makes the next study with the head, or hands the head out as a file.
+
+    Args:
+        row: of table `remedies`; the menu invites only where the remedy gains.
+    """
+    kind = "primary" if row["outcome"] == GAINS else "secondary"
+    menu = st.popover("Use this head", icon=":material/play_arrow:", key=NEXT, type=kind, on_change="rerun")
     if menu.open:
         with menu:
-            _next(served_studies.in_units(study), remedy)
+            _next(served_studies.in_units(study), row)
 
 
-def _next(study: Study, remedy: str) -> None:
-    st.caption(
-        "The head was fitted to train images alone. The next study has the same images, and this head as its "
-        "classifier; its evaluation images are unseen, and it can be compared with this study."
-    )
+def _next(study: Study, row: dict[str, Any]) -> None:
+    remedy = str(row["remedy"])
+    st.markdown(widgets.plain(full_sentence(remedy_sentence(row))))
+    facts = study.facts(RemediesFacts)
+    st.caption(widgets.plain(fitted_sentence(facts, unseen=bool(study.is_val.any()))))
     widgets.problem_of(NEXT)
     usual = usual_name(f"{study.name}-{remedy.replace('+', '-')}", served_studies.studies_folder())
     st.text_input("Name", key=NAME, placeholder=usual, max_chars=60)

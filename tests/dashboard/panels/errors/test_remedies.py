@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import numpy as np
 import pandas as pd
@@ -13,23 +14,25 @@ from core.common.step_facts import RemediesFacts
 from core.encoders.readout.head_file import read_head
 from core.export.remedy_head import remedy_head
 from core.measures.remedies import BROKEN, MENDED, remedy_row, remedy_table, untried_row
-from core.measures.remedy_sentences import base_sentence, remedies_finding, remedy_name
+from core.measures.remedy_sentences import base_sentence, remedies_finding, remedy_name, worst_sentence
 from core.storage.writer import write_study
 from core.store import Study, open_study
 from dashboard.components.tooltips import plain
 from dashboard.jobs import launcher, run_again
 from tests.dashboard.conftest import all_text, tiles
+from tests.dashboard.issues import write_issues
 from tests.export.test_label_forms import made as made
 
 TAB = {"errors_tab": "What would help"}
 FACTS = {"answer": "probe", "accuracy": 0.7, "accuracy_in_use": 0.65, "n": 40, "heads": ["refit", "slices"]}
+WORST = {"worst_slice": "colour=blue", "n_worst_slice": 12, "worst_class": "cat", "n_worst_class": 21}
 
 
-def write_remedies(folder: Path) -> Study:
+def write_remedies(folder: Path, *, low: float = 0.01) -> Study:
     """As the step would leave them: slices gain, nobody corrected a label, two images change side."""
     study = open_study(folder)
     ids = study.images["image_id"].tolist()
-    numbers = {"accuracy": 0.75, "gain": 0.05, "low": 0.01, "high": 0.09, "mended": 9, "broken": 1, "n": 40}
+    numbers = {"accuracy": 0.75, "gain": 0.05, "low": low, "high": 0.09, "mended": 9, "broken": 1, "n": 40}
     rows = [untried_row("corrected", "nobody has corrected a label"), remedy_row("slices", numbers)]
     changed = pd.DataFrame(
         {
@@ -48,7 +51,7 @@ def write_remedies(folder: Path) -> Study:
         step.table("remedy_images", changed.astype("str"))
         step.table("remedy_classes", pd.DataFrame({"label": names}))
         step.vector("remedy_weights", weights.reshape(2, len(names), n_features + 1))
-        step.summary = {**FACTS, "n_fitted": 30, "best": "slices"}
+        step.summary = {**FACTS, **WORST, "n_fitted": 30, "best": "slices"}
     return open_study(folder)
 
 
@@ -63,10 +66,31 @@ def test_page__says_what_gains_and_shows_what_changes_side(seen, open_page):
     assert app.selectbox(key="remedy").value == remedy_name("slices")  # the one that gains
     for row, change in enumerate((MENDED, BROKEN)):
         (tile,) = tiles(app, f"remedies_{change}")
-        assert tile["id"] == row and tile["lines"][0] == "bee → ant"
+        assert tile["id"] == row and tile["lines"][0].endswith(": bee → ant")
+        assert tile["verdict"] == ""  # that of the answer in use would contradict the group
     app = open_page("errors", study=seen.name, where="correct=true label=cat", **TAB)
     assert not app.exception  # a filter narrows the lists, not the gains
     assert plain(str(remedies_finding(table))) in [one.value for one in app.header]
+
+
+def test_page__leads_from_untried_corrections_to_the_labels(seen, open_page):
+    write_issues(seen, 4)
+    study = write_remedies(seen)
+    app = open_page("errors", study=seen.name, **TAB)
+    queries = [one.proto.query_string for one in app.get("page_link")]
+    assert any(parse_qs(one).get("errors_tab") == ["Wrong labels"] for one in queries)
+    worst = worst_sentence(study.facts(RemediesFacts), "blue things")
+    assert worst.parts[0].what == "blue things" and [one.n for one in worst.parts] == [12, 21]
+    assert any(part in all_text(app) for part in worst.parts[1:])
+
+
+def test_head__nothing_gains__the_largest_alone_is_shown(seen, open_page):
+    study = write_remedies(seen, low=-0.01)
+    assert remedies_finding(study.table("remedies")).kind == "none"
+    app = open_page("errors", study=seen.name, **TAB)
+    assert app.selectbox(key="remedy").value == remedy_name("slices")
+    (menu,) = [one.proto.popover for one in app.get("popover") if one.proto.popover.label == "Use this head"]
+    assert menu.type == "secondary"
 
 
 def test_page__without_the_step_has_the_button(seen, open_page):

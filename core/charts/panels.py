@@ -139,6 +139,11 @@ class _Layout:
         scale = self.cell / max(picture.image.size)
         return picture.image.width * scale, picture.image.height * scale
 
+    def box_of(self, picture: Picture, column: int) -> tuple[float, float, float]:
+        """Left end, width and height of a picture in the middle of its cell, above its caption."""
+        width, height = self.size_of(picture)
+        return self.x[column] + (self.cell - width) / 2, width, height
+
     def caption_of(self, picture: Picture) -> str:
         """The caption in lines that are not wider than the picture, in print."""
         if self.theme.width is None or not picture.caption:
@@ -176,16 +181,17 @@ def _frame(marks: Marks, picture: Picture, layout: _Layout, number: int, column:
     x, y = layout.x[column], layout.y[number]
     if picture.verdict:
         colour = marks.theme.correct if picture.verdict == "correct" else marks.theme.misclassified
-        width, height = layout.size_of(picture)
-        box = {"type": "rect", "x0": x, "x1": x + width, "y0": y, "y1": y + height}
+        left, width, height = layout.box_of(picture, column)
+        box = {"type": "rect", "x0": left, "x1": left + width, "y0": y, "y1": y + height}
         marks.shapes.append(box | {"line": {"color": colour, "width": 1.5}})
     at = {"x": x + layout.cell / 2, "y": y + layout.tall[number], **ON_AXES, "xanchor": "center"}
     marks.note(layout.caption_of(picture), **at, yanchor="top", color=marks.theme.ink)
 
 
 def _image(picture: Picture, layout: _Layout, number: int, column: int) -> dict:
-    at = {"x": layout.x[column], "y": layout.y[number], **ON_AXES, "xanchor": "left", "yanchor": "top"}
-    size = {"sizex": layout.cell, "sizey": layout.cell, "sizing": "contain", "layer": "below"}
+    left, width, height = layout.box_of(picture, column)
+    at = {"x": left, "y": layout.y[number], **ON_AXES, "xanchor": "left", "yanchor": "top"}
+    size = {"sizex": width, "sizey": height, "sizing": "contain", "layer": "below"}
     return {"source": data_uri(picture.image), **at, **size}
 
 

@@ -32,6 +32,8 @@ SCREEN = (960, 540)  # pixels of a figure without a fixed size
 PNG_SCALE = 4  # 384 dots per inch at the printed size
 PATIENCE = 180  # seconds for one figure
 DRAWN_TEXT = Path(__file__).with_name("drawn_text.js")
+# kaleido prints with margins on a sheet as large as the figure: what stands at its end would be cut off.
+WHOLE_SHEET = "<style>@page { margin: 0 } #kaleido-image { display: block }</style>"
 HOW_TO_GET_ONE = (
     "install Chromium or Chrome (Debian, Ubuntu: apt-get install chromium), or run: kaleido_get_chrome, "
     "or set BROWSER_PATH to a browser; .html and .json need none"
@@ -136,7 +138,7 @@ def _page_with_fonts() -> Any:
 
     page = kaleido.PageGenerator(mathjax=False)  # by default it would be downloaded from a server
     script = DRAWN_TEXT.read_text(encoding="utf-8")
-    page.header += f'<style id="peregrine-fonts">{font_faces()}</style>'
+    page.header += f'<style id="peregrine-fonts">{font_faces()}</style>{WHOLE_SHEET}'
     page.footer = f"<script>{script}\ncarryFonts();</script>{page.footer}"
     return page
 

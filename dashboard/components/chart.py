@@ -42,12 +42,14 @@ def chart(
     on_select: Callable[[list[dict]], None] | None = None,
     column: str = "single",
     source: str = "",
+    file: str = "",
 ) -> None:
     """Show a figure, and on it a menu that saves it as svg, png or pdf and its numbers as csv, and that adds
     it to my figures.
 
     Args:
-        name: unique on the page; also the name of the saved files.
+        name: unique on the page; also the name of the saved files, unless they have their own, `file`, that
+            tells them from those of other features or images.
         draw: makes the figure in a theme; called again with the theme of paper for print.
         depends_on: every choice, slice and other study that the figure depends on besides the study and the
             theme. What was drawn for the same ones is not drawn again. The first slice says which images it
@@ -62,7 +64,7 @@ def chart(
     drawing = Drawing(
         alt=alt,
         print_as=partial(print_version, draw, screen_height=figure.height),
-        table=table_of(study, name, data, *depends_on),
+        table=table_of(study, file or name, data, *depends_on),
         column=column,
         answer=served_studies.answer_option(study),
         source=source,
@@ -85,7 +87,9 @@ def table_of(
 
 
 @contextmanager
-def with_menu(study: Study, name: str, *depends_on: Hashable, alt: str) -> Iterator[list[Shown]]:
+def with_menu(
+    study: Study, name: str, *depends_on: Hashable, alt: str, file: str = ""
+) -> Iterator[list[Shown]]:
     """A frame around galleries, with a menu that saves the pictures that they show and adds them to my
     figures; see `chart`. Pictures that no gallery shows are added to the list that it yields.
     """
@@ -97,7 +101,7 @@ def with_menu(study: Study, name: str, *depends_on: Hashable, alt: str) -> Itera
         drawing = Drawing(
             alt=alt,
             print_as=partial(_print_pictures, galleries),
-            table=table_of(study, name, partial(picture_table, study, galleries), *depends_on),
+            table=table_of(study, file or name, partial(picture_table, study, galleries), *depends_on),
             column=own_column(galleries),
             answer=served_studies.answer_option(study),
             screen=lambda: picture_figure(galleries, page_theme()),

@@ -44,7 +44,9 @@ def picture_figure(galleries: Sequence[Shown], theme: Theme, *, column: str = "d
     several = len(galleries) > 1
     strips = []
     for gallery in galleries:
-        title = "<br>".join(map(as_text, textwrap.wrap(_name_of(gallery), TITLE))) if several else ""
+        name = _name_of(gallery)
+        lines = textwrap.wrap(f"{name[:1].upper()}{name[1:]}", TITLE) if several else []
+        title = "<br>".join(map(as_text, lines))
         for number, tiles in enumerate(_rows_of(gallery.tiles, column)):
             pictures = [picture for tile in tiles for picture in _pictures_of(tile)]
             strips.append(Strip("" if number else title, pictures, apart=not number))

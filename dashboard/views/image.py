@@ -118,7 +118,9 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     with st.container(key="stacked_image"):
         left, right = st.columns([5, 6], gap="medium")
     with left:
-        with with_menu(study, "image", alt=f"{name} and its heatmap") as shown:
+        with with_menu(
+            study, "image", alt=f"{name} and its heatmap", file=f"image_{facts['image_id']}"
+        ) as shown:
             tile = Tile(row, picture, name, beside=(overlay,) if overlay else ())
             shown.append(Shown(name, (tile,)))
             heat_views(

@@ -65,6 +65,17 @@ def test_picture_grid__fits_into_its_figure(theme, n):
     assert layout_of(fig).height == pytest.approx(bottom, abs=1)
 
 
+def test_picture_grid__a_tall_picture_stands_above_its_caption():
+    tall = Picture(Image.new("RGB", (20, 40)), "below", "correct")
+    fig = picture_grid([Strip("", [Picture(plain((9, 9, 9))), tall])], theme=paper())
+    square, image = layout_of(fig).images
+    (frame,) = layout_of(fig).shapes
+    (caption,) = [note for note in layout_of(fig).annotations if note.text == "below"]
+    assert image.sizex == pytest.approx(image.sizey / 2) and image.sizey == square.sizey
+    assert caption.x == pytest.approx(image.x + image.sizex / 2)
+    assert (frame.x0, frame.x1) == pytest.approx((image.x, image.x + image.sizex))
+
+
 def test_picture_grid__without_pictures_says_why():
     for strips in ([], [Strip("x", [])], [Strip("x", [None])]):
         fig = picture_grid(strips, empty="All files are gone.")

@@ -16,10 +16,12 @@ from core.charts.options import FigureOptions
 from core.export.table_file import TableFile
 from core.figures.catalogue import table
 from core.jobs.progress import Progress
+from core.slices.features import class_firing
 from core.slices.slice import Slice
 from core.store import open_study
 from dashboard.components import chart as chart_part
 from dashboard.components.chart_menu import Drawing
+from dashboard.panels.features import feature_images
 from tests.dashboard.conftest import drawn_charts, grid, tiles
 from tests.dashboard.shelf import Shelf
 
@@ -139,6 +141,20 @@ def test_pictures__have_the_colours_of_the_page(study, open_page, menus):
         images = json.loads(menus["heat"].kept("serif").drawing)["layout"]["images"]
         drawn.add(tuple(one["source"] for one in images[1::2]))
     assert len(drawn) == 2
+
+
+def test_files_of_a_feature__name_it_and_its_rows(study, open_page, menus):
+    feature = int(np.argmax(class_firing(study, study.is_val)[0].sum(1)))
+    stems = []
+    for number in (feature, feature + 1):
+        assert not open_page("feature", study=study.path.name, feature=number, feature_look="Image").exception
+        stems.append([one.table.stem for one in menus.values()])
+        assert all(f"feature-{number}" in stem for stem in stems[-1])
+        if number == feature:
+            rows = csv_of(menus["feature_pictures"].kept("serif").numbers.encode())["gallery"]
+            assert rows.drop_duplicates().tolist() == list(feature_images.NAMES.values())
+        menus.clear()
+    assert len(stems[0]) > 2 and not set(stems[0]) & set(stems[1])
 
 
 def test_nothing_is_drawn_before_it_is_asked_for(study, open_page, monkeypatch):

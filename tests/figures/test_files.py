@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import zlib
 
 import plotly.graph_objects as go
 import pytest
@@ -122,3 +123,25 @@ def test_pdf__holds_its_fonts_and_pictures(tmp_path, browser):
     assert b"/FontFile" in data or b"/Type3" in data
     assert b"/Subtype /Image" in data
     assert data.count(b"/Type /Page\n") + data.count(b"/Type /Page/") <= 1
+
+
+@pytest.mark.browser
+def test_pdf__is_the_whole_sheet(tmp_path, browser):
+    """The ground of the figure begins in a corner and is as large as the page: nothing is cut off."""
+    fig = finish(go.Figure(), paper()).update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0})
+    data = files.write_figure(fig, tmp_path / "figure.pdf").read_bytes()
+    (sheet,) = re.findall(rb"/MediaBox \[([^]]+)\]", data)
+    streams = (re.split(rb"stream\r?\n", part)[-1] for part in data.split(b"endstream"))
+    page = next(text for one in streams if b" re\n" in (text := inflated(one)))
+    scale = float(page.split()[0])
+    left, top, width, height = map(float, re.findall(rb"([-.\d ]+) re\n", page)[0].split())
+    assert (left, top) == pytest.approx((0, 0), abs=0.5)
+    right, bottom = (float(one) for one in sheet.split()[2:])
+    assert (scale * width, scale * height) == pytest.approx((right, bottom), abs=1)
+
+
+def inflated(stream: bytes) -> bytes:
+    try:
+        return zlib.decompressobj().decompress(stream)
+    except zlib.error:
+        return b""

@@ -104,6 +104,7 @@ def classes(study: Study, group: str) -> None:
         group,
         alt=f"Classes of the images that activate {concept_reads.unit_name(study, group)} highly",
         data=counts,
+        file=f"concept_classes_{group}",
     )
 
 
@@ -132,6 +133,7 @@ def scored_words(study: Study, group: str) -> None:
         group,
         alt=f"Scores of the words of {concept_reads.unit_name(study, group)}",
         data=kept_words.drop(columns="discarded_by"),
+        file=f"concept_words_{group}",
     )
     if line := detection_line(kept_words):
         st.caption(widgets.plain(line), help=widgets.help_text("word_auc"))

@@ -48,6 +48,7 @@ def classes(study: Study, feature: int, tail: str, population: Slice) -> None:
         *(feature, population),
         alt=f"Classes of the {images} on which {study.feature_kind} {feature} fires",
         data=shares.loc[numbers(shares, "images") > 0].reset_index(drop=True),
+        file=one_feature.file_of(study, feature, "classes"),
     )
 
 
@@ -100,6 +101,7 @@ def activations(study: Study, feature: int, tail: str, population: Slice) -> Non
         *(feature, population),
         alt=f"Activation of {study.feature_kind} {feature} over the {bars}",
         data=pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts}),
+        file=one_feature.file_of(study, feature, "histogram"),
     )
     count = counted(len(marked), name.replace("images", "image", 1), name)
     ticks = f" Ticks: the {count} on which it fires." if len(marked) else ""
@@ -136,6 +138,7 @@ def push(study: Study, feature: int, population: Slice) -> None:
         *(feature, population.labels),
         alt=f"What {study.feature_kind} {feature} adds to the logit of each class, against the average class",
         data=weights,
+        file=one_feature.file_of(study, feature, "push"),
     )
     if len(finite):
         st.caption(
@@ -163,6 +166,7 @@ def heat(study: Study, feature: int) -> None:
         feature,
         alt=f"Heat of {study.feature_kind} {feature} on both masks, against a uniform heatmap",
         data=rows,
+        file=one_feature.file_of(study, feature, "heat"),
     )
     parts = [
         f"{widgets.percent(row['energy'], digits=0)} of its heat lies on the {ON_MASKS[row['mask']]}"

@@ -16,9 +16,11 @@ from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one
+from dashboard.panels.features.one_feature import file_of
 
 CROP, HEAT, PLAIN = LOOKS = ("Crop", "Heatmap", "Image")
 TITLES = {"top": "Most active", "median": "In the middle", "lowest": "Least active"}
+NAMES = {"top": "most active images", "median": "images in the middle", "lowest": "least active images"}
 NUMBER = "The number on a picture is the activation there; a representation has length 1."
 EACH = FEW = 6  # of fewer stored heatmaps no rows are made: all images are shown, the others without
 TILE, WIDE = 84, 144  # pixels of a tile; of the only ones
@@ -35,7 +37,9 @@ def strongest_images(study: Study, feature: int, population: Slice) -> None:
         _told(study, len(stored), int(stored.sum()), look)
         badges = {int(row): f"{value:.2f}" for row, value in zip(rows, values, strict=True)}
         alt = f"Images of {study.feature_kind} {feature}"
-        with with_menu(study, "feature_pictures", population, alt=alt):
+        with with_menu(
+            study, "feature_pictures", population, alt=alt, file=file_of(study, feature, "pictures")
+        ):
             if not len(rows):
                 _largest(study, feature, population)
             elif every or len(rows) <= EACH:  # too few to make three rows of them
@@ -91,6 +95,7 @@ def _levels(study: Study, feature: int, rows: np.ndarray, badges: Mapping[int, s
                     key=f"feature_{level}",
                     page_size=EACH,
                     columns=EACH // 2,
+                    label=NAMES[level],
                 )
 
 
@@ -120,6 +125,7 @@ def _gallery(
     key: str,
     page_size: int,
     columns: int = 0,
+    label: str = "",
 ) -> None:
     def addresses(some: list[int]) -> list[tuple[str, ...]]:
         urls = served_studies.picture_urls(study, some)
@@ -141,7 +147,7 @@ def _gallery(
         page_size=page_size,
         tile=WIDE if len(rows) <= EACH and not columns else TILE,
         columns=columns,
-        label=f"images on which {study.feature_kind} {feature} fires",
+        label=label or f"images on which {study.feature_kind} {feature} fires",
         pictures=addresses,
         names=(look,),
     )

@@ -41,6 +41,11 @@ LONGEST_NAME = 68  # letters: two lines beside the buttons at 1280 px
 COLOURS: dict[str, Literal["green", "orange", "gray"]] = {"good": "green", "bad": "orange", "quiet": "gray"}
 
 
+def file_of(study: Study, feature: int, part: str) -> str:
+    """What files of a part of the page of a feature are called: they stand beside those of other features."""
+    return f"{study.feature_kind.lower()}-{feature}_{part}"
+
+
 def ready(study: Study) -> bool:
     """True when the study holds its features and the images on which each fires; else says what to run."""
     for item, what in NEEDED.items():

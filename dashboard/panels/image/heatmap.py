@@ -106,7 +106,8 @@ def _pictures(study: Study, row: int, facts: dict[str, Any], style: OverlayStyle
     bare = replace(style, masks=())  # masks would dim the heat
     overlay = overlay_urls(study, [row], [bare], side=SIDE)[0] if stored else ""
     name = widgets.image_name(facts)
-    with with_menu(study, "detail_pictures", alt=f"{name} and its heatmap"):
+    file = f"image_{facts['image_id']}"
+    with with_menu(study, "detail_pictures", alt=f"{name} and its heatmap", file=file):
         _side_by_side(row, name, original, overlay)
 
 

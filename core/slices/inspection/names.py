@@ -14,7 +14,7 @@ from core.common.formatting import joined
 from core.common.statistics.intervals import wilson
 from core.reader import StudyReader
 from core.slices.evaluate import class_column
-from core.slices.features.classes import classes_tell
+from core.slices.features.classes import classes_tell, feature_classes
 from core.slices.features.similar import STRONGEST
 from core.slices.inspection.words import SCENE, feature_words, features_on_object, named_from, words_apart
 from core.traces.traces import read_traces
@@ -32,7 +32,8 @@ MOST_PRODUCTS = 2**35  # of weights with representations, some seconds
 def feature_names(study: StudyReader, *, named: bool = True, between: str = ", ") -> dict[int, str]:
     """Return what each feature is called: the name that people gave it, else its words, else the class that
     holds most of its strongest images (`majority_class`): "strong on ball". Features without any are missing,
-    and are called by their number: a list of classes that have nothing in common would say nothing.
+    and are called by their number: a list of classes that have nothing in common would say nothing. No class
+    stands in the name of a feature that fires most often (on evaluation images) on one that is not in it.
 
     Of several features with the same words each says which classes it is strong on, at most two; those that
     still share a name say a further word of their own, then another class, as far as there are such: "yellow,
@@ -45,9 +46,11 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
         DamagedTraces: the names that people gave cannot be read.
     """
     given = read_traces(study.path).feature_names if named else {}
-    on = strongest_classes(study)
+    firing = {one: of.name for one, of in feature_classes(study).items() if not of.few}
+    on = {one: some for one, some in strongest_classes(study).items() if firing.get(one, some[0]) in some}
+    majority = {one: name for one, name in majority_class(study).items() if firing.get(one, name) == name}
     wordless = {one: f"strong where it answers {name}" for one, name in majority_answer(study).items()}
-    wordless |= {one: f"strong on {with_class_names(name)}" for one, name in majority_class(study).items()}
+    wordless |= {one: f"strong on {with_class_names(name)}" for one, name in majority.items()}
     words = {one: some for one, some in feature_words(study, named=False).items() if one not in given}
     places = named_from(study)
     around = {one for one in features_on_object(study) if places.get(one) == SCENE}
@@ -67,7 +70,9 @@ def feature_names(study: StudyReader, *, named: bool = True, between: str = ", "
     for feature, word in words_apart(study, called()).items():
         words[feature] = [*words[feature], word]
     for feature, name in strongest_apart(study, called()).items():
-        classes[feature] = [*classes.get(feature, ()), name]
+        named_classes = [*classes.get(feature, ()), name]
+        if firing.get(feature, name) in named_classes:
+            classes[feature] = named_classes
     told_apart = {feature: with_class_names(name) for feature, name in called().items()}
     return wordless | told_apart | given
 

@@ -9,6 +9,8 @@ from core.bases.requests import add_basis
 from core.common.statistics.intervals import wilson
 from core.config import BasisConfig
 from core.jobs.progress import Progress
+from core.slices.features.classes import FiringClass
+from core.slices.inspection import names as naming
 from core.slices.inspection.names import (
     classes_apart,
     feature_names,
@@ -162,6 +164,30 @@ def test_feature_names__words_then_what_tells_apart_and_classes_where_there_is_n
     name_feature(study, named, "my own")
     assert feature_names(open_study(folder))[named] == "my own"
     assert feature_names(open_study(folder), named=False)[named].startswith("yellow")
+
+
+def test_feature_names__name_no_class_where_it_fires_more_often_on_another(tmp_path, monkeypatch):
+    folder = make_study(tmp_path / "study", n_train=200, n_val=40, epsilon=1.5)
+    study = open_study(folder)
+    names, most, on = feature_names(study), majority_class(study), strongest_classes(study)
+    wordless = next(one for one in names if one in most)
+    other = next(one for one in study.class_names if one != most[wordless])
+    words = [one for one in on if one != wordless and len(on[one]) == 1][:2]
+    with write_study(folder) as writer, writer.step("concepts", {}) as step:
+        rows = [(str(one), 1, "yellow", True) for one in words]
+        step.table("concepts", pd.DataFrame(rows, columns=["group", "rank", "word", "kept"]))
+    study = open_study(folder)
+
+    def called(**firing: int) -> dict[int, str]:
+        by_class = {wordless: FiringClass(other, **firing), words[0]: FiringClass("no class", **firing)}
+        monkeypatch.setattr(naming, "feature_classes", lambda _: by_class)
+        return feature_names(study)
+
+    named = called(n=1, of=2)  # too few images to say anything
+    assert named[wordless] == names[wordless] and named[words[0]] == f"yellow, on {on[words[0]][0]}"
+    named = called(n=20, of=30)
+    assert wordless not in named and named[words[0]] == "yellow"
+    assert named[words[1]] == f"yellow, on {on[words[1]][0]}"
 
 
 def test_feature_names__words_of_the_scene_stand_behind_the_object_that_the_heat_is_on(tmp_path):

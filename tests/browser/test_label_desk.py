@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,6 +102,42 @@ def test_twelve_decisions_by_keys__nothing_is_lost(visitor, desk_address, desk_f
     settle(page)
     press("u", now=N_LISTED - 1)  # what somebody decided stays within reach
     assert ids[0] not in on_disk()
+
+
+EARLY = """key => {
+  const said = () => document.querySelector(".st-key-desk [data-testid=stCaptionContainer]")?.textContent;
+  const first = said();
+  new MutationObserver((_, observer) => {
+    if (!said() || said() === first) return;
+    observer.disconnect();
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+  }).observe(document.body, { childList: true, subtree: true, characterData: true });
+}"""
+
+
+def test_keys__after_a_click_on_a_switch_and_when_the_next_image_just_appears(visitor, desk_address):
+    page = visitor().open(f"{desk_address}/{QUERY}")
+    settle(page)
+    controls = page.locator(".st-key-desk_controls")
+    page.get_by_text("All by rank").click()
+    settle(page)
+    before = int(re.search(r"([\d,]+) of", controls.inner_text())[1])
+
+    def later(*keys: str, now: int) -> None:
+        for key in keys:
+            page.keyboard.press(key)
+        expect(controls).to_contain_text(f"{now} of")
+        settle(page)
+
+    later("n", now=before + 1)  # the focus is still in the switch
+    later("Enter", now=before + 2)
+    later("1", now=before + 3)
+    page.evaluate(EARLY, "n")  # pressed at the moment at which the next image is written there
+    later("n", now=before + 5)
+    for n in range(5):
+        later("u", now=before + 4 - n)
+    page.keyboard.press("/")
+    expect(page.locator(".st-key-desk_class input")).to_be_focused()
 
 
 def test_keys__are_those_of_a_field_and_of_what_tab_reached(visitor, desk_address, desk_folder):

@@ -11,12 +11,13 @@ from dashboard.components.browser_half import browser_half
 _KEYS = browser_half("desk_keys", "<span></span>")
 
 
-def desk_keys(buttons: Mapping[str, str], *, field: str, turn: int, ahead: str = "") -> None:
+def desk_keys(buttons: Mapping[str, str], *, desk: str, field: str, turn: int, ahead: str = "") -> None:
     """Let keys press buttons, named by their keys; there may be one on a page.
 
-    buttons: by the key as the browser calls it (`Enter`, ` `, `1`, `n`). field: key of the container whose
-    field takes the focus on "/". turn: how often a button was pressed; until it changes, keys wait.
-    ahead: the address of the picture that is likely to come next.
+    buttons: by the key as the browser calls it (`Enter`, ` `, `1`, `n`). desk: key of the container whose
+    first caption is another one for each image. field: key of the container whose field takes the focus on
+    "/". turn: how often a button was pressed; until it changes, keys wait. ahead: the address of the picture
+    that is likely to come next.
     """
-    data = {"buttons": dict(buttons), "field": field, "turn": turn, "ahead": ahead}
+    data = {"buttons": dict(buttons), "desk": desk, "field": field, "turn": turn, "ahead": ahead}
     _KEYS(key="desk_keys", data=data, height=1, width=1)

@@ -1,11 +1,14 @@
-// A key acts on the image that is shown, once: until the next one is there, keys do nothing.
-const TYPING = "input, textarea, select, [contenteditable=true]";
+// A key acts on the image that is shown, once: until the next one is there, keys do nothing. One that is pressed
+// when the next one is seen, and its buttons are still those of the last one, acts as soon as they are its own.
+const SWITCH = "input[type=checkbox], input[type=radio]"; // takes no text: a click on it leaves keys to the desk
+const TYPING = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable=true]";
 const ABOVE = "[role=dialog], [role=listbox], [data-baseweb=popover]"; // what lies over the page takes its keys
-const PRESSABLE = "button, a, [role=button], summary, [tabindex]";
+const PRESSABLE = `button, a, ${SWITCH}, [role=button], summary, [tabindex]`;
+const CAPTION = "[data-testid=stCaptionContainer]";
 const PATIENCE = 10000; // milliseconds after which a press that nobody answered is forgotten
 
 function listen() {
-  const self = { pressed: null, byTab: false };
+  const self = { pressed: null, early: null, byTab: false };
 
   const belongsElsewhere = (event) => {
     const target = event.composedPath()[0];
@@ -18,6 +21,23 @@ function listen() {
   const waits = () =>
     self.pressed?.turn === self.data.turn && performance.now() - self.pressed.at < PATIENCE;
 
+  // What is written below the picture: its name and rank, other ones for each image.
+  const seen = () => document.querySelector(`.st-key-${self.data.desk} ${CAPTION}`)?.textContent;
+
+  const press = (name) => {
+    const button = document.querySelector(`.st-key-${name} button`);
+    if (!button || button.disabled) return;
+    self.pressed = { turn: self.data.turn, at: performance.now(), seen: seen() };
+    button.click();
+  };
+
+  self.pressEarly = () => {
+    const name = self.early;
+    if (!name || waits()) return;
+    self.early = null;
+    press(name);
+  };
+
   const onKey = (event) => {
     if (event.key === "Tab") self.byTab = true;
     if (event.key === "Escape") leaveField();
@@ -29,10 +49,8 @@ function listen() {
     event.stopImmediatePropagation();
     if (event.repeat) return;
     if (isField) return document.querySelector(`.st-key-${self.data.field} input`)?.focus();
-    const button = document.querySelector(`.st-key-${name} button`);
-    if (!button || button.disabled || waits()) return;
-    self.pressed = { turn: self.data.turn, at: performance.now() };
-    button.click();
+    if (!waits()) return press(name);
+    if (self.pressed.seen !== seen()) self.early = name;
   };
   // A button presses itself on keyup of Space, also where its keydown was taken.
   const onKeyUp = (event) => {
@@ -60,6 +78,7 @@ function listen() {
 export default function ({ data, parentElement }) {
   const self = mounted(parentElement, listen); // every image draws this again
   self.data = data;
+  setTimeout(self.pressEarly);
   if (data.ahead) new Image().src = data.ahead;
   return () => {
     self.stop();

@@ -35,7 +35,7 @@ from dashboard.state import problems, session
 ALL = "desk_all"  # part of the URL: every label that was checked, not only those that may be wrong
 AT = "desk_image"  # part of the URL: the image that was chosen, whatever comes next
 AFTER, TURN, DONE = "_desk_after", "_desk_turn", "_desk_done"  # of this session
-PROBLEM, FIELD = "desk", "desk_class"
+PROBLEM, DESK, FIELD = "desk", "desk", "desk_class"
 MOST_CLASSES = 9  # a digit each
 MOST_BACK = 500  # decisions of this session that can be taken back
 PICTURE, NEAR = 340, 130  # least width in pixels
@@ -101,7 +101,7 @@ def label_desk(study: Study, every: pd.DataFrame) -> pd.DataFrame:
     with slot:
         _progress(queue)
     widgets.problem_of(PROBLEM)
-    with st.container(key="desk"):  # always there, so that what follows keeps its place
+    with st.container(key=DESK):  # always there, so that what follows keeps its place
         if traces.known(study) is not None and len(queue):
             _draw(study, queue)
     return queue.table
@@ -125,7 +125,7 @@ def _draw(study: Study, queue: Queue) -> None:
         _all_decided(study, queue)
         if guest_is_asking():
             return
-        desk_keys({"u": KEYS["u"]}, field=FIELD, turn=_turns())
+        desk_keys({"u": KEYS["u"]}, desk=DESK, field=FIELD, turn=_turns())
         return
     one = Shown.of(study, queue, place)
     left, middle, right = st.columns([5, 6, 5], gap="medium")
@@ -140,7 +140,7 @@ def _draw(study: Study, queue: Queue) -> None:
     digits = {str(number): _digit(number) for number in range(1, len(choices) + 1)}
     ahead = queue.next_open(one.rank)
     keys = {" ": KEYS[" "]} if guest_is_asking() else KEYS | digits
-    desk_keys(keys, field=FIELD, turn=_turns(), ahead=_picture_of(study, queue, ahead))
+    desk_keys(keys, desk=DESK, field=FIELD, turn=_turns(), ahead=_picture_of(study, queue, ahead))
 
 
 def _picture_of(study: Study, queue: Queue, place: int | None) -> str:

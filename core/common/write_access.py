@@ -35,6 +35,11 @@ def name_browsers(browser: Callable[[], str]) -> None:
     _browser = browser
 
 
+def lets_guests_in() -> bool:
+    """Return True in a server that lets in some who may only look."""
+    return _is_guest is not _nobody
+
+
 def guest_is_asking() -> bool:
     """Return True where the one who asks may only look."""
     return _is_guest()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.common.write_access import guest_is_asking
+from core.common.write_access import guest_is_asking, lets_guests_in
 from core.jobs.commands import MakeReport, PublishStudy
 from core.jobs.jobs import Job, read_job
 from core.slices import saved_slices
@@ -23,6 +23,21 @@ KINDS = (
 )
 
 
+COLLEAGUE = (
+    "**A read-only link** lets a colleague look at these pages as they are now: all filters, searches and "
+    "downloads, and nothing that changes a study or starts a command."
+)
+FROM_TERMINAL = (
+    "The terminal in which this dashboard was started has printed it, as *read-only*, below that for "
+    "full access. It holds until the server stops; `PEREGRINE_GUEST_TOKEN`, set before a start, makes it last."
+)
+WITH_TOKENS = (
+    "This dashboard was started without a token, for this machine alone. Started as below, with a token of "
+    "16 characters or more and this machine's name, it prints a link for full access and a *read-only* one."
+)
+START_WITH_TOKEN = "PEREGRINE_TOKEN=… PEREGRINE_HOSTS=lab.example python -m core dashboard --host 0.0.0.0"
+
+
 def section(study: Study) -> None:
     """For each kind a button, then the progress of the job, then the file."""
     if guest_is_asking():
@@ -30,7 +45,7 @@ def section(study: Study) -> None:
     with st.expander("Share this study", icon=":material/share:", key="report", on_change="rerun") as opened:
         if not opened.open:
             return
-        st.caption("What others open in their browser, without Peregrine and without a network.")
+        st.caption("Files that others open in their browser, without Peregrine and without a network:")
         answer = served_studies.answer_option(study)
         version = repr((study.key, saved_slices.stamp(study.path), traces_stamp(study.path)))
         for column, (kind, name, about) in zip(st.columns(len(KINDS), gap="large"), KINDS, strict=True):
@@ -38,6 +53,16 @@ def section(study: Study) -> None:
             with column:
                 st.caption(about)
                 _made(study, command, name, launcher.folder_of(command, version))
+        _read_only_link()
+
+
+def _read_only_link() -> None:
+    """Where a colleague's link comes from: whoever sees this has full access."""
+    if lets_guests_in():
+        st.caption(f"{COLLEAGUE} {FROM_TERMINAL}")
+        return
+    st.caption(f"{COLLEAGUE} {WITH_TOKENS}")
+    st.code(START_WITH_TOKEN, language="bash", wrap_lines=True)
 
 
 def _made(study: Study, command: MakeReport, name: str, folder: Path) -> None:

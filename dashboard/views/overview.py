@@ -6,7 +6,7 @@ import math
 import numpy as np
 import streamlit as st
 
-from core.analysis.probe.notes import doubts_on_accuracy, notes_on_accuracy, whose_accuracy
+from core.analysis.probe.notes import doubt, doubts_on_accuracy, notes_on_accuracy, whose_accuracy
 from core.analysis.quality.recommendation import advise
 from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import numbers
@@ -193,15 +193,15 @@ def _features(study: Study, population: Slice, *, filtered: bool) -> None:
     alive = int(np.count_nonzero(fire))
     telling = reads.discriminative(study) & fire
     n_telling = int(np.count_nonzero(telling))
-    counted_by_class = f"{n_telling:,} of them {'is' if n_telling == 1 else 'are'} discriminative; "
-    detail = counted_by_class if feature_reads.classes_tell(study) else ""
     # Over the evaluation images once they are scored, as everywhere; until then over all of them.
     mean = study.facts(QualityFacts).mean_firing
     if mean is None:
         mean = study.facts(FeaturesFacts).mean_firing
     if filtered or study.answer:
         mean = inspection_reads.headline(study, population)["n_firing"]
-    detail += f"{widgets.number(mean, digits=1)} fire on an image"
+    detail = f"{widgets.number(mean, digits=1)} of them on an average image"
+    if feature_reads.classes_tell(study):
+        detail += f"; {n_telling:,} {'is' if n_telling == 1 else 'are'} discriminative"
     widgets.metric(
         "Active features", f"{alive:,} of {len(rates):,}", explain="active_features", detail=detail
     )
@@ -336,13 +336,12 @@ def _holdings(study: Study) -> None:
 def _remarks(study: Study) -> None:
     """Everything that was assumed, ignored or skipped, so that no number surprises."""
     embed = study.facts(EmbedFacts)
-    of_answer = (
-        [f"{study.answer.name}: {note}" for note in study.answer.facts.get("notes", [])]
-        if study.answer
-        else []
-    )
+    above = {*doubts_on_accuracy(study), *embed.encoder.most_harmful}  # what the page says already
+    notes = study.answer.facts.get("notes", []) if study.answer else []
+    of_answer = [f"{study.answer.name}: {note}" for note in notes if doubt(note) not in above]
     of_probe = [] if study.answer else notes_on_accuracy(study)
-    remarks = [*of_answer, *of_probe, *embed.notes, *embed.encoder.assumptions]
+    further = (*of_probe, *embed.notes, *embed.encoder.assumptions)
+    remarks = [*of_answer, *(note for note in further if note not in above)]
     if remarks:
         with st.expander(f"Notes ({len(remarks)})", icon=":material/sticky_note_2:"):
             st.markdown("\n".join(f"- {widgets.plain(remark)}" for remark in remarks))

@@ -56,9 +56,18 @@ def doubts_on_accuracy(study: Study) -> list[str]:
     if study.answer is not None:
         notes = (str(note) for note in study.answer.facts.get("notes", []))
         marks = (LIKELY_WRONG, CHANCE, SEVERAL)
-        doubts = [f"{one[:1].upper()}{one[1:]}." for one in notes if any(mark in one for mark in marks)]
+        doubts = [doubt(one) for one in notes if any(mark in one for mark in marks)]
         return [*doubts, *(seen_images(study) if study.answer.is_fitted else [])]
     return list(seen_images(study) if _probe(study).top1 is not None else [])
+
+
+def doubt(note: str) -> str:
+    """Return a note of an answer as a sentence on its own.
+
+    >>> doubt("it may be at chance")
+    'It may be at chance.'
+    """
+    return f"{note[:1].upper()}{note[1:]}."
 
 
 def _rate_note(study: Study) -> str:

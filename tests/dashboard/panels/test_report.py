@@ -1,5 +1,7 @@
 """What others can open without Peregrine: a report and pages."""
 
+from core.common import write_access
+from core.served.token import GUEST_TOKEN
 from core.store import open_study
 from core.traces.changes import name_feature
 from dashboard.jobs import launcher
@@ -17,6 +19,17 @@ def test_a_study_is_published_and_reported_from_the_overview(studies, open_page,
         for (_, folder), name in zip(started, ("report.html", "site.zip"), strict=True)
     ]
     assert [command.name for command, _ in started] == ["report", "publish"]
+
+
+def test_share__names_the_read_only_link_of_the_terminal_or_how_to_get_one(studies, open_page, monkeypatch):
+    def codes() -> list[str]:
+        app = open_page("overview", study="demo")
+        app.session_state["report"] = True
+        return [one.value for one in app.run().code]
+
+    assert any(GUEST_TOKEN.replace("GUEST_", "") in one and "--host" in one for one in codes())
+    monkeypatch.setattr(write_access, "_is_guest", lambda: False)  # as a server with two tokens registers it
+    assert not any("--host" in one for one in codes())
 
 
 def test_a_report_made_before_a_feature_was_named_is_not_as_the_study_is_now(

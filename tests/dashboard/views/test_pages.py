@@ -131,6 +131,18 @@ def test_no_evaluation_images__the_line_above_the_pictures_ends_there(tmp_path, 
     assert "**2** images" in lines and not any(line.endswith(",") for line in lines)
 
 
+def test_overview__a_doubt_stands_once_and_firing_features_are_those_that_are_active(
+    seen, open_page, monkeypatch
+):
+    study = open_study(seen)
+    monkeypatch.setattr("core.analysis.probe.notes.doubts_on_accuracy", lambda _: ["A doubt."])
+    monkeypatch.setattr("core.analysis.probe.notes.notes_on_accuracy", lambda _: ["A note.", "A doubt."])
+    text = all_text(open_page("overview", study=seen.name))
+    assert text.count("A doubt.") == text.count("A note.") == 1
+    fires = study.vector("firing_count")[study.is_val].mean()
+    assert f"{fires:.1f} of them on an average image" in text
+
+
 def test_overview__features_have_pictures_of_the_images_that_are_counted(seen, open_page):
     study = open_study(seen)
     shown = drawn_cards(open_page(study=seen.name), "overview_features")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from core.config import BasisConfig, LoadedBasisConfig
 
-FEWEST_LATENTS = 2  # one alone never stands out from the latents of an image
+FEWEST_LATENTS = 3  # of two, each lies one standard deviation from their mean, and neither stands out
 MOST_LATENTS = 16_384  # of a size that is not given
 VECTORS_A_LATENT = 4  # of a size that is not given: a latent of fewer images is learned by heart
 MOST_ACTIVE, SPARSE = 32, 8  # latents at once where none are given, and at most one of so many
@@ -114,7 +114,7 @@ KINDS = {
         BasisKind(
             "pca",
             "Largest differences (PCA)",
-            "the directions in which images differ most; quick, but one mixes many things",
+            "the directions in which images differ most; quick, but each direction mixes many things",
             "core.bases.classical:fit_pca",
             1.0,
             passes=4,
@@ -122,7 +122,7 @@ KINDS = {
         BasisKind(
             "kmeans",
             "Groups of images (k-means)",
-            "a latent for each group of similar images, active on these alone",
+            "one latent for each group of similar images, active on that group alone",
             "core.bases.classical:fit_kmeans",
             1.0,
             passes=100,
@@ -130,10 +130,10 @@ KINDS = {
         BasisKind(
             "random",
             "Random directions (control)",
-            "nothing is learned: what any other basis has to beat",
+            "nothing is learned: every other basis has to beat these",
             "core.bases.classical:fit_random",
             passes=2,
         ),
-        BasisKind("file", "From a file", "another library has learned it", config=LoadedBasisConfig),
+        BasisKind("file", "From a file", "learned by another library", config=LoadedBasisConfig),
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -12,13 +13,15 @@ import torch
 import torchvision
 from PIL import Image
 
+from core.analysis.features.step import of_latents
 from core.answers.answer import COLUMNS
 from core.answers.requests import add_answer
 from core.bases.basis import Basis, about_latent
+from core.bases.kinds import FEWEST_LATENTS, VECTORS_A_LATENT
 from core.bases.requests import add_basis, remove_basis
 from core.cli import main
 from core.config import BasisConfig
-from core.errors import DamagedManifest, StudyError
+from core.errors import DamagedManifest, NoDiscriminativeFeatures, StudyError
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
 from core.pipeline.verify import verify
@@ -30,6 +33,7 @@ from core.store import Study, open_study
 from tests import reference
 from tests.command_line import contents
 from tests.encoders.planted import stir
+from tests.synthetic import make_study
 
 OF_FEATURES = ("features", "row_stats", "classes")
 ARRAYS = ("firing_features", "firing_count", "top_images", "top_values", "class_means", "raw_moments")
@@ -55,6 +59,26 @@ def test_every_step_runs_in_a_basis(made):
     assert study.array("representations").shape == (study.n_images, 24)
     assert len(study.table("features")) == 24 and study.summary("embed")["encoder"]["n_features"] == 24
     assert not verify(study) and not verify(open_study(made))
+
+
+@pytest.mark.slow
+def test_few_images__the_usual_size_has_features_and_a_size_without_any_names_one_that_has(tmp_path):
+    for n_train in (4, 12):
+        folder = make_study(tmp_path / f"few{n_train}", n_train=n_train, n_val=4, n_classes=2)
+        basis = add_basis(folder, "sae", BasisConfig(kind="topk", steps=20), Progress.silent(), device="cpu")
+        assert basis.card["size"] >= FEWEST_LATENTS > n_train // VECTORS_A_LATENT - 1
+        pipeline.run_step("features", layers.layer(folder, "sae"), {}, Progress.silent())
+        assert open_study(folder).in_basis("sae").table("features")["discriminative"].any()
+    add_basis(
+        folder, "dense", BasisConfig(kind="topk", size=4, k=3, steps=20), Progress.silent(), device="cpu"
+    )
+    silent = NoDiscriminativeFeatures("no feature is discriminative")
+    assert of_latents(silent, open_study(folder)) is silent  # of units there is no size
+    told = of_latents(silent, open_study(folder).in_basis("dense"))
+    command = shlex.split(str(told).rpartition(": ")[2])
+    assert command[command.index("basis") + 1] == str(folder) and "\n" not in str(told)
+    assert main([*command[command.index("basis") :], "--steps=20", "--device=cpu"]) == 0
+    pipeline.run_step("features", layers.layer(folder, "dense"), {}, Progress.silent())
 
 
 def test_what_is_not_of_features_shows_through(made):

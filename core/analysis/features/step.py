@@ -17,11 +17,14 @@ from core.analysis.features.chunk_scan import RowStatistics
 from core.analysis.features.definitions import class_purity, discriminative_features, tails
 from core.analysis.features.epsilon import Choice, Outcome, choose_epsilon, next_smaller
 from core.analysis.features.notes import CONSTANT_NOTE, DEFAULT_NOTE, silent_note
-from core.common.command_line import PREFIX, TYPED
+from core.bases.basis import basis_named
+from core.bases.kinds import SPARSE
+from core.common.command_line import PREFIX, TYPED, command_line
 from core.common.dataframes import safe_divide
-from core.config import FeaturesConfig
+from core.config import BASIS_KINDS, FeaturesConfig
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
 from core.jobs.progress import Progress
+from core.reader import StudyReader
 from core.slices.evaluate import class_column
 from core.storage.writer import StepRun, StepWriter
 from core.store import Study
@@ -49,7 +52,10 @@ def compute_features(study: Study, step: StepWriter, config: FeaturesConfig, run
             f"'{study.path}' has no train images, and activation rates are defined on them. "
             "Run embed again with images in both splits"
         )
-    choice = _choice(study, config, run.progress)
+    try:
+        choice = _choice(study, config, run.progress)
+    except NoDiscriminativeFeatures as error:
+        raise of_latents(error, study) from None
     if choice.note:
         run.progress.note(f"note: {choice.note}")
     feature_pass = scan_study(study, step, config, run.progress, choice=choice)
@@ -58,7 +64,8 @@ def compute_features(study: Study, step: StepWriter, config: FeaturesConfig, run
     except NoDiscriminativeFeatures as error:
         smaller = _smaller_than_default(study, config, run.progress)
         if smaller is None:
-            raise _with_offer(error, study, feature_pass, config, run.progress) from None
+            offer = _with_offer(error, study, feature_pass, config, run.progress)
+            raise of_latents(offer, study) from None
         run.progress.note(f"note: {smaller.note}")
         feature_pass.store.stop()
         feature_pass = scan_study(study, step, config, run.progress, choice=smaller)
@@ -242,6 +249,21 @@ def _with_offer(
         )
     command = ready_command(study.path, progress.command, epsilon)
     return NoDiscriminativeFeatures(f"{error}. {epsilon:g} works. Run: {command}", epsilon=epsilon)
+
+
+def of_latents(error: NoDiscriminativeFeatures, study: Study) -> NoDiscriminativeFeatures:
+    """Of the latents of a basis, of which none stands out at any epsilon: the size that helps."""
+    if study.below is None or error.epsilon is not None:
+        return error
+    basis = basis_named(StudyReader(study.below), study.path.name)
+    size, k = (int(basis.card.get(name) or 1) for name in ("size", "k"))
+    if size >= SPARSE * k or basis.kind not in BASIS_KINDS:
+        return error
+    command = command_line("basis", study.below, kind=basis.kind, name=basis.name, size=SPARSE * k, k=k)
+    return NoDiscriminativeFeatures(
+        f"none of the {size:,} latents of '{basis.name}', {k:,} active at once, stands out from the others "
+        f"of an image. Learn it with more of them: {command}"
+    )
 
 
 def ready_command(study: Path, command: Sequence[str], epsilon: float) -> str:

@@ -15,6 +15,15 @@ from core.measures.cause_sentences import shares_sentence
 from core.slices.why_wrong import NO_CAUSE, tells_causes
 from core.store import Study
 
+NAMES = {
+    "label": "doubtful label",
+    "crop": "cut by the crop",
+    "picture": "dark, pale or blurred",
+    "turn": "rotated",
+    "neighbours": "among another class",
+    "feature": "a single feature",
+    "background": "the background",
+}
 NONE = "No error of these images was tried."
 
 
@@ -48,15 +57,15 @@ def error_causes(rates: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     wrongly = dots(
         100 * numbers(rates, "false_rate_alike"),
         places,
-        name="right images of like margin, to which the rule would ascribe the same",
+        name="false rate: correct images with a similar margin of which the rule says the same",
         marker=tick,
-        hover="%{x:.1f} % of right images of like margin",
+        hover="%{x:.1f} % of correct images with a similar margin",
     )
     fig = go.Figure([shares, wrongly])
     fig.update_xaxes(title_text="Errors for which the cause holds", showgrid=True, **PERCENT_AXIS)
     reach = max(10.0, 1.08 * float(np.nanmax(high)))
     fig.update_xaxes(range=[-reach / 60, reach])  # a point at 0 covers no name
-    name_rows(fig, words(rates, "cause"), theme)
+    name_rows(fig, [NAMES.get(cause, cause) for cause in words(rates, "cause")], theme)
     return finish(fig, theme, height=130 + ROW * len(rates))
 
 

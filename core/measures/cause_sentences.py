@@ -28,11 +28,11 @@ NOUNS = {  # of so many errors
     "crop": ("crop", "crops"),
     "picture": ("unusual picture", "unusual pictures"),
     "turn": ("turn", "turns"),
-    "neighbours": ("among images of another class", "among images of another class"),
+    "neighbours": ("image among another class", "images among another class"),
     "feature": ("single feature", "single features"),
     "background": ("background", "backgrounds"),
     UNEXPLAINED: ("unexplained", "unexplained"),
-    TOO_FEW_TO_TELL: ("too few to tell", "too few to tell"),
+    TOO_FEW_TO_TELL: ("undecided", "undecided"),
 }
 EXTREMES = {"brightness": ("dark", "bright"), "contrast": ("low", "high")}
 

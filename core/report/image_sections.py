@@ -189,7 +189,7 @@ def causes(source: Source) -> list[Markup]:
         ]
         for row in tried.to_dict("records")
     ]
-    head = ["Cause", "Errors", "Share (95 % interval)", "Right images of like margin"]
+    head = ["Cause", "Errors", "Share (95 % interval)", "Correct images with a similar margin"]
     pieces = [parts.paragraph(shares_sentence(rates)), *source.charts.row("error_causes")]
     pieces.append(parts.table(head, rows))
     if notes := source.study.facts(CausesFacts).notes:

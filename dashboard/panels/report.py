@@ -29,7 +29,7 @@ COLLEAGUE = (
 )
 FROM_TERMINAL = (
     "The terminal in which this dashboard was started has printed it, as *read-only*, below that for "
-    "full access. It holds until the server stops; `PEREGRINE_GUEST_TOKEN`, set before a start, makes it last."
+    "full access. It holds until the server stops; `PEREGRINE_GUEST_TOKEN`, set before, makes it last."
 )
 WITH_TOKENS = (
     "This dashboard was started without a token, for this machine alone. Started as below, with a token of "

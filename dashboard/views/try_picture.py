@@ -12,6 +12,7 @@ import streamlit as st
 
 from core.common.dataframes import numbers, words
 from core.common.formatting import full_sentence
+from core.common.records import Record
 from core.errors import PeregrineError, SettingsError
 from core.pictures.look import SHOWN, Look
 from core.pictures.seen import Alteration
@@ -121,6 +122,7 @@ def _tried(study: Study | None, picture: Picture) -> None:
     after = tried_reads.look(study, picture, one, off, words(before.classes, "name")[:1])
     before = tried_reads.look(study, picture, whole, (), words(after.classes, "name"))  # of the same classes
     alike = "" if study is None else _how_alike(study, one)
+    is_unlike = isinstance(alike, Record) and alike.kind == UNLIKE_ALL
     with st.container(key="stacked_try"):
         left, middle, right = st.columns([4, 4, 5], gap="medium")
     with left:
@@ -142,13 +144,13 @@ def _tried(study: Study | None, picture: Picture) -> None:
         if instead := tried_reads.instead_of(study):
             st.caption(widgets.plain(full_sentence(instead)))
         class_bars.answer(before, after, changed=_changed(alteration, off))
-        if alike.startswith(UNLIKE_ALL):
-            st.caption(f":material/info: {UNLIKE_ALL}; those most like it are below.")
+        if is_unlike:
+            st.caption(f":material/info: {alike}")
         if alteration or off:
             st.button("Undo all changes", icon=":material/undo:", key="try_reset", on_click=_undo)
     _features(study, one, after, off)
     if study is not None:
-        _similar(study, one, alike)
+        _similar(study, one, "" if is_unlike else alike)
 
 
 def _seen(one: Tried) -> Box:
@@ -222,7 +224,7 @@ def _alteration() -> Alteration:
         return Alteration()
 
 
-def _how_alike(study: Study, one: Tried) -> str:
+def _how_alike(study: Study, one: Tried) -> Record | str:
     cosines = tried_reads.similar(study, one.seen.raw)[1]
     return how_alike(study, float(cosines[0])) if len(cosines) and study.has("neighbour_similarity") else ""
 

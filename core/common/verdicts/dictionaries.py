@@ -19,6 +19,7 @@ from core.common.verdicts.words import (
 
 _say = Templates.beside(__file__)
 WORD_OF = {
+    "nothing": USELESS,
     "little": USELESS,
     "as_random": USELESS,
     "seldom_again": USELESS,
@@ -57,6 +58,8 @@ def judge_dictionary(evidence: DictionaryEvidence) -> Verdict:
 def _kind(evidence: DictionaryEvidence) -> str:
     if math.isnan(evidence.explained):
         return "nothing_varies"
+    if evidence.explained <= 0:
+        return "nothing"
     if evidence.explained < EXPLAINED:
         return "little"
     if evidence.explained <= evidence.by_random:

@@ -41,7 +41,7 @@ def causes_of_errors(
         return
     rates = reads.slice_table(study, population, RATES)
     if not shares_sentence(rates):
-        widgets.empty_state("No causes", nothing("left_out", why="No error of this filter was tried."))
+        widgets.empty_state("No causes", nothing("left_out", why="No error of this filter was tested."))
         return
     answer_slot.caption(_line(study, rates), help=widgets.help_text("causes"))
     causes = reads.slice_table(study, population, TABLE)
@@ -61,13 +61,17 @@ def _is_there(study: Study) -> bool:
     if study.has(RATES) and tells_causes(study):
         return True
     if study.has(TABLE) or study.why_missing(RATES) is None:
-        why = "Only single images were tried." if tells_causes(study) else "They are known of another answer."
+        why = (
+            "Causes were tested on single images only."
+            if tells_causes(study)
+            else "They were tested for another answer."
+        )
         widgets.empty_state(
             "Why images are wrong", nothing("left_out", why=why), step_command(study, TABLE, options)
         )
         return False
     if options and study.state(TABLE) == "missing":
-        why = nothing("left_out", why="No error was tried yet.")
+        why = nothing("left_out", why="No error was tested yet.")
         widgets.empty_state("Why images are wrong: not computed", why, step_command(study, TABLE, options))
         return False
     return widgets.needs(study, RATES, "Why images are wrong")

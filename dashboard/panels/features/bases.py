@@ -39,17 +39,17 @@ WHAT = (
     "image: one often stands for one thing."
 )
 ABOUT_STABILITY = (
-    "Learned again from another random start: how similar are the latents (mean |cosine|)? Below .7, many "
-    "are accidents of the start."
+    "Found again: how similar the latents are when the basis is learned again from another random start "
+    "(mean |cosine|). Below 0.7, many depend on that start alone."
 )
 ABOUT_R2 = (
-    "Explained: the share of the differences between images that the latents account for (R²), of evaluation "
-    "images where there are any, from which nothing was learned."
+    "Explained: the share of the differences between images that the latents account for (R²). It is "
+    "measured on evaluation images, which were not used for learning, where there are any."
 )
 MEASURED = (  # reproductions/bases.md
-    "On the example study and on CIFAR-10, words fit units best and, of bases, those of parts that add up. "
-    "Latents of places mark objects better than units do. No basis predicts errors as well as the "
-    "classifier's confidence."
+    "Measured on the example study and on CIFAR-10: words fit units best, and of the bases parts that add up "
+    "(NMF). Latents learned from places in images mark objects better than units do. No basis predicts "
+    "errors as well as the classifier's confidence."
 )
 VECTORS = {"whole images": "pooled", "places in images": "positions"}
 ABOUT_VECTORS = (
@@ -127,7 +127,7 @@ def _units(whole: Study, here: str) -> cards.Card:
         subtitle=KINDS[UNITS].summary,
         pictures=thumbnails(whole, rows[:PICTURES]),
         bars=(cards.Bar("explained", 1, "100 %", "quiet"),),
-        lines=(*_pictured("unit", unit, rows), "All have a value on every image"),
+        lines=(*_pictured("unit", unit, rows), "Each has a value on every image"),
         action="" if is_shown else "Show units",
     )
 
@@ -137,7 +137,8 @@ def _card(whole: Study, basis: Basis, here: str, worth: Verdict | None) -> cards
     card = basis.card
     latent, rows = basis_reads.example(whole, basis.name)
     share = explained(basis)
-    bars = [cards.Bar("explained", max(np.nan_to_num(share), 0), widgets.percent(share, digits=0))]
+    written = "below 0 %" if share < 0 else widgets.percent(share, digits=0)
+    bars = [cards.Bar("explained", max(np.nan_to_num(share), 0), written)]
     if (stability := card.get("stability")) is not None:
         tone = "quiet" if basis.kind in CONTROLS else "good" if stability >= ALIKE else "bad"
         bars.append(cards.Bar("found again by another run", stability, f"{stability:.2f}", tone, mark=ALIKE))
@@ -193,10 +194,10 @@ def _known(whole: Study) -> None:
     n, chance = int(frame["n_concepts"].iat[0]), float(frame["base_rate"].iat[0])
     st.caption(
         f"Means over {counted(n, 'class or attribute', 'classes and attributes')} with their 95 % intervals. "
-        "How well the best feature tells where each is (average precision; 1: without an error, "
-        f"{chance:.2f}: by chance). It is chosen on train images, judged on evaluation images. Silent there: "
-        "the feature that is active everywhere else. Five together: a regression on five features. Purity: "
-        "of the 16 images where it is strongest. Differences are means over the same concepts, pair by pair."
+        "How well the best single feature detects each (average precision: 1 is perfect, "
+        f"{chance:.2f} is chance); it is chosen on train images, tested on evaluation images. Silent there: "
+        "the feature that is active on all other images. Five together: a regression on five features. "
+        "Purity: the share of the class among the 16 images on which a feature is strongest."
     )
     download(whole, frame, name="bases_known")
 

@@ -16,7 +16,7 @@ def advice(bases: Mapping[str, Basis], worth: Mapping[str, Verdict]) -> tuple[Re
     """Which basis to look at, and why, by the verdicts on them (`dictionary_verdicts`).
 
     >>> advice({}, {})
-    ('No basis is learned yet', 'It gives latents to look at one by one, each often of one thing.')
+    ('No basis is learned yet', 'A basis describes each image by a few latents, each often of one thing.')
     """
     if worth:
         best = _best(bases, worth)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.common.records import Record, Templates
 from core.store import Study
 from dashboard.cache import comparison_reads, reads, search_reads
 from dashboard.components import widgets
@@ -16,9 +17,11 @@ SHOWN = 12
 BESIDE, A_ROW = 8, 4  # images beside the features that push, and in a row
 NEAREST = 4  # as many as Kalibhat's dissertation, Fig. 5.4 shows
 OTHER, NO_OTHER = "alike_other", "None"
-UNLIKE_ALL = "This picture is unlike the images of the study"
+UNLIKE_ALL = "unlike"  # kind of what is said
+FAR = 0.9  # share of the evaluation images that are nearer, from which on a picture lies at the edge
 UNLIKE = 0.99  # share of the evaluation images that are nearer to the study than a picture that is unlike it
 THE_SAME = 0.9999  # cosine from which on a picture is an image of the study
+_say = Templates.beside(__file__)
 AT_ONCE = 1 << 27  # numbers that are compared without being asked to: a tenth of a second or two
 
 
@@ -113,15 +116,18 @@ def _all_of_them(study: Study, row: int, space: str) -> None:
     )
 
 
-def how_alike(study: Study, cosine: float) -> str:
+def how_alike(study: Study, cosine: float) -> Record | str:
     """Say how near a picture is to its most similar image, against evaluation images and their nearest train
-    image; "" for an image of the study.
+    image: of which kind, with n of the evaluation images that are further from theirs; "" for an image of
+    the study.
     """
     nearest = reads.vector(study, "neighbour_similarity").max(1, initial=-np.inf)
     if not len(nearest) or cosine > THE_SAME:
         return ""
-    n = int(np.count_nonzero(nearest > cosine))
+    n_nearer, of = int(np.count_nonzero(nearest > cosine)), len(nearest)
     # With the picture as one of them: of a single image, either is the further one as often.
-    unlike = f"{UNLIKE_ALL}: " * (n / (len(nearest) + 1) >= UNLIKE)
-    line = f"{widgets.percent(n / len(nearest))} of the evaluation images have a train image nearer to them"
-    return f"{unlike}{line} than the first of these is to the picture (cosine {cosine:.2f})."
+    if n_nearer / (of + 1) >= UNLIKE:
+        return _say(UNLIKE_ALL, value=cosine, n=n_nearer, of=of)
+    if not n_nearer:
+        return _say("nearest", value=cosine, of=of)
+    return _say("usual" if n_nearer / of < FAR else "far", value=cosine, n=of - n_nearer, of=of)

@@ -22,6 +22,7 @@ GOOD = DictionaryEvidence("topk", explained=0.94, by_random=0.3, n_alive=200, n_
         ({"n_again": 100}, USEFUL, "useful"),
         ({"n_again": 99}, WEAK, "weak"),
         ({"n_again": 19}, USELESS, "seldom_again"),
+        ({"explained": -0.08}, USELESS, "nothing"),
         ({"explained": 0.04}, USELESS, "little"),
         ({"explained": 0.04, "by_random": math.nan, "n_again": None}, USELESS, "little"),
         ({"explained": 0.499}, USELESS, "little"),

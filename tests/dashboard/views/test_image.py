@@ -12,6 +12,7 @@ import pytest
 from scipy.special import softmax
 
 from core.common.formatting import signed
+from core.common.records import Record
 from core.concepts.decomposition import stored
 from core.concepts.interventions import blame
 from core.errors import JobError
@@ -307,12 +308,15 @@ def test_features_that_fire__one_is_said_to(studies, open_page):
     assert "1 feature fires, " in all_text(app)
 
 
-def test_how_alike__counts_evaluation_images_that_are_nearer_to_the_train_images(studies):
+def test_how_alike__counts_evaluation_images_that_are_nearer_to_the_train_images(studies, monkeypatch):
     study = open_study(studies / "demo")
     nearest = study.vector("neighbour_similarity").max(1)
-    share = f"{100 * float(np.mean(nearest > np.median(nearest))):.1f}"
-    line = how_alike(study, float(np.median(nearest)))
-    assert line.startswith(f"{share} % of the evaluation images have a train image nearer to them")
+    line, middle = how_alike(study, float(np.median(nearest))), float(np.median(nearest))
+    assert isinstance(line, Record) and (line.kind, line.of) == ("usual", len(nearest))
+    assert line.n == np.count_nonzero(nearest <= middle) and line.value == middle
+    monkeypatch.setattr(reads, "vector", lambda study, name: np.linspace(0.5, 0.9, 50)[:, None])
+    kinds = [getattr(how_alike(study, cosine), "kind", "") for cosine in (0.95, 0.6, 0.52, 0.2)]
+    assert kinds == ["nearest", "usual", "far", "far"]  # of 50 images the last one proves nothing
     assert how_alike(study, 1.0) == ""
 
 
@@ -322,5 +326,5 @@ def test_how_alike__few_evaluation_images_call_no_picture_unlike_them(studies, m
     study = open_study(studies / "demo")
     monkeypatch.setattr(reads, "vector", lambda study, name: np.full((n, 3), 0.9))
     line = how_alike(study, 0.5)
-    assert line.startswith(UNLIKE_ALL) == unlike
-    assert numbers(line) == ["100.0", "0.50"]
+    assert isinstance(line, Record) and (line.kind == UNLIKE_ALL) == unlike
+    assert line.value == 0.5 and line.n == (n if unlike else 0)

@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import Result
+from benchmarks.results import Absent, Result
 
-NAMES = ("answers", "bases", "embed", "heatmaps", "training")
+NAMES = ("answers", "bases", "decoding", "embed", "heatmaps", "training")
 TINY: dict[str, dict[str, Any]] = {
     "answers": {"N_IMAGES": 2000, "ON_CPU": 100, "REPEATS": 1},
     "bases": {"LATENTS": 128, "ROUNDS": 1},
+    "decoding": {"N_IMAGES": 8, "N_DRAWN": 2},
     "embed": {"IMAGES": "glyphworld?train=24&val=8", "REPEATS": 1},
     "heatmaps": {
         "SCENES": "glyphworld?train=16&val=8",
@@ -33,7 +34,7 @@ def main() -> None:
     for constant, value in changes.items():
         if hasattr(module, constant):
             setattr(module, constant, value)
-    rows: list[Result] = []
+    rows: list[Result | Absent] = []
     for row in getattr(module, "on_a_gpu", module.run)():
         print(row.line(), flush=True)
         rows.append(row)

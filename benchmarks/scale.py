@@ -48,6 +48,7 @@ class Constants:
         embed_ms: of one core, reading and the encoder. heatmap_ms: of an image with maps. Both are shared.
         rows_ms, alone_ms, neighbours_ms: what the first process does alone: passes over the rows of numbers;
             the training of the probe, failures; and of an evaluation image, its neighbours.
+        crossfit_ms: the probes that check labels, also of the first process alone.
         disk_bytes: representations in half precision, thumbnail, firing sets, tables.
         memory_bytes: of the first process, above start_bytes. manifest_bytes: of the study's manifest.
         heatmap_manifest_bytes: of an image with maps.
@@ -56,6 +57,7 @@ class Constants:
     embed_ms: float
     rows_ms: float
     alone_ms: float
+    crossfit_ms: float
     neighbours_ms: float
     heatmap_ms: float
     disk_bytes: float
@@ -83,7 +85,7 @@ class Cost:
 def cost(n_images: int, c: Constants, n_val: int = N_VAL) -> Cost:
     """The formulas of docs/scale.md."""
     shared_ms = n_images * c.embed_ms + n_val * c.heatmap_ms
-    alone_ms = n_images * (c.rows_ms + c.alone_ms) + n_val * c.neighbours_ms
+    alone_ms = n_images * (c.rows_ms + c.alone_ms + c.crossfit_ms) + n_val * c.neighbours_ms
     return Cost(
         n_images,
         core_hours=shared_ms / 3.6e6,
@@ -139,6 +141,7 @@ def times() -> dict[str, float]:
         "embed_ms": each["embed"],
         "rows_ms": sum(each[name] for name in ("features", "quality", "map", "answers")),
         "alone_ms": each["probe"] + each["failures"],
+        "crossfit_ms": each["crossfit"],
         "neighbours_ms": 1000 * (with_val["neighbours"] - many["neighbours"]) / N_VAL,
         "heatmap_ms": 1000 * (rates.map_seconds or 0.0),
         "disk_bytes": float(stored),

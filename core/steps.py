@@ -83,7 +83,7 @@ STEPS: dict[str, Step] = {
             inputs=("representations", "images"),
             more_inputs=lambda config: ("features",) if config.curves else (),  # removed by rate
             needs=("embed",),
-            asked_each_time=("lr_candidates", "penalties"),  # no options: those of this version
+            asked_each_time=("lr_candidates", "strengths"),  # no options: those of this version
             outputs=("probe", "probe_weights", "probe_bias", "val_logits", "probe_curves"),
             needs_labels=True,
         ),

@@ -149,7 +149,7 @@ def _probe_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
     raw, codes, half = inputs["raw"], inputs["codes"], len(inputs["codes"]) // 2
 
     def right() -> np.ndarray:
-        probe = train_probe(raw[:half], codes[:half], N_CLASSES, penalties=ProbeConfig.penalties)
+        probe = train_probe(raw[:half], codes[:half], N_CLASSES, strengths=ProbeConfig.strengths)
         return probe.logits(raw[half:]).argmax(1).numpy() == codes[half:]
 
     return right

@@ -294,18 +294,25 @@ class ProbeConfig:
         above=0,
     )
     lr_candidates: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
-    solver: str = analysis_option(
-        "how the probe is trained: epochs of SGD, or to its optimum with an L2 penalty, the best on held-out "
-        "train images; faster where images are many",
-        "sgd",
+    solver: str | None = analysis_option(
+        "how the probe is trained: to its optimum with an L2 penalty, the best on held-out train images, or "
+        "by epochs of SGD, as published",
+        None,
         choices=("sgd", "lbfgs"),
+        left_out="lbfgs; sgd where a rate is given",
     )
-    penalties: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01, 0.003, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
+    # C of the penalty 1 / (C n)
+    strengths: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
     seed: int = option(
         "random seed of the order of images and of the held-out set", 0, metavar="N", minimum=0
     )
     # Kalibhat 2024, Fig. 2
     curves: bool = option("also measure accuracy against the number of features kept", False)
+
+    @property
+    def solver_in_use(self) -> str:
+        """The one that was asked for, else that which takes a rate where one is given."""
+        return self.solver or ("lbfgs" if self.lr is None else "sgd")
 
 
 @dataclass(frozen=True)

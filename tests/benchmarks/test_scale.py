@@ -27,7 +27,7 @@ def test_tables__follow_from_the_constants():
 
 
 def test_cost__by_hand():
-    one = Constants(10, 2, 36, 100, 20, 1000, 3, 1e9, 0.1, 2)
+    one = Constants(10, 2, 30, 6, 100, 20, 1000, 3, 1e9, 0.1, 2)
     found = cost(1000, one, n_val=100)
     assert found.core_hours == (1000 * 10 + 100 * 20) / 3.6e6
     assert found.alone_hours == (1000 * 38 + 100 * 100) / 3.6e6

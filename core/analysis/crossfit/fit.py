@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.analysis.crossfit.curvature import Curvature
 from core.analysis.crossfit.folds import assign_folds
 from core.analysis.probe import linear
-from core.analysis.probe.step import PATIENCE
+from core.analysis.probe.curvature import Curvature, fit_classes
+from core.analysis.probe.search import PATIENCE
 from core.analysis.probe.train_set import TrainSet
 from core.common.statistics.moments import Moments
 from core.storage.chunked_array import ChunkedArray
@@ -146,30 +146,6 @@ class _Fit:
         return float(loss[0]) * len(self.held)
 
 
-def fit_classes(
-    rows: linear.ShuffledRows,
-    n_classes: int,
-    penalty: float,
-    curvature: Curvature,
-    start: Tensor | None = None,
-    tolerance: float = TOLERANCE,
-    counts: np.ndarray | None = None,
-) -> Tensor:
-    """(n_classes, n_features + 1) the optimum on all rows; see `linear.fit_optimum`."""
-    everything = np.arange(len(rows))
-    preconditioner = curvature.preconditioner(rows, n_classes, penalty, start)
-    return linear.fit_optimum(
-        rows,
-        everything,
-        n_classes,
-        penalty,
-        start=start,
-        preconditioner=preconditioner,
-        tolerance=tolerance,
-        counts=counts,
-    )
-
-
 def fit_fold(
     images: Labelled,
     fold: int,
@@ -184,7 +160,8 @@ def fit_fold(
     """
     used = np.flatnonzero(images.folds != fold)
     rows = images.of(used, standard).batches(device)
-    optimum = fit_classes(rows, images.n_classes, 1 / (strength * len(used)), curvature)
+    penalty = 1 / (strength * len(used))
+    optimum = fit_classes(rows, images.n_classes, penalty, curvature, tolerance=TOLERANCE)
     weights, bias = standard.fold(optimum[:, :-1], optimum[:, -1])
     return torch.cat([weights, bias[:, None]], 1).float().cpu().numpy()
 

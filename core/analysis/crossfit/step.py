@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from core.analysis.crossfit import fit
-from core.analysis.crossfit.curvature import Curvature
 from core.analysis.crossfit.folds import assign_folds, in_several
+from core.analysis.probe.curvature import Curvature
 from core.analysis.probe.train_set import TrainSet
 from core.analysis.quality.neighbours import nearest_stored, sample_rows
 from core.analysis.quality.scores import confidence, energy, margin

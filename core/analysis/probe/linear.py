@@ -81,7 +81,7 @@ class ShuffledRows:
         *,
         memory_entries: int = MEMORY_ENTRIES,
     ):
-        self.labels, self.n_features = labels, n_features
+        self.labels, self.n_features, self._standard, self._load_raw = labels, n_features, standard, load
         self._load = lambda positions: standard(load(positions))
         self._rows_held = max(RUN_ROWS, memory_entries // n_features)
         everything = np.arange(len(labels))
@@ -89,6 +89,12 @@ class ShuffledRows:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def subset(self, positions: np.ndarray) -> "ShuffledRows":
+        """The rows at `positions` by themselves."""
+        labels = self.labels[torch.from_numpy(positions).to(self.labels.device)]
+        load, entries = (lambda at: self._load_raw(positions[at])), self._rows_held * self.n_features
+        return ShuffledRows(load, labels, self.n_features, self._standard, memory_entries=entries)
 
     def take(self, positions: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield rows and labels at `positions`, in parts that fit into memory."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from core.analysis.crossfit import fit
-from core.analysis.crossfit.curvature import Curvature
+from core.analysis.probe.curvature import Curvature, fit_classes
 from core.analysis.probe.linear import Standard
 from core.analysis.probe.train_set import TrainSet
 from core.common.statistics.moments import Moments
@@ -75,7 +75,7 @@ class Heads:
         return fit.without(fit.moments_by_part(self.array, self.rows[at], np.zeros(len(at), int), 1))
 
     def fitted(self, training: Training, standard: Standard, start: Tensor | None = None) -> Tensor:
-        """(n_classes, n_features + 1) the optimum on the standardised features; see `fit.fit_classes`.
+        """(n_classes, n_features + 1) the optimum on the standardised features; see `fit_classes`.
 
         Args:
             start: the optimum of another head that was fitted to the same images.
@@ -84,7 +84,8 @@ class Heads:
         rows = TrainSet(self.array, self.rows[training.at], training.codes, scaled).batches(self.device)
         counts = None if (training.counts == training.counts[:1]).all() else training.counts
         penalty = 1 / (self.strength * len(training.at))
-        optimum = fit.fit_classes(rows, self.n_classes, penalty, self.curvature, start, counts=counts)
+        known = {"start": start, "counts": counts, "tolerance": fit.TOLERANCE}
+        optimum = fit_classes(rows, self.n_classes, penalty, self.curvature, **known)
         self.after_each()
         return optimum
 

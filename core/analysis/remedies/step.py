@@ -11,7 +11,7 @@ import pandas as pd
 from torch import Tensor
 
 from core.analysis.crossfit import fit
-from core.analysis.crossfit.curvature import Curvature
+from core.analysis.probe.curvature import Curvature
 from core.analysis.probe.linear import Standard
 from core.analysis.remedies.heads import Heads, Training, head_answers_of
 from core.analysis.remedies.judged_images import JudgedImages, spurious_features

@@ -13,8 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
 from core.analysis.crossfit import fit
-from core.analysis.crossfit.curvature import Curvature
 from core.analysis.crossfit.folds import assign_folds
+from core.analysis.probe.curvature import Curvature, fit_classes
 from core.cli import main
 from core.config import CrossfitConfig
 from core.errors import SettingsError
@@ -229,8 +229,8 @@ def test_preconditioner__changes_the_way_and_not_the_optimum(rng):
     parts = fit.moments_by_part(images.array, images.rows, images.folds, 5)
     rows = images.of(np.arange(200), fit.without(parts, -1)).batches("cpu")
     for penalty in (1.0, 0.01):
-        ours = fit.fit_classes(rows, 4, penalty, Curvature.of(rows, 0))
-        plain = fit.fit_classes(rows, 4, penalty, Curvature())
+        ours = fit_classes(rows, 4, penalty, Curvature.of(rows, 0), tolerance=fit.TOLERANCE)
+        plain = fit_classes(rows, 4, penalty, Curvature(), tolerance=fit.TOLERANCE)
         assert_allclose(torch.softmax(ours @ ours.T, 1), torch.softmax(plain @ plain.T, 1), atol=0.02)
         assert_allclose(ours, plain, atol=0.02)
 

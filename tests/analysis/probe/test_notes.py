@@ -72,7 +72,12 @@ def of_before(tmp_path: Path) -> Path:
     (tmp_path / "rows.csv").write_text("\n".join(["image_id,label,split", *rows]) + "\n")
     given = {"images": str(tmp_path / "rows.csv"), "representations": str(tmp_path / "raw.npy")}
     run_step("embed", tmp_path / "study", given, Progress.silent())
-    run_step("probe", tmp_path / "study", {"lr_candidates": FOUR, "device": "cpu"}, Progress.silent())
+    run_step(
+        "probe",
+        tmp_path / "study",
+        {"solver": "sgd", "lr_candidates": FOUR, "device": "cpu"},
+        Progress.silent(),
+    )
     return tmp_path / "study"
 
 
@@ -94,5 +99,7 @@ def test_note__is_told_with_the_accuracy_and_goes_with_the_next_probe(of_before,
 
 def test_note__is_printed_when_the_probe_is_trained(of_before, capsys):
     progress = Progress.for_command(None)
-    run_step("probe", of_before, {"lr_candidates": (0.3, 0.1, 0.03, 0.01), "redo": True}, progress)
+    run_step(
+        "probe", of_before, {"solver": "sgd", "lr_candidates": (0.3, 0.1, 0.03, 0.01), "redo": True}, progress
+    )
     assert f"note: {notes_on_accuracy(open_study(of_before))[0]}" in capsys.readouterr().err

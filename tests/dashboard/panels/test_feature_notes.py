@@ -115,6 +115,5 @@ def test_settings_that_a_stranger_wrote__do_no_harm(studies, quiet, wrong):
 
 
 def test_overview__says_that_the_rate_is_at_an_end(studies, open_page, monkeypatch):
-    monkeypatch.setattr("core.analysis.probe.notes.rate_note", lambda lr, searched: f"{lr:g} is at an end.")
-    lr = open_study(studies / "demo").summary("probe")["lr"]
-    assert f"{lr:g} is at an end." in plain_text(open_page("overview", study="demo"))
+    monkeypatch.setattr("core.analysis.probe.notes._rate_note", lambda study: "0.3 is at an end.")
+    assert "0.3 is at an end." in plain_text(open_page("overview", study="demo"))

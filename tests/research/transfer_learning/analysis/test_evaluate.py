@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from core.errors import ShapeError
+from core.jobs.progress import Progress
+from core.pipeline.run import run_step
 from core.research.transfer_learning.analysis.evaluate import (
     Represented,
     discriminative_mask,
@@ -23,8 +27,11 @@ def represented(shared_study) -> Represented:
     return Represented(raw, class_column(study, "label"), study.is_val, study.class_names)
 
 
-def test_judge__agrees_with_the_steps_of_a_study(shared_study, represented):
-    study = open_study(shared_study)
+def test_judge__agrees_with_the_steps_of_a_study(shared_study, represented, tmp_path):
+    path = shutil.copytree(shared_study, tmp_path / "study")
+    run_step("probe", path, {"solver": "sgd", "device": "cpu"}, Progress.silent())
+    run_step("quality", path, {"device": "cpu"}, Progress.silent())
+    study = open_study(path)
     epsilon = study.summary("features")["epsilon"]
     row = evaluate_representations(
         represented, epsilon=epsilon, resamples=study.settings("quality")["bootstrap"]

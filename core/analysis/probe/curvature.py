@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core.analysis.probe import linear
-from core.analysis.probe.lbfgs import Preconditioner
+from core.analysis.probe.lbfgs import TOLERANCE, Preconditioner
 
 SAMPLE_ROWS = 8192  # rows that the covariance is estimated from
 MOST_FEATURES = 4096  # with more, their eigenvectors take longer than the steps that they save
@@ -58,3 +58,29 @@ class Curvature:
             return torch.cat([weights, gradient[:, -1:] / height[:, None]], 1)
 
         return apply
+
+
+def fit_classes(
+    rows: linear.ShuffledRows,
+    n_classes: int,
+    penalty: float,
+    curvature: Curvature,
+    *,
+    used: np.ndarray | None = None,
+    start: Tensor | None = None,
+    tolerance: float = TOLERANCE,
+    counts: np.ndarray | None = None,
+) -> Tensor:
+    """(n_classes, n_features + 1) the optimum on the rows `used`, None: all; see `linear.fit_optimum`."""
+    positions = np.arange(len(rows)) if used is None else used
+    preconditioner = curvature.preconditioner(rows, n_classes, penalty, start)
+    return linear.fit_optimum(
+        rows,
+        positions,
+        n_classes,
+        penalty,
+        start=start,
+        preconditioner=preconditioner,
+        tolerance=tolerance,
+        counts=counts,
+    )

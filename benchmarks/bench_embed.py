@@ -17,8 +17,8 @@ import torch
 from benchmarks.results import Result
 from benchmarks.studies import FOLDER
 from core.analysis.picture_columns import measure_picture
+from core.common.cores import own_cores
 from core.common.device import resolve_device
-from core.common.processes import own_cores
 from core.config import RunOptions
 from core.data.sources.images import ImageSource, open_images
 from core.encoders.registry import Encoder, load_encoder

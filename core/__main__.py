@@ -4,6 +4,7 @@ import os
 import sys
 
 from core.cli import main
+from core.common.cores import settle_threads
 from core.pipeline.memory import keep_freed_memory
 
 
@@ -12,6 +13,7 @@ def run() -> int:
     if not {"", os.getcwd()} & set(sys.path):
         sys.path.append(os.getcwd())
     keep_freed_memory()
+    settle_threads()
     return main()
 
 

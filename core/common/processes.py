@@ -19,6 +19,7 @@ from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 
+from core.common.cores import own_cores
 from core.config import RunOptions
 
 LOST_AFTER = 180  # seconds without an answer of another machine, which one gives however slow a process is
@@ -118,12 +119,6 @@ def _watch() -> None:
     while os.getppid() == adopted_by and not wait(sentinels, timeout=LOOK_EVERY):
         pass
     os._exit(1)
-
-
-def own_cores() -> int:
-    """Cores of this process: its share of those of its machine, if torchrun started several."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def is_first() -> bool:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from itertools import starmap
 from typing import Any, TypeVar
 
-from core.common.processes import own_cores
+from core.common.cores import own_cores
 
 MAX_THREADS = 8
 Result = TypeVar("Result")

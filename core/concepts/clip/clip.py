@@ -157,6 +157,8 @@ def clip_is_here(spec: str) -> bool:
     name = name.partition("?")[0]
     if name.startswith(("asset:", "local-dir:")) or spec.endswith(".json"):
         return True
+    if not _has_downloads():
+        return Path(weights).is_file()
     from open_clip.pretrained import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME, get_pretrained_cfg
 
     if name.startswith("hf-hub:"):
@@ -200,6 +202,13 @@ def fetch_weights(spec: str) -> Path:
 def _page(source: Mapping[str, Any]) -> str:
     """Where a person finds the weights of a tag."""
     return source.get("url") or f"https://huggingface.co/{source.get('hf_hub', '').rstrip('/')}"
+
+
+def _has_downloads() -> bool:
+    """Return False where nothing was ever downloaded, which needs no open_clip to be loaded."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE).is_dir() or (Path.home() / ".cache" / "clip").is_dir()
 
 
 def _is_cached(repository: str, *files: str) -> bool:

@@ -110,6 +110,7 @@ def _encoder_line(report: Report) -> str:
         return ""
     layer = f", {layer_words(EncoderFacts(layer=report['layer']))}" if report.get("layer") else ""
     layer += f", {report['readout']}" if report.get("readout") else ""
+    layer += f", in {report['precision']}" if report.get("precision") not in (None, "float32") else ""
     return f"{name}{layer}, {counted(report.get('n_features') or 0, 'feature')}"
 
 

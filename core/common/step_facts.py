@@ -68,7 +68,9 @@ class EncoderFacts:
         n_features: None where unknown. parameters: numbers that it computes with; None in studies of before.
         nonnegative, pools_globally: of its representations.
         maps_add_up: stated of a basis. pool, tokens, token_norm: how one vector is read. prefix: features
-            that hold the domain. transform: geometry and pixel statistics; None without an encoder.
+            that hold the domain. precision: type of its products; None in studies of before.
+            map_precision: setting in which its maps are made. transform: geometry and pixel statistics; None
+            without an encoder.
         fingerprint: of weights, transform and layer. assumptions: one sentence each. severities: how much
             harm each does where it is wrong, 0 for a fact; none in studies of before. report: what was taken
             from its checkpoint.
@@ -87,6 +89,8 @@ class EncoderFacts:
     tokens: str | None = None
     token_norm: str | None = None
     prefix: int | None = None
+    precision: str | None = None
+    map_precision: str = "float32"
     transform: Mapping[str, Any] | None = None
     fingerprint: str | None = None
     assumptions: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ from core.comparison.notes import (
     damage_notes,
     feature_notes,
     few_error_notes,
+    precision_notes,
 )
 from core.comparison.separation import separation_table
 from core.comparison.sides import GAINED, LOST, SIDES, side_table, surest_first
@@ -172,7 +173,7 @@ def in_common(studies: Sequence[Study]) -> Common:
         compare_words(shared),
         function_of_option("compare of transfers").of(shared),
         [*map(Note, shared.notes), *damage_notes(shared)],
-        [*answer_notes(shared), *notes, *map(Note, feature_notes(shared))],
+        [*answer_notes(shared), *precision_notes(shared), *notes, *map(Note, feature_notes(shared))],
         odd,
     )
 

@@ -10,12 +10,15 @@ from core.analysis.features.notes import notes_on_features
 from core.analysis.probe.notes import notes_on_accuracy
 from core.answers.answer import PROBE
 from core.common.command_line import command_line
-from core.common.records import Record
+from core.common.records import Record, Templates
 from core.common.statistics.chance import untold
+from core.common.step_facts import EmbedFacts
 from core.comparison.images import Shared
 from core.slices.evaluate import of_results, result_column
 from core.slices.slice import Slice
 from core.store import Study
+
+_say = Templates.beside(__file__)
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,18 @@ def answer_notes(shared: Shared) -> list[Note]:
     command = command_line("compare", *paths, answer=common[0]) if common else ""
     text = f"the answer differs ({by_study}), so a change may be of the answer and not of the encoder"
     return [Note(text, command)]
+
+
+def precision_notes(shared: Shared) -> list[Note]:
+    """A note where encoders multiplied in different numeric types; studies of before do not say theirs."""
+    types = {
+        name: precision
+        for name, study in zip(shared.names, shared.studies, strict=True)
+        if (precision := study.facts(EmbedFacts).encoder.precision)
+    }
+    if len(set(types.values())) < 2:
+        return []
+    return [Note(_say("precision", names=tuple(f"{name} {type_}" for name, type_ in types.items())))]
 
 
 def few_error_notes(correct: Mapping[str, np.ndarray]) -> list[str]:

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from core.encoders import layers
 from core.encoders.assumptions import assumed
 from core.encoders.checkpoints import LoadReport
 from core.encoders.folding import fold_batch_norms
+from core.encoders.precision import working_dtype
 from core.encoders.readout.classifier import ClassifierInput, final_linear
 from core.encoders.readout.head import NO_WEIGHTS, Head
 from core.encoders.readout.pooling import check_pool
@@ -51,7 +52,7 @@ class Encoder:
         other_stem_paddings: what the padding of its 3x3 first convolution may be besides; weights do not say.
         fingerprint: sha256 over weights, transform, layer and architecture, and over a pooling or token rule
             that is not the network's own, and the classifier that is left out.
-        precision: "auto" (mixed on CUDA, float32 elsewhere), "float32" or "mixed"; may be set at any time.
+        precision: of its products, see `working_dtype`; may be set at any time.
     """
 
     precision = "auto"
@@ -169,16 +170,17 @@ class Encoder:
             raw (B, n_features) and logits (B, n_outputs), float32.
         """
         x = self.normalise(pixels)
-        with self._precision(), head.reading(self.base) as logits:
-            return self.model(x).float(), logits().float()
+        with self._precision(), head.watching(self.base) as inputs:
+            raw, read = self.model(x), inputs()
+        return raw.float(), head.logits([one.float() for one in read])
 
     @torch.no_grad()
     def represent_with_both(self, pixels: Tensor, head: Head) -> tuple[Tensor, Tensor, Tensor]:
         """Compute raw representations, maps and logits in one pass: see the two functions beside it."""
         x = self.normalise(pixels)
-        with self._precision(), head.reading(self.base) as logits:
-            raw, map_ = self._forward_with_map(x)
-            return raw.float(), map_.float(), logits().float()
+        with self._precision(), head.watching(self.base) as inputs:
+            (raw, map_), read = self._forward_with_map(x), inputs()
+        return raw.float(), map_.float(), head.logits([one.float() for one in read])
 
     @torch.no_grad()
     def represent_with_map(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -205,16 +207,19 @@ class Encoder:
         return raw, layers.as_map(captured.output, self.target_layer, self.base, self.family, x.shape[2:])
 
     @property
-    def is_float32(self) -> bool:
-        """Whether the network runs in single precision."""
-        return self.precision == "float32" or (self.precision == "auto" and self.device.type != "cuda")
+    def dtype(self) -> torch.dtype:
+        """The type of its products."""
+        return working_dtype(self.precision, self.device)
 
-    def _precision(self) -> contextlib.AbstractContextManager[object]:
-        if self.is_float32:
-            return contextlib.nullcontext()
-        on_gpu = self.device.type == "cuda"
-        old_gpu = on_gpu and not torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.autocast(self.device.type, dtype=torch.float16 if old_gpu else torch.bfloat16)
+    @contextlib.contextmanager
+    def _precision(self) -> Iterator[None]:
+        """Multiply in `dtype`; what follows the layer's map (its pooling, a norm) is in single precision."""
+        if self.dtype == torch.float32:
+            yield
+            return
+        layer = layers.find_layer(self.base, self.target_layer)
+        with torch.autocast(self.device.type, dtype=self.dtype), layer.register_forward_hook(_widened):
+            yield
 
     @torch.no_grad()
     def _examine(
@@ -350,3 +355,7 @@ class Encoder:
             digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().contiguous().view(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
+
+
+def _widened(_module: nn.Module, _inputs: object, output: object) -> object:
+    return output.float() if isinstance(output, Tensor) else output

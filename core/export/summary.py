@@ -66,6 +66,7 @@ def _encoder(study: Study, encoder: EncoderFacts) -> dict[str, Any]:
         "encoder_name": study.encoder_name or None,
         "layer": encoder.layer,
         "readout": readout_words(encoder) or None,
+        "precision": encoder.precision,
     }
 
 

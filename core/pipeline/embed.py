@@ -84,8 +84,9 @@ def run_embed(
     ready = isinstance(encoder, np.ndarray)
     if not ready:
         encoder.fold(head)
+        about["map_precision"] = precision_of_maps(source, encoder)
     with writer.step("embed", settings, outside=outside) as out:
-        maps = keeper_of(writer.folder, out, source, encoder, run)
+        maps = keeper_of(writer.folder, out, source, encoder, run, about.get("map_precision", ""))
         consumers = consumers_of(config, source, encoder, head, maps)
         with progress.stage("embed", total=len(source.table), unit="images") as bar:
             unreadable, pixels = embed_chunks(
@@ -148,14 +149,41 @@ def _groups(source: ImageSource, lost: Sequence[int]) -> np.ndarray | None:
     return np.delete(group_codes(cast(pd.Series, source.extras[source.group])), lost)
 
 
+def precision_of_maps(source: ImageSource, encoder: Encoder) -> str:
+    """In which precision a study's maps are made, by its first images; float32 where none can be read."""
+    import torch
+
+    from core.analysis.gradcam.kept_maps import COMPARED, map_precision
+    from core.analysis.representations import input_views
+    from core.encoders.precision import FULL, REDUCED
+
+    if encoder.precision not in REDUCED:
+        return FULL
+    pixels = input_views(source, encoder.transform)[range(min(COMPARED, len(source.table)))].pixels
+    with torch.inference_mode():
+        return FULL if pixels is None else map_precision(encoder, pixels)
+
+
 def keeper_of(
-    study: Path, out: StepWriter, source: ImageSource, encoder: Encoder | np.ndarray, run: RunOptions
+    study: Path,
+    out: StepWriter,
+    source: ImageSource,
+    encoder: Encoder | np.ndarray,
+    run: RunOptions,
+    precision: str,
 ) -> MapKeeper | None:
-    """What keeps the maps of the pass for `heatmaps`; None where they need a pass of their own."""
+    """What keeps the maps of the pass for `heatmaps`; None where they need a pass of their own.
+
+    Args:
+        precision: in which maps are made.
+    """
     from core.analysis.gradcam.kept_maps import map_keeper
+    from core.encoders.precision import working_dtype
     from core.heatmaps.scratch import MapScratch
 
     if run.no_maps or isinstance(encoder, np.ndarray):
+        return None
+    if encoder.dtype != working_dtype(precision, encoder.device):
         return None
     return map_keeper(MapScratch(study, out.fingerprint), encoder, len(source.table))
 
@@ -368,10 +396,13 @@ def load(
             "fingerprint": file_sha256(Path(config.representations)),
             "assumptions": [assumed("given")],
         }
+    from core.common.device import resolve_device
+    from core.encoders.precision import check_precision
     from core.encoders.readout.head import head_of_file
     from core.encoders.registry import load_encoder
     from core.encoders.spec import domain_prefix, parse_spec
 
+    check_precision(config.precision, resolve_device(run.device))
     encoder = load_encoder(
         config.encoder, **{name: getattr(config, name) for name in ENCODER_SETTINGS}, device=run.device
     )
@@ -394,6 +425,7 @@ def load(
     about |= {
         "tokens": encoder.token_rule and encoder.token_rule.tokens,
         "token_norm": encoder.token_rule and encoder.token_rule.norm,
+        "precision": str(encoder.dtype).removeprefix("torch."),
         "transform": encoder.transform.to_dict(),
         "fingerprint": encoder.fingerprint,
         "assumptions": [*encoder.assumptions, *_enlarged(source, encoder, config)],

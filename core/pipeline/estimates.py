@@ -11,6 +11,7 @@ from PIL import Image
 
 from core.analysis.features.definitions import highly_activating, normalise_rows
 from core.analysis.gradcam.gradcam import CLOSED, gradcam_maps, method_of
+from core.analysis.gradcam.kept_maps import map_precision
 from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, fit
 from core.analysis.probe.search import PER_CLASS
 from core.common.formatting import percent
@@ -18,6 +19,7 @@ from core.common.processes import default_workers
 from core.common.statistics.moments import Moments
 from core.config import EPSILON_CANDIDATES, NeighboursConfig, ProbeConfig, RunOptions
 from core.data.sources.decode import thumbnail_jpeg
+from core.encoders.precision import working_dtype
 from core.encoders.registry import Encoder
 from core.heatmaps.reader import pack_maps
 from core.heatmaps.scratch import kept_per_image, scratch_bytes
@@ -113,7 +115,8 @@ def image_rates(
     drawing = _timed(draw, times=times) / len(few)
     shape = maps.shape[2] * maps.shape[3] * MAP_BYTES
     map_seconds = max(decode, drawing) if together else decode + drawing
-    kept = method_of(encoder) == CLOSED and encoder.is_float32 and not run.no_maps
+    of_pass = encoder.dtype == working_dtype(map_precision(encoder, small), encoder.device)
+    kept = method_of(encoder) == CLOSED and of_pass and not run.no_maps
     return ImageRates(seconds, raw, map_seconds, shape, kept)
 
 

@@ -78,6 +78,7 @@ def _encoder(study: Study) -> list[tuple[object, object]]:
         "Encoder": _plain(encoder.spec) or None,
         "Layer": encoder.layer,
         "One vector from": readout_words(encoder),
+        "Precision": encoder.precision,
         "Weights": weights_words(encoder.report),
         "Sees": ", ".join(seen),
         "Checksum of weights and transform": encoder.fingerprint,

@@ -326,6 +326,7 @@ def _holdings(study: Study) -> None:
         "Encoder": study.encoder_name or "given representations",
         "Layer": embed.encoder.layer or "not known",
         "One vector from": readout_words(embed.encoder) or "not known",
+        "Precision": embed.encoder.precision or "not known",
         "Skipped images": f"{embed.n_skipped:,}",
     }
     st.header("What it holds")

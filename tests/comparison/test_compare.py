@@ -23,7 +23,7 @@ from core.comparison.measures import (
     class_accuracy_changes,
     measure_table,
 )
-from core.comparison.notes import answer_notes, few_error_notes
+from core.comparison.notes import answer_notes, few_error_notes, precision_notes
 from core.comparison.sides import GAINED, LOST, RIGHT, WRONG
 from core.comparison.text import amount, change, comparison_text, premise_lines
 from core.errors import SettingsError, SliceError, StudyError
@@ -277,6 +277,19 @@ def test_nothing_shared__one_line_names_both_image_sets(pair, folder):
         compare([pair[0], other])
     assert "renamed.csv" in str(error.value) and "images.csv" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_encoders_in_other_precisions_are_named(pair, folder):
+    studies = [shutil.copytree(study.path, folder / f"{study.name}-typed") for study in pair]
+    assert precision_notes(shared_images(list(map(open_study, studies)))) == []  # of before: they do not say
+    for path, precision in zip(studies, ("float32", "bfloat16"), strict=True):
+        with edited_manifest(path) as manifest:
+            manifest["steps"]["embed"]["summary"]["encoder"]["precision"] = precision
+    first, second = map(open_study, studies)
+    (note,) = precision_notes(shared_images([first, second]))
+    assert f"{first.name} float32" in note.text and f"{second.name} bfloat16" in note.text
+    assert precision_notes(shared_images([first, pair[0]])) == []
 
 
 @pytest.mark.slow

@@ -7,9 +7,13 @@ import torch
 from torch import Tensor
 
 from core.analysis.gradcam.gradcam import CLOSED, method_of, scaled_maps
+from core.encoders.precision import FULL, REDUCED
 from core.encoders.registry import Encoder
 from core.heatmaps.reader import StoredMaps, pack_maps
 from core.heatmaps.scratch import TOP, BatchMaps, MapScratch, kept_per_image
+
+CLOSE, SHARE = 1e-2, 0.99  # of values in bfloat16 to those in float32
+COMPARED, STRONGEST = 8, 16  # images, and features of each
 
 
 class MapKeeper:
@@ -68,13 +72,42 @@ class MapKeeper:
         return h >= self._largest[-1]
 
 
+def map_precision(encoder: Encoder, pixels: Tensor) -> str:
+    """The precision of an encoder's maps: its own if asked for and close to float32, else float32.
+
+    Close: of the maps of the STRONGEST features of each image, scaled to [0, 1] as they are stored, SHARE of
+    the values differ by at most CLOSE from those of float32 (docs/method.md 4.3).
+
+    Args:
+        pixels: (B, S, S, 3) uint8, of some images of the study.
+    Returns:
+        "float32" or the encoder's `precision`.
+    """
+    reduced = encoder.precision
+    if reduced not in REDUCED or method_of(encoder) != CLOSED:
+        return FULL
+    maps = encoder.represent_with_map(pixels)[1]
+    encoder.precision = FULL
+    raw, full_maps = encoder.represent_with_map(pixels)
+    encoder.precision = reduced
+    strongest = raw.topk(min(STRONGEST, encoder.n_features), dim=1).indices[:, :, None, None]
+    difference = (_relief(maps, strongest, encoder) - _relief(full_maps, strongest, encoder)).abs()
+    return reduced if float((difference <= CLOSE).float().mean()) >= SHARE else FULL
+
+
+def _relief(maps: Tensor, features: Tensor, encoder: Encoder) -> Tensor:
+    """Maps of selected features, each scaled to [0, 1]; a flat one is 0."""
+    picked = torch.take_along_dim(scaled_maps(maps, encoder), features, dim=1)
+    low, high = picked.amin((2, 3), keepdim=True), picked.amax((2, 3), keepdim=True)
+    return (picked - low) / torch.where(high > low, high - low, 1)
+
+
 def map_keeper(scratch: MapScratch, encoder: Encoder, n_images: int) -> MapKeeper | None:
     """What keeps the maps of an encoder; None where they take a pass of their own.
 
-    That is so where there is no closed form, where a map has one position, and where the encoder's precision
-    is less than that of stored maps.
+    That is so where there is no closed form, and where a map has one position.
     """
-    if method_of(encoder) != CLOSED or not encoder.is_float32:
+    if method_of(encoder) != CLOSED:
         return None
     sides = encoder.transform.sides
     native = encoder.represent_with_map(torch.zeros(1, *sides, 3, dtype=torch.uint8))[1].shape

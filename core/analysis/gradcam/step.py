@@ -60,6 +60,7 @@ def compute_heatmaps(study: Study, step: StepWriter, config: HeatmapsConfig, run
         step.summary = {"skipped": "the study was made from representations; heatmaps need an encoder"}
         return
     encoder = study_encoder(study, run.device)
+    encoder.precision = study.facts(EmbedFacts).encoder.map_precision
     encoder.fold()
     if native_size(encoder) == (1, 1):
         side = max(encoder.transform.sides)

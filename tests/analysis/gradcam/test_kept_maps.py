@@ -10,8 +10,14 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
+from core.analysis.gradcam import kept_maps
 from core.analysis.gradcam import step as heatmap_step
-from core.analysis.gradcam.kept_maps import MapKeeper
+from core.analysis.gradcam.gradcam import scaled_maps
+from core.analysis.gradcam.kept_maps import MapKeeper, map_precision
+from core.analysis.gradcam.on_demand import encoder_of
+from core.common.step_facts import EmbedFacts
+from core.encoders import precision
+from core.encoders.registry import load_encoder
 from core.heatmaps import scratch
 from core.heatmaps.reader import StoredMaps, pack_maps
 from core.heatmaps.scratch import FOLDER, BatchMaps, MapScratch
@@ -87,6 +93,45 @@ def test_maps_are_those_of_a_pass_of_their_own(copy, own_pass, by_network):
     heatmaps(copy)
     assert not by_network and not (copy / FOLDER).exists()
     check_same(copy, own_pass)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keeps", [True, False], ids=["kept", "own pass"])
+def test_in_bfloat16_maps_are_those_of_its_precision(keeps, tmp_path, images, by_network, monkeypatch):
+    """This network is near float32, so its maps are made in bfloat16, in whichever pass."""
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: True)
+    folder = tmp_path / "study"
+    options = {"images": str(images), **ENCODER, "precision": "bfloat16", "no_maps": not keeps}
+    run_step("embed", folder, options | HERE, Progress.silent())
+    about = open_study(folder).facts(EmbedFacts).encoder
+    assert (about.precision, about.map_precision) == ("bfloat16", "bfloat16")
+    run_step("features", folder, {"epsilon": 2.5, **HERE}, Progress.silent())
+    heatmaps(folder)
+    study = open_study(folder)
+    assert sum(by_network) == (0 if keeps else study.summary("heatmaps")["n_images"])
+    row = int(study.vector("heatmap_rows")[0])
+    features = study.heatmap_reader.features_of(row)
+    encoder = encoder_of(study)
+    encoder.fold()
+    pixels = torch.from_numpy(encoder.transform.pixels(study.image(row)))[None]
+    expected = scaled_maps(encoder.represent_with_map(pixels)[1], encoder)[0][features.tolist()]
+    assert_allclose(
+        study.heatmap_reader.maps(row, features)[0],
+        pack_maps(features, expected.numpy()).restored(),
+        atol=5e-3,
+    )
+
+
+@pytest.mark.parametrize("asked", ["bfloat16", "mixed", "auto", "float32"])
+def test_maps_far_from_float32_are_made_in_float32(asked, monkeypatch):
+    encoder = load_encoder(ENCODER["encoder"], input_size=64, resize=64)
+    pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    encoder.precision = asked
+    near = map_precision(encoder, pixels)
+    monkeypatch.setattr(kept_maps, "CLOSE", 0.0)
+    assert map_precision(encoder, pixels) == "float32"
+    assert near == (asked if asked in ("bfloat16", "mixed") else "float32")
+    assert encoder.precision == asked
 
 
 def test_representations_and_features_do_not_depend_on_it(kept, own_pass):

@@ -120,7 +120,7 @@ def studies_of(case: Case, folder: Path) -> list[Study]:
 def cases(args: argparse.Namespace) -> Iterator[Case]:
     """The pairs of images and encoder that the command names."""
     for name, encoder in WORLD.items():
-        yield Case(name, "glyphworld", encoder)
+        yield Case(name, args.world, encoder)
     for images, encoders in ((args.cifar, args.of_cifar), (args.photographs, args.encoder)):
         for named in encoders if images else ():
             name, _, encoder = named.partition("=")
@@ -131,6 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path, help="of the studies")
     parser.add_argument("--only", nargs="*", help="names of cases")
+    parser.add_argument("--world", default="glyphworld", help="scenes of the demo")
     parser.add_argument("--cifar", help="folder of its classes")
     parser.add_argument("--of-cifar", nargs="*", default=["SimCLR=asset:simclr_cifar10"], help="NAME=SPEC")
     parser.add_argument("--photographs", help="folder of photographs")

@@ -15,6 +15,7 @@ from core.encoders import layers
 from core.encoders.assumptions import assumed
 from core.encoders.checkpoints import LoadReport
 from core.encoders.folding import fold_batch_norms
+from core.encoders.packed_linears import pack_linears
 from core.encoders.precision import working_dtype
 from core.encoders.readout.classifier import ClassifierInput, final_linear
 from core.encoders.readout.head import NO_WEIGHTS, Head
@@ -110,7 +111,8 @@ class Encoder:
     def fold(self, head: Head | None = None) -> int:
         """Fold batch normalisations for good, and return their number: the same network, fewer operations.
 
-        After this the weights are no longer those of the checkpoint: `find_head` comes before.
+        Linear layers then multiply by the faster library. After this the weights are no longer those of the
+        checkpoint: `find_head` comes before.
 
         Args:
             head: a classifier that is read in the same pass.
@@ -123,7 +125,10 @@ class Encoder:
             with head.watching(self.base) as inputs:  # its logits may wait for an activation
                 return [*self._forward_with_map(x), *inputs()]
 
-        return fold_batch_norms(self.base, x, outputs)
+        n_folded = fold_batch_norms(self.base, x, outputs)
+        if self.device.type == "cpu" and self.dtype == torch.float32:
+            pack_linears(self.base)
+        return n_folded
 
     @property
     def target_module(self) -> nn.Module:

@@ -188,7 +188,7 @@ class StudyReader(KeptColumns):
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         """Read a whole table, or only some columns. A table that turns out damaged is no longer served."""
-        names = self.columns(name)
+        names = StudyReader.columns(self, name)
         for column in columns or []:
             if column not in names:
                 hint = did_you_mean(column, names)

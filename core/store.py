@@ -19,10 +19,20 @@ from core.answers.answer import PARTS, PROBE, Answer, answer_named, answers_of, 
 from core.answers.as_read import AS_READ, SPLIT, columns_as_read, has_top5, overlap_as_read, place_as_read
 from core.bases.basis import UNITS, Basis, bases_of, latents_table
 from core.common.dataframes import unit_rows
+from core.common.records import Record
 from core.common.threadsafe import cached_property
 from core.jobs.progress import Progress
+from core.measures.accuracy_scope import evaluation_images, filtered_images, out_of_fold
 from core.measures.overlap import overlap_by_class, overlap_headline, summary_table, sweep_of_all
-from core.measures.slice_tables import NOT_OF_SLICES, OF_EVALUATION, OF_SCORES, QUICK, TABLES, VECTORS
+from core.measures.slice_tables import (
+    AS_DECIDED,
+    NOT_OF_SLICES,
+    OF_EVALUATION,
+    OF_SCORES,
+    QUICK,
+    TABLES,
+    VECTORS,
+)
 from core.reader import StudyReader
 from core.slices.evaluate import result_column
 from core.slices.features.class_logits import explains_errors
@@ -35,6 +45,7 @@ from core.storage.layers import layer
 from core.storage.missing import NO_WEIGHTS, OF_ANSWER, OF_LATENTS, WHOLE, Missing
 from core.storage.writer import Collected, StepRun
 from core.topics import function_named
+from core.traces.traces import traces_stamp
 
 if TYPE_CHECKING:
     from core.heatmaps.reader import HeatmapReader
@@ -69,6 +80,12 @@ class Study(DisplayedStudy):
         """What says which images are correct, by name; the default first, where there is one."""
         return answers_of(self)
 
+    def accuracy_scope(self, n: int, *, filtered: bool = False) -> Record:
+        """Name the n images that an accuracy of the answer is of; filtered: by more than their split."""
+        if self.answer is not None and self.answer.is_out_of_fold:
+            return out_of_fold(n)
+        return filtered_images(n) if filtered else evaluation_images(n)
+
     @property
     def bases(self) -> dict[str, Basis]:
         """The dictionaries that were fitted or loaded, by name: their codes are features, too."""
@@ -95,9 +112,19 @@ class Study(DisplayedStudy):
         whole = self.below or self.path
         return Study(whole if name in (None, UNITS) else layer(whole, str(name)))
 
+    def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+        if not (name in AS_DECIDED and self.has(name)):
+            return super().table(name, columns)
+        frame = AS_DECIDED[name](self, super().table(name))
+        return frame if columns is None else frame[columns]
+
+    def columns(self, name: str) -> list[str]:
+        is_decided = name in AS_DECIDED and self.has(name)
+        return list(self.table(name).columns) if is_decided else super().columns(name)
+
     def is_made(self, table: str) -> bool:
         """Return True for a table that is computed as it is read, and not the stored one."""
-        return False
+        return table in AS_DECIDED
 
     def answering(self, name: str | None = None) -> "Study":
         """Return the study as it reads with an answer: its predictions, weights and all that follows.
@@ -230,7 +257,7 @@ class Answered(Study):
         return self.evaluation.vector(name) if name in OF_EVALUATION else super().vector(name)
 
     def is_made(self, table: str) -> bool:
-        return table in (*OF_EVALUATION, *AS_READ) or self._table(table) is not None
+        return table in (*OF_EVALUATION, *AS_READ, *AS_DECIDED) or self._table(table) is not None
 
     def _table(self, name: str) -> pd.DataFrame | None:
         """A table that differs with the answer; None for the others."""
@@ -366,7 +393,8 @@ class Narrowed(Study):
         if not self.is_made(name):
             return self.whole.table(name, columns)
         measure = TABLES.get(name) or QUICK[name]
-        frame = self._once(name, lambda: measure(self.whole, self.inside))
+        key = (name, traces_stamp(self.path)) if name in AS_DECIDED else name
+        frame = self._once(key, lambda: measure(self.whole, self.inside))
         return frame[list(frame.columns) if columns is None else columns]
 
     def columns(self, name: str) -> list[str]:

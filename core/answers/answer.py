@@ -87,6 +87,8 @@ class Answer:
         about = f"{kind}{classes}".rstrip(", ")
         top1, n_wrong = self.facts.get("top1"), self.facts.get("n_wrong")
         accuracy = "accuracy unknown" if top1 is None else f"top-1 {100 * top1:.1f} %"
+        if self.is_out_of_fold and self.facts.get("n"):
+            accuracy += f" of {counted(self.facts['n'], 'image')} out of fold"
         errors = f" ({n_wrong:,} error{'s' * (n_wrong != 1)})" if n_wrong is not None else ""
         return f"{self.name}{f' ({about})' if about else ''}: {accuracy}{errors}"
 

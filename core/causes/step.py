@@ -52,7 +52,7 @@ def compute_causes(study: Study, step: StepWriter, config: CausesConfig, run: St
     """Write the tables of docs/method.md 9.3.
 
     `causes`, a row a trial of an error, and `cause_controls`, of a right image, with columns of
-    `core.measures.causes.COLUMNS`. `cause_rates`, where errors were drawn and not named. `cause_rows` (n,)
+    `core.measures.causes.STORED`. `cause_rates`, where errors were drawn and not named. `cause_rows` (n,)
     int64, ascending, and `cause_gaps` (n, len(VIEWS), 2): z_target - z_answer of each view, and whether the
     answer is the target.
 

@@ -9,20 +9,9 @@ from core.causes.changes import AS_IT_IS, IMPROVED, NEUTRAL, OTHER_REPLACED, REP
 from core.causes.drawn import DrawnImages
 from core.causes.improvements import MEASURES, Usual
 from core.common.records import Record, Templates
-from core.measures.causes import COLUMNS, FALSE_RATE, MOST_CAUSES, order_of_causes
-from core.measures.trials import HOLDS, NOT_TRIED, REFUTED, TOO_FEW, Trial, trial_outcomes
-from core.slices.why_wrong import (
-    BACKGROUND,
-    CAUSES,
-    CROP,
-    FEATURE,
-    LABEL,
-    PICTURE,
-    TOO_FEW_TO_TELL,
-    TURN,
-    UNEXPLAINED,
-    WHY,
-)
+from core.measures.causes import FALSE_RATE, STORED, with_ranks
+from core.measures.trials import HOLDS, NOT_TRIED, REFUTED, Trial, trial_outcomes
+from core.slices.why_wrong import BACKGROUND, CAUSES, CROP, FEATURE, LABEL, PICTURE, TURN, WHY
 from core.store import Study
 
 _say = Templates.beside(__file__)
@@ -102,22 +91,12 @@ def judged_table(study: Study, drawn: DrawnImages, tried: Mapping[str, Trial]) -
     Args:
         study: as the answer reads it.
     Returns:
-        `core.measures.causes.COLUMNS`, and `is_right` and `reference` of the image.
+        `core.measures.causes.STORED`, and `is_right` and `reference` of the image.
     """
     table = pd.concat(
         [_rows_of(study, drawn, cause, tried.get(cause)) for cause in CAUSES], ignore_index=True
     )
-    table["holds"] = table["outcome"] == HOLDS
-    held = table.loc[table["holds"].to_numpy(bool)]
-    order = order_of_causes(held["cause"].to_numpy(object), held["gain"].to_numpy(float))
-    ranks = held.iloc[order].groupby("image_id", sort=False).cumcount() + 1
-    table["rank"] = ranks.reindex(table.index, fill_value=0)
-    table.loc[table["rank"] > MOST_CAUSES, "rank"] = 0
-    table[WHY] = table["image_id"].map(_first_of_images(table))
-    listed = table["rank"].where(table["rank"] > 0, MOST_CAUSES + 1)
-    row = table["image_id"].map({name: at for at, name in enumerate(_ids(study, drawn))})
-    order = np.lexsort((table.index, listed, row))
-    return table.iloc[order].reset_index(drop=True)[[*COLUMNS, IS_RIGHT, "reference"]]
+    return with_ranks(table)[[*STORED, IS_RIGHT, "reference"]]
 
 
 def _ids(study: Study, drawn: DrawnImages) -> list[str]:
@@ -161,23 +140,14 @@ def _judged(cause: str, trial: Trial, drawn: DrawnImages) -> tuple[np.ndarray, n
     return outcome, np.full(len(outcome), np.nan)
 
 
-def _first_of_images(table: pd.DataFrame) -> dict[str, str]:
-    """The first cause of each image; without one, whether a trial had too few images to compare it with."""
-    ids = table["image_id"].unique().tolist()
-    unsure = set(table.loc[table["outcome"] == TOO_FEW, "image_id"])
-    first = table.loc[table["rank"] == 1].set_index("image_id")["cause"].to_dict()
-    none = {name: TOO_FEW_TO_TELL if name in unsure else UNEXPLAINED for name in ids}
-    return none | first
-
-
 def of_errors(table: pd.DataFrame) -> pd.DataFrame:
     """Table `causes`, of `judged_table`."""
-    return table.loc[~table[IS_RIGHT].to_numpy(bool), list(COLUMNS)].reset_index(drop=True)
+    return table.loc[~table[IS_RIGHT].to_numpy(bool), list(STORED)].reset_index(drop=True)
 
 
 def of_right_images(table: pd.DataFrame) -> pd.DataFrame:
     """Table `cause_controls`: the same of right images, with whether bounds are made of the image."""
-    columns = [name for name in COLUMNS if name not in (WHY, "rank", "drawn")]
+    columns = [name for name in STORED if name not in (WHY, "rank", "drawn")]
     return table.loc[table[IS_RIGHT].to_numpy(bool), [*columns, "reference"]].reset_index(drop=True)
 
 

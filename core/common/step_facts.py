@@ -494,13 +494,15 @@ class RemediesFacts(StepFacts):
     """What would help.
 
     Attributes:
-        answer: in use, "" where there is none; accuracy_in_use: of it, on images that it was not fitted to.
-        accuracy, log_loss: of the refit without a remedy, on n images of n_units units, out of fold.
+        answer: in use, "" where there is none; accuracy_in_use: of it, on n_in_use images that it was not
+            fitted to. accuracy, log_loss: of the refit without a remedy, on n images of n_units units, out of
+            fold. n_changed, n_in_use_changed: those of the two whose label counts as people corrected it.
         n_undecided: images left out, whose label is wrong and whose class nobody knows. n_corrected: labels
             that people changed or doubt. worst_slice: as text, and worst_class: those that the refit does
             worst on, "" for none, with n_worst_slice and n_worst_class images. best: the remedy that gains
             most, "" where none gains. heads: remedies whose heads are stored, in their order; n_fitted:
             images that these were fitted to. strength: C of their penalty. spurious: features switched off.
+        decisions: checksum of what people had decided on labels.
     """
 
     step = "remedies"
@@ -509,6 +511,9 @@ class RemediesFacts(StepFacts):
     accuracy: float | None = None
     log_loss: float | None = None
     n: int = 0
+    n_in_use: int = 0
+    n_changed: int = 0
+    n_in_use_changed: int = 0
     n_units: int = 0
     n_undecided: int = 0
     n_corrected: int = 0
@@ -521,6 +526,7 @@ class RemediesFacts(StepFacts):
     n_fitted: int = 0
     strength: float | None = None
     spurious: tuple[int, ...] = ()
+    decisions: str = ""
 
 
 @dataclass(frozen=True)

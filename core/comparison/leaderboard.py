@@ -29,6 +29,8 @@ from core.slices.finder import MIN_IMAGES, trait_name
 from core.slices.traits import COLUMN, PICTURE, Tokens, tokens_of
 from core.storage.speed import read_speed
 from core.store import Study
+from core.traces.labels import decisions, label_words
+from core.traces.traces import UNSURE
 
 RESAMPLES = 2000
 MEASURED = ("accuracy", "knn", "q_auroc", "confidence_auroc", "worst_class", "worst_slice")
@@ -158,10 +160,15 @@ def _slices(folds: SharedFolds) -> list[Part]:
     tokens = tokens_of(study, mask, (COLUMN, PICTURE))
     tables = slice_columns(study)
     return [
-        Part(trait_name(tokens, trait, ""), _has_trait(tokens, trait, study.n_images)[rows])
+        Part(_slice_name(tokens, trait), _has_trait(tokens, trait, study.n_images)[rows])
         for trait in range(len(tokens))
         if tables.get(tokens.within[trait]) in OF_IMAGES
     ]
+
+
+def _slice_name(tokens: Tokens, trait: int) -> str:
+    name = trait_name(tokens, trait, "")
+    return f"images {name}" if tokens.kinds[trait] == PICTURE else name
 
 
 def _has_trait(tokens: Tokens, trait: int, n_images: int) -> np.ndarray:
@@ -278,6 +285,26 @@ def _of_cost(board: Leaderboard, frame: pd.DataFrame) -> list[Note]:
             command = command_line("embed", first.path, redo=True) if kind == "no_cost" else ""
             notes.append(Note(_say(kind, names=tuple(frame.loc[rows, "study"])), command))
     return notes
+
+
+def decided_labels(board: Leaderboard) -> dict[int, str]:
+    """Name the labels on which people decided in any of the studies, with what they decided, by the places of
+    their images; decisions of several studies that differ one after the other.
+    """
+    names: dict[int, dict[str, None]] = {}
+    for study, rows in zip(board.folds.shared.studies, board.folds.shared.rows, strict=True):
+        made = decisions(study).fillna({"corrected_label": UNSURE})
+        held = study.rows_held(made["image_id"].tolist())
+        places = pd.Index(rows).get_indexer([held[one] for one in made["image_id"]])
+        for place, label, decision in zip(places, made["label"], made["corrected_label"], strict=True):
+            names.setdefault(int(place), {})[label_words(str(label), str(decision))] = None
+    return {place: "; ".join(texts) for place, texts in names.items() if place >= 0}
+
+
+def notes_of(board: Leaderboard) -> list[Note]:
+    """What a reader should know, also of what people decided on labels since."""
+    n = len(decided_labels(board))
+    return [*board.notes, *([Note(_say("decided", n=n))] if n else [])]
 
 
 def leaderboard_finding(board: Leaderboard) -> Record:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from core.common.formatting import number, percent
-from core.comparison.leaderboard import MEASURED, Leaderboard, leaderboard_finding
+from core.comparison.leaderboard import MEASURED, Leaderboard, leaderboard_finding, notes_of
 from core.comparison.text import columns_text, markdown_table
 
 TITLES = {
@@ -109,7 +109,7 @@ def leaderboard_text(board: Leaderboard, *, as_markdown: bool = False) -> str:
     """Return what `compare --leaderboard` prints, or the same as Markdown."""
     tables = [leaderboard_cells(board), pair_cells(board)]
     shown = ["\n".join(markdown_table(one)) if as_markdown else columns_text(one) for one in tables]
-    notes = [f"{'* ' * as_markdown}note: {note}" for note in board.notes]
+    notes = [f"{'* ' * as_markdown}note: {note}" for note in notes_of(board)]
     head = f"{'# ' * as_markdown}{leaderboard_finding(board)}"
     parts = [head, *(["", *notes] if notes else []), "", shown[0], "", LEGEND, "", shown[1]]
     return "\n".join(parts)
@@ -122,5 +122,5 @@ def leaderboard_report(board: Leaderboard) -> dict[str, Any]:
         "measures": board.measures.to_dict("records"),
         "pairs": board.pairs.to_dict("records"),
         "finding": str(leaderboard_finding(board)),
-        "notes": list(map(str, board.notes)),
+        "notes": list(map(str, notes_of(board))),
     }

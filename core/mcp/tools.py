@@ -33,6 +33,7 @@ from core.slices.inspection.words import feature_words
 from core.slices.saved_slices import listed as saved_slices
 from core.slices.slice import Slice
 from core.store import Study
+from core.traces.labels import with_decisions
 
 MOST_ROWS, MOST_STUDIES, MOST_PICTURES, MOST_FEATURES, LISTED = 200, 200, 12, 50, 20
 LONGEST_CELL = 2000  # characters
@@ -136,11 +137,13 @@ class StudyTools:
         return {"slices": linked}
 
     def image(self, name: str, image_id: str, answer: str) -> dict[str, Any]:
-        """Return the facts of an image: label, prediction, scores, most active features with words."""
+        """Return the facts of an image: label and what people decided on it, prediction, scores, most active
+        features with words."""
         study = self.opened(name, answer)
         row = study.row_of(with_home(study, image_id))
         facts: dict[str, Any] = {"image_id": image_id, "row": row}
-        facts |= without_home(study, plain_rows(study.images.iloc[[row]].drop(columns="path")))[0]
+        image = with_decisions(study, study.images.iloc[[row]].drop(columns="path"))
+        facts |= without_home(study, plain_rows(image))[0]
         for table in ("probe", "quality"):
             if study.has(table):
                 facts |= without_home(study, plain_rows(read_table(study, table).iloc[[row]]))[0]

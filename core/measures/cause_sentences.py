@@ -21,9 +21,12 @@ from core.slices.why_wrong import (
     UNEXPLAINED,
     WHY,
 )
+from core.traces.labels import CHANGED, DOUBTED
 
 _say = Templates.beside(__file__)
+DECIDED = "decided"
 NOUNS = {  # of so many errors
+    DECIDED: ("wrong label as decided", "wrong labels as decided"),
     "label": ("doubtful label", "doubtful labels"),
     "crop": ("crop", "crops"),
     "picture": ("unusual picture", "unusual pictures"),
@@ -42,6 +45,10 @@ def cause_sentence(row: Mapping[str, Any]) -> Record:
     cause, gain = str(row["cause"]), float(row["gain"])
     label, answer = (with_class_names(str(row[name])) for name in ("label", "predicted"))
     threshold, value, usual = (float(row[name]) for name in ("threshold", "value", "usual"))
+    if cause == LABEL and (corrected := corrected_class(row)) is not None:
+        if not corrected:
+            return _say("taken_for_wrong")
+        return _say("corrected_to_answer" if corrected == answer else "corrected", what=corrected)
     if cause == LABEL:
         return _say("label", what=with_class_names(str(row["suggested"])), value=value)
     if cause == NEIGHBOURS:
@@ -60,6 +67,18 @@ def cause_sentence(row: Mapping[str, Any]) -> Record:
     if kind == "brightness":
         return _say("brightness", why=extreme, what=label, value=gain, chance=threshold)
     return _say("contrast", why=extreme, what=label, value=gain, chance=threshold)
+
+
+def corrected_class(row: Mapping[str, Any]) -> str | None:
+    """The class that somebody gave an image in place of its label, "" for a wrong label without a better one;
+    None where nobody took its label for wrong.
+
+    Args:
+        row: of table `causes`.
+    """
+    if row["by_decision"] == CHANGED:
+        return with_class_names(str(row["corrected_label"]))
+    return "" if row["by_decision"] == DOUBTED else None
 
 
 def image_sentences(rows: pd.DataFrame) -> list[Record]:
@@ -86,7 +105,9 @@ def shares_sentence(rates: pd.DataFrame) -> str:
     order = [*CAUSES, UNEXPLAINED, TOO_FEW_TO_TELL]
     counts = dict(zip(rates["cause"], rates["n_first"].astype(int), strict=True))
     causes = sorted(CAUSES, key=lambda cause: (-counts[cause], order.index(cause)))
-    listed = [name for name in (*causes, UNEXPLAINED, TOO_FEW_TO_TELL) if counts[name]]
+    counts[DECIDED] = int(rates["n_decided"].sum())
+    counts[LABEL] -= counts[DECIDED]
+    listed = [name for name in (DECIDED, *causes, UNEXPLAINED, TOO_FEW_TO_TELL) if counts[name]]
     return _say("shares", n=n_errors, names=tuple(_counted(counts[name], name) for name in listed))
 
 
@@ -97,6 +118,8 @@ def _counted(n: int, cause: str) -> str:
 def evidence_text(row: Mapping[str, Any]) -> str:
     """A few words below a picture: its first cause, and the number behind it."""
     cause = str(row["cause"])
+    if cause == LABEL and (corrected := corrected_class(row)) is not None:
+        return _say("corrected_short", what=corrected) if corrected else _say("taken_for_wrong_short")
     if cause == LABEL:
         return f"{with_class_names(str(row['suggested']))}, {100 * float(row['value']):.0f} %"
     if cause == NEIGHBOURS:

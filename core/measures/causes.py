@@ -1,6 +1,7 @@
 """Why images are wrong: the share of errors by cause, and how often a trial is wrong (docs/method.md 9.3).
 
-Tables `causes` and `cause_controls`, a row an image and trial, are written by the step `causes`.
+Tables `causes` and `cause_controls`, a row an image and trial, are written by the step `causes`. What people
+have decided on labels stands in `causes` and `cause_rates` whenever they are read.
 """
 
 import numpy as np
@@ -8,17 +9,28 @@ import pandas as pd
 
 from core.common.statistics.design_effect import groups_among
 from core.common.statistics.intervals import share_bounds
-from core.measures.trials import HOLDS, LEAST_ALIKE, NOT_TRIED, TOO_FEW, n_alike
+from core.measures.trials import HOLDS, LEAST_ALIKE, NOT_TRIED, REFUTED, TOO_FEW, n_alike
 from core.reader import StudyReader
-from core.slices.why_wrong import CAUSES, LABEL, NEIGHBOURS, NO_CAUSE, TABLE, WHY
+from core.slices.why_wrong import (
+    CAUSES,
+    LABEL,
+    NEIGHBOURS,
+    NO_CAUSE,
+    TABLE,
+    TOO_FEW_TO_TELL,
+    UNEXPLAINED,
+    WHY,
+)
+from core.traces.labels import CHANGED, DECISION, DOUBTED, LEFT, with_decisions
 
-COLUMNS = (
+STORED = (
     *("image_id", "label", "predicted", "cause", "gain", "threshold", "holds", "rank", "outcome", WHY),
     *("gap", "neutral", "suggested", "measure", "value", "usual", "degrees", "feature", "drawn"),
 )
+COLUMNS = (*STORED, *DECISION)
 RATES = (
     *("cause", "n", "n_first", "n_errors", "share", "low", "high"),
-    *("false_rate", "false_rate_alike", "n_right", "n_tried", "n_too_few"),
+    *("false_rate", "false_rate_alike", "n_right", "n_tried", "n_too_few", "n_decided"),
 )
 MOST_CAUSES = 4  # of an image that are listed
 FALSE_RATE = 0.05  # a trial that is wrong as often as this is said to be
@@ -36,6 +48,73 @@ def order_of_causes(cause: np.ndarray, gain: np.ndarray) -> np.ndarray:
     return np.lexsort((-gain, kind))
 
 
+def with_ranks(table: pd.DataFrame) -> pd.DataFrame:
+    """Rank the causes that hold of each image, by the outcome of its trials.
+
+    Args:
+        table: image_id, cause, gain and outcome, and any others; the rows of an image anywhere.
+    Returns:
+        its columns with holds, rank (from 1; 0 where it does not hold, or beyond MOST_CAUSES) and WHY, the
+        rows image by image in the order of their first rows, causes that hold first.
+    """
+    table = table.reset_index(drop=True)
+    table = table.assign(holds=table["outcome"] == HOLDS)
+    held = table.loc[table["holds"].to_numpy(bool)]
+    order = order_of_causes(held["cause"].to_numpy(object), held["gain"].to_numpy(float))
+    ranks = held.iloc[order].groupby("image_id", sort=False).cumcount() + 1
+    rank = ranks.reindex(table.index, fill_value=0).to_numpy()
+    table = table.assign(rank=np.where(rank > MOST_CAUSES, 0, rank))
+    table[WHY] = table["image_id"].map(_first_of_images(table))
+    listed = table["rank"].where(table["rank"] > 0, MOST_CAUSES + 1)
+    image, trial = pd.factorize(table["image_id"])[0], pd.Index(CAUSES).get_indexer(table["cause"])
+    return table.iloc[np.lexsort((trial, listed, image))].reset_index(drop=True)
+
+
+def _first_of_images(table: pd.DataFrame) -> dict[str, str]:
+    """The first cause of each image; without one, whether a trial had too few images to compare it with."""
+    ids = table["image_id"].unique().tolist()
+    unsure = set(table.loc[table["outcome"] == TOO_FEW, "image_id"])
+    first = table.loc[table["rank"] == 1].set_index("image_id")["cause"].to_dict()
+    none = {name: TOO_FEW_TO_TELL if name in unsure else UNEXPLAINED for name in ids}
+    return none | first
+
+
+def decided_causes(study: StudyReader, stored: pd.DataFrame) -> pd.DataFrame:
+    """Table `causes` with what people decided on labels in place of what models make of them.
+
+    A label that somebody left is no cause. One that somebody took for wrong is the cause, and the only one:
+    the other trials asked for that label.
+
+    Args:
+        stored: the table as the step `causes` left it.
+    Returns:
+        COLUMNS.
+    """
+    table = with_decisions(study, stored)
+    decision, of_label = table["by_decision"], (table["cause"] == LABEL).to_numpy(bool)
+    is_left = (decision == LEFT).fillna(False).to_numpy(bool)
+    is_wrong = decision.isin([CHANGED, DOUBTED]).to_numpy(bool)
+    if not (is_left | is_wrong).any():
+        return table
+    outcome = table["outcome"].to_numpy(object, copy=True)
+    outcome[is_left & of_label] = REFUTED
+    outcome[is_wrong] = np.where(of_label[is_wrong], HOLDS, NOT_TRIED)
+    return with_ranks(table.assign(outcome=outcome))
+
+
+def decided_rates(study: StudyReader, stored: pd.DataFrame) -> pd.DataFrame:
+    """Table `cause_rates` of all errors that were drawn, counted again where people decided on their labels.
+
+    Args:
+        stored: the table as the step `causes` left it.
+    Returns:
+        RATES.
+    """
+    if study.table(TABLE, ["by_decision"])["by_decision"].isna().all():
+        return stored.assign(n_decided=0)
+    return cause_rates_inside(study, np.ones(study.n_images, bool))
+
+
 def cause_rates(
     causes: pd.DataFrame, controls: pd.DataFrame, groups: np.ndarray | None = None
 ) -> pd.DataFrame:
@@ -49,7 +128,7 @@ def cause_rates(
         first; share: of n among n_errors, with Wilson's interval. false_rate: share of the right images that
         bounds are not made of for which the rule would say the same; false_rate_alike: the same of those of
         like gap, the mean over the errors; NaN with fewer than LEAST_ALIKE, or if it was tried on none.
-        n_tried, n_too_few: errors.
+        n_tried, n_too_few: errors. n_decided: errors of which it is the first because people decided so.
     """
     errors = causes.drop_duplicates("image_id")
     right = controls.loc[~controls["reference"].to_numpy(bool)].drop_duplicates("image_id")
@@ -58,6 +137,9 @@ def cause_rates(
     alike = _alike(right["gap"].to_numpy(float), gaps)
     tried_on_right = set(controls.loc[controls["outcome"] != NOT_TRIED, "cause"])
     n, rows = len(errors), []
+    is_decided = np.zeros(n, bool)
+    if "by_decision" in errors:
+        is_decided = errors["by_decision"].notna().to_numpy(bool)
     for cause in (*CAUSES, *NO_CAUSE):
         is_cause = cause in CAUSES
         here = held[:, CAUSES.index(cause)] if is_cause else why == cause
@@ -68,6 +150,7 @@ def cause_rates(
         rates = (np.nan, np.nan) if wrongly is None else (_mean(wrongly), _mean(wrongly[alike]))
         counts = int(here.sum()), int((why == cause).sum()), n
         counted = np.count_nonzero(outcomes != NOT_TRIED), np.count_nonzero(outcomes == TOO_FEW)
+        counted = (*counted, int((is_decided & (why == cause)).sum()) if cause == LABEL else 0)
         rows.append((cause, *counts, counts[0] / n if n else np.nan, low, high, *rates, len(right), *counted))
     return pd.DataFrame(rows, columns=list(RATES))
 

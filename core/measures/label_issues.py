@@ -1,6 +1,6 @@
 """Every label of a study as it is judged out of fold: the table, and what is said of it.
 
-The step `crossfit` writes the table (docs/method.md 2.9); this module reads it.
+The step `crossfit` writes the table (docs/method.md 2.9); this module reads it, with what people decided.
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,11 @@ from core.common.captions import with_class_names
 from core.common.records import Record, Templates
 from core.reader import StudyReader
 from core.slices.slice import Slice
+from core.traces.labels import CHANGED, DECISION, DOUBTED, LEFT
 
 TABLE = "label_issues"
 NEAREST = 3
-COLUMNS = (
+STORED = (
     *("image_id", "split", "label", "suggested", "confidence", "margin", "rank", "listed", "n_checked"),
     *("probability_wrong", "own_classifier"),
     *(
@@ -25,6 +26,7 @@ COLUMNS = (
         for name in (f"near_{rank}", f"near_{rank}_label", f"near_{rank}_similarity")
     ),
 )
+COLUMNS = (*STORED, *DECISION)
 ACCURATE = 0.9
 _say = Templates.beside(__file__)
 
@@ -41,8 +43,8 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
         the probability of the label less that; rank, from 1; listed, whether confident learning takes the
         label for wrong; n_checked, how many of these images were checked: margin is NaN of the others;
         probability_wrong, another measure of doubt; own_classifier, what the encoder's own classifier
-        answers; near_1 … the nearest images of other units, the nearest first. Empty where the study lacks
-        the table.
+        answers; near_1 … the nearest images of other units, the nearest first; corrected_label and
+        by_decision, see `core.traces.labels.decisions`. Empty where the study lacks the table.
     """
     if not study.has(TABLE):
         return pd.DataFrame({name: [] for name in COLUMNS})
@@ -62,6 +64,11 @@ def listed_issues(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[table["listed"].to_numpy(bool)].reset_index(drop=True)
 
 
+def is_open(table: pd.DataFrame) -> np.ndarray:
+    """(n,) bool: the rows of `label_issues` on whose label nobody has decided."""
+    return table["by_decision"].isna().to_numpy(bool)
+
+
 def share_agreeing(table: pd.DataFrame) -> float:
     """Share of the checked images of `label_issues` whose label is the likeliest class; NaN without any."""
     margins = table["margin"].to_numpy(float)
@@ -77,12 +84,14 @@ def issues_sentence(table: pd.DataFrame) -> str:
     """
     if table.empty:
         return ""
-    first = listed_issues(table).head(1)
+    listed = listed_issues(table)
+    first = listed.loc[is_open(listed)].head(1)
     examples = (
         _say("example", what=str(row.label), why=str(row.suggested), value=float(row.confidence))
         for row in first.itertuples()
     )
-    return " ".join([count_sentence(table), *examples, *([own] if (own := own_errors(table)) else [])])
+    parts = (count_sentence(table), decided_sentence(table), *examples, own_errors(table))
+    return " ".join(filter(None, parts))
 
 
 def count_sentence(table: pd.DataFrame) -> Record:
@@ -98,6 +107,19 @@ def count_sentence(table: pd.DataFrame) -> Record:
     return _say("some_checked" if n_listed else "none_checked", n=n_listed, of=n_checked, parts=(unchecked,))
 
 
+def decided_sentence(table: pd.DataFrame) -> str:
+    """State on how many of the listed labels people have decided, and how; empty where on none.
+
+    Args:
+        table: `label_issues`.
+    """
+    listed = listed_issues(table)
+    changed, left, doubted = (int((listed["by_decision"] == kind).sum()) for kind in (CHANGED, LEFT, DOUBTED))
+    parts = (_say("changed", n=changed), _say("left", n=left), _say("doubted", n=doubted))
+    names = tuple(part for part in parts if part.n)
+    return _say("decided", n=changed + left + doubted, names=names) if names else ""
+
+
 def own_errors(table: pd.DataFrame) -> str:
     """Warn that weak models list their own errors; empty where the label is their answer on 90 %.
 
@@ -111,12 +133,13 @@ def own_errors(table: pd.DataFrame) -> str:
 
 
 def doubt_sentence(row: Mapping[str, Any]) -> Record | None:
-    """State that the label of one image may be wrong; None where it is not taken for wrong.
+    """State that the label of one image may be wrong; None where it is not taken for wrong, and where people
+    have decided on it.
 
     Args:
         row: of `label_issues`.
     """
-    if not row["listed"]:
+    if not row["listed"] or not pd.isna(row["by_decision"]):
         return None
     kind, ahead = ("of_first", None) if row["rank"] <= 1 else ("of_image", int(row["rank"]) - 1)
     better = with_class_names(str(row["suggested"]))

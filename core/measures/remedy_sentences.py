@@ -8,6 +8,7 @@ import pandas as pd
 from core.common.captions import with_class_names
 from core.common.records import Record, Templates
 from core.common.step_facts import RemediesFacts
+from core.measures.accuracy_scope import as_corrected, evaluation_images, out_of_fold
 from core.measures.remedies import (
     BALANCED,
     CORRECTED,
@@ -24,6 +25,8 @@ from core.measures.remedies import (
     WITHOUT_WRONG,
     best_remedy,
 )
+from core.reader import StudyReader
+from core.traces.labels import decisions, decisions_digest
 
 NAMES = {
     REFIT: "refitting alone",
@@ -86,10 +89,11 @@ def remedies_finding(table: pd.DataFrame) -> Record:
 
 def base_sentence(facts: RemediesFacts) -> Record:
     """Say what gains are compared with: the refit without a remedy, and the answer in use."""
-    accuracy = facts.accuracy or 0.0
+    accuracy, refitted = facts.accuracy or 0.0, as_corrected(out_of_fold(facts.n), facts.n_changed)
     if facts.accuracy_in_use is None:
-        return _say("alone", value=accuracy, n=facts.n)
-    return _say("in_use", value=accuracy, n=facts.n, chance=facts.accuracy_in_use)
+        return _say("alone", value=accuracy, n=facts.n, parts=(refitted,))
+    in_use = as_corrected(evaluation_images(facts.n_in_use), facts.n_in_use_changed)
+    return _say("in_use", value=accuracy, n=facts.n, chance=facts.accuracy_in_use, parts=(refitted, in_use))
 
 
 def worst_sentence(facts: RemediesFacts, slice_name: str = "") -> Record | str:
@@ -113,6 +117,13 @@ def fitted_sentence(facts: RemediesFacts, *, unseen: bool) -> Record:
         unseen: the study has evaluation images, and these were left out.
     """
     return _say("fitted_train" if unseen else "fitted_all", n=facts.n_fitted)
+
+
+def decided_since(study: StudyReader) -> str:
+    """Say that people decided on labels after the remedies were tried; empty where nobody did."""
+    before = study.facts(RemediesFacts).decisions
+    has_changed = decisions_digest(study) != before if before else len(decisions(study)) > 0
+    return _say("decided_since") if has_changed else ""
 
 
 def remedy_sentence(row: Mapping[str, Any]) -> Record:

@@ -12,7 +12,7 @@ import pandas as pd
 from core.common.score_names import SCORES
 from core.common.statistics.design_effect import groups_among
 from core.config import QualityConfig
-from core.measures.causes import cause_rates_inside, causes_inside
+from core.measures.causes import cause_rates_inside, causes_inside, decided_causes, decided_rates
 from core.measures.confusions import confusions
 from core.measures.feature_rates import feature_numbers
 from core.measures.group_means import group_means, vectors_of
@@ -26,6 +26,7 @@ from core.measures.top_images import top_images
 from core.reader import StudyReader
 from core.slices.evaluate import result_column, slice_columns
 from core.slices.overlap_values import CONTROLS, MASKS, control_values, overlap_values
+from core.traces.labels import with_decisions
 
 CAUSE = "cause"  # column of the attributes that says what makes an image hard
 NO_OUTCOME = "no image of the slice has a probe result"
@@ -126,6 +127,11 @@ TABLES: dict[str, Table] = {
     "causes": causes_inside,
     "cause_rates": cause_rates_inside,
 }
+AS_DECIDED: dict[str, Callable[["StudyReader", pd.DataFrame], pd.DataFrame]] = {
+    "label_issues": with_decisions,
+    "causes": decided_causes,
+    "cause_rates": decided_rates,
+}  # of a stored table: as it reads after what people decided on labels, which no step knows
 QUICK: dict[str, Table] = {  # what no step stores: it is of one population only, and computed at once
     "score_aurocs": score_aurocs,
     "confusions": confusions,

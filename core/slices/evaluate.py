@@ -54,8 +54,10 @@ def slice_columns(study: StudyReader) -> dict[str, str]:
 
 
 def may_depend_on_traces(conditions: Conditions) -> bool:
-    """Return True when a condition names a tag or a doubted label, or a saved slice, which may name one."""
-    return bool(conditions.saved) or any(column in conditions.extras for column in TRACE_COLUMNS)
+    """Return True when a condition names a tag, a doubted label, a cause of errors, which follows decisions,
+    or a saved slice, which may name one.
+    """
+    return bool(conditions.saved) or any(column in conditions.extras for column in (*TRACE_COLUMNS, WHY))
 
 
 def mask(conditions: Conditions, study: StudyReader) -> np.ndarray:
@@ -193,7 +195,7 @@ def column_values(study: StudyReader, column: str) -> pd.Series:
     if table == REPEATED:
         return pd.Series(read_once(study, column, lambda: repetition(study, column)))
     if table == TABLE:
-        return pd.Series(read_once(study, column, lambda: first_causes(study)), dtype="str")
+        return pd.Series(first_causes(study), dtype="str")  # not kept: people decide on labels meanwhile
     values = study.column(table, column) if table in KEPT else study.table(table, columns=[column])[column]
     if len(values) == study.n_images:
         return pd.Series(values.array, copy=False)

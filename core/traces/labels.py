@@ -6,16 +6,23 @@ labels.corrected_labels(study)  # the labels of all images, as corrected
 many.take_back(study, done)
 """
 
+import hashlib
+import json
+
 import numpy as np
 import pandas as pd
 
+from core.common.captions import with_class_names
+from core.common.records import Templates
 from core.errors import TraceError, did_you_mean
 from core.reader import StudyReader
 from core.traces.many import ChangedTraces, rewrite
 from core.traces.traces import UNSURE, ImageTrace, read_traces
 
-COLUMNS = ("image_id", "path", "label", "corrected_label", "by_decision")
+DECISION = ("corrected_label", "by_decision")
+COLUMNS = ("image_id", "path", "label", *DECISION)
 LEFT, CHANGED, DOUBTED = DECISIONS = ("kept", "changed", "unsure")
+_say = Templates.beside(__file__)
 
 
 def decide_label(
@@ -112,6 +119,43 @@ def decisions(study: StudyReader) -> pd.DataFrame:
     kinds = [_kind(decision, label) for _, decision, label in decided]
     return frame.assign(
         corrected_label=pd.array(better, dtype="str"), by_decision=pd.array(kinds, dtype="str")
+    )
+
+
+def with_decisions(study: StudyReader, table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of images with what people decided on their labels beside it.
+
+    Args:
+        table: has a column image_id, in any order.
+    Returns:
+        its columns, and DECISION as in `decisions`: both are missing where nobody decided.
+    """
+    made = decisions(study)
+    places = pd.Index(made["image_id"]).get_indexer(pd.Index(table["image_id"]))
+    return table.assign(**{name: made[name].array.take(places, allow_fill=True) for name in DECISION})
+
+
+def decisions_digest(study: StudyReader) -> str:
+    """A checksum of all decisions of a study, by which a result knows whether people decided since."""
+    rows = decisions(study)[["image_id", *DECISION]].fillna("").to_numpy().tolist()
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def label_words(label: str, decision: str) -> str:
+    """Name a label with what people decided on it, as `decision_on` gives that.
+
+    >>> label_words("dog", "wolf"), label_words("dog", "")
+    ('dog (corrected to wolf)', 'dog')
+    """
+    name = with_class_names(label)
+    if not decision:
+        return name
+    if decision == UNSURE:
+        return _say("doubted", what=name)
+    return (
+        _say("kept", what=name)
+        if decision == label
+        else _say("changed", what=name, why=with_class_names(decision))
     )
 
 

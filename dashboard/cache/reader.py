@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.measures.slice_tables import AS_DECIDED
 from core.slices import saved_slices
 from core.slices.evaluate import may_depend_on_traces
 from core.slices.slice import Slice
@@ -112,11 +113,15 @@ def named_after(measure: Callable[..., Any]) -> Callable[[Callable[P, T]], Calla
 def saved_stamp(
     of: Study | tuple[Study, ...], *arguments: Any, names_features: bool = False
 ) -> tuple[int, ...]:
-    """Return a value that changes whenever a slice among the arguments may hold other images, or
-    (`names_features`) a feature may have another name.
+    """Return a value that changes whenever a slice among the arguments may hold other images, a table that
+    they name may read otherwise, or (`names_features`) a feature may have another name.
     """
     slices = list(_slices(arguments))
-    traced = names_features or any(map(may_depend_on_traces, slices))
+    traced = (
+        names_features
+        or any(map(may_depend_on_traces, slices))
+        or not AS_DECIDED.keys().isdisjoint(one for one in arguments if isinstance(one, str))
+    )
     stamps: list[int] = []
     for study in of if isinstance(of, tuple) else (of,):
         stamps += saved_slices.stamp(study.path) if any(where.saved for where in slices) else (0, 0)

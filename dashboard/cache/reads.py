@@ -30,7 +30,7 @@ from core.slices.inspection.words import named_from as core_named_from
 from core.slices.slice import Slice
 from core.storage.missing import nothing
 from core.store import Study
-from core.traces.labels import corrected_label
+from core.traces.labels import DECISION, corrected_label, with_decisions
 from core.traces.tables import BETWEEN
 from core.traces.traces import ImageTrace, Traces, read_traces
 from dashboard.cache.reader import cached_read
@@ -54,7 +54,16 @@ def slice_table(study: Study, where: Slice, name: str) -> pd.DataFrame:
     return narrowed(study, where).table(name)
 
 
-label_issues = cached_read(max_entries=32)(issues_of)
+@cached_read(max_entries=32)
+def _judged_labels(study: Study, where: Slice) -> pd.DataFrame:
+    return issues_of(study, where).drop(columns=list(DECISION))
+
+
+def label_issues(study: Study, where: Slice) -> pd.DataFrame:
+    """See `core.measures.label_issues`; only what people decided is read each time, as they go on to."""
+    return with_decisions(study, _judged_labels(study, where))
+
+
 trust_check = cached_read(max_entries=32)(read_check)
 feature_notes = cached_read(max_entries=32)(notes_on_features)
 

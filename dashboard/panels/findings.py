@@ -10,7 +10,7 @@ from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.common.score_names import score_label
 from core.measures.label_issues import TABLE as LABEL_ISSUES
-from core.measures.label_issues import listed_issues, own_errors
+from core.measures.label_issues import is_open, listed_issues, own_errors
 from core.slices.inspection.populations import is_filtered, with_split
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
@@ -144,21 +144,25 @@ def _slice(study: Study, population: Slice) -> tuple[Card, Target] | None:
 
 
 def _labels(study: Study, population: Slice) -> tuple[Card, Target] | None:
-    """The labels that may be wrong, of both splits unless the filter names one; None where there are none."""
+    """The labels that may be wrong and are not decided on, of both splits unless the filter names one; None
+    where there are none.
+    """
     if not study.has(LABEL_ISSUES):
         return None
     every = reads.label_issues(study, image_filter.of_page())
-    table = listed_issues(every)
+    listed = listed_issues(every)
+    table = listed.loc[is_open(listed)]
     if table.empty:
         return None
     first = with_class_names(f"{table['label'].iat[0]} → {table['suggested'].iat[0]}")
-    n_checked = int(every["n_checked"].iat[0])
+    n_checked, n_decided = int(every["n_checked"].iat[0]), len(listed) - len(table)
+    more = f"; {n_decided:,} more are decided" if n_decided else ""
     return _card(
         study,
         "labels",
         ("errors", session.filter_text(), of_labels()),
         title=f"{counted(len(table), 'label')} may be wrong",
-        subtitle=f"of {n_checked:,} that were checked, first {first}",
+        subtitle=f"of {n_checked:,} that were checked, first {first}{more}",
         pictures=thumbnails(study, session.rows_held(study, table["image_id"].head(PICTURES))),
         lines=(warning,) if (warning := own_errors(every)) else (),
         action="Open these labels →",

@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core.analysis.quality.recommendation import advise
 from core.common.records import Record
 from core.common.score_names import score_in_sentence
-from core.measures.label_issues import TABLE, count_sentence, listed_issues, own_errors
+from core.measures.label_issues import TABLE, count_sentence, decided_sentence, listed_issues, own_errors
 from core.slices.slice import Slice
 from core.storage.missing import nothing
 from core.store import Study
@@ -134,7 +134,8 @@ def _headline(study: Study, population: Slice, why_not: str | None) -> None:
         n, wrong = int(headline["accuracy_n"]), confusions.n_errors(headline)
         what = "" if n == headline["n"] else " with a known answer"
         st.header(f"{widgets.percent(wrong / n)} wrong", anchor=False, width="content")
-        st.caption(f"{wrong:,} of {n:,}{what}", width="content")
+        scope = study.accuracy_scope(n, filtered=bool(session.filter_text()))
+        st.caption(f"{wrong:,} of {scope}{what}", width="content")
 
 
 def likely_wrong_list(study: Study, head: DeltaGenerator, answer_slot: DeltaGenerator) -> None:
@@ -151,7 +152,8 @@ def likely_wrong_list(study: Study, head: DeltaGenerator, answer_slot: DeltaGene
     if every.empty:
         widgets.empty_state("No labels here", nothing("empty_filter"))
         return
-    answer_slot.caption(f"{count_sentence(every)} {own_errors(every)}".rstrip(), help=HELP)
+    sentences = (count_sentence(every), decided_sentence(every), own_errors(every))
+    answer_slot.caption(" ".join(filter(None, sentences)), help=HELP)
     with head:
         download(study, partial(listed_issues, every), where, name=TABLE)
     table = label_desk.label_desk(study, every).head(MOST_LISTED)

@@ -13,9 +13,10 @@ from core.heatmaps.overlay_image import OverlayStyle
 from core.pictures.look import Look
 from core.slices.features.class_logits import LOCAL, NOT_SWITCHED_OFF
 from core.store import Study
+from core.traces.labels import label_words
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
-from dashboard.cache import heatmap_reads, image_reads, reads
+from dashboard.cache import heatmap_reads, image_reads, label_reads, reads
 from dashboard.cache.pictures import position_reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
@@ -88,6 +89,7 @@ def _header(study: Study, opened: session.OpenedImage, facts: dict[str, Any]) ->
         name = str(facts["image_id"])
         link("try_picture", "Crop or cover it", study, icon="crop", of=name)
         detail.walk(study, opened)
+    detail.trained_on(study, opened.row, facts)
     detail.caption_line(study, facts)
 
 
@@ -103,7 +105,7 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     if look.pushes:
         label = facts.get("label")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            _said(look, facts, table, explained=not off)
+            _said(study, look, facts, table, explained=not off)
             removal(study, row, off or (), None if widgets.undefined(label) else str(label))
     most = float(np.fmax.reduce(np.abs(table["push"].to_numpy(float)))) if look.pushes else float("nan")
     parts = zip(numbers, table["push"], table["fires"], _sources(study, row, numbers), strict=True)
@@ -158,10 +160,13 @@ def _note(study: Study, look: Look, table: pd.DataFrame, *, switches: bool) -> s
     )
 
 
-def _said(look: Look, facts: dict[str, Any], table: pd.DataFrame, *, explained: bool) -> None:
+def _said(study: Study, look: Look, facts: dict[str, Any], table: pd.DataFrame, *, explained: bool) -> None:
     """Who wins, and by how much; explained: and how much of that the list below is (table: its features)."""
     wrong = not widgets.undefined(facts.get("correct")) and not facts["correct"]
-    rival = f"the true class **{widgets.plain(look.rival)}**" if wrong else f"**{widgets.plain(look.rival)}**"
+    rival = f"**{widgets.plain(look.rival)}**"
+    if wrong:
+        decision = label_reads.decided(study).get(str(facts["image_id"]), "")
+        rival = f"its label **{widgets.plain(label_words(str(facts['label']), decision))}**"
     st.markdown(
         f"The classifier says **{widgets.plain(look.answer)}**, "
         f"{look.lead:.2f} logits ahead of {rival}." + (_weight_of_list(look, table) if explained else ""),

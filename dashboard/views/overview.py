@@ -157,13 +157,13 @@ def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
         why = NO_OUTCOMES if filtered and study.has("probe") else _why_no_accuracy(study)
         widgets.metric("Accuracy", "not defined", explain="accuracy", detail=why)
         return
-    name = widgets.plain(whose_accuracy(study))
+    name, scope = widgets.plain(whose_accuracy(study)), study.accuracy_scope(accuracy.n, filtered=filtered)
     if filtered:  # in a slice of one class, every guess would be right
-        detail = counted(accuracy.n, "image")
+        detail = str(scope)
     else:
         guess = widgets.percent(accuracy.guess, digits=int(accuracy.guess < 0.01))
         guessing = "guessing" if accuracy.beats_guessing else f"always “{widgets.plain(accuracy.common)}”"
-        detail = f"{counted(accuracy.n, 'evaluation image')}; {guessing}: {guess}"
+        detail = f"{scope}; {guessing}: {guess}"
     if filtered or (not accuracy.beats_guessing and accuracy.worst):
         detail = f"95 % interval: {100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}; {detail}"
     if accuracy.worst and accuracy.n >= FEW_OF_A_CLASS * len(study.class_names):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.measures.label_issues import COLUMNS, NEAREST, TABLE
+from core.measures.label_issues import NEAREST, STORED, TABLE
 from core.storage.writer import write_study
 from core.store import open_study
 
@@ -34,7 +34,7 @@ def write_issues(folder: Path, n_listed: int) -> pd.DataFrame:
     for rank in range(1, NEAREST + 1):
         facts |= {f"near_{rank}": images["image_id"].iat[n - rank], f"near_{rank}_similarity": 1 - rank / 10}
         facts[f"near_{rank}_label"] = images["label"].iat[n - rank]
-    table = images.loc[:, ["image_id", "split", "label"]].assign(**facts).loc[:, list(COLUMNS)]
+    table = images.loc[:, ["image_id", "split", "label"]].assign(**facts).loc[:, list(STORED)]
     classes = (np.array(places)[:, None] + np.arange(1, len(names) + 1)) % len(names)
     shares = np.linspace(0.9, 0, len(names), dtype=np.float32)[None].repeat(n, 0)
     inputs = ("representations", "images")

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from core.common.statistics.intervals import wilson
-from core.measures.cause_sentences import cause_sentence, image_sentences, sampled_sentence, shares_sentence
-from core.measures.causes import RATES, cause_rates, order_of_causes
+from core.export.files import export_table
+from core.measures.cause_sentences import (
+    cause_sentence,
+    evidence_text,
+    image_sentences,
+    sampled_sentence,
+    shares_sentence,
+)
+from core.measures.causes import COLUMNS, RATES, cause_rates, order_of_causes
+from core.slices.slice import Slice
 from core.slices.why_wrong import CAUSES, UNEXPLAINED
+from core.store import Study, open_study
+from core.traces import labels, many
+from core.traces.traces import UNSURE
+from tests import small
+from tests.causes.planted import plant_causes
 
 
 def rows_of(
@@ -98,7 +113,7 @@ def test_order_of_causes__label_then_gain_then_neighbours():
 def row_of_table(cause: str, rank: int = 1, **more: object) -> dict:
     row = {"cause": cause, "rank": rank, "why": cause, "label": "cat", "predicted": "dog", "gain": 2.5}
     return row | {"threshold": 1.25, "suggested": "fox", "value": 0.75, "usual": 0.25, "degrees": 90.0,
-                  "feature": 7, "measure": "brightness"} | more  # fmt: skip
+                  "feature": 7, "measure": "brightness", "by_decision": None} | more  # fmt: skip
 
 
 @pytest.mark.parametrize("cause", CAUSES)
@@ -133,3 +148,61 @@ def test_shares_sentence__counts_first_causes(rates):
     said = shares_sentence(rates.reset_index())
     assert (said.kind, said.n) == ("shares", 4) and len(said.names) == 4
     assert sampled_sentence(4, 4) == "" and sampled_sentence(4, 9).of == 9
+
+
+TRAIN, FIRST, SECOND = (small.image_ids()[at] for at in (1, 3, 6))  # the errors of the small study
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> Study:
+    """Models out of fold doubt the labels of all three errors; a crop explains the first one, too."""
+    small.write_small_study(tmp_path / "study")
+    return plant_causes(
+        tmp_path / "study", {TRAIN: ("label",), FIRST: ("label", "crop"), SECOND: ("label", "turn")}
+    )
+
+
+def whys(study: Study) -> dict[str, str]:
+    return dict(study.table("causes").drop_duplicates("image_id")[["image_id", "why"]].to_numpy())
+
+
+def test_decisions__stand_in_place_of_what_models_make_of_a_label(judged: Study) -> None:
+    before = judged.table("causes")
+    assert tuple(before) == COLUMNS and before["by_decision"].isna().all()
+    assert judged.table("cause_rates")["n_decided"].eq(0).all()
+    labels.decide_label(judged, FIRST, "cat")  # it is right
+    labels.decide_label(judged, SECOND, "dog")  # corrected to the answer
+    labels.decide_label(judged, TRAIN, UNSURE)
+    assert whys(judged) == {TRAIN: "label", FIRST: "crop", SECOND: "label"}
+    table = judged.table("causes").set_index(["image_id", "cause"])
+    assert not table.loc[(FIRST, "label"), "holds"] and table.loc[(FIRST, "crop"), "rank"] == 1
+    assert table.loc[SECOND].query("holds").index.tolist() == ["label"], "others asked for the wrong label"
+    rates = judged.table("cause_rates").set_index("cause")
+    assert rates.loc[["label", "crop", "turn"], "n_first"].tolist() == [2, 1, 0]
+    assert rates.loc["label", ["n_decided", "n"]].tolist() == [2, 2] and rates.loc["turn", "n_tried"] == 1
+    one = {name: image_sentences(rows) for name, rows in judged.table("causes").groupby("image_id")}
+    kinds = {name: [text.kind for text in texts] for name, texts in one.items()}
+    assert kinds == {TRAIN: ["taken_for_wrong"], FIRST: ["crop"], SECOND: ["corrected_to_answer"]}
+    assert len(shares_sentence(judged.table("cause_rates")).names) == 2
+
+
+def test_decisions__are_read_wherever_causes_are(judged: Study, tmp_path: Path) -> None:
+    """Filters, slices and exports; and what is taken back is as before."""
+    narrowed = judged.where("split=val")
+    assert narrowed.table("cause_rates").set_index("cause").loc["label", "n_first"] == 2
+    done = labels.decide_label(judged, FIRST, "cat")
+    assert narrowed.table("cause_rates").set_index("cause").loc["label", "n_first"] == 1
+    by_label = Slice(extras={"why": ("label",)})
+    assert FIRST not in judged.images.loc[by_label.mask(judged), "image_id"].tolist()
+    export_table(judged, "causes", tmp_path / "causes.csv")
+    written = pd.read_csv(tmp_path / "causes.csv").drop_duplicates("image_id").set_index("image_id")
+    assert written.loc[FIRST, ["why", "by_decision"]].tolist() == ["crop", "kept"]
+    many.take_back(judged, done)
+    pd.testing.assert_frame_equal(judged.table("causes"), open_study(judged.path).table("causes"))
+    assert whys(judged)[FIRST] == "label" and by_label.mask(judged).sum() == 3
+
+
+def test_cause_sentence__of_a_label_that_was_corrected_to_a_third_class() -> None:
+    row = row_of_table("label", by_decision="changed", corrected_label="fox")
+    assert (cause_sentence(row).kind, cause_sentence(row).what) == ("corrected", "fox")
+    assert "fox" in evidence_text(row) and "fox" not in evidence_text(row | {"by_decision": "unsure"})

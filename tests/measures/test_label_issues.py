@@ -9,6 +9,9 @@ import pytest
 from core.measures.label_issues import (
     COLUMNS,
     count_sentence,
+    decided_sentence,
+    doubt_sentence,
+    is_open,
     issues_sentence,
     listed_issues,
     own_errors,
@@ -48,3 +51,20 @@ def test_sentence__has_an_example_and_warns_of_weak_models():
     assert "75" in numbers(issues_sentence(table)) and share_agreeing(table) == pytest.approx(2 / 3)
     assert numbers(own_errors(table)) == ["67"] and own_errors(table_of([0.1] * 9)) == ""
     assert issues_sentence(table_of([])) == "" and np.isnan(share_agreeing(table_of([])))
+
+
+def test_decided__labels_are_counted_and_no_example_is_one_of_them():
+    table = table_of([-0.5, -0.4, -0.3, -0.2, 0.9], doubtful=4)
+    assert decided_sentence(table) == "" and doubt_sentence(table.iloc[0].to_dict()) is not None
+    table["by_decision"] = ["changed", "kept", None, "unsure", "kept"]  # the last is not listed
+    table["label"] = ["ant", "bee", "cat", "dog", "eel"]
+    assert numbers(decided_sentence(table)) == ["3", "1", "1", "1"]
+    assert "cat" in issues_sentence(table) and "ant" not in issues_sentence(table)
+    assert [doubt_sentence(row) is None for row in table.to_dict("records")] == [
+        True,
+        True,
+        False,
+        True,
+        True,
+    ]
+    assert is_open(table).tolist() == [False, False, True, False, False]

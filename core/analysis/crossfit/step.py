@@ -19,7 +19,7 @@ from core.answers.outcome import AnswerValues, answer_facts, outcome_table
 from core.common.statistics.largest import first_largest
 from core.config import CrossfitConfig
 from core.measures.confident_learning import OutOfFold, likely_wrong, probability_wrong
-from core.measures.label_issues import COLUMNS, NEAREST
+from core.measures.label_issues import NEAREST, STORED
 from core.measures.label_issues import TABLE as ISSUES
 from core.measures.units import unit_codes
 from core.slices.evaluate import class_column
@@ -77,7 +77,7 @@ def compute_crossfit(study: Study, step: StepWriter, config: CrossfitConfig, run
     table = _with_nearest(study, table, *near)
     table = table.iloc[np.lexsort(_order_of(table))].reset_index(drop=True)
     table["rank"] = np.arange(1, len(table) + 1)
-    step.table(ISSUES, table[list(COLUMNS)])
+    step.table(ISSUES, table[list(STORED)])
     step.summary = {
         "answers": {CROSSFIT: facts},
         "n_labelled": len(labelled),
@@ -209,7 +209,7 @@ def _issues(
 ) -> pd.DataFrame:
     """A row for each labelled image, in their order: what is said of its label."""
     classes = np.array(study.class_names, object)
-    table = pd.DataFrame({name: study.column("images", name).iloc[labelled].array for name in COLUMNS[:3]})
+    table = pd.DataFrame({name: study.column("images", name).iloc[labelled].array for name in STORED[:3]})
     at = np.searchsorted(labelled, rows)
     rivals, shares = answers.rival
     unknown = np.full(len(labelled), np.nan)

@@ -45,6 +45,7 @@ from core.slices.finder import MIN_IMAGES, slice_of
 from core.slices.traits import tokens_of
 from core.storage.writer import StepRun, StepWriter
 from core.store import Study
+from core.traces.labels import decisions_digest
 
 WEIGHTS, CLASSES = "remedy_weights", "remedy_classes"
 FINAL = -1  # in place of a fold: the head that is handed out
@@ -149,7 +150,7 @@ def compute_remedies(study: Study, step: StepWriter, config: RemediesConfig, run
     step.table(TABLE, table)
     step.table(IMAGES, scorer.changed_images(table))
     _write_heads(study, step, images, refits)
-    step.summary = {**scorer.summary(table), "n_fitted": len(refits.final), **_settings(refits, facts)}
+    step.summary = {**scorer.summary(table), "n_fitted": len(refits.final), **_settings(study, refits, facts)}
 
 
 def why_no_remedies(study: Study, images: JudgedImages) -> str | None:
@@ -340,15 +341,20 @@ class Scorer:
     def summary(self, table: pd.DataFrame) -> dict[str, Any]:
         read = self.study.answering(self.config.answer)
         in_use = self._in_use()
-        right = None
+        right, unseen = None, np.zeros(len(self.known), bool)
+        is_changed = self.images.labels[self.known] != self.truth
         if in_use is not None and in_use[1].any():
-            right = float((in_use[0].predicted == self.truth)[in_use[1]].mean())
+            unseen = in_use[1]
+            right = float((in_use[0].predicted == self.truth)[unseen].mean())
         return {
             "answer": (read.answer.name if read.answer else PROBE) if in_use is not None else "",
             "accuracy_in_use": right,
             "accuracy": float((self.base.predicted == self.truth).mean()),
             "log_loss": float(np.mean(self.base.log_loss)),
             "n": len(self.known),
+            "n_in_use": int(unseen.sum()),
+            "n_changed": int(is_changed.sum()),
+            "n_in_use_changed": int((is_changed & unseen).sum()),
             "n_units": len(np.unique(self.judged.units)),
             "n_undecided": len(self.images.rows) - len(self.known),
             "worst_slice": self.worst_slice,
@@ -359,12 +365,13 @@ class Scorer:
         }
 
 
-def _settings(refits: Refits, facts: ImageFacts) -> dict[str, Any]:
+def _settings(study: Study, refits: Refits, facts: ImageFacts) -> dict[str, Any]:
     return {
         "strength": refits.fitter.strength,
         "heads": list(refits.heads),
         "spurious": facts.spurious.tolist(),
         "n_corrected": int(np.count_nonzero(facts.truth != facts.labels)),
+        "decisions": decisions_digest(study),
     }
 
 

@@ -232,7 +232,7 @@ def _tags(fields: dict[str, Column], at: int) -> list[str]:
 
     holds = {
         "misclassified": value("correct") is False,
-        "label_doubtful": value("label_doubtful") is True,
+        "label_doubtful": value("label_doubtful") is True and value("by_decision") is None,
         "duplicate": value(DUPLICATE_OF) is not None,
         "near_duplicate": value(NEAR_DUPLICATE_OF) is not None,
     }

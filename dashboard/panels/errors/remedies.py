@@ -28,6 +28,7 @@ from core.measures.remedies import (
 )
 from core.measures.remedy_sentences import (
     base_sentence,
+    decided_since,
     fitted_sentence,
     remedies_finding,
     remedy_name,
@@ -43,6 +44,7 @@ from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import select_one
 from dashboard.components.page_link import link
+from dashboard.components.run_button import run_button, step_command
 from dashboard.jobs import run_again
 from dashboard.panels import marks
 from dashboard.panels.jobs.controls import open_by_name
@@ -69,6 +71,7 @@ def remedies_part(study: Study, where: Slice, head: DeltaGenerator, answer_slot:
         return
     table, facts = reads.table(study, TABLE), study.facts(RemediesFacts)
     answer_slot.caption(widgets.plain(base_sentence(facts)), help=widgets.help_text("remedies"))
+    _again(study)
     with head:
         st.header(widgets.plain(remedies_finding(table)), anchor=False, width="content")
         download(study, table, None, name=TABLE)
@@ -86,6 +89,15 @@ def _worst(study: Study, facts: RemediesFacts) -> str:
     """Say which slice and which class the marks of the chart are of; "" of neither."""
     name = slice_reads.slice_name(study, Slice.parse(facts.worst_slice)) if facts.worst_slice else ""
     return str(worst_sentence(facts, name))
+
+
+@widgets.stable_container
+def _again(study: Study) -> None:
+    """That people decided on labels since, and the button that tries all remedies again."""
+    since, command = decided_since(study), step_command(study, TABLE)
+    if since and command is not None:
+        st.caption(f":material/update: {since}")
+        run_button(command, "Try again with them", key=f"{TABLE}_again")
 
 
 def _one_remedy(study: Study, table: pd.DataFrame, facts: RemediesFacts, where: Slice) -> None:

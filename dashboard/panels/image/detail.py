@@ -6,13 +6,15 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.answers.answer import CROSSFIT
 from core.common.captions import SPLITS, cut_text, headline, split_images
 from core.common.formatting import ordinal
 from core.common.score_names import score_label
 from core.errors import FORESEEN, user_message
 from core.store import Study
+from core.traces.labels import label_words
 from dashboard.addresses import served_studies
-from dashboard.cache import reads, score_reads, search_reads
+from dashboard.cache import label_reads, reads, score_reads, search_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.components.gallery import Tile, gallery
@@ -26,7 +28,8 @@ PARTS = FACTS, HEATMAP = ("Facts", "Heatmap")
 FEATURES_SHOWN = 3
 MOST_FEATURES = 40
 TOP_IMAGES = 6
-OPTIMISTIC = "The classifier was fitted to this image, so its verdict here is optimistic."
+OPTIMISTIC = "The classifier was trained on this very image, so its answer here is no evidence."
+AFTER_ALL = "By the corrected label the answer is right; numbers are of the labels as they are."
 LONGEST_CAPTION = 300  # characters
 # Streamlit sets a dialog's own title once, and the arrow keys go on to other images: it stays for screen
 # readers, and the headline of the image stands in its place.
@@ -58,6 +61,7 @@ def _opened(study: Study) -> None:
     with st.container(key=TITLED):
         st.header(widgets.plain(headline(facts)), anchor=False)
     walk(study, opened)
+    trained_on(study, opened.row, facts)
     if choose_one("Part", PARTS, key="detail_part") == HEATMAP:
         image_heatmap.heatmap_part(study, opened.row, facts, verdict)
     else:
@@ -113,8 +117,9 @@ def caption_line(study: Study, facts: dict[str, Any]) -> None:
 def verdict(study: Study, facts: dict[str, Any]) -> None:
     split = SPLITS.get(facts["split"], str(facts["split"])).lower()
     lines = []
+    decision = label_reads.decided(study).get(str(facts["image_id"]), "")
     if not widgets.undefined(facts.get("label")):
-        lines.append(f"True class **{widgets.plain(facts['label'])}**")
+        lines.append(f"Label **{widgets.plain(label_words(str(facts['label']), decision))}**")
     if not widgets.undefined(facts.get("predicted")):
         has_confidence = not widgets.undefined(facts.get("confidence"))
         share = f" (confidence {widgets.percent(facts['confidence'])})" if has_confidence else ""
@@ -126,8 +131,23 @@ def verdict(study: Study, facts: dict[str, Any]) -> None:
             st.badge("classified correctly", icon=":material/check:", color="blue")
         else:
             st.badge("misclassified", icon=":material/close:", color="orange")
-        if facts["split"] == "train" and (study.answer is None or study.answer.is_fitted):
-            st.caption(OPTIMISTIC)
+            if decision == facts["predicted"]:
+                st.caption(AFTER_ALL)
+
+
+@widgets.stable_container
+def trained_on(study: Study, row: int, facts: dict[str, Any]) -> None:
+    """Where the answer was trained on the image: that it is no evidence, and what one says that was not."""
+    is_trained = facts["split"] == "train" and (study.answer is None or study.answer.is_fitted)
+    if widgets.undefined(facts.get("predicted")) or not is_trained:
+        return
+    text = OPTIMISTIC
+    if study.has("answer_crossfit"):
+        other = reads.image_facts(study.answering(CROSSFIT), row)
+        if not widgets.undefined(other.get("predicted")):
+            share = widgets.percent(other["confidence"], digits=0)
+            text += f" Models that had not seen it answer **{widgets.plain(other['predicted'])}**, {share}."
+    st.caption(text)
 
 
 def _first_score(study: Study, row: int, facts: dict[str, Any]) -> None:

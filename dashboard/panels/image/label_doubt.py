@@ -16,12 +16,11 @@ from dashboard.panels.errors import label_desk
 @widgets.stable_container
 def label_doubt(study: Study, row: int, facts: dict[str, Any]) -> None:
     """The sentence, and the way to the desk; nothing where the label is not doubted, or was decided on."""
-    image_id = str(facts["image_id"])
     issue = label_reads.issue_of(study, row)
     sentence = None if issue is None else doubt_sentence(issue)
-    if sentence is None or image_id in label_reads.decided(study):
+    if sentence is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="image_label_doubt"):
         st.markdown(f":orange[:material/flag:] {widgets.plain(sentence)}", width="content")
-        parts = of_labels() | {label_desk.AT: image_id}
+        parts = of_labels() | {label_desk.AT: str(facts["image_id"])}
         link("errors", "Decide on it", study, icon="arrow_forward", where="", **parts)

@@ -138,6 +138,9 @@ def test_refit__is_compared_with_the_answer_in_use_on_images_that_it_has_not_see
     truth = mended.table("attributes")["truth"].to_numpy(object)
     right = (probe["predicted"].to_numpy(object) == truth)[mended.is_val]
     assert facts.accuracy_in_use == pytest.approx(right.mean()) and facts.answer == "probe"
+    is_changed = truth != mended.images["label"].to_numpy(object)
+    assert (facts.n_in_use, facts.n_in_use_changed) == (N_VAL, is_changed[mended.is_val].sum())
+    assert facts.n_changed == is_changed.sum()
     assert_allclose(row["gain"], row["accuracy"] - right.mean())
 
 

@@ -98,7 +98,7 @@ def expected_images(study: Study) -> dict[str, Expected]:
             one.tags.add("tag_to look at")
         if "correct" in one.fields and not one.fields["correct"]:
             one.tags.add("misclassified")
-        if one.fields.get("label_doubtful"):
+        if one.fields.get("label_doubtful") and "by_decision" not in one.fields:
             one.tags.add("label_doubtful")
         one.arrays |= expected_maps(study, row)
         made[str(image_id)] = one

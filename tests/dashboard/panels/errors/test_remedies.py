@@ -14,9 +14,16 @@ from core.common.step_facts import RemediesFacts
 from core.encoders.readout.head_file import read_head
 from core.export.remedy_head import remedy_head
 from core.measures.remedies import BROKEN, MENDED, remedy_row, remedy_table, untried_row
-from core.measures.remedy_sentences import base_sentence, remedies_finding, remedy_name, worst_sentence
+from core.measures.remedy_sentences import (
+    base_sentence,
+    decided_since,
+    remedies_finding,
+    remedy_name,
+    worst_sentence,
+)
 from core.storage.writer import write_study
 from core.store import Study, open_study
+from core.traces.labels import decide_label, decisions_digest
 from dashboard.components.tooltips import plain
 from dashboard.jobs import launcher, run_again
 from tests.dashboard.conftest import all_text, tiles
@@ -124,3 +131,17 @@ def test_next_study__has_the_head_and_can_be_compared(made, studies, open_page, 
         step.table("images", study.images)
     assert list(run_again.next_studies(study, run_again.HEAD_OF)) == ["next"]
     assert list(run_again.next_studies(study)) == []
+
+
+def test_page__says_that_people_decided_since_with_the_button(seen, open_page):
+    study = write_remedies(seen)
+    assert "remedies_again" not in str(open_page("errors", study=seen.name, **TAB).button)
+    image_id, label = study.images.loc[0, ["image_id", "label"]]
+    decide_label(study, image_id, label)
+    app = open_page("errors", study=seen.name, **TAB)
+    assert not app.exception and app.button(key="run_remedies_again")
+    with write_study(study.path) as writer, writer.step("remedies", {}, ("images",)) as step:
+        step.summary = {**FACTS, "decisions": decisions_digest(study)}
+    assert decided_since(open_study(study.path)) == ""
+    decide_label(study, image_id, next(name for name in study.class_names if name != label))
+    assert decided_since(open_study(study.path)) != ""

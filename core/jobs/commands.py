@@ -59,6 +59,11 @@ class Command:
         return getattr(self, "study", None)
 
     @property
+    def written(self) -> tuple[Path, ...]:
+        """Return the studies that the command writes into beside its target."""
+        return ()
+
+    @property
     def settings(self) -> dict[str, str]:
         """Return the settings among its options, each as it is typed."""
         return dict(getattr(self, "options", ()))
@@ -267,6 +272,10 @@ class CompareEncoders(Command):
 
     name: ClassVar[str] = "compare"
     compared: tuple[Path, ...]
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        return self.compared
 
     def _words(self) -> Iterator[str]:
         yield from (*map(str, self.compared), "--leaderboard", "--json")

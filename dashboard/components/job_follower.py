@@ -47,6 +47,12 @@ def follow(
     progress()
 
 
+def is_written(folder: Path) -> bool:
+    """Whether a command runs in a folder now."""
+    job = read_job(folder)
+    return job is not None and job.running
+
+
 def follow_model(prepare: Callable[[], ModelState], said: Callable[[float], str]) -> None:
     """Say for how long a model has been loading, and run the whole page again when that has ended.
 
@@ -75,8 +81,8 @@ def start_button(
     kind: Literal["primary", "secondary", "tertiary"] = "secondary",
     then: Callable[[Job], None] = lambda job: None,
 ) -> str | None:
-    """A button that starts a command; where a click may not start it, or a command runs in its folder now, it
-    is disabled and says why. Guests, who may start nothing, have none.
+    """A button that starts a command; where a click may not start it, or a command runs in its folder or in a
+    study that it writes into, it is disabled and says why. Guests, who may start nothing, have none.
 
     Args:
         folder: see `launcher.start`. about: tooltip of the button where it may be pressed.
@@ -86,8 +92,9 @@ def start_button(
     """
     if guest_is_asking():
         return None
-    job, refused = read_job(folder or launcher.folder_of(command)), launcher.refusal(command)
-    reason = BUSY if job is not None and job.running else refused
+    refused = launcher.refusal(command)
+    is_busy = any(map(is_written, (folder or launcher.folder_of(command), *command.written)))
+    reason = BUSY if is_busy else refused
     st.button(
         label,
         key=key,

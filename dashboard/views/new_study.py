@@ -25,6 +25,7 @@ from dashboard.panels.jobs import further_steps, job_list, study_progress
 from dashboard.panels.jobs.controls import open_by_name
 from dashboard.panels.new_study import augmentations, drop, own_encoder, request
 from dashboard.panels.new_study.dry_run_panel import found_panel
+from dashboard.panels.new_study.other_encoders import other_encoders_menu
 from dashboard.state import session
 
 ENCODERS = {
@@ -250,6 +251,16 @@ def _stop_last_check(folder: Path) -> None:
     session.set_widget("new_check", folder)
 
 
+def _other_encoders(folder: Path) -> None:
+    """The menu of further encoders on the images of a study that is there, several at once."""
+    try:
+        study = served_studies.open_current(folder)
+    except PeregrineError:  # what opens the study says so
+        return
+    if study.has("images"):
+        other_encoders_menu(study, kind="tertiary")
+
+
 def _looking(job: Job) -> None:
     text = f"Looking at the {job.stage} …" if job.stage not in (None, "starting") else "Starting …"
     st.progress(len(job.stages_done) / max(job.stages_total, 1), text=text)
@@ -295,6 +306,8 @@ def _start(asked: request.StudyRequest, name: str) -> None:
                 "new_name", name
             ),  # a proposed one, though a study has it now
         )
+        if exists:
+            _other_encoders(folder)
     with st.expander("The same in a terminal"):
         st.code(command.shell, language="bash", wrap_lines=True)
 

@@ -10,17 +10,24 @@ import streamlit as st
 from core.charts.leaderboard import LEADERBOARD, Board
 from core.common.formatting import full_sentence
 from core.common.records import Templates
-from core.comparison.leaderboard import Leaderboard, disagreements, leaderboard_finding
+from core.comparison.leaderboard import (
+    Leaderboard,
+    decided_labels,
+    disagreements,
+    leaderboard_finding,
+    notes_of,
+)
 from core.comparison.leaderboard_text import LEGEND, NOTHING, TITLES, Cell, number_cells, pair_cells
 from core.comparison.shared_folds import SharedFolds
 from core.jobs.commands import CompareEncoders
 from core.jobs.jobs import read_job
+from core.measures.accuracy_scope import out_of_fold
 from core.store import Study
 from dashboard.cache import comparison_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import select_some
-from dashboard.components.job_follower import follow, start_button
+from dashboard.components.job_follower import follow, is_written, start_button
 from dashboard.jobs import launcher
 from dashboard.panels.jobs import study_progress
 
@@ -50,7 +57,7 @@ def leaderboard_page(studies: tuple[Study, ...]) -> None:
         return
     board = comparison_reads.leaderboard(studies)
     st.header(widgets.plain(leaderboard_finding(board)), anchor=False)
-    st.caption(_say("out_of_fold", n=board.folds.n))
+    st.caption(_say("scope", what=out_of_fold(board.folds.n)))
     _table(board)
     _notes(board)
     first, *others = studies
@@ -84,6 +91,9 @@ def _to_compute(studies: tuple[Study, ...], folds: SharedFolds, missing: Sequenc
         reason = start_button(command, "Compute", key="compare_board_start", folder=folder, kind="primary")
         if reason:
             st.caption(widgets.plain(full_sentence(reason)))
+        elif written := [study for study in studies if is_written(study.path)]:
+            waits = _say("waits", names=tuple(widgets.plain(study.name) for study in written))
+            follow(written[0].path, lambda _: st.caption(waits))
 
 
 @widgets.stable_container
@@ -115,9 +125,10 @@ def _table_html(titles: Sequence[str], rows: Sequence[str]) -> None:
 
 @widgets.stable_container
 def _notes(board: Leaderboard) -> None:
-    for note in board.notes:
+    notes = notes_of(board)
+    for note in notes:
         st.caption(f":material/difference: {widgets.plain(full_sentence(note.text))}")
-    if commands := [note.command for note in board.notes if note.command]:
+    if commands := [note.command for note in notes if note.command]:
         with st.expander("What mends this, in a terminal", icon=":material/terminal:"):
             st.code("\n".join(commands), language="bash", wrap_lines=True)
 
@@ -133,7 +144,8 @@ def _disagreements(board: Leaderboard) -> None:
     k = len(board.names)
     all_right, none = (int((board.correct.sum(0) == n).sum()) for n in (k, 0))
     st.caption(_say("divided", n=len(table), parts=(_say("others", n=all_right, of=none),)))
-    lines = {int(row["row"]): _lines(board, row) for row in table.to_dict("records")}
+    decided = decided_labels(board)
+    lines = {int(row["row"]): _lines(board, row, decided) for row in table.to_dict("records")}
     widgets.image_gallery(
         board.folds.shared.studies[0],
         table["row"].to_numpy(np.int64),
@@ -146,11 +158,11 @@ def _disagreements(board: Leaderboard) -> None:
     )
 
 
-def _lines(board: Leaderboard, row: Mapping[Any, Any]) -> tuple[str, str]:
-    """The label and who gives it; then what the others say."""
+def _lines(board: Leaderboard, row: Mapping[Any, Any], decided: Mapping[int, str]) -> tuple[str, str]:
+    """The label, with what people decided on it, and who gives it; then what the others say."""
     place = int(row["place"])
     answers = list(zip(board.names, board.correct[:, place], board.predicted[:, place], strict=True))
-    label = board.folds.class_names[int(board.folds.codes[place])]
+    label = decided.get(place, board.folds.class_names[int(board.folds.codes[place])])
     right = tuple(name for name, is_right, _ in answers if is_right)
     wrong = [_say("wrong", what=name, why=str(answer)) for name, is_right, answer in answers if not is_right]
     return _say("right", what=label, names=right), "; ".join(wrong)

@@ -17,6 +17,8 @@ from dashboard.state import problems, session
 
 TITLE = "Other encoders on these images"
 KEY = "other_encoders"
+SHIPPED, TYPED = f"{KEY}_shipped", f"{KEY}_typed"
+FIELDS: dict[str, object] = {SHIPPED: [], TYPED: ""}  # the choice, and what it is without one
 SAMPLE = "torchvision:resnet50\ntimm:vit_small_patch16_224\ncheckpoints/mine.ckpt"
 STARTED = "_other_encoders_started"  # of this session: the study, and the names of the next ones
 
@@ -40,11 +42,11 @@ def other_encoders_form(study: Study) -> None:
     widgets.problem_of(KEY)
     shipped = other_encoders.shipped(study)
     picked = st.multiselect(
-        "Shipped with Peregrine", list(shipped), format_func=lambda spec: shipped[spec], key=f"{KEY}_shipped"
+        "Shipped with Peregrine", list(shipped), format_func=lambda spec: shipped[spec], key=SHIPPED
     )
     typed = st.text_area(
         "Of torchvision or timm, or checkpoint files: one a line",
-        key=f"{KEY}_typed",
+        key=TYPED,
         placeholder=SAMPLE,
         height=110,
         help="Weights of torchvision and timm are fetched once, from the network. "
@@ -82,10 +84,15 @@ def _follow(study: Study) -> None:
 
 
 def _start(study: Study, encoders: list[str]) -> None:
+    """Start them and empty the choice; a second click, made before the page has answered, finds it empty."""
+    if not any(map(session.value, FIELDS)):
+        return
     jobs: list[Job] = []
 
     def started() -> None:
         session.set_widget(STARTED, (study.path, [job.folder.name for job in jobs]))
+        for field, empty in FIELDS.items():
+            session.set_widget(field, empty)
         session.toast(f"Started {counted(len(jobs), 'study', 'studies')}")
 
     problems.attempt(KEY, lambda: jobs.extend(other_encoders.start_all(study, encoders)), started)

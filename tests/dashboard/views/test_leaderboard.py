@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.comparison.leaderboard import disagreements, leaderboard
+from core.comparison.leaderboard import disagreements, leaderboard, notes_of
 from core.comparison.leaderboard_text import leaderboard_cells, number_cells
 from core.jobs.commands import CompareEncoders
 from core.jobs.progress import Progress
 from core.pipeline.leaderboard import answer_for_leaderboard
 from core.store import open_study
-from dashboard.panels.new_study.other_encoders import TITLE
-from tests.dashboard.conftest import all_text, drawn_charts, tiles
+from core.traces import labels
+from dashboard.jobs import other_encoders
+from dashboard.panels.new_study.other_encoders import KEY, SHIPPED, TITLE
+from tests.dashboard.conftest import all_text, drawn_charts, tiles, write_progress
 from tests.dashboard.views.test_compare import page_html
 
 pytestmark = pytest.mark.slow
@@ -55,3 +57,42 @@ def test_other_encoders__are_a_menu_where_there_is_an_encoder(both, open_page, v
     assert not app.exception
     has_menu = any(TITLE in str(block.proto) for block in app.get("popover")) or TITLE in str(app)
     assert has_menu == (view == "compare")
+
+
+def test_compute__waits_while_a_study_of_it_is_written(both, open_page):
+    write_progress(both / "second")
+    app = open_page("compare", study="demo", compare_what="Leaderboard")
+    assert not app.exception
+    button = app.button(key="compare_board_start")
+    assert button.disabled and button.help and "second" in all_text(app)
+
+
+def test_pictures__name_labels_with_what_was_decided_in_any_of_the_studies(both, open_page):
+    studies = [open_study(both / name) for name in ("demo", "second")]
+    answer_for_leaderboard(studies, {"device": "cpu"}, Progress.silent())
+    board = leaderboard([open_study(one.path) for one in studies])
+    row = int(disagreements(board)["row"].iat[0])
+    image_id, label = studies[0].images.loc[row, ["image_id", "label"]]
+    other = next(name for name in studies[0].class_names if name != label)
+    labels.decide_label(studies[1], image_id, other)
+    app = open_page("compare", study="demo", compare_what="Leaderboard")
+    shown = {tile["id"]: tile["lines"][0] for tile in tiles(app, "compare_divided")}
+    assert shown[row].startswith(labels.label_words(label, other))
+    assert sum("corrected" in line for line in shown.values()) == 1
+    assert "decided" in {getattr(note.text, "kind", "") for note in notes_of(board)}
+
+
+def test_other_encoders__a_start_empties_the_choice(both, open_page, monkeypatch):
+    """So neither a second click nor a page that is left open starts them once more."""
+    starts = []
+    monkeypatch.setattr(other_encoders, "why_not", lambda _: None)
+    monkeypatch.setattr(other_encoders, "start_all", lambda study, encoders: starts.append(encoders) or [])
+    app = open_page("compare", study="demo", compare_what="Leaderboard")
+    app.session_state[KEY] = True  # AppTest has no click for a popover
+    app.run()
+    app.multiselect(key=SHIPPED).select(app.multiselect(key=SHIPPED).options[0]).run()
+    app.button(key=f"{KEY}_start").click().run()
+    assert not app.exception and len(starts) == 1
+    app.session_state[KEY] = True
+    app.run()
+    assert app.multiselect(key=SHIPPED).value == [] and app.button(key=f"{KEY}_start").disabled

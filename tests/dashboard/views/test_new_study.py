@@ -23,6 +23,7 @@ from dashboard.jobs import launcher
 from dashboard.panels.jobs import job_list
 from dashboard.panels.new_study import request
 from dashboard.panels.new_study.dry_run_panel import nothing_to_evaluate
+from dashboard.panels.new_study.other_encoders import TITLE
 from dashboard.panels.new_study.own_encoder import in_fields
 from tests.dashboard.conftest import all_text, forget, remember, stored_job, unescaped, write_progress
 from tests.sentences import numbers
@@ -138,6 +139,15 @@ def test_start__runs_the_command_in_the_new_folder(studies, checked, open_page, 
     mine = studies / "mine"
     command = Analyze.of(mine, images="glyphworld", encoder="asset:simclr_glyphworld", epsilon="auto")
     assert started == [(command, mine)]
+
+
+def test_study_that_is_there__offers_other_encoders_on_its_images(studies, checked, open_page):
+    checked()
+    for name, is_there in (("demo", True), ("mine", False)):
+        app = open_page("new_study", **ASKED, new_name=name)
+        app.run()
+        assert not app.exception
+        assert any(TITLE in str(block.proto) for block in app.get("popover")) is is_there, name
 
 
 def test_name__is_that_of_the_folder_and_one_that_no_study_has(

@@ -280,7 +280,7 @@ def commands(app) -> set[str]:
     return {code.value.split()[3] for code in app.code if code.value.startswith("python -m core ")}
 
 
-def test_half_finished_study__asks_for_no_step_that_is_to_come(studies, open_page):
+def test_half_finished_study__shows_its_next_step_whose_button_waits_while_a_job_runs(studies, open_page):
     half_made(studies)
     overview = open_page(study="demo")  # where nothing moves when a command begins: its button waits
     assert "neighbours" in commands(overview) and overview.button(key="run_overview_next").disabled

@@ -30,6 +30,7 @@ BENCHES = (
     "imagenet",
     "labels",
     "large",
+    "leaderboard",
     "peers",
     "pictures",
     "positions",

@@ -16,7 +16,7 @@ from core.slices.why_wrong import NO_CAUSE, tells_causes
 from core.store import Study
 
 NAMES = {
-    "label": "doubtful label",
+    "label": "doubtful or wrong label",
     "crop": "cut by the crop",
     "picture": "dark, pale or blurred",
     "turn": "rotated",

@@ -35,7 +35,7 @@ NOUNS = {  # of so many errors
     "feature": ("single feature", "single features"),
     "background": ("background", "backgrounds"),
     UNEXPLAINED: ("unexplained", "unexplained"),
-    TOO_FEW_TO_TELL: ("undecided", "undecided"),
+    TOO_FEW_TO_TELL: ("not judged", "not judged"),
 }
 EXTREMES = {"brightness": ("dark", "bright"), "contrast": ("low", "high")}
 

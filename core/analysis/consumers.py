@@ -3,6 +3,7 @@
 Another thing to make of the pictures is one more consumer in the list that `embed` loops over.
 """
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from PIL import Image
 
 from core.analysis.gradcam.kept_maps import MapKeeper
 from core.analysis.picture_columns import PRINTS, VALUES, measure_picture
+from core.common.buffers import pictures_a_pass
 from core.data.sources.decode import thumbnail_jpeg
 from core.data.sources.source import ImageSource
 from core.encoders.readout.head import Head
@@ -28,11 +30,12 @@ class Consumer(ABC):
 
     Attributes:
         look: what it takes of a picture (None: the row has none), in the worker process, to which it is
-            sent. Arrays are stacked to a tensor.
+            sent. Arrays are stacked to a tensor. look_bytes: of one, where it is large.
         empty: its arrays in the study, without rows.
     """
 
     look: PictureLook
+    look_bytes: int = 0
     empty: Mapping[str, np.ndarray]
 
     @abstractmethod
@@ -65,6 +68,7 @@ class Representations(Consumer):
     ):
         self.encoder, self.head, self.maps, self._source = encoder, head, maps, source
         self.look = encoder.transform.pixels
+        self.look_bytes = 3 * math.prod(encoder.transform.sides)
         self.empty = {"representations": np.empty((0, encoder.n_features), dtype)}
         if head is not None:
             self.empty["head_logits"] = np.empty((0, head.n_outputs), np.float32)
@@ -74,7 +78,7 @@ class Representations(Consumer):
         """Raises EncoderError: NaN or infinity."""
         began = time.perf_counter()
         with torch.inference_mode():
-            raw, maps, logits = self._read(looks)
+            raw, maps, logits = self._read_in_pieces(looks)
             on_host = raw.float().cpu().numpy()
             self.passes.append((len(listing_rows), time.perf_counter() - began))  # copied, so it has ended
             stored = as_stored(on_host, self.empty["representations"].dtype)
@@ -83,6 +87,18 @@ class Representations(Consumer):
                 self.maps.keep(listing_rows, raw, maps)
         made = {"representations": stored}
         return made if logits is None else {**made, "head_logits": logits.cpu().numpy()}
+
+    def _read_in_pieces(
+        self, pixels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """As `_read`, on a processor a few pictures at a time, whose activations are bounded so."""
+        size = pictures_a_pass(self.encoder.device.type, pixels[0].numel())
+        if size >= len(pixels):
+            return self._read(pixels)
+        columns = zip(*map(self._read, pixels.split(size)), strict=True)
+        raw, maps, logits = (None if parts[0] is None else torch.cat(parts) for parts in columns)
+        assert raw is not None  # of every pass
+        return raw, maps, logits
 
     def _read(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """Raw representations, and the maps and logits that are asked for, in one pass."""

@@ -5,6 +5,7 @@ interrupted run resumes with the missing chunks, and any number of processes (`t
 share them with the same result.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +17,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from core.analysis.consumers import Consumer, PictureLook
+from core.common.buffers import waiting_batches
 from core.common.formatting import counted
 from core.common.processes import tie
 from core.common.worker_group import Ranks
@@ -56,10 +58,13 @@ class Pictures(Dataset):
 
     Args:
         looks: what is taken of each picture. needed: leave out images that cannot be read; else look at None.
+        look_bytes: of a picture's looks together.
     """
 
-    def __init__(self, source: ImageSource, looks: Sequence[PictureLook], *, needed: bool = True):
-        self.source, self.looks, self.needed = source, looks, needed
+    def __init__(
+        self, source: ImageSource, looks: Sequence[PictureLook], *, needed: bool = True, look_bytes: int = 0
+    ):
+        self.source, self.looks, self.needed, self.look_bytes = source, looks, needed, look_bytes
 
     def __getitem__(self, rows: Sequence[int]) -> Batch:
         batch, looks = Batch(), [[] for _ in self.looks]
@@ -88,7 +93,7 @@ def together(looks: list[Any]) -> Any:
 
 def input_views(source: ImageSource, transform: Transform) -> Pictures:
     """Pictures of which nothing but what the encoder sees is taken: `Batch.pixels`."""
-    return Pictures(source, (transform.pixels,))
+    return Pictures(source, (transform.pixels,), look_bytes=3 * math.prod(transform.sides))
 
 
 def batches_of(chunks: Sequence[int], n_rows: int, batch_size: int) -> list[range]:
@@ -104,12 +109,13 @@ def picture_batches(
     pictures: Pictures, batches: Sequence[Sequence[int]], *, workers: int, pin: bool
 ) -> Iterator[Batch]:
     """Yield decoded batches in order, prefetched by `workers` processes (0: decoded in this process)."""
+    largest = max(map(len, batches), default=0) * getattr(pictures, "look_bytes", 0)
     loader = DataLoader(
         pictures,
         sampler=batches,  # pyright: ignore[reportArgumentType]
         batch_size=None,
         num_workers=workers,
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=waiting_batches(workers, largest) if workers else None,
         pin_memory=pin,
         worker_init_fn=partial(_begin_worker, tie()),
     )
@@ -198,7 +204,8 @@ def embed_chunks(
     bar.skip(sum(min(CHUNK_ROWS, len(source.table) - chunk * CHUNK_ROWS) for chunk in done))
     todo = [chunk for chunk in range(n_chunks) if chunk not in set(done) and ranks.owns(chunk)]
 
-    pictures = Pictures(source, [consumer.look for consumer in consumers], needed=needed)
+    looks, look_bytes = zip(*((one.look, one.look_bytes) for one in consumers), strict=True)
+    pictures = Pictures(source, looks, needed=needed, look_bytes=sum(look_bytes))
     batches = batches_of(todo, len(source.table), batch_size)
     buffer, stream = ChunkBuffer(), picture_batches(pictures, batches, workers=workers, pin=pin)
     waiting: dict[int, ChunkBuffer] = {}  # as long as nothing was readable, an earlier run's files stay

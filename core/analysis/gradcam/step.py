@@ -3,6 +3,7 @@
 A chunk holds 512 of the selected images, so an interrupted run resumes with the missing chunks.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from core.analysis.gradcam.gradcam import LIBRARY, method_of
 from core.analysis.gradcam.on_demand import on_demand, packed_maps, request_heatmaps, study_encoder
 from core.analysis.gradcam.selection import Pairs, top_pairs, wanted_pairs
 from core.analysis.representations import Batch, input_views, picture_batches
+from core.common.buffers import pictures_a_pass
 from core.common.processes import default_workers
 from core.common.step_facts import EmbedFacts
 from core.common.threadsafe import cached_property
@@ -206,7 +208,8 @@ class _Run:
         For the library, images with similar numbers of features go together: a batch needs one backward pass
         for each feature of its largest image.
         """
-        size = self.options.batch_size
+        n_values = 3 * math.prod(self.encoder.transform.sides)
+        size = min(self.options.batch_size, pictures_a_pass(self.encoder.device.type, n_values))
         if self.method == LIBRARY:
             places = places[np.argsort(self.pairs.counts[places], kind="stable")]
             size = min(size, MOST_IMAGES_LIBRARY)

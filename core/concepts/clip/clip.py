@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core.common.assets import asset, asset_names
+from core.common.buffers import pictures_a_pass
 from core.common.device import resolve_device
 from core.common.inside import read_json_file
 from core.common.records import Templates
@@ -87,7 +88,8 @@ class Clip:
             part = [padded(image, self.fill) if pad else without_ends(image) for image in part]
             pixels = torch.stack([self.preprocess(image) for image in part])
             pixels = pixels.to(self.device, PRECISIONS[self.precision])
-            rows.append(_unit(self.model.encode_image(pixels)))
+            passes = pixels.split(pictures_a_pass(self.device.type, pixels[0].numel()))
+            rows += [_unit(self.model.encode_image(one)) for one in passes]
         return np.concatenate(rows)
 
     @torch.no_grad()

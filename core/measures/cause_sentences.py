@@ -121,7 +121,7 @@ def evidence_text(row: Mapping[str, Any]) -> str:
     if cause == LABEL and (corrected := corrected_class(row)) is not None:
         return _say("corrected_short", what=corrected) if corrected else _say("taken_for_wrong_short")
     if cause == LABEL:
-        return f"{with_class_names(str(row['suggested']))}, {100 * float(row['value']):.0f} %"
+        return f"perhaps {with_class_names(str(row['suggested']))}, {100 * float(row['value']):.0f} %"
     if cause == NEIGHBOURS:
         return f"{100 * float(row['value']):.0f} % of its neighbours"
     detail = {

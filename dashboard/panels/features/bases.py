@@ -35,8 +35,8 @@ from dashboard.state import image_filter, session
 
 BASES = "Bases"  # what the page Features calls this panel
 WHAT = (
-    "A unit is one neuron of the encoder. A latent is a mix of units, learned so that few are active on an "
-    "image: one often stands for one thing."
+    "A unit is one neuron of the encoder. A latent is a mix of units, learned so that only a few are active "
+    "on an image; each then often stands for one thing."
 )
 ABOUT_STABILITY = (
     "Found again: how similar the latents are when the basis is learned again from another random start "

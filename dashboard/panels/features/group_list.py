@@ -20,6 +20,7 @@ from dashboard.components import widgets
 from dashboard.components.chart import chart, download
 from dashboard.components.choose_one import choose_one
 from dashboard.components.job_follower import start_button
+from dashboard.components.page_link import link
 from dashboard.components.pick_row import pick_row
 from dashboard.components.run_button import step_command
 from dashboard.panels.concepts import evidence, group_panel
@@ -28,6 +29,7 @@ from dashboard.state import session
 GROUP = "group"  # part of the URL
 JOINT, SINGLE = SCOPES = ("Groups of several features", "Single features")
 SIZES = {"Images": "n_images", "Features": "n_features"}
+HARDLY_SHARED = 1.5  # images of a group on average, below which groups say little
 FEWEST_IMAGES = 2  # groups of more than these images can have words, if asked for
 
 OF_A_GROUP = [  # columns of the table `explained` that the chart's file holds
@@ -59,16 +61,16 @@ def feature_groups(study: Study) -> None:
 def _facts(study: Study, every: pd.DataFrame, joint: pd.DataFrame) -> None:
     n, large = int(numbers(every, "n_images").sum()), int(numbers(joint, "large").sum())
     least = group_reads.min_images(study)
-    line = f"**{n:,}** images activate **{len(every):,}** different sets of features highly. "
-    line += f"**{len(joint):,}** of these groups have several features, {large:,} of them "
-    line += f"more than {least} images"
+    line = f"On **{n:,}** images **{len(every):,}** different sets of features are strongly active. "
+    line += f"**{len(joint):,}** of these groups have several features; {large or 'none'} of them "
+    line += f"{'is' if large < 2 else 'are'} shared by more than {least} images"
     if large:
-        line += f", and **{int(numbers(joint, 'interpretable').sum()):,}** are interpretable"
+        line += f", and **{int(numbers(joint, 'interpretable').sum()):,}** can be interpreted"
     st.markdown(line + ".", help=widgets.help_text("group"))
     if (k := study.facts(ConceptsFacts).k) is not None:
         st.caption(
-            f"Highly: more than k = {k:g} standard deviations above the mean of all activations. "
-            "A larger k leaves fewer features an image, so more images share a set."
+            f"Strongly: more than k = {k:g} standard deviations above the mean of all activations. "
+            "A larger k leaves fewer features to an image, so more images share a set."
         )
     if not numbers(joint, "explained").any():
         _why_none(study, joint, least)
@@ -97,6 +99,9 @@ def _why_none(study: Study, joint: pd.DataFrame, least: int) -> None:
     with st.container(border=True):
         st.markdown("**No group of several features has words yet**")
         st.caption(widgets.plain(why))
+        if numbers(joint, "n_images").mean() < HARDLY_SHARED:
+            st.caption("Nearly every image has a set of its own here, so single features say more.")
+            link("features", "Words of single features", study, icon="translate", features_as="Words")
         if options:
             _confirm(study, then, options)
 

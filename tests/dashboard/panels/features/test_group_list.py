@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs
+
 import numpy as np
 import pytest
 import streamlit as st
@@ -143,6 +145,8 @@ def test_no_group_has_members__nothing_is_offered(worded, open_page):
     assert not [button.key for button in app.button if button.key and button.key.startswith("run_group")]
     assert app.dataframe[0].value["name"].tolist() == ["3", "7"]  # single features, which have words
     assert "k = " in all_text(app)
+    leads = [parse_qs(one.proto.query_string) for one in app.get("page_link")]
+    assert ["Words"] in [one.get("features_as") for one in leads]  # no group has two images
 
 
 @pytest.mark.exhaustive("state/test_session.py drops what a link cannot name")

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.answers.answer import PROBE
 from core.charts.remedies import REMEDIES
 from core.common.captions import with_class_names
 from core.common.formatting import counted, full_sentence
@@ -188,8 +189,19 @@ def _next(study: Study, row: dict[str, Any]) -> None:
             f"Open {widgets.plain(started)}", key="remedy_next_open", on_click=partial(open_by_name, started)
         )
     for name in run_again.next_studies(study, run_again.HEAD_OF):
-        query = {"compare_what": "Studies", "compare_with": name}
-        link("compare", f"Compare with {widgets.plain(name)}", study, icon="difference", **query)
+        of, query = head_comparison(study, name)
+        link("compare", f"Compare with {widgets.plain(name)}", of, icon="difference", **query)
+
+
+def head_comparison(study: Study, name: str) -> tuple[Study, dict[str, str]]:
+    """The study, and parts of the address of *Compare*, where the head of a next study is compared.
+
+    Studies are compared by the same answer. The probes of both are the same, so a head that takes the place
+    of one is compared with the probe of the next study.
+    """
+    if study.answer is not None and study.answer.kind != PROBE:
+        return study, {"compare_what": "Studies", "compare_with": name}
+    return served_studies.asked_for(name, {}), {"compare_what": "Answers", "compare_answer": PROBE}
 
 
 def _start(study: Study, usual: str, remedy: str) -> None:

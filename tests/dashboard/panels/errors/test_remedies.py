@@ -26,6 +26,7 @@ from core.store import Study, open_study
 from core.traces.labels import decide_label, decisions_digest
 from dashboard.components.tooltips import plain
 from dashboard.jobs import launcher, run_again
+from dashboard.panels.errors.remedies import head_comparison
 from tests.dashboard.conftest import all_text, tiles
 from tests.dashboard.issues import write_issues
 from tests.export.test_label_forms import made as made
@@ -131,6 +132,8 @@ def test_next_study__has_the_head_and_can_be_compared(made, studies, open_page, 
         step.table("images", study.images)
     assert list(run_again.next_studies(study, run_again.HEAD_OF)) == ["next"]
     assert list(run_again.next_studies(study)) == []
+    of, query = head_comparison(study, "next")  # the probes of both are the same
+    assert of.path == studies / "next" and query == {"compare_what": "Answers", "compare_answer": "probe"}
 
 
 def test_page__says_that_people_decided_since_with_the_button(seen, open_page):

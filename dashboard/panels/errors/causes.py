@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.charts.error_causes import ERROR_CAUSES, NAMES
+from core.charts.error_causes import ERROR_CAUSES
 from core.common.captions import with_class_names
 from core.common.formatting import full_sentence
 from core.common.step_facts import CausesFacts
@@ -105,7 +105,7 @@ def _images(study: Study, population: Slice, causes: pd.DataFrame) -> None:
         rows,
         key="causes",
         captions={row: _caption(one) for row, one in records.items()},
-        badges={row: NAMES.get(str(one[WHY]), str(one[WHY])) for row, one in records.items()},
+        badges={row: str(one[WHY]) for row, one in records.items()},
         page_size=PAGE,
         select=True,
         label="misclassified images with their causes",

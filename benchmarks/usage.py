@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
-SAMPLE_S = 0.1  # between two looks at the memory
+SAMPLE_S = 0.5  # between two looks at the memory
 MIB = 1024**2
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of Linux's prctl
 

@@ -2,7 +2,8 @@
 
     python -m benchmarks.measure_precision build/bench/precision --only demo
     python -m benchmarks.measure_precision build/bench/precision --cifar data/cifar10 \\
-        --photographs photographs --encoder Lite1=timm:tf_efficientnet_lite1@lite1.pth
+        --photographs photographs.csv --encoder Lite1=timm:tf_efficientnet_lite1@lite1.pth
+    python -m benchmarks.measure_precision build/bench/precision --speed timm:resnet50
 
 For each pair of images and encoder two studies are made, unless they are there, and a line is printed: how
 much of the answers, the AUROC of confidence and Q, the discriminative features, mIoU, the words and the first
@@ -10,21 +11,26 @@ much of the answers, the AUROC of confidence and Q, the discriminative features,
 """
 
 import argparse
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from time import process_time
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 
 from core.common.dataframes import numbers
 from core.common.step_facts import EmbedFacts
 from core.comparison.compare import compare
+from core.encoders.registry import load_encoder
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import Study, open_study
 
 FIRST = 50
+BATCH, REPEATS = 8, 3
 STEPS_READ = ("features", "neighbours", "probe", "answers", "quality", "heatmaps", "overlap", "concepts")
 TYPES = ("float32", "bfloat16")
 WORLD = {"demo": "asset:simclr_glyphworld", "demo, Q": "asset:simclr_q_glyphworld"}
@@ -117,6 +123,28 @@ def studies_of(case: Case, folder: Path) -> list[Study]:
     return [open_study(folder / type_) for type_ in TYPES]
 
 
+def speeds(spec: str) -> str:
+    """Milliseconds of processor time a picture, in turn, and the relative difference of representations.
+
+    Pictures are noise: the difference on photographs is smaller.
+    """
+    encoder = load_encoder(spec)
+    encoder.fold()
+    shape = (BATCH, *encoder.transform.sides, 3)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    raw: dict[str, torch.Tensor] = {}
+    seconds: dict[str, list[float]] = {type_: [] for type_ in TYPES}
+    for _, (type_, times) in itertools.product(range(REPEATS + 1), seconds.items()):
+        encoder.precision = type_
+        began = process_time()
+        with torch.inference_mode():
+            raw[type_] = encoder.represent(pixels)
+        times.append(process_time() - began)
+    full, reduced = (1000 * min(seconds[type_][1:]) / BATCH for type_ in TYPES)
+    difference = float((raw[TYPES[1]] - raw[TYPES[0]]).norm() / raw[TYPES[0]].norm())
+    return f"{full:.1f} → {reduced:.1f} ms, {full / reduced:.2f} times, relative difference {difference:.1e}"
+
+
 def cases(args: argparse.Namespace) -> Iterator[Case]:
     """The pairs of images and encoder that the command names."""
     for name, encoder in WORLD.items():
@@ -136,7 +164,13 @@ def main() -> None:
     parser.add_argument("--of-cifar", nargs="*", default=["SimCLR=asset:simclr_cifar10"], help="NAME=SPEC")
     parser.add_argument("--photographs", help="folder of photographs")
     parser.add_argument("--encoder", nargs="*", default=["Lite0=asset:efficientnet_lite0"], help="NAME=SPEC")
+    parser.add_argument("--speed", nargs="*", help="measure only how long a picture takes these encoders")
     args = parser.parse_args()
+    torch.set_num_threads(1)
+    for spec in args.speed or ():
+        print(f"{spec:40s} {speeds(spec)}", flush=True)
+    if args.speed:
+        return
     for case in cases(args):
         if not args.only or case.name in args.only:
             for column, text in differences(*studies_of(case, args.folder / case.name)).items():

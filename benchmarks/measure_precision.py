@@ -107,7 +107,7 @@ def differences(first: Study, other: Study) -> dict[str, str]:
     row["discriminative"] = f"{in_d[0].sum()} → {in_d[1].sum()}, {n_kept} in both"
     words = [words_of(one) for one in both]
     same = sum(words[1].get(name) == one for name, one in words[0].items())
-    row["words"] = f"of {same} of {len(words[0])} features the same" if words[0] else "-"
+    row["words"] = f"{same} of {len(words[0])} features the same" if words[0] else "-"
     mean, most = map_difference(*both)
     made_in = other.facts(EmbedFacts).encoder.map_precision
     return row | {"maps": f"in {made_in}: {mean:.4f}, 99 % below {most:.4f}"}

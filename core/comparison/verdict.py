@@ -104,7 +104,7 @@ def verdict_sentence(comparison: Comparison, other: str) -> str:
         chance = f"each of {len(unclear)} changes could be chance"
         if len(unclear) == 1:
             chance = f"the change of {_lower(unclear[0].measure.title)} could be chance"
-        return f"{other} is neither better nor worse than {first}: {chance}."
+        return f"These images cannot tell whether {other} is better or worse than {first}: {chance}."
     parts = []
     for verdict, some in named.items():
         if some:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from core.common.captions import with_class_names
 from core.common.records import Record, Templates
+from core.measures.trials import TOO_FEW
 from core.slices.why_wrong import (
     BACKGROUND,
     CAUSES,
@@ -19,7 +20,6 @@ from core.slices.why_wrong import (
     TOO_FEW_TO_TELL,
     TURN,
     UNEXPLAINED,
-    WHY,
 )
 from core.traces.labels import CHANGED, DOUBTED
 
@@ -36,6 +36,16 @@ NOUNS = {  # of so many errors
     "background": ("background", "backgrounds"),
     UNEXPLAINED: ("unexplained", "unexplained"),
     TOO_FEW_TO_TELL: ("not judged", "not judged"),
+}
+TRIED = {  # that makes the answer right: a cause, or a measure of the picture
+    CROP: "few_crop",
+    "brightness": "few_brightness",
+    "contrast": "few_contrast",
+    "sharpness": "few_sharpness",
+    TURN: "few_turn",
+    FEATURE: "few_feature",
+    BACKGROUND: "few_background",
+    NEIGHBOURS: "few_neighbours",
 }
 EXTREMES = {"brightness": ("dark", "bright"), "contrast": ("low", "high")}
 
@@ -85,12 +95,25 @@ def image_sentences(rows: pd.DataFrame) -> list[Record]:
     """Say why one image is wrong, its best cause first; one sentence where no cause holds.
 
     Args:
-        rows: those of the image in table `causes`.
+        rows: those of the image in table `causes`. Without a cause that holds, changes that make the answer
+            right are named where too few right images can be compared with.
     """
     held = rows.loc[rows["rank"].to_numpy() > 0].sort_values("rank")
     if len(held):
         return [cause_sentence(row) for row in held.to_dict("records")]
-    return [_say("too_few") if rows[WHY].iat[0] == TOO_FEW_TO_TELL else _say("unexplained")]
+    few = rows.loc[rows["outcome"].to_numpy(object) == TOO_FEW].to_dict("records")
+    if not few:
+        return [_say("unexplained")]
+    label = with_class_names(str(few[0]["label"]))
+    return [_say("few", what=label, names=tuple(_change(row) for row in few))]
+
+
+def _change(row: Mapping[str, Any]) -> Record:
+    """The change of one trial. row: of table `causes`."""
+    cause = str(row["cause"])
+    number = {TURN: "degrees", FEATURE: "feature"}.get(cause)
+    kind = str(row["measure"]) if cause == PICTURE else cause
+    return _say(TRIED[kind], n=int(row[number]) if number else 0)
 
 
 def shares_sentence(rates: pd.DataFrame) -> str:

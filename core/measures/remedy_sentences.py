@@ -137,9 +137,11 @@ def remedy_sentence(row: Mapping[str, Any]) -> Record:
     if outcome == NOT_TRIED:
         return _say("not_tried", what=name, why=str(row["why"]))
     if remedy == TEMPERATURE:
-        ends = float(row["log_loss_low"]), float(row["log_loss_high"])
-        kind = "log_loss" if outcome == GAINS else "log_loss_nothing"
-        return _say(kind, what=name, value=float(row["log_loss_gain"]), interval=ends)
+        low, gain, high = (float(row[f"log_loss_{part}"]) for part in ("low", "gain", "high"))
+        if high < 0:
+            return _say("higher_log_loss", what=name, value=-gain, interval=(-high, -low))
+        kind = "lower_log_loss" if low > 0 else "same_log_loss"
+        return _say(kind, what=name, value=gain, interval=(low, high))
     n_changed = int(row["mended"]) + int(row["broken"])
     if outcome == TOO_FEW:
         return _say("too_few", what=name, n=n_changed)

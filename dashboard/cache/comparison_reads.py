@@ -43,11 +43,23 @@ def other_studies(study: Study) -> dict[str, Study]:
 
 
 def made_of_the_same(study: Study, other: Study) -> bool:
-    """Whether both were made of the same images, as far as the manifest says."""
+    """Whether both were made of the same images: by the manifest, or by their names where the list of one is
+    another, such as that of corrected labels.
+    """
     inputs = [
         one.manifest["steps"].get("embed", {}).get("inputs", {}).get("@images") for one in (study, other)
     ]
-    return inputs[0] is not None and inputs[0] == inputs[1]
+    if inputs[0] is None or inputs[1] is None:
+        return False
+    return inputs[0] == inputs[1] or _have_the_same_names(study, other)
+
+
+@cached_read(max_entries=32)
+def _have_the_same_names(study: Study, other: Study) -> bool:
+    if study.n_images != other.n_images:
+        return False
+    names = [np.sort(one.column("images", "image_id").to_numpy(str)) for one in (study, other)]
+    return bool(np.array_equal(*names))
 
 
 _in_common = cached_read(max_entries=8)(in_common)

@@ -128,7 +128,7 @@ def test_class_logits__are_those_of_the_network(case):
 
 def test_class_logits__in_a_basis_are_those_of_the_images(case, tmp_path):
     folder = shutil.copytree(case.study.path, tmp_path / "study")
-    config = BasisConfig(kind="pca", size=2, k=2, seeds=1)
+    config = BasisConfig(kind="pca", size=3, k=2, seeds=1)
     add_basis(folder, "few", config, Progress.silent(), device="cpu")
     whole = open_study(folder).answering("head")
     study = whole.in_basis("few").answering("head")

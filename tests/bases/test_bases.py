@@ -188,8 +188,8 @@ def test_one_latent_alone_is_refused(study, capsys):
     for kind, more in {"random": ["--size", "1"], "kmeans": ["--size", "1"]}.items():
         assert main(["basis", str(study.path), "--kind", kind, *more, "--seeds", "1", "--device", "cpu"]) == 2
         assert "--size 1:" in capsys.readouterr().err
-    assert open_study(study.path).bases == {} and KINDS["nmf"].default_size(4, 100) == 2
-    with pytest.raises(SettingsError, match=r"sae\.pt: .*2"):
+    assert open_study(study.path).bases == {} and KINDS["nmf"].default_size(4, 100) == 3
+    with pytest.raises(SettingsError, match=r"sae\.pt: .*3"):
         check_latents(1, "sae.pt")
 
 

@@ -94,7 +94,7 @@ def test_another_study_is_compared_by_the_same_answer_or_by_its_default(
 
 def test_notes_stand_beside_the_accuracy_that_they_are_about(answered, open_page, monkeypatch):
     of_rate, of_labels = "Planted: rate.", "Planted: labels"
-    monkeypatch.setattr(notes, "rate_note", lambda lr, searched: of_rate)
+    monkeypatch.setattr(notes, "_rate_note", lambda study: of_rate)
     with edited_manifest(answered) as manifest:
         facts = manifest["steps"]["answer-deployed"]["summary"]["answers"]["deployed"]
         facts["notes"] = [of_labels, f"{WRONG_ORDER}: planted"]

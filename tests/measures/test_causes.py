@@ -113,7 +113,8 @@ def test_order_of_causes__label_then_gain_then_neighbours():
 def row_of_table(cause: str, rank: int = 1, **more: object) -> dict:
     row = {"cause": cause, "rank": rank, "why": cause, "label": "cat", "predicted": "dog", "gain": 2.5}
     return row | {"threshold": 1.25, "suggested": "fox", "value": 0.75, "usual": 0.25, "degrees": 90.0,
-                  "feature": 7, "measure": "brightness", "by_decision": None} | more  # fmt: skip
+                  "feature": 7, "measure": "brightness", "by_decision": None,
+                  "outcome": "no"} | more  # fmt: skip
 
 
 @pytest.mark.parametrize("cause", CAUSES)
@@ -141,7 +142,16 @@ def test_image_sentences__best_first_or_why_there_is_none():
     assert [one.kind for one in image_sentences(both)] == ["turn", "crop"]
     none = pd.DataFrame([row_of_table("crop", 0, why=UNEXPLAINED)])
     assert [one.kind for one in image_sentences(none)] == ["unexplained"]
-    assert [one.kind for one in image_sentences(none.assign(why="too few to tell"))] == ["too_few"]
+    (few,) = image_sentences(both.assign(rank=0, outcome="too few"))
+    assert (few.kind, few.what) == ("few", "cat")
+    assert [one.kind for one in few.names] == ["few_crop", "few_turn", "few_feature"]
+    assert [one.n for one in few.names[1:]] == [90, 7]
+
+
+@pytest.mark.parametrize("measure", ["brightness", "contrast", "sharpness"])
+def test_image_sentences__name_what_they_cannot_judge(measure):
+    rows = pd.DataFrame([row_of_table("picture", 0, measure=measure, outcome="too few")])
+    assert [one.kind for one in image_sentences(rows)[0].names] == [f"few_{measure}"]
 
 
 def test_shares_sentence__counts_first_causes(rates):

@@ -114,7 +114,7 @@ def test_best__of_those_that_gain():
     assert remedies_finding(table.iloc[2:]).kind == "best_confidence"
     assert remedies.best_remedy(table.iloc[2:4]) == "" and remedies_finding(table.iloc[2:4]).kind == "none"
     kinds = [remedy_sentence(row).kind for row in table.to_dict("records")]
-    assert kinds == ["gains", "gains", "no_difference", "too_few", "log_loss"]
+    assert kinds == ["gains", "gains", "no_difference", "too_few", "lower_log_loss"]
 
 
 def test_table__of_untried_remedies_counts_nothing():

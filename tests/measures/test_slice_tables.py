@@ -21,7 +21,7 @@ METRICS = ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc")
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    folder = make_study(tmp_path_factory.mktemp("within") / "study", n_train=60, n_val=120, pictures=False)
+    folder = make_study(tmp_path_factory.mktemp("within") / "study", n_train=30, n_val=120, pictures=False)
     table = open_study(folder).table("images")[["image_id"]]
     causes = np.resize(["small", "faded", "none"], len(table))
     with write_study(folder) as writer, writer.step("more", {}) as step:

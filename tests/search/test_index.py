@@ -103,4 +103,5 @@ def test_clip_fingerprint__of_what_was_chosen(study_path, clip, monkeypatch):
 )
 def test_clip_is_here(monkeypatch, spec, cached, here):
     monkeypatch.setattr(clips, "_is_cached", lambda repository, *files: cached)
+    monkeypatch.setattr(clips, "_has_downloads", lambda: True)
     assert clip_is_here(spec) is here

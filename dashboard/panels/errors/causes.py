@@ -11,7 +11,13 @@ from core.charts.error_causes import ERROR_CAUSES
 from core.common.captions import with_class_names
 from core.common.formatting import full_sentence
 from core.common.step_facts import CausesFacts
-from core.measures.cause_sentences import evidence_text, sampled_sentence, shares_sentence
+from core.measures.cause_sentences import (
+    DECIDED,
+    corrected_class,
+    evidence_text,
+    sampled_sentence,
+    shares_sentence,
+)
 from core.slices.slice import Slice
 from core.slices.why_wrong import CAUSES, NO_CAUSE, TABLE, WHY, tells_causes
 from core.storage.missing import nothing
@@ -105,11 +111,15 @@ def _images(study: Study, population: Slice, causes: pd.DataFrame) -> None:
         rows,
         key="causes",
         captions={row: _caption(one) for row, one in records.items()},
-        badges={row: str(one[WHY]) for row, one in records.items()},
+        badges={row: _badge(one) for row, one in records.items()},
         page_size=PAGE,
         select=True,
         label="misclassified images with their causes",
     )
+
+
+def _badge(row: dict[str, Any]) -> str:
+    return DECIDED if row["rank"] == 1 and corrected_class(row) is not None else str(row[WHY])
 
 
 def _caption(row: dict[str, Any]) -> tuple[str, ...]:

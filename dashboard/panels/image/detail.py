@@ -119,7 +119,8 @@ def verdict(study: Study, facts: dict[str, Any]) -> None:
     lines = []
     decision = label_reads.decided(study).get(str(facts["image_id"]), "")
     if not widgets.undefined(facts.get("label")):
-        lines.append(f"Label **{widgets.plain(label_words(str(facts['label']), decision))}**")
+        name = "Label" if decision else "True class"
+        lines.append(f"{name} **{widgets.plain(label_words(str(facts['label']), decision))}**")
     if not widgets.undefined(facts.get("predicted")):
         has_confidence = not widgets.undefined(facts.get("confidence"))
         share = f" (confidence {widgets.percent(facts['confidence'])})" if has_confidence else ""

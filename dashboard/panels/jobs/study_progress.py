@@ -9,7 +9,7 @@ from core.common.command_line import basis_of, command_line, short_path
 from core.common.write_access import guest_is_asking
 from core.errors import user_message
 from core.jobs.commands import BuildDemo, Command
-from core.jobs.jobs import Job, format_duration, log_tail, read_job
+from core.jobs.jobs import Job, log_tail, read_job
 from core.jobs.overall import Heights, overall, share_of_step
 from core.steps import STEPS
 from core.storage.missing import nothing
@@ -210,7 +210,7 @@ def _stage_bar(job: Job) -> float:
     if job.rate:
         parts.append(f"{job.rate:,.0f} a second" if job.rate >= 10 else f"{job.rate:.2g} a second")
     if job.eta_s is not None:
-        parts.append(f"about {format_duration(job.eta_s)} left in this step")
+        parts.append(f"about {about(job.eta_s)} left in this step")
     st.progress(share, text=", ".join(parts))
     return share
 

@@ -71,7 +71,7 @@ def test_headline__is_of_the_images_of_the_filter(where, study, open_page):
     )
     said = all_text(app) + " ".join(head.value for head in app.header)
     assert f"{100 * wrong.mean():.1f} % wrong" in said
-    assert f"{wrong.sum()} of {mask.sum()}\n" in said
+    assert f"{wrong.sum()} of {mask.sum()} " in said
 
 
 @pytest.mark.parametrize("where", ["", "label=bee"])

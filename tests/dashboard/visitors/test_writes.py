@@ -42,7 +42,7 @@ MODULES = (
 READING = {
     *("uploads.check_picture", "uploads.wait_for_page", "uploads.uploads_folder", "uploads.clean"),
     *("saved_slices.texts", "saved_slices.stamp", "labels.decision_on", "labels.corrected_label"),
-    *("labels.corrected_labels", "labels.decisions"),
+    *("labels.corrected_labels", "labels.decisions", "labels.label_words", "labels.with_decisions"),
     *("kept.read_figures", "kept.count_figures", "kept.kept_figure", "kept.shortened_caption"),
     *("my_figures.figures", "my_figures.count", "my_figures.name", "my_figures.take_back"),
     *("my_figures.remove", "my_figures.set_caption"),  # by kept.remove_figure and kept.set_caption

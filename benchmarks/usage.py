@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import signal
 import subprocess
 import time
@@ -44,10 +43,9 @@ def measured(
     Raises:
         RuntimeError: it failed; with the end of what it wrote.
     """
-    # What loses its parent becomes a child of this process, so that its time is counted, too.
-    ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0)
-    with TemporaryFile("w+") as written:
-        before, began = _of_children(), time.perf_counter()
+    others = frozenset(_descendants(os.getpid()))  # what this process has started before
+    with TemporaryFile("w+") as written, _adopting():
+        began = time.perf_counter()
         started = subprocess.Popen(
             list(words),
             cwd=cwd,
@@ -57,17 +55,21 @@ def measured(
             stderr=subprocess.STDOUT,
             preexec_fn=lambda: os.sched_setaffinity(0, set(cores)),
         )
-        peak = 0
-        while started.poll() is None:
-            peak = max(peak, sum(map(_held_bytes, _descendants(os.getpid()))))
-            time.sleep(SAMPLE_S)
+        peak, status = 0, None
+        while status is None:
+            peak = max(peak, sum(map(_held_bytes, _descendants(os.getpid(), others))))
+            ended, code, used = os.wait4(started.pid, os.WNOHANG)
+            status = code if ended else None
+            if status is None:
+                time.sleep(SAMPLE_S)
         wall = time.perf_counter() - began
-        _end(_descendants(os.getpid()))
+        seconds = used.ru_utime + used.ru_stime + _end(_descendants(os.getpid(), others))
+        started.returncode = os.waitstatus_to_exitcode(status)  # it was not waited for by itself
         written.seek(0)
         output = written.read()
     if started.returncode:
         raise RuntimeError(f"{' '.join(words)[:200]} failed:\n{output[-2000:]}")
-    return Usage(_of_children() - before, wall, peak / MIB, output)
+    return Usage(seconds, wall, peak / MIB, output)
 
 
 @contextmanager
@@ -101,20 +103,25 @@ def _spent(pid: int) -> float:
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
-def _of_children() -> float:
-    """Processor seconds of all children that have ended, and of theirs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+@contextmanager
+def _adopting() -> Iterator[None]:
+    """What loses its parent becomes a child of this process meanwhile, so that its time is counted, too."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        libc.prctl(_SUBREAPER, 0, 0, 0, 0)
 
 
-def _descendants(root: int) -> list[int]:
-    """All processes below one, which is not among them."""
+def _descendants(root: int, others: Collection[int] = ()) -> list[int]:
+    """All processes below one, which is not among them; none of others, and none below these."""
     children: dict[int, list[int]] = {}
     for pid, parent in _parents():
         children.setdefault(parent, []).append(pid)
     below, ahead = [], [root]
     while ahead:
-        direct = children.get(ahead.pop(), [])
+        direct = [pid for pid in children.get(ahead.pop(), []) if pid not in others]
         below += direct
         ahead += direct
     return below
@@ -137,10 +144,14 @@ def _held_bytes(pid: int) -> int:
     return int(rollup.partition("\nPss:")[2].split()[0]) * 1024 if "\nPss:" in rollup else 0
 
 
-def _end(pids: list[int]) -> None:
+def _end(pids: list[int]) -> float:
+    """End processes; the processor seconds of those that are children of this one."""
+    seconds = 0.0
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     for pid in pids:
         with suppress(ChildProcessError):
-            os.waitpid(pid, 0)
+            used = os.wait4(pid, 0)[2]
+            seconds += used.ru_utime + used.ru_stime
+    return seconds

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.measures.cause_sentences import evidence_text, image_sentences, shares_sentence
+from core.measures.cause_sentences import DECIDED, evidence_text, image_sentences, shares_sentence
 from core.store import Study, open_study
 from core.traces import labels
 from dashboard.panels.image import detail
@@ -59,7 +59,7 @@ def test_causes__follow_a_decision_on_the_page_of_the_image_and_among_the_errors
     assert now != shares and now in again and shares not in again
     shown = {tile["id"]: tile for tile in tiles(app, "causes")}
     tile = shown[study.row_of(second["image_id"])]
-    assert tile["badge"] == "label" and evidence_text(errors_of(study)[1]) in tile["lines"]
+    assert tile["badge"] == DECIDED and evidence_text(errors_of(study)[1]) in tile["lines"]
     assert shown[study.row_of(first["image_id"])]["badge"] == "crop"
     assert len(tiles(open_page("images", study="demo", where="why=label"), "images_gallery")) == 1
 

@@ -75,16 +75,27 @@ def checkout() -> Path:
 def networks(tree: Path) -> Iterator[Result | Absent]:
     for name, goals in GOALS.items():
         before = of_pictures(tree, name, FLOAT32)
-        for precision, goal in zip((FLOAT32, BFLOAT16), goals, strict=True):
-            title = f"embed + heatmaps, {name}, {precision}"
-            try:
-                after = of_pictures(HERE, name, precision)
-            except RuntimeError as error:
-                yield Absent(title, last_line(error))
-                continue
-            detail = "; ".join(f"{step} {before[step]:.1f} → {after[step]:.1f} s" for step in COUNTED)
-            ratio = sum(after.values()) / sum(before.values())
-            yield Result(title, ratio, "x", goal, False, f"processor time: {detail}")
+
+        def compare(precision: str, name: str = name, before: dict[str, float] = before) -> tuple[float, str]:
+            after = of_pictures(HERE, name, precision)
+            each = "; ".join(f"{step} {before[step]:.1f} → {after[step]:.1f} s" for step in COUNTED)
+            return sum(after.values()) / sum(before.values()), f"processor time: {each}"
+
+        yield from in_both(f"embed + heatmaps, {name}", goals, compare)
+
+
+def in_both(
+    title: str, goals: tuple[float, float], compare: Callable[[str], tuple[float, str]]
+) -> Iterator[Result | Absent]:
+    """A row a precision; one that this machine refuses is absent. compare: precision -> ratio and detail."""
+    for precision, goal in zip((FLOAT32, BFLOAT16), goals, strict=True):
+        name = f"{title}, {precision}"
+        try:
+            ratio, detail = compare(precision)
+        except RuntimeError as error:
+            yield Absent(name, last_line(error))
+        else:
+            yield Result(name, ratio, "x", goal, False, detail)
 
 
 def of_pictures(tree: Path, name: str, precision: str) -> dict[str, float]:
@@ -114,14 +125,12 @@ def analyses(tree: Path) -> Iterator[Result | Absent]:
     """`analyze` to its end, nothing taken off: without and with masks and words of a CLIP."""
     for name, more, goals in (("", [], ANALYSIS), (" with masks and a CLIP", words_and_masks(), WITH_WORDS)):
         before = analyzed(tree, FLOAT32, more)
-        for precision, goal in zip((FLOAT32, BFLOAT16), goals, strict=True):
-            title = f"analyze{name}, {N_ANALYSED}, {precision}"
-            try:
-                after = analyzed(HERE, precision, more)
-            except RuntimeError as error:
-                yield Absent(title, last_line(error))
-                continue
-            yield ratio_of(title, after, before, goal)
+
+        def compare(precision: str, more: list[str] = more, before: Usage = before) -> tuple[float, str]:
+            row = ratio_of("", analyzed(HERE, precision, more), before, 0)
+            return row.value, row.detail
+
+        yield from in_both(f"analyze{name}, {N_ANALYSED}", goals, compare)
 
 
 def analyzed(tree: Path, precision: str, more: list[str], cores: tuple[int, ...] = ONE) -> Usage:

@@ -57,7 +57,7 @@ def section(study: Study) -> None:
 
 
 def _read_only_link() -> None:
-    """Where a colleague's link comes from: whoever sees this has full access."""
+    """Explain how to get a read-only link; only people with full access see this."""
     if lets_guests_in():
         st.caption(f"{COLLEAGUE} {FROM_TERMINAL}")
         return

@@ -15,7 +15,7 @@ from core.data.sources.likeness import PictureOf, likeness
 
 LOOKED_AT = 100  # pairs of pictures that are compared
 SAME = 0.98  # correlation of a picture and its copy, which may have been saved anew
-MOST = 0.9  # if this share of the compared pairs are copies, the pairs that were not compared are, too
+MOST = 0.9  # share of copies among the compared pairs from which on the other pairs count as copies
 _WRITTEN = tomllib.loads(Path(__file__).with_name("unit_names.toml").read_text(encoding="utf-8"))
 NAMED, NUMBERED = (
     re.compile("|".join(_WRITTEN[name]), re.IGNORECASE) for name in ("said_copies", "numbered_copies")

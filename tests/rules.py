@@ -18,6 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "ARCHITECTURE.md"
 BEGIN, END = "<!-- rules: written by `python -m tests.rules` -->", "<!-- end of rules -->"
 
+GLANCE = 40
+"""Syntax nodes of a statement that is read at a glance."""
+SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr, ast.Raise, ast.Assert, ast.Delete)
+
 
 def listed(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
@@ -102,12 +106,36 @@ def _composes(function: ast.FunctionDef) -> bool:
     return gives_text and any(re.search("[a-z]{2,} [a-z]{2,}", str(text)) for text in words)
 
 
+def statements() -> int:
+    """How many statements there are."""
+    return sum(isinstance(node, ast.stmt) for node in _nodes())
+
+
+def dense_statements() -> int:
+    """How many simple statements have too many syntax nodes to be read at a glance, tables included."""
+    return sum(isinstance(node, SIMPLE) and _size(node) > GLANCE for node in _nodes())
+
+
+def _size(node: ast.AST) -> int:
+    """The syntax nodes of a statement, itself included."""
+    return sum(1 for _ in ast.walk(node))
+
+
+def packages() -> int:
+    """How many folders have modules."""
+    return len({path.parent for path in _code()})
+
+
 def measures() -> str:
     """The lines that --measures prints."""
     named = ("token_norm", "head_classes", "class_level", "input_size")
     of_options = ", ".join(f"{name} {files_of_option(name)}" for name in named)
     return "\n".join(
         [
+            f"statements: {statements()}",
+            f"statements of more than {GLANCE} nodes: {dense_statements()}",
+            f"files: {sum(1 for _ in _code())}",
+            f"packages: {packages()}",
             f"modules that an option stands in: {of_options}",
             f"reads of summaries by string: {reads_by_string()}",
             f"uses of __dict__: {uses_of_dict()}",

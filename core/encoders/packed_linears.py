@@ -25,12 +25,19 @@ def pack_linears(base: nn.Module) -> int:
     Args:
         base: in eval mode, on the CPU, in float32; its weights change no more.
     """
-    linears = [module for module in base.modules() if type(module) is nn.Linear]
-    if not linears or not onednn_is_faster():
-        return 0
+    return multiply_by_onednn(base) if _linears(base) and onednn_is_faster() else 0
+
+
+def multiply_by_onednn(base: nn.Module) -> int:
+    """Do so whichever library is faster; see `pack_linears`."""
+    linears = _linears(base)
     for linear in linears:
         linear.forward = partial(_by_onednn, linear, _packed(linear))
     return len(linears)
+
+
+def _linears(base: nn.Module) -> list[nn.Linear]:
+    return [module for module in base.modules() if type(module) is nn.Linear]
 
 
 @cache

@@ -70,9 +70,10 @@ class ExamplesExtension(Extension):
 
 
 def on_config(config: Any) -> Any:
-    """List the pages of docstrings beside the API."""
+    """List the pages of docstrings below the reference."""
     pages = [{room: f"reference/{room}.md"} for room in sorted(documented())]
-    config.nav.insert(5, {"Docstrings": pages})
+    reference = next(section["Reference"] for section in config.nav if "Reference" in section)
+    reference.append({"Docstrings": pages})
     config.markdown_extensions.append(ExamplesExtension())
     config.extra_css.append("formulas/formulas.css")
     return config

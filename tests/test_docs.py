@@ -128,6 +128,14 @@ def test_links_of_the_root_documents_lead_to_files(name):
     assert [link for link in links(text) if not (ROOT / link).exists()] == []
 
 
+def test_every_page_stands_with_the_question_that_it_answers():
+    from dashboard.addresses.pages import PAGES
+
+    text = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    rows = {name: f"| *{page.title}* | {page.question} |" for name, page in PAGES.items()}
+    assert [name for name, row in rows.items() if row not in text] == []
+
+
 def test_every_module_that_a_text_runs_exists():
     told = {
         (path, name)

@@ -2,7 +2,7 @@
 
 They go to build/screenshots/, which git ignores. Each view is one whole page, however long; the last ones
 show an opened image and its heatmap. `--docs` writes what the README shows instead: one window of each of
-some views, to docs/.
+some views, to docs/. That of a wrong image with its reason needs the step `causes`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from core.charts.feature_points import telling_features
-from core.store import open_study
+from core.store import Study, open_study
 from tests.browser.harness import MOUSE, ROOT, chromium, dashboard, find_browser, settle
 
 VIEWS = (
@@ -34,6 +34,7 @@ HOME = "overview"  # the first page has no path of its own
 WIDTHS = (820, 1280, 1920)
 THEMES = ("light", "dark")
 TALLEST = 6000
+WHY_WRONG = "why_wrong"  # of the README: the page of one error without the sidebar
 IN_DOCS = (
     "overview",
     "map",
@@ -45,6 +46,7 @@ IN_DOCS = (
     "feature",
     "image",
     "compare",
+    WHY_WRONG,
 )
 
 
@@ -93,33 +95,50 @@ def take_windows(studies: Path, study: str, out: Path) -> list[Path]:
     taken, links = [], _links(studies, study)
     with dashboard(studies) as address, chromium(MOUSE) as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
-        for name in IN_DOCS:
+        for name in filter(links.__contains__, IN_DOCS):
             page.goto(f"{address}/{links[name]}")
             page.wait_for_selector("h1")
             settle(page)
-            page.wait_for_timeout(1500)
+            page.wait_for_timeout(5000)  # components ask for pictures once they are drawn
             taken.append(out / f"{name}.png")
-            page.screenshot(path=taken[-1])
+            window = page.get_by_test_id("stMain") if name == WHY_WRONG else page
+            window.screenshot(path=taken[-1])
     return taken
 
 
 def _links(studies: Path, study: str) -> dict[str, str]:
-    chosen = f"study={quote(study)}"
-    images = open_study(studies / study).images
+    chosen, opened_study = f"study={quote(study)}", open_study(studies / study)
+    images = opened_study.images
     opened = images["image_id"].iloc[int((images["split"] == "val").argmax())]  # else the first train image
     links = {view: f"{view if view != HOME else ''}?{chosen}" for view in VIEWS}
     image = f"image={quote(opened, safe='')}"
-    telling = telling_features(open_study(studies / study).table("features"))[0]
+    telling = telling_features(opened_study.table("features"))[0]
     feature = f"heatmaps?{chosen}&heat_of=One+feature"
     dialog = f"images?{chosen}&{image}"
-    return links | {
-        "image": f"image?{chosen}&{image}",
-        "feature": f"feature?{chosen}&feature={telling}",
-        "heatmaps_feature": feature,
-        "wrong_labels": f"errors?{chosen}&errors_tab=Wrong+labels",
-        "image_dialog": dialog,
-        "image_heatmap": f"{dialog}&detail_part=Heatmap",
-    }
+    why_wrong = {}
+    if opened_study.has("causes"):
+        misled = quote(_misled_by_its_background(opened_study), safe="")
+        why_wrong = {WHY_WRONG: f"image?{chosen}&image={misled}"}
+    return (
+        links
+        | why_wrong
+        | {
+            "image": f"image?{chosen}&{image}",
+            "feature": f"feature?{chosen}&feature={telling}",
+            "heatmaps_feature": feature,
+            "wrong_labels": f"errors?{chosen}&errors_tab=Wrong+labels",
+            "image_dialog": dialog,
+            "image_heatmap": f"{dialog}&detail_part=Heatmap",
+        }
+    )
+
+
+def _misled_by_its_background(study: Study) -> str:
+    """The most confident error whose first cause is its background."""
+    causes = study.table("causes", ["image_id", "cause", "rank"])
+    misled = causes.loc[(causes["cause"] == "background") & (causes["rank"] == 1), "image_id"]
+    answers = study.table("probe", ["image_id", "confidence"]).set_index("image_id")
+    return str(answers.loc[misled, "confidence"].idxmax())
 
 
 def _show_whole(page, width: int) -> None:

@@ -59,5 +59,5 @@ def test_version__is_the_one_that_is_cited_and_described():
     cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.M)
     described = re.search(r"^## (\d\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert cited and described and cited[1] == described[1] == PROJECT["version"]
-    wheels = re.findall(r"peregrine_vision-(.+?)-py3", (ROOT / "README.md").read_text())
+    wheels = re.findall(r"peregrine_vision-(.+?)-py3", (ROOT / "docs" / "start.md").read_text())
     assert set(wheels) == {PROJECT["version"]}

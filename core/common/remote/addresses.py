@@ -61,7 +61,7 @@ def located(text: str) -> str:
     if "@" in host or "?" in rest or "#" in rest:
         raise AddressRefused(
             f"the address of '{_without_secrets(text)}' holds a password, a signature or options, which a "
-            "study would store. Leave them out, and give credentials by the environment (docs/guide.md)"
+            "study would store. Leave them out, and give credentials by the environment (docs/own_data.md)"
         )
     path = unquote(path) if scheme.startswith("http") else path
     if {".", ".."} & set(path.split("/")) or "\0" in path:

@@ -270,7 +270,7 @@ def _reason(error: BaseException, url: str) -> str:
     if status in GONE or isinstance(error, FileNotFoundError):
         raise FileNotFoundError(errno.ENOENT, "no such object", url) from None
     if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
-        raise RemoteError(f"'{url}' needs credentials; the environment has none (docs/guide.md)") from None
+        raise RemoteError(f"'{url}' needs credentials; the environment has none (docs/own_data.md)") from None
     if status in FORBIDDEN or isinstance(error, PermissionError):
         raise PermissionError(errno.EACCES, "permission denied", url) from None
     if isinstance(status, int) and 400 <= status < 500 and status not in BUSY:

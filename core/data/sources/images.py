@@ -58,7 +58,7 @@ def open_images(
             `domains?root=DIR&domains=photo,sketch` (DOMAIN/CLASS/IMAGE),
             `tinted?images=DIR&colours=red,green&strength=1&seed=0`, `trifeature?train=2000`,
             `composite?images=(glyphworld?train=2000)`. All files and folders by address too: s3://, gs://, https://,
-            file:// (docs/guide.md).
+            file:// (docs/own_data.md).
         val: the evaluation images, if stored elsewhere; any of the above.
         seed: of the stratified 80/20 split, used if the images come without a split.
         class_level: which level of folders names the class, in a folder; "leaf": the path of the innermost

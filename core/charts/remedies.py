@@ -1,5 +1,7 @@
 """What each remedy of the head gains, with its interval: overall, on the worst slice and the worst class."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -11,7 +13,7 @@ from core.charts.slice_rows import ROW
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers, words
 from core.measures.remedies import GAINS, LOSES, TABLE, TEMPERATURE, TOO_FEW, tried
-from core.measures.remedy_sentences import remedies_finding, remedy_name
+from core.measures.remedy_sentences import points_text, remedies_finding, remedy_name
 from core.store import Study
 
 NONE = "No remedy was tried."
@@ -58,11 +60,15 @@ def remedy_gains(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
         )
     fig.add_vline(x=0, line={"color": theme.muted, "width": theme.stroke(1), "dash": "dot"})
     fig.update_xaxes(title_text="Change of accuracy, in points", showgrid=True)
-    few = [FEW if one == TOO_FEW else "" for one in outcomes]
-    texts = [as_text(f"{remedy_name(one)}{end}") for one, end in zip(rows["remedy"], few, strict=True)]
-    names = [text.replace(" + ", " +<br>") for text in texts]
-    name_rows(fig, names, theme)
-    return finish(fig, theme, height=130 + round(1.5 * ROW) * len(rows))
+    name_rows(fig, [_row_name(row, theme) for row in rows.to_dict("records")], theme)
+    return finish(fig, theme, height=130 + 2 * ROW * len(rows))
+
+
+def _row_name(row: dict[str, Any], theme: Theme) -> str:
+    """The remedy as markup, and below it its gain with the interval, in points."""
+    few = FEW if row["outcome"] == TOO_FEW else ""
+    name = as_text(f"{remedy_name(str(row['remedy']))}{few}").replace(" + ", " +<br>")
+    return f'{name}<br><span style="color:{theme.muted}">{points_text(row)}</span>'
 
 
 def _table(study: Study, options: FigureOptions) -> pd.DataFrame:

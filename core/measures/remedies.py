@@ -176,11 +176,10 @@ def tried(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[table["outcome"].to_numpy(object) != NOT_TRIED].reset_index(drop=True)
 
 
-def largest_gain(table: pd.DataFrame) -> str:
-    """The remedy with the largest gain, whether it is told from nothing or not; "" where none was tried."""
-    rows = tried(table)
-    rows = rows.loc[~rows["remedy"].isin((REFIT, TEMPERATURE)).to_numpy(bool)]
-    return str(rows["remedy"].iloc[int(rows["gain"].to_numpy(float).argmax())]) if len(rows) else ""
+def harmful_remedies(table: pd.DataFrame) -> list[str]:
+    """The single remedies that change answers for the worse, as table `remedies` lists them."""
+    loses = (table["outcome"] == LOSES).to_numpy(bool)
+    return [name for name in table.loc[loses, "remedy"].astype(str) if name in OF_ANSWERS]
 
 
 def best_remedy(table: pd.DataFrame) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from core.common.captions import with_class_names
+from core.common.formatting import signed_interval
 from core.common.records import Record, Templates
 from core.common.step_facts import RemediesFacts
 from core.measures.accuracy_scope import as_corrected, evaluation_images, out_of_fold
@@ -17,6 +18,7 @@ from core.measures.remedies import (
     LOSES,
     NO_DIFFERENCE,
     NOT_TRIED,
+    OF_ANSWERS,
     REFIT,
     SLICES,
     TEMPERATURE,
@@ -24,6 +26,7 @@ from core.measures.remedies import (
     TOO_FEW,
     WITHOUT_WRONG,
     best_remedy,
+    harmful_remedies,
 )
 from core.reader import StudyReader
 from core.traces.labels import decisions, decisions_digest
@@ -71,11 +74,19 @@ def why_not_tried(remedy: str) -> Record:
 
 
 def remedies_finding(table: pd.DataFrame) -> Record:
-    """Say in one line which remedy gains most, or that none does.
+    """Say in one line which remedy gains most, or that none does, and which do harm.
 
     Args:
         table: table `remedies`.
     """
+    finding, harmful = _best_finding(table), harmful_remedies(table)
+    if not harmful:
+        return finding
+    names = tuple(remedy_name(one) for one in harmful)
+    return _say("harmful", parts=(finding,), names=names, value=finding.value)
+
+
+def _best_finding(table: pd.DataFrame) -> Record:
     best = best_remedy(table)
     if not best:
         return _say("none")
@@ -108,6 +119,24 @@ def worst_sentence(facts: RemediesFacts, slice_name: str = "") -> Record | str:
     if facts.worst_class:
         parts.append(_say("worst_class", what=with_class_names(facts.worst_class), n=facts.n_worst_class))
     return _say("worst", parts=tuple(parts)) if parts else ""
+
+
+def remedies_takes() -> Record:
+    """Say what trying the remedies does, and about how long that takes."""
+    return _say("takes", n=len(OF_ANSWERS) + 1)
+
+
+def next_step(facts: RemediesFacts, *, has_issues: bool) -> Record:
+    """Say what to do where no remedy gains: look at labels, or at the class that the refit does worst on.
+
+    Args:
+        has_issues: the study lists labels that may be wrong.
+    """
+    if has_issues and not facts.n_corrected:
+        return _say("next_labels")
+    if facts.worst_class:
+        return _say("next_class", what=with_class_names(facts.worst_class), n=facts.n_worst_class)
+    return _say("next_encoder")
 
 
 def fitted_sentence(facts: RemediesFacts, *, unseen: bool) -> Record:
@@ -147,6 +176,15 @@ def remedy_sentence(row: Mapping[str, Any]) -> Record:
         return _say("too_few", what=name, n=n_changed)
     gain, *ends = _points(row)
     return _say(KINDS[outcome], what=name, value=gain, interval=tuple(ends))
+
+
+def points_text(row: Mapping[str, Any] | pd.Series) -> str:
+    """Write the gain and its interval, in points.
+
+    >>> points_text({"gain": 0.0424, "low": -0.0169, "high": 0.1017})
+    '+4.2 (−1.7 to +10.2)'
+    """
+    return signed_interval(*_points(row), digits=1)
 
 
 def _points(row: Mapping[str, Any] | pd.Series) -> tuple[float, float, float]:

@@ -75,6 +75,23 @@ def select_one(
     return choice or among[0]
 
 
+def select_or_none(
+    label: str, options: Iterable[str], *, key: str, default: str | None, placeholder: str, width: Width
+) -> str | None:
+    """Draw a list to open, which may begin empty; return the chosen option, None while nothing is chosen."""
+    among = _in_the_link(key, options)
+    return st.selectbox(
+        label,
+        among,
+        index=None if default is None else among.index(default),
+        key=key,
+        bind="query-params",
+        width=width,
+        label_visibility="collapsed",
+        placeholder=placeholder,
+    )
+
+
 def pick_one(
     label: str,
     options: Sequence[str],

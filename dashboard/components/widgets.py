@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.common.captions import headline, with_class_names
-from core.common.formatting import UNDEFINED, full_sentence
+from core.common.formatting import UNDEFINED, formatted, full_sentence
 from core.common.records import Record
 from core.jobs.commands import Command, Resume
 from core.jobs.jobs import read_job
@@ -176,7 +176,7 @@ def nearest_gallery(
     labels = reads.images(study)["label"]
     captions = {}
     for row, cosine in zip(rows.tolist(), cosines, strict=True):
-        found_by = (names or {}).get(row, f"cosine {cosine:.3f}")
+        found_by = (names or {}).get(row, f"cosine {formatted(cosine, '.3f')}")
         captions[row] = (found_by,) if undefined(labels.iat[row]) else (str(labels.iat[row]), found_by)
     move = on_open or (lambda row: session.step_image(study, row))
     image_gallery(
@@ -281,15 +281,16 @@ def _merge_marks(study: Study, page_rows: np.ndarray, marked: list[int]) -> None
     )
 
 
-def empty_state(what: str, why: Record, command: Command | str | None = None) -> None:
+def empty_state(what: str, why: Record, command: Command | str | None = None, takes: str = "") -> None:
     """A calm panel instead of a missing result: what is not there, why, and the command that makes it.
 
     why: a reason of `core.storage.missing.nothing`, where the words of all of them stand.
-    A command that the reader has to finish first is a text, and has no button.
+    A command that the reader has to finish first is a text, and has no button. takes: what the command does,
+    and about how long.
     """
     with st.container(border=True):
         st.markdown(f"**{plain(what)}**")
-        st.caption(plain(full_sentence(why)))
+        st.caption(plain(f"{full_sentence(why)} {takes}".rstrip()))
         if isinstance(command, str):
             st.code(command, language="bash", wrap_lines=True)
         elif command:
@@ -311,8 +312,11 @@ def problem_of(of: str) -> None:
 
 
 @stable_container
-def needs(study: Study, item: str, what: str) -> bool:
-    """True when the study holds `item` (a table or array); else shows what is missing and the command."""
+def needs(study: Study, item: str, what: str, takes: Callable[[], str] = str) -> bool:
+    """True when the study holds `item` (a table or array); else shows what is missing and the command.
+
+    takes: says what the command does, and about how long.
+    """
     missing = study.why_missing(item)
     if missing is None:
         return True
@@ -325,7 +329,7 @@ def needs(study: Study, item: str, what: str) -> bool:
     if isinstance(command, Resume):
         steps = tuple(STEPS[step].title for step in study.missing())
         why = nothing("in_basis", what=study.path.name, names=steps)
-    empty_state(f"{what}: {lacks}", why, command)
+    empty_state(f"{what}: {lacks}", why, command, "" if command is None else takes())
     return False
 
 

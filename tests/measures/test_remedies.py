@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
+from core.common.step_facts import RemediesFacts
 from core.measures import remedies
 from core.measures.remedies import HeadAnswers, Judged, compare_heads
-from core.measures.remedy_sentences import remedies_finding, remedy_sentence
+from core.measures.remedy_sentences import next_step, remedies_finding, remedy_name, remedy_sentence
 from core.measures.temperature import best_temperature
 from tests import reference
 
@@ -109,12 +110,39 @@ def test_best__of_those_that_gain():
                      ("corrected", 0.3, 0.1, 7), ("temperature", 0.9, 0.8, 0))  # fmt: skip
     assert remedies.best_remedy(table) == "slices"
     assert remedies_finding(table).kind == "best" and remedies_finding(table).value == pytest.approx(10)
-    assert remedies.largest_gain(table) == "corrected" and remedies.largest_gain(table.iloc[:1]) == ""
     assert remedies.best_remedy(table.iloc[2:]) == "temperature"
     assert remedies_finding(table.iloc[2:]).kind == "best_confidence"
     assert remedies.best_remedy(table.iloc[2:4]) == "" and remedies_finding(table.iloc[2:4]).kind == "none"
     kinds = [remedy_sentence(row).kind for row in table.to_dict("records")]
     assert kinds == ["gains", "gains", "no_difference", "too_few", "lower_log_loss"]
+
+
+def test_finding__names_what_does_harm():
+    table = table_of(("refit", 0.0, -0.1, 50), ("slices", -0.1, -0.2, 10), ("balanced", 0.2, -0.1, 20),
+                     ("without_wrong+slices", -0.1, -0.2, 9), ("temperature", -0.1, -0.2, 0))  # fmt: skip
+    table["high"] = [0.1, -0.05, 0.3, -0.05, 0.0]
+    table["outcome"] = [remedies.outcome_of(one["remedy"], one) for one in table.to_dict("records")]
+    assert remedies.harmful_remedies(table) == ["slices"]  # a pair and temperature are no remedy of answers
+    finding = remedies_finding(table)
+    assert finding.kind == "harmful" and finding.names == (remedy_name("slices"),)
+    assert [one.kind for one in finding.parts] == ["none"]
+    table.loc[2, ["outcome", "low"]] = [remedies.GAINS, 0.1]
+    finding = remedies_finding(table)
+    assert finding.parts[0].kind == "best" and finding.value == pytest.approx(20)
+
+
+@pytest.mark.parametrize(
+    ("facts", "has_issues", "kind"),
+    [
+        (RemediesFacts(worst_class="dog", n_worst_class=20), True, "next_labels"),
+        (RemediesFacts(worst_class="dog", n_worst_class=20, n_corrected=3), True, "next_class"),
+        (RemediesFacts(worst_class="dog", n_worst_class=20), False, "next_class"),
+        (RemediesFacts(), False, "next_encoder"),
+    ],
+)
+def test_next_step__labels_first_then_the_worst_class(facts, has_issues, kind):
+    step = next_step(facts, has_issues=has_issues)
+    assert step.kind == kind and (step.what, step.n) == (("dog", 20) if kind == "next_class" else ("", None))
 
 
 def test_table__of_untried_remedies_counts_nothing():

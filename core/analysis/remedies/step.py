@@ -24,7 +24,6 @@ from core.measures.remedies import (
     CORRECTED,
     FEATURES_OFF,
     IMAGES,
-    NOT_TRIED,
     OF_ANSWERS,
     OF_IMAGES,
     REFIT,
@@ -233,8 +232,10 @@ def _n_fits(images: JudgedImages, why: Mapping[str, str]) -> int:
 
 
 def best_pair(rows: list[dict[str, Any]]) -> tuple[str, ...]:
-    """The two remedies that gain most alone, in the order in which they are applied; () of fewer than two."""
-    gains = {str(row["remedy"]): row["gain"] for row in rows if row["outcome"] != NOT_TRIED}
+    """The two remedies that gain most alone of those that change an answer, in the order in which they are
+    applied; () of fewer than two.
+    """
+    gains = {str(row["remedy"]): row["gain"] for row in rows if row["mended"] or row["broken"]}
     ranked = sorted((name for name in OF_ANSWERS if name in gains), key=lambda name: -gains[name])
     return tuple(name for name in OF_ANSWERS if name in ranked[:2]) if len(ranked) > 1 else ()
 

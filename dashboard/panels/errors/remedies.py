@@ -16,22 +16,14 @@ from core.common.step_facts import RemediesFacts
 from core.export.remedy_head import remedy_head_bytes
 from core.export.table_file import file_stem
 from core.measures.label_issues import TABLE as ISSUES
-from core.measures.remedies import (
-    BROKEN,
-    GAINS,
-    IMAGES,
-    MENDED,
-    NOT_TRIED,
-    TABLE,
-    TEMPERATURE,
-    best_remedy,
-    largest_gain,
-)
+from core.measures.remedies import BROKEN, GAINS, IMAGES, MENDED, NOT_TRIED, TABLE, TEMPERATURE, best_remedy
 from core.measures.remedy_sentences import (
     base_sentence,
     decided_since,
     fitted_sentence,
+    next_step,
     remedies_finding,
+    remedies_takes,
     remedy_name,
     remedy_sentence,
     worst_sentence,
@@ -43,12 +35,13 @@ from dashboard.addresses.pages import of_labels
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart
-from dashboard.components.choose_one import select_one
+from dashboard.components.choose_one import select_or_none
 from dashboard.components.page_link import link
 from dashboard.components.run_button import run_button, step_command
 from dashboard.jobs import run_again
 from dashboard.panels import marks
 from dashboard.panels.jobs.controls import open_by_name
+from dashboard.panels.new_study.other_encoders import other_encoders_menu
 from dashboard.panels.new_study.request import usual_name
 from dashboard.state import problems, session
 
@@ -58,6 +51,7 @@ CHOICE = "remedy"  # part of the URL
 NEXT = "remedy_next"  # key of the menu
 NAME = "remedy_next_name"
 STARTED = "_remedy_next_started"  # of this session: the study, and the next one
+NOTHING_GAINS = "None gains, so none is chosen."
 SIDES = {MENDED: "Made right", BROKEN: "Made wrong"}
 
 
@@ -68,7 +62,7 @@ def remedies_part(study: Study, where: Slice, head: DeltaGenerator, answer_slot:
     Args:
         where: images that are listed; gains are of all labelled images.
     """
-    if not widgets.needs(study, TABLE, TITLE):
+    if not widgets.needs(study, TABLE, TITLE, remedies_takes):
         return
     table, facts = reads.table(study, TABLE), study.facts(RemediesFacts)
     answer_slot.caption(widgets.plain(base_sentence(facts)), help=widgets.help_text("remedies"))
@@ -80,8 +74,10 @@ def remedies_part(study: Study, where: Slice, head: DeltaGenerator, answer_slot:
     beside = (table["outcome"] == NOT_TRIED).to_numpy(bool) | (table["remedy"] == TEMPERATURE).to_numpy(bool)
     lines = [full_sentence(remedy_sentence(row)) for row in table.loc[beside].to_dict("records")]
     st.caption(widgets.plain(" ".join([_worst(study, facts), *lines])))
-    if not facts.n_corrected and study.has(ISSUES):
-        link("errors", "Decide on labels that may be wrong", study, icon="flag", **of_labels())
+    if not best_remedy(table):
+        _next_step(study, facts)
+    elif not facts.n_corrected and study.has(ISSUES):
+        _labels_link(study)
     if facts.heads:
         _one_remedy(study, table, facts, where)
 
@@ -90,6 +86,24 @@ def _worst(study: Study, facts: RemediesFacts) -> str:
     """Say which slice and which class the marks of the chart are of; "" of neither."""
     name = slice_reads.slice_name(study, Slice.parse(facts.worst_slice)) if facts.worst_slice else ""
     return str(worst_sentence(facts, name))
+
+
+def _next_step(study: Study, facts: RemediesFacts) -> None:
+    """What to do where no remedy gains: one line, with where it is done."""
+    has_issues = study.has(ISSUES)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(widgets.plain(next_step(facts, has_issues=has_issues)), width="content")
+        if has_issues and not facts.n_corrected:
+            _labels_link(study)
+            return
+        if facts.worst_class:
+            where = Slice(labels=(facts.worst_class,), correct=False)
+            link("images", "Its misclassified images", study, icon="photo_library", where=where)
+        other_encoders_menu(study, kind="tertiary")
+
+
+def _labels_link(study: Study) -> None:
+    link("errors", "Decide on labels that may be wrong", study, icon="flag", **of_labels())
 
 
 @widgets.stable_container
@@ -104,9 +118,20 @@ def _again(study: Study) -> None:
 def _one_remedy(study: Study, table: pd.DataFrame, facts: RemediesFacts, where: Slice) -> None:
     """The images whose answer a remedy changes, and what can be done with its head."""
     names = {remedy_name(remedy): remedy for remedy in facts.heads}
-    best = remedy_name(best_remedy(table) or largest_gain(table) or facts.heads[0])
+    best = best_remedy(table)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        name = select_one("Remedy", [*names], key=CHOICE, default=best, width=340)
+        name = select_or_none(
+            "Remedy",
+            names,
+            key=CHOICE,
+            default=remedy_name(best) if best else None,
+            placeholder="Choose a remedy to see its images",
+            width=340,
+        )
+        if name is None:
+            st.button("Use this head", icon=":material/play_arrow:", key=f"{NEXT}_none", disabled=True)
+            st.caption(NOTHING_GAINS, width="content")
+            return
         remedy = names[name]
         _next_menu(study, table.loc[table["remedy"].to_numpy(object) == remedy].iloc[0].to_dict())
     changed = reads.table(study, IMAGES)

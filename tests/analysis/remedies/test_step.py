@@ -23,13 +23,14 @@ from core.analysis.remedies.recipes import (
     without_spurious_features,
     without_wrong_labels,
 )
+from core.analysis.remedies.step import best_pair
 from core.cli import main
 from core.common.step_facts import RemediesFacts
 from core.config import RemediesConfig, RunOptions
 from core.errors import SettingsError
 from core.export.files import read_table
 from core.jobs.progress import Progress
-from core.measures.remedies import COLUMNS, NOT_TRIED
+from core.measures.remedies import COLUMNS, NOT_TRIED, untried_row
 from core.pipeline.run import run_step
 from core.slices.traits import Tokens
 from core.store import Study, open_study
@@ -174,6 +175,17 @@ def test_pair__is_of_the_two_that_gain_most(mended):
     alone = alone.loc[alone["outcome"] != NOT_TRIED].sort_values("gain", ascending=False, kind="stable")
     pair = table["remedy"].iloc[-2].split("+")
     assert set(pair) == set(alone["remedy"].head(2))
+
+
+def test_pair__holds_no_remedy_that_changes_no_answer():
+    changes = {"corrected": (3, 1, 0.02), "slices": (0, 0, 0.0), "balanced": (1, 4, -0.03)}
+    rows = [
+        {"remedy": name, "gain": gain, "mended": mended, "broken": broken}
+        for name, (mended, broken, gain) in changes.items()
+    ]
+    rows.append(untried_row("features_off", "no feature"))
+    assert best_pair(rows) == ("corrected", "balanced")
+    assert best_pair(rows[:2]) == ()
 
 
 def test_no_image_of_a_fold_tells_anything_to_its_head(tmp_path, monkeypatch):

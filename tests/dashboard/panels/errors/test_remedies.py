@@ -17,10 +17,12 @@ from core.measures.remedies import BROKEN, MENDED, remedy_row, remedy_table, unt
 from core.measures.remedy_sentences import (
     base_sentence,
     decided_since,
+    next_step,
     remedies_finding,
     remedy_name,
     worst_sentence,
 )
+from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import Study, open_study
 from core.traces.labels import decide_label, decisions_digest
@@ -36,7 +38,7 @@ FACTS = {"answer": "probe", "accuracy": 0.7, "accuracy_in_use": 0.65, "n": 40, "
 WORST = {"worst_slice": "colour=blue", "n_worst_slice": 12, "worst_class": "cat", "n_worst_class": 21}
 
 
-def write_remedies(folder: Path, *, low: float = 0.01) -> Study:
+def write_remedies(folder: Path, *, low: float = 0.01, n_corrected: int = 0) -> Study:
     """As the step would leave them: slices gain, nobody corrected a label, two images change side."""
     study = open_study(folder)
     ids = study.images["image_id"].tolist()
@@ -59,7 +61,7 @@ def write_remedies(folder: Path, *, low: float = 0.01) -> Study:
         step.table("remedy_images", changed.astype("str"))
         step.table("remedy_classes", pd.DataFrame({"label": names}))
         step.vector("remedy_weights", weights.reshape(2, len(names), n_features + 1))
-        step.summary = {**FACTS, **WORST, "n_fitted": 30, "best": "slices"}
+        step.summary = {**FACTS, **WORST, "n_fitted": 30, "best": "slices", "n_corrected": n_corrected}
     return open_study(folder)
 
 
@@ -92,11 +94,18 @@ def test_page__leads_from_untried_corrections_to_the_labels(seen, open_page):
     assert any(part in all_text(app) for part in worst.parts[1:])
 
 
-def test_head__nothing_gains__the_largest_alone_is_shown(seen, open_page):
-    study = write_remedies(seen, low=-0.01)
+def test_head__nothing_gains__none_is_chosen_and_a_next_step_is_shown(seen, open_page):
+    study = write_remedies(seen, low=-0.01, n_corrected=2)
     assert remedies_finding(study.table("remedies")).kind == "none"
     app = open_page("errors", study=seen.name, **TAB)
-    assert app.selectbox(key="remedy").value == remedy_name("slices")
+    assert app.selectbox(key="remedy").value is None
+    assert app.button(key="remedy_next_none").disabled
+    galleries = [one.proto.id for one in app.get("bidi_component")]
+    assert not any(one.endswith(f"remedies_{change}") for one in galleries for change in (MENDED, BROKEN))
+    assert plain(str(next_step(study.facts(RemediesFacts), has_issues=True))) in all_text(app)
+    filters = [parse_qs(one.proto.query_string).get("where") for one in app.get("page_link")]
+    assert [str(Slice(labels=("cat",), correct=False))] in filters  # of the worst class
+    app = open_page("errors", study=seen.name, remedy=remedy_name("slices"), **TAB)
     (menu,) = [one.proto.popover for one in app.get("popover") if one.proto.popover.label == "Use this head"]
     assert menu.type == "secondary"
 

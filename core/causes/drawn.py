@@ -9,14 +9,12 @@ import pandas as pd
 from core.analysis.quality.neighbours import sample_rows
 from core.config import CausesConfig
 from core.errors import SettingsError
-from core.measures.trials import n_alike
+from core.measures.trials import n_alike, n_compared
 from core.pictures.look import Answering
 from core.slices.features import class_logits
 from core.slices.inspection.populations import shown_images
 from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
-
-NEAREST = 3  # of images that are named, so many times the right images of like gap are tried
 
 
 @dataclass(frozen=True)
@@ -98,12 +96,12 @@ def draw_images(
 
 
 def needed(drawn: DrawnImages) -> np.ndarray:
-    """(n,) bool: the errors, and of the reference the NEAREST n_alike in gap of each."""
+    """(n,) bool: the errors, and of the reference those nearest in gap to each."""
     keep = drawn.is_error.copy()
     reference = np.flatnonzero(drawn.is_reference)
     for gap in drawn.gap[drawn.is_error]:
         distance = np.abs(np.abs(drawn.gap[reference]) - abs(gap))
-        keep[reference[np.argsort(distance, kind="stable")[: NEAREST * drawn.n_alike]]] = True
+        keep[reference[np.argsort(distance, kind="stable")[: n_compared(drawn.n_reference)]]] = True
     return keep
 
 

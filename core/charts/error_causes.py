@@ -11,19 +11,10 @@ from core.charts.slice_rows import ROW
 from core.charts.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure
 from core.common.dataframes import numbers, words
 from core.errors import StudyError
-from core.measures.cause_sentences import shares_sentence
+from core.measures.cause_sentences import cause_name, shares_sentence
 from core.slices.why_wrong import NO_CAUSE, tells_causes
 from core.store import Study
 
-NAMES = {
-    "label": "doubtful or wrong label",
-    "crop": "cut by the crop",
-    "picture": "dark, pale or blurred",
-    "turn": "rotated",
-    "neighbours": "among another class",
-    "feature": "a single feature",
-    "background": "the background",
-}
 NONE = "No error of these images was tried."
 
 
@@ -65,7 +56,7 @@ def error_causes(rates: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     fig.update_xaxes(title_text="Errors for which the cause holds", showgrid=True, **PERCENT_AXIS)
     reach = max(10.0, 1.08 * float(np.nanmax(high)))
     fig.update_xaxes(range=[-reach / 60, reach])  # a point at 0 covers no name
-    name_rows(fig, [NAMES.get(cause, cause) for cause in words(rates, "cause")], theme)
+    name_rows(fig, [cause_name(cause) for cause in words(rates, "cause")], theme)
     return finish(fig, theme, height=130 + ROW * len(rates))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.captions import with_class_names
+from core.common.formatting import format_duration
 from core.common.records import Record, Templates
 from core.measures.trials import TOO_FEW
 from core.slices.why_wrong import (
@@ -37,6 +38,15 @@ NOUNS = {  # of so many errors
     UNEXPLAINED: ("unexplained", "unexplained"),
     TOO_FEW_TO_TELL: ("not judged", "not judged"),
 }
+TITLES = {  # of single errors
+    LABEL: "doubtful or wrong label",
+    CROP: "cut by the crop",
+    PICTURE: "dark, pale or blurred",
+    TURN: "rotated",
+    NEIGHBOURS: "among another class",
+    FEATURE: "a single feature",
+    BACKGROUND: "the background",
+}
 TRIED = {  # that makes the answer right: a cause, or a measure of the picture
     CROP: "few_crop",
     "brightness": "few_brightness",
@@ -48,6 +58,33 @@ TRIED = {  # that makes the answer right: a cause, or a measure of the picture
     NEIGHBOURS: "few_neighbours",
 }
 EXTREMES = {"brightness": ("dark", "bright"), "contrast": ("low", "high")}
+
+
+def cause_name(cause: str) -> str:
+    """Name a cause; what is none of them, such as "unexplained", by itself.
+
+    >>> cause_name("crop"), cause_name("unexplained")
+    ('cut by the crop', 'unexplained')
+    """
+    return TITLES.get(cause, cause)
+
+
+def cost_of_one(n_right: int, seconds: float | None) -> Record:
+    """Say what finding out why one image is wrong takes.
+
+    Args:
+        n_right: right images that it is compared with. seconds: None where that is not known.
+    """
+    return _say("cost_of_one", n=n_right, parts=_about(seconds))
+
+
+def cost_of_all(n_errors: int, n_right: int, seconds: float | None) -> Record:
+    """Say what finding out why images are wrong takes; `seconds` None where that is not known."""
+    return _say("cost_of_all", n=n_errors, of=n_right, parts=_about(seconds))
+
+
+def _about(seconds: float | None) -> tuple[Record, ...]:
+    return () if seconds is None else (_say("about", why=format_duration(seconds)),)
 
 
 def cause_sentence(row: Mapping[str, Any]) -> Record:

@@ -10,6 +10,7 @@ from core.common.dataframes import check_same_length
 HOLDS, REFUTED, TOO_FEW, NOT_TRIED, REFERENCE = ("holds", "no", "too few", "not tried", "reference")
 LEAST_ALIKE = 30  # right images of like gap, without which no gain is judged
 PERCENTILE = 0.95
+NEAREST = 3  # of an image that is named, so many times the right images of like gap are tried
 BLOCK = 1 << 22  # differences of gaps held at once
 
 
@@ -40,6 +41,15 @@ def n_alike(n_reference: int) -> int:
     (30, 201)
     """
     return max(LEAST_ALIKE, -(-n_reference // 10))
+
+
+def n_compared(n_reference: int) -> int:
+    """Return how many right images are tried with an image that is named.
+
+    >>> n_compared(9), n_compared(100), n_compared(2001)
+    (9, 90, 603)
+    """
+    return min(n_reference, NEAREST * n_alike(n_reference))
 
 
 def usual_bound(values: np.ndarray, gaps: np.ndarray, at: np.ndarray, n: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from core.common.formatting import full_sentence
 from core.common.step_facts import CausesFacts
 from core.measures.cause_sentences import (
     DECIDED,
+    cause_name,
     corrected_class,
     evidence_text,
     sampled_sentence,
@@ -23,7 +24,7 @@ from core.slices.why_wrong import CAUSES, NO_CAUSE, TABLE, WHY, tells_causes
 from core.storage.missing import nothing
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import reads
+from dashboard.cache import cause_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one
@@ -73,14 +74,18 @@ def _is_there(study: Study) -> bool:
             else "They were tested for another answer."
         )
         widgets.empty_state(
-            "Why images are wrong", nothing("left_out", why=why), step_command(study, TABLE, options)
+            "Why images are wrong",
+            nothing("left_out", why=why),
+            step_command(study, TABLE, options),
+            cause_reads.cost(study),
         )
         return False
     if options and study.state(TABLE) == "missing":
         why = nothing("left_out", why="No error was tested yet.")
-        widgets.empty_state("Why images are wrong: not computed", why, step_command(study, TABLE, options))
+        command = step_command(study, TABLE, options)
+        widgets.empty_state("Why images are wrong: not computed", why, command, cause_reads.cost(study))
         return False
-    return widgets.needs(study, RATES, "Why images are wrong")
+    return widgets.needs(study, RATES, "Why images are wrong", lambda: cause_reads.cost(study))
 
 
 def _line(study: Study, rates: pd.DataFrame) -> str:
@@ -93,11 +98,12 @@ def _images(study: Study, population: Slice, causes: pd.DataFrame) -> None:
     """The errors with their first cause, of one cause or of all, and the numbers behind it."""
     first = causes.drop_duplicates("image_id")
     counts = first[WHY].value_counts().to_dict()
-    there = [cause for cause in (*CAUSES, *NO_CAUSE) if counts.get(cause)]
+    there = {cause_name(cause): cause for cause in (*CAUSES, *NO_CAUSE) if counts.get(cause)}
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        cause = choose_one("Cause", [ALL, *there], key="errors_cause")
-        where = Slice.joined([population, Slice(extras={WHY: (cause,)})])
+        name = choose_one("Cause", [ALL, *there], key="errors_cause")
+        cause = there.get(name, ALL)
         if cause != ALL:
+            where = Slice.joined([population, Slice(extras={WHY: (cause,)})])
             link("images", "Open in Images", study, icon="photo_library", where=where)
     listed = first if cause == ALL else first.loc[first[WHY] == cause]
     by_cause = listed[WHY].map({name: at for at, name in enumerate((*CAUSES, *NO_CAUSE))})
@@ -119,7 +125,7 @@ def _images(study: Study, population: Slice, causes: pd.DataFrame) -> None:
 
 
 def _badge(row: dict[str, Any]) -> str:
-    return DECIDED if row["rank"] == 1 and corrected_class(row) is not None else str(row[WHY])
+    return DECIDED if row["rank"] == 1 and corrected_class(row) is not None else cause_name(str(row[WHY]))
 
 
 def _caption(row: dict[str, Any]) -> tuple[str, ...]:

@@ -36,5 +36,4 @@ def why_wrong(study: Study, row: int, facts: dict[str, Any]) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(f"**{QUESTION}**", help=widgets.help_text("causes"), width="content")
             refused = start_button(command, "Find out", key="run_why_wrong", about=ABOUT)
-        if refused:
-            st.caption(widgets.plain(full_sentence(refused)))
+        st.caption(widgets.plain(full_sentence(refused or cause_reads.cost_for_image(study))))

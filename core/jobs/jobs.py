@@ -45,6 +45,7 @@ class Job:
     detail: str | None = None
     stages_done: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)  # that each finished step took
+    idle: tuple[str, ...] = ()  # steps that have nothing to do, as far as that is known before them
     stages_total: int = 0
     done: int = 0
     total: int | None = None
@@ -169,7 +170,7 @@ def _job(folder: Path, record: dict[str, Any]) -> Job:
     fields: dict[str, Any] = {
         name: record[name] for name in Job.__dataclass_fields__ if record.get(name) is not None
     }
-    fields |= {name: tuple(fields.get(name, ())) for name in ("command", "stages_done")}
+    fields |= {name: tuple(fields.get(name, ())) for name in ("command", "stages_done", "idle")}
     child = children.get(folder.resolve())
     if fields.get("pid") is None and child is not None and child.poll() is None:
         fields |= {"pid": child.pid, "pid_started": process_started(child.pid)}

@@ -84,18 +84,20 @@ class Heights:
 
 
 def _weights(job: Job) -> dict[str, float]:
-    """The steps of a job in their order, with their weights."""
+    """The steps of a job in their order, with their weights; those that have nothing to do weigh nothing."""
     learns = job.arguments[:1] == (BASIS,)
     in_basis = learns or any(word.startswith("--basis") for word in job.arguments[2:])
     names = of_basis() if in_basis else in_analysis()
     if learns and RESUMED not in job.arguments:
         names = []
-    return ({BASIS: WEIGHT_OF_BASIS} if learns else {}) | {name: STEPS[name].weight for name in names}
+    weights = {name: 0.0 if name in job.idle else STEPS[name].weight for name in names}
+    return ({BASIS: WEIGHT_OF_BASIS} if learns else {}) | weights
 
 
 def _seconds_of_weight(job: Job) -> float | None:
     """Return how many seconds a weight of 1 takes here; None while no step tells."""
-    took = {name: job.seconds.get(name, 0.0) for name in job.stages_done if name in STEPS}
+    worked = [name for name in job.stages_done if name in STEPS and name not in job.idle]
+    took = {name: job.seconds.get(name, 0.0) for name in worked}
     counted = {name: seconds for name, seconds in took.items() if seconds >= WORTH_COUNTING}
     if counted:
         return sum(counted.values()) / sum(STEPS[name].weight for name in counted)

@@ -158,6 +158,7 @@ class Progress:
         self.offer: dict[str, float] | None = None
         self.stages_done: list[str] = []
         self.seconds: dict[str, float] = {}  # that each finished step took; next to none if it was up to date
+        self.idle: list[str] = []  # steps that have nothing to do, as far as that is known before them
         self._bar: Bar | None = None  # the bar that is counting now
         self._last_bar: Bar | None = None  # the last one reported: the final record names it
         self._step: str | None = None
@@ -294,6 +295,7 @@ class Progress:
             "detail": bar.name if bar and self._step not in (None, bar.name) else None,
             "stages_done": self.stages_done,
             "seconds": self.seconds,
+            "idle": self.idle,
             "stages_total": max(self.stages_total, len(self.stages_done)),
         }
         advance = {

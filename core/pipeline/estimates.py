@@ -24,11 +24,11 @@ from core.encoders.registry import Encoder
 from core.heatmaps.reader import pack_maps
 from core.heatmaps.scratch import kept_per_image, scratch_bytes
 from core.measures.metrics import bootstrap_metrics, rank
+from core.pipeline.idle import OF_LABELS
 from core.steps import STEPS, in_analysis, settings_of
 
 ENOUGH = 1.0  # seconds: a rate that took this long is measured
 BATCH = 32
-OF_LABELS = ("probe", "crossfit", "answers", "failures")  # steps that nothing is left of without labels
 ROWS = 256  # rows of numbers that a rate is measured on
 PASSES = 80  # of a probe over its rows, to its optimum: 75 of the demo, 76 of CIFAR-10
 SEARCH_PASSES = 600  # over the few rows of each class that its penalty is chosen on: 655 and 314

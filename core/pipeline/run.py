@@ -18,6 +18,7 @@ from core.encoders.trusted_code import allowing
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
 from core.jobs.progress import Progress
 from core.pipeline.embed import with_encoder
+from core.pipeline.idle import idle_steps
 from core.pipeline.memory import give_back_memory
 from core.steps import STEPS, Step, in_analysis, kept_settings, settings_of
 from core.storage import layers
@@ -92,6 +93,8 @@ def _analyze(
                 try:
                     with progress.step(name):
                         _run(writer, step, config, run_options(options), progress, ranks)
+                    if step.makes_study and ranks.is_first:
+                        progress.idle = idle_steps(Study(writer.folder), configs)
                     give_back_memory()
                 except NoDiscriminativeFeatures as error:  # the steps that can do without it still run
                     failed[name] = error

@@ -58,6 +58,27 @@ def test_overall__steps_that_were_up_to_date_tell_nothing_of_the_speed():
     assert overall_of(job).seconds_left == pytest.approx(90 + after * scale)
 
 
+def test_overall__steps_with_nothing_to_do_take_no_time_and_tell_no_speed():
+    done = dict.fromkeys(
+        ("embed", "features", "neighbours", "probe", "answers", "crossfit", "quality", "map"), 2.0
+    )
+    job = replace(FIRST, stage="heatmaps", stages_done=tuple(done), seconds=done)
+    idle = ("overlap", "concepts")
+    left, of_idle = overall_of(job), overall_of(replace(job, idle=idle))
+    scale = 16 / sum(WEIGHTS[name] for name in done)
+    assert left.seconds_left is not None and of_idle.seconds_left is not None
+    assert left.seconds_left - of_idle.seconds_left == pytest.approx(
+        scale * sum(WEIGHTS[one] for one in idle)
+    )
+    assert of_idle.number == left.number and of_idle.of == left.of and of_idle.fraction > left.fraction
+    at_idle = replace(
+        job, stage="overlap", idle=idle, stages_done=(*done, "heatmaps"), total=None, eta_s=None
+    )
+    later = scale * sum(WEIGHTS[one] for one in ("failures", "search"))
+    at_idle = replace(at_idle, seconds=done | {"heatmaps": WEIGHTS["heatmaps"] * scale})
+    assert overall_of(at_idle).seconds_left == pytest.approx(later)
+
+
 def test_overall__nothing_is_known_before_the_first_rate():
     whole = overall_of(replace(FIRST, done=0, total=None, eta_s=None))
     assert whole.seconds_left is None and whole.fraction == 0

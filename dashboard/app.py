@@ -14,13 +14,14 @@ from pathlib import Path
 import streamlit as st
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from dashboard.addresses.pages import HOME
+from dashboard.addresses.pages import HOME, PAGES
 from dashboard.server import picture_threads
 from dashboard.server.access.guard import Guard
 from dashboard.server.access.settings import read_rules
+from dashboard.server.first_page import first_page
 from dashboard.server.warm_up import lifespan
 
 
@@ -43,8 +44,14 @@ def _home(request: Request) -> Response:
     return RedirectResponse(f"/?{query}" if query else "/", status_code=307)
 
 
+def _page(request: Request) -> HTMLResponse:
+    """What every page begins as."""
+    return HTMLResponse(first_page(), headers={"Cache-Control": "no-cache"})
+
+
 ROUTES = [
     Route(f"/{HOME}", _home),
+    *(Route(f"/{name}", _page) for name in ("", *PAGES) if name != HOME),
     Route("/thumb/{study:path}/{row}", _answered_by("thumbnail")),
     Route("/image/{study:path}/{row}", _answered_by("full_image")),
     Route("/overlay/{study:path}/{row}", _answered_by("overlay")),

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from core.common.captions import headline
 from core.store import open_study
+from core.traces.traces import read_traces
 from tests.browser.harness import settle, visit
 from tests.sampling import sample
 
@@ -162,3 +163,36 @@ def test_sidebar__its_links_keep_their_places_on_every_page(reader, address):
     assert link.bounding_box() == before
     page.keyboard.press("Control+k")
     page.wait_for_selector("[role=dialog]")
+
+
+def test_palette__opens_by_a_key_that_came_before_its_button(visitor, address):
+    one = visitor()
+    one.page.goto(f"{address}/images?study=seen", wait_until="commit")
+    assert not one.page.query_selector(".st-key-palette_open button")
+    one.page.keyboard.press("Control+k")
+    expect(one.page.locator("[role=dialog]").get_by_role("combobox").first).to_be_focused(timeout=60_000)
+    assert one.errors == []
+
+
+def test_note__is_saved_by_keys_and_its_toast_stays_on_its_page(visitor, address, served):
+    study = open_study(served / "seen")
+    image = study.images["image_id"].iat[0]
+    page = visitor().open(f"{address}/image?study=seen&image={image}")
+    page.get_by_test_id("stMain").get_by_role("button", name="Notes").first.click()
+    field = page.get_by_role("textbox", name="Note")
+    field.fill("written by keys")
+    field.press("Control+Enter")
+    toast = page.locator(".peregrine-said")
+    expect(toast).to_be_visible()
+    assert read_traces(study.path).images[image].note == "written by keys"
+    page.evaluate("window.peregrineSeen = []")
+    page.evaluate(
+        """() => new MutationObserver(() => {
+          const toast = document.querySelector(".peregrine-said");
+          if (toast?.checkVisibility()) window.peregrineSeen.push(location.pathname);
+        }).observe(document.body, { subtree: true, childList: true, attributes: true })"""
+    )
+    visit(page, "Heatmaps")
+    page.wait_for_url("**/heatmaps*")
+    settle(page)
+    assert "/heatmaps" not in page.evaluate("window.peregrineSeen")

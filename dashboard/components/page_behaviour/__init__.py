@@ -7,6 +7,7 @@ close_after_choice.js: the list of a field closes after a choice. focus_field.js
 that asks for one thing begins in its field.
 popover_focus.js: a popover opened by keys takes the focus and gives it back.
 percent_signs.js: no line begins with a percent sign. roles.js: parts of Streamlit have names and roles.
+save_by_keys.js: Ctrl+Enter saves a note. toasts.js: what was just done is said on its page alone.
 keep_figures.js: my figures outlive a reload.
 """
 
@@ -29,6 +30,8 @@ _BEHAVIOUR = browser_half(
     "percent_signs.js",
     "popover_focus.js",
     "roles.js",
+    "save_by_keys.js",
+    "toasts.js",
     KEEP_FIGURES,
     "page_behaviour.js",
 )

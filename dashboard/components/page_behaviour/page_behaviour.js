@@ -14,4 +14,6 @@ export default function ({ data, setTriggerValue }) {
   focusPopovers();
   keepPercentSigns();
   nameParts();
+  saveByKeys();
+  keepToastsOnTheirPage();
 }

@@ -1,15 +1,15 @@
 """Settings of the guard, read from Streamlit's configuration and the environment."""
 
 import os
-from pathlib import Path
 
-from streamlit import config, file_util
+from streamlit import config
 
 from core.errors import SettingsError
 from core.served.token import GUEST_TOKEN, is_loopback
 from dashboard.server.access import headers, tokens
 from dashboard.server.access.hosts import hosts_of
 from dashboard.server.access.rules import HOSTS, TOKEN, Rules
+from dashboard.server.first_page import first_page
 from dashboard.visitors.visitor import hold_guests_back, tie_sessions_to_visitors
 
 
@@ -33,8 +33,7 @@ def read_rules() -> Rules:
             f"Set {TOKEN} ({tokens.SHORTEST} characters or more), or start it with --server.address localhost"
         )
     listed = [*os.environ.get(HOSTS, "").split(","), *_browser_address()]
-    page = Path(file_util.get_static_dir()) / "index.html"
-    policy = headers.page_policy(headers.inline_scripts(page.read_text(encoding="utf-8")))
+    policy = headers.page_policy(headers.inline_scripts(first_page()))
     tie_sessions_to_visitors()
     if guest_token is not None:
         hold_guests_back()

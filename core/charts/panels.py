@@ -54,12 +54,21 @@ class Header:
     verdict: str = ""
 
 
+@dataclass(frozen=True)
+class ColourBar:
+    """A bar of colours below the pictures. text: what they mean, from the left end to the right one."""
+
+    image: Image.Image
+    text: str
+
+
 def picture_grid(
     strips: Sequence[Strip],
     *,
     headers: Sequence[Header] = (),
     breaks: Sequence[int] = (),
     note: str = "",
+    bar: ColourBar | None = None,
     empty: str = "There are no images to show.",
     theme: Theme = LIGHT,
 ) -> go.Figure:
@@ -67,14 +76,14 @@ def picture_grid(
 
     Args:
         breaks: columns preceded by a gap.
-        note: a sentence below the pictures on their selection and the meaning of the colours.
+        note: a sentence below the pictures on their selection and the meaning of the colours. bar: above it.
     Returns:
         a figure whose (invisible) points carry customdata [row].
     """
     n_columns = max((len(strip.pictures) for strip in strips), default=0)
     if not n_columns or not any(any(strip.pictures) for strip in strips):
         return note_figure(empty, theme)
-    layout = _Layout(strips, n_columns, tuple(breaks), bool(headers), note, theme)
+    layout = _Layout(strips, n_columns, tuple(breaks), bool(headers), note, theme, barred=bar is not None)
     fig, marks, images = go.Figure(), Marks(theme), []
     for number, strip in enumerate(strips):
         _title(marks, strip, layout, number)
@@ -84,6 +93,8 @@ def picture_grid(
                 _frame(marks, picture, layout, number, column)
     for header in headers:
         _header(marks, header, layout)
+    if bar is not None:
+        images.append(_bar(marks, bar, layout))
     if note:
         corner = {"x": 0, "y": layout.height, **ON_AXES, "xanchor": "left", "yanchor": "bottom"}
         marks.note("<br>".join(layout.note_lines), **corner, align="left")
@@ -111,6 +122,8 @@ class _Layout:
         headed: bool,
         note: str,
         theme: Theme,
+        *,
+        barred: bool = False,
     ):
         self.theme, self.width = theme, theme.width or SCREEN_WIDTH
         self.font = theme.font_size
@@ -130,6 +143,8 @@ class _Layout:
             self.y.append(top)
             self.tall.append(max((self.size_of(one)[1] for one in strip.pictures if one), default=self.cell))
             top += self.tall[-1] + (lines * 1.15 * (self.font - 2) + 3 if lines else 0) + GAP
+        self.bar_top = top + 4
+        top += 1.4 * self.font + 4 if barred else 0
         letters = int(self.width / (LETTER * (self.font - 2)) * 1.08)
         self.note_lines = textwrap.wrap(note, letters, break_long_words=False, break_on_hyphens=False)
         self.height = top + (len(self.note_lines) * 1.3 * (self.font - 2) + 6 if note else 0)
@@ -186,6 +201,15 @@ def _frame(marks: Marks, picture: Picture, layout: _Layout, number: int, column:
         marks.shapes.append(box | {"line": {"color": colour, "width": 1.5}})
     at = {"x": x + layout.cell / 2, "y": y + layout.tall[number], **ON_AXES, "xanchor": "center"}
     marks.note(layout.caption_of(picture), **at, yanchor="top", color=marks.theme.ink)
+
+
+def _bar(marks: Marks, bar: ColourBar, layout: _Layout) -> dict:
+    width, height = 9 * layout.font, 0.7 * layout.font
+    at = {"x": width + 6, "y": layout.bar_top + height / 2, **ON_AXES}
+    marks.note(bar.text, color=marks.theme.ink, **at, xanchor="left", yanchor="middle")
+    corner = {"x": 0, "y": layout.bar_top, **ON_AXES, "xanchor": "left", "yanchor": "top"}
+    stretched = {"sizex": width, "sizey": height, "sizing": "stretch", "layer": "below"}
+    return {"source": data_uri(bar.image), **corner, **stretched}
 
 
 def _image(picture: Picture, layout: _Layout, number: int, column: int) -> dict:

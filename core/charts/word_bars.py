@@ -10,7 +10,7 @@ from core.charts.marks import bars, dots
 from core.charts.theme import LIGHT, Theme, note_figure
 from core.common.dataframes import as_text, numbers, words
 
-SHARES = "share of its images that show the word; tick: of all others"
+SHARES = "share of its images with the word<br>(tick: of all other images)"
 NO_WORDS = "No word of this feature was kept."
 
 

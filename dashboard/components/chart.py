@@ -100,18 +100,20 @@ def with_menu(
             return
         drawing = Drawing(
             alt=alt,
-            print_as=partial(_print_pictures, galleries),
+            print_as=partial(_print_pictures, galleries, alt),
             table=table_of(study, file or name, partial(picture_table, study, galleries), *depends_on),
             column=own_column(galleries),
             answer=served_studies.answer_option(study),
-            screen=lambda: picture_figure(galleries, page_theme()),
+            screen=lambda: picture_figure(galleries, page_theme(), about=alt),
         )
         chart_menu(name, drawing)
 
 
-def _print_pictures(galleries: Sequence[Shown], *, column: str = "double", font: str = "serif") -> go.Figure:
+def _print_pictures(
+    galleries: Sequence[Shown], about: str, *, column: str = "double", font: str = "serif"
+) -> go.Figure:
     """Draw the pictures of galleries for print."""
-    return picture_figure(galleries, paper(column=column, font=font), column=column)
+    return picture_figure(galleries, paper(column=column, font=font), column=column, about=about)
 
 
 def bold(finding: str) -> None:

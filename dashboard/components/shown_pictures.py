@@ -6,20 +6,24 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from urllib.parse import parse_qsl, unquote
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
-from core.charts.panels import Picture, Strip, picture_grid
+from core.charts.panels import ColourBar, Picture, Strip, picture_grid
 from core.charts.theme import Theme
 from core.common.dataframes import as_text
+from core.common.formatting import full_sentence
 from core.common.picture_turns import wanted
+from core.common.records import Templates
 from core.errors import PeregrineError
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import reads
 from dashboard.components.gallery import Shown, Tile
 
+_say = Templates.beside(__file__)
 SIDE = 480  # pixels of the longer side of a picture in a file
 WIDE, NARROW = 6, 3  # pictures beside each other in a figure of two columns and of one
 TITLE = 16  # characters of a line beside a row of pictures
@@ -39,8 +43,12 @@ def own_column(galleries: Sequence[Shown]) -> str:
     return "single" if widest <= NARROW else "double"
 
 
-def picture_figure(galleries: Sequence[Shown], theme: Theme, *, column: str = "double") -> go.Figure:
-    """Draw the pictures of galleries, each gallery from a new row on."""
+def picture_figure(
+    galleries: Sequence[Shown], theme: Theme, *, column: str = "double", about: str = ""
+) -> go.Figure:
+    """Draw the pictures of galleries, each gallery from a new row on, and below them what they are of, what
+    frames mean, and the scale of the heat.
+    """
     several = len(galleries) > 1
     strips = []
     for gallery in galleries:
@@ -50,7 +58,27 @@ def picture_figure(galleries: Sequence[Shown], theme: Theme, *, column: str = "d
         for number, tiles in enumerate(_rows_of(gallery.tiles, column)):
             pictures = [picture for tile in tiles for picture in _pictures_of(tile)]
             strips.append(Strip("" if number else title, pictures, apart=not number))
-    return picture_grid(strips, theme=theme)
+    tiles = [tile for gallery in galleries for tile in gallery.tiles]
+    return picture_grid(strips, theme=theme, note=as_text(_note(tiles, about)), bar=_heat_bar(tiles))
+
+
+def _note(tiles: Sequence[Tile], about: str) -> str:
+    """Say what the pictures are of, and what their frames mean."""
+    framed = any(tile.verdict in VERDICTS for tile in tiles)
+    return " ".join([full_sentence(about)] * bool(about) + [_say("frames")] * framed)
+
+
+def _heat_bar(tiles: Sequence[Tile]) -> ColourBar | None:
+    """The colours of the heat, where a picture has some."""
+    from core.heatmaps.overlay_image import colour_table
+    from dashboard.addresses.overlay_images import style_of  # OpenCV takes long to load
+
+    overlays = (one for tile in tiles for one in (tile.src, *tile.beside) if one.startswith("overlay/"))
+    styles = (style_of(dict(parse_qsl(one.partition("?")[2]))) for one in overlays)
+    colours = next((style.colour_map for style in styles if style.features), None)
+    if colours is None:
+        return None
+    return ColourBar(Image.fromarray(np.repeat(colour_table(colours)[None], 16, 0)), _say("heat"))
 
 
 def _name_of(gallery: Shown) -> str:

@@ -16,7 +16,7 @@ from core.charts.class_heatmaps import HEATMAPS, ClassBlocks, ClassImages
 from core.charts.feature_heatmaps import FEATURE_HEATMAPS, FeatureRows
 from core.charts.heat_panels import Shown
 from core.charts.options import FigureOptions
-from core.charts.panels import Header, Picture, Strip, data_uri, picture_grid
+from core.charts.panels import ColourBar, Header, Picture, Strip, data_uri, picture_grid
 from core.charts.theme import LIGHT, layout_of, paper
 from core.heatmaps.overlay_image import colour_table
 from core.research.published_figures.figures import mask_overlap
@@ -49,6 +49,19 @@ def test_picture_grid__pictures_lie_in_rows_and_columns():
     assert_allclose(fig.data[0].x, [image.x + image.sizex / 2 for image in (first, second)])
     assert [shape.line.color for shape in layout_of(fig).shapes] == [paper().correct]
     assert {"one", "two", "r"} <= set(texts(fig))
+
+
+def test_picture_grid__a_bar_of_colours_lies_below_the_pictures_with_its_words():
+    bar = ColourBar(plain((0, 255, 0)), "heat")
+    strips = [Strip("", [Picture(plain((9, 9, 9)), "below")] * 3)]
+    without = picture_grid(strips, note="words", theme=paper())
+    fig = picture_grid(strips, note="words", bar=bar, theme=paper())
+    *pictures, drawn = layout_of(fig).images
+    assert len(pictures) == 3 and decoded(drawn.source).getpixel((0, 0)) == (0, 255, 0)
+    assert drawn.y > max(one.y + one.sizey for one in pictures)
+    (beside,) = [note for note in layout_of(fig).annotations if note.text == "heat"]
+    assert beside.x > drawn.x + drawn.sizex and drawn.y < beside.y < drawn.y + drawn.sizey
+    assert layout_of(fig).height > layout_of(without).height  # the words below have their room
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
+from core.common.formatting import formatted
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.features import at_levels
 from core.slices.slice import Slice
@@ -35,8 +36,8 @@ def strongest_images(study: Study, feature: int, population: Slice) -> None:
         rows, values = rows[stored], values[stored]
     with st.container(gap="small", key="feature_images"):
         _told(study, len(stored), int(stored.sum()), look)
-        badges = {int(row): f"{value:.2f}" for row, value in zip(rows, values, strict=True)}
-        alt = f"Images of {study.feature_kind} {feature}"
+        badges = {int(row): formatted(value, ".2f") for row, value in zip(rows, values, strict=True)}
+        alt = f"Images of {reads.feature_name(study, feature)}"
         with with_menu(
             study, "feature_pictures", population, alt=alt, file=file_of(study, feature, "pictures")
         ):
@@ -110,7 +111,7 @@ def _largest(study: Study, feature: int, population: Slice) -> None:
         return
     st.caption("It fires on none of these images. It is largest on:")
     values = heatmap_reads.activations(study, feature, rows)
-    badges = {int(row): f"{value:.2f}" for row, value in zip(rows, values, strict=True)}
+    badges = {int(row): formatted(value, ".2f") for row, value in zip(rows, values, strict=True)}
     held = np.isin(rows, heatmap_reads.rows_with(study, feature)).all()
     _gallery(study, feature, rows, badges, HEAT if held else PLAIN, key="feature_largest", page_size=2 * EACH)
 

@@ -15,6 +15,7 @@ from dashboard.cache.rendered_figures import RenderedFigure
 from dashboard.components import widgets
 from dashboard.components.chart_menu import print_problem
 from dashboard.components.choose_one import choose_one
+from dashboard.components.page_link import link
 from dashboard.components.plot import plot
 from dashboard.components.tooltips import plain
 from dashboard.state import my_figures, session
@@ -34,12 +35,22 @@ def figures_page() -> None:
     figures = my_figures.figures()
     if not figures:
         widgets.empty_state("No figure is marked", nothing("no_figure_marked"))
+        _where_figures_are()
         return
     problem = print_problem()
     _archive(list(figures.values()), problem)
     st.html(f"<style>{font_faces()}</style>")  # the type of print
     for name, figure in figures.items():
         _figure(name, figure, problem)
+
+
+def _where_figures_are() -> None:
+    """Links to pages with charts and pictures, where no figure is marked."""
+    study = session.current_study()
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        link("features", "Plot of the features", study, icon="scatter_plot", features_as="Plot")
+        link("heatmaps", "Heatmaps", study, icon="local_fire_department")
+        link("predicting_errors", "Scores that predict errors", study, icon="speed")
 
 
 def _archive(figures: list[KeptFigure], problem: str | None) -> None:

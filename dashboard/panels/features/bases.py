@@ -29,7 +29,7 @@ from dashboard.components.job_follower import start_button
 from dashboard.components.verdict import NOT_JUDGED
 from dashboard.jobs import launcher
 from dashboard.panels.features import basis_twins
-from dashboard.panels.features.basis_advice import advice, lacking_control
+from dashboard.panels.features.basis_advice import advice, few_images, lacking_control
 from dashboard.panels.features.feature_cards import thumbnails
 from dashboard.state import image_filter, session
 
@@ -233,6 +233,8 @@ def _fit(whole: Study) -> None:
         sizes = int(size), int(k), int(seeds)
         options = typed(kind=kind, size=sizes[0], k=sizes[1], seeds=sizes[2], on=VECTORS[on])
         st.caption(f"{KINDS[kind].summary[:1].upper()}{KINDS[kind].summary[1:]}.")
+        if kind not in CONTROLS and (few := few_images(n_vectors)):
+            st.warning(few, icon=":material/warning:")
         try:
             command = FitBasis(whole.path, (name or usual).strip(), options, resume=True)
         except JobError as error:

@@ -1,6 +1,7 @@
 """Groups: features that fire together, and how what they mean together differs from each alone."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -10,6 +11,7 @@ from core.charts import concept_groups as figures
 from core.common.dataframes import columns, numbers
 from core.common.formatting import counted
 from core.common.group_names import from_link, group_features, is_joint
+from core.common.records import Templates
 from core.common.step_facts import ConceptsFacts, ThresholdFacts
 from core.common.write_access import guest_is_asking
 from core.slices.slice import Slice
@@ -26,6 +28,7 @@ from dashboard.components.run_button import step_command
 from dashboard.panels.concepts import evidence, group_panel
 from dashboard.state import session
 
+_say = Templates.beside(__file__)
 GROUP = "group"  # part of the URL
 JOINT, SINGLE = SCOPES = ("Groups of several features", "Single features")
 SIZES = {"Images": "n_images", "Features": "n_features"}
@@ -45,6 +48,30 @@ def feature_groups(study: Study) -> None:
     if not all(widgets.needs(study, item, "The table of groups") for item in ("groups", "explained")):
         return
     every, joint = group_reads.groups(study), group_reads.joint(study)
+    if _says_little(joint) and session.url_text(GROUP) is None:
+        _single_features_instead(study, every)
+        draw = partial(_groups, study, every, joint)
+        widgets.drawer("Look at the groups all the same", "groups_all_the_same", "unfold_more", draw)
+    else:
+        _groups(study, every, joint)
+
+
+def _says_little(joint: pd.DataFrame) -> bool:
+    """Whether hardly any set of several features is shared by two images, and none has words."""
+    is_explained = bool(numbers(joint, "explained").any())
+    return not is_explained and bool(numbers(joint, "n_images").mean() < HARDLY_SHARED)
+
+
+@widgets.stable_container
+def _single_features_instead(study: Study, every: pd.DataFrame) -> None:
+    n = int(numbers(every, "n_images").sum())
+    with st.container(border=True):
+        st.markdown(f"**{_say('little')}**")
+        st.caption(_say("sets", n=n, of=len(every)))
+        link("features", "Words of single features", study, icon="translate", features_as="Words")
+
+
+def _groups(study: Study, every: pd.DataFrame, joint: pd.DataFrame) -> None:
     _facts(study, every, joint)
     left, right = st.columns(2, gap="large")
     with left:
@@ -99,9 +126,6 @@ def _why_none(study: Study, joint: pd.DataFrame, least: int) -> None:
     with st.container(border=True):
         st.markdown("**No group of several features has words yet**")
         st.caption(widgets.plain(why))
-        if numbers(joint, "n_images").mean() < HARDLY_SHARED:
-            st.caption("Nearly every image has a set of its own here, so single features say more.")
-            link("features", "Words of single features", study, icon="translate", features_as="Words")
         if options:
             _confirm(study, then, options)
 

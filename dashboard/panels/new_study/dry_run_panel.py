@@ -23,6 +23,12 @@ from dashboard.state import session
 
 Found = Mapping[str, Any]
 LEVEL_FIELD = f"{PREFIX}class_level"
+BY_HEAD = "the encoder's own classifier"
+BY_PROBE = (
+    "a linear probe, fitted here to the train images, as the encoder has no classifier of these classes: "
+    "accuracy and errors are those of the probe"
+)
+BY_BOTH = "the encoder's own classifier; a linear probe of the train images can be chosen beside it"
 FEW_EVALUATED = 50  # images below which an accuracy says little
 FEW = 10  # images of the smallest class below which its numbers say little
 
@@ -179,6 +185,7 @@ def _facts(report: Found) -> dict[str, str]:
         clip_name += ", fetched at its first use"
     facts = {
         "Encoder": described,
+        "Judged by": _judged_by(report["images"]),
         "Weights": weights_words(record_of(CheckpointFacts, checkpoint)),
         "Captions": bank,
         "Options": ", ".join(f"{one['title']} {one['value']}" for one in _typed(report)),
@@ -187,6 +194,18 @@ def _facts(report: Found) -> dict[str, str]:
         "Disk": f"about {_size(report['bytes'])} in all, of {_size(report['free_bytes'])} free",
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _judged_by(images: Found) -> str:
+    """Whose answers are right or wrong in the study; "" where there is none.
+
+    >>> _judged_by({"n_classes": 5, "splits": {"val": 4}, "n_known_to_classifier": 0}) == BY_PROBE
+    True
+    """
+    n_known = images.get("n_known_to_classifier", 0)
+    if n_known:
+        return BY_BOTH if images["splits"].get("val") else BY_HEAD
+    return BY_PROBE if images["n_classes"] > 1 and images["splits"].get("val") else ""
 
 
 def _typed(report: Found) -> list[Found]:

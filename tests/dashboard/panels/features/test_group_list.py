@@ -142,6 +142,9 @@ def test_no_group_has_members__nothing_is_offered(worded, open_page):
     without_joint_words(worded, summary=summary, largest=1)
     app = open_page("features", study="seen", features_as="Groups")
     assert not app.exception
+    assert not app.dataframe  # single features come first, since hardly any set is shared
+    app = open_page("features", study="seen", features_as="Groups", groups_all_the_same="true")
+    assert not app.exception
     assert not [button.key for button in app.button if button.key and button.key.startswith("run_group")]
     assert app.dataframe[0].value["name"].tolist() == ["3", "7"]  # single features, which have words
     assert "k = " in all_text(app)

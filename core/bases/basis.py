@@ -17,6 +17,7 @@ import pandas as pd
 
 from core.bases.kinds import KINDS
 from core.common.command_line import command_line
+from core.common.formatting import MINUS, formatted
 from core.common.inside import NAME
 from core.common.verdicts.words import ALIKE, SAME
 from core.errors import SettingsError, did_you_mean
@@ -102,9 +103,9 @@ class Basis:
 def _short(value: float | None) -> str:
     """
     >>> _short(0.941), _short(-0.5), _short(1.0), _short(None)
-    ('.94', '-.50', '1.00', 'unknown')
+    ('.94', '−.50', '1.00', 'unknown')
     """
-    return "unknown" if value is None else re.sub(r"^(-?)0\.", r"\1.", f"{value:.2f}")
+    return "unknown" if value is None else re.sub(rf"^({MINUS}?)0\.", r"\1.", formatted(value, ".2f"))
 
 
 def bases_of(study: StudyReader) -> dict[str, Basis]:

@@ -10,6 +10,7 @@ from core.bases.dictionary import Coder, Dictionary
 from core.bases.files import ReadDictionary, normalised
 from core.bases.measures import Tally
 from core.bases.notes import noted
+from core.common.formatting import number
 from core.common.verdicts.words import EXPLAINED
 from core.config.bases import NORMALISATIONS
 from core.errors import PeregrineError, SettingsError
@@ -141,4 +142,4 @@ def _other_normalisations(
 
 
 def _number(r2: float) -> str:
-    return f"{r2:.2f}" if r2 > -10 else "far below 0"
+    return number(r2, 2) if r2 > -10 else "far below 0"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 UNDEFINED = "not defined"
+MINUS = "\N{MINUS SIGN}"
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but tabs and line ends
 
 
@@ -79,9 +80,21 @@ def number(value: float | None, digits: int = 3, *, unit: str = "", undefined: s
     """
     >>> number(0.73214), number(128000, 0), number(4.25, 1, unit=" px"), number(float("nan")), number(None)
     ('0.732', '128,000', '4.2 px', 'not defined', 'not defined')
+    >>> number(-0.081, 2)
+    '−0.08'
     """
     missing = value is None or not math.isfinite(value)
-    return undefined if missing else f"{value:,.{digits}f}{unit}"
+    return undefined if missing else f"{formatted(value, f',.{digits}f')}{unit}"
+
+
+def formatted(value: float, spec: str) -> str:
+    """Format a number by one of python's own formats, with a minus sign in place of the hyphen.
+
+    >>> formatted(-0.081, ".2f"), formatted(-4.0, "+.1f"), formatted(1e-7, ".2g")
+    ('−0.08', '−4.0', '1e-07')
+    """
+    text = format(value, spec)
+    return f"{MINUS}{text[1:]}" if text.startswith("-") else text
 
 
 def same_digits(*values: float, significant: int = 3) -> tuple[str, ...]:
@@ -92,7 +105,7 @@ def same_digits(*values: float, significant: int = 3) -> tuple[str, ...]:
     """
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     whole = math.floor(math.log10(largest)) + 1 if largest else 1
-    return tuple(f"{value:,.{max(significant - whole, 0)}f}" for value in values)
+    return tuple(formatted(value, f",.{max(significant - whole, 0)}f") for value in values)
 
 
 def percent(share: float | None, digits: int = 1, *, undefined: str = UNDEFINED) -> str:
@@ -111,7 +124,7 @@ def signed(value: float, digits: int) -> str:
     ('−0.5', '+0.25', '0.00')
     """
     text = f"{value:+.{digits}f}"
-    return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+    return text[1:] if float(text) == 0 else formatted(value, f"+.{digits}f")
 
 
 def with_interval(value: float | None, low: float | None, high: float | None, digits: int = 3) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.common.formatting import counted, joined, ordinal, percent
+from core.common.formatting import counted, formatted, joined, ordinal, percent
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,7 +80,9 @@ SPECS: dict[str, Callable[[Any, str], str]] = {
 class _Renderer(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         name, _, rest = format_spec.partition(" ")
-        return SPECS[name](value, rest) if name in SPECS else format(value, format_spec)
+        if name in SPECS:
+            return SPECS[name](value, rest)
+        return formatted(value, format_spec) if isinstance(value, int | float) else format(value, format_spec)
 
 
 RENDERER = _Renderer()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from core.common.formatting import number, percent
+from core.common.formatting import number, percent, signed, signed_interval
 from core.comparison.leaderboard import MEASURED, Leaderboard, leaderboard_finding, notes_of
 from core.comparison.text import columns_text, markdown_table
 
@@ -96,12 +96,12 @@ def pair_cells(board: Leaderboard) -> list[list[str]]:
     """Return the titles, and a row of texts for each pair of encoders."""
     rows = [["First", "Second", "Difference", "Images apart", "p", "p after Holm", "Told apart"]]
     for pair in board.pairs.to_dict("records"):
-        ends = "" if pair["few"] else f" ({100 * pair['low']:+.1f} to {100 * pair['high']:+.1f})"
+        gap, low, high = (100 * pair[name] for name in ("difference", "low", "high"))
+        change = signed(gap, 1) if pair["few"] else signed_interval(gap, low, high, digits=1)
         tests = ["too few", "", ""]
         if not pair["few"]:
             tests = [number(pair["p"], 4), number(pair["adjusted"], 4), "yes" if pair["apart"] else "no"]
-        change = f"{100 * pair['difference']:+.1f} points{ends}"
-        rows.append([pair["first"], pair["second"], change, f"{pair['n_apart']:,}", *tests])
+        rows.append([pair["first"], pair["second"], f"{change} points", f"{pair['n_apart']:,}", *tests])
     return rows
 
 

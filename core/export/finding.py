@@ -140,12 +140,13 @@ def _of_features(study: Study, shown: np.ndarray) -> str:
         return f"Its features are known on {images}; without labels and words nothing says what they mean"
     fires = count_firing_images(study, [shown])[0]
     n = shown.sum()
-    sentence = f"{np.count_nonzero(fires):,} of {len(fires):,} features fire on "
+    n_firing, these = int(np.count_nonzero(fires)), f"these {images}"
+    if not n_firing:
+        return _say("fire_on_none", of=len(fires), what=these) + _repeats(study, shown)
     if n == 1:
-        sentence += "the only image"
-    else:
-        most = percent(fires.max() / n, digits=0)
-        sentence += f"these {images}, {fires.sum() / n:.1f} on each, the most common one on {most}"
+        return _say("fire_on_one", n=n_firing, of=len(fires)) + _repeats(study, shown)
+    mean, most = float(fires.sum() / n), float(fires.max() / n)
+    sentence = _say("fire", n=n_firing, of=len(fires), what=these, value=mean, chance=most)
     return sentence + _repeats(study, shown)
 
 
@@ -198,7 +199,7 @@ def _wrong(
     if accuracy.accuracy in (0, 1):
         return f"is {'right' if accuracy.accuracy else 'wrong'} on {every}"
     if few:
-        return _say("too_few", value=accuracy.accuracy, n=accuracy.n, parts=(few,))
+        return _say("too_few", value=accuracy.accuracy, n=accuracy.n, parts=few.parts)
     worst = find_worst()
     right = f"is right on {percent(accuracy.accuracy, digits=0)} of {counted(accuracy.n, 'image')}"
     if worst is None:

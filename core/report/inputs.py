@@ -21,6 +21,7 @@ from core.report.charts import Charts
 from core.report.page import parts, picture
 from core.slices.inspection.names import feature_names
 from core.slices.inspection.populations import shown_images
+from core.storage.missing import nothing
 from core.store import Study
 
 JPEG = 85
@@ -56,6 +57,8 @@ class Source:
     def reason(self, step: str) -> str:
         """Explain why a step's results are not there."""
         skipped = self.study.why_skipped(step)
+        if skipped and step == "concepts" and self.study.settings(step).get("captions", "") is None:
+            return str(nothing("no_words"))  # a reader of the report has no command line
         return without_folders(str(skipped or self.study.missing().get(step, "this study does not hold it.")))
 
     def tiles(self, rows: Iterable[int]) -> Markup:

@@ -99,7 +99,7 @@ def _confusion(study: Study, population: Slice) -> tuple[Card, Target] | None:
         title=f"{worst.true} taken for {worst.predicted}",
         subtitle=several if worst.of > 1 else only,
         pictures=thumbnails(study, worst.rows[:PICTURES]),
-        lines=(f"Pushed by {pushed}",) if pushed else (),
+        lines=(str(pushed),) if pushed else (),
         action="Open this confusion →",
     )
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.common.captions import with_class_names
 from core.common.command_line import command_line
-from core.common.formatting import counted, full_sentence
+from core.common.formatting import counted, formatted, full_sentence
 from core.common.image_files import image_address
 from core.common.step_facts import SearchFacts
 from core.common.write_access import guest_is_asking
@@ -122,7 +122,9 @@ def results(
 
 def badges(hits: search_reads.Found) -> dict[int, str]:
     """The cosine on each picture, where it was found by one."""
-    return {int(row): f"{cosine:.2f}" for row, cosine in zip(*hits, strict=True) if np.isfinite(cosine)}
+    return {
+        int(row): formatted(cosine, ".2f") for row, cosine in zip(*hits, strict=True) if np.isfinite(cosine)
+    }
 
 
 def shown_rows(hits: search_reads.Found) -> np.ndarray:

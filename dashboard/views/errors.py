@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.analysis.quality.recommendation import advise
+from core.common.formatting import formatted
 from core.common.records import Record
 from core.common.score_names import score_in_sentence
 from core.measures.label_issues import TABLE, count_sentence, decided_sentence, listed_issues, own_errors
@@ -118,7 +119,7 @@ def _without_labels(study: Study, population: Slice) -> None:
         marks.action_bar(study, rows, key="lowest_bar")
         widgets.image_gallery(
             study, rows, key="lowest", select=True, page_size=PAGE, label=f"images, lowest {name} first",
-            badges={int(row): f"{values.iat[row]:.3g}" for row in rows},
+            badges={int(row): formatted(values.iat[row], ".3g") for row in rows},
         )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         link("predicting_errors", "Scores that need no labels", study, icon="speed")

@@ -38,6 +38,7 @@ from dashboard.panels.features.feature_cards import VERDICTS, others_name, popul
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
+FIRING = "Below is what fires, which need not push."
 FORM = "features_as"  # widget key and part of the URL
 LAST_FORM = "_features_form"
 WORDS, GROUPS = "Words", "Groups"
@@ -113,7 +114,7 @@ def _pushed(study: Study, population: Slice) -> None:
     true, predicted = population.confusion
     if named := concept_reads.pushed_by(study, population, true, predicted):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            about = f"Pushed towards {predicted} by {named}. Below is what fires, which need not push."
+            about = f"{named}. {FIRING}"
             st.caption(widgets.plain(about), width="content")
             parts = of_confusion(true, predicted)
             link("errors", "Open this confusion", study, icon="error_outline", **parts)

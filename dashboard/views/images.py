@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.common.captions import SPLITS, with_class_names
 from core.common.dataframes import columns
+from core.common.formatting import formatted
 from core.common.score_names import score_label
 from core.slices.slice import Slice
 from core.store import Study
@@ -126,7 +127,7 @@ def _badges(study: Study, score: str | None) -> Callable[[int], str] | None:
     if score is None:
         return None
     values = reads.images(study)[score]
-    return lambda row: f"{values.iat[row]:.3g}" if pd.notna(values.iat[row]) else ""
+    return lambda row: formatted(values.iat[row], ".3g") if pd.notna(values.iat[row]) else ""
 
 
 def is_on(rows: Sequence[int]) -> bool:

@@ -181,6 +181,16 @@ def test_failures__what_cannot_be_switched_off_is_one_sentence(seen, tmp_path):
     assert image_sections.failures(Source(open_study(folder)))[-1] == parts.paragraph(NOT_SWITCHED_OFF)
 
 
+@pytest.mark.parametrize(("captions", "is_shown"), [(None, False), ("words.txt", True)])
+def test_reason__without_captions_gives_no_option_of_a_command(captions, is_shown):
+    skipped = "give --captions PATH"
+    study = SimpleNamespace(
+        why_skipped=lambda step: skipped, settings=lambda step: {"captions": captions}, missing=dict
+    )
+    reason = Source(cast(Study, study)).reason("concepts")
+    assert reason and ("--captions" in reason) == is_shown
+
+
 def test_concepts__of_a_captioner_name_it():
     facts = ConceptsFacts(n_explained_features=1, clip="tiny", captioner="mine:caption", alpha=0.5)
     explained = pd.DataFrame(columns=["n_images", "group", "words", "clip_cosine", "interpretable"])

@@ -7,13 +7,13 @@ import pandas as pd
 from PIL import Image
 
 from core.common.dataframes import numbers
-from core.common.formatting import percent
 from core.common.group_names import JOINED_BY, is_joint
 from core.common.image_files import image_address, image_file
 from core.common.picture_turns import wanted
 from core.concepts import confused
 from core.concepts.confused import Without
 from core.concepts.interventions.blame import ProbeWithMeans
+from core.concepts.pushing import pushing_sentence
 from core.errors import PeregrineError
 from core.slices.features.class_logits import explains_errors
 from core.slices.slice import Slice
@@ -188,17 +188,15 @@ def pushers(study: Study, where: Slice, true: str, predicted: str, n: int) -> li
 
 
 def pushed_by(study: Study, where: Slice, true: str, predicted: str, n: int = 2) -> str:
-    """Name them in a clause, "Feature 3, 21 % of the lead, and too little of Feature 8, 19 %"; "" where they
-    are not known, or where none is at least LEAST_PUSH of the lead: many push a little then.
+    """Say which they are; "" where they are not known, or where none is at least LEAST_PUSH of the lead: many
+    push a little then.
     """
     behind = _behind_answer(study, where, true, predicted).head(n)
     behind = behind.loc[~(behind["share"].to_numpy(float) < LEAST_PUSH)]  # an unknown share stays
-    names, words = reads.feature_names(study, behind["feature"]), []
-    for name, share, weak in zip(names, behind["share"], behind["too_little"], strict=True):
-        of_lead = f", {percent(share, 0)}{'' if words else ' of the lead'}" if share > 0 else ""
-        words.append(f"{'too little of ' if weak else ''}{name}{of_lead}")
-    against = " (others push back)" if numbers(behind, "share").sum() > 1 else ""
-    return (", and " if "," in words[0] else " and ").join(words) + against if words else ""
+    if behind.empty:
+        return ""
+    names, shares = reads.feature_names(study, behind["feature"]), numbers(behind, "share").tolist()
+    return pushing_sentence(predicted, names, shares, behind["too_little"].tolist())
 
 
 def _behind_answer(study: Study, where: Slice, true: str, predicted: str) -> pd.DataFrame:

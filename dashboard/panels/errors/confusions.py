@@ -172,7 +172,7 @@ def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int], *, 
     only = f"the only image of {true}" * (max(sizes.values(), default=0) > 1)
     rows = concept_reads.confused_rows(study, population, true, predicted)[:PICTURES]
     seen = _looked_at(study, population, true, predicted, rows) if named else ()
-    lines = (f"Pushed towards {predicted} by {named}",) if named else ()
+    lines = (str(named),) if named else ()
     if seen:
         lines = (
             *lines,

@@ -90,13 +90,13 @@ def worst_slice_list(
         distinct = listed.loc[slice_reads.distinct(study, slices)].reset_index(drop=True)
         listed = listed if distinct.empty else distinct  # slices without errors repeat none
     if few := slice_reads.too_few_errors(study, population):
-        line = say("too_few", parts=(few,))
+        line = say("too_few", parts=few.parts)
     elif by_chance:
         line = _said_of_chance(len(table), within=is_filtered(study, population))
     else:
         line = _said(int(np.count_nonzero(significant)), n_all, len(listed), choice)
     if choice.fewer:
-        line += f" No slice of {MIN_IMAGES} images or more has more errors than others; these are smaller."
+        line += f" {say('smaller', n=MIN_IMAGES)}"
     answer_slot.caption(line)
 
     def draw() -> None:

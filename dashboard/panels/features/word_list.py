@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.common.captions import with_class_names
 from core.common.dataframes import columns, numbers
-from core.common.formatting import counted
+from core.common.formatting import counted, formatted
 from core.common.group_names import is_joint
 from core.common.step_facts import ConceptsFacts
 from core.slices.slice import Slice
@@ -170,7 +170,9 @@ def _described(study: Study, population: Slice, find: str) -> None:
             rows,
             key="concept_described",
             captions=captions,
-            badges=dict(zip(rows.tolist(), [f"{cosine:.2f}" for cosine in described["cosine"]], strict=True)),
+            badges=dict(
+                zip(rows.tolist(), [formatted(cosine, ".2f") for cosine in described["cosine"]], strict=True)
+            ),
             page_size=TILES,
             tile=150,
             label="images described with it",

@@ -11,6 +11,7 @@ from core.charts.cutoff import apply_cutoff
 from core.charts.errors_found import ERRORS_FOUND, at_shares
 from core.charts.options import FigureOptions
 from core.charts.q_distribution import Q_DISTRIBUTION
+from core.common.formatting import formatted
 from core.common.score_names import score_family, score_label
 from core.common.statistics.chance import FEW, outcomes, too_few
 from core.common.step_facts import QualityFacts
@@ -185,7 +186,7 @@ def extremes(study: Study, population: Slice, score: str, *, judged: bool, n: in
                 study,
                 rows[places],
                 key=f"quality_{name.lower()}",
-                badges={int(rows[at]): f"{values[at]:.3g}" for at in places},
+                badges={int(rows[at]): formatted(values[at], ".3g") for at in places},
                 tile=96,
                 label=f"images with the {name.lower()} {score_label(score)}",
                 why_none="None of these images is among them." if group != "All" else "",

@@ -102,7 +102,7 @@ def test_head__nothing_gains__none_is_chosen_and_a_next_step_is_shown(seen, open
     assert app.button(key="remedy_next_none").disabled
     galleries = [one.proto.id for one in app.get("bidi_component")]
     assert not any(one.endswith(f"remedies_{change}") for one in galleries for change in (MENDED, BROKEN))
-    assert plain(str(next_step(study.facts(RemediesFacts), has_issues=True))) in all_text(app)
+    assert str(next_step(study.facts(RemediesFacts), has_issues=True)) in all_text(app)
     filters = [parse_qs(one.proto.query_string).get("where") for one in app.get("page_link")]
     assert [str(Slice(labels=("cat",), correct=False))] in filters  # of the worst class
     app = open_page("errors", study=seen.name, remedy=remedy_name("slices"), **TAB)

@@ -126,7 +126,7 @@ def without_joint_words(worded, *, summary, largest=None) -> None:
 
 def test_no_group_was_explained__nothing_replaces_words_before_it_is_agreed_to(worded, open_page):
     without_joint_words(worded, summary=worded.summary("concepts"))
-    app = open_page("features", study="seen", features_as="Groups")
+    app = open_page("features", study="seen", features_as="Groups", groups_all_the_same="true")
     assert not app.exception
     least = group_reads.min_images(worded)
     assert [str(least), "4", "2"] in [numbers(one.value) for one in app.caption]
@@ -172,7 +172,7 @@ def test_groups_without_words__a_run_says_first_what_it_replaces(worded, open_pa
     single = explained.loc[~explained["group"].str.contains("+", regex=False)]
     with write_study(worded.path) as writer, writer.step("explained_again", {}) as step:
         step.table("explained", single)
-    app = open_page("features", study="seen", features_as="Groups")
+    app = open_page("features", study="seen", features_as="Groups", groups_all_the_same="true")
     assert not app.exception
     assert 0 < len(single) < len(explained)
     n_words = worded.table("highly_activating")["group"].nunique()

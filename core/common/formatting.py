@@ -88,13 +88,15 @@ def number(value: float | None, digits: int = 3, *, unit: str = "", undefined: s
 
 
 def formatted(value: float, spec: str) -> str:
-    """Format a number by one of python's own formats, with a minus sign in place of the hyphen.
+    """Format a number by one of python's formats, with a minus sign in place of the hyphen; none before 0.
 
-    >>> formatted(-0.081, ".2f"), formatted(-4.0, "+.1f"), formatted(1e-7, ".2g")
-    ('−0.08', '−4.0', '1e-07')
+    >>> formatted(-0.081, ".2f"), formatted(-4.0, "+.1f"), formatted(1e-7, ".2g"), formatted(-0.004, ".2f")
+    ('−0.08', '−4.0', '1e-07', '0.00')
     """
     text = format(value, spec)
-    return f"{MINUS}{text[1:]}" if text.startswith("-") else text
+    if not text.startswith("-"):
+        return text
+    return f"{MINUS}{text[1:]}" if any(digit in text for digit in "123456789") else text[1:]
 
 
 def same_digits(*values: float, significant: int = 3) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 // browser would take it for its own search: it is kept, and pressed as soon as the button is drawn.
 (() => {
   const BUTTON = ".st-key-palette_open button";
-  const PATIENCE = 20000; // milliseconds: a page without a palette forgets the key
+  const PATIENCE = 60000; // milliseconds: a page without a palette forgets the key
   let waits = false;
   const press = () => {
     waits = true;

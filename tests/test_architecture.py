@@ -87,7 +87,7 @@ CORE_FOR_DASHBOARD = (
     "core.bases.worth",
     "core.training.augmentations.preview",
     *("core.concepts.confused", "core.concepts.decomposition", "core.concepts.interventions"),
-    "core.concepts.clip.photograph_clips",
+    *("core.concepts.clip.photograph_clips", "core.concepts.pushing"),
     "core.topics",
 )
 # What its pages of research may import besides.

@@ -11,11 +11,13 @@ import plotly.graph_objects as go
 from core.analysis.quality.recommendation import claim, recommend, score_row
 from core.charts.chart import Chart, known_score
 from core.charts.marks import dots, interval
+from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.dataframes import numbers, words
 from core.common.score_names import score_family, score_in_sentence, score_label
 from core.common.statistics.chance import CHANCE, outcomes, untold
 from core.measures.scores import on_most_images
+from core.store import Study
 
 
 @dataclass(frozen=True)
@@ -27,16 +29,14 @@ class Metric:
     higher_is_better: bool = True
 
 
-METRICS: dict[str, Metric] = {
-    metric.column: metric
-    for metric in (
-        Metric("auroc", "AUROC (correct above misclassified)"),
-        Metric("auprc_correct", "AUPRC, correct images as positive"),
-        Metric("auprc_error", "AUPRC, misclassified images as positive"),
-        Metric("aurc", "AURC, area under risk-coverage (lower is better)", False),
-        Metric("augrc", "AUGRC, area under generalised risk-coverage (lower is better)", False),
-    )
-}
+_METRICS = (
+    Metric("auroc", "AUROC (correct above misclassified)"),
+    Metric("auprc_correct", "AUPRC, correct images as positive"),
+    Metric("auprc_error", "AUPRC, misclassified images as positive"),
+    Metric("aurc", "AURC, area under risk-coverage (lower is better)", False),
+    Metric("augrc", "AUGRC, area under generalised risk-coverage (lower is better)", False),
+)
+METRICS: dict[str, Metric] = {metric.column: metric for metric in _METRICS}
 
 
 def ranked(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -163,10 +163,9 @@ def ranked_scores(
         marks.row(axis[::-1].index(_axis_label(str(marked), selected)), theme.discriminative)
     marks.vertical(CHANCE, f"chance: {CHANCE:g}").put_on(fig)
     fig.update_xaxes(title_text=METRICS["auroc"].title, showgrid=True, range=_span(rows))
-    fig.update_yaxes(
-        type="category", categoryorder="array", categoryarray=axis[::-1], ticks="", tickfont_color=theme.ink,
-        range=[-0.5, len(axis) - 0.5], tickvals=axis, ticktext=axis,
-    )  # fmt: skip
+    fig.update_yaxes(type="category", categoryorder="array", categoryarray=axis[::-1])
+    fig.update_yaxes(ticks="", tickfont_color=theme.ink, tickvals=axis, ticktext=axis)
+    fig.update_yaxes(range=[-0.5, len(axis) - 0.5])
     finish(fig, theme, height=110 + row * len(axis))
     every_name = round(1.5 * theme.font_size * len(axis)) + 70  # pixels; on less, plotly leaves names out
     if theme.height is not None and theme.height < every_name:
@@ -203,22 +202,22 @@ def _dots(
     value, low, high = (numbers(rows, f"auroc{end}") for end in ("", "_low", "_high"))
     is_selected = rows["score"] == selected
     usual = theme.correct if free else theme.neutral
+    colours = [theme.accent if one else usual for one in is_selected]
     marker = {
         "symbol": "circle" if free else "diamond-open",
         "size": theme.stroke(11),
-        "color": [theme.accent if one else usual for one in is_selected],
+        "color": colours,
         "line": {"width": theme.stroke(2)},
     }
     details = zip(rows["score"], low, high, numbers(rows, "n"), strict=True)
+    error_bars = interval(value, low, high, colour=theme.muted, thickness=theme.stroke(2))
+    hover = (
+        f"<b>%{{y}}</b><br>{METRICS['auroc'].title}: %{{x:.3f}}<br>95 % interval "
+        f"%{{customdata[1]:.3f}} to %{{customdata[2]:.3f}}, %{{customdata[3]:,}} images<br>{name}"
+    )
+    customdata = [list(one) for one in details]
     return dots(
-        value,
-        labels,
-        name=name,
-        marker=marker,
-        error_x=interval(value, low, high, colour=theme.muted, thickness=theme.stroke(2)),
-        customdata=[list(one) for one in details],
-        hover=f"<b>%{{y}}</b><br>{METRICS['auroc'].title}: %{{x:.3f}}<br>95 % interval "
-        f"%{{customdata[1]:.3f}} to %{{customdata[2]:.3f}}, %{{customdata[3]:,}} images<br>{name}",
+        value, labels, name=name, marker=marker, error_x=error_bars, customdata=customdata, hover=hover
     )
 
 
@@ -247,16 +246,21 @@ class RankedScores(NamedTuple):
     row: int = 28
 
 
+def _table(study: Study, options: FigureOptions) -> RankedScores:
+    marked = known_score(study.kept("quality"), options.score)
+    return RankedScores(study.table("quality_metrics"), marked)
+
+
+def _draw(data: RankedScores, options: FigureOptions, theme: Theme) -> go.Figure:
+    return ranked_scores(data.frame, selected=data.selected, marked=data.marked, row=data.row, theme=theme)
+
+
 BASELINES = Chart(
     name="baselines",
     title="every score with its interval",
     needs=("probe", "quality", "quality_metrics", "quality_curves"),
-    table=lambda study, options: RankedScores(
-        study.table("quality_metrics"), known_score(study.kept("quality"), options.score)
-    ),
-    draw=lambda data, _, theme: ranked_scores(
-        data.frame, selected=data.selected, marked=data.marked, row=data.row, theme=theme
-    ),
+    table=_table,
+    draw=_draw,
     finding=lambda data: finding(data.frame),
     alt=lambda _: "AUROC of every score with its 95 % interval",
 )

@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from core.charts.chart import Chart
 from core.charts.marks import cells
+from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers, words
 from core.common.score_names import score_label
@@ -36,17 +37,22 @@ def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
         "tickvals": [0, 0.5, 1],
     }
     titles = [f"{as_text(cause)}{apart}n = {counts[cause]:,.0f}" for cause in causes]
+    labels = [score_label(score) for score in scores]
+    scale = _diverging(theme)
+    customdata = np.dstack([grid["low"], grid["high"]])
+    textfont = {"color": theme.ink, "size": small}
+    auroc = grid["auroc"]
     auroc_cells = cells(
-        grid["auroc"],
+        auroc,
         titles,
-        [score_label(score) for score in scores],
-        scale=_diverging(theme),
+        labels,
+        scale=scale,
         bar=colour_bar,
         hover="<b>%{y}</b><br>failures by %{x}<br>AUROC %{z:.3f} "
         "(%{customdata[0]:.3f} to %{customdata[1]:.3f})",
         text=text,
-        textfont={"color": theme.ink, "size": small},
-        customdata=np.dstack([grid["low"], grid["high"]]),
+        textfont=textfont,
+        customdata=customdata,
         zmin=0,
         zmax=1,
     )
@@ -79,12 +85,16 @@ def _finding(table: pd.DataFrame) -> str:
     )
 
 
+def _draw(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Figure:
+    return by_cause(table, theme=theme)
+
+
 BY_CAUSE = Chart(
     name="by_cause",
     title="for which cause of failure a score works",
     needs=("quality_by_cause",),
     table=lambda study, _: study.table("quality_by_cause"),
-    draw=lambda table, _, theme: by_cause(table, theme=theme),
+    draw=_draw,
     finding=_finding,
     alt=lambda _: "AUROC of each score by cause of failure",
     column="double",

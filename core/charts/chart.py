@@ -67,7 +67,10 @@ class Chart:
 
     def described(self, data: Any) -> str:
         """Return one sentence on the chart for screen readers."""
-        return self.alt(data) if self.alt else f"{self.title[:1].upper()}{self.title.partition(';')[0][1:]}"
+        if self.alt:
+            return self.alt(data)
+        first, rest = self.title[:1], self.title.partition(";")[0][1:]
+        return f"{first.upper()}{rest}"
 
 
 def frame_of(data: Any) -> pd.DataFrame | None:

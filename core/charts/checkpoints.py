@@ -99,16 +99,21 @@ def _panel(rows: pd.DataFrame, names: Sequence[str], theme: Theme) -> list[go.Sc
             scale * numbers(part, key) for key in ("value", "low", "high", "by_chance")
         )
         unit = " %" if measure in SHARES else ""
+        customdata = part["study"].map(as_text)
+        name = SERIES.get(str(measure), "")
+        marker = {"color": colour, "size": theme.stroke(7)}
+        curve = {"color": colour, "width": theme.stroke(1.5)}
+        hover = f"%{{customdata}}: <b>%{{y:.3~g}}{unit}</b> {SERIES.get(str(measure), '')}"
         trace = dots(
             x,
             value,
             mode="lines+markers",
-            marker={"color": colour, "size": theme.stroke(7)},
-            line={"color": colour, "width": theme.stroke(1.5)},
-            name=SERIES.get(str(measure), ""),
+            marker=marker,
+            line=curve,
+            name=name,
             showlegend=measure in SERIES,
-            customdata=part["study"].map(as_text),
-            hover=f"%{{customdata}}: <b>%{{y:.3~g}}{unit}</b> {SERIES.get(str(measure), '')}",
+            customdata=customdata,
+            hover=hover,
         )
         if np.isfinite(low).any():
             trace.error_y = interval(value, low, high, colour=colour, thickness=theme.stroke(1.5))
@@ -203,24 +208,38 @@ def _named(feature: int, name: str) -> str:
     return "<br>".join([f"<b>#{feature}</b>", *map(as_text, lines)])
 
 
+def _draw(data: Checkpoints, options: FigureOptions, theme: Theme) -> go.Figure:
+    return checkpoint_numbers(data, theme=theme)
+
+
+def _alt(data: Checkpoints) -> str:
+    return f"Numbers along {len(data.names)} checkpoints. {checkpoints_finding(data)}"
+
+
 CHECKPOINTS = Chart(
     name="checkpoints",
     title="accuracy, scores and features along the checkpoints of a training; --with",
     needs=("features",),
     table=read_checkpoints,
-    draw=lambda data, _, theme: checkpoint_numbers(data, theme=theme),
+    draw=_draw,
     finding=checkpoints_finding,
-    alt=lambda data: f"Numbers along {len(data.names)} checkpoints. {checkpoints_finding(data)}",
+    alt=_alt,
     studies=(2, MANY),
     column="double",
     same_images=True,
 )
+
+
+def _draw_features(data: FeaturesAlong, options: FigureOptions, theme: Theme) -> go.Figure:
+    return picture_features(data, options.colours, theme=theme)
+
+
 CHECKPOINT_FEATURES = Chart(
     name="checkpoint_features",
     title="features of the last checkpoint, and the most alike in each one before; --with",
     needs=("features",),
     table=_features,
-    draw=lambda data, options, theme: picture_features(data, options.colours, theme=theme),
+    draw=_draw_features,
     studies=(2, MANY),
     column="double",
     same_images=True,

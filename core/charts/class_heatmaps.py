@@ -87,14 +87,8 @@ def _draw(data: ClassBlocks, options: FigureOptions, theme: Theme) -> go.Figure:
             drawn = [overlay(image, layer, options.colours, caption=words_below) if image else None
                      for image, words_below in zip(images, words, strict=True)]  # fmt: skip
             strips.append(Strip(as_text(layer) if len(data.layers) > 1 else "", drawn))
-    headers = [
-        Header(text, start, stop, text)
-        for text, start, stop in (
-            ("correct", 0, n_correct),
-            ("misclassified", n_correct, n_correct + n_wrong),
-        )
-        if stop > start
-    ]
+    groups = (("correct", 0, n_correct), ("misclassified", n_correct, n_correct + n_wrong))
+    headers = [Header(text, start, stop, text) for text, start, stop in groups if stop > start]
     breaks = [n_correct] if n_correct and n_wrong else []
     return picture_grid(strips, headers=headers, breaks=breaks, note=NOTE, theme=theme)
 

@@ -138,7 +138,8 @@ def class_representations(
         n = None if data.counts is None else np.asarray(data.counts)[:, classes]
         fig.add_trace(_cells(grids[panel], panel, names, columns, n), row=row, col=1)
         if selectable:
-            x, y = (part.ravel() for part in np.meshgrid(np.arange(len(features)), np.arange(len(names))))
+            grid = np.meshgrid(np.arange(len(features)), np.arange(len(names)))
+            x, y = (part.ravel() for part in grid)
             places = np.column_stack([classes[y], features[x]])
             fig.add_trace(click_cells(x, y, places, size=14, hoverinfo="none"), row=row, col=1)
     _dress(fig, grids, panels, [str(data.class_names[number]) for number in classes], columns, theme)
@@ -158,16 +159,21 @@ def _cells(
     sizes = "" if counts is None else "<br>%{customdata}"
     n = None if counts is None else [_sizes(panel, column) for column in counts.T]
     places = [[f"{name}, {_numbered(column)}" for column in columns] for name in names]
+    customdata = None if n is None else [[size] * len(columns) for size in n]
+    coloraxis = "coloraxis2" if panel == "difference" else "coloraxis"
+    hover = f"<b>%{{text}}</b><br>{panel}: %{{z:.4f}}{sizes}<extra></extra>"
+    x = np.arange(len(columns))
+    y = np.arange(len(names))
     return go.Heatmap(
         z=grid,
-        x=np.arange(len(columns)),
-        y=np.arange(len(names)),
+        x=x,
+        y=y,
         xgap=0.5,
         ygap=0.5,
-        coloraxis="coloraxis2" if panel == "difference" else "coloraxis",
+        coloraxis=coloraxis,
         text=places,
-        customdata=None if n is None else [[size] * len(columns) for size in n],
-        hovertemplate=f"<b>%{{text}}</b><br>{panel}: %{{z:.4f}}{sizes}<extra></extra>",
+        customdata=customdata,
+        hovertemplate=hover,
         hoverongaps=False,
     )
 
@@ -215,15 +221,9 @@ def _dress(
     name_rows(fig, names, theme, span={"range": [len(classes) - 0.5, -0.5]})
     step = -(-len(columns) // MOST_FEATURE_TICKS)
     room = max(7, 560 // len(columns)) if theme.width is None else 6
-    fig.update_xaxes(
-        tickvals=np.arange(0, len(columns), step),
-        ticktext=columns[::step],
-        tickangle=-90,
-        tickfont_size=min(theme.font_size - 1, room),
-        showline=False,
-        ticks="",
-        range=[-0.5, len(columns) - 0.5],
-    )
+    size = min(theme.font_size - 1, room)
+    fig.update_xaxes(tickvals=np.arange(0, len(columns), step), ticktext=columns[::step], tickangle=-90)
+    fig.update_xaxes(tickfont_size=size, showline=False, ticks="", range=[-0.5, len(columns) - 0.5])
     fig.update_xaxes(title_text="discriminative feature", row=len(panels), col=1)
     _colour_bars(fig, grids, panels, theme)
 
@@ -245,22 +245,21 @@ def _colour_bars(fig: go.Figure, grids: dict[str, np.ndarray], panels: Sequence[
     of_means |= {"len": 0.9 * whole, "title": {"text": "mean activation", "side": "right"}}
     of_difference = bar | (lower if below else upper)
     of_difference |= {"len": share * 0.9, "title": {"text": "difference", "side": "right"}}
-    fig.update_layout(
-        coloraxis={
-            "colorscale": theme.sequential,
-            "cmin": low,
-            "cmax": top if top > low else 1.0,
-            "showscale": n > 1 or not apart,
-            "colorbar": of_means,
-        },
-        coloraxis2={
-            "colorscale": theme.diverging,
-            "cmin": -(reach or 1.0),
-            "cmax": reach or 1.0,
-            "showscale": apart,
-            "colorbar": of_difference,
-        },
-    )
+    of_means_axis = {
+        "colorscale": theme.sequential,
+        "cmin": low,
+        "cmax": top if top > low else 1.0,
+        "showscale": n > 1 or not apart,
+        "colorbar": of_means,
+    }
+    of_difference_axis = {
+        "colorscale": theme.diverging,
+        "cmin": -(reach or 1.0),
+        "cmax": reach or 1.0,
+        "showscale": apart,
+        "colorbar": of_difference,
+    }
+    fig.update_layout(coloraxis=of_means_axis, coloraxis2=of_difference_axis)
 
 
 def _table(study: Study, options: FigureOptions) -> MeanCells:
@@ -275,15 +274,17 @@ def _table(study: Study, options: FigureOptions) -> MeanCells:
     return MeanCells(right, wrong, study.class_names, classes, features, counts)
 
 
+def _draw(data: MeanCells, options: FigureOptions, theme: Theme) -> go.Figure:
+    return class_representations(data, panels=options.panels or PANELS, theme=theme)
+
+
 CLASS_REPRESENTATIONS = Chart(
     name="class_representations",
     title="average representations of correct and misclassified images",
     source="Kalibhat 2024, Fig. 3",
     needs=("features", "probe", "class_means_correct"),
     table=_table,
-    draw=lambda data, options, theme: class_representations(
-        data, panels=options.panels or PANELS, theme=theme
-    ),
+    draw=_draw,
     alt=lambda _: "Mean activation of features by class: difference, correct and misclassified images",
     column="double",
 )

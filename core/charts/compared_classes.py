@@ -90,18 +90,13 @@ def class_changes(
         (was, first, theme.neutral, "circle-open"),
         (now, other, theme.discriminative, "circle"),
     ):
-        fig.add_trace(
-            dots(
-                values,
-                at,
-                name=as_text(name),
-                marker={"color": colour, "symbol": symbol, "size": theme.stroke(9)},
-                customdata=np.column_stack([sizes, names]),
-                hover="<b>%{customdata[1]}</b> (%{customdata[0]}): %{x:.1f} %",
-            ),
-            row=1,
-            col=1,
+        marker = {"color": colour, "symbol": symbol, "size": theme.stroke(9)}
+        sizes_and_names = np.column_stack([sizes, names])
+        hover = "<b>%{customdata[1]}</b> (%{customdata[0]}): %{x:.1f} %"
+        accuracies = dots(
+            values, at, name=as_text(name), marker=marker, customdata=sizes_and_names, hover=hover
         )
+        fig.add_trace(accuracies, row=1, col=1)
     same = (low == 0) & (high == 0)
     for mask, colour, name in (
         (low > 0, theme.correct, "better"),
@@ -111,13 +106,16 @@ def class_changes(
     ):
         if mask.any():
             middle, ends = change[mask], (low[mask], high[mask])
+            marker = {"color": colour, "size": theme.stroke(7), "symbol": "diamond"}
+            error_bars = interval(middle, *ends, colour=colour, thickness=theme.stroke(1.5))
+            customdata = np.column_stack([np.array(names, object)[mask], *ends])
             trace = dots(
                 middle,
                 at[mask],
                 name=name,
-                marker={"color": colour, "size": theme.stroke(7), "symbol": "diamond"},
-                error_x=interval(middle, *ends, colour=colour, thickness=theme.stroke(1.5)),
-                customdata=np.column_stack([np.array(names, object)[mask], *ends]),
+                marker=marker,
+                error_x=error_bars,
+                customdata=customdata,
                 hover="<b>%{customdata[0]}</b>: %{x:+.1f} points (%{customdata[1]:+.1f} to "
                 "%{customdata[2]:+.1f})",
             )
@@ -151,14 +149,26 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> ClassChanges:
     return ClassChanges(frame, *shared.names[:2])
 
 
+def _draw(data: ClassChanges, options: FigureOptions, theme: Theme) -> go.Figure:
+    return class_changes(*data, theme=theme)
+
+
+def _finding(data: ClassChanges) -> str:
+    return class_change_finding(data.frame, data.other)
+
+
+def _alt(data: ClassChanges) -> str:
+    return f"Accuracy of each class in {data.first} and in {data.other}"
+
+
 COMPARED_CLASSES = Chart(
     name="compared_classes",
     title="accuracy of each class in two studies, and its change; --with",
     needs=("probe",),
     table=_table,
-    draw=lambda data, _, theme: class_changes(*data, theme=theme),
-    finding=lambda data: class_change_finding(data.frame, data.other),
-    alt=lambda data: f"Accuracy of each class in {data.first} and in {data.other}",
+    draw=_draw,
+    finding=_finding,
+    alt=_alt,
     studies=(2, MANY),
     column="double",
     same_images=True,

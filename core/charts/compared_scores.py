@@ -115,19 +115,13 @@ def _panel_title(table: pd.DataFrame, name: str, score: str, theme: Theme) -> st
 def _steps(part: pd.DataFrame, group: str, colour: str, theme: Theme, *, legend: bool) -> go.Scatter:
     edges = np.append(numbers(part, "left"), numbers(part, "right")[-1:])
     shares = numbers(part, "share")
-    return line(  # from and to the axis, so that the first and the last bin are closed
-        np.concatenate([edges[:1], edges]),
-        np.concatenate([[0.0], shares, [0.0]]) if len(shares) else shares,
-        colour=colour,
-        width=theme.stroke(2),
-        hover=f"{group}: %{{y:.1f}} % from %{{x:.3g}}",
-        line_shape="hv",
-        name=group,
-        legendgroup=group,
-        showlegend=legend,
-        fill="tozeroy",
-        fillcolor=tint(colour, 0.15),
-    )
+    closed = np.concatenate([[0.0], shares, [0.0]]) if len(shares) else shares
+    x = np.concatenate([edges[:1], edges])
+    width, hover = theme.stroke(2), f"{group}: %{{y:.1f}} % from %{{x:.3g}}"
+    below = {"fill": "tozeroy", "fillcolor": tint(colour, 0.15)}
+    legend_entry = {"name": group, "legendgroup": group, "showlegend": legend}
+    # From and to the axis, so that the first and the last bin are closed.
+    return line(x, closed, colour=colour, width=width, hover=hover, line_shape="hv", **legend_entry, **below)
 
 
 class ComparedScores(NamedTuple):
@@ -156,15 +150,22 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> ComparedScores:
     return ComparedScores(score_table(values, score=options.score), options.score)
 
 
+def _draw(data: ComparedScores, options: FigureOptions, theme: Theme) -> go.Figure:
+    return score_distributions(data.frame, score=data.score, theme=theme)
+
+
+def _alt(data: ComparedScores) -> str:
+    label = score_label(data.score)
+    return f"Distribution of {label} over correct and misclassified images in each study"
+
+
 COMPARED_SCORES = Chart(
     name="compared_scores",
     title="Q (--score) by correctness in each study, on the images of all; --with",
     needs=("quality",),
     table=_table,
-    draw=lambda data, _, theme: score_distributions(data.frame, score=data.score, theme=theme),
-    alt=lambda data: (
-        f"Distribution of {score_label(data.score)} over correct and misclassified images in each study"
-    ),
+    draw=_draw,
+    alt=_alt,
     studies=(2, MANY),
     same_images=True,
 )

@@ -37,12 +37,20 @@ def concept_matrix(matrix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
         return f"{pair} share {values[i, j]:.0f} words ({share:.0f} % of {names[i]}'s)"
 
     hover = [[words_of(i, j) for j in range(n)] for i in range(n)]
-    fig = go.Figure(
-        cells(
-            values, np.arange(n), np.arange(n), scale=theme.sequential, zmin=0, zmax=values.max(),
-            texttemplate="%{z:.0f}", textfont_size=theme.font_size + 2, hovertext=hover, hoverinfo="text",
-        )
-    )  # fmt: skip
+    axis, most, font_size = np.arange(n), values.max(), theme.font_size + 2
+    counts = cells(
+        values,
+        axis,
+        axis,
+        scale=theme.sequential,
+        zmin=0,
+        zmax=most,
+        texttemplate="%{z:.0f}",
+        textfont_size=font_size,
+        hovertext=hover,
+        hoverinfo="text",
+    )
+    fig = go.Figure(counts)
     axis = named_axis(names, theme) | {"showline": False}
     fig.update_xaxes(axis, side="top", range=[-0.5, n - 0.5])
     fig.update_yaxes(axis, range=[n - 0.5, -0.5])
@@ -68,12 +76,16 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> SharedWords:
     return SharedWords(compared.matrix.reset_index(names="study"), compared.matrix)
 
 
+def _draw(data: SharedWords, options: FigureOptions, theme: Theme) -> go.Figure:
+    return concept_matrix(data.matrix, theme=theme)
+
+
 COMPARED_WORDS = Chart(
     name="compared_words",
     title="how many words each pair of studies shares; --with",
     needs=("concepts",),
     table=_table,
-    draw=lambda data, _, theme: concept_matrix(data.matrix, theme=theme),
+    draw=_draw,
     alt=lambda _: "Number of words that each pair of studies shares",
     studies=(2, MANY),
     same_images=True,

@@ -1,6 +1,7 @@
 """Groups of features: number of images per group, similarity of these, and words that a group adds."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -32,10 +33,9 @@ def size_classes(sizes: np.ndarray) -> tuple[np.ndarray, list[str]]:
     while edges[-1] <= top:
         edges.append(max(edges[-1] + 2, round(edges[-1] * SPREAD)))
     ends = np.array(edges, np.int64)
-    names = [
-        f"{low}" if high == low + 1 else f"{low} to {high - 1}"
-        for low, high in zip(ends, ends[1:], strict=False)
-    ]
+    names = []
+    for low, high in pairwise(ends):
+        names.append(f"{low}" if high == low + 1 else f"{low} to {high - 1}")
     return ends, names
 
 
@@ -57,13 +57,16 @@ def count_by_size(groups: pd.DataFrame, size: str) -> pd.DataFrame:
     def count(mask: np.ndarray) -> np.ndarray:
         return np.bincount(size_class[mask], minlength=len(names))
 
+    n_groups = np.bincount(size_class, minlength=len(names))
+    n_other = count(large & ~alike)
+    n_small = count(~large & ~alike)
     return pd.DataFrame(
         {
             "size": names,
-            "n_groups": np.bincount(size_class, minlength=len(names)),
+            "n_groups": n_groups,
             "n_interpretable": count(alike),
-            "n_other": count(large & ~alike),
-            "n_small": count(~large & ~alike),
+            "n_other": n_other,
+            "n_small": n_small,
         }
     )
 
@@ -86,26 +89,27 @@ def group_sizes(counts: pd.DataFrame, *, size: str, theme: Theme = LIGHT) -> go.
     for column, name, colour in kinds:
         n = numbers(counts, column)
         if n.sum():
-            hovers = [
-                f"<b>{text}</b> {SIZES[size].split()[0]}: {k:,.0f} {name}"
-                for text, k in zip(counts["size"], n, strict=True)
-            ]
+            unit = SIZES[size].split()[0]
+            hovers = []
+            for size_class, k in zip(counts["size"], n, strict=True):
+                hovers.append(f"<b>{size_class}</b> {unit}: {k:,.0f} {name}")
             fig.add_trace(
                 go.Bar(x=bins, y=n, name=name, marker_color=colour, hovertext=hovers, hoverinfo="text")
             )
         below += n
-    fig.add_trace(
-        dots(
-            bins,
-            below,
-            mode="text",
-            text=[f"{n:,.0f}" if n else "" for n in below],
-            textposition="top center",
-            textfont={"color": theme.ink, "size": theme.font_size - 2},
-            showlegend=False,
-            cliponaxis=False,
-        )
+    texts = [f"{n:,.0f}" if n else "" for n in below]
+    font = {"color": theme.ink, "size": theme.font_size - 2}
+    totals = dots(
+        bins,
+        below,
+        mode="text",
+        text=texts,
+        textposition="top center",
+        textfont=font,
+        showlegend=False,
+        cliponaxis=False,
     )
+    fig.add_trace(totals)
     step = -(-len(bins) // MOST_TICKS)
     ticks = {"tickvals": bins[::step], "ticktext": counts["size"].tolist()[::step], "tickangle": 0}
     fig.update_xaxes(title_text=SIZES[size], **ticks)
@@ -151,10 +155,11 @@ def interpretability(
         if not rows:
             continue
         same = {"marker": {"opacity": marker.get("opacity", 1.0)}}
-        hovers = [
-            f"<b>{as_text(names[at])}</b><br>{n_images[at]:,.0f} images, cosine {cosine[at]:.3f}"
-            for at in rows
-        ]
+        hovers = []
+        for row in rows:
+            facts = f"{n_images[row]:,.0f} images, cosine {cosine[row]:.3f}"
+            hovers.append(f"<b>{as_text(names[row])}</b><br>{facts}")
+        customdata = [[str(units["group"].iat[at])] for at in rows]
         points = dots(
             n_images[rows],
             cosine[rows],
@@ -162,7 +167,7 @@ def interpretability(
             marker=marker,
             selected=same,
             unselected=same,
-            customdata=[[str(units["group"].iat[at])] for at in rows],
+            customdata=customdata,
             hovertext=hovers,
             hoverinfo="text",
         )
@@ -215,19 +220,21 @@ def word_matrix(
         score = f"{value:.3f}" if np.isfinite(value) else "not among its words"
         return f"<b>{as_text(word)}</b>, {as_text(names[unit])}: {score}"
 
-    hovers = [
-        [hover(word, unit, value) for unit, value in zip(units, row, strict=True)]
-        for word, row in zip(words, grid, strict=True)
-    ]
+    hovers = []
+    for word, row in zip(words, grid, strict=True):
+        hovers.append([hover(word, unit, value) for unit, value in zip(units, row, strict=True)])
+    largest = max(float(np.nanmax(grid)), 0.1)
+    font_size = theme.font_size - 3
+    x, y = np.arange(len(units)), np.arange(len(words))
     word_cells = cells(
         grid,
-        np.arange(len(units)),
-        np.arange(len(words)),
+        x,
+        y,
         scale=theme.sequential,
         zmin=0,
-        zmax=max(float(np.nanmax(grid)), 0.1) * 1.3,  # keeps the text legible on the darkest cell
+        zmax=largest * 1.3,  # keeps the text legible on the darkest cell
         text=text,
-        textfont_size=theme.font_size - 3,
+        textfont_size=font_size,
         hovertext=hovers,
         hoverinfo="text",
         hoverongaps=True,
@@ -254,7 +261,8 @@ def group_size_finding(counts: pd.DataFrame, size: str) -> str:
         return "No groups"
     at, what = int(n.argmax()), "image" if size == "n_images" else "feature"
     name = words(counts, "size")[at]
-    return f"{int(n[at]):,} of {int(n.sum()):,} groups have {name} {what}{'' if name == '1' else 's'}"
+    plural = "" if name == "1" else "s"
+    return f"{int(n[at]):,} of {int(n.sum()):,} groups have {name} {what}{plural}"
 
 
 def likeness_finding(cosine: Sequence[float] | np.ndarray, gamma: float) -> str:

@@ -70,46 +70,54 @@ def confusion_matrix(
     upright = 7 * max(len(_short(name)) for name in classes)  # pixels that the names of the columns take
     cell = max(SMALLEST_CELL, min(36, round(420 / n)))
     name_size = theme.font_size - (3 if n > MOST_WITH_NUMBERS else 1)
+    most = np.nanmax(grid)
+    bar = _colour_bar(float(most), theme)
+    template = "%{z:.0f}" if n <= MOST_WITH_NUMBERS else ""
+    font_size = theme.font_size - 2
+    y = np.arange(len(rows))
+    x = np.arange(n)
     counted_cells = cells(
         grid,
-        np.arange(n),
-        np.arange(len(rows)),
+        x,
+        y,
         scale=theme.sequential,
         zmin=0,
-        zmax=np.nanmax(grid),
+        zmax=most,
         xgap=1,
         ygap=1,
-        texttemplate="%{z:.0f}" if n <= MOST_WITH_NUMBERS else "",
-        textfont_size=theme.font_size - 2,
-        bar=_colour_bar(float(np.nanmax(grid)), theme),
+        texttemplate=template,
+        textfont_size=font_size,
+        bar=bar,
         hoverinfo="skip",
         hoverongaps=False,
     )
     fig = go.Figure(counted_cells)
-    hovers = [
-        f"<b>{as_text(rows[true])}</b> taken for <b>{as_text(columns[predicted])}</b>: "
-        f"{grid[true, predicted]:,.0f}"
-        for true, predicted in filled
-    ]
+    hovers = []
+    for true, predicted in filled:
+        names = f"<b>{as_text(rows[true])}</b> taken for <b>{as_text(columns[predicted])}</b>"
+        hovers.append(f"{names}: {grid[true, predicted]:,.0f}")
+    customdata = [[rows[true], columns[predicted]] for true, predicted in filled]
+    predicted_columns = [predicted for _, predicted in filled]
+    true_rows = [true for true, _ in filled]
     clickable = click_cells(
-        [predicted for _, predicted in filled],
-        [true for true, _ in filled],
-        [[rows[true], columns[predicted]] for true, predicted in filled],
+        predicted_columns,
+        true_rows,
+        customdata,
         size=cell - 4,
         selected={"marker": {"opacity": 0}},
         hovertext=hovers,
         hoverinfo="text",
     )
     fig.add_trace(clickable)
-    shapes = [
-        _frame(columns.index(name), at, theme.grid, fill=theme.grid)
-        for at, name in enumerate(rows)
-        if name in columns
-    ]
+    shapes = []
+    for row, name in enumerate(rows):
+        if name in columns:
+            shapes.append(_frame(columns.index(name), row, theme.grid, fill=theme.grid))
     if selected is not None and selected[0] in rows and selected[1] in columns:
         shapes.append(_frame(columns.index(selected[1]), rows.index(selected[0]), theme.accent))
+    answers_axis = named_axis([as_text(_short(name)) for name in columns], theme)
     fig.update_xaxes(
-        named_axis([as_text(_short(name)) for name in columns], theme),
+        answers_axis,
         title_text="the answer",
         side="top",
         showline=False,
@@ -129,14 +137,16 @@ def confusion_matrix(
 def _colour_bar(most: float, theme: Theme) -> dict[str, Any]:
     """Below the matrix, so that its columns have the whole width."""
     ticks = {"dtick": 1} if most < 5 else {"nticks": 5}  # no halves of images
+    title = {"text": "images", "side": "right", "font_size": theme.font_size - 1}
+    tick_font = {"color": theme.muted, "size": theme.font_size - 1}
     return {
-        "title": {"text": "images", "side": "right", "font_size": theme.font_size - 1},
+        "title": title,
         "orientation": "h",
         "y": 0,
         "yanchor": "top",
         "len": 0.6,
         "thickness": theme.font_size - 2,
-        "tickfont": {"color": theme.muted, "size": theme.font_size - 1},
+        "tickfont": tick_font,
         "tickformat": ",d",
         **ticks,
     }

@@ -37,14 +37,16 @@ def apply_cutoff(values: np.ndarray, correct: np.ndarray, threshold: float) -> C
     flagged = values <= threshold
     n_flagged, n_errors = int(flagged.sum()), int((~right).sum())
     n_caught = int((flagged & ~right).sum())
+    caught = _percent(n_caught, n_errors)
+    precision = _percent(n_caught, n_flagged)
     return CutoffResult(
         threshold=float(threshold),
         n_images=len(values),
         n_errors=n_errors,
         n_flagged=n_flagged,
         n_caught=n_caught,
-        caught=_percent(n_caught, n_errors),
-        precision=_percent(n_caught, n_flagged),
+        caught=caught,
+        precision=precision,
     )
 
 

@@ -29,14 +29,17 @@ def error_causes(rates: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     rates = _in_order(rates)
     share, low, high = (100 * numbers(rates, name) for name in ("share", "low", "high"))
     places = np.arange(len(rates))
+    customdata = np.stack([numbers(rates, "n"), numbers(rates, "n_errors")], axis=1)
+    error_bars = interval(share, low, high, colour=theme.muted, thickness=theme.stroke(2))
+    marker = {"size": theme.stroke(10), "color": theme.misclassified}
     shares = dots(
         share,
         places,
         name="errors, with the 95 % interval",
-        marker={"size": theme.stroke(10), "color": theme.misclassified},
+        marker=marker,
         cliponaxis=False,
-        error_x=interval(share, low, high, colour=theme.muted, thickness=theme.stroke(2)),
-        customdata=np.stack([numbers(rates, "n"), numbers(rates, "n_errors")], axis=1),
+        error_x=error_bars,
+        customdata=customdata,
         hover="%{customdata[0]:,} of %{customdata[1]:,} errors: %{x:.1f} %",
     )
     tick = {

@@ -48,9 +48,9 @@ def errors_found_table(study: Study, options: FigureOptions) -> ErrorsFound:
     tested = tested.loc[on_most_images(tested) & tested["auroc"].notna()]
     best = str(tested.loc[tested["auroc"].idxmax(), "score"]) if len(tested) else ""
     asked = [*options.against, *([options.score] if options.score != FigureOptions.score else [])]
-    names: list[str] = list(
-        dict.fromkeys([*asked, *([advised.score] if advised else []), *([best] if best else [])])
-    )
+    advised_score = [advised.score] if advised else []
+    best_score = [best] if best else []
+    names: list[str] = list(dict.fromkeys([*asked, *advised_score, *best_score]))
     values = {name: score_values(study, name) for name in names}
     correct = next((right for _, right in values.values()), np.empty(0))
     n = int(np.isfinite(correct).sum())
@@ -73,10 +73,11 @@ def errors_found_curves(shown: ErrorsFound, options: FigureOptions, theme: Theme
         x, y = 100 * numbers(rows, "share_looked"), numbers(rows, "found")
         hover = f"<b>{name}</b><br>first %{{customdata:,}} images: %{{y:,.0f}} errors"
         dash = None if score else "dot" if order == RANDOM else "dash"
+        width = theme.stroke(3 if first else 1.5)
+        n_looked = rows["n_looked"]
         fig.add_trace(
-            line(x, y, colour=colour, width=theme.stroke(3 if first else 1.5), dash=dash, name=name,
-                 hover=hover, customdata=rows["n_looked"])
-        )  # fmt: skip
+            line(x, y, colour=colour, width=width, dash=dash, name=name, hover=hover, customdata=n_looked)
+        )
     marks = Marks(theme)
     n_images = int(numbers(frame, "n_looked").max())
     marks.vertical(100 * shown.n_looked / n_images, counted(shown.n_looked, "image"), solid=True)
@@ -95,9 +96,11 @@ def errors_found_sentence(shown: ErrorsFound) -> str:
         return NOTHING
     here = shown.frame.loc[numbers(shown.frame, "n_looked") == shown.n_looked].set_index("order")["found"]
     n_errors = int(numbers(shown.frame, "found").max())
+    n_looked = counted(shown.n_looked, "image")
+    by_score = f"{here[shown.first]:,.0f} of {counted(n_errors, 'error')}"
     text = (
-        f"Looking at the {counted(shown.n_looked, 'image')} where {score_in_sentence(shown.first)} is lowest "
-        f"finds {here[shown.first]:,.0f} of {counted(n_errors, 'error')}; at random {here[RANDOM]:,.0f}"
+        f"Looking at the {n_looked} where {score_in_sentence(shown.first)} is lowest "
+        f"finds {by_score}; at random {here[RANDOM]:,.0f}"
     )
     finds_more = bool(shown.best) and round(here[shown.best]) > round(here[shown.first])
     if finds_more:

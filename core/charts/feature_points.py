@@ -42,12 +42,16 @@ def point_facts(rows: pd.DataFrame) -> np.ndarray:
     columns = words(rows, "name"), numbers(rows, "purity"), words(rows, "top_class")
     facts[:, 0] = rows["feature"].to_numpy(dtype=np.int64)
     facts[:, 1] = numbers(rows, "activation_rate")
-    facts[:, 2] = [
-        (f"<br>{as_text(name)}" if name else "")
-        + (f"<br>{100 * share:.0f} % of them {as_text(label)}" if label and share >= 0 else "")
-        for name, share, label in zip(*columns, strict=True)
-    ]
+    facts[:, 2] = [_name_and_class(*values) for values in zip(*columns, strict=True)]
     return facts
+
+
+def _name_and_class(name: str, purity: float, top_class: str) -> str:
+    """Return the lines of a feature's name and of the class of most of its images, for a hover text."""
+    lines = f"<br>{as_text(name)}" if name else ""
+    if top_class and purity >= 0:
+        lines += f"<br>{100 * purity:.0f} % of them {as_text(top_class)}"
+    return lines
 
 
 def images_word(images: str) -> str:
@@ -64,16 +68,23 @@ def add_points(
             continue
         rows = features.loc[part]
         title = TAIL_LABEL[tail]
+        hover = (
+            "<b>#%{customdata[0]}</b><br>fires on %{customdata[1]:.3g} % of the "
+            f"{images}%{{customdata[2]}}<br>{title}: {TAIL_MEANING[tail]}"
+        )
+        marker = {"color": theme.tail(tail), "size": theme.stroke(6), "opacity": 0.8}
+        kind, facts = points_kind(len(rows)), point_facts(rows)
+        unselected = {"marker": {"opacity": 0.8}}
+        part_x, part_y = rows[x].to_numpy(float), y[part]
         points = dots(
-            rows[x].to_numpy(float),
-            y[part],
-            kind=points_kind(len(rows)),
+            part_x,
+            part_y,
+            kind=kind,
             name=title,
-            marker={"color": theme.tail(tail), "size": theme.stroke(6), "opacity": 0.8},
-            unselected={"marker": {"opacity": 0.8}},
-            customdata=point_facts(rows),
-            hover="<b>#%{customdata[0]}</b><br>fires on %{customdata[1]:.3g} % of the "
-            f"{images}%{{customdata[2]}}<br>{title}: {TAIL_MEANING[tail]}",
+            marker=marker,
+            unselected=unselected,
+            customdata=facts,
+            hover=hover,
         )
         fig.add_trace(points)
 
@@ -85,22 +96,23 @@ def mark_selected(
     if not len(at):
         return
     row = rows.iloc[[at[0]]]
-    fig.add_trace(
-        dots(
-            row[x].to_numpy(float),
-            y[at[:1]],
-            mode="markers+text",
-            text=[f"#{selected}"],
-            textposition="top left",
-            textfont={"color": theme.ink},
-            marker={"symbol": "circle-open", "size": 15, "color": theme.accent, "line": {"width": 3}},
-            customdata=point_facts(row),
-            cliponaxis=False,
-            showlegend=False,
-            name="selected",
-            hover="<b>#%{customdata[0]}</b> (selected)<br>fires on %{customdata[1]:.3g} %",
-        )
+    ring = {"symbol": "circle-open", "size": 15, "color": theme.accent, "line": {"width": 3}}
+    label = {"text": [f"#{selected}"], "textposition": "top left", "textfont": {"color": theme.ink}}
+    hover = "<b>#%{customdata[0]}</b> (selected)<br>fires on %{customdata[1]:.3g} %"
+    selected_x, selected_y = row[x].to_numpy(float), y[at[:1]]
+    selected_point = dots(
+        selected_x,
+        selected_y,
+        mode="markers+text",
+        **label,
+        marker=ring,
+        customdata=point_facts(row),
+        cliponaxis=False,
+        showlegend=False,
+        name="selected",
+        hover=hover,
     )
+    fig.add_trace(selected_point)
 
 
 def telling_features(features: pd.DataFrame, strength: np.ndarray | None = None) -> list[int]:

@@ -163,13 +163,18 @@ class StudyHeats:
         return images
 
     def _one(self, row: int, fact: Any) -> Shown:
+        pixels = self.study.transform
+        correct = None if pd.isna(fact["correct"]) else bool(fact["correct"])
+        name = str(fact["image_id"])
+        label = _text(fact["label"])
+        predicted = _text(fact["predicted"])
         return Shown(
-            pixels=self.study.transform.pixels(self.study.image(row)),
+            pixels=pixels.pixels(self.study.image(row)),
             row=row,
-            name=str(fact["image_id"]),
-            label=_text(fact["label"]),
-            predicted=_text(fact["predicted"]),
-            correct=None if pd.isna(fact["correct"]) else bool(fact["correct"]),
+            name=name,
+            label=label,
+            predicted=predicted,
+            correct=correct,
         )
 
     def with_heat(self, image: Shown, layer: str, features: Sequence[int] | None = None) -> Shown:

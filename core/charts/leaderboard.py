@@ -87,11 +87,12 @@ def draw_board(data: Board, *, theme: Theme = LIGHT) -> go.Figure:
 
 def _held(frame: pd.DataFrame, measures: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """The measures of a panel that an encoder has."""
-    return [
-        (measure, name)
-        for measure, name in measures
-        if np.isfinite(numbers(frame.loc[frame["measure"] == measure], "value")).any()
-    ]
+    measures_with_values = []
+    for measure, name in measures:
+        values = numbers(frame.loc[frame["measure"] == measure], "value")
+        if np.isfinite(values).any():
+            measures_with_values.append((measure, name))
+    return measures_with_values
 
 
 def _trace(
@@ -101,20 +102,30 @@ def _trace(
     unit = " %" if scale == 100 else ""
     value, low, high = (scale * numbers(rows, part) for part in ("value", "low", "high"))
     y = rows["study"].map(list(names).index).to_numpy() + side
-    return dots(
-        value,
-        y,
-        name=name,
-        marker={"color": colour, "size": theme.stroke(9)},
-        error_x=interval(value, low, high, colour=colour, thickness=theme.stroke(1.5)),
-        customdata=np.column_stack([rows["study"].map(as_text), low, high]),
-        hover=f"<b>%{{customdata[0]}}</b>, {name}: %{{x:.3~g}}{unit} "
-        "(%{customdata[1]:.3~g} to %{customdata[2]:.3~g})",
+    marker = {"color": colour, "size": theme.stroke(9)}
+    error_bars = interval(value, low, high, colour=colour, thickness=theme.stroke(1.5))
+    customdata = np.column_stack([rows["study"].map(as_text), low, high])
+    hover = (
+        f"<b>%{{customdata[0]}}</b>, {name}: %{{x:.3~g}}{unit} "
+        "(%{customdata[1]:.3~g} to %{customdata[2]:.3~g})"
     )
+    return dots(value, y, name=name, marker=marker, error_x=error_bars, customdata=customdata, hover=hover)
 
 
 def _label(name: str, letters: str) -> str:
     return f"{as_text(short(name))}  <b>{as_text(letters)}</b>"
+
+
+def _draw(data: Board, options: FigureOptions, theme: Theme) -> go.Figure:
+    return draw_board(data, theme=theme)
+
+
+def _finding(data: Board) -> str:
+    return leaderboard_finding(data.board)
+
+
+def _alt(data: Board) -> str:
+    return f"Numbers of {len(data.board.names)} encoders. {_finding(data)}"
 
 
 LEADERBOARD = Chart(
@@ -122,9 +133,9 @@ LEADERBOARD = Chart(
     title="which encoder: accuracy, worst class and slice, prediction of errors, out of fold; --with",
     needs=("leaderboard",),
     table=read_board,
-    draw=lambda data, _, theme: draw_board(data, theme=theme),
-    finding=lambda data: leaderboard_finding(data.board),
-    alt=lambda data: f"Numbers of {len(data.board.names)} encoders. {leaderboard_finding(data.board)}",
+    draw=_draw,
+    finding=_finding,
+    alt=_alt,
     studies=(2, MANY),
     column="double",
     same_images=True,

@@ -84,7 +84,8 @@ def by_name(
     codes_of_names, uniques = pd.factorize(np.asarray(names, dtype=object))  # -1 for missing values
     counts = np.bincount(codes_of_names[codes_of_names >= 0], minlength=len(uniques))
     words = [str(name) for name in uniques]
-    ranked = [words[at] for at in sorted(range(len(words)), key=lambda at: (-counts[at], words[at]))]
+    by_count = sorted(range(len(words)), key=lambda at: (-counts[at], words[at]))
+    ranked = [words[at] for at in by_count]
     ranked = [name for name in order if name in ranked] + [name for name in ranked if name not in order]
     own_colours = sorted(ranked[:MOST_CLASSES]) if not order else ranked[:MOST_CLASSES]
     hues = CLASS_COLOURS_DARK if theme.is_dark else CLASS_COLOURS
@@ -97,12 +98,14 @@ def by_name(
     places = {name: code for code, name in enumerate(listed)}
     codes = [places.get(word, places.get(OTHERS, 0)) for word in words]
     codes.append(places.get(UNKNOWN, 0))  # index -1 refers to the last one
+    name_codes = np.array(codes, np.uint8)[codes_of_names]
+    circles = [0] * (len(listed) - len(shapes))
     return Colouring(
-        np.array(codes, np.uint8)[codes_of_names],
+        name_codes,
         tuple(listed.values()),
         tuple(listed),
         title=title,
-        shapes=(*shapes, *[0] * (len(listed) - len(shapes))),  # greys are circles
+        shapes=(*shapes, *circles),  # greys are circles
     )
 
 
@@ -171,7 +174,8 @@ def _scale(theme: Theme) -> tuple[str, ...]:
     parts = np.array([[int(end[at : at + 2], 16) for at in (1, 3, 5)] for end in ends])
     along = np.linspace(0, len(ends) - 1, STEPS)
     mixed = [np.interp(along, np.arange(len(ends)), parts[:, channel]) for channel in range(3)]
-    return tuple(f"#{int(r):02X}{int(g):02X}{int(b):02X}" for r, g, b in zip(*mixed, strict=True))
+    channels = ((int(r), int(g), int(b)) for r, g, b in zip(*mixed, strict=True))
+    return tuple(f"#{red:02X}{green:02X}{blue:02X}" for red, green, blue in channels)
 
 
 def inside_outline(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
@@ -253,17 +257,21 @@ def _name_marker(colouring: Colouring) -> dict:
 def _amount_marker(colouring: Colouring, theme: Theme) -> dict:
     steps = colouring.palette[1:]
     low, high = colouring.low, colouring.high
-    values = low + (colouring.codes.astype(np.float64) - 1) / max(len(steps) - 1, 1) * (high - low)
+    share = (colouring.codes.astype(np.float64) - 1) / max(len(steps) - 1, 1)
+    values = low + share * (high - low)
     bar = {
         "title": {"text": as_text(colouring.title), "side": "right"},
         "thickness": theme.stroke(12),
         "outlinewidth": 0,
     }
+    colours = np.where(colouring.codes == 0, np.nan, values)
+    scale = [[at / (len(steps) - 1), colour] for at, colour in enumerate(steps)]
+    highest = high if high > low else low + 1
     return {
-        "color": np.where(colouring.codes == 0, np.nan, values),
+        "color": colours,
         "cmin": low,
-        "cmax": high if high > low else low + 1,
-        "colorscale": [[at / (len(steps) - 1), colour] for at, colour in enumerate(steps)],
+        "cmax": highest,
+        "colorscale": scale,
         "colorbar": bar,
         "showscale": bool(np.isfinite(low)),
     }

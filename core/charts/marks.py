@@ -61,9 +61,11 @@ def band(
     x: np.ndarray, low: np.ndarray, high: np.ndarray, *, colour: str, alpha: float, **more: Any
 ) -> go.Scatter:
     """The area between two ends of intervals along a line."""
+    around_x = np.concatenate([x, x[::-1]])
+    around_y = np.concatenate([high, low[::-1]])
     return go.Scatter(
-        x=np.concatenate([x, x[::-1]]),
-        y=np.concatenate([high, low[::-1]]),
+        x=around_x,
+        y=around_y,
         fill="toself",
         fillcolor=tint(colour, alpha),
         line={"width": 0},

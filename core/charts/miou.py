@@ -61,9 +61,8 @@ def _bars(parts: Mapping[str, pd.DataFrame], group: str, theme: Theme) -> go.Bar
     for name, part in parts.items():
         for mask in MASKS:
             row = chosen_rows(part, mask=mask, group=group)
-            mean, low, high, n = (
-                float(numbers(row, c)[0]) if len(row) else np.nan for c in ("mean", "low", "high", "n")
-            )
+            columns = [numbers(row, column) for column in ("mean", "low", "high", "n")]
+            mean, low, high, n = (float(column[0]) if len(row) else np.nan for column in columns)
             studies.append(as_text(name))
             masks.append(f"{mask} mask")
             values.append(mean)
@@ -81,11 +80,14 @@ def _bars(parts: Mapping[str, pd.DataFrame], group: str, theme: Theme) -> go.Bar
         "thickness": 1.2,
         "width": 4,
     }
+    marker = {"color": colour, "pattern": {**HATCH, "shape": "/" if wrong else ""}}
+    x = masks if len(parts) == 1 else [studies, masks]
+    title = "all images" if group == "all" else group
     return go.Bar(
-        x=masks if len(parts) == 1 else [studies, masks],
+        x=x,
         y=values,
-        name="all images" if group == "all" else group,
-        marker={"color": colour, "pattern": {**HATCH, "shape": "/" if wrong else ""}},
+        name=title,
+        marker=marker,
         error_y=error_bars,
         customdata=texts,
         hovertemplate=f"<b>%{{x}}</b>, {group}<br>%{{customdata}}<extra></extra>",
@@ -105,11 +107,10 @@ def _add_control(
         spans = [(means.get(group), *ends) for group, ends in BESIDE.items()]
         if not means and len(rows):  # one for both groups
             spans = [(numbers(rows, "mean")[0], -BAR, BAR)]
-        lines += [
-            {"type": "line", "x0": at + left, "x1": at + right, "y0": value, "y1": value, "line": line}
-            for value, left, right in spans
-            if value is not None and np.isfinite(value)
-        ]
+        for value, left, right in spans:
+            if value is not None and np.isfinite(value):
+                ends = {"x0": at + left, "x1": at + right, "y0": value, "y1": value}
+                lines.append({"type": "line", **ends, "line": line})
     fig.update_layout(shapes=lines)
     fig.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name="a uniform heatmap"))
 
@@ -140,15 +141,19 @@ def _uniform(study: Study, images: str, variant: str) -> pd.DataFrame | None:
     return study.table("overlap_controls") if study.has("overlap_controls") else None
 
 
+def _draw(data: Overlaps, options: FigureOptions, theme: Theme) -> go.Figure:
+    return miou_bars(
+        data.tables, variant=options.variant, images=data.images, controls=data.controls, theme=theme
+    )
+
+
 MIOU = Chart(
     name="miou",
     title="mIoU with both masks by correctness; --with: several studies",
     source="Kalibhat 2024, Fig. 7",
     needs=("overlap_summary",),
     table=_table,
-    draw=lambda data, options, theme: miou_bars(
-        data.tables, variant=options.variant, images=data.images, controls=data.controls, theme=theme
-    ),
+    draw=_draw,
     alt=lambda _: "Mean overlap with core and spurious masks for correct and misclassified images",
     studies=(1, MANY),
 )

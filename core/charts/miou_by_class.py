@@ -44,9 +44,11 @@ def miou_by_class(
         marks.shapes.append({"type": "line"} | ends | {"line": line})
         marks.note(f"{left_out} classes between", x=0.5, xref="x domain", y=y, bgcolor=theme.surface)
     marks.put_on(fig)
+    heights = np.arange(len(names))[::-1]
+    tick_names = [as_text(shortened(name)) for name in names]
     fig.update_yaxes(
-        tickvals=np.arange(len(names))[::-1],
-        ticktext=[as_text(shortened(name)) for name in names],
+        tickvals=heights,
+        ticktext=tick_names,
         range=[-0.6, len(names) - 0.4],
         ticks="",
         tickfont_color=theme.ink,
@@ -72,14 +74,17 @@ def _class_dots(
         "symbol": "diamond" if wrong else "circle",
     }
     names_and_counts = np.column_stack([[as_text(name) for name in labels], [f"{v:,.0f}" for v in n]])
+    hover = f"<b>%{{customdata[0]}}</b>, {group}: %{{x:.3f}}<br>%{{customdata[1]}} images"
+    y = [heights[name] + lift for name in labels]
+    title = "all images" if group == "all" else group
     return dots(
         mean,
-        [heights[name] + lift for name in labels],
-        name="all images" if group == "all" else group,
+        y,
+        name=title,
         marker=marker,
         error_x=interval(mean, low, high, thickness=1.2),
         customdata=names_and_counts,
-        hover=f"<b>%{{customdata[0]}}</b>, {group}: %{{x:.3f}}<br>%{{customdata[1]}} images",
+        hover=hover,
     )
 
 
@@ -91,13 +96,20 @@ def _table(study: Study, options: FigureOptions) -> pd.DataFrame:
     return chosen_rows(table, mask=options.mask, variant=options.variant)
 
 
+def _draw(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Figure:
+    return miou_by_class(table, mask=options.mask, variant=options.variant, theme=theme)
+
+
+def _alt(table: pd.DataFrame) -> str:
+    masks = " and ".join(table["mask"].unique())
+    return f"Mean overlap with the {masks} mask by class"
+
+
 MIOU_BY_CLASS = Chart(
     name="miou_by_class",
     title="mIoU of each class (--mask)",
     needs=("overlap_by_class",),
     table=_table,
-    draw=lambda table, options, theme: miou_by_class(
-        table, mask=options.mask, variant=options.variant, theme=theme
-    ),
-    alt=lambda table: f"Mean overlap with the {' and '.join(table['mask'].unique())} mask by class",
+    draw=_draw,
+    alt=_alt,
 )

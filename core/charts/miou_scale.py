@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from core.charts.chart import Chart, narrowed_of
 from core.charts.marks import dots, interval
+from core.charts.options import FigureOptions
 from core.charts.overlap_rows import MASKS, NO_OVERLAP
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
 from core.common.dataframes import numbers, words
@@ -53,10 +54,11 @@ def miou_scale(scale: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     fig.update_xaxes(
         range=[-0.01, 1.01], tickvals=[0, 0.25, 0.5, 0.75, 1], showline=False, ticks="", title_text="mIoU"
     )
+    names = [TRACK_NAMES[mask] for mask in masks]
     fig.update_yaxes(
         range=[y, 0],  # pixels from the top
         tickvals=list(places.values()),
-        ticktext=[TRACK_NAMES[mask] for mask in masks],
+        ticktext=names,
         tickfont_color=theme.ink,
         showgrid=False,
         ticks="",
@@ -111,7 +113,8 @@ def _cost(places: tuple[Place, ...], width: float) -> int:
 
 
 def _options(name: str, value: float, width: float, n_rows: int, theme: Theme) -> list[Place]:
-    long, mark = LETTER * (theme.font_size - 1) * len(_label(name, value)) + SHIFT, value * width
+    long = LETTER * (theme.font_size - 1) * len(_label(name, value)) + SHIFT
+    mark = value * width
     spans = {"center": (mark - long / 2, mark + long / 2), "left": (mark, mark + long)}
     spans["right"] = (mark - long, mark)
     return [Place(name, row, anchor, mark, *span) for row in range(n_rows) for anchor, span in spans.items()]
@@ -131,32 +134,29 @@ def _labels(part: pd.DataFrame, places: dict[str, Place], y: float, theme: Theme
     notes: list[dict[str, Any]] = []
     for name, value in _controls(part):
         place = places[name]
-        notes.append(
-            {
-                "text": _label(name, value),
-                "x": value,
-                "y": y + (1.0 + 1.45 * place.row) * size,
-                "yanchor": "top",
-                "xanchor": place.anchor,
-                "xshift": {"left": -SHIFT, "right": SHIFT}.get(place.anchor, 0),
-                "showarrow": False,
-                "font": {"color": theme.muted, "size": size - 1},
-            }
-        )
+        label_y = y + (1.0 + 1.45 * place.row) * size
+        label = {
+            "text": _label(name, value),
+            "x": value,
+            "y": label_y,
+            "yanchor": "top",
+            "xanchor": place.anchor,
+        }
+        label |= {"xshift": {"left": -SHIFT, "right": SHIFT}.get(place.anchor, 0)}
+        label |= {"showarrow": False, "font": {"color": theme.muted, "size": size - 1}}
+        notes.append(label)
     encoder = part.loc[part["heatmap"] == ENCODER]
     for value, low, high in encoder[["value", "low", "high"]].to_numpy(np.float64):
         ends = f" ({low:.2f} to {high:.2f})" if np.isfinite(low) else ""
-        notes.append(
-            {
-                "text": f"<b>encoder {value:.2f}</b>{ends}",
-                "x": value,
-                "y": y - 0.75 * size,
-                "yanchor": "bottom",
-                "xanchor": "left" if value < 0.15 else "right" if value > 0.85 else "center",
-                "showarrow": False,
-                "font": {"color": theme.ink, "size": size},
-            }
-        )
+        anchor = "left" if value < 0.15 else "right" if value > 0.85 else "center"
+        label = {
+            "text": f"<b>encoder {value:.2f}</b>{ends}",
+            "x": value,
+            "y": y - 0.75 * size,
+            "yanchor": "bottom",
+            "xanchor": anchor,
+        }
+        notes.append(label | {"showarrow": False, "font": {"color": theme.ink, "size": size}})
     return notes
 
 
@@ -179,17 +179,15 @@ def _lines(part: pd.DataFrame, rows: dict[str, int], y: float, theme: Theme) -> 
 
 def _marks(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
     controls = _controls(part)
-    return dots(
-        [value for _, value in controls],
-        [y] * len(controls),
-        marker={
-            "symbol": "line-ns",
-            "size": theme.stroke(13),
-            "line": {"color": theme.ink, "width": theme.stroke(2)},
-        },
-        text=[_label(name, value) for name, value in controls],
-        hover=f"%{{text}}<br>on the {mask} mask",
-    )
+    ticks = {
+        "symbol": "line-ns",
+        "size": theme.stroke(13),
+        "line": {"color": theme.ink, "width": theme.stroke(2)},
+    }
+    values = [value for _, value in controls]
+    labels = [_label(name, value) for name, value in controls]
+    hover = f"%{{text}}<br>on the {mask} mask"
+    return dots(values, [y] * len(controls), marker=ticks, text=labels, hover=hover)
 
 
 def _point(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
@@ -202,14 +200,24 @@ def _point(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
         "size": theme.stroke(16 if is_wide else 10),
         "line": {"color": theme.background, "width": thin},
     }
+    error_bars = interval(value, low, high, colour=theme.ink, thickness=thin, width=end)
+    hover = f"encoder %{{x:.3f}}<br>%{{customdata:,.0f}} images with a {mask} mask"
     return dots(
         value,
         [y] * len(value),
-        error_x=interval(value, low, high, colour=theme.ink, thickness=thin, width=end),
+        error_x=error_bars,
         marker=marker,
         customdata=numbers(encoder, "n"),
-        hover=f"encoder %{{x:.3f}}<br>%{{customdata:,.0f}} images with a {mask} mask",
+        hover=hover,
     )
+
+
+def _draw(scale: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Figure:
+    return miou_scale(scale, theme=theme)
+
+
+def _alt(scale: pd.DataFrame) -> str:
+    return f"mIoU of the encoder's heatmaps between control heatmaps. {overlap_sentence(scale)}"
 
 
 MIOU_SCALE = Chart(
@@ -217,8 +225,8 @@ MIOU_SCALE = Chart(
     title="mIoU of the heatmaps between control heatmaps",
     needs=("overlap",),
     table=lambda study, _: narrowed_of(study).table("overlap_scale"),
-    draw=lambda scale, _, theme: miou_scale(scale, theme=theme),
+    draw=_draw,
     finding=overlap_sentence,
-    alt=lambda scale: f"mIoU of the encoder's heatmaps between control heatmaps. {overlap_sentence(scale)}",
+    alt=_alt,
     column="double",
 )

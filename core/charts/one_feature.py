@@ -32,9 +32,8 @@ def class_shares(counts: np.ndarray, class_sizes: np.ndarray, class_names: list[
     """
     counts, sizes = np.asarray(counts, float), np.asarray(class_sizes, float)
     share = safe_divide(100 * counts, sizes)
-    table = pd.DataFrame(
-        {"class": class_names, "share": share, "fires": counts.astype(int), "images": sizes.astype(int)}
-    ).assign(part=safe_divide(100 * counts, counts.sum()))
+    columns = {"class": class_names, "share": share, "fires": counts.astype(int), "images": sizes.astype(int)}
+    table = pd.DataFrame(columns).assign(part=safe_divide(100 * counts, counts.sum()))
     return table.sort_values(["fires", "share"], ascending=False, kind="stable").reset_index(drop=True)
 
 
@@ -69,26 +68,27 @@ def class_share_bars(
         part = np.append(part, 100 * rest[0] / fires.sum())
         counts = np.vstack([counts, rest])
         colours.append(theme.neutral)
-    fig = go.Figure(
-        go.Bar(
-            x=part,
-            y=names,
-            orientation="h",
-            marker={"color": colours},
-            customdata=counts,
-            text=[f"{value:.1f} %" if value < 10 else f"{value:.0f} %" for value in part],
-            textposition="outside",
-            cliponaxis=False,
-            hovertemplate="<b>%{y}</b><br>%{x:.1f} % of the images it fires on<br>"
-            "%{customdata[0]:,} of the %{customdata[1]:,} images of this class<extra></extra>",
-        )
+    texts = [f"{value:.1f} %" if value < 10 else f"{value:.0f} %" for value in part]
+    shares_of_class = go.Bar(
+        x=part,
+        y=names,
+        orientation="h",
+        marker={"color": colours},
+        customdata=counts,
+        text=texts,
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="<b>%{y}</b><br>%{x:.1f} % of the images it fires on<br>"
+        "%{customdata[0]:,} of the %{customdata[1]:,} images of this class<extra></extra>",
     )
+    fig = go.Figure(shares_of_class)
     longest = float(np.nanmax(part))
     fig.update_xaxes(title_text="share of the images it fires on", ticksuffix=" %", range=[0, longest * 1.3])
+    tick_names = [*short, *names[top:]]
     fig.update_yaxes(
         autorange="reversed",
         tickvals=names,
-        ticktext=[*short, *names[top:]],
+        ticktext=tick_names,
         type="category",
         showgrid=False,
         ticks="",
@@ -135,28 +135,27 @@ def activation_histogram(
         return note_figure("No training image was counted for this feature.", theme)
     used = np.flatnonzero(counts)
     first, last = used[0], used[-1] + 1
-    counts, left, right = counts[first:last], edges[first:last], edges[first + 1 : last + 1]
+    left, right = edges[first:last], edges[first + 1 : last + 1]
+    counts = counts[first:last]
     width = right - left
     share = 100 * counts / total
-    fig = go.Figure(
-        go.Bar(
-            x=(left + right) / 2,
-            y=share / (100 * width),
-            width=width,
-            marker={"color": colour or theme.discriminative, "line": {"width": 0}},
-            customdata=np.column_stack([left, right, share, counts]),
-            hovertemplate="activation %{customdata[0]:.4f} to %{customdata[1]:.4f}<br>"
-            "%{customdata[3]:,} images (%{customdata[2]:.2f} %)<extra></extra>",
-        )
+    marker = {"color": colour or theme.discriminative, "line": {"width": 0}}
+    facts = np.column_stack([left, right, share, counts])
+    middle, heights = (left + right) / 2, share / (100 * width)
+    density = go.Bar(
+        x=middle,
+        y=heights,
+        width=width,
+        marker=marker,
+        customdata=facts,
+        hovertemplate="activation %{customdata[0]:.4f} to %{customdata[1]:.4f}<br>"
+        "%{customdata[3]:,} images (%{customdata[2]:.2f} %)<extra></extra>",
     )
+    fig = go.Figure(density)
     if marked is not None and len(marked):
-        _add_ticks(
-            fig,
-            np.asarray(marked, float),
-            float(np.min(share[share > 0] / (100 * width[share > 0]))),
-            marked_name,
-            theme,
-        )
+        filled = share > 0
+        lowest = float(np.min(share[filled] / (100 * width[filled])))
+        _add_ticks(fig, np.asarray(marked, float), lowest, marked_name, theme)
     if threshold is not None and np.isfinite(threshold).all():
         low, high = threshold
         marks = Marks(theme)
@@ -184,7 +183,8 @@ def push_bars(
     if push.empty:
         return note_figure("The probe has no weights for this feature.", theme)
     n = len(push)
-    rows = push.take(np.arange(n) if n <= 2 * most else np.r_[0:most, n - most : n])
+    both_ends = np.r_[0:most, n - most : n]
+    rows = push.take(both_ends) if n > 2 * most else push
     value, names = numbers(rows, "push"), words(rows, "label")
     colours = []
     for name, one in zip(names, value, strict=True):
@@ -194,14 +194,10 @@ def push_bars(
     low, high = min(float(value.min()), 0.0), max(float(value.max()), 0.0)
     left = low - 1.15 * reach if low < 0 else 0
     hovers = [f"{as_text(name)}: {signed(one, 3)}" for name, one in zip(names, value, strict=True)]
+    bar_names = [_beside_a_bar(name) for name in names]
+    texts = [signed(one, 2) for one in value]
     fig = bars(
-        value,
-        [_beside_a_bar(name) for name in names],
-        colours=colours,
-        texts=[signed(one, 2) for one in value],
-        hovers=hovers,
-        reach=(left, high + reach),
-        theme=theme,
+        value, bar_names, colours=colours, texts=texts, hovers=hovers, reach=(left, high + reach), theme=theme
     )
     fig.update_xaxes(title_text="logits, mean class: 0")
     height: Any = fig.layout["height"]
@@ -222,19 +218,22 @@ def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     heights = np.arange(len(rows))
     colours = [theme.correct if mask == "core" else theme.misclassified for mask in words(rows, "mask")]
     names = {"core": "object<br>(core)", "spurious": "background<br>(spurious)"}
-    fig = go.Figure(
-        dots(
-            lift,
-            heights,
-            marker={"color": colours, "size": theme.stroke(11)},
-            error_x=interval(lift, low, high, colour=theme.muted, width=None),
-            customdata=np.column_stack([low, high, numbers(rows, "n")]),
-            hover="%{x:.2f}x a uniform heatmap (%{customdata[0]:.2f} to %{customdata[1]:.2f})"
-            "<br>%{customdata[2]:,} images",
-        )
+    error_bars = interval(lift, low, high, colour=theme.muted, width=None)
+    facts = np.column_stack([low, high, numbers(rows, "n")])
+    lifts = dots(
+        lift,
+        heights,
+        marker={"color": colours, "size": theme.stroke(11)},
+        error_x=error_bars,
+        customdata=facts,
+        hover="%{x:.2f}x a uniform heatmap (%{customdata[0]:.2f} to %{customdata[1]:.2f})"
+        "<br>%{customdata[2]:,} images",
     )
+    fig = go.Figure(lifts)
     Marks(theme).vertical(1.0, "uniform heatmap", top=True).put_on(fig)
-    reach = [float(np.nanmin([*low, *lift, 1.0])), float(np.nanmax([*high, *lift, 1.0]))]
+    smallest = float(np.nanmin([*low, *lift, 1.0]))
+    largest = float(np.nanmax([*high, *lift, 1.0]))
+    reach = [smallest, largest]
     pad = 0.12 * (reach[1] - reach[0] or 1.0)
     fig.update_xaxes(title_text="times uniform", range=[reach[0] - pad, reach[1] + pad])
     name_rows(fig, [names.get(mask, mask) for mask in words(rows, "mask")], theme, standoff=STANDOFF)
@@ -242,16 +241,12 @@ def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
 
 
 def _add_ticks(fig: go.Figure, values: np.ndarray, y: float, name: str, theme: Theme) -> None:
-    fig.add_trace(
-        dots(
-            values,
-            np.full(len(values), y),
-            marker={"symbol": "line-ns-open", "size": 12, "color": theme.ink, "line": {"width": 1.5}},
-            name=as_text(name),
-            showlegend=False,
-            hover=f"{as_text(name)}<br>activation %{{x:.4f}}",
-        )
+    marker = {"symbol": "line-ns-open", "size": 12, "color": theme.ink, "line": {"width": 1.5}}
+    hover = f"{as_text(name)}<br>activation %{{x:.4f}}"
+    ticks = dots(
+        values, np.full(len(values), y), marker=marker, name=as_text(name), showlegend=False, hover=hover
     )
+    fig.add_trace(ticks)
 
 
 def heat_finding(rows: pd.DataFrame) -> str:

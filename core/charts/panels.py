@@ -234,13 +234,16 @@ def _points(strips: Sequence[Strip], layout: _Layout) -> go.Scatter:
                 x.append(layout.x[column] + layout.cell / 2)
                 y.append(layout.y[number] + layout.tall[number] / 2)
                 pictures.append(picture)
+    marker = {"size": layout.cell * 0.9, "opacity": 0, "symbol": "square"}
+    hovers = [picture.hover or picture.caption for picture in pictures]
+    rows = [[picture.row] for picture in pictures]
     return go.Scatter(
         x=x,
         y=y,
         mode="markers",
-        marker={"size": layout.cell * 0.9, "opacity": 0, "symbol": "square"},
+        marker=marker,
         unselected={"marker": {"opacity": 0}},
-        customdata=[[picture.row] for picture in pictures],
-        text=[picture.hover or picture.caption for picture in pictures],
+        customdata=rows,
+        text=hovers,
         hovertemplate="%{text}<extra></extra>",
     )

@@ -5,8 +5,10 @@ import plotly.graph_objects as go
 
 from core.charts.chart import Chart
 from core.charts.feature_points import Rates, add_points, images_word, mark_selected, rated_images
+from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Theme, finish, log_percent_ticks, note_figure
 from core.common.dataframes import numbers
+from core.store import Study
 
 
 def purity_scatter(data: Rates, *, selected: int | None = None, theme: Theme = LIGHT) -> go.Figure:
@@ -29,13 +31,19 @@ def purity_scatter(data: Rates, *, selected: int | None = None, theme: Theme = L
     return finish(fig, theme, height=400)
 
 
+def _table(study: Study, options: FigureOptions) -> Rates:
+    return Rates(study.table("features"), rated_images(study))
+
+
+def _draw(data: Rates, options: FigureOptions, theme: Theme) -> go.Figure:
+    return purity_scatter(data, selected=next(iter(options.features), None), theme=theme)
+
+
 PURITY = Chart(
     name="purity",
     title="class purity against activation rate",
     needs=("features",),
-    table=lambda study, _: Rates(study.table("features"), rated_images(study)),
-    draw=lambda data, options, theme: purity_scatter(
-        data, selected=next(iter(options.features), None), theme=theme
-    ),
+    table=_table,
+    draw=_draw,
     alt=lambda _: "Share of the most common class among the images on which each feature fires",
 )

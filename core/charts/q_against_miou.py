@@ -148,25 +148,31 @@ def _panel_title(mask: str, x: np.ndarray, y: np.ndarray, apart: np.ndarray, the
 
 def _points(part: pd.DataFrame, score: str, variant: str, theme: Theme, *, legend: bool) -> list[Any]:
     correct = numbers(part, "correct")
-    groups = [("correct", correct == 1, theme.correct, "circle"),
-              ("misclassified", correct == 0, theme.misclassified, "diamond"),
-              ("unknown", np.isnan(correct), theme.neutral, "circle")]  # fmt: skip
+    groups = [
+        ("correct", correct == 1, theme.correct, "circle"),
+        ("misclassified", correct == 0, theme.misclassified, "diamond"),
+    ]
+    groups.append(("unknown", np.isnan(correct), theme.neutral, "circle"))
     kind = points_kind(len(part))
     traces = []
     for name, mask, colour, symbol in groups:
         if not mask.any():
             continue
         rows = part.loc[mask]
+        marker = {"color": colour, "symbol": symbol, "size": 0.4 * theme.font_size, "opacity": 0.45}
+        hover = f"{name}<br>{score_label(score)} %{{x:.3f}}, overlap %{{y:.3f}}"
+        customdata = numbers(rows, "row")[:, None]
+        x, y = numbers(rows, score), numbers(rows, variant)
         points = dots(
-            numbers(rows, score),
-            numbers(rows, variant),
+            x,
+            y,
             kind=kind,
             name=name,
             legendgroup=name,
             showlegend=legend,
-            marker={"color": colour, "symbol": symbol, "size": 0.4 * theme.font_size, "opacity": 0.45},
-            customdata=numbers(rows, "row")[:, None],
-            hover=f"{name}<br>{score_label(score)} %{{x:.3f}}, overlap %{{y:.3f}}",
+            marker=marker,
+            customdata=customdata,
+            hover=hover,
         )
         traces.append(points)
     return traces
@@ -174,17 +180,21 @@ def _points(part: pd.DataFrame, score: str, variant: str, theme: Theme, *, legen
 
 def _trend_line(kind: Any, table: pd.DataFrame, theme: Theme, *, legend: bool) -> Any:
     low, mean, high = (numbers(table, column) for column in ("low", "y", "high"))
+    curve = {"color": theme.ink, "width": 1.5}
+    error_bars = interval(mean, low, high, thickness=1.2, width=3)
+    marker = {"size": 0.5 * theme.font_size}
+    x = numbers(table, "x")
     return dots(
-        numbers(table, "x"),
+        x,
         mean,
         kind=kind,
         mode="lines+markers",
         name="mean by tenths",
         legendgroup="trend",
         showlegend=legend,
-        line={"color": theme.ink, "width": 1.5},
-        marker={"size": 0.5 * theme.font_size},
-        error_y=interval(mean, low, high, thickness=1.2, width=3),
+        line=curve,
+        marker=marker,
+        error_y=error_bars,
         customdata=numbers(table, "n"),
         hover="%{customdata:,.0f} images: mean overlap %{y:.3f}",
     )
@@ -204,17 +214,20 @@ def _finding(data: ScoredOverlaps) -> str:
     """State the rank correlation on either mask."""
     label = score_label(data.score)
     correlations = mask_correlations(data)
-    parts = [
-        f"{rho:.2f} on the {ON_MASKS[mask]}".replace("-", "\N{MINUS SIGN}")
-        for mask, rho in correlations.items()
-        if np.isfinite(rho)
-    ]
+    parts = []
+    for mask, rho in correlations.items():
+        if np.isfinite(rho):
+            parts.append(f"{rho:.2f} on the {ON_MASKS[mask]}".replace("-", "\N{MINUS SIGN}"))
     if not parts:
         n_drawn = data.known.loc[~_exact_zeros(data.known, data.score), "mask"].value_counts()
         few = n_drawn.max() < FEWEST_RANKED if len(n_drawn) else True
         why = "too few images for a" if few else "one of the two is the same on all images, which leaves no"
         return f"{label} and overlap: {why} rank correlation"
     return f"{label} and overlap: rank correlation {', '.join(parts)}"
+
+
+def _alt(data: ScoredOverlaps) -> str:
+    return f"{score_label(data.score)} of each image against the overlap of its heatmap with its masks"
 
 
 Q_AGAINST_MIOU = Chart(
@@ -224,8 +237,6 @@ Q_AGAINST_MIOU = Chart(
     table=_table,
     draw=lambda data, _, theme: q_against_miou(data, theme=theme),
     finding=_finding,
-    alt=lambda data: (
-        f"{score_label(data.score)} of each image against the overlap of its heatmap with its masks"
-    ),
+    alt=_alt,
     column="double",
 )

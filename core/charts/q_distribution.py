@@ -51,11 +51,8 @@ def score_histogram(
     if not len(values):
         return pd.DataFrame(columns=["left", "right", "all", "correct", "misclassified"])
     edges = _whole_edges(values, n_bins) if whole else np.histogram_bin_edges(values, n_bins)
-    count = {
-        "all": np.histogram(values, edges)[0],
-        "correct": np.histogram(values[outcome == 1], edges)[0],
-        "misclassified": np.histogram(values[outcome == 0], edges)[0],
-    }
+    groups = {"all": values, "correct": values[outcome == 1], "misclassified": values[outcome == 0]}
+    count = {name: np.histogram(part, edges)[0] for name, part in groups.items()}
     return pd.DataFrame({"left": edges[:-1], "right": edges[1:], **count})
 
 
@@ -63,7 +60,11 @@ def zero_mass(values: np.ndarray, correct: np.ndarray | None) -> dict[str, tuple
     """Count images with a score of exactly 0, as (zero, total) for `all`, `correct` and `misclassified`."""
     values, outcome = _finite(values, correct)
     groups = {"all": np.ones(len(values), bool), "correct": outcome == 1, "misclassified": outcome == 0}
-    return {name: (int((values[mask] == 0).sum()), int(mask.sum())) for name, mask in groups.items()}
+    mass = {}
+    for name, mask in groups.items():
+        n_zero = (values[mask] == 0).sum()
+        mass[name] = (int(n_zero), int(mask.sum()))
+    return mass
 
 
 def score_distribution(
@@ -134,14 +135,16 @@ def _add_zero_column(
         reason = f": {why}" if why else ""
         colour = colours[group]
         place = middle + (at - (len(zero) - 1) / 2) * wide
+        marker = {"color": tint(colour, 0.45), "line": {"color": colour, "width": 2}}
+        hover = f"{name}: {share:.1f} % ({n:,} images) have exactly 0{reason}<extra></extra>"
         bar = go.Bar(
             x=[place],
             y=[share],
             width=wide,
-            marker={"color": tint(colour, 0.45), "line": {"color": colour, "width": 2}},
+            marker=marker,
             name=f"{name}, exactly 0",
             showlegend=False,
-            hovertemplate=f"{name}: {share:.1f} % ({n:,} images) have exactly 0{reason}<extra></extra>",
+            hovertemplate=hover,
         )
         fig.add_trace(bar)
     values = _round_numbers(float(numbers(histogram, "left")[0]), float(numbers(histogram, "right")[-1]))
@@ -153,7 +156,8 @@ def _round_numbers(low: float, high: float) -> list[float]:
     rough = (high - low) / TICKS
     power = 10.0 ** np.floor(np.log10(rough))
     step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough)
-    return [float(f"{at * step:.6g}") for at in range(int(np.ceil(low / step)), int(high / step) + 1)]
+    first, last = int(np.ceil(low / step)), int(high / step)
+    return [float(f"{at * step:.6g}") for at in range(first, last + 1)]
 
 
 def _finite(values: np.ndarray, correct: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -180,18 +184,25 @@ def _add_steps(
     count = np.concatenate([[0], count, [0]])
     name = "all images" if group == "all" else group
     shares = 100 * count / total if total else np.zeros(len(count))
+    x = (left + right) / 2
+    fill_colour = tint(colour, 0.22)
+    customdata = np.column_stack([left, right, count])
+    hover = (
+        f"{name}: %{{y:.1f}} % (%{{customdata[2]:,.0f}} images)<br>"
+        "from %{customdata[0]:.4g} to %{customdata[1]:.4g}"
+    )
+    title = f"{name} (n = {total:,})"
     outline = line(
-        (left + right) / 2,
+        x,
         shares,
         colour=colour,
         width=stroke,
-        hover=f"{name}: %{{y:.1f}} % (%{{customdata[2]:,.0f}} images)<br>"
-        "from %{customdata[0]:.4g} to %{customdata[1]:.4g}",
+        hover=hover,
         line_shape="hvh",
         fill="tozeroy",
-        fillcolor=tint(colour, 0.22),
-        name=f"{name} (n = {total:,})",
-        customdata=np.column_stack([left, right, count]),
+        fillcolor=fill_colour,
+        name=title,
+        customdata=customdata,
     )
     fig.add_trace(outline)
 
@@ -263,6 +274,10 @@ def _finding(data: Distribution) -> str:
     return distribution_finding(data.values, data.correct, data.score)
 
 
+def _alt(data: Distribution) -> str:
+    return f"Distribution of {score_label(data.score)} over the images"
+
+
 Q_DISTRIBUTION = Chart(
     name="q_distribution",
     title="Q (--score) by correctness; --with: several studies",
@@ -271,6 +286,6 @@ Q_DISTRIBUTION = Chart(
     table=_table,
     draw=_draw,
     finding=_finding,
-    alt=lambda data: f"Distribution of {score_label(data.score)} over the images",
+    alt=_alt,
     studies=(1, MANY),
 )

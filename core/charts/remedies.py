@@ -35,29 +35,27 @@ def remedy_gains(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     places, outcomes = np.arange(len(rows)), words(rows, "outcome")
     colours = [{GAINS: theme.correct, LOSES: theme.misclassified}.get(one, theme.muted) for one in outcomes]
     gain, low, high = (100 * numbers(rows, name) for name in ("gain", "low", "high"))
+    customdata = np.stack([numbers(rows, "mended"), numbers(rows, "broken")], axis=1)
+    error_bars = interval(gain, low, high, colour=theme.muted, thickness=theme.stroke(2))
+    marker = {"size": theme.stroke(10), "color": colours}
     overall = dots(
         gain,
         places,
         name="all images, with the paired 95 % interval",
-        marker={"size": theme.stroke(10), "color": colours},
+        marker=marker,
         cliponaxis=False,
-        error_x=interval(gain, low, high, colour=theme.muted, thickness=theme.stroke(2)),
-        customdata=np.stack([numbers(rows, "mended"), numbers(rows, "broken")], axis=1),
+        error_x=error_bars,
+        customdata=customdata,
         hover="%{x:+.1f} points: %{customdata[0]:,} mended, %{customdata[1]:,} broken",
     )
     fig = go.Figure([overall])
     for number, (column, name, symbol) in enumerate(OF_PARTS):
         part, begin, end = (100 * numbers(rows, f"{column}_{one}") for one in ("gain", "low", "high"))
-        fig.add_trace(
-            dots(
-                part,
-                places + ABOVE * (1 + number),
-                name=name,
-                marker={"symbol": symbol, "size": theme.stroke(7), "color": theme.neutral},
-                error_x=interval(part, begin, end, colour=theme.neutral, thickness=theme.stroke(1)),
-                hover=f"{name}: %{{x:+.1f}} points",
-            )
-        )
+        marker = {"symbol": symbol, "size": theme.stroke(7), "color": theme.neutral}
+        error_bars = interval(part, begin, end, colour=theme.neutral, thickness=theme.stroke(1))
+        heights = places + ABOVE * (1 + number)
+        hover = f"{name}: %{{x:+.1f}} points"
+        fig.add_trace(dots(part, heights, name=name, marker=marker, error_x=error_bars, hover=hover))
     fig.add_vline(x=0, line={"color": theme.muted, "width": theme.stroke(1), "dash": "dot"})
     fig.update_xaxes(title_text="Change of accuracy, in points", showgrid=True)
     name_rows(fig, [_row_name(row, theme) for row in rows.to_dict("records")], theme)

@@ -183,10 +183,22 @@ def _curves(name: str, title: str, kind: str) -> Chart:
         title=title,
         needs=("probe", "quality", "quality_metrics", "quality_curves"),
         table=table,
-        draw=lambda data, _, theme: score_curve(*data, theme=theme),
-        finding=lambda data: curve_finding(data.metrics, data.scores[0], kind),
-        alt=lambda data: f"{KINDS[kind].plot} of {', '.join(map(score_label, data.scores))}",
+        draw=_draw,
+        finding=_finding,
+        alt=_alt,
     )
+
+
+def _draw(data: Curves, options: FigureOptions, theme: Theme) -> go.Figure:
+    return score_curve(*data, theme=theme)
+
+
+def _finding(data: Curves) -> str:
+    return curve_finding(data.metrics, data.scores[0], data.kind)
+
+
+def _alt(data: Curves) -> str:
+    return f"{KINDS[data.kind].plot} of {', '.join(map(score_label, data.scores))}"
 
 
 ROC = _curves("roc", "ROC of Q (--score)", "roc")

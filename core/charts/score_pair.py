@@ -84,22 +84,26 @@ def pair_heat(table: pd.DataFrame, pair: tuple[str, str], *, theme: Theme = LIGH
     grid = {name: numbers(table, name).reshape(bins, bins) for name in ("risk", "n", "low", "high")}
     enough = grid["n"] >= FEWEST
     percents = 100 * grid["risk"]
-    text = [
-        [f"{r:.0f} %<br>{n:,.0f} images" if drawn else "" for r, n, drawn in zip(*row, strict=True)]
-        for row in zip(percents, grid["n"], enough, strict=True)
-    ]
+    text = []
+    for row in zip(percents, grid["n"], enough, strict=True):
+        cell_values = zip(*row, strict=True)
+        text.append([f"{r:.0f} %<br>{n:,.0f} images" if drawn else "" for r, n, drawn in cell_values])
     parts = _part_names(bins)
     pale, strong = ("#2A3542", "#9A4D1B") if theme.is_dark else ("#F4F5F7", "#F0A468")
+    shown = np.where(enough, percents, np.nan)
+    ends = np.dstack([100 * grid["low"], 100 * grid["high"]])
+    bar = {"title": {"text": "errors, %"}}
+    scale = [[0, pale], [1, strong]]
     error_cells = cells(
-        np.where(enough, percents, np.nan),
+        shown,
         parts,
         parts,
-        scale=[[0, pale], [1, strong]],
-        bar={"title": {"text": "errors, %"}},
+        scale=scale,
+        bar=bar,
         hover="%{z:.1f} % errors (%{customdata[0]:.1f} to %{customdata[1]:.1f})",
         text=text,
         textfont={"color": theme.ink},
-        customdata=np.dstack([100 * grid["low"], 100 * grid["high"]]),
+        customdata=ends,
         zmin=0,
     )
     fig = go.Figure(error_cells)
@@ -134,12 +138,24 @@ def _table(study: Study, options: FigureOptions) -> PairRisk:
     return PairRisk(pair_table(values, score_values(study, second)[0], correct), (first, second))
 
 
+def _draw(data: PairRisk, options: FigureOptions, theme: Theme) -> go.Figure:
+    return pair_heat(*data, theme=theme)
+
+
+def _finding(data: PairRisk) -> str:
+    return pair_finding(*data)
+
+
+def _alt(data: PairRisk) -> str:
+    return f"Share of errors by {' and '.join(map(score_label, data.scores))}"
+
+
 SCORE_PAIR = Chart(
     name="score_pair",
     title="share of errors by two scores at once",
     needs=("quality", "probe"),
     table=_table,
-    draw=lambda data, _, theme: pair_heat(*data, theme=theme),
-    finding=lambda data: pair_finding(*data),
-    alt=lambda data: f"Share of errors by {' and '.join(map(score_label, data.scores))}",
+    draw=_draw,
+    finding=_finding,
+    alt=_alt,
 )

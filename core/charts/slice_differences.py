@@ -45,10 +45,12 @@ def differences(
     titles, places = words(table, "title"), np.arange(len(table))
     sure = q <= 0.05
     ends = 100 * value, 100 * low, 100 * high
+    colours = [theme.misclassified if one > 0 else theme.correct for one in value]
+    symbols = ["circle" if one else "circle-open" for one in sure]
     marker = {
         "size": theme.stroke(10),
-        "color": [theme.misclassified if one > 0 else theme.correct for one in value],
-        "symbol": ["circle" if one else "circle-open" for one in sure],
+        "color": colours,
+        "symbol": symbols,
         "line": {"width": theme.stroke(2)},
     }
     traits = zip(table["trait"], titles, table["rate_a"], table["rate_b"], q, strict=True)
@@ -58,12 +60,13 @@ def differences(
         f"{as_text(names[0])}<br>on %{{customdata[3]:.2f}} % of {as_text(names[1])}<br>"
         "difference %{x:.2f} points, q = %{customdata[4]:.2g}"
     )
+    error_bars = interval(*ends, colour=theme.muted, thickness=theme.stroke(2))
     points = dots(
         100 * value,
         places,
         showlegend=False,
         marker=marker,
-        error_x=interval(*ends, colour=theme.muted, thickness=theme.stroke(2)),
+        error_x=error_bars,
         customdata=details,
         hover=hover,
     )
@@ -111,12 +114,20 @@ def _axis_name(images: Slice) -> str:
     return images.saved[0] if images.saved else plain_name(images)
 
 
+def _draw(data: Differences, options: FigureOptions, theme: Theme) -> go.Figure:
+    return differences(*data, limit=options.images or MOST_TRAITS, theme=theme)
+
+
+def _alt(data: Differences) -> str:
+    return f"Difference of how often traits occur in {data.names[0]} and in {data.names[1]}"
+
+
 SLICE_DIFFERENCES = Chart(
     name="slice_differences",
     title="what a slice has more often than the others (--versus)",
     needs=("features",),
     table=_table,
-    draw=lambda data, options, theme: differences(*data, limit=options.images or MOST_TRAITS, theme=theme),
-    alt=lambda data: f"Difference of how often traits occur in {data.names[0]} and in {data.names[1]}",
+    draw=_draw,
+    alt=_alt,
     column="double",
 )

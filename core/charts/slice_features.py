@@ -32,15 +32,19 @@ def rates_against(
         return note_figure(NEVER, theme)
     x, y = 100 * numbers(rows, "rate_against"), 100 * numbers(rows, "rate")
     difference, sure = numbers(rows, "difference"), numbers(rows, "q") < q_below
+    unsure = ~sure
+    more_often = sure & (difference > 0)
+    less_often = sure & (difference < 0)
     kinds = {
-        "could be chance": (~sure, theme.neutral),
-        f"more often on {here}": (sure & (difference > 0), theme.discriminative),
-        f"less often on {here}": (sure & (difference < 0), theme.misclassified),
+        "could be chance": (unsure, theme.neutral),
+        f"more often on {here}": (more_often, theme.discriminative),
+        f"less often on {here}": (less_often, theme.misclassified),
     }
     fig = go.Figure()
     for name, (part, colour) in kinds.items():
         if part.any():
-            fig.add_trace(_points(rows.loc[part], x[part], y[part], name, colour, (here, elsewhere), theme))
+            points = _points(rows.loc[part], x[part], y[part], name, colour, (here, elsewhere), theme)
+            fig.add_trace(points)
     reach = 1.15 * float(x.max()) or 1.0, 1.06 * float(y.max()) or 1.0
     marks = Marks(theme)
     line = {"color": theme.neutral, "dash": "dot", "width": 1}
@@ -79,7 +83,8 @@ def _apart(x: np.ndarray, y: np.ndarray, places: np.ndarray) -> list[tuple[int, 
         for left, start in ((False, x[at]), (True, x[at] - NAME_WIDTH)):
             end = start + NAME_WIDTH
             if start >= 0 and all(end <= other[0] or start >= other[1] for other in beside):
-                covered = int(np.count_nonzero(near & (x > start) & (x < end) & (x != x[at])))
+                covers = near & (x > start) & (x < end) & (x != x[at])
+                covered = int(np.count_nonzero(covers))
                 sides.append((covered, left, (start, end)))
         if sides and len(named) < MOST_NAMED and min(sides)[0] <= MOST_COVERED:
             named.append((at, min(sides)[1]))
@@ -100,13 +105,16 @@ def _points(
     data = np.empty((len(rows), 2), object)
     data[:, 0] = rows["feature"].to_numpy(np.int64)
     data[:, 1] = [as_text(words) for words in words(rows, "name")]
+    marker = {"color": colour, "size": theme.stroke(8), "opacity": 0.85}
+    unselected = {"marker": {"opacity": 0.85}}
+    kind = points_kind(len(rows))
     return dots(
         x,
         y,
-        kind=points_kind(len(rows)),
+        kind=kind,
         name=as_text(name),
-        marker={"color": colour, "size": theme.stroke(8), "opacity": 0.85},
-        unselected={"marker": {"opacity": 0.85}},
+        marker=marker,
+        unselected=unselected,
         customdata=data,
         hover="<b>#%{customdata[0]}</b> %{customdata[1]}<br>"
         f"{here}: %{{y:.1f}} %<br>{elsewhere}: %{{x:.1f}} %",

@@ -82,10 +82,11 @@ def _with_note_below(fig: go.Figure, note: str, theme: Theme) -> go.Figure:
     size = theme.font_size - 2
     lines = textwrap.wrap(note, int(0.85 * theme.width / (LETTER * size)))
     room = 8 + round(1.3 * size * len(lines))
+    font = {"size": size, "color": theme.muted}
+    corner = {"x": 0, "xref": "paper", "xanchor": "left", "y": 0, "yref": "paper", "yanchor": "top"}
     fig.add_annotation(
-        text="<br>".join(lines), showarrow=False, align="left", font={"size": size, "color": theme.muted},
-        x=0, xref="paper", xanchor="left", y=0, yref="paper", yanchor="top", yshift=-AXIS_ROOM,
-    )  # fmt: skip
+        text="<br>".join(lines), showarrow=False, align="left", font=font, **corner, yshift=-AXIS_ROOM
+    )
     return fig.update_layout(margin_b=AXIS_ROOM + room, height=layout_of(fig).height + room)
 
 
@@ -99,9 +100,10 @@ def _bands(ordered: pd.DataFrame, theme: Theme) -> Marks:
         colour, name = theme.tail(tail), f"{TAIL_LABEL[tail]} {n:,}"
         marks.band(start, start + n, colour)
         wide, narrow = letter * len(name), n < len(ordered) / 5
-        left, right = (
-            (start + n - wide, start + n) if narrow else (start + (n - wide) / 2, start + (n + wide) / 2)
-        )
+        if narrow:
+            left, right = start + n - wide, start + n
+        else:
+            left, right = start + (n - wide) / 2, start + (n + wide) / 2
         position = {"x": start + n, "xanchor": "right"} if narrow else {"x": start + n / 2}
         lift = round(1.2 * theme.font_size) if left < taken else 0  # else it would overlap the previous name
         text = f"<b>{TAIL_LABEL[tail]}</b> {n:,}"
@@ -118,14 +120,17 @@ def _table(study: Study, options: FigureOptions) -> Rates:
     return Rates(study.table("features"), rated_images(study), bounds, " ".join(notes_on_features(study)))
 
 
+def _draw(data: Rates, options: FigureOptions, theme: Theme) -> go.Figure:
+    selected = next(iter(options.features), None)
+    return sorted_activation(data, selected=selected, log=options.log, theme=theme)
+
+
 SORTED_ACTIVATION = Chart(
     name="sorted_activation",
     title="activation rate of every feature",
     source="Kalibhat 2024, Fig. 1",
     needs=("features",),
     table=_table,
-    draw=lambda data, options, theme: sorted_activation(
-        data, selected=next(iter(options.features), None), log=options.log, theme=theme
-    ),
+    draw=_draw,
     alt=lambda _: "Activation rate of every feature, rarest first, in three bands",
 )

@@ -57,17 +57,10 @@ def sparsity(data: Sorted, *, theme: Theme = LIGHT) -> go.Figure:
         ("correct", "misclassified"), curves, data.counts, ("solid", "dash"), strict=True
     ):
         if np.isfinite(curve).any():
-            fig.add_trace(
-                line(
-                    ranks,
-                    curve,
-                    colour=getattr(theme, group),
-                    width=2,
-                    dash=dash,
-                    hover=f"{group}, rank %{{x:,}}: %{{y:.4f}}",
-                    name=f"{group} (n = {int(n):,})",
-                )
-            )
+            hover = f"{group}, rank %{{x:,}}: %{{y:.4f}}"
+            title = f"{group} (n = {int(n):,})"
+            colour = getattr(theme, group)
+            fig.add_trace(line(ranks, curve, colour=colour, width=2, dash=dash, hover=hover, name=title))
     last = int(ranks[-1])
     ticks = [value for power in range(5) for value in (10**power, 3 * 10**power) if value < 0.7 * last]
     names = [f"{tick:,}" for tick in [*ticks, last]]
@@ -83,13 +76,17 @@ def _table(study: Study, options: FigureOptions) -> Sorted:
     return Sorted(frame, study.vector("group_counts").sum(1).tolist())
 
 
+def _draw(data: Sorted, options: FigureOptions, theme: Theme) -> go.Figure:
+    return sparsity(data, theme=theme)
+
+
 SPARSITY = Chart(
     name="sparsity",
     title="sorted activations by correctness",
     source="Kalibhat 2024, A.1",
     needs=("probe", "sparsity_curves"),
     table=_table,
-    draw=lambda data, _, theme: sparsity(data, theme=theme),
+    draw=_draw,
     finding=lambda data: sparsity_finding(data.curves),
     alt=lambda _: "Mean sorted activations of correct and of misclassified images",
 )

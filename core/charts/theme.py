@@ -114,6 +114,7 @@ def paper(*, column: str = "single", font: str = "serif") -> Theme:
     if column not in COLUMN_WIDTH or font not in PRINTED:
         raise ValueError(f"column is single or double and font is serif or sans, got {column!r} and {font!r}")
     width = COLUMN_WIDTH[column]
+    height = round(width * (0.72 if column == "single" else 0.46))
     return replace(
         LIGHT,
         name="paper",
@@ -123,7 +124,7 @@ def paper(*, column: str = "single", font: str = "serif") -> Theme:
         font=PRINTED[font],
         font_size=10,
         width=width,
-        height=round(width * (0.72 if column == "single" else 0.46)),
+        height=height,
     )
 
 
@@ -147,6 +148,8 @@ def tint(colour: str, alpha: float) -> str:
 def template(theme: Theme) -> go.layout.Template:
     """Build the plotly template of a theme: quiet grid, no frame, readable hover, room for long labels."""
     size = theme.font_size
+    title = {"font": {"color": theme.ink, "size": size}, "standoff": 8}
+    tick_font = {"color": theme.muted, "size": size - 1}
     axis = {
         "gridcolor": theme.grid,
         "linecolor": theme.muted,
@@ -154,8 +157,8 @@ def template(theme: Theme) -> go.layout.Template:
         "ticks": "outside",
         "ticklen": 4,
         "tickcolor": theme.muted,
-        "tickfont": {"color": theme.muted, "size": size - 1},
-        "title": {"font": {"color": theme.ink, "size": size}, "standoff": 8},
+        "tickfont": tick_font,
+        "title": title,
         "automargin": True,
     }
     colours = [
@@ -181,19 +184,23 @@ def template(theme: Theme) -> go.layout.Template:
         "font": {"family": theme.font, "size": size - 1, "color": theme.ink},
         "align": "left",
     }
+    x_axis = axis | {"showgrid": False, "showline": True}
+    mode_bar = {"bgcolor": TRANSPARENT, "color": theme.muted, "activecolor": theme.accent}
+    margin = {"l": 8, "r": 20, "t": 36, "b": 8}
+    font = {"family": theme.font, "size": size, "color": theme.ink}
+    background = theme.background
+    interaction = {"hoverlabel": hover, "modebar": mode_bar, "hovermode": "closest"}
     layout = go.Layout(
-        font={"family": theme.font, "size": size, "color": theme.ink},
-        paper_bgcolor=theme.background,
-        plot_bgcolor=theme.background,
+        font=font,
+        paper_bgcolor=background,
+        plot_bgcolor=background,
         colorway=colours,
-        xaxis=axis | {"showgrid": False, "showline": True},
+        xaxis=x_axis,
         yaxis=axis,
         legend=legend,
-        margin={"l": 8, "r": 20, "t": 36, "b": 8},
-        hoverlabel=hover,
-        modebar={"bgcolor": TRANSPARENT, "color": theme.muted, "activecolor": theme.accent},
+        margin=margin,
         bargap=0,
-        hovermode="closest",
+        **interaction,
     )
     return go.layout.Template(layout=layout)
 

@@ -90,12 +90,16 @@ def _table(study: Study, options: FigureOptions) -> Sweep:
     return Sweep(rows, float(study.settings("overlap").get("threshold", 0.5)))
 
 
+def _draw(data: Sweep, options: FigureOptions, theme: Theme) -> go.Figure:
+    return threshold_sweep(data, variant=options.variant, theme=theme)
+
+
 THRESHOLD_SWEEP = Chart(
     name="threshold_sweep",
     title="mIoU against the heatmap's threshold",
     needs=("overlap_sweep",),
     table=_table,
-    draw=lambda data, options, theme: threshold_sweep(data, variant=options.variant, theme=theme),
+    draw=_draw,
     finding=lambda data: threshold_finding(*data),
     alt=lambda _: "Mean overlap against the threshold from which heat counts",
 )

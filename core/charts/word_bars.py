@@ -93,15 +93,16 @@ def _bars(
 ) -> go.Figure:
     """Draw horizontal bars, the first on top, labelled with their values."""
     longest = float(np.nanmax(values, initial=0.0)) or 1.0
-    hovers = [
-        f"<b>{as_text(name)}</b>: {value:.{digits and digits + 2}f}<br>{as_text(more)}"
-        for name, value, more in zip(names, values, notes, strict=True)
-    ]
+    hovers = []
+    for name, value, note in zip(names, values, notes, strict=True):
+        number = f"{value:.{digits and digits + 2}f}"
+        hovers.append(f"<b>{as_text(name)}</b>: {number}<br>{as_text(note)}")
+    texts = [f"{value:.{digits}f}" for value in values]
     return bars(
         values,
         names,
         colours=colours,
-        texts=[f"{value:.{digits}f}" for value in values],
+        texts=texts,
         hovers=hovers,
         reach=(0, 1.16 * longest),
         theme=theme,

@@ -39,14 +39,17 @@ def worst(table: pd.DataFrame, *, overall: float, theme: Theme = LIGHT) -> go.Fi
     names = words(table, "name") if "name" in table else slice_names(table)
     places = np.arange(len(table))
     counts = zip(places.tolist(), numbers(table, "n"), numbers(table, "errors"), strict=True)
+    customdata = [[at, as_text(names[at]), int(n), int(errors)] for at, n, errors in counts]
+    error_bars = interval(rate, low, high, colour=theme.muted, thickness=theme.stroke(2))
+    marker = {"size": theme.stroke(10), "color": theme.misclassified}
     error_rates = dots(
         rate,
         places,
         name="error rate, with its 95 % interval",
-        marker={"size": theme.stroke(10), "color": theme.misclassified},
+        marker=marker,
         cliponaxis=False,  # a rate of 100 % stands on the edge
-        error_x=interval(rate, low, high, colour=theme.muted, thickness=theme.stroke(2)),
-        customdata=[[at, as_text(names[at]), int(n), int(errors)] for at, n, errors in counts],
+        error_x=error_bars,
+        customdata=customdata,
         hover="<b>%{customdata[1]}</b><br>%{customdata[3]:,} of %{customdata[2]:,} images "
         "misclassified: %{x:.1f} %",
     )
@@ -103,11 +106,15 @@ def _table(study: Study, options: FigureOptions) -> WorstSlices:
     return WorstSlices(table.assign(name=names), float(outcomes.wrong[outcomes.mask].mean()))
 
 
+def _draw(data: WorstSlices, options: FigureOptions, theme: Theme) -> go.Figure:
+    return worst(data.frame, overall=data.overall, theme=theme)
+
+
 WORST_SLICES = Chart(
     name="worst_slices",
     title="error rates of the worst slices",
     needs=("probe",),
     table=_table,
-    draw=lambda data, _, theme: worst(data.frame, overall=data.overall, theme=theme),
+    draw=_draw,
     alt=lambda _: "Error rates of the worst slices with their 95 % intervals",
 )

@@ -11,17 +11,19 @@ from core.errors import ImageSourceError, did_you_mean
 USUAL = ("ground_truth", "label", "class", "classification", "detections")
 
 
+KINDS_OF_LABELS = ("Classification", "Detections", "Polylines")
+
+
 def read_samples(tree: dict[str, Any], path: str, label: str | None = None) -> rows.Rows:
     """Return the samples with the label of one field: a Classification, or the largest of its Detections."""
     samples = rows.entries(tree["samples"], "samples")
     if any(not isinstance(sample.get("filepath"), str) for sample in samples):
         raise rows.NotThisForm("a sample has no filepath")
-    fields = {
-        name: value["_cls"]
-        for sample in samples
-        for name, value in sample.items()
-        if isinstance(value, dict) and value.get("_cls") in ("Classification", "Detections", "Polylines")
-    }
+    fields: dict[str, str] = {}
+    for sample in samples:
+        for name, value in sample.items():
+            if isinstance(value, dict) and value.get("_cls") in KINDS_OF_LABELS:
+                fields[name] = value["_cls"]
     if label is not None and label not in fields:
         raise ImageSourceError(f"'{path}' has no field '{label}' of labels.{did_you_mean(label, fields)}")
     by_kind = sorted(fields, key=lambda name: (fields[name] != "Classification", name not in USUAL))
@@ -51,7 +53,9 @@ def _label(value: Any) -> str | None:
 
 def _area(part: dict[str, Any]) -> float:
     box = part.get("bounding_box")
-    return rows.side(box[2]) * rows.side(box[3]) if isinstance(box, list) and len(box) == 4 else 0.0
+    if not isinstance(box, list) or len(box) != 4:
+        return 0.0
+    return rows.side(box[2]) * rows.side(box[3])
 
 
 def _splits(samples: list[dict[str, Any]]) -> list[str] | None:
@@ -74,7 +78,9 @@ def read_labels(tree: dict[str, Any], path: str, label: str | None = None) -> ro
         raise rows.NotThisForm("'labels' is no object, or 'classes' no list")
     folder = os.path.join(os.path.dirname(path), "data")
     names = rows.image_names(folder)
-    by_key: dict[str, str] = {key: name for name in names for key in (os.path.splitext(name)[0], name)}
+    by_key: dict[str, str] = {}
+    for name in names:
+        by_key |= {os.path.splitext(name)[0]: name, name: name}
     paths = [by_key.get(key, key) for key in map(str, labels)]
     unlisted = len(set(names) - set(paths))
     notes = [rows.LARGEST] if any(isinstance(value, list) for value in labels.values()) else []

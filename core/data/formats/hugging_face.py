@@ -190,8 +190,7 @@ class HuggingFaceSource(source.ListedSource):
         ids = [f"{self.files[a].name}/{row:06d}" for a, row in zip(at, position, strict=True)]
         paths = list(frame.pop("_path"))
         if not self._columns.by_place:
-            paths = [name if is_url(name) else f"{file_id.rpartition('/')[0]}/{name}" if name else file_id
-                     for file_id, name in zip(ids, paths, strict=True)]  # fmt: skip
+            paths = [_beside(file_id, name) for file_id, name in zip(ids, paths, strict=True)]
         self.columns |= {"split": choice.columns.get("split") if keep_rows is not None else None}
         labels, label_notes = self._labels(frame, choice)
         if given:
@@ -289,6 +288,13 @@ class HuggingFaceSource(source.ListedSource):
         return list(np.repeat(splits, n_rows[keep])), notes, True, keep
 
 
+def _beside(file_id: str, name: str) -> str:
+    """Return the address of a picture named in a file: beside the file, unless it is an address already."""
+    if not name:
+        return file_id
+    return name if is_url(name) else f"{file_id.rpartition('/')[0]}/{name}"
+
+
 def _plain_columns(table: pa.Table) -> pa.Table:
     """Return a table whose categories are their values."""
     for at, one in enumerate(table.schema):
@@ -300,14 +306,12 @@ def _plain_columns(table: pa.Table) -> pa.Table:
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
     """Return the rows of all files; a column that is text in one of them is text in all."""
     texts = {name for frame in frames for name in frame if pd.api.types.is_string_dtype(frame[name])}
-    alike = [
-        frame.assign(
-            **{str(name): text_column(cast(pd.Series, frame[name])) for name in frame if name in texts}
-        )
-        if len(frames) > 1
-        else frame
-        for frame in frames
-    ]
+    if len(frames) == 1:
+        return pd.concat(frames, ignore_index=True)
+    alike = []
+    for frame in frames:
+        as_text = {str(name): text_column(cast(pd.Series, frame[name])) for name in frame if name in texts}
+        alike.append(frame.assign(**as_text))
     return pd.concat(alike, ignore_index=True)
 
 

@@ -131,12 +131,12 @@ def _answer(annotation: dict[str, Any], field: str | None) -> tuple[str | None, 
     for value in values:
         if (choice := _first(value.get("choices"))) is not None:
             return choice, False
-    boxes = [
-        (_first(value.get(shape)), side(value.get("width")) * side(value.get("height")))
-        for value in values
-        for shape in SHAPES
-        if shape in value
-    ]
+    boxes = []
+    for value in values:
+        for shape in SHAPES:
+            if shape in value:
+                area = side(value.get("width")) * side(value.get("height"))
+                boxes.append((_first(value.get(shape)), area))
     return largest_class(boxes), bool(boxes)
 
 

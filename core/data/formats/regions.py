@@ -82,7 +82,9 @@ def box_of_points(points: Any) -> float:
         xs, ys = [float(x) for x, _ in points], [float(y) for _, y in points]
     except (TypeError, ValueError):
         return 0.0
-    return side(max(xs) - min(xs)) * side(max(ys) - min(ys)) if len(xs) > 1 else 0.0
+    if len(xs) < 2:
+        return 0.0
+    return side(max(xs) - min(xs)) * side(max(ys) - min(ys))
 
 
 def read_labelme(tree: dict[str, Any], path: str, label: str | None = None) -> Rows:
@@ -170,9 +172,8 @@ def read_visual_genome(tree: Sequence[dict[str, Any]], path: str, label: str | N
         named = next((image[name] for name in IMAGE_FIELDS if isinstance(image.get(name), str)), None)
         paths.append("/".join(named.split("/")[-2:]) if named else f"{image.get('image_id')}.jpg")
         objects = [one for one in image.get("objects") or [] if isinstance(one, dict)]
-        labels.append(
-            largest_class((_object_name(one), side(one.get("w")) * side(one.get("h"))) for one in objects)
-        )
+        areas = [side(item.get("w")) * side(item.get("h")) for item in objects]
+        labels.append(largest_class(zip(map(_object_name, objects), areas, strict=True)))
     return Rows(paths, labels, notes=[LARGEST], folders=(".",))
 
 

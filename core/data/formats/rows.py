@@ -79,11 +79,11 @@ def scalars(items: Sequence[Mapping[str, Any]], but: Iterable[str]) -> dict[str,
     names = dict.fromkeys(key for item in items for key in item if key not in left_out and key[:1] != "_")
     columns = {name: [item.get(name) for item in items] for name in names}
     plain = (str, int, float, bool, type(None))
-    return {
-        name: _alike(values)
-        for name, values in columns.items()
-        if all(isinstance(value, plain) for value in values) and any(value is not None for value in values)
-    }
+    scalar_columns = {}
+    for name, values in columns.items():
+        if all(isinstance(value, plain) for value in values) and values.count(None) < len(values):
+            scalar_columns[name] = _alike(values)
+    return scalar_columns
 
 
 def _alike(values: list[Any]) -> list[Any]:

@@ -79,10 +79,8 @@ def image_columns(schema: pa.Schema) -> list[str]:
     for one in schema:
         kind = one.type
         is_marked = isinstance(features.get(one.name), dict) and features[one.name].get("_type") == "Image"
-        holder = pa.types.is_struct(kind) and any(
-            part.name == "bytes" and _is_binary(part.type)
-            for part in (kind.field(i) for i in range(kind.num_fields))
-        )
+        parts = [kind.field(i) for i in range(kind.num_fields)] if pa.types.is_struct(kind) else []
+        holder = any(part.name == "bytes" and _is_binary(part.type) for part in parts)
         if holder or (_is_binary(kind) and (is_marked or one.name.lower() in IMAGE_NAMES)):
             names.append(one.name)
     return names

@@ -64,11 +64,10 @@ def _lines(path: str) -> dict[int, str]:
         raise ImageSourceError(f"'{path}' is not UTF-8 text. Give a list of images, one a line") from None
     except (OSError, ValueError) as error:
         raise ImageSourceError(f"cannot read '{path}': {error}. Give a list of images, one a line") from None
-    by_number = {
-        number: line.strip()
-        for number, line in enumerate(text.splitlines(), 1)
-        if line.strip() and not line.startswith("#")
-    }
+    by_number = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.startswith("#"):
+            by_number[number] = line.strip()
     if not by_number:
         raise ImageSourceError(f"the list '{path}' has no lines. Expected PATH LABEL, one image a line")
     return by_number
@@ -123,7 +122,9 @@ def _number(text: str) -> int | float:
 def _largest_of(rest: str | None) -> str | None:
     """Return the class of the largest of boxes `x1,y1,x2,y2,class` with blanks between (YOLO in Keras)."""
     boxes = [box.split(",") for box in (rest or "").split()]
-    areas = [(box[4], (float(box[2]) - float(box[0])) * (float(box[3]) - float(box[1]))) for box in boxes]
+    areas = []
+    for left, top, right, bottom, name, *_ in boxes:
+        areas.append((name, (float(right) - float(left)) * (float(bottom) - float(top))))
     return largest_class(areas)
 
 
@@ -142,7 +143,8 @@ def _own_folders(paths: Sequence[str]) -> list[str]:
     (['abbey', 'church/indoor'], ['cat'])
     """
     folders = [os.path.dirname(path).strip("/").split("/") for path in paths]
-    by_letter = all(len(parts) > 1 and parts[0] == parts[1][:1].lower() for parts in folders)
+    has_parent = all(len(parts) > 1 for parts in folders)
+    by_letter = has_parent and all(parts[0] == parts[1][:1].lower() for parts in folders)
     return ["/".join(parts[1:]) if by_letter else parts[-1] for parts in folders]
 
 
@@ -150,9 +152,8 @@ def _without_extension(lines: list[str], path: str, root: str | None) -> Rows | 
     """Return the images of lines that begin with names without extension; None where none lie near."""
     parts = [re.split(r"[\s,;]+", line, maxsplit=1) for line in lines]
     names = [each[0] for each in parts]
-    is_bare = all(
-        len(each) == 1 and name.isdecimal() and len(name) < 5 for each, name in zip(parts, names, strict=True)
-    )
+    has_label = any(len(each) > 1 for each in parts)
+    is_bare = not has_label and all(name.isdecimal() and len(name) < 5 for name in names)
     if is_bare or len(set(names)) < len(names):
         return None  # numbers of classes
     sample = names[:: max(1, len(names) // TRIED)]
@@ -166,11 +167,9 @@ def _without_extension(lines: list[str], path: str, root: str | None) -> Rows | 
         images = [paths[at] or "" for at in rows_with_image]
         rows = _with_labels(images, rests, path, folder, (folder,), old=False)
         rows.notes.append(say_of_rows("names_without_extension", what=folder))
-        rows.notes += (
-            [f"{counted(len(names) - len(rows_with_image), 'image')} not found"]
-            if len(rows_with_image) < len(names)
-            else []
-        )
+        n_missing = len(names) - len(rows_with_image)
+        if n_missing:
+            rows.notes.append(f"{counted(n_missing, 'image')} not found")
         return rows
     return None
 

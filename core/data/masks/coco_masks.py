@@ -172,11 +172,10 @@ def _annotated(tree: dict[str, Any]) -> tuple[list[dict[str, Any]], Shapes]:
     """Return the images, and by their number (`_key`) the class, area and outline of annotations."""
     names, _ = category_names(tree)
     things = things_of(tree)
-    images = [
-        image
-        for image in entries(tree["images"], "images")
-        if isinstance(image.get("file_name"), str) and _key(image.get("id")) is not None
-    ]
+    images = []
+    for image in entries(tree["images"], "images"):
+        if isinstance(image.get("file_name"), str) and _key(image.get("id")) is not None:
+            images.append(image)
     shapes: Shapes = defaultdict(list)
     for one in entries(tree["annotations"], "annotations"):
         image, category = _key(one.get("image_id")), one.get("category_id")

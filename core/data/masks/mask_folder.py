@@ -117,9 +117,9 @@ class FolderMasks(MaskSource):
             names = self._names(folders.get(kind), walk)
             below = [readable(name)[len(folders.get(kind, "")) :].lstrip("/") for name in names]
             matches = match_files(ids, below, paths, groups)
-            places[kind] = {
-                ids[row]: tuple(names[mask] for mask in of_row) for row, of_row in matches.of_image.items()
-            }
+            places[kind] = {}
+            for row, of_row in matches.of_image.items():
+                places[kind][ids[row]] = tuple(names[mask] for mask in of_row)
             unmatched += [readable(names[mask]) for mask in sorted(matches.left)]
             ambiguous += [readable(names[mask]) for mask in sorted(matches.ambiguous)]
             n_masks += len(names)
@@ -201,20 +201,22 @@ class FolderMasks(MaskSource):
         ids = list(self.source.table["image_id"])
         several = f" ({counted(len(ambiguous), 'name')} would match several)" if ambiguous else ""
         looked_for = f"'{without_extension(ids[0])}.png'" if ids else "none"
+        n_masks, n_images = counted(len(unmatched), "mask"), counted(len(ids), "image")
+        folder = f"'{readable(self.root)}' (it contains: {_contents(top)})"
         return MaskError(
-            f"neither core/ nor spurious/ in '{readable(self.root)}' (it contains: {_contents(top)}), and "
-            f"none of its {counted(len(unmatched), 'mask')} is named like one of the "
-            f"{counted(len(ids), 'image')}{several}: looked for names such as {looked_for}, found names "
-            f"such as '{unmatched[0]}'. Name masks like the images"
+            f"neither core/ nor spurious/ in {folder}, and none of its {n_masks} is named like one of the "
+            f"{n_images}{several}: looked for names such as {looked_for}, found names such as "
+            f"'{unmatched[0]}'. Name masks like the images"
         )
 
     def _nothing_matches(self, n_masks: int, example: str, ambiguous: list[str], ids: list[str]) -> MaskError:
         expected_name = f"{example.partition('/')[0]}/{without_extension(ids[0])}.png" if ids else "core/…"
         several = f" ({counted(len(ambiguous), 'name')} would match several)" if ambiguous else ""
+        masks, images = counted(n_masks, "mask"), counted(len(ids), "image")
         return MaskError(
-            f"none of the {counted(n_masks, 'mask')} in '{readable(self.root)}' matches one of the "
-            f"{counted(len(ids), 'image')}{several}: looked for names such as '{expected_name}', "
-            f"found names such as '{example}'. Name masks like the images, below core/ and spurious/"
+            f"none of the {masks} in '{readable(self.root)}' matches one of the {images}{several}: looked "
+            f"for names such as '{expected_name}', found names such as '{example}'. Name masks like the "
+            "images, below core/ and spurious/"
         )
 
 

@@ -159,9 +159,6 @@ def _in_split(keys: Keys) -> Keys:
     return without_split
 
 
-_RULES: tuple[tuple[Keys, Keys], ...] = (
-    (_whole, _whole),
-    (_stem_or_whole, _stem),
-    (_image_ends, _mask_ends),
-    (_in_split(_image_ends), _in_split(_mask_ends)),
-)
+_IN_SPLIT = (_in_split(_image_ends), _in_split(_mask_ends))
+_WHOLE, _ENDS = (_whole, _whole), (_image_ends, _mask_ends)
+_RULES: tuple[tuple[Keys, Keys], ...] = (_WHOLE, (_stem_or_whole, _stem), _ENDS, _IN_SPLIT)

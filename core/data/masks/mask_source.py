@@ -121,13 +121,14 @@ def coverage(n_images: int, places: Mapping[str, Mapping[str, Any]]) -> dict[str
     core, spurious = (set(places[kind]) for kind in KINDS)
     n_any, n_both = len(core | spurious), len(core & spurious)
     counts = f"{len(core):,} core, {len(spurious):,} spurious, {n_both:,} both"
+    note = f"{n_any:,} of {counted(n_images, 'image')} have a mask ({counts})"
     return {
         "n_images": n_images,
         "n_matched": n_any,
         "n_core": len(core),
         "n_spurious": len(spurious),
         "n_both": n_both,
-        "notes": [f"{n_any:,} of {counted(n_images, 'image')} have a mask ({counts})"],
+        "notes": [note],
     }
 
 
@@ -155,9 +156,11 @@ def read_mask(path: str | Path, reading: MaskReading = AS_BRIGHT) -> np.ndarray:
     if inverted:
         values = 255 - values
     levels = np.unique(values) if lossless else []
-    highest = (
-        levels[1] if len(levels) == 2 and not levels[0] else 1 if lossless and values.max() == 1 else 255
-    )
+    highest = 255
+    if len(levels) == 2 and not levels[0]:
+        highest = levels[1]
+    elif lossless and values.max() == 1:
+        highest = 1
     return values.astype(np.float32) / np.float32(highest)
 
 

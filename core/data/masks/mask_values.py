@@ -274,7 +274,8 @@ class Levels:
         highest = int(values.max(initial=0))
         top = highest if highest < SOFT_TOP else 255 if highest <= 255 else highest
         here = values[:-1, :-1]
-        right, below = (np.abs(here - other) for other in (values[:-1, 1:], values[1:, :-1]))
+        right = np.abs(here - values[:-1, 1:])
+        below = np.abs(here - values[1:, :-1])
         between = (here > 0) & (here < top)
         self.between += int(between.sum())
         self.flat += int((between & (right == 0) & (below == 0)).sum())
@@ -337,7 +338,11 @@ def _lossy_levels(bins: np.ndarray) -> dict[str, int]:
     if len(peaks) < 3 or max(map(len, peaks)) > 2 or held < (1 - REST) * total:
         return {}
     width = 256 // BINS
-    return {str(round(np.mean(peak) * width + width / 2)): int(bins[peak].sum()) for peak in peaks}
+    levels = {}
+    for peak in peaks:
+        middle = round(np.mean(peak) * width + width / 2)
+        levels[str(middle)] = int(bins[peak].sum())
+    return levels
 
 
 def _has_ignored(grey: Counter[int]) -> bool:

@@ -118,7 +118,8 @@ def in_encoder_frame(
         raise SettingsError(f"a mask's frame must be 'image' or 'crop', not '{frame}'")
     covered = (0, 0, *image_size) if frame == "image" else CROP.box(*image_size)
     seen, (height, width) = transform.box(*image_size), mask.shape
-    per_x, per_y = width / (covered[2] - covered[0]), height / (covered[3] - covered[1])
+    left, top, right, bottom = covered
+    per_x, per_y = width / (right - left), height / (bottom - top)
     x = (seen[0] - covered[0]) * per_x, (seen[2] - covered[0]) * per_x
     y = (seen[1] - covered[1]) * per_y, (seen[3] - covered[1]) * per_y
     return _resample(mask.astype(np.float32), x, y, size=transform.sides)
@@ -135,7 +136,9 @@ def _resample(
     if first_x >= end_x or first_y >= end_y:
         return result
     padded = np.pad(mask, (pad_y, pad_x), mode="edge") if any((*pad_x, *pad_y)) else mask
-    box = (box_x[0] + pad_x[0], box_y[0] + pad_y[0], box_x[1] + pad_x[0], box_y[1] + pad_y[0])
+    left, right = (end + pad_x[0] for end in box_x)
+    top, bottom = (end + pad_y[0] for end in box_y)
+    box = (left, top, right, bottom)
     shape = (end_x - first_x, end_y - first_y)
     image = Image.fromarray(padded).resize(shape, Image.Resampling.BILINEAR, box=box)
     result[first_y:end_y, first_x:end_x] = np.clip(np.asarray(image), 0, 1)

@@ -50,7 +50,9 @@ def _outlines(shape: list[Any]) -> list[array[float]] | str | None:
 
 
 def _are_points(parts: list[Any]) -> bool:
-    return len(parts) >= POINTS // 2 and all(isinstance(one, list) and len(one) == 2 for one in parts)
+    if len(parts) < POINTS // 2:
+        return False
+    return all(isinstance(point, list) and len(point) == 2 for point in parts)
 
 
 def _flat(part: Any) -> Any:
@@ -113,7 +115,8 @@ def _box(shape: Any, width: int, height: int, *, scaled: bool) -> np.ndarray:
     if sides is None or sides[2] <= 0 or sides[3] <= 0:
         return np.zeros((height, width), np.uint8)
     x, y, w, h = sides
-    corners = array("d", (x, y, x, y + h, x + w, y + h, x + w, y))
+    right, bottom = x + w, y + h
+    corners = array("d", (x, y, x, bottom, right, bottom, right, y))
     return fill_outline([corners], width, height, scaled=scaled)
 
 

@@ -52,10 +52,12 @@ SPLITS = (
     "dataset_split",
     "tvt",
 )
+_MEANS_VAL = ("is_valid", "is_val", "is_validation", "valid", "validation")
+_MEANS_TRAIN = ("is_train", "is_training", "is_training_img", "train")
 TRUE_MEANS = {  # columns of truth values: the split where it is true, and where it is false
-    **dict.fromkeys(("is_valid", "is_val", "is_validation", "valid", "validation"), ("val", "train")),
+    **dict.fromkeys(_MEANS_VAL, ("val", "train")),
     **dict.fromkeys(("is_test", "is_testing"), ("test", "train")),
-    **dict.fromkeys(("is_train", "is_training", "is_training_img", "train"), ("train", "val")),
+    **dict.fromkeys(_MEANS_TRAIN, ("train", "val")),
 }
 TRUTHS = {
     "true": True,
@@ -376,9 +378,11 @@ def _check_same_split(frame: pd.DataFrame, first: str, other: str, table: str) -
     differ = sides[0] != sides[1]
     if differ.any():
         row = int(differ.argmax())
+        by_first = frame[first].iat[row]
+        by_other = frame[other].iat[row]
         raise ImageSourceError(
-            f"row {row + 1} of '{table}' is '{frame[first].iat[row]}' by column {first} and "
-            f"'{frame[other].iat[row]}' by column {other}. Write ?split={first} or ?split={other}"
+            f"row {row + 1} of '{table}' is '{by_first}' by column {first} and "
+            f"'{by_other}' by column {other}. Write ?split={first} or ?split={other}"
         )
 
 
@@ -475,9 +479,11 @@ def _names_numbers(frame: pd.DataFrame, label: str, other: str, table: str) -> b
         row = int((usual[of_rows.codes] != of_names.codes).argmax())
         number, name, expected = numbers.iat[row], names.iat[row], usual[of_rows.codes[row]]
         written = of_names.names[expected] if expected >= 0 else None
+        line = int(numbers.index[row]) + 1
+        classes = f"{label} {number} and {other}"
         raise ImageSourceError(
-            f"row {int(numbers.index[row]) + 1} of '{table}' has {label} {number} and {other} '{name}', "
-            f"other rows {label} {number} and {other} '{written}'. Write ?label={label} or ?label={other}"
+            f"row {line} of '{table}' has {classes} '{name}', other rows {classes} '{written}'. "
+            f"Write ?label={label} or ?label={other}"
         )
     return False
 

@@ -65,7 +65,8 @@ def _grouped(listing: Listing, column: str, ids: Sequence[str], groups: Sequence
     extras = listing.extras if listing.extras is not None else pd.DataFrame(index=listing.table.index)
     extras = extras.assign(**{column: pd.array(groups, dtype="str")})
     counts = Counter(groups)
-    shown = min((name for name, n in counts.items() if n > 1), key=lambda name: (-counts[name], name))
+    several = [name for name, n in counts.items() if n > 1]
+    shown = min(several, key=lambda name: (-counts[name], name))
     kind = "copies" if column == PHOTOGRAPH else "frames"
     note = _say(kind, n=len(groups), of=len(counts), what=shown, why=some(_of(shown, groups, ids), 3))
     return replace(listing, extras=extras, group=column, notes=[*listing.notes, note])
@@ -130,12 +131,14 @@ def _bases(ids: Sequence[str], labels: Sequence[str | None]) -> list[str] | None
     bases = _without_variants(ids)
     sizes, of_class = Counter(bases), Counter(labels)
     shared = {base for base, n in sizes.items() if n > 1}
-    too_large = any(
-        2 * sizes[base] > of_class[label] and sizes[base] > 2
-        for base, label in zip(bases, labels, strict=True)
-        if base in shared
-    )
+    class_of_base = [(base, label) for base, label in zip(bases, labels, strict=True) if base in shared]
+    too_large = any(_is_large(sizes[base], of_class[label]) for base, label in class_of_base)
     return None if len(shared) < FEWEST or too_large else bases
+
+
+def _is_large(n: int, n_of_class: int) -> bool:
+    """Return whether more than half of a class are variants of one image."""
+    return 2 * n > n_of_class and n > 2
 
 
 def _below_domains(ids: Sequence[str], labels: Sequence[str | None], look: PictureOf) -> list[str] | None:

@@ -37,5 +37,7 @@ def _holds_again(tree: Mapping[str, Folder], counts: Mapping[str, int], path: st
     pairs = [(join(path, name), join(above, name)) for name in inner]
     if len(inner) < 2 or tree[path].images or not {other for _, other in pairs} <= classes - {path}:
         return False
-    same = sum(len(set(tree[one].images) & set(tree[other].images)) for one, other in pairs)
+    same = 0
+    for path_here, path_above in pairs:
+        same += len(set(tree[path_here].images) & set(tree[path_above].images))
     return same > 0 and same >= SAME * counts[path]

@@ -183,12 +183,13 @@ def choose_reading(
     """
     counts = counts_below(tree)
     splits = find_splits(tree, counts)
+    ignored = [path for path in splits.ignored if counts.get(path)]
     start = TreeReading(
         splits=splits.of or {"": "all"},
         inside=splits.inside,
         masks=masks.folders,
         mask_files=masks.files,
-        ignored=[path for path in splits.ignored if counts.get(path)],
+        ignored=ignored,
     )
     start = _without_containers(tree, counts, start)
     start = replace(start, left_out=folders_again(tree, counts, start.splits))
@@ -376,11 +377,15 @@ def _are_counted(levels: Profile, tree: Tree) -> bool:
     if len(pairs) < FEWEST_COUNTED or not all(is_number(one) for pair in pairs for one in pair):
         return False
     step = gcd(*(int(folder) for folder, _ in pairs))
-    by_step = step >= LEAST_STEP and all(int(name) // step * step == int(folder) for folder, name in pairs)
-    return by_step or any(
-        all(int(name) % 10**n_digits == int(folder) for folder, name in pairs)
-        for n_digits in range(1, max(len(folder) for folder, _ in pairs) + 1)
-    )
+    numbers = [(int(folder), int(name)) for folder, name in pairs]
+    by_step = step >= LEAST_STEP and all(number // step * step == folder for folder, number in numbers)
+    most_digits = max(len(folder) for folder, _ in pairs)
+    return by_step or any(_are_last_digits(numbers, n_digits) for n_digits in range(1, most_digits + 1))
+
+
+def _are_last_digits(numbers: Sequence[tuple[int, int]], n_digits: int) -> bool:
+    """Return True where each folder has the number of the last digits of the files in it."""
+    return all(number % 10**n_digits == folder for folder, number in numbers)
 
 
 def _group_of_codes(levels: Profile) -> int | None:
@@ -432,7 +437,9 @@ def _letters(levels: Profile) -> int | None:
     if any(len(name) != 1 or not name.isalpha() for name in levels.names(1)):
         return None
     below = levels.levels[1].below
-    alike = [above == {name[0].lower()} or above == {name[0].upper()} for name, above in below.items()]
+    alike = []
+    for name, above in below.items():
+        alike.append(above == {name[0].lower()} or above == {name[0].upper()})
     return 2 if sum(alike) >= 0.9 * len(alike) else None
 
 

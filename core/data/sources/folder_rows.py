@@ -72,11 +72,9 @@ def _add(rows: TreeRows, tree: Tree, reading: TreeReading, folders: Sequence[Ima
         if not labelled or not is_above(reading, folder):
             together[first].append(folder)
     for first in sorted(together):
-        pairs = [
-            (join(folder.path, name), at)
-            for at, folder in enumerate(together[first])
-            for name in tree[folder.path].images
-        ]
+        pairs = []
+        for at, folder in enumerate(together[first]):
+            pairs += [(join(folder.path, name), at) for name in tree[folder.path].images]
         if len(together[first]) > 1:
             pairs.sort()
         facts = [_facts(reading, folder, labelled) for folder in together[first]]
@@ -110,11 +108,10 @@ def _notes(tree: Tree, reading: TreeReading, prefix: str, folders: Sequence[Imag
         has_labels = has_labels or any(folder.parts for folder in folders)  # of which a sentence tells
         return [] if has_labels else [f"no class folders{where}: images without labels"]
     first = {folder.path[len(prefix) :].strip("/").partition("/")[0] for folder in folders}
-    empty = [
-        readable(name)
-        for name in tree[prefix].folders
-        if name not in first and name not in reading.masks and join(prefix, name) not in reading.left_out
+    without_images = [
+        name for name in tree[prefix].folders if name not in first and name not in reading.masks
     ]
+    empty = [readable(name) for name in without_images if join(prefix, name) not in reading.left_out]
     notes = [f"{counted(len(empty), 'empty class folder')} ignored{where}: {some(empty)}"] if empty else []
     outside = sum(folder.n_images for folder in folders if not folder.parts)
     above = sum(folder.n_images for folder in folders if folder.parts and is_above(reading, folder))

@@ -170,12 +170,10 @@ def _splits_in_classes(tree: Mapping[str, Folder], counts: Mapping[str, int], at
         for name, kind in kinds.items()
         if kind in ("train", evaluated)
     }
-    left = {
-        join(at, name, one)
-        for name in classes
-        for one in children(tree, counts, join(at, name))
-        if one not in inside
-    }
+    left = set()
+    for name in classes:
+        folders = children(tree, counts, join(at, name))
+        left |= {join(at, name, folder) for folder in folders if folder not in inside}
     return Splits(inside=inside, ignored=sorted(left))
 
 

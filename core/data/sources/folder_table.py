@@ -38,11 +38,9 @@ def _tables(root: str) -> Iterator[str]:
     files = [name for name in entries if name.lower().endswith(ENDINGS)]
     yield from sorted(files, key=lambda name: not name.startswith("metadata."))
     for folder in filter(split_named, entries):
-        yield from (
-            f"{folder}/{name}"
-            for name in _sorted(os.path.join(root, folder))
-            if name.startswith("metadata.") and name.lower().endswith(ENDINGS)
-        )
+        for name in _sorted(os.path.join(root, folder)):
+            if name.startswith("metadata.") and name.lower().endswith(ENDINGS):
+                yield f"{folder}/{name}"
 
 
 def _sorted(folder: str) -> list[str]:

@@ -87,7 +87,8 @@ class ImageNames:
     def _lies(self, path: str, name: str) -> bool:
         images = self.tree[path].images if path in self.tree else []
         at = bisect_left(images, name)
-        return any(one == name or os.path.splitext(one)[0] == name for one in images[at : at + 3])
+        near = images[at : at + 3]
+        return name in near or name in [os.path.splitext(image)[0] for image in near]
 
 
 def _names_images(head: str, images: ImageNames) -> bool:

@@ -234,11 +234,11 @@ def _is_language(text: str) -> bool:
 
 def any_images(path: str) -> bool:
     """Return True when a folder contains an image at any depth."""
-    return any(
-        os.path.splitext(name)[1].lower()[1:] in IMAGE_EXTENSIONS
-        for _, _, names in os.walk(path)
-        for name in names
-    )
+    for _, _, names in os.walk(path):
+        endings = (os.path.splitext(name)[1].lower()[1:] for name in names)
+        if any(ending in IMAGE_EXTENSIONS for ending in endings):
+            return True
+    return False
 
 
 def images_below(path: str, walk: Walk, *, root: str, prefix: str = "") -> list[str]:

@@ -68,21 +68,23 @@ def _is_promising(ids: Sequence[str], labels: Sequence[str | None], unit_of: Uni
     if len(units) < PER_CLASS * len({labels[row] for row in rows}):
         return False
     starts = [int(at) for at in evenly(len(ids), SAMPLED // RUN)]
-    pairs = [(row, row + 1) for start in starts for row in range(start, min(start + RUN, len(ids) - 1))]
-    shared = [
-        bool(unit := unit_of(ids[row], labels[row])) and unit == unit_of(ids[after], labels[after])
-        for row, after in pairs
-    ]
+    pairs = []
+    for start in starts:
+        end = min(start + RUN, len(ids) - 1)
+        pairs += [(row, row + 1) for row in range(start, end)]
+    shared = []
+    for row, after in pairs:
+        unit = unit_of(ids[row], labels[row])
+        shared.append(bool(unit) and unit == unit_of(ids[after], labels[after]))
     return sum(shared) >= LEAST_SHARE * max(len(shared), 1)
 
 
 def _are_several(units: Sequence[str], labels: Sequence[str | None]) -> bool:
     """Whether at least `FEWEST` units have several images, and none holds half of its class."""
     sizes, of_class = Counter(units), Counter(labels)
-    large = any(
-        sizes[unit] > 2 and 2 * sizes[unit] > of_class[label]
-        for unit, label in dict(zip(units, labels, strict=True)).items()
-    )
+    class_of_unit = dict(zip(units, labels, strict=True))
+    several = [(sizes[unit], label) for unit, label in class_of_unit.items() if sizes[unit] > 2]
+    large = any(2 * n > of_class[label] for n, label in several)
     return not large and sum(n > 1 for n in sizes.values()) >= FEWEST
 
 

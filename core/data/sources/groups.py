@@ -135,11 +135,13 @@ class _Side:
             self.held[one] += n
 
     def has_room(self, group: int) -> bool:
-        return all(self.held[one] + n <= self.targets[one] for one, n in self.parts[group])
+        in_val = self.held
+        return all(in_val[code] + n <= self.targets[code] for code, n in self.parts[group])
 
     def leaves_train(self, group: int) -> bool:
         """Whether every class of a group keeps an image in train without it."""
-        return all(self.held[one] + n < self.sizes[one] for one, n in self.parts[group])
+        in_val = self.held
+        return all(in_val[code] + n < self.sizes[code] for code, n in self.parts[group])
 
     def is_nearer(self, group: int) -> bool:
         """Whether the sum over classes of (held - target)^2 / size falls by a group."""

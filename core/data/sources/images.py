@@ -26,13 +26,17 @@ from core.data.sources.torchvision_sets import TorchvisionSource
 from core.errors import ImageSourceError, did_you_mean
 from core.topics import function_named, topics
 
-SOURCES: dict[str, type[ListedSource]] = {
-    kind.kind: kind
-    for kind in (
-        *(FolderSource, TableSource, RepresentationsOnly, ShardSource),
-        *(TorchvisionSource, AnnotatedSource, HuggingFaceSource, MetadataSource),
-    )
-}
+_KINDS: tuple[type[ListedSource], ...] = (
+    FolderSource,
+    TableSource,
+    RepresentationsOnly,
+    ShardSource,
+    TorchvisionSource,
+    AnnotatedSource,
+    HuggingFaceSource,
+    MetadataSource,
+)
+SOURCES: dict[str, type[ListedSource]] = {kind.kind: kind for kind in _KINDS}
 Images = TypeVar("Images", bound=ImageSource)
 GUESTS = {image_set.kind: image_set for topic in topics() for image_set in topic.image_sets}
 

@@ -44,7 +44,8 @@ class PairSource(ListedSource):
     def prefixed(self) -> bool:
         """True when ids have the name of their split as a prefix."""
         if self._prefixed is None:
-            first, second = (set(part.table["image_id"].iloc[_rows(part, s)]) for part, s in self._sides())
+            ids_of_sides = [part.table["image_id"].iloc[_rows(part, split)] for part, split in self._sides()]
+            first, second = map(set, ids_of_sides)
             self._prefixed = not first.isdisjoint(second)
         return self._prefixed
 

@@ -122,10 +122,11 @@ def _by_longest(file: pq.ParquetFile, part: _Part) -> int:
 
 def _exact(file: pq.ParquetFile, part: _Part) -> int:
     """Return the bytes of the texts themselves."""
-    return sum(
-        FUNCTIONS.sum(FUNCTIONS.binary_length(some.dictionary).take(some.indices)).as_py() or 0
-        for some in _dictionaries(file, part, BATCH_ROWS)
-    )
+    total = 0
+    for some in _dictionaries(file, part, BATCH_ROWS):
+        lengths = FUNCTIONS.binary_length(some.dictionary).take(some.indices)
+        total += FUNCTIONS.sum(lengths).as_py() or 0
+    return total
 
 
 def _dictionaries(file: pq.ParquetFile, part: _Part, n_rows: int) -> Iterator[Any]:

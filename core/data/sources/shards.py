@@ -135,10 +135,8 @@ class ShardSource(source.ListedSource):
         extras = pd.DataFrame({"caption": captions}) if captions else None
         labels, spelled = one_spelling(splits, labels)
         notes += split_notes + label_notes + spelled
-        places = tuple(
-            np.array(values, np.int64)
-            for values in zip(*((s.shard, s.image.offset, s.image.size) for s in samples), strict=True)
-        )
+        spans = ((sample.shard, sample.image.offset, sample.image.size) for sample in samples)
+        places = tuple(np.array(values, np.int64) for values in zip(*spans, strict=True))
         return source.Listing(source.image_table(ids, files, splits, labels), notes, extras, given, places)
 
     def _ids(self, samples: list[ShardSample]) -> list[str]:
@@ -323,11 +321,12 @@ def _sample(path: str, key: str, members: dict[str, Member]) -> ShardSample | No
     if not images:
         return None
     image = members[min(images, key=lambda ending: ending.count("."))]  # key.jpg before key.depth.png
-    texts = {
-        ending: read_member(path, member.offset, member.size).decode("utf-8", "replace").strip()
-        for ending, member in members.items()
-        if (ending in ("cls", "json", "txt") or ending.endswith(".cls")) and member.size <= LONGEST_TEXT
-    }
+    texts = {}
+    for ending, member in members.items():
+        is_text = ending in ("cls", "json", "txt") or ending.endswith(".cls")
+        if is_text and member.size <= LONGEST_TEXT:
+            content = read_member(path, member.offset, member.size)
+            texts[ending] = content.decode("utf-8", "replace").strip()
     part_label = next((texts[ending] for ending in sorted(texts) if ending.endswith(".cls")), None)
     fields = _json_fields(texts.get("json", ""))
     label = texts.get("cls") or _first(fields, LABEL_FIELDS, (str, int))

@@ -257,7 +257,8 @@ def seeded_split(
     order = np.lexsort((ranks, classes.codes))
     if _any_tie(ranks[order], classes.codes[order]):
         ids = list(_each(image_ids))
-        order = np.array(sorted(order.tolist(), key=lambda row: (classes.codes[row], ranks[row], ids[row])))
+        by_name = sorted(order.tolist(), key=lambda row: (classes.codes[row], ranks[row], ids[row]))
+        order = np.array(by_name)
     class_of = classes.codes[order] + 1  # no label is the class 0
     sizes = np.bincount(class_of, minlength=len(classes.names) + 1)
     n_val = np.where(sizes > 1, np.maximum(np.rint(val_share * sizes), 1), 0)
@@ -273,7 +274,9 @@ def _each(texts: Texts) -> Iterable[str]:
 
 
 def _any_tie(ranks: np.ndarray, codes: np.ndarray) -> bool:
-    return bool(((ranks[1:] == ranks[:-1]) & (codes[1:] == codes[:-1])).any())
+    same_rank = ranks[1:] == ranks[:-1]
+    same_class = codes[1:] == codes[:-1]
+    return bool((same_rank & same_class).any())
 
 
 def draw_split(

@@ -47,7 +47,8 @@ def labels_of_cells(labels: pd.Series) -> tuple[pd.Series, list[Record]]:
     notes += _written_twice(map(str, counts.index))
     if (joined := joining_mark(list(map(str, counts.index)), column)) is not None:
         mark, several = joined
-        n, names = int(counts[several].sum()), tuple(f"'{name}'" for name in several[:SHOWN])
+        n = int(counts[several].sum())
+        names = tuple(f"'{name}'" for name in several[:SHOWN])
         notes.append(say_of_columns("several_labels", n=n, of=len(labels), what=mark, names=names))
     return labels, notes
 

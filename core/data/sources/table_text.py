@@ -150,9 +150,12 @@ def ends_with_image(path: str) -> bool:
     except (OSError, UnicodeDecodeError):
         return False
     fields = [line.split("\t") for line in lines]
-    return bool(fields) and all(
-        len(each) > 1 and is_image_name(each[-1]) and not is_image_name(each[0]) for each in fields
-    )
+    return bool(fields) and all(len(each) > 1 and _only_last_is_image(each) for each in fields)
+
+
+def _only_last_is_image(fields: Sequence[str]) -> bool:
+    """Whether the last of the fields of a line names an image and the first does not."""
+    return is_image_name(fields[-1]) and not is_image_name(fields[0])
 
 
 def encoding_of(path: str) -> str:
@@ -199,7 +202,9 @@ def _lacks_first_name(rows: Sequence[Sequence[str]], mark: str) -> bool:
     if mark != " " or len(rows) < 2:
         return False
     widths = {len(row) for row in rows[1:]}
-    return widths == {len(rows[0]) + 1} and is_image_name(rows[1][0]) and not is_image_name(rows[0][0])
+    if widths != {len(rows[0]) + 1}:
+        return False
+    return is_image_name(rows[1][0]) and not is_image_name(rows[0][0])
 
 
 def _is_data(row: Sequence[str], is_there: Callable[[str], bool], is_list: bool) -> bool:

@@ -459,10 +459,8 @@ def _split_names(path: str, splits: pd.Series, column: str, *, asked: bool) -> t
     names = [name.strip().lower() for name in written.names]
     if values is None:
         unknown = sorted(set(names) - SPLIT_NAMES.keys())
-        row = (
-            int(np.isin(written.codes, [c for c, name in enumerate(names) if name == unknown[0]]).argmax())
-            + 1
-        )
+        codes = [code for code, name in enumerate(names) if name == unknown[0]]
+        row = int(np.isin(written.codes, codes).argmax()) + 1
         ways = f"; 0 and 1 may mean either: ?split={column} takes 0 as train and 1 as val"
         both = ways if set(unknown) <= {"0", "1"} else ""
         raise ImageSourceError(

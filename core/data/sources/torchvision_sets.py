@@ -51,11 +51,10 @@ class TorchvisionSource(source.ListedSource):
     @classmethod
     def reopen(cls, description: dict[str, Any]) -> "TorchvisionSource":
         """Reopen a data set. Raises ImageSourceError for one that unpickles files."""
-        options = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in description["options"].items()
-            if key != "download"
-        }
+        options = {}
+        for key, value in description["options"].items():
+            if key != "download":
+                options[key] = tuple(value) if isinstance(value, list) else value
         if description["name"].startswith(UNPICKLES):
             raise ImageSourceError(
                 f"torchvision:{description['name']} unpickles a file; name it in a command"
@@ -167,10 +166,11 @@ def _by_split(make: Any, name: str, options: dict[str, Any]) -> dict[str, Any]:
 def _as_expected(make: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Return options with numbers as text where a name is expected, such as the version 2018."""
     defaults = {key: one.default for key, one in inspect.signature(make).parameters.items()}
-    return {
-        key: str(value) if isinstance(defaults[key], str) and isinstance(value, int) else value
-        for key, value in options.items()
-    }
+    expected = {}
+    for key, value in options.items():
+        is_number = isinstance(defaults[key], str) and isinstance(value, int)
+        expected[key] = str(value) if is_number else value
+    return expected
 
 
 def _left_out(name: str, options: dict[str, Any], sets: dict[str, Any]) -> list[Record]:

@@ -91,7 +91,8 @@ def _is_samples(head: bytes, path: str) -> bool:
     if not 0 < n_samples <= len(head) // 4 - 2:
         return False
     places = struct.unpack_from(f"<{n_samples + 1}I", head, 4)
-    return places[0] >= 4 * (n_samples + 2) and places[-1] == size and list(places) == sorted(places)
+    begins_after_header = places[0] >= 4 * (n_samples + 2)
+    return begins_after_header and places[-1] == size and list(places) == sorted(places)
 
 
 def _is_tfrecord(head: bytes, path: str) -> bool:

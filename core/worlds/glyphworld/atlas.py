@@ -80,20 +80,27 @@ def load_atlas(folder: Path = FOLDER) -> Atlas:
             f"'{folder / INDEX}' has version {index.get('version')}, expected {INDEX_VERSION}. Rebuild it."
         )
     glyphs = {entry["name"]: Glyph(**{**entry, "box": tuple(entry["box"])}) for entry in index["glyphs"]}
+    sprites, companion_of, distractors = {}, {}, []
+    for name, glyph in glyphs.items():
+        sprites[name] = sheet.crop(glyph.box)
+        if glyph.role == "companion":
+            companion_of[glyph.label] = name
+        elif glyph.role == "distractor":
+            distractors.append(name)
+    by_class = _names_by_class(glyphs)
     return Atlas(
         glyphs=glyphs,
-        sprites={name: sheet.crop(glyph.box) for name, glyph in glyphs.items()},
-        by_class=_names_by_class(glyphs),
-        companion_of={glyph.label: name for name, glyph in glyphs.items() if glyph.role == "companion"},
-        distractors=tuple(name for name, glyph in glyphs.items() if glyph.role == "distractor"),
+        sprites=sprites,
+        by_class=by_class,
+        companion_of=companion_of,
+        distractors=tuple(distractors),
     )
 
 
 def _names_by_class(glyphs: dict[str, Glyph]) -> dict[str, tuple[str, ...]]:
     main = [glyph for glyph in glyphs.values() if glyph.role == "class"]
-    return {
-        label: tuple(g.name for g in main if g.label == label) for label in sorted({g.label for g in main})
-    }
+    labels = sorted({glyph.label for glyph in main})
+    return {label: tuple(glyph.name for glyph in main if glyph.label == label) for label in labels}
 
 
 def draw_glyph(codepoint: str, font: ImageFont.FreeTypeFont) -> Image.Image:
@@ -128,9 +135,8 @@ def build_atlas(font_path: Path, folder: Path = FOLDER) -> tuple[int, int]:
         left, top = number % COLUMNS * CELL, number // COLUMNS * CELL
         sheet.paste(sprite, (left, top))
         box = (left, top, left + sprite.width, top + sprite.height)
-        glyphs.append(
-            Glyph(row["name"], row["codepoint"], row["role"], row["class"], row["noun"], row["colour"], box)
-        )
+        texts = (row[name] for name in ("name", "codepoint", "role", "class", "noun", "colour"))
+        glyphs.append(Glyph(*texts, box))
     sheet.save(folder / SHEET, lossless=True, quality=100, method=6)
     entries = ",\n".join(json.dumps(asdict(glyph)) for glyph in glyphs)
     text = f'{{"version": {INDEX_VERSION}, "cell": {CELL}, "glyphs": [\n{entries}\n]}}\n'

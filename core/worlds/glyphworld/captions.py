@@ -74,12 +74,15 @@ def caption_facts(plan: ScenePlan) -> SceneFacts:
     main = Seen(plan.main, tuple(dict.fromkeys((plan.label, glyph.noun))), colour_of(plan.main), states)
     others = ([plan.companion] if plan.companion else []) + list(plan.distractors)
     occluded = parts["occluded"] >= MARKED
+    seen_others = tuple(Seen(item, (glyph_of(item).noun,), colour_of(item), ()) for item in others)
+    in_front = _noun(plan.occluder) if plan.occluder else ""
+    crowded = parts["clutter"] >= MARKED
     return SceneFacts(
         plan=plan,
         main=main,
-        others=tuple(Seen(item, (glyph_of(item).noun,), colour_of(item), ()) for item in others),
-        hidden_by=(_noun(plan.occluder) if plan.occluder else "") if occluded else None,
-        crowded=parts["clutter"] >= MARKED,
+        others=seen_others,
+        hidden_by=in_front if occluded else None,
+        crowded=crowded,
         caption=caption_of(plan, parts),
     )
 

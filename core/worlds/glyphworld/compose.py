@@ -54,10 +54,10 @@ def composed(plan: ScenePlan) -> ScenePlan:
 def single_words() -> dict[str, tuple[str, ...]]:
     """List each class's glyphs, without those that the caption grammar cannot write: "slice of cake"."""
     atlas = load_atlas()
-    return {
-        label: tuple(name for name in names if " of " not in atlas.glyphs[name].noun)
-        for label, names in atlas.by_class.items()
-    }
+    words = {}
+    for label, names in atlas.by_class.items():
+        words[label] = tuple(name for name in names if " of " not in atlas.glyphs[name].noun)
+    return words
 
 
 def with_places_exchanged(plan: ScenePlan) -> ScenePlan:

@@ -94,22 +94,24 @@ def scene_row(plan: ScenePlan) -> dict[str, object]:
     and where it is no cue."""
     occlusion = measure_occlusion(plan)
     parts = severities(plan, occlusion)
-    return {
+    row = {
         "hardness": hardness_of(parts),
         "cause": cause_of(plan, parts),
         "size": plan.main.size,
         "fade": plan.fade,
         "blur": plan.blur,
         "occlusion": occlusion,
+    }
+    companion = glyph_of(plan.companion).noun if plan.companion else None
+    row |= {
         "clutter": len(plan.distractors),
         "background": plan.ground.kind,
-        "companion": glyph_of(plan.companion).noun if plan.companion else None,
+        "companion": companion,
         "background_agrees": plan.background_agrees,
         "companion_agrees": plan.companion_agrees,
-        "glyph": plan.main.glyph,
-        "style": plan.style,
-        "caption": caption_of(plan, parts),
     }
+    row |= {"glyph": plan.main.glyph, "style": plan.style, "caption": caption_of(plan, parts)}
+    return row
 
 
 class Glyphworld:
@@ -150,11 +152,11 @@ class Glyphworld:
     def spec(self) -> str:
         """Return the canonical spec string, which opens the same source."""
         usual = PRESETS[self.preset]
-        knobs = {
-            name: getattr(self.world, name)
-            for name in (*KNOBS, "background_variants")
-            if getattr(self.world, name) != getattr(usual, name)
-        }
+        knobs = {}
+        for name in (*KNOBS, "background_variants"):
+            value = getattr(self.world, name)
+            if value != getattr(usual, name):
+                knobs[name] = value
         options = {"train": self.n_train, "val": self.n_val, "seed": self.seed, "preset": self.preset}
         options |= {"size": self.world.size} | knobs
         if self.world.styles != usual.styles:
@@ -190,13 +192,8 @@ class Glyphworld:
 
     def in_style(self, style: str) -> Self:
         """Return the same scenes in one style: row i is the twin of row i."""
-        return type(self)(
-            train=self.n_train,
-            val=self.n_val,
-            seed=self.seed,
-            preset=self.preset,
-            world=replace(self.world, styles=((style, 1.0),)),
-        )
+        world = replace(self.world, styles=((style, 1.0),))
+        return type(self)(train=self.n_train, val=self.n_val, seed=self.seed, preset=self.preset, world=world)
 
     def scene(self, row: int) -> Scene:
         """Render the scene of a row with its masks and ground truth."""

@@ -96,7 +96,8 @@ def _main_and_front(plan: ScenePlan, size: int) -> Iterator[Layer]:
     main = list(_object("main", plan.main, plan, size, blur=plan.blur, opacity=1 - plan.fade))
     yield from main
     if plan.cover is not None:
-        yield Layer("cover", None, _cover_alpha(plan.cover, main[-1].alpha.size), main[-1].x, main[-1].y)
+        sprite = main[-1]
+        yield Layer("cover", None, _cover_alpha(plan.cover, sprite.alpha.size), sprite.x, sprite.y)
     if plan.occluder is not None:
         yield from _object("occluder", plan.occluder, plan, size)
 
@@ -106,13 +107,14 @@ def _object(
 ) -> Iterator[Layer]:
     """Yield the object's shadow, then the object."""
     rgb, alpha = _sprite(item, size, blur)
-    x, y = round(item.x * size - alpha.width / 2), round(item.y * size - alpha.height / 2)
+    x = round(item.x * size - alpha.width / 2)
+    y = round(item.y * size - alpha.height / 2)
     right, down, strength = plan.shadow
     soft = max(1, round(size / 40))
     shadow = ImageOps.expand(alpha, soft).filter(ImageFilter.BoxBlur(soft))
-    yield Layer(
-        "shadow", 0, shadow, x - soft + round(right * size), y - soft + round(down * size), strength * opacity
-    )
+    shadow_x = x - soft + round(right * size)
+    shadow_y = y - soft + round(down * size)
+    yield Layer("shadow", 0, shadow, shadow_x, shadow_y, strength * opacity)
     yield Layer(role, rgb, alpha, x, y, opacity)
 
 
@@ -211,7 +213,8 @@ def _lit(plan: ScenePlan, canvas: Image.Image) -> Image.Image:
     height, width = lit.shape[:2]
     top, left = (int(at * TILE) for at in plan.grain_at)
     rows, columns = (top + np.arange(height)) % TILE, (left + np.arange(width)) % TILE
-    return Image.fromarray(np.clip(lit + grain()[rows[:, None], columns], 0, 255).astype(np.uint8))
+    noisy = lit + grain()[rows[:, None], columns]
+    return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
 
 
 def _faded(alpha: Image.Image, opacity: float) -> Image.Image:

@@ -51,12 +51,10 @@ class World:
     composed: bool = False  # see compose.py
 
 
-PRESETS = {
-    "default": World(),
-    "spurious": World(background_agreement=0.85, companion_agreement=0.85, companion_share=0.8),
-    "styles": World(styles=tuple((style, 0.25) for style in STYLES)),
-    "compose": World(background_agreement=1 / len(KINDS), hard_share=0.0, composed=True),
-}
+_SPURIOUS = World(background_agreement=0.85, companion_agreement=0.85, companion_share=0.8)
+_STYLES = World(styles=tuple((style, 0.25) for style in STYLES))
+_COMPOSED = World(background_agreement=1 / len(KINDS), hard_share=0.0, composed=True)
+PRESETS = {"default": World(), "spurious": _SPURIOUS, "styles": _STYLES, "compose": _COMPOSED}
 
 
 @dataclass(frozen=True)
@@ -225,7 +223,10 @@ def _draw_ground(dice: Dice, label: str, agrees: bool, variants: int) -> Ground:
     if dice.chance(0.62):
         level = dice.between(0.22, 0.52) if kind in FLOORS else dice.between(0.58, 0.86)
         tilt, rough = dice.between(-0.05, 0.05), dice.pick((0.0, 0.015, 0.035))
-        horizon = tuple(level + tilt * (k / 2 - 1) + dice.between(-rough, rough) for k in range(5))
+        heights = []
+        for k in range(5):
+            heights.append(level + tilt * (k / 2 - 1) + dice.between(-rough, rough))
+        horizon = tuple(heights)
     return Ground(
         kind,
         dice.below(variants),
@@ -247,7 +248,8 @@ def _draw_main(dice: Dice, glyphs: Sequence[str], ground: Ground, severity: floa
     if severity:
         size = SIZE_EASY - severity * (SIZE_EASY - SIZE_SMALLEST)
     room = 1 - size
-    x, y = 0.5 + 0.8 * room * (dice.draw() - 0.5), 0.5 + 0.8 * room * (dice.draw() - 0.5)
+    x = 0.5 + 0.8 * room * (dice.draw() - 0.5)
+    y = 0.5 + 0.8 * room * (dice.draw() - 0.5)
     if ground.is_floor and ground.horizon:
         y = min(max(y, max(ground.horizon) - 0.2 * size), 1 - size / 2)
     return draw_item(dice, dice.pick(glyphs), x, y, size)
@@ -262,13 +264,16 @@ def draw_item(dice: Dice, glyph: str, x: float, y: float, size: float) -> Item:
 
 def best_place(dice: Dice, size: float, taken: Sequence[Item]) -> tuple[float, float]:
     """Return the best of six random positions: the one that overlaps other objects' boxes least."""
-    spots = [(dice.between(size / 2, 1 - size / 2), dice.between(size / 2, 1 - size / 2)) for _ in range(6)]
+    low, high = size / 2, 1 - size / 2
+    spots = [(dice.between(low, high), dice.between(low, high)) for _ in range(6)]
     return min(spots, key=lambda spot: sum(_overlap(spot, size, item) for item in taken))
 
 
 def _overlap(spot: tuple[float, float], size: float, item: Item) -> float:
     reach = (size + item.size) / 2
-    return max(0.0, reach - abs(spot[0] - item.x)) * max(0.0, reach - abs(spot[1] - item.y))
+    across = max(0.0, reach - abs(spot[0] - item.x))
+    down = max(0.0, reach - abs(spot[1] - item.y))
+    return across * down
 
 
 def _draw_companion(
@@ -321,7 +326,8 @@ def _draw_light(dice: Dice) -> tuple[tuple[int, ...], float]:
     for row in range(LIGHT_NODES):
         for column in range(LIGHT_NODES):
             across, down = 2 * column / last - 1, 2 * row / last - 1
-            gain = 1 + slope_x * across + slope_y * down - vignette * (across**2 + down**2) / 2
+            from_centre = across**2 + down**2
+            gain = 1 + slope_x * across + slope_y * down - vignette * from_centre / 2
             gain *= brightness * dice.between(0.9, 1.1)
             for tint in (1 + warmth, 1.0, 1 - warmth):
                 gains.append(min(max(round(UNITY * gain * tint), 24), 216))
@@ -330,13 +336,12 @@ def _draw_light(dice: Dice) -> tuple[tuple[int, ...], float]:
 
 def severities(plan: ScenePlan, occlusion: float) -> dict[str, float]:
     """Severity of each part of hardness, in [0, 1]; `occlusion` is the measured hidden share, in [0, 1]."""
-    return {
-        "small": min(max((SIZE_EASY - plan.main.size) / (SIZE_EASY - SIZE_SMALLEST), 0.0), 1.0),
-        "faded": plan.fade / FADE_WORST,
-        "blurred": plan.blur / BLUR_WORST,
-        "occluded": min(occlusion / OCCLUSION_WORST, 1.0),
-        "clutter": min(len(plan.distractors) / CLUTTER_WORST, 1.0),
-    }
+    too_small = (SIZE_EASY - plan.main.size) / (SIZE_EASY - SIZE_SMALLEST)
+    small = min(max(too_small, 0.0), 1.0)
+    faded, blurred = plan.fade / FADE_WORST, plan.blur / BLUR_WORST
+    occluded = min(occlusion / OCCLUSION_WORST, 1.0)
+    clutter = min(len(plan.distractors) / CLUTTER_WORST, 1.0)
+    return dict(zip(FAULTS, (small, faded, blurred, occluded, clutter), strict=True))
 
 
 def hardness_of(parts: dict[str, float]) -> float:

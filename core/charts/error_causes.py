@@ -11,8 +11,8 @@ from core.charts.slice_rows import ROW
 from core.charts.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure
 from core.common.dataframes import numbers, words
 from core.errors import StudyError
-from core.measures.cause_sentences import cause_name, shares_sentence
-from core.slices.why_wrong import NO_CAUSE, tells_causes
+from core.measures.cause_sentences import shares_sentence
+from core.slices.why_wrong import NO_CAUSE, cause_name, tells_causes
 from core.store import Study
 
 NONE = "No error of these images was tried."

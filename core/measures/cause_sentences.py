@@ -38,15 +38,6 @@ NOUNS = {  # of so many errors
     UNEXPLAINED: ("unexplained", "unexplained"),
     TOO_FEW_TO_TELL: ("not judged", "not judged"),
 }
-TITLES = {  # of single errors
-    LABEL: "doubtful or wrong label",
-    CROP: "cut by the crop",
-    PICTURE: "dark, pale or blurred",
-    TURN: "rotated",
-    NEIGHBOURS: "among another class",
-    FEATURE: "a single feature",
-    BACKGROUND: "the background",
-}
 TRIED = {  # that makes the answer right: a cause, or a measure of the picture
     CROP: "few_crop",
     "brightness": "few_brightness",
@@ -58,15 +49,6 @@ TRIED = {  # that makes the answer right: a cause, or a measure of the picture
     NEIGHBOURS: "few_neighbours",
 }
 EXTREMES = {"brightness": ("dark", "bright"), "contrast": ("low", "high")}
-
-
-def cause_name(cause: str) -> str:
-    """Name a cause; what is none of them, such as "unexplained", by itself.
-
-    >>> cause_name("crop"), cause_name("unexplained")
-    ('cut by the crop', 'unexplained')
-    """
-    return TITLES.get(cause, cause)
 
 
 def cost_of_one(n_right: int, seconds: float | None) -> Record:

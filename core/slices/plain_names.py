@@ -7,8 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from core.common.formatting import joined
 from core.slices.picture_traits import Cut, picture_words
 from core.slices.slice import Slice
+from core.slices.why_wrong import WHY, cause_name
 
 # Values that describe the object itself, whatever the column is called: "small objects", "faded trees".
 ADJECTIVES = frozenset(
@@ -131,6 +133,8 @@ def _phrase(part: Slice, words: Mapping[int, str], kind: str) -> Phrase:
     for column, values in part.extras.items():
         if clause := picture_words(column, " or ".join(values)):
             return Phrase(behind=clause)
+        if column == WHY:
+            return Phrase(behind=f"with the cause “{joined([cause_name(value) for value in values], 'or')}”")
         return _value(column, " or ".join(values))
     if part.correct is not None:
         return Phrase(before=VERDICT[part.correct])

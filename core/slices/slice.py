@@ -26,6 +26,7 @@ from core.errors import SliceError, did_you_mean
 from core.reader import StudyReader
 from core.slices import evaluate as slice_evaluate
 from core.slices import text as slice_text
+from core.slices.why_wrong import WHY, cause_name
 
 NOTHING = (None, "", (), {})  # values of fields that exclude no image
 
@@ -263,6 +264,8 @@ def _bounds(column: str, pair: Iterable[float | None]) -> tuple[float, float]:
 def _of_column(column: str, values: tuple[str, ...]) -> str:
     if column == slice_evaluate.WRONG_LABEL and values in (("true",), ("false",)):
         return f"whose label {'is' if values == ('true',) else 'is not'} marked as wrong"
+    if column == WHY:
+        return f"with the cause “{joined([cause_name(value) for value in values], 'or')}”"
     return f"{'tagged' if column == slice_evaluate.TAG else column} {joined(values, 'or')}"
 
 

@@ -9,8 +9,26 @@ LABEL, CROP, PICTURE, TURN, NEIGHBOURS, FEATURE, BACKGROUND = CAUSES = (
     *("label", "crop", "picture", "turn", "neighbours", "feature", "background"),
 )
 UNEXPLAINED, TOO_FEW_TO_TELL = NO_CAUSE = ("unexplained", "too few to tell")
+TITLES = {  # of single errors
+    LABEL: "doubtful or wrong label",
+    CROP: "cut by the crop",
+    PICTURE: "dark, pale or blurred",
+    TURN: "rotated",
+    NEIGHBOURS: "among another class",
+    FEATURE: "a single feature",
+    BACKGROUND: "the background",
+}
 WHY, TABLE = "why", "causes"
 PROBE = "probe"  # the answer of a study that is read by no other
+
+
+def cause_name(cause: str) -> str:
+    """Name a cause; what is none of them, such as "unexplained", by itself.
+
+    >>> cause_name("crop"), cause_name("unexplained")
+    ('cut by the crop', 'unexplained')
+    """
+    return TITLES.get(cause, cause)
 
 
 def tells_causes(study: StudyReader) -> bool:

@@ -8,6 +8,7 @@ import streamlit as st
 from core.common.captions import SPLITS
 from core.slices.evaluate import WRONG_LABEL
 from core.slices.slice import Slice
+from core.slices.why_wrong import WHY, cause_name
 from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import tooltips
@@ -117,6 +118,8 @@ def chip(study: Study, part: Slice) -> str:
     for column, values in part.extras.items():
         if column == WRONG_LABEL and values == ("true",):
             return "Label marked as wrong"
+        if column == WHY:
+            return f"Cause: {_few(tuple(map(cause_name, values)))}"
         return f"{column}: {_few(values)}"
     return ""
 

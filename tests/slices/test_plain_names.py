@@ -36,6 +36,7 @@ from core.slices.slice import Slice
         ("label=tree", "trees"),
         ("label=ant,bee", "ant or bee"),
         ("correct=false", "misclassified images"),
+        ("why=crop", "images with the cause “cut by the crop”"),
         ("confusion=dog>cat", "dog taken for cat"),
         ("label=cat predicted=dog", "cats predicted as dog"),
         ('label="<b>x</b>" cause=small', "small <b>x</b>"),

@@ -13,14 +13,13 @@ from core.common.formatting import full_sentence
 from core.common.step_facts import CausesFacts
 from core.measures.cause_sentences import (
     DECIDED,
-    cause_name,
     corrected_class,
     evidence_text,
     sampled_sentence,
     shares_sentence,
 )
 from core.slices.slice import Slice
-from core.slices.why_wrong import CAUSES, NO_CAUSE, TABLE, WHY, tells_causes
+from core.slices.why_wrong import CAUSES, NO_CAUSE, TABLE, WHY, cause_name, tells_causes
 from core.storage.missing import nothing
 from core.store import Study
 from dashboard.addresses import served_studies

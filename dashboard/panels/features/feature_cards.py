@@ -147,6 +147,9 @@ def _card(
     study: Study, row: Row, pictures: tuple[Picture, ...], bars: tuple[Bar, ...], parts: Mapping[str, str]
 ) -> Card:
     title, note = title_and_note(study, row)
+    firing = row.get("firing_class")
+    if firing is not None and firing.few and bars and bars[0].text.endswith(firing.images):
+        note = note.removeprefix(firing.words).removeprefix(" · ")  # its bar says it
     tag, tone = VERDICTS.get(row["verdict"], ("", "quiet"))
     address = session.href("feature", study, **parts, feature=str(row["feature"]))
     return Card(

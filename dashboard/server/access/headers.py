@@ -18,7 +18,7 @@ def inline_scripts(page: str) -> list[str]:
 
 
 def page_policy(scripts: Iterable[str]) -> str:
-    """The content security policy of the dashboard; `scripts` stand in Streamlit's own page."""
+    """The content security policy of the dashboard; `scripts` stand in its first page (`first_page`)."""
     hashes = " ".join(f"'sha256-{_hash(script)}'" for script in scripts)
     return "; ".join(
         [

@@ -170,7 +170,7 @@ def plan_text(report: Report) -> str:
     disk = f"about {format_bytes(report['bytes'])} in all, of {format_bytes(report['free_bytes'])} free"
     if report.get("passing_bytes"):
         passing = format_bytes(report["passing_bytes"])
-        disk += f"; up to {passing} more until heatmaps are stored (--no-maps: none)"
+        disk += f"; up to {passing} more until all is stored (--no-maps: without maps)"
     readout = readout_words(record_of(EncoderFacts, encoder))
     described = {**encoder, "encoder": encoder["spec"], "readout": readout}
     lines = [

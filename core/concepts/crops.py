@@ -20,6 +20,7 @@ from core.common.group_names import group_features
 from core.common.processes import default_workers
 from core.common.threadsafe import cached_property
 from core.common.worker_group import stream_in_order
+from core.concepts.clip.whole_pictures import KeptVectors
 from core.concepts.crop_store import WHOLE, CropBatch, Crops, CropStore
 from core.config import RunOptions
 from core.data.sources.decode import CLIP_SIDE, reduced
@@ -86,6 +87,7 @@ class Cropper:
             is the whole image. clip: `embed_images`.
         captioner: image -> captions with scores, instead of retrieval from a bank.
         n_captions: number of a captioner's captions to keep.
+        kept: what `embed` has made of whole images by this CLIP.
     """
 
     study: Study
@@ -95,6 +97,7 @@ class Cropper:
     threshold: float
     captioner: Captioner | None = None
     n_captions: int = 5
+    kept: KeptVectors | None = None
     gone: dict[int, str] = field(default_factory=dict)
 
     @cached_property
@@ -114,6 +117,8 @@ class Cropper:
             the location of each; missing images are recorded in `gone`.
         """
         held = self.store.locate(rows, units)
+        if self._stored_of_pass(np.unique(rows[~held.there & (units == WHOLE)])):
+            held = self.store.locate(rows, units)
         bar.skip(int(held.there.sum()))
         lacking = pd.DataFrame({"row": rows[~held.there], "unit": units[~held.there]}).drop_duplicates()
         by_row: dict[int, list[str]] = {}
@@ -131,6 +136,18 @@ class Cropper:
         if sum(len(part.rows) for part in collected):
             self.store.put(_stacked(collected))
         return self.store.locate(rows, units) if by_row else held
+
+    def _stored_of_pass(self, rows: np.ndarray) -> bool:
+        """Store whole images (n,) that CLIP has read in the pass of `embed`; return if there are any."""
+        if self.kept is None:
+            return False
+        before = len(self.store.files())
+        for part in np.split(rows, range(CROPS_A_FILE, len(rows), CROPS_A_FILE)):
+            vectors = self.kept.take(part)
+            there = ~np.isnan(vectors).any(1)
+            if there.any():
+                self.store.put(_of_whole(part[there], self.kept.sizes[part[there]], vectors[there]))
+        return len(self.store.files()) > before
 
     def _embedded(
         self, batches: Sequence[Mapping[int, list[str]]]
@@ -232,6 +249,20 @@ class Cropper:
             for rank, (text, score) in enumerate(answer):
                 texts[number, rank], scores[number, rank] = str(text).replace("\0", " "), score
         return texts.astype(np.str_), scores
+
+
+def _of_whole(rows: np.ndarray, sizes: np.ndarray, vectors: np.ndarray) -> CropBatch:
+    """Whole images as crops. sizes: (n, 2) width and height."""
+    n = len(rows)
+    return CropBatch(
+        rows=rows.astype(np.int64),
+        units=np.full(n, WHOLE),
+        boxes=np.concatenate([np.zeros_like(sizes), sizes], axis=1).astype(np.int32),
+        hot=np.ones(n, bool),
+        embeddings=vectors,
+        captions=np.empty((n, 0), np.str_),
+        scores=np.empty((n, 0), np.float32),
+    )
 
 
 def unit_features(units: Sequence[str]) -> list[int]:

@@ -185,11 +185,14 @@ def why_refused(explained: Explained, tools: Tools) -> Record | None:
 def make_cropper(study: Study, tools: Tools, config: ConceptsConfig, device: str | torch.device) -> Cropper:
     """Build the object that crops and embeds; the encoder is loaded only when a crop is missing."""
     from core.analysis.gradcam.on_demand import study_encoder
+    from core.concepts.clip.whole_pictures import kept_vectors
     from core.concepts.crops import Cropper
 
     store = CropStore(inside(study.path, f"{FOLDER}/{crop_key(study, tools, config)}"))
     encoder = partial(study_encoder, study, device) if config.crop and has_encoder(study) else None
-    return Cropper(study, store, encoder, tools.clip, config.threshold, tools.captioner, config.n_captions)
+    kept = None if tools.captioner else kept_vectors(study, tools.clip)
+    captions = (tools.captioner, config.n_captions)
+    return Cropper(study, store, encoder, tools.clip, config.threshold, *captions, kept)
 
 
 def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
@@ -203,7 +206,7 @@ def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
     if study.below:
         made_from |= {"codes": manifests.item_digest(items["representations"]), "sums": "exact"}
     made_from["threshold"] = config.threshold
-    made_from["clip"] = tools.clip.fingerprint
+    made_from["clip"] = tools.clip.picture_fingerprint
     made_from["captioner"] = [config.captioner, config.n_captions] if config.captioner else None
     return manifests.digest(made_from)[:20]
 

@@ -22,6 +22,7 @@ from core.concepts.crops import Captioner
 from core.concepts.explain import CaptionTexts, Retrieve
 from core.concepts.naming.majority import IMAGE_CAPTIONS
 from core.config import ConceptsConfig, RunOptions
+from core.encoders.precision import reduced_type
 from core.encoders.trusted_code import check_code
 from core.errors import SettingsError
 from core.jobs.progress import Progress
@@ -88,6 +89,7 @@ class Tools:
         return {
             "clip": self.clip.name,
             "clip_fingerprint": self.clip.fingerprint,
+            "clip_precision": self.clip.image_precision,
             "captions": getattr(bank, "name", None) if bank else None,
             "n_bank": len(bank) if bank else 0,
             "clip_temperature": clip_temperature(self.clip),
@@ -97,7 +99,7 @@ class Tools:
 
 def open_tools(study: Study, config: ConceptsConfig, device: str | torch.device, progress: Progress) -> Tools:
     """Load CLIP, and embed the caption bank unless that was done before."""
-    clip = opened_clip(clip_of(study, config), str(device))
+    clip = study_clip(study, clip_of(study, config), str(device))
     if config.captioner:
         return Tools(clip, None, None, load_captioner(config.captioner), config)
     from core.concepts.captions.bank import embed_bank, open_bank
@@ -122,7 +124,14 @@ def opened_clip(spec: str, device: str) -> Any:
     """Load a CLIP once: its fingerprint is needed before the step runs."""
     from core.concepts.clip.clip import load_clip
 
-    return load_clip(spec, device=device)
+    return load_clip(spec, device=device).packed()
+
+
+def study_clip(study: Study, spec: str, device: str) -> Any:
+    """Load a CLIP that reads images in the precision of a study."""
+    clip = opened_clip(spec, device)
+    clip.image_precision = reduced_type(study.settings("embed").get("precision", "auto"))
+    return clip
 
 
 def clip_and_caption_inputs(study: Study, config: ConceptsConfig, run: RunOptions) -> dict[str, str]:
@@ -131,7 +140,8 @@ def clip_and_caption_inputs(study: Study, config: ConceptsConfig, run: RunOption
         return {}
     from core.concepts.captions.bank import open_bank
 
-    inputs = {"clip": opened_clip(clip_of(study, config), str(resolve_device(run.device))).fingerprint}
+    clip = study_clip(study, clip_of(study, config), str(resolve_device(run.device)))
+    inputs = {"clip": clip.picture_fingerprint}
     if config.captioner:
         return inputs
     bank = open_bank(str(captions_of(study, config)), column=config.caption_column)

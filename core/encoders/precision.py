@@ -15,6 +15,11 @@ def multiplies_bfloat16() -> bool:
     return any(capabilities.get(name, False) for name in NATIVE)
 
 
+def reduced_type(precision: str) -> str:
+    """Return "bfloat16" by any of its names, else "float32"."""
+    return REDUCED[0] if precision in REDUCED else FULL
+
+
 def working_dtype(precision: str, device: torch.device) -> torch.dtype:
     """Return the type of an encoder's products; their sums are in single precision.
 

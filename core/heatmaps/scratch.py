@@ -1,24 +1,14 @@
-"""Maps that `embed` keeps for `heatmaps`, in a folder of the study that goes when they are stored. No torch.
+"""Maps that `embed` keeps for `heatmaps`, in a folder that goes when they are stored. No torch."""
 
-A file holds the maps of one batch of images, named by its first listing row: batches are always the same, so
-a run that goes on writes the same files. What other images or another encoder left is deleted.
-"""
-
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from core.common.inside import inside
 from core.heatmaps.reader import StoredMaps
-from core.storage import seals
-from core.storage.manifest import digest
-from core.storage.readable import ReadableStudy
+from core.storage.scratch import MAPS, Scratch
 
-FOLDER = "scratch_maps"
 MOST_BYTES = 2_000_000_000  # of the maps of all images together
 TOP = 16  # images on which a feature is largest: a study keeps that many
 
@@ -57,39 +47,15 @@ def scratch_bytes(n_images: int, n_features: int, n_positions: int) -> int:
 
 
 @dataclass
-class MapScratch:
+class MapScratch(Scratch):
     """The folder of the maps that belong to one run of `embed`, by its fingerprint."""
 
-    study: Path
-    fingerprint: str
+    NAME = MAPS
     _last: tuple[int, BatchMaps | None] | None = field(default=None, init=False)
-
-    @classmethod
-    def of(cls, study: ReadableStudy) -> "MapScratch":
-        """That of the representations that a study holds."""
-        entry = study.manifest["steps"].get("embed", {})
-        made = {"step": "embed", "settings": entry.get("settings"), "inputs": entry.get("inputs")}
-        return cls(Path(study.path), digest(made))
-
-    @property
-    def folder(self) -> Path:
-        return inside(self.study, f"{FOLDER}/{self.fingerprint[:20]}")
-
-    def begin(self) -> None:
-        """Delete what other runs of `embed` left."""
-        whole = inside(self.study, FOLDER)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for other in whole.iterdir():
-            if other != self.folder and other.is_dir() and not other.is_symlink():
-                shutil.rmtree(other)
 
     def put(self, batch: BatchMaps) -> None:
         """Store the maps of a batch."""
-        seals.write_arrays(self.folder / f"{batch.rows[0]:012d}.npz", batch._asdict())
-
-    def remove(self) -> None:
-        """Delete the maps of every run."""
-        shutil.rmtree(inside(self.study, FOLDER), ignore_errors=True)
+        self.write(int(batch.rows[0]), batch._asdict())
 
     def take(
         self, rows: Sequence[int] | np.ndarray, features: Sequence[np.ndarray], tops: set[tuple[int, int]]
@@ -102,22 +68,16 @@ class MapScratch:
                 kept for that. Others that happen to be there do not: which they are depends on how many
                 processes shared the work.
         """
-        starts = self._starts()
+        starts = self.starts()
         for row, numbers in zip(rows, features, strict=True):
             at = int(np.searchsorted(starts, row, side="right")) - 1
             batch = self._batch(int(starts[at])) if at >= 0 else None
             yield None if batch is None else _maps_of(batch, int(row), numbers, tops)
 
-    def _starts(self) -> np.ndarray:
-        """(n,) int64, ascending: the first listing rows of the files."""
-        if not self.folder.is_dir():
-            return np.empty(0, np.int64)
-        return np.sort([int(one.stem) for one in self.folder.glob("[0-9]*.npz")]).astype(np.int64)
-
     def _batch(self, start: int) -> BatchMaps | None:
         """The file that begins at a listing row; None where it is damaged. The last one stays open."""
         if self._last is None or self._last[0] != start:
-            read = seals.read_arrays(self.folder / f"{start:012d}.npz", BatchMaps._fields)
+            read = self.read(start, BatchMaps._fields)
             self._last = start, None if read is None else BatchMaps(**read)
         return self._last[1]
 

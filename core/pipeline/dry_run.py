@@ -212,7 +212,8 @@ def _steps(
         why_none_of(codes, is_val, [str(name) for name in names]),
     )
     embedded = _bytes(n_images, rates.raw.shape[1], pictures, config)
-    return estimates.estimate_steps(sizes, rates, options, embedded, _clip(options, inputs["clip"]))
+    clip = _clip(options, inputs["clip"])
+    return estimates.estimate_steps(sizes, rates, options, embedded, clip, given=given)
 
 
 def _clip(options: Mapping[str, Any], about: Mapping[str, Any] | None) -> Any:
@@ -220,8 +221,11 @@ def _clip(options: Mapping[str, Any], about: Mapping[str, Any] | None) -> Any:
     if about is None or not about["here"]:
         return "its CLIP is not on this computer" if about else "no CLIP is named"
     from core.concepts.clip.clip import load_clip
+    from core.encoders.precision import reduced_type
 
-    return load_clip(str(options["clip"]))
+    clip = load_clip(str(options["clip"])).packed()
+    clip.image_precision = reduced_type(options.get("precision") or "auto")
+    return clip
 
 
 def _bytes(n_images: int, n_features: int, pictures: list[Image.Image], config: EmbedConfig) -> int:

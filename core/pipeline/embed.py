@@ -34,6 +34,7 @@ from core.store import Study
 if TYPE_CHECKING:
     from core.analysis.consumers import Consumer
     from core.analysis.gradcam.kept_maps import MapKeeper
+    from core.concepts.clip.whole_pictures import WholePictures
     from core.data.sources.images import ImageSource
     from core.encoders.readout.head import Head
     from core.encoders.registry import Encoder
@@ -87,7 +88,8 @@ def run_embed(
         about["map_precision"] = precision_of_maps(source, encoder)
     with writer.step("embed", settings, outside=outside) as out:
         maps = keeper_of(writer.folder, out, source, encoder, run, about.get("map_precision", ""))
-        consumers = consumers_of(config, source, encoder, head, maps)
+        whole = None if ready else whole_pictures(writer, out, source, config, run)
+        consumers = [*consumers_of(config, source, encoder, head, maps), *([whole] if whole else [])]
         with progress.stage("embed", total=len(source.table), unit="images") as bar:
             unreadable, pixels = embed_chunks(
                 out,
@@ -125,8 +127,9 @@ def run_embed(
             write_head(out, taken)
     if ranks.is_first:
         keep_speed(writer.folder, consumers[0], run)
-        if maps is not None and Study(writer.folder).state("heatmaps") == "done":  # nothing will ask for them
-            maps.scratch.remove()
+        for made, asking in ((maps, "heatmaps"), (whole, "search")):
+            if made is not None and Study(writer.folder).state(asking) == "done":  # nothing will ask for them
+                made.scratch.remove()
 
 
 def keep_speed(folder: Path, consumer: Consumer, run: RunOptions) -> None:
@@ -186,6 +189,25 @@ def keeper_of(
     if encoder.dtype != working_dtype(precision, encoder.device):
         return None
     return map_keeper(MapScratch(study, out.fingerprint), encoder, len(source.table))
+
+
+def whole_pictures(
+    writer: StudyWriter, out: StepWriter, source: ImageSource, config: EmbedConfig, run: RunOptions
+) -> WholePictures | None:
+    """What lets CLIP see each whole image in the same pass; None where nothing that follows asks for that."""
+    from core.search.index import clip_in_pass
+
+    spec = clip_in_pass(writer.asked, source)
+    if spec is None:
+        return None
+    from core.common.device import resolve_device
+    from core.concepts.clip.whole_pictures import ClipScratch, WholePictures
+    from core.concepts.tools import opened_clip
+    from core.encoders.precision import reduced_type
+
+    clip = opened_clip(spec, str(resolve_device(run.device)))
+    clip.image_precision = reduced_type(config.precision)
+    return WholePictures(clip, ClipScratch.by(clip, writer.folder, out.fingerprint))
 
 
 def consumers_of(

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ N_SCORES = 20  # scores that `quality` evaluates
 STARTING = 0.5  # seconds that a step takes for no image: imports, reading and writing the study
 MAP_BYTES = 2  # a stored heatmap has half precision
 CLIP_BYTES = 1024  # a row of the search index
+SEEN_IN_PASS = "CLIP reads whole images while they are embedded"
 SPECTRUM_ROWS, MAP_ROWS = 25_600, 100_000  # to which `neighbours` and `map` reduce large studies
 
 
@@ -136,22 +137,34 @@ def firing_per_image(raw: np.ndarray, epsilon: float) -> float:
 
 
 def estimate_steps(
-    sizes: Sizes, rates: ImageRates, options: Mapping[str, Any], embed_bytes: float, clip: Any = None
+    sizes: Sizes,
+    rates: ImageRates,
+    options: Mapping[str, Any],
+    embed_bytes: float,
+    clip: Any = None,
+    *,
+    given: bool = False,
 ) -> list[Estimate]:
     """Estimate every step that `analyze` would run with these options.
 
     Args:
         embed_bytes: disk space after embedding. clip: a loaded CLIP, or the reason why there is none.
+        given: representations are given, so that CLIP reads whole images in a pass of its own.
     """
     numbers = _numeric_seconds(sizes, rates.raw, options)
+    seen = _seen_in_pass(None if given else clip)
     by_step = {
         "embed": Estimate(
-            "embed", sizes.n_images * rates.seconds, embed_bytes, passing=kept_bytes(sizes, rates)
+            "embed",
+            sizes.n_images * (rates.seconds + seen.seconds),
+            embed_bytes,
+            SEEN_IN_PASS if seen.n_bytes else "",
+            kept_bytes(sizes, rates) + sizes.n_images * seen.n_bytes,
         ),
         **{step: Estimate(step, seconds) for step, seconds in numbers.items()},
         "heatmaps": _heatmaps(sizes, rates, options),
         "overlap": _overlap(sizes, rates),
-        **{step: _with_clip(step, sizes, rates, clip) for step in ("concepts", "search")},
+        **{step: _with_clip(step, sizes, rates, clip, seen) for step in ("concepts", "search")},
     }
     if sizes.no_probe:
         by_step["probe"] = Estimate("probe", 0.0, note=sizes.no_probe)
@@ -268,14 +281,34 @@ def _overlap(sizes: Sizes, rates: ImageRates) -> Estimate:
     return Estimate("overlap", STARTING + sizes.n_masked * (rates.map_seconds + 2 * rates.seconds))
 
 
-def _with_clip(step: str, sizes: Sizes, rates: ImageRates, clip: Any) -> Estimate:
-    """`search` embeds all images; `concepts` all captions and the crops of every feature that qualifies."""
+class SeenInPass(NamedTuple):
+    """Seconds that CLIP takes for an image while it is embedded, and bytes that are kept of it."""
+
+    seconds: float = 0.0
+    n_bytes: int = 0
+
+
+def _seen_in_pass(clip: Any) -> SeenInPass:
+    if clip is None or isinstance(clip, str):
+        return SeenInPass()
+    return SeenInPass(_clip_seconds(clip), 4 * clip.width)
+
+
+def _clip_seconds(clip: Any) -> float:
+    picture = [Image.new("RGB", (224, 224))] * 4
+    return _timed(lambda: clip.embed_images(picture), times=2) / len(picture)
+
+
+def _with_clip(step: str, sizes: Sizes, rates: ImageRates, clip: Any, seen: SeenInPass) -> Estimate:
+    """`search` embeds all images, unless they are `seen` before; `concepts` all captions and the crops of
+    every feature that qualifies."""
     if step == "concepts" and not sizes.n_captions:
         return Estimate(step, 0.0, note="no captions")
     if clip is None or isinstance(clip, str):
         return Estimate(step, None, note=clip or "no CLIP is named")
-    picture = [Image.new("RGB", (224, 224))] * 4
-    each = _timed(lambda: clip.embed_images(picture), times=2) / len(picture)
+    if step == "search" and seen.n_bytes:
+        return Estimate(step, STARTING, sizes.n_images * CLIP_BYTES)
+    each = seen.seconds or _clip_seconds(clip)
     if step == "search":
         return Estimate(step, STARTING + sizes.n_images * (rates.seconds + each), sizes.n_images * CLIP_BYTES)
     word = _timed(lambda: clip.embed_texts(["a photo of a dog"] * 16), times=2) / 16

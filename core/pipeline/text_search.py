@@ -70,6 +70,6 @@ def _embed_images(folder: str | Path, options: Mapping[str, Any], progress: Prog
 
 
 def _read_by_clip(texts: Sequence[str], clip: str, options: Mapping[str, Any]) -> Any:
-    from core.search import index
+    from core.concepts import tools
 
-    return index.opened_clip(clip, str(resolve_device(run_options(options).device))).embed_texts(list(texts))
+    return tools.opened_clip(clip, str(resolve_device(run_options(options).device))).embed_texts(list(texts))

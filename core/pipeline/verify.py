@@ -11,7 +11,6 @@ from core.common.inside import inside, is_inside
 from core.concepts.crop_store import FOLDER as CROPS
 from core.errors import DamagedKeptFile, DamagedManifest, StudyError
 from core.heatmaps.reader import REQUESTED, REQUESTS_LOCK
-from core.heatmaps.scratch import FOLDER as SCRATCH
 from core.jobs.progress import LOG, PROGRESS, RESULT
 from core.search.search import FOLDER as SEARCHES
 from core.slices import saved_file
@@ -21,12 +20,13 @@ from core.storage.kept_file import KeptFile
 from core.storage.leftovers import folder_of_redo, is_leftover, owner
 from core.storage.manifest import MANIFEST
 from core.storage.no_longer_shown import SINCE, names_no_longer_shown
+from core.storage.scratch import SCRATCH
 from core.storage.speed import SPEED
 from core.store import Study
 from core.traces import traces
 
 SHOWN_TOKENS = "visual_tokens"  # written by `train-tokens --study`
-CACHES = (CROPS, SEARCHES, REQUESTED, SCRATCH)  # made again when they are needed
+CACHES = (CROPS, SEARCHES, REQUESTED, *SCRATCH)  # made again when they are needed
 KEPT = (saved_file.KEPT, traces.KEPT)  # the files that people change
 # In no step's outputs.
 BESIDE = {MANIFEST, PROGRESS, LOG, RESULT, SPEED, ".lock", f"{REQUESTED}/{REQUESTS_LOCK}"}.union(

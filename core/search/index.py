@@ -1,6 +1,6 @@
 """The step `search`: embed every image of a study with CLIP, for searches by a text or a picture. [torch]"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,14 @@ from PIL import Image
 from core.analysis.representations import picture_batches
 from core.common.device import resolve_device
 from core.common.processes import default_workers
-from core.common.worker_group import Ranks
+from core.common.step_facts import GLYPHWORLD
+from core.concepts.clip.clip import clip_is_here
 from core.concepts.clip.photograph_clips import DEFAULT_CLIP, FETCH_CLIP
+from core.concepts.clip.whole_pictures import KeptVectors, kept_vectors
 from core.concepts.crops import OriginalReader
-from core.concepts.tools import clip_here, clip_of, is_glyphworld, opened_clip
+from core.concepts.tools import SHIPPED, clip_here, clip_of, is_glyphworld, study_clip
 from core.config import ConceptsConfig, RunOptions, SearchConfig
+from core.data.sources.source import ImageSource
 from core.jobs.progress import Bar
 from core.search.search import CLIP_IMAGES
 from core.storage.chunked_array import CHUNK_ROWS
@@ -36,14 +39,18 @@ def compute_index(study: Study, step: StepWriter, config: SearchConfig, run: Ste
     if why := why_no_index(study, config):
         step.summary = {"skipped": why} | ({"default_clip": DEFAULT_CLIP} if why == NO_CLIP else {})
         return
-    clip = opened_clip(chosen_clip(study, config), str(run.device))
+    clip = study_clip(study, chosen_clip(study, config), str(run.device))
+    kept = kept_vectors(study, clip)
+    if kept is not None:
+        step.when_entered.append(kept.scratch.remove)
     with run.progress.stage("embed images with CLIP", total=study.n_images, unit="images") as bar:
-        n_missing = _write_chunks(study, step, clip, run.options, bar, run.ranks)
+        n_missing = _write_chunks(study, step, clip, kept, run, bar)
     if not run.ranks.is_first:
         return
     step.summary = {
         "clip": clip.name,
         "clip_fingerprint": clip.fingerprint,
+        "clip_precision": clip.image_precision,
         "n_images": study.n_images,
         "n_missing": n_missing,
     }
@@ -70,14 +77,36 @@ def clip_fingerprint(study: Study, config: SearchConfig, run: RunOptions) -> dic
     """Return the identity of the CLIP model; {} where the step would be skipped."""
     if why_no_index(study, config):
         return {}
-    return {"clip": opened_clip(chosen_clip(study, config), str(resolve_device(run.device))).fingerprint}
+    clip = study_clip(study, chosen_clip(study, config), str(resolve_device(run.device)))
+    return {"clip": clip.picture_fingerprint}
 
 
-def _write_chunks(study: Study, step: StepWriter, clip: Any, run: RunOptions, bar: Bar, ranks: Ranks) -> int:
+def clip_in_pass(asked: Mapping[str, Mapping[str, Any]], source: ImageSource) -> str | None:
+    """The CLIP that `concepts` and `search` will ask for each whole image, as far as it is on this computer;
+    None where an analysis that runs them was not asked for.
+
+    Args:
+        asked: settings by step, of the steps that are to be run.
+    """
+    if "search" not in asked or not source.has_pictures:
+        return None
+    named = asked["search"].get("clip") or asked.get("concepts", {}).get("clip")
+    if not named:
+        return f"{SHIPPED}{GLYPHWORLD}" if source.kind == GLYPHWORLD else clip_here()
+    return named if clip_is_here(named) else None
+
+
+def _write_chunks(
+    study: Study, step: StepWriter, clip: Any, kept: KeptVectors | None, run: StepRun, bar: Bar
+) -> int:
     """Embed chunk by chunk, resuming where an earlier run stopped; return the number of missing images.
 
     Each process does its share of the chunks; the number is known to the first.
+
+    Args:
+        kept: what `embed` has made already.
     """
+    ranks, n_read = run.ranks, 0
     with ranks.first():
         array = step.array(CLIP_IMAGES)
     starts = range(0, study.n_images, CHUNK_ROWS)
@@ -86,10 +115,13 @@ def _write_chunks(study: Study, step: StepWriter, clip: Any, run: RunOptions, ba
         if array.has(chunk):
             bar.skip(len(rows))
         elif ranks.owns(chunk):
-            vectors = np.zeros((len(rows), clip.width), np.float16)
-            for row, vector in _embedded(study, rows, clip, run, bar):
+            vectors, lacking = _made_before(kept, rows, clip.width)
+            n_read += len(lacking)
+            bar.update(len(rows) - len(lacking))
+            for row, vector in _embedded(study, lacking, clip, run.options, bar):
                 vectors[row - start] = vector
             array.put(chunk, vectors, extra=int((~vectors.any(1)).sum()))
+    run.progress.note(f"search: CLIP on {n_read} of {study.n_images} images")
     ranks.wait()
     if not ranks.is_first:
         return 0
@@ -99,13 +131,24 @@ def _write_chunks(study: Study, step: StepWriter, clip: Any, run: RunOptions, ba
     return gone
 
 
+def _made_before(kept: KeptVectors | None, rows: range, width: int) -> tuple[np.ndarray, list[int]]:
+    """(n, width) float16 of rows, as far as `embed` has made them, and the other rows, which are zero."""
+    vectors = np.zeros((len(rows), width), np.float16)
+    if kept is None:
+        return vectors, list(rows)
+    taken = kept.take(np.array(rows))
+    lacking = np.isnan(taken).any(1)
+    vectors[~lacking] = taken[~lacking]
+    return vectors, np.array(rows)[lacking].tolist()
+
+
 def _embedded(
-    study: Study, rows: range, clip: Any, run: RunOptions, bar: Bar
+    study: Study, rows: list[int], clip: Any, run: RunOptions, bar: Bar
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield pairs of a row and its vector; missing images are skipped."""
     ids = dict(zip(rows, study.column("images", "image_id").iloc[rows], strict=True))
     reader: Any = OriginalReader(study.source, ids, None)
-    batches = [list(rows[at : at + BATCH_IMAGES]) for at in range(0, len(rows), BATCH_IMAGES)]
+    batches = [rows[at : at + BATCH_IMAGES] for at in range(0, len(rows), BATCH_IMAGES)]
     stream: Any = picture_batches(reader, batches, workers=default_workers(run, len(rows)), pin=False)
     for batch in stream:
         here = list(batch.pictures)

@@ -24,19 +24,19 @@ from core.storage import manifest as manifests
 from core.storage.kept_file import ASIDE, LAST
 from core.storage.layers import FOLDER
 from core.storage.leftovers import REDO
+from core.storage.scratch import SCRATCH
 from core.storage.speed import SPEED
 
 NAME = re.compile(r"[^\W_][\w .+-]{0,59}")  # one folder, not hidden, that every file system can hold
 WORDS = {f"{name}{end}" for name in ("slices.json", "traces.json") for end in ("", LAST, ASIDE)}
-SCRATCH = "scratch_maps"
 OWN_FILES = {manifests.MANIFEST, PROGRESS, LOG, RESULT, SPEED} | WORDS
-OWN_FOLDERS = {"requested_heatmaps", "concept_cache", "searches", "visual_tokens", SCRATCH}
+OWN_FOLDERS = {"requested_heatmaps", "concept_cache", "searches", "visual_tokens", *SCRATCH}
 HIDDEN = re.compile(
     r"\.lock|\..+\.(lock|tmp|resume)|\.DS_Store"
 )  # locks, files in writing, trainings; of the system
 CHUNK = re.compile(r"\d{5,}\.npy|ledger\.jsonl")
 KEPT_THERE = re.compile(r".+\.(npz|npy|parquet|json)")
-OF_JOBS = {PROGRESS, LOG, RESULT, ".lock", SCRATCH}  # are not copied
+OF_JOBS = {PROGRESS, LOG, RESULT, ".lock", *SCRATCH}  # are not copied
 
 
 def rename_study(root: Path, folder: Path, name: str) -> Path:

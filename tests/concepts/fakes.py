@@ -27,7 +27,11 @@ class ColourClip:
     name, width = "colours", 3
 
     def __init__(self, fingerprint: str = "colours"):
-        self.fingerprint, self.seen = fingerprint, 0
+        self.fingerprint, self.seen, self.image_precision = fingerprint, 0, "float32"
+
+    @property
+    def picture_fingerprint(self):
+        return self.fingerprint + self.image_precision.removeprefix("float32")
 
     def embed_images(self, images, *, pad=False):
         self.seen += len(images)

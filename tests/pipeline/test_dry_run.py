@@ -22,6 +22,7 @@ from core.pipeline.estimates import ImageRates, Sizes, estimate_steps, firing_pe
 from core.steps import in_analysis, settings_of
 from core.store import open_study
 from tests.command_line import QUICK, SMALL, photos
+from tests.concepts.fakes import ColourClip
 from tests.data.masks.mask_files import put_masks
 from tests.encoders.planted import narrow_resnet
 
@@ -152,6 +153,21 @@ def test_steps__every_one_is_estimated_and_adds_up(run, tmp_path):
     assert steps["heatmaps"]["note"] == "no maps"  # of one position, for images of 32 pixels
     assert steps["overlap"]["note"] == "no masks"
     assert steps["search"]["seconds"] is None and steps["search"]["note"] == "no CLIP is named"
+
+
+def test_estimates__clip_reads_whole_images_while_they_are_embedded():
+    rows = np.random.default_rng(0).gamma(0.2, size=(32, 16)).astype(np.float32)
+    rates, sizes, clip = ImageRates(0.01, rows), Sizes(1_000, 200, 0), ColourClip()
+
+    def estimated(**options):
+        return {one.step: one for one in estimate_steps(sizes, rates, {}, 1e6, **options)}
+
+    without, in_pass, own = estimated(), estimated(clip=clip), estimated(clip=clip, given=True)
+    assert in_pass["embed"].passing == without["embed"].passing + 1_000 * 4 * clip.width
+    assert in_pass["embed"].seconds > without["embed"].seconds == own["embed"].seconds
+    assert in_pass["embed"].note and not own["embed"].note
+    assert own["search"].seconds > in_pass["search"].seconds + 1_000 * rates.seconds
+    assert own["search"].bytes == in_pass["search"].bytes > 0
 
 
 def test_estimates__grow_with_what_a_step_depends_on():

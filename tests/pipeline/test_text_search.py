@@ -32,7 +32,7 @@ from tests.search.nearest import by_text
 @pytest.fixture
 def clip(monkeypatch):
     made = ColourClip()
-    monkeypatch.setattr(index, "opened_clip", lambda spec, device: made)
+    monkeypatch.setattr(tools, "opened_clip", lambda spec, device: made)
     monkeypatch.setattr(tools, "clip_is_here", lambda spec: True)
     return made
 
@@ -80,7 +80,7 @@ def test_search__answers_where_the_disk_is_full(study_path, clip, monkeypatch):
 def test_search__another_clip_embeds_anew_and_forgets_the_old_texts(study_path, clip, monkeypatch):
     folder = study_path(n_train=20, n_val=12)
     text_search.run_search(folder, "red disc", {}, Progress.silent())
-    monkeypatch.setattr(index, "opened_clip", lambda spec, device: ColourClip("other"))
+    monkeypatch.setattr(tools, "opened_clip", lambda spec, device: ColourClip("other"))
     text_search.run_search(folder, None, {}, Progress.silent())
     study = open_study(folder)
     assert search.index_facts(study).clip_fingerprint == "other"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from core.common.step_facts import SearchFacts
+from core.concepts import tools
 from core.concepts.clip import clip as clips
 from core.concepts.clip.clip import clip_is_here
 from core.config import RunOptions, SearchConfig
@@ -21,7 +22,7 @@ from tests.concepts.fakes import ColourClip
 @pytest.fixture
 def clip(monkeypatch):
     made = ColourClip()
-    monkeypatch.setattr(index, "opened_clip", lambda spec, device: made)
+    monkeypatch.setattr(tools, "opened_clip", lambda spec, device: made)
     return made
 
 

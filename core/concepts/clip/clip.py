@@ -21,9 +21,12 @@ from core.common.inside import read_json_file
 from core.common.records import Templates
 from core.encoders.assumptions import assumed
 from core.encoders.clip_towers import SETTINGS, agreed_pixels, has_quick_gelu, silent_logs
+from core.encoders.packed_linears import pack_linears
+from core.encoders.precision import FULL, reduced_type, working_dtype
 from core.encoders.spec import parse_spec
 from core.encoders.transform import without_ends
 from core.errors import ClipError, did_you_mean
+from core.storage.manifest import digest
 from core.worlds.glyphworld.word_tokens import WordTokenizer
 
 FORMAT = 1
@@ -36,9 +39,13 @@ _say = Templates.beside(__file__)
 class Clip:
     """An image tower, a text tower, and the preprocessing of images and texts.
 
-    `fingerprint` is the sha256 of everything that embeddings depend on: weights, configuration and precision.
-    `width` is the number of entries of an embedding.
+    `fingerprint` is the sha256 of everything that embeddings of texts depend on: weights, configuration and
+    precision; `picture_fingerprint` that of embeddings of images. `width` is the number of entries of an
+    embedding. `image_precision` is that of the study whose images are read (docs/method.md 1.5); vectors of
+    texts are kept for all studies.
     """
+
+    image_precision: str = FULL
 
     def __init__(
         self,
@@ -63,7 +70,7 @@ class Clip:
 
     def __reduce__(self) -> Any:
         """A process that shares work loads the weights itself."""
-        return load_again, (self.name, str(self.device), self.precision)
+        return load_again, (self.name, str(self.device), self.precision, self.image_precision)
 
     @property
     def fingerprint(self) -> str:
@@ -76,7 +83,17 @@ class Clip:
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
 
-    @torch.no_grad()
+    def packed(self) -> "Clip":
+        """Let its linear layers multiply by the faster library; its weights change no more."""
+        if self.device.type == "cpu" and self.precision == "fp32":
+            pack_linears(self.model)
+        return self
+
+    @property
+    def picture_fingerprint(self) -> str:
+        precision = reduced_type(self.image_precision)
+        return self.fingerprint if precision == FULL else digest([self.fingerprint, precision])
+
     def embed_images(self, images: Sequence[Image.Image], *, pad: bool = False) -> np.ndarray:
         """(n, width) float32 unit rows. `pad`: pad crops to squares, so that nothing is cropped away.
 
@@ -86,11 +103,17 @@ class Clip:
         for start in range(0, len(images), IMAGE_BATCH):
             part = [image.convert("RGB") for image in images[start : start + IMAGE_BATCH]]
             part = [padded(image, self.fill) if pad else without_ends(image) for image in part]
-            pixels = torch.stack([self.preprocess(image) for image in part])
-            pixels = pixels.to(self.device, PRECISIONS[self.precision])
-            passes = pixels.split(pictures_a_pass(self.device.type, pixels[0].numel()))
-            rows += [_unit(self.model.encode_image(one)) for one in passes]
+            rows.append(self.embed_pixels(torch.stack([self.preprocess(image) for image in part])))
         return np.concatenate(rows)
+
+    @torch.no_grad()
+    def embed_pixels(self, pixels: Tensor) -> np.ndarray:
+        """(n, width) float32 unit rows of images (n, 3, S, S), preprocessed."""
+        pixels = pixels.to(self.device, PRECISIONS[self.precision])
+        dtype = working_dtype(self.image_precision, self.device)
+        passes = pixels.split(pictures_a_pass(self.device.type, pixels[0].numel()))
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+            return np.concatenate([_unit(self.model.encode_image(one)) for one in passes])
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -149,8 +172,10 @@ def load_clip(spec: str, *, device: str | torch.device = "cpu", precision: str =
 
 
 @lru_cache(maxsize=1)
-def load_again(spec: str, device: str, precision: str) -> Clip:
-    return load_clip(spec, device=device, precision=precision)
+def load_again(spec: str, device: str, precision: str, image_precision: str) -> Clip:
+    clip = load_clip(spec, device=device, precision=precision).packed()
+    clip.image_precision = image_precision
+    return clip
 
 
 def clip_is_here(spec: str) -> bool:

@@ -20,10 +20,11 @@ from core.encoders import precision
 from core.encoders.registry import load_encoder
 from core.heatmaps import scratch
 from core.heatmaps.reader import StoredMaps, pack_maps
-from core.heatmaps.scratch import FOLDER, BatchMaps, MapScratch
+from core.heatmaps.scratch import BatchMaps, MapScratch
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.pipeline.verify import verify
+from core.storage.scratch import MAPS as FOLDER
 from core.storage.study_folders import copy_study, foreign_entries
 from core.store import open_study
 from tests.analysis.gradcam.heatmap_studies import (

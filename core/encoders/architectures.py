@@ -20,6 +20,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from core.encoders.layouts import Layout
 from core.encoders.readout.head import HeadMaker
 from core.encoders.spec import Spec
+from core.encoders.without_weights import without_weights
 from core.errors import CheckpointError, EncoderError, did_you_mean
 
 DEPTHS = {
@@ -391,7 +392,7 @@ def torchvision_network(name: str, **options: Any) -> nn.Module:
 def _on_meta(make: Callable[..., nn.Module], name: str) -> Mapping[str, Tensor]:
     """The tensors of a network, without memory; none for one that computes with them while it is built."""
     try:
-        with torch.device("meta"):
+        with without_weights():
             return make(name).state_dict()
     except (RuntimeError, NotImplementedError):
         return {}

@@ -22,6 +22,7 @@ from core.encoders.segmentation import MapOfBackbone, torchvision_names
 from core.encoders.spec import Spec
 from core.encoders.transform import Transform, sides_of
 from core.encoders.trusted_code import check_arguments, check_code
+from core.encoders.without_weights import without_weights
 from core.errors import EncoderError, did_you_mean, first_line
 
 SEED = 0  # seed of random weights, so that a study with them can be resumed
@@ -243,7 +244,7 @@ def _timm_head(
 def _whole_timm_model(name: str, arguments: Mapping[str, Any]) -> Mapping[str, Tensor]:
     """Build the network with its classifier, without memory for its weights where it can be."""
     try:
-        with torch.device("meta"):
+        with without_weights():
             return timm.create_model(name, **arguments).state_dict()
     except (RuntimeError, NotImplementedError):  # it computes with its weights while it is built
         return timm.create_model(name, **arguments).state_dict()

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from core.encoders.architectures import resnet_shape, torchvision_network
 from core.encoders.layouts import containers_of, wrapper_of
+from core.encoders.without_weights import without_weights
 from core.errors import CheckpointError
 
 STRIDES = {"DeepLabV3": 8, "DeepLabV3Plus": 16, "PAN": 16}  # of segmentation_models_pytorch where none is set
@@ -59,7 +59,7 @@ def _is_convolution(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def _possible_keys(name: str) -> list[set[str]]:
-    with torch.device("meta"):
+    with without_weights():
         return [set(torchvision_network(name, aux_loss=aux).state_dict()) for aux in (False, True)]
 
 
